@@ -1,0 +1,135 @@
+"""Every error that the workbench raises on purpose, as one tree.
+
+    WorkbenchError              what was wrong, and what to do about it
+    ├── RequestError            the request was wrong: nothing was started (exit code 2)
+    │   ├── UnknownNameError    a name that no registry or folder holds
+    │   ├── SpecError           a spec that cannot be run, with all its problems
+    │   ├── DataError           a file or a row that cannot be used
+    │   └── RefusedError        something that would be unsafe: outside the workspace, a pickle, remote code
+    ├── MissingPackageError     an optional package is needed for this, and not installed
+    ├── BusyError               somebody else holds what is needed
+    ├── FetchError              a download that failed or did not have the pinned hash
+    └── RunError                a run that began and could not end well (exit code 1)
+        ├── NonFiniteLossError  the loss became NaN or infinite
+        ├── OutOfMemoryError    the device or the machine had too little memory
+        ├── CheckpointError     no whole checkpoint to go on from
+        └── StorageError        the disk is full, read-only or broken
+
+A message says what was wrong, what was given and what is allowed; the hint says what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class WorkbenchError(Exception):
+    """Base of the tree.
+
+    Args:
+        message: what was wrong, what was given, what is allowed; one or two sentences.
+        hint: what to do next.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    @property
+    def kind(self) -> str:
+        """The class's name without ``Error``: what ``status.json`` and ``--json`` call this error."""
+        return type(self).__name__.removesuffix("Error")
+
+    def as_dict(self) -> dict[str, str]:
+        """``{"kind", "message", "hint"}``, as the command line's JSON and ``status.json`` hold it."""
+        return {"kind": self.kind, "message": self.message, "hint": self.hint}
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class RequestError(WorkbenchError):
+    """The request was wrong; nothing was started."""
+
+    exit_code = 2
+
+
+class UnknownNameError(RequestError):
+    """A name that does not exist, with the nearest that do.
+
+    Args:
+        what: the kind of thing, in the singular: ``"task"``.
+        name: what was asked for.
+        known: every name that there is.
+    """
+
+    def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        guess = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+        there = ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
+        super().__init__(f"There is no {what} {name!r}.{guess}", hint or (f"There are: {there}." if names else ""))
+
+
+class SpecError(RequestError):
+    """A spec that cannot be run. ``problems`` holds every one of them, not only the first."""
+
+    def __init__(self, message: str, hint: str = "", problems: Iterable[Any] = ()) -> None:
+        super().__init__(message, hint)
+        self.problems = list(problems)
+
+
+class DataError(RequestError):
+    """A file or a row that cannot be used; the message names the file and the row."""
+
+
+class RefusedError(RequestError):
+    """Something that would be unsafe, whoever asks: outside the workspace, a pickle, remote code."""
+
+
+class MissingPackageError(WorkbenchError):
+    """An optional package is not installed.
+
+    Args:
+        package: its name in the package index.
+        purpose: what it is needed for: ``"to read Parquet files"``.
+    """
+
+    def __init__(self, package: str, purpose: str) -> None:
+        super().__init__(
+            f"The package {package!r} is needed {purpose}, and it is not installed.",
+            f"Install it with: pip install {package}",
+        )
+
+
+class BusyError(WorkbenchError):
+    """Somebody else holds what is needed; the message says who."""
+
+
+class FetchError(WorkbenchError):
+    """A download that failed, was torn, or did not have the pinned hash. What was wrong is never used."""
+
+
+class RunError(WorkbenchError):
+    """A run that began and could not end well."""
+
+
+class NonFiniteLossError(RunError):
+    """The loss became NaN or infinite."""
+
+
+class OutOfMemoryError(RunError):
+    """The device or the machine had too little memory."""
+
+
+class CheckpointError(RunError):
+    """There is no whole checkpoint to go on from."""
+
+
+class StorageError(RunError):
+    """The disk is full, read-only or broken."""

@@ -1,0 +1,277 @@
+"""Files that are whole or absent: atomic replacement, appended lines, locks, and names that stay inside a folder.
+
+Everything that the workbench writes goes through this module, so that the rules stand in one place:
+
+- a file that others read is written aside, flushed to the disk and renamed into place; a reader sees the old
+  content or the new one, never half;
+- a file of lines is appended to with one write a line; a reader passes over an unfinished last line;
+- a lock is the operating system's (``flock``): it goes with the process that held it, however that ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from workbench.errors import BusyError, RefusedError, StorageError
+
+TEMPORARY_PREFIX = ".tmp-"  # what a crash may leave behind begins so, and is never read
+
+_STORAGE_ERRNOS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your disk quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EIO: "the disk reported an error",
+    errno.EACCES: "writing is not allowed",
+    errno.EPERM: "writing is not allowed",
+    errno.EFBIG: "the file would be larger than this system allows",
+}
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's storage errors into :class:`StorageError`, which says what to do."""
+    try:
+        yield
+    except OSError as error:
+        reason = _STORAGE_ERRNOS.get(error.errno or 0)
+        if reason is None:
+            raise
+        raise StorageError(
+            f"{path.name} could not be written to {path.parent}: {reason}.",
+            "Free some space (workbench data clean) or set WORKBENCH_HOME to a folder with room, then resume the run.",
+        ) from error
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make renames inside ``folder`` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object], mode: int = 0o644) -> None:
+    """Replace ``path`` by what ``write(file)`` writes, all of it or nothing.
+
+    Args:
+        path: the file; its folder must exist.
+        write: called with a binary file.
+        mode: permissions of the new file.
+
+    Raises:
+        StorageError: the disk is full, read-only or broken; ``path`` is then as it was before.
+    """
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{secrets.token_hex(4)}")
+    with storage_errors(path):
+        try:
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            with os.fdopen(handle, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        fsync_folder(path.parent)
+
+
+def write_text(path: Path, text: str, mode: int = 0o644) -> None:
+    """Replace ``path`` by ``text`` in UTF-8, atomically."""
+    write_atomically(path, lambda file: file.write(text.encode("utf-8")), mode)
+
+
+def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
+    """Replace ``path`` by ``value`` as JSON, atomically. NaN and infinity become null: they are not JSON."""
+    write_text(path, json.dumps(finite(value), indent=1, ensure_ascii=False) + "\n", mode)
+
+
+def finite(value: Any) -> Any:
+    """``value`` with every NaN and infinity replaced by None, all the way down."""
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
+
+
+def read_json(path: Path) -> Any | None:
+    """The JSON in ``path``; None when it is missing or is not JSON (a foreign or damaged file)."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def append_line(path: Path, value: dict[str, Any]) -> None:
+    """Append ``value`` to ``path`` as one line of JSON.
+
+    If a process died in the middle of the line before, that half line is ended first, so that it spoils nothing.
+    """
+    with storage_errors(path), open(path, "ab+") as file:
+        line = json.dumps(finite(value), ensure_ascii=False).encode("utf-8") + b"\n"
+        end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            if file.read(1) != b"\n":
+                line = b"\n" + line
+        file.write(line)
+
+
+def read_lines(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """The whole JSON lines of ``path`` from byte ``start``, and the byte to go on from.
+
+    An unfinished last line is left for the next call; a damaged line is passed over.
+    """
+    try:
+        with open(path, "rb") as file:
+            file.seek(start)
+            content = file.read()
+    except OSError:
+        return [], start
+    end = content.rfind(b"\n") + 1
+    rows = []
+    for line in content[:end].splitlines():
+        with contextlib.suppress(ValueError):
+            row = json.loads(line)
+            if isinstance(row, dict):
+                rows.append(row)
+    return rows, start + end
+
+
+# -- names and places ---------------------------------------------------------------------------------------------
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+
+
+def safe_name(name: str, what: str = "name") -> str:
+    """``name`` when it can be one path component anywhere; RefusedError for anything else.
+
+    Letters, digits, ``.``, ``_`` and ``-``, not beginning with a dot: no separators, no drive, no NUL, no encoding of
+    these can be in it.
+    """
+    if not isinstance(name, str) or not _SAFE_NAME.fullmatch(name) or ".." in name:
+        raise RefusedError(
+            f"{str(name)[:80]!r} is not a valid {what}.",
+            "It may hold letters, digits, '.', '_' and '-', and must begin with a letter or digit.",
+        )
+    return name
+
+
+def inside(folder: Path, path: str | Path, what: str = "file") -> Path:
+    """``path`` resolved, when it lies inside ``folder``; RefusedError when it does not.
+
+    Resolved paths are compared, component by component: ``..``, symbolic links and a sibling that shares the prefix
+    (``runs`` and ``runs2``) all count as outside.
+    """
+    text = str(path)
+    if "\0" in text:
+        raise RefusedError(f"The {what} name holds a NUL character.", "Choose another name.")
+    base = folder.resolve()
+    resolved = (base / path).resolve()
+    if resolved != base and base not in resolved.parents:
+        raise RefusedError(f"The {what} {text[:120]!r} lies outside {base}.", f"Put it into {base} first.")
+    return resolved
+
+
+def slug(text: str, length: int = 60) -> str:
+    """``text`` as a piece of a folder name: ASCII letters and digits, joined by single hyphens."""
+    words = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()
+    return words[:length].strip("-") or "run"
+
+
+# -- locks --------------------------------------------------------------------------------------------------------
+
+
+class Lock:
+    """A lock that one process holds, with a note of who holds it.
+
+    The operating system frees it when the process ends, so a crash leaves no stale lock and a process id that was
+    given out again deceives nobody.
+
+    Args:
+        path: the lock file; it stays when the lock is free.
+        holder: what others are told while it is held: ``{"pid": ..., "what": ...}``.
+    """
+
+    def __init__(self, path: Path, holder: dict[str, Any] | None = None) -> None:
+        self.path = path
+        self._holder = holder if holder is not None else {"pid": os.getpid()}
+        self._handle: int | None = None
+
+    def acquire(self, wait: bool = False) -> bool:
+        """Take the lock; with ``wait``, until it is free. False when another holds it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(handle)
+            return False
+        except BaseException:
+            os.close(handle)
+            raise
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(self._holder).encode(), 0)
+        self._handle = handle
+        return True
+
+    def release(self) -> None:
+        """Give the lock back; nothing happens when it is not held."""
+        if self._handle is not None:
+            os.ftruncate(self._handle, 0)
+            os.close(self._handle)
+            self._handle = None
+
+    def holder(self) -> dict[str, Any]:
+        """The note of whoever holds the lock now; empty when nobody does."""
+        if not self.is_held():
+            return {}
+        note = read_json(self.path)
+        return note if isinstance(note, dict) else {}
+
+    def is_held(self) -> bool:
+        """Whether some process (this one included) holds the lock."""
+        try:
+            handle = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+
+    def __enter__(self) -> Lock:
+        if not self.acquire():
+            raise BusyError(f"{self.path.name} is held by {self.holder() or 'another process'}.", "Wait, then try again.")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+@contextlib.contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Hold the lock at ``path`` for a moment, waiting for whoever holds it now."""
+    lock = Lock(path)
+    lock.acquire(wait=True)
+    try:
+        yield
+    finally:
+        lock.release()

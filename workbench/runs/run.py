@@ -1,0 +1,241 @@
+"""One run is one folder; this module is the only way into it.
+
+    spec.yaml            the whole spec, every default written out
+    status.json          state, progress, process, heartbeat; on failure the error    (replaced atomically)
+    metrics.jsonl        a JSON object a line                                          (appended)
+    log.txt              all that the process printed                                  (appended)
+    environment.json     versions, device, fingerprint of the data, seed
+    splits.json          which rows went where
+    data.json            the report on the data: rows, labels, lengths, what was left out
+    predictions.parquet  a row per evaluated example
+    report.json          final metrics with intervals, baseline, cost
+    checkpoints/  model/ weights (safetensors only)
+    run.lock             held by the run's process while it lives
+    stop                 exists when somebody asked the run to stop
+
+States: ``queued -> running -> succeeded | failed | stopped``, and ``interrupted`` for a run whose process vanished.
+Whether a process lives is asked of the lock, which the operating system frees when it ends, and never of a process id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from workbench.errors import BusyError, RequestError, UnknownNameError, WorkbenchError
+from workbench.files import (
+    TEMPORARY_PREFIX,
+    Lock,
+    append_line,
+    read_json,
+    read_lines,
+    slug,
+    storage_errors,
+    waiting_lock,
+    write_json,
+    write_text,
+)
+from workbench.spec import RunSpec
+from workbench.workspace import Workspace
+
+State = Literal["queued", "running", "succeeded", "failed", "stopped", "interrupted"]
+FINISHED: tuple[State, ...] = ("succeeded", "failed", "stopped")
+RESUMABLE: tuple[State, ...] = ("failed", "stopped", "interrupted")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A handle on a run's folder. It holds no state: what it tells is what the folder says now."""
+
+    folder: Path
+
+    # -- making and finding ------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, spec: RunSpec, workspace: Workspace) -> Run:
+        """A new folder in state ``queued``; it appears whole, under its final name.
+
+        Raises:
+            StorageError: the disk is full or read-only; nothing is left behind.
+        """
+        now = datetime.now(timezone.utc)
+        title = spec.name or "-".join([spec.model.source, Path(spec.data.train).stem, spec.tuning.method])
+        run_id = f"{now:%Y%m%d-%H%M%S}-{slug(title)}-{secrets.token_hex(2)}"
+        draft = workspace.runs / f"{TEMPORARY_PREFIX}{run_id}"
+        with storage_errors(draft):
+            try:
+                draft.mkdir(parents=True)
+                write_text(draft / "spec.yaml", spec.to_yaml())
+                write_json(draft / "status.json", {"state": "queued", "created": now.isoformat(), "order": time.time()})
+                draft.rename(workspace.runs / run_id)
+            except BaseException:
+                shutil.rmtree(draft, ignore_errors=True)
+                raise
+        return cls(workspace.runs / run_id)
+
+    @classmethod
+    def open(cls, run_id: str, workspace: Workspace) -> Run:
+        """The run with this id, or the only one whose id begins or ends with it. Raises UnknownNameError."""
+        run = cls(workspace.run_folder(run_id))
+        if (run.folder / "status.json").exists() or (run.folder / "spec.yaml").exists():
+            return run
+        ids = [other.id for other in cls.all(workspace)]
+        matches = [i for i in ids if i.startswith(run_id) or i.endswith(run_id)]
+        if len(matches) == 1:
+            return cls(workspace.run_folder(matches[0]))
+        if matches:
+            raise RequestError(f"{run_id!r} fits {len(matches)} runs: {', '.join(matches[:5])}.", "Write more of the id.")
+        raise UnknownNameError("run", run_id, ids, "" if ids else "There are no runs yet.")
+
+    @classmethod
+    def all(cls, workspace: Workspace) -> list[Run]:
+        """Every run folder, oldest first."""
+        try:
+            with os.scandir(workspace.runs) as entries:
+                names = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            return []
+        return [cls(workspace.runs / name) for name in sorted(names)]
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def spec(self) -> RunSpec:
+        """The run's spec. Raises SpecError when the file is missing, damaged or of a newer version."""
+        return RunSpec.load(self.folder / "spec.yaml")
+
+    def status(self) -> dict[str, Any]:
+        """``status.json`` as it is now, with at least ``state``.
+
+        A run that says ``running`` and whose process is gone is told as ``interrupted``; a folder without a readable
+        status is told as ``failed`` with the reason.
+        """
+        status = read_json(self.folder / "status.json")
+        if not isinstance(status, dict) or "state" not in status:
+            damaged = {
+                "kind": "DamagedRun",
+                "message": f"{self.id}/status.json is missing or damaged.",
+                "hint": "Delete the run, or restore the file.",
+            }
+            return {"state": "failed", "error": damaged}
+        if status["state"] == "running" and not self.is_alive() and not _starting(status):
+            # The process may have finished between the two looks: believe its last word.
+            latest = read_json(self.folder / "status.json")
+            if isinstance(latest, dict) and latest.get("state") == "running":
+                return {**latest, "state": "interrupted"}
+            return latest if isinstance(latest, dict) else status
+        return status
+
+    @property
+    def state(self) -> State:
+        return cast(State, self.status()["state"])
+
+    def report(self) -> dict[str, Any] | None:
+        """``report.json``: ``{"metrics", "baseline", "cost", ...}``; None before the run has ended."""
+        found = read_json(self.folder / "report.json")
+        return found if isinstance(found, dict) else None
+
+    def metrics(self, start: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """The metric lines from byte ``start`` on, and the byte to go on from (cheap to call again and again)."""
+        return read_lines(self.folder / "metrics.jsonl", start)
+
+    def log(self, last_bytes: int = 65_536) -> str:
+        """The end of what the process printed."""
+        try:
+            with open(self.folder / "log.txt", "rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - last_bytes))
+                return file.read().decode("utf-8", errors="replace")
+        except OSError:
+            return ""
+
+    def is_alive(self) -> bool:
+        """Whether the run's process exists."""
+        return self.process_lock().is_held()
+
+    def summary(self, with_spec: bool = True) -> dict[str, Any]:
+        """What ``workbench show --json`` prints: ``{"id", "state", "spec", "report", "error", ...}``."""
+        status = self.status()
+        found: dict[str, Any] = {"id": self.id, "state": status["state"]}
+        if with_spec:
+            try:
+                found["spec"] = self.spec().model_dump(mode="json")
+            except WorkbenchError as error:
+                found["spec"] = None
+                status.setdefault("error", error.as_dict())
+        found["report"] = self.report()
+        found["error"] = status.get("error")
+        found["progress"] = status.get("progress")
+        found["created"] = status.get("created")
+        return found
+
+    # -- writing -----------------------------------------------------------------------------------------------
+
+    def process_lock(self) -> Lock:
+        """The lock that the run's process holds while it lives."""
+        return Lock(self.folder / "run.lock")
+
+    def update_status(self, **changes: Any) -> None:
+        """Change some fields of ``status.json``."""
+        with self._status_lock():
+            write_json(self.folder / "status.json", {**self._stored(), **changes})
+
+    def transition(self, expected: tuple[State, ...], to: State, **changes: Any) -> bool:
+        """Go to state ``to`` if the stored state is one of ``expected``; False, and nothing done, if it is not.
+
+        Of two processes that try at once, one succeeds.
+        """
+        with self._status_lock():
+            stored = self._stored()
+            if stored.get("state") not in expected:
+                return False
+            write_json(self.folder / "status.json", {**stored, "state": to, **changes})
+            return True
+
+    def append_metrics(self, row: dict[str, Any]) -> None:
+        """Add one line to ``metrics.jsonl``."""
+        append_line(self.folder / "metrics.jsonl", row)
+
+    def request_stop(self) -> None:
+        """Ask the run's process to write a checkpoint and end."""
+        with storage_errors(self.folder / "stop"):
+            (self.folder / "stop").touch()
+
+    def stop_requested(self) -> bool:
+        return os.path.exists(self.folder / "stop")
+
+    def clear_stop(self) -> None:
+        (self.folder / "stop").unlink(missing_ok=True)
+
+    def delete(self) -> None:
+        """Remove the folder. Raises BusyError while the run's process lives."""
+        if self.state == "running":
+            raise BusyError(f"The run {self.id} is running.", "Stop it first.")
+        trash = self.folder.with_name(f"{TEMPORARY_PREFIX}deleted-{self.id}-{secrets.token_hex(2)}")
+        self.folder.rename(trash)  # readers see the run whole or not at all
+        shutil.rmtree(trash, ignore_errors=True)
+
+    def _stored(self) -> dict[str, Any]:
+        found = read_json(self.folder / "status.json")
+        return found if isinstance(found, dict) else {}
+
+    @contextlib.contextmanager
+    def _status_lock(self) -> Iterator[None]:
+        with waiting_lock(self.folder / "status.lock"):
+            yield
+
+
+def _starting(status: dict[str, Any]) -> bool:
+    """Whether the worker has claimed the run and its process may not have taken the lock yet (about 10 s at most)."""
+    claimed = status.get("claimed")
+    return isinstance(claimed, int | float) and 0 <= time.time() - claimed < 30 and "process" not in status

@@ -1,0 +1,209 @@
+"""RunSpec: everything that a run needs, as one validated document.
+
+The command line, the dashboard's form, the notebooks and YAML files are four ways to write one. What a field means,
+with its unit, is said once, in the field's description: tooltips, ``--help`` and the docs are made from it.
+
+The options of the task, the model and the tuning are still open here (any key is taken): :mod:`workbench.check`
+resolves them against the registries, fills in defaults, and reports every problem at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from workbench.errors import SpecError
+
+SCHEMA_VERSION = 1
+
+
+class Part(BaseModel):
+    """A part of a spec: unknown keys are errors, and a change is validated like the first value."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+
+
+class Choice(BaseModel):
+    """A registry entry by name, with that entry's own options beside it."""
+
+    model_config = ConfigDict(extra="allow", validate_assignment=True, allow_inf_nan=False)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The entry's options, as far as they were given."""
+        return dict(self.model_extra or {})
+
+
+class TaskChoice(Choice):
+    name: str = Field(description="What is learned; `workbench tasks` lists what there is.")
+
+
+class ModelChoice(Choice):
+    source: str = Field(
+        description="Where weights and architecture come from: a name of `workbench models`, "
+        "hf:REPOSITORY@REVISION, path:FOLDER or run:RUN."
+    )
+
+
+class TuningChoice(Choice):
+    method: str = Field("full", description="Which weights move; `workbench tunings` lists what there is.")
+
+
+class Limit(Part):
+    """How many examples to use of each part; the rest is left out, and counted."""
+
+    train: int | None = Field(None, ge=2, description="Most training examples to use; empty for all.")
+    valid: int | None = Field(None, ge=1, description="Most validation examples to use; empty for all.")
+    test: int | None = Field(None, ge=1, description="Most test examples to use; empty for all.")
+
+
+class Holdout(Part):
+    """What is held out of the training data when no file is given for it."""
+
+    valid: float = Field(0.1, ge=0, lt=1, description="Share of the training data held out to choose a checkpoint by.")
+    test: float = Field(0.2, ge=0, lt=1, description="Share of the training data held out for the final figures.")
+
+
+class DataSpec(Part):
+    train: str = Field(description="A name of the catalogue (`workbench data list`), or a CSV, JSONL or Parquet file.")
+    valid: str | None = Field(None, description="Validation file; without it a part of train is held out.")
+    test: str | None = Field(None, description="Test file; without it a part of train is held out.")
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="Which column plays which role, as role: column. Found by name if left out."
+    )
+    group: str | None = Field(
+        None, description="Column whose values stay together on one side of a split (a film, a customer, a document)."
+    )
+    limit: Limit = Field(default_factory=Limit, description="Use at most so many examples of each part.")
+    holdout: Holdout = Field(default_factory=Holdout, description="Shares held out where no file is given.")
+    split_seed: int = Field(0, ge=0, description="Seed of the held-out parts; runs compared should share it.")
+    max_length: int = Field(128, ge=4, le=32768, description="Longest input in tokens; what is longer is cut, and counted.")
+    delimiter: str | None = Field(None, max_length=1, description="CSV delimiter; found by itself if left out.")
+    encoding: str | None = Field(None, description="Text encoding of the files (utf-8, gb18030 ...); found by itself.")
+
+
+class TrainingSpec(Part):
+    epochs: float = Field(3, gt=0, le=10_000, description="Passes over the training data.")
+    max_steps: int | None = Field(None, ge=1, description="Stop after so many optimizer steps, if sooner.")
+    batch_size: int = Field(32, ge=1, le=65_536, description="Examples in a batch on the device.")
+    token_budget: int | None = Field(
+        None, ge=16, description="Tokens in a batch, padding included; replaces batch_size. Short texts, larger batches."
+    )
+    bucket: bool = Field(True, description="Put texts of similar length into one batch: less padding, same result.")
+    accumulate: int = Field(1, ge=1, le=4096, description="Batches whose gradients are added up before a step.")
+    learning_rate: float = Field(5e-5, gt=0, le=10, description="Largest learning rate.")
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="How the learning rate falls after warm-up: to zero in a line, in a cosine, or not at all."
+    )
+    warmup: float = Field(0.06, ge=0, lt=1, description="Share of all steps in which the learning rate rises from 0.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's weight decay; none on biases and norms.")
+    adam_beta1: float = Field(0.9, ge=0, lt=1, description="AdamW: decay of the mean of gradients.")
+    adam_beta2: float = Field(0.999, ge=0, lt=1, description="AdamW: decay of the mean of squared gradients.")
+    adam_epsilon: float = Field(1e-8, gt=0, description="AdamW: added to the denominator.")
+    clip: float = Field(1.0, ge=0, description="Largest gradient norm; 0 for no clipping.")
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of initial weights, batch order and dropout.")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="Number format of the matrix products; auto takes what the device does well."
+    )
+    compile: bool = Field(False, description="Compile the model (torch.compile): slower to start, faster on a GPU.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to train; auto takes a GPU if any.")
+    evaluate_every: int | None = Field(
+        None, ge=1, description="Evaluate on the validation part every so many steps; empty for once an epoch."
+    )
+    patience: int | None = Field(
+        None, ge=1, description="Stop after so many evaluations without improvement; empty for never."
+    )
+    keep_best: bool = Field(True, description="End with the weights of the best evaluation, not the last.")
+    checkpoint_every: int | None = Field(
+        None, ge=1, description="Write a checkpoint every so many steps; empty for once an epoch."
+    )
+    log_every: int = Field(10, ge=1, description="Write a line of metrics every so many steps.")
+    cache_frozen: bool = Field(
+        True, description="Compute what frozen layers put out once per example and use it again in later epochs."
+    )
+    cache_gigabytes: float = Field(
+        2.0, ge=0, description="Most memory in GB for what frozen layers put out; beyond it the layers run each epoch."
+    )
+
+
+def _name_to_choice(key: str) -> BeforeValidator:
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+
+
+class RunSpec(Part):
+    """A run, whole. See the fields; ``RunSpec.load`` reads a file, ``to_yaml`` writes one."""
+
+    version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION, description="Schema version of this document.")
+    name: str | None = Field(None, max_length=80, description="Your name for the run; made from its parts if left out.")
+    notes: str = Field("", max_length=10_000, description="Anything to remember about this run.")
+    task: Annotated[TaskChoice, _name_to_choice("name")] = Field(description="What is learned, and its options.")
+    data: Annotated[DataSpec, _name_to_choice("train")] = Field(description="The examples to learn from.")
+    model: Annotated[ModelChoice, _name_to_choice("source")] = Field(description="The model to start from.")
+    tuning: Annotated[TuningChoice, _name_to_choice("method")] = Field(
+        default_factory=lambda: TuningChoice(method="full"), description="Which weights move."
+    )
+    training: TrainingSpec = Field(default_factory=TrainingSpec, description="How they move.")
+
+    @classmethod
+    def parse(cls, document: Any, origin: str = "the spec") -> RunSpec:
+        """A spec from a dictionary. Raises SpecError that names every wrong field, with what was given."""
+        if not isinstance(document, dict):
+            raise SpecError(f"{origin} is not a spec: a mapping of fields is needed, not {type(document).__name__}.")
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            lines = [_explain(item) for item in error.errors(include_url=False)]
+            raise SpecError(f"{origin} cannot be used: " + "; ".join(lines), problems=lines) from error
+
+    @classmethod
+    def load(cls, path: Path) -> RunSpec:
+        """A spec from a YAML (or JSON) file. Raises SpecError when it cannot be read or is not a spec."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SpecError(f"The spec {path} cannot be read: {error}.") from error
+        return cls.from_yaml(text, str(path))
+
+    @classmethod
+    def from_yaml(cls, text: str, origin: str = "the spec") -> RunSpec:
+        """A spec from YAML text. Raises SpecError, with the line, when it is not YAML or not a spec."""
+        try:
+            document = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise SpecError(f"{origin} is not valid YAML: {' '.join(str(error).split())}") from error
+        return cls.parse(document, origin)
+
+    def to_yaml(self) -> str:
+        """The whole spec, every default written out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+    def changed(self, changes: dict[str, Any]) -> RunSpec:
+        """A copy with fields changed, named by dotted paths: ``{"training.epochs": 2}``. Raises SpecError."""
+        document = self.model_dump(mode="json", exclude_unset=True)
+        for path, value in changes.items():
+            _set(document, path, value)
+        return RunSpec.parse(document)
+
+
+def _set(document: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    for key in parents:
+        below = document.setdefault(key, {})
+        if isinstance(below, str):  # the short form: `model: minilm`
+            below = document[key] = {{"task": "name", "data": "train", "model": "source"}.get(key, "method"): below}
+        if not isinstance(below, dict):
+            raise SpecError(f"{path!r} cannot be set: {key!r} holds a value, not fields.")
+        document = below
+    document[last] = value
+
+
+def _explain(item: Any) -> str:
+    where = ".".join(str(part) for part in item["loc"]) or "the document"
+    if item["type"] == "extra_forbidden":
+        return f"{where}: there is no such field"
+    if item["type"] == "missing":
+        return f"{where}: is missing"
+    return f"{where}: {item['msg'][:1].lower()}{item['msg'][1:]}, given {str(item['input'])[:60]!r}"
