@@ -259,7 +259,9 @@ class Lock:
 
     def __enter__(self) -> Lock:
         if not self.acquire():
-            raise BusyError(f"{self.path.name} is held by {self.holder() or 'another process'}.", "Wait, then try again.")
+            raise BusyError(
+                f"{self.path.name} is held by {self.holder() or 'another process'}.", "Wait, then try again."
+            )
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -80,7 +80,9 @@ class DataSpec(Part):
     limit: Limit = Field(default_factory=Limit, description="Use at most so many examples of each part.")
     holdout: Holdout = Field(default_factory=Holdout, description="Shares held out where no file is given.")
     split_seed: int = Field(0, ge=0, description="Seed of the held-out parts; runs compared should share it.")
-    max_length: int = Field(128, ge=4, le=32768, description="Longest input in tokens; what is longer is cut, and counted.")
+    max_length: int = Field(
+        128, ge=4, le=32768, description="Longest input in tokens; what is longer is cut, and counted."
+    )
     delimiter: str | None = Field(None, max_length=1, description="CSV delimiter; found by itself if left out.")
     encoding: str | None = Field(None, description="Text encoding of the files (utf-8, gb18030 ...); found by itself.")
 
@@ -90,13 +92,16 @@ class TrainingSpec(Part):
     max_steps: int | None = Field(None, ge=1, description="Stop after so many optimizer steps, if sooner.")
     batch_size: int = Field(32, ge=1, le=65_536, description="Examples in a batch on the device.")
     token_budget: int | None = Field(
-        None, ge=16, description="Tokens in a batch, padding included; replaces batch_size. Short texts, larger batches."
+        None,
+        ge=16,
+        description="Tokens in a batch, padding included; replaces batch_size. Short texts, larger batches.",
     )
     bucket: bool = Field(True, description="Put texts of similar length into one batch: less padding, same result.")
     accumulate: int = Field(1, ge=1, le=4096, description="Batches whose gradients are added up before a step.")
     learning_rate: float = Field(5e-5, gt=0, le=10, description="Largest learning rate.")
     schedule: Literal["linear", "cosine", "constant"] = Field(
-        "linear", description="How the learning rate falls after warm-up: to zero in a line, in a cosine, or not at all."
+        "linear",
+        description="How the learning rate falls after warm-up: to zero in a line, in a cosine, or not at all.",
     )
     warmup: float = Field(0.06, ge=0, lt=1, description="Share of all steps in which the learning rate rises from 0.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's weight decay; none on biases and norms.")
@@ -109,7 +114,9 @@ class TrainingSpec(Part):
         "auto", description="Number format of the matrix products; auto takes what the device does well."
     )
     compile: bool = Field(False, description="Compile the model (torch.compile): slower to start, faster on a GPU.")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="Where to train; auto takes a GPU if any.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="Where to train; auto takes a GPU if any."
+    )
     evaluate_every: int | None = Field(
         None, ge=1, description="Evaluate on the validation part every so many steps; empty for once an epoch."
     )

@@ -26,7 +26,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -66,7 +66,7 @@ class Run:
         Raises:
             StorageError: the disk is full or read-only; nothing is left behind.
         """
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         title = spec.name or "-".join([spec.model.source, Path(spec.data.train).stem, spec.tuning.method])
         run_id = f"{now:%Y%m%d-%H%M%S}-{slug(title)}-{secrets.token_hex(2)}"
         draft = workspace.runs / f"{TEMPORARY_PREFIX}{run_id}"
@@ -92,7 +92,9 @@ class Run:
         if len(matches) == 1:
             return cls(workspace.run_folder(matches[0]))
         if matches:
-            raise RequestError(f"{run_id!r} fits {len(matches)} runs: {', '.join(matches[:5])}.", "Write more of the id.")
+            raise RequestError(
+                f"{run_id!r} fits {len(matches)} runs: {', '.join(matches[:5])}.", "Write more of the id."
+            )
         raise UnknownNameError("run", run_id, ids, "" if ids else "There are no runs yet.")
 
     @classmethod

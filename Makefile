@@ -1,0 +1,77 @@
+# The workbench's commands; `make` alone lists them.
+#
+# `make demo` and `make test` set up what they need by themselves. What is done already is not done again.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The stamp is newer than these files when the environment holds what they ask for.
+STAMP := $(VENV)/.installed
+
+SERVE ?= 1
+JOBS ?= 2
+ARGS ?=
+
+# python3 when it is 3.11 or 3.12, else python3.12, else python3.11; PYTHON=... chooses another.
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo "$$p" && break; \
+	done)
+
+# Two workers with one thread each: torch with two threads in each of two workers would fight over two cores.
+PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+.PHONY: help setup demo test test-slow lint format screenshots benchmarks dashboard lab clean
+
+help:  ## List these commands
+	@echo "make COMMAND, where COMMAND is one of:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do \
+		printf '  %-12s %s\n' "$$name" "$$text"; done
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { \
+		echo "No Python 3.11 or 3.12 was found. Install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || { echo "Making $(VENV) with $(PYTHON)"; "$(PYTHON)" -m venv $(VENV); }
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+setup: $(STAMP)  ## Make .venv with everything at the tested versions, and fetch what the attention views need
+	@$(BIN)/workbench data fetch d3 jquery || \
+		echo "Warning: d3 and jQuery could not be fetched. All else works; run 'make setup' again to see attention views." >&2
+
+demo: setup  ## Fine-tune MiniLM on film reviews twice, compare, and open the dashboard (SERVE=0: end before that)
+	$(BIN)/workbench demo $(if $(filter 0 no false,$(SERVE)),--no-serve,--serve)
+
+test: lint  ## Run linters and the whole suite but its slow part (under 15 minutes on 2 cores)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: $(STAMP)  ## Run the slow part of the suite: whole matrices, hundreds of kill points, long journeys
+	$(PYTEST) -m slow $(ARGS)
+
+lint: $(STAMP)  ## Check style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## Bring all code into the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+screenshots: $(STAMP)  ## Draw the README's pictures anew into docs/images (needs Chromium)
+	$(BIN)/python -m dashboard.screenshots
+
+benchmarks: $(STAMP)  ## Measure against peers, ratios in one run each (long; leave the machine alone meanwhile)
+	for script in tests/benchmarks/[a-z]*.py; do $(BIN)/python "$$script" $(ARGS); done
+
+dashboard: setup  ## Serve the dashboard on this machine
+	$(BIN)/workbench dashboard $(ARGS)
+
+lab: setup  ## Open the notebooks and tutorials in JupyterLab
+	$(BIN)/workbench lab $(ARGS)
+
+clean:  ## Remove caches and build outputs; runs and downloads in the workspace stay, and so does .venv
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find workbench dashboard tests -name __pycache__ -type d -prune -exec rm -rf {} +
