@@ -15,13 +15,15 @@ import errno
 import fcntl
 import json
 import os
+import random
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from workbench.errors import BusyError, RefusedError, StorageError
+from workbench.errors import BusyError, RefusedError, StorageError, UnknownNameError
 
 TEMPORARY_PREFIX = ".tmp-"  # what a crash may leave behind begins so, and is never read
 
@@ -52,10 +54,13 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make renames inside ``folder`` survive a power cut."""
+    """Make renames inside ``folder`` survive a power cut, where the file system can do that for a folder."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(handle)
 
@@ -69,7 +74,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], mode: int
         mode: permissions of the new file.
 
     Raises:
-        StorageError: the disk is full, read-only or broken; ``path`` is then as it was before.
+        StorageError: the disk is full, read-only or broken; ``path`` is then as it was before, or (when only the
+            folder could not be flushed) already whole and new.
     """
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{secrets.token_hex(4)}")
     with storage_errors(path):
@@ -89,7 +95,12 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], mode: int
 
 def write_text(path: Path, text: str, mode: int = 0o644) -> None:
     """Replace ``path`` by ``text`` in UTF-8, atomically."""
-    write_atomically(path, lambda file: file.write(text.encode("utf-8")), mode)
+    write_atomically(path, lambda file: file.write(_encode(text)), mode)
+
+
+def _encode(text: str) -> bytes:
+    """``text`` in UTF-8; a lone surrogate, which UTF-8 has no bytes for, becomes JSON's escape for it."""
+    return text.encode("utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
@@ -112,7 +123,7 @@ def read_json(path: Path) -> Any | None:
     """The JSON in ``path``; None when it is missing or is not JSON (a foreign or damaged file)."""
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 
@@ -121,14 +132,15 @@ def append_line(path: Path, value: dict[str, Any]) -> None:
 
     If a process died in the middle of the line before, that half line is ended first, so that it spoils nothing.
     """
-    with storage_errors(path), open(path, "ab+") as file:
-        line = json.dumps(finite(value), ensure_ascii=False).encode("utf-8") + b"\n"
+    line = _encode(json.dumps(finite(value), ensure_ascii=False)) + b"\n"
+    with storage_errors(path), open(path, "ab+", buffering=0) as file:
         end = file.seek(0, os.SEEK_END)
         if end:
             file.seek(end - 1)
             if file.read(1) != b"\n":
                 line = b"\n" + line
-        file.write(line)
+        while line:  # once, except on a disk that is nearly full: there the second write says why
+            line = line[file.write(line) :]
 
 
 def read_lines(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
@@ -145,7 +157,7 @@ def read_lines(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
     end = content.rfind(b"\n") + 1
     rows = []
     for line in content[:end].splitlines():
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             row = json.loads(line)
             if isinstance(row, dict):
                 rows.append(row)
@@ -180,8 +192,13 @@ def inside(folder: Path, path: str | Path, what: str = "file") -> Path:
     text = str(path)
     if "\0" in text:
         raise RefusedError(f"The {what} name holds a NUL character.", "Choose another name.")
-    base = folder.resolve()
-    resolved = (base / path).resolve()
+    try:
+        base = folder.resolve()
+        resolved = (base / path).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, characters that no file name can hold
+        raise RefusedError(
+            f"The {what} {text[:120]!a} cannot be looked up: {error}.", "Choose another."
+        ) from error
     if resolved != base and base not in resolved.parents:
         raise RefusedError(f"The {what} {text[:120]!r} lies outside {base}.", f"Put it into {base} first.")
     return resolved
@@ -205,36 +222,71 @@ class Lock:
     Args:
         path: the lock file; it stays when the lock is free.
         holder: what others are told while it is held: ``{"pid": ..., "what": ...}``.
+        make_folder: make the lock's folder when it is missing. False for a folder that may be deleted meanwhile,
+            such as a run's: it must not come back as a ghost.
     """
 
-    def __init__(self, path: Path, holder: dict[str, Any] | None = None) -> None:
+    def __init__(self, path: Path, holder: dict[str, Any] | None = None, make_folder: bool = True) -> None:
         self.path = path
+        self._make_folder = make_folder
         self._holder = holder if holder is not None else {"pid": os.getpid()}
         self._handle: int | None = None
 
     def acquire(self, wait: bool = False) -> bool:
-        """Take the lock; with ``wait``, until it is free. False when another holds it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        """Take the lock; with ``wait``, until it is free. False when another holds it.
+
+        Raises:
+            UnknownNameError: the folder is missing and is not to be made.
+            StorageError: the lock file cannot be made.
+        """
+        handle = self._open() if self._handle is None else self._handle
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            os.close(handle)
-            return False
+            if not _flock(handle, wait):
+                os.close(handle)
+                return False
         except BaseException:
             os.close(handle)
             raise
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps(self._holder).encode(), 0)
         self._handle = handle
+        with contextlib.suppress(OSError):  # on a full disk the lock holds without its note
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(self._holder).encode(), 0)
         return True
+
+    def _open(self) -> int:
+        with storage_errors(self.path):
+            if self._make_folder:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            except FileNotFoundError as error:
+                folder = self.path.parent.name
+                raise UnknownNameError("folder", folder, (), "It may have been deleted meanwhile.") from error
+
+    def inherit(self, handle: int) -> None:
+        """Take over the lock from the process that started this one, which held it under this file descriptor."""
+        os.set_inheritable(handle, False)
+        self._handle = handle
+
+    def hand_over(self) -> None:
+        """Forget the lock without giving it back: a child that was given ``fileno`` holds it from now on."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def fileno(self) -> int:
+        """The file descriptor that holds the lock, to be passed on to a child."""
+        if self._handle is None:
+            raise ValueError(f"{self.path.name} is not held")
+        return self._handle
 
     def release(self) -> None:
         """Give the lock back; nothing happens when it is not held."""
         if self._handle is not None:
-            os.ftruncate(self._handle, 0)
-            os.close(self._handle)
-            self._handle = None
+            handle, self._handle = self._handle, None
+            with contextlib.suppress(OSError):
+                os.ftruncate(handle, 0)
+            os.close(handle)
 
     def holder(self) -> dict[str, Any]:
         """The note of whoever holds the lock now; empty when nobody does."""
@@ -246,7 +298,7 @@ class Lock:
     def is_held(self) -> bool:
         """Whether some process (this one included) holds the lock."""
         try:
-            handle = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return False
         try:
@@ -268,10 +320,29 @@ class Lock:
         self.release()
 
 
+def _flock(handle: int, wait: bool) -> bool:
+    """Take the exclusive lock. Somebody who only looks whether it is held (``is_held``) does not count as a holder."""
+    if wait:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        return True
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            pass
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # fails only where somebody holds it exclusively
+        except BlockingIOError:
+            return False
+        fcntl.flock(handle, fcntl.LOCK_UN)
+        time.sleep(random.uniform(0.0005, 0.003))
+
+
 @contextlib.contextmanager
-def waiting_lock(path: Path) -> Iterator[None]:
+def waiting_lock(path: Path, make_folder: bool = True) -> Iterator[None]:
     """Hold the lock at ``path`` for a moment, waiting for whoever holds it now."""
-    lock = Lock(path)
+    lock = Lock(path, make_folder=make_folder)
     lock.acquire(wait=True)
     try:
         yield

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from workbench.errors import BusyError, RequestError, UnknownNameError, WorkbenchError
 from workbench.files import (
@@ -43,12 +43,16 @@ from workbench.files import (
     write_json,
     write_text,
 )
+from workbench.machine import process_identity
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
 State = Literal["queued", "running", "succeeded", "failed", "stopped", "interrupted"]
+STATES: tuple[State, ...] = get_args(State)
 FINISHED: tuple[State, ...] = ("succeeded", "failed", "stopped")
 RESUMABLE: tuple[State, ...] = ("failed", "stopped", "interrupted")
+
+LOCK_VARIABLE = "WORKBENCH_RUN_LOCK"  # in the process of a run: the file descriptor under which it inherits its lock
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,13 @@ class Run:
     # -- making and finding ------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, spec: RunSpec, workspace: Workspace) -> Run:
+    def create(cls, spec: RunSpec, workspace: Workspace, order: float | None = None) -> Run:
         """A new folder in state ``queued``; it appears whole, under its final name.
+
+        Args:
+            spec: what to run.
+            workspace: where.
+            order: its place in the queue, smallest first; the time now if left out.
 
         Raises:
             StorageError: the disk is full or read-only; nothing is left behind.
@@ -74,7 +83,7 @@ class Run:
             try:
                 draft.mkdir(parents=True)
                 write_text(draft / "spec.yaml", spec.to_yaml())
-                write_json(draft / "status.json", {"state": "queued", "created": now.isoformat(), "order": time.time()})
+                write_json(draft / "status.json", _first_status(spec, now, time.time() if order is None else order))
                 draft.rename(workspace.runs / run_id)
             except BaseException:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -120,24 +129,31 @@ class Run:
     def status(self) -> dict[str, Any]:
         """``status.json`` as it is now, with at least ``state``.
 
-        A run that says ``running`` and whose process is gone is told as ``interrupted``; a folder without a readable
-        status is told as ``failed`` with the reason.
+        A run that says ``running`` while nobody holds its lock is told as ``interrupted``; if no process had begun on
+        it yet, as ``queued``, for the worker will put it back. A folder without a readable status is told as
+        ``failed`` with the reason.
         """
         status = read_json(self.folder / "status.json")
-        if not isinstance(status, dict) or "state" not in status:
+        if not isinstance(status, dict) or status.get("state") not in STATES:
             damaged = {
                 "kind": "DamagedRun",
                 "message": f"{self.id}/status.json is missing or damaged.",
                 "hint": "Delete the run, or restore the file.",
             }
             return {"state": "failed", "error": damaged}
-        if status["state"] == "running" and not self.is_alive() and not _starting(status):
+        if status["state"] == "running" and not self.is_alive():
             # The process may have finished between the two looks: believe its last word.
             latest = read_json(self.folder / "status.json")
             if isinstance(latest, dict) and latest.get("state") == "running":
-                return {**latest, "state": "interrupted"}
+                return {**latest, "state": self.state_without_process(latest)}
             return latest if isinstance(latest, dict) else status
         return status
+
+    def state_without_process(self, status: dict[str, Any]) -> State:
+        """What a run is that says ``running`` while nobody holds its lock."""
+        if self.stop_requested():
+            return "stopped"
+        return "interrupted" if status.get("process") else "queued"
 
     @property
     def state(self) -> State:
@@ -163,7 +179,7 @@ class Run:
 
     def is_alive(self) -> bool:
         """Whether the run's process exists."""
-        return self.process_lock().is_held()
+        return Lock(self.folder / "run.lock").is_held()
 
     def summary(self, with_spec: bool = True) -> dict[str, Any]:
         """What ``workbench show --json`` prints: ``{"id", "state", "spec", "report", "error", ...}``."""
@@ -174,7 +190,7 @@ class Run:
                 found["spec"] = self.spec().model_dump(mode="json")
             except WorkbenchError as error:
                 found["spec"] = None
-                status.setdefault("error", error.as_dict())
+                status["error"] = status.get("error") or error.as_dict()
         found["report"] = self.report()
         found["error"] = status.get("error")
         found["progress"] = status.get("progress")
@@ -184,8 +200,16 @@ class Run:
     # -- writing -----------------------------------------------------------------------------------------------
 
     def process_lock(self) -> Lock:
-        """The lock that the run's process holds while it lives."""
-        return Lock(self.folder / "run.lock")
+        """The lock that the run's process holds while it lives.
+
+        A worker takes it before it starts the process, and the process inherits it: there is no moment in which the
+        process exists and the lock is free. ``acquire`` in the process then succeeds at once.
+        """
+        lock = Lock(self.folder / "run.lock", holder=process_identity(), make_folder=False)
+        inherited = os.environ.get(LOCK_VARIABLE, "")
+        if inherited.isdigit() and _is_file(int(inherited), lock.path):
+            lock.inherit(int(inherited))
+        return lock
 
     def update_status(self, **changes: Any) -> None:
         """Change some fields of ``status.json``."""
@@ -221,11 +245,22 @@ class Run:
 
     def delete(self) -> None:
         """Remove the folder. Raises BusyError while the run's process lives."""
-        if self.state == "running":
+        self._must_exist()
+        lock = Lock(self.folder / "run.lock", make_folder=False)
+        if not lock.acquire():  # held meanwhile: no worker starts what is being removed
             raise BusyError(f"The run {self.id} is running.", "Stop it first.")
-        trash = self.folder.with_name(f"{TEMPORARY_PREFIX}deleted-{self.id}-{secrets.token_hex(2)}")
-        self.folder.rename(trash)  # readers see the run whole or not at all
-        shutil.rmtree(trash, ignore_errors=True)
+        try:
+            trash = self.folder.with_name(f"{TEMPORARY_PREFIX}deleted-{self.id}-{secrets.token_hex(2)}")
+            with storage_errors(self.folder):
+                self.folder.rename(trash)  # readers see the run whole or not at all
+            shutil.rmtree(trash, ignore_errors=True)
+        finally:
+            lock.release()
+
+    def _must_exist(self) -> None:
+        """Raises UnknownNameError when the folder is gone: a late writer must not bring half of it back."""
+        if not self.folder.is_dir():
+            raise UnknownNameError("run", self.id, (), "It was deleted.")
 
     def _stored(self) -> dict[str, Any]:
         found = read_json(self.folder / "status.json")
@@ -233,11 +268,28 @@ class Run:
 
     @contextlib.contextmanager
     def _status_lock(self) -> Iterator[None]:
-        with waiting_lock(self.folder / "status.lock"):
+        self._must_exist()
+        with waiting_lock(self.folder / "status.lock", make_folder=False):
             yield
 
 
-def _starting(status: dict[str, Any]) -> bool:
-    """Whether the worker has claimed the run and its process may not have taken the lock yet (about 10 s at most)."""
-    claimed = status.get("claimed")
-    return isinstance(claimed, int | float) and 0 <= time.time() - claimed < 30 and "process" not in status
+def _first_status(spec: RunSpec, now: datetime, order: float) -> dict[str, Any]:
+    """The status of a new run, with the few words about its spec that a list of runs shows."""
+    return {
+        "state": "queued",
+        "created": now.isoformat(),
+        "order": order,
+        "title": spec.name or "",
+        "task": spec.task.name,
+        "model": spec.model.source,
+        "data": spec.data.train,
+        "tuning": spec.tuning.method,
+    }
+
+
+def _is_file(handle: int, path: Path) -> bool:
+    """Whether this file descriptor is open on ``path``."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except OSError:
+        return False

@@ -1,0 +1,187 @@
+"""What this machine is: processor, memory, disk, GPUs; and who a process is, beyond its number.
+
+Nothing here imports torch: asking what there is must not cost seconds or occupy a GPU.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+# -- what there is ---------------------------------------------------------------------------------------------------
+
+
+def describe(folder: Path | None = None) -> dict[str, Any]:
+    """What this machine can do.
+
+    Args:
+        folder: whose disk is told; the current folder if left out.
+
+    Returns:
+        ``{"cpu": {"name", "cores"}, "memory": {"total_bytes", "available_bytes"}, "disk": {"total_bytes",
+        "free_bytes"}, "gpus": [{"name", "memory_bytes", "free_bytes"}], "python", "platform"}``; ``cores`` are those
+        that this process may use.
+    """
+    memory = psutil.virtual_memory()
+    disk = shutil.disk_usage(_existing(folder or Path.cwd()))
+    return {
+        "cpu": {"name": _cpu_name(), "cores": cpu_cores()},
+        "memory": {"total_bytes": memory.total, "available_bytes": memory.available},
+        "disk": {"total_bytes": disk.total, "free_bytes": disk.free},
+        "gpus": gpus(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def cpu_cores() -> int:
+    """Number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def gpus() -> list[dict[str, Any]]:
+    """NVIDIA GPUs as ``{"name", "memory_bytes", "free_bytes"}``, as the driver's own tool tells them."""
+    found = []
+    for line in _nvidia_smi("--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"):
+        name, *numbers = (part.strip() for part in line.rsplit(",", 2))
+        total, free = (int(number) * 2**20 if number.isdigit() else None for number in numbers)
+        found.append({"name": name, "memory_bytes": total, "free_bytes": free})
+    return found
+
+
+def gpu_count() -> int:
+    """How many GPUs a run can be given: see :func:`gpu_names`."""
+    return len(gpu_names())
+
+
+def gpu_names() -> list[str]:
+    """What to write into ``CUDA_VISIBLE_DEVICES`` for each GPU; where that variable is set, only what it names."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return [str(number) for number in range(_installed_gpus())]
+    named = [name.strip() for name in visible.split(",") if name.strip()]
+    return named[: named.index("-1")] if "-1" in named else named
+
+
+@functools.cache
+def _installed_gpus() -> int:
+    return sum(line.startswith("GPU ") for line in _nvidia_smi("-L"))
+
+
+def _nvidia_smi(*arguments: str) -> list[str]:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    try:
+        done = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line for line in done.stdout.splitlines() if line.strip()]
+
+
+@functools.cache
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _existing(folder: Path) -> Path:
+    """``folder``, or the nearest folder above it that exists."""
+    folder = folder.absolute()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+# -- memory ----------------------------------------------------------------------------------------------------------
+
+
+def peak_rss_bytes() -> int:
+    """Most memory in bytes that this process has held at once (resident set)."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def tree_rss_bytes(pid: int) -> int:
+    """Memory in bytes that process ``pid`` and its children hold now; 0 when it is gone."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return 0
+    total = 0
+    for member in family:
+        try:
+            total += member.memory_info().rss
+        except psutil.Error:
+            continue
+    return total
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed for want of memory since it started; 0 where it does not say."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+
+
+# -- processes -------------------------------------------------------------------------------------------------------
+
+
+def process_identity(pid: int | None = None) -> dict[str, Any]:
+    """Who a process is: ``{"pid", "started", "boot", "host"}``.
+
+    A process id is given out again after a while, and after a reboot at once; with the start (in clock ticks since
+    boot where the kernel tells them, so that a clock set back changes nothing) and the boot it names one process only.
+
+    Args:
+        pid: the process; this one if left out. Raises psutil.NoSuchProcess when there is none.
+    """
+    pid = os.getpid() if pid is None else pid
+    return {"pid": pid, "started": _started(pid), "boot": _boot(), "host": socket.gethostname()}
+
+
+def is_same_process(identity: dict[str, Any]) -> bool:
+    """Whether the process that :func:`process_identity` once described is alive, and not another with its number."""
+    pid = identity.get("pid")
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        return process_identity(pid) == {key: identity.get(key) for key in ("pid", "started", "boot", "host")}
+    except psutil.Error:
+        return False
+
+
+def _started(pid: int) -> float:
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+        return int(after_name.split()[19])  # field 22, "starttime"; the name, field 2, may hold blanks
+    except (OSError, IndexError, ValueError):
+        return float(psutil.Process(pid).create_time())
+
+
+@functools.cache
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return str(round(psutil.boot_time()))
