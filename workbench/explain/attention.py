@@ -1,0 +1,45 @@
+"""Attention of the token that the classifier reads."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from workbench.errors import RequestError
+from workbench.explain.base import Explainer, Scores, explainers
+from workbench.explain.capture import attention_of
+from workbench.explain.subject import Classifier, Subject
+from workbench.spec import Part
+
+
+class AttentionBased(Explainer):
+    """An explainer that reads attention weights; not an entry itself."""
+
+    @classmethod
+    def fits(cls, predictor: Classifier) -> str | None:
+        reason = super().fits(predictor)
+        if reason is None and not getattr(predictor.model.config, "num_attention_heads", None):
+            return f"{type(predictor.model).__name__} has no attention heads"
+        return reason
+
+
+@explainers.register("attention")
+class AttentionExplainer(AttentionBased):
+    """Attention: where the token that the classifier reads looks, averaged over heads."""
+
+    reading = (
+        "The darker a token, the more the token that the classifier reads ([CLS], or the last one in a decoder) "
+        "attends to it in one layer. It shows where the model looks, not why it decides: see how faithful it is."
+    )
+
+    class Config(Part):
+        layer: int = Field(-1, description="Index of the layer, from 0; negative numbers count from the last.")
+
+    def run(self, subject: Subject, target: int) -> Scores:
+        attention = attention_of(subject.model, subject.encoded)
+        layer = self.config.layer
+        if not -attention.layers <= layer < attention.layers:
+            raise RequestError(
+                f"There is no layer {layer}: the model has {attention.layers}.",
+                f"Choose one from 0 to {attention.layers - 1}, or -1 for the last.",
+            )
+        return Scores(attention.weights[layer, :, attention.reader].mean(0).astype("float64"), attention)

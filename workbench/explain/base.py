@@ -1,0 +1,191 @@
+"""Explanations of one decision: how much each token counts for it, and how far that can be believed.
+
+    >>> explanation = explain(predictor, "a great film", method="occlusion")
+    >>> explanation.scores, explanation.faithfulness["sentence"]
+
+A method is an :class:`Explainer`, one file each in this package; drawing what it finds is a separate step
+(:mod:`workbench.explain.render`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from workbench.errors import RequestError
+from workbench.explain.capture import Attention
+from workbench.explain.faithfulness import faithfulness
+from workbench.explain.subject import Classifier, Subject
+from workbench.registry import Registry
+from workbench.spec import Part
+
+explainers: Registry[Explainer] = Registry("explainer", package="workbench.explain")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an explainer finds.
+
+    Attributes:
+        values: float64 [tokens]; the higher, the more the token counts for the target.
+        attention: the attention that they come from, where they do.
+    """
+
+    values: NDArray[np.float64]
+    attention: Attention | None = None
+
+
+class Explainer(ABC):
+    """One way of telling how much each token counts for a decision.
+
+    A subclass's docstring begins with its label; ``reading`` says in plain words what its scores mean and where they
+    end, and is shown with every picture.
+    """
+
+    name: ClassVar[str]
+    reading: ClassVar[str]
+    signed: ClassVar[bool] = False  # whether a score below 0 means that the token speaks against the target
+    tasks: ClassVar[tuple[str, ...]] = ("text-classification",)
+
+    class Config(Part):
+        """The method's own options."""
+
+    def __init__(self, config: Any = None) -> None:
+        self.config: Any = config if config is not None else self.Config()
+
+    @classmethod
+    def fits(cls, predictor: Classifier) -> str | None:
+        """Why the method cannot explain this predictor; None when it can."""
+        task = getattr(predictor.task, "name", str(predictor.task))
+        if task not in cls.tasks:
+            return f"{cls.name} explains {', '.join(cls.tasks)}, not {task}"
+        return None
+
+    @abstractmethod
+    def run(self, subject: Subject, target: int) -> Scores:
+        """How much each token of ``subject`` counts for the label with index ``target``."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a text was given its label.
+
+    Attributes:
+        tokens: the tokenizer's names of the tokens; ``shown``: the same as a person would read them.
+        offsets: (start, end) characters of each token in the original text (for a pair, in its own: ``segments``).
+        segments: 0 for the first text, 1 for the second, None for a special token.
+        special: whether the tokenizer added the token.
+        scores: how much each token counts for ``target``.
+        signed: whether scores below 0 speak against it.
+        prediction: ``{"label", "score", "scores": {label: probability}}`` for the whole text.
+        target: the label that is explained.
+        method: the explainer's name, and ``reading``: what its scores mean, in plain words.
+        faithfulness: see :func:`workbench.explain.faithfulness.faithfulness`; ``["sentence"]`` sums it up.
+        attention: all the attention weights, for the methods that come from them.
+        notes: what a reader has to know, such as that the text was cut off.
+    """
+
+    text: str
+    text_pair: str | None
+    tokens: list[str]
+    shown: list[str]
+    offsets: list[tuple[int, int]]
+    segments: list[int | None]
+    special: list[bool]
+    scores: list[float]
+    signed: bool
+    prediction: dict[str, Any]
+    target: str
+    method: str
+    reading: str
+    faithfulness: dict[str, Any]
+    attention: Attention | None = field(default=None, repr=False)
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the attention weights, for JSON."""
+        found = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "attention"}
+        return found | {"offsets": [list(pair) for pair in self.offsets]}
+
+    def _repr_html_(self) -> str:
+        from workbench.explain.render.static import token_heat_html
+
+        return token_heat_html(self)
+
+
+def explain(
+    predictor: Classifier,
+    text: str,
+    method: str = "attention",
+    text_pair: str | None = None,
+    target: str | None = None,
+    **options: Any,
+) -> Explanation:
+    """Explain the label that ``predictor`` gives to ``text``, and measure how faithful the explanation is.
+
+    Args:
+        predictor: a loaded run (:class:`workbench.training.predictor.Predictor`).
+        text: what it reads.
+        method: the name of an explainer; ``explainers.names()`` are all.
+        text_pair: the second text, for a model of text pairs.
+        target: the label to explain; by default the predicted one.
+        options: the method's own, as its ``Config`` has them.
+
+    Raises:
+        UnknownNameError: there is no such method or label.
+        RequestError: the method does not fit the model, or the text holds no token.
+    """
+    entry = explainers.get(method)
+    reason = entry.fits(predictor)
+    if reason is not None:
+        raise RequestError(f"The method {method!r} cannot be used here: {reason}.", _fitting(predictor))
+    explainer = entry(_options(entry, options))
+    subject = Subject(predictor, text, text_pair)
+    prediction = subject.predict()
+    index = subject.target_index(target, prediction)
+    found = explainer.run(subject, index)
+    encoded = subject.encoded
+    return Explanation(
+        text=text,
+        text_pair=text_pair,
+        tokens=encoded.tokens,
+        shown=encoded.shown,
+        offsets=encoded.offsets,
+        segments=encoded.segments,
+        special=encoded.special,
+        scores=[float(value) for value in found.values],
+        signed=entry.signed,
+        prediction=prediction,
+        target=subject.labels[index],
+        method=method,
+        reading=entry.reading,
+        faithfulness=faithfulness(subject, found.values, index),
+        attention=found.attention,
+        notes=encoded.notes,
+    )
+
+
+def fitting(predictor: Classifier) -> dict[str, str | None]:
+    """Every explainer's name, with the reason why it cannot explain ``predictor`` (None when it can)."""
+    return {name: entry.fits(predictor) for name, entry in explainers.items()}
+
+
+def _fitting(predictor: Classifier) -> str:
+    names = [name for name, reason in fitting(predictor).items() if reason is None]
+    return f"These can be used: {', '.join(names)}." if names else "No method explains this task yet."
+
+
+def _options(entry: type[Explainer], options: dict[str, Any]) -> Any:
+    try:
+        return entry.Config(**options)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+        known = ", ".join(entry.Config.model_fields) or "none"
+        raise RequestError(
+            f"The options of {entry.name!r} cannot be used: {wrong}.", f"Its options are: {known}."
+        ) from error

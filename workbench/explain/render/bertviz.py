@@ -1,0 +1,339 @@
+"""bertviz's head view and model view as stand-alone HTML documents that draw with no network.
+
+bertviz (Vig 2019, "A Multiscale Visualization of Attention in the Transformer Model") makes the picture. Its HTML loads
+three scripts from a CDN and writes tokens into a script unescaped; here the scripts are put in from the workspace, the
+tokens are escaped, and a content security policy forbids any request and any script but these. What is replaced is
+looked for strictly: if bertviz changes its page, this fails instead of letting the CDN back in.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+
+from workbench.errors import MissingPackageError, RequestError, WorkbenchError
+from workbench.explain.capture import Attention
+from workbench.explain.render import assets
+from workbench.workspace import Workspace
+
+View = Literal["head", "model"]
+Theme = Literal["auto", "light", "dark"]
+
+DECIMALS = 4  # of a weight; more is not seen in a line's opacity and makes the page three times as large
+_BYTES_PER_WEIGHT = 7  # "0.1234,"
+_BYTES_OF_SCRIPTS = 350_000
+
+
+@dataclass(frozen=True)
+class DrawLimit:
+    """What a browser can still draw well.
+
+    Attributes:
+        bytes: size of the HTML document.
+        lines: SVG lines drawn at a time: one for each weight of a layer (head view) or of all layers (model view).
+    """
+
+    bytes: int
+    lines: int
+
+
+LIMITS: dict[View, DrawLimit] = {
+    "head": DrawLimit(bytes=25_000_000, lines=150_000),
+    "model": DrawLimit(bytes=25_000_000, lines=300_000),
+}
+
+
+def view_size(attention: Attention, layers: Sequence[int] | None = None, heads: Sequence[int] | None = None) -> int:
+    """About how many bytes the document of a view will have (not less than it really has).
+
+    Args:
+        attention: what would be drawn.
+        layers, heads: only these; by default all.
+    """
+    drawn = (len(layers) if layers else attention.layers) * (len(heads) if heads else attention.heads)
+    copies = 1 if attention.second_text_start is None else 2  # bertviz adds the four parts of a pair to the whole
+    return _BYTES_OF_SCRIPTS + copies * drawn * len(attention.tokens) ** 2 * _BYTES_PER_WEIGHT
+
+
+def why_not_drawn(
+    attention: Attention, view: View, layers: Sequence[int] | None = None, heads: Sequence[int] | None = None
+) -> str | None:
+    """Why a view of this size is not drawn, with the numbers; None when it is."""
+    limit, tokens = LIMITS[view], len(attention.tokens)
+    shown_layers = len(layers) if layers else attention.layers
+    lines = (len(heads) if heads and view == "model" else attention.heads) * tokens**2
+    lines *= shown_layers if view == "model" else 1
+    size = view_size(attention, layers, heads if view == "model" else None)
+    if size <= limit.bytes and lines <= limit.lines:
+        return None
+    over = f"{size / 1e6:.0f} MB, and at most {limit.bytes / 1e6:.0f} MB load well"
+    if lines > limit.lines:
+        over = f"{lines:,} lines at a time, and a browser draws at most {limit.lines:,} well"
+    return f"The {view} view of {tokens} tokens, {shown_layers} layers and {attention.heads} heads has {over}."
+
+
+def head_view(
+    attention: Attention,
+    *,
+    layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
+    layer: int | None = None,
+    hide_special: bool = False,
+    theme: Theme = "auto",
+    title: str = "Attention: head view",
+    workspace: Workspace | None = None,
+) -> str:
+    """bertviz's head view: lines from each token to those it attends to, a colour for each head.
+
+    Args:
+        attention: what to draw.
+        layers: the layers to choose from; by default all. Fewer make the page smaller.
+        heads: the heads switched on at first; by default all.
+        layer: the layer shown first; by default the last of ``layers``.
+        hide_special: leave out the tokens that the tokenizer added.
+        theme: light, dark, or as the browser wants it.
+        title: the document's title.
+        workspace: where the scripts are kept; by default the current one.
+
+    Returns:
+        A whole HTML document.
+
+    Raises:
+        RequestError: too large to draw, or a layer or head that does not exist.
+        MissingPackageError: bertviz is not installed.
+    """
+    attention, layers, heads = _prepare(attention, "head", layers, heads, hide_special)
+    first = layers[-1] if layer is None else layer
+    if first not in layers:
+        raise RequestError(f"Layer {first} is not among the layers shown: {layers}.")
+    page = _bertviz().head_view(
+        **_arguments(attention), include_layers=layers, heads=heads, layer=first, html_action="return"
+    )
+    squares = f"The squares above the picture are heads 0 to {attention.heads - 1}, from left to right: click one to "
+    squares += "switch it off or on, double-click to see it alone."
+    caption = f"{_summary(attention, layers, first)} {squares} Point at a token to see only its lines."
+    return _document(page.data, attention, caption, title, theme, workspace)
+
+
+def model_view(
+    attention: Attention,
+    *,
+    layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
+    hide_special: bool = False,
+    theme: Theme = "auto",
+    title: str = "Attention: model view",
+    workspace: Workspace | None = None,
+) -> str:
+    """bertviz's model view: every head of every layer as a small picture, one of them large on a click.
+
+    Arguments, result and errors are those of :func:`head_view`; only ``layers`` and ``heads`` are drawn.
+    """
+    attention, layers, heads = _prepare(attention, "model", layers, heads, hide_special)
+    page = _bertviz().model_view(
+        **_arguments(attention), include_layers=layers, include_heads=heads, display_mode="light", html_action="return"
+    )
+    caption = f"{_summary(attention, layers, layers[-1])} A row is a layer, a column a head: click one to see it large."
+    return _document(page.data, attention, caption, title, theme, workspace)
+
+
+# -- what bertviz is given ----------------------------------------------------------------------------------------
+
+
+def _bertviz() -> ModuleType:
+    try:
+        import bertviz
+    except ImportError as error:
+        raise MissingPackageError("bertviz", "to draw attention") from error
+    return bertviz  # type: ignore[no-any-return]
+
+
+def _prepare(
+    attention: Attention, view: View, layers: Sequence[int] | None, heads: Sequence[int] | None, hide_special: bool
+) -> tuple[Attention, list[int], list[int]]:
+    """The attention to draw, its layers and heads; RequestError where they do not exist or are too many."""
+    if hide_special:
+        attention = attention.without_special()
+    chosen = []
+    for what, given, there in (("layer", layers, attention.layers), ("head", heads, attention.heads)):
+        indices = list(range(there)) if given is None else sorted(set(given))
+        if not indices or not 0 <= indices[0] <= indices[-1] < there:
+            raise RequestError(f"There are no such {what}s: {indices}.", f"Choose some from 0 to {there - 1}.")
+        chosen.append(indices)
+    reason = why_not_drawn(attention, view, chosen[0], chosen[1])
+    if reason is not None:
+        what = "fewer layers or heads" if view == "model" else "fewer layers"
+        raise RequestError(reason, f"Choose {what}, leave out special tokens, or give a shorter text.")
+    return attention, chosen[0], chosen[1]
+
+
+def _placeholder(index: int) -> str:
+    return f"workbench-token-{index}."
+
+
+def _arguments(attention: Attention) -> dict[str, Any]:
+    """The arguments that both views share; tokens are placeholders, which :func:`_script` replaces."""
+    import torch
+
+    # 64-bit, so that 0.1234 is written as "0.1234" and not as its nearest 32-bit number with 17 digits.
+    weights = torch.from_numpy(attention.weights.astype(np.float64).round(DECIMALS))
+    return {
+        "attention": [layer.unsqueeze(0) for layer in weights],
+        "tokens": [_placeholder(index) for index in range(len(attention.tokens))],
+        "sentence_b_start": attention.second_text_start,
+        "prettify_tokens": False,
+    }
+
+
+# -- what is made of its page -------------------------------------------------------------------------------------
+
+_SHIM = """
+window.require = window.requirejs = (names, use) => use(...names.map(name => ({
+  jquery: window.jQuery,
+  // bertviz repeats its ten colours; this many tell all heads apart
+  d3: Object.assign({}, window.d3, {schemeCategory10: COLOURS}),
+})[name]));
+"""
+
+# Dark enough on white, light enough on black. Okabe and Ito's first, made for the colour-blind, then more.
+_COLOURS = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56a4d8", "#8b5fc7", "#c23b4e",
+    "#7f7f7f", "#4d8b31", "#a0522d", "#17a2a2", "#e08214", "#5c6bc0", "#b5508f", "#6b8e23",
+]  # fmt: skip
+
+_THEME = """
+const root = document.documentElement;
+if (root.dataset.theme === "auto")
+  root.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+"""
+
+_STYLE = """
+:root { color-scheme: light; --page: #fff; --ink: #1f2328; --quiet: #57606a; --mark: #dfe5ec; }
+:root[data-theme=dark] { color-scheme: dark; --page: #14171c; --ink: #e6e9ee; --quiet: #a3acb8; --mark: #39424e; }
+body { margin: 0; padding: 12px 16px; background: var(--page); color: var(--ink);
+  font: 15px/1.45 system-ui, "Helvetica Neue", Arial, sans-serif; }
+#caption { margin: 0 0 12px; max-width: 70em; color: var(--quiet); font-size: 14px; }
+#drawing { overflow-x: auto; }
+select { font: inherit; }
+svg text { fill: var(--ink); }
+svg .background, svg .highlight { fill: var(--mark); }
+svg .attn_background[fill=white], svg rect.detail { fill: var(--page); }
+:root[data-theme=dark] svg .attn_background:not([fill=white]) { fill: #222831; }
+"""
+
+_LOADER = '<script src="https://cdnjs.cloudflare.com/ajax/libs/require.js/2.3.6/require.min.js"></script>'
+_PAGE = re.compile(
+    re.escape(_LOADER) + r"(?P<body>.*?)\n<script type=\"text/javascript\">\n(?P<script>.*)\n</script>\n", re.DOTALL
+)
+_CONFIGURATION = re.compile(r"require\.config\(\{.*?\}\s*\);\n", re.DOTALL)
+_COMMENT = re.compile(r"\A\s*/\*\*.*?\*/", re.DOTALL)
+_ADDRESS = re.compile(r"https?:|cdnjs|\bimport\s*\(", re.IGNORECASE)
+
+
+def _document(
+    page: str, attention: Attention, caption: str, title: str, theme: Theme, workspace: Workspace | None
+) -> str:
+    """bertviz's page as a document of its own."""
+    found = _PAGE.fullmatch(page)
+    names = set(re.findall(r"bertviz-[0-9a-f]{32}", page))
+    if found is None or len(names) != 1:
+        raise _changed("its page has other parts than expected")
+    drawing = _drawing(found["script"], attention)
+    # bertviz names its element at random; named by its content, the same picture is the same document, and a dashboard
+    # has no reason to load it again.
+    random_name = names.pop()
+    own_name = "attention-" + hashlib.sha256(drawing.replace(random_name, "").encode()).hexdigest()[:16]
+    scripts = [
+        _THEME,
+        assets.script("d3", workspace),
+        assets.script("jquery", workspace),
+        _SHIM.replace("COLOURS", json.dumps(_COLOURS)),
+        drawing.replace(random_name, own_name),
+    ]
+    body = _body(found["body"], caption).replace(random_name, own_name)
+    return _assemble(body, scripts, title, theme, caption)
+
+
+def _drawing(script: str, attention: Attention) -> str:
+    """bertviz's script without its CDN and with the real tokens, as strings that cannot end it."""
+    script, comments = _COMMENT.subn("", script)
+    script, configurations = _CONFIGURATION.subn("", script)
+    # The line of data ends with a remark that repeats all of it, because bertviz replaces its marker there too.
+    parts = re.split(r"(const params = )(.*)(; // HACK: .*)", script)
+    if comments != 1 or configurations != 1 or len(parts) != 5:
+        raise _changed("its script does not begin as expected")
+    before, start, data, _, after = parts
+    if _ADDRESS.search(before + after):
+        raise _changed("its script holds an address")
+    return assets.escape_script(before) + start + _with_tokens(data, attention.shown) + ";" + assets.escape_script(after)
+
+
+def _with_tokens(data: str, tokens: Sequence[str]) -> str:
+    """bertviz's JSON with the tokens in place of their placeholders."""
+    data = data.replace(", ", ",")  # nothing in it holds a comma but lists: the tokens come now
+    places = 0
+    for index, token in enumerate(tokens):
+        name = json.dumps(_placeholder(index))
+        places += data.count(name)
+        # JSON is JavaScript once no character can end the script element or open a comment in it.
+        data = data.replace(name, json.dumps(token).replace("<", "\\u003c").replace(">", "\\u003e"))
+    if places < 2 * len(tokens):
+        raise _changed("its data do not hold the tokens as expected")
+    return data
+
+
+def _body(body: str, caption: str) -> str:
+    """bertviz's elements with a name for those who do not see them."""
+    vis, select = "<div id='vis'>", '<select id="'
+    if body.count(vis) != 1 or "<script" in body or _ADDRESS.search(body):
+        raise _changed("its elements are not as expected")
+    body = body.replace(vis, f"<div id='vis' role='img' aria-label='{html.escape(caption)}'>")
+    return body.replace(select, '<select aria-label="choose what is drawn" id="')
+
+
+def _assemble(body: str, scripts: list[str], title: str, theme: Theme, caption: str) -> str:
+    # Only these very scripts may run, and nothing may be requested: a token that got through would still do nothing.
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
+    policy = f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    head = [
+        '<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{html.escape(title)}</title>",
+        f"<style>{_STYLE}</style>",
+        f"<script>{scripts[0]}</script>",
+    ]
+    tail = [f"<script>{script}</script>" for script in scripts[1:]]
+    content = [f'<p id="caption">{html.escape(caption)}</p>', f'<div id="drawing">{body}</div>', *tail]
+    opening = ["<!DOCTYPE html>", f'<html lang="en" data-theme="{theme}">', "<head>", *head, "</head>", "<body>"]
+    return "\n".join([*opening, *content, "</body>", "</html>", ""])
+
+
+def _summary(attention: Attention, layers: list[int], layer: int) -> str:
+    """One sentence for those who cannot see the picture."""
+    row = attention.weights[layer, :, attention.reader].mean(0)
+    most = int(row.argmax())
+    notes = "".join(f" {note}" for note in attention.notes)
+    many = "1 layer" if len(layers) == 1 else f"{len(layers)} layers"
+    return (
+        f"Attention of {many} with {attention.heads} heads over {len(attention.tokens)} tokens. In layer {layer}, "
+        f"“{attention.shown[attention.reader]}” attends most to “{attention.shown[most]}” "
+        f"({row[most]:.2f}, mean of all heads).{notes}"
+    )
+
+
+def _changed(what: str) -> WorkbenchError:
+    return WorkbenchError(
+        f"bertviz's page cannot be made to draw offline: {what}.",
+        "Install the version this was tested with: pip install bertviz==1.4.1",
+    )

@@ -1,0 +1,101 @@
+"""A small picture of an explanation: its tokens, coloured by score. No script, no style sheet: it goes anywhere."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from workbench.explain.base import Explanation
+
+# Blue and orange are told apart by every kind of colour vision, and each also by its underline.
+_FOR, _AGAINST = (0, 114, 178), (213, 94, 0)
+_STRONGEST = 0.55  # opacity of the highest score: text stays readable on it, light or dark
+
+
+def token_heat_html(explanation: Explanation) -> str:
+    """The explained text with each token coloured by its score, a legend, and the numbers as a table.
+
+    Colours are drawn over whatever the page's background is, so that it works light and dark. A number shows on hover.
+
+    Args:
+        explanation: what to draw.
+
+    Returns:
+        HTML of one ``div``; everything that comes from the text is escaped.
+    """
+    scale = max((abs(score) for score in explanation.scores), default=0.0)
+    marked = set(explanation.faithfulness.get("marked", ()))
+    tokens = [
+        _token(explanation, index, scale, marked, begins) for index, begins in enumerate(_begins_word(explanation))
+    ]
+    prediction = explanation.prediction
+    heading = f"{prediction['label']} ({prediction['score']:.2f})"
+    if explanation.target != prediction["label"]:
+        heading += f", explained for {explanation.target} ({prediction['scores'][explanation.target]:.2f})"
+    parts = [
+        f"<p style='margin:0 0 .5em'><b><bdi>{html.escape(heading)}</bdi></b> · {html.escape(explanation.method)}</p>",
+        f"<p dir='auto' style='margin:0 0 .5em;line-height:2.1;overflow-wrap:anywhere'>{''.join(tokens)}</p>",
+        _legend(explanation, scale),
+        _paragraph(str(explanation.faithfulness.get("sentence", ""))),
+        _paragraph(" ".join([explanation.reading, *explanation.notes]), "opacity:.75"),
+        _table(explanation),
+    ]
+    return f"<div style='font:15px/1.45 system-ui,sans-serif;max-width:70em'>{''.join(parts)}</div>"
+
+
+def _paragraph(text: str, style: str = "") -> str:
+    return f"<p style='margin:0 0 .5em;{style}'>{html.escape(text)}</p>"
+
+
+def _begins_word(explanation: Explanation) -> list[bool]:
+    """Whether a space stands before each token: where the text had one, around special tokens, between two texts."""
+    found, last = [], None
+    for segment, (start, end) in zip(explanation.segments, explanation.offsets, strict=True):
+        found.append(segment is None or last is None or segment != last[0] or start > last[1])
+        last = (segment, end)
+    return found
+
+
+def _colour(score: float, scale: float) -> str:
+    red, green, blue = _FOR if score >= 0 else _AGAINST
+    return f"rgba({red},{green},{blue},{_STRONGEST * abs(score) / scale if scale else 0:.3f})"
+
+
+def _token(explanation: Explanation, index: int, scale: float, marked: set[int], begins_word: bool) -> str:
+    score = explanation.scores[index]
+    style = f"background:{_colour(score, scale)};padding:.15em .1em;border-radius:.2em"
+    if explanation.special[index]:
+        style += ";opacity:.6"
+    if index in marked:
+        style += ";font-weight:600"
+    if score < 0:
+        style += ";border-bottom:2px dotted currentColor"
+    space = " " if begins_word else ""
+    shown = explanation.shown[index] if begins_word else explanation.shown[index].removeprefix("##")
+    return f"{space}<bdi title='{score:+.4f}' style='{style}'>{html.escape(shown)}</bdi>"
+
+
+def _legend(explanation: Explanation, scale: float) -> str:
+    def box(score: float, text: str) -> str:
+        colour = _colour(score, scale)
+        sample = f"background:{colour};display:inline-block;width:1.6em;height:1em;vertical-align:-.1em"
+        return f"<span style='{sample}'></span> {html.escape(text)} "
+
+    if explanation.signed:
+        boxes = box(scale, f"for {explanation.target} (up to {scale:.3g})") + box(-scale, "against it (underlined)")
+    else:
+        boxes = box(0, "0") + box(scale / 2, f"{scale / 2:.3g}") + box(scale, f"{scale:.3g}")
+    return f"<p style='margin:0 0 .5em;font-size:.9em'>{boxes} bold: marked for the test below</p>"
+
+
+def _table(explanation: Explanation) -> str:
+    rows = "".join(
+        f"<tr><td><bdi>{html.escape(token)}</bdi></td><td style='text-align:right'>{score:+.4f}</td></tr>"
+        for token, score in _by_size(explanation.shown, explanation.scores)
+    )
+    head = "<tr><th>token</th><th>score</th></tr>"
+    return f"<details><summary>All numbers</summary><table>{head}{rows}</table></details>"
+
+
+def _by_size(tokens: Sequence[str], scores: Sequence[float]) -> list[tuple[str, float]]:
+    return sorted(zip(tokens, scores, strict=True), key=lambda pair: -abs(pair[1]))
