@@ -77,18 +77,16 @@ class Run:
         """
         now = datetime.now(UTC)
         title = spec.name or "-".join([spec.model.source, Path(spec.data.train).stem, spec.tuning.method])
-        run_id = f"{now:%Y%m%d-%H%M%S}-{slug(title)}-{secrets.token_hex(2)}"
-        draft = workspace.runs / f"{TEMPORARY_PREFIX}{run_id}"
-        with storage_errors(draft):
+        with storage_errors(workspace.runs):
+            draft, run_folder = _new_folder(workspace.runs, f"{now:%Y%m%d-%H%M%S}-{slug(title)}")
             try:
-                draft.mkdir(parents=True)
                 write_text(draft / "spec.yaml", spec.to_yaml())
                 write_json(draft / "status.json", _first_status(spec, now, time.time() if order is None else order))
-                draft.rename(workspace.runs / run_id)
+                draft.rename(run_folder)
             except BaseException:
                 shutil.rmtree(draft, ignore_errors=True)
                 raise
-        return cls(workspace.runs / run_id)
+        return cls(run_folder)
 
     @classmethod
     def open(cls, run_id: str, workspace: Workspace) -> Run:
@@ -211,6 +209,13 @@ class Run:
             lock.inherit(int(inherited))
         return lock
 
+    def guard(self, what: str) -> Lock:
+        """The same lock for those who are not the run's process, and want none to begin meanwhile.
+
+        Its note names no process: nobody who stops the run can end theirs.
+        """
+        return Lock(self.folder / "run.lock", holder={"what": what}, make_folder=False)
+
     def update_status(self, **changes: Any) -> None:
         """Change some fields of ``status.json``."""
         with self._status_lock():
@@ -246,7 +251,7 @@ class Run:
     def delete(self) -> None:
         """Remove the folder. Raises BusyError while the run's process lives."""
         self._must_exist()
-        lock = Lock(self.folder / "run.lock", make_folder=False)
+        lock = self.guard("deleting")
         if not lock.acquire():  # held meanwhile: no worker starts what is being removed
             raise BusyError(f"The run {self.id} is running.", "Stop it first.")
         try:
@@ -271,6 +276,25 @@ class Run:
         self._must_exist()
         with waiting_lock(self.folder / "status.lock", make_folder=False):
             yield
+
+
+def _new_folder(runs: Path, stem: str) -> tuple[Path, Path]:
+    """An empty draft folder that nobody else has, and the free name that it will be given.
+
+    The draft is made before the name is looked at: whoever drew the same name has renamed its own draft by then, or
+    still holds it.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    while True:
+        run_id = f"{stem}-{secrets.token_hex(2)}"
+        draft = runs / f"{TEMPORARY_PREFIX}{run_id}"
+        try:
+            draft.mkdir()
+        except FileExistsError:
+            continue
+        if not (runs / run_id).exists():
+            return draft, runs / run_id
+        draft.rmdir()
 
 
 def _first_status(spec: RunSpec, now: datetime, order: float) -> dict[str, Any]:

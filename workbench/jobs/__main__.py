@@ -1,0 +1,29 @@
+"""A worker on its own: ``python -m workbench.jobs WORKSPACE [--slots N] [--idle SECONDS]``. See ``ensure_worker``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from workbench.errors import WorkbenchError
+from workbench.jobs.worker import IDLE_SECONDS, work
+from workbench.workspace import Workspace
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m workbench.jobs", description=__doc__)
+    parser.add_argument("workspace", type=Path)
+    parser.add_argument("--slots", type=int, default=None)
+    parser.add_argument("--idle", type=float, default=IDLE_SECONDS, help="end after so many seconds without work")
+    given = parser.parse_args()
+    try:
+        work(Workspace(given.workspace).create(), given.slots, idle_seconds=given.idle)
+    except WorkbenchError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
