@@ -1,0 +1,31 @@
+"""The dashboard's navigation; each page is a file in views/. Start it with: workbench dashboard."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import streamlit as st
+from streamlit import config
+
+from dashboard import state
+from dashboard.parts.errors import shown
+
+st.set_page_config("Transformer workbench", str(Path(__file__).with_name("icon.svg")), layout="wide")
+
+if config._server_mode is not None and not os.environ.get("WORKBENCH_DASHBOARD_SERVED"):
+    st.error("Start the dashboard with: workbench dashboard")  # `streamlit run` has no guard and listens everywhere
+    st.stop()
+
+page = st.navigation(
+    [
+        st.Page(state.HOME_PAGE, title="Home", icon=":material/home:", default=True),
+        st.Page(state.LAUNCH_PAGE, title="Launch", icon=":material/rocket_launch:"),
+        st.Page(state.RUNS_PAGE, title="Runs", icon=":material/list_alt:"),
+        st.Page(state.COMPARE_PAGE, title="Compare", icon=":material/compare_arrows:"),
+        st.Page(state.EXPLAIN_PAGE, title="Explain", icon=":material/search_insights:"),
+    ]
+)
+st.logo(str(Path(__file__).with_name("logo.svg")), size="large")
+with shown("page_error"):
+    page.run()

@@ -1,0 +1,22 @@
+"""Words that a newcomer may not know, explained once; shown as tooltips."""
+
+from __future__ import annotations
+
+WORDS = {
+    "task": "What the model learns to do, such as putting each text into one of several classes.",
+    "model": "The network to start from. A pretrained one has already read much text, and needs few examples.",
+    "tuning": "Which of the model's weights are changed by the training. LoRA changes a small part, and is often as good.",
+    "loss": "How wrong the model is, as one number; lower is better.",
+    "learning rate": "How far each step moves the weights. Too high and the loss jumps; too low and nothing is learned.",
+    "epoch": "One pass over all training examples.",
+    "step": "One change of the weights, made from one batch of examples.",
+    "interval": "95% interval: if the test were made again with other examples of the same kind, the figure would "
+    "usually fall in here.",
+    "baseline": "What you would get without a model, by always giving the most frequent answer.",
+    "trained parameters": "How many of the model's numbers the training may change.",
+    "attention": "For each token, how much the model looks at every other token while it computes. "
+    "It shows where information could flow, not why a decision was made.",
+    "faithfulness": "Whether the tokens that the picture marks really drive the decision: they are removed, and the "
+    "change is compared with removing random ones.",
+    "token": "The piece of text that the model reads as one unit: a word or a part of one.",
+}

@@ -1,0 +1,35 @@
+"""What this machine can do, for Home."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard.parts.text import cut, gigabytes, md
+from workbench import machine
+from workbench.workspace import Workspace
+
+
+@st.cache_data(ttl=30, show_spinner=False)
+def _described() -> dict[str, Any]:
+    return machine.describe(Workspace.current().root)
+
+
+def show_machine() -> None:
+    """Processor, memory, disk and graphics cards, each with its free part."""
+    st.subheader("This machine")
+    found = _described()
+    cpu, memory, disk = (found.get(part) or {} for part in ("cpu", "memory", "disk"))
+    gpus = found.get("gpus") or []
+    columns = st.columns(4)
+    columns[0].metric("Processor", f"{cpu.get('cores', '?')} cores", help=md(cpu.get("name") or "unknown"))
+    columns[1].metric("Memory free", gigabytes(memory.get("available_bytes")), help=f"Of {gigabytes(memory.get('total'))}.")
+    columns[2].metric("Disk free", gigabytes(disk.get("free_bytes")), help="Where the workspace is.")
+    columns[3].metric(
+        "Graphics cards",
+        str(len(gpus)) if gpus else "none",
+        help=md("; ".join(str(gpu.get("name", gpu)) if isinstance(gpu, dict) else str(gpu) for gpu in gpus))
+        or "None is needed: small models train on the processor.",
+    )
+    st.caption("Workspace: " + md(cut(Workspace.current().root)))

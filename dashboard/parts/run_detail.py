@@ -1,0 +1,164 @@
+"""One run in full: progress, curves, log, what was learned from which data, and what can be done with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import state
+from dashboard.parts import curves, run_list
+from dashboard.parts.errors import show_error, shown
+from dashboard.parts.glossary import WORDS
+from dashboard.parts.progress import show_progress
+from dashboard.parts.states import badge
+from dashboard.parts.text import ago, cut, duration, gigabytes, interval, md, number
+from workbench import jobs
+from workbench.files import read_json
+from workbench.runs.run import RESUMABLE, Run
+from workbench.workspace import Workspace
+
+LOG_BYTES = 32_768
+_KEPT = "runs.rows"
+
+
+def header(run: Run, summary: dict[str, Any]) -> None:
+    """Name, state, age, and the buttons for what can be done now."""
+    st.subheader(md(run_list.title(run.id)), anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center", key="run_header"):
+        badge(summary["state"])
+        st.caption(md(f"{ago(summary.get('created'))} · {run.id}"))
+    with st.container(horizontal=True, key="run_actions"):
+        actions(run, summary["state"])
+
+
+def actions(run: Run, now: str) -> None:
+    """Stop, resume, delete, and the way to the pages that read a finished run."""
+    if now == "succeeded":
+        if st.button("Explain", icon=":material/search_insights:", type="primary", key="run.explain"):
+            st.switch_page(state.EXPLAIN_PAGE, query_params={state.RUN: run.id})
+        if st.button("Compare", icon=":material/compare_arrows:", key="run.compare"):
+            st.switch_page(state.COMPARE_PAGE, query_params={state.RUNS: run.id})
+    if now in run_list.ACTIVE and st.button(
+        "Stop", icon=":material/stop:", key="run.stop", help="A checkpoint is written first; the run can be resumed."
+    ):
+        jobs.stop(run)
+        st.toast("The run was asked to stop. It writes a checkpoint first.")
+    if now in RESUMABLE and st.button(
+        "Resume", icon=":material/resume:", key="run.resume", help="Goes on from the last checkpoint."
+    ):
+        jobs.resume(run, Workspace.current())
+        st.rerun()
+    if now != "running":
+        with st.popover("Delete", icon=":material/delete:", key="run.delete"):
+            st.markdown("The run's folder goes, with its model and predictions. It cannot be brought back.")
+            if st.button("Delete for good", key="run.delete.yes"):
+                run.delete()
+                st.session_state.pop(state.CHOSEN_RUN, None)
+                state.to_url(state.RUN, "")
+                st.rerun()
+
+
+def live(run: Run, summary: dict[str, Any]) -> None:
+    """Progress, curves and log; drawn again every two seconds while the run is active, and nothing else is."""
+    active = summary["state"] in run_list.ACTIVE
+
+    @st.fragment(run_every=2 if active else None)
+    def draw() -> None:
+        now = run.summary(with_spec=False) if active else summary
+        if now["state"] != summary["state"]:
+            st.rerun()  # the buttons and the report change with the state
+        with shown("live_error"):
+            if active:
+                show_progress(now)
+            draw_curves(run)
+            draw_log(run)
+
+    draw()
+
+
+def draw_curves(run: Run) -> None:
+    """Loss, evaluation and learning rate of one run, side by side."""
+    kept = curves.rows_of(run, st.session_state.get(_KEPT))
+    st.session_state[_KEPT] = kept
+    names = curves.names_in(kept["rows"])
+    if not names:
+        st.caption("No figures yet: they come with the first steps of training.")
+        return
+    losses = [name for name in names if name.endswith("/loss")]
+    scores = [name for name in names if name.startswith("eval/") and name not in losses]
+    groups = [group for group in (losses, scores, ["train/learning_rate"]) if set(group) & set(names)]
+    for number_, (column, group) in enumerate(zip(st.columns(len(groups)), groups, strict=True)):
+        drawn = curves.figure({run.id: kept["rows"]}, group)
+        column.plotly_chart(drawn, key=f"run.curve.{number_}", config=curves.CONFIG)
+
+
+def draw_log(run: Run) -> None:
+    """The end of the log, as it is."""
+    with st.expander("Log", icon=":material/notes:", key="run.log"):
+        st.code(run.log(LOG_BYTES) or "Nothing was printed yet.", language=None, height=320, wrap_lines=True)
+        st.download_button(
+            "Download the log",
+            lambda: run.log(50_000_000).encode(),
+            file_name=f"{run.id}.log.txt",
+            mime="text/plain",
+            key="run.log.download",
+            on_click="ignore",
+        )
+
+
+def results(summary: dict[str, Any]) -> None:
+    """Final figures with intervals, and what they cost."""
+    if summary.get("error"):
+        show_error(summary["error"], "run_error")
+    report = summary.get("report") or {}
+    metrics, cost = report.get("metrics"), report.get("cost") or {}
+    if not isinstance(metrics, dict):
+        return
+    st.subheader("Result on the test examples", help=WORDS["interval"], anchor=False)
+    baseline = report.get("baseline") or {}
+    st.table(
+        {
+            "Metric": [md(name.replace("_", " "), 60) for name in metrics],
+            "Value (95% interval)": [md(interval(value)) for value in metrics.values()],
+            "Baseline": [md(number(baseline.get(name))) for name in metrics],
+        },
+        hide_index=True,
+        width="content",
+    )
+    words = [
+        f"{duration(cost.get('seconds'))} of training",
+        f"{number(cost.get('trained_parameters'))} of {number(cost.get('total_parameters'))} parameters trained",
+        f"{gigabytes(cost.get('peak_memory_bytes'))} of memory at most" if cost.get("peak_memory_bytes") else "",
+        f"{number(round(cost['tokens_per_second']))} tokens a second" if cost.get("tokens_per_second") else "",
+    ]
+    st.caption(md(" · ".join(word for word in words if word)))
+    for note in report.get("notes") or []:
+        st.caption(md(note, 500))
+
+
+def documents(run: Run) -> None:
+    """The report on the data, and the spec, folded away."""
+    found = read_json(run.folder / "data.json")
+    if isinstance(found, dict):
+        with st.expander("Data: rows, labels, lengths, what was left out", icon=":material/table:", key="run.data"):
+            st.code(_readable(found), language="yaml", height=320)
+    with st.expander("Settings of this run (YAML)", icon=":material/settings:", key="run.spec"):
+        try:
+            text = (run.folder / "spec.yaml").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            text = ""
+        st.code(text or "The file spec.yaml is missing.", language="yaml", height=320)
+
+
+def _readable(value: Any) -> str:
+    import yaml
+
+    return cut_lines(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100))
+
+
+def cut_lines(text: str, lines: int = 400) -> str:
+    """At most so many lines, each of at most 300 characters."""
+    kept = text.splitlines()
+    more = [f"... {len(kept) - lines} more lines"] if len(kept) > lines else []
+    return "\n".join([cut(line, 300) if len(line) > 300 else line for line in kept[:lines]] + more)

@@ -1,0 +1,64 @@
+"""The runs as a page shows them: read once per look at the folders, newest first, with a short title each."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import streamlit as st
+
+from dashboard.parts.states import look
+from dashboard.parts.text import cut
+from workbench.runs.query import list_runs
+from workbench.workspace import Workspace
+
+_ID = re.compile(r"\d{8}-\d{6}-(?P<title>.+)-(?P<end>[0-9a-f]{4})")
+ACTIVE = ("queued", "running")
+
+
+def newest_first() -> list[dict[str, Any]]:
+    """Summaries of all runs, newest first."""
+    return sorted(list_runs(Workspace.current()), key=lambda run: str(run["id"]), reverse=True)
+
+
+def ids(runs: list[dict[str, Any]], *states: str) -> list[str]:
+    """The ids of the runs in one of these states (in any, when none is named)."""
+    return [run["id"] for run in runs if not states or run["state"] in states]
+
+
+def title(run_id: str) -> str:
+    """A run's id without its time: ``minilm-rotten-tomatoes-lora (7f3a)``."""
+    found = _ID.fullmatch(run_id)
+    return cut(f"{found['title']} ({found['end']})" if found else run_id, 90)
+
+
+def chooser_label(runs: list[dict[str, Any]]) -> Any:
+    """Formats run ids for a selectbox: state's symbol and title."""
+    symbols = {run["id"]: look(run["state"]).symbol for run in runs}
+    return lambda run_id: f"{symbols.get(run_id, '?')} {title(run_id)}"
+
+
+def key_metric(report: dict[str, Any] | None) -> tuple[str, dict[str, float | None]] | None:
+    """The metric that a run is judged by, and its value with interval; None before it has one."""
+    metrics = (report or {}).get("metrics")
+    if not isinstance(metrics, dict) or not metrics:
+        return None
+    name = (report or {}).get("primary_metric")
+    name = name if name in metrics else next(iter(metrics))
+    return (name, metrics[name]) if isinstance(metrics[name], dict) else None
+
+
+def share_done(progress: dict[str, Any] | None) -> float | None:
+    """How much of a run is done, 0 to 1; None when nobody knows yet."""
+    step, steps = (progress or {}).get("step"), (progress or {}).get("steps")
+    if not isinstance(step, int | float) or not isinstance(steps, int | float) or steps <= 0:
+        return None
+    return min(1.0, max(0.0, step / steps))
+
+
+def nothing_yet(what: str = "There are no runs yet.") -> None:
+    """What an empty page says: why it is empty, and the way out."""
+    from dashboard import state
+
+    st.info(what, icon=":material/inbox:")
+    st.page_link(state.LAUNCH_PAGE, label="Launch the first run", icon=":material/rocket_launch:")

@@ -1,0 +1,96 @@
+"""The keys of the session's state, and what of it stands in the URL, so that a reload or a shared link shows the same.
+
+A value in the URL is somebody's input like any other: it is looked up among what exists, and never trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+# Query parameters. A link to a page is its path and these.
+RUN = "run"  # one run's id: Runs, Explain
+RUNS = "runs"  # runs' ids, with commas between: Compare
+TEXT = "text"  # what Explain reads
+PRESET = "preset"  # what Launch's form begins with
+
+# Session keys of widgets; tests find widgets by them.
+CHOSEN_RUN = "chosen.run"
+CHOSEN_RUNS = "chosen.runs"
+EXPLAIN_TEXT = "explain.text"
+LAUNCH = "launch"  # prefix of the form's fields: launch.training.epochs
+
+HOME_PAGE, LAUNCH_PAGE, RUNS_PAGE = "views/home.py", "views/launch.py", "views/runs.py"
+COMPARE_PAGE, EXPLAIN_PAGE = "views/compare.py", "views/explain.py"
+
+MOST_RUNS = 12  # that can be compared at once
+LONGEST_TEXT = 4000  # characters
+
+
+def from_url(param: str, key: str, read: Callable[[str], object]) -> None:
+    """Give the widget ``key`` what the URL says, before it is drawn.
+
+    It happens when the page is opened and when the URL was changed by something else than the widget (a link, the
+    back button).
+
+    Args:
+        param: the query parameter.
+        key: the widget's session key.
+        read: turns the parameter's text into the widget's value; None when it is nothing that there is.
+    """
+    seen = f"url.{param}"
+    given = st.query_params.get(param)
+    if given is None:
+        if key not in st.session_state and _remembered(param) is not None:
+            given = _remembered(param)
+    elif given == st.session_state.get(seen) and key in st.session_state:
+        return
+    if given is not None:
+        st.session_state[seen] = given
+        value = read(given[: 4 * LONGEST_TEXT])
+        if value is not None:
+            st.session_state[key] = value
+
+
+def to_url(param: str, value: str) -> None:
+    """Put what was chosen into the URL, and remember it for the other pages; an empty value takes it out."""
+    st.session_state[f"url.{param}"] = value
+    st.session_state[f"remembered.{param}"] = value
+    if value and st.query_params.get(param) != value:
+        st.query_params[param] = value
+    elif not value and param in st.query_params:
+        del st.query_params[param]
+
+
+def _remembered(param: str) -> str | None:
+    return st.session_state.get(f"remembered.{param}")
+
+
+def one_of(options: Sequence[str]) -> Callable[[str], str | None]:
+    """Reads one of ``options``; says on the page when the URL names something else."""
+
+    def read(given: str) -> str | None:
+        if given in options:
+            return given
+        st.warning("The link names a run that is not there; it may have been deleted.", icon=":material/link_off:")
+        return None
+
+    return read
+
+
+def some_of(options: Sequence[str]) -> Callable[[str], list[str] | None]:
+    """Reads several of ``options`` with commas between; says on the page how many the URL names that are not there."""
+
+    def read(given: str) -> list[str] | None:
+        names = list(dict.fromkeys(given.split(",")))
+        known = [name for name in names if name in options][:MOST_RUNS]
+        if len(known) < len(names):
+            st.warning(
+                f"{len(names) - len(known)} of the {len(names)} runs in the link cannot be shown: they are not there, "
+                f"or are more than the {MOST_RUNS} that fit.",
+                icon=":material/link_off:",
+            )
+        return known or None
+
+    return read

@@ -1,0 +1,46 @@
+"""Runs: the table of all runs, and one of them in full."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import state
+from dashboard.parts import run_detail, run_list
+from dashboard.parts.errors import shown
+from dashboard.parts.run_table import show_table
+from workbench.runs.run import Run
+from workbench.workspace import Workspace
+
+st.title("Runs")
+runs = run_list.newest_first()
+ids = run_list.ids(runs)
+state.from_url(state.RUN, state.CHOSEN_RUN, state.one_of(ids))
+if not runs:
+    run_list.nothing_yet()
+    st.stop()
+if st.session_state.get(state.CHOSEN_RUN) not in ids:
+    st.session_state[state.CHOSEN_RUN] = ids[0]
+
+
+@st.fragment(run_every=5)
+def table() -> None:
+    """Drawn again by itself, so that a run started elsewhere appears."""
+    show_table(run_list.newest_first(), st.session_state.get(state.CHOSEN_RUN))
+    if st.session_state.get(state.CHOSEN_RUN) != chosen:
+        st.rerun()
+
+
+chosen = st.session_state[state.CHOSEN_RUN]
+with shown("table_error"):
+    table()
+chosen = st.selectbox(
+    "Show run", ids, format_func=run_list.chooser_label(runs), key=state.CHOSEN_RUN, help="Or click a row of the table."
+)
+state.to_url(state.RUN, chosen)
+run = Run.open(chosen, Workspace.current())
+summary = run.summary(with_spec=False)
+with shown("detail_error"):
+    run_detail.header(run, summary)
+    run_detail.results(summary)
+    run_detail.live(run, summary)
+    run_detail.documents(run)

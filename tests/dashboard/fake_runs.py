@@ -1,0 +1,162 @@
+"""Writes run folders with the documented files, without training anything: python -m tests.dashboard.fake_runs HOME."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from workbench.files import Lock
+from workbench.runs.run import Run
+from workbench.spec import RunSpec
+from workbench.workspace import Workspace
+
+LABELS = ["negative", "positive"]
+_held: list[Lock] = []
+PHASES = {"queued": 0.0, "running": 0.4, "succeeded": 1.0, "failed": 0.3, "stopped": 0.5, "interrupted": 0.6}
+ERROR = {
+    "kind": "OutOfMemory",
+    "message": "The run needed 9.1 GB and the machine had 7.8 GB free.",
+    "hint": "Lower training.batch_size, data.max_length or training.token_budget.",
+}
+
+
+def fake_run(
+    workspace: Workspace,
+    state: str = "succeeded",
+    name: str | None = None,
+    tuning: str = "full",
+    seed: int = 0,
+    labels: list[str] | None = None,
+    log: str = "Epoch 1 of 2\nEpoch 2 of 2\n",
+    notes: str = "",
+    steps: int = 120,
+    examples: int = 60,
+) -> Run:
+    """One run in ``state``, with curves, log, report and predictions as far as such a run has them."""
+    labels = labels or LABELS
+    spec = RunSpec.parse(
+        {
+            "name": name,
+            "notes": notes,
+            "task": "text-classification",
+            "data": {"train": "rotten-tomatoes", "limit": {"train": 2000}},
+            "model": "minilm",
+            "tuning": {"method": tuning, **({"rank": 8} if tuning == "lora" else {})},
+            "training": {"epochs": 2, "seed": seed},
+        }
+    )
+    run = Run.create(spec, workspace)
+    done = int(steps * PHASES.get(state, 1.0))
+    progress = {"step": done, "steps": steps, "epoch": 2 * done / steps, "seconds_left": 130.0, "phase": "training"}
+    if state != "queued":
+        _write_metrics(run, done, steps, seed)
+        (run.folder / "log.txt").write_text(log, encoding="utf-8")
+        _write(run, "data.json", data_report(labels))
+    stored: dict[str, Any] = {"state": "running" if state == "interrupted" else state, "progress": progress}
+    if state == "running":  # as its process would; freed when this process ends
+        lock = run.process_lock()
+        lock.acquire()
+        _held.append(lock)
+    if state == "failed":
+        stored["error"] = ERROR
+    run.update_status(**stored)
+    if state == "succeeded":
+        _write(run, "report.json", report(labels, seed, tuning))
+        _write_predictions(run, labels, seed, examples)
+    return run
+
+
+def damaged_run(workspace: Workspace) -> Run:
+    """A folder whose status and spec are half written, and whose last metric line is torn."""
+    run = fake_run(workspace, "stopped", name="damaged")
+    (run.folder / "status.json").write_text('{"state": "suc', encoding="utf-8")
+    (run.folder / "spec.yaml").write_text("task: [unclosed\n", encoding="utf-8")
+    with open(run.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+        file.write('{"step": 99, "train/lo')
+    return run
+
+
+def report(labels: list[str], seed: int = 0, tuning: str = "full") -> dict[str, Any]:
+    """``report.json`` of a finished run."""
+    value = 0.79 + 0.004 * seed - (0.03 if tuning == "lora" else 0)
+    metrics = {
+        name: {"value": v, "low": v - 0.025, "high": v + 0.024}
+        for name, v in (("accuracy", value), ("macro_f1", value - 0.01), ("matthews", 2 * value - 1))
+    }
+    trained = 22_713_986 if tuning == "full" else 148_226
+    return {
+        "metrics": metrics,
+        "baseline": {"accuracy": 0.52, "macro_f1": 0.34, "matthews": 0.0},
+        "cost": {
+            "seconds": 71.5 if tuning == "full" else 58.2,
+            "tokens_per_second": 2210.0,
+            "peak_memory_bytes": 1_450_000_000,
+            "trained_parameters": trained,
+            "total_parameters": 22_713_986,
+        },
+        "primary_metric": "accuracy",
+        "labels": labels,
+        "confusion": [[400, 90], [110, 400]],
+        "per_class": {label: {"precision": 0.79, "recall": 0.8, "f1": 0.795, "count": 500} for label in labels},
+        "notes": [],
+    }
+
+
+def data_report(labels: list[str]) -> dict[str, Any]:
+    """``data.json`` of a run."""
+    return {"rows": {"train": 2000, "valid": 200, "test": 1000}, "labels": {label: 1000 for label in labels}}
+
+
+def _write(run: Run, name: str, value: Any) -> None:
+    (run.folder / name).write_text(json.dumps(value), encoding="utf-8")
+
+
+def _write_metrics(run: Run, done: int, steps: int, seed: int) -> None:
+    random_ = random.Random(seed)
+    for step in range(1, done + 1):
+        row: dict[str, Any] = {"step": step, "epoch": 2 * step / steps, "time": step * 0.6, "tokens": step * 800}
+        row["train/loss"] = 0.7 * 0.985**step + 0.05 * random_.random()
+        row["train/learning_rate"] = 5e-5 * (1 - step / steps)
+        row["train/gradient_norm"] = 1 + random_.random()
+        row["train/tokens_per_second"] = 2200 + 50 * random_.random()
+        if step % 20 == 0:
+            row |= {"eval/loss": 0.69 * 0.99**step, "eval/accuracy": min(0.8, 0.5 + 0.003 * step)}
+        run.append_metrics(row)
+
+
+def _write_predictions(run: Run, labels: list[str], seed: int, examples: int) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    random_ = random.Random(seed)
+    gold = [labels[i % len(labels)] for i in range(examples)]
+    right = [random_.random() < 0.8 for _ in gold]
+    given = [g if r else labels[(labels.index(g) + 1) % len(labels)] for g, r in zip(gold, right, strict=True)]
+    score = [0.55 + 0.4 * random_.random() for _ in gold]
+    columns: dict[str, list[Any]] = {
+        "id": [f"row-{i:04d}" for i in range(examples)],
+        "input": [f"a fine film, number {i}, with a long second act" for i in range(examples)],
+        "gold": gold,
+        "prediction": given,
+        "score": score,
+        "correct": right,
+    }
+    for label in labels:
+        columns[f"score:{label}"] = [
+            s if p == label else (1 - s) / max(1, len(labels) - 1) for s, p in zip(score, given, strict=True)
+        ]
+    pq.write_table(pa.table(columns), run.folder / "predictions.parquet")
+
+
+if __name__ == "__main__":
+    home = Workspace(Path(sys.argv[1]).absolute()).create()
+    fake_run(home)
+    fake_run(home, tuning="lora", seed=1)
+    for each in sys.argv[2:]:
+        damaged_run(home) if each == "damaged" else fake_run(home, each, name=each)
+    while _held:
+        time.sleep(1)  # the runs that are running live as long as this does
