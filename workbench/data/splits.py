@@ -1,0 +1,131 @@
+"""Who is held out: seeded, stratified by label, groups and identical texts on one side.
+
+The order in which examples are dealt out comes from a hash of the seed and the example's position, so the same data and
+seed give the same split on every machine and under every version of Python and NumPy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+
+
+def split(
+    count: int,
+    shares: Mapping[str, float],
+    seed: int,
+    labels: Sequence[Sequence[str]] | None = None,
+    together: Sequence[Sequence[Hashable]] = (),
+) -> dict[str, list[int]]:
+    """Deal examples out to train and the held-out parts.
+
+    Args:
+        count: number of examples.
+        shares: part -> share of all examples, for the parts held out; train gets the rest.
+        seed: another seed gives another split.
+        labels: each example's labels; each part gets its share of every label, as far as that is possible. The first
+            example of a label always goes to train.
+        together: any number of keys an example (a film, a text); examples that share one go to the same part. None
+            stands for no key.
+
+    Returns:
+        part -> positions, ascending. Train is always there.
+    """
+    parts = {"train": 1.0 - sum(shares.values()), **{part: share for part, share in shares.items() if share > 0}}
+    units = _units(count, together)
+    weights = [Counter(label for i in unit for label in (labels[i] if labels and labels[i] else ("",))) for unit in units]
+    order = sorted(range(len(units)), key=lambda u: (len(weights[u]) == 1, -len(units[u]), _hash(seed, units[u][0])))
+    placed = _deal(order, weights, parts)
+    dealt: dict[str, list[int]] = {part: [] for part in parts}
+    for unit, part in zip(order, placed, strict=True):
+        dealt[part] += units[unit]
+    return {part: sorted(positions) for part, positions in dealt.items()}
+
+
+def sample(indices: Sequence[int], labels: Sequence[Sequence[str]] | None, size: int, seed: int) -> list[int]:
+    """A stratified subset of at most ``size`` positions, ascending; every label at least once where there is room.
+
+    Args:
+        indices: positions to choose from.
+        labels: the labels of each of ``indices``, in the same order.
+        size: how many to choose.
+        seed: another seed gives another subset. A larger ``size`` with the same seed mostly adds to the smaller one.
+    """
+    if size >= len(indices):
+        return sorted(indices)
+    strata: dict[tuple[str, ...], list[int]] = {}
+    for position, index in enumerate(indices):
+        strata.setdefault(tuple(labels[position]) if labels else (), []).append(index)
+    quotas = _quotas({key: len(members) for key, members in strata.items()}, size)
+    chosen: list[int] = []
+    for key, members in strata.items():
+        members.sort(key=lambda index: _hash(seed, index, "sample"))
+        chosen += members[: quotas[key]]
+    return sorted(chosen)
+
+
+def _hash(seed: int, position: int, salt: str = "split") -> bytes:
+    return hashlib.sha256(f"{salt}:{seed}:{position}".encode()).digest()
+
+
+def _units(count: int, together: Sequence[Sequence[Hashable]]) -> list[list[int]]:
+    """Positions that must not be separated: those that share a key, and those that share one with one of these."""
+    parent = list(range(count))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    for keys in together:
+        first: dict[Hashable, int] = {}
+        for i, key in enumerate(keys):
+            if key is not None:
+                a, b = sorted((root(first.setdefault(key, i)), root(i)))
+                parent[b] = a
+    units: dict[int, list[int]] = {}
+    for i in range(count):
+        units.setdefault(root(i), []).append(i)
+    return list(units.values())
+
+
+def _deal(order: Sequence[int], weights: Sequence[Counter[str]], parts: Mapping[str, float]) -> list[str]:
+    """For each unit in ``order`` the part that it takes nearest to its share of each of the unit's labels."""
+    totals: Counter[str] = Counter()
+    for weight in weights:
+        totals.update(weight)
+    have: dict[str, Counter[str]] = {part: Counter() for part in parts}
+
+    def cost(part: str, unit: Counter[str]) -> float:
+        """By how much the squared distance from the shares, relative to the share, would grow."""
+        return sum(
+            n * (2 * (have[part][label] - parts[part] * totals[label]) + n) / (parts[part] * totals[label])
+            for label, n in unit.items()
+        )
+
+    placed: list[str] = []
+    for u in order:
+        unit = weights[u]
+        new_to_train = any(have["train"][label] == 0 for label in unit)
+        part = "train" if new_to_train else min(parts, key=lambda part: cost(part, unit))
+        have[part].update(unit)
+        placed.append(part)
+    return placed
+
+
+def _quotas(counts: Mapping[tuple[str, ...], int], size: int) -> dict[tuple[str, ...], int]:
+    """``size`` shared out in proportion to ``counts`` (largest remainders), at least one each if there is room."""
+    total = sum(counts.values())
+    least = 1 if size >= len(counts) else 0
+    exact = {key: size * n / total for key, n in counts.items()}
+    quotas = {key: min(counts[key], max(least, int(share))) for key, share in exact.items()}
+    by_need = sorted(counts, key=lambda key: (-(exact[key] - int(exact[key])), -counts[key], key))
+    while (left := size - sum(quotas.values())) != 0:
+        step = 1 if left > 0 else -1
+        for key in by_need if left > 0 else reversed(by_need):
+            if left and (quotas[key] < counts[key] if step > 0 else quotas[key] > least):
+                quotas[key] += step
+                left -= step
+    return quotas
