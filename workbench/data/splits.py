@@ -34,7 +34,8 @@ def split(
     """
     parts = {"train": 1.0 - sum(shares.values()), **{part: share for part, share in shares.items() if share > 0}}
     units = _units(count, together)
-    weights = [Counter(label for i in unit for label in (labels[i] if labels and labels[i] else ("",))) for unit in units]
+    of = [tuple(each) or ("",) for each in labels] if labels is not None else [("",)] * count
+    weights = [Counter(label for i in unit for label in of[i]) for unit in units]
     order = sorted(range(len(units)), key=lambda u: (len(weights[u]) == 1, -len(units[u]), _hash(seed, units[u][0])))
     placed = _deal(order, weights, parts)
     dealt: dict[str, list[int]] = {part: [] for part in parts}
