@@ -9,11 +9,13 @@ resolves them against the registries, fills in defaults, and reports every probl
 
 from __future__ import annotations
 
+import copy
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from workbench.errors import SpecError
 
@@ -23,13 +25,13 @@ SCHEMA_VERSION = 1
 class Part(BaseModel):
     """A part of a spec: unknown keys are errors, and a change is validated like the first value."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False, ser_json_inf_nan="constants")
 
 
 class Choice(BaseModel):
     """A registry entry by name, with that entry's own options beside it."""
 
-    model_config = ConfigDict(extra="allow", validate_assignment=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", validate_assignment=True, allow_inf_nan=False, ser_json_inf_nan="constants")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -66,6 +68,12 @@ class Holdout(Part):
     valid: float = Field(0.1, ge=0, lt=1, description="Share of the training data held out to choose a checkpoint by.")
     test: float = Field(0.2, ge=0, lt=1, description="Share of the training data held out for the final figures.")
 
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Holdout:
+        if self.valid + self.test >= 1:
+            raise ValueError("valid and test together hold out everything; leave something to train on")
+        return self
+
 
 class DataSpec(Part):
     train: str = Field(description="A name of the catalogue (`workbench data list`), or a CSV, JSONL or Parquet file.")
@@ -83,7 +91,9 @@ class DataSpec(Part):
     max_length: int = Field(
         128, ge=4, le=32768, description="Longest input in tokens; what is longer is cut, and counted."
     )
-    delimiter: str | None = Field(None, max_length=1, description="CSV delimiter; found by itself if left out.")
+    delimiter: str | None = Field(
+        None, min_length=1, max_length=1, description="CSV delimiter; found by itself if left out."
+    )
     encoding: str | None = Field(None, description="Text encoding of the files (utf-8, gb18030 ...); found by itself.")
 
 
@@ -98,7 +108,9 @@ class TrainingSpec(Part):
     )
     bucket: bool = Field(True, description="Put texts of similar length into one batch: less padding, same result.")
     accumulate: int = Field(1, ge=1, le=4096, description="Batches whose gradients are added up before a step.")
-    learning_rate: float = Field(5e-5, gt=0, le=10, description="Largest learning rate.")
+    learning_rate: float | None = Field(
+        None, gt=0, le=10, description="Largest learning rate; empty for what suits the tuning (full 5e-5, LoRA 1e-3)."
+    )
     schedule: Literal["linear", "cosine", "constant"] = Field(
         "linear",
         description="How the learning rate falls after warm-up: to zero in a line, in a cosine, or not at all.",
@@ -131,13 +143,40 @@ class TrainingSpec(Part):
     cache_frozen: bool = Field(
         True, description="Compute what frozen layers put out once per example and use it again in later epochs."
     )
-    cache_gigabytes: float = Field(
-        2.0, ge=0, description="Most memory in GB for what frozen layers put out; beyond it the layers run each epoch."
+    cache_gigabytes: float = Field(2.0, ge=0, description="Most memory in GB for what frozen layers put out.")
+    cache_disk_gigabytes: float = Field(
+        10.0, ge=0, description="Most disk in GB for it where memory does not do; beyond both, frozen layers run each epoch."
+    )
+    keep_checkpoints: bool = Field(
+        False, description="Keep checkpoints after the run has succeeded; otherwise only the result stays."
     )
 
 
-def _name_to_choice(key: str) -> BeforeValidator:
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+# `model: minilm` is short for `model: {source: minilm}`.
+_SHORT_FORMS = {"task": "name", "data": "train", "model": "source", "tuning": "method"}
+
+
+def _short_form(part: str) -> BeforeValidator:
+    return BeforeValidator(lambda value: {_SHORT_FORMS[part]: value} if isinstance(value, str) else value)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without its two traps: a key given twice (the last would win), and aliases (a few lines could stand for
+    gigabytes)."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="aliases (*name) cannot be used in a spec", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value!r} is given twice", problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 class RunSpec(Part):
@@ -146,10 +185,10 @@ class RunSpec(Part):
     version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION, description="Schema version of this document.")
     name: str | None = Field(None, max_length=80, description="Your name for the run; made from its parts if left out.")
     notes: str = Field("", max_length=10_000, description="Anything to remember about this run.")
-    task: Annotated[TaskChoice, _name_to_choice("name")] = Field(description="What is learned, and its options.")
-    data: Annotated[DataSpec, _name_to_choice("train")] = Field(description="The examples to learn from.")
-    model: Annotated[ModelChoice, _name_to_choice("source")] = Field(description="The model to start from.")
-    tuning: Annotated[TuningChoice, _name_to_choice("method")] = Field(
+    task: Annotated[TaskChoice, _short_form("task")] = Field(description="What is learned, and its options.")
+    data: Annotated[DataSpec, _short_form("data")] = Field(description="The examples to learn from.")
+    model: Annotated[ModelChoice, _short_form("model")] = Field(description="The model to start from.")
+    tuning: Annotated[TuningChoice, _short_form("tuning")] = Field(
         default_factory=lambda: TuningChoice(method="full"), description="Which weights move."
     )
     training: TrainingSpec = Field(default_factory=TrainingSpec, description="How they move.")
@@ -159,10 +198,16 @@ class RunSpec(Part):
         """A spec from a dictionary. Raises SpecError that names every wrong field, with what was given."""
         if not isinstance(document, dict):
             raise SpecError(f"{origin} is not a spec: a mapping of fields is needed, not {type(document).__name__}.")
+        version = document.get("version")
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise SpecError(
+                f"{origin} is of schema version {version}; this workbench reads versions up to {SCHEMA_VERSION}.",
+                "It was written by a newer workbench: update this one.",
+            )
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            lines = [_explain(item) for item in error.errors(include_url=False)]
+            lines = [f"{field or 'the document'}: {message}" for field, message in explain_validation(error)]
             raise SpecError(f"{origin} cannot be used: " + "; ".join(lines), problems=lines) from error
 
     @classmethod
@@ -170,7 +215,7 @@ class RunSpec(Part):
         """A spec from a YAML (or JSON) file. Raises SpecError when it cannot be read or is not a spec."""
         try:
             text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise SpecError(f"The spec {path} cannot be read: {error}.") from error
         return cls.from_yaml(text, str(path))
 
@@ -178,8 +223,8 @@ class RunSpec(Part):
     def from_yaml(cls, text: str, origin: str = "the spec") -> RunSpec:
         """A spec from YAML text. Raises SpecError, with the line, when it is not YAML or not a spec."""
         try:
-            document = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            document = yaml.load(text, _Loader)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # a 13th month, a thousand brackets
             raise SpecError(f"{origin} is not valid YAML: {' '.join(str(error).split())}") from error
         return cls.parse(document, origin)
 
@@ -197,20 +242,26 @@ class RunSpec(Part):
 
 def _set(document: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
-    for key in parents:
+    for depth, key in enumerate(parents):
         below = document.setdefault(key, {})
-        if isinstance(below, str):  # the short form: `model: minilm`
-            below = document[key] = {{"task": "name", "data": "train", "model": "source"}.get(key, "method"): below}
+        if isinstance(below, str) and depth == 0 and key in _SHORT_FORMS:
+            below = document[key] = {_SHORT_FORMS[key]: below}
         if not isinstance(below, dict):
             raise SpecError(f"{path!r} cannot be set: {key!r} holds a value, not fields.")
         document = below
-    document[last] = value
+    document[last] = copy.deepcopy(value)
 
 
-def _explain(item: Any) -> str:
-    where = ".".join(str(part) for part in item["loc"]) or "the document"
-    if item["type"] == "extra_forbidden":
-        return f"{where}: there is no such field"
-    if item["type"] == "missing":
-        return f"{where}: is missing"
-    return f"{where}: {item['msg'][:1].lower()}{item['msg'][1:]}, given {str(item['input'])[:60]!r}"
+def explain_validation(error: ValidationError) -> list[tuple[str, str]]:
+    """Each wrong field of a pydantic error, with what is wrong in plain words."""
+    found = []
+    for item in error.errors(include_url=False):
+        where = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            message = "there is no such field"
+        elif item["type"] == "missing":
+            message = "is missing"
+        else:
+            message = f"{item['msg'][:1].lower()}{item['msg'][1:]}, given {str(item['input'])[:60]!r}"
+        found.append((where, message))
+    return found

@@ -1,0 +1,209 @@
+"""A spec made whole: entries resolved, options validated, defaults filled in, and every problem told at once.
+
+    problems = check(spec, workspace)        # quick: fetches nothing, loads no model
+    resolved = resolve(spec, workspace)      # raises SpecError with all problems, or gives the parts ready to use
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from workbench.data.catalogue import catalogue
+from workbench.data.load import confined_path
+from workbench.errors import SpecError, UnknownNameError, WorkbenchError
+from workbench.models.base import ModelSource, models, split_source
+from workbench.spec import Choice, RunSpec, explain_validation
+from workbench.tasks.base import Task, tasks
+from workbench.tuning.base import Tuning, tunings
+from workbench.workspace import Workspace
+
+Severity = Literal["error", "warning", "info"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something to know before a run is started.
+
+    Attributes:
+        severity: an ``error`` forbids the run; a ``warning`` or an ``info`` does not.
+        field: dotted path into the spec.
+        message: what is wrong, what was given, what is allowed.
+        hint: what to do.
+    """
+
+    severity: Severity
+    field: str
+    message: str
+    hint: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A spec with its parts: what it names, made and configured."""
+
+    spec: RunSpec
+    task: Task
+    model: ModelSource
+    tuning: Tuning
+
+
+def resolve(spec: RunSpec, workspace: Workspace, confined: bool = False) -> Resolved:
+    """The parts of ``spec``, and the spec with every default written out.
+
+    Args:
+        spec: as a user wrote it.
+        workspace: where runs, uploads and cached weights are.
+        confined: only the catalogue and files inside the workspace may be read.
+
+    Raises:
+        SpecError: with every problem in ``problems``.
+    """
+    problems: list[Problem] = []
+    task = _entry(tasks, "task", "name", spec.task, problems)
+    tuning = _entry(tunings, "tuning", "method", spec.tuning, problems)
+    model = _model(spec, workspace, confined, problems)
+    problems += _data_problems(spec, confined, workspace)
+    problems += _training_problems(spec)
+    errors = [p for p in problems if p.severity == "error"]
+    if errors or task is None or tuning is None or model is None:
+        text = "; ".join(f"{p.field}: {p.message}" for p in errors)
+        raise SpecError(f"The spec cannot be run: {text}", " ".join(p.hint for p in errors if p.hint), problems)
+    whole = spec.model_copy(deep=True)
+    for choice, part in ((whole.task, task), (whole.tuning, tuning), (whole.model, model)):
+        for name, value in part.config.model_dump(mode="json").items():
+            setattr(choice, name, value)
+    if whole.training.learning_rate is None:
+        whole.training.learning_rate = tuning.learning_rate
+    return Resolved(whole, task, model, tuning)
+
+
+def check(spec: RunSpec, workspace: Workspace, confined: bool = False) -> list[Problem]:
+    """Every problem of ``spec``, worst first. An empty list means that it can be started. Nothing is fetched."""
+    try:
+        resolve(spec, workspace, confined)
+    except SpecError as error:
+        found: list[Problem] = list(error.problems)
+    else:
+        found = _data_problems(spec, confined, workspace) + _training_problems(spec)
+    order = {"error": 0, "warning": 1, "info": 2}
+    return sorted(found, key=lambda p: order[p.severity])
+
+
+@cache
+def presets() -> dict[str, RunSpec]:
+    """The specs that come with the workbench, by name."""
+    folder = resources.files("workbench") / "presets"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
+    return {f.name.removesuffix(".yaml"): RunSpec.from_yaml(f.read_text(encoding="utf-8"), f.name) for f in files}
+
+
+def load_spec(name: str) -> RunSpec:
+    """The spec in the YAML file ``name``, or the preset of that name. Raises SpecError, UnknownNameError."""
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml", ".json"} or path.exists():
+        return RunSpec.load(path)
+    if name in presets():
+        return presets()[name].model_copy(deep=True)
+    raise UnknownNameError("preset", name, presets(), f"Name a YAML file, or a preset: {', '.join(presets())}.")
+
+
+# -- parts --------------------------------------------------------------------------------------------------------
+
+
+def _entry(registry: Any, part: str, key: str, choice: Choice, problems: list[Problem]) -> Any:
+    """The registry entry that ``choice`` names, made with its options; None, and problems, when that fails."""
+    try:
+        entry = registry.get(getattr(choice, key))
+        return entry(entry.Config.model_validate(choice.options))
+    except UnknownNameError as error:
+        problems.append(Problem("error", part, error.message, error.hint))
+    except ValidationError as error:
+        problems.extend(_option_problems(part, entry, error))
+    return None
+
+
+def _option_problems(part: str, entry: Any, error: ValidationError) -> list[Problem]:
+    options = ", ".join(entry.Config.model_fields) or "none"
+    return [
+        Problem("error", f"{part}.{field}" if field else part, message, f"Options of {entry.name}: {options}.")
+        for field, message in explain_validation(error)
+    ]
+
+
+def _model(spec: RunSpec, workspace: Workspace, confined: bool, problems: list[Problem]) -> ModelSource | None:
+    from workbench.models.pretrained import make_source
+
+    try:
+        entry = models.get(split_source(spec.model.source)[0])
+        source = make_source(spec.model.source, workspace, entry.Config.model_validate(spec.model.options))
+    except WorkbenchError as error:
+        problems.append(Problem("error", "model", error.message, error.hint))
+        return None
+    except ValidationError as error:
+        problems.extend(_option_problems("model", entry, error))
+        return None
+    trouble = source.problem(confined)
+    if trouble:
+        problems.append(Problem("error", "model", trouble))
+        return None
+    return source
+
+
+def _data_problems(spec: RunSpec, confined: bool, workspace: Workspace) -> list[Problem]:
+    problems = []
+    data = spec.data
+    for field in ("train", "valid", "test"):
+        given = getattr(data, field)
+        if given is None or (field == "train" and given in catalogue().datasets):
+            continue
+        try:
+            path = confined_path(workspace, given) if confined else Path(given).expanduser()
+        except WorkbenchError as error:
+            problems.append(Problem("error", f"data.{field}", error.message, error.hint))
+            continue
+        if not path.is_file():
+            unknown = UnknownNameError("data set", given, catalogue().datasets)
+            problems.append(
+                Problem("error", f"data.{field}", f"{given!r} is neither a file nor a data set of the catalogue.", str(unknown))
+            )
+    if data.train in catalogue().datasets and (data.valid or data.test):
+        problems.append(
+            Problem("error", "data.test", "Files for test or valid go with a file for train, not with the catalogue.")
+        )
+    if data.holdout.valid + data.holdout.test >= 1:
+        problems.append(
+            Problem("error", "data.holdout", "valid and test together leave nothing to train on.", "Keep their sum under 1.")
+        )
+    return problems
+
+
+def _training_problems(spec: RunSpec) -> list[Problem]:
+    training = spec.training
+    problems = []
+    if training.patience is not None and spec.data.holdout.valid == 0 and spec.data.valid is None:
+        problems.append(
+            Problem("error", "training.patience", "Early stopping needs a validation part, and data.holdout.valid is 0.")
+        )
+    if training.token_budget is not None and training.token_budget < spec.data.max_length:
+        problems.append(
+            Problem(
+                "warning",
+                "training.token_budget",
+                f"{training.token_budget} tokens are less than one text of data.max_length {spec.data.max_length}.",
+                "Texts longer than the budget make a batch of their own.",
+            )
+        )
+    if training.learning_rate is not None and training.learning_rate > 0.1:
+        problems.append(
+            Problem("warning", "training.learning_rate", f"{training.learning_rate} is far above what Transformers bear.")
+        )
+    return problems

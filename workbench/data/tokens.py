@@ -1,0 +1,118 @@
+"""Texts as token numbers: many texts of different length in two flat arrays, and lengths told before truncation.
+
+A list of Python lists would take some 50 bytes a token and a loop to pad; here it is 4 bytes a token, and padding a batch
+is one indexed copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import RequestError
+
+CHUNK = 4096  # texts tokenized at a time, so that progress can be told and memory stays small
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """Token ids of N texts, one after another.
+
+    Attributes:
+        ids: int32 [total tokens].
+        types: int8 [total tokens], 0 for the first text of a pair and 1 for the second; None where the model has none.
+        offsets: int64 [N + 1]; text i is ``ids[offsets[i]:offsets[i + 1]]``.
+        full_lengths: int32 [N], tokens before truncation.
+    """
+
+    ids: NDArray[np.int32]
+    types: NDArray[np.int8] | None
+    offsets: NDArray[np.int64]
+    full_lengths: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each text after truncation, int64 [N]."""
+        return np.diff(self.offsets)
+
+    def pad(self, indices: Sequence[int] | NDArray[np.int64], pad_id: int, multiple: int = 1) -> dict[str, NDArray[Any]]:
+        """The texts ``indices`` as one rectangle, padded on the right.
+
+        Args:
+            indices: which texts, [B].
+            pad_id: the number that fills up.
+            multiple: the width T is rounded up to a multiple of this (a compiled model meets fewer shapes).
+
+        Returns:
+            ``input_ids`` int64 [B, T], ``attention_mask`` int64 [B, T] and, where there are any, ``token_type_ids``.
+        """
+        chosen = np.asarray(indices, dtype=np.int64)
+        starts, lengths = self.offsets[chosen], self.lengths[chosen]
+        width = -(-int(lengths.max()) // multiple) * multiple
+        columns = np.arange(width)
+        real = columns[None, :] < lengths[:, None]
+        source = (starts[:, None] + columns[None, :])[real]
+        ids = np.full(real.shape, pad_id, dtype=np.int64)
+        ids[real] = self.ids[source]
+        batch: dict[str, NDArray[Any]] = {"input_ids": ids, "attention_mask": real.astype(np.int64)}
+        if self.types is not None:
+            types = np.zeros(real.shape, dtype=np.int64)
+            types[real] = self.types[source]
+            batch["token_type_ids"] = types
+        return batch
+
+
+def tokenize(
+    tokenizer: Any, texts: Sequence[str], pairs: Sequence[str] | None = None, max_length: int = 128
+) -> TokenTable:
+    """Token numbers of every text (or pair of texts), special tokens included, cut to ``max_length`` tokens.
+
+    Args:
+        tokenizer: a transformers tokenizer with a ``backend_tokenizer`` of the tokenizers library.
+        texts: N texts.
+        pairs: the second text of each, N, for tasks on pairs.
+        max_length: longest allowed, in tokens; of a pair the longer text is cut first.
+
+    Raises:
+        RequestError: the tokenizer is not one of the tokenizers library.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise RequestError(
+            f"The tokenizer {type(tokenizer).__name__} has no fast form.", "Use a model that ships a tokenizer.json."
+        )
+    wants_types = pairs is not None and "token_type_ids" in tokenizer.model_input_names
+    ids: list[NDArray[np.int32]] = []
+    types: list[NDArray[np.int8]] = []
+    full_lengths: list[int] = []
+    inputs: Sequence[Any] = texts if pairs is None else list(zip(texts, pairs, strict=True))
+    backend.no_padding()
+    for start in range(0, len(inputs), CHUNK):
+        chunk = inputs[start : start + CHUNK]
+        backend.no_truncation()
+        encodings = backend.encode_batch_fast(chunk)
+        full_lengths += [len(e) for e in encodings]
+        too_long = [i for i, e in enumerate(encodings) if len(e) > max_length]
+        if too_long:  # only these are tokenized a second time
+            backend.enable_truncation(max_length, strategy="longest_first")
+            for i, shorter in zip(too_long, backend.encode_batch_fast([chunk[i] for i in too_long]), strict=True):
+                encodings[i] = shorter
+        ids += [np.asarray(e.ids, dtype=np.int32) for e in encodings]
+        if wants_types:
+            types += [np.asarray(e.type_ids, dtype=np.int8) for e in encodings]
+    backend.no_truncation()
+    offsets = np.zeros(len(ids) + 1, dtype=np.int64)
+    np.cumsum([len(i) for i in ids], out=offsets[1:])
+    return TokenTable(
+        ids=np.concatenate(ids) if ids else np.zeros(0, np.int32),
+        types=np.concatenate(types) if types else None,
+        offsets=offsets,
+        full_lengths=np.asarray(full_lengths, dtype=np.int32),
+    )

@@ -1,0 +1,252 @@
+"""Pretrained models: of the catalogue, of the Hugging Face hub, in a folder, or the result of an earlier run.
+
+Whatever the folder holds, only safetensors are read, nothing is unpickled, and no code of the folder runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from workbench.data.catalogue import catalogue
+from workbench.data.sources import Progress, fetch_hub_model, fetch_model
+from workbench.errors import RefusedError, RequestError, WorkbenchError
+from workbench.files import inside, read_json
+from workbench.models.base import Loaded, ModelSource, models
+from workbench.runs.run import Run
+from workbench.spec import Part
+
+ADAPTER_FILE = "adapter_config.json"
+BASE_FILE = "workbench.json"  # beside a result: which base it needs, with its fingerprint
+
+
+class PretrainedConfig(Part):
+    """Options of every pretrained model."""
+
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="Dropout in the body and before the head; empty for the model's own."
+    )
+
+
+class Pretrained(ModelSource):
+    """A folder in transformers' format, wherever it comes from."""
+
+    Config = PretrainedConfig
+    config: PretrainedConfig
+
+    def folder(self, progress: Progress | None = None) -> Path:
+        """The folder with config, weights and tokenizer, fetched when it is missing."""
+        raise NotImplementedError
+
+    def load(self, head: str, options: dict[str, Any], progress: Progress | None = None) -> Loaded:
+        folder = self.folder(progress)
+        refuse_unsafe(folder)
+        if (folder / ADAPTER_FILE).exists():
+            loaded = load_adapter(folder, head, options, self.workspace, progress)
+            return Loaded(loaded.model.merge_and_unload(), loaded.tokenizer, self._base(loaded.model))
+        if self.config.dropout is not None:
+            options = {**options, **dict.fromkeys(_dropout_fields(folder), self.config.dropout)}
+        model = load_folder(folder, head, options)
+        return Loaded(model, load_tokenizer(folder), self._base(model))
+
+    def _base(self, model: Any) -> dict[str, Any]:
+        source = f"{self.name}:{self.argument}" if self.argument else self.name
+        return {"source": source, "fingerprint": fingerprint(model)}
+
+
+class Catalogued(Pretrained):
+    """A model of the catalogue."""
+
+    def folder(self, progress: Progress | None = None) -> Path:
+        return fetch_model(self.name, self.workspace, progress)
+
+
+for _name, _entry in catalogue().models.items():
+    models.register(_name)(type(f"Catalogued_{_name}", (Catalogued,), {"__doc__": _entry.label}))
+
+
+@models.register("hf")
+class Hub(Pretrained):
+    """A model of the Hugging Face hub, at a pinned revision: hf:REPOSITORY@REVISION."""
+
+    argument_form = "REPOSITORY@REVISION"
+
+    def problem(self, confined: bool) -> str | None:
+        repository, at, revision = self.argument.partition("@")
+        if repository.count("/") != 1 or not at or not revision:
+            return f"{self.argument!r} is not REPOSITORY@REVISION, such as google-bert/bert-base-uncased@86b5e09."
+        return None
+
+    def folder(self, progress: Progress | None = None) -> Path:
+        repository, _, revision = self.argument.partition("@")
+        return fetch_hub_model(repository, revision, self.workspace, progress)
+
+
+@models.register("path")
+class Local(Pretrained):
+    """A folder on this machine in transformers' format: path:FOLDER."""
+
+    argument_form = "FOLDER"
+
+    def problem(self, confined: bool) -> str | None:
+        try:
+            folder = inside(self.workspace.root, self.argument, "model folder") if confined else self._path()
+            if not (folder / "config.json").exists() and not (folder / ADAPTER_FILE).exists():
+                return f"There is no model in {folder}: it has no config.json."
+            refuse_unsafe(folder)
+        except WorkbenchError as error:
+            return str(error)
+        return None
+
+    def folder(self, progress: Progress | None = None) -> Path:
+        return self._path()
+
+    def _path(self) -> Path:
+        return Path(self.argument).expanduser().absolute()
+
+
+@models.register("run")
+class FromRun(Pretrained):
+    """What an earlier run of this workspace has trained: run:RUN."""
+
+    argument_form = "RUN"
+
+    def problem(self, confined: bool) -> str | None:
+        try:
+            self.folder()
+        except WorkbenchError as error:
+            return str(error)
+        return None
+
+    def folder(self, progress: Progress | None = None) -> Path:
+        run = Run.open(self.argument, self.workspace)
+        folder = run.folder / "model"
+        if not (folder / BASE_FILE).exists():
+            raise RequestError(f"The run {run.id} has no model: its state is {run.state}.", "Wait for it, or resume it.")
+        return folder
+
+
+# -- loading ------------------------------------------------------------------------------------------------------
+
+
+def refuse_unsafe(folder: Path) -> None:
+    """Raise RefusedError when loading ``folder`` would need a pickle or code that it names."""
+    for name in ("config.json", "tokenizer_config.json", ADAPTER_FILE, "processor_config.json"):
+        found = read_json(folder / name)
+        if isinstance(found, dict) and (found.get("auto_map") or found.get("trust_remote_code")):
+            raise RefusedError(
+                f"{name} in {folder.name} names Python code to run ({'auto_map' if found.get('auto_map') else 'trust_remote_code'}).",
+                "The workbench runs no code that comes with a model. Use a model whose architecture transformers has.",
+            )
+    if not any(folder.glob("*.safetensors")):
+        pickles = sorted(p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".ckpt", ".pkl"})
+        found_text = f"only {', '.join(pickles)}, which may run code when opened" if pickles else "no weights"
+        raise RefusedError(
+            f"{folder.name} holds {found_text}; only safetensors are loaded.",
+            "Save the model again with save_pretrained on a machine that you trust.",
+        )
+
+
+def load_folder(folder: Path, head: str, options: dict[str, Any]) -> Any:
+    """The model in ``folder`` with a head; a head of another size is made anew.
+
+    Raises:
+        RequestError: the architecture has no such head, or the files are damaged.
+    """
+    import torch
+    import transformers
+
+    _quiet(transformers)
+    auto = getattr(transformers, head)
+    arguments = {
+        **options,
+        "dtype": torch.float32,
+        "use_safetensors": True,
+        "trust_remote_code": False,
+        "local_files_only": True,
+        "ignore_mismatched_sizes": True,
+    }
+    try:
+        try:
+            # Named outright: the folder's config must not choose (it may name a kernel to be fetched and run).
+            return auto.from_pretrained(folder, attn_implementation="sdpa", **arguments)
+        except ValueError as error:
+            if "scaled_dot_product_attention" not in str(error):
+                raise
+            return auto.from_pretrained(folder, attn_implementation="eager", **arguments)
+    except (ValueError, OSError, KeyError, RuntimeError) as error:
+        if "memory" in str(error).lower():
+            raise
+        raise RequestError(
+            f"{folder.name} cannot be loaded as {head}: {' '.join(str(error).split())[:300]}",
+            "Check that the model fits the task, and that its files are whole.",
+        ) from error
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer in ``folder``. Raises RequestError when there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True, use_fast=True)
+    except (ValueError, OSError, KeyError) as error:
+        raise RequestError(
+            f"{folder.name} has no usable tokenizer: {' '.join(str(error).split())[:200]}",
+            "The folder must hold tokenizer.json and tokenizer_config.json.",
+        ) from error
+
+
+def load_adapter(folder: Path, head: str, options: dict[str, Any], workspace: Any, progress: Progress | None) -> Loaded:
+    """A base model with the adapter in ``folder`` on it. Raises RefusedError when the base is not the adapter's own."""
+    from peft import PeftModel
+
+    note = read_json(folder / BASE_FILE)
+    if not isinstance(note, dict) or "base" not in note:
+        raise RequestError(
+            f"The adapter in {folder} does not say which base it needs ({BASE_FILE} is missing).",
+            "Use an adapter that the workbench has saved.",
+        )
+    base = make_source(note["base"]["source"], workspace).load(head, options, progress)
+    if base.base["fingerprint"] != note["base"]["fingerprint"]:
+        raise RefusedError(
+            f"The adapter in {folder.name} was trained on another version of {note['base']['source']}.",
+            "Its base must have the same weights as when it was trained.",
+        )
+    return Loaded(PeftModel.from_pretrained(base.model, folder), load_tokenizer(folder), base.base)
+
+
+def make_source(source: str, workspace: Any, config: Any = None) -> ModelSource:
+    """The source that a spec names. Raises UnknownNameError, RequestError."""
+    from workbench.models.base import split_source
+
+    name, argument = split_source(source)
+    entry = models.get(name)
+    if bool(argument) != bool(entry.argument_form):
+        form = f"{name}:{entry.argument_form}" if entry.argument_form else name
+        raise RequestError(f"The model {source!r} is not written in full.", f"Write it as {form}.")
+    return entry(config, argument, workspace)
+
+
+def fingerprint(model: Any) -> str:
+    """A hash of the body's weights: the same for the same weights, whatever head sits on them."""
+    import hashlib
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.base_model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _dropout_fields(folder: Path) -> list[str]:
+    config = read_json(folder / "config.json") or {}
+    known = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "dropout", "attention_dropout",
+             "resid_pdrop", "embd_pdrop", "attn_pdrop", "seq_classif_dropout")  # fmt: skip
+    return [name for name in known if name in config]
+
+
+def _quiet(transformers: Any) -> None:
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()

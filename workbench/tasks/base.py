@@ -1,0 +1,125 @@
+"""What a task is: its columns, its head, its numbers.
+
+A task is one file with one class. It says which columns it needs, how an example becomes numbers, which head of
+transformers it trains, and how outputs become predictions and metrics. It knows no model: where transformers has an
+``AutoModelFor...`` head, the task names it and the model source fills it.
+
+Nothing here imports torch at module level: listing tasks and checking a spec must be quick.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from numpy.typing import NDArray
+
+from workbench.data.columns import Column
+from workbench.data.load import Examples
+from workbench.data.tokens import TokenTable
+from workbench.registry import Registry
+from workbench.spec import Part
+
+if TYPE_CHECKING:
+    import torch
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Examples as numbers.
+
+    Attributes:
+        tokens: their texts, N of them.
+        targets: what is to be predicted, first dimension N; its form is the task's own.
+    """
+
+    tokens: TokenTable
+    targets: Array
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+class Task(ABC):
+    """Base of every task.
+
+    The order of calls is ``fit`` (learn the labels), ``encode``, then for each batch ``collate``, the model, and
+    ``outputs``; at the end ``report`` and ``prediction_rows``.
+    """
+
+    name: ClassVar[str]
+    head: ClassVar[str]  # the transformers Auto class that makes the model, by name
+    peft_type: ClassVar[str]  # what peft calls this task
+    primary_metric: ClassVar[str]
+
+    class Config(Part):
+        """The task's own options."""
+
+    def __init__(self, config: Any = None) -> None:
+        self.config = config if config is not None else self.Config()
+        self.labels: list[str] = []
+
+    # -- data ----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def columns(self) -> Sequence[Column]:
+        """The columns that an example needs."""
+
+    @abstractmethod
+    def fit(self, train: Examples) -> None:
+        """Learn what has to be known before the first batch (the labels). Raises DataError."""
+
+    @abstractmethod
+    def encode(self, tokenizer: Any, examples: Examples, max_length: int) -> Encoded:
+        """Examples as numbers, texts cut to ``max_length`` tokens."""
+
+    @abstractmethod
+    def encode_inputs(self, tokenizer: Any, inputs: Sequence[dict[str, str]], max_length: int) -> TokenTable:
+        """What a user types, as tokens: one dictionary of role and text for each input. Raises DataError."""
+
+    @abstractmethod
+    def collate(self, encoded: Encoded, indices: Array, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
+        """A batch as the model's keyword arguments, ``labels`` among them, on the CPU."""
+
+    def weight(self, encoded: Encoded, indices: Array) -> int:
+        """How many targets a batch holds: what its mean loss is weighted by when gradients are added up."""
+        return len(indices)
+
+    # -- model ---------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def model_options(self) -> dict[str, Any]:
+        """Keyword arguments of ``from_pretrained`` that the head needs (number of labels, their names)."""
+
+    @abstractmethod
+    def adopt(self, model_config: Any) -> None:
+        """Take the labels from a trained model's config instead of from data."""
+
+    @abstractmethod
+    def outputs(self, model_output: Any) -> torch.Tensor:
+        """What is kept of a model's output for each example, [B, ...]: probabilities, say."""
+
+    # -- results -------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def metrics(self, outputs: Array, targets: Array) -> dict[str, float]:
+        """The metrics of a whole split, cheap enough to be computed at each evaluation."""
+
+    @abstractmethod
+    def report(self, outputs: Array, targets: Array, train_targets: Array) -> dict[str, Any]:
+        """What ``report.json`` says of the test part: ``metrics`` with 95% intervals, ``baseline`` and details."""
+
+    @abstractmethod
+    def prediction_rows(self, examples: Examples, outputs: Array, targets: Array) -> dict[str, list[Any]]:
+        """``predictions.parquet`` as columns: ``id, input, gold, prediction, score, correct`` and scores by label."""
+
+    @abstractmethod
+    def readable(self, outputs: Array) -> list[dict[str, Any]]:
+        """What a user gets for each input: ``{"label", "score", "scores"}``, say."""
+
+
+tasks: Registry[Task] = Registry("task", package="workbench.tasks")

@@ -1,0 +1,213 @@
+"""The training loop: the one that notebooks teach, the dashboard launches and the tests hold to transformers' Trainer.
+
+    for each optimizer step:
+        for each batch of it:
+            loss = model(batch)            # forward
+            loss.backward()                # gradients add up
+        clip the gradients
+        optimizer.step(); schedule.step()  # the weights move
+        now and then: log, evaluate, write a checkpoint
+
+Two things make a killed and resumed run end with the very same weights: batches are a function of seed and epoch
+(:mod:`workbench.data.batching`), and dropout is seeded anew at each batch by its place. Losses stay on the device until a
+line of metrics is due, so that a GPU never waits for the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from workbench.spec import TrainingSpec
+from workbench.training import checkpoint
+from workbench.training.checkpoint import Position
+from workbench.training.meter import Meter
+from workbench.training.optim import gradient_norm, make_optimizer, make_schedule
+from workbench.training.steps import BatchPlan, Group, Indices, Steps
+
+Batch = dict[str, torch.Tensor]
+Ending = Literal["finished", "stopped", "early"]
+
+
+class Watcher(Protocol):
+    """What the loop tells while it runs, and what it asks."""
+
+    def log(self, row: dict[str, Any]) -> None:
+        """A line of metrics is due."""
+
+    def progress(self, position: Position, steps: int) -> None:
+        """A step is done; called at each, so it must be quick."""
+
+    def save(self, position: Position, save: Callable[[], Path]) -> None:
+        """A checkpoint is due: call ``save``."""
+
+    def stop_requested(self) -> bool:
+        """Whether the run shall end after this step."""
+
+
+@dataclass
+class Material:
+    """What a loop trains on.
+
+    Attributes:
+        plan: the batches of each epoch.
+        batch: the batch of some indices, on the device.
+        weight: targets in a batch, on the host.
+        tokens: tokens in a batch, padding left out, on the host.
+        evaluate: metrics of the validation part by name, or None when there is no such part.
+        better: whether the first value of the primary metric is better than the second.
+        primary_metric: the name in what ``evaluate`` returns.
+        set_training: puts the model into training mode.
+    """
+
+    plan: BatchPlan
+    batch: Callable[[Indices], Batch]
+    weight: Callable[[Indices], int]
+    tokens: Callable[[Indices], int]
+    evaluate: Callable[[], dict[str, float]] | None = None
+    better: Callable[[float, float], bool] = lambda new, old: new > old
+    primary_metric: str = "eval/accuracy"
+    set_training: Callable[[], None] = lambda: None
+
+
+@dataclass
+class Outcome:
+    """How training ended: where, and why."""
+
+    position: Position
+    steps: int
+    ending: Ending
+
+
+def train(
+    model: nn.Module,
+    material: Material,
+    settings: TrainingSpec,
+    learning_rate: float,
+    accelerator: Any,
+    watcher: Watcher,
+    checkpoints: Path,
+    resume: bool = False,
+) -> Outcome:
+    """Train ``model`` in place.
+
+    Args:
+        model: on its device, with ``requires_grad`` where weights shall move.
+        material: batches and evaluation.
+        settings: the spec's training part.
+        learning_rate: the largest.
+        accelerator: accelerate's: device, precision, several processes.
+        watcher: told of everything.
+        checkpoints: the folder that checkpoints go to.
+        resume: go on from the newest whole checkpoint, if there is one.
+
+    Raises:
+        NonFiniteLossError: the loss is NaN or infinite.
+        StorageError: a checkpoint or a line of metrics could not be written.
+    """
+    steps = Steps.of(material.plan, settings)
+    optimizer = make_optimizer(model, settings, learning_rate)
+    scheduler = make_schedule(optimizer, settings, steps.total)
+    position = Position()
+    found = checkpoint.latest(checkpoints) if resume else None
+    if found is not None:
+        position = checkpoint.load(found, model, optimizer, scheduler)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    wrapped, prepared = accelerator.prepare(model, optimizer)
+    meter = Meter(position)
+    material.set_training()
+
+    def save() -> None:
+        meter.note(position)
+        watcher.save(position, lambda: checkpoint.save(checkpoints, model, optimizer, scheduler, position))
+
+    ending: Ending = "finished"
+    saved_at = position.step
+    for group in steps.groups(position) if not _given_up(position, settings) else ():
+        add_up_gradients(wrapped, material, group, settings.seed, position.step, accelerator, meter)
+        norm = accelerator.clip_grad_norm_(trained, settings.clip) if settings.clip else gradient_norm(trained)
+        prepared.step()
+        rate = scheduler.get_last_lr()[0]
+        scheduler.step()
+        prepared.zero_grad()
+
+        position.step += 1
+        position.epoch, position.batch = group.after
+        position.tokens = meter.tokens
+        last = position.step >= steps.total
+        watcher.progress(position, steps.total)
+        if position.step % settings.log_every == 0 or last:
+            watcher.log({**where(position, group, meter), **meter.read(norm, rate, position.step)})
+        improved = False
+        if material.evaluate and (last or _due(position.step, settings.evaluate_every, group.ends_epoch)):
+            figures = material.evaluate()
+            material.set_training()
+            watcher.log({**where(position, group, meter), **figures})
+            improved = _note_evaluation(position, figures[material.primary_metric], material.better)
+        stopping = watcher.stop_requested() and not last
+        early = _given_up(position, settings)
+        due = _due(position.step, settings.checkpoint_every, group.ends_epoch)
+        if last or stopping or early or due or (improved and settings.keep_best):
+            meter.check(position.step)
+            save()
+            saved_at = position.step
+        if stopping or early:
+            ending = "stopped" if stopping else "early"
+            break
+    if position.step != saved_at:
+        save()
+    position.seconds = meter.seconds()
+    accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
+    return Outcome(position, steps.total, ending)
+
+
+def add_up_gradients(
+    model: nn.Module, material: Material, group: Group, seed: int, step: int, accelerator: Any, meter: Meter
+) -> None:
+    """Forward and backward for the batches of one step; each counts by its share of the step's targets."""
+    total = sum(material.weight(indices) for indices in group.batches)
+    for micro, indices in enumerate(group.batches):
+        seed_batch(seed, step, micro)
+        with accelerator.autocast():
+            loss = model(**material.batch(indices)).loss * (material.weight(indices) / total)
+        accelerator.backward(loss)
+        meter.add(loss.detach(), material.tokens(indices))
+
+
+def seed_batch(seed: int, step: int, micro: int) -> None:
+    """Seed torch for one batch: dropout depends on the place in the run, and on nothing that happened before."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, step, micro]).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+
+def where(position: Position, group: Group, meter: Meter) -> dict[str, Any]:
+    """The first fields of a line of metrics."""
+    return {
+        "step": position.step,
+        "epoch": round(group.epoch, 4),
+        "time": round(meter.seconds(), 3),
+        "tokens": position.tokens,
+    }
+
+
+def _due(step: int, every: int | None, ends_epoch: bool) -> bool:
+    return ends_epoch if every is None else step % every == 0
+
+
+def _given_up(position: Position, settings: TrainingSpec) -> bool:
+    """Whether early stopping ends the run here."""
+    return settings.patience is not None and position.worse >= settings.patience
+
+
+def _note_evaluation(position: Position, value: float, better: Callable[[float, float], bool]) -> bool:
+    """Remember the best evaluation; True when this is it."""
+    if position.best_value is None or better(value, position.best_value):
+        position.best_step, position.best_value, position.worse = position.step, value, 0
+        return True
+    position.worse += 1
+    return False

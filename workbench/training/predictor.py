@@ -1,0 +1,99 @@
+"""A finished run as something to ask: text in, predictions out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from workbench.spec import TaskChoice
+from workbench.data.batching import Batches
+from workbench.data.tokens import TokenTable
+from workbench.errors import RequestError
+from workbench.files import read_json
+from workbench.models.pretrained import BASE_FILE, load_adapter, load_folder, load_tokenizer, refuse_unsafe
+from workbench.runs.run import Run
+from workbench.tasks.base import Task, tasks
+from workbench.training.runner import workspace_of
+
+BATCH = 64
+
+
+class Predictor:
+    """A run's model, tokenizer and task.
+
+    Attributes:
+        model: transformers model, or peft model over one, in evaluation mode.
+        tokenizer: its tokenizer.
+        task: knows columns, labels and how to read outputs.
+        max_length: longest input in tokens.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, task: Task, max_length: int) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.task = task
+        self.max_length = max_length
+
+    @classmethod
+    def load(cls, run: Run, device: str = "cpu") -> Predictor:
+        """The predictor of a finished run.
+
+        Raises:
+            RequestError: the run has no model (it has not finished).
+            FetchError: an adapter's base cannot be fetched.
+        """
+        folder = run.folder / "model"
+        note = read_json(folder / BASE_FILE)
+        if not isinstance(note, dict):
+            raise RequestError(
+                f"The run {run.id} has no model to ask: its state is {run.state}.", "Wait for it to finish, or resume it."
+            )
+        refuse_unsafe(folder)
+        choice = TaskChoice.model_validate(note["task"])
+        entry = tasks.get(choice.name)
+        task = entry(entry.Config.model_validate(choice.options))
+        task.labels = list(note["labels"])
+        if note["adapter"]:
+            model = load_adapter(folder, task.head, task.model_options(), workspace_of(run), None).model
+        else:
+            model = load_folder(folder, task.head, task.model_options())
+        return cls(model.to(device), load_tokenizer(folder), task, int(note["max_length"]))
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels in the order of the head's outputs."""
+        return self.task.labels
+
+    def predict(self, inputs: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
+        """A result for each input.
+
+        Args:
+            inputs: a dictionary of role and text each: ``{"text": "..."}``.
+
+        Returns:
+            For classification ``{"label", "score", "scores"}``.
+
+        Raises:
+            DataError: an input without text.
+        """
+        if not inputs:
+            return []
+        return self.task.readable(self.outputs(self.task.encode_inputs(self.tokenizer, inputs, self.max_length)))
+
+    def outputs(self, tokens: TokenTable) -> np.ndarray[Any, Any]:
+        """The task's outputs for texts that are tokens already, [N, ...], in their order."""
+        pad = self.tokenizer.pad_token_id or 0
+        batches = Batches(tokens.lengths, BATCH).in_order()
+        device = next(self.model.parameters()).device
+        found = []
+        with torch.inference_mode():
+            for indices in batches:
+                batch = {k: torch.from_numpy(v).to(device) for k, v in tokens.pad(indices, pad).items()}
+                found.append(self.task.outputs(self.model(**batch)).float().cpu().numpy())
+        stacked = np.concatenate(found)
+        in_order = np.empty_like(stacked)
+        in_order[np.concatenate(batches)] = stacked
+        return in_order

@@ -1,0 +1,284 @@
+"""One run, from its spec to its report: what the process of a run does.
+
+    python -m workbench run-folder DIR
+
+    spec -> data -> model and tuning -> loop -> evaluation -> report
+
+The process holds the run's lock while it lives and tells its progress in ``status.json``; whoever started it reads the
+folder and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from workbench import __version__
+from workbench.errors import OutOfMemoryError, RunError, StorageError, WorkbenchError
+from workbench.files import TEMPORARY_PREFIX, read_lines, write_atomically, write_json
+from workbench.machine import describe, process_identity
+from workbench.runs.run import Run
+from workbench.training.checkpoint import Position
+from workbench.workspace import Workspace
+
+ALREADY_RUNNING = 75  # exit code of a process that found the run in other hands
+HEARTBEAT_SECONDS = 1.0
+RESERVE_BYTES = 256 * 1024  # freed when the disk is full, so that the reason can still be written
+
+
+def run_folder(folder: Path) -> int:
+    """Do the run in ``folder``, in this process. Returns the exit code: 0 done or stopped, 1 failed, 75 not ours."""
+    run = Run(folder)
+    lock = run.process_lock()
+    if not lock.acquire():
+        return ALREADY_RUNNING
+    try:
+        if not run.transition(("queued", "running"), "running", process=process_identity(), error=None):
+            return ALREADY_RUNNING
+        return _do(run)
+    finally:
+        lock.release()
+
+
+def _do(run: Run) -> int:
+    watch = RunWatch(run)
+    watch.begin()
+    try:
+        from workbench.training.work import Work  # imports torch: only now, so that a refused run costs nothing
+
+        ending = "stopped" if run.stop_requested() else Work(run, watch).do()
+        watch.end()
+        run.transition(("running",), ending)
+        return 0
+    except BaseException as error:
+        watch.end()
+        failure = _as_workbench_error(error)
+        if not isinstance(error, WorkbenchError):
+            traceback.print_exc()
+        watch.say(f"{failure.kind}: {failure}")
+        _record_failure(run, failure)
+        return failure.exit_code
+    finally:
+        watch.free_reserve()
+
+
+def _record_failure(run: Run, failure: WorkbenchError) -> None:
+    """Store the failure; when the disk is full, the reserve is given up for it."""
+    (run.folder / RunWatch.RESERVE).unlink(missing_ok=True)
+    with contextlib.suppress(StorageError, OSError):
+        run.transition(("running",), "failed", error=failure.as_dict())
+
+
+def _as_workbench_error(error: BaseException) -> WorkbenchError:
+    if isinstance(error, WorkbenchError):
+        return error
+    text = " ".join(str(error).split())
+    if _is_out_of_memory(error):
+        return _out_of_memory(text)
+    if isinstance(error, OSError) and error.errno is not None:
+        return StorageError(f"The run met an error of the system: {text}", "See the log for where, then resume the run.")
+    return RunError(f"{type(error).__name__}: {text[:500]}", "The log has the details; this may be a fault of the workbench.")
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    signs = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory", "bad_alloc")
+    return isinstance(error, MemoryError) or any(sign in text for sign in signs)
+
+
+def _out_of_memory(text: str) -> OutOfMemoryError:
+    memory = describe()["memory"]
+    in_use = (memory["total_bytes"] - memory["available_bytes"]) / 1e9
+    return OutOfMemoryError(
+        f"Memory ran out: {text[:200] or 'an allocation failed'} (machine: {memory['total_bytes'] / 1e9:.1f} GB, "
+        f"{in_use:.1f} GB in use).",
+        "Lower training.batch_size (and raise training.accumulate by as much), data.max_length, or "
+        "training.cache_gigabytes; or take a smaller model, or `tuning: lora`.",
+    )
+
+
+# -- what a run tells while it works --------------------------------------------------------------------------------
+
+
+@dataclass
+class RunWatch:
+    """Tells of a run's progress, and hears when it shall stop. It is the loop's :class:`Watcher`."""
+
+    run: Run
+    _progress: dict[str, Any] = field(default_factory=lambda: {"phase": "starting"})
+    _stop: bool = False
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+    _step_times: list[tuple[float, int]] = field(default_factory=list)
+
+    RESERVE = f"{TEMPORARY_PREFIX}reserve"
+
+    def begin(self) -> None:
+        """Start the heartbeat, listen for signals, and set some disk aside for the last words."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._on_signal)
+        with contextlib.suppress(StorageError):  # a disk that is full already is told of at the first real write
+            write_atomically(self.run.folder / self.RESERVE, lambda file: file.write(os.urandom(RESERVE_BYTES)))
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop the heartbeat; the last progress is on disk afterwards."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def free_reserve(self) -> None:
+        (self.run.folder / self.RESERVE).unlink(missing_ok=True)
+
+    def say(self, text: str) -> None:
+        """A line of the log. A full disk must not stop a run because of its log."""
+        with contextlib.suppress(OSError, ValueError):
+            print(f"{datetime.now():%H:%M:%S}  {text}", flush=True)
+
+    def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
+        """What the run does now, and how far it is with it."""
+        if name != self._progress.get("phase"):
+            self.say(name[:1].upper() + name[1:])
+        self._progress = {**self._progress, "phase": name, "done": done, "total": total}
+
+    def download(self, label: str, done: int, total: int | None) -> None:
+        """Progress of a download, as the data layer tells it."""
+        self.phase(label, done, total)
+
+    # The loop's Watcher:
+
+    def log(self, row: dict[str, Any]) -> None:
+        self.run.append_metrics(row)
+        figures = "  ".join(f"{name.split('/')[1]} {value:.4g}" for name, value in row.items() if "/" in name)
+        self.say(f"step {row['step']}  epoch {row['epoch']:.2f}  {'eval  ' if 'eval/loss' in row else ''}{figures}")
+
+    def progress(self, position: Position, steps: int) -> None:
+        now = time.monotonic()
+        self._step_times.append((now, position.step))
+        if len(self._step_times) > 200:
+            del self._step_times[:100]
+        (first, first_step), left = self._step_times[0], None
+        if position.step > first_step:
+            left = (now - first) / (position.step - first_step) * (steps - position.step)
+        self._progress = {
+            "phase": "training",
+            "step": position.step,
+            "steps": steps,
+            "epoch": position.epoch,
+            "seconds_left": None if left is None else round(left, 1),
+        }
+
+    def save(self, position: Position, save: Callable[[], Path]) -> None:
+        from workbench.training import checkpoint
+
+        save()
+        keep = {position.step} | ({position.best_step} if position.best_step is not None else set())
+        checkpoint.prune(self.run.folder / "checkpoints", keep)
+
+    def stop_requested(self) -> bool:
+        return self._stop or self.run.stop_requested()
+
+    def _on_signal(self, number: int, _: Any) -> None:
+        self._stop = True
+
+    def _beat(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            self._tell()
+        self._tell()
+
+    def _tell(self) -> None:
+        heartbeat = datetime.now(timezone.utc).isoformat()
+        with contextlib.suppress(WorkbenchError, OSError):  # the work itself will meet a full disk, and tell
+            self.run.update_status(progress=self._progress, heartbeat=heartbeat)
+
+
+# -- small parts ---------------------------------------------------------------------------------------------------
+
+
+def forget_after(run: Run, step: int) -> None:
+    """Drop the lines of metrics after ``step``: a resumed run writes them again."""
+    import json
+
+    path = run.folder / "metrics.jsonl"
+    rows, _ = read_lines(path)
+    kept = [row for row in rows if row.get("step", 0) <= step]
+    if len(kept) < len(rows):
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
+        write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def environment(device: Any, fingerprint: str, seed: int) -> dict[str, Any]:
+    """What has to be known to do the run again: versions, device, data, seed."""
+    packages = ("torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors", "numpy")
+    return {
+        "workbench": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: metadata.version(name) for name in packages},
+        "device": {"kind": device.kind, "name": device.name, "precision": device.precision},
+        "machine": describe(),
+        "git_commit": _git_commit(),
+        "data_fingerprint": fingerprint,
+        "seed": seed,
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit of the workbench's own checkout, when it runs from one."""
+    import subprocess
+
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    return None
+
+
+@contextlib.contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A folder to write into that takes the place of ``target`` when all went well, and vanishes when not."""
+    draft = target.with_name(f"{TEMPORARY_PREFIX}{target.name}")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def workspace_of(run: Run) -> Workspace:
+    """The workspace that a run's folder lies in."""
+    return Workspace(run.folder.parent.parent).create()
+
+
+def write_report(run: Run, report: dict[str, Any]) -> None:
+    """``report.json``, the last thing that a run writes."""
+    write_json(run.folder / "report.json", report)
+
+
+def stderr_to_log() -> None:
+    """Warnings of libraries are part of the log; shown once each."""
+    import warnings
+
+    warnings.simplefilter("once")
+    sys.stderr.reconfigure(line_buffering=True)  # type: ignore[union-attr]

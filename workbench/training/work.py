@@ -1,0 +1,359 @@
+"""The work of a run, step by step: data, model and tuning, training, evaluation, report."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from numpy.typing import NDArray
+
+from workbench.check import resolve
+from workbench.data.batching import Batches
+from workbench.data.load import Dataset, Examples, load_data
+from workbench.data.report import length_report
+from workbench.errors import SpecError
+from workbench.files import TEMPORARY_PREFIX, write_json
+from workbench.machine import peak_rss_bytes
+from workbench.models.base import Loaded
+from workbench.models.pretrained import BASE_FILE
+from workbench.runs.predictions import write_predictions
+from workbench.runs.run import Run
+from workbench.tasks.base import Encoded
+from workbench.training import checkpoint
+from workbench.training.device import Device
+from workbench.training.frozen import FeatureStore, FrozenPrefix, quiet_frozen_layers
+from workbench.training.loop import Batch, Material, Outcome, train
+from workbench.training.runner import RunWatch, environment, forget_after, whole_folder, workspace_of, write_report
+from workbench.tuning.anatomy import Anatomy
+
+Indices = NDArray[np.int64]
+Ending = Literal["succeeded", "stopped"]
+
+EVALUATION_FACTOR = 2  # evaluation keeps nothing for a backward pass: larger batches fit
+
+
+@dataclass
+class Part:
+    """One part of the data, ready for the model."""
+
+    examples: Examples
+    encoded: Encoded
+    batches: Batches
+    features: FeatureStore | None = None
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+
+class Work:
+    """One run's work.
+
+    Args:
+        run: its folder.
+        watch: told of progress, asked whether to stop.
+    """
+
+    def __init__(self, run: Run, watch: RunWatch) -> None:
+        self.run = run
+        self.watch = watch
+        self.workspace = workspace_of(run)
+        self.resolved = resolve(run.spec(), self.workspace)
+        self.spec = self.resolved.spec
+        self.task = self.resolved.task
+        self.training = self.spec.training
+        self.device = Device.choose(self.training.device, self.training.precision)
+        self.accelerator = Accelerator(mixed_precision=self.device.mixed_precision, cpu=self.device.kind == "cpu")
+        self.notes: list[str] = []
+        self.prefix: FrozenPrefix | None = None
+        self.depth = 0  # leading layers that are frozen
+
+    def do(self) -> Ending:
+        """All of it. Returns how it ended; raises WorkbenchError when it could not."""
+        began = time.monotonic()
+        self._clear_leftovers()
+        try:
+            dataset = self._read_data()
+            loaded = self._load_model()
+            parts = self._encode(dataset, loaded)
+            outcome = self._train(parts)
+            if outcome.ending == "stopped":
+                self.watch.say(f"Stopped at step {outcome.position.step} as asked; it can be resumed from there.")
+                return "stopped"
+            self._finish(dataset, loaded, parts, outcome, began)
+            return "succeeded"
+        finally:
+            self._clear_leftovers()
+
+    # -- before training -------------------------------------------------------------------------------------------
+
+    def _read_data(self) -> Dataset:
+        self.watch.phase("reading the data")
+        dataset = load_data(self.spec.data, self.task.columns(), self.workspace, self.watch.download)
+        for note in dataset.notes:
+            self.watch.say(note)
+        self.task.fit(dataset.train)
+        write_json(self.run.folder / "splits.json", {"fingerprint": dataset.fingerprint, "ids": dataset.split_ids()})
+        write_json(
+            self.run.folder / "environment.json", environment(self.device, dataset.fingerprint, self.training.seed)
+        )
+        return dataset
+
+    def _load_model(self) -> Loaded:
+        self.watch.phase("loading the model")
+        torch.manual_seed(self.training.seed)  # a new head is drawn from the seed
+        loaded = self.resolved.model.load(self.task.head, self.task.model_options(), self.watch.download)
+        _give_padding(loaded)
+        self._check_length(loaded)
+        self.model = self.resolved.tuning.apply(loaded.model, self.task.peft_type).to(self.accelerator.device)
+        self.anatomy = None if self.resolved.tuning.saves_adapter else _anatomy(self.model)
+        self.depth = self.anatomy.frozen_prefix() if self.anatomy else 0
+        if self.training.compile:
+            self.model.compile()
+        trained, total = self._parameters()
+        self.watch.say(
+            f"{total:,} parameters, {trained:,} of them trained ({trained / total:.2%}), on {self.device.name} in "
+            f"{self.device.precision}"
+        )
+        return loaded
+
+    def _check_length(self, loaded: Loaded) -> None:
+        positions = getattr(loaded.model.config, "max_position_embeddings", None)
+        if positions is not None and self.spec.data.max_length > positions:
+            raise SpecError(
+                f"data.max_length is {self.spec.data.max_length} tokens, and {self.spec.model.source} has positions for "
+                f"{positions}.",
+                f"Set data.max_length to {positions} or less.",
+            )
+
+    def _encode(self, dataset: Dataset, loaded: Loaded) -> dict[str, Part]:
+        self.watch.phase("tokenizing")
+        settings, parts, lengths = self.training, {}, {}
+        for name, examples in (("train", dataset.train), ("valid", dataset.valid), ("test", dataset.test)):
+            if not len(examples):
+                continue
+            encoded = self.task.encode(loaded.tokenizer, examples, self.spec.data.max_length)
+            larger = 1 if name == "train" else EVALUATION_FACTOR
+            budget = settings.token_budget * larger if settings.token_budget else None
+            batches = Batches(
+                encoded.tokens.lengths, settings.batch_size * larger, budget, settings.bucket, settings.seed
+            )
+            parts[name] = Part(examples, encoded, batches)
+            lengths[name] = length_report(encoded.tokens.full_lengths, self.spec.data.max_length)
+        self.pad_id = loaded.tokenizer.pad_token_id
+        write_json(self.run.folder / "data.json", {**dataset.report, "notes": dataset.notes, "lengths": lengths})
+        return parts
+
+    # -- training --------------------------------------------------------------------------------------------------
+
+    def _train(self, parts: dict[str, Part]) -> Outcome:
+        if self.training.epochs > 1:
+            self._keep_features(parts)
+        train_part, valid = parts["train"], parts.get("valid")
+        material = Material(
+            plan=train_part.batches,
+            batch=lambda indices: self._batch(train_part, indices),
+            weight=lambda indices: self.task.weight(train_part.encoded, indices),
+            tokens=lambda indices: int(train_part.encoded.tokens.lengths[indices].sum()),
+            evaluate=(lambda: self._evaluate(valid)) if valid else None,
+            primary_metric=f"eval/{self.task.primary_metric}",
+            set_training=self._set_training,
+        )
+        checkpoints = self.run.folder / "checkpoints"
+        found = checkpoint.latest(checkpoints)
+        forget_after(self.run, int(found.name.removeprefix("step-")) if found else 0)
+        if found:
+            self.watch.say(f"Going on from {found.name}")
+        rate = self.training.learning_rate or self.resolved.tuning.learning_rate
+        with self.prefix.replaying() if self.prefix else contextlib.nullcontext():
+            outcome = train(
+                self.model, material, self.training, rate, self.accelerator, self.watch, checkpoints, resume=True
+            )
+        if outcome.ending != "stopped":
+            self._take_best(outcome, checkpoints)
+        return outcome
+
+    def _take_best(self, outcome: Outcome, checkpoints: Path) -> None:
+        best = outcome.position.best_step
+        if outcome.ending == "early":
+            self.notes.append(f"Stopped early at step {outcome.position.step} of {outcome.steps}: no improvement.")
+        if self.training.keep_best and best is not None and best != outcome.position.step:
+            checkpoint.load(checkpoint.at_step(checkpoints, best), self.model)
+            self.notes.append(f"The weights of step {best} are kept: its evaluation was the best.")
+
+    def _set_training(self) -> None:
+        self.model.train()
+        if self.anatomy:
+            quiet_frozen_layers(self.anatomy, self.depth)
+
+    def _batch(self, part: Part, indices: Indices) -> Batch:
+        """A batch on the device; where features are kept, they are shown to the model with it."""
+        multiple = 64 if self.training.compile else 1  # a compiled model should meet few shapes
+        batch = self.task.collate(part.encoded, indices, self.pad_id, multiple)
+        if self.prefix is not None and part.features is not None:
+            self.prefix.show(part.features.batch(indices, batch["input_ids"].shape[1]))
+        return {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
+
+    # -- what frozen layers put out ----------------------------------------------------------------------------------
+
+    def _keep_features(self, parts: dict[str, Part]) -> None:
+        """Run the frozen layers once over the parts that are met again, when the result fits into the budget."""
+        if self.depth == 0 or self.anatomy is None or not self.training.cache_frozen:
+            return
+        kept = [parts[name] for name in ("train", "valid") if name in parts]
+        width = self.model.config.hidden_size
+        needed = sum(int(part.encoded.tokens.offsets[-1] + 1) for part in kept) * width * 4
+        on_disk = needed > self.training.cache_gigabytes * 1e9
+        free = shutil.disk_usage(self.run.folder).free
+        if on_disk and needed > min(self.training.cache_disk_gigabytes * 1e9, free * 0.8):
+            self.notes.append(
+                f"The {self.depth} frozen layers ran again in each epoch: what they put out would take "
+                f"{needed / 1e9:.1f} GB, above training.cache_gigabytes and training.cache_disk_gigabytes."
+            )
+            return
+        prefix = FrozenPrefix(self.model, self.anatomy, self.depth)
+        self.watch.phase("running the frozen layers once")
+        for number, part in enumerate(kept):
+            part.features = self._features(prefix, part, on_disk, number)
+        first = kept[0].batches.in_order()[-1]
+        if not prefix.agrees(kept[0].features, self._batch(kept[0], first), first):  # type: ignore[arg-type]
+            self.notes.append("The frozen layers ran again in each epoch: this architecture does not allow replaying them.")
+            for part in kept:
+                part.features = None
+            return
+        self.prefix = prefix
+        place = "on disk" if on_disk else "in memory"
+        self.notes.append(
+            f"The {self.depth} frozen layers ran once per example; what they put out ({needed / 1e6:.0f} MB {place}) was "
+            "used in every epoch."
+        )
+
+    def _features(self, prefix: FrozenPrefix, part: Part, on_disk: bool, number: int) -> FeatureStore:
+        file = self.run.folder / f"{TEMPORARY_PREFIX}features-{number}.bin" if on_disk else None
+        with self.accelerator.autocast():
+            return prefix.compute(
+                part.encoded.tokens.offsets,
+                part.batches.in_order(),
+                lambda indices: self._batch(part, indices),
+                self.accelerator.device,
+                file,
+                lambda done, total: self.watch.phase("running the frozen layers once", done, total),
+            )
+
+    # -- evaluation --------------------------------------------------------------------------------------------------
+
+    def _evaluate(self, part: Part) -> dict[str, float]:
+        outputs, loss = self._outputs(part)
+        figures = self.task.metrics(outputs, part.encoded.targets)
+        return {"eval/loss": loss, **{f"eval/{name}": value for name, value in figures.items()}}
+
+    def _outputs(self, part: Part) -> tuple[NDArray[np.float32], float]:
+        """The task's outputs for every example, in their order, and the mean loss."""
+        self.model.eval()
+        order, outputs, losses = [], [], []
+        with torch.inference_mode(), self.accelerator.autocast():
+            for indices in part.batches.in_order():
+                result = self.model(**self._batch(part, indices))
+                outputs.append(self.task.outputs(result))
+                losses.append(result.loss.float() * len(indices))
+                order.append(indices)
+        found = torch.cat(outputs).float().cpu().numpy()
+        in_order = np.empty_like(found)
+        in_order[np.concatenate(order)] = found
+        return in_order, float(torch.stack(losses).sum()) / len(part)
+
+    # -- after training ----------------------------------------------------------------------------------------------
+
+    def _finish(
+        self, dataset: Dataset, loaded: Loaded, parts: dict[str, Part], outcome: Outcome, began: float
+    ) -> None:
+        self.watch.phase("evaluating on the test part")
+        name = "test" if "test" in parts else "valid"
+        if name not in parts:
+            raise SpecError("There is nothing to evaluate on.", "Give data.test, or a share for data.holdout.test.")
+        part = parts[name]
+        outputs, loss = self._outputs(part)
+        result = self.task.report(outputs, part.encoded.targets, parts["train"].encoded.targets)
+        result["metrics"]["loss"] = {"value": loss, "low": None, "high": None}
+        rows = self.task.prediction_rows(part.examples, outputs, part.encoded.targets)
+        write_predictions(self.run, rows)
+        self.watch.phase("saving the model")
+        self._save_model(loaded)
+        write_report(
+            self.run,
+            {
+                **result,
+                "primary_metric": self.task.primary_metric,
+                "evaluated_on": name,
+                "examples": {each: len(p) for each, p in parts.items()},
+                "cost": self._cost(outcome, began),
+                "steps": outcome.position.step,
+                "best_step": outcome.position.best_step,
+                "notes": self.notes,
+                "data_fingerprint": dataset.fingerprint,
+            },
+        )
+        if not self.training.keep_checkpoints:
+            checkpoint.prune(self.run.folder / "checkpoints", keep=set())
+        value = result["metrics"][self.task.primary_metric]
+        self.watch.say(
+            f"{self.task.primary_metric} {value['value']:.4f} (95% interval {value['low']:.4f} to {value['high']:.4f}) on "
+            f"{len(part)} examples; baseline {result['baseline'][self.task.primary_metric]:.4f}"
+        )
+
+    def _save_model(self, loaded: Loaded) -> None:
+        with whole_folder(self.run.folder / "model") as folder:
+            self.resolved.tuning.save(self.model, folder)
+            loaded.tokenizer.save_pretrained(folder)
+            note = {
+                "base": loaded.base,
+                "task": self.spec.task.model_dump(mode="json"),
+                "tuning": self.spec.tuning.model_dump(mode="json"),
+                "labels": self.task.labels,
+                "max_length": self.spec.data.max_length,
+                "adapter": self.resolved.tuning.saves_adapter,
+            }
+            write_json(folder / BASE_FILE, note)
+
+    def _parameters(self) -> tuple[int, int]:
+        trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        return trained, sum(p.numel() for p in self.model.parameters())
+
+    def _cost(self, outcome: Outcome, began: float) -> dict[str, Any]:
+        trained, total = self._parameters()
+        seconds = outcome.position.seconds
+        cuda = self.device.kind == "cuda"
+        return {
+            "seconds": round(seconds, 3),
+            "total_seconds": round(time.monotonic() - began, 3),
+            "tokens_per_second": outcome.position.tokens / max(seconds, 1e-9),
+            "tokens": outcome.position.tokens,
+            "peak_memory_bytes": torch.cuda.max_memory_allocated() if cuda else peak_rss_bytes(),
+            "trained_parameters": trained,
+            "total_parameters": total,
+            "device": self.device.name,
+            "precision": self.device.precision,
+        }
+
+    def _clear_leftovers(self) -> None:
+        for path in self.run.folder.glob(f"{TEMPORARY_PREFIX}features-*"):
+            path.unlink(missing_ok=True)
+
+
+def _anatomy(model: Any) -> Anatomy | None:
+    with contextlib.suppress(SpecError):
+        return Anatomy.of(model)
+    return None
+
+
+def _give_padding(loaded: Loaded) -> None:
+    """A tokenizer without a padding token (GPT-2's) pads with its end-of-text token; the mask hides it."""
+    if loaded.tokenizer.pad_token_id is None:
+        loaded.tokenizer.pad_token = loaded.tokenizer.eos_token
+    loaded.model.config.pad_token_id = loaded.tokenizer.pad_token_id
