@@ -1,0 +1,98 @@
+"""What a run predicted, example by example: ``predictions.parquet``, or ``predictions.jsonl`` where pyarrow is missing.
+
+Columns: ``id`` (the same for the same row of data in every run), ``input``, ``gold``, ``prediction``, ``score``,
+``correct``, and ``score:LABEL`` for each label where there are few.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import DataError, MissingPackageError, RequestError
+from workbench.files import finite, read_lines, write_atomically
+from workbench.runs.run import Run
+
+PARQUET, LINES = "predictions.parquet", "predictions.jsonl"
+
+
+def write_predictions(run: Run, rows: Mapping[str, Sequence[Any]]) -> Path:
+    """Write all predictions of a run, or nothing; what was there before is replaced.
+
+    Args:
+        run: the run.
+        rows: the columns, all of one length.
+
+    Returns:
+        The file: Parquet where pyarrow is installed, otherwise the same rows as lines of JSON.
+
+    Raises:
+        ValueError: the columns differ in length.
+        StorageError: the disk is full or read-only.
+    """
+    lengths = {name: len(column) for name, column in rows.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"The columns of predictions differ in length: {lengths}.")
+    if importlib.util.find_spec("pyarrow") is None:
+        names = list(rows)
+        lines = (dict(zip(names, values, strict=True)) for values in zip(*rows.values(), strict=True))
+        text = "".join(json.dumps(finite(line), ensure_ascii=False) + "\n" for line in lines)
+        path, other = run.folder / LINES, run.folder / PARQUET
+        write_atomically(path, lambda file: file.write(text.encode("utf-8")))
+    else:
+        import pyarrow
+        from pyarrow import parquet
+
+        table = pyarrow.table({name: pyarrow.array(list(column)) for name, column in rows.items()})
+        path, other = run.folder / PARQUET, run.folder / LINES
+        write_atomically(path, lambda file: parquet.write_table(table, file, compression="zstd"))
+    other.unlink(missing_ok=True)
+    return path
+
+
+def has_predictions(run: Run) -> bool:
+    """Whether the run has written predictions."""
+    return (run.folder / PARQUET).exists() or (run.folder / LINES).exists()
+
+
+def read_predictions(run: Run, columns: Sequence[str] | None = None) -> dict[str, list[Any]]:
+    """The predictions of a run, as columns of one length.
+
+    Args:
+        run: the run.
+        columns: which; all if left out. One that is missing is left out.
+
+    Raises:
+        RequestError: the run has no predictions.
+        DataError: the file is damaged.
+        MissingPackageError: they are Parquet, and pyarrow is not installed.
+    """
+    if (run.folder / PARQUET).exists():
+        return _read_parquet(run, columns)
+    if (run.folder / LINES).exists():
+        rows, _ = read_lines(run.folder / LINES)
+        names = list(rows[0]) if rows else []
+        return {name: [row.get(name) for row in rows] for name in names if columns is None or name in columns}
+    raise RequestError(
+        f"The run {run.id} has no predictions: it is {run.state}.",
+        "They are written when a run ends well: wait for it, or resume it.",
+    )
+
+
+def _read_parquet(run: Run, columns: Sequence[str] | None) -> dict[str, list[Any]]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise MissingPackageError("pyarrow", "to read predictions") from error
+    try:
+        with parquet.ParquetFile(run.folder / PARQUET) as file:
+            names = [name for name in file.schema_arrow.names if columns is None or name in columns]
+            found: dict[str, list[Any]] = file.read(columns=names).to_pydict()
+    except (ArrowException, OSError) as error:
+        raise DataError(
+            f"The predictions of run {run.id} cannot be read: {error}.", "Evaluate the run again."
+        ) from error
+    return found
