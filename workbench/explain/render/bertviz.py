@@ -13,6 +13,7 @@ import hashlib
 import html
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -121,7 +122,7 @@ def head_view(
     squares = f"The squares above the picture are heads 0 to {attention.heads - 1}, from left to right: click one to "
     squares += "switch it off or on, double-click to see it alone."
     caption = f"{_summary(attention, layers, first)} {squares} Point at a token to see only its lines."
-    return _document(page.data, attention, caption, title, theme, workspace)
+    return _document(page.data, _labels(attention, 14), caption, title, theme, workspace)
 
 
 def model_view(
@@ -143,7 +144,7 @@ def model_view(
         **_arguments(attention), include_layers=layers, include_heads=heads, display_mode="light", html_action="return"
     )
     caption = f"{_summary(attention, layers, layers[-1])} A row is a layer, a column a head: click one to see it large."
-    return _document(page.data, attention, caption, title, theme, workspace)
+    return _document(page.data, _labels(attention, 11), caption, title, theme, workspace)
 
 
 # -- what bertviz is given ----------------------------------------------------------------------------------------
@@ -176,6 +177,20 @@ def _prepare(
     return attention, chosen[0], chosen[1]
 
 
+def _labels(attention: Attention, width: int) -> list[str]:
+    """The tokens as they are written beside the lines: what is wider than ``width`` letters is cut."""
+    return [_cut(token, width) for token in attention.shown]
+
+
+def _cut(token: str, width: int) -> str:
+    used = 0
+    for index, character in enumerate(token):
+        used += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if used > width:
+            return token[:index] + "…"
+    return token
+
+
 def _placeholder(index: int) -> str:
     return f"workbench-token-{index}."
 
@@ -197,14 +212,15 @@ def _arguments(attention: Attention) -> dict[str, Any]:
 # -- what is made of its page -------------------------------------------------------------------------------------
 
 _SHIM = """
-window.require = window.requirejs = (names, use) => use(...names.map(name => ({
-  jquery: window.jQuery,
-  // bertviz repeats its ten colours; this many tell all heads apart
-  d3: Object.assign({}, window.d3, {schemeCategory10: COLOURS}),
-})[name]));
+{
+  const dark = document.documentElement.dataset.theme === "dark";
+  const colours = COLOURS.map(name => dark ? d3.color(name).brighter(0.7) + "" : name);
+  const libraries = {jquery: window.jQuery, d3: Object.assign({}, window.d3, {schemeCategory10: colours})};
+  window.require = window.requirejs = (names, use) => use(...names.map(name => libraries[name]));
+}
 """
 
-# Dark enough on white, light enough on black. Okabe and Ito's first, made for the colour-blind, then more.
+# bertviz repeats its ten colours; these tell 16 heads apart. Okabe and Ito's first, made for the colour-blind.
 _COLOURS = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56a4d8", "#8b5fc7", "#c23b4e",
     "#7f7f7f", "#4d8b31", "#a0522d", "#17a2a2", "#e08214", "#5c6bc0", "#b5508f", "#6b8e23",
@@ -239,15 +255,13 @@ _COMMENT = re.compile(r"\A\s*/\*\*.*?\*/", re.DOTALL)
 _ADDRESS = re.compile(r"https?:|cdnjs|\bimport\s*\(", re.IGNORECASE)
 
 
-def _document(
-    page: str, attention: Attention, caption: str, title: str, theme: Theme, workspace: Workspace | None
-) -> str:
+def _document(page: str, tokens: list[str], caption: str, title: str, theme: Theme, workspace: Workspace | None) -> str:
     """bertviz's page as a document of its own."""
     found = _PAGE.fullmatch(page)
     names = set(re.findall(r"bertviz-[0-9a-f]{32}", page))
     if found is None or len(names) != 1:
         raise _changed("its page has other parts than expected")
-    drawing = _drawing(found["script"], attention)
+    drawing = _drawing(found["script"], tokens)
     # bertviz names its element at random; named by its content, the same picture is the same document, and a dashboard
     # has no reason to load it again.
     random_name = names.pop()
@@ -263,7 +277,7 @@ def _document(
     return _assemble(body, scripts, title, theme, caption)
 
 
-def _drawing(script: str, attention: Attention) -> str:
+def _drawing(script: str, tokens: list[str]) -> str:
     """bertviz's script without its CDN and with the real tokens, as strings that cannot end it."""
     script, comments = _COMMENT.subn("", script)
     script, configurations = _CONFIGURATION.subn("", script)
@@ -274,7 +288,7 @@ def _drawing(script: str, attention: Attention) -> str:
     before, start, data, _, after = parts
     if _ADDRESS.search(before + after):
         raise _changed("its script holds an address")
-    return assets.escape_script(before) + start + _with_tokens(data, attention.shown) + ";" + assets.escape_script(after)
+    return assets.escape_script(before) + start + _with_tokens(data, tokens) + ";" + assets.escape_script(after)
 
 
 def _with_tokens(data: str, tokens: Sequence[str]) -> str:
