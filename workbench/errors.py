@@ -52,6 +52,18 @@ class WorkbenchError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Subclasses take other arguments than a message, which the default way of pickling would call them with.
+        # An error must come whole out of a process pool: one that cannot be unpickled breaks the pool.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[WorkbenchError], args: tuple[Any, ...], attributes: dict[str, Any]) -> WorkbenchError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
 
 class RequestError(WorkbenchError):
     """The request was wrong; nothing was started."""
@@ -70,7 +82,8 @@ class UnknownNameError(RequestError):
 
     def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
         names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        lowered = {known_name.lower(): known_name for known_name in names}
+        near = [lowered[match] for match in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)]
         guess = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
         there = ", ".join(names[:40]) + (f" and {len(names) - 40} more" if len(names) > 40 else "")
         super().__init__(f"There is no {what} {name!r}.{guess}", hint or (f"There are: {there}." if names else ""))

@@ -42,7 +42,8 @@ class Registry(Generic[T]):
 
         def add(entry: type[T]) -> type[T]:
             taken = self._entries.get(name)
-            if taken is not None and taken.__qualname__ != entry.__qualname__:
+            # The same class again, from a module that was reloaded, is no second entry.
+            if taken is not None and (taken.__module__, taken.__qualname__) != (entry.__module__, entry.__qualname__):
                 raise ValueError(f"{self.what} {name!r} is already {taken.__module__}.{taken.__qualname__}")
             self._entries[name] = entry
             entry.name = name  # type: ignore[attr-defined]
@@ -69,7 +70,7 @@ class Registry(Generic[T]):
 
     def label(self, name: str) -> str:
         """The first line of the class's docstring."""
-        return (self.get(name).__doc__ or name).strip().splitlines()[0]
+        return ((self.get(name).__doc__ or "").strip() or name).splitlines()[0]
 
     def __contains__(self, name: object) -> bool:
         self._discover()

@@ -10,7 +10,6 @@ resolves them against the registries, fills in defaults, and reports every probl
 from __future__ import annotations
 
 import copy
-import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,13 +24,17 @@ SCHEMA_VERSION = 1
 class Part(BaseModel):
     """A part of a spec: unknown keys are errors, and a change is validated like the first value."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False, ser_json_inf_nan="constants")
+    model_config = ConfigDict(
+        extra="forbid", validate_assignment=True, allow_inf_nan=False, ser_json_inf_nan="constants"
+    )
 
 
 class Choice(BaseModel):
     """A registry entry by name, with that entry's own options beside it."""
 
-    model_config = ConfigDict(extra="allow", validate_assignment=True, allow_inf_nan=False, ser_json_inf_nan="constants")
+    model_config = ConfigDict(
+        extra="allow", validate_assignment=True, allow_inf_nan=False, ser_json_inf_nan="constants"
+    )
 
     @property
     def options(self) -> dict[str, Any]:
@@ -145,7 +148,9 @@ class TrainingSpec(Part):
     )
     cache_gigabytes: float = Field(2.0, ge=0, description="Most memory in GB for what frozen layers put out.")
     cache_disk_gigabytes: float = Field(
-        10.0, ge=0, description="Most disk in GB for it where memory does not do; beyond both, frozen layers run each epoch."
+        10.0,
+        ge=0,
+        description="Most disk in GB for it where memory does not do; beyond both, frozen layers run each epoch.",
     )
     keep_checkpoints: bool = Field(
         False, description="Keep checkpoints after the run has succeeded; otherwise only the result stays."
@@ -177,6 +182,18 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"{key.value!r} is given twice", problem_mark=key.start_mark)
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML that keeps rare line ends (NEL, U+2028, U+2029): only between double quotes are they read as written."""
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = '"' if any(end in text for end in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 class RunSpec(Part):
@@ -230,7 +247,8 @@ class RunSpec(Part):
 
     def to_yaml(self) -> str:
         """The whole spec, every default written out."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+        document = self.model_dump(mode="json")
+        return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
     def changed(self, changes: dict[str, Any]) -> RunSpec:
         """A copy with fields changed, named by dotted paths: ``{"training.epochs": 2}``. Raises SpecError."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import StorageError
-from workbench.files import inside, read_json, safe_name, storage_errors, write_json
+from workbench.files import inside, read_json, safe_name, storage_errors, waiting_lock, write_json
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Workspace:
 
     def run_folder(self, run_id: str) -> Path:
         """The folder of the run with this id, whether or not it exists. Refuses an id that is not one name."""
-        return inside(self.runs, safe_name(run_id, "run id"), "run")
+        inside(self.runs, safe_name(run_id, "run id"), "run")
+        return self.runs / run_id
 
     @property
     def settings_file(self) -> Path:
@@ -72,5 +73,6 @@ class Workspace:
 
     def save_settings(self, **changes: Any) -> None:
         """Change some settings; None removes one. Only the owner can read the file."""
-        merged = {key: value for key, value in {**self.settings(), **changes}.items() if value is not None}
-        write_json(self.settings_file, merged, mode=0o600)
+        with waiting_lock(self.root / "settings.lock"):
+            merged = {key: value for key, value in {**self.settings(), **changes}.items() if value is not None}
+            write_json(self.settings_file, merged, mode=0o600)

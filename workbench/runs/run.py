@@ -131,20 +131,12 @@ class Run:
         it yet, as ``queued``, for the worker will put it back. A folder without a readable status is told as
         ``failed`` with the reason.
         """
-        status = read_json(self.folder / "status.json")
-        if not isinstance(status, dict) or status.get("state") not in STATES:
-            damaged = {
-                "kind": "DamagedRun",
-                "message": f"{self.id}/status.json is missing or damaged.",
-                "hint": "Delete the run, or restore the file.",
-            }
-            return {"state": "failed", "error": damaged}
+        status = self._readable_status()
         if status["state"] == "running" and not self.is_alive():
             # The process may have finished between the two looks: believe its last word.
-            latest = read_json(self.folder / "status.json")
-            if isinstance(latest, dict) and latest.get("state") == "running":
-                return {**latest, "state": self.state_without_process(latest)}
-            return latest if isinstance(latest, dict) else status
+            status = self._readable_status()
+            if status["state"] == "running":
+                return {**status, "state": self.state_without_process(status)}
         return status
 
     def state_without_process(self, status: dict[str, Any]) -> State:
@@ -239,6 +231,7 @@ class Run:
 
     def request_stop(self) -> None:
         """Ask the run's process to write a checkpoint and end."""
+        self._must_exist()
         with storage_errors(self.folder / "stop"):
             (self.folder / "stop").touch()
 
@@ -266,6 +259,17 @@ class Run:
         """Raises UnknownNameError when the folder is gone: a late writer must not bring half of it back."""
         if not self.folder.is_dir():
             raise UnknownNameError("run", self.id, (), "It was deleted.")
+
+    def _readable_status(self) -> dict[str, Any]:
+        status = self._stored()
+        if status.get("state") in STATES:
+            return status
+        damaged = {
+            "kind": "DamagedRun",
+            "message": f"{self.id}/status.json is missing or damaged.",
+            "hint": "Delete the run, or restore the file.",
+        }
+        return {"state": "failed", "error": damaged}
 
     def _stored(self) -> dict[str, Any]:
         found = read_json(self.folder / "status.json")

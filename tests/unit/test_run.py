@@ -1,0 +1,273 @@
+"""The folder of a run: it appears whole, tells the truth about its process, and survives damage and deletion."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbench.errors import BusyError, RefusedError, RequestError, SpecError, StorageError, UnknownNameError
+from workbench.runs import run as run_module
+from workbench.runs.run import FINISHED, RESUMABLE, STATES, Run
+from workbench.spec import RunSpec
+from workbench.workspace import Workspace
+
+SPEC = RunSpec.parse({"task": "text-classification", "data": "rotten-tomatoes", "model": "minilm", "tuning": "lora"})
+
+
+@pytest.fixture
+def run(workspace: Workspace) -> Run:
+    return Run.create(SPEC, workspace)
+
+
+def _store(run: Run, **status: Any) -> None:
+    (run.folder / "status.json").write_text(json.dumps(status))
+
+
+# -- making and finding -------------------------------------------------------------------------------------------
+
+
+def test_new_run_is_queued_and_reads_back(workspace: Workspace, run: Run) -> None:
+    assert run.state == "queued"
+    assert run.spec() == SPEC
+    assert "-minilm-rotten-tomatoes-lora-" in run.id
+    assert Run.all(workspace) == [run]
+    assert Run.open(run.id, workspace) == run
+
+
+def test_name_of_the_run_can_hold_anything(workspace: Workspace) -> None:
+    run = Run.create(SPEC.changed({"name": "../../<b>../汉字\u0000 $(rm)"}), workspace)
+    assert run.folder.parent == workspace.runs
+    assert Run.open(run.id, workspace) == run
+
+
+def test_many_runs_of_one_second_get_names_of_their_own(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four hexadecimal digits alone would give two of a few hundred the same name."""
+    drawn = iter(["aaaa", "aaaa", "aaaa", "bbbb"] + [f"{i:04x}" for i in range(1000)])
+    monkeypatch.setattr(run_module.secrets, "token_hex", lambda size: next(drawn) if size == 2 else os.urandom(4).hex())
+    first, second = Run.create(SPEC, workspace), Run.create(SPEC, workspace)
+    assert first.id.endswith("aaaa")
+    assert second.id.endswith("bbbb")
+    assert len(Run.all(workspace)) == 2
+
+
+@pytest.mark.parametrize("step", ["write_text", "write_json", "_new_folder"])
+def test_full_disk_leaves_no_half_run(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(run_module, step, fail)
+    with pytest.raises(StorageError, match="the disk is full"):
+        Run.create(SPEC, workspace)
+    assert os.listdir(workspace.runs) == []
+
+
+def test_open_by_a_part_of_the_id(workspace: Workspace, run: Run) -> None:
+    other = Run.create(SPEC, workspace)
+    assert Run.open(run.id[-4:], workspace).id == run.id or run.id[-4:] == other.id[-4:]
+    with pytest.raises(RequestError, match="fits 2 runs"):
+        Run.open(run.id[:8], workspace)
+    with pytest.raises(UnknownNameError, match="There is no run 'nonesuch'"):
+        Run.open("nonesuch", workspace)
+    with pytest.raises(RefusedError):
+        Run.open("../runs", workspace)
+
+
+def test_drafts_links_and_files_are_no_runs(workspace: Workspace, run: Run, tmp_path: Path) -> None:
+    (workspace.runs / ".tmp-left-behind").mkdir()
+    (workspace.runs / "a-file").write_text("")
+    (workspace.runs / "link").symlink_to(tmp_path)
+    assert Run.all(workspace) == [run]
+    shutil.rmtree(workspace.runs)
+    assert Run.all(workspace) == []
+
+
+# -- state and process --------------------------------------------------------------------------------------------
+
+
+def test_running_means_that_its_process_holds_the_lock(run: Run) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from workbench.runs.run import Run\n"
+        "run = Run(Path(sys.argv[1])); assert run.process_lock().acquire()\n"
+        "run.transition(('queued',), 'running', process={'pid': 1}); print('ready', flush=True); time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(run.folder)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert run.state == "running"
+        with pytest.raises(BusyError, match="is running"):
+            run.delete()
+    finally:
+        process.kill()
+        process.wait()
+    assert run.state == "interrupted"
+    assert json.loads((run.folder / "status.json").read_text())["state"] == "running"  # a look writes nothing
+
+
+def test_last_word_of_a_process_that_ended_between_two_looks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.transition(("queued",), "running", process={"pid": 1})
+
+    def ends_now(_: Run) -> bool:
+        run.transition(("running",), "succeeded")
+        return False
+
+    monkeypatch.setattr(Run, "is_alive", ends_now)
+    assert run.status()["state"] == "succeeded"
+
+
+def test_transition_only_from_the_expected_state(run: Run) -> None:
+    assert not run.transition(("running",), "succeeded")
+    assert run.state == "queued"
+    assert run.transition(("queued",), "stopped", error=None)
+    assert run.state == "stopped"
+    assert set(FINISHED) | set(RESUMABLE) <= set(STATES)
+
+
+def test_of_two_that_claim_at_once_one_succeeds(workspace: Workspace) -> None:
+    for _ in range(20):
+        run = Run.create(SPEC, workspace)
+        won: list[bool] = []
+        barrier = threading.Barrier(4)
+
+        def claim(run: Run = run, won: list[bool] = won, barrier: threading.Barrier = barrier) -> None:
+            barrier.wait()
+            won.append(run.transition(("queued",), "running"))
+
+        threads = [threading.Thread(target=claim) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(won) == [False, False, False, True]
+
+
+def test_updates_of_two_writers_are_both_kept(run: Run) -> None:
+    def update(name: str) -> None:
+        for number in range(10):
+            run.update_status(**{f"{name}{number}": number})
+
+    threads = [threading.Thread(target=update, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {f"{name}{number}" for name in "ab" for number in range(10)} <= run.status().keys()
+
+
+def test_stop_is_asked_and_taken_back(run: Run) -> None:
+    assert not run.stop_requested()
+    run.request_stop()
+    assert run.stop_requested()
+    run.clear_stop()
+    run.clear_stop()
+    assert not run.stop_requested()
+
+
+# -- damage -------------------------------------------------------------------------------------------------------
+
+DAMAGED = [
+    None,
+    b"",
+    b"{half",
+    b"[]",
+    b"{}",
+    b'{"state": "dancing"}',
+    b'{"state": ["queued"]}',
+    b"\xff\xfe",
+    b"[" * 9999,
+]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_damaged_status_is_told_and_the_run_can_be_deleted(
+    workspace: Workspace, run: Run, content: bytes | None
+) -> None:
+    (run.folder / "status.json").unlink()
+    if content is not None:
+        (run.folder / "status.json").write_bytes(content)
+    summary = run.summary()
+    assert summary["state"] == "failed"
+    assert summary["error"]["kind"] == "DamagedRun"
+    assert not run.transition(("queued",), "running")
+    run.delete()
+    assert Run.all(workspace) == []
+
+
+@pytest.mark.parametrize("content", [None, b"", b"version: 99", b"\xff", b"task: [1", b"a: 1"])
+def test_damaged_spec_is_told_and_the_rest_is_shown(run: Run, content: bytes | None) -> None:
+    (run.folder / "spec.yaml").unlink()
+    if content is not None:
+        (run.folder / "spec.yaml").write_bytes(content)
+    _store(run, state="succeeded", error=None)
+    with pytest.raises(SpecError):
+        run.spec()
+    summary = run.summary()
+    assert summary["state"] == "succeeded"
+    assert summary["spec"] is None
+    assert summary["error"]["kind"] == "Spec"
+
+
+def test_empty_folder_is_a_failed_run(workspace: Workspace) -> None:
+    (workspace.runs / "empty").mkdir()
+    (found,) = Run.all(workspace)
+    assert found.state == "failed"
+    assert found.metrics() == ([], 0)
+    assert found.log() == ""
+    assert found.report() is None
+    assert Run.open("empty", workspace) == found
+
+
+def test_log_is_the_end_and_never_an_error(run: Run) -> None:
+    (run.folder / "log.txt").write_bytes("汉".encode() * 100)
+    assert run.log() == "汉" * 100
+    assert run.log(last_bytes=4).endswith("汉")
+
+
+def test_report_that_is_no_report(run: Run) -> None:
+    (run.folder / "report.json").write_text("[1]")
+    assert run.report() is None
+
+
+# -- deletion -----------------------------------------------------------------------------------------------------
+
+
+def test_deleted_run_does_not_come_back(workspace: Workspace, run: Run) -> None:
+    """A late heartbeat, claim or stop of a run that somebody deleted must not make half a folder of its name."""
+    run.delete()
+    for late in (
+        lambda: run.update_status(heartbeat=1),
+        lambda: run.transition(("queued",), "running"),
+        lambda: run.process_lock().acquire(),
+        run.request_stop,
+        run.delete,
+    ):
+        with pytest.raises(UnknownNameError):
+            late()
+    assert os.listdir(workspace.runs) == []
+    assert run.status()["state"] == "failed"
+    assert run.metrics() == ([], 0)
+
+
+def test_folder_deleted_while_it_is_read(workspace: Workspace) -> None:
+    """Readers of a run that another process removes get what there is, and never an error of the system."""
+    for _ in range(15):
+        run = Run.create(SPEC, workspace)
+        run.append_metrics({"step": 1})
+        deleting = threading.Thread(target=run.delete)
+        deleting.start()
+        while deleting.is_alive():
+            run.summary()
+            run.metrics()
+            run.log()
+            Run.all(workspace)
+        deleting.join()
+    assert os.listdir(workspace.runs) == []

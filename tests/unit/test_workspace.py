@@ -1,0 +1,99 @@
+"""The workspace: found by the environment, made on demand, closed to names that climb out, settings kept private."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from workbench.errors import RefusedError, StorageError
+from workbench.workspace import Workspace
+
+
+def test_environment_names_it_and_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "a" / "b"))
+    found = Workspace.current()
+    assert found.root == tmp_path / "a" / "b"
+    assert all(folder.is_dir() for folder in (found.runs, found.cache, found.uploads))
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_default_is_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("WORKBENCH_HOME")
+    if value is not None:
+        monkeypatch.setenv("WORKBENCH_HOME", value)
+    assert Workspace.current().root == tmp_path / ".workbench"
+
+
+def test_file_in_its_place_is_told(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(StorageError, match="a file stands in its place"):
+        Workspace(tmp_path / "taken").create()
+
+
+@pytest.mark.parametrize(
+    "name", ["..", "../runs2/x", "/etc", "a/b", "a\\b", "", ".hidden", "a\0b", "C:x", "%2e%2e", "x\n"]
+)
+def test_run_ids_that_are_no_names(workspace: Workspace, name: str) -> None:
+    with pytest.raises(RefusedError, match="is not a valid run id"):
+        workspace.run_folder(name)
+
+
+def test_run_folder_that_is_a_link_out(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (workspace.runs / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RefusedError, match="lies outside"):
+        workspace.run_folder("link")
+
+
+def test_run_folder_is_the_same_path_whoever_asks(tmp_path: Path) -> None:
+    """A workspace that is reached through a link gives paths through that link, also for a run that is opened."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    space = Workspace(tmp_path / "link").create()
+    assert space.run_folder("some-run") == space.runs / "some-run"
+
+
+def test_settings_are_merged_and_private(workspace: Workspace) -> None:
+    workspace.save_settings(password="hash", theme="dark")
+    workspace.save_settings(theme=None, language="zh")
+    assert workspace.settings() == {"password": "hash", "language": "zh"}
+    assert workspace.settings_file.stat().st_mode & 0o777 == 0o600
+
+
+def _save_many(root: Path, name: str) -> None:
+    for number in range(10):
+        Workspace(root).save_settings(**{f"{name}-{number}": number})
+
+
+def test_settings_of_two_processes_are_both_kept(workspace: Workspace) -> None:
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_save_many, args=(workspace.root, name)) for name in ("a", "b")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert len(workspace.settings()) == 20
+
+
+def test_damaged_settings_read_as_none(workspace: Workspace) -> None:
+    workspace.settings_file.write_bytes(b"{half")
+    assert workspace.settings() == {}
+    workspace.settings_file.write_text("[1]")
+    assert workspace.settings() == {}
+
+
+@pytest.mark.parametrize(("code", "reason"), [(errno.EROFS, "read-only"), (errno.EACCES, "not allowed")])
+def test_folder_that_cannot_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, reason: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(StorageError, match=reason):
+        Workspace(tmp_path / "home").create()
