@@ -10,14 +10,17 @@ a run that says ``running`` with its lock free knows that nobody works on it. Th
 anything here at any time: nothing is forgotten, nothing is started twice.
 """
 
+from workbench.jobs.follow import Sight, follow
 from workbench.jobs.queue import cancel, move, queue, resume, settle, stop, submit
 from workbench.jobs.worker import Worker, end_worker, ensure_worker, work, worker_status
 
 __all__ = [
+    "Sight",
     "Worker",
     "cancel",
     "end_worker",
     "ensure_worker",
+    "follow",
     "move",
     "queue",
     "resume",

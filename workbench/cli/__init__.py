@@ -1,0 +1,34 @@
+"""The command line.
+
+    workbench demo | check SPEC | run SPEC | submit SPEC | worker | stop RUN | resume RUN | runs | show RUN | ...
+
+With ``--json``, standard output is one JSON document and nothing else. Exit codes: 0 done, 1 the run failed, 2 the
+request was wrong. An error says what was wrong and what to do; a traceback is shown with ``--debug`` only.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["run-folder"]:  # the process of a run: none of the command line's own imports
+        return _run_folder(given[1:])
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]
+    from workbench.cli.commands import app
+    from workbench.cli.output import call
+
+    return call(app, given, debug)
+
+
+def _run_folder(arguments: list[str]) -> int:
+    from workbench.training.runner import run_folder
+
+    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
+        print("usage: python -m workbench run-folder FOLDER", file=sys.stderr)
+        return 2
+    return run_folder(Path(arguments[0]))

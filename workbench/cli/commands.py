@@ -1,0 +1,400 @@
+"""The commands. Each one reads its arguments, calls the library, and prints; the work is done below."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from workbench.cli import views
+from workbench.cli.output import Finished, Json, answer, console, download_bars, errors, table
+from workbench.errors import MissingPackageError, RequestError, UnknownNameError
+from workbench.runs.run import Run
+from workbench.spec import RunSpec
+from workbench.workspace import Workspace
+
+app = typer.Typer(
+    name="workbench",
+    help="Fine-tune Transformers on text, watch, compare and explain them. All commands take --json and --debug.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+data = typer.Typer(help="The catalogue of data sets and models, and what is cached of it.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+SpecName = Annotated[str, typer.Argument(metavar="SPEC", help="A YAML file, or the name of a preset (demo-full ...).")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id; its beginning or its end will do.")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field: --set training.epochs=2")
+]
+
+
+@app.command()
+def demo(
+    serve: Annotated[bool, typer.Option(help="Serve the dashboard afterwards.")] = True,
+    port: Annotated[int, typer.Option(help="The dashboard's port.")] = 8501,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune MiniLM on film reviews twice (full and LoRA), compare the two, and serve the dashboard."""
+    from workbench.cli.demo import run_demo
+
+    runs, comparison = run_demo(Workspace.current(), quiet=as_json)
+    answer(comparison.as_dict(), as_json, lambda: views.show_comparison(comparison.as_dict(), runs))
+    if serve and not as_json:
+        _serve(Workspace.current(), "127.0.0.1", port, [], open_browser=False)
+
+
+@app.command()
+def check(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
+    """Tell every problem of a spec, without starting anything. Exit code 2 if it cannot be run."""
+    from workbench.check import check as find_problems
+    from workbench.check import resolve
+
+    workspace, whole = Workspace.current(), _spec(spec, sets)
+    problems = [problem.as_dict() for problem in find_problems(whole, workspace)]
+    bad = any(problem["severity"] == "error" for problem in problems)
+    full = "" if bad else resolve(whole, workspace).spec.to_yaml()
+    answer(problems, as_json, lambda: views.show_problems(problems, full))
+    if bad:
+        raise Finished(2)
+
+
+@app.command()
+def run(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
+    """Do a run now and show its progress. Ctrl-C stops it with a checkpoint; closing the terminal does not."""
+    from workbench.jobs import submit as put
+
+    workspace = Workspace.current()
+    started = put(_spec(spec, sets), workspace)
+    _await(started, workspace, as_json)
+
+
+@app.command()
+def submit(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
+    """Put a run into the queue and come back at once."""
+    from workbench.jobs import submit as put
+
+    queued = put(_spec(spec, sets), Workspace.current())
+    answer(queued.summary(), as_json, lambda: console.print(f"Queued {queued.id}\nWatch it: workbench show {queued.id}"))
+
+
+@app.command()
+def worker(
+    slots: Annotated[int | None, typer.Option(min=1, help="Runs at once; one per GPU, or one, if left out.")] = None,
+    until_empty: Annotated[bool, typer.Option(help="End when the queue is empty.")] = False,
+) -> None:
+    """Work off the queue in this terminal (usually a worker starts by itself)."""
+    from workbench.jobs import work
+
+    work(Workspace.current(), slots, until_empty)
+
+
+@app.command()
+def stop(
+    run_id: RunId,
+    kill_after: Annotated[float | None, typer.Option(min=0, help="Seconds after which to end it by force.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Stop a run; a running one writes a checkpoint first and can be resumed."""
+    from workbench.jobs import stop as end
+
+    found = Run.open(run_id, Workspace.current())
+    state = end(found, kill_after, wait=10.0)
+    text = "has been asked to stop, and ends after its current step" if state == "running" else f"is {state}"
+    answer(found.summary(), as_json, lambda: console.print(f"{found.id} {text}."))
+
+
+@app.command()
+def resume(
+    run_id: RunId,
+    wait: Annotated[bool, typer.Option(help="Show its progress until it has ended.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Go on with a stopped, failed or interrupted run from its last checkpoint."""
+    from workbench.jobs import resume as again
+
+    workspace = Workspace.current()
+    found = again(Run.open(run_id, workspace), workspace)
+    if wait:
+        _await(found, workspace, as_json)
+    else:
+        answer(found.summary(), as_json, lambda: console.print(f"Queued {found.id}"))
+
+
+@app.command()
+def runs(as_json: Json = False) -> None:
+    """List all runs, oldest first."""
+    from workbench.runs.query import list_runs
+
+    found = list_runs(Workspace.current())
+    answer(found, as_json, lambda: views.show_runs(found))
+
+
+@app.command()
+def show(run_id: RunId, as_json: Json = False) -> None:
+    """Tell all about a run: state, settings, results, cost."""
+    summary = Run.open(run_id, Workspace.current()).summary()
+    answer(summary, as_json, lambda: views.show_run(summary))
+
+
+@app.command()
+def delete(run_ids: Annotated[list[str], typer.Argument(metavar="RUN...")], as_json: Json = False) -> None:
+    """Delete runs that are not running, with all their files."""
+    workspace = Workspace.current()
+    found = [Run.open(run_id, workspace) for run_id in run_ids]
+    for each in found:
+        each.delete()
+    answer([each.id for each in found], as_json, lambda: console.print(f"Deleted {len(found)}."))
+
+
+@app.command()
+def compare(
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Two runs or more; the first is compared.")],
+    metric: Annotated[str | None, typer.Option(help="accuracy, macro_f1 ...; the task's own if left out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say whether one run is better than another on the same test examples, with interval and p-value."""
+    from workbench.runs.compare import compare as weigh
+
+    workspace = Workspace.current()
+    found = weigh([Run.open(run_id, workspace) for run_id in run_ids], metric).as_dict()
+    answer(found, as_json, lambda: views.show_comparison(found, [Run.open(i, workspace) for i in found["runs"]]))
+
+
+@app.command()
+def predict(
+    run_id: RunId,
+    text: Annotated[list[str], typer.Option("--text", help="A text; can be given several times.")],
+    text_pair: Annotated[list[str] | None, typer.Option("--text-pair", help="The second text of each pair.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a finished run about texts."""
+    from workbench.training.predictor import Predictor
+
+    if text_pair and len(text_pair) != len(text):
+        raise RequestError(f"{len(text)} --text and {len(text_pair)} --text-pair were given.", "Give one for each.")
+    inputs = [{"text": t} for t in text]
+    for given, second in zip(inputs, text_pair or [], strict=False):
+        given["text_pair"] = second
+    found = Predictor.load(Run.open(run_id, Workspace.current())).predict(inputs)
+    answer(found, as_json, lambda: views.show_predictions(text, found))
+
+
+@app.command()
+def explain(
+    run_id: RunId,
+    text: Annotated[str, typer.Option("--text", help="The text whose label is explained.")],
+    method: Annotated[str, typer.Option(help="`workbench explainers` lists them.")] = "attention",
+    text_pair: Annotated[str | None, typer.Option("--text-pair", help="The second text of a pair.")] = None,
+    target: Annotated[str | None, typer.Option(help="The label to explain; the predicted one if left out.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page to this file that opens with no network.")] = None,
+    view: Annotated[str, typer.Option(help="Of attention: head or model; of any method: tokens.")] = "tokens",
+    as_json: Json = False,
+) -> None:
+    """Show which words of a text decided its label, and how far that can be believed."""
+    from workbench.explain import explain as why
+    from workbench.training.predictor import Predictor
+
+    predictor = Predictor.load(Run.open(run_id, Workspace.current()))
+    found = why(predictor, text, method, text_pair, target)
+    if html is not None:
+        views.write_explanation(found, html, view)
+    answer(found.as_dict(), as_json, lambda: views.show_explanation(found, html))
+
+
+# -- the catalogue and the registries -------------------------------------------------------------------------------
+
+
+@data.command("list")
+def data_list(as_json: Json = False) -> None:
+    """List the data sets, models and other files that can be fetched."""
+    from workbench.data.sources import list_entries
+
+    found = list_entries(Workspace.current())
+    columns = {"name": "name", "kind": "kind", "task": "task", "language": "lang", "licence": "licence",
+               "megabytes": ">MB", "cached": "cached", "label": "what it is"}  # fmt: skip
+    rows = [{**entry, "megabytes": f"{entry['bytes'] / 1e6:.1f}"} for entry in found]
+    answer(found, as_json, lambda: table(rows, columns, "The catalogue is empty."))
+
+
+@data.command("show")
+def data_show(name: str, as_json: Json = False) -> None:
+    """Tell all about an entry of the catalogue: licence, citation, columns, sources."""
+    from workbench.data.sources import describe
+
+    found = describe(name, Workspace.current())
+    answer(found, as_json, lambda: console.print(_yaml(found), markup=False))
+
+
+@data.command("fetch")
+def data_fetch(names: list[str], as_json: Json = False) -> None:
+    """Fetch entries of the catalogue into the cache, and verify them."""
+    from workbench.data.sources import fetch
+
+    workspace, found = Workspace.current(), []
+    with download_bars() as progress:
+        for name in names:
+            found.append({"name": name, "path": str(fetch(name, workspace, progress))})
+    answer(found, as_json, lambda: table(found, {"name": "name", "path": "is in"}, "Nothing was asked for."))
+
+
+@data.command("clean")
+def data_clean(as_json: Json = False) -> None:
+    """Empty the cache; what is needed again is fetched again. Runs and uploads stay."""
+    from workbench.data.sources import clean_cache
+
+    freed = clean_cache(Workspace.current())
+    answer({"freed_bytes": freed}, as_json, lambda: console.print(f"Freed {freed / 1e6:.1f} MB."))
+
+
+def _entries(registry: Any) -> list[dict[str, Any]]:
+    fields = {name: entry.Config.model_fields for name, entry in registry.items()}
+    return [
+        {
+            "name": name,
+            "label": registry.label(name),
+            "options": [
+                {"name": option, "default": field.get_default(call_default_factory=True), "help": field.description}
+                for option, field in fields[name].items()
+            ],
+        }
+        for name in registry.names()
+    ]
+
+
+@app.command()
+def tasks(as_json: Json = False) -> None:
+    """List the tasks: what can be learned."""
+    from workbench.tasks.base import tasks as registry
+
+    found = _entries(registry)
+    answer(found, as_json, lambda: views.show_entries(found))
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the models: where weights come from."""
+    from workbench.models.base import models as registry
+
+    found = _entries(registry)
+    for entry in found:
+        form = registry.get(entry["name"]).argument_form
+        entry["form"] = f"{entry['name']}:{form}" if form else entry["name"]
+    answer(found, as_json, lambda: views.show_entries(found))
+
+
+@app.command()
+def tunings(as_json: Json = False) -> None:
+    """List the tunings: which weights move."""
+    from workbench.tuning.base import tunings as registry
+
+    found = _entries(registry)
+    answer(found, as_json, lambda: views.show_entries(found))
+
+
+@app.command()
+def explainers(as_json: Json = False) -> None:
+    """List the explainers: what can be shown of a decision."""
+    from workbench.explain import explainers as registry
+
+    found = _entries(registry)
+    answer(found, as_json, lambda: views.show_entries(found))
+
+
+@app.command()
+def presets(as_json: Json = False) -> None:
+    """List the specs that come with the workbench."""
+    from workbench.check import presets as all_presets
+
+    found = [
+        {"name": name, "task": spec.task.name, "data": spec.data.train, "model": spec.model.source, "tuning": spec.tuning.method}
+        for name, spec in all_presets().items()
+    ]
+    columns = {"name": "name", "task": "task", "data": "data", "model": "model", "tuning": "tuning"}
+    answer(found, as_json, lambda: table(found, columns, "There are none."))
+
+
+# -- the other faces ------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def dashboard(
+    host: Annotated[str, typer.Option(help="Address to listen on; another than this machine needs a password.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; the next free one if it is taken.")] = 8501,
+    allow_host: Annotated[list[str] | None, typer.Option(help="A name by which browsers may call this server.")] = None,
+    set_password: Annotated[bool, typer.Option(help="Ask for a new password, store its hash, and end.")] = False,
+    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+) -> None:
+    """Serve the dashboard to a browser on this machine."""
+    workspace = Workspace.current()
+    if set_password:
+        from dashboard.password import set_password as store
+
+        store(workspace, typer.prompt("New password", hide_input=True, confirmation_prompt=True))
+        console.print("Stored. It is asked for from the next start on.")
+        return
+    _serve(workspace, host, port, allow_host or [], browser)
+
+
+@app.command()
+def lab(arguments: Annotated[list[str] | None, typer.Argument(help="Passed on to JupyterLab.")] = None) -> None:
+    """Open the notebooks and tutorials in JupyterLab."""
+    import os
+    import sys
+    from importlib.util import find_spec
+
+    if find_spec("jupyterlab") is None:
+        raise MissingPackageError("jupyterlab", "to open notebooks")
+    root = Path(__file__).resolve().parents[2]
+    if not (root / "notebooks").is_dir():
+        raise RequestError(f"There are no notebooks beside {root}.", "Run this from a checkout of the workbench.")
+    command = [sys.executable, "-m", "jupyter", "lab", f"--notebook-dir={root}", *(arguments or [])]
+    os.execv(sys.executable, command)
+
+
+# -- parts ----------------------------------------------------------------------------------------------------------
+
+
+def _spec(name: str, sets: list[str] | None) -> RunSpec:
+    from workbench.check import load_spec
+
+    changes = {}
+    for item in sets or []:
+        field, equals, value = item.partition("=")
+        if not equals:
+            raise RequestError(f"--set {item!r} has no '='.", "Write it as --set training.epochs=2.")
+        changes[field.strip()] = yaml.safe_load(value)
+    spec = load_spec(name)
+    return spec.changed(changes) if changes else spec
+
+
+def _await(started: Run, workspace: Workspace, as_json: bool) -> None:
+    """Show a run's progress until it has ended; the exit code tells how."""
+    views.watch(started, workspace, quiet=as_json)
+    summary = started.summary()
+    answer(summary, as_json, lambda: views.show_run(summary, brief=True))
+    if summary["state"] != "succeeded":
+        error = summary["error"]
+        if error and not as_json:
+            errors.print(f"Error: {error['message']}\n{error['hint']}", style="red", markup=False, soft_wrap=True)
+        raise Finished(0 if summary["state"] == "stopped" else 1)
+
+
+def _serve(workspace: Workspace, host: str, port: int, allow_hosts: list[str], open_browser: bool) -> None:
+    from importlib.util import find_spec
+
+    if find_spec("streamlit") is None:
+        raise MissingPackageError("streamlit", "to serve the dashboard")
+    try:
+        from dashboard.server import serve
+    except ImportError as error:
+        raise UnknownNameError("module", "dashboard", [], f"The dashboard cannot be loaded: {error}.") from error
+    serve(workspace, host=host, port=port, allow_hosts=allow_hosts, open_browser=open_browser)
+
+
+def _yaml(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100)

@@ -1,0 +1,197 @@
+"""What the commands show to people: tables, progress, verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from workbench.cli.output import console, duration, errors, table
+from workbench.errors import RequestError
+from workbench.files import write_text
+from workbench.jobs import Sight, follow, stop
+from workbench.runs.run import Run
+from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from workbench.explain import Explanation
+
+MARKS = {"queued": "…", "running": "▶", "succeeded": "✓", "failed": "✗", "stopped": "■", "interrupted": "!"}
+
+
+def watch(run: Run, workspace: Workspace, quiet: bool) -> None:
+    """Show a run's progress on standard error until it has ended. Ctrl-C asks it to stop, a second one leaves it."""
+    asked = False
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, disable=quiet, transient=True) as progress:
+        bar = progress.add_task("waiting", total=None)
+        sights = follow(run, workspace)
+        while True:
+            try:
+                sight = next(sights, None)
+                if sight is None:
+                    return
+                _draw(progress, bar, sight, asked)
+            except KeyboardInterrupt:
+                if asked:
+                    raise
+                asked = True
+                errors.print("Stopping after a checkpoint; press Ctrl-C again to leave the run alone.")
+                stop(run)
+                sights = follow(run, workspace)
+
+
+def _draw(progress: Progress, bar: Any, sight: Sight, asked: bool) -> None:
+    now = sight.status.get("progress") or {}
+    for row in sight.rows:
+        if "eval/loss" in row:
+            figures = "  ".join(f"{name[5:]} {value:.4f}" for name, value in row.items() if name.startswith("eval/"))
+            progress.console.print(f"  step {row['step']}, epoch {row['epoch']:.1f}: {figures}", markup=False)
+    if sight.ahead is not None:
+        progress.update(bar, description=f"waiting, {sight.ahead} ahead" if sight.ahead else "starting")
+    elif now:
+        training = now.get("phase") == "training"
+        done, total = (now.get("step"), now.get("steps")) if training else (now.get("done"), now.get("total"))
+        text = "stopping" if asked else escape(str(now.get("phase", "")))
+        progress.update(bar, description=text, completed=done or 0, total=total)
+
+
+def show_runs(runs: Sequence[dict[str, Any]]) -> None:
+    rows = []
+    for run in runs:
+        report = run["report"] or {}
+        metric = report.get("primary_metric")
+        value = (report.get("metrics") or {}).get(metric) if metric else None
+        rows.append(
+            {
+                "state": f"{MARKS.get(run['state'], '?')} {run['state']}",
+                "id": run["id"],
+                "metric": metric,
+                "value": _with_interval(value),
+                "seconds": duration((report.get("cost") or {}).get("seconds")),
+            }
+        )
+    columns = {"state": "state", "id": "run", "metric": "metric", "value": ">value (95% interval)", "seconds": ">training"}
+    table(rows, columns, "There are no runs yet. Begin with: workbench demo")
+
+
+def _with_interval(value: dict[str, float] | None) -> str | None:
+    if value is None:
+        return None
+    if value.get("low") is None:
+        return f"{value['value']:.4f}"
+    return f"{value['value']:.4f} ({value['low']:.4f} to {value['high']:.4f})"
+
+
+def show_run(summary: dict[str, Any], brief: bool = False) -> None:
+    console.print(f"{MARKS.get(summary['state'], '?')} {summary['id']}  {summary['state']}", style="bold", markup=False)
+    report = summary["report"]
+    if report:
+        baseline = report.get("baseline") or {}
+        rows = [
+            {"metric": name, "value": _with_interval(value), "baseline": baseline.get(name)}
+            for name, value in report["metrics"].items()
+        ]
+        table(rows, {"metric": "metric", "value": ">value (95% interval)", "baseline": ">baseline"}, "")
+        _show_cost(report)
+        for note in report.get("notes", []):
+            console.print(f"Note: {note}", markup=False)
+    elif summary.get("progress") and summary["state"] == "running":
+        now = summary["progress"]
+        console.print(f"{now.get('phase')}: step {now.get('step', 0)} of {now.get('steps', '?')}", markup=False)
+    if not brief:
+        if summary["error"]:
+            console.print(f"{summary['error']['message']}\n{summary['error']['hint']}", style="red", markup=False)
+        if summary.get("spec"):
+            import yaml
+
+            console.print("\n" + yaml.safe_dump(summary["spec"], sort_keys=False, allow_unicode=True), markup=False)
+
+
+def _show_cost(report: dict[str, Any]) -> None:
+    cost = report["cost"]
+    share = cost["trained_parameters"] / cost["total_parameters"]
+    console.print(
+        f"Baseline: {(report.get('baseline') or {}).get('name', '–')}.\nCost: {duration(cost['seconds'])} of training, "
+        f"{cost['tokens_per_second']:,.0f} tokens/s, peak memory {cost['peak_memory_bytes'] / 1e9:.1f} GB, "
+        f"{cost['trained_parameters']:,} of {cost['total_parameters']:,} parameters trained ({share:.2%}).",
+        markup=False,
+    )
+
+
+def show_comparison(found: dict[str, Any], runs: Sequence[Run]) -> None:
+    rows = []
+    for run in runs:
+        report = run.report() or {}
+        value = (report.get("metrics") or {}).get(found["metric"])
+        cost = report.get("cost") or {}
+        rows.append(
+            {
+                "run": run.id,
+                "value": _with_interval(value),
+                "training": duration(cost.get("seconds")),
+                "trained": cost.get("trained_parameters"),
+            }
+        )
+    columns = {"run": "run", "value": f">{found['metric']} (95% interval)", "training": ">training", "trained": ">trained weights"}
+    table(rows, columns, "")
+    console.print(f"\n{found['verdict']}", markup=False, soft_wrap=True)
+    for pair in found.get("pairs", [])[1:]:
+        console.print(str(pair.get("verdict", "")), markup=False, soft_wrap=True)
+
+
+def show_problems(problems: Sequence[dict[str, str]], full: str) -> None:
+    columns = {"severity": "severity", "field": "field", "message": "what", "hint": "what to do"}
+    table(problems, columns, "No problem was found.")
+    if full:
+        console.print("\n" + full, markup=False)
+
+
+def show_predictions(texts: Sequence[str], found: Sequence[dict[str, Any]]) -> None:
+    rows = [{"label": _labels(result), "score": result["score"], "text": text} for text, result in zip(texts, found, strict=True)]
+    table(rows, {"label": "label", "score": ">probability", "text": "text"}, "Nothing was asked.")
+
+
+def _labels(result: dict[str, Any]) -> str:
+    return ", ".join(result["labels"]) or "(none)" if "labels" in result else result["label"]
+
+
+def show_entries(entries: Sequence[dict[str, Any]]) -> None:
+    for entry in entries:
+        console.print(f"[bold]{escape(entry.get('form', entry['name']))}[/]  {escape(entry['label'])}")
+        for option in entry["options"]:
+            console.print(f"    {option['name']} = {option['default']}   {option['help']}", markup=False, style="dim")
+
+
+def show_explanation(found: Explanation, html: Path | None) -> None:
+    console.print(f"{found.target}: {found.prediction['scores'][found.target]:.4f}", style="bold", markup=False)
+    order = sorted(range(len(found.tokens)), key=lambda i: -abs(found.scores[i]))
+    rows = [{"token": found.shown[i], "score": found.scores[i]} for i in order if not found.special[i]]
+    table(rows[:15], {"token": "token", "score": ">score"}, "There are no tokens.")
+    console.print(str(found.faithfulness.get("sentence", "")), markup=False, soft_wrap=True)
+    for note in found.notes:
+        console.print(f"Note: {note}", markup=False)
+    if html is not None:
+        console.print(f"Written: {html}", markup=False)
+
+
+def write_explanation(found: Explanation, path: Path, view: str) -> None:
+    """Write the page of an explanation. Raises RequestError for a view that there is not."""
+    from workbench.explain.render.bertviz import head_view, model_view
+    from workbench.explain.render.static import token_heat_html
+
+    if view == "tokens":
+        body = token_heat_html(found)
+        page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Explanation</title><body>{body}</body></html>'
+    elif view not in ("head", "model"):
+        raise RequestError(f"There is no view {view!r}.", "Choose tokens, head or model.")
+    elif found.attention is None:
+        raise RequestError(f"The method {found.method} has no attention to draw.", "Choose --method attention.")
+    else:
+        page = (head_view if view == "head" else model_view)(found.attention)
+    if not path.parent.is_dir():
+        raise RequestError(f"The folder {path.parent} does not exist.", "Make it first.")
+    write_text(path, page)
