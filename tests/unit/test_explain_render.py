@@ -197,7 +197,7 @@ def test_the_static_picture_shows_hostile_text_as_text() -> None:
     )
     parsed = Parsed(token_heat_html(hostile))
     assert set(parsed.tags) <= {"div", "p", "b", "bdi", "span", "details", "summary", "table", "tr", "td", "th"}
-    assert {name for name, _ in parsed.attributes} <= {"style", "title", "dir"}
+    assert {name for name, _ in parsed.attributes} <= {"style", "title"}
     assert all(text in parsed.text for text in (*HOSTILE[:4], "<b>", "<script>", "<i>", "<u>"))
 
 
@@ -225,3 +225,11 @@ def test_assets_come_from_the_workspace(monkeypatch: pytest.MonkeyPatch, tmp_pat
     (tmp_path / "d3.js").write_text("var d3 = '</script>'")
     monkeypatch.setattr(assets, "fetch_asset", lambda name, workspace: tmp_path / f"{name}.js")
     assert assets.script("d3") == "var d3 = '\\x3c/script>'"
+
+
+@pytest.mark.parametrize(
+    ("text", "direction"), [("good film", "ltr"), ("1 \u05e1\u05e8\u05d8 good", "rtl"), ("12", "ltr")]
+)
+def test_the_static_picture_reads_in_the_texts_direction(text: str, direction: str) -> None:
+    html = token_heat_html(explain(bag_of_words(), text, "occlusion"))
+    assert re.findall(r"direction:(\w+)", html) == [direction]

@@ -144,7 +144,7 @@ def model_view(
         **_arguments(attention), include_layers=layers, include_heads=heads, display_mode="light", html_action="return"
     )
     caption = f"{_summary(attention, layers, layers[-1])} A row is a layer, a column a head: click one to see it large."
-    return _document(page.data, _labels(attention, 11), caption, title, theme, workspace)
+    return _document(page.data, _labels(attention, 10), caption, title, theme, workspace)
 
 
 # -- what bertviz is given ----------------------------------------------------------------------------------------
@@ -241,6 +241,7 @@ body { margin: 0; padding: 12px 16px; background: var(--page); color: var(--ink)
 #drawing { overflow-x: auto; }
 select { font: inherit; }
 svg text { fill: var(--ink); }
+svg text.token { font-size: 11px; }
 svg .background, svg .highlight { fill: var(--mark); }
 svg .attn_background[fill=white], svg rect.detail { fill: var(--page); }
 :root[data-theme=dark] svg .attn_background:not([fill=white]) { fill: #222831; }
@@ -339,11 +340,16 @@ def _summary(attention: Attention, layers: list[int], layer: int) -> str:
     most = int(row.argmax())
     notes = "".join(f" {note}" for note in attention.notes)
     many = "1 layer" if len(layers) == 1 else f"{len(layers)} layers"
+    reader, read = (_quoted(attention.shown[index]) for index in (attention.reader, most))
     return (
         f"Attention of {many} with {attention.heads} heads over {len(attention.tokens)} tokens. In layer {layer}, "
-        f"“{attention.shown[attention.reader]}” attends most to “{attention.shown[most]}” "
-        f"({row[most]:.2f}, mean of all heads).{notes}"
+        f"{reader} attends most to {read} ({row[most]:.2f}, mean of all heads).{notes}"
     )
+
+
+def _quoted(token: str) -> str:
+    """A token in a sentence, set apart so that a right-to-left one does not turn the rest around."""
+    return f"“\u2068{_cut(token, 30)}\u2069”"
 
 
 def _changed(what: str) -> WorkbenchError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import unicodedata
 from collections.abc import Sequence
 
 from workbench.explain.base import Explanation
@@ -32,9 +33,10 @@ def token_heat_html(explanation: Explanation) -> str:
     heading = f"{prediction['label']} ({prediction['score']:.2f})"
     if explanation.target != prediction["label"]:
         heading += f", explained for {explanation.target} ({prediction['scores'][explanation.target]:.2f})"
+    line = f"direction:{_direction(explanation.text)};margin:0 0 .5em;line-height:2.1;overflow-wrap:anywhere"
     parts = [
         f"<p style='margin:0 0 .5em'><b><bdi>{html.escape(heading)}</bdi></b> · {html.escape(explanation.method)}</p>",
-        f"<p dir='auto' style='margin:0 0 .5em;line-height:2.1;overflow-wrap:anywhere'>{''.join(tokens)}</p>",
+        f"<p style='{line}'>{''.join(tokens)}</p>",
         _legend(explanation, scale),
         _paragraph(str(explanation.faithfulness.get("sentence", ""))),
         _paragraph(" ".join([explanation.reading, *explanation.notes]), "opacity:.75"),
@@ -45,6 +47,12 @@ def token_heat_html(explanation: Explanation) -> str:
 
 def _paragraph(text: str, style: str = "") -> str:
     return f"<p style='margin:0 0 .5em;{style}'>{html.escape(text)}</p>"
+
+
+def _direction(text: str) -> str:
+    """The direction in which the text is read, from its first letter that has one: special tokens are always Latin."""
+    kinds = (unicodedata.bidirectional(character) for character in text)
+    return "ltr" if next((kind for kind in kinds if kind in ("L", "R", "AL")), "L") == "L" else "rtl"
 
 
 def _begins_word(explanation: Explanation) -> list[bool]:
@@ -79,13 +87,13 @@ def _legend(explanation: Explanation, scale: float) -> str:
     def box(score: float, text: str) -> str:
         colour = _colour(score, scale)
         sample = f"background:{colour};display:inline-block;width:1.6em;height:1em;vertical-align:-.1em"
-        return f"<span style='{sample}'></span> {html.escape(text)} "
+        return f"<span style='{sample}'></span> {html.escape(text)} · "
 
     if explanation.signed:
         boxes = box(scale, f"for {explanation.target} (up to {scale:.3g})") + box(-scale, "against it (underlined)")
     else:
         boxes = box(0, "0") + box(scale / 2, f"{scale / 2:.3g}") + box(scale, f"{scale:.3g}")
-    return f"<p style='margin:0 0 .5em;font-size:.9em'>{boxes} bold: marked for the test below</p>"
+    return f"<p style='margin:0 0 .5em;font-size:.9em'>{boxes}bold: marked for the test below</p>"
 
 
 def _table(explanation: Explanation) -> str:
