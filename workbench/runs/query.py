@@ -69,34 +69,33 @@ def curves(runs: Sequence[Run], names: Sequence[str] | None = None, x: str = "st
     if x not in AXES:
         raise UnknownNameError("axis", x, AXES)
     files = _metric_files(runs)
-    if not files:
+    wanted = sorted(metric_names(runs) if names is None else set(names) - set(AXES))
+    if not files or not wanted:
         return []
-    # Names and files travel as values, never as SQL. A resumed run repeats steps: the last line counts.
+    # Names and files travel as values, never as SQL.
     rows = _query(
         f"""
         WITH lines AS (
-            SELECT json, filename, row_number() OVER () AS line
+            SELECT filename, row_number() OVER () AS line, json_extract_string(json, $paths) AS found
             FROM read_ndjson_objects($files, ignore_errors = true, filename = true,
                                      maximum_object_size = {_LONGEST_LINE})
             WHERE json_type(json) = 'OBJECT'
         ), points AS (
-            SELECT filename, line, unnest(map_entries(row)) AS entry,
-                   try_cast(row['step'] AS DOUBLE) AS step, try_cast(row[$x] AS DOUBLE) AS x
-            FROM (SELECT *, from_json(json, '"MAP(VARCHAR, VARCHAR)"') AS row FROM lines)
+            SELECT filename, line, try_cast(found[1] AS DOUBLE) AS step, try_cast(found[2] AS DOUBLE) AS x,
+                   unnest(found[3:]) AS value, generate_subscripts(found[3:], 1) AS name
+            FROM lines
         ), numbers AS (
-            SELECT filename, line, step, x, entry.key AS name, try_cast(entry.value AS DOUBLE) AS y FROM points
-            WHERE NOT list_contains($axes, entry.key) AND ($names IS NULL OR list_contains($names, entry.key))
+            SELECT filename, line, name, coalesce(step, x) AS place, x, try_cast(value AS DOUBLE) AS y FROM points
         ), latest AS (
-            SELECT filename, name, x, y FROM numbers
-            WHERE x IS NOT NULL AND y IS NOT NULL AND isfinite(y)
-            QUALIFY row_number() OVER (PARTITION BY filename, name, coalesce(step, x) ORDER BY line DESC) = 1
+            SELECT filename, name, arg_max(x, line) AS x, arg_max(y, line) AS y FROM numbers
+            WHERE x IS NOT NULL AND y IS NOT NULL AND isfinite(y) GROUP BY filename, name, place
         )
         SELECT filename, name, list(x ORDER BY x), list(y ORDER BY x) FROM latest GROUP BY filename, name
         """,
-        {"files": files, "x": x, "axes": list(AXES), "names": list(names) if names is not None else None},
+        {"files": files, "paths": [_pointer(name) for name in ("step", x, *wanted)]},
     )
     place = {run.id: number for number, run in enumerate(runs)}
-    found = [{"run": Path(file).parent.name, "name": name, "x": xs, "y": ys} for file, name, xs, ys in rows]
+    found = [{"run": Path(file).parent.name, "name": wanted[n - 1], "x": xs, "y": ys} for file, n, xs, ys in rows]
     return sorted(found, key=lambda curve: (place[curve["run"]], curve["name"]))
 
 
@@ -129,6 +128,11 @@ def _metric_files(runs: Sequence[Run]) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def _pointer(name: str) -> str:
+    """The JSON pointer (RFC 6901) to a key of an object; unlike a JSON path it can name any key."""
+    return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def _without_glob(path: str) -> str:

@@ -109,11 +109,12 @@ def per_class(counts: ArrayLike, labels: Sequence[str]) -> dict[str, dict[str, f
 
 def label_counts(gold: ArrayLike, predicted: ArrayLike) -> NDArray[np.int64]:
     """Counts [L, 4] (true positive, false positive, false negative, true negative) of indicators [N, L]."""
-    counts: NDArray[np.int64] = _label_cells(gold, predicted).sum(axis=0)
+    counts: NDArray[np.int64] = label_cells(gold, predicted).sum(axis=0)
     return counts
 
 
-def _label_cells(gold: ArrayLike, predicted: ArrayLike) -> NDArray[np.int64]:
+def label_cells(gold: ArrayLike, predicted: ArrayLike) -> NDArray[np.int64]:
+    """Counts [N, L, 4] as :func:`label_counts`, of each example alone. Raises ValueError for other shapes."""
     true, said = np.asarray(gold, dtype=bool), np.asarray(predicted, dtype=bool)
     if true.shape != said.shape or true.ndim != 2:
         raise ValueError(f"Indicators of one shape [N, L] are needed, given {true.shape} and {said.shape}.")
@@ -217,7 +218,7 @@ def bootstrap_label_intervals(
     gold: ArrayLike, predicted: ArrayLike, resamples: int = 2000, seed: int = 0
 ) -> dict[str, Interval]:
     """95% percentile intervals of ``accuracy``, ``micro_f1`` and ``macro_f1`` from indicators [N, L]."""
-    cells = _label_cells(gold, predicted)  # [N, L, 4]
+    cells = label_cells(gold, predicted)  # [N, L, 4]
     if not len(cells):
         return dict.fromkeys(("accuracy", "micro_f1", "macro_f1"), (0.0, 0.0))
     right = (cells[..., 1] + cells[..., 2]).sum(axis=-1) == 0

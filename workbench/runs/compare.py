@@ -1,0 +1,430 @@
+"""Whether one run is better than another, with its evidence; and in which settings they differ.
+
+Runs are compared example by example on the same test examples. The interval is a paired bootstrap's (examples are drawn
+with replacement, both runs are scored on the draw): Efron and Tibshirani (1993), chapter 13. The p-value of accuracy is
+McNemar's exact test, on the examples that only one of the two gets right; that of other metrics is the paired
+bootstrap's own. Against several runs the p-values are corrected by Holm's method.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.errors import MissingPackageError, RequestError, UnknownNameError, WorkbenchError
+from workbench.runs import scores
+from workbench.runs.predictions import read_predictions
+from workbench.runs.run import Run
+
+RESAMPLES = 10_000
+SEED = 0
+ALPHA = 0.05
+LABEL_SEPARATOR = "|"  # between the labels of one example, where it may have several
+
+_Z95, _Z80 = 1.959964, 0.841621  # of the normal distribution: 95% two-sided, 80% one-sided
+
+Floats = NDArray[np.float64]
+Metric = Callable[[Any], Floats]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The first run against another one.
+
+    Attributes:
+        runs: the two ids.
+        values: the metric of each.
+        difference: first minus second.
+        low: lower end of its 95% interval.
+        high: upper end.
+        p_value: chance of a difference at least this large if there were none; corrected if there are several pairs.
+        test: what the p-value is of.
+        verdict: one sentence.
+    """
+
+    runs: tuple[str, str]
+    values: tuple[float, float]
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    test: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The first run against every other. ``difference`` to ``test`` are those of the first pair; ``pairs`` has all.
+
+    Attributes:
+        runs: ids, in the order given.
+        metric: what was compared.
+        values: the metric of each run.
+        examples: number of test examples.
+        verdict: a sentence a pair, for people.
+        pairs: see :class:`Pair`.
+    """
+
+    runs: list[str]
+    metric: str
+    values: list[float]
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    test: str
+    verdict: str
+    examples: int
+    pairs: list[Pair]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``workbench compare --json`` prints."""
+        return asdict(self)
+
+
+def compare(runs: Sequence[Run], metric: str | None = None) -> Comparison:
+    """Compare the first run with each of the others on the test examples that they share.
+
+    Args:
+        runs: two or more.
+        metric: ``accuracy``, ``macro_f1`` or ``matthews``; with several labels an example ``accuracy`` (of the whole
+            set), ``micro_f1`` or ``macro_f1``. The run's primary metric if left out.
+
+    Raises:
+        RequestError: fewer than two runs, one without predictions, or their test examples differ.
+        UnknownNameError: no such metric.
+        MissingPackageError: scipy or pyarrow is not installed.
+    """
+    if len(runs) < 2:
+        raise RequestError(f"Two runs or more are needed for a comparison, given {len(runs)}.", "Name another run.")
+    if len({run.id for run in runs}) < len(runs):
+        raise RequestError("A run cannot be compared with itself.", "Name each run once.")
+    tables = [_Predictions.read(run) for run in runs]
+    for other in tables[1:]:
+        _same_examples(tables[0], other)
+    several = any(table.several for table in tables)
+    metrics: dict[str, Metric] = dict(_LABEL_METRICS if several else scores.CLASS_METRICS)
+    known = ["accuracy", *(name for name in metrics if name != "accuracy")]
+    metric = metric or _primary_metric(runs[0], known)
+    if metric not in known:
+        raise UnknownNameError("metric to compare by", metric, known)
+    drawn = [_difference(tables[0], other, metric, metrics, several) for other in tables[1:]]
+    corrected = holm([result.p_value for result in drawn])
+    names = _names(runs)
+    pairs = [
+        _pair(result, (runs[0], other), (names[0], name), metric, len(tables[0].ids), p, len(drawn))
+        for result, other, name, p in zip(drawn, runs[1:], names[1:], corrected, strict=True)
+    ]
+    first = pairs[0]
+    return Comparison(
+        runs=[run.id for run in runs],
+        metric=metric,
+        values=[first.values[0], *(pair.values[1] for pair in pairs)],
+        difference=first.difference,
+        low=first.low,
+        high=first.high,
+        p_value=first.p_value,
+        test=first.test,
+        verdict=" ".join(pair.verdict for pair in pairs),
+        examples=len(tables[0].ids),
+        pairs=pairs,
+    )
+
+
+# -- predictions -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Predictions:
+    """A run's predictions in the order of their ids."""
+
+    run: Run
+    ids: list[str]
+    gold: list[str]
+    given: list[str]
+    several: bool  # whether an example may have several labels
+
+    @classmethod
+    def read(cls, run: Run) -> _Predictions:
+        columns = read_predictions(run, ("id", "gold", "prediction"))
+        missing = [name for name in ("id", "gold", "prediction") if name not in columns]
+        if missing:
+            raise RequestError(f"The predictions of run {run.id} have no column {' and no '.join(missing)}.")
+        rows = sorted(zip(columns["id"], columns["gold"], columns["prediction"], strict=True), key=lambda row: row[:2])
+        if not rows:
+            raise RequestError(f"The run {run.id} has no test example.", "Give its data a test part.")
+        ids, gold, given = (list(column) for column in zip(*rows, strict=True))
+        try:
+            several = bool(run.spec().task.options.get("multi_label"))
+        except WorkbenchError:
+            several = False
+        return cls(run, ids, gold, given, several)
+
+
+def _same_examples(one: _Predictions, other: _Predictions) -> None:
+    """Raises RequestError when the two were not tested on the same examples."""
+    hint = "Runs compared need the same data, data.split_seed, data.holdout and data.limit."
+    if one.ids != other.ids:
+        only_one, only_other = len(set(one.ids) - set(other.ids)), len(set(other.ids) - set(one.ids))
+        raise RequestError(
+            f"The runs were tested on different examples: {one.run.id} on {len(one.ids)} ({only_one} of them its own), "
+            f"{other.run.id} on {len(other.ids)} ({only_other} of them its own).",
+            hint,
+        )
+    changed = sum(a != b for a, b in zip(one.gold, other.gold, strict=True))
+    if changed:
+        raise RequestError(f"{changed} test examples have another gold label in {other.run.id}.", hint)
+
+
+def _primary_metric(run: Run, known: list[str]) -> str:
+    named = (run.report() or {}).get("primary_metric")
+    return named if named in known else "accuracy"
+
+
+# -- statistics ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Difference:
+    values: tuple[float, float]
+    low: float
+    high: float
+    p_value: float
+    test: str
+
+
+def _difference(
+    one: _Predictions, other: _Predictions, metric: str, metrics: dict[str, Metric], several: bool
+) -> _Difference:
+    if metric == "accuracy":
+        return _accuracy_difference(one, other)
+    tables = _label_tables(one, other) if several else _class_tables(one, other)
+    return _metric_difference(tables, metrics[metric])
+
+
+def _accuracy_difference(one: _Predictions, other: _Predictions) -> _Difference:
+    right = np.array(one.gold) == np.array(one.given)
+    right_other = np.array(other.gold) == np.array(other.given)
+    only_one, only_other = int((right & ~right_other).sum()), int((~right & right_other).sum())
+    return _Difference(
+        (float(right.mean()), float(right_other.mean())),
+        *accuracy_interval(only_one, only_other, len(right)),
+        mcnemar(only_one, only_other),
+        "McNemar's exact test",
+    )
+
+
+def accuracy_interval(only_first: int, only_second: int, examples: int) -> scores.Interval:
+    """95% paired bootstrap interval of a difference of accuracy.
+
+    Args:
+        only_first: examples that only the first run gets right.
+        only_second: examples that only the second gets right.
+        examples: number of all examples.
+    """
+    cells = [only_first, only_second, examples - only_first - only_second]
+    chunks = scores.draw_cells(cells, RESAMPLES, np.random.default_rng(SEED))
+    return scores.percentile_interval(np.concatenate([(d[:, 0] - d[:, 1]) / examples for d in chunks]))
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """McNemar's exact test, two-sided: of the examples that one run alone gets right, half would be each one's.
+
+    McNemar (1947), Psychometrika 12. Raises MissingPackageError without scipy.
+    """
+    try:
+        from scipy.stats import binomtest
+    except ImportError as error:
+        raise MissingPackageError("scipy", "to compare runs") from error
+    discordant = only_first + only_second
+    return float(binomtest(only_first, discordant, 0.5).pvalue) if discordant else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's correction for several tests at once, in the order given. Holm (1979), Scand. J. Statist. 6."""
+    corrected = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = largest
+    return corrected
+
+
+def _metric_difference(tables: Iterator[tuple[Any, Any]], metric: Metric) -> _Difference:
+    """From tables of counts of both runs: first those of all examples, then chunks of bootstrap samples."""
+    one, other = next(tables)
+    values = (float(metric(one)), float(metric(other)))
+    drawn = np.concatenate([metric(a) - metric(b) for a, b in tables])
+    below, above = int((drawn <= 0).sum()), int((drawn >= 0).sum())
+    p_value = min(1.0, 2 * (min(below, above) + 1) / (len(drawn) + 1))
+    return _Difference(
+        values, *scores.percentile_interval(drawn), p_value, f"paired bootstrap, {len(drawn):,} resamples"
+    )
+
+
+def _class_tables(one: _Predictions, other: _Predictions) -> Iterator[tuple[Any, Any]]:
+    """Confusion matrices [..., C, C] of both runs."""
+    number = {label: i for i, label in enumerate(sorted({*one.gold, *one.given, *other.given}))}
+    classes = len(number)
+    gold, a, b = (np.array([number[v] for v in column]) for column in (one.gold, one.given, other.given))
+    cells, counts = np.unique(np.stack([gold, a, b]), axis=1, return_counts=True)
+    keys = [cells[0] * classes + cells[1], cells[0] * classes + cells[2]]
+
+    def tables(draws: Any) -> tuple[Any, Any]:
+        first, second = (_add_by_key(draws, key, classes * classes) for key in keys)
+        return first.reshape(-1, classes, classes), second.reshape(-1, classes, classes)
+
+    yield tuple(table[0] for table in tables(counts[None]))
+    for draws in scores.draw_cells(counts, RESAMPLES, np.random.default_rng(SEED), width=classes * classes):
+        yield tables(draws)
+
+
+def _add_by_key(draws: Any, key: Any, width: int) -> Any:
+    """The columns of ``draws`` [B, K] added up by their ``key`` [K] into [B, width]."""
+    order = np.argsort(key, kind="stable")
+    used, starts = np.unique(key[order], return_index=True)
+    table = np.zeros((len(draws), width), dtype=np.int64)
+    table[:, used] = np.add.reduceat(draws[:, order], starts, axis=1)
+    return table
+
+
+_LABEL_METRICS: dict[str, Metric] = {"micro_f1": scores.label_micro_f1, "macro_f1": scores.label_macro_f1}
+
+
+def _label_tables(one: _Predictions, other: _Predictions) -> Iterator[tuple[Any, Any]]:
+    """Counts [..., L, 4] of both runs, for examples with several labels."""
+    parts = [[frozenset(filter(None, v.split(LABEL_SEPARATOR))) for v in c] for c in (one.gold, one.given, other.given)]
+    labels = sorted(frozenset().union(*(given for part in parts for given in part)))
+    kinds: dict[tuple[frozenset[str], ...], int] = {}
+    for kind in zip(*parts, strict=True):
+        kinds[kind] = kinds.get(kind, 0) + 1
+    gold, a, b = (
+        np.array([[label in kind[part] for label in labels] for kind in kinds], dtype=bool) for part in range(3)
+    )
+    cells = [scores.label_cells(gold, given).astype(np.float64) for given in (a, b)]  # [K, L, 4]
+    counts = np.array(list(kinds.values()))
+
+    def tables(draws: Any) -> tuple[Any, Any]:
+        first, second = (np.tensordot(draws.astype(np.float64), cell, axes=1) for cell in cells)
+        return first, second
+
+    yield tuple(table[0] for table in tables(counts[None]))
+    for draws in scores.draw_cells(counts, RESAMPLES, np.random.default_rng(SEED), width=4 * len(labels)):
+        yield tables(draws)
+
+
+# -- words -----------------------------------------------------------------------------------------------------------
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """What to call each run: its own name where no other has it, otherwise its id."""
+    titles = [str(run.status().get("title") or "") for run in runs]
+    return [title if title and titles.count(title) == 1 else run.id for title, run in zip(titles, runs, strict=True)]
+
+
+def _pair(
+    found: _Difference,
+    runs: tuple[Run, Run],
+    names: tuple[str, str],
+    metric: str,
+    examples: int,
+    p_value: float,
+    comparisons: int,
+) -> Pair:
+    difference = found.values[0] - found.values[1]
+    test = found.test + (f", Holm-corrected for {comparisons} comparisons" if comparisons > 1 else "")
+    verdict = _verdict(found, names, metric, examples, p_value, test)
+    return Pair((runs[0].id, runs[1].id), found.values, difference, found.low, found.high, p_value, test, verdict)
+
+
+def _verdict(found: _Difference, names: tuple[str, str], metric: str, examples: int, p_value: float, test: str) -> str:
+    """One sentence that somebody who has never heard of a p-value can act on. Figures are in points (hundredths)."""
+    first, second = found.values
+    what = metric.replace("_", " ")
+    interval = f"the 95% interval {100 * found.low:.1f} to {100 * found.high:.1f}"
+    outside = found.low > 0 or found.high < 0
+    if outside and p_value < ALPHA:
+        (better, high), (worse, low) = sorted(zip(names, found.values, strict=True), key=lambda item: -item[1])
+        low_end, high_end = sorted((abs(found.low), abs(found.high)))
+        return (
+            f"{better} is better than {worse} by {100 * (high - low):.1f} points of {what} ({100 * high:.1f} against "
+            f"{100 * low:.1f}); the 95% interval {100 * low_end:.1f} to {100 * high_end:.1f} leaves out zero."
+        )
+    which = f"{names[0]} minus {names[1]} is {100 * (first - second):+.1f} points of {what}"
+    if outside:
+        return f"No difference can be claimed: {which}, {interval} leaves out zero, but {test} gives p = {p_value:.2f}."
+    more = examples_needed(first - second, found.low, found.high, examples) - examples
+    if first == second:
+        advice = "on these examples they are equal"
+    elif more > 1_000_000:
+        advice = "more than a million further test examples would be needed to show a difference this small"
+    else:
+        advice = (
+            f"about {_rounded(max(more, 10)):,} more test examples would be needed to show a difference of this size"
+        )
+    return f"No difference can be claimed: {which}, and {interval} holds zero; {advice}."
+
+
+def examples_needed(difference: float, low: float, high: float, examples: int) -> int:
+    """Test examples with which a difference of this size would be shown in four cases of five.
+
+    The interval's width goes with one over the square root of the number of examples; 95% two-sided, power 80%.
+    """
+    if difference == 0:
+        return 10**12
+    error = (high - low) / (2 * _Z95)
+    return min(10**12, math.ceil(examples * ((_Z95 + _Z80) * error / abs(difference)) ** 2))
+
+
+def _rounded(number: int) -> int:
+    """``number`` to two significant digits, upwards."""
+    unit: int = 10 ** max(0, len(str(number)) - 2)
+    return math.ceil(number / unit) * unit
+
+
+# -- settings --------------------------------------------------------------------------------------------------------
+
+
+def settings(runs: Sequence[Run], only_different: bool = False) -> list[dict[str, Any]]:
+    """Every field of the runs' specs, side by side.
+
+    Args:
+        runs: which runs.
+        only_different: leave out what is the same in all of them.
+
+    Returns:
+        ``[{"field": "training.epochs", "values": [2, 3], "differs": True}]``, in the order of the spec; None where a
+        run has no such field. A run whose spec cannot be read is told in a field ``spec``; the others are shown.
+    """
+    documents: list[dict[str, Any]] = []
+    troubles: list[str | None] = []
+    for run in runs:
+        try:
+            documents.append(_flat(run.spec().model_dump(mode="json")))
+            troubles.append(None)
+        except WorkbenchError as error:
+            documents.append({})
+            troubles.append(str(error))
+    rows = [{"field": "spec", "values": troubles, "differs": True}] if any(troubles) else []
+    readable = [document for document, trouble in zip(documents, troubles, strict=True) if trouble is None]
+    for field in dict.fromkeys(name for document in documents for name in document):
+        values = [document.get(field) for document in documents]
+        differs = any(document.get(field) != readable[0].get(field) for document in readable)
+        if differs or not only_different:
+            rows.append({"field": field, "values": values, "differs": differs})
+    return rows
+
+
+def _flat(document: dict[str, Any], above: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in document.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{above}{key}.")
+        else:
+            flat[above + key] = value
+    return flat
