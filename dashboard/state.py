@@ -13,12 +13,14 @@ import streamlit as st
 RUN = "run"  # one run's id: Runs, Explain
 RUNS = "runs"  # runs' ids, with commas between: Compare
 TEXT = "text"  # what Explain reads
+VIEW = "view"  # and what it shows of it
 PRESET = "preset"  # what Launch's form begins with
 
 # Session keys of widgets; tests find widgets by them.
 CHOSEN_RUN = "chosen.run"
 CHOSEN_RUNS = "chosen.runs"
 EXPLAIN_TEXT = "explain.text"
+CHOSEN_VIEW = "explain.view"
 LAUNCH = "launch"  # prefix of the form's fields: launch.training.epochs
 
 HOME_PAGE, LAUNCH_PAGE, RUNS_PAGE = "views/home.py", "views/launch.py", "views/runs.py"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
+import streamlit as st
 
 from dashboard.parts.text import plain
 from workbench.runs.run import Run
 
-COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#6B6B6B"]
+LIGHT = ["#0072B2", "#D55E00", "#00805D", "#B25C8E", "#B87A00", "#3A94C4", "#7A57A3", "#5F5F5F"]
+DARK = ["#6CBBF0", "#FF9461", "#3FC79B", "#E59BC6", "#F0B640", "#A5D8FF", "#C3ABE6", "#B5B5B5"]
 DASHES = ["solid", "dash", "dot", "dashdot"]  # colours alone would not tell runs apart for everybody
 MOST_POINTS = 1500  # of one line; more cannot be seen
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["sendDataToCloud", "lasso2d", "select2d"]}
@@ -24,6 +28,11 @@ TITLES = {
 }
 
 
+def palette() -> list[str]:
+    """Colours that stand out from the page's background and from each other, for colour-blind people too."""
+    return DARK if st.context.theme.type == "dark" else LIGHT
+
+
 def title(metric: str) -> str:
     """A metric's name for people: ``Validation accuracy``."""
     place, _, name = metric.partition("/")
@@ -31,59 +40,83 @@ def title(metric: str) -> str:
     return TITLES.get(metric, f"{words} {name.replace('_', ' ')}".strip())
 
 
-def names_in(rows: list[dict[str, Any]]) -> list[str]:
-    """The metrics that have at least one value, losses first."""
-    names = {name for row in rows for name, value in row.items() if "/" in name and isinstance(value, int | float)}
-    first = ["train/loss", "eval/loss", "eval/accuracy", "eval/macro_f1"]
-    return [name for name in first if name in names] + sorted(names - set(first))
-
-
-def line(rows: list[dict[str, Any]], metric: str, x: str = "step") -> tuple[list[float], list[float]]:
-    """One metric's points, thinned so that of each stretch the lowest and the highest stay."""
-    points = [
-        (row[x], row[metric])
-        for row in rows
-        if isinstance(row.get(x), int | float) and isinstance(row.get(metric), int | float)
-    ]
-    if len(points) > MOST_POINTS:
-        width = -(-len(points) // (MOST_POINTS // 2))
-        kept = []
-        for start in range(0, len(points), width):
-            part = points[start : start + width]
-            low, high = min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])
-            kept += sorted({low, high})
-        points = kept
-    return [p[0] for p in points], [p[1] for p in points]
-
-
-def figure(series: dict[str, list[dict[str, Any]]], metrics: list[str], x: str = "step", log: bool = False) -> go.Figure:
-    """Lines of one or more metrics for one or more runs.
+@dataclass(frozen=True)
+class Line:
+    """One metric of one run, as it is drawn.
 
     Args:
-        series: for each run's title its rows.
-        metrics: what is drawn; with several runs, one figure a metric reads best.
-        x: the metric on the horizontal axis.
+        label: what the legend calls it: the run's title or the metric's.
+        place: its number among all lines of the page; the same run has the same colour in every figure.
+    """
+
+    label: str
+    place: int
+    x: list[float]
+    y: list[float]
+
+
+def names_in(rows: list[dict[str, Any]]) -> list[str]:
+    """The metrics that have at least one value, losses first."""
+    return in_order({n for row in rows for n, value in row.items() if "/" in n and isinstance(value, int | float)})
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names of metrics, those that one looks at first in front."""
+    there, first = set(names), ["train/loss", "eval/loss", "eval/accuracy", "eval/macro_f1"]
+    return [name for name in first if name in there] + sorted(there - set(first))
+
+
+def points(rows: list[dict[str, Any]], metric: str, x: str = "step") -> tuple[list[float], list[float]]:
+    """One metric's values over ``x``; of a step that was written twice (by a resumed run) the last."""
+    found = {
+        row.get("step"): (row[x], row[metric])
+        for row in rows
+        if isinstance(row.get(x), int | float) and isinstance(row.get(metric), int | float)
+    }
+    ordered = sorted(found.values())
+    return [point[0] for point in ordered], [point[1] for point in ordered]
+
+
+def thinned(x: list[float], y: list[float]) -> tuple[list[float], list[float]]:
+    """At most ``MOST_POINTS`` points; of each stretch the lowest and the highest stay."""
+    if len(x) <= MOST_POINTS:
+        return x, y
+    width = -(-len(x) // (MOST_POINTS // 2))
+    kept: list[int] = []
+    for start in range(0, len(x), width):
+        part = range(start, min(start + width, len(x)))
+        kept += sorted({min(part, key=y.__getitem__), max(part, key=y.__getitem__)})
+    return [x[i] for i in kept], [y[i] for i in kept]
+
+
+def figure(heading: str, lines: list[Line], x: str = "step", log: bool = False) -> go.Figure:
+    """Lines in one figure.
+
+    Args:
+        heading: above it.
+        lines: what is drawn.
+        x: what stands on the horizontal axis.
         log: logarithmic vertical axis.
     """
     drawn = go.Figure()
-    several = len(series) > 1
-    for index, (name, rows) in enumerate(series.items()):
-        for offset, metric in enumerate(metrics):
-            xs, ys = line(rows, metric, x)
-            if not xs:
-                continue
-            place = index if several else offset
-            label = plain(name) if several else title(metric)
-            look = {"color": COLOURS[place % len(COLOURS)], "dash": DASHES[place // len(COLOURS) % len(DASHES)], "width": 2}
-            mode = "lines+markers" if len(xs) < 40 else "lines"
-            hover = f"%{{y:.4g}} at %{{x:,.4g}}<extra>{label}</extra>"
-            drawn.add_scatter(x=xs, y=ys, name=label, mode=mode, line=look, hovertemplate=hover)
+    colours = palette()
+    for line in lines:
+        xs, ys = thinned(line.x, line.y)
+        label = plain(line.label)
+        drawn.add_scatter(
+            x=xs,
+            y=ys,
+            name=label,
+            mode="lines+markers" if len(xs) < 40 else "lines",
+            line={"color": colours[line.place % len(colours)], "dash": DASHES[line.place % len(DASHES)], "width": 2},
+            hovertemplate=f"%{{y:.4g}} at %{{x:,.4g}}<extra>{label}</extra>",
+        )
     drawn.update_layout(
         height=300,
         margin={"l": 10, "r": 10, "t": 34, "b": 10},
-        title={"text": " and ".join(title(metric) for metric in metrics), "font": {"size": 14}},
+        title={"text": plain(heading), "font": {"size": 14}},
         legend={"orientation": "h", "y": -0.25, "font": {"size": 12}},
-        showlegend=several or len(metrics) > 1,
+        showlegend=len(lines) > 1,
         xaxis_title=X_AXES.get(x, x),
         uirevision="stay",  # zoom and hidden lines stay when new points arrive
     )

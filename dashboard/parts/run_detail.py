@@ -81,16 +81,20 @@ def draw_curves(run: Run) -> None:
     """Loss, evaluation and learning rate of one run, side by side."""
     kept = curves.rows_of(run, st.session_state.get(_KEPT))
     st.session_state[_KEPT] = kept
-    names = curves.names_in(kept["rows"])
+    rows = kept["rows"]
+    names = curves.names_in(rows)
     if not names:
         st.caption("No figures yet: they come with the first steps of training.")
         return
     losses = [name for name in names if name.endswith("/loss")]
     scores = [name for name in names if name.startswith("eval/") and name not in losses]
-    groups = [group for group in (losses, scores, ["train/learning_rate"]) if set(group) & set(names)]
-    for number_, (column, group) in enumerate(zip(st.columns(len(groups)), groups, strict=True)):
-        drawn = curves.figure({run.id: kept["rows"]}, group)
-        column.plotly_chart(drawn, key=f"run.curve.{number_}", config=curves.CONFIG)
+    shown = [("Loss", losses), ("Validation", scores), ("Learning rate", ["train/learning_rate"])]
+    shown = [(heading, [name for name in group if name in names]) for heading, group in shown]
+    shown = [(heading, group) for heading, group in shown if group]
+    for number_, (column, (heading, group)) in enumerate(zip(st.columns(len(shown)), shown, strict=True)):
+        lines = [curves.Line(curves.title(name), i, *curves.points(rows, name)) for i, name in enumerate(group)]
+        heading = curves.title(group[0]) if len(group) == 1 else heading
+        column.plotly_chart(curves.figure(heading, lines), key=f"run.curve.{number_}", config=curves.CONFIG)
 
 
 def draw_log(run: Run) -> None:

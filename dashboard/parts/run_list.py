@@ -18,7 +18,7 @@ ACTIVE = ("queued", "running")
 
 def newest_first() -> list[dict[str, Any]]:
     """Summaries of all runs, newest first."""
-    return sorted(list_runs(Workspace.current()), key=lambda run: str(run["id"]), reverse=True)
+    return list_runs(Workspace.current())
 
 
 def ids(runs: list[dict[str, Any]], *states: str) -> list[str]:

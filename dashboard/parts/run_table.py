@@ -53,6 +53,7 @@ def show_table(runs: list[dict[str, Any]], chosen: str | None) -> None:
         on_select=choose,
         selection_mode="single-row",
         selection_default={"selection": {"rows": [ids.index(chosen)]}} if chosen in ids else None,
+        placeholder="",
         key=key,
     )
 

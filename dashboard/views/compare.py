@@ -1,1 +1,67 @@
-import streamlit as st; st.title('compare')
+"""Compare: what differs between runs in results, in curves and in settings, and what can be claimed of it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import state
+from dashboard.parts import comparison, curves, run_list
+from dashboard.parts.errors import shown
+from dashboard.parts.glossary import WORDS
+from workbench.runs.run import Run
+from workbench.workspace import Workspace
+
+st.title("Compare")
+runs = {run["id"]: run for run in run_list.newest_first()}
+state.from_url(state.RUNS, state.CHOSEN_RUNS, state.some_of(list(runs)))
+if not runs:
+    run_list.nothing_yet("There is nothing to compare yet: two runs are needed.")
+    st.stop()
+if state.CHOSEN_RUNS not in st.session_state:
+    st.session_state[state.CHOSEN_RUNS] = run_list.ids(list(runs.values()), "succeeded")[:2]
+st.session_state[state.CHOSEN_RUNS] = [run for run in st.session_state[state.CHOSEN_RUNS] if run in runs]
+chosen = st.multiselect(
+    "Runs",
+    list(runs),
+    format_func=run_list.chooser_label(list(runs.values())),
+    key=state.CHOSEN_RUNS,
+    max_selections=state.MOST_RUNS,
+    placeholder="Choose two or more runs",
+    help="The first one is what the others are compared with.",
+)
+state.to_url(state.RUNS, ",".join(chosen))
+if len(chosen) < 2:
+    st.info("Choose two or more runs.", icon=":material/compare_arrows:")
+    st.stop()
+summaries = [runs[run_id] for run_id in chosen]
+handles = [Run.open(run_id, Workspace.current()) for run_id in chosen]
+
+metrics = comparison.common_metrics(summaries)
+st.subheader("Results", help=WORDS["interval"], anchor=False)
+if metrics:
+    metric = st.selectbox(
+        "Metric", metrics, format_func=lambda name: name.replace("_", " "), key="compare.metric", width=260
+    )
+    with shown("verdict_error"):
+        for sentence in comparison.verdicts(handles, metric):
+            comparison.say(sentence)
+    st.plotly_chart(comparison.picture(summaries, metric), key="compare.picture", config=curves.CONFIG)
+    st.dataframe(comparison.figures_table(summaries), hide_index=True, key="compare.figures")
+else:
+    st.info("These runs share no final metric: one of them has not finished.", icon=":material/hourglass_empty:")
+
+st.subheader("Curves", anchor=False)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    x = st.selectbox("Over", list(curves.X_AXES), format_func=curves.X_AXES.get, key="compare.x", width=180)
+    log = st.toggle("Logarithmic", key="compare.log", help="Small differences near zero can be seen better.")
+with shown("curves_error"):
+    comparison.draw_curves(handles, x, log)
+
+st.subheader("Settings", anchor=False)
+only = st.toggle("Only what differs", value=True, key="compare.only")
+with shown("settings_error"):
+    table = comparison.settings_table(handles, only)
+    if table["Setting"]:
+        st.dataframe(table, hide_index=True, key="compare.settings")
+    else:
+        st.caption("All settings are the same.")

@@ -24,7 +24,7 @@ def next_step() -> None:
     if not runs:
         st.markdown("Fine-tune a small Transformer on film reviews: about a minute on a laptop, no account, no GPU.")
         if st.button("Start with the demo run", type="primary", icon=":material/rocket_launch:", key="home.demo"):
-            st.switch_page(state.LAUNCH_PAGE, query_params={state.PRESET: "demo"})
+            st.switch_page(state.LAUNCH_PAGE, query_params={state.PRESET: "demo-full"})
     elif len(finished) >= 2:
         st.markdown("Two or more runs are finished: see whether they really differ.")
         if st.button("Compare the last two", type="primary", icon=":material/compare_arrows:", key="home.compare"):
