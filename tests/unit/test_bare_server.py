@@ -77,7 +77,7 @@ for name in [name for name in sys.modules if name.partition(".")[0] in hidden]:
 
 IMPORT = (
     HIDE
-    + '''
+    + """
 import importlib
 import pkgutil
 
@@ -92,7 +92,7 @@ for part in sys.argv[1:]:
         importlib.import_module(module.name)
         count += 1
 print(count)
-'''
+"""
 )
 
 TRAIN = (
@@ -131,7 +131,9 @@ def spec_file(workspace: Workspace, tmp_path: Path) -> Path:
     model = bert(num_labels=2)
     model.save_pretrained(tmp_path / "model")
     tokenizer().save_pretrained(tmp_path / "model")
-    rows = [f"the film was {word} with a story {i},{label}" for i in range(20) for word, label in (("good", 1), ("bad", 0))]
+    rows = [
+        f"the film was {word} with a story {i},{label}" for i in range(20) for word, label in (("good", 1), ("bad", 0))
+    ]
     (tmp_path / "reviews.csv").write_text("text,label\n" + "\n".join(rows))
     spec = {
         "task": "text-classification",
