@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from workbench.errors import UnknownNameError
+from workbench.errors import RefusedError, UnknownNameError
 from workbench.files import safe_name
 
 Kind = Literal["datasets", "models", "assets"]
@@ -23,7 +23,13 @@ _SINGULAR: dict[Kind, str] = {"datasets": "data set", "models": "model", "assets
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Repository = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-FileName = Annotated[str, AfterValidator(lambda name: safe_name(name, "file name"))]
+
+
+def _file_name(name: str) -> str:
+    try:
+        return safe_name(name, "file name")
+    except RefusedError as error:
+        raise ValueError(error.message) from error
 
 
 def _inner_path(path: str) -> str:
@@ -34,6 +40,7 @@ def _inner_path(path: str) -> str:
     return path
 
 
+FileName = Annotated[str, AfterValidator(_file_name)]
 InnerPath = Annotated[str, AfterValidator(_inner_path)]
 
 

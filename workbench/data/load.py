@@ -147,9 +147,10 @@ def confined_path(workspace: Workspace, name: str) -> Path:
         )
     try:
         path = inside(workspace.uploads, name, "data file")
+        there = path.is_file()
     except (OSError, ValueError, RuntimeError) as error:  # too long, or a loop of links
         raise RefusedError(f"{name[:120]!r} is not the name of an uploaded file.", "Choose another name.") from error
-    if not path.is_file():
+    if not there:
         raise DataError(f"There is no uploaded file {name[:120]!r}.", "Upload it, or choose one that is listed.")
     return path
 

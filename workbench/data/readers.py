@@ -95,7 +95,10 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x93NUMPY", "a NumPy file"),
     (b"GGUF", "a GGUF model"),
 )
-_PICKLE = re.compile(rb"\x80[\x02-\x05]|\(?[dl]p\d+\n|\([dl]p?\d*\n|c[A-Za-z_][\w.]*\n[A-Za-z_]\w*\n[(p]", re.DOTALL)
+# Protocol 2 and later begin with a mark; 0 and 1 are text: a dictionary or list, or a function and its arguments.
+_PICKLE = re.compile(
+    rb"\x80[\x02-\x05]|\([dl]p\d+\n|c[A-Za-z_][\w.]*\n[A-Za-z_]\w*\n(?:p\d+\n\(|q.\(|\([A-Zptl])", re.DOTALL
+)
 
 
 def _check_file(path: Path, suffix: str) -> None:
@@ -163,7 +166,7 @@ _MARKS: tuple[tuple[bytes, str], ...] = (  # longest first: UTF-32's mark begins
 )
 _COMMON = [
     "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr", "cp1251", "koi8_r", "cp1250", "cp1252", "cp1253", "cp1254",
-    "cp1255", "cp1256", "iso8859_2", "iso8859_15", "mac_roman", "latin_1",
+    "cp1255", "cp1256", "iso8859_2", "iso8859_15", "latin_1",
 ]  # fmt: skip
 
 
@@ -231,11 +234,12 @@ def _find_encoding(content: bytes, name: str) -> tuple[str, list[str]]:
         return "utf-16-be", [f"{name}: read as utf-16-be, because every other byte is zero."]
     if b"\0" in content or _is_damaged_utf8(content):
         raise _undecodable(content, name, "utf-8", problem)
-    guess = _guess_encoding(content)
-    if guess is None:
+    guesses = _guess_encoding(content)
+    if not guesses:
         raise _undecodable(content, name, "utf-8", problem)
-    return guess, [
-        f"{name}: the encoding is not UTF-8; {guess} fits best and was used. "
+    others = f" ({' and '.join(guesses[1:])} would fit as well)" if guesses[1:] else ""
+    return guesses[0], [
+        f"{name}: the encoding is not UTF-8; {guesses[0]} was used{others}. "
         "If letters look wrong, give the right one as data.encoding."
     ]
 
@@ -247,7 +251,8 @@ def _is_damaged_utf8(content: bytes) -> bool:
     return good >= 10 * bad
 
 
-def _guess_encoding(content: bytes) -> str | None:
+def _guess_encoding(content: bytes) -> list[str]:
+    """The encodings that fit best, equally well; Western European first, which is by far the most frequent."""
     try:
         from charset_normalizer import from_bytes
     except ImportError as error:
@@ -256,10 +261,14 @@ def _guess_encoding(content: bytes) -> str | None:
     # The lines with other than ASCII say most; a sample of them is enough, and much faster.
     telling = b"\n".join(line for line in content.splitlines() if not line.isascii())[: 1 << 17]
     for sample in (telling, content[: 1 << 20]):
-        best = from_bytes(sample, cp_isolation=list(_COMMON)).best()
-        if best is not None and _decodes(content, best.encoding):
-            return str(best.encoding)
-    return None
+        found = [match for match in from_bytes(sample, cp_isolation=list(_COMMON)) if _decodes(content, match.encoding)]
+        if found:
+            best = (found[0].chaos, found[0].coherence)
+            ties = [match for match in found if (match.chaos, match.coherence) == best]
+            names = ["cp1252" if "cp1252" in match.could_be_from_charset else match.encoding for match in ties]
+            names = [name for name in names if _decodes(content, name)]
+            return sorted(names, key=lambda name: name != "cp1252")
+    return []
 
 
 def _decodes(content: bytes, encoding: str) -> bool:
@@ -286,9 +295,10 @@ def _check_is_text(text: str, name: str, encoding: str) -> None:
             f"{name}, line {text.count(chr(10), 0, at) + 1}: there is a NUL character; the file is binary or damaged.",
             "Save it as text again.",
         )
-    controls = len(re.findall(r"[\x01-\x08\x0e-\x1a\x1c-\x1f]", text[: 1 << 20]))
-    if controls > 0.01 * len(text[: 1 << 20]):
-        raise DataError(f"{name} read as {encoding} is mostly control characters: it is binary.", _ALLOWED)
+    sample = text[: 1 << 20]
+    controls = len(re.findall(r"[\x01-\x08\x0e-\x1a\x1c-\x1f]", sample))
+    if controls > max(20, 0.05 * len(sample)):  # about 10% of random bytes
+        raise DataError(f"{name} read as {encoding} is full of control characters: it is binary.", _ALLOWED)
 
 
 # -- CSV ------------------------------------------------------------------------------------------------------------
@@ -309,31 +319,15 @@ def _parse_delimited(text: str, name: str, layout: Layout) -> Table:
         delimiter = _sniff(text)
         if delimiter != ",":
             notes.append(f"{name}: fields are separated by {_spell(delimiter)}.")
-    if layout.quoting is not None:
-        table = _parse(text, name, delimiter, layout.quoting, layout)
-    else:
-        try:
-            table = _parse(text, name, delimiter, True, layout)
-        except DataError:
-            unquoted = _parse_unquoted(text, name, delimiter, layout)
-            if unquoted is None:
-                raise
-            table = unquoted
-            notes.append(f'{name}: the character " is read as text, because it does not enclose fields here.')
-    table.notes[:0] = notes
-    return table
-
-
-def _parse_unquoted(text: str, name: str, delimiter: str, layout: Layout) -> Table | None:
-    """The table read without quoting, when that fits and no field looks as if it had been enclosed."""
     try:
-        table = _parse(text, name, delimiter, False, layout)
+        table = _parse(text, name, delimiter, layout.quoting is not False, layout)
     except DataError:
-        return None
-    if delimiter != "\t":  # tab-separated files often have no quoting; others nearly always have it
-        for values in table.columns.values():
-            if any(len(value) > 1 and value[0] == '"' == value[-1] for value in values):
-                return None
+        if delimiter != "\t" or layout.quoting is not None:
+            raise
+        # Many tab-separated files have no quoting: the character stands for itself, and need not be in pairs.
+        table = _parse(text, name, delimiter, False, layout)
+        notes.append(f'{name}: the character " is read as text, because it does not enclose fields here.')
+    table.notes[:0] = notes
     return table
 
 
@@ -367,7 +361,7 @@ def _sniff(text: str) -> str:
     """The delimiter under which the first rows have the most even number of fields, at least two."""
     best, best_score = ",", (0.0, 0)
     for delimiter in DELIMITERS:
-        for quoting in (True, False):
+        for quoting in (True, False) if delimiter == "\t" else (True,):
             widths = _widths(text, delimiter, quoting)
             if widths and widths[0] > 1:
                 even = sum(width == widths[0] for width in widths) / len(widths)

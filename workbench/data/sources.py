@@ -184,12 +184,23 @@ def _fetch(kind: Kind, name: str, entry: Entry, workspace: Workspace, progress: 
     folder = root / kind / name
     if _is_whole(folder, entry):
         return folder
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     with _turn(_lock(root, kind, name), name, progress):
         if not _is_whole(folder, entry):  # somebody else may have fetched it while we waited
             _from_any_source(name, entry, folder, _partial(root, kind, name), progress or _silent)
     return folder
+
+
+def _make(folder: Path) -> None:
+    """Make a folder of the cache. Raises StorageError when that cannot be done."""
+    try:
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
+        raise StorageError(
+            f"The folder {folder} cannot be made: {error.strerror}.",
+            "Set WORKBENCH_CACHE or WORKBENCH_HOME to a folder.",
+        ) from error
 
 
 def _silent(label: str, done: int, total: int | None) -> None:
@@ -622,8 +633,8 @@ def fetch_hub_model(repository: str, revision: str, workspace: Workspace, progre
         if (folder / ".complete").exists():
             return folder
         tell(f"{repository}: downloading from the hub", 0, None)
+        _make(folder)
         with storage_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
             try:
                 hub.snapshot_download(
                     repository,

