@@ -130,7 +130,7 @@ def runs(as_json: Json = False) -> None:
     """List all runs, oldest first."""
     from workbench.runs.query import list_runs
 
-    found = list_runs(Workspace.current())
+    found = list_runs(Workspace.current())[::-1]
     answer(found, as_json, lambda: views.show_runs(found))
 
 

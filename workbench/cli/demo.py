@@ -35,7 +35,7 @@ def _find(name: str, workspace: Workspace) -> Run | None:
     from workbench.check import resolve
 
     wanted = resolve(load_spec(name), workspace).spec
-    for summary in reversed(list_runs(workspace)):
+    for summary in list_runs(workspace):
         run = Run.open(summary["id"], workspace)
         if summary["state"] == "succeeded" and summary.get("title") == name and run.spec() == wanted:
             return run

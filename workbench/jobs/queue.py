@@ -60,8 +60,9 @@ def _with_absolute_paths(spec: RunSpec, workspace: Workspace, confined: bool) ->
         path = confined_path(workspace, given) if confined else Path(given).expanduser().absolute()
         setattr(spec.data, part, str(path))
     kind, _, folder = spec.model.source.partition(":")
-    if kind == "path" and not confined:
-        spec.model.source = f"path:{Path(folder).expanduser().absolute()}"
+    if kind == "path":
+        base = workspace.root if confined else Path.cwd()
+        spec.model.source = f"path:{base / Path(folder).expanduser()}"
     return spec
 
 

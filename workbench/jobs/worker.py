@@ -34,6 +34,7 @@ from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
 IDLE_SECONDS = 300.0  # a worker that somebody else started ends after so long without work
+STARTING_SECONDS = 5.0  # for so long after starting a worker, no second one is started beside it
 SCAN_SECONDS = 0.5  # between two looks at the folders while nothing happens
 
 Command = Callable[[Run], list[str]]
@@ -284,6 +285,9 @@ def worker_status(workspace: Workspace) -> dict[str, Any]:
     }
 
 
+_starting_until: dict[Path, float] = {}  # by workspace: when a worker that this process started must have its lock
+
+
 def ensure_worker(
     workspace: Workspace, slots: int | None = None, idle_seconds: float = IDLE_SECONDS, wait: float = 0.0
 ) -> bool:
@@ -296,7 +300,7 @@ def ensure_worker(
         wait: seconds to wait until it holds the lock.
     """
     lock = Lock(workspace.root / "worker.lock")
-    if lock.is_held():
+    if lock.is_held() or time.monotonic() < _starting_until.get(workspace.root, 0):
         return False
     command = [sys.executable, "-m", "workbench.jobs", str(workspace.root), "--idle", str(idle_seconds)]
     command += ["--slots", str(slots)] if slots is not None else []
@@ -311,6 +315,7 @@ def ensure_worker(
             cwd=workspace.root,
             env={**os.environ, "WORKBENCH_HOME": str(workspace.root), **module_path()},
         )
+    _starting_until[workspace.root] = time.monotonic() + min(STARTING_SECONDS, idle_seconds)
     threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie behind in a long-lived dashboard
     deadline = time.monotonic() + wait
     while not lock.is_held() and process.poll() is None and time.monotonic() < deadline:
