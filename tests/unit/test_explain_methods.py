@@ -87,6 +87,16 @@ def test_the_check_ranks_a_true_explanation_above_a_wrong_one() -> None:
     assert faithfulness(subject, true, 0, seed=1)["without_random"] != good["without_random"]
 
 
+def test_hiding_by_hand() -> None:
+    # Five words that count the same: whichever is hidden, four are left, and "only" leaves one.
+    found = explain(bag_of_words(), "the film was a story", "occlusion", target="fresh").faithfulness
+    assert found["whole"] == pytest.approx(sigmoid(0.25 - 1))
+    assert found["without_marked"] == pytest.approx(sigmoid(0.2 - 1)) == pytest.approx(found["without_random"])
+    assert found["only_marked"] == pytest.approx(sigmoid(0.05 - 1)) == pytest.approx(found["only_random"])
+    assert found["random_sufficiency"] == pytest.approx(sigmoid(0.25 - 1) - sigmoid(0.05 - 1))
+    assert found["random_at_least_as_good"] == 1.0
+
+
 def test_the_sentence_says_what_was_measured() -> None:
     found = explain(bag_of_words(), TEXT, "occlusion").faithfulness
     assert found["sentence"] == (
@@ -107,9 +117,12 @@ def test_special_tokens_are_never_marked() -> None:
 def test_a_hidden_token_is_masked_or_else_padding_that_nobody_attends_to(mask: bool) -> None:
     subject = Subject(bag_of_words(mask=mask), "good film bad")
     assert subject.stand_in == ("[MASK]" if mask else "[PAD]")
-    kept = np.array([[True] * 5, [True, False, True, True, True]])
-    hidden = subject._hide(torch.from_numpy(kept))
+    asked: list[dict[str, torch.Tensor]] = []
+    subject.model.register_forward_pre_hook(lambda _, __, inputs: asked.append(inputs), with_kwargs=True)
+    subject.when_kept(np.array([[True] * 5, [False, False, True, True, False]]))  # the special ones stay all the same
+    (hidden,) = asked
     assert subject.tokenizer.convert_ids_to_tokens(hidden["input_ids"][1])[1] == subject.stand_in
+    assert hidden["input_ids"][1, [0, 2, 3, 4]].tolist() == hidden["input_ids"][0, [0, 2, 3, 4]].tolist()
     assert hidden["attention_mask"][1].tolist() == [1, int(mask), 1, 1, 1]
 
 

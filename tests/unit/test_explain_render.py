@@ -138,6 +138,9 @@ def test_the_size_is_told_beforehand_and_limited() -> None:
     for layers in (None, [0, 2]):
         real = len(bertviz.head_view(attention, layers=layers)) + 237_682 + 89_501  # d3 and jQuery
         assert 0.9 * bertviz.view_size(attention, layers) < real <= bertviz.view_size(attention, layers)
+    pair = replace(attention, segments=[0] * 15 + [1] * 25)
+    real = len(bertviz.head_view(pair)) + 237_682 + 89_501
+    assert 0.9 * bertviz.view_size(pair) < real <= bertviz.view_size(pair)
     large = attention_of_size(12, 12, 128)
     for name, view in (("head", bertviz.head_view), ("model", bertviz.model_view)):
         reason = bertviz.why_not_drawn(large, name)  # type: ignore[arg-type]

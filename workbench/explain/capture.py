@@ -109,13 +109,15 @@ def attention_of(model: Any, encoded: Encoded) -> Attention:
 
 @contextlib.contextmanager
 def eager_attention(model: Any) -> Iterator[None]:
-    """The model with the attention that returns its weights; as it was before in the end, also after an error."""
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    configs = {id(part.config): part.config for part in base.modules() if hasattr(part, "config")}.values()
+    """The model with the attention that returns its weights; as it was before in the end, also after an error.
+
+    A model that peft has wrapped passes this on to the model inside.
+    """
+    configs = {id(part.config): part.config for part in model.modules() if hasattr(part, "config")}.values()
     before = [(config, config._attn_implementation) for config in configs if hasattr(config, "_attn_implementation")]
     try:
         if any(implementation != "eager" for _, implementation in before):
-            base.set_attn_implementation("eager")
+            model.set_attn_implementation("eager")
         yield
     finally:
         # Outermost first: setting an outer configuration sets those inside it too.
