@@ -25,7 +25,8 @@ import sys
 
 from packaging.requirements import Requirement
 
-CORE = ["torch", "transformers", "accelerate", "peft", "safetensors", "tokenizers", "numpy", "pyyaml", "pydantic", "psutil"]
+CORE = ["torch", "transformers", "accelerate", "peft", "safetensors", "tokenizers"]
+CORE += ["numpy", "pyyaml", "pydantic", "psutil"]
 
 
 def normal(name):

@@ -170,6 +170,9 @@ def test_layers_are_kept() -> None:
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-1000:]
 
 
+HEAVY = ["torch", "transformers", "duckdb", "pandas", "datasets", "pyarrow", "streamlit", "sklearn", "scipy"]
+
+
 @pytest.mark.parametrize(
     "module",
     ["workbench.jobs", "workbench.runs", "workbench.data", "workbench.spec", "workbench.workspace", "workbench.cli"],
@@ -181,8 +184,7 @@ def test_no_heavy_package_is_imported_on_the_way(module: str) -> None:
         f"found = importlib.import_module({module!r})\n"
         "for m in pkgutil.walk_packages(getattr(found, '__path__', []), found.__name__ + '.'):\n"
         "    importlib.import_module(m.name)\n"
-        "heavy = ['torch', 'transformers', 'duckdb', 'pandas', 'datasets', 'pyarrow', 'streamlit', 'sklearn', 'scipy']\n"
-        "print(' '.join(name for name in heavy if name in sys.modules))"
+        f"print(' '.join(name for name in {HEAVY} if name in sys.modules))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr[-2000:]
