@@ -7,7 +7,6 @@ seed give the same split on every machine and under every version of Python and 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 
 _ALL = "\0"  # counts every example, beside the labels
@@ -37,10 +36,8 @@ def split(
     parts = {"train": 1.0 - sum(shares.values()), **{part: share for part, share in shares.items() if share > 0}}
     units = _units(count, together)
     of = [tuple(each) or ("",) for each in labels] if labels is not None else [("",)] * count
-    weights = [Counter(label for i in unit for label in of[i]) for unit in units]
-    order = sorted(range(len(units)), key=lambda u: (len(weights[u]) == 1, -len(units[u]), _hash(seed, units[u][0])))
-    for members, weight in zip(units, weights, strict=True):
-        weight[_ALL] = len(members)  # so that the parts' sizes come out right, and not only each label's
+    weights = [_count(of, members) for members in units]
+    order = sorted(range(len(units)), key=lambda u: (len(weights[u]) == 2, -len(units[u]), _hash(seed, units[u][0])))
     placed = _deal(order, weights, parts)
     dealt: dict[str, list[int]] = {part: [] for part in parts}
     for unit, part in zip(order, placed, strict=True):
@@ -87,36 +84,47 @@ def _units(count: int, together: Sequence[Sequence[Hashable]]) -> list[list[int]
     for keys in together:
         first: dict[Hashable, int] = {}
         for i, key in enumerate(keys):
-            if key is not None:
-                a, b = sorted((root(first.setdefault(key, i)), root(i)))
-                parent[b] = a
+            if key is not None and (j := first.setdefault(key, i)) != i:
+                a, b = root(j), root(i)
+                parent[max(a, b)] = min(a, b)
     units: dict[int, list[int]] = {}
     for i in range(count):
         units.setdefault(root(i), []).append(i)
     return list(units.values())
 
 
-def _deal(order: Sequence[int], weights: Sequence[Counter[str]], parts: Mapping[str, float]) -> list[str]:
+def _count(labels: Sequence[Sequence[str]], members: Sequence[int]) -> dict[str, int]:
+    """How often each label stands in a unit, and its size, so that the parts' sizes come out right as well."""
+    found: dict[str, int] = {_ALL: len(members)}
+    for i in members:
+        for label in labels[i]:
+            found[label] = found.get(label, 0) + 1
+    return found
+
+
+def _deal(order: Sequence[int], weights: Sequence[Mapping[str, int]], parts: Mapping[str, float]) -> list[str]:
     """For each unit in ``order`` the part that it takes nearest to its share of each of the unit's labels."""
-    totals: Counter[str] = Counter()
+    totals: dict[str, int] = {}
     for weight in weights:
-        totals.update(weight)
-    have: dict[str, Counter[str]] = {part: Counter() for part in parts}
-
-    def cost(part: str, unit: Counter[str]) -> float:
-        """By how much the squared distance from the shares, relative to the share, would grow."""
-        return sum(
-            n * (2 * (have[part][label] - parts[part] * totals[label]) + n) / (parts[part] * totals[label])
-            for label, n in unit.items()
-        )
-
+        for label, n in weight.items():
+            totals[label] = totals.get(label, 0) + n
+    have = {part: dict.fromkeys(totals, 0) for part in parts}
+    want = {part: {label: share * n for label, n in totals.items()} for part, share in parts.items()}
     placed: list[str] = []
     for u in order:
         unit = weights[u]
-        new_to_train = any(have["train"][label] == 0 for label in unit)
-        part = "train" if new_to_train else min(parts, key=lambda part: cost(part, unit))
-        have[part].update(unit)
-        placed.append(part)
+        chosen, least = "train", float("inf")
+        if all(have["train"][label] for label in unit):  # else train has yet to see one of these labels
+            for part in parts:
+                # By how much the squared distance from the shares would grow, relative to the shares.
+                has, target, cost = have[part], want[part], 0.0
+                for label, n in unit.items():
+                    cost += n * (2 * (has[label] - target[label]) + n) / target[label]
+                if cost < least:
+                    chosen, least = part, cost
+        for label, n in unit.items():
+            have[chosen][label] += n
+        placed.append(chosen)
     return placed
 
 

@@ -1,0 +1,117 @@
+"""Models of the hub: safetensors, configuration and tokenizer only, at a commit; nothing that could run.
+
+The hub is played by a folder: what is taken from it is chosen by huggingface_hub's own filter.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from workbench.data import sources
+from workbench.errors import FetchError, RefusedError
+from workbench.workspace import Workspace
+
+COMMIT = "a" * 40
+WANTED = {
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "vocab.txt",
+    "spiece.model",
+    "model.safetensors.index.json",
+}
+UNWANTED = {
+    "pytorch_model.bin", "modeling_evil.py", "tokenizer.pkl", "flax_model.msgpack", "tf_model.h5", "rust_model.ot",
+    "training_args.pt", "onnx/model.onnx", "onnx/config.json", "1_Pooling/config.json", "../climbed.json",
+    "weights.npz",
+}  # fmt: skip
+
+
+class Hub:
+    """Holds files; counts downloads."""
+
+    def __init__(self, files: set[str]) -> None:
+        self.files = files
+        self.downloads: list[str] = []
+        self.HfApi = lambda: SimpleNamespace(model_info=self.model_info)
+
+    def model_info(self, repository: str, revision: str) -> Any:
+        if repository == "owner/absent":
+            raise OSError("404 Not Found")
+        return SimpleNamespace(sha=COMMIT)
+
+    def snapshot_download(self, repository, revision, local_dir, allow_patterns, ignore_patterns) -> None:
+        from huggingface_hub.utils import filter_repo_objects
+
+        self.downloads.append(f"{repository}@{revision}")
+        chosen = filter_repo_objects(self.files, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns)
+        for name in chosen:
+            (Path(local_dir) / name).write_text(name)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
+    pytest.importorskip("huggingface_hub")
+    found = Hub(WANTED | UNWANTED)
+    monkeypatch.setattr(sources, "_hub", lambda: found)
+    return found
+
+
+def test_only_weights_configuration_and_tokenizer_come(workspace: Workspace, hub: Hub) -> None:
+    """A7, A8."""
+    folder = sources.fetch_hub_model("owner/name", "main", workspace)
+    assert folder.name == COMMIT, "a branch is pinned to its commit"
+    assert {path.name for path in folder.iterdir()} == {*WANTED, ".complete"}
+    assert sources.fetch_hub_model("owner/name", COMMIT, workspace) == folder
+    assert hub.downloads == [f"owner/name@{COMMIT}"], "once"
+
+
+def test_without_safetensors_nothing_is_taken(workspace: Workspace, hub: Hub) -> None:
+    hub.files = {"pytorch_model.bin", "config.json"}
+    with pytest.raises(RefusedError, match="no weights as safetensors"):
+        sources.fetch_hub_model("owner/name", COMMIT, workspace)
+    assert not [path for path in (workspace.cache / "hub").rglob("*") if path.is_file()]
+
+
+def test_what_is_torn_is_not_taken_for_whole(workspace: Workspace, hub: Hub, monkeypatch) -> None:
+    whole = hub.snapshot_download
+
+    def torn(repository, revision, local_dir, **patterns):
+        (Path(local_dir) / "model.safetensors").write_text("half")
+        raise ConnectionError("reset")
+
+    monkeypatch.setattr(hub, "snapshot_download", torn)
+    with pytest.raises(FetchError, match=r"owner/name@a+: .*ConnectionError: reset"):
+        sources.fetch_hub_model("owner/name", COMMIT, workspace)
+    monkeypatch.setattr(hub, "snapshot_download", whole)
+    folder = sources.fetch_hub_model("owner/name", COMMIT, workspace)
+    assert (folder / "model.safetensors").read_text() == "model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("repository", "revision"),
+    [
+        ("../../etc", "main"), ("owner", "main"), ("owner/name/more", "main"), ("/etc/passwd", "main"),
+        ("owner/..", "main"),
+        ("file:///etc", "main"), ("owner/name\0", "main"), ("--flag/x", "main"), ("owner/name", "../x"),
+        ("owner/name", ""),
+        ("owner/name", "-x"), ("owner/name", "a b"), ("owner/name", "x\0"), ("owner/%2e%2e", "main"),
+        ("owner/na me", "m"),
+    ],
+)  # fmt: skip
+def test_names_that_are_no_repositories_are_refused(
+    workspace: Workspace, hub: Hub, repository: str, revision: str
+) -> None:
+    """A1, A3, A10."""
+    with pytest.raises(RefusedError):
+        sources.fetch_hub_model(repository, revision, workspace)
+    assert hub.downloads == []
+
+
+def test_an_absent_repository_is_told(workspace: Workspace, hub: Hub) -> None:
+    with pytest.raises(FetchError, match=r"hf:owner/absent@main: .*404"):
+        sources.fetch_hub_model("owner/absent", "main", workspace)
