@@ -257,6 +257,23 @@ def test_every_link_to_a_file_leads_there() -> None:
                 assert (page.parent / target.partition("#")[0]).exists(), f"{page.relative_to(ROOT)} links to {target}"
 
 
+def test_the_example_of_contributing_works(tmp_path: Path) -> None:
+    """Put into one file, with nothing else changed, it is found by name and can be applied."""
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    example = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert example is not None
+    (tmp_path / "biases.py").write_text(example.group(1))
+    code = (
+        f"import workbench.tuning; workbench.tuning.__path__.append({str(tmp_path)!r})\n"
+        "from workbench.tuning.base import tunings\n"
+        "from torch import nn\n"
+        "model = tunings.get('biases')().apply(nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3)), '')\n"
+        "print(tunings.label('biases').partition(':')[0], [p.requires_grad for p in model.parameters()])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.stdout.strip() == "Biases only [False, True, False, True]", result.stderr[-2000:]
+
+
 def test_no_package_index_is_named() -> None:
     """Which index serves the packages is the user's own setting."""
     hosts = [
