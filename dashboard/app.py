@@ -26,6 +26,7 @@ page = st.navigation(
         st.Page(state.EXPLAIN_PAGE, title="Explain", icon=":material/search_insights:"),
     ]
 )
+st.html("<style>[data-testid=stMainBlockContainer]{padding:3.5rem 2.5rem 4rem}</style>")  # less blank around
 st.logo(str(Path(__file__).with_name("logo.svg")), size="large")
 with shown("page_error"):
     page.run()

@@ -23,7 +23,7 @@ from workbench.workspace import Workspace
 MOST_LABELS = 12  # bars
 MOST_EXAMPLES = 500
 _HEADS_HEIGHT = 230  # pixels of an attention view around its tokens or pictures, and of each of these
-_TOKEN_HEIGHT, _PICTURE_HEIGHT = 23, 75
+_TOKEN_HEIGHT, _PICTURE_HEIGHT = 23, 102
 
 
 @st.cache_resource(max_entries=2, show_spinner="Loading the model ...")

@@ -1,0 +1,33 @@
+"""Opens a page of the dashboard under streamlit's AppTest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
+PAGES = ("home", "launch", "runs", "compare", "explain")
+
+
+def open_page(page: str, **query: str) -> AppTest:
+    """The page as it is after its first run, with these query parameters in its URL."""
+    test = AppTest.from_file(str(APP), default_timeout=60)
+    if page != "home":
+        test.run()
+        test.switch_page(f"views/{page}.py")
+    for name, value in query.items():
+        test.query_params[name] = value
+    return test.run()
+
+
+def text_of(test: AppTest) -> str:
+    """Everything that the page says."""
+    kinds = ("title", "subheader", "markdown", "caption", "text", "error", "warning", "info", "success", "code")
+    return "\n".join(str(element.value) for kind in kinds for element in getattr(test, kind))
+
+
+def well(test: AppTest) -> AppTest:
+    """The page, when it ran without an uncaught error."""
+    assert not test.exception, [f"{e.message}\n{e.stack_trace}" for e in test.exception]
+    return test

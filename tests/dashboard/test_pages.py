@@ -1,0 +1,216 @@
+"""Every page, on every kind of workspace: it says something useful, and never fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.dashboard.fake_runs import damaged_run, fake_run
+from tests.dashboard.pages import PAGES, open_page, text_of, well
+from workbench import jobs
+from workbench.runs.run import Run
+from workbench.workspace import Workspace
+
+HOSTILE = [
+    "../../etc/passwd",
+    "%2e%2e%2fetc",
+    "/etc/passwd",
+    "runs/../x",
+    "nul\0byte",
+    "<script>alert(1)</script>",
+    "x" * 100_000,
+    "\\\\server\\share",
+]
+
+
+def three(workspace: Workspace) -> None:
+    fake_run(workspace)
+    fake_run(workspace, tuning="lora", seed=1)
+    fake_run(workspace, "failed", name="failing")
+
+
+def every_state(workspace: Workspace) -> None:
+    for state in ("queued", "running", "succeeded", "failed", "stopped", "interrupted"):
+        fake_run(workspace, state, name=f"it-is-{state}")
+
+
+WORKSPACES: dict[str, Callable[[Workspace], object]] = {
+    "empty": lambda workspace: None,
+    "one run": fake_run,
+    "failed run": lambda workspace: fake_run(workspace, "failed"),
+    "damaged run": damaged_run,
+    "three runs": three,
+    "every state": every_state,
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("what", WORKSPACES)
+def test_every_page_on_every_workspace(page: str, what: str, workspace: Workspace) -> None:
+    WORKSPACES[what](workspace)
+    test = well(open_page(page))
+    assert [title.value for title in test.title] == [page.capitalize()]
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("value", HOSTILE, ids=lambda value: value[:12].encode("unicode_escape").decode())
+def test_hostile_links_get_a_friendly_word(page: str, value: str, workspace: Workspace) -> None:
+    three(workspace)
+    test = well(open_page(page, run=value, runs=f"{value},{value}x", view=value, preset=value))
+    assert value[:20] not in "".join(error.value for error in test.error)
+    if page in ("runs", "compare", "explain"):
+        assert test.warning, "nothing says that the link is wrong"
+
+
+def test_a_newcomer_has_one_clear_step(workspace: Workspace) -> None:
+    test = well(open_page("home"))
+    assert [button.key for button in test.button] == ["home.demo"]
+    well(test.button(key="home.demo").click().run())
+    assert test.title[0].value == "Launch"
+    assert test.number_input(key="launch.data_fields.limit.train").value == 2000
+
+
+def test_home_does_not_import_torch(workspace: Workspace) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from tests.dashboard.pages import open_page, well; "
+        "well(open_page('home')); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip().endswith("False"), done.stdout + done.stderr
+
+
+# -- Runs ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_link_chooses_the_run_and_the_choice_is_in_the_link(workspace: Workspace) -> None:
+    first, second = fake_run(workspace), fake_run(workspace, tuning="lora")
+    test = well(open_page("runs", run=first.id))
+    assert test.selectbox(key="chosen.run").value == first.id
+    well(test.selectbox(key="chosen.run").set_value(second.id).run())
+    assert test.query_params["run"] in (second.id, [second.id])
+
+
+def test_a_failed_run_says_why_and_what_to_do(workspace: Workspace) -> None:
+    fake_run(workspace, "failed")
+    test = well(open_page("runs"))
+    assert "9\\.1 GB" in test.error[0].value and "batch\\_size" in test.error[0].value
+
+
+def test_delete_asks_first_and_then_deletes(workspace: Workspace) -> None:
+    kept, gone = fake_run(workspace, name="kept"), fake_run(workspace, name="gone")
+    test = well(open_page("runs", run=gone.id))
+    assert Run.all(workspace) and gone.folder.exists()
+    well(test.button(key="run.delete.yes").click().run())
+    assert [run.id for run in Run.all(workspace)] == [kept.id]
+
+
+def test_stop_and_resume_reach_the_queue(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(jobs, "stop", lambda run: asked.append(f"stop {run.id}"))
+    monkeypatch.setattr(jobs, "resume", lambda run, workspace: asked.append(f"resume {run.id}"))
+    queued, stopped = fake_run(workspace, "queued"), fake_run(workspace, "stopped")
+    well(open_page("runs", run=queued.id).button(key="run.stop").click().run())
+    well(open_page("runs", run=stopped.id).button(key="run.resume").click().run())
+    assert asked == [f"stop {queued.id}", f"resume {stopped.id}"]
+
+
+def test_a_run_deleted_while_it_is_shown(workspace: Workspace) -> None:
+    fake_run(workspace, name="other")
+    run = fake_run(workspace, name="shown")
+    test = well(open_page("runs", run=run.id))
+    run.delete()
+    well(test.run())
+
+
+# -- Launch -------------------------------------------------------------------------------------------------------
+
+
+def test_launch_submits_what_the_form_says(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = []
+    monkeypatch.setattr(jobs, "submit", lambda spec, where, confined=False: sent.append((spec, confined)) or fake_run(where))
+    test = well(open_page("launch"))
+    test.selectbox(key="launch.tuning").set_value("lora")
+    well(test.run())
+    test.number_input(key="launch.training.epochs").set_value(2.0)
+    test.number_input(key="launch.tuning_options.rank").set_value(4)
+    test.number_input(key="launch.data_fields.limit.train").set_value(64)
+    test.text_input(key="launch.name").set_value("mine")
+    well(test.run())
+    well(test.button(key="launch_submit").click().run())
+    (spec, confined), *_ = sent
+    assert confined
+    assert (spec.name, spec.training.epochs, spec.tuning.method, spec.tuning.rank) == ("mine", 2.0, "lora", 4)
+    assert spec.data.limit.train == 64 and spec.data.train == "rotten-tomatoes"
+    assert test.title[0].value == "Runs"
+
+
+def test_the_form_has_every_field_of_the_spec(workspace: Workspace) -> None:
+    from workbench.spec import DataSpec, Holdout, Limit, TrainingSpec
+
+    test = well(open_page("launch"))
+    kinds = (test.number_input, test.text_input, test.checkbox, test.selectbox)
+    keys = {str(widget.key) for kind in kinds for widget in kind}
+    expected = {f"launch.training.{name}" for name in TrainingSpec.model_fields}
+    expected |= {f"launch.data_fields.limit.{name}" for name in Limit.model_fields}
+    expected |= {f"launch.data_fields.holdout.{name}" for name in Holdout.model_fields}
+    nested = ("train", "valid", "test", "columns", "limit", "holdout")
+    expected |= {f"launch.data_fields.{name}" for name in DataSpec.model_fields if name not in nested}
+    assert expected <= keys, expected - keys
+
+
+def test_a_wrong_setting_blocks_the_launch_and_says_what(workspace: Workspace) -> None:
+    test = well(open_page("launch"))
+    test.number_input(key="launch.training.learning_rate").set_value(50.0)
+    test.number_input(key="launch.data_fields.holdout.valid").set_value(0.6)
+    test.number_input(key="launch.data_fields.holdout.test").set_value(0.6)
+    well(test.run())
+    assert test.error and test.button(key="launch_submit").disabled
+
+
+@pytest.mark.parametrize("preset", ["demo-full", "demo-lora"])
+def test_a_preset_fills_the_form_and_the_yaml_is_the_preset(preset: str, workspace: Workspace) -> None:
+    from workbench.check import presets
+    from workbench.spec import RunSpec
+
+    test = well(open_page("launch", preset=preset))
+    written = next(code.value for code in test.code if "task:" in code.value)
+    assert RunSpec.from_yaml(written) == presets()[preset]
+    assert not test.button(key="launch_submit").disabled
+
+
+@pytest.mark.parametrize("source", ["path", "hf"])
+@pytest.mark.parametrize("argument", ["/etc", "//proc/self/root", "file:///etc/passwd", "../../x", "x\0y", "", "a b;rm -rf ~"])
+def test_a_model_from_outside_blocks_the_launch(source: str, argument: str, workspace: Workspace) -> None:
+    from workbench.models.base import models
+
+    if source not in models:
+        pytest.skip(f"there is no model source {source}")
+    test = well(open_page("launch"))
+    well(test.selectbox(key="launch.model").set_value(source).run())
+    test.text_input(key="launch.model_argument").set_value(argument)
+    well(test.run())
+    assert test.button(key="launch_submit").disabled, text_of(test)
+
+
+# -- Compare ------------------------------------------------------------------------------------------------------
+
+
+def test_compare_shows_the_runs_in_the_link(workspace: Workspace) -> None:
+    first, second = fake_run(workspace), fake_run(workspace, tuning="lora", seed=1)
+    test = well(open_page("compare", runs=f"{second.id},{first.id}"))
+    assert test.multiselect(key="chosen.runs").value == [second.id, first.id]
+    assert "interval" in text_of(test)
+    table = test.dataframe[1].value
+    assert "tuning.method" in list(table["Setting"])
+    well(test.toggle(key="compare.only").set_value(False).run())
+    assert len(test.dataframe[1].value) > len(table)
+
+
+def test_runs_that_cannot_be_compared_are_told_why(workspace: Workspace) -> None:
+    first, second = fake_run(workspace), fake_run(workspace, examples=20)
+    test = well(open_page("compare", runs=f"{first.id},{second.id}"))
+    assert "cannot be compared" in text_of(test)

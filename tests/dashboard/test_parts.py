@@ -1,0 +1,86 @@
+"""The shared pieces: safe text, words for numbers, uploads, form fields, curves."""
+
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from dashboard.parts import curves, text, uploads
+from workbench.errors import WorkbenchError
+from workbench.workspace import Workspace
+
+NAMES = ["../../evil.csv", "/etc/cron.d/evil.csv", "..%2f..%2fevil.csv", "a\\..\\evil.csv", "nul\0.csv", "\\\\server\\evil.csv",
+         "evil.csv/../../x.csv", ".hidden.csv", "<img src=x onerror=alert(1)>.csv", "a" * 400 + ".csv", "COM1.csv", "-rf.csv",
+         "名前.csv", " .csv", "run.yaml\n.csv"]  # fmt: skip
+CSV = b"text,label\ngood film,fresh\nbad film,rotten\n"
+REFUSED = {"model.pkl": b"\x80\x04K\x01.", "x.csv": b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00K\x01.", "z.csv": b"PK\x03\x04" + b"0" * 99,
+           "g.csv": b"\x1f\x8b\x08" + b"0" * 99, "page.html": b"<script>alert(1)</script>", "noending": CSV, "e.csv": b"",
+           "settings.json": b"{}", "p.parquet": b"PAR1" + b"0" * 50 + b"PAR1"}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_an_upload_lands_in_uploads_whatever_its_name(name: str, workspace: Workspace) -> None:
+    before = {path for path in workspace.root.parent.rglob("*") if workspace.uploads not in path.parents}
+    path = uploads.store(name, CSV, workspace)
+    assert path.parent == workspace.uploads and path.read_bytes() == CSV and path.suffix == ".csv"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert {path for path in workspace.root.parent.rglob("*") if workspace.uploads not in path.parents} == before
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_table_is_refused_and_not_kept(name: str, workspace: Workspace) -> None:
+    with pytest.raises(WorkbenchError):
+        uploads.store(name, REFUSED[name], workspace)
+    assert list(workspace.uploads.iterdir()) == []
+
+
+def test_two_files_of_one_name_are_two_files(workspace: Workspace) -> None:
+    first, second = uploads.store("a.csv", CSV, workspace), uploads.store("a.csv", CSV + b"more,fresh\n", workspace)
+    assert first != second and uploads.store("a.csv", CSV, workspace) == first
+    assert uploads.columns_of(str(first)) == ["text", "label"]
+
+
+@pytest.mark.parametrize("hostile", ["<b>x</b>", "[x](javascript:alert(1))", "![x](http://evil/)", ":red[x]", "`x`", "*x*", "$x$", "# x",
+                                     "a\n\n# b", "~x~", "http://evil.example"])  # fmt: skip
+def test_markdown_is_shown_as_it_is(hostile: str) -> None:
+    """Every character that Markdown could read is escaped, and taking the escapes away gives the text."""
+    shown = text.md(hostile)
+    assert "\n" not in shown
+    unescaped = [c for i, c in enumerate(shown) if c in "<>[]()`*_#!:$~" and (i == 0 or shown[i - 1] != "\\")]
+    assert unescaped == []
+    assert shown.replace("\\", "") == " ".join(hostile.split())
+
+
+def test_plain_text_for_figures() -> None:
+    assert text.plain("<img src=x onerror=alert(1)>") == "&lt;img src=x onerror=alert(1)&gt;"
+    assert len(text.plain("x" * 500)) == 80
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(None, ""), (float("nan"), ""), (-1, ""), (0.2, "less than a second"), (45, "45 s"), (130, "2 min"), (3900, "65 min"),
+     (5400, "1 h 30 min"), (7200, "2 h"), (10 * 86400, "10 days")],
+)  # fmt: skip
+def test_durations_in_words(seconds: float | None, words: str) -> None:
+    assert text.duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(22713600, "22,713,600"), (0.7931, "0.793"), (5e-5, "5e-05"), (3.0, "3"), (True, "yes"), (None, "-"), ("a\nb", "a b")],
+)
+def test_numbers(value: object, words: str) -> None:
+    assert text.number(value) == words
+
+
+def test_a_thinned_curve_keeps_its_extremes() -> None:
+    y = [0.0] * 100_000
+    y[54_321], y[54_322] = 9.0, -9.0
+    xs, ys = curves.thinned([float(i) for i in range(len(y))], y)
+    assert len(xs) <= 2 * curves.MOST_POINTS and max(ys) == 9.0 and min(ys) == -9.0 and xs == sorted(xs)
+
+
+def test_a_resumed_run_has_each_step_once() -> None:
+    rows = [{"step": 1, "train/loss": 3.0}, {"step": 2, "train/loss": 2.0}, {"step": 2, "train/loss": 1.0}, {"step": "x"}]
+    assert curves.points(rows, "train/loss") == ([1, 2], [3.0, 1.0])
