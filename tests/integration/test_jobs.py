@@ -1,8 +1,9 @@
-"""The queue and the worker, in real processes that are killed, stopped, and started twice (faults F4, F5, F6, F7, F8)."""
+"""The queue and the worker, in real processes that are killed, stopped, and started twice (faults F4 to F8)."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import shutil
@@ -215,7 +216,7 @@ def test_worker_killed_at(point: str, workspace: Workspace, workers: Callable[..
     assert [run.state for run in runs] == ["succeeded"] * 3
     assert [len(starts(run)) for run in runs] == [1, 1, 1]
     spans = sorted((starts(run)[0]["time"], read_lines(run.folder / "ended")[0][0]["time"]) for run in runs)
-    assert all(end < begin for (_, end), (begin, _) in zip(spans, spans[1:], strict=False))  # one at a time
+    assert all(end < begin for (_, end), (begin, _) in itertools.pairwise(spans))  # one at a time
 
 
 def test_worker_killed_at_any_time(workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]) -> None:
@@ -235,7 +236,7 @@ def test_worker_killed_at_any_time(workspace: Workspace, workers: Callable[..., 
 def test_slow_start_outlives_its_worker_and_is_not_started_again(
     workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    """The worker dies while the process of the run has not come to its first line: only the lock tells that it lives."""
+    """The worker dies before the run's process has come to its first line: only the lock tells that it lives."""
     run = make_run(workspace, "slow-start 1.5 sleep 0.1")
     first = workers(workspace)
     wait_until(lambda: (read_json(run.folder / "status.json") or {}).get("state") == "running", "claimed")

@@ -1,7 +1,7 @@
 """A worker whose runs are ``run_process.py``: ``python worker_process.py WORKSPACE [--slots N] [--kill-at POINT]``.
 
-It ends when nothing is left to do. With ``--kill-at`` it ends itself with SIGKILL the first time that it comes to one of
-``POINTS``: that is how a test makes it die at an exact moment.
+It ends when nothing is left to do. With ``--kill-at`` it ends itself with SIGKILL the first time that it comes to one
+of ``POINTS``: that is how a test makes it die at an exact moment.
 """
 
 from __future__ import annotations

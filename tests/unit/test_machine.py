@@ -1,0 +1,96 @@
+"""What the machine tells, and who a process is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from workbench import machine
+from workbench.machine import is_same_process, process_identity
+
+SMI = """#!/bin/sh
+case "$1" in
+-L) echo "GPU 0: NVIDIA H100 (UUID: GPU-1)"; echo "GPU 1: NVIDIA H100 (UUID: GPU-2)";;
+*) echo "NVIDIA H100, 80GB, 81559, 81000"; echo "NVIDIA GB10, [N/A], [N/A]";;
+esac
+"""
+
+
+@pytest.fixture
+def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nvidia-smi").write_text(SMI)
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    machine._installed_gpus.cache_clear()
+    yield
+    machine._installed_gpus.cache_clear()
+
+
+def test_describe_is_json_and_plausible(tmp_path: Path) -> None:
+    found = json.loads(json.dumps(machine.describe(tmp_path / "not" / "made" / "yet")))
+    assert set(found) == {"cpu", "memory", "disk", "gpus", "python", "platform"}
+    assert found["cpu"]["cores"] >= 1 and found["cpu"]["name"]
+    assert 0 < found["memory"]["available_bytes"] <= found["memory"]["total_bytes"]
+    assert 0 < found["disk"]["free_bytes"] <= found["disk"]["total_bytes"]
+
+
+def test_describing_imports_no_torch() -> None:
+    code = "import sys; from workbench import machine, jobs; machine.describe(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_gpus_are_told_by_the_driver(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = machine.gpus()
+    assert first == {"name": "NVIDIA H100, 80GB", "memory_bytes": 81559 * 2**20, "free_bytes": 81000 * 2**20}
+    assert second == {"name": "NVIDIA GB10", "memory_bytes": None, "free_bytes": None}
+    assert machine.gpu_names() == ["0", "1"] and machine.gpu_count() == 2
+    for value, names in (("", []), ("1", ["1"]), ("3, GPU-2", ["3", "GPU-2"]), ("0,-1,1", ["0"])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+        assert machine.gpu_names() == names
+
+
+def test_a_broken_driver_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'Failed to initialize NVML'; exit 9\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert machine.gpus() == []
+
+
+def test_memory_is_counted_in_bytes_with_children() -> None:
+    assert psutil.Process().memory_info().rss / 2 < machine.peak_rss_bytes() < 2**40
+    child = subprocess.Popen([sys.executable, "-c", "x = bytearray(40_000_000); print('ready', flush=True); input()"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+    assert child.stdout is not None and child.stdout.readline() == b"ready\n"
+    assert machine.tree_rss_bytes(os.getpid()) > psutil.Process().memory_info().rss + 40_000_000
+    child.communicate(b"\n")
+    assert machine.tree_rss_bytes(child.pid) == 0
+    assert machine.oom_kills() >= 0
+
+
+def test_a_process_is_itself_and_no_other() -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        identity = json.loads(json.dumps(process_identity(child.pid)))  # as a file keeps it
+        assert is_same_process(identity)
+        for change in ({"started": identity["started"] + 1}, {"boot": "x"}, {"host": "x"}, {"pid": os.getpid()}):
+            assert not is_same_process({**identity, **change})
+        for damaged in ({}, {"pid": child.pid}, {"pid": "1"}, {"pid": -1}, {"pid": 0}):
+            assert not is_same_process(damaged)
+    finally:
+        child.kill()
+        child.wait()
+    assert not is_same_process(identity)
+
+
+def test_a_clock_set_back_changes_no_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = process_identity()
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert is_same_process(before)
