@@ -16,6 +16,7 @@ from workbench.explain import explain, explainers, fitting
 from workbench.explain.faithfulness import faithfulness
 from workbench.explain.rollout import rollout
 from workbench.explain.subject import Subject
+from workbench.training.predictor import Predictor
 
 TEXT = "the story was bad and the film with actors and music was good"
 METHODS = ["attention", "gradient-x-input", "occlusion", "rollout"]
@@ -131,6 +132,18 @@ def test_a_label_can_be_chosen_and_a_wrong_one_is_told() -> None:
     np.testing.assert_allclose(fresh.scores, -np.array(rotten.scores), atol=1e-6)
     with pytest.raises(UnknownNameError, match="There are: fresh, rotten"):
         explain(bag_of_words(), TEXT, "occlusion", target="Fresh!!")
+
+
+@pytest.mark.parametrize("pair", [None, "bad story"])
+def test_the_prediction_is_the_predictors_own(pair: str | None) -> None:
+    small = predictor(bert(), tokenizer(), pairs=pair is not None)
+    real = Predictor(small.model, small.tokenizer, small.task, max_length=8)
+    text = "the film was unbelievable with good actors"  # longer than that: both cut it off alike
+    (expected,) = real.predict([{"text": text, "text_pair": pair or ""}])
+    explanation = explain(real, text, "gradient-x-input", text_pair=pair)
+    assert explanation.prediction["scores"] == pytest.approx(expected["scores"], abs=1e-6)
+    assert explanation.prediction["label"] == expected["label"]
+    assert explanation.notes and len(explanation.tokens) == 8
 
 
 def test_several_labels_at_once_are_explained_by_their_own_probability() -> None:

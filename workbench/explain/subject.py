@@ -30,8 +30,12 @@ class Classifier(Protocol):
     model: Any
     tokenizer: Any
     task: Any
-    labels: list[str]
     max_length: int
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels in the order of the head's outputs."""
+        ...
 
 
 @dataclass(frozen=True)
