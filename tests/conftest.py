@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from workbench.workspace import Workspace
 
@@ -34,6 +35,10 @@ os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("STREAMLIT_BROWSER_GATHER_USAGE_STATS", "false")
+
+# No deadline: a busy machine is no bug. In CI the same examples every time, so that what fails can be seen again.
+settings.register_profile("workbench", deadline=None, derandomize=os.environ.get("CI", "").lower() in ("true", "1"))
+settings.load_profile("workbench")
 
 _started_with: dict[str, str | None] = {}
 

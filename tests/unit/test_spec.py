@@ -76,7 +76,7 @@ def test_rare_line_ends_are_kept(end: str) -> None:
     assert RunSpec.from_yaml(spec.to_yaml()).notes == f"one{end}two{end}"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     name=_text,
     notes=_text,
