@@ -60,6 +60,7 @@ class Server:
     def __init__(self, *behaviours: str) -> None:
         self.behaviours = list(behaviours)
         self.asked: list[tuple[str, str | None]] = []
+        self.sent = 0
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -103,6 +104,7 @@ class Server:
         elif behaviour == "endless":
             for _ in range(100):
                 request.wfile.write(CONTENT)
+                self.sent += len(CONTENT)
         elif behaviour == "slow":
             for at in range(0, len(body), 50_000):
                 request.wfile.write(body[at : at + 50_000])
@@ -263,6 +265,7 @@ def test_what_is_not_as_pinned_is_never_used(workspace: Workspace, use, behaviou
         use(url_entry(), server.address)
         with pytest.raises(FetchError, match=message) as caught:
             sources.fetch_dataset("small", workspace)
+    assert server.sent < 60 * len(CONTENT), "it went on reading what never ends"
     assert not target(workspace).exists()
     assert "WORKBENCH_MIRROR=<folder>" in caught.value.hint
     assert not [name for name in leftovers(workspace) if not name.endswith(".part")]
@@ -411,7 +414,9 @@ def test_a_source_archive_is_never_built(workspace: Workspace, use, index: Path,
 
     folder = tmp_path / "carrier-1.0"
     folder.mkdir()
-    (folder / "setup.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\n")
+    backend = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    (folder / "pyproject.toml").write_text(backend)
+    (folder / "backend.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\n")
     (folder / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: carrier\nVersion: 1.0\n")
     with tarfile.open(index / "carrier-1.0.tar.gz", "w:gz") as archive:
         archive.add(folder, "carrier-1.0")

@@ -238,8 +238,8 @@ def traps(workspace: Workspace) -> Workspace:
 
 @pytest.mark.parametrize("name", OUTSIDE, ids=lambda name: repr(name)[:40])
 def test_nothing_outside_the_uploads_can_be_named(traps: Workspace, name: str) -> None:
-    """A1, A2, A3."""
-    with pytest.raises((RefusedError, DataError)):
+    """A1, A2, A3. Two of them are harmless names inside the uploads, where nothing of that name is."""
+    with pytest.raises(DataError if name in (".", "....//secret.csv") else RefusedError):
         confined_path(traps, name.format(root=traps.root) if "{root}" in name else name)
 
 
