@@ -16,7 +16,7 @@ NAMES = ["../../evil.csv", "/etc/cron.d/evil.csv", "..%2f..%2fevil.csv", "a\\..\
 CSV = b"text,label\ngood film,fresh\nbad film,rotten\n"
 REFUSED = {"model.pkl": b"\x80\x04K\x01.", "x.csv": b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00K\x01.", "z.csv": b"PK\x03\x04" + b"0" * 99,
            "g.csv": b"\x1f\x8b\x08" + b"0" * 99, "page.html": b"<script>alert(1)</script>", "noending": CSV, "e.csv": b"",
-           "settings.json": b"{}", "p.parquet": b"PAR1" + b"0" * 50 + b"PAR1"}  # fmt: skip
+           "half.jsonl": b"{\"text\": ", "p.parquet": b"PAR1" + b"0" * 50 + b"PAR1"}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))

@@ -1,0 +1,193 @@
+"""Whole journeys in headless Chromium. Any console error, and any request that leaves the machine, fails them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dashboard.parts.uploads import store
+from tests.dashboard.browsing import by_key, choose, fill, settle, unfold, visitor
+from tests.dashboard.fake_runs import fake_run
+from tests.dashboard.serving import Server, served
+from workbench import jobs
+from workbench.runs.run import Run
+from workbench.spec import RunSpec
+from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+SENTENCE = "A film with a big heart and very little brain."
+SCRIPT = "<img src=x onerror='window.pwned=1'><script>window.pwned=1</script>"
+LINK = "[click](javascript:window.pwned=1) ![p](http://evil.example/x.png) :red[red]"
+LONGEST_TRAINING = 300
+
+
+@pytest.fixture
+def server(workspace: Workspace, shared_cache: Path) -> Iterator[Server]:
+    try:
+        with served(workspace, OMP_NUM_THREADS="1") as running:
+            yield running
+    finally:
+        jobs.end_worker(workspace)
+
+
+def finished(workspace: Workspace, count: int) -> list[Run]:
+    """All runs, when ``count`` of them have succeeded."""
+    end = time.monotonic() + LONGEST_TRAINING
+    while time.monotonic() < end:
+        runs = Run.all(workspace)
+        states = [run.state for run in runs]
+        assert "failed" not in states, [run.status().get("error") for run in runs]
+        if states.count("succeeded") >= count:
+            return runs
+        time.sleep(0.5)
+    raise AssertionError(f"not finished: {[(run.id, run.status()) for run in Run.all(workspace)]}")
+
+
+def launch(page: Page, tuning: str) -> str:
+    """Fill the form for a small run, start it, and return its id."""
+    fill(page, "launch.data_fields.limit.train", "64")
+    fill(page, "launch.training.epochs", "1")
+    by_key(page, "launch_data").locator("summary").click()
+    fill(page, "launch.data_fields.limit.valid", "32")
+    fill(page, "launch.data_fields.limit.test", "32")
+    choose(page, "launch.tuning", tuning)
+    by_key(page, "launch_submit").get_by_role("button").click()
+    page.wait_for_url("**/runs?run=*")
+    settle(page)
+    return page.url.rsplit("run=", 1)[1]
+
+
+def test_the_whole_journey(chromium: Browser, server: Server, workspace: Workspace) -> None:
+    with visitor(chromium, server.url) as someone:
+        home = someone.open("/")
+        assert home.get_by_text("Start with the demo run").is_visible()
+        home.goto(server.url + "/launch")
+        settle(home)
+        first = launch(home, "full")
+        home.goto(server.url + "/launch")
+        settle(home)
+        second = launch(home, "lora")
+        home.close()  # the tab goes while it trains
+
+        finished(workspace, 2)
+        page = someone.open(f"/runs?run={first}")
+        assert by_key(page, "run_header").get_by_text("succeeded").is_visible()
+        assert page.locator(".js-plotly-plot").count() >= 2
+        by_key(page, "run.compare").get_by_role("button").click()
+        page.wait_for_url("**/compare?runs=*")
+
+        page.goto(f"{server.url}/compare?runs={first},{second}")
+        page.get_by_text("95% interval").first.wait_for()
+        settle(page)
+        assert page.locator(".js-plotly-plot").count() >= 4
+        assert page.locator(".xerror").count() == 2
+
+        page.goto(f"{server.url}/explain?run={first}")
+        settle(page)
+        fill(page, "explain.text", SENTENCE)
+        page.get_by_text("Prediction:").wait_for()
+        for view, least in (("Attention: head view", 100), ("Attention: model view", 1000)):
+            page.get_by_text(view).click()
+            lines = page.frame_locator("iframe").locator("svg line")
+            lines.first.wait_for(state="attached")
+            settle(page, 1500)
+            print(f"\n{view}: {lines.count()} SVG lines")
+            assert lines.count() >= least
+        page.reload()
+        page.get_by_text("Prediction:").wait_for()
+        assert by_key(page, "explain.text").locator("textarea").input_value() == SENTENCE
+        page.frame_locator("iframe").locator("svg line").first.wait_for(state="attached")
+
+
+def test_no_text_of_anybody_becomes_script(chromium: Browser, server: Server, workspace: Workspace) -> None:
+    """A6: names, notes, labels, log lines, metrics, errors, columns, file names and link parameters."""
+    labels = [SCRIPT, LINK]
+    runs = [
+        fake_run(workspace, name=f"{SCRIPT[:40]}{LINK[:38]}", notes=SCRIPT + LINK, labels=labels, log=f"{SCRIPT}\n{LINK}\n"),
+        fake_run(workspace, tuning="lora", seed=1, name=LINK[:80], labels=labels),
+        fake_run(workspace, "failed", name=SCRIPT[:80]),
+    ]
+    for run in runs:
+        run.append_metrics({"step": 9999, f"eval/{SCRIPT}{LINK}": 1.0})
+        run.update_status(title=SCRIPT + LINK, model=SCRIPT, data=LINK, tuning=SCRIPT)
+    report = runs[0].report() or {}
+    for name in (SCRIPT, LINK):
+        report["metrics"][name] = {"value": 0.5, "low": 0.4, "high": 0.6}
+    report["notes"] = [SCRIPT, LINK]
+    report["primary_metric"] = SCRIPT
+    (runs[0].folder / "report.json").write_text(__import__("json").dumps(report))
+    runs[2].update_status(error={"kind": "Run", "message": SCRIPT + LINK, "hint": LINK + SCRIPT})
+    column = f"{SCRIPT},{LINK}".replace(",", ";")
+    upload = store(f"{SCRIPT}{LINK}.csv", f'"{column}",label\ngood,a\nbad,b\n'.encode(), workspace)
+    ids = ",".join(run.id for run in runs)
+    paths = ["/", "/launch", *(f"/runs?run={run.id}" for run in runs), f"/compare?runs={ids}", "/explain",
+             f"/explain?text={SCRIPT}", f"/runs?run={SCRIPT}", f"/launch?preset={LINK}", f"/compare?runs={LINK},{SCRIPT}"]  # fmt: skip
+    with visitor(chromium, server.url) as someone:
+        for path in paths:
+            page = someone.open(path)
+            unfold(page)
+            if path == "/launch":
+                choose(page, "launch.data", upload.name)
+                by_key(page, "launch.data_fields.columns.text").locator("input").first.click()
+            for chart in page.locator(".js-plotly-plot .nsewdrag").all():
+                chart.hover()  # hover texts are HTML of a kind
+            settle(page)
+            assert page.evaluate("window.pwned") is None, path
+            assert page.locator("img[src=x], a[href^='javascript'], img[src*=evil]").count() == 0, path
+            if "WORKBENCH_SHOTS" in os.environ:
+                page.screenshot(path=f"{os.environ['WORKBENCH_SHOTS']}/hostile-{paths.index(path)}.png", full_page=True)
+            page.close()
+    print(f"\nA6: {len(paths)} pages with hostile text everywhere, no script, link or picture came of it")
+
+
+@pytest.mark.slow
+def test_hostile_labels_and_columns_through_a_real_run(chromium: Browser, server: Server, workspace: Workspace) -> None:
+    rows = "\n".join(f"{'good' if i % 2 else 'bad'} film {i},{SCRIPT if i % 2 else LINK}" for i in range(80))
+    upload = store(f"{SCRIPT}.csv", f"{SCRIPT},{LINK}\n{rows}\n".encode(), workspace)
+    spec = RunSpec.parse(
+        {
+            "task": "text-classification",
+            "data": {"train": str(upload), "columns": {"text": SCRIPT, "label": LINK}},
+            "model": "minilm",
+            "tuning": "head",
+            "training": {"epochs": 1},
+        }
+    )
+    run = jobs.submit(spec, workspace, confined=True)
+    finished(workspace, 1)
+    with visitor(chromium, server.url) as someone:
+        for view in ("tokens", "head", "model"):
+            page = someone.open(f"/explain?run={run.id}&view={view}&text={SCRIPT} </script><svg onload=window.pwned=1>")
+            page.get_by_text("Prediction:").wait_for()
+            settle(page, 2000)
+            assert all(frame.evaluate("window.pwned") is None for frame in page.frames)
+            assert page.locator("img[src=x], a[href^='javascript'], img[src*=evil]").count() == 0
+            page.close()
+        page = someone.open(f"/runs?run={run.id}")
+        unfold(page)
+        settle(page)
+        assert page.evaluate("window.pwned") is None
+
+
+def test_typing_survives_the_live_updates(chromium: Browser, server: Server, workspace: Workspace) -> None:
+    run = fake_run(workspace, "running")
+    with visitor(chromium, server.url) as someone:
+        page = someone.open(f"/runs?run={run.id}")
+        box = by_key(page, "chosen.run").locator("input").first
+        box.click()
+        box.press_sequentially("minilm", delay=40)
+        for step in range(100, 106):  # new points arrive meanwhile
+            run.append_metrics({"step": step, "epoch": 1.0, "time": 60.0, "tokens": 1, "train/loss": 0.5})
+            run.update_status(progress={"step": step, "steps": 120, "seconds_left": 30.0, "phase": "training"})
+            page.wait_for_timeout(1000)
+        assert box.input_value() == "minilm"
+        page.get_by_text("step 105 of 120").wait_for(timeout=8000)
