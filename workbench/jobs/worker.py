@@ -130,6 +130,7 @@ class Worker:
                 self.say(f"The worker of {self.workspace.root} has started with {self.slots} slot(s).")
                 while self._loop(until_empty, poll, idle_seconds) and self._more_work():
                     pass
+                self.reap()  # what ended meanwhile
         finally:
             self._lock.release()
         left = [child.run.id for child in self.children.values()] + list(self.adopted)
