@@ -1,7 +1,7 @@
 """A spec made whole: entries resolved, options validated, defaults filled in, and every problem told at once.
 
-    problems = check(spec, workspace)        # quick: fetches nothing, loads no model
-    resolved = resolve(spec, workspace)      # raises SpecError with all problems, or gives the parts ready to use
+problems = check(spec, workspace)        # quick: fetches nothing, loads no model
+resolved = resolve(spec, workspace)      # raises SpecError with all problems, or gives the parts ready to use
 """
 
 from __future__ import annotations
@@ -173,7 +173,12 @@ def _data_problems(spec: RunSpec, confined: bool, workspace: Workspace) -> list[
         if not path.is_file():
             unknown = UnknownNameError("data set", given, catalogue().datasets)
             problems.append(
-                Problem("error", f"data.{field}", f"{given!r} is neither a file nor a data set of the catalogue.", str(unknown))
+                Problem(
+                    "error",
+                    f"data.{field}",
+                    f"{given!r} is neither a file nor a data set of the catalogue.",
+                    str(unknown),
+                )
             )
     if data.train in catalogue().datasets and (data.valid or data.test):
         problems.append(
@@ -181,7 +186,9 @@ def _data_problems(spec: RunSpec, confined: bool, workspace: Workspace) -> list[
         )
     if data.holdout.valid + data.holdout.test >= 1:
         problems.append(
-            Problem("error", "data.holdout", "valid and test together leave nothing to train on.", "Keep their sum under 1.")
+            Problem(
+                "error", "data.holdout", "valid and test together leave nothing to train on.", "Keep their sum under 1."
+            )
         )
     return problems
 
@@ -191,7 +198,9 @@ def _training_problems(spec: RunSpec) -> list[Problem]:
     problems = []
     if training.patience is not None and spec.data.holdout.valid == 0 and spec.data.valid is None:
         problems.append(
-            Problem("error", "training.patience", "Early stopping needs a validation part, and data.holdout.valid is 0.")
+            Problem(
+                "error", "training.patience", "Early stopping needs a validation part, and data.holdout.valid is 0."
+            )
         )
     if training.token_budget is not None and training.token_budget < spec.data.max_length:
         problems.append(
@@ -204,6 +213,8 @@ def _training_problems(spec: RunSpec) -> list[Problem]:
         )
     if training.learning_rate is not None and training.learning_rate > 0.1:
         problems.append(
-            Problem("warning", "training.learning_rate", f"{training.learning_rate} is far above what Transformers bear.")
+            Problem(
+                "warning", "training.learning_rate", f"{training.learning_rate} is far above what Transformers bear."
+            )
         )
     return problems

@@ -196,9 +196,7 @@ def inside(folder: Path, path: str | Path, what: str = "file") -> Path:
         base = folder.resolve()
         resolved = (base / path).resolve()
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, characters that no file name can hold
-        raise RefusedError(
-            f"The {what} {text[:120]!a} cannot be looked up: {error}.", "Choose another."
-        ) from error
+        raise RefusedError(f"The {what} {text[:120]!a} cannot be looked up: {error}.", "Choose another.") from error
     if resolved != base and base not in resolved.parents:
         raise RefusedError(f"The {what} {text[:120]!r} lies outside {base}.", f"Put it into {base} first.")
     return resolved

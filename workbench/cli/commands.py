@@ -79,7 +79,9 @@ def submit(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
     from workbench.jobs import submit as put
 
     queued = put(_spec(spec, sets), Workspace.current())
-    answer(queued.summary(), as_json, lambda: console.print(f"Queued {queued.id}\nWatch it: workbench show {queued.id}"))
+    answer(
+        queued.summary(), as_json, lambda: console.print(f"Queued {queued.id}\nWatch it: workbench show {queued.id}")
+    )
 
 
 @app.command()
@@ -153,7 +155,9 @@ def delete(run_ids: Annotated[list[str], typer.Argument(metavar="RUN...")], as_j
 
 @app.command()
 def compare(
-    run_ids: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Two runs or more; the first is compared.")],
+    run_ids: Annotated[
+        list[str], typer.Argument(metavar="RUN RUN...", help="Two runs or more; the first is compared.")
+    ],
     metric: Annotated[str | None, typer.Option(help="accuracy, macro_f1 ...; the task's own if left out.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -311,7 +315,13 @@ def presets(as_json: Json = False) -> None:
     from workbench.check import presets as all_presets
 
     found = [
-        {"name": name, "task": spec.task.name, "data": spec.data.train, "model": spec.model.source, "tuning": spec.tuning.method}
+        {
+            "name": name,
+            "task": spec.task.name,
+            "data": spec.data.train,
+            "model": spec.model.source,
+            "tuning": spec.tuning.method,
+        }
         for name, spec in all_presets().items()
     ]
     columns = {"name": "name", "task": "task", "data": "data", "model": "model", "tuning": "tuning"}
@@ -323,7 +333,9 @@ def presets(as_json: Json = False) -> None:
 
 @app.command()
 def dashboard(
-    host: Annotated[str, typer.Option(help="Address to listen on; another than this machine needs a password.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; another than this machine needs a password.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; the next free one if it is taken.")] = 8501,
     allow_host: Annotated[list[str] | None, typer.Option(help="A name by which browsers may call this server.")] = None,
     set_password: Annotated[bool, typer.Option(help="Ask for a new password, store its hash, and end.")] = False,

@@ -65,7 +65,7 @@ def call(app: typer.Typer, arguments: Sequence[str], debug: bool) -> int:
             _tell({"kind": "Usage", "message": usage, "hint": "See: workbench --help"}, as_json)
             return 2
         if isinstance(error, BrokenPipeError):
-            sys.stdout = None  # type: ignore[assignment]  # the reader has gone: nothing more can be said to it
+            sys.stdout = None  # the reader has gone: nothing more can be said to it
             return 1
         text = f"{type(error).__name__}: {error}"
         hint = "This is a fault of the workbench. Run the command again with --debug to see where."
@@ -76,7 +76,7 @@ def call(app: typer.Typer, arguments: Sequence[str], debug: bool) -> int:
 def _usage_message(error: Exception) -> str:
     """The message of a usage error (typer brings its own copy of click's classes), else nothing."""
     if any(kind.__name__ in {"UsageError", "ClickException"} for kind in type(error).__mro__):
-        return str(error.format_message())  # type: ignore[attr-defined]
+        return str(getattr(error, "format_message", lambda: error)())
     return ""
 
 
@@ -101,7 +101,9 @@ def table(rows: Sequence[dict[str, Any]], columns: dict[str, str], empty: str) -
         return
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for heading in columns.values():
-        drawn.add_column(heading.removeprefix(">"), justify="right" if heading.startswith(">") else "left", overflow="fold")
+        drawn.add_column(
+            heading.removeprefix(">"), justify="right" if heading.startswith(">") else "left", overflow="fold"
+        )
     for row in rows:
         drawn.add_row(*(escape(_cell(row.get(key))) for key in columns))
     console.print(drawn)

@@ -74,7 +74,13 @@ def show_runs(runs: Sequence[dict[str, Any]]) -> None:
                 "seconds": duration((report.get("cost") or {}).get("seconds")),
             }
         )
-    columns = {"state": "state", "id": "run", "metric": "metric", "value": ">value (95% interval)", "seconds": ">training"}
+    columns = {
+        "state": "state",
+        "id": "run",
+        "metric": "metric",
+        "value": ">value (95% interval)",
+        "seconds": ">training",
+    }
     table(rows, columns, "There are no runs yet. Begin with: workbench demo")
 
 
@@ -136,7 +142,12 @@ def show_comparison(found: dict[str, Any], runs: Sequence[Run]) -> None:
                 "trained": cost.get("trained_parameters"),
             }
         )
-    columns = {"run": "run", "value": f">{found['metric']} (95% interval)", "training": ">training", "trained": ">trained weights"}
+    columns = {
+        "run": "run",
+        "value": f">{found['metric']} (95% interval)",
+        "training": ">training",
+        "trained": ">trained weights",
+    }
     table(rows, columns, "")
     console.print(f"\n{found['verdict']}", markup=False, soft_wrap=True)
     for pair in found.get("pairs", [])[1:]:
@@ -151,7 +162,10 @@ def show_problems(problems: Sequence[dict[str, str]], full: str) -> None:
 
 
 def show_predictions(texts: Sequence[str], found: Sequence[dict[str, Any]]) -> None:
-    rows = [{"label": _labels(result), "score": result["score"], "text": text} for text, result in zip(texts, found, strict=True)]
+    rows = [
+        {"label": _labels(result), "score": result["score"], "text": text}
+        for text, result in zip(texts, found, strict=True)
+    ]
     table(rows, {"label": "label", "score": ">probability", "text": "text"}, "Nothing was asked.")
 
 
@@ -185,7 +199,9 @@ def write_explanation(found: Explanation, path: Path, view: str) -> None:
 
     if view == "tokens":
         body = token_heat_html(found)
-        page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Explanation</title><body>{body}</body></html>'
+        page = (
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Explanation</title><body>{body}</body></html>'
+        )
     elif view not in ("head", "model"):
         raise RequestError(f"There is no view {view!r}.", "Choose tokens, head or model.")
     elif found.attention is None:

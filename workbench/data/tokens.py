@@ -1,7 +1,7 @@
 """Texts as token numbers: many texts of different length in two flat arrays, and lengths told before truncation.
 
-A list of Python lists would take some 50 bytes a token and a loop to pad; here it is 4 bytes a token, and padding a batch
-is one indexed copy.
+A list of Python lists would take some 50 bytes a token and a loop to pad; here it is 4 bytes a token, and padding a
+batch is one indexed copy.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class TokenTable:
         """Tokens of each text after truncation, int64 [N]."""
         return np.diff(self.offsets)
 
-    def pad(self, indices: Sequence[int] | NDArray[np.int64], pad_id: int, multiple: int = 1) -> dict[str, NDArray[Any]]:
+    def pad(
+        self, indices: Sequence[int] | NDArray[np.int64], pad_id: int, multiple: int = 1
+    ) -> dict[str, NDArray[Any]]:
         """The texts ``indices`` as one rectangle, padded on the right.
 
         Args:

@@ -45,8 +45,7 @@ class ModelSource(ABC):
     name: ClassVar[str]
     argument_form: ClassVar[str] = ""  # what stands after the colon, for messages; empty when nothing may
 
-    class Config(Part):
-        """The source's own options."""
+    Config: ClassVar[type[Part]] = Part  # the source's own options
 
     def __init__(self, config: Any, argument: str, workspace: Workspace) -> None:
         self.config = config if config is not None else self.Config()

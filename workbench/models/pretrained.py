@@ -19,6 +19,17 @@ from workbench.runs.run import Run
 from workbench.spec import Part
 
 ADAPTER_FILE = "adapter_config.json"
+DROPOUT_FIELDS = (  # as the architectures of transformers call it
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "classifier_dropout",
+    "dropout",
+    "attention_dropout",
+    "resid_pdrop",
+    "embd_pdrop",
+    "attn_pdrop",
+    "seq_classif_dropout",
+)
 BASE_FILE = "workbench.json"  # beside a result: which base it needs, with its fingerprint
 
 
@@ -124,7 +135,9 @@ class FromRun(Pretrained):
         run = Run.open(self.argument, self.workspace)
         folder = run.folder / "model"
         if not (folder / BASE_FILE).exists():
-            raise RequestError(f"The run {run.id} has no model: its state is {run.state}.", "Wait for it, or resume it.")
+            raise RequestError(
+                f"The run {run.id} has no model: its state is {run.state}.", "Wait for it, or resume it."
+            )
         return folder
 
 
@@ -136,8 +149,9 @@ def refuse_unsafe(folder: Path) -> None:
     for name in ("config.json", "tokenizer_config.json", ADAPTER_FILE, "processor_config.json"):
         found = read_json(folder / name)
         if isinstance(found, dict) and (found.get("auto_map") or found.get("trust_remote_code")):
+            key = "auto_map" if found.get("auto_map") else "trust_remote_code"
             raise RefusedError(
-                f"{name} in {folder.name} names Python code to run ({'auto_map' if found.get('auto_map') else 'trust_remote_code'}).",
+                f"{name} in {folder.name} names Python code to run ({key}).",
                 "The workbench runs no code that comes with a model. Use a model whose architecture transformers has.",
             )
     if not any(folder.glob("*.safetensors")):
@@ -242,9 +256,7 @@ def fingerprint(model: Any) -> str:
 
 def _dropout_fields(folder: Path) -> list[str]:
     config = read_json(folder / "config.json") or {}
-    known = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "dropout", "attention_dropout",
-             "resid_pdrop", "embd_pdrop", "attn_pdrop", "seq_classif_dropout")  # fmt: skip
-    return [name for name in known if name in config]
+    return [name for name in DROPOUT_FIELDS if name in config]
 
 
 def _quiet(transformers: Any) -> None:

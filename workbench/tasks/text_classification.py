@@ -27,7 +27,18 @@ if TYPE_CHECKING:
 
 MOST_SCORE_COLUMNS = 100  # more labels than this, and predictions keep the best score only
 
-TEXT_GUESSES = ("text", "sentence", "review", "content", "comment", "message", "utterance", "document", "body", "question")
+TEXT_GUESSES = (
+    "text",
+    "sentence",
+    "review",
+    "content",
+    "comment",
+    "message",
+    "utterance",
+    "document",
+    "body",
+    "question",
+)
 LABEL_GUESSES = ("label", "category", "class", "sentiment", "intent", "target", "topic", "tag")
 
 
@@ -137,7 +148,10 @@ class TextClassification(Task):
         always = scores.confusion(targets, np.full_like(targets, majority), len(self.labels))
         return {
             "metrics": _with_intervals(scores.class_scores(confusion), scores.bootstrap_intervals(confusion)),
-            "baseline": {**scores.class_scores(always), "name": f"always {self.labels[majority]!r} (most frequent in training)"},
+            "baseline": {
+                **scores.class_scores(always),
+                "name": f"always {self.labels[majority]!r} (most frequent in training)",
+            },
             "labels": self.labels,
             "confusion": confusion.tolist(),
             "per_class": scores.per_class(confusion, self.labels),
@@ -190,4 +204,6 @@ class TextClassification(Task):
 
 
 def _with_intervals(values: dict[str, float], intervals: dict[str, tuple[float, float]]) -> dict[str, dict[str, float]]:
-    return {name: {"value": value, "low": intervals[name][0], "high": intervals[name][1]} for name, value in values.items()}
+    return {
+        name: {"value": value, "low": intervals[name][0], "high": intervals[name][1]} for name, value in values.items()
+    }

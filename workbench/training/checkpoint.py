@@ -86,7 +86,9 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, sched
             draft.mkdir(parents=True)
             save_file(trained_state(model), draft / "weights.safetensors")
             save_file(_optimizer_state(model, optimizer), draft / "optimizer.safetensors")
-            write_json(draft / "state.json", {"position": asdict(position), "scheduler": scheduler.state_dict()["last_epoch"]})
+            write_json(
+                draft / "state.json", {"position": asdict(position), "scheduler": scheduler.state_dict()["last_epoch"]}
+            )
             for name in FILES:
                 _flush(draft / name)
             write_json(draft / "manifest.json", {name: _entry(draft / name) for name in FILES})
@@ -100,7 +102,9 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, sched
     return target
 
 
-def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None, scheduler: Any = None) -> Position:
+def load(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None, scheduler: Any = None
+) -> Position:
     """Put the checkpoint at ``path`` into model, optimizer and scheduler, and return its position.
 
     Raises:
@@ -111,13 +115,16 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None =
     if weights.keys() != expected.keys() or any(weights[n].shape != expected[n].shape for n in expected):
         raise CheckpointError(f"{path.name} holds other weights than this run trains.", "Start a new run.")
     model.load_state_dict(weights, strict=False)
-    state = read_json(path / "state.json")
+    state = read_json(path / "state.json") or {}
     if optimizer is not None:
         _load_optimizer_state(model, optimizer, load_file(path / "optimizer.safetensors"))
     if scheduler is not None:
         # Through the schedule's own function, so that the rate is exactly what it would have been.
         scheduler.last_epoch = state["scheduler"]
-        rates = [base * factor(state["scheduler"]) for base, factor in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)]
+        rates = [
+            base * factor(state["scheduler"])
+            for base, factor in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
+        ]
         for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         scheduler._last_lr = rates

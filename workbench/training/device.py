@@ -47,7 +47,7 @@ class Device:
 
 
 def _best_precision(kind: str) -> str:
-    """bf16 where the hardware multiplies it natively. Elsewhere it is emulated: 5 to 8 times slower than fp32 on AVX2."""
+    """bf16 where the hardware multiplies it natively; where it is emulated it is 5 to 8 times slower than fp32."""
     if kind == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     if kind == "cpu":

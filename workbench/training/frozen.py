@@ -5,8 +5,8 @@ A frozen layer that reads only frozen layers puts out the same for the same text
 out is kept, and training runs the rest only. With N parameters in the frozen part this saves 2N operations for each
 token and epoch after the first.
 
-It works for any transformers model with a list of layers: while features are replayed, the last frozen layer is replaced
-by a module that returns what was kept, and the ones before it by modules that do nothing.
+It works for any transformers model with a list of layers: while features are replayed, the last frozen layer is
+replaced by a module that returns what was kept, and the ones before it by modules that do nothing.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class FrozenPrefix:
         self._replay.current = features
 
     def agrees(self, store: FeatureStore, batch: dict[str, torch.Tensor], indices: NDArray[np.int64]) -> bool:
-        """Whether a replayed pass gives what a full pass gives, for one batch: the proof that replaying suits the model."""
+        """Whether a replayed pass gives what a full pass gives, for one batch: proof that replaying suits the model."""
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad():

@@ -9,8 +9,8 @@
         now and then: log, evaluate, write a checkpoint
 
 Two things make a killed and resumed run end with the very same weights: batches are a function of seed and epoch
-(:mod:`workbench.data.batching`), and dropout is seeded anew at each batch by its place. Losses stay on the device until a
-line of metrics is due, so that a GPU never waits for the host.
+(:mod:`workbench.data.batching`), and dropout is seeded anew at each batch by its place. Losses stay on the device until
+a line of metrics is due, so that a GPU never waits for the host.
 """
 
 from __future__ import annotations

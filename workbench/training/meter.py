@@ -12,7 +12,6 @@ from workbench.errors import NonFiniteLossError
 from workbench.training.checkpoint import Position
 
 
-
 @dataclass
 class Meter:
     """Loss and speed since the last line of metrics. The loss stays on the device until it is read."""
@@ -44,14 +43,14 @@ class Meter:
         self._loss = loss if self._loss is None else self._loss.to(loss.device) + loss
         self.tokens += tokens
 
-    def read(self, norm: torch.Tensor, rate: float, step: int) -> dict[str, float]:
+    def read(self, norm: torch.Tensor, rate: float | torch.Tensor, step: int) -> dict[str, float]:
         """The figures since the last call. Raises NonFiniteLossError."""
         self.check(step)
         assert self._loss is not None
         steps = max(1, step - self._steps_read)
         row = {
             "train/loss": float(self._loss) / steps,
-            "train/learning_rate": rate,
+            "train/learning_rate": float(rate),
             "train/gradient_norm": float(norm),
             "train/tokens_per_second": (self.tokens - self._tokens_read) / max(1e-9, self.seconds() - self._time_read),
         }

@@ -47,7 +47,8 @@ def make_optimizer(model: nn.Module, settings: TrainingSpec, learning_rate: floa
 def learning_rate_factor(step: int, steps: int, warmup: float, schedule: str) -> float:
     """What the largest learning rate is multiplied by at ``step`` of ``steps``.
 
-    It rises in a line over the first ``warmup`` share of steps, then falls to zero in a line, in half a cosine, or stays.
+    It rises in a line over the first ``warmup`` share of steps, then falls to zero in a line or in half a
+    cosine, or stays.
     """
     rising = math.ceil(warmup * steps)
     if step < rising:

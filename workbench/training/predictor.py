@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from workbench.spec import TaskChoice
 from workbench.data.batching import Batches
 from workbench.data.tokens import TokenTable
 from workbench.errors import RequestError
 from workbench.files import read_json
 from workbench.models.pretrained import BASE_FILE, load_adapter, load_folder, load_tokenizer, refuse_unsafe
 from workbench.runs.run import Run
+from workbench.spec import TaskChoice
 from workbench.tasks.base import Task, tasks
 from workbench.training.runner import workspace_of
 
@@ -49,7 +49,8 @@ class Predictor:
         note = read_json(folder / BASE_FILE)
         if not isinstance(note, dict):
             raise RequestError(
-                f"The run {run.id} has no model to ask: its state is {run.state}.", "Wait for it to finish, or resume it."
+                f"The run {run.id} has no model to ask: its state is {run.state}.",
+                "Wait for it to finish, or resume it.",
             )
         refuse_unsafe(folder)
         choice = TaskChoice.model_validate(note["task"])

@@ -21,7 +21,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -89,8 +89,12 @@ def _as_workbench_error(error: BaseException) -> WorkbenchError:
     if _is_out_of_memory(error):
         return _out_of_memory(text)
     if isinstance(error, OSError) and error.errno is not None:
-        return StorageError(f"The run met an error of the system: {text}", "See the log for where, then resume the run.")
-    return RunError(f"{type(error).__name__}: {text[:500]}", "The log has the details; this may be a fault of the workbench.")
+        return StorageError(
+            f"The run met an error of the system: {text}", "See the log for where, then resume the run."
+        )
+    return RunError(
+        f"{type(error).__name__}: {text[:500]}", "The log has the details; this may be a fault of the workbench."
+    )
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
@@ -202,7 +206,7 @@ class RunWatch:
         self._tell()
 
     def _tell(self) -> None:
-        heartbeat = datetime.now(timezone.utc).isoformat()
+        heartbeat = datetime.now(UTC).isoformat()
         with contextlib.suppress(WorkbenchError, OSError):  # the work itself will meet a full disk, and tell
             self.run.update_status(progress=self._progress, heartbeat=heartbeat)
 

@@ -25,7 +25,6 @@ class BatchPlan(Protocol):
     def epoch(self, number: int) -> Sequence[Indices]: ...
 
 
-
 @dataclass(frozen=True)
 class Group:
     """The batches of one optimizer step, and where the run stands after it."""

@@ -127,8 +127,8 @@ class Work:
         positions = getattr(loaded.model.config, "max_position_embeddings", None)
         if positions is not None and self.spec.data.max_length > positions:
             raise SpecError(
-                f"data.max_length is {self.spec.data.max_length} tokens, and {self.spec.model.source} has positions for "
-                f"{positions}.",
+                f"data.max_length is {self.spec.data.max_length} tokens, and {self.spec.model.source} has {positions} "
+                "positions.",
                 f"Set data.max_length to {positions} or less.",
             )
 
@@ -145,7 +145,7 @@ class Work:
                 encoded.tokens.lengths, settings.batch_size * larger, budget, settings.bucket, settings.seed
             )
             parts[name] = Part(examples, encoded, batches)
-            lengths[name] = length_report(encoded.tokens.full_lengths, self.spec.data.max_length)
+            lengths[name] = length_report(encoded.tokens.full_lengths.tolist(), self.spec.data.max_length)
         self.pad_id = loaded.tokenizer.pad_token_id
         write_json(self.run.folder / "data.json", {**dataset.report, "notes": dataset.notes, "lengths": lengths})
         return parts
@@ -223,15 +223,17 @@ class Work:
             part.features = self._features(prefix, part, on_disk, number)
         first = kept[0].batches.in_order()[-1]
         if not prefix.agrees(kept[0].features, self._batch(kept[0], first), first):  # type: ignore[arg-type]
-            self.notes.append("The frozen layers ran again in each epoch: this architecture does not allow replaying them.")
+            self.notes.append(
+                "The frozen layers ran again in each epoch: this architecture does not allow replaying them."
+            )
             for part in kept:
                 part.features = None
             return
         self.prefix = prefix
         place = "on disk" if on_disk else "in memory"
         self.notes.append(
-            f"The {self.depth} frozen layers ran once per example; what they put out ({needed / 1e6:.0f} MB {place}) was "
-            "used in every epoch."
+            f"The {self.depth} frozen layers ran once per example; what they put out ({needed / 1e6:.0f} MB {place}) "
+            "was used in every epoch."
         )
 
     def _features(self, prefix: FrozenPrefix, part: Part, on_disk: bool, number: int) -> FeatureStore:
@@ -270,9 +272,7 @@ class Work:
 
     # -- after training ----------------------------------------------------------------------------------------------
 
-    def _finish(
-        self, dataset: Dataset, loaded: Loaded, parts: dict[str, Part], outcome: Outcome, began: float
-    ) -> None:
+    def _finish(self, dataset: Dataset, loaded: Loaded, parts: dict[str, Part], outcome: Outcome, began: float) -> None:
         self.watch.phase("evaluating on the test part")
         name = "test" if "test" in parts else "valid"
         if name not in parts:
@@ -301,10 +301,11 @@ class Work:
         )
         if not self.training.keep_checkpoints:
             checkpoint.prune(self.run.folder / "checkpoints", keep=set())
-        value = result["metrics"][self.task.primary_metric]
+        metric = self.task.primary_metric
+        value = result["metrics"][metric]
         self.watch.say(
-            f"{self.task.primary_metric} {value['value']:.4f} (95% interval {value['low']:.4f} to {value['high']:.4f}) on "
-            f"{len(part)} examples; baseline {result['baseline'][self.task.primary_metric]:.4f}"
+            f"{metric} {value['value']:.4f} (95% interval {value['low']:.4f} to {value['high']:.4f}) on {len(part)} "
+            f"examples; baseline {result['baseline'][metric]:.4f}"
         )
 
     def _save_model(self, loaded: Loaded) -> None:

@@ -40,7 +40,9 @@ class Anatomy:
         layers = _find_layers(body)
         in_layers = {id(p) for p in layers.parameters()}
         in_body = {id(p) for p in body.parameters()}
-        before, after, seen_layers = [], [], False
+        before: list[torch.nn.Parameter] = []
+        after: list[torch.nn.Parameter] = []
+        seen_layers = False
         for parameter in body.parameters():  # in the order of registration, which is the order of use
             if id(parameter) in in_layers:
                 seen_layers = True
@@ -86,7 +88,8 @@ def _find_layers(body: Any) -> Any:
         if isinstance(module, ModuleList) and len(module) in expected and len({type(m) for m in module}) == 1:
             return module
     raise SpecError(
-        f"No list of layers was found in {type(body).__name__}.", "Use `tuning: full` or `tuning: lora` with this model."
+        f"No list of layers was found in {type(body).__name__}.",
+        "Use `tuning: full` or `tuning: lora` with this model.",
     )
 
 

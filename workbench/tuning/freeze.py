@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import Field
 
 from workbench.errors import SpecError
-from workbench.tuning.anatomy import Anatomy
 from workbench.spec import Part
+from workbench.tuning.anatomy import Anatomy
 from workbench.tuning.base import Tuning, tunings
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
-from workbench.tuning.anatomy import Anatomy
 from workbench.spec import Part
+from workbench.tuning.anatomy import Anatomy
 from workbench.tuning.base import Tuning, tunings
 
 
@@ -19,7 +19,8 @@ class Head(Tuning):
 
     class Config(Part):
         pooler: bool = Field(
-            True, description="Also train the layer that sums a text up for the head (BERT's pooler), where there is one."
+            True,
+            description="Also train what sums a text up for the head (BERT's pooler), where there is one.",
         )
 
     config: Config

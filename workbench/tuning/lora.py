@@ -21,10 +21,11 @@ class Lora(Tuning):
 
     class Config(Part):
         rank: int = Field(8, ge=1, le=1024, description="Rank of the added matrices: more is stronger and larger.")
-        alpha: float = Field(16, gt=0, description="Scale of what they add; it is divided by the rank.")
+        alpha: int = Field(16, ge=1, le=4096, description="Scale of what they add; it is divided by the rank.")
         dropout: float = Field(0.1, ge=0, lt=1, description="Dropout before the added matrices.")
         targets: Literal["attention", "all-linear"] = Field(
-            "attention", description="Which weights get matrices: those that attention is made of, or every linear layer."
+            "attention",
+            description="Where the matrices go: some of attention's weights, or every linear layer.",
         )
         dora: bool = Field(False, description="Weight-decomposed LoRA (DoRA): a little better, a little slower.")
         rslora: bool = Field(False, description="Divide alpha by the root of the rank (rsLoRA): for high ranks.")

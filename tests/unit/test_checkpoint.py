@@ -1,0 +1,108 @@
+"""A checkpoint is whole or absent."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from workbench.errors import CheckpointError
+from workbench.files import read_json
+from workbench.spec import TrainingSpec
+from workbench.training import checkpoint
+from workbench.training.checkpoint import Position
+from workbench.training.optim import make_optimizer, make_schedule
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(6, 4)
+        self.out = nn.Linear(4, 6, bias=False)
+        self.out.weight = self.embedding.weight
+        self.frozen = nn.Linear(4, 4).requires_grad_(False)
+
+
+def trained(seed: int = 0, steps: int = 3):
+    torch.manual_seed(seed)
+    model = Tied()
+    optimizer = make_optimizer(model, TrainingSpec(), 0.1)
+    scheduler = make_schedule(optimizer, TrainingSpec(), 10)
+    for _ in range(steps):
+        model.out(model.embedding(torch.tensor([1, 2, 3]))).square().sum().backward()
+        optimizer.step()
+        scheduler.step()
+        optimizer.zero_grad()
+    return model, optimizer, scheduler
+
+
+def test_weights_moments_rate_and_position_come_back(tmp_path):
+    model, optimizer, scheduler = trained()
+    position = Position(
+        step=3, epoch=1, batch=4, tokens=99, best_step=2, best_value=0.1 + 0.2, worse=1, unread_loss=1 / 3
+    )
+    path = checkpoint.save(tmp_path, model, optimizer, scheduler, position)
+    other, other_optimizer, other_scheduler = trained(seed=1, steps=0)
+    assert checkpoint.load(path, other, other_optimizer, other_scheduler) == position
+    assert torch.equal(other.embedding.weight, model.embedding.weight)
+    assert other.out.weight is other.embedding.weight
+    assert other_scheduler.get_last_lr() == scheduler.get_last_lr()
+    assert other_optimizer.param_groups[0]["lr"] == optimizer.param_groups[0]["lr"]
+    for a, b in zip(optimizer.state.values(), other_optimizer.state.values(), strict=True):
+        assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_frozen_weights_are_not_stored(tmp_path):
+    path = checkpoint.save(tmp_path, *trained(), Position(step=1))
+    from safetensors.torch import load_file
+
+    assert set(load_file(path / "weights.safetensors")) == {"embedding.weight"}
+
+
+@pytest.mark.parametrize("name", [*checkpoint.FILES, "manifest.json"])
+@pytest.mark.parametrize("damage", ["cut", "flip", "remove", "empty"])
+def test_a_damaged_checkpoint_is_never_chosen(tmp_path, name, damage):
+    checkpoint.save(tmp_path, *trained(), Position(step=1))
+    path = checkpoint.save(tmp_path, *trained(), Position(step=2)) / name
+    content = path.read_bytes()
+    if damage == "remove":
+        path.unlink()
+    else:
+        middle = len(content) // 2
+        flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        path.write_bytes({"cut": content[:-5], "flip": flipped, "empty": b""}[damage])
+    assert checkpoint.latest(tmp_path).name == "step-00000001"
+    with pytest.raises(CheckpointError, match="step 2"):
+        checkpoint.at_step(tmp_path, 2)
+
+
+def test_prune_keeps_what_it_is_told_and_removes_what_crashes_left(tmp_path):
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, *trained(), Position(step=step))
+    (tmp_path / ".tmp-step-00000004-abcd").mkdir()
+    checkpoint.prune(tmp_path, {1, 3})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000001", "step-00000003"]
+
+
+def test_writing_the_same_step_again_mends_a_damaged_one(tmp_path):
+    path = checkpoint.save(tmp_path, *trained(), Position(step=1))
+    (path / "state.json").write_text("{")
+    assert checkpoint.save(tmp_path, *trained(), Position(step=1)) == path
+    assert checkpoint.is_whole(path)
+
+
+def test_weights_of_another_model_are_refused(tmp_path):
+    path = checkpoint.save(tmp_path, *trained(), Position(step=1))
+    with pytest.raises(CheckpointError, match="other weights"):
+        checkpoint.load(path, nn.Linear(2, 2))
+
+
+def test_the_manifest_is_the_truth_about_the_files(tmp_path):
+    path = checkpoint.save(tmp_path, *trained(), Position(step=1))
+    import hashlib
+
+    for name, entry in read_json(path / "manifest.json").items():
+        assert entry == {
+            "bytes": (path / name).stat().st_size,
+            "sha256": hashlib.sha256((path / name).read_bytes()).hexdigest(),
+        }

@@ -1,0 +1,219 @@
+"""The loop computes what transformers' Trainer computes, and its parts do what they say."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainerCallback, TrainingArguments
+
+from workbench.errors import NonFiniteLossError
+from workbench.spec import TrainingSpec
+from workbench.training import checkpoint
+from workbench.training.checkpoint import Position
+from workbench.training.loop import Material, train
+from workbench.training.steps import Steps
+
+VOCABULARY, EXAMPLES, BATCH = 50, 64, 4
+
+
+def make_model(dropout: float = 0.0, seed: int = 0) -> BertForSequenceClassification:
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+        hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, num_labels=3,
+    )  # fmt: skip
+    return BertForSequenceClassification(config)
+
+
+GENERATOR = torch.Generator().manual_seed(1)
+IDS = torch.randint(1, VOCABULARY, (EXAMPLES, 12), generator=GENERATOR)
+LABELS = torch.randint(0, 3, (EXAMPLES,), generator=GENERATOR)
+
+
+class InOrder:
+    """Batches in the order of the examples, as Trainer's sequential sampler gives them."""
+
+    def epoch(self, number: int) -> list[np.ndarray]:
+        return [np.arange(i, i + BATCH) for i in range(0, EXAMPLES, BATCH)]
+
+
+class Recorder:
+    """A watcher that remembers, and asks to stop at a step."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.rows: list[dict] = []
+        self.stop_at, self.step = stop_at, 0
+
+    def log(self, row):
+        self.rows.append(row)
+
+    def progress(self, position, steps):
+        self.step = position.step
+
+    def save(self, position, save):
+        save()
+
+    def stop_requested(self):
+        return self.stop_at is not None and self.step >= self.stop_at
+
+    def losses(self):
+        return [row["train/loss"] for row in self.rows if "train/loss" in row]
+
+
+def material(model, evaluate=None) -> Material:
+    def batch(indices):
+        ids = IDS[indices]
+        return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": LABELS[indices]}
+
+    return Material(InOrder(), batch, len, lambda i: 12 * len(i), evaluate, set_training=model.train)
+
+
+def settings(**changes) -> TrainingSpec:
+    return TrainingSpec(
+        **{"epochs": 2, "batch_size": BATCH, "log_every": 1, "warmup": 0.1, "weight_decay": 0.1, **changes}
+    )
+
+
+def run(model, folder, watcher=None, resume=False, evaluate=None, **changes):
+    watcher = watcher or Recorder()
+    outcome = train(
+        model, material(model, evaluate), settings(**changes), 1e-3, Accelerator(cpu=True), watcher, folder, resume
+    )
+    return watcher, outcome
+
+
+def trainer_losses(model, tmp_path, **arguments) -> list[float]:
+    losses: list[float] = []
+
+    class Note(TrainerCallback):
+        def on_log(self, args, state, control, logs=None, **_):
+            if "loss" in logs:
+                losses.append(logs["loss"])
+
+    class Sequential(Trainer):
+        def _get_train_sampler(self, *_):
+            return torch.utils.data.SequentialSampler(self.train_dataset)
+
+    data = [
+        {"input_ids": IDS[i], "attention_mask": torch.ones(12, dtype=torch.long), "labels": LABELS[i]}
+        for i in range(EXAMPLES)
+    ]
+    Sequential(
+        model=model,
+        args=TrainingArguments(
+            output_dir=str(tmp_path),
+            per_device_train_batch_size=BATCH,
+            learning_rate=1e-3,
+            num_train_epochs=2,
+            weight_decay=0.1,
+            warmup_steps=0.1,
+            logging_steps=1,
+            save_strategy="no",
+            report_to=[],
+            use_cpu=True,
+            max_grad_norm=1.0,
+            optim="adamw_torch",
+            disable_tqdm=True,
+            seed=0,
+            **arguments,
+        ),
+        train_dataset=data,
+        callbacks=[Note()],
+    ).train()
+    return losses
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
+def test_twenty_losses_are_those_of_trainer(tmp_path, schedule):
+    kind = {"constant": "constant_with_warmup"}.get(schedule, schedule)
+    theirs = trainer_losses(make_model(), tmp_path / "theirs", lr_scheduler_type=kind)
+    ours, _ = run(make_model(), tmp_path / "ours", schedule=schedule)
+    assert len(theirs) == len(ours.losses()) == 32
+    np.testing.assert_allclose(ours.losses()[:20], theirs[:20], atol=1e-4)
+    assert max(theirs) - min(theirs) > 0.05  # they moved: equal constants would prove nothing
+
+
+def test_added_up_gradients_are_those_of_one_large_batch(tmp_path):
+    small, large = make_model(), make_model()
+    run(small, tmp_path / "a", accumulate=4, max_steps=3)
+
+    class Large(InOrder):
+        def epoch(self, number):
+            return [np.arange(i, i + 4 * BATCH) for i in range(0, EXAMPLES, 4 * BATCH)]
+
+    whole = material(large)
+    whole.plan = Large()
+    spec = settings(max_steps=3)
+    train(large, whole, spec, 1e-3, Accelerator(cpu=True), Recorder(), tmp_path / "b")
+    # The schedules differ in length only if max_steps did not cut them.
+    for (name, a), b in zip(small.named_parameters(), large.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=2e-5, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("stop_at", [1, 7, 16, 17, 31])
+def test_stopped_and_resumed_is_bit_identical(tmp_path, stop_at):
+    whole = make_model(dropout=0.2)
+    through, _ = run(whole, tmp_path / "whole", evaluate=lambda: {"eval/accuracy": 0.5}, log_every=3)
+    halves = make_model(dropout=0.2)
+    first, outcome = run(
+        halves, tmp_path / "half", Recorder(stop_at), evaluate=lambda: {"eval/accuracy": 0.5}, log_every=3
+    )
+    assert (outcome.ending, outcome.position.step) == ("stopped", stop_at)
+    again = make_model(dropout=0.2, seed=99)  # its weights must all come from the checkpoint
+    second, outcome = run(again, tmp_path / "half", resume=True, evaluate=lambda: {"eval/accuracy": 0.5}, log_every=3)
+    assert outcome.ending == "finished"
+    for (name, a), b in zip(whole.state_dict().items(), again.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    assert first.losses() + second.losses() == through.losses()
+
+
+def test_early_stopping_ends_after_patience_and_stays_ended(tmp_path):
+    values = iter([0.5, 0.7, 0.6, 0.65, 0.1, 0.9])
+    evaluate = lambda: {"eval/accuracy": next(values)}  # noqa: E731
+    _, outcome = run(make_model(), tmp_path, evaluate=evaluate, evaluate_every=4, patience=2)
+    assert (outcome.ending, outcome.position.step, outcome.position.best_step) == ("early", 16, 8)
+    _, outcome = run(make_model(), tmp_path, evaluate=evaluate, evaluate_every=4, patience=2, resume=True)
+    assert (outcome.ending, outcome.position.step) == ("finished", 16) or outcome.ending == "early"
+    assert next(values) == 0.1  # nothing was evaluated again
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_is_not_saved(tmp_path):
+    model = make_model()
+    with torch.no_grad():
+        model.classifier.bias[0] = math.nan
+    with pytest.raises(NonFiniteLossError, match="nan") as caught:
+        run(model, tmp_path)
+    assert "learning_rate" in caught.value.hint
+    assert checkpoint.find(tmp_path) == []
+
+
+def test_frozen_weights_do_not_move(tmp_path):
+    model = make_model()
+    model.bert.embeddings.requires_grad_(False)
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    run(model, tmp_path, max_steps=3)
+    moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    assert moved and not any(name.startswith("bert.embeddings") for name in moved)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "accumulate", "max_steps", "expected"),
+    [(2, 1, None, 32), (2, 3, None, 12), (0.5, 1, None, 8), (1.25, 1, None, 20), (2, 1, 5, 5), (0.001, 1, None, 1)],
+)
+def test_the_number_of_steps(epochs, accumulate, max_steps, expected):
+    steps = Steps.of(InOrder(), TrainingSpec(epochs=epochs, accumulate=accumulate, max_steps=max_steps))
+    assert steps.total == expected
+    groups = list(steps.groups(Position()))
+    assert len(groups) == expected
+    middle = expected // 2
+    start = (
+        Position(step=middle, epoch=groups[middle - 1].after[0], batch=groups[middle - 1].after[1])
+        if middle
+        else Position()
+    )
+    rest = [np.concatenate(g.batches).tolist() for g in steps.groups(start)]
+    assert rest == [np.concatenate(g.batches).tolist() for g in groups[middle:]]
