@@ -11,6 +11,7 @@ import hashlib
 import http.server
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -439,6 +440,24 @@ def test_a_folder_named_pip_is_not_run(workspace: Workspace, use, index: Path, t
 def test_pips_output_is_told_without_passwords() -> None:
     error = sources._pip_error("ERROR: Could not reach https://user:secret@index.example/simple\n", Path("."))
     assert "secret" not in str(error) and "index.example" in str(error)
+
+
+def test_progress_is_counted_while_pip_makes_and_removes_folders(tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def churn() -> None:
+        while not done.is_set():
+            (tmp_path / "pip" / "unpack").mkdir(parents=True)
+            (tmp_path / "pip" / "unpack" / "a.whl").write_bytes(b"12345")
+            shutil.rmtree(tmp_path / "pip")
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        assert all(sources._wheel_bytes(tmp_path) <= 5 for _ in range(1000))
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_no_room_for_a_wheel(workspace: Workspace, index: Path) -> None:

