@@ -47,7 +47,7 @@ class Batches:
         return [batches[i] for i in generator.permutation(len(batches))] if self.bucket else batches
 
     def in_order(self) -> list[Indices]:
-        """Every example once, longest first, for evaluation: a batch that does not fit fails at once, not at the end."""
+        """Every example once, longest first, for evaluation: what does not fit fails at once, not at the end."""
         return self._cut(np.argsort(-self.lengths, kind="stable"))
 
     def padded_tokens(self, batches: list[Indices]) -> int:
