@@ -139,6 +139,12 @@ class NonFiniteLossError(RunError):
 class OutOfMemoryError(RunError):
     """The device or the machine had too little memory."""
 
+    WHAT_TO_LOWER = (
+        "Lower one of these, then resume the run: training.batch_size or training.token_budget (with "
+        "training.accumulate the steps stay as they are); data.max_length; the model's size, or tuning: lora instead "
+        "of full."
+    )
+
 
 class CheckpointError(RunError):
     """There is no whole checkpoint to go on from."""

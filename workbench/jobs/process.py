@@ -22,11 +22,6 @@ TAKEN = 75  # exit code of a process that found another at work on its run, or n
 LOG_LINES = 15  # of the log, in the message of a run that failed without a word
 _MEMORY_SECONDS = 0.5  # between two looks at a process's memory
 
-LOWER_MEMORY = (
-    "Lower one of these, then resume the run: training.batch_size or training.token_budget (with training.accumulate "
-    "the steps stay as they are); data.max_length; the model's size, or tuning: lora instead of full."
-)
-
 
 @dataclass
 class RunProcess:
@@ -128,7 +123,7 @@ class RunProcess:
             "The machine ran out of memory and its kernel ended the run: it was last seen with "
             f"{self.peak_rss / 2**30:.1f} GiB at most, and the machine has {total / 2**30:.1f} GiB."
         )
-        return OutOfMemoryError(message, LOWER_MEMORY).as_dict()
+        return OutOfMemoryError(message, OutOfMemoryError.WHAT_TO_LOWER).as_dict()
 
 
 def _how(code: int) -> str:

@@ -109,8 +109,7 @@ def _out_of_memory(text: str) -> OutOfMemoryError:
     return OutOfMemoryError(
         f"Memory ran out: {text[:200] or 'an allocation failed'} (machine: {memory['total_bytes'] / 1e9:.1f} GB, "
         f"{in_use:.1f} GB in use).",
-        "Lower training.batch_size (and raise training.accumulate by as much), data.max_length, or "
-        "training.cache_gigabytes; or take a smaller model, or `tuning: lora`.",
+        OutOfMemoryError.WHAT_TO_LOWER,
     )
 
 

@@ -114,8 +114,6 @@ class Work:
         self.model = self.resolved.tuning.apply(loaded.model, self.task.peft_type).to(self.accelerator.device)
         self.anatomy = None if self.resolved.tuning.saves_adapter else _anatomy(self.model)
         self.depth = self.anatomy.frozen_prefix() if self.anatomy else 0
-        if self.training.compile:
-            self.model.compile()
         trained, total = self._parameters()
         self.watch.say(
             f"{total:,} parameters, {trained:,} of them trained ({trained / total:.2%}), on {self.device.name} in "
@@ -172,6 +170,8 @@ class Work:
             self.watch.say(f"Going on from {found.name}")
         rate = self.training.learning_rate or self.resolved.tuning.learning_rate
         with self.prefix.replaying() if self.prefix else contextlib.nullcontext():
+            if self.training.compile:
+                self.model.compile()
             outcome = train(
                 self.model, material, self.training, rate, self.accelerator, self.watch, checkpoints, resume=True
             )
