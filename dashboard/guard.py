@@ -284,7 +284,8 @@ async def _form(request: Request) -> dict[str, str]:
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Log in - Transformer workbench</title>
 <meta name="viewport" content="width=device-width"><style>
 :root{color-scheme:light dark;font-family:system-ui,sans-serif}body{display:grid;place-items:center;min-height:90vh}
-form{display:grid;gap:.8rem;width:20rem}input,button{font:inherit;padding:.6rem;border-radius:.4rem;border:1px solid #888}
+form{display:grid;gap:.8rem;width:20rem}
+input,button{font:inherit;padding:.6rem;border-radius:.4rem;border:1px solid #888}
 button{background:#0b6e8f;color:#fff;border:0}p{margin:0;color:#c2410c}h1{font-size:1.3rem;margin:0}</style>
 <form method="post" action="/login"><h1>Transformer workbench</h1><label for="p">Password</label>
 <input id="p" name="password" type="password" autocomplete="current-password" autofocus required>

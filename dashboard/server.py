@@ -178,7 +178,9 @@ def _bind(host: str, port: int) -> socket.socket:
         except OSError as error:
             listener.close()
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise RequestError(f"The dashboard cannot listen on {host}: {error}.", "Choose another --host.") from error
+                raise RequestError(
+                    f"The dashboard cannot listen on {host}: {error}.", "Choose another --host."
+                ) from error
     raise BusyError(f"No port from {port} on is free on {host} ({_PORTS_TRIED} tried).", "Name another with --port.")
 
 

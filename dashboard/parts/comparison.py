@@ -19,7 +19,7 @@ FIGURES_SHOWN = 4
 
 def common_metrics(runs: list[dict[str, Any]]) -> list[str]:
     """The metrics that every one of these runs reports, the primary one first."""
-    reported = [list(((run["report"] or {}).get("metrics") or {})) for run in runs if run["report"]]
+    reported = [list((run["report"] or {}).get("metrics") or {}) for run in runs if run["report"]]
     if not reported:
         return []
     shared = [name for name in reported[0] if all(name in names for names in reported)]
@@ -29,7 +29,9 @@ def common_metrics(runs: list[dict[str, Any]]) -> list[str]:
 
 def picture(runs: list[dict[str, Any]], metric: str) -> go.Figure:
     """One metric of each run as a point with its 95% interval."""
-    shown = [run for run in runs if ((run["report"] or {}).get("metrics") or {}).get(metric, {}).get("value") is not None]
+    shown = [
+        run for run in runs if ((run["report"] or {}).get("metrics") or {}).get(metric, {}).get("value") is not None
+    ]
     values = [run["report"]["metrics"][metric] for run in shown]
     middle = [value["value"] for value in values]
     colours = curves.palette()
@@ -76,12 +78,17 @@ def figures_table(runs: list[dict[str, Any]]) -> dict[str, list[str]]:
         "memory at most": lambda cost: gigabytes(cost.get("peak_memory_bytes")),
         "tokens a second": lambda cost: number(round(cost.get("tokens_per_second") or 0)),
     }
-    table = {"": [cut(name.replace("_", " "), 60) for name in names] + list(costs)}
+    table = {"Figure": [cut(name.replace("_", " "), 60) for name in names] + list(costs)}
     for run in runs:
         report = run["report"] or {}
         values = [interval((report.get("metrics") or {}).get(name)) for name in names]
         table[run_list.title(run["id"])] = values + [read(report.get("cost") or {}) or "-" for read in costs.values()]
     return table
+
+
+def aligned(table: dict[str, list[str]]) -> dict[str, Any]:
+    """Column settings that put the runs' figures below each other, to the right."""
+    return {name: st.column_config.TextColumn(alignment="right") for name in list(table)[1:]}
 
 
 def verdicts(runs: list[Run], metric: str | None) -> list[str]:
@@ -105,7 +112,12 @@ def draw_curves(runs: list[Run], x: str, log: bool) -> None:
         return
     default = [name for name in names if name in ("train/loss", "eval/loss", "eval/accuracy", "train/learning_rate")]
     chosen = st.multiselect(
-        "Curves", names, default=default[:FIGURES_SHOWN], format_func=curves.title, key="compare.metrics", max_selections=8
+        "Curves",
+        names,
+        default=default[:FIGURES_SHOWN],
+        format_func=curves.title,
+        key="compare.metrics",
+        max_selections=8,
     )
     place = {run.id: index for index, run in enumerate(runs)}
     columns = st.columns(2)

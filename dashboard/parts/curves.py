@@ -109,13 +109,16 @@ def figure(heading: str, lines: list[Line], x: str = "step", log: bool = False) 
             name=label,
             mode="lines+markers" if len(xs) < 40 else "lines",
             line={"color": colours[line.place % len(colours)], "dash": DASHES[line.place % len(DASHES)], "width": 2},
-            hovertemplate=f"%{{y:.4g}} at %{{x:,.4g}}<extra>{label}</extra>",
+            hovertemplate=f"%{{y:.4~g}} at %{{x:,.4~r}}<extra>{label}</extra>",
         )
+    below = (
+        19 * len(lines) if len(lines) > 1 else 0
+    )  # pixels that the legend needs when each name has a line of its own
     drawn.update_layout(
-        height=300,
-        margin={"l": 10, "r": 10, "t": 34, "b": 10},
+        height=290 + below,
+        margin={"l": 10, "r": 10, "t": 34, "b": 50 + below},
         title={"text": plain(heading), "font": {"size": 14}},
-        legend={"orientation": "h", "y": -0.25, "font": {"size": 12}},
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "font": {"size": 12}},
         showlegend=len(lines) > 1,
         xaxis_title=X_AXES.get(x, x),
         uirevision="stay",  # zoom and hidden lines stay when new points arrive

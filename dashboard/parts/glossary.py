@@ -5,9 +5,9 @@ from __future__ import annotations
 WORDS = {
     "task": "What the model learns to do, such as putting each text into one of several classes.",
     "model": "The network to start from. A pretrained one has already read much text, and needs few examples.",
-    "tuning": "Which of the model's weights are changed by the training. LoRA changes a small part, and is often as good.",
+    "tuning": "Which of the model's weights the training changes. LoRA changes a small part, and is often as good.",
     "loss": "How wrong the model is, as one number; lower is better.",
-    "learning rate": "How far each step moves the weights. Too high and the loss jumps; too low and nothing is learned.",
+    "learning rate": "How far a step moves the weights. Too high and the loss jumps; too low and nothing is learned.",
     "epoch": "One pass over all training examples.",
     "step": "One change of the weights, made from one batch of examples.",
     "interval": "95% interval: if the test were made again with other examples of the same kind, the figure would "

@@ -32,7 +32,9 @@ def fill(spec: RunSpec) -> None:
     options = {part: getattr(spec, part).options for part in ("task", "model", "tuning")}
     rest = {name: document[name] for name in ("name", "notes", "training") if name in document}
     data = {name: value for name, value in document.get("data", {}).items() if name != "train"}
-    spec_form.fill({**rest, **{f"{part}_options": value for part, value in options.items()}, "data_fields": data}, LAUNCH)
+    spec_form.fill(
+        {**rest, **{f"{part}_options": value for part, value in options.items()}, "data_fields": data}, LAUNCH
+    )
     for part, value in chosen.items():
         st.session_state[f"{LAUNCH}.{part}"] = value
     if argument:

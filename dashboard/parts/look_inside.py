@@ -46,7 +46,7 @@ def choose_example(run: Run) -> None:
     if not has_predictions(run):
         return
     rows = read_predictions(run, ["input", "gold", "prediction", "correct"])
-    only_wrong = st.toggle("Only wrong predictions", key="explain.only_wrong")
+    only_wrong = bool(st.session_state.get("explain.only_wrong"))
     places = [i for i, right in enumerate(rows["correct"]) if not (only_wrong and right)][:MOST_EXAMPLES]
 
     def take() -> None:
@@ -63,6 +63,7 @@ def choose_example(run: Run) -> None:
         on_change=take,
         placeholder=f"Choose one of {len(places)}",
     )
+    st.toggle("Only those that the model got wrong", key="explain.only_wrong")
 
 
 def inputs(predictor: Predictor, text: str) -> dict[str, str]:
@@ -81,7 +82,9 @@ def show_prediction(prediction: dict[str, Any]) -> None:
     """The label, and each label's probability as a bar."""
     labels = prediction.get("labels") or [prediction.get("label")]
     said = ", ".join(md(label, 80) for label in labels if label is not None) or "none"
-    st.markdown(f"**Prediction: {said}**", help="What the model says, with the probability that it gives to each label.")
+    st.markdown(
+        f"**Prediction: {said}**", help="What the model says, with the probability that it gives to each label."
+    )
     scores = sorted(prediction["scores"].items(), key=lambda item: -item[1])[:MOST_LABELS]
     figure = go.Figure(
         go.Bar(
@@ -90,6 +93,7 @@ def show_prediction(prediction: dict[str, Any]) -> None:
             orientation="h",
             text=[f"{score:.1%}" for _, score in scores],
             textposition="auto",
+            insidetextfont={"color": "#11181D" if st.context.theme.type == "dark" else "#FFFFFF"},
             marker_color=curves.palette()[0],
             hovertemplate="%{y}: %{x:.3f}<extra></extra>",
         )
@@ -111,20 +115,20 @@ def show_tokens(predictor: Predictor, given: dict[str, str]) -> None:
     fits = explaining.fitting(predictor)
     usable = [name for name, reason in fits.items() if reason is None]
     with st.container(horizontal=True):
-        method = st.selectbox(
-            "Method", usable, format_func=explaining.explainers.label, key="explain.method"
-        )
+        method = st.selectbox("Method", usable, format_func=explaining.explainers.label, key="explain.method")
         target = st.selectbox(
-            "Explained label", [None, *predictor.labels], format_func=lambda v: "the predicted one" if v is None else v,
+            "Explained label",
+            [None, *predictor.labels],
+            format_func=lambda v: "the predicted one" if v is None else v,
             key="explain.target",
-        )  # fmt: skip
+        )
     with st.spinner("Explaining ..."):
         texts = list(given.values())
         found = explaining.explain(predictor, texts[0], method, texts[1] if len(texts) > 1 else None, target)
     st.html(static.token_heat_html(found))
 
 
-def show_attention(predictor: Predictor, given: dict[str, str], view: str) -> None:
+def show_attention(predictor: Predictor, given: dict[str, str], view: bertviz.View) -> None:
     """bertviz's head or model view; what can be drawn instead when the text is too long for it."""
     texts = list(given.values())
     with MODEL_LOCK:
@@ -134,9 +138,15 @@ def show_attention(predictor: Predictor, given: dict[str, str], view: str) -> No
     layers = list(range(attention.layers))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.multiselect(
-            "Layers", layers, default=_that_fit(attention, view), key=f"explain.layers.{view}", help="0 is next to the input."
+            "Layers",
+            layers,
+            default=_that_fit(attention, view),
+            key=f"explain.layers.{view}",
+            help="0 is next to the input.",
         )
-        hide = st.toggle("Hide special tokens", key="explain.special", help="[CLS] and [SEP], which the tokenizer adds.")
+        hide = st.toggle(
+            "Hide special tokens", key="explain.special", help="[CLS] and [SEP], which the tokenizer adds."
+        )
     st.caption(WORDS["attention"])
     why = bertviz.why_not_drawn(attention.without_special() if hide else attention, view, chosen or layers)
     if why:
@@ -145,10 +155,12 @@ def show_attention(predictor: Predictor, given: dict[str, str], view: str) -> No
     draw = bertviz.head_view if view == "head" else bertviz.model_view
     page = draw(attention, layers=sorted(chosen) or None, hide_special=hide, theme=st.context.theme.type or "auto")
     large = _TOKEN_HEIGHT * len(attention.tokens)
-    st.iframe(page, height=_HEADS_HEIGHT + (large if view == "head" else max(large, _PICTURE_HEIGHT * len(chosen or layers))))
+    st.iframe(
+        page, height=_HEADS_HEIGHT + (large if view == "head" else max(large, _PICTURE_HEIGHT * len(chosen or layers)))
+    )
 
 
-def _that_fit(attention: capture.Attention, view: str) -> list[int]:
+def _that_fit(attention: capture.Attention, view: bertviz.View) -> list[int]:
     """All layers, or as many of the last ones as can be drawn."""
     layers = list(range(attention.layers))
     while len(layers) > 1 and bertviz.why_not_drawn(attention, view, layers):

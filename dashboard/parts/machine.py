@@ -24,7 +24,9 @@ def show_machine() -> None:
     gpus = found.get("gpus") or []
     columns = st.columns(4)
     columns[0].metric("Processor", f"{cpu.get('cores', '?')} cores", help=md(cpu.get("name") or "unknown"))
-    columns[1].metric("Memory free", gigabytes(memory.get("available_bytes")), help=f"Of {gigabytes(memory.get('total'))}.")
+    columns[1].metric(
+        "Memory free", gigabytes(memory.get("available_bytes")), help=f"Of {gigabytes(memory.get('total_bytes'))}."
+    )
     columns[2].metric("Disk free", gigabytes(disk.get("free_bytes")), help="Where the workspace is.")
     columns[3].metric(
         "Graphics cards",

@@ -92,7 +92,10 @@ def draw_curves(run: Run) -> None:
     shown = [(heading, [name for name in group if name in names]) for heading, group in shown]
     shown = [(heading, group) for heading, group in shown if group]
     for number_, (column, (heading, group)) in enumerate(zip(st.columns(len(shown)), shown, strict=True)):
-        lines = [curves.Line(curves.title(name), i, *curves.points(rows, name)) for i, name in enumerate(group)]
+        lines = [
+            curves.Line(curves.title(name).removeprefix(f"{heading} "), i, *curves.points(rows, name))
+            for i, name in enumerate(group)
+        ]
         heading = curves.title(group[0]) if len(group) == 1 else heading
         column.plotly_chart(curves.figure(heading, lines), key=f"run.curve.{number_}", config=curves.CONFIG)
 

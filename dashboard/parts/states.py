@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import streamlit as st
+
+
+Colour = Literal["gray", "blue", "green", "red", "orange", "violet"]
 
 
 class Look(NamedTuple):
     symbol: str
     icon: str
-    colour: str  # streamlit's name; the theme gives shades that colour-blind people can tell apart
+    colour: Colour  # streamlit's name; the theme gives shades that colour-blind people can tell apart
     meaning: str
 
 
@@ -19,9 +22,14 @@ LOOKS: dict[str, Look] = {
     "running": Look("▶", ":material/play_arrow:", "blue", "Is being trained now."),
     "succeeded": Look("✔", ":material/check:", "green", "Trained and evaluated to the end."),
     "failed": Look("✖", ":material/close:", "red", "Ended by an error; the run's page says which and what to do."),
-    "stopped": Look("■", ":material/stop:", "orange", "Stopped by request; it can be resumed from its last checkpoint."),
+    "stopped": Look(
+        "■", ":material/stop:", "orange", "Stopped by request; it can be resumed from its last checkpoint."
+    ),
     "interrupted": Look(
-        "⚡", ":material/bolt:", "violet", "Its process vanished (a crash, a reboot); it can be resumed from its last checkpoint."
+        "⚡",
+        ":material/bolt:",
+        "violet",
+        "Its process vanished (a crash, a reboot); it can be resumed from its last checkpoint.",
     ),
 }
 _UNKNOWN = Look("?", ":material/help:", "gray", "Unknown.")

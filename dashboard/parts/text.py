@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import html
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 LONGEST = 200  # characters of somebody else's text in one place of the page
+_ADDRESS = re.compile(r"https?:|www(?=\.)|@", re.IGNORECASE)  # Markdown makes links of bare addresses, too
+_JOINER = "\u2060"  # has no width; an address with it inside is text
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&\"'=^])")
 
 
@@ -22,7 +24,7 @@ def cut(text: object, length: int = LONGEST) -> str:
 
 def md(text: object, length: int = LONGEST) -> str:
     """``text`` as Markdown that shows exactly ``text``: no link, picture, formatting or HTML comes of it."""
-    return _MARKDOWN.sub(r"\\\1", cut(text, length))
+    return _MARKDOWN.sub(r"\\\1", _ADDRESS.sub("\\g<0>" + _JOINER, cut(text, length)))
 
 
 def plain(text: object, length: int = 80) -> str:
@@ -53,8 +55,8 @@ def ago(created: str | None) -> str:
         then = datetime.fromisoformat(str(created))
     except ValueError:
         return ""
-    then = then if then.tzinfo else then.replace(tzinfo=timezone.utc)
-    seconds = (datetime.now(timezone.utc) - then).total_seconds()
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    seconds = (datetime.now(UTC) - then).total_seconds()
     return "just now" if seconds < 45 else f"{duration(seconds)} ago"
 
 

@@ -73,7 +73,7 @@ def draw_uploader(target: str) -> None:
         key=UPLOADER,
         on_change=take,
         max_upload_size=MEGABYTES,
-        help=f"A table with a column of texts and a column of labels; at most {MEGABYTES} MB. It stays in the workspace.",
+        help=f"A table with a column of texts and one of labels; at most {MEGABYTES} MB. It stays in the workspace.",
     )
     if ERROR in st.session_state:
         error = st.session_state[ERROR]

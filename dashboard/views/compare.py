@@ -46,13 +46,16 @@ if metrics:
         for sentence in comparison.verdicts(handles, metric):
             comparison.say(sentence)
     st.plotly_chart(comparison.picture(summaries, metric), key="compare.picture", config=curves.CONFIG)
-    st.dataframe(comparison.figures_table(summaries), hide_index=True, key="compare.figures")
+    figures = comparison.figures_table(summaries)
+    st.dataframe(figures, hide_index=True, column_config=comparison.aligned(figures), key="compare.figures")
 else:
     st.info("These runs share no final metric: one of them has not finished.", icon=":material/hourglass_empty:")
 
 st.subheader("Curves", anchor=False)
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    x = st.selectbox("Over", list(curves.X_AXES), format_func=curves.X_AXES.get, key="compare.x", width=180)
+    x = st.selectbox(
+        "Over", list(curves.X_AXES), format_func=lambda name: curves.X_AXES[name], key="compare.x", width=180
+    )
     log = st.toggle("Logarithmic", key="compare.log", help="Small differences near zero can be seen better.")
 with shown("curves_error"):
     comparison.draw_curves(handles, x, log)

@@ -45,10 +45,12 @@ with right, shown("prediction_error"):
         st.info("Type a sentence, or choose a test example.", icon=":material/edit:")
         st.stop()
 st.session_state.setdefault(state.CHOSEN_VIEW, "tokens")
-view = st.segmented_control("View", list(VIEWS), format_func=VIEWS.get, key=state.CHOSEN_VIEW, required=True)
+view = st.segmented_control(
+    "View", list(VIEWS), format_func=lambda name: VIEWS[name], key=state.CHOSEN_VIEW, required=True
+)
 state.to_url(state.VIEW, view or "")
 with shown("view_error"):
     if view == "tokens":
         look_inside.show_tokens(predictor, given)
     else:
-        look_inside.show_attention(predictor, given, view or "head")
+        look_inside.show_attention(predictor, given, "model" if view == "model" else "head")

@@ -8,9 +8,9 @@ from dashboard import state
 from dashboard.parts import run_list
 from dashboard.parts.errors import shown
 from dashboard.parts.machine import show_machine
+from dashboard.parts.progress import show_progress
 from dashboard.parts.states import badge
 from dashboard.parts.text import ago, cut, interval, md
-from dashboard.parts.progress import show_progress
 
 RESULTS = 5
 

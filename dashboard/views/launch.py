@@ -7,16 +7,14 @@ import yaml
 
 from dashboard import state
 from dashboard.parts import launch_form
+from dashboard.parts.problems import problems_of, show_problems
 from dashboard.parts.text import cut, md
 from workbench import jobs
-from workbench.check import Problem, check, presets
-from workbench.errors import SpecError
-from workbench.spec import RunSpec
+from workbench.check import presets
 from workbench.workspace import Workspace
 
 st.title("Launch")
 workspace = Workspace.current()
-ICONS = {"error": ":material/error:", "warning": ":material/warning:", "info": ":material/info:"}
 
 
 def load_preset() -> None:
@@ -35,25 +33,6 @@ def preset_in_link(given: str) -> str | None:
     return given
 
 
-def problems_of(document: dict[str, object]) -> tuple[RunSpec | None, list[Problem]]:
-    """The spec, when it is one, and all its problems."""
-    try:
-        spec = RunSpec.parse(document, "The form")
-    except SpecError as error:
-        parts = [str(line).partition(": ") for line in error.problems] or [("", "", error.message)]
-        return None, [Problem("error", field, message) for field, _, message in parts]
-    return spec, check(spec, workspace, confined=True)
-
-
-def show_problems(problems: list[Problem]) -> None:
-    for problem in problems:
-        text = f"**{md(problem.field)}**: {md(problem.message, 500)}"
-        say = {"error": st.error, "warning": st.warning}.get(problem.severity, st.info)
-        say(f"{text}\n\n{md(problem.hint, 500)}" if problem.hint else text, icon=ICONS[problem.severity])
-    if not problems:
-        st.success("Nothing is wrong with these settings.", icon=":material/check:")
-
-
 state.from_url(state.PRESET, "launch_preset", preset_in_link)
 form, side = st.columns([3, 2], gap="large")
 with form:
@@ -65,15 +44,19 @@ with form:
         on_change=load_preset,
         placeholder="a preset, or the fields below",
         help="A preset fills the whole form.",
+        persist_state="session",
     )
     document = launch_form.draw()
 with side:
     st.subheader("Check", help="Made anew at each change, before anything is fetched or trained.", anchor=False)
-    spec, problems = problems_of(document)
+    spec, problems = problems_of(document, workspace)
     show_problems(problems)
-    blocked = spec is None or any(problem.severity == "error" for problem in problems)
-    if st.button(
-        "Start training", type="primary", icon=":material/rocket_launch:", disabled=blocked, key="launch_submit"
+    blocked = any(problem.severity == "error" for problem in problems)
+    if (
+        st.button(
+            "Start training", type="primary", icon=":material/rocket_launch:", disabled=blocked, key="launch_submit"
+        )
+        and spec
     ):
         run = jobs.submit(spec, workspace, confined=True)
         st.switch_page(state.RUNS_PAGE, query_params={state.RUN: run.id})

@@ -1,4 +1,4 @@
-"""A page in headless Chromium that reports what must not happen: console errors, and requests that leave the machine."""
+"""A page in headless Chromium that reports console errors and requests that leave the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 _LOCAL = ("data:", "blob:", "about:")
-SETTLED = "() => !document.querySelector('[data-testid=stStatusWidget], [data-testid=stApp][data-test-script-state=running]')"
+SETTLED = (
+    "() => !document.querySelector('[data-testid=stStatusWidget], [data-testid=stApp][data-test-script-state=running]')"
+)
 
 
 @dataclass
@@ -80,9 +82,18 @@ def fill(page: Page, key: str, value: str) -> None:
 
 
 def choose(page: Page, key: str, option: str) -> None:
-    """Choose an option of a selectbox."""
-    by_key(page, key).locator("input").first.click()
-    page.get_by_role("option", name=option, exact=True).click()
+    """Choose an option of a selectbox; again when the page was drawn anew while its list was open."""
+    offered = page.get_by_role("option", name=option, exact=True)
+    for _ in range(6):
+        by_key(page, key).locator("input").first.click()
+        page.wait_for_timeout(1000)
+        if offered.count():
+            offered.click()
+            break
+        page.keyboard.press("Escape")
+        settle(page)
+    else:
+        raise AssertionError(f"{key} does not offer {option}")
     settle(page)
 
 

@@ -131,7 +131,9 @@ def test_a_run_deleted_while_it_is_shown(workspace: Workspace) -> None:
 
 def test_launch_submits_what_the_form_says(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = []
-    monkeypatch.setattr(jobs, "submit", lambda spec, where, confined=False: sent.append((spec, confined)) or fake_run(where))
+    monkeypatch.setattr(
+        jobs, "submit", lambda spec, where, confined=False: sent.append((spec, confined)) or fake_run(where)
+    )
     test = well(open_page("launch"))
     test.selectbox(key="launch.tuning").set_value("lora")
     well(test.run())
@@ -183,7 +185,9 @@ def test_a_preset_fills_the_form_and_the_yaml_is_the_preset(preset: str, workspa
 
 
 @pytest.mark.parametrize("source", ["path", "hf"])
-@pytest.mark.parametrize("argument", ["/etc", "//proc/self/root", "file:///etc/passwd", "../../x", "x\0y", "", "a b;rm -rf ~"])
+@pytest.mark.parametrize(
+    "argument", ["/etc", "//proc/self/root", "file:///etc/passwd", "../../x", "x\0y", "", "a b;rm -rf ~"]
+)
 def test_a_model_from_outside_blocks_the_launch(source: str, argument: str, workspace: Workspace) -> None:
     from workbench.models.base import models
 
@@ -194,6 +198,15 @@ def test_a_model_from_outside_blocks_the_launch(source: str, argument: str, work
     test.text_input(key="launch.model_argument").set_value(argument)
     well(test.run())
     assert test.button(key="launch_submit").disabled, text_of(test)
+
+
+def test_what_was_filled_in_is_there_when_one_comes_back(workspace: Workspace) -> None:
+    test = well(open_page("launch", preset="demo-lora"))
+    well(test.number_input(key="launch.training.epochs").set_value(7.0).run())
+    well(test.switch_page("views/runs.py").run())
+    well(test.switch_page("views/launch.py").run())
+    assert test.number_input(key="launch.training.epochs").value == 7.0
+    assert test.selectbox(key="launch.tuning").value == "lora"
 
 
 # -- Compare ------------------------------------------------------------------------------------------------------

@@ -10,13 +10,35 @@ from dashboard.parts import curves, text, uploads
 from workbench.errors import WorkbenchError
 from workbench.workspace import Workspace
 
-NAMES = ["../../evil.csv", "/etc/cron.d/evil.csv", "..%2f..%2fevil.csv", "a\\..\\evil.csv", "nul\0.csv", "\\\\server\\evil.csv",
-         "evil.csv/../../x.csv", ".hidden.csv", "<img src=x onerror=alert(1)>.csv", "a" * 400 + ".csv", "COM1.csv", "-rf.csv",
-         "名前.csv", " .csv", "run.yaml\n.csv"]  # fmt: skip
+NAMES = [
+    "../../evil.csv",
+    "/etc/cron.d/evil.csv",
+    "..%2f..%2fevil.csv",
+    "a\\..\\evil.csv",
+    "nul\0.csv",
+    "\\\\server\\evil.csv",
+    "evil.csv/../../x.csv",
+    ".hidden.csv",
+    "<img src=x onerror=alert(1)>.csv",
+    "a" * 400 + ".csv",
+    "COM1.csv",
+    "-rf.csv",
+    "名前.csv",
+    " .csv",
+    "run.yaml\n.csv",
+]
 CSV = b"text,label\ngood film,fresh\nbad film,rotten\n"
-REFUSED = {"model.pkl": b"\x80\x04K\x01.", "x.csv": b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00K\x01.", "z.csv": b"PK\x03\x04" + b"0" * 99,
-           "g.csv": b"\x1f\x8b\x08" + b"0" * 99, "page.html": b"<script>alert(1)</script>", "noending": CSV, "e.csv": b"",
-           "half.jsonl": b"{\"text\": ", "p.parquet": b"PAR1" + b"0" * 50 + b"PAR1"}  # fmt: skip
+REFUSED = {
+    "model.pkl": b"\x80\x04K\x01.",
+    "x.csv": b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00K\x01.",
+    "z.csv": b"PK\x03\x04" + b"0" * 99,
+    "g.csv": b"\x1f\x8b\x08" + b"0" * 99,
+    "page.html": b"<script>alert(1)</script>",
+    "noending": CSV,
+    "e.csv": b"",
+    "half.jsonl": b'{"text": ',
+    "p.parquet": b"PAR1" + b"0" * 50 + b"PAR1",
+}
 
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
@@ -41,15 +63,31 @@ def test_two_files_of_one_name_are_two_files(workspace: Workspace) -> None:
     assert uploads.columns_of(str(first)) == ["text", "label"]
 
 
-@pytest.mark.parametrize("hostile", ["<b>x</b>", "[x](javascript:alert(1))", "![x](http://evil/)", ":red[x]", "`x`", "*x*", "$x$", "# x",
-                                     "a\n\n# b", "~x~", "http://evil.example"])  # fmt: skip
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<b>x</b>",
+        "[x](javascript:alert(1))",
+        "![x](http://evil/)",
+        ":red[x]",
+        "`x`",
+        "*x*",
+        "$x$",
+        "# x",
+        "a\n\n# b",
+        "~x~",
+        "http://evil.example",
+        "www.evil.example",
+    ],
+)
 def test_markdown_is_shown_as_it_is(hostile: str) -> None:
     """Every character that Markdown could read is escaped, and taking the escapes away gives the text."""
     shown = text.md(hostile)
     assert "\n" not in shown
     unescaped = [c for i, c in enumerate(shown) if c in "<>[]()`*_#!:$~" and (i == 0 or shown[i - 1] != "\\")]
     assert unescaped == []
-    assert shown.replace("\\", "") == " ".join(hostile.split())
+    assert shown.replace("\\", "").replace("\u2060", "") == " ".join(hostile.split())
+    assert "http:\\//" not in shown and "www." not in shown
 
 
 def test_plain_text_for_figures() -> None:
@@ -59,16 +97,34 @@ def test_plain_text_for_figures() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(None, ""), (float("nan"), ""), (-1, ""), (0.2, "less than a second"), (45, "45 s"), (130, "2 min"), (3900, "65 min"),
-     (5400, "1 h 30 min"), (7200, "2 h"), (10 * 86400, "10 days")],
-)  # fmt: skip
+    [
+        (None, ""),
+        (float("nan"), ""),
+        (-1, ""),
+        (0.2, "less than a second"),
+        (45, "45 s"),
+        (130, "2 min"),
+        (3900, "65 min"),
+        (5400, "1 h 30 min"),
+        (7200, "2 h"),
+        (10 * 86400, "10 days"),
+    ],
+)
 def test_durations_in_words(seconds: float | None, words: str) -> None:
     assert text.duration(seconds) == words
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(22713600, "22,713,600"), (0.7931, "0.793"), (5e-5, "5e-05"), (3.0, "3"), (True, "yes"), (None, "-"), ("a\nb", "a b")],
+    [
+        (22713600, "22,713,600"),
+        (0.7931, "0.793"),
+        (5e-5, "5e-05"),
+        (3.0, "3"),
+        (True, "yes"),
+        (None, "-"),
+        ("a\nb", "a b"),
+    ],
 )
 def test_numbers(value: object, words: str) -> None:
     assert text.number(value) == words
@@ -82,5 +138,10 @@ def test_a_thinned_curve_keeps_its_extremes() -> None:
 
 
 def test_a_resumed_run_has_each_step_once() -> None:
-    rows = [{"step": 1, "train/loss": 3.0}, {"step": 2, "train/loss": 2.0}, {"step": 2, "train/loss": 1.0}, {"step": "x"}]
+    rows = [
+        {"step": 1, "train/loss": 3.0},
+        {"step": 2, "train/loss": 2.0},
+        {"step": 2, "train/loss": 1.0},
+        {"step": "x"},
+    ]
     assert curves.points(rows, "train/loss") == ([1, 2], [3.0, 1.0])

@@ -22,15 +22,46 @@ from workbench.workspace import Workspace
 
 PASSWORD = "correct horse battery staple"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-WRONG_HOSTS = ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example:{port}", "localhost:1", "127.0.0.1:{port}@evil",
-               "evil@127.0.0.1:{port}", "10.0.0.1:{port}", "[::2]:{port}", "", "localhost.:x", "127.0.0.1:{port}/x"]  # fmt: skip
-WRONG_ORIGINS = ["http://evil.example", "https://127.0.0.1:{port}.evil.example", "http://localhost:1", "null",
-                 "file://", "http://127.0.0.1:1", "http://evil.example:{port}"]  # fmt: skip
-PATHS_OUT = ["/../settings.json", "/static/../../settings.json", "/static/..%2f..%2fsettings.json", "/media/..%2fsettings.json",
-             "/static/%2e%2e/%2e%2e/settings.json", "/component/x/..%5c..%5csettings.json", "/static//etc/passwd",
-             "/static/..%5c..%5csettings.json", "/media/%2fetc%2fpasswd", "//etc/passwd", "/app/static/../settings.json",
-             "/_stcore/bidi-components/x/..%2f..%2fsettings.json", "/static/%00", "/static/\\\\server\\share",
-             "/static/file:///etc/passwd", "/static//proc/self/root/etc/passwd"]  # fmt: skip
+WRONG_HOSTS = [
+    "evil.example",
+    "evil.example:{port}",
+    "127.0.0.1.evil.example:{port}",
+    "localhost:1",
+    "127.0.0.1:{port}@evil",
+    "evil@127.0.0.1:{port}",
+    "10.0.0.1:{port}",
+    "[::2]:{port}",
+    "",
+    "localhost.:x",
+    "127.0.0.1:{port}/x",
+]
+WRONG_ORIGINS = [
+    "http://evil.example",
+    "https://127.0.0.1:{port}.evil.example",
+    "http://localhost:1",
+    "null",
+    "file://",
+    "http://127.0.0.1:1",
+    "http://evil.example:{port}",
+]
+PATHS_OUT = [
+    "/../settings.json",
+    "/static/../../settings.json",
+    "/static/..%2f..%2fsettings.json",
+    "/media/..%2fsettings.json",
+    "/static/%2e%2e/%2e%2e/settings.json",
+    "/component/x/..%5c..%5csettings.json",
+    "/static//etc/passwd",
+    "/static/..%5c..%5csettings.json",
+    "/media/%2fetc%2fpasswd",
+    "//etc/passwd",
+    "/app/static/../settings.json",
+    "/_stcore/bidi-components/x/..%2f..%2fsettings.json",
+    "/static/%00",
+    "/static/\\\\server\\share",
+    "/static/file:///etc/passwd",
+    "/static//proc/self/root/etc/passwd",
+]
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +170,16 @@ def log_in(server: Server, given: str, to: str = "/", **headers: str) -> tuple[i
 def test_every_route_needs_the_login(locked: tuple[Server, Workspace], table: list[str]) -> None:
     server, _ = locked
     tried = 0
-    for path in [*table, "/static/js/x.js", "/runs", "/nothing/here", "/_stcore/health", "/robots.txt", "/login/x", "//login"]:
+    for path in [
+        *table,
+        "/static/js/x.js",
+        "/runs",
+        "/nothing/here",
+        "/_stcore/health",
+        "/robots.txt",
+        "/login/x",
+        "//login",
+    ]:
         for method in METHODS:
             for accept in ("*/*", "text/html"):
                 answer = server.ask(path, method, Accept=accept)
@@ -178,7 +218,9 @@ def test_a_wrong_password_costs_time_and_is_never_shown(locked: tuple[Server, Wo
     assert stat.S_IMODE(workspace.settings_file.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("to", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:x", "/a\nb", ""])
+@pytest.mark.parametrize(
+    "to", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:x", "/a\nb", ""]
+)
 def test_the_login_never_leads_to_another_site(locked: tuple[Server, Workspace], to: str) -> None:
     assert log_in(locked[0], PASSWORD, to)[2] == "/"
 
@@ -202,7 +244,12 @@ def test_other_addresses_only_by_number_or_by_a_name_that_was_allowed(tmp_path: 
     workspace = Workspace(tmp_path / "home").create()
     set_password(workspace, PASSWORD)
     with served(workspace, "0.0.0.0", "box.example") as server:
-        for host in (f"192.0.2.7:{server.port}", "box.example", f"box.example:{server.port}", f"[2001:db8::1]:{server.port}"):
+        for host in (
+            f"192.0.2.7:{server.port}",
+            "box.example",
+            f"box.example:{server.port}",
+            f"[2001:db8::1]:{server.port}",
+        ):
             assert server.ask("/login", Host=host).status == 200, host
         for host in ("evil.example", f"evil.example:{server.port}", f"xbox.example:{server.port}", "192.0.2.7:1"):
             assert server.ask("/login", Host=host).status == 421, host

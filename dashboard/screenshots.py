@@ -1,0 +1,110 @@
+"""Draws the README's pictures: python -m dashboard.screenshots [FOLDER] (needs Chromium and two finished runs).
+
+The runs are those of the current workspace; ``make demo SERVE=0`` makes two.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.errors import MissingPackageError, RequestError, WorkbenchError
+from workbench.runs.query import list_runs
+from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+SENTENCE = "A film with a big heart and very little brain."
+TALLEST = 2600  # pixels of a picture
+_SERVE = "import sys; from dashboard.server import serve; from workbench.workspace import Workspace; "
+_SERVE += "serve(Workspace.current(), port=0)"
+
+
+def pages(first: str, second: str) -> dict[str, str]:
+    """The path of each picture, by the picture's name."""
+    explain = f"/explain?run={first}&text={SENTENCE}"
+    return {
+        "home": "/",
+        "launch": "/launch",
+        "runs": f"/runs?run={first}",
+        "dashboard": f"/compare?runs={first},{second}",
+        "tokens": f"{explain}&view=tokens",
+        "attention": f"{explain}&view=head",
+        "model-view": f"{explain}&view=model",
+    }
+
+
+def draw(
+    browser: Browser, url: str, paths: dict[str, str], folder: Path, width: int = 1280, scheme: str = "light"
+) -> None:
+    """One picture of each page."""
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+    for name, path in paths.items():
+        page = context.new_page()
+        page.goto(url + path)
+        page.wait_for_selector("h1", timeout=60_000)
+        page.wait_for_timeout(1500)
+        page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget]')", timeout=120_000)
+        page.wait_for_timeout(4000)  # plotly and bertviz draw after the page's script has ended
+        height = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight")
+        page.set_viewport_size({"width": width, "height": min(max(int(height), 500), TALLEST)})
+        page.wait_for_timeout(1000)
+        page.screenshot(path=folder / f"{name}.png")
+        page.close()
+    context.close()
+
+
+def main(folder: Path = IMAGES, widths: tuple[int, ...] = (1280,), schemes: tuple[str, ...] = ("light",)) -> None:
+    """Serve the current workspace for a moment and draw every picture.
+
+    Args:
+        folder: where to; with several widths or schemes in folders of their own.
+        widths: of the browser, in pixels.
+        schemes: light, dark.
+    """
+    finished = [run["id"] for run in list_runs(Workspace.current()) if run["state"] == "succeeded"]
+    if len(finished) < 2:
+        raise RequestError(f"Two finished runs are needed, found {len(finished)}.", "Make them with: make demo SERVE=0")
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome-stable"))), None)
+    if executable is None:
+        raise RequestError("Chromium is not installed.", "Install it (Debian's package: chromium).")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise MissingPackageError("playwright", "to draw pictures of the pages") from error
+    server = subprocess.Popen([sys.executable, "-c", _SERVE], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        found = re.search(r"http://\S+", server.stdout.readline())
+        if found is None:
+            raise RequestError(
+                "The dashboard could not be started.", "Start it by hand to see why: workbench dashboard"
+            )
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+            for width in widths:
+                for scheme in schemes:
+                    several = len(widths) * len(schemes) > 1
+                    place = folder / f"{width}-{scheme}" if several else folder
+                    place.mkdir(parents=True, exist_ok=True)
+                    draw(browser, found[0], pages(finished[0], finished[1]), place, width, scheme)
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait(15)
+
+
+if __name__ == "__main__":
+    try:
+        if len(sys.argv) > 1:  # every look at every page, for whoever changes one
+            main(Path(sys.argv[1]), (1280, 1920), ("light", "dark"))
+        else:
+            main()
+    except WorkbenchError as error:
+        sys.exit(f"Error: {error}")
