@@ -6,6 +6,7 @@ resolved = resolve(spec, workspace)      # raises SpecError with all problems, o
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
@@ -98,6 +99,15 @@ def check(spec: RunSpec, workspace: Workspace, confined: bool = False) -> list[P
     return sorted(found, key=lambda p: order[p.severity])
 
 
+def problems_of(error: SpecError) -> list[Problem]:
+    """What a document that is no spec has wrong, each as a problem."""
+    if error.problems and all(isinstance(problem, Problem) for problem in error.problems):
+        return list(error.problems)
+    found = [str(problem).partition(": ") for problem in error.problems] or [("", "", error.message)]
+    hints = [error.hint] + [""] * (len(found) - 1)
+    return [Problem("error", field, text, hint) for (field, _, text), hint in zip(found, hints, strict=True)]
+
+
 @cache
 def presets() -> dict[str, RunSpec]:
     """The specs that come with the workbench, by name."""
@@ -109,7 +119,7 @@ def presets() -> dict[str, RunSpec]:
 def load_spec(name: str) -> RunSpec:
     """The spec in the YAML file ``name``, or the preset of that name. Raises SpecError, UnknownNameError."""
     path = Path(name)
-    if path.suffix in {".yaml", ".yml", ".json"} or path.exists():
+    if path.suffix in {".yaml", ".yml", ".json"} or os.path.exists(path):  # os.path: a name too long is no file
         return RunSpec.load(path)
     if name in presets():
         return presets()[name].model_copy(deep=True)
@@ -170,7 +180,7 @@ def _data_problems(spec: RunSpec, confined: bool, workspace: Workspace) -> list[
         except WorkbenchError as error:
             problems.append(Problem("error", f"data.{field}", error.message, error.hint))
             continue
-        if not path.is_file():
+        if not os.path.isfile(path):
             unknown = UnknownNameError("data set", given, catalogue().datasets)
             problems.append(
                 Problem(

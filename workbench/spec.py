@@ -225,7 +225,7 @@ class RunSpec(Part):
             return cls.model_validate(document)
         except ValidationError as error:
             lines = [f"{field or 'the document'}: {message}" for field, message in explain_validation(error)]
-            raise SpecError(f"{origin} cannot be used: " + "; ".join(lines), problems=lines) from error
+            raise SpecError(f"{origin} cannot be used: " + "; ".join(lines), _allowed(error), lines) from error
 
     @classmethod
     def load(cls, path: Path) -> RunSpec:
@@ -233,7 +233,9 @@ class RunSpec(Part):
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
-            raise SpecError(f"The spec {path} cannot be read: {error}.") from error
+            raise SpecError(
+                f"The spec {path} cannot be read: {error}.", "Name a YAML file that exists, or a preset."
+            ) from error
         return cls.from_yaml(text, str(path))
 
     @classmethod
@@ -242,7 +244,10 @@ class RunSpec(Part):
         try:
             document = yaml.load(text, _Loader)
         except (yaml.YAMLError, ValueError, RecursionError) as error:  # a 13th month, a thousand brackets
-            raise SpecError(f"{origin} is not valid YAML: {' '.join(str(error).split())}") from error
+            raise SpecError(
+                f"{origin} is not valid YAML: {' '.join(str(error).split())}",
+                "Correct it there; `workbench check demo-full` shows what a spec looks like.",
+            ) from error
         return cls.parse(document, origin)
 
     def to_yaml(self) -> str:
@@ -268,6 +273,18 @@ def _set(document: dict[str, Any], path: str, value: Any) -> None:
             raise SpecError(f"{path!r} cannot be set: {key!r} holds a value, not fields.")
         document = below
     document[last] = copy.deepcopy(value)
+
+
+def _allowed(error: ValidationError) -> str:
+    """The fields that there are beside each one that there is not."""
+    parts = {item["loc"][:-1] for item in error.errors(include_url=False) if item["type"] == "extra_forbidden"}
+    told = []
+    for part in sorted(parts):
+        model: Any = RunSpec
+        for key in part:
+            model = model.model_fields[str(key)].annotation
+        told.append(f"Fields of {'.'.join(map(str, part)) or 'a spec'}: {', '.join(model.model_fields)}.")
+    return " ".join(told) or "`workbench check demo-full` shows every field with its default."
 
 
 def explain_validation(error: ValidationError) -> list[tuple[str, str]]:

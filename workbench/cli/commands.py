@@ -10,7 +10,7 @@ import yaml
 
 from workbench.cli import views
 from workbench.cli.output import Finished, Json, answer, console, download_bars, errors, table
-from workbench.errors import MissingPackageError, RequestError, UnknownNameError
+from workbench.errors import MissingPackageError, RequestError, SpecError, UnknownNameError
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
@@ -28,6 +28,8 @@ app.add_typer(data, name="data")
 
 SpecName = Annotated[str, typer.Argument(metavar="SPEC", help="A YAML file, or the name of a preset (demo-full ...).")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id; its beginning or its end will do.")]
+EntryName = Annotated[str, typer.Argument(metavar="NAME", help="As `workbench data list` lists it.")]
+EntryNames = Annotated[list[str], typer.Argument(metavar="NAME...", help="As `workbench data list` lists them.")]
 Sets = Annotated[
     list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field: --set training.epochs=2")
 ]
@@ -52,10 +54,14 @@ def demo(
 def check(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
     """Tell every problem of a spec, without starting anything. Exit code 2 if it cannot be run."""
     from workbench.check import check as find_problems
-    from workbench.check import resolve
+    from workbench.check import problems_of, resolve
 
-    workspace, whole = Workspace.current(), _spec(spec, sets)
-    problems = [problem.as_dict() for problem in find_problems(whole, workspace)]
+    workspace = Workspace.current()
+    try:
+        whole = _spec(spec, sets)
+        problems = [problem.as_dict() for problem in find_problems(whole, workspace)]
+    except SpecError as error:  # not a spec at all: what is wrong is told in the same form
+        problems = [problem.as_dict() for problem in problems_of(error)]
     bad = any(problem["severity"] == "error" for problem in problems)
     full = "" if bad else resolve(whole, workspace).spec.to_yaml()
     answer(problems, as_json, lambda: views.show_problems(problems, full))
@@ -144,7 +150,9 @@ def show(run_id: RunId, as_json: Json = False) -> None:
 
 
 @app.command()
-def delete(run_ids: Annotated[list[str], typer.Argument(metavar="RUN...")], as_json: Json = False) -> None:
+def delete(
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of runs.")], as_json: Json = False
+) -> None:
     """Delete runs that are not running, with all their files."""
     workspace = Workspace.current()
     found = [Run.open(run_id, workspace) for run_id in run_ids]
@@ -155,9 +163,7 @@ def delete(run_ids: Annotated[list[str], typer.Argument(metavar="RUN...")], as_j
 
 @app.command()
 def compare(
-    run_ids: Annotated[
-        list[str], typer.Argument(metavar="RUN RUN...", help="Two runs or more; the first is compared.")
-    ],
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN...", help="Two runs or more; the first is compared.")],
     metric: Annotated[str | None, typer.Option(help="accuracy, macro_f1 ...; the task's own if left out.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -219,14 +225,14 @@ def data_list(as_json: Json = False) -> None:
     from workbench.data.sources import list_entries
 
     found = list_entries(Workspace.current())
-    columns = {"name": "name", "kind": "kind", "task": "task", "language": "lang", "licence": "licence",
-               "megabytes": ">MB", "cached": "cached", "label": "what it is"}  # fmt: skip
+    columns = {"name": "name", "label": "what it is", "kind": "kind", "task": "task", "language": "language",
+               "megabytes": ">MB", "cached": "cached", "licence": "licence"}  # fmt: skip
     rows = [{**entry, "megabytes": f"{entry['bytes'] / 1e6:.1f}"} for entry in found]
     answer(found, as_json, lambda: table(rows, columns, "The catalogue is empty."))
 
 
 @data.command("show")
-def data_show(name: str, as_json: Json = False) -> None:
+def data_show(name: EntryName, as_json: Json = False) -> None:
     """Tell all about an entry of the catalogue: licence, citation, columns, sources."""
     from workbench.data.sources import describe
 
@@ -235,7 +241,7 @@ def data_show(name: str, as_json: Json = False) -> None:
 
 
 @data.command("fetch")
-def data_fetch(names: list[str], as_json: Json = False) -> None:
+def data_fetch(names: EntryNames, as_json: Json = False) -> None:
     """Fetch entries of the catalogue into the cache, and verify them."""
     from workbench.data.sources import fetch
 
@@ -379,7 +385,11 @@ def _spec(name: str, sets: list[str] | None) -> RunSpec:
         field, equals, value = item.partition("=")
         if not equals:
             raise RequestError(f"--set {item!r} has no '='.", "Write it as --set training.epochs=2.")
-        changes[field.strip()] = yaml.safe_load(value)
+        try:
+            changes[field.strip()] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError) as error:
+            told = " ".join(str(error).split())
+            raise RequestError(f"--set {item!r} has a value that is not YAML: {told}", "Put it in quotes.") from error
     spec = load_spec(name)
     return spec.changed(changes) if changes else spec
 

@@ -6,16 +6,21 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from workbench.errors import WorkbenchError
 from workbench.files import finite
+
+NOTHING = "–"  # what stands for a value that is not there
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -61,8 +66,11 @@ def call(app: typer.Typer, arguments: Sequence[str], debug: bool) -> int:
         if debug:
             raise
         usage = _usage_message(error)
+        if usage.startswith("Usage:"):  # no command was given: click's error is the help itself
+            errors.print(usage, markup=False, soft_wrap=True)
+            return 2
         if usage:
-            _tell({"kind": "Usage", "message": usage, "hint": "See: workbench --help"}, as_json)
+            _tell({"kind": "Usage", "message": usage, "hint": f"See: {_help_command(error)}"}, as_json)
             return 2
         if isinstance(error, BrokenPipeError):
             sys.stdout = None  # the reader has gone: nothing more can be said to it
@@ -80,6 +88,11 @@ def _usage_message(error: Exception) -> str:
     return ""
 
 
+def _help_command(error: Exception) -> str:
+    path = getattr(getattr(error, "ctx", None), "command_path", None) or "workbench"
+    return f"{path} --help"
+
+
 def _tell(error: dict[str, str], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps({"error": error}, ensure_ascii=False) + "\n")
@@ -89,7 +102,9 @@ def _tell(error: dict[str, str], as_json: bool) -> None:
 
 
 def table(rows: Sequence[dict[str, Any]], columns: dict[str, str], empty: str) -> None:
-    """Print rows as a table.
+    """Print rows as a table; where the terminal is too narrow for it, as a paragraph a row.
+
+    What stands in the first column (a run's id, a name) is never broken, so that it can be copied.
 
     Args:
         rows: a dictionary each.
@@ -101,17 +116,41 @@ def table(rows: Sequence[dict[str, Any]], columns: dict[str, str], empty: str) -
         return
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for heading in columns.values():
-        drawn.add_column(
-            heading.removeprefix(">"), justify="right" if heading.startswith(">") else "left", overflow="fold"
-        )
+        drawn.add_column(heading.removeprefix(">"), justify="right" if heading.startswith(">") else "left")
     for row in rows:
         drawn.add_row(*(escape(_cell(row.get(key))) for key in columns))
-    console.print(drawn)
+    endless = console.options.update(width=100_000)
+    width = Measurement.get(console, endless, drawn).maximum
+    if not console.is_terminal:  # a file or a pipe has room for any line
+        Console(width=width, highlight=False).print(drawn)
+    elif width <= console.width:
+        console.print(drawn)
+    else:
+        _paragraphs(rows, columns)
+
+
+def _paragraphs(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> None:
+    """Each row as a paragraph: its first column on a line of its own, the others under it."""
+    first, *others = columns
+    for row in rows:
+        console.print(f"[bold]{escape(_cell(row.get(first)))}[/]", soft_wrap=True)
+        cells = [(columns[key].removeprefix(">"), _cell(row.get(key))) for key in others]
+        line = ", ".join(f"{heading}: {cell}" for heading, cell in cells if cell not in ("", NOTHING))
+        console.print(Padding(escape(line), (0, 0, 0, 4)))
+
+
+def hanging(text: str, indent: int = 4) -> None:
+    """Print a line whose continuation, where the terminal is narrow, stands further in."""
+    if not console.is_terminal:
+        console.print(" " * indent + text, soft_wrap=True, markup=False)
+        return
+    lines = wrap(text, max(console.width - 1, 20), initial_indent=" " * indent, subsequent_indent=" " * (indent + 4))
+    console.print("\n".join(lines), markup=False, style="dim")
 
 
 def _cell(value: Any) -> str:
     if value is None:
-        return "–"
+        return NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from workbench.cli.output import console, duration, errors, table
+from workbench.cli.output import console, duration, errors, hanging, table
 from workbench.errors import RequestError
 from workbench.files import write_text
 from workbench.jobs import Sight, follow, stop
@@ -67,18 +67,16 @@ def show_runs(runs: Sequence[dict[str, Any]]) -> None:
         value = (report.get("metrics") or {}).get(metric) if metric else None
         rows.append(
             {
-                "state": f"{MARKS.get(run['state'], '?')} {run['state']}",
                 "id": run["id"],
-                "metric": metric,
-                "value": _with_interval(value),
+                "state": f"{MARKS.get(run['state'], '?')} {run['state']}",
+                "result": f"{metric} {_with_interval(value)}" if value else None,
                 "seconds": duration((report.get("cost") or {}).get("seconds")),
             }
         )
     columns = {
-        "state": "state",
         "id": "run",
-        "metric": "metric",
-        "value": ">value (95% interval)",
+        "state": "state",
+        "result": "result (95% interval)",
         "seconds": ">training",
     }
     table(rows, columns, "There are no runs yet. Begin with: workbench demo")
@@ -155,8 +153,12 @@ def show_comparison(found: dict[str, Any], runs: Sequence[Run]) -> None:
 
 
 def show_problems(problems: Sequence[dict[str, str]], full: str) -> None:
-    columns = {"severity": "severity", "field": "field", "message": "what", "hint": "what to do"}
-    table(problems, columns, "No problem was found.")
+    for problem in problems:
+        console.print(f"{problem['severity']}: {problem['field']}", style="bold", markup=False, soft_wrap=True)
+        for text in filter(None, (problem["message"], problem["hint"])):
+            hanging(text)
+    if not problems:
+        console.print("No problem was found.")
     if full:
         console.print("\n" + full, markup=False)
 
@@ -175,9 +177,17 @@ def _labels(result: dict[str, Any]) -> str:
 
 def show_entries(entries: Sequence[dict[str, Any]]) -> None:
     for entry in entries:
-        console.print(f"[bold]{escape(entry.get('form', entry['name']))}[/]  {escape(entry['label'])}")
+        console.print(entry.get("form", entry["name"]), style="bold", markup=False, soft_wrap=True)
+        hanging(entry["label"])
         for option in entry["options"]:
-            console.print(f"    {option['name']} = {option['default']}   {option['help']}", markup=False, style="dim")
+            hanging(f"{option['name']} = {_as_yaml(option['default'])}   {option['help']}", indent=8)
+
+
+def _as_yaml(value: Any) -> str:
+    """A default as a spec writes it."""
+    import yaml
+
+    return str(yaml.safe_dump(value, default_flow_style=True)).removesuffix("...\n").strip()
 
 
 def show_explanation(found: Explanation, html: Path | None) -> None:

@@ -5,6 +5,7 @@ Whatever the folder holds, only safetensors are read, nothing is unpickled, and 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ DROPOUT_FIELDS = (  # as the architectures of transformers call it
     "attn_pdrop",
     "seq_classif_dropout",
 )
+_NAMES_CODE = ("auto_map", "trust_remote_code", "megatron_config")  # the last: peft imports the module it names
+_ENDLESS = "The bases of its adapters name one another without end."
 BASE_FILE = "workbench.json"  # beside a result: which base it needs, with its fingerprint
 
 
@@ -61,6 +64,13 @@ class Pretrained(ModelSource):
             options = {**options, **dict.fromkeys(_dropout_fields(folder), self.config.dropout)}
         model = load_folder(folder, head, options)
         return Loaded(model, load_tokenizer(folder), self._base(model))
+
+    def _folder_problem(self, folder: Path, confined: bool) -> str | None:
+        """Why what ``folder`` holds cannot be loaded, or None; an adapter's base is looked at as well."""
+        refuse_unsafe(folder)
+        if not (folder / ADAPTER_FILE).exists():
+            return None
+        return make_source(base_note(folder)["source"], self.workspace).problem(confined)
 
     def _base(self, model: Any) -> dict[str, Any]:
         source = f"{self.name}:{self.argument}" if self.argument else self.name
@@ -103,19 +113,26 @@ class Local(Pretrained):
 
     def problem(self, confined: bool) -> str | None:
         try:
-            folder = inside(self.workspace.root, self.argument, "model folder") if confined else self._path()
-            if not (folder / "config.json").exists() and not (folder / ADAPTER_FILE).exists():
+            folder = self._confined_path() if confined else self._path()
+            if not os.path.exists(folder / "config.json") and not os.path.exists(folder / ADAPTER_FILE):
                 return f"There is no model in {folder}: it has no config.json."
-            refuse_unsafe(folder)
+            return self._folder_problem(folder, confined)
         except WorkbenchError as error:
             return str(error)
-        return None
+        except RecursionError:
+            return _ENDLESS
 
     def folder(self, progress: Progress | None = None) -> Path:
         return self._path()
 
     def _path(self) -> Path:
         return Path(self.argument).expanduser().absolute()
+
+    def _confined_path(self) -> Path:
+        """The folder, which must lie in the workspace's uploads. A relative name counts from the workspace."""
+        if self.argument.startswith("~"):
+            raise RefusedError(f"The model folder {self.argument[:120]!r} lies outside the workspace's uploads.")
+        return inside(self.workspace.uploads, self.workspace.root / self.argument, "model folder")
 
 
 @models.register("run")
@@ -126,10 +143,11 @@ class FromRun(Pretrained):
 
     def problem(self, confined: bool) -> str | None:
         try:
-            self.folder()
+            return self._folder_problem(self.folder(), confined)
         except WorkbenchError as error:
             return str(error)
-        return None
+        except RecursionError:
+            return _ENDLESS
 
     def folder(self, progress: Progress | None = None) -> Path:
         run = Run.open(self.argument, self.workspace)
@@ -148,13 +166,16 @@ def refuse_unsafe(folder: Path) -> None:
     """Raise RefusedError when loading ``folder`` would need a pickle or code that it names."""
     for name in ("config.json", "tokenizer_config.json", ADAPTER_FILE, "processor_config.json"):
         found = read_json(folder / name)
-        if isinstance(found, dict) and (found.get("auto_map") or found.get("trust_remote_code")):
-            key = "auto_map" if found.get("auto_map") else "trust_remote_code"
-            raise RefusedError(
-                f"{name} in {folder.name} names Python code to run ({key}).",
-                "The workbench runs no code that comes with a model. Use a model whose architecture transformers has.",
-            )
-    if not any(folder.glob("*.safetensors")):
+        for key in _NAMES_CODE:
+            if isinstance(found, dict) and found.get(key):
+                raise RefusedError(
+                    f"{name} in {folder.name} names Python code to run ({key}).",
+                    "The workbench runs no code that comes with a model. Use a model whose architecture transformers "
+                    "has.",
+                )
+    # By their exact names: peft would take a pickle, or ask the hub, where its own file is missing.
+    adapter = (folder / ADAPTER_FILE).exists()
+    if not any(folder.glob("adapter_model.safetensors" if adapter else "model*.safetensors")):
         pickles = sorted(p.name for p in folder.iterdir() if p.suffix in {".bin", ".pt", ".pth", ".ckpt", ".pkl"})
         found_text = f"only {', '.join(pickles)}, which may run code when opened" if pickles else "no weights"
         raise RefusedError(
@@ -163,8 +184,26 @@ def refuse_unsafe(folder: Path) -> None:
         )
 
 
-def load_folder(folder: Path, head: str, options: dict[str, Any]) -> Any:
-    """The model in ``folder`` with a head; a head of another size is made anew.
+def base_note(folder: Path) -> dict[str, Any]:
+    """``{"source", "fingerprint"}`` of the base that the adapter in ``folder`` needs. Raises RequestError."""
+    note = read_json(folder / BASE_FILE)
+    base = note.get("base") if isinstance(note, dict) else None
+    if not isinstance(base, dict) or not all(isinstance(base.get(key), str) for key in ("source", "fingerprint")):
+        raise RequestError(
+            f"The adapter in {folder} does not say which base it needs ({BASE_FILE} is missing or damaged).",
+            "Use an adapter that the workbench has saved.",
+        )
+    return base
+
+
+def load_folder(folder: Path, head: str, options: dict[str, Any], whole: bool = False) -> Any:
+    """The model in ``folder`` with a head; a head that is missing or of another size is made anew.
+
+    Args:
+        folder: in transformers' format.
+        head: name of a transformers Auto class.
+        options: keyword arguments for the head.
+        whole: the result of a run: every weight must be in the folder, nothing is made anew.
 
     Raises:
         RequestError: the architecture has no such head, or the files are damaged.
@@ -180,23 +219,30 @@ def load_folder(folder: Path, head: str, options: dict[str, Any]) -> Any:
         "use_safetensors": True,
         "trust_remote_code": False,
         "local_files_only": True,
-        "ignore_mismatched_sizes": True,
+        "ignore_mismatched_sizes": not whole,
+        "output_loading_info": True,
     }
     try:
         try:
             # Named outright: the folder's config must not choose (it may name a kernel to be fetched and run).
-            return auto.from_pretrained(folder, attn_implementation="sdpa", **arguments)
+            model, found = auto.from_pretrained(folder, attn_implementation="sdpa", **arguments)
         except ValueError as error:
             if "scaled_dot_product_attention" not in str(error):
                 raise
-            return auto.from_pretrained(folder, attn_implementation="eager", **arguments)
-    except (ValueError, OSError, KeyError, RuntimeError) as error:
-        if "memory" in str(error).lower():
+            model, found = auto.from_pretrained(folder, attn_implementation="eager", **arguments)
+    except Exception as error:  # a damaged or foreign file makes the libraries raise whatever comes to hand
+        if isinstance(error, MemoryError) or "memory" in str(error).lower():
             raise
         raise RequestError(
             f"{folder.name} cannot be loaded as {head}: {' '.join(str(error).split())[:300]}",
             "Check that the model fits the task, and that its files are whole.",
         ) from error
+    if whole and found["missing_keys"]:
+        missing = ", ".join(sorted(found["missing_keys"])[:3])
+        raise RequestError(
+            f"{folder.name} lacks weights that its run had: {missing}.", "Its files were changed; do the run again."
+        )
+    return model
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -205,7 +251,7 @@ def load_tokenizer(folder: Path) -> Any:
 
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True, use_fast=True)
-    except (ValueError, OSError, KeyError) as error:
+    except Exception as error:  # tokenizers raises plain Exception for a damaged file
         raise RequestError(
             f"{folder.name} has no usable tokenizer: {' '.join(str(error).split())[:200]}",
             "The folder must hold tokenizer.json and tokenizer_config.json.",
@@ -216,19 +262,24 @@ def load_adapter(folder: Path, head: str, options: dict[str, Any], workspace: An
     """A base model with the adapter in ``folder`` on it. Raises RefusedError when the base is not the adapter's own."""
     from peft import PeftModel
 
-    note = read_json(folder / BASE_FILE)
-    if not isinstance(note, dict) or "base" not in note:
-        raise RequestError(
-            f"The adapter in {folder} does not say which base it needs ({BASE_FILE} is missing).",
-            "Use an adapter that the workbench has saved.",
-        )
-    base = make_source(note["base"]["source"], workspace).load(head, options, progress)
-    if base.base["fingerprint"] != note["base"]["fingerprint"]:
+    note = base_note(folder)
+    try:
+        base = make_source(note["source"], workspace).load(head, options, progress)
+    except RecursionError as error:
+        raise RefusedError(_ENDLESS, "Use an adapter that the workbench has saved.") from error
+    if base.base["fingerprint"] != note["fingerprint"]:
         raise RefusedError(
-            f"The adapter in {folder.name} was trained on another version of {note['base']['source']}.",
+            f"The adapter in {folder.name} was trained on another version of {note['source']}.",
             "Its base must have the same weights as when it was trained.",
         )
-    return Loaded(PeftModel.from_pretrained(base.model, folder), load_tokenizer(folder), base.base)
+    try:
+        model = PeftModel.from_pretrained(base.model, folder)
+    except Exception as error:
+        raise RequestError(
+            f"The adapter in {folder.name} cannot be loaded: {' '.join(str(error).split())[:300]}",
+            "Check that its files are whole.",
+        ) from error
+    return Loaded(model, load_tokenizer(folder), base.base)
 
 
 def make_source(source: str, workspace: Any, config: Any = None) -> ModelSource:

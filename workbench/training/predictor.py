@@ -10,9 +10,16 @@ import torch
 
 from workbench.data.batching import Batches
 from workbench.data.tokens import TokenTable
-from workbench.errors import RequestError
+from workbench.errors import RefusedError, RequestError
 from workbench.files import read_json
-from workbench.models.pretrained import BASE_FILE, load_adapter, load_folder, load_tokenizer, refuse_unsafe
+from workbench.models.pretrained import (
+    ADAPTER_FILE,
+    BASE_FILE,
+    load_adapter,
+    load_folder,
+    load_tokenizer,
+    refuse_unsafe,
+)
 from workbench.runs.run import Run
 from workbench.spec import TaskChoice
 from workbench.tasks.base import Task, tasks
@@ -53,15 +60,18 @@ class Predictor:
                 "Wait for it to finish, or resume it.",
             )
         refuse_unsafe(folder)
-        choice = TaskChoice.model_validate(note["task"])
-        entry = tasks.get(choice.name)
-        task = entry(entry.Config.model_validate(choice.options))
-        task.labels = list(note["labels"])
-        if note["adapter"]:
+        task, max_length, adapter = _read_note(note, run)
+        if adapter != (folder / ADAPTER_FILE).exists():
+            # transformers would follow an adapter's own note to whatever base it names
+            raise RefusedError(
+                f"The model of run {run.id} was changed: {BASE_FILE} and {ADAPTER_FILE} contradict each other.",
+                "Do the run again.",
+            )
+        if adapter:
             model = load_adapter(folder, task.head, task.model_options(), workspace_of(run), None).model
         else:
-            model = load_folder(folder, task.head, task.model_options())
-        return cls(model.to(device), load_tokenizer(folder), task, int(note["max_length"]))
+            model = load_folder(folder, task.head, task.model_options(), whole=True)
+        return cls(model.to(device), load_tokenizer(folder), task, max_length)
 
     @property
     def labels(self) -> list[str]:
@@ -98,3 +108,19 @@ class Predictor:
         in_order = np.empty_like(stacked)
         in_order[np.concatenate(batches)] = stacked
         return in_order
+
+
+def _read_note(note: dict[str, Any], run: Run) -> tuple[Task, int, bool]:
+    """Task, longest input, and whether it is an adapter, as the run has noted them beside its model."""
+    try:
+        choice = TaskChoice.model_validate(note["task"])
+        entry = tasks.get(choice.name)
+        task = entry(entry.Config.model_validate(choice.options))
+        task.labels = [str(label) for label in note["labels"]]
+        return task, int(note["max_length"]), bool(note["adapter"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RequestError(
+            f"The model of run {run.id} cannot be used: {BASE_FILE} is damaged ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:200]}).",
+            "Do the run again.",
+        ) from error

@@ -313,7 +313,7 @@ class Work:
             self.resolved.tuning.save(self.model, folder)
             loaded.tokenizer.save_pretrained(folder)
             note = {
-                "base": loaded.base,
+                "base": loaded.base if self.resolved.tuning.saves_adapter else _without_folder(loaded.base),
                 "task": self.spec.task.model_dump(mode="json"),
                 "tuning": self.spec.tuning.model_dump(mode="json"),
                 "labels": self.task.labels,
@@ -345,6 +345,12 @@ class Work:
     def _clear_leftovers(self) -> None:
         for path in self.run.folder.glob(f"{TEMPORARY_PREFIX}features-*"):
             path.unlink(missing_ok=True)
+
+
+def _without_folder(base: dict[str, Any]) -> dict[str, Any]:
+    """Where a whole result came from, without the path of this machine: the result does not need it to be loaded."""
+    kind, _, argument = base["source"].partition(":")
+    return {**base, "source": f"path:{Path(argument).name}"} if kind == "path" else base
 
 
 def _anatomy(model: Any) -> Anatomy | None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from workbench.errors import SpecError
+from workbench.files import read_json, write_json
 from workbench.spec import Part
 from workbench.tuning.base import Tuning, tunings
 
@@ -55,7 +56,8 @@ class Lora(Tuning):
             ) from error
 
     def save(self, model: Any, folder: Path) -> None:
-        # The base is named in workbench.json; peft's own note would hold a path of this machine.
-        for config in model.peft_config.values():
-            config.base_model_name_or_path = None
         model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
+        # The base is named in workbench.json. peft's own note and its model card hold a path of this machine.
+        (folder / "README.md").unlink(missing_ok=True)
+        note = folder / "adapter_config.json"
+        write_json(note, {**(read_json(note) or {}), "base_model_name_or_path": None})
