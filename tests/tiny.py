@@ -66,7 +66,7 @@ def make_model(folder: Path, layers: int = 3, dropout: float = 0.1, seed: int = 
         num_hidden_layers=layers,
         num_attention_heads=4,
         intermediate_size=64,
-        max_position_embeddings=64,
+        max_position_embeddings=128,
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
         pad_token_id=0,
