@@ -18,8 +18,8 @@ from workbench.check import resolve
 from workbench.data.batching import Batches
 from workbench.data.load import Dataset, Examples, load_data
 from workbench.data.report import length_report
-from workbench.errors import SpecError
-from workbench.files import TEMPORARY_PREFIX, write_json
+from workbench.errors import DataError, SpecError
+from workbench.files import TEMPORARY_PREFIX, read_json, write_json
 from workbench.machine import peak_rss_bytes
 from workbench.models.base import Loaded
 from workbench.models.pretrained import BASE_FILE
@@ -98,12 +98,25 @@ class Work:
         dataset = load_data(self.spec.data, self.task.columns(), self.workspace, self.watch.download)
         for note in dataset.notes:
             self.watch.say(note)
+        self._refuse_changed_data(dataset)
         self.task.fit(dataset.train)
         write_json(self.run.folder / "splits.json", {"fingerprint": dataset.fingerprint, "ids": dataset.split_ids()})
         write_json(
             self.run.folder / "environment.json", environment(self.device, dataset.fingerprint, self.training.seed)
         )
         return dataset
+
+    def _refuse_changed_data(self, dataset: Dataset) -> None:
+        """A run goes on with the very data that it began with, or not at all."""
+        before = read_json(self.run.folder / "splits.json")
+        if isinstance(before, dict) and before.get("fingerprint") != dataset.fingerprint and self._checkpoint():
+            raise DataError(
+                f"The data of this run has changed since it began: {self.spec.data.train} gives other examples.",
+                "Restore the file to resume, or start a new run on the new data.",
+            )
+
+    def _checkpoint(self) -> Path | None:
+        return checkpoint.latest(self.run.folder / "checkpoints")
 
     def _load_model(self) -> Loaded:
         self.watch.phase("loading the model")
@@ -164,7 +177,7 @@ class Work:
             set_training=self._set_training,
         )
         checkpoints = self.run.folder / "checkpoints"
-        found = checkpoint.latest(checkpoints)
+        found = self._checkpoint()
         forget_after(self.run, int(found.name.removeprefix("step-")) if found else 0)
         if found:
             self.watch.say(f"Going on from {found.name}")
