@@ -73,7 +73,7 @@ def draw() -> dict[str, Any]:
     for part, entry, name in (("task", task, task_name), ("model", model, model_name), ("tuning", tuning, tuning_name)):
         options[part] = _options(part, entry, name)
     with st.expander("All training settings", icon=":material/tune:", key="launch_training"):
-        training |= spec_form.draw(TrainingSpec, f"{LAUNCH}.training", skip=BASIC_TRAINING)
+        training |= spec_form.draw(TrainingSpec, f"{LAUNCH}.training", skip=BASIC_TRAINING, columns=2)
     with st.expander("Name and notes", icon=":material/edit_note:", key="launch_name"):
         named = spec_form.draw(RunSpec, LAUNCH, only=("name", "notes"))
     return {
@@ -138,14 +138,14 @@ def _options(part: str, entry: Any, name: str) -> dict[str, Any]:
     if not entry.Config.model_fields:
         return {}
     with st.expander(f"Options of the {part} {name}", icon=":material/settings:", key=f"launch_{part}_options"):
-        return spec_form.draw(entry.Config, f"{LAUNCH}.{part}_options")
+        return spec_form.draw(entry.Config, f"{LAUNCH}.{part}_options", columns=2)
 
 
 def _all_data_fields(limit: int | None) -> dict[str, Any]:
     with st.expander("All data settings", icon=":material/table:", key="launch_data"):
         prefix = f"{LAUNCH}.data_fields"
-        given = spec_form.draw(DataSpec, prefix, skip=("train", "valid", "test", "columns", "limit"))
-        rest = spec_form.draw(Limit, f"{prefix}.limit", only=("valid", "test"))
+        given = spec_form.draw(DataSpec, prefix, skip=("train", "valid", "test", "columns", "limit"), columns=2)
+        rest = spec_form.draw(Limit, f"{prefix}.limit", only=("valid", "test"), columns=2, group="limit")
         limits = rest | ({"train": limit} if limit is not None else {})
     return given | ({"limit": limits} if limits else {})
 

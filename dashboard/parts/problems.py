@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.parts.text import md
 from workbench.check import Problem, check
+from workbench.check import problems_of as found_in
 from workbench.errors import SpecError
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
@@ -18,8 +19,7 @@ def problems_of(document: dict[str, object], workspace: Workspace) -> tuple[RunS
     try:
         spec = RunSpec.parse(document, "The form")
     except SpecError as error:
-        parts = [str(line).partition(": ") for line in error.problems] or [("", "", error.message)]
-        return None, [Problem("error", field, message) for field, _, message in parts]
+        return None, found_in(error)
     return spec, check(spec, workspace, confined=True)
 
 

@@ -45,7 +45,7 @@ def actions(run: Run, now: str) -> None:
         jobs.stop(run)
         st.toast("The run was asked to stop. It writes a checkpoint first.")
     if now in RESUMABLE and st.button(
-        "Resume", icon=":material/resume:", key="run.resume", help="Goes on from the last checkpoint."
+        "Resume", icon=":material/resume:", type="primary", key="run.resume", help="Goes on from the last checkpoint."
     ):
         jobs.resume(run, Workspace.current())
         st.rerun()

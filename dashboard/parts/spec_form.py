@@ -21,7 +21,12 @@ from dashboard.parts.text import md
 
 
 def draw(
-    model: type[BaseModel], prefix: str, only: Iterable[str] | None = None, skip: Iterable[str] = ()
+    model: type[BaseModel],
+    prefix: str,
+    only: Iterable[str] | None = None,
+    skip: Iterable[str] = (),
+    columns: int = 1,
+    group: str = "",
 ) -> dict[str, Any]:
     """Draw the fields of ``model``.
 
@@ -30,21 +35,26 @@ def draw(
         prefix: of the session keys.
         only: draw these, in this order; by default all.
         skip: leave these out.
+        columns: side by side.
+        group: what stands before each label, for fields whose names say little alone.
 
     Returns:
         What was given, without the fields that have their default value.
     """
     names = list(only) if only is not None else [name for name in model.model_fields if name not in set(skip)]
     given: dict[str, Any] = {}
-    for name in names:
+    places = st.columns(columns)
+    for index, name in enumerate(names):
         field = model.model_fields[name]
         below = _model_in(field.annotation)
         if below is not None:
-            value: Any = draw(below, f"{prefix}.{name}")
+            value: Any = draw(below, f"{prefix}.{name}", columns=columns, group=name)
             if value:
                 given[name] = value
             continue
-        value = draw_field(name, field, f"{prefix}.{name}")
+        label = f"{group}: {name}".strip(": ").replace("_", " ").capitalize()
+        with places[index % columns]:
+            value = draw_field(name, field, f"{prefix}.{name}", label)
         if value != _default(field):
             given[name] = value
     return given
@@ -104,7 +114,7 @@ def _limits(field: FieldInfo, kind: type) -> tuple[Any, Any]:
 
 def _when_empty(field: FieldInfo) -> str:
     """What an empty field means, as its description says: ``empty for all``."""
-    found = re.search(r"empty for ([\w ]+)", field.description or "")
+    found = re.search(r"empty for ([\w' ]+)", field.description or "")
     return found[1] if found and len(found[1]) < 16 else "automatic"
 
 

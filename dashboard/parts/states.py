@@ -6,7 +6,6 @@ from typing import Literal, NamedTuple
 
 import streamlit as st
 
-
 Colour = Literal["gray", "blue", "green", "red", "orange", "violet"]
 
 
