@@ -1,0 +1,262 @@
+"""What every tuning keeps: it learns, moves only what it says, is saved safely, loaded the same, and resumed exactly."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from tests.tiny import make_model, make_run
+from workbench.check import resolve
+from workbench.errors import RefusedError
+from workbench.files import read_json
+from workbench.runs.predictions import read_predictions
+from workbench.runs.run import Run
+from workbench.training.loop import Outcome
+from workbench.training.predictor import Predictor
+from workbench.training.runner import RunWatch
+from workbench.training.work import Work
+from workbench.tuning.base import tunings
+from workbench.workspace import Workspace
+
+STEPS = 20
+SETTINGS = {
+    "training.max_steps": STEPS,
+    "training.epochs": 20,
+    "training.batch_size": 32,
+    "training.learning_rate": 5e-3,
+    "training.checkpoint_every": 5,
+    "training.keep_best": False,
+    "data.max_length": 32,
+}
+ADAPTERS = [name for name in tunings.names() if tunings.get(name).saves_adapter]
+WHOLE = [name for name in tunings.names() if not tunings.get(name).saves_adapter]
+
+
+class Observed(Work):
+    """A run's work that remembers its weights and its loss on the training part, before and after."""
+
+    def _train(self, parts: dict[str, Any]) -> Outcome:
+        self.trained = {name for name, p in self.model.named_parameters() if p.requires_grad}
+        self.before = self._weights()
+        self.loss_before = self._evaluate(parts["train"])["eval/loss"]
+        outcome = super()._train(parts)
+        self.after = self._weights()
+        parts["train"].features = None
+        self.loss_after = self._evaluate(parts["train"])["eval/loss"]
+        return outcome
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        return {name: p.detach().clone() for name, p in self.model.named_parameters()}
+
+
+class StopAfter(RunWatch):
+    """Asks for a stop at the given step."""
+
+    at = 8
+
+    def progress(self, position: Any, steps: int) -> None:
+        super().progress(position, steps)
+        self._stop = position.step >= self.at
+
+
+@dataclass
+class Trained:
+    run: Run
+    work: Observed
+    workspace: Workspace
+
+
+def options(name: str) -> dict[str, Any]:
+    return {**SETTINGS, "tuning.method": name}
+
+
+def make_lively_model(folder: Path, seed: int = 0) -> None:
+    """The tiny model with body weights so large that texts differ in what it puts out: its head has what to learn."""
+    make_model(folder, dropout=0.0, seed=seed)
+    weights = load_file(folder / "model.safetensors")
+    lively = {name: w * np.float32(8 if w.ndim == 2 and "embeddings" not in name else 1) for name, w in weights.items()}
+    save_file(lively, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, Trained]:
+    return {}
+
+
+def train(name: str, made: dict[str, Trained], folders: pytest.TempPathFactory) -> Trained:
+    """A finished run of the tuning, done once for all tests."""
+    if name not in made:
+        workspace = Workspace(folders.mktemp(name)).create()
+        make_lively_model(workspace.uploads / "tiny")
+        run = make_run(workspace, options(name))
+        work = Observed(run, RunWatch(run))
+        assert work.do() == "succeeded"
+        made[name] = Trained(run, work, workspace)
+    return made[name]
+
+
+@pytest.fixture
+def trained(
+    request: pytest.FixtureRequest, made: dict[str, Trained], tmp_path_factory: pytest.TempPathFactory
+) -> Trained:
+    return train(request.param, made, tmp_path_factory)
+
+
+every_tuning = pytest.mark.parametrize("trained", tunings.names(), indirect=True)
+every_adapter = pytest.mark.parametrize("trained", ADAPTERS, indirect=True)
+every_whole = pytest.mark.parametrize("trained", WHOLE, indirect=True)
+
+
+@every_tuning
+def test_it_learns(trained: Trained) -> None:
+    assert trained.work.loss_after < trained.work.loss_before
+
+
+@every_tuning
+def test_only_what_is_trained_moves(trained: Trained) -> None:
+    work = trained.work
+    moved = {name for name in work.before if not torch.equal(work.before[name], work.after[name])}
+    assert moved, "nothing moved"
+    assert moved <= work.trained, "a frozen weight moved"
+    cost = (trained.run.report() or {})["cost"]
+    assert cost["trained_parameters"] == sum(work.before[name].numel() for name in work.trained)
+
+
+@every_tuning
+def test_loaded_again_it_says_the_same(trained: Trained) -> None:
+    saved = read_predictions(trained.run)
+    predictor = Predictor.load(trained.run)
+    assert predictor.labels == ["bad", "good"]
+    results = predictor.predict([{"text": text} for text in saved["input"]])
+    assert [r["label"] for r in results] == list(saved["prediction"])
+    for label in predictor.labels:
+        now = [r["scores"][label] for r in results]
+        np.testing.assert_allclose(now, saved[f"score:{label}"], atol=1e-6, rtol=0)
+
+
+@every_tuning
+def test_resumed_it_ends_with_the_same_weights(trained: Trained, workspace: Workspace) -> None:
+    shutil.copytree(trained.workspace.uploads, workspace.uploads, dirs_exist_ok=True)
+    run = make_run(workspace, options(trained.work.spec.tuning.method))
+    assert Work(run, StopAfter(run)).do() == "stopped"
+    assert not (run.folder / "model").exists()
+    assert Work(run, RunWatch(run)).do() == "succeeded"
+    weights = "adapter_model.safetensors" if trained.work.resolved.tuning.saves_adapter else "model.safetensors"
+    once, twice = (load_file(each.folder / "model" / weights) for each in (trained.run, run))
+    assert once.keys() == twice.keys()
+    assert all(np.array_equal(once[name], twice[name]) for name in once)
+    steps = [row["step"] for row in run.metrics()[0] if "train/loss" in row]
+    assert steps == list(range(1, STEPS + 1))
+
+
+@every_tuning
+def test_what_is_saved_is_safe_and_knows_no_paths(trained: Trained) -> None:
+    folder = trained.run.folder / "model"
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert not [p.name for p in files if p.suffix in {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py"}]
+    assert [p.name for p in files if p.suffix == ".safetensors"]
+    root = str(trained.workspace.root)
+    for path in files:
+        text = path.read_bytes().decode("utf-8", errors="replace")
+        if trained.work.resolved.tuning.saves_adapter and path.name == "workbench.json":
+            text = text.replace(f"path:{root}/uploads/tiny", "")  # an adapter has to say where its base is
+        assert root not in text, f"{path.name} holds a path of this machine"
+
+
+@every_whole
+def test_a_whole_result_needs_nothing_else(trained: Trained) -> None:
+    """It is loaded where its base is gone."""
+    other = Workspace(trained.workspace.root.parent / f"{trained.workspace.root.name}-moved").create()
+    moved = Run(other.runs / trained.run.id)
+    shutil.copytree(trained.run.folder, moved.folder)
+    try:
+        assert Predictor.load(moved).predict([{"text": "a great film"}])
+    finally:
+        shutil.rmtree(other.root)
+
+
+WITHOUT_US = """
+import importlib.abc, json, sys
+
+class NotHere(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("workbench", "dashboard", "tests"):
+            raise ImportError(name)
+
+sys.meta_path.insert(0, NotHere())
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+texts, found = json.loads(sys.argv[1]), []
+for folder in sys.argv[2:]:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    with torch.no_grad():
+        batch = tokenizer(texts, padding=True, truncation=True, max_length=32, return_tensors="pt")
+        rows = model(**batch).logits.softmax(-1).tolist()
+    found.append([{model.config.id2label[i]: p for i, p in enumerate(row)} for row in rows])
+print(json.dumps(found))
+"""
+
+
+def test_plain_transformers_reads_whole_results(made: dict[str, Trained], tmp_path_factory: Any, tmp_path: Path) -> None:
+    runs = [train(name, made, tmp_path_factory).run for name in WHOLE]
+    texts = ["a great film", "the plot is boring and dull", "story with wonderful actors"]
+    command = [sys.executable, "-c", WITHOUT_US, json.dumps(texts), *(str(run.folder / "model") for run in runs)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for run, theirs in zip(runs, json.loads(done.stdout), strict=True):
+        ours = [result["scores"] for result in Predictor.load(run).predict([{"text": text} for text in texts])]
+        assert all(a == pytest.approx(b, abs=1e-6) for a, b in zip(theirs, ours, strict=True)), run.id
+
+
+# -- adapters -------------------------------------------------------------------------------------------------------
+
+
+@every_adapter
+def test_an_adapter_is_small_and_names_its_base(trained: Trained) -> None:
+    folder = trained.run.folder / "model"
+    base = trained.workspace.uploads / "tiny"
+    assert not (folder / "model.safetensors").exists()
+    assert (folder / "adapter_model.safetensors").stat().st_size < (base / "model.safetensors").stat().st_size / 3
+    note = read_json(folder / "workbench.json")
+    assert note["adapter"] is True
+    assert note["base"]["source"] == f"path:{base}" and len(note["base"]["fingerprint"]) == 64
+    assert read_json(folder / "adapter_config.json")["base_model_name_or_path"] is None
+
+
+@every_adapter
+def test_an_adapter_refuses_another_base(trained: Trained, tmp_path: Path) -> None:
+    base, kept = trained.workspace.uploads / "tiny", tmp_path / "kept"
+    shutil.move(base, kept)
+    try:
+        make_model(base, seed=1)
+        with pytest.raises(RefusedError, match="another version"):
+            Predictor.load(trained.run)
+    finally:
+        shutil.rmtree(base)
+        shutil.move(kept, base)
+
+
+@every_tuning
+def test_a_result_is_a_model_to_start_from(trained: Trained) -> None:
+    """``model: run:RUN``, an adapter's too: it begins where the other ended."""
+    spec = trained.run.spec().changed({"model": f"run:{trained.run.id}", "tuning": "head"})
+    source = resolve(spec, trained.workspace).model
+    task = Predictor.load(trained.run).task
+    loaded = source.load(task.head, task.model_options())
+    text = "a great film"
+    with torch.no_grad():
+        logits = loaded.model.eval()(**loaded.tokenizer(text, return_tensors="pt")).logits
+    (ours,) = Predictor.load(trained.run).predict([{"text": text}])
+    assert logits.softmax(-1)[0].tolist() == pytest.approx([ours["scores"][x] for x in ("bad", "good")], abs=1e-5)
