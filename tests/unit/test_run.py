@@ -271,3 +271,12 @@ def test_folder_deleted_while_it_is_read(workspace: Workspace) -> None:
             Run.all(workspace)
         deleting.join()
     assert os.listdir(workspace.runs) == []
+
+
+def test_a_run_is_found_by_its_name_as_long_as_it_is_the_only_one(workspace: Workspace) -> None:
+    spec = RunSpec.parse({"name": "reviews", "task": "t", "data": "d", "model": "m"})
+    first = Run.create(spec, workspace)
+    assert Run.open("reviews", workspace) == first
+    Run.create(spec, workspace)
+    with pytest.raises(RequestError, match="fits 2 runs"):
+        Run.open("reviews", workspace)

@@ -27,7 +27,7 @@ data = typer.Typer(help="The catalogue of data sets and models, and what is cach
 app.add_typer(data, name="data")
 
 SpecName = Annotated[str, typer.Argument(metavar="SPEC", help="A YAML file, or the name of a preset (demo-full ...).")]
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id; its beginning or its end will do.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id; its beginning, its end or its name will do.")]
 EntryName = Annotated[str, typer.Argument(metavar="NAME", help="As `workbench data list` lists it.")]
 EntryNames = Annotated[list[str], typer.Argument(metavar="NAME...", help="As `workbench data list` lists them.")]
 Sets = Annotated[

@@ -90,12 +90,17 @@ class Run:
 
     @classmethod
     def open(cls, run_id: str, workspace: Workspace) -> Run:
-        """The run with this id, or the only one whose id begins or ends with it. Raises UnknownNameError."""
+        """The run with this id, or the only one whose id begins or ends with it or holds it as its name.
+
+        Raises:
+            UnknownNameError: there is none.
+            RequestError: there are several.
+        """
         run = cls(workspace.run_folder(run_id))
         if (run.folder / "status.json").exists() or (run.folder / "spec.yaml").exists():
             return run
         ids = [other.id for other in cls.all(workspace)]
-        matches = [i for i in ids if i.startswith(run_id) or i.endswith(run_id)]
+        matches = [i for i in ids if i.startswith(run_id) or i.endswith(run_id) or f"-{run_id}-" in i]
         if len(matches) == 1:
             return cls(workspace.run_folder(matches[0]))
         if matches:
