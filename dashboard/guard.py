@@ -117,6 +117,12 @@ def is_loopback(host: str) -> bool:
     return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
+def is_exposed(host: str, allow_hosts: Iterable[str] = ()) -> bool:
+    """Whether others may reach the server: by its address, or by a proxy, which a foreign allowed name means."""
+    names = [(_split_host(name.strip()) or ("", 0))[0] for name in allow_hosts if name.strip()]
+    return not is_loopback(host) or not all(is_loopback(name) for name in names)
+
+
 @dataclass
 class _Patience:
     """How long somebody who gave wrong passwords must wait; one a client address."""

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from dashboard.guard import Guard, Names, is_loopback
+from dashboard.guard import Guard, Names, is_exposed
 from dashboard.password import set_password, stored_hash
 from workbench.errors import BusyError, RefusedError, RequestError, WorkbenchError
 from workbench.workspace import Workspace
@@ -81,10 +81,12 @@ def serve(
     """
     import uvicorn
 
-    if not is_loopback(host) and stored_hash(workspace) is None:
+    allow_hosts = list(allow_hosts)
+    if is_exposed(host, allow_hosts) and stored_hash(workspace) is None:
         raise RefusedError(
-            f"The dashboard would listen on {host}, where other machines can reach it, and no password is set.",
-            "Set one with `workbench dashboard --set-password`, or leave --host out.",
+            f"The dashboard would listen on {' '.join([host, *allow_hosts])}, where other machines can reach it, "
+            "and no password is set.",
+            "Set one with `workbench dashboard --set-password`, or leave --host and --allow-host out.",
         )
     listener = _bind(host, port)
     port = listener.getsockname()[1]
@@ -123,7 +125,7 @@ def create_app(workspace: Workspace, host: str, port: int, allow_hosts: Iterable
         app,
         names=Names.of(host, port, allow_hosts),
         stored=_stored_now(workspace),
-        must_log_in=not is_loopback(host),
+        must_log_in=is_exposed(host, allow_hosts),
     )
 
 

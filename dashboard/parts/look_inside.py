@@ -148,9 +148,10 @@ def show_attention(predictor: Predictor, given: dict[str, str], view: bertviz.Vi
             "Hide special tokens", key="explain.special", help="[CLS] and [SEP], which the tokenizer adds."
         )
     st.caption(WORDS["attention"])
-    why = bertviz.why_not_drawn(attention.without_special() if hide else attention, view, chosen or layers)
+    shown = attention.without_special() if hide else attention
+    why = bertviz.why_not_drawn(shown, view, chosen or layers)
     if why:
-        st.warning(f"{md(why, 400)} Choose fewer layers, or shorten the text.", icon=":material/zoom_in_map:")
+        st.warning(f"{md(why, 400)} {_way_out(shown, view)}", icon=":material/zoom_in_map:")
         return
     draw = bertviz.head_view if view == "head" else bertviz.model_view
     page = draw(attention, layers=sorted(chosen) or None, hide_special=hide, theme=st.context.theme.type or "auto")
@@ -158,6 +159,15 @@ def show_attention(predictor: Predictor, given: dict[str, str], view: bertviz.Vi
     st.iframe(
         page, height=_HEADS_HEIGHT + (large if view == "head" else max(large, _PICTURE_HEIGHT * len(chosen or layers)))
     )
+
+
+def _way_out(attention: capture.Attention, view: bertviz.View) -> str:
+    """What can be drawn of an attention that is too large for a view."""
+    if bertviz.why_not_drawn(attention, view, [0]) is None:
+        return "Choose fewer layers, or shorten the text."
+    if bertviz.why_not_drawn(attention, "model", [0]) is None:
+        return "Fewer layers do not help here: shorten the text, or see the model view of one layer."
+    return "Shorten the text, or see what each token counts."
 
 
 def _that_fit(attention: capture.Attention, view: bertviz.View) -> list[int]:

@@ -9,7 +9,8 @@ from typing import Any
 import streamlit as st
 
 from dashboard.parts.text import md
-from workbench.data.readers import SUFFIXES, read_table
+from workbench.data.formats import SUFFIXES
+from workbench.data.readers import read_table
 from workbench.errors import DataError, WorkbenchError
 from workbench.files import inside, safe_name, slug, write_atomically
 from workbench.workspace import Workspace

@@ -161,6 +161,30 @@ def test_no_text_of_anybody_becomes_script(chromium: Browser, server: Server, wo
     print(f"\nA6: {len(paths)} pages with hostile text everywhere, no script, link or picture came of it")
 
 
+def test_an_upload_is_taken_and_a_pickle_is_not(chromium: Browser, server: Server, workspace: Workspace) -> None:
+    rows = "".join(f"film number {i} was good,{'fresh' if i % 2 else 'rotten'}\n" for i in range(40))
+    good = {"name": "../../my reviews.csv", "mimeType": "text/csv", "buffer": f"review,verdict\n{rows}".encode()}
+    bad = {
+        "name": "reviews.csv",
+        "mimeType": "text/csv",
+        "buffer": b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00K\x01.",
+    }
+    with visitor(chromium, server.url) as someone:
+        page = someone.open("/launch")
+        by_key(page, "launch_own_data").locator("summary").click()
+        files = by_key(page, "launch_uploader").locator("input[type=file]")
+        files.set_input_files(bad)
+        page.get_by_text("pickle").first.wait_for()
+        assert list(workspace.uploads.iterdir()) == []
+        files.set_input_files(good)
+        by_key(page, "launch.data_fields.columns.text").wait_for()
+        choose(page, "launch.data_fields.columns.text", "review")
+        choose(page, "launch.data_fields.columns.label", "verdict")
+        assert by_key(page, "launch_submit").get_by_role("button").is_enabled()
+        (kept,) = workspace.uploads.iterdir()
+        assert kept.read_bytes() == good["buffer"] and kept.name.startswith("my-reviews-")
+
+
 @pytest.mark.slow
 def test_hostile_labels_and_columns_through_a_real_run(chromium: Browser, server: Server, workspace: Workspace) -> None:
     rows = "\n".join(f"{'good' if i % 2 else 'bad'} film {i},{SCRIPT if i % 2 else LINK}" for i in range(80))

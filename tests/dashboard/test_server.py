@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from dashboard import password
+from dashboard.guard import is_exposed
 from dashboard.server import serve, set_password
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.serving import Server, example_path, routes, served
@@ -123,6 +124,12 @@ def test_the_websocket_refuses_a_foreign_host_and_origin(server: Server) -> None
 def test_another_address_needs_a_password(host: str, workspace: Workspace) -> None:
     with pytest.raises(RefusedError, match="no password"):
         serve(workspace, host=host, port=0)
+
+
+def test_a_foreign_name_needs_a_password_too(workspace: Workspace) -> None:
+    with pytest.raises(RefusedError, match="no password"):
+        serve(workspace, port=0, allow_hosts=["box.example"])
+    assert not is_exposed("127.0.0.1", ["localhost:9000", "127.0.0.1:9000", "[::1]:9000"])
 
 
 def test_no_path_leads_out(server: Server, home: Workspace) -> None:
