@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from workbench.errors import BusyError, RefusedError, StorageError, UnknownNameError
+from workbench.errors import BusyError, RefusedError, StorageError, UnknownNameError, WorkbenchError
 
 TEMPORARY_PREFIX = ".tmp-"  # what a crash may leave behind begins so, and is never read
 
@@ -38,19 +38,39 @@ _STORAGE_ERRNOS = {
 }
 
 
+_WRAPPED_ERRNO = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust tell the system's error
+
+
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's storage errors into :class:`StorageError`, which says what to do."""
+    """Turn the operating system's storage errors into :class:`StorageError`, which says what to do.
+
+    safetensors and tokenizers raise errors of their own, which hold the system's error number in their text only.
+    """
     try:
         yield
-    except OSError as error:
-        reason = _STORAGE_ERRNOS.get(error.errno or 0)
+    except Exception as error:
+        reason = _STORAGE_ERRNOS.get(_errno_of(error))
         if reason is None:
             raise
         raise StorageError(
             f"{path.name} could not be written to {path.parent}: {reason}.",
             "Free some space (workbench data clean) or set WORKBENCH_HOME to a folder with room, then resume the run.",
         ) from error
+
+
+def _errno_of(error: Exception) -> int:
+    """The number of the system's error behind ``error``; 0 if there is none."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    match = None if isinstance(error, WorkbenchError) else _WRAPPED_ERRNO.search(str(error))
+    return int(match[1]) if match else 0
+
+
+def fsync_file(path: Path) -> None:
+    """Flush what some library has written to ``path``."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
 
 
 def fsync_folder(folder: Path) -> None:

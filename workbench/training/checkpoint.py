@@ -13,13 +13,11 @@ is drawn from the seed and the position in the data, so the position is enough.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from workbench.errors import CheckpointError
-from workbench.files import TEMPORARY_PREFIX, fsync_folder, read_json, storage_errors, write_json
+from workbench.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, read_json, storage_errors, write_json
 
 FILES = ("weights.safetensors", "optimizer.safetensors", "state.json")
 _FOLDER = re.compile(r"step-(\d{8,})")
@@ -81,7 +79,7 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, sched
     if is_whole(target):  # of the same step, from before a resume: same content
         return target
     draft = folder / f"{TEMPORARY_PREFIX}{target.name}-{secrets.token_hex(4)}"
-    with storage_errors(target), _safetensors_errors():
+    with storage_errors(target):
         try:
             draft.mkdir(parents=True)
             save_file(trained_state(model), draft / "weights.safetensors")
@@ -90,7 +88,7 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, sched
                 draft / "state.json", {"position": asdict(position), "scheduler": scheduler.state_dict()["last_epoch"]}
             )
             for name in FILES:
-                _flush(draft / name)
+                fsync_file(draft / name)
             write_json(draft / "manifest.json", {name: _entry(draft / name) for name in FILES})
             if target.exists():  # damaged, from before a resume: out of the way
                 target.rename(draft.with_name(draft.name + "-old"))
@@ -203,26 +201,7 @@ def _without_sharing(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: t for name, t in state.items() if seen.setdefault(t.data_ptr() or id(t), name) == name}
 
 
-def _flush(path: Path) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-
-
 def _entry(path: Path) -> dict[str, Any]:
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"bytes": file.tell(), "sha256": digest}
-
-
-@contextlib.contextmanager
-def _safetensors_errors() -> Iterator[None]:
-    """safetensors wraps the operating system's errors; give them back their number."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except SafetensorError as error:
-        match = re.search(r"os error (\d+)", str(error))
-        if match is None:
-            raise
-        raise OSError(int(match[1]), os.strerror(int(match[1]))) from error

@@ -12,6 +12,7 @@ replaced by a module that returns what was kept, and the ones before it by modul
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from workbench.files import storage_errors
 from workbench.tuning.anatomy import Anatomy
 
 TOLERANCE = 1e-3  # largest difference between a replayed and a full pass before replaying is given up
@@ -66,6 +68,7 @@ class FeatureStore:
         if file is None:
             self.values = torch.zeros(rows, width, device=device)
         else:
+            _take_room(file, rows * width * 4)
             self.values = torch.from_file(str(file), shared=True, size=rows * width).view(rows, width)
             self.values[-1] = 0
         self.offsets = offsets
@@ -82,6 +85,16 @@ class FeatureStore:
         """The hidden states of a padded batch, [B, T, D]."""
         rows = self.rows(indices, width)
         return self.values.index_select(0, rows.view(-1)).view(*rows.shape, -1).to(self.device)
+
+
+def _take_room(file: Path, size: int) -> None:
+    """Make ``file`` of ``size`` bytes that the disk really has: a full disk is told of here, as a StorageError.
+
+    Without this the file would have holes, and the write into memory that finds no room for one ends the process.
+    """
+    with storage_errors(file), open(file, "wb") as handle:
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(handle.fileno(), 0, size)
 
 
 class FrozenPrefix:

@@ -127,9 +127,10 @@ def train(
         meter.note(position)
         watcher.save(position, lambda: checkpoint.save(checkpoints, model, optimizer, scheduler, position))
 
-    ending: Ending = "finished"
+    given_up = _given_up(position, settings)  # by the process before, which did not live to tell
+    ending: Ending = "early" if given_up else "finished"
     saved_at = position.step
-    for group in steps.groups(position) if not _given_up(position, settings) else ():
+    for group in steps.groups(position) if not given_up else ():
         add_up_gradients(wrapped, material, group, settings.seed, position.step, accelerator, meter)
         norm = accelerator.clip_grad_norm_(trained, settings.clip) if settings.clip else gradient_norm(trained)
         prepared.step()

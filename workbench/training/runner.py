@@ -28,7 +28,16 @@ from typing import Any
 
 from workbench import __version__
 from workbench.errors import OutOfMemoryError, RunError, StorageError, WorkbenchError
-from workbench.files import TEMPORARY_PREFIX, read_lines, write_atomically, write_json
+from workbench.files import (
+    TEMPORARY_PREFIX,
+    fsync_file,
+    fsync_folder,
+    read_lines,
+    storage_errors,
+    waiting_lock,
+    write_atomically,
+    write_json,
+)
 from workbench.machine import describe, process_identity
 from workbench.runs.run import Run
 from workbench.training.checkpoint import Position
@@ -55,11 +64,12 @@ def run_folder(folder: Path) -> int:
 
 def _do(run: Run) -> int:
     watch = RunWatch(run)
+    clear_leftovers(run)
     watch.begin()
     try:
         from workbench.training.work import Work  # imports torch: only now, so that a refused run costs nothing
 
-        ending = "stopped" if run.stop_requested() else Work(run, watch).do()
+        ending = "stopped" if watch.stop_requested() else Work(run, watch).do()
         watch.end()
         run.transition(("running",), ending)
         return 0
@@ -77,8 +87,8 @@ def _do(run: Run) -> int:
 
 def _record_failure(run: Run, failure: WorkbenchError) -> None:
     """Store the failure; when the disk is full, the reserve is given up for it."""
-    (run.folder / RunWatch.RESERVE).unlink(missing_ok=True)
     with contextlib.suppress(StorageError, OSError):
+        (run.folder / RunWatch.RESERVE).unlink(missing_ok=True)
         run.transition(("running",), "failed", error=failure.as_dict())
 
 
@@ -146,7 +156,8 @@ class RunWatch:
             self._thread.join()
 
     def free_reserve(self) -> None:
-        (self.run.folder / self.RESERVE).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a disk that is read-only now; the next process clears it away
+            (self.run.folder / self.RESERVE).unlink(missing_ok=True)
 
     def say(self, text: str) -> None:
         """A line of the log. A full disk must not stop a run because of its log."""
@@ -190,8 +201,7 @@ class RunWatch:
         from workbench.training import checkpoint
 
         save()
-        keep = {position.step} | ({position.best_step} if position.best_step is not None else set())
-        checkpoint.prune(self.run.folder / "checkpoints", keep)
+        checkpoint.prune(self.run.folder / "checkpoints", needed_steps(position))
 
     def stop_requested(self) -> bool:
         return self._stop or self.run.stop_requested()
@@ -211,6 +221,24 @@ class RunWatch:
 
 
 # -- small parts ---------------------------------------------------------------------------------------------------
+
+
+def needed_steps(position: Position) -> set[int]:
+    """The steps whose checkpoints are needed still: the last, and the best so far."""
+    return {position.step} | ({position.best_step} if position.best_step is not None else set())
+
+
+def clear_leftovers(run: Run) -> None:
+    """Remove what a process that was killed left half written; call with the run's lock held.
+
+    Those who change the status of a run write aside as well, under the status's lock: nothing of theirs is touched.
+    """
+    with contextlib.suppress(StorageError, OSError), waiting_lock(run.folder / "status.lock", make_folder=False):
+        for path in run.folder.glob(f"{TEMPORARY_PREFIX}*"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def forget_after(run: Run, step: int) -> None:
@@ -256,17 +284,26 @@ def _git_commit() -> str | None:
 
 @contextlib.contextmanager
 def whole_folder(target: Path) -> Iterator[Path]:
-    """A folder to write into that takes the place of ``target`` when all went well, and vanishes when not."""
+    """A folder to write into that takes the place of ``target`` when all went well, and vanishes when not.
+
+    Raises:
+        StorageError: the disk is full, read-only or broken.
+    """
     draft = target.with_name(f"{TEMPORARY_PREFIX}{target.name}")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        yield draft
-        shutil.rmtree(target, ignore_errors=True)
-        draft.rename(target)
-    except BaseException:
+    with storage_errors(target):
         shutil.rmtree(draft, ignore_errors=True)
-        raise
+        try:
+            draft.mkdir(parents=True)
+            yield draft
+            for path in draft.rglob("*"):
+                fsync_folder(path) if path.is_dir() else fsync_file(path)
+            fsync_folder(draft)
+            shutil.rmtree(target, ignore_errors=True)
+            draft.rename(target)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        fsync_folder(target.parent)
 
 
 def workspace_of(run: Run) -> Workspace:

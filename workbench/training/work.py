@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from workbench.check import resolve
 from workbench.data.batching import Batches
-from workbench.data.load import Dataset, Examples, load_data
+from workbench.data.examples import Examples
+from workbench.data.load import Dataset, load_data
 from workbench.data.report import length_report
 from workbench.errors import DataError, SpecError
 from workbench.files import TEMPORARY_PREFIX, read_json, write_json
@@ -30,7 +31,15 @@ from workbench.training import checkpoint
 from workbench.training.device import Device
 from workbench.training.frozen import FeatureStore, FrozenPrefix, quiet_frozen_layers
 from workbench.training.loop import Batch, Material, Outcome, train
-from workbench.training.runner import RunWatch, environment, forget_after, whole_folder, workspace_of, write_report
+from workbench.training.runner import (
+    RunWatch,
+    environment,
+    forget_after,
+    needed_steps,
+    whole_folder,
+    workspace_of,
+    write_report,
+)
 from workbench.tuning.anatomy import Anatomy
 
 Indices = NDArray[np.int64]
@@ -77,7 +86,6 @@ class Work:
     def do(self) -> Ending:
         """All of it. Returns how it ended; raises WorkbenchError when it could not."""
         began = time.monotonic()
-        self._clear_leftovers()
         try:
             dataset = self._read_data()
             loaded = self._load_model()
@@ -89,7 +97,7 @@ class Work:
             self._finish(dataset, loaded, parts, outcome, began)
             return "succeeded"
         finally:
-            self._clear_leftovers()
+            self._forget_features()
 
     # -- before training -------------------------------------------------------------------------------------------
 
@@ -312,8 +320,8 @@ class Work:
                 "data_fingerprint": dataset.fingerprint,
             },
         )
-        if not self.training.keep_checkpoints:
-            checkpoint.prune(self.run.folder / "checkpoints", keep=set())
+        keep = needed_steps(outcome.position) if self.training.keep_checkpoints else set()
+        checkpoint.prune(self.run.folder / "checkpoints", keep)
         metric = self.task.primary_metric
         value = result["metrics"][metric]
         self.watch.say(
@@ -355,9 +363,10 @@ class Work:
             "precision": self.device.precision,
         }
 
-    def _clear_leftovers(self) -> None:
-        for path in self.run.folder.glob(f"{TEMPORARY_PREFIX}features-*"):
-            path.unlink(missing_ok=True)
+    def _forget_features(self) -> None:
+        with contextlib.suppress(OSError):  # must not hide what ended the run
+            for path in self.run.folder.glob(f"{TEMPORARY_PREFIX}features-*"):
+                path.unlink(missing_ok=True)
 
 
 def _without_folder(base: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,167 @@
+"""Interrupted, stopped, and gone on with (fault F2): the end is bit by bit that of a run that nothing happened to."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from tests.integration.faulty_runs import EVENTFUL, Scene, assert_readable, environment, leftovers, requeue
+from tests.integration.write_faults import Fault
+from tests.tiny import make_run
+from workbench.runs.run import Run
+from workbench.training import checkpoint
+from workbench.workspace import Workspace
+
+
+def run_folder(run: Run) -> subprocess.Popen[str]:
+    """The very process that a worker starts."""
+    with open(run.folder / "log.txt", "a") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "workbench", "run-folder", str(run.folder)],
+            stdout=log,
+            stderr=log,
+            text=True,
+            env=environment(),
+        )
+
+
+MOMENTS = {
+    "between two checkpoints": Fault("kill", 1, "write", "metrics.jsonl"),
+    "right after a checkpoint": Fault("kill", 1, "rename", "checkpoints/step-00000008"),
+    "during the writing of a checkpoint": Fault("kill", 1, "save", "checkpoints/.tmp-step-00000012-*/optimizer*"),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_and_resumed_ends_bit_by_bit_the_same(scene, moment):
+    """Both processes are started from nothing, the second by the command that the worker uses."""
+    fault = MOMENTS[moment]
+    if moment == "between two checkpoints":  # the line of step 10
+        fault = Fault("kill", 1 + steps_told(scene).index(10), "write", "metrics.jsonl")
+    run = scene.another()
+    order = json.dumps({"fault": asdict(fault), "heartbeat": 0.05})
+    command = [sys.executable, "-m", "tests.integration.fault_process", str(run.folder), order]
+    assert subprocess.run(command, env=environment(), capture_output=True).returncode == -signal.SIGKILL
+    assert run.state == "interrupted"
+    assert_readable(run)
+    found = checkpoint.latest(run.folder / "checkpoints")
+    assert found and found.name == ("step-00000012" if moment == "right after a checkpoint" else "step-00000008")
+    requeue(run)
+    assert run_folder(run).wait() == 0, run.log()
+    scene.assert_same(run)
+
+
+def steps_told(scene: Scene) -> list[int]:
+    return [row["step"] for row in scene.reference.metrics()[0]]
+
+
+# Epochs have 11 batches of 8; checkpoints are written at the steps 4, 8, 11 (an epoch's end) and so on.
+VARIANTS = {
+    "accumulate": {"training.accumulate": 2, "training.epochs": 4},
+    "token budget": {"training.token_budget": 128},
+    "one text after another": {"training.bucket": False, "training.batch_size": 7},
+    "frozen layers replayed": {"tuning": {"method": "freeze", "layers": 2}},
+    "frozen layers replayed from disk": {"tuning": "head", "training.cache_gigabytes": 0},
+    "frozen layers run again": {"tuning": {"method": "freeze", "layers": 2}, "training.cache_frozen": False},
+    "lora": {"tuning": {"method": "lora", "rank": 2}},
+    "early stopping": {"training.patience": 2, "training.epochs": 6, "training.learning_rate": 1e-7},
+    "lines span checkpoints": {"training.log_every": 7, "training.schedule": "cosine", "training.epochs": 1.7},
+}
+EPOCHS_END = {"training.checkpoint_every": None, "training.evaluate_every": None, "training.log_every": 3}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_resumed_in_an_epoch_and_at_its_border(server, workspace, variant):
+    for place in ({}, EPOCHS_END):
+        scene = Scene(server, Workspace(workspace.root / f"{len(place)}").create(), {**VARIANTS[variant], **place})
+        lines = sum(event == ("write", "metrics.jsonl") for event in scene.events)
+        notes = scene.reference.report()["notes"]
+        assert ("ran once per example" in " ".join(notes)) == ("replayed" in variant)
+        for at in (lines * 2 // 3, lines):  # in the middle, and at the last line of all
+            run = scene.another()
+            assert server.do(run, Fault("kill", at, "write", "metrics.jsonl")).code == -9
+            assert checkpoint.latest(run.folder / "checkpoints") is not None
+            scene.finish(run)
+
+
+def test_killed_after_the_last_checkpoint(server, workspace):
+    """What comes after training is done again, and an early end is still told as one."""
+    scene = Scene(server, workspace, VARIANTS["early stopping"])
+    assert "Stopped early" in " ".join(scene.reference.report()["notes"])
+    run = scene.another()
+    assert server.do(run, Fault("kill", 1, "write", ".tmp-predictions*")).code == -9
+    scene.finish(run)
+
+
+# -- stopped by request ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["stop", "terminate"])
+def test_stopped_by_request_and_resumed(scene, kind):
+    run = scene.another()
+    ended = scene.server.do(run, Fault(kind, 1 + steps_told(scene).index(10), "write", "metrics.jsonl"))
+    assert ended.code == 0, run.log()
+    assert run.state == "stopped"
+    assert leftovers(run) == []
+    assert checkpoint.latest(run.folder / "checkpoints").name == "step-00000010"
+    assert run.report() is None
+    requeue(run)
+    assert not (run.folder / "stop").exists()
+    ended = scene.server.do(run)
+    assert ended.code == 0, run.log()
+    scene.assert_same(run)
+
+
+def test_sigterm_from_outside(scene):
+    run = scene.another()
+    process = run_folder(run)
+    deadline = time.monotonic() + 120
+    while len(run.metrics()[0]) < 1:
+        assert time.monotonic() < deadline and process.poll() is None, run.log()
+        time.sleep(0.002)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 0, run.log()
+    assert run.state in ("stopped", "succeeded")  # a busy machine may have let it finish
+    scene.finish(run)
+
+
+@pytest.mark.parametrize("moment", ["before", "while starting"])
+def test_a_stop_before_training_ends_it_without_training(scene, moment):
+    run = scene.another()
+    if moment == "before":
+        run.request_stop()
+        ended = scene.server.do(run)
+    else:
+        ended = scene.server.do(run, Fault("terminate", 1, "write", ".tmp-.tmp-reserve*"))
+    assert (ended.code, run.state) == (0, "stopped")
+    assert run.metrics()[0] == [] and not (run.folder / "checkpoints").exists()
+    scene.finish(run)
+
+
+# -- a loss that is no number ---------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_no_number_ends_the_run(server, workspace):
+    run = make_run(workspace, {**EVENTFUL, "training.log_every": 1000})
+    weights = workspace.uploads / "tiny" / "model.safetensors"
+    tensors = load_file(weights)
+    name = next(name for name in tensors if name.endswith("word_embeddings.weight"))
+    tensors[name][9] = np.nan  # one word; its first text spoils all weights
+    save_file(tensors, weights, metadata={"format": "pt"})
+    ended = server.do(run)
+    status = run.status()
+    assert (ended.code, status["state"], status["error"]["kind"]) == (1, "failed", "NonFiniteLoss")
+    for setting in ("training.learning_rate", "training.clip", "training.precision"):
+        assert setting in status["error"]["hint"]
+    for path in checkpoint.find(run.folder / "checkpoints"):  # of before the word came; nothing spoiled is kept
+        kept = load_file(path / "weights.safetensors")
+        assert all(np.isfinite(tensor).all() for key, tensor in kept.items() if not key.endswith(name))
+    assert leftovers(run) == []

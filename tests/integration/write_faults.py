@@ -1,0 +1,216 @@
+"""Faults on purpose: counts what a process writes below a folder, and lets the n-th write go wrong.
+
+A *write event* is anything that changes the disk: a file opened for writing, a write, an fsync, a rename, a folder
+made, a file or folder removed, a file of tensors saved. :func:`install` counts them and does what :class:`Fault` says
+at the chosen one, just before it happens; a write is done by half first, so that it is torn.
+
+Python's audit hooks see what opens, renames, makes and removes, whoever calls it; writes, fsync and safetensors' own
+writing are replaced by functions that count. An audit hook cannot be taken back: only a process that ends soon may
+install it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+SIGNALS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM}
+REQUESTS = ("terminate", "stop")  # the event then happens as ever
+NEEDS_NO_ROOM = ("remove", "rmdir")  # what a full disk lets pass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong, and when.
+
+    Attributes:
+        kind: ``none``; ``kill`` (SIGKILL); ``terminate`` (SIGTERM); ``stop`` (somebody writes the file ``stop``); or an
+            error of the system by its name, such as ``ENOSPC``.
+        at: at which event, from 1, of those that fit ``operation`` and ``path``.
+        operation: ``open``, ``write``, ``fsync``, ``rename``, ``mkdir``, ``remove``, ``rmdir``, ``truncate`` or
+            ``save``; any if empty.
+        path: a pattern for the path below the folder; any if empty.
+        lasting: an error comes at every event from then on. A full disk has room again once a file is removed.
+    """
+
+    kind: str = "none"
+    at: int = 1
+    operation: str = ""
+    path: str = ""
+    lasting: bool = False
+
+    def fits(self, operation: str, path: str) -> bool:
+        return self.operation in ("", operation) and (not self.path or fnmatch(path, self.path))
+
+
+@dataclass
+class Writes:
+    """The events below ``root`` so far, and the fault that is to come."""
+
+    root: Path
+    fault: Fault
+    events: list[tuple[str, str]] = field(default_factory=list)
+    fired: int = 0
+    _fitting: int = 0
+    _room_again: bool = False
+    _quiet: bool = False
+    _lock: Any = field(default_factory=threading.RLock)
+
+    def event(self, operation: str, path: str, tear: Callable[[], object] = lambda: None) -> None:
+        """One event is about to happen; ``tear`` does half of it."""
+        with self._lock:
+            if self._quiet or not path.startswith(f"{self.root}/"):
+                return
+            name = path.removeprefix(f"{self.root}/")
+            self.events.append((operation, name))
+            if self.fired and operation == "remove" and os.path.exists(path):
+                self._room_again = True
+            self._fitting += self.fault.fits(operation, name)
+            if self._due(operation, name):
+                self.fired += 1
+                self._quiet = True
+                try:
+                    if self.fault.kind not in REQUESTS:
+                        tear()
+                    self._strike(path)
+                finally:
+                    self._quiet = False
+
+    def _due(self, operation: str, name: str) -> bool:
+        fault = self.fault
+        if fault.kind == "none" or self._fitting < fault.at:
+            return False
+        if self.fired:
+            return fault.lasting and not (fault.kind == "ENOSPC" and (self._room_again or operation in NEEDS_NO_ROOM))
+        return fault.fits(operation, name) and not (fault.kind == "ENOSPC" and operation in NEEDS_NO_ROOM)
+
+    def _strike(self, path: str) -> None:
+        kind = self.fault.kind
+        if kind in SIGNALS:
+            os.kill(os.getpid(), SIGNALS[kind])
+        elif kind == "stop":
+            (self.root / "stop").touch()
+        else:
+            number = getattr(errno, kind)
+            raise OSError(number, os.strerror(number), path)
+
+
+class _CountedFile:
+    """A file whose writes are events."""
+
+    def __init__(self, file: Any, path: str, writes: Writes) -> None:
+        self._file, self._path, self._writes = file, path, writes
+
+    def write(self, data: Any) -> int:
+        def tear() -> None:
+            self._file.write(data[: len(data) // 2])
+            self._file.flush()
+
+        self._writes.event("write", self._path, tear)
+        return self._file.write(data)
+
+    def __enter__(self) -> _CountedFile:
+        self._file.__enter__()
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        self._file.__exit__(*details)
+
+    def __iter__(self) -> Any:
+        return iter(self._file)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def install(root: Path, fault: Fault) -> Writes:
+    """Count the write events of this process below ``root`` from now on, and let ``fault`` happen. Linux only."""
+    writes = Writes(root, fault)
+    _listen(writes)
+    _count_files(writes)
+    _count_tensors(writes)
+    return writes
+
+
+def _listen(writes: Writes) -> None:
+    names = {"os.rename": "rename", "os.mkdir": "mkdir", "os.remove": "remove", "os.rmdir": "rmdir"}
+    folder_at = {"os.mkdir": 2, "os.remove": 1, "os.rmdir": 1, "os.rename": 2}  # where the hook is given a dir_fd
+
+    def hook(event: str, given: tuple[Any, ...]) -> None:
+        if event == "open":
+            if isinstance(given[0], str) and isinstance(given[2], int) and given[2] & WRITING:
+                writes.event("open", given[0])
+        elif event in names:
+            path = os.fsdecode(given[0]) if isinstance(given[0], str | bytes | os.PathLike) else ""
+            handle = given[folder_at[event]]
+            if isinstance(handle, int) and handle >= 0:
+                path = os.path.join(_path_of(handle), path)
+            writes.event(names[event], path)
+
+    sys.addaudithook(hook)
+
+
+def _count_files(writes: Writes) -> None:
+    real_open, real_fdopen, real_fsync, real_truncate = builtins.open, os.fdopen, os.fsync, os.ftruncate
+
+    def counted(file: Any, mode: str) -> Any:
+        path = _path_of(file.fileno()) if set(mode) & set("wxa+") else ""
+        return _CountedFile(file, path, writes) if path.startswith(f"{writes.root}/") else file
+
+    def counting_open(file: Any, mode: str = "r", *rest: Any, **options: Any) -> Any:
+        return counted(real_open(file, mode, *rest, **options), mode)
+
+    def counting_fdopen(handle: int, mode: str = "r", *rest: Any, **options: Any) -> Any:
+        return counted(real_fdopen(handle, mode, *rest, **options), mode)
+
+    def counting_fsync(handle: Any) -> None:
+        writes.event("fsync", _path_of(handle if isinstance(handle, int) else handle.fileno()) + "/")
+        real_fsync(handle)
+
+    def counting_truncate(handle: int, length: int) -> None:
+        writes.event("truncate", _path_of(handle))
+        real_truncate(handle, length)
+
+    builtins.open, os.fdopen = counting_open, counting_fdopen  # type: ignore[assignment]
+    os.fsync, os.ftruncate = counting_fsync, counting_truncate
+
+
+def _count_tensors(writes: Writes) -> None:
+    """safetensors writes by itself, in Rust: one event, torn by cutting the file in half."""
+    import safetensors.torch
+    from safetensors import SafetensorError
+
+    real = safetensors.torch.serialize_file
+
+    def counting(tensors: Any, filename: Any, *rest: Any, **options: Any) -> None:
+        path = os.fspath(filename)
+
+        def tear() -> None:
+            real(tensors, filename, *rest, **options)
+            os.truncate(path, os.path.getsize(path) // 2)
+
+        try:
+            writes.event("save", path, tear)
+        except OSError as error:  # as safetensors tells it
+            reason = f"I/O error: {os.strerror(error.errno or 0)} (os error {error.errno})"
+            raise SafetensorError(f"Error while serializing: {reason}") from None
+        real(tensors, filename, *rest, **options)
+
+    safetensors.torch.serialize_file = counting
+
+
+def _path_of(handle: int) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{handle}")
+    except OSError:
+        return ""
