@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from workbench.data.catalogue import catalogue
-from workbench.data.load import confined_path
+from workbench.data.uploads import confined_path
 from workbench.errors import SpecError, UnknownNameError, WorkbenchError
 from workbench.models.base import ModelSource, models, split_source
 from workbench.spec import Choice, RunSpec, explain_validation

@@ -23,8 +23,9 @@ from pathlib import Path
 
 import pytest
 
-from workbench.data import sources
+from workbench.data import cache, download, sources
 from workbench.data.catalogue import Catalogue, catalogue
+from workbench.data.wheel import _pip_error, _wheel_bytes
 from workbench.errors import FetchError, StorageError
 from workbench.workspace import Workspace
 
@@ -125,13 +126,13 @@ class Server:
 
 FETCH = """
 import json, sys
-from workbench.data import sources
+from workbench.data import download, sources
 from workbench.data.catalogue import Catalogue
 from workbench.workspace import Workspace
 
 entries, raw = json.loads(sys.argv[1]), sys.argv[2]
 sources.catalogue = lambda: Catalogue.model_validate(entries)
-sources.RAW_FILE = raw
+download.RAW_FILE = raw
 labels = []
 sources.fetch_dataset("small", Workspace.current(), lambda label, done, total: labels.append(label))
 print(json.dumps(sorted(set(labels))))
@@ -150,11 +151,11 @@ def start_fetch(address: str, document: dict, before: str = "", **environment: s
 def use(monkeypatch: pytest.MonkeyPatch):
     """Make this the catalogue, and this the address of the public server."""
     monkeypatch.delenv("WORKBENCH_MIRROR", raising=False)
-    monkeypatch.setattr(sources, "_PAUSE", 0.01)
+    monkeypatch.setattr(download, "_PAUSE", 0.01)
 
     def change(document: dict, address: str = "http://127.0.0.1:9") -> None:
         monkeypatch.setattr(sources, "catalogue", lambda: Catalogue.model_validate(document))
-        monkeypatch.setattr(sources, "RAW_FILE", address + "/{repository}/{commit}/{path}")
+        monkeypatch.setattr(download, "RAW_FILE", address + "/{repository}/{commit}/{path}")
 
     return change
 
@@ -438,7 +439,7 @@ def test_a_folder_named_pip_is_not_run(workspace: Workspace, use, index: Path, t
 
 
 def test_pips_output_is_told_without_passwords() -> None:
-    error = sources._pip_error("ERROR: Could not reach https://user:secret@index.example/simple\n", Path("."))
+    error = _pip_error("ERROR: Could not reach https://user:secret@index.example/simple\n")
     assert "secret" not in str(error) and "index.example" in str(error)
 
 
@@ -454,7 +455,7 @@ def test_progress_is_counted_while_pip_makes_and_removes_folders(tmp_path: Path)
     thread = threading.Thread(target=churn)
     thread.start()
     try:
-        assert all(sources._wheel_bytes(tmp_path) <= 5 for _ in range(1000))
+        assert all(_wheel_bytes(tmp_path) <= 5 for _ in range(1000))
     finally:
         done.set()
         thread.join()
@@ -480,7 +481,7 @@ def test_the_cache_can_be_shared_and_cleaned(workspace: Workspace, use, tmp_path
         path = sources.fetch_dataset("small", workspace)["train"]
         assert path.is_relative_to(tmp_path / "shared")
         assert sources.describe("small", workspace)["cached"]
-        lock = sources._lock(tmp_path / "shared", "datasets", "small")
+        lock = cache.entry_lock(tmp_path / "shared", "datasets", "small")
         with lock:
             assert sources.clean_cache(workspace) == 0, "what is being fetched is left alone"
         assert sources.clean_cache(workspace) == len(CONTENT)

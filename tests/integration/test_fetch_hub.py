@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from workbench.data import hub as hub_module
 from workbench.data import sources
 from workbench.errors import FetchError, RefusedError
 from workbench.workspace import Workspace
@@ -57,7 +58,7 @@ class Hub:
 def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     pytest.importorskip("huggingface_hub")
     found = Hub(WANTED | UNWANTED)
-    monkeypatch.setattr(sources, "_hub", lambda: found)
+    monkeypatch.setattr(hub_module, "_hub", lambda: found)
     return found
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from workbench.data.columns import Column
-from workbench.data.load import Dataset, confined_path, load_data
+from workbench.data.load import Dataset, load_data
+from workbench.data.uploads import confined_path
 from workbench.errors import DataError, RefusedError, WorkbenchError
 from workbench.files import write_json
 from workbench.spec import DataSpec

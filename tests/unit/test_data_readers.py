@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workbench.data import readers
+from workbench.data import csv_reader
 from workbench.data.catalogue import Layout
 from workbench.data.readers import read_table
 from workbench.errors import DataError, RefusedError, WorkbenchError
@@ -36,7 +36,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     table=tables(),
-    delimiter=st.sampled_from(readers.DELIMITERS),
+    delimiter=st.sampled_from(csv_reader.DELIMITERS),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
     ending=st.sampled_from(["\n", "\r\n"]),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),

@@ -10,61 +10,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workbench.data.catalogue import DatasetEntry, Layout, catalogue, dataset
 from workbench.data.columns import Column, map_columns, require_column
+from workbench.data.examples import Examples
+from workbench.data.extract import Extract
+from workbench.data.progress import Progress
 from workbench.data.readers import read_table
 from workbench.data.report import LeftOut, PartView, check_parts, describe_parts, listed
-from workbench.data.sources import Progress, fetch_dataset
+from workbench.data.sources import fetch_dataset
 from workbench.data.splits import sample, split
 from workbench.data.table import Table
-from workbench.errors import DataError, RefusedError
-from workbench.files import inside
+from workbench.errors import DataError
 from workbench.spec import DataSpec
 from workbench.workspace import Workspace
 
 PARTS = ("train", "valid", "test")
-
-
-@dataclass
-class Examples:
-    """Examples of one part.
-
-    Args:
-        columns: role -> values: strings for texts and labels, lists of strings for several labels.
-        ids: for each example ``file:row``, the same in every run on the same data.
-        rows: for each example its line (or record) in the file.
-        unit: what ``rows`` counts: ``"line"`` or ``"row"``.
-    """
-
-    columns: dict[str, list[Any]]
-    ids: list[str] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
-    unit: str = "line"
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def places(self) -> list[str]:
-        """For each example where it stands, for messages: ``"reviews.csv, line 17"``."""
-        names = (key.rpartition(":")[0] for key in self.ids)
-        return [f"{name}, {self.unit} {row}" for name, row in zip(names, self.rows, strict=True)]
-
-    def take(self, indices: Iterable[int]) -> Examples:
-        """These examples only, in this order."""
-        chosen = list(indices)
-        return Examples(
-            {role: [values[i] for i in chosen] for role, values in self.columns.items()},
-            [self.ids[i] for i in chosen],
-            [self.rows[i] for i in chosen],
-            self.unit,
-        )
 
 
 @dataclass
@@ -106,7 +72,7 @@ def load_data(
         DataError: the data cannot be used; the message says where and why.
         FetchError: a data set of the catalogue could not be fetched.
     """
-    entry = dataset(spec.train) if is_catalogue_name(spec.train) else None
+    entry = dataset(spec.train) if spec.train in catalogue().datasets else None
     tables = _read_parts(spec, entry, workspace, progress)
     left_out: list[LeftOut] = []
     if entry is not None and entry.keep:
@@ -114,50 +80,16 @@ def load_data(
     mapping, notes = map_columns(tables["train"], columns, {**_entry_columns(entry, columns), **spec.columns})
     group = _group_column(spec, entry, tables)
     extracted = {
-        part: _Extract(part, table, columns, mapping, group if group in table.columns else None, left_out)
+        part: Extract(part, table, columns, mapping, group if group in table.columns else None, left_out)
         for part, table in tables.items()
     }
     notes = [note for table in tables.values() for note in table.notes] + notes
     notes += [note for part in extracted.values() for note in part.notes]
-    parts = _hold_out(extracted, spec, _label_role(columns, mapping), group)
+    label = _label_role(columns, mapping)
+    parts = _hold_out(extracted, spec, label)
     notes += _group_notes(extracted, group)
-    parts = _limit(parts, spec, _label_role(columns, mapping), left_out)
-    return _finish(parts, mapping, columns, tables, notes, left_out, held_out=len(parts) > len(tables))
-
-
-def is_catalogue_name(name: str) -> bool:
-    """Whether ``name`` is a data set of the catalogue (and not a path)."""
-    return name in catalogue().datasets
-
-
-def confined_path(workspace: Workspace, name: str) -> Path:
-    """The file that ``name`` names, when it lies inside the workspace's uploads.
-
-    For requests from elsewhere, which may not read the machine's other files. A relative name is taken from the
-    uploads.
-
-    Raises:
-        RefusedError: it lies outside, by whatever spelling, or is no plain path.
-        DataError: there is no such file.
-    """
-    if not name or _SUSPECT.search(name):
-        raise RefusedError(
-            f"{name[:120]!r} is not the name of an uploaded file.",
-            "Upload the file, and give its name as it is listed.",
-        )
-    try:
-        path = inside(workspace.uploads, name, "data file")
-        there = path.is_file()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, or a loop of links
-        raise RefusedError(f"{name[:120]!r} is not the name of an uploaded file.", "Choose another name.") from error
-    if not there:
-        raise DataError(f"There is no uploaded file {name[:120]!r}.", "Upload it, or choose one that is listed.")
-    return path
-
-
-# Home folders, network shares, control characters, backslashes, schemes, and dots or separators in an encoded form:
-# none of them is decoded here, and none is let through to somebody who might.
-_SUSPECT = re.compile(r"^~|^//|[\x00-\x1f\x7f\\#?]|^[A-Za-z][\w+.-]*:|%(2e|2f|5c|00|25)", re.IGNORECASE)
+    parts = _limit(parts, spec, label, left_out)
+    return _finish(parts, mapping, label, tables, notes, left_out, held_out=len(parts) > len(tables))
 
 
 # -- files to tables ------------------------------------------------------------------------------------------------
@@ -179,7 +111,7 @@ def _read_parts(
         if name is not None:
             paths[part] = Path(name).expanduser()
             ours.discard(part)
-    _check_different(paths, workspace)
+    _check_different(paths)
     tables = {}
     for part in PARTS:
         if part in paths:
@@ -204,7 +136,7 @@ def _read(path: Path, spec: DataSpec, layout: Layout) -> Table:
         ) from error
 
 
-def _check_different(paths: Mapping[str, Path], workspace: Workspace) -> None:
+def _check_different(paths: Mapping[str, Path]) -> None:
     seen: dict[Path, str] = {}
     for part, path in paths.items():
         other = seen.setdefault(path.resolve(), part)
@@ -243,150 +175,6 @@ def _label_role(columns: Sequence[Column], mapping: Mapping[str, str]) -> Column
     return next((column for column in columns if column.kind != "text" and column.role in mapping), None)
 
 
-# -- tables to examples ---------------------------------------------------------------------------------------------
-
-
-class _Extract:
-    """The usable examples of one table, and what was left out of it."""
-
-    def __init__(
-        self,
-        part: str,
-        table: Table,
-        columns: Sequence[Column],
-        mapping: Mapping[str, str],
-        group: str | None,
-        left_out: list[LeftOut],
-    ) -> None:
-        self.table = table
-        self.notes: list[str] = []
-        for role, name in mapping.items():
-            require_column(table, name, f"columns.{role}")
-        roles = [column for column in columns if column.role in mapping]
-        values = {c.role: self._texts(mapping[c.role]) for c in roles if c.kind == "text"}
-        kept = self._with_text(part, values, left_out)
-        for column in roles:
-            if column.kind == "label":
-                values[column.role] = self._labels(mapping[column.role], kept)
-            elif column.kind == "labels":
-                values[column.role] = self._label_lists(mapping[column.role], kept)
-        ids = [f"{table.name}:{row}" for row in table.rows]
-        everything = Examples({c.role: values[c.role] for c in roles}, ids, table.rows, table.unit)
-        self.examples = everything.take(kept)
-        self.groups = [table.columns[group][i] for i in kept] if group is not None else None
-        self._note_labels(roles)
-
-    def _texts(self, name: str) -> list[Any]:
-        """The column as strings; empty where there is nothing."""
-        values = []
-        for i, value in enumerate(self.table.columns[name]):
-            if value is None:
-                value = ""
-            elif isinstance(value, bool) or not isinstance(value, str | int | float):
-                raise DataError(
-                    f"{self.table.where(i)}: column {name!r} holds {_kind(value)}, where text is needed.",
-                    "Choose another column (data.columns), or write it as text.",
-                )
-            values.append(self._whole_text(str(value), name, i))
-        return values
-
-    def _whole_text(self, value: str, name: str, i: int) -> str:
-        if not value.isascii() and _SURROGATE.search(value):
-            raise DataError(
-                f"{self.table.where(i)}: column {name!r} holds half a character (a lone surrogate).",
-                "Write the file again as UTF-8.",
-            )
-        return value
-
-    def _with_text(self, part: str, texts: Mapping[str, list[Any]], left_out: list[LeftOut]) -> list[int]:
-        """The rows whose texts are all there; the others are left out, and listed."""
-        kept = list(range(len(self.table)))
-        for role, values in texts.items():
-            empty = [i for i in kept if not values[i].strip()]
-            if empty:
-                left_out.append(LeftOut(part, f"the {role} is empty", [self.table.rows[i] for i in empty]))
-                gone = set(empty)
-                kept = [i for i in kept if i not in gone]
-        if not kept:
-            raise DataError(f"{self.table.name}: no row has any text.", "Is the right column given (data.columns)?")
-        return kept
-
-    def _labels(self, name: str, kept: Iterable[int]) -> list[Any]:
-        """The column as labels: text without spaces around it. Rows that are not kept stay empty."""
-        values: list[Any] = [""] * len(self.table)
-        missing: list[int] = []
-        stripped = 0
-        for i in kept:
-            value = self.table.columns[name][i]
-            text = self._label(value, name, i)
-            stripped += isinstance(value, str) and text != value
-            if not text:
-                missing.append(i)
-            values[i] = text
-        if missing:
-            rows = listed([self.table.rows[i] for i in missing])
-            raise DataError(
-                f"{self.table.where(missing[0])}: the label (column {name!r}) is missing; {len(missing):,} "
-                f"{'row lacks' if len(missing) == 1 else 'rows lack'} it ({self.table.unit} {rows}).",
-                "Give every row a label, or take those rows out.",
-            )
-        if stripped:
-            self.notes.append(f"{self.table.name}: spaces around {stripped:,} labels were taken away.")
-        return values
-
-    def _label(self, value: Any, name: str, i: int) -> str:
-        if value is None or value != value:  # NaN: a missing number
-            return ""
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, float) and value.is_integer():
-            return str(int(value))  # tables store a column of whole numbers with gaps as 1.0
-        if isinstance(value, str | int | float):
-            return self._whole_text(str(value).strip(), name, i)
-        raise DataError(
-            f"{self.table.where(i)}: column {name!r} holds {_kind(value)}, where one label is needed.",
-            "Choose another column (data.columns), or a task with several labels.",
-        )
-
-    def _label_lists(self, name: str, kept: Sequence[int]) -> list[Any]:
-        """The column as lists of labels: lists as they are, strings taken apart at ``|`` or ``;``."""
-        column = self.table.columns[name]
-        strings = [column[i] for i in kept if isinstance(column[i], str)]
-        separator = "|" if any("|" in value for value in strings) else ";"
-        values: list[Any] = [[]] * len(self.table)
-        for i in kept:
-            value = column[i]
-            pieces = value.split(separator) if isinstance(value, str) else value
-            if not isinstance(pieces, list):
-                pieces = [] if pieces is None else [pieces]
-            labels = [self._label(piece, name, i) for piece in pieces]
-            values[i] = sorted({label for label in labels if label})
-        if strings:
-            self.notes.append(f"{self.table.name}: several labels in column {name!r} are taken apart at {separator!r}.")
-        return values
-
-    def _note_labels(self, roles: Sequence[Column]) -> None:
-        """Tell of labels that look like one, written in two ways."""
-        for column in roles:
-            if column.kind == "text":
-                continue
-            spellings: dict[str, set[str]] = {}
-            for value in self.examples.columns[column.role]:
-                for label in value if isinstance(value, list) else [value]:
-                    spellings.setdefault(label.casefold(), set()).add(label)
-            alike = [" and ".join(map(repr, sorted(names))) for names in spellings.values() if len(names) > 1]
-            if alike:
-                self.notes.append(f"{self.table.name}: labels that differ in capitals only: {listed(alike)}.")
-
-
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-
-
-def _kind(value: Any) -> str:
-    names = {"dict": "an object", "list": "a list", "bool": "true or false"}
-    return names.get(type(value).__name__, f"a {type(value).__name__}")
-
-
 # -- parts ----------------------------------------------------------------------------------------------------------
 
 
@@ -402,9 +190,7 @@ def _texts_of(examples: Examples, label: Column | None) -> list[tuple[str, ...]]
     return list(zip(*texts, strict=True))
 
 
-def _hold_out(
-    extracted: Mapping[str, _Extract], spec: DataSpec, label: Column | None, group: str | None
-) -> dict[str, Examples]:
+def _hold_out(extracted: Mapping[str, Extract], spec: DataSpec, label: Column | None) -> dict[str, Examples]:
     """The given parts, and those held out of train. Groups and identical texts stay on one side."""
     parts = {part: found.examples for part, found in extracted.items()}
     shares = {part: getattr(spec.holdout, part) for part in ("test", "valid") if part not in parts}
@@ -424,7 +210,7 @@ def _hold_out(
     return parts | {part: train.examples.take(positions) for part, positions in dealt.items()}
 
 
-def _group_notes(extracted: Mapping[str, _Extract], group: str | None) -> list[str]:
+def _group_notes(extracted: Mapping[str, Extract], group: str | None) -> list[str]:
     """Tell of groups that the given files put on both sides."""
     known = {part: {str(value) for value in found.groups} for part, found in extracted.items() if found.groups}
     return [
@@ -451,14 +237,13 @@ def _limit(
 def _finish(
     parts: Mapping[str, Examples],
     mapping: dict[str, str],
-    columns: Sequence[Column],
+    label: Column | None,
     tables: Mapping[str, Table],
     notes: list[str],
     left_out: Sequence[LeftOut],
     held_out: bool,
 ) -> Dataset:
     """Refuse what cannot be used, report on the rest."""
-    label = _label_role(columns, mapping)
     ordered = {part: parts[part] for part in PARTS if part in parts}
     views = {
         part: PartView(

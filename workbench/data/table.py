@@ -6,6 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from workbench.errors import DataError
+
+MAX_COLUMNS = 10_000
+
 
 @dataclass
 class Table:
@@ -49,3 +53,23 @@ class Table:
             self.unusable,
             self.sha256,
         )
+
+
+def check_names(fields: list[str], name: str, line: int) -> list[str]:
+    """The names of columns, without spaces around them. Raises DataError where one is missing or stands twice."""
+    header = [field.strip() for field in fields]
+    if len(header) > MAX_COLUMNS:
+        raise DataError(f"{name}: {len(header):,} columns; at most {MAX_COLUMNS:,} are read.", "Use fewer.")
+    for position, column in enumerate(header, start=1):
+        if not column:
+            raise DataError(
+                f"{name}, line {line}: column {position} of {len(header)} has no name.",
+                "Give every column a name in the first line (pandas: to_csv(..., index=False)).",
+            )
+        first = header.index(column) + 1
+        if first != position:
+            raise DataError(
+                f"{name}, line {line}: columns {first} and {position} are both named {column[:60]!r}.",
+                "Give every column a name of its own.",
+            )
+    return header

@@ -51,7 +51,7 @@ def submit(spec: RunSpec, workspace: Workspace, confined: bool = False, start: b
 def _with_absolute_paths(spec: RunSpec, workspace: Workspace, confined: bool) -> RunSpec:
     """The spec with absolute names of files and model folders: the worker runs in another folder than the user."""
     from workbench.data.catalogue import catalogue
-    from workbench.data.load import confined_path
+    from workbench.data.uploads import confined_path
 
     for part in ("train", "valid", "test"):
         given = getattr(spec.data, part)

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from workbench.data.sources import Progress
+from workbench.data.progress import Progress
 from workbench.registry import Registry
 from workbench.spec import Part
 from workbench.workspace import Workspace

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from numpy.typing import NDArray
 
 from workbench.data.columns import Column
-from workbench.data.load import Examples
+from workbench.data.examples import Examples
 from workbench.data.tokens import TokenTable
 from workbench.registry import Registry
 from workbench.spec import Part

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from workbench.data.columns import Column
-from workbench.data.load import Examples
+from workbench.data.examples import Examples
 from workbench.data.tokens import TokenTable, tokenize
 from workbench.errors import DataError
 from workbench.runs import scores

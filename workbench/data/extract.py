@@ -1,0 +1,153 @@
+"""From a table to examples: each row's texts and labels are checked, and what is left out is listed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from workbench.data.columns import Column, require_column
+from workbench.data.examples import Examples
+from workbench.data.report import LeftOut, listed
+from workbench.data.table import Table
+from workbench.errors import DataError
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+class Extract:
+    """The usable examples of one table, and what was left out of it."""
+
+    def __init__(
+        self,
+        part: str,
+        table: Table,
+        columns: Sequence[Column],
+        mapping: Mapping[str, str],
+        group: str | None,
+        left_out: list[LeftOut],
+    ) -> None:
+        self.table = table
+        self.notes: list[str] = []
+        for role, name in mapping.items():
+            require_column(table, name, f"columns.{role}")
+        roles = [column for column in columns if column.role in mapping]
+        values = {c.role: self._texts(mapping[c.role]) for c in roles if c.kind == "text"}
+        kept = self._with_text(part, values, left_out)
+        for column in roles:
+            if column.kind == "label":
+                values[column.role] = self._labels(mapping[column.role], kept)
+            elif column.kind == "labels":
+                values[column.role] = self._label_lists(mapping[column.role], kept)
+        ids = [f"{table.name}:{row}" for row in table.rows]
+        everything = Examples({c.role: values[c.role] for c in roles}, ids, table.rows, table.unit)
+        self.examples = everything.take(kept)
+        self.groups = [table.columns[group][i] for i in kept] if group is not None else None
+        self._note_labels(roles)
+
+    def _texts(self, name: str) -> list[Any]:
+        """The column as strings; empty where there is nothing."""
+        values = []
+        for i, value in enumerate(self.table.columns[name]):
+            if value is None:
+                value = ""
+            elif isinstance(value, bool) or not isinstance(value, str | int | float):
+                raise DataError(
+                    f"{self.table.where(i)}: column {name!r} holds {_kind(value)}, where text is needed.",
+                    "Choose another column (data.columns), or write it as text.",
+                )
+            values.append(self._whole_text(str(value), name, i))
+        return values
+
+    def _whole_text(self, value: str, name: str, i: int) -> str:
+        if not value.isascii() and _SURROGATE.search(value):
+            raise DataError(
+                f"{self.table.where(i)}: column {name!r} holds half a character (a lone surrogate).",
+                "Write the file again as UTF-8.",
+            )
+        return value
+
+    def _with_text(self, part: str, texts: Mapping[str, list[Any]], left_out: list[LeftOut]) -> list[int]:
+        """The rows whose texts are all there; the others are left out, and listed."""
+        kept = list(range(len(self.table)))
+        for role, values in texts.items():
+            empty = [i for i in kept if not values[i].strip()]
+            if empty:
+                left_out.append(LeftOut(part, f"the {role} is empty", [self.table.rows[i] for i in empty]))
+                gone = set(empty)
+                kept = [i for i in kept if i not in gone]
+        if not kept:
+            raise DataError(f"{self.table.name}: no row has any text.", "Is the right column given (data.columns)?")
+        return kept
+
+    def _labels(self, name: str, kept: Iterable[int]) -> list[Any]:
+        """The column as labels: text without spaces around it. Rows that are not kept stay empty."""
+        values: list[Any] = [""] * len(self.table)
+        missing: list[int] = []
+        stripped = 0
+        for i in kept:
+            value = self.table.columns[name][i]
+            text = self._label(value, name, i)
+            stripped += isinstance(value, str) and text != value
+            if not text:
+                missing.append(i)
+            values[i] = text
+        if missing:
+            rows = listed([self.table.rows[i] for i in missing])
+            raise DataError(
+                f"{self.table.where(missing[0])}: the label (column {name!r}) is missing; {len(missing):,} "
+                f"{'row lacks' if len(missing) == 1 else 'rows lack'} it ({self.table.unit} {rows}).",
+                "Give every row a label, or take those rows out.",
+            )
+        if stripped:
+            self.notes.append(f"{self.table.name}: spaces around {stripped:,} labels were taken away.")
+        return values
+
+    def _label(self, value: Any, name: str, i: int) -> str:
+        if value is None or value != value:  # NaN: a missing number
+            return ""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, float) and value.is_integer():
+            return str(int(value))  # tables store a column of whole numbers with gaps as 1.0
+        if isinstance(value, str | int | float):
+            return self._whole_text(str(value).strip(), name, i)
+        raise DataError(
+            f"{self.table.where(i)}: column {name!r} holds {_kind(value)}, where one label is needed.",
+            "Choose another column (data.columns), or a task with several labels.",
+        )
+
+    def _label_lists(self, name: str, kept: Sequence[int]) -> list[Any]:
+        """The column as lists of labels: lists as they are, strings taken apart at ``|`` or ``;``."""
+        column = self.table.columns[name]
+        strings = [column[i] for i in kept if isinstance(column[i], str)]
+        separator = "|" if any("|" in value for value in strings) else ";"
+        values: list[Any] = [[]] * len(self.table)
+        for i in kept:
+            value = column[i]
+            pieces = value.split(separator) if isinstance(value, str) else value
+            if not isinstance(pieces, list):
+                pieces = [] if pieces is None else [pieces]
+            labels = [self._label(piece, name, i) for piece in pieces]
+            values[i] = sorted({label for label in labels if label})
+        if strings:
+            self.notes.append(f"{self.table.name}: several labels in column {name!r} are taken apart at {separator!r}.")
+        return values
+
+    def _note_labels(self, roles: Sequence[Column]) -> None:
+        """Tell of labels that look like one, written in two ways."""
+        for column in roles:
+            if column.kind == "text":
+                continue
+            spellings: dict[str, set[str]] = {}
+            for value in self.examples.columns[column.role]:
+                for label in value if isinstance(value, list) else [value]:
+                    spellings.setdefault(label.casefold(), set()).add(label)
+            alike = [" and ".join(map(repr, sorted(names))) for names in spellings.values() if len(names) > 1]
+            if alike:
+                self.notes.append(f"{self.table.name}: labels that differ in capitals only: {listed(alike)}.")
+
+
+def _kind(value: Any) -> str:
+    names = {"dict": "an object", "list": "a list", "bool": "true or false"}
+    return names.get(type(value).__name__, f"a {type(value).__name__}")

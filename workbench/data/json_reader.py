@@ -1,0 +1,85 @@
+"""JSON: an object on each line, or one array of objects, all with the same keys."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from workbench.data.table import Table, check_names
+from workbench.errors import DataError
+
+
+def read_json(text: str, name: str) -> Table:
+    """A JSON object on each line, or one array of objects."""
+    if text.lstrip().startswith("["):
+        return _read_json_array(text, name)
+    records: list[Any] = []
+    rows: list[int] = []
+    blank = 0
+    for line, content in enumerate(text.split("\n"), start=1):
+        if not content.strip():
+            blank += 1
+            continue
+        try:
+            records.append(_loads(content))
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"{name}, line {line}: {_json_reason(error)}.", "Each line must be one whole JSON object."
+            ) from error
+        rows.append(line)
+    blank -= text.endswith("\n")
+    notes = [f"{name}: {blank} blank lines were passed over."] if blank > 0 else []
+    return _from_objects(records, rows, "line", name, notes)
+
+
+def _read_json_array(text: str, name: str) -> Table:
+    try:
+        records = _loads(text)
+    except (ValueError, RecursionError) as error:
+        hint = "Give a JSON array of objects, or an object a line."
+        raise DataError(f"{name}: {_json_reason(error)}.", hint) from error
+    return _from_objects(records, list(range(1, len(records) + 1)), "row", name, [])
+
+
+def _loads(text: str) -> Any:
+    return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique_keys)
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice[:60]!r} stands twice in one object")
+    return found
+
+
+def _json_reason(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON: {error.msg}, at character {error.pos + 1}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def _from_objects(records: list[Any], rows: list[int], unit: str, name: str, notes: list[str]) -> Table:
+    """A table from objects that all have the same keys."""
+    keys: list[str] = []
+    for row, record in zip(rows, records, strict=True):
+        where = f"{name}, {unit} {row}"
+        if not isinstance(record, dict):
+            kind = type(record).__name__
+            raise DataError(f"{where}: an object is needed ({{...}}), not {kind}.", "Write each example as an object.")
+        if not keys:
+            keys = check_names(list(record), name, row)
+            if keys != list(record):
+                raise DataError(f"{where}: a key begins or ends with a space.", "Name the keys without spaces around.")
+        if record.keys() != set(keys):
+            missing = [key for key in keys if key not in record]
+            extra = [key for key in record if key not in keys]
+            what = f"lacks {missing[0][:60]!r}" if missing else f"has {extra[0][:60]!r}, which the first does not have"
+            raise DataError(f"{where}: {what}.", f"Every object needs the same keys: {', '.join(keys)[:200]}.")
+    columns = {key: [record[key] for record in records] for key in keys}
+    return Table(name, columns, rows, unit, notes)
