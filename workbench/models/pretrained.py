@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import Field
 
 from workbench.data.catalogue import catalogue
-from workbench.data.sources import Progress, fetch_hub_model, fetch_model
+from workbench.data.progress import Progress
+from workbench.data.sources import fetch_hub_model, fetch_model
 from workbench.errors import RefusedError, RequestError, WorkbenchError
 from workbench.files import inside, read_json
 from workbench.models.base import Loaded, ModelSource, models
