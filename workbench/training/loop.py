@@ -155,7 +155,8 @@ def train(
         early = _given_up(position, settings)
         due = _due(position.step, settings.checkpoint_every, group.ends_epoch)
         if last or stopping or early or due or (improved and settings.keep_best):
-            meter.check(position.step)
+            # Half precision skips a step whose gradients are not finite, and scales the next ones down.
+            meter.check(position.step, None if prepared.step_was_skipped else norm)
             save()
             saved_at = position.step
         if stopping or early:

@@ -63,11 +63,17 @@ class Meter:
         position.unread_steps = position.step - self._steps_read
         position.unread_loss = 0.0 if self._loss is None else float(self._loss)
 
-    def check(self, step: int) -> None:
-        """Raise NonFiniteLossError when a loss since the last reading was NaN or infinite."""
-        if self._loss is not None and not math.isfinite(float(self._loss)):
+    def check(self, step: int, norm: torch.Tensor | None = None) -> None:
+        """Raise NonFiniteLossError when a loss since the last reading, or the gradients' ``norm``, is not finite.
+
+        A finite loss can have gradients that are not, and they spoil the weights: told of by the next loss only, which
+        is too late for a checkpoint.
+        """
+        for what, value in (("loss", self._loss), ("norm of the gradients", norm)):
+            if value is None or math.isfinite(float(value)):
+                continue
             raise NonFiniteLossError(
-                f"The loss became {float(self._loss)} at or shortly before step {step}.",
+                f"The {what} became {float(value)} at or shortly before step {step}.",
                 "Try a smaller training.learning_rate, a longer training.warmup, training.clip: 1.0, or "
                 "training.precision: fp32; then look for damaged examples.",
             )
