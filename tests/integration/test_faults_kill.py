@@ -30,6 +30,7 @@ def test_killed_at_a_write(scene, part):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", range(SLOW_PARTS))
 def test_killed_at_every_write(scene, part):
     assert len(scene.events) >= 200

@@ -7,17 +7,19 @@ import re
 import sys
 
 from tests.integration.faulty_runs import EVENTFUL, environment, leftovers
-from tests.tiny import make_run, write_csv
+from tests.tiny import make_run
 from workbench import jobs
 from workbench.jobs.worker import run_command
 
-ROOM = 250 * 2**20  # bytes that training may take; a batch of 4096 texts needs several times that
+ROOM = 1200 * 2**20  # bytes of address space that the work may take; the batch needs several times that
 
 
 def test_a_run_without_memory_fails_and_the_queue_goes_on(workspace, monkeypatch):
     for name, value in environment().items():
         monkeypatch.setenv(name, value)
-    many = write_csv(workspace.uploads / "many.csv", count=6000)
+    many = workspace.uploads / "many.csv"
+    lines = [f"{'the film ' * 30}{number % 7 * 'really '},{'good' if number % 2 else 'bad'}" for number in range(6000)]
+    many.write_text("\n".join(["text,label", *lines]))
     greedy = make_run(workspace, {**EVENTFUL, "data.train": str(many), "training.batch_size": 4096})
     modest = make_run(workspace, {**EVENTFUL, "training.epochs": 1})
 
@@ -27,7 +29,11 @@ def test_a_run_without_memory_fails_and_the_queue_goes_on(workspace, monkeypatch
         limited = json.dumps({"limits": {"memory": ROOM}})
         return [sys.executable, "-m", "tests.integration.fault_process", str(run.folder), limited]
 
-    jobs.work(workspace, slots=1, until_empty=True, command=command, say=lambda line: None)
+    try:
+        jobs.work(workspace, slots=1, until_empty=True, command=command, say=lambda line: None)
+    finally:
+        for run in (greedy, modest):  # where the test is ended early
+            jobs.stop(run, kill_after=0)
     status = greedy.status()
     assert status["state"] == "failed", greedy.log()
     error = status["error"]

@@ -65,6 +65,7 @@ def test_an_error_at_a_write(scene):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", range(SLOW_PARTS))
 def test_an_error_at_every_write(scene, part):
     points = every(len(scene.events), part, SLOW_PARTS)
@@ -153,6 +154,7 @@ def test_a_disk_that_is_really_full(scene, tmp_path, kilobytes):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(os.name != "posix" or not Path("/proc/mounts").exists(), reason="needs Linux's tmpfs")
 def test_disks_of_many_sizes(scene, tmp_path):
     told = [full_disk(scene, tmp_path / f"disk-{size}", size) for size in range(360, 2000, 40)]
