@@ -214,7 +214,11 @@ class RunSpec(Part):
     def parse(cls, document: Any, origin: str = "the spec") -> RunSpec:
         """A spec from a dictionary. Raises SpecError that names every wrong field, with what was given."""
         if not isinstance(document, dict):
-            raise SpecError(f"{origin} is not a spec: a mapping of fields is needed, not {type(document).__name__}.")
+            given = "and it is empty" if document is None else f"not {type(document).__name__}"
+            raise SpecError(
+                f"{origin} is not a spec: a mapping of fields is needed, {given}.",
+                "`workbench check demo-full` shows what a spec looks like.",
+            )
         version = document.get("version")
         if isinstance(version, int) and version > SCHEMA_VERSION:
             raise SpecError(
@@ -270,7 +274,7 @@ def _set(document: dict[str, Any], path: str, value: Any) -> None:
         if isinstance(below, str) and depth == 0 and key in _SHORT_FORMS:
             below = document[key] = {_SHORT_FORMS[key]: below}
         if not isinstance(below, dict):
-            raise SpecError(f"{path!r} cannot be set: {key!r} holds a value, not fields.")
+            raise SpecError(f"{path!r} cannot be set: {key!r} holds a value, not fields.", f"Set {key} itself.")
         document = below
     document[last] = copy.deepcopy(value)
 

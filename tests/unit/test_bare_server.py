@@ -147,8 +147,10 @@ def spec_file(workspace: Workspace, tmp_path: Path) -> Path:
     return tmp_path / "spec.yaml"
 
 
-def test_core_trains_on_a_bare_server(workspace: Workspace, spec_file: Path) -> None:
+@pytest.mark.parametrize(("tuning", "weights"), [("full", "model"), ("lora", "adapter_model")])
+def test_core_trains_on_a_bare_server(workspace: Workspace, spec_file: Path, tuning: str, weights: str) -> None:
     """A whole run, from the file of data to the report."""
+    spec_file.write_text(json.dumps({**json.loads(spec_file.read_text()), "tuning": tuning}))
     result = _python(TRAIN, str(spec_file))
     (folder,) = [path for path in workspace.runs.iterdir() if not path.name.startswith(".")]
     status = json.loads((folder / "status.json").read_text())
@@ -156,6 +158,6 @@ def test_core_trains_on_a_bare_server(workspace: Workspace, spec_file: Path) -> 
     assert status["state"] == "succeeded"
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert max(row["step"] for row in rows) == 3
-    assert (folder / "model" / "model.safetensors").is_file()
+    assert (folder / "model" / f"{weights}.safetensors").is_file()
     report = json.loads((folder / "report.json").read_text())
     assert 0 <= report["metrics"]["accuracy"]["value"] <= 1

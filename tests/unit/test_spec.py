@@ -124,7 +124,7 @@ def test_every_wrong_field_is_named_with_what_was_given() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "a mapping of fields is needed, not NoneType"),
+        ("", "a mapping of fields is needed, and it is empty"),
         ("- a\n- b", "not list"),
         ("just words", "not str"),
         ("a: [1", "not valid YAML"),

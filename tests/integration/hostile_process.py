@@ -1,0 +1,51 @@
+"""Loads the model folders that it is given, as a run does or as a predictor does, and tells how each one ended.
+
+    python tests/integration/hostile_process.py JOBS.json
+
+``JOBS.json`` is a list of ``{"name", "kind": "run" | "predict", "folder"}``; a line of JSON is printed for each. The
+hub is not told to be offline here: whoever tries to reach the network is stopped, and it is noted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+reached: list[str] = []
+
+
+def watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        reached.append(f"{event} {arguments[-1] if event == 'socket.connect' else arguments[0]}")
+        raise OSError("this process may not reach the network")
+
+
+def main(jobs: list[dict[str, str]]) -> None:
+    from workbench.errors import WorkbenchError
+    from workbench.runs.run import Run
+    from workbench.training.predictor import Predictor
+    from workbench.training.runner import run_folder
+
+    sys.addaudithook(watch)
+    for job in jobs:
+        reached.clear()
+        run = Run(Path(job["folder"]))
+        result: dict[str, Any] = {"name": job["name"], "error": None, "kind": None}
+        if job["kind"] == "run":
+            run_folder(run.folder)
+            error = run.status().get("error")
+            result |= {"error": f"{error['message']} {error['hint']}", "kind": error["kind"]} if error else {}
+        else:
+            try:
+                Predictor.load(run).predict([{"text": "a great film"}])
+            except WorkbenchError as error:
+                result |= {"error": str(error), "kind": error.kind}
+            except BaseException as error:
+                result |= {"error": repr(error), "kind": "Internal"}
+        print("RESULT " + json.dumps({**result, "reached": list(reached)}), flush=True)
+
+
+if __name__ == "__main__":
+    main(json.loads(Path(sys.argv[1]).read_text()))

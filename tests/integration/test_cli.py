@@ -1,0 +1,458 @@
+"""The command line as people and scripts meet it: the installed command, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.tiny import make_model, write_csv
+from workbench.files import waiting_lock
+from workbench.jobs import end_worker, stop
+from workbench.runs.run import Run
+from workbench.workspace import Workspace
+
+INSTALLED = Path(sys.executable).with_name("workbench")
+COMMAND = [str(INSTALLED)] if INSTALLED.exists() else [sys.executable, "-m", "workbench"]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def environment(workspace: Workspace, **more: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "WORKBENCH_HOME": str(workspace.root),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT),
+        **more,
+    }
+
+
+def call(workspace: Workspace, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=180, env=environment(workspace, **more), cwd=workspace.root
+    )
+
+
+def read(workspace: Workspace, *arguments: str, code: int = 0) -> Any:
+    """What a command prints with ``--json``: one document and nothing else."""
+    done = call(workspace, *arguments, "--json")
+    assert done.returncode == code, f"{done.returncode}: {done.stdout[-500:]}{done.stderr[-1500:]}"
+    assert "Traceback" not in done.stderr
+    return json.loads(done.stdout)
+
+
+def write_spec(workspace: Workspace, name: str = "tiny", **training: Any) -> str:
+    """The YAML file of a small run, as a user writes it."""
+    if not (workspace.uploads / "tiny").exists():
+        make_model(workspace.uploads / "tiny")
+        write_csv(workspace.uploads / "reviews.csv")
+    document = {
+        "name": name,
+        "task": "text-classification",
+        "data": {"train": "uploads/reviews.csv", "max_length": 32},
+        "model": "path:uploads/tiny",
+        "training": {"epochs": 1, "learning_rate": 1e-3, "device": "cpu", **training},
+    }
+    path = workspace.root / f"{re.sub('[^a-z]', '', name)}.yaml"
+    path.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+    return path.name
+
+
+LONG = {"epochs": 10_000, "batch_size": 4, "max_steps": 1_000_000, "checkpoint_every": 50}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """One workspace for the tests that only read its two finished runs; pytest's own processes share it."""
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    workspace = Workspace(shared / "cli-home").create()
+    yield workspace
+    end_worker(workspace)
+
+
+@pytest.fixture(scope="module")
+def finished(home: Workspace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ``workbench run --json`` printed for a full and for a LoRA run, done once."""
+    kept = home.root / "printed.json"
+    with waiting_lock(home.root / "printed.lock"):
+        if not kept.exists():
+            spec = write_spec(home)
+            lora = ["--set", "tuning=lora", "--set", "name=tiny-lora"]
+            kept.write_text(json.dumps([read(home, "run", spec), read(home, "run", spec, *lora)]))
+    first, second = json.loads(kept.read_text())
+    return first, second
+
+
+@pytest.fixture
+def ending(workspace: Workspace) -> Iterator[Workspace]:
+    """A fresh workspace whose runs and worker are ended afterwards."""
+    yield workspace
+    for run in Run.all(workspace):
+        stop(run, kill_after=10)
+    end_worker(workspace)
+
+
+RUN_KEYS = {"id", "state", "report", "error"}
+COST_KEYS = {"seconds", "tokens_per_second", "peak_memory_bytes", "trained_parameters", "total_parameters"}
+
+
+def is_finished_run(document: dict[str, Any]) -> None:
+    assert document.keys() >= RUN_KEYS
+    assert document["state"] == "succeeded" and document["error"] is None
+    report = document["report"]
+    assert report["cost"].keys() >= COST_KEYS
+    for value in report["metrics"].values():
+        assert value.keys() == {"value", "low", "high"}
+        assert value["low"] is None or value["low"] <= value["value"] <= value["high"]
+    assert report["baseline"].keys() >= {"accuracy", "macro_f1"}
+
+
+# -- what --json prints ---------------------------------------------------------------------------------------------
+
+
+def test_run_and_show(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
+    for printed in finished:
+        is_finished_run(printed)
+        shown = read(home, "show", printed["id"])
+        assert shown == printed
+        assert shown["spec"]["data"]["train"] == str(home.uploads / "reviews.csv")
+    assert finished[1]["spec"]["tuning"]["method"] == "lora"
+    end = finished[0]["id"][-4:]
+    assert read(home, "show", end)["id"] == finished[0]["id"], "the end of an id will do"
+
+
+def test_runs(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
+    listed = read(home, "runs")
+    assert [run["id"] for run in listed][:2] == [printed["id"] for printed in finished], "oldest first"
+    for run in listed:
+        assert run.keys() >= RUN_KEYS and "spec" not in run
+
+
+def test_compare(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
+    ids = [printed["id"] for printed in finished]
+    found = read(home, "compare", *ids)
+    assert found.keys() >= {"runs", "metric", "difference", "low", "high", "p_value", "test", "verdict"}
+    assert found["runs"] == ids and found["metric"] == "accuracy"
+    assert found["low"] <= found["difference"] <= found["high"]
+    assert read(home, "compare", *ids, "--metric", "macro_f1")["metric"] == "macro_f1"
+
+
+def test_predict(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
+    found = read(home, "predict", finished[1]["id"], "--text", "a great film", "--text", "a dull plot\n「很好」")
+    assert len(found) == 2
+    for result in found:
+        assert result["label"] in ("good", "bad") and sum(result["scores"].values()) == pytest.approx(1)
+
+
+def test_explain_and_its_page(home: Workspace, finished: tuple[dict[str, Any], ...], tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    text = "a great film <script>alert(1)</script>"
+    found = read(home, "explain", finished[0]["id"], "--text", text, "--method", "occlusion", "--html", str(page))
+    assert found.keys() >= {"tokens", "offsets", "scores", "faithfulness"}
+    assert len(found["tokens"]) == len(found["offsets"]) == len(found["scores"])
+    written = page.read_text(encoding="utf-8")
+    assert "<script>alert(1)" not in written
+    assert not re.search(r"(?:src|href)\s*=|url\(|@import|https?://(?!www\.w3\.org)", written)
+
+
+@pytest.mark.parametrize("what", ["tasks", "models", "tunings", "explainers", "presets", "data list"])
+def test_lists(home: Workspace, what: str) -> None:
+    found = read(home, *what.split())
+    assert found and all(entry.keys() >= {"name"} for entry in found)
+    if what != "presets":
+        assert all(entry["label"] for entry in found)
+
+
+def test_check_tells_problems_in_one_form(home: Workspace) -> None:
+    assert read(home, "check", "demo-full") == []
+    wrong = ["--set", "tuning.ranks=3", "--set", "data=nothing.csv", "--set", "training.learning_rate=9"]
+    found = read(home, "check", "demo-full", *wrong, code=2)
+    assert {problem["field"] for problem in found} >= {"tuning.ranks", "data.train", "training.learning_rate"}
+    found += read(home, "check", "demo-full", "--set", "training.epochs=many", "--set", "seed=3", code=2)
+    for problem in found:
+        assert problem.keys() == {"severity", "field", "message", "hint"}
+    assert {"training.epochs", "seed"} <= {problem["field"] for problem in found}
+
+
+@pytest.mark.mirror
+def test_data_show_and_fetch(ending: Workspace) -> None:
+    shown = read(ending, "data", "show", "chnsenticorp-hotel")
+    assert shown["licence"] and shown["citation"] and shown["language"] == "zh"
+    (fetched,) = read(ending, "data", "fetch", "chnsenticorp-hotel")
+    assert fetched["name"] == "chnsenticorp-hotel" and any(Path(fetched["path"]).iterdir())
+    cached = {entry["name"]: entry["cached"] for entry in read(ending, "data", "list")}
+    assert cached["chnsenticorp-hotel"] is True and cached["minilm"] is False
+    assert read(ending, "data", "clean")["freed_bytes"] > 2_000_000
+
+
+# -- what people see ------------------------------------------------------------------------------------------------
+
+
+def test_people_get_tables_whose_ids_are_whole(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
+    for command in (["runs"], ["show", finished[0]["id"]], ["compare", *(run["id"] for run in finished)]):
+        done = call(home, *command)
+        assert done.returncode == 0 and finished[0]["id"] in done.stdout
+    assert "accuracy" in call(home, "show", finished[0]["id"]).stdout
+    assert "good" in call(home, "predict", finished[0]["id"], "--text", "a [bold]great[/] film").stdout
+
+
+def test_ids_are_whole_on_a_narrow_terminal(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
+    """80 columns, a real terminal: no id is folded or cut."""
+    import pty
+
+    parent, child = pty.openpty()
+    command = [*COMMAND, "runs"]
+    started = subprocess.Popen(
+        command, stdin=child, stdout=child, stderr=child, env=environment(home, COLUMNS="60", TERM="xterm")
+    )
+    os.close(child)
+    seen = b""
+    try:
+        while chunk := os.read(parent, 4096):
+            seen += chunk
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    os.close(parent)
+    assert started.wait(30) == 0
+    for printed in finished:
+        assert printed["id"] in seen.decode()
+
+
+@pytest.mark.parametrize(
+    "command", ["", "run", "check", "compare", "predict", "explain", "data", "dashboard", "delete"]
+)
+def test_help(home: Workspace, command: str) -> None:
+    done = call(home, *command.split(), "--help", COLUMNS="80")
+    assert done.returncode == 0 and done.stdout.startswith("Usage: workbench")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+# -- requests that are wrong ----------------------------------------------------------------------------------------
+
+HOSTILE_IDS = [
+    "../../etc/passwd",
+    "/etc/passwd",
+    "..",
+    ".",
+    "%2e%2e%2fetc",
+    "..%5c..%5cwindows",
+    "\\\\server\\share",
+    "runs/../../x",
+    "~root",
+    "a" * 5000,
+    "-",
+    "$(touch pwned)",
+    "`touch pwned`",
+    "x;touch pwned",
+    "x\ny",
+    "\u202egnp.exe",
+    "con:",
+    "file:///etc/passwd",
+]
+
+WRONG = [
+    (["show", "nothing"], "There is no run 'nothing'"),
+    (["stop", "nothing"], "There is no run"),
+    (["resume", "nothing"], "There is no run"),
+    (["delete", "nothing"], "There is no run"),
+    (["predict", "nothing", "--text", "x"], "There is no run"),
+    (["explain", "nothing", "--text", "x"], "There is no run"),
+    (["compare", "nothing", "else"], "There is no run"),
+    (["run", "demo-ful"], "Did you mean 'demo-full'"),
+    (["run", "nothing.yaml"], "cannot be read"),
+    (["submit", "demo-full", "--set", "task=text-clasification"], "Did you mean 'text-classification'"),
+    (["submit", "demo-full", "--set", "training.epoch=2"], "there is no such field"),
+    (["submit", "demo-full", "--set", "training.epochs"], "has no '='"),
+    (["submit", "demo-full", "--set", "training.epochs=[1"], "not YAML"),
+    (["submit", "demo-full", "--set", "training.epochs=three"], "training.epochs"),
+    (["submit", "demo-full", "--set", "name.a.b=three"], "name"),
+    (["submit", "demo-full", "--set", "data=" + "a" * 3000], "neither a file nor a data set"),
+    (["submit", "b" * 3000], "There is no preset"),
+    (["data", "fetch", "nothing"], "nothing"),
+    (["data", "show", "../x"], "../x"),
+    (["nothing"], "No such command 'nothing'"),
+    (["show"], "Missing argument"),
+    (["runs", "--nothing"], "No such option"),
+    (["dashboard", "--port", "99999"], "65535"),
+    (["stop", "x", "--kill-after", "-1"], "greater than or equal to 0"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG, ids=[" ".join(a)[:40] for a, _ in WRONG])
+def test_a_wrong_request(home: Workspace, arguments: list[str], words: str) -> None:
+    done = call(home, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr and done.stdout == ""
+    assert "Traceback" not in done.stderr and "fault of the workbench" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) >= 2, f"no hint: {done.stderr}"
+
+
+def test_a_wrong_request_as_json(home: Workspace) -> None:
+    found = read(home, "show", "nothing", code=2)
+    assert found["error"].keys() == {"kind", "message", "hint"} and found["error"]["kind"] == "UnknownName"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("name: [", "not valid YAML"),
+        ("- a\n- b\n", "a mapping of fields is needed"),
+        ("name: a\nname: b\n", "given twice"),
+        ("task: text-classification\n", "data: is missing"),
+        ("", "a mapping of fields is needed"),
+        ("task: 3\ndata: [1]\nmodel: minilm\n", "task"),
+        ("version: 99\n", "newer workbench"),
+        ("!!python/object/apply:os.system ['touch pwned']\n", "not valid YAML"),
+        ("\x00\x01\xff", "YAML"),
+    ],
+)
+def test_a_wrong_file(home: Workspace, content: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_bytes(content.encode("latin-1"))
+    done = call(home, "submit", str(path))
+    assert done.returncode == 2 and words in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) >= 2
+    assert not (home.root / "pwned").exists()
+
+
+def test_debug_shows_where(home: Workspace) -> None:
+    done = call(home, "show", "nothing", "--debug")
+    assert done.returncode != 0 and "Traceback" in done.stderr and "UnknownNameError" in done.stderr
+
+
+def test_hostile_run_ids(home: Workspace, finished: tuple[dict[str, Any], ...], tmp_path: Path) -> None:
+    """In one process, for there are many: every command that takes an id refuses each of them."""
+    script = """
+import contextlib, io, json, sys
+from workbench.cli import main
+for command, run_id in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main([*command, *([] if command[-1].startswith("-") else []), "--", run_id])
+    assert code == 2, (command, run_id, code, out.getvalue())
+    assert json.loads(out.getvalue())["error"]["kind"] in ("Refused", "UnknownName", "Request"), out.getvalue()
+print("done")
+"""
+    commands = [["show"], ["stop"], ["resume"], ["delete"], ["compare", finished[0]["id"]]]
+    commands += [["predict", "--text", "x"], ["explain", "--text", "x"]]
+    cases = [[[*command[:1], "--json", *command[1:]], run_id] for command in commands for run_id in HOSTILE_IDS]
+    cases += [[["show", "--json"], "a\0b"], [["delete", "--json"], "\0"]]
+    before = sorted(path.name for path in home.runs.iterdir())
+    done = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(cases)],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env=environment(home),
+        cwd=tmp_path,
+    )
+    assert done.stdout == "done\n", done.stderr[-1500:]
+    assert sorted(path.name for path in home.runs.iterdir()) == before and not list(tmp_path.iterdir())
+
+
+# -- a run's life ---------------------------------------------------------------------------------------------------
+
+
+def wait_for(run: Run, state: str, step: int = 0, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        status = run.status()
+        if status["state"] == state and ((status.get("progress") or {}).get("step") or 0) >= step:
+            return
+        assert status["state"] in ("queued", "running", state), status
+        time.sleep(0.1)
+    raise AssertionError(f"{run.status()} is not {state} at step {step}\n{run.log()[-1500:]}")
+
+
+def test_submit_stop_resume_delete(ending: Workspace) -> None:
+    queued = read(ending, "submit", write_spec(ending, **LONG))
+    assert queued["state"] in ("queued", "running") and queued.keys() >= RUN_KEYS | {"spec"}
+    run = Run.open(queued["id"], ending)
+    wait_for(run, "running", step=1)
+    assert call(ending, "delete", run.id).returncode == 1, "a running run is not deleted"
+    assert read(ending, "stop", run.id, "--kill-after", "60")["state"] == "stopped"
+    assert any((run.folder / "checkpoints").iterdir())
+    again = read(ending, "resume", run.id, "--no-wait")
+    assert again["state"] in ("queued", "running")
+    deadline = time.monotonic() + 120
+    while "Going on from" not in run.log() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "Going on from step-" in run.log()
+    assert read(ending, "stop", run.id, "--kill-after", "60")["state"] == "stopped"
+    assert read(ending, "delete", run.id) == [run.id]
+    assert read(ending, "runs") == [] and not run.folder.exists()
+
+
+def begin(workspace: Workspace, spec: str) -> tuple[subprocess.Popen[str], Run]:
+    """``workbench run`` in a session of its own, once it trains."""
+    process = subprocess.Popen(
+        [*COMMAND, "run", spec, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(workspace),
+        cwd=workspace.root,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not Run.all(workspace) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    (run,) = Run.all(workspace)
+    wait_for(run, "running", step=1)
+    return process, run
+
+
+def test_ctrl_c_stops_with_a_checkpoint(ending: Workspace) -> None:
+    process, run = begin(ending, write_spec(ending, **LONG))
+    os.killpg(process.pid, signal.SIGINT)  # what the terminal does
+    out, err = process.communicate(timeout=60)
+    document = json.loads(out)
+    assert document["state"] == "stopped" and document["error"] is None and process.returncode == 0
+    assert "Traceback" not in err and "Stopping after a checkpoint" in err
+    assert any((run.folder / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL], ids=["hangup", "kill"])
+def test_the_closed_terminal_does_not_hurt_the_run(ending: Workspace, number: int) -> None:
+    process, run = begin(ending, write_spec(ending, **LONG))
+    os.killpg(process.pid, number)
+    process.communicate(timeout=30)
+    step = run.status()["progress"]["step"]
+    wait_for(run, "running", step=step + 20)
+
+
+def test_a_failed_run_is_told(ending: Workspace) -> None:
+    (ending.root / "one.csv").write_text("text,label\n" + "".join(f"film {i},good\n" for i in range(30)))
+    document = read(ending, "run", write_spec(ending), "--set", "data=one.csv", code=1)
+    assert (
+        document["state"] == "failed"
+        and "only the label 'good'" in document["error"]["message"]
+        and document["error"]["hint"]
+    )
+    (ending.root / "none.csv").write_text("a,b\n" + "".join(f"film {i},x{i}\n" for i in range(30)))
+    done = call(ending, "run", write_spec(ending), "--set", "data=none.csv")
+    assert done.returncode == 1 and "Error:" in done.stderr and "Traceback" not in done.stderr
+    assert "'a'" in done.stderr or "a, b" in done.stderr, f"the columns there are should be named: {done.stderr}"
+
+
+def test_shell_words_in_a_name(ending: Workspace) -> None:
+    name = "$(touch pwned); `touch pwned` | touch pwned & '\"><script>alert(1)</script>"
+    document = read(ending, "run", write_spec(ending, name))
+    is_finished_run(document)
+    assert re.fullmatch(r"[0-9a-z-]+", document["id"]) and document["spec"]["name"] == name
+    for command in (["runs"], ["show", document["id"]]):
+        assert call(ending, *command).returncode == 0
+    assert not list(ending.root.rglob("*pwned*")) or not [p for p in ending.root.rglob("pwned") if p.is_file()]

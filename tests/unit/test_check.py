@@ -1,0 +1,159 @@
+"""``check``: every problem at once, told with what was given and what is allowed; and nothing outside the workspace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny import make_model, write_csv
+from workbench.check import Problem, check, load_spec, problems_of, resolve
+from workbench.errors import SpecError, UnknownNameError
+from workbench.runs.run import Run
+from workbench.spec import RunSpec
+from workbench.workspace import Workspace
+
+
+def spec(**changes: Any) -> RunSpec:
+    base = RunSpec.parse({"task": "text-classification", "data": "rotten-tomatoes", "model": "minilm"})
+    return base.changed({name.replace("__", "."): value for name, value in changes.items()})
+
+
+def fields(found: list[Problem], severity: str = "error") -> list[str]:
+    return sorted(problem.field for problem in found if problem.severity == severity)
+
+
+def test_every_problem_at_once(workspace: Workspace) -> None:
+    wrong = spec(
+        task__threshold=7,
+        task__pears=True,
+        tuning={"method": "lora", "rank": 0},
+        model={"source": "minilm", "dropout": 3},
+        data__train="nowhere.csv",
+        training__patience=2,
+        data__holdout__valid=0,
+        training__learning_rate=5,
+    )
+    found = check(wrong, workspace)
+    errors = ["data.train", "model.dropout", "task.pears", "task.threshold", "training.patience", "tuning.rank"]
+    assert fields(found) == errors and fields(found, "warning") == ["training.learning_rate"]
+    assert [problem.severity for problem in found] == ["error"] * 6 + ["warning"], "the worst comes first"
+    told = {problem.field: problem for problem in found}
+    assert "7" in told["task.threshold"].message and "less than 1" in told["task.threshold"].message
+    assert "multi_label" in told["task.pears"].hint and "alpha" in told["tuning.rank"].hint
+    assert "'nowhere.csv'" in told["data.train"].message and "banking77" in told["data.train"].hint
+    with pytest.raises(SpecError) as caught:
+        resolve(wrong, workspace)
+    assert fields(caught.value.problems) == errors
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("minilm:x", "not written in full"),
+        ("path", "not written in full"),
+        ("path:/nowhere", "no config.json"),
+        ("path:" + "a" * 5000, "no config.json"),
+        ("path:a\0b", "no config.json"),
+        ("hf:bert", "REPOSITORY@REVISION"),
+        ("hf:google-bert/bert-base-uncased", "REPOSITORY@REVISION"),
+        ("run:nothing", "no run"),
+        ("run:../../x", "not a valid run id"),
+        ("", "no model ''"),
+    ],
+)
+def test_sources_that_are_none(source: str, words: str, workspace: Workspace) -> None:
+    (problem,) = check(spec(model=source), workspace)
+    assert problem.field == "model" and words in problem.message + problem.hint
+
+
+@pytest.fixture
+def traps(workspace: Workspace, tmp_path: Path) -> Workspace:
+    """A model and a file inside the uploads, and the same outside, in a sibling with the same prefix, and by links."""
+    for folder in (workspace.uploads, tmp_path / "home2", workspace.root / "uploads2", workspace.cache):
+        make_model(folder / "m")
+        write_csv(folder / "a.csv", 20)
+    (workspace.uploads / "link").symlink_to(tmp_path / "home2" / "m")
+    (workspace.uploads / "link.csv").symlink_to(tmp_path / "home2" / "a.csv")
+    return workspace
+
+
+OUTSIDE = [
+    "{tmp}/home2/{x}",
+    "../uploads2/{x}",
+    "../../home2/{x}",
+    "{home}/uploads2/{x}",
+    "{home}/uploads/../cache/{x}",
+    "~/{x}",
+    "//proc/self/root{tmp}/home2/{x}",
+    "{home}/uploads/link{end}",
+]
+
+
+@pytest.mark.parametrize("place", OUTSIDE)
+def test_confined_nothing_outside_the_uploads_is_taken(place: str, traps: Workspace, tmp_path: Path) -> None:
+    def written(x: str, end: str) -> str:
+        return place.format(tmp=tmp_path, home=traps.root, x=x, end=end)
+
+    base = spec(data__train=str(traps.uploads / "a.csv"), model=f"path:{traps.uploads / 'm'}")
+    assert check(base, traps, confined=True) == []
+    model, data = written("m", ""), written("a.csv", ".csv")
+    model = model.replace("../uploads2", "uploads/../uploads2").replace("../../home2", "../home2")
+    assert fields(check(base.changed({"model": f"path:{model}"}), traps, confined=True)) == ["model"]
+    assert fields(check(base.changed({"data.train": data}), traps, confined=True)) == ["data.train"]
+    assert fields(check(base.changed({"data.test": data}), traps, confined=True)) == ["data.test"]
+
+
+def test_confined_an_uploaded_adapter_cannot_name_a_base_outside(traps: Workspace, tmp_path: Path) -> None:
+    folder = traps.uploads / "adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text("{}")
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    source = f"path:{tmp_path / 'home2' / 'm'}"
+    (folder / "workbench.json").write_text(json.dumps({"base": {"source": source, "fingerprint": "x"}}))
+    found = spec(model=f"path:{folder}")
+    assert check(found, traps) == []
+    assert fields(check(found, traps, confined=True)) == ["model"]
+
+
+def test_confined_a_run_must_be_of_this_workspace(traps: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "status.json").write_text("{}")
+    (traps.runs / "linked").symlink_to(tmp_path / "elsewhere")
+    for name in ("linked", "../uploads/m", str(traps.uploads / "m")):
+        assert fields(check(spec(model=f"run:{name}"), traps, confined=True)) == ["model"]
+
+
+def test_a_run_that_has_not_finished_is_no_model(workspace: Workspace) -> None:
+    run = Run.create(spec(), workspace)
+    (problem,) = check(spec(model=f"run:{run.id}"), workspace)
+    assert "queued" in problem.message
+
+
+def test_a_whole_spec_says_everything(workspace: Workspace) -> None:
+    whole = resolve(spec(tuning="lora"), workspace).spec
+    assert whole.training.learning_rate == 1e-3 and whole.tuning.options["rank"] == 8
+    assert whole.task.options["threshold"] == 0.5
+    assert resolve(spec(tuning="lora", training__learning_rate=0.01), workspace).spec.training.learning_rate == 0.01
+
+
+def test_load_spec(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("task: text-classification\ndata: banking77\nmodel: minilm\n")
+    assert load_spec(str(tmp_path / "a.yaml")).data.train == "banking77"
+    load_spec("demo-full").training.epochs = 77
+    assert load_spec("demo-full").training.epochs == 2, "a preset is copied"
+    with pytest.raises(UnknownNameError, match="Did you mean 'demo-lora'"):
+        load_spec("demo-lor")
+    for name in ("x" * 5000, "a\0b", ""):
+        with pytest.raises((UnknownNameError, SpecError)):
+            load_spec(name)
+
+
+def test_what_is_no_spec_is_told_as_problems() -> None:
+    with pytest.raises(SpecError) as caught:
+        RunSpec.parse({"task": "x", "data": {"trian": "y"}, "model": "z", "training": {"epochs": "many"}})
+    found = problems_of(caught.value)
+    assert fields(found) == ["data.train", "data.trian", "training.epochs"]
+    assert "max_length" in found[0].hint and "many" in {p.field: p for p in found}["training.epochs"].message
