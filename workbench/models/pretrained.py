@@ -6,6 +6,7 @@ Whatever the folder holds, only safetensors are read, nothing is unpickled, and 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,15 @@ DROPOUT_FIELDS = (  # as the architectures of transformers call it
     "attn_pdrop",
     "seq_classif_dropout",
 )
-_NAMES_CODE = ("auto_map", "trust_remote_code", "megatron_config")  # the last: peft imports the module it names
+_NAMES_CODE = (
+    "auto_map",
+    "trust_remote_code",
+    "custom_generate",
+    "use_kernels",
+    "kernel_config",
+    "megatron_config",  # peft imports the module that stands beside it
+)
+_NAMES_KERNEL = ("_implementation", "_implementation_internal")
 _ENDLESS = "The bases of its adapters name one another without end."
 BASE_FILE = "workbench.json"  # beside a result: which base it needs, with its fingerprint
 
@@ -164,16 +173,26 @@ class FromRun(Pretrained):
 
 
 def refuse_unsafe(folder: Path) -> None:
-    """Raise RefusedError when loading ``folder`` would need a pickle or code that it names."""
-    for name in ("config.json", "tokenizer_config.json", ADAPTER_FILE, "processor_config.json"):
-        found = read_json(folder / name)
-        for key in _NAMES_CODE:
-            if isinstance(found, dict) and found.get(key):
-                raise RefusedError(
-                    f"{name} in {folder.name} names Python code to run ({key}).",
-                    "The workbench runs no code that comes with a model. Use a model whose architecture transformers "
-                    "has.",
-                )
+    """Raise RefusedError when loading ``folder`` would need a pickle or code that it names.
+
+    Raises:
+        RequestError: there is no such folder.
+        RefusedError: what it holds must not be loaded.
+    """
+    if not os.path.isdir(folder):
+        raise RequestError(f"There is no model in {folder}: there is no such folder.", "Name a folder that exists.")
+    for name in (
+        "config.json",
+        "tokenizer_config.json",
+        ADAPTER_FILE,
+        "processor_config.json",
+        "generation_config.json",
+    ):
+        for key in _code_named_in(read_json(folder / name)):
+            raise RefusedError(
+                f"{name} in {folder.name} names code to run ({key}).",
+                "The workbench runs no code that comes with a model. Use a model whose architecture transformers has.",
+            )
     # By their exact names: peft would take a pickle, or ask the hub, where its own file is missing.
     adapter = (folder / ADAPTER_FILE).exists()
     if not any(folder.glob("adapter_model.safetensors" if adapter else "model*.safetensors")):
@@ -183,6 +202,16 @@ def refuse_unsafe(folder: Path) -> None:
             f"{folder.name} holds {found_text}; only safetensors are loaded.",
             "Save the model again with save_pretrained on a machine that you trust.",
         )
+
+
+def _code_named_in(config: Any) -> Iterator[str]:
+    """The keys of a configuration, parts of it included, by which it has code imported or fetched from the hub."""
+    for key, value in config.items() if isinstance(config, dict) else ():
+        # "sdpa" and its like are no code; a kernel, "owner/name", is fetched from the hub and run.
+        if (key in _NAMES_CODE and value) or (key.endswith(_NAMES_KERNEL) and "/" in str(value)):
+            yield key
+        elif key not in ("id2label", "label2id"):  # there the keys are the user's own words
+            yield from _code_named_in(value)
 
 
 def base_note(folder: Path) -> dict[str, Any]:
