@@ -19,7 +19,7 @@ from workbench.data.catalogue import catalogue
 from workbench.data.uploads import confined_path
 from workbench.errors import SpecError, UnknownNameError, WorkbenchError
 from workbench.models.base import ModelSource, models, split_source
-from workbench.spec import Choice, RunSpec, explain_validation
+from workbench.spec import Choice, DataSpec, RunSpec, explain_validation
 from workbench.tasks.base import Task, tasks
 from workbench.tuning.base import Tuning, tunings
 from workbench.workspace import Workspace
@@ -68,12 +68,7 @@ def resolve(spec: RunSpec, workspace: Workspace, confined: bool = False) -> Reso
     Raises:
         SpecError: with every problem in ``problems``.
     """
-    problems: list[Problem] = []
-    task = _entry(tasks, "task", "name", spec.task, problems)
-    tuning = _entry(tunings, "tuning", "method", spec.tuning, problems)
-    model = _model(spec, workspace, confined, problems)
-    problems += _data_problems(spec, confined, workspace)
-    problems += _training_problems(spec)
+    problems, task, model, tuning = _look_through(spec, workspace, confined)
     errors = [p for p in problems if p.severity == "error"]
     if errors or task is None or tuning is None or model is None:
         text = "; ".join(f"{p.field}: {p.message}" for p in errors)
@@ -87,16 +82,25 @@ def resolve(spec: RunSpec, workspace: Workspace, confined: bool = False) -> Reso
     return Resolved(whole, task, model, tuning)
 
 
+def _look_through(
+    spec: RunSpec, workspace: Workspace, confined: bool
+) -> tuple[list[Problem], Task | None, ModelSource | None, Tuning | None]:
+    """Every problem of ``spec``, and those of its parts that could be made."""
+    problems: list[Problem] = []
+    task = _entry(tasks, "task", "name", spec.task, problems)
+    tuning = _entry(tunings, "tuning", "method", spec.tuning, problems)
+    model = _model(spec, workspace, confined, problems)
+    problems += _data_problems(spec, confined, workspace)
+    problems += _training_problems(spec)
+    problems += _role_problems(spec, task)
+    return problems, task, model, tuning
+
+
 def check(spec: RunSpec, workspace: Workspace, confined: bool = False) -> list[Problem]:
     """Every problem of ``spec``, worst first. An empty list means that it can be started. Nothing is fetched."""
-    try:
-        resolve(spec, workspace, confined)
-    except SpecError as error:
-        found: list[Problem] = list(error.problems)
-    else:
-        found = _data_problems(spec, confined, workspace) + _training_problems(spec)
+    problems, *_ = _look_through(spec, workspace, confined)
     order = {"error": 0, "warning": 1, "info": 2}
-    return sorted(found, key=lambda p: order[p.severity])
+    return sorted(problems, key=lambda p: order[p.severity])
 
 
 def problems_of(error: SpecError) -> list[Problem]:
@@ -194,6 +198,22 @@ def _data_problems(spec: RunSpec, confined: bool, workspace: Workspace) -> list[
         problems.append(
             Problem("error", "data.test", "Files for test or valid go with a file for train, not with the catalogue.")
         )
+    has_valid, has_test = _has_part(data, "valid"), _has_part(data, "test")
+    if not has_test:
+        severity: Severity = "warning" if has_valid else "error"
+        problems.append(
+            Problem(
+                severity,
+                "data.holdout.test",
+                "There is no test part: "
+                + (
+                    "the figures will be of the part that chooses the weights."
+                    if has_valid
+                    else "nothing to evaluate on."
+                ),
+                "Give data.test, or a share for data.holdout.test.",
+            )
+        )
     if data.holdout.valid + data.holdout.test >= 1:
         problems.append(
             Problem(
@@ -203,10 +223,25 @@ def _data_problems(spec: RunSpec, confined: bool, workspace: Workspace) -> list[
     return problems
 
 
+def _has_part(data: DataSpec, part: str) -> bool:
+    """Whether there will be a validation or a test part: given, brought by the catalogue, or held out."""
+    brought = catalogue().datasets[data.train].splits if data.train in catalogue().datasets else {}
+    return bool(getattr(data, part) or part in brought or getattr(data.holdout, part) > 0)
+
+
+def _role_problems(spec: RunSpec, task: Task | None) -> list[Problem]:
+    if task is None:
+        return []
+    roles = [column.role for column in task.columns()]
+    unknown = [role for role in spec.data.columns if role not in roles]
+    hint = f"It has: {', '.join(roles)}."
+    return [Problem("error", f"data.columns.{r}", f"{spec.task.name} has no role {r!r}.", hint) for r in unknown]
+
+
 def _training_problems(spec: RunSpec) -> list[Problem]:
     training = spec.training
     problems = []
-    if training.patience is not None and spec.data.holdout.valid == 0 and spec.data.valid is None:
+    if training.patience is not None and not _has_part(spec.data, "valid"):
         problems.append(
             Problem(
                 "error", "training.patience", "Early stopping needs a validation part, and data.holdout.valid is 0."

@@ -140,9 +140,9 @@ class OutOfMemoryError(RunError):
     """The device or the machine had too little memory."""
 
     WHAT_TO_LOWER = (
-        "Lower one of these, then resume the run: training.batch_size or training.token_budget (with "
+        "Start a new run with one of these lowered: training.batch_size or training.token_budget (with "
         "training.accumulate the steps stay as they are); data.max_length; the model's size, or tuning: lora instead "
-        "of full."
+        "of full. On the command line: workbench run RUN_FOLDER/spec.yaml --set training.batch_size=8"
     )
 
 

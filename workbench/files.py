@@ -170,6 +170,8 @@ def read_lines(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
     """
     try:
         with open(path, "rb") as file:
+            if start > file.seek(0, os.SEEK_END):  # it has been replaced by a shorter one: begin again
+                start = 0
             file.seek(start)
             content = file.read()
     except OSError:

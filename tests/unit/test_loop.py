@@ -40,6 +40,9 @@ class InOrder:
     def epoch(self, number: int) -> list[np.ndarray]:
         return [np.arange(i, i + BATCH) for i in range(0, EXAMPLES, BATCH)]
 
+    def count(self, number: int) -> int:
+        return len(self.epoch(number))
+
 
 class Recorder:
     """A watcher that remembers, and asks to stop at a step."""
@@ -51,7 +54,7 @@ class Recorder:
     def log(self, row):
         self.rows.append(row)
 
-    def progress(self, position, steps):
+    def progress(self, position, steps, epoch):
         self.step = position.step
 
     def save(self, position, save):

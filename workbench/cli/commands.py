@@ -17,7 +17,8 @@ from workbench.workspace import Workspace
 
 app = typer.Typer(
     name="workbench",
-    help="Fine-tune Transformers on text, watch, compare and explain them. All commands take --json and --debug.",
+    help="Fine-tune Transformers on text, watch, compare and explain them. All commands take --debug; those that tell "
+    "something take --json.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from workbench.check import load_spec
 from workbench.cli import views
 from workbench.cli.output import console, download_bars
 from workbench.data.sources import fetch_dataset, fetch_model
+from workbench.errors import WorkbenchError
 from workbench.jobs import submit
 from workbench.runs.compare import Comparison, compare
 from workbench.runs.query import list_runs
@@ -36,9 +39,12 @@ def _find(name: str, workspace: Workspace) -> Run | None:
 
     wanted = resolve(load_spec(name), workspace).spec
     for summary in list_runs(workspace):
-        run = Run.open(summary["id"], workspace)
-        if summary["state"] == "succeeded" and summary.get("title") == name and run.spec() == wanted:
-            return run
+        if summary["state"] != "succeeded" or summary.get("title") != name:
+            continue
+        with contextlib.suppress(WorkbenchError):  # a damaged run is done again
+            run = Run.open(summary["id"], workspace)
+            if run.spec() == wanted:
+                return run
     return None
 
 

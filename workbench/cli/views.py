@@ -39,7 +39,7 @@ def watch(run: Run, workspace: Workspace, quiet: bool) -> None:
                 if asked:
                     raise
                 asked = True
-                errors.print("Stopping after a checkpoint; press Ctrl-C again to leave the run alone.")
+                errors.print("Stopping after a checkpoint; press Ctrl-C again to wait no longer.")
                 stop(run)
                 sights = follow(run, workspace)
 
@@ -119,7 +119,7 @@ def _show_cost(report: dict[str, Any]) -> None:
     cost = report["cost"]
     share = cost["trained_parameters"] / cost["total_parameters"]
     console.print(
-        f"Baseline: {(report.get('baseline') or {}).get('name', '–')}.\nCost: {duration(cost['seconds'])} of training, "
+        f"Baseline: {report.get('baseline_name', '–')}.\nCost: {duration(cost['seconds'])} of training, "
         f"{cost['tokens_per_second']:,.0f} tokens/s, peak memory {cost['peak_memory_bytes'] / 1e9:.1f} GB, "
         f"{cost['trained_parameters']:,} of {cost['total_parameters']:,} parameters trained ({share:.2%}).",
         markup=False,

@@ -41,10 +41,16 @@ class Batches:
         generator = np.random.Generator(np.random.PCG64([self.seed, number]))
         order = generator.permutation(len(self.lengths))
         if self.bucket:
-            pool = POOL * self.batch_size
+            pool = POOL * self._examples_in_a_batch()
             order = np.concatenate([self._sorted(order[i : i + pool]) for i in range(0, len(order), pool)])
         batches = self._cut(order)
         return [batches[i] for i in generator.permutation(len(batches))] if self.bucket else batches
+
+    def count(self, number: int) -> int:
+        """How many batches ``epoch(number)`` has; only a token budget makes that differ between epochs."""
+        if self.token_budget is None:
+            return -(-len(self.lengths) // self.batch_size)
+        return len(self.epoch(number))
 
     def in_order(self) -> list[Indices]:
         """Every example once, longest first, for evaluation: what does not fit fails at once, not at the end."""
@@ -53,6 +59,11 @@ class Batches:
     def padded_tokens(self, batches: list[Indices]) -> int:
         """Tokens that are computed for ``batches``, padding included."""
         return int(sum(self.lengths[b].max() * len(b) for b in batches))
+
+    def _examples_in_a_batch(self) -> int:
+        if self.token_budget is None:
+            return self.batch_size
+        return max(1, round(self.token_budget / max(1.0, float(self.lengths.mean()))))
 
     def _sorted(self, indices: Indices) -> Indices:
         return indices[np.argsort(self.lengths[indices], kind="stable")]

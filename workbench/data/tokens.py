@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import RequestError
 
-CHUNK = 4096  # texts tokenized at a time, so that progress can be told and memory stays small
+CHUNK = 4096  # texts tokenized at a time: the library's own objects are large, and soon given up
 
 
 @dataclass(frozen=True)

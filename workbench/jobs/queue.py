@@ -49,7 +49,7 @@ def submit(spec: RunSpec, workspace: Workspace, confined: bool = False, start: b
 
 
 def _with_absolute_paths(spec: RunSpec, workspace: Workspace, confined: bool) -> RunSpec:
-    """The spec with absolute names of files and model folders: the worker runs in another folder than the user."""
+    """The spec with full names of files, model folders and runs: the worker runs elsewhere, and later."""
     from workbench.data.catalogue import catalogue
     from workbench.data.uploads import confined_path
 
@@ -63,6 +63,8 @@ def _with_absolute_paths(spec: RunSpec, workspace: Workspace, confined: bool) ->
     if kind == "path":
         base = workspace.root if confined else Path.cwd()
         spec.model.source = f"path:{base / Path(folder).expanduser()}"
+    if kind == "run":  # in full: a later run may have the same name
+        spec.model.source = f"run:{Run.open(folder, workspace).id}"
     return spec
 
 

@@ -25,12 +25,14 @@ class Loaded:
     Attributes:
         model: a transformers model with the task's head.
         tokenizer: the tokenizer that goes with it.
-        base: where it came from, so that an adapter finds its base again: ``{"source", "fingerprint", ...}``.
+        base: where it came from, so that an adapter finds its base again: ``{"source", "fingerprint"}``.
+        new: names of the model's weights that were not in the folder and were made anew.
     """
 
     model: Any
     tokenizer: Any
     base: dict[str, Any]
+    new: frozenset[str] = frozenset()
 
 
 class ModelSource(ABC):

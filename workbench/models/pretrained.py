@@ -6,7 +6,7 @@ Whatever the folder holds, only safetensors are read, nothing is unpickled, and 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ _NAMES_CODE = (
 )
 _NAMES_KERNEL = ("_implementation", "_implementation_internal")
 _ENDLESS = "The bases of its adapters name one another without end."
+Labels = dict[int, str]
+
 BASE_FILE = "workbench.json"  # beside a result: which base it needs, with its fingerprint
 
 
@@ -68,23 +70,33 @@ class Pretrained(ModelSource):
         folder = self.folder(progress)
         refuse_unsafe(folder)
         if (folder / ADAPTER_FILE).exists():
-            loaded = load_adapter(folder, head, options, self.workspace, progress)
-            return Loaded(loaded.model.merge_and_unload(), loaded.tokenizer, self._base(loaded.model))
-        if self.config.dropout is not None:
-            options = {**options, **dict.fromkeys(_dropout_fields(folder), self.config.dropout)}
-        model = load_folder(folder, head, options)
-        return Loaded(model, load_tokenizer(folder), self._base(model))
+            loaded = load_adapter(folder, self.workspace, progress, self.config)
+            model, new = loaded.model.merge_and_unload(), frozenset[str]()
+            had = _labels(model.config.to_dict())
+        else:
+            if self.config.dropout is not None:
+                options = {**options, **dict.fromkeys(_dropout_fields(folder), self.config.dropout)}
+            model, new = load_folder(folder, head, options)
+            body = f"{model.base_model_prefix}."
+            had = _labels(read_json(folder / "config.json")) if all(name.startswith(body) for name in new) else None
+        model, fresh = with_head(model, head, options, had)
+        tokenizer = load_tokenizer(folder)
+        give_padding(model, tokenizer)
+        return Loaded(model, tokenizer, self._base(model, folder, new), new | fresh)
 
     def _folder_problem(self, folder: Path, confined: bool) -> str | None:
         """Why what ``folder`` holds cannot be loaded, or None; an adapter's base is looked at as well."""
         refuse_unsafe(folder)
         if not (folder / ADAPTER_FILE).exists():
             return None
-        return make_source(base_note(folder)["source"], self.workspace).problem(confined)
+        return make_source(base_note(folder)["base"]["source"], self.workspace).problem(confined)
 
-    def _base(self, model: Any) -> dict[str, Any]:
-        source = f"{self.name}:{self.argument}" if self.argument else self.name
-        return {"source": source, "fingerprint": fingerprint(model)}
+    def _base(self, model: Any, folder: Path, new: Collection[str]) -> dict[str, Any]:
+        return {"source": self._source(folder), "fingerprint": fingerprint(model, new)}
+
+    def _source(self, folder: Path) -> str:
+        """How a spec names this very model."""
+        return f"{self.name}:{self.argument}" if self.argument else self.name
 
 
 class Catalogued(Pretrained):
@@ -107,12 +119,16 @@ class Hub(Pretrained):
     def problem(self, confined: bool) -> str | None:
         repository, at, revision = self.argument.partition("@")
         if repository.count("/") != 1 or not at or not revision:
-            return f"{self.argument!r} is not REPOSITORY@REVISION, such as google-bert/bert-base-uncased@86b5e09."
+            return f"{self.argument!r} is not REPOSITORY@REVISION, such as google-bert/bert-base-uncased@main."
         return None
 
     def folder(self, progress: Progress | None = None) -> Path:
         repository, _, revision = self.argument.partition("@")
         return fetch_hub_model(repository, revision, self.workspace, progress)
+
+    def _source(self, folder: Path) -> str:
+        # The folder's name is the commit: a branch may move before an adapter looks for its base again.
+        return f"hf:{self.argument.partition('@')[0]}@{folder.name}"
 
 
 @models.register("path")
@@ -124,6 +140,8 @@ class Local(Pretrained):
     def problem(self, confined: bool) -> str | None:
         try:
             folder = self._confined_path() if confined else self._path()
+            for file in folder.iterdir() if confined and folder.is_dir() else ():
+                inside(self.workspace.uploads, file, "model file")  # not a link that leads elsewhere
             if not os.path.exists(folder / "config.json") and not os.path.exists(folder / ADAPTER_FILE):
                 return f"There is no model in {folder}: it has no config.json."
             return self._folder_problem(folder, confined)
@@ -193,6 +211,7 @@ def refuse_unsafe(folder: Path) -> None:
                 f"{name} in {folder.name} names code to run ({key}).",
                 "The workbench runs no code that comes with a model. Use a model whose architecture transformers has.",
             )
+    _refuse_shards_elsewhere(folder)
     # By their exact names: peft would take a pickle, or ask the hub, where its own file is missing.
     adapter = (folder / ADAPTER_FILE).exists()
     if not any(folder.glob("adapter_model.safetensors" if adapter else "model*.safetensors")):
@@ -204,10 +223,22 @@ def refuse_unsafe(folder: Path) -> None:
         )
 
 
+def _refuse_shards_elsewhere(folder: Path) -> None:
+    """An index of shards must name files of its own folder."""
+    for index in folder.glob("*.safetensors.index.json"):
+        found = read_json(index)
+        shards = set((found.get("weight_map") or {}).values()) if isinstance(found, dict) else set()
+        for shard in shards:
+            if not isinstance(shard, str) or Path(shard).name != shard:
+                raise RefusedError(
+                    f"{index.name} in {folder.name} names a file elsewhere: {str(shard)[:80]!r}.",
+                    "Save the model again with save_pretrained.",
+                )
+
+
 def _code_named_in(config: Any) -> Iterator[str]:
     """The keys of a configuration, parts of it included, by which it has code imported or fetched from the hub."""
     for key, value in config.items() if isinstance(config, dict) else ():
-        # "sdpa" and its like are no code; a kernel, "owner/name", is fetched from the hub and run.
         if (key in _NAMES_CODE and value) or (key.endswith(_NAMES_KERNEL) and "/" in str(value)):
             yield key
         elif key not in ("id2label", "label2id"):  # there the keys are the user's own words
@@ -215,18 +246,24 @@ def _code_named_in(config: Any) -> Iterator[str]:
 
 
 def base_note(folder: Path) -> dict[str, Any]:
-    """``{"source", "fingerprint"}`` of the base that the adapter in ``folder`` needs. Raises RequestError."""
+    """What the adapter in ``folder`` needs: ``{"base": {"source", "fingerprint"}, "head", "head_options", ...}``.
+
+    Raises:
+        RequestError: it does not say so.
+    """
     note = read_json(folder / BASE_FILE)
-    base = note.get("base") if isinstance(note, dict) else None
-    if not isinstance(base, dict) or not all(isinstance(base.get(key), str) for key in ("source", "fingerprint")):
+    note = note if isinstance(note, dict) else {}
+    base = note.get("base")
+    told = isinstance(base, dict) and all(isinstance(base.get(key), str) for key in ("source", "fingerprint"))
+    if not told or not isinstance(note.get("head"), str) or not isinstance(note.get("head_options"), dict):
         raise RequestError(
             f"The adapter in {folder} does not say which base it needs ({BASE_FILE} is missing or damaged).",
             "Use an adapter that the workbench has saved.",
         )
-    return base
+    return note
 
 
-def load_folder(folder: Path, head: str, options: dict[str, Any], whole: bool = False) -> Any:
+def load_folder(folder: Path, head: str, options: dict[str, Any], whole: bool = False) -> tuple[Any, frozenset[str]]:
     """The model in ``folder`` with a head; a head that is missing or of another size is made anew.
 
     Args:
@@ -234,6 +271,9 @@ def load_folder(folder: Path, head: str, options: dict[str, Any], whole: bool = 
         head: name of a transformers Auto class.
         options: keyword arguments for the head.
         whole: the result of a run: every weight must be in the folder, nothing is made anew.
+
+    Returns:
+        The model, and the names of its weights that were made anew.
 
     Raises:
         RequestError: the architecture has no such head, or the files are damaged.
@@ -272,7 +312,45 @@ def load_folder(folder: Path, head: str, options: dict[str, Any], whole: bool = 
         raise RequestError(
             f"{folder.name} lacks weights that its run had: {missing}.", "Its files were changed; do the run again."
         )
-    return model
+    mismatched = {entry[0] for entry in found.get("mismatched_keys") or ()}
+    return model, frozenset(found["missing_keys"]) | mismatched
+
+
+def with_head(model: Any, head: str, options: dict[str, Any], had: Labels | None) -> tuple[Any, frozenset[str]]:
+    """``model`` with a head for the labels in ``options``: its own where it was trained for these, else a new one.
+
+    Args:
+        model: with some head.
+        head: name of a transformers Auto class.
+        options: keyword arguments for the head.
+        had: the labels that the head was trained for; None when it is new.
+
+    Returns:
+        The model, and the names of the weights that were made anew here.
+    """
+    import transformers
+
+    if had is None or _labels(options) in (None, had):
+        return model, frozenset()
+    config = type(model.config).from_dict({**model.config.to_dict(), **options})
+    fresh = getattr(transformers, head).from_config(config, attn_implementation=model.config._attn_implementation)
+    fresh.base_model.load_state_dict(model.base_model.state_dict())
+    body = {id(p) for p in fresh.base_model.parameters()}
+    return fresh, frozenset(name for name, p in fresh.named_parameters() if id(p) not in body)
+
+
+def _labels(config: Any) -> Labels | None:
+    """The labels that a configuration names, by number; None when it names none."""
+    found = config.get("id2label") if isinstance(config, dict) else None
+    return {int(number): str(label) for number, label in found.items()} if isinstance(found, dict) else None
+
+
+def give_padding(model: Any, tokenizer: Any) -> None:
+    """A tokenizer without a padding token (GPT-2's) pads with its end-of-text token; the mask hides it."""
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -288,18 +366,23 @@ def load_tokenizer(folder: Path) -> Any:
         ) from error
 
 
-def load_adapter(folder: Path, head: str, options: dict[str, Any], workspace: Any, progress: Progress | None) -> Loaded:
-    """A base model with the adapter in ``folder`` on it. Raises RefusedError when the base is not the adapter's own."""
+def load_adapter(folder: Path, workspace: Any, progress: Progress | None = None, config: Any = None) -> Loaded:
+    """A base model, with the head that it was trained with, and the adapter in ``folder`` on it.
+
+    Raises:
+        RefusedError: the base is not the adapter's own.
+    """
     from peft import PeftModel
 
     note = base_note(folder)
+    source = note["base"]["source"]
     try:
-        base = make_source(note["source"], workspace).load(head, options, progress)
+        base = make_source(source, workspace, config).load(note["head"], note["head_options"], progress)
     except RecursionError as error:
         raise RefusedError(_ENDLESS, "Use an adapter that the workbench has saved.") from error
-    if base.base["fingerprint"] != note["fingerprint"]:
+    if base.base["fingerprint"] != note["base"]["fingerprint"]:
         raise RefusedError(
-            f"The adapter in {folder.name} was trained on another version of {note['source']}.",
+            f"The adapter in {folder.name} was trained on another version of {source}.",
             "Its base must have the same weights as when it was trained.",
         )
     try:
@@ -309,7 +392,7 @@ def load_adapter(folder: Path, head: str, options: dict[str, Any], workspace: An
             f"The adapter in {folder.name} cannot be loaded: {' '.join(str(error).split())[:300]}",
             "Check that its files are whole.",
         ) from error
-    return Loaded(model, load_tokenizer(folder), base.base)
+    return Loaded(model, load_tokenizer(folder), base.base, base.new)
 
 
 def make_source(source: str, workspace: Any, config: Any = None) -> ModelSource:
@@ -324,12 +407,15 @@ def make_source(source: str, workspace: Any, config: Any = None) -> ModelSource:
     return entry(config, argument, workspace)
 
 
-def fingerprint(model: Any) -> str:
-    """A hash of the body's weights: the same for the same weights, whatever head sits on them."""
+def fingerprint(model: Any, new: Collection[str] = ()) -> str:
+    """A hash of the body's weights, but for those made anew: the same for the same folder, whatever the head."""
     import hashlib
 
     digest = hashlib.sha256()
+    prefix = f"{model.base_model_prefix}."
     for name, tensor in sorted(model.base_model.state_dict().items()):
+        if prefix + name in new:
+            continue
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

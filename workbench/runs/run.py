@@ -247,8 +247,14 @@ class Run:
         (self.folder / "stop").unlink(missing_ok=True)
 
     def delete(self) -> None:
-        """Remove the folder. Raises BusyError while the run's process lives."""
+        """Remove the folder. Raises BusyError while the run's process lives, or other runs' adapters stand on it."""
         self._must_exist()
+        needed_by = self.needed_by()
+        if needed_by:
+            raise BusyError(
+                f"The run {self.id} is the base of {len(needed_by)} other: {', '.join(needed_by[:5])}.",
+                "Their adapters cannot be used without it. Delete those first.",
+            )
         lock = self.guard("deleting")
         if not lock.acquire():  # held meanwhile: no worker starts what is being removed
             raise BusyError(f"The run {self.id} is running.", "Stop it first.")
@@ -259,6 +265,16 @@ class Run:
             shutil.rmtree(trash, ignore_errors=True)
         finally:
             lock.release()
+
+    def needed_by(self) -> list[str]:
+        """Ids of the runs whose result is an adapter on this run's."""
+        return [
+            other.id
+            for other in Run.all(Workspace(self.folder.parent.parent))
+            if isinstance(note := read_json(other.folder / "model" / "workbench.json"), dict)
+            and note.get("adapter")
+            and (note.get("base") or {}).get("source") == f"run:{self.id}"
+        ]
 
     def _must_exist(self) -> None:
         """Raises UnknownNameError when the folder is gone: a late writer must not bring half of it back."""

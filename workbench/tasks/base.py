@@ -96,10 +96,6 @@ class Task(ABC):
         """Keyword arguments of ``from_pretrained`` that the head needs (number of labels, their names)."""
 
     @abstractmethod
-    def adopt(self, model_config: Any) -> None:
-        """Take the labels from a trained model's config instead of from data."""
-
-    @abstractmethod
     def outputs(self, model_output: Any) -> torch.Tensor:
         """What is kept of a model's output for each example, [B, ...]: probabilities, say."""
 

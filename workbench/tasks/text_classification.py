@@ -78,6 +78,11 @@ class TextClassification(Task):
             raise DataError(
                 f"The training data has one class only: {sorted(names)}.", "At least two are needed to learn anything."
             )
+        divided = sorted(name for name in names if "|" in name) if self.config.multi_label else []
+        if divided:
+            raise DataError(
+                f"The label {divided[0]!r} holds '|', which parts labels from each other.", "Rename it, without '|'."
+            )
         if not names:
             raise DataError("The training data has no label at all.", "Check the column that is mapped to 'label'.")
         self.labels = sorted(names)
@@ -119,10 +124,6 @@ class TextClassification(Task):
             "problem_type": kind,
         }
 
-    def adopt(self, model_config: Any) -> None:
-        names = model_config.id2label
-        self.labels = [str(names[i]) for i in range(len(names))]
-
     def outputs(self, model_output: Any) -> torch.Tensor:
         import torch
 
@@ -148,10 +149,8 @@ class TextClassification(Task):
         always = scores.confusion(targets, np.full_like(targets, majority), len(self.labels))
         return {
             "metrics": _with_intervals(scores.class_scores(confusion), scores.bootstrap_intervals(confusion)),
-            "baseline": {
-                **scores.class_scores(always),
-                "name": f"always {self.labels[majority]!r} (most frequent in training)",
-            },
+            "baseline": scores.class_scores(always),
+            "baseline_name": f"always {self.labels[majority]!r} (most frequent in training)",
             "labels": self.labels,
             "confusion": confusion.tolist(),
             "per_class": scores.per_class(confusion, self.labels),
@@ -162,7 +161,8 @@ class TextClassification(Task):
         usual = np.broadcast_to(train_targets.mean(axis=0) >= 0.5, gold.shape)
         return {
             "metrics": _with_intervals(scores.label_scores(gold, given), scores.bootstrap_label_intervals(gold, given)),
-            "baseline": {**scores.label_scores(gold, usual), "name": "labels that more than half of training has"},
+            "baseline": scores.label_scores(gold, usual),
+            "baseline_name": "the labels that more than half of the training examples have",
             "labels": self.labels,
             "per_class": scores.per_label(scores.label_counts(gold, given), self.labels),
         }

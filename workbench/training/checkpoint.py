@@ -18,7 +18,7 @@ import os
 import re
 import secrets
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,38 +28,10 @@ from torch import nn
 
 from workbench.errors import CheckpointError
 from workbench.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, read_json, storage_errors, write_json
+from workbench.training.position import Position
 
 FILES = ("weights.safetensors", "optimizer.safetensors", "state.json")
 _FOLDER = re.compile(r"step-(\d{8,})")
-
-
-@dataclass
-class Position:
-    """Where a run is. With the seed, it decides everything that comes after.
-
-    Attributes:
-        step: optimizer steps done.
-        epoch: epoch of the next batch, from 0.
-        batch: place of the next batch in its epoch.
-        tokens: tokens of text seen, padding left out.
-        seconds: time spent training, over all processes that did.
-        best_step: the step of the best evaluation so far; None before the first.
-        best_value: its value.
-        worse: evaluations since then.
-        unread_loss: sum of the losses of steps that no line of metrics has told of yet.
-        unread_steps: how many steps those are.
-    """
-
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    best_step: int | None = None
-    best_value: float | None = None
-    worse: int = 0
-    unread_loss: float = 0.0
-    unread_steps: int = 0
 
 
 def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -187,11 +159,11 @@ def _optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict
 
 def _load_optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, torch.Tensor]) -> None:
     parameters = dict(model.named_parameters())
-    fused_on_gpu = {id(p) for group in optimizer.param_groups for p in group["params"] if p.is_cuda}
+    on_gpu = {id(p) for group in optimizer.param_groups for p in group["params"] if p.is_cuda}
     for label, value in state.items():
         name, _, key = label.rpartition("|")
         parameter = parameters[name]
-        keep_on_cpu = key == "step" and id(parameter) not in fused_on_gpu
+        keep_on_cpu = key == "step" and id(parameter) not in on_gpu
         optimizer.state[parameter][key] = value.clone() if keep_on_cpu else value.to(parameter.device, copy=True)
 
 

@@ -182,6 +182,25 @@ class FrozenPrefix:
         assert self._replay is not None
         self._replay.current = features
 
+    def is_constant(self, batch: dict[str, torch.Tensor]) -> bool:
+        """Whether the frozen layers put out the same when every trained weight has moved.
+
+        They do not where a trained part is used inside each layer (relative positions that all layers share, say).
+        """
+        was_training = self.model.training
+        self.model.eval()
+        before = self.hidden(batch)
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        kept = [p.detach().clone() for p in trained]
+        with torch.no_grad():
+            for parameter in trained:
+                parameter.add_(1.0)
+            after = self.hidden(batch)
+            for parameter, value in zip(trained, kept, strict=True):
+                parameter.copy_(value)
+        self.model.train(was_training)
+        return torch.equal(before, after)
+
     def agrees(self, store: FeatureStore, batch: dict[str, torch.Tensor], indices: NDArray[np.int64]) -> bool:
         """Whether a replayed pass gives what a full pass gives, for one batch: proof that replaying suits the model."""
         was_training = self.model.training

@@ -26,9 +26,9 @@ from torch import nn
 
 from workbench.spec import TrainingSpec
 from workbench.training import checkpoint
-from workbench.training.checkpoint import Position
 from workbench.training.meter import Meter
 from workbench.training.optim import gradient_norm, make_optimizer, make_schedule
+from workbench.training.position import Position
 from workbench.training.steps import BatchPlan, Group, Indices, Steps
 
 Batch = dict[str, torch.Tensor]
@@ -41,7 +41,7 @@ class Watcher(Protocol):
     def log(self, row: dict[str, Any]) -> None:
         """A line of metrics is due."""
 
-    def progress(self, position: Position, steps: int) -> None:
+    def progress(self, position: Position, steps: int, epoch: float) -> None:
         """A step is done; called at each, so it must be quick."""
 
     def save(self, position: Position, save: Callable[[], Path]) -> None:
@@ -120,11 +120,14 @@ def train(
         position = checkpoint.load(found, model, optimizer, scheduler)
     trained = [p for p in model.parameters() if p.requires_grad]
     wrapped, prepared = accelerator.prepare(model, optimizer)
+    if accelerator.scaler and position.loss_scale:
+        accelerator.scaler.load_state_dict(position.loss_scale)
     meter = Meter(position)
     material.set_training()
 
     def save() -> None:
         meter.note(position)
+        position.loss_scale = accelerator.scaler.state_dict() if accelerator.scaler else None
         watcher.save(position, lambda: checkpoint.save(checkpoints, model, optimizer, scheduler, position))
 
     given_up = _given_up(position, settings)  # by the process before, which did not live to tell
@@ -132,17 +135,12 @@ def train(
     saved_at = position.step
     for group in steps.groups(position) if not given_up else ():
         add_up_gradients(wrapped, material, group, settings.seed, position.step, accelerator, meter)
-        norm = accelerator.clip_grad_norm_(trained, settings.clip) if settings.clip else gradient_norm(trained)
-        prepared.step()
-        rate = scheduler.get_last_lr()[0]
-        scheduler.step()
-        prepared.zero_grad()
-
+        norm, rate = move_weights(trained, settings.clip, prepared, scheduler, accelerator)
         position.step += 1
         position.epoch, position.batch = group.after
         position.tokens = meter.tokens
         last = position.step >= steps.total
-        watcher.progress(position, steps.total)
+        watcher.progress(position, steps.total, group.epoch)
         if position.step % settings.log_every == 0 or last:
             watcher.log({**where(position, group, meter), **meter.read(norm, rate, position.step)})
         improved = False
@@ -155,7 +153,6 @@ def train(
         early = _given_up(position, settings)
         due = _due(position.step, settings.checkpoint_every, group.ends_epoch)
         if last or stopping or early or due or (improved and settings.keep_best):
-            # Half precision skips a step whose gradients are not finite, and scales the next ones down.
             meter.check(position.step, None if prepared.step_was_skipped else norm)
             save()
             saved_at = position.step
@@ -180,6 +177,23 @@ def add_up_gradients(
             loss = model(**material.batch(indices)).loss * (material.weight(indices) / total)
         accelerator.backward(loss)
         meter.add(loss.detach(), material.tokens(indices))
+
+
+def move_weights(
+    trained: list[nn.Parameter], clip: float, optimizer: Any, scheduler: Any, accelerator: Any
+) -> tuple[torch.Tensor, float]:
+    """Clip the gradients and move the weights; returns the gradients' norm before clipping, and the learning rate."""
+    if clip:
+        norm = accelerator.clip_grad_norm_(trained, clip)
+    else:
+        accelerator.unscale_gradients(optimizer)  # of half precision; clipping does it by itself
+        norm = gradient_norm(trained)
+    rate = scheduler.get_last_lr()[0]
+    optimizer.step()
+    if not optimizer.step_was_skipped:  # half precision skips a step whose gradients are not finite
+        scheduler.step()
+    optimizer.zero_grad()
+    return norm, rate
 
 
 def seed_batch(seed: int, step: int, micro: int) -> None:

@@ -68,9 +68,9 @@ class Predictor:
                 "Do the run again.",
             )
         if adapter:
-            model = load_adapter(folder, task.head, task.model_options(), workspace_of(run), None).model
+            model = load_adapter(folder, workspace_of(run)).model
         else:
-            model = load_folder(folder, task.head, task.model_options(), whole=True)
+            model, _ = load_folder(folder, task.head, task.model_options(), whole=True)
         return cls(model.to(device), load_tokenizer(folder), task, max_length)
 
     @property

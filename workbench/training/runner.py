@@ -15,7 +15,6 @@ import os
 import platform
 import shutil
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -40,7 +39,7 @@ from workbench.files import (
 )
 from workbench.machine import describe, process_identity
 from workbench.runs.run import Run
-from workbench.training.checkpoint import Position
+from workbench.training.position import Position
 from workbench.workspace import Workspace
 
 ALREADY_RUNNING = 75  # exit code of a process that found the run in other hands
@@ -48,8 +47,15 @@ HEARTBEAT_SECONDS = 1.0
 RESERVE_BYTES = 256 * 1024  # freed when the disk is full, so that the reason can still be written
 
 
+class StopAsked(Exception):
+    """Ends the preparations of a run that somebody asked to stop."""
+
+
 def run_folder(folder: Path) -> int:
-    """Do the run in ``folder``, in this process. Returns the exit code: 0 done or stopped, 1 failed, 75 not ours."""
+    """Do the run in ``folder``, in this process. Returns the exit code.
+
+    0 done or stopped, 1 failed, 2 the request was wrong (its spec or its data), 75 the run is in other hands.
+    """
     run = Run(folder)
     lock = run.process_lock()
     if not lock.acquire():
@@ -67,11 +73,21 @@ def _do(run: Run) -> int:
     clear_leftovers(run)
     watch.begin()
     try:
-        from workbench.training.work import Work  # imports torch: only now, so that a refused run costs nothing
+        watch.phase("starting")
+        from workbench.training.work import Work  # imports torch: only now, so that a run in other hands costs nothing
 
-        ending = "stopped" if watch.stop_requested() else Work(run, watch).do()
+        work = Work(run, watch)
+        ending = work.do()
         watch.end()
         run.transition(("running",), ending)
+        if ending == "succeeded":
+            with contextlib.suppress(WorkbenchError, OSError):  # the run is done, whatever becomes of its leftovers
+                work.tidy()
+        return 0
+    except StopAsked:
+        watch.end()
+        watch.say("Stopped before training, as asked.")
+        run.transition(("running",), "stopped")
         return 0
     except BaseException as error:
         watch.end()
@@ -132,6 +148,7 @@ class RunWatch:
 
     run: Run
     _progress: dict[str, Any] = field(default_factory=lambda: {"phase": "starting"})
+    may_stop: bool = True  # at the next phase; training stops between steps, and what follows it is done to the end
     _stop: bool = False
     _ended: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -165,7 +182,13 @@ class RunWatch:
             print(f"{datetime.now():%H:%M:%S}  {text}", flush=True)
 
     def phase(self, name: str, done: int | None = None, total: int | None = None) -> None:
-        """What the run does now, and how far it is with it."""
+        """What the run does now, and how far it is with it.
+
+        Raises:
+            StopAsked: somebody asked the run to stop before it began to train.
+        """
+        if self.may_stop and self.stop_requested():
+            raise StopAsked
         if name != self._progress.get("phase"):
             self.say(name[:1].upper() + name[1:])
         self._progress = {**self._progress, "phase": name, "done": done, "total": total}
@@ -181,7 +204,7 @@ class RunWatch:
         figures = "  ".join(f"{name.split('/')[1]} {value:.4g}" for name, value in row.items() if "/" in name)
         self.say(f"step {row['step']}  epoch {row['epoch']:.2f}  {'eval  ' if 'eval/loss' in row else ''}{figures}")
 
-    def progress(self, position: Position, steps: int) -> None:
+    def progress(self, position: Position, steps: int, epoch: float) -> None:
         now = time.monotonic()
         self._step_times.append((now, position.step))
         if len(self._step_times) > 200:
@@ -193,7 +216,7 @@ class RunWatch:
             "phase": "training",
             "step": position.step,
             "steps": steps,
-            "epoch": position.epoch,
+            "epoch": round(epoch, 2),
             "seconds_left": None if left is None else round(left, 1),
         }
 
@@ -314,11 +337,3 @@ def workspace_of(run: Run) -> Workspace:
 def write_report(run: Run, report: dict[str, Any]) -> None:
     """``report.json``, the last thing that a run writes."""
     write_json(run.folder / "report.json", report)
-
-
-def stderr_to_log() -> None:
-    """Warnings of libraries are part of the log; shown once each."""
-    import warnings
-
-    warnings.simplefilter("once")
-    sys.stderr.reconfigure(line_buffering=True)  # type: ignore[union-attr]

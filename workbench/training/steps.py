@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.spec import TrainingSpec
-from workbench.training.checkpoint import Position
+from workbench.training.position import Position
 
 Indices = NDArray[np.int64]
 
@@ -23,6 +23,9 @@ class BatchPlan(Protocol):
     """Gives the batches of an epoch, the same ones whenever it is asked."""
 
     def epoch(self, number: int) -> Sequence[Indices]: ...
+
+    def count(self, number: int) -> int:
+        """How many batches ``epoch(number)`` has."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +44,22 @@ class Steps:
 
     plan: BatchPlan
     accumulate: int
-    epochs: float
     total: int
 
     @classmethod
     def of(cls, plan: BatchPlan, settings: TrainingSpec) -> Steps:
         """Count the steps: the number of batches may differ from epoch to epoch when a token budget cuts them."""
-        whole, part = int(settings.epochs), settings.epochs % 1
-        steps = sum(math.ceil(len(plan.epoch(e)) / settings.accumulate) for e in range(whole))
-        if part:
-            steps += math.ceil(len(plan.epoch(whole)) * part / settings.accumulate)
-        return cls(plan, settings.accumulate, settings.epochs, max(1, min(steps, settings.max_steps or steps)))
+        steps, most = 0, settings.max_steps or math.inf
+        for epoch in range(math.ceil(settings.epochs)):
+            share = min(1.0, settings.epochs - epoch)
+            steps += math.ceil(plan.count(epoch) * share / settings.accumulate)
+            if steps >= most:
+                break
+        return cls(plan, settings.accumulate, max(1, int(min(steps, most))))
+
+    def meets_examples_again(self) -> bool:
+        """Whether the run has more steps than its first epoch."""
+        return self.total > math.ceil(self.plan.count(0) / self.accumulate)
 
     def groups(self, start: Position) -> Iterator[Group]:
         """The steps from ``start`` on."""

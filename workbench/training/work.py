@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from numpy.typing import NDArray
 
 from workbench.check import resolve
@@ -19,7 +20,7 @@ from workbench.data.batching import Batches
 from workbench.data.examples import Examples
 from workbench.data.load import Dataset, load_data
 from workbench.data.report import length_report
-from workbench.errors import DataError, SpecError
+from workbench.errors import DataError, RequestError, SpecError
 from workbench.files import TEMPORARY_PREFIX, read_json, write_json
 from workbench.machine import peak_rss_bytes
 from workbench.models.base import Loaded
@@ -40,6 +41,7 @@ from workbench.training.runner import (
     workspace_of,
     write_report,
 )
+from workbench.training.steps import Steps
 from workbench.tuning.anatomy import Anatomy
 
 Indices = NDArray[np.int64]
@@ -78,10 +80,14 @@ class Work:
         self.task = self.resolved.task
         self.training = self.spec.training
         self.device = Device.choose(self.training.device, self.training.precision)
+        AcceleratorState._reset_state(reset_partial_state=True)  # of an earlier run in this process
         self.accelerator = Accelerator(mixed_precision=self.device.mixed_precision, cpu=self.device.kind == "cpu")
         self.notes: list[str] = []
+        self.kept_step = 0  # the step whose weights are the result
         self.prefix: FrozenPrefix | None = None
         self.depth = 0  # leading layers that are frozen
+        self.frozen_cache: dict[str, Any] | None = None
+        self.frozen_seconds = 0.0
 
     def do(self) -> Ending:
         """All of it. Returns how it ended; raises WorkbenchError when it could not."""
@@ -89,8 +95,10 @@ class Work:
         try:
             dataset = self._read_data()
             loaded = self._load_model()
+            self._record_environment(dataset, loaded)
             parts = self._encode(dataset, loaded)
             outcome = self._train(parts)
+            self.watch.may_stop = False
             if outcome.ending == "stopped":
                 self.watch.say(f"Stopped at step {outcome.position.step} as asked; it can be resumed from there.")
                 return "stopped"
@@ -109,9 +117,6 @@ class Work:
         self._refuse_changed_data(dataset)
         self.task.fit(dataset.train)
         write_json(self.run.folder / "splits.json", {"fingerprint": dataset.fingerprint, "ids": dataset.split_ids()})
-        write_json(
-            self.run.folder / "environment.json", environment(self.device, dataset.fingerprint, self.training.seed)
-        )
         return dataset
 
     def _refuse_changed_data(self, dataset: Dataset) -> None:
@@ -123,6 +128,22 @@ class Work:
                 "Restore the file to resume, or start a new run on the new data.",
             )
 
+    def _record_environment(self, dataset: Dataset, loaded: Loaded) -> None:
+        """Store with what the run began; a run that goes on must have the same base, and says what else differs."""
+        now = environment(self.device, dataset.fingerprint, self.training.seed) | {"base": loaded.base}
+        before = read_json(self.run.folder / "environment.json")
+        if not isinstance(before, dict) or self._checkpoint() is None:
+            write_json(self.run.folder / "environment.json", now)
+            return
+        if before.get("base") != loaded.base:
+            raise RequestError(
+                f"The model that this run began with has changed: {self.spec.model.source} has other weights now.",
+                "Restore it to resume, or start a new run.",
+            )
+        for name in ("device", "packages", "python"):
+            if before.get(name) != now[name]:
+                self.notes.append(f"Resumed with another {name}: {now[name]}, at first {before.get(name)}.")
+
     def _checkpoint(self) -> Path | None:
         return checkpoint.latest(self.run.folder / "checkpoints")
 
@@ -130,9 +151,9 @@ class Work:
         self.watch.phase("loading the model")
         torch.manual_seed(self.training.seed)  # a new head is drawn from the seed
         loaded = self.resolved.model.load(self.task.head, self.task.model_options(), self.watch.download)
-        _give_padding(loaded)
         self._check_length(loaded)
-        self.model = self.resolved.tuning.apply(loaded.model, self.task.peft_type).to(self.accelerator.device)
+        tuned = self.resolved.tuning.apply(loaded.model, self.task.peft_type, loaded.new)
+        self.model = tuned.to(self.accelerator.device)
         self.anatomy = None if self.resolved.tuning.saves_adapter else _anatomy(self.model)
         self.depth = self.anatomy.frozen_prefix() if self.anatomy else 0
         trained, total = self._parameters()
@@ -143,7 +164,7 @@ class Work:
         return loaded
 
     def _check_length(self, loaded: Loaded) -> None:
-        positions = getattr(loaded.model.config, "max_position_embeddings", None)
+        positions = _positions(loaded.model)
         if positions is not None and self.spec.data.max_length > positions:
             raise SpecError(
                 f"data.max_length is {self.spec.data.max_length} tokens, and {self.spec.model.source} has {positions} "
@@ -165,6 +186,8 @@ class Work:
             )
             parts[name] = Part(examples, encoded, batches)
             lengths[name] = length_report(encoded.tokens.full_lengths.tolist(), self.spec.data.max_length)
+        if not parts.keys() & {"test", "valid"}:
+            raise SpecError("There is nothing to evaluate on.", "Give data.test, or a share for data.holdout.test.")
         self.pad_id = loaded.tokenizer.pad_token_id
         write_json(self.run.folder / "data.json", {**dataset.report, "notes": dataset.notes, "lengths": lengths})
         return parts
@@ -172,8 +195,10 @@ class Work:
     # -- training --------------------------------------------------------------------------------------------------
 
     def _train(self, parts: dict[str, Part]) -> Outcome:
-        if self.training.epochs > 1:
+        began = time.monotonic()
+        if Steps.of(parts["train"].batches, self.training).meets_examples_again():
             self._keep_features(parts)
+            self.frozen_seconds = time.monotonic() - began
         train_part, valid = parts["train"], parts.get("valid")
         material = Material(
             plan=train_part.batches,
@@ -201,11 +226,13 @@ class Work:
         return outcome
 
     def _take_best(self, outcome: Outcome, checkpoints: Path) -> None:
+        self.kept_step = outcome.position.step
         best = outcome.position.best_step
         if outcome.ending == "early":
             self.notes.append(f"Stopped early at step {outcome.position.step} of {outcome.steps}: no improvement.")
         if self.training.keep_best and best is not None and best != outcome.position.step:
             checkpoint.load(checkpoint.at_step(checkpoints, best), self.model)
+            self.kept_step = best
             self.notes.append(f"The weights of step {best} are kept: its evaluation was the best.")
 
     def _set_training(self) -> None:
@@ -238,24 +265,35 @@ class Work:
                 f"{needed / 1e9:.1f} GB, above training.cache_gigabytes and training.cache_disk_gigabytes."
             )
             return
-        prefix = FrozenPrefix(self.model, self.anatomy, self.depth)
         self.watch.phase("running the frozen layers once")
-        for number, part in enumerate(kept):
-            part.features = self._features(prefix, part, on_disk, number)
+        prefix = FrozenPrefix(self.model, self.anatomy, self.depth)
         first = kept[0].batches.in_order()[-1]
-        if not prefix.agrees(kept[0].features, self._batch(kept[0], first), first):  # type: ignore[arg-type]
+        if not prefix.is_constant(self._batch(kept[0], first)) or not self._compute_features(prefix, kept, on_disk):
             self.notes.append(
-                "The frozen layers ran again in each epoch: this architecture does not allow replaying them."
+                f"The {self.depth} frozen layers ran again in each epoch: this architecture cannot replay them."
             )
-            for part in kept:
-                part.features = None
             return
         self.prefix = prefix
         place = "on disk" if on_disk else "in memory"
+        self.frozen_cache = {"layers": self.depth, "bytes": needed, "place": place}
         self.notes.append(
             f"The {self.depth} frozen layers ran once per example; what they put out ({needed / 1e6:.0f} MB {place}) "
             "was used in every epoch."
         )
+
+    def _compute_features(self, prefix: FrozenPrefix, kept: list[Part], on_disk: bool) -> bool:
+        """Fill the parts' features. False, and none filled, when replaying them is not the same as a full pass."""
+        first = kept[0].batches.in_order()[-1]
+        try:
+            for number, part in enumerate(kept):
+                part.features = self._features(prefix, part, on_disk, number)
+            if prefix.agrees(kept[0].features, self._batch(kept[0], first), first):  # type: ignore[arg-type]
+                return True
+        except (TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
+            self.watch.say(f"Replaying frozen layers failed: {type(error).__name__}: {error}")
+        for part in kept:
+            part.features = None
+        return False
 
     def _features(self, prefix: FrozenPrefix, part: Part, on_disk: bool, number: int) -> FeatureStore:
         file = self.run.folder / f"{TEMPORARY_PREFIX}features-{number}.bin" if on_disk else None
@@ -294,11 +332,11 @@ class Work:
     # -- after training ----------------------------------------------------------------------------------------------
 
     def _finish(self, dataset: Dataset, loaded: Loaded, parts: dict[str, Part], outcome: Outcome, began: float) -> None:
-        self.watch.phase("evaluating on the test part")
         name = "test" if "test" in parts else "valid"
-        if name not in parts:
-            raise SpecError("There is nothing to evaluate on.", "Give data.test, or a share for data.holdout.test.")
+        self.watch.phase(f"evaluating on the {name} part")
         part = parts[name]
+        if name == "valid":
+            self.notes.append("There is no test part: the figures are of the validation part, which chose the weights.")
         outputs, loss = self._outputs(part)
         result = self.task.report(outputs, part.encoded.targets, parts["train"].encoded.targets)
         result["metrics"]["loss"] = {"value": loss, "low": None, "high": None}
@@ -316,6 +354,8 @@ class Work:
                 "cost": self._cost(outcome, began),
                 "steps": outcome.position.step,
                 "best_step": outcome.position.best_step,
+                "weights_of_step": self.kept_step,
+                "frozen_cache": self.frozen_cache,
                 "notes": self.notes,
                 "data_fingerprint": dataset.fingerprint,
             },
@@ -338,6 +378,8 @@ class Work:
                 "task": self.spec.task.model_dump(mode="json"),
                 "tuning": self.spec.tuning.model_dump(mode="json"),
                 "labels": self.task.labels,
+                "head": self.task.head,
+                "head_options": self.task.model_options(),
                 "max_length": self.spec.data.max_length,
                 "adapter": self.resolved.tuning.saves_adapter,
             }
@@ -349,7 +391,7 @@ class Work:
 
     def _cost(self, outcome: Outcome, began: float) -> dict[str, Any]:
         trained, total = self._parameters()
-        seconds = outcome.position.seconds
+        seconds = outcome.position.seconds + self.frozen_seconds
         cuda = self.device.kind == "cuda"
         return {
             "seconds": round(seconds, 3),
@@ -362,6 +404,11 @@ class Work:
             "device": self.device.name,
             "precision": self.device.precision,
         }
+
+    def tidy(self) -> None:
+        """Remove what a succeeded run no longer needs."""
+        if not self.training.keep_checkpoints:
+            checkpoint.prune(self.run.folder / "checkpoints", keep=set())
 
     def _forget_features(self) -> None:
         with contextlib.suppress(OSError):  # must not hide what ended the run
@@ -381,8 +428,11 @@ def _anatomy(model: Any) -> Anatomy | None:
     return None
 
 
-def _give_padding(loaded: Loaded) -> None:
-    """A tokenizer without a padding token (GPT-2's) pads with its end-of-text token; the mask hides it."""
-    if loaded.tokenizer.pad_token_id is None:
-        loaded.tokenizer.pad_token = loaded.tokenizer.eos_token
-    loaded.model.config.pad_token_id = loaded.tokenizer.pad_token_id
+def _positions(model: Any) -> int | None:
+    """The longest input that a model has positions for, in tokens; None when it has no such limit."""
+    positions: int | None = getattr(model.config, "max_position_embeddings", None)
+    for name, module in model.named_modules():
+        # RoBERTa and its kin count positions from after the padding's.
+        if positions and name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            return positions - int(module.padding_idx) - 1
+    return positions

@@ -22,7 +22,7 @@ class Anatomy:
     Attributes:
         model: the whole, head included.
         layers: the list of Transformer layers inside it (a ModuleList).
-        before: parameters of the body before the layers (embeddings).
+        before: parameters of the body that come before the layers or are used by each (embeddings, positions).
         after: parameters of the body after the layers (final norm, pooler).
         head: parameters outside the body.
     """
@@ -42,12 +42,13 @@ class Anatomy:
         in_body = {id(p) for p in body.parameters()}
         before: list[torch.nn.Parameter] = []
         after: list[torch.nn.Parameter] = []
+        shared = _shared_by_layers(body, layers)
         seen_layers = False
         for parameter in body.parameters():  # in the order of registration, which is the order of use
             if id(parameter) in in_layers:
                 seen_layers = True
             else:
-                (after if seen_layers else before).append(parameter)
+                (after if seen_layers and id(parameter) not in shared else before).append(parameter)
         head = [p for p in model.parameters() if id(p) not in in_body]
         return cls(model, layers, before, after, head)
 
@@ -91,6 +92,15 @@ def _find_layers(body: Any) -> Any:
         f"No list of layers was found in {type(body).__name__}.",
         "Use `tuning: full` or `tuning: lora` with this model.",
     )
+
+
+def _shared_by_layers(body: Any, layers: Any) -> set[int]:
+    """Parameters beside the layers that each layer uses (relative positions): all there but a final norm."""
+    owner = next((module for module in body.modules() if any(child is layers for child in module.children())), body)
+    if owner is body:
+        return set()
+    beside = [m for m in owner.children() if m is not layers and "norm" not in type(m).__name__.lower()]
+    return {id(parameter) for module in beside for parameter in module.parameters()}
 
 
 def _freeze(parameters: Any) -> None:

@@ -9,6 +9,7 @@ Nothing here imports torch at module level: listing tunings and checking a spec 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,8 +31,13 @@ class Tuning(ABC):
         self.config = config if config is not None else self.Config()
 
     @abstractmethod
-    def apply(self, model: Any, peft_type: str) -> Any:
+    def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:
         """Mark or wrap ``model`` so that only the right weights have ``requires_grad``; returns the model to train.
+
+        Args:
+            model: as it was loaded.
+            peft_type: what peft calls the task.
+            new: names of weights that were not in the folder and were made anew: they must move, and be saved.
 
         Raises:
             SpecError: the method does not fit this model; the message says why.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import Field
@@ -22,7 +23,7 @@ class Freeze(Tuning):
 
     config: Config
 
-    def apply(self, model: Any, peft_type: str) -> Any:
+    def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:
         anatomy = Anatomy.of(model)
         count = len(anatomy.layers)
         if self.config.layers > count:

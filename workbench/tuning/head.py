@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import Field
@@ -25,7 +26,7 @@ class Head(Tuning):
 
     config: Config
 
-    def apply(self, model: Any, peft_type: str) -> Any:
+    def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:
         anatomy = Anatomy.of(model)
         for parameter in model.parameters():
             parameter.requires_grad_(True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +11,23 @@ from pydantic import Field
 from workbench.errors import SpecError
 from workbench.files import read_json, write_json
 from workbench.spec import Part
+from workbench.tuning.anatomy import Anatomy
 from workbench.tuning.base import Tuning, tunings
+
+# What architectures call the maps to queries and values, or to all three at once; the paper adapts these (section 4.2).
+QUERY_AND_VALUE = {
+    "query",
+    "value",
+    "q_proj",
+    "v_proj",
+    "q_lin",
+    "v_lin",
+    "q",
+    "v",
+    "c_attn",
+    "query_key_value",
+    "Wqkv",
+}
 
 
 @tunings.register("lora")
@@ -26,34 +43,47 @@ class Lora(Tuning):
         dropout: float = Field(0.1, ge=0, lt=1, description="Dropout before the added matrices.")
         targets: Literal["attention", "all-linear"] = Field(
             "attention",
-            description="Where the matrices go: some of attention's weights, or every linear layer.",
+            description="Where the matrices go: attention's queries and values, or every linear map.",
         )
         dora: bool = Field(False, description="Weight-decomposed LoRA (DoRA): a little better, a little slower.")
         rslora: bool = Field(False, description="Divide alpha by the root of the rank (rsLoRA): for high ranks.")
 
     config: Config
 
-    def apply(self, model: Any, peft_type: str) -> Any:
+    def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:
         from peft import LoraConfig, get_peft_model
 
         options = self.config
-        targets = "all-linear" if options.targets == "all-linear" else None  # None: peft's own table by architecture
         config = LoraConfig(
             task_type=peft_type,
             r=options.rank,
             lora_alpha=options.alpha,
             lora_dropout=options.dropout,
-            target_modules=targets,
+            target_modules=self._targets(model),
+            # Beside the head, which peft adds by itself: what the folder did not hold must move and be saved.
+            modules_to_save=sorted({name.rpartition(".")[0] for name in new}) or None,
             use_dora=options.dora,
             use_rslora=options.rslora,
         )
-        try:
-            return get_peft_model(model, config)
-        except ValueError as error:
+        return get_peft_model(model, config)
+
+    def _targets(self, model: Any) -> list[str]:
+        """The full names of the linear maps that get matrices; all lie in the layers."""
+        inside = {id(module) for module in Anatomy.of(model).layers.modules()}
+        linear = [
+            name
+            for name, module in model.named_modules()
+            if id(module) in inside and type(module).__name__ in ("Linear", "Conv1D")
+        ]
+        if self.config.targets == "all-linear":
+            return linear
+        chosen = [name for name in linear if name.rpartition(".")[2] in QUERY_AND_VALUE]
+        chosen = chosen or [name for name in linear if "attention" in name or "attn" in name]
+        if not chosen:
             raise SpecError(
-                f"LoRA does not know where to put its matrices in {type(model).__name__}: {error}",
-                "Set tuning.targets to all-linear.",
-            ) from error
+                f"LoRA finds no attention in the layers of {type(model).__name__}.", "Set tuning.targets to all-linear."
+            )
+        return chosen
 
     def save(self, model: Any, folder: Path) -> None:
         model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
