@@ -93,7 +93,7 @@ def main(folder: Path = IMAGES, widths: tuple[int, ...] = (1280,), schemes: tupl
                     several = len(widths) * len(schemes) > 1
                     place = folder / f"{width}-{scheme}" if several else folder
                     place.mkdir(parents=True, exist_ok=True)
-                    draw(browser, found[0], pages(finished[0], finished[1]), place, width, scheme)
+                    draw(browser, found[0], pages(finished[1], finished[0]), place, width, scheme)
             browser.close()
     finally:
         server.terminate()
