@@ -31,7 +31,7 @@ class Watcher:
     def log(self, row):
         pass
 
-    def progress(self, position, steps):
+    def progress(self, position, steps, epoch):
         pass
 
     def save(self, position, save):
