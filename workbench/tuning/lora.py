@@ -60,8 +60,7 @@ class Lora(Tuning):
             lora_alpha=options.alpha,
             lora_dropout=options.dropout,
             target_modules=self._targets(model),
-            # Beside the head, which peft adds by itself: what the folder did not hold must move and be saved.
-            modules_to_save=sorted({name.rpartition(".")[0] for name in new}) or None,
+            modules_to_save=_beside_the_head(new) or None,
             use_dora=options.dora,
             use_rslora=options.rslora,
         )
@@ -91,3 +90,9 @@ class Lora(Tuning):
         (folder / "README.md").unlink(missing_ok=True)
         note = folder / "adapter_config.json"
         write_json(note, {**(read_json(note) or {}), "base_model_name_or_path": None})
+
+
+def _beside_the_head(new: Collection[str]) -> list[str]:
+    """Modules that were made anew and must be saved, but for the head: peft saves what ends in these names by itself."""
+    modules = {name.rpartition(".")[0] for name in new}
+    return sorted(m for m in modules if not any(part.endswith(("classifier", "score")) for part in m.split(".")))
