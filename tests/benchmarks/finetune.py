@@ -70,7 +70,7 @@ class Bench:
     ) -> tuple[float, float]:
         """Seconds and accuracy of Trainer; ``padded`` to 128 as its example scripts do, or with dynamic padding."""
         set_seed(seed)
-        model = load_folder(self.folder, "AutoModelForSequenceClassification", {"num_labels": len(self.labels)})
+        model, _ = load_folder(self.folder, "AutoModelForSequenceClassification", {"num_labels": len(self.labels)})
         entry = tunings.get(tuning["method"] if isinstance(tuning, dict) else tuning)
         options = {k: v for k, v in tuning.items() if k != "method"} if isinstance(tuning, dict) else {}
         model = entry(entry.Config(**options)).apply(model, "SEQ_CLS")

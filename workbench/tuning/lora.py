@@ -93,6 +93,6 @@ class Lora(Tuning):
 
 
 def _beside_the_head(new: Collection[str]) -> list[str]:
-    """Modules that were made anew and must be saved, but for the head: peft saves what ends in these names by itself."""
+    """Modules that were made anew and must be saved, but for the head: peft saves what ends so by itself."""
     modules = {name.rpartition(".")[0] for name in new}
     return sorted(m for m in modules if not any(part.endswith(("classifier", "score")) for part in m.split(".")))
