@@ -44,7 +44,7 @@ class Watcher:
 def test_a_checkpoint_is_not_written_with_spoiled_weights(tmp_path):
     targets = [1.0, 1.0, 1.0, 0.0]
     material = Material(
-        plan=SimpleNamespace(epoch=lambda number: [np.array([i]) for i in range(4)]),
+        plan=SimpleNamespace(epoch=lambda number: [np.array([i]) for i in range(4)], count=lambda number: 4),
         batch=lambda indices: {"target": torch.tensor([targets[i] for i in indices])},
         weight=len,
         tokens=len,
