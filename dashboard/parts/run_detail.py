@@ -122,7 +122,8 @@ def results(summary: dict[str, Any]) -> None:
     metrics, cost = report.get("metrics"), report.get("cost") or {}
     if not isinstance(metrics, dict):
         return
-    st.subheader("Result on the test examples", help=WORDS["interval"], anchor=False)
+    part = "validation" if report.get("evaluated_on") == "valid" else "test"
+    st.subheader(f"Result on the {part} examples", help=WORDS["interval"], anchor=False)
     baseline = report.get("baseline") or {}
     st.table(
         {
@@ -140,8 +141,13 @@ def results(summary: dict[str, Any]) -> None:
         f"{number(round(cost['tokens_per_second']))} tokens a second" if cost.get("tokens_per_second") else "",
     ]
     st.caption(md(" · ".join(word for word in words if word)))
-    for note in report.get("notes") or []:
-        st.caption(md(note, 500))
+    for note in [_baseline(report), *(report.get("notes") or [])]:
+        if note:
+            st.caption(md(str(note), 500))
+
+
+def _baseline(report: dict[str, Any]) -> str:
+    return f"Baseline: {report['baseline_name']}." if report.get("baseline_name") else ""
 
 
 def documents(run: Run) -> None:

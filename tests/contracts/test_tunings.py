@@ -1,4 +1,4 @@
-"""What every tuning keeps: it learns, moves only what it says, is saved safely, loaded the same, and resumed exactly."""
+"""What every tuning keeps: it learns, moves only what it says, is saved safely, loaded and resumed the same."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ class StopAfter(RunWatch):
 
     at = 8
 
-    def progress(self, position: Any, steps: int) -> None:
-        super().progress(position, steps)
+    def progress(self, position: Any, steps: int, epoch: float) -> None:
+        super().progress(position, steps, epoch)
         self._stop = position.step >= self.at
 
 
@@ -209,7 +209,9 @@ print(json.dumps(found))
 """
 
 
-def test_plain_transformers_reads_whole_results(made: dict[str, Trained], tmp_path_factory: Any, tmp_path: Path) -> None:
+def test_plain_transformers_reads_whole_results(
+    made: dict[str, Trained], tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
     runs = [train(name, made, tmp_path_factory).run for name in WHOLE]
     texts = ["a great film", "the plot is boring and dull", "story with wonderful actors"]
     command = [sys.executable, "-c", WITHOUT_US, json.dumps(texts), *(str(run.folder / "model") for run in runs)]

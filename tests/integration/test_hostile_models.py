@@ -157,7 +157,9 @@ def adapter_of(source: str, **fields: Any) -> Trap:
         adapter(**fields)(folder, marker)
         (folder / "adapter_model.safetensors").write_bytes(kept)
         base = {"source": source.format(folder=folder), "fingerprint": "0" * 64}
-        note = {"task": {"name": "text-classification"}, "labels": ["bad", "good"], "max_length": 32, **old}
+        head = {"head": "AutoModelForSequenceClassification", "head_options": {}}
+        task = {"task": {"name": "text-classification"}, "labels": ["bad", "good"], "max_length": 32}
+        note = {**task, **head, **old}
         (folder / "workbench.json").write_text(json.dumps({**note, "adapter": True, "base": base}))
 
     return set_trap
@@ -197,7 +199,7 @@ CASES = [
     Case("a link from safetensors to a pickle", link_to_pickle, "cannot be loaded"),
     Case("a pickle called tokenizer.json", beside("tokenizer.json"), "no usable tokenizer"),
     Case("a pickle called config.json", beside("config.json"), "cannot be loaded"),
-    Case("an index of shards that names a pickle", shards_elsewhere, "cannot be loaded"),
+    Case("an index of shards that names a pickle", shards_elsewhere, "names a file elsewhere"),
     Case("auto_map with its code", config(auto_map=LOCAL, code="evil.py"), CODE),
     Case("auto_map to a repository", config(auto_map=REMOTE), CODE),
     Case("auto_map of the tokenizer", config("tokenizer_config.json", "evil.py", auto_map=LOCAL), CODE),

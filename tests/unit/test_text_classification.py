@@ -49,7 +49,7 @@ def test_single_label_report(classes: int, seed: int) -> None:
     assert found["confusion"] == reference.confusion_matrix(gold, said).tolist()
     always = np.full(150, classes - 1)
     assert found["baseline"]["accuracy"] == pytest.approx(reference.accuracy_score(gold, always))
-    assert names[-1] in found["baseline"]["name"], "the most frequent of TRAIN, not of test"
+    assert names[-1] in found["baseline_name"], "the most frequent of TRAIN, not of test"
     precision, recall, f1, _ = reference.precision_recall_fscore_support(gold, said, zero_division=0)
     for i, name in enumerate(names):
         each = found["per_class"][name]
@@ -116,7 +116,7 @@ def test_several_labels_from_file_to_prediction(workspace: Workspace) -> None:
     (found,) = predictor.predict([{"text": "a great film"}])
     assert found["labels"] == [label for label, p in found["scores"].items() if p >= 0.5]
     report = run.report() or {}
-    assert report["primary_metric"] == "macro_f1" and report["baseline"]["name"]
+    assert report["primary_metric"] == "macro_f1" and report["baseline_name"]
     assert set(report["per_class"]) == {"bad", "good", "long"}
 
 
