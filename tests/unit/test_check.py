@@ -112,7 +112,9 @@ def test_confined_an_uploaded_adapter_cannot_name_a_base_outside(traps: Workspac
     (folder / "adapter_config.json").write_text("{}")
     (folder / "adapter_model.safetensors").write_bytes(b"")
     source = f"path:{tmp_path / 'home2' / 'm'}"
-    (folder / "workbench.json").write_text(json.dumps({"base": {"source": source, "fingerprint": "x"}, "head": "AutoModel", "head_options": {}}))
+    (folder / "workbench.json").write_text(
+        json.dumps({"base": {"source": source, "fingerprint": "x"}, "head": "AutoModel", "head_options": {}})
+    )
     found = spec(model=f"path:{folder}")
     assert check(found, traps) == []
     assert fields(check(found, traps, confined=True)) == ["model"]
