@@ -253,6 +253,9 @@ _PAGE = re.compile(
 )
 _CONFIGURATION = re.compile(r"require\.config\(\{.*?\}\s*\);\n", re.DOTALL)
 _COMMENT = re.compile(r"\A\s*/\*\*.*?\*/", re.DOTALL)
+_WIDTH = re.compile(r"const DIV_WIDTH = 970;")
+# The model view in the width that there is (44 pixels are margins), as long as its pictures stay large enough.
+_FITTING_WIDTH = "const DIV_WIDTH = Math.max(640, Math.min(970, document.documentElement.clientWidth - 44));"
 _ADDRESS = re.compile(r"https?:|cdnjs|\bimport\s*\(", re.IGNORECASE)
 
 
@@ -282,6 +285,9 @@ def _drawing(script: str, tokens: list[str]) -> str:
     """bertviz's script without its CDN and with the real tokens, as strings that cannot end it."""
     script, comments = _COMMENT.subn("", script)
     script, configurations = _CONFIGURATION.subn("", script)
+    script, widths = _WIDTH.subn(_FITTING_WIDTH, script)
+    if "DIV_WIDTH" in script and widths != 1:
+        raise _changed("its width is not written as expected")
     # The line of data ends with a remark that repeats all of it, because bertviz replaces its marker there too.
     parts = re.split(r"(const params = )(.*)(; // HACK: .*)", script)
     if comments != 1 or configurations != 1 or len(parts) != 5:
