@@ -7,6 +7,7 @@ import pytest
 from tests.integration.faulty_runs import Scene, assert_readable, every, requeue, spread
 from tests.integration.write_faults import Fault
 from workbench.training import checkpoint
+from workbench.training.runner import clear_leftovers
 
 QUICK, QUICK_PARTS, SLOW_PARTS = 20, 2, 4
 
@@ -18,6 +19,8 @@ def kill_and_resume(scene: Scene, event: int) -> None:
     assert_readable(run)
     begun = (run.folder / ".tmp-reserve").exists() or (run.folder / "splits.json").exists()
     assert run.state in (("interrupted", "succeeded") if begun else ("queued", "interrupted"))
+    if run.state == "succeeded":  # killed after its last word: the worker that started it clears away what is left
+        clear_leftovers(run)
     scene.finish(run)
 
 

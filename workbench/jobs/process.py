@@ -92,8 +92,11 @@ class RunProcess:
 
     def conclude(self) -> str:
         """Store what became of the run if its process did not do so itself; a word about it for the log."""
+        from workbench.training.runner import clear_leftovers
+
         stored = (read_json(self.run.folder / "status.json") or {}).get("state")
         if stored != "running":
+            clear_leftovers(self.run)  # of a process that was killed after its last word
             return str(stored)
         if self.popen.returncode == TAKEN and self.run.is_alive():
             return "another process has it"

@@ -31,6 +31,7 @@ from workbench.files import (
     TEMPORARY_PREFIX,
     fsync_file,
     fsync_folder,
+    read_json,
     read_lines,
     storage_errors,
     waiting_lock,
@@ -73,16 +74,17 @@ def _do(run: Run) -> int:
     clear_leftovers(run)
     watch.begin()
     try:
-        watch.phase("starting")
-        from workbench.training.work import Work  # imports torch: only now, so that a run in other hands costs nothing
+        if run.report() is None:  # else it was killed between its last word and its state
+            watch.phase("starting")
+            from workbench.training.work import Work  # imports torch: only now, so that a run in other hands is cheap
 
-        work = Work(run, watch)
-        ending = work.do()
+            if Work(run, watch).do() == "stopped":
+                watch.end()
+                run.transition(("running",), "stopped")
+                return 0
         watch.end()
-        run.transition(("running",), ending)
-        if ending == "succeeded":
-            with contextlib.suppress(WorkbenchError, OSError):  # the run is done, whatever becomes of its leftovers
-                work.tidy()
+        tidy(run)
+        run.transition(("running",), "succeeded")
         return 0
     except StopAsked:
         watch.end()
@@ -262,6 +264,18 @@ def clear_leftovers(run: Run) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def tidy(run: Run) -> None:
+    """Remove the checkpoints that a finished run no longer needs: all, unless its spec wants them kept."""
+    from workbench.training import checkpoint
+
+    found = checkpoint.find(run.folder / "checkpoints")
+    if not found:
+        return
+    state = read_json(found[-1] / "state.json") if run.spec().training.keep_checkpoints else None
+    keep = needed_steps(Position(**state["position"])) if state else set()
+    checkpoint.prune(run.folder / "checkpoints", keep)
 
 
 def forget_after(run: Run, step: int) -> None:

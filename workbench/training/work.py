@@ -36,7 +36,6 @@ from workbench.training.runner import (
     RunWatch,
     environment,
     forget_after,
-    needed_steps,
     whole_folder,
     workspace_of,
     write_report,
@@ -360,8 +359,6 @@ class Work:
                 "data_fingerprint": dataset.fingerprint,
             },
         )
-        keep = needed_steps(outcome.position) if self.training.keep_checkpoints else set()
-        checkpoint.prune(self.run.folder / "checkpoints", keep)
         metric = self.task.primary_metric
         value = result["metrics"][metric]
         self.watch.say(
@@ -404,11 +401,6 @@ class Work:
             "device": self.device.name,
             "precision": self.device.precision,
         }
-
-    def tidy(self) -> None:
-        """Remove what a succeeded run no longer needs."""
-        if not self.training.keep_checkpoints:
-            checkpoint.prune(self.run.folder / "checkpoints", keep=set())
 
     def _forget_features(self) -> None:
         with contextlib.suppress(OSError):  # must not hide what ended the run
