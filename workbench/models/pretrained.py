@@ -6,6 +6,7 @@ Whatever the folder holds, only safetensors are read, nothing is unpickled, and 
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -62,9 +63,9 @@ class Pretrained(ModelSource):
     Config = PretrainedConfig
     config: PretrainedConfig
 
+    @abstractmethod
     def folder(self, progress: Progress | None = None) -> Path:
         """The folder with config, weights and tokenizer, fetched when it is missing."""
-        raise NotImplementedError
 
     def load(self, head: str, options: dict[str, Any], progress: Progress | None = None) -> Loaded:
         folder = self.folder(progress)
