@@ -91,6 +91,18 @@ def test_writing_the_same_step_again_mends_a_damaged_one(tmp_path):
     assert checkpoint.is_whole(path)
 
 
+def test_the_last_checkpoint_does_without_moments(tmp_path):
+    model, _, scheduler = trained()
+    path = checkpoint.save(tmp_path, model, None, scheduler, Position(step=3))
+    assert not (path / "optimizer.safetensors").exists()
+    assert checkpoint.latest(tmp_path) == path
+    other, optimizer, other_scheduler = trained(seed=1, steps=0)
+    assert checkpoint.load(path, other, optimizer, other_scheduler).step == 3
+    assert torch.equal(other.embedding.weight, model.embedding.weight)
+    (path / "weights.safetensors").unlink()
+    assert checkpoint.latest(tmp_path) is None
+
+
 def test_weights_of_another_model_are_refused(tmp_path):
     path = checkpoint.save(tmp_path, *trained(), Position(step=1))
     with pytest.raises(CheckpointError, match="other weights"):

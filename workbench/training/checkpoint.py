@@ -2,7 +2,7 @@
 
     checkpoints/step-00000120/
         weights.safetensors      the trained weights (frozen ones are where they came from)
-        optimizer.safetensors    AdamW's moments, by the name of their weight
+        optimizer.safetensors    AdamW's moments, by the name of their weight; absent when no step will follow
         state.json               step, epoch, next batch, best evaluation, learning rate
         manifest.json            size and sha256 of each of the files above
 
@@ -30,7 +30,7 @@ from workbench.errors import CheckpointError
 from workbench.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, read_json, storage_errors, write_json
 from workbench.training.position import Position
 
-FILES = ("weights.safetensors", "optimizer.safetensors", "state.json")
+WEIGHTS, OPTIMIZER, STATE = FILES = ("weights.safetensors", "optimizer.safetensors", "state.json")
 _FOLDER = re.compile(r"step-(\d{8,})")
 
 
@@ -41,8 +41,12 @@ def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:
     return _without_sharing(state)
 
 
-def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, scheduler: Any, position: Position) -> Path:
+def save(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, scheduler: Any, position: Position
+) -> Path:
     """Write the checkpoint of ``position`` below ``folder`` and return its path.
+
+    Without an ``optimizer`` its moments, twice as large as the weights, are not written: nothing follows the last step.
 
     Raises:
         StorageError: the disk is full or broken; no earlier checkpoint is touched, nothing half is left.
@@ -54,14 +58,14 @@ def save(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, sched
     with storage_errors(target):
         try:
             draft.mkdir(parents=True)
-            save_file(trained_state(model), draft / "weights.safetensors")
-            save_file(_optimizer_state(model, optimizer), draft / "optimizer.safetensors")
-            write_json(
-                draft / "state.json", {"position": asdict(position), "scheduler": scheduler.state_dict()["last_epoch"]}
-            )
-            for name in FILES:
+            save_file(trained_state(model), draft / WEIGHTS)
+            if optimizer is not None:
+                save_file(_optimizer_state(model, optimizer), draft / OPTIMIZER)
+            write_json(draft / STATE, {"position": asdict(position), "scheduler": scheduler.state_dict()["last_epoch"]})
+            written = [name for name in FILES if (draft / name).exists()]
+            for name in written:
                 fsync_file(draft / name)
-            write_json(draft / "manifest.json", {name: _entry(draft / name) for name in FILES})
+            write_json(draft / "manifest.json", {name: _entry(draft / name) for name in written})
             if target.exists():  # damaged, from before a resume: out of the way
                 target.rename(draft.with_name(draft.name + "-old"))
             os.replace(draft, target)
@@ -80,14 +84,14 @@ def load(
     Raises:
         CheckpointError: its weights are not those that this run trains.
     """
-    weights = load_file(path / "weights.safetensors")
+    weights = load_file(path / WEIGHTS)
     expected = trained_state(model)
     if weights.keys() != expected.keys() or any(weights[n].shape != expected[n].shape for n in expected):
         raise CheckpointError(f"{path.name} holds other weights than this run trains.", "Start a new run.")
     model.load_state_dict(weights, strict=False)
-    state = read_json(path / "state.json") or {}
-    if optimizer is not None:
-        _load_optimizer_state(model, optimizer, load_file(path / "optimizer.safetensors"))
+    state = read_json(path / STATE) or {}
+    if optimizer is not None and (path / OPTIMIZER).exists():
+        _load_optimizer_state(model, optimizer, load_file(path / OPTIMIZER))
     if scheduler is not None:
         # Through the schedule's own function, so that the rate is exactly what it would have been.
         scheduler.last_epoch = state["scheduler"]
@@ -104,10 +108,10 @@ def load(
 def is_whole(path: Path) -> bool:
     """Whether every file of the checkpoint has the size and the hash that its manifest gives."""
     manifest = read_json(path / "manifest.json")
-    if not isinstance(manifest, dict) or set(manifest) != set(FILES):
+    if not isinstance(manifest, dict) or set(manifest) | {OPTIMIZER} != set(FILES):
         return False
     try:
-        return all(manifest[name] == _entry(path / name) for name in FILES)
+        return all(manifest[name] == _entry(path / name) for name in manifest)
     except OSError:
         return False
 

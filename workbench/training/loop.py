@@ -125,10 +125,11 @@ def train(
     meter = Meter(position)
     material.set_training()
 
-    def save() -> None:
+    def save(more_steps: bool) -> None:
+        moments = optimizer if more_steps or settings.keep_checkpoints else None
         meter.note(position)
         position.loss_scale = accelerator.scaler.state_dict() if accelerator.scaler else None
-        watcher.save(position, lambda: checkpoint.save(checkpoints, model, optimizer, scheduler, position))
+        watcher.save(position, lambda: checkpoint.save(checkpoints, model, moments, scheduler, position))
 
     given_up = _given_up(position, settings)  # by the process before, which did not live to tell
     ending: Ending = "early" if given_up else "finished"
@@ -154,13 +155,13 @@ def train(
         due = _due(position.step, settings.checkpoint_every, group.ends_epoch)
         if last or stopping or early or due or (improved and settings.keep_best):
             meter.check(position.step, None if prepared.step_was_skipped else norm)
-            save()
+            save(more_steps=not (last or early))
             saved_at = position.step
         if stopping or early:
             ending = "stopped" if stopping else "early"
             break
     if position.step != saved_at:
-        save()
+        save(more_steps=False)
     position.seconds = meter.seconds()
     accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
     return Outcome(position, steps.total, ending)
