@@ -103,6 +103,15 @@ class DataSpec(Part):
 class TrainingSpec(Part):
     epochs: float = Field(3, gt=0, le=10_000, description="Passes over the training data.")
     max_steps: int | None = Field(None, ge=1, description="Stop after so many optimizer steps, if sooner.")
+    max_tokens: int | None = Field(
+        None, ge=1, description="Stop after the step that makes so many tokens of text, padding left out, if sooner."
+    )
+    max_minutes: float | None = Field(
+        None,
+        gt=0,
+        description="Stop after the step that makes so many minutes of training, if sooner; a resumed run goes on "
+        "counting.",
+    )
     batch_size: int = Field(32, ge=1, le=65_536, description="Examples in a batch on the device.")
     token_budget: int | None = Field(
         None,

@@ -27,12 +27,12 @@ from torch import nn
 from workbench.spec import TrainingSpec
 from workbench.training import checkpoint
 from workbench.training.meter import Meter
-from workbench.training.optim import gradient_norm, make_optimizer, make_schedule
+from workbench.training.optim import Schedule, gradient_norm, make_optimizer, make_schedule
 from workbench.training.position import Position
 from workbench.training.steps import BatchPlan, Group, Indices, Steps
 
 Batch = dict[str, torch.Tensor]
-Ending = Literal["finished", "stopped", "early"]
+Ending = Literal["finished", "time", "early", "stopped"]
 
 
 class Watcher(Protocol):
@@ -64,6 +64,7 @@ class Material:
         better: whether the first value of the primary metric is better than the second.
         primary_metric: the name in what ``evaluate`` returns.
         set_training: puts the model into training mode.
+        schedule: what the largest learning rate is multiplied by at a step of so many; the spec's if left out.
     """
 
     plan: BatchPlan
@@ -74,6 +75,7 @@ class Material:
     better: Callable[[float, float], bool] = lambda new, old: new > old
     primary_metric: str = "eval/accuracy"
     set_training: Callable[[], None] = lambda: None
+    schedule: Schedule | None = None
 
 
 @dataclass
@@ -83,6 +85,12 @@ class Outcome:
     position: Position
     steps: int
     ending: Ending
+
+    @property
+    def note(self) -> str | None:
+        """Why training ended before its last step, for the report; None when it did not."""
+        why = {"time": "training.max_minutes have passed", "early": "no improvement"}.get(self.ending)
+        return why and f"Stopped early at step {self.position.step} of {self.steps}: {why}."
 
 
 def train(
@@ -111,9 +119,9 @@ def train(
         NonFiniteLossError: the loss is NaN or infinite.
         StorageError: a checkpoint or a line of metrics could not be written.
     """
-    steps = Steps.of(material.plan, settings)
+    steps = Steps.of(material.plan, settings, material.tokens)
     optimizer = make_optimizer(model, settings, learning_rate)
-    scheduler = make_schedule(optimizer, settings, steps.total)
+    scheduler = make_schedule(optimizer, settings, steps.total, material.schedule)
     position = Position()
     found = checkpoint.latest(checkpoints) if resume else None
     if found is not None:
@@ -131,40 +139,33 @@ def train(
         position.loss_scale = accelerator.scaler.state_dict() if accelerator.scaler else None
         watcher.save(position, lambda: checkpoint.save(checkpoints, model, moments, scheduler, position))
 
-    given_up = _given_up(position, settings)  # by the process before, which did not live to tell
-    ending: Ending = "early" if given_up else "finished"
-    saved_at = position.step
-    for group in steps.groups(position) if not given_up else ():
+    ending = _ending(position, steps, settings)  # of the process before, which did not live to tell
+    for group in steps.groups(position) if ending is None else ():
         add_up_gradients(wrapped, material, group, settings.seed, position.step, accelerator, meter)
         norm, rate = move_weights(trained, settings.clip, prepared, scheduler, accelerator)
         position.step += 1
         position.epoch, position.batch = group.after
-        position.tokens = meter.tokens
-        last = position.step >= steps.total
+        position.tokens, position.seconds = meter.tokens, meter.seconds()
+        ending = _ending(position, steps, settings)
         watcher.progress(position, steps.total, group.epoch)
-        if position.step % settings.log_every == 0 or last:
+        if position.step % settings.log_every == 0 or ending:
             watcher.log({**where(position, group, meter), **meter.read(norm, rate, position.step)})
         improved = False
-        if material.evaluate and (last or _due(position.step, settings.evaluate_every, group.ends_epoch)):
+        if material.evaluate and (ending or _due(position.step, settings.evaluate_every, group.ends_epoch)):
             figures = material.evaluate()
             material.set_training()
             watcher.log({**where(position, group, meter), **figures})
             improved = _note_evaluation(position, figures[material.primary_metric], material.better)
-        stopping = watcher.stop_requested() and not last
-        early = _given_up(position, settings)
+        ending = ending or _ending(position, steps, settings) or ("stopped" if watcher.stop_requested() else None)
         due = _due(position.step, settings.checkpoint_every, group.ends_epoch)
-        if last or stopping or early or due or (improved and settings.keep_best):
+        if ending or due or (improved and settings.keep_best):
             meter.check(position.step, None if prepared.step_was_skipped else norm)
-            save(more_steps=not (last or early))
-            saved_at = position.step
-        if stopping or early:
-            ending = "stopped" if stopping else "early"
+            save(more_steps=ending in (None, "stopped"))
+        if ending:
             break
-    if position.step != saved_at:
-        save(more_steps=False)
     position.seconds = meter.seconds()
     accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
-    return Outcome(position, steps.total, ending)
+    return Outcome(position, steps.total, ending or "finished")
 
 
 def add_up_gradients(
@@ -216,9 +217,15 @@ def _due(step: int, every: int | None, ends_epoch: bool) -> bool:
     return ends_epoch if every is None else step % every == 0
 
 
-def _given_up(position: Position, settings: TrainingSpec) -> bool:
-    """Whether early stopping ends the run here."""
-    return settings.patience is not None and position.worse >= settings.patience
+def _ending(position: Position, steps: Steps, settings: TrainingSpec) -> Ending | None:
+    """Why training is over at ``position``; None while it goes on."""
+    if position.step >= steps.total:
+        return "finished"
+    if settings.max_minutes is not None and position.seconds >= 60 * settings.max_minutes:
+        return "time"
+    if settings.patience is not None and position.worse >= settings.patience:
+        return "early"
+    return None
 
 
 def _note_evaluation(position: Position, value: float, better: Callable[[float, float], bool]) -> bool:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from workbench.spec import TrainingSpec
+
+# What the largest learning rate is multiplied by, at a step of so many.
+Schedule = Callable[[int, int], float]
 
 NO_DECAY = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.BatchNorm1d)
 
@@ -59,8 +62,12 @@ def learning_rate_factor(step: int, steps: int, warmup: float, schedule: str) ->
     return max(0.0, 1 - done) if schedule == "linear" else 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def make_schedule(optimizer: torch.optim.Optimizer, settings: TrainingSpec, steps: int) -> LambdaLR:
-    """The schedule of a run of ``steps`` optimizer steps."""
+def make_schedule(
+    optimizer: torch.optim.Optimizer, settings: TrainingSpec, steps: int, schedule: Schedule | None = None
+) -> LambdaLR:
+    """The way of the learning rate through a run of ``steps`` optimizer steps: ``schedule``, or the spec's."""
+    if schedule is not None:
+        return LambdaLR(optimizer, lambda step: schedule(step, steps))
     return LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps, settings.warmup, settings.schedule))
 
 

@@ -1,13 +1,14 @@
 """The steps of a run: how many there are, and which batches each of them takes.
 
-The answer depends on the spec alone, so a resumed run asks again and goes on from its place.
+The answer depends on the spec and the data alone, so a resumed run asks again and goes on from its place, and the
+learning rate's way is known before the first step.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -47,15 +48,34 @@ class Steps:
     total: int
 
     @classmethod
-    def of(cls, plan: BatchPlan, settings: TrainingSpec) -> Steps:
-        """Count the steps: the number of batches may differ from epoch to epoch when a token budget cuts them."""
+    def of(cls, plan: BatchPlan, settings: TrainingSpec, tokens: Callable[[Indices], int] | None = None) -> Steps:
+        """Count the steps up to whichever of ``epochs``, ``max_steps`` and ``max_tokens`` comes first.
+
+        Args:
+            plan: the batches of each epoch.
+            settings: the spec's training part.
+            tokens: tokens of text in a batch; needed when ``max_tokens`` is set.
+        """
         steps, most = 0, settings.max_steps or math.inf
         for epoch in range(math.ceil(settings.epochs)):
             share = min(1.0, settings.epochs - epoch)
+            # The number of batches may differ from epoch to epoch, when a token budget cuts them.
             steps += math.ceil(plan.count(epoch) * share / settings.accumulate)
             if steps >= most:
                 break
-        return cls(plan, settings.accumulate, max(1, int(min(steps, most))))
+        found = cls(plan, settings.accumulate, max(1, int(min(steps, most))))
+        if settings.max_tokens is None or tokens is None:
+            return found
+        return replace(found, total=found._until(settings.max_tokens, tokens))
+
+    def _until(self, most: int, tokens: Callable[[Indices], int]) -> int:
+        """The step that makes the tokens of text seen ``most`` or more; the last one when there are fewer."""
+        seen = 0
+        for step, group in enumerate(self.groups(Position()), start=1):
+            seen += sum(map(tokens, group.batches))
+            if seen >= most:
+                return step
+        return self.total
 
     def meets_examples_again(self) -> bool:
         """Whether the run has more steps than its first epoch."""

@@ -195,19 +195,10 @@ class Work:
 
     def _train(self, parts: dict[str, Part]) -> Outcome:
         began = time.monotonic()
-        if Steps.of(parts["train"].batches, self.training).meets_examples_again():
+        material = self._material(parts)
+        if Steps.of(material.plan, self.training, material.tokens).meets_examples_again():
             self._keep_features(parts)
             self.frozen_seconds = time.monotonic() - began
-        train_part, valid = parts["train"], parts.get("valid")
-        material = Material(
-            plan=train_part.batches,
-            batch=lambda indices: self._batch(train_part, indices),
-            weight=lambda indices: self.task.weight(train_part.encoded, indices),
-            tokens=lambda indices: int(train_part.encoded.tokens.lengths[indices].sum()),
-            evaluate=(lambda: self._evaluate(valid)) if valid else None,
-            primary_metric=f"eval/{self.task.primary_metric}",
-            set_training=self._set_training,
-        )
         checkpoints = self.run.folder / "checkpoints"
         found = self._checkpoint()
         forget_after(self.run, int(found.name.removeprefix("step-")) if found else 0)
@@ -224,11 +215,24 @@ class Work:
             self._take_best(outcome, checkpoints)
         return outcome
 
+    def _material(self, parts: dict[str, Part]) -> Material:
+        """What the loop trains on, and evaluates with."""
+        train_part, valid = parts["train"], parts.get("valid")
+        return Material(
+            plan=train_part.batches,
+            batch=lambda indices: self._batch(train_part, indices),
+            weight=lambda indices: self.task.weight(train_part.encoded, indices),
+            tokens=lambda indices: int(train_part.encoded.tokens.lengths[indices].sum()),
+            evaluate=(lambda: self._evaluate(valid)) if valid else None,
+            primary_metric=f"eval/{self.task.primary_metric}",
+            set_training=self._set_training,
+        )
+
     def _take_best(self, outcome: Outcome, checkpoints: Path) -> None:
         self.kept_step = outcome.position.step
         best = outcome.position.best_step
-        if outcome.ending == "early":
-            self.notes.append(f"Stopped early at step {outcome.position.step} of {outcome.steps}: no improvement.")
+        if outcome.note:
+            self.notes.append(outcome.note)
         if self.training.keep_best and best is not None and best != outcome.position.step:
             checkpoint.load(checkpoint.at_step(checkpoints, best), self.model)
             self.kept_step = best
