@@ -31,7 +31,7 @@ from workbench.tasks.base import Encoded
 from workbench.training import checkpoint
 from workbench.training.device import Device
 from workbench.training.frozen import FeatureStore, FrozenPrefix, quiet_frozen_layers
-from workbench.training.loop import Batch, Material, Outcome, train
+from workbench.training.loop import Batch, Material, Outcome, Watcher, train
 from workbench.training.runner import (
     RunWatch,
     environment,
@@ -73,6 +73,7 @@ class Work:
     def __init__(self, run: Run, watch: RunWatch) -> None:
         self.run = run
         self.watch = watch
+        self.watcher: Watcher = watch  # of the loop
         self.workspace = workspace_of(run)
         self.resolved = resolve(run.spec(), self.workspace)
         self.spec = self.resolved.spec
@@ -209,7 +210,7 @@ class Work:
             if self.training.compile:
                 self.model.compile()
             outcome = train(
-                self.model, material, self.training, rate, self.accelerator, self.watch, checkpoints, resume=True
+                self.model, material, self.training, rate, self.accelerator, self.watcher, checkpoints, resume=True
             )
         if outcome.ending != "stopped":
             self._take_best(outcome, checkpoints)
