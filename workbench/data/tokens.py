@@ -27,12 +27,18 @@ class TokenTable:
         types: int8 [total tokens], 0 for the first text of a pair and 1 for the second; None where the model has none.
         offsets: int64 [N + 1]; text i is ``ids[offsets[i]:offsets[i + 1]]``.
         full_lengths: int32 [N], tokens before truncation.
+        documents: int32 [total tokens], which document of its row a token belongs to: 1, 2, ...; None where a row is one
+            document.
+        words: int32 [total tokens], number of the word that a token is a piece of, -1 for a special token; None where
+            nobody asks.
     """
 
     ids: NDArray[np.int32]
     types: NDArray[np.int8] | None
     offsets: NDArray[np.int64]
     full_lengths: NDArray[np.int32]
+    documents: NDArray[np.int32] | None = None
+    words: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -53,22 +59,32 @@ class TokenTable:
             multiple: the width T is rounded up to a multiple of this (a compiled model meets fewer shapes).
 
         Returns:
-            ``input_ids`` int64 [B, T], ``attention_mask`` int64 [B, T] and, where there are any, ``token_type_ids``.
+            ``input_ids`` int64 [B, T], ``attention_mask`` int64 [B, T] and, where there are any, ``token_type_ids``
+            and ``document_ids`` (0 where padding is), like them.
+        """
+        ids = self.rectangle(self.ids, indices, pad_id, multiple)
+        real = np.arange(ids.shape[1]) < self.lengths[np.asarray(indices, dtype=np.int64)][:, None]
+        batch = {"input_ids": ids, "attention_mask": real.astype(np.int64)}
+        if self.types is not None:
+            batch["token_type_ids"] = self.rectangle(self.types, indices, 0, multiple)
+        if self.documents is not None:
+            batch["document_ids"] = self.rectangle(self.documents, indices, 0, multiple)
+        return batch
+
+    def rectangle(
+        self, values: NDArray[Any], indices: Sequence[int] | NDArray[np.int64], fill: int, multiple: int = 1
+    ) -> NDArray[np.int64]:
+        """What ``values`` [total tokens] say of the texts ``indices``, as int64 [B, T], filled up on the right.
+
+        The arguments ``indices`` and ``multiple`` are those of :meth:`pad`, and so is the width T.
         """
         chosen = np.asarray(indices, dtype=np.int64)
         starts, lengths = self.offsets[chosen], self.lengths[chosen]
-        width = -(-int(lengths.max()) // multiple) * multiple
-        columns = np.arange(width)
+        columns = np.arange(-(-int(lengths.max()) // multiple) * multiple)
         real = columns[None, :] < lengths[:, None]
-        source = (starts[:, None] + columns[None, :])[real]
-        ids = np.full(real.shape, pad_id, dtype=np.int64)
-        ids[real] = self.ids[source]
-        batch: dict[str, NDArray[Any]] = {"input_ids": ids, "attention_mask": real.astype(np.int64)}
-        if self.types is not None:
-            types = np.zeros(real.shape, dtype=np.int64)
-            types[real] = self.types[source]
-            batch["token_type_ids"] = types
-        return batch
+        found = np.full(real.shape, fill, dtype=np.int64)
+        found[real] = values[(starts[:, None] + columns[None, :])[real]]
+        return found
 
 
 def tokenize(
@@ -85,11 +101,7 @@ def tokenize(
     Raises:
         RequestError: the tokenizer is not one of the tokenizers library.
     """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise RequestError(
-            f"The tokenizer {type(tokenizer).__name__} has no fast form.", "Use a model that ships a tokenizer.json."
-        )
+    backend = backend_of(tokenizer)
     wants_types = pairs is not None and "token_type_ids" in tokenizer.model_input_names
     ids: list[NDArray[np.int32]] = []
     types: list[NDArray[np.int8]] = []
@@ -118,3 +130,13 @@ def tokenize(
         offsets=offsets,
         full_lengths=np.asarray(full_lengths, dtype=np.int32),
     )
+
+
+def backend_of(tokenizer: Any) -> Any:
+    """The tokenizers library's own tokenizer. Raises RequestError when it is not one of that library."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise RequestError(
+            f"The tokenizer {type(tokenizer).__name__} has no fast form.", "Use a model that ships a tokenizer.json."
+        )
+    return backend
