@@ -166,6 +166,20 @@ class TrainingSpec(Part):
     )
 
 
+class RangeTestSpec(Part):
+    """A learning-rate range test: a short training in which the learning rate rises by the same factor at each step."""
+
+    lowest: float = Field(1e-7, gt=0, le=10, description="Learning rate of the first step.")
+    highest: float = Field(1.0, gt=0, le=100, description="Learning rate of the last step.")
+    steps: int = Field(100, ge=20, le=10_000, description="Optimizer steps from the lowest to the highest rate.")
+
+    @model_validator(mode="after")
+    def _rises(self) -> RangeTestSpec:
+        if self.lowest >= self.highest:
+            raise ValueError(f"lowest ({self.lowest:g}) must be below highest ({self.highest:g})")
+        return self
+
+
 # `model: minilm` is short for `model: {source: minilm}`.
 _SHORT_FORMS = {"task": "name", "data": "train", "model": "source", "tuning": "method"}
 
@@ -211,6 +225,10 @@ class RunSpec(Part):
     version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION, description="Schema version of this document.")
     name: str | None = Field(None, max_length=80, description="Your name for the run; made from its parts if left out.")
     notes: str = Field("", max_length=10_000, description="Anything to remember about this run.")
+    kind: Literal["training", "learning-rate-range-test"] = Field(
+        "training",
+        description="A training, which gives a model; or a short test of rising learning rates, which suggests one.",
+    )
     task: Annotated[TaskChoice, _short_form("task")] = Field(description="What is learned, and its options.")
     data: Annotated[DataSpec, _short_form("data")] = Field(description="The examples to learn from.")
     model: Annotated[ModelChoice, _short_form("model")] = Field(description="The model to start from.")
@@ -218,6 +236,10 @@ class RunSpec(Part):
         default_factory=lambda: TuningChoice(method="full"), description="Which weights move."
     )
     training: TrainingSpec = Field(default_factory=TrainingSpec, description="How they move.")
+    range_test: RangeTestSpec = Field(
+        default_factory=RangeTestSpec,
+        description="Bounds of a learning-rate range test; trainings do not read them.",
+    )
 
     @classmethod
     def parse(cls, document: Any, origin: str = "the spec") -> RunSpec:

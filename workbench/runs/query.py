@@ -12,7 +12,7 @@ from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
 AXES = ("step", "epoch", "time", "tokens")
-SHORT = ("title", "task", "model", "data", "tuning")  # words about the spec that a status holds
+SHORT = ("title", "kind", "task", "model", "data", "tuning")  # words about the spec that a status holds
 
 _LONGEST_LINE = 2**24  # bytes; DuckDB refuses longer ones by default as damaged, too
 
@@ -20,9 +20,9 @@ _LONGEST_LINE = 2**24  # bytes; DuckDB refuses longer ones by default as damaged
 def list_runs(workspace: Workspace) -> list[dict[str, Any]]:
     """Every run, newest first, without its spec: what ``workbench runs --json`` prints, and a little more.
 
-    Each is ``{"id", "state", "report", "error", "progress", "created", "title", "task", "model", "data", "tuning"}``.
-    A folder that is damaged is listed as ``failed``, with the reason; one that vanishes meanwhile is left out. No YAML
-    is read: a thousand runs take about a tenth of a second.
+    Each is ``{"id", "state", "report", "error", "progress", "created"}`` and the words in ``SHORT``. A folder that
+    is damaged is listed as ``failed``, with the reason; one that vanishes meanwhile is left out. No YAML is read: a
+    thousand runs take about a tenth of a second.
     """
     found = []
     for run in Run.all(workspace):

@@ -3,6 +3,7 @@
     spec.yaml            the whole spec, every default written out
     status.json          state, progress, process, heartbeat; on failure the error    (replaced atomically)
     metrics.jsonl        a JSON object a line                                          (appended)
+    samples.jsonl        texts that the model has written as training went on          (appended)
     log.txt              all that the process printed                                  (appended)
     environment.json     versions, device, fingerprint of the data, seed
     splits.json          which rows went where
@@ -76,7 +77,7 @@ class Run:
             StorageError: the disk is full or read-only; nothing is left behind.
         """
         now = datetime.now(UTC)
-        title = spec.name or "-".join([spec.model.source, Path(spec.data.train).stem, spec.tuning.method])
+        title = spec.name or "-".join([spec.model.source, Path(spec.data.train).stem, spec.tuning.method, *_mark(spec)])
         with storage_errors(workspace.runs):
             draft, run_folder = _new_folder(workspace.runs, f"{now:%Y%m%d-%H%M%S}-{slug(title)}")
             try:
@@ -163,6 +164,21 @@ class Run:
         """The metric lines from byte ``start`` on, and the byte to go on from (cheap to call again and again)."""
         return read_lines(self.folder / "metrics.jsonl", start)
 
+    def samples(self) -> list[dict[str, Any]]:
+        """Texts that the model has written as training went on: ``{"step", "prompt", "text"}``, oldest first."""
+        rows, _ = read_lines(self.folder / "samples.jsonl")
+        return [row for row in rows if isinstance(row.get("text"), str)]
+
+    def kind(self) -> str:
+        """``RunSpec.kind``, without reading the spec."""
+        return str(self._stored().get("kind") or "training")
+
+    def why_no_model(self) -> tuple[str, str]:
+        """What to say when this run's model is asked for and there is none: a message and a hint."""
+        if self.kind() != "training":
+            return f"The run {self.id} is a {self.kind()}: it keeps no model.", "Name a run of kind training."
+        return f"The run {self.id} has no model: its state is {self.state}.", "Wait for it, or resume it."
+
     def log(self, last_bytes: int = 65_536) -> str:
         """The end of what the process printed."""
         try:
@@ -179,7 +195,7 @@ class Run:
     def summary(self, with_spec: bool = True) -> dict[str, Any]:
         """What ``workbench show --json`` prints: ``{"id", "state", "spec", "report", "error", ...}``."""
         status = self.status()
-        found: dict[str, Any] = {"id": self.id, "state": status["state"]}
+        found: dict[str, Any] = {"id": self.id, "state": status["state"], "kind": status.get("kind") or "training"}
         if with_spec:
             try:
                 found["spec"] = self.spec().model_dump(mode="json")
@@ -329,11 +345,17 @@ def _first_status(spec: RunSpec, now: datetime, order: float) -> dict[str, Any]:
         "created": now.isoformat(),
         "order": order,
         "title": spec.name or "",
+        "kind": spec.kind,
         "task": spec.task.name,
         "model": spec.model.source,
         "data": spec.data.train,
         "tuning": spec.tuning.method,
     }
+
+
+def _mark(spec: RunSpec) -> list[str]:
+    """What is added to a run's name when it is no training."""
+    return [] if spec.kind == "training" else [spec.kind.removeprefix("learning-rate-")]
 
 
 def _is_file(handle: int, path: Path) -> bool:

@@ -11,6 +11,7 @@ folder and nothing else.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
 import shutil
@@ -23,7 +24,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench import __version__
 from workbench.errors import OutOfMemoryError, RunError, StorageError, WorkbenchError
@@ -37,11 +38,16 @@ from workbench.files import (
     waiting_lock,
     write_atomically,
     write_json,
+    write_text,
 )
 from workbench.machine import describe, process_identity
+from workbench.runs import range_test
 from workbench.runs.run import Run
 from workbench.training.position import Position
 from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from workbench.training.work import Work
 
 ALREADY_RUNNING = 75  # exit code of a process that found the run in other hands
 HEARTBEAT_SECONDS = 1.0
@@ -76,9 +82,7 @@ def _do(run: Run) -> int:
     try:
         if run.report() is None:  # else it was killed between its last word and its state
             watch.phase("starting")
-            from workbench.training.work import Work  # imports torch: only now, so that a run in other hands is cheap
-
-            if Work(run, watch).do() == "stopped":
+            if _work(run, watch).do() == "stopped":
                 watch.end()
                 run.transition(("running",), "stopped")
                 return 0
@@ -101,6 +105,17 @@ def _do(run: Run) -> int:
         return failure.exit_code
     finally:
         watch.free_reserve()
+
+
+def _work(run: Run, watch: RunWatch) -> Work:
+    """The work that the run's spec asks for. It imports torch: only now, so that a run in other hands is cheap."""
+    if run.kind() == range_test.KIND:
+        from workbench.training.range_test import RangeTest
+
+        return RangeTest(run, watch)
+    from workbench.training.work import Work
+
+    return Work(run, watch)
 
 
 def _record_failure(run: Run, failure: WorkbenchError) -> None:
@@ -279,15 +294,12 @@ def tidy(run: Run) -> None:
 
 
 def forget_after(run: Run, step: int) -> None:
-    """Drop the lines of metrics after ``step``: a resumed run writes them again."""
-    import json
-
-    path = run.folder / "metrics.jsonl"
-    rows, _ = read_lines(path)
-    kept = [row for row in rows if row.get("step", 0) <= step]
-    if len(kept) < len(rows):
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
-        write_atomically(path, lambda file: file.write(text.encode()))
+    """Drop the lines of metrics and the samples after ``step``: a resumed run writes them again."""
+    for path in (run.folder / "metrics.jsonl", run.folder / "samples.jsonl"):
+        rows, _ = read_lines(path)
+        kept = [row for row in rows if row.get("step", 0) <= step]
+        if len(kept) < len(rows):
+            write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
 
 
 def environment(device: Any, fingerprint: str, seed: int) -> dict[str, Any]:

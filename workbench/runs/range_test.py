@@ -1,0 +1,155 @@
+"""What a learning-rate range test says: the loss while the learning rate rises, and the rate to train with.
+
+One short training in which the learning rate rises from very small to far too large (Smith 2015, arXiv 1506.01186, in
+the exponential form that is common since: each step multiplies the rate by the same factor). While the rate is too
+small the loss stays; then it falls, the faster the better the rate; at last it grows again: the steps jump too far.
+
+Numpy only: whoever reads runs can read a range test.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+KIND = "learning-rate-range-test"  # RunSpec.kind
+
+FEWEST = 8  # steps below which nothing can be read from a curve
+WIDTH = 0.025  # standard deviation of the smoothing, as a share of all steps
+MEMORY = 0.8  # how much of the running mean, by which divergence is noticed, is kept at each step
+ABOVE_FIRST, ABOVE_LOWEST = 1.5, 2.0  # the running mean has diverged when it is above both, times these
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the curve of a range test says.
+
+    Attributes:
+        suggestion: the largest learning rate to train with; None when the loss did not fall by more than its noise.
+        how: how the suggestion was chosen, or why there is none; a sentence.
+        steepest: the rate at which the smoothed loss falls fastest.
+        minimum: the rate at which it is lowest.
+        minimum_tenth: a tenth of that.
+        fall: how far the smoothed loss falls, from where it began to its lowest.
+        diverged_at: the step at which the test ended because the loss had exploded; None when it took all its steps.
+        rates: learning rate of each step, [N].
+        losses: training loss of each step, [N].
+        smoothed: the losses as they are judged, [N].
+    """
+
+    suggestion: float | None
+    how: str
+    steepest: float | None
+    minimum: float | None
+    minimum_tenth: float | None
+    fall: float | None
+    diverged_at: int | None
+    rates: list[float]
+    losses: list[float]
+    smoothed: list[float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """As ``report.json`` holds it under ``range_test``."""
+        return asdict(self)
+
+
+def rise(step: int, steps: int, lowest: float, highest: float) -> float:
+    """What ``highest`` is multiplied by at ``step`` (from 0) of ``steps``, so that the rate rises from ``lowest``."""
+    return float((lowest / highest) ** (1 - min(step, steps - 1) / max(1, steps - 1)))
+
+
+class Divergence:
+    """Notices that a loss explodes: its running mean stands far above its first and its lowest value."""
+
+    def __init__(self) -> None:
+        self._steps, self._mean, self._first, self._lowest = 0, 0.0, math.inf, math.inf
+
+    def add(self, loss: float) -> bool:
+        """Whether the loss has exploded with this step's."""
+        self._steps += 1
+        self._mean = MEMORY * self._mean + (1 - MEMORY) * loss
+        value = self._mean / (1 - MEMORY**self._steps)  # the mean began at 0: this takes that out
+        self._first = value if self._steps == 1 else self._first
+        self._lowest = min(self._lowest, value)
+        return not math.isfinite(value) or value > max(ABOVE_FIRST * self._first, ABOVE_LOWEST * self._lowest)
+
+
+def smooth(losses: Sequence[float]) -> Floats:
+    """``losses`` [N] as a mean of their neighbours with Gaussian weights.
+
+    Centred, so that the curve does not lag: a running mean would move its minimum to higher rates.
+    """
+    values = np.asarray(losses, dtype=np.float64)
+    places = np.arange(len(values))
+    weights = _weights(places[:, None] - places[None, :], len(values))
+    found: Floats = (weights @ values) / weights.sum(axis=1)
+    return found
+
+
+def _weights(distance: NDArray[np.int64], count: int) -> Floats:
+    found: Floats = np.exp(-0.5 * (distance / max(1.0, WIDTH * count)) ** 2)
+    return found
+
+
+def judge(rates: Sequence[float], losses: Sequence[float], diverged_at: int | None = None) -> Finding:
+    """What a range test has found.
+
+    The suggestion is the smaller of two readings that are both in use: the rate of the steepest fall, and a tenth of
+    the rate of the lowest loss.
+
+    Args:
+        rates: learning rate of each step, rising by the same factor, [N].
+        losses: training loss of each step, finite, [N].
+        diverged_at: the step at which the loss exploded, if it did.
+    """
+    smoothed = smooth(losses) if len(losses) else np.zeros(0)
+    curve = (list(map(float, rates)), list(map(float, losses)), smoothed.tolist())
+    if len(losses) < FEWEST:
+        why = f"The test ended after {len(losses)} steps: too few to read anything from. Lower range_test.lowest."
+        return Finding(None, why, None, None, None, None, diverged_at, *curve)
+    lowest = int(smoothed.argmin())
+    start = float(smoothed[: max(1, len(smoothed) // 10)].mean())
+    fall = start - float(smoothed[lowest])
+    if fall < 3 * _noise(losses[: lowest + 1], smoothed) or lowest == 0:
+        why = (
+            f"No rate can be suggested: the smoothed loss fell by {max(0.0, fall):.3g}, no more than its noise. Take "
+            "more range_test.steps, larger batches, or other bounds."
+        )
+        return Finding(None, why, None, None, None, fall, diverged_at, *curve)
+    steepest = float(rates[_steepest(rates, smoothed, start, lowest)])
+    minimum = float(rates[lowest])
+    suggestion = min(steepest, minimum / 10)
+    which = "where the loss falls fastest" if suggestion == steepest else "a tenth of the rate with the lowest loss"
+    how = (
+        f"{suggestion:.2g} is {which}, the smaller of two readings: fastest fall at {steepest:.2g}, lowest loss at "
+        f"{minimum:.2g}."
+    )
+    return Finding(suggestion, how, steepest, minimum, minimum / 10, fall, diverged_at, *curve)
+
+
+def _noise(losses: Sequence[float], smoothed: Floats) -> float:
+    """Standard error of the smoothed loss: what the averaging leaves of the scatter of ``losses``, its beginning."""
+    scatter = float(np.std(np.asarray(losses) - smoothed[: len(losses)]))
+    weights = _weights(np.arange(-len(smoothed), len(smoothed) + 1), len(smoothed))
+    return scatter * math.sqrt(float((weights**2).sum())) / float(weights.sum())
+
+
+def _steepest(rates: Sequence[float], smoothed: Floats, start: float, lowest: int) -> int:
+    """The step of the fastest fall over the logarithm of the rate, between the end of the plateau and the minimum."""
+    fallen = start - smoothed[:lowest] < 0.1 * (start - smoothed[lowest])
+    begin = int(np.flatnonzero(fallen)[-1]) if fallen.any() else 0
+    slopes = np.gradient(smoothed, np.log10(np.asarray(rates, dtype=np.float64)))
+    return begin + int(slopes[begin : lowest + 1].argmin())
+
+
+def curve_of(rows: Sequence[dict[str, Any]]) -> tuple[list[float], list[float]]:
+    """The learning rates and the losses in lines of metrics, in their order."""
+    told = [row for row in rows if "train/loss" in row and "train/learning_rate" in row]
+    return [row["train/learning_rate"] for row in told], [row["train/loss"] for row in told]
