@@ -76,6 +76,8 @@ def read_predictions(run: Run, columns: Sequence[str] | None = None) -> dict[str
         rows, _ = read_lines(run.folder / LINES)
         names = list(rows[0]) if rows else []
         return {name: [row.get(name) for row in rows] for name in names if columns is None or name in columns}
+    if run.kind() != "training":
+        raise RequestError(f"The run {run.id} is a {run.kind()}: it predicts nothing.", "Name runs of kind training.")
     raise RequestError(
         f"The run {run.id} has no predictions: it is {run.state}.",
         "They are written when a run ends well: wait for it, or resume it.",

@@ -55,10 +55,7 @@ class Predictor:
         folder = run.folder / "model"
         note = read_json(folder / BASE_FILE)
         if not isinstance(note, dict):
-            raise RequestError(
-                f"The run {run.id} has no model to ask: its state is {run.state}.",
-                "Wait for it to finish, or resume it.",
-            )
+            raise RequestError(*run.why_no_model())
         refuse_unsafe(folder)
         task, max_length, adapter = _read_note(note, run)
         if adapter != (folder / ADAPTER_FILE).exists():
