@@ -1,4 +1,4 @@
-"""What a model source is: where weights and architecture come from.
+"""What a model source is: where weights and architecture come from. Each is a file in :mod:`workbench.models.sources`.
 
 A source is named alone (``minilm``) or with an argument after a colon (``hf:REPOSITORY@REVISION``, ``path:FOLDER``,
 ``run:RUN``). It gives a model with the head that a task asks for, and the tokenizer that goes with it.
@@ -9,7 +9,9 @@ Nothing here imports torch at module level: listing models and checking a spec m
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from workbench.data.progress import Progress
@@ -45,6 +47,7 @@ class ModelSource(ABC):
     """
 
     name: ClassVar[str]
+    from_scratch: ClassVar[bool] = False  # the weights begin at random
     argument_form: ClassVar[str] = ""  # what stands after the colon, for messages; empty when nothing may
 
     Config: ClassVar[type[Part]] = Part  # the source's own options
@@ -62,6 +65,23 @@ class ModelSource(ABC):
         """
         return None
 
+    def longest(self) -> int | None:
+        """The longest text that the model has positions for, in tokens; None when that is not known before loading."""
+        return None
+
+    def prepare(self, texts: Callable[[], Iterator[str]], folder: Path, progress: Progress | None = None) -> None:
+        """Make ready what depends on the training data (a tokenizer); called before ``load``. Nothing by default.
+
+        Args:
+            texts: the training texts, read anew at each call.
+            folder: where it is kept with the run; what lies there already is used, so that a resumed run goes on.
+            progress: told of how far it is.
+
+        Raises:
+            DataError: the texts do not do.
+        """
+        return None
+
     @abstractmethod
     def load(self, head: str, options: dict[str, Any], progress: Progress | None = None) -> Loaded:
         """The model with a head.
@@ -76,10 +96,15 @@ class ModelSource(ABC):
         """
 
 
-models: Registry[ModelSource] = Registry("model", package="workbench.models")
+models: Registry[ModelSource] = Registry("model", package="workbench.models.sources")
 
 
 def split_source(source: str) -> tuple[str, str]:
     """``"hf:org/name@rev"`` as ``("hf", "org/name@rev")``; a plain name has an empty argument."""
     name, _, argument = source.partition(":")
     return name, argument
+
+
+def divisors(number: int) -> list[int]:
+    """Every number that divides ``number``."""
+    return [n for n in range(1, number + 1) if number % n == 0]

@@ -1,4 +1,4 @@
-"""Pretrained models: of the catalogue, of the Hugging Face hub, in a folder, or the result of an earlier run.
+"""Loading pretrained models from folders in transformers' format, and adapters with their bases.
 
 Whatever the folder holds, only safetensors are read, nothing is unpickled, and no code of the folder runs.
 """
@@ -6,21 +6,14 @@ Whatever the folder holds, only safetensors are read, nothing is unpickled, and 
 from __future__ import annotations
 
 import os
-from abc import abstractmethod
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
-from workbench.data.catalogue import catalogue
 from workbench.data.progress import Progress
-from workbench.data.sources import fetch_hub_model, fetch_model
-from workbench.errors import RefusedError, RequestError, WorkbenchError
-from workbench.files import inside, read_json
-from workbench.models.base import Loaded, ModelSource, models
-from workbench.runs.run import Run
-from workbench.spec import Part
+from workbench.errors import RefusedError, RequestError
+from workbench.files import read_json
+from workbench.models.base import Loaded, ModelSource, models, split_source
 
 ADAPTER_FILE = "adapter_config.json"
 DROPOUT_FIELDS = (  # as the architectures of transformers call it
@@ -43,149 +36,10 @@ _NAMES_CODE = (
     "megatron_config",  # peft imports the module that stands beside it
 )
 _NAMES_KERNEL = ("_implementation", "_implementation_internal")
-_ENDLESS = "The bases of its adapters name one another without end."
+ENDLESS = "The bases of its adapters name one another without end."
 Labels = dict[int, str]
 
 BASE_FILE = "workbench.json"  # beside a result: which base it needs, with its fingerprint
-
-
-class PretrainedConfig(Part):
-    """Options of every pretrained model."""
-
-    dropout: float | None = Field(
-        None, ge=0, lt=1, description="Dropout in the body and before the head; empty for the model's own."
-    )
-
-
-class Pretrained(ModelSource):
-    """A folder in transformers' format, wherever it comes from."""
-
-    Config = PretrainedConfig
-    config: PretrainedConfig
-
-    @abstractmethod
-    def folder(self, progress: Progress | None = None) -> Path:
-        """The folder with config, weights and tokenizer, fetched when it is missing."""
-
-    def load(self, head: str, options: dict[str, Any], progress: Progress | None = None) -> Loaded:
-        folder = self.folder(progress)
-        refuse_unsafe(folder)
-        if (folder / ADAPTER_FILE).exists():
-            loaded = load_adapter(folder, self.workspace, progress, self.config)
-            model, new = loaded.model.merge_and_unload(), frozenset[str]()
-            had = _labels(model.config.to_dict())
-        else:
-            if self.config.dropout is not None:
-                options = {**options, **dict.fromkeys(_dropout_fields(folder), self.config.dropout)}
-            model, new = load_folder(folder, head, options)
-            body = f"{model.base_model_prefix}."
-            had = _labels(read_json(folder / "config.json")) if all(name.startswith(body) for name in new) else None
-        model, fresh = with_head(model, head, options, had)
-        tokenizer = load_tokenizer(folder)
-        give_padding(model, tokenizer)
-        return Loaded(model, tokenizer, self._base(model, folder, new), new | fresh)
-
-    def _folder_problem(self, folder: Path, confined: bool) -> str | None:
-        """Why what ``folder`` holds cannot be loaded, or None; an adapter's base is looked at as well."""
-        refuse_unsafe(folder)
-        if not (folder / ADAPTER_FILE).exists():
-            return None
-        return make_source(base_note(folder)["base"]["source"], self.workspace).problem(confined)
-
-    def _base(self, model: Any, folder: Path, new: Collection[str]) -> dict[str, Any]:
-        return {"source": self._source(folder), "fingerprint": fingerprint(model, new)}
-
-    def _source(self, folder: Path) -> str:
-        """How a spec names this very model."""
-        return f"{self.name}:{self.argument}" if self.argument else self.name
-
-
-class Catalogued(Pretrained):
-    """A model of the catalogue."""
-
-    def folder(self, progress: Progress | None = None) -> Path:
-        return fetch_model(self.name, self.workspace, progress)
-
-
-for _name, _entry in catalogue().models.items():
-    models.register(_name)(type(f"Catalogued_{_name}", (Catalogued,), {"__doc__": _entry.label}))
-
-
-@models.register("hf")
-class Hub(Pretrained):
-    """A model of the Hugging Face hub, at a pinned revision: hf:REPOSITORY@REVISION."""
-
-    argument_form = "REPOSITORY@REVISION"
-
-    def problem(self, confined: bool) -> str | None:
-        repository, at, revision = self.argument.partition("@")
-        if repository.count("/") != 1 or not at or not revision:
-            return f"{self.argument!r} is not REPOSITORY@REVISION, such as google-bert/bert-base-uncased@main."
-        return None
-
-    def folder(self, progress: Progress | None = None) -> Path:
-        repository, _, revision = self.argument.partition("@")
-        return fetch_hub_model(repository, revision, self.workspace, progress)
-
-    def _source(self, folder: Path) -> str:
-        # The folder's name is the commit: a branch may move before an adapter looks for its base again.
-        return f"hf:{self.argument.partition('@')[0]}@{folder.name}"
-
-
-@models.register("path")
-class Local(Pretrained):
-    """A folder on this machine in transformers' format: path:FOLDER."""
-
-    argument_form = "FOLDER"
-
-    def problem(self, confined: bool) -> str | None:
-        try:
-            folder = self._confined_path() if confined else self._path()
-            for file in folder.iterdir() if confined and folder.is_dir() else ():
-                inside(self.workspace.uploads, file, "model file")  # not a link that leads elsewhere
-            if not os.path.exists(folder / "config.json") and not os.path.exists(folder / ADAPTER_FILE):
-                return f"There is no model in {folder}: it has no config.json."
-            return self._folder_problem(folder, confined)
-        except WorkbenchError as error:
-            return str(error)
-        except RecursionError:
-            return _ENDLESS
-
-    def folder(self, progress: Progress | None = None) -> Path:
-        return self._path()
-
-    def _path(self) -> Path:
-        return Path(self.argument).expanduser().absolute()
-
-    def _confined_path(self) -> Path:
-        """The folder, which must lie in the workspace's uploads. A relative name counts from the workspace."""
-        if self.argument.startswith("~"):
-            raise RefusedError(f"The model folder {self.argument[:120]!r} lies outside the workspace's uploads.")
-        return inside(self.workspace.uploads, self.workspace.root / self.argument, "model folder")
-
-
-@models.register("run")
-class FromRun(Pretrained):
-    """What an earlier run of this workspace has trained: run:RUN."""
-
-    argument_form = "RUN"
-
-    def problem(self, confined: bool) -> str | None:
-        try:
-            return self._folder_problem(self.folder(), confined)
-        except WorkbenchError as error:
-            return str(error)
-        except RecursionError:
-            return _ENDLESS
-
-    def folder(self, progress: Progress | None = None) -> Path:
-        run = Run.open(self.argument, self.workspace)
-        folder = run.folder / "model"
-        if not (folder / BASE_FILE).exists():
-            raise RequestError(
-                f"The run {run.id} has no model: its state is {run.state}.", "Wait for it, or resume it."
-            )
-        return folder
 
 
 # -- loading ------------------------------------------------------------------------------------------------------
@@ -283,6 +137,7 @@ def load_folder(folder: Path, head: str, options: dict[str, Any], whole: bool = 
     import transformers
 
     _quiet(transformers)
+    know_own_models()
     auto = getattr(transformers, head)
     arguments = {
         **options,
@@ -331,7 +186,7 @@ def with_head(model: Any, head: str, options: dict[str, Any], had: Labels | None
     """
     import transformers
 
-    if had is None or _labels(options) in (None, had):
+    if had is None or labels_of(options) in (None, had):
         return model, frozenset()
     config = type(model.config).from_dict({**model.config.to_dict(), **options})
     fresh = getattr(transformers, head).from_config(config, attn_implementation=model.config._attn_implementation)
@@ -340,10 +195,21 @@ def with_head(model: Any, head: str, options: dict[str, Any], had: Labels | None
     return fresh, frozenset(name for name, p in fresh.named_parameters() if id(p) not in body)
 
 
-def _labels(config: Any) -> Labels | None:
+def labels_of(config: Any) -> Labels | None:
     """The labels that a configuration names, by number; None when it names none."""
     found = config.get("id2label") if isinstance(config, dict) else None
     return {int(number): str(label) for number, label in found.items()} if isinstance(found, dict) else None
+
+
+def check_vocabulary(model: Any, tokenizer: Any) -> None:
+    """Raise RequestError when the tokenizer has tokens that the model has no embedding for."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise RequestError(
+            f"The tokenizer has {len(tokenizer):,} tokens, and the model's embedding {rows:,} rows: they do not belong "
+            "together.",
+            "Use the tokenizer that the model was trained with.",
+        )
 
 
 def give_padding(model: Any, tokenizer: Any) -> None:
@@ -354,9 +220,18 @@ def give_padding(model: Any, tokenizer: Any) -> None:
         model.config.pad_token_id = tokenizer.pad_token_id
 
 
+def know_own_models() -> None:
+    """Make transformers' Auto classes know the models that are written here."""
+    import importlib
+
+    importlib.import_module("workbench.models.heads")
+
+
 def load_tokenizer(folder: Path) -> Any:
     """The tokenizer in ``folder``. Raises RequestError when there is none."""
     from transformers import AutoTokenizer
+
+    know_own_models()
 
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True, use_fast=True)
@@ -380,7 +255,7 @@ def load_adapter(folder: Path, workspace: Any, progress: Progress | None = None,
     try:
         base = make_source(source, workspace, config).load(note["head"], note["head_options"], progress)
     except RecursionError as error:
-        raise RefusedError(_ENDLESS, "Use an adapter that the workbench has saved.") from error
+        raise RefusedError(ENDLESS, "Use an adapter that the workbench has saved.") from error
     if base.base["fingerprint"] != note["base"]["fingerprint"]:
         raise RefusedError(
             f"The adapter in {folder.name} was trained on another version of {source}.",
@@ -398,8 +273,6 @@ def load_adapter(folder: Path, workspace: Any, progress: Progress | None = None,
 
 def make_source(source: str, workspace: Any, config: Any = None) -> ModelSource:
     """The source that a spec names. Raises UnknownNameError, RequestError."""
-    from workbench.models.base import split_source
-
     name, argument = split_source(source)
     entry = models.get(name)
     if bool(argument) != bool(entry.argument_form):
@@ -422,7 +295,7 @@ def fingerprint(model: Any, new: Collection[str] = ()) -> str:
     return digest.hexdigest()
 
 
-def _dropout_fields(folder: Path) -> list[str]:
+def dropout_fields(folder: Path) -> list[str]:
     config = read_json(folder / "config.json") or {}
     return [name for name in DROPOUT_FIELDS if name in config]
 

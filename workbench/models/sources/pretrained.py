@@ -1,0 +1,175 @@
+"""Pretrained models: of the catalogue, of the Hugging Face hub, in a folder, or the result of an earlier run."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from workbench.data.catalogue import catalogue
+from workbench.data.progress import Progress
+from workbench.data.sources import fetch_hub_model, fetch_model
+from workbench.errors import RefusedError, RequestError, WorkbenchError
+from workbench.files import inside, read_json
+from workbench.models.base import Loaded, ModelSource, models
+from workbench.models.pretrained import (
+    ADAPTER_FILE,
+    BASE_FILE,
+    ENDLESS,
+    base_note,
+    check_vocabulary,
+    dropout_fields,
+    fingerprint,
+    give_padding,
+    labels_of,
+    load_adapter,
+    load_folder,
+    load_tokenizer,
+    make_source,
+    refuse_unsafe,
+    with_head,
+)
+from workbench.runs.run import Run
+from workbench.spec import Part
+
+
+class PretrainedConfig(Part):
+    """Options of every pretrained model."""
+
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="Dropout in the body and before the head; empty for the model's own."
+    )
+
+
+class Pretrained(ModelSource):
+    """A folder in transformers' format, wherever it comes from."""
+
+    Config = PretrainedConfig
+    config: PretrainedConfig
+
+    @abstractmethod
+    def folder(self, progress: Progress | None = None) -> Path:
+        """The folder with config, weights and tokenizer, fetched when it is missing."""
+
+    def load(self, head: str, options: dict[str, Any], progress: Progress | None = None) -> Loaded:
+        folder = self.folder(progress)
+        refuse_unsafe(folder)
+        if (folder / ADAPTER_FILE).exists():
+            loaded = load_adapter(folder, self.workspace, progress, self.config)
+            model, new = loaded.model.merge_and_unload(), frozenset[str]()
+            had = labels_of(model.config.to_dict())
+        else:
+            if self.config.dropout is not None:
+                options = {**options, **dict.fromkeys(dropout_fields(folder), self.config.dropout)}
+            model, new = load_folder(folder, head, options)
+            body = f"{model.base_model_prefix}."
+            had = labels_of(read_json(folder / "config.json")) if all(name.startswith(body) for name in new) else None
+        model, fresh = with_head(model, head, options, had)
+        tokenizer = load_tokenizer(folder)
+        check_vocabulary(model, tokenizer)
+        give_padding(model, tokenizer)
+        return Loaded(model, tokenizer, self._base(model, folder, new), new | fresh)
+
+    def _folder_problem(self, folder: Path, confined: bool) -> str | None:
+        """Why what ``folder`` holds cannot be loaded, or None; an adapter's base is looked at as well."""
+        refuse_unsafe(folder)
+        if not (folder / ADAPTER_FILE).exists():
+            return None
+        return make_source(base_note(folder)["base"]["source"], self.workspace).problem(confined)
+
+    def _base(self, model: Any, folder: Path, new: Collection[str]) -> dict[str, Any]:
+        return {"source": self._source(folder), "fingerprint": fingerprint(model, new)}
+
+    def _source(self, folder: Path) -> str:
+        """How a spec names this very model."""
+        return f"{self.name}:{self.argument}" if self.argument else self.name
+
+
+class Catalogued(Pretrained):
+    """A model of the catalogue."""
+
+    def folder(self, progress: Progress | None = None) -> Path:
+        return fetch_model(self.name, self.workspace, progress)
+
+
+for _name, _entry in catalogue().models.items():
+    models.register(_name)(type(f"Catalogued_{_name}", (Catalogued,), {"__doc__": _entry.label}))
+
+
+@models.register("hf")
+class Hub(Pretrained):
+    """A model of the Hugging Face hub, at a pinned revision: hf:REPOSITORY@REVISION."""
+
+    argument_form = "REPOSITORY@REVISION"
+
+    def problem(self, confined: bool) -> str | None:
+        repository, at, revision = self.argument.partition("@")
+        if repository.count("/") != 1 or not at or not revision:
+            return f"{self.argument!r} is not REPOSITORY@REVISION, such as google-bert/bert-base-uncased@main."
+        return None
+
+    def folder(self, progress: Progress | None = None) -> Path:
+        repository, _, revision = self.argument.partition("@")
+        return fetch_hub_model(repository, revision, self.workspace, progress)
+
+    def _source(self, folder: Path) -> str:
+        # The folder's name is the commit: a branch may move before an adapter looks for its base again.
+        return f"hf:{self.argument.partition('@')[0]}@{folder.name}"
+
+
+@models.register("path")
+class Local(Pretrained):
+    """A folder on this machine in transformers' format: path:FOLDER."""
+
+    argument_form = "FOLDER"
+
+    def problem(self, confined: bool) -> str | None:
+        try:
+            folder = self._confined_path() if confined else self._path()
+            for file in folder.iterdir() if confined and folder.is_dir() else ():
+                inside(self.workspace.uploads, file, "model file")  # not a link that leads elsewhere
+            if not os.path.exists(folder / "config.json") and not os.path.exists(folder / ADAPTER_FILE):
+                return f"There is no model in {folder}: it has no config.json."
+            return self._folder_problem(folder, confined)
+        except WorkbenchError as error:
+            return str(error)
+        except RecursionError:
+            return ENDLESS
+
+    def folder(self, progress: Progress | None = None) -> Path:
+        return self._path()
+
+    def _path(self) -> Path:
+        return Path(self.argument).expanduser().absolute()
+
+    def _confined_path(self) -> Path:
+        """The folder, which must lie in the workspace's uploads. A relative name counts from the workspace."""
+        if self.argument.startswith("~"):
+            raise RefusedError(f"The model folder {self.argument[:120]!r} lies outside the workspace's uploads.")
+        return inside(self.workspace.uploads, self.workspace.root / self.argument, "model folder")
+
+
+@models.register("run")
+class FromRun(Pretrained):
+    """What an earlier run of this workspace has trained: run:RUN."""
+
+    argument_form = "RUN"
+
+    def problem(self, confined: bool) -> str | None:
+        try:
+            return self._folder_problem(self.folder(), confined)
+        except WorkbenchError as error:
+            return str(error)
+        except RecursionError:
+            return ENDLESS
+
+    def folder(self, progress: Progress | None = None) -> Path:
+        run = Run.open(self.argument, self.workspace)
+        folder = run.folder / "model"
+        if not (folder / BASE_FILE).exists():
+            raise RequestError(*run.why_no_model())
+        return folder
