@@ -177,7 +177,7 @@ class Run:
         """What to say when this run's model is asked for and there is none: a message and a hint."""
         if self.kind() != "training":
             return f"The run {self.id} is a {self.kind()}: it keeps no model.", "Name a run of kind training."
-        return f"The run {self.id} has no model: its state is {self.state}.", "Wait for it, or resume it."
+        return f"The run {self.id} has no model to ask: its state is {self.state}.", "Wait for it, or resume it."
 
     def log(self, last_bytes: int = 65_536) -> str:
         """The end of what the process printed."""
