@@ -1,0 +1,1 @@
+"""Baselines: what text models were before the Transformer, as runs like any other."""
