@@ -1,4 +1,4 @@
-"""The baselines compute what their papers say, padding changes nothing, and they are transformers models like others."""
+"""The baselines compute what their papers say, padding changes nothing, and they are transformers models."""
 
 from __future__ import annotations
 

@@ -224,7 +224,8 @@ def know_own_models() -> None:
     """Make transformers' Auto classes know the models that are written here."""
     import importlib
 
-    importlib.import_module("workbench.models.heads")
+    for module in ("workbench.models.heads", "workbench.models.baselines.heads"):
+        importlib.import_module(module)
 
 
 def load_tokenizer(folder: Path) -> Any:

@@ -87,3 +87,15 @@ class Scratch(ModelSource):
                 "Name a pretrained model as tokenizer.source (minilm, hf:..., path:..., run:...), or train one.",
             )
         return load_tokenizer(source.folder(progress))
+
+
+def special_ids(tokenizer: Any) -> dict[str, int | None]:
+    """The numbers of the tokens that begin, end and fill up a text."""
+    begin = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.cls_token_id
+    end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
+    return {
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": begin,
+        "eos_token_id": end,
+        "decoder_start_token_id": begin,
+    }

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from workbench.errors import SpecError
 from workbench.models.base import divisors, models
-from workbench.models.scratch import Scratch, ScratchConfig
+from workbench.models.scratch import Scratch, ScratchConfig, special_ids
 
 HEAD_SIZE = 64  # numbers a head, in every size of the published models
 
@@ -86,7 +86,7 @@ class NewTransformer(Scratch):
                 f"The tokenizer has {len(tokenizer):,} tokens, and the embedding (model.vocab_size) {rows:,} rows.",
                 f"Leave model.vocab_size out, or set it to {len(tokenizer)} or more.",
             )
-        given = {**self._numbers(), **_special_ids(tokenizer), "vocab_size": rows, **options}
+        given = {**self._numbers(), **special_ids(tokenizer), "vocab_size": rows, **options}
         return getattr(transformer, self.config_name)(**given)
 
     def _width_and_heads(self) -> tuple[int, int]:
@@ -109,18 +109,6 @@ class NewTransformer(Scratch):
         }
         ways = {"positions": options.positions, "norm": options.norm, "activation": options.activation}
         return {**chosen, **{name: way for name, way in ways.items() if way is not None}}
-
-
-def _special_ids(tokenizer: Any) -> dict[str, int | None]:
-    """The numbers of the tokens that begin, end and fill up a text."""
-    begin = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.cls_token_id
-    end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
-    return {
-        "pad_token_id": tokenizer.pad_token_id,
-        "bos_token_id": begin,
-        "eos_token_id": end,
-        "decoder_start_token_id": begin,
-    }
 
 
 @models.register("transformer-encoder")
