@@ -19,7 +19,7 @@ from workbench.data.catalogue import catalogue
 from workbench.data.uploads import confined_path
 from workbench.errors import SpecError, UnknownNameError, WorkbenchError
 from workbench.models.base import ModelSource, models, split_source
-from workbench.spec import Choice, DataSpec, RunSpec, explain_validation
+from workbench.spec import Choice, DataSpec, RunSpec, TrainingSpec, explain_validation
 from workbench.tasks.base import Task, tasks
 from workbench.tuning.base import Tuning, tunings
 from workbench.workspace import Workspace
@@ -256,6 +256,7 @@ def _training_problems(spec: RunSpec) -> list[Problem]:
                 "Texts longer than the budget make a batch of their own.",
             )
         )
+    problems += _range_test_problems(spec) if spec.kind != "training" else _minutes_problems(spec)
     if training.learning_rate is not None and training.learning_rate > 0.1:
         problems.append(
             Problem(
@@ -263,3 +264,30 @@ def _training_problems(spec: RunSpec) -> list[Problem]:
             )
         )
     return problems
+
+
+def _minutes_problems(spec: RunSpec) -> list[Problem]:
+    """A run that ends by the clock ends somewhere on its learning rate's way."""
+    training = spec.training
+    if training.max_minutes is None or training.schedule == "constant":
+        return []
+    return [
+        Problem(
+            "info",
+            "training.max_minutes",
+            f"The {training.schedule} fall of the learning rate is laid over the steps that the other limits give, not "
+            f"over {training.max_minutes:g} minutes: when the time is up first, the rate has not come down to zero.",
+            "Set training.epochs, max_steps or max_tokens to about what fits into the time, or training.schedule: "
+            "constant.",
+        )
+    ]
+
+
+def _range_test_problems(spec: RunSpec) -> list[Problem]:
+    """What a range test does not read, though it was set: it has its own length and its own rates."""
+    unread = {"learning_rate", "schedule", "epochs", "max_steps", "max_tokens", "max_minutes", "patience"}
+    given = [name for name in TrainingSpec.model_fields if name in spec.training.model_fields_set & unread]
+    if not given:
+        return []
+    names = ", ".join(f"training.{name}" for name in given)
+    return [Problem("info", "kind", f"A range test has its own length and rates: {names} will not be read.")]

@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from workbench.errors import SpecError
 
 SCHEMA_VERSION = 1
+RANGE_TEST = "learning-rate-range-test"  # RunSpec.kind; the other is "training"
 
 
 class Part(BaseModel):

@@ -10,9 +10,11 @@ import yaml
 
 from workbench.cli import views
 from workbench.cli.output import Finished, Json, answer, console, download_bars, errors, table
+from workbench.cli.page import write_page
+from workbench.cli.tokenizer import app as tokenizer
 from workbench.errors import MissingPackageError, RequestError, SpecError, UnknownNameError
 from workbench.runs.run import Run
-from workbench.spec import RunSpec
+from workbench.spec import RANGE_TEST, RunSpec
 from workbench.workspace import Workspace
 
 app = typer.Typer(
@@ -26,6 +28,7 @@ app = typer.Typer(
 )
 data = typer.Typer(help="The catalogue of data sets and models, and what is cached of it.", no_args_is_help=True)
 app.add_typer(data, name="data")
+app.add_typer(tokenizer, name="tokenizer")
 
 SpecName = Annotated[str, typer.Argument(metavar="SPEC", help="A YAML file, or the name of a preset (demo-full ...).")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id; its beginning, its end or its name will do.")]
@@ -77,6 +80,16 @@ def run(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
 
     workspace = Workspace.current()
     started = put(_spec(spec, sets), workspace)
+    _await(started, workspace, as_json)
+
+
+@app.command("range-test")
+def range_test(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
+    """Find a learning rate for a spec: a short training in which it rises, and where the loss falls fastest."""
+    from workbench.jobs import submit as put
+
+    workspace = Workspace.current()
+    started = put(_spec(spec, sets).changed({"kind": RANGE_TEST}), workspace)
     _await(started, workspace, as_json)
 
 
@@ -144,10 +157,19 @@ def runs(as_json: Json = False) -> None:
 
 
 @app.command()
-def show(run_id: RunId, as_json: Json = False) -> None:
-    """Tell all about a run: state, settings, results, cost."""
-    summary = Run.open(run_id, Workspace.current()).summary()
-    answer(summary, as_json, lambda: views.show_run(summary))
+def show(
+    run_id: RunId,
+    html: Annotated[
+        Path | None, typer.Option(help="Write its figures, curve and texts as a page to this file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell all about a run: state, settings, results, cost, and the last texts that its model wrote."""
+    found = Run.open(run_id, Workspace.current())
+    summary = found.summary() | {"samples": found.last_samples()}
+    if html is not None:
+        write_page(found, summary, html)
+    answer(summary, as_json, lambda: views.show_run(summary, page=html))
 
 
 @app.command()
@@ -181,9 +203,13 @@ def predict(
     run_id: RunId,
     text: Annotated[list[str], typer.Option("--text", help="A text; can be given several times.")],
     text_pair: Annotated[list[str] | None, typer.Option("--text-pair", help="The second text of each pair.")] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="Of a model that writes: --set max_new_tokens=100"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a finished run about texts."""
+    """Ask a finished run about texts: for their labels, or to go on with them."""
     from workbench.training.predictor import Predictor
 
     if text_pair and len(text_pair) != len(text):
@@ -191,7 +217,9 @@ def predict(
     inputs = [{"text": t} for t in text]
     for given, second in zip(inputs, text_pair or [], strict=False):
         given["text_pair"] = second
-    found = Predictor.load(Run.open(run_id, Workspace.current())).predict(inputs)
+    options = _changes(sets)
+    predictor = Predictor.load(Run.open(run_id, Workspace.current()))
+    found = predictor.predict(inputs, options) if options else predictor.predict(inputs)
     answer(found, as_json, lambda: views.show_predictions(text, found))
 
 
@@ -381,6 +409,13 @@ def lab(arguments: Annotated[list[str] | None, typer.Argument(help="Passed on to
 def _spec(name: str, sets: list[str] | None) -> RunSpec:
     from workbench.check import load_spec
 
+    spec = load_spec(name)
+    changes = _changes(sets)
+    return spec.changed(changes) if changes else spec
+
+
+def _changes(sets: list[str] | None) -> dict[str, Any]:
+    """What ``--set FIELD=VALUE`` says, by field; a value is YAML."""
     changes = {}
     for item in sets or []:
         field, equals, value = item.partition("=")
@@ -391,8 +426,7 @@ def _spec(name: str, sets: list[str] | None) -> RunSpec:
         except (yaml.YAMLError, ValueError) as error:
             told = " ".join(str(error).split())
             raise RequestError(f"--set {item!r} has a value that is not YAML: {told}", "Put it in quotes.") from error
-    spec = load_spec(name)
-    return spec.changed(changes) if changes else spec
+    return changes
 
 
 def _await(started: Run, workspace: Workspace, as_json: bool) -> None:

@@ -69,7 +69,7 @@ def show_runs(runs: Sequence[dict[str, Any]]) -> None:
             {
                 "id": run["id"],
                 "state": f"{MARKS.get(run['state'], '?')} {run['state']}",
-                "result": f"{metric} {_with_interval(value)}" if value else None,
+                "result": f"{metric} {_with_interval(value)}" if value else _suggestion(report),
                 "seconds": duration((report.get("cost") or {}).get("seconds")),
             }
         )
@@ -82,6 +82,18 @@ def show_runs(runs: Sequence[dict[str, Any]]) -> None:
     table(rows, columns, "There are no runs yet. Begin with: workbench demo")
 
 
+def _suggestion(report: dict[str, Any]) -> str | None:
+    """What a range test has found, in a few words; None for other runs."""
+    found = report.get("range_test")
+    if not found:
+        return None
+    return (
+        "no learning rate suggested"
+        if found["suggestion"] is None
+        else f"suggests learning rate {found['suggestion']:.2g}"
+    )
+
+
 def _with_interval(value: dict[str, float] | None) -> str | None:
     if value is None:
         return None
@@ -90,37 +102,56 @@ def _with_interval(value: dict[str, float] | None) -> str | None:
     return f"{value['value']:.4f} ({value['low']:.4f} to {value['high']:.4f})"
 
 
-def show_run(summary: dict[str, Any], brief: bool = False) -> None:
+def show_run(summary: dict[str, Any], brief: bool = False, page: Path | None = None) -> None:
     console.print(f"{MARKS.get(summary['state'], '?')} {summary['id']}  {summary['state']}", style="bold", markup=False)
-    report = summary["report"]
-    if report:
-        baseline = report.get("baseline") or {}
-        rows = [
-            {"metric": name, "value": _with_interval(value), "baseline": baseline.get(name)}
-            for name, value in report["metrics"].items()
-        ]
-        table(rows, {"metric": "metric", "value": ">value (95% interval)", "baseline": ">baseline"}, "")
-        _show_cost(report)
-        for note in report.get("notes", []):
-            console.print(f"Note: {note}", markup=False)
+    if summary["report"]:
+        _show_report(summary["report"])
     elif summary.get("progress") and summary["state"] == "running":
         now = summary["progress"]
         console.print(f"{now.get('phase')}: step {now.get('step', 0)} of {now.get('steps', '?')}", markup=False)
     if not brief:
+        _show_samples(summary.get("samples") or [])
         if summary["error"]:
             console.print(f"{summary['error']['message']}\n{summary['error']['hint']}", style="red", markup=False)
         if summary.get("spec"):
             import yaml
 
             console.print("\n" + yaml.safe_dump(summary["spec"], sort_keys=False, allow_unicode=True), markup=False)
+    if page is not None:
+        console.print(f"Written: {page}", markup=False)
+
+
+def _show_report(report: dict[str, Any]) -> None:
+    baseline = report.get("baseline") or {}
+    rows = [
+        {"metric": name, "value": _with_interval(value), "baseline": baseline.get(name)}
+        for name, value in report["metrics"].items()
+    ]
+    if rows:
+        table(rows, {"metric": "metric", "value": ">value (95% interval)", "baseline": ">baseline"}, "")
+    if report.get("range_test"):
+        console.print(report["range_test"]["how"], markup=False, soft_wrap=True)
+    _show_cost(report)
+    for note in report.get("notes", []):
+        console.print(f"Note: {note}", markup=False)
+
+
+def _show_samples(samples: Sequence[dict[str, Any]]) -> None:
+    """Texts that the model has written: what it was given, and how it went on."""
+    if samples:
+        console.print(f"\nWritten after step {samples[0].get('step', '?')}:", style="bold", markup=False)
+    for sample in samples:
+        hanging(f"{sample.get('prompt') or '(nothing given)'} → {sample['text']}")
 
 
 def _show_cost(report: dict[str, Any]) -> None:
     cost = report["cost"]
     share = cost["trained_parameters"] / cost["total_parameters"]
+    baseline = f"Baseline: {report['baseline_name']}.\n" if report.get("baseline_name") else ""
+    peak = f"{cost['mfu']:.1%} of the device's peak ({cost.get('peak_flops_source')}), " if cost.get("mfu") else ""
     console.print(
-        f"Baseline: {report.get('baseline_name', '–')}.\nCost: {duration(cost['seconds'])} of training, "
-        f"{cost['tokens_per_second']:,.0f} tokens/s, peak memory {cost['peak_memory_bytes'] / 1e9:.1f} GB, "
+        f"{baseline}Cost: {duration(cost['seconds'])} of training, "
+        f"{cost['tokens_per_second']:,.0f} tokens/s, {peak}peak memory {cost['peak_memory_bytes'] / 1e9:.1f} GB, "
         f"{cost['trained_parameters']:,} of {cost['total_parameters']:,} parameters trained ({share:.2%}).",
         markup=False,
     )
@@ -164,11 +195,30 @@ def show_problems(problems: Sequence[dict[str, str]], full: str) -> None:
 
 
 def show_predictions(texts: Sequence[str], found: Sequence[dict[str, Any]]) -> None:
+    if any("label" not in result and "labels" not in result for result in found):
+        _show_written(texts, found)
+        return
     rows = [
         {"label": _labels(result), "score": result["score"], "text": text}
         for text, result in zip(texts, found, strict=True)
     ]
     table(rows, {"label": "label", "score": ">probability", "text": "text"}, "Nothing was asked.")
+
+
+def _show_written(texts: Sequence[str], found: Sequence[dict[str, Any]]) -> None:
+    """What a model wrote or filled in, under what it was given."""
+    for text, result in zip(texts, found, strict=True):
+        console.print(text, style="bold", markup=False, soft_wrap=True)
+        for name, value in result.items():
+            several = isinstance(value, list)
+            if not several:
+                hanging(str(value) if name == "text" else f"{name}: {value}")
+            for each in value if several else ():
+                hanging(", ".join(f"{k} {_short(v)}" for k, v in each.items()) if isinstance(each, dict) else str(each))
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _labels(result: dict[str, Any]) -> str:

@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-KIND = "learning-rate-range-test"  # RunSpec.kind
-
 FEWEST = 8  # steps below which nothing can be read from a curve
 WIDTH = 0.025  # standard deviation of the smoothing, as a share of all steps
 MEMORY = 0.8  # how much of the running mean, by which divergence is noticed, is kept at each step

@@ -169,6 +169,11 @@ class Run:
         rows, _ = read_lines(self.folder / "samples.jsonl")
         return [row for row in rows if isinstance(row.get("text"), str)]
 
+    def last_samples(self) -> list[dict[str, Any]]:
+        """The texts of the last time that it wrote some."""
+        rows = self.samples()
+        return [row for row in rows if row.get("step") == rows[-1].get("step")]
+
     def kind(self) -> str:
         """``RunSpec.kind``, without reading the spec."""
         return str(self._stored().get("kind") or "training")

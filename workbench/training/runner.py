@@ -41,8 +41,8 @@ from workbench.files import (
     write_text,
 )
 from workbench.machine import describe, process_identity
-from workbench.runs import range_test
 from workbench.runs.run import Run
+from workbench.spec import RANGE_TEST
 from workbench.training.position import Position
 from workbench.workspace import Workspace
 
@@ -109,7 +109,7 @@ def _do(run: Run) -> int:
 
 def _work(run: Run, watch: RunWatch) -> Work:
     """The work that the run's spec asks for. It imports torch: only now, so that a run in other hands is cheap."""
-    if run.kind() == range_test.KIND:
+    if run.kind() == RANGE_TEST:
         from workbench.training.range_test import RangeTest
 
         return RangeTest(run, watch)
