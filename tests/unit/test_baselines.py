@@ -300,22 +300,13 @@ def test_saved_and_loaded_it_says_the_same(name: str, auto: Any, tmp_path: Path)
     model.save_pretrained(tmp_path)
     assert sorted(p.suffix for p in tmp_path.iterdir() if "generation" not in p.name) == [".json", ".safetensors"]
     for attention in ("sdpa", "eager"):
-        again = _load(auto, tmp_path, attention)
+        again = auto.from_pretrained(tmp_path, attn_implementation=attention)
         assert again.state_dict().keys() == model.state_dict().keys()
         assert all(torch.equal(p, again.state_dict()[n]) for n, p in model.state_dict().items())
     ids, mask = text(6, 4)
     ours, theirs = (m(ids, mask).to_tuple()[0] for m in (model, again.eval()))
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)  # not to the bit: memory is aligned otherwise
     assert type(again.config) is type(config) and again.config.to_dict().items() >= {"vocab_size": 30}.items()
-
-
-def _load(auto: Any, folder: Path, attention: str) -> Any:
-    """As the workbench loads what it finds: SDPA, and where a model has none, eager."""
-    try:
-        return auto.from_pretrained(folder, attn_implementation=attention)
-    except ValueError as error:
-        assert "scaled_dot_product_attention" in str(error)
-        return auto.from_pretrained(folder, attn_implementation="eager")
 
 
 @every_baseline

@@ -90,7 +90,7 @@ def _find_layers(body: Any) -> Any:
             return module
     raise SpecError(
         f"No list of layers was found in {type(body).__name__}.",
-        "Use `tuning: full` or `tuning: lora` with this model.",
+        "Use `tuning: full` with this model.",
     )
 
 

@@ -74,6 +74,11 @@ class Lora(Tuning):
             for name, module in model.named_modules()
             if id(module) in inside and type(module).__name__ in ("Linear", "Conv1D")
         ]
+        if not linear:
+            raise SpecError(
+                f"LoRA adds matrices beside linear maps, and the layers of {type(model).__name__} have none.",
+                "Use `tuning: full` with this model.",
+            )
         if self.config.targets == "all-linear":
             return linear
         chosen = [name for name in linear if name.rpartition(".")[2] in QUERY_AND_VALUE]

@@ -55,6 +55,7 @@ class BaselineModel(PreTrainedModel):
     config: Any
     config_class = BaselineConfig
     base_model_prefix = "model"
+    _supports_sdpa = True  # there is no such attention here: whichever way of computing it is asked for will do
 
     def get_input_embeddings(self) -> nn.Module:
         """The table of word vectors, [V, E]."""
