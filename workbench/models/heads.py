@@ -52,7 +52,12 @@ def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
         logits: [..., V].
         labels: [...].
     """
-    return F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED)
+    return F.cross_entropy(precise(logits.flatten(0, -2)), labels.flatten(), ignore_index=IGNORED)
+
+
+def precise(logits: Tensor) -> Tensor:
+    """Logits in no less than 32 bits: a sum of exponentials in 16 is off by percents."""
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 def classification_loss(logits: Tensor, labels: Tensor, problem: str | None) -> Tensor:
@@ -67,7 +72,7 @@ def classification_loss(logits: Tensor, labels: Tensor, problem: str | None) -> 
         return F.mse_loss(logits.squeeze(-1).float(), labels.float())
     if problem == "multi_label_classification" or (problem is None and labels.is_floating_point()):
         return F.binary_cross_entropy_with_logits(logits.float(), labels.float())
-    return F.cross_entropy(logits.float(), labels)
+    return F.cross_entropy(precise(logits), labels)
 
 
 def classes(config: TransformerConfig) -> int:
@@ -151,7 +156,7 @@ class _PredictsMasked(EncoderWithHead):
             return scores, token_loss(scores, labels)
         places = (labels.flatten() != IGNORED).nonzero().squeeze(1)
         scores = self.head(hidden.flatten(0, 1)[places])
-        return scores, F.cross_entropy(scores.float(), labels.flatten()[places])
+        return scores, F.cross_entropy(precise(scores), labels.flatten()[places])
 
 
 class EncoderForMaskedLM(_PredictsMasked):
@@ -215,7 +220,7 @@ class EncoderForPreTraining(_PredictsMasked):
             pooled = found.pooler_output
         follows = self.next_sentence(pooled)
         if next_sentence_label is not None:
-            next_loss = F.cross_entropy(follows.float(), next_sentence_label)
+            next_loss = F.cross_entropy(precise(follows), next_sentence_label)
             loss = next_loss if loss is None else loss + next_loss
         output = BertForPreTrainingOutput(
             loss=loss,
@@ -284,7 +289,7 @@ class EncoderForMultipleChoice(EncoderWithHead):
             flat(input_ids), flat(attention_mask), flat(token_type_ids), inputs_embeds=flat(inputs_embeds), **more
         )
         logits = self.classifier(self.dropout(found.pooler_output)).view(-1, choices)
-        loss = None if labels is None else F.cross_entropy(logits.float(), labels)
+        loss = None if labels is None else F.cross_entropy(precise(logits), labels)
         return _told(MultipleChoiceModelOutput(loss, logits, found.hidden_states, found.attentions), return_dict)
 
 
@@ -333,7 +338,7 @@ class EncoderForQuestionAnswering(EncoderWithHead):
         if start_positions is not None and end_positions is not None:
             length = start.shape[1]
             losses = [
-                F.cross_entropy(logits.float(), places.clamp(0, length), ignore_index=length)
+                F.cross_entropy(precise(logits), places.clamp(0, length), ignore_index=length)
                 for logits, places in ((start, start_positions), (end, end_positions))
             ]
             loss = (losses[0] + losses[1]) / 2
@@ -375,6 +380,8 @@ class DecoderForCausalLM(DecoderWithHead, GenerationMixin):
     def forward(
         self,
         input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
         document_ids: Tensor | None = None,
         labels: Tensor | None = None,
         logits_to_keep: int = 0,
@@ -388,7 +395,7 @@ class DecoderForCausalLM(DecoderWithHead, GenerationMixin):
                 is guessed from those before it. A document's first token is not guessed from its neighbour's last.
             logits_to_keep: only the logits of so many last tokens; 0 for all.
         """
-        found = self.model(input_ids, document_ids=document_ids, **more)
+        found = self.model(input_ids, attention_mask, position_ids, document_ids, **more)
         logits = self.vocabulary(found.last_hidden_state[:, -logits_to_keep:])
         loss = None
         if labels is not None:
@@ -412,7 +419,7 @@ class DecoderForSequenceClassification(DecoderWithHead):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
-        self.score = nn.Linear(config.hidden_size, classes(config))
+        self.score = nn.Linear(config.hidden_size, classes(config), bias=False)
         self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(
@@ -440,7 +447,7 @@ class DecoderForTokenClassification(DecoderWithHead):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
-        self.score = nn.Linear(config.hidden_size, classes(config))
+        self.classifier = nn.Linear(config.hidden_size, classes(config))
         self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(
@@ -452,7 +459,7 @@ class DecoderForTokenClassification(DecoderWithHead):
     ) -> Any:
         """Loss, and logits [B, T, classes]. ``labels`` [B, T], -100 where none is wanted."""
         found = self.model(input_ids, **more)
-        logits = self.score(self.dropout(found.last_hidden_state))
+        logits = self.classifier(self.dropout(found.last_hidden_state))
         loss = None if labels is None else token_loss(logits, labels)
         return _told(TokenClassifierOutput(loss, logits, found.hidden_states, found.attentions), return_dict)
 

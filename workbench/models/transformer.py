@@ -256,6 +256,8 @@ class Block(nn.Module):
         self.feed_forward = FeedForward(config)
         self.feed_forward_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.dropout)
+        # A mark for _init_weights: these write to the sum.
+        self.attention.output.adds_up = self.feed_forward.down.adds_up = True  # type: ignore[assignment]
 
     def forward(
         self,
@@ -319,10 +321,9 @@ class TransformerModel(PreTrainedModel):
             initialization.copy_(module.table, module.make_table())
         elif isinstance(module, Rotary):
             initialization.copy_(module.frequencies, module.make_frequencies())
-        elif isinstance(module, Block) and module.pre:
+        elif getattr(module, "adds_up", False) and self.config.norm == "pre":
             std = self.config.initializer_range / math.sqrt(2 * self.config.num_hidden_layers)
-            for last in (module.attention.output, module.feed_forward.down):
-                initialization.normal_(last.weight, 0.0, std)
+            initialization.normal_(module.weight, 0.0, std)  # type: ignore[arg-type]
 
     def wants_weights(self, output_attentions: bool | None) -> bool:
         """Whether attention is to be written out: when its weights are asked for, or ``eager`` attention is set."""
