@@ -80,7 +80,10 @@ class Holdout(Part):
 
 
 class DataSpec(Part):
-    train: str = Field(description="A name of the catalogue (`workbench data list`), or a CSV, JSONL or Parquet file.")
+    train: str = Field(
+        description="A name of the catalogue (`workbench data list`); a CSV, JSONL, Parquet, .txt or .md file; a "
+        "folder of texts; or hf:OWNER/NAME@REVISION?config=NAME&split=NAME."
+    )
     valid: str | None = Field(None, description="Validation file; without it a part of train is held out.")
     test: str | None = Field(None, description="Test file; without it a part of train is held out.")
     columns: dict[str, str] = Field(
@@ -92,6 +95,12 @@ class DataSpec(Part):
     limit: Limit = Field(default_factory=Limit, description="Use at most so many examples of each part.")
     holdout: Holdout = Field(default_factory=Holdout, description="Shares held out where no file is given.")
     split_seed: int = Field(0, ge=0, description="Seed of the held-out parts; runs compared should share it.")
+    documents: Literal["auto", "file", "paragraph", "line"] = Field(
+        "auto",
+        description="What a document is in a .txt or .md file: the file, what empty lines part, or a line; auto takes "
+        "paragraphs, or lines where there are no empty ones, and in a folder files. A .txt file is read as a table "
+        "where a task needs more than a text.",
+    )
     max_length: int = Field(
         128, ge=4, le=32768, description="Longest input in tokens; what is longer is cut, and counted."
     )

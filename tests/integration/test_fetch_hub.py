@@ -58,7 +58,7 @@ class Hub:
 def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     pytest.importorskip("huggingface_hub")
     found = Hub(WANTED | UNWANTED)
-    monkeypatch.setattr(hub_module, "_hub", lambda: found)
+    monkeypatch.setattr(hub_module, "hub_library", lambda: found)
     return found
 
 

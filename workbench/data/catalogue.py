@@ -94,6 +94,16 @@ class HubSource(_Entry):
         return f"hf:{self.repository}"
 
 
+class SitePackagesSource(_Entry):
+    """Docstrings of the installed packages, made on this machine; see :mod:`workbench.data.site_packages`."""
+
+    kind: Literal["site-packages"]
+    tables: tuple[Literal["docstrings.jsonl", "summaries.jsonl", "functions.jsonl"], ...]
+
+    def __str__(self) -> str:
+        return "the installed packages"
+
+
 class FileSource(_Entry):
     """Files in a folder of this machine."""
 
@@ -105,7 +115,7 @@ class FileSource(_Entry):
         return f"the folder {self.folder}"
 
 
-Source = Annotated[WheelSource | UrlSource | HubSource | FileSource, Field(discriminator="kind")]
+Source = Annotated[WheelSource | UrlSource | HubSource | FileSource | SitePackagesSource, Field(discriminator="kind")]
 
 
 class Layout(_Entry):
@@ -113,6 +123,7 @@ class Layout(_Entry):
 
     ``header_lines`` is 4 for the format of Orange: names, types and flags of the columns, then an empty line.
     ``header`` names the columns of a file that has no header; ``quoting`` says whether ``"`` encloses fields.
+    ``documents`` says how a text that is no table is cut; see :mod:`workbench.data.documents`.
     """
 
     delimiter: str | None = Field(None, min_length=1, max_length=1)
@@ -120,6 +131,7 @@ class Layout(_Entry):
     quoting: bool | None = None
     header: tuple[str, ...] | None = None
     header_lines: Literal[1, 4] = 1
+    documents: Literal["file", "paragraph", "line", "passages", "articles"] | None = None
 
 
 class Entry(_Entry):
@@ -134,10 +146,20 @@ class Entry(_Entry):
 
     @model_validator(mode="after")
     def _every_source_has_every_file(self) -> Entry:
+        if self.made_here is not None:
+            if self.files or len(self.sources) > 1:
+                raise ValueError("what is made on this machine cannot be pinned, nor come from anywhere else")
+            return self
         for source in self.sources:
+            assert not isinstance(source, SitePackagesSource)
             if set(source.files) != set(self.files):
                 raise ValueError(f"{source} does not give exactly the files {sorted(self.files)}")
         return self
+
+    @property
+    def made_here(self) -> SitePackagesSource | None:
+        """The source that makes the files on this machine, if that is where they come from."""
+        return next((source for source in self.sources if isinstance(source, SitePackagesSource)), None)
 
 
 class ModelEntry(Entry):
@@ -159,7 +181,8 @@ class DatasetEntry(Entry):
 
     @model_validator(mode="after")
     def _splits_name_files(self) -> DatasetEntry:
-        if "train" not in self.splits or not set(self.splits.values()) <= set(self.files):
+        files = set(self.made_here.tables if self.made_here else self.files)
+        if "train" not in self.splits or not set(self.splits.values()) <= files:
             raise ValueError("splits must name a training file, and only files of the entry")
         return self
 

@@ -11,8 +11,10 @@ MAX_BYTES = 4 * 1024**3  # of a file, and of what a Parquet file says it unpacks
 DELIMITED = (".csv", ".tsv", ".tab", ".txt")
 JSON = (".jsonl", ".ndjson", ".json")
 PARQUET = (".parquet", ".pq")
+MARKDOWN = (".md",)
+TEXTS = (".txt", *MARKDOWN)  # what can be read as documents; .txt is a table where a task needs more than a text
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
-SUFFIXES = DELIMITED + JSON + PARQUET
+SUFFIXES = DELIMITED + JSON + PARQUET + MARKDOWN
 ALLOWED = f"Give one of: {', '.join(SUFFIXES)}."
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (

@@ -20,7 +20,7 @@ _HINT = "Check the name, the revision and the network; without one, use path:FOL
 
 def from_hub(source: HubSource, entry: Entry, folder: Path, partial: Path, name: str, progress: Progress) -> None:
     """Download files of a Hugging Face repository, one by one, into ``partial``."""
-    hub = _hub()
+    hub = hub_library()
     for file, path in source.files.items():
         pinned = entry.files[file]
         if is_verified(folder / file, pinned):
@@ -31,7 +31,7 @@ def from_hub(source: HubSource, entry: Entry, folder: Path, partial: Path, name:
                 source.repository, path, revision=source.revision, repo_type=source.type, local_dir=partial / "hub"
             )
         except Exception as error:  # the hub's errors have no common base of their own
-            raise _hub_error(error) from error
+            raise hub_error(error) from error
         with open(found, "rb") as stream:
             place(stream, folder / file, pinned, partial)
         progress(f"{name}: downloading {file} from {source}", pinned.bytes, pinned.bytes)
@@ -47,13 +47,13 @@ def check_reference(repository: str, revision: str) -> None:
 
 def find_commit(repository: str, revision: str) -> str:
     """The commit that a revision stands for now; a commit stands for itself. Raises FetchError."""
-    hub = _hub()
+    hub = hub_library()
     if re.fullmatch(r"[0-9a-f]{40}", revision):
         return revision
     try:
         return str(hub.HfApi().model_info(repository, revision=revision).sha)
     except Exception as error:
-        raise FetchError(f"hf:{repository}@{revision}: {_hub_error(error)}", _HINT) from error
+        raise FetchError(f"hf:{repository}@{revision}: {hub_error(error)}", _HINT) from error
 
 
 def download_model(repository: str, revision: str, commit: str, folder: Path) -> None:
@@ -64,13 +64,13 @@ def download_model(repository: str, revision: str, commit: str, folder: Path) ->
         FetchError: it did not come whole.
         OSError: there is no room.
     """
-    hub = _hub()
+    hub = hub_library()
     try:
         hub.snapshot_download(
             repository, revision=commit, local_dir=folder, allow_patterns=_KEPT, ignore_patterns=_LEFT_OUT
         )
     except Exception as error:
-        problem = _hub_error(error)
+        problem = hub_error(error)
         if isinstance(problem, OSError):
             raise problem from error
         raise FetchError(f"hf:{repository}@{revision}: {problem}", _HINT) from error
@@ -82,7 +82,8 @@ def download_model(repository: str, revision: str, commit: str, folder: Path) ->
         )
 
 
-def _hub() -> Any:
+def hub_library() -> Any:
+    """The package huggingface_hub, without its progress bars. Raises MissingPackageError."""
     try:
         import huggingface_hub
         from huggingface_hub.utils.tqdm import disable_progress_bars
@@ -92,7 +93,8 @@ def _hub() -> Any:
     return huggingface_hub
 
 
-def _hub_error(error: Exception) -> Exception:
+def hub_error(error: Exception) -> Exception:
+    """What the hub's error says, as ours; a full disk stays what it is."""
     if isinstance(error, OSError) and error.errno in (27, 28, 122):
         return error  # no room: the disk's fault, and told as such
     return FetchError(f"the hub did not give it ({type(error).__name__}: {' '.join(str(error).split())[:160]})")

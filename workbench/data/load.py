@@ -16,10 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.data import hub_rows, site_packages
 from workbench.data.catalogue import DatasetEntry, Layout, catalogue, dataset
 from workbench.data.columns import Column, map_columns, require_column
+from workbench.data.documents import Cut
 from workbench.data.examples import Examples
 from workbench.data.extract import Extract
+from workbench.data.formats import TEXTS
 from workbench.data.progress import Progress
 from workbench.data.readers import read_table
 from workbench.data.report import LeftOut, PartView, check_parts, describe_parts, listed
@@ -31,6 +34,7 @@ from workbench.spec import DataSpec
 from workbench.workspace import Workspace
 
 PARTS = ("train", "valid", "test")
+TEXT = Column("text", "The text.", ("text", "content", "document", "body", "article", "review", "sentence"))
 
 
 @dataclass
@@ -73,7 +77,7 @@ def load_data(
         FetchError: a data set of the catalogue could not be fetched.
     """
     entry = dataset(spec.train) if spec.train in catalogue().datasets else None
-    tables = _read_parts(spec, entry, workspace, progress)
+    tables = _read_parts(spec, entry, columns, workspace, progress)
     left_out: list[LeftOut] = []
     if entry is not None and entry.keep:
         tables = {part: _keep(part, table, entry.keep, left_out) for part, table in tables.items()}
@@ -92,31 +96,38 @@ def load_data(
     return _finish(parts, mapping, label, tables, notes, left_out, held_out=len(parts) > len(tables))
 
 
+def load_texts(spec: DataSpec, workspace: Workspace, progress: Progress | None = None) -> tuple[list[str], list[str]]:
+    """The training part's texts, one an example, and notes: for what needs a corpus and no task. See `load_data`."""
+    found = load_data(spec, (TEXT,), workspace, progress)
+    return found.train.columns["text"], found.notes
+
+
 # -- files to tables ------------------------------------------------------------------------------------------------
 
 
 def _read_parts(
-    spec: DataSpec, entry: DatasetEntry | None, workspace: Workspace, progress: Progress | None
+    spec: DataSpec,
+    entry: DatasetEntry | None,
+    columns: Sequence[Column],
+    workspace: Workspace,
+    progress: Progress | None,
 ) -> dict[str, Table]:
-    """The table of each part that has a file."""
-    paths: dict[str, Path] = {}
-    ours: set[str] = set()  # parts that come from the catalogue, and are written as its layout says
+    """The table of each part that is given."""
+    given = {part: getattr(spec, part) for part in PARTS if getattr(spec, part) is not None}
     if entry is not None:
-        paths |= fetch_dataset(spec.train, workspace, progress)
-        ours = set(paths)
-    else:
-        paths["train"] = Path(spec.train).expanduser()
-    for part in ("valid", "test"):
-        name = getattr(spec, part)
-        if name is not None:
-            paths[part] = Path(name).expanduser()
-            ours.discard(part)
-    _check_different(paths)
+        del given["train"]
+    streamed = {part: name for part, name in given.items() if hub_rows.is_reference(name)}
+    brought = fetch_dataset(spec.train, workspace, progress) if entry is not None else {}
+    own = {part: Path(name).expanduser() for part, name in given.items() if part not in streamed}
+    _check_different({**brought, **own})
     tables = {}
     for part in PARTS:
-        if part in paths:
-            layout = entry.layout if entry is not None and part in ours else Layout()
-            tables[part] = _read(paths[part], spec, layout)
+        if part in streamed:
+            tables[part] = _stream(part, streamed[part], spec, workspace, progress)
+        elif part in own:
+            tables[part] = _read(own[part], spec, Layout(), _documents(own[part], spec, columns))
+        elif part in brought and entry is not None:
+            tables[part] = _read_ours(brought[part], spec, entry)
     names = Counter(table.name for table in tables.values())
     for part, table in tables.items():
         if names[table.name] > 1:
@@ -124,9 +135,47 @@ def _read_parts(
     return tables
 
 
-def _read(path: Path, spec: DataSpec, layout: Layout) -> Table:
+def _documents(path: Path, spec: DataSpec, columns: Sequence[Column]) -> Cut | None:
+    """How a text is cut into documents; None for a table. A text is all that a task without labels needs."""
+    if path.suffix.lower() not in TEXTS and not path.is_dir():
+        return None
+    text_only = [column.kind for column in columns if column.required] == ["text"]
+    return spec.documents if text_only or spec.documents != "auto" else None
+
+
+def _read_ours(path: Path, spec: DataSpec, entry: DatasetEntry) -> Table:
+    """A file of the catalogue, written as its entry says; of a text, the spec may say otherwise what a document is."""
+    documents: Cut | None = entry.layout.documents
+    if spec.documents != "auto":
+        if documents is None:
+            raise DataError(
+                f"data.documents is {spec.documents!r}, and {spec.train} is a table.", "Leave data.documents out."
+            )
+        documents = spec.documents
+    table = _read(path, spec, entry.layout, documents)
+    if entry.made_here is not None:
+        table.about = site_packages.about(path.parent)
+    return table
+
+
+def _stream(part: str, name: str, spec: DataSpec, workspace: Workspace, progress: Progress | None) -> Table:
+    """Rows of the hub, as many as the limit says."""
+    rows = getattr(spec.limit, part)
+    if rows is None:
+        raise DataError(
+            f"data.{part} is {name}, which is streamed, and data.limit.{part} is not given.",
+            f"Say how many rows to read: limit: {{{part}: 100000}}.",
+        )
+    path, about = hub_rows.fetch_rows(name, rows, workspace, progress)
+    table = read_table(path)
+    table.name, table.sha256, table.about = about["repository"], about["sha256"], about
+    table.notes.append(f"{name}: the first {about['rows']:,} rows at commit {about['commit']}.")
+    return table
+
+
+def _read(path: Path, spec: DataSpec, layout: Layout, documents: Cut | None = None) -> Table:
     try:
-        return read_table(path, spec.delimiter, spec.encoding, layout)
+        return read_table(path, spec.delimiter, spec.encoding, layout, documents)
     except DataError as error:
         if path.exists() or path.suffix:
             raise
@@ -168,7 +217,9 @@ def _entry_columns(entry: DatasetEntry | None, columns: Sequence[Column]) -> dic
 def _group_column(spec: DataSpec, entry: DatasetEntry | None, tables: Mapping[str, Table]) -> str | None:
     if spec.group is not None:
         return require_column(tables["train"], spec.group, "group")
-    return entry.group if entry is not None else None
+    if entry is not None:
+        return entry.group
+    return "file" if Path(spec.train).expanduser().is_dir() else None
 
 
 def _label_role(columns: Sequence[Column], mapping: Mapping[str, str]) -> Column | None:
@@ -257,6 +308,7 @@ def _finish(
     report = describe_parts(views)
     notes += [str(item) for item in left_out] + _report_notes(report)
     report |= {"left_out": [item.as_dict() for item in left_out], "mapping": mapping, "notes": notes}
+    report["origin"] = {part: table.about for part, table in tables.items() if table.about}
     nothing = Examples({role: [] for role in mapping})
     return Dataset(
         **{part: ordered.get(part, nothing) for part in PARTS},

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from workbench.data.catalogue import Layout
 from workbench.data.csv_reader import read_delimited
+from workbench.data.documents import Cut, read_documents
 from workbench.data.encoding import decode
-from workbench.data.formats import JSON, PARQUET, check_file
+from workbench.data.formats import JSON, MARKDOWN, PARQUET, check_file
 from workbench.data.json_reader import read_json
 from workbench.data.parquet_reader import read_parquet
 from workbench.data.table import Table
@@ -22,15 +23,20 @@ from workbench.errors import DataError
 
 
 def read_table(
-    path: Path, delimiter: str | None = None, encoding: str | None = None, layout: Layout | None = None
+    path: Path,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    layout: Layout | None = None,
+    documents: Cut | None = None,
 ) -> Table:
-    """Read a table from a file.
+    """Read a table from a file, or the documents of a text.
 
     Args:
         path: a file whose name ends in one of ``formats.SUFFIXES``.
         delimiter: what separates the fields of a CSV file; found by itself if left out.
         encoding: the text's encoding; found by itself if left out.
         layout: how the file is written, where that is not plain CSV with a header line.
+        documents: read a text, cut like this; None for a table. A ``.md`` file is a text anyway.
 
     Raises:
         DataError: the file is missing, empty, too large, or not a whole table; the message names the row.
@@ -39,6 +45,8 @@ def read_table(
     """
     layout = layout or Layout()
     suffix = path.suffix.lower()
+    if documents is not None or suffix in MARKDOWN:
+        return read_documents(path, documents or "auto", encoding or layout.encoding)
     check_file(path, suffix)
     if suffix in PARQUET:
         return read_parquet(path)

@@ -15,6 +15,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from workbench.data import hub_rows, site_packages
 from workbench.data.cache import downloads, entry_lock, make_folder, partial_folder, remove, subfolders, turn
 from workbench.data.catalogue import (
     DatasetEntry,
@@ -136,11 +137,17 @@ def _describe(kind: Kind, name: str, entry: Entry, workspace: Workspace) -> dict
         "size": entry.size,
         "bytes": sum(file.bytes for file in entry.files.values()),
         "sources": [str(source) for source in entry.sources],
-        "cached": looks_whole(downloads(workspace) / kind / name, entry),
+        "cached": _is_cached(kind, name, entry, workspace),
     }
     if isinstance(entry, DatasetEntry):
         found |= {"columns": entry.columns, "splits": sorted(entry.splits), "group": entry.group}
     return found
+
+
+def _is_cached(kind: Kind, name: str, entry: Entry, workspace: Workspace) -> bool:
+    if entry.made_here is not None:
+        return site_packages.is_collected(name, workspace)
+    return looks_whole(downloads(workspace) / kind / name, entry)
 
 
 def clean_cache(workspace: Workspace) -> int:
@@ -155,7 +162,7 @@ def clean_cache(workspace: Workspace) -> int:
                     freed += remove(folder) + remove(partial_folder(root, kind, folder.name))
                 finally:
                     lock.release()
-    for folder in subfolders(root / "hub"):
+    for folder in [*subfolders(root / "hub"), *subfolders(root / hub_rows.FOLDER)]:
         freed += remove(folder)
     return freed
 
@@ -173,6 +180,8 @@ def _find(name: str) -> tuple[Kind, Entry]:
 
 def _fetch(kind: Kind, name: str, entry: Entry, workspace: Workspace, progress: Progress | None) -> Path:
     """The entry's folder, whole and verified."""
+    if entry.made_here is not None:
+        return site_packages.collect(name, workspace, progress)
     root = downloads(workspace)
     folder = root / kind / name
     if is_whole(folder, entry):
@@ -197,7 +206,7 @@ def _from_any_source(name: str, entry: Entry, folder: Path, partial: Path, progr
                     from_url(source, entry, folder, partial, name, progress)
                 elif isinstance(source, HubSource):
                     from_hub(source, entry, folder, partial, name, progress)
-                else:
+                elif isinstance(source, FileSource):
                     _from_folder(source, entry, folder)
             shutil.rmtree(partial, ignore_errors=True)
             return

@@ -24,6 +24,7 @@ class Table:
         notes: what was found out while reading: encoding, delimiter, blank lines.
         unusable: columns that cannot be used, with the reason.
         sha256: of the file's content.
+        about: what else is known of where it comes from, for the report.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
     unusable: dict[str, str] = field(default_factory=dict)
     sha256: str = ""
+    about: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -52,6 +54,7 @@ class Table:
             self.notes,
             self.unusable,
             self.sha256,
+            self.about,
         )
 
 

@@ -92,7 +92,7 @@ def train_tokenizer(
     Args:
         texts: read once, from front to end, and not kept.
         spec: its kind and size.
-        progress: called with the number of texts read so far.
+        progress: called with the number of characters read so far.
         notes: sentences about what came out differently than asked are appended here.
 
     Returns:
@@ -201,7 +201,7 @@ class _Corpus:
                 self.count += 1
                 self.characters += len(text)
                 if self.count % _TELL_EVERY == 0:
-                    self.progress("training the tokenizer: texts read", self.count, None)
+                    self.progress("training the tokenizer: characters read", self.characters, None)
                 yield text
         self.progress("training the tokenizer: joining pieces", 0, None)
 
