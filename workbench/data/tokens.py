@@ -27,8 +27,8 @@ class TokenTable:
         types: int8 [total tokens], 0 for the first text of a pair and 1 for the second; None where the model has none.
         offsets: int64 [N + 1]; text i is ``ids[offsets[i]:offsets[i + 1]]``.
         full_lengths: int32 [N], tokens before truncation.
-        documents: int32 [total tokens], which document of its row a token belongs to: 1, 2, ...; None where a row is one
-            document.
+        documents: int32 [total tokens], the document of its row that a token belongs to, from 1; None where a row is
+            one document.
         words: int32 [total tokens], number of the word that a token is a piece of, -1 for a special token; None where
             nobody asks.
     """

@@ -202,7 +202,8 @@ class Subject:
         rows = []
         with evaluating(self.model), torch.no_grad():
             for part in torch.split(keep, BATCH):
-                rows.append(self.task.outputs(self.model(**self._hide(part))).double().cpu().numpy())
+                inputs = self._hide(part)
+                rows.append(self.task.outputs(self.model(**inputs), inputs).double().cpu().numpy())
         return np.concatenate(rows)
 
     def _hide(self, keep: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -10,7 +10,7 @@ Nothing here imports torch at module level: listing tasks and checking a spec mu
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,11 +34,13 @@ class Encoded:
 
     Attributes:
         tokens: their texts, N of them.
-        targets: what is to be predicted, first dimension N; its form is the task's own.
+        targets: what is to be predicted, and what the figures need to know of it; its form is the task's own.
+        note: what to tell of how the texts became numbers; empty for nothing.
     """
 
     tokens: TokenTable
-    targets: Array
+    targets: Any
+    note: str = ""
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -47,14 +49,20 @@ class Encoded:
 class Task(ABC):
     """Base of every task.
 
-    The order of calls is ``fit`` (learn the labels), ``encode``, then for each batch ``collate``, the model, and
-    ``outputs``; at the end ``report`` and ``prediction_rows``.
+    The order of calls is ``fit`` (learn the labels), ``adapt`` (look at the model), ``encode``, then for each batch
+    ``collate``, the model, and ``outputs``; at the end ``report`` and ``prediction_rows``.
+
+    ``collate`` may draw random numbers (which tokens are masked) from torch's global generator alone: it is seeded by
+    the batch's place before each call, so that a resumed run draws the same, and so does each evaluation.
     """
 
     name: ClassVar[str]
     head: ClassVar[str]  # the transformers Auto class that makes the model, by name
     peft_type: ClassVar[str]  # what peft calls this task
     primary_metric: ClassVar[str]
+    smaller_is_better: ClassVar[bool] = False  # of the primary metric: true for a loss
+    inputs_change: ClassVar[bool] = False  # a batch is drawn anew each time: nothing computed from it can be kept
+    writes: ClassVar[bool] = False  # what a user gets for an input is text of the model's: see ``answers``
 
     class Config(Part):
         """The task's own options."""
@@ -73,9 +81,22 @@ class Task(ABC):
     def fit(self, train: Examples) -> None:
         """Learn what has to be known before the first batch (the labels). Raises DataError."""
 
+    def texts(self, examples: Examples) -> Iterator[str]:
+        """Every text of the examples, for a tokenizer to learn from."""
+        for column in self.columns():
+            if column.kind == "text":
+                yield from examples.columns.get(column.role, ())
+
     @abstractmethod
-    def encode(self, tokenizer: Any, examples: Examples, max_length: int) -> Encoded:
-        """Examples as numbers, texts cut to ``max_length`` tokens."""
+    def encode(self, tokenizer: Any, examples: Examples, max_length: int, training: bool = False) -> Encoded:
+        """Examples as numbers, texts cut to ``max_length`` tokens.
+
+        Args:
+            tokenizer: the model's.
+            examples: of one part.
+            max_length: longest input in tokens.
+            training: they are trained on: a row need not be an example then (texts may be packed together).
+        """
 
     @abstractmethod
     def encode_inputs(self, tokenizer: Any, inputs: Sequence[dict[str, str]], max_length: int) -> TokenTable:
@@ -91,31 +112,65 @@ class Task(ABC):
 
     # -- model ---------------------------------------------------------------------------------------------------
 
+    def adapt(self, model: Any) -> None:
+        """Learn what the model can take, before anything is encoded. Raises SpecError when it does not suit."""
+        return None
+
     @abstractmethod
     def model_options(self) -> dict[str, Any]:
         """Keyword arguments of ``from_pretrained`` that the head needs (number of labels, their names)."""
 
     @abstractmethod
-    def outputs(self, model_output: Any) -> torch.Tensor:
-        """What is kept of a model's output for each example, [B, ...]: probabilities, say."""
+    def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """What is kept of a model's output for each row of ``batch``, [B, ...]: probabilities, say."""
 
     # -- results -------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def metrics(self, outputs: Array, targets: Array) -> dict[str, float]:
+    def metrics(self, outputs: Array, targets: Any) -> dict[str, float]:
         """The metrics of a whole split, cheap enough to be computed at each evaluation."""
 
     @abstractmethod
-    def report(self, outputs: Array, targets: Array, train_targets: Array) -> dict[str, Any]:
+    def report(self, outputs: Array, targets: Any, train_targets: Any) -> dict[str, Any]:
         """What ``report.json`` says of the test part: ``metrics`` with 95% intervals, ``baseline`` and details."""
 
     @abstractmethod
-    def prediction_rows(self, examples: Examples, outputs: Array, targets: Array) -> dict[str, list[Any]]:
+    def prediction_rows(self, examples: Examples, outputs: Array, targets: Any) -> dict[str, list[Any]]:
         """``predictions.parquet`` as columns: ``id, input, gold, prediction, score, correct`` and scores by label."""
+
+    def samples(self, model: Any, tokenizer: Any) -> list[dict[str, str]]:
+        """What the model writes by now, to be looked at as training goes on: ``[{"prompt", "text"}]``.
+
+        The model is in evaluation mode, and torch's generator is seeded: the same model writes the same.
+        """
+        return []
 
     @abstractmethod
     def readable(self, outputs: Array) -> list[dict[str, Any]]:
         """What a user gets for each input: ``{"label", "score", "scores"}``, say."""
+
+    def answers(
+        self,
+        model: Any,
+        tokenizer: Any,
+        inputs: Sequence[dict[str, str]],
+        max_length: int,
+        options: Mapping[str, Any],
+    ) -> list[dict[str, Any]]:
+        """What a user gets for each input where the task ``writes``: ``{"text": ...}`` and more.
+
+        Args:
+            model: on its device, in evaluation mode.
+            tokenizer: its tokenizer.
+            inputs: a dictionary of role and text each.
+            max_length: longest input in tokens.
+            options: changes of the task's own options that are about writing (``max_new_tokens``).
+
+        Raises:
+            DataError: an input that cannot be used.
+            SpecError: an option that there is not.
+        """
+        raise NotImplementedError(f"{self.name} does not write")
 
 
 tasks: Registry[Task] = Registry("task", package="workbench.tasks")

@@ -8,7 +8,7 @@ cross-entropy. Pairs of texts: both go into one input, divided by the tokenizer'
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,7 +87,7 @@ class TextClassification(Task):
             raise DataError("The training data has no label at all.", "Check the column that is mapped to 'label'.")
         self.labels = sorted(names)
 
-    def encode(self, tokenizer: Any, examples: Examples, max_length: int) -> Encoded:
+    def encode(self, tokenizer: Any, examples: Examples, max_length: int, training: bool = False) -> Encoded:
         pairs = examples.columns["text_pair"] if self.config.pairs else None
         tokens = tokenize(tokenizer, examples.columns["text"], pairs, max_length)
         number = {label: i for i, label in enumerate(self.labels)}
@@ -124,7 +124,7 @@ class TextClassification(Task):
             "problem_type": kind,
         }
 
-    def outputs(self, model_output: Any) -> torch.Tensor:
+    def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         import torch
 
         logits: torch.Tensor = model_output.logits.float()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 
 from workbench.data.batching import Batches
 from workbench.data.tokens import TokenTable
-from workbench.errors import RefusedError, RequestError
+from workbench.errors import RefusedError, RequestError, SpecError
 from workbench.files import read_json
 from workbench.models.pretrained import (
     ADAPTER_FILE,
@@ -75,20 +75,32 @@ class Predictor:
         """The labels in the order of the head's outputs."""
         return self.task.labels
 
-    def predict(self, inputs: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
+    def predict(
+        self, inputs: Sequence[dict[str, str]], options: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """A result for each input.
 
         Args:
             inputs: a dictionary of role and text each: ``{"text": "..."}``.
+            options: of a model that writes, how: ``{"max_new_tokens": 100, "temperature": 0}``, as the task's options.
 
         Returns:
-            For classification ``{"label", "score", "scores"}``.
+            For classification ``{"label", "score", "scores"}``; of a model that writes ``{"prompt", "text"}``, and for
+            masked words also ``"masks"``: for each [MASK] its candidates ``{"token", "score"}``.
 
         Raises:
-            DataError: an input without text.
+            DataError: an input without text, or without a [MASK] where one is to be filled in.
+            SpecError: an option that there is not.
         """
+        if options and not self.task.writes:
+            raise SpecError(
+                f"{', '.join(options)} cannot be set: a model for {self.task.name} does not write.",
+                "Ask without options.",
+            )
         if not inputs:
             return []
+        if self.task.writes:
+            return self.task.answers(self.model, self.tokenizer, inputs, self.max_length, options or {})
         return self.task.readable(self.outputs(self.task.encode_inputs(self.tokenizer, inputs, self.max_length)))
 
     def outputs(self, tokens: TokenTable) -> np.ndarray[Any, Any]:
@@ -100,7 +112,7 @@ class Predictor:
         with torch.inference_mode():
             for indices in batches:
                 batch = {k: torch.from_numpy(v).to(device) for k, v in tokens.pad(indices, pad).items()}
-                found.append(self.task.outputs(self.model(**batch)).float().cpu().numpy())
+                found.append(self.task.outputs(self.model(**batch), batch).float().cpu().numpy())
         stacked = np.concatenate(found)
         in_order = np.empty_like(stacked)
         in_order[np.concatenate(batches)] = stacked

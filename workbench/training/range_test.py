@@ -18,9 +18,10 @@ from workbench.runs import range_test
 from workbench.runs.range_plot import range_svg
 from workbench.runs.run import Run
 from workbench.training.loop import Material, Outcome, Watcher
+from workbench.training.parts import Part
 from workbench.training.position import Position
 from workbench.training.runner import RunWatch, write_report
-from workbench.training.work import Part, Work
+from workbench.training.work import Work
 
 PICTURE = "range-test.svg"
 
@@ -81,7 +82,7 @@ class RangeTest(Work):
                 "primary_metric": None,
                 "range_test": found.as_dict(),
                 "examples": {name: len(part) for name, part in parts.items()},
-                "cost": self._cost(outcome, began),
+                "cost": self._cost(parts["train"], outcome, began),
                 "steps": outcome.position.step,
                 "notes": self.notes,
                 "data_fingerprint": dataset.fingerprint,

@@ -237,6 +237,11 @@ class RunWatch:
             "seconds_left": None if left is None else round(left, 1),
         }
 
+    @property
+    def step(self) -> int:
+        """The last step that is done."""
+        return int(self._progress.get("step") or 0)
+
     def save(self, position: Position, save: Callable[[], Path]) -> None:
         from workbench.training import checkpoint
 

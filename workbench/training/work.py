@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,22 +14,19 @@ from accelerate.state import AcceleratorState
 from numpy.typing import NDArray
 
 from workbench.check import resolve
-from workbench.data.batching import Batches
-from workbench.data.examples import Examples
 from workbench.data.load import Dataset, load_data
-from workbench.data.report import length_report
 from workbench.errors import DataError, RequestError, SpecError
-from workbench.files import TEMPORARY_PREFIX, read_json, write_json
-from workbench.machine import peak_rss_bytes
+from workbench.files import append_line, read_json, write_json
 from workbench.models.base import Loaded
 from workbench.models.pretrained import BASE_FILE
 from workbench.runs.predictions import write_predictions
 from workbench.runs.run import Run
-from workbench.tasks.base import Encoded
 from workbench.training import checkpoint
+from workbench.training.cost import cost, parameters
 from workbench.training.device import Device
-from workbench.training.frozen import FeatureStore, FrozenPrefix, quiet_frozen_layers
-from workbench.training.loop import Batch, Material, Outcome, Watcher, train
+from workbench.training.features import KeptFeatures, forget_features
+from workbench.training.loop import Batch, Material, Outcome, Watcher, seed_batch, train
+from workbench.training.parts import Part, encode_parts
 from workbench.training.runner import (
     RunWatch,
     environment,
@@ -46,20 +41,8 @@ from workbench.tuning.anatomy import Anatomy
 Indices = NDArray[np.int64]
 Ending = Literal["succeeded", "stopped"]
 
-EVALUATION_FACTOR = 2  # evaluation keeps nothing for a backward pass: larger batches fit
-
-
-@dataclass
-class Part:
-    """One part of the data, ready for the model."""
-
-    examples: Examples
-    encoded: Encoded
-    batches: Batches
-    features: FeatureStore | None = None
-
-    def __len__(self) -> int:
-        return len(self.encoded)
+# Of what tasks draw while evaluating (which tokens are masked): the same at each evaluation and in every run.
+EVALUATION_SEED = 2**31
 
 
 class Work:
@@ -84,9 +67,6 @@ class Work:
         self.accelerator = Accelerator(mixed_precision=self.device.mixed_precision, cpu=self.device.kind == "cpu")
         self.notes: list[str] = []
         self.kept_step = 0  # the step whose weights are the result
-        self.prefix: FrozenPrefix | None = None
-        self.depth = 0  # leading layers that are frozen
-        self.frozen_cache: dict[str, Any] | None = None
         self.frozen_seconds = 0.0
 
     def do(self) -> Ending:
@@ -105,7 +85,7 @@ class Work:
             self._finish(dataset, loaded, parts, outcome, began)
             return "succeeded"
         finally:
-            self._forget_features()
+            forget_features(self.run.folder)
 
     # -- before training -------------------------------------------------------------------------------------------
 
@@ -117,6 +97,9 @@ class Work:
         self._refuse_changed_data(dataset)
         self.task.fit(dataset.train)
         write_json(self.run.folder / "splits.json", {"fingerprint": dataset.fingerprint, "ids": dataset.split_ids()})
+        self.resolved.model.prepare(
+            lambda: self.task.texts(dataset.train), self.run.folder / "tokenizer", self.watch.download
+        )
         return dataset
 
     def _refuse_changed_data(self, dataset: Dataset) -> None:
@@ -151,19 +134,21 @@ class Work:
         self.watch.phase("loading the model")
         torch.manual_seed(self.training.seed)  # a new head is drawn from the seed
         loaded = self.resolved.model.load(self.task.head, self.task.model_options(), self.watch.download)
-        self._check_length(loaded)
+        self._check_fit(loaded)
+        self.task.adapt(loaded.model)
         tuned = self.resolved.tuning.apply(loaded.model, self.task.peft_type, loaded.new)
         self.model = tuned.to(self.accelerator.device)
-        self.anatomy = None if self.resolved.tuning.saves_adapter else _anatomy(self.model)
-        self.depth = self.anatomy.frozen_prefix() if self.anatomy else 0
-        trained, total = self._parameters()
+        anatomy = None if self.resolved.tuning.saves_adapter else _anatomy(self.model)
+        self.frozen = KeptFeatures(self.model, anatomy, self.training, self.run.folder, self.watch)
+        trained, total = parameters(self.model)
         self.watch.say(
             f"{total:,} parameters, {trained:,} of them trained ({trained / total:.2%}), on {self.device.name} in "
             f"{self.device.precision}"
         )
         return loaded
 
-    def _check_length(self, loaded: Loaded) -> None:
+    def _check_fit(self, loaded: Loaded) -> None:
+        """Refuse texts longer than the model's positions, and a tokenizer with more tokens than it has embeddings."""
         positions = _positions(loaded.model)
         if positions is not None and self.spec.data.max_length > positions:
             raise SpecError(
@@ -171,23 +156,22 @@ class Work:
                 "positions.",
                 f"Set data.max_length to {positions} or less.",
             )
+        known = loaded.model.get_input_embeddings().num_embeddings
+        if len(loaded.tokenizer) > known:
+            raise RequestError(
+                f"The tokenizer of {self.spec.model.source} has {len(loaded.tokenizer):,} tokens, and the model "
+                f"embeddings for {known:,}.",
+                "Use the tokenizer that the model was trained with.",
+            )
 
     def _encode(self, dataset: Dataset, loaded: Loaded) -> dict[str, Part]:
         self.watch.phase("tokenizing")
-        settings, parts, lengths = self.training, {}, {}
-        for name, examples in (("train", dataset.train), ("valid", dataset.valid), ("test", dataset.test)):
-            if not len(examples):
-                continue
-            encoded = self.task.encode(loaded.tokenizer, examples, self.spec.data.max_length)
-            larger = 1 if name == "train" else EVALUATION_FACTOR
-            budget = settings.token_budget * larger if settings.token_budget else None
-            batches = Batches(
-                encoded.tokens.lengths, settings.batch_size * larger, budget, settings.bucket, settings.seed
-            )
-            parts[name] = Part(examples, encoded, batches)
-            lengths[name] = length_report(encoded.tokens.full_lengths.tolist(), self.spec.data.max_length)
-        if not parts.keys() & {"test", "valid"}:
-            raise SpecError("There is nothing to evaluate on.", "Give data.test, or a share for data.holdout.test.")
+        parts, lengths = encode_parts(self.task, loaded.tokenizer, dataset, self.spec)
+        for name, part in parts.items():
+            if part.encoded.note:
+                self.notes.append(f"{name}: {part.encoded.note}")
+                self.watch.say(self.notes[-1])
+        self.tokenizer = loaded.tokenizer
         self.pad_id = loaded.tokenizer.pad_token_id
         write_json(self.run.folder / "data.json", {**dataset.report, "notes": dataset.notes, "lengths": lengths})
         return parts
@@ -199,6 +183,8 @@ class Work:
         material = self._material(parts)
         if Steps.of(material.plan, self.training, material.tokens).meets_examples_again():
             self._keep_features(parts)
+        if self.frozen.note:
+            self.notes.append(self.frozen.note)
             self.frozen_seconds = time.monotonic() - began
         checkpoints = self.run.folder / "checkpoints"
         found = self._checkpoint()
@@ -206,7 +192,7 @@ class Work:
         if found:
             self.watch.say(f"Going on from {found.name}")
         rate = self.training.learning_rate or self.resolved.tuning.learning_rate
-        with self.prefix.replaying() if self.prefix else contextlib.nullcontext():
+        with self.frozen.replaying():
             if self.training.compile:
                 self.model.compile()
             outcome = train(
@@ -224,7 +210,8 @@ class Work:
             batch=lambda indices: self._batch(train_part, indices),
             weight=lambda indices: self.task.weight(train_part.encoded, indices),
             tokens=lambda indices: int(train_part.encoded.tokens.lengths[indices].sum()),
-            evaluate=(lambda: self._evaluate(valid)) if valid else None,
+            evaluate=(lambda: self._evaluate_and_write(valid)) if valid else None,
+            better=(lambda new, old: new < old) if self.task.smaller_is_better else (lambda new, old: new > old),
             primary_metric=f"eval/{self.task.primary_metric}",
             set_training=self._set_training,
         )
@@ -241,75 +228,20 @@ class Work:
 
     def _set_training(self) -> None:
         self.model.train()
-        if self.anatomy:
-            quiet_frozen_layers(self.anatomy, self.depth)
+        self.frozen.quiet()
 
     def _batch(self, part: Part, indices: Indices) -> Batch:
         """A batch on the device; where features are kept, they are shown to the model with it."""
         multiple = 64 if self.training.compile else 1  # a compiled model should meet few shapes
         batch = self.task.collate(part.encoded, indices, self.pad_id, multiple)
-        if self.prefix is not None and part.features is not None:
-            self.prefix.show(part.features.batch(indices, batch["input_ids"].shape[1]))
+        self.frozen.show(part, indices, batch["input_ids"].shape[1])
         return {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
 
-    # -- what frozen layers put out ----------------------------------------------------------------------------------
-
     def _keep_features(self, parts: dict[str, Part]) -> None:
-        """Run the frozen layers once over the parts that are met again, when the result fits into the budget."""
-        if self.depth == 0 or self.anatomy is None or not self.training.cache_frozen:
-            return
-        kept = [parts[name] for name in ("train", "valid") if name in parts]
-        width = self.model.config.hidden_size
-        needed = sum(int(part.encoded.tokens.offsets[-1] + 1) for part in kept) * width * 4
-        on_disk = needed > self.training.cache_gigabytes * 1e9
-        free = shutil.disk_usage(self.run.folder).free
-        if on_disk and needed > min(self.training.cache_disk_gigabytes * 1e9, free * 0.8):
-            self.notes.append(
-                f"The {self.depth} frozen layers ran again in each epoch: what they put out would take "
-                f"{needed / 1e9:.1f} GB, above training.cache_gigabytes and training.cache_disk_gigabytes."
-            )
-            return
-        self.watch.phase("running the frozen layers once")
-        prefix = FrozenPrefix(self.model, self.anatomy, self.depth)
-        first = kept[0].batches.in_order()[-1]
-        if not prefix.is_constant(self._batch(kept[0], first)) or not self._compute_features(prefix, kept, on_disk):
-            self.notes.append(
-                f"The {self.depth} frozen layers ran again in each epoch: this architecture cannot replay them."
-            )
-            return
-        self.prefix = prefix
-        place = "on disk" if on_disk else "in memory"
-        self.frozen_cache = {"layers": self.depth, "bytes": needed, "place": place}
-        self.notes.append(
-            f"The {self.depth} frozen layers ran once per example; what they put out ({needed / 1e6:.0f} MB {place}) "
-            "was used in every epoch."
-        )
-
-    def _compute_features(self, prefix: FrozenPrefix, kept: list[Part], on_disk: bool) -> bool:
-        """Fill the parts' features. False, and none filled, when replaying them is not the same as a full pass."""
-        first = kept[0].batches.in_order()[-1]
-        try:
-            for number, part in enumerate(kept):
-                part.features = self._features(prefix, part, on_disk, number)
-            if prefix.agrees(kept[0].features, self._batch(kept[0], first), first):  # type: ignore[arg-type]
-                return True
-        except (TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
-            self.watch.say(f"Replaying frozen layers failed: {type(error).__name__}: {error}")
-        for part in kept:
-            part.features = None
-        return False
-
-    def _features(self, prefix: FrozenPrefix, part: Part, on_disk: bool, number: int) -> FeatureStore:
-        file = self.run.folder / f"{TEMPORARY_PREFIX}features-{number}.bin" if on_disk else None
-        with self.accelerator.autocast():
-            return prefix.compute(
-                part.encoded.tokens.offsets,
-                part.batches.in_order(),
-                lambda indices: self._batch(part, indices),
-                self.accelerator.device,
-                file,
-                lambda done, total: self.watch.phase("running the frozen layers once", done, total),
-            )
+        """Run frozen layers once over what is met again, where each meeting is the same."""
+        if not self.task.inputs_change:
+            met_again = [parts[name] for name in ("train", "valid") if name in parts]
+            self.frozen.keep(met_again, self._batch, self.accelerator.autocast)
 
     # -- evaluation --------------------------------------------------------------------------------------------------
 
@@ -318,20 +250,33 @@ class Work:
         figures = self.task.metrics(outputs, part.encoded.targets)
         return {"eval/loss": loss, **{f"eval/{name}": value for name, value in figures.items()}}
 
-    def _outputs(self, part: Part) -> tuple[NDArray[np.float32], float]:
-        """The task's outputs for every example, in their order, and the mean loss."""
+    def _outputs(self, part: Part) -> tuple[NDArray[np.floating[Any]], float]:
+        """The task's outputs for every row, in their order, and the mean loss."""
         self.model.eval()
-        order, outputs, losses = [], [], []
+        order, outputs, losses, weights = [], [], [], []
         with torch.inference_mode(), self.accelerator.autocast():
-            for indices in part.batches.in_order():
-                result = self.model(**self._batch(part, indices))
-                outputs.append(self.task.outputs(result))
-                losses.append(result.loss.float() * len(indices))
+            for place, indices in enumerate(part.batches.in_order()):
+                seed_batch(EVALUATION_SEED, 0, place)
+                batch = self._batch(part, indices)
+                result = self.model(**batch)
+                outputs.append(self.task.outputs(result, batch))
+                weights.append(self.task.weight(part.encoded, indices))
+                losses.append(result.loss.float() * weights[-1])
                 order.append(indices)
-        found = torch.cat(outputs).float().cpu().numpy()
+        found = torch.cat(outputs).cpu().numpy()
         in_order = np.empty_like(found)
         in_order[np.concatenate(order)] = found
-        return in_order, float(torch.stack(losses).sum()) / len(part)
+        return in_order, float(torch.stack(losses).sum()) / sum(weights)
+
+    def _evaluate_and_write(self, part: Part) -> dict[str, float]:
+        """The figures of the validation part; what the model writes by now goes to ``samples.jsonl``, a line a text."""
+        figures = self._evaluate(part)
+        seed_batch(EVALUATION_SEED, 1, 0)
+        # Texts grow token by token: a compiled model would be compiled for each length.
+        with self.accelerator.autocast(), torch.compiler.set_stance("force_eager"):
+            for sample in self.task.samples(self.model, self.tokenizer):
+                append_line(self.run.folder / "samples.jsonl", {"step": self.watch.step, **sample})
+        return figures
 
     # -- after training ----------------------------------------------------------------------------------------------
 
@@ -343,7 +288,7 @@ class Work:
             self.notes.append("There is no test part: the figures are of the validation part, which chose the weights.")
         outputs, loss = self._outputs(part)
         result = self.task.report(outputs, part.encoded.targets, parts["train"].encoded.targets)
-        result["metrics"]["loss"] = {"value": loss, "low": None, "high": None}
+        result["metrics"].setdefault("loss", {"value": loss, "low": None, "high": None})
         rows = self.task.prediction_rows(part.examples, outputs, part.encoded.targets)
         write_predictions(self.run, rows)
         self.watch.phase("saving the model")
@@ -353,13 +298,14 @@ class Work:
             {
                 **result,
                 "primary_metric": self.task.primary_metric,
+                "smaller_is_better": self.task.smaller_is_better,
                 "evaluated_on": name,
                 "examples": {each: len(p) for each, p in parts.items()},
-                "cost": self._cost(outcome, began),
+                "cost": self._cost(parts["train"], outcome, began),
                 "steps": outcome.position.step,
                 "best_step": outcome.position.best_step,
                 "weights_of_step": self.kept_step,
-                "frozen_cache": self.frozen_cache,
+                "frozen_cache": self.frozen.kept,
                 "notes": self.notes,
                 "data_fingerprint": dataset.fingerprint,
             },
@@ -367,8 +313,8 @@ class Work:
         metric = self.task.primary_metric
         value = result["metrics"][metric]
         self.watch.say(
-            f"{metric} {value['value']:.4f} (95% interval {value['low']:.4f} to {value['high']:.4f}) on {len(part)} "
-            f"examples; baseline {result['baseline'][metric]:.4f}"
+            f"{metric} {value['value']:.4f} (95% interval {value['low']:.4f} to {value['high']:.4f}) on "
+            f"{len(part.examples)} examples; baseline {result['baseline'][metric]:.4f}"
         )
 
     def _save_model(self, loaded: Loaded) -> None:
@@ -387,30 +333,16 @@ class Work:
             }
             write_json(folder / BASE_FILE, note)
 
-    def _parameters(self) -> tuple[int, int]:
-        trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
-        return trained, sum(p.numel() for p in self.model.parameters())
-
-    def _cost(self, outcome: Outcome, began: float) -> dict[str, Any]:
-        trained, total = self._parameters()
-        seconds = outcome.position.seconds + self.frozen_seconds
-        cuda = self.device.kind == "cuda"
-        return {
-            "seconds": round(seconds, 3),
-            "total_seconds": round(time.monotonic() - began, 3),
-            "tokens_per_second": outcome.position.tokens / max(seconds, 1e-9),
-            "tokens": outcome.position.tokens,
-            "peak_memory_bytes": torch.cuda.max_memory_allocated() if cuda else peak_rss_bytes(),
-            "trained_parameters": trained,
-            "total_parameters": total,
-            "device": self.device.name,
-            "precision": self.device.precision,
-        }
-
-    def _forget_features(self) -> None:
-        with contextlib.suppress(OSError):  # must not hide what ended the run
-            for path in self.run.folder.glob(f"{TEMPORARY_PREFIX}features-*"):
-                path.unlink(missing_ok=True)
+    def _cost(self, part: Part, outcome: Outcome, began: float) -> dict[str, Any]:
+        return cost(
+            self.model,
+            self.device,
+            outcome.position.tokens,
+            outcome.position.seconds + self.frozen_seconds,
+            time.monotonic() - began,
+            round(float(part.encoded.tokens.lengths.mean())),
+            replayed=self.frozen.prefix is not None,
+        )
 
 
 def _without_folder(base: dict[str, Any]) -> dict[str, Any]:
