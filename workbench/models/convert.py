@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor
 
 from workbench.errors import SpecError
@@ -58,9 +59,11 @@ def from_transformers(model: Any) -> TransformerModel:
     Raises:
         SpecError: another architecture, or a variant of these that ours does not compute.
     """
-    family = _family_of(type(model).__name__, "theirs")
-    config = family.read_config(model.config)
-    ours = getattr(heads, family.heads_by_theirs()[type(model).__name__])(config)
+    family = family_of(model)
+    theirs_name = type(model).__name__
+    if theirs_name not in family.heads_by_theirs():
+        raise SpecError(f"{theirs_name} is ours already.", "Give a model of transformers.")
+    ours = getattr(heads, family.heads_by_theirs()[theirs_name])(family.read_config(model.config))
     weights = model.state_dict()
     ours.load_state_dict({pair.ours: pair.to_ours(weights) for pair in family.pairs(ours, model)}, strict=True)
     ours.generation_config = getattr(model, "generation_config", None)
@@ -73,12 +76,12 @@ def to_transformers(model: TransformerModel) -> Any:
     Raises:
         SpecError: transformers has no such architecture (rotary positions in an encoder, say).
     """
-    family = _family_of(type(model).__name__, "ours")
+    family = family_of(model)
+    ours_name = type(model).__name__
+    if ours_name not in family.heads:
+        raise SpecError(f"{ours_name} is transformers' already.", "Give a model of the workbench.")
     family.refuse_others(model.config)
-    theirs_class = family.heads[type(model).__name__]
-    import transformers
-
-    theirs = getattr(transformers, theirs_class)(family.write_config(model.config))
+    theirs = getattr(transformers, family.heads[ours_name])(family.write_config(model.config))
     weights = model.state_dict()
     found: dict[str, Tensor] = {}
     for pair in family.pairs(model, theirs):
@@ -132,8 +135,6 @@ class Family:
 
     def write_config(self, config: TransformerConfig) -> Any:
         """Their configuration of ours."""
-        import transformers
-
         inverse = {ours: theirs for theirs, ours in self.activations.items()}
         given = {theirs: getattr(config, ours) for ours, theirs in self.fields.items()}
         given[self.fields["activation"]] = inverse[config.activation]
@@ -316,12 +317,13 @@ class Gpt2(Family):
 FAMILIES: tuple[Family, ...] = (Bert(), Gpt2())
 
 
-def _family_of(name: str, side: str) -> Family:
-    """The family that a class belongs to. Raises SpecError when there is none."""
+def family_of(model: Any) -> Family:
+    """The family of a model, ours or theirs. Raises SpecError when it has none."""
+    name = type(model).__name__
     for family in FAMILIES:
-        if name in (family.heads if side == "ours" else family.heads_by_theirs()):
+        if name in family.heads or name in family.heads_by_theirs():
             return family
-    known = ", ".join(n for f in FAMILIES for n in (f.heads if side == "ours" else f.heads_by_theirs()))
+    known = ", ".join(n for f in FAMILIES for pair in f.heads.items() for n in pair)
     raise SpecError(f"{name} has no counterpart.", f"These have: {known}.")
 
 

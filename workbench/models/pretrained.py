@@ -195,6 +195,22 @@ def with_head(model: Any, head: str, options: dict[str, Any], had: Labels | None
     return fresh, frozenset(name for name, p in fresh.named_parameters() if id(p) not in body)
 
 
+def in_our_code(model: Any, new: Collection[str]) -> tuple[Any, frozenset[str]]:
+    """``model`` computed by the Transformer written here, and the names that its weights made anew have there.
+
+    Raises:
+        SpecError: an architecture that ours is not.
+    """
+    from workbench.models.convert import Pair, family_of, from_transformers
+
+    know_own_models()
+    if model.config.model_type.startswith("workbench-"):
+        return model, frozenset(new)
+    ours = from_transformers(model)
+    pairs: list[Pair] = list(family_of(model).pairs(ours, model))
+    return ours, frozenset(pair.ours for pair in pairs if set(pair.theirs) & set(new))
+
+
 def labels_of(config: Any) -> Labels | None:
     """The labels that a configuration names, by number; None when it names none."""
     found = config.get("id2label") if isinstance(config, dict) else None

@@ -6,7 +6,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ from workbench.models.pretrained import (
     dropout_fields,
     fingerprint,
     give_padding,
+    in_our_code,
     labels_of,
     load_adapter,
     load_folder,
@@ -42,6 +43,11 @@ class PretrainedConfig(Part):
 
     dropout: float | None = Field(
         None, ge=0, lt=1, description="Dropout in the body and before the head; empty for the model's own."
+    )
+    code: Literal["transformers", "workbench"] = Field(
+        "transformers",
+        description="Whose code computes it: transformers' (any architecture), or ours, which the notebooks build "
+        "(BERT, GPT-2; the same numbers).",
     )
 
 
@@ -69,6 +75,9 @@ class Pretrained(ModelSource):
             body = f"{model.base_model_prefix}."
             had = labels_of(read_json(folder / "config.json")) if all(name.startswith(body) for name in new) else None
         model, fresh = with_head(model, head, options, had)
+        if self.config.code == "workbench":
+            model, new = in_our_code(model, new | fresh)
+            fresh = frozenset()
         tokenizer = load_tokenizer(folder)
         check_vocabulary(model, tokenizer)
         give_padding(model, tokenizer)
