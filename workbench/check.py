@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from workbench.data import hub_rows
 from workbench.data.catalogue import catalogue
 from workbench.data.uploads import confined_path
 from workbench.errors import SpecError, UnknownNameError, WorkbenchError
@@ -179,12 +180,15 @@ def _data_problems(spec: RunSpec, confined: bool, workspace: Workspace) -> list[
         given = getattr(data, field)
         if given is None or (field == "train" and given in catalogue().datasets):
             continue
+        if hub_rows.is_reference(given):
+            problems += _hub_problems(field, given, getattr(data.limit, field))
+            continue
         try:
             path = confined_path(workspace, given) if confined else Path(given).expanduser()
         except WorkbenchError as error:
             problems.append(Problem("error", f"data.{field}", error.message, error.hint))
             continue
-        if not os.path.isfile(path):
+        if not (os.path.isfile(path) or os.path.isdir(path)):
             unknown = UnknownNameError("data set", given, catalogue().datasets)
             problems.append(
                 Problem(
@@ -221,6 +225,18 @@ def _data_problems(spec: RunSpec, confined: bool, workspace: Workspace) -> list[
             )
         )
     return problems
+
+
+def _hub_problems(field: str, given: str, limit: int | None) -> list[Problem]:
+    """What is wrong with rows of the hub that ``data.<field>`` asks for."""
+    try:
+        hub_rows.parse_reference(given)
+    except WorkbenchError as error:
+        return [Problem("error", f"data.{field}", error.message, error.hint)]
+    if limit is None:
+        message = f"data.{field} is streamed from the hub, and nothing says how many of its rows are wanted."
+        return [Problem("error", f"data.limit.{field}", message, f"Give a number: limit: {{{field}: 100000}}.")]
+    return []
 
 
 def _has_part(data: DataSpec, part: str) -> bool:

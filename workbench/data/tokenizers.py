@@ -28,6 +28,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -37,7 +40,7 @@ from pydantic import Field, model_validator
 
 from workbench.data.progress import Progress, silent
 from workbench.errors import DataError, SpecError
-from workbench.files import storage_errors
+from workbench.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, storage_errors
 from workbench.spec import DataSpec, Part
 from workbench.workspace import Workspace
 
@@ -152,19 +155,19 @@ def train_on(
 
 
 def save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Write a tokenizer as a transformers folder. Raises StorageError."""
+    """Write a tokenizer as a transformers folder: where its ``tokenizer.json`` is, it is whole. Raises StorageError."""
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        tokenizer.save_pretrained(folder)
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a folder that :func:`save_tokenizer` wrote. Raises DataError when there is none."""
-    from transformers import PreTrainedTokenizerFast
-
-    if not (folder / "tokenizer.json").is_file():
-        raise DataError(f"{folder} holds no tokenizer.json.", "Name a folder that a tokenizer was saved to.")
-    return PreTrainedTokenizerFast.from_pretrained(folder)
+        draft = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=folder))
+        try:
+            tokenizer.save_pretrained(draft)
+            files = sorted(draft.iterdir(), key=lambda file: file.name == "tokenizer.json")  # which comes last
+            for file in files:
+                fsync_file(file)
+                os.replace(file, folder / file.name)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        fsync_folder(folder)
 
 
 @contextlib.contextmanager
