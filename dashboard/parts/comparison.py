@@ -57,7 +57,7 @@ def picture(runs: list[dict[str, Any]], metric: str) -> go.Figure:
     figure.update_layout(
         height=110 + 42 * len(shown),
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        xaxis_title=plain(f"{metric.replace('_', ' ')} on the test examples, with 95% interval"),
+        xaxis_title=plain(f"{run_list.metric_name(metric)} on the test examples, with 95% interval"),
         yaxis={"autorange": "reversed", "automargin": True},
     )
     return figure
@@ -78,7 +78,7 @@ def figures_table(runs: list[dict[str, Any]]) -> dict[str, list[str]]:
         "memory at most": lambda cost: gigabytes(cost.get("peak_memory_bytes")),
         "tokens a second": lambda cost: number(round(cost.get("tokens_per_second") or 0)),
     }
-    table = {"Figure": [cut(name.replace("_", " "), 60) for name in names] + list(costs)}
+    table = {"Figure": [cut(run_list.metric_name(name), 60) for name in names] + list(costs)}
     for run in runs:
         report = run["report"] or {}
         values = [interval((report.get("metrics") or {}).get(name)) for name in names]

@@ -66,6 +66,21 @@ def in_order(names: Iterable[str]) -> list[str]:
     return [name for name in first if name in there] + sorted(there - set(first))
 
 
+def groups(rows: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    """The figures of one run: a heading and the metrics that share an axis.
+
+    Losses stand together, and so do shares (accuracies, F1); what has another scale (perplexity) stands alone.
+    """
+    names = names_in(rows)
+    losses = [name for name in names if name.endswith("/loss")]
+    scores = [name for name in names if name.startswith("eval/") and name not in losses]
+    shares = [name for name in scores if all(-1 <= value <= 1 for value in points(rows, name)[1])]
+    alone = [(title(name), [name]) for name in scores if name not in shares]
+    rate = [("Learning rate", ["train/learning_rate"])] if "train/learning_rate" in names else []
+    found = [("Loss", losses), ("Validation", shares), *alone, *rate]
+    return [(heading, group) for heading, group in found if group]
+
+
 def points(rows: list[dict[str, Any]], metric: str, x: str = "step") -> tuple[list[float], list[float]]:
     """One metric's values over ``x``; of a step that was written twice (by a resumed run) the last."""
     found = {

@@ -6,6 +6,9 @@ WORDS = {
     "task": "What the model learns to do, such as putting each text into one of several classes.",
     "model": "The network to start from. A pretrained one has already read much text, and needs few examples.",
     "tuning": "Which of the model's weights the training changes. LoRA changes a small part, and is often as good.",
+    "range test": "A short test in which the learning rate rises until the loss explodes. A good rate for training "
+    "lies where the loss falls, well before it is lowest.",
+    "samples": "After each evaluation the model goes on with a few beginnings, so that one can read how it learns.",
     "loss": "How wrong the model is, as one number; lower is better.",
     "learning rate": "How far a step moves the weights. Too high and the loss jumps; too low and nothing is learned.",
     "epoch": "One pass over all training examples.",

@@ -12,15 +12,16 @@ from dashboard.parts.errors import shown
 from dashboard.parts.glossary import WORDS
 from dashboard.parts.text import cut, md
 from dashboard.state import LAUNCH
-from workbench.data.catalogue import catalogue
+from workbench.data.catalogue import DatasetEntry, catalogue
 from workbench.models.base import models
 from workbench.registry import Registry
-from workbench.spec import DataSpec, Limit, RunSpec, TrainingSpec
+from workbench.spec import RANGE_TEST, DataSpec, Limit, RangeTestSpec, RunSpec, TrainingSpec
 from workbench.tasks.base import tasks
 from workbench.tuning.base import tunings
 from workbench.workspace import Workspace
 
 BASIC_TRAINING = ("epochs", "learning_rate", "batch_size")
+KINDS = {"training": "Training", RANGE_TEST: "Learning-rate range test"}
 DEFAULTS = {"task": "text-classification", "data": "rotten-tomatoes", "model": "minilm", "tuning": "full"}
 
 
@@ -30,7 +31,7 @@ def fill(spec: RunSpec) -> None:
     model, _, argument = spec.model.source.partition(":")
     chosen = {"task": spec.task.name, "data": spec.data.train, "model": model, "tuning": spec.tuning.method}
     options = {part: getattr(spec, part).options for part in ("task", "model", "tuning")}
-    rest = {name: document[name] for name in ("name", "notes", "training") if name in document}
+    rest = {name: document[name] for name in ("name", "notes", "kind", "training", "range_test") if name in document}
     data = {name: value for name, value in document.get("data", {}).items() if name != "train"}
     spec_form.fill(
         {**rest, **{f"{part}_options": value for part, value in options.items()}, "data_fields": data}, LAUNCH
@@ -43,6 +44,7 @@ def fill(spec: RunSpec) -> None:
 
 def draw() -> dict[str, Any]:
     """The whole form. Returns a document for ``RunSpec.parse`` that holds what differs from the defaults."""
+    kind = choose_kind()
     left, right = st.columns(2)
     with left:
         task_name = choose("task", "Task", tasks, WORDS["task"])
@@ -51,14 +53,7 @@ def draw() -> dict[str, Any]:
         model_name = choose("model", "Model", models, WORDS["model"])
         source = _with_argument(model_name)
         tuning_name = choose("tuning", "Tuning", tunings, WORDS["tuning"])
-    left, right = st.columns(2)
-    with left:
-        limit = spec_form.draw_field(
-            "train", Limit.model_fields["train"], f"{LAUNCH}.data_fields.limit.train", "Training examples"
-        )
-        training = spec_form.draw(TrainingSpec, f"{LAUNCH}.training", only=("learning_rate",))
-    with right:
-        training |= spec_form.draw(TrainingSpec, f"{LAUNCH}.training", only=("epochs", "batch_size"))
+    limit, training, bounds = _basic_numbers(kind)
     task, model, tuning = tasks.get(task_name), models.get(model_name), tunings.get(tuning_name)
 
     with st.expander("Your own data", icon=":material/upload_file:", key="launch_own_data"):
@@ -83,7 +78,46 @@ def draw() -> dict[str, Any]:
         "model": {"source": source, **options["model"]},
         "tuning": {"method": tuning_name, **options["tuning"]},
         **({"training": training} if training else {}),
+        **bounds,
     }
+
+
+def choose_kind() -> str:
+    """A training, or a test that looks for a learning rate."""
+    key = f"{LAUNCH}.kind"
+    if st.session_state.get(key) not in KINDS:
+        st.session_state[key] = "training"
+    chosen = st.segmented_control(
+        "Kind of run",
+        list(KINDS),
+        format_func=lambda kind: KINDS[kind],
+        key=key,
+        help=md(RunSpec.model_fields["kind"].description or "", 600),
+        required=True,
+        persist_state="session",
+    )
+    return str(chosen)
+
+
+def _basic_numbers(kind: str) -> tuple[int | None, dict[str, Any], dict[str, Any]]:
+    """How much data, the few training settings that matter most, and the kind of run with its bounds."""
+    left, right = st.columns(2)
+    with left:
+        limit = spec_form.draw_field(
+            "train", Limit.model_fields["train"], f"{LAUNCH}.data_fields.limit.train", "Training examples"
+        )
+    if kind == "training":
+        with left:
+            training = spec_form.draw(TrainingSpec, f"{LAUNCH}.training", only=("learning_rate",))
+        with right:
+            training |= spec_form.draw(TrainingSpec, f"{LAUNCH}.training", only=("epochs", "batch_size"))
+        return limit, training, {}
+    with left:
+        training = spec_form.draw(TrainingSpec, f"{LAUNCH}.training", only=("batch_size",))
+        bounds = spec_form.draw(RangeTestSpec, f"{LAUNCH}.range_test", only=("steps",))
+    with right:
+        bounds |= spec_form.draw(RangeTestSpec, f"{LAUNCH}.range_test", only=("lowest", "highest"))
+    return limit, training, {"kind": kind, **({"range_test": bounds} if bounds else {})}
 
 
 def choose(part: str, label: str, registry: Registry[Any], help: str) -> str:
@@ -99,7 +133,7 @@ def choose(part: str, label: str, registry: Registry[Any], help: str) -> str:
 
 def choose_data(task: str) -> str:
     """A data set of the catalogue that fits the task, or an uploaded file."""
-    entries = {name: entry for name, entry in catalogue().datasets.items() if entry.task == task}
+    entries = {name: entry for name, entry in catalogue().datasets.items() if _fits(entry, task)}
     files = uploads.stored(Workspace.current())
     key = f"{LAUNCH}.data"
     options = [*entries, *files]
@@ -118,6 +152,13 @@ def choose_data(task: str) -> str:
     return chosen
 
 
+def _fits(entry: DatasetEntry, task: str) -> bool:
+    """Whether a task can learn from a data set: it is made for it, or the task needs nothing but its texts."""
+    needed = [column for column in _roles(tasks.get(task)) if column.required]
+    only_texts = all(column.kind == "text" and column.role in entry.columns for column in needed)
+    return entry.task == task or only_texts
+
+
 def _with_argument(model_name: str) -> str:
     """``hf`` and the like need to be told which: ``hf:REPOSITORY@REVISION``."""
     form = getattr(models.get(model_name), "argument_form", "")
@@ -125,7 +166,7 @@ def _with_argument(model_name: str) -> str:
         return model_name
     key = f"{LAUNCH}.model_argument"
     if model_name == "run":
-        done = run_list.ids(run_list.newest_first(), "succeeded")
+        done = run_list.ids(run_list.trainings(run_list.newest_first()), "succeeded")
         if st.session_state.get(key) not in [None, *done]:
             st.session_state[key] = None
         argument = st.selectbox("Which run", done, index=None, format_func=run_list.title, key=key)

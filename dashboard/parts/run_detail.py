@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import curves, run_list
+from dashboard.parts import curves, range_test, run_list, samples
 from dashboard.parts.errors import show_error, shown
 from dashboard.parts.glossary import WORDS
 from dashboard.parts.progress import show_progress
@@ -19,6 +19,7 @@ from workbench.runs.run import RESUMABLE, Run
 from workbench.workspace import Workspace
 
 LOG_BYTES = 32_768
+FIGURES_IN_A_ROW = 3
 _KEPT = "runs.rows"
 
 
@@ -29,16 +30,20 @@ def header(run: Run, summary: dict[str, Any]) -> None:
         badge(summary["state"])
         st.caption(md(f"{ago(summary.get('created'))} · {run.id}"))
     with st.container(horizontal=True, key="run_actions"):
-        actions(run, summary["state"])
+        actions(run, summary)
 
 
-def actions(run: Run, now: str) -> None:
+def actions(run: Run, summary: dict[str, Any]) -> None:
     """Stop, resume, delete, and the way to the pages that read a finished run."""
-    if now == "succeeded":
-        if st.button("Explain", icon=":material/search_insights:", type="primary", key="run.explain"):
-            st.switch_page(state.EXPLAIN_PAGE, query_params={state.RUN: run.id})
-        if st.button("Compare", icon=":material/compare_arrows:", key="run.compare"):
-            st.switch_page(state.COMPARE_PAGE, query_params={state.RUNS: run.id})
+    now = summary["state"]
+    if run_list.explainable(summary | {"task": run.status().get("task")}) and st.button(
+        "Explain", icon=":material/search_insights:", type="primary", key="run.explain"
+    ):
+        st.switch_page(state.EXPLAIN_PAGE, query_params={state.RUN: run.id})
+    is_training = summary["kind"] == "training"
+    if now == "succeeded" and is_training and st.button("Compare", icon=":material/compare_arrows:", key="run.compare"):
+        st.switch_page(state.COMPARE_PAGE, query_params={state.RUNS: run.id})
+    range_test.train_button(run, range_test.finding(summary["report"]))
     if now in run_list.ACTIVE and st.button(
         "Stop", icon=":material/stop:", key="run.stop", help="A checkpoint is written first; the run can be resumed."
     ):
@@ -71,33 +76,35 @@ def live(run: Run, summary: dict[str, Any]) -> None:
         with shown("live_error"):
             if active:
                 show_progress(now)
-            draw_curves(run)
+            draw_curves(run, summary)
+            samples.draw_samples(run)
             draw_log(run)
 
     draw()
 
 
-def draw_curves(run: Run) -> None:
-    """Loss, evaluation and learning rate of one run, side by side."""
+def draw_curves(run: Run, summary: dict[str, Any]) -> None:
+    """Loss, evaluation and learning rate of one run, side by side; of a range test its one curve."""
     kept = curves.rows_of(run, st.session_state.get(_KEPT))
     st.session_state[_KEPT] = kept
     rows = kept["rows"]
-    names = curves.names_in(rows)
-    if not names:
+    if summary["kind"] != "training":
+        range_test.draw_curve(range_test.finding(summary["report"]), rows)
+        return
+    groups = curves.groups(rows)
+    if not groups:
         st.caption("No figures yet: they come with the first steps of training.")
         return
-    losses = [name for name in names if name.endswith("/loss")]
-    scores = [name for name in names if name.startswith("eval/") and name not in losses]
-    shown = [("Loss", losses), ("Validation", scores), ("Learning rate", ["train/learning_rate"])]
-    shown = [(heading, [name for name in group if name in names]) for heading, group in shown]
-    shown = [(heading, group) for heading, group in shown if group]
-    for number_, (column, (heading, group)) in enumerate(zip(st.columns(len(shown)), shown, strict=True)):
-        lines = [
-            curves.Line(curves.title(name).removeprefix(f"{heading} "), i, *curves.points(rows, name))
-            for i, name in enumerate(group)
-        ]
-        heading = curves.title(group[0]) if len(group) == 1 else heading
-        column.plotly_chart(curves.figure(heading, lines), key=f"run.curve.{number_}", config=curves.CONFIG)
+    for first in range(0, len(groups), FIGURES_IN_A_ROW):
+        row = groups[first : first + FIGURES_IN_A_ROW]
+        places = st.columns(max(len(row), min(len(groups), FIGURES_IN_A_ROW)))
+        for place, (heading, names) in zip(places, row, strict=False):
+            lines = [
+                curves.Line(curves.title(name).removeprefix(f"{heading} "), i, *curves.points(rows, name))
+                for i, name in enumerate(names)
+            ]
+            shown = curves.figure(curves.title(names[0]) if len(names) == 1 else heading, lines)
+            place.plotly_chart(shown, key=f"run.curve.{names[0]}", config=curves.CONFIG)
 
 
 def draw_log(run: Run) -> None:
@@ -120,30 +127,39 @@ def results(summary: dict[str, Any]) -> None:
         show_error(summary["error"], "run_error")
     report = summary.get("report") or {}
     metrics, cost = report.get("metrics"), report.get("cost") or {}
+    found = range_test.finding(report)
+    if found is not None:
+        range_test.show_finding(found)
     if not isinstance(metrics, dict):
         return
+    if metrics:
+        _figures(report, metrics)
+    words = [
+        f"{duration(cost.get('seconds'))} of training",
+        f"{number(cost.get('trained_parameters'))} of {number(cost.get('total_parameters'))} parameters trained",
+        f"{gigabytes(cost.get('peak_memory_bytes'))} of memory at most" if cost.get("peak_memory_bytes") else "",
+        f"{number(round(cost['tokens_per_second']))} tokens a second" if cost.get("tokens_per_second") else "",
+        f"{cost['mfu']:.1%} of the device's peak" if isinstance(cost.get("mfu"), float) else "",
+    ]
+    st.caption(md(" · ".join(word for word in words if word)))
+    for note in [_baseline(report), *(report.get("notes") or [])]:
+        if note:
+            st.caption(md(str(note), 500))
+
+
+def _figures(report: dict[str, Any], metrics: dict[str, Any]) -> None:
     part = "validation" if report.get("evaluated_on") == "valid" else "test"
     st.subheader(f"Result on the {part} examples", help=WORDS["interval"], anchor=False)
     baseline = report.get("baseline") or {}
     st.table(
         {
-            "Metric": [md(name.replace("_", " "), 60) for name in metrics],
+            "Metric": [md(run_list.metric_name(name), 60) for name in metrics],
             "Value (95% interval)": [md(interval(value)) for value in metrics.values()],
             "Baseline": [md(number(baseline.get(name))) for name in metrics],
         },
         hide_index=True,
         width="content",
     )
-    words = [
-        f"{duration(cost.get('seconds'))} of training",
-        f"{number(cost.get('trained_parameters'))} of {number(cost.get('total_parameters'))} parameters trained",
-        f"{gigabytes(cost.get('peak_memory_bytes'))} of memory at most" if cost.get("peak_memory_bytes") else "",
-        f"{number(round(cost['tokens_per_second']))} tokens a second" if cost.get("tokens_per_second") else "",
-    ]
-    st.caption(md(" · ".join(word for word in words if word)))
-    for note in [_baseline(report), *(report.get("notes") or [])]:
-        if note:
-            st.caption(md(str(note), 500))
 
 
 def _baseline(report: dict[str, Any]) -> str:

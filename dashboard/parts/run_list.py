@@ -10,6 +10,8 @@ import streamlit as st
 from dashboard.parts.states import look
 from dashboard.parts.text import cut
 from workbench.runs.query import list_runs
+from workbench.runs.text_scores import SMALLER_IS_BETTER
+from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
 _ID = re.compile(r"\d{8}-\d{6}-(?P<title>.+)-(?P<end>[0-9a-f]{4})")
@@ -26,6 +28,25 @@ def ids(runs: list[dict[str, Any]], *states: str) -> list[str]:
     return [run["id"] for run in runs if not states or run["state"] in states]
 
 
+def trainings(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that give a model: without range tests."""
+    return [run for run in runs if (run.get("kind") or "training") == "training"]
+
+
+def last_alike(runs: list[dict[str, Any]]) -> list[str]:
+    """The last two finished trainings of one task: what one most likely wants to compare."""
+    done = [run for run in trainings(runs) if run["state"] == "succeeded"]
+    return [run["id"] for run in done if run.get("task") == done[0].get("task")][:2]
+
+
+def explainable(run: dict[str, Any]) -> bool:
+    """Whether Explain can look into a run: it is a finished training, and its model gives labels."""
+    if run["state"] != "succeeded" or not trainings([run]):
+        return False
+    task = run.get("task")
+    return task not in tasks or not tasks.get(task).writes
+
+
 def title(run_id: str) -> str:
     """A run's id without its time: ``minilm-rotten-tomatoes-lora (7f3a)``."""
     found = _ID.fullmatch(run_id)
@@ -39,13 +60,25 @@ def chooser_label(runs: list[dict[str, Any]]) -> Any:
 
 
 def key_metric(report: dict[str, Any] | None) -> tuple[str, dict[str, float | None]] | None:
-    """The metric that a run is judged by, and its value with interval; None before it has one."""
+    """The metric that a run is judged by, and its value with interval; None before it has one.
+
+    Of a range test it is the learning rate that it suggests.
+    """
+    test = (report or {}).get("range_test")
+    if isinstance(test, dict):
+        rate = test.get("suggestion")
+        return None if rate is None else ("suggested learning rate", {"value": rate, "low": None, "high": None})
     metrics = (report or {}).get("metrics")
     if not isinstance(metrics, dict) or not metrics:
         return None
     name = (report or {}).get("primary_metric")
     name = name if name in metrics else next(iter(metrics))
     return (name, metrics[name]) if isinstance(metrics[name], dict) else None
+
+
+def metric_name(name: str) -> str:
+    """A metric as people read it; which way is better is said where smaller is."""
+    return name.replace("_", " ") + (" (lower is better)" if name in SMALLER_IS_BETTER else "")
 
 
 def share_done(progress: dict[str, Any] | None) -> float | None:

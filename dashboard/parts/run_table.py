@@ -44,7 +44,7 @@ def show_table(runs: list[dict[str, Any]], chosen: str | None) -> None:
             "Run": st.column_config.TextColumn(width=250 if common else 200),
             "Progress": st.column_config.ProgressColumn(width=95, min_value=0, max_value=100, format="%d%%"),
             "Time left": st.column_config.TextColumn(width=75),
-            common.capitalize() or "Value": st.column_config.NumberColumn(format="%.3f", width=70),
+            common.capitalize() or "Value": st.column_config.NumberColumn(format="%.3g", width=75),
             "95% interval": st.column_config.TextColumn(width=105),
             "Started": st.column_config.TextColumn(width=85),
         },

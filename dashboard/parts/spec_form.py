@@ -71,7 +71,8 @@ def draw_field(name: str, field: FieldInfo, key: str, label: str | None = None) 
         return st.checkbox(label, **options)
     if get_origin(kind) is Literal:
         choices = [*([None] if optional else []), *get_args(kind)]
-        return st.selectbox(label, choices, format_func=lambda v: "default" if v is None else str(v), **options)
+        empty = "none" if default is not None else _when_empty(field)
+        return st.selectbox(label, choices, format_func=lambda v: empty if v is None else str(v), **options)
     if kind in (int, float):
         return _number(label, field, kind, default, options)
     if kind is str:

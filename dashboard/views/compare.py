@@ -12,13 +12,13 @@ from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
 st.title("Compare")
-runs = {run["id"]: run for run in run_list.newest_first()}
+runs = {run["id"]: run for run in run_list.trainings(run_list.newest_first())}
 state.from_url(state.RUNS, state.CHOSEN_RUNS, state.some_of(list(runs)))
 if not runs:
     run_list.nothing_yet("There is nothing to compare yet: two runs are needed.")
     st.stop()
 if state.CHOSEN_RUNS not in st.session_state:
-    st.session_state[state.CHOSEN_RUNS] = run_list.ids(list(runs.values()), "succeeded")[:2]
+    st.session_state[state.CHOSEN_RUNS] = run_list.last_alike(list(runs.values()))
 st.session_state[state.CHOSEN_RUNS] = [run for run in st.session_state[state.CHOSEN_RUNS] if run in runs]
 chosen = st.multiselect(
     "Runs",
@@ -39,9 +39,7 @@ handles = [Run.open(run_id, Workspace.current()) for run_id in chosen]
 metrics = comparison.common_metrics(summaries)
 st.subheader("Results", help=WORDS["interval"], anchor=False)
 if metrics:
-    metric = st.selectbox(
-        "Metric", metrics, format_func=lambda name: name.replace("_", " "), key="compare.metric", width=260
-    )
+    metric = st.selectbox("Metric", metrics, format_func=run_list.metric_name, key="compare.metric", width=260)
     with shown("verdict_error"):
         for sentence in comparison.verdicts(handles, metric):
             comparison.say(sentence)

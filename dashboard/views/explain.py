@@ -14,12 +14,12 @@ VIEWS = {"tokens": "What each token counts", "head": "Attention: head view", "mo
 
 st.title("Explain")
 runs = run_list.newest_first()
-ids = run_list.ids(runs, "succeeded")
+ids = run_list.ids([run for run in runs if run_list.explainable(run)])
 state.from_url(state.RUN, state.CHOSEN_RUN, state.one_of(ids))
 state.from_url(state.TEXT, state.EXPLAIN_TEXT, lambda given: given[: state.LONGEST_TEXT])
 state.from_url(state.VIEW, state.CHOSEN_VIEW, lambda given: given if given in VIEWS else None)
 if not ids:
-    run_list.nothing_yet("There is no finished run to look into yet.")
+    run_list.nothing_yet("There is no finished run to look into yet. Range tests and models that write have no labels.")
     st.stop()
 if st.session_state.get(state.CHOSEN_RUN) not in ids:
     st.session_state[state.CHOSEN_RUN] = ids[0]

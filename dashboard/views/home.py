@@ -17,6 +17,7 @@ RESULTS = 5
 st.title("Home")
 runs = run_list.newest_first()
 finished = [run for run in runs if run["state"] == "succeeded"]
+alike = run_list.last_alike(runs)
 
 
 def next_step() -> None:
@@ -25,11 +26,11 @@ def next_step() -> None:
         st.markdown("Fine-tune a small Transformer on film reviews: about a minute on a laptop, no account, no GPU.")
         if st.button("Start with the demo run", type="primary", icon=":material/rocket_launch:", key="home.demo"):
             st.switch_page(state.LAUNCH_PAGE, query_params={state.PRESET: "demo-full"})
-    elif len(finished) >= 2:
+    elif len(alike) == 2:
         st.markdown("Two or more runs are finished: see whether they really differ.")
         if st.button("Compare the last two", type="primary", icon=":material/compare_arrows:", key="home.compare"):
-            st.switch_page(state.COMPARE_PAGE, query_params={state.RUNS: ",".join(run["id"] for run in finished[:2])})
-    elif finished:
+            st.switch_page(state.COMPARE_PAGE, query_params={state.RUNS: ",".join(alike)})
+    elif alike:
         st.markdown("Your first run is finished. Try another way of tuning, then compare the two.")
         if st.button("Launch a second run", type="primary", icon=":material/rocket_launch:", key="home.launch"):
             st.switch_page(state.LAUNCH_PAGE)
@@ -42,14 +43,15 @@ def next_step() -> None:
 def last_results() -> None:
     for run in finished[:RESULTS]:
         left, middle, right = st.columns([5, 3, 2], vertical_alignment="center")
+        inside = run_list.explainable(run)
         left.page_link(
-            state.EXPLAIN_PAGE,
+            state.EXPLAIN_PAGE if inside else state.RUNS_PAGE,
             label=md(run_list.title(run["id"])),
             query_params={state.RUN: run["id"]},
-            help="Look inside this run",
+            help="Look inside this run" if inside else "Show this run",
         )
         metric = run_list.key_metric(run["report"])
-        middle.text(f"{cut(metric[0], 40)} {interval(metric[1])}" if metric else "no figures")
+        middle.text(f"{cut(metric[0].replace('_', ' '), 40)} {interval(metric[1])}" if metric else "no figures")
         right.caption(ago(run.get("created")))
 
 

@@ -54,7 +54,11 @@ with side:
     blocked = any(problem.severity == "error" for problem in problems)
     if (
         st.button(
-            "Start training", type="primary", icon=":material/rocket_launch:", disabled=blocked, key="launch_submit"
+            "Start training" if document.get("kind", "training") == "training" else "Start the test",
+            type="primary",
+            icon=":material/rocket_launch:",
+            disabled=blocked,
+            key="launch_submit",
         )
         and spec
     ):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from workbench.files import Lock
+from workbench.files import Lock, append_line
+from workbench.runs.range_test import curve_of, judge
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
@@ -35,6 +37,7 @@ def fake_run(
     notes: str = "",
     steps: int = 120,
     examples: int = 60,
+    changes: dict[str, Any] | None = None,
 ) -> Run:
     """One run in ``state``, with curves, log, report and predictions as far as such a run has them."""
     labels = labels or LABELS
@@ -49,7 +52,7 @@ def fake_run(
             "training": {"epochs": 2, "seed": seed},
         }
     )
-    run = Run.create(spec, workspace)
+    run = Run.create(spec.changed(changes) if changes else spec, workspace)
     done = int(steps * PHASES.get(state, 1.0))
     progress = {"step": done, "steps": steps, "epoch": 2 * done / steps, "seconds_left": 130.0, "phase": "training"}
     if state != "queued":
@@ -67,6 +70,55 @@ def fake_run(
     if state == "succeeded":
         _write(run, "report.json", report(labels, seed, tuning))
         _write_predictions(run, labels, seed, examples)
+    return run
+
+
+def fake_range_test(workspace: Workspace, state: str = "succeeded", steps: int = 100) -> Run:
+    """A range test whose loss falls from about 1e-4 on and explodes near 1e-1."""
+    run = fake_run(workspace, "queued", changes={"kind": "learning-rate-range-test"})
+    done = steps if state == "succeeded" else steps // 2
+    random_ = random.Random(0)
+    rows = []
+    for step in range(done):
+        rate = 1e-7 * 1e7 ** (step / (steps - 1))
+        loss = 0.69 - 0.2 / (1 + (3e-3 / rate) ** 1.5) + (rate / 0.1) ** 2 + 0.01 * random_.random()
+        rows.append({"step": step + 1, "epoch": step / 60, "time": 0.1 * step, "tokens": 600 * step})
+        rows[-1] |= {"train/loss": loss, "train/learning_rate": rate, "train/gradient_norm": 1.0}
+        run.append_metrics(rows[-1])
+    run.update_status(state=state)
+    if state == "succeeded":
+        found = judge(*curve_of(rows)).as_dict()
+        cost = report(LABELS)["cost"]
+        _write(run, "report.json", {"metrics": {}, "primary_metric": None, "range_test": found, "cost": cost})
+    return run
+
+
+def fake_language_run(workspace: Workspace, state: str = "succeeded", name: str = "storyteller") -> Run:
+    """A run of a language model: perplexity instead of accuracy, no labels, and samples of what it writes."""
+    run = fake_run(workspace, "queued", name=name, changes={"task": "causal-lm"})
+    for step in range(1, 101):
+        loss = 2 + 6.98 * 0.97**step
+        row = {"step": step, "epoch": step / 50, "time": 0.3 * step, "tokens": 4096 * step, "train/loss": loss}
+        row |= {"train/learning_rate": 1e-3 * (1 - step / 100), "train/tokens_per_second": 13_000.0}
+        if step % 25 == 0:
+            row |= {"eval/loss": loss, "eval/perplexity": math.exp(loss), "eval/bits_per_byte": loss / 2.1}
+            row |= {"eval/accuracy": 0.4 - 0.3 * 0.97**step}
+            for prompt in ("A young man", "The war <b>", "名前は"):
+                sample = {"step": step, "prompt": prompt, "text": f"{prompt} who <script>alert({step})</script> lives"}
+                append_line(run.folder / "samples.jsonl", sample)
+        run.append_metrics(row)
+    run.update_status(state=state)
+    if state == "succeeded":
+        values = {"loss": 2.33, "perplexity": 10.28, "bits_per_byte": 1.11, "accuracy": 0.386}
+        metrics = {n: {"value": v, "low": 0.97 * v, "high": 1.03 * v} for n, v in values.items()}
+        cost = report(LABELS)["cost"] | {"mfu": 0.123, "flops_per_token": 1e6, "peak_flops": 1e11}
+        baseline = {"loss": 6.1, "perplexity": 446.0, "bits_per_byte": 2.9, "accuracy": 0.05}
+        _write(
+            run,
+            "report.json",
+            {"metrics": metrics, "baseline": baseline, "baseline_name": "token frequencies", "cost": cost}
+            | {"primary_metric": "loss", "notes": ["1,200 documents were packed into 310 rows."]},
+        )
     return run
 
 

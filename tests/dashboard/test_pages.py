@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
+import yaml
 
-from tests.dashboard.fake_runs import damaged_run, fake_run
+from tests.dashboard.fake_runs import damaged_run, fake_language_run, fake_range_test, fake_run
 from tests.dashboard.pages import PAGES, open_page, text_of, well
 from workbench import jobs
 from workbench.runs.run import Run
@@ -35,6 +37,14 @@ def every_state(workspace: Workspace) -> None:
         fake_run(workspace, state, name=f"it-is-{state}")
 
 
+def all_kinds(workspace: Workspace) -> None:
+    fake_run(workspace)
+    fake_language_run(workspace)
+    fake_language_run(workspace, "running", name="running-one")
+    fake_range_test(workspace, "stopped")
+    fake_range_test(workspace)
+
+
 WORKSPACES: dict[str, Callable[[Workspace], object]] = {
     "empty": lambda workspace: None,
     "one run": fake_run,
@@ -42,6 +52,9 @@ WORKSPACES: dict[str, Callable[[Workspace], object]] = {
     "damaged run": damaged_run,
     "three runs": three,
     "every state": every_state,
+    "range test": fake_range_test,
+    "language model": fake_language_run,
+    "all kinds": all_kinds,
 }
 
 
@@ -130,6 +143,47 @@ def test_a_run_deleted_while_it_is_shown(workspace: Workspace) -> None:
     well(test.run())
 
 
+def test_a_range_test_shows_its_curve_and_leads_to_a_training_with_its_rate(workspace: Workspace) -> None:
+    run = fake_range_test(workspace)
+    test = well(open_page("runs", run=run.id))
+    rate = float(test.metric[0].value)
+    assert 1e-4 < rate < 3e-3  # a tenth of where the fake loss is lowest
+    assert len(test.get("plotly_chart")) == 1 and "log" in test.get("plotly_chart")[0].proto.spec
+    assert not {"run.explain", "run.compare"} & {str(button.key) for button in test.button}
+    well(test.button(key="run.use_rate").click().run())
+    assert test.title[0].value == "Launch"
+    assert test.number_input(key="launch.training.learning_rate").value == rate
+    written = next(code.value for code in test.code if "task:" in code.value)
+    assert "range" not in written
+
+
+def test_a_range_test_that_runs_draws_what_there_is(workspace: Workspace) -> None:
+    run = fake_range_test(workspace, "stopped")
+    test = well(open_page("runs", run=run.id))
+    assert len(test.get("plotly_chart")) == 1 and not test.metric
+
+
+def test_a_language_model_shows_what_it_writes_newest_first_and_as_text(workspace: Workspace) -> None:
+    run = fake_language_run(workspace)
+    test = well(open_page("runs", run=run.id))
+    steps = [box.label for box in test.expander if box.label.startswith("After step")]
+    assert steps == ["After step 100", "After step 75", "After step 50"]
+    assert "A young man who <script>alert(100)</script> lives" in [text.value for text in test.text]
+    assert "perplexity \\(lower is better\\)" in str(test.table[0].value)
+    headings = [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in test.get("plotly_chart")]
+    assert "Validation perplexity" in headings and "Validation accuracy" in headings  # not on one axis
+    assert "12\\.3%" in text_of(test)
+
+
+def test_explain_and_compare_leave_out_what_they_cannot_read(workspace: Workspace) -> None:
+    all_kinds(workspace)
+    fake_run(workspace, tuning="lora")
+    explained = open_page("explain").selectbox(key="chosen.run").options
+    assert len(explained) == 2 and all("minilm-rotten" in name for name in explained)
+    compared = well(open_page("compare")).multiselect(key="chosen.runs")
+    assert len(compared.options) == 4 and len(compared.value) == 2  # of one task
+
+
 # -- Launch -------------------------------------------------------------------------------------------------------
 
 
@@ -186,6 +240,32 @@ def test_a_preset_fills_the_form_and_the_yaml_is_the_preset(preset: str, workspa
     written = next(code.value for code in test.code if "task:" in code.value)
     assert RunSpec.from_yaml(written) == presets()[preset]
     assert not test.button(key="launch_submit").disabled
+
+
+def test_a_range_test_is_launched_from_the_same_form(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = []
+    monkeypatch.setattr(jobs, "submit", lambda spec, where, confined=False: sent.append(spec) or fake_run(where))
+    test = well(open_page("launch", preset="demo-full"))
+    well(test.button_group(key="launch.kind").set_value("learning-rate-range-test").run())
+    test.number_input(key="launch.range_test.steps").set_value(40)
+    well(test.run())
+    assert test.button(key="launch_submit").label == "Start the test"
+    well(test.button(key="launch_submit").click().run())
+    assert (sent[0].kind, sent[0].range_test.steps) == ("learning-rate-range-test", 40)
+
+
+def test_options_inside_options_are_fields_of_the_form(workspace: Workspace) -> None:
+    from workbench.models.base import models
+
+    if "transformer-encoder" not in models:
+        pytest.skip("there is no model transformer-encoder")
+    test = well(open_page("launch"))
+    well(test.selectbox(key="launch.model").set_value("transformer-encoder").run())
+    test.selectbox(key="launch.model_options.tokenizer.train").set_value("bpe")
+    test.number_input(key="launch.model_options.tokenizer.vocab_size").set_value(3000)
+    well(test.run())
+    written = yaml.safe_load(next(code.value for code in test.code if "task:" in code.value))
+    assert written["model"] == {"source": "transformer-encoder", "tokenizer": {"train": "bpe", "vocab_size": 3000}}
 
 
 @pytest.mark.parametrize("source", ["path", "hf"])
