@@ -17,12 +17,15 @@ from transformers import (
 )
 
 from tests.tiny import make_model, make_run, reviews, write_csv
+from workbench.models.pretrained import know_own_models
+from workbench.models.transformer import DecoderConfig, EncoderConfig
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 
+know_own_models()
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 CONFIGS = {
     "bert-without-pooler": BertConfig(**SMALL, max_position_embeddings=128),
@@ -33,6 +36,9 @@ CONFIGS = {
         **SMALL, max_position_embeddings=128, relative_attention=True, pos_att_type=["p2c", "c2p"]
     ),
     "gpt2": GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=128),
+    "our-encoder": EncoderConfig(**SMALL, max_position_embeddings=128),
+    "our-rotary-encoder": EncoderConfig(**SMALL, positions="rotary", norm="pre"),
+    "our-decoder": DecoderConfig(**SMALL, max_position_embeddings=128),
 }
 
 
@@ -69,7 +75,7 @@ def test_the_saved_result_answers_as_the_trained_model_did(workspace, name, tuni
         assert result["score"] == pytest.approx(score, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["mpnet", "deberta", "gpt2"])
+@pytest.mark.parametrize("name", ["mpnet", "deberta", "gpt2", "our-encoder", "our-rotary-encoder", "our-decoder"])
 def test_replayed_layers_give_the_losses_of_a_full_pass(workspace, name):
     """With dropout off, caching what frozen layers put out changes nothing, whatever the layers share."""
     changes = {"model.dropout": 0.0, "training.learning_rate": 0.03, "training.epochs": 3}

@@ -8,6 +8,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 
 from tests import tiny
 from workbench.data.sources import fetch_model
+from workbench.explain.capture import capture_attention
 from workbench.models import from_transformers, to_transformers
 from workbench.models.heads import EncoderForSequenceClassification
 from workbench.models.pretrained import make_source
@@ -51,6 +52,18 @@ def test_a_run_in_our_code_predicts_what_its_folder_says(workspace, tmp_path):
         scores = again(**batch).logits.softmax(-1)
     for result, row in zip(results, scores, strict=True):
         assert result["scores"] == pytest.approx(dict(zip(predictor.labels, row.tolist(), strict=True)), abs=1e-5)
+
+
+def test_its_attention_is_explained_like_any_other(workspace):
+    run = tiny.make_run(workspace, {"model.code": "workbench", "training.epochs": 1})
+    assert run_folder(run.folder) == 0
+    predictor = Predictor.load(Run.open(run.id, workspace))
+    theirs = to_transformers(predictor.model)
+    wanted = capture_attention(theirs, predictor.tokenizer, "a wonderful film")
+    found = capture_attention(predictor.model, predictor.tokenizer, "a wonderful film")
+    assert found.tokens == wanted.tokens
+    assert found.weights == pytest.approx(wanted.weights, abs=1e-5)
+    assert predictor.model.config._attn_implementation == "sdpa"  # as it was before
 
 
 def test_the_head_made_anew_keeps_its_name(workspace, tmp_path):
