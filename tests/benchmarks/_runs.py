@@ -1,0 +1,31 @@
+"""Whole runs of the library in this process, for benchmarks: from a spec to its report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench.check import resolve
+from workbench.runs.run import Run
+from workbench.spec import RunSpec
+from workbench.training.runner import run_folder
+from workbench.workspace import Workspace
+
+
+def whole_run(spec: dict[str, Any], workspace: Workspace) -> Run:
+    """The run of ``spec``, done. Ends the script with the run's own message when it fails."""
+    run = Run.create(resolve(RunSpec.parse(spec), workspace).spec, workspace)
+    if run_folder(run.folder) != 0 or run.state != "succeeded":
+        raise SystemExit(f"The run {run.id} is {run.state}: {run.status().get('error')}")
+    return run
+
+
+def tokens_per_second(run: Run) -> float:
+    """Tokens of text a second between the first and the last line of the training metrics.
+
+    The first step is left out: it pays for memory and kernels. Evaluation is not in it where the run evaluates at its
+    end only.
+    """
+    rows = [row for row in run.metrics()[0] if "train/loss" in row]
+    if len(rows) < 2:
+        raise SystemExit(f"The run {run.id} has {len(rows)} lines of training metrics; at least 2 are needed.")
+    return float((rows[-1]["tokens"] - rows[0]["tokens"]) / (rows[-1]["time"] - rows[0]["time"]))

@@ -1,0 +1,139 @@
+"""The baselines through whole runs: they learn, come back as they were, go on where they stopped, and are compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tests.tiny import make_run
+from workbench.check import resolve
+from workbench.explain import explain
+from workbench.jobs import resume
+from workbench.runs.compare import compare
+from workbench.runs.predictions import read_predictions
+from workbench.runs.run import Run
+from workbench.training.predictor import Predictor
+from workbench.training.runner import RunWatch, run_folder
+from workbench.workspace import Workspace
+
+TOKENIZER = {"train": "wordpiece", "vocab_size": 120, "min_frequency": 1}
+SMALL = {"embedding_size": 16, "hidden_size": 16}
+BASELINES: dict[str, dict[str, Any]] = {
+    "bag-of-embeddings": {**SMALL, "layers": 1},
+    "textcnn": {"embedding_size": 16, "filters": 8},
+    "lstm": {**SMALL, "bidirectional": True, "attention": True},
+    "gru": {**SMALL, "layers": 2},
+}
+SETTINGS = {"training.epochs": 20, "training.learning_rate": 1e-2, "training.max_steps": 120, "data.max_length": 32}
+
+
+def run_of(workspace: Workspace, name: str, **changes: Any) -> Run:
+    model = {"source": name, "tokenizer": TOKENIZER, **BASELINES[name]}
+    return make_run(workspace, {"model": model, **SETTINGS, **changes})
+
+
+def done(run: Run) -> Run:
+    assert run_folder(run.folder) == 0 and run.state == "succeeded", run.status()
+    return run
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_it_learns_and_answers_again_as_it_did(workspace: Workspace, name: str) -> None:
+    run = done(run_of(workspace, name))
+    report = run.report() or {}
+    assert report["metrics"]["accuracy"]["value"] > 0.85 > report["baseline"]["accuracy"]
+    rows = read_predictions(run)
+    found = Predictor.load(run).predict([{"text": text} for text in rows["input"]])
+    assert [r["label"] for r in found] == list(rows["prediction"])
+    np.testing.assert_allclose([r["score"] for r in found], rows["score"], atol=1e-5)
+    text = "the film is superb and the music"
+    why = explain(Predictor.load(run), text, "occlusion")
+    start, end = why.offsets[int(np.argmax(np.abs(why.scores)))]
+    assert text[start:end] in "superb", "a piece of the word that tells"
+
+
+@pytest.mark.parametrize("name", ["textcnn", "lstm"])
+def test_stopped_and_resumed_it_ends_with_the_same_weights(
+    workspace: Workspace, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, parts = done(run_of(workspace, name)), run_of(workspace, name)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunWatch, "stop_requested", lambda watch: watch._progress.get("step", 0) >= 11)
+        assert run_folder(parts.folder) == 0
+    assert parts.state == "stopped"
+    resume(parts, workspace, start=False)
+    done(parts)
+    once, twice = (load_file(run.folder / "model" / "model.safetensors") for run in (whole, parts))
+    assert once.keys() == twice.keys() and all(np.array_equal(once[n], twice[n]) for n in once)
+
+
+def test_a_result_is_a_model_to_start_from(workspace: Workspace) -> None:
+    first = done(run_of(workspace, "gru"))
+    second = done(make_run(workspace, {"model": f"run:{first.id}", "tuning": "head", **SETTINGS}))
+    assert (second.report() or {})["metrics"]["accuracy"]["value"] > 0.85
+    found = compare([first, second])
+    assert found.metric == "accuracy" and "accuracy" in found.verdict
+
+
+def test_frozen_layers_are_replayed_where_the_widths_agree(workspace: Workspace) -> None:
+    first = done(run_of(workspace, "gru", **{"training.max_steps": 20}))
+    losses = []
+    for cached in (True, False):
+        run = make_run(
+            workspace,
+            {
+                "model": {"source": f"run:{first.id}", "dropout": 0.0},
+                "tuning": {"method": "freeze", "layers": 1},
+                "training.cache_frozen": cached,
+                **SETTINGS,
+                "training.max_steps": 40,
+            },
+        )
+        report = done(run).report() or {}
+        assert (report["frozen_cache"] is not None) == cached
+        losses.append([row["eval/loss"] for row in run.metrics()[0] if "eval/loss" in row])
+    assert losses[0] == pytest.approx(losses[1], abs=2e-4)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_recurrent_language_model_learns_and_writes(workspace: Workspace, cell: str) -> None:
+    changes = {"task": "causal-lm", "model": {"source": cell, "tokenizer": TOKENIZER, **SMALL}}
+    run = done(make_run(workspace, {**SETTINGS, **changes}))
+    rows = [row["train/loss"] for row in run.metrics()[0] if "train/loss" in row]
+    assert np.mean(rows[-5:]) < 0.8 * rows[0]
+    (found,) = Predictor.load(run).predict([{"text": "the film"}])
+    assert found["text"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "masked-lm"}, "lstm has no head of the kind AutoModelForMaskedLM"),
+        ({"task": "causal-lm", "model.bidirectional": True, "model.attention": False}, "cannot read in two directions"),
+        ({"task": "causal-lm", "model.bidirectional": False}, "sums a text up to one vector"),
+        ({"tuning": "lora"}, "LoRA adds matrices beside linear maps, and the layers of .* have none"),
+    ],
+)
+def test_what_it_cannot_do_is_told(workspace: Workspace, changes: dict[str, Any], message: str) -> None:
+    from workbench.errors import WorkbenchError
+
+    try:
+        run = run_of(workspace, "lstm", **changes)
+        assert run_folder(run.folder) == 2
+        told = run.status()["error"]["message"]
+    except WorkbenchError as error:  # the check may know it before
+        told = str(error)
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(told)
+
+
+def test_the_preset_is_whole(workspace: Workspace) -> None:
+    from workbench.check import check, presets
+
+    spec = presets()["baseline-lstm"]
+    assert check(spec, workspace) == []
+    assert spec.data == presets()["demo-full"].data, "it is compared with demo-full: the data must be the same"
+    assert resolve(spec, workspace).model.name == "lstm"
