@@ -4,6 +4,9 @@ Runs are compared example by example on the same test examples. The interval is 
 with replacement, both runs are scored on the draw): Efron and Tibshirani (1993), chapter 13. The p-value of accuracy is
 McNemar's exact test, on the examples that only one of the two gets right; that of other metrics is the paired
 bootstrap's own. Against several runs the p-values are corrected by Holm's method.
+
+Language models are compared document by document in the same way (:mod:`workbench.runs.text_scores`); those of
+different tokenizers by bits per byte, the only loss that means the same for both.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import MissingPackageError, RequestError, UnknownNameError, WorkbenchError
-from workbench.runs import scores
+from workbench.runs import scores, text_scores
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 
@@ -93,7 +96,8 @@ def compare(runs: Sequence[Run], metric: str | None = None) -> Comparison:
     Args:
         runs: two or more.
         metric: ``accuracy``, ``macro_f1`` or ``matthews``; with several labels an example ``accuracy`` (of the whole
-            set), ``micro_f1`` or ``macro_f1``. The run's primary metric if left out.
+            set), ``micro_f1`` or ``macro_f1``; of language models what their reports have. The run's primary metric if
+            left out.
 
     Raises:
         RequestError: fewer than two runs, one without predictions, or their test examples differ.
@@ -108,12 +112,11 @@ def compare(runs: Sequence[Run], metric: str | None = None) -> Comparison:
     for other in tables[1:]:
         _same_examples(tables[0], other)
     several = any(table.several for table in tables)
-    metrics: dict[str, Metric] = dict(_LABEL_METRICS if several else scores.CLASS_METRICS)
-    known = ["accuracy", *(name for name in metrics if name != "accuracy")]
+    known = _known_metrics(tables, several)
     metric = metric or _primary_metric(runs[0], known)
     if metric not in known:
-        raise UnknownNameError("metric to compare by", metric, known)
-    drawn = [_difference(tables[0], other, metric, metrics, several) for other in tables[1:]]
+        raise UnknownNameError("metric to compare by", metric, known, _why_not(metric, known))
+    drawn = [_difference(tables[0], other, metric, several) for other in tables[1:]]
     corrected = holm([result.p_value for result in drawn])
     names = _names(runs)
     pairs = [
@@ -148,27 +151,38 @@ class _Predictions:
     gold: list[str]
     given: list[str]
     several: bool  # whether an example may have several labels
+    sums: dict[str, Floats] | None  # of a language model: see text_scores
 
     @classmethod
     def read(cls, run: Run) -> _Predictions:
-        columns = read_predictions(run, ("id", "gold", "prediction"))
+        sums = (*text_scores.COLUMNS, *text_scores.PAIR_COLUMNS)
+        columns = read_predictions(run, ("id", "gold", "prediction", *sums))
         missing = [name for name in ("id", "gold", "prediction") if name not in columns]
         if missing:
             raise RequestError(f"The predictions of run {run.id} have no column {' and no '.join(missing)}.")
-        rows = sorted(zip(columns["id"], columns["gold"], columns["prediction"], strict=True), key=lambda row: row[:2])
-        if not rows:
+        keys = list(zip(columns["id"], columns["gold"], strict=True))
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        if not order:
             raise RequestError(f"The run {run.id} has no test example.", "Give its data a test part.")
-        ids, gold, given = (list(column) for column in zip(*rows, strict=True))
+        ids, gold, given = ([columns[name][i] for i in order] for name in ("id", "gold", "prediction"))
         try:
             several = bool(run.spec().task.options.get("multi_label"))
         except WorkbenchError:
             several = False
-        return cls(run, ids, gold, given, several)
+        texts = set(text_scores.COLUMNS) <= set(columns)
+        found = {name: np.array(columns[name], dtype=np.float64)[order] for name in sums if name in columns}
+        return cls(run, ids, gold, given, several, found if texts else None)
 
 
 def _same_examples(one: _Predictions, other: _Predictions) -> None:
     """Raises RequestError when the two were not tested on the same examples."""
     hint = "Runs compared need the same data, data.split_seed, data.holdout and data.limit."
+    tasks = [_task(each.run) for each in (one, other)]
+    if (one.sums is not None or other.sums is not None) and tasks[0] != tasks[1]:
+        raise RequestError(
+            f"{one.run.id} has learned {tasks[0]} and {other.run.id} {tasks[1]}: they measure different things.",
+            "Compare runs of one task.",
+        )
     if one.ids != other.ids:
         only_one, only_other = len(set(one.ids) - set(other.ids)), len(set(other.ids) - set(one.ids))
         raise RequestError(
@@ -181,9 +195,36 @@ def _same_examples(one: _Predictions, other: _Predictions) -> None:
         raise RequestError(f"{changed} test examples have another gold label in {other.run.id}.", hint)
 
 
+def _task(run: Run) -> str:
+    try:
+        return run.spec().task.name
+    except WorkbenchError:
+        return "an unknown task"
+
+
+def _known_metrics(tables: list[_Predictions], several: bool) -> list[str]:
+    """What these runs can be compared by."""
+    if tables[0].sums is None:
+        metrics: dict[str, Metric] = dict(_LABEL_METRICS if several else scores.CLASS_METRICS)
+        return ["accuracy", *(name for name in metrics if name != "accuracy")]
+    reports = [(table.run.report() or {}).get("metrics") or {} for table in tables]
+    known = [name for name in text_scores.METRICS if all(name in report for report in reports)]
+    first = tables[0].sums["tokens"]
+    if any(table.sums is None or not np.array_equal(first, table.sums["tokens"]) for table in tables):
+        known = [name for name in known if name in text_scores.ACROSS_TOKENIZERS]
+    return known
+
+
+def _why_not(metric: str, known: list[str]) -> str:
+    """What to say of a metric that runs of different tokenizers cannot be compared by; empty for any other."""
+    if metric not in text_scores.METRICS or "loss" in known:
+        return ""
+    return f"These runs cut the texts into different tokens, and {metric} is counted in tokens: use bits_per_byte."
+
+
 def _primary_metric(run: Run, known: list[str]) -> str:
     named = (run.report() or {}).get("primary_metric")
-    return named if named in known else "accuracy"
+    return named if named in known else ("accuracy" if "accuracy" in known else "bits_per_byte")
 
 
 # -- statistics ------------------------------------------------------------------------------------------------------
@@ -198,13 +239,21 @@ class _Difference:
     test: str
 
 
-def _difference(
-    one: _Predictions, other: _Predictions, metric: str, metrics: dict[str, Metric], several: bool
-) -> _Difference:
+def _difference(one: _Predictions, other: _Predictions, metric: str, several: bool) -> _Difference:
+    if one.sums is not None and other.sums is not None:
+        return _metric_difference(_text_tables(one.sums, other.sums), text_scores.METRICS[metric])
     if metric == "accuracy":
         return _accuracy_difference(one, other)
-    tables = _label_tables(one, other) if several else _class_tables(one, other)
-    return _metric_difference(tables, metrics[metric])
+    if several:
+        return _metric_difference(_label_tables(one, other), _LABEL_METRICS[metric])
+    return _metric_difference(_class_tables(one, other), scores.CLASS_METRICS[metric])
+
+
+def _text_tables(one: dict[str, Floats], other: dict[str, Floats]) -> Iterator[tuple[Any, Any]]:
+    """Sums over documents of both runs."""
+    yield text_scores.totals(one), text_scores.totals(other)
+    drawn = (text_scores.draws(table, RESAMPLES, SEED) for table in (one, other))  # one seed: the same documents
+    yield from zip(*drawn, strict=True)
 
 
 def _accuracy_difference(one: _Predictions, other: _Predictions) -> _Difference:
@@ -343,19 +392,25 @@ def _pair(
 
 
 def _verdict(found: _Difference, names: tuple[str, str], metric: str, examples: int, p_value: float, test: str) -> str:
-    """One sentence that somebody who has never heard of a p-value can act on. Figures are in points (hundredths)."""
+    """One sentence for somebody who has never heard of a p-value. Shares are told in points (hundredths)."""
     first, second = found.values
-    what = metric.replace("_", " ")
-    interval = f"the 95% interval {100 * found.low:.1f} to {100 * found.high:.1f}"
+    points = metric not in text_scores.SMALLER_IS_BETTER
+    what = ("points of " if points else "in ") + metric.replace("_", " ")
+
+    def told(value: float, sign: str = "") -> str:
+        return format(100 * value, f"{sign}.1f") if points else format(value, f"{sign}.4g")
+
+    interval = f"the 95% interval {told(found.low)} to {told(found.high)}"
     outside = found.low > 0 or found.high < 0
     if outside and p_value < ALPHA:
-        (better, high), (worse, low) = sorted(zip(names, found.values, strict=True), key=lambda item: -item[1])
+        ranked = sorted(zip(names, found.values, strict=True), key=lambda item: -item[1] if points else item[1])
+        (better, best), (worse, other) = ranked
         low_end, high_end = sorted((abs(found.low), abs(found.high)))
         return (
-            f"{better} is better than {worse} by {100 * (high - low):.1f} points of {what} ({100 * high:.1f} against "
-            f"{100 * low:.1f}); the 95% interval {100 * low_end:.1f} to {100 * high_end:.1f} leaves out zero."
+            f"{better} is better than {worse} by {told(abs(best - other))} {what} ({told(best)} against "
+            f"{told(other)}); the 95% interval {told(low_end)} to {told(high_end)} leaves out zero."
         )
-    which = f"{names[0]} minus {names[1]} is {100 * (first - second):+.1f} points of {what}"
+    which = f"{names[0]} minus {names[1]} is {told(first - second, '+')} {what}"
     if outside:
         return f"No difference can be claimed: {which}, {interval} leaves out zero, but {test} gives p = {p_value:.2f}."
     more = examples_needed(first - second, found.low, found.high, examples) - examples

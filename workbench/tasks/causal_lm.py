@@ -73,7 +73,7 @@ class CausalLM(LanguageModel):
         ids = ids or after
         if not ids:
             raise DataError(f"Input {place} has no token to begin with.", "Write the beginning of a text.")
-        written = write(model, tokenizer, ids, settings, reads_apart=False)
+        written = write(model, tokenizer, ids, settings, place, reads_apart=False)
         return {"prompt": text, "text": tokenizer.decode(written, skip_special_tokens=True), "tokens": len(written)}
 
     def prompts(self, tokenizer: Any) -> Iterator[str]:

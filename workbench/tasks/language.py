@@ -285,8 +285,8 @@ class LanguageModel(Task):
 
         with torch.inference_mode():
             return [
-                {"prompt": prompt, "text": self.answer(model, tokenizer, prompt, 1, self.config)["text"]}
-                for prompt in self.prompts(tokenizer)
+                {"prompt": prompt, "text": self.answer(model, tokenizer, prompt, place, self.config)["text"]}
+                for place, prompt in enumerate(self.prompts(tokenizer), start=1)
             ]
 
     def prompts(self, tokenizer: Any) -> Iterator[str]:

@@ -106,7 +106,7 @@ class Seq2SeqDenoising(LanguageModel):
             raise DataError(f"Input {place} has no text.", f"Write a text with {tokenizer.mask_token} in it.")
         with special_tokens_in_text(tokenizer):
             ids = tokenizer(text)["input_ids"]
-        written = write(model, tokenizer, ids, settings, reads_apart=True)
+        written = write(model, tokenizer, ids, settings, place, reads_apart=True)
         return {"prompt": text, "text": tokenizer.decode(written, skip_special_tokens=True), "tokens": len(written)}
 
     def prompts(self, tokenizer: Any) -> Iterator[str]:

@@ -28,7 +28,9 @@ class WritingOptions(Part):
     writing_seed: int = Field(0, ge=0, lt=2**31, description="Seed of what is drawn while writing.")
 
 
-def write(model: Any, tokenizer: Any, ids: Sequence[int], options: WritingOptions, reads_apart: bool) -> list[int]:
+def write(
+    model: Any, tokenizer: Any, ids: Sequence[int], options: WritingOptions, place: int, reads_apart: bool
+) -> list[int]:
     """Tokens that the model writes.
 
     Args:
@@ -36,6 +38,7 @@ def write(model: Any, tokenizer: Any, ids: Sequence[int], options: WritingOption
         tokenizer: its tokenizer.
         ids: what it reads.
         options: how it writes.
+        place: of the text in its request: each is drawn with a seed of its own.
         reads_apart: it reads with an encoder and writes with a decoder; otherwise it goes on with what it reads.
     """
     import torch
@@ -62,7 +65,7 @@ def write(model: Any, tokenizer: Any, ids: Sequence[int], options: WritingOption
     )
     given = torch.tensor([list(ids)], device=model.device)
     with torch.random.fork_rng(), torch.inference_mode():
-        torch.manual_seed(options.writing_seed)
+        torch.manual_seed(options.writing_seed + place)
         found: list[int] = model.generate(given, attention_mask=torch.ones_like(given), generation_config=config)[
             0
         ].tolist()
