@@ -79,7 +79,8 @@ def encode(
     for role, given in (("text", text), ("second text", text_pair)):
         if given is not None and not isinstance(given, str):
             raise RequestError(f"The {role} must be a string, not {type(given).__name__}.")
-    longest = min(length for length in (max_length, tokenizer.model_max_length) if length)
+    # A tokenizer without a limit says 10^30, which its own library cannot count.
+    longest = min(length for length in (max_length, tokenizer.model_max_length, 2**31 - 1) if length)
     found = tokenizer(text, text_pair, truncation=True, max_length=longest, return_offsets_mapping=True)
     encoding = found.encodings[0]
     segments: list[int | None] = found.sequence_ids(0)
