@@ -363,9 +363,9 @@ def _train_unigram(corpus: _Corpus, spec: TokenizerSpec) -> Any:
         raise
     corpus.check()
     del alphabet[" "]
-    letters = corpus.frequent(alphabet, spec)
+    letters = {_START, *corpus.frequent(alphabet, spec)}
     _check_fits(len(letters), f"{len(letters):,} characters", spec)
-    backend = Tokenizer(models.Unigram(_unigram_pieces(learner, {*letters, _START}, spec), UNK, False))
+    backend = Tokenizer(models.Unigram(_unigram_pieces(learner, letters, spec), UNK, False))
     backend.normalizer = learner.normalizer
     backend.pre_tokenizer = learner.pre_tokenizer
     backend.decoder = decoders.Metaspace()
