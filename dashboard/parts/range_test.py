@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import plotly.graph_objects as go
@@ -41,9 +42,9 @@ def train_button(run: Run, found: Finding | None) -> None:
     if found is None or found.suggestion is None:
         return
     if st.button("Train with this rate", icon=":material/rocket_launch:", type="primary", key="run.use_rate"):
-        rate = float(f"{found.suggestion:.2g}")
+        rate = {"kind": "training", "name": None, "training.learning_rate": found.suggestion}
         try:
-            launch_form.fill(run.spec().changed({"kind": "training", "name": None, "training.learning_rate": rate}))
+            launch_form.fill(run.spec().changed(rate))
         except WorkbenchError as error:
             st.toast(md(str(error)))
             return
@@ -72,11 +73,17 @@ def figure(found: Finding) -> go.Figure:
         line={"width": 2.5, "color": colours[0]}, hovertemplate="%{y:.4~g} at %{x:.2~g}<extra>smoothed</extra>",
     )  # fmt: skip
     if found.suggestion is not None:
-        drawn.add_vline(
-            x=found.suggestion,
-            line={"dash": "dash", "width": 2, "color": colours[1]},
-            annotation={"text": f"suggestion {found.suggestion:.2g}", "font": {"color": colours[1]}},
-            annotation_position="top right",
+        drawn.add_vline(x=found.suggestion, line={"dash": "dash", "width": 2, "color": colours[1]})
+        drawn.add_annotation(
+            x=math.log10(found.suggestion),  # on a logarithmic axis, annotations count in powers of ten
+            y=1,
+            yref="paper",
+            xanchor="left",
+            yanchor="top",
+            xshift=6,
+            showarrow=False,
+            text=f"suggestion {found.suggestion:.2g}",
+            font={"color": colours[1], "size": 13},
         )
     drawn.update_layout(
         height=360,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from dashboard.parts.glossary import WORDS
@@ -21,10 +23,17 @@ def draw_samples(run: Run) -> None:
     st.subheader("What the model writes", help=WORDS["samples"], anchor=False)
     for place, step in enumerate(steps[:SHOWN]):
         with st.expander(f"After step {step}", expanded=place == 0, key=f"run.samples.{place}"):
-            for number, row in enumerate(row for row in rows if row.get("step") == step):
-                prompt = str(row.get("prompt") or "")
-                if prompt:
-                    st.caption("Given" if number == 0 else "Given, again")
-                    st.text(prompt[:LONGEST])
-                st.caption("Written")
-                st.text(str(row["text"])[:LONGEST])
+            given, written = st.columns([1, 3])
+            given.caption("Given")
+            written.caption("Written")
+            for row in rows:
+                if row.get("step") == step:
+                    _draw_sample(row)
+
+
+def _draw_sample(row: dict[str, Any]) -> None:
+    """What the model was given, and how it went on, side by side. Both are text: nothing in them is Markdown."""
+    prompt, text = str(row.get("prompt") or ""), str(row["text"])
+    given, written = st.columns([1, 3])
+    given.text(prompt[:LONGEST] or "(nothing)")
+    written.text(text.removeprefix(prompt).lstrip()[:LONGEST])

@@ -123,8 +123,8 @@ def judge(rates: Sequence[float], losses: Sequence[float], diverged_at: int | No
         return Finding(None, why, None, None, None, fall, diverged_at, *curve)
     steepest = float(rates[_steepest(rates, smoothed, start, lowest)])
     minimum = float(rates[lowest])
-    suggestion = min(steepest, minimum / 10)
-    which = "where the loss falls fastest" if suggestion == steepest else "a tenth of the rate with the lowest loss"
+    which = "where the loss falls fastest" if steepest <= minimum / 10 else "a tenth of the rate with the lowest loss"
+    suggestion = float(f"{min(steepest, minimum / 10):.2g}")  # more digits would promise more than a test can tell
     how = (
         f"{suggestion:.2g} is {which}, the smaller of two readings: fastest fall at {steepest:.2g}, lowest loss at "
         f"{minimum:.2g}."

@@ -77,7 +77,7 @@ class Run:
             StorageError: the disk is full or read-only; nothing is left behind.
         """
         now = datetime.now(UTC)
-        title = spec.name or "-".join([spec.model.source, Path(spec.data.train).stem, spec.tuning.method, *_mark(spec)])
+        title = spec.name or "-".join([*_mark(spec), spec.model.source, Path(spec.data.train).stem, spec.tuning.method])
         with storage_errors(workspace.runs):
             draft, run_folder = _new_folder(workspace.runs, f"{now:%Y%m%d-%H%M%S}-{slug(title)}")
             try:
@@ -359,7 +359,7 @@ def _first_status(spec: RunSpec, now: datetime, order: float) -> dict[str, Any]:
 
 
 def _mark(spec: RunSpec) -> list[str]:
-    """What is added to a run's name when it is no training."""
+    """What a run's name begins with when it is no training."""
     return [] if spec.kind == "training" else [spec.kind.removeprefix("learning-rate-")]
 
 
