@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.integration.write_faults import Fault
 from tests.tiny import make_run
-from workbench.files import TEMPORARY_PREFIX, read_json
+from workbench.files import TEMPORARY_PREFIX, read_json, read_lines
 from workbench.jobs import resume, settle
 from workbench.jobs.worker import module_path
 from workbench.runs.predictions import read_predictions
@@ -133,6 +133,7 @@ def fingerprint(run: Run) -> dict[str, Any]:
     return {
         "model": {p.name: sha256(p.read_bytes()).hexdigest() for p in sorted((run.folder / "model").iterdir())},
         "metrics": [{k: v for k, v in row.items() if k not in OF_THE_CLOCK} for row in run.metrics()[0]],
+        "samples": read_lines(run.folder / "samples.jsonl")[0],
         "report": report,
         "predictions": read_predictions(run),
         "checkpoints": [
