@@ -297,12 +297,18 @@ def _entries(registry: Any) -> list[dict[str, Any]]:
             "name": name,
             "label": registry.label(name),
             "options": [
-                {"name": option, "default": field.get_default(call_default_factory=True), "help": field.description}
+                {"name": option, "default": _default(field), "help": field.description}
                 for option, field in fields[name].items()
             ],
         }
         for name in registry.names()
     ]
+
+
+def _default(field: Any) -> Any:
+    """An option's default as JSON has it; of an option with parts (a tokenizer), the parts' defaults."""
+    default = field.get_default(call_default_factory=True)
+    return default.model_dump(mode="json") if hasattr(default, "model_dump") else default
 
 
 @app.command()
