@@ -34,10 +34,14 @@ class Scores:
     Attributes:
         values: float64 [tokens]; the higher, the more the token counts for the target.
         attention: the attention that they come from, where they do.
+        details: what the method tells of itself, as JSON: errors, steps, samples.
+        notes: what a reader has to know.
     """
 
     values: NDArray[np.float64]
     attention: Attention | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 class Explainer(ABC):
@@ -88,6 +92,7 @@ class Explanation:
         faithfulness: see :func:`workbench.explain.faithfulness.faithfulness`; ``["sentence"]`` sums it up.
         attention: all the attention weights, for the methods that come from them.
         notes: what a reader has to know, such as that the text was cut off.
+        details: what the method tells of itself: errors, steps, samples.
     """
 
     text: str
@@ -106,6 +111,7 @@ class Explanation:
     faithfulness: dict[str, Any]
     attention: Attention | None = field(default=None, repr=False)
     notes: list[str] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """All but the attention weights, for JSON."""
@@ -166,7 +172,8 @@ def explain(
         reading=entry.reading,
         faithfulness=faithfulness(subject, found.values, index),
         attention=found.attention,
-        notes=encoded.notes,
+        notes=[*encoded.notes, *found.notes],
+        details=found.details,
     )
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from workbench.explain.base import Explainer, Scores, explainers
 from workbench.explain.subject import Classifier, Subject
 
 
-@explainers.register("occlusion")
-class Occlusion(Explainer):
-    """Occlusion: how far the target's probability falls when a token is hidden."""
+class HidingBased(Explainer):
+    """An explainer that hides tokens and asks again; not an entry itself."""
 
-    reading = (
-        "A token's number is how far the label's probability falls when that token alone is hidden. Words that say the "
-        "same twice hide each other: neither seems to count."
-    )
-    signed = True
+    signed: ClassVar[bool] = True
 
     @classmethod
     def fits(cls, predictor: Classifier) -> str | None:
@@ -25,12 +22,21 @@ class Occlusion(Explainer):
             return "the tokenizer has no mask, padding or unknown token to put in a token's place"
         return super().fits(predictor)
 
+
+@explainers.register("occlusion")
+class Occlusion(HidingBased):
+    """Occlusion: how far the target's probability falls when a token is hidden."""
+
+    reading = (
+        "A token's number is how far the label's probability falls when that token alone is hidden. Words that say the "
+        "same twice hide each other: neither seems to count."
+    )
+
     def run(self, subject: Subject, target: int) -> Scores:
-        length = len(subject.encoded.tokens)
+        count = len(subject.positions)
         # Row 0 is the whole text; row i + 1 hides the i-th token that can be hidden.
-        kept = np.ones((len(subject.positions) + 1, length), dtype=bool)
-        kept[np.arange(len(subject.positions)) + 1, subject.positions] = False
-        probabilities = subject.when_kept(kept)[:, target]
-        scores = np.zeros(length)
+        kept = np.concatenate([np.ones((1, count), dtype=bool), ~np.eye(count, dtype=bool)])
+        probabilities = subject.when_kept(subject.spread(kept))[:, target]
+        scores = np.zeros(len(subject.encoded.tokens))
         scores[subject.positions] = probabilities[0] - probabilities[1:]
         return Scores(scores)

@@ -189,6 +189,12 @@ class Subject:
             )
         return str(found)
 
+    def spread(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """[choices, hideable tokens] as [choices, tokens], as :meth:`when_kept` takes it."""
+        kept = np.ones((len(chosen), len(self.encoded.tokens)), dtype=bool)
+        kept[:, self.positions] = chosen
+        return kept
+
     def when_kept(self, kept: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The probabilities when only some tokens are seen.
 
