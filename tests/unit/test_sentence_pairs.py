@@ -8,7 +8,7 @@ import pytest
 from workbench.tasks.sentence_pairs import FOLLOWS, RANDOM, make_pairs, sentences
 
 SENTENCES = {
-    "It is late. He said \"no!\" Then he left?  Yes": ["It is late. ", "He said \"no!\" ", "Then he left?  ", "Yes"],
+    'It is late. He said "no!" Then he left?  Yes': ["It is late. ", 'He said "no!" ', "Then he left?  ", "Yes"],
     "3.5 litres cost 2.10 euros": ["3.5 litres cost 2.10 euros"],
     "房间很大。服务好！\n早餐？不行": ["房间很大。", "服务好！", "早餐？", "不行"],
     "one\n\ntwo\nthree": ["one\n\n", "two\n", "three"],
