@@ -73,6 +73,7 @@ VARIANTS = {
     "frozen layers run again": {"tuning": {"method": "freeze", "layers": 2}, "training.cache_frozen": False},
     "lora": {"tuning": {"method": "lora", "rank": 2}},
     "early stopping": {"training.patience": 2, "training.epochs": 6, "training.learning_rate": 1e-7},
+    "so many tokens": {"training.max_tokens": 2500, "training.epochs": 9},
     "masked words": {"task": "masked-lm", "training.epochs": 3},
     "masked words and pairs": {"task": {"name": "masked-lm-nsp", "whole_words": True}, "training.accumulate": 2},
     "lines span checkpoints": {"training.log_every": 7, "training.schedule": "cosine", "training.epochs": 1.7},

@@ -184,6 +184,74 @@ def test_early_stopping_ends_after_patience_and_stays_ended(tmp_path):
     assert next(values) == 0.1  # nothing was evaluated again
 
 
+class Clock:
+    """A clock that only batches move."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def timed(model, folder, clock, watcher=None, **changes):
+    """Training in which each batch takes 10 seconds."""
+    slow = material(model, evaluate=lambda: {"eval/accuracy": 0.5})
+    take = slow.batch
+
+    def batch(indices):
+        clock.now += 10
+        return take(indices)
+
+    slow.batch = batch
+    watcher = watcher or Recorder()
+    outcome = train(model, slow, settings(**changes), 1e-3, Accelerator(cpu=True), watcher, folder, resume=True)
+    return watcher, outcome
+
+
+def test_training_ends_when_its_minutes_have_passed_whoever_spent_them(tmp_path, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("workbench.training.meter.time", clock)
+    through, outcome = timed(make_model(), tmp_path / "a", clock, max_minutes=1.0)
+    assert (outcome.ending, outcome.position.step, outcome.steps) == ("time", 6, 32)
+    assert "step 6 of 32" in outcome.note and "max_minutes" in outcome.note
+    assert [row["step"] for row in through.rows if "eval/accuracy" in row] == [6]  # it can be the best one
+    assert checkpoint.latest(tmp_path / "a").name == "step-00000006"
+    _, outcome = timed(make_model(), tmp_path / "b", clock, Recorder(stop_at=4), max_minutes=1.0)
+    assert outcome.ending == "stopped"
+    clock.now += 10_000  # while nobody trains, no time passes
+    rest, outcome = timed(make_model(seed=9), tmp_path / "b", clock, max_minutes=1.0)
+    assert (outcome.ending, outcome.position.step, len(rest.losses())) == ("time", 6, 2)
+    again, outcome = timed(make_model(), tmp_path / "b", clock, max_minutes=1.0)  # killed before it could tell
+    assert (outcome.ending, outcome.position.step, again.rows) == ("time", 6, [])
+
+
+def test_the_last_step_is_no_early_end_even_when_the_time_is_up(tmp_path, monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("workbench.training.meter.time", clock)
+    _, outcome = timed(make_model(), tmp_path, clock, max_minutes=1.0, max_steps=6)
+    assert (outcome.ending, outcome.note) == ("finished", None)
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [(1, 1), (48, 1), (49, 2), (16 * 48, 16), (16 * 48 + 1, 17), (10**9, 40)],  # 48 tokens a batch, 16 an epoch
+)
+def test_the_step_that_reaches_the_tokens_is_the_last(tmp_path, most, expected):
+    spec = settings(epochs=2.5, max_tokens=most)
+    assert Steps.of(InOrder(), spec, lambda batch: 12 * len(batch)).total == expected
+    spec = settings(epochs=2.5, max_tokens=most, accumulate=4)
+    fewer = Steps.of(InOrder(), spec, lambda batch: 12 * len(batch)).total
+    assert fewer == -(-expected // 4)
+
+
+def test_tokens_end_the_run_and_lay_out_the_schedule(tmp_path):
+    watcher, outcome = run(make_model(), tmp_path, max_tokens=250, warmup=0)
+    assert (outcome.ending, outcome.position.step, outcome.position.tokens) == ("finished", 6, 288)
+    rates = [row["train/learning_rate"] for row in watcher.rows]
+    np.testing.assert_allclose(rates, [1e-3 * (1 - step / 6) for step in range(6)])
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_and_is_not_saved(tmp_path):
     model = make_model()
     with torch.no_grad():

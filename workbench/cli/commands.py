@@ -166,7 +166,7 @@ def show(
 ) -> None:
     """Tell all about a run: state, settings, results, cost, and the last texts that its model wrote."""
     found = Run.open(run_id, Workspace.current())
-    summary = found.summary() | {"samples": found.last_samples()}
+    summary = found.summary()
     if html is not None:
         write_page(found, summary, html)
     answer(summary, as_json, lambda: views.show_run(summary, page=html))

@@ -24,7 +24,7 @@ def write_page(run: Run, summary: dict[str, Any], path: Path) -> None:
 
     Args:
         run: whose page.
-        summary: ``Run.summary`` with ``samples``.
+        summary: what ``Run.summary`` says of it.
         path: the file.
 
     Raises:

@@ -103,7 +103,8 @@ def _with_interval(value: dict[str, float] | None) -> str | None:
 
 
 def show_run(summary: dict[str, Any], brief: bool = False, page: Path | None = None) -> None:
-    console.print(f"{MARKS.get(summary['state'], '?')} {summary['id']}  {summary['state']}", style="bold", markup=False)
+    heading = f"{MARKS.get(summary['state'], '?')} {summary['id']}  {summary['state']}"
+    console.print(heading, style="bold", markup=False, soft_wrap=True)
     if summary["report"]:
         _show_report(summary["report"])
     elif summary.get("progress") and summary["state"] == "running":
@@ -133,7 +134,7 @@ def _show_report(report: dict[str, Any]) -> None:
         console.print(report["range_test"]["how"], markup=False, soft_wrap=True)
     _show_cost(report)
     for note in report.get("notes", []):
-        console.print(f"Note: {note}", markup=False)
+        console.print(f"Note: {note}", markup=False, soft_wrap=True)
 
 
 def _show_samples(samples: Sequence[dict[str, Any]]) -> None:
@@ -206,19 +207,13 @@ def show_predictions(texts: Sequence[str], found: Sequence[dict[str, Any]]) -> N
 
 
 def _show_written(texts: Sequence[str], found: Sequence[dict[str, Any]]) -> None:
-    """What a model wrote or filled in, under what it was given."""
+    """What a model wrote, under what it was given; and what it thought of for each [MASK]."""
     for text, result in zip(texts, found, strict=True):
         console.print(text, style="bold", markup=False, soft_wrap=True)
-        for name, value in result.items():
-            several = isinstance(value, list)
-            if not several:
-                hanging(str(value) if name == "text" else f"{name}: {value}")
-            for each in value if several else ():
-                hanging(", ".join(f"{k} {_short(v)}" for k, v in each.items()) if isinstance(each, dict) else str(each))
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+        hanging(str(result.get("text", "")))
+        for place, candidates in enumerate(result.get("masks") or [], start=1):
+            thought = ", ".join(f"{each['token']} {each['score']:.3f}" for each in candidates)
+            hanging(f"[MASK] {place}: {thought}")
 
 
 def _labels(result: dict[str, Any]) -> str:

@@ -22,6 +22,9 @@ Floats = NDArray[np.float64]
 FEWEST = 8  # steps below which nothing can be read from a curve
 WIDTH = 0.025  # standard deviation of the smoothing, as a share of all steps
 MEMORY = 0.8  # how much of the running mean, by which divergence is noticed, is kept at each step
+CLEAR = (
+    5.0  # a fall counts from so many standard errors of the smoothed loss on; noise alone has its deepest place, too
+)
 ABOVE_FIRST, ABOVE_LOWEST = 1.5, 2.0  # the running mean has diverged when it is above both, times these
 
 
@@ -115,7 +118,7 @@ def judge(rates: Sequence[float], losses: Sequence[float], diverged_at: int | No
     lowest = int(smoothed.argmin())
     start = float(smoothed[: max(1, len(smoothed) // 10)].mean())
     fall = start - float(smoothed[lowest])
-    if fall < 3 * _noise(losses[: lowest + 1], smoothed) or lowest == 0:
+    if fall < CLEAR * _noise(losses[: lowest + 1], smoothed) or lowest == 0:
         why = (
             f"No rate can be suggested: the smoothed loss fell by {max(0.0, fall):.3g}, no more than its noise. Take "
             "more range_test.steps, larger batches, or other bounds."

@@ -198,7 +198,7 @@ class Run:
         return Lock(self.folder / "run.lock").is_held()
 
     def summary(self, with_spec: bool = True) -> dict[str, Any]:
-        """What ``workbench show --json`` prints: ``{"id", "state", "spec", "report", "error", ...}``."""
+        """What ``workbench show --json`` prints: ``{"id", "state", "spec", "report", "samples", "error", ...}``."""
         status = self.status()
         found: dict[str, Any] = {"id": self.id, "state": status["state"], "kind": status.get("kind") or "training"}
         if with_spec:
@@ -208,6 +208,7 @@ class Run:
                 found["spec"] = None
                 status["error"] = status.get("error") or error.as_dict()
         found["report"] = self.report()
+        found["samples"] = self.last_samples()
         found["error"] = status.get("error")
         found["progress"] = status.get("progress")
         found["created"] = status.get("created")
