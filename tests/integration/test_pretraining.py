@@ -1,0 +1,179 @@
+"""Language models from corpus to answer: pretrained, looked at, compared, asked, and fine-tuned from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.tiny import reviews, write_csv
+from workbench.check import resolve
+from workbench.errors import RequestError, UnknownNameError
+from workbench.files import read_json, read_lines
+from workbench.runs.compare import compare
+from workbench.runs.predictions import read_predictions
+from workbench.runs.run import Run
+from workbench.spec import RunSpec
+from workbench.training.predictor import Predictor
+from workbench.training.runner import run_folder
+from workbench.workspace import Workspace
+
+SOURCES = {
+    "masked-lm": "transformer-encoder",
+    "masked-lm-nsp": "transformer-encoder",
+    "causal-lm": "transformer-decoder",
+    "seq2seq-denoising": "transformer-encoder-decoder",
+}
+SMALL = {"hidden_size": 32, "layers": 2, "heads": 2, "max_positions": 64, "dropout": 0.0}
+
+
+def corpus(workspace: Workspace, count: int = 240) -> Path:
+    """Documents of three reviews each."""
+    path = workspace.uploads / "corpus.csv"
+    rows = [text for text, _ in reviews(count * 3)]
+    path.write_text("text\n" + "".join(f'"{". ".join(rows[i : i + 3])}"\n' for i in range(0, len(rows), 3)))
+    return path
+
+
+def train(workspace: Workspace, task: Any, model: Any = None, **changes: Any) -> Run:
+    name = task if isinstance(task, str) else task["name"]
+    spec = RunSpec.parse(
+        {
+            "task": task,
+            "data": {"train": str(corpus(workspace)), "max_length": 32},
+            "model": model or {"source": SOURCES[name], "tokenizer": {"vocab_size": 120}, **SMALL},
+            "training": {"epochs": 2, "batch_size": 16, "learning_rate": 3e-3, "device": "cpu", "precision": "fp32"},
+        }
+    )
+    run = Run.create(resolve(spec.changed(changes), workspace).spec, workspace)
+    assert run_folder(run.folder) == 0, run.status()["error"]
+    return run
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_whole_way(workspace: Workspace, name: str) -> None:
+    run = train(workspace, name)
+    report = run.report()
+    assert report is not None and report["primary_metric"] == "loss" and report["smaller_is_better"] is True
+    rows, _ = run.metrics()
+    evaluated = [row for row in rows if "eval/loss" in row]
+    assert evaluated[-1]["eval/loss"] < evaluated[0]["eval/loss"]
+    assert {f"eval/{metric}" for metric in report["metrics"]} <= evaluated[0].keys()
+    assert report["metrics"].keys() == report["baseline"].keys()
+    cost = report["cost"]
+    assert cost["flops_per_token"] > 6 * 1000 and {"mfu", "peak_flops", "peak_flops_source"} <= cost.keys()
+    samples, _ = read_lines(run.folder / "samples.jsonl")
+    assert {row["step"] for row in samples} == {row["step"] for row in evaluated}
+    assert all(row["prompt"] and isinstance(row["text"], str) for row in samples)
+    saved = read_predictions(run)
+    ids = (read_json(run.folder / "splits.json") or {})["ids"]["test"]
+    assert saved["id"] == ids and set(saved["correct"]) == {None}
+    prompt = "a [MASK] film" if name != "causal-lm" else "the film is"
+    (found,) = Predictor.load(run).predict([{"text": prompt}])
+    assert found["prompt"] == prompt and isinstance(found["text"], str)
+    packed = [note for note in report["notes"] if "packed into" in note]
+    assert bool(packed) == (name != "seq2seq-denoising")
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_each_evaluation_masks_the_same(workspace: Workspace, seed: int) -> None:
+    """With a learning rate that moves nothing, every evaluation is the same, whatever the seed of the run."""
+    still = {"training.learning_rate": 1e-12, "training.evaluate_every": 3, "training.seed": seed}
+    run = train(workspace, "masked-lm", **still)
+    losses = [row["eval/loss"] for row in run.metrics()[0] if "eval/loss" in row]
+    assert len(losses) > 2 and np.ptp(losses) < 1e-6
+    trained = [row["train/loss"] for row in run.metrics()[0] if "train/loss" in row]
+    assert np.ptp(trained) > 1e-4, "training draws other masks each time"
+
+
+def test_the_best_is_the_lowest_loss(workspace: Workspace) -> None:
+    """A learning rate that spoils the model: the weights that are kept are those of the lowest loss."""
+    run = train(
+        workspace,
+        "causal-lm",
+        **{
+            "training.learning_rate": 0.3,
+            "training.evaluate_every": 1,
+            "training.max_steps": 8,
+            "training.warmup": 0.9,
+            "training.clip": 0,
+        },
+    )
+    report = run.report() or {}
+    losses = {row["step"]: row["eval/loss"] for row in run.metrics()[0] if "eval/loss" in row}
+    assert report["best_step"] == min(losses, key=losses.__getitem__) != max(losses, key=losses.__getitem__)
+    assert report["weights_of_step"] == report["best_step"] and losses[8] > min(losses.values())
+
+
+def test_pretrained_then_fine_tuned(workspace: Workspace) -> None:
+    before = train(workspace, "masked-lm")
+    spec = RunSpec.parse(
+        {
+            "task": "text-classification",
+            "data": str(write_csv(workspace.uploads / "reviews.csv", 200)),
+            "model": f"run:{before.id}",
+            "training": {"epochs": 6, "batch_size": 16, "learning_rate": 3e-3, "device": "cpu", "precision": "fp32"},
+        }
+    ).changed({"data.max_length": 32})
+    run = Run.create(resolve(spec, workspace).spec, workspace)
+    assert run_folder(run.folder) == 0, run.status()["error"]
+    assert (run.report() or {})["metrics"]["accuracy"]["value"] > 0.8
+    one, other = (Predictor.load(each).tokenizer.get_vocab() for each in (before, run))
+    assert one == other, "the second run reads with the first one's tokenizer"
+
+
+# -- compared -------------------------------------------------------------------------------------------------------
+
+
+def test_language_models_are_compared_by_document(workspace: Workspace) -> None:
+    short = train(workspace, "causal-lm", **{"training.max_steps": 2})
+    long = train(workspace, "causal-lm", **{"training.epochs": 4})
+    found = compare([long, short])
+    assert found.metric == "loss" and found.difference < 0 and found.high < 0 and found.p_value < 0.01
+    assert long.id in found.verdict.split(" is better than ")[0] and "points" not in found.verdict
+    values = [(run.report() or {})["metrics"]["loss"]["value"] for run in (long, short)]
+    assert found.values == pytest.approx(values)
+    assert compare([long, short], "token_accuracy").difference > 0
+    with pytest.raises(UnknownNameError, match="accuracy"):
+        compare([long, short], "macro_f1")
+
+
+def test_those_of_different_tokenizers_by_bits_per_byte(workspace: Workspace) -> None:
+    words = train(workspace, "causal-lm")
+    model = {"source": "transformer-decoder", "tokenizer": {"train": "character"}, **SMALL}
+    letters = train(workspace, "causal-lm", model)
+    found = compare([words, letters])
+    assert found.metric == "bits_per_byte"
+    with pytest.raises(UnknownNameError, match="different tokens"):
+        compare([words, letters], "loss")
+    masked = train(workspace, "masked-lm")
+    with pytest.raises(RequestError, match="measure different things"):
+        compare([words, masked])
+
+
+# -- refused --------------------------------------------------------------------------------------------------------
+
+
+def test_a_corpus_shorter_than_one_sequence_fails_before_training(workspace: Workspace) -> None:
+    path = workspace.uploads / "short.csv"
+    path.write_text("text\n" + "".join(f"a film and a plot {i}\n" for i in range(24)))
+    model = {"source": "transformer-encoder", "tokenizer": {"vocab_size": 60}, **SMALL, "max_positions": 512}
+    spec = RunSpec.parse(
+        {"task": "masked-lm", "data": {"train": str(path), "max_length": 256}, "model": model}
+    ).changed({"training.device": "cpu"})
+    run = Run.create(resolve(spec, workspace).spec, workspace)
+    assert run_folder(run.folder) == 2
+    error = run.status()["error"]
+    assert error["kind"] == "Data" and "less than one sequence of 256 tokens" in error["message"]
+    assert run.metrics()[0] == []
+
+
+def test_options_are_for_models_that_write(workspace: Workspace) -> None:
+    from tests.tiny import make_run
+
+    run = make_run(workspace, {"training.max_steps": 2})
+    assert run_folder(run.folder) == 0
+    with pytest.raises(RequestError, match="does not write"):
+        Predictor.load(run).predict([{"text": "a film"}], {"temperature": 0})
