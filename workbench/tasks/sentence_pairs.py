@@ -2,7 +2,8 @@
 
 As in Devlin et al. (2018), appendix A.2: a pair is two neighbouring stretches of sentences of a document, together as
 long as a piece may be; in half of the pairs the second is taken from another document instead, and what it would have
-been begins the next pair. So no text is lost.
+been begins the next pair. The last sentence is cut where the piece is full. What is cut off, which the published
+preparation drops, begins the next pair: no text is lost.
 
 Two things differ from the published preparation, so that the two kinds of pairs are equally frequent: the last sentence
 of a document, left alone, is divided where its second half is to follow (there it always took a random text), and which
@@ -87,7 +88,7 @@ class _Maker:
     """Goes through the documents and makes pairs."""
 
     def __init__(self, borders: list[list[int]], room: int, generator: np.random.Generator) -> None:
-        self.borders = borders
+        self.sentences = borders
         self.room = room
         self.generator = generator
         self.others = np.array([i for i, each in enumerate(borders) if len(each) > 1])
@@ -96,9 +97,9 @@ class _Maker:
 
     def pair_up(self, document: int) -> None:
         """All pairs of one document."""
-        borders = self.borders[document]
-        at, last = 0, len(borders) - 1
-        while at < last:
+        borders = list(self.sentences[document])  # more are added where a pair is full
+        at = 0
+        while at < len(borders) - 1:
             kind, end = self._next_kind(), self._reach(borders, at)
             if end - at > 1:
                 middle = int(self.generator.integers(at + 1, end))
@@ -109,13 +110,18 @@ class _Maker:
                 at = end
 
     def _reach(self, borders: list[int], at: int) -> int:
-        """How many sentences from ``at`` on make a pair: as many as fit, two at least where there are two."""
+        """The border at which the pair that begins at ``at`` ends: as many sentences as fit, and two at least where
+        there are two; the last is cut where the pair is full."""
         target = self.room
         if self.generator.random() < SHORT:
             target = int(self.generator.integers(2, self.room + 1))
         end = min(at + 2, len(borders) - 1)  # two always fit: none is longer than half the room
         while end < len(borders) - 1 and borders[end + 1] - borders[at] <= target:
             end += 1
+        full = borders[at] + target
+        if end < len(borders) - 1 and borders[end] < full:
+            end += 1
+            borders.insert(end, full)
         return end
 
     def _add_last(self, document: int, kind: int, begin: int, end: int) -> None:
@@ -131,16 +137,13 @@ class _Maker:
         self.found.append((begin, middle - begin, *b, document, kind))
 
     def _elsewhere(self, document: int, room: int) -> tuple[int, int]:
-        """A stretch of sentences of another document, at most ``room`` tokens."""
+        """A stretch of another document from a sentence's beginning, at most ``room`` tokens."""
         other = document
         while other == document:
             other = int(self.others[self.generator.integers(len(self.others))])
-        borders = self.borders[other]
+        borders = self.sentences[other]
         first = int(self.generator.integers(len(borders) - 1))
-        last = first + 1
-        while last < len(borders) - 1 and borders[last + 1] - borders[first] <= room:
-            last += 1
-        return borders[first], min(borders[last] - borders[first], room)
+        return borders[first], min(borders[-1] - borders[first], room)
 
     def _next_kind(self) -> int:
         """Dealt out in shuffled blocks of ten with five of each."""
