@@ -155,6 +155,10 @@ def _read_ours(path: Path, spec: DataSpec, entry: DatasetEntry) -> Table:
     table = _read(path, spec, entry.layout, documents)
     if entry.made_here is not None:
         table.about = site_packages.about(path.parent)
+        packages = len(table.about.get("packages", []))
+        table.notes.append(
+            f"{spec.train}: from {packages:,} installed packages; data.json says which, and their licences."
+        )
     return table
 
 

@@ -1,0 +1,347 @@
+"""Texts without labels, from the spec to examples: files, folders, the catalogue's corpora, rows of a hub.
+
+The hub is played by folders: datasets itself reads them, as it would read the hub's files, a row at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.unit.test_corpora import install
+from workbench.check import check
+from workbench.data import hub_rows, site_packages, sources
+from workbench.data.columns import Column
+from workbench.data.load import TEXT, Dataset, load_data, load_texts
+from workbench.errors import DataError, FetchError, RefusedError
+from workbench.spec import DataSpec, RunSpec
+from workbench.workspace import Workspace
+
+LABELLED = (TEXT, Column("label", "its class", kind="label"))
+COMMIT = "c" * 40
+
+
+def load(workspace: Workspace, train: str | Path, roles=(TEXT,), **spec: object) -> Dataset:
+    return load_data(DataSpec.model_validate({"train": str(train), **spec}), roles, workspace)
+
+
+def problems(train: str | Path, workspace: Workspace, confined: bool = False, **data: object) -> list[tuple[str, str]]:
+    document = {"task": "text-classification", "data": {"train": str(train), **data}, "model": "minilm"}
+    found = check(RunSpec.parse(document), workspace, confined)
+    return [(problem.field, problem.message) for problem in found if problem.field.startswith("data")]
+
+
+# -- files of texts ---------------------------------------------------------------------------------------------------
+
+
+def book(path: Path, count: int = 40) -> Path:
+    path.write_text("\n\n".join(f"Paragraph number {i},\nof two lines." for i in range(count)), encoding="utf-8")
+    return path
+
+
+def test_a_text_file_is_documents_where_a_text_is_all_that_is_needed(workspace: Workspace, tmp_path: Path) -> None:
+    data = load(workspace, book(tmp_path / "book.txt"))
+    assert (len(data.train), len(data.valid), len(data.test)) == (28, 4, 8)
+    for text, row, key, place in zip(
+        data.train.columns["text"], data.train.rows, data.train.ids, data.train.places(), strict=True
+    ):
+        assert text == f"Paragraph number {row // 3},\nof two lines."
+        assert key == f"book.txt:{row}" and place == f"book.txt, line {row}"
+    assert data.mapping == {"text": "text"}
+    assert data.report["parts"]["train"] == {
+        "rows": 28,
+        "labels": None,
+        "duplicates": {"count": 0, "examples": []},
+        "conflicts": {"count": 0, "examples": []},
+    }
+    assert any("40 documents, parted by empty lines" in note for note in data.notes)
+    assert json.dumps(data.report)
+    assert len(load(workspace, tmp_path / "book.txt", documents="line").train) == 56
+
+
+def test_a_text_file_is_a_table_where_labels_are_needed(workspace: Workspace, tmp_path: Path) -> None:
+    """As ever: many tables end in .txt."""
+    path = tmp_path / "reviews.txt"
+    path.write_text("text\tlabel\n" + "".join(f"review {i}\t{'good' if i % 2 else 'bad'}\n" for i in range(40)))
+    data = load(workspace, path, LABELLED)
+    assert data.mapping == {"text": "text", "label": "label"} and len(data.train) == 28
+
+
+def test_equal_documents_stay_on_one_side(workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "book.txt"
+    path.write_text("\n\n".join(f"Paragraph {i % 30}." for i in range(90)))
+    data = load(workspace, path)
+    parts = [set(part.columns["text"]) for part in (data.train, data.valid, data.test)]
+    assert sum(map(len, parts)) == 30, "each text on one side only"
+    assert data.report["overlaps"] == [] and data.report["parts"]["train"]["duplicates"]["count"] > 0
+    assert data.report["parts"]["train"]["conflicts"]["count"] == 0, "there are no labels to contradict"
+
+
+def test_files_of_a_folder_stay_on_one_side(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "essays"
+    folder.mkdir()
+    for i in range(20):
+        (folder / f"{i:02}.md").write_text("\n\n".join(f"Essay {i}, paragraph {j}." for j in range(5)))
+    assert len(load(workspace, folder).train) == 14, "a file is a document"
+    data = load(workspace, folder, documents="paragraph")
+    essays = [{text.split(",")[0] for text in part.columns["text"]} for part in (data.train, data.valid, data.test)]
+    assert sum(map(len, essays)) == 20 and len(data.train) == 70
+    assert problems(folder, workspace) == []
+
+
+def test_one_document_cannot_be_split(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="at least 2 are needed"):
+        load(workspace, book(tmp_path / "book.txt"), documents="file")
+
+
+def test_a_corpus_without_text_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "empty.csv"
+    path.write_text('text\n" "\n""\n')
+    with pytest.raises(DataError, match="no row has any text"):
+        load(workspace, path)
+
+
+# -- the catalogue's corpora ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.mirror
+def test_wikitext(workspace: Workspace, mirror: Path) -> None:
+    data = load(workspace, "wikitext-2")
+    assert (len(data.train) + len(data.valid), len(data.test)) == (60, 60), "as its paper counts them"
+    for text in data.train.columns["text"] + data.test.columns["text"]:
+        assert text.startswith(" = ") and not text.startswith(" = = ")
+    words = sum(len(text.split()) for part in (data.train, data.valid) for text in part.columns["text"])
+    lines = sum(text.count("\n") + 1 for part in (data.train, data.valid) for text in part.columns["text"])
+    assert words == 213_886, "every word of the file" and lines > 2000
+
+
+@pytest.mark.mirror
+def test_shakespeare(workspace: Workspace, mirror: Path) -> None:
+    data = load(workspace, "tinyshakespeare")
+    texts = data.train.columns["text"] + data.valid.columns["text"] + data.test.columns["text"]
+    speeches = [speech for text in texts for speech in text.split("\n\n")]
+    assert len(speeches) == 7222 and max(map(len, texts)) < 5000
+    assert len(load(workspace, "tinyshakespeare", documents="paragraph").train) > 5000
+    with pytest.raises(DataError, match="banking77 is a table"):
+        load(workspace, "banking77", documents="line")
+
+
+@pytest.mark.mirror
+def test_texts_of_a_labelled_data_set(workspace: Workspace, mirror: Path) -> None:
+    """What is made for a task with labels serves one without: the labels are left aside."""
+    texts, _ = load_texts(DataSpec(train="chnsenticorp-hotel"), workspace)
+    assert len(texts) > 5000 and max(map(len, texts)) > 500
+
+
+def test_film_plots(workspace: Workspace, shared_cache: Path) -> None:
+    """The same file as rotten-tomatoes, whose plots that data set leaves out."""
+    reviews = shared_cache / "datasets" / "rotten-tomatoes" / "reviews.csv"
+    plots = shared_cache / "datasets" / "film-plots" / "reviews.csv"
+    if not plots.exists():
+        if not reviews.exists():
+            pytest.skip("rotten-tomatoes is not in the cache of tests")
+        plots.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(reviews, plots)
+    data = load(workspace, "film-plots")
+    assert (len(data.train), len(data.valid), len(data.test)) == (758, 108, 217)
+    assert any("14 left out: the text is empty" in note for note in data.notes)
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch) -> Path:
+    """Thirty packages of ten docstrings each, and nothing else."""
+    folder = tmp_path / "site-packages"
+    for i in range(30):
+        functions = [f'def f{j}():\n    """Docstring {j} of package {i}, forty characters long."""\n    return {j}\n' for j in range(10)]  # fmt: skip # noqa: E501
+        install(folder, f"package{i}", {f"package{i}.py": "\n".join(functions)}, metadata=f"License: L{i % 3}")
+    find = site_packages.find_packages
+    monkeypatch.setattr(site_packages, "find_packages", lambda folders=None: find([folder]))
+    return folder
+
+
+def test_docstrings_of_what_is_installed(workspace: Workspace, installed: Path) -> None:
+    data = load(workspace, "python-docs")
+    packages = [{text.split()[4] for text in part.columns["text"]} for part in (data.train, data.valid, data.test)]
+    assert [len(found) for found in packages] == [21, 3, 6], "a package is on one side"
+    assert not packages[0] & packages[1] and not packages[0] & packages[2] and not packages[1] & packages[2]
+    origin = data.report["origin"]["train"]
+    assert len(origin["packages"]) == 30
+    assert origin["packages"][0] == {"name": "package0", "version": "1.0", "licence": "L0", "docstrings": 10}
+    (told,) = [entry for entry in sources.list_entries(workspace) if entry["name"] == "python-docs"]
+    assert told["cached"] is True
+    first = data.fingerprint
+    install(installed, "another", {"another.py": '"""One more package, which was installed in between."""'})
+    assert load(workspace, "python-docs").fingerprint != first
+    assert sources.clean_cache(workspace) > 0 and not sources.describe("python-docs", workspace)["cached"]
+
+
+# -- rows of a hub ----------------------------------------------------------------------------------------------------
+
+
+class Hub:
+    """A folder of repositories; counts how far they are read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.read = 0
+        self.HfApi = lambda: SimpleNamespace(dataset_info=self.dataset_info)
+
+    def add(self, name: str, files: dict[str, str]) -> None:
+        for path, text in files.items():
+            (self.folder / name / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name / path).write_text(text, encoding="utf-8")
+
+    def dataset_info(self, repository: str, revision: str) -> Any:
+        if not (self.folder / repository).exists():
+            raise OSError("404 Not Found")
+        return SimpleNamespace(sha=COMMIT, card_data=SimpleNamespace(license="cc-by-4.0"))
+
+    def load_dataset_builder(self, repository, config, revision, cache_dir, download_config) -> Any:
+        import datasets
+
+        assert revision == COMMIT, "what is read is pinned"
+        assert Path(cache_dir).is_relative_to(os.environ["WORKBENCH_HOME"]), "nothing is written outside"
+        builder = datasets.load_dataset_builder(str(self.folder / repository), config, cache_dir=cache_dir)
+        stream = builder.as_streaming_dataset
+        builder.as_streaming_dataset = lambda split: self._counted(stream(split=split))
+        return builder
+
+    def _counted(self, rows):
+        for row in rows:
+            self.read += 1
+            yield row
+
+
+def lines(count: int, start: int = 0, **more: object) -> str:
+    return "".join(json.dumps({"text": f"row {i} of the corpus", "n": i, **more}) + "\n" for i in range(start, start + count))  # fmt: skip # noqa: E501
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch) -> Hub:
+    datasets = pytest.importorskip("datasets")
+    found = Hub(tmp_path / "hub")
+    library = SimpleNamespace(load_dataset_builder=found.load_dataset_builder, DownloadConfig=datasets.DownloadConfig)
+    monkeypatch.setattr(hub_rows, "hub_library", lambda: found)
+    monkeypatch.setattr(hub_rows, "_datasets", lambda: library)
+    found.add("owner/corpus", {"train.jsonl": lines(5000), "validation.jsonl": lines(50, 9000)})
+    return found
+
+
+def test_only_as_many_rows_as_are_wanted(workspace: Workspace, hub: Hub) -> None:
+    data = load(workspace, "hf:owner/corpus@main", limit={"train": 300})
+    assert (len(data.train), len(data.valid), len(data.test)) == (210, 30, 60)
+    assert hub.read == 300, "the rest of the corpus was never read"
+    origin = data.report["origin"]["train"]
+    assert (origin["commit"], origin["licence"], origin["rows"]) == (COMMIT, "cc-by-4.0", 300)
+    assert data.train.ids[0].startswith("owner/corpus:")
+
+
+def test_a_resumed_run_sees_the_same_rows(workspace: Workspace, hub: Hub) -> None:
+    first = load(workspace, "hf:owner/corpus", limit={"train": 300})
+    shutil.rmtree(hub.folder)  # neither network nor repository
+    again = load(workspace, "hf:owner/corpus", limit={"train": 300})
+    assert again.fingerprint == first.fingerprint and again.train.columns == first.train.columns
+    assert hub.read == 300
+    assert sources.clean_cache(workspace) > 0
+    with pytest.raises(FetchError, match=r"owner/corpus@main.*404"):
+        load(workspace, "hf:owner/corpus", limit={"train": 300})
+
+
+def test_the_fingerprint_is_of_the_rows(workspace: Workspace, hub: Hub) -> None:
+    first = load(workspace, "hf:owner/corpus", limit={"train": 300}).fingerprint
+    sources.clean_cache(workspace)
+    assert load(workspace, "hf:owner/corpus", limit={"train": 300}).fingerprint == first
+    sources.clean_cache(workspace)
+    hub.add("owner/corpus", {"train.jsonl": lines(299) + lines(1, 7000)})
+    assert load(workspace, "hf:owner/corpus", limit={"train": 300}).fingerprint != first
+
+
+def test_each_part_may_be_streamed(workspace: Workspace, hub: Hub) -> None:
+    reference = "hf:owner/corpus@main?split=validation"
+    data = load(workspace, "hf:owner/corpus", test=reference, limit={"train": 100, "test": 20})
+    assert data.test.columns["text"][0] == "row 9000 of the corpus" and len(data.test) == 20
+    with pytest.raises(DataError, match=r"data\.limit\.test is not given"):
+        load(workspace, "hf:owner/corpus", test=reference, limit={"train": 100})
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "txt"])
+def test_the_formats_that_are_read(workspace: Workspace, hub: Hub, suffix: str) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    texts = [f"row {i}, of many" for i in range(200)]
+    hub.add("owner/other", {"README.md": "---\nlicense: mit\n---\n"})
+    path = hub.folder / "owner" / "other" / f"train.{suffix}"
+    if suffix == "parquet":
+        table = {"text": texts, "tags": [["a", "b"]] * 200, "meta": [{"deep": 1}] * 200, "gone": [None] * 200}
+        pyarrow.parquet.write_table(pyarrow.table(table), path)
+    elif suffix == "csv":
+        path.write_text("text\n" + "\n".join(f'"{text}"' for text in texts))
+    else:
+        path.write_text("\n".join(texts))
+    data = load(workspace, "hf:owner/other", limit={"train": 150})
+    assert sorted(data.train.columns["text"] + data.valid.columns["text"] + data.test.columns["text"]) == sorted(
+        texts[:150]
+    )
+
+
+def test_fewer_rows_than_wanted(workspace: Workspace, hub: Hub) -> None:
+    data = load(workspace, "hf:owner/corpus?split=validation", limit={"train": 1000})
+    assert len(data.train) + len(data.valid) + len(data.test) == 50
+    assert any("first 50 rows" in note for note in data.notes)
+
+
+def test_other_readers_and_code_are_refused(workspace: Workspace, hub: Hub, tmp_path: Path) -> None:
+    (hub.folder / "owner" / "tar").mkdir()
+    import tarfile
+
+    with tarfile.open(hub.folder / "owner" / "tar" / "train.tar", "w") as archive:
+        archive.add(hub.folder / "owner" / "corpus" / "train.jsonl", "0.json")
+    with pytest.raises(RefusedError, match="is read by 'webdataset'"):
+        load(workspace, "hf:owner/tar", limit={"train": 10})
+    ran = tmp_path / "ran"
+    hub.add("owner/script", {"script.py": f"open({str(ran)!r}, 'w')"})
+    with pytest.raises(FetchError):
+        load(workspace, "hf:owner/script", limit={"train": 10})
+    assert not ran.exists()
+
+
+def test_rows_that_do_not_fit_the_first_are_told(workspace: Workspace, hub: Hub) -> None:
+    hub.add("owner/odd", {"train.jsonl": lines(1500) + '{"text": "last", "n": "not a number"}\n'})
+    with pytest.raises((DataError, FetchError), match="owner/odd"):
+        load(workspace, "hf:owner/odd", limit={"train": 2000})
+    assert not list(workspace.cache.rglob("rows.parquet")), "nothing is left that would be used"
+
+
+def test_an_unknown_split_is_told(workspace: Workspace, hub: Hub) -> None:
+    with pytest.raises(FetchError, match="nosuch"):
+        load(workspace, "hf:owner/corpus?split=nosuch", limit={"train": 10})
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["hf:", "hf:owner", "hf:../x/y", "hf:owner/corpus?splits=x", "hf:owner/corpus?split=", "hf:owner/corpus?x",
+     "hf:owner/corpus@../x", "hf:/etc/passwd", "hf:owner/corpus@main?config=a&more=b"],
+)  # fmt: skip
+def test_references_that_are_none(workspace: Workspace, hub: Hub, reference: str) -> None:
+    with pytest.raises(RefusedError):
+        load(workspace, reference, limit={"train": 10})
+    assert [field for field, _ in problems(reference, workspace, limit={"train": 10})] == ["data.train"]
+
+
+def test_what_a_reference_says() -> None:
+    assert hub_rows.parse_reference("hf:Owner/some.corpus-2@v1.0?config=20231101.en&split=train") == hub_rows.HubRows(
+        "Owner/some.corpus-2", "v1.0", "20231101.en", "train"
+    )
+
+
+def test_a_check_asks_for_the_limit(workspace: Workspace) -> None:
+    assert problems("hf:owner/corpus@main", workspace, limit={"train": 10}) == []
+    ((field, message),) = problems("hf:owner/corpus@main", workspace)
+    assert field == "data.limit.train" and "how many of its rows" in message
