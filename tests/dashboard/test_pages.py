@@ -11,9 +11,11 @@ import yaml
 from tests.dashboard.fake_runs import damaged_run, fake_language_run, fake_range_test, fake_run
 from tests.dashboard.pages import PAGES, open_page, text_of, well
 from workbench import jobs
+from workbench.check import presets
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
+PRESETS = sorted(presets())
 HOSTILE = [
     "../../etc/passwd",
     "%2e%2e%2fetc",
@@ -231,9 +233,8 @@ def test_a_wrong_setting_blocks_the_launch_and_says_what(workspace: Workspace) -
     assert test.error and test.button(key="launch_submit").disabled
 
 
-@pytest.mark.parametrize("preset", ["demo-full", "demo-lora"])
+@pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_fills_the_form_and_the_yaml_is_the_preset(preset: str, workspace: Workspace) -> None:
-    from workbench.check import presets
     from workbench.spec import RunSpec
 
     test = well(open_page("launch", preset=preset))

@@ -82,6 +82,8 @@ def _do(run: Run) -> int:
     try:
         if run.report() is None:  # else it was killed between its last word and its state
             watch.phase("starting")
+            minutes = run.spec().training.max_minutes
+            watch.most_seconds = None if minutes is None else 60 * minutes
             if _work(run, watch).do() == "stopped":
                 watch.end()
                 run.transition(("running",), "stopped")
@@ -164,6 +166,7 @@ class RunWatch:
     """Tells of a run's progress, and hears when it shall stop. It is the loop's :class:`Watcher`."""
 
     run: Run
+    most_seconds: float | None = None  # of training, when the clock ends it
     _progress: dict[str, Any] = field(default_factory=lambda: {"phase": "starting"})
     may_stop: bool = True  # at the next phase; training stops between steps, and what follows it is done to the end
     _stop: bool = False
@@ -229,6 +232,8 @@ class RunWatch:
         (first, first_step), left = self._step_times[0], None
         if position.step > first_step:
             left = (now - first) / (position.step - first_step) * (steps - position.step)
+            if self.most_seconds is not None:
+                left = min(left, max(0.0, self.most_seconds - position.seconds))
         self._progress = {
             "phase": "training",
             "step": position.step,
