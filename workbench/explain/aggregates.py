@@ -1,9 +1,9 @@
 """What each head does, in a number: how spread its attention is, how far it looks, which known pattern it follows.
 
 Patterns: Clark et al. 2019, "What Does BERT Look At?" (previous token, first token, separator); Voita et al. 2019
-(roles of heads); Elhage et al. 2021 and Olsson et al. 2022, "In-context Learning and Induction Heads" (same word, induction).
-A pattern is measured over texts, never judged from a picture, and named only where a head follows it far more than even
-attention would.
+(roles of heads); Olsson et al. 2022, "In-context Learning and Induction Heads" (same word, induction). A pattern is
+measured over texts, never judged from a picture, and named only where a head follows it far more than even attention
+would.
 """
 
 from __future__ import annotations

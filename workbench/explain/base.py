@@ -54,6 +54,7 @@ class Explainer(ABC):
     name: ClassVar[str]
     reading: ClassVar[str]
     signed: ClassVar[bool] = False  # whether a score below 0 means that the token speaks against the target
+    slow: ClassVar[bool] = False  # whether it asks the model hundreds of times for one text, or only takes short ones
     tasks: ClassVar[tuple[str, ...]] = ("text-classification",)
 
     class Config(Part):
@@ -146,11 +147,7 @@ def explain(
         UnknownNameError: there is no such method or label.
         RequestError: the method does not fit the model, or the text holds no token.
     """
-    entry = explainers.get(method)
-    reason = entry.fits(predictor)
-    if reason is not None:
-        raise RequestError(f"The method {method!r} cannot be used here: {reason}.", _fitting(predictor))
-    explainer = entry(_options(entry, options))
+    explainer = configured(predictor, method, options)
     subject = Subject(predictor, text, text_pair)
     prediction = subject.predict()
     index = subject.target_index(target, prediction)
@@ -165,16 +162,30 @@ def explain(
         segments=encoded.segments,
         special=encoded.special,
         scores=[float(value) for value in found.values],
-        signed=entry.signed,
+        signed=explainer.signed,
         prediction=prediction,
         target=subject.labels[index],
         method=method,
-        reading=entry.reading,
+        reading=explainer.reading,
         faithfulness=faithfulness(subject, found.values, index),
         attention=found.attention,
         notes=[*encoded.notes, *found.notes],
         details=found.details,
     )
+
+
+def configured(predictor: Classifier, method: str, options: dict[str, Any]) -> Explainer:
+    """The explainer with its options, ready for ``predictor``.
+
+    Raises:
+        UnknownNameError: there is no such method.
+        RequestError: it does not fit the model, or has no such option.
+    """
+    entry = explainers.get(method)
+    reason = entry.fits(predictor)
+    if reason is not None:
+        raise RequestError(f"The method {method!r} cannot be used here: {reason}.", _fitting(predictor))
+    return entry(_options(entry, options))
 
 
 def fitting(predictor: Classifier) -> dict[str, str | None]:

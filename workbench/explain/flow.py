@@ -58,6 +58,8 @@ class Flow(AttentionBased):
         "were the widths of pipes. Only for short texts; what the layers compute in between is left out."
     )
 
+    slow = True
+
     def run(self, subject: Subject, target: int) -> Scores:
         count = len(subject.encoded.tokens)
         if count > LONGEST:

@@ -27,6 +27,8 @@ class Lime(HidingBased):
         "fitted badly, which the share of explained variance tells."
     )
 
+    slow = True
+
     class Config(Part):
         samples: int = Field(500, ge=20, description="Texts with some words hidden that the model is asked about.")
         kernel_width: float = Field(0.25, gt=0, description="Share of a text that counts as near; smaller is nearer.")

@@ -34,6 +34,8 @@ class Shapley(HidingBased):
         "random orders, and the standard error says how far it may be off."
     )
 
+    slow = True
+
     class Config(Part):
         exact_up_to: int = Field(8, ge=1, le=14, description="Texts of at most this many tokens are computed exactly.")
         texts: int = Field(600, ge=20, description="Most texts (examples) asked about where it is sampled.")
