@@ -66,7 +66,10 @@ def write(
     given = torch.tensor([list(ids)], device=model.device)
     with torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(options.writing_seed + place)
-        found: list[int] = model.generate(given, attention_mask=torch.ones_like(given), generation_config=config)[
-            0
-        ].tolist()
-    return found[1:] if reads_apart else found[given.shape[1] :]
+        found = model.generate(
+            input_ids=given,  # by name: peft's models take nothing else
+            attention_mask=torch.ones_like(given),
+            generation_config=config,
+        )
+    written: list[int] = found[0].tolist()
+    return written[1:] if reads_apart else written[given.shape[1] :]

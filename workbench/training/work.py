@@ -163,6 +163,12 @@ class Work:
                 f"embeddings for {known:,}.",
                 "Use the tokenizer that the model was trained with.",
             )
+        if self.resolved.tuning.saves_adapter and _new_beside_tied(loaded):
+            raise SpecError(
+                f"{self.spec.model.source} has no head for {self.task.name}, and an adapter cannot carry a new one: it "
+                "shares weights with the embeddings.",
+                "Use tuning: full, head or freeze; or begin from a model that has this head.",
+            )
 
     def _encode(self, dataset: Dataset, loaded: Loaded) -> dict[str, Part]:
         self.watch.phase("tokenizing")
@@ -355,6 +361,15 @@ def _anatomy(model: Any) -> Anatomy | None:
     with contextlib.suppress(SpecError):
         return Anatomy.of(model)
     return None
+
+
+def _new_beside_tied(loaded: Loaded) -> bool:
+    """Whether weights that were made anew lie in a module with the output that is tied to the embeddings."""
+    output = loaded.model.get_output_embeddings()
+    if output is None or output.weight is not loaded.model.get_input_embeddings().weight:
+        return False
+    holders = (loaded.model.get_submodule(name.rpartition(".")[0]) for name in loaded.new)
+    return any(parameter is output.weight for module in holders for parameter in module.parameters())
 
 
 def _positions(model: Any) -> int | None:
