@@ -653,6 +653,28 @@ def test_masked_words_alone_are_scored():
     torch.testing.assert_close(sparse.logits, full.logits[labels != -100])
 
 
+@pytest.mark.parametrize("kind", ["masked", "causal", "both"])
+def test_training_without_scores_is_the_same_loss(kind):
+    """While training no scores are held; loss and gradients are those of the scores."""
+    small = {**STRONG, "dropout": 0.0, "attention_dropout": 0.0}
+    ids = tokens()
+    labels = ids.masked_fill(torch.arange(11) % 4 > 0, -100) if kind == "masked" else ids
+    auto, config = {
+        "masked": ("AutoModelForMaskedLM", EncoderConfig(**small)),
+        "causal": ("AutoModelForCausalLM", DecoderConfig(**small)),
+        "both": ("AutoModelForSeq2SeqLM", EncoderDecoderConfig(**small)),
+    }[kind]
+    found = []
+    for training in (False, True):
+        model = build(auto, config).train(training)
+        out = model(ids, labels=labels)
+        assert (out.logits is None) is training
+        out.loss.backward()
+        found.append([out.loss.detach(), *(p.grad for p in model.parameters())])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
 def test_weights_begin_as_published():
     torch.manual_seed(0)
     model = DecoderForCausalLM(DecoderConfig(**{**SMALL, "hidden_size": 128, "num_hidden_layers": 8}))

@@ -27,6 +27,14 @@ from transformers.modeling_outputs import (
 from transformers.models.bert.modeling_bert import BertForPreTrainingOutput
 
 from workbench.errors import RequestError
+from workbench.models.losses import (
+    IGNORED,
+    can_chunk,
+    classification_loss,
+    precise,
+    token_loss,
+    vocabulary_loss,
+)
 from workbench.models.transformer import (
     ACTIVATIONS,
     DecoderConfig,
@@ -38,41 +46,6 @@ from workbench.models.transformer import (
     TransformerConfig,
     TransformerModel,
 )
-
-IGNORED = -100  # a label of this number is nothing to be predicted
-
-
-# -- losses ---------------------------------------------------------------------------------------------------------
-
-
-def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy over the tokens whose label is not -100.
-
-    Args:
-        logits: [..., V].
-        labels: [...].
-    """
-    return F.cross_entropy(precise(logits.flatten(0, -2)), labels.flatten(), ignore_index=IGNORED)
-
-
-def precise(logits: Tensor) -> Tensor:
-    """Logits in no less than 32 bits: a sum of exponentials in 16 is off by percents."""
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-
-
-def classification_loss(logits: Tensor, labels: Tensor, problem: str | None) -> Tensor:
-    """Cross-entropy for one class an example, binary cross-entropy for several, squared error for a number.
-
-    Args:
-        logits: [B, classes].
-        labels: [B], or [B, classes] for several classes.
-        problem: transformers' ``problem_type``; told from the labels when None.
-    """
-    if problem == "regression" or (problem is None and logits.shape[-1] == 1):
-        return F.mse_loss(logits.squeeze(-1).float(), labels.float())
-    if problem == "multi_label_classification" or (problem is None and labels.is_floating_point()):
-        return F.binary_cross_entropy_with_logits(logits.float(), labels.float())
-    return F.cross_entropy(precise(logits), labels)
 
 
 def classes(config: TransformerConfig) -> int:
@@ -108,8 +81,13 @@ class MaskedWordHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """[..., D] to [..., V]."""
-        scores: Tensor = self.vocabulary(self.norm(self.activation(self.dense(hidden))))
+        scores: Tensor = self.vocabulary(self.transform(hidden))
         return scores
+
+    def transform(self, hidden: Tensor) -> Tensor:
+        """[..., D] to [..., D], before the vocabulary."""
+        ready: Tensor = self.norm(self.activation(self.dense(hidden)))
+        return ready
 
 
 class EncoderWithHead(TransformerWithHead):
@@ -136,7 +114,9 @@ class _PredictsMasked(EncoderWithHead):
     def set_output_embeddings(self, value: nn.Linear) -> None:
         self.head.vocabulary = value
 
-    def predict_words(self, hidden: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def predict_words(
+        self, hidden: Tensor, labels: Tensor | None, label_places: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
         """Scores and loss of masked words.
 
         One token in seven has a label. To compute the others' V scores, as libraries do, is most of the work of a small
@@ -145,18 +125,25 @@ class _PredictsMasked(EncoderWithHead):
         Args:
             hidden: [B, T, D].
             labels: [B, T], -100 where nothing is masked.
+            label_places: [M], the places with a label in reading order, B and T counted as one; found here if left out,
+                for which a GPU makes the host wait.
 
         Returns:
-            scores [M, V] of the M places with a label, in reading order, or [B, T, V]; and the mean loss.
+            scores [M, V] of the M places with a label, in reading order (none while training), or [B, T, V]; and the
+            mean loss.
         """
         if labels is None:
             return self.head(hidden), None
         if not self.config.sparse_prediction:
             scores = self.head(hidden)
             return scores, token_loss(scores, labels)
-        places = (labels.flatten() != IGNORED).nonzero().squeeze(1)
-        scores = self.head(hidden.flatten(0, 1)[places])
-        return scores, F.cross_entropy(precise(scores), labels.flatten()[places])
+        if label_places is None:
+            label_places = (labels.flatten() != IGNORED).nonzero().squeeze(1)
+        ready, right = self.head.transform(hidden.flatten(0, 1)[label_places]), labels.flatten()[label_places]
+        if self.training and can_chunk(self.head.vocabulary):
+            return None, vocabulary_loss(ready, self.head.vocabulary, right)
+        scores = self.head.vocabulary(ready)
+        return scores, token_loss(scores, right)
 
 
 class EncoderForMaskedLM(_PredictsMasked):
@@ -173,12 +160,13 @@ class EncoderForMaskedLM(_PredictsMasked):
         self,
         input_ids: Tensor | None = None,
         labels: Tensor | None = None,
+        label_places: Tensor | None = None,
         return_dict: bool | None = None,
         **more: Any,
     ) -> Any:
         """Loss and logits. ``labels`` [B, T]: the word at each masked place, -100 elsewhere; see ``predict_words``."""
         found = self.model(input_ids, **more)
-        logits, loss = self.predict_words(found.last_hidden_state, labels)
+        logits, loss = self.predict_words(found.last_hidden_state, labels, label_places)
         return _told(MaskedLMOutput(loss, logits, found.hidden_states, found.attentions), return_dict)
 
 
@@ -198,6 +186,7 @@ class EncoderForPreTraining(_PredictsMasked):
         self,
         input_ids: Tensor | None = None,
         labels: Tensor | None = None,
+        label_places: Tensor | None = None,
         next_sentence_label: Tensor | None = None,
         return_dict: bool | None = None,
         **more: Any,
@@ -211,7 +200,7 @@ class EncoderForPreTraining(_PredictsMasked):
         """
         found = self.model(input_ids, **more)
         hidden = found.last_hidden_state
-        words, loss = self.predict_words(hidden, labels)
+        words, loss = self.predict_words(hidden, labels, label_places)
         if next_sentence_label is not None and next_sentence_label.dim() == 2:
             firsts = (next_sentence_label.flatten() != IGNORED).nonzero().squeeze(1)
             pooled = self.model.pool(hidden.flatten(0, 1)[firsts])
@@ -388,7 +377,7 @@ class DecoderForCausalLM(DecoderWithHead, GenerationMixin):
         return_dict: bool | None = None,
         **more: Any,
     ) -> Any:
-        """Loss and logits [B, T, V].
+        """Loss and logits [B, T, V]; no logits while training, where nobody reads them (see ``vocabulary_loss``).
 
         Args:
             labels: [B, T], usually ``input_ids`` itself with -100 on padding: they are shifted here, so that each token
@@ -396,10 +385,14 @@ class DecoderForCausalLM(DecoderWithHead, GenerationMixin):
             logits_to_keep: only the logits of so many last tokens; 0 for all.
         """
         found = self.model(input_ids, attention_mask, position_ids, document_ids, **more)
-        logits = self.vocabulary(found.last_hidden_state[:, -logits_to_keep:])
-        loss = None
-        if labels is not None:
-            loss = token_loss(logits[:, :-1], next_tokens(labels, document_ids))
+        hidden = found.last_hidden_state
+        following = None if labels is None else next_tokens(labels, document_ids)
+        loss = logits = None
+        if following is not None and self.training and can_chunk(self.vocabulary):
+            loss = vocabulary_loss(hidden, self.vocabulary, following)
+        else:
+            logits = self.vocabulary(hidden[:, -logits_to_keep:])
+            loss = None if following is None else token_loss(logits, following)
         output = CausalLMOutputWithCrossAttentions(
             loss, logits, found.past_key_values, found.hidden_states, found.attentions
         )
@@ -407,11 +400,12 @@ class DecoderForCausalLM(DecoderWithHead, GenerationMixin):
 
 
 def next_tokens(labels: Tensor, document_ids: Tensor | None) -> Tensor:
-    """What is to be guessed at each place but the last, [B, T - 1]: the next label, unless it begins a document."""
-    following = labels[:, 1:]
-    if document_ids is None:
-        return following
-    return following.masked_fill(document_ids[:, 1:] != document_ids[:, :-1], IGNORED)
+    """What is to be guessed at each place, [B, T]: the next label; nothing at the end of a text or document."""
+    following = labels.roll(-1, dims=1)
+    following[:, -1] = IGNORED
+    if document_ids is not None:
+        following = following.masked_fill(document_ids != document_ids.roll(-1, dims=1), IGNORED)
+    return following
 
 
 class DecoderForSequenceClassification(DecoderWithHead):
@@ -515,13 +509,18 @@ class EncoderDecoderForSeq2SeqLM(TransformerWithHead, GenerationMixin):
         return_dict: bool | None = None,
         **more: Any,
     ) -> Any:
-        """Loss and logits [B, T, V]. ``labels`` [B, T]: the text to write, -100 on padding."""
+        """Loss and logits [B, T, V] (none while training). ``labels`` [B, T]: the text to write, -100 on padding."""
         if decoder_input_ids is None and labels is not None and more.get("decoder_inputs_embeds") is None:
             decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
         found = self.model(input_ids, attention_mask, decoder_input_ids, **more)
-        logits = self.vocabulary(found.last_hidden_state)
+        loss = logits = None
+        if labels is not None and self.training and can_chunk(self.vocabulary):
+            loss = vocabulary_loss(found.last_hidden_state, self.vocabulary, labels)
+        else:
+            logits = self.vocabulary(found.last_hidden_state)
+            loss = None if labels is None else token_loss(logits, labels)
         output = Seq2SeqLMOutput(
-            loss=None if labels is None else token_loss(logits, labels),
+            loss=loss,
             logits=logits,
             past_key_values=found.past_key_values,
             decoder_hidden_states=found.decoder_hidden_states,

@@ -14,6 +14,7 @@ from workbench.data.progress import Progress
 from workbench.errors import RefusedError, RequestError
 from workbench.files import read_json
 from workbench.models.base import Loaded, ModelSource, models, split_source
+from workbench.tuning.adapters import load_adapter_onto
 
 ADAPTER_FILE = "adapter_config.json"
 DROPOUT_FIELDS = (  # as the architectures of transformers call it
@@ -265,8 +266,6 @@ def load_adapter(folder: Path, workspace: Any, progress: Progress | None = None,
     Raises:
         RefusedError: the base is not the adapter's own.
     """
-    from peft import PeftModel
-
     note = base_note(folder)
     source = note["base"]["source"]
     try:
@@ -279,7 +278,7 @@ def load_adapter(folder: Path, workspace: Any, progress: Progress | None = None,
             "Its base must have the same weights as when it was trained.",
         )
     try:
-        model = PeftModel.from_pretrained(base.model, folder)
+        model = load_adapter_onto(base.model, folder)
     except Exception as error:
         raise RequestError(
             f"The adapter in {folder.name} cannot be loaded: {' '.join(str(error).split())[:300]}",

@@ -91,9 +91,8 @@ def _init_recurrent(module: nn.LSTM | nn.GRU) -> None:
         else:
             bias = torch.zeros_like(parameter)
             if isinstance(module, nn.LSTM) and name.startswith("bias_ih"):
-                bias[module.hidden_size : 2 * module.hidden_size] = (
-                    1.0  # gates are stacked: input, forget, cell, output
-                )
+                _, forget, _, _ = bias.chunk(4)  # the gates are stacked: input, forget, cell, output
+                forget.fill_(1.0)
             init.copy_(parameter, bias)
 
 

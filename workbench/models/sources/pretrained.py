@@ -36,6 +36,7 @@ from workbench.models.pretrained import (
 )
 from workbench.runs.run import Run
 from workbench.spec import Part
+from workbench.tuning.adapters import merge_adapter
 
 
 class PretrainedConfig(Part):
@@ -66,7 +67,7 @@ class Pretrained(ModelSource):
         refuse_unsafe(folder)
         if (folder / ADAPTER_FILE).exists():
             loaded = load_adapter(folder, self.workspace, progress, self.config)
-            model, new = loaded.model.merge_and_unload(), frozenset[str]()
+            model, new = merge_adapter(loaded.model), frozenset[str]()
             had = labels_of(model.config.to_dict())
         else:
             if self.config.dropout is not None:

@@ -1,0 +1,124 @@
+"""Losses: the mean of -log p(what is right)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+IGNORED = -100  # a label of this number is nothing to be predicted
+
+# Rows of scores computed at a time by vocabulary_loss, in widths D: each time all V x D weights are read as well, and
+# that should take less than the scores.
+CHUNK = 4
+
+
+def precise(logits: Tensor) -> Tensor:
+    """Logits in no less than 32 bits: a sum of exponentials in 16 is off by percents."""
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+
+def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy over the tokens whose label is not -100.
+
+    Args:
+        logits: [..., V].
+        labels: [...].
+    """
+    return F.cross_entropy(precise(logits.flatten(0, -2)), labels.flatten(), ignore_index=IGNORED)
+
+
+def classification_loss(logits: Tensor, labels: Tensor, problem: str | None) -> Tensor:
+    """Cross-entropy for one class an example, binary cross-entropy for several, squared error for a number.
+
+    Args:
+        logits: [B, classes].
+        labels: [B], or [B, classes] for several classes.
+        problem: transformers' ``problem_type``; told from the labels when None.
+    """
+    if problem == "regression" or (problem is None and logits.shape[-1] == 1):
+        return F.mse_loss(precise(logits.squeeze(-1)), labels.to(precise(logits).dtype))
+    if problem == "multi_label_classification" or (problem is None and labels.is_floating_point()):
+        return F.binary_cross_entropy_with_logits(precise(logits), labels.to(precise(logits).dtype))
+    return F.cross_entropy(precise(logits), labels)
+
+
+def can_chunk(vocabulary: nn.Module) -> bool:
+    """Whether :func:`vocabulary_loss` can take this map: a plain one, outside torch.compile (which fuses by itself)."""
+    return type(vocabulary) is nn.Linear and not torch.compiler.is_compiling()
+
+
+def vocabulary_loss(hidden: Tensor, vocabulary: nn.Linear, labels: Tensor) -> Tensor:
+    """The map to the vocabulary and the loss of its scores in one, without ever holding all scores.
+
+    A text of N tokens has N x V scores, usually far more numbers than all else together: writing and reading them again
+    for the softmax and for its gradient is what takes the time. Here a few rows are taken at a time, their loss and
+    their gradient (softmax minus the right word) computed while they are at hand, and the scores forgotten.
+
+    Args:
+        hidden: [..., D].
+        vocabulary: the map [V, D], with or without a bias.
+        labels: [...], -100 where nothing is predicted.
+
+    Returns:
+        the mean loss, as :func:`token_loss` of all scores would give it.
+    """
+    weight, bias = vocabulary.weight, vocabulary.bias
+    loss: Tensor = _VocabularyLoss.apply(hidden.flatten(0, -2), weight, bias, labels.flatten())  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _VocabularyLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor) -> Tensor:
+        kind = hidden.device.type
+        fast = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+        with torch.autocast(kind, enabled=False):
+            loss, grads = _loss_and_gradients(hidden.to(fast), weight.to(fast), bias, labels, any(ctx.needs_input_grad))
+        if grads is not None:
+            wanted = zip(grads, (hidden, weight, bias), ctx.needs_input_grad[:3], strict=True)
+            kept = [g.to(x.dtype) if g is not None and x is not None and needed else None for g, x, needed in wanted]
+            ctx.save_for_backward(*kept)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return (*(None if g is None else g * grad for g in ctx.saved_tensors), None)
+
+
+def _loss_and_gradients(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, with_gradients: bool
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor | None] | None]:
+    """Mean loss, and its gradients by ``hidden`` [N, D], ``weight`` [V, D] and ``bias`` [V]."""
+    known = labels != IGNORED
+    share = known.float() / known.sum()  # of each token in the mean
+    right = labels.masked_fill(~known, 0)
+    loss = torch.zeros((), device=hidden.device)
+    by_hidden = torch.empty_like(hidden)
+    by_weight = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
+    by_bias = torch.zeros_like(by_weight[:, 0]) if bias is not None else None
+    size = CHUNK * hidden.shape[1]
+    for start in range(0, len(hidden), size):
+        part = slice(start, start + size)
+        scores = precise(F.linear(hidden[part], weight, None if bias is None else bias.to(weight.dtype)))
+        total = scores.logsumexp(dim=1)
+        picked = scores.gather(1, right[part, None]).squeeze(1)
+        loss = loss + ((total - picked) * share[part]).sum()
+        if not with_gradients:
+            continue
+        change = scores.sub_(total[:, None]).exp_()  # the probabilities; minus 1 at the right word is the gradient
+        change.scatter_add_(1, right[part, None], change.new_full((len(change), 1), -1.0))
+        change.mul_(share[part, None])
+        if by_bias is not None:
+            by_bias += change.sum(dim=0)
+        change = change.to(hidden.dtype)
+        by_hidden[part] = change @ weight
+        if change.dtype == by_weight.dtype:
+            by_weight.addmm_(change.T, hidden[part])
+        else:
+            by_weight += change.T @ hidden[part]
+    return loss, (by_hidden, by_weight, by_bias) if with_gradients else None
