@@ -80,7 +80,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(kind: str, workspace: Works
     spec = RunSpec.parse({"task": "text-classification", "data": "rotten-tomatoes", "model": "minilm"})
     (problem,) = check(spec.changed({kind: name}), workspace)
     assert problem.field == kind and problem.severity == "error"
-    assert repr(name) in problem.message and f"Did you mean {near!r}?" in problem.message
+    assert repr(name) in problem.message and f"Did you mean {near!r}" in problem.message
     assert all(there in problem.hint for there in REGISTRIES[kind].names())
 
 

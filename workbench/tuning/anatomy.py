@@ -1,11 +1,13 @@
 """Where a model's parts are: embeddings, layers, and what comes after them, for any transformers architecture.
 
-The layers are the longest list of like modules inside the model's body, as long as its config says. What is registered
-before them (word and position embeddings) counts as embeddings; what comes after (final norm, pooler) does not.
+The layers are the longest list of like modules inside the model's body, as long as its config says; an encoder-decoder
+has two such lists. What is registered before them (word and position embeddings) counts as embeddings; what comes after
+(final norm, pooler) does not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,8 @@ from workbench.errors import SpecError
 if TYPE_CHECKING:
     import torch
 
+LINEAR = ("Linear", "Conv1D")  # GPT-2's Conv1D is a linear map whose weight is stored the other way round
+
 
 @dataclass(frozen=True)
 class Anatomy:
@@ -21,10 +25,11 @@ class Anatomy:
 
     Attributes:
         model: the whole, head included.
-        layers: the list of Transformer layers inside it (a ModuleList).
+        layers: the list of Transformer layers inside it (a ModuleList); of an encoder-decoder, the encoder's.
         before: parameters of the body that come before the layers or are used by each (embeddings, positions).
         after: parameters of the body after the layers (final norm, pooler).
         head: parameters outside the body.
+        further: lists of layers after the first: an encoder-decoder's decoder.
     """
 
     model: Any
@@ -32,25 +37,52 @@ class Anatomy:
     before: list[torch.nn.Parameter]
     after: list[torch.nn.Parameter]
     head: list[torch.nn.Parameter]
+    further: tuple[Any, ...] = ()
 
     @classmethod
     def of(cls, model: Any) -> Anatomy:
         """The parts of ``model``. Raises SpecError when no list of layers can be found."""
         body = model.base_model
-        layers = _find_layers(body)
-        in_layers = {id(p) for p in layers.parameters()}
+        stacks = _find_stacks(body)
+        before, after = _beside(body, stacks)
         in_body = {id(p) for p in body.parameters()}
-        before: list[torch.nn.Parameter] = []
-        after: list[torch.nn.Parameter] = []
-        shared = _shared_by_layers(body, layers)
-        seen_layers = False
-        for parameter in body.parameters():  # in the order of registration, which is the order of use
-            if id(parameter) in in_layers:
-                seen_layers = True
-            else:
-                (after if seen_layers and id(parameter) not in shared else before).append(parameter)
         head = [p for p in model.parameters() if id(p) not in in_body]
-        return cls(model, layers, before, after, head)
+        return cls(model, stacks[0], before, after, head, tuple(stacks[1:]))
+
+    @property
+    def every_layer(self) -> list[Any]:
+        """All layers, in the order in which a text meets them."""
+        return [layer for stack in (self.layers, *self.further) for layer in stack]
+
+    def named_in_layers(self) -> Iterator[tuple[str, Any]]:
+        """Every module inside the layers, with its name in the whole model."""
+        inside = {id(module) for layer in self.every_layer for module in layer.modules()}
+        return ((name, module) for name, module in self.model.named_modules() if id(module) in inside)
+
+    def linear_maps(self) -> list[str]:
+        """The names of the linear maps in the layers."""
+        return [name for name, module in self.named_in_layers() if type(module).__name__ in LINEAR]
+
+    def ends_of_sublayers(self) -> tuple[list[str], list[str]]:
+        """The linear maps that write to the sum of each layer: those that end attention, and the feed-forward network.
+
+        Found by structure: in the order of registration, the last linear map of each part whose name tells of
+        attention, and the last one of all others.
+
+        Returns:
+            names of the maps that end attention (cross attention, too), and of those that end the feed-forward network.
+        """
+        names = {id(module): name for name, module in self.model.named_modules()}
+        attention: list[str] = []
+        feed_forward: list[str] = []
+        for layer in self.every_layer:
+            last: dict[str, str] = {}
+            for name, module in layer.named_modules():
+                if type(module).__name__ in LINEAR:
+                    last[_attention_part(name)] = names[id(module)]
+            attention += [name for part, name in last.items() if part]
+            feed_forward += [last[""]] if "" in last else []
+        return attention, feed_forward
 
     def freeze_embeddings(self) -> None:
         """Word embeddings, positions and what else comes before the first layer no longer move."""
@@ -58,7 +90,7 @@ class Anatomy:
 
     def freeze_layers(self, count: int) -> None:
         """The first ``count`` layers no longer move."""
-        for layer in list(self.layers)[:count]:
+        for layer in self.every_layer[:count]:
             _freeze(layer.parameters())
 
     def freeze_after_layers(self) -> None:
@@ -80,27 +112,69 @@ class Anatomy:
         return count
 
 
-def _find_layers(body: Any) -> Any:
+def _find_stacks(body: Any) -> list[Any]:
+    """The lists of layers, in their order. Raises SpecError when there is none."""
     from torch.nn import ModuleList
 
     config = body.config
-    expected = {getattr(config, name, None) for name in ("num_hidden_layers", "n_layer", "num_layers", "n_layers")}
+    numbers = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+    expected = {getattr(config, name, None) for name in numbers}
+    both = bool(getattr(config, "is_encoder_decoder", False))
+    if both:
+        expected |= {getattr(config, name, None) for name in ("encoder_layers", "decoder_layers", "num_decoder_layers")}
+    found: list[Any] = []
+    inside: set[int] = set()
     for module in body.modules():
-        if isinstance(module, ModuleList) and len(module) in expected and len({type(m) for m in module}) == 1:
-            return module
-    raise SpecError(
-        f"No list of layers was found in {type(body).__name__}.",
-        "Use `tuning: full` with this model.",
-    )
+        alike = isinstance(module, ModuleList) and len(module) in expected and len({type(m) for m in module}) == 1
+        if alike and id(module) not in inside:
+            found.append(module)
+            inside |= {id(part) for part in module.modules()}
+    if not found:
+        raise SpecError(
+            f"No list of layers was found in {type(body).__name__}.",
+            "Use `tuning: full` with this model.",
+        )
+    return found[:2] if both else found[:1]
+
+
+def _beside(body: Any, stacks: list[Any]) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
+    """The body's parameters that come before layers (or are used by each), and those that come after them."""
+    shared = {place for stack in stacks for place in _shared_by_layers(body, stack)}
+    in_stack = {id(p): number for number, stack in enumerate(stacks) for p in stack.parameters()}
+    owner = {id(p): number for number, stack in enumerate(stacks) for p in _owner(body, stack).parameters()}
+    before: list[torch.nn.Parameter] = []
+    after: list[torch.nn.Parameter] = []
+    seen: set[int] = set()
+    for parameter in body.parameters():  # in the order of registration, which is the order of use
+        if id(parameter) in in_stack:
+            seen.add(in_stack[id(parameter)])
+            continue
+        awaited = {owner[id(parameter)]} if id(parameter) in owner and len(stacks) > 1 else set(range(len(stacks)))
+        (after if awaited <= seen and id(parameter) not in shared else before).append(parameter)
+    return before, after
+
+
+def _owner(body: Any, layers: Any) -> Any:
+    """The module that the list of layers is a part of."""
+    return next((module for module in body.modules() if any(child is layers for child in module.children())), body)
 
 
 def _shared_by_layers(body: Any, layers: Any) -> set[int]:
     """Parameters beside the layers that each layer uses (relative positions): all there but a final norm."""
-    owner = next((module for module in body.modules() if any(child is layers for child in module.children())), body)
+    owner = _owner(body, layers)
     if owner is body:
         return set()
     beside = [m for m in owner.children() if m is not layers and "norm" not in type(m).__name__.lower()]
     return {id(parameter) for module in beside for parameter in module.parameters()}
+
+
+def _attention_part(name: str) -> str:
+    """The part of a layer that a module belongs to: ``"attention"`` of ``"attention.output.dense"``; "" for no such."""
+    parts = name.split(".")
+    for place, part in enumerate(parts):
+        if "att" in part.lower():
+            return ".".join(parts[: place + 1])
+    return ""
 
 
 def _freeze(parameters: Any) -> None:

@@ -1,7 +1,7 @@
-"""What a tuning is: which weights move, and how what moved is saved.
+"""What a tuning is: which weights move, how fast, and how what moved is saved.
 
 A tuning is one file with one class. ``apply`` marks weights as trained or wraps the model (peft); the training loop
-only ever looks at ``requires_grad``.
+looks at ``requires_grad``, and tells the tuning of each step.
 
 Nothing here imports torch at module level: listing tunings and checking a spec must be quick.
 """
@@ -23,6 +23,8 @@ class Tuning(ABC):
     name: ClassVar[str]
     learning_rate: ClassVar[float] = 5e-5  # what suits the method when the spec leaves it open
     saves_adapter: ClassVar[bool] = False  # the result is a small adapter beside its base, not a whole model
+    merges: ClassVar[bool] = True  # the result can be written as a model of the base's own architecture
+    no_decay: ClassVar[tuple[str, ...]] = ()  # parts of names of weights that weight decay must not pull to zero
 
     class Config(Part):
         """The method's own options."""
@@ -42,6 +44,33 @@ class Tuning(ABC):
         Raises:
             SpecError: the method does not fit this model; the message says why.
         """
+
+    def extra_tokens(self) -> int:
+        """How many virtual tokens stand before each text: positions that the text cannot have."""
+        return 0
+
+    def rates(self, model: Any) -> dict[str, float]:
+        """What the learning rate is multiplied by, for trained weights by their names; 1 for those not named."""
+        return {}
+
+    def before_step(self, model: Any, step: int, steps: int) -> None:
+        """The gradients of a step are there, not yet clipped: they may be changed or dropped (set to None).
+
+        Args:
+            model: as ``apply`` returned it.
+            step: number of this step, from 1.
+            steps: how many the run has. All that happens must follow from these two and the model's own weights and
+                buffers: nothing else is in a checkpoint.
+        """
+        return None
+
+    def after_step(self, model: Any, step: int, steps: int) -> None:
+        """The weights have moved, their gradients are still there; as :meth:`before_step`."""
+        return None
+
+    def report(self, model: Any) -> dict[str, Any]:
+        """What ``report.json`` says of the method's result (the ranks that it ended with), as JSON."""
+        return {}
 
     def save(self, model: Any, folder: Path) -> None:
         """Write the result in transformers' (or peft's) format, safetensors only."""

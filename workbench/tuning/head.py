@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from workbench.errors import SpecError
 from workbench.spec import Part
 from workbench.tuning.anatomy import Anatomy
 from workbench.tuning.base import Tuning, tunings
@@ -31,7 +32,12 @@ class Head(Tuning):
         for parameter in model.parameters():
             parameter.requires_grad_(True)
         anatomy.freeze_embeddings()
-        anatomy.freeze_layers(len(anatomy.layers))
+        anatomy.freeze_layers(len(anatomy.every_layer))
         if not self.config.pooler:
             anatomy.freeze_after_layers()
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise SpecError(
+                f"{type(model).__name__} has no weights on top of its body: its head shares the embeddings' weights.",
+                "Use `tuning: full` or `tuning: lora` with this model.",
+            )
         return model

@@ -1,0 +1,36 @@
+"""Prefix tuning: learned keys and values before the text's, in every layer (Li and Liang 2021, arXiv 2101.00190)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from workbench.tuning.base import tunings
+from workbench.tuning.virtual import VirtualTuning
+
+
+@tunings.register("prefix")
+class Prefix(VirtualTuning):
+    """Prefix tuning: learned keys and values that each layer's attention sees before those of the text."""
+
+    learning_rate = 1e-2
+
+    class Config(VirtualTuning.Config):
+        network: bool = Field(
+            False, description="Let a small network make them while training (the paper's way; steadier, more weights)."
+        )
+        width: int = Field(128, ge=1, le=8192, description="Width of the hidden layer of that network.")
+
+    config: Config
+
+    def peft_config(self, model: Any, peft_type: str, whole: list[str]) -> Any:
+        from peft import PrefixTuningConfig
+
+        return PrefixTuningConfig(
+            task_type=peft_type,
+            num_virtual_tokens=self.config.tokens,
+            prefix_projection=self.config.network,
+            encoder_hidden_size=self.config.width,
+            modules_to_save=whole or None,
+        )

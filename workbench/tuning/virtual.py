@@ -1,0 +1,39 @@
+"""What prompt, p-tuning and prefix tuning have in common: virtual tokens before each text."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection
+from typing import Any
+
+from pydantic import Field
+
+from workbench.spec import Part
+from workbench.tuning.adapters import HEADS, AdapterTuning, made_anew
+
+
+class VirtualTuning(AdapterTuning):
+    """Base of the tunings that put virtual tokens before each text."""
+
+    merges = False
+
+    class Config(Part):
+        """The method's own options."""
+
+        tokens: int = Field(20, ge=1, le=1000, description="How many virtual tokens stand before each text.")
+
+    config: Config
+
+    @abstractmethod
+    def peft_config(self, model: Any, peft_type: str, whole: list[str]) -> Any: ...
+
+    def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:
+        from workbench.tuning.networks.virtual_tokens import VirtualTokens
+
+        whole = made_anew(new)
+        if peft_type in ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"):
+            whole += HEADS  # as peft does for its other methods
+        return VirtualTokens(model, self.peft_config(model, peft_type, whole))
+
+    def extra_tokens(self) -> int:
+        return self.config.tokens
