@@ -160,8 +160,7 @@ def installed(tmp_path: Path, monkeypatch) -> Path:
     for i in range(30):
         functions = [f'def f{j}():\n    """Docstring {j} of package {i}, forty characters long."""\n    return {j}\n' for j in range(10)]  # fmt: skip # noqa: E501
         install(folder, f"package{i}", {f"package{i}.py": "\n".join(functions)}, metadata=f"License: L{i % 3}")
-    find = site_packages.find_packages
-    monkeypatch.setattr(site_packages, "find_packages", lambda folders=None: find([folder]))
+    monkeypatch.setattr(site_packages, "site_folders", lambda: [folder])
     return folder
 
 
@@ -237,6 +236,8 @@ def test_only_as_many_rows_as_are_wanted(workspace: Workspace, hub: Hub) -> None
     data = load(workspace, "hf:owner/corpus@main", limit={"train": 300})
     assert (len(data.train), len(data.valid), len(data.test)) == (210, 30, 60)
     assert hub.read == 300, "the rest of the corpus was never read"
+    more = load(workspace, "hf:owner/corpus@main", limit={"train": 500})
+    assert len(more.train) == 350 and hub.read == 800
     origin = data.report["origin"]["train"]
     assert (origin["commit"], origin["licence"], origin["rows"]) == (COMMIT, "cc-by-4.0", 300)
     assert data.train.ids[0].startswith("owner/corpus:")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from workbench.data.documents import PASSAGE, cut, read_documents
 from workbench.errors import DataError, WorkbenchError
 from workbench.workspace import Workspace
 
+REPOSITORY = Path(__file__).parents[2]
 TEXT = "first line\nits second\n\n\nanother one\n   \n third, set in\n"
 
 
@@ -381,9 +385,10 @@ def test_real_packages(workspace: Workspace, monkeypatch) -> None:
     import click
     import yaml
 
-    found = [package for package in site_packages.find_packages() if package.name in {"click", "pyyaml", "typer"}]
+    everything = site_packages.find_packages(site_packages.site_folders())
+    found = [package for package in everything if package.name in {"click", "pyyaml", "typer"}]
     assert len(found) == 3 and all(package.licence != "not stated" for package in found)
-    monkeypatch.setattr(site_packages, "find_packages", lambda folders=None: found)
+    monkeypatch.setattr(site_packages, "find_packages", lambda folders: found)
     folder = site_packages.collect("python-docs", workspace)
     texts = {row["name"]: row["text"] for row in rows(folder, "docstrings.jsonl")}
     assert texts["click.core.Context"] == inspect.getdoc(click.Context)
@@ -392,3 +397,16 @@ def test_real_packages(workspace: Workspace, monkeypatch) -> None:
     compile(functions["click.core.Context.exit"]["code"], "code", "exec")
     assert functions["click.core.Context.exit"]["text"] == inspect.getdoc(click.Context.exit)
     assert len(texts) > 200
+
+
+def test_what_is_found_does_not_depend_on_where_a_run_starts(workspace: Workspace, tmp_path: Path) -> None:
+    """A folder with a package in it, as every checkout is: what is not installed is no part of the corpus."""
+    install(tmp_path, "stray", {"stray.py": ""})
+    code = "from workbench.data import site_packages as s; print(s._key(s.site_folders()))"
+    keys = set()
+    for folder in (tmp_path, Path(__file__).parent):
+        environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{folder}"}
+        command = [sys.executable, "-c", code]
+        found = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+        keys.add(found.stdout)
+    assert len(keys) == 1

@@ -2,8 +2,9 @@
 
 Files are found through the packages' own records (``RECORD``), parsed by other processes and never imported. The
 result is kept in the cache under a name made from what is installed, so it is read once, and again after something
-has changed. What is installed differs between machines: ``packages.json`` beside the tables, and every run on them,
-say which packages, in which versions and under which licences.
+has changed. Packages are looked for where pip installs them, not on the whole of ``sys.path``: a run that is started
+from another folder must find the same. What is installed differs between machines: ``packages.json`` beside the
+tables, and every run on them, say which packages, in which versions and under which licences.
 
 Three tables, each an object a line, sorted by package and file; a docstring that stands in several places is taken
 from the first of them only:
@@ -23,6 +24,7 @@ import hashlib
 import json
 import os
 import re
+import site
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -33,6 +35,7 @@ from typing import IO, Any
 
 from workbench.data.cache import downloads, entry_lock, make_folder, turn
 from workbench.data.progress import Progress, silent
+from workbench.data.verify import size_of
 from workbench.errors import DataError, RunError
 from workbench.files import read_json, storage_errors, write_json
 from workbench.workspace import Workspace
@@ -72,21 +75,21 @@ def collect(
         name: of the catalogue's entry, under which they are kept.
         workspace: whose cache is used.
         progress: called with the bytes of source read, and those in all.
-        folders: look for packages here instead of on ``sys.path``.
+        folders: look for packages here instead of in :func:`site_folders`.
 
     Raises:
         DataError: no package there has a docstring.
         StorageError: the cache cannot be written.
     """
-    found = find_packages(folders)
+    places = site_folders() if folders is None else folders
     root = downloads(workspace)
-    folder = root / "datasets" / name / _key(found)
+    folder = root / "datasets" / name / _key(places)
     if _is_whole(folder):
         return folder
     make_folder(folder)
     with turn(entry_lock(root, "datasets", name), name, progress), storage_errors(folder):
         if not _is_whole(folder):
-            _write_tables(found, folder, name, progress or silent)
+            _write_tables(find_packages(places), folder, name, progress or silent)
     return folder
 
 
@@ -102,11 +105,16 @@ def is_collected(name: str, workspace: Workspace) -> bool:
     return any((downloads(workspace) / "datasets" / name).glob(f"*/{ABOUT}"))
 
 
-def find_packages(folders: Sequence[Path] | None = None) -> list[Package]:
+def site_folders() -> list[Path]:
+    """The folders that packages are installed to, in the order in which Python looks into them."""
+    own = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
+    return [Path(folder) for folder in [*own, *site.getsitepackages()] if os.path.isdir(folder)]
+
+
+def find_packages(folders: Sequence[Path]) -> list[Package]:
     """The installed packages with Python files, by name; of one that is installed twice, the one that is imported."""
-    places = sys.path if folders is None else [str(folder) for folder in folders]
     packages: dict[str, Package] = {}
-    for distribution in metadata.distributions(path=places):
+    for distribution in metadata.distributions(path=[str(folder) for folder in folders]):
         name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"] or "").lower()
         if not name or name in packages:
             continue
@@ -137,9 +145,12 @@ def _licence(found: Any) -> str:
     return str(found.get("License") or "").strip().partition("\n")[0][:80] or "not stated"
 
 
-def _key(packages: Sequence[Package]) -> str:
-    """A name for what is installed: packages, versions and how many files of each."""
-    listed = [[VERSION], *([p.name, p.version, str(len(p.files))] for p in packages)]
+def _key(folders: Sequence[Path]) -> str:
+    """A name for what is installed: packages, versions and how large their records are. Quick, since a run asks it."""
+    listed: list[list[str | int]] = [["version", VERSION]]
+    for folder in folders:
+        records = sorted(folder.glob("*.dist-info"))
+        listed += [[record.name, max(0, size_of(record / "RECORD"))] for record in records]
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16]
 
 
@@ -170,7 +181,8 @@ class _Tables:
             row = {"package": package.name, "version": package.version, "licence": package.licence, **record}
             for name, file in self.drafts.items():
                 if _belongs(name, row):
-                    file.write(json.dumps({key: row[key] for key in TABLES[name]}, ensure_ascii=False) + "\n")
+                    # ASCII: one emoji in a text that is read whole makes each character of it take four bytes.
+                    file.write(json.dumps({key: row[key] for key in TABLES[name]}) + "\n")
 
     def close(self) -> None:
         for file in self.drafts.values():
