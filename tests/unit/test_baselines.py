@@ -259,6 +259,23 @@ def test_one_batch_is_learned_by_heart(name: str) -> None:
     assert float(loss.detach()) < 0.01
 
 
+@every_baseline
+def test_dropout_is_in_body_and_head_in_training_only(name: str) -> None:
+    config = type(CONFIGS[name]).from_dict({**CONFIGS[name].to_dict(), "dropout": 0.5, "word_dropout": 0.0})
+    model = make(AutoModelForSequenceClassification, config)
+    ids, mask = text(6, 4)
+
+    def changes() -> bool:
+        return not torch.equal(model(ids, mask).logits, model(ids, mask).logits)
+
+    assert not changes()
+    model.dropout.train()
+    assert changes(), "none in the head"
+    model.dropout.eval()
+    model.model.train()
+    assert changes() == (name not in ("textcnn", "bag-linear")), "these two have none but the head's"
+
+
 def test_gradients_agree_with_finite_differences() -> None:
     for config in (recurrent(hidden_size=4, num_hidden_layers=1, bidirectional=True, attention=True), CONFIGS["bag"]):
         model = make(AutoModelForSequenceClassification, config).double()

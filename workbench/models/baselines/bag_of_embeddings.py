@@ -53,9 +53,9 @@ class BagOfEmbeddingsModel(BaselineModel):
         widths = [config.embedding_size] + [config.hidden_size] * config.num_hidden_layers
         self.feed_forward = nn.Sequential()
         for number, (width_in, width_out) in enumerate(pairwise(widths)):
+            self.feed_forward.add_module(f"dropout_{number}", nn.Dropout(config.dropout))
             self.feed_forward.add_module(f"linear_{number}", nn.Linear(width_in, width_out))
             self.feed_forward.add_module(f"relu_{number}", nn.ReLU())
-            self.feed_forward.add_module(f"dropout_{number}", nn.Dropout(config.dropout))
         self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(

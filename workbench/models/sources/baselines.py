@@ -41,7 +41,7 @@ class BagOptions(ScratchConfig):
     embedding_size: int = Field(256, ge=1, le=65_536, description="Width of a token's vector.")
     hidden_size: int = Field(256, ge=1, le=65_536, description="Width of the layers after the mean.")
     layers: int = Field(2, ge=0, le=100, description="Layers after the mean; 0 for a linear model of it.")
-    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout after each layer and before the head.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout before each layer and before the head.")
     word_dropout: float = Field(
         0.3, ge=0, lt=1, description="Probability with which a whole token is left out of the mean in training."
     )
