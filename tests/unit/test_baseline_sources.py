@@ -135,7 +135,7 @@ def test_a_language_model_of_two_directions(workspace: Workspace, tokenizers: An
 
 
 @every_baseline
-@pytest.mark.parametrize("method", tunings.names())
+@pytest.mark.parametrize("method", ["full", "head", "freeze", "lora"])
 def test_a_tuning_works_or_says_why_not(name: str, method: str, workspace: Workspace, tokenizers: Any) -> None:
     loaded = load(name, workspace, tokenizers, **({"layers": 3} if name in ("lstm", "gru") else {}))
     tuning = tunings.get(method)()
@@ -164,7 +164,7 @@ def test_explainers_that_need_attention_say_so(name: str, workspace: Workspace, 
     reasons = fitting(asked)
     for method in ("attention", "rollout"):
         assert "no attention heads" in str(reasons[method])
-        with pytest.raises(RequestError, match=r"no attention heads.*gradient-x-input, occlusion"):
+        with pytest.raises(RequestError, match=r"no attention heads.*gradient-x-input.* occlusion"):
             explain(asked, TEXT, method)
     assert reasons["occlusion"] is None and reasons["gradient-x-input"] is None
 
