@@ -116,7 +116,9 @@ def _basic_numbers(kind: str) -> tuple[int | None, dict[str, Any], dict[str, Any
         training = spec_form.draw(TrainingSpec, f"{LAUNCH}.training", only=("batch_size",))
         bounds = spec_form.draw(RangeTestSpec, f"{LAUNCH}.range_test", only=("steps",))
     with right:
-        bounds |= spec_form.draw(RangeTestSpec, f"{LAUNCH}.range_test", only=("lowest", "highest"))
+        bounds |= spec_form.draw(
+            RangeTestSpec, f"{LAUNCH}.range_test", only=("lowest", "highest"), group="learning rate"
+        )
     return limit, training, {"kind": kind, **({"range_test": bounds} if bounds else {})}
 
 

@@ -43,20 +43,19 @@ def draw(
     """
     names = list(only) if only is not None else [name for name in model.model_fields if name not in set(skip)]
     given: dict[str, Any] = {}
+    inner = {name: below for name in names if (below := _model_in(model.model_fields[name].annotation))}
     places = st.columns(columns)
-    for index, name in enumerate(names):
+    for index, name in enumerate(name for name in names if name not in inner):
         field = model.model_fields[name]
-        below = _model_in(field.annotation)
-        if below is not None:
-            value: Any = draw(below, f"{prefix}.{name}", columns=columns, group=name)
-            if value:
-                given[name] = value
-            continue
         label = f"{group}: {name}".strip(": ").replace("_", " ").capitalize()
         with places[index % columns]:
             value = draw_field(name, field, f"{prefix}.{name}", label)
         if value != _default(field):
             given[name] = value
+    for name, below in inner.items():  # options inside options stand together, below the others
+        found = draw(below, f"{prefix}.{name}", columns=columns, group=name)
+        if found:
+            given[name] = found
     return given
 
 
@@ -70,9 +69,9 @@ def draw_field(name: str, field: FieldInfo, key: str, label: str | None = None) 
     if kind is bool and not optional:
         return st.checkbox(label, **options)
     if get_origin(kind) is Literal:
-        choices = [*([None] if optional else []), *get_args(kind)]
         empty = "none" if default is not None else _when_empty(field)
-        return st.selectbox(label, choices, format_func=lambda v: empty if v is None else str(v), **options)
+        can_be_empty = {"index": None, "placeholder": empty} if optional else {}
+        return st.selectbox(label, get_args(kind), **can_be_empty, **options)
     if kind in (int, float):
         return _number(label, field, kind, default, options)
     if kind is str:
