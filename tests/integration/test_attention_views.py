@@ -6,6 +6,7 @@ Screenshots go to the folder that WORKBENCH_SCREENSHOTS names, if it is set.
 from __future__ import annotations
 
 import os
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from tests.unit.explain_models import bag_of_words, bert, tokenizer
 from workbench.explain import Attention, capture_attention, explain
-from workbench.explain.render import bertviz
+from workbench.explain.render import bertviz, canvas
 from workbench.explain.render.static import token_heat_html
 from workbench.files import write_text
 from workbench.workspace import Workspace
@@ -167,3 +168,114 @@ def test_the_static_picture(watched: Watched) -> None:
         dark = watched.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
         watched.shot(f"{name}-{'dark' if dark else 'light'}")
         watched.assert_clean()
+
+
+# -- the canvas view ------------------------------------------------------------------------------------------------
+
+
+def long_attention(tokens: int, layers: int, heads: int) -> Attention:
+    """Heads with a plan: head h of every layer looks h tokens back, and a little everywhere."""
+    names = ["[CLS]", *(f"word{i // 2}" if i % 2 == 0 else "##piece" for i in range(tokens - 2)), "[SEP]"]
+    weights = np.full((layers, heads, tokens, tokens), 0.2 / tokens, dtype=np.float32)
+    place = np.arange(tokens)
+    for head in range(heads):
+        weights[:, head, place, np.maximum(place - head, 0)] += 0.8
+    special = [name.startswith("[") for name in names]
+    words = [None, *(i // 2 for i in range(tokens - 2)), None]
+    segments = [None if one else 0 for one in special]
+    return Attention(weights, names, names, [(0, 0)] * tokens, segments, special, [], words)
+
+
+def drawn(page: Page, what: str) -> None:
+    page.wait_for_selector(f"#picture[data-drawn='{what}']")
+
+
+def at_cell(page: Page, row: int, column: int, count: int) -> None:
+    """Point at a cell of the whole matrix: margins of 118 and 96 pixels, cells as large as fit (at most 40)."""
+    box = page.locator("#picture").bounding_box()
+    assert box is not None
+    cell = min(box["width"] - 2 - 118, box["height"] - 2 - 96, 40 * count) / count
+    page.mouse.move(box["x"] + 1 + 118 + (column + 0.5) * cell, box["y"] + 1 + 96 + (row + 0.5) * cell)
+
+
+def status(page: Page) -> str:
+    page.wait_for_timeout(100)
+    return page.locator("#status").inner_text()
+
+
+def test_the_canvas_shows_the_weights_that_were_captured(watched: Watched) -> None:
+    attention = capture_attention(bert(), tokenizer(), TEXT)
+    count, page = len(attention.tokens), watched.page
+    watched.show(canvas.canvas_view(attention), "canvas")
+    drawn(page, f"matrix-2-0-{count}")
+    at_cell(page, 3, 5, count)
+    assert f"({3}) looks at" in status(page) and f"(5): {attention.weights[2, 0, 3, 5]:.2f}"[:-1] in status(page)
+    page.locator("#maps").focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowRight")
+    drawn(page, f"matrix-1-1-{count}")
+    assert page.locator("#heading").inner_text() == "Layer 1, head 1"
+    page.keyboard.press("w")  # "un ##believ ##able" is one word
+    drawn(page, f"matrix-1-1-{count - 2}")
+    at_cell(page, 4, 4, count - 2)
+    one = attention.weights[1, 1, 4:7, 4:7].sum(-1).mean()
+    said = status(page)
+    assert "unbelievable" in said and abs(float(said.split("(4): ")[1].split(". ")[0]) - one) < 0.01
+    page.keyboard.press("s")
+    drawn(page, f"matrix-1-1-{count - 4}")
+    watched.shot(f"canvas-{page.evaluate('document.documentElement.dataset.theme')}")
+    watched.assert_clean()
+
+
+def test_the_canvas_takes_long_texts(watched: Watched) -> None:
+    attention, page = long_attention(512, 12, 12), watched.page
+    watched.show(canvas.canvas_view(attention, layer=3, head=5), "canvas-long")
+    drawn(page, "matrix-3-5-512")
+    theme = page.evaluate("document.documentElement.dataset.theme")
+    watched.shot(f"canvas-long-{theme}")
+    page.locator("#maps").click(position={"x": 26 + 30 * 7 + 15, "y": 20 + 30 * 9 + 15})
+    drawn(page, "matrix-9-7-512")
+    page.keyboard.press("a")
+    drawn(page, "arcs-9-7-512")
+    for key in ("]", "]", "]"):
+        page.keyboard.press(key)
+    page.locator("#search").fill("word20")
+    assert page.locator("#found").inner_text() == "11 found"  # word20 and word200 to word209
+    page.locator("#search").press("Enter")
+    said = status(page)
+    assert "word20" in said and "(41) looks most at" in said  # the 41st token, and it looks 7 back
+    assert float(said.split("(34): ")[1].split(". ")[0]) == pytest.approx(0.8, abs=0.004)
+    watched.shot(f"canvas-arcs-{theme}")
+    page.keyboard.press("Escape")
+    page.keyboard.press("m")
+    page.locator("#maps").focus()
+    for _ in range(12):
+        page.keyboard.press("+")
+    page.keyboard.press("Shift+ArrowDown")
+    assert "looks at" in status(page)
+    watched.shot(f"canvas-near-{theme}")
+    watched.assert_clean()
+
+
+def test_the_canvas_gives_pictures_away(watched: Watched) -> None:
+    attention, page = hostile_attention(), watched.page
+    watched.show(canvas.canvas_view(attention), "canvas-hostile")
+    drawn(page, f"matrix-1-0-{len(HOSTILE)}")
+    for key, lines in (("m", len(HOSTILE) ** 2), ("a", 0)):
+        page.keyboard.press(key)
+        page.wait_for_timeout(100)
+        with page.expect_download() as download:
+            page.locator("#svg").click()
+        tree = ElementTree.fromstring(Path(download.value.path()).read_text(encoding="utf-8"))
+        names = [element.tag.split("}")[1] for element in tree.iter()]
+        assert set(names) <= {"svg", "rect", "text", "title", "path", "circle"}
+        assert names.count("rect") == lines + 1 and names.count("text") == (2 if key == "m" else 1) * len(HOSTILE)
+        texts = [element.text or "" for element in tree.iter() if element.tag.endswith("text")]
+        assert any("<svg onload=window.hacked=1>" in text for text in texts)
+    assert "".join(names).count("script") == 0
+    with page.expect_download() as download:
+        page.locator("#png").click()
+    assert Path(download.value.path()).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    watched.shot(f"canvas-hostile-{page.evaluate('document.documentElement.dataset.theme')}")
+    watched.requests = [address for address in watched.requests if not address.startswith("blob:")]
+    watched.assert_clean()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ class Attention:
         tokens, shown, offsets, segments, special: one for each token, as in
             :class:`~workbench.explain.subject.Encoded`.
         notes: what a reader has to know, such as that the text was cut off.
+        words: the number of each token's word in its own text, None for a special token; empty where it is not known.
     """
 
     weights: NDArray[np.float32]
@@ -37,6 +38,7 @@ class Attention:
     segments: list[int | None]
     special: list[bool]
     notes: list[str]
+    words: list[int | None] = field(default_factory=list)
 
     @property
     def layers(self) -> int:
@@ -66,7 +68,8 @@ class Attention:
         keep = np.flatnonzero(~np.array(self.special))
         chosen: dict[str, Any] = {
             name: [getattr(self, name)[i] for i in keep]
-            for name in ("tokens", "shown", "offsets", "segments", "special")
+            for name in ("tokens", "shown", "offsets", "segments", "special", "words")
+            if name != "words" or self.words
         }
         note = "Special tokens are left out; what they receive is missing from the sums."
         return replace(self, weights=self.weights[:, :, keep][..., keep], notes=[*self.notes, note], **chosen)
@@ -103,7 +106,14 @@ def attention_of(model: Any, encoded: Encoded) -> Attention:
     weights = torch.stack([layer[0] for layer in layers]).float().cpu().numpy()
     _check(weights, len(encoded.tokens))
     return Attention(
-        weights, encoded.tokens, encoded.shown, encoded.offsets, encoded.segments, encoded.special, encoded.notes
+        weights,
+        encoded.tokens,
+        encoded.shown,
+        encoded.offsets,
+        encoded.segments,
+        encoded.special,
+        encoded.notes,
+        encoded.words,
     )
 
 

@@ -1,0 +1,600 @@
+"use strict";
+// Attention drawn on a canvas. Weights arrive as bytes: round(255 * sqrt(weight)), a head at a time, deflated.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const root = document.documentElement;
+if (root.dataset.theme === "auto")
+  root.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+
+const byId = name => document.getElementById(name);
+const picture = byId("picture"), maps = byId("maps"), count = data.tokens.length;
+const state = {
+  layer: data.layer, head: data.head, view: "matrix", special: false, words: false, threshold: 0, query: "",
+  cell: 0, x: 0, y: 0,      // pixels of a cell, and how far the picture is moved
+  at: null, held: null,     // the cell under the mouse or the mark, and the token that is held: {row, column}
+};
+let shown = null;           // what is drawn of the head: {names, groups, weights, image}
+const MARGIN = 118, TOP = 96, MOST_ARCS = 4000;
+
+// -- colours: cividis (Nuñez et al. 2018), which looks the same to all kinds of colour vision ------------------------
+
+const STOPS = [[0, 32, 77], [0, 51, 111], [57, 72, 107], [87, 93, 109], [112, 113, 115], [138, 134, 120],
+  [166, 157, 117], [196, 181, 108], [228, 207, 91], [255, 234, 70]];
+const COLOURS = Array.from({length: 256}, (_, value) => {
+  const place = value / 255 * (STOPS.length - 1), low = Math.min(Math.floor(place), STOPS.length - 2);
+  return STOPS[low].map((from, i) => Math.round(from + (STOPS[low + 1][i] - from) * (place - low)));
+});
+const asByte = weight => Math.min(255, Math.round(255 * Math.sqrt(weight)));
+const css = name => getComputedStyle(root).getPropertyValue(name).trim();
+const rgb = weight => `rgb(${COLOURS[asByte(weight)].join(",")})`;
+
+// -- data ------------------------------------------------------------------------------------------------------------
+
+async function inflate(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+function fromBase64(text) {
+  const raw = atob(text), bytes = new Uint8Array(raw.length);
+  for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
+  return bytes;
+}
+
+const heads = new Map();    // the heads that were looked at, a few of them
+
+async function headBytes(layer, head) {
+  const key = `${layer}-${head}`;
+  if (!heads.has(key)) {
+    const block = document.querySelector(`script[data-head="${key}"]`);
+    const packed = block ? fromBase64(block.textContent)
+      : new Uint8Array(await (await fetch(`${data.source}/${layer}/${head}`)).arrayBuffer());
+    heads.set(key, await inflate(packed));
+    if (heads.size > 16) heads.delete(heads.keys().next().value);
+  }
+  return heads.get(key);
+}
+
+// The tokens that are drawn, each a group of tokens: without the special ones, or whole words.
+function groups() {
+  const found = [];
+  for (let i = 0; i < count; i++) {
+    if (state.special && data.special[i]) continue;
+    const last = found[found.length - 1];
+    if (state.words && last && data.words[last[0]] === data.words[i]) last.push(i);
+    else found.push([i]);
+  }
+  return found;
+}
+
+function groupName(group) {
+  return group.map((i, place) => place ? data.tokens[i].replace(/^##/, "") : data.tokens[i]).join("");
+}
+
+// What a group receives is the sum over its tokens, what it gives is their mean: rows sum to 1 as before.
+function grouped(bytes, parts) {
+  const n = parts.length, weights = new Float32Array(n * n);
+  for (let row = 0; row < n; row++)
+    for (const i of parts[row])
+      for (let column = 0; column < n; column++) {
+        let sum = 0;
+        for (const j of parts[column]) sum += (bytes[i * count + j] / 255) ** 2;
+        weights[row * n + column] += sum / parts[row].length;
+      }
+  return weights;
+}
+
+let wanted = 0;
+async function load() {
+  const turn = ++wanted, layer = state.layer, head = state.head;
+  let bytes;
+  try {
+    bytes = await headBytes(layer, head);
+  } catch (error) {
+    byId("status").textContent = `Layer ${layer}, head ${head} could not be read: ${error.message}`;
+    return;
+  }
+  if (turn !== wanted) return;          // another head was asked for meanwhile
+  const parts = groups(), before = shown && shown.groups.length;
+  shown = {names: parts.map(groupName), groups: parts, weights: grouped(bytes, parts), image: null};
+  if (before !== parts.length) { state.at = state.held = null; fit(); }
+  byId("heading").textContent = `Layer ${layer}, head ${head}`;
+  find();
+  paint();
+}
+
+// -- the picture -----------------------------------------------------------------------------------------------------
+
+function sized(canvas, width, height) {
+  const ratio = window.devicePixelRatio || 1;
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+  }
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return context;
+}
+
+const room = () => ({width: picture.clientWidth - MARGIN, height: picture.clientHeight - TOP});
+
+function fit() {
+  const n = groups().length, {width, height} = room();
+  state.cell = state.view === "matrix" ? Math.min(width, height, 40 * n) / n : Math.max(14, Math.min(24, height / n));
+  state.x = state.y = 0;
+}
+
+function zoom(factor, px, py) {
+  const {width, height} = room(), before = state.cell;
+  px = px ?? width / 2; py = py ?? height / 2;
+  state.cell = Math.max(Math.min(width, height) / shown.names.length / 2, Math.min(60, before * factor));
+  if (state.view === "arcs") state.cell = Math.max(3, state.cell);
+  const change = state.cell / before;
+  state.x = px - (px - state.x) * change;
+  state.y = py - (py - state.y) * change;
+  bound();
+  paint();
+}
+
+function bound() {
+  const {width, height} = room(), size = state.cell * shown.names.length;
+  const keep = (value, space) => size <= space ? 0 : Math.min(0, Math.max(space - size, value));
+  state.x = state.view === "matrix" ? keep(state.x, width) : 0;
+  state.y = keep(state.y, height + (state.view === "arcs" ? TOP - 20 : 0));
+}
+
+const isolate = text => `\u2068${text}\u2069`;   // a right-to-left token does not turn the rest around
+function cut(text, letters) {
+  const all = Array.from(text);
+  return all.length > letters ? all.slice(0, letters).join("") + "…" : text;
+}
+
+function isFound(index) {
+  return state.query !== "" && shown.names[index].toLowerCase().includes(state.query);
+}
+
+function matrixImage() {
+  if (shown.image) return shown.image;
+  const n = shown.names.length, image = document.createElement("canvas");
+  image.width = image.height = n;
+  const context = image.getContext("2d"), pixels = context.createImageData(n, n);
+  for (let i = 0; i < n * n; i++) {
+    const weight = shown.weights[i], colour = COLOURS[asByte(weight)];
+    pixels.data.set([colour[0], colour[1], colour[2], weight < state.threshold ? 0 : 255], 4 * i);
+  }
+  context.putImageData(pixels, 0, 0);
+  return shown.image = image;
+}
+
+let waiting = false;
+function paint() {
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => {
+    waiting = false;
+    if (!shown) return;
+    if (state.view === "matrix") paintMatrix(); else paintArcs();
+    describe();
+    picture.dataset.drawn = `${state.view}-${state.layer}-${state.head}-${shown.names.length}`;
+  });
+}
+
+function paintMatrix() {
+  const context = sized(picture, picture.clientWidth, picture.clientHeight);
+  const {width, height} = room(), n = shown.names.length, size = n * state.cell;
+  context.save();
+  context.beginPath();
+  context.rect(MARGIN, TOP, width, height);
+  context.clip();
+  context.imageSmoothingEnabled = state.cell < 1;
+  context.drawImage(matrixImage(), MARGIN + state.x, TOP + state.y, size, size);
+  context.lineWidth = 1;
+  for (const mark of [state.held, state.at]) {
+    if (!mark) continue;
+    context.strokeStyle = css("--mark");
+    context.strokeRect(MARGIN, TOP + state.y + mark.row * state.cell, width, state.cell);
+    context.strokeRect(MARGIN + state.x + mark.column * state.cell, TOP, state.cell, height);
+  }
+  context.restore();
+  const every = Math.max(1, Math.ceil(12 / state.cell));
+  for (let i = 0; i < n; i++) {
+    const middle = (i + 0.5) * state.cell, y = TOP + state.y + middle, x = MARGIN + state.x + middle;
+    const marked = isFound(i), row = state.at?.row === i || state.held?.row === i;
+    const column = state.at?.column === i || state.held?.column === i;
+    if (y > TOP && y < TOP + height && (i % every === 0 || marked || row))
+      label(context, i, MARGIN - 6, y, 0, marked || row);
+    if (x > MARGIN && x < MARGIN + width && (i % every === 0 || marked || column))
+      label(context, i, x, TOP - 6, -Math.PI / 3, marked || column);
+  }
+  context.fillStyle = css("--quiet");
+  context.font = "12px system-ui, sans-serif";
+  context.textAlign = "left";
+  context.textBaseline = "alphabetic";
+  context.fillText("looks ↓   is looked at →", 6, 14);
+}
+
+function label(context, index, x, y, angle, strong) {
+  context.save();
+  context.translate(x, y);
+  context.rotate(angle);
+  context.textAlign = angle ? "left" : "right";
+  context.textBaseline = "middle";
+  context.font = `${strong ? "bold " : ""}11px system-ui, sans-serif`;
+  context.fillStyle = css(strong ? "--mark" : "--ink");
+  context.fillText(isolate(cut(shown.names[index], 15)), 0, 0);
+  context.restore();
+}
+
+// The arcs that are drawn: those of the token that is held or pointed at, or the strongest of all.
+function arcs() {
+  const n = shown.names.length, focus = (state.held ?? state.at)?.row, found = [];
+  for (let row = 0; row < n; row++)
+    for (let column = 0; column < n; column++) {
+      const weight = shown.weights[row * n + column];
+      if (weight < Math.max(state.threshold, 0.004)) continue;
+      if (focus !== undefined && row !== focus && column !== focus) continue;
+      found.push({row, column, weight});
+    }
+  found.sort((a, b) => a.weight - b.weight);
+  return {found: found.slice(-MOST_ARCS), left: Math.max(0, found.length - MOST_ARCS), focus};
+}
+
+function arcPath(arc, middle, half, span) {
+  const y = place => place.toFixed(1), back = arc.column < arc.row;
+  const from = (arc.row + 0.5) * state.cell, to = (arc.column + 0.5) * state.cell;
+  const x = middle + (back ? -half : half);
+  const reach = (back ? -1 : 1) * Math.min(span, 18 + Math.abs(to - from) * 0.6);
+  return {x, from, to, text: `M${y(x)} ${y(from)} C${y(x + reach)} ${y(from)} ${y(x + reach)} ${y(to)} ${y(x)} ${y(to)}`};
+}
+
+const arcColour = (arc, focus) => focus !== undefined && arc.row !== focus ? "#d55e00" : css("--arc");
+
+function paintArcs() {
+  const context = sized(picture, picture.clientWidth, picture.clientHeight);
+  const n = shown.names.length, middle = picture.clientWidth / 2, half = 62, span = middle - half - 8;
+  const {found, left, focus} = arcs();
+  context.save();
+  context.beginPath();
+  context.rect(0, 20, picture.clientWidth, picture.clientHeight);
+  context.clip();
+  context.translate(0, 20 + state.y);
+  for (const arc of found) {
+    context.globalAlpha = 0.12 + 0.88 * Math.sqrt(arc.weight);
+    context.strokeStyle = context.fillStyle = arcColour(arc, focus);
+    context.lineWidth = 0.5 + 3 * arc.weight;
+    const path = arcPath(arc, middle, half, span);
+    if (arc.row === arc.column) {
+      context.beginPath();
+      context.arc(path.x, path.from, 1 + 3 * arc.weight, 0, 2 * Math.PI);
+      context.fill();
+    } else context.stroke(new Path2D(path.text));
+  }
+  context.globalAlpha = 1;
+  const every = Math.max(1, Math.ceil(12 / state.cell));
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  for (let i = 0; i < n; i++) {
+    const strong = isFound(i) || i === focus;
+    if (i % every && !strong) continue;
+    context.font = `${strong ? "bold " : ""}12px system-ui, sans-serif`;
+    context.fillStyle = css(strong ? "--mark" : "--ink");
+    context.fillText(isolate(cut(shown.names[i], 15)), middle, (i + 0.5) * state.cell, 2 * half - 8);
+  }
+  context.restore();
+  context.fillStyle = css("--quiet");
+  context.font = "12px system-ui, sans-serif";
+  context.textAlign = "left";
+  context.textBaseline = "alphabetic";
+  context.fillText("← looks back", 8, 14);
+  const right = left ? `the strongest ${MOST_ARCS.toLocaleString("en")} arcs; ${left.toLocaleString("en")} more · ` : "";
+  context.textAlign = "right";
+  context.fillText(right + "looks ahead →", picture.clientWidth - 8, 14);
+}
+
+// -- in words --------------------------------------------------------------------------------------------------------
+
+const quoted = index => `“${isolate(cut(shown.names[index], 40))}”`;
+
+function describe() {
+  const n = shown.names.length, mark = state.at ?? state.held;
+  let text = `${n} ${state.words ? "words" : "tokens"}. Point at a cell, or move the mark with Shift and the arrows.`;
+  if (mark) {
+    const row = shown.weights.subarray(mark.row * n, mark.row * n + n);
+    const best = row.reduce((best, weight, i) => weight > row[best] ? i : best, 0);
+    const weight = row[mark.column].toFixed(3);
+    const most = `${quoted(mark.row)} (${mark.row}) looks most at ${quoted(best)} (${best}): ${row[best].toFixed(3)}`;
+    text = state.view === "matrix"
+      ? `${quoted(mark.row)} (${mark.row}) looks at ${quoted(mark.column)} (${mark.column}): ${weight}. ${most}.`
+      : `${most}. Blue: where it looks; orange: who looks at it.`;
+  }
+  if (byId("status").textContent !== text) byId("status").textContent = text;
+}
+
+function find() {
+  const places = shown.names.map((_, i) => i).filter(isFound);
+  byId("found").textContent = state.query ? `${places.length} found` : "";
+  return places;
+}
+
+// -- all heads -------------------------------------------------------------------------------------------------------
+
+let small = null;   // bytes of all small maps
+// Beside the large picture where there is room, above it on a narrow screen.
+function mapCell() {
+  const width = innerWidth > 820 ? 0.36 * innerWidth : innerWidth - 32;
+  return Math.max(18, Math.min(48, Math.floor((width - 30) / data.heads)));
+}
+
+async function readMaps() {
+  const bytes = await inflate(fromBase64(data.maps)), size = data.mapSize;
+  small = document.createElement("canvas");
+  small.width = size * data.heads;
+  small.height = size * data.layers;
+  const context = small.getContext("2d");
+  for (let layer = 0; layer < data.layers; layer++)
+    for (let head = 0; head < data.heads; head++) {
+      const pixels = context.createImageData(size, size), start = (layer * data.heads + head) * size * size;
+      for (let i = 0; i < size * size; i++) {
+        const colour = COLOURS[bytes[start + i]];
+        pixels.data.set([colour[0], colour[1], colour[2], 255], 4 * i);
+      }
+      context.putImageData(pixels, head * size, layer * size);
+    }
+  paintMaps();
+}
+
+function paintMaps() {
+  const cell = mapCell(), width = 26 + data.heads * cell, height = 20 + data.layers * cell;
+  maps.style.width = `${width}px`;
+  maps.style.height = `${height}px`;
+  const context = sized(maps, width, height);
+  context.font = "11px system-ui, sans-serif";
+  context.fillStyle = css("--quiet");
+  context.textBaseline = "middle";
+  context.textAlign = "center";
+  for (let head = 0; head < data.heads; head++) context.fillText(head, 26 + (head + 0.5) * cell, 9);
+  context.textAlign = "right";
+  for (let layer = 0; layer < data.layers; layer++) context.fillText(layer, 20, 20 + (layer + 0.5) * cell);
+  for (let layer = 0; layer < data.layers; layer++)
+    for (let head = 0; head < data.heads; head++)
+      context.drawImage(small, head * data.mapSize, layer * data.mapSize, data.mapSize, data.mapSize,
+        26 + head * cell, 20 + layer * cell, cell - 2, cell - 2);
+  context.strokeStyle = css("--mark");
+  context.lineWidth = 2;
+  context.strokeRect(25 + state.head * cell, 19 + state.layer * cell, cell, cell);
+  maps.setAttribute("aria-label", `All heads as small maps, ${data.layers} layers by ${data.heads} heads; ` +
+    `layer ${state.layer}, head ${state.head} is shown large`);
+  maps.dataset.drawn = `${state.layer}-${state.head}`;
+}
+
+function choose(layer, head) {
+  state.layer = Math.max(0, Math.min(data.layers - 1, layer));
+  state.head = Math.max(0, Math.min(data.heads - 1, head));
+  if (small) paintMaps();
+  load();
+}
+
+function paintLegend() {
+  const context = byId("legend").getContext("2d");
+  context.clearRect(0, 0, 260, 34);
+  for (let x = 0; x < 240; x++) {
+    context.fillStyle = `rgb(${COLOURS[Math.round(x / 239 * 255)].join(",")})`;
+    context.fillRect(10 + x, 0, 1, 12);
+  }
+  context.fillStyle = css("--quiet");
+  context.font = "11px system-ui, sans-serif";
+  context.textAlign = "center";
+  for (const weight of [0, 0.05, 0.2, 0.5, 1]) context.fillText(weight, 10 + 239 * Math.sqrt(weight), 26);
+}
+
+// -- export ----------------------------------------------------------------------------------------------------------
+
+function save(blob, ending) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = `attention-layer-${state.layer}-head-${state.head}.${ending}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+function savePng() {
+  const copy = document.createElement("canvas");
+  copy.width = picture.width;
+  copy.height = picture.height;
+  const context = copy.getContext("2d");
+  context.fillStyle = css("--page");
+  context.fillRect(0, 0, copy.width, copy.height);
+  context.drawImage(picture, 0, 0);
+  copy.toBlob(blob => save(blob, "png"), "image/png");
+}
+
+const escaped = text => text.replace(/[&<>"']/g, letter => `&#${letter.charCodeAt(0)};`)
+  .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, "\ufffd");
+
+function svgText(index, x, y, anchor, turn) {
+  const turned = turn ? ` transform="rotate(${turn} ${x} ${y})"` : "";
+  return `<text x="${x}" y="${y}" text-anchor="${anchor}"${turned}>${escaped(isolate(cut(shown.names[index], 40)))}</text>`;
+}
+
+// The whole picture as vectors. A large matrix is one image inside, with its labels as text.
+function svgMatrix() {
+  const n = shown.names.length, cell = 14, parts = [], size = n * cell, x = 130, y = 130;
+  if (n <= 128) {
+    for (let row = 0; row < n; row++)
+      for (let column = 0; column < n; column++) {
+        const weight = shown.weights[row * n + column];
+        if (weight < state.threshold) continue;
+        parts.push(`<rect x="${x + column * cell}" y="${y + row * cell}" width="${cell}" height="${cell}" ` +
+          `fill="${rgb(weight)}"><title>${weight.toFixed(4)}</title></rect>`);
+      }
+  } else
+    parts.push(`<image x="${x}" y="${y}" width="${size}" height="${size}" style="image-rendering:pixelated" ` +
+      `href="${matrixImage().toDataURL()}"/>`);
+  for (let i = 0; i < n; i++) {
+    parts.push(svgText(i, x - 6, y + (i + 0.75) * cell, "end", 0));
+    parts.push(svgText(i, x + (i + 0.75) * cell, y - 6, "start", -60));
+  }
+  return {width: x + size + 80, height: y + size + 20, body: parts.join("\n")};
+}
+
+function svgArcs() {
+  const width = 700, middle = 350, half = 62, {found, focus} = arcs(), parts = [];
+  for (const arc of found) {
+    const path = arcPath(arc, middle, half, 270), colour = arcColour(arc, focus);
+    const opacity = (0.12 + 0.88 * Math.sqrt(arc.weight)).toFixed(3);
+    parts.push(arc.row === arc.column
+      ? `<circle cx="${path.x}" cy="${path.from}" r="${1 + 3 * arc.weight}" fill="${colour}" opacity="${opacity}"/>`
+      : `<path d="${path.text}" fill="none" stroke="${colour}" stroke-width="${(0.5 + 3 * arc.weight).toFixed(2)}" ` +
+        `opacity="${opacity}"/>`);
+  }
+  for (let i = 0; i < shown.names.length; i++) parts.push(svgText(i, middle, (i + 0.5) * state.cell + 4, "middle", 0));
+  return {width, height: shown.names.length * state.cell + 20, body: parts.join("\n")};
+}
+
+function saveSvg() {
+  const {width, height, body} = state.view === "matrix" ? svgMatrix() : svgArcs();
+  const text = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ` +
+    `viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="11" fill="${css("--ink")}">\n` +
+    `<rect width="100%" height="100%" fill="${css("--page")}"/>\n${body}\n</svg>\n`;
+  save(new Blob([text], {type: "image/svg+xml"}), "svg");
+}
+
+// -- mouse and keys --------------------------------------------------------------------------------------------------
+
+function cellAt(event) {
+  const box = picture.getBoundingClientRect(), n = shown.names.length;
+  const px = event.clientX - box.left - picture.clientLeft, py = event.clientY - box.top - picture.clientTop;
+  const inside = index => index >= 0 && index < n;
+  if (state.view === "arcs") {
+    const row = Math.floor((py - 20 - state.y) / state.cell);
+    return inside(row) ? {row, column: row} : null;
+  }
+  const row = Math.floor((py - TOP - state.y) / state.cell), column = Math.floor((px - MARGIN - state.x) / state.cell);
+  return inside(row) && inside(column) && px >= MARGIN && py >= TOP ? {row, column} : null;
+}
+
+let drag = null;
+picture.addEventListener("pointerdown", event => {
+  drag = {x: event.clientX, y: event.clientY, fromX: state.x, fromY: state.y, moved: false};
+  picture.setPointerCapture(event.pointerId);
+});
+picture.addEventListener("pointermove", event => {
+  if (!shown) return;
+  if (drag) {
+    const dx = event.clientX - drag.x, dy = event.clientY - drag.y;
+    drag.moved ||= Math.abs(dx) + Math.abs(dy) > 4;
+    if (drag.moved) { state.x = drag.fromX + dx; state.y = drag.fromY + dy; bound(); }
+  }
+  state.at = cellAt(event);
+  paint();
+});
+picture.addEventListener("pointerup", event => {
+  if (shown && drag && !drag.moved) state.held = state.held ? null : cellAt(event);
+  drag = null;
+  paint();
+});
+picture.addEventListener("pointercancel", () => { drag = null; });
+picture.addEventListener("pointerleave", () => { state.at = null; paint(); });
+picture.addEventListener("wheel", event => {
+  if (!shown) return;
+  event.preventDefault();
+  if (state.view === "arcs" && !event.ctrlKey) { state.y -= event.deltaY; bound(); paint(); return; }
+  const box = picture.getBoundingClientRect();
+  zoom(event.deltaY < 0 ? 1.25 : 0.8, event.clientX - box.left - MARGIN, event.clientY - box.top - TOP);
+}, {passive: false});
+maps.addEventListener("click", event => {
+  const box = maps.getBoundingClientRect(), cell = mapCell();
+  const head = Math.floor((event.clientX - box.left - 26) / cell), layer = Math.floor((event.clientY - box.top - 20) / cell);
+  if (head >= 0 && head < data.heads && layer >= 0 && layer < data.layers) choose(layer, head);
+});
+
+function setView(view) {
+  document.querySelector(`input[name=view][value=${view}]`).checked = true;
+  state.view = view;
+  fit();
+  paint();
+}
+
+function setThreshold(percent) {
+  percent = Math.max(0, Math.min(100, percent));
+  byId("threshold").value = percent;
+  state.threshold = (percent / 100) ** 2;      // fine steps where most weights are
+  byId("threshold-value").textContent = state.threshold.toFixed(4).replace(/\.?0+$/, "");
+  if (shown) shown.image = null;
+  paint();
+}
+
+function moveMark(rows, columns) {
+  const last = shown.names.length - 1, from = state.at ?? state.held ?? {row: 0, column: 0};
+  const keep = value => Math.max(0, Math.min(last, value));
+  state.at = {row: keep(from.row + rows), column: keep(from.column + columns)};
+  show(state.at.row, state.at.column);
+}
+
+// Move the picture so that a cell can be seen.
+function show(row, column) {
+  const {width, height} = room();
+  const into = (moved, place, space) => Math.max(-place * state.cell, Math.min(space - (place + 1) * state.cell, moved));
+  state.x = into(state.x, column, width);
+  state.y = into(state.y, row, height);
+  bound();
+  paint();
+}
+
+function nextFound() {
+  const places = find();
+  if (!places.length) return;
+  const next = places.find(place => place > (state.held?.row ?? -1)) ?? places[0];
+  state.held = {row: next, column: next};
+  show(next, next);
+}
+
+function toggle(name) {
+  byId(name).checked = state[name] = !state[name];
+  load();
+}
+
+const KEYS = {
+  ArrowLeft: () => choose(state.layer, state.head - 1), ArrowRight: () => choose(state.layer, state.head + 1),
+  ArrowUp: () => choose(state.layer - 1, state.head), ArrowDown: () => choose(state.layer + 1, state.head),
+  m: () => setView("matrix"), a: () => setView("arcs"), s: () => toggle("special"), w: () => toggle("words"),
+  "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: () => { fit(); paint(); },
+  "[": () => setThreshold(+byId("threshold").value - 5), "]": () => setThreshold(+byId("threshold").value + 5),
+  "/": () => byId("search").focus(), Escape: () => { state.held = state.at = null; paint(); },
+};
+const MARKS = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]};
+
+document.addEventListener("keydown", event => {
+  if (event.ctrlKey || event.metaKey || event.altKey || !shown) return;
+  if (event.target.matches("input")) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  if (event.shiftKey && MARKS[event.key]) moveMark(...MARKS[event.key]);
+  else if (KEYS[event.key]) KEYS[event.key]();
+  else return;
+  event.preventDefault();
+});
+
+byId("controls").addEventListener("submit", event => event.preventDefault());
+for (const input of document.querySelectorAll("input[name=view]"))
+  input.addEventListener("change", () => setView(input.value));
+for (const name of ["special", "words"])
+  byId(name).addEventListener("change", event => { state[name] = event.target.checked; load(); });
+byId("threshold").addEventListener("input", event => setThreshold(+event.target.value));
+byId("search").addEventListener("input", event => {
+  state.query = event.target.value.trim().toLowerCase();
+  if (shown) { find(); paint(); }
+});
+byId("search").addEventListener("keydown", event => { if (event.key === "Enter") nextFound(); });
+byId("closer").addEventListener("click", () => zoom(1.25));
+byId("farther").addEventListener("click", () => zoom(0.8));
+byId("fit").addEventListener("click", () => { fit(); paint(); });
+byId("png").addEventListener("click", savePng);
+byId("svg").addEventListener("click", saveSvg);
+addEventListener("resize", () => { if (shown) { fit(); paint(); } if (small) paintMaps(); });
+
+paintLegend();
+readMaps();
+load();
