@@ -29,10 +29,10 @@ from typing import Any
 
 import torch
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parents[1] / "benchmarks")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # also where the workbench is not installed
 
-from _common import print_table, ratios, spread  # noqa: E402
-from _steps import (  # noqa: E402
+from tests.benchmarks._common import print_table, ratios, spread
+from tests.benchmarks._steps import (
     IGNORED,
     MASKED,
     SIZES,
@@ -45,10 +45,9 @@ from _steps import (  # noqa: E402
     synchronize,
     training_step,
 )
-
-from workbench.models.heads import DecoderForCausalLM, EncoderForPreTraining  # noqa: E402
-from workbench.models.transformer import DecoderConfig, EncoderConfig  # noqa: E402
-from workbench.training.flops import flops_per_token, peak_flops  # noqa: E402
+from workbench.models.heads import DecoderForCausalLM, EncoderForPreTraining
+from workbench.models.transformer import DecoderConfig, EncoderConfig
+from workbench.training.flops import flops_per_token, peak_flops
 
 BEGAN = time.monotonic()
 
