@@ -105,7 +105,7 @@ def test_a_recurrent_language_model_learns_and_writes(workspace: Workspace, cell
     rows = [row["train/loss"] for row in run.metrics()[0] if "train/loss" in row]
     assert np.mean(rows[-5:]) < 0.8 * rows[0]
     (found,) = Predictor.load(run).predict([{"text": "the film"}])
-    assert found["text"]
+    assert found["tokens"] > 0
 
 
 @pytest.mark.parametrize(

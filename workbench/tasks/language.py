@@ -78,6 +78,7 @@ class LanguageModel(Task):
         super().__init__(config)
         self.packs = False
         self.takes_types = False
+        self.takes_places = False
         self.model_name = ""
         self.excerpts: list[str] = []
 
@@ -93,6 +94,7 @@ class LanguageModel(Task):
         takes = {*signature(model.forward).parameters, *signature(model.base_model.forward).parameters}
         self.packs = "document_ids" in takes and bool(getattr(self.config, "packing", False))
         self.takes_types = "token_type_ids" in takes and getattr(model.config, "type_vocab_size", 0) > 1
+        self.takes_places = "label_places" in takes
         self.model_name = type(model).__name__
 
     def encode(self, tokenizer: Any, examples: Examples, max_length: int, training: bool = False) -> Encoded:

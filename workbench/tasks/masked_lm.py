@@ -100,7 +100,10 @@ class MaskedLM(LanguageModel):
         shown = replace(
             ids, masked, self.mask_id, torch.from_numpy(self.ordinary), settings.shown_as_mask, settings.shown_as_random
         )
-        return {**batch, "input_ids": shown, "labels": ids.masked_fill(~masked, IGNORED)}
+        spoiled = {**batch, "input_ids": shown, "labels": ids.masked_fill(~masked, IGNORED)}
+        if self.takes_places:  # found here, so that a GPU need not make the host wait for them
+            spoiled["label_places"] = masked.flatten().nonzero().squeeze(1)
+        return spoiled
 
     # -- asked -----------------------------------------------------------------------------------------------------
 
