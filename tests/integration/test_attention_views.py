@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 
 from tests.unit.explain_models import bag_of_words, bert, tokenizer
+from tests.unit.test_explain_queries import CONFIGS, model_of
 from workbench.explain import Attention, capture_attention, explain
-from workbench.explain.render import bertviz, canvas
+from workbench.explain.queries import capture_queries_keys
+from workbench.explain.render import bertviz, canvas, neuron
 from workbench.explain.render.static import token_heat_html
 from workbench.files import write_text
 from workbench.workspace import Workspace
@@ -279,3 +281,24 @@ def test_the_canvas_gives_pictures_away(watched: Watched) -> None:
     watched.shot(f"canvas-hostile-{page.evaluate('document.documentElement.dataset.theme')}")
     watched.requests = [address for address in watched.requests if not address.startswith("blob:")]
     watched.assert_clean()
+
+
+# -- the neuron view ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["bert", "our-rotary-encoder"])
+def test_the_neuron_view_draws_for_any_model(model: str, watched: Watched, assets: Workspace) -> None:
+    found = capture_queries_keys(bert() if model == "bert" else model_of(CONFIGS[model]), tokenizer(), TEXT)
+    page = watched.page
+    watched.show(neuron.neuron_view(found, head=1, workspace=assets), f"neuron-{model}")
+    names = page.locator("#collapsed #leftText text").all_text_contents()
+    assert names == found.attention.shown
+    page.locator("#collapsed #leftText text").nth(3).hover()
+    page.locator("#collapsed #leftText rect").nth(2 * 3 + 1).click()  # the plus
+    assert page.locator("#expanded").get_attribute("visibility") == "visible"
+    page.locator("#expanded #leftText text").nth(3).hover()
+    products = [float(rect.get_attribute("data-value") or "nan") for rect in page.locator("#dotproducts rect").all()]
+    expected = found.queries[-1, 1, 3] @ found.keys[-1, 1].T / np.sqrt(found.keys.shape[-1])
+    np.testing.assert_allclose(products, expected, atol=0.02)
+    watched.shot(f"neuron-{model}-{page.evaluate('document.documentElement.dataset.theme')}")
+    assert watched.errors == [] and len(watched.requests) == 1

@@ -116,13 +116,13 @@ def head_view(
     first = layers[-1] if layer is None else layer
     if first not in layers:
         raise RequestError(f"Layer {first} is not among the layers shown: {layers}.")
-    page = _bertviz().head_view(
+    page = package().head_view(
         **_arguments(attention), include_layers=layers, heads=heads, layer=first, html_action="return"
     )
     squares = f"The squares above the picture are heads 0 to {attention.heads - 1}, from left to right: click one to "
     squares += "switch it off or on, double-click to see it alone."
     caption = f"{_summary(attention, layers, first)} {squares} Point at a token to see only its lines."
-    return _document(page.data, _labels(attention, 14), caption, title, theme, workspace)
+    return _document(page.data, labels(attention, 14), caption, title, theme, workspace)
 
 
 def model_view(
@@ -140,17 +140,18 @@ def model_view(
     Arguments, result and errors are those of :func:`head_view`; only ``layers`` and ``heads`` are drawn.
     """
     attention, layers, heads = _prepare(attention, "model", layers, heads, hide_special)
-    page = _bertviz().model_view(
+    page = package().model_view(
         **_arguments(attention), include_layers=layers, include_heads=heads, display_mode="light", html_action="return"
     )
     caption = f"{_summary(attention, layers, layers[-1])} A row is a layer, a column a head: click one to see it large."
-    return _document(page.data, _labels(attention, 10), caption, title, theme, workspace)
+    return _document(page.data, labels(attention, 10), caption, title, theme, workspace)
 
 
 # -- what bertviz is given ----------------------------------------------------------------------------------------
 
 
-def _bertviz() -> ModuleType:
+def package() -> ModuleType:
+    """bertviz. Raises MissingPackageError where it is not installed."""
     try:
         import bertviz
     except ImportError as error:
@@ -177,7 +178,7 @@ def _prepare(
     return attention, chosen[0], chosen[1]
 
 
-def _labels(attention: Attention, width: int) -> list[str]:
+def labels(attention: Attention, width: int) -> list[str]:
     """The tokens as they are written beside the lines: what is wider than ``width`` letters is cut."""
     return [_cut(token, width) for token in attention.shown]
 
@@ -226,7 +227,13 @@ _COLOURS = [
     "#7f7f7f", "#4d8b31", "#a0522d", "#17a2a2", "#e08214", "#5c6bc0", "#b5508f", "#6b8e23",
 ]  # fmt: skip
 
-_THEME = """
+
+def shim() -> str:
+    """Three lines in place of require.js, with colours for the heads."""
+    return _SHIM.replace("COLOURS", json.dumps(_COLOURS))
+
+
+THEME = """
 const root = document.documentElement;
 if (root.dataset.theme === "auto")
   root.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
@@ -256,7 +263,7 @@ _COMMENT = re.compile(r"\A\s*/\*\*.*?\*/", re.DOTALL)
 _WIDTH = re.compile(r"const DIV_WIDTH = 970;")
 # The model view in the width that there is (44 pixels are margins), as long as its pictures stay large enough.
 _FITTING_WIDTH = "const DIV_WIDTH = Math.max(640, Math.min(970, document.documentElement.clientWidth - 44));"
-_ADDRESS = re.compile(r"https?:|cdnjs|\bimport\s*\(", re.IGNORECASE)
+ADDRESS = re.compile(r"https?:|cdnjs|\bimport\s*\(", re.IGNORECASE)
 
 
 def _document(page: str, tokens: list[str], caption: str, title: str, theme: Theme, workspace: Workspace | None) -> str:
@@ -264,21 +271,21 @@ def _document(page: str, tokens: list[str], caption: str, title: str, theme: The
     found = _PAGE.fullmatch(page)
     names = set(re.findall(r"bertviz-[0-9a-f]{32}", page))
     if found is None or len(names) != 1:
-        raise _changed("its page has other parts than expected")
+        raise changed("its page has other parts than expected")
     drawing = _drawing(found["script"], tokens)
     # bertviz names its element at random; named by its content, the same picture is the same document, and a dashboard
     # has no reason to load it again.
     random_name = names.pop()
     own_name = "attention-" + hashlib.sha256(drawing.replace(random_name, "").encode()).hexdigest()[:16]
     scripts = [
-        _THEME,
+        THEME,
         assets.script("d3", workspace),
         assets.script("jquery", workspace),
-        _SHIM.replace("COLOURS", json.dumps(_COLOURS)),
+        shim(),
         drawing.replace(random_name, own_name),
     ]
     body = _body(found["body"], caption).replace(random_name, own_name)
-    return _assemble(body, scripts, title, theme, caption)
+    return assemble(body, scripts, title, theme, caption)
 
 
 def _drawing(script: str, tokens: list[str]) -> str:
@@ -287,14 +294,14 @@ def _drawing(script: str, tokens: list[str]) -> str:
     script, configurations = _CONFIGURATION.subn("", script)
     script, widths = _WIDTH.subn(_FITTING_WIDTH, script)
     if "DIV_WIDTH" in script and widths != 1:
-        raise _changed("its width is not written as expected")
+        raise changed("its width is not written as expected")
     # The line of data ends with a remark that repeats all of it, because bertviz replaces its marker there too.
     parts = re.split(r"(const params = )(.*)(; // HACK: .*)", script)
     if comments != 1 or configurations != 1 or len(parts) != 5:
-        raise _changed("its script does not begin as expected")
+        raise changed("its script does not begin as expected")
     before, start, data, _, after = parts
-    if _ADDRESS.search(before + after):
-        raise _changed("its script holds an address")
+    if ADDRESS.search(before + after):
+        raise changed("its script holds an address")
     return assets.escape_script(before) + start + _with_tokens(data, tokens) + ";" + assets.escape_script(after)
 
 
@@ -308,20 +315,21 @@ def _with_tokens(data: str, tokens: Sequence[str]) -> str:
         # JSON is JavaScript once no character can end the script element or open a comment in it.
         data = data.replace(name, json.dumps(token).replace("<", "\\u003c").replace(">", "\\u003e"))
     if places < 2 * len(tokens):
-        raise _changed("its data do not hold the tokens as expected")
+        raise changed("its data do not hold the tokens as expected")
     return data
 
 
 def _body(body: str, caption: str) -> str:
     """bertviz's elements with a name for those who do not see them."""
     vis, select = "<div id='vis'>", '<select id="'
-    if body.count(vis) != 1 or "<script" in body or _ADDRESS.search(body):
-        raise _changed("its elements are not as expected")
+    if body.count(vis) != 1 or "<script" in body or ADDRESS.search(body):
+        raise changed("its elements are not as expected")
     body = body.replace(vis, f"<div id='vis' role='img' aria-label='{html.escape(caption)}'>")
     return body.replace(select, '<select aria-label="choose what is drawn" id="')
 
 
-def _assemble(body: str, scripts: list[str], title: str, theme: Theme, caption: str) -> str:
+def assemble(body: str, scripts: list[str], title: str, theme: Theme, caption: str) -> str:
+    """The document: the first script stands in the head, before anything is drawn; the others run in their order."""
     # Only these very scripts may run, and nothing may be requested: a token that got through would still do nothing.
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{value}'" for value in hashes)
@@ -358,7 +366,8 @@ def _quoted(token: str) -> str:
     return f"“\u2068{_cut(token, 30)}\u2069”"
 
 
-def _changed(what: str) -> WorkbenchError:
+def changed(what: str) -> WorkbenchError:
+    """What is raised where bertviz's page is not as expected."""
     return WorkbenchError(
         f"bertviz's page cannot be made to draw offline: {what}.",
         "Install the version this was tested with: pip install bertviz==1.4.1",

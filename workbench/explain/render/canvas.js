@@ -356,6 +356,8 @@ function paintMaps() {
   for (let head = 0; head < data.heads; head++) context.fillText(head, 26 + (head + 0.5) * cell, 9);
   context.textAlign = "right";
   for (let layer = 0; layer < data.layers; layer++) context.fillText(layer, 20, 20 + (layer + 0.5) * cell);
+  context.imageSmoothingEnabled = data.mapSize > cell * (window.devicePixelRatio || 1);
+  context.imageSmoothingQuality = "high";
   for (let layer = 0; layer < data.layers; layer++)
     for (let head = 0; head < data.heads; head++)
       context.drawImage(small, head * data.mapSize, layer * data.mapSize, data.mapSize, data.mapSize,

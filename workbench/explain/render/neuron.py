@@ -1,0 +1,164 @@
+"""bertviz's neuron view of any model: which numbers of a query and a key make a head look where it looks.
+
+bertviz draws it for its own copies of three models only; here it is given the queries and keys that
+:mod:`workbench.explain.queries` has captured, and its script runs offline as in
+:mod:`workbench.explain.render.bertviz`.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from workbench.errors import RequestError
+from workbench.explain.queries import QueriesKeys
+from workbench.explain.render import assets, bertviz
+from workbench.workspace import Workspace
+
+DECIMALS = 3  # of a query's or key's number
+MOST_ELEMENTS = 150_000  # rectangles and lines that a browser draws well
+MOST_BYTES = 25_000_000
+
+_OPTION = 'layerSelect.append($("<option />").val(i).text(i))'
+_FILTERS = {
+    "all": "All",
+    "aa": "First text -> first text",
+    "ab": "First text -> second text",
+    "ba": "Second text -> first text",
+    "bb": "Second text -> second text",
+}
+
+
+def neuron_view(
+    found: QueriesKeys,
+    *,
+    layers: Sequence[int] | None = None,
+    layer: int | None = None,
+    head: int = 0,
+    theme: bertviz.Theme = "auto",
+    title: str = "Attention: neuron view",
+    workspace: Workspace | None = None,
+) -> str:
+    """The page: point at a token to see its query, all keys, their products, and the attention that comes of them.
+
+    Args:
+        found: queries and keys.
+        layers: to choose from; by default all. Fewer make the page smaller.
+        layer, head: shown first; by default the last of ``layers``, and head 0.
+        theme: light, dark, or as the browser wants it.
+        title: of the document.
+        workspace: where the scripts are kept; by default the current one.
+
+    Returns:
+        A whole HTML document.
+
+    Raises:
+        RequestError: too large to draw, or a layer or head that does not exist.
+        MissingPackageError: bertviz is not installed.
+    """
+    attention = found.attention
+    chosen = list(range(attention.layers)) if layers is None else sorted(set(layers))
+    if not chosen or not 0 <= chosen[0] <= chosen[-1] < attention.layers:
+        raise RequestError(f"There are no such layers: {chosen}.", f"Choose some from 0 to {attention.layers - 1}.")
+    first = chosen[-1] if layer is None else layer
+    if first not in chosen:
+        raise RequestError(f"Layer {first} is not among the layers shown: {chosen}.")
+    if not 0 <= head < attention.heads:
+        raise RequestError(f"There is no head {head}.", f"Choose one from 0 to {attention.heads - 1}.")
+    reason = why_not_drawn(found, len(chosen))
+    if reason is not None:
+        raise RequestError(reason, "Choose fewer layers, or give a shorter text.")
+    parameters = {
+        "attention": _parts(found, chosen),
+        "default_filter": "all",
+        "root_div_id": "neurons",
+        "bidirectional": not attention.is_causal,
+        "layer": chosen.index(first),
+        "layer_names": chosen,
+        "head": head,
+    }
+    scripts = [
+        bertviz.THEME,
+        assets.script("d3", workspace),
+        assets.script("jquery", workspace),
+        bertviz.shim(),
+        f"window.bertviz_params = {_safe_json(parameters)};\n"
+        "window.bertviz_params.display_mode = document.documentElement.dataset.theme;",
+        _script(),
+    ]
+    caption = (
+        f"Queries and keys of layer {first}, head {head} first. Point at a token on the left to see where it looks; "
+        "click the + beside it to see the numbers behind it. Blue is positive, orange negative, stronger is larger. "
+        + " ".join(found.notes)
+    )
+    return bertviz.assemble(_body(attention.second_text_start is not None), scripts, title, theme, caption.strip())
+
+
+def why_not_drawn(found: QueriesKeys, layers: int | None = None) -> str | None:
+    """Why a neuron view of this size is not drawn, with the numbers; None when it is."""
+    shown, heads, tokens, width = found.queries.shape
+    shown = layers or shown
+    elements = 3 * tokens * width + 7 * tokens**2
+    copies = 1 if found.attention.second_text_start is None else 2
+    size = copies * shown * heads * tokens * (2 * width + tokens) * 7
+    if elements <= MOST_ELEMENTS and size <= MOST_BYTES:
+        return None
+    over = f"{size / 1e6:.0f} MB, and at most {MOST_BYTES / 1e6:.0f} MB load well"
+    if elements > MOST_ELEMENTS:
+        over = f"{elements:,} elements, and a browser draws at most {MOST_ELEMENTS:,} well"
+    return f"The neuron view of {tokens} tokens, {shown} layers and {heads} heads has {over}."
+
+
+def _parts(found: QueriesKeys, layers: list[int]) -> dict[str, Any]:
+    """What bertviz's script reads: everything, and of a pair also the four parts."""
+    start, names = found.attention.second_text_start, bertviz.labels(found.attention, 14)
+    everything = slice(None)
+    sides = {"all": (everything, everything)}
+    if start is not None:
+        texts = {"a": slice(0, start), "b": slice(start, None)}
+        sides |= {one + other: (texts[one], texts[other]) for one in "ab" for other in "ab"}
+    weights = np.round(found.attention.weights[layers].astype(np.float64), bertviz.DECIMALS)
+    queries, keys = (np.round(x[layers].astype(np.float64), DECIMALS) for x in (found.queries, found.keys))
+    return {
+        name: {
+            "attn": weights[:, :, left, right].tolist(),
+            "queries": queries[:, :, left].tolist(),
+            "keys": keys[:, :, right].tolist(),
+            "left_text": names[left],
+            "right_text": names[right],
+        }
+        for name, (left, right) in sides.items()
+    }
+
+
+def _safe_json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _script() -> str:
+    """bertviz's script without its CDN, and with the names of the layers that are there."""
+    bertviz.package()
+    script = (files("bertviz") / "neuron_view.js").read_text(encoding="utf-8")
+    script, comments = re.subn(r"\A\s*/\*\*.*?\*/", "", script, flags=re.DOTALL)
+    script, configurations = re.subn(r"require\.config\(\{.*?\}\s*\);\n", "", script, flags=re.DOTALL)
+    if comments != 1 or configurations != 1 or script.count(_OPTION) != 1 or bertviz.ADDRESS.search(script):
+        raise bertviz.changed("the script of its neuron view is not as expected")
+    script = script.replace(_OPTION, _OPTION.replace(".text(i)", ".text(params['layer_names'][i])"))
+    return assets.escape_script(script)
+
+
+def _body(pair: bool) -> str:
+    filters = "".join(f'<option value="{value}">{html.escape(name)}</option>' for value, name in _FILTERS.items())
+    chooser = f'<label class="dropdown-label">Attention <select id="filter">{filters}</select></label>' if pair else ""
+    return (
+        '<div id="neurons" style="min-width:1020px;background:none">'
+        '<label class="dropdown-label">Layer <select id="layer"></select></label> '
+        f'<label class="dropdown-label">Head <select id="att_head"></select></label> {chooser}'
+        '<div id="vis" role="img" aria-label="Queries, keys and attention of one head"></div></div>'
+    )
