@@ -85,16 +85,22 @@ def test_a_saved_folder_is_a_tokenizer_of_transformers(trained, kind: str, tmp_p
     assert not [path.name for path in (tmp_path / "tokenizer").iterdir() if path.is_dir()], "no drafts are left"
 
 
-def test_a_torn_folder_has_no_tokenizer(trained, tmp_path: Path, monkeypatch) -> None:
-    """A run that is killed here trains anew; it must not take half a file for a tokenizer."""
+@pytest.mark.parametrize("torn", [0, 1])
+def test_a_torn_folder_has_no_tokenizer(trained, tmp_path: Path, monkeypatch, torn: int) -> None:
+    """A run that is killed here trains anew; it must not take half a folder for a tokenizer."""
+    replace, done = os.replace, []
 
     def dies(source, target) -> None:
-        raise KeyboardInterrupt
+        if len(done) == torn:
+            raise KeyboardInterrupt
+        done.append(target)
+        replace(source, target)
 
     monkeypatch.setattr(os, "replace", dies)
     with pytest.raises(KeyboardInterrupt):
         save_tokenizer(trained["bpe"], tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path / "tokenizer.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [path.name for path in done], "no drafts are left"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -311,6 +317,17 @@ def test_unigram_takes_the_likeliest_segmentation() -> None:
                     best[end] = max(best[end], best[begin] + scores[word[begin:end]])
         found = pieces(tokenizer, word.removeprefix("\u2581"))[1:-1]
         assert sum(scores[token] for token in found) == pytest.approx(best[-1])
+
+
+@pytest.mark.mirror
+def test_unigram_keeps_signs_apart_from_words(workspace: Workspace, mirror: Path) -> None:
+    """No piece reaches from letters into signs or over a line's end."""
+    texts, _ = load_texts(DataSpec(train="tinyshakespeare"), workspace)
+    tokenizer = train("unigram", texts, vocab_size=500)
+    for token in set(tokenizer.get_vocab()) - set(SPECIAL_TOKENS):
+        word = token.removeprefix("\u2581")
+        assert word.isalnum() or not any(char.isalnum() for char in word)
+        assert "\n" not in token or token == "\n"
 
 
 def test_characters_are_characters(trained) -> None:

@@ -344,7 +344,7 @@ def _train_unigram(corpus: _Corpus, spec: TokenizerSpec) -> Any:
         normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()]) if spec.lowercase else normalizers.NFC()
     )
     # Line ends alone, and signs apart from letters: no piece reaches from one word into the next.
-    signs = Regex(rf"[\r\n\t]|{_START}?[^\p{{L}}\p{{M}}\p{{N}}\s{_START}]+")
+    signs = Regex(rf"[\r\n\t]|[^\p{{L}}\p{{M}}\p{{N}}\s{_START}]+")
     learner.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Metaspace(), pre_tokenizers.Split(signs, "isolated")]
     )
