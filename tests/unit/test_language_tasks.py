@@ -17,7 +17,9 @@ from workbench.data.examples import Examples
 from workbench.errors import DataError, SpecError
 from workbench.models.pretrained import load_tokenizer
 from workbench.models.transformer import DecoderConfig, EncoderConfig, EncoderDecoderConfig
+from workbench.tasks import language
 from workbench.tasks.base import tasks
+from workbench.tasks.language import token_sums
 
 TASKS = ["masked-lm", "masked-lm-nsp", "causal-lm", "seq2seq-denoising"]
 PACKED = ["masked-lm", "masked-lm-nsp", "causal-lm"]
@@ -101,6 +103,46 @@ def test_the_figures_are_the_models_own_loss(name, sparse, tokenizer):
     for metric, value in report["metrics"].items():
         assert value["low"] <= value["value"] <= value["high"], metric
         assert value["value"] == pytest.approx(figures[metric])
+
+
+def test_sums_are_those_of_each_row(monkeypatch):
+    """Against a loop, a few places at a time, with all logits and with those of the labels only."""
+    monkeypatch.setattr(language, "PLACES_AT_ONCE", 3)
+    torch.manual_seed(0)
+    logits, labels = torch.randn(4, 6, 9), torch.randint(9, (4, 6))
+    labels[torch.rand(4, 6) < 0.4] = -100
+    labels[2] = -100
+    expected = []
+    for row, wanted in zip(logits, labels, strict=True):
+        places = [i for i in range(6) if wanted[i] != -100]
+        nats = sum(-float(row[i].log_softmax(dim=0)[wanted[i]]) for i in places)
+        expected.append([nats, len(places), sum(int(row[i].argmax() == wanted[i]) for i in places)])
+    sparse = logits.flatten(0, 1)[labels.flatten() != -100]
+    for given in (logits, sparse):
+        assert torch.allclose(token_sums(given, labels), torch.tensor(expected, dtype=torch.float64), atol=1e-5)
+
+
+def test_a_packed_rows_outputs_cross_no_document(tokenizer):
+    task, model = make("causal-lm", tokenizer)
+    packed, alone = (task.encode(tokenizer, texts(40), LENGTH, training=training) for training in (True, False))
+    sums = []
+    for encoded in (packed, alone):
+        batch = whole(task, encoded)
+        with torch.no_grad():
+            sums.append(task.outputs(model(**batch), batch).sum(dim=0))
+    assert torch.allclose(sums[0], sums[1], rtol=1e-5)
+
+
+def test_packed_pairs_keep_their_label(tokenizer):
+    task, _ = make("masked-lm-nsp", tokenizer)
+    packed, alone = (task.encode(tokenizer, texts(60, 4), LENGTH, training=training) for training in (True, False))
+    found = []
+    for encoded in (packed, alone):
+        starts = np.flatnonzero(encoded.targets.follows != -100)
+        pieces = np.split(encoded.tokens.ids, starts[1:])
+        kinds = encoded.targets.follows[starts].tolist()
+        found.append(sorted((piece.tolist(), kind) for piece, kind in zip(pieces, kinds, strict=True)))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("name", PACKED)

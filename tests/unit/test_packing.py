@@ -30,8 +30,8 @@ def test_cut_covers_every_document_once(room):
 
 
 def test_best_fit_is_worked_by_hand():
-    """Longest first: 7 | 5 | 4 goes to the 5 (1 left over, not the 3 of the first row) | 3 to the 7 | 1 to the 9."""
-    order, first = best_fit(np.array([3, 7, 5, 1, 4]), 10)
+    """Longest first: 6 | 5 | 4 goes to the 6, where none is left over, and not to the 5 | 3 and 2 go to the 5."""
+    order, first = best_fit(np.array([4, 6, 5, 3, 2]), 10)
     rows = [sorted(order[a:b].tolist()) for a, b in pairwise(first)]
     assert rows == [[0, 1], [2, 3, 4]]
     with pytest.raises(ValueError, match="11 tokens does not fit"):
