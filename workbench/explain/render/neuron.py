@@ -153,11 +153,18 @@ def _script() -> str:
     return assets.escape_script(script)
 
 
+# bertviz's black, and the mark of the other views that is too faint for weights, are overruled.
+_STYLE = """<style>
+#neurons { background: var(--page) !important; }
+#neurons #rightText .highlight { fill: #3b8fd6; }
+</style>"""
+
+
 def _body(pair: bool) -> str:
     filters = "".join(f'<option value="{value}">{html.escape(name)}</option>' for value, name in _FILTERS.items())
     chooser = f'<label class="dropdown-label">Attention <select id="filter">{filters}</select></label>' if pair else ""
     return (
-        '<div id="neurons" style="min-width:1020px;background:none">'
+        f'{_STYLE}<div id="neurons" style="min-width:1020px">'
         '<label class="dropdown-label">Layer <select id="layer"></select></label> '
         f'<label class="dropdown-label">Head <select id="att_head"></select></label> {chooser}'
         '<div id="vis" role="img" aria-label="Queries, keys and attention of one head"></div></div>'
