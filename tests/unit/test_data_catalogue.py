@@ -17,7 +17,8 @@ DOCUMENT = yaml.safe_load(resources.files("workbench.data").joinpath("catalogue.
 
 def test_what_the_workbench_promises_is_there() -> None:
     names = {"rotten-tomatoes", "newsgroups-20", "banking77", "chnsenticorp-hotel", "financial-phrasebank"}
-    assert names <= set(catalogue().datasets)
+    corpora = {"film-plots", "wikitext-2", "tinyshakespeare", "python-docs"}
+    assert names | corpora <= set(catalogue().datasets)
     assert "minilm" in catalogue().models and {"d3", "jquery"} <= set(catalogue().assets)
 
 
@@ -66,3 +67,12 @@ def test_entries_that_would_be_unsafe_or_unpinned_are_refused(path: str, value: 
     place[int(last) if isinstance(place, list) else last] = value
     with pytest.raises(ValidationError):
         Catalogue.model_validate({"datasets": {"banking77": entry}})
+
+
+def test_what_is_made_here_is_not_pinned_and_comes_from_nowhere_else() -> None:
+    entry = copy.deepcopy(DOCUMENT["datasets"]["python-docs"])
+    Catalogue.model_validate({"datasets": {"docs": entry}})
+    pinned = {"docstrings.jsonl": {"bytes": 1, "sha256": "0" * 64}}
+    for change in ({"files": pinned}, {"splits": {"train": "other.jsonl"}}, {"sources": entry["sources"] * 2}):
+        with pytest.raises(ValidationError):
+            Catalogue.model_validate({"datasets": {"docs": entry | change}})
