@@ -73,10 +73,10 @@ class AdaLora(AdapterTuning):
         keep_importance(tuned)
         return tuned
 
-    def before_step(self, model: Any, step: int, steps: int) -> None:
+    def before_step(self, model: Any, step: int, steps: int, scale: float = 1.0) -> None:
         from workbench.tuning.networks.ranks import add_orthogonality
 
-        add_orthogonality(model, self.config.orthogonal)
+        add_orthogonality(model, self.config.orthogonal * scale)
 
     def after_step(self, model: Any, step: int, steps: int) -> None:
         from workbench.tuning.networks.ranks import deal_ranks

@@ -53,19 +53,22 @@ class Tuning(ABC):
         """What the learning rate is multiplied by, for trained weights by their names; 1 for those not named."""
         return {}
 
-    def before_step(self, model: Any, step: int, steps: int) -> None:
+    def before_step(self, model: Any, step: int, steps: int, scale: float = 1.0) -> None:
         """The gradients of a step are there, not yet clipped: they may be changed or dropped (set to None).
+
+        All that happens must follow from the step and the model's own weights and buffers: nothing else is in a
+        checkpoint.
 
         Args:
             model: as ``apply`` returned it.
             step: number of this step, from 1.
-            steps: how many the run has. All that happens must follow from these two and the model's own weights and
-                buffers: nothing else is in a checkpoint.
+            steps: how many the run has.
+            scale: what the gradients are multiplied by as yet (1 but for half precision, fp16).
         """
         return None
 
     def after_step(self, model: Any, step: int, steps: int) -> None:
-        """The weights have moved, their gradients are still there; as :meth:`before_step`."""
+        """The weights have moved, their gradients (no longer scaled) are still there; as :meth:`before_step`."""
         return None
 
     def report(self, model: Any) -> dict[str, Any]:

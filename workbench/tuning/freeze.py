@@ -67,7 +67,7 @@ class Freeze(Tuning):
             if parameter.requires_grad
         }
 
-    def before_step(self, model: Any, step: int, steps: int) -> None:
+    def before_step(self, model: Any, step: int, steps: int, scale: float = 1.0) -> None:
         """Gradual unfreezing (Howard and Ruder 2018, section 3.3): what is not thawed yet loses its gradient."""
         if self.config.gradual == 0:
             return

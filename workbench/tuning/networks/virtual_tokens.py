@@ -46,6 +46,10 @@ class VirtualTokens(PeftModel):
 
     def __init__(self, model: Any, peft_config: Any, adapter_name: str = "default") -> None:
         peft_config.num_transformer_submodules = 1
+        # By the names that every configuration of transformers answers to; peft knows fewer.
+        peft_config.token_dim = peft_config.token_dim or model.config.hidden_size
+        peft_config.num_layers = peft_config.num_layers or model.config.num_hidden_layers
+        peft_config.num_attention_heads = peft_config.num_attention_heads or model.config.num_attention_heads
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         super().__init__(model, peft_config, adapter_name)

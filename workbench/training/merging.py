@@ -1,0 +1,47 @@
+"""The result of a run with an adapter, as one whole model: ``merge(run)``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workbench.errors import RequestError
+from workbench.files import read_json, write_json
+from workbench.models.pretrained import BASE_FILE, load_adapter, refuse_unsafe
+from workbench.runs.run import Run
+from workbench.training.runner import whole_folder, workspace_of
+from workbench.tuning.adapters import merge_adapter
+
+FOLDER = "merged"
+
+
+def merge(run: Run, folder: Path | None = None) -> Path:
+    """Write base and adapter of a finished run as one model in transformers' format; it answers as the two together.
+
+    Args:
+        run: its result is an adapter.
+        folder: where to; ``merged`` in the run's own folder if left out. What stands there is replaced.
+
+    Returns:
+        The folder: a model for ``path:FOLDER``, and for whoever has transformers alone.
+
+    Raises:
+        RequestError: the run has no model, or a whole one already, or its adapter cannot be merged.
+        RefusedError: the base is not the adapter's own.
+    """
+    source = run.folder / "model"
+    note = read_json(source / BASE_FILE)
+    if not isinstance(note, dict):
+        raise RequestError(*run.why_no_model())
+    if not note.get("adapter"):
+        raise RequestError(f"The result of run {run.id} is a whole model: there is nothing to merge.", f"Use {source}.")
+    refuse_unsafe(source)
+    loaded = load_adapter(source, workspace_of(run))
+    model = merge_adapter(loaded.model)
+    target = folder or run.folder / FOLDER
+    with whole_folder(target) as draft:
+        model.save_pretrained(draft)
+        loaded.tokenizer.save_pretrained(draft)
+        # The base's name may hold a path of this machine, and is no longer needed.
+        base = {"source": f"run:{run.id}", "fingerprint": loaded.base["fingerprint"]}
+        write_json(draft / BASE_FILE, {**note, "base": base, "adapter": False})
+    return target
