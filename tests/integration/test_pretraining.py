@@ -177,3 +177,22 @@ def test_options_are_for_models_that_write(workspace: Workspace) -> None:
     assert run_folder(run.folder) == 0
     with pytest.raises(RequestError, match="does not write"):
         Predictor.load(run).predict([{"text": "a film"}], {"temperature": 0})
+
+
+# -- with adapters --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("before", "after"), [("causal-lm", "causal-lm"), ("seq2seq-denoising",) * 2])
+def test_an_adapter_on_a_language_model_writes(workspace: Workspace, before: str, after: str) -> None:
+    base = train(workspace, before, **{"training.max_steps": 4})
+    run = train(workspace, after, f"run:{base.id}", **{"tuning": "lora", "training.max_steps": 4})
+    (found,) = Predictor.load(run).predict([{"text": "the film [MASK]"}], {"max_new_tokens": 4})
+    assert found["tokens"] <= 4
+
+
+def test_an_adapter_with_a_new_head_that_shares_the_embeddings_is_refused(workspace: Workspace) -> None:
+    from tests.tiny import make_run
+
+    run = make_run(workspace, {"task": "masked-lm", "tuning": "lora", "data.max_length": 32})
+    assert run_folder(run.folder) == 2
+    assert "an adapter cannot carry a new one" in run.status()["error"]["message"]
