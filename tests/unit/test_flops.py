@@ -67,6 +67,10 @@ def test_a_decoder_that_looks_at_an_encoder_has_twice_the_attention() -> None:
         ("Tesla T4", "bf16", None),  # emulated: there is no peak to speak of
         ("NVIDIA GeForce RTX 4090", "fp32", 82.6),
         ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", "bf16", None),  # a seventh of one
+        ("NVIDIA RTX A4000", "bf16", None),  # not the A40 that it begins like
+        ("NVIDIA GeForce RTX 3090 Ti", "bf16", 80.0),
+        ("NVIDIA GeForce RTX 3080 Ti", "bf16", None),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", "bf16", None),
         ("Some GPU of 2031", "bf16", None),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 
 from workbench.errors import RequestError, SpecError
 from workbench.runs.predictions import read_predictions
-from workbench.runs.range_plot import range_svg, shown_losses
+from workbench.runs.range_plot import LEFT, RIGHT, WIDTH, range_svg, shown_losses
 from workbench.runs.range_test import Divergence, Finding, curve_of, judge, rise, smooth
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST, RunSpec
@@ -102,6 +102,7 @@ def test_the_picture_marks_the_suggestion_where_it_is() -> None:
     dashed = [path for path in picture.iter(f"{space}path") if path.get("stroke-dasharray")]
     x = float(dashed[0].attrib["d"][1:].split()[0])
     ticks = {text.text: float(text.attrib["x"]) for text in picture.iter(f"{space}text")}
+    assert (ticks["1e-07"], ticks["1"]) == (LEFT, WIDTH - RIGHT)  # from edge to edge
     share = (math.log10(found.suggestion or 1) + 4) / 1  # between 1e-4 and 1e-3
     assert x == pytest.approx(ticks["0.0001"] + share * (ticks["0.001"] - ticks["0.0001"]), abs=0.2)
     low, high = shown_losses(found)

@@ -55,6 +55,8 @@ _TERA: tuple[tuple[str, float, float | None, float], ...] = (
     ("MI210", 181.0, None, 45.3),
 )
 
+_OTHER_CHIP = r"\s+(Ti|SUPER|D|Laptop|with Max-Q)\b"  # what makes another device of a name
+
 
 def flops_per_token(model: nn.Module, length: int) -> float:
     """Arithmetic of training for one token: 6 N + 12 L d T.
@@ -147,7 +149,7 @@ def listed_peak(name: str, format: str) -> float | None:
     if re.search(r"\bMIG\b", name):
         return None
     for pattern, half, tf32, single in _TERA:
-        if re.search(rf"\b({pattern})\b", name, re.IGNORECASE):
+        if re.search(rf"\b({pattern})\b(?!{_OTHER_CHIP})", name, re.IGNORECASE):
             lacks_bf16 = format == "bf16" and tf32 is None and not pattern.startswith("MI")
             found = {"bf16": None if lacks_bf16 else half, "fp16": half, "tf32": tf32, "fp32": single}.get(format)
             return None if found is None else found * 1e12
