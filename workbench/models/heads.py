@@ -188,6 +188,7 @@ class EncoderForPreTraining(_PredictsMasked):
         labels: Tensor | None = None,
         label_places: Tensor | None = None,
         next_sentence_label: Tensor | None = None,
+        pair_places: Tensor | None = None,
         return_dict: bool | None = None,
         **more: Any,
     ) -> Any:
@@ -197,14 +198,16 @@ class EncoderForPreTraining(_PredictsMasked):
             labels: [B, T], the word at each masked place, -100 elsewhere.
             next_sentence_label: 0 where the second text follows the first, 1 where it is a random one: [B]; or, where
                 pairs are packed into rows (``document_ids``), [B, T] with -100 everywhere but at a pair's first token.
+            pair_places: [P], the pairs' first tokens in packed rows, B and T counted as one; found here if left out.
         """
         found = self.model(input_ids, **more)
         hidden = found.last_hidden_state
         words, loss = self.predict_words(hidden, labels, label_places)
         if next_sentence_label is not None and next_sentence_label.dim() == 2:
-            firsts = (next_sentence_label.flatten() != IGNORED).nonzero().squeeze(1)
-            pooled = self.model.pool(hidden.flatten(0, 1)[firsts])
-            next_sentence_label = next_sentence_label.flatten()[firsts]
+            if pair_places is None:
+                pair_places = (next_sentence_label.flatten() != IGNORED).nonzero().squeeze(1)
+            pooled = self.model.pool(hidden.flatten(0, 1)[pair_places])
+            next_sentence_label = next_sentence_label.flatten()[pair_places]
         else:
             pooled = found.pooler_output
         follows = self.next_sentence(pooled)

@@ -86,7 +86,12 @@ class MaskedLMWithPairs(MaskedLM):
         batch = super().spoil(batch, encoded, indices, multiple)
         follows = torch.from_numpy(encoded.tokens.rectangle(encoded.targets.follows, indices, IGNORED, multiple))
         packed = encoded.tokens.documents is not None
-        return {**batch, "next_sentence_label": follows if packed else follows[:, 0]}
+        if not packed:
+            return {**batch, "next_sentence_label": follows[:, 0]}
+        spoiled = {**batch, "next_sentence_label": follows}
+        if self.takes_places:
+            spoiled["pair_places"] = (follows.flatten() != IGNORED).nonzero().squeeze(1)
+        return spoiled
 
     # -- results ---------------------------------------------------------------------------------------------------
 
