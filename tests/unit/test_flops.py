@@ -39,6 +39,14 @@ def test_embeddings_that_are_only_looked_up_do_not_count() -> None:
     assert flops.flops_per_token(body, 16) == 6 * (rows - 1034 * 64) + 12 * 2 * 64 * 16
 
 
+def test_an_output_of_the_masked_words_only_counts_for_these() -> None:
+    config = BertConfig(vocab_size=1000, hidden_size=64, num_hidden_layers=2, num_attention_heads=4)
+    model = meta(BertForMaskedLM, config)
+    spared = flops.flops_per_token(model, 16) - flops.flops_per_token(model, 16, predicted=0.15)
+    assert spared == pytest.approx(0.85 * 6 * 1000 * 64)
+    assert flops.flops_per_token(model.bert, 16, predicted=0.15) == flops.flops_per_token(model.bert, 16)  # no output
+
+
 def test_frozen_weights_need_no_gradient() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(8, 8, bias=False), torch.nn.Linear(8, 2, bias=False))
     assert flops.flops_per_token(model, 100) == 6 * (64 + 16)  # and no attention

@@ -20,7 +20,14 @@ def parameters(model: Any) -> tuple[int, int]:
 
 
 def cost(
-    model: Any, device: Device, tokens: int, seconds: float, total_seconds: float, length: int, replayed: bool
+    model: Any,
+    device: Device,
+    tokens: int,
+    seconds: float,
+    total_seconds: float,
+    length: int,
+    predicted: float,
+    replayed: bool,
 ) -> dict[str, Any]:
     """``report.json``'s part ``cost``.
 
@@ -31,6 +38,7 @@ def cost(
         seconds: that training took, evaluation included.
         total_seconds: that the process took.
         length: tokens of a row, usually: how far attention goes.
+        predicted: share of the tokens that scores of the whole vocabulary are computed for.
         replayed: what frozen layers put out was kept, so that not every token took its whole arithmetic.
 
     Returns:
@@ -39,7 +47,7 @@ def cost(
     """
     trained, total = parameters(model)
     speed = tokens / max(seconds, 1e-9)
-    each = flops_per_token(model, length)
+    each = flops_per_token(model, length, predicted)
     telling = seconds >= LONG_ENOUGH and not replayed
     peak, source = peak_flops(device, device.precision) if telling else (None, None)
     return {

@@ -58,7 +58,7 @@ _TERA: tuple[tuple[str, float, float | None, float], ...] = (
 _OTHER_CHIP = r"\s+(Ti|SUPER|D|Laptop|with Max-Q)\b"  # what makes another device of a name
 
 
-def flops_per_token(model: nn.Module, length: int) -> float:
+def flops_per_token(model: nn.Module, length: int, predicted: float = 1.0) -> float:
     """Arithmetic of training for one token: 6 N + 12 L d T.
 
     Kaplan et al. 2020 (arXiv 2001.08361, section 2.1) and PaLM, appendix B. Each weight of a matrix product takes a
@@ -72,17 +72,25 @@ def flops_per_token(model: nn.Module, length: int) -> float:
     Args:
         model: a transformers model, or anything with a ``config`` like theirs.
         length: tokens T that attend to one another.
+        predicted: share of the tokens for which scores of the whole vocabulary are computed; below 1 where only masked
+            tokens are predicted, and the output matrix is spared the others.
 
     Returns:
         FLOPs, N being the parameters without embeddings that are only looked up. A matrix that is both embedding and
-        output counts once. Every token is taken to pass every matrix: of an encoder-decoder this is too much, and of a
-        head that computes logits of few positions only as well.
+        output counts once. Every token is taken to pass every other matrix: of an encoder-decoder this is too much.
     """
     looked_up = _only_looked_up(model)
     worked = [p for p in model.parameters() if id(p) not in looked_up]
     trained = sum(p.numel() for p in worked if p.requires_grad)
     total = sum(p.numel() for p in worked)
-    return 4.0 * total + 2.0 * trained + 12.0 * _attention_width(model) * length
+    spared = (1.0 - predicted) * _output_flops(model)
+    return 4.0 * total + 2.0 * trained - spared + 12.0 * _attention_width(model) * length
+
+
+def _output_flops(model: Any) -> float:
+    """What the map to the vocabulary takes for one token; 0 for a model without one."""
+    output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    return 0.0 if output is None else output.weight.numel() * (6.0 if output.weight.requires_grad else 4.0)
 
 
 def _only_looked_up(model: nn.Module) -> set[int]:

@@ -347,8 +347,17 @@ class Work:
             outcome.position.seconds + self.frozen_seconds,
             time.monotonic() - began,
             round(float(part.encoded.tokens.lengths.mean())),
+            self._share_predicted(part),
             replayed=self.frozen.prefix is not None,
         )
+
+    def _share_predicted(self, part: Part) -> float:
+        """The share of the tokens that the output matrix is computed for: few where words are masked, if the model
+        spares it the others."""
+        if not getattr(self.model.config, "sparse_prediction", False):
+            return 1.0
+        tokens = int(part.encoded.tokens.lengths.sum())
+        return min(1.0, self.task.weight(part.encoded, np.arange(len(part.encoded))) / tokens)
 
 
 def _without_folder(base: dict[str, Any]) -> dict[str, Any]:
