@@ -74,14 +74,18 @@ class AdaLora(AdapterTuning):
         return tuned
 
     def before_step(self, model: Any, step: int, steps: int, scale: float = 1.0) -> None:
-        from workbench.tuning.networks.ranks import add_orthogonality
+        from workbench.tuning.networks.ranks import add_orthogonality, recall_ranks
 
+        recall_ranks(model, step, steps, self._end(steps))
         add_orthogonality(model, self.config.orthogonal * scale)
 
     def after_step(self, model: Any, step: int, steps: int) -> None:
         from workbench.tuning.networks.ranks import deal_ranks
 
-        deal_ranks(model, step, steps, round(self.config.start * steps), round(self.config.end * steps))
+        deal_ranks(model, step, steps, round(self.config.start * steps), self._end(steps))
+
+    def _end(self, steps: int) -> int:
+        return round(self.config.end * steps)
 
     def report(self, model: Any) -> dict[str, Any]:
         from workbench.tuning.networks.ranks import ranks

@@ -7,6 +7,7 @@ to peft, so that they are saved and loaded as its own are.
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Collection
 from pathlib import Path
@@ -45,7 +46,9 @@ class AdapterTuning(Tuning):
 
     def save(self, model: Any, folder: Path) -> None:
         model.eval()  # what a prompt's network puts out is written, and that must be without dropout
-        model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*invalid shape.*")  # of matrices that AdaLoRA has left no rank
+            model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
         # The base is named in workbench.json. peft's own note and its model card hold a path of this machine.
         (folder / "README.md").unlink(missing_ok=True)
         note = folder / "adapter_config.json"
@@ -79,10 +82,27 @@ def load_adapter_onto(base: Any, folder: Path) -> Any:
     Args:
         base: the very model that the adapter was trained on, with the head that it had then.
         folder: holds ``adapter_config.json`` and ``adapter_model.safetensors``.
+
+    Raises:
+        RequestError: the file lacks weights that the method has.
     """
+    know_own_methods()
+    with warnings.catch_warnings():
+        # peft warns of matrices without any rank, which AdaLoRA means, and of weights that lack, which is refused here.
+        warnings.simplefilter("ignore")
+        model = _load(base, folder)
+        lacking = _lacking(model, folder)
+    if lacking:
+        raise RequestError(
+            f"The adapter in {folder.name} lacks weights: {', '.join(sorted(lacking)[:3])}.",
+            "Its file was changed; do the run again.",
+        )
+    return model
+
+
+def _load(base: Any, folder: Path) -> Any:
     from peft import PeftConfig, PeftModel
 
-    know_own_methods()
     config = PeftConfig.from_pretrained(str(folder))
     if not config.is_prompt_learning:
         model: Any = PeftModel.from_pretrained(base, folder)
@@ -95,6 +115,15 @@ def load_adapter_onto(base: Any, folder: Path) -> Any:
     model = VirtualTokens(base, config)
     model.load_adapter(str(folder), "default")
     return model
+
+
+def _lacking(model: Any, folder: Path) -> set[str]:
+    """Names of weights that the adapter on ``model`` has and its file has not."""
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    with safe_open(folder / "adapter_model.safetensors", framework="pt") as file:
+        return set(get_peft_model_state_dict(model, save_embedding_layers=False)) - set(file.keys())
 
 
 def merge_adapter(model: Any) -> Any:

@@ -79,6 +79,13 @@ def add_orthogonality(model: Any, strength: float) -> None:
         weight.grad += strength / len(pairs) * gradient.to(weight.grad.dtype)
 
 
+def recall_ranks(model: Any, step: int, steps: int, end: int) -> None:
+    """Before a step whose ranks are settled: what a process before this one has taken away is what is zero now."""
+    config = model.base_model.peft_config[ADAPTER]
+    if step > steps - end and config.rank_pattern is None:
+        note_pattern(model)
+
+
 def deal_ranks(model: Any, step: int, steps: int, start: int, end: int) -> None:
     """After ``step`` of ``steps``: note how much each rank matters, and take ranks away where it is time.
 
@@ -92,8 +99,6 @@ def deal_ranks(model: Any, step: int, steps: int, start: int, end: int) -> None:
     if steps - end - start < SHORTEST:
         return
     config.tinit, config.tfinal, config.total_step = start, end, steps
-    if step > steps - end and config.rank_pattern is None:  # of a process before this one: what is zero was taken away
-        config.rank_pattern = _pattern(inner.model)
     with torch.no_grad():
         inner.update_and_allocate(step)
 
