@@ -79,7 +79,7 @@ def resolve(spec: RunSpec, workspace: Workspace, confined: bool = False) -> Reso
         for name, value in part.config.model_dump(mode="json").items():
             setattr(choice, name, value)
     if whole.training.learning_rate is None:
-        whole.training.learning_rate = tuning.learning_rate
+        whole.training.learning_rate = model.learning_rate or tuning.learning_rate
     return Resolved(whole, task, model, tuning)
 
 
@@ -94,6 +94,7 @@ def _look_through(
     problems += _data_problems(spec, confined, workspace)
     problems += _training_problems(spec)
     problems += _role_problems(spec, task)
+    problems += _model_problems(spec, model, tuning)
     return problems, task, model, tuning
 
 
@@ -252,6 +253,37 @@ def _role_problems(spec: RunSpec, task: Task | None) -> list[Problem]:
     unknown = [role for role in spec.data.columns if role not in roles]
     hint = f"It has: {', '.join(roles)}."
     return [Problem("error", f"data.columns.{r}", f"{spec.task.name} has no role {r!r}.", hint) for r in unknown]
+
+
+def _model_problems(spec: RunSpec, model: ModelSource | None, tuning: Tuning | None) -> list[Problem]:
+    """What can be told of the model before it is loaded: its positions, and tunings that need trained weights."""
+    problems: list[Problem] = []
+    longest = model.longest() if model is not None else None
+    if longest is not None and spec.data.max_length > longest:
+        problems.append(
+            Problem(
+                "error",
+                "data.max_length",
+                f"{spec.data.max_length} tokens are more than the {longest} positions of {spec.model.source}.",
+                f"Set data.max_length to {longest} or less, or model.max_positions to {spec.data.max_length}.",
+            )
+        )
+    if model is None or tuning is None or not model.from_scratch:
+        return problems
+    if tuning.saves_adapter:
+        problems.append(
+            Problem(
+                "error",
+                "tuning",
+                f"{tuning.name} adds to weights that were learned before, and {spec.model.source} begins at random.",
+                "Use tuning: full; its result (model: run:RUN) can then be tuned so.",
+            )
+        )
+    elif tuning.name != "full":
+        problems.append(
+            Problem("warning", "tuning", f"{tuning.name} leaves weights of {spec.model.source} as they were drawn.")
+        )
+    return problems
 
 
 def _training_problems(spec: RunSpec) -> list[Problem]:

@@ -131,7 +131,10 @@ class TrainingSpec(Part):
     bucket: bool = Field(True, description="Put texts of similar length into one batch: less padding, same result.")
     accumulate: int = Field(1, ge=1, le=4096, description="Batches whose gradients are added up before a step.")
     learning_rate: float | None = Field(
-        None, gt=0, le=10, description="Largest learning rate; empty for what suits the tuning (full 5e-5, LoRA 1e-3)."
+        None,
+        gt=0,
+        le=10,
+        description="Largest learning rate; empty for what suits the tuning (full 5e-5, LoRA 1e-3; a new model 5e-4).",
     )
     schedule: Literal["linear", "cosine", "constant"] = Field(
         "linear",

@@ -159,3 +159,32 @@ def test_what_is_no_spec_is_told_as_problems() -> None:
     found = problems_of(caught.value)
     assert fields(found) == ["data.train", "data.trian", "training.epochs"]
     assert "max_length" in found[0].hint and "many" in {p.field: p for p in found}["training.epochs"].message
+
+
+NEW = {"task": "masked-lm", "data": "film-plots", "model": {"source": "transformer-encoder", "max_positions": 64}}
+
+
+def test_what_does_not_fit_a_new_model(workspace):
+    spec = RunSpec.parse({**NEW, "data": {"train": "film-plots", "max_length": 65}})
+    (problem,) = [p for p in check(spec, workspace) if p.severity == "error"]
+    assert problem.field == "data.max_length"
+    assert "65 tokens are more than the 64 positions" in problem.message
+    rotary = spec.changed({"model.positions": "rotary"})
+    assert not [p for p in check(rotary, workspace) if p.severity == "error"]
+    spec = RunSpec.parse({**NEW, "data": {"train": "film-plots", "max_length": 64}, "tuning": "lora"})
+    (problem,) = [p for p in check(spec, workspace) if p.severity == "error"]
+    assert problem.field == "tuning" and "begins at random" in problem.message
+    (problem,) = check(spec.changed({"tuning": "head"}), workspace)
+    assert problem.severity == "warning" and "as they were drawn" in problem.message
+
+
+def test_heads_that_do_not_divide_the_width_are_told_at_once(workspace):
+    spec = RunSpec.parse({**NEW, "model": {"source": "transformer-encoder", "heads": 5}})
+    problems = [p for p in check(spec, workspace) if p.severity == "error"]
+    assert any("5 heads do not divide the width 128" in p.message for p in problems)
+
+
+def test_a_new_model_learns_faster_when_nothing_is_said(workspace):
+    spec = RunSpec.parse({**NEW, "data": {"train": "film-plots", "max_length": 64}})
+    assert resolve(spec, workspace).spec.training.learning_rate == 5e-4
+    assert resolve(spec.changed({"training.learning_rate": 0.01}), workspace).spec.training.learning_rate == 0.01

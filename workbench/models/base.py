@@ -48,6 +48,7 @@ class ModelSource(ABC):
 
     name: ClassVar[str]
     from_scratch: ClassVar[bool] = False  # the weights begin at random
+    learning_rate: ClassVar[float | None] = None  # what suits it when the spec leaves it open; None for the tuning's
     argument_form: ClassVar[str] = ""  # what stands after the colon, for messages; empty when nothing may
 
     Config: ClassVar[type[Part]] = Part  # the source's own options
@@ -69,7 +70,7 @@ class ModelSource(ABC):
         """The longest text that the model has positions for, in tokens; None when that is not known before loading."""
         return None
 
-    def prepare(self, texts: Callable[[], Iterator[str]], folder: Path, progress: Progress | None = None) -> None:
+    def prepare(self, texts: Callable[[], Iterator[str]], folder: Path, progress: Progress | None = None) -> list[str]:
         """Make ready what depends on the training data (a tokenizer); called before ``load``. Nothing by default.
 
         Args:
@@ -77,10 +78,13 @@ class ModelSource(ABC):
             folder: where it is kept with the run; what lies there already is used, so that a resumed run goes on.
             progress: told of how far it is.
 
+        Returns:
+            sentences about what came out otherwise than asked.
+
         Raises:
             DataError: the texts do not do.
         """
-        return None
+        return []
 
     @abstractmethod
     def load(self, head: str, options: dict[str, Any], progress: Progress | None = None) -> Loaded:

@@ -31,6 +31,7 @@ class Scratch(ModelSource):
     """A new model: its tokenizer is learned from the training texts, its weights are drawn from the run's seed."""
 
     from_scratch = True
+    learning_rate = 5e-4  # ten times what suits weights that know something already
     Config = ScratchConfig
     config: ScratchConfig
     tokenizer: Any = None
@@ -53,12 +54,13 @@ class Scratch(ModelSource):
         except WorkbenchError as error:
             return str(error)
 
-    def prepare(self, texts: Callable[[], Iterator[str]], folder: Path, progress: Progress | None = None) -> None:
-        spec = self.config.tokenizer
+    def prepare(self, texts: Callable[[], Iterator[str]], folder: Path, progress: Progress | None = None) -> list[str]:
+        spec, notes = self.config.tokenizer, list[str]()
         if not (folder / "tokenizer.json").exists():
-            tokenizer = self._borrowed(progress) if spec.source else train_tokenizer(texts(), spec, progress)
+            tokenizer = self._borrowed(progress) if spec.source else train_tokenizer(texts(), spec, progress, notes)
             save_tokenizer(tokenizer, folder)
         self.tokenizer = load_tokenizer(folder)  # from the file, so that a resumed run has the very same
+        return notes
 
     def load(self, head: str, options: dict[str, Any], progress: Progress | None = None) -> Loaded:
         import transformers

@@ -10,7 +10,7 @@ import torch
 
 from workbench.data.batching import Batches
 from workbench.data.tokens import TokenTable
-from workbench.errors import RefusedError, RequestError, SpecError
+from workbench.errors import DataError, RefusedError, RequestError, SpecError
 from workbench.files import read_json
 from workbench.models.pretrained import (
     ADAPTER_FILE,
@@ -99,6 +99,7 @@ class Predictor:
             )
         if not inputs:
             return []
+        _refuse_half_characters(inputs)
         if self.task.writes:
             return self.task.answers(self.model, self.tokenizer, inputs, self.max_length, options or {})
         return self.task.readable(self.outputs(self.task.encode_inputs(self.tokenizer, inputs, self.max_length)))
@@ -117,6 +118,19 @@ class Predictor:
         in_order = np.empty_like(stacked)
         in_order[np.concatenate(batches)] = stacked
         return in_order
+
+
+def _refuse_half_characters(inputs: Sequence[dict[str, str]]) -> None:
+    """Raise DataError for a lone surrogate (JSON can hold one): no tokenizer can read it."""
+    for place, given in enumerate(inputs, start=1):
+        for role, text in given.items():
+            try:
+                str(text).encode()
+            except UnicodeEncodeError as error:
+                raise DataError(
+                    f"Input {place}: {role} holds half a character (a lone surrogate) at position {error.start + 1:,}.",
+                    "Remove it.",
+                ) from error
 
 
 def _read_note(note: dict[str, Any], run: Run) -> tuple[Task, int, bool]:

@@ -97,9 +97,12 @@ class Work:
         self._refuse_changed_data(dataset)
         self.task.fit(dataset.train)
         write_json(self.run.folder / "splits.json", {"fingerprint": dataset.fingerprint, "ids": dataset.split_ids()})
-        self.resolved.model.prepare(
+        notes = self.resolved.model.prepare(
             lambda: self.task.texts(dataset.train), self.run.folder / "tokenizer", self.watch.download
         )
+        for note in notes:
+            self.watch.say(note)
+        dataset.notes += notes
         return dataset
 
     def _refuse_changed_data(self, dataset: Dataset) -> None:
