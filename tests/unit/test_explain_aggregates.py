@@ -135,6 +135,13 @@ def test_what_is_measured_on_too_little_is_not_named() -> None:
     assert found.named == [] and "Too few tokens" in found.notes[0]
 
 
+def test_even_attention_over_a_short_text_is_no_pattern() -> None:
+    even = attention("[CLS] a", [np.full((2, 2), 0.5)])  # half of it is on the first token, as on any
+    found = patterns_of([even] * 30)
+    assert found.patterns["first token"][0][0] == found.even["first token"] == 0.5
+    assert found.named == []
+
+
 def test_a_decoder_is_compared_with_what_it_may_see() -> None:
     count = 12
     head = np.tril(np.ones((count, count)))

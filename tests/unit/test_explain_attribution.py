@@ -127,6 +127,13 @@ def test_sampled_shapley_values_converge_to_the_exact_ones() -> None:
     np.testing.assert_array_equal(again, sampled_shapley(game(7), 7, 10, seed=1)[0])
 
 
+def test_orders_come_in_pairs_that_run_against_each_other() -> None:
+    for seed in range(4):  # of two features, such a pair is all there is
+        shares, error = sampled_shapley(game(2), 2, 2, seed)
+        np.testing.assert_allclose(shares, exact_shapley(game(2), 2))
+        np.testing.assert_allclose(error, 0, atol=1e-12)
+
+
 def test_sampling_a_text_comes_to_the_exact_values() -> None:
     words = "good film was bad story and"
     exact = explain(small(), words, "shapley")

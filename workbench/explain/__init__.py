@@ -1,6 +1,34 @@
 """Why a model decided as it did: attention, attributions, and how far each can be believed."""
 
+from workbench.explain.aggregates import HeadPatterns, head_patterns
 from workbench.explain.base import Explainer, Explanation, explain, explainers, fitting
 from workbench.explain.capture import Attention, capture_attention
+from workbench.explain.compare import HeadMoves, head_moves
+from workbench.explain.heads import HeadImportance, head_importance
+from workbench.explain.lens import LogitLens, logit_lens
+from workbench.explain.proof import DataProof, Proof, prove, prove_over
+from workbench.explain.queries import QueriesKeys, capture_queries_keys
 
-__all__ = ["Attention", "Explainer", "Explanation", "capture_attention", "explain", "explainers", "fitting"]
+__all__ = [
+    "Attention",
+    "DataProof",
+    "Explainer",
+    "Explanation",
+    "HeadImportance",
+    "HeadMoves",
+    "HeadPatterns",
+    "LogitLens",
+    "Proof",
+    "QueriesKeys",
+    "capture_attention",
+    "capture_queries_keys",
+    "explain",
+    "explainers",
+    "fitting",
+    "head_importance",
+    "head_moves",
+    "head_patterns",
+    "logit_lens",
+    "prove",
+    "prove_over",
+]

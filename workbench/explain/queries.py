@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from workbench.errors import RequestError
 from workbench.explain.capture import Attention, attention_of
-from workbench.explain.subject import MODEL_LOCK, encode
+from workbench.explain.hooks import attention_functions
+from workbench.explain.subject import MODEL_LOCK, encode, evaluating
 from workbench.models.attention import MultiHeadAttention, rotate, split_heads
 
 _CLOSE = 0.02  # of a weight: half precision keeps two to three digits
@@ -118,7 +119,7 @@ def _listening(model: Any) -> Iterator[list[_Heard]]:
                 handle = module.register_forward_pre_hook(_own_listener(heard, me), with_kwargs=True)
                 stack.callback(handle.remove)
         else:
-            stack.enter_context(_asking_transformers(heard))
+            stack.enter_context(attention_functions(_writing_down(heard)))
         yield heard
 
 
@@ -138,18 +139,8 @@ def _own_listener(heard: list[_Heard], thread: int) -> Callable[..., None]:
     return listen
 
 
-@contextlib.contextmanager
-def _asking_transformers(heard: list[_Heard]) -> Iterator[None]:
-    """Whoever asks transformers for an attention function is given one that writes down what it is given."""
-    from transformers import AttentionInterface
-
-    me, before = threading.get_ident(), AttentionInterface.get_interface
-
-    def get_interface(self: Any, name: str, default: Callable[..., Any]) -> Callable[..., Any]:
-        function: Callable[..., Any] = before(self, name, default)
-        if threading.get_ident() != me:
-            return function
-
+def _writing_down(heard: list[_Heard]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
         def listen(module: Any, query: torch.Tensor, key: torch.Tensor, *rest: Any, **named: Any) -> Any:
             scaling = named.get("scaling")
             scaling = query.shape[-1] ** -0.5 if scaling is None else float(scaling)
@@ -158,8 +149,11 @@ def _asking_transformers(heard: list[_Heard]) -> Iterator[None]:
 
         return listen
 
-    AttentionInterface.get_interface = get_interface  # type: ignore[method-assign, assignment]
-    try:
-        yield
-    finally:
-        AttentionInterface.get_interface = before  # type: ignore[method-assign]
+    return wrap
+
+
+def attention_modules(model: Any, inputs: dict[str, torch.Tensor]) -> list[Any]:
+    """The modules that compute a model's attention, a layer each in their order; empty where they cannot be heard."""
+    with evaluating(model), _listening(model) as heard, torch.no_grad():
+        model(**inputs)
+    return [one.module for one in heard]

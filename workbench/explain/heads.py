@@ -1,0 +1,161 @@
+"""How much each head matters: what is lost without it, over many texts (Michel et al. 2019, "Are Sixteen Heads ...").
+
+A head is switched off by multiplying its output by 0, before the heads are put together. With 1 in place of 0 nothing
+changes; the gradient by that number is the second, cheaper measure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from workbench.errors import RequestError
+from workbench.explain.embeddings import differentiable
+from workbench.explain.hooks import attention_functions
+from workbench.explain.queries import attention_modules
+from workbench.explain.subject import BATCH, Classifier, Subject, evaluating
+from workbench.models.attention import MultiHeadAttention
+
+Measure = Literal["ablation", "gradient"]
+
+
+@dataclass(frozen=True)
+class HeadImportance:
+    """How much each head matters.
+
+    Attributes:
+        measure: ``ablation``: how far the predicted label's probability falls without the head, on average (0 to 1);
+            ``gradient``: the mean size of the gradient of that label's log probability by the head's switch.
+        texts: over how many.
+        importance: [layers][heads].
+        order: ``{"layer", "head", "importance"}``, the least important first: the order to prune in.
+    """
+
+    measure: str
+    texts: int
+    importance: list[list[float]]
+    order: list[dict[str, Any]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return asdict(self)
+
+
+def head_importance(
+    predictor: Classifier,
+    examples: Sequence[dict[str, str]],
+    measure: Measure = "ablation",
+    progress: Callable[[int, int], None] | None = None,
+) -> HeadImportance:
+    """Measure every head over ``examples``, each by the label that is predicted for it.
+
+    Args:
+        predictor: a loaded run of a classifier.
+        examples: ``{"text": ...}``, of pairs also ``"text_pair"``.
+        measure: ``ablation`` (as many passes for a text as there are heads) or ``gradient`` (one).
+        progress: told how many of how many are done.
+
+    Raises:
+        RequestError: there are no examples, or the model's heads cannot be switched off.
+    """
+    if not examples:
+        raise RequestError("There are no texts to measure heads on.", "Give a list of some.")
+    total: NDArray[np.float64] | None = None
+    for number, example in enumerate(examples):
+        subject = Subject(predictor, example["text"], example.get("text_pair"))
+        found = (_ablated if measure == "ablation" else _gradients)(subject)
+        total = found if total is None else total + found
+        if progress is not None:
+            progress(number + 1, len(examples))
+    assert total is not None
+    mean = total / len(examples)
+    places = sorted(np.ndindex(*mean.shape), key=lambda place: float(mean[place]))
+    order = [{"layer": a, "head": b, "importance": float(mean[a, b])} for a, b in places]
+    return HeadImportance(measure, len(examples), [[float(value) for value in row] for row in mean], order)
+
+
+@contextlib.contextmanager
+def switched_heads(model: Any, modules: list[Any], switches: torch.Tensor) -> Iterator[None]:
+    """Within, the output of each head is multiplied by its number in ``switches`` [layers, heads].
+
+    Or [layers, texts, heads]: another number for each text of the batch.
+
+    Args:
+        modules: as :func:`~workbench.explain.queries.attention_modules` gives them.
+    """
+    layer_of = {id(module): layer for layer, module in enumerate(modules)}
+
+    def times(module: Any) -> torch.Tensor:
+        numbers = switches[layer_of[id(module)]]
+        return numbers[:, None, :, None] if numbers.dim() == 2 else numbers[None, None, :, None]  # [B, 1, H, 1]
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        def switched(module: Any, *rest: Any, **named: Any) -> Any:
+            output, weights = function(module, *rest, **named)
+            return (output * times(module) if id(module) in layer_of else output), weights
+
+        return switched
+
+    with contextlib.ExitStack() as stack:
+        own = [module for module in modules if isinstance(module, MultiHeadAttention)]
+        for module in own:
+
+            def before(_output: Any, args: tuple[torch.Tensor, ...], module: Any = module) -> tuple[torch.Tensor, ...]:
+                apart = args[0].view(*args[0].shape[:-1], module.heads, -1)
+                return ((apart * times(module)).flatten(-2),)
+
+            stack.callback(module.output.register_forward_pre_hook(before).remove)
+        if not own:
+            stack.enter_context(attention_functions(wrap))
+        yield
+
+
+def _heads_of(subject: Subject) -> tuple[list[Any], int]:
+    """The modules of attention and their number of heads. Raises RequestError where they cannot be switched."""
+    modules = attention_modules(subject.model, subject.encoded.inputs)
+    heads = getattr(subject.model.config, "num_attention_heads", 0)
+    if not modules or not heads:
+        raise RequestError(
+            f"The heads of {type(subject.model).__name__} cannot be switched off one by one.",
+            "Its attention is of a kind that cannot be listened to, or it has none.",
+        )
+    return modules, int(heads)
+
+
+def _ablated(subject: Subject) -> NDArray[np.float64]:
+    """[layers, heads]: how far the predicted label's probability falls without each head."""
+    modules, heads = _heads_of(subject)
+    count = len(modules) * heads
+    # Row 0 has all heads; row i + 1 is without the i-th.
+    switches = torch.cat([torch.ones(1, count), 1 - torch.eye(count)]).view(count + 1, len(modules), heads)
+    switches = switches.to(subject.device, next(subject.model.parameters()).dtype)
+    found = []
+    for part in torch.split(switches, BATCH):
+        inputs = {name: value.expand(len(part), -1) for name, value in subject.encoded.inputs.items()}
+        with evaluating(subject.model), torch.no_grad():
+            with switched_heads(subject.model, modules, part.transpose(0, 1)):
+                logits = subject.model(**inputs)
+            found.append(subject.task.outputs(logits, inputs).double().cpu().numpy())
+    probabilities: NDArray[np.float64] = np.concatenate(found)
+    target = subject.target_index(None, subject.task.readable(probabilities[:1])[0])
+    falls: NDArray[np.float64] = (probabilities[0, target] - probabilities[1:, target]).reshape(len(modules), heads)
+    return falls
+
+
+def _gradients(subject: Subject) -> NDArray[np.float64]:
+    """[layers, heads]: the size of the gradient of the predicted label's log probability by each head's switch."""
+    modules, heads = _heads_of(subject)
+    dtype = next(subject.model.parameters()).dtype
+    switches = torch.ones(len(modules), heads, device=subject.device, dtype=dtype, requires_grad=True)
+    with differentiable(subject.model), switched_heads(subject.model, modules, switches):
+        logits = subject.model(**subject.encoded.inputs).logits[0].float()
+        label = logits.log_softmax(-1).max()
+        (gradient,) = torch.autograd.grad(label, switches)
+    sizes: NDArray[np.float64] = gradient.abs().double().cpu().numpy()
+    return sizes
