@@ -221,7 +221,7 @@ def test_workbench_has_the_commands_that_the_readme_names() -> None:
     from workbench.cli.commands import app
 
     known = set(get_command(app).commands)  # type: ignore[attr-defined]
-    named = re.findall(r"^workbench ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(r"^workbench ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert named
     assert set(named) <= known
 
