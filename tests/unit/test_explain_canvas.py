@@ -62,6 +62,9 @@ def test_a_small_map_keeps_a_single_line() -> None:
     values[131] = 9
     found = canvas.small_map(values)
     assert found.shape == (64, 64) and (found == 9).sum() == 64
+    one = np.zeros((200, 200), dtype=np.uint8)
+    one[131, 17] = 9
+    assert (canvas.small_map(one) == 9).sum() == 1
     assert canvas.small_map(values[:10, :10]).shape == (10, 10)
 
 

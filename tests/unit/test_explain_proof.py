@@ -18,6 +18,7 @@ from workbench.explain.proof import (
     Proof,
     _curves_sentence,
     _same_tokens,
+    agreement,
     curves,
     prove,
     prove_over,
@@ -85,6 +86,18 @@ def test_methods_that_say_the_same_agree() -> None:
     assert "rollout" not in found.agreement  # does not fit
     assert "lime" not in found.agreement  # slow
     assert prove(predictor(bert(), tokenizer()), TEXT, "rollout", checks=["agreement"]).agreement["attention"]
+
+
+def test_with_a_method_without_sign_magnitudes_are_compared() -> None:
+    asked = predictor(bert(), tokenizer())
+    subject, occlusion = Subject(asked, TEXT), explainers.get("occlusion")()
+    scores, own = occlusion.run(subject, 0).values, subject.positions
+    found = agreement(asked, subject, occlusion, scores, 0)
+    attention = explainers.get("attention")().run(subject, 0).values
+    assert scores.min() < 0
+    assert found["attention"]["rank_correlation"] == rank_correlation(np.abs(scores[own]), attention[own])
+    gradient = explainers.get("gradient-x-input")().run(subject, 0).values
+    assert found["gradient-x-input"]["rank_correlation"] == rank_correlation(scores[own], gradient[own])
 
 
 def test_tokens_of_two_texts_are_matched() -> None:

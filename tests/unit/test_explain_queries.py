@@ -39,6 +39,9 @@ CONFIGS = {
     "distilbert": DistilBertConfig(vocab_size=40, dim=16, n_layers=2, n_heads=4, hidden_dim=32, **LOUD),
     "roberta": RobertaConfig(**SMALL, **LOUD, pad_token_id=1),
     "gpt2": GPT2Config(vocab_size=40, n_embd=16, n_layer=2, n_head=4, pad_token_id=0, **LOUD),
+    "gpt2-unscaled": GPT2Config(
+        vocab_size=40, n_embd=16, n_layer=2, n_head=4, pad_token_id=0, scale_attn_weights=False, **LOUD
+    ),
     "llama": LlamaConfig(**SMALL, **LOUD, num_key_value_heads=2, pad_token_id=0),
     "our-encoder": EncoderConfig(**SMALL, **LOUD),
     "our-rotary-encoder": EncoderConfig(**SMALL, **LOUD, positions="rotary", norm="pre"),
