@@ -20,6 +20,8 @@ from workbench.models.transformer import DecoderConfig, EncoderConfig, EncoderDe
 from workbench.tasks import language
 from workbench.tasks.base import tasks
 from workbench.tasks.language import token_sums
+from workbench.tasks.masked_lm import MaskedLM
+from workbench.tasks.sentence_pairs import Elsewhere
 
 TASKS = ["masked-lm", "masked-lm-nsp", "causal-lm", "seq2seq-denoising"]
 PACKED = ["masked-lm", "masked-lm-nsp", "causal-lm"]
@@ -133,20 +135,46 @@ def test_a_packed_rows_outputs_cross_no_document(tokenizer):
     assert torch.allclose(sums[0], sums[1], rtol=1e-5)
 
 
-def test_packed_pairs_keep_their_label(tokenizer):
+@pytest.mark.parametrize("training", [True, False])
+def test_pairs_follow_or_come_from_another_document(training, tokenizer, monkeypatch):
+    """Every pair of a batch, read back from its tokens: half follow, the others are a stretch of another text."""
+    monkeypatch.setattr(MaskedLM, "mask", lambda self, batch, words, wanted: {**batch, "words": words})
     task, _ = make("masked-lm-nsp", tokenizer)
-    packed, alone = (task.encode(tokenizer, texts(60, 4), LENGTH, training=training) for training in (True, False))
-    found = []
-    for encoded in (packed, alone):
-        starts = np.flatnonzero(encoded.targets.follows != -100)
-        pieces = np.split(encoded.tokens.ids, starts[1:])
-        kinds = encoded.targets.follows[starts].tolist()
-        found.append(sorted((piece.tolist(), kind) for piece, kind in zip(pieces, kinds, strict=True)))
-    assert found[0] == found[1]
+    examples = texts(300, 4)
+    encoded = task.encode(tokenizer, examples, LENGTH, training=training)
+    whole_ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in examples.columns["text"]]
+    plain = "|".join(" ".join(map(str, ids)) for ids in whole_ids)
+    batch = whole(task, encoded)
+    other = task.collate(encoded, np.arange(len(encoded)), pad_id=0)
+    ids, labels = batch["input_ids"], batch["next_sentence_label"]
+    assert not torch.equal(labels, other["next_sentence_label"]), "drawn anew each time"
+    assert ((batch["words"] == -1) == torch.isin(ids, torch.tensor([0, 2, 3]))).all()
+    places = encoded.tokens.documents if training else np.ones(len(encoded.tokens.ids), np.int32)
+    numbers = encoded.tokens.rectangle(places, np.arange(len(encoded)), 0)
+    follows, kinds = 0, []
+    for row in range(len(ids)):
+        for number in range(1, numbers[row].max() + 1):
+            mine = numbers[row] == number
+            kind = int(labels[row][mine][0]) if training else int(labels[row])
+            _, a, b, _ = _split_pair(ids[row][mine].tolist())
+            joined = " ".join(map(str, a + b)) in plain
+            assert kind == 1 or joined, "what is told to follow does follow"
+            assert " ".join(map(str, b)) in plain, "what does not is a stretch of some text all the same"
+            follows += joined
+            kinds.append(kind)
+    error = 4 * (0.25 / len(kinds)) ** 0.5
+    assert len(kinds) > 200 and abs(np.mean(kinds) - 0.5) < error
+    assert follows < 0.6 * len(kinds), "what is told not to follow does not (but by chance)"
+
+
+def _split_pair(ids):
+    assert ids[0] == 2 and ids.count(3) == 2 and ids[-1] == 3
+    middle = ids.index(3)
+    return 2, ids[1:middle], ids[middle + 1 : -1], 3
 
 
 @pytest.mark.parametrize("name", PACKED)
-def test_packing_changes_no_documents_loss(name, tokenizer):
+def test_packing_changes_no_documents_loss(name, tokenizer, monkeypatch):
     """The same texts with nothing masked differently: packed into rows, and each in a row of its own."""
     task, model = make(name, tokenizer)
     examples = texts(40, 2)
@@ -154,6 +182,8 @@ def test_packing_changes_no_documents_loss(name, tokenizer):
     assert len(packed) < len(alone) and "packed" in packed.note
     assert packed.tokens.ids.size == alone.tokens.ids.size
     sums = []
+    if name == "masked-lm-nsp":  # no text is replaced: what is replaced would differ
+        monkeypatch.setattr(Elsewhere, "draw", lambda self, document, *_: np.full(len(document), -1))
     for encoded in (packed, alone):
         batch = whole(task, encoded)
         if name != "causal-lm":  # masks would be drawn differently: predict every token, unmasked
@@ -169,7 +199,6 @@ def test_packing_changes_no_documents_loss(name, tokenizer):
             kinds = labels[labels != -100]
             assert len(found.seq_relationship_logits) == len(kinds)
             pairs = torch.nn.functional.cross_entropy(found.seq_relationship_logits, kinds)
-            sums.append((float(pairs), int((kinds == 0).sum())))
             words = words - pairs
         sums.append((float(words * count), int(count)))
     half = len(sums) // 2
@@ -211,7 +240,8 @@ def test_without_packing_a_row_is_a_piece(name, tokenizer):
 
 @pytest.mark.parametrize("whole_words", [False, True])
 @pytest.mark.parametrize("name", ["masked-lm", "masked-lm-nsp"])
-def test_masking_statistics_through_the_task(name, whole_words, tokenizer):
+def test_masking_statistics_through_the_task(name, whole_words, tokenizer, monkeypatch):
+    monkeypatch.setattr(Elsewhere, "draw", lambda self, document, *_: np.full(len(document), -1))  # texts stay
     task, _ = make(name, tokenizer, whole_words=whole_words)
     encoded = task.encode(tokenizer, texts(800, 3), 64, training=True)
     plain = torch.from_numpy(encoded.tokens.pad(np.arange(len(encoded)), 0)["input_ids"])
@@ -252,7 +282,7 @@ def test_pairs_are_marked_where_they_begin(tokenizer):
     for number in range(1, int(ids[0].max()) + 1):
         mine = types[0][ids[0] == number]
         assert mine[0] == 0 and mine[-1] == 1 and (mine.diff() >= 0).all()
-    assert float((labels[firsts] == 0).double().mean()) == pytest.approx(0.5, abs=0.05)
+    assert float((labels[firsts] == 0).double().mean()) == pytest.approx(0.5, abs=0.2)
 
 
 def test_a_causal_document_ends_once_however_often_it_is_cut(tokenizer):

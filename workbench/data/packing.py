@@ -101,11 +101,11 @@ def cut(lengths: Ints, room: int) -> tuple[Ints, Ints, Ints]:
     """
     pieces = -(-lengths // room)
     document = np.repeat(np.arange(len(lengths)), pieces)
-    begin = _within(pieces) * room
+    begin = within(pieces) * room
     return document, begin, np.minimum(lengths[document] - begin, room)
 
 
-def _within(lengths: Ints) -> Ints:
+def within(lengths: Ints) -> Ints:
     """0, 1, ... of each stretch: lengths [2, 3] give [0, 1, 0, 1, 2]."""
     ends = np.cumsum(lengths)
     return np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths)
@@ -155,8 +155,8 @@ def join(documents: Documents, pieces: int, layout: Sequence[Span | Special], ty
     kinds = np.zeros(len(ids), dtype=np.int8) if types else None
     cursor = offsets[:-1].copy()
     for element, (starts, lengths, from_ids, from_words) in zip(layout, elements, strict=True):
-        within = _within(lengths)
-        target, source = np.repeat(cursor, lengths) + within, np.repeat(starts, lengths) + within
+        place = within(lengths)
+        target, source = np.repeat(cursor, lengths) + place, np.repeat(starts, lengths) + place
         ids[target], words[target] = from_ids[source], from_words[source]
         if kinds is not None:
             kinds[target] = element.type
@@ -225,8 +225,8 @@ def pack(pieces: TokenTable, capacity: int) -> tuple[TokenTable, Ints, Ints]:
     """
     order, first = best_fit(pieces.lengths, capacity)
     lengths = pieces.lengths[order]
-    source = np.repeat(pieces.offsets[order], lengths) + _within(lengths)
-    numbers = _within(np.diff(first)).astype(np.int32) + 1
+    source = np.repeat(pieces.offsets[order], lengths) + within(lengths)
+    numbers = within(np.diff(first)).astype(np.int32) + 1
     ends = np.concatenate([[0], np.cumsum(lengths)])
     offsets = ends[first]
     table = TokenTable(

@@ -51,8 +51,7 @@ class TextTargets:
         tokens: int64 [D], tokens of each document that can be predicted.
         bytes: int64 [D], length of each document in UTF-8.
         counts: int64 [V], how often each token can be predicted: the unigram model.
-        follows: int8 [total tokens of the rows], at the first token of a pair 0 where B follows A and 1 where it does
-            not, -100 everywhere else; None where there are no pairs.
+        more: what the task itself needs to know of the rows.
     """
 
     predicted: Ints
@@ -60,7 +59,7 @@ class TextTargets:
     tokens: Ints
     bytes: Ints
     counts: Ints
-    follows: NDArray[np.int8] | None = None
+    more: Any = None
 
 
 class LanguageModel(Task):
@@ -99,26 +98,24 @@ class LanguageModel(Task):
 
     def encode(self, tokenizer: Any, examples: Examples, max_length: int, training: bool = False) -> Encoded:
         self.learn_tokens(tokenizer)
-        texts = examples.columns["text"]
         documents, borders = self.read(tokenizer, examples)
         _check_corpus(documents, max_length, training)
-        pieces, owner, follows = self.cut_pieces(documents, borders, tokenizer, max_length)
+        pieces, owner, plan = self.cut_pieces(documents, borders, tokenizer, max_length)
         tokens = self.tokens_by_document(documents, pieces, owner)
         counts = np.bincount(pieces.ids[self.predictable(pieces)], minlength=len(tokenizer))
         rows, note = pieces, ""
+        order, first = np.arange(len(pieces)), np.arange(len(pieces) + 1)  # a row is a piece
         if training and self.packs:
-            rows, order, _ = pack(pieces, max_length)
+            rows, order, first = pack(pieces, max_length)
             owner = np.full(len(rows), -1, dtype=np.int64)
-            follows = None if follows is None else follows[order]
             full = int(rows.offsets[-1]) / (len(rows) * max_length)
             note = (
                 f"{len(documents):,} documents were packed into {len(rows):,} rows of {max_length} tokens, "
                 f"{full:.1%} full."
             )
-        size = np.array([len(text.encode("utf-8")) for text in texts], dtype=np.int64)
-        at_first = None if follows is None else _at_first_tokens(rows, follows)
-        targets = TextTargets(self.predicted(rows), owner, tokens, size, counts, at_first)
-        return Encoded(rows, targets, note)
+        size = np.array([len(text.encode("utf-8")) for text in examples.columns["text"]], dtype=np.int64)
+        more = None if plan is None else plan.placed(pieces.lengths, order, first)
+        return Encoded(rows, TextTargets(self.predicted(rows), owner, tokens, size, counts, more), note)
 
     @property
     def needs_words(self) -> bool:
@@ -134,8 +131,9 @@ class LanguageModel(Task):
 
     def cut_pieces(
         self, documents: Documents, borders: list[Ints], tokenizer: Any, max_length: int
-    ) -> tuple[TokenTable, Ints, NDArray[np.int8] | None]:
-        """Documents cut into P pieces; the document of each, int64 [P]; for pairs whether B follows A, int8 [P]."""
+    ) -> tuple[TokenTable, Ints, Any]:
+        """Documents cut into P pieces; the document of each, int64 [P]; and a plan that is told, through ``placed``,
+        which piece came into which row. None where the task needs no plan."""
         before, after = self.ends(tokenizer)
         document, begin, lengths = cut(documents.lengths, _room(max_length, len(before) + len(after)))
         span = Span(documents.offsets[document] + begin, lengths)
@@ -332,13 +330,6 @@ def first_tokens(table: TokenTable) -> NDArray[np.bool_]:
     found[table.offsets[:-1]] = True
     if table.documents is not None:
         found[1:] |= table.documents[1:] != table.documents[:-1]
-    return found
-
-
-def _at_first_tokens(table: TokenTable, values: NDArray[np.int8]) -> NDArray[np.int8]:
-    """``values`` [P] of the pieces, in the order of the rows, each at its piece's first token; -100 elsewhere."""
-    found = np.full(len(table.ids), IGNORED, dtype=np.int8)
-    found[first_tokens(table)] = values
     return found
 
 

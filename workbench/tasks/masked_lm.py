@@ -91,10 +91,14 @@ class MaskedLM(LanguageModel):
     ) -> dict[str, torch.Tensor]:
         import torch
 
-        table = encoded.tokens
-        assert table.words is not None
-        words = torch.from_numpy(table.rectangle(table.words, indices, -1, multiple))
-        wanted = torch.from_numpy(encoded.targets.predicted[indices])
+        assert encoded.tokens.words is not None
+        words = torch.from_numpy(encoded.tokens.rectangle(encoded.tokens.words, indices, -1, multiple))
+        return self.mask(batch, words, torch.from_numpy(encoded.targets.predicted[indices]))
+
+    def mask(self, batch: dict[str, torch.Tensor], words: torch.Tensor, wanted: torch.Tensor) -> dict[str, Any]:
+        """The batch with ``wanted`` [B] tokens of each row masked; ``words`` [B, T] as in :func:`draw_words`."""
+        import torch
+
         masked = draw_words(words, wanted) if self.config.whole_words else draw_tokens(words != -1, wanted)
         ids, settings = batch["input_ids"], self.config
         shown = replace(

@@ -2,32 +2,71 @@
 
     task: masked-lm-nsp
 
-The loss is the sum of both. How pairs are made is told in :mod:`workbench.tasks.sentence_pairs`. The pairs of a run are
-made once; which words are masked is drawn anew each time.
+The loss is the sum of both. How pairs are made is told in :mod:`workbench.tasks.sentence_pairs`. Which of them are
+replaced, and which words are masked, is drawn anew each time.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workbench.data.examples import Examples
-from workbench.data.packing import Documents, Span, Special, join, read_documents
+from workbench.data.packing import Documents, Span, Special, join, read_documents, within
 from workbench.data.tokens import TokenTable, backend_of
 from workbench.errors import DataError, SpecError
 from workbench.tasks.base import Array, Encoded, tasks
 from workbench.tasks.language import IGNORED, Ints, TextTargets
 from workbench.tasks.masked_lm import MaskedLM
-from workbench.tasks.sentence_pairs import make_pairs, sentences
+from workbench.tasks.sentence_pairs import FOLLOWS, RANDOM, Elsewhere, make_pairs, sentences
 
 if TYPE_CHECKING:
     import torch
 
 PAIR_SEED = 0  # pairs are part of the data: the same in every run
+NEXT_SENTENCE = 2**24  # added to the word numbers of every second sentence
+
+
+@dataclass(frozen=True)
+class PairPlan:
+    """What has to be known to replace second texts.
+
+    Attributes:
+        documents: the tokens of all documents.
+        elsewhere: where in them second texts may be taken from.
+        document: int64 [P], the document of each pair.
+        second: int64 [P], where the second text begins in its pair, special tokens counted; and, once ``placed``, in
+            the tokens of all rows.
+        length: int64 [P], its tokens.
+        first: int64 [P], where each pair begins in the tokens of all rows.
+        row: int64 [N + 1], row i has the pairs ``row[i]:row[i + 1]``.
+    """
+
+    documents: Documents
+    elsewhere: Elsewhere
+    document: Ints
+    second: Ints
+    length: Ints
+    first: Ints
+    row: Ints
+
+    def placed(self, lengths: Ints, order: Ints, row: Ints) -> PairPlan:
+        """The plan of the rows that the pairs, of ``lengths`` [P], were put into, as :func:`best_fit` tells."""
+        first = np.cumsum(lengths[order]) - lengths[order]
+        return PairPlan(
+            self.documents,
+            self.elsewhere,
+            self.document[order],
+            self.second[order] + first,
+            self.length[order],
+            first,
+            row,
+        )
 
 
 @tasks.register("masked-lm-nsp")
@@ -36,7 +75,7 @@ class MaskedLMWithPairs(MaskedLM):
 
     head = "AutoModelForPreTraining"
     figures = ("loss", "perplexity", "bits_per_byte", "masked_accuracy", "nsp_accuracy")
-    baseline_name = "the frequencies of the tokens in training, and of the two kinds of pairs"
+    baseline_name = "the frequencies of the tokens in training; of pairs one half"
 
     def adapt(self, model: Any) -> None:
         super().adapt(model)
@@ -56,11 +95,13 @@ class MaskedLMWithPairs(MaskedLM):
         flat = read_documents(tokenizer, [s for each in by_document for s in each], self.needs_words)
         first = np.concatenate([[0], np.cumsum([len(each) for each in by_document])])
         borders = [flat.offsets[a : b + 1] for a, b in pairwise(first)]
-        return Documents(flat.ids, flat.words, flat.offsets[first]), borders
+        # Words are numbered in each sentence: where two meet, they shall not look like one word.
+        words = flat.words + np.repeat(np.arange(len(flat)) % 2, flat.lengths).astype(np.int32) * NEXT_SENTENCE
+        return Documents(flat.ids, words, flat.offsets[first]), borders
 
     def cut_pieces(
         self, documents: Documents, borders: list[Ints], tokenizer: Any, max_length: int
-    ) -> tuple[TokenTable, Ints, NDArray[np.int8] | None]:
+    ) -> tuple[TokenTable, Ints, Any]:
         if sum(len(each) > 1 for each in borders) < 2:
             raise DataError(
                 f"A part has {len(documents)} document, and a text that does not follow must come from another one.",
@@ -74,24 +115,56 @@ class MaskedLMWithPairs(MaskedLM):
                 f"Set data.max_length to {special + 2} or more.",
             )
         pairs = make_pairs(borders, max_length - special, PAIR_SEED)
+        if not len(pairs.document):
+            raise DataError("No document of a part has two tokens to make a pair of.", "Give longer documents.")
         a, b = (Span(pairs.starts[:, i], pairs.lengths[:, i], type=i) for i in (0, 1))
         layout: list[Span | Special] = [Special(before), a, Special(between), b, Special(behind, type=1)]
-        return join(documents, len(pairs.kind), layout, types=self.takes_types), pairs.document, pairs.kind
+        table = join(documents, len(pairs.document), layout, types=self.takes_types)
+        second = len(before) + len(between) + pairs.lengths[:, 0]
+        nowhere = np.zeros(0, dtype=np.int64)
+        elsewhere = Elsewhere(borders)
+        plan = PairPlan(documents, elsewhere, pairs.document, second, pairs.lengths[:, 1], nowhere, nowhere)
+        return table, pairs.document, plan
 
     def spoil(
         self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Array, multiple: int
     ) -> dict[str, torch.Tensor]:
         import torch
 
-        batch = super().spoil(batch, encoded, indices, multiple)
-        follows = torch.from_numpy(encoded.tokens.rectangle(encoded.targets.follows, indices, IGNORED, multiple))
+        assert encoded.tokens.words is not None
+        words = encoded.tokens.rectangle(encoded.tokens.words, indices, -1, multiple)
+        kinds = self.replace_texts(batch["input_ids"].numpy(), words, encoded, indices)
+        batch = self.mask(batch, torch.from_numpy(words), torch.from_numpy(encoded.targets.predicted[indices]))
         packed = encoded.tokens.documents is not None
-        if not packed:
-            return {**batch, "next_sentence_label": follows[:, 0]}
-        spoiled = {**batch, "next_sentence_label": follows}
-        if self.takes_places:
-            spoiled["pair_places"] = (follows.flatten() != IGNORED).nonzero().squeeze(1)
-        return spoiled
+        return {**batch, "next_sentence_label": torch.from_numpy(kinds if packed else kinds[:, 0])}
+
+    def replace_texts(self, ids: Ints, words: Ints, encoded: Encoded, indices: Array) -> Ints:
+        """Replace the second text of about half of the pairs by one of another document, in place.
+
+        Args:
+            ids, words: of the rows ``indices``, [B, T].
+
+        Returns:
+            int64 [B, T]: at a pair's first token 0 where its second text follows and 1 where it does not; else -100.
+        """
+        import torch
+
+        generator = np.random.default_rng(int(torch.randint(2**62, ())))
+        plan: PairPlan = encoded.targets.more
+        count = np.diff(plan.row)[indices]
+        pair = np.repeat(plan.row[indices], count) + within(count)
+        line = np.repeat(np.arange(len(indices)), count)
+        begin = encoded.tokens.offsets[indices][line]
+        kinds = np.full(ids.shape, IGNORED, dtype=np.int64)
+        start = plan.elsewhere.draw(plan.document[pair], plan.length[pair], generator)
+        gone = (generator.random(len(pair)) < 0.5) & (start >= 0)
+        kinds[line, plan.first[pair] - begin] = np.where(gone, RANDOM, FOLLOWS)
+        pair, line, begin, start = pair[gone], line[gone], begin[gone], start[gone]
+        length = plan.length[pair]
+        to = (np.repeat(line, length), np.repeat(plan.second[pair] - begin, length) + within(length))
+        source = np.repeat(start, length) + within(length)
+        ids[to], words[to] = plan.documents.ids[source], plan.documents.words[source]
+        return kinds
 
     # -- results ---------------------------------------------------------------------------------------------------
 
@@ -109,20 +182,13 @@ class MaskedLMWithPairs(MaskedLM):
         return torch.cat([words, torch.stack([nats, torch.ones_like(nats), right], dim=1).double().cpu()], dim=1)
 
     def baseline(self, table: Mapping[str, Any], targets: TextTargets, train_targets: TextTargets) -> dict[str, float]:
-        known, asked = _kinds(train_targets), _kinds(targets)
-        nats = -np.log((known + 1.0) / (known.sum() + 2))
+        pairs = float(np.sum(table["pairs"]))
         return {
             **super().baseline(table, targets, train_targets),
-            "pair_nats": float((asked * nats).sum()),
-            "pairs": float(asked.sum()),
-            "pairs_right": float(asked[known.argmax()]),
+            "pair_nats": pairs * math.log(2),
+            "pairs": pairs,
+            "pairs_right": pairs / 2,
         }
-
-
-def _kinds(targets: TextTargets) -> Ints:
-    """How many pairs follow, and how many do not."""
-    assert targets.follows is not None
-    return np.bincount(targets.follows[targets.follows != IGNORED], minlength=2)
 
 
 def pair_layout(tokenizer: Any) -> tuple[list[int], list[int], list[int]]:

@@ -1,19 +1,21 @@
 """Pairs of texts of which the second follows the first, or does not: the data of BERT's next sentence prediction.
 
 As in Devlin et al. (2018), appendix A.2: a pair is two neighbouring stretches of sentences of a document, together as
-long as a piece may be; in half of the pairs the second is taken from another document instead, and what it would have
-been begins the next pair. The last sentence is cut where the piece is full. What is cut off, which the published
-preparation drops, begins the next pair: no text is lost.
+long as a piece may be; in half of the pairs the second is replaced by a stretch of another document.
 
-Two things differ from the published preparation, so that the two kinds of pairs are equally frequent: the last sentence
-of a document, left alone, is divided where its second half is to follow (there it always took a random text), and which
-pairs get a random text is dealt out in halves, not drawn for each. In a corpus of documents of one sentence each the
-task is easier than it should be: a first text that ends within a sentence gives the answer away.
+The published preparation writes the replaced pairs down once. A small corpus is then learned by heart, pair by pair.
+Here a pair's second text is replaced, or not, anew each time it is met, by one of the same length: so rows stay packed
+as they are. The last sentence of a pair is cut where the piece is full, and what is cut off begins the next pair; a
+last sentence left alone is divided. So no text is lost, but for a last sentence of a single token.
+
+In a corpus of documents of one sentence each the task is easier than it should be: a first text that ends within a
+sentence is followed by something that does not begin like one.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 
 FOLLOWS, RANDOM = 0, 1  # as in BERT: 0 where B follows A
+TRIES = 8  # draws of a stretch of another document before the pair is left as it is
 SHORT = 0.1  # share of the pairs that are shorter than they could be, so that short inputs are known as well
 
 # After a mark that ends a sentence (Western marks need a space behind them, Chinese and Japanese ones do not), or at a
@@ -44,36 +47,45 @@ def sentences(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Pairs:
-    """P pairs, as stretches of the tokens of all documents.
+    """P pairs of neighbouring stretches, as places in the tokens of all documents.
 
     Attributes:
         starts: int64 [P, 2], where A and B begin.
         lengths: int64 [P, 2], their tokens.
-        document: int64 [P], the document of A.
-        kind: int8 [P], 0 where B follows A, 1 where it comes from another document.
+        document: int64 [P], the document of both.
     """
 
     starts: Ints
     lengths: Ints
     document: Ints
-    kind: NDArray[np.int8]
 
 
-def make_pairs(sentence_offsets: list[Ints], room: int, seed: int) -> Pairs:
+def make_pairs(borders: Sequence[Ints], room: int, seed: int) -> Pairs:
     """Pairs from the sentences of documents.
 
     Args:
-        sentence_offsets: for each document where its sentences begin in the tokens of all documents, and where the last
-            one ends; ascending.
+        borders: for each document where its sentences begin in the tokens of all documents, and where the last one
+            ends; ascending.
         room: most tokens of A and B together, at least 2.
-        seed: of what is drawn.
+        seed: of what is drawn: where A ends, and which pairs are short.
     """
-    generator = np.random.Generator(np.random.PCG64([seed, len(sentence_offsets)]))
-    maker = _Maker([_cut_long(offsets, max(1, room // 2)) for offsets in sentence_offsets], room, generator)
-    for document in range(len(sentence_offsets)):
-        maker.pair_up(document)
-    found = np.array(maker.found, dtype=np.int64).reshape(-1, 6)
-    return Pairs(found[:, [0, 2]], found[:, [1, 3]], found[:, 4], found[:, 5].astype(np.int8))
+    generator = np.random.Generator(np.random.PCG64([seed, len(borders)]))
+    found: list[tuple[int, int, int, int]] = []
+    for document, own in enumerate(borders):
+        cut = _cut_long(own, room // 2)
+        at = 0
+        while at < len(cut) - 1:
+            end = _reach(cut, at, room, generator)
+            if end - at > 1:
+                middle = cut[int(generator.integers(at + 1, end))]
+            elif cut[end] - cut[at] > 1:  # the last sentence, left alone
+                middle = int(generator.integers(cut[at] + 1, cut[end]))
+            else:
+                break
+            found.append((cut[at], middle, cut[end], document))
+            at = end
+    begin, middle_, end_, owner = np.array(found, dtype=np.int64).reshape(-1, 4).T
+    return Pairs(np.stack([begin, middle_], 1), np.stack([middle_ - begin, end_ - middle_], 1), owner)
 
 
 def _cut_long(offsets: Ints, most: int) -> list[int]:
@@ -84,69 +96,51 @@ def _cut_long(offsets: Ints, most: int) -> list[int]:
     return borders
 
 
-class _Maker:
-    """Goes through the documents and makes pairs."""
+def _reach(borders: list[int], at: int, room: int, generator: np.random.Generator) -> int:
+    """The border at which the pair that begins at ``at`` ends: as many sentences as fit, and two at least where there
+    are two; the last is cut where the pair is full, by a border more."""
+    target = room if generator.random() >= SHORT else int(generator.integers(2, room + 1))
+    end = min(at + 2, len(borders) - 1)  # two always fit: none is longer than half the room
+    while end < len(borders) - 1 and borders[end + 1] - borders[at] <= target:
+        end += 1
+    full = borders[at] + target
+    if end < len(borders) - 1 and borders[end] < full:
+        end += 1
+        borders.insert(end, full)
+    return end
 
-    def __init__(self, borders: list[list[int]], room: int, generator: np.random.Generator) -> None:
-        self.sentences = borders
-        self.room = room
-        self.generator = generator
-        self.others = np.array([i for i, each in enumerate(borders) if len(each) > 1])
-        self.found: list[tuple[int, int, int, int, int, int]] = []
-        self._kinds: list[int] = []
 
-    def pair_up(self, document: int) -> None:
-        """All pairs of one document."""
-        borders = list(self.sentences[document])  # more are added where a pair is full
-        at = 0
-        while at < len(borders) - 1:
-            kind, end = self._next_kind(), self._reach(borders, at)
-            if end - at > 1:
-                middle = int(self.generator.integers(at + 1, end))
-                self._add(document, kind, borders[at], borders[middle], borders[end])
-                at = end if kind == FOLLOWS else middle
-            else:
-                self._add_last(document, kind, borders[at], borders[end])
-                at = end
+class Elsewhere:
+    """Where a second text may be taken from: from the beginning of any sentence to the end of its document.
 
-    def _reach(self, borders: list[int], at: int) -> int:
-        """The border at which the pair that begins at ``at`` ends: as many sentences as fit, and two at least where
-        there are two; the last is cut where the pair is full."""
-        target = self.room
-        if self.generator.random() < SHORT:
-            target = int(self.generator.integers(2, self.room + 1))
-        end = min(at + 2, len(borders) - 1)  # two always fit: none is longer than half the room
-        while end < len(borders) - 1 and borders[end + 1] - borders[at] <= target:
-            end += 1
-        full = borders[at] + target
-        if end < len(borders) - 1 and borders[end] < full:
-            end += 1
-            borders.insert(end, full)
-        return end
+    Args:
+        borders: of the sentences of each document, as :func:`make_pairs` takes them.
+    """
 
-    def _add_last(self, document: int, kind: int, begin: int, end: int) -> None:
-        """A pair of the last sentence of a document, when it is left alone."""
-        if kind == FOLLOWS and end - begin > 1:
-            self._add(document, kind, begin, int(self.generator.integers(begin + 1, end)), end)
-        else:
-            self._add(document, RANDOM, begin, end, end)
+    def __init__(self, borders: Sequence[Ints]) -> None:
+        nothing = [np.zeros(0, dtype=np.int64)]
+        starts = np.concatenate([*nothing, *(own[:-1] for own in borders)])
+        rest = np.concatenate([*nothing, *(own[-1:].repeat(max(0, len(own) - 1)) - own[:-1] for own in borders)])
+        document = np.repeat(np.arange(len(borders)), [max(0, len(own) - 1) for own in borders])
+        order = np.argsort(-rest, kind="stable")
+        self.starts, self.rest, self.document = starts[order], rest[order], document[order]
 
-    def _add(self, document: int, kind: int, begin: int, middle: int, end: int) -> None:
-        """A is ``begin`` to ``middle``; B is what follows to ``end``, or something else."""
-        b = (middle, end - middle) if kind == FOLLOWS else self._elsewhere(document, self.room - (middle - begin))
-        self.found.append((begin, middle - begin, *b, document, kind))
+    def draw(self, document: Ints, lengths: Ints, generator: np.random.Generator) -> Ints:
+        """A stretch for each of K pairs that is as long as its second text and of another document.
 
-    def _elsewhere(self, document: int, room: int) -> tuple[int, int]:
-        """A stretch of another document from a sentence's beginning, at most ``room`` tokens."""
-        other = document
-        while other == document:
-            other = int(self.others[self.generator.integers(len(self.others))])
-        borders = self.sentences[other]
-        first = int(self.generator.integers(len(borders) - 1))
-        return borders[first], min(borders[-1] - borders[first], room)
+        Args:
+            document: of the pairs, [K].
+            lengths: of their second texts, [K].
+            generator: source of randomness.
 
-    def _next_kind(self) -> int:
-        """Dealt out in shuffled blocks of ten with five of each."""
-        if not self._kinds:
-            self._kinds = self.generator.permutation([FOLLOWS, RANDOM] * 5).tolist()
-        return self._kinds.pop()
+        Returns:
+            Where each stretch begins, int64 [K]; -1 where none was found.
+        """
+        enough = np.searchsorted(-self.rest, -lengths, side="right")  # the first so many are long enough
+        found = np.full(len(lengths), -1, dtype=np.int64)
+        for _ in range(TRIES):
+            pick = (generator.random(len(lengths)) * enough).astype(np.int64)
+            good = (found < 0) & (enough > 0)
+            good &= self.document[np.minimum(pick, len(self.document) - 1)] != document
+            found[good] = self.starts[pick[good]]
+        return found
