@@ -25,7 +25,7 @@ from workbench.files import write_text
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 pytestmark = pytest.mark.browser
 
@@ -281,6 +281,31 @@ def test_the_canvas_gives_pictures_away(watched: Watched) -> None:
     watched.shot(f"canvas-hostile-{page.evaluate('document.documentElement.dataset.theme')}")
     watched.requests = [address for address in watched.requests if not address.startswith("blob:")]
     watched.assert_clean()
+
+
+def test_the_canvas_asks_a_server_for_the_heads_that_are_looked_at(watched: Watched) -> None:
+    attention, page = long_attention(60, 2, 3), watched.page
+    document = canvas.canvas_view(attention, layer=0, head=1, source="/heads")
+
+    def answer(route: Route) -> None:
+        place = route.request.url.removeprefix("http://view.test/heads/").split("/")
+        if len(place) == 2:
+            route.fulfill(body=canvas.packed_head(attention, int(place[0]), int(place[1])))
+        else:
+            route.fulfill(body=document, content_type="text/html")
+
+    page.route("http://view.test/**", answer)
+    page.goto("http://view.test/")
+    drawn(page, "matrix-0-1-60")
+    page.locator("#maps").focus()
+    page.keyboard.press("ArrowRight")
+    drawn(page, "matrix-0-2-60")
+    at_cell(page, 30, 28, 60)
+    assert float(status(page).split("(28): ")[1].split(". ")[0]) == pytest.approx(
+        attention.weights[0, 2, 30, 28], abs=0.004
+    )
+    assert [address for address in watched.requests if "/heads/" in address] == ["http://view.test/heads/0/2"]
+    assert watched.errors == []
 
 
 # -- the neuron view ------------------------------------------------------------------------------------------------
