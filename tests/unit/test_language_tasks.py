@@ -14,6 +14,7 @@ import transformers
 import workbench.models.heads  # noqa: F401 - makes the Auto classes know our models
 from tests.tiny import make_model, reviews
 from workbench.data.examples import Examples
+from workbench.data.tokenizers import TokenizerSpec, train_tokenizer
 from workbench.errors import DataError, SpecError
 from workbench.models.pretrained import load_tokenizer
 from workbench.models.transformer import DecoderConfig, EncoderConfig, EncoderDecoderConfig
@@ -165,6 +166,44 @@ def test_pairs_follow_or_come_from_another_document(training, tokenizer, monkeyp
     error = 4 * (0.25 / len(kinds)) ** 0.5
     assert len(kinds) > 200 and abs(np.mean(kinds) - 0.5) < error
     assert follows < 0.6 * len(kinds), "what is told not to follow does not (but by chance)"
+
+
+def test_replaced_texts_are_never_of_the_same_document(tokenizer, monkeypatch):
+    """Each document has a word of its own, so that a stretch tells where it was taken from."""
+    monkeypatch.setattr(MaskedLM, "mask", lambda self, batch, words, wanted: batch)
+    task, _ = make("masked-lm-nsp", tokenizer)
+    words = [word for word in tokenizer.get_vocab() if word.isalpha()]
+    rows = [". ".join([" ".join([word] * 5)] * (3 + i % 4)) for i, word in enumerate(words)]
+    examples = Examples({"text": rows}, [str(i) for i in range(len(rows))], list(range(len(rows))))
+    encoded = task.encode(tokenizer, examples, LENGTH, training=True)
+    batch = whole(task, encoded)
+    ids, numbers = batch["input_ids"], batch["document_ids"]
+    for row in range(len(ids)):
+        for number in range(1, int(numbers[row].max()) + 1):
+            mine = numbers[row] == number
+            _, a, b, _ = _split_pair(ids[row][mine].tolist())
+            same = set(a) - {1} == set(b) - {1} or not set(b) - {1} or not set(a) - {1}
+            kind = int(batch["next_sentence_label"][row][mine][0])
+            assert same if kind == 0 else (set(a) - {1} != set(b) - {1} or not set(b) - {1})
+
+
+def test_replaced_texts_bring_their_words_along(monkeypatch):
+    """With words of several pieces: a piece that goes on with a word, ##..., has the number of the piece before it."""
+    seen = {}
+
+    def keep(self, batch, words, wanted):
+        seen.update(ids=batch["input_ids"], words=words)
+        return batch
+
+    monkeypatch.setattr(MaskedLM, "mask", keep)
+    examples = texts(80, 3)
+    pieces = train_tokenizer(examples.columns["text"], TokenizerSpec(vocab_size=50))
+    task, _ = make("masked-lm-nsp", pieces, whole_words=True)
+    task.collate(task.encode(pieces, examples, 64, training=True), np.arange(30), pad_id=0)
+    going_on = torch.tensor([token.startswith("##") for token in pieces.convert_ids_to_tokens(range(len(pieces)))])
+    inside = going_on[seen["ids"][:, 1:]] & (seen["words"][:, :-1] != -1)
+    same = (seen["words"][:, 1:] == seen["words"][:, :-1]) & (seen["words"][:, 1:] != -1)
+    assert inside.sum() > 300 and torch.equal(inside, same)
 
 
 def _split_pair(ids):
