@@ -73,7 +73,7 @@ def test_the_gradient_of_orthogonality_is_that_of_the_papers_term() -> None:
     pairs = [(n, p) for n, p in model.named_parameters() if "lora_A" in n or "lora_B" in n]
     for _, weight in pairs:
         weight.grad = torch.ones_like(weight)
-    tuning.before_step(model, 1, STEPS, scale=4.0)
+    tuning.before_step(model, 1, STEPS, scale=lambda: 4.0)
     term = torch.stack([
         torch.linalg.norm((p @ p.T if "lora_A" in n else p.T @ p) - torch.eye(6)) for n, p in pairs
     ]).mean()  # fmt: skip

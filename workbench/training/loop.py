@@ -15,8 +15,9 @@ a line of metrics is due, so that a GPU never waits for the host.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -65,6 +66,10 @@ class Material:
         primary_metric: the name in what ``evaluate`` returns.
         set_training: puts the model into training mode.
         schedule: what the largest learning rate is multiplied by at a step of so many; the spec's if left out.
+        rates, no_decay: of the optimizer's groups, see :func:`workbench.training.optim.parameter_groups`.
+        before_step: told of the step (from 1), of how many, and how to ask for the scale of the gradients (a GPU then
+            makes the host wait), before they are clipped.
+        after_step: told of the step (from 1), and of how many, when the weights have moved.
     """
 
     plan: BatchPlan
@@ -76,6 +81,10 @@ class Material:
     primary_metric: str = "eval/accuracy"
     set_training: Callable[[], None] = lambda: None
     schedule: Schedule | None = None
+    rates: Mapping[str, float] = field(default_factory=dict)
+    no_decay: Collection[str] = ()
+    before_step: Callable[[int, int, Callable[[], float]], None] = lambda step, steps, scale: None
+    after_step: Callable[[int, int], None] = lambda step, steps: None
 
 
 @dataclass
@@ -120,7 +129,7 @@ def train(
         StorageError: a checkpoint or a line of metrics could not be written.
     """
     steps = Steps.of(material.plan, settings, material.tokens)
-    optimizer = make_optimizer(model, settings, learning_rate)
+    optimizer = make_optimizer(model, settings, learning_rate, material.rates, material.no_decay)
     scheduler = make_schedule(optimizer, settings, steps.total, material.schedule)
     position = Position()
     found = checkpoint.latest(checkpoints) if resume else None
@@ -142,7 +151,10 @@ def train(
     ending = _ending(position, steps, settings)  # of the process before, which did not live to tell
     for group in steps.groups(position) if ending is None else ():
         add_up_gradients(wrapped, material, group, settings.seed, position.step, accelerator, meter)
-        norm, rate = move_weights(trained, settings.clip, prepared, scheduler, accelerator)
+        number = position.step + 1
+        material.before_step(number, steps.total, lambda: accelerator.scaler.get_scale() if accelerator.scaler else 1.0)
+        moved = partial(material.after_step, number, steps.total)
+        norm, rate = move_weights(trained, settings.clip, prepared, scheduler, accelerator, moved)
         position.step += 1
         position.epoch, position.batch = group.after
         position.tokens, position.seconds = meter.tokens, meter.seconds()
@@ -182,9 +194,17 @@ def add_up_gradients(
 
 
 def move_weights(
-    trained: list[nn.Parameter], clip: float, optimizer: Any, scheduler: Any, accelerator: Any
+    trained: list[nn.Parameter],
+    clip: float,
+    optimizer: Any,
+    scheduler: Any,
+    accelerator: Any,
+    moved: Callable[[], None] = lambda: None,
 ) -> tuple[torch.Tensor, float]:
-    """Clip the gradients and move the weights; returns the gradients' norm before clipping, and the learning rate."""
+    """Clip the gradients and move the weights; returns the gradients' norm before clipping, and the learning rate.
+
+    ``moved`` is called when they have moved, with the gradients still there.
+    """
     if clip:
         norm = accelerator.clip_grad_norm_(trained, clip)
     else:
@@ -194,6 +214,7 @@ def move_weights(
     optimizer.step()
     if not optimizer.step_was_skipped:  # half precision skips a step whose gradients are not finite
         scheduler.step()
+        moved()
     optimizer.zero_grad()
     return norm, rate
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,10 +18,19 @@ Schedule = Callable[[int, int], float]
 NO_DECAY = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.BatchNorm1d)
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Trained parameters in two groups: matrices decay, biases and norms do not.
+def parameter_groups(
+    model: nn.Module, weight_decay: float, rates: Mapping[str, float] | None = None, no_decay: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """Trained parameters in groups of one decay and one rate: matrices decay, biases and norms do not.
 
     Decay pulls weights to zero to keep the function simple; a bias or a norm's gain has no such reading.
+
+    Args:
+        model: with ``requires_grad`` where weights shall move.
+        weight_decay: of those that decay.
+        rates: what the learning rate is multiplied by, by a weight's name; 1 for those not named. Each group has it as
+            ``rate``.
+        no_decay: parts of names of further weights that shall not decay.
     """
     undecayed = {
         id(parameter)
@@ -28,18 +38,30 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, ob
         for name, parameter in module.named_parameters(recurse=False)
         if isinstance(module, NO_DECAY) or "norm" in type(module).__name__.lower() or name.endswith("bias")
     }
-    trained = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if id(p) not in undecayed], "weight_decay": weight_decay},
-        {"params": [p for p in trained if id(p) in undecayed], "weight_decay": 0.0},
-    ]
-    return [group for group in groups if group["params"]]
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            spared = id(parameter) in undecayed or any(part in name for part in no_decay)
+            kind = ((rates or {}).get(name, 1.0), 0.0 if spared else weight_decay)
+            groups.setdefault(kind, []).append(parameter)
+    in_order = sorted(groups.items(), key=lambda group: (-group[0][0], -group[0][1]))
+    return [{"params": members, "weight_decay": decay, "rate": rate} for (rate, decay), members in in_order]
 
 
-def make_optimizer(model: nn.Module, settings: TrainingSpec, learning_rate: float) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), in its fused form: one kernel for all weights."""
+def make_optimizer(
+    model: nn.Module,
+    settings: TrainingSpec,
+    learning_rate: float,
+    rates: Mapping[str, float] | None = None,
+    no_decay: Collection[str] = (),
+) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), in its fused form: one kernel for all weights.
+
+    ``rates`` and ``no_decay``: as of :func:`parameter_groups`; the first group has the largest rate.
+    """
+    groups = parameter_groups(model, settings.weight_decay, rates, no_decay)
     return torch.optim.AdamW(
-        parameter_groups(model, settings.weight_decay),
+        [{**group, "lr": learning_rate * group["rate"]} for group in groups],
         lr=learning_rate,
         betas=(settings.adam_beta1, settings.adam_beta2),
         eps=settings.adam_epsilon,

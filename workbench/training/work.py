@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -152,12 +153,13 @@ class Work:
 
     def _check_fit(self, loaded: Loaded) -> None:
         """Refuse texts longer than the model's positions, and a tokenizer with more tokens than it has embeddings."""
-        positions = _positions(loaded.model)
-        if positions is not None and self.spec.data.max_length > positions:
+        positions, virtual = _positions(loaded.model), self.resolved.tuning.extra_tokens()
+        if positions is not None and self.spec.data.max_length + virtual > positions:
+            more = f" and {virtual} virtual ones" if virtual else ""
             raise SpecError(
-                f"data.max_length is {self.spec.data.max_length} tokens, and {self.spec.model.source} has {positions} "
-                "positions.",
-                f"Set data.max_length to {positions} or less.",
+                f"data.max_length is {self.spec.data.max_length} tokens{more}, and {self.spec.model.source} has "
+                f"{positions} positions.",
+                f"Set data.max_length to {positions - virtual} or less.",
             )
         known = loaded.model.get_input_embeddings().num_embeddings
         if len(loaded.tokenizer) > known:
@@ -214,6 +216,7 @@ class Work:
     def _material(self, parts: dict[str, Part]) -> Material:
         """What the loop trains on, and evaluates with."""
         train_part, valid = parts["train"], parts.get("valid")
+        tuning = self.resolved.tuning
         return Material(
             plan=train_part.batches,
             batch=lambda indices: self._batch(train_part, indices),
@@ -223,6 +226,10 @@ class Work:
             better=(lambda new, old: new < old) if self.task.smaller_is_better else (lambda new, old: new > old),
             primary_metric=f"eval/{self.task.primary_metric}",
             set_training=self._set_training,
+            rates=tuning.rates(self.model),
+            no_decay=tuning.no_decay,
+            before_step=partial(tuning.before_step, self.model),
+            after_step=partial(tuning.after_step, self.model),
         )
 
     def _take_best(self, outcome: Outcome, checkpoints: Path) -> None:
@@ -315,6 +322,7 @@ class Work:
                 "best_step": outcome.position.best_step,
                 "weights_of_step": self.kept_step,
                 "frozen_cache": self.frozen.kept,
+                "tuning": self.resolved.tuning.report(self.model),
                 "notes": self.notes,
                 "data_fingerprint": dataset.fingerprint,
             },

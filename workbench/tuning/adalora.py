@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +73,11 @@ class AdaLora(AdapterTuning):
         keep_importance(tuned)
         return tuned
 
-    def before_step(self, model: Any, step: int, steps: int, scale: float = 1.0) -> None:
+    def before_step(self, model: Any, step: int, steps: int, scale: Callable[[], float] = lambda: 1.0) -> None:
         from workbench.tuning.networks.ranks import add_orthogonality, recall_ranks
 
         recall_ranks(model, step, steps, self._end(steps))
-        add_orthogonality(model, self.config.orthogonal * scale)
+        add_orthogonality(model, self.config.orthogonal * scale())
 
     def after_step(self, model: Any, step: int, steps: int) -> None:
         from workbench.tuning.networks.ranks import deal_ranks

@@ -9,7 +9,7 @@ Nothing here imports torch at module level: listing tunings and checking a spec 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -53,7 +53,7 @@ class Tuning(ABC):
         """What the learning rate is multiplied by, for trained weights by their names; 1 for those not named."""
         return {}
 
-    def before_step(self, model: Any, step: int, steps: int, scale: float = 1.0) -> None:
+    def before_step(self, model: Any, step: int, steps: int, scale: Callable[[], float] = lambda: 1.0) -> None:
         """The gradients of a step are there, not yet clipped: they may be changed or dropped (set to None).
 
         All that happens must follow from the step and the model's own weights and buffers: nothing else is in a
@@ -63,7 +63,7 @@ class Tuning(ABC):
             model: as ``apply`` returned it.
             step: number of this step, from 1.
             steps: how many the run has.
-            scale: what the gradients are multiplied by as yet (1 but for half precision, fp16).
+            scale: tells what the gradients are multiplied by as yet (1 but for half precision, fp16).
         """
         return None
 

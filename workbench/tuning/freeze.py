@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from pydantic import Field
@@ -67,7 +67,7 @@ class Freeze(Tuning):
             if parameter.requires_grad
         }
 
-    def before_step(self, model: Any, step: int, steps: int, scale: float = 1.0) -> None:
+    def before_step(self, model: Any, step: int, steps: int, scale: Callable[[], float] = lambda: 1.0) -> None:
         """Gradual unfreezing (Howard and Ruder 2018, section 3.3): what is not thawed yet loses its gradient."""
         if self.config.gradual == 0:
             return
