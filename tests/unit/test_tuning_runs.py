@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +62,23 @@ def test_a_merged_run_answers_the_same_and_needs_nobody(workspace: Workspace, me
         assert [ours[model.config.id2label[i]] for i in range(2)] == pytest.approx(found, abs=1e-5)
     spec = run.spec().changed({"model": f"path:{folder}", "tuning": "head"})
     assert resolve(spec, workspace).model.load("AutoModelForSequenceClassification", {}).new == frozenset()
+
+
+def test_a_folder_of_something_else_is_left_alone(workspace: Workspace, tmp_path: Path) -> None:
+    """By the command: a merged model may take an earlier one's place, and nothing else's."""
+    run = make_run(workspace, {"tuning": "lora", "training.epochs": 1, "data.max_length": 32})
+    assert run_folder(run.folder) == 0, run.status()
+    letters = tmp_path / "letters"
+    letters.mkdir()
+    (letters / "dear.txt").write_text("kept")
+    command = [sys.executable, "-m", "workbench", "merge", run.id, "--out"]
+    refused = subprocess.run([*command, str(letters)], capture_output=True, text=True)
+    assert refused.returncode == 2 and "is no merged model" in refused.stderr
+    assert (letters / "dear.txt").read_text() == "kept"
+    for _ in range(2):
+        done = subprocess.run([*command, str(tmp_path / "whole"), "--json"], capture_output=True, text=True)
+        assert json.loads(done.stdout) == {"folder": str(tmp_path / "whole")}, done.stderr
+    assert (tmp_path / "whole" / "model.safetensors").exists()
 
 
 def test_what_cannot_be_merged_is_told(workspace: Workspace) -> None:

@@ -173,6 +173,19 @@ def show(
 
 
 @app.command()
+def merge(
+    run_id: RunId,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; merged/ in the run's own if left out.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a run's base and adapter as one model, which transformers loads without the workbench."""
+    from workbench.training.merging import merge as write_whole
+
+    folder = write_whole(Run.open(run_id, Workspace.current()), out.expanduser() if out else None)
+    answer({"folder": str(folder)}, as_json, lambda: console.print(f"The whole model is in {folder}", soft_wrap=True))
+
+
+@app.command()
 def delete(
     run_ids: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids of runs.")], as_json: Json = False
 ) -> None:

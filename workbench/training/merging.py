@@ -19,13 +19,14 @@ def merge(run: Run, folder: Path | None = None) -> Path:
 
     Args:
         run: its result is an adapter.
-        folder: where to; ``merged`` in the run's own folder if left out. What stands there is replaced.
+        folder: where to; ``merged`` in the run's own folder if left out. An earlier result there is replaced.
 
     Returns:
         The folder: a model for ``path:FOLDER``, and for whoever has transformers alone.
 
     Raises:
-        RequestError: the run has no model, or a whole one already, or its adapter cannot be merged.
+        RequestError: the run has no model, or a whole one already, or its adapter cannot be merged; or ``folder`` holds
+            something else.
         RefusedError: the base is not the adapter's own.
     """
     source = run.folder / "model"
@@ -34,10 +35,14 @@ def merge(run: Run, folder: Path | None = None) -> Path:
         raise RequestError(*run.why_no_model())
     if not note.get("adapter"):
         raise RequestError(f"The result of run {run.id} is a whole model: there is nothing to merge.", f"Use {source}.")
+    target = folder or run.folder / FOLDER
+    if target.exists() and not (target / BASE_FILE).exists():
+        raise RequestError(
+            f"{target} is there already, and is no merged model.", "Name a folder that is not there yet."
+        )
     refuse_unsafe(source)
     loaded = load_adapter(source, workspace_of(run))
     model = merge_adapter(loaded.model)
-    target = folder or run.folder / FOLDER
     with whole_folder(target) as draft:
         model.save_pretrained(draft)
         loaded.tokenizer.save_pretrained(draft)
