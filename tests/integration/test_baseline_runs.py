@@ -114,7 +114,7 @@ def test_a_recurrent_language_model_learns_and_writes(workspace: Workspace, cell
         ({"task": "masked-lm"}, "lstm has no head of the kind AutoModelForMaskedLM"),
         ({"task": "causal-lm", "model.bidirectional": True, "model.attention": False}, "cannot read in two directions"),
         ({"task": "causal-lm", "model.bidirectional": False}, "sums a text up to one vector"),
-        ({"tuning": "lora"}, "LoRA adds matrices beside linear maps, and the layers of .* have none"),
+        ({"tuning": "lora"}, "lora adds to weights that were learned before, and lstm begins at random"),
     ],
 )
 def test_what_it_cannot_do_is_told(workspace: Workspace, changes: dict[str, Any], message: str) -> None:

@@ -406,6 +406,8 @@ def begin(workspace: Workspace, spec: str) -> tuple[subprocess.Popen[str], Run]:
         env=environment(workspace),
         cwd=workspace.root,
         start_new_session=True,
+        # Where the suite itself runs under nohup, hanging up would be ignored by all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not Run.all(workspace) and time.monotonic() < deadline:
