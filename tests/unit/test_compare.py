@@ -165,8 +165,10 @@ def test_several_labels_are_compared_by_label(workspace: Workspace) -> None:
         assert found.values == pytest.approx([1, reference.f1_score(*indicators, average=average)])
         assert found.low > 0
     assert compare(runs, "accuracy").values == pytest.approx([1, 0.5])
-    with pytest.raises(UnknownNameError, match="matthews"):
-        compare(runs, "matthews")
+    flat = [np.ravel(each) for each in indicators]
+    assert compare(runs, "matthews").values == pytest.approx([1, reference.matthews_corrcoef(*flat)])
+    with pytest.raises(UnknownNameError, match="recall"):
+        compare(runs, "recall")
 
 
 def test_several_runs_are_compared_with_the_first_and_corrected(workspace: Workspace) -> None:

@@ -79,6 +79,7 @@ def test_multi_label_metrics_are_those_of_scikit_learn() -> None:
             "accuracy": reference.accuracy_score(gold, predicted),
             "micro_f1": reference.f1_score(gold, predicted, average="micro"),
             "macro_f1": reference.f1_score(gold, predicted, average="macro"),
+            "matthews": reference.matthews_corrcoef(gold.ravel(), predicted.ravel()),
         }
     )
     first = scores.per_label(scores.label_counts(gold, predicted), list("abcde"))["a"]

@@ -342,7 +342,11 @@ def _add_by_key(draws: Any, key: Any, width: int) -> Any:
     return table
 
 
-_LABEL_METRICS: dict[str, Metric] = {"micro_f1": scores.label_micro_f1, "macro_f1": scores.label_macro_f1}
+_LABEL_METRICS: dict[str, Metric] = {
+    "micro_f1": scores.label_micro_f1,
+    "macro_f1": scores.label_macro_f1,
+    "matthews": scores.label_matthews,
+}
 
 
 def _label_tables(one: _Predictions, other: _Predictions) -> Iterator[tuple[Any, Any]]:

@@ -138,6 +138,12 @@ def label_micro_f1(counts: ArrayLike) -> Floats:
     return label_f1(np.asarray(counts).sum(axis=-2))
 
 
+def label_matthews(counts: ArrayLike) -> Floats:
+    """Matthews' correlation of all yes-or-no answers together, of counts [..., L, 4]."""
+    tp, fp, fn, tn = np.moveaxis(np.asarray(counts).sum(axis=-2), -1, 0)
+    return matthews(np.stack([np.stack([tn, fp], axis=-1), np.stack([fn, tp], axis=-1)], axis=-2))
+
+
 def subset_accuracy(gold: ArrayLike, predicted: ArrayLike) -> float:
     """Share of examples whose labels [N, L] are all right."""
     right = (np.asarray(gold, dtype=bool) == np.asarray(predicted, dtype=bool)).all(axis=-1)
@@ -145,12 +151,13 @@ def subset_accuracy(gold: ArrayLike, predicted: ArrayLike) -> float:
 
 
 def label_scores(gold: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
-    """``{"accuracy", "micro_f1", "macro_f1"}`` of indicators [N, L]; accuracy is that of whole label sets."""
+    """``{"accuracy", "micro_f1", "macro_f1", "matthews"}`` of indicators [N, L]; accuracy: of whole label sets."""
     counts = label_counts(gold, predicted)
     return {
         "accuracy": subset_accuracy(gold, predicted),
         "micro_f1": float(label_micro_f1(counts)),
         "macro_f1": float(label_macro_f1(counts)),
+        "matthews": float(label_matthews(counts)),
     }
 
 
@@ -217,16 +224,17 @@ def bootstrap_intervals(counts: ArrayLike, resamples: int = 2000, seed: int = 0)
 def bootstrap_label_intervals(
     gold: ArrayLike, predicted: ArrayLike, resamples: int = 2000, seed: int = 0
 ) -> dict[str, Interval]:
-    """95% percentile intervals of ``accuracy``, ``micro_f1`` and ``macro_f1`` from indicators [N, L]."""
+    """95% percentile intervals of the metrics of :func:`label_scores`, from indicators [N, L]."""
     cells = label_cells(gold, predicted)  # [N, L, 4]
+    values: dict[str, list[Floats]] = {"accuracy": [], "micro_f1": [], "macro_f1": [], "matthews": []}
     if not len(cells):
-        return dict.fromkeys(("accuracy", "micro_f1", "macro_f1"), (0.0, 0.0))
+        return dict.fromkeys(values, (0.0, 0.0))
     right = (cells[..., 1] + cells[..., 2]).sum(axis=-1) == 0
     flat = cells.reshape(len(cells), -1).astype(np.float64)
-    values: dict[str, list[Floats]] = {"accuracy": [], "micro_f1": [], "macro_f1": []}
     for draws in draw_cells(np.ones(len(cells), dtype=np.int64), resamples, np.random.default_rng(seed)):
         tables = (draws @ flat).reshape(len(draws), *cells.shape[1:])
         values["accuracy"].append(draws @ right / len(cells))
         values["micro_f1"].append(label_micro_f1(tables))
         values["macro_f1"].append(label_macro_f1(tables))
+        values["matthews"].append(label_matthews(tables))
     return {name: percentile_interval(np.concatenate(parts)) for name, parts in values.items()}
