@@ -296,3 +296,23 @@ def test_reviews_are_split_by_film_and_plots_are_left_out(workspace: Workspace, 
     film = dict(zip(table.rows, table.columns["movie_name"], strict=True))
     films = [{film[row] for row in part.rows} for part in (data.train, data.valid, data.test)]
     assert not (films[0] & films[1] or films[0] & films[2] or films[1] & films[2])
+
+
+def test_a_file_swapped_for_a_link_while_its_run_waits(workspace: Workspace, tmp_path: Path) -> None:
+    """What a request over the network may read is looked at again when the run begins."""
+    from tests.tiny import make_run, write_csv
+    from workbench import jobs
+    from workbench.training.runner import run_folder
+
+    secret = write_csv(tmp_path / "secret.csv")
+    spec = make_run(workspace).spec()
+    run = jobs.submit(spec, workspace, confined=True, start=False)
+    assert run.is_confined()
+    data = Path(run.spec().data.train)
+    data.unlink()
+    data.symlink_to(secret)
+    assert run_folder(run.folder) == 2
+    assert "data.train" in run.status()["error"]["message"]
+    assert not (run.folder / "splits.json").exists()
+    open_run = jobs.submit(spec.changed({"data": str(secret)}), workspace, start=False)
+    assert run_folder(open_run.folder) == 0  # the owner of the machine may name any file

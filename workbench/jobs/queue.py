@@ -42,7 +42,7 @@ def submit(spec: RunSpec, workspace: Workspace, confined: bool = False, start: b
     from workbench.jobs.worker import ensure_worker
 
     whole = resolve(spec, workspace, confined).spec
-    run = Run.create(_with_absolute_paths(whole, workspace, confined), workspace, order=_next_order(workspace))
+    run = Run.create(_with_absolute_paths(whole, workspace, confined), workspace, _next_order(workspace), confined)
     if start:
         ensure_worker(workspace)
     return run

@@ -65,13 +65,14 @@ class Run:
     # -- making and finding ------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, spec: RunSpec, workspace: Workspace, order: float | None = None) -> Run:
+    def create(cls, spec: RunSpec, workspace: Workspace, order: float | None = None, confined: bool = False) -> Run:
         """A new folder in state ``queued``; it appears whole, under its final name.
 
         Args:
             spec: what to run.
             workspace: where.
             order: its place in the queue, smallest first; the time now if left out.
+            confined: it may read the workspace's uploads only; stored, and looked at again when the run begins.
 
         Raises:
             StorageError: the disk is full or read-only; nothing is left behind.
@@ -82,7 +83,10 @@ class Run:
             draft, run_folder = _new_folder(workspace.runs, f"{now:%Y%m%d-%H%M%S}-{slug(title)}")
             try:
                 write_text(draft / "spec.yaml", spec.to_yaml())
-                write_json(draft / "status.json", _first_status(spec, now, time.time() if order is None else order))
+                write_json(
+                    draft / "status.json",
+                    {**_first_status(spec, now, time.time() if order is None else order), "confined": confined},
+                )
                 draft.rename(run_folder)
             except BaseException:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -129,6 +133,10 @@ class Run:
     def spec(self) -> RunSpec:
         """The run's spec. Raises SpecError when the file is missing, damaged or of a newer version."""
         return RunSpec.load(self.folder / "spec.yaml")
+
+    def is_confined(self) -> bool:
+        """Whether the run may read the workspace's uploads only: it was asked for over the network."""
+        return bool(self.status().get("confined"))
 
     def status(self) -> dict[str, Any]:
         """``status.json`` as it is now, with at least ``state``.

@@ -59,7 +59,7 @@ class Work:
         self.watch = watch
         self.watcher: Watcher = watch  # of the loop
         self.workspace = workspace_of(run)
-        self.resolved = resolve(run.spec(), self.workspace)
+        self.resolved = resolve(run.spec(), self.workspace, run.is_confined())
         self.spec = self.resolved.spec
         self.task = self.resolved.task
         self.training = self.spec.training
