@@ -204,7 +204,10 @@ def packed_pairs(words: int, rows: int, length: int, device: str) -> dict[str, t
     draw = torch.rand(rows, length, generator=generator).masked_fill(documents == 0, 2.0)
     labels = ids.masked_fill(draw.argsort(dim=1).argsort(dim=1) >= round(MASKED * (length - 4)), IGNORED)
     batch = {"input_ids": ids, "document_ids": documents, "token_type_ids": types, "labels": labels}
-    return {name: tensor.to(device) for name, tensor in {**batch, "next_sentence_label": follows}.items()}
+    batch |= {"next_sentence_label": follows}
+    for name, targets in (("label_places", labels), ("pair_places", follows)):  # as the task's batches have them
+        batch[name] = (targets.flatten() != IGNORED).nonzero().squeeze(1)
+    return {name: tensor.to(device) for name, tensor in batch.items()}
 
 
 def pair_numbers(document_ids: torch.Tensor) -> torch.Tensor:

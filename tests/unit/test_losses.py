@@ -64,3 +64,12 @@ def test_the_kind_of_answer_decides_the_loss():
     assert classification_loss(logits, torch.tensor([1]), None).item() == pytest.approx(0.6931, abs=1e-4)
     assert classification_loss(logits, torch.tensor([[1.0, 0.0]]), None).item() == pytest.approx(0.6931, abs=1e-4)
     assert classification_loss(torch.tensor([[3.0]]), torch.tensor([1.0]), None).item() == pytest.approx(4.0)
+
+
+def test_nothing_to_predict():
+    vocabulary = nn.Linear(5, 11)
+    hidden = torch.randn(0, 5, requires_grad=True)
+    loss = vocabulary_loss(hidden, vocabulary, torch.zeros(0, dtype=torch.long))
+    loss.backward()
+    assert loss.item() == 0
+    assert vocabulary.weight.grad is None

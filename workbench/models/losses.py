@@ -87,7 +87,8 @@ class _VocabularyLoss(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return (*(None if g is None else g * grad for g in ctx.saved_tensors), None)
+        kept = ctx.saved_tensors or (None, None, None)  # of no tokens at all there is none
+        return (*(None if g is None else g * grad for g in kept), None)
 
 
 def _loss_and_gradients(
@@ -99,26 +100,32 @@ def _loss_and_gradients(
     right = labels.masked_fill(~known, 0)
     loss = torch.zeros((), device=hidden.device)
     by_hidden = torch.empty_like(hidden)
-    by_weight = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
-    by_bias = torch.zeros_like(by_weight[:, 0]) if bias is not None else None
+    by_weight: Tensor | None = None
+    by_bias: Tensor | None = None
     size = CHUNK * hidden.shape[1]
     for start in range(0, len(hidden), size):
         part = slice(start, start + size)
-        scores = precise(F.linear(hidden[part], weight, None if bias is None else bias.to(weight.dtype)))
-        total = scores.logsumexp(dim=1)
-        picked = scores.gather(1, right[part, None]).squeeze(1)
-        loss = loss + ((total - picked) * share[part]).sum()
+        rows, each = hidden[part], share[part, None]
+        logs = precise(F.linear(rows, weight, None if bias is None else bias.to(weight.dtype))).log_softmax(dim=1)
+        loss = loss - (logs.gather(1, right[part, None]) * each).sum()
         if not with_gradients:
             continue
-        change = scores.sub_(total[:, None]).exp_()  # the probabilities; minus 1 at the right word is the gradient
+        change = logs.exp_()  # the probabilities; minus 1 at the right word is the gradient
         change.scatter_add_(1, right[part, None], change.new_full((len(change), 1), -1.0))
-        change.mul_(share[part, None])
-        if by_bias is not None:
-            by_bias += change.sum(dim=0)
+        if bias is not None:
+            found = (each.to(change.dtype).T @ change).squeeze(0)
+            by_bias = found if by_bias is None else by_bias + found
         change = change.to(hidden.dtype)
-        by_hidden[part] = change @ weight
-        if change.dtype == by_weight.dtype:
-            by_weight.addmm_(change.T, hidden[part])
-        else:
-            by_weight += change.T @ hidden[part]
-    return loss, (by_hidden, by_weight, by_bias) if with_gradients else None
+        # A token's share scales its row of D numbers here, and not its V scores.
+        by_hidden[part] = (change @ weight) * each
+        by_weight = _add_product(by_weight, change.T, (rows * each).to(rows.dtype))
+    if not with_gradients or by_weight is None:
+        return loss, None
+    return loss, (by_hidden, by_weight, by_bias)
+
+
+def _add_product(total: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
+    """``total + left @ right``, in 32 bits or more; the product alone where there is no total yet."""
+    if total is None:
+        return precise(left @ right)
+    return total.addmm_(left, right) if left.dtype == total.dtype else total + left @ right
