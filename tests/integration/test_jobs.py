@@ -174,12 +174,12 @@ def test_of_workers_started_at_one_instant_one_works(
 
 def test_a_detached_worker_starts_once_and_ends_when_idle(workspace: Workspace) -> None:
     assert jobs.worker_status(workspace)["running"] is False
-    threads = [threading.Thread(target=jobs.ensure_worker, args=(workspace, None, 1.0)) for _ in range(2)]
+    threads = [threading.Thread(target=jobs.ensure_worker, args=(workspace, None, 3.0)) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    wait_until(lambda: jobs.worker_status(workspace)["running"], "a worker runs")
+    wait_until(lambda: jobs.worker_status(workspace)["pid"] is not None, "a worker runs and has said who it is")
     pid = jobs.worker_status(workspace)["pid"]
     assert os.getsid(pid) == pid != os.getsid(0)  # the end of this session is not its end
     assert jobs.ensure_worker(workspace) is False
