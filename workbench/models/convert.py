@@ -8,6 +8,7 @@ Every weight has its place in both; where the two store it otherwise, a :class:`
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -96,7 +97,7 @@ def to_transformers(model: TransformerModel) -> Any:
 # -- families -------------------------------------------------------------------------------------------------------
 
 
-class Family:
+class Family(ABC):
     """One architecture that both sides have.
 
     Attributes:
@@ -140,8 +141,9 @@ class Family:
         given[self.fields["activation"]] = inverse[config.activation]
         return getattr(transformers, self.body_config())(**given, **_common(config))
 
+    @abstractmethod
     def body_config(self) -> str:
-        raise NotImplementedError
+        """The name of their configuration's class."""
 
     def refuse_others(self, config: TransformerConfig) -> None:
         """Raise SpecError when ``config`` is not what their architecture computes."""
@@ -163,11 +165,13 @@ class Family:
         if has_head:
             yield from (pair for pair in self.head_weights() if pair.ours in names)
 
+    @abstractmethod
     def weights(self, layers: int) -> Iterator[Pair]:
-        raise NotImplementedError
+        """Every weight of the body, by its name in the body."""
 
+    @abstractmethod
     def head_weights(self) -> Iterator[Pair]:
-        raise NotImplementedError
+        """Every weight that a head may have."""
 
 
 def _both(ours: str, *theirs: str, turned: bool = False) -> Iterator[Pair]:

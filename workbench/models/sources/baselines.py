@@ -8,6 +8,7 @@ A run of one of these beside a Transformer's, on the same data and split, answer
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -24,9 +25,9 @@ class Baseline(Scratch):
     def architecture(self, tokenizer: Any, options: dict[str, Any]) -> Any:
         return self.shape()(**{**self._numbers(), **special_ids(tokenizer), "vocab_size": len(tokenizer), **options})
 
+    @abstractmethod
     def shape(self) -> Any:
         """The class of the configuration."""
-        raise NotImplementedError
 
     def _numbers(self) -> dict[str, Any]:
         """The options as the configuration calls them."""
