@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Locator, Page
+    from playwright.sync_api import Browser, BrowserContext, Locator, LocatorAssertions, Page
 
 _LOCAL = ("data:", "blob:", "about:")
 SETTLED = (
@@ -71,6 +71,19 @@ def settle(page: Page, quiet: int = 700) -> None:
 def by_key(page: Page, key: str) -> Locator:
     """The element of a session key, as streamlit marks it."""
     return page.locator(f".st-key-{key.replace('.', '-')}")
+
+
+def expect(locator: Locator) -> LocatorAssertions:
+    """Playwright's assertions, which wait until they hold; imported late, so that tests can be skipped without it."""
+    from playwright.sync_api import expect as waiting
+
+    waiting.set_options(timeout=60_000)
+    return waiting(locator)
+
+
+def at_least(locator: Locator, count: int) -> None:
+    """Wait until the page holds so many of these: charts and views are drawn some time after the page has settled."""
+    locator.nth(count - 1).wait_for(state="attached")
 
 
 def fill(page: Page, key: str, value: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dashboard.parts.uploads import store
-from tests.dashboard.browsing import by_key, choose, fill, settle, unfold, visitor
+from tests.dashboard.browsing import at_least, by_key, choose, expect, fill, settle, unfold, visitor
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.serving import Server, served
 from workbench import jobs
@@ -69,7 +69,7 @@ def launch(page: Page, tuning: str) -> str:
 def test_the_whole_journey(chromium: Browser, server: Server, workspace: Workspace) -> None:
     with visitor(chromium, server.url) as someone:
         home = someone.open("/")
-        assert home.get_by_text("Start with the demo run").is_visible()
+        home.get_by_text("Start with the demo run").wait_for()
         home.goto(server.url + "/launch")
         settle(home)
         first = launch(home, "full")
@@ -80,16 +80,16 @@ def test_the_whole_journey(chromium: Browser, server: Server, workspace: Workspa
 
         finished(workspace, 2)
         page = someone.open(f"/runs?run={first}")
-        assert by_key(page, "run_header").get_by_text("succeeded").first.is_visible()
-        assert page.locator(".js-plotly-plot").count() >= 2
+        by_key(page, "run_header").get_by_text("succeeded").first.wait_for()
+        at_least(page.locator(".js-plotly-plot"), 2)
         by_key(page, "run.compare").get_by_role("button").click()
         page.wait_for_url("**/compare?runs=*")
 
         page.goto(f"{server.url}/compare?runs={first},{second}")
         page.get_by_text("95% interval").first.wait_for()
         settle(page)
-        assert page.locator(".js-plotly-plot").count() >= 4
-        assert page.locator(".xerror").count() == 2
+        at_least(page.locator(".js-plotly-plot"), 4)
+        expect(page.locator(".xerror")).to_have_count(2)
 
         page.goto(f"{server.url}/explain?run={first}")
         settle(page)
@@ -98,14 +98,12 @@ def test_the_whole_journey(chromium: Browser, server: Server, workspace: Workspa
         for view, least in (("Attention: head view", 100), ("Attention: model view", 1000)):
             page.get_by_text(view).click()
             lines = page.frame_locator("iframe").locator("svg line")
-            lines.first.wait_for(state="attached")
-            settle(page, 1500)
+            at_least(lines, least)
             print(f"\n{view}: {lines.count()} SVG lines")
-            assert lines.count() >= least
         page.reload()
         page.get_by_text("Prediction:").wait_for()
         settle(page)
-        assert by_key(page, "explain.text").locator("textarea").input_value() == SENTENCE
+        expect(by_key(page, "explain.text").locator("textarea")).to_have_value(SENTENCE)
         page.frame_locator("iframe").locator("svg line").first.wait_for(state="attached")
 
 
@@ -182,7 +180,7 @@ def test_an_upload_is_taken_and_a_pickle_is_not(chromium: Browser, server: Serve
         by_key(page, "launch.data_fields.columns.text").wait_for()
         choose(page, "launch.data_fields.columns.text", "review")
         choose(page, "launch.data_fields.columns.label", "verdict")
-        assert by_key(page, "launch_submit").get_by_role("button").is_enabled()
+        expect(by_key(page, "launch_submit").get_by_role("button")).to_be_enabled()
         (kept,) = workspace.uploads.iterdir()
         assert kept.read_bytes() == good["buffer"] and kept.name.startswith("my-reviews-")
 
