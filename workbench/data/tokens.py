@@ -1,12 +1,14 @@
 """Texts as token numbers: many texts of different length in two flat arrays, and lengths told before truncation.
 
 A list of Python lists would take some 50 bytes a token and a loop to pad; here it is 4 bytes a token, and padding a
-batch is one indexed copy.
+batch is one indexed copy. Long contexts in overlapping windows: :mod:`workbench.data.windows`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from workbench.errors import RequestError
 
 CHUNK = 4096  # texts tokenized at a time: the library's own objects are large, and soon given up
+_NO_SPACE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]|[\U00020000-\U0003ffff]")  # no space before these
 
 
 @dataclass(frozen=True)
@@ -107,29 +110,95 @@ def tokenize(
     types: list[NDArray[np.int8]] = []
     full_lengths: list[int] = []
     inputs: Sequence[Any] = texts if pairs is None else list(zip(texts, pairs, strict=True))
-    backend.no_padding()
-    for start in range(0, len(inputs), CHUNK):
-        chunk = inputs[start : start + CHUNK]
-        backend.no_truncation()
-        encodings = backend.encode_batch_fast(chunk)
-        full_lengths += [len(e) for e in encodings]
-        too_long = [i for i, e in enumerate(encodings) if len(e) > max_length]
-        if too_long:  # only these are tokenized a second time
-            backend.enable_truncation(max_length, strategy="longest_first")
-            for i, shorter in zip(too_long, backend.encode_batch_fast([chunk[i] for i in too_long]), strict=True):
-                encodings[i] = shorter
+    for encodings, lengths in _encode_in_chunks(backend, backend.encode_batch_fast, inputs, max_length):
+        full_lengths += lengths
         ids += [np.asarray(e.ids, dtype=np.int32) for e in encodings]
         if wants_types:
             types += [np.asarray(e.type_ids, dtype=np.int8) for e in encodings]
-    backend.no_truncation()
-    offsets = np.zeros(len(ids) + 1, dtype=np.int64)
-    np.cumsum([len(i) for i in ids], out=offsets[1:])
     return TokenTable(
-        ids=np.concatenate(ids) if ids else np.zeros(0, np.int32),
+        ids=_joined(ids),
         types=np.concatenate(types) if types else None,
-        offsets=offsets,
+        offsets=_offsets(ids),
         full_lengths=np.asarray(full_lengths, dtype=np.int32),
     )
+
+
+def tokenize_words(tokenizer: Any, rows: Sequence[Sequence[str]], max_length: int = 128) -> TokenTable:
+    """Token numbers of rows that are words already, special tokens included, cut to ``max_length`` tokens.
+
+    A tokenizer that tells the beginning of a word by the space before it (GPT-2's, RoBERTa's) is given that space, but
+    not before a Chinese or Japanese character, where none is written.
+
+    Args:
+        tokenizer: a transformers tokenizer with a ``backend_tokenizer`` of the tokenizers library.
+        rows: the words of N rows.
+        max_length: longest row, in tokens.
+
+    Returns:
+        A table whose ``words`` is the place of each token's word in its row, from 0, and -1 for special tokens. A word
+        may have no token: it was cut off, or the tokenizer knows nothing in it (an invisible character).
+
+    Raises:
+        RequestError: the tokenizer is not one of the tokenizers library.
+    """
+    backend = backend_of(tokenizer)
+    encode = functools.partial(backend.encode_batch, is_pretokenized=True)  # the fast one does not count words
+    inputs: Sequence[Sequence[str]] = rows
+    if _tells_words_by_space(backend):
+        inputs = [[w if i == 0 or _NO_SPACE.match(w) else f" {w}" for i, w in enumerate(row)] for row in rows]
+    ids: list[NDArray[np.int32]] = []
+    words: list[NDArray[np.int32]] = []
+    full_lengths: list[int] = []
+    for encodings, lengths in _encode_in_chunks(backend, encode, inputs, max_length):
+        full_lengths += lengths
+        ids += [np.asarray(e.ids, dtype=np.int32) for e in encodings]
+        words += [_word_places(e.word_ids) for e in encodings]
+    return TokenTable(_joined(ids), None, _offsets(ids), np.asarray(full_lengths, dtype=np.int32), words=_joined(words))
+
+
+def _encode_in_chunks(
+    backend: Any, encode: Callable[[Sequence[Any]], list[Any]], inputs: Sequence[Any], max_length: int
+) -> Iterator[tuple[list[Any], list[int]]]:
+    """Encodings of a chunk of inputs, cut to ``max_length``, and how long each was before."""
+    backend.no_padding()
+    try:
+        for start in range(0, len(inputs), CHUNK):
+            chunk = inputs[start : start + CHUNK]
+            backend.no_truncation()
+            encodings = encode(chunk)
+            lengths = [len(e) for e in encodings]
+            too_long = [i for i, length in enumerate(lengths) if length > max_length]
+            if too_long:  # only these are tokenized a second time
+                backend.enable_truncation(max_length, strategy="longest_first")
+                for i, shorter in zip(too_long, encode([chunk[i] for i in too_long]), strict=True):
+                    encodings[i] = shorter
+            yield encodings, lengths
+    finally:
+        backend.no_truncation()
+
+
+def _tells_words_by_space(backend: Any) -> bool:
+    """Whether words given one by one must bring the space before them to become what they are in a text."""
+    backend.no_truncation()
+    in_text = backend.encode("a b").ids
+    one_by_one, with_space = (backend.encode(["a", b], is_pretokenized=True).ids for b in ("b", " b"))
+    return bool(one_by_one != in_text and with_space == in_text)
+
+
+def _word_places(words: Sequence[int | None]) -> NDArray[np.int32]:
+    """The same with -1 for None, which becomes NaN on its way."""
+    return np.nan_to_num(np.array(words, dtype=np.float64), nan=-1).astype(np.int32)
+
+
+def _joined(pieces: Sequence[NDArray[np.int32]]) -> NDArray[np.int32]:
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
+
+
+def _offsets(pieces: Sequence[NDArray[np.int32]]) -> NDArray[np.int64]:
+    """Where each piece begins when they stand one after another, and where the last one ends."""
+    offsets = np.zeros(len(pieces) + 1, dtype=np.int64)
+    np.cumsum([len(piece) for piece in pieces], out=offsets[1:])
+    return offsets
 
 
 def backend_of(tokenizer: Any) -> Any:
