@@ -1,5 +1,6 @@
 "use strict";
 // Attention drawn on a canvas. Weights arrive as bytes: round(255 * sqrt(weight)), a head at a time, deflated.
+// There may be two sides (data.sides): the same tokens in two models, or two texts in one.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const root = document.documentElement;
@@ -11,9 +12,10 @@ const picture = byId("picture"), maps = byId("maps"), count = data.tokens.length
 const state = {
   layer: data.layer, head: data.head, view: "matrix", special: false, words: false, threshold: 0, query: "",
   cell: 0, x: 0, y: 0,      // pixels of a cell, and how far the picture is moved
+  side: 0,                  // 0 or 1: which of two is shown; 2: the second less the first
   at: null, held: null,     // the cell under the mouse or the mark, and the token that is held: {row, column}
 };
-let shown = null;           // what is drawn of the head: {names, groups, weights, image}
+let shown = null;           // what is drawn of the head: {names, groups, weights, both, image}
 const MARGIN = 118, TOP = 96, MOST_ARCS = 4000;
 
 // -- colours: cividis (Nuñez et al. 2018), which looks the same to all kinds of colour vision ------------------------
@@ -26,7 +28,16 @@ const COLOURS = Array.from({length: 256}, (_, value) => {
 });
 const asByte = weight => Math.min(255, Math.round(255 * Math.sqrt(weight)));
 const css = name => getComputedStyle(root).getPropertyValue(name).trim();
-const rgb = weight => `rgb(${COLOURS[asByte(weight)].join(",")})`;
+// Differences: from orange (less) over the page's colour to blue (more), as far apart for every kind of colour vision.
+const isDifference = () => state.side === 2;
+function mixed(weight) {
+  const dark = root.dataset.theme === "dark", none = dark ? [34, 40, 48] : [244, 245, 246];
+  const most = weight >= 0 ? (dark ? [110, 190, 255] : [0, 84, 147]) : (dark ? [255, 150, 80] : [190, 75, 0]);
+  const strength = Math.min(1, Math.sqrt(Math.abs(weight)));
+  return none.map((from, i) => Math.round(from + (most[i] - from) * strength));
+}
+const colourOf = weight => isDifference() ? mixed(weight) : COLOURS[asByte(weight)];
+const rgb = weight => `rgb(${colourOf(weight).join(",")})`;
 
 // -- data ------------------------------------------------------------------------------------------------------------
 
@@ -43,14 +54,19 @@ function fromBase64(text) {
 
 const heads = new Map();    // the heads that were looked at, a few of them
 
-async function headBytes(layer, head) {
-  const key = `${layer}-${head}`;
+async function fetched(source, layer, head) {
+  const answer = await fetch(`${source}/${layer}/${head}`);
+  if (!answer.ok) throw new Error(await answer.text());
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
+async function headBytes(side, layer, head) {
+  const key = side ? `${side}-${layer}-${head}` : `${layer}-${head}`;
   if (!heads.has(key)) {
     const block = document.querySelector(`script[data-head="${key}"]`);
-    const packed = block ? fromBase64(block.textContent)
-      : new Uint8Array(await (await fetch(`${data.source}/${layer}/${head}`)).arrayBuffer());
-    heads.set(key, await inflate(packed));
-    if (heads.size > 16) heads.delete(heads.keys().next().value);
+    heads.set(key, await inflate(block ? fromBase64(block.textContent)
+      : await fetched(side ? data.second.source : data.source, layer, head)));
+    if (heads.size > 32) heads.delete(heads.keys().next().value);
   }
   return heads.get(key);
 }
@@ -87,20 +103,45 @@ function grouped(bytes, parts) {
 let wanted = 0;
 async function load() {
   const turn = ++wanted, layer = state.layer, head = state.head;
-  let bytes;
+  let bytes, others = null;
   try {
-    bytes = await headBytes(layer, head);
+    bytes = await headBytes(0, layer, head);
+    if (data.second) others = await headBytes(1, layer, head);
   } catch (error) {
     byId("status").textContent = `Layer ${layer}, head ${head} could not be read: ${error.message}`;
     return;
   }
   if (turn !== wanted) return;          // another head was asked for meanwhile
   const parts = groups(), before = shown && shown.groups.length;
-  shown = {names: parts.map(groupName), groups: parts, weights: grouped(bytes, parts), image: null};
+  shown = {names: parts.map(groupName), groups: parts, weights: null, both: [grouped(bytes, parts)], image: null};
+  if (others) shown.both.push(grouped(others, parts), null);
+  setSide(state.side);
   if (before !== parts.length) { state.at = state.held = null; fit(); }
-  byId("heading").textContent = `Layer ${layer}, head ${head}`;
   find();
   paint();
+}
+
+// Show the first, the second, or the second less the first; what the tokens are stays.
+function setSide(side) {
+  const changed = state.side !== side;
+  state.side = side;
+  byId("heading").textContent = `Layer ${state.layer}, head ${state.head}` +
+    (data.second ? `: ${[data.name, data.second.name, `${data.second.name} less ${data.name}`][side]}` : "");
+  if (data.second) document.querySelector(`input[name=side][value="${side}"]`).checked = true;
+  if (shown) {
+    if (side === 2 && !shown.both[2]) shown.both[2] = shown.both[1].map((weight, i) => weight - shown.both[0][i]);
+    shown.weights = shown.both[side];
+    shown.image = null;
+    paint();
+  }
+  if (changed) { paintLegend(); if (small.length) paintMaps(); }
+}
+
+let blinking = null;
+function blink(on) {
+  clearInterval(blinking);
+  blinking = on ? setInterval(() => setSide(state.side === 0 ? 1 : 0), 800) : null;
+  byId("blink").checked = on;
 }
 
 // -- the picture -----------------------------------------------------------------------------------------------------
@@ -160,8 +201,8 @@ function matrixImage() {
   image.width = image.height = n;
   const context = image.getContext("2d"), pixels = context.createImageData(n, n);
   for (let i = 0; i < n * n; i++) {
-    const weight = shown.weights[i], colour = COLOURS[asByte(weight)];
-    pixels.data.set([colour[0], colour[1], colour[2], weight < state.threshold ? 0 : 255], 4 * i);
+    const weight = shown.weights[i], colour = colourOf(weight);
+    pixels.data.set([colour[0], colour[1], colour[2], Math.abs(weight) < state.threshold ? 0 : 255], 4 * i);
   }
   context.putImageData(pixels, 0, 0);
   return shown.image = image;
@@ -177,6 +218,7 @@ function paint() {
     if (state.view === "matrix") paintMatrix(); else paintArcs();
     describe();
     picture.dataset.drawn = `${state.view}-${state.layer}-${state.head}-${shown.names.length}`;
+    picture.dataset.side = state.side;
   });
 }
 
@@ -232,11 +274,11 @@ function arcs() {
   for (let row = 0; row < n; row++)
     for (let column = 0; column < n; column++) {
       const weight = shown.weights[row * n + column];
-      if (weight < Math.max(state.threshold, 0.004)) continue;
+      if (Math.abs(weight) < Math.max(state.threshold, 0.004)) continue;
       if (focus !== undefined && row !== focus && column !== focus) continue;
       found.push({row, column, weight});
     }
-  found.sort((a, b) => a.weight - b.weight);
+  found.sort((a, b) => Math.abs(a.weight) - Math.abs(b.weight));
   return {found: found.slice(-MOST_ARCS), left: Math.max(0, found.length - MOST_ARCS), focus};
 }
 
@@ -248,7 +290,9 @@ function arcPath(arc, middle, half, span) {
   return {x, from, to, text: `M${y(x)} ${y(from)} C${y(x + reach)} ${y(from)} ${y(x + reach)} ${y(to)} ${y(x)} ${y(to)}`};
 }
 
-const arcColour = (arc, focus) => focus !== undefined && arc.row !== focus ? "#d55e00" : css("--arc");
+const arcColour = (arc, focus) => isDifference() ? (arc.weight < 0 ? css("--less") : css("--arc"))
+  : focus !== undefined && arc.row !== focus ? css("--less") : css("--arc");
+const arcStrength = arc => 0.12 + 0.88 * Math.sqrt(Math.abs(arc.weight));
 
 function paintArcs() {
   const context = sized(picture, picture.clientWidth, picture.clientHeight);
@@ -260,13 +304,13 @@ function paintArcs() {
   context.clip();
   context.translate(0, 20 + state.y);
   for (const arc of found) {
-    context.globalAlpha = 0.12 + 0.88 * Math.sqrt(arc.weight);
+    context.globalAlpha = arcStrength(arc);
     context.strokeStyle = context.fillStyle = arcColour(arc, focus);
-    context.lineWidth = 0.5 + 3 * arc.weight;
+    context.lineWidth = 0.5 + 3 * Math.abs(arc.weight);
     const path = arcPath(arc, middle, half, span);
     if (arc.row === arc.column) {
       context.beginPath();
-      context.arc(path.x, path.from, 1 + 3 * arc.weight, 0, 2 * Math.PI);
+      context.arc(path.x, path.from, 1 + 3 * Math.abs(arc.weight), 0, 2 * Math.PI);
       context.fill();
     } else context.stroke(new Path2D(path.text));
   }
@@ -296,17 +340,26 @@ function paintArcs() {
 
 const quoted = index => `“${isolate(cut(shown.names[index], 40))}”`;
 
+// A weight in words; of two sides both.
+function figure(row, column) {
+  const place = row * shown.names.length + column, [first, second] = shown.both.map(weights => weights?.[place]);
+  if (!data.second) return first.toFixed(3);
+  const change = second - first, sign = change >= 0 ? "+" : "−";
+  return `${first.toFixed(3)} → ${second.toFixed(3)} (${sign}${Math.abs(change).toFixed(3)})`;
+}
+
 function describe() {
   const n = shown.names.length, mark = state.at ?? state.held;
   let text = `${n} ${state.words ? "words" : "tokens"}. Point at a cell, or move the mark with Shift and the arrows.`;
   if (mark) {
     const row = shown.weights.subarray(mark.row * n, mark.row * n + n);
-    const best = row.reduce((best, weight, i) => weight > row[best] ? i : best, 0);
-    const weight = row[mark.column].toFixed(3);
-    const most = `${quoted(mark.row)} (${mark.row}) looks most at ${quoted(best)} (${best}): ${row[best].toFixed(3)}`;
+    const best = row.reduce((best, weight, i) => Math.abs(weight) > Math.abs(row[best]) ? i : best, 0);
+    const how = isDifference() ? "changes most at" : "looks most at";
+    const most = `${quoted(mark.row)} (${mark.row}) ${how} ${quoted(best)} (${best}): ${figure(mark.row, best)}`;
     text = state.view === "matrix"
-      ? `${quoted(mark.row)} (${mark.row}) looks at ${quoted(mark.column)} (${mark.column}): ${weight}. ${most}.`
-      : `${most}. Blue: where it looks; orange: who looks at it.`;
+      ? `${quoted(mark.row)} (${mark.row}) looks at ${quoted(mark.column)} (${mark.column}): ` +
+        `${figure(mark.row, mark.column)}. ${most}.`
+      : `${most}. ${isDifference() ? "Blue: more than in the first; orange: less." : "Blue: where it looks; orange: who looks at it."}`;
   }
   if (byId("status").textContent !== text) byId("status").textContent = text;
 }
@@ -319,7 +372,7 @@ function find() {
 
 // -- all heads -------------------------------------------------------------------------------------------------------
 
-let small = null;   // bytes of all small maps
+const small = [];   // the small maps of each side, as a canvas
 // Beside the large picture where there is room, above it on a narrow screen.
 function mapCell() {
   const width = innerWidth > 820 ? 0.36 * innerWidth : innerWidth - 32;
@@ -327,21 +380,28 @@ function mapCell() {
 }
 
 async function readMaps() {
-  const bytes = await inflate(fromBase64(data.maps)), size = data.mapSize;
-  small = document.createElement("canvas");
-  small.width = size * data.heads;
-  small.height = size * data.layers;
-  const context = small.getContext("2d");
+  for (const packed of data.second ? [data.maps, data.second.maps, data.second.difference] : [data.maps])
+    small.push(drawnMaps(await inflate(fromBase64(packed)), small.length));
+  paintMaps();
+}
+
+function drawnMaps(bytes, side) {
+  const size = data.mapSize, drawn = document.createElement("canvas");
+  drawn.width = size * data.heads;
+  drawn.height = size * data.layers;
+  const context = drawn.getContext("2d");
+  // A difference travels as one byte, too: 128 + 127 times its root with its sign.
+  const signed = byte => Math.sign(byte - 128) * ((byte - 128) / 127) ** 2;
   for (let layer = 0; layer < data.layers; layer++)
     for (let head = 0; head < data.heads; head++) {
       const pixels = context.createImageData(size, size), start = (layer * data.heads + head) * size * size;
       for (let i = 0; i < size * size; i++) {
-        const colour = COLOURS[bytes[start + i]];
+        const colour = side === 2 ? mixed(signed(bytes[start + i])) : COLOURS[bytes[start + i]];
         pixels.data.set([colour[0], colour[1], colour[2], 255], 4 * i);
       }
       context.putImageData(pixels, head * size, layer * size);
     }
-  paintMaps();
+  return drawn;
 }
 
 function paintMaps() {
@@ -360,7 +420,7 @@ function paintMaps() {
   context.imageSmoothingQuality = "high";
   for (let layer = 0; layer < data.layers; layer++)
     for (let head = 0; head < data.heads; head++)
-      context.drawImage(small, head * data.mapSize, layer * data.mapSize, data.mapSize, data.mapSize,
+      context.drawImage(small[state.side] ?? small[0], head * data.mapSize, layer * data.mapSize, data.mapSize, data.mapSize,
         26 + head * cell, 20 + layer * cell, cell - 2, cell - 2);
   context.strokeStyle = css("--mark");
   context.lineWidth = 2;
@@ -373,21 +433,27 @@ function paintMaps() {
 function choose(layer, head) {
   state.layer = Math.max(0, Math.min(data.layers - 1, layer));
   state.head = Math.max(0, Math.min(data.heads - 1, head));
-  if (small) paintMaps();
+  if (small.length) paintMaps();
   load();
 }
 
 function paintLegend() {
   const context = byId("legend").getContext("2d");
   context.clearRect(0, 0, 260, 34);
+  const signed = x => Math.sign(x - 119.5) * ((x - 119.5) / 119.5) ** 2;
   for (let x = 0; x < 240; x++) {
-    context.fillStyle = `rgb(${COLOURS[Math.round(x / 239 * 255)].join(",")})`;
+    context.fillStyle = isDifference() ? `rgb(${mixed(signed(x)).join(",")})` : rgb((x / 239) ** 2);
     context.fillRect(10 + x, 0, 1, 12);
   }
+  byId("legend").setAttribute("aria-label", isDifference() ? "Colours from 1 less to 1 more" : "Colours from weight 0 to 1");
   context.fillStyle = css("--quiet");
   context.font = "11px system-ui, sans-serif";
   context.textAlign = "center";
-  for (const weight of [0, 0.05, 0.2, 0.5, 1]) context.fillText(weight, 10 + 239 * Math.sqrt(weight), 26);
+  for (const weight of isDifference() ? [-1, -0.2, 0, 0.2, 1] : [0, 0.05, 0.2, 0.5, 1]) {
+    const root_ = Math.sign(weight) * Math.sqrt(Math.abs(weight));
+    const x = isDifference() ? 10 + 119.5 * (1 + root_) : 10 + 239 * root_;
+    context.fillText(String(weight).replace("-", "−"), x, 26);
+  }
 }
 
 // -- export ----------------------------------------------------------------------------------------------------------
@@ -426,7 +492,7 @@ function svgMatrix() {
     for (let row = 0; row < n; row++)
       for (let column = 0; column < n; column++) {
         const weight = shown.weights[row * n + column];
-        if (weight < state.threshold) continue;
+        if (Math.abs(weight) < state.threshold) continue;
         parts.push(`<rect x="${x + column * cell}" y="${y + row * cell}" width="${cell}" height="${cell}" ` +
           `fill="${rgb(weight)}"><title>${weight.toFixed(4)}</title></rect>`);
       }
@@ -444,10 +510,10 @@ function svgArcs() {
   const width = 700, middle = 350, half = 62, {found, focus} = arcs(), parts = [];
   for (const arc of found) {
     const path = arcPath(arc, middle, half, 270), colour = arcColour(arc, focus);
-    const opacity = (0.12 + 0.88 * Math.sqrt(arc.weight)).toFixed(3);
+    const opacity = arcStrength(arc).toFixed(3), width = Math.abs(arc.weight);
     parts.push(arc.row === arc.column
-      ? `<circle cx="${path.x}" cy="${path.from}" r="${1 + 3 * arc.weight}" fill="${colour}" opacity="${opacity}"/>`
-      : `<path d="${path.text}" fill="none" stroke="${colour}" stroke-width="${(0.5 + 3 * arc.weight).toFixed(2)}" ` +
+      ? `<circle cx="${path.x}" cy="${path.from}" r="${1 + 3 * width}" fill="${colour}" opacity="${opacity}"/>`
+      : `<path d="${path.text}" fill="none" stroke="${colour}" stroke-width="${(0.5 + 3 * width).toFixed(2)}" ` +
         `opacity="${opacity}"/>`);
   }
   for (let i = 0; i < shown.names.length; i++) parts.push(svgText(i, middle, (i + 0.5) * state.cell + 4, "middle", 0));
@@ -563,6 +629,8 @@ const KEYS = {
   m: () => setView("matrix"), a: () => setView("arcs"), s: () => toggle("special"), w: () => toggle("words"),
   "+": () => zoom(1.25), "=": () => zoom(1.25), "-": () => zoom(0.8), 0: () => { fit(); paint(); },
   "[": () => setThreshold(+byId("threshold").value - 5), "]": () => setThreshold(+byId("threshold").value + 5),
+  1: () => data.second && setSide(0), 2: () => data.second && setSide(1), d: () => data.second && setSide(2),
+  b: () => data.second && blink(!blinking),
   "/": () => byId("search").focus(), Escape: () => { state.held = state.at = null; paint(); },
 };
 const MARKS = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]};
@@ -584,6 +652,14 @@ for (const input of document.querySelectorAll("input[name=view]"))
   input.addEventListener("change", () => setView(input.value));
 for (const name of ["special", "words"])
   byId(name).addEventListener("change", event => { state[name] = event.target.checked; load(); });
+if (data.second) {
+  byId("sides").hidden = false;
+  byId("first-side").textContent = data.name;
+  byId("second-side").textContent = data.second.name;
+  for (const input of document.querySelectorAll("input[name=side]"))
+    input.addEventListener("change", () => { blink(false); setSide(+input.value); });
+  byId("blink").addEventListener("change", event => blink(event.target.checked));
+}
 byId("threshold").addEventListener("input", event => setThreshold(+event.target.value));
 byId("search").addEventListener("input", event => {
   state.query = event.target.value.trim().toLowerCase();
@@ -595,8 +671,9 @@ byId("farther").addEventListener("click", () => zoom(0.8));
 byId("fit").addEventListener("click", () => { fit(); paint(); });
 byId("png").addEventListener("click", savePng);
 byId("svg").addEventListener("click", saveSvg);
-addEventListener("resize", () => { if (shown) { fit(); paint(); } if (small) paintMaps(); });
+addEventListener("resize", () => { if (shown) { fit(); paint(); } if (small.length) paintMaps(); });
 
+if (data.second) setSide(2);
 paintLegend();
 readMaps();
 load();

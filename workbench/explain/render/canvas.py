@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import RequestError
 from workbench.explain.capture import Attention
+from workbench.explain.compare import divergence
 from workbench.explain.render.assets import escape_script
 
 Theme = Literal["auto", "light", "dark"]
@@ -94,28 +95,93 @@ def canvas_view(
     Raises:
         RequestError: there is no such layer or head.
     """
+    layer = _place(attention, layer, head)
+    data = _facts(attention, layer, head, source)
+    data["maps"], blocks = _side(attention, "", None if source is None else (layer, head))
+    return _document(data, blocks, _caption(attention), title, theme, source is not None)
+
+
+def comparing_view(
+    first: Attention,
+    second: Attention,
+    names: tuple[str, str],
+    *,
+    layer: int | None = None,
+    head: int = 0,
+    sources: tuple[str, str] | None = None,
+    theme: Theme = "auto",
+    title: str = "Attention of two",
+) -> str:
+    """The page for two: the one, the other, both in turn (blinking), or where the second looks more or less.
+
+    Args:
+        first, second: over as many tokens, of as many layers and heads: one text in two models, or two texts whose
+            tokens were aligned (:func:`workbench.explain.render.sides.aligned_sides`).
+        names: of the two, for people.
+        layer, head, theme, title: as for :func:`canvas_view`.
+        sources: where a server gives the heads of each.
+
+    Raises:
+        RequestError: the two are not of one shape, or there is no such layer or head.
+    """
+    if first.weights.shape != second.weights.shape:
+        raise RequestError(
+            f"The two differ in shape: {first.weights.shape} and {second.weights.shape} "
+            "(layers, heads, tokens, tokens).",
+            "Compare runs of one model, and texts whose tokens are aligned.",
+        )
+    layer = _place(first, layer, head)
+    only = None if sources is None else (layer, head)
+    data = _facts(first, layer, head, None if sources is None else sources[0])
+    data["name"] = names[0]
+    data["maps"], blocks = _side(first, "", only)
+    maps, others = _side(second, "1-", only)
+    data["second"] = {
+        "name": names[1],
+        "source": None if sources is None else sources[1],
+        "maps": maps,
+        "difference": _differences(first, second),
+    }
+    return _document(data, [*blocks, *others], _comparing_caption(first, second, names), title, theme, bool(sources))
+
+
+def _place(attention: Attention, layer: int | None, head: int) -> int:
+    """The layer that is shown first. Raises RequestError where there is no such layer or head."""
     layer = attention.layers - 1 if layer is None else layer
     for what, given, there in (("layer", layer, attention.layers), ("head", head, attention.heads)):
         if not 0 <= given < there:
             raise RequestError(f"There is no {what} {given}.", f"Choose one from 0 to {there - 1}.")
-    places = [(a, b) for a in range(attention.layers) for b in range(attention.heads)]
+    return layer
+
+
+def _side(attention: Attention, prefix: str, only: tuple[int, int] | None) -> tuple[str, list[str]]:
+    """All small maps, and an element for each head that travels: all of them, or ``only`` one."""
+    places = list(np.ndindex(attention.layers, attention.heads))
 
     def work(place: tuple[int, int]) -> tuple[bytes, str | None]:
         values = as_bytes(attention.weights[place])
-        inside = source is None or place == (layer, head)
-        packed = _packed(values) if inside else None
+        packed = _packed(values) if only is None or place == only else None
         return small_map(values).tobytes(), None if packed is None else _base64(packed)
 
     with ThreadPoolExecutor(_THREADS) as pool:  # zlib and numpy let go of the interpreter
         done = list(pool.map(work, places))
-    data = _facts(attention, layer, head, source)
-    data["maps"] = _base64(zlib.compress(b"".join(small for small, _ in done), 9))
     blocks = [
-        f'<script type="text/plain" data-head="{a}-{b}">{packed}</script>'
+        f'<script type="text/plain" data-head="{prefix}{a}-{b}">{packed}</script>'
         for (a, b), (_, packed) in zip(places, done, strict=True)
         if packed is not None
     ]
-    return _document(data, blocks, _caption(attention), title, theme, source)
+    return _base64(zlib.compress(b"".join(small for small, _ in done), 9)), blocks
+
+
+def _differences(first: Attention, second: Attention) -> str:
+    """The small maps of the second less the first: of each block the change that is greatest either way."""
+    found = []
+    for place in np.ndindex(first.layers, first.heads):
+        change = second.weights[place] - first.weights[place]
+        more, less = small_map(as_bytes(change)).astype(np.int16), small_map(as_bytes(-change)).astype(np.int16)
+        signed = np.where(more >= less, more, -less)  # -255 to 255, the root with its sign
+        found.append((128 + np.rint(signed * (127 / 255))).astype(np.uint8).tobytes())
+    return _base64(zlib.compress(b"".join(found), 9))
 
 
 def _base64(data: bytes) -> str:
@@ -160,9 +226,19 @@ def _caption(attention: Attention) -> str:
     )
 
 
-def _document(
-    data: dict[str, Any], blocks: list[str], caption: str, title: str, theme: Theme, source: str | None
-) -> str:
+def _comparing_caption(first: Attention, second: Attention, names: tuple[str, str]) -> str:
+    moved = divergence(first.weights, second.weights)
+    layer, head = np.unravel_index(int(moved.argmax()), moved.shape)
+    notes = "".join(f" {note}" for note in dict.fromkeys([*first.notes, *second.notes]))
+    return (
+        f"{first.layers} layers with {first.heads} heads over {len(first.tokens)} tokens, in \u2068{names[0]}\u2069 "
+        f"and in \u2068{names[1]}\u2069. Difference: blue where the second looks more, orange where less. The head "
+        f"that moved most is head {head} of layer {layer} ({moved[layer, head]:.3f} of 1, Jensen-Shannon divergence). "
+        f"A head that moved need not matter for the decision.{notes}"
+    )
+
+
+def _document(data: dict[str, Any], blocks: list[str], caption: str, title: str, theme: Theme, asks: bool) -> str:
     here = files(__package__)
     script = escape_script((here / "canvas.js").read_text(encoding="utf-8"))
     style = (here / "canvas.css").read_text(encoding="utf-8")
@@ -170,7 +246,7 @@ def _document(
     facts = json.dumps(data).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     # Only this very script may run; nothing may be requested but, where the heads come from a server, these.
     digest = _base64(hashlib.sha256(script.encode()).digest())
-    connect = "connect-src 'self'; " if source is not None else ""
+    connect = "connect-src 'self'; " if asks else ""
     policy = (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src blob: data:; {connect}"
         "base-uri 'none'; form-action 'none'"

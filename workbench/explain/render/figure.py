@@ -1,0 +1,143 @@
+"""Figures as SVG: without a library, sharp at every size, and readable by those who cannot see them.
+
+A :class:`Figure` holds elements that name their colours by class; the page it stands in says what these are in light
+and in dark. :func:`page` is a stand-alone document of some figures, each with buttons that save it as PNG and as SVG.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Literal
+
+from workbench.explain.render.assets import escape_script
+
+Theme = Literal["auto", "light", "dark"]
+
+# Cividis (Nuñez et al. 2018): looks the same to every kind of colour vision, and from dark to bright in grey.
+_CIVIDIS = [
+    (0, 32, 77), (0, 51, 111), (57, 72, 107), (87, 93, 109), (112, 113, 115), (138, 134, 120),
+    (166, 157, 117), (196, 181, 108), (228, 207, 91), (255, 234, 70),
+]  # fmt: skip
+_LESS, _NONE, _MORE = (190, 75, 0), (244, 245, 246), (0, 84, 147)  # orange, near white, blue
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One drawing.
+
+    Attributes:
+        width, height: in pixels, at its natural size; it shrinks where there is less room.
+        body: SVG elements, every text in them escaped.
+        title: what it shows, in some words; also the name of the file that is saved.
+        words: the same for those who cannot see it: what is where, in a sentence or two.
+    """
+
+    width: float
+    height: float
+    body: str
+    title: str
+    words: str
+
+    def svg(self) -> str:
+        """The element; it inherits its colours from the page (``page``'s style has them)."""
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:g}" '
+            f'width="{self.width:g}" height="{self.height:g}" role="img" aria-label="{escape(self.title)}. '
+            f'{escape(self.words)}">{self.body}</svg>'
+        )
+
+
+def escape(text: str) -> str:
+    """Text for an element or an attribute; what XML cannot hold becomes a replacement character."""
+    allowed = "".join(c if (c >= " " and c not in "\ufffe\uffff") or c in "\t\n" else "\ufffd" for c in text)
+    return html.escape(allowed)
+
+
+def text(x: float, y: float, words: str, kind: str = "ink", anchor: str = "start", size: float = 12) -> str:
+    """A line of text. ``kind`` is ``ink`` or ``quiet``; a right-to-left word does not turn the rest around."""
+    return (
+        f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}" font-size="{size:g}">'
+        f"\u2068{escape(words)}\u2069</text>"
+    )
+
+
+def sequential(share: float) -> str:
+    """The colour of a value from 0 (dark) to 1 (bright)."""
+    place = min(1.0, max(0.0, share)) * (len(_CIVIDIS) - 1)
+    low = min(int(place), len(_CIVIDIS) - 2)
+    return _mix(_CIVIDIS[low], _CIVIDIS[low + 1], place - low)
+
+
+def diverging(share: float) -> str:
+    """The colour of a value from -1 (orange) over 0 (near white) to 1 (blue)."""
+    return _mix(_NONE, _MORE if share >= 0 else _LESS, min(1.0, abs(share)))
+
+
+def readable_on(colour: str) -> str:
+    """Black or white, whichever can be read on ``colour`` (``#rrggbb``)."""
+    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return "#000000" if 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 > 0.18 else "#ffffff"
+
+
+def _mix(first: tuple[int, int, int], second: tuple[int, int, int], share: float) -> str:
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(first, second, strict=True))
+
+
+def shortened(words: str, letters: int) -> str:
+    """At most so many letters, the last of them an ellipsis where something was cut."""
+    return words if len(words) <= letters else words[: letters - 1] + "…"
+
+
+def page(figures: Sequence[Figure], caption: str = "", theme: Theme = "auto", title: str = "Figures") -> str:
+    """A whole HTML document that asks for nothing.
+
+    Args:
+        figures: from top to bottom, beside each other where there is room.
+        caption: above them, in plain words.
+        theme: light, dark, or as the browser wants it.
+        title: of the document.
+    """
+    script = escape_script((files(__package__) / "figure.js").read_text(encoding="utf-8"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src blob: data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    # Only this very script may run; it makes the buttons, so that there are none where scripts are switched off.
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            f'<html lang="en" data-theme="{theme}">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{html.escape(title)}</title>",
+            f"<style>{style()}</style>",
+            "</head>",
+            "<body>",
+            f'<p id="caption">{html.escape(caption)}</p>' if caption else "",
+            '<div id="figures">',
+            *(f'<figure data-name="{escape(one.title)}">{one.svg()}</figure>' for one in figures),
+            "</div>",
+            f"<script>{script}</script>",
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def style() -> str:
+    """What the classes of figures mean, light and dark; for a page that holds figures of its own, too."""
+    return (files(__package__) / "figure.css").read_text(encoding="utf-8")
+
+
+def short_number(value: float) -> str:
+    """A number as it stands beside a mark: three significant digits."""
+    return f"{value:.3g}"
