@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -44,6 +44,40 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The one thing in a model's answer that an explanation is about.
+
+    Attributes:
+        index: number of the label, or of the token in the vocabulary; of an answer span nothing.
+        place: position in the input of the token that the answer is about (of an answer span its first token); None
+            where the answer is about the whole text, or comes after it.
+        end: position of the last token of an answer span.
+    """
+
+    index: int = 0
+    place: int | None = None
+    end: int | None = None
+
+
+class Explained(NamedTuple):
+    """How much a model is for a target, for each row of a batch.
+
+    Attributes:
+        logit: [B], before the softmax: what gradients are taken of.
+        probability: [B], 0 to 1: what is measured while words are hidden.
+    """
+
+    logit: torch.Tensor
+    probability: torch.Tensor
+
+    @classmethod
+    def choice(cls, logits: torch.Tensor, index: int) -> Explained:
+        """Of ``logits`` [B, choices] of which one is chosen, that with number ``index``."""
+        logits = logits.float()
+        return cls(logits[:, index], logits.softmax(dim=-1)[:, index])
 
 
 class Task(ABC):
@@ -123,6 +157,18 @@ class Task(ABC):
     @abstractmethod
     def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """What is kept of a model's output for each row of ``batch``, [B, ...]: probabilities, say."""
+
+    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
+        """How much the model is for ``target`` in each row: what every explanation of this task is about.
+
+        A task that can be explained has it; gradients flow through it. The rows of ``batch`` are variants of one text.
+
+        Args:
+            model_output: of the model, in evaluation mode.
+            batch: what it was given.
+            target: what is explained.
+        """
+        raise NotImplementedError(f"{self.name} does not say what is explained of an answer")
 
     # -- results -------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from workbench.data.packing import read_documents
 from workbench.data.tokens import TokenTable
 from workbench.errors import DataError
-from workbench.tasks.base import Array, Encoded, tasks
+from workbench.tasks.base import Array, Encoded, Explained, Target, tasks
 from workbench.tasks.language import IGNORED, LanguageModel, first_tokens, token_sums
 from workbench.tasks.writing import WritingOptions, write
 
@@ -63,6 +63,10 @@ class CausalLM(LanguageModel):
             crossing = batch["document_ids"][:, 1:] != batch["document_ids"][:, :-1]
             following = following.masked_fill(crossing, IGNORED)
         return token_sums(model_output.logits[:, :-1], following)
+
+    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
+        """The token that comes after the text."""
+        return Explained.choice(model_output.logits[:, -1], target.index)
 
     # -- asked -----------------------------------------------------------------------------------------------------
 

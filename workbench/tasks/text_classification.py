@@ -20,7 +20,7 @@ from workbench.data.tokens import TokenTable, tokenize
 from workbench.errors import DataError
 from workbench.runs import scores
 from workbench.spec import Part
-from workbench.tasks.base import Array, Encoded, Task, tasks
+from workbench.tasks.base import Array, Encoded, Explained, Target, Task, tasks
 
 if TYPE_CHECKING:
     import torch
@@ -129,6 +129,12 @@ class TextClassification(Task):
 
         logits: torch.Tensor = model_output.logits.float()
         return torch.sigmoid(logits) if self.config.multi_label else torch.softmax(logits, dim=-1)
+
+    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
+        if self.config.multi_label:
+            logit = model_output.logits.float()[:, target.index]
+            return Explained(logit, logit.sigmoid())
+        return Explained.choice(model_output.logits, target.index)
 
     # -- results -------------------------------------------------------------------------------------------------
 
