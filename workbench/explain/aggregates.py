@@ -134,7 +134,12 @@ class HeadPatterns:
 
 
 def head_patterns(
-    model: Any, tokenizer: Any, texts: Sequence[str], max_length: int | None = None, repeat: bool = False
+    model: Any,
+    tokenizer: Any,
+    texts: Sequence[str],
+    max_length: int | None = None,
+    repeat: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> HeadPatterns:
     """Measure what every head of ``model`` does over ``texts``.
 
@@ -143,6 +148,7 @@ def head_patterns(
         texts: what it reads.
         max_length: of a text, in tokens.
         repeat: read each text twice in a row: same word and induction then have much to be measured on.
+        progress: told how many of how many are done.
 
     Raises:
         RequestError: there are no texts, or the model has no attention.
@@ -150,7 +156,12 @@ def head_patterns(
     if not texts:
         raise RequestError("There are no texts to measure the heads on.", "Give a list of some.")
     read = [f"{text} {text}" if repeat else text for text in texts]
-    return patterns_of([capture_attention(model, tokenizer, text, max_length=max_length) for text in read])
+    captured = []
+    for number, text in enumerate(read):
+        captured.append(capture_attention(model, tokenizer, text, max_length=max_length))
+        if progress is not None:
+            progress(number + 1, len(read))
+    return patterns_of(captured)
 
 
 def patterns_of(attentions: Sequence[Attention]) -> HeadPatterns:

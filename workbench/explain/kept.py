@@ -1,4 +1,4 @@
-"""What was measured of a run's heads, kept in its folder: ``heads/NAME.json``, with the time and the texts it took."""
+"""What was measured of a run's heads, kept in its folder: ``heads/NAME.json``."""
 
 from __future__ import annotations
 
