@@ -9,8 +9,8 @@ import streamlit as st
 
 from dashboard.parts.states import look
 from dashboard.parts.text import cut
+from workbench.runs.measures import SMALLER_IS_BETTER
 from workbench.runs.query import list_runs
-from workbench.runs.text_scores import SMALLER_IS_BETTER
 from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 

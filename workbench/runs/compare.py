@@ -5,8 +5,8 @@ with replacement, both runs are scored on the draw): Efron and Tibshirani (1993)
 McNemar's exact test, on the examples that only one of the two gets right; that of other metrics is the paired
 bootstrap's own. Against several runs the p-values are corrected by Holm's method.
 
-Language models are compared document by document in the same way (:mod:`workbench.runs.text_scores`); those of
-different tokenizers by bits per byte, the only loss that means the same for both.
+Where a metric is made of sums over examples (:mod:`workbench.runs.measures`) the bootstrap adds up again. Language
+models of different tokenizers are compared by bits per byte, the only loss that means the same for both.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import MissingPackageError, RequestError, UnknownNameError, WorkbenchError
-from workbench.runs import scores, text_scores
+from workbench.runs import measures, scores
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 
@@ -115,7 +116,7 @@ def compare(runs: Sequence[Run], metric: str | None = None) -> Comparison:
     known = _known_metrics(tables, several)
     metric = metric or _primary_metric(runs[0], known)
     if metric not in known:
-        raise UnknownNameError("metric to compare by", metric, known, _why_not(metric, known))
+        raise UnknownNameError("metric to compare by", metric, known, _why_not(metric, tables))
     drawn = [_difference(tables[0], other, metric, several) for other in tables[1:]]
     corrected = holm([result.p_value for result in drawn])
     names = _names(runs)
@@ -151,11 +152,13 @@ class _Predictions:
     gold: list[str]
     given: list[str]
     several: bool  # whether an example may have several labels
-    sums: dict[str, Floats] | None  # of a language model: see text_scores
+    measures: dict[str, measures.Measure]  # by name; empty where metrics are counted from labels
+    sums: dict[str, Floats]  # the columns that these need
 
     @classmethod
     def read(cls, run: Run) -> _Predictions:
-        sums = (*text_scores.COLUMNS, *text_scores.PAIR_COLUMNS)
+        known = measures.known((run.report() or {}).get("measures"))
+        sums = [*measures.columns(known), *(["tokens"] if known else [])]
         columns = read_predictions(run, ("id", "gold", "prediction", *sums))
         missing = [name for name in ("id", "gold", "prediction") if name not in columns]
         if missing:
@@ -169,16 +172,16 @@ class _Predictions:
             several = bool(run.spec().task.options.get("multi_label"))
         except WorkbenchError:
             several = False
-        texts = set(text_scores.COLUMNS) <= set(columns)
         found = {name: np.array(columns[name], dtype=np.float64)[order] for name in sums if name in columns}
-        return cls(run, ids, gold, given, several, found if texts else None)
+        known = {name: measure for name, measure in known.items() if set(measure[1:]) <= set(found)}
+        return cls(run, ids, gold, given, several, known, found)
 
 
 def _same_examples(one: _Predictions, other: _Predictions) -> None:
     """Raises RequestError when the two were not tested on the same examples."""
     hint = "Runs compared need the same data, data.split_seed, data.holdout and data.limit."
     tasks = [_task(each.run) for each in (one, other)]
-    if (one.sums is not None or other.sums is not None) and tasks[0] != tasks[1]:
+    if (one.measures or other.measures) and tasks[0] != tasks[1]:
         raise RequestError(
             f"{one.run.id} has learned {tasks[0]} and {other.run.id} {tasks[1]}: they measure different things.",
             "Compare runs of one task.",
@@ -204,27 +207,34 @@ def _task(run: Run) -> str:
 
 def _known_metrics(tables: list[_Predictions], several: bool) -> list[str]:
     """What these runs can be compared by."""
-    if tables[0].sums is None:
+    first = tables[0]
+    if not first.measures:
         metrics: dict[str, Metric] = dict(_LABEL_METRICS if several else scores.CLASS_METRICS)
         return ["accuracy", *(name for name in metrics if name != "accuracy")]
-    reports = [(table.run.report() or {}).get("metrics") or {} for table in tables]
-    known = [name for name in text_scores.METRICS if all(name in report for report in reports)]
-    first = tables[0].sums["tokens"]
-    if any(table.sums is None or not np.array_equal(first, table.sums["tokens"]) for table in tables):
-        known = [name for name in known if name in text_scores.ACROSS_TOKENIZERS]
+    known = [name for name in first.measures if all(name in table.measures for table in tables)]
+    if _tokenizers_differ(tables):
+        known = [name for name in known if not measures.counted_in_tokens(first.measures[name])]
     return known
 
 
-def _why_not(metric: str, known: list[str]) -> str:
+def _tokenizers_differ(tables: list[_Predictions]) -> bool:
+    tokens = [table.sums.get("tokens") for table in tables]
+    return tokens[0] is not None and any(other is None or not np.array_equal(tokens[0], other) for other in tokens)
+
+
+def _why_not(metric: str, tables: list[_Predictions]) -> str:
     """What to say of a metric that runs of different tokenizers cannot be compared by; empty for any other."""
-    if metric not in text_scores.METRICS or "loss" in known:
+    if metric not in tables[0].measures or not _tokenizers_differ(tables):
         return ""
     return f"These runs cut the texts into different tokens, and {metric} is counted in tokens: use bits_per_byte."
 
 
 def _primary_metric(run: Run, known: list[str]) -> str:
     named = (run.report() or {}).get("primary_metric")
-    return named if named in known else ("accuracy" if "accuracy" in known else "bits_per_byte")
+    usual = [name for name in (named, "accuracy", "bits_per_byte") if name in known]
+    if not usual and not known:
+        raise RequestError(f"The run {run.id} has no metric that these runs could be compared by.")
+    return usual[0] if usual else known[0]
 
 
 # -- statistics ------------------------------------------------------------------------------------------------------
@@ -240,8 +250,8 @@ class _Difference:
 
 
 def _difference(one: _Predictions, other: _Predictions, metric: str, several: bool) -> _Difference:
-    if one.sums is not None and other.sums is not None:
-        return _metric_difference(_text_tables(one.sums, other.sums), text_scores.METRICS[metric])
+    if one.measures:
+        return _metric_difference(_summed_tables(one.sums, other.sums), partial(measures.value, one.measures[metric]))
     if metric == "accuracy":
         return _accuracy_difference(one, other)
     if several:
@@ -249,10 +259,10 @@ def _difference(one: _Predictions, other: _Predictions, metric: str, several: bo
     return _metric_difference(_class_tables(one, other), scores.CLASS_METRICS[metric])
 
 
-def _text_tables(one: dict[str, Floats], other: dict[str, Floats]) -> Iterator[tuple[Any, Any]]:
-    """Sums over documents of both runs."""
-    yield text_scores.totals(one), text_scores.totals(other)
-    drawn = (text_scores.draws(table, RESAMPLES, SEED) for table in (one, other))  # one seed: the same documents
+def _summed_tables(one: dict[str, Floats], other: dict[str, Floats]) -> Iterator[tuple[Any, Any]]:
+    """Sums over examples of both runs."""
+    yield measures.totals(one), measures.totals(other)
+    drawn = (measures.draws(table, RESAMPLES, SEED) for table in (one, other))  # one seed: the same examples
     yield from zip(*drawn, strict=True)
 
 
@@ -398,7 +408,7 @@ def _pair(
 def _verdict(found: _Difference, names: tuple[str, str], metric: str, examples: int, p_value: float, test: str) -> str:
     """One sentence for somebody who has never heard of a p-value. Shares are told in points (hundredths)."""
     first, second = found.values
-    points = metric not in text_scores.SMALLER_IS_BETTER
+    points = metric not in measures.SMALLER_IS_BETTER
     what = ("points of " if points else "in ") + metric.replace("_", " ")
 
     def told(value: float, sign: str = "") -> str:

@@ -10,15 +10,18 @@ Nothing here imports torch at module level: listing tasks and checking a spec mu
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
+from workbench.data.batching import Batches
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.tokens import TokenTable
+from workbench.errors import SpecError
 from workbench.registry import Registry
 from workbench.spec import Part
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     import torch
 
 Array = NDArray[Any]
+
+ASKED_AT_ONCE = 64  # inputs in a batch
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,8 @@ class Task(ABC):
     """Base of every task.
 
     The order of calls is ``fit`` (learn the labels), ``adapt`` (look at the model), ``encode``, then for each batch
-    ``collate``, the model, and ``outputs``; at the end ``report`` and ``prediction_rows``.
+    ``collate``, ``forward`` and ``outputs``; at the end ``finish``, ``report`` and ``prediction_rows``. What a user
+    asks of a finished run goes to ``answers``.
 
     ``collate`` may draw random numbers (which tokens are masked) from torch's global generator alone: it is seeded by
     the batch's place before each call, so that a resumed run draws the same, and so does each evaluation.
@@ -96,7 +102,7 @@ class Task(ABC):
     primary_metric: ClassVar[str]
     smaller_is_better: ClassVar[bool] = False  # of the primary metric: true for a loss
     inputs_change: ClassVar[bool] = False  # a batch is drawn anew each time: nothing computed from it can be kept
-    writes: ClassVar[bool] = False  # what a user gets for an input is text of the model's: see ``answers``
+    writes: ClassVar[bool] = False  # what a user gets for an input is text of the model's
 
     class Config(Part):
         """The task's own options."""
@@ -104,6 +110,11 @@ class Task(ABC):
     def __init__(self, config: Any = None) -> None:
         self.config = config if config is not None else self.Config()
         self.labels: list[str] = []
+
+    @property
+    def evaluation_metric(self) -> str:
+        """The metric that evaluations choose the weights by: one that needs no writing, where the primary one does."""
+        return self.primary_metric
 
     # -- data ----------------------------------------------------------------------------------------------------
 
@@ -133,10 +144,6 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def encode_inputs(self, tokenizer: Any, inputs: Sequence[dict[str, str]], max_length: int) -> TokenTable:
-        """What a user types, as tokens: one dictionary of role and text for each input. Raises DataError."""
-
-    @abstractmethod
     def collate(self, encoded: Encoded, indices: Array, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
         """A batch as the model's keyword arguments, ``labels`` among them, on the CPU."""
 
@@ -154,9 +161,22 @@ class Task(ABC):
     def model_options(self) -> dict[str, Any]:
         """Keyword arguments of ``from_pretrained`` that the head needs (number of labels, their names)."""
 
+    def forward(self, model: Any, batch: Mapping[str, torch.Tensor]) -> Any:
+        """The model's output for a batch, with its ``loss``; a task whose loss no head of transformers has computes it.
+
+        Args:
+            model: may be wrapped (several processes, compiled): call it, do not reach into it.
+            batch: what ``collate`` gave, on the model's device.
+        """
+        return model(**batch)
+
     @abstractmethod
     def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """What is kept of a model's output for each row of ``batch``, [B, ...]: probabilities, say."""
+        """What is kept of a model's output for each row of ``batch``, [B, ...]: probabilities, say.
+
+        The second dimension may differ from batch to batch (tokens of a row): all are filled up on the right with NaN,
+        or -100 where they are whole numbers.
+        """
 
     def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
         """How much the model is for ``target`` in each row: what every explanation of this task is about.
@@ -172,17 +192,42 @@ class Task(ABC):
 
     # -- results -------------------------------------------------------------------------------------------------
 
+    def finish(
+        self,
+        model: Any,
+        tokenizer: Any,
+        examples: Examples,
+        encoded: Encoded,
+        outputs: Array,
+        progress: Callable[[int, int], None],
+    ) -> Any:
+        """What ``report`` and ``prediction_rows`` get as outputs; a task measured by its texts writes them here.
+
+        Called once, when training has ended, for the part that is reported on.
+
+        Args:
+            model: on its device, in evaluation mode.
+            tokenizer: its tokenizer.
+            examples: of the part.
+            encoded: the same as numbers.
+            outputs: what ``outputs`` gave for all its rows.
+            progress: to be told how many examples of how many are done.
+        """
+        return outputs
+
     @abstractmethod
     def metrics(self, outputs: Array, targets: Any) -> dict[str, float]:
         """The metrics of a whole split, cheap enough to be computed at each evaluation."""
 
     @abstractmethod
     def report(self, outputs: Array, targets: Any, train_targets: Any) -> dict[str, Any]:
-        """What ``report.json`` says of the test part: ``metrics`` with 95% intervals, ``baseline`` and details."""
+        """What ``report.json`` says of the test part: ``metrics`` with 95% intervals, ``baseline``, ``baseline_name``
+        and details; ``measures``, where metrics are sums over examples: see :mod:`workbench.runs.measures`."""
 
     @abstractmethod
     def prediction_rows(self, examples: Examples, outputs: Array, targets: Any) -> dict[str, list[Any]]:
-        """``predictions.parquet`` as columns: ``id, input, gold, prediction, score, correct`` and scores by label."""
+        """``predictions.parquet`` as columns: ``id, input, gold, prediction, score, correct``, scores by label, and the
+        columns of the ``measures``. A row is an example; where it has nothing to tell, ``correct`` is None."""
 
     def samples(self, model: Any, tokenizer: Any) -> list[dict[str, str]]:
         """What the model writes by now, to be looked at as training goes on: ``[{"prompt", "text"}]``.
@@ -190,6 +235,56 @@ class Task(ABC):
         The model is in evaluation mode, and torch's generator is seeded: the same model writes the same.
         """
         return []
+
+    # -- asked -----------------------------------------------------------------------------------------------------
+
+    def inputs(self) -> Sequence[Column]:
+        """What a user gives to be answered: texts, by role."""
+        return [column for column in self.columns() if column.kind == "text"]
+
+    @abstractmethod
+    def answers(
+        self,
+        model: Any,
+        tokenizer: Any,
+        inputs: Sequence[dict[str, Any]],
+        max_length: int,
+        options: Mapping[str, Any],
+    ) -> list[dict[str, Any]]:
+        """What a user gets for each input: ``{"label", "score"}``, ``{"text"}``, spans with their characters.
+
+        Args:
+            model: on its device, in evaluation mode.
+            tokenizer: its tokenizer.
+            inputs: a dictionary of role and text each.
+            max_length: longest input in tokens.
+            options: changes of the task's own options (``max_new_tokens``); see ``changed``.
+
+        Raises:
+            DataError: an input that cannot be used; the message says which.
+            SpecError: an option that there is not.
+        """
+
+    def changed(self, options: Mapping[str, Any]) -> Any:
+        """The task's options with some of them changed. Raises SpecError."""
+        from pydantic import ValidationError
+
+        try:
+            return type(self.config).model_validate({**self.config.model_dump(), **options})
+        except ValidationError as error:
+            told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+            raise SpecError(
+                f"{self.name} cannot answer with these options: {told}.",
+                f"Its options: {', '.join(type(self.config).model_fields)}.",
+            ) from error
+
+
+class ScoringTask(Task):
+    """Base of the tasks whose answer is read off one row of outputs for each input: a label, a choice."""
+
+    @abstractmethod
+    def encode_inputs(self, tokenizer: Any, inputs: Sequence[dict[str, Any]], max_length: int) -> TokenTable:
+        """What a user types, as tokens: one dictionary of role and text for each input. Raises DataError."""
 
     @abstractmethod
     def readable(self, outputs: Array) -> list[dict[str, Any]]:
@@ -199,24 +294,32 @@ class Task(ABC):
         self,
         model: Any,
         tokenizer: Any,
-        inputs: Sequence[dict[str, str]],
+        inputs: Sequence[dict[str, Any]],
         max_length: int,
         options: Mapping[str, Any],
     ) -> list[dict[str, Any]]:
-        """What a user gets for each input where the task ``writes``: ``{"text": ...}`` and more.
+        if options:
+            raise SpecError(
+                f"{', '.join(options)} cannot be set: a model for {self.name} does not write.", "Ask without options."
+            )
+        tokens = self.encode_inputs(tokenizer, inputs, max_length)
+        return self.readable(self.scores(model, tokens, tokenizer.pad_token_id or 0))
 
-        Args:
-            model: on its device, in evaluation mode.
-            tokenizer: its tokenizer.
-            inputs: a dictionary of role and text each.
-            max_length: longest input in tokens.
-            options: changes of the task's own options that are about writing (``max_new_tokens``).
+    def scores(self, model: Any, tokens: TokenTable, pad_id: int) -> Array:
+        """The outputs for texts that are tokens already, [N, ...], in their order; ``model`` in evaluation mode."""
+        import torch
 
-        Raises:
-            DataError: an input that cannot be used.
-            SpecError: an option that there is not.
-        """
-        raise NotImplementedError(f"{self.name} does not write")
+        batches = Batches(tokens.lengths, ASKED_AT_ONCE).in_order()
+        device = next(model.parameters()).device
+        found = []
+        with torch.inference_mode():
+            for indices in batches:
+                batch = {k: torch.from_numpy(v).to(device) for k, v in tokens.pad(indices, pad_id).items()}
+                found.append(self.outputs(model(**batch), batch).float().cpu().numpy())
+        stacked = np.concatenate(found)
+        in_order = np.empty_like(stacked)
+        in_order[np.concatenate(batches)] = stacked
+        return in_order
 
 
 tasks: Registry[Task] = Registry("task", package="workbench.tasks")

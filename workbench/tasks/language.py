@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.packing import Documents, Span, Special, cut, join, pack, read_documents, special_ends
-from workbench.data.tokens import TokenTable, tokenize
+from workbench.data.tokens import TokenTable
 from workbench.errors import DataError, SpecError
-from workbench.runs import text_scores
+from workbench.runs import measures, text_scores
 from workbench.tasks.base import Array, Encoded, Task
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class LanguageModel(Task):
     smaller_is_better = True
     inputs_change = True
     writes = True
-    figures: ClassVar[Sequence[str]]  # names of text_scores.METRICS
+    figures: ClassVar[Sequence[str]]  # names of text_scores.measures
     baseline_name = "the frequencies of the tokens in training, whatever the text around"
 
     def __init__(self, config: Any = None) -> None:
@@ -163,9 +163,6 @@ class LanguageModel(Task):
         found = np.bincount(owner, row_sums(pieces, self.predictable(pieces)), minlength=len(documents))
         return found.astype(np.int64)
 
-    def encode_inputs(self, tokenizer: Any, inputs: Sequence[dict[str, str]], max_length: int) -> TokenTable:
-        return tokenize(tokenizer, [str(given.get("text", "")) for given in inputs], max_length=max_length)
-
     def weight(self, encoded: Encoded, indices: Array) -> int:
         return int(encoded.targets.predicted[indices].sum())
 
@@ -205,15 +202,16 @@ class LanguageModel(Task):
         return table | {"tokens": targets.tokens.astype(np.float64), "bytes": targets.bytes.astype(np.float64)}
 
     def metrics(self, outputs: Array, targets: TextTargets) -> dict[str, float]:
-        sums = text_scores.totals(self.by_document(outputs, targets))
-        return {name: float(text_scores.METRICS[name](sums)) for name in self.figures}
+        return measures.figures(self.by_document(outputs, targets), text_scores.measures(self.figures))
 
     def report(self, outputs: Array, targets: TextTargets, train_targets: TextTargets) -> dict[str, Any]:
         table = self.by_document(outputs, targets)
+        known = text_scores.measures(self.figures)
         baseline = self.baseline(table, targets, train_targets)
         return {
-            "metrics": text_scores.intervals(table, tuple(self.figures)),
-            "baseline": {name: float(text_scores.METRICS[name](baseline)) for name in self.figures},
+            "metrics": measures.intervals(table, known),
+            "measures": known,
+            "baseline": {name: float(measures.value(measure, baseline)) for name, measure in known.items()},
             "baseline_name": self.baseline_name,
             "documents": len(targets.bytes),
         }
@@ -238,13 +236,10 @@ class LanguageModel(Task):
             "input": [text[:EXCERPT] for text in examples.columns["text"]],
             "gold": [""] * len(examples),
             "prediction": [""] * len(examples),
-            "score": text_scores.token_loss(table).tolist(),
+            "score": measures.ratio(table["nats"], table["predicted"]).tolist(),
             "correct": [None] * len(examples),
             **{name: column.tolist() for name, column in table.items()},
         }
-
-    def readable(self, outputs: Array) -> list[dict[str, Any]]:
-        return [{"loss": float(nats / max(1.0, n)), "tokens": int(n)} for nats, n in outputs[:, :2].astype(float)]
 
     def answers(
         self,
@@ -262,19 +257,6 @@ class LanguageModel(Task):
                 self.answer(model, tokenizer, str(given.get("text", "")), place, settings)
                 for place, given in enumerate(inputs, start=1)
             ]
-
-    def changed(self, options: Mapping[str, Any]) -> Any:
-        """The task's options with some of them changed. Raises SpecError."""
-        from pydantic import ValidationError
-
-        try:
-            return type(self.config).model_validate({**self.config.model_dump(), **options})
-        except ValidationError as error:
-            told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
-            raise SpecError(
-                f"{self.name} cannot answer with these options: {told}.",
-                f"Its options: {', '.join(type(self.config).model_fields)}.",
-            ) from error
 
     @abstractmethod
     def answer(self, model: Any, tokenizer: Any, text: str, place: int, settings: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from workbench.data.tokens import TokenTable, tokenize
 from workbench.errors import DataError
 from workbench.runs import scores
 from workbench.spec import Part
-from workbench.tasks.base import Array, Encoded, Explained, Target, Task, tasks
+from workbench.tasks.base import Array, Encoded, Explained, ScoringTask, Target, tasks
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,7 @@ LABEL_GUESSES = ("label", "category", "class", "sentiment", "intent", "target", 
 
 
 @tasks.register("text-classification")
-class TextClassification(Task):
+class TextClassification(ScoringTask):
     """Text classification: put each text into one of several classes."""
 
     head = "AutoModelForSequenceClassification"
@@ -98,7 +98,7 @@ class TextClassification(Task):
             return Encoded(tokens, targets)
         return Encoded(tokens, np.array([number[label] for label in examples.columns["label"]], dtype=np.int64))
 
-    def encode_inputs(self, tokenizer: Any, inputs: Sequence[dict[str, str]], max_length: int) -> TokenTable:
+    def encode_inputs(self, tokenizer: Any, inputs: Sequence[dict[str, Any]], max_length: int) -> TokenTable:
         needed = ["text", "text_pair"] if self.config.pairs else ["text"]
         for place, given in enumerate(inputs, start=1):
             missing = [role for role in needed if not str(given.get(role, "")).strip()]

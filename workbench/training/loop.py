@@ -85,6 +85,7 @@ class Material:
     no_decay: Collection[str] = ()
     before_step: Callable[[int, int, Callable[[], float]], None] = lambda step, steps, scale: None
     after_step: Callable[[int, int], None] = lambda step, steps: None
+    forward: Callable[[nn.Module, Batch], Any] = lambda model, batch: model(**batch)
 
 
 @dataclass
@@ -188,7 +189,7 @@ def add_up_gradients(
     for micro, indices in enumerate(group.batches):
         seed_batch(seed, step, micro)
         with accelerator.autocast():
-            loss = model(**material.batch(indices)).loss * (material.weight(indices) / total)
+            loss = material.forward(model, material.batch(indices)).loss * (material.weight(indices) / total)
         accelerator.backward(loss)
         meter.add(loss.detach(), material.tokens(indices))
 

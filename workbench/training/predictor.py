@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
-from workbench.data.batching import Batches
 from workbench.data.tokens import TokenTable
-from workbench.errors import DataError, RefusedError, RequestError, SpecError
+from workbench.errors import DataError, RefusedError, RequestError
 from workbench.files import read_json
 from workbench.models.pretrained import (
     ADAPTER_FILE,
@@ -22,10 +20,8 @@ from workbench.models.pretrained import (
 )
 from workbench.runs.run import Run
 from workbench.spec import TaskChoice
-from workbench.tasks.base import Task, tasks
+from workbench.tasks.base import ScoringTask, Task, tasks
 from workbench.training.runner import workspace_of
-
-BATCH = 64
 
 
 class Predictor:
@@ -76,7 +72,7 @@ class Predictor:
         return self.task.labels
 
     def predict(
-        self, inputs: Sequence[dict[str, str]], options: Mapping[str, Any] | None = None
+        self, inputs: Sequence[dict[str, Any]], options: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
         """A result for each input.
 
@@ -85,42 +81,26 @@ class Predictor:
             options: of a model that writes, how: ``{"max_new_tokens": 100, "temperature": 0}``, as the task's options.
 
         Returns:
-            For classification ``{"label", "score", "scores"}``; of a model that writes ``{"prompt", "text"}``, and for
-            masked words also ``"masks"``: for each [MASK] its candidates ``{"token", "score"}``.
+            What the task's ``answers`` says: for classification ``{"label", "score", "scores"}``; of a model that
+            writes ``{"prompt", "text"}``, and for masked words also ``"masks"``: for each [MASK] its candidates
+            ``{"token", "score"}``.
 
         Raises:
             DataError: an input without text, or without a [MASK] where one is to be filled in.
             SpecError: an option that there is not.
         """
-        if options and not self.task.writes:
-            raise SpecError(
-                f"{', '.join(options)} cannot be set: a model for {self.task.name} does not write.",
-                "Ask without options.",
-            )
         if not inputs:
             return []
         _refuse_half_characters(inputs)
-        if self.task.writes:
-            return self.task.answers(self.model, self.tokenizer, inputs, self.max_length, options or {})
-        return self.task.readable(self.outputs(self.task.encode_inputs(self.tokenizer, inputs, self.max_length)))
+        return self.task.answers(self.model, self.tokenizer, inputs, self.max_length, options or {})
 
     def outputs(self, tokens: TokenTable) -> np.ndarray[Any, Any]:
-        """The task's outputs for texts that are tokens already, [N, ...], in their order."""
-        pad = self.tokenizer.pad_token_id or 0
-        batches = Batches(tokens.lengths, BATCH).in_order()
-        device = next(self.model.parameters()).device
-        found = []
-        with torch.inference_mode():
-            for indices in batches:
-                batch = {k: torch.from_numpy(v).to(device) for k, v in tokens.pad(indices, pad).items()}
-                found.append(self.task.outputs(self.model(**batch), batch).float().cpu().numpy())
-        stacked = np.concatenate(found)
-        in_order = np.empty_like(stacked)
-        in_order[np.concatenate(batches)] = stacked
-        return in_order
+        """A scoring task's outputs for texts that are tokens already, [N, ...], in their order."""
+        assert isinstance(self.task, ScoringTask)
+        return self.task.scores(self.model, tokens, self.tokenizer.pad_token_id or 0)
 
 
-def _refuse_half_characters(inputs: Sequence[dict[str, str]]) -> None:
+def _refuse_half_characters(inputs: Sequence[dict[str, Any]]) -> None:
     """Raise DataError for a lone surrogate (JSON can hold one): no tokenizer can read it."""
     for place, given in enumerate(inputs, start=1):
         for role, text in given.items():

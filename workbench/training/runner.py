@@ -217,6 +217,10 @@ class RunWatch:
         """Progress of a download, as the data layer tells it."""
         self.phase(label, done, total)
 
+    def answering(self, done: int, total: int) -> None:
+        """Progress of a task that writes its answers for the report."""
+        self.phase("answering for the report", done, total)
+
     # The loop's Watcher:
 
     def log(self, row: dict[str, Any]) -> None:

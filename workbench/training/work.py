@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import time
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from workbench.check import resolve
 from workbench.data.load import Dataset, load_data
@@ -20,6 +22,7 @@ from workbench.errors import DataError, RequestError, SpecError
 from workbench.files import append_line, read_json, write_json
 from workbench.models.base import Loaded
 from workbench.models.pretrained import BASE_FILE
+from workbench.runs import measures
 from workbench.runs.predictions import write_predictions
 from workbench.runs.run import Run
 from workbench.training import checkpoint
@@ -223,13 +226,14 @@ class Work:
             weight=lambda indices: self.task.weight(train_part.encoded, indices),
             tokens=lambda indices: int(train_part.encoded.tokens.lengths[indices].sum()),
             evaluate=(lambda: self._evaluate_and_write(valid)) if valid else None,
-            better=(lambda new, old: new < old) if self.task.smaller_is_better else (lambda new, old: new > old),
-            primary_metric=f"eval/{self.task.primary_metric}",
+            better=operator.lt if self.task.evaluation_metric in measures.SMALLER_IS_BETTER else operator.gt,
+            primary_metric=f"eval/{self.task.evaluation_metric}",
             set_training=self._set_training,
             rates=tuning.rates(self.model),
             no_decay=tuning.no_decay,
             before_step=partial(tuning.before_step, self.model),
             after_step=partial(tuning.after_step, self.model),
+            forward=self.task.forward,
         )
 
     def _take_best(self, outcome: Outcome, checkpoints: Path) -> None:
@@ -274,12 +278,12 @@ class Work:
             for place, indices in enumerate(part.batches.in_order()):
                 seed_batch(EVALUATION_SEED, 0, place)
                 batch = self._batch(part, indices)
-                result = self.model(**batch)
+                result = self.task.forward(self.model, batch)
                 outputs.append(self.task.outputs(result, batch))
                 weights.append(self.task.weight(part.encoded, indices))
                 losses.append(result.loss.float() * weights[-1])
                 order.append(indices)
-        found = torch.cat(outputs).cpu().numpy()
+        found = stack_rows(outputs)
         in_order = np.empty_like(found)
         in_order[np.concatenate(order)] = found
         return in_order, float(torch.stack(losses).sum()) / sum(weights)
@@ -303,6 +307,7 @@ class Work:
         if name == "valid":
             self.notes.append("There is no test part: the figures are of the validation part, which chose the weights.")
         outputs, loss = self._outputs(part)
+        outputs = self._finish_outputs(part, outputs)
         result = self.task.report(outputs, part.encoded.targets, parts["train"].encoded.targets)
         result["metrics"].setdefault("loss", {"value": loss, "low": None, "high": None})
         rows = self.task.prediction_rows(part.examples, outputs, part.encoded.targets)
@@ -328,11 +333,18 @@ class Work:
             },
         )
         metric = self.task.primary_metric
-        value = result["metrics"][metric]
         self.watch.say(
-            f"{metric} {value['value']:.4f} (95% interval {value['low']:.4f} to {value['high']:.4f}) on "
-            f"{len(part.examples)} examples; baseline {result['baseline'][metric]:.4f}"
+            f"{metric} {_told(result['metrics'][metric])} on {len(part.examples)} examples; baseline "
+            f"{result['baseline'][metric]:.4f}"
         )
+
+    def _finish_outputs(self, part: Part, outputs: NDArray[np.floating[Any]]) -> Any:
+        """What the task reports on: its outputs, or what it makes of the part with the finished model (texts, say)."""
+        self.model.eval()
+        seed_batch(EVALUATION_SEED, 2, 0)
+        encoded, examples = part.encoded, part.examples
+        with torch.inference_mode(), self.accelerator.autocast(), torch.compiler.set_stance("force_eager"):
+            return self.task.finish(self.model, self.tokenizer, examples, encoded, outputs, self.watch.answering)
 
     def _save_model(self, loaded: Loaded) -> None:
         with whole_folder(self.run.folder / "model") as folder:
@@ -369,6 +381,24 @@ class Work:
             return 1.0
         tokens = int(part.encoded.tokens.lengths.sum())
         return min(1.0, self.task.weight(part.encoded, np.arange(len(part.encoded))) / tokens)
+
+
+def stack_rows(parts: list[torch.Tensor]) -> NDArray[Any]:
+    """Outputs of batches [B, T, ...] one below the other, filled up to the longest T with NaN, or -100 for integers."""
+    if parts[0].dim() > 1 and len({part.shape[1] for part in parts}) > 1:
+        longest = max(part.shape[1] for part in parts)
+        fill = float("nan") if parts[0].is_floating_point() else -100
+        padding = [0, 0] * (parts[0].dim() - 2)
+        parts = [functional.pad(part, [*padding, 0, longest - part.shape[1]], value=fill) for part in parts]
+    found: NDArray[Any] = torch.cat(parts).cpu().numpy()
+    return found
+
+
+def _told(value: dict[str, Any]) -> str:
+    """A metric with its interval, where it has one."""
+    if value.get("low") is None:
+        return f"{value['value']:.4f}"
+    return f"{value['value']:.4f} (95% interval {value['low']:.4f} to {value['high']:.4f})"
 
 
 def _without_folder(base: dict[str, Any]) -> dict[str, Any]:
