@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from workbench.errors import RefusedError, UnknownNameError
 from workbench.files import safe_name
@@ -41,6 +41,9 @@ def _inner_path(path: str) -> str:
 
 
 FileName = Annotated[str, AfterValidator(_file_name)]
+FileNames = Annotated[
+    tuple[FileName, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)
+]
 InnerPath = Annotated[str, AfterValidator(_inner_path)]
 
 
@@ -123,7 +126,8 @@ class Layout(_Entry):
 
     ``header_lines`` is 4 for the format of Orange: names, types and flags of the columns, then an empty line.
     ``header`` names the columns of a file that has no header; ``quoting`` says whether ``"`` encloses fields.
-    ``documents`` says how a text that is no table is cut; see :mod:`workbench.data.documents`.
+    ``documents`` says how a text that is no table is cut; see :mod:`workbench.data.documents`. ``format`` names what
+    reads files that are written in a way of their own; see :mod:`workbench.data.layouts`.
     """
 
     delimiter: str | None = Field(None, min_length=1, max_length=1)
@@ -132,6 +136,7 @@ class Layout(_Entry):
     header: tuple[str, ...] | None = None
     header_lines: Literal[1, 4] = 1
     documents: Literal["file", "paragraph", "line", "passages", "articles"] | None = None
+    format: str | None = None
 
 
 class Entry(_Entry):
@@ -169,12 +174,12 @@ class ModelEntry(Entry):
 
 
 class DatasetEntry(Entry):
-    """A data set: tables, and which column plays which role."""
+    """A data set: tables, and which column plays which role. ``splits`` names the file of each part, or its files."""
 
     task: str
     language: str
     columns: dict[str, str]
-    splits: dict[Literal["train", "valid", "test"], FileName]
+    splits: dict[Literal["train", "valid", "test"], FileNames]
     group: str | None = None
     keep: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     layout: Layout = Layout()
@@ -182,8 +187,11 @@ class DatasetEntry(Entry):
     @model_validator(mode="after")
     def _splits_name_files(self) -> DatasetEntry:
         files = set(self.made_here.tables if self.made_here else self.files)
-        if "train" not in self.splits or not set(self.splits.values()) <= files:
+        named = {name for names in self.splits.values() for name in names}
+        if not self.splits.get("train") or not named <= files:
             raise ValueError("splits must name a training file, and only files of the entry")
+        if self.layout.format is None and any(len(names) != 1 for names in self.splits.values()):
+            raise ValueError("a part that is made from several files needs a format that reads them")
         return self
 
 

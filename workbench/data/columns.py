@@ -10,24 +10,52 @@ from typing import Literal
 from workbench.data.table import Table
 from workbench.errors import DataError
 
+ColumnKind = Literal["text", "label", "labels", "words", "tags", "texts", "answers", "number"]
+CLASSES: tuple[ColumnKind, ...] = ("label", "labels")  # what splits are stratified by
+_TARGETS: tuple[ColumnKind, ...] = (*CLASSES, "tags", "answers")
+
 
 @dataclass(frozen=True)
 class Column:
     """A role that a column plays in a task.
+
+    =======  ==================================  ======================================================================
+    kind     an example's value                  in a file
+    =======  ==================================  ======================================================================
+    text     ``str``                             text
+    label    ``str``                             text or a number
+    labels   ``list[str]``                       an array; in CSV parted by ``|`` or ``;``
+    words    ``list[str]``, at least one         an array; in CSV parted by spaces
+    tags     ``list[str]``, one for each word    like words
+    texts    ``list[str]``                       an array; in CSV a JSON array, or one text
+    answers  ``list`` of ``{"text", "start"}``   an array of such objects (``answer_start`` does too); in CSV as JSON.
+                                                 ``start`` is in characters of the role ``context``. None: no answer
+    number   ``float``                           a number
+    =======  ==================================  ======================================================================
 
     Args:
         role: its name in the spec: ``"text"``.
         description: what stands in it, for people.
         guesses: names under which such a column is often found; capitals do not matter.
         required: whether the task needs it.
-        kind: ``"text"``; ``"label"``, one class; ``"labels"``, any number of classes.
+        kind: see above.
+        target: whether it is what the model is to give, and is not read by it; None for what the kind says: labels,
+            tags and answers are. Examples that differ in targets only stay on one side of a split.
+        may_be_empty: whether an example may have an empty text there, or no words or texts; others are left out.
     """
 
     role: str
     description: str
     guesses: tuple[str, ...] = ()
     required: bool = True
-    kind: Literal["text", "label", "labels"] = "text"
+    kind: ColumnKind = "text"
+    target: bool | None = None
+    may_be_empty: bool = False
+
+    @property
+    def is_target(self) -> bool:
+        """Whether it is what the model is to give."""
+        return self.kind in _TARGETS if self.target is None else self.target
 
 
 def map_columns(table: Table, columns: Sequence[Column], given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

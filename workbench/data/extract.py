@@ -1,18 +1,25 @@
-"""From a table to examples: each row's texts and labels are checked, and what is left out is listed."""
+"""From a table to examples: each row's values are checked, and what is left out is listed."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from workbench.data.columns import Column, require_column
+from workbench.data.columns import CLASSES, Column, require_column
 from workbench.data.examples import Examples
 from workbench.data.report import LeftOut, listed
 from workbench.data.table import Table
+from workbench.data.values import READERS, as_answers, kind_of, whole_text
 from workbench.errors import DataError
 
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_HINTS = {
+    "text": "Choose another column (data.columns), or write it as text.",
+    "words": "Write words parted by spaces in CSV, or as an array in JSON.",
+    "tags": "Write a tag for each word, parted by spaces in CSV, or as an array in JSON.",
+    "texts": "Write the texts as a JSON array.",
+    "answers": 'Write answers as [{"text": "...", "start": 17}], start in characters of the context; [] for none.',
+    "number": "Choose another column (data.columns), or write a number there in every row.",
+}
 
 
 class Extract:
@@ -32,8 +39,12 @@ class Extract:
         for role, name in mapping.items():
             require_column(table, name, f"columns.{role}")
         roles = [column for column in columns if column.role in mapping]
-        values = {c.role: self._texts(mapping[c.role]) for c in roles if c.kind == "text"}
-        kept = self._with_text(part, values, left_out)
+        values = {c.role: self._values(c, mapping[c.role]) for c in roles if c.kind in READERS}
+        for column in roles:
+            if column.kind == "answers":
+                values[column.role] = self._answers(mapping[column.role], values.get("context"))
+        self._check_tags(roles, mapping, values)
+        kept = self._with_text(part, [c for c in roles if c.kind not in CLASSES], values, left_out)
         for column in roles:
             if column.kind == "label":
                 values[column.role] = self._labels(mapping[column.role], kept)
@@ -45,35 +56,54 @@ class Extract:
         self.groups = [table.columns[group][i] for i in kept] if group is not None else None
         self._note_labels(roles)
 
-    def _texts(self, name: str) -> list[Any]:
-        """The column as strings; empty where there is nothing."""
+    def _values(self, column: Column, name: str) -> list[Any]:
+        """The column as its kind says."""
+        read = READERS[column.kind]
         values = []
         for i, value in enumerate(self.table.columns[name]):
-            if value is None:
-                value = ""
-            elif isinstance(value, bool) or not isinstance(value, str | int | float):
-                raise DataError(
-                    f"{self.table.where(i)}: column {name!r} holds {_kind(value)}, where text is needed.",
-                    "Choose another column (data.columns), or write it as text.",
-                )
-            values.append(self._whole_text(str(value), name, i))
+            try:
+                values.append(read(value))
+            except ValueError as error:
+                raise self._unusable(i, name, error, column.kind) from error
         return values
 
-    def _whole_text(self, value: str, name: str, i: int) -> str:
-        if not value.isascii() and _SURROGATE.search(value):
-            raise DataError(
-                f"{self.table.where(i)}: column {name!r} holds half a character (a lone surrogate).",
-                "Write the file again as UTF-8.",
-            )
-        return value
+    def _answers(self, name: str, contexts: Sequence[str] | None) -> list[Any]:
+        """The column as answers, each of which stands in its context."""
+        values = []
+        for i, value in enumerate(self.table.columns[name]):
+            try:
+                values.append(as_answers(value, contexts[i] if contexts is not None else None))
+            except ValueError as error:
+                raise self._unusable(i, name, error, "answers") from error
+        return values
 
-    def _with_text(self, part: str, texts: Mapping[str, list[Any]], left_out: list[LeftOut]) -> list[int]:
+    def _unusable(self, i: int, name: str, reason: ValueError, kind: str) -> DataError:
+        hint = "Write the file again as UTF-8." if "half a character" in str(reason) else _HINTS[kind]
+        return DataError(f"{self.table.where(i)}: column {name!r} {reason}.", hint)
+
+    def _check_tags(self, roles: Sequence[Column], mapping: Mapping[str, str], values: Mapping[str, list[Any]]) -> None:
+        """As many tags as words in every row."""
+        words = next((column.role for column in roles if column.kind == "words"), None)
+        for column in roles:
+            if column.kind != "tags" or words is None:
+                continue
+            for i, (tags, row) in enumerate(zip(values[column.role], values[words], strict=True)):
+                if len(tags) != len(row):
+                    reason = ValueError(f"has {len(tags)} tags, and column {mapping[words]!r} has {len(row)} words")
+                    raise self._unusable(i, mapping[column.role], reason, "tags")
+
+    def _with_text(
+        self, part: str, roles: Sequence[Column], values: Mapping[str, list[Any]], left_out: list[LeftOut]
+    ) -> list[int]:
         """The rows whose texts are all there; the others are left out, and listed."""
         kept = list(range(len(self.table)))
-        for role, values in texts.items():
-            empty = [i for i in kept if not values[i].strip()]
+        for column in roles:
+            if column.may_be_empty or column.kind in ("answers", "number", "tags"):
+                continue
+            empty = [i for i in kept if _is_empty(values[column.role][i])]
             if empty:
-                left_out.append(LeftOut(part, f"the {role} is empty", [self.table.rows[i] for i in empty]))
+                what = f"the {column.role} is empty"
+                left_out.append(LeftOut(part, what, [self.table.rows[i] for i in empty]))
                 gone = set(empty)
                 kept = [i for i in kept if i not in gone]
         if not kept:
@@ -111,11 +141,17 @@ class Extract:
         if isinstance(value, float) and value.is_integer():
             return str(int(value))  # tables store a column of whole numbers with gaps as 1.0
         if isinstance(value, str | int | float):
-            return self._whole_text(str(value).strip(), name, i)
+            return self._whole_label(str(value).strip(), name, i)
         raise DataError(
-            f"{self.table.where(i)}: column {name!r} holds {_kind(value)}, where one label is needed.",
+            f"{self.table.where(i)}: column {name!r} holds {kind_of(value)}, where one label is needed.",
             "Choose another column (data.columns), or a task with several labels.",
         )
+
+    def _whole_label(self, value: str, name: str, i: int) -> str:
+        try:
+            return whole_text(value)
+        except ValueError as error:
+            raise self._unusable(i, name, error, "text") from error
 
     def _label_lists(self, name: str, kept: Sequence[int]) -> list[Any]:
         """The column as lists of labels: lists as they are, strings taken apart at ``|`` or ``;``."""
@@ -137,7 +173,7 @@ class Extract:
     def _note_labels(self, roles: Sequence[Column]) -> None:
         """Tell of labels that look like one, written in two ways."""
         for column in roles:
-            if column.kind == "text":
+            if column.kind not in CLASSES:
                 continue
             spellings: dict[str, set[str]] = {}
             for value in self.examples.columns[column.role]:
@@ -148,6 +184,5 @@ class Extract:
                 self.notes.append(f"{self.table.name}: labels that differ in capitals only: {listed(alike)}.")
 
 
-def _kind(value: Any) -> str:
-    names = {"dict": "an object", "list": "a list", "bool": "true or false"}
-    return names.get(type(value).__name__, f"a {type(value).__name__}")
+def _is_empty(value: Any) -> bool:
+    return not value or (isinstance(value, str) and not value.strip())

@@ -13,8 +13,9 @@ JSON = (".jsonl", ".ndjson", ".json")
 PARQUET = (".parquet", ".pq")
 MARKDOWN = (".md",)
 TEXTS = (".txt", *MARKDOWN)  # what can be read as documents; .txt is a table where a task needs more than a text
+CONLL = (".conll", ".iob", ".bio")  # words with their tags; see workbench.data.layouts.conll
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
-SUFFIXES = DELIMITED + JSON + PARQUET + MARKDOWN
+SUFFIXES = DELIMITED + JSON + PARQUET + MARKDOWN + CONLL
 ALLOWED = f"Give one of: {', '.join(SUFFIXES)}."
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (

@@ -18,15 +18,16 @@ from typing import Any
 
 from workbench.data import hub_rows, site_packages
 from workbench.data.catalogue import DatasetEntry, Layout, catalogue, dataset
-from workbench.data.columns import Column, map_columns, require_column
+from workbench.data.columns import CLASSES, Column, map_columns, require_column
 from workbench.data.documents import Cut
 from workbench.data.examples import Examples
 from workbench.data.extract import Extract
 from workbench.data.formats import TEXTS
+from workbench.data.layouts import format_for, read_layout
 from workbench.data.progress import Progress
 from workbench.data.readers import read_table
 from workbench.data.report import LeftOut, PartView, check_parts, describe_parts, listed
-from workbench.data.sources import fetch_dataset
+from workbench.data.sources import fetch_parts
 from workbench.data.splits import sample, split
 from workbench.data.table import Table
 from workbench.errors import DataError
@@ -90,10 +91,11 @@ def load_data(
     notes = [note for table in tables.values() for note in table.notes] + notes
     notes += [note for part in extracted.values() for note in part.notes]
     label = _label_role(columns, mapping)
-    parts = _hold_out(extracted, spec, label)
+    read = [column.role for column in columns if column.role in mapping and not column.is_target]
+    parts = _hold_out(extracted, spec, label, read)
     notes += _group_notes(extracted, group)
     parts = _limit(parts, spec, label, left_out)
-    return _finish(parts, mapping, label, tables, notes, left_out, held_out=len(parts) > len(tables))
+    return _finish(parts, mapping, label, read, tables, notes, left_out, held_out=len(parts) > len(tables))
 
 
 def load_texts(spec: DataSpec, workspace: Workspace, progress: Progress | None = None) -> tuple[list[str], list[str]]:
@@ -117,9 +119,10 @@ def _read_parts(
     if entry is not None:
         del given["train"]
     streamed = {part: name for part, name in given.items() if hub_rows.is_reference(name)}
-    brought = fetch_dataset(spec.train, workspace, progress) if entry is not None else {}
+    brought = fetch_parts(spec.train, workspace, progress) if entry is not None else {}
     own = {part: Path(name).expanduser() for part, name in given.items() if part not in streamed}
-    _check_different({**brought, **own})
+    if entry is None or entry.layout.format is None:  # a format may make every part from the same files
+        _check_different({**{part: paths[0] for part, paths in brought.items()}, **own})
     tables = {}
     for part in PARTS:
         if part in streamed:
@@ -127,7 +130,7 @@ def _read_parts(
         elif part in own:
             tables[part] = _read(own[part], spec, Layout(), _documents(own[part], spec, columns))
         elif part in brought and entry is not None:
-            tables[part] = _read_ours(brought[part], spec, entry)
+            tables[part] = _read_ours(part, brought[part], spec, entry)
     names = Counter(table.name for table in tables.values())
     for part, table in tables.items():
         if names[table.name] > 1:
@@ -143,18 +146,21 @@ def _documents(path: Path, spec: DataSpec, columns: Sequence[Column]) -> Cut | N
     return spec.documents if text_only or spec.documents != "auto" else None
 
 
-def _read_ours(path: Path, spec: DataSpec, entry: DatasetEntry) -> Table:
-    """A file of the catalogue, written as its entry says; of a text, the spec may say otherwise what a document is."""
-    documents: Cut | None = entry.layout.documents
+def _read_ours(part: str, paths: Sequence[Path], spec: DataSpec, entry: DatasetEntry) -> Table:
+    """Files of the catalogue, written as their entry says; of a text, the spec may say otherwise what a document is."""
+    layout, documents = entry.layout, entry.layout.documents
     if spec.documents != "auto":
         if documents is None:
             raise DataError(
                 f"data.documents is {spec.documents!r}, and {spec.train} is a table.", "Leave data.documents out."
             )
-        documents = spec.documents
-    table = _read(path, spec, entry.layout, documents)
+        documents = spec.documents  # type: ignore[assignment]
+    if layout.format is not None:
+        table = read_layout(layout.format, paths, spec.train, part, spec.encoding or layout.encoding)
+    else:
+        table = _read(paths[0], spec, layout, documents)
     if entry.made_here is not None:
-        table.about = site_packages.about(path.parent)
+        table.about = site_packages.about(paths[0].parent)
         packages = len(table.about.get("packages", []))
         table.notes.append(
             f"{spec.train}: from {packages:,} installed packages; data.json says which, and their licences."
@@ -178,6 +184,9 @@ def _stream(part: str, name: str, spec: DataSpec, workspace: Workspace, progress
 
 
 def _read(path: Path, spec: DataSpec, layout: Layout, documents: Cut | None = None) -> Table:
+    known_format = format_for(path)
+    if known_format is not None:
+        return read_layout(known_format, [path], path.name, "train", spec.encoding)
     try:
         return read_table(path, spec.delimiter, spec.encoding, layout, documents)
     except DataError as error:
@@ -227,7 +236,7 @@ def _group_column(spec: DataSpec, entry: DatasetEntry | None, tables: Mapping[st
 
 
 def _label_role(columns: Sequence[Column], mapping: Mapping[str, str]) -> Column | None:
-    return next((column for column in columns if column.kind != "text" and column.role in mapping), None)
+    return next((column for column in columns if column.kind in CLASSES and column.role in mapping), None)
 
 
 # -- parts ----------------------------------------------------------------------------------------------------------
@@ -240,12 +249,15 @@ def _label_lists_of(examples: Examples, label: Column | None) -> list[tuple[str,
     return [tuple(value) if isinstance(value, list) else (value,) for value in values]
 
 
-def _texts_of(examples: Examples, label: Column | None) -> list[tuple[str, ...]]:
-    texts = [values for role, values in examples.columns.items() if label is None or role != label.role]
-    return list(zip(*texts, strict=True))
+def _texts_of(examples: Examples, read: Sequence[str]) -> list[tuple[Any, ...]]:
+    """For each example what the model reads of it: two with the same are the same, whatever their targets."""
+    columns = [examples.columns[role] for role in read]
+    return [tuple(tuple(v) if isinstance(v, list) else v for v in values) for values in zip(*columns, strict=True)]
 
 
-def _hold_out(extracted: Mapping[str, Extract], spec: DataSpec, label: Column | None) -> dict[str, Examples]:
+def _hold_out(
+    extracted: Mapping[str, Extract], spec: DataSpec, label: Column | None, read: Sequence[str]
+) -> dict[str, Examples]:
     """The given parts, and those held out of train. Groups and identical texts stay on one side."""
     parts = {part: found.examples for part, found in extracted.items()}
     shares = {part: getattr(spec.holdout, part) for part in ("test", "valid") if part not in parts}
@@ -258,7 +270,7 @@ def _hold_out(extracted: Mapping[str, Extract], spec: DataSpec, label: Column | 
             "Hold out less than 95% in all.",
         )
     train = extracted["train"]
-    together: list[Sequence[Any]] = [_texts_of(train.examples, label)]
+    together: list[Sequence[Any]] = [_texts_of(train.examples, read)]
     if train.groups is not None:
         together.append([None if value in (None, "") else str(value) for value in train.groups])
     dealt = split(len(train.examples), shares, spec.split_seed, _label_lists_of(train.examples, label), together)
@@ -293,6 +305,7 @@ def _finish(
     parts: Mapping[str, Examples],
     mapping: dict[str, str],
     label: Column | None,
+    read: Sequence[str],
     tables: Mapping[str, Table],
     notes: list[str],
     left_out: Sequence[LeftOut],
@@ -302,7 +315,7 @@ def _finish(
     ordered = {part: parts[part] for part in PARTS if part in parts}
     views = {
         part: PartView(
-            _texts_of(examples, label),
+            _texts_of(examples, read),
             examples.places(),
             _label_lists_of(examples, label),
         )

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,12 +22,12 @@ class PartView:
     """What the report looks at of one part.
 
     Args:
-        texts: for each example its texts, one a text role.
+        texts: for each example what the model reads of it, a value for each role that is no target.
         labels: for each example its labels; None where the task has none.
         places: for each example where it stands: ``"reviews.csv, line 17"``.
     """
 
-    texts: list[tuple[str, ...]]
+    texts: list[tuple[Hashable, ...]]
     places: list[str]
     labels: list[tuple[str, ...]] | None = None
 
@@ -81,9 +81,9 @@ def describe_parts(parts: Mapping[str, PartView]) -> dict[str, Any]:
 
 
 def _describe(part: PartView) -> dict[str, Any]:
-    first: dict[tuple[str, ...], int] = {}
+    first: dict[tuple[Hashable, ...], int] = {}
     duplicates: list[int] = []
-    conflicts: dict[tuple[str, ...], list[int]] = {}
+    conflicts: dict[tuple[Hashable, ...], list[int]] = {}
     for i, text in enumerate(part.texts):
         j = first.setdefault(text, i)
         if j != i:
@@ -125,8 +125,9 @@ def _overlaps(parts: Mapping[str, PartView]) -> list[dict[str, Any]]:
     return found
 
 
-def _short(text: tuple[str, ...]) -> str:
-    return " / ".join(text)[:120]
+def _short(text: tuple[Hashable, ...]) -> str:
+    """The beginning of an example, for people; words are written as a text."""
+    return " / ".join(" ".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in text)[:120]
 
 
 def check_parts(parts: Mapping[str, PartView], several: bool, held_out: bool) -> None:

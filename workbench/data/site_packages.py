@@ -41,6 +41,7 @@ from workbench.files import read_json, storage_errors, write_json
 from workbench.workspace import Workspace
 
 VERSION = 1  # of the tables; another one is read anew
+NAME = "python-docs"  # where the cache keeps them, for every data set that is made of them
 MOST_READERS = 8  # processes
 ABOUT = "packages.json"
 
@@ -72,7 +73,7 @@ def collect(
     """The folder with the tables, read now if what is installed has changed since.
 
     Args:
-        name: of the catalogue's entry, under which they are kept.
+        name: under which they are kept.
         workspace: whose cache is used.
         progress: called with the bytes of source read, and those in all.
         folders: look for packages here instead of in :func:`site_folders`.

@@ -40,6 +40,11 @@ _KINDS: tuple[Kind, ...] = ("datasets", "models", "assets")
 
 
 def fetch_dataset(name: str, workspace: Workspace, progress: Progress | None = None) -> dict[str, Path]:
+    """The first file of each part of a data set; most have one. See :func:`fetch_parts`."""
+    return {part: paths[0] for part, paths in fetch_parts(name, workspace, progress).items()}
+
+
+def fetch_parts(name: str, workspace: Workspace, progress: Progress | None = None) -> dict[str, tuple[Path, ...]]:
     """The files of a data set, fetched if they are not in the cache.
 
     Args:
@@ -48,7 +53,7 @@ def fetch_dataset(name: str, workspace: Workspace, progress: Progress | None = N
         progress: called while something is downloaded.
 
     Returns:
-        split -> file, for the splits that the data set has.
+        part -> files, for the parts that the data set has.
 
     Raises:
         UnknownNameError: the catalogue has no such data set.
@@ -58,22 +63,22 @@ def fetch_dataset(name: str, workspace: Workspace, progress: Progress | None = N
     entry = catalogue().find("datasets", name)
     assert isinstance(entry, DatasetEntry)
     folder = _fetch("datasets", name, entry, workspace, progress)
-    return {split: folder / file for split, file in entry.splits.items()}
+    return {part: tuple(folder / file for file in files) for part, files in entry.splits.items()}
 
 
 def fetch_model(name: str, workspace: Workspace, progress: Progress | None = None) -> Path:
-    """The folder of a pretrained model: configuration, safetensors weights, tokenizer. See :func:`fetch_dataset`."""
+    """The folder of a pretrained model: configuration, safetensors weights, tokenizer. See :func:`fetch_parts`."""
     return _fetch("models", name, catalogue().find("models", name), workspace, progress)
 
 
 def fetch_asset(name: str, workspace: Workspace, progress: Progress | None = None) -> Path:
-    """The one file of an asset (a script that a view needs). See :func:`fetch_dataset`."""
+    """The one file of an asset (a script that a view needs). See :func:`fetch_parts`."""
     entry = catalogue().find("assets", name)
     return _fetch("assets", name, entry, workspace, progress) / next(iter(entry.files))
 
 
 def fetch(name: str, workspace: Workspace, progress: Progress | None = None) -> Path:
-    """The folder of the data set, model or asset with this name. See :func:`fetch_dataset`."""
+    """The folder of the data set, model or asset with this name. See :func:`fetch_parts`."""
     kind, entry = _find(name)
     return _fetch(kind, name, entry, workspace, progress)
 
@@ -146,7 +151,7 @@ def _describe(kind: Kind, name: str, entry: Entry, workspace: Workspace) -> dict
 
 def _is_cached(kind: Kind, name: str, entry: Entry, workspace: Workspace) -> bool:
     if entry.made_here is not None:
-        return site_packages.is_collected(name, workspace)
+        return site_packages.is_collected(site_packages.NAME, workspace)
     return looks_whole(downloads(workspace) / kind / name, entry)
 
 
@@ -181,7 +186,7 @@ def _find(name: str) -> tuple[Kind, Entry]:
 def _fetch(kind: Kind, name: str, entry: Entry, workspace: Workspace, progress: Progress | None) -> Path:
     """The entry's folder, whole and verified."""
     if entry.made_here is not None:
-        return site_packages.collect(name, workspace, progress)
+        return site_packages.collect(site_packages.NAME, workspace, progress)
     root = downloads(workspace)
     folder = root / kind / name
     if is_whole(folder, entry):
