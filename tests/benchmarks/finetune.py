@@ -61,6 +61,7 @@ class Bench:
         dataset = work._read_data()
         loaded = work._load_model()
         parts = work._encode(dataset, loaded)
+        work._tune(loaded)
         began = time.perf_counter()
         work._train(parts)
         seconds = time.perf_counter() - began

@@ -102,6 +102,7 @@ class Task(ABC):
     primary_metric: ClassVar[str]
     smaller_is_better: ClassVar[bool] = False  # of the primary metric: true for a loss
     inputs_change: ClassVar[bool] = False  # a batch is drawn anew each time: nothing computed from it can be kept
+    looks_before: ClassVar[bool] = False  # it measures against the model as it was before training: see ``before``
     writes: ClassVar[bool] = False  # what a user gets for an input is text of the model's
 
     class Config(Part):
@@ -169,6 +170,16 @@ class Task(ABC):
             batch: what ``collate`` gave, on the model's device.
         """
         return model(**batch)
+
+    def before(self, outputs: Array, loss: float, from_scratch: bool) -> None:
+        """See what the untouched model puts out; called before training where ``looks_before`` is true.
+
+        Args:
+            outputs: what ``outputs`` gave for all rows of the part that will be reported on.
+            loss: their mean loss.
+            from_scratch: the model's weights are random as yet.
+        """
+        return None
 
     @abstractmethod
     def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -81,6 +81,8 @@ class Work:
             loaded = self._load_model()
             self._record_environment(dataset, loaded)
             parts = self._encode(dataset, loaded)
+            self._look_before(loaded, parts)
+            self._tune(loaded)
             outcome = self._train(parts)
             self.watch.may_stop = False
             if outcome.ending == "stopped":
@@ -143,6 +145,19 @@ class Work:
         loaded = self.resolved.model.load(self.task.head, self.task.model_options(), self.watch.download)
         self._check_fit(loaded)
         self.task.adapt(loaded.model)
+        return loaded
+
+    def _look_before(self, loaded: Loaded, parts: dict[str, Part]) -> None:
+        """Show the task what the model as it was loaded puts out for the part that is reported on, if it asks."""
+        if not self.task.looks_before or self.spec.kind != "training":
+            return
+        self.watch.phase("evaluating the model before training")
+        self.model = loaded.model.to(self.accelerator.device)
+        with torch.random.fork_rng():
+            outputs, loss = self._outputs(parts["test" if "test" in parts else "valid"])
+        self.task.before(outputs, loss, self.resolved.model.from_scratch)
+
+    def _tune(self, loaded: Loaded) -> None:
         tuned = self.resolved.tuning.apply(loaded.model, self.task.peft_type, loaded.new)
         self.model = tuned.to(self.accelerator.device)
         anatomy = None if self.resolved.tuning.saves_adapter else _anatomy(self.model)
@@ -152,7 +167,6 @@ class Work:
             f"{total:,} parameters, {trained:,} of them trained ({trained / total:.2%}), on {self.device.name} in "
             f"{self.device.precision}"
         )
-        return loaded
 
     def _check_fit(self, loaded: Loaded) -> None:
         """Refuse texts longer than the model's positions, and a tokenizer with more tokens than it has embeddings."""
@@ -254,7 +268,8 @@ class Work:
         """A batch on the device; where features are kept, they are shown to the model with it."""
         multiple = 64 if self.training.compile else 1  # a compiled model should meet few shapes
         batch = self.task.collate(part.encoded, indices, self.pad_id, multiple)
-        self.frozen.show(part, indices, batch["input_ids"].shape[1])
+        if part.features is not None:
+            self.frozen.show(part, indices, batch["input_ids"].shape[1])
         return {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
 
     def _keep_features(self, parts: dict[str, Part]) -> None:
