@@ -94,7 +94,7 @@ def _look_through(
     problems += _data_problems(spec, confined, workspace)
     problems += _training_problems(spec)
     problems += _role_problems(spec, task)
-    problems += _model_problems(spec, model, tuning)
+    problems += _model_problems(spec, task, model, tuning)
     return problems, task, model, tuning
 
 
@@ -255,20 +255,23 @@ def _role_problems(spec: RunSpec, task: Task | None) -> list[Problem]:
     return [Problem("error", f"data.columns.{r}", f"{spec.task.name} has no role {r!r}.", hint) for r in unknown]
 
 
-def _model_problems(spec: RunSpec, model: ModelSource | None, tuning: Tuning | None) -> list[Problem]:
+def _model_problems(
+    spec: RunSpec, task: Task | None, model: ModelSource | None, tuning: Tuning | None
+) -> list[Problem]:
     """What can be told of the model before it is loaded: its positions, and tunings that need trained weights."""
-    problems: list[Problem] = []
-    longest = model.longest() if model is not None else None
-    if longest is not None and spec.data.max_length > longest:
+    if model is None or tuning is None:
+        return []
+    problems = _position_problems(spec, model, tuning)
+    if tuning.extra_tokens() and getattr(task and task.config, "packing", False):
         problems.append(
             Problem(
                 "error",
-                "data.max_length",
-                f"{spec.data.max_length} tokens are more than the {longest} positions of {spec.model.source}.",
-                f"Set data.max_length to {longest} or less, or model.max_positions to {spec.data.max_length}.",
+                "task.packing",
+                f"{tuning.name} puts virtual tokens before each row, and packing puts several texts into one.",
+                "Set task.packing to false, or tune with lora.",
             )
         )
-    if model is None or tuning is None or not model.from_scratch:
+    if not model.from_scratch:
         return problems
     if tuning.saves_adapter:
         problems.append(
@@ -284,6 +287,25 @@ def _model_problems(spec: RunSpec, model: ModelSource | None, tuning: Tuning | N
             Problem("warning", "tuning", f"{tuning.name} leaves weights of {spec.model.source} as they were drawn.")
         )
     return problems
+
+
+def _position_problems(spec: RunSpec, model: ModelSource, tuning: Tuning) -> list[Problem]:
+    """Texts, and virtual tokens before them, that are longer than the model has positions for."""
+    longest, virtual = model.longest(), tuning.extra_tokens()
+    if longest is None or spec.data.max_length + virtual <= longest:
+        return []
+    more = f" and {virtual} virtual ones of {tuning.name}" if virtual else ""
+    room = longest - virtual
+    return [
+        Problem(
+            "error",
+            "data.max_length",
+            f"{spec.data.max_length} tokens{more} are more than the {longest} positions of {spec.model.source}.",
+            f"Set data.max_length to {room} or less, or model.max_positions to {spec.data.max_length + virtual}."
+            if room >= 4
+            else f"Set tuning.tokens to less than {longest - 4}.",
+        )
+    ]
 
 
 def _training_problems(spec: RunSpec) -> list[Problem]:

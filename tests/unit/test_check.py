@@ -178,6 +178,17 @@ def test_what_does_not_fit_a_new_model(workspace):
     assert problem.severity == "warning" and "as they were drawn" in problem.message
 
 
+def test_virtual_tokens_take_positions_and_forbid_packing(workspace: Workspace) -> None:
+    model = {"source": "transformer-encoder", "max_positions": 64}
+    spec = RunSpec.parse({**NEW, "model": model, "data": {"train": "film-plots", "max_length": 50}, "tuning": "prompt"})
+    found = {problem.field: problem for problem in check(spec, workspace)}
+    assert "50 tokens and 20 virtual ones of prompt are more than the 64" in found["data.max_length"].message
+    assert "44 or less" in found["data.max_length"].hint
+    assert "packing puts several texts into one" in found["task.packing"].message
+    fits = spec.changed({"data.max_length": 44, "task.packing": False})
+    assert not {"data.max_length", "task.packing"} & {problem.field for problem in check(fits, workspace)}
+
+
 def test_heads_that_do_not_divide_the_width_are_told_at_once(workspace):
     spec = RunSpec.parse({**NEW, "model": {"source": "transformer-encoder", "heads": 5}})
     problems = [p for p in check(spec, workspace) if p.severity == "error"]
