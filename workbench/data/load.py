@@ -154,7 +154,7 @@ def _read_ours(part: str, paths: Sequence[Path], spec: DataSpec, entry: DatasetE
             raise DataError(
                 f"data.documents is {spec.documents!r}, and {spec.train} is a table.", "Leave data.documents out."
             )
-        documents = spec.documents  # type: ignore[assignment]
+        documents = spec.documents
     if layout.format is not None:
         table = read_layout(layout.format, paths, spec.train, part, spec.encoding or layout.encoding)
     else:
