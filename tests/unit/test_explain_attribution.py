@@ -19,6 +19,7 @@ from workbench.explain.integrated_gradients import hidden_inputs
 from workbench.explain.lime import Lime, weighted_ridge
 from workbench.explain.shapley import exact_shapley, sampled_shapley
 from workbench.explain.subject import Subject
+from workbench.tasks.base import Target
 
 TEXT = "the film was unbelievable with good actors"
 
@@ -57,7 +58,7 @@ def test_integrated_gradients_equal_a_sum_by_hand() -> None:
     subject.model.eval()
     share = (torch.arange(2000) + 0.5) / 2000
     way = (start + share[:, None, None] * (there - start)).requires_grad_()
-    (gradient,) = torch.autograd.grad(logits_of_embeddings(subject, way)[:, target].sum(), way)
+    (gradient,) = torch.autograd.grad(logits_of_embeddings(subject, way, Target(target)).sum(), way)
     expected = (gradient.mean(0) * (there - start)[0]).sum(-1)
     np.testing.assert_allclose(explanation.scores, expected.numpy(), atol=2e-3 * float(expected.abs().max()))
 
@@ -186,11 +187,11 @@ def test_lime_fits_a_linear_model_fully() -> None:
     values = np.array([0.3, 0.01, 0.02, -0.05, -0.2, 0.04])
 
     class Linear(Subject):
-        def when_kept(self, kept: Any) -> Any:
-            return (0.5 + kept[:, self.positions] @ values)[:, None]
+        def when_kept(self, kept: Any, target: Any) -> Any:
+            return 0.5 + kept[:, self.positions] @ values
 
     linear = Linear(bag_of_words(), "good film was a bad story")
-    scores = Lime(Lime.Config(samples=4000)).run(linear, 0)
+    scores = Lime(Lime.Config(samples=4000)).run(linear, Target(0))
     np.testing.assert_allclose(scores.values[subject.positions], values, atol=0.003)
     assert scores.details["explained_variance"] > 0.99 and scores.values[0] == 0
 

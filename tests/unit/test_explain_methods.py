@@ -16,6 +16,7 @@ from workbench.explain import explain, explainers, fitting
 from workbench.explain.faithfulness import faithfulness
 from workbench.explain.rollout import rollout
 from workbench.explain.subject import Subject
+from workbench.tasks.base import Target
 from workbench.training.predictor import Predictor
 
 TEXT = "the story was bad and the film with actors and music was good"
@@ -81,11 +82,11 @@ def test_the_check_ranks_a_true_explanation_above_a_wrong_one() -> None:
     subject = Subject(bag_of_words(), TEXT)
     true = np.zeros(len(subject.encoded.tokens))
     true[subject.encoded.tokens.index("good")] = 1
-    good, wrong = faithfulness(subject, true, 0), faithfulness(subject, -true, 0)
+    good, wrong = faithfulness(subject, true, Target(0), "fresh"), faithfulness(subject, -true, Target(0), "fresh")
     assert good["comprehensiveness"] > good["random_comprehensiveness"] > wrong["comprehensiveness"]
     assert good["sufficiency"] < wrong["sufficiency"]
-    assert good == faithfulness(subject, true, 0)  # random, and the same again
-    assert faithfulness(subject, true, 0, seed=1)["without_random"] != good["without_random"]
+    assert good == faithfulness(subject, true, Target(0), "fresh")  # random, and the same again
+    assert faithfulness(subject, true, Target(0), "fresh", seed=1)["without_random"] != good["without_random"]
 
 
 def test_hiding_by_hand() -> None:
@@ -120,7 +121,7 @@ def test_a_hidden_token_is_masked_or_else_padding_that_nobody_attends_to(mask: b
     assert subject.stand_in == ("[MASK]" if mask else "[PAD]")
     asked: list[dict[str, torch.Tensor]] = []
     subject.model.register_forward_pre_hook(lambda _, __, inputs: asked.append(inputs), with_kwargs=True)
-    subject.when_kept(np.array([[True] * 5, [False, False, True, True, False]]))  # the special ones stay all the same
+    subject.when_kept(np.array([[True] * 5, [False, False, True, True, False]]), Target(0))
     (hidden,) = asked
     assert subject.tokenizer.convert_ids_to_tokens(hidden["input_ids"][1])[1] == subject.stand_in
     assert hidden["input_ids"][1, [0, 2, 3, 4]].tolist() == hidden["input_ids"][0, [0, 2, 3, 4]].tolist()

@@ -28,8 +28,11 @@ from workbench.explain.proof import (
     stability,
 )
 from workbench.explain.subject import Subject
+from workbench.tasks.base import Target
 
 TEXT = "the story was bad and the film with actors and music was good"
+
+FRESH = Target(0)
 
 
 def sigmoid(value: float) -> float:
@@ -42,7 +45,7 @@ def scores_for(subject: Subject, **values: float) -> np.ndarray[Any, Any]:
 
 def test_curves_by_hand() -> None:
     subject = Subject(bag_of_words(), "good film bad")
-    found = curves(subject, scores_for(subject, good=2, film=1), 0)
+    found = curves(subject, scores_for(subject, good=2, film=1), FRESH)
     # "fresh" has the logit 4 + .05 - 1 - 1; hidden are good, then film, then bad; shown in the same order.
     np.testing.assert_allclose(found["shares"], [0, 1 / 3, 2 / 3, 1])
     deletion = [sigmoid(2.05), sigmoid(-1.95), sigmoid(-2), sigmoid(-1)]
@@ -57,17 +60,17 @@ def test_curves_by_hand() -> None:
 def test_curves_rank_a_true_explanation_above_a_random_above_a_wrong_one() -> None:
     subject = Subject(bag_of_words(), TEXT)
     true = scores_for(subject, good=1, bad=-1)
-    found = curves(subject, true, 0, rival=-true, choices=20)["areas"]
+    found = curves(subject, true, FRESH, rival=-true, choices=20)["areas"]
     assert found["deletion"] < found["random_deletion"] < found["attention_deletion"]
     assert found["insertion"] > found["random_insertion"] > found["attention_insertion"]
     assert _curves_sentence({"areas": found}, "fresh").endswith("it finds what the model relies on.")
-    wrong = curves(subject, -true, 0, rival=true)
+    wrong = curves(subject, -true, FRESH, rival=true)
     assert _curves_sentence(wrong, "fresh").endswith("it does not find what the model relies on.")
 
 
 def test_many_tokens_are_hidden_in_few_steps() -> None:
     subject = Subject(bag_of_words(), TEXT)
-    assert len(curves(subject, scores_for(subject, good=1), 0, steps=4)["shares"]) == 5
+    assert len(curves(subject, scores_for(subject, good=1), FRESH, steps=4)["shares"]) == 5
 
 
 def test_rank_correlation_is_scipys() -> None:
@@ -91,12 +94,12 @@ def test_methods_that_say_the_same_agree() -> None:
 def test_with_a_method_without_sign_magnitudes_are_compared() -> None:
     asked = predictor(bert(), tokenizer())
     subject, occlusion = Subject(asked, TEXT), explainers.get("occlusion")()
-    scores, own = occlusion.run(subject, 0).values, subject.positions
-    found = agreement(asked, subject, occlusion, scores, 0)
-    attention = explainers.get("attention")().run(subject, 0).values
+    scores, own = occlusion.run(subject, FRESH).values, subject.positions
+    found = agreement(asked, subject, occlusion, scores, FRESH)
+    attention = explainers.get("attention")().run(subject, FRESH).values
     assert scores.min() < 0
     assert found["attention"]["rank_correlation"] == rank_correlation(np.abs(scores[own]), attention[own])
-    gradient = explainers.get("gradient-x-input")().run(subject, 0).values
+    gradient = explainers.get("gradient-x-input")().run(subject, FRESH).values
     assert found["gradient-x-input"]["rank_correlation"] == rank_correlation(scores[own], gradient[own])
 
 
@@ -108,12 +111,12 @@ def test_a_stable_and_an_unstable_explanation() -> None:
     asked = bag_of_words()
     subject = Subject(asked, "the film with good actors")
     occlusion = explainers.get("occlusion")()
-    true = occlusion.run(subject, 0).values
-    found = stability(asked, subject, ("the film with good actors", None), occlusion, true, 0)
+    true = occlusion.run(subject, FRESH).values
+    found = stability(asked, subject, ("the film with good actors", None), occlusion, true, FRESH)
     assert [one["change"] for one in found] == ["a full stop at the end"]  # the tokenizer sees no other
     assert found[0]["harmless"] and found[0]["text"].endswith("actors.")
     assert found[0]["rank_correlation"] == pytest.approx(1, abs=0.5)
-    (other,) = stability(asked, subject, ("the film with good actors", None), occlusion, -true, 0)
+    (other,) = stability(asked, subject, ("the film with good actors", None), occlusion, -true, FRESH)
     assert other["rank_correlation"] < 0 < found[0]["rank_correlation"]
 
 
@@ -133,12 +136,12 @@ def test_what_does_not_look_at_the_model_fails_the_sanity_check() -> None:
             return Scores(np.arange(len(subject.encoded.tokens), dtype=float))
 
     subject = Subject(asked, TEXT)
-    true = sanity(asked, (TEXT, None), occlusion, occlusion.run(subject, 0).values, 0, draws=4)
-    blind = sanity(asked, (TEXT, None), Position(), Position().run(subject, 0).values, 0)
+    true = sanity(asked, (TEXT, None), occlusion, occlusion.run(subject, FRESH).values, FRESH, draws=4)
+    blind = sanity(asked, (TEXT, None), Position(), Position().run(subject, FRESH).values, FRESH)
     assert blind["rank_correlation"] == pytest.approx(1) and not blind["depends"]
     assert abs(true["rank_correlation"]) < 0.5 and true["depends"]
     flat = np.zeros(len(subject.encoded.tokens))
-    assert not sanity(asked, (TEXT, None), Position(), flat, 0)["depends"]
+    assert not sanity(asked, (TEXT, None), Position(), flat, FRESH)["depends"]
 
 
 def test_weights_are_shuffled_in_a_copy() -> None:

@@ -1,7 +1,7 @@
 """Why a model decided as it did: attention, attributions, and how far each can be believed."""
 
 from workbench.explain.aggregates import HeadPatterns, head_patterns
-from workbench.explain.base import Explainer, Explanation, explain, explainers, fitting
+from workbench.explain.base import Explainer, Explanation, explain, explainers, fitting, offered
 from workbench.explain.capture import Attention, capture_attention
 from workbench.explain.compare import HeadMoves, head_moves
 from workbench.explain.heads import HeadImportance, head_importance
@@ -29,6 +29,7 @@ __all__ = [
     "head_moves",
     "head_patterns",
     "logit_lens",
+    "offered",
     "prove",
     "prove_over",
 ]

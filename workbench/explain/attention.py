@@ -9,6 +9,7 @@ from workbench.explain.base import Explainer, Scores, explainers
 from workbench.explain.capture import attention_of
 from workbench.explain.subject import Classifier, Subject
 from workbench.spec import Part
+from workbench.tasks.base import Target
 
 
 class AttentionBased(Explainer):
@@ -17,6 +18,8 @@ class AttentionBased(Explainer):
     @classmethod
     def fits(cls, predictor: Classifier) -> str | None:
         reason = super().fits(predictor)
+        if reason is None and getattr(predictor.model.config, "is_encoder_decoder", False):
+            return "with an encoder and a decoder there are three kinds of attention, and this method reads one"
         if reason is None and not getattr(predictor.model.config, "num_attention_heads", None):
             return f"{type(predictor.model).__name__} has no attention heads"
         return reason
@@ -34,7 +37,7 @@ class AttentionExplainer(AttentionBased):
     class Config(Part):
         layer: int = Field(-1, description="Index of the layer, from 0; negative numbers count from the last.")
 
-    def run(self, subject: Subject, target: int) -> Scores:
+    def run(self, subject: Subject, target: Target) -> Scores:
         attention = attention_of(subject.model, subject.encoded)
         layer = self.config.layer
         if not -attention.layers <= layer < attention.layers:
@@ -42,4 +45,5 @@ class AttentionExplainer(AttentionBased):
                 f"There is no layer {layer}: the model has {attention.layers}.",
                 f"Choose one from 0 to {attention.layers - 1}, or -1 for the last.",
             )
-        return Scores(attention.weights[layer, :, attention.reader].mean(0).astype("float64"), attention)
+        reader = subject.reader(attention, target)
+        return Scores(attention.weights[layer, :, reader].mean(0).astype("float64"), attention)

@@ -21,8 +21,10 @@ from workbench.errors import RequestError
 from workbench.explain.capture import Attention
 from workbench.explain.faithfulness import faithfulness
 from workbench.explain.subject import Classifier, Subject
+from workbench.explain.targets import AIMS, Place
 from workbench.registry import Registry
 from workbench.spec import Part
+from workbench.tasks.base import Target
 
 explainers: Registry[Explainer] = Registry("explainer", package="workbench.explain")
 
@@ -55,7 +57,7 @@ class Explainer(ABC):
     reading: ClassVar[str]
     signed: ClassVar[bool] = False  # whether a score below 0 means that the token speaks against the target
     slow: ClassVar[bool] = False  # whether it asks the model hundreds of times for one text, or only takes short ones
-    tasks: ClassVar[tuple[str, ...]] = ("text-classification",)
+    tasks: ClassVar[tuple[str, ...]] = tuple(AIMS)
 
     class Config(Part):
         """The method's own options."""
@@ -72,13 +74,13 @@ class Explainer(ABC):
         return None
 
     @abstractmethod
-    def run(self, subject: Subject, target: int) -> Scores:
-        """How much each token of ``subject`` counts for the label with index ``target``."""
+    def run(self, subject: Subject, target: Target) -> Scores:
+        """How much each token of ``subject`` counts for ``target``."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a text was given its label.
+    """Why a model answers a text as it does.
 
     Attributes:
         tokens: the tokenizer's names of the tokens; ``shown``: the same as a person would read them.
@@ -88,12 +90,13 @@ class Explanation:
         scores: how much each token counts for ``target``.
         signed: whether scores below 0 speak against it.
         prediction: ``{"label", "score", "scores": {label: probability}}`` for the whole text.
-        target: the label that is explained.
+        target: what is explained: the label, the answer, the next token.
         method: the explainer's name, and ``reading``: what its scores mean, in plain words.
         faithfulness: see :func:`workbench.explain.faithfulness.faithfulness`; ``["sentence"]`` sums it up.
         attention: all the attention weights, for the methods that come from them.
         notes: what a reader has to know, such as that the text was cut off.
         details: what the method tells of itself: errors, steps, samples.
+        place: the token that the explained label stands at, where it stands at one.
     """
 
     text: str
@@ -113,6 +116,7 @@ class Explanation:
     attention: Attention | None = field(default=None, repr=False)
     notes: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
+    place: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """All but the attention weights, for JSON."""
@@ -131,16 +135,18 @@ def explain(
     method: str = "attention",
     text_pair: str | None = None,
     target: str | None = None,
+    place: Place = None,
     **options: Any,
 ) -> Explanation:
-    """Explain the label that ``predictor`` gives to ``text``, and measure how faithful the explanation is.
+    """Explain the answer that ``predictor`` gives to ``text``, and measure how faithful the explanation is.
 
     Args:
         predictor: a loaded run (:class:`workbench.training.predictor.Predictor`).
         text: what it reads.
         method: the name of an explainer; ``explainers.names()`` are all.
         text_pair: the second text, for a model of text pairs.
-        target: the label to explain; by default the predicted one.
+        target: the label, the answer or the next token to explain; by default what the model says.
+        place: of labels that stand at words: the word, or its number; see :func:`workbench.explain.targets.aim`.
         options: the method's own, as its ``Config`` has them.
 
     Raises:
@@ -149,9 +155,8 @@ def explain(
     """
     explainer = configured(predictor, method, options)
     subject = Subject(predictor, text, text_pair)
-    prediction = subject.predict()
-    index = subject.target_index(target, prediction)
-    found = explainer.run(subject, index)
+    aim = subject.aim(target, place)
+    found = explainer.run(subject, aim.target)
     encoded = subject.encoded
     return Explanation(
         text=text,
@@ -163,14 +168,15 @@ def explain(
         special=encoded.special,
         scores=[float(value) for value in found.values],
         signed=explainer.signed,
-        prediction=prediction,
-        target=subject.labels[index],
+        prediction=aim.prediction,
+        target=aim.label,
         method=method,
         reading=explainer.reading,
-        faithfulness=faithfulness(subject, found.values, index),
+        faithfulness=faithfulness(subject, found.values, aim.target, aim.label),
         attention=found.attention,
         notes=[*encoded.notes, *found.notes],
         details=found.details,
+        place=aim.target.place,
     )
 
 
@@ -193,8 +199,14 @@ def fitting(predictor: Classifier) -> dict[str, str | None]:
     return {name: entry.fits(predictor) for name, entry in explainers.items()}
 
 
-def _fitting(predictor: Classifier) -> str:
+def offered(predictor: Classifier) -> list[str]:
+    """The names of the explainers that can explain what ``predictor`` answers, the quick ones first."""
     names = [name for name, reason in fitting(predictor).items() if reason is None]
+    return sorted(names, key=lambda name: explainers.get(name).slow)
+
+
+def _fitting(predictor: Classifier) -> str:
+    names = offered(predictor)
     return f"These can be used: {', '.join(names)}." if names else "No method explains this task yet."
 
 

@@ -11,6 +11,7 @@ import torch
 
 from workbench.explain.base import Explainer
 from workbench.explain.subject import Classifier, Subject, evaluating
+from workbench.tasks.base import Target
 
 
 class GradientBased(Explainer):
@@ -69,9 +70,8 @@ def embed(subject: Subject, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     return kept[0]
 
 
-def logits_of_embeddings(subject: Subject, embedded: torch.Tensor) -> torch.Tensor:
-    """Logits [B, labels] when the tokens' vectors are ``embedded`` [B, T, D] in place of the text's own."""
+def logits_of_embeddings(subject: Subject, embedded: torch.Tensor, target: Target) -> torch.Tensor:
+    """The target's logit [B] when the tokens' vectors are ``embedded`` [B, T, D] in place of the text's own."""
     inputs = {name: value.expand(len(embedded), -1) for name, value in subject.encoded.inputs.items()}
     with embeddings_changed(subject.model, lambda _: embedded):
-        logits: torch.Tensor = subject.model(**inputs).logits
-    return logits
+        return subject.explained(inputs, target).logit

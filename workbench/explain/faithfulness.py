@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.explain.subject import Subject
+from workbench.tasks.base import Target
 
 
 def faithfulness(
     subject: Subject,
     scores: NDArray[np.float64],
-    target: int,
+    target: Target,
+    label: str,
     share: float = 0.2,
     choices: int = 20,
     seed: int = 0,
@@ -29,7 +31,8 @@ def faithfulness(
     Args:
         subject: the text and its model.
         scores: [tokens], higher for what counts more; special tokens are never marked.
-        target: index of the explained label.
+        target: what is explained.
+        label: the same, for the sentence.
         share: the part of the text's tokens that is marked (at least one token).
         choices: how many random choices stand for "random".
         seed: of the random choices.
@@ -53,7 +56,7 @@ def faithfulness(
         only = np.zeros(length, dtype=bool)
         only[chosen] = True
         seen += [~only, only]
-    probabilities = subject.when_kept(np.stack(seen))[:, target]
+    probabilities = subject.when_kept(np.stack(seen), target)
     whole, without, only_marked = (float(value) for value in probabilities[:3])
     random_without, random_only = probabilities[3::2], probabilities[4::2]
     found: dict[str, Any] = {
@@ -73,7 +76,7 @@ def faithfulness(
         "seed": seed,
     }
     unit = _unit(subject, count)
-    return found | {"sentence": _sentence(found, subject.labels[target], count, unit, count == len(positions))}
+    return found | {"sentence": _sentence(found, label, count, unit, count == len(positions))}
 
 
 def _unit(subject: Subject, count: int) -> str:

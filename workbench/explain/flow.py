@@ -10,6 +10,7 @@ from workbench.explain.attention import AttentionBased
 from workbench.explain.base import Scores, explainers
 from workbench.explain.capture import attention_of
 from workbench.explain.subject import Subject
+from workbench.tasks.base import Target
 
 LONGEST = 64  # tokens: the network has layers x tokens^2 edges, and a flow is computed for each token
 _UNIT = 1_000_000  # capacities are whole numbers
@@ -60,7 +61,7 @@ class Flow(AttentionBased):
 
     slow = True
 
-    def run(self, subject: Subject, target: int) -> Scores:
+    def run(self, subject: Subject, target: Target) -> Scores:
         count = len(subject.encoded.tokens)
         if count > LONGEST:
             raise RequestError(
@@ -68,4 +69,4 @@ class Flow(AttentionBased):
                 "Shorten the text, or choose the method rollout.",
             )
         attention = attention_of(subject.model, subject.encoded)
-        return Scores(attention_flow(attention.weights, attention.reader), attention)
+        return Scores(attention_flow(attention.weights, subject.reader(attention, target)), attention)

@@ -7,6 +7,7 @@ import torch
 from workbench.explain.base import Scores, explainers
 from workbench.explain.embeddings import GradientBased, differentiable, embed, logits_of_embeddings
 from workbench.explain.subject import Subject
+from workbench.tasks.base import Target
 
 
 @explainers.register("gradient-x-input")
@@ -18,9 +19,9 @@ class GradientTimesInput(GradientBased):
         "lower it. It holds close to this text only: a model that is sure of itself may have small gradients."
     )
 
-    def run(self, subject: Subject, target: int) -> Scores:
+    def run(self, subject: Subject, target: Target) -> Scores:
         embedded = embed(subject, subject.encoded.inputs).requires_grad_()
         with differentiable(subject.model):
-            logit = logits_of_embeddings(subject, embedded)[0, target]
+            logit = logits_of_embeddings(subject, embedded, target)[0]
             (gradient,) = torch.autograd.grad(logit, embedded)  # the parameters' .grad is not touched
         return Scores((gradient * embedded).detach().sum(-1)[0].double().cpu().numpy())

@@ -56,7 +56,7 @@ def head_importance(
     """Measure every head over ``examples``, each by the label that is predicted for it.
 
     Args:
-        predictor: a loaded run of a classifier.
+        predictor: a loaded run.
         examples: ``{"text": ...}``, of pairs also ``"text_pair"``.
         measure: ``ablation`` (as many passes for a text as there are heads) or ``gradient`` (one).
         progress: told how many of how many are done.
@@ -129,22 +129,20 @@ def _heads_of(subject: Subject) -> tuple[list[Any], int]:
 
 
 def _ablated(subject: Subject) -> NDArray[np.float64]:
-    """[layers, heads]: how far the predicted label's probability falls without each head."""
+    """[layers, heads]: how far the answer's probability falls without each head."""
     modules, heads = _heads_of(subject)
     count = len(modules) * heads
     # Row 0 has all heads; row i + 1 is without the i-th.
     switches = torch.cat([torch.ones(1, count), 1 - torch.eye(count)]).view(count + 1, len(modules), heads)
     switches = switches.to(subject.device, next(subject.model.parameters()).dtype)
-    found = []
+    target, found = subject.aim().target, []
     for part in torch.split(switches, BATCH):
         inputs = {name: value.expand(len(part), -1) for name, value in subject.encoded.inputs.items()}
-        with evaluating(subject.model), torch.no_grad():
-            with switched_heads(subject.model, modules, part.transpose(0, 1)):
-                logits = subject.model(**inputs)
-            found.append(subject.task.outputs(logits, inputs).double().cpu().numpy())
+        switched = switched_heads(subject.model, modules, part.transpose(0, 1))
+        with evaluating(subject.model), torch.no_grad(), switched:
+            found.append(subject.explained(inputs, target).probability.double().cpu().numpy())
     probabilities: NDArray[np.float64] = np.concatenate(found)
-    target = subject.target_index(None, subject.task.readable(probabilities[:1])[0])
-    falls: NDArray[np.float64] = (probabilities[0, target] - probabilities[1:, target]).reshape(len(modules), heads)
+    falls: NDArray[np.float64] = (probabilities[0] - probabilities[1:]).reshape(len(modules), heads)
     return falls
 
 
@@ -152,10 +150,10 @@ def _gradients(subject: Subject) -> NDArray[np.float64]:
     """[layers, heads]: the size of the gradient of the predicted label's log probability by each head's switch."""
     modules, heads = _heads_of(subject)
     dtype = next(subject.model.parameters()).dtype
+    target = subject.aim().target
     switches = torch.ones(len(modules), heads, device=subject.device, dtype=dtype, requires_grad=True)
     with differentiable(subject.model), switched_heads(subject.model, modules, switches):
-        logits = subject.model(**subject.encoded.inputs).logits[0].float()
-        label = logits.log_softmax(-1).max()
-        (gradient,) = torch.autograd.grad(label, switches)
+        log_probability = subject.explained(subject.encoded.inputs, target).probability.log().sum()
+        (gradient,) = torch.autograd.grad(log_probability, switches)
     sizes: NDArray[np.float64] = gradient.abs().double().cpu().numpy()
     return sizes

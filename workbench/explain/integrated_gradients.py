@@ -10,8 +10,9 @@ from pydantic import Field
 from workbench.errors import MissingPackageError
 from workbench.explain.base import Scores, explainers
 from workbench.explain.embeddings import GradientBased, differentiable, embed, logits_of_embeddings
-from workbench.explain.subject import Classifier, Subject
+from workbench.explain.subject import Classifier, Subject, stand_in
 from workbench.spec import Part
+from workbench.tasks.base import Target
 
 _FIRST_STEPS = 24
 _TEXTS_AT_ONCE = 32
@@ -36,17 +37,16 @@ class IntegratedGradients(GradientBased):
 
     @classmethod
     def fits(cls, predictor: Classifier) -> str | None:
-        tokenizer = predictor.tokenizer
-        if not (tokenizer.mask_token or tokenizer.pad_token or tokenizer.unk_token):
-            return "the tokenizer has no mask, padding or unknown token to start from"
+        if stand_in(predictor.tokenizer) is None:
+            return "the tokenizer has no mask, padding, unknown or end token to start from"
         return super().fits(predictor)
 
-    def run(self, subject: Subject, target: int) -> Scores:
+    def run(self, subject: Subject, target: Target) -> Scores:
         """Steps are doubled until the scores sum to the difference of the logits, up to the tolerance."""
         embedded = embed(subject, subject.encoded.inputs)
         baseline = embed(subject, hidden_inputs(subject))
         with differentiable(subject.model), torch.no_grad():
-            start, end = logits_of_embeddings(subject, torch.cat([baseline, embedded]))[:, target].tolist()
+            start, end = logits_of_embeddings(subject, torch.cat([baseline, embedded]), target).tolist()
         allowed = max(self.config.tolerance * abs(end - start), _NOISE)
         steps = _FIRST_STEPS
         while True:
@@ -77,18 +77,16 @@ def hidden_inputs(subject: Subject) -> dict[str, torch.Tensor]:
 
 
 def _attributions(
-    subject: Subject, embedded: torch.Tensor, baseline: torch.Tensor, target: int, steps: int
+    subject: Subject, embedded: torch.Tensor, baseline: torch.Tensor, target: Target, steps: int
 ) -> torch.Tensor:
     """float64 [T]: captum's integral by Gauss and Legendre's rule with ``steps`` points."""
     try:
         from captum.attr import IntegratedGradients as Integral
     except ImportError as error:
         raise MissingPackageError("captum", "for integrated gradients") from error
-    integral = Integral(lambda vectors: logits_of_embeddings(subject, vectors), multiply_by_inputs=True)
+    integral = Integral(lambda vectors: logits_of_embeddings(subject, vectors, target), multiply_by_inputs=True)
     with differentiable(subject.model):
-        found = integral.attribute(
-            embedded, baseline, target=target, n_steps=steps, internal_batch_size=min(steps, _TEXTS_AT_ONCE)
-        )
+        found = integral.attribute(embedded, baseline, n_steps=steps, internal_batch_size=min(steps, _TEXTS_AT_ONCE))
     tokens: torch.Tensor = found.detach().double().sum(-1)[0]
     return tokens
 

@@ -15,6 +15,7 @@ from workbench.explain.base import Scores, explainers
 from workbench.explain.occlusion import HidingBased
 from workbench.explain.subject import Subject
 from workbench.spec import Part
+from workbench.tasks.base import Target
 
 
 @explainers.register("lime")
@@ -34,9 +35,9 @@ class Lime(HidingBased):
         kernel_width: float = Field(0.25, gt=0, description="Share of a text that counts as near; smaller is nearer.")
         seed: int = Field(0, description="Number that the random choice of hidden tokens begins from.")
 
-    def run(self, subject: Subject, target: int) -> Scores:
+    def run(self, subject: Subject, target: Target) -> Scores:
         kept = _draw(len(subject.positions), self.config.samples, self.config.seed)
-        probabilities = subject.when_kept(subject.spread(kept))[:, target]
+        probabilities = subject.when_kept(subject.spread(kept), target)
         nearness = _nearness(kept, self.config.kernel_width)
         weights, explained = weighted_ridge(kept.astype(float), probabilities, nearness)
         scores = np.zeros(len(subject.encoded.tokens))

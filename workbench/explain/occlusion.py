@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from workbench.explain.base import Explainer, Scores, explainers
-from workbench.explain.subject import Classifier, Subject
+from workbench.explain.subject import Classifier, Subject, stand_in
+from workbench.tasks.base import Target
 
 
 class HidingBased(Explainer):
@@ -17,9 +18,8 @@ class HidingBased(Explainer):
 
     @classmethod
     def fits(cls, predictor: Classifier) -> str | None:
-        tokenizer = predictor.tokenizer
-        if not (tokenizer.mask_token or tokenizer.pad_token or tokenizer.unk_token):
-            return "the tokenizer has no mask, padding or unknown token to put in a token's place"
+        if stand_in(predictor.tokenizer) is None:
+            return "the tokenizer has no mask, padding, unknown or end token to put in a token's place"
         return super().fits(predictor)
 
 
@@ -32,11 +32,11 @@ class Occlusion(HidingBased):
         "same twice hide each other: neither seems to count."
     )
 
-    def run(self, subject: Subject, target: int) -> Scores:
+    def run(self, subject: Subject, target: Target) -> Scores:
         count = len(subject.positions)
         # Row 0 is the whole text; row i + 1 hides the i-th token that can be hidden.
         kept = np.concatenate([np.ones((1, count), dtype=bool), ~np.eye(count, dtype=bool)])
-        probabilities = subject.when_kept(subject.spread(kept))[:, target]
+        probabilities = subject.when_kept(subject.spread(kept), target)
         scores = np.zeros(len(subject.encoded.tokens))
         scores[subject.positions] = probabilities[0] - probabilities[1:]
         return Scores(scores)

@@ -27,7 +27,9 @@ from workbench.errors import RequestError
 from workbench.explain.base import Explainer, configured, explainers, fitting
 from workbench.explain.faithfulness import faithfulness
 from workbench.explain.subject import Classifier, Subject
+from workbench.explain.targets import Place
 from workbench.files import write_json
+from workbench.tasks.base import Target
 
 HARMLESS = 0.05  # a change that moves the label's probability further than this is not harmless
 DEPENDS = 0.5  # rank correlation below which an explanation has changed with the weights
@@ -67,6 +69,7 @@ def prove(
     method: str,
     text_pair: str | None = None,
     target: str | None = None,
+    place: Place = None,
     checks: Sequence[str] = CHECKS,
     seed: int = 0,
     **options: Any,
@@ -75,7 +78,7 @@ def prove(
 
     Args:
         predictor: a loaded run.
-        text, text_pair, method, target, options: as :func:`workbench.explain.explain` takes them.
+        text, text_pair, method, target, place, options: as :func:`workbench.explain.explain` takes them.
         checks: some of ``curves``, ``agreement``, ``stability``, ``sanity``.
         seed: of random orders and shuffled weights.
 
@@ -88,9 +91,9 @@ def prove(
         raise RequestError(f"There is no check {', '.join(wrong)}.", f"Choose from: {', '.join(CHECKS)}.")
     explainer = configured(predictor, method, options)
     subject = Subject(predictor, text, text_pair)
-    index = subject.target_index(target, subject.predict())
+    aim = subject.aim(target, place)
+    index, label = aim.target, aim.label
     scores = explainer.run(subject, index).values
-    label = subject.labels[index]
     found = Proof(method, label)
     if "curves" in checks:
         rival = None if method == "attention" else attention_scores(predictor, subject, index)
@@ -114,7 +117,7 @@ def prove(
 def curves(
     subject: Subject,
     scores: NDArray[np.float64],
-    target: int,
+    target: Target,
     rival: NDArray[np.float64] | None = None,
     steps: int = 10,
     choices: int = 5,
@@ -124,7 +127,7 @@ def curves(
 
     Args:
         scores: [tokens].
-        target: index of the label.
+        target: what is explained.
         rival: scores of another explanation, such as raw attention, to be compared with.
         steps: into which the text is divided, at most.
         choices: random orders.
@@ -147,7 +150,7 @@ def curves(
     marked = ranks[:, None, :] < many[None, :, None]  # [orders, points, count]
     rows = np.concatenate([~marked, marked]).reshape(-1, count)
     different, place = np.unique(rows, axis=0, return_inverse=True)  # the ends are the same for all
-    asked = subject.when_kept(subject.spread(different))[:, target]
+    asked = subject.when_kept(subject.spread(different), target)
     values = asked[place.reshape(-1)].reshape(2, len(orders), len(many))
     shares = many / count
     lines = {}
@@ -161,7 +164,7 @@ def curves(
     return {"shares": [float(share) for share in shares], **told, "areas": areas, "choices": choices, "seed": seed}
 
 
-def attention_scores(predictor: Classifier, subject: Subject, target: int) -> NDArray[np.float64] | None:
+def attention_scores(predictor: Classifier, subject: Subject, target: Target) -> NDArray[np.float64] | None:
     """Raw attention's scores of a text, None for a model without."""
     entry = explainers.get("attention")
     return entry().run(subject, target).values if entry.fits(predictor) is None else None
@@ -171,7 +174,7 @@ def attention_scores(predictor: Classifier, subject: Subject, target: int) -> ND
 
 
 def agreement(
-    predictor: Classifier, subject: Subject, explainer: Explainer, scores: NDArray[np.float64], target: int
+    predictor: Classifier, subject: Subject, explainer: Explainer, scores: NDArray[np.float64], target: Target
 ) -> dict[str, dict[str, float | None]]:
     """How far every other quick method that fits ranks the text's tokens alike.
 
@@ -237,7 +240,7 @@ def stability(
     texts: tuple[str, str | None],
     explainer: Explainer,
     scores: NDArray[np.float64],
-    target: int,
+    target: Target,
 ) -> list[dict[str, Any]]:
     """The explanation of the same text with a change that means nothing, compared on the tokens that both have.
 
@@ -277,8 +280,8 @@ def _same_tokens(first: list[str], second: list[str], wanted: set[int]) -> list[
     return [pair for pair in pairs if pair[0] in wanted]
 
 
-def _probability(subject: Subject, target: int) -> float:
-    return float(subject.when_kept(np.ones((1, len(subject.encoded.tokens)), dtype=bool))[0, target])
+def _probability(subject: Subject, target: Target) -> float:
+    return float(subject.when_kept(np.ones((1, len(subject.encoded.tokens)), dtype=bool), target)[0])
 
 
 # -- sanity ---------------------------------------------------------------------------------------------------------
@@ -289,7 +292,7 @@ def sanity(
     texts: tuple[str, str | None],
     explainer: Explainer,
     scores: NDArray[np.float64],
-    target: int,
+    target: Target,
     draws: int = 2,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -446,12 +449,13 @@ def prove_over(
     rows = []
     for number, example in enumerate(examples):
         subject = Subject(predictor, example["text"], example.get("text_pair"))
-        target = subject.target_index(None, subject.predict())
-        found = faithfulness(subject, explainer.run(subject, target).values, target, share, choices, seed)
+        aim = subject.aim()
+        target, label = aim.target, aim.label
+        found = faithfulness(subject, explainer.run(subject, target).values, target, label, share, choices, seed)
         raw = None if method == "attention" else attention_scores(predictor, subject, target)
         rival = np.nan
         if raw is not None:
-            rival = faithfulness(subject, raw, target, share, 1, seed)["comprehensiveness"]
+            rival = faithfulness(subject, raw, target, label, share, 1, seed)["comprehensiveness"]
         rows.append((found["comprehensiveness"], found["sufficiency"], found["random_comprehensiveness"], rival))
         if progress is not None:
             progress(number + 1, len(examples))

@@ -9,6 +9,7 @@ from workbench.explain.attention import AttentionBased
 from workbench.explain.base import Scores, explainers
 from workbench.explain.capture import attention_of
 from workbench.explain.subject import Subject
+from workbench.tasks.base import Target
 
 
 def rollout(weights: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -41,6 +42,6 @@ class Rollout(AttentionBased):
         "by attention and residual connection alone. What the layers compute in between is left out."
     )
 
-    def run(self, subject: Subject, target: int) -> Scores:
+    def run(self, subject: Subject, target: Target) -> Scores:
         attention = attention_of(subject.model, subject.encoded)
-        return Scores(rollout(attention.weights)[attention.reader], attention)
+        return Scores(rollout(attention.weights)[subject.reader(attention, target)], attention)

@@ -20,6 +20,7 @@ from workbench.explain.base import Scores, explainers
 from workbench.explain.occlusion import HidingBased
 from workbench.explain.subject import Subject
 from workbench.spec import Part
+from workbench.tasks.base import Target
 
 Value = Callable[[NDArray[np.bool_]], NDArray[np.float64]]  # [sets, features] to [sets]
 
@@ -41,9 +42,9 @@ class Shapley(HidingBased):
         texts: int = Field(600, ge=20, description="Most texts (examples) asked about where it is sampled.")
         seed: int = Field(0, description="Number that the random orders of tokens begin from.")
 
-    def run(self, subject: Subject, target: int) -> Scores:
+    def run(self, subject: Subject, target: Target) -> Scores:
         def value(kept: NDArray[np.bool_]) -> NDArray[np.float64]:
-            return subject.when_kept(subject.spread(kept))[:, target]
+            return subject.when_kept(subject.spread(kept), target)
 
         count = len(subject.positions)
         details: dict[str, Any]

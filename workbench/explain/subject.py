@@ -9,15 +9,21 @@ from __future__ import annotations
 import contextlib
 import threading
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from workbench.errors import RequestError, UnknownNameError
+from workbench.data.tokenizers import special_tokens_in_text
+from workbench.errors import RequestError
+from workbench.tasks.base import Explained, Target
+
+if TYPE_CHECKING:
+    from workbench.explain.targets import Aim
 
 BATCH = 32
 # Explaining touches the model for a moment (its mode, its attention, a hook): one at a time in this process.
@@ -103,6 +109,60 @@ def encode(
     )
 
 
+def encode_beginning(
+    tokenizer: Any, text: str, before: Sequence[int], max_length: int | None = None, device: Any = "cpu"
+) -> Encoded:
+    """A text that a model goes on with: nothing stands behind it, and of a long one the end is kept.
+
+    Args:
+        before: the special tokens that it begins with.
+    """
+    longest = min(length for length in (max_length, tokenizer.model_max_length, 2**31 - 1) if length)
+    room = longest - len(before)
+    found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    ids = found["input_ids"][-room:]
+    cut = len(found["input_ids"]) - len(ids)
+    if not ids:
+        raise RequestError("The text holds no token that could be explained.", "Give a text with at least one word.")
+    none: list[Any] = [None] * len(before)
+    tokens = tokenizer.convert_ids_to_tokens(ids)
+    offsets = [(int(start), int(end)) for start, end in found["offset_mapping"][cut:]]
+    special = tokenizer.convert_ids_to_tokens(list(before))
+    pieces = [text[start:end] for start, end in offsets]
+    row = torch.tensor([[*before, *ids]], device=device)
+    return Encoded(
+        tokens=[*special, *tokens],
+        shown=[*special, *(_shown(*pair, tokenizer.unk_token) for pair in zip(tokens, pieces, strict=True))],
+        offsets=[(0, 0)] * len(before) + offsets,
+        segments=[*none, *[0] * len(ids)],
+        special=[True] * len(before) + [False] * len(ids),
+        words=[*none, *found.word_ids(0)[cut:]],
+        inputs={"input_ids": row, "attention_mask": torch.ones_like(row)},
+        notes=[f"Of the text only the last {room} tokens are read."] if cut else [],
+    )
+
+
+def encode_for(predictor: Classifier, text: str, text_pair: str | None = None) -> Encoded:
+    """A text (or two) as the task gives it to the model, on the model's device.
+
+    Raises:
+        RequestError: the task reads another number of texts, or the text holds no token.
+    """
+    task, tokenizer, model = predictor.task, predictor.tokenizer, predictor.model
+    device = next(model.parameters()).device
+    _check_roles(task, text_pair)
+    if task.head == "AutoModelForCausalLM":
+        return encode_beginning(tokenizer, text, task.ends(tokenizer)[0], predictor.max_length, device)
+    if not task.writes:
+        return encode(tokenizer, text, text_pair, predictor.max_length, device)
+    with special_tokens_in_text(tokenizer):  # a mask in the text is one
+        encoded = encode(tokenizer, text, text_pair, predictor.max_length, device)
+    start = getattr(model.config, "decoder_start_token_id", None)
+    if not getattr(model.config, "is_encoder_decoder", False) or start is None:
+        return encoded
+    return replace(encoded, inputs={**encoded.inputs, "decoder_input_ids": torch.tensor([[start]], device=device)})
+
+
 def _cut_off(encoding: Any, longest: int) -> list[str]:
     if not encoding.overflowing:
         return []
@@ -146,11 +206,17 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
                 module.training = mode
 
 
+def stand_in(tokenizer: Any) -> str | None:
+    """The token that stands where one is hidden: the mask, or else padding, unknown, or a text's end."""
+    found = tokenizer.mask_token or tokenizer.pad_token or tokenizer.unk_token or tokenizer.eos_token
+    return None if found is None else str(found)
+
+
 class Subject:
-    """One text and the classifier whose answer to it is explained.
+    """One text and the model whose answer to it is explained.
 
     Args:
-        predictor: the classifier.
+        predictor: a loaded run.
         text, text_pair: what it reads.
     """
 
@@ -160,34 +226,49 @@ class Subject:
         self.tokenizer = predictor.tokenizer
         self.labels = list(predictor.labels)
         self.device = next(self.model.parameters()).device
-        _check_roles(self.task, text_pair)
-        self.encoded = encode(self.tokenizer, text, text_pair, predictor.max_length, self.device)
+        self.texts = (text, text_pair or "")
+        self.encoded = encode_for(predictor, text, text_pair)
+        # Where a model gives scores for each place and one is needed, the others would fill the memory.
+        inside = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        keeps = self.task.head == "AutoModelForCausalLM" and "logits_to_keep" in signature(inside.forward).parameters
+        self._only_last = {"logits_to_keep": 1} if keeps else {}
         # The tokens that may be hidden, as positions.
         self.positions: NDArray[np.int64] = np.flatnonzero(~np.array(self.encoded.special))
 
-    def predict(self) -> dict[str, Any]:
-        """The answer to the whole text, as ``Predictor.predict`` gives it: ``{"label", "score", "scores"}``."""
-        everything = np.ones((1, len(self.encoded.tokens)), dtype=bool)
-        prediction: dict[str, Any] = self.task.readable(self.when_kept(everything))[0]
-        return prediction
+    def answer(self) -> Any:
+        """The model's output for the whole text, without gradients."""
+        with evaluating(self.model), torch.no_grad():
+            return self.model(**self.encoded.inputs, **self._only_last)
 
-    def target_index(self, target: str | None, prediction: dict[str, Any]) -> int:
-        """The label that is explained: the one named, or the predicted one. Raises UnknownNameError."""
-        if target is not None and target not in self.labels:
-            raise UnknownNameError("label", target, self.labels)
-        return self.labels.index(prediction["label"] if target is None else target)
+    def explained(self, inputs: dict[str, torch.Tensor], target: Target) -> Explained:
+        """How much the model, in the mode it is in, is for ``target`` in each row of ``inputs``."""
+        found: Explained = self.task.explained(self.model(**inputs, **self._only_last), inputs, target)
+        return found
+
+    def predict(self) -> dict[str, Any]:
+        """The answer to the whole text: ``{"label", "score", "scores"}``."""
+        return self.aim().prediction
+
+    def aim(self, wanted: str | None = None, place: int | str | None = None) -> Aim:
+        """What is explained: what is named, or what the model says; see :func:`workbench.explain.targets.aim`."""
+        from workbench.explain.targets import aim
+
+        return aim(self, wanted, place)
+
+    def reader(self, attention: Any, target: Target) -> int:
+        """The token whose view of the text the answer is read from."""
+        return int(attention.reader if target.place is None else target.place)
 
     @property
     def stand_in(self) -> str:
-        """The token that stands where one is hidden: the mask token, or else padding, or else unknown."""
-        tokenizer = self.tokenizer
-        found = tokenizer.mask_token or tokenizer.pad_token or tokenizer.unk_token
+        """The token that stands where one is hidden."""
+        found = stand_in(self.tokenizer)
         if found is None:
             raise RequestError(
-                "The tokenizer has no mask, padding or unknown token to stand in for a hidden one.",
+                "The tokenizer has no mask, padding, unknown or end token to stand in for a hidden one.",
                 "Use a model whose tokenizer has one of these.",
             )
-        return str(found)
+        return found
 
     def spread(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """[choices, hideable tokens] as [choices, tokens], as :meth:`when_kept` takes it."""
@@ -195,22 +276,22 @@ class Subject:
         kept[:, self.positions] = chosen
         return kept
 
-    def when_kept(self, kept: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The probabilities when only some tokens are seen.
+    def when_kept(self, kept: NDArray[np.bool_], target: Target) -> NDArray[np.float64]:
+        """The target's probability when only some tokens are seen.
 
         Args:
             kept: [choices, tokens]; a token that is False is replaced by ``stand_in`` (and masked where that is
                 padding). Special tokens are always kept.
+            target: what is explained.
 
         Returns:
-            [choices, labels].
+            [choices].
         """
         keep = torch.from_numpy(kept | np.array(self.encoded.special)).to(self.device)
         rows = []
         with evaluating(self.model), torch.no_grad():
             for part in torch.split(keep, BATCH):
-                inputs = self._hide(part)
-                rows.append(self.task.outputs(self.model(**inputs), inputs).double().cpu().numpy())
+                rows.append(self.explained(self._hide(part), target).probability.double().cpu().numpy())
         return np.concatenate(rows)
 
     def _hide(self, keep: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -220,13 +301,15 @@ class Subject:
         ids = torch.full_like(inputs["input_ids"], self.tokenizer.convert_tokens_to_ids(self.stand_in))
         hidden = {**inputs, "input_ids": torch.where(keep, inputs["input_ids"], ids)}
         if self.stand_in == self.tokenizer.pad_token and "attention_mask" in inputs:
-            hidden["attention_mask"] = inputs["attention_mask"] * keep
+            mask = inputs["attention_mask"] * keep
+            # A text of which nothing is left to look at has no answer at all: there the padding is seen.
+            hidden["attention_mask"] = torch.where(mask.any(-1, keepdim=True), mask, inputs["attention_mask"])
         return hidden
 
 
 def _check_roles(task: Any, text_pair: str | None) -> None:
     """Raises RequestError unless the task reads as many texts as are given."""
-    pairs = bool(getattr(task.config, "pairs", False))
+    pairs = len(task.inputs()) > 1
     if pairs and text_pair is None:
         raise RequestError("This model reads pairs of texts, and there is one text.", "Give the second text too.")
     if text_pair is not None and not pairs:

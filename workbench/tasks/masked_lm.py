@@ -20,7 +20,7 @@ from workbench.data.tokenizers import special_tokens_in_text
 from workbench.data.tokens import TokenTable
 from workbench.errors import DataError, SpecError
 from workbench.spec import Part
-from workbench.tasks.base import Array, Encoded, tasks
+from workbench.tasks.base import Array, Encoded, Explained, Target, tasks
 from workbench.tasks.language import IGNORED, Ints, LanguageModel, row_sums, token_sums
 from workbench.tasks.masking import draw_tokens, draw_words, replace
 
@@ -144,6 +144,10 @@ class MaskedLM(LanguageModel):
 
     def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return token_sums(word_logits(model_output), batch["labels"])
+
+    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
+        """What stands behind a mask."""
+        return Explained.choice(word_logits(model_output)[:, target.place], target.index)
 
 
 def word_logits(model_output: Any) -> torch.Tensor:

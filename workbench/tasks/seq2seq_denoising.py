@@ -9,7 +9,7 @@ writes the whole text, so it has to find out how much is missing as well. Spans 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from pydantic import Field
 from workbench.data.tokenizers import special_tokens_in_text
 from workbench.data.tokens import TokenTable
 from workbench.errors import DataError, SpecError
-from workbench.tasks.base import Array, Encoded, tasks
+from workbench.tasks.base import Array, Encoded, Explained, Target, tasks
 from workbench.tasks.language import IGNORED, LanguageModel, first_tokens
 from workbench.tasks.writing import WritingOptions, write
 
@@ -97,6 +97,10 @@ class Seq2SeqDenoising(LanguageModel):
             "attention_mask": torch.from_numpy(real.astype(np.int64)),
             "labels": torch.from_numpy(_rectangle(whole, IGNORED, multiple)),
         }
+
+    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
+        """The first token that is written."""
+        return Explained.choice(model_output.logits[:, -1], target.index)
 
     # -- asked -----------------------------------------------------------------------------------------------------
 
