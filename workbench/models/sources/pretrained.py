@@ -10,12 +10,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from workbench.data.cache import downloads, entry_lock
 from workbench.data.catalogue import catalogue
 from workbench.data.progress import Progress
 from workbench.data.sources import fetch_hub_model, fetch_model
 from workbench.errors import RefusedError, RequestError, WorkbenchError
 from workbench.files import inside, read_json
 from workbench.models.base import Loaded, ModelSource, models
+from workbench.models.gguf import converted
 from workbench.models.pretrained import (
     ADAPTER_FILE,
     BASE_FILE,
@@ -37,6 +39,7 @@ from workbench.models.pretrained import (
 from workbench.runs.run import Run
 from workbench.spec import Part
 from workbench.tuning.adapters import merge_adapter
+from workbench.tuning.base import tunings
 
 
 class PretrainedConfig(Part):
@@ -89,7 +92,11 @@ class Pretrained(ModelSource):
         refuse_unsafe(folder)
         if not (folder / ADAPTER_FILE).exists():
             return None
-        return make_source(base_note(folder)["base"]["source"], self.workspace).problem(confined)
+        note = base_note(folder)
+        method = str((note.get("tuning") or {}).get("method"))
+        if method in tunings and not tunings.get(method).merges:
+            return f"{self.argument} is an adapter of {method}, which cannot be merged into its base to be tuned again."
+        return make_source(note["base"]["source"], self.workspace).problem(confined)
 
     def _base(self, model: Any, folder: Path, new: Collection[str]) -> dict[str, Any]:
         return {"source": self._source(folder), "fingerprint": fingerprint(model, new)}
@@ -103,7 +110,12 @@ class Catalogued(Pretrained):
     """A model of the catalogue."""
 
     def folder(self, progress: Progress | None = None) -> Path:
-        return fetch_model(self.name, self.workspace, progress)
+        folder = fetch_model(self.name, self.workspace, progress)
+        for file in catalogue().find("models", self.name).files:
+            if file.endswith(".gguf"):
+                lock = entry_lock(downloads(self.workspace), "models", self.name)
+                return converted(folder / file, lock, self.name, progress)
+        return folder
 
 
 for _name, _entry in catalogue().models.items():
