@@ -302,7 +302,7 @@ def fingerprint(model: Any, new: Collection[str] = ()) -> str:
     import hashlib
 
     digest = hashlib.sha256()
-    prefix = f"{model.base_model_prefix}."
+    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
     for name, tensor in sorted(model.base_model.state_dict().items()):
         if prefix + name in new:
             continue

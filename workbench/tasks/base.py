@@ -231,12 +231,12 @@ class Task(ABC):
         """The metrics of a whole split, cheap enough to be computed at each evaluation."""
 
     @abstractmethod
-    def report(self, outputs: Array, targets: Any, train_targets: Any) -> dict[str, Any]:
+    def report(self, outputs: Any, targets: Any, train_targets: Any) -> dict[str, Any]:
         """What ``report.json`` says of the test part: ``metrics`` with 95% intervals, ``baseline``, ``baseline_name``
         and details; ``measures``, where metrics are sums over examples: see :mod:`workbench.runs.measures`."""
 
     @abstractmethod
-    def prediction_rows(self, examples: Examples, outputs: Array, targets: Any) -> dict[str, list[Any]]:
+    def prediction_rows(self, examples: Examples, outputs: Any, targets: Any) -> dict[str, list[Any]]:
         """``predictions.parquet`` as columns: ``id, input, gold, prediction, score, correct``, scores by label, and the
         columns of the ``measures``. A row is an example; where it has nothing to tell, ``correct`` is None."""
 
