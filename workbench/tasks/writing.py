@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from workbench.spec import Part
+
+if TYPE_CHECKING:
+    import torch
+
+WRITTEN_AT_ONCE = 32  # texts in a batch
 
 
 class WritingOptions(Part):
@@ -41,6 +46,49 @@ def write(
         place: of the text in its request: each is drawn with a seed of its own.
         reads_apart: it reads with an encoder and writes with a decoder; otherwise it goes on with what it reads.
     """
+    return _generate(model, tokenizer, [ids], options, options.writing_seed + place, reads_apart)[0]
+
+
+def write_all(
+    model: Any,
+    tokenizer: Any,
+    rows: Sequence[Sequence[int]],
+    options: WritingOptions,
+    reads_apart: bool,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[list[int]]:
+    """Tokens that the model writes for each of many texts, in batches of like length, without the token that ends one.
+
+    Args:
+        rows: what it reads, N rows of token numbers, none empty.
+        progress: told how many of how many are done.
+
+    The other arguments are those of :func:`write`. What is drawn depends on the batch that a text stands in.
+    """
+    order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
+    found: list[list[int]] = [[] for _ in rows]
+    for start in range(0, len(order), WRITTEN_AT_ONCE):
+        batch = order[start : start + WRITTEN_AT_ONCE]
+        seed = options.writing_seed + start
+        for i, written in zip(
+            batch, _generate(model, tokenizer, [rows[i] for i in batch], options, seed, reads_apart), strict=True
+        ):
+            found[i] = until_end(written, tokenizer)
+        if progress is not None:
+            progress(min(start + WRITTEN_AT_ONCE, len(order)), len(order))
+    return found
+
+
+def until_end(written: list[int], tokenizer: Any) -> list[int]:
+    """What stands before the token that ends a text, and before padding."""
+    ends = {tokenizer.eos_token_id, tokenizer.pad_token_id} - {None}
+    return written[: next((place for place, token in enumerate(written) if token in ends), len(written))]
+
+
+def _generate(
+    model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], options: WritingOptions, seed: int, reads_apart: bool
+) -> list[list[int]]:
+    """What is written for a batch; texts that end sooner are filled up with padding."""
     import torch
     from transformers import GenerationConfig
 
@@ -49,7 +97,7 @@ def write(
     if room is not None:
         new = min(new, room - 1)
         most = room if reads_apart else room - new
-        ids = ids[:most] if reads_apart else ids[-most:]
+        rows = [row[:most] if reads_apart else row[-most:] for row in rows]
     draws = options.temperature > 0 and options.beams == 1
     spread = {"temperature": options.temperature, "top_k": options.top_k, "top_p": options.top_p} if draws else {}
     config = GenerationConfig(
@@ -63,13 +111,25 @@ def write(
         decoder_start_token_id=getattr(model.config, "decoder_start_token_id", None),
         **spread,
     )
-    given = torch.tensor([list(ids)], device=model.device)
+    given, mask = _rectangle(rows, tokenizer.pad_token_id or 0, left=not reads_apart)
     with torch.random.fork_rng(), torch.inference_mode():
-        torch.manual_seed(options.writing_seed + place)
+        torch.manual_seed(seed)
         found = model.generate(
-            input_ids=given,  # by name: peft's models take nothing else
-            attention_mask=torch.ones_like(given),
+            input_ids=given.to(model.device),  # by name: peft's models take nothing else
+            attention_mask=mask.to(model.device),
             generation_config=config,
         )
-    written: list[int] = found[0].tolist()
-    return written[1:] if reads_apart else written[given.shape[1] :]
+    written: list[list[int]] = found[:, 1 if reads_apart else given.shape[1] :].tolist()
+    return written
+
+
+def _rectangle(rows: Sequence[Sequence[int]], pad_id: int, left: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows filled up to one length, and what of it is real; on the left where the text is to go on at its right end."""
+    import torch
+
+    longest = max(map(len, rows))
+    ids, real = torch.full((len(rows), longest), pad_id), torch.zeros(len(rows), longest, dtype=torch.long)
+    for i, row in enumerate(rows):
+        place = slice(longest - len(row), longest) if left else slice(len(row))
+        ids[i, place], real[i, place] = torch.tensor(list(row)), 1
+    return ids, real
