@@ -70,10 +70,11 @@ def _record(node: _Documented, name: str, module: str, lines: list[str]) -> dict
     first_line, rest = _summary(text)
     record = {"module": module, "name": name, "text": text, "first_line": first_line, "rest": rest}
     if isinstance(node, ast.Module):
-        return {**record, "kind": "module", "signature": "", "code": ""}
+        return {**record, "kind": "module", "signature": "", "code": "", "body": ""}
     if isinstance(node, ast.ClassDef):
-        return {**record, "kind": "class", "signature": _class_signature(node), "code": ""}
-    return {**record, "kind": "function", "signature": _signature(node), "code": _code(node, lines)}
+        return {**record, "kind": "class", "signature": _class_signature(node), "code": "", "body": ""}
+    code, body = _code(node, lines)
+    return {**record, "kind": "function", "signature": _signature(node), "code": code, "body": body}
 
 
 def _is_whole(text: str) -> bool:
@@ -103,14 +104,23 @@ def _signature(node: _Function) -> str:
     return f"{word} {node.name}({ast.unparse(node.args)}){returns}:"
 
 
-def _code(node: _Function, lines: list[str]) -> str:
-    """The function's lines without its docstring; empty where other statements share the docstring's lines."""
+def _code(node: _Function, lines: list[str]) -> tuple[str, str]:
+    """The function's lines without its docstring, and those after it; empty where other statements share its lines."""
     docstring = node.body[0]
     after = node.body[1:2]
     begin, end = docstring.lineno, docstring.end_lineno or docstring.lineno
     if begin == node.lineno or (after and after[0].lineno == end):
-        return ""
-    return textwrap.dedent("".join(lines[node.lineno - 1 : begin - 1] + lines[end : node.end_lineno])).rstrip()
+        return "", ""
+    body = lines[end : node.end_lineno]
+    code = textwrap.dedent("".join(lines[node.lineno - 1 : begin - 1] + body)).rstrip()
+    return code, "".join(_set_in(line, docstring.col_offset) for line in body).rstrip()
+
+
+def _set_in(line: str, margin: int) -> str:
+    """A line of a body by 4 instead of ``margin``; a line of a long string that begins before stays where it is."""
+    if not line.strip():
+        return "\n"
+    return line if line[:margin].strip() else f"    {line[margin:]}"
 
 
 def read_file(path: Path, module: str) -> list[dict[str, str]] | None:

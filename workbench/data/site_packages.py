@@ -12,7 +12,8 @@ from the first of them only:
 ===================  ===============================================================================================
 docstrings.jsonl     ``text``, the whole docstring; ``kind``, module, class or function
 summaries.jsonl      ``first_line`` and ``rest`` of those that begin with a summary (PEP 257): to be summarised
-functions.jsonl      ``signature``, ``code`` without the docstring, and ``text``: code to document, code to write
+functions.jsonl      ``signature``, ``code`` without the docstring, ``body`` (what follows it), and ``text``: code to
+                     document, code to write
 ===================  ===============================================================================================
 
 Each has ``package``, ``version``, ``licence``, ``module`` and ``name`` too.
@@ -40,7 +41,7 @@ from workbench.errors import DataError, RunError
 from workbench.files import read_json, storage_errors, write_json
 from workbench.workspace import Workspace
 
-VERSION = 1  # of the tables; another one is read anew
+VERSION = 2  # of the tables; another one is read anew
 NAME = "python-docs"  # where the cache keeps them, for every data set that is made of them
 MOST_READERS = 8  # processes
 ABOUT = "packages.json"
@@ -49,7 +50,7 @@ _OF_EACH = ("package", "version", "licence", "module", "name")
 TABLES = {
     "docstrings.jsonl": (*_OF_EACH, "kind", "text"),
     "summaries.jsonl": (*_OF_EACH, "kind", "first_line", "rest"),
-    "functions.jsonl": (*_OF_EACH, "signature", "code", "text"),
+    "functions.jsonl": (*_OF_EACH, "signature", "code", "body", "text"),
 }
 
 
