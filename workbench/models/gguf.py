@@ -3,7 +3,7 @@
 GGUF holds weights of few bits in one file, with the tokenizer and the chat template as metadata. transformers reads it,
 slowly: so it is read once, and what comes out is kept beside the file as safetensors.
 
-    models/smollm2/model.gguf --convert--> models/smollm2/transformers/{config.json, model.safetensors, tokenizer.json, ...}
+    models/smollm2/model.gguf --> models/smollm2/transformers/: config.json, model.safetensors, tokenizer.json, ...
 """
 
 from __future__ import annotations

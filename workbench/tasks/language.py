@@ -204,7 +204,7 @@ class LanguageModel(Task):
     def metrics(self, outputs: Array, targets: TextTargets) -> dict[str, float]:
         return measures.figures(self.by_document(outputs, targets), text_scores.measures(self.figures))
 
-    def report(self, outputs: Array, targets: TextTargets, train_targets: TextTargets) -> dict[str, Any]:
+    def report(self, outputs: Any, targets: TextTargets, train_targets: TextTargets) -> dict[str, Any]:
         table = self.by_document(outputs, targets)
         known = text_scores.measures(self.figures)
         baseline = self.baseline(table, targets, train_targets)
@@ -228,7 +228,7 @@ class LanguageModel(Task):
             "bytes": float(targets.bytes.sum()),
         }
 
-    def prediction_rows(self, examples: Examples, outputs: Array, targets: TextTargets) -> dict[str, list[Any]]:
+    def prediction_rows(self, examples: Examples, outputs: Any, targets: TextTargets) -> dict[str, list[Any]]:
         """A row for each document: nothing of it is right or wrong as a whole, ``score`` is its loss per token."""
         table = self.by_document(outputs, targets)
         return {
