@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
+from dashboard import heads
 from dashboard.guard import Guard, Names, is_exposed
 from dashboard.password import set_password, stored_hash
 from workbench.errors import BusyError, RefusedError, RequestError, WorkbenchError
@@ -130,7 +131,7 @@ def create_app(workspace: Workspace, host: str, port: int, allow_hosts: Iterable
 
 
 def _pages() -> list[Route]:
-    """A route for each page: streamlit's own document, told where the server is.
+    """A route for each page: streamlit's own document, told where the server is. And one for heads of attention.
 
     Without that, its front end looks for the server below the page's path first, and the browser reports the misses.
     """
@@ -142,7 +143,7 @@ def _pages() -> list[Route]:
     def page(request: Request) -> HTMLResponse:
         return HTMLResponse(told, headers={"cache-control": "no-cache"})
 
-    return [Route(path, page) for path in PAGES]
+    return [*(Route(path, page) for path in PAGES), heads.route()]
 
 
 def _log_error(error: Exception) -> None:

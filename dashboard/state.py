@@ -6,6 +6,7 @@ A value in the URL is somebody's input like any other: it is looked up among wha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from urllib.parse import quote
 
 import streamlit as st
 
@@ -13,13 +14,27 @@ import streamlit as st
 RUN = "run"  # one run's id: Runs, Explain
 RUNS = "runs"  # runs' ids, with commas between: Compare
 TEXT = "text"  # what Explain reads
+PAIR = "pair"  # and its second text, where the model reads two
 VIEW = "view"  # and what it shows of it
+METHOD = "method"  # by which it explains
+OPTIONS = "options"  # with which options of the method, as JSON; those with their defaults are left out
+TARGET = "target"  # what it explains: a label, an answer, a token
+PLACE = "place"  # and of which word, where labels stand at words
+WITH = "with"  # what it compares with: a run's id, or one of WITH_BASE, WITH_TEXT
+OTHER = "other"  # the other text
+LAYERS = "layers"  # the layers that are drawn, with commas between
 PRESET = "preset"  # what Launch's form begins with
 
 # Session keys of widgets; tests find widgets by them.
 CHOSEN_RUN = "chosen.run"
 CHOSEN_RUNS = "chosen.runs"
 EXPLAIN_TEXT = "explain.text"
+EXPLAIN_PAIR = "explain.text_pair"
+EXPLAIN_METHOD = "explain.method"
+EXPLAIN_TARGET = "explain.target"
+EXPLAIN_PLACE = "explain.place"
+EXPLAIN_WITH = "explain.with"
+EXPLAIN_OTHER = "explain.other"
 CHOSEN_VIEW = "explain.view"
 LAUNCH = "launch"  # prefix of the form's fields: launch.training.epochs
 
@@ -27,7 +42,9 @@ HOME_PAGE, LAUNCH_PAGE, RUNS_PAGE = "views/home.py", "views/launch.py", "views/r
 COMPARE_PAGE, EXPLAIN_PAGE = "views/compare.py", "views/explain.py"
 
 MOST_RUNS = 12  # that can be compared at once
-LONGEST_TEXT = 4000  # characters
+LONGEST_TEXT = 12_000  # characters
+LONGEST_IN_URL = 30_000  # of a text as it stands in the URL; servers and browsers refuse much longer ones
+WITH_BASE, WITH_TEXT = "base", "text"
 
 
 def from_url(param: str, key: str, read: Callable[[str], object]) -> None:
@@ -50,15 +67,20 @@ def from_url(param: str, key: str, read: Callable[[str], object]) -> None:
         return
     if given is not None:
         st.session_state[seen] = given
-        value = read(given[: 4 * LONGEST_TEXT])
+        value = read(given[: 2 * LONGEST_TEXT])
         if value is not None:
             st.session_state[key] = value
 
 
 def to_url(param: str, value: str) -> None:
-    """Put what was chosen into the URL, and remember it for the other pages; an empty value takes it out."""
-    st.session_state[f"url.{param}"] = value
+    """Put what was chosen into the URL, and remember it for the other pages; an empty value takes it out.
+
+    What is too long for a URL is only remembered.
+    """
     st.session_state[f"remembered.{param}"] = value
+    if len(quote(value, errors="replace")) > LONGEST_IN_URL:
+        value = ""
+    st.session_state[f"url.{param}"] = value
     if value and st.query_params.get(param) != value:
         st.query_params[param] = value
     elif not value and param in st.query_params:

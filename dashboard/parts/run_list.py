@@ -11,7 +11,7 @@ from dashboard.parts.states import look
 from dashboard.parts.text import cut
 from workbench.runs.measures import SMALLER_IS_BETTER
 from workbench.runs.query import list_runs
-from workbench.tasks.base import tasks
+from workbench.tasks.base import Task, tasks
 from workbench.workspace import Workspace
 
 _ID = re.compile(r"\d{8}-\d{6}-(?P<title>.+)-(?P<end>[0-9a-f]{4})")
@@ -40,11 +40,17 @@ def last_alike(runs: list[dict[str, Any]]) -> list[str]:
 
 
 def explainable(run: dict[str, Any]) -> bool:
-    """Whether Explain can look into a run: it is a finished training, and its model gives labels."""
+    """Whether Explain can look into a run: it is a finished training of a task that says what is explained."""
     if run["state"] != "succeeded" or not trainings([run]):
         return False
-    task = run.get("task")
-    return task not in tasks or not tasks.get(task).writes
+    name = run.get("task")
+    return name not in tasks or tasks.get(name).explained is not Task.explained
+
+
+def of_the_task(runs: list[dict[str, Any]], run_id: str) -> list[dict[str, Any]]:
+    """Those that learned the same as the run with this id."""
+    task = next((run.get("task") for run in runs if run["id"] == run_id), None)
+    return [run for run in runs if run.get("task") == task]
 
 
 def title(run_id: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import comparison, curves, run_list
+from dashboard.parts import comparison, curves, evidence, run_list
 from dashboard.parts.errors import shown
 from dashboard.parts.glossary import WORDS
 from workbench.runs.run import Run
@@ -57,6 +57,17 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     log = st.toggle("Logarithmic", key="compare.log", help="Small differences near zero can be seen better.")
 with shown("curves_error"):
     comparison.draw_curves(handles, x, log)
+
+st.subheader("Evidence", anchor=False)
+with shown("evidence_error"):
+    other = evidence.other_of(handles)
+    examples, proofs, heads = st.tabs(["Examples that one gets right", "Proofs of explanations", "Heads that moved"])
+    with examples, shown("examples_error"):
+        evidence.show_examples(handles[0], other)
+    with proofs, shown("proofs_error"):
+        evidence.show_proofs(handles)
+    with heads, shown("heads_error"):
+        evidence.show_moves(handles[0], other)
 
 st.subheader("Settings", anchor=False)
 only = st.toggle("Only what differs", value=True, key="compare.only")

@@ -1,33 +1,56 @@
-"""The Explain page with a small random model in place of a run's own."""
+"""The Explain page with small random models in place of the runs' own."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard import heads
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
+from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
+TEXT = "the film was good and the story was bad"
 LONG = "the film was good and the story was bad with music " * 11  # 121 tokens
-HOSTILE = "<img src=x onerror=alert(1)> good </script><script>alert(1)</script>"
+HOSTILE = "<img src=x onerror=alert(1)> good </script><script>alert(1)</script> "
+HOSTILE += "\u202e\u05e9 \U0001f642 '\"` [a](javascript:b)"
 
 
 @pytest.fixture
-def finished(workspace: Workspace, shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A finished run whose model is random."""
-    from dashboard.parts import look_inside
+def runs(workspace: Workspace, shared_cache: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Run]]:
+    """Two finished runs; the model of each, and its base, is random."""
+    import torch
+
+    from dashboard.parts import sides
     from tests.unit.explain_models import bert, predictor, tokenizer
     from workbench.training.predictor import Predictor
 
     words = tokenizer()
     words.model_max_length = 512
-    small = predictor(bert(num_attention_heads=8), words)
-    loaded = Predictor(small.model, words, small.task, 512)
-    monkeypatch.setattr(look_inside, "load", lambda run: loaded)
-    return fake_run(workspace).id
+
+    def made(seed: int) -> Predictor:
+        small = predictor(bert(num_attention_heads=8), words)
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            for parameter in small.model.parameters():
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        return Predictor(small.model, words, small.task, 512)
+
+    found = [fake_run(workspace), fake_run(workspace, tuning="lora", seed=1)]
+    models = {run.id: made(number) for number, run in enumerate(found)}
+    base = made(7)
+    monkeypatch.setattr(sides, "load", lambda run: models[run.id])
+    monkeypatch.setattr(sides, "load_base", lambda run: base)
+    yield found
+    sides._attention.clear()
 
 
 def pictures(test: AppTest) -> list[str]:
@@ -35,52 +58,242 @@ def pictures(test: AppTest) -> list[str]:
     return [frame.proto.srcdoc for frame in test.get("iframe")]
 
 
-def test_a_link_brings_run_text_and_view(finished: str) -> None:
-    test = well(open_page("explain", run=finished, text="a good film", view="head"))
-    assert test.text_area(key="explain.text").value == "a good film"
-    assert "Prediction: " in text_of(test)
-    assert (len(pictures(test)) == 1 and "<svg" in pictures(test)[0]) or "d3" in pictures(test)[0]
+def heat(test: AppTest) -> list[str]:
+    """The pictures of tokens."""
+    return [str(element.proto.body) for element in test.get("html") if "<bdi" in str(element.proto.body)]
 
 
-@pytest.mark.parametrize("view", ["tokens", "head", "model"])
-def test_hostile_text_is_escaped_in_every_view(view: str, finished: str) -> None:
-    test = well(open_page("explain", run=finished, text=HOSTILE, view=view))
-    shown = "".join(pictures(test)) + "".join(str(element.proto.body) for element in test.get("html"))
-    assert shown and "<img" not in shown and "<script>alert" not in shown
+def facts(document: str) -> dict[str, Any]:
+    """What a canvas draws."""
+    found = re.search(r'id="data">(.*?)</script>', document, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])  # type: ignore[no-any-return]
 
 
-def test_a_text_from_the_test_examples(finished: str) -> None:
-    test = well(open_page("explain", run=finished))
+# -- what is chosen, and the URL ------------------------------------------------------------------------------------
+
+
+def test_a_link_brings_everything_and_a_reload_gives_the_same(runs: list[Run]) -> None:
+    given = {"run": runs[0].id, "text": TEXT, "view": "tokens", "method": "attention", "options": '{"layer": 0}'}
+    given |= {"target": "rotten", "with": runs[1].id}
+    test = well(open_page("explain", **given))
+    assert test.text_area(key="explain.text").value == TEXT
+    assert test.selectbox(key="explain.method").value == "attention"
+    assert test.number_input(key="explain.options.attention.layer").value == 0
+    assert test.selectbox(key="explain.target").value == "rotten"
+    assert test.selectbox(key="explain.with").value == runs[1].id
+    now = {name: values if isinstance(values, str) else values[0] for name, values in test.query_params.items()}
+    assert now == given
+    first = heat(test)
+    assert len(first) == 2 and "rotten" in first[0] and first[0] != first[1]
+    assert heat(well(open_page("explain", **now))) == first
+    assert first != heat(well(open_page("explain", **{**now, "options": '{"layer": 2}'})))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"method": "no-such", "target": "no-such", "view": "no-such", "with": "no-such", "layers": "77,x"},
+        {"options": "{not json"},
+        {"options": '{"layer": "x", "evil": 1}'},
+        {"options": "[1]"},
+        {"run": "no-such", "pair": "x", "other": "x"},
+    ],
+)
+def test_nothing_in_a_link_is_trusted(wrong: dict[str, str], runs: list[Run]) -> None:
+    test = well(open_page("explain", **{"run": runs[0].id, "text": TEXT, **wrong}))
+    assert len(heat(test)) == 1
+
+
+def test_examples_begin_with_the_most_confident_mistake_and_can_be_searched(runs: list[Run]) -> None:
+    from workbench.runs.predictions import read_predictions
+
+    rows = read_predictions(runs[0])
+    wrong = [i for i, right in enumerate(rows["correct"]) if not right]
+    surest = max(wrong, key=lambda i: rows["score"][i])
+    test = well(open_page("explain", run=runs[0].id))
     assert "Type a sentence" in text_of(test)
-    box = test.selectbox(key="explain.example")
-    well(box.select_index(3).run())
-    assert test.text_area(key="explain.text").value.startswith("a fine film, number 3")
-    everything = len(box.options)
-    well(test.toggle(key="explain.only_wrong").set_value(True).run())
-    assert 0 < len(test.selectbox(key="explain.example").options) < everything
+    well(test.selectbox(key="explain.example").select_index(0).run())
+    assert test.text_area(key="explain.text").value == rows["input"][surest]
+    well(test.text_input(key="explain.search").set_value("NUMBER 42,").run())
+    assert len(test.selectbox(key="explain.example").options) == 1
+    well(test.selectbox(key="explain.example").select_index(0).run())
+    assert test.text_area(key="explain.text").value == rows["input"][42]
 
 
-@pytest.mark.parametrize("view", ["head", "model"])
-def test_what_is_too_large_is_not_drawn_and_a_way_out_is_offered(
-    view: str, finished: str, monkeypatch: pytest.MonkeyPatch
+def test_a_slow_method_waits_for_a_click(runs: list[Run]) -> None:
+    test = well(open_page("explain", run=runs[0].id, text=TEXT, method="shapley"))
+    assert "(slow)" in "".join(test.selectbox(key="explain.method").options) and heat(test) == []
+    well(test.button(key="explain.start").click().run())
+    assert len(heat(test)) == 1
+    well(test.run())
+    assert len(heat(test)) == 1  # what was computed stays
+
+
+# -- the views ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("view", ["tokens", "head", "model", "neuron", "canvas", "lens"])
+@pytest.mark.parametrize("beside", ["", pytest.param("base", marks=pytest.mark.slow)])
+def test_hostile_text_is_escaped_in_every_view(view: str, beside: str, runs: list[Run]) -> None:
+    test = well(open_page("explain", run=runs[0].id, text=HOSTILE, view=view, **({"with": beside} if beside else {})))
+    shown = "".join(pictures(test)) + "".join(heat(test))
+    assert not test.error, [one.value for one in test.error]
+    assert (shown or view == "lens") and "<img" not in shown and "<script>alert" not in shown
+    assert "](javascript" not in text_of(test)
+
+
+@pytest.mark.slow
+def test_ten_thousand_characters_are_shown(runs: list[Run]) -> None:
+    text = ("good " * 2000)[:10_000]
+    for view in ("tokens", "canvas"):
+        test = well(open_page("explain", run=runs[0].id, text=text, view=view))
+        assert not test.error and (heat(test) if view == "tokens" else pictures(test))
+    assert "the rest was not seen" in pictures(test)[0]
+
+
+@pytest.mark.parametrize("view", ["head", "model", "neuron"])
+def test_what_bertviz_would_not_draw_is_drawn_by_ours(
+    view: str, runs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from workbench.explain.render import bertviz
+    from workbench.explain.render import bertviz, neuron
 
-    monkeypatch.setitem(bertviz.LIMITS, view, bertviz.DrawLimit(bytes=25_000_000, lines=1000))
-    test = well(open_page("explain", run=finished, text=LONG, view=view))
-    assert pictures(test) == []
-    assert "hort" in test.warning[0].value  # "shorten the text", in one form or another
+    monkeypatch.setattr(neuron, "MOST_ELEMENTS", 1000)
+    for name in ("head", "model"):
+        monkeypatch.setitem(bertviz.LIMITS, name, bertviz.DrawLimit(bytes=25_000_000, lines=1000))
+    test = well(open_page("explain", run=runs[0].id, text=LONG, view=view))
+    (document,) = pictures(test)
+    assert "all heads instead" in test.warning[0].value and len(facts(document)["tokens"]) == 123
 
 
-def test_fewer_layers_are_offered_when_they_fit(finished: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fewer_layers_are_offered_when_they_fit(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
     from workbench.explain.render import bertviz
 
     monkeypatch.setitem(bertviz.LIMITS, "model", bertviz.DrawLimit(bytes=25_000_000, lines=8 * 5**2))
-    test = well(open_page("explain", run=finished, text="a good film", view="model"))
+    test = well(open_page("explain", run=runs[0].id, text="a good film", view="model"))
     assert test.multiselect(key="explain.layers.model").value == [2]
-    assert len(pictures(test)) == 1
+    assert len(pictures(test)) == 1 and not test.warning
     well(test.multiselect(key="explain.layers.model").set_value([0, 1, 2]).run())
-    assert pictures(test) == [] and "Choose fewer layers" in test.warning[0].value
+    assert "all heads instead" in test.warning[0].value
+    assert test.query_params["layers"] in ("0,1,2", ["0,1,2"])
+
+
+def test_heads_of_a_long_text_are_given_one_at_a_time(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    from dashboard.parts import attention_views
+
+    monkeypatch.setattr(attention_views, "_INSIDE", 1000)
+    test = well(open_page("explain", run=runs[0].id, text=TEXT, view="canvas"))
+    (document,) = pictures(test)
+    assert document.count('type="text/plain" data-head=') == 1
+    address = facts(document)["source"]
+    key = address.removeprefix("/explain/heads/")
+    tokens = len(facts(document)["tokens"])
+    packed = heads.STORE.packed(key, "1", "5")
+    assert packed is not None
+    values = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(tokens, tokens)
+    np.testing.assert_allclose(((values / 255.0) ** 2).sum(1), 1, atol=0.02)
+    for wrong in (
+        ("nobody", "1", "5"),
+        (key, "3", "0"),
+        (key, "0", "8"),
+        (key, "-1", "0"),
+        (key, "0", "x"),
+        (key, "٣", "0"),
+    ):
+        assert heads.STORE.packed(*wrong) is None
+    well(test.run())
+    assert facts(pictures(test)[0])["source"] == address  # the same picture is not loaded again
+    other = facts(pictures(well(open_page("explain", run=runs[0].id, text=TEXT, view="canvas")))[0])["source"]
+    assert other != address  # another session has another address
+
+
+def test_the_store_forgets_what_was_looked_at_least() -> None:
+    from tests.unit.test_explain_render import attention_of_size
+
+    store = heads.HeadStore(most_bytes=3 * 2 * 2 * 100)
+    keys = [store.keep(attention_of_size(2, 2, 10)).removeprefix(heads.PATH + "/") for _ in range(3)]
+    assert store.packed(keys[0], "0", "0") is not None
+    keys.append(store.keep(attention_of_size(2, 2, 10)).removeprefix(heads.PATH + "/"))
+    assert [store.packed(key, "0", "0") is not None for key in keys] == [True, False, True, True]
+
+
+# -- two sides ------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_beside_its_base_another_run_and_another_text(runs: list[Run]) -> None:
+    given = {"run": runs[0].id, "text": TEXT, "view": "canvas"}
+    for beside, name in (("base", "its base"), (runs[1].id, "lora"), ("text", "the other text")):
+        test = well(open_page("explain", **given, other="the film was bad and the story was bad", **{"with": beside}))
+        assert not test.error
+        document, difference = pictures(test)
+        told = facts(document)
+        assert name in told["second"]["name"] and "How differently each head looks" in difference
+        tokens = told["tokens"]
+        assert ("good → bad" in tokens) == (beside == "text") and len(tokens) == 11
+        assert "Prediction, this run" in text_of(test)
+    test = well(open_page("explain", **given, **{"with": "text"}))
+    assert "Type the other text" in text_of(test) and len(pictures(test)) == 1
+
+
+@pytest.mark.parametrize(("view", "frames"), [("head", 2), ("model", 2), ("neuron", 2), ("tokens", 0), ("lens", 0)])
+def test_both_sides_are_shown(view: str, frames: int, runs: list[Run]) -> None:
+    test = well(open_page("explain", run=runs[0].id, text=TEXT, view=view, **{"with": runs[1].id}))
+    assert not test.error and len(pictures(test)) == frames
+    assert len(heat(test)) == (2 if view == "tokens" else 0)
+
+
+# -- proof, layers, heads -------------------------------------------------------------------------------------------
+
+
+def test_a_proof_is_drawn_when_asked_for(runs: list[Run]) -> None:
+    test = well(open_page("explain", run=runs[0].id, text=TEXT, view="proof", method="occlusion"))
+    assert pictures(test) == []
+    well(test.button(key="explain.prove.0").click().run())
+    assert "Hidden token by token" in test.info[0].value
+    (page,) = pictures(test)
+    assert page.count("<svg") == 2 and "in random order" in page
+
+
+@pytest.mark.slow
+def test_a_proof_over_texts_is_kept_with_the_run_and_compare_shows_it(runs: list[Run]) -> None:
+    test = well(open_page("explain", run=runs[0].id, text=TEXT, view="proof", method="gradient-x-input"))
+    well(test.select_slider(key="explain.over").set_value(20).run())
+    well(test.button(key="explain.prove_over").click().run())
+    assert "Over 20 texts" in test.info[0].value
+    assert (runs[0].folder / "explanations" / "gradient-x-input.json").exists()
+    compared = well(open_page("compare", runs=f"{runs[0].id},{runs[1].id}"))
+    assert "Over 20 texts" in text_of(compared)
+
+
+@pytest.mark.slow
+def test_heads_are_measured_once_and_kept(runs: list[Run]) -> None:
+    given = {"run": runs[0].id, "text": TEXT, "view": "heads", "with": "base"}
+    test = well(open_page("explain", **given))
+    for key in ("explain.patterns", "explain.importance.ablation", "explain.moves"):
+        well(test.button(key=key).click().run())
+    assert len(pictures(test)) == 3
+    again = well(open_page("explain", **given))
+    assert len(pictures(again)) == 2  # what two models have in common is of the session; the rest is the run's
+    well(again.segmented_control(key="explain.pattern").set_value("entropy").run())
+    assert "How spread each head" in "".join(pictures(again))
+
+
+# -- compare --------------------------------------------------------------------------------------------------------
+
+
+def test_examples_that_one_run_gets_right(runs: list[Run]) -> None:
+    from workbench.runs.disagreements import disagreements
+    from workbench.runs.predictions import read_predictions
+
+    found = disagreements(*runs)
+    first, second = (read_predictions(run) for run in runs)
+    right = {i for i, a, b in zip(first["id"], first["correct"], second["correct"], strict=True) if a and not b}
+    assert {one.id for one in found if one.first_is_right} == right and right
+    scores = [one.score or 0 for one in found if one.first_is_right]
+    assert scores == sorted(scores, reverse=True)
+    test = well(open_page("compare", runs=f"{runs[0].id},{runs[1].id}"))
+    table = next(one for one in test.dataframe if "The wrong one's score" in one.value.columns)
+    assert len(table.value) == len(right)
 
 
 def test_a_run_without_a_model_says_so(workspace: Workspace) -> None:

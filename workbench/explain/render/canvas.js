@@ -16,7 +16,7 @@ const state = {
   at: null, held: null,     // the cell under the mouse or the mark, and the token that is held: {row, column}
 };
 let shown = null;           // what is drawn of the head: {names, groups, weights, both, image}
-const MARGIN = 118, TOP = 96, MOST_ARCS = 4000;
+const MARGIN = 118, TOP = 96, LEAN = 50, MOST_ARCS = 4000;
 
 // -- colours: cividis (Nuñez et al. 2018), which looks the same to all kinds of colour vision ------------------------
 
@@ -158,7 +158,8 @@ function sized(canvas, width, height) {
   return context;
 }
 
-const room = () => ({width: picture.clientWidth - MARGIN, height: picture.clientHeight - TOP});
+// Room for the cells; the last names, which lean to the right, need some beside them.
+const room = () => ({width: picture.clientWidth - MARGIN - LEAN, height: picture.clientHeight - TOP});
 
 function fit() {
   const n = groups().length, {width, height} = room();
@@ -671,7 +672,9 @@ byId("farther").addEventListener("click", () => zoom(0.8));
 byId("fit").addEventListener("click", () => { fit(); paint(); });
 byId("png").addEventListener("click", savePng);
 byId("svg").addEventListener("click", saveSvg);
-addEventListener("resize", () => { if (shown) { fit(); paint(); } if (small.length) paintMaps(); });
+addEventListener("resize", () => { if (small.length) paintMaps(); });
+// The small maps take their room first, and the window may change: the picture fits itself into what there is.
+new ResizeObserver(() => { if (shown) { fit(); paint(); } }).observe(picture);
 
 if (data.second) setSide(2);
 paintLegend();

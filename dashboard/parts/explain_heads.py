@@ -1,0 +1,150 @@
+"""What the heads do over many texts: the patterns they follow, how much each matters, how far each has moved."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard.parts import explain_inputs, sides, waiting
+from dashboard.parts.sides import Side
+from dashboard.parts.text import md
+from workbench.explain.aggregates import HeadPatterns, head_patterns
+from workbench.explain.compare import head_moves
+from workbench.explain.heads import HeadImportance, Measure, head_importance
+from workbench.explain.kept import keep_heads, kept_importance, kept_patterns
+from workbench.explain.render import figure, maps
+
+TEXTS = 50
+_CELL, _AROUND = 30, 175  # pixels of a map
+MEASURES: dict[Measure, str] = {
+    "ablation": "what is lost without it",
+    "gradient": "how strongly it is felt (quicker)",
+}
+READINGS = {
+    "patterns": "A pattern is measured, not judged by eye: a head is named after one when at least 40% of its "
+    "attention follows it, and three times as much as even attention would. A head without a name may still be of use.",
+    "importance": "Heads are switched off one at a time. Small numbers do not add up: two heads that do the same can "
+    "each be missed without loss.",
+    "moves": "0: the head looks exactly where it looked; 1: nowhere the same. A head that moved need not matter.",
+}
+
+
+def show(both: list[Side]) -> None:
+    """The maps that are there, and buttons for those that are not."""
+    side = both[0]
+    if side.what != side.run.id or not explain_inputs.examples(side.run):
+        st.caption("The run keeps no predictions to take texts from.")
+        return
+    if len(both) > 1 and both[1].what != side.what:
+        st.subheader("Which heads moved most", anchor=False)
+        show_moves(both)
+    st.subheader("Patterns", anchor=False)
+    _patterns(side)
+    st.subheader("Importance", anchor=False)
+    _importance(side)
+
+
+def _texts(side: Side, most: int = TEXTS) -> list[dict[str, str]]:
+    pairs = bool(getattr(side.predictor.task.config, "pairs", False))
+    return explain_inputs.example_texts(side.run, pairs, most)
+
+
+# -- patterns -------------------------------------------------------------------------------------------------------
+
+
+def _patterns(side: Side) -> None:
+    found = kept_patterns(side.run)
+    if found is None:
+        texts = [given["text"] for given in _texts(side)]
+        label = f"Measure patterns over {len(texts)} texts"
+        if not waiting.start_button(label, "explain.patterns", 3 * side.seconds * len(texts)):
+            return
+        tell = waiting.progress_bar("Measuring patterns")
+        read = side.predictor
+        found = head_patterns(read.model, read.tokenizer, texts, read.max_length, progress=tell)
+        keep_heads(side.run, found)
+        st.rerun()  # the button goes
+    choices = {"which": "which pattern", "entropy": "how spread (bits)", "distance": "how far (tokens)"}
+    choices |= {name: name for name in found.patterns}
+    chosen = st.segmented_control(
+        "Shown", list(choices), format_func=lambda name: choices[name], default="which", key="explain.pattern"
+    )
+    _map(_pattern_figure(found, chosen or "which"), len(found.entropy))
+    st.caption(md(" ".join([f"Over {found.texts} texts.", READINGS["patterns"], *found.notes]), 800))
+
+
+def _pattern_figure(found: HeadPatterns, chosen: str) -> figure.Figure:
+    if chosen == "which":
+        return maps.pattern_map(found)
+    if chosen == "entropy":
+        return maps.head_map(found.entropy, "How spread each head's attention is", "bits")
+    if chosen == "distance":
+        return maps.head_map(found.distance, "How far each head looks", "tokens")
+    what = f"of its attention (even attention: {found.even[chosen]:.2f})"
+    return maps.head_map(found.patterns[chosen], f"Attention to: {chosen}", what, most=1.0)
+
+
+# -- importance -----------------------------------------------------------------------------------------------------
+
+
+def _importance(side: Side) -> None:
+    measure: Measure = (
+        st.segmented_control(
+            "Measured by",
+            list(MEASURES),
+            format_func=lambda name: MEASURES[name],
+            default="ablation",
+            key="explain.measure",
+        )
+        or "ablation"
+    )
+    found = kept_importance(side.run, measure)
+    if found is None:
+        texts = _texts(side)
+        heads = _head_count(side)
+        seconds = len(texts) * side.seconds * (6.0 if measure == "gradient" else heads)
+        if not waiting.start_button(f"Measure over {len(texts)} texts", f"explain.importance.{measure}", seconds):
+            return
+        found = head_importance(side.predictor, texts, measure, progress=waiting.progress_bar("Measuring heads"))
+        keep_heads(side.run, found)
+        st.rerun()
+    _map(maps.importance_map(found), len(found.importance))
+    st.caption(md(f"Over {found.texts} texts. {_least(found)} {READINGS['importance']}", 800))
+
+
+def _least(found: HeadImportance) -> str:
+    names = ", ".join(f"{one['layer']}.{one['head']}" for one in found.order[:5])
+    return f"Least needed (layer.head): {names}."
+
+
+def _head_count(side: Side) -> int:
+    config = side.predictor.model.config
+    return int(getattr(config, "num_hidden_layers", 6)) * int(getattr(config, "num_attention_heads", 12) or 1)
+
+
+# -- moves ----------------------------------------------------------------------------------------------------------
+
+
+def show_moves(both: list[Side]) -> None:
+    """How far each head of the second looks elsewhere than the same head of the first."""
+    first, second = both
+    key = ("moves", first.what, second.what, sides.changed(first.run), sides.changed(second.run))
+    found = sides.kept(*key)
+    if found is None:
+        texts = [given["text"] for given in _texts(first)]
+        if not waiting.start_button(
+            f"Compare all heads over {len(texts)} texts", "explain.moves", 6 * first.seconds * len(texts)
+        ):
+            return
+        read = first.predictor
+        tell = waiting.progress_bar("Comparing heads")
+        moved = head_moves(read.model, second.predictor.model, read.tokenizer, texts, read.max_length, tell)
+        sides.keep(moved, *key)
+        st.rerun()
+    _map(maps.moves_map(found), len(found.moved))
+    top = ", ".join(f"{one['layer']}.{one['head']} ({one['divergence']:.3f})" for one in found.most[:5])
+    st.caption(md(f"Over {found.texts} texts; most moved (layer.head): {top}. {READINGS['moves']}", 800))
+
+
+def _map(drawn: figure.Figure, layers: int) -> None:
+    page = figure.page([drawn], theme=st.context.theme.type or "auto", title=drawn.title)
+    st.iframe(page, height=_AROUND + _CELL * layers)
