@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -130,8 +131,13 @@ class Task(ABC):
     def texts(self, examples: Examples) -> Iterator[str]:
         """Every text of the examples, for a tokenizer to learn from."""
         for column in self.columns():
+            values = examples.columns.get(column.role, ())
             if column.kind == "text":
-                yield from examples.columns.get(column.role, ())
+                yield from values
+            elif column.kind == "words":
+                yield from map(" ".join, values)
+            elif column.kind == "texts":
+                yield from chain.from_iterable(values)
 
     @abstractmethod
     def encode(self, tokenizer: Any, examples: Examples, max_length: int, training: bool = False) -> Encoded:

@@ -9,7 +9,7 @@ from typing import Any
 from workbench.data.layouts.base import Format, RawFile, formats, member
 from workbench.data.table import Table
 
-_KEPT = ("body", "code", "text", "signature", "name", "package", "version", "licence")
+_KEPT = ("body", "text", "name", "package", "version", "licence")
 
 
 @formats.register("functions")
@@ -22,11 +22,13 @@ class Functions(Format):
         rows: list[int] = []
         without = 0
         for number, record in file.json_lines():
-            values = {name: member(record, name, str, f"{file.name}, line {number}") for name in _KEPT}
+            where = f"{file.name}, line {number}"
+            values = {name: member(record, name, str, where) for name in _KEPT}
+            signature = member(record, "signature", str, where)
             if not values["body"].strip():
                 without += 1
                 continue
-            columns["prompt"].append(prompt(values["signature"], values["text"]))
+            columns["prompt"].append(prompt(signature, values["text"]))
             for name, value in values.items():
                 columns[name].append(value)
             rows.append(number)
