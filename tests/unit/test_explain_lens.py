@@ -14,6 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from tests.unit.explain_models import bag_of_words, bert, predictor, tokenizer
 from workbench.errors import RequestError
 from workbench.explain.lens import _settled, layer_logits, logit_lens
+from workbench.tasks.base import tasks
 
 TEXT = "the film was unbelievable"
 
@@ -58,7 +59,7 @@ def test_the_last_row_is_the_models_answer() -> None:
 
 
 def test_every_place_of_a_language_model_has_candidates() -> None:
-    task = SimpleNamespace(name="causal-lm", config=SimpleNamespace())
+    task = tasks.get("causal-lm")()
     asked = SimpleNamespace(model=gpt2(), tokenizer=tokenizer(), task=task, labels=[], max_length=32)
     lens = logit_lens(asked, "good <b> film", top=2)
     assert not lens.whole_text and len(lens.rows[0]) == len(lens.tokens) == len(lens.settled)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from workbench.cli import views
+from workbench.cli import asking, views
 from workbench.cli.output import Finished, Json, answer, console, download_bars, errors, table
 from workbench.cli.page import write_page
 from workbench.cli.tokenizer import app as tokenizer
@@ -214,48 +214,80 @@ def compare(
 @app.command()
 def predict(
     run_id: RunId,
-    text: Annotated[list[str], typer.Option("--text", help="A text; can be given several times.")],
+    text: Annotated[list[str] | None, typer.Option("--text", help="A text; can be given several times.")] = None,
     text_pair: Annotated[list[str] | None, typer.Option("--text-pair", help="The second text of each pair.")] = None,
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", metavar="JSON", help='Several roles: --input \'{"question": "...", "context": "..."}\''
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="A CSV, JSONL or Parquet file whose columns are named as the roles.")
+    ] = None,
     sets: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="OPTION=VALUE", help="Of a model that writes: --set max_new_tokens=100"),
+        typer.Option("--set", metavar="OPTION=VALUE", help="How it answers: --set max_new_tokens=100"),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a finished run about texts: for their labels, or to go on with them."""
+    """Ask a finished run: for labels, names, answers, or to write."""
     from workbench.training.predictor import Predictor
 
-    if text_pair and len(text_pair) != len(text):
-        raise RequestError(f"{len(text)} --text and {len(text_pair)} --text-pair were given.", "Give one for each.")
-    inputs = [{"text": t} for t in text]
-    for given, second in zip(inputs, text_pair or [], strict=False):
-        given["text_pair"] = second
+    if not (text or given or file):
+        raise RequestError("Nothing was asked.", "Give --text, --input or --file.")
     options = _changes(sets)
+    inputs = asking.inputs_of_texts(text or [], text_pair or [])
     predictor = Predictor.load(Run.open(run_id, Workspace.current()))
+    inputs += asking.inputs_of_json(given or [], predictor.task)
+    inputs += asking.inputs_of_file(file, predictor.task) if file else []
     found = predictor.predict(inputs, options) if options else predictor.predict(inputs)
-    answer(found, as_json, lambda: views.show_predictions(text, found))
+    answer(found, as_json, lambda: asking.show_predictions(inputs, found))
 
 
 @app.command()
 def explain(
     run_id: RunId,
-    text: Annotated[str, typer.Option("--text", help="The text whose label is explained.")],
+    text: Annotated[str, typer.Option("--text", help="The text whose answer is explained.")],
     method: Annotated[str, typer.Option(help="`workbench explainers` lists them.")] = "attention",
     text_pair: Annotated[str | None, typer.Option("--text-pair", help="The second text of a pair.")] = None,
-    target: Annotated[str | None, typer.Option(help="The label to explain; the predicted one if left out.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="The label, answer or next token to explain; the model's own if left out.")
+    ] = None,
+    place: Annotated[str | None, typer.Option(help="Of labels of words: the word, or its number from 0.")] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="An option of the method: --set layer=2")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page to this file that opens with no network.")] = None,
-    view: Annotated[str, typer.Option(help="Of attention: head or model; of any method: tokens.")] = "tokens",
+    view: Annotated[
+        list[str] | None, typer.Option(help="tokens, head, model, neuron or canvas; several times for several.")
+    ] = None,
+    layers: Annotated[str | None, typer.Option(help="Layers that views draw: 0,3,5-7.")] = None,
+    heads: Annotated[str | None, typer.Option(help="Heads that views draw: 0,3,5-7.")] = None,
+    prove: Annotated[bool, typer.Option("--prove", help="Measure how far the explanation can be believed.")] = False,
+    lens: Annotated[bool, typer.Option("--lens", help="What the model would say after each layer.")] = False,
+    compare: Annotated[str | None, typer.Option(metavar="RUN", help="Beside another run, or `base`.")] = None,
+    other_text: Annotated[
+        str | None, typer.Option(help="Beside another text, and what in the model carries the difference.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show which words of a text decided its label, and how far that can be believed."""
-    from workbench.explain import explain as why
-    from workbench.training.predictor import Predictor
+    """Show which words of a text decided its answer, and how far that can be believed."""
+    from workbench.cli import explaining
 
-    predictor = Predictor.load(Run.open(run_id, Workspace.current()))
-    found = why(predictor, text, method, text_pair, target)
+    views_asked = tuple(dict.fromkeys(view or ["tokens"]))
+    question = explaining.Question(
+        text=text, text_pair=text_pair, method=method, options=_changes(sets), target=target, place=place,
+        views=views_asked, layers=explaining.numbers(layers, "layers"), heads=explaining.numbers(heads, "heads"),
+        prove=prove, lens=lens, compare=compare, other_text=other_text,
+    )  # fmt: skip
+    if html is None:
+        explaining.drawn_without_page(views_asked)
+    run = Run.open(run_id, Workspace.current())
+    found = explaining.gather(run, question, draw=html is not None)
     if html is not None:
-        views.write_explanation(found, html, view)
-    answer(found.as_dict(), as_json, lambda: views.show_explanation(found, html))
+        explaining.write_page(found, run, html)
+    answer(found.as_dict(), as_json, lambda: explaining.show(found, html))
 
 
 # -- the catalogue and the registries -------------------------------------------------------------------------------
@@ -355,11 +387,20 @@ def tunings(as_json: Json = False) -> None:
 
 
 @app.command()
-def explainers(as_json: Json = False) -> None:
+def explainers(
+    run_id: Annotated[str | None, typer.Option("--run", help="Only those that can explain this run.")] = None,
+    as_json: Json = False,
+) -> None:
     """List the explainers: what can be shown of a decision."""
     from workbench.explain import explainers as registry
 
     found = _entries(registry)
+    if run_id is not None:
+        from workbench.explain import offered
+        from workbench.training.predictor import Predictor
+
+        names = offered(Predictor.load(Run.open(run_id, Workspace.current())))
+        found = [entry for entry in found if entry["name"] in names]
     answer(found, as_json, lambda: views.show_entries(found))
 
 

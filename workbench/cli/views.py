@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from workbench.cli.output import console, duration, errors, hanging, table
-from workbench.errors import RequestError
-from workbench.files import write_text
 from workbench.jobs import Sight, follow, stop
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
-
-if TYPE_CHECKING:
-    from workbench.explain import Explanation
 
 MARKS = {"queued": "…", "running": "▶", "succeeded": "✓", "failed": "✗", "stopped": "■", "interrupted": "!"}
 
@@ -195,31 +190,6 @@ def show_problems(problems: Sequence[dict[str, str]], full: str) -> None:
         console.print("\n" + full, markup=False)
 
 
-def show_predictions(texts: Sequence[str], found: Sequence[dict[str, Any]]) -> None:
-    if any("label" not in result and "labels" not in result for result in found):
-        _show_written(texts, found)
-        return
-    rows = [
-        {"label": _labels(result), "score": result["score"], "text": text}
-        for text, result in zip(texts, found, strict=True)
-    ]
-    table(rows, {"label": "label", "score": ">probability", "text": "text"}, "Nothing was asked.")
-
-
-def _show_written(texts: Sequence[str], found: Sequence[dict[str, Any]]) -> None:
-    """What a model wrote, under what it was given; and what it thought of for each [MASK]."""
-    for text, result in zip(texts, found, strict=True):
-        console.print(text, style="bold", markup=False, soft_wrap=True)
-        hanging(str(result.get("text", "")))
-        for place, candidates in enumerate(result.get("masks") or [], start=1):
-            thought = ", ".join(f"{each['token']} {each['score']:.3f}" for each in candidates)
-            hanging(f"[MASK] {place}: {thought}")
-
-
-def _labels(result: dict[str, Any]) -> str:
-    return ", ".join(result["labels"]) or "(none)" if "labels" in result else result["label"]
-
-
 def show_entries(entries: Sequence[dict[str, Any]]) -> None:
     for entry in entries:
         console.print(entry.get("form", entry["name"]), style="bold", markup=False, soft_wrap=True)
@@ -233,36 +203,3 @@ def _as_yaml(value: Any) -> str:
     import yaml
 
     return str(yaml.safe_dump(value, default_flow_style=True)).removesuffix("...\n").strip()
-
-
-def show_explanation(found: Explanation, html: Path | None) -> None:
-    console.print(f"{found.target}: {found.prediction['scores'][found.target]:.4f}", style="bold", markup=False)
-    order = sorted(range(len(found.tokens)), key=lambda i: -abs(found.scores[i]))
-    rows = [{"token": found.shown[i], "score": found.scores[i]} for i in order if not found.special[i]]
-    table(rows[:15], {"token": "token", "score": ">score"}, "There are no tokens.")
-    console.print(str(found.faithfulness.get("sentence", "")), markup=False, soft_wrap=True)
-    for note in found.notes:
-        console.print(f"Note: {note}", markup=False)
-    if html is not None:
-        console.print(f"Written: {html}", markup=False)
-
-
-def write_explanation(found: Explanation, path: Path, view: str) -> None:
-    """Write the page of an explanation. Raises RequestError for a view that there is not."""
-    from workbench.explain.render.bertviz import head_view, model_view
-    from workbench.explain.render.static import token_heat_html
-
-    if view == "tokens":
-        body = token_heat_html(found)
-        page = (
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Explanation</title><body>{body}</body></html>'
-        )
-    elif view not in ("head", "model"):
-        raise RequestError(f"There is no view {view!r}.", "Choose tokens, head or model.")
-    elif found.attention is None:
-        raise RequestError(f"The method {found.method} has no attention to draw.", "Choose --method attention.")
-    else:
-        page = (head_view if view == "head" else model_view)(found.attention)
-    if not path.parent.is_dir():
-        raise RequestError(f"The folder {path.parent} does not exist.", "Make it first.")
-    write_text(path, page)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from workbench.errors import RequestError
 from workbench.explain.base import Explainer, Scores, explainers
-from workbench.explain.capture import attention_of
+from workbench.explain.capture import attention_of, both_sides_of
 from workbench.explain.subject import Classifier, Subject
 from workbench.spec import Part
 from workbench.tasks.base import Target
@@ -20,13 +20,11 @@ class AttentionBased(Explainer):
         reason = super().fits(predictor)
         if reason is None and getattr(predictor.model.config, "is_encoder_decoder", False):
             return "with an encoder and a decoder there are three kinds of attention, and this method reads one"
-        if reason is None and not getattr(predictor.model.config, "num_attention_heads", None):
-            return f"{type(predictor.model).__name__} has no attention heads"
-        return reason
+        return reason or _no_heads(predictor)
 
 
 @explainers.register("attention")
-class AttentionExplainer(AttentionBased):
+class AttentionExplainer(Explainer):
     """Attention: where the token that the classifier reads looks, averaged over heads."""
 
     reading = (
@@ -37,13 +35,28 @@ class AttentionExplainer(AttentionBased):
     class Config(Part):
         layer: int = Field(-1, description="Index of the layer, from 0; negative numbers count from the last.")
 
+    @classmethod
+    def fits(cls, predictor: Classifier) -> str | None:
+        return super().fits(predictor) or _no_heads(predictor)
+
     def run(self, subject: Subject, target: Target) -> Scores:
-        attention = attention_of(subject.model, subject.encoded)
-        layer = self.config.layer
-        if not -attention.layers <= layer < attention.layers:
+        if "decoder_input_ids" in subject.encoded.inputs:
+            both = both_sides_of(subject.model, subject.encoded)
+            looking, shown = both.cross[:, :, -1], both.encoder  # the token that writes the next
+        else:
+            shown = attention_of(subject.model, subject.encoded)
+            looking = shown.weights[:, :, subject.reader(shown, target)]
+        layer, layers = self.config.layer, len(looking)
+        if not -layers <= layer < layers:
             raise RequestError(
-                f"There is no layer {layer}: the model has {attention.layers}.",
-                f"Choose one from 0 to {attention.layers - 1}, or -1 for the last.",
+                f"There is no layer {layer}: the model has {layers}.",
+                f"Choose one from 0 to {layers - 1}, or -1 for the last.",
             )
-        reader = subject.reader(attention, target)
-        return Scores(attention.weights[layer, :, reader].mean(0).astype("float64"), attention)
+        return Scores(looking[layer].mean(0).astype("float64"), shown)
+
+
+def _no_heads(predictor: Classifier) -> str | None:
+    """Why there is no attention to read; None where there is."""
+    if getattr(predictor.model.config, "num_attention_heads", None):
+        return None
+    return f"{type(predictor.model).__name__} has no attention heads"

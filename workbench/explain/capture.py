@@ -7,7 +7,7 @@ model is switched to its plain ("eager") attention, and always switched back.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from workbench.errors import RequestError
-from workbench.explain.subject import Encoded, encode, evaluating
+from workbench.explain.subject import Encoded, encode, evaluating, readable
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Attention:
             :class:`~workbench.explain.subject.Encoded`.
         notes: what a reader has to know, such as that the text was cut off.
         words: the number of each token's word in its own text, None for a special token; empty where it is not known.
+        layer_numbers, head_numbers: which of the model's layers and heads ``weights`` hold; empty for all.
     """
 
     weights: NDArray[np.float32]
@@ -39,6 +40,8 @@ class Attention:
     special: list[bool]
     notes: list[str]
     words: list[int | None] = field(default_factory=list)
+    layer_numbers: list[int] = field(default_factory=list)
+    head_numbers: list[int] = field(default_factory=list)
 
     @property
     def layers(self) -> int:
@@ -76,35 +79,75 @@ class Attention:
 
 
 def capture_attention(
-    model: Any, tokenizer: Any, text: str, text_pair: str | None = None, max_length: int | None = None
+    model: Any,
+    tokenizer: Any,
+    text: str,
+    text_pair: str | None = None,
+    max_length: int | None = None,
+    layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
 ) -> Attention:
-    """The attention weights of ``model`` reading ``text``.
+    """The attention weights of ``model`` reading ``text``; of an encoder-decoder, its encoder's.
 
     Args:
         model: a transformers model, or one that peft has wrapped.
         tokenizer: its fast tokenizer.
         text, text_pair: what it reads.
         max_length: cut the text off at this many tokens; the tokenizer's own limit always holds.
+        layers, heads: keep only these, in this order; by default all.
 
     Raises:
         RequestError: the model has no attention to show, or what it returns is not attention over the tokens.
     """
     encoded = encode(tokenizer, text, text_pair, max_length, next(model.parameters()).device)
-    return attention_of(model, encoded)
+    return attention_of(model, encoded, layers, heads)
 
 
-def attention_of(model: Any, encoded: Encoded) -> Attention:
+def attention_of(
+    model: Any, encoded: Encoded, layers: Sequence[int] | None = None, heads: Sequence[int] | None = None
+) -> Attention:
     """As :func:`capture_attention`, for a text that is encoded already."""
+    if getattr(model.config, "is_encoder_decoder", False):
+        return both_sides_of(model, encoded, layers, heads).encoder
+    outputs = _outputs(model, encoded.inputs)
+    weights = _stacked(model, getattr(outputs, "attentions", None), layers, heads)
+    return _over(weights, encoded, layers, heads)
+
+
+def _outputs(model: Any, inputs: dict[str, torch.Tensor]) -> Any:
     with evaluating(model), eager_attention(model), torch.no_grad():
-        outputs = model(**encoded.inputs, output_attentions=True, return_dict=True)
-    layers = [layer for layer in getattr(outputs, "attentions", None) or () if layer is not None]
-    if not layers:
+        return model(**inputs, output_attentions=True, return_dict=True)
+
+
+def _stacked(model: Any, found: Any, layers: Sequence[int] | None, heads: Sequence[int] | None) -> NDArray[np.float32]:
+    """float32 [layers, heads, from, to] of one text, of what was asked for; the rest is let go before it is copied."""
+    there = [layer for layer in found or () if layer is not None]
+    if not there:
         raise RequestError(
             f"{type(model).__name__} returned no attention weights.",
             "It may not be a Transformer; choose a method that needs no attention, such as occlusion.",
         )
-    weights = torch.stack([layer[0] for layer in layers]).float().cpu().numpy()
-    _check(weights, len(encoded.tokens))
+    chosen = _chosen("layer", layers, len(there))
+    of_each = _chosen("head", heads, there[0].shape[1])
+    kept = [there[layer][0] if heads is None else there[layer][0, of_each] for layer in chosen]
+    weights: NDArray[np.float32] = torch.stack(kept).float().cpu().numpy()
+    return weights
+
+
+def _chosen(what: str, wanted: Sequence[int] | None, there: int) -> list[int]:
+    chosen = list(range(there)) if wanted is None else list(wanted)
+    wrong = [one for one in chosen if not 0 <= one < there]
+    if wrong or not chosen:
+        told = f"There is no {what} {wrong[0]}." if wrong else f"No {what} is asked for."
+        raise RequestError(told, f"Choose some from 0 to {there - 1}.")
+    return chosen
+
+
+def _over(
+    weights: NDArray[np.float32], encoded: Encoded, layers: Sequence[int] | None, heads: Sequence[int] | None
+) -> Attention:
+    """Weights of a text over itself."""
+    _check(weights, len(encoded.tokens), len(encoded.tokens))
     return Attention(
         weights,
         encoded.tokens,
@@ -114,7 +157,121 @@ def attention_of(model: Any, encoded: Encoded) -> Attention:
         encoded.special,
         encoded.notes,
         encoded.words,
+        list(layers or ()),
+        list(heads or ()),
     )
+
+
+# -- an encoder and a decoder ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EncoderDecoderAttention:
+    """The three kinds of attention of a model that reads one text and writes another.
+
+    Attributes:
+        encoder: of the text that is read, over itself.
+        decoder: of the text that is written, over what stands before; its first token is the one that begins all.
+        cross: float32 [layers, heads, token that is written, token that is read]; each row sums to 1.
+        written: what the decoder has written.
+    """
+
+    encoder: Attention
+    decoder: Attention
+    cross: NDArray[np.float32]
+    written: str
+
+    def cross_as_pair(self) -> Attention:
+        """The cross attention as attention of a pair, which every view can draw.
+
+        The text that is read is the first of the pair, the one that is written the second, which looks at the first
+        and nowhere else; the first looks nowhere.
+        """
+        first, second = self.encoder, self.decoder
+        read, total = len(first.tokens), len(first.tokens) + len(second.tokens)
+        weights = np.zeros((*self.cross.shape[:2], total, total), dtype=np.float32)
+        weights[:, :, read:, :read] = self.cross
+        segments = [None if segment is None else 1 for segment in second.segments]
+        note = "Only the attention of the written text (the second) to the text that is read (the first) is shown."
+        return Attention(
+            weights,
+            first.tokens + second.tokens,
+            first.shown + second.shown,
+            first.offsets + second.offsets,
+            first.segments + segments,
+            first.special + second.special,
+            [*first.notes, note],
+            first.words + second.words,
+            first.layer_numbers,
+            first.head_numbers,
+        )
+
+
+def capture_encoder_decoder(
+    model: Any,
+    tokenizer: Any,
+    text: str,
+    written: str | None = None,
+    max_length: int | None = None,
+    layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
+    max_new_tokens: int = 24,
+) -> EncoderDecoderAttention:
+    """All attention of an encoder-decoder that reads ``text`` and writes ``written``.
+
+    Args:
+        model, tokenizer, text, max_length, layers, heads: as of :func:`capture_attention`.
+        written: what it writes; by default what it would write itself, token by token the most probable.
+        max_new_tokens: of these, at most.
+
+    Raises:
+        RequestError: the model has not both an encoder and a decoder, or no attention to show.
+    """
+    start = getattr(model.config, "decoder_start_token_id", None)
+    if not getattr(model.config, "is_encoder_decoder", False) or start is None:
+        raise RequestError(
+            f"{type(model).__name__} has not both an encoder and a decoder.", "Use capture_attention for this model."
+        )
+    device = next(model.parameters()).device
+    encoded = encode(tokenizer, text, None, max_length, device)
+    if written is None:
+        with evaluating(model), torch.no_grad():
+            ids = model.generate(**encoded.inputs, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1)[0]
+        ids = ids.tolist()
+    else:
+        ids = [start, *tokenizer(written, add_special_tokens=False)["input_ids"]]
+    both = replace(encoded, inputs={**encoded.inputs, "decoder_input_ids": torch.tensor([ids], device=device)})
+    return both_sides_of(model, both, layers, heads, tokenizer)
+
+
+def both_sides_of(
+    model: Any,
+    encoded: Encoded,
+    layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
+    tokenizer: Any = None,
+) -> EncoderDecoderAttention:
+    """As :func:`capture_encoder_decoder`, for texts that are encoded already."""
+    outputs = _outputs(model, encoded.inputs)
+    own, written, cross = (
+        _stacked(model, getattr(outputs, f"{kind}_attentions", None), layers, heads)
+        for kind in ("encoder", "decoder", "cross")
+    )
+    ids = encoded.inputs["decoder_input_ids"][0].tolist()
+    side = _written(tokenizer, ids)
+    _check(cross, len(ids), len(encoded.tokens))
+    text = "" if tokenizer is None else str(tokenizer.decode(ids, skip_special_tokens=True))
+    return EncoderDecoderAttention(_over(own, encoded, layers, heads), _over(written, side, layers, heads), cross, text)
+
+
+def _written(tokenizer: Any, ids: list[int]) -> Encoded:
+    """The tokens of what a decoder has written. They have no place in a text that was given."""
+    names = [str(i) for i in ids] if tokenizer is None else tokenizer.convert_ids_to_tokens(ids)
+    special = [tokenizer is not None and i in tokenizer.all_special_ids for i in ids]
+    shown = [name if tokenizer is None or odd else readable(tokenizer.decode([i]) or name)
+             for i, name, odd in zip(ids, names, special, strict=True)]  # fmt: skip
+    segments: list[int | None] = [None if odd else 0 for odd in special]
+    return Encoded(names, shown, [(0, 0)] * len(ids), segments, special, [None] * len(ids), {})
 
 
 @contextlib.contextmanager
@@ -135,11 +292,11 @@ def eager_attention(model: Any) -> Iterator[None]:
             config._attn_implementation = implementation
 
 
-def _check(weights: NDArray[np.float32], tokens: int) -> None:
-    """Raises RequestError unless ``weights`` are [layers, heads, tokens, tokens] and each row sums to 1."""
-    if weights.ndim != 4 or weights.shape[2:] != (tokens, tokens):
+def _check(weights: NDArray[np.float32], rows: int, columns: int) -> None:
+    """Raises RequestError unless ``weights`` are [layers, heads, rows, columns] and each row sums to 1."""
+    if weights.ndim != 4 or weights.shape[2:] != (rows, columns):
         raise RequestError(
-            f"The model's attention has the shape {weights.shape}, which is not over its {tokens} tokens.",
+            f"The model's attention has the shape {weights.shape}, which is not over its {columns} tokens.",
             "Prompt and prefix tuning add tokens of their own, and windowed attention leaves some out; "
             "choose a method that needs no attention, such as occlusion.",
         )

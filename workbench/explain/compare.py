@@ -47,8 +47,13 @@ def difference(first: Attention, second: Attention) -> NDArray[np.float32]:
 
 def aligned(first: Attention, second: Attention) -> list[tuple[int | None, int | None]]:
     """Which token of the first text is which of the second, in order; None where there is none (a word changed)."""
+    return aligned_tokens(first.tokens, second.tokens)
+
+
+def aligned_tokens(first: Sequence[str], second: Sequence[str]) -> list[tuple[int | None, int | None]]:
+    """As :func:`aligned`, for tokens."""
     pairs: list[tuple[int | None, int | None]] = []
-    matcher = difflib.SequenceMatcher(None, first.tokens, second.tokens, autojunk=False)
+    matcher = difflib.SequenceMatcher(None, first, second, autojunk=False)
     for what, a, b, c, d in matcher.get_opcodes():
         if what == "replace" and b - a == d - c:  # one word for another: they stand side by side
             what = "equal"
@@ -109,10 +114,14 @@ def head_moves(
         if progress is not None:
             progress(number + 1, len(texts))
     assert total is not None
-    mean = total / len(texts)
-    places = sorted(np.ndindex(*mean.shape), key=lambda place: -float(mean[place]))
-    most = [{"layer": a, "head": b, "divergence": float(mean[a, b])} for a, b in places]
-    return HeadMoves(len(texts), [[float(value) for value in row] for row in mean], most)
+    return moves_of(total / len(texts), len(texts))
+
+
+def moves_of(moved: NDArray[np.float64], texts: int) -> HeadMoves:
+    """What :func:`divergence` [layers, heads] has found over so many texts, the heads that moved most first."""
+    places = sorted(np.ndindex(*moved.shape), key=lambda place: -float(moved[place]))
+    most = [{"layer": a, "head": b, "divergence": float(moved[a, b])} for a, b in places]
+    return HeadMoves(texts, [[float(value) for value in row] for row in moved], most)
 
 
 def _check_alike(first: Attention, second: Attention) -> None:

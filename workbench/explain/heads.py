@@ -7,6 +7,7 @@ changes; the gradient by that number is the second, cheaper measure.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -89,26 +90,40 @@ def switched_heads(model: Any, modules: list[Any], switches: torch.Tensor) -> It
     Args:
         modules: as :func:`~workbench.explain.queries.attention_modules` gives them.
     """
-    layer_of = {id(module): layer for layer, module in enumerate(modules)}
 
-    def times(module: Any) -> torch.Tensor:
-        numbers = switches[layer_of[id(module)]]
-        return numbers[:, None, :, None] if numbers.dim() == 2 else numbers[None, None, :, None]  # [B, 1, H, 1]
+    def times(layer: int, output: torch.Tensor) -> torch.Tensor:
+        numbers = switches[layer]
+        return output * (numbers[:, None, :, None] if numbers.dim() == 2 else numbers[None, None, :, None])
+
+    with head_outputs(model, modules, times):
+        yield
+
+
+@contextlib.contextmanager
+def head_outputs(model: Any, modules: list[Any], change: Callable[[int, torch.Tensor], torch.Tensor]) -> Iterator[None]:
+    """Within, the outputs of each layer's heads [B, T, H, K] go through ``change`` (layer, outputs), in this thread.
+
+    Args:
+        modules: as :func:`~workbench.explain.queries.attention_modules` gives them.
+    """
+    me, layer_of = threading.get_ident(), {id(module): layer for layer, module in enumerate(modules)}
 
     def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
-        def switched(module: Any, *rest: Any, **named: Any) -> Any:
+        def changed(module: Any, *rest: Any, **named: Any) -> Any:
             output, weights = function(module, *rest, **named)
-            return (output * times(module) if id(module) in layer_of else output), weights
+            return (change(layer_of[id(module)], output) if id(module) in layer_of else output), weights
 
-        return switched
+        return changed
 
     with contextlib.ExitStack() as stack:
         own = [module for module in modules if isinstance(module, MultiHeadAttention)]
         for module in own:
 
-            def before(_output: Any, args: tuple[torch.Tensor, ...], module: Any = module) -> tuple[torch.Tensor, ...]:
+            def before(_output: Any, args: tuple[torch.Tensor, ...], module: Any = module) -> Any:
+                if threading.get_ident() != me:
+                    return None
                 apart = args[0].view(*args[0].shape[:-1], module.heads, -1)
-                return ((apart * times(module)).flatten(-2),)
+                return (change(layer_of[id(module)], apart).flatten(-2),)
 
             stack.callback(module.output.register_forward_pre_hook(before).remove)
         if not own:
@@ -116,7 +131,7 @@ def switched_heads(model: Any, modules: list[Any], switches: torch.Tensor) -> It
         yield
 
 
-def _heads_of(subject: Subject) -> tuple[list[Any], int]:
+def heads_of(subject: Subject) -> tuple[list[Any], int]:
     """The modules of attention and their number of heads. Raises RequestError where they cannot be switched."""
     modules = attention_modules(subject.model, subject.encoded.inputs)
     heads = getattr(subject.model.config, "num_attention_heads", 0)
@@ -130,7 +145,7 @@ def _heads_of(subject: Subject) -> tuple[list[Any], int]:
 
 def _ablated(subject: Subject) -> NDArray[np.float64]:
     """[layers, heads]: how far the answer's probability falls without each head."""
-    modules, heads = _heads_of(subject)
+    modules, heads = heads_of(subject)
     count = len(modules) * heads
     # Row 0 has all heads; row i + 1 is without the i-th.
     switches = torch.cat([torch.ones(1, count), 1 - torch.eye(count)]).view(count + 1, len(modules), heads)
@@ -148,7 +163,7 @@ def _ablated(subject: Subject) -> NDArray[np.float64]:
 
 def _gradients(subject: Subject) -> NDArray[np.float64]:
     """[layers, heads]: the size of the gradient of the predicted label's log probability by each head's switch."""
-    modules, heads = _heads_of(subject)
+    modules, heads = heads_of(subject)
     dtype = next(subject.model.parameters()).dtype
     target = subject.aim().target
     switches = torch.ones(len(modules), heads, device=subject.device, dtype=dtype, requires_grad=True)

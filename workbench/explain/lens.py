@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from workbench.errors import RequestError, SpecError
-from workbench.explain.subject import encode, evaluating
+from workbench.explain.subject import encode_for, evaluating
 from workbench.tuning.anatomy import Anatomy
 
 READING = (
@@ -94,7 +94,7 @@ def logit_lens(predictor: Any, text: str, text_pair: str | None = None, top: int
         RequestError: the model has no layers that can be told apart, or no logits.
     """
     model, tokenizer = predictor.model, predictor.tokenizer
-    encoded = encode(tokenizer, text, text_pair, predictor.max_length, next(model.parameters()).device)
+    encoded = encode_for(predictor, text, text_pair)
     logits = layer_logits(model, encoded.inputs)
     whole_text = logits.dim() == 2
     if whole_text:
@@ -132,7 +132,7 @@ def layer_logits(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     """
     layers = _layers(model)
     with evaluating(model), torch.no_grad():
-        with _states(layers) as states:
+        with layer_states(layers) as states:
             model(**inputs)
         stacked = torch.cat(states)
         repeated = {name: value.expand(len(stacked), -1) for name, value in inputs.items()}
@@ -160,7 +160,7 @@ def _layers(model: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _states(layers: Any) -> Iterator[list[torch.Tensor]]:
+def layer_states(layers: Any) -> Iterator[list[torch.Tensor]]:
     """Collects [1, T, D]: what goes into the first layer, and what comes out of each, as this thread runs the model."""
     me, states = threading.get_ident(), []
 

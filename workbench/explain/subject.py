@@ -171,12 +171,22 @@ def _cut_off(encoding: Any, longest: int) -> list[str]:
 
 def _shown(token: str, piece: str, unknown: str | None) -> str:
     """A token as a person would read it. Byte-level tokens look like noise; the text they came from does not."""
-    readable = token.replace("Ġ", "").replace("▁", "").replace("</w>", "")
+    name = token.replace("Ġ", "").replace("▁", "").replace("</w>", "")
     if piece and token == unknown:
-        readable = f"{token} {piece.strip()}"
-    elif piece and _plain(readable.removeprefix("##")) != _plain(piece):
-        readable = piece.strip() or piece
-    return "".join(map(_visible, readable)) or "␣"
+        name = f"{token} {piece.strip()}"
+    elif piece and _plain(name.removeprefix("##")) != _plain(piece):
+        name = piece.strip() or piece
+    return visible(name) or "␣"
+
+
+def readable(text: str) -> str:
+    """A token's text as it is drawn: without the space around it, and never empty."""
+    return visible(text.strip()) or "␣"
+
+
+def visible(text: str) -> str:
+    """A text with what cannot be seen made visible."""
+    return "".join(map(_visible, text))
 
 
 def _plain(text: str) -> str:

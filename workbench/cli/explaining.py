@@ -1,0 +1,326 @@
+"""What `workbench explain` does: gathers all that was asked of one text, then tells it, or draws it on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.cli.output import console, table
+from workbench.errors import RequestError
+from workbench.files import write_text
+from workbench.runs.run import Run
+from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from workbench.explain import Attention, Explanation, HeadMoves, LogitLens, Patching, Proof
+    from workbench.explain.render.report import Section
+
+VIEWS = ("tokens", "head", "model", "neuron", "canvas")
+BASE = "base"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a run about one text; see the options of `workbench explain`."""
+
+    text: str
+    text_pair: str | None = None
+    method: str = "attention"
+    options: dict[str, Any] = field(default_factory=dict)
+    target: str | None = None
+    place: str | None = None
+    views: tuple[str, ...] = ("tokens",)
+    layers: tuple[int, ...] | None = None
+    heads: tuple[int, ...] | None = None
+    prove: bool = False
+    lens: bool = False
+    compare: str | None = None
+    other_text: str | None = None
+
+    def __post_init__(self) -> None:
+        unknown = [view for view in self.views if view not in VIEWS]
+        if unknown:
+            raise RequestError(f"There is no view {unknown[0]!r}.", f"Choose from: {', '.join(VIEWS)}.")
+        if self.compare and self.other_text:
+            raise RequestError(
+                "Both another run and another text are given to compare with.", "Give --compare or --other-text."
+            )
+
+
+@dataclass
+class Findings:
+    """What was found; what was not asked for is None."""
+
+    question: Question
+    explanation: Explanation
+    proof: Proof | None = None
+    lens: LogitLens | None = None
+    attentions: dict[str, Attention] = field(default_factory=dict)
+    neuron: str = ""
+    names: tuple[str, str] = ("", "")
+    other: Explanation | None = None
+    sides: tuple[Attention, Attention] | None = None
+    moves: HeadMoves | None = None
+    no_sides: str = ""
+    patching: Patching | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: the explanation, and beside it what else was asked for."""
+        found = self.explanation.as_dict()
+        if self.proof is not None:
+            found["proof"] = self.proof.as_dict()
+        if self.lens is not None:
+            found["lens"] = self.lens.as_dict()
+        if self.other is not None:
+            moved = None if self.moves is None else self.moves.as_dict()
+            found["comparison"] = {
+                "with": self.names[1], "explanation": self.other.as_dict(), "head_moves": moved, "note": self.no_sides
+            }  # fmt: skip
+        if self.patching is not None:
+            found["patching"] = self.patching.as_dict()
+        return found
+
+
+def gather(run: Run, question: Question, draw: bool) -> Findings:
+    """Ask the run.
+
+    Args:
+        run: a finished one.
+        question: what is asked.
+        draw: a page is written: attention is captured for the views and for what is compared.
+
+    Raises:
+        RequestError: something of it does not fit the run's model or the text.
+    """
+    from workbench.explain import explain, logit_lens, prove
+    from workbench.training.predictor import Predictor
+
+    q = question
+    predictor = Predictor.load(run)
+    found = Findings(q, explain(predictor, q.text, q.method, q.text_pair, q.target, q.place, **q.options))
+    if q.prove:
+        found.proof = prove(predictor, q.text, q.method, q.text_pair, q.target, q.place, **q.options)
+    if q.lens:
+        found.lens = logit_lens(predictor, q.text, q.text_pair)
+    if draw:
+        _capture(found, predictor)
+    if q.compare is not None:
+        _compare_runs(found, run, predictor)
+    if q.other_text is not None:
+        _compare_texts(found, predictor)
+    return found
+
+
+def _capture(found: Findings, predictor: Any) -> None:
+    """Attention for the views that draw it."""
+    from workbench.explain import capture_encoder_decoder, capture_queries_keys
+    from workbench.explain.capture import attention_of
+    from workbench.explain.render.neuron import neuron_view
+    from workbench.explain.subject import encode_for
+
+    q, model, tokenizer = found.question, predictor.model, predictor.tokenizer
+    if set(q.views) & {"head", "model", "canvas"}:
+        if getattr(model.config, "is_encoder_decoder", False):
+            longest = predictor.max_length
+            both = capture_encoder_decoder(model, tokenizer, q.text, None, longest, q.layers, q.heads)
+            found.attentions = {
+                "of the text that is read": both.encoder,
+                "of the text that is written": both.decoder,
+                "from the written text to the one that is read": both.cross_as_pair(),
+            }
+        else:
+            encoded = encode_for(predictor, q.text, q.text_pair)
+            found.attentions = {"": attention_of(model, encoded, q.layers, q.heads)}
+    if "neuron" in q.views:
+        vectors = capture_queries_keys(model, tokenizer, q.text, q.text_pair, predictor.max_length)
+        found.neuron = neuron_view(vectors, layers=q.layers)
+
+
+def _compare_runs(found: Findings, run: Run, predictor: Any) -> None:
+    """The same text in another run, or in the base as it was before training."""
+    from workbench.explain import explain
+    from workbench.explain.untouched import untouched
+    from workbench.training.predictor import Predictor
+
+    q = found.question
+    assert q.compare is not None
+    if q.compare == BASE:
+        other, name = untouched(run, predictor), f"the base of {run.id}"
+    else:
+        another = Run.open(q.compare, Workspace.current())
+        other, name = Predictor.load(another), another.id
+    found.names = (run.id, name)
+    target = q.target if q.target is not None else found.explanation.target
+    found.other = explain(other, q.text, q.method, q.text_pair, target, q.place, **q.options)
+    _lay_side_by_side(found, predictor, other, (q.text, q.text_pair))
+
+
+def _compare_texts(found: Findings, predictor: Any) -> None:
+    """Another text in the same run, and what of the model carries the difference."""
+    from workbench.explain import explain, patch
+
+    q = found.question
+    assert q.other_text is not None
+    found.names = ("this text", "the other text")
+    target = q.target if q.target is not None else found.explanation.target
+    found.other = explain(predictor, q.other_text, q.method, q.text_pair, target, q.place, **q.options)
+    found.patching = patch(predictor, q.text, q.other_text, q.text_pair, target, q.place)
+    _lay_side_by_side(found, predictor, predictor, (q.other_text, q.text_pair))
+
+
+def _lay_side_by_side(found: Findings, first: Any, second: Any, texts: tuple[str, str | None]) -> None:
+    """The attention of both over the tokens that they share; where that cannot be, the reason is kept."""
+    from workbench.explain import HeadMoves
+    from workbench.explain.capture import attention_of
+    from workbench.explain.compare import divergence, moves_of
+    from workbench.explain.render.sides import aligned_sides
+    from workbench.explain.subject import encode_for
+
+    q = found.question
+    try:
+        one = attention_of(first.model, encode_for(first, q.text, q.text_pair))
+        two = attention_of(second.model, encode_for(second, *texts))
+        if one.weights.shape[:2] != two.weights.shape[:2]:
+            found.no_sides = "The two models have not the same layers and heads: their attention is not laid over."
+            return
+        found.sides = (one, two) if one.tokens == two.tokens else aligned_sides(one, two)
+        if one.tokens == two.tokens:
+            found.moves = moves_of(divergence(one.weights, two.weights), 1)
+            assert isinstance(found.moves, HeadMoves)
+    except RequestError as error:  # a bag of words, say, has no attention to compare; the rest is told all the same
+        found.no_sides = str(error)
+
+
+# -- told ------------------------------------------------------------------------------------------------------------
+
+
+def show(found: Findings, page: Path | None) -> None:
+    """Print what was found."""
+    explanation = found.explanation
+    console.print(
+        f"{explanation.target}: {explanation.prediction['scores'][explanation.target]:.4f}", style="bold", markup=False
+    )
+    order = sorted(range(len(explanation.tokens)), key=lambda i: -abs(explanation.scores[i]))
+    rows = [
+        {"token": explanation.shown[i], "score": explanation.scores[i]} for i in order if not explanation.special[i]
+    ]
+    table(rows[:15], {"token": "token", "score": ">score"}, "There are no tokens.")
+    say = [str(explanation.faithfulness.get("sentence", ""))]
+    say += found.proof.sentences if found.proof else []
+    say += [f"Note: {note}" for note in explanation.notes]
+    say += _compared(found)
+    say += found.patching.sentences if found.patching else []
+    for sentence in say:
+        console.print(sentence, markup=False, soft_wrap=True)
+    if found.lens is not None:
+        _show_lens(found.lens)
+    if page is not None:
+        console.print(f"Written: {page}", markup=False)
+
+
+def _show_lens(lens: LogitLens) -> None:
+    """Of each layer the likeliest; of a model with an answer at each token, at the last of them."""
+    rows = []
+    for layer, row in enumerate(lens.rows):
+        told = ", ".join(f"{one.name} {one.probability:.2f}" for one in row[-1])
+        rows.append({"layer": layer or "embeddings", "says": told})
+    table(rows, {"layer": "after layer", "says": "the model would say"}, "There are no layers.")
+
+
+def _compared(found: Findings) -> list[str]:
+    if found.other is None:
+        return []
+    mine, other = found.explanation, found.other
+    sentences = [
+        f"{mine.target!r} has {mine.prediction['scores'][mine.target]:.2f} in {found.names[0]} and "
+        f"{other.prediction['scores'][other.target]:.2f} in {found.names[1]}."
+    ]
+    if found.moves is not None:
+        most = ", ".join(
+            f"{one['head']} of layer {one['layer']} ({one['divergence']:.2f} bits)" for one in found.moves.most[:3]
+        )
+        sentences.append(f"The heads that look elsewhere most: {most}.")
+    return [*sentences, found.no_sides] if found.no_sides else sentences
+
+
+# -- drawn -----------------------------------------------------------------------------------------------------------
+
+
+def write_page(found: Findings, run: Run, path: Path) -> None:
+    """Write all that was found as one page that opens with no network. Raises RequestError, StorageError."""
+    from workbench.explain.render.report import report
+
+    if not path.parent.is_dir():
+        raise RequestError(f"The folder {path.parent} does not exist.", "Make it first.")
+    write_text(path, report(f"{run.id}: {found.explanation.target}", _sections(found)))
+
+
+def _sections(found: Findings) -> list[Section]:
+    from workbench.explain.render.curves import proof_curves
+    from workbench.explain.render.report import Section
+    from workbench.explain.render.static import token_heat_html
+
+    sections = []
+    if "tokens" in found.question.views:
+        sections.append(Section("What each token counts for", html=token_heat_html(found.explanation)))
+    if found.proof is not None:
+        figures = proof_curves(found.proof.curves, found.proof.target)
+        sections.append(Section("How far it can be believed", found.proof.sentences, figures=figures))
+    if found.lens is not None:
+        sections.append(Section("What the model would say after each layer", html=found.lens._repr_html_()))
+    return [*sections, *_comparison(found), *_views(found)]
+
+
+def _comparison(found: Findings) -> list[Section]:
+    from workbench.explain.render.canvas import comparing_view
+    from workbench.explain.render.maps import moves_map
+    from workbench.explain.render.report import Section
+    from workbench.explain.render.static import token_heat_html
+
+    if found.other is None:
+        return []
+    figures = [] if found.moves is None else [moves_map(found.moves)]
+    document = "" if found.sides is None else comparing_view(*found.sides, found.names)
+    title = f"Compared with {found.names[1]}"
+    sections = [Section(title, _compared(found), token_heat_html(found.other), figures, document)]
+    if found.patching is not None:
+        patching = found.patching
+        sections.append(Section("What carries the difference", patching.sentences, figures=patching.figures()))
+    return sections
+
+
+def _views(found: Findings) -> list[Section]:
+    from workbench.explain.render.bertviz import head_view, model_view
+    from workbench.explain.render.canvas import canvas_view
+    from workbench.explain.render.report import Section
+
+    draw = {"head": head_view, "model": model_view, "canvas": canvas_view}
+    sections = [
+        Section(f"{f'Attention {which}' if which else 'Attention'}: {view} view", document=draw[view](attention))  # type: ignore[operator]
+        for view in found.question.views
+        if view in draw
+        for which, attention in found.attentions.items()
+    ]
+    return [*sections, Section("Queries and keys: neuron view", document=found.neuron)] if found.neuron else sections
+
+
+def numbers(given: str | None, what: str) -> tuple[int, ...] | None:
+    """``"0,3,5-7"`` as numbers; None for all. Raises RequestError."""
+    if given is None:
+        return None
+    found: list[int] = []
+    for part in given.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()):
+            raise RequestError(f"--{what} {given!r} is no list of numbers.", f"Write it as --{what} 0,3,5-7.")
+        found += range(int(first), int(last or first) + 1)
+    return tuple(found)
+
+
+def drawn_without_page(views: Sequence[str]) -> None:
+    """Raise RequestError for a view that only a page can show."""
+    drawn = [view for view in views if view != "tokens"]
+    if drawn:
+        raise RequestError(f"The view {drawn[0]} is a drawing.", "Say where to: --html FILE.")
