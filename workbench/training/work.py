@@ -343,7 +343,7 @@ class Work:
                 "weights_of_step": self.kept_step,
                 "frozen_cache": self.frozen.kept,
                 "tuning": self.resolved.tuning.report(self.model),
-                "notes": self.notes,
+                "notes": [*self.notes, *result.get("notes", [])],
                 "data_fingerprint": dataset.fingerprint,
             },
         )

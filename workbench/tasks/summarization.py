@@ -1,0 +1,80 @@
+"""Write in a few words what a text says.
+
+    workbench run summarize        # a summary of one sentence of scientific abstracts
+
+ROUGE is that of Lin (2004), without stemming; of several summaries by people the nearest counts. What a run is held
+against is the text's first sentence, which is hard to beat: writers put first what matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from workbench.data.columns import Column
+from workbench.data.examples import Examples
+from workbench.runs import overlap
+from workbench.runs.overlap import Table
+from workbench.tasks.base import tasks
+from workbench.tasks.sentence_pairs import sentences
+from workbench.tasks.seq2seq import PLACE, PairTargets, Seq2Seq, Seq2SeqOptions
+
+TEXTS = ("text", "document", "article", "body", "content", "source", "abstract")
+SUMMARIES = ("summary", "summaries", "highlights", "tldr", "target", "headline")
+
+
+@tasks.register("summarization")
+class Summarization(Seq2Seq):
+    """Summarization: write in a few words what a text says."""
+
+    primary_metric = "rougeL"
+    source_role = "text"
+    text_measures = {name: ("ratio", name, "examples") for name in ("rougeL", "rouge1", "rouge2")}  # noqa: RUF012
+
+    class Config(Seq2SeqOptions):
+        prompt: str = Field(
+            PLACE + "\nTL;DR:\n", description="What a decoder goes on with; {source} stands for the text."
+        )
+        rouge_words: Literal["auto", "ascii", "unicode"] = Field(
+            "auto",
+            description="What ROUGE counts as a word: ascii as rouge-score does (a-z and 0-9, all else is dropped), or "
+            "unicode (any letters; each Chinese or Japanese character is a word); auto looks at the summaries.",
+        )
+
+    config: Config
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__(config)
+        chosen = self.config.rouge_words
+        self.words: overlap.RougeWords = "ascii" if chosen == "auto" else chosen
+
+    def columns(self) -> Sequence[Column]:
+        return [
+            Column("text", "The text to summarize.", TEXTS),
+            Column("summary", "Its summary, or several.", SUMMARIES, kind="texts", target=True),
+        ]
+
+    def fit(self, train: Examples) -> None:
+        super().fit(train)
+        if self.config.rouge_words == "auto":
+            self.words = overlap.rouge_words_for(texts[0] for texts in train.columns["summary"])
+
+    def references(self, examples: Examples) -> list[list[str]]:
+        return [list(texts) for texts in examples.columns["summary"]]
+
+    def counts(self, written: Sequence[str], references: Sequence[Sequence[str]]) -> Table:
+        return {**overlap.rouge_scores(written, references, self.words), "examples": np.ones(len(written))}
+
+    def trivial(self, sources: Sequence[str], train: PairTargets) -> dict[str, list[str]]:
+        return {"the first sentence": [lead(text) for text in sources]}
+
+    def details(self) -> dict[str, Any]:
+        return {"rouge_signature": f"F1|stemming:no|words:{self.words}|references:best"}
+
+
+def lead(text: str) -> str:
+    """The first sentence of a text."""
+    return next(iter(sentences(text)), text).strip()

@@ -1,0 +1,78 @@
+"""Write a text in another language.
+
+    workbench run translate        # English to Chinese from nothing, on sentences of tatoeba.org
+
+BLEU is sacreBLEU's, on words that suit the target's script; chrF compares characters, and suits every script. What a
+run is held against: translating word by word with a lexicon of the training part, and copying the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from workbench.data.columns import Column
+from workbench.data.examples import Examples
+from workbench.runs import overlap
+from workbench.runs.overlap import Table
+from workbench.tasks.base import tasks
+from workbench.tasks.lexicon import Lexicon
+from workbench.tasks.seq2seq import PLACE, PairTargets, Seq2Seq, Seq2SeqOptions
+
+SOURCES = ("source", "src", "source_text", "original", "sentence", "text")
+TARGETS = ("target", "tgt", "target_text", "translation", "translated")
+
+
+@tasks.register("translation")
+class Translation(Seq2Seq):
+    """Translation: write a text in another language."""
+
+    primary_metric = "chrf"
+    source_role = "source"
+    text_measures = {"chrf": overlap.CHRF, "bleu": overlap.BLEU}  # noqa: RUF012
+
+    class Config(Seq2SeqOptions):
+        prompt: str = Field(
+            PLACE + "\nTranslation:\n", description="What a decoder goes on with; {source} stands for the text."
+        )
+        bleu_words: Literal["auto", "13a", "zh", "char"] = Field(
+            "auto",
+            description="What BLEU counts as a word, by sacreBLEU's names: 13a where spaces part words, zh for "
+            "Chinese, char for other scripts without spaces; auto looks at the targets.",
+        )
+
+    config: Config
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__(config)
+        self.words: overlap.Words = "13a" if self.config.bleu_words == "auto" else self.config.bleu_words
+
+    def columns(self) -> Sequence[Column]:
+        return [
+            Column("source", "The text to translate.", SOURCES),
+            Column("target", "Its translation.", TARGETS, target=True),
+        ]
+
+    def fit(self, train: Examples) -> None:
+        super().fit(train)
+        if self.config.bleu_words == "auto":
+            self.words = overlap.words_for(train.columns["target"])
+
+    def references(self, examples: Examples) -> list[list[str]]:
+        return [[text] for text in examples.columns["target"]]
+
+    def counts(self, written: Sequence[str], references: Sequence[Sequence[str]]) -> Table:
+        wanted = [texts[0] for texts in references]
+        return overlap.chrf_counts(written, wanted) | overlap.bleu_counts(written, wanted, self.words)
+
+    def trivial(self, sources: Sequence[str], train: PairTargets) -> dict[str, list[str]]:
+        lexicon = Lexicon.learn(train.sources, [texts[0] for texts in train.references])
+        return {
+            "word by word, with a lexicon of the training part": [lexicon.translate(text) for text in sources],
+            "copying the source": list(sources),
+        }
+
+    def details(self) -> dict[str, Any]:
+        return {"bleu_signature": f"nrefs:1|case:mixed|eff:no|tok:{self.words}|smooth:exp"}
