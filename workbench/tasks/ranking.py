@@ -109,7 +109,10 @@ def tf_idf(queries: TokenTable, candidates: TokenTable, corpus: TokenTable) -> C
     found = _weighted(candidates, words, idf)
     row, word, weight = _weighted(queries, words, idf)
     sparse = torch.sparse_coo_tensor(
-        torch.from_numpy(np.stack(found[:2])), torch.from_numpy(found[2]), (len(candidates), len(words))
+        torch.from_numpy(np.stack(found[:2])),
+        torch.from_numpy(found[2]),
+        (len(candidates), len(words)),
+        check_invariants=False,
     ).coalesce()
 
     def similarity(rows: slice) -> NDArray[Any]:
