@@ -272,7 +272,7 @@ class PromptedTask(LanguageModel):
             notes.append(
                 f"Texts were written for {len(chosen):,} of {len(examples):,} examples, spread evenly (task.written)."
             )
-        columns, baseline = (_placed(found, chosen, len(examples)) for found in (columns, baseline))
+        columns, baseline = (placed(found, chosen, len(examples)) for found in (columns, baseline))
         return Written(outputs, chosen, texts, columns, baseline, extra, notes)
 
     def write(
@@ -323,6 +323,7 @@ class PromptedTask(LanguageModel):
         }
         if self.untouched is not None:
             result["gain"] = gain(self.by_document(self.untouched, targets), table)
+        result["notes"] = outputs.notes
         if outputs.chosen:
             self._report_written(outputs, result)
         return result
@@ -339,7 +340,6 @@ class PromptedTask(LanguageModel):
         result["measures"] |= known
         result["baseline_name"] += f"; for written texts: {self.trivial_name}"
         result["written"] = len(outputs.chosen)
-        result["written_notes"] = outputs.notes
 
     def prediction_rows(self, examples: Examples, outputs: Written, targets: TextTargets) -> dict[str, list[Any]]:
         """A row for each example: what was asked, what followed in truth, and what was written, where it was."""
@@ -471,7 +471,7 @@ def _told_of_cuts(cut: tuple[int, int], rows: int, max_length: int) -> str:
     )
 
 
-def _placed(columns: Columns, chosen: Sequence[int], count: int) -> Columns:
+def placed(columns: Columns, chosen: Sequence[int], count: int) -> Columns:
     """Columns [W] of the chosen examples as columns [D] of all, 0 elsewhere."""
     found = {}
     for name, column in columns.items():
