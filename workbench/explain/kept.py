@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from workbench.explain.aggregates import HeadPatterns
 from workbench.explain.heads import HeadImportance
@@ -36,9 +36,9 @@ def _name(found: HeadPatterns | HeadImportance) -> str:
 
 
 def _read(run: Run, name: str, kind: type[Kept]) -> Kept | None:
-    found: Any = read_json(run.folder / "heads" / f"{name}.json")
+    found = read_json(run.folder / "heads" / f"{name}.json")
     try:
-        return kind(**found)
+        return kind(**found) if isinstance(found, dict) else None
     except TypeError:
         return None
 
@@ -47,6 +47,7 @@ def kept_proofs(run: Run) -> list[DataProof]:
     """What was proven of methods over many texts of a run (:func:`~workbench.explain.proof.prove_over`), by method."""
     found = []
     for path in sorted((run.folder / "explanations").glob("*.json")):
+        value = read_json(path)
         with contextlib.suppress(TypeError):  # of another version, or damaged
-            found.append(DataProof(**read_json(path)))
+            found += [DataProof(**value)] if isinstance(value, dict) else []
     return found
