@@ -7,7 +7,7 @@ from workbench.explain.compare import HeadMoves, head_moves
 from workbench.explain.heads import HeadImportance, head_importance
 from workbench.explain.lens import LogitLens, logit_lens
 from workbench.explain.patching import Patching, patch
-from workbench.explain.proof import DataProof, Proof, prove, prove_over
+from workbench.explain.proof import DataProof, Proof, prove, prove_over, read_proofs
 from workbench.explain.queries import QueriesKeys, capture_queries_keys
 
 __all__ = [
@@ -37,4 +37,5 @@ __all__ = [
     "patch",
     "prove",
     "prove_over",
+    "read_proofs",
 ]

@@ -71,6 +71,8 @@ class Explainer(ABC):
         task = getattr(predictor.task, "name", str(predictor.task))
         if task not in cls.tasks:
             return f"{cls.name} explains {', '.join(cls.tasks)}, not {task}"
+        if task != "causal-lm" and getattr(predictor.task, "head", "") == "AutoModelForCausalLM":
+            return f"a model that goes on with a prompt is explained for causal-lm, not yet for {task}"
         return None
 
     @abstractmethod

@@ -28,7 +28,7 @@ from workbench.tuning.anatomy import Anatomy
 if TYPE_CHECKING:
     from workbench.explain.render.figure import Figure
 
-LEAST = 0.02  # of a probability: two answers closer than this have no difference to be carried
+LEAST = 0.001  # of a probability: two answers closer than this have no difference to be carried
 READING = (
     "The model reads the second text, and at one place it is given what it computed for the first. 1 means that this "
     "alone brings back the first text's answer, 0 that it changes nothing; it can go beyond both. Places that do the "

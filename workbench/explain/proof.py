@@ -28,7 +28,7 @@ from workbench.explain.base import Explainer, configured, explainers, fitting
 from workbench.explain.faithfulness import faithfulness
 from workbench.explain.subject import Classifier, Subject
 from workbench.explain.targets import Place
-from workbench.files import write_json
+from workbench.files import read_json, write_json
 from workbench.tasks.base import Target
 
 HARMLESS = 0.05  # a change that moves the label's probability further than this is not harmless
@@ -417,6 +417,18 @@ class DataProof:
         path.parent.mkdir(exist_ok=True)
         write_json(path, self.as_dict())
         return path
+
+
+def read_proofs(run_folder: Path) -> dict[str, DataProof]:
+    """The proofs over a data set that are kept in a run's folder, by method; damaged files are left out."""
+    found = {}
+    for path in sorted((run_folder / "explanations").glob("*.json")):
+        told: Any = read_json(path)
+        try:
+            found[path.stem] = DataProof(**told)
+        except TypeError:
+            continue
+    return found
 
 
 def prove_over(

@@ -6,7 +6,7 @@ output (``Task.explained``). Nothing named means: what the model itself says.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -99,14 +99,18 @@ def _word_of(subject: Subject, logits: torch.Tensor, wanted: str | None, place: 
     scores: dict[str, float] = {}
     label = ""
     for one in names:
-        name = str(subject.tokenizer.decode([one]))
-        if not name or name in scores:
-            name = str(subject.tokenizer.convert_ids_to_tokens(one))
+        name = _word(subject.tokenizer, one, scores)
         scores[name] = float(probabilities[one])
         label = name if one == index else label
     scores = dict(sorted(scores.items(), key=lambda item: -item[1]))
     first = next(iter(scores))
     return Aim(Target(index, place), label, {"label": first, "score": scores[first], "scores": scores})
+
+
+def _word(tokenizer: Any, index: int, taken: Container[str]) -> str:
+    """A token as it is written; as the vocabulary has it, or its number, where that names another one already."""
+    names = [tokenizer.decode([index]), tokenizer.convert_ids_to_tokens(index)] if index < len(tokenizer) else []
+    return next((name for name in names if name and name not in taken), f"[{index}]")
 
 
 def _token(tokenizer: Any, wanted: str) -> int:
@@ -217,5 +221,7 @@ AIMS: dict[str, Callable[[Any, Any, str | None, Place], Aim]] = {
     "question-answering": _span,
     "causal-lm": _next_token,
     "seq2seq-denoising": _next_token,
+    "translation": _next_token,
+    "summarization": _next_token,
     "masked-lm": _masked_token,
 }

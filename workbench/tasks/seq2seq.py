@@ -29,7 +29,7 @@ from workbench.data.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
 from workbench.runs import measures, text_scores
 from workbench.runs.overlap import Table
-from workbench.tasks.base import Array, Encoded, Task
+from workbench.tasks.base import Array, Encoded, Explained, Target, Task
 from workbench.tasks.language import IGNORED, token_sums
 from workbench.tasks.writing import WritingOptions, write_all
 
@@ -304,6 +304,10 @@ class Seq2Seq(Task):
         if self.decodes:
             return token_sums(model_output.logits[:, :-1], batch["labels"][:, 1:])
         return token_sums(model_output.logits, batch["labels"])
+
+    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
+        """The token that is written first."""
+        return Explained.choice(model_output.logits[:, -1], target.index)
 
     # -- results -----------------------------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ def place_map(values: Sequence[Sequence[float]], tokens: Sequence[str], title: s
                 f'fill="{diverging(row[place] / scale)}"><title>{escape(said)}</title></rect>'
             )
     bottom = _TOP + len(tokens) * _HIGH
-    body.append(text(_LEFT, bottom + 18, f"layers; blue is up to {scale:.2g} {what}, orange less than none", "quiet"))
+    body.append(text(_LEFT, bottom + 18, f"across: layers; blue: up to {scale:.2g} {what}", "quiet"))
     layer, place = map(int, np.unravel_index(int(np.abs(numbers).argmax()), numbers.shape))
     words = f"the greatest is {tokens[place]} after layer {layer}: {numbers[layer, place]:.3g} {what}"
     return Figure(max(_LEFT + len(numbers) * _WIDE + 16, 420), bottom + 30, "".join(body), title, words)
