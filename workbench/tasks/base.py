@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from workbench.data.batching import Batches
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
+from workbench.data.packing import within
 from workbench.data.tokens import TokenTable
 from workbench.errors import SpecError
 from workbench.registry import Registry
@@ -42,14 +43,28 @@ class Encoded:
         tokens: their texts, N of them.
         targets: what is to be predicted, and what the figures need to know of it; its form is the task's own.
         note: what to tell of how the texts became numbers; empty for nothing.
+        rows: int64 [N + 1], where an example is several texts: example i has the texts ``rows[i]:rows[i + 1]``, and the
+            model reads each as a row of its own, in this order; None where an example is one text.
     """
 
     tokens: TokenTable
     targets: Any
     note: str = ""
+    rows: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
-        return len(self.tokens)
+        return len(self.tokens) if self.rows is None else len(self.rows) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each example, int64 [N]."""
+        return self.tokens.lengths if self.rows is None else np.diff(self.tokens.offsets[self.rows])
+
+    def texts_of(self, indices: Array) -> NDArray[np.int64]:
+        """The texts of the examples ``indices``, one after another."""
+        if self.rows is None:
+            return np.asarray(indices, dtype=np.int64)
+        return span_places(self.rows[indices], self.rows[np.asarray(indices) + 1])
 
 
 @dataclass(frozen=True)
@@ -66,6 +81,12 @@ class Target:
     index: int = 0
     place: int | None = None
     end: int | None = None
+
+
+def span_places(begin: Array, end: Array) -> NDArray[np.int64]:
+    """``begin[0], ..., end[0] - 1, begin[1], ...``"""
+    lengths = end - begin
+    return np.repeat(begin, lengths) + within(lengths)
 
 
 class Explained(NamedTuple):

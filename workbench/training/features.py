@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from workbench.files import TEMPORARY_PREFIX
 from workbench.spec import TrainingSpec
-from workbench.training.frozen import FeatureStore, FrozenPrefix, quiet_frozen_layers
+from workbench.training.frozen import FeatureStore, Forward, FrozenPrefix, plain, quiet_frozen_layers
 from workbench.training.parts import Part
 from workbench.training.runner import RunWatch
 from workbench.tuning.anatomy import Anatomy
@@ -53,13 +53,20 @@ class KeptFeatures:
         self.kept: dict[str, Any] | None = None
         self.note: str | None = None
 
-    def keep(self, parts: list[Part], collate: Collate, autocast: Callable[[], AbstractContextManager[Any]]) -> None:
+    def keep(
+        self,
+        parts: list[Part],
+        collate: Collate,
+        autocast: Callable[[], AbstractContextManager[Any]],
+        forward: Forward = plain,
+    ) -> None:
         """Run the frozen layers once over ``parts``, when the result fits into the budget.
 
         Args:
             parts: those that are met again.
             collate: a batch of a part, on the device.
             autocast: the precision to compute in.
+            forward: the model's output for a batch, as the task has it.
         """
         if self.depth == 0 or self.anatomy is None or not self.settings.cache_frozen:
             return
@@ -73,7 +80,7 @@ class KeptFeatures:
             )
             return
         self.watch.phase("running the frozen layers once")
-        prefix = FrozenPrefix(self.model, self.anatomy, self.depth)
+        prefix = FrozenPrefix(self.model, self.anatomy, self.depth, forward)
         first = parts[0].batches.in_order()[-1]
         constant = prefix.is_constant(collate(parts[0], first))
         if not constant or not self._compute(prefix, parts, collate, autocast, on_disk):
@@ -103,7 +110,8 @@ class KeptFeatures:
                 with autocast():
                     part.features = self._features(prefix, part, collate, file)
             features = parts[0].features
-            if features is not None and prefix.agrees(features, collate(parts[0], first), first):
+            texts = parts[0].encoded.texts_of(first)
+            if features is not None and prefix.agrees(features, collate(parts[0], first), texts):
                 return True
         except (TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
             self.watch.say(f"Replaying frozen layers failed: {type(error).__name__}: {error}")
@@ -119,12 +127,13 @@ class KeptFeatures:
             next(self.model.parameters()).device,
             file,
             lambda done, total: self.watch.phase("running the frozen layers once", done, total),
+            part.encoded.texts_of,
         )
 
     def show(self, part: Part, indices: NDArray[np.int64], width: int) -> None:
         """Before a pass over a batch of ``part``: what the frozen layers put out for it, where that is kept."""
         if self.prefix is not None and part.features is not None:
-            self.prefix.show(part.features.batch(indices, width))
+            self.prefix.show(part.features.batch(part.encoded.texts_of(indices), width))
 
     def replaying(self) -> AbstractContextManager[None]:
         """While this lasts, the model skips the layers whose output is kept."""

@@ -28,6 +28,14 @@ from workbench.tuning.anatomy import Anatomy
 TOLERANCE = 1e-3  # largest difference between a replayed and a full pass before replaying is given up
 
 
+Forward = Callable[[Any, dict[str, torch.Tensor]], Any]  # of the model and a batch
+
+
+def plain(model: Any, batch: dict[str, torch.Tensor]) -> Any:
+    """The model's output for a batch that is its keyword arguments."""
+    return model(**batch)
+
+
 class _Captured(Exception):
     """Ends a forward pass as soon as the last frozen layer has spoken."""
 
@@ -104,10 +112,12 @@ class FrozenPrefix:
         model: the model to be trained, in place.
         anatomy: its parts.
         depth: how many leading layers are frozen, at least 1.
+        forward: the model's output for a batch.
     """
 
-    def __init__(self, model: nn.Module, anatomy: Anatomy, depth: int) -> None:
+    def __init__(self, model: nn.Module, anatomy: Anatomy, depth: int, forward: Forward = plain) -> None:
         self.model = model
+        self.forward = forward
         self.layers = anatomy.layers
         self.depth = depth
         self._originals = list(anatomy.layers)
@@ -126,7 +136,7 @@ class FrozenPrefix:
         handle = self.layers[self.depth - 1].register_forward_hook(catch)
         try:
             with torch.no_grad(), contextlib.suppress(_Captured):
-                self.model(**{name: value for name, value in batch.items() if name != "labels"})
+                self.forward(self.model, batch)
         finally:
             handle.remove()
         return caught[0].float()
@@ -139,16 +149,18 @@ class FrozenPrefix:
         device: torch.device,
         file: Path | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
+        texts_of: Callable[[NDArray[np.int64]], NDArray[np.int64]] = lambda indices: indices,
     ) -> FeatureStore:
         """The features of all texts.
 
         Args:
             offsets: of the texts' tokens, int64 [N + 1].
-            batches: every text once.
+            batches: every example once.
             collate: a batch on the device, padded on the right.
             device: where the model is.
             file: keep the features here instead of in memory.
             progress: told of texts done and all texts.
+            texts_of: the texts of some examples, where an example is several.
         """
         store = FeatureStore(offsets, self.model.config.hidden_size, file, device)  # type: ignore[union-attr,arg-type]
         was_training = self.model.training
@@ -156,10 +168,11 @@ class FrozenPrefix:
         done = 0
         for indices in batches:
             hidden = self.hidden(collate(indices))
-            rows = store.rows(indices, hidden.shape[1])
+            texts = texts_of(indices)
+            rows = store.rows(texts, hidden.shape[1])
             real = rows != int(offsets[-1])
             store.values[rows[real]] = hidden[real].to(store.values.device)
-            done += len(indices)
+            done += len(texts)
             progress(done, len(offsets) - 1)
         self.model.train(was_training)
         return store
@@ -201,17 +214,27 @@ class FrozenPrefix:
         self.model.train(was_training)
         return torch.equal(before, after)
 
-    def agrees(self, store: FeatureStore, batch: dict[str, torch.Tensor], indices: NDArray[np.int64]) -> bool:
-        """Whether a replayed pass gives what a full pass gives, for one batch: proof that replaying suits the model."""
+    def agrees(self, store: FeatureStore, batch: dict[str, torch.Tensor], texts: NDArray[np.int64]) -> bool:
+        """Whether a replayed pass gives what a full pass gives, for a batch of ``texts``: that replaying suits the
+        model."""
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad():
-            full = self.model(**batch).logits
+            full = _numbers(self.forward(self.model, batch))
             with self.replaying():
-                self.show(store.batch(indices, batch["input_ids"].shape[1]))
-                replayed = self.model(**batch).logits
+                self.show(store.batch(texts, batch["input_ids"].shape[-1]))
+                replayed = _numbers(self.forward(self.model, batch))
         self.model.train(was_training)
-        return bool((full - replayed).abs().max() <= TOLERANCE * max(1.0, float(full.abs().max())))
+        return bool(full) and all(map(_near, full, replayed))
+
+
+def _numbers(output: Any) -> list[torch.Tensor]:
+    """What a model puts out for each row or token: its logits, or those of both ends of an answer."""
+    return [t for t in output.values() if isinstance(t, torch.Tensor) and t.is_floating_point() and t.dim() > 0]
+
+
+def _near(full: torch.Tensor, replayed: torch.Tensor) -> bool:
+    return bool((full - replayed).abs().max() <= TOLERANCE * max(1.0, float(full.abs().max())))
 
 
 def quiet_frozen_layers(anatomy: Anatomy, depth: int) -> None:

@@ -48,7 +48,7 @@ def encode_parts(
         encoded = task.encode(tokenizer, examples, longest, training=name == "train")
         larger = 1 if name == "train" else EVALUATION_FACTOR
         budget = settings.token_budget * larger if settings.token_budget else None
-        batches = Batches(encoded.tokens.lengths, settings.batch_size * larger, budget, settings.bucket, settings.seed)
+        batches = Batches(encoded.lengths, settings.batch_size * larger, budget, settings.bucket, settings.seed)
         parts[name] = Part(examples, encoded, batches)
         lengths[name] = length_report(encoded.tokens.full_lengths.tolist(), longest)
     if not parts.keys() & {"test", "valid"}:

@@ -238,7 +238,7 @@ class Work:
             plan=train_part.batches,
             batch=lambda indices: self._batch(train_part, indices),
             weight=lambda indices: self.task.weight(train_part.encoded, indices),
-            tokens=lambda indices: int(train_part.encoded.tokens.lengths[indices].sum()),
+            tokens=lambda indices: int(train_part.encoded.lengths[indices].sum()),
             evaluate=(lambda: self._evaluate_and_write(valid)) if valid else None,
             better=operator.lt if self.task.evaluation_metric in measures.SMALLER_IS_BETTER else operator.gt,
             primary_metric=f"eval/{self.task.evaluation_metric}",
@@ -269,14 +269,14 @@ class Work:
         multiple = 64 if self.training.compile else 1  # a compiled model should meet few shapes
         batch = self.task.collate(part.encoded, indices, self.pad_id, multiple)
         if part.features is not None:
-            self.frozen.show(part, indices, batch["input_ids"].shape[1])
+            self.frozen.show(part, indices, batch["input_ids"].shape[-1])
         return {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
 
     def _keep_features(self, parts: dict[str, Part]) -> None:
         """Run frozen layers once over what is met again, where each meeting is the same."""
         if not self.task.inputs_change:
             met_again = [parts[name] for name in ("train", "valid") if name in parts]
-            self.frozen.keep(met_again, self._batch, self.accelerator.autocast)
+            self.frozen.keep(met_again, self._batch, self.accelerator.autocast, self.task.forward)
 
     # -- evaluation --------------------------------------------------------------------------------------------------
 
