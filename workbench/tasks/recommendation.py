@@ -67,6 +67,9 @@ class Recommendation(ScoringTask):
         liked: str | None = Field(
             None, description="The label that means liked; empty where one of the two plainly does (liked, yes, 1)."
         )
+        history_length: int | None = Field(
+            None, ge=0, description="Most texts of a history that are read, the newest, parted by ; (empty for all)."
+        )
 
     config: Config
 
@@ -123,7 +126,8 @@ class Recommendation(ScoringTask):
 
     def encode(self, tokenizer: Any, examples: Examples, max_length: int, training: bool = False) -> Encoded:
         columns = examples.columns
-        tokens = tokenize(tokenizer, columns["history"], columns["candidate"], max_length)
+        histories = [self._newest(history) for history in columns["history"]]
+        tokens = tokenize(tokenizer, histories, columns["candidate"], max_length)
         number: dict[str, int] = {}
         ratings = Ratings(
             np.array([number.setdefault(user, len(number)) for user in columns["user"]], dtype=np.int64),
@@ -139,9 +143,14 @@ class Recommendation(ScoringTask):
             )
         return Encoded(tokens, ratings, note)
 
+    def _newest(self, history: str) -> str:
+        if self.config.history_length is None:
+            return history
+        return BETWEEN.join(history.split(BETWEEN)[: self.config.history_length])
+
     def encode_inputs(self, tokenizer: Any, inputs: Sequence[dict[str, Any]], max_length: int) -> TokenTable:
         """A row for each input's one candidate."""
-        histories = [_history(given, place) for place, given in enumerate(inputs, start=1)]
+        histories = [self._newest(_history(given, place)) for place, given in enumerate(inputs, start=1)]
         candidates = []
         for place, given in enumerate(inputs, start=1):
             found = _candidates(given, place)
