@@ -480,7 +480,8 @@ def _windows(tokenizer: Any, rows: Sequence[Sequence[str]], max_length: int) -> 
             if end >= len(words):
                 break
             shared = int(np.searchsorted(ends, int(ends[end - 1]) - OVERLAP * room, side="right")) + 1
-            begin = max(begin + 1, min(shared, end))
+            fits = int(np.searchsorted(ends - pieces, int(ends[end]) - room))  # from there the next word is shown, too
+            begin = max(begin + 1, min(max(shared, fits), end))
     return windows
 
 
