@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import torch
 
 Array = NDArray[Any]
+AskRun = Callable[[str, Sequence[dict[str, Any]]], list[dict[str, Any]]]
+"""Called with the id of a finished run of the workspace and the inputs that it is asked; gives its answers."""
 
 ASKED_AT_ONCE = 64  # inputs in a batch
 
@@ -133,6 +135,7 @@ class Task(ABC):
     def __init__(self, config: Any = None) -> None:
         self.config = config if config is not None else self.Config()
         self.labels: list[str] = []
+        self.ask_run: AskRun | None = None  # while a run is at work: another finished run's answers to inputs
 
     @property
     def evaluation_metric(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import operator
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -65,6 +66,7 @@ class Work:
         self.resolved = resolve(run.spec(), self.workspace, run.is_confined())
         self.spec = self.resolved.spec
         self.task = self.resolved.task
+        self.task.ask_run = self._ask_run
         self.training = self.spec.training
         self.device = Device.choose(self.training.device, self.training.precision)
         AcceleratorState._reset_state(reset_partial_state=True)  # of an earlier run in this process
@@ -92,6 +94,12 @@ class Work:
             return "succeeded"
         finally:
             forget_features(self.run.folder)
+
+    def _ask_run(self, run_id: str, inputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What another finished run of the workspace answers. Raises RequestError when it has no model."""
+        from workbench.training.predictor import Predictor
+
+        return Predictor.load(Run.open(run_id, self.workspace)).predict(inputs)
 
     # -- before training -------------------------------------------------------------------------------------------
 
