@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.data.token_cache import Arrays, kept
 from workbench.data.tokens import CHUNK, TokenTable, backend_of
 
 Ints = NDArray[np.int64]
@@ -58,19 +59,24 @@ def read_documents(tokenizer: Any, texts: Sequence[str], words: bool = False) ->
         RequestError: the tokenizer is not one of the tokenizers library.
     """
     backend = backend_of(tokenizer)
+    arrays = kept("documents", backend, {"words": words}, [texts], lambda: _read_documents(backend, texts, words))
+    ids = arrays["ids"]
+    return Documents(ids, arrays.get("words", np.zeros_like(ids)), arrays["offsets"])
+
+
+def _read_documents(backend: Any, texts: Sequence[str], words: bool) -> Arrays:
     backend.no_padding()
     backend.no_truncation()
-    ids: list[NDArray[np.int32]] = []
-    numbers: list[NDArray[np.int32]] = []
+    ids: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
+    numbers: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
     encode = backend.encode_batch if words else backend.encode_batch_fast  # the fast one does not count words
     for start in range(0, len(texts), CHUNK):
         for encoding in encode(texts[start : start + CHUNK], add_special_tokens=False):
             ids.append(np.asarray(encoding.ids, dtype=np.int32))
-            numbers.append(_word_numbers(encoding.word_ids) if words else np.zeros_like(ids[-1]))
-    offsets = np.zeros(len(ids) + 1, dtype=np.int64)
-    np.cumsum([len(i) for i in ids], out=offsets[1:])
-    nothing = [np.zeros(0, np.int32)]
-    return Documents(np.concatenate(ids or nothing), np.concatenate(numbers or nothing), offsets)
+            if words:
+                numbers.append(_word_numbers(encoding.word_ids))
+    found: Arrays = {"ids": np.concatenate(ids), "offsets": np.cumsum([len(i) for i in ids], dtype=np.int64)}
+    return {**found, "words": np.concatenate(numbers)} if words else found
 
 
 def _word_numbers(words: Sequence[int | None]) -> NDArray[np.int32]:

@@ -15,7 +15,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from workbench.data import hub_rows, site_packages
+from workbench.data import hub_rows, site_packages, token_cache
 from workbench.data.cache import downloads, entry_lock, make_folder, partial_folder, remove, subfolders, turn
 from workbench.data.catalogue import (
     DatasetEntry,
@@ -156,7 +156,7 @@ def _is_cached(kind: Kind, name: str, entry: Entry, workspace: Workspace) -> boo
 
 
 def clean_cache(workspace: Workspace) -> int:
-    """Remove what was downloaded, except what is being fetched right now. Returns the bytes freed."""
+    """Remove what was downloaded, except what is being fetched right now, and tokens. Returns the bytes freed."""
     root = downloads(workspace)
     freed = 0
     for kind in _KINDS:
@@ -167,7 +167,7 @@ def clean_cache(workspace: Workspace) -> int:
                     freed += remove(folder) + remove(partial_folder(root, kind, folder.name))
                 finally:
                     lock.release()
-    for folder in [*subfolders(root / "hub"), *subfolders(root / hub_rows.FOLDER)]:
+    for folder in [*subfolders(root / "hub"), *subfolders(root / hub_rows.FOLDER), token_cache.folder(workspace)]:
         freed += remove(folder)
     return freed
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.data.token_cache import Arrays, kept
 from workbench.errors import RequestError
 
 CHUNK = 4096  # texts tokenized at a time: the library's own objects are large, and soon given up
@@ -95,6 +96,8 @@ def tokenize(
 ) -> TokenTable:
     """Token numbers of every text (or pair of texts), special tokens included, cut to ``max_length`` tokens.
 
+    Those of many texts are kept in the workspace's cache; see :mod:`workbench.data.token_cache`.
+
     Args:
         tokenizer: a transformers tokenizer with a ``backend_tokenizer`` of the tokenizers library.
         texts: N texts.
@@ -106,21 +109,24 @@ def tokenize(
     """
     backend = backend_of(tokenizer)
     wants_types = pairs is not None and "token_type_ids" in tokenizer.model_input_names
+    inputs = [texts] if pairs is None else [texts, pairs]
+    settings = {"max_length": max_length, "types": wants_types}
+    arrays = kept("texts", backend, settings, inputs, lambda: _tokenize(backend, inputs, max_length, wants_types))
+    return TokenTable(types=arrays.pop("types", None), **arrays)
+
+
+def _tokenize(backend: Any, columns: Sequence[Sequence[str]], max_length: int, wants_types: bool) -> Arrays:
     ids: list[NDArray[np.int32]] = []
     types: list[NDArray[np.int8]] = []
     full_lengths: list[int] = []
-    inputs: Sequence[Any] = texts if pairs is None else list(zip(texts, pairs, strict=True))
+    inputs: Sequence[Any] = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
     for encodings, lengths in _encode_in_chunks(backend, backend.encode_batch_fast, inputs, max_length):
         full_lengths += lengths
         ids += [np.asarray(e.ids, dtype=np.int32) for e in encodings]
         if wants_types:
             types += [np.asarray(e.type_ids, dtype=np.int8) for e in encodings]
-    return TokenTable(
-        ids=_joined(ids),
-        types=np.concatenate(types) if types else None,
-        offsets=_offsets(ids),
-        full_lengths=np.asarray(full_lengths, dtype=np.int32),
-    )
+    found: Arrays = {"ids": _joined(ids), "offsets": _offsets(ids), "full_lengths": np.asarray(full_lengths, np.int32)}
+    return {**found, "types": np.concatenate(types)} if types else found
 
 
 def tokenize_words(tokenizer: Any, rows: Sequence[Sequence[str]], max_length: int = 128) -> TokenTable:
@@ -142,6 +148,12 @@ def tokenize_words(tokenizer: Any, rows: Sequence[Sequence[str]], max_length: in
         RequestError: the tokenizer is not one of the tokenizers library.
     """
     backend = backend_of(tokenizer)
+    settings = {"max_length": max_length}
+    arrays = kept("words", backend, settings, [rows], lambda: _tokenize_words(backend, rows, max_length))
+    return TokenTable(types=None, **arrays)
+
+
+def _tokenize_words(backend: Any, rows: Sequence[Sequence[str]], max_length: int) -> Arrays:
     encode = functools.partial(backend.encode_batch, is_pretokenized=True)  # the fast one does not count words
     inputs: Sequence[Sequence[str]] = rows
     if _tells_words_by_space(backend):
@@ -153,7 +165,8 @@ def tokenize_words(tokenizer: Any, rows: Sequence[Sequence[str]], max_length: in
         full_lengths += lengths
         ids += [np.asarray(e.ids, dtype=np.int32) for e in encodings]
         words += [_word_places(e.word_ids) for e in encodings]
-    return TokenTable(_joined(ids), None, _offsets(ids), np.asarray(full_lengths, dtype=np.int32), words=_joined(words))
+    lengths_before = np.asarray(full_lengths, np.int32)
+    return {"ids": _joined(ids), "offsets": _offsets(ids), "full_lengths": lengths_before, "words": _joined(words)}
 
 
 def _encode_in_chunks(

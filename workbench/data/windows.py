@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.data.packing import Documents, Span, Special, join, within
+from workbench.data.token_cache import Arrays, kept
 from workbench.data.tokens import CHUNK, TokenTable, backend_of
 from workbench.errors import RequestError
 
@@ -58,6 +59,18 @@ def tokenize_windows(
         RequestError: ``max_length`` leaves no room, or the tokenizer is not one of the tokenizers library.
     """
     backend = backend_of(tokenizer)
+    wants_types = "token_type_ids" in tokenizer.model_input_names
+    settings = {"max_length": max_length, "stride": stride, "types": wants_types}
+    columns = [questions, contexts]
+    found = kept(
+        "windows", backend, settings, columns, lambda: _make(backend, columns, max_length, stride, wants_types)
+    )
+    example, spans = found.pop("example"), found.pop("spans")
+    return Windows(TokenTable(types=found.pop("types", None), **found), example, spans)
+
+
+def _make(backend: Any, texts: Sequence[Sequence[str]], max_length: int, stride: int, wants_types: bool) -> Arrays:
+    questions, contexts = texts
     before, between, behind = _pair_layout(backend)
     free = max_length - len(before) - len(between) - len(behind)
     if free < 2:
@@ -83,12 +96,17 @@ def tokenize_windows(
         Span(len(asked.ids) + read.offsets[of[example]] + begin, lengths, type=_context_type(backend)),
         *behind,
     ]
-    table = join(both, len(example), layout, types="token_type_ids" in tokenizer.model_input_names)
+    table = join(both, len(example), layout, types=wants_types)
     assert table.words is not None
     full_lengths = table.lengths + (asked.lengths - question_lengths)[example]
-    found = np.where(table.words[:, None] >= 0, spans[table.words], np.int32(-1))
-    tokens = TokenTable(table.ids, table.types, table.offsets, full_lengths.astype(np.int32))
-    return Windows(tokens, example, found.astype(np.int32))
+    found: Arrays = {
+        "ids": table.ids,
+        "offsets": table.offsets,
+        "full_lengths": full_lengths.astype(np.int32),
+        "example": example,
+        "spans": np.where(table.words[:, None] >= 0, spans[table.words], np.int32(-1)).astype(np.int32),
+    }
+    return found if table.types is None else {**found, "types": table.types}
 
 
 def _cut(lengths: Ints, room: Ints, stride: int) -> tuple[Ints, Ints, Ints]:

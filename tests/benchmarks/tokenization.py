@@ -1,0 +1,61 @@
+"""Seconds for the tokens of 100,000 short texts: the first time, and from the cache.
+
+    python tests/benchmarks/tokenization.py [--texts 100000] [--rounds 3] [--tokenizer minilm]
+
+Snippets of film reviews (rotten-tomatoes), repeated with a number in front until there are enough, and the pretrained
+tokenizer of MiniLM; the library's own threads are used (TOKENIZERS_PARALLELISM). The peer is transformers' tokenizer
+called on the same texts, with truncation, as the usual example script does. About two minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import time
+from typing import Any
+
+os.environ["TOKENIZERS_PARALLELISM"] = "true"
+
+from _common import fresh_workspace, machine, print_table, ratios, spread
+
+from workbench.data.load import load_texts
+from workbench.data.sources import fetch_model
+from workbench.data.token_cache import folder
+from workbench.data.tokens import tokenize
+from workbench.models.pretrained import load_tokenizer
+from workbench.spec import DataSpec
+
+LENGTH = 128
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--texts", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tokenizer", default="minilm", help="a model of the catalogue")
+    given = parser.parse_args()
+    workspace = fresh_workspace()
+    snippets, _ = load_texts(DataSpec(train="rotten-tomatoes"), workspace)
+    texts = [f"{i // len(snippets)} {snippets[i % len(snippets)]}" for i in range(given.texts)]
+    tokenizer = load_tokenizer(fetch_model(given.tokenizer, workspace))
+    print(f"{machine()}; {given.texts:,} texts, {sum(map(len, texts)) / len(texts):.0f} characters on average\n")
+    seconds: dict[str, list[float]] = {"transformers": [], "first time": [], "from the cache": []}
+    for _ in range(given.rounds):
+        shutil.rmtree(folder(workspace), ignore_errors=True)
+        seconds["transformers"].append(timed(lambda: tokenizer(texts, truncation=True, max_length=LENGTH)))
+        seconds["first time"].append(timed(lambda: tokenize(tokenizer, texts, max_length=LENGTH)))
+        seconds["from the cache"].append(timed(lambda: tokenize(tokenizer, texts, max_length=LENGTH)))
+    rows = [[way, spread(s), spread(ratios(seconds["transformers"], s), 1)] for way, s in seconds.items()]
+    print_table(["way", "seconds", "times as fast as transformers"], rows)
+
+
+def timed(work: Any) -> float:
+    """Seconds that it takes."""
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+if __name__ == "__main__":
+    main()
