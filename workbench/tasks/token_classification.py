@@ -479,8 +479,9 @@ def _windows(tokenizer: Any, rows: Sequence[Sequence[str]], max_length: int) -> 
             windows.append((row, begin, end))
             if end >= len(words):
                 break
-            shared = int(np.searchsorted(ends, int(ends[end - 1]) - OVERLAP * room, side="right")) + 1
-            fits = int(np.searchsorted(ends - pieces, int(ends[end]) - room))  # from there the next word is shown, too
+            starts = ends - pieces
+            shared = int(np.searchsorted(starts, int(ends[end - 1]) - OVERLAP * room, side="right")) - 1
+            fits = int(np.searchsorted(starts, int(ends[end]) - room))  # from there the next word is shown, too
             begin = max(begin + 1, min(max(shared, fits), end))
     return windows
 
