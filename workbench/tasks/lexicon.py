@@ -4,9 +4,9 @@
     lexicon.translate("The cat sleeps.")        # "Le chat dort."
 
 A word's translation is the one of the highest Dice coefficient, 2 x pairs with both / (pairs with the one + pairs with
-the other), over the pairs of sentences (Dice 1945; Smadja et al. 1996 find translations by it). Where words are not
-parted by spaces, stretches of one to three characters are tried; of equals the longer, then the more frequent wins. The
-order stays that of the source; a word that was never met stays as it is.
+the other), over the pairs of sentences (Dice 1945; Smadja et al. 1996 find translations by it); a mark's is a mark.
+Where words are not parted by spaces, stretches of one to three characters are tried; of equals the longer, then the
+more frequent wins. The order stays that of the source; a word that was never met stays as it is.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ class Lexicon:
         together = _together(own_of, other_of, len(other))
         keys, both = np.unique(together, return_counts=True)
         one, two = keys // max(1, len(other)), keys % max(1, len(other))
+        alike = _marks(own)[one] == _marks(other)[two]  # a word is no translation of a full stop
+        one, two, both = one[alike], two[alike], both[alike]
         dice = 2 * both / (own_counts[one] + other_counts[two])
         length = np.array([len(word) for word in other], dtype=np.int64)
         longer = np.zeros(len(two), np.int64) if spaced else length[two]
@@ -97,6 +99,10 @@ def _number(texts: Sequence[Sequence[str]]) -> tuple[list[str], list[Ints], Ints
     ]
     flat = np.concatenate(of) if of else np.zeros(0, np.int64)
     return list(numbers), of, np.bincount(flat, minlength=len(numbers))
+
+
+def _marks(words: Sequence[str]) -> NDArray[np.bool_]:
+    return np.array([not word[0].isalnum() for word in words], dtype=bool)
 
 
 def _together(one: Sequence[Ints], other: Sequence[Ints], width: int) -> Ints:
