@@ -217,6 +217,7 @@ def _number(labels: list[str], label: str) -> int:
 
 AIMS: dict[str, Callable[[Any, Any, str | None, Place], Aim]] = {
     "text-classification": _label,
+    "recommendation": _label,
     "token-classification": _word_label,
     "question-answering": _span,
     "causal-lm": _next_token,
