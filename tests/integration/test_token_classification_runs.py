@@ -1,0 +1,59 @@
+"""Token classification from spec to answer, with every kind of tuning: all weights, an adapter, virtual tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import make_model
+from workbench.check import resolve
+from workbench.runs.predictions import read_predictions
+from workbench.runs.run import Run
+from workbench.spec import RunSpec
+from workbench.training.predictor import Predictor
+from workbench.training.runner import run_folder
+from workbench.workspace import Workspace
+
+ROWS = Path(__file__).parent.parent / "rows" / "token-classification.jsonl"
+TRAINING = {"batch_size": 8, "device": "cpu", "precision": "fp32"}
+
+
+def test_names_are_found_by_a_transformer_of_our_own(workspace: Workspace) -> None:
+    document = {
+        "task": "token-classification",
+        "data": str(ROWS),
+        "model": {"source": "transformer-encoder", "size": "tiny", "tokenizer": {"train": "wordpiece"}},
+        "training": {**TRAINING, "epochs": 25, "learning_rate": 2e-3},
+    }
+    run = Run.create(resolve(RunSpec.parse(document), workspace).spec, workspace)
+    assert run_folder(run.folder) == 0, run.status()
+    report = run.report()
+    assert report is not None
+    assert report["metrics"]["entity_f1"]["value"] > 0.7
+    assert 0 < report["baseline"]["entity_f1"] < 1
+    rows = read_predictions(run)
+    assert sum(rows["hits"]) / sum(rows["names"]) == report["metrics"]["recall"]["value"]
+    text = " Mary left New York ."
+    (answer,) = Predictor.load(run).predict([{"text": text}])
+    assert answer["entities"][0]["label"] == "PER" and answer["entities"][0]["text"] == "Mary"
+    assert all(text[each["start"] : each["end"]] == each["text"] for each in answer["entities"])
+
+
+@pytest.mark.parametrize("tuning", ["lora", "prompt", "head"])
+def test_a_tuned_model_answers_the_same_when_it_is_loaded(workspace: Workspace, tuning: str) -> None:
+    model = make_model(workspace.uploads / "tiny")
+    document = {
+        "task": "token-classification",
+        "data": {"train": str(ROWS), "max_length": 24},
+        "model": f"path:{model}",
+        "tuning": tuning,
+        "training": {**TRAINING, "epochs": 2},
+    }
+    run = Run.create(resolve(RunSpec.parse(document), workspace).spec, workspace)
+    assert run_folder(run.folder) == 0, run.status()
+    rows = read_predictions(run)
+    predictor = Predictor.load(run)
+    again = predictor.predict([{"words": text.split()} for text in rows["input"]])
+    told = ["; ".join(f"{e['text']} ({e['label']})" for e in each["entities"]) for each in again]
+    assert told == list(rows["prediction"])
