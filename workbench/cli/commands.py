@@ -290,6 +290,27 @@ def explain(
     answer(found.as_dict(), as_json, lambda: explaining.show(found, html))
 
 
+@app.command()
+def prune(
+    run_id: RunId,
+    heads: Annotated[str, typer.Option(metavar="NUMBER|SHARE", help="How many heads go: 12, or 30%.")],
+    measure: Annotated[str, typer.Option(help="Of importance: gradient (quick) or ablation.")] = "gradient",
+    texts: Annotated[int, typer.Option(min=1, help="Texts that importance is measured on.")] = 200,
+    out: Annotated[Path | None, typer.Option(help="Also write the model to this folder.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Cut the least important heads out of a run's model, for good; the result is a new run."""
+    from workbench.explain.pruning import prune_run, show_lines
+
+    if measure not in ("gradient", "ablation"):
+        raise RequestError(f"There is no measure {measure!r}.", "Choose gradient or ablation.")
+    workspace = Workspace.current()
+    run = Run.open(run_id, workspace)
+    pruned = prune_run(run, heads, workspace, measure, texts, out.expanduser() if out else None)  # type: ignore[arg-type]
+    lines = [f"Pruned: {pruned.id}", *show_lines(pruned)]
+    answer(pruned.summary(), as_json, lambda: console.print("\n".join(lines), markup=False, soft_wrap=True))
+
+
 # -- the catalogue and the registries -------------------------------------------------------------------------------
 
 

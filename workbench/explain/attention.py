@@ -6,7 +6,7 @@ from pydantic import Field
 
 from workbench.errors import RequestError
 from workbench.explain.base import Explainer, Scores, explainers
-from workbench.explain.capture import attention_of, both_sides_of
+from workbench.explain.capture import attention_of, both_sides_of, head_mean
 from workbench.explain.subject import Classifier, Subject
 from workbench.spec import Part
 from workbench.tasks.base import Target
@@ -52,7 +52,7 @@ class AttentionExplainer(Explainer):
                 f"There is no layer {layer}: the model has {layers}.",
                 f"Choose one from 0 to {layers - 1}, or -1 for the last.",
             )
-        return Scores(looking[layer].mean(0).astype("float64"), shown)
+        return Scores(head_mean(looking)[layer], shown)
 
 
 def _no_heads(predictor: Classifier) -> str | None:

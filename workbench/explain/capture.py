@@ -108,10 +108,18 @@ def attention_of(
 ) -> Attention:
     """As :func:`capture_attention`, for a text that is encoded already."""
     if getattr(model.config, "is_encoder_decoder", False):
-        return both_sides_of(model, encoded, layers, heads).encoder
+        return both_sides_of(model, _beginning(model, encoded), layers, heads).encoder
     outputs = _outputs(model, encoded.inputs)
     weights = _stacked(model, getattr(outputs, "attentions", None), layers, heads)
     return _over(weights, encoded, layers, heads)
+
+
+def _beginning(model: Any, encoded: Encoded) -> Encoded:
+    """With the token that a decoder starts from, where nothing is written yet."""
+    if "decoder_input_ids" in encoded.inputs:
+        return encoded
+    start = torch.full((1, 1), int(model.config.decoder_start_token_id or 0), device=next(model.parameters()).device)
+    return replace(encoded, inputs={**encoded.inputs, "decoder_input_ids": start})
 
 
 def _outputs(model: Any, inputs: dict[str, torch.Tensor]) -> Any:
@@ -128,10 +136,25 @@ def _stacked(model: Any, found: Any, layers: Sequence[int] | None, heads: Sequen
             "It may not be a Transformer; choose a method that needs no attention, such as occlusion.",
         )
     chosen = _chosen("layer", layers, len(there))
-    of_each = _chosen("head", heads, there[0].shape[1])
-    kept = [there[layer][0] if heads is None else there[layer][0, of_each] for layer in chosen]
+    most = max(layer.shape[1] for layer in there)
+    of_each = _chosen("head", heads, most)
+    kept = [_with_room(there[layer][0], most) for layer in chosen]
+    kept = kept if heads is None else [layer[of_each] for layer in kept]
     weights: NDArray[np.float32] = torch.stack(kept).float().cpu().numpy()
     return weights
+
+
+def _with_room(layer: torch.Tensor, heads: int) -> torch.Tensor:
+    """A layer [H, T, S] of which heads were cut out, filled up to as many as the others have: these look nowhere."""
+    missing = heads - len(layer)
+    return layer if missing == 0 else torch.cat([layer, layer.new_zeros(missing, *layer.shape[1:])])
+
+
+def head_mean(weights: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """The mean over the heads that there are, [layers, ...] of [layers, heads, ...]; see :func:`_with_room`."""
+    there = weights.reshape(*weights.shape[:2], -1).any(-1).sum(1).clip(1)
+    mean: NDArray[np.float64] = weights.sum(1, dtype=np.float64) / there.reshape(-1, *[1] * (weights.ndim - 2))
+    return mean
 
 
 def _chosen(what: str, wanted: Sequence[int] | None, there: int) -> list[int]:
@@ -266,7 +289,9 @@ def both_sides_of(
 
 def _written(tokenizer: Any, ids: list[int]) -> Encoded:
     """The tokens of what a decoder has written. They have no place in a text that was given."""
-    names = [str(i) for i in ids] if tokenizer is None else tokenizer.convert_ids_to_tokens(ids)
+    names = [str(i) for i in ids]
+    if tokenizer is not None:  # a model may write numbers that no token has
+        names = [name or f"[{i}]" for i, name in zip(ids, tokenizer.convert_ids_to_tokens(ids), strict=True)]
     special = [tokenizer is not None and i in tokenizer.all_special_ids for i in ids]
     shown = [name if tokenizer is None or odd else readable(tokenizer.decode([i]) or name)
              for i, name, odd in zip(ids, names, special, strict=True)]  # fmt: skip
@@ -300,7 +325,8 @@ def _check(weights: NDArray[np.float32], rows: int, columns: int) -> None:
             "Prompt and prefix tuning add tokens of their own, and windowed attention leaves some out; "
             "choose a method that needs no attention, such as occlusion.",
         )
-    error = float(np.abs(weights.sum(-1) - 1).max())
+    sums = weights.sum(-1)
+    error = float(np.abs(sums[sums.any(-1)] - 1).max(initial=0))  # a head that was cut out looks nowhere at all
     if not error < 0.02:  # half precision keeps two to three digits; NaN is refused as well
         raise RequestError(
             f"The model's attention weights do not sum to 1 (one row is off by {error:.3g}).",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from workbench.errors import MissingPackageError, RequestError
 from workbench.explain.attention import AttentionBased
 from workbench.explain.base import Scores, explainers
-from workbench.explain.capture import attention_of
+from workbench.explain.capture import attention_of, head_mean
 from workbench.explain.subject import Subject
 from workbench.tasks.base import Target
 
@@ -38,7 +38,7 @@ def attention_flow(weights: NDArray[np.floating], reader: int) -> NDArray[np.flo
     except ImportError as error:
         raise MissingPackageError("scipy", "for attention flow") from error
     layers, _, tokens, _ = weights.shape
-    mixed = 0.5 * weights.mean(1, dtype=np.float64) + 0.5 * np.eye(tokens)
+    mixed = 0.5 * head_mean(weights) + 0.5 * np.eye(tokens)
     mixed /= mixed.sum(-1, keepdims=True)
     # Node number: token + tokens * layer; layer 0 is the input.
     layer, here, below = np.nonzero(np.round(mixed * _UNIT))

@@ -135,6 +135,11 @@ def heads_of(subject: Subject) -> tuple[list[Any], int]:
     """The modules of attention and their number of heads. Raises RequestError where they cannot be switched."""
     modules = attention_modules(subject.model, subject.encoded.inputs)
     heads = getattr(subject.model.config, "num_attention_heads", 0)
+    if getattr(subject.model.config, "kept_heads", None) is not None:
+        raise RequestError(
+            "Heads were cut out of this model: its layers have not as many heads as each other.",
+            "Ask the run that it was pruned from.",
+        )
     if not modules or not heads:
         raise RequestError(
             f"The heads of {type(subject.model).__name__} cannot be switched off one by one.",

@@ -73,6 +73,11 @@ def capture_queries_keys(
             f"{attention.layers} layers.",
             "Its attention is of another kind; the head view and the model view show its weights.",
         )
+    if len({one.query.shape[1] for one in heard}) > 1:
+        raise RequestError(
+            "Heads were cut out of this model: its layers have not as many heads as each other.",
+            "See the model that it was pruned from, or the head view.",
+        )
     queries, keys = (np.stack(found) for found in zip(*map(_vectors, heard), strict=True))
     rebuilt = _rebuild_error(queries, keys, attention)
     notes = []

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from workbench.explain.attention import AttentionBased
 from workbench.explain.base import Scores, explainers
-from workbench.explain.capture import attention_of
+from workbench.explain.capture import attention_of, head_mean
 from workbench.explain.subject import Subject
 from workbench.tasks.base import Target
 
@@ -25,7 +25,7 @@ def rollout(weights: NDArray[np.floating]) -> NDArray[np.float64]:
         [tokens, tokens]: from the last layer's tokens to the input's; rows sum to 1.
     """
     tokens = weights.shape[-1]
-    mixed = 0.5 * weights.mean(1, dtype=np.float64) + 0.5 * np.eye(tokens)
+    mixed = 0.5 * head_mean(weights) + 0.5 * np.eye(tokens)
     mixed /= mixed.sum(-1, keepdims=True)
     total: NDArray[np.float64] = np.eye(tokens)
     for layer in mixed:

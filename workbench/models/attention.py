@@ -153,13 +153,17 @@ class MultiHeadAttention(nn.Module):
         heads: H; must divide D.
         dropout: of the weights, while training.
         layer: the number of this layer, under which a cache keeps its keys and values.
+        head_size: K, where it is not D / H: some heads were cut out.
     """
 
-    def __init__(self, width: int, heads: int, dropout: float = 0.0, layer: int = 0) -> None:
+    def __init__(
+        self, width: int, heads: int, dropout: float = 0.0, layer: int = 0, head_size: int | None = None
+    ) -> None:
         super().__init__()
         self.heads, self.dropout, self.layer = heads, dropout, layer
-        self.query_key_value = nn.Linear(width, 3 * width)
-        self.output = nn.Linear(width, width)
+        inner = width if head_size is None else heads * head_size  # what all heads have together
+        self.query_key_value = nn.Linear(width, 3 * inner)
+        self.output = nn.Linear(inner, width)
 
     def forward(
         self,

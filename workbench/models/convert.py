@@ -81,6 +81,11 @@ def to_transformers(model: TransformerModel) -> Any:
     ours_name = type(model).__name__
     if ours_name not in family.heads:
         raise SpecError(f"{ours_name} is transformers' already.", "Give a model of the workbench.")
+    if model.config.kept_heads is not None:
+        raise SpecError(
+            "Heads were cut out of this model, and transformers has no form for that.",
+            "Convert the model that it was pruned from.",
+        )
     family.refuse_others(model.config)
     theirs = getattr(transformers, family.heads[ours_name])(family.write_config(model.config))
     weights = model.state_dict()

@@ -64,6 +64,7 @@ class TransformerConfig(PreTrainedConfig):
         dropout: of embeddings and of what each part adds.
         attention_dropout: of the attention weights.
         tie_word_embeddings: the map to the vocabulary has the embeddings' own weights.
+        kept_heads: of each layer, the heads that it still has where some were cut out; None for all.
         sparse_prediction: with labels, a masked-word head computes logits at the masked places only, [M, V].
     """
 
@@ -86,6 +87,7 @@ class TransformerConfig(PreTrainedConfig):
     tie_word_embeddings: bool = True
     use_cache: bool = True
     sparse_prediction: bool = True
+    kept_heads: list[int] | None = None
     pad_token_id: int | None = 0
     bos_token_id: int | None = None
     eos_token_id: int | None = None
@@ -248,7 +250,8 @@ class Block(nn.Module):
         super().__init__()
         width, heads, dropout = config.hidden_size, config.num_attention_heads, config.attention_dropout
         self.pre = config.norm == "pre"
-        self.attention = MultiHeadAttention(width, heads, dropout, layer)
+        own = heads if config.kept_heads is None else config.kept_heads[layer]
+        self.attention = MultiHeadAttention(width, own, dropout, layer, width // heads)
         self.attention_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         if cross:
             self.cross_attention = CrossAttention(width, heads, dropout, layer)
