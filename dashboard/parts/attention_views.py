@@ -28,9 +28,8 @@ LIMITS = (
     "and not use it."
 )
 _INSIDE = 600_000  # bytes of weights that travel with the page; of more, heads are asked for one at a time
-_HEADS_HEIGHT = 230  # pixels of an attention view around its tokens or pictures, and of each of these
-_TOKEN_HEIGHT, _PICTURE_HEIGHT = 23, 102
-_CANVAS_HEIGHT, _MAPS_HEIGHT = 900, 250
+_HEADS_HEIGHT, _TOKEN_HEIGHT = 230, 23  # pixels of an attention view around its tokens, and of a token
+_CANVAS_HEIGHT, _MAPS_HEIGHT = 860, 250
 _NEURON_HEIGHT = 260
 _KEYS = "explain.layers"
 
@@ -72,15 +71,17 @@ def show_bertviz(both: list[Side], view: str) -> None:
 
 def _draw(side: Side, attention: Attention, view: str, layers: list[int], hide: bool) -> None:
     theme = st.context.theme.type or "auto"
-    large = _HEADS_HEIGHT + _TOKEN_HEIGHT * len(attention.tokens)
+    count = len(attention.tokens)
+    large = _HEADS_HEIGHT + _TOKEN_HEIGHT * count
     if view == "head":
         st.iframe(bertviz.head_view(attention, layers=layers, hide_special=hide, theme=theme), height=large)
     elif view == "model":
         page = bertviz.model_view(attention, layers=layers, hide_special=hide, theme=theme)
-        st.iframe(page, height=max(large, _HEADS_HEIGHT + _PICTURE_HEIGHT * len(layers)))
+        row = 10 + count * 84 / attention.heads  # as bertviz makes its pictures
+        st.iframe(page, height=int(max(large, _HEADS_HEIGHT + row * len(layers))))
     else:
         page = neuron.neuron_view(_queries(side), layers=layers, theme=theme)
-        st.iframe(page, height=_NEURON_HEIGHT + _TOKEN_HEIGHT * len(attention.tokens))
+        st.iframe(page, height=_NEURON_HEIGHT + _TOKEN_HEIGHT * count)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading queries and keys ...")
@@ -141,13 +142,10 @@ def show_canvas(both: list[Side]) -> None:
     first, second = _over_the_same_tokens(*found)
     keys = [f"{both[0].key} {both[1].key} {number}" for number in (0, 1)]
     sources = [_source(key, one) for key, one in zip(keys, (first, second), strict=True)]
-    names = ("this run" if both[0].run.id != both[1].run.id else "this text", both[1].name)
-    if both[1].what != both[0].what:
-        names = ("this run", both[1].name)
     page = canvas.comparing_view(
         first,
         second,
-        names,
+        (both[0].name, both[1].name),
         sources=(sources[0], sources[1]) if sources[0] and sources[1] else None,
         theme=theme,
         title="All heads of two",

@@ -25,8 +25,8 @@ CHECKS = {
     "stability": "changing what means nothing",
     "sanity": "shuffling the weights",
 }
-PROOF_ASKS = 1000  # about how often the four checks ask the model, for a quick method
-OVER_ASKS = 60  # and the proof over many texts, for each of them
+PROOF_ASKS = 400  # about how often the four checks ask the model, for a quick method
+OVER_ASKS = 30  # and the proof over many texts, for each of them
 _CURVES_HEIGHT = 385  # pixels
 
 
@@ -244,24 +244,25 @@ def _show_changes(found: list[explaining.Explanation], both: list[Side]) -> None
 def show_proof(both: list[Side], choice: Choice) -> None:
     """The proof of this explanation, and of the method over the run's data; each starts on a click."""
     st.caption(WORDS["proof"])
-    for column, side in zip(st.columns(len(both), gap="large"), both, strict=True):
-        with column:
-            if len(both) > 1:
-                st.markdown(f"**{md(side.name, 80)}**")
-            _one_proof(side, choice, len(both) == 1, str(both.index(side)))
+    keys = [("proof", side.key, choice.key) for side in both]
+    if any(sides.kept(*key) is None for key in keys):
+        seconds = (PROOF_ASKS + 8 * _slow_asks(choice)) * sum(side.seconds for side in both)
+        if waiting.start_button("Prove this explanation", "explain.prove", seconds):
+            for side, key in zip(both, keys, strict=True):
+                sides.keep(_prove(side, choice), *key)
+            st.rerun()  # the button goes
+    else:
+        for column, side, key in zip(st.columns(len(both), gap="large"), both, keys, strict=True):
+            with column:
+                if len(both) > 1:
+                    st.markdown(f"**{md(side.name, 80)}**")
+                _draw_proof(sides.kept(*key), alone=len(both) == 1)
     st.subheader("Over many texts", anchor=False)
     _proof_over(both[0], choice)
 
 
-def _one_proof(side: Side, choice: Choice, alone: bool, mark: str) -> None:
-    key = ("proof", side.key, choice.key)
-    found = sides.kept(*key)
-    if found is None:
-        seconds = (PROOF_ASKS + 8 * _slow_asks(choice)) * side.seconds
-        if not waiting.start_button("Prove this explanation", f"explain.prove.{mark}", seconds):
-            return
-        sides.keep(_prove(side, choice), *key)
-        st.rerun()  # the button goes
+def _draw_proof(found: proving.Proof, alone: bool) -> None:
+    """What follows, in words; then the curves."""
     st.info(md(found.sentences[0], 600), icon=":material/balance:")
     for sentence in found.sentences[1:]:
         st.caption(md(sentence, 600))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from dashboard import state
@@ -58,7 +60,8 @@ with right, shown("prediction_error"):
     if not text.strip():
         st.info("Type a sentence, or choose an example.", icon=":material/edit:")
         st.stop()
-    both += [other] if other is not None else []
+    if other is not None:
+        both = [replace(both[0], name="this text" if other.what == run.id else "this run"), other]
     explain_inputs.show_predictions(both)
 st.session_state.setdefault(state.CHOSEN_VIEW, "tokens")
 view = st.segmented_control("View", list(VIEWS), format_func=VIEWS.get, key=state.CHOSEN_VIEW, required=True)

@@ -230,7 +230,7 @@ def test_a_run_beside_its_base_another_run_and_another_text(runs: list[Run]) -> 
         assert name in told["second"]["name"] and "How differently each head looks" in difference
         tokens = told["tokens"]
         assert ("good → bad" in tokens) == (beside == "text") and len(tokens) == 11
-        assert "Prediction, this run" in text_of(test)
+        assert f"Prediction, this {'text' if beside == 'text' else 'run'}" in text_of(test)
     test = well(open_page("explain", **given, **{"with": "text"}))
     assert "Type the other text" in text_of(test) and len(pictures(test)) == 1
 
@@ -248,7 +248,7 @@ def test_both_sides_are_shown(view: str, frames: int, runs: list[Run]) -> None:
 def test_a_proof_is_drawn_when_asked_for(runs: list[Run]) -> None:
     test = well(open_page("explain", run=runs[0].id, text=TEXT, view="proof", method="occlusion"))
     assert pictures(test) == []
-    well(test.button(key="explain.prove.0").click().run())
+    well(test.button(key="explain.prove").click().run())
     assert "Hidden token by token" in test.info[0].value
     (page,) = pictures(test)
     assert page.count("<svg") == 2 and "in random order" in page

@@ -241,7 +241,7 @@ if (root.dataset.theme === "auto")
 
 _STYLE = """
 :root { color-scheme: light; --page: #fff; --ink: #1f2328; --quiet: #57606a; --mark: #dfe5ec; }
-:root[data-theme=dark] { color-scheme: dark; --page: #14171c; --ink: #e6e9ee; --quiet: #a3acb8; --mark: #39424e; }
+:root[data-theme=dark] { color-scheme: dark; --page: #11181d; --ink: #e6e9ee; --quiet: #a3acb8; --mark: #39424e; }
 body { margin: 0; padding: 12px 16px; background: var(--page); color: var(--ink);
   font: 15px/1.45 system-ui, "Helvetica Neue", Arial, sans-serif; }
 #caption { margin: 0 0 12px; max-width: 70em; color: var(--quiet); font-size: 14px; }

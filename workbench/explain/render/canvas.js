@@ -33,7 +33,7 @@ const isDifference = () => state.side === 2;
 function mixed(weight) {
   const dark = root.dataset.theme === "dark", none = dark ? [34, 40, 48] : [244, 245, 246];
   const most = weight >= 0 ? (dark ? [110, 190, 255] : [0, 84, 147]) : (dark ? [255, 150, 80] : [190, 75, 0]);
-  const strength = Math.min(1, Math.sqrt(Math.abs(weight)));
+  const strength = Math.min(1, Math.sqrt(Math.abs(weight) / (data.second.most || 1)));
   return none.map((from, i) => Math.round(from + (most[i] - from) * strength));
 }
 const colourOf = weight => isDifference() ? mixed(weight) : COLOURS[asByte(weight)];
@@ -441,19 +441,22 @@ function choose(layer, head) {
 function paintLegend() {
   const context = byId("legend").getContext("2d");
   context.clearRect(0, 0, 260, 34);
-  const signed = x => Math.sign(x - 119.5) * ((x - 119.5) / 119.5) ** 2;
-  for (let x = 0; x < 240; x++) {
-    context.fillStyle = isDifference() ? `rgb(${mixed(signed(x)).join(",")})` : rgb((x / 239) ** 2);
-    context.fillRect(10 + x, 0, 1, 12);
+  const most = data.second ? data.second.most : 1;
+  const left = 20, width = 220, half = width / 2;     // the numbers at the ends reach beyond
+  const signed = x => most * Math.sign(x - half) * ((x - half) / half) ** 2;
+  for (let x = 0; x < width; x++) {
+    context.fillStyle = isDifference() ? `rgb(${mixed(signed(x)).join(",")})` : rgb((x / width) ** 2);
+    context.fillRect(left + x, 0, 1, 12);
   }
-  byId("legend").setAttribute("aria-label", isDifference() ? "Colours from 1 less to 1 more" : "Colours from weight 0 to 1");
+  byId("legend").setAttribute("aria-label", isDifference() ? `Colours from ${most} less to ${most} more` : "Colours from weight 0 to 1");
   context.fillStyle = css("--quiet");
   context.font = "11px system-ui, sans-serif";
   context.textAlign = "center";
-  for (const weight of isDifference() ? [-1, -0.2, 0, 0.2, 1] : [0, 0.05, 0.2, 0.5, 1]) {
-    const root_ = Math.sign(weight) * Math.sqrt(Math.abs(weight));
-    const x = isDifference() ? 10 + 119.5 * (1 + root_) : 10 + 239 * root_;
-    context.fillText(String(weight).replace("-", "−"), x, 26);
+  for (const share of isDifference() ? [-1, -0.2, 0, 0.2, 1] : [0, 0.05, 0.2, 0.5, 1]) {
+    const place = Math.sign(share) * Math.sqrt(Math.abs(share));
+    const x = left + (isDifference() ? half * (1 + place) : width * place);
+    const weight = isDifference() ? (share * most).toPrecision(2) : share;
+    context.fillText(String(+weight).replace("-", "−"), x, 26);
   }
 }
 

@@ -141,6 +141,7 @@ def comparing_view(
         "source": None if sources is None else sources[1],
         "maps": maps,
         "difference": _differences(first, second),
+        "most": float(f"{np.abs(second.weights - first.weights).max():.3g}"),  # has the strongest colour
     }
     return _document(data, [*blocks, *others], _comparing_caption(first, second, names), title, theme, bool(sources))
 
