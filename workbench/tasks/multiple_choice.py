@@ -3,8 +3,8 @@
     workbench run multiple-choice
     workbench predict RUN --input '{"context": "It began to rain.", "choices": ["She opened her umbrella.", "He won."]}'
 
-As in GPT (Radford et al. 2018, section 3.3) and BERT (Devlin et al. 2018, section 4.4): the model reads the context with
-each choice, one at a time, and gives a number; the softmax is over the numbers of one example. Examples may have
+As in GPT (Radford et al. 2018, section 3.3) and BERT (Devlin et al. 2018, section 4.4): the model reads the context
+with each choice, one at a time, and gives a number; the softmax is over the numbers of one example. Examples may have
 different numbers of choices: those of a batch stand one below the other, and nothing is filled up.
 """
 
