@@ -78,9 +78,9 @@ def show_predictions(inputs: Sequence[dict[str, Any]], found: Sequence[dict[str,
         return
     for given, result in zip(inputs, found, strict=True):
         console.print(_shown(given), style="bold", markup=False, soft_wrap=True)
-        for name, value in result.items():
-            if name not in given and name not in ("prompt", "tokens"):
-                _show_value(name, value)
+        told = {n: v for n, v in result.items() if n not in ("prompt", "tokens") and given.get(n) != v}
+        for name, value in (told or {"text": result.get("text", "")}).items():  # a written text may be the input's own
+            _show_value(name, value)
 
 
 def _show_value(name: str, value: Any) -> None:
