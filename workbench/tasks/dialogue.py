@@ -193,7 +193,8 @@ class Dialogue(PromptedTask):
         for start in range(0, len(order), CANDIDATES_AT_ONCE):
             indices = order[start : start + CANDIDATES_AT_ONCE]
             batch = {name: tensor.to(device) for name, tensor in self.collate(encoded, indices, pad_id).items()}
-            sums = self.outputs(self.forward(model, batch), batch)
+            with torch.inference_mode():
+                sums = self.outputs(self.forward(model, batch), batch)
             found[indices] = torch.div(sums[:, 0], sums[:, 1]).cpu().numpy()
             progress(min(start + CANDIDATES_AT_ONCE, len(order)), len(order))
         return found
