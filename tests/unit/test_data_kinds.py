@@ -1,0 +1,238 @@
+"""Columns of words, tags, texts, answers and numbers: from users' files, with the row where something is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbench.data.columns import Column
+from workbench.data.load import Dataset, load_data
+from workbench.data.values import as_answers, as_texts, as_words
+from workbench.errors import DataError
+from workbench.spec import DataSpec
+from workbench.workspace import Workspace
+
+WORDS = (Column("words", "the words", kind="words"), Column("tags", "their tags", kind="tags"))
+QUESTIONS = (
+    Column("question", "the question"),
+    Column("context", "the context"),
+    Column("answers", "its answers", kind="answers"),
+)
+CHOICES = (Column("choices", "choices", kind="texts"), Column("label", "the right one", kind="label"))
+PAIRS = (Column("source", "a text"), Column("target", "its translation", target=True))
+NUMBERS = (Column("text", "a text"), Column("time", "seconds", kind="number", required=False))
+
+
+def jsonl(path: Path, *rows: dict[str, Any]) -> Path:
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return path
+
+
+def load(path: Path, columns: Sequence[Column], workspace: Workspace, **more: Any) -> Dataset:
+    holdout = more.pop("holdout", {"valid": 0, "test": 0})
+    return load_data(DataSpec(train=str(path), holdout=holdout, **more), columns, workspace)
+
+
+def test_words_and_tags_of_csv_jsonl_and_conll_are_the_same(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [(["Ann", "sings"], ["B-PER", "O"]), (["Yes"], ["O"])]
+    csv = tmp_path / "a.csv"
+    csv.write_text("words,tags\n" + "".join(f"{' '.join(w)},{' '.join(t)}\n" for w, t in rows))
+    conll = tmp_path / "a.conll"
+    conll.write_text("\n".join("".join(f"{w} {t}\n" for w, t in zip(*row, strict=True)) for row in rows))
+    lines = jsonl(tmp_path / "a.jsonl", *({"words": w, "tags": t} for w, t in rows))
+    for path in (csv, lines, conll):
+        found = load(path, WORDS, workspace).train
+        assert found.columns == {"words": [["Ann", "sings"], ["Yes"]], "tags": [["B-PER", "O"], ["O"]]}, path.name
+    assert found.ids == ["a.conll:1", "a.conll:4"] and found.places()[1] == "a.conll, line 4"
+
+
+def test_parts_of_conll_files(tmp_path: Path, workspace: Workspace) -> None:
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.conll").write_text(f"{name} O\n\nx B-A\n\n{name}s O\n")
+    found = load(tmp_path / "train.conll", WORDS, workspace, test=str(tmp_path / "test.conll"))
+    assert (len(found.train), len(found.test)) == (3, 3) and found.test.ids[0] == "test.conll:1"
+    assert found.report["overlaps"] == [
+        {"between": ["train", "test"], "count": 1, "examples": found.report["overlaps"][0]["examples"]}
+    ]
+    assert found.report["overlaps"][0]["examples"][0]["text"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"words": ["a", "b"], "tags": ["O"]}, "line 2: column 'tags' has 1 tags, and column 'words' has 2 words"),
+        ({"words": "a b", "tags": "O O O"}, "line 2: column 'tags' has 3 tags"),
+        ({"words": ["a", ""], "tags": ["O", "O"]}, "line 2: column 'words' holds nothing as word 2 of 2"),
+        ({"words": ["a", ["b"]], "tags": ["O", "O"]}, "line 2: column 'words' holds a list, where text is needed"),
+        ({"words": {"a": 1}, "tags": ["O"]}, "line 2: column 'words' holds an object"),
+        ({"words": ["\ud800"], "tags": ["O"]}, "line 2: column 'words' holds half a character"),
+        ({"words": 3, "tags": ["O"]}, "line 2: column 'words' holds a int"),
+    ],
+)
+def test_words_that_cannot_be_used(tmp_path: Path, workspace: Workspace, row: dict, message: str) -> None:
+    path = jsonl(tmp_path / "a.jsonl", {"words": ["a"], "tags": ["O"]}, row, {"words": ["b"], "tags": ["O"]})
+    with pytest.raises(DataError, match=message) as caught:
+        load(path, WORDS, workspace)
+    assert caught.value.hint
+
+
+def test_rows_without_words_are_left_out_and_listed(tmp_path: Path, workspace: Workspace) -> None:
+    row = {"words": ["a"], "tags": ["O"]}
+    path = jsonl(tmp_path / "a.jsonl", row, {"words": [], "tags": []}, row, {"words": None, "tags": None})
+    found = load(path, WORDS, workspace)
+    assert len(found.train) == 2 and found.report["left_out"][0]["rows"] == [2, 4]
+    assert found.report["parts"]["train"]["duplicates"]["count"] == 1, "tags do not make words different"
+
+
+# -- answers ----------------------------------------------------------------------------------------------------------
+
+CONTEXT = "Bräu 😀 is in Bonn, not in Bonn."
+
+
+def asked(answers: Any, context: str = CONTEXT) -> dict[str, Any]:
+    return {"question": "Where?", "context": context, "answers": answers}
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [{"text": "Bonn", "start": 13}],
+        [{"text": "Bonn", "answer_start": 13}],
+        {"text": ["Bonn"], "answer_start": [13]},
+        '[{"text": "Bonn", "start": 13}]',
+    ],
+)
+def test_answers_in_each_way_to_write_them(tmp_path: Path, workspace: Workspace, answers: Any) -> None:
+    path = jsonl(tmp_path / "a.jsonl", asked(answers), asked([], "nothing"), asked(None, "at all"))
+    found = load(path, QUESTIONS, workspace).train
+    assert found.columns["answers"] == [[{"text": "Bonn", "start": 13}], [], []]
+    assert CONTEXT[13:17] == "Bonn"
+
+
+def test_answers_of_csv(tmp_path: Path, workspace: Workspace) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('question,context,answers\nQ,a b,"[{""text"": ""b"", ""start"": 2}]"\nQ,c,\nQ,d,[]\n')
+    assert load(path, QUESTIONS, workspace).train.columns["answers"] == [[{"text": "b", "start": 2}], [], []]
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ([{"text": "Bonn", "start": 12}], "'Bonn' begins at character 12 of the context, where ' Bon' is"),
+        ([{"text": "Bonn", "start": 14}], "where 'onn,' is"),
+        ([{"text": "Bonn", "start": -18}], "an answer 'Bonn' at character -18"),
+        ([{"text": "Bonn", "start": 4000}], "where '' is"),
+        ([{"text": "", "start": 0}], "an answer '' at character 0"),
+        ([{"text": "Bonn"}], "where an answer is"),
+        ([{"text": "Bonn", "start": "13"}], "where an answer is"),
+        ([{"text": "Bonn", "start": True}], "where an answer is"),
+        (["Bonn"], "where an answer is"),
+        ("Bonn", "begins like JSON and is none"),
+        ({"text": ["Bonn"], "answer_start": []}, "without as many starts"),
+        (3, "where a list of answers is needed"),
+    ],
+)
+def test_answers_that_cannot_be_used(tmp_path: Path, workspace: Workspace, answers: Any, message: str) -> None:
+    path = jsonl(tmp_path / "a.jsonl", asked([]), asked(answers))
+    with pytest.raises(DataError, match=f"line 2: column 'answers' .*{message}"):
+        load(path, QUESTIONS, workspace)
+
+
+def test_starts_are_characters_not_bytes() -> None:
+    assert as_answers([{"text": "is", "start": 7}], CONTEXT) == [{"text": "is", "start": 7}]
+
+
+# -- texts and numbers ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (["a", "b c"], ["a", "b c"]),
+        ('["a", "b c"]', ["a", "b c"]),
+        ("one text, whole", ["one text, whole"]),
+        ("[sic] he said", ["[sic] he said"]),
+        ("[]", []),
+        ("", []),
+        (None, []),
+        ([1, 2.5], ["1", "2.5"]),
+    ],
+)
+def test_texts(value: Any, found: list[str]) -> None:
+    assert as_texts(value) == found
+
+
+@pytest.mark.parametrize("value", ['["a", ', '["a", ["b"]]', ["a", " "], ["a", None], {"a": 1}, True])
+def test_what_is_no_list_of_texts(value: Any) -> None:
+    with pytest.raises(ValueError, match="holds"):
+        as_texts(value)
+
+
+def test_words_of_a_text_are_parted_at_spaces() -> None:
+    assert as_words("  a\tb \n c ") == ["a", "b", "c"] and as_words(None) == []
+
+
+def test_choices_with_labels(tmp_path: Path, workspace: Workspace) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('choices,label\n"[""x"", ""y""]",0\n"[""z"", ""y""]",1\n')
+    found = load(path, CHOICES, workspace).train
+    assert found.columns == {"choices": [["x", "y"], ["z", "y"]], "label": ["0", "1"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("x", "holds 'x'"),
+        (None, "holds nothing"),
+        (True, "true or false"),
+        ("nan", "holds nan"),
+        ("1e999", "holds inf"),
+    ],
+)
+def test_numbers(tmp_path: Path, workspace: Workspace, value: Any, message: str) -> None:
+    good = [{"text": "a", "time": 3}, {"text": "b", "time": "4.5"}]
+    assert load(jsonl(tmp_path / "a.jsonl", *good), NUMBERS, workspace).train.columns["time"] == [3.0, 4.5]
+    path = jsonl(tmp_path / "b.jsonl", *good, {"text": "c", "time": value})
+    with pytest.raises(DataError, match=f"b.jsonl, line 3: column 'time' .*{message}"):
+        load(path, NUMBERS, workspace)
+
+
+def test_a_text_that_may_be_empty_is_kept(tmp_path: Path, workspace: Workspace) -> None:
+    columns = (Column("text", "a text"), Column("history", "what was before", may_be_empty=True))
+    path = jsonl(tmp_path / "a.jsonl", *({"text": t, "history": h} for t, h in [("a", ""), ("b", "x"), ("", "y")]))
+    assert load(path, columns, workspace).train.columns == {"text": ["a", "b"], "history": ["", "x"]}
+
+
+# -- splits -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_differs_in_targets_only_stays_on_one_side(tmp_path: Path, workspace: Workspace) -> None:
+    """By kind (tags, answers) or because the task says so (a translation): texts alone decide."""
+    half = {"valid": 0.2, "test": 0.4}
+    pairs = [{"source": f"text {i % 40}", "target": f"{i}"} for i in range(120)]
+    words = [{"words": ["w", str(i % 40)], "tags": ["O", f"B-{i}"]} for i in range(120)]
+    questions = [asked([{"text": CONTEXT[:1], "start": 0}] if i % 2 else [], f"{CONTEXT} {i % 40}") for i in range(120)]
+    given = [(pairs, PAIRS, "source"), (words, WORDS, "words"), (questions, QUESTIONS, "context")]
+    for number, (rows, columns, role) in enumerate(given):
+        found = load(jsonl(tmp_path / f"{number}.jsonl", *rows), columns, workspace, holdout=half)
+        sides = [{str(value) for value in part.columns[role]} for part in (found.train, found.valid, found.test)]
+        assert all(sides) and sum(map(len, sides)) == len(set.union(*sides)) == 40, role
+        assert found.report["overlaps"] == [] and found.report["parts"]["train"]["labels"] is None
+
+
+def test_parts_are_stratified_by_the_label_beside_texts(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [{"choices": [f"a{i}", f"b{i}"], "label": int(i < 20)} for i in range(100)]
+    path = jsonl(tmp_path / "a.jsonl", *rows)
+    found = load(path, CHOICES, workspace, holdout={"valid": 0.2, "test": 0.2})
+    assert found.test.columns["label"].count("1") == found.valid.columns["label"].count("1") == 4
+
+
+def test_a_limit_takes_whole_rows(tmp_path: Path, workspace: Workspace) -> None:
+    rows = [{"words": [str(i)] * (i + 1), "tags": ["O"] * (i + 1)} for i in range(50)]
+    found = load(jsonl(tmp_path / "a.jsonl", *rows), WORDS, workspace, limit={"train": 7}).train
+    assert len(found) == 7 and all(map(len, found.columns["words"]))
+    assert [len(w) for w in found.columns["words"]] == [len(t) for t in found.columns["tags"]] == found.rows
