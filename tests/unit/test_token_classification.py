@@ -430,7 +430,9 @@ def test_an_impossible_tag_is_no_name_unless_it_can_be_read_as_one(tokenizer: An
         named().answers(Stub(tokenizer), tokenizer, [{"text": "of"}], 64, {"no_such": 1})
 
 
-@pytest.mark.parametrize("given_", [{}, {"text": "  "}, {"text": None}, {"words": []}, {"words": ["a", ""]}])
+@pytest.mark.parametrize(
+    "given_", [{}, {"text": "  "}, {"text": None}, {"words": []}, {"words": ["a", ""]}, {"words": "a"}]
+)
 def test_an_input_without_words_is_refused_by_its_number(tokenizer: Any, given_: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="Input 2 has no text"):
         named().answers(Stub(tokenizer), tokenizer, [{"text": "a film"}, given_], 64, {})

@@ -319,7 +319,7 @@ class Subject:
 
 def _check_roles(task: Any, text_pair: str | None) -> None:
     """Raises RequestError unless the task reads as many texts as are given."""
-    pairs = len(task.inputs()) > 1
+    pairs = sum(column.kind == "text" and column.required for column in task.inputs()) > 1
     if pairs and text_pair is None:
         raise RequestError("This model reads pairs of texts, and there is one text.", "Give the second text too.")
     if text_pair is not None and not pairs:

@@ -276,7 +276,10 @@ class TokenClassification(Task):
     # -- asked -----------------------------------------------------------------------------------------------------
 
     def inputs(self) -> Sequence[Column]:
-        return [Column("text", "The text to find names in; its words as a list do, too.")]
+        return [
+            Column("text", "The text to find names in."),
+            Column("words", "Or its words, as a list.", kind="words", required=False),
+        ]
 
     def answers(
         self,
@@ -418,7 +421,7 @@ def _written(targets: WordTargets, tags: Ints) -> list[str]:
 
 def _asked(given: Mapping[str, Any], place: int) -> tuple[str, list[tuple[int, int]]]:
     """A text and its words, as characters from and to. Raises DataError."""
-    words = given.get("words", given.get("text"))
+    words = given.get("words") or given.get("text")
     if isinstance(words, list | tuple) and words and all(isinstance(w, str) and w.strip() for w in words):
         ends = np.cumsum([len(word) + 1 for word in words]) - 1
         return " ".join(words), [(int(end) - len(word), int(end)) for word, end in zip(words, ends, strict=True)]
