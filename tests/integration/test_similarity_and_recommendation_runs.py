@@ -1,0 +1,120 @@
+"""Sentence similarity and recommendation from spec to answer: small runs, reported, compared, loaded and asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny import make_model, write_csv
+from workbench.check import resolve
+from workbench.explain.subject import Subject
+from workbench.runs.compare import compare
+from workbench.runs.predictions import read_predictions
+from workbench.runs.run import Run
+from workbench.spec import RunSpec
+from workbench.training.predictor import Predictor
+from workbench.training.runner import run_folder
+from workbench.workspace import Workspace
+
+ROWS = Path(__file__).parent.parent / "rows"
+SMALL = {"source": "transformer-encoder", "hidden_size": 32, "layers": 1, "heads": 2, "max_positions": 64}
+
+
+def train(workspace: Workspace, task: Any, data: Path, model: Any, **changes: Any) -> Run:
+    spec = RunSpec.parse(
+        {
+            "task": task,
+            "data": {"train": str(data), "max_length": 32},
+            "model": model,
+            "training": {"epochs": 4, "batch_size": 16, "learning_rate": 3e-3, "device": "cpu", "precision": "fp32"},
+        }
+    )
+    run = Run.create(resolve(spec.changed(changes), workspace).spec, workspace)
+    assert run_folder(run.folder) == 0, run.status()["error"]
+    return run
+
+
+LABELS = {"name": "sentence-similarity", "pairs_from_labels": True}
+
+
+def report_of(run: Run) -> dict[str, Any]:
+    found = run.report()
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora", "prompt"])
+def test_texts_of_a_label_come_together(workspace: Workspace, tuning: str) -> None:
+    folder, data = make_model(workspace.uploads / "tiny", layers=1), write_csv(workspace.uploads / "reviews.csv", 160)
+    epochs = 16 if tuning == "full" else 2
+    run = train(workspace, LABELS, data, f"path:{folder}", tuning=tuning, **{"training.epochs": epochs})
+    report = report_of(run)
+    assert report["metrics"].keys() - {"loss"} == report["baseline"].keys() == {"recall@1", "recall@5", "mrr"}
+    assert report["baseline_name"] == "the model before training"
+    if tuning == "full":
+        rows, _ = run.metrics()
+        losses = [row["eval/loss"] for row in rows if "eval/loss" in row]
+        assert losses[-1] < losses[0]
+        assert report["metrics"]["mrr"]["value"] > report["baseline"]["mrr"] + 0.1
+    saved = read_predictions(run)
+    asked = [hit for hit in saved["correct"] if hit is not None]
+    assert sum(asked) / len(asked) == pytest.approx(report["metrics"]["recall@1"]["value"])
+    predictor = Predictor.load(run)
+    (found,) = predictor.predict([{"text": saved["input"][0], "candidates": saved["input"][1:]}])
+    assert found["score"] == pytest.approx(saved["score"][0], abs=1e-4), "loaded, it is the same model"
+    assert found["text"] == saved["nearest"][0]
+
+
+def test_a_model_that_does_not_move_is_its_baseline(workspace: Workspace) -> None:
+    folder, data = make_model(workspace.uploads / "tiny", layers=1), write_csv(workspace.uploads / "reviews.csv", 80)
+    still = train(workspace, LABELS, data, f"path:{folder}", **{"training.learning_rate": 1e-12})
+    report = report_of(still)
+    assert {name: report["metrics"][name]["value"] for name in report["baseline"]} == report["baseline"]
+    moved = train(workspace, LABELS, data, f"path:{folder}")
+    found = compare([moved, still])
+    assert found.metric == "recall@1"
+    values = [report_of(run)["metrics"]["recall@1"]["value"] for run in (moved, still)]
+    assert found.values == pytest.approx(values)
+
+
+def test_questions_and_answers_from_nothing(workspace: Workspace) -> None:
+    model = {**SMALL, "tokenizer": {"vocab_size": 200}}
+    run = train(
+        workspace, "sentence-similarity", ROWS / "sentence-similarity.jsonl", model, **{"data.holdout.valid": 0.1}
+    )
+    assert report_of(run)["baseline_name"] == "the model before training, whose weights are random"
+    (found,) = Predictor.load(run).predict([{"text_a": "my card was stolen", "text_b": "my card was stolen"}])
+    assert found["similarity"] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_only_a_head_is_refused(workspace: Workspace) -> None:
+    folder, data = make_model(workspace.uploads / "tiny", layers=1), write_csv(workspace.uploads / "reviews.csv", 80)
+    spec = RunSpec.parse({"task": LABELS, "data": str(data), "model": f"path:{folder}", "tuning": "head"})
+    run = Run.create(
+        resolve(spec.changed({"data.max_length": 32, "training.device": "cpu"}), workspace).spec, workspace
+    )
+    assert run_folder(run.folder) == 2
+    assert "None of the weights that are trained" in run.status()["error"]["message"]
+
+
+def test_what_a_user_likes(workspace: Workspace) -> None:
+    model = {**SMALL, "tokenizer": {"vocab_size": 200}}
+    run = train(
+        workspace,
+        "recommendation",
+        ROWS / "recommendation.jsonl",
+        model,
+        **{"data.group": "user", "training.epochs": 8},
+    )
+    report = report_of(run)
+    assert report["primary_metric"] == "auc" and report["baseline"].keys() == {"auc", "ndcg@10", "recall@10"}
+    assert report["users"] >= 1 and "popularity" in report["baseline_name"]
+    saved = read_predictions(run)
+    history, _, candidate = saved["input"][1].partition(" ⟂ ")
+    predictor = Predictor.load(run)
+    (found,) = predictor.predict([{"history": history, "candidates": [candidate]}])
+    assert found["score"] == pytest.approx(saved["score"][1], abs=1e-4)
+    explained = Subject(predictor, history or "a film", candidate).aim("liked")
+    assert explained.label == "liked" and set(explained.prediction["scores"]) == {"liked", "not liked"}
