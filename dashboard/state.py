@@ -22,6 +22,7 @@ TARGET = "target"  # what it explains: a label, an answer, a token
 PLACE = "place"  # and of which word, where labels stand at words
 WITH = "with"  # what it compares with: a run's id, or one of WITH_BASE, WITH_TEXT
 OTHER = "other"  # the other text
+KIND = "kind"  # which attention, of a model that reads one text and writes another
 LAYERS = "layers"  # the layers that are drawn, with commas between
 PRESET = "preset"  # what Launch's form begins with
 
@@ -34,6 +35,7 @@ EXPLAIN_METHOD = "explain.method"
 EXPLAIN_TARGET = "explain.target"
 EXPLAIN_PLACE = "explain.place"
 EXPLAIN_WITH = "explain.with"
+EXPLAIN_KIND = "explain.kind"
 EXPLAIN_OTHER = "explain.other"
 CHOSEN_VIEW = "explain.view"
 LAUNCH = "launch"  # prefix of the form's fields: launch.training.epochs

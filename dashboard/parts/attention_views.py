@@ -23,6 +23,11 @@ READINGS = {
     "neuron": "Why a head looks where it looks: the numbers of its query and of the keys, multiplied and summed.",
     "canvas": "Every head as a small map, one of them large. It draws texts of any length that the model reads.",
 }
+KINDS = {
+    "encoder": "over the text that is read",
+    "decoder": "over the text that is written",
+    "cross": "from the written text to the read one",
+}
 LIMITS = (
     "Attention shows where information could flow. It is no proof of why the model decides: a head may look at a word "
     "and not use it."
@@ -36,19 +41,31 @@ _KEYS = "explain.layers"
 
 def show(both: list[Side], view: str) -> None:
     """One of the views, of one side or of two."""
+    kind = _choose_kind() if both[0].writes_another and view != "neuron" else "encoder"
     if view == "canvas":
         st.caption(f"{READINGS['canvas']} {LIMITS}")
-        show_canvas(both)
+        show_canvas(both, kind)
     else:
-        show_bertviz(both, view)
+        show_bertviz(both, view, kind)
+
+
+def _choose_kind() -> str:
+    """Which attention of a model that reads one text and writes another."""
+    state.from_url(state.KIND, state.EXPLAIN_KIND, lambda given: given if given in KINDS else None)
+    st.session_state.setdefault(state.EXPLAIN_KIND, "encoder")
+    chosen = st.segmented_control(
+        "Attention", list(KINDS), format_func=lambda name: KINDS[name], key=state.EXPLAIN_KIND, required=True
+    )
+    state.to_url(state.KIND, chosen if chosen != "encoder" else "")
+    return str(chosen)
 
 
 # -- bertviz --------------------------------------------------------------------------------------------------------
 
 
-def show_bertviz(both: list[Side], view: str) -> None:
+def show_bertviz(both: list[Side], view: str, kind: str = "encoder") -> None:
     """The head, model or neuron view; our own where a text is too long for it, which is said."""
-    found = [side.attention() for side in both]
+    found = [side.attention(kind) for side in both]
     layers = list(range(min(one.layers for one in found)))
     whys = [_why_not(side, one, view) for side, one in zip(both, found, strict=True)]
     chosen, hide = _layers_and_special(layers, _that_fit(layers, whys), view)
@@ -58,7 +75,7 @@ def show_bertviz(both: list[Side], view: str) -> None:
     why = next((said for tell in whys if (said := tell(chosen or layers))), None)
     if why:
         st.warning(f"{md(why, 400)} Below is the view of all heads instead.", icon=":material/zoom_in_map:")
-        show_canvas(both)
+        show_canvas(both, kind)
         return
     across = len(both) if view == "head" else 1  # the others need the whole width
     places = st.columns(across, gap="medium") if across > 1 else [st.container() for _ in both]
@@ -129,18 +146,18 @@ def _that_fit(layers: list[int], whys: list[Callable[[Sequence[int]], str | None
 # -- our own --------------------------------------------------------------------------------------------------------
 
 
-def show_canvas(both: list[Side]) -> None:
+def show_canvas(both: list[Side], kind: str = "encoder") -> None:
     """All heads; of two sides the one, the other, their difference, or both in turn."""
-    found = [side.attention() for side in both]
+    found = [side.attention(kind) for side in both]
     theme = st.context.theme.type or "auto"
     height = _CANVAS_HEIGHT + (_MAPS_HEIGHT if found[0].layers > 16 else 0)
     if len(both) == 1:
         (attention,) = found
-        source = _source(both[0].key, attention)
+        source = _source(both[0].key + kind, attention)
         st.iframe(canvas.canvas_view(attention, source=source, theme=theme, title="All heads"), height=height)
         return
     first, second = _over_the_same_tokens(*found)
-    keys = [f"{both[0].key} {both[1].key} {number}" for number in (0, 1)]
+    keys = [f"{both[0].key} {both[1].key} {kind} {number}" for number in (0, 1)]
     sources = [_source(key, one) for key, one in zip(keys, (first, second), strict=True)]
     page = canvas.comparing_view(
         first,

@@ -74,9 +74,9 @@ def show_proofs(runs: list[Run]) -> None:
     """How faithful which method was found to be, a row a run and method."""
     found = []
     if any((run.folder / "explanations").is_dir() for run in runs):
-        from workbench.explain.kept import kept_proofs  # brings torch: only when there is something to read
+        from workbench.explain.proof import read_proofs  # brings torch: only when there is something to read
 
-        found = [(run, proof) for run in runs for proof in kept_proofs(run)]
+        found = [(run, proof) for run in runs for proof in read_proofs(run.folder).values()]
     if not found:
         st.caption("No explanation of these runs was proven over many texts yet. Explain does it, under Proof.")
         return

@@ -6,13 +6,17 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.parts import sides
+from dashboard.parts import sides, waiting
 from dashboard.parts.glossary import WORDS
 from dashboard.parts.sides import Side
 from dashboard.parts.text import cut, md
 from workbench.explain.lens import LogitLens, logit_lens
+from workbench.explain.patching import patch
+from workbench.explain.render import figure
 
 MOST_PLACES = 40  # columns
+_ASKS = 12  # about how often patching asks the model, for each token and layer that both texts have
+_TOP, _TOKEN, _HEADS = 130, 22, 190  # pixels of the maps
 
 
 def show(both: list[Side]) -> None:
@@ -25,6 +29,27 @@ def show(both: list[Side]) -> None:
             found = sides.computed(lambda side=side: logit_lens(side.predictor, side.text, side.pair), "lens", side.key)
             _table(found, f"explain.lens.{both.index(side)}")
             st.caption(md(" ".join([_settled(found), found.reading, *found.notes]), 1200))
+    if len(both) == 2 and both[0].what == both[1].what:
+        st.subheader("What carries the difference between the two texts", anchor=False)
+        _patching(*both)
+
+
+def _patching(first: Side, second: Side) -> None:
+    """Which layers, tokens and heads bring back the first text's answer."""
+    key = ("patching", first.key, second.key)
+    found = sides.kept(*key)
+    if found is None:
+        layers = int(getattr(first.predictor.model.config, "num_hidden_layers", 6))
+        seconds = second.seconds * layers * (_ASKS + len(second.subject().encoded.tokens))
+        if waiting.start_button("Patch one text into the other", "explain.patch", seconds):
+            with st.spinner("Patching ..."):
+                sides.keep(patch(first.predictor, first.text, second.text, first.pair), *key)
+            st.rerun()
+        return
+    st.info(md(" ".join(found.sentences), 800), icon=":material/balance:")
+    page = figure.page(found.figures(), theme=st.context.theme.type or "auto", title="What carries the difference")
+    st.iframe(page, height=_TOP + max(_TOKEN * len(found.tokens), _HEADS + 30 * len(found.heads)))
+    st.caption(md(found.reading, 600))
 
 
 def _table(found: LogitLens, key: str) -> None:

@@ -15,7 +15,6 @@ from dashboard.parts.sides import Side
 from dashboard.parts.text import cut, md
 from workbench.explain import base as explaining
 from workbench.explain import proof as proving
-from workbench.explain.kept import kept_proofs
 from workbench.explain.render import curves, figure, static
 
 OPTIONS_PREFIX = "explain.options"
@@ -298,7 +297,7 @@ def _joined(whole: proving.Proof, found: proving.Proof, check: str) -> proving.P
 
 def _proof_over(side: Side, choice: Choice) -> None:
     """How faithful the method is over texts of the run's data; kept with the run, so that Compare shows it too."""
-    for known in sorted(kept_proofs(side.run), key=lambda one: one.method != choice.method):
+    for known in sorted(proving.read_proofs(side.run.folder).values(), key=lambda one: one.method != choice.method):
         st.info(md(known.sentence, 600), icon=":material/balance:")
     if side.what != side.run.id:
         return

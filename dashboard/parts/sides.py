@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from workbench.explain.capture import Attention, attention_of
+from workbench.explain.capture import Attention, attention_of, capture_encoder_decoder
 from workbench.explain.subject import MODEL_LOCK, Subject
 from workbench.explain.targets import Aim
 from workbench.explain.untouched import untouched
@@ -79,9 +79,18 @@ class Side:
 
         return float(computed(measured, "seconds", self.key))
 
-    def attention(self) -> Attention:
-        """All the model's attention; that of the last few texts stays in memory."""
-        return _attention(self.key, self)
+    @property
+    def writes_another(self) -> bool:
+        """Whether the model reads one text and writes another: it then has three kinds of attention."""
+        return bool(getattr(self.predictor.model.config, "is_encoder_decoder", False))
+
+    def attention(self, kind: str = "encoder") -> Attention:
+        """All the model's attention; that of the last few texts stays in memory.
+
+        Args:
+            kind: of a model that reads one text and writes another: ``encoder``, ``decoder`` or ``cross``.
+        """
+        return _attention(self.key, kind if self.writes_another else "", self)
 
 
 # -- models and their attention stay in memory for a while ----------------------------------------------------------
@@ -109,9 +118,13 @@ def load_base(run: Run) -> Predictor:
 
 
 @st.cache_resource(max_entries=3, show_spinner="Reading the text ...")
-def _attention(key: str, _side: Side) -> Attention:
+def _attention(key: str, kind: str, _side: Side) -> Attention:
+    read = _side.predictor
     with MODEL_LOCK:
-        return attention_of(_side.predictor.model, _side.subject().encoded)
+        if not kind:
+            return attention_of(read.model, _side.subject().encoded)
+        found = capture_encoder_decoder(read.model, read.tokenizer, _side.text, max_length=read.max_length)
+    return {"encoder": found.encoder, "decoder": found.decoder}.get(kind) or found.cross_as_pair()
 
 
 def changed(run: Run) -> int:

@@ -1,13 +1,11 @@
-"""What was measured of a run and is kept in its folder: ``heads/NAME.json``, ``explanations/METHOD.json``."""
+"""What was measured of a run's heads and is kept in its folder: ``heads/NAME.json``."""
 
 from __future__ import annotations
 
-import contextlib
 from typing import TypeVar
 
 from workbench.explain.aggregates import HeadPatterns
 from workbench.explain.heads import HeadImportance
-from workbench.explain.proof import DataProof
 from workbench.files import read_json, write_json
 from workbench.runs.run import Run
 
@@ -41,13 +39,3 @@ def _read(run: Run, name: str, kind: type[Kept]) -> Kept | None:
         return kind(**found) if isinstance(found, dict) else None
     except TypeError:
         return None
-
-
-def kept_proofs(run: Run) -> list[DataProof]:
-    """What was proven of methods over many texts of a run (:func:`~workbench.explain.proof.prove_over`), by method."""
-    found = []
-    for path in sorted((run.folder / "explanations").glob("*.json")):
-        value = read_json(path)
-        with contextlib.suppress(TypeError):  # of another version, or damaged
-            found += [DataProof(**value)] if isinstance(value, dict) else []
-    return found
