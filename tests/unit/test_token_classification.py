@@ -216,6 +216,19 @@ def test_first_pieces_are_those_that_the_tokenizer_tells(pieces: Any, rows: Rows
     assert first_pieces(tokens, row_offsets(rows)).tolist() == expected
 
 
+def test_first_pieces_where_nothing_stands_between_rows(pieces: Any) -> None:
+    """As with GPT-2's tokenizer, which adds no special tokens."""
+    from tokenizers import processors
+
+    usual = pieces.backend_tokenizer.post_processor
+    pieces.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
+    try:
+        rows = [["ab"], ["c"], ["d", "e"]]
+        assert first_pieces(tokenize_words(pieces, rows, 9), row_offsets(rows)).tolist() == [0, 0, 0, 1]
+    finally:
+        pieces.backend_tokenizer.post_processor = usual
+
+
 def test_words_that_are_cut_off_count_as_missed_and_are_told(pieces: Any) -> None:
     words, tags = [["abcd", "a", "b"], ["a"]], [["O", "B-X", "B-X"], ["B-X"]]
     task = fitted(tags)
