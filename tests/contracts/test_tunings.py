@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from tests.tiny import make_model, make_run
 from workbench.check import resolve
-from workbench.errors import RefusedError, RequestError
+from workbench.errors import RefusedError, SpecError
 from workbench.files import read_json
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
@@ -261,13 +261,12 @@ def test_an_adapter_refuses_another_base(trained: Trained, tmp_path: Path) -> No
 def test_a_result_is_a_model_to_start_from(trained: Trained) -> None:
     """``model: run:RUN``, an adapter's too: it begins where the other ended."""
     spec = trained.run.spec().changed({"model": f"run:{trained.run.id}", "tuning": "head"})
-    source = resolve(spec, trained.workspace).model
-    task = Predictor.load(trained.run).task
     if not trained.work.resolved.tuning.merges:
-        with pytest.raises(RequestError, match="cannot be merged"):
-            source.load(task.head, task.model_options())
+        with pytest.raises(SpecError, match="cannot be merged"):
+            resolve(spec, trained.workspace)
         return
-    loaded = source.load(task.head, task.model_options())
+    task = Predictor.load(trained.run).task
+    loaded = resolve(spec, trained.workspace).model.load(task.head, task.model_options())
     text = "a great film"
     with torch.no_grad():
         logits = loaded.model.eval()(**loaded.tokenizer(text, return_tensors="pt")).logits

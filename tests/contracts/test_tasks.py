@@ -1,0 +1,238 @@
+"""What every task keeps with every tuning: it learns, is saved, answers the same when loaded, and is resumed the same.
+
+Each task brings rows as a user would write them, ``tests/rows/TASK.jsonl``; the model is a Transformer of ours with a
+few thousand weights and the head that the task names. A pair that cannot work is refused by ``check``, with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from tests.contracts.test_tunings import StopAfter
+from workbench.check import check, resolve
+from workbench.runs.run import Run
+from workbench.spec import RunSpec
+from workbench.tasks.base import tasks
+from workbench.training.loop import Outcome
+from workbench.training.parts import Part
+from workbench.training.predictor import Predictor
+from workbench.training.runner import RunWatch
+from workbench.training.work import Work
+from workbench.tuning.base import tunings
+from workbench.workspace import Workspace
+
+ROWS = Path(__file__).parents[1] / "rows"
+STEPS = 20
+LENGTH = 48  # tokens
+
+TUNINGS: dict[str, dict[str, Any]] = {
+    "adapter": {"tuning.width": 8},
+    "adalora": {"tuning.rank": 2, "tuning.initial_rank": 3},
+    "prompt": {"tuning.tokens": 4},
+    "p-tuning": {"tuning.tokens": 4},
+    "prefix": {"tuning.tokens": 4},
+}
+
+# Pairs that check must refuse, with what it says: (task, tuning) as expressions.
+REFUSED: list[tuple[str, str, str]] = []
+
+# In make test every task with the two most used ways; the whole matrix in make test-slow.
+QUICK = ("full", "lora")
+PAIRS = [
+    pytest.param(task, tuning, marks=() if tuning in QUICK else pytest.mark.slow, id=f"{task}-{tuning}")
+    for task in tasks.names()
+    for tuning in tunings.names()
+]
+
+
+class Observed(Work):
+    """A run's work that remembers its loss on the training part, and what it put out for the test part."""
+
+    def _train(self, parts: dict[str, Part]) -> Outcome:
+        self.parts = parts
+        self.loss_before = self._loss()
+        outcome = super()._train(parts)
+        self.loss_after = self._loss()
+        return outcome
+
+    def _loss(self) -> float:
+        self.parts["train"].features = None
+        return self._outputs(self.parts["train"])[1]
+
+
+def rows(task: str) -> list[dict[str, Any]]:
+    path = ROWS / f"{task}.jsonl"
+    assert path.exists(), f"the task {task} brings no rows: write some 36 to {path}"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def what_is_asked(task: Any) -> list[dict[str, Any]]:
+    """A few inputs: ``tests/rows/TASK.asked.json`` where a user asks in another form than that of the rows."""
+    path = ROWS / f"{task.name}.asked.json"
+    if path.exists():
+        found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+    roles = [column.role for column in task.inputs() if column.required]
+    return [{role: row[role] for role in roles} for row in rows(task.name)[:3]]
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a row."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from texts(part)
+
+
+def make_base(task: str, folder: Path) -> None:
+    """A lively Transformer of ours for the task's head, with a tokenizer of the rows' words."""
+    import transformers
+
+    from workbench.data.tokenizers import TokenizerSpec, save_tokenizer, train_tokenizer
+    from workbench.models import heads, transformer
+
+    assert heads  # importing it registers our models with the Auto classes
+    tokenizer = train_tokenizer(texts(rows(task)), TokenizerSpec(train="wordpiece", vocab_size=600, min_frequency=1))
+    head = tasks.get(task).head if isinstance(tasks.get(task).head, str) else tasks.get(task)().head
+    kinds = {
+        "AutoModelForCausalLM": transformer.DecoderConfig,
+        "AutoModelForSeq2SeqLM": transformer.EncoderDecoderConfig,
+    }
+    shape = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "dropout": 0.0,
+    }
+    special = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+    places = {"vocab_size": len(tokenizer), "max_position_embeddings": 2 * LENGTH, "initializer_range": 0.2}
+    if head == "AutoModelForSeq2SeqLM":
+        special["decoder_start_token_id"] = 2
+    config = kinds.get(head, transformer.EncoderConfig)(**shape, **special, **places)
+    torch.manual_seed(0)
+    own_head = head in (*kinds, "AutoModelForMaskedLM", "AutoModelForPreTraining")
+    getattr(transformers, head if own_head else "AutoModel").from_config(config).save_pretrained(folder)
+    save_tokenizer(tokenizer, folder)
+
+
+def spec_of(task: str, tuning: str, workspace: Workspace) -> RunSpec:
+    """A short run of the task with the tuning, on its rows."""
+    base, data = workspace.uploads / "base", workspace.uploads / "rows.jsonl"
+    if not base.exists():
+        make_base(task, base)
+        data.write_text((ROWS / f"{task}.jsonl").read_text(encoding="utf-8"), encoding="utf-8")
+    spec = RunSpec.parse(
+        {
+            "name": f"{task} {tuning}",
+            "task": task,
+            "data": {"train": str(data), "max_length": LENGTH, "holdout": {"valid": 0.1, "test": 0.2}},
+            "model": f"path:{base}",
+            "tuning": tuning,
+            "training": {
+                "max_steps": STEPS,
+                "epochs": 100,
+                "batch_size": 8,
+                "learning_rate": 5e-3,
+                "warmup": 0,
+                "log_every": 1,
+                "evaluate_every": STEPS,
+                "checkpoint_every": 5,
+                "keep_best": False,
+                "device": "cpu",
+                "precision": "fp32",
+            },
+        }
+    )
+    fields = tasks.get(task).Config.model_fields
+    short = {"max_new_tokens": 6, "packing": False, "written": 4, "ranked": 4}
+    changes = {f"task.{name}": value for name, value in short.items() if name in fields}
+    return spec.changed({**changes, **TUNINGS.get(tuning, {})})
+
+
+def expected_refusal(task: str, tuning: str) -> str | None:
+    return next((why for t, m, why in REFUSED if re.fullmatch(t, task) and re.fullmatch(m, tuning)), None)
+
+
+@pytest.fixture(scope="module")
+def workspaces() -> dict[str, Workspace]:
+    """A workspace for each task, so that its base is made once."""
+    return {}
+
+
+@pytest.mark.parametrize(("task", "tuning"), PAIRS)
+def test_a_task_with_a_tuning(
+    task: str, tuning: str, workspaces: dict[str, Workspace], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if task not in workspaces:
+        workspaces[task] = Workspace(tmp_path_factory.mktemp(task)).create()
+    workspace = workspaces[task]
+    spec, why = spec_of(task, tuning, workspace), expected_refusal(task, tuning)
+    errors = [problem for problem in check(spec, workspace) if problem.severity == "error"]
+    if why:
+        assert errors and re.search(why, " ".join(error.message for error in errors))
+        return
+    assert not errors, errors
+    work = run_once(spec, workspace)
+    it_learned_and_reports(work)
+    loaded_again_it_puts_out_and_answers_the_same(work)
+    resumed_it_ends_with_the_same_weights(work)
+
+
+def run_once(spec: RunSpec, workspace: Workspace) -> Observed:
+    run = Run.create(resolve(spec, workspace).spec, workspace)
+    work = Observed(run, RunWatch(run))
+    assert work.do() == "succeeded"
+    return work
+
+
+def it_learned_and_reports(work: Observed) -> None:
+    assert work.loss_after < work.loss_before
+    report = work.run.report() or {}
+    primary = report["primary_metric"]
+    assert report["metrics"][primary].keys() >= {"value", "low", "high"}
+    assert primary in report["baseline"] and report["baseline_name"]
+
+
+def loaded_again_it_puts_out_and_answers_the_same(work: Observed) -> None:
+    predictor = Predictor.load(work.run)
+    before = work._outputs(work.parts["test"])[0]
+    task, part = predictor.task, work.parts["test"]
+    task.fit(work.parts["train"].examples)
+    task.adapt(getattr(predictor.model, "get_base_model", lambda: predictor.model)())
+    encoded = task.encode(predictor.tokenizer, part.examples, LENGTH)
+    work.task, work.model = task, predictor.model
+    again = work._outputs(replace(part, encoded=encoded))[0]
+    np.testing.assert_allclose(again, before, atol=1e-5, rtol=1e-5)
+    asked = what_is_asked(task)
+    answers = predictor.predict(asked)
+    assert len(answers) == len(asked) and json.loads(json.dumps(answers)) == answers
+    assert predictor.predict(asked) == answers, "asked twice, it answers twice the same"
+
+
+def resumed_it_ends_with_the_same_weights(work: Observed) -> None:
+    run = Run.create(work.run.spec(), work.workspace)
+    assert Work(run, StopAfter(run)).do() == "stopped"
+    assert Work(run, RunWatch(run)).do() == "succeeded"
+    weights = "adapter_model.safetensors" if work.resolved.tuning.saves_adapter else "model.safetensors"
+    once, twice = (load_file(each.folder / "model" / weights) for each in (work.run, run))
+    assert once.keys() == twice.keys()
+    assert all(np.array_equal(once[name], twice[name]) for name in once)
+
+
+def test_every_task_brings_rows() -> None:
+    assert {path.stem for path in ROWS.glob("*.jsonl")} == set(tasks.names())
