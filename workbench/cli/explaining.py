@@ -166,8 +166,11 @@ def _compare_texts(found: Findings, predictor: Any) -> None:
     found.names = ("this text", "the other text")
     target = q.target if q.target is not None else found.explanation.target
     found.other = explain(predictor, q.other_text, q.method, q.text_pair, target, q.place, **q.options)
-    found.patching = patch(predictor, q.text, q.other_text, q.text_pair, target, q.place)
     _lay_side_by_side(found, predictor, predictor, (q.other_text, q.text_pair))
+    try:
+        found.patching = patch(predictor, q.text, q.other_text, q.text_pair, target, q.place)
+    except RequestError as error:  # answers that do not differ, or a model without layers
+        found.no_sides = f"{found.no_sides} {error}".strip()
 
 
 def _lay_side_by_side(found: Findings, first: Any, second: Any, texts: tuple[str, str | None]) -> None:

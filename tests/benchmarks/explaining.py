@@ -1,0 +1,134 @@
+"""How large and how quick looking inside is: ours against bertviz's head view, and each explanation by itself.
+
+    python tests/benchmarks/explaining.py [RUN] [--examples 500] [--rounds 3]
+
+RUN is a finished run of minilm on film reviews (`workbench run demo-full`); by default the newest of the workspace. The
+pictures are of a BERT-base with random weights: their size does not depend on what was learned.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from _common import machine, spread
+from transformers import BertConfig, BertModel
+
+from workbench.explain import explain, prove_over
+from workbench.explain.capture import Attention, attention_of
+from workbench.explain.render.canvas import canvas_view
+from workbench.explain.subject import Encoded
+from workbench.runs.predictions import read_predictions
+from workbench.runs.run import Run
+from workbench.training.predictor import Predictor
+from workbench.workspace import Workspace
+
+SENTENCE = "a gripping , beautifully acted film that never loses its heart"
+LENGTHS = (128, 256)  # at which both are drawn; bertviz fails beyond
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", nargs="?")
+    parser.add_argument("--examples", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    print(machine())
+    pictures(given.rounds)
+    workspace = Workspace.current()
+    found = [run for run in Run.all(workspace) if run.state == "succeeded"]
+    if given.run is None and not found:
+        print("There is no finished run: name one to measure explanations.")
+        return
+    run = Run.open(given.run, workspace) if given.run else found[-1]
+    explanations(run, given.rounds)
+    over_examples(run, given.examples)
+
+
+def timed(work: Callable[[], Any], rounds: int) -> tuple[Any, list[float]]:
+    """The last result, and the seconds of each round; one round before is not counted."""
+    work()
+    seconds, found = [], None
+    for _ in range(rounds):
+        began = time.perf_counter()
+        found = work()
+        seconds.append(time.perf_counter() - began)
+    return found, seconds
+
+
+def told(seconds: list[float]) -> str:
+    """Median and spread."""
+    return f"{spread(seconds, 2)} s"
+
+
+def random_attention(length: int) -> Attention:
+    """12 layers x 12 heads over ``length`` tokens."""
+    torch.manual_seed(0)
+    model = BertModel(BertConfig(), add_pooling_layer=False).eval()
+    names = [f"token{i}" for i in range(length)]
+    encoded = Encoded(
+        names, names, [(8 * i, 8 * i + 7) for i in range(length)], [0] * length, [False] * length,
+        list(range(length)), {"input_ids": torch.randint(1000, 30000, (1, length))},
+    )  # fmt: skip
+    return attention_of(model, encoded)
+
+
+def pictures(rounds: int) -> None:
+    from bertviz import head_view
+
+    for length in (*LENGTHS, 512):
+        attention = random_attention(length)
+        page, seconds = timed(lambda attention=attention: canvas_view(attention), rounds)
+        size = len(page.encode())
+        first = len(canvas_view(attention, source="/heads").encode())
+        print(
+            f"{length} tokens: ours {size / 1e6:.1f} MB, {told(seconds)}; first view of 144 heads {first / 1e6:.2f} MB"
+        )
+        if length not in LENGTHS:
+            continue
+        layers = [torch.from_numpy(layer)[None] for layer in attention.weights]
+        began = time.perf_counter()
+        theirs = head_view(layers, attention.tokens, html_action="return").data
+        spent = time.perf_counter() - began
+        print(
+            f"    bertviz's head view: {len(theirs.encode()) / 1e6:.0f} MB, {spent:.1f} s: "
+            f"{len(theirs.encode()) / size:.0f} times as large, {spent / statistics.median(seconds):.1f} times as long"
+        )
+
+
+def explanations(run: Run, rounds: int) -> None:
+    """From click to picture with a warm model, and integrated gradients of 32 tokens."""
+    from workbench.explain.render.static import token_heat_html
+
+    predictor = Predictor.load(run)
+    for method in ("attention", "rollout", "gradient-x-input", "occlusion", "integrated-gradients", "lime", "shapley"):
+        _, seconds = timed(lambda method=method: token_heat_html(explain(predictor, SENTENCE, method)), rounds)
+        print(f"{method}, a sentence: {told(seconds)} from click to picture")
+    words = " ".join([SENTENCE] * 4).split()
+    found = None
+    while found is None or len(found.tokens) > 32:
+        found = explain(predictor, " ".join(words), "gradient-x-input")
+        words.pop()
+    found, seconds = timed(lambda: explain(predictor, found.text, "integrated-gradients", tolerance=0.01), rounds)
+    print(
+        f"integrated gradients, {len(found.tokens)} tokens, tolerance 1%: {told(seconds)}, "
+        f"{found.details['steps']} steps, completeness error {found.details['completeness_share']:.2%}"
+    )
+
+
+def over_examples(run: Run, count: int) -> None:
+    """Faithfulness over a data set, and a true explanation beside a random one."""
+    predictor = Predictor.load(run)
+    texts = [{"text": text} for text in read_predictions(run, ["input"])["input"][:count]]
+    for method in ("gradient-x-input", "occlusion", "integrated-gradients"):
+        began = time.perf_counter()
+        found = prove_over(predictor, texts, method)
+        print(f"{method}, faithfulness over {len(texts)}: {time.perf_counter() - began:.0f} s. {found.sentence}")
+
+
+if __name__ == "__main__":
+    main()

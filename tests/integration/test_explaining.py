@@ -1,0 +1,100 @@
+"""`workbench explain` on a real run: all that it can be asked, on one page that asks for nothing; and plain errors."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny import make_run
+from workbench.cli import main
+from workbench.explain import prove_over, read_proofs
+from workbench.runs.run import Run
+from workbench.training.predictor import Predictor
+from workbench.training.runner import run_folder
+from workbench.workspace import Workspace
+
+TEXT = "the film is quite lovely </script><script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = make_run(Workspace(tmp_path_factory.mktemp("explaining")), {"training.epochs": 12})
+    assert run_folder(run.folder) == 0
+    return run
+
+
+@pytest.fixture
+def asked(trained: Run, monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> Run:
+    monkeypatch.setenv("WORKBENCH_HOME", str(trained.folder.parent.parent))
+    return trained
+
+
+def test_all_that_can_be_asked_is_in_the_json_and_on_the_page(asked: Run, tmp_path: Path, capsys: Any) -> None:
+    page = tmp_path / "page.html"
+    command = ["explain", asked.id, "--text", TEXT, "--method", "lime", "--set", "samples=50", "--prove", "--lens"]
+    views = ["--view", "tokens", "--view", "canvas", "--layers", "1-2", "--compare", "base", "--html", str(page)]
+    assert main([*command, *views, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["details"]["samples"] == 50 and len(found["scores"]) == len(found["tokens"])
+    assert len(found["proof"]["sentences"]) == 4 and len(found["lens"]["rows"]) == 4
+    assert found["comparison"]["head_moves"]["texts"] == 1 and "base" in found["comparison"]["with"]
+    assert any(map(any, found["comparison"]["head_moves"]["moved"]))  # training has moved some head
+    written = page.read_text(encoding="utf-8")
+    assert written.count("<iframe") == 2 and "How far it can be believed" in written and "after each layer" in written
+    assert "<script" not in written and "&lt;script&gt;" in written  # those of the views stand in their frames
+    assert not re.search(r"(?:src|href)\s*=|url\(|@import|https?://(?!www\.w3\.org)", written)
+
+
+def test_two_texts_and_what_carries_their_difference(asked: Run, capsys: Any) -> None:
+    command = ["explain", asked.id, "--text", "the film is lovely", "--method", "occlusion"]
+    assert main([*command, "--other-text", "the film is dreadful", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    patching = found["patching"]
+    assert patching["tokens"][4] == "lovely → dreadful" and patching["first"] > patching["second"]
+    assert patching["positions"][0][4] == pytest.approx(1, abs=1e-3)
+    assert main([*command, "--other-text", "the film is dreadful"]) == 0
+    assert "brings back" in capsys.readouterr().out
+    assert main([*command, "--other-text", "the film is lovely", "--json"]) == 0  # nothing to carry: told, not an error
+    same = json.loads(capsys.readouterr().out)
+    assert "patching" not in same and "about the same probability" in same["comparison"]["note"]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (["--set", "steps=3", "--method", "lime"], "Its options are: samples"),
+        (["--view", "head"], "Say where to: --html"),
+        (["--view", "heads"], "Choose from: tokens, head"),
+        (["--layers", "a"], "is no list of numbers"),
+        (["--layers", "7", "--view", "canvas", "--html", "PAGE"], "Choose some from 0 to 2"),
+        (["--compare", "base", "--other-text", "x"], "--compare or --other-text"),
+        (["--target", "excellent"], "There are: bad, good"),
+        (["--place", "film"], "Leave it out"),
+        (["--method", "occlussion"], "occlusion"),
+        (["--text-pair", "another"], "Leave out the second text"),
+    ],
+)
+def test_errors_say_what_to_do(asked: Run, tmp_path: Path, capsys: Any, more: list[str], told: str) -> None:
+    given = [str(tmp_path / "page.html") if one == "PAGE" else one for one in more]
+    assert main(["explain", asked.id, "--text", "the film is lovely", *given]) == 2
+    assert told in " ".join(capsys.readouterr().err.split())
+    assert not list(tmp_path.glob("*.html"))
+
+
+def test_only_what_fits_a_run_is_listed(asked: Run, capsys: Any) -> None:
+    assert main(["explainers", "--run", asked.id, "--json"]) == 0
+    assert "occlusion" in [entry["name"] for entry in json.loads(capsys.readouterr().out)]
+
+
+def test_a_proof_over_examples_is_kept_with_the_run(asked: Run) -> None:
+    predictor = Predictor.load(asked)
+    found = prove_over(
+        predictor, [{"text": "the lovely film is long"}, {"text": "an awful plot and music"}], "occlusion"
+    )
+    found.save(asked.folder)
+    (asked.folder / "explanations" / "broken.json").write_text("{}", encoding="utf-8")
+    assert read_proofs(asked.folder) == {"occlusion": found}
