@@ -117,6 +117,7 @@ def test_512_tokens_are_drawn_and_heads_asked_for_one_by_one(
         assert server.ask("/explain/heads/nobody-knows/0/0").status == 410
 
 
+@pytest.mark.slow
 def test_two_sides_blink(chromium: Browser, server: Server, runs: list[Run]) -> None:
     query = f"run={runs[0].id}&text={quote(TEXT)}&view=canvas"
     with visitor(chromium, server.url) as someone:

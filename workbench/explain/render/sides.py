@@ -27,7 +27,8 @@ def aligned_sides(first: Attention, second: Attention) -> tuple[Attention, Atten
     ours, theirs = [a for a, _ in pairs], [b for _, b in pairs]
     names = [_name(first.shown[a], second.shown[b]) for a, b in pairs]
     left = len(first.tokens) + len(second.tokens) - 2 * len(pairs)
-    notes = [f"{left} tokens that only one of the texts has are left out."] if left else []
+    what = "1 token that only one of the texts has is" if left == 1 else f"{left} tokens that only one text has are"
+    notes = [f"{what} left out."] if left else []
     one = _only(first, ours)
     return replace(one, shown=names, notes=[*one.notes, *notes]), replace(_only(second, theirs), shown=names)
 
