@@ -142,6 +142,24 @@ def test_answers_that_cannot_be_used(tmp_path: Path, workspace: Workspace, answe
         load(path, QUESTIONS, workspace)
 
 
+def test_a_file_of_squad_is_known_by_its_beginning(tmp_path: Path, workspace: Workspace) -> None:
+    """Whatever it is called; questions on one article stay on one side. Another .json file is a table."""
+    articles = []
+    for i in range(30):
+        asked_of = [{"question": f"{i} {j}?", "answers": [{"text": "Bonn", "answer_start": 13}]} for j in range(4)]
+        articles.append({"title": f"T{i}", "paragraphs": [{"context": CONTEXT, "qas": asked_of}]})
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({"version": "1.1", "data": articles}, indent=2))
+    found = load(path, QUESTIONS, workspace, holdout={"valid": 0.2, "test": 0.2})
+    sides = [{q.split()[0] for q in part.columns["question"]} for part in (found.train, found.valid, found.test)]
+    assert all(sides) and sum(map(len, sides)) == len(set.union(*sides)) == 30
+    path.write_text(json.dumps([asked([]), asked([], "b")]))
+    assert len(load(path, QUESTIONS, workspace).train) == 2
+    path.write_text(json.dumps({"data": [{"paragraphs": 3}]}))
+    with pytest.raises(DataError, match=r"mine\.json, article 1"):
+        load(path, QUESTIONS, workspace)
+
+
 def test_starts_are_characters_not_bytes() -> None:
     assert as_answers([{"text": "is", "start": 7}], CONTEXT) == [{"text": "is", "start": 7}]
 

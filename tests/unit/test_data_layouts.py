@@ -83,6 +83,9 @@ def test_cluener() -> None:
     assert table.columns["tags"][0] == ["O", "O", "B-book", *["I-book"] * 5, "O"]
     assert table.columns["tags"][1] == ["B-address", "I-address", "O", "B-address", "I-address"]
     assert any("1 names inside others" in note for note in table.notes)
+    third = {"text": "北京大学好", "label": {"address": {"北京": [[0, 1]]}, "organization": {"北京大学": [[0, 3]]}}}
+    both = read("cluener", json.dumps(third)).columns["tags"][0]
+    assert both == ["B-organization", *["I-organization"] * 3, "O"], "the longer one, where both begin alike"
 
 
 @pytest.mark.parametrize(

@@ -230,8 +230,10 @@ def _entry_columns(entry: DatasetEntry | None, columns: Sequence[Column]) -> dic
 def _group_column(spec: DataSpec, entry: DatasetEntry | None, tables: Mapping[str, Table]) -> str | None:
     if spec.group is not None:
         return require_column(tables["train"], spec.group, "group")
-    if entry is not None:
+    if entry is not None and entry.group is not None:
         return entry.group
+    if tables["train"].group is not None:
+        return tables["train"].group
     return "file" if Path(spec.train).expanduser().is_dir() else None
 
 

@@ -25,6 +25,7 @@ class Table:
         unusable: columns that cannot be used, with the reason.
         sha256: of the file's content.
         about: what else is known of where it comes from, for the report.
+        group: a column whose values stay on one side of a split unless the spec names another; None for none.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Table:
     unusable: dict[str, str] = field(default_factory=dict)
     sha256: str = ""
     about: dict[str, Any] = field(default_factory=dict)
+    group: str | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -55,6 +57,7 @@ class Table:
             self.unusable,
             self.sha256,
             self.about,
+            self.group,
         )
 
 

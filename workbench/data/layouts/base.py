@@ -76,6 +76,11 @@ class Format(ABC):
             DataError: a file is not what it should be; the message says which, and the row.
         """
 
+    @classmethod
+    def knows(cls, path: Path) -> bool:
+        """Whether a user's file is in this format: by its ending, where a format has one of its own."""
+        return path.suffix.lower() in cls.suffixes
+
     def table(self, columns: Mapping[str, list[Any]], rows: Iterable[int], unit: str = "row") -> Table:
         """A table without a name yet; :func:`read_layout` gives it one."""
         return Table("", dict(columns), list(rows), unit)
@@ -112,15 +117,13 @@ def read_layout(
 
 
 def format_for(path: Path) -> str | None:
-    """The format that a user's file is in by its ending; None for a plain table or text."""
-    suffix = path.suffix.lower()
-    return next((name for name, kind in formats.items() if suffix in kind.suffixes), None)
+    """The format that a user's file is in; None for a plain table or text."""
+    return next((name for name, kind in formats.items() if kind.knows(path)), None)
 
 
 def _read_bytes(path: Path) -> bytes:
-    suffix = path.suffix.lower()
-    if any(suffix in kind.suffixes for _, kind in formats.items()):
-        check_file(path, suffix)
+    if format_for(path) is not None:  # a user's: the catalogue's are pinned
+        check_file(path, path.suffix.lower())
     try:
         return path.read_bytes()
     except OSError as error:

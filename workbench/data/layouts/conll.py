@@ -44,7 +44,7 @@ class Conll(Format):
             tags[-1].append(tag)
         table = self.table({"words": words, "tags": tags}, rows, "line")
         if documents:
-            table.columns["document"] = articles
+            table.columns["document"], table.group = articles, "document"
             table.notes.append(f"{file.name}: {documents:,} lines {_DOCUMENT} were passed over.")
         return table
 

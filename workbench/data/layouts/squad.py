@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from workbench.data.layouts.base import Format, RawFile, formats, member, wrong
 from workbench.data.table import Table
+
+_HEAD = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*(?:"version"\s*:\s*"[^"]*"\s*,\s*)?"data"\s*:\s*\[')
 
 
 @formats.register("squad")
@@ -23,7 +27,21 @@ class Squad(Format):
             columns["context"].append(context)
             columns["answers"].append([self.answer(answer, context, where) for answer in answers])
             columns["title"].append(title)
-        return self.table(columns, range(1, len(columns["title"]) + 1))
+        table = self.table(columns, range(1, len(columns["title"]) + 1))
+        table.group = "title"
+        return table
+
+    @classmethod
+    def knows(cls, path: Path) -> bool:
+        """A ``.json`` file that begins like SQuAD's: an object with data, articles and paragraphs."""
+        if path.suffix.lower() != ".json":
+            return False
+        try:
+            with open(path, "rb") as file:
+                head = file.read(1 << 16)
+        except OSError:
+            return False
+        return bool(_HEAD.match(head)) and b'"paragraphs"' in head
 
     def answer(self, answer: Any, context: str, where: str) -> dict[str, Any]:
         """One answer. Raises DataError when its text does not stand at its place."""
