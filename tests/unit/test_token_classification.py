@@ -24,7 +24,7 @@ from workbench.errors import DataError, SpecError
 from workbench.models.pretrained import load_tokenizer
 from workbench.runs import measures
 from workbench.tasks.entities import Counts, Names, Tags, bio_labels, first_pieces, row_offsets, split_words
-from workbench.tasks.token_classification import IGNORED, TokenClassification, _windows, read_tags
+from workbench.tasks.token_classification import IGNORED, TokenClassification, _joined, _windows, read_tags
 
 Rows = list[list[str]]
 
@@ -485,19 +485,26 @@ def test_windows_share_a_quarter(pieces: Any) -> None:
     assert _windows(pieces, [["a"] * 50], 22) == [(0, 0, 20), (0, 15, 35), (0, 30, 50)]
 
 
-def test_invisible_texts_have_no_names(pieces: Any) -> None:
+def test_a_word_is_read_in_the_window_that_shows_more_around_it() -> None:
+    windows = [(0, 0, 20), (0, 15, 35), (1, 0, 2)]
+    logits = [torch.full((end - begin, 3), float(place)) for place, (_, begin, end) in enumerate(windows)]
+    first, second = _joined(windows, logits, [["a"] * 35, ["a"] * 2], 3)
+    assert first[:, 0].tolist() == [0.0] * 17 + [1.0] * 18
+    assert second[:, 0].tolist() == [2.0, 2.0]
+
+
+def test_an_invisible_word_has_no_tag(pieces: Any) -> None:
     from tokenizers import normalizers
 
-    class Nothing(Stub):
-        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
-            return SimpleNamespace(logits=torch.zeros(*input_ids.shape, 3))
-
+    stub = Stub(pieces)
+    stub.tags[:] = 0
+    stub.tags[pieces.convert_tokens_to_ids("a")] = 1
     pieces.backend_tokenizer.normalizer = normalizers.Replace("z", "")
     try:
-        found = named().answers(Nothing(pieces), pieces, [{"text": "zz z"}, {"text": "a zz"}], 16, {})
+        found = named().answers(stub, pieces, [{"text": "zz z"}, {"text": "a zz b a zz"}], 16, {})
     finally:
         pieces.backend_tokenizer.normalizer = None
-    assert [answer["entities"] for answer in found] == [[], []]
+    assert [[(e["start"], e["end"]) for e in answer["entities"]] for answer in found] == [[], [(0, 1), (7, 8)]]
 
 
 def test_rows_for_contracts() -> None:
