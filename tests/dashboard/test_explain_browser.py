@@ -13,6 +13,7 @@ import pytest
 from tests import tiny
 from tests.dashboard.browsing import at_least, by_key, expect, settle, visitor
 from tests.dashboard.serving import REPOSITORY, Server, served
+from workbench.runs.predictions import read_predictions, write_predictions
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -165,13 +166,13 @@ def test_hostile_text_runs_nothing_in_any_view(chromium: Browser, server: Server
 
 @pytest.mark.slow
 def test_from_an_example_to_its_explanation_in_both_runs(chromium: Browser, server: Server, runs: list[Run]) -> None:
-    from workbench.runs.disagreements import disagreements
-
-    found = disagreements(*runs)
-    if not [one for one in found if one.first_is_right]:
-        runs = runs[::-1]
-        found = disagreements(*runs)
-    first = next(one for one in found if one.first_is_right)
+    rows = read_predictions(runs[0])
+    other = {name: list(column) for name, column in rows.items()}
+    right = rows["correct"].index(True)
+    other["correct"][right] = False  # the only example that one of the two gets right
+    other["prediction"][right] = "another"
+    write_predictions(runs[1], other)
+    text = rows["input"][right]
     with visitor(chromium, server.url) as someone:
         page = someone.open(f"/compare?runs={runs[0].id},{runs[1].id}")
         table = by_key(page, "compare.examples")
@@ -181,5 +182,5 @@ def test_from_an_example_to_its_explanation_in_both_runs(chromium: Browser, serv
         assert box is not None
         page.mouse.click(box["x"] + 12, box["y"] + 35 + 17)  # the mark before the first row
         page.wait_for_url("**/explain?*")
-        expect(by_key(page, "explain.text").locator("textarea")).to_have_value(first.text)
+        expect(by_key(page, "explain.text").locator("textarea")).to_have_value(text)
         assert f"with={runs[1].id}" in page.url and f"run={runs[0].id}" in page.url
