@@ -220,17 +220,19 @@ class FrozenPrefix:
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad():
-            full = _numbers(self.forward(self.model, batch))
+            full = _numbers(self.forward(self.model, batch), batch)
             with self.replaying():
                 self.show(store.batch(texts, batch["input_ids"].shape[-1]))
-                replayed = _numbers(self.forward(self.model, batch))
+                replayed = _numbers(self.forward(self.model, batch), batch)
         self.model.train(was_training)
         return bool(full) and all(map(_near, full, replayed))
 
 
-def _numbers(output: Any) -> list[torch.Tensor]:
-    """What a model puts out for each row or token: its logits, or those of both ends of an answer."""
-    return [t for t in output.values() if isinstance(t, torch.Tensor) and t.is_floating_point() and t.dim() > 0]
+def _numbers(output: Any, batch: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """What a model puts out for each row or real token: its logits, or those of both ends of an answer."""
+    real = batch["attention_mask"].bool()
+    told = [t for t in output.values() if isinstance(t, torch.Tensor) and t.is_floating_point() and t.dim() > 0]
+    return [t[real] if t.shape[: real.dim()] == real.shape else t for t in told]
 
 
 def _near(full: torch.Tensor, replayed: torch.Tensor) -> bool:
