@@ -1,6 +1,6 @@
 """Will this user like this? Learned from what users liked before, read as texts.
 
-    workbench run liked-films
+    task: recommendation
 
 The model reads what a user liked before (newest first) and a candidate as one pair of texts, and says how probable it
 is that the user likes it: a cross-encoder, which knows of users and items nothing but these texts, so new ones are no
@@ -232,8 +232,9 @@ class Recommendation(ScoringTask):
 
     def inputs(self) -> Sequence[Column]:
         return [
-            Column("history", "What the user liked before, newest first.", kind="texts", may_be_empty=True),
-            Column("candidates", "What is to be put in order.", ("candidate",), kind="texts"),
+            Column("history", "What the user liked before, newest first: texts parted by ;.", may_be_empty=True),
+            Column("candidate", "What the user may like; or several, as candidates."),
+            Column("candidates", "What is to be put in order.", required=False, kind="texts"),
         ]
 
     def answers(
