@@ -12,6 +12,7 @@ import pytest
 
 from tests.unit.explain_models import bag_of_words, bert, predictor, tokenizer
 from workbench.errors import RequestError
+from workbench.explain import head_importance, head_moves, head_patterns
 from workbench.explain.base import explainers
 from workbench.explain.proof import (
     CHANGES,
@@ -191,3 +192,17 @@ def test_over_texts_against_raw_attention() -> None:
     found = prove_over(predictor(bert(), tokenizer()), [{"text": text} for text in TEXTS], "occlusion")
     assert found.against_attention is not None and "raw attention marks" in found.sentence
     assert found.against_attention["value"] >= 0 - 0.05  # greedy hiding is hardly worse than attention's
+
+
+def test_what_is_found_draws_itself_in_a_notebook() -> None:
+    asked = predictor(bert(), tokenizer())
+    texts = ["good film", "the bad story"]
+    found = [
+        prove(asked, "good film <b>", "occlusion", checks=("curves",)),
+        head_importance(asked, [{"text": text} for text in texts], "gradient"),
+        head_patterns(asked.model, asked.tokenizer, texts),
+        head_moves(asked.model, shuffled(asked.model, 0), asked.tokenizer, texts),
+    ]
+    for one in found:
+        drawn = one._repr_html_()
+        assert "<svg" in drawn and "<script" not in drawn and "<b>" not in drawn

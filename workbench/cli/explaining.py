@@ -124,7 +124,7 @@ def _capture(found: Findings, predictor: Any) -> None:
     if set(q.views) & {"head", "model", "canvas"}:
         if getattr(model.config, "is_encoder_decoder", False):
             longest = predictor.max_length
-            both = capture_encoder_decoder(model, tokenizer, q.text, None, longest, q.layers, q.heads)
+            both = capture_encoder_decoder(model, tokenizer, q.text, None, longest)
             found.attentions = {
                 "of the text that is read": both.encoder,
                 "of the text that is written": both.decoder,
@@ -132,7 +132,7 @@ def _capture(found: Findings, predictor: Any) -> None:
             }
         else:
             encoded = encode_for(predictor, q.text, q.text_pair)
-            found.attentions = {"": attention_of(model, encoded, q.layers, q.heads)}
+            found.attentions = {"": attention_of(model, encoded)}
     if "neuron" in q.views:
         vectors = capture_queries_keys(model, tokenizer, q.text, q.text_pair, predictor.max_length)
         found.neuron = neuron_view(vectors, layers=q.layers)
@@ -295,18 +295,25 @@ def _comparison(found: Findings) -> list[Section]:
 
 
 def _views(found: Findings) -> list[Section]:
-    from workbench.explain.render.bertviz import head_view, model_view
-    from workbench.explain.render.canvas import canvas_view
     from workbench.explain.render.report import Section
 
-    draw = {"head": head_view, "model": model_view, "canvas": canvas_view}
-    sections = [
-        Section(f"{f'Attention {which}' if which else 'Attention'}: {view} view", document=draw[view](attention))  # type: ignore[operator]
-        for view in found.question.views
-        if view in draw
-        for which, attention in found.attentions.items()
-    ]
+    sections = []
+    for view in found.question.views:
+        for which, attention in found.attentions.items() if view in ("head", "model", "canvas") else ():
+            title = f"{f'Attention {which}' if which else 'Attention'}: {view} view"
+            sections.append(Section(title, document=_drawn(found.question, view, attention)))
     return [*sections, Section("Queries and keys: neuron view", document=found.neuron)] if found.neuron else sections
+
+
+def _drawn(question: Question, view: str, attention: Attention) -> str:
+    """One view. bertviz draws the layers and heads that are asked for; the canvas has all, and begins with the last."""
+    from workbench.explain.render.bertviz import head_view, model_view
+    from workbench.explain.render.canvas import canvas_view
+
+    layers, heads = question.layers, question.heads
+    if view == "canvas":
+        return canvas_view(attention, layer=layers[-1] if layers else None, head=heads[0] if heads else 0)
+    return (head_view if view == "head" else model_view)(attention, layers=layers, heads=heads)
 
 
 def numbers(given: str | None, what: str) -> tuple[int, ...] | None:

@@ -132,6 +132,12 @@ class HeadPatterns:
         """All of it, for JSON."""
         return asdict(self)
 
+    def _repr_html_(self) -> str:
+        from workbench.explain.render.maps import pattern_map
+        from workbench.explain.render.report import notebook
+
+        return notebook(self.notes, [pattern_map(self)])
+
 
 def head_patterns(
     model: Any,

@@ -82,6 +82,12 @@ class HeadMoves:
         """All of it, for JSON."""
         return asdict(self)
 
+    def _repr_html_(self) -> str:
+        from workbench.explain.render.maps import moves_map
+        from workbench.explain.render.report import notebook
+
+        return notebook([], [moves_map(self)])
+
 
 def head_moves(
     first: Any,

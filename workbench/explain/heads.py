@@ -47,6 +47,12 @@ class HeadImportance:
         """All of it, for JSON."""
         return asdict(self)
 
+    def _repr_html_(self) -> str:
+        from workbench.explain.render.maps import importance_map
+        from workbench.explain.render.report import notebook
+
+        return notebook([], [importance_map(self)])
+
 
 def head_importance(
     predictor: Classifier,

@@ -62,6 +62,12 @@ class Proof:
         """All of it, for JSON."""
         return asdict(self)
 
+    def _repr_html_(self) -> str:
+        from workbench.explain.render.curves import proof_curves
+        from workbench.explain.render.report import notebook
+
+        return notebook(self.sentences, proof_curves(self.curves, self.target))
+
 
 def prove(
     predictor: Classifier,
