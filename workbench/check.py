@@ -262,6 +262,10 @@ def _model_problems(
     if model is None or tuning is None:
         return []
     problems = _position_problems(spec, model, tuning)
+    unsuited = task and tuning.unsuited(task.head)
+    if unsuited and task:
+        message = f"{tuning.name} cannot tune a model for {task.name}: {unsuited}."
+        problems.append(Problem("error", "tuning", message, "Use tuning: full, lora or freeze."))
     if tuning.extra_tokens() and getattr(task and task.config, "packing", False):
         problems.append(
             Problem(

@@ -45,6 +45,14 @@ class Tuning(ABC):
             SpecError: the method does not fit this model; the message says why.
         """
 
+    def unsuited(self, head: str) -> str | None:
+        """Why the method cannot tune models with this head, so that a spec is refused before anything is fetched.
+
+        Args:
+            head: name of the transformers Auto class that makes them; ``"AutoModel"`` for none at all.
+        """
+        return None
+
     def extra_tokens(self) -> int:
         """How many virtual tokens stand before each text: positions that the text cannot have."""
         return 0

@@ -27,6 +27,13 @@ class Head(Tuning):
 
     config: Config
 
+    def unsuited(self, head: str) -> str | None:
+        if head == "AutoModel":
+            return "the task uses the model without a head, and there is nothing else to train"
+        if head == "AutoModelForSeq2SeqLM":
+            return "the head of a model that reads and writes is its embeddings, which stay as they are"
+        return None
+
     def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:
         anatomy = Anatomy.of(model)
         for parameter in model.parameters():

@@ -24,6 +24,11 @@ class Prefix(VirtualTuning):
 
     config: Config
 
+    def unsuited(self, head: str) -> str | None:
+        if head == "AutoModelForSeq2SeqLM":
+            return "it is made for an encoder or a decoder, and the task needs both"
+        return None
+
     def peft_config(self, model: Any, peft_type: str, whole: list[str]) -> Any:
         from peft import PrefixTuningConfig
 
