@@ -38,6 +38,7 @@ def fill(spec: RunSpec) -> None:
     )
     for part, value in chosen.items():
         st.session_state[f"{LAUNCH}.{part}"] = value
+    st.session_state[f"{LAUNCH}.data_for"] = spec.task.name
     if argument:
         st.session_state[f"{LAUNCH}.model_argument"] = argument
 
@@ -138,6 +139,9 @@ def choose_data(task: str) -> str:
     entries = {name: entry for name, entry in catalogue().datasets.items() if _fits(entry, task)}
     files = uploads.stored(Workspace.current())
     key = f"{LAUNCH}.data"
+    given = st.session_state.get(key)
+    if given in catalogue().datasets and st.session_state.get(f"{LAUNCH}.data_for") == task:
+        entries[given] = catalogue().datasets[given]  # a spec may use a data set for a task that it was not made for
     options = [*entries, *files]
     if st.session_state.get(key) not in options:
         st.session_state[key] = DEFAULTS["data"] if DEFAULTS["data"] in entries else (options or [""])[0]
@@ -150,8 +154,11 @@ def choose_data(task: str) -> str:
         help="A data set of the catalogue, fetched when it is first needed, or a file of yours (below).",
         persist_state="session",
     )
+    if not chosen:
+        st.caption("No data set of the catalogue is made for this task. Upload a file below, or take a preset.")
+        return ""
     st.caption(md(f"{entries[chosen].label}. {entries[chosen].size}." if chosen in entries else "Your file."))
-    return chosen
+    return str(chosen)
 
 
 def _fits(entry: DatasetEntry, task: str) -> bool:

@@ -95,8 +95,8 @@ def test_the_whole_journey(chromium: Browser, server: Server, workspace: Workspa
         settle(page)
         fill(page, "explain.text", SENTENCE)
         page.get_by_text("Prediction:").wait_for()
-        for view, least in (("Attention: head view", 100), ("Attention: model view", 1000)):
-            page.get_by_text(view).click()
+        for view, least in (("Head view", 100), ("Model view", 1000)):
+            page.get_by_role("radio", name=view).click()
             lines = page.frame_locator("iframe").locator("svg line")
             at_least(lines, least)
             print(f"\n{view}: {lines.count()} SVG lines")

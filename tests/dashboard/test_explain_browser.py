@@ -95,6 +95,7 @@ def test_every_view_draws(chromium: Browser, server: Server, runs: list[Run]) ->
         expect(page.get_by_text("Hidden token by token").first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_512_tokens_are_drawn_and_heads_asked_for_one_by_one(
     chromium: Browser, server: Server, runs: list[Run]
 ) -> None:

@@ -17,6 +17,8 @@ from workbench.runs.run import Run
 from workbench.training.predictor import Predictor
 from workbench.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 TEXT = "the film was good with music"
 Opens = Callable[..., Run]
 

@@ -19,6 +19,8 @@ from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 
+pytestmark = pytest.mark.slow  # make test trains each of these tasks once, in tests/contracts
+
 FROZEN = {"tuning.method": "freeze", "tuning.layers": 1}
 
 

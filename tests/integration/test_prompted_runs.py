@@ -18,6 +18,8 @@ from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 
+pytestmark = pytest.mark.slow  # make test trains each of these tasks once, in tests/contracts
+
 ROWS = Path(__file__).resolve().parent.parent / "rows"
 SMALL = {"hidden_size": 32, "layers": 2, "heads": 2, "max_positions": 128, "dropout": 0.0}
 ASKED: dict[str, dict[str, Any]] = {

@@ -15,6 +15,8 @@ from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 
+pytestmark = pytest.mark.slow  # make test trains each of these tasks once, in tests/contracts
+
 ROWS = Path(__file__).parent.parent / "rows" / "relation-extraction.jsonl"
 TRAINING = {"batch_size": 8, "device": "cpu", "precision": "fp32"}
 

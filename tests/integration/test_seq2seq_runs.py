@@ -17,6 +17,8 @@ from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 
+pytestmark = pytest.mark.slow  # make test trains each of these tasks once, in tests/contracts
+
 ROWS = Path(__file__).parents[1] / "rows"
 SOURCES = {"encoder-decoder": "transformer-encoder-decoder", "decoder": "transformer-decoder"}
 SMALL = {"hidden_size": 32, "layers": 1, "heads": 2, "max_positions": 96, "dropout": 0.0, "norm": "pre"}

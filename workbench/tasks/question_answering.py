@@ -116,7 +116,10 @@ class QuestionAnswering(Task):
             description="Whether the model may say that there is no answer; auto: if training has such questions.",
         )
         null_bias: float = Field(
-            0.0, description="Added to the score of no answer (a sum of two logits): above 0 it is said more often."
+            0.0,
+            ge=-100,
+            le=100,
+            description="Added to the score of no answer (a sum of two logits): above 0 it is said more often.",
         )
 
     config: Config
