@@ -7,6 +7,8 @@ labels; the second fine-tunes it on 500 labelled messages (``model: run:...``). 
 new encoder of the same shape and the same tokenizer. Each seed is a pretraining, a fine-tuning and a training from
 nothing of its own; tested are messages of the data set's own test part, which no training has seen. Told is the mean
 difference of accuracy over seeds with Student's 95% interval, and the library's own comparison for each seed.
+
+So far it has not paid at this size: RESULTS.md has what was tried.
 """
 
 from __future__ import annotations
