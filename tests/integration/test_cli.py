@@ -166,20 +166,8 @@ def test_predict_asks_by_role_and_by_file(
     (alone,) = read(home, "predict", run, "--text", "a great film")
     first, second, third = read(home, "predict", run, "--input", '{"text": "a great film"}', "--file", str(rows))
     assert first == second == alone != third
-    shown = call(home, "predict", run, "--file", str(rows)).stdout
-    assert "a dull, slow plot" in shown
-    for given, told in (
-        ([], "Nothing was asked"),
-        (["--input", "{text}"], "is not JSON"),
-        (["--input", "[1]"], "an object is needed"),
-        (["--input", '{"question": "x"}'], "has no text"),
-        (["--file", str(tmp_path / "no.csv")], "does not exist"),
-    ):
-        done = call(home, "predict", run, *given)
-        assert done.returncode == 2 and told in done.stderr
-    other = tmp_path / "other.csv"
-    other.write_text("question\nwho?\n", encoding="utf-8")
-    assert "is asked with text" in call(home, "predict", run, "--file", str(other)).stderr
+    done = call(home, "predict", run, "--input", "{text}")
+    assert done.returncode == 2 and "is not JSON" in done.stderr
 
 
 def test_explain_and_its_page(home: Workspace, finished: tuple[dict[str, Any], ...], tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_names_are_found_by_a_transformer_of_our_own(workspace: Workspace) -> No
     report = run.report()
     assert report is not None
     assert report["metrics"]["entity_f1"]["value"] > 0.7
-    assert 0 < report["baseline"]["entity_f1"] < 1
+    assert 0 < report["baseline"]["entity_f1"] <= 1  # a lexicon does well where few names are new
     rows = read_predictions(run)
     assert sum(rows["hits"]) / sum(rows["names"]) == report["metrics"]["recall"]["value"]
     text = " Mary left New York ."

@@ -117,8 +117,8 @@ class QuestionAnswering(Task):
         )
         null_bias: float = Field(
             0.0,
-            ge=-100,
-            le=100,
+            ge=-10_000,
+            le=10_000,
             description="Added to the score of no answer (a sum of two logits): above 0 it is said more often.",
         )
 
