@@ -18,7 +18,8 @@ from workbench.errors import DataError, SpecError
 from workbench.models.transformer import DecoderConfig
 from workbench.runs import measures
 from workbench.tasks.base import tasks
-from workbench.tasks.prompted import Prompt, gain, spread
+from workbench.tasks.prompted import Prompt, gain
+from workbench.tasks.writing import evenly
 
 NAMES = ["dialogue", "code-generation", "controlled-generation"]
 ROWS = Path(__file__).resolve().parent.parent / "rows"
@@ -205,7 +206,7 @@ def test_the_model_before_training_is_the_baseline(tokenizer: Any) -> None:
     rows = task.prediction_rows(examples, finished, encoded.targets)
     assert len({len(column) for column in rows.values()}) == 1 and rows["id"] == examples.ids
     assert set(measures.columns(report["measures"])) <= set(rows)
-    assert [i for i, text in enumerate(rows["functions"]) if text] == spread(len(examples), 4)
+    assert [i for i, text in enumerate(rows["functions"]) if text] == evenly(len(examples), 4).tolist()
 
 
 def test_a_new_model_is_held_against_frequencies(tokenizer: Any) -> None:
@@ -230,12 +231,6 @@ def test_gain_is_paired() -> None:
     expected = np.exp((after["nats"].sum() + 200) / 2000) - np.exp(after["nats"].sum() / 2000)
     assert found["value"] == pytest.approx(expected)
     assert found["low"] > 0
-
-
-@pytest.mark.parametrize(("count", "wanted"), [(10, 3), (10, 10), (3, 10), (1000, 7), (5, 0)])
-def test_spread(count: int, wanted: int) -> None:
-    found = spread(count, wanted)
-    assert len(found) == len(set(found)) == min(count, wanted) and all(0 <= place < count for place in found)
 
 
 # -- asked -----------------------------------------------------------------------------------------------------

@@ -22,7 +22,6 @@ from workbench.models.transformer import DecoderConfig, EncoderDecoderConfig
 from workbench.runs import measures
 from workbench.tasks.base import tasks
 from workbench.tasks.lexicon import Lexicon
-from workbench.tasks.seq2seq import evenly
 from workbench.tasks.summarization import lead
 
 ROWS = Path(__file__).parents[1] / "rows"
@@ -271,11 +270,6 @@ def test_a_seq2seq_model_without_a_beginning_is_refused(tokenizer):
     model.config.decoder_start_token_id = None
     with pytest.raises(SpecError, match="which token its decoder begins with"):
         task.adapt(model)
-
-
-def test_evenly():
-    assert evenly(10, 3).tolist() == [0, 3, 6] and evenly(2, 5).tolist() == [0, 1] and evenly(0, 5).tolist() == []
-    assert all(len(np.unique(evenly(n, most))) == min(n, most) for n in range(40) for most in range(1, 40))
 
 
 # -- what needs no model ---------------------------------------------------------------------------------------------

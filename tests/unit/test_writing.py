@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -10,7 +11,7 @@ import workbench.models.heads  # noqa: F401 - makes the Auto classes know our mo
 from tests.tiny import make_model
 from workbench.models.pretrained import load_tokenizer
 from workbench.models.transformer import DecoderConfig, EncoderDecoderConfig
-from workbench.tasks.writing import WritingOptions, until_end, write, write_all
+from workbench.tasks.writing import WritingOptions, evenly, until_end, write, write_all
 
 GREEDY = WritingOptions(temperature=0, max_new_tokens=12)
 
@@ -96,3 +97,17 @@ def test_what_is_drawn_is_the_same_for_the_same_seed(tokenizer):
         for seed in (1, 1, 2)
     )
     assert one == again != other
+
+
+# -- which examples are written for ----------------------------------------------------------------------------------
+
+
+def test_evenly() -> None:
+    assert evenly(10, 3).tolist() == [0, 3, 6] and evenly(2, 5).tolist() == [0, 1] and evenly(0, 5).tolist() == []
+    assert all(len(np.unique(evenly(n, most))) == min(n, most) for n in range(40) for most in range(1, 40))
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(10, 3), (10, 10), (3, 10), (1000, 7), (5, 0)])
+def test_evenly_each_once(count: int, wanted: int) -> None:
+    found = evenly(count, wanted).tolist()
+    assert len(found) == len(set(found)) == min(count, wanted) and all(0 <= place < count for place in found)

@@ -16,7 +16,7 @@ from workbench.data.packing import read_documents
 from workbench.data.tokens import TokenTable
 from workbench.errors import DataError
 from workbench.tasks.base import Array, Encoded, Explained, Target, tasks
-from workbench.tasks.language import IGNORED, LanguageModel, first_tokens, token_sums
+from workbench.tasks.language import IGNORED, TextByText, first_tokens, token_sums
 from workbench.tasks.writing import WritingOptions, write
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @tasks.register("causal-lm")
-class CausalLM(LanguageModel):
+class CausalLM(TextByText):
     """Causal language model: guess each next token from those before it, and write, as GPT does."""
 
     head = "AutoModelForCausalLM"

@@ -39,10 +39,10 @@ from workbench.tasks.prompted import (
     PromptedTask,
     Row,
     Written,
-    spread,
     text_ends,
     token_lists,
 )
+from workbench.tasks.writing import evenly
 
 CONTROLS = ("label", "length", "keyword")
 LENGTHS = ("short", "medium", "long")
@@ -203,7 +203,7 @@ class ControlledGeneration(PromptedTask):
 
     def _try_judge(self, examples: Examples) -> dict[str, Any]:
         """How often the judge is right on texts that people wrote: what it says of written ones is worth no more."""
-        chosen = spread(len(examples), JUDGED)
+        chosen = evenly(len(examples), JUDGED).tolist()
         said = self._ask_judge([examples.columns["text"][i] for i in chosen])
         right = sum(label == examples.columns["label"][i] for i, label in zip(chosen, said, strict=True))
         return {

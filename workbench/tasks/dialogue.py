@@ -38,9 +38,9 @@ from workbench.tasks.prompted import (
     Row,
     Written,
     placed,
-    spread,
     token_lists,
 )
+from workbench.tasks.writing import evenly
 
 CANDIDATES_AT_ONCE = 32  # rows in a batch
 MOST_TURNS = 255  # of a conversation that are looked at; odd, so that the first is the user's
@@ -155,7 +155,7 @@ class Dialogue(PromptedTask):
         """Columns [D] of whether the true last reply is the likeliest of its candidates, and among the first five."""
         rows = last_rows(encoded, len(examples))
         replies = _targets(encoded, rows)
-        chosen = spread(len(examples), self.config.ranked)
+        chosen = evenly(len(examples), self.config.ranked).tolist()
         lots = draw_candidates(replies, chosen, self.config.candidates)
         if not lots:
             return {}, {}

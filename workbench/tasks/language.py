@@ -241,6 +241,10 @@ class LanguageModel(Task):
             **{name: column.tolist() for name, column in table.items()},
         }
 
+
+class TextByText(LanguageModel):
+    """Base of the tasks that are asked with one text, and write one for each."""
+
     def answers(
         self,
         model: Any,

@@ -21,7 +21,7 @@ from workbench.data.tokens import TokenTable
 from workbench.errors import DataError, SpecError
 from workbench.spec import Part
 from workbench.tasks.base import Array, Encoded, Explained, Target, tasks
-from workbench.tasks.language import IGNORED, Ints, LanguageModel, row_sums, token_sums
+from workbench.tasks.language import IGNORED, Ints, TextByText, row_sums, token_sums
 from workbench.tasks.masking import draw_tokens, draw_words, replace
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class MaskedOptions(Part):
 
 
 @tasks.register("masked-lm")
-class MaskedLM(LanguageModel):
+class MaskedLM(TextByText):
     """Masked language model: guess masked words from both sides, as BERT does."""
 
     head = "AutoModelForMaskedLM"

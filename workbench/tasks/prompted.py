@@ -31,7 +31,7 @@ from workbench.errors import DataError, SpecError
 from workbench.runs import measures, text_scores
 from workbench.tasks.base import Array, Encoded, Explained, Target
 from workbench.tasks.language import EXCERPT, IGNORED, SAMPLES, LanguageModel, TextTargets, token_sums
-from workbench.tasks.writing import WritingOptions, write_all
+from workbench.tasks.writing import WritingOptions, evenly, write_all
 
 if TYPE_CHECKING:
     import torch
@@ -255,7 +255,7 @@ class PromptedTask(LanguageModel):
         progress: Callable[[int, int], None],
     ) -> Written:
         """Write for some of the examples, spread evenly, and measure it; the same for trivial texts."""
-        chosen = spread(len(examples), self.config.written)
+        chosen = evenly(len(examples), self.config.written).tolist()
         if not chosen:
             return Written(outputs, [], [], {}, {})
         last = np.zeros(len(examples), dtype=np.int64)
@@ -377,9 +377,6 @@ class PromptedTask(LanguageModel):
         asked = [prompt.within(room).tolist() for prompt in prompts]
         return [{"text": text} for text in self.write(model, tokenizer, asked, settings)]
 
-    def answer(self, model: Any, tokenizer: Any, text: str, place: int, settings: Any) -> dict[str, Any]:
-        raise NotImplementedError("answers() writes for all inputs at once")
-
     def samples(self, model: Any, tokenizer: Any) -> list[dict[str, str]]:
         if not self.sample_inputs:
             return []
@@ -419,13 +416,6 @@ def text_ends(tokenizer: Any) -> tuple[list[int], list[int]]:
     if tokenizer.eos_token_id is not None:
         after = [tokenizer.eos_token_id]
     return before, after[:1]
-
-
-def spread(count: int, wanted: int) -> list[int]:
-    """At most ``wanted`` of the numbers below ``count``, evenly spread, each once."""
-    if wanted >= count:
-        return list(range(count))
-    return [int(place) for place in np.arange(wanted) * count // max(1, wanted)]
 
 
 def gain(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

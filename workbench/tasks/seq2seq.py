@@ -31,7 +31,7 @@ from workbench.runs import measures, text_scores
 from workbench.runs.overlap import Table
 from workbench.tasks.base import Array, Encoded, Explained, Target, Task
 from workbench.tasks.language import IGNORED, token_sums
-from workbench.tasks.writing import WritingOptions, write_all
+from workbench.tasks.writing import WritingOptions, evenly, write_all
 
 if TYPE_CHECKING:
     import torch
@@ -435,11 +435,6 @@ class Seq2Seq(Task):
 
 
 # -- small parts -----------------------------------------------------------------------------------------------------
-
-
-def evenly(count: int, most: int) -> Ints:
-    """At most ``most`` of the numbers below ``count``, evenly spread."""
-    return np.arange(min(count, most)) * count // max(1, min(count, most))
 
 
 def _behind(table: TokenTable, prompt: Ints) -> NDArray[np.bool_]:

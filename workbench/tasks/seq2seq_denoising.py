@@ -20,7 +20,7 @@ from workbench.data.tokenizers import special_tokens_in_text
 from workbench.data.tokens import TokenTable
 from workbench.errors import DataError, SpecError
 from workbench.tasks.base import Array, Encoded, Explained, Target, tasks
-from workbench.tasks.language import IGNORED, LanguageModel, first_tokens
+from workbench.tasks.language import IGNORED, TextByText, first_tokens
 from workbench.tasks.writing import WritingOptions, write
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @tasks.register("seq2seq-denoising")
-class Seq2SeqDenoising(LanguageModel):
+class Seq2SeqDenoising(TextByText):
     """Denoising: write a text whole again from which spans were taken away, as BART does."""
 
     head = "AutoModelForSeq2SeqLM"

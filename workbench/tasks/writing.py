@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from workbench.spec import Part
@@ -133,3 +135,9 @@ def _rectangle(rows: Sequence[Sequence[int]], pad_id: int, left: bool) -> tuple[
         place = slice(longest - len(row), longest) if left else slice(len(row))
         ids[i, place], real[i, place] = torch.tensor(list(row)), 1
     return ids, real
+
+
+def evenly(count: int, most: int) -> NDArray[np.int64]:
+    """At most ``most`` of the numbers below ``count``, evenly spread, each once, int64 [min(count, most)]."""
+    chosen = min(count, most)
+    return np.arange(chosen) * count // max(1, chosen)
