@@ -121,11 +121,26 @@ def test_a_hidden_token_is_masked_or_else_padding_that_nobody_attends_to(mask: b
     assert subject.stand_in == ("[MASK]" if mask else "[PAD]")
     asked: list[dict[str, torch.Tensor]] = []
     subject.model.register_forward_pre_hook(lambda _, __, inputs: asked.append(inputs), with_kwargs=True)
-    subject.when_kept(np.array([[True] * 5, [False, False, True, True, False]]), Target(0))
-    (hidden,) = asked
-    assert subject.tokenizer.convert_ids_to_tokens(hidden["input_ids"][1])[1] == subject.stand_in
-    assert hidden["input_ids"][1, [0, 2, 3, 4]].tolist() == hidden["input_ids"][0, [0, 2, 3, 4]].tolist()
-    assert hidden["attention_mask"][1].tolist() == [1, int(mask), 1, 1, 1]
+    subject.when_kept(np.array([[False, False, True, True, False]]), Target(0))
+    subject.when_kept(np.array([[True] * 5]), Target(0))
+    hidden, whole = asked
+    assert subject.tokenizer.convert_ids_to_tokens(hidden["input_ids"][0])[1] == subject.stand_in
+    assert hidden["input_ids"][0, [0, 2, 3, 4]].tolist() == whole["input_ids"][0, [0, 2, 3, 4]].tolist()
+    assert hidden["attention_mask"][0].tolist() == [1, int(mask), 1, 1, 1]
+
+
+def test_what_is_hidden_again_is_asked_once_and_answered_in_its_place() -> None:
+    subject = Subject(bag_of_words(), "good film bad")
+    asked: list[int] = []
+    subject.model.register_forward_pre_hook(
+        lambda _, __, inputs: asked.append(len(inputs["input_ids"])), with_kwargs=True
+    )
+    whole, without = [True] * 5, [True, False, True, True, True]
+    found = subject.when_kept(np.array([whole, without, whole, without, without]), Target(0))
+    assert asked == [2]
+    alone = [subject.when_kept(np.array([one]), Target(0))[0] for one in (whole, without)]
+    assert alone[0] != pytest.approx(alone[1])
+    np.testing.assert_allclose(found, [alone[place] for place in (0, 1, 0, 1, 1)])
 
 
 def test_a_label_can_be_chosen_and_a_wrong_one_is_told() -> None:

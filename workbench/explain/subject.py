@@ -297,12 +297,15 @@ class Subject:
         Returns:
             [choices].
         """
-        keep = torch.from_numpy(kept | np.array(self.encoded.special)).to(self.device)
+        # Draws of a short text repeat: each choice is asked once.
+        distinct, place = np.unique(kept | np.array(self.encoded.special), axis=0, return_inverse=True)
+        keep = torch.from_numpy(distinct).to(self.device)
         rows = []
         with evaluating(self.model), torch.no_grad():
             for part in torch.split(keep, BATCH):
                 rows.append(self.explained(self._hide(part), target).probability.double().cpu().numpy())
-        return np.concatenate(rows)
+        found: NDArray[np.float64] = np.concatenate(rows)[place.reshape(-1)]
+        return found
 
     def _hide(self, keep: torch.Tensor) -> dict[str, torch.Tensor]:
         inputs = {name: value.expand(len(keep), -1) for name, value in self.encoded.inputs.items()}
