@@ -11,7 +11,7 @@ from dashboard.parts.states import look
 from dashboard.parts.text import cut
 from workbench.runs.measures import SMALLER_IS_BETTER
 from workbench.runs.query import list_runs
-from workbench.tasks.base import Task, tasks
+from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
 _ID = re.compile(r"\d{8}-\d{6}-(?P<title>.+)-(?P<end>[0-9a-f]{4})")
@@ -44,7 +44,7 @@ def explainable(run: dict[str, Any]) -> bool:
     if run["state"] != "succeeded" or not trainings([run]):
         return False
     name = run.get("task")
-    return name not in tasks or tasks.get(name).explained is not Task.explained
+    return name not in tasks or tasks.get(name).explains is not None
 
 
 def of_the_task(runs: list[dict[str, Any]], run_id: str) -> list[dict[str, Any]]:

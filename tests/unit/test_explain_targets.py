@@ -21,7 +21,8 @@ from tests.unit.explain_models import bert, predictor, tokenizer
 from workbench.errors import RequestError, UnknownNameError
 from workbench.explain import explain, fitting, offered, prove
 from workbench.explain.subject import Subject
-from workbench.tasks.base import tasks
+from workbench.explain.targets import AIMS
+from workbench.tasks.base import Task, tasks
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32}
 TEXT = "the film with good actors"
@@ -165,5 +166,36 @@ def test_a_masked_word() -> None:
 def test_only_what_fits_is_offered() -> None:
     assert set(offered(predictor(bert(), tokenizer()))) == set(fitting(predictor(bert(), tokenizer())))
     other = predictor(bert(), tokenizer())
-    other.task = SimpleNamespace(name="sorting")
-    assert offered(other) == [] and "not sorting" in str(fitting(other)["occlusion"])
+    other.task = SimpleNamespace(name="sorting", explains=None)
+    assert offered(other) == [] and "sorting" in str(fitting(other)["occlusion"])
+    other.task = SimpleNamespace(name="sorting", explains="order")
+    assert offered(other) == [] and "those of sorting are a order" in str(fitting(other)["occlusion"])
+
+
+def test_what_a_task_says_is_explained_can_be() -> None:
+    for name, entry in tasks.items():
+        assert entry.explains is None or entry.explains in AIMS, name
+        assert entry.explains is None or entry.explained is not Task.explained, name
+
+
+@pytest.mark.parametrize("name", ["dialogue", "code-generation", "controlled-generation"])
+def test_a_prompt_is_explained_as_the_task_writes_it(name: str) -> None:
+    reader = asked(name, writer().model)
+    reader.tokenizer.eos_token = "[SEP]"
+    text = f"  {TEXT}"
+    with torch.no_grad():
+        (prompt,) = reader.task.prompts_of(reader.tokenizer, [{"text": text}])
+        row = prompt.within(32).tolist()
+        expected = reader.model(torch.tensor([row])).logits[0, -1].softmax(-1)
+    found = explain(reader, text, "occlusion")
+    assert reader.tokenizer.convert_tokens_to_ids(found.tokens) == row
+    seen = [text[slice(*place)] for place, special in zip(found.offsets, found.special, strict=True) if not special]
+    assert seen == TEXT.split()  # what the task put around the text is never hidden
+    assert found.prediction["score"] == pytest.approx(float(expected.max()), abs=1e-6)
+
+
+def test_a_prompt_that_does_not_hold_the_text_is_told() -> None:
+    reader = asked("code-generation", writer().model)
+    reader.tokenizer.eos_token = "[SEP]"
+    with pytest.raises(RequestError, match="fewer than 32 tokens"):
+        explain(reader, "film " * 40, "occlusion")

@@ -57,7 +57,7 @@ class Explainer(ABC):
     reading: ClassVar[str]
     signed: ClassVar[bool] = False  # whether a score below 0 means that the token speaks against the target
     slow: ClassVar[bool] = False  # whether it asks the model hundreds of times for one text, or only takes short ones
-    tasks: ClassVar[tuple[str, ...]] = tuple(AIMS)
+    kinds: ClassVar[tuple[str, ...]] = tuple(AIMS)  # of answers that it can explain: what Task.explains says
 
     class Config(Part):
         """The method's own options."""
@@ -68,11 +68,11 @@ class Explainer(ABC):
     @classmethod
     def fits(cls, predictor: Classifier) -> str | None:
         """Why the method cannot explain this predictor; None when it can."""
-        task = getattr(predictor.task, "name", str(predictor.task))
-        if task not in cls.tasks:
-            return f"{cls.name} explains {', '.join(cls.tasks)}, not {task}"
-        if task != "causal-lm" and getattr(predictor.task, "head", "") == "AutoModelForCausalLM":
-            return f"a model that goes on with a prompt is explained for causal-lm, not yet for {task}"
+        task, kind = predictor.task.name, predictor.task.explains
+        if kind is None:
+            return f"answers of the task {task} cannot be explained yet"
+        if kind not in cls.kinds:
+            return f"{cls.name} explains answers that are a {', a '.join(cls.kinds)}; those of {task} are a {kind}"
         return None
 
     @abstractmethod

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from workbench.data.tokenizers import special_tokens_in_text
 from workbench.errors import RequestError
 from workbench.tasks.base import Explained, Target
+from workbench.tasks.prompted import PromptedTask
+from workbench.tasks.prompted import as_text as verbatim
 
 if TYPE_CHECKING:
     from workbench.explain.targets import Aim
@@ -124,21 +126,66 @@ def encode_beginning(
     cut = len(found["input_ids"]) - len(ids)
     if not ids:
         raise RequestError("The text holds no token that could be explained.", "Give a text with at least one word.")
-    none: list[Any] = [None] * len(before)
-    tokens = tokenizer.convert_ids_to_tokens(ids)
     offsets = [(int(start), int(end)) for start, end in found["offset_mapping"][cut:]]
-    special = tokenizer.convert_ids_to_tokens(list(before))
-    pieces = [text[start:end] for start, end in offsets]
-    row = torch.tensor([[*before, *ids]], device=device)
+    notes = [f"Of the text only the last {room} tokens are read."] if cut else []
+    return _within(tokenizer, [*before, *ids], len(before), text, offsets, found.word_ids(0)[cut:], device, notes)
+
+
+def encode_prompt(task: Any, tokenizer: Any, text: str, max_length: int | None = None, device: Any = "cpu") -> Encoded:
+    """A text within the prompt that a task makes of it (a chat's template, say): what stands around it is special.
+
+    Raises:
+        RequestError: the prompt does not hold the text as it is, because it is too long, or is written otherwise.
+    """
+    longest = min(length for length in (max_length, tokenizer.model_max_length, 2**31 - 1) if length)
+    core = text.strip()
+    with verbatim(tokenizer):
+        row = task.prompts_of(tokenizer, [{"text": text}])[0].within(longest).tolist()
+        for written in (core, f" {core}"):  # behind other text, a word's token holds the space before it
+            found = tokenizer(written, add_special_tokens=False, return_offsets_mapping=True)
+            begin = _last_place(row, found["input_ids"])
+            if begin is not None and core:
+                shift = text.index(core) - (len(written) - len(core))
+                offsets = [(max(0, start + shift), end + shift) for start, end in found["offset_mapping"]]
+                return _within(tokenizer, row, begin, text, offsets, found.word_ids(0), device, [])
+    raise RequestError(
+        "The text does not stand in the model's prompt as it was written: it is empty, too long, or has lines.",
+        f"Give one line of fewer than {longest} tokens.",
+    )
+
+
+def _last_place(row: Sequence[int], part: Sequence[int]) -> int | None:
+    """Where ``part`` stands in ``row`` for the last time."""
+    places = (i for i in range(len(row) - len(part), -1, -1) if list(row[i : i + len(part)]) == list(part))
+    return next(places, None)
+
+
+def _within(
+    tokenizer: Any,
+    row: Sequence[int],
+    begin: int,
+    text: str,
+    offsets: list[tuple[int, int]],
+    words: list[int | None],
+    device: Any,
+    notes: list[str],
+) -> Encoded:
+    """A row of tokens in which those of ``text`` stand from ``begin`` on, and all others are special."""
+    end = begin + len(offsets)
+    before, behind = begin, len(row) - end
+    tokens = tokenizer.convert_ids_to_tokens(list(row))
+    pieces = [text[start:stop] for start, stop in offsets]
+    shown = [_shown(*pair, tokenizer.unk_token) for pair in zip(tokens[begin:end], pieces, strict=True)]
+    ids = torch.tensor([list(row)], device=device)
     return Encoded(
-        tokens=[*special, *tokens],
-        shown=[*special, *(_shown(*pair, tokenizer.unk_token) for pair in zip(tokens, pieces, strict=True))],
-        offsets=[(0, 0)] * len(before) + offsets,
-        segments=[*none, *[0] * len(ids)],
-        special=[True] * len(before) + [False] * len(ids),
-        words=[*none, *found.word_ids(0)[cut:]],
-        inputs={"input_ids": row, "attention_mask": torch.ones_like(row)},
-        notes=[f"Of the text only the last {room} tokens are read."] if cut else [],
+        tokens=tokens,
+        shown=[*map(visible, tokens[:begin]), *shown, *map(visible, tokens[end:])],
+        offsets=[(0, 0)] * before + offsets + [(0, 0)] * behind,
+        segments=[None] * before + [0] * len(offsets) + [None] * behind,
+        special=[True] * before + [False] * len(offsets) + [True] * behind,
+        words=[None] * before + words + [None] * behind,
+        inputs={"input_ids": ids, "attention_mask": torch.ones_like(ids)},
+        notes=notes,
     )
 
 
@@ -151,6 +198,8 @@ def encode_for(predictor: Classifier, text: str, text_pair: str | None = None) -
     task, tokenizer, model = predictor.task, predictor.tokenizer, predictor.model
     device = next(model.parameters()).device
     _check_roles(task, text_pair)
+    if isinstance(task, PromptedTask):
+        return encode_prompt(task, tokenizer, text, predictor.max_length, device)
     if task.head == "AutoModelForCausalLM":
         return encode_beginning(tokenizer, text, task.ends(tokenizer)[0], predictor.max_length, device)
     if not task.writes:

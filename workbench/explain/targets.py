@@ -51,11 +51,12 @@ def aim(subject: Subject, wanted: str | None = None, place: Place = None) -> Aim
         UnknownNameError: there is no such label.
         RequestError: there is no such word, token or answer in the text; or the task cannot be explained.
     """
-    find = AIMS.get(subject.task.name)
-    if find is None:
+    if subject.task.explains is None:
         raise RequestError(
-            f"Answers of the task {subject.task.name} cannot be explained.", f"These can: {', '.join(AIMS)}."
+            f"Answers of the task {subject.task.name} cannot be explained.",
+            f"Choose a run of a task that answers with one of: {', '.join(AIMS)}.",
         )
+    find = AIMS[subject.task.explains]
     if place is not None and find is not _word_label:
         raise RequestError(
             f"A place ({place!r}) was named, and an answer for {subject.task.name} stands at none.", "Leave it out."
@@ -216,13 +217,9 @@ def _number(labels: list[str], label: str) -> int:
 
 
 AIMS: dict[str, Callable[[Any, Any, str | None, Place], Aim]] = {
-    "text-classification": _label,
-    "recommendation": _label,
-    "token-classification": _word_label,
-    "question-answering": _span,
-    "causal-lm": _next_token,
-    "seq2seq-denoising": _next_token,
-    "translation": _next_token,
-    "summarization": _next_token,
-    "masked-lm": _masked_token,
+    "label": _label,
+    "label of a word": _word_label,
+    "span": _span,
+    "next token": _next_token,
+    "masked token": _masked_token,
 }

@@ -127,6 +127,8 @@ class Task(ABC):
     smaller_is_better: ClassVar[bool] = False  # of the primary metric: true for a loss
     inputs_change: ClassVar[bool] = False  # a batch is drawn anew each time: nothing computed from it can be kept
     looks_before: ClassVar[bool] = False  # it measures against the model as it was before training: see ``before``
+    # What an explanation of its answer is about, one of workbench.explain.targets.AIMS; None: nothing is explained.
+    explains: ClassVar[str | None] = None
     writes: ClassVar[bool] = False  # what a user gets for an input is text of the model's
 
     class Config(Part):
@@ -222,7 +224,8 @@ class Task(ABC):
     def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
         """How much the model is for ``target`` in each row: what every explanation of this task is about.
 
-        A task that can be explained has it; gradients flow through it. The rows of ``batch`` are variants of one text.
+        A task that can be explained has it, and says so with ``explains``; gradients flow through it. The rows of
+        ``batch`` are variants of one text.
 
         Args:
             model_output: of the model, in evaluation mode.

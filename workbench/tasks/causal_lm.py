@@ -28,6 +28,7 @@ class CausalLM(TextByText):
     """Causal language model: guess each next token from those before it, and write, as GPT does."""
 
     head = "AutoModelForCausalLM"
+    explains = "next token"
     peft_type = "CAUSAL_LM"
     inputs_change = False
     ends_documents = True

@@ -54,6 +54,7 @@ class MaskedLM(TextByText):
     """Masked language model: guess masked words from both sides, as BERT does."""
 
     head = "AutoModelForMaskedLM"
+    explains = "masked token"
     figures: ClassVar[Sequence[str]] = ("loss", "perplexity", "bits_per_byte", "masked_accuracy")
 
     class Config(MaskedOptions):

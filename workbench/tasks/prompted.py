@@ -121,6 +121,7 @@ class PromptedTask(LanguageModel):
     """Base of the tasks whose model goes on with a prompt."""
 
     head = "AutoModelForCausalLM"
+    explains = "next token"
     peft_type = "CAUSAL_LM"
     primary_metric = "perplexity"
     inputs_change = False

@@ -104,6 +104,7 @@ class QuestionAnswering(Task):
     """Question answering: find the words of a text that answer a question."""
 
     head = "AutoModelForQuestionAnswering"
+    explains = "span"
     peft_type = "QUESTION_ANS"
     primary_metric = "f1"
 

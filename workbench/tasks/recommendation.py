@@ -60,6 +60,7 @@ class Recommendation(ScoringTask):
     """Recommendation: will a user like this, judged by the texts of what the user liked before."""
 
     head = "AutoModelForSequenceClassification"
+    explains = "label"
     peft_type = "SEQ_CLS"
     primary_metric = "auc"
 

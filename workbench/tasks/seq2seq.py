@@ -117,6 +117,7 @@ class Seq2Seq(Task):
 
     config: Seq2SeqOptions
     writes = True
+    explains = "next token"
     source_role: ClassVar[str]
 
     def __init__(self, config: Any = None) -> None:

@@ -32,6 +32,7 @@ class Seq2SeqDenoising(TextByText):
     """Denoising: write a text whole again from which spans were taken away, as BART does."""
 
     head = "AutoModelForSeq2SeqLM"
+    explains = "next token"
     peft_type = "SEQ_2_SEQ_LM"
     figures = ("loss", "perplexity", "bits_per_byte", "token_accuracy")
 

@@ -47,6 +47,7 @@ class TextClassification(ScoringTask):
     """Text classification: put each text into one of several classes."""
 
     head = "AutoModelForSequenceClassification"
+    explains = "label"
     peft_type = "SEQ_CLS"
 
     class Config(Part):

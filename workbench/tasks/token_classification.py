@@ -91,6 +91,7 @@ class TokenClassification(Task):
     """Token classification: find names or slots in texts."""
 
     head = "AutoModelForTokenClassification"
+    explains = "label of a word"
     peft_type = "TOKEN_CLS"
     primary_metric = "entity_f1"
 
