@@ -1,4 +1,4 @@
-"""What was measured of a run's heads and is kept in its folder: ``heads/NAME.json``."""
+"""What was measured of a run's heads and layers and is kept in its folder: ``heads/NAME.json``."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import TypeVar
 
 from workbench.explain.aggregates import HeadPatterns
 from workbench.explain.heads import HeadImportance
+from workbench.explain.layers import LayerImportance
 from workbench.files import read_json, write_json
 from workbench.runs.run import Run
 
-Kept = TypeVar("Kept", HeadPatterns, HeadImportance)
+Kept = TypeVar("Kept", HeadPatterns, HeadImportance, LayerImportance)
 
 
-def keep_heads(run: Run, found: HeadPatterns | HeadImportance) -> None:
+def keep_heads(run: Run, found: HeadPatterns | HeadImportance | LayerImportance) -> None:
     """Write what was measured into the run's folder; what was there of the same kind is replaced."""
     folder = run.folder / "heads"
     folder.mkdir(exist_ok=True)
@@ -29,8 +30,15 @@ def kept_importance(run: Run, measure: str = "ablation") -> HeadImportance | Non
     return _read(run, f"importance-{measure}", HeadImportance)
 
 
-def _name(found: HeadPatterns | HeadImportance) -> str:
-    return f"importance-{found.measure}" if isinstance(found, HeadImportance) else "patterns"
+def kept_layers(run: Run) -> LayerImportance | None:
+    """The importance of layers that was measured; None where it was not, or the file is damaged."""
+    return _read(run, "layers", LayerImportance)
+
+
+def _name(found: HeadPatterns | HeadImportance | LayerImportance) -> str:
+    if isinstance(found, HeadImportance):
+        return f"importance-{found.measure}"
+    return "patterns" if isinstance(found, HeadPatterns) else "layers"
 
 
 def _read(run: Run, name: str, kind: type[Kept]) -> Kept | None:

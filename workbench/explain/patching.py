@@ -151,8 +151,8 @@ def _patched_states(
     source: Subject, subject: Subject, target: Target, pairs: list[tuple[int, int]]
 ) -> NDArray[np.float64]:
     """[layers + 1, pairs]: the target's probability with one state of the first text put into the second."""
-    layers = _layers(subject.model)
-    states = _states_of(source, layers)
+    layers = layers_of(subject.model)
+    states = states_of(source, layers)
     rows = []
     for number, state in enumerate(states):
         probabilities = []
@@ -165,22 +165,23 @@ def _patched_states(
                     changed[row, mine] = state[0, theirs]
                 return changed
 
-            probabilities.append(_asked(subject, target, len(part), _changing(layers, number, change)))
+            probabilities.append(asked_with(subject, target, len(part), output_changed(layers, number, change)))
         rows.append(np.concatenate(probabilities))
     return np.stack(rows)
 
 
-def _layers(model: Any) -> Any:
+def layers_of(model: Any) -> Any:
+    """The list of the model's layers. Raises RequestError where there is none."""
     inside = model.get_base_model() if hasattr(model, "get_base_model") else model
     try:
         return Anatomy.of(inside).layers
     except SpecError as error:
         raise RequestError(
-            f"{type(inside).__name__} has no list of layers to patch between.", "Choose a Transformer."
+            f"{type(inside).__name__} has no list of layers.", "Choose a Transformer."
         ) from error
 
 
-def _states_of(source: Subject, layers: Any) -> list[torch.Tensor]:
+def states_of(source: Subject, layers: Any) -> list[torch.Tensor]:
     """[1, T, D] before the first layer and after each."""
     from workbench.explain.lens import layer_states
 
@@ -190,7 +191,7 @@ def _states_of(source: Subject, layers: Any) -> list[torch.Tensor]:
 
 
 @contextlib.contextmanager
-def _changing(layers: Any, number: int, change: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
+def output_changed(layers: Any, number: int, change: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
     """Within, what goes into the first layer (number 0) or comes out of layer ``number`` goes through ``change``."""
     me = threading.get_ident()
 
@@ -216,7 +217,7 @@ def _changing(layers: Any, number: int, change: Callable[[torch.Tensor], torch.T
         handle.remove()
 
 
-def _asked(
+def asked_with(
     subject: Subject, target: Target, count: int, within: contextlib.AbstractContextManager[Any]
 ) -> NDArray[np.float64]:
     """[count]: the probability in ``count`` rows of the same text, each changed in its own way."""
@@ -257,7 +258,7 @@ def _patched_heads(
                 changed[head, mine, head] = kept[number][theirs, head]
             return changed
 
-        rows.append(_asked(subject, target, heads, head_outputs(subject.model, modules, change)))
+        rows.append(asked_with(subject, target, heads, head_outputs(subject.model, modules, change)))
     return np.stack(rows)
 
 
