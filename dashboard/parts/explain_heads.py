@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.parts import explain_inputs, sides, waiting
+from dashboard.parts import curves, explain_inputs, sides, waiting
 from dashboard.parts.sides import Side
 from dashboard.parts.text import md
+from workbench.explain import layers
 from workbench.explain.aggregates import HeadPatterns, head_patterns
 from workbench.explain.compare import head_moves
+from workbench.explain.examples import reads_pairs
 from workbench.explain.heads import HeadImportance, Measure, head_importance
-from workbench.explain.kept import keep_heads, kept_importance, kept_patterns
+from workbench.explain.kept import keep_heads, kept_importance, kept_layers, kept_patterns
+from workbench.explain.layers import layer_importance
 from workbench.explain.render import figure, maps
 
 TEXTS = 50
@@ -41,10 +45,12 @@ def show(both: list[Side]) -> None:
     _patterns(side)
     st.subheader("Importance", anchor=False)
     _importance(side)
+    st.subheader("Layers", anchor=False)
+    _layers(side)
 
 
 def _texts(side: Side, most: int = TEXTS) -> list[dict[str, str]]:
-    pairs = bool(getattr(side.predictor.task.config, "pairs", False))
+    pairs = reads_pairs(side.predictor.task)
     return explain_inputs.example_texts(side.run, pairs, most)
 
 
@@ -111,14 +117,50 @@ def _importance(side: Side) -> None:
     st.caption(md(f"Over {found.texts} texts. {_least(found)} {READINGS['importance']}", 800))
 
 
+def _layers(side: Side) -> None:
+    """What is lost without each layer."""
+    found = kept_layers(side.run)
+    if found is None:
+        texts = _texts(side)
+        seconds = len(texts) * side.seconds * _layer_count(side)
+        if not waiting.start_button(f"Leave out each layer, over {len(texts)} texts", "explain.layers", seconds):
+            return
+        found = layer_importance(side.predictor, texts, waiting.progress_bar("Leaving out layers"))
+        keep_heads(side.run, found)
+        st.rerun()
+    st.plotly_chart(_layer_bars(found), key="explain.layer_bars", config=curves.CONFIG)
+    st.caption(md(f"Over {found.texts} texts. {layers.READING}", 800))
+
+
+def _layer_bars(found: layers.LayerImportance) -> go.Figure:
+    """A bar a layer, with the 95% interval of its mean."""
+    above = [high - value for high, value in zip(found.high, found.importance, strict=True)]
+    below = [value - low for low, value in zip(found.low, found.importance, strict=True)]
+    bars = go.Bar(
+        x=[f"layer {number}" for number in range(len(found.importance))],
+        y=found.importance,
+        error_y={"type": "data", "array": above, "arrayminus": below},
+        hovertemplate="%{x}: falls by %{y:.3f}<extra></extra>",
+    )
+    drawn = go.Figure(bars)
+    drawn.update_layout(
+        height=280, margin={"l": 0, "r": 0, "t": 10, "b": 0}, yaxis_title="fall of the answer's probability"
+    )
+    return drawn
+
+
 def _least(found: HeadImportance) -> str:
     names = ", ".join(f"{one['layer']}.{one['head']}" for one in found.order[:5])
     return f"Least needed (layer.head): {names}."
 
 
+def _layer_count(side: Side) -> int:
+    return int(getattr(side.predictor.model.config, "num_hidden_layers", 6))
+
+
 def _head_count(side: Side) -> int:
     config = side.predictor.model.config
-    return int(getattr(config, "num_hidden_layers", 6)) * int(getattr(config, "num_attention_heads", 12) or 1)
+    return _layer_count(side) * int(getattr(config, "num_attention_heads", 12) or 1)
 
 
 # -- moves ----------------------------------------------------------------------------------------------------------

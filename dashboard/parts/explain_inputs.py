@@ -11,6 +11,7 @@ from dashboard import state
 from dashboard.parts import curves, run_list, sides
 from dashboard.parts.sides import Side
 from dashboard.parts.text import cut, md, plain
+from workbench.explain.examples import as_given, some_texts
 from workbench.runs.predictions import has_predictions, read_predictions
 from workbench.runs.run import Run
 from workbench.training.predictor import Predictor
@@ -18,7 +19,6 @@ from workbench.workspace import Workspace
 
 MOST_LABELS = 12  # bars
 MOST_EXAMPLES = 200  # offered at once; the search finds the others
-PAIR_MARK = " ⟂ "  # stands between the two texts of a pair in the predictions
 COLUMNS = ["input", "gold", "prediction", "score", "correct"]
 
 
@@ -50,14 +50,7 @@ def examples(run: Run) -> dict[str, list[Any]]:
 
 def example_texts(run: Run, pairs: bool, most: int) -> list[dict[str, str]]:
     """Some of the run's evaluated texts, as the explaining functions take them: not the first but from all over."""
-    rows = examples(run).get("input", [])
-    chosen = rows[:: max(1, len(rows) // most)][:most]
-    return [_as_given(text, pairs) for text in chosen]
-
-
-def _as_given(text: str, pairs: bool) -> dict[str, str]:
-    first, mark, second = text.partition(PAIR_MARK)
-    return {"text": first, "text_pair": second} if pairs and mark else {"text": text}
+    return some_texts(examples(run).get("input", []), pairs, most)
 
 
 def choose_example(run: Run, pairs: bool) -> None:
@@ -72,7 +65,7 @@ def choose_example(run: Run, pairs: bool) -> None:
     def take() -> None:
         place = st.session_state["explain.example"]
         if place is not None:
-            given = _as_given(rows["input"][place], pairs)
+            given = as_given(rows["input"][place], pairs)
             st.session_state[state.EXPLAIN_TEXT] = given["text"][: state.LONGEST_TEXT]
             st.session_state[state.EXPLAIN_PAIR] = given.get("text_pair", "")[: state.LONGEST_TEXT]
 

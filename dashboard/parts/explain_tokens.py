@@ -15,6 +15,7 @@ from dashboard.parts.sides import Side
 from dashboard.parts.text import cut, md
 from workbench.explain import base as explaining
 from workbench.explain import proof as proving
+from workbench.explain.examples import reads_pairs
 from workbench.explain.render import curves, figure, static
 
 OPTIONS_PREFIX = "explain.options"
@@ -301,7 +302,7 @@ def _proof_over(side: Side, choice: Choice) -> None:
         st.info(md(known.sentence, 600), icon=":material/balance:")
     if side.what != side.run.id:
         return
-    pairs = bool(getattr(side.predictor.task.config, "pairs", False))
+    pairs = reads_pairs(side.predictor.task)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         most = st.select_slider("Texts", [20, 50, 100, 200, 500], value=50, key="explain.over", width=260)
         texts = explain_inputs.example_texts(side.run, pairs, most)

@@ -269,7 +269,7 @@ def test_a_proof_over_texts_is_kept_with_the_run_and_compare_shows_it(runs: list
 def test_heads_are_measured_once_and_kept(runs: list[Run]) -> None:
     given = {"run": runs[0].id, "text": TEXT, "view": "heads", "with": "base"}
     test = well(open_page("explain", **given))
-    for key in ("explain.patterns", "explain.importance.ablation", "explain.moves"):
+    for key in ("explain.patterns", "explain.importance.ablation", "explain.layers", "explain.moves"):
         well(test.button(key=key).click().run())
     assert len(pictures(test)) == 3
     again = well(open_page("explain", **given))

@@ -12,6 +12,7 @@ import pytest
 from tests.tiny import make_run
 from workbench.cli import main
 from workbench.explain import prove_over, read_proofs
+from workbench.explain.kept import kept_importance, kept_layers, kept_patterns
 from workbench.runs.run import Run
 from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
@@ -99,3 +100,17 @@ def test_a_proof_over_examples_is_kept_with_the_run(asked: Run) -> None:
     found.save(asked.folder)
     (asked.folder / "explanations" / "broken.json").write_text("{}", encoding="utf-8")
     assert read_proofs(asked.folder) == {"occlusion": found}
+
+
+def test_what_is_measured_over_the_runs_own_texts_is_kept_with_it(asked: Run, capsys: Any) -> None:
+    assert main(["prove", asked.id, "--texts", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["examples"] == 3
+    assert read_proofs(asked.folder)["occlusion"].examples == 3
+    for measure in ("layers", "gradient", "patterns"):
+        assert main(["heads", asked.id, "--measure", measure, "--texts", "3", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["texts"] == 3
+    layers, importance, patterns = kept_layers(asked), kept_importance(asked, "gradient"), kept_patterns(asked)
+    assert layers and importance and patterns
+    assert len(layers.importance) == len(importance.importance) == len(patterns.entropy)
+    assert main(["heads", asked.id, "--measure", "size"]) == 2
+    assert "ablation, gradient, patterns, layers" in " ".join(capsys.readouterr().err.split())

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from workbench.cli import asking, views
+from workbench.cli import asking, measuring, views
 from workbench.cli.output import Finished, Json, answer, console, download_bars, errors, table
 from workbench.cli.page import write_page
 from workbench.cli.tokenizer import app as tokenizer
@@ -309,6 +309,10 @@ def prune(
     pruned = prune_run(run, heads, workspace, measure, texts, out.expanduser() if out else None)  # type: ignore[arg-type]
     lines = [f"Pruned: {pruned.id}", *show_lines(pruned)]
     answer(pruned.summary(), as_json, lambda: console.print("\n".join(lines), markup=False, soft_wrap=True))
+
+
+app.command()(measuring.prove)
+app.command()(measuring.heads)
 
 
 # -- the catalogue and the registries -------------------------------------------------------------------------------

@@ -132,6 +132,16 @@ class HeadPatterns:
         """All of it, for JSON."""
         return asdict(self)
 
+    def lines(self) -> list[str]:
+        """For people: the heads that follow a pattern, the clearest first."""
+        named = [
+            f"{one['layer']}.{one['head']} {one['pattern']}: {one['share']:.0%} of its attention "
+            f"(even attention: {one['even']:.0%})"
+            for one in self.named
+        ]
+        told = f"{len(named)} heads follow a pattern, over {self.texts} texts (layer.head):"
+        return [told, *named, *self.notes]
+
     def _repr_html_(self) -> str:
         from workbench.explain.render.maps import pattern_map
         from workbench.explain.render.report import notebook

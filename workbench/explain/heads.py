@@ -47,6 +47,15 @@ class HeadImportance:
         """All of it, for JSON."""
         return asdict(self)
 
+    def lines(self) -> list[str]:
+        """For people: the heads that matter most, and those that matter least."""
+        names = [f"{one['layer']}.{one['head']} ({one['importance']:+.4f})" for one in self.order]
+        return [
+            f"By {self.measure}, over {self.texts} texts (layer.head):",
+            f"matter most: {', '.join(reversed(names[-8:]))}",
+            f"matter least: {', '.join(names[:8])}",
+        ]
+
     def _repr_html_(self) -> str:
         from workbench.explain.render.maps import importance_map
         from workbench.explain.render.report import notebook

@@ -176,9 +176,7 @@ def layers_of(model: Any) -> Any:
     try:
         return Anatomy.of(inside).layers
     except SpecError as error:
-        raise RequestError(
-            f"{type(inside).__name__} has no list of layers.", "Choose a Transformer."
-        ) from error
+        raise RequestError(f"{type(inside).__name__} has no list of layers.", "Choose a Transformer.") from error
 
 
 def states_of(source: Subject, layers: Any) -> list[torch.Tensor]:

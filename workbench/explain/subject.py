@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from workbench.data.tokenizers import special_tokens_in_text
 from workbench.errors import RequestError
+from workbench.explain.examples import reads_pairs
 from workbench.tasks.base import Explained, Target
 from workbench.tasks.prompted import PromptedTask
 from workbench.tasks.prompted import as_text as verbatim
@@ -371,7 +372,7 @@ class Subject:
 
 def _check_roles(task: Any, text_pair: str | None) -> None:
     """Raises RequestError unless the task reads as many texts as are given."""
-    pairs = sum(column.kind == "text" and column.required for column in task.inputs()) > 1
+    pairs = reads_pairs(task)
     if pairs and text_pair is None:
         raise RequestError("This model reads pairs of texts, and there is one text.", "Give the second text too.")
     if text_pair is not None and not pairs:
