@@ -41,6 +41,7 @@ from workbench.files import (
     write_text,
 )
 from workbench.machine import describe, process_identity
+from workbench.runs import estimates
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST
 from workbench.training.position import Position
@@ -99,7 +100,7 @@ def _do(run: Run) -> int:
         return 0
     except BaseException as error:
         watch.end()
-        failure = _as_workbench_error(error)
+        failure = as_workbench_error(error)
         if not isinstance(error, WorkbenchError):
             traceback.print_exc()
         watch.say(f"{failure.kind}: {failure}")
@@ -127,7 +128,7 @@ def _record_failure(run: Run, failure: WorkbenchError) -> None:
         run.transition(("running",), "failed", error=failure.as_dict())
 
 
-def _as_workbench_error(error: BaseException) -> WorkbenchError:
+def as_workbench_error(error: BaseException) -> WorkbenchError:
     if isinstance(error, WorkbenchError):
         return error
     text = " ".join(str(error).split())
@@ -375,5 +376,6 @@ def workspace_of(run: Run) -> Workspace:
 
 
 def write_report(run: Run, report: dict[str, Any]) -> None:
-    """``report.json``, the last thing that a run writes."""
-    write_json(run.folder / "report.json", report)
+    """``report.json``, the last thing that a run writes; with what was expected of it, where it was estimated."""
+    expected = estimates.beside_truth(estimates.of_run(run.folder), report.get("cost") or {})
+    write_json(run.folder / "report.json", report if expected is None else {**report, "estimate": expected})

@@ -23,7 +23,7 @@ from workbench.errors import DataError, RequestError, SpecError
 from workbench.files import append_line, read_json, write_json
 from workbench.models.base import Loaded
 from workbench.models.pretrained import BASE_FILE
-from workbench.runs import measures
+from workbench.runs import estimates, measures
 from workbench.runs.predictions import write_predictions
 from workbench.runs.run import Run
 from workbench.training import checkpoint
@@ -78,6 +78,7 @@ class Work:
     def do(self) -> Ending:
         """All of it. Returns how it ended; raises WorkbenchError when it could not."""
         began = time.monotonic()
+        estimates.give_to_run(self.spec, self.workspace, self.run.folder)
         try:
             dataset = self._read_data()
             loaded = self._load_model()
