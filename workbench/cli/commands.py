@@ -83,6 +83,16 @@ def run(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
     _await(started, workspace, as_json)
 
 
+@app.command()
+def estimate(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
+    """Tell what a run will take in time and memory, from a few of its real steps on this machine."""
+    from workbench.jobs import foresight
+
+    with views.telling(quiet=as_json) as tell:
+        found = foresight.estimate(_spec(spec, sets), Workspace.current(), tell=tell)
+    answer(found.as_dict(), as_json, lambda: views.show_estimate(found))
+
+
 @app.command("range-test")
 def range_test(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
     """Find a learning rate for a spec: a short training in which it rises, and where the loss falls fastest."""

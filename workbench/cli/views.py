@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from workbench.cli.output import console, duration, errors, hanging, table
 from workbench.jobs import Sight, follow, stop
+from workbench.runs.estimates import Estimate, Expected
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -52,6 +54,41 @@ def _draw(progress: Progress, bar: Any, sight: Sight, asked: bool) -> None:
         done, total = (now.get("step"), now.get("steps")) if training else (now.get("done"), now.get("total"))
         text = "stopping" if asked else escape(str(now.get("phase", "")))
         progress.update(bar, description=text, completed=done or 0, total=total)
+
+
+@contextmanager
+def telling(quiet: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A bar on standard error that shows what it is told: ``{"phase", "done", "total"}``."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=errors, disable=quiet, transient=True) as progress:
+        bar = progress.add_task("starting", total=None)
+        yield lambda now: progress.update(
+            bar, description=escape(str(now.get("phase", ""))), completed=now.get("done") or 0, total=now.get("total")
+        )
+
+
+def show_estimate(found: Estimate) -> None:
+    """Time, memory and weights, as ranges, and what they rest on."""
+    lines = [
+        f"Whole run   {_range(found.total_seconds, duration)}",
+        f"Training    {_range(found.seconds, duration)}: {found.steps:,} steps of {found.seconds_per_step:.2g} s, "
+        f"{found.evaluations:,} evaluations of {found.seconds_per_evaluation:.2g} s",
+        f"Memory      {_range(found.peak_memory_bytes, gigabytes)} at most",
+        f"Weights     {found.trained_parameters:,} of {found.total_parameters:,} are trained",
+        f"Measured    {found.measured_steps} steps on {found.device}, {found.machine}; it took "
+        f"{duration(found.took_seconds)}",
+        *(f"            {note}" for note in found.notes),
+    ]
+    console.print("\n".join(lines), markup=False, soft_wrap=True)
+
+
+def _range(figure: Expected, told: Callable[[float], str]) -> str:
+    return f"about {told(figure.value)} ({told(figure.low)} to {told(figure.high)})"
+
+
+def gigabytes(count: float) -> str:
+    """Bytes in GB or MB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def show_runs(runs: Sequence[dict[str, Any]]) -> None:
@@ -151,6 +188,14 @@ def _show_cost(report: dict[str, Any]) -> None:
         f"{cost['trained_parameters']:,} of {cost['total_parameters']:,} parameters trained ({share:.2%}).",
         markup=False,
     )
+    expected = Estimate.of(report.get("estimate"))
+    if expected is not None:
+        console.print(
+            f"Estimated before: {duration(expected.seconds.value)} of training "
+            f"({expected.seconds.error(cost['seconds']):+.0%}), {gigabytes(expected.peak_memory_bytes.value)} "
+            f"({expected.peak_memory_bytes.error(cost['peak_memory_bytes']):+.0%}).",
+            markup=False,
+        )
 
 
 def show_comparison(found: dict[str, Any], runs: Sequence[Run]) -> None:

@@ -92,6 +92,7 @@ class Seconds:
     samples: float = 0.0
     checkpoint: float = 0.0
     finish: float = 0.0
+    first_step: float = 0.0  # memory is taken in it, and kernels are chosen
     steps: list[float] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
 
@@ -198,6 +199,8 @@ class Trial(Work):
             material.before_step(place + 1, total, self._gradient_scale)
             move_weights(trained, self.training.clip, prepared, scheduler, self.accelerator, moved)
             _wait_for_device()
+            if place == 0:
+                self.took.first_step = time.monotonic() - step_began
             if place >= WARM_UP - 1:  # the second time that the widest is met, it is as quick as it will be
                 self.took.steps.append(time.monotonic() - step_began)
                 self.took.sizes.append(_size(group, material.plan))
@@ -275,8 +278,8 @@ class Trial(Work):
         per_step = float(np.mean(line.at(sizes)))
         evaluations = times_due(steps, settings.evaluate_every) if self.trains and took.evaluation else 0
         saves = times_due(steps, settings.checkpoint_every) if self.trains else 0
-        training = took.frozen + per_step * steps.total + evaluations * (took.evaluation + took.samples)
-        training += saves * took.checkpoint
+        training = took.frozen + max(0.0, took.first_step - took.steps[0]) + per_step * steps.total
+        training += evaluations * (took.evaluation + took.samples) + saves * took.checkpoint
         notes = []
         if settings.max_minutes is not None and training > 60 * settings.max_minutes:
             training = 60 * settings.max_minutes
