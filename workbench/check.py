@@ -105,6 +105,21 @@ def check(spec: RunSpec, workspace: Workspace, confined: bool = False) -> list[P
     return sorted(problems, key=lambda p: order[p.severity])
 
 
+def fitting_models(task: Task) -> list[str]:
+    """Names of the models that can have the head that ``task`` needs, as far as is known before one is loaded."""
+    return [name for name, entry in models.items() if entry.heads is None or task.head in entry.heads]
+
+
+def fitting_tunings(task: Task, model_name: str) -> list[str]:
+    """Names of the tunings that go with ``task`` and with the model ``model_name`` (without what follows the colon)."""
+    from_scratch = models.get(model_name).from_scratch
+    return [
+        name
+        for name, entry in tunings.items()
+        if not (from_scratch and entry.saves_adapter) and entry().unsuited(task.head) is None
+    ]
+
+
 def problems_of(error: SpecError) -> list[Problem]:
     """What a document that is no spec has wrong, each as a problem."""
     if error.problems and all(isinstance(problem, Problem) for problem in error.problems):
@@ -262,6 +277,9 @@ def _model_problems(
     if model is None or tuning is None:
         return []
     problems = _position_problems(spec, model, tuning)
+    if task is not None and model.heads is not None and task.head not in model.heads:
+        message = f"{spec.model.source} cannot do {task.name}: it has no head of the kind {task.head}."
+        problems.append(Problem("error", "model", message, f"Choose one of: {', '.join(fitting_models(task))}."))
     unsuited = task and tuning.unsuited(task.head)
     if unsuited and task:
         message = f"{tuning.name} cannot tune a model for {task.name}: {unsuited}."

@@ -49,6 +49,9 @@ class ModelSource(ABC):
     name: ClassVar[str]
     from_scratch: ClassVar[bool] = False  # the weights begin at random
     learning_rate: ClassVar[float | None] = None  # what suits it when the spec leaves it open; None for the tuning's
+    heads: ClassVar[frozenset[str] | None] = None  # names of its Auto classes; None where only loading tells
+        None  # the Auto classes that it has, by name; None where only loading tells
+    )
     argument_form: ClassVar[str] = ""  # what stands after the colon, for messages; empty when nothing may
 
     Config: ClassVar[type[Part]] = Part  # the source's own options
@@ -99,6 +102,13 @@ class ModelSource(ABC):
             FetchError, RefusedError, RequestError.
         """
 
+
+_READS = {"AutoModel", "AutoModelForSequenceClassification", "AutoModelForTokenClassification"}
+DECODER_HEADS = frozenset({*_READS, "AutoModelForCausalLM", "AutoModelForQuestionAnswering"})
+ENCODER_HEADS = frozenset(
+    {*_READS, "AutoModelForMaskedLM", "AutoModelForPreTraining", "AutoModelForMultipleChoice"}
+    | {"AutoModelForQuestionAnswering"}
+)
 
 models: Registry[ModelSource] = Registry("model", package="workbench.models.sources")
 

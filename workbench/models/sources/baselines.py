@@ -22,6 +22,8 @@ from workbench.models.scratch import Scratch, ScratchConfig, special_ids
 class Baseline(Scratch):
     """Base of the baselines. None of them has positions: a text may be of any length."""
 
+    heads = frozenset({"AutoModel", "AutoModelForSequenceClassification"})
+
     def architecture(self, tokenizer: Any, options: dict[str, Any]) -> Any:
         return self.shape()(**{**self._numbers(), **special_ids(tokenizer), "vocab_size": len(tokenizer), **options})
 
@@ -120,6 +122,7 @@ class Recurrent(Baseline):
     Config = RecurrentOptions
     config: RecurrentOptions
     _EACH_TOKEN: ClassVar = ("AutoModelForTokenClassification", "AutoModelForCausalLM")
+    heads = Baseline.heads.union(_EACH_TOKEN)
 
     def problem(self, confined: bool) -> str | None:
         width = self.config.hidden_size

@@ -16,7 +16,7 @@ from workbench.data.progress import Progress
 from workbench.data.sources import fetch_hub_model, fetch_model
 from workbench.errors import RefusedError, RequestError, WorkbenchError
 from workbench.files import inside, read_json
-from workbench.models.base import Loaded, ModelSource, models
+from workbench.models.base import DECODER_HEADS, ENCODER_HEADS, Loaded, ModelSource, models
 from workbench.models.gguf import converted
 from workbench.models.pretrained import (
     ADAPTER_FILE,
@@ -119,7 +119,9 @@ class Catalogued(Pretrained):
 
 
 for _name, _entry in catalogue().models.items():
-    models.register(_name)(type(f"Catalogued_{_name}", (Catalogued,), {"__doc__": _entry.label}))
+    # Those of the catalogue that come as GGUF write; the others read.
+    _heads = DECODER_HEADS if any(file.endswith(".gguf") for file in _entry.files) else ENCODER_HEADS
+    models.register(_name)(type(f"Catalogued_{_name}", (Catalogued,), {"__doc__": _entry.label, "heads": _heads}))
 
 
 @models.register("hf")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from workbench.errors import SpecError
-from workbench.models.base import divisors, models
+from workbench.models.base import DECODER_HEADS, ENCODER_HEADS, divisors, models
 from workbench.models.scratch import Scratch, ScratchConfig, special_ids
 
 HEAD_SIZE = 64  # numbers a head, in every size of the published models
@@ -116,6 +116,7 @@ class Encoder(NewTransformer):
     """A new encoder as BERT is one: every token sees the whole text."""
 
     config_name = "EncoderConfig"
+    heads = ENCODER_HEADS
 
 
 @models.register("transformer-decoder")
@@ -123,6 +124,7 @@ class Decoder(NewTransformer):
     """A new decoder as GPT-2 is one: every token sees what stands before it, and the next is guessed."""
 
     config_name = "DecoderConfig"
+    heads = DECODER_HEADS - {"AutoModelForQuestionAnswering"}
 
 
 @models.register("transformer-encoder-decoder")
@@ -130,4 +132,5 @@ class EncoderDecoder(NewTransformer):
     """A new encoder and decoder, as in Attention Is All You Need: a text is written from a text."""
 
     config_name = "EncoderDecoderConfig"
+    heads = frozenset({"AutoModel", "AutoModelForSeq2SeqLM"})
     sizes = TWO_SIDED_SIZES
