@@ -39,7 +39,7 @@ def test_the_heads_that_models_name_are_those_that_transformers_has() -> None:
     assert {name for name, entry in models.items() if entry.heads is not None} == set(OWN)
     for name, kind in OWN.items():
         config = transformers.CONFIG_MAPPING[kind]
-        there = {head for head in heads if config in getattr(transformers, head)._model_mapping.keys()}
+        there = {head for head in heads if config in getattr(transformers, head)._model_mapping}
         there -= {head for model, head in NOT_OFFERED if model == name}
         assert models.get(name).heads & heads == there, name
 

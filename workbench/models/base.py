@@ -50,8 +50,6 @@ class ModelSource(ABC):
     from_scratch: ClassVar[bool] = False  # the weights begin at random
     learning_rate: ClassVar[float | None] = None  # what suits it when the spec leaves it open; None for the tuning's
     heads: ClassVar[frozenset[str] | None] = None  # names of its Auto classes; None where only loading tells
-        None  # the Auto classes that it has, by name; None where only loading tells
-    )
     argument_form: ClassVar[str] = ""  # what stands after the colon, for messages; empty when nothing may
 
     Config: ClassVar[type[Part]] = Part  # the source's own options
