@@ -25,6 +25,7 @@ OTHER = "other"  # the other text
 KIND = "kind"  # which attention, of a model that reads one text and writes another
 LAYERS = "layers"  # the layers that are drawn, with commas between
 PRESET = "preset"  # what Launch's form begins with
+FROM = "from"  # or the run whose settings it begins with
 
 # Session keys of widgets; tests find widgets by them.
 CHOSEN_RUN = "chosen.run"
