@@ -1,0 +1,221 @@
+"""The table of runs: filters that help and that let nothing in or out, tags, groups, exports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbench.errors import RequestError, UnknownNameError
+from workbench.files import write_json
+from workbench.runs import table
+from workbench.runs.labels import Labels, label, labels, tag
+from workbench.runs.run import Run
+from workbench.runs.table import EXAMPLES, as_csv, as_parquet, export, grouped, ordered, run_table, tagged, where
+from workbench.spec import RunSpec
+from workbench.workspace import Workspace
+
+
+def make_run(workspace: Workspace, accuracy: float | None = None, **fields: Any) -> Run:
+    run = Run.create(RunSpec.parse({"task": "t", "data": "d.csv", "model": "m", **fields}), workspace)
+    if accuracy is not None:
+        metrics = {"accuracy": {"value": accuracy, "low": accuracy - 0.1, "high": accuracy + 0.1}}
+        cost = {"seconds": 100 * accuracy, "peak_memory_bytes": 10**9}
+        write_json(run.folder / "report.json", {"metrics": metrics, "primary_metric": "accuracy", "cost": cost})
+        run.transition(("queued",), "succeeded")
+    return run
+
+
+@pytest.fixture
+def rows(workspace: Workspace) -> list[dict[str, Any]]:
+    make_run(workspace, 0.7, name="low", training={"seed": 0, "learning_rate": 1e-3})
+    tag(make_run(workspace, 0.9, name="high", tuning={"method": "lora"}, training={"seed": 1}), ["paper", "best"])
+    make_run(workspace, name="waiting")
+    return run_table(workspace)
+
+
+def titles(found: list[dict[str, Any]]) -> list[str]:
+    return [row["title"] for row in found]
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("accuracy > 0.8", ["high"]),
+        ("accuracy > 0.8 OR state = 'queued'", ["waiting", "high"]),
+        ("training.learning_rate = 1e-3", ["low"]),
+        ("TRAINING.LEARNING_RATE = 1e-3 and Accuracy < 1", ["low"]),
+        ("list_contains(tags, 'paper')", ["high"]),
+        ("title LIKE '%training.seed%'", []),  # in quotes it is a text
+        ("created > now() - INTERVAL 1 DAY AND seconds < 80", ["low"]),
+        ("accuracy IS NULL", ["waiting"]),
+        ("", ["waiting", "high", "low"]),
+        ("NOT archived", ["waiting", "high", "low"]),
+        ("accuracy = (SELECT max(accuracy) FROM runs)", ["high"]),
+    ],
+)
+def test_a_filter_is_sql(rows: list[dict[str, Any]], condition: str, expected: list[str]) -> None:
+    assert titles(where(rows, condition)) == expected
+
+
+def test_the_examples_work(rows: list[dict[str, Any]]) -> None:
+    for example in EXAMPLES:
+        where(rows, example)
+
+
+@pytest.mark.parametrize(
+    ("condition", "helps"),
+    [("acuracy > 0.8", "Did you mean accuracy"), ("accuracy >", "WHERE"), ('tuning = "lora"', "single quotes"),
+     ("accuracy > 'high'", "WHERE"), ("select 1", "WHERE"), ("'open", "WHERE")],
+)  # fmt: skip
+def test_a_wrong_filter_says_what_to_do(rows: list[dict[str, Any]], condition: str, helps: str) -> None:
+    with pytest.raises(RequestError, match=helps) as caught:
+        where(rows, condition)
+    assert "LINE 1" not in str(caught.value)
+
+
+SECRET = "the-secret-of-this-file"
+HOSTILE = [
+    "(SELECT count(*) FROM read_text('{file}')) = 1",
+    "(SELECT content FROM read_text('{file}')) LIKE '%secret%'",
+    "EXISTS (SELECT 1 FROM read_csv('{file}'))",
+    "EXISTS (SELECT 1 FROM '{file}')",
+    "EXISTS (SELECT 1 FROM glob('/*'))",
+    "1=1; COPY runs TO '{out}'; --",
+    "1=1) TO '{out}'; --",
+    "EXISTS (COPY runs TO '{out}')",
+    "1=1; ATTACH '{out}' AS x; --",
+    "1=1; INSTALL httpfs; LOAD httpfs; --",
+    "1=1; SET enable_external_access = true; --",
+    "1=1; DROP TABLE runs; --",
+    "getenv('HOME') IS NOT NULL",
+    "EXISTS (SELECT 1 FROM rows)",  # a variable of Python
+    "EXISTS (SELECT 1 FROM sqlite_scan('{file}', 'x'))",
+    "EXISTS (SELECT 1 FROM read_parquet('https://localhost:1/x'))",
+    "EXISTS (SELECT 1 FROM read_blob('/proc/self/environ'))",
+    "true UNION SELECT 1",
+]
+
+
+@pytest.mark.parametrize("attack", HOSTILE)
+def test_a_hostile_filter_reads_and_writes_nothing(rows: list[dict[str, Any]], attack: str, tmp_path: Path) -> None:
+    file, out = tmp_path / "secret.txt", tmp_path / "out.csv"
+    file.write_text(SECRET)
+    with pytest.raises(RequestError) as caught:
+        where(rows, attack.format(file=file, out=out))
+    assert SECRET not in str(caught.value)
+    assert not out.exists() and file.read_text() == SECRET
+    print(f"\nA11: {len(HOSTILE)} hostile filters refused")
+
+
+def test_a_filter_that_never_ends_is_ended(rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "SECONDS", 0.3)
+    began = time.monotonic()
+    with pytest.raises(RequestError, match="took more"):
+        where(rows, "(SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b) > 0")
+    assert time.monotonic() - began < 5
+
+
+def test_a_filter_cannot_fill_the_memory(rows: list[dict[str, Any]]) -> None:
+    with pytest.raises(RequestError):
+        where(rows, "len((SELECT list(range) FROM range(400000000))) > 1")
+
+
+def test_settings_are_read_once_and_again_when_a_spec_changes(
+    workspace: Workspace, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(table, "settings_of", lambda run: calls.append(run.id) or {"training.seed": 9})
+    assert run_table(workspace) == rows and not calls
+    new = make_run(workspace)
+    assert run_table(workspace)[0]["training.seed"] == 9 and calls == [new.id]
+
+
+def test_damaged_runs_stay_in_the_table(workspace: Workspace) -> None:
+    run = make_run(workspace, 0.5)
+    for name in ("status.json", "spec.yaml", "report.json", "notes.json"):
+        (run.folder / name).write_text('{"metrics": [1], "tags": 3, [')
+    assert [row["state"] for row in run_table(workspace)] == ["failed"]
+    (run.folder / "report.json").write_text('{"metrics": {"a": 1, "b": null}, "cost": [], "primary_metric": "a"}')
+    assert where(run_table(workspace), "state = 'failed'")
+
+
+def test_sorting_puts_what_is_missing_last(rows: list[dict[str, Any]]) -> None:
+    assert titles(ordered(rows, "accuracy")) == ["low", "high", "waiting"]
+    assert titles(ordered(rows, "accuracy", descending=True)) == ["high", "low", "waiting"]
+    with pytest.raises(UnknownNameError, match="accuracy"):
+        ordered(rows, "acuracy")
+
+
+def test_groups_have_students_interval(workspace: Workspace) -> None:
+    from scipy import stats
+
+    values = [0.5, 0.6, 0.8]
+    for seed, value in enumerate(values):
+        make_run(workspace, value, training={"seed": seed})
+    make_run(workspace, 0.9, tuning="lora")
+    lora, full = grouped(run_table(workspace), ["tuning"])
+    assert (lora["runs"], lora["n"], lora["mean"], lora["low"]) == (1, 1, 0.9, None)
+    low, high = stats.t.interval(0.95, 2, loc=sum(values) / 3, scale=stats.sem(values))
+    assert (full["n"], full["low"], full["high"]) == (3, pytest.approx(low), pytest.approx(high))
+    with pytest.raises(UnknownNameError):
+        grouped(run_table(workspace), ["tunning"])
+
+
+def test_exports_come_back_as_they_were(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    rows[0]["title"] = "=HYPERLINK('http://x')"
+    read = list(csv.DictReader(io.StringIO(as_csv(rows))))
+    assert read[0]["title"].startswith("'=") and float(read[1]["accuracy"]) == 0.9
+    assert read[1]["tags"] == "paper, best"
+    back = pq.read_table(io.BytesIO(as_parquet(rows))).to_pylist()
+    assert [row["accuracy"] for row in back] == [None, 0.9, 0.7] and back[1]["tags"] == ["paper", "best"]
+    export(rows, tmp_path / "runs.parquet")
+    export(rows, tmp_path / "runs.csv")
+    assert (tmp_path / "runs.parquet").stat().st_size
+    with pytest.raises(RequestError, match="neither"):
+        export(rows, tmp_path / "runs.xlsx")
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", " =1", "\r=1"])
+def test_no_cell_is_a_formula(text: str) -> None:
+    (_, cell) = csv.reader(io.StringIO(as_csv([{"a": text}])))
+    assert cell[0].startswith("'")
+
+
+# -- labels ----------------------------------------------------------------------------------------------------------
+
+
+def test_labels_are_kept_in_the_folder(workspace: Workspace) -> None:
+    run = make_run(workspace)
+    assert labels(run) == Labels()
+    label(run, notes="good <b>", archived=True)
+    tag(run, [" a  b ", "c", "c"], remove=["x"])
+    assert labels(Run(run.folder)) == Labels(("a b", "c"), "good <b>", True)
+    assert tag(run, remove=["c"]).tags == ("a b",)
+    assert [row["title"] for row in tagged(run_table(workspace), ["a b"])] == [""]
+    (run.folder / "notes.json").write_text("{")
+    assert labels(run) == Labels()
+
+
+@pytest.mark.parametrize("bad", [["a,b"], ["x" * 41], [str(i) for i in range(21)], ["a\0b"]])
+def test_what_is_no_tag_is_refused(workspace: Workspace, bad: list[str]) -> None:
+    run = make_run(workspace)
+    with pytest.raises(RequestError):
+        label(run, tags=bad)
+    with pytest.raises(RequestError):
+        label(run, notes="x" * 10_001)
+    assert labels(run) == Labels()
+
+
+def test_a_deleted_run_does_not_come_back_by_its_label(workspace: Workspace) -> None:
+    run = make_run(workspace)
+    run.delete()
+    with pytest.raises(UnknownNameError):
+        label(run, notes="late")
+    assert not run.folder.exists()

@@ -1,0 +1,182 @@
+"""Curves as they are drawn: thinned, smoothed, and several seeds as one with its interval. Numpy in, numpy out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from workbench.errors import MissingPackageError, RequestError
+from workbench.files import read_lines
+from workbench.runs.columns import Columns, Floats, columns
+from workbench.runs.run import Run
+
+MOST_POINTS = 1000  # of one line that is drawn; more cannot be seen
+GRID = 400  # points of a mean over runs that did not log at the same places
+
+
+def thin(x: Floats, y: Floats, most: int = MOST_POINTS) -> tuple[Floats, Floats]:
+    """At most ``most`` of the points, such that the drawn line looks the same and every extreme stays.
+
+    MinMaxLTTB: of each stretch the lowest and the highest are kept as candidates, and among these those that span
+    the largest triangles (Van Der Donckt and others, "MinMaxLTTB", IEEE VIS 2023; Steinarsson 2013). The lowest and
+    the highest of all points are kept whatever the triangles say.
+
+    Raises:
+        MissingPackageError: tsdownsample is not installed.
+    """
+    if len(x) <= most:
+        return np.asarray(x), np.asarray(y)
+    try:
+        from tsdownsample import MinMaxLTTBDownsampler
+    except ImportError as error:
+        raise MissingPackageError("tsdownsample", "to draw curves of many points") from error
+    x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
+    kept = MinMaxLTTBDownsampler().downsample(x, y, n_out=most - 2)
+    kept = np.union1d(kept, [int(np.argmin(y)), int(np.argmax(y))]).astype(np.int64)
+    return x[kept], y[kept]
+
+
+def smooth(y: Floats, weight: float) -> Floats:
+    """An exponential moving average that is not drawn towards zero at its beginning.
+
+    Args:
+        y: values at even distances.
+        weight: of what was before, from 0 (``y`` itself) to below 1.
+    """
+    if not 0 <= weight < 1:
+        raise RequestError(f"The weight of smoothing is {weight}.", "It lies from 0 (none) to below 1: 0.6, 0.9.")
+    if not weight or not len(y):
+        return np.asarray(y, dtype=np.float64)
+    # m_i = weight m_(i-1) + (1 - weight) y_i, over the sum of the weights; in blocks, so that no power underflows.
+    length = max(1, min(len(y), int(-200 / np.log(weight)) if weight else 1))
+    powers = weight ** np.arange(1, length + 1)
+    carried, out = 0.0, np.empty(len(y))
+    for start in range(0, len(y), length):
+        part = np.asarray(y[start : start + length], dtype=np.float64)
+        p = powers[: len(part)]
+        out[start : start + length] = p * carried + (1 - weight) * p * np.cumsum(part / p)
+        carried = float(out[start + len(part) - 1])
+    return np.asarray(out / (1 - weight ** np.minimum(np.arange(1, len(y) + 1), 1e6)))
+
+
+@dataclass(frozen=True)
+class Band:
+    """The curve of a group of runs: their mean, and its 95% interval where there are two and more.
+
+    Args:
+        label: what the runs share.
+        runs: their ids.
+        x, mean: of equal length.
+        low, high: the interval; None for a single run.
+    """
+
+    label: str
+    runs: tuple[str, ...]
+    x: Floats
+    mean: Floats
+    low: Floats | None
+    high: Floats | None
+
+    @property
+    def n(self) -> int:
+        return len(self.runs)
+
+
+def band(label: str, traces: Sequence[tuple[str, Floats, Floats]]) -> Band:
+    """The mean of some runs' curves, over the stretch where every one of them has values.
+
+    The interval is Student's t over runs, place by place: ``mean ± t(0.975, n - 1) s / √n``.
+
+    Args:
+        label: what they share.
+        traces: ``(run's id, x, y)``, each ``x`` rising; between its points a curve is taken as straight.
+
+    Raises:
+        RequestError: there is none, or they have no stretch in common.
+    """
+    traces = [trace for trace in traces if len(trace[1])]
+    if not traces:
+        raise RequestError("None of these runs has such a curve.", "Choose another metric.")
+    ids = tuple(run for run, _, _ in traces)
+    if len(traces) == 1:
+        return Band(label, ids, traces[0][1], traces[0][2], None, None)
+    low, high = max(x[0] for _, x, _ in traces), min(x[-1] for _, x, _ in traces)
+    if low > high:
+        raise RequestError(f"The runs of {label!r} have no stretch in common.", "Draw them over another axis.")
+    xs = traces[0][1]
+    if not all(np.array_equal(xs, x) for _, x, _ in traces):
+        xs = np.unique(np.concatenate([x[(x >= low) & (x <= high)] for _, x, _ in traces]))
+        xs = xs if len(xs) <= GRID else np.linspace(low, high, GRID)
+    values = np.stack([np.interp(xs, x, y) for _, x, y in traces])
+    mean = values.mean(axis=0)
+    half = t975(len(traces) - 1) * values.std(axis=0, ddof=1) / np.sqrt(len(traces))
+    return Band(label, ids, xs, mean, mean - half, mean + half)
+
+
+def t975(freedom: int) -> float:
+    try:
+        from scipy.special import stdtrit
+    except ImportError as error:
+        raise MissingPackageError("scipy", "for the interval over runs") from error
+    return float(stdtrit(freedom, 0.975))
+
+
+def alike(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
+    """Runs whose settings are the same but for the seed and the name, together; in the order of their first.
+
+    Returns:
+        ``[(label, runs)]``; the label is the id of the first of them.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(_settings_without_seed(run), []).append(run)
+    return [(group[0].id, group) for group in groups.values()]
+
+
+def _settings_without_seed(run: Run) -> str:
+    from workbench.runs.table import settings_of
+
+    fields = {name: value for name, value in settings_of(run).items() if name not in UNLIKE}
+    return json.dumps(fields, sort_keys=True, default=str) if fields else run.id
+
+
+UNLIKE = ("training.seed", "data.seed", "name", "notes", "version")  # what runs that are alike may differ in
+
+
+def overlaid(
+    runs: Sequence[Run], name: str, x: str = "step", seeds_together: bool = True, weight: float = 0.0
+) -> list[Band]:
+    """One metric of several runs, ready to be drawn: seeds of one setting as one band, or each run by itself.
+
+    Args:
+        runs: which; those without the metric are left out.
+        name: of the metric.
+        x: ``step``, ``epoch``, ``time`` (seconds) or ``tokens``.
+        seeds_together: one band for the runs that are :func:`alike`.
+        weight: of smoothing, see :func:`smooth`.
+    """
+    groups = alike(runs) if seeds_together else [(run.id, [run]) for run in runs]
+    found = []
+    for label, group in groups:
+        traces = [(run.id, *drawn_curve(columns(run), name, x, weight=weight)) for run in group]
+        if any(len(xs) for _, xs, _ in traces):
+            found.append(band(label, traces))
+    return found
+
+
+def drawn_curve(
+    found: Columns, name: str, x: str = "step", low: float | None = None, high: float | None = None,
+    weight: float = 0.0, most: int = MOST_POINTS,
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """One metric as it is drawn: the part between ``low`` and ``high``, smoothed, and thinned to ``most`` points."""
+    xs, ys = found.curve(name, x, low, high)
+    return thin(xs, smooth(ys, weight) if weight else ys, most)
+
+
+def usage(run: Run) -> list[dict[str, Any]]:
+    """What the run used of the machine as it went on: ``{"time", "cpu_percent", "memory_bytes", ...}``."""
+    return read_lines(run.folder / "usage.jsonl")[0]

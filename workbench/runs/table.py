@@ -1,0 +1,353 @@
+"""All runs as one table: filtered with SQL's WHERE, sorted, grouped, written as CSV and Parquet.
+
+A filter is a stranger's input. DuckDB evaluates it in a database in memory that holds nothing but this table, with
+files, network and settings locked away, within a limit of time and memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import functools
+import io
+import json
+import re
+import statistics
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import MissingPackageError, RequestError, UnknownNameError
+from workbench.files import read_json, waiting_lock, write_atomically, write_json
+from workbench.runs.labels import labels
+from workbench.runs.query import list_runs
+from workbench.runs.run import Run
+from workbench.workspace import Workspace
+
+Row = dict[str, Any]
+EXAMPLES = (
+    "accuracy > 0.8 AND tuning = 'lora'",
+    "state = 'failed' AND created > now() - INTERVAL 1 DAY",
+    "training.learning_rate BETWEEN 1e-5 AND 1e-4",
+    "list_contains(tags, 'paper') AND NOT archived",
+    "title ILIKE '%reviews%' OR seconds < 60",
+)
+SECONDS = 3.0  # that a filter may take
+_FIRST = ("id", "title", "state", "kind", "task", "model", "data", "tuning", "created", "tags", "notes", "archived")
+_COSTS = ("seconds", "tokens_per_second", "peak_memory_bytes", "trained_parameters", "total_parameters")
+_WORDS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
+
+
+def run_table(workspace: Workspace, settings: bool = True) -> list[Row]:
+    """Every run as one flat row, newest first.
+
+    Columns: those of ``_FIRST``; ``step`` and ``steps``; ``metric``, ``value``, ``low``, ``high`` of the metric that
+    the run is judged by; each final metric by its name; what it cost; and, with ``settings``, each field of its spec
+    by its dotted name (``training.learning_rate``).
+    """
+    fields = _all_settings(workspace) if settings else {}
+    return [_row(workspace, summary) | fields.get(summary["id"], {}) for summary in list_runs(workspace)]
+
+
+def _row(workspace: Workspace, summary: dict[str, Any]) -> Row:
+    noted = labels(Run(workspace.runs / summary["id"]))
+    row = {name: summary.get(name) for name in _FIRST}
+    row |= {"tags": list(noted.tags), "notes": noted.notes, "archived": noted.archived}
+    progress = summary.get("progress") if isinstance(summary.get("progress"), dict) else {}
+    row |= {"step": progress.get("step"), "steps": progress.get("steps")}
+    report = summary.get("report") or {}
+    metrics = report.get("metrics") if isinstance(report.get("metrics"), dict) else {}
+    cost = report.get("cost") if isinstance(report.get("cost"), dict) else {}
+    judged = report.get("primary_metric") if report.get("primary_metric") in metrics else None
+    value = metrics.get(judged)
+    value = value if isinstance(value, dict) else {}
+    row |= {"metric": judged, **{name: value.get(name) for name in ("value", "low", "high")}}
+    row |= {name: cost.get(name) for name in _COSTS}
+    row |= {name: found.get("value") for name, found in metrics.items() if name not in row and isinstance(found, dict)}
+    return row
+
+
+# -- settings --------------------------------------------------------------------------------------------------------
+
+
+def settings_of(run: Run) -> Row:
+    """The run's spec as dotted fields; empty when it cannot be read."""
+    try:
+        stat = (run.folder / "spec.yaml").stat()
+    except OSError:
+        return {}
+    return dict(_read_settings(str(run.folder / "spec.yaml"), stat.st_mtime_ns, stat.st_size))
+
+
+@functools.lru_cache(maxsize=4096)
+def _read_settings(path: str, changed: int, size: int) -> Row:
+    """By time and size: a spec is written once, so this is read once in a process."""
+    import yaml
+
+    try:  # not checked again: it was checked when it was written, and a damaged one has no fields
+        found = yaml.load(Path(path).read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    return dict(_flat(found, "")) if isinstance(found, dict) else {}
+
+
+def _flat(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, item in value.items():
+        if isinstance(item, dict):
+            yield from _flat(item, f"{prefix}{name}.")
+        elif prefix or name not in _FIRST:
+            yield f"{prefix}{name}", item
+
+
+def _all_settings(workspace: Workspace) -> dict[str, Row]:
+    """The settings of all runs. Kept in the cache, for reading a thousand files of YAML takes seconds."""
+    path = workspace.cache / "settings-of-runs.json"
+    kept = read_json(path)
+    kept = kept if isinstance(kept, dict) else {}
+    found, new = {}, False
+    for run in Run.all(workspace):
+        try:
+            stat = (run.folder / "spec.yaml").stat()
+        except OSError:
+            continue
+        mark = [stat.st_mtime_ns, stat.st_size]
+        known = kept.get(run.id)
+        if not (isinstance(known, dict) and known.get("mark") == mark):
+            known, new = {"mark": mark, "fields": _plain(settings_of(run))}, True
+        found[run.id] = known
+    if new:
+        with waiting_lock(path.with_suffix(".lock")):
+            write_json(path, found)
+    return {run_id: known["fields"] for run_id, known in found.items()}
+
+
+def _plain(fields: Row) -> Row:
+    return {name: value if isinstance(value, str | int | float | bool | None) else json.dumps(value, default=str)
+            for name, value in fields.items()}  # fmt: skip
+
+
+# -- filter and sort -------------------------------------------------------------------------------------------------
+
+
+def where(rows: Sequence[Row], condition: str) -> list[Row]:
+    """The rows for which an SQL condition holds, in their order.
+
+    Args:
+        rows: of :func:`run_table`.
+        condition: what stands behind ``WHERE``; fields with dots need no quotes.
+
+    Raises:
+        RequestError: the condition cannot be evaluated; says why, with the nearest fields and examples.
+        MissingPackageError: duckdb or pyarrow is not installed.
+    """
+    if not condition.strip() or not rows:
+        return list(rows)
+    names = column_names(rows)
+    expression = _with_quoted_fields(condition, names)
+    duckdb = _duckdb()
+    with duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False}) as connection:
+        connection.register("given", _arrow(rows, names))
+        connection.execute("CREATE TABLE runs AS SELECT * FROM given")
+        connection.unregister("given")
+        for setting in _LOCKS:
+            connection.execute(setting)
+        timer = threading.Timer(SECONDS, connection.interrupt)
+        timer.start()
+        try:
+            # The relation parses one expression, where SQL text could hold several statements.
+            kept = connection.table("runs").filter(expression).project("_place").fetchall()
+        except duckdb.Error as error:
+            raise _explained(condition, str(error), names) from error
+        finally:
+            timer.cancel()
+    return [rows[place] for place in sorted({place for (place,) in kept})]
+
+
+_LOCKS = (
+    "SET memory_limit = '256MB'",
+    "SET temp_directory = ''",
+    "SET python_enable_replacements = false",
+    "SET autoload_known_extensions = false",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+
+
+def _duckdb() -> Any:
+    try:
+        import duckdb
+    except ImportError as error:
+        raise MissingPackageError("duckdb", "to filter runs") from error
+    return duckdb
+
+
+def column_names(rows: Sequence[Row]) -> list[str]:
+    """Every field that some row has, in the order in which they come."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _with_quoted_fields(condition: str, names: Sequence[str]) -> str:
+    """Dotted names of fields in quotes, as SQL wants them; what stands in quotes already is left alone."""
+    known = {name.lower(): name for name in names}
+
+    def quoted(match: re.Match[str]) -> str:
+        word = match[0]
+        return f'"{known[word.lower()]}"' if word[0] not in "'\"" and word.lower() in known else word
+
+    return _WORDS.sub(quoted, condition)
+
+
+def _arrow(rows: Sequence[Row], names: Sequence[str]) -> Any:
+    """The rows as an Arrow table with the row's number in ``_place``."""
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise MissingPackageError("pyarrow", "to filter and export runs") from error
+    found = {"_place": pa.array(range(len(rows)), pa.int64())}
+    taken = {"_place"}
+    for name in names:
+        if name.lower() not in taken:  # SQL's names do not know upper case from lower
+            taken.add(name.lower())
+            found[name] = _column(pa, name, [row.get(name) for row in rows])
+    return pa.table(found)
+
+
+def _column(pa: Any, name: str, values: list[Any]) -> Any:
+    there = [value for value in values if value is not None]
+    if name == "tags":
+        return pa.array([[str(tag) for tag in value or []] for value in values], pa.list_(pa.string()))
+    if name == "created":
+        return pa.array([_moment(value) for value in values], pa.timestamp("us", tz="UTC"))
+    if there and all(isinstance(value, bool) for value in there):
+        return pa.array(values, pa.bool_())
+    if there and all(isinstance(value, int | float) and not isinstance(value, bool) for value in there):
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    return pa.array([None if value is None else _text(value) for value in values], pa.string())
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text.encode("utf-8", errors="replace").decode()
+
+
+def _moment(value: Any) -> Any:
+    from datetime import UTC, datetime
+
+    try:
+        found = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _explained(condition: str, said: str, names: Sequence[str]) -> RequestError:
+    """DuckDB's error in a sentence, with what to do."""
+    if "INTERRUPT" in said.upper():
+        return RequestError(f"The filter took more than {SECONDS:.0f} s and was ended.", "Write a simpler condition.")
+    first = " ".join(said.split("\n\n")[0].split("\n")[0].split())
+    missing = re.search(r'(?:column|table|binding) (?:named )?"?([\w.]+)"?', said, re.IGNORECASE)
+    wrong = missing[1] if missing else ""
+    near = difflib.get_close_matches(wrong.lower(), names, n=3, cutoff=0.5) if wrong else []
+    guess = f" Did you mean {' or '.join(near)}?" if near else ""
+    hint = f"Write what stands behind WHERE in SQL; texts in single quotes. For example: {EXAMPLES[0]}"
+    if '"' in condition and near == []:
+        hint = "A text stands in single quotes, a name in double ones. " + hint
+    return RequestError(f"The filter {condition[:200]!r} does not work: {first[:300]}.{guess}", hint)
+
+
+def tagged(rows: Sequence[Row], tags: Sequence[str]) -> list[Row]:
+    """The rows that have all of these tags."""
+    return [row for row in rows if set(tags) <= set(row.get("tags") or ())]
+
+
+def ordered(rows: Sequence[Row], by: str, descending: bool = False) -> list[Row]:
+    """Sorted by one field; rows without it stand at the end. Raises UnknownNameError."""
+    if rows and by not in column_names(rows):
+        raise UnknownNameError("field", by, column_names(rows))
+    there = [row for row in rows if row.get(by) is not None]
+    numbers = all(isinstance(row[by], int | float) for row in there)
+    there.sort(key=lambda row: row[by] if numbers else _text(row[by]), reverse=descending)
+    return there + [row for row in rows if row.get(by) is None]
+
+
+# -- group -----------------------------------------------------------------------------------------------------------
+
+
+def grouped(rows: Sequence[Row], by: Sequence[str], metric: str = "value") -> list[Row]:
+    """Rows with the same values in the fields ``by`` as one: how many, and the metric's mean with its 95% interval.
+
+    Returns:
+        ``[{*by, "runs", "n", "mean", "low", "high", "ids"}]``, in the order of their first rows. ``n`` counts those
+        that have the metric; with fewer than two there is no interval (Student's t over runs).
+
+    Raises:
+        UnknownNameError: there is no such field.
+    """
+    names = column_names(rows)
+    for name in [*by, metric]:
+        if rows and name not in names:
+            raise UnknownNameError("field", name, names)
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(_text(row.get(name)) for name in by), []).append(row)
+    return [
+        {name: group[0].get(name) for name in by} | _mean(group, metric) | {"ids": [row["id"] for row in group]}
+        for group in groups.values()
+    ]
+
+
+def _mean(group: Sequence[Row], metric: str) -> Row:
+    values = [float(row[metric]) for row in group if isinstance(row.get(metric), int | float)]
+    found: Row = {"runs": len(group), "n": len(values), "mean": None, "low": None, "high": None}
+    if values:
+        found["mean"] = statistics.fmean(values)
+    if len(values) > 1:
+        from workbench.runs.curves import t975
+
+        half = t975(len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+        found |= {"low": found["mean"] - half, "high": found["mean"] + half}
+    return found
+
+
+# -- export ----------------------------------------------------------------------------------------------------------
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """The rows as CSV. A text that a spreadsheet would take for a formula begins with a single quote instead."""
+    names = column_names(rows)
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow([_no_formula(name) for name in names])
+    for row in rows:
+        writer.writerow([_cell(row.get(name)) for name in names])
+    return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _no_formula(", ".join(map(str, value)) if isinstance(value, list) else _text(value))
+
+
+def _no_formula(text: str) -> str:
+    return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@") or text[:1] in ("\t", "\r", "\n") else text
+
+
+def as_parquet(rows: Sequence[Row]) -> bytes:
+    """The rows as a Parquet file, with types: numbers, texts, times, lists of tags."""
+    table = _arrow(rows, column_names(rows)).drop_columns(["_place"])
+    import pyarrow.parquet as pq
+
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    return out.getvalue()
+
+
+def export(rows: Sequence[Row], path: Path) -> None:
+    """Write the rows to a ``.csv`` or ``.parquet`` file. Raises RequestError for another ending."""
+    content = {".csv": lambda: as_csv(rows).encode("utf-8", errors="replace"), ".parquet": lambda: as_parquet(rows)}
+    if path.suffix.lower() not in content:
+        raise RequestError(f"{path.name} is neither CSV nor Parquet.", "Let the name end in .csv or .parquet.")
+    written = content[path.suffix.lower()]()
+    write_atomically(path, lambda file: file.write(written))
