@@ -27,6 +27,7 @@ def draw(
     skip: Iterable[str] = (),
     columns: int = 1,
     group: str = "",
+    find: str = "",
 ) -> dict[str, Any]:
     """Draw the fields of ``model``.
 
@@ -37,6 +38,7 @@ def draw(
         skip: leave these out.
         columns: side by side.
         group: what stands before each label, for fields whose names say little alone.
+        find: draw only what these words are found in; the others keep what they were given.
 
     Returns:
         What was given, without the fields that have their default value.
@@ -44,19 +46,49 @@ def draw(
     names = list(only) if only is not None else [name for name in model.model_fields if name not in set(skip)]
     given: dict[str, Any] = {}
     inner = {name: below for name in names if (below := _model_in(model.model_fields[name].annotation))}
-    places = st.columns(columns)
-    for index, name in enumerate(name for name in names if name not in inner):
+    shown = [name for name in names if name not in inner and _is_found(name, model.model_fields[name], find, group)]
+    places = st.columns(columns) if shown else []
+    for name in (name for name in names if name not in inner):
         field = model.model_fields[name]
         label = f"{group}: {name}".strip(": ").replace("_", " ").capitalize()
-        with places[index % columns]:
-            value = draw_field(name, field, f"{prefix}.{name}", label)
+        if name in shown:
+            with places[shown.index(name) % columns]:
+                value = draw_field(name, field, f"{prefix}.{name}", label)
+        else:
+            value = _given(field, f"{prefix}.{name}")
         if value != _default(field):
             given[name] = value
     for name, below in inner.items():  # options inside options stand together, below the others
-        found = draw(below, f"{prefix}.{name}", columns=columns, group=name)
+        found = draw(below, f"{prefix}.{name}", columns=columns, group=name, find=find)
         if found:
             given[name] = found
     return given
+
+
+def count(model: type[BaseModel], find: str, skip: Iterable[str] = (), group: str = "") -> int:
+    """How many fields of ``model`` these words are found in."""
+    found = 0
+    for name in (name for name in model.model_fields if name not in set(skip)):
+        field = model.model_fields[name]
+        below = _model_in(field.annotation)
+        found += count(below, find, group=name) if below else _is_found(name, field, find, group)
+    return found
+
+
+def _is_found(name: str, field: FieldInfo, find: str, group: str) -> bool:
+    """Whether every word of ``find`` stands in the field's name or description."""
+    text = f"{group} {name} {name.replace('_', ' ')} {field.description or ''}".lower()
+    return all(word in text for word in find.lower().split())
+
+
+def _given(field: FieldInfo, key: str) -> Any:
+    """The value of a field that is not drawn now."""
+    value, (kind, optional) = st.session_state.get(key, _default(field)), _kind(field.annotation)
+    if kind is str:
+        return value or (None if optional else "")
+    if kind not in (bool, int, float) and get_origin(kind) is not Literal:
+        return _from_yaml(value) if isinstance(value, str) else value
+    return _default(field) if value is None and not optional else value
 
 
 def draw_field(name: str, field: FieldInfo, key: str, label: str | None = None) -> Any:
@@ -77,6 +109,9 @@ def draw_field(name: str, field: FieldInfo, key: str, label: str | None = None) 
     if kind is str:
         text = st.text_input(label, value=None, max_chars=_longest(field), **options)
         return text or (None if optional else "")
+    value = st.session_state[key]
+    if value is not None and not isinstance(value, str):  # a list, say, from a preset
+        st.session_state[key] = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True).strip()
     return _from_yaml(st.text_input(label, value=None, placeholder="YAML", **options))
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,7 @@ class Estimate:
             return None
 
 
+@cache
 def this_machine() -> str:
     """What an estimate holds for: the processor with its cores, and the GPUs."""
     cpu = describe()["cpu"]
