@@ -158,12 +158,54 @@ def resume(
 
 
 @app.command()
-def runs(as_json: Json = False) -> None:
+def runs(
+    where: Annotated[
+        str | None,
+        typer.Option(help="Only those for which an SQL condition holds: \"accuracy > 0.8 AND tuning = 'lora'\"."),
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only those with this tag; may be given again.")] = None,
+    archived: Annotated[bool, typer.Option(help="With those that were put away.")] = False,
+    sort: Annotated[str | None, typer.Option(help="By this field, least first; with a minus before it, most.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write all their fields to this .csv or .parquet file.")] = None,
+    as_json: Json = False,
+) -> None:
     """List all runs, oldest first."""
+    from workbench.runs import table as tables
     from workbench.runs.query import list_runs
 
     found = list_runs(Workspace.current())[::-1]
-    answer(found, as_json, lambda: views.show_runs(found))
+    rows = tables.run_table(Workspace.current(), settings=bool(where or sort or out))[::-1]
+    rows = tables.tagged([row for row in rows if archived or where or not row["archived"]], tag or [])
+    rows = tables.where(rows, where or "")
+    if sort:
+        rows = tables.ordered(rows, sort.removeprefix("-"), descending=sort.startswith("-"))
+    if out is not None:
+        tables.export(rows, out.expanduser())
+    by_id = {run["id"]: run for run in found}
+    chosen = [by_id[row["id"]] | {"tags": row["tags"]} for row in rows if row["id"] in by_id]
+    answer(chosen, as_json, lambda: views.show_runs(chosen, "No run fits." if found else ""))
+
+
+@app.command()
+def label(
+    run_id: RunId,
+    tag: Annotated[list[str] | None, typer.Option(help="Add this tag; may be given again.")] = None,
+    untag: Annotated[list[str] | None, typer.Option(help="Take this tag away; may be given again.")] = None,
+    note: Annotated[str | None, typer.Option(help="What is to be remembered of this run, instead of what is.")] = None,
+    archive: Annotated[bool | None, typer.Option(help="Leave it out of lists, or list it again.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Note tags and a text about a run, or put it away."""
+    from dataclasses import asdict
+
+    from workbench.runs import labels
+
+    run = Run.open(run_id, Workspace.current())
+    changes = {"notes": note, "archived": archive}
+    labels.label(run, **{name: value for name, value in changes.items() if value is not None})
+    found = labels.tag(run, tag or [], untag or [])
+    said = f"{run.id}: {', '.join(found.tags) or 'no tags'}{', archived' if found.archived else ''}"
+    answer({"id": run.id, **asdict(found)}, as_json, lambda: console.print(said, markup=False, soft_wrap=True))
 
 
 @app.command()

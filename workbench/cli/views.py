@@ -91,7 +91,7 @@ def gigabytes(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
-def show_runs(runs: Sequence[dict[str, Any]]) -> None:
+def show_runs(runs: Sequence[dict[str, Any]], otherwise: str = "") -> None:
     rows = []
     for run in runs:
         report = run["report"] or {}
@@ -111,7 +111,7 @@ def show_runs(runs: Sequence[dict[str, Any]]) -> None:
         "result": "result (95% interval)",
         "seconds": ">training",
     }
-    table(rows, columns, "There are no runs yet. Begin with: workbench demo")
+    table(rows, columns, otherwise or "There are no runs yet. Begin with: workbench demo")
 
 
 def _suggestion(report: dict[str, Any]) -> str | None:

@@ -234,7 +234,7 @@ class _Index:
     def _is_same(self, known: dict[str, Any]) -> bool:
         """Whether the file is the one that was read: not shorter, and with the same beginning."""
         length = min(_HEAD, known["start"])
-        return self._size() >= known["start"] and known["head"] == self._head(length)
+        return bool(self._size() >= known["start"] and known["head"] == self._head(length))
 
     def _head(self, length: int) -> str:
         try:

@@ -35,7 +35,8 @@ def thin(x: Floats, y: Floats, most: int = MOST_POINTS) -> tuple[Floats, Floats]
     except ImportError as error:
         raise MissingPackageError("tsdownsample", "to draw curves of many points") from error
     x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
-    kept = MinMaxLTTBDownsampler().downsample(x, y, n_out=most - 2)
+    downsampler: Any = MinMaxLTTBDownsampler
+    kept = downsampler().downsample(x, y, n_out=most - 2)
     kept = np.union1d(kept, [int(np.argmin(y)), int(np.argmax(y))]).astype(np.int64)
     return x[kept], y[kept]
 

@@ -54,18 +54,20 @@ def _row(workspace: Workspace, summary: dict[str, Any]) -> Row:
     noted = labels(Run(workspace.runs / summary["id"]))
     row = {name: summary.get(name) for name in _FIRST}
     row |= {"tags": list(noted.tags), "notes": noted.notes, "archived": noted.archived}
-    progress = summary.get("progress") if isinstance(summary.get("progress"), dict) else {}
+    progress = _dict(summary.get("progress"))
     row |= {"step": progress.get("step"), "steps": progress.get("steps")}
     report = summary.get("report") or {}
-    metrics = report.get("metrics") if isinstance(report.get("metrics"), dict) else {}
-    cost = report.get("cost") if isinstance(report.get("cost"), dict) else {}
+    metrics, cost = _dict(report.get("metrics")), _dict(report.get("cost"))
     judged = report.get("primary_metric") if report.get("primary_metric") in metrics else None
-    value = metrics.get(judged)
-    value = value if isinstance(value, dict) else {}
+    value = _dict(metrics.get(str(judged)))
     row |= {"metric": judged, **{name: value.get(name) for name in ("value", "low", "high")}}
     row |= {name: cost.get(name) for name in _COSTS}
     row |= {name: found.get("value") for name, found in metrics.items() if name not in row and isinstance(found, dict)}
     return row
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 # -- settings --------------------------------------------------------------------------------------------------------
@@ -245,7 +247,7 @@ def _explained(condition: str, said: str, names: Sequence[str]) -> RequestError:
     """DuckDB's error in a sentence, with what to do."""
     if "INTERRUPT" in said.upper():
         return RequestError(f"The filter took more than {SECONDS:.0f} s and was ended.", "Write a simpler condition.")
-    first = " ".join(said.split("\n\n")[0].split("\n")[0].split())
+    first = " ".join(said.split("\n\n")[0].split("\n")[0].split()).rstrip("!. ")
     missing = re.search(r'(?:column|table|binding) (?:named )?"?([\w.]+)"?', said, re.IGNORECASE)
     wrong = missing[1] if missing else ""
     near = difflib.get_close_matches(wrong.lower(), names, n=3, cutoff=0.5) if wrong else []

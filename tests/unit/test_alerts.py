@@ -1,0 +1,85 @@
+"""Alerts: each comes for what it is made for, and for nothing that is healthy."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from workbench.runs.alerts import alerts
+from workbench.runs.run import Run
+from workbench.spec import RunSpec
+from workbench.workspace import Workspace
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture
+def make(workspace: Workspace) -> Callable[..., Run]:
+    def run(train: Any = (), evaluated: Any = (), state: str = "succeeded", every: int = 10) -> Run:
+        made = Run.create(RunSpec.parse({"task": "t", "data": "d.csv", "model": "m"}), workspace)
+        rows: list[dict[str, Any]] = [
+            {"step": s, "time": float(s), "train/loss": None if np.isnan(y) else float(y)} for s, y in enumerate(train)
+        ]
+        rows += [{"step": every * (i + 1), "time": 1.0 * i, "eval/loss": float(y)} for i, y in enumerate(evaluated)]
+        (made.folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        made.update_status(state=state, progress={"phase": "training"})
+        return made
+
+    return run
+
+
+def kinds(run: Run, **fields: Any) -> list[str]:
+    return [alert.kind for alert in alerts(run, **fields)]
+
+
+FALLING = 2 * 0.99 ** np.arange(300) + 0.1 * RANDOM.normal(size=300)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_healthy_run_worries_nobody(make: Callable[..., Run], seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(size=1000)
+    assert kinds(make(2 * 0.995 ** np.arange(1000) + 0.3 + 0.05 * noise, [1.0, 0.8, 0.7, 0.71, 0.69])) == []
+    assert kinds(make(0.5 + 0.3 * noise)) == []  # flat and noisy
+    assert kinds(make([])) == [] and kinds(make([1.0], [1.0])) == []
+
+
+def test_a_rising_loss_is_told_with_its_step(make: Callable[..., Run]) -> None:
+    (alert,) = alerts(make(np.append(FALLING, np.linspace(0.1, 1.5, 60))))
+    assert alert.kind == "rising" and 230 <= (alert.step or 0) <= 310 and "learning_rate" in alert.hint
+
+
+def test_a_loss_that_is_not_finite_is_an_error_and_comes_first(make: Callable[..., Run]) -> None:
+    losses = np.append(FALLING, np.linspace(0.1, 1.5, 60))
+    losses[-1] = np.nan
+    first, second = alerts(make(losses))
+    assert (first.kind, first.severity, first.step) == ("non-finite", "error", 359) and second.kind == "rising"
+
+
+def test_over_fitting_needs_a_falling_training_loss(make: Callable[..., Run]) -> None:
+    evaluated = [1.0, 0.7, 0.6, 0.65, 0.7, 0.8]
+    (alert,) = alerts(make(FALLING[:60], evaluated))
+    assert alert.kind == "over-fitting" and alert.step == 30 and "0.6" in alert.message
+    assert kinds(make(FALLING[:60], [*evaluated, 0.55])) == []  # it has come back
+    assert kinds(make(FALLING[:60], evaluated[:5])) == []  # twice only
+    assert "over-fitting" not in kinds(make(np.linspace(1, 2, 60), evaluated))  # training rises as well: no gap
+
+
+def test_no_progress_is_told_while_it_runs(make: Callable[..., Run]) -> None:
+    flat = [1.0, 0.9, 0.8, 0.7, 0.6, *[0.6001] * 7]
+    run = make(FALLING, flat, "running")
+    lock = run.process_lock()
+    lock.acquire()
+    try:
+        assert kinds(run, now=time.time() + 10) == ["plateau"]
+        assert kinds(run, now=time.time() + 600) == ["plateau", "silent"]
+        run.update_status(progress={"phase": "answering for the report"})
+        assert kinds(run, now=time.time() + 600) == ["plateau"]
+    finally:
+        lock.release()
+    run.update_status(state="succeeded")
+    assert kinds(run, now=time.time() + 600) == []
