@@ -26,6 +26,12 @@ KIND = "kind"  # which attention, of a model that reads one text and writes anot
 LAYERS = "layers"  # the layers that are drawn, with commas between
 PRESET = "preset"  # what Launch's form begins with
 FROM = "from"  # or the run whose settings it begins with
+AXIS = "x"  # what curves are drawn over
+LOG = "log"  # 1 where they are drawn on a logarithmic axis
+SMOOTH = "smooth"  # how much they are smoothed, 0 to 0.99
+WHERE = "where"  # the condition for which runs are listed, as SQL
+SORT = "sort"  # the field by which they are sorted, with a minus before it where most comes first
+GROUP = "group"  # the fields by which they are grouped, with commas between
 
 # Session keys of widgets; tests find widgets by them.
 CHOSEN_RUN = "chosen.run"
@@ -39,6 +45,8 @@ EXPLAIN_WITH = "explain.with"
 EXPLAIN_KIND = "explain.kind"
 EXPLAIN_OTHER = "explain.other"
 CHOSEN_VIEW = "explain.view"
+WATCH_AXIS, WATCH_LOG, WATCH_SMOOTH, WATCH_PART = "watch.x", "watch.log", "watch.smooth", "watch.part"
+LIST_WHERE, LIST_SORT, LIST_GROUP = "list.where", "list.sort", "list.group"
 LAUNCH = "launch"  # prefix of the form's fields: launch.training.epochs
 
 HOME_PAGE, LAUNCH_PAGE, RUNS_PAGE = "views/home.py", "views/launch.py", "views/runs.py"
