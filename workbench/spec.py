@@ -238,6 +238,10 @@ class RunSpec(Part):
     version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION, description="Schema version of this document.")
     name: str | None = Field(None, max_length=80, description="Your name for the run; made from its parts if left out.")
     notes: str = Field("", max_length=10_000, description="Anything to remember about this run.")
+    group: str | None = Field(
+        None, max_length=80, description="What the run belongs to: the name of its sweep, or a word of your own."
+    )
+    trial: int | None = Field(None, ge=0, description="Number of the run's trial in its sweep, from 0.")
     kind: Literal["training", "learning-rate-range-test"] = Field(
         "training",
         description="A training, which gives a model; or a short test of rising learning rates, which suggests one.",

@@ -364,6 +364,9 @@ def _first_status(spec: RunSpec, now: datetime, order: float) -> dict[str, Any]:
         "model": spec.model.source,
         "data": spec.data.train,
         "tuning": spec.tuning.method,
+        "group": spec.group,
+        "trial": spec.trial,
+        "seed": spec.training.seed,
     }
 
 
