@@ -1,0 +1,446 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 03 · Attention
+#
+# **After this notebook you can** compute attention with pencil and paper, write it in four lines of torch, say what a
+# mask and a head are, and name the two things that attention cannot do by itself.
+#
+# **You need** notebook 01 (a text is a row of token numbers, and each token has a vector). School mathematics: sums,
+# square roots, the exponential function. A *vector* here is a list of numbers; a *matrix* a table of them.
+#
+# **Time:** about 20 minutes to read; the cells run in about a minute on a laptop CPU (GPU: not measured yet).
+
+# %%
+import math
+
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+
+from workbench.models.attention import MultiHeadAttention, causal_mask, padding_mask
+from workbench.models.pretrained import make_source
+from workbench.models.transformer import Sinusoidal
+from workbench.teach import size
+from workbench.teach.pictures import show
+from workbench.workspace import Workspace
+
+torch.manual_seed(0)
+torch.set_printoptions(precision=3, sci_mode=False)
+
+# %% [markdown]
+# ## The question
+#
+# *"The pilot saw the storm because **it** was huge."* What is *it*? You looked back at *pilot* and at *storm*, and
+# took the one that fits. A network that reads tokens one by one has to carry everything it may need later (notebook
+# 02).
+# **Attention** lets each token look directly at all others, and take from each as much as it wants.
+#
+# Each token does three things, with three vectors of its own:
+#
+# | vector | letter | what it is for |
+# |---|---|---|
+# | query | $q$ | what this token is looking for |
+# | key | $k$ | what this token offers to be found by |
+# | value | $v$ | what this token hands over when it is found |
+#
+# ## By hand, one number at a time
+#
+# Three tokens, vectors of two numbers. The numbers are chosen so that you can follow each step in your head. In the
+# picture to keep in mind, the first number says "I am a thing", and the second "I am weather".
+
+# %%
+tokens = ["pilot", "storm", "it"]
+keys = [[1.0, 0.0], [1.0, 2.0], [0.0, 0.0]]
+values = [[10.0, 0.0], [0.0, 10.0], [5.0, 5.0]]
+query_of_it = [1.0, 1.0]  # "it" looks for a thing, and for something that can be huge
+
+# %% [markdown]
+# **Step 1: scores.** How well does the query fit each key? Multiply number by number and add up: the *dot product*.
+# It is large when two vectors point the same way. Then divide by $\sqrt{K}$, where $K$ is how many numbers a key has
+# (here 2); why, we shall see below.
+#
+# $$s_j = \frac{q \cdot k_j}{\sqrt{K}}$$
+
+# %%
+scores = []
+for token, key in zip(tokens, keys, strict=True):
+    dot = query_of_it[0] * key[0] + query_of_it[1] * key[1]
+    scores.append(dot / math.sqrt(2))
+    print(f"{token:>6}: {query_of_it[0]} x {key[0]} + {query_of_it[1]} x {key[1]} = {dot},  / √2 = {scores[-1]:.3f}")
+
+# %% [markdown]
+# **Step 2: weights.** Scores become shares that are positive and sum to 1. The *softmax* does it: take $e$ to the
+# power of each score, and divide by the sum of them all.
+#
+# $$w_j = \frac{e^{s_j}}{\sum_i e^{s_i}}$$
+
+# %%
+powers = [math.exp(score) for score in scores]
+weights = [power / sum(powers) for power in powers]
+for token, power, weight in zip(tokens, powers, weights, strict=True):
+    print(f"{token:>6}: e^score = {power:.3f},  weight = {weight:.3f}")
+print(f"   sum: {sum(weights):.3f}")
+
+# %% [markdown]
+# **Step 3: mix.** The new vector of *it* is the mean of all values, each counted by its weight: $o = \sum_j w_j v_j$.
+
+# %%
+output = [0.0, 0.0]
+for weight, value in zip(weights, values, strict=True):
+    output = [output[0] + weight * value[0], output[1] + weight * value[1]]
+print("the new vector of 'it':", [round(number, 3) for number in output])
+
+# %% [markdown]
+# *storm* got the largest share, so the new vector of *it* is mostly storm's value. That is all attention is: **a
+# weighted mean, whose weights are computed from the content**.
+#
+# ## All tokens at once
+#
+# Each token has a query. Write the queries below each other as a matrix $Q$, and likewise $K$ and $V$. Then all dot
+# products are one matrix product, $QK^\top$ ("$\top$": rows and columns exchanged):
+#
+# $$\operatorname{Attention}(Q, K, V) = \operatorname{softmax}\!\left(\frac{QK^\top}{\sqrt{K}}\right)V$$
+#
+# (In the formula of the paper the width of a key is called $d_k$; here and in the library it is $K$. Where $K$ stands
+# alone under the root it is that number; beside $Q$ and $V$ it is the matrix.) This is equation 1 of *Attention Is
+# All You Need* (Vaswani et al. 2017, arXiv 1706.03762). The shapes, which the library uses everywhere:
+#
+# | symbol | in the code | shape | |
+# |---|---|---|---|
+# | $Q$ | `query` | `[T, K]` | T tokens that ask |
+# | $K$ | `key` | `[S, K]` | S tokens that are asked; within one text S = T |
+# | $V$ | `value` | `[S, K]` | |
+# | the softmax | `weights` | `[T, S]` | row t: what token t takes from each; each row sums to 1 |
+
+
+# %%
+def attention(query, key, value, mask=None):
+    """softmax(Q Kᵀ / √K) V; a mask is True where a query may look."""
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # [..., T, S]
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    weights = scores.softmax(dim=-1)
+    return weights @ value, weights
+
+
+query = torch.tensor([[1.0, 0.0], [0.0, 1.0], query_of_it])
+all_outputs, all_weights = attention(query, torch.tensor(keys), torch.tensor(values))
+print(all_weights)
+torch.testing.assert_close(all_outputs[2], torch.tensor(output))  # the last row is what was computed by hand
+
+
+# %%
+def heatmap(axis, weights, rows, columns, title=""):
+    axis.imshow(weights, cmap="Blues", vmin=0, vmax=1)
+    axis.set_xticks(range(len(columns)), columns, rotation=60, ha="right")
+    axis.set_yticks(range(len(rows)), rows)
+    axis.set_title(title)
+    if len(rows) <= 6:
+        for i in range(len(rows)):
+            for j in range(len(columns)):
+                colour = "white" if weights[i][j] > 0.6 else "black"
+                axis.text(j, i, f"{float(weights[i][j]):.2f}", ha="center", va="center", color=colour)
+
+
+figure, axis = plt.subplots(figsize=(4, 3.4))
+heatmap(axis, all_weights, tokens, tokens)
+axis.set_xlabel("is looked at")
+axis.set_ylabel("looks")
+show(figure, "Table of attention weights, 3 by 3. The row of 'it' has its largest weight, 0.73, on 'storm'.")
+
+# %% [markdown]
+# ## Why divide by √K
+#
+# Let each number of $q$ and $k$ be drawn independently, with mean 0 and variance 1 (about so it is at the beginning
+# of training). Their dot product is a sum of $K$ products, each with mean 0 and variance 1; variances of independent
+# numbers add up, so the dot product has variance $K$. Wide vectors would give scores like ±20, and a softmax of such
+# scores is all but 1 in one place and 0 elsewhere. Its gradient (which way, and how much, each weight has to move) is
+# then all but 0, and nothing is learned. Divided by $\sqrt{K}$ the variance is 1, whatever the width. Look:
+
+# %%
+widths = [4, 16, 64, 256, 1024]
+largest = {"without division": [], "divided by √K": []}
+for width in widths:
+    q, k = torch.randn(500, 1, width), torch.randn(500, 10, width)
+    raw = (q @ k.transpose(1, 2)).squeeze(1)  # 500 queries, 10 keys each
+    largest["without division"].append(raw.softmax(-1).max(-1).values.mean().item())
+    largest["divided by √K"].append((raw / math.sqrt(width)).softmax(-1).max(-1).values.mean().item())
+    scaled = raw / math.sqrt(width)
+    print(f"K = {width:>4}: variance of the scores {raw.var():8.1f}, after division {scaled.var():.2f}")
+
+figure, axis = plt.subplots(figsize=(6, 3))
+for (name, line), marker in zip(largest.items(), "os", strict=True):
+    axis.plot(widths, line, marker=marker, label=name)
+axis.set(xscale="log", xlabel="K, numbers in a key", ylabel="largest of 10 weights (mean)", ylim=(0, 1))
+axis.legend()
+show(
+    figure,
+    "Without division the largest of ten weights grows from about 0.5 to nearly 1 as keys get wider; "
+    "divided by the root of K it stays at about 0.3.",
+)
+
+# %% [markdown]
+# The same division, seen from another side, is a **temperature**: dividing scores by a larger number makes the
+# weights more even, by a smaller one more decided. You will meet it again when text is generated (notebook 06).
+
+# %%
+scores_of_it = torch.tensor(scores)
+figure, axes = plt.subplots(1, 4, figsize=(9, 2.2), sharey=True)
+for axis, temperature in zip(axes, (0.2, 1.0, 3.0, 20.0), strict=True):
+    axis.bar(tokens, (scores_of_it / temperature).softmax(0))
+    axis.set_title(f"temperature {temperature}")
+axes[0].set(ylim=(0, 1), ylabel="weight")
+show(
+    figure,
+    "Weights of 'it' at four temperatures: at 0.2 all but everything on storm, at 1 most of it, at 20 a third on each.",
+)
+
+# %% [markdown]
+# ## Where queries, keys and values come from
+#
+# Nobody writes them down. A token's vector $x$ (width $D$) is multiplied by three matrices, and these matrices are
+# what is learned: $q = xW^Q + b^Q$, $k = xW^K + b^K$, $v = xW^V + b^V$. In torch such a map is `nn.Linear`.
+#
+# ## Masks: where nobody may look
+#
+# Two kinds of places have to be hidden, and both are done the same way: the score becomes $-\infty$ before the
+# softmax. As $e^{-\infty} = 0$, the weight is exactly 0, and the others still sum to 1.
+#
+# * **Padding.** Texts of a batch are filled up to one length with `[PAD]`. Nobody may look at it.
+# * **The future.** A model that learns to guess the next token must not see it: token t sees tokens 0 … t (a *causal*
+#   mask).
+
+# %%
+words = ["a", "quiet", "moving", "film", "[PAD]", "[PAD]"]
+length, width = len(words), 16
+x = torch.randn(length, width)
+W_q, W_k, W_v = nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, width)
+q, k, v = W_q(x), W_k(x), W_v(x)
+
+is_text = torch.tensor([word != "[PAD]" for word in words])
+padding = is_text[None, :].expand(length, length)  # [T, S]: a column is hidden from everybody
+causal = torch.ones(length, length).tril().bool()  # row t: True up to column t
+
+figure, axes = plt.subplots(1, 3, figsize=(11, 3.6))
+for axis, mask, title in zip(axes, (None, padding, causal), ("no mask", "padding hidden", "causal"), strict=True):
+    heatmap(axis, attention(q, k, v, mask)[1].detach(), words, words, title)
+figure.tight_layout()
+show(
+    figure,
+    "Three tables of weights of six tokens. Without a mask all are above 0; with the padding mask the last two columns "
+    "are 0; with the causal mask everything above the diagonal is 0.",
+)
+
+# %% [markdown]
+# A mask that is forgotten raises no error, and gives numbers that look reasonable. So test it: **change what must not
+# be seen; what is computed must not change.**
+
+# %%
+changed = x.clone()
+changed[4:] = 100.0  # rubbish in place of the padding
+before, _ = attention(W_q(x), W_k(x), W_v(x), padding)
+after, _ = attention(W_q(changed), W_k(changed), W_v(changed), padding)
+without, _ = attention(W_q(changed), W_k(changed), W_v(changed))
+print("largest change of a real token, with the mask:   ", (before - after)[:4].abs().max().item())
+print("largest change of a real token, without the mask:", round((before - without)[:4].abs().max().item(), 2))
+torch.testing.assert_close(before[:4], after[:4])
+
+# %% [markdown]
+# ## Heads
+#
+# One softmax gives one way of looking. A token may need several: its verb, its adjective, the word before it. So the
+# $D$ numbers of query, key and value are cut into $H$ parts of $K = D / H$ numbers, each part attends by itself (a
+# **head**), and the outputs are put side by side again and mixed by one last matrix $W^O$.
+#
+# $$\operatorname{head}_h = \operatorname{Attention}(Q_h, K_h, V_h) \qquad
+# \operatorname{MultiHead} = [\operatorname{head}_1; \dots; \operatorname{head}_H]\,W^O$$
+#
+# In the code, cutting is a change of shape: `[B, T, D]` becomes `[B, T, H, K]`, and then the axes are exchanged to
+# `[B, H, T, K]`, so that torch computes all heads of all texts in one product. (B: texts in the batch.)
+
+
+# %%
+class MyAttention(nn.Module):
+    """Multi-head self-attention: [B, T, D] to [B, T, D]."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+        self.output = nn.Linear(width, width)
+
+    def split(self, x):  # [B, T, D] -> [B, H, T, K]
+        batch, length, width = x.shape
+        return x.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+
+    def forward(self, x, mask=None):
+        q, k, v = self.split(self.query(x)), self.split(self.key(x)), self.split(self.value(x))
+        mixed, weights = attention(q, k, v, mask)  # [B, H, T, K]
+        joined = mixed.transpose(1, 2).reshape(x.shape)  # [B, T, D]
+        return self.output(joined), weights
+
+
+mine = MyAttention(width=32, heads=4)
+batch = torch.randn(2, 7, 32)
+output, weights = mine(batch)
+print("output ", list(output.shape), " weights", list(weights.shape), "(B, H, T, S)")
+
+# %% [markdown]
+# How many weights were learned? Four maps of $D \times D$ and a bias each, however many heads. More heads cost no
+# more weights: each is narrower.
+
+# %%
+for heads in (1, 4, 8):
+    print(heads, "heads:", sum(p.numel() for p in MyAttention(32, heads).parameters()), "weights")
+
+# %% [markdown]
+# ## Held against the library
+#
+# `workbench.models.attention.MultiHeadAttention` is what all models of this workbench run. It keeps the three maps in
+# one matrix (one large product is faster than three small ones). Give it the same weights: it must give the same
+# numbers. It does so in two ways, one written out like ours, and one with torch's fused kernel, which never holds the
+# weights.
+
+# %%
+library = MultiHeadAttention(width=32, heads=4).eval()
+with torch.no_grad():
+    library.query_key_value.weight.copy_(torch.cat([m.weight for m in (mine.query, mine.key, mine.value)]))
+    library.query_key_value.bias.copy_(torch.cat([m.bias for m in (mine.query, mine.key, mine.value)]))
+    library.output.load_state_dict(mine.output.state_dict())
+
+attention_mask = torch.tensor([[1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0, 0]])  # the second text is shorter
+for name, mask in {
+    "no mask": None,
+    "padding": padding_mask(attention_mask),
+    "causal": causal_mask(7, 7, batch.device),
+}.items():
+    ours, our_weights = mine(batch, mask)
+    theirs, their_weights = library(batch, mask, want_weights=True)
+    fused, _ = library(batch, mask)
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(ours, fused, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(our_weights, their_weights, atol=1e-5, rtol=1e-5)
+    print(f"{name:>8}: same outputs and weights; largest difference {(ours - theirs).abs().max().item():.1e}")
+
+# %% [markdown]
+# From here on we use the library's.
+#
+# ## What attention cannot do, 1: see the order
+#
+# Shuffle the tokens, and each gets the very same vector as before, only in another place: "dog bites man" and "man
+# bites dog" are the same set.
+
+# %%
+order = torch.randperm(7)
+straight, _ = library(batch)
+shuffled, _ = library(batch[:, order])
+torch.testing.assert_close(straight[:, order], shuffled, atol=1e-5, rtol=1e-5)
+print("order:", order.tolist(), "-> the same vectors, in that order")
+
+# %% [markdown]
+# So each token must be told its place. The first Transformer adds **waves** of many lengths to the tokens' vectors:
+# number $2i$ of place $p$ is $\sin(p / 10000^{2i/D})$, number $2i+1$ the cosine. Fast waves tell neighbours apart,
+# slow ones say roughly where in the text. BERT and GPT-2 learn a vector for each place instead. Newer models turn
+# queries and keys by an angle that grows with the place ("rotary"), so that a score depends on the distance.
+
+# %%
+table = Sinusoidal(places=64, width=64).make_table()  # [places, D]
+by_hand = [math.sin(5 / 10_000 ** (2 * 3 / 64)), math.cos(5 / 10_000 ** (2 * 3 / 64))]  # p = 5, i = 3
+torch.testing.assert_close(table[5, 6:8], torch.tensor(by_hand), atol=1e-5, rtol=1e-5)
+
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.4))
+axes[0].imshow(table.T, aspect="auto", cmap="RdBu")
+axes[0].set(xlabel="place p", ylabel="number in the vector", title="waves")
+for place in (5, 30, 50):
+    axes[1].plot(table @ table[place], label=f"place {place}")
+axes[1].set(xlabel="other place", ylabel="dot product", title="near places are alike")
+axes[1].legend()
+figure.tight_layout()
+show(
+    figure,
+    "Left: waves over 64 places, quick in the upper rows and slow in the lower. Right: the dot product of a place's "
+    "vector with all others has its peak at the place itself and falls with the distance.",
+)
+
+# %% [markdown]
+# ## What attention cannot do, 2: be cheap on long texts
+#
+# There are $T \times T$ weights in each head: a text twice as long has four times as many.
+
+# %%
+lengths = size(test=[64, 128], cpu=[128, 256, 512, 1024], gpu=[512, 1024, 2048, 4096])
+for length in lengths:
+    print(f"{length:>5} tokens: {12 * 12 * length**2 * 4 / 2**20:>8,.0f} MiB for all weights of BERT-base, one text")
+
+# %% [markdown]
+# This is why the fused kernel never writes them down, and why notebook 11 asks for them only when they are to be
+# seen.
+#
+# ## Real attention
+#
+# MiniLM is a small published BERT (6 layers, 12 heads). Two of its 72 heads, on a sentence:
+
+# %%
+loaded = make_source("minilm", Workspace.current()).load("AutoModel", {})  # fetched once, 91 MB, and kept
+minilm, tokenizer = loaded.model.eval(), loaded.tokenizer
+minilm.set_attn_implementation("eager")  # attention that is written out
+inputs = tokenizer("The pilot saw the storm because it was huge.", return_tensors="pt")
+names = tokenizer.convert_ids_to_tokens(inputs["input_ids"][0])
+with torch.no_grad():
+    attentions = torch.stack(minilm(**inputs, output_attentions=True).attentions)[:, 0]  # [layers, H, T, T]
+print("all weights:", list(attentions.shape))
+
+# %% [markdown]
+# Which heads look one token back, and which at the separator? Ask by a number instead of by eye: the mean weight on
+# that place.
+
+# %%
+back = attentions.diagonal(offset=-1, dim1=-2, dim2=-1).mean(-1)  # [layers, H]
+separator = attentions[..., -1].mean(-1)
+picked = [(int(m.argmax()) // 12, int(m.argmax()) % 12) for m in (back, separator)]
+
+figure, axes = plt.subplots(1, 2, figsize=(10, 4.6))
+for axis, (layer, head), what in zip(axes, picked, ("one token back", "at [SEP]"), strict=True):
+    heatmap(axis, attentions[layer, head], names, names, f"layer {layer + 1}, head {head + 1}: {what}")
+figure.tight_layout()
+show(
+    figure,
+    "Two heads of MiniLM on one sentence. In the left one most weight lies just beside the diagonal: each token looks "
+    "at the one before it. In the right one the last column, [SEP], takes most of the weight of every row.",
+)
+
+# %% [markdown]
+# A head that puts most of its weight on `[SEP]` is a head with nothing to do in this sentence: weights must sum to 1,
+# so they have to go somewhere. A large weight is not yet an important token. Notebook 11 tests that.
+#
+# ## Summary
+#
+# * Attention is a weighted mean of values. The weights are a softmax of scaled dot products of queries and keys.
+# * $\sqrt{K}$ keeps the softmax from freezing. A mask is $-\infty$ before the softmax: exactly weight 0.
+# * Heads are narrow attentions side by side; they cost no more weights.
+# * By itself attention sees no order, and its cost grows with the square of the length.
+#
+# ## Questions to think about
+#
+# 1. What happens to a row whose every place is masked with $-\infty$? (Try it. The library uses the smallest finite
+#    number instead: why?)
+# 2. If all keys were the same vector, what would attention compute?
+# 3. A causal mask makes the matrix of weights lower triangular. How many of the $T^2$ scores are then computed for
+#    nothing?
+#
+# ## Where to go on
+#
+# * Notebook 04 puts attention into a Transformer, and loads published weights into it.
+# * `workbench/models/attention.py` is this notebook as a module; read it, it has no more in it than you know by now.
+# * Vaswani et al. 2017, *Attention Is All You Need*, arXiv 1706.03762, section 3.2.
