@@ -15,6 +15,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import (
     AttentionInterface,
     AutoModelForSequenceClassification,
+    BartConfig,
+    BartForConditionalGeneration,
     DebertaV2Config,
     DistilBertConfig,
     GPT2Config,
@@ -34,6 +36,7 @@ from workbench.models.transformer import DecoderConfig, EncoderConfig
 know_own_models()
 TEXT = "the film was unbelievable"
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32, "vocab_size": 40}
+BART = {"layers": 2, "attention_heads": 4, "ffn_dim": 32}
 LOUD = {"initializer_range": 0.5}
 CONFIGS = {
     "distilbert": DistilBertConfig(vocab_size=40, dim=16, n_layers=2, n_heads=4, hidden_dim=32, **LOUD),
@@ -67,6 +70,22 @@ def test_the_softmax_of_the_products_is_the_attention(name: str) -> None:
     np.testing.assert_allclose(again, found.attention.weights, atol=1e-5)
     assert found.rebuilt < 1e-5 and found.notes == []
     assert found.attention.weights.std() > 0.02  # the model looks somewhere, so the test can fail
+
+
+def test_of_an_encoder_decoder_the_encoder_is_heard() -> None:
+    torch.manual_seed(0)
+    sizes = {f"{part}_{what}": n for part in ("encoder", "decoder") for what, n in BART.items()}
+    model = BartForConditionalGeneration(BartConfig(vocab_size=40, d_model=16, init_std=0.5, pad_token_id=0, **sizes))
+    found = capture_queries_keys(model.eval(), tokenizer(), TEXT)
+    ids = tokenizer()(TEXT, return_tensors="pt")["input_ids"]
+    layer = model.get_encoder().layers[0]
+    with torch.no_grad():
+        model.set_attn_implementation("eager")
+        encoded = model.get_encoder()(ids, output_attentions=True, output_hidden_states=True)
+        query = layer.self_attn.q_proj(encoded.hidden_states[0])[0]  # [T, D]
+    np.testing.assert_allclose(found.attention.weights[0], encoded.attentions[0][0], atol=1e-5)
+    np.testing.assert_allclose(np.swapaxes(found.queries[0], 0, 1).reshape(len(query), -1), query, atol=1e-5)
+    assert found.rebuilt < 1e-5
 
 
 def test_queries_by_hand_and_a_model_that_peft_has_wrapped() -> None:

@@ -57,7 +57,7 @@ class _Heard:
 def capture_queries_keys(
     model: Any, tokenizer: Any, text: str, text_pair: str | None = None, max_length: int | None = None
 ) -> QueriesKeys:
-    """Queries and keys of every head of ``model`` reading ``text``.
+    """Queries and keys of every head of ``model`` reading ``text``; of an encoder-decoder those of its encoder.
 
     Args: as of :func:`~workbench.explain.capture.capture_attention`.
 
@@ -67,6 +67,9 @@ def capture_queries_keys(
     encoded = encode(tokenizer, text, text_pair, max_length, next(model.parameters()).device)
     with MODEL_LOCK, _listening(model) as heard:
         attention = attention_of(model, encoded)
+    if getattr(model.config, "is_encoder_decoder", False):  # the text is read by the encoder
+        inside = set(model.get_encoder().modules())
+        heard = [one for one in heard if one.module in inside]
     if len(heard) != attention.layers:
         raise RequestError(
             f"The queries and keys of {type(model).__name__} cannot be read: it was heard {len(heard)} times in "
