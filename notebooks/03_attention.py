@@ -43,8 +43,7 @@ torch.set_printoptions(precision=3, sci_mode=False)
 #
 # *"The pilot saw the storm because **it** was huge."* What is *it*? You looked back at *pilot* and at *storm*, and
 # took the one that fits. A network that reads tokens one by one has to carry everything it may need later (notebook
-# 02).
-# **Attention** lets each token look directly at all others, and take from each as much as it wants.
+# 02). **Attention** lets each token look directly at all others, and take from each as much as it wants.
 #
 # Each token does three things, with three vectors of its own:
 #
@@ -402,27 +401,31 @@ with torch.no_grad():
 print("all weights:", list(attentions.shape))
 
 # %% [markdown]
-# Which heads look one token back, and which at the separator? Ask by a number instead of by eye: the mean weight on
-# that place.
+# Which head looks one token back, and which one looks everywhere about evenly? Ask by a number instead of by eye: the
+# mean weight on the token before, and the mean *entropy* $-\sum_j w_j \ln w_j$ of a row, which is 0 when one token
+# takes all, and largest when all take the same.
 
 # %%
 back = attentions.diagonal(offset=-1, dim1=-2, dim2=-1).mean(-1)  # [layers, H]
-separator = attentions[..., -1].mean(-1)
-picked = [(int(m.argmax()) // 12, int(m.argmax()) % 12) for m in (back, separator)]
+entropy = torch.special.entr(attentions).sum(-1).mean(-1)  # [layers, H]
+picked = [(int(m.argmax()) // 12, int(m.argmax()) % 12) for m in (back, entropy)]
+print(f"weight one token back: {back.max():.2f} in one head, {back.mean():.2f} in the mean of all")
+print(f"entropy: from {entropy.min():.2f} to {entropy.max():.2f}; even over all tokens is {math.log(len(names)):.2f}")
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.6))
-for axis, (layer, head), what in zip(axes, picked, ("one token back", "at [SEP]"), strict=True):
+for axis, (layer, head), what in zip(axes, picked, ("one token back", "about evenly"), strict=True):
     heatmap(axis, attentions[layer, head], names, names, f"layer {layer + 1}, head {head + 1}: {what}")
 figure.tight_layout()
 show(
     figure,
-    "Two heads of MiniLM on one sentence. In the left one most weight lies just beside the diagonal: each token looks "
-    "at the one before it. In the right one the last column, [SEP], takes most of the weight of every row.",
+    "Two heads of MiniLM on one sentence. In the left one nearly all weight lies just beside the diagonal: each token "
+    "looks at the one before it. In the right one every row is pale all over: each token looks everywhere.",
 )
 
 # %% [markdown]
-# A head that puts most of its weight on `[SEP]` is a head with nothing to do in this sentence: weights must sum to 1,
-# so they have to go somewhere. A large weight is not yet an important token. Notebook 11 tests that.
+# Weights must sum to 1, so a head that finds nothing for it in a sentence has to put them somewhere all the same; in
+# many BERTs that is `[SEP]` (Clark et al. 2019, arXiv 1906.04341). A large weight is not yet an important token.
+# Notebook 11 tests that.
 #
 # ## Summary
 #

@@ -161,36 +161,45 @@ for place in ("post", "pre"):
     print(f"norm {place}: same outputs")
 
 # %% [markdown]
-# What does the place of the norm do? Stack 24 fresh blocks, send a text through, and look at how large the gradient
-# of each layer is.
+# What does the residual do? Stack 24 fresh blocks, with it and without it, send a text through, and look at how large
+# the gradient of each layer is.
 
 
 # %%
-def gradients(pre, layers=24):
+def gradients(kind, layers=24):
     torch.manual_seed(0)
-    tower = nn.ModuleList(MyBlock(64, 4, 256, dropout=0.0, pre=pre) for _ in range(layers))
+    tower = nn.ModuleList(MyBlock(64, 4, 256, dropout=0.0, pre=kind == "pre norm") for _ in range(layers))
     x = torch.randn(4, 16, 64)
     for block in tower:
-        x = block(x)
+        if kind == "no residual":
+            x = block.attention_norm(block.attention(x)[0])
+            x = block.feed_forward_norm(block.feed_forward(x))
+        else:
+            x = block(x)
     target = torch.randn(4, 16, 64)
     ((my_norm(x, 1.0, 0.0) - target) ** 2).mean().backward()
     return [block.feed_forward.up.weight.grad.norm().item() for block in tower]
 
 
+found = {kind: gradients(kind) for kind in ("post norm", "pre norm", "no residual")}
+for kind, sizes in found.items():
+    print(f"{kind:>11}: first layer {sizes[0]:.1e}, last layer {sizes[-1]:.1e}")
 figure, axis = plt.subplots(figsize=(6, 3))
-axis.plot(range(1, 25), gradients(pre=False), marker="o", label="post")
-axis.plot(range(1, 25), gradients(pre=True), marker="s", label="pre")
+for (kind, sizes), marker in zip(found.items(), "os^", strict=True):
+    axis.plot(range(1, 25), sizes, marker=marker, label=kind)
 axis.set(xlabel="layer", ylabel="size of the gradient", yscale="log")
 axis.legend()
 show(
     figure,
-    "Size of the gradient in 24 fresh layers, logarithmic. With post norm it shrinks from the top layer down to the "
-    "first; with pre norm all layers get gradients of similar size.",
+    "Size of the gradient in 24 fresh layers, logarithmic. With residuals all layers get gradients of like size, "
+    "without them the first layers' gradients are smaller by powers of ten.",
 )
 
 # %% [markdown]
-# This is one reason why the learning rate of a post-norm model is raised slowly at the start (**warm-up**, notebook
-# 05).
+# Look at the last layers of the two upper lines as well: with pre norm their gradients become smaller the deeper the
+# tower is, with post norm they do not. A deep post-norm model therefore takes too large steps at its top while all is
+# still random, which is one reason why its learning rate is raised slowly at the start (**warm-up**, notebook 05;
+# Xiong et al. 2020, arXiv 2002.04745).
 #
 # ## The encoder: BERT
 #
@@ -394,6 +403,8 @@ figure, axes = plt.subplots(1, 3, figsize=(10, 3))
 for axis, name in zip(axes, ("encoder_attentions", "decoder_attentions", "cross_attentions"), strict=True):
     axis.imshow(found[name][0][0, 0] > 0, cmap="Blues", vmin=0, vmax=1.4)
     axis.set(title=name.replace("_", " "), xlabel="is looked at", ylabel="looks")
+    axis.set_xticks(range(found[name][0].shape[-1]))
+    axis.set_yticks(range(found[name][0].shape[-2]))
 figure.tight_layout()
 show(
     figure,
