@@ -11,10 +11,7 @@ from dashboard.parts import curves, run_list
 from dashboard.parts.text import cut, duration, gigabytes, interval, md, number, plain
 from workbench.errors import WorkbenchError
 from workbench.runs import compare as statistics
-from workbench.runs.query import curves as read_curves
 from workbench.runs.run import Run
-
-FIGURES_SHOWN = 4
 
 
 def common_metrics(runs: list[dict[str, Any]]) -> list[str]:
@@ -101,34 +98,6 @@ def verdicts(runs: list[Run], metric: str | None) -> list[str]:
     for run_id, name in names.items():
         said = [sentence.replace(run_id, name) for sentence in said]
     return said
-
-
-def draw_curves(runs: list[Run], x: str, log: bool) -> None:
-    """The curves of all runs, a figure a metric."""
-    found = read_curves(runs, x=x)
-    names = curves.in_order({curve["name"] for curve in found})
-    if not names:
-        st.caption("None of these runs has written figures yet.")
-        return
-    default = [name for name in names if name in ("train/loss", "eval/loss", "eval/accuracy", "train/learning_rate")]
-    chosen = st.multiselect(
-        "Curves",
-        names,
-        default=default[:FIGURES_SHOWN],
-        format_func=curves.title,
-        key="compare.metrics",
-        max_selections=8,
-    )
-    place = {run.id: index for index, run in enumerate(runs)}
-    columns = st.columns(2)
-    for index, name in enumerate(chosen):
-        lines = [
-            curves.Line(run_list.title(curve["run"]), place[curve["run"]], curve["x"], curve["y"])
-            for curve in found
-            if curve["name"] == name
-        ]
-        drawn = curves.figure(curves.title(name), lines, x, log)
-        columns[index % 2].plotly_chart(drawn, key=f"compare.curve.{name}", config=curves.CONFIG)
 
 
 def settings_table(runs: list[Run], only_different: bool) -> dict[str, list[str]]:

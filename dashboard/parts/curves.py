@@ -6,16 +6,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from dashboard.parts import run_list
+from dashboard.parts.errors import shown
+from dashboard.parts.glossary import WORDS
 from dashboard.parts.text import plain
+from workbench.runs import curves as library
+from workbench.runs.columns import Columns, columns
 from workbench.runs.run import Run
 
 LIGHT = ["#0072B2", "#D55E00", "#00805D", "#B25C8E", "#B87A00", "#3A94C4", "#7A57A3", "#5F5F5F"]
 DARK = ["#6CBBF0", "#FF9461", "#3FC79B", "#E59BC6", "#F0B640", "#A5D8FF", "#C3ABE6", "#B5B5B5"]
 DASHES = ["solid", "dash", "dot", "dashdot"]  # colours alone would not tell runs apart for everybody
-MOST_POINTS = 1500  # of one line; more cannot be seen
+FIGURES_SHOWN = 4  # of Compare, before somebody chooses
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["sendDataToCloud", "lasso2d", "select2d"]}
 
 X_AXES = {"step": "Step", "epoch": "Epoch", "time": "Time (s)", "tokens": "Tokens"}
@@ -42,22 +48,23 @@ def title(metric: str) -> str:
 
 @dataclass(frozen=True)
 class Line:
-    """One metric of one run, as it is drawn.
+    """One metric of one run, or the mean of several, as it is drawn.
 
     Args:
         label: what the legend calls it: the run's title or the metric's.
         place: its number among all lines of the page; the same run has the same colour in every figure.
+        x, y: its points, thinned.
+        low, high: of the interval around it, where it has one.
+        faint: a line behind the others: raw values, a single run. It is not in the legend.
     """
 
     label: str
     place: int
-    x: list[float]
-    y: list[float]
-
-
-def names_in(rows: list[dict[str, Any]]) -> list[str]:
-    """The metrics that have at least one value, losses first."""
-    return in_order({n for row in rows for n, value in row.items() if "/" in n and isinstance(value, int | float)})
+    x: Any
+    y: Any
+    low: Any = None
+    high: Any = None
+    faint: bool = False
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -66,42 +73,19 @@ def in_order(names: Iterable[str]) -> list[str]:
     return [name for name in first if name in there] + sorted(there - set(first))
 
 
-def groups(rows: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+def groups(found: Columns) -> list[tuple[str, list[str]]]:
     """The figures of one run: a heading and the metrics that share an axis.
 
     Losses stand together, and so do shares (accuracies, F1); what has another scale (perplexity) stands alone.
     """
-    names = names_in(rows)
+    names = in_order(name for name in found.names() if "/" in name)
     losses = [name for name in names if name.endswith("/loss")]
     scores = [name for name in names if name.startswith("eval/") and name not in losses]
-    shares = [name for name in scores if all(-1 <= value <= 1 for value in points(rows, name)[1])]
+    shares = [name for name in scores if np.abs(found.metrics[name][1]).max() <= 1]
     alone = [(title(name), [name]) for name in scores if name not in shares]
-    rate = [("Learning rate", ["train/learning_rate"])] if "train/learning_rate" in names else []
-    found = [("Loss", losses), ("Validation", shares), *alone, *rate]
-    return [(heading, group) for heading, group in found if group]
-
-
-def points(rows: list[dict[str, Any]], metric: str, x: str = "step") -> tuple[list[float], list[float]]:
-    """One metric's values over ``x``; of a step that was written twice (by a resumed run) the last."""
-    found = {
-        row.get("step"): (row[x], row[metric])
-        for row in rows
-        if isinstance(row.get(x), int | float) and isinstance(row.get(metric), int | float)
-    }
-    ordered = sorted(found.values())
-    return [point[0] for point in ordered], [point[1] for point in ordered]
-
-
-def thinned(x: list[float], y: list[float]) -> tuple[list[float], list[float]]:
-    """At most ``MOST_POINTS`` points; of each stretch the lowest and the highest stay."""
-    if len(x) <= MOST_POINTS:
-        return x, y
-    width = -(-len(x) // (MOST_POINTS // 2))
-    kept: list[int] = []
-    for start in range(0, len(x), width):
-        part = range(start, min(start + width, len(x)))
-        kept += sorted({min(part, key=y.__getitem__), max(part, key=y.__getitem__)})
-    return [x[i] for i in kept], [y[i] for i in kept]
+    trained = [(title(name), [name]) for name in names if name.startswith("train/") and name not in losses]
+    found_groups = [("Loss", losses), ("Validation", shares), *alone, *trained]
+    return [(heading, group) for heading, group in found_groups if group]
 
 
 def figure(heading: str, lines: list[Line], x: str = "step", log: bool = False) -> go.Figure:
@@ -114,32 +98,129 @@ def figure(heading: str, lines: list[Line], x: str = "step", log: bool = False) 
         log: logarithmic vertical axis.
     """
     drawn = go.Figure()
-    colours = palette()
     for line in lines:
-        xs, ys = thinned(line.x, line.y)
-        label = plain(line.label)
-        drawn.add_scatter(
-            x=xs,
-            y=ys,
-            name=label,
-            mode="lines+markers" if len(xs) < 40 else "lines",
-            line={"color": colours[line.place % len(colours)], "dash": DASHES[line.place % len(DASHES)], "width": 2},
-            hovertemplate=f"%{{y:.4~g}} at %{{x:,.4~r}}<extra>{label}</extra>",
-        )
-    below = (
-        19 * len(lines) if len(lines) > 1 else 0
-    )  # pixels that the legend needs when each name has a line of its own
+        _add(drawn, line)
+    named = sum(not line.faint for line in lines)
+    below = 19 * named if named > 1 else 0  # pixels that the legend needs when each name has a line of its own
     drawn.update_layout(
         height=290 + below,
         margin={"l": 10, "r": 10, "t": 34, "b": 50 + below},
         title={"text": plain(heading), "font": {"size": 14}},
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "font": {"size": 12}},
-        showlegend=len(lines) > 1,
+        showlegend=named > 1 or any(line.low is not None for line in lines),
         xaxis_title=X_AXES.get(x, x),
         uirevision="stay",  # zoom and hidden lines stay when new points arrive
     )
     drawn.update_yaxes(type="log" if log else "linear", automargin=True, exponentformat="power")
     return drawn
+
+
+def _add(drawn: go.Figure, line: Line) -> None:
+    """One line with its interval behind it."""
+    colours = palette()
+    colour, label = colours[line.place % len(colours)], plain(line.label)
+    if line.low is not None:
+        drawn.add_scatter(
+            x=np.concatenate([line.x, line.x[::-1]]), y=np.concatenate([line.high, line.low[::-1]]), fill="toself",
+            fillcolor=_translucent(colour), line={"width": 0}, hoverinfo="skip", showlegend=False, legendgroup=label,
+            mode="lines",
+        )  # fmt: skip
+    drawn.add_scatter(
+        x=line.x,
+        y=line.y,
+        name=label,
+        legendgroup=label,
+        showlegend=not line.faint,
+        opacity=0.3 if line.faint else 1,
+        mode="lines+markers" if len(line.x) < 40 and not line.faint else "lines",
+        line={"color": colour, "dash": DASHES[line.place % len(DASHES)], "width": 1 if line.faint else 2},
+        hovertemplate=f"%{{y:.4~g}} at %{{x:,.4~r}}<extra>{label}</extra>",
+        hoverinfo="skip" if line.faint else None,
+    )
+
+
+def _translucent(colour: str) -> str:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.18)"
+
+
+def lines_of(
+    found: Columns, names: list[str], heading: str, x: str, weight: float, part: tuple[float, float] = (0, 100)
+) -> list[Line]:
+    """Some metrics of one run: smoothed, with the raw values faint behind them.
+
+    Args:
+        found: the run's metrics.
+        names: which of them.
+        heading: what they share; it is not said again in the legend.
+        x: the horizontal axis.
+        weight: of smoothing, 0 for none.
+        part: of the axis, in percent.
+    """
+    low, high = _stretch(found, x, part)
+    lines = []
+    for place, name in enumerate(names):
+        label = title(name).removeprefix(f"{heading} ")
+        if weight:
+            lines.append(Line(label, place, *library.drawn_curve(found, name, x, low, high), faint=True))
+        lines.append(Line(label, place, *library.drawn_curve(found, name, x, low, high, weight)))
+    return lines
+
+
+def _stretch(found: Columns, x: str, part: tuple[float, float]) -> tuple[float | None, float | None]:
+    """The part of an axis, in its own unit; None where it reaches to the end."""
+    axis = found.axes[x]
+    if not len(axis) or part == (0, 100):
+        return None, None
+    first, last = (float(np.nanmin(axis[:1000])), float(np.nanmax(axis[-1000:])))
+    low, high = (first + share / 100 * (last - first) for share in part)
+    return (low if part[0] > 0 else None), (high if part[1] < 100 else None)
+
+
+def draw_overlaid(runs: list[Run], x: str = "step", log: bool = False) -> None:
+    """The curves of several runs, a figure a metric: seeds of one setting as a mean with its 95% interval.
+
+    Args:
+        runs: which; the colours follow their order.
+        x: one of ``X_AXES``.
+        log: logarithmic vertical axes.
+    """
+    found = [columns(run) for run in runs]
+    names = in_order({name for each in found for name in each.names() if "/" in name})
+    if not names:
+        st.caption("None of these runs has written figures yet.")
+        return
+    first = [name for name in names if name in ("train/loss", "eval/loss", "eval/accuracy", "train/learning_rate")]
+    chosen = st.multiselect(
+        "Curves", names, default=first[:FIGURES_SHOWN], format_func=title, key="compare.metrics", max_selections=8
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        together = st.toggle("Seeds together", value=True, key="compare.together", help=WORDS["band"])
+        singles = together and st.toggle("Single runs", key="compare.singles", help="Each run's line behind the mean.")
+        weight = st.slider("Smoothing", 0.0, 0.99, 0.0, 0.01, key="compare.smooth", width=220, help=WORDS["smoothing"])
+    places = st.columns(2)
+    for number, name in enumerate(chosen):
+        with places[number % 2], shown(f"curve_{number}_error"):
+            lines = overlaid_lines(runs, name, x, weight, together, singles)
+            st.plotly_chart(figure(title(name), lines, x, log), key=f"compare.curve.{name}", config=CONFIG)
+
+
+def overlaid_lines(
+    runs: list[Run], name: str, x: str, weight: float = 0.0, together: bool = True, singles: bool = False
+) -> list[Line]:
+    """One metric of several runs as lines, with the number of runs in the legend where a line is a mean."""
+    order = [run.id for run in runs]
+    lines = []
+    for band in library.overlaid(runs, name, x, together, weight):
+        place, n = order.index(band.runs[0]), f" (mean of n = {band.n}, 95% interval)" if band.n > 1 else ""
+        if singles and band.n > 1:
+            for run in runs:
+                if run.id in band.runs:
+                    xs, ys = library.drawn_curve(columns(run), name, x, weight=weight)
+                    lines.append(Line(run_list.title(run.id), place, xs, ys, faint=True))
+        label = run_list.title(band.label)
+        lines.append(Line(label[: 79 - len(n)] + n, place, band.x, band.mean, band.low, band.high))
+    return lines
 
 
 def rows_of(run: Run, kept: dict[str, Any] | None) -> dict[str, Any]:

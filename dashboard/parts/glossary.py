@@ -28,4 +28,10 @@ WORDS = {
     "needed the late layers.",
     "head": "A layer looks at the text through several heads at once, each with its own idea of what belongs together.",
     "token": "The piece of text that the model reads as one unit: a word or a part of one.",
+    "smoothing": "A moving average: the weight of what was before, from 0 (none) to 0.99. The raw "
+    "values stay faint behind.",
+    "band": "Runs that differ in their seed only are drawn as their mean. The band is the 95% interval of that mean "
+    "(Student's t over the n runs): with other seeds the mean would most likely lie in it.",
+    "filter": "What stands behind WHERE in SQL, over the table's fields: accuracy > 0.8 AND tuning = 'lora'. Texts "
+    "stand in single quotes. Settings have dots: training.learning_rate <= 1e-4. Tags: list_contains(tags, 'paper').",
 }

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import curves, range_test, run_list, samples
+from dashboard.parts import range_test, run_list, samples, watch
 from dashboard.parts.errors import show_error, shown
 from dashboard.parts.glossary import WORDS
 from dashboard.parts.progress import show_progress
@@ -17,10 +17,6 @@ from workbench import jobs
 from workbench.files import read_json
 from workbench.runs.run import RESUMABLE, Run
 from workbench.workspace import Workspace
-
-LOG_BYTES = 32_768
-FIGURES_IN_A_ROW = 3
-_KEPT = "runs.rows"
 
 
 def header(run: Run, summary: dict[str, Any]) -> None:
@@ -65,8 +61,11 @@ def actions(run: Run, summary: dict[str, Any]) -> None:
 
 
 def live(run: Run, summary: dict[str, Any]) -> None:
-    """Progress, curves and log; drawn again every two seconds while the run is active, and nothing else is."""
+    """Progress, alerts, curves and log; drawn again every two seconds while the run is active, and nothing else is."""
     active = summary["state"] in run_list.ACTIVE
+    is_training = summary["kind"] == "training"
+    if is_training:
+        watch.controls()
 
     @st.fragment(run_every=2 if active else None)
     def draw() -> None:
@@ -76,49 +75,16 @@ def live(run: Run, summary: dict[str, Any]) -> None:
         with shown("live_error"):
             if active:
                 show_progress(now)
-            draw_curves(run, summary)
+            if is_training:
+                watch.show_alerts(run)
+                watch.draw_curves(run)
+            else:
+                watch.draw_range_test(run, summary["report"])
             samples.draw_samples(run)
-            draw_log(run)
+            watch.draw_usage(run)
+            watch.draw_log(run)
 
     draw()
-
-
-def draw_curves(run: Run, summary: dict[str, Any]) -> None:
-    """Loss, evaluation and learning rate of one run, side by side; of a range test its one curve."""
-    kept = curves.rows_of(run, st.session_state.get(_KEPT))
-    st.session_state[_KEPT] = kept
-    rows = kept["rows"]
-    if summary["kind"] != "training":
-        range_test.draw_curve(range_test.finding(summary["report"]), rows)
-        return
-    groups = curves.groups(rows)
-    if not groups:
-        st.caption("No figures yet: they come with the first steps of training.")
-        return
-    for first in range(0, len(groups), FIGURES_IN_A_ROW):
-        row = groups[first : first + FIGURES_IN_A_ROW]
-        places = st.columns(max(len(row), min(len(groups), FIGURES_IN_A_ROW)))
-        for place, (heading, names) in zip(places, row, strict=False):
-            lines = [
-                curves.Line(curves.title(name).removeprefix(f"{heading} "), i, *curves.points(rows, name))
-                for i, name in enumerate(names)
-            ]
-            shown = curves.figure(curves.title(names[0]) if len(names) == 1 else heading, lines)
-            place.plotly_chart(shown, key=f"run.curve.{names[0]}", config=curves.CONFIG)
-
-
-def draw_log(run: Run) -> None:
-    """The end of the log, as it is."""
-    with st.expander("Log", icon=":material/notes:", key="run.log"):
-        st.code(run.log(LOG_BYTES) or "Nothing was printed yet.", language=None, height=320, wrap_lines=True)
-        st.download_button(
-            "Download the log",
-            lambda: run.log(50_000_000).encode(),
-            file_name=f"{run.id}.log.txt",
-            mime="text/plain",
-            key="run.log.download",
-            on_click="ignore",
-        )
 
 
 def results(summary: dict[str, Any]) -> None:

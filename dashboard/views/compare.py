@@ -56,7 +56,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     )
     log = st.toggle("Logarithmic", key="compare.log", help="Small differences near zero can be seen better.")
 with shown("curves_error"):
-    comparison.draw_curves(handles, x, log)
+    curves.draw_overlaid(handles, x, log)
 
 st.subheader("Evidence", anchor=False)
 with shown("evidence_error"):

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from dashboard.parts import curves, text, uploads
+from dashboard.parts import text, uploads
 from workbench.errors import WorkbenchError
 from workbench.workspace import Workspace
 
@@ -128,20 +128,3 @@ def test_durations_in_words(seconds: float | None, words: str) -> None:
 )
 def test_numbers(value: object, words: str) -> None:
     assert text.number(value) == words
-
-
-def test_a_thinned_curve_keeps_its_extremes() -> None:
-    y = [0.0] * 100_000
-    y[54_321], y[54_322] = 9.0, -9.0
-    xs, ys = curves.thinned([float(i) for i in range(len(y))], y)
-    assert len(xs) <= 2 * curves.MOST_POINTS and max(ys) == 9.0 and min(ys) == -9.0 and xs == sorted(xs)
-
-
-def test_a_resumed_run_has_each_step_once() -> None:
-    rows = [
-        {"step": 1, "train/loss": 3.0},
-        {"step": 2, "train/loss": 2.0},
-        {"step": 2, "train/loss": 1.0},
-        {"step": "x"},
-    ]
-    assert curves.points(rows, "train/loss") == ([1, 2], [3.0, 1.0])
