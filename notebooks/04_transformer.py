@@ -161,45 +161,48 @@ for place in ("post", "pre"):
     print(f"norm {place}: same outputs")
 
 # %% [markdown]
-# What does the residual do? Stack 24 fresh blocks, with it and without it, send a text through, and look at how large
-# the gradient of each layer is.
+# What does the residual do? Stack 24 fresh blocks, with it and without it, send a text of 16 random vectors through,
+# and look after each layer at how alike its tokens are: the mean *cosine* of two different tokens' vectors, which is
+# 1 where they point the same way.
 
 
 # %%
-def gradients(kind, layers=24):
+@torch.no_grad()
+def likeness(kind, layers=24):
     torch.manual_seed(0)
     tower = nn.ModuleList(MyBlock(64, 4, 256, dropout=0.0, pre=kind == "pre norm") for _ in range(layers))
     x = torch.randn(4, 16, 64)
+    found = []
     for block in tower:
         if kind == "no residual":
             x = block.attention_norm(block.attention(x)[0])
             x = block.feed_forward_norm(block.feed_forward(x))
         else:
             x = block(x)
-    target = torch.randn(4, 16, 64)
-    ((my_norm(x, 1.0, 0.0) - target) ** 2).mean().backward()
-    return [block.feed_forward.up.weight.grad.norm().item() for block in tower]
+        unit = nn.functional.normalize(x, dim=-1)
+        cosines = unit @ unit.transpose(1, 2)  # [B, T, T]; 1 on the diagonal
+        found.append(((cosines.sum() - 4 * 16) / (4 * 16 * 15)).item())
+    return found
 
 
-found = {kind: gradients(kind) for kind in ("post norm", "pre norm", "no residual")}
-for kind, sizes in found.items():
-    print(f"{kind:>11}: first layer {sizes[0]:.1e}, last layer {sizes[-1]:.1e}")
 figure, axis = plt.subplots(figsize=(6, 3))
-for (kind, sizes), marker in zip(found.items(), "os^", strict=True):
-    axis.plot(range(1, 25), sizes, marker=marker, label=kind)
-axis.set(xlabel="layer", ylabel="size of the gradient", yscale="log")
+for kind, marker in zip(("post norm", "pre norm", "no residual"), "os^", strict=True):
+    cosine = likeness(kind)
+    print(f"{kind:>11}: after the first layer {cosine[0]:.2f}, after the last {cosine[-1]:.2f}")
+    axis.plot(range(1, 25), cosine, marker=marker, label=kind)
+axis.set(xlabel="layer", ylabel="cosine of two tokens", ylim=(-0.1, 1.1))
 axis.legend()
 show(
     figure,
-    "Size of the gradient in 24 fresh layers, logarithmic. With residuals all layers get gradients of like size, "
-    "without them the first layers' gradients are smaller by powers of ten.",
+    "How alike the tokens of a text are after each of 24 fresh layers. Without residuals their vectors are all the same "
+    "after the first layers; with residuals they stay apart much longer.",
 )
 
 # %% [markdown]
-# Look at the last layers of the two upper lines as well: with pre norm their gradients become smaller the deeper the
-# tower is, with post norm they do not. A deep post-norm model therefore takes too large steps at its top while all is
-# still random, which is one reason why its learning rate is raised slowly at the start (**warm-up**, notebook 05;
-# Xiong et al. 2020, arXiv 2002.04745).
+# Attention is a mean, and means of means are soon all alike: without the residual a fresh tower forgets which token
+# is which within a few layers (Dong et al. 2021, arXiv 2103.03404), and there is nothing left to learn from. The
+# residual keeps each token itself. Deep models with post norm need a slowly rising learning rate at the start
+# (**warm-up**, notebook 05), those with pre norm can do without it (Xiong et al. 2020, arXiv 2002.04745).
 #
 # ## The encoder: BERT
 #
@@ -444,13 +447,13 @@ print(f"counted       = {counted:>12,}  (with biases, norms, positions, pooler)"
 # ## Summary
 #
 # * A block is attention (tokens meet) and a feed-forward network (each by itself), each added to what came in.
-# * Layer norm keeps sizes steady; pre norm leaves a straight way for gradients.
+# * The residual keeps tokens apart, layer norm keeps sizes steady, pre norm leaves the straight way untouched.
 # * Encoder, decoder and both together differ in who may look at whom, and in nothing else that matters.
 # * What you built gives the numbers of a published model, to a hundred-thousandth.
 #
 # ## Questions to think about
 #
-# 1. Take out the residual from `MyBlock` and draw the gradients again. What do you expect?
+# 1. Which part of a block makes tokens alike, and which cannot? (Leave out one after the other in `likeness`.)
 # 2. Two thirds of a block's weights work on each token by itself. What might they be for?
 # 3. Why can the encoder's memory be computed once, while the decoder runs again for each new token?
 #
