@@ -11,7 +11,7 @@ anything here at any time: nothing is forgotten, nothing is started twice.
 """
 
 from workbench.jobs.follow import Sight, follow
-from workbench.jobs.queue import cancel, move, queue, resume, settle, stop, submit
+from workbench.jobs.queue import cancel, is_paused, move, outlook, pause, queue, resume, settle, stop, submit, unpause
 from workbench.jobs.worker import Worker, end_worker, ensure_worker, work, worker_status
 
 __all__ = [
@@ -21,12 +21,16 @@ __all__ = [
     "end_worker",
     "ensure_worker",
     "follow",
+    "is_paused",
     "move",
+    "outlook",
+    "pause",
     "queue",
     "resume",
     "settle",
     "stop",
     "submit",
+    "unpause",
     "work",
     "worker_status",
 ]

@@ -21,7 +21,7 @@ from typing import Any, Literal
 from workbench.errors import RunError
 from workbench.files import read_json, storage_errors, write_json, write_text
 from workbench.jobs.process import RunProcess
-from workbench.jobs.queue import _with_absolute_paths
+from workbench.jobs.queue import with_absolute_paths
 from workbench.runs import estimates
 from workbench.runs.estimates import Estimate
 from workbench.runs.run import Run
@@ -55,7 +55,7 @@ def whole(spec: RunSpec, workspace: Workspace, confined: bool = False) -> RunSpe
     """The spec as a run of it will have it. Raises SpecError with every problem."""
     from workbench.check import resolve
 
-    return _with_absolute_paths(resolve(spec, workspace, confined).spec, workspace, confined)
+    return with_absolute_paths(resolve(spec, workspace, confined).spec, workspace, confined)
 
 
 def begin(spec: RunSpec, workspace: Workspace, confined: bool = False) -> None:

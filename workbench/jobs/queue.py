@@ -1,4 +1,4 @@
-"""What people do with the queue: submit, stop, cancel, resume, move.
+"""What people do with the queue: submit, stop, cancel, resume, move, pause, and ask why something waits.
 
 Each of these changes a run's ``status.json`` under its lock, from a state that it names to another; of two that try at
 once one succeeds, and the other looks again.
@@ -16,12 +16,13 @@ from typing import Any
 import psutil
 
 from workbench.errors import BusyError, RequestError
-from workbench.files import read_json
+from workbench.files import read_json, storage_errors
 from workbench.machine import is_same_process
 from workbench.runs.run import RESUMABLE, Run, State
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
+PAUSED = "queue.paused"  # a file in the workspace while nothing is to be started
 _BETWEEN = 1e-3  # seconds between two runs that were queued while the clock stood still or went back
 
 
@@ -42,13 +43,13 @@ def submit(spec: RunSpec, workspace: Workspace, confined: bool = False, start: b
     from workbench.jobs.worker import ensure_worker
 
     whole = resolve(spec, workspace, confined).spec
-    run = Run.create(_with_absolute_paths(whole, workspace, confined), workspace, _next_order(workspace), confined)
+    run = Run.create(with_absolute_paths(whole, workspace, confined), workspace, _next_order(workspace), confined)
     if start:
         ensure_worker(workspace)
     return run
 
 
-def _with_absolute_paths(spec: RunSpec, workspace: Workspace, confined: bool) -> RunSpec:
+def with_absolute_paths(spec: RunSpec, workspace: Workspace, confined: bool) -> RunSpec:
     """The spec with full names of files, model folders and runs: the worker runs elsewhere, and later."""
     from workbench.data.catalogue import catalogue
     from workbench.data.uploads import confined_path
@@ -119,6 +120,61 @@ def move(run: Run, position: int) -> list[Run]:
     if not run.transition(("queued",), "queued", order=order):
         raise RequestError(f"The run {run.id} is {run.state}: only a queued run can be moved.")
     return queue(workspace)
+
+
+def pause(workspace: Workspace) -> None:
+    """Start no more runs until :func:`unpause`; those that run go on."""
+    file = workspace.root / PAUSED
+    with storage_errors(file):
+        file.touch()
+
+
+def unpause(workspace: Workspace, start: bool = True) -> None:
+    """Start runs again; with ``start`` the worker, too, if none runs and something waits."""
+    from workbench.jobs.worker import ensure_worker, is_work
+
+    (workspace.root / PAUSED).unlink(missing_ok=True)
+    if start and is_work(workspace):
+        ensure_worker(workspace)
+
+
+def is_paused(workspace: Workspace) -> bool:
+    """Whether no more runs are started."""
+    return (workspace.root / PAUSED).exists()
+
+
+def outlook(workspace: Workspace) -> dict[str, Any]:
+    """What runs next, and why it waits.
+
+    Returns:
+        ``{"paused", "worker", "running": [ids], "queued": [ids, the next one first], "why"}``; ``why`` is a sentence.
+    """
+    from workbench.jobs.worker import worker_status
+
+    worker = worker_status(workspace)
+    queued = [run.id for run in queue(workspace)]
+    paused = is_paused(workspace)
+    return {
+        "paused": paused,
+        "worker": worker["running"],
+        "running": worker["active"],
+        "queued": queued,
+        "why": _why(paused, worker, len(queued)),
+    }
+
+
+def _why(paused: bool, worker: dict[str, Any], queued: int) -> str:
+    active, slots = len(worker["active"]), worker["slots"] or 1
+    if paused:
+        return "The queue is paused: what runs goes on, and nothing is started." + ("" if queued else " Nothing waits.")
+    if not queued:
+        return "Nothing waits: a run that is submitted starts at once." if active < slots else "Nothing waits."
+    if active >= slots:
+        places = "one run at a time" if slots == 1 else f"{slots} runs at a time"
+        return f"This machine does {places}: the first in the queue starts when a run ends."
+    if not worker["running"]:
+        return "No worker is at work: it starts with the next run that is submitted, or with `workbench worker`."
+    return "The first in the queue is about to start."
 
 
 def cancel(run: Run) -> bool:

@@ -88,10 +88,10 @@ class Study:
 
     def should_stop(self, number: int) -> bool:
         """Whether trial ``number`` is worse than the median of the trials before it at the same place."""
-        return self._trial(number).should_prune()
+        return bool(self._trial(number).should_prune())
 
     def tell(self, number: int, state: str, value: float | None) -> None:
-        """Say how a trial ended: ``succeeded`` with its value, ``pruned``, or ``failed``. Saying it twice is ignored."""
+        """Say how a trial ended: ``succeeded`` with its value, ``pruned``, or ``failed``; the first word counts."""
         states = self._optuna.trial.TrialState
         told = {"succeeded": states.COMPLETE, "pruned": states.PRUNED}.get(state, states.FAIL)
         values = value if told == states.COMPLETE else None

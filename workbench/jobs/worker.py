@@ -28,7 +28,7 @@ from typing import Any
 from workbench.errors import BusyError, WorkbenchError
 from workbench.files import Lock, read_json, storage_errors
 from workbench.jobs.process import RunProcess
-from workbench.jobs.queue import order_of, queue, settle
+from workbench.jobs.queue import is_paused, order_of, queue, settle
 from workbench.machine import gpu_names, is_same_process, process_identity
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -165,15 +165,18 @@ class Worker:
     def _more_work(self) -> bool:
         """Give the lock back, then look once more: whoever queued a run just before saw a worker and started none."""
         self._lock.release()
-        return bool(queue(self.workspace)) and self._lock.acquire()
+        return not is_paused(self.workspace) and is_work(self.workspace) and self._lock.acquire()
 
     # -- steps -----------------------------------------------------------------------------------------------------
 
     def step(self) -> bool:
-        """Look at the folders once: settle, adopt, start. Returns whether runs are still waiting."""
+        """Look at the folders once: sweeps, settle, adopt, start. Returns whether runs are still waiting."""
+        sweeps = self._advance_sweeps()
         queued, running = self._folders.look()
         own = {child.run.id for child in self.children.values()}
         self._look_after([run for run in running if run.id not in own])
+        if is_paused(self.workspace):
+            return False
         free = self.free_slots()
         waiting = len(queued)
         for run in queued:
@@ -183,7 +186,15 @@ class Worker:
                 if self.start(run, free[0]):
                     free.pop(0)
                     waiting -= 1
-        return waiting > 0
+        return waiting > 0 or sweeps > 0
+
+    def _advance_sweeps(self) -> int:
+        """One step of every sweep that goes on. Returns how many there are."""
+        if not (self.workspace.root / "sweeps").is_dir():
+            return 0
+        from workbench.jobs.sweep_driver import advance_all  # late: most workspaces have none
+
+        return advance_all(self.workspace, self.slots, self.say)
 
     def free_slots(self) -> list[int]:
         """Slots that no run occupies. An adopted run whose slot is not known takes the last free one."""
@@ -271,6 +282,17 @@ def _on_signals(act: Callable[[], None]) -> Iterator[None]:
 
 
 # -- from other processes ------------------------------------------------------------------------------------------
+
+
+def is_work(workspace: Workspace) -> bool:
+    """Whether runs are queued, or a sweep has trials left."""
+    if queue(workspace):
+        return True
+    if not (workspace.root / "sweeps").is_dir():
+        return False
+    from workbench.jobs.sweeps import active
+
+    return bool(active(workspace))
 
 
 def worker_status(workspace: Workspace) -> dict[str, Any]:
