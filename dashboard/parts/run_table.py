@@ -14,9 +14,20 @@ from dashboard.parts.text import ago, cut, number
 HEIGHT = 320
 
 
-def show_table(runs: list[dict[str, Any]], chosen: str | None) -> None:
-    """All runs, newest first; a click on a row chooses that run."""
-    ids = run_list.ids(runs)
+def show_table(runs: list[dict[str, Any]], rows: list[dict[str, Any]], chosen: str | None) -> None:
+    """Some runs; a click on a row chooses that run.
+
+    Args:
+        runs: summaries of all runs.
+        rows: of the library's table: which of them are shown, in their order.
+        chosen: the id of the run that is marked.
+    """
+    by_id = {run["id"]: run for run in runs}
+    runs = [by_id[row["id"]] for row in rows if row["id"] in by_id]
+    if not runs:
+        st.info("No run fits the filter. Archived runs are hidden; see View.", icon=":material/filter_alt_off:")
+        return
+    ids, tags = run_list.ids(runs), {row["id"]: row["tags"] for row in rows if row["tags"]}
     # A new key whenever the rows move, so that the mark stays with the run and not with the row's number.
     mark = hashlib.sha256("\n".join([*ids, str(chosen)]).encode()).hexdigest()[:12]
     key = f"runs.table.{mark}"
@@ -37,6 +48,7 @@ def show_table(runs: list[dict[str, Any]], chosen: str | None) -> None:
             **({} if common else {"Metric": [_metric(run)[0] for run in runs]}),
             common.capitalize() or "Value": [_metric(run)[1] for run in runs],
             "95% interval": [_metric(run)[2] for run in runs],
+            **({"Tags": [tags.get(run["id"], []) for run in runs]} if tags else {}),
             "Started": [ago(run.get("created")) for run in runs],
         },
         column_config={
@@ -46,6 +58,7 @@ def show_table(runs: list[dict[str, Any]], chosen: str | None) -> None:
             "Time left": st.column_config.TextColumn(width=75),
             common.capitalize() or "Value": st.column_config.NumberColumn(format="%.3g", width=75),
             "95% interval": st.column_config.TextColumn(width=105),
+            "Tags": st.column_config.ListColumn(width=120),
             "Started": st.column_config.TextColumn(width=85),
         },
         height="auto" if len(runs) < 9 else HEIGHT,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import run_detail, run_list
+from dashboard.parts import run_detail, run_filter, run_list
 from dashboard.parts.errors import shown
 from dashboard.parts.run_table import show_table
 from workbench.runs.run import Run
+from workbench.runs.table import run_table
 from workbench.workspace import Workspace
 
 st.title("Runs")
@@ -20,12 +21,17 @@ if not runs:
     st.stop()
 if st.session_state.get(state.CHOSEN_RUN) not in ids:
     st.session_state[state.CHOSEN_RUN] = ids[0]
+run_filter.controls(run_table(Workspace.current(), runs))
 
 
 @st.fragment(run_every=5)
 def table() -> None:
     """Drawn again by itself, so that a run started elsewhere appears."""
-    show_table(run_list.newest_first(), st.session_state.get(state.CHOSEN_RUN))
+    found = run_list.newest_first()
+    rows = run_filter.chosen(run_table(Workspace.current(), found))
+    run_filter.show_groups(rows)
+    show_table(found, rows, st.session_state.get(state.CHOSEN_RUN))
+    run_filter.actions(rows)
     if st.session_state.get(state.CHOSEN_RUN) != chosen:
         st.rerun()
 
@@ -41,6 +47,7 @@ run = Run.open(chosen, Workspace.current())
 summary = run.summary(with_spec=False)
 with shown("detail_error"):
     run_detail.header(run, summary)
+    run_filter.notes(run)
     run_detail.results(summary)
     run_detail.live(run, summary)
     run_detail.documents(run)

@@ -39,15 +39,23 @@ _COSTS = ("seconds", "tokens_per_second", "peak_memory_bytes", "trained_paramete
 _WORDS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
 
 
-def run_table(workspace: Workspace, settings: bool = True) -> list[Row]:
+def run_table(
+    workspace: Workspace, summaries: Sequence[dict[str, Any]] | None = None, settings: bool = True
+) -> list[Row]:
     """Every run as one flat row, newest first.
+
+    Args:
+        workspace: whose runs.
+        summaries: of :func:`workbench.runs.query.list_runs`, where they are at hand.
+        settings: also the fields of the specs.
 
     Columns: those of ``_FIRST``; ``step`` and ``steps``; ``metric``, ``value``, ``low``, ``high`` of the metric that
     the run is judged by; each final metric by its name; what it cost; and, with ``settings``, each field of its spec
     by its dotted name (``training.learning_rate``).
     """
     fields = _all_settings(workspace) if settings else {}
-    return [_row(workspace, summary) | fields.get(summary["id"], {}) for summary in list_runs(workspace)]
+    found = list_runs(workspace) if summaries is None else summaries
+    return [_row(workspace, summary) | fields.get(summary["id"], {}) for summary in found]
 
 
 def _row(workspace: Workspace, summary: dict[str, Any]) -> Row:
