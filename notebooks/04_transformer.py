@@ -194,8 +194,8 @@ axis.set(xlabel="layer", ylabel="cosine of two tokens", ylim=(-0.1, 1.1))
 axis.legend()
 show(
     figure,
-    "How alike the tokens of a text are after each of 24 fresh layers. Without residuals their vectors are all the same "
-    "after the first layers; with residuals they stay apart much longer.",
+    "How alike the tokens of a text are after each of 24 fresh layers. Without residuals their vectors are soon the "
+    "same; with residuals they stay apart much longer.",
 )
 
 # %% [markdown]

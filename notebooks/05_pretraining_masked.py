@@ -1,0 +1,411 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 05 · Pretraining I: masked words
+#
+# **After this notebook you can** turn plain text into exercises that a model sets itself, derive the loss and its
+# gradient, write AdamW and warm-up by hand, and train a small BERT from nothing, with a held-out part that says when
+# to stop.
+#
+# **You need** notebook 04 (the encoder). School mathematics and the derivative of $e^x$ and $\ln x$.
+#
+# **Time:** about 30 minutes to read; the cells run in about 3 minutes on a laptop CPU (GPU: not measured yet).
+
+# %%
+import copy
+import math
+
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+
+from workbench.check import check
+from workbench.data.load import load_texts
+from workbench.data.tokenizers import TokenizerSpec, train_tokenizer
+from workbench.models.heads import EncoderForPreTraining
+from workbench.models.losses import token_loss, vocabulary_loss
+from workbench.models.transformer import EncoderConfig
+from workbench.spec import DataSpec, RunSpec, TrainingSpec
+from workbench.teach import size
+from workbench.teach.pictures import show
+from workbench.training.optim import learning_rate_factor, make_optimizer
+from workbench.workspace import Workspace
+
+torch.manual_seed(0)
+workspace = Workspace.current()
+device = "cuda" if torch.cuda.is_available() else "cpu"
+
+# %% [markdown]
+# ## Exercises that cost nothing
+#
+# Labels are expensive; text is not. Hide some words of a text and let the model guess them: the text is its own
+# solution.
+# *"The detective finds the [MASK] in the old house."* To guess well, one has to know grammar, and a little of the
+# world. What a model learns this way can be used for other tasks afterwards (notebook 07). That is **pretraining**.
+#
+# ## Text, and a tokenizer for it
+#
+# The plots of a thousand films, and a WordPiece tokenizer learned from them (notebook 01). Every tenth plot is held
+# out: we shall need texts that the model has not trained on.
+
+# %%
+texts, _ = load_texts(DataSpec(train="film-plots", holdout={"valid": 0.1, "test": 0}), workspace)
+texts = texts[: size(test=120, cpu=1_000, gpu=1_000)]
+vocabulary = size(test=800, cpu=4_000, gpu=4_000)
+tokenizer = train_tokenizer(texts, TokenizerSpec(train="wordpiece", vocab_size=vocabulary, lowercase=True))
+print(len(texts), "plots,", len(tokenizer), "tokens")
+print(texts[0][:160], "...")
+print(tokenizer.tokenize(texts[0])[:24])
+
+# %% [markdown]
+# ## The second exercise: does it follow?
+#
+# BERT is given two pieces of text at once, `[CLS] first [SEP] second [SEP]`. In half of the examples the second
+# really follows the first, in the other half it is from another text. From the vector of `[CLS]` the model says
+# which. (Later work found that this *next-sentence* task helps little: RoBERTa leaves it out. It is here because BERT
+# has it, and because it is a good first example of a loss with two parts.)
+
+# %%
+PIECE = size(test=12, cpu=24, gpu=60)  # tokens in each of the two pieces
+numbers = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+
+
+def make_pairs(documents, generator):
+    """Rows of token numbers [N, T], their segments [N, T], and 0 where the second piece follows, 1 where not [N]."""
+    rows, follows = [], []
+    for document in documents:
+        for start in range(0, len(document) - 2 * PIECE, 2 * PIECE):
+            first, second = document[start : start + PIECE], document[start + PIECE : start + 2 * PIECE]
+            random = bool(torch.rand((), generator=generator) < 0.5)
+            if random:
+                other = documents[int(torch.randint(len(documents), (), generator=generator))]
+                if other is document or len(other) < PIECE:
+                    continue
+                second = other[:PIECE]
+            cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
+            rows.append([cls, *first, sep, *second, sep])
+            follows.append(int(random))
+    segments = torch.tensor([0] * (PIECE + 2) + [1] * (PIECE + 1)).expand(len(rows), -1)
+    return torch.tensor(rows), segments, torch.tensor(follows)
+
+
+generator = torch.Generator().manual_seed(0)
+held_out = numbers[::10]
+train_pairs = make_pairs([n for i, n in enumerate(numbers) if i % 10], generator)
+valid_pairs = make_pairs(held_out, generator)
+print("training pairs:", list(train_pairs[0].shape), " held out:", list(valid_pairs[0].shape), "(N, T)")
+
+# %% [markdown]
+# ## Masking
+#
+# 15% of the tokens are chosen. Of the chosen, 80% become `[MASK]`, 10% another token, 10% stay as they are. Why not
+# all `[MASK]`? Because later texts have no `[MASK]`: the model must not learn that tokens without one need no
+# thought. The label of a place that was not chosen is $-100$: "nothing to be predicted here". The masks are drawn
+# anew each time a text is seen.
+
+
+# %%
+def mask_tokens(ids, tokenizer, share=0.15):
+    """What the model reads [B, T], and the labels [B, T]."""
+    special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids))
+    chosen = (torch.rand(ids.shape) < share) & ~special
+    labels = ids.masked_fill(~chosen, -100)
+    dice = torch.rand(ids.shape)
+    shown = ids.masked_fill(chosen & (dice < 0.8), tokenizer.mask_token_id)
+    others = torch.randint(len(tokenizer.all_special_ids), len(tokenizer), ids.shape)
+    shown = torch.where(chosen & (dice >= 0.8) & (dice < 0.9), others, shown)
+    return shown, labels
+
+
+shown, labels = mask_tokens(train_pairs[0][:200], tokenizer)
+chosen = labels != -100
+print("read: ", tokenizer.decode(shown[0])[:150])
+print("truth:", tokenizer.decode(train_pairs[0][0])[:150])
+as_mask = (shown[chosen] == tokenizer.mask_token_id).float().mean()
+print(f"chosen {chosen.float().mean():.1%}; of these [MASK]: {as_mask:.0%}")
+
+# %% [markdown]
+# ## The loss, derived
+#
+# At a masked place the model gives a score (*logit*) $z_v$ to each of the $V$ words. The softmax makes probabilities
+# of them, $p_v = e^{z_v} / \sum_u e^{z_u}$. We want the right word $y$ to be probable, so the loss is its surprise,
+# $-\ln p_y$: 0 when the model is certain and right, large when it is certain and wrong. Over the set $M$ of masked
+# places this is the **cross-entropy**:
+#
+# $$L = -\frac{1}{|M|}\sum_{m \in M} \ln p_{m, y_m}$$
+#
+# To learn we need its gradient. Write one place out: $-\ln p_y = -z_y + \ln\sum_u e^{z_u}$. The derivative by $z_v$
+# of the first part is $-1$ if $v = y$ and else $0$; of the second $e^{z_v}/\sum_u e^{z_u} = p_v$. So
+#
+# $$\frac{\partial L}{\partial z_{m,v}} = \frac{1}{|M|}\,\bigl(p_{m,v} - [v = y_m]\bigr)$$
+#
+# **the probabilities, minus 1 at the right word.** Every wrong word is pushed down by its probability, the right word
+# is pushed up by what it lacks. At places that are not masked the gradient is 0.
+#
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $z$ | `logits` | `[B, T, V]` |
+# | $p$ | `probabilities` | `[B, T, V]` |
+# | $y$ | `labels`, -100 outside $M$ | `[B, T]` |
+# | $\lvert M\rvert$ | `masked.sum()` | a number |
+
+# %%
+logits = torch.randn(2, 6, 50, requires_grad=True)  # B = 2, T = 6, V = 50
+labels = torch.full((2, 6), -100)
+labels[0, 2], labels[1, 0], labels[1, 5] = 7, 49, 3
+
+masked = labels != -100
+probabilities = logits.detach().exp() / logits.detach().exp().sum(-1, keepdim=True)
+right = probabilities[masked].gather(1, labels[masked][:, None])  # [|M|, 1]
+my_loss = -right.log().sum() / masked.sum()
+my_gradient = torch.zeros_like(probabilities)
+my_gradient[masked] = (probabilities[masked] - nn.functional.one_hot(labels[masked], 50)) / masked.sum()
+
+library_loss = token_loss(logits, labels)
+library_loss.backward()  # torch computes the gradient by itself
+torch.testing.assert_close(my_loss, library_loss.detach(), atol=1e-5, rtol=1e-5)
+torch.testing.assert_close(my_gradient, logits.grad, atol=1e-5, rtol=1e-5)
+print(f"loss {my_loss:.5f}; same loss and gradient as the library's")
+
+# %% [markdown]
+# The library goes one step further while training: `vocabulary_loss` uses this very gradient formula to compute loss
+# and gradient a few rows at a time, and never holds all $|M| \times V$ scores.
+
+# %%
+hidden, to_words = torch.randn(5, 16), nn.Linear(16, 50)
+words = torch.tensor([3, -100, 7, 7, 0])
+torch.testing.assert_close(vocabulary_loss(hidden, to_words, words), token_loss(to_words(hidden), words))
+
+# %% [markdown]
+# What loss is bad? A model that knows nothing gives each word $1/V$: $L = \ln V$. Every figure below should be read
+# against it. $e^L$ is called **perplexity**: among how many words the model still wavers.
+
+# %%
+print(f"knows nothing: loss {math.log(len(tokenizer)):.2f}, perplexity {len(tokenizer)}")
+
+# %% [markdown]
+# ## AdamW by hand
+#
+# The plainest step is $\theta \leftarrow \theta - \eta g$: weight $\theta$, gradient $g$, learning rate $\eta$.
+# **Adam** takes a running mean of gradients, $m$, instead of the newest alone, and divides by the root of the running
+# mean of their squares, $v$: weights with small gradients move as far as those with large ones. Both means begin at 0
+# and are too small at first, which the division by $1 - \beta^t$ corrects at step $t$. The **W** is weight decay:
+# each step also shrinks the weights a little, by $\eta\lambda\theta$.
+#
+# $$m \leftarrow \beta_1 m + (1-\beta_1) g \quad v \leftarrow \beta_2 v + (1-\beta_2) g^2 \quad
+# \theta \leftarrow \theta - \eta\lambda\theta - \eta\,\frac{m / (1-\beta_1^t)}{\sqrt{v / (1-\beta_2^t)} +
+# \varepsilon}$$
+
+
+# %%
+class MyAdamW:
+    def __init__(self, parameters, lr, betas=(0.9, 0.999), epsilon=1e-8, decay=0.01):
+        self.parameters, self.lr, self.betas, self.epsilon, self.decay = list(parameters), lr, betas, epsilon, decay
+        self.m = [torch.zeros_like(p) for p in self.parameters]
+        self.v = [torch.zeros_like(p) for p in self.parameters]
+        self.t = 0
+
+    @torch.no_grad()
+    def step(self):
+        self.t += 1
+        b1, b2 = self.betas
+        for p, m, v in zip(self.parameters, self.m, self.v, strict=True):
+            m.mul_(b1).add_(p.grad, alpha=1 - b1)
+            v.mul_(b2).add_(p.grad**2, alpha=1 - b2)
+            p.sub_(self.lr * self.decay * p)
+            p.sub_(self.lr * (m / (1 - b1**self.t)) / ((v / (1 - b2**self.t)).sqrt() + self.epsilon))
+
+
+settings = TrainingSpec(weight_decay=0.1)
+mine = nn.Linear(8, 3, bias=False)  # biases and norms do not decay in the library, so compare on a matrix
+theirs = copy.deepcopy(mine)
+betas = (settings.adam_beta1, settings.adam_beta2)
+one = MyAdamW(mine.parameters(), 0.01, betas, settings.adam_epsilon, settings.weight_decay)
+two = make_optimizer(theirs, settings, learning_rate=0.01)
+for _ in range(5):
+    x = torch.randn(16, 8)
+    for model, optimizer in ((mine, one), (theirs, two)):
+        model.zero_grad()
+        (model(x) ** 2).mean().backward()
+        optimizer.step()
+torch.testing.assert_close(mine.weight, theirs.weight, atol=1e-5, rtol=1e-5)
+print("after five steps: the same weights as the library's optimizer")
+
+# %% [markdown]
+# ## Warm-up
+#
+# In the first steps $v$ has seen few gradients, and the network is random: large steps then do harm that takes long
+# to mend. So the learning rate rises from 0 over the first steps, and falls to 0 towards the end, when weights should
+# settle.
+
+# %%
+figure, axis = plt.subplots(figsize=(6, 2.8))
+for warmup, schedule in ((0.1, "linear"), (0.1, "cosine"), (0.3, "linear")):
+    line = [learning_rate_factor(step, 100, warmup, schedule) for step in range(101)]
+    axis.plot(line, label=f"{schedule}, warm-up {warmup:.0%}")
+axis.set(xlabel="step of 100", ylabel="share of the largest rate")
+axis.legend()
+show(
+    figure,
+    "The learning rate's way over 100 steps: it rises in a line over the first 10 or 30 steps, then falls to 0, in a "
+    "line or along half a cosine.",
+)
+
+# %% [markdown]
+# ## The training
+#
+# All is there: model, loss, optimizer, schedule. After each epoch (one pass over the data) the loss on the held-out
+# pairs is computed, with masks that are always the same. When it has not become better for `PATIENCE` epochs, we
+# stop, and the best weights are kept: what comes after is learning by heart (**over-fitting**).
+
+# %%
+width, layers, epochs, batch_size, peak = size(
+    test=(32, 1, 2, 16, 2e-3), cpu=(128, 2, 12, 32, 1e-3), gpu=(256, 4, 30, 64, 7e-4)
+)
+PATIENCE = 2
+torch.manual_seed(0)
+model = EncoderForPreTraining(
+    EncoderConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=max(1, width // 32),
+        intermediate_size=4 * width,
+        max_position_embeddings=2 * PIECE + 3,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+).to(device)
+print(f"{sum(p.numel() for p in model.parameters()):,} weights")
+
+masked_valid = mask_tokens(valid_pairs[0], tokenizer)  # drawn once
+
+
+def loss_of(ids, labels, segments, follows):
+    batch = {"input_ids": ids, "labels": labels, "token_type_ids": segments, "next_sentence_label": follows}
+    return model(**{name: tensor.to(device) for name, tensor in batch.items()}).loss
+
+
+@torch.no_grad()
+def validate():
+    model.eval()
+    total = loss_of(masked_valid[0], masked_valid[1], valid_pairs[1], valid_pairs[2]).item()
+    model.train()
+    return total
+
+
+steps = epochs * math.ceil(len(train_pairs[0]) / batch_size)
+optimizer = make_optimizer(model, TrainingSpec(weight_decay=0.1), learning_rate=peak)
+step, best, waited = 0, (math.inf, None), 0
+history = {"train": [], "valid": [(0, validate())]}
+for epoch in range(1, epochs + 1):
+    for rows in torch.randperm(len(train_pairs[0])).split(batch_size):
+        shown, labels = mask_tokens(train_pairs[0][rows], tokenizer)
+        loss = loss_of(shown, labels, train_pairs[1][rows], train_pairs[2][rows])
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)  # a rare huge gradient must not throw everything over
+        for group in optimizer.param_groups:
+            group["lr"] = peak * learning_rate_factor(step, steps, warmup=0.1, schedule="linear")
+        optimizer.step()
+        optimizer.zero_grad()
+        step += 1
+        history["train"].append((step, loss.item()))
+    valid = validate()
+    history["valid"].append((step, valid))
+    print(f"epoch {epoch:>2}: training loss {loss.item():.2f}, held out {valid:.2f}")
+    if valid < best[0]:
+        best, waited = (valid, copy.deepcopy(model.state_dict())), 0
+    else:
+        waited += 1
+    if waited == PATIENCE:
+        print("no better for", PATIENCE, "epochs: stop")
+        break
+model.load_state_dict(best[1])
+
+figure, axis = plt.subplots(figsize=(6.5, 3.2))
+axis.plot(*zip(*history["train"], strict=True), alpha=0.4, label="training, each batch")
+axis.plot(*zip(*history["valid"], strict=True), marker="o", label="held out")
+axis.axhline(math.log(len(tokenizer)) + math.log(2), linestyle="--", color="grey", label="knows nothing")
+axis.set(xlabel="step", ylabel="loss (both parts)")
+axis.legend()
+show(figure, "Loss over the steps: training and held-out loss fall from the line of knowing nothing, ln V + ln 2.")
+
+# %% [markdown]
+# A fair look at what it has learned: the masked words alone, on held-out text, beside a model that only counts how
+# often each word comes.
+
+# %%
+model.eval()
+with torch.no_grad():
+    scores = model(masked_valid[0].to(device), token_type_ids=valid_pairs[1].to(device)).prediction_logits.cpu()
+masked = masked_valid[1] != -100
+loss = token_loss(scores, masked_valid[1]).item()
+counts = torch.bincount(train_pairs[0].flatten(), minlength=len(tokenizer)).float() + 1
+by_count = -(counts / counts.sum()).log()[masked_valid[1][masked]].mean().item()
+for name, value in (
+    ("knows nothing", math.log(len(tokenizer))),
+    ("counts words", by_count),
+    ("this model", loss),
+):
+    print(f"{name:>13}: loss {value:.2f}, perplexity {math.exp(value):8,.0f}")
+
+# %% [markdown]
+# The steps are few and the texts a thousand, so do not expect much: a small model first learns how often words come,
+# then which go together. BERT saw 3.3 billion words. What pretraining must be judged by is what it is worth
+# afterwards, on a task, against a model that begins at random: that is what notebook 07 does, and notebook 12 how to
+# be sure.
+#
+# ## The same by the library
+#
+# One document says all that was written above. `check` names whatever is wrong with it before anything runs.
+
+# %%
+spec = RunSpec.parse(
+    {
+        "name": "pretrain-tiny",
+        "task": {"name": "masked-lm-nsp", "whole_words": True},
+        "data": "film-plots",
+        "model": {
+            "source": "transformer-encoder",
+            "size": "tiny",
+            "tokenizer": {"train": "wordpiece", "vocab_size": 4_000, "lowercase": True},
+        },
+        "training": {"epochs": 30, "batch_size": 16, "learning_rate": 1e-3, "weight_decay": 0.1},
+    }
+)
+problems = [problem for problem in check(spec, workspace) if problem.severity == "error"]
+print("errors:", problems)
+
+# %% [markdown]
+# `workbench run pretrain-tiny` in a terminal starts it (some minutes on a CPU), and `workbench run demo-full --set
+# model=run:pretrain-tiny` fine-tunes what came out.
+#
+# ## Summary
+#
+# * Hide words, guess them: text is its own label. The loss is the cross-entropy at the masked places; its gradient is
+#   probabilities minus the right word.
+# * AdamW: running means of gradients and their squares, and decay. Warm-up protects the first steps.
+# * A held-out part says when to stop. $\ln V$ and word counts are what to compare with.
+#
+# ## Questions to think about
+#
+# 1. The gradient formula has the right word's probability in it. What is the gradient of a word that the model
+#    already knows for certain?
+# 2. What would change if 50% of the tokens were masked? And 1%?
+# 3. Our random second pieces come from the *beginning* of other plots. How could the model cheat?
+#
+# ## Where to go on
+#
+# * Notebook 06: guess the next word instead, and write.
+# * `workbench/tasks/masking.py`, `workbench/models/losses.py`, `workbench/training/loop.py`.
+# * Devlin et al. 2018 (arXiv 1810.04805); Loshchilov and Hutter 2019 (AdamW, arXiv 1711.05101); Liu et al. 2019
+#   (RoBERTa, arXiv 1907.11692).

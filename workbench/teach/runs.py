@@ -1,0 +1,66 @@
+"""Runs from a notebook: into the queue, looked at while they work, and found again when the notebook is run again."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from workbench.check import resolve
+from workbench.errors import RunError, WorkbenchError
+from workbench.jobs import follow, submit
+from workbench.runs.query import list_runs
+from workbench.runs.run import Run
+from workbench.spec import RunSpec
+from workbench.workspace import Workspace
+
+
+def run(spec: dict[str, Any] | RunSpec, quiet: bool = False) -> Run:
+    """Do a run, or find it again if one of the same spec has succeeded in this workspace.
+
+    Args:
+        spec: as in a YAML file.
+        quiet: print nothing.
+
+    Raises:
+        SpecError: the spec has problems; all of them are named.
+        RunError: the run did not succeed.
+    """
+    workspace = Workspace.current()
+    wanted = resolve(spec if isinstance(spec, RunSpec) else RunSpec.parse(spec), workspace).spec
+    found = _find(wanted, workspace)
+    if found is None:
+        found = submit(wanted, workspace)
+        for sight in follow(found, workspace):
+            for row in sight.rows if not quiet else ():
+                _tell(row)
+        status = found.status()
+        if status["state"] != "succeeded":
+            error = status.get("error") or {}
+            raise RunError(
+                f"The run {found.id} is {status['state']}: {error.get('message', '')}", error.get("hint", "")
+            )
+    if not quiet:
+        print(f"{wanted.name or found.id}: " + ", ".join(f"{k} {v:.3f}" for k, v in figures(found).items()))
+    return found
+
+
+def figures(run: Run) -> dict[str, float]:
+    """The metrics of a finished run by name, without their intervals."""
+    metrics = run.report()["metrics"]
+    return {name: float(entry["value"]) for name, entry in metrics.items() if entry.get("value") is not None}
+
+
+def _find(wanted: RunSpec, workspace: Workspace) -> Run | None:
+    for summary in list_runs(workspace):
+        if summary["state"] == "succeeded":
+            with contextlib.suppress(WorkbenchError):  # a damaged run is done again
+                found = Run.open(summary["id"], workspace)
+                if found.spec() == wanted:
+                    return found
+    return None
+
+
+def _tell(row: dict[str, Any]) -> None:
+    told = {name: value for name, value in row.items() if name.startswith("eval/")}
+    if told:
+        print(f"step {row['step']:>5}: " + ", ".join(f"{name} {value:.3f}" for name, value in told.items()))
