@@ -188,12 +188,14 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _start_waiting_runs(workspace: Workspace) -> None:
-    """Start the worker when runs are waiting, as after a reboot."""
+    """Start the worker when runs are waiting or a sweep goes on, as after a reboot."""
     try:
-        from workbench.jobs import ensure_worker
+        from workbench.jobs import is_paused
+        from workbench.jobs.worker import ensure_worker, is_work
         from workbench.runs.run import Run
 
-        if any(run.state == "queued" for run in Run.all(workspace)):
+        waits = any(run.state == "queued" for run in Run.all(workspace)) or is_work(workspace)
+        if waits and not is_paused(workspace):
             ensure_worker(workspace)
     except WorkbenchError as error:
         logging.getLogger("dashboard").warning("The worker could not be started: %s", error)

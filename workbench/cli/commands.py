@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from workbench.cli import asking, measuring, views
+from workbench.cli import asking, measuring, sweeping, views
 from workbench.cli.output import Finished, Json, answer, console, download_bars, errors, table
 from workbench.cli.page import write_page
 from workbench.cli.tokenizer import app as tokenizer
@@ -365,6 +365,9 @@ def prune(
 
 app.command()(measuring.prove)
 app.command()(measuring.heads)
+app.command()(sweeping.sweep)
+app.command()(sweeping.sweeps)
+app.command()(sweeping.queue)
 
 
 # -- the catalogue and the registries -------------------------------------------------------------------------------
