@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import range_test, run_list, samples, watch
+from dashboard.parts import foresight, range_test, run_list, samples, watch
 from dashboard.parts.errors import show_error, shown
 from dashboard.parts.glossary import WORDS
 from dashboard.parts.progress import show_progress
@@ -40,6 +40,11 @@ def actions(run: Run, summary: dict[str, Any]) -> None:
     if now == "succeeded" and is_training and st.button("Compare", icon=":material/compare_arrows:", key="run.compare"):
         st.switch_page(state.COMPARE_PAGE, query_params={state.RUNS: run.id})
     range_test.train_button(run, range_test.finding(summary["report"]))
+    if st.button(
+        "New run from this", icon=":material/content_copy:", key="run.again", help="Launch, with this run's settings."
+    ):
+        st.session_state.pop("launch_from", None)  # asked for once more, the form is filled once more
+        st.switch_page(state.LAUNCH_PAGE, query_params={state.FROM: run.id})
     if now in run_list.ACTIVE and st.button(
         "Stop", icon=":material/stop:", key="run.stop", help="A checkpoint is written first; the run can be resumed."
     ):
@@ -108,7 +113,7 @@ def results(summary: dict[str, Any]) -> None:
         f"{cost['mfu']:.1%} of the device's peak" if isinstance(cost.get("mfu"), float) else "",
     ]
     st.caption(md(" · ".join(word for word in words if word)))
-    for note in [_baseline(report), *(report.get("notes") or [])]:
+    for note in [_baseline(report), foresight.beside_truth(report), *(report.get("notes") or [])]:
         if note:
             st.caption(md(str(note), 500))
 
