@@ -14,6 +14,7 @@ import psutil
 
 from workbench.errors import OutOfMemoryError, RunError
 from workbench.files import Lock, read_json, storage_errors
+from workbench.jobs.usage import Usage
 from workbench.machine import oom_kills, tree_rss_bytes
 from workbench.runs.run import LOCK_VARIABLE, Run, State
 from workbench.workspace import Workspace
@@ -30,6 +31,7 @@ class RunProcess:
     run: Run
     popen: subprocess.Popen[bytes]
     oom_kills_before: int
+    usage: Usage | None = None
     peak_rss: int = 0
     _looked_at: float = 0.0
 
@@ -71,7 +73,7 @@ class RunProcess:
                 cwd=workspace.root,
                 env=environment,
             )
-        return cls(run, popen, before)
+        return cls(run, popen, before, Usage(run.folder / "usage.jsonl", popen.pid, device))
 
     @property
     def pid(self) -> int:
@@ -82,6 +84,8 @@ class RunProcess:
         if time.monotonic() - self._looked_at > _MEMORY_SECONDS:
             self._looked_at = time.monotonic()
             self.peak_rss = max(self.peak_rss, tree_rss_bytes(self.pid))
+            if self.usage is not None:
+                self.usage.look()
         if self.popen.returncode is None and hasattr(os, "waitid"):
             if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 return False

@@ -4,6 +4,8 @@
     status.json          state, progress, process, heartbeat; on failure the error    (replaced atomically)
     metrics.jsonl        a JSON object a line                                          (appended)
     samples.jsonl        texts that the model has written as training went on          (appended)
+    usage.jsonl          processor, memory and GPU as the run went on                  (appended)
+    notes.json           tags, a note, whether it was put away                         (replaced atomically)
     log.txt              all that the process printed                                  (appended)
     environment.json     versions, device, fingerprint of the data, seed
     splits.json          which rows went where

@@ -1,0 +1,58 @@
+"""The machine's use by a run's processes: against a process whose work and memory are known."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from workbench.jobs import usage
+from workbench.jobs.usage import Usage, gpu_usage
+
+BUSY = (
+    "held = bytearray(80_000_000)\nheld[::4096] = b'x' * len(held[::4096])\n"
+    "print('ready', flush=True)\nwhile True: pass"
+)
+
+
+def test_a_busy_process_is_seen_as_busy(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None and process.stdout.readline()
+        looker = Usage(tmp_path / "usage.jsonl", process.pid)
+        now = time.monotonic()
+        looker.look(now)
+        looker.look(now + 0.1)  # not due
+        time.sleep(1)
+        spent = sum(usage.psutil.Process(process.pid).cpu_times()[:2])
+        before = looker._spent or 0.0
+        looker.look(now + 2)  # as if two seconds had passed
+        (row,) = map(json.loads, (tmp_path / "usage.jsonl").read_text().splitlines())
+        assert row["cpu_percent"] == pytest.approx(100 * (spent - before) / 2, abs=10)
+        assert 80e6 < row["memory_bytes"] < 200e6
+    finally:
+        process.kill()
+        process.wait()
+    looker.look(now + 10)  # it is gone: no line, no error
+    assert len((tmp_path / "usage.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_long_run_has_few_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage, "_processes", lambda pid: (0.0, 1))
+    looker = Usage(tmp_path / "usage.jsonl", 1, _began=0.0)
+    for second in range(1, 24 * 3600):
+        looker.look(float(second))
+    times = [json.loads(line)["time"] for line in (tmp_path / "usage.jsonl").read_text().splitlines()]
+    resumed = Usage(tmp_path / "usage.jsonl", 1, _began=0.0)
+    resumed.look(1.0)
+    resumed.look(10.0)
+    assert json.loads((tmp_path / "usage.jsonl").read_text().splitlines()[-1])["time"] == times[-1] + 10
+    assert 1000 < len((tmp_path / "usage.jsonl").read_text().splitlines()) < 4000
+
+
+def test_without_a_gpu_nothing_is_said_of_one() -> None:
+    assert gpu_usage(None) == {} and gpu_usage("no such") == {}
