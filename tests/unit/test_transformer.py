@@ -189,6 +189,8 @@ def test_what_has_no_counterpart_is_refused():
         from_transformers(transformers.BertLMHeadModel(BERT))
     with pytest.raises(SpecError, match="rotary"):
         to_transformers(EncoderModel(EncoderConfig(**SMALL, positions="rotary")))
+    with pytest.raises(SpecError, match="mean"):
+        to_transformers(EncoderModel(EncoderConfig(**SMALL, pooling="mean")))
     with pytest.raises(SpecError, match="scale_attn_by_inverse_layer_idx"):
         config = transformers.GPT2Config(**{**GPT2.to_dict(), "scale_attn_by_inverse_layer_idx": True})
         from_transformers(transformers.GPT2Model(config))
@@ -369,6 +371,21 @@ def test_padding_changes_nothing(config, positions, implementation):
     found = model(left, attention_mask=left_mask, position_ids=places)[0]
     assert found.isfinite().all()
     torch.testing.assert_close(found[:, 4:], alone, atol=1e-5, rtol=1e-5)
+
+
+def test_a_text_is_summed_up_by_its_first_token_or_by_the_mean():
+    torch.manual_seed(0)
+    ids = torch.randint(4, 53, (2, 7))
+    seen = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
+    for pooling in ("first", "mean"):
+        model = EncoderModel(EncoderConfig(**SMALL, pooling=pooling)).eval()
+        with torch.no_grad():
+            found = model(ids, attention_mask=seen)
+            alone = model(ids[1:, :4])
+            hidden = alone.last_hidden_state[0]
+            expected = torch.tanh(model.pooler(hidden[0] if pooling == "first" else sum(hidden) / 4))
+        torch.testing.assert_close(found.pooler_output[1], expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(alone.pooler_output[0], expected, atol=1e-5, rtol=0)
 
 
 def test_padding_changes_nothing_for_encoder_and_decoder():
@@ -698,7 +715,7 @@ def test_heads_that_do_not_divide_the_width():
         EncoderConfig(**{**SMALL, "num_attention_heads": 8, "positions": "rotary"})
 
 
-@pytest.mark.parametrize("name", ["positions", "norm", "activation"])
+@pytest.mark.parametrize("name", ["positions", "norm", "activation", "pooling"])
 def test_unknown_ways(name):
     with pytest.raises(SpecError, match=rf"{name} is 'odd'.*Allowed"):
         EncoderConfig(**SMALL, **{name: "odd"})

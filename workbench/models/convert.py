@@ -216,6 +216,7 @@ class Bert(Family):
     fixed = {  # noqa: RUF012
         "positions": "learned",
         "norm": "post",
+        "pooling": "first",
         "embedding_norm": True,
         "scale_embeddings": False,
     }

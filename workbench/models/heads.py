@@ -209,7 +209,7 @@ class EncoderForPreTraining(_PredictsMasked):
             pooled = self.model.pool(hidden.flatten(0, 1)[pair_places])
             next_sentence_label = next_sentence_label.flatten()[pair_places]
         else:
-            pooled = found.pooler_output
+            pooled = self.model.pool(hidden[:, 0])  # as in packed rows: a pair's summary is its first token's
         follows = self.next_sentence(pooled)
         if next_sentence_label is not None:
             next_loss = F.cross_entropy(precise(follows), next_sentence_label)

@@ -64,6 +64,8 @@ class TransformerConfig(PreTrainedConfig):
         dropout: of embeddings and of what each part adds.
         attention_dropout: of the attention weights.
         tie_word_embeddings: the map to the vocabulary has the embeddings' own weights.
+        pooling: what an encoder's summary of a text is made of: its ``first`` token (BERT) or the ``mean`` of all, for
+            which no token has to learn to gather the others (Reimers and Gurevych 2019, section 3).
         kept_heads: of each layer, the heads that it still has where some were cut out; None for all.
         sparse_prediction: with labels, a masked-word head computes logits at the masked places only, [M, V].
     """
@@ -87,6 +89,7 @@ class TransformerConfig(PreTrainedConfig):
     tie_word_embeddings: bool = True
     use_cache: bool = True
     sparse_prediction: bool = True
+    pooling: str = "first"
     kept_heads: list[int] | None = None
     pad_token_id: int | None = 0
     bos_token_id: int | None = None
@@ -115,6 +118,7 @@ class TransformerConfig(PreTrainedConfig):
 _ALLOWED: dict[str, tuple[str, ...]] = {
     "positions": ("learned", "sinusoidal", "rotary", "none"),
     "norm": ("post", "pre"),
+    "pooling": ("first", "mean"),
     "activation": tuple(ACTIVATIONS),
 }
 
@@ -425,7 +429,7 @@ class EncoderModel(Stack):
 
     Args:
         config: every number.
-        add_pooling_layer: with the map that sums up a text by its first token (BERT's pooler).
+        add_pooling_layer: with the map that sums up a text (BERT's pooler).
     """
 
     config_class = EncoderConfig
@@ -462,7 +466,7 @@ class EncoderModel(Stack):
             past_key_values: keys and values to be seen before the text (prefix tuning).
 
         Returns:
-            ``last_hidden_state`` [B, T, D] and ``pooler_output`` [B, D] (of the row's first token).
+            ``last_hidden_state`` [B, T, D] and ``pooler_output`` [B, D] (of the row's first token, or their mean).
         """
         past = past_key_values.get_seq_length() if past_key_values is not None else 0
         positions, _length = self.place(input_ids, inputs_embeds, position_ids, document_ids, 0 if past else past)
@@ -478,14 +482,25 @@ class EncoderModel(Stack):
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
         )
-        pooled = self.pool(found["last_hidden_state"][:, 0]) if self.pooler is not None else None
+        pooled = None
+        if self.pooler is not None:
+            pooled = self.pool(self._gathered(found["last_hidden_state"], attention_mask))
         output = BaseModelOutputWithPoolingAndCrossAttentions(pooler_output=pooled, **found)
         return output if return_dict is not False else output.to_tuple()
 
-    def pool(self, first: Tensor) -> Tensor:
-        """The summary [..., D] of a text by its first token's vector [..., D] (BERT's pooler)."""
+    def pool(self, gathered: Tensor) -> Tensor:
+        """The summary [..., D] of a text by its first token's vector, or the mean of all, [..., D] (BERT's pooler)."""
         assert self.pooler is not None
-        return torch.tanh(self.pooler(first))
+        return torch.tanh(self.pooler(gathered))
+
+    def _gathered(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """[B, D] of each row's tokens [B, T, D]; padding does not count."""
+        if self.config.pooling == "first":
+            return hidden[:, 0]
+        if attention_mask is None:
+            return hidden.mean(1)
+        seen = attention_mask[:, -hidden.shape[1] :, None].to(hidden.dtype)  # virtual tokens stand before the text's
+        return (hidden * seen).sum(1) / seen.sum(1).clamp(min=1)
 
 
 class DecoderModel(Stack):

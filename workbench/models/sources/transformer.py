@@ -111,12 +111,25 @@ class NewTransformer(Scratch):
         return {**chosen, **{name: way for name, way in ways.items() if way is not None}}
 
 
+class EncoderOptions(TransformerOptions):
+    """And what only an encoder has."""
+
+    pooling: Literal["first", "mean"] = Field(
+        "first", description="What sums up a text: its first token (BERT), or the mean of all tokens."
+    )
+
+
 @models.register("transformer-encoder")
 class Encoder(NewTransformer):
     """A new encoder as BERT is one: every token sees the whole text."""
 
+    Config = EncoderOptions
+    config: EncoderOptions
     config_name = "EncoderConfig"
     heads = ENCODER_HEADS
+
+    def _numbers(self) -> dict[str, Any]:
+        return {**super()._numbers(), "pooling": self.config.pooling}
 
 
 @models.register("transformer-decoder")
