@@ -22,6 +22,7 @@ page = st.navigation(
         st.Page(state.HOME_PAGE, title="Home", icon=":material/home:", default=True),
         st.Page(state.LAUNCH_PAGE, title="Launch", icon=":material/rocket_launch:"),
         st.Page(state.RUNS_PAGE, title="Runs", icon=":material/list_alt:"),
+        st.Page(state.SWEEPS_PAGE, title="Sweeps", icon=":material/grain:"),
         st.Page(state.COMPARE_PAGE, title="Compare", icon=":material/compare_arrows:"),
         st.Page(state.EXPLAIN_PAGE, title="Explain", icon=":material/search_insights:"),
     ]

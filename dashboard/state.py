@@ -26,6 +26,7 @@ KIND = "kind"  # which attention, of a model that reads one text and writes anot
 LAYERS = "layers"  # the layers that are drawn, with commas between
 PRESET = "preset"  # what Launch's form begins with
 FROM = "from"  # or the run whose settings it begins with
+SWEEP = "sweep"  # a sweep's name: Sweeps
 AXIS = "x"  # what curves are drawn over
 LOG = "log"  # 1 where they are drawn on a logarithmic axis
 SMOOTH = "smooth"  # how much they are smoothed, 0 to 0.99
@@ -47,10 +48,12 @@ EXPLAIN_OTHER = "explain.other"
 CHOSEN_VIEW = "explain.view"
 WATCH_AXIS, WATCH_LOG, WATCH_SMOOTH, WATCH_PART = "watch.x", "watch.log", "watch.smooth", "watch.part"
 LIST_WHERE, LIST_SORT, LIST_GROUP = "list.where", "list.sort", "list.group"
+CHOSEN_SWEEP = "chosen.sweep"
 LAUNCH = "launch"  # prefix of the form's fields: launch.training.epochs
 
 HOME_PAGE, LAUNCH_PAGE, RUNS_PAGE = "views/home.py", "views/launch.py", "views/runs.py"
 COMPARE_PAGE, EXPLAIN_PAGE = "views/compare.py", "views/explain.py"
+SWEEPS_PAGE = "views/sweeps.py"
 
 MOST_RUNS = 12  # that can be compared at once
 LONGEST_TEXT = 12_000  # characters

@@ -27,7 +27,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from workbench.check import Problem, check
 from workbench.errors import RequestError, SpecError, UnknownNameError
 from workbench.files import Lock, inside, read_json, safe_name, slug, storage_errors, write_json, write_text
-from workbench.jobs.queue import with_absolute_paths, stop
+from workbench.jobs.queue import stop, with_absolute_paths
 from workbench.jobs.sweep_space import MOST_TRIALS, Axis, grid, parse_over
 from workbench.jobs.sweep_study import Study, importance, optuna_
 from workbench.jobs.worker import ensure_worker
@@ -363,15 +363,26 @@ def _new_folder(workspace: Workspace, stem: str) -> Path:
     raise RequestError(f"There are too many sweeps named {stem}.", "Choose another name.")
 
 
-def _refuse_what_cannot_run(plan: SweepPlan, workspace: Workspace, confined: bool) -> None:
-    """Each value of each field is checked in a spec, before anything is started."""
+def problems_of_plan(plan: SweepPlan, workspace: Workspace, confined: bool = False) -> list[Problem]:
+    """What is wrong with the values of the first field that has wrong ones, each checked in a spec; empty for nothing.
+
+    Raises:
+        SpecError: a value makes no spec at all.
+    """
     tried = {field: axis.values or [axis.low, axis.high] for field, axis in plan.over.items()}
     first = {field: values[0] for field, values in tried.items()}
-    wrong: list[Problem] = []
     for field, values in tried.items():
+        wrong: list[Problem] = []
         for value in values[:_VALUES_CHECKED]:
             spec = plan.spec_of({**first, field: value}, 0, plan.seeds[0], "sweep")
             wrong += [problem for problem in check(spec, workspace, confined) if problem.severity == "error"]
         if wrong:
-            text = "; ".join(dict.fromkeys(f"{problem.field}: {problem.message}" for problem in wrong))
-            raise SpecError(f"The sweep cannot be run: {text}", wrong[0].hint, wrong)
+            return list(dict.fromkeys(wrong))
+    return []
+
+
+def _refuse_what_cannot_run(plan: SweepPlan, workspace: Workspace, confined: bool) -> None:
+    wrong = problems_of_plan(plan, workspace, confined)
+    if wrong:
+        text = "; ".join(f"{problem.field}: {problem.message}" for problem in wrong)
+        raise SpecError(f"The sweep cannot be run: {text}", wrong[0].hint, wrong)

@@ -1,0 +1,137 @@
+"""The page Sweeps and the section Queue, under AppTest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.dashboard.pages import open_page, text_of, well
+from workbench import jobs
+from workbench.jobs import sweeps
+from workbench.jobs.sweep_driver import advance
+from workbench.jobs.sweeps import Sweep, SweepPlan
+from workbench.runs.run import Run
+from workbench.workspace import Workspace
+
+HOSTILE = "x<script>alert(1)</script>"
+
+
+@pytest.fixture(autouse=True)
+def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeps, "ensure_worker", lambda workspace: False)
+    monkeypatch.setattr("workbench.jobs.worker.ensure_worker", lambda workspace: False)
+
+
+def made(workspace: Workspace, trials: int, ended: int, **changes: Any) -> Sweep:
+    """A sweep whose first trials have ended, the third one badly."""
+    spec = {"name": "reviews", "task": "text-classification", "data": "rotten-tomatoes", "model": "minilm"}
+    over = {"training.learning_rate": "1e-5..1e-3:log", "tuning.rank": "4,8,16"}
+    asked = {"spec": {**spec, "tuning": "lora"}, "over": over, "method": "random", "trials": trials, **changes}
+    sweep = Sweep.create(SweepPlan.parse(asked), workspace, start=False)
+    for number in range(ended):
+        while len(sweep.read()["trials"]) <= number:
+            advance(sweep)
+        for run_id in sweep.read()["trials"][number]["runs"].values():
+            run = Run.open(run_id, workspace)
+            run.append_metrics({"step": 1, "eval/accuracy": 0.7 + number / 100})
+            run.update_status(state="failed" if number == 2 else "succeeded")
+        advance(sweep)
+    return sweep
+
+
+def test_a_newcomer_is_told_what_a_sweep_is(workspace: Workspace) -> None:
+    test = well(open_page("sweeps"))
+    assert "no sweeps yet" in text_of(test) and not [b for b in test.button if b.key == "sweep.start"]
+
+
+def test_a_sweep_is_begun_from_a_preset(workspace: Workspace) -> None:
+    test = well(open_page("sweeps"))
+    well(test.selectbox(key="sweep.spec").set_value("preset:demo-lora").run())
+    well(test.selectbox(key="sweep.field.1").set_value("tuning.rank").run())
+    well(test.text_input(key="sweep.values.1").set_value("4,8").run())
+    test.number_input(key="sweep.trials").set_value(6)
+    well(test.number_input(key="sweep.seeds").set_value(3).run())
+    assert "6 trials, 18 runs" in text_of(test)
+    well(test.button(key="sweep.start").click().run())
+    plan = Sweep.all(workspace)[0].plan()
+    assert (plan.method, plan.trials, plan.seeds, list(plan.over)) == (
+        "tpe", 6, [0, 1, 2], ["training.learning_rate", "tuning.rank"],
+    )  # fmt: skip
+    assert test.query_params["sweep"] == Sweep.all(workspace)[0].name
+
+
+@pytest.mark.parametrize("values", ["5..1", "4,4", HOSTILE + "..", "["])
+def test_wrong_values_block_the_start_and_are_told(values: str, workspace: Workspace) -> None:
+    test = well(open_page("sweeps"))
+    well(test.selectbox(key="sweep.spec").set_value("preset:demo-lora").run())
+    well(test.text_input(key="sweep.values.0").set_value(values).run())
+    assert test.button(key="sweep.start").disabled
+    assert "learning" in text_of(test) and not Sweep.all(workspace)
+
+
+def test_a_sweep_in_full(workspace: Workspace) -> None:
+    sweep = made(workspace, 8, 7)
+    test = well(open_page("sweeps", sweep=sweep.name))
+    said = text_of(test)
+    assert "Trial 6" in said and test.metric[0].value == "0.760"
+    table = test.dataframe[0].value
+    assert list(table["Trial"]) == list(range(8)) and "failed" in table["State"][2].lower()
+    assert table["tuning.rank"].dtype.kind == "i"
+    best = sweep.best()
+    assert best
+    test.button(key="sweep.launch").click().run()
+    assert test.title[0].value == "Launch" and not test.exception
+    assert test.query_params["from"] == best["runs"]["0"]
+
+
+def test_stop_and_go_on(workspace: Workspace) -> None:
+    sweep = made(workspace, 5, 0)
+    advance(sweep)
+    test = well(open_page("sweeps", sweep=sweep.name))
+    well(test.button(key="sweep.stop").click().run())
+    assert sweep.read()["state"] == "stopped" and not jobs.queue(workspace)
+    well(test.button(key="sweep.continue").click().run())
+    assert sweep.read()["state"] == "running"
+
+
+def test_a_link_to_no_sweep_is_told(workspace: Workspace) -> None:
+    made(workspace, 2, 0)
+    assert any("not there" in warning.value for warning in well(open_page("sweeps", sweep=HOSTILE)).warning)
+
+
+def test_long_names_and_words_as_values(workspace: Workspace) -> None:
+    over = {"tuning.method": "lora,full", "training.bucket": "true,false"}
+    sweep = made(workspace, 4, 2, name="n" * 60, over=over)
+    test = well(open_page("sweeps", sweep=sweep.name))
+    assert "Trial 1" in text_of(test) and set(test.dataframe[0].value["training.bucket"]) <= {"yes", "no"}
+
+
+QUEUE = """
+from dashboard.parts import queue
+from workbench.workspace import Workspace
+queue.draw(Workspace.current())
+"""
+
+
+def test_the_queue_is_ordered_paused_and_emptied(workspace: Workspace) -> None:
+    made(workspace, 5, 0, seeds=3)
+    advance(Sweep.all(workspace)[0])
+    ids = [run.id for run in jobs.queue(workspace)]
+    test = well(AppTest.from_string(QUEUE, default_timeout=30).run())
+    assert len(ids) == 3 and test.button(key=f"queue.first.{ids[0]}").disabled
+    well(test.button(key=f"queue.first.{ids[2]}").click().run())
+    assert [run.id for run in jobs.queue(workspace)] == [ids[2], ids[0], ids[1]]
+    well(test.button(key=f"queue.later.{ids[2]}").click().run())
+    assert [run.id for run in jobs.queue(workspace)] == ids[:1] + ids[2:] + ids[1:2]
+    well(test.button(key=f"queue.cancel.{ids[0]}").click().run())
+    assert [run.id for run in jobs.queue(workspace)] == [ids[2], ids[1]]
+    well(test.button(key="queue.pause").click().run())
+    assert jobs.is_paused(workspace) and "paused" in text_of(test)
+    well(test.button(key="queue.continue").click().run())
+    assert not jobs.is_paused(workspace)
+
+
+def test_an_empty_queue_is_no_section(workspace: Workspace) -> None:
+    assert not well(AppTest.from_string(QUEUE, default_timeout=30).run()).button
