@@ -1,6 +1,7 @@
 """Metrics of one run as columns on disk, so that a look costs what is new, and a zoom what is shown.
 
-``metrics.jsonl`` is the truth; this is an index of it in the workspace's cache, which may be deleted at any time::
+A small file is read whole, once for each time that it changes, and kept in memory: that costs milliseconds. Of a larger
+one ``metrics.jsonl`` stays the truth; this is an index of it in the workspace's cache, which may be deleted::
 
     cache/curves/RUN/index.json       how far metrics.jsonl is read, and what the other files hold
                      step, epoch ...  the axes: a float64 for each line
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -33,7 +35,8 @@ from workbench.runs.run import Run
 
 AXES = ("step", "epoch", "time", "tokens")
 CHUNK = 2**24  # bytes of metrics.jsonl that are read at once
-_FAST_FROM = 2**18  # bytes from which Arrow's reader is worth its start
+SMALL = 2**20  # bytes of metrics.jsonl up to which no index is made
+_FAST_FROM = 2**15  # bytes from which Arrow's reader is worth its start
 _HEAD = 256  # bytes by which a file is known again
 _VERSION = 1
 
@@ -99,10 +102,22 @@ def columns(run: Run) -> Columns:
 
     Where the cache cannot be written (a full disk), the whole file is read each time.
     """
+    path = run.folder / "metrics.jsonl"
+    try:
+        stat = path.stat()
+    except OSError:
+        return Columns({axis: np.empty(0) for axis in AXES}, {})
+    if stat.st_size <= SMALL:
+        return _kept_in_memory(str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size)
     try:
         return _Index(run).catch_up()
     except StorageError:
-        return _in_memory(run)
+        return _in_memory(path)
+
+
+@functools.lru_cache(maxsize=128)
+def _kept_in_memory(path: str, node: int, changed: int, size: int) -> Columns:
+    return _in_memory(Path(path))
 
 
 # -- reading lines ---------------------------------------------------------------------------------------------------
@@ -327,23 +342,27 @@ def _open(path: Path, kind: Any, count: int) -> Any:
     return np.memmap(path, kind, "r", shape=(count,))
 
 
-def _in_memory(run: Run) -> Columns:
-    """The columns of the whole file, stored nowhere."""
-    found = [batch for batch, _ in _batches(run.folder / "metrics.jsonl", 0)]
-    names = dict.fromkeys(name for batch in found for name in batch.columns)
-    nan = float("nan")
-    whole = {
-        name: np.concatenate([batch.columns.get(name, np.full(batch.size, nan)) for batch in found]) for name in names
-    }
+def _in_memory(path: Path) -> Columns:
+    """The columns of a whole file, stored nowhere."""
+    found = [batch for batch, _ in _batches(path, 0)]
+    whole = {name: _joined(found, name) for name in dict.fromkeys(name for batch in found for name in batch.columns)}
     lines = sum(batch.size for batch in found)
-    axes = {axis: whole.get(axis, np.full(lines, nan)) for axis in AXES}
-    metrics = {}
-    for name in names:
-        if name not in AXES:
-            there = np.flatnonzero(~np.isnan(whole[name]))
-            there = there[_kept(axes["step"][there])]
-            metrics[name] = (there, whole[name][there])
-    return Columns(axes, metrics, frozenset(axis for axis in AXES if np.isnan(axes[axis]).any()))
+    axes = {axis: whole.pop(axis, np.full(lines, np.nan)) for axis in AXES}
+    metrics: dict[str, tuple[Places, Floats]] = {}
+    broken: dict[str, tuple[int, float | None]] = {}
+    for name, values in whole.items():
+        there = np.flatnonzero(~np.isnan(values))
+        there = there[_kept(axes["step"][there])]
+        metrics[name] = (there, values[there])
+        null = np.concatenate([batch.nulls.get(name, np.zeros(batch.size, bool)) for batch in found])
+        if null.any():
+            last = float(axes["step"][null][-1])
+            broken[name] = (int(null.sum()), None if np.isnan(last) else last)
+    return Columns(axes, metrics, frozenset(axis for axis in AXES if np.isnan(axes[axis]).any()), broken)
+
+
+def _joined(found: list[_Batch], name: str) -> Floats:
+    return np.concatenate([batch.columns.get(name, np.full(batch.size, np.nan)) for batch in found])
 
 
 def clear_orphans(run: Run) -> None:

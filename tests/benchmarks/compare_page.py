@@ -1,0 +1,187 @@
+"""1,000 runs x 1,000 steps: table, curves, one run of 10 million points; beside MLflow's SQLite store.
+
+python tests/benchmarks/compare_page.py [--runs 1000] [--points 10000000] [--rounds 3] [--mlflow PYTHON]
+
+``--mlflow`` names the Python of an environment of its own that has mlflow (``python -m venv D; D/bin/pip install
+mlflow``): the same runs are written to its store and read into a table with all histories through its client.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _common import fresh_workspace, machine, print_table, spread
+
+from workbench.check import load_spec, resolve
+from workbench.files import write_json
+from workbench.runs.columns import columns
+from workbench.runs.curves import drawn_curve
+from workbench.runs.query import list_runs
+from workbench.runs.run import Run
+from workbench.runs.table import run_table, where
+from workbench.workspace import Workspace
+
+STEPS = 1000
+METRICS = ("train/loss", "train/learning_rate", "train/gradient_norm", "train/tokens_per_second")
+COST = {"seconds": 60, "tokens_per_second": 1.0, "peak_memory_bytes": 1, "trained_parameters": 1, "total_parameters": 1}
+
+
+def write_runs(workspace: Workspace, count: int) -> None:
+    """``count`` finished runs of ``STEPS`` lines each, with a report."""
+    random = np.random.default_rng(0)
+    spec = resolve(load_spec("demo-full"), workspace).spec
+    for number in range(count):
+        run = Run.create(spec.changed({"training.seed": number % 5}), workspace)
+        values = random.random((STEPS, len(METRICS))).tolist()
+        lines = [
+            {"step": s + 1, "epoch": s / 500, "time": s * 0.1, "tokens": s * 900} | dict(zip(METRICS, v, strict=True))
+            for s, v in enumerate(values)
+        ]
+        (run.folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        value = float(random.random())
+        metrics = {"accuracy": {"value": value, "low": value - 0.1, "high": value + 0.1}}
+        write_json(run.folder / "report.json", {"metrics": metrics, "primary_metric": "accuracy", "cost": COST})
+        run.transition(("queued",), "succeeded")
+
+
+def write_long_run(workspace: Workspace, points: int) -> Run:
+    """One run of so many lines, written as text at once."""
+    run = Run.create(resolve(load_spec("demo-full"), workspace).spec, workspace)
+    random = np.random.default_rng(1)
+    with open(run.folder / "metrics.jsonl", "w", encoding="utf-8") as file:
+        for start in range(0, points, 100_000):
+            losses = random.random(min(100_000, points - start)).tolist()
+            file.writelines(
+                f'{{"step": {s}, "epoch": {s / 1e5}, "time": {s / 10}, "tokens": {s * 900}, "train/loss": {y:.6f}}}\n'
+                for s, y in enumerate(losses, start)
+            )
+    return run
+
+
+def timed(rounds: int, work: Callable[[], Any]) -> list[float]:
+    taken = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - began)
+    return taken
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--points", type=int, default=10_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--mlflow", type=Path)
+    given = parser.parse_args()
+    workspace = fresh_workspace()
+    write_runs(workspace, given.runs)
+    runs = Run.all(workspace)
+    some = runs[:50]
+
+    def draw() -> None:
+        for run in some:
+            drawn_curve(columns(run), "train/loss")
+
+    rows = [
+        ["table, settings never read before", spread(timed(1, lambda: run_table(workspace)), 2)],
+        ["table", spread(timed(given.rounds, lambda: run_table(workspace)), 2)],
+        ["list alone", spread(timed(given.rounds, lambda: list_runs(workspace)), 2)],
+        ["filter in SQL", spread(timed(given.rounds, lambda: where(run_table(workspace), "accuracy > 0.5")), 2)],
+        ["50 curves thinned, never read before", spread(timed(1, draw), 2)],
+        ["50 curves thinned", spread(timed(given.rounds, draw), 2)],
+    ]
+
+    def everything() -> None:
+        run_table(workspace)
+        for run in runs:
+            found = columns(run)
+            for name in found.names():
+                found.curve(name)
+
+    ours = timed(given.rounds, everything)
+    rows.append(["table and all histories of all runs", spread(ours, 2)])
+    if given.mlflow:
+        rows += mlflow_rows(workspace, given.mlflow, given.rounds, min(ours))
+    rows += long_rows(workspace, given.points, given.rounds)
+    print(f"{machine()}; {given.rounds} rounds\n\n### {given.runs} runs of {STEPS} lines, {len(METRICS)} metrics\n")
+    print_table(["what", "seconds"], rows)
+    shutil.rmtree(workspace.root)
+
+
+def long_rows(workspace: Workspace, points: int, rounds: int) -> list[list[str]]:
+    """Zooms into a run of so many points, and what a tick costs that finds one new line."""
+    if not points:
+        return []
+    run = write_long_run(workspace, points)
+    first = timed(1, lambda: columns(run))
+    random = np.random.default_rng(2)
+
+    def zoom(share: float) -> None:
+        low = float(random.random() * (1 - share) * points)
+        drawn_curve(columns(run), "train/loss", "step", low, low + share * points)
+
+    def tick() -> None:
+        run.append_metrics({"step": points, "train/loss": 1.0})
+        columns(run)
+
+    return [
+        [f"{points:,} points: first reading", spread(first, 1)],
+        *([f"zoom into {share:.1%}", spread(timed(5 * rounds, partial(zoom, share)), 3)] for share in (0.001, 0.1, 1)),
+        ["one new line", spread(timed(5 * rounds, tick), 3)],
+    ]
+
+
+MLFLOW = """
+import json, sys, time
+from functools import partial
+from pathlib import Path
+from mlflow.tracking import MlflowClient
+from mlflow.entities import Metric, Param
+runs, store, rounds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+client = MlflowClient(tracking_uri=f"sqlite:///{store}")
+experiment = client.create_experiment("benchmark")
+for folder in sorted(runs.iterdir()):
+    run = client.create_run(experiment, run_name=folder.name).info.run_id
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").open()]
+    found = [Metric(n, v, i, l["step"]) for i, l in enumerate(lines) for n, v in l.items() if "/" in n]
+    for start in range(0, len(found), 1000):
+        client.log_batch(run, metrics=found[start:start + 1000])
+    client.log_batch(run, params=[Param("seed", "0")])
+taken = []
+for _ in range(rounds):
+    began = time.perf_counter()
+    table, page = [], None
+    while True:
+        part = client.search_runs([experiment], max_results=1000, page_token=page)
+        table += part
+        page = part.token
+        if not page:
+            break
+    histories = {r.info.run_id: {n: client.get_metric_history(r.info.run_id, n) for n in r.data.metrics} for r in table}
+    taken.append(time.perf_counter() - began)
+print(json.dumps(taken))
+"""
+
+
+def mlflow_rows(workspace: Workspace, python: Path, rounds: int, ours: float) -> list[list[str]]:
+    """MLflow's store with the same runs, read through its client."""
+    store = workspace.root / "mlflow.db"
+    command = [str(python), "-c", MLFLOW, str(workspace.runs), str(store), str(rounds)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=workspace.root)
+    taken = json.loads(done.stdout.splitlines()[-1])
+    ratio = f"{min(taken) / ours:.1f} times ours"
+    return [["the same in MLflow's SQLite store through its client", f"{spread(taken, 2)}: {ratio}"]]
+
+
+if __name__ == "__main__":
+    main()
