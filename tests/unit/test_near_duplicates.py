@@ -1,0 +1,108 @@
+"""Near-duplicates between parts, against brute force over all pairs of sets of 5-grams."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from workbench.data.near_duplicates import near_duplicates, normalised, similarity
+from workbench.errors import RequestError
+
+WORDS = [
+    "film",
+    "story",
+    "actors",
+    "music",
+    "scene",
+    "ending",
+    "plot",
+    "charm",
+    "dull",
+    "bright",
+    "slow",
+    "heart",
+    "brain",
+    "laugh",
+    "tear",
+    "night",
+    "city",
+]
+
+
+def grams(text: str) -> set[str]:
+    plain = normalised(text)
+    return {plain[i : i + 5] for i in range(max(1, len(plain) - 4))} if plain else set()
+
+
+def jaccard(first: str, second: str) -> float:
+    a, b = grams(first), grams(second)
+    return len(a & b) / len(a | b) if a | b else 0.0
+
+
+def texts(count: int, seed: int) -> list[str]:
+    chance = random.Random(seed)
+    return [" ".join(chance.choices(WORDS, k=chance.randint(8, 40))) for _ in range(count)]
+
+
+def changed(text: str, chance: random.Random, times: int) -> str:
+    words = text.split()
+    for _ in range(times):
+        words[chance.randrange(len(words))] = chance.choice(WORDS)
+    return " ".join(words)
+
+
+def test_the_same_pairs_as_brute_force() -> None:
+    chance = random.Random(3)
+    train = texts(250, 1)
+    test = texts(100, 2) + [changed(train[i], chance, i % 6) for i in range(150)]
+    (found,) = near_duplicates(
+        {"train": (train, [f"a:{i}" for i in range(250)]), "test": (test, [f"b:{i}" for i in range(250)])}, listed=1000
+    )
+    expected = {}
+    for i, text in enumerate(test):
+        best = max(jaccard(text, other) for other in train)
+        if best >= 0.8:
+            expected[f"b:{i}"] = best
+    assert 40 < len(expected) < 140  # there is something to find, and something to leave
+    assert {pair.place: pair.similarity for pair in found.pairs} == pytest.approx(expected, abs=1e-4)
+    assert (found.count, found.of, found.unchecked) == (len(expected), 250, 0)
+    assert [pair.similarity for pair in found.pairs] == sorted((p.similarity for p in found.pairs), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("abcdef", "abcdefg"),
+        ("", ""),
+        ("abc", "abc"),
+        ("abc", "abd"),
+        ("这部电影非常好看", "这部电影非常好看了"),
+        ("Ａbc!", "abc"),
+    ],
+)
+def test_similarity_is_jaccard(first: str, second: str) -> None:
+    assert similarity(first, second) == pytest.approx(jaccard(first, second))
+
+
+def test_capitals_and_punctuation_do_not_hide_a_copy() -> None:
+    (found,) = near_duplicates(
+        {"train": (["A film -- with a HEART!"], ["x"]), "test": (["a film with a heart"], ["y"])}
+    )
+    assert found.pairs[0].similarity == 1.0
+
+
+def test_a_template_is_not_quadratic_and_says_what_was_not_compared() -> None:
+    train = [f"the weather report of the day for the station with number {i:04d} in the north" for i in range(600)]
+    (found,) = near_duplicates({"train": (train, train), "test": (["x" + train[0] + "y"], ["b"])})
+    assert found.unchecked == 1
+
+
+def test_texts_without_words_are_nobodys_duplicate() -> None:
+    (found,) = near_duplicates({"train": (["...", "!!!"], ["a", "b"]), "test": (["???", ""], ["c", "d"])})
+    assert found.count == 0
+
+
+def test_a_similarity_that_would_miss_pairs_is_refused() -> None:
+    with pytest.raises(RequestError, match=r"0\.6 to 1"):
+        near_duplicates({}, alike=0.3)
