@@ -63,25 +63,15 @@ def _draw(trial: foresight.Trial, spec: RunSpec, workspace: Workspace) -> None:
 
 def show(found: Estimate) -> None:
     """An estimate: ranges first, then what they rest on."""
-    st.table(
-        {
-            "What": ["Whole run", "Training alone", "Memory at most", "Trained parameters"],
-            "About": [
-                duration(found.total_seconds.value),
-                duration(found.seconds.value),
-                md(gigabytes(found.peak_memory_bytes.value)),
-                number(found.trained_parameters),
-            ],
-            "Range": [
-                span(found.total_seconds, duration),
-                span(found.seconds, duration),
-                md(span(found.peak_memory_bytes, gigabytes)),
-                f"of {number(found.total_parameters)}",
-            ],
-        },
-        hide_index=True,
-        width="content",
-    )
+    trained, total = number(found.trained_parameters), number(found.total_parameters)
+    lines = [
+        ("Whole run", duration(found.total_seconds.value), span(found.total_seconds, duration)),
+        ("Training alone", duration(found.seconds.value), span(found.seconds, duration)),
+        ("Memory at most", gigabytes(found.peak_memory_bytes.value), span(found.peak_memory_bytes, gigabytes)),
+        ("Trained parameters", trained, f"of {total}"),
+    ]
+    rows = "".join(f"| {md(what)} | {md(about)} | {md(range_)} |\n" for what, about, range_ in lines)
+    st.markdown(f"| | About | Range |\n|:---|---:|---:|\n{rows}")
     st.caption(
         md(
             f"{number(found.steps)} steps of {duration_of_step(found.seconds_per_step)} and {found.evaluations} "

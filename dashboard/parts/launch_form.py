@@ -188,9 +188,10 @@ def choose(part: str, label: str, registry: Registry[Any], help: str, fitting: l
     if st.session_state.get(key) not in names:
         st.session_state[key] = DEFAULTS[part] if DEFAULTS[part] in names else names[0]
     chosen = st.selectbox(label, names, key=key, help=help, persist_state="session")
-    left_out = len(registry.names()) - len(names)
-    fits = f" {left_out} others do not go with this task." if left_out > 0 else ""
-    st.caption(md(registry.label(chosen)) + fits)
+    st.caption(md(registry.label(chosen)))
+    left_out = [name for name in registry.names() if name not in names]
+    if left_out:
+        st.caption(f"Left out: {len(left_out)} that this task cannot use.", help=md(", ".join(left_out), 300))
     return chosen
 
 

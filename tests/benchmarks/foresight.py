@@ -32,12 +32,12 @@ REVIEWS = {"train": "rotten-tomatoes", "limit": FEW}
 SPECS: dict[str, tuple[str, dict[str, Any]]] = {
     "full": ("demo-full", {"data": REVIEWS, "training.epochs": 2}),
     "lora": ("demo-lora", {"data": REVIEWS, "training.epochs": 2}),
-    "head, kept features": ("demo-full", {"data": REVIEWS, "tuning": "head", "training.epochs": 10}),
+    "head with kept features": ("demo-full", {"data": REVIEWS, "tuning": "head", "training.epochs": 10}),
     "long texts": (
         "demo-full",
-        {"data": {"train": "20-newsgroups", "max_length": 256, "limit": {**FEW, "train": 300}}, "training.epochs": 1},
+        {"data": {"train": "newsgroups-20", "max_length": 256, "limit": {**FEW, "train": 300}}, "training.epochs": 1},
     ),
-    "token budget, accumulate": (
+    "token budget and accumulation": (
         "demo-full",
         {"data": REVIEWS, "training.epochs": 2, "training.token_budget": 1024, "training.accumulate": 2},
     ),

@@ -159,8 +159,7 @@ def test_an_estimate_is_asked_for_shown_and_stopped(workspace: Workspace, monkey
     assert asked[-1] == ("cancel", True)
     now["trial"] = foresight.Trial("done", ESTIMATE)
     well(test.run())
-    said = "\n".join(str(table.value) for table in test.table)
-    assert "9 min to 14 min" in said and "74,498" in said
+    assert "9 min to 14 min" in text_of(test) and "74,498" in text_of(test)
     assert "<b>" not in text_of(test).replace("\\<b\\>", "")
     now["trial"] = foresight.Trial("failed", error={"kind": "x", "message": "no <memory>", "hint": "less"})
     well(test.run())

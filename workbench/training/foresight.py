@@ -288,6 +288,8 @@ class Trial(Work):
         if settings.patience is not None and evaluations > settings.patience + 1:
             low = training * (settings.patience + 1) / evaluations
             notes.append("training.patience may end training sooner; then it takes as little as the range says.")
+        if any(run.is_alive() for run in Run.all(self.workspace)):
+            notes.append("Another run was at work while this was measured: on a quiet machine it will take less.")
         off = TIME_MARGIN + 2 * line.error() / per_step
         rest = took.prepare + took.finish
         trained, total = parameters(self.model)
