@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import run_detail, run_filter, run_list
+from dashboard.parts import queue, run_detail, run_filter, run_list
 from dashboard.parts.errors import shown
 from dashboard.parts.run_table import show_table
 from workbench.runs.run import Run
@@ -36,9 +36,15 @@ def table() -> None:
         st.rerun()
 
 
+@st.fragment(run_every=5)
+def waiting() -> None:
+    queue.draw(Workspace.current())
+
+
 chosen = st.session_state[state.CHOSEN_RUN]
 with shown("table_error"):
     table()
+waiting()
 chosen = st.selectbox(
     "Show run", ids, format_func=run_list.chooser_label(runs), key=state.CHOSEN_RUN, help="Or click a row of the table."
 )
