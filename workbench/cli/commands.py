@@ -406,6 +406,22 @@ def data_fetch(names: EntryNames, as_json: Json = False) -> None:
     answer(found, as_json, lambda: table(found, {"name": "name", "path": "is in"}, "Nothing was asked for."))
 
 
+@data.command("check")
+def data_check(
+    name: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A file, or a data set of the catalogue.")],
+    task: Annotated[str | None, typer.Option(help="What shall be learned; the data set's own if left out.")] = None,
+    test: Annotated[str | None, typer.Option(help="A file with test examples; held out if left out.")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="ROLE=COLUMN, where names leave a doubt.")] = None,
+    alike: Annotated[float, typer.Option(help="Similarity from which on texts are near-duplicates.")] = 0.8,
+    as_json: Json = False,
+) -> None:
+    """Check data before training: rows, labels, lengths, doubles, and near-duplicates between the parts."""
+    from workbench.cli.checking import check_and_tell
+
+    found, tell = check_and_tell(name, task, test, column or [], alike)
+    answer(found, as_json, tell)
+
+
 @data.command("clean")
 def data_clean(as_json: Json = False) -> None:
     """Empty the cache; what is needed again is fetched again. Runs and uploads stay."""
