@@ -30,6 +30,7 @@ SWEEP = "sweep"  # a sweep's name: Sweeps
 AXIS = "x"  # what curves are drawn over
 LOG = "log"  # 1 where they are drawn on a logarithmic axis
 SMOOTH = "smooth"  # how much they are smoothed, 0 to 0.99
+PART = "part"  # the part of the horizontal axis that is shown, in percent: 10-20
 WHERE = "where"  # the condition for which runs are listed, as SQL
 SORT = "sort"  # the field by which they are sorted, with a minus before it where most comes first
 GROUP = "group"  # the fields by which they are grouped, with commas between

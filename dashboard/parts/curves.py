@@ -219,6 +219,7 @@ def overlaid_lines(
                     xs, ys = library.drawn_curve(columns(run), name, x, weight=weight)
                     lines.append(Line(run_list.title(run.id), place, xs, ys, faint=True))
         label = run_list.title(band.label)
+        label = label.rpartition(" (")[0] or label if n else label  # a mean is not the one run's
         lines.append(Line(label[: 79 - len(n)] + n, place, band.x, band.mean, band.low, band.high))
     return lines
 

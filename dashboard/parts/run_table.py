@@ -27,6 +27,7 @@ def show_table(runs: list[dict[str, Any]], rows: list[dict[str, Any]], chosen: s
     if not runs:
         st.info("No run fits the filter. Archived runs are hidden; see View.", icon=":material/filter_alt_off:")
         return
+    left = [progress.time_left(run) for run in runs]
     ids, tags = run_list.ids(runs), {row["id"]: row["tags"] for row in rows if row["tags"]}
     # A new key whenever the rows move, so that the mark stays with the run and not with the row's number.
     mark = hashlib.sha256("\n".join([*ids, str(chosen)]).encode()).hexdigest()[:12]
@@ -44,7 +45,7 @@ def show_table(runs: list[dict[str, Any]], rows: list[dict[str, Any]], chosen: s
             "State": [states.in_words(run["state"]) for run in runs],
             "Run": [run_list.title(run["id"]) for run in runs],
             "Progress": [_share(run) for run in runs],
-            "Time left": [progress.time_left(run) for run in runs],
+            **({"Time left": left} if any(left) else {}),
             **({} if common else {"Metric": [_metric(run)[0] for run in runs]}),
             common.capitalize() or "Value": [_metric(run)[1] for run in runs],
             "95% interval": [_metric(run)[2] for run in runs],

@@ -36,23 +36,33 @@ def controls() -> None:
     state.from_url(state.AXIS, state.WATCH_AXIS, lambda given: given if given in curves.X_AXES else None)
     state.from_url(state.LOG, state.WATCH_LOG, lambda given: given == "1")
     state.from_url(state.SMOOTH, state.WATCH_SMOOTH, _weight)
+    state.from_url(state.PART, state.WATCH_PART, _part)
+    if state.WATCH_PART not in st.session_state:
+        st.session_state[state.WATCH_PART] = (0.0, 100.0)
     with st.container(horizontal=True, vertical_alignment="bottom", key="watch_controls"):
         x = st.selectbox("Over", list(curves.X_AXES), format_func=curves.X_AXES.get, key=state.WATCH_AXIS, width=150)
         weight = st.slider(
             "Smoothing", 0.0, 0.99, step=0.01, key=state.WATCH_SMOOTH, width=200, help=WORDS["smoothing"]
         )
-        st.slider(
-            "Part shown (%)", 0.0, 100.0, (0.0, 100.0), 0.1, format="%.1f", key=state.WATCH_PART, width=260,
+        part = st.slider(
+            "Part shown (%)", 0.0, 100.0, step=0.1, format="%.1f", key=state.WATCH_PART, width=260,
             help="A part of the horizontal axis, read anew with all its points.",
         )  # fmt: skip
         log = st.toggle("Logarithmic", key=state.WATCH_LOG, help="Small differences near zero can be seen better.")
     state.to_url(state.AXIS, "" if x == "step" else x)
     state.to_url(state.LOG, "1" if log else "")
     state.to_url(state.SMOOTH, f"{weight:g}" if weight else "")
+    state.to_url(state.PART, "" if part == (0, 100) else f"{part[0]:g}-{part[1]:g}")
 
 
 def _weight(given: str) -> float | None:
     return float(given) if re.fullmatch(r"0\.\d{1,2}", given) else None
+
+
+def _part(given: str) -> tuple[float, float] | None:
+    found = re.fullmatch(r"(\d{1,3}(?:\.\d)?)-(\d{1,3}(?:\.\d)?)", given)
+    low, high = (float(found[1]), float(found[2])) if found else (0.0, 0.0)
+    return (low, high) if low < high <= 100 else None
 
 
 def draw_curves(run: Run) -> None:

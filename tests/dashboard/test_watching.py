@@ -93,6 +93,11 @@ def test_the_link_says_how_curves_are_drawn(workspace: Workspace) -> None:
     well(test.slider(key="watch.smooth").set_value(0.0).run())
     assert len(figures(test)["Loss"]["data"]) == 2 and "smooth" not in test.query_params
     well(test.slider(key="watch.part").set_value((50.0, 100.0)).run())
+    assert test.query_params["part"] in ("50-100", ["50-100"])
+    again = figures(well(open_page("runs", run=run.id, part="50-100")))["Loss"]["data"][0]
+    assert again == figures(test)["Loss"]["data"][0] | {"x": again["x"]}
+    for wrong in ("90-10", "0-101", "x", "1-2-3", "50-50"):
+        well(open_page("runs", run=run.id, part=wrong))
 
 
 def test_an_alert_stands_on_the_page(workspace: Workspace) -> None:
