@@ -46,7 +46,7 @@ def run(spec: dict[str, Any] | RunSpec, quiet: bool = False) -> Run:
 
 def figures(run: Run) -> dict[str, float]:
     """The metrics of a finished run by name, without their intervals."""
-    metrics = run.report()["metrics"]
+    metrics = (run.report() or {}).get("metrics", {})
     return {name: float(entry["value"]) for name, entry in metrics.items() if entry.get("value") is not None}
 
 

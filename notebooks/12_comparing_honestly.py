@@ -1,0 +1,253 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 12 · Comparing honestly
+#
+# **After this notebook you can** give a figure with its interval, tell chance from a real difference by a test, say
+# why seeds matter, and catch a "better" model that is not.
+#
+# **You need** notebook 07 (accuracy, train and test parts). From school: what a probability is.
+#
+# **Time:** about 20 minutes to read; the cells run in about 3 minutes on a laptop CPU (GPU: not measured yet).
+
+# %%
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy.stats import binom
+
+from workbench.runs.compare import accuracy_interval, compare, examples_needed, holm, mcnemar
+from workbench.teach import size
+from workbench.teach.pictures import show
+from workbench.teach.runs import run
+
+generator = np.random.default_rng(0)
+
+# %% [markdown]
+# ## A coin that looks like progress
+#
+# Two models, each right on 80% of all texts there are. Neither is better. Test both on the same 400 texts, and look
+# at the difference of their accuracies; do so again and again with new test sets.
+
+# %%
+times, count = size(test=500, cpu=5_000, gpu=5_000), 400
+one = generator.binomial(count, 0.8, times) / count
+two = generator.binomial(count, 0.8, times) / count
+difference = one - two
+print(f"difference of 2 points or more, by chance alone: {(np.abs(difference) >= 0.02).mean():.0%} of the test sets")
+
+figure, axis = plt.subplots(figsize=(6, 3))
+axis.hist(difference * 100, bins=np.arange(-10.125, 10.375, 0.5))
+axis.set(xlabel="difference of accuracy, in points", ylabel="test sets")
+show(
+    figure,
+    "Differences of two equally good models over many test sets of 400 texts: a bell around 0 that reaches to about 8 "
+    "points on both sides.",
+)
+
+# %% [markdown]
+# Two points, the size of many a published improvement, come about by chance in about half of the cases. A table of
+# bare accuracies cannot tell you that.
+#
+# ## An interval
+#
+# Instead of drawing new test sets (we have one), draw **from the one we have**: as many texts, with repetition. This
+# is the
+# *bootstrap* (Efron 1979). The accuracy of each draw varies about as it would with new test sets; the middle 95% of
+# the draws are a 95% interval.
+
+# %%
+right = generator.random(count) < 0.8  # of a model: which of its 400 answers are right
+draws = generator.integers(0, count, (2_000, count))  # row by row, which texts were drawn
+accuracies = right[draws].mean(axis=1)
+low, high = np.quantile(accuracies, [0.025, 0.975])
+theory = 2 * math.sqrt(right.mean() * (1 - right.mean()) / count)
+print(f"accuracy {right.mean():.3f}, bootstrap 95% interval {low:.3f} to {high:.3f}; rule of thumb ± {theory:.3f}")
+
+# %% [markdown]
+# Is the promise kept? "95%" means: made anew from many test sets, the interval holds the truth (0.8) in 95 of 100
+# cases.
+
+# %%
+held = 0
+tests = size(test=50, cpu=300, gpu=300)
+for _ in range(tests):
+    sample = generator.random(count) < 0.8
+    ends = np.quantile(sample[generator.integers(0, count, (500, count))].mean(axis=1), [0.025, 0.975])
+    held += ends[0] <= 0.8 <= ends[1]
+print(f"the truth was inside in {held / tests:.0%} of {tests} tests")
+
+# %% [markdown]
+# ## The same texts for both: a paired test
+#
+# If both models answer the same texts, those that both get right, or both wrong, say nothing about which one is
+# better. Only where they **disagree** counts: $b$ texts that only the first gets right, $c$ that only the second
+# does. If neither were better, each of the $b + c$ would be a toss of a fair coin. How probable is a result at least
+# as uneven? That is
+# **McNemar's exact test**:
+#
+# $$p = \min\Bigl(1,\; 2\sum_{k=0}^{\min(b,c)} \binom{b+c}{k} \Bigl(\tfrac12\Bigr)^{b+c}\Bigr)$$
+
+
+# %%
+def my_mcnemar(b, c):
+    total = sum(math.comb(b + c, k) for k in range(min(b, c) + 1))
+    return min(1.0, 2 * total / 2 ** (b + c))
+
+
+for b, c in ((0, 0), (3, 9), (30, 18), (300, 240)):
+    np.testing.assert_allclose(my_mcnemar(b, c), mcnemar(b, c), atol=1e-5)  # held against the library's
+    if b + c:
+        np.testing.assert_allclose(my_mcnemar(b, c), min(1, 2 * binom.cdf(min(b, c), b + c, 0.5)), atol=1e-5)
+    low, high = accuracy_interval(b, c, 1_000)[:2]
+    print(f"only first {b:>3}, only second {c:>3} of 1,000: p = {my_mcnemar(b, c):.3f}", end=", ")
+    print(f"difference {100 * (b - c) / 1_000:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})")
+
+# %% [markdown]
+# A **p-value** is not the probability that the models are equal. It is how often chance alone would give a result at
+# least this uneven. Small: chance is a poor explanation. Large: *we cannot tell*, which is not "they are equal".
+#
+# ## Try enough, and something will shine
+#
+# Twenty settings, none better than the baseline. Each compared with a p-value; we write down the best one. How often
+# is the best p below 0.05?
+
+
+# %%
+def best_of(settings, rounds, correct):
+    """Share of rounds in which at least one of so many equal models seems better."""
+    found = 0
+    for _ in range(rounds):
+        disagree = generator.binomial(count, 0.2, settings)
+        first = generator.binomial(disagree, 0.5)
+        ps = [mcnemar(int(b), int(n - b)) for b, n in zip(first, disagree, strict=True)]
+        found += min(holm(ps) if correct else ps) < 0.05
+    return found / rounds
+
+
+rounds = size(test=40, cpu=300, gpu=300)
+numbers = [1, 5, 20]
+figure, axis = plt.subplots(figsize=(6, 3))
+for correct, label, marker in ((False, "plain p-values", "o"), (True, "corrected (Holm)", "s")):
+    shares = [best_of(n, rounds, correct) for n in numbers]
+    print(f"{label:>17}: " + ", ".join(f"{n} tried {share:.0%}" for n, share in zip(numbers, shares, strict=True)))
+    axis.plot(numbers, shares, marker=marker, label=label)
+axis.axhline(0.05, color="grey", linestyle="--")
+axis.set(xlabel="settings tried, none of them better", ylabel='share with a "discovery"', ylim=(0, 1))
+axis.legend()
+show(
+    figure,
+    "How often at least one of 1, 5 or 20 worthless settings seems better at p below 0.05: the more are tried, the "
+    "more often; with Holm's correction it stays below about 5%.",
+)
+
+# %% [markdown]
+# **Holm's correction** makes up for it: sort the p-values, multiply the smallest by the number of tests $m$, the next
+# by $m-1$, and so on (never letting one fall below the one before it).
+
+
+# %%
+def my_holm(ps):
+    order, corrected, highest = np.argsort(ps), [0.0] * len(ps), 0.0
+    for rank, i in enumerate(order):
+        highest = max(highest, min(1.0, ps[i] * (len(ps) - rank)))
+        corrected[i] = highest
+    return corrected
+
+
+np.testing.assert_allclose(my_holm([0.01, 0.2, 0.03, 0.04]), holm([0.01, 0.2, 0.03, 0.04]), atol=1e-5)
+print(my_holm([0.01, 0.2, 0.03, 0.04]))
+
+# %% [markdown]
+# ## A "better" model that is not
+#
+# Now for real. A small network that only adds up the vectors of a text's words is trained on film reviews with three
+# seeds: the seed sets the first weights and the order of the batches, and nothing else. "Seed 2 is my new method."
+
+# %%
+limit = size(
+    test={"train": 200, "valid": 50, "test": 100},
+    cpu={"train": 2_000, "valid": 300, "test": 500},
+    gpu={"train": 4_000, "valid": 500, "test": 2_000},
+)
+seeds = size(test=(0, 1), cpu=(0, 1, 2), gpu=(0, 1, 2, 3, 4))
+runs = [
+    run(
+        {
+            "name": f"course-12-seed-{seed}",
+            "task": "text-classification",
+            "data": {"train": "rotten-tomatoes", "limit": limit, "max_length": 48},
+            "model": {"source": "bag-of-embeddings", "tokenizer": {"train": "wordpiece", "vocab_size": 2_000}},
+            "training": {"epochs": size(test=1, cpu=4, gpu=6), "seed": seed},
+        },
+        quiet=True,
+    )
+    for seed in seeds
+]
+for seed, finished in zip(seeds, runs, strict=True):
+    accuracy = finished.report()["metrics"]["accuracy"]
+    print(f"seed {seed}: accuracy {accuracy['value']:.3f} ({accuracy['low']:.3f} to {accuracy['high']:.3f})")
+
+# %%
+values = [finished.report()["metrics"]["accuracy"]["value"] for finished in runs]
+best, worst = int(np.argmax(values)), int(np.argmin(values))
+if best == worst:  # all alike
+    best, worst = 0, 1
+found = compare([runs[best], runs[worst]])
+print(found.verdict)
+print(f"p = {found.p_value:.3f} ({found.test}), over {found.examples} texts")
+
+# %% [markdown]
+# The best seed against the worst is the unfairest comparison there is, and it was chosen after seeing the results:
+# even if p is small here, it means nothing. A difference between two methods must be larger than that between two
+# seeds, so:
+# **several seeds of each, and mean and spread in the table.**
+
+# %%
+spread = np.std(values, ddof=1)
+print(f"{len(seeds)} seeds: mean {np.mean(values):.3f}, standard deviation {spread:.3f}")
+
+# %% [markdown]
+# ## How many texts would be needed?
+#
+# The interval shrinks with the root of the number of test texts: half the width costs four times the texts. The
+# library tells with each unclear verdict how many would be enough if the difference stayed as it is.
+
+# %%
+for points in (5, 2, 1):
+    b, c = round(400 * (0.1 + points / 200)), round(400 * (0.1 - points / 200))
+    low, high = accuracy_interval(b, c, 400)[:2]
+    print(f"a difference of {points} points: about {examples_needed((b - c) / 400, low, high, 400):,} texts")
+
+# %% [markdown]
+# ## Summary
+#
+# * A figure without its interval is half a figure. The bootstrap gives one for any metric.
+# * Same texts, paired test: only disagreements count. p says how easily chance does it.
+# * Many tries need a correction. Choose on validation data; look at the test data once.
+# * Seeds alone make differences. Repeat before you believe.
+#
+# ## Questions to think about
+#
+# 1. Model A is better than B with p = 0.04 on the test data, after 30 settings of A were tried *on the test data*.
+#    What do you know?
+# 2. Two snippets about one film are alike. What does drawing single texts in the bootstrap then get wrong?
+# 3. When is a difference significant and yet not worth anything?
+#
+# ## Where to go on
+#
+# * The dashboard's **Compare** page, `workbench compare RUN RUN`; tutorial 11, *is my model biased*.
+# * `workbench/runs/compare.py`.
+# * Dror et al. 2018, *The Hitchhiker's Guide to Testing Statistical Significance in NLP* (ACL); Bouthillier et al.
+#   2021 on seeds (arXiv 2103.03098).
