@@ -100,7 +100,7 @@ def sample_rows(examples: Examples, count: int) -> list[dict[str, str]]:
 def histogram(lengths: Sequence[int]) -> dict[str, Any]:
     """``{"edges", "counts", "p50", "p95", "max"}``; bin i counts from ``edges[i]`` to below ``edges[i + 1]``.
 
-    A few very long texts do not flatten the rest: the last bin holds all that are beyond four times the 95th percentile.
+    A few very long texts do not flatten the rest: the last bin holds all beyond four times the 95th percentile.
     """
     values = np.asarray(lengths, dtype=np.int64)
     p50, p95 = (int(np.percentile(values, q, method="higher")) for q in (50, 95))

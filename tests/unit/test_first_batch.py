@@ -1,0 +1,44 @@
+"""The batch that is shown before launch is the one that training meets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from tests.tiny import make_run
+from workbench.tasks.text_classification import TextClassification
+from workbench.training.first_batch import first_batch, pieces
+from workbench.training.runner import run_folder
+from workbench.workspace import Workspace
+
+
+def test_it_is_the_batch_that_training_meets_first(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(workspace, {"training.max_steps": 1, "data.max_length": 12})
+    shown = first_batch(run.spec(), workspace)
+    met: list[dict[str, torch.Tensor]] = []
+    forward = TextClassification.forward
+
+    def seen(self: Any, model: Any, batch: Any) -> Any:
+        met.append(batch)
+        return forward(self, model, batch)
+
+    monkeypatch.setattr(TextClassification, "forward", seen)
+    run_folder(run.folder)
+    ids = met[0]["input_ids"]
+    assert [row.tokens for row in shown.rows] == [shown.tokenizer.convert_ids_to_tokens(r.tolist()) for r in ids]
+    assert [row.label for row in shown.rows] == [["bad", "good"][int(i)] for i in met[0]["labels"]]
+    assert [row.real for row in shown.rows] == met[0]["attention_mask"].sum(dim=1).tolist()
+    assert shown.shapes["input_ids"] == tuple(ids.shape)
+    assert shown.padding == pytest.approx(1 - float(met[0]["attention_mask"].float().mean()))
+    for row in shown.rows:  # cut is what max_length took: the words and two special tokens, beyond 12
+        assert row.cut == max(0, len(row.text.split()) + 2 - 12)
+
+
+def test_pieces_are_parts_of_the_text(workspace: Workspace) -> None:
+    run = make_run(workspace)
+    tokenizer = first_batch(run.spec(), workspace).tokenizer
+    found = pieces(tokenizer, "a great <b> film", max_length=4)
+    assert [piece["text"] for piece in found] == ["", "a", "great", "<", "b", ">", "film", ""]
+    assert [piece["token"] for piece in found if piece["kept"]] == ["[CLS]", "a", "great", "[SEP]"]
