@@ -1,0 +1,326 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 07 · Fine-tuning
+#
+# **After this notebook you can** put a task's head on a pretrained model, write the training loop by hand, find a
+# learning rate with a range test, freeze layers, and see over-fitting when it happens.
+#
+# **You need** notebooks 04 (the encoder) and 05 (loss, AdamW, warm-up).
+#
+# **Time:** about 25 minutes to read; the cells run in about 5 minutes on a laptop CPU (GPU: not measured yet).
+
+# %%
+
+import copy
+import math
+
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+
+from workbench.data.load import load_data
+from workbench.models.pretrained import make_source
+from workbench.runs.range_test import judge, rise
+from workbench.spec import DataSpec, TrainingSpec
+from workbench.tasks.base import tasks
+from workbench.teach import size
+from workbench.teach.pictures import show
+from workbench.teach.runs import figures, run
+from workbench.training.optim import learning_rate_factor, make_optimizer
+from workbench.workspace import Workspace
+
+torch.manual_seed(0)
+workspace = Workspace.current()
+device = "cuda" if torch.cuda.is_available() else "cpu"
+
+# %% [markdown]
+# ## The task
+#
+# Snippets of film reviews, *fresh* or *rotten*. All snippets about one film are on one side of the split: otherwise
+# the model could learn films instead of opinions, and look better than it is.
+
+# %%
+limit = size(
+    test={"train": 32, "valid": 16, "test": 32},
+    cpu={"train": 800, "valid": 300, "test": 400},
+    gpu={"train": 6_000, "valid": 1_000, "test": 2_000},
+)
+data = DataSpec(train="rotten-tomatoes", limit=limit)
+entry = tasks.get("text-classification")
+dataset = load_data(data, entry(entry.Config()).columns(), workspace)
+labels = sorted(set(dataset.train.columns["label"]))
+for text, label in list(zip(dataset.train.columns["text"], dataset.train.columns["label"], strict=True))[:4]:
+    print(f"{label:>7}: {text[:90]}")
+
+# %% [markdown]
+# ## A head on a body
+#
+# Pretraining gave a **body** that makes a vector of each token. The task needs a **head**: here one linear map from
+# the vector of the first token, `[CLS]`, to two scores. The body's weights are there already; the head's are random.
+# That difference is what makes fine-tuning quick, and delicate.
+
+
+# %%
+class MyClassifier(nn.Module):
+    def __init__(self, body, classes):
+        super().__init__()
+        self.body = body
+        self.dropout = nn.Dropout(0.1)
+        self.classifier = nn.Linear(body.config.hidden_size, classes)
+        nn.init.normal_(self.classifier.weight, std=0.02)
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, input_ids, attention_mask, token_type_ids=None):
+        hidden = self.body(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # [B, T, D]
+        return self.classifier(self.dropout(hidden[:, 0]))  # [B, classes]
+
+
+loaded = make_source("minilm", workspace).load("AutoModel", {})
+tokenizer = loaded.tokenizer
+
+
+def fresh(seed=0):
+    """MiniLM as published, with a new head."""
+    torch.manual_seed(seed)
+    return MyClassifier(copy.deepcopy(loaded.model), len(labels)).to(device)
+
+
+model = fresh()
+body = sum(p.numel() for p in model.body.parameters())
+head = sum(p.numel() for p in model.classifier.parameters())
+print(f"body {body:,} weights, head {head:,}")
+
+# %% [markdown]
+# ## The loop, by hand
+#
+# Everything that training is: take a batch, compute the loss, let torch compute the gradients, clip, step, repeat.
+# The library's loop (`workbench/training/loop.py`) is these lines, with checkpoints and metrics around them.
+
+
+# %%
+LENGTH = size(test=24, cpu=64, gpu=64)  # tokens; what is longer is cut
+
+
+def batches(part, batch_size, generator=None):
+    """Texts of a part as tensors; in a new order where a generator is given."""
+    texts, right = part.columns["text"], torch.tensor([labels.index(x) for x in part.columns["label"]])
+    order = torch.randperm(len(texts), generator=generator) if generator else torch.arange(len(texts))
+    for rows in order.split(batch_size):
+        chosen = [texts[i] for i in rows]
+        inputs = tokenizer(chosen, padding=True, truncation=True, max_length=LENGTH, return_tensors="pt")
+        yield inputs.to(device), right[rows].to(device)
+
+
+@torch.no_grad()
+def evaluate(model, part):
+    """Mean loss, and the share of right answers."""
+    model.eval()
+    loss = correct = count = 0
+    for inputs, right in batches(part, 64):
+        scores = model(**inputs)
+        loss += nn.functional.cross_entropy(scores, right, reduction="sum").item()
+        correct += (scores.argmax(1) == right).sum().item()
+        count += len(right)
+    return loss / count, correct / count
+
+
+def train(model, part, epochs, peak, batch_size=size(test=4, cpu=16, gpu=16), schedule=None, seen=None):
+    """Train in place. ``schedule(step, steps)`` scales the largest rate; ``seen`` is told each loss."""
+    generator = torch.Generator().manual_seed(0)
+    steps = epochs * math.ceil(len(part) / batch_size)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = make_optimizer(model, TrainingSpec(), peak)
+    schedule = schedule or (lambda step, steps: learning_rate_factor(step, steps, 0.1, "linear"))
+    history, step = [], 0
+    for _ in range(epochs):
+        model.train()
+        for inputs, right in batches(part, batch_size, generator):
+            rate = peak * schedule(step, steps)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss = nn.functional.cross_entropy(model(**inputs), right)
+            loss.backward()
+            nn.utils.clip_grad_norm_(trained, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            step += 1
+            if seen and seen(rate, loss.item()):
+                return history
+        if not seen:
+            history.append((*evaluate(model, part), *evaluate(model, dataset.valid)))
+    return history
+
+
+# %% [markdown]
+# ## Which learning rate? A range test
+#
+# Let the rate rise from far too small to far too large within one short training, and watch the loss: it stays,
+# falls, and explodes. A good rate is where it falls fastest, well before the explosion (Smith 2015, arXiv
+# 1506.01186). The library judges the curve the same way (`judge`).
+
+# %%
+lowest, highest, epochs = 1e-6, 1e-1, size(test=3, cpu=1, gpu=1)
+rates, losses = [], []
+
+
+def watch(rate, loss):
+    rates.append(rate)
+    losses.append(loss)
+    return loss > 4 * losses[0]  # it has exploded: enough seen
+
+
+train(fresh(), dataset.train, epochs, highest, schedule=lambda s, n: rise(s, n, lowest, highest), seen=watch)
+finding = judge(rates, losses)
+print(finding.how)
+
+figure, axis = plt.subplots(figsize=(6, 3))
+axis.plot(rates, losses, alpha=0.4, label="each batch")
+axis.plot(finding.rates, finding.smoothed, label="smoothed")
+axis.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(0, 2))
+axis.legend()
+show(
+    figure,
+    "Loss while the learning rate rises from a millionth to a tenth: level at first, somewhat lower in the middle, and "
+    "high at the right end, where the steps are too large.",
+)
+
+# %% [markdown]
+# A small data set gives a rough curve: read the order of magnitude, no more. For full fine-tuning of a BERT, values
+# between 1e-5 and 3e-4 are common.
+#
+# ## Fine-tuning, frozen, and from nothing
+#
+# Three models with the same head and loop:
+#
+# * **full**: all weights move;
+# * **head only**: the body is **frozen** (`requires_grad_(False)`), only the head moves;
+# * **from nothing**: the same architecture with random weights. This is what pretraining has to beat.
+
+# %%
+epochs = size(test=1, cpu=3, gpu=3)
+
+
+def from_nothing():
+    """The same architecture with weights as a new BERT has them."""
+    model = fresh()
+    for name, p in model.body.named_parameters():
+        if p.dim() > 1:
+            nn.init.normal_(p, std=0.02)
+        else:
+            nn.init.constant_(p, 1.0 if "LayerNorm.weight" in name else 0.0)
+    return model
+
+
+frozen = fresh()
+frozen.body.requires_grad_(False)
+outcome = {}
+for name, model, peak in (
+    ("full", fresh(), 1e-4),
+    ("head only", frozen, 5e-3),
+    ("from nothing", from_nothing(), 3e-4),
+):
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    outcome[name] = train(model, dataset.train, epochs, peak)
+    accuracy = evaluate(model, dataset.test)[1]
+    print(f"{name:>12}: {trained:>10,} weights moved, accuracy on unseen films {accuracy:.3f}")
+
+# %% [markdown]
+# How sure is such a number? On $n$ examples an accuracy $a$ has a standard error of about $\sqrt{a(1-a)/n}$; twice
+# that, to both sides, is a rough 95% interval. Notebook 12 does it properly.
+
+# %%
+count = len(dataset.test)
+print(f"with {count} test examples: about ± {2 * math.sqrt(0.7 * 0.3 / count):.3f} at an accuracy of 0.7")
+
+# %% [markdown]
+# ## Over-fitting, seen
+#
+# Few examples, many passes, a high rate: the training loss goes to 0, and the held-out loss rises again. The model
+# learns its examples by heart.
+
+# %%
+few = size(test=16, cpu=100, gpu=200)
+small = dataset.train.take(range(few))
+history = train(fresh(), small, size(test=2, cpu=10, gpu=20), 3e-4)
+figure, axis = plt.subplots(figsize=(6, 3))
+for column, label in ((0, f"the {few} training examples"), (2, "held out")):
+    axis.plot(range(1, len(history) + 1), [row[column] for row in history], marker="o", label=label)
+axis.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
+axis.legend()
+show(
+    figure,
+    "Loss after each epoch on few examples: that of the training examples falls, that of held-out ones does not.",
+)
+
+# %% [markdown]
+# What helps: more data, fewer passes (stop when the held-out loss stops falling: `training.patience`), fewer weights
+# that move (notebook 10), dropout and weight decay.
+#
+# ## The same by the library
+#
+# First the proof that our classifier and loss are the library's: same weights, same loss.
+
+# %%
+theirs = make_source("minilm", workspace).load("AutoModelForSequenceClassification", {"num_labels": len(labels)}).model
+mine = MyClassifier(theirs.bert, len(labels)).eval()
+mine.classifier.load_state_dict(theirs.classifier.state_dict())
+inputs, right = next(batches(dataset.test, 8))
+inputs, right = inputs.to("cpu"), right.to("cpu")
+theirs.eval()
+with torch.no_grad():
+    pooled = torch.tanh(theirs.bert.pooler.dense(theirs.bert(**inputs).last_hidden_state[:, 0]))
+    expected = theirs(**inputs, labels=right)
+    by_hand = mine.classifier(pooled)
+torch.testing.assert_close(by_hand, expected.logits, atol=1e-5, rtol=1e-5)
+torch.testing.assert_close(nn.functional.cross_entropy(by_hand, right), expected.loss, atol=1e-5, rtol=1e-5)
+print("same scores and loss")
+
+# %% [markdown]
+# One difference is to be seen in that cell: BERT's own classifier reads `[CLS]` through one more map and a tanh (the
+# *pooler*). Now the whole job as one document; the run goes into a folder with its metrics, predictions and report.
+
+# %%
+finished = run(
+    {
+        "name": "course-07-full",
+        "task": "text-classification",
+        "data": {"train": "rotten-tomatoes", "limit": limit, "max_length": LENGTH},
+        "model": "minilm",
+        "tuning": "full",
+        "training": {"epochs": epochs, "batch_size": 16},
+    }
+)
+print({name: round(value, 3) for name, value in figures(finished).items()})
+
+# %% [markdown]
+# ## Summary
+#
+# * A task is a head on a pretrained body. The loop is six lines; the rest is book-keeping.
+# * A range test finds the order of magnitude of the learning rate.
+# * Full tuning moves all; frozen bodies are cheap. Compare with a model from nothing, and with the size of the test
+#   set in mind.
+# * When held-out loss rises while training loss falls, it is over-fitting.
+#
+# ## Questions to think about
+#
+# 1. Why is the best rate for the head alone so much higher than for the whole model?
+# 2. The split keeps films together. Which accuracy would you expect without that, and which one is the honest one?
+# 3. With the body frozen, its vectors are the same in every epoch. What can be saved? (The library does it:
+#    `training.cache_frozen`.)
+#
+# ## Where to go on
+#
+# * Notebook 08: other heads, other tasks. Notebook 10: fewer weights. Notebook 12: is the better one better?
+# * `workbench/training/loop.py`, and the same in the browser: **Launch** on the dashboard.
+# * Howard and Ruder 2018 (arXiv 1801.06146); Mosbach et al. 2021 on the stability of fine-tuning (arXiv 2006.04884).
