@@ -52,6 +52,17 @@ def test_a_line_is_found_through_noise_and_never_falls() -> None:
     assert same.at(np.array([128]))[0] == 1.5
 
 
+def test_memory_that_grows_ever_more_slowly_is_followed() -> None:
+    from workbench.training.foresight import growth
+
+    grown = [int(1e9 + 1e8 * np.log(step)) for step in range(1, 21)]
+    assert growth(grown, 2000) == pytest.approx(1e8 * np.log(100), rel=1e-3)
+    assert growth(grown, 20) == 0 == growth(grown, 5)  # all of it was watched
+    assert growth([10**9] * 20, 2000) == pytest.approx(0, abs=1)
+    assert growth(grown[::-1], 2000) == 0  # memory that was given back is not given back again
+    assert growth([1, 2 * 10**9], 10**6) == 0  # too few to tell
+
+
 def test_the_chosen_steps_begin_with_the_widest_and_are_of_all_widths() -> None:
     from workbench.training.foresight import _first_epoch, sample
 

@@ -95,6 +95,7 @@ class Seconds:
     first_step: float = 0.0  # memory is taken in it, and kernels are chosen
     steps: list[float] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    resident: list[int] = field(default_factory=list)  # bytes of the process after each of the steps
 
 
 class Trial(Work):
@@ -204,6 +205,7 @@ class Trial(Work):
             if place >= WARM_UP - 1:  # the second time that the widest is met, it is as quick as it will be
                 self.took.steps.append(time.monotonic() - step_began)
                 self.took.sizes.append(_size(group, material.plan))
+                self.took.resident.append(psutil.Process().memory_info().rss)
             if place >= LEAST_STEPS and time.monotonic() - began > STEP_SECONDS:
                 break
         self.accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
@@ -294,11 +296,12 @@ class Trial(Work):
         rest = took.prepare + took.finish
         trained, total = parameters(self.model)
         gpu = self.device.kind == "cuda"
-        memory = (torch.cuda.max_memory_allocated() if gpu else peak_rss_bytes()) + self.added_bytes
+        measured = (torch.cuda.max_memory_allocated() if gpu else peak_rss_bytes()) + self.added_bytes
+        memory = measured + (0 if gpu else growth(took.resident, steps.total))
         return Estimate(
             total_seconds=Expected(training + rest, max(0, 1 - off) * (low + rest), (1 + off) * (training + rest)),
             seconds=Expected(training, max(0, 1 - off) * low, (1 + off) * training),
-            peak_memory_bytes=Expected(memory, memory * (1 - MEMORY_MARGIN), memory * (1 + MEMORY_MARGIN)),
+            peak_memory_bytes=Expected(memory, measured * (1 - MEMORY_MARGIN), memory * (1 + MEMORY_MARGIN)),
             trained_parameters=trained,
             total_parameters=total,
             steps=steps.total,
@@ -346,6 +349,24 @@ class Line:
     def error(self) -> float:
         """The standard error of the line's height, in seconds."""
         return float(self.spread / max(1, self.count) ** 0.5)
+
+
+def growth(resident: list[int], steps: int) -> float:
+    """Bytes that a process will still grow by after the steps that were watched.
+
+    Seen on a CPU: a run of an LSTM grew from 0.7 GB at step 13 to 1.4 GB at step 345, ever more slowly, while MiniLM
+    hardly grows. The logarithm of the steps follows that roughly, and a few steps tell too little of it: of that LSTM
+    a fifth is still missing.
+
+    Args:
+        resident: after each watched step.
+        steps: of the whole run.
+    """
+    watched = len(resident)
+    if watched < LEAST_STEPS or steps <= watched:
+        return 0.0
+    slope = np.polyfit(np.log(np.arange(1, watched + 1)), np.array(resident, dtype=float), 1)[0]
+    return max(0.0, float(slope) * float(np.log(steps / watched)))
 
 
 def sample(groups: list[Group], plan: Batches, most: int = MOST_STEPS) -> list[Group]:
