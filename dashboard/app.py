@@ -20,6 +20,7 @@ if config._server_mode is not None and not os.environ.get("WORKBENCH_DASHBOARD_S
 page = st.navigation(
     [
         st.Page(state.HOME_PAGE, title="Home", icon=":material/home:", default=True),
+        st.Page(state.DATA_PAGE, title="Data", icon=":material/table:"),
         st.Page(state.LAUNCH_PAGE, title="Launch", icon=":material/rocket_launch:"),
         st.Page(state.RUNS_PAGE, title="Runs", icon=":material/list_alt:"),
         st.Page(state.SWEEPS_PAGE, title="Sweeps", icon=":material/grain:"),

@@ -34,6 +34,7 @@ PART = "part"  # the part of the horizontal axis that is shown, in percent: 10-2
 WHERE = "where"  # the condition for which runs are listed, as SQL
 SORT = "sort"  # the field by which they are sorted, with a minus before it where most comes first
 GROUP = "group"  # the fields by which they are grouped, with commas between
+DATA = "data"  # the data set or uploaded file that Data shows
 
 # Session keys of widgets; tests find widgets by them.
 CHOSEN_RUN = "chosen.run"
@@ -50,11 +51,13 @@ CHOSEN_VIEW = "explain.view"
 WATCH_AXIS, WATCH_LOG, WATCH_SMOOTH, WATCH_PART = "watch.x", "watch.log", "watch.smooth", "watch.part"
 LIST_WHERE, LIST_SORT, LIST_GROUP = "list.where", "list.sort", "list.group"
 CHOSEN_SWEEP = "chosen.sweep"
+CHOSEN_DATA, DATA_UPLOADED, DATA_VIEW = "data.chosen", "data.uploaded", "data.view"
 LAUNCH = "launch"  # prefix of the form's fields: launch.training.epochs
 
 HOME_PAGE, LAUNCH_PAGE, RUNS_PAGE = "views/home.py", "views/launch.py", "views/runs.py"
 COMPARE_PAGE, EXPLAIN_PAGE = "views/compare.py", "views/explain.py"
 SWEEPS_PAGE = "views/sweeps.py"
+DATA_PAGE = "views/data.py"
 
 MOST_RUNS = 12  # that can be compared at once
 LONGEST_TEXT = 12_000  # characters
