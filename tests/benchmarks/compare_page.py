@@ -23,7 +23,7 @@ from _common import fresh_workspace, machine, print_table, spread
 
 from workbench.check import load_spec, resolve
 from workbench.files import write_json
-from workbench.runs.columns import columns
+from workbench.runs.columns import _kept_in_memory, columns
 from workbench.runs.curves import drawn_curve
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
@@ -102,6 +102,7 @@ def main() -> None:
     ]
 
     def everything() -> None:
+        _kept_in_memory.cache_clear()  # as a new process would read
         run_table(workspace)
         for run in runs:
             found = columns(run)
