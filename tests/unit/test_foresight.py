@@ -79,13 +79,16 @@ def test_the_chosen_steps_begin_with_the_widest_and_are_of_all_widths() -> None:
 
 
 @pytest.mark.parametrize("every", [None, 1, 7, 1000])
-@pytest.mark.parametrize("settings", [{"epochs": 3}, {"epochs": 2.5, "accumulate": 3}, {"epochs": 9, "max_steps": 11}])
+@pytest.mark.parametrize("settings", [{"epochs": 3}, {"epochs": 2.5, "accumulate": 3}, {"epochs": 9, "max_steps": 75}])
 def test_what_is_due_is_counted_as_the_loop_counts(settings: dict[str, Any], every: int | None) -> None:
     from workbench.training.foresight import times_due
     from workbench.training.loop import _due
     from workbench.training.position import Position
 
-    steps = Steps.of(Batches(np.full(61, 9), 4), TrainingSpec(**settings))
+    lengths = np.random.default_rng(1).integers(3, 60, size=61)
+    plan = Batches(lengths, token_budget=128, bucket=False)  # its epochs have different numbers of batches
+    assert len({plan.count(epoch) for epoch in range(4)}) > 1
+    steps = Steps.of(plan, TrainingSpec(**settings))
     seen = 0
     for number, group in enumerate(steps.groups(Position()), start=1):
         seen += _due(number, every, group.ends_epoch) or number == steps.total
