@@ -23,7 +23,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 # Two workers with one thread each: torch with two threads in each of two workers would fight over two cores.
 PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-.PHONY: help setup demo test test-slow lint format screenshots benchmarks dashboard lab clean
+.PHONY: help setup demo test test-slow lint format course screenshots benchmarks dashboard lab clean
 
 help:  ## List these commands
 	@echo "make COMMAND, where COMMAND is one of:"
@@ -59,6 +59,9 @@ lint: $(STAMP)  ## Check style, types and layers
 format: $(STAMP)  ## Bring all code into the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+course: $(STAMP)  ## Make the course's notebooks from their texts (notebooks/*.py)
+	$(BIN)/python -m workbench.teach.course
 
 screenshots: $(STAMP)  ## Draw the README's pictures anew into docs/images (needs Chromium)
 	$(BIN)/python -m dashboard.screenshots
