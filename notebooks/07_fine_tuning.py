@@ -110,6 +110,7 @@ print(f"body {body:,} weights, head {head:,}")
 
 # %%
 LENGTH = size(test=24, cpu=64, gpu=64)  # tokens; what is longer is cut
+BATCH = size(test=4, cpu=16, gpu=16)  # texts
 
 
 def batches(part, batch_size, generator=None):
@@ -135,7 +136,7 @@ def evaluate(model, part):
     return loss / count, correct / count
 
 
-def train(model, part, epochs, peak, batch_size=size(test=4, cpu=16, gpu=16), schedule=None, seen=None):
+def train(model, part, epochs, peak, batch_size=BATCH, schedule=None, seen=None):
     """Train in place. ``schedule(step, steps)`` scales the largest rate; ``seen`` is told each loss."""
     generator = torch.Generator().manual_seed(0)
     steps = epochs * math.ceil(len(part) / batch_size)
