@@ -5,13 +5,18 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import comparison, curves, evidence, run_list
+from dashboard.parts import comparison, curves, evidence, first_visit, run_list
 from dashboard.parts.errors import shown
 from dashboard.parts.glossary import WORDS
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
 st.title("Compare")
+first_visit.explain(
+    "compare",
+    "**Compare** says whether runs differ more than chance would make them, on the same test examples, "
+    "and shows where. The first run chosen is what the others are compared with.",
+)
 runs = {run["id"]: run for run in run_list.trainings(run_list.newest_first())}
 state.from_url(state.RUNS, state.CHOSEN_RUNS, state.some_of(list(runs)))
 if not runs:

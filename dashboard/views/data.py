@@ -5,13 +5,19 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import data_batch, data_choice, data_overview
+from dashboard.parts import data_batch, data_choice, data_overview, first_visit
 from dashboard.parts.errors import shown
 from workbench.workspace import Workspace
 
 VIEWS = {"rows": "Rows and labels", "near": "Near-duplicates", "batch": "Tokens and the first batch"}
 
 st.title("Data")
+first_visit.explain(
+    "data",
+    "**Data** shows what there is to learn from, and checks a file of your own before a run does: rows "
+    "that are wrong, labels, lengths, texts that stand in two parts. *Use these data* takes them to "
+    "Launch.",
+)
 workspace = Workspace.current()
 names = data_choice.names(workspace)
 state.from_url(state.DATA, state.CHOSEN_DATA, lambda given: given if given in names else None)

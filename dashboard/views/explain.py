@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import run_list
+from dashboard.parts import first_visit, run_list
 from dashboard.parts.errors import shown
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -24,6 +24,11 @@ VIEWS = {
 }
 
 st.title("Explain")
+first_visit.explain(
+    "explain",
+    "**Explain** looks into a finished run with a text of yours: which words counted, where heads look, "
+    "and a test of how far such a picture can be believed.",
+)
 runs = [run for run in run_list.newest_first() if run_list.explainable(run)]
 ids = run_list.ids(runs)
 state.from_url(state.RUN, state.CHOSEN_RUN, state.one_of(ids))

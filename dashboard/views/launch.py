@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import foresight, launch_form, spec_yaml
+from dashboard.parts import first_visit, foresight, launch_form, spec_yaml
 from dashboard.parts.errors import shown
 from dashboard.parts.problems import problems_of, show_problems
 from dashboard.parts.text import cut, md
@@ -15,6 +15,12 @@ from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
 st.title("Launch")
+first_visit.explain(
+    "launch",
+    "**Launch** makes a run: choose what is to be learned, the data, a model and how it is tuned. What "
+    "cannot work is told at the right before anything starts; *Estimate* takes a few real steps to tell "
+    "time and memory. Runs go on when you close the page.",
+)
 workspace = Workspace.current()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import queue, run_detail, run_filter, run_list
+from dashboard.parts import first_visit, queue, run_detail, run_filter, run_list
 from dashboard.parts.errors import shown
 from dashboard.parts.run_table import show_table
 from workbench.runs.run import Run
@@ -13,6 +13,11 @@ from workbench.runs.table import run_table
 from workbench.workspace import Workspace
 
 st.title("Runs")
+first_visit.explain(
+    "runs",
+    "**Runs** lists all runs and shows one of them: how it goes, what it reached, what it cost. Filter, "
+    "tag and note them; nothing is lost when you leave the page.",
+)
 runs = run_list.newest_first()
 ids = run_list.ids(runs)
 state.from_url(state.RUN, state.CHOSEN_RUN, state.one_of(ids))

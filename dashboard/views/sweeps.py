@@ -5,12 +5,17 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import sweep_form, sweep_results
+from dashboard.parts import first_visit, sweep_form, sweep_results
 from dashboard.parts.errors import shown
 from workbench.jobs.sweeps import Sweep
 from workbench.workspace import Workspace
 
 st.title("Sweeps")
+first_visit.explain(
+    "sweeps",
+    "**Sweeps** try a run many times with other settings, or with several seeds, and tell which did best. "
+    "Each trial is an ordinary run.",
+)
 workspace = Workspace.current()
 names = [sweep.name for sweep in Sweep.all(workspace)]
 
