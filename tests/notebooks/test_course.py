@@ -16,6 +16,7 @@ from workbench.teach import course, scale, size
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = list(course.texts(ROOT))
+LONGER = ("07", "08", "10", "11", "12")  # train whole runs: tried in make test-slow
 SECONDS = 600  # for one cell, on a busy machine
 AGEING = re.compile(r"(Deprecation|Future)Warning")
 
@@ -36,7 +37,11 @@ def test_links_lead_somewhere(text: Path) -> None:
 
 
 @pytest.mark.mirror
-@pytest.mark.parametrize("text", TEXTS, ids=named)
+@pytest.mark.parametrize(
+    "text",
+    [pytest.param(text, marks=[pytest.mark.slow] if text.name.startswith(LONGER) else []) for text in TEXTS],
+    ids=named,
+)
 def test_it_runs_from_top_to_bottom(
     text: Path, mirror: Path, shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
