@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
@@ -15,7 +17,7 @@ from dashboard.parts.text import ago, cut, md, number, plain
 from workbench.jobs.sweep_study import LEAST_FOR_IMPORTANCE
 from workbench.jobs.sweeps import Sweep, spread, with_value
 
-WORDS = {"running": "goes on", "succeeded": "has ended", "stopped": "is stopped", "failed": "has failed"}
+WORDS = {"running": "goes on", "succeeded": "is done", "stopped": "is stopped", "failed": "has failed"}
 
 
 def draw(sweep: Sweep, summary: dict[str, Any]) -> None:
@@ -40,7 +42,7 @@ def _header(sweep: Sweep, summary: dict[str, Any]) -> None:
     """State, progress, the best trial, and what can be done now."""
     done, asked, best = summary["trials_done"], summary["trials_asked"], summary["best"]
     going = {"running": "stop", "stopped": "continue", "failed": "continue"}.get(summary["state"])
-    st.progress(done / asked, f"{md(sweep.name)} {WORDS.get(summary['state'], '')}: {done:,} of {asked:,} trials ended")
+    st.progress(done / asked, f"{done:,} of {asked:,} trials have ended; the sweep {WORDS.get(summary['state'], '')}")
     seeds = f"{len(summary['seeds'])} seeds each" if len(summary["seeds"]) > 1 else "one run each"
     st.caption(md(f"{summary['method']} · {seeds} · begun {ago(summary['created'])}"))
     if best:
@@ -107,8 +109,6 @@ def _axis(field: str, values: list[Any]) -> dict[str, Any]:
     label = plain(field.split(".", 1)[-1].replace("_", " "), 40)
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         if min(values) > 0 and max(values) / min(values) >= 30:
-            import math
-
             ticks = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
             return {
                 "label": label,
@@ -127,8 +127,15 @@ def _axis(field: str, values: list[Any]) -> dict[str, Any]:
     }
 
 
+@st.cache_data(max_entries=50, show_spinner="Finding out what mattered ...")
+def _shares(folder: str, results: list[tuple[int, float]]) -> dict[str, float]:
+    """It takes seconds, and changes only when another trial has ended: ``results`` says so."""
+    return Sweep(Path(folder)).importance()
+
+
 def _importance(sweep: Sweep, summary: dict[str, Any], done: int) -> None:
-    shares = sweep.importance() if done >= LEAST_FOR_IMPORTANCE else {}
+    results = [(trial["number"], trial["value"]) for trial in with_value(summary["trials"])]
+    shares = _shares(str(sweep.folder), results) if done >= LEAST_FOR_IMPORTANCE else {}
     if not shares:
         st.caption(
             f"What mattered most can be told from {LEAST_FOR_IMPORTANCE} trials on whose results differ; {done} so far."
