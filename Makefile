@@ -60,7 +60,7 @@ format: $(STAMP)  ## Bring all code into the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-course: $(STAMP)  ## Make the course's notebooks from their texts (notebooks/*.py)
+course: $(STAMP)  ## Make the course's notebooks and lessons from their texts (notebooks/*.py, tutorials/src/*.py)
 	$(BIN)/python -m workbench.teach.course
 
 screenshots: $(STAMP)  ## Draw the README's pictures anew into docs/images (needs Chromium)

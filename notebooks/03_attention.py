@@ -31,7 +31,7 @@ from torch import nn
 from workbench.models.attention import MultiHeadAttention, causal_mask, padding_mask
 from workbench.models.pretrained import make_source
 from workbench.models.transformer import Sinusoidal
-from workbench.teach import size
+from workbench.teach import size, widgets
 from workbench.teach.pictures import show
 from workbench.workspace import Workspace
 
@@ -121,6 +121,9 @@ print("the new vector of 'it':", [round(number, 3) for number in output])
 # | $K$ | `key` | `[S, K]` | S tokens that are asked; within one text S = T |
 # | $V$ | `value` | `[S, K]` | |
 # | the softmax | `weights` | `[T, S]` | row t: what token t takes from each; each row sums to 1 |
+#
+# In torch `@` multiplies matrices, and `transpose(-2, -1)` exchanges the last two axes. Three dots in a shape stand
+# for whatever axes come before (texts, heads); each of these is treated by itself.
 
 
 # %%
@@ -242,6 +245,14 @@ show(
 )
 
 # %% [markdown]
+# Now move it yourself. Take the temperature down to 0.1 and up to 20 and watch the largest weight of each row; then
+# choose the causal mask, and hide two places at the end, as padding is. Every row keeps the sum 1, and what is hidden
+# has weight 0 at any temperature. (The sliders need a running notebook; elsewhere three settings are shown.)
+
+# %%
+widgets.attention(q @ k.T / math.sqrt(width), words)
+
+# %% [markdown]
 # A mask that is forgotten raises no error, and gives numbers that look reasonable. So test it: **change what must not
 # be seen; what is computed must not change.**
 
@@ -266,7 +277,11 @@ torch.testing.assert_close(before[:4], after[:4])
 # \operatorname{MultiHead} = [\operatorname{head}_1; \dots; \operatorname{head}_H]\,W^O$$
 #
 # In the code, cutting is a change of shape: `[B, T, D]` becomes `[B, T, H, K]`, and then the axes are exchanged to
-# `[B, H, T, K]`, so that torch computes all heads of all texts in one product. (B: texts in the batch.)
+# `[B, H, T, K]`, so that torch computes all heads of all texts in one product. (B: texts in the batch, that is, of
+# those that are computed together.)
+#
+# `nn.Module` is torch's class for a part with weights. Its `__init__` makes the weights, its `forward` says what is
+# computed; one calls it like a function.
 
 
 # %%
@@ -309,7 +324,7 @@ for heads in (1, 4, 8):
 # `workbench.models.attention.MultiHeadAttention` is what all models of this workbench run. It keeps the three maps in
 # one matrix (one large product is faster than three small ones). Give it the same weights: it must give the same
 # numbers. It does so in two ways, one written out like ours, and one with torch's fused kernel, which never holds the
-# weights.
+# weights. (`eval()` switches off what is for training only; `no_grad()` tells torch that no gradients are wanted.)
 
 # %%
 library = MultiHeadAttention(width=32, heads=4).eval()
@@ -371,6 +386,14 @@ show(
     "Left: waves over 64 places, quick in the upper rows and slow in the lower. Right: the dot product of a place's "
     "vector with all others has its peak at the place itself and falls with the distance.",
 )
+
+# %% [markdown]
+# Move the place: with waves and with rotary positions the curve keeps its shape and only travels along, because it
+# depends on the distance alone. Then move the base, the 10000 of the formula: with a small one all waves are quick: the
+# curve drops at once and then only ripples, and says no longer how far away a far place is.
+
+# %%
+widgets.positions()
 
 # %% [markdown]
 # ## What attention cannot do, 2: be cheap on long texts

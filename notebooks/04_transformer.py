@@ -125,7 +125,7 @@ print("before: mean", round(x[0, 0].mean().item(), 2), " after: mean", round(nor
 #   top. The straight way is left untouched, and training is steadier.
 #
 # **Dropout** sets a share of the numbers to 0 while training, at random, and scales up the rest, so that no part can
-# rely on one number alone. In evaluation it does nothing.
+# rely on one number alone. In evaluation, which `eval()` switches to, it does nothing.
 
 
 # %%
@@ -426,7 +426,8 @@ show(
 #
 # A block has $4D^2$ weights in attention (query, key, value, output) and $8D^2$ in the feed-forward network ($D \to
 # 4D \to D$), biases and norms apart: $12D^2$. So the tower has about $12 L D^2$ for $L$ layers, and the embeddings
-# $VD$ for $V$ tokens.
+# $VD$ for $V$ tokens. (Counted below is also the *pooler*: one more map of $D \times D$, which BERT puts on the vector
+# of `[CLS]`, the mark at the beginning of a text.)
 
 # %%
 layers, width, vocabulary = size(test=(2, 128, 8_000), cpu=(12, 768, 30_522), gpu=(12, 768, 30_522))

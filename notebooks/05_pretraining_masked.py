@@ -36,7 +36,7 @@ from workbench.models.heads import EncoderForPreTraining
 from workbench.models.losses import token_loss, vocabulary_loss
 from workbench.models.transformer import EncoderConfig
 from workbench.spec import DataSpec, RunSpec, TrainingSpec
-from workbench.teach import size
+from workbench.teach import size, widgets
 from workbench.teach.pictures import show
 from workbench.training.optim import learning_rate_factor, make_optimizer
 from workbench.workspace import Workspace
@@ -144,8 +144,10 @@ print(f"chosen {chosen.float().mean():.1%}; of these [MASK]: {as_mask:.0%}")
 #
 # $$L = -\frac{1}{|M|}\sum_{m \in M} \ln p_{m, y_m}$$
 #
-# To learn we need its gradient. Write one place out: $-\ln p_y = -z_y + \ln\sum_u e^{z_u}$. The derivative by $z_v$
-# of the first part is $-1$ if $v = y$ and else $0$; of the second $e^{z_v}/\sum_u e^{z_u} = p_v$. So
+# To learn we need its gradient: for each score the derivative of the loss by it, which says whether the loss rises or
+# falls when that score rises a little, and how fast. Write one place out: $-\ln p_y = -z_y + \ln\sum_u e^{z_u}$. The
+# derivative by $z_v$ of the first part is $-1$ if $v = y$ and else $0$; of the second $e^{z_v}/\sum_u e^{z_u} = p_v$.
+# So
 #
 # $$\frac{\partial L}{\partial z_{m,v}} = \frac{1}{|M|}\,\bigl(p_{m,v} - [v = y_m]\bigr)$$
 #
@@ -262,9 +264,20 @@ show(
 )
 
 # %% [markdown]
+# What warm-up is worth can be seen where there are only two weights, $x$ and $y$, and the loss is
+# $\tfrac14 x^4 + 0.01 y^2$: steep in $x$ at the start, as a random network is, and flat in $y$, where the rest of the
+# way lies. Plain steps $\theta \leftarrow \theta - \eta g$. Raise the rate without warm-up: above 0.22 the first
+# steps throw the training out of the valley. Now give it warm-up, and the rate may be many times larger, which ends
+# far lower.
+
+# %%
+widgets.learning_rate()
+
+# %% [markdown]
 # ## The training
 #
-# All is there: model, loss, optimizer, schedule. After each epoch (one pass over the data) the loss on the held-out
+# All is there: model, loss, optimizer, schedule. A step takes one **batch**, some rows drawn at random; an **epoch** is
+# one pass over all rows. After each epoch the loss on the held-out
 # pairs is computed, with masks that are always the same. When it has not become better for `PATIENCE` epochs, we
 # stop, and the best weights are kept: what comes after is learning by heart (**over-fitting**).
 

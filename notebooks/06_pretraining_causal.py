@@ -43,9 +43,9 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 # %% [markdown]
 # ## The exercise
 #
-# A text $x_1, x_2, \dots, x_T$ is as probable as its first token, times the second after the first, and so on: $p(x)
-# = \prod_t p(x_t \mid x_1 \dots x_{t-1})$. With the logarithm the product becomes a sum, and the loss is its mean
-# with a minus:
+# A text $x_1, x_2, \dots, x_T$ is as probable as its first token, times the second after the first, and so on: $p(x) =
+# \prod_t p(x_t \mid x_1 \dots x_{t-1})$ ($\prod$: multiply them all; $\mid$: "when there stands before it"). With the
+# logarithm the product becomes a sum, and the loss is its mean with a minus:
 #
 # $$L = -\frac{1}{T-1}\sum_{t=2}^{T} \ln p(x_t \mid x_1, \dots, x_{t-1})$$
 #
@@ -243,5 +243,6 @@ print(f"tokens read with the cache: {read}; without: {sum(range(first, first + c
 #
 # ## Where to go on
 #
-# * The preset `write-tiny`; `workbench/tasks/causal_lm.py`. Notebook 07: fine-tuning.
+# * The preset `write-tiny`, a ready-made spec: `workbench run write-tiny` in a terminal;
+#   `workbench/tasks/causal_lm.py`. Notebook 07: fine-tuning.
 # * Radford et al. 2019 (GPT-2).

@@ -34,7 +34,7 @@ from workbench.models.pretrained import make_source
 from workbench.runs.range_test import judge, rise
 from workbench.spec import DataSpec, TrainingSpec
 from workbench.tasks.base import tasks
-from workbench.teach import size
+from workbench.teach import size, widgets
 from workbench.teach.pictures import show
 from workbench.teach.runs import figures, run
 from workbench.training.optim import learning_rate_factor, make_optimizer
@@ -166,9 +166,18 @@ def train(model, part, epochs, peak, batch_size=BATCH, schedule=None, seen=None)
 # %% [markdown]
 # ## Which learning rate? A range test
 #
-# Let the rate rise from far too small to far too large within one short training, and watch the loss: it stays,
-# falls, and explodes. A good rate is where it falls fastest, well before the explosion (Smith 2015, arXiv
-# 1506.01186). The library judges the curve the same way (`judge`).
+# What a rate does to a loss can be moved here: the two-weight valley of notebook 05. Move the rate from left to right
+# and look at the right-hand picture: too small and little is learned, larger is better, and just behind the best rate
+# stands a wall. Then move the warm-up and see the wall give way.
+
+# %%
+widgets.learning_rate()
+
+# %% [markdown]
+# Of a real model nobody knows where the wall stands, so one goes and looks. Let the rate rise from far too small to
+# far too large within one short training, and watch the loss: it stays, falls, and explodes. A good rate is where it
+# falls fastest, well before the explosion (Smith 2015, arXiv 1506.01186). The library judges the curve the same way
+# (`judge`).
 
 # %%
 lowest, highest, epochs = 1e-6, 1e-1, size(test=3, cpu=1, gpu=1)

@@ -31,7 +31,7 @@ from torch import nn
 
 from workbench.models.pretrained import make_source
 from workbench.runs.compare import compare
-from workbench.teach import size
+from workbench.teach import size, widgets
 from workbench.teach.pictures import show
 from workbench.teach.runs import run
 from workbench.workspace import Workspace
@@ -105,6 +105,13 @@ show(
     "Share of a 384 by 384 change that rank r can express. With four strong directions rank 4 has nearly all; a change "
     "that is all noise needs far more than 64.",
 )
+
+# %% [markdown]
+# Move the rank: up to 4 each direction more is worth much, after that only noise is left to learn. Then turn the noise
+# up: the corner of the curve wears away, and no small rank is good.
+
+# %%
+widgets.rank()
 
 # %% [markdown]
 # LoRA bets that the change a task needs looks like the upper line. Measured below.
@@ -267,7 +274,7 @@ print(compare([runs[methods[-1]], runs[methods[0]]]).verdict)
 #
 # ## Where to go on
 #
-# * Notebook 12: is the better one better? Tutorial 10, *make it small*.
+# * Notebook 12: is the better one better? Lesson 07, [make it small](../tutorials/07_small.ipynb).
 # * `workbench/tuning/`: a file a method; `workbench tunings` lists all.
 # * Houlsby et al. 2019 (adapters, arXiv 1902.00751); Li and Liang 2021 (prefix, arXiv 2101.00190); Zhang et al. 2023
 #   (AdaLoRA, arXiv 2303.10512).

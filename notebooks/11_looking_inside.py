@@ -263,5 +263,6 @@ show(
 #
 # ## Where to go on
 #
-# * The dashboard's **Explain** page; tutorial 12, *explain a decision to a customer*.
+# * The dashboard's **Explain** page; lesson 09, [explain a decision to a
+#   customer](../tutorials/09_explain.ipynb).
 # * `workbench explainers` lists all methods; `workbench/explain/`, a file a method.

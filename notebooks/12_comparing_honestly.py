@@ -247,7 +247,8 @@ for points in (5, 2, 1):
 #
 # ## Where to go on
 #
-# * The dashboard's **Compare** page, `workbench compare RUN RUN`; tutorial 11, *is my model biased*.
+# * The dashboard's **Compare** page, `workbench compare RUN RUN`; lesson 08, [is my model
+#   biased](../tutorials/08_bias.ipynb).
 # * `workbench/runs/compare.py`.
 # * Dror et al. 2018, *The Hitchhiker's Guide to Testing Statistical Significance in NLP* (ACL); Bouthillier et al.
 #   2021 on seeds (arXiv 2103.03098).

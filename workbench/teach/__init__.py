@@ -1,5 +1,6 @@
-"""What the course needs: sizes that follow the machine, pictures with words, runs from a notebook."""
+"""What the course needs: exercises that check themselves, sizes that follow the machine, pictures with words."""
 
+from workbench.teach.check import check, hint, solution
 from workbench.teach.sizes import scale, size
 
-__all__ = ["scale", "size"]
+__all__ = ["check", "hint", "scale", "size", "solution"]

@@ -1,46 +1,73 @@
 """The notebooks of the course, made from the texts that are edited: ``python -m workbench.teach.course [--check]``.
 
-notebooks/NN_name.py (py:percent, by jupytext)  -->  notebooks/NN_name.ipynb, without outputs
+notebooks/NN_name.py (py:percent, by jupytext)  -->  notebooks/NN_name.ipynb
+tutorials/src/NN_name.py                        -->  tutorials/NN_name.ipynb, with stubs to fill in
+                                                     tutorials/solved/NN_name.ipynb
+
+All without outputs. In a lesson's text a solution stands between the lines ``# solution`` and ``# end solution``; the
+reader gets three dots in its place, or what stands behind ``# solution:``.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import MissingPackageError
 from workbench.files import write_text
-
-FOLDERS = ("notebooks", "tutorials")
+from workbench.teach.lessons import solved, stubbed
 
 
 def texts(root: Path) -> Iterator[Path]:
-    """The texts of all notebooks below ``root``, in their order."""
-    for folder in FOLDERS:
+    """The texts of all notebooks below ``root``, in their order: guided notebooks first, then lessons."""
+    for folder in ("notebooks", "tutorials/src"):
         yield from sorted((root / folder).glob("[0-9]*.py"))
 
 
+def notebooks(text: Path) -> dict[Path, Any]:
+    """What is made of a text: a guided notebook, or a lesson as the reader gets it and solved."""
+    if text.parent.name != "src":
+        return {text.with_suffix(".ipynb"): _jupytext().read(text)}
+    lesson = text.parents[1]
+    return {
+        lesson / f"{text.stem}.ipynb": _changed(text, stubbed),
+        lesson / "solved" / f"{text.stem}.ipynb": _changed(text, solved),
+    }
+
+
 def stale(text: Path) -> str | None:
-    """What is wrong with the notebook beside ``text``; None when it is the same and holds no outputs."""
-    notebook = text.with_suffix(".ipynb")
-    if not notebook.exists():
-        return f"{notebook.name} is missing"
-    found = _jupytext().read(notebook)
-    if any(cell.get("outputs") or cell.get("execution_count") for cell in found.cells):
-        return f"{notebook.name} holds outputs"
-    return None if _cells(found) == _cells(_jupytext().read(text)) else f"{notebook.name} differs from {text.name}"
+    """What is wrong with the notebooks of ``text``; None when they are the same and hold no outputs."""
+    troubles = (_trouble(path, made, text) for path, made in notebooks(text).items())
+    return next((trouble for trouble in troubles if trouble), None)
 
 
 def build(text: Path) -> bool:
-    """Write the notebook beside ``text`` where it is not the same already; whether it was written."""
-    if stale(text) is None:
-        return False
-    jupytext = _jupytext()
-    write_text(text.with_suffix(".ipynb"), jupytext.writes(jupytext.read(text), fmt="ipynb"))
-    return True
+    """Write the notebooks of ``text`` that are not the same already; whether one was written."""
+    changed = {path: made for path, made in notebooks(text).items() if _trouble(path, made, text)}
+    for path, made in changed.items():
+        path.parent.mkdir(exist_ok=True)
+        write_text(path, _jupytext().writes(made, fmt="ipynb"))
+    return bool(changed)
+
+
+def _trouble(path: Path, made: Any, text: Path) -> str | None:
+    if not path.exists():
+        return f"{path.name} is missing"
+    found = _jupytext().read(path)
+    if any(cell.get("outputs") or cell.get("execution_count") for cell in found.cells):
+        return f"{path.name} holds outputs"
+    return None if _cells(found) == _cells(made) else f"{path.name} differs from {text.name}"
+
+
+def _changed(text: Path, change: Callable[[str], str]) -> Any:
+    notebook = _jupytext().read(text)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.source = change(cell.source)
+    return notebook
 
 
 def _cells(notebook: Any) -> list[tuple[str, str]]:

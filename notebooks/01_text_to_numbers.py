@@ -1,0 +1,350 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 01 · Text to numbers
+#
+# **After this notebook you can** cut a text into tokens in three ways, learn a tokenizer by hand, say what padding and
+# the mask are for, and turn tokens into vectors whose angles mean something.
+#
+# **You need** notebook 00. School mathematics: a sum, a square root, the angle between two arrows.
+#
+# **Time:** about 25 minutes to read; the cells run in about a minute on a laptop CPU (GPU: not measured yet).
+
+# %%
+import math
+import re
+from collections import Counter
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+from workbench.data.load import load_texts
+from workbench.models.pretrained import make_source
+from workbench.spec import DataSpec
+from workbench.teach import size
+from workbench.teach.pictures import show
+from workbench.workspace import Workspace
+
+torch.manual_seed(0)
+workspace = Workspace.current()
+texts, _ = load_texts(DataSpec(train="rotten-tomatoes"), workspace)
+texts = texts[: size(test=1_000, cpu=6_000, gpu=6_000)]
+print(f"{len(texts):,} snippets of film reviews; the first: {texts[0][:90]}")
+
+# %% [markdown]
+# ## Characters: few numbers, long texts
+#
+# A model multiplies numbers, so each text must become a row of them. The simplest way: give each character a number.
+# The list of everything that has a number is the **vocabulary**; one entry of it is a **token**.
+
+# %%
+characters = sorted({character for text in texts for character in text})
+number_of = {character: number for number, character in enumerate(characters)}
+word = "moving"
+print(f"a vocabulary of {len(characters)} characters; {word!r} becomes {[number_of[c] for c in word]}")
+print(f"a snippet is {sum(map(len, texts)) / len(texts):.0f} tokens long on average")
+
+# %% [markdown]
+# Nothing is ever unknown, and the vocabulary is small. But a text becomes a long row, and one character says little:
+# the model has to learn spelling before it can learn anything else. (And attention, notebook 03, compares each token
+# with each other one: twice the length is four times the work.)
+#
+# ## Words: short texts, and never enough numbers
+#
+# Then let each word be a token. How many different words are there?
+
+# %%
+split = [re.findall(r"\w+|[^\w\s]", text.lower()) for text in texts]
+known, growth = set(), []
+for place, words in enumerate(split, start=1):
+    known.update(words)
+    if place % (len(split) // 50) == 0:
+        growth.append((place, len(known)))
+half = len(split) // 2
+first_half = {word for words in split[:half] for word in words}
+later = [word for words in split[half:] for word in words]
+unknown = sum(word not in first_half for word in later) / len(later)
+
+figure, axes = plt.subplots(figsize=(6, 3))
+axes.plot(*zip(*growth, strict=True), color="#2a7fa5")
+axes.set_xlabel("snippets read")
+axes.set_ylabel("different words so far")
+axes.spines[["top", "right"]].set_visible(False)
+print(f"{unknown:.1%} of the words in the second half never stood in the first half")
+show(
+    figure,
+    f"The number of different words keeps growing, to {len(known):,} after {len(texts):,} snippets, and the curve does "
+    "not level off.",
+)
+
+# %% [markdown]
+# The curve does not end: names, numbers, spelling mistakes and compounds go on for ever. With a list of words one has
+# to say *unknown* to each new one, and throws away just the word that mattered. Also, *film*, *films* and *filmed* are
+# three numbers that have nothing to do with each other.
+#
+# ## Pieces: learn what to keep together
+#
+# The way between: frequent words whole, rare ones in pieces. **Byte-pair encoding** (Sennrich et al. 2016, arXiv
+# 1508.07909, section 3.2) learns the pieces: begin with characters; find the pair of neighbours that occurs most often;
+# make it one token; repeat. By hand on five words, each with how often it occurs:
+
+# %%
+counts = {"sun": 5, "sunny": 3, "run": 4, "runny": 1, "funny": 2}
+pieces = {word: list(word) for word in counts}
+
+
+def pair_counts(pieces, counts):
+    """How often each pair of neighbouring pieces occurs."""
+    pairs = Counter()
+    for word, parts in pieces.items():
+        for left, right in pairwise(parts):
+            pairs[left, right] += counts[word]
+    return pairs
+
+
+def merge(parts, pair):
+    """The parts of a word, with each occurrence of the pair made one."""
+    merged, place = [], 0
+    while place < len(parts):
+        if tuple(parts[place : place + 2]) == pair:
+            merged.append(parts[place] + parts[place + 1])
+            place += 2
+        else:
+            merged.append(parts[place])
+            place += 1
+    return merged
+
+
+for step in range(4):
+    pairs = pair_counts(pieces, counts)
+    best = max(pairs, key=lambda pair: (pairs[pair], pair))
+    pieces = {word: merge(parts, best) for word, parts in pieces.items()}
+    print(f"{step + 1}. {best[0]!r} + {best[1]!r} occurs {pairs[best]} times:", list(pieces.values()))
+
+# %% [markdown]
+# (Of equally frequent pairs this takes the last in the alphabet.) Count the first step yourself: *u* is followed by *n*
+# in every word, 5 + 3 + 4 + 1 + 2 = 15 times.
+#
+# ## The same on the reviews, and held against the library
+#
+# The `tokenizers` library does the same in compiled code. Where two pairs are equally frequent it takes the one whose
+# parts were numbered first; we do likewise, so that both cut every word the same.
+
+# %%
+MERGES = size(test=60, cpu=300, gpu=300)
+
+
+def learn(words, merges):
+    """The merges that byte-pair encoding learns from counted words, in order."""
+    number = {character: i for i, character in enumerate(sorted({c for word in words for c in word}))}
+    pieces, learned = {word: list(word) for word in words}, []
+    pairs = pair_counts(pieces, words)
+    while len(learned) < merges:
+        best = max(pairs, key=lambda pair: (pairs[pair], -number[pair[0]], -number[pair[1]]))
+        number.setdefault("".join(best), len(number))
+        learned.append(best)
+        for word, parts in pieces.items():
+            if best[0] in parts:
+                pairs.subtract(pair_counts({word: parts}, words))
+                pieces[word] = merge(parts, best)
+                pairs.update(pair_counts({word: pieces[word]}, words))
+    return learned
+
+
+words = Counter(word for text in split for word in text)
+merges = learn(words, MERGES)
+print("first:", ["".join(pair) for pair in merges[:12]])
+print("last: ", ["".join(pair) for pair in merges[-12:]])
+
+# %%
+library = Tokenizer(models.BPE())
+library.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+trainer = trainers.BpeTrainer(vocab_size=len({c for word in words for c in word}) + MERGES, show_progress=False)
+library.train_from_iterator((" ".join(text) for text in split), trainer)
+
+
+def encode(word, merges):
+    """The pieces of a word: the merges that were learned, in the order in which they were learned."""
+    parts = list(word)
+    for pair in merges:
+        parts = merge(parts, pair)
+    return parts
+
+
+compared = list(words)[:500]
+assert all(encode(word, merges) == library.encode(word).tokens for word in compared)
+print(f"{len(compared)} words are cut as the library cuts them, such as", encode("wonderfully", merges))
+
+# %% [markdown]
+# *New* words are no trouble now: what was never seen is cut into pieces that were, as long as each of its characters
+# was. (For a character that was not, most tokenizers have a token `[UNK]`, unknown.) From here on we take the
+# library's.
+#
+# ## A tokenizer that came with a model
+#
+# A pretrained model and its tokenizer belong together: the model learned what token 2,143 means. MiniLM's, which is
+# BERT's, is a **WordPiece** tokenizer with 30,522 tokens: the same idea, with `##` before a piece that goes on a word.
+
+# %%
+loaded = make_source("minilm", workspace).load("AutoModel", {})  # fetched once, 91 MB, and kept
+minilm, tokenizer = loaded.model.eval(), loaded.tokenizer
+for text in ("A moving film.", "Unwatchable!", "Tschaikowsky's film-noirish score"):
+    ids = tokenizer(text)["input_ids"]
+    print(f"{text!r}:", list(zip(tokenizer.convert_ids_to_tokens(ids), ids, strict=True)))
+
+# %% [markdown]
+# `[CLS]` and `[SEP]` are **special tokens**: they stand for no text, but mark where it begins and ends. (`[MASK]` hides
+# a word in pretraining, notebook 05.) A classifier
+# reads its answer off `[CLS]` (notebook 07).
+#
+# ## Several texts at once: padding, and a mask
+#
+# Texts are put through the model together, as one table, and a table needs rows of one length. Short texts are filled
+# up with `[PAD]`; a second table, the **attention mask**, says which tokens are real (1) and which are filling (0).
+# Whoever forgets the mask lets the model read the filling.
+
+# %%
+batch = tokenizer(
+    ["A quiet, moving film.", "Two hours that I will never get back.", "No."], padding=True, return_tensors="pt"
+)
+ids, mask = batch["input_ids"], batch["attention_mask"]  # both [B, T]: 3 texts, as many tokens as the longest has
+figure, axes = plt.subplots(figsize=(9, 1.9))
+axes.imshow(mask, cmap="Blues", vmin=0, vmax=2, aspect="auto")
+for row in range(ids.shape[0]):
+    for column, token in enumerate(tokenizer.convert_ids_to_tokens(ids[row])):
+        axes.text(
+            column, row, token, ha="center", va="center", fontsize=8, color="black" if mask[row, column] else "grey"
+        )
+axes.set_xticks([])
+axes.set_yticks(range(3), [f"text {row}" for row in range(3)])
+show(figure, "Three texts as rows of a table; the short ones are filled up with [PAD], where the mask is 0.")
+
+# %% [markdown]
+# ## Numbers that mean something: embeddings
+#
+# Token 2,142 is not "twice" token 1,071: the numbers are names. So each token gets a row of a table of its own, a
+# **vector** that training moves about. That table is the **embedding**.
+#
+# | symbol | in the code | shape | |
+# |---|---|---|---|
+# | $E$ | `table` | `[V, D]` | a row for each of V tokens, D numbers in each |
+# | $x_t$ | `ids[0, t]` | one number | the token at place t |
+# | $E_{x_t}$ | `table[ids[0, t]]` | `[D]` | its vector |
+#
+# To look up row $x$ is the same as to multiply the table with a row that is 1 at $x$ and 0 elsewhere ("one-hot"). That
+# is why a network can learn it like any other weights:
+
+# %%
+table = minilm.get_input_embeddings().weight.detach()
+one_hot = torch.zeros(ids.shape[1], table.shape[0])
+one_hot[torch.arange(ids.shape[1]), ids[0]] = 1.0
+by_hand = one_hot @ table  # [T, V] times [V, D] is [T, D]
+torch.testing.assert_close(by_hand, torch.nn.functional.embedding(ids[0], table))
+torch.testing.assert_close(by_hand, minilm.get_input_embeddings()(ids[0]))
+print(f"the table: {list(table.shape)}; the first text becomes {list(by_hand.shape)}, as the library has it")
+
+# %% [markdown]
+# ## Angles
+#
+# Do two vectors point the same way? The **cosine** of the angle between them says it: 1 for the same direction, 0 for a
+# right angle, -1 for opposite ones.
+#
+# $$\cos(a, b) = \frac{\sum_i a_i b_i}{\sqrt{\sum_i a_i^2}\,\sqrt{\sum_i b_i^2}}$$
+
+
+# %%
+def cosine(a, b):
+    """The cosine of the angle between two vectors."""
+    return float(sum(a * b) / (math.sqrt(sum(a * a)) * math.sqrt(sum(b * b))))
+
+
+print("by hand:", round(cosine(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0])), 3), "(45 degrees: 0.707)")
+chosen = ["film", "movie", "actor", "actress", "good", "great", "bad", "three", "seven"]
+vectors = torch.stack([table[tokenizer.convert_tokens_to_ids(word)] for word in chosen])
+angles = torch.nn.functional.cosine_similarity(vectors[:, None], vectors[None], dim=-1)  # [9, 9]
+assert abs(cosine(vectors[0], vectors[1]) - float(angles[0, 1])) < 1e-5
+
+figure, axes = plt.subplots(figsize=(5.2, 4.4))
+image = axes.imshow(angles, cmap="viridis", vmin=0, vmax=1)
+axes.set_xticks(range(len(chosen)), chosen, rotation=45, ha="right")
+axes.set_yticks(range(len(chosen)), chosen)
+figure.colorbar(image, label="cosine")
+show(
+    figure,
+    "Cosines between nine words: film and movie, actor and actress, good and great, three and seven are near to each "
+    "other; words of different kinds are further apart. A square table of colours.",
+)
+
+# %% [markdown]
+# Nobody told the model that *film* and *movie* are alike. It learned it because they stand in the same places of
+# sentences: exchanging them changes little of the words around them. *good* and *bad* are near each other for the same
+# reason. Nearness here is likeness of use, not of meaning.
+#
+# ## One word, two meanings
+#
+# In the table each token has one vector, wherever it stands. That cannot be all: a *bank* has money, or water. What a
+# Transformer adds is that the vector changes with the words around it, layer by layer.
+
+# %%
+sentences = [
+    "She took her money to the bank.",
+    "He opened an account at the bank.",
+    "They sat down on the grassy bank of the river.",
+]
+
+
+def states_of(sentence, word):
+    """The vector of a word in a sentence before the first layer and after each: [layers + 1, D]."""
+    inputs = tokenizer(sentence, return_tensors="pt")
+    place = inputs["input_ids"][0].tolist().index(tokenizer.convert_tokens_to_ids(word))
+    with torch.no_grad():
+        return torch.stack(minilm(**inputs, output_hidden_states=True).hidden_states)[:, 0, place]
+
+
+money, account, river = (states_of(sentence, "bank") for sentence in sentences)
+torch.testing.assert_close(money[0], river[0])  # before the first layer they are the same
+same = torch.nn.functional.cosine_similarity(money, account, dim=-1)
+other = torch.nn.functional.cosine_similarity(money, river, dim=-1)
+figure, axes = plt.subplots(figsize=(6, 3))
+axes.plot(same, "o-", color="#2a7fa5", label="money and money")
+axes.plot(other, "s--", color="#c0562f", label="money and river")
+axes.set_xlabel("layer (0: before the first)")
+axes.set_ylabel("cosine of the two banks")
+axes.legend(frameon=False)
+axes.spines[["top", "right"]].set_visible(False)
+show(
+    figure,
+    f"Two banks with money stay nearer to each other (cosine {float(same[-1]):.2f} after the last layer) than a bank "
+    f"with money and one of a river ({float(other[-1]):.2f}). Two lines over the layers that begin at 1.",
+)
+
+# %% [markdown]
+# In all three sentences *bank* is the same token at the same place, so before the first layer the three vectors are the
+# same: all of the difference comes from the words around. How the layers do that is the subject of notebooks 03 and 04.
+# What was tried before, and where it ended, is notebook 02.
+#
+# ## Summary
+#
+# Characters make long rows, words an endless list; pieces, learned by merging the most frequent pair, lie between. A
+# tokenizer belongs to its model. Texts of a batch are filled up, and the mask says so. Each token is a row of a table,
+# which training moves, so that tokens of like use point the same way; layers then bend each vector to its sentence.
+#
+# **Questions to think about.** A tokenizer was learned on English. What happens to German, to Chinese, to code: how
+# many tokens for the same content, and who pays for it? Why must the merges be applied in the order in which they were
+# learned? What would change if `[PAD]` had the same number as a real word?
+#
+# **Where to go on.** Notebook [03](03_attention.ipynb) goes on with these vectors. To learn a tokenizer of your own:
+# `workbench tokenizer train film-plots --kind bpe --vocab-size 4000 --out my-tokenizer`. The lessons are listed
+# [here](../tutorials/README.md).

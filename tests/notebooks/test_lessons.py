@@ -1,0 +1,106 @@
+"""Every exercise: the stub as delivered fails helpfully, the solution passes, typical wrong answers earn their hint."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import pytest
+
+from workbench.teach import check, lessons
+from workbench.teach.check import Verdict
+from workbench.teach.exercises import exercises
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXTS = sorted((ROOT / "tutorials" / "src").glob("[0-9]*.py"))
+WRONG = Path(__file__).parent / "wrong_answers"
+
+
+def cells(text: Path) -> list[Any]:
+    return [cell for cell in jupytext.read(text).cells if cell.cell_type == "code"]
+
+
+def exercise_cells() -> Iterator[tuple[Path, str, str]]:
+    for text in TEXTS:
+        for cell in cells(text):
+            name = lessons.exercise_of(cell.source)
+            if name:
+                yield text, name, cell.source
+
+
+CELLS = {name: (text, cell) for text, name, cell in exercise_cells()}
+
+
+def wrong_answers() -> Iterator[tuple[str, str, str]]:
+    for file in sorted(WRONG.glob("[0-9]*.py")):
+        yield from runpy.run_path(str(file))["WRONG"]
+
+
+def verdict(name: str, cell: str) -> Verdict:
+    """What ``check`` says when the cell is run behind the lesson's cells that are tagged ``setup``."""
+    said: list[Verdict] = []
+
+    def noted(exercise: str, answer: Any) -> Verdict:
+        said.append(check(exercise, answer))
+        return said[-1]
+
+    names: dict[str, Any] = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        for earlier in cells(CELLS[name][0]):
+            if "setup" in earlier.metadata.get("tags", []):
+                exec(earlier.source, names)
+        names["check"] = noted
+        exec(cell, names)
+    (only,) = said
+    assert only.exercise == name, f"the cell of {name} checks {only.exercise}"
+    return only
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    monkeypatch.setenv("WORKBENCH_COURSE_SCALE", "test")
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_stub_as_delivered_fails_with_a_message_that_helps(name: str) -> None:
+    said = verdict(name, lessons.stubbed(CELLS[name][1]))
+    assert not said.right
+    assert "not filled in yet" in said.message or "return" in said.message, said.message
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_solution_passes(name: str) -> None:
+    said = verdict(name, lessons.solved(CELLS[name][1]))
+    assert said.right, said.message
+
+
+@pytest.mark.parametrize(("name", "code", "words"), list(wrong_answers()))
+def test_a_typical_wrong_answer_earns_its_hint(name: str, code: str, words: str) -> None:
+    said = verdict(name, lessons.answered(CELLS[name][1], code))
+    assert not said.right
+    assert words in said.message, said.message
+
+
+def test_each_exercise_is_asked_for_has_hints_and_two_wrong_answers() -> None:
+    assert sorted(CELLS) == exercises.names()
+    wrong = [name for name, _, _ in wrong_answers()]
+    for name, exercise in exercises.items():
+        assert exercise.hints, f"{name} has no hints"
+        assert wrong.count(name) >= 2, f"{name} has {wrong.count(name)} wrong answers"
+        assert lessons.solution_of(name, ROOT), name
+
+
+@pytest.mark.parametrize("lesson", lessons.lessons(ROOT), ids=lambda lesson: lesson.key)
+def test_a_lesson_says_what_it_gives_how_long_it_takes_and_asks_four_to_eight_times(lesson: lessons.Part) -> None:
+    assert lesson.able and lesson.minutes and 20 <= lesson.minutes <= 40
+    assert 4 <= len(lesson.exercises) <= 8
+    number = lesson.key.split("-")[0]
+    names = {name.split(".")[0] for name in lesson.exercises}
+    assert len(names) == 1 and next(iter(names)).startswith(number)
+    assert [int(name.split(".")[1]) for name in lesson.exercises] == list(range(1, len(lesson.exercises) + 1))

@@ -1,0 +1,44 @@
+"""Typical wrong answers of lesson 02, and words of the message that each must earn."""
+
+WRONG = [
+    (
+        "02-names.1",
+        "found = []\nfor place, tag in enumerate(tags):\n    if tag.startswith('B-'):\n"
+        "        found.append((place, place, tag[2:]))\n    elif tag.startswith('I-'):\n"
+        "        found[-1] = (found[-1][0], place, found[-1][2])\nreturn found",
+        "the word after the last one",
+    ),
+    (
+        "02-names.1",
+        "found, start = [], None\nfor place, tag in enumerate(tags):\n"
+        "    if start is not None and not tag.startswith('I-'):\n"
+        "        found.append((start, place, tags[start][2:]))\n        start = None\n"
+        "    if tag.startswith('B-'):\n        start = place\nreturn found",
+        "may go on to the last word",
+    ),
+    ("02-names.2", "return sum(name in train for name in test) / len(test)", "NOT in train"),
+    ("02-names.2", "return sum(name not in train for name in test) / len(test)", "Capital letters"),
+    ("02-names.3", "return [-100 if word is None else tags[word] for word in word_of_piece]", "Only the first piece"),
+    (
+        "02-names.3",
+        "labels, before = [], None\nfor word in word_of_piece:\n    tag = -100 if word is None else tags[word]\n"
+        "    labels.append(-100 if tag == before else tag)\n    before = tag\nreturn labels",
+        "look at the words",
+    ),
+    ("02-names.4", "return sum(a == b for a, b in zip(labels, guessed)) / len(labels)", "Forgot the mask"),
+    (
+        "02-names.4",
+        "right = sum(a == b for a, b in zip(labels, guessed) if a != -100)\nreturn right / len(labels)",
+        "neither above nor below",
+    ),
+    (
+        "02-names.5",
+        "right = len(set(true) & set(guessed))\nreturn right / max(1, len(true))",
+        "2 * right",
+    ),
+    (
+        "02-names.5",
+        "return 2 * len(set(true) & set(guessed)) / max(1, len(true) + len(guessed))",
+        "nothing was missed",
+    ),
+]

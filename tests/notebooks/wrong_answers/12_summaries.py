@@ -1,0 +1,32 @@
+"""Typical wrong answers of lesson 12, and words of the message that each must earn."""
+
+WRONG = [
+    ("12-summaries.1", "return parts[:k]", "not as a list"),
+    ("12-summaries.1", "return ''.join(parts[:k])", "A single space"),
+    ("12-summaries.2", "return sum(word in reference for word in written)", "must not help"),
+    ("12-summaries.2", "return len(set(written) & set(reference))", "counts twice"),
+    ("12-summaries.3", "return (hits / written + hits / reference) / 2", "not the plain mean"),
+    (
+        "12-summaries.3",
+        "p, r = hits / written, hits / reference\nreturn 2 * p * r / (p + r)",
+        "ZeroDivisionError",
+    ),
+    ("12-summaries.4", "return max(scores)", "The position is asked for"),
+    (
+        "12-summaries.4",
+        "return max(range(len(scores)), key=lambda i: (scores[i], i))",
+        "the first is taken",
+    ),
+    (
+        "12-summaries.5",
+        "count = Counter(word for part in parts for word in part)\n"
+        "return [sum(count[w] for w in part) / len(part) for part in parts]",
+        "Forgot the mask",
+    ),
+    (
+        "12-summaries.5",
+        "count = Counter(word for part in parts for word in part)\n"
+        "return [sum(count[w] for w in part if len(w) > 3) for part in parts]",
+        "should give [1.5, 1.5]",
+    ),
+]

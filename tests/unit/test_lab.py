@@ -1,0 +1,81 @@
+"""How `workbench lab` starts JupyterLab: what it opens, with which kernel, and that nobody else's settings count."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbench.cli import main
+from workbench.cli.lab import lab_command, lab_environment
+from workbench.workspace import Workspace
+
+
+def opened(root: Path, *given: str) -> str:
+    (flag,) = [flag for flag in lab_command(root, True, 8888, list(given)) if flag.startswith("--LabApp.default_url=")]
+    return flag.partition("=")[2]
+
+
+def test_the_first_notebook_is_opened_or_else_the_list(tmp_path: Path) -> None:
+    assert opened(tmp_path) == "/lab/tree/notebooks"
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "README.md").touch()
+    assert opened(tmp_path) == "/lab/tree/notebooks/README.md"
+    (tmp_path / "notebooks" / "00_start_here.ipynb").touch()
+    assert opened(tmp_path) == "/lab/tree/notebooks/00_start_here.ipynb"
+
+
+def test_a_notebook_that_is_named_is_opened_if_it_is_of_the_course(tmp_path: Path) -> None:
+    root = tmp_path / "course"
+    (root / "tutorials").mkdir(parents=True)
+    for path in (root / "tutorials" / "01 mail.ipynb", tmp_path / "other.ipynb"):
+        path.touch()
+    assert opened(root, "--debug", "tutorials/01 mail.ipynb") == "/lab/tree/tutorials/01%20mail.ipynb"
+    assert "tutorials/01 mail.ipynb" not in lab_command(root, True, 8888, ["tutorials/01 mail.ipynb"])
+    assert opened(root, "../other.ipynb") == "/lab/tree/notebooks"
+
+
+def test_the_kernel_is_this_python_whatever_else_is_installed(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "theirs" / "kernels" / "python3"
+    theirs.mkdir(parents=True)
+    (theirs / "kernel.json").write_text(json.dumps({"argv": ["other"], "display_name": "Other", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "theirs"))
+    listed = subprocess.run(
+        [sys.executable, "-m", "jupyter", "kernelspec", "list", "--json"],
+        env=lab_environment(workspace),
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(listed.stdout)["kernelspecs"]["python3"]["spec"]["argv"][0] == sys.executable
+
+
+def test_what_jupyter_keeps_stays_in_the_workspace(workspace: Workspace) -> None:
+    made = lab_environment(workspace)
+    changed = {name: value for name, value in made.items() if os.environ.get(name) != value}
+    assert {"JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_PATH"} <= set(changed)
+    assert all(Path(value).is_relative_to(workspace.root) for value in changed.values())
+
+
+def test_a_setting_that_the_user_gives_takes_the_place_of_ours(tmp_path: Path) -> None:
+    command = lab_command(tmp_path, True, 8888, ["--ServerApp.root_dir=/elsewhere"])  # twice would be an error
+    assert [flag for flag in command if flag.startswith("--ServerApp.root_dir")] == ["--ServerApp.root_dir=/elsewhere"]
+
+
+def test_the_command_starts_it_for_this_machine_with_the_users_arguments_last(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+    monkeypatch.setattr(os, "execve", lambda *given: started.append(given))
+    assert main(["lab", "--no-browser", "--port", "9999", "--", "--debug-me"]) == 0
+    ((program, command, environment),) = started
+    assert program == sys.executable and command[-1] == "--debug-me"
+    assert {"--ServerApp.ip=127.0.0.1", "--ServerApp.open_browser=False", "--ServerApp.port=9999"} <= set(command)
+    assert not [flag for flag in command if "token" in flag or "password" in flag]  # Jupyter makes a token itself
+    assert environment["WORKBENCH_HOME"] == str(workspace.root)

@@ -1,0 +1,71 @@
+"""Lesson 05, answers from a document: the best span, windows, comparable texts, F1 of words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench.teach.exercises import Exercise, exercises, expect
+
+
+@exercises.register("05-answers.1")
+class BestSpan(Exercise):
+    """The best begin and end, together."""
+
+    hints = (
+        "Try all pairs with begin <= end < begin + longest, in two loops.",
+        "max(pairs, key=lambda pair: begins[pair[0]] + ends[pair[1]]) takes the first of equals.",
+    )
+
+    def check(self, answer: Any) -> None:
+        """Simple, end before begin, too long, one word."""
+        expect(answer, ([0.0, 5.0, 0.0], [0.0, 0.0, 5.0], 3), (1, 2), "The highest sum of begin and end is wanted.")
+        why = "An answer cannot end before it begins."
+        expect(answer, ([0.0, 0.0, 5.0], [4.0, 0.0, 1.0], 3), (2, 2), why)
+        expect(answer, ([5.0, 0.0, 2.0], [0.0, 1.0, 4.0], 2), (0, 1), "It may have at most longest words.")
+
+
+@exercises.register("05-answers.2")
+class Windows(Exercise):
+    """Windows that overlap."""
+
+    hints = (
+        "Begin with (0, the smaller of size and words), and go on while the last end is before words.",
+        "Each begin is the one before + step; each end is min(begin + size, words).",
+    )
+
+    def check(self, answer: Any) -> None:
+        """One, exact, the last one shorter."""
+        expect(answer, (3, 5, 2), [(0, 3)], "One that reaches the end is enough, and none goes beyond.")
+        expect(
+            answer, (8, 4, 2), [(0, 4), (2, 6), (4, 8)], "Step on by step, stop with the first that reaches the end."
+        )
+        expect(answer, (5, 4, 3), [(0, 4), (3, 5)], "The last window may be shorter.")
+
+
+@exercises.register("05-answers.3")
+class Plain(Exercise):
+    """Texts made comparable."""
+
+    hints = ("replace(mark, '') takes a mark out; lower() and split() make words.", "Leave out whole words only.")
+
+    def check(self, answer: Any) -> None:
+        """Capitals, marks, articles, words with an a."""
+        expect(answer, ("Four Weeks",), ["four", "weeks"], "Small letters.")
+        expect(answer, ("In Rome, Italy.",), ["in", "rome", "italy"], "Marks are taken out.")
+        expect(answer, ("The cat and a theatre",), ["cat", "and", "theatre"], "Articles are whole words, big or small.")
+
+
+@exercises.register("05-answers.4")
+class WordF1(Exercise):
+    """F1 of words."""
+
+    hints = (
+        "How often a word is right: the smaller of its two counts.",
+        "2 * right / (len(gold) + len(given)) is 2PR / (P + R).",
+    )
+
+    def check(self, answer: Any) -> None:
+        """Nearly right, words twice, nothing."""
+        expect(answer, (["four", "weeks"], ["about", "four", "weeks"]), 0.8, "2PR / (P + R): both lengths count.")
+        expect(answer, (["a", "b", "b"], ["b", "b", "b"]), 2 / 3, "A word is right as often as it stands in both.")
+        expect(answer, (["a"], ["b"]), 0.0, "Without a common word: 0.")

@@ -1,0 +1,122 @@
+"""Lesson 11, recommend: leave the last out, popularity, places, AUC, nDCG, and what was not seen yet."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from workbench.teach.exercises import Exercise, Wrong, called, exercises, expect
+
+
+@exercises.register("11-recommend.1")
+class LeaveLastOut(Exercise):
+    """Hide each user's last rating."""
+
+    hints = (
+        "First go through all ratings and keep for each user the latest time.",
+        "Then a rating stays if its time is before its user's latest one; otherwise it is the last.",
+        "latest[user] = max(time, latest.get(user, time))",
+    )
+
+    def check(self, answer: Any) -> None:
+        """One user, two users, in any order."""
+        one = [("ann", 1, "Heat"), ("ann", 2, "Alien"), ("ann", 5, "Jaws")]
+        got = called(answer, one)
+        if not isinstance(got, (tuple, list)) or len(got) != 2:
+            raise Wrong("Two lists are asked for: return stay, last")
+        expect(answer, (one,), (one[:2], one[2:]), "First the list of what stays, then that of the last ones.")
+        mixed = [("ann", 1, "Heat"), ("bob", 9, "Big"), ("ann", 4, "Jaws"), ("bob", 2, "Up")]
+        why = "Each user has a last rating of their own, whatever the times of other users."
+        expect(answer, (mixed,), ([mixed[0], mixed[3]], [mixed[1], mixed[2]]), why)
+        turned = [("ann", 7, "Jaws"), ("ann", 3, "Heat")]
+        expect(
+            answer, (turned,), ([turned[1]], [turned[0]]), "The last is the one with the latest time, not in the list."
+        )
+
+
+@exercises.register("11-recommend.2")
+class Popularity(Exercise):
+    """By how many people a film was liked."""
+
+    hints = ("Go through the pairs; where liked is True, add 1 for the film.", "count[film] = count.get(film, 0) + 1")
+
+    def check(self, answer: Any) -> None:
+        """Several likes, dislikes, none."""
+        expect(
+            answer, ([("Heat", True), ("Jaws", True), ("Heat", True)],), {"Heat": 2, "Jaws": 1}, "One for each like."
+        )
+        given = [("Heat", True), ("Heat", False), ("Cats", False)]
+        expect(answer, (given,), {"Heat": 1}, "Forgot the mask? Only likes count; what nobody liked does not appear.")
+        expect(answer, ([],), {}, "Without ratings the dictionary is empty.")
+
+
+@exercises.register("11-recommend.3")
+class Place(Exercise):
+    """The place of the hidden film."""
+
+    hints = (
+        "How many of the others stand before it? The place is one more.",
+        "Those with an equal score stand before it, too: >=.",
+    )
+
+    def check(self, answer: Any) -> None:
+        """First, middle, last, ties."""
+        expect(answer, (9, [5, 3, 1]), 1, "Nobody stands before it: place 1, not 0.")
+        expect(answer, (4, [5, 3, 9, 1]), 3, "Two have higher scores, so it is third.")
+        expect(answer, (0, [5, 3]), 3, "All stand before it.")
+        expect(answer, (5, [5, 5, 1]), 3, "Of equal scores it stands last: ties must not flatter.")
+
+
+@exercises.register("11-recommend.4")
+class Auc(Exercise):
+    """The share of pairs in the right order."""
+
+    hints = (
+        "Every liked one with every other one: two loops, len(liked_scores) * len(other_scores) pairs.",
+        "A pair gives 1 if the liked one is higher, 0.5 if they are equal, 0 otherwise. Then divide by the pairs.",
+    )
+
+    def check(self, answer: Any) -> None:
+        """All right, some, none, ties."""
+        expect(answer, ([0.9, 0.8], [0.1, 0.2]), 1.0, "Every liked one is above every other one.")
+        expect(answer, ([0.9, 0.3], [0.5, 0.1, 0.4]), 4 / 6, "All pairs count: 2 times 3 of them here.")
+        expect(answer, ([0.1], [0.9]), 0.0, "The liked one is lower: the pair is in the wrong order.")
+        expect(answer, ([0.5, 0.5], [0.5, 0.1]), 0.75, "A tie counts half.")
+
+
+@exercises.register("11-recommend.5")
+class Ndcg(Exercise):
+    """Normalized discounted cumulative gain."""
+
+    hints = (
+        "dcg(liked) is what the ranking reaches. Which order of the same True and False would reach most?",
+        "sorted(liked, reverse=True) puts all True first. Divide the one by the other.",
+    )
+
+    def check(self, answer: Any) -> None:
+        """Perfect, at the end, more likes than k, cut off."""
+        expect(answer, ([True, False, False], 3), 1.0, "The liked one is first: perfect, so 1.")
+        expect(answer, ([False, False, True], 3), 0.5, "Liked at place 3: 1 / log2(4).")
+        both = (1 + 1 / math.log2(4)) / (1 + 1 / math.log2(3))
+        why = "Divide by the best possible order of these films, not by the number of likes or by what k would allow."
+        expect(answer, ([True, False, True], 3), both, why)
+        expect(answer, ([True, True, True], 2), 1.0, "More likes than places: the best order fills the k places.")
+        expect(answer, ([False, False, True], 2), 0.0, "What stands behind place k does not count.")
+
+
+@exercises.register("11-recommend.6")
+class Recommend(Exercise):
+    """The best films that were not seen yet."""
+
+    hints = (
+        "Leave away what is in seen **first**, then sort, then cut off.",
+        "sorted(films, key=lambda film: -scores[film])[:k]",
+    )
+
+    def check(self, answer: Any) -> None:
+        """In order, seen ones replaced, too few."""
+        scores = {"Up": 0.2, "Heat": 0.9, "Jaws": 0.8, "Big": 0.5}
+        expect(answer, (scores, [], 2), ["Heat", "Jaws"], "The highest scores, the best first.")
+        why = "Leave away what was seen before you cut off: k films are asked for."
+        expect(answer, (scores, ["Heat", "Big"], 2), ["Jaws", "Up"], why)
+        expect(answer, (scores, ["Heat"], 10), ["Jaws", "Big", "Up"], "If fewer are left, give those.")
