@@ -81,8 +81,8 @@ class Holdout(Part):
 
 class DataSpec(Part):
     train: str = Field(
-        description="A name of the catalogue (`workbench data list`); a CSV, JSONL, Parquet, .txt or .md file; a "
-        "folder of texts; or hf:OWNER/NAME@REVISION?config=NAME&split=NAME."
+        description="A name of the catalogue (`workbench data list`); a CSV, JSONL, Parquet, .conll, .txt or .md file, "
+        "or a .json file in SQuAD's form; a folder of texts; or hf:OWNER/NAME@REVISION?config=NAME&split=NAME."
     )
     valid: str | None = Field(None, description="Validation file; without it a part of train is held out.")
     test: str | None = Field(None, description="Test file; without it a part of train is held out.")

@@ -93,6 +93,22 @@ def test_groups_stay_on_one_side(workspace: Workspace, tmp_path: Path) -> None:
         load(workspace, path, group="fil")
 
 
+def test_questions_on_one_text_stay_on_one_side_without_being_told(workspace: Workspace, tmp_path: Path) -> None:
+    """Else a model is asked about texts that it has been trained on."""
+    asked = (Column("question", "asks"), Column("context", "what it asks about", keeps_together=True))
+    content = [(f"Who wrote it? {i}", f"Book {i // 6} was written by Ada.") for i in range(120)]
+    path = write(tmp_path / "qa.csv", content, "question,context")
+
+    def contexts(**spec: object) -> list[set[str]]:
+        data = load(workspace, path, asked, **spec)
+        return [set(part.columns["context"]) for part in (data.train, data.valid, data.test)]
+
+    train, valid, test = contexts()
+    assert not train & valid and not train & test and not valid & test and test
+    train, _, test = contexts(group="question")
+    assert train & test, "a group that is named goes before"
+
+
 def test_equal_texts_stay_on_one_side_when_we_split(workspace: Workspace, tmp_path: Path) -> None:
     data = load(workspace, write(tmp_path / "a.csv", [*rows(60), *rows(60)]))
     assert data.report["overlaps"] == [] and data.report["parts"]["train"]["duplicates"]["count"] == 42

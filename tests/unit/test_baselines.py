@@ -402,6 +402,9 @@ def test_a_language_model_guesses_the_next_word() -> None:
     torch.testing.assert_close(found.loss, torch.stack(by_hand).mean())
     assert float(found.loss.detach()) == pytest.approx(torch.log(torch.tensor(30.0)).item(), rel=0.05)
     torch.testing.assert_close(model(ids, logits_to_keep=2).logits, model(ids).logits[:, -2:])
+    kept = model(ids, mask, labels=labels, logits_to_keep=2)
+    torch.testing.assert_close(kept.loss, found.loss)
+    torch.testing.assert_close(kept.logits, found.logits[:, -2:])
 
 
 def test_the_output_is_the_table_of_words_again(tmp_path: Path) -> None:

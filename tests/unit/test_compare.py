@@ -231,3 +231,52 @@ def test_settings_tell_what_differs_and_name_a_bad_spec(workspace: Workspace) ->
     rows = settings([one, two], only_different=True)
     assert [row["field"] for row in rows] == ["spec"]
     assert rows[0]["values"][0] is None and "spec.yaml" in rows[0]["values"][1]
+
+
+def holm_by_definition(p_values: Sequence[float]) -> list[float]:
+    """Holm (1979), as textbooks write it: adjusted p of rank i is the largest of (m - j + 1) p_(j) over j <= i."""
+    ranked = sorted(p_values)
+    adjusted = [min(1, max((len(ranked) - j) * ranked[j] for j in range(i + 1))) for i in range(len(ranked))]
+    return [adjusted[ranked.index(p)] for p in p_values]
+
+
+def test_holm_keeps_order_and_ties_and_is_never_below_what_was_given() -> None:
+    worked = [0.0001, 0.04, 0.013, 0.04, 0.006, 0.3]  # x 6, 5, 4, 3, 2, 1 in order of size, never falling
+    assert holm(worked) == pytest.approx([0.0006, 0.12, 0.052, 0.12, 0.03, 0.3])
+    generator = np.random.default_rng(3)
+    for _ in range(50):
+        given = generator.random(generator.integers(1, 9)).round(2).tolist()
+        assert holm(given) == pytest.approx(holm_by_definition(given))
+    assert holm([]) == []
+
+
+def test_holm_claims_falsely_in_at_most_five_of_a_hundred_comparisons_of_many() -> None:
+    """Ten models that are all alike, 2,000 times: how often is any of them said to differ?"""
+    generator = np.random.default_rng(4)
+    p_values = generator.random((2000, 10))
+    corrected = np.mean([min(holm(row)) < 0.05 for row in p_values.tolist()])
+    assert np.mean(p_values.min(axis=1) < 0.05) > 0.35 and corrected < 0.065
+
+
+@pytest.mark.parametrize("comparisons", [1, 4])
+def test_as_many_more_examples_as_the_sentence_says_give_the_verdict_four_times_in_five(comparisons: int) -> None:
+    """The whole rule is simulated, McNemar's exact test among it, not the formula that the number came from."""
+    shares, seen = [0.13, 0.09, 0.78], 400
+    low, high = accuracy_interval(round(shares[0] * seen), round(shares[1] * seen), seen)
+    needed = examples_needed(shares[0] - shares[1], low, high, seen, comparisons)
+    generator, claimed = np.random.default_rng(5), []
+    for only_a, only_b, _ in generator.multinomial(needed, shares, size=400):
+        difference = (only_a - only_b) / needed
+        error = math.sqrt(((only_a + only_b) / needed - difference**2) / needed)
+        p_value = comparisons * mcnemar(int(only_a), int(only_b))
+        claimed.append(difference - 1.96 * error > 0 and p_value < 0.05)
+    assert 0.73 < np.mean(claimed) < 0.87
+    assert examples_needed(0.02, -0.02, 0.06, 400, 5) > examples_needed(0.02, -0.02, 0.06, 400)
+
+
+def test_a_correction_that_undoes_a_claim_says_what_would_be_needed(workspace: Workspace) -> None:
+    a, b = two_runs(workspace, both=700, only_a=100, only_b=72, neither=128)
+    _, c = two_runs(workspace, both=700, only_a=100, only_b=98, neither=102)
+    first, second = compare([a, b, c]).pairs
+    assert "gives p = 0.0" in first.verdict and first.verdict.endswith("to show a difference of this size.")
+    assert "holds zero" in second.verdict and "a million" not in first.verdict

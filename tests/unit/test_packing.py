@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from itertools import pairwise
 
@@ -74,6 +75,13 @@ def test_pieces_have_the_tokenizers_special_tokens_and_all_of_the_text(tokenizer
             i for p in np.flatnonzero(document == number) for i in table.ids[table.offsets[p] : table.offsets[p + 1]]
         ]
         assert [i for i in ids if i not in (2, 3)] == tokenizer(texts[number], add_special_tokens=False)["input_ids"]
+
+
+def test_filling_is_no_special_token_of_a_text(tokenizer):
+    ends = special_ends(tokenizer)
+    filling = copy.deepcopy(tokenizer)
+    filling.backend_tokenizer.enable_padding(length=64)
+    assert special_ends(filling) == ends
 
 
 def test_packed_rows_number_their_documents_and_hold_every_piece(tokenizer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from functools import cache
 from typing import Any
@@ -165,6 +166,17 @@ def test_an_answer_that_no_window_holds_is_told_and_not_learned() -> None:
 def test_spaces_at_the_edge_of_the_context_belong_to_no_token() -> None:
     encoded = task().encode(tokenizer(), examples(("q", "  ab  ", [("  ab  ", 0)])), 20)
     assert (encoded.targets.start.tolist(), encoded.targets.end.tolist()) == ([3], [4])
+
+
+def test_the_padding_that_a_tokenizers_file_asks_for_gets_into_no_window() -> None:
+    """MiniLM's fills every text up to 128 tokens."""
+    asked = examples(("q", "a b c", [("b", 2)]))
+    plain = task().encode(tokenizer(), asked, 20)
+    filling = copy.deepcopy(tokenizer())
+    filling.backend_tokenizer.enable_padding(length=128)
+    padded = task().encode(filling, asked, 20)
+    assert padded.lengths.tolist() == plain.lengths.tolist() == [7]
+    assert padded.targets.start.tolist() == plain.targets.start.tolist()
 
 
 def test_chinese_answers() -> None:

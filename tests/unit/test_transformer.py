@@ -346,6 +346,15 @@ def test_a_decoder_does_not_see_the_future(positions, implementation):
     assert not torch.allclose(model(changed).logits[:, -1], before[:, -1], atol=1e-3)  # but the past
 
 
+def test_the_loss_is_over_all_tokens_whatever_is_kept_of_their_logits():
+    model = build("AutoModelForCausalLM", DecoderConfig(**STRONG))
+    ids = tokens(2, 12)
+    whole, kept = model(ids, labels=ids), model(ids, labels=ids, logits_to_keep=3)
+    torch.testing.assert_close(kept.loss, whole.loss)
+    torch.testing.assert_close(kept.logits, whole.logits[:, -3:])
+    torch.testing.assert_close(model(ids, logits_to_keep=3).logits, whole.logits[:, -3:])
+
+
 def test_without_positions_an_encoder_knows_no_order():
     model = build("AutoModel", EncoderConfig(**STRONG, positions="none"))
     ids, order = tokens(2, 9), torch.tensor([3, 1, 4, 0, 8, 2, 6, 5, 7])

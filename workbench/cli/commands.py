@@ -253,13 +253,23 @@ def delete(
 def compare(
     run_ids: Annotated[list[str], typer.Argument(metavar="RUN...", help="Two runs or more; the first is compared.")],
     metric: Annotated[str | None, typer.Option(help="accuracy, macro_f1 ...; the task's own if left out.")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write it as one page that opens offline.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say whether one run is better than another on the same test examples, with interval and p-value."""
     from workbench.runs.compare import compare as weigh
+    from workbench.runs.seeds import have_seeds, over_seeds
 
     workspace = Workspace.current()
-    found = weigh([Run.open(run_id, workspace) for run_id in run_ids], metric).as_dict()
+    runs = [Run.open(run_id, workspace) for run_id in run_ids]
+    found = weigh(runs, metric).as_dict()
+    found["seeds"] = over_seeds(runs, metric).as_dict() if have_seeds(runs) else None
+    if page is not None:
+        from workbench.runs.comparison_report import write_comparison
+
+        write_comparison(runs, page.expanduser(), metric)
     answer(found, as_json, lambda: views.show_comparison(found, [Run.open(i, workspace) for i in found["runs"]]))
 
 
@@ -544,19 +554,26 @@ def dashboard(
 
 
 @app.command()
-def lab(arguments: Annotated[list[str] | None, typer.Argument(help="Passed on to JupyterLab.")] = None) -> None:
-    """Open the notebooks and tutorials in JupyterLab."""
+def lab(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="A notebook to open; what stands after `--` is passed on to JupyterLab.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; the next free one if it is taken.")] = 8888,
+    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+) -> None:
+    """Open the notebooks and tutorials in JupyterLab, for this machine only; its address holds a token."""
     import os
-    import sys
     from importlib.util import find_spec
+
+    from workbench.cli.lab import lab_command, lab_environment
 
     if find_spec("jupyterlab") is None:
         raise MissingPackageError("jupyterlab", "to open notebooks")
     root = Path(__file__).resolve().parents[2]
     if not (root / "notebooks").is_dir():
         raise RequestError(f"There are no notebooks beside {root}.", "Run this from a checkout of the workbench.")
-    command = [sys.executable, "-m", "jupyter", "lab", f"--notebook-dir={root}", *(arguments or [])]
-    os.execv(sys.executable, command)
+    command = lab_command(root, browser, port, arguments or [])
+    os.execve(command[0], command, lab_environment(Workspace.current()))
 
 
 # -- parts ----------------------------------------------------------------------------------------------------------

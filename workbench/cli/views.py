@@ -219,9 +219,11 @@ def show_comparison(found: dict[str, Any], runs: Sequence[Run]) -> None:
         "trained": ">trained weights",
     }
     table(rows, columns, "")
-    console.print(f"\n{found['verdict']}", markup=False, soft_wrap=True)
-    for pair in found.get("pairs", [])[1:]:
-        console.print(str(pair.get("verdict", "")), markup=False, soft_wrap=True)
+    seeds = found.get("seeds")
+    said = [pair["verdict"] for pair in (seeds or found)["pairs"]] + (seeds["notes"] if seeds else [])
+    console.print()
+    for sentence in said:
+        console.print(sentence, markup=False, soft_wrap=True)
 
 
 def show_problems(problems: Sequence[dict[str, str]], full: str) -> None:

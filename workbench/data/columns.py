@@ -42,6 +42,8 @@ class Column:
         target: whether it is what the model is to give, and is not read by it; None for what the kind says: labels,
             tags and answers are. Examples that differ in targets only stay on one side of a split.
         may_be_empty: whether an example may have an empty text there, or no words or texts; others are left out.
+        keeps_together: whether examples with the same value there stay on one side of a split, where neither the spec
+            nor the data name a group.
     """
 
     role: str
@@ -51,6 +53,7 @@ class Column:
     kind: ColumnKind = "text"
     target: bool | None = None
     may_be_empty: bool = False
+    keeps_together: bool = False
 
     @property
     def is_target(self) -> bool:

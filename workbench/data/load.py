@@ -83,7 +83,9 @@ def load_data(
     if entry is not None and entry.keep:
         tables = {part: _keep(part, table, entry.keep, left_out) for part, table in tables.items()}
     mapping, notes = map_columns(tables["train"], columns, {**_entry_columns(entry, columns), **spec.columns})
-    group = _group_column(spec, entry, tables)
+    group = _group_column(
+        spec, entry, tables, {mapping[c.role] for c in columns if c.keeps_together and c.role in mapping}
+    )
     extracted = {
         part: Extract(part, table, columns, mapping, group if group in table.columns else None, left_out)
         for part, table in tables.items()
@@ -227,14 +229,19 @@ def _entry_columns(entry: DatasetEntry | None, columns: Sequence[Column]) -> dic
     return {role: name for role, name in entry.columns.items() if role in roles} if entry is not None else {}
 
 
-def _group_column(spec: DataSpec, entry: DatasetEntry | None, tables: Mapping[str, Table]) -> str | None:
+def _group_column(
+    spec: DataSpec, entry: DatasetEntry | None, tables: Mapping[str, Table], by_task: set[str]
+) -> str | None:
+    """The column whose values stay on one side: the spec's, the data's own, or the one that the task keeps together."""
     if spec.group is not None:
         return require_column(tables["train"], spec.group, "group")
     if entry is not None and entry.group is not None:
         return entry.group
     if tables["train"].group is not None:
         return tables["train"].group
-    return "file" if Path(spec.train).expanduser().is_dir() else None
+    if Path(spec.train).expanduser().is_dir():
+        return "file"
+    return next(iter(by_task), None)
 
 
 def _label_role(columns: Sequence[Column], mapping: Mapping[str, str]) -> Column | None:
@@ -282,10 +289,11 @@ def _hold_out(
 def _group_notes(extracted: Mapping[str, Extract], group: str | None) -> list[str]:
     """Tell of groups that the given files put on both sides."""
     known = {part: {str(value) for value in found.groups} for part, found in extracted.items() if found.groups}
+    found = {part: known["train"] & values for part, values in known.items() if part != "train" and "train" in known}
     return [
-        f"{len(both):,} values of {group!r} stand in train and in {part}: {listed(sorted(both)[:3])}."
-        for part, values in known.items()
-        if part != "train" and "train" in known and (both := known["train"] & values)
+        f"{len(both):,} values of {group!r} stand in train and in {part}: {listed([one[:60] for one in sorted(both)])}."
+        for part, both in found.items()
+        if both
     ]
 
 

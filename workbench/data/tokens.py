@@ -215,10 +215,17 @@ def _offsets(pieces: Sequence[NDArray[np.int32]]) -> NDArray[np.int64]:
 
 
 def backend_of(tokenizer: Any) -> Any:
-    """The tokenizers library's own tokenizer. Raises RequestError when it is not one of that library."""
+    """The tokenizers library's own tokenizer, without the padding and cutting that its file may ask for (MiniLM's
+    fills every text up to 128): we do both ourselves.
+
+    Raises:
+        RequestError: it is not one of that library.
+    """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise RequestError(
             f"The tokenizer {type(tokenizer).__name__} has no fast form.", "Use a model that ships a tokenizer.json."
         )
+    backend.no_padding()
+    backend.no_truncation()
     return backend

@@ -394,8 +394,10 @@ class DecoderForCausalLM(DecoderWithHead, GenerationMixin):
         if following is not None and self.training and can_chunk(self.vocabulary):
             loss = vocabulary_loss(hidden, self.vocabulary, following)
         else:
-            logits = self.vocabulary(hidden[:, -logits_to_keep:])
+            # The loss is over all tokens, whatever is kept of their logits.
+            logits = self.vocabulary(hidden if following is not None else hidden[:, -logits_to_keep:])
             loss = None if following is None else token_loss(logits, following)
+            logits = logits[:, -logits_to_keep:]
         output = CausalLMOutputWithCrossAttentions(
             loss, logits, found.past_key_values, found.hidden_states, found.attentions
         )

@@ -6,34 +6,39 @@ McNemar's exact test, on the examples that only one of the two gets right; that 
 bootstrap's own. Against several runs the p-values are corrected by Holm's method.
 
 Where a metric is made of sums over examples (:mod:`workbench.runs.measures`) the bootstrap adds up again. Language
-models of different tokenizers are compared by bits per byte, the only loss that means the same for both.
+models of different tokenizers are compared by bits per byte, the only loss that means the same for both. Groups of runs
+that differ in their seed only: :mod:`workbench.runs.seeds`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workbench.errors import MissingPackageError, RequestError, UnknownNameError, WorkbenchError
-from workbench.runs import measures, scores
-from workbench.runs.predictions import read_predictions
+from workbench.runs import measures, scores, verdicts
 from workbench.runs.run import Run
+from workbench.runs.tested import (
+    LABEL_METRICS,
+    LABEL_SEPARATOR,
+    Floats,
+    Metric,
+    Tested,
+    known_metrics,
+    primary_metric,
+    refuse_unlike,
+    why_not,
+)
+from workbench.runs.verdicts import examples_needed
+
+__all__ = ["accuracy_interval", "compare", "examples_needed", "holm", "mcnemar", "settings"]
 
 RESAMPLES = 10_000
 SEED = 0
-ALPHA = 0.05
-LABEL_SEPARATOR = "|"  # between the labels of one example, where it may have several
-
-_Z95, _Z80 = 1.959964, 0.841621  # of the normal distribution: 95% two-sided, 80% one-sided
-
-Floats = NDArray[np.float64]
-Metric = Callable[[Any], Floats]
 
 
 @dataclass(frozen=True)
@@ -109,17 +114,10 @@ def compare(runs: Sequence[Run], metric: str | None = None) -> Comparison:
         raise RequestError(f"Two runs or more are needed for a comparison, given {len(runs)}.", "Name another run.")
     if len({run.id for run in runs}) < len(runs):
         raise RequestError("A run cannot be compared with itself.", "Name each run once.")
-    tables = [_Predictions.read(run) for run in runs]
-    for other in tables[1:]:
-        _same_examples(tables[0], other)
-    several = any(table.several for table in tables)
-    known = _known_metrics(tables, several)
-    metric = metric or _primary_metric(runs[0], known)
-    if metric not in known:
-        raise UnknownNameError("metric to compare by", metric, known, _why_not(metric, tables))
+    tables, metric, several = read_alike(runs, metric)
     drawn = [_difference(tables[0], other, metric, several) for other in tables[1:]]
     corrected = holm([result.p_value for result in drawn])
-    names = _names(runs)
+    names = names_of(runs)
     pairs = [
         _pair(result, (runs[0], other), (names[0], name), metric, len(tables[0].ids), p, len(drawn))
         for result, other, name, p in zip(drawn, runs[1:], names[1:], corrected, strict=True)
@@ -140,101 +138,22 @@ def compare(runs: Sequence[Run], metric: str | None = None) -> Comparison:
     )
 
 
-# -- predictions -----------------------------------------------------------------------------------------------------
+def read_alike(runs: Sequence[Run], metric: str | None) -> tuple[list[Tested], str, bool]:
+    """What some runs were tested on, the metric to compare them by, and whether an example may have several labels.
 
-
-@dataclass(frozen=True)
-class _Predictions:
-    """A run's predictions in the order of their ids."""
-
-    run: Run
-    ids: list[str]
-    gold: list[str]
-    given: list[str]
-    several: bool  # whether an example may have several labels
-    measures: dict[str, measures.Measure]  # by name; empty where metrics are counted from labels
-    sums: dict[str, Floats]  # the columns that these need
-
-    @classmethod
-    def read(cls, run: Run) -> _Predictions:
-        known = measures.known((run.report() or {}).get("measures"))
-        sums = [*measures.columns(known), *(["tokens"] if known else [])]
-        columns = read_predictions(run, ("id", "gold", "prediction", *sums))
-        missing = [name for name in ("id", "gold", "prediction") if name not in columns]
-        if missing:
-            raise RequestError(f"The predictions of run {run.id} have no column {' and no '.join(missing)}.")
-        keys = list(zip(columns["id"], columns["gold"], strict=True))
-        order = sorted(range(len(keys)), key=keys.__getitem__)
-        if not order:
-            raise RequestError(f"The run {run.id} has no test example.", "Give its data a test part.")
-        ids, gold, given = ([columns[name][i] for i in order] for name in ("id", "gold", "prediction"))
-        try:
-            several = bool(run.spec().task.options.get("multi_label"))
-        except WorkbenchError:
-            several = False
-        found = {name: np.array(columns[name], dtype=np.float64)[order] for name in sums if name in columns}
-        known = {name: measure for name, measure in known.items() if set(measure[1:]) <= set(found)}
-        return cls(run, ids, gold, given, several, known, found)
-
-
-def _same_examples(one: _Predictions, other: _Predictions) -> None:
-    """Raises RequestError when the two were not tested on the same examples."""
-    hint = "Runs compared need the same data, data.split_seed, data.holdout and data.limit."
-    tasks = [_task(each.run) for each in (one, other)]
-    if (one.measures or other.measures) and tasks[0] != tasks[1]:
-        raise RequestError(
-            f"{one.run.id} has learned {tasks[0]} and {other.run.id} {tasks[1]}: they measure different things.",
-            "Compare runs of one task.",
-        )
-    if one.ids != other.ids:
-        only_one, only_other = len(set(one.ids) - set(other.ids)), len(set(other.ids) - set(one.ids))
-        raise RequestError(
-            f"The runs were tested on different examples: {one.run.id} on {len(one.ids)} ({only_one} of them its own), "
-            f"{other.run.id} on {len(other.ids)} ({only_other} of them its own).",
-            hint,
-        )
-    changed = sum(a != b for a, b in zip(one.gold, other.gold, strict=True))
-    if changed:
-        raise RequestError(f"{changed} test examples have another gold label in {other.run.id}.", hint)
-
-
-def _task(run: Run) -> str:
-    try:
-        return run.spec().task.name
-    except WorkbenchError:
-        return "an unknown task"
-
-
-def _known_metrics(tables: list[_Predictions], several: bool) -> list[str]:
-    """What these runs can be compared by."""
-    first = tables[0]
-    if not first.measures:
-        metrics: dict[str, Metric] = dict(_LABEL_METRICS if several else scores.CLASS_METRICS)
-        return ["accuracy", *(name for name in metrics if name != "accuracy")]
-    known = [name for name in first.measures if all(name in table.measures for table in tables)]
-    if _tokenizers_differ(tables):
-        known = [name for name in known if not measures.counted_in_tokens(first.measures[name])]
-    return known
-
-
-def _tokenizers_differ(tables: list[_Predictions]) -> bool:
-    tokens = [table.sums.get("tokens") for table in tables]
-    return tokens[0] is not None and any(other is None or not np.array_equal(tokens[0], other) for other in tokens)
-
-
-def _why_not(metric: str, tables: list[_Predictions]) -> str:
-    """What to say of a metric that runs of different tokenizers cannot be compared by; empty for any other."""
-    if metric not in tables[0].measures or not _tokenizers_differ(tables):
-        return ""
-    return f"These runs cut the texts into different tokens, and {metric} is counted in tokens: use bits_per_byte."
-
-
-def _primary_metric(run: Run, known: list[str]) -> str:
-    named = (run.report() or {}).get("primary_metric")
-    usual = [name for name in (named, "accuracy", "bits_per_byte") if name in known]
-    if not usual and not known:
-        raise RequestError(f"The run {run.id} has no metric that these runs could be compared by.")
-    return usual[0] if usual else known[0]
+    Raises:
+        RequestError: one has no predictions, or their test examples differ.
+        UnknownNameError: no such metric.
+    """
+    tables = [Tested.read(run) for run in runs]
+    for other in tables[1:]:
+        refuse_unlike(tables[0], other)
+    several = any(table.several for table in tables)
+    known = known_metrics(tables, several)
+    metric = metric or primary_metric(runs[0], known)
+    if metric not in known:
+        raise UnknownNameError("metric to compare by", metric, known, why_not(metric, tables))
+    return tables, metric, several
 
 
 # -- statistics ------------------------------------------------------------------------------------------------------
@@ -249,14 +168,27 @@ class _Difference:
     test: str
 
 
-def _difference(one: _Predictions, other: _Predictions, metric: str, several: bool) -> _Difference:
-    if one.measures:
-        return _metric_difference(_summed_tables(one.sums, other.sums), partial(measures.value, one.measures[metric]))
-    if metric == "accuracy":
+def _difference(one: Tested, other: Tested, metric: str, several: bool) -> _Difference:
+    if metric == "accuracy" and not one.measures:
         return _accuracy_difference(one, other)
+    return _metric_difference(*_tables(one, other, metric, several))
+
+
+def _tables(one: Tested, other: Tested, metric: str, several: bool) -> tuple[Iterator[tuple[Any, Any]], Metric]:
+    """Counts or sums of both runs, of all examples and then of bootstrap samples; and the metric of them."""
+    if one.measures:
+        return _summed_tables(one.sums, other.sums), partial(measures.value, one.measures[metric])
     if several:
-        return _metric_difference(_label_tables(one, other), _LABEL_METRICS[metric])
-    return _metric_difference(_class_tables(one, other), scores.CLASS_METRICS[metric])
+        return _label_tables(one, other), LABEL_METRICS[metric]
+    return _class_tables(one, other), scores.CLASS_METRICS[metric]
+
+
+def value_of(table: Tested, metric: str, several: bool) -> float:
+    """The metric of one run, over all its test examples."""
+    if metric == "accuracy" and not table.measures:
+        return float((np.array(table.gold) == np.array(table.given)).mean())
+    counts, calculate = _tables(table, table, metric, several)
+    return float(calculate(next(counts)[0]))
 
 
 def _summed_tables(one: dict[str, Floats], other: dict[str, Floats]) -> Iterator[tuple[Any, Any]]:
@@ -266,7 +198,7 @@ def _summed_tables(one: dict[str, Floats], other: dict[str, Floats]) -> Iterator
     yield from zip(*drawn, strict=True)
 
 
-def _accuracy_difference(one: _Predictions, other: _Predictions) -> _Difference:
+def _accuracy_difference(one: Tested, other: Tested) -> _Difference:
     right = np.array(one.gold) == np.array(one.given)
     right_other = np.array(other.gold) == np.array(other.given)
     only_one, only_other = int((right & ~right_other).sum()), int((~right & right_other).sum())
@@ -326,7 +258,7 @@ def _metric_difference(tables: Iterator[tuple[Any, Any]], metric: Metric) -> _Di
     )
 
 
-def _class_tables(one: _Predictions, other: _Predictions) -> Iterator[tuple[Any, Any]]:
+def _class_tables(one: Tested, other: Tested) -> Iterator[tuple[Any, Any]]:
     """Confusion matrices [..., C, C] of both runs."""
     number = {label: i for i, label in enumerate(sorted({*one.gold, *one.given, *other.given}))}
     classes = len(number)
@@ -352,14 +284,7 @@ def _add_by_key(draws: Any, key: Any, width: int) -> Any:
     return table
 
 
-_LABEL_METRICS: dict[str, Metric] = {
-    "micro_f1": scores.label_micro_f1,
-    "macro_f1": scores.label_macro_f1,
-    "matthews": scores.label_matthews,
-}
-
-
-def _label_tables(one: _Predictions, other: _Predictions) -> Iterator[tuple[Any, Any]]:
+def _label_tables(one: Tested, other: Tested) -> Iterator[tuple[Any, Any]]:
     """Counts [..., L, 4] of both runs, for examples with several labels."""
     parts = [[frozenset(filter(None, v.split(LABEL_SEPARATOR))) for v in c] for c in (one.gold, one.given, other.given)]
     labels = sorted(frozenset().union(*(given for part in parts for given in part)))
@@ -384,7 +309,7 @@ def _label_tables(one: _Predictions, other: _Predictions) -> Iterator[tuple[Any,
 # -- words -----------------------------------------------------------------------------------------------------------
 
 
-def _names(runs: Sequence[Run]) -> list[str]:
+def names_of(runs: Sequence[Run]) -> list[str]:
     """What to call each run: its own name where no other has it, otherwise its id."""
     titles = [str(run.status().get("title") or "") for run in runs]
     return [title if title and titles.count(title) == 1 else run.id for title, run in zip(titles, runs, strict=True)]
@@ -401,59 +326,9 @@ def _pair(
 ) -> Pair:
     difference = found.values[0] - found.values[1]
     test = found.test + (f", Holm-corrected for {comparisons} comparisons" if comparisons > 1 else "")
-    verdict = _verdict(found, names, metric, examples, p_value, test)
-    return Pair((runs[0].id, runs[1].id), found.values, difference, found.low, found.high, p_value, test, verdict)
-
-
-def _verdict(found: _Difference, names: tuple[str, str], metric: str, examples: int, p_value: float, test: str) -> str:
-    """One sentence for somebody who has never heard of a p-value. Shares are told in points (hundredths)."""
-    first, second = found.values
-    points = metric not in measures.SMALLER_IS_BETTER
-    what = ("points of " if points else "in ") + metric.replace("_", " ")
-
-    def told(value: float, sign: str = "") -> str:
-        return format(100 * value, f"{sign}.1f") if points else format(value, f"{sign}.4g")
-
-    interval = f"the 95% interval {told(found.low)} to {told(found.high)}"
-    outside = found.low > 0 or found.high < 0
-    if outside and p_value < ALPHA:
-        ranked = sorted(zip(names, found.values, strict=True), key=lambda item: -item[1] if points else item[1])
-        (better, best), (worse, other) = ranked
-        low_end, high_end = sorted((abs(found.low), abs(found.high)))
-        return (
-            f"{better} is better than {worse} by {told(abs(best - other))} {what} ({told(best)} against "
-            f"{told(other)}); the 95% interval {told(low_end)} to {told(high_end)} leaves out zero."
-        )
-    which = f"{names[0]} minus {names[1]} is {told(first - second, '+')} {what}"
-    if outside:
-        return f"No difference can be claimed: {which}, {interval} leaves out zero, but {test} gives p = {p_value:.2f}."
-    more = examples_needed(first - second, found.low, found.high, examples) - examples
-    if first == second:
-        advice = "on these examples they are equal"
-    elif more > 1_000_000:
-        advice = "more than a million further test examples would be needed to show a difference this small"
-    else:
-        advice = (
-            f"about {_rounded(max(more, 10)):,} more test examples would be needed to show a difference of this size"
-        )
-    return f"No difference can be claimed: {which}, and {interval} holds zero; {advice}."
-
-
-def examples_needed(difference: float, low: float, high: float, examples: int) -> int:
-    """Test examples with which a difference of this size would be shown in four cases of five.
-
-    The interval's width goes with one over the square root of the number of examples; 95% two-sided, power 80%.
-    """
-    if difference == 0:
-        return 10**12
-    error = (high - low) / (2 * _Z95)
-    return min(10**12, math.ceil(examples * ((_Z95 + _Z80) * error / abs(difference)) ** 2))
-
-
-def _rounded(number: int) -> int:
-    """``number`` to two significant digits, upwards."""
-    unit: int = 10 ** max(0, len(str(number)) - 2)
-    return math.ceil(number / unit) * unit
+    advice = verdicts.more_examples(difference, (found.low, found.high), examples, comparisons)
+    said = verdicts.verdict(metric, names, found.values, (found.low, found.high), p_value, test, advice)
+    return Pair((runs[0].id, runs[1].id), found.values, difference, found.low, found.high, p_value, test, said)
 
 
 # -- settings --------------------------------------------------------------------------------------------------------

@@ -192,6 +192,9 @@ class Run:
         """What to say when this run's model is asked for and there is none: a message and a hint."""
         if self.kind() != "training":
             return f"The run {self.id} is a {self.kind()}: it keeps no model.", "Name a run of kind training."
+        if self.state == "succeeded":
+            told = f"The run {self.id} has no model to ask, though it succeeded: its files were removed or changed."
+            return told, "Do the run again, or name another."
         return f"The run {self.id} has no model to ask: its state is {self.state}.", "Wait for it, or resume it."
 
     def log(self, last_bytes: int = 65_536) -> str:

@@ -457,7 +457,7 @@ def _told_of_cuts(cut: tuple[int, int], rows: int, max_length: int) -> str:
     if not targets and not prompts:
         return ""
     return (
-        f"Of {rows:,} texts {prompts:,} had the oldest of their prompt left out and {targets:,} their target cut, to "
+        f"Of {rows:,} texts {prompts:,} had a part of their prompt left out and {targets:,} their target cut, to "
         f"fit into {max_length} tokens (data.max_length)."
     )
 

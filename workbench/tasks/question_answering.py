@@ -135,7 +135,12 @@ class QuestionAnswering(Task):
     def columns(self) -> Sequence[Column]:
         return [
             Column("question", "The question.", ("question", "query")),
-            Column("context", "The text with the answer.", ("context", "passage", "paragraph", "document", "text")),
+            Column(
+                "context",
+                "The text with the answer.",
+                ("context", "passage", "paragraph", "document", "text"),
+                keeps_together=True,
+            ),
             Column("answers", "Its answers, by place; none for no answer.", ("answers", "answer"), kind="answers"),
         ]
 

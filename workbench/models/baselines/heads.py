@@ -189,11 +189,14 @@ class RecurrentForCausalLM(BaselineModel, GenerationMixin):
             input_ids, attention_mask, token_type_ids, inputs_embeds, past_key_values=past_key_values,
             use_cache=use_cache,
         )  # fmt: skip
-        states = body.last_hidden_state[:, -logits_to_keep:]  # -0 is all of them
+        states = body.last_hidden_state
+        if labels is None:  # the loss is over all tokens, whatever is kept of their logits
+            states = states[:, -logits_to_keep:]  # -0 is all of them
         logits = self.lm_head(self.transform(self.dropout(states)))
         loss = None
         if labels is not None:
             loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size)
+            logits = logits[:, -logits_to_keep:]
         return CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=body.past_key_values)
 
     @classmethod

@@ -1,0 +1,90 @@
+"""The predictions of a run as labels and judgements, for whatever looks at them example by example."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.runs.predictions import read_predictions
+from workbench.runs.run import Run
+
+_OWN = ("id", "input", "gold", "prediction", "score", "correct")
+_SCORE = "score:"
+MOST_LABELS = 200
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What a run said of N examples that can be right or wrong.
+
+    Attributes:
+        ids, texts: [N].
+        gold, predicted: [N], as text.
+        correct: [N].
+        scores: [N], how sure the run was of what it said; None where it keeps no probabilities.
+        labels: [C], the classes that the run gives probabilities of; empty where it keeps none.
+        probabilities: [N, C]; None where it keeps none.
+        more: other columns of the predictions with a few values, by name.
+    """
+
+    ids: list[str]
+    texts: list[str]
+    gold: list[str]
+    predicted: list[str]
+    correct: list[bool]
+    scores: list[float] | None
+    labels: list[str]
+    probabilities: NDArray[np.float64] | None
+    more: dict[str, list[Any]]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the answers are labels, of which each occurs several times, and not texts of all kinds."""
+        return 1 < len(set(self.gold)) <= MOST_LABELS and 2 * len(set(self.gold)) <= len(self)
+
+
+def classified(run: Run) -> Classified | None:
+    """The run's examples that can be right or wrong; None where it has none.
+
+    Raises:
+        RequestError: the run has no predictions.
+        DataError: the file is damaged.
+    """
+    table = read_predictions(run)
+    if not {"id", "input", "gold", "prediction", "correct"} <= set(table):
+        return None
+    kept = [i for i, right in enumerate(table["correct"]) if right is not None]
+    if not kept:
+        return None
+    columns = {name: [column[i] for i in kept] for name, column in table.items()}
+    labels = [name.removeprefix(_SCORE) for name in columns if name.startswith(_SCORE)]
+    gold = [_text(value) for value in columns["gold"]]
+    whole = bool(labels) and set(gold) <= set(labels)
+    scores = columns.get("score")
+    return Classified(
+        ids=[str(value) for value in columns["id"]],
+        texts=[_text(value) for value in columns["input"]],
+        gold=gold,
+        predicted=[_text(value) for value in columns["prediction"]],
+        correct=[bool(value) for value in columns["correct"]],
+        scores=[float(value) for value in scores] if labels and scores else None,
+        labels=labels if whole else [],
+        probabilities=np.array([columns[_SCORE + label] for label in labels], dtype=float).T if whole else None,
+        more={name: values for name, values in columns.items() if _of_few_values(name, values)},
+    )
+
+
+def _of_few_values(name: str, values: list[Any]) -> bool:
+    if name in _OWN or name.startswith(_SCORE) or not all(isinstance(value, (str, int, bool)) for value in values):
+        return False
+    return 1 < len(set(values)) <= min(50, len(values) // 2)
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
