@@ -26,6 +26,9 @@ page = st.navigation(
         st.Page(state.SWEEPS_PAGE, title="Sweeps", icon=":material/grain:"),
         st.Page(state.COMPARE_PAGE, title="Compare", icon=":material/compare_arrows:"),
         st.Page(state.EXPLAIN_PAGE, title="Explain", icon=":material/search_insights:"),
+        st.Page(state.PLAYGROUND_PAGE, title="Playground", icon=":material/chat:"),
+        st.Page(state.LEARN_PAGE, title="Learn", icon=":material/school:"),
+        st.Page(state.SETTINGS_PAGE, title="Settings", icon=":material/settings:"),
     ]
 )
 st.html("<style>[data-testid=stMainBlockContainer]{padding:3.5rem 2.5rem 4rem}</style>")  # less blank around

@@ -29,7 +29,7 @@ __all__ = ["UPLOAD_MEGABYTES", "create_app", "serve", "set_password"]
 UPLOAD_MEGABYTES = 200
 SERVED_BY_US = "WORKBENCH_DASHBOARD_SERVED"  # set in the environment: app.py refuses to be served without the guard
 _APP = Path(__file__).with_name("app.py")
-PAGES = ("/", "/data", "/launch", "/sweeps", "/runs", "/compare", "/explain")
+PAGES = ("/", "/data", "/launch", "/sweeps", "/runs", "/compare", "/explain", "/playground", "/learn", "/settings")
 _PORTS_TRIED = 50
 _BACKLOG = 128
 

@@ -35,6 +35,10 @@ WHERE = "where"  # the condition for which runs are listed, as SQL
 SORT = "sort"  # the field by which they are sorted, with a minus before it where most comes first
 GROUP = "group"  # the fields by which they are grouped, with commas between
 DATA = "data"  # the data set or uploaded file that Data shows
+INPUT = "input"  # what Playground asks, as JSON: role and text
+HOW = "how"  # and how the model is to write, as JSON; what is as the run was given is left out
+METRIC = "metric"  # by which Compare compares
+COST = "cost"  # against which it draws quality
 
 # Session keys of widgets; tests find widgets by them.
 CHOSEN_RUN = "chosen.run"
@@ -52,12 +56,17 @@ WATCH_AXIS, WATCH_LOG, WATCH_SMOOTH, WATCH_PART = "watch.x", "watch.log", "watch
 LIST_WHERE, LIST_SORT, LIST_GROUP = "list.where", "list.sort", "list.group"
 CHOSEN_SWEEP = "chosen.sweep"
 CHOSEN_DATA, DATA_UPLOADED, DATA_VIEW = "data.chosen", "data.uploaded", "data.view"
+PLAY_WITH, PLAY_INPUT, PLAY_HOW = "play.with", "play.input", "play.how"
+COMPARE_METRIC, COMPARE_X, COMPARE_LOG = "compare.metric", "compare.x", "compare.log"
+COMPARE_COST = "compare.cost"
 LAUNCH = "launch"  # prefix of the form's fields: launch.training.epochs
 
 HOME_PAGE, LAUNCH_PAGE, RUNS_PAGE = "views/home.py", "views/launch.py", "views/runs.py"
 COMPARE_PAGE, EXPLAIN_PAGE = "views/compare.py", "views/explain.py"
 SWEEPS_PAGE = "views/sweeps.py"
 DATA_PAGE = "views/data.py"
+LEARN_PAGE = "views/learn.py"
+PLAYGROUND_PAGE, SETTINGS_PAGE = "views/playground.py", "views/settings.py"
 
 MOST_RUNS = 12  # that can be compared at once
 LONGEST_TEXT = 12_000  # characters
@@ -69,15 +78,20 @@ def from_url(param: str, key: str, read: Callable[[str], object]) -> None:
     """Give the widget ``key`` what the URL says, before it is drawn.
 
     It happens when the page is opened and when the URL was changed by something else than the widget (a link, the
-    back button).
+    back button). A widget that was moved since is left as it is: who clicks twice quickly sends the second click with
+    the URL of before the first.
 
     Args:
         param: the query parameter.
         key: the widget's session key.
         read: turns the parameter's text into the widget's value; None when it is nothing that there is.
     """
-    seen = f"url.{param}"
+    seen, held = f"url.{param}", f"held.{param}"
     given = st.query_params.get(param)
+    st.session_state[f"key.{param}"] = key
+    if key in st.session_state and held in st.session_state and st.session_state[key] != st.session_state[held]:
+        st.session_state[seen], st.session_state[held] = given, st.session_state[key]
+        return
     if given is None:
         if key not in st.session_state and _remembered(param) is not None:
             given = _remembered(param)
@@ -87,7 +101,7 @@ def from_url(param: str, key: str, read: Callable[[str], object]) -> None:
         st.session_state[seen] = given
         value = read(given[: 2 * LONGEST_TEXT])
         if value is not None:
-            st.session_state[key] = value
+            st.session_state[key] = st.session_state[held] = value
 
 
 def to_url(param: str, value: str) -> None:
@@ -96,6 +110,9 @@ def to_url(param: str, value: str) -> None:
     What is too long for a URL is only remembered.
     """
     st.session_state[f"remembered.{param}"] = value
+    key = st.session_state.get(f"key.{param}")
+    if key in st.session_state:
+        st.session_state[f"held.{param}"] = st.session_state[key]
     if len(quote(value, errors="replace")) > LONGEST_IN_URL:
         value = ""
     st.session_state[f"url.{param}"] = value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
@@ -11,6 +12,9 @@ from dashboard.parts import curves, run_list
 from dashboard.parts.text import cut, duration, gigabytes, interval, md, number, plain
 from workbench.errors import WorkbenchError
 from workbench.runs import compare as statistics
+from workbench.runs import seeds
+from workbench.runs.comparison_report import comparison_report
+from workbench.runs.predictions import LINES, PARQUET
 from workbench.runs.run import Run
 
 
@@ -88,16 +92,74 @@ def aligned(table: dict[str, list[str]]) -> dict[str, Any]:
     return {name: st.column_config.TextColumn(alignment="right") for name in list(table)[1:]}
 
 
-def verdicts(runs: list[Run], metric: str | None) -> list[str]:
-    """What can be claimed of the first run against each other one, a sentence each; or why nothing can."""
-    names = {run.id: run_list.title(run.id) for run in runs}
+def show_claims(runs: list[Run], metric: str) -> None:
+    """What can be claimed, over seeds where there are several, or why nothing can; and the comparison as a file."""
+    found = _claims(runs, tuple(map(_mark, runs)), metric)
+    for sentence in found.sentences:
+        st.info(md(sentence, 600), icon=":material/balance:")
+    if found.groups["Setting"]:
+        st.dataframe(found.groups, hide_index=True, column_config=aligned(found.groups), key="compare.groups")
+    for note in found.notes:
+        st.caption(md(note, 600))
+    if found.comparable:
+        st.download_button(
+            "Download the comparison as a page",
+            lambda: comparison_report(runs, metric).encode(),
+            file_name=f"comparison-{runs[0].id}.html",
+            mime="text/html",
+            key="compare.download",
+            on_click="ignore",
+            icon=":material/download:",
+            help="One HTML file that opens offline and can be sent: verdict, figures, curves, settings, examples.",
+        )
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a comparison says: sentences, settings with their seeds, notes; and whether the runs can be compared."""
+
+    sentences: list[str]
+    groups: dict[str, list[str]]
+    notes: list[str]
+    comparable: bool
+
+
+@st.cache_data(max_entries=200, show_spinner="Comparing ...")
+def _claims(_runs: list[Run], marks: tuple[Any, ...], metric: str) -> Claims:
+    """Computed anew when a file in ``marks`` has changed."""
     try:
-        said = [pair.verdict for pair in statistics.compare(runs, metric).pairs]
+        found = seeds.over_seeds(_runs, metric) if seeds.have_seeds(_runs) else None
+        pairs = found.pairs if found else statistics.compare(_runs, metric).pairs
     except WorkbenchError as error:
-        said = [f"These runs cannot be compared example by example. {error}"]
-    for run_id, name in names.items():
-        said = [sentence.replace(run_id, name) for sentence in said]
-    return said
+        reason = _named(str(error), _runs)
+        return Claims([f"These runs cannot be compared example by example. {reason}"], _groups_table([]), [], False)
+    said = [_named(pair.verdict, _runs) for pair in pairs]
+    notes = [_named(note, _runs) for note in found.notes] if found else []
+    return Claims(said, _groups_table(found.groups if found else []), notes, True)
+
+
+def _groups_table(groups: list[seeds.Group]) -> dict[str, list[str]]:
+    """A row a setting: its mean over seeds."""
+    return {
+        "Setting": [cut(group.name, 90) for group in groups],
+        "Seeds": [number(len(group.runs)) for group in groups],
+        "Mean over seeds": [interval({"value": group.mean, "low": group.low, "high": group.high}) for group in groups],
+        "Deviation": [number(group.deviation) for group in groups],
+    }
+
+
+def _mark(run: Run) -> tuple[Any, ...]:
+    """What changes when the run's results do."""
+    files = (PARQUET, LINES, "report.json", "status.json", "spec.yaml")
+    paths = [run.folder / name for name in files]
+    return (str(run.folder), *(path.stat().st_mtime_ns if path.exists() else 0 for path in paths))
+
+
+def _named(sentence: str, runs: list[Run]) -> str:
+    """Titles instead of ids."""
+    for run in runs:
+        sentence = sentence.replace(run.id, run_list.title(run.id))
+    return sentence
 
 
 def settings_table(runs: list[Run], only_different: bool) -> dict[str, list[str]]:
@@ -112,8 +174,3 @@ def settings_table(runs: list[Run], only_different: bool) -> dict[str, list[str]
 def _cell(values: Any, run_id: str, index: int) -> str:
     value = values.get(run_id) if isinstance(values, dict) else values[index]
     return number(value)
-
-
-def say(sentence: str) -> None:
-    """A verdict, as text."""
-    st.info(md(sentence, 600), icon=":material/balance:")

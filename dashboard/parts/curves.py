@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
+from dashboard import state
 from dashboard.parts import run_list
 from dashboard.parts.errors import shown
 from dashboard.parts.glossary import WORDS
@@ -203,6 +204,17 @@ def draw_overlaid(runs: list[Run], x: str = "step", log: bool = False) -> None:
         with places[number % 2], shown(f"curve_{number}_error"):
             lines = overlaid_lines(runs, name, x, weight, together, singles)
             st.plotly_chart(figure(title(name), lines, x, log), key=f"compare.curve.{name}", config=CONFIG)
+
+
+def axis_and_scale() -> tuple[str, bool]:
+    """What overlaid curves are drawn over, and whether on a logarithmic axis; both stand in the URL."""
+    state.from_url(state.AXIS, state.COMPARE_X, lambda given: given if given in X_AXES else None)
+    state.from_url(state.LOG, state.COMPARE_LOG, lambda given: given == "1")
+    x = st.selectbox("Over", list(X_AXES), format_func=X_AXES.get, key=state.COMPARE_X, width=180)
+    log = st.toggle("Logarithmic", key=state.COMPARE_LOG, help="Small differences near zero can be seen better.")
+    state.to_url(state.AXIS, "" if x == "step" else x)
+    state.to_url(state.LOG, "1" if log else "")
+    return x, log
 
 
 def overlaid_lines(

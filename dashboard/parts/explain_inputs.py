@@ -73,7 +73,7 @@ def choose_example(run: Run, pairs: bool) -> None:
         "An example of the run's data",
         places[:MOST_EXAMPLES],
         index=None,
-        format_func=lambda i: _example(rows, i),
+        format_func=lambda i: example_label(rows, i),
         key="explain.example",
         on_change=take,
         placeholder=f"{len(places):,} found" if words else f"{len(places):,}, the most confident mistakes first",
@@ -81,7 +81,8 @@ def choose_example(run: Run, pairs: bool) -> None:
     )
 
 
-def _example(rows: dict[str, list[Any]], place: int) -> str:
+def example_label(rows: dict[str, list[Any]], place: int) -> str:
+    """An example in a list: whether it was right, what was said, and its text."""
     right, said = _cell(rows, "correct", place), cut(_cell(rows, "prediction", place) or "", 24)
     text = cut(rows["input"][place], 90)
     if right is None or not said:

@@ -10,6 +10,8 @@ from dashboard.parts.text import cut, gigabytes, md
 from workbench import machine
 from workbench.workspace import Workspace
 
+LITTLE_DISK = 2_000_000_000  # bytes; a run of a small model with its checkpoints takes some hundred millions
+
 
 @st.cache_data(ttl=30, show_spinner=False)
 def _described() -> dict[str, Any]:
@@ -18,7 +20,7 @@ def _described() -> dict[str, Any]:
 
 def show_machine() -> None:
     """Processor, memory, disk and graphics cards, each with its free part."""
-    st.subheader("This machine")
+    st.subheader("This machine", anchor=False)
     found = _described()
     cpu, memory, disk = (found.get(part) or {} for part in ("cpu", "memory", "disk"))
     gpus = found.get("gpus") or []
@@ -34,4 +36,11 @@ def show_machine() -> None:
         help=md("; ".join(str(gpu.get("name", gpu)) if isinstance(gpu, dict) else str(gpu) for gpu in gpus))
         or "None is needed: small models train on the processor.",
     )
+    free = disk.get("free_bytes")
+    if isinstance(free, int) and free < LITTLE_DISK:
+        st.warning(
+            f"Only {gigabytes(free)} are free where the workspace is: a run may end for want of room. Settings tells "
+            "what takes it, and cleans the cache.",
+            icon=":material/hard_drive:",
+        )
     st.caption("Workspace: " + md(cut(Workspace.current().root)))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import psutil
 import streamlit as st
 
 from workbench.explain.capture import Attention, attention_of, capture_encoder_decoder
@@ -18,11 +19,13 @@ from workbench.explain.subject import MODEL_LOCK, Subject
 from workbench.explain.targets import Aim
 from workbench.explain.untouched import untouched
 from workbench.runs.run import Run
+from workbench.training.kept_predictors import KeptPredictors
 from workbench.training.predictor import Predictor
 from workbench.workspace import Workspace
 
 _MOST_KEPT = 60
 _BATCH = 8
+LEAST_KEPT = 2**30  # bytes of models that stay in memory on a small machine, too
 _KEPT = "explain.kept"
 
 
@@ -96,14 +99,20 @@ class Side:
 # -- models and their attention stay in memory for a while ----------------------------------------------------------
 
 
-@st.cache_resource(max_entries=2, show_spinner="Loading the model ...")
-def _loaded(run_id: str, changed: int, root: str) -> Predictor:
-    return Predictor.load(Run.open(run_id, Workspace.current()))
+@st.cache_resource(show_spinner=False)
+def _models() -> KeptPredictors:
+    """Shared by all who look: at most an eighth of the machine's memory together, or a gigabyte."""
+    return KeptPredictors(max(psutil.virtual_memory().total // 8, LEAST_KEPT))
 
 
 def load(run: Run) -> Predictor:
-    """The run's model; the last two stay in memory. Raises WorkbenchError."""
-    return _loaded(run.id, changed(run), str(run.folder.parent))
+    """The run's model; those used last stay in memory. Raises WorkbenchError."""
+
+    def loaded() -> Predictor:
+        with st.spinner("Loading the model ..."):
+            return Predictor.load(run)
+
+    return _models().get((run.id, changed(run), str(run.folder.parent)), loaded)
 
 
 @st.cache_resource(max_entries=1, show_spinner="Loading the base ...")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts.curves import CONFIG, palette, title
 from dashboard.parts.errors import show_error
+from dashboard.parts.parallel import coordinates
 from dashboard.parts.states import in_words
 from dashboard.parts.text import ago, cut, md, number, plain
 from workbench.jobs.sweep_study import LEAST_FOR_IMPORTANCE
@@ -94,37 +94,10 @@ def history(summary: dict[str, Any]) -> go.Figure:
 def parallel(summary: dict[str, Any]) -> go.Figure:
     """Parallel coordinates: a line a trial, an axis a field, the result on the right and as the colour."""
     done = with_value(summary["trials"])
-    axes = [_axis(field, [trial["values"].get(field) for trial in done]) for field in summary["over"]]
+    settings = {field: [trial["values"].get(field) for trial in done] for field in summary["over"]}
     values = [trial["value"] for trial in done]
-    axes.append({"label": plain(title(summary["metric"]), 40), "values": values})
-    line = {"color": values, "colorscale": "Cividis", "reversescale": not summary["maximize"], "showscale": False}
-    drawn = go.Figure(go.Parcoords(dimensions=axes, line=line))
-    _lay_out(drawn, "Every trial, setting by setting", 340)
-    drawn.update_layout(margin={"l": 90, "r": 70, "t": 80, "b": 30})
-    return drawn
-
-
-def _axis(field: str, values: list[Any]) -> dict[str, Any]:
-    """Numbers where they are; a logarithm where they span much; words one under the other."""
-    label = plain(field.split(".", 1)[-1].replace("_", " "), 40)
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        if min(values) > 0 and max(values) / min(values) >= 30:
-            ticks = range(math.floor(math.log10(min(values))), math.ceil(math.log10(max(values))) + 1)
-            return {
-                "label": label,
-                "values": [math.log10(value) for value in values],
-                "tickvals": list(ticks),
-                "ticktext": [f"{10.0**tick:g}" for tick in ticks],
-            }
-        return {"label": label, "values": values}
-    words = sorted({cut(value, 30) for value in values})
-    ticks_ = list(range(len(words)))
-    return {
-        "label": label,
-        "values": [words.index(cut(value, 30)) for value in values],
-        "tickvals": ticks_,
-        "ticktext": [plain(word) for word in words],
-    }
+    heading = "Every trial, setting by setting"
+    return coordinates(settings, title(summary["metric"]), values, summary["maximize"], heading)
 
 
 @st.cache_data(max_entries=50, show_spinner="Finding out what mattered ...")

@@ -5,7 +5,19 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import comparison, curves, evidence, first_visit, run_list
+from dashboard.parts import (
+    comparison,
+    curves,
+    evidence,
+    evidence_calibration,
+    evidence_confusion,
+    evidence_labels,
+    evidence_slices,
+    evidence_thresholds,
+    first_visit,
+    run_list,
+    tradeoff,
+)
 from dashboard.parts.errors import shown
 from dashboard.parts.glossary import WORDS
 from workbench.runs.run import Run
@@ -44,35 +56,41 @@ handles = [Run.open(run_id, Workspace.current()) for run_id in chosen]
 metrics = comparison.common_metrics(summaries)
 st.subheader("Results", help=WORDS["interval"], anchor=False)
 if metrics:
-    metric = st.selectbox("Metric", metrics, format_func=run_list.metric_name, key="compare.metric", width=260)
+    state.from_url(state.METRIC, state.COMPARE_METRIC, lambda given: given if given in metrics else None)
+    metric = st.selectbox("Metric", metrics, format_func=run_list.metric_name, key=state.COMPARE_METRIC, width=260)
+    state.to_url(state.METRIC, "" if metric == metrics[0] else metric)
     with shown("verdict_error"):
-        for sentence in comparison.verdicts(handles, metric):
-            comparison.say(sentence)
+        comparison.show_claims(handles, metric)
     st.plotly_chart(comparison.picture(summaries, metric), key="compare.picture", config=curves.CONFIG)
     figures = comparison.figures_table(summaries)
     st.dataframe(figures, hide_index=True, column_config=comparison.aligned(figures), key="compare.figures")
+    with shown("tradeoff_error"):
+        tradeoff.draw(summaries, handles, metric)
 else:
     st.info("These runs share no final metric: one of them has not finished.", icon=":material/hourglass_empty:")
 
 st.subheader("Curves", anchor=False)
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    x = st.selectbox(
-        "Over", list(curves.X_AXES), format_func=lambda name: curves.X_AXES[name], key="compare.x", width=180
-    )
-    log = st.toggle("Logarithmic", key="compare.log", help="Small differences near zero can be seen better.")
+    x, log = curves.axis_and_scale()
 with shown("curves_error"):
     curves.draw_overlaid(handles, x, log)
 
 st.subheader("Evidence", anchor=False)
 with shown("evidence_error"):
     other = evidence.other_of(handles)
-    examples, proofs, heads = st.tabs(["Examples that one gets right", "Proofs of explanations", "Heads that moved"])
-    with examples, shown("examples_error"):
-        evidence.show_examples(handles[0], other)
-    with proofs, shown("proofs_error"):
-        evidence.show_proofs(handles)
-    with heads, shown("heads_error"):
-        evidence.show_moves(handles[0], other)
+    kinds = {
+        "Only one is right": evidence.show_examples,
+        "Confusion": evidence_confusion.draw,
+        "Calibration": evidence_calibration.draw,
+        "Thresholds": evidence_thresholds.draw,
+        "Slices": evidence_slices.draw,
+        "Doubtful labels": evidence_labels.draw,
+        "Proofs": lambda *_: evidence.show_proofs(handles),
+        "Heads that moved": evidence.show_moves,
+    }
+    for tab, (name, draw) in zip(st.tabs(list(kinds)), kinds.items(), strict=True):
+        with tab, shown(f"evidence_error.{name}"):
+            draw(handles[0], other)
 
 st.subheader("Settings", anchor=False)
 only = st.toggle("Only what differs", value=True, key="compare.only")

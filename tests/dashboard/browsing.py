@@ -56,7 +56,7 @@ def visitor(chromium: Browser, url: str, **options: Any) -> Iterator[Visitor]:
     try:
         someone = Visitor(context, url)
         yield someone
-        assert someone.trouble == []
+        assert not someone.trouble, someone.trouble
     finally:
         context.close()
 

@@ -107,6 +107,14 @@ def test_the_whole_journey(chromium: Browser, server: Server, workspace: Workspa
         page.frame_locator("iframe").locator("svg line").first.wait_for(state="attached")
 
 
+def hover_over_charts(page: Page) -> None:
+    """Over all that are to be seen: what they say under the mouse is HTML of a kind."""
+    page.wait_for_timeout(300)
+    for chart in page.locator(".js-plotly-plot .nsewdrag").all():
+        if chart.is_visible():
+            chart.hover()
+
+
 def test_no_text_of_anybody_becomes_script(chromium: Browser, server: Server, workspace: Workspace) -> None:
     """A6: names, notes, labels, log lines, metrics, errors, columns, file names and link parameters."""
     labels = [SCRIPT, LINK]
@@ -148,8 +156,10 @@ def test_no_text_of_anybody_becomes_script(chromium: Browser, server: Server, wo
             if path == "/launch":
                 choose(page, "launch.data", upload.name)
                 by_key(page, "launch.data_fields.columns.text").locator("input").first.click()
-            for chart in page.locator(".js-plotly-plot .nsewdrag").all():
-                chart.hover()  # hover texts are HTML of a kind
+            hover_over_charts(page)
+            for tab in page.get_by_role("tab").all():
+                tab.click()
+                hover_over_charts(page)
             settle(page)
             assert page.evaluate("window.pwned") is None, path
             assert page.locator("img[src=x], a[href^='javascript'], img[src*=evil], a[href*='//evil']").count() == 0, (

@@ -1,0 +1,58 @@
+"""Playground: ask a finished run anything that its task takes, or two runs side by side."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import state
+from dashboard.parts import first_visit, run_list
+from dashboard.parts.errors import shown
+from workbench.runs.run import Run
+from workbench.workspace import Workspace
+
+st.title("Playground")
+first_visit.explain(
+    "playground",
+    "**Playground** asks a finished run about a text of yours, as often as you like, and two runs side by side. "
+    "What it says of one text proves nothing: *Compare* tells which run is better.",
+)
+runs = [run for run in run_list.trainings(run_list.newest_first()) if run["state"] == "succeeded"]
+ids = run_list.ids(runs)
+state.from_url(state.RUN, state.CHOSEN_RUN, state.one_of(ids))
+if not ids:
+    run_list.nothing_yet("There is no finished run to ask yet.")
+    st.stop()
+if st.session_state.get(state.CHOSEN_RUN) not in ids:
+    st.session_state[state.CHOSEN_RUN] = ids[0]
+one, two = st.columns(2, gap="large")
+chosen = one.selectbox("Run", ids, format_func=run_list.title, key=state.CHOSEN_RUN)
+state.to_url(state.RUN, chosen)
+
+others: list[str | None] = [None, *(run for run in run_list.ids(run_list.of_the_task(runs, chosen)) if run != chosen)]
+state.from_url(state.WITH, state.PLAY_WITH, lambda given: given if given in others else None)
+if st.session_state.get(state.PLAY_WITH) not in others:
+    st.session_state[state.PLAY_WITH] = None
+beside = two.selectbox(
+    "Beside it",
+    others,
+    format_func=lambda run: "nothing" if run is None else run_list.title(run),
+    key=state.PLAY_WITH,
+    help="Another run that learned the same task, asked the same.",
+)
+state.to_url(state.WITH, beside or "")
+handles = [Run.open(run, Workspace.current()) for run in (chosen, beside) if run is not None]
+
+# These bring torch: only when there is a model to ask.
+from dashboard.parts import playground_answers, playground_inputs, sides  # noqa: E402
+
+with shown("play_error"):
+    task = sides.load(handles[0]).task
+    asking, answering = (st.container(), st.container()) if beside else st.columns([2, 3], gap="large")
+    with asking:
+        given, options = playground_inputs.ask(handles[0], task)
+    with answering:
+        if not given and not playground_inputs.may_be_empty(task):
+            st.info("Write something, or take an example, and ask.", icon=":material/edit:")
+        else:
+            playground_answers.show(handles, given, options)
+            playground_answers.tell_more(handles, given, options, task, runs)

@@ -1,0 +1,27 @@
+"""Settings: where things are and what they take, cleaning the cache, the password, the look, versions."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard.parts import first_visit, settings
+from dashboard.parts.errors import shown
+from workbench.workspace import Workspace
+
+st.title("Settings")
+first_visit.explain(
+    "settings",
+    "**Settings** tells where your runs and files are and what they take, and frees what can be fetched again. "
+    "Settings of a run are chosen on *Launch*.",
+)
+workspace = Workspace.current()
+with shown("settings_places_error"):
+    settings.draw_places(workspace)
+with shown("settings_cleaning_error"):
+    settings.draw_cleaning(workspace)
+left, right = st.columns(2, gap="large")
+with left, shown("settings_password_error"):
+    settings.draw_password(workspace)
+with right, shown("settings_look_error"):
+    settings.draw_look()
+settings.draw_versions()

@@ -1,0 +1,84 @@
+"""Three runs of three seeds each in headless Chromium: the verdict is read, and a reload shows the same view."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.dashboard.browsing import at_least, by_key, choose, expect, settle, visitor
+from tests.dashboard.fake_runs import fake_run
+from tests.dashboard.serving import served
+from workbench.runs.run import Run
+from workbench.runs.seeds import over_seeds
+from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture
+def runs(workspace: Workspace) -> list[Run]:
+    return [fake_run(workspace, tuning=tuning, seed=s) for tuning in ("full", "lora", "head") for s in range(3)]
+
+
+def claims(page: Page) -> list[str]:
+    return [
+        text
+        for text in page.locator("[data-testid=stAlert]").all_inner_texts()
+        if "claimed" in text or "better" in text
+    ]
+
+
+def test_three_runs_of_three_seeds(chromium: Browser, workspace: Workspace, runs: list[Run], tmp_path: Path) -> None:
+    expected = over_seeds(runs, "macro_f1")
+    with served(workspace, OMP_NUM_THREADS="1") as server, visitor(chromium, server.url) as someone:
+        page = someone.open(f"/compare?runs={','.join(run.id for run in runs)}")
+        choose(page, "compare.metric", "macro f1")
+        page.get_by_text("macro f1 on average").first.wait_for()
+        choose(page, "compare.cost", "Trained parameters")
+        at_least(page.locator(".js-plotly-plot"), 5)
+        said = claims(page)
+        assert len(said) == len(expected.pairs) == 2
+        for sentence, pair in zip(said, expected.pairs, strict=True):
+            assert pair.verdict[:25] in sentence and "3 seeds" in sentence
+        url = page.url
+        assert "metric=macro_f1" in url and "cost=trained_parameters" in url
+
+        page.reload()
+        page.get_by_text("macro f1 on average").first.wait_for()
+        settle(page)
+        assert page.url == url and claims(page) == said
+        expect(by_key(page, "compare.cost").locator("input").first).to_have_value("Trained parameters")
+
+        with page.expect_download() as download:
+            by_key(page, "compare.download").get_by_role("button").click()
+        saved = tmp_path / "page.html"
+        download.value.save_as(saved)
+        sent = someone.context.new_page()
+        sent.goto(saved.as_uri())
+        assert all(pair.verdict in sent.locator("body").inner_text() for pair in expected.pairs)
+
+
+def test_a_cell_of_the_matrix_leads_to_an_explanation(chromium: Browser, workspace: Workspace, runs: list[Run]) -> None:
+    with served(workspace, OMP_NUM_THREADS="1") as server, visitor(chromium, server.url) as someone:
+        page = someone.open(f"/compare?runs={runs[0].id},{runs[1].id}")
+        page.get_by_role("tab", name="Confusion").click()
+        plot = by_key(page, "compare.confusion")
+        plot.scroll_into_view_if_needed()
+        settle(page)
+        cell = plot.locator(".scatterlayer .point").nth(1).bounding_box()  # right: negative; said: positive
+        assert cell is not None
+        page.mouse.click(cell["x"] + 8, cell["y"] + 8)  # not its middle: the whole cell is met
+        expect(page.get_by_text("taken for")).to_be_visible()
+        table = by_key(page, "compare.cell.0.1")
+        table.scroll_into_view_if_needed()
+        settle(page)
+        box = table.locator("canvas").first.bounding_box()
+        assert box is not None
+        page.mouse.click(box["x"] + 12, box["y"] + 35 + 17)  # the mark before the first row
+        page.wait_for_url("**/explain?*")
+        assert f"run={runs[0].id}" in page.url and f"with={runs[1].id}" in page.url

@@ -1,0 +1,53 @@
+"""A file with a wrong row is refused with its line; the mended file is uploaded, launched, and trained to the end."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.dashboard.browsing import by_key, expect, fill, settle, visitor
+from tests.dashboard.serving import served
+from tests.tiny import reviews
+from workbench import jobs
+from workbench.runs.run import Run
+from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.mirror]
+LONGEST_TRAINING = 300  # seconds
+
+
+def sent(name: str, text: str) -> dict[str, object]:
+    return {"name": name, "mimeType": "text/csv", "buffer": text.encode()}
+
+
+def test_a_wrong_row_is_mended_and_trained_on(chromium: Browser, workspace: Workspace, shared_cache: Path) -> None:
+    good = "text,label\n" + "".join(f"{text},{label}\n" for text, label in reviews(80))
+    wrong = good.replace("\n", ",too,many\n", 3).replace("text,label,too,many", "text,label", 1)
+    try:
+        with served(workspace, OMP_NUM_THREADS="1") as server, visitor(chromium, server.url) as someone:
+            page = someone.open("/data")
+            page.locator("input[type=file]").set_input_files(sent("reviews.csv", wrong))  # type: ignore[arg-type]
+            expect(page.get_by_text("line 2").first).to_be_visible()
+            assert list(workspace.uploads.iterdir()) == []
+            page.locator("input[type=file]").set_input_files(sent("reviews.csv", good))  # type: ignore[arg-type]
+            expect(page.get_by_text("train, rows")).to_be_visible()
+            settle(page)
+            by_key(page, "data_use").get_by_role("button").click()
+            page.wait_for_url("**/launch*")
+            settle(page)
+            fill(page, "launch.training.epochs", "1")
+            by_key(page, "launch_submit").get_by_role("button").click()
+            page.wait_for_url("**/runs?run=*")
+            end = time.monotonic() + LONGEST_TRAINING
+            while (state := Run.all(workspace)[0].state) in ("queued", "running") and time.monotonic() < end:
+                time.sleep(0.5)
+            assert state == "succeeded", Run.all(workspace)[0].status()
+            expect(page.get_by_text("succeeded").first).to_be_visible()
+    finally:
+        jobs.end_worker(workspace)

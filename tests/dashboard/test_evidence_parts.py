@@ -1,0 +1,122 @@
+"""Compare's slices, doubtful labels and thresholds, on runs whose predictions are known."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.dashboard.fake_runs import fake_run
+from tests.dashboard.pages import open_page, text_of, well
+from workbench.runs.classified import classified
+from workbench.runs.predictions import read_predictions, write_predictions
+from workbench.runs.run import Run
+from workbench.workspace import Workspace
+
+
+def two(workspace: Workspace, **columns: list[object]) -> list[Run]:
+    """Two finished runs on the same 60 examples, with more columns of their predictions."""
+    runs = [fake_run(workspace, seed=seed) for seed in (0, 1)]
+    for run in runs:
+        write_predictions(run, {**read_predictions(run), **columns})
+    return runs
+
+
+def test_predictions_as_labels_and_judgements(workspace: Workspace) -> None:
+    source = [("books", "films", "music")[i % 3] for i in range(60)]
+    run = two(workspace, source=source, serial=[f"no {i}" for i in range(60)])[0]
+    found = classified(run)
+    assert found is not None and found.has_classes
+    assert found.probabilities is not None and found.probabilities.shape == (60, 2)
+    assert list(found.more) == ["source"]  # a column with as many values as rows cuts nothing
+    assert sum(found.correct) == sum(a == b for a, b in zip(found.gold, found.predicted, strict=True))
+
+
+def test_what_cannot_be_right_or_wrong_is_left_out(workspace: Workspace) -> None:
+    run = two(workspace, correct=[None if i % 2 else i % 4 == 0 for i in range(60)])[0]
+    found = classified(run)
+    assert found is not None and len(found) == 30 and sum(found.correct) == 15
+    write_predictions(run, {**read_predictions(run), "correct": [None] * 60})
+    assert classified(run) is None
+
+
+def test_slices_are_told_for_both_runs(workspace: Workspace) -> None:
+    hostile = "<script>x</script> **[y](z)**"
+    source = [hostile if i < 20 else "films" for i in range(60)]
+    runs = two(workspace, source=source)
+    test = well(open_page("compare", runs=",".join(run.id for run in runs)))
+    test = well(test.selectbox(key="compare.slice_by").set_value("source").run())
+    table = next(frame.value for frame in test.dataframe if "Slice" in frame.value.columns)
+    assert set(table["Slice"]) == {hostile, "films"} and sorted(table["Examples"]) == [20, 40]
+    for run, column in zip(runs, ("First is right", "Second is right"), strict=True):
+        rows = read_predictions(run)
+        right = sum(c for c, s in zip(rows["correct"], source, strict=True) if s == "films") / 40
+        told = table.loc[table["Slice"] == "films", column].iloc[0]
+        assert told.startswith(f"{right:.3f}".rstrip("0").rstrip(".")) and "*" not in told
+    assert "*" in table.loc[table["Slice"] == hostile, "First is right"].iloc[0]
+
+
+def test_doubtful_labels_and_confident_mistakes(workspace: Workspace) -> None:
+    runs = two(workspace)
+    test = well(open_page("compare", runs=",".join(run.id for run in runs)))
+    table = next(frame.value for frame in test.dataframe if "Probability" in frame.value.columns)
+    rows = read_predictions(runs[0])
+    wrong = [score for score, right in zip(rows["score"], rows["correct"], strict=True) if not right]
+    assert list(table["Probability"]) == sorted(wrong, reverse=True)
+    test = well(test.segmented_control(key="compare.doubts").set_value("likely label errors").run())
+    table = next(frame.value for frame in test.dataframe if "It may be" in frame.value.columns)
+    assert len(table) and (table["In the data"] != table["It may be"]).all()
+    assert "cannot say whether the label or the model is wrong" in text_of(test)
+
+
+def test_thresholds_of_a_class_in_both_runs(workspace: Workspace) -> None:
+    runs = two(workspace)
+    test = well(open_page("compare", runs=",".join(run.id for run in runs)))
+    test = well(test.selectbox(key="compare.class").set_value("positive").run())
+    table = next(frame.value for frame in test.dataframe if "Best threshold" in frame.value.columns)
+    assert len(table) == 2
+    # Another run's file is read anew when it changes.
+    write_predictions(runs[1], {k: v for k, v in read_predictions(runs[1]).items() if not k.startswith("score")})
+    table = next(frame.value for frame in well(test.run()).dataframe if "Best threshold" in frame.value.columns)
+    assert len(table) == 1
+
+
+def test_classes_and_calibration_of_both_runs(workspace: Workspace) -> None:
+    runs = two(workspace)
+    test = well(open_page("compare", runs=",".join(run.id for run in runs)))
+    table = next(frame.value for frame in test.dataframe if "Class" in frame.value.columns)
+    rows = read_predictions(runs[1])
+    said = [gold for gold, given in zip(rows["gold"], rows["prediction"], strict=True) if given == "positive"]
+    positive = table[table["Class"] == "positive"].iloc[0]
+    assert positive["Precision, second"] == pytest.approx(said.count("positive") / len(said))
+    assert positive["Examples"] == 30
+    table = next(frame.value for frame in test.dataframe if "Calibration error" in frame.value.columns)
+    assert len(table) == 2 and (table["Temperature"] != "-").all()
+
+
+def test_a_cell_that_is_chosen_opens_its_examples(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    import streamlit as st
+
+    runs = two(workspace)
+    chosen = {"selection": {"points": [{"x": 1, "y": 0}]}}  # said: positive; right: negative
+    drawn = st.plotly_chart
+    monkeypatch.setattr(
+        st, "plotly_chart", lambda *a, **k: chosen if k.get("key") == "compare.confusion" else drawn(*a, **k)
+    )
+    test = well(open_page("compare", runs=",".join(run.id for run in runs)))
+    rows = read_predictions(runs[0])
+    inside = [
+        text
+        for text, gold, given in zip(rows["input"], rows["gold"], rows["prediction"], strict=True)
+        if (gold, given) == ("negative", "positive")
+    ]
+    assert inside and f"**negative** taken for **positive**: {len(inside)} examples" in text_of(test)
+    assert any(list(frame.value.get("Text", [])) == inside for frame in test.dataframe)
+
+
+def test_runs_whose_answers_are_no_labels_say_so(workspace: Workspace) -> None:
+    runs = two(workspace)
+    for run in runs:
+        rows = {k: v for k, v in read_predictions(run).items() if not k.startswith("score:")}
+        write_predictions(run, {**rows, "gold": [f"text {i}" for i in range(60)]})
+    test = well(open_page("compare", runs=",".join(run.id for run in runs)))
+    assert "keeps no probabilities" in text_of(test) and "answer with texts" in text_of(test)
+    assert list(test.selectbox(key="compare.slice_by").options) == ["length of the text"]

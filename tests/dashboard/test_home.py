@@ -1,0 +1,89 @@
+"""Home: one next step, what runs and waits, the last runs, and a word when the disk is nearly full."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.dashboard.fake_runs import fake_run
+from tests.dashboard.pages import open_page, text_of, well
+from workbench import jobs, machine
+from workbench.workspace import Workspace
+
+
+def links(test: AppTest) -> list[str]:
+    return [link.proto.label.replace("\\", "") for link in test.get("page_link")]
+
+
+def primary(test: AppTest) -> list[str]:
+    return [button.key for button in test.button if button.proto.type == "primary"]
+
+
+@pytest.mark.parametrize(
+    ("states", "step"),
+    [
+        ([], "home.demo"),
+        (["failed"], "home.runs"),
+        (["running"], "home.runs"),
+        (["succeeded"], "home.launch"),
+        (["succeeded", "queued"], "home.launch"),
+        (["succeeded", "succeeded"], "home.compare"),
+    ],
+)
+def test_there_is_one_next_step(states: list[str], step: str, workspace: Workspace) -> None:
+    for seed, state in enumerate(states):
+        fake_run(workspace, state, seed=seed)
+    assert primary(well(open_page("home"))) == [step]
+
+
+def test_a_newcomer_can_also_begin_with_a_file_or_the_course(workspace: Workspace) -> None:
+    test = well(open_page("home"))
+    assert links(test) == ["Or begin with a file of yours", "Or learn how Transformers work"]
+    assert "Teach a language model" in text_of(test)
+    test = well(test.button(key="first_visit.home.button").click().run())
+    assert "Teach a language model" not in text_of(test)
+
+
+def test_the_second_run_begins_with_the_settings_of_the_first(workspace: Workspace) -> None:
+    fake_run(workspace, tuning="lora")
+    test = well(well(open_page("home")).button(key="home.launch").click().run())
+    assert test.title[0].value == "Launch" and test.selectbox(key="launch.tuning").value == "lora"
+
+
+def test_what_runs_and_what_waits_in_the_queues_order(workspace: Workspace) -> None:
+    fake_run(workspace, "running", name="at-work")
+    waiting = [fake_run(workspace, "queued", name=f"waits-{number}") for number in range(5)]
+    jobs.move(waiting[4], 0)
+    told = links(well(open_page("home")))
+    places = [next(i for i, label in enumerate(told) if name in label) for name in ("at-work", "waits-4", "waits-0")]
+    assert places == sorted(places)
+    assert not any("waits-3" in label for label in told)
+    assert "And 2 more wait." in text_of(well(open_page("home")))
+
+
+def test_a_paused_queue_is_told(workspace: Workspace) -> None:
+    fake_run(workspace, "queued")
+    jobs.pause(workspace)
+    assert "The queue is paused" in text_of(well(open_page("home")))
+
+
+def test_the_last_runs_whatever_their_end(workspace: Workspace) -> None:
+    for state in ("failed", "stopped", "succeeded", "interrupted"):
+        fake_run(workspace, state, name=f"it-{state}")
+    test = well(open_page("home"))
+    for state in ("failed", "stopped", "succeeded", "interrupted"):
+        assert any(f"it-{state}" in label for label in links(test)), (state, links(test))
+    assert "accuracy 0." in text_of(test)
+
+
+def test_little_room_is_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dashboard.parts import machine as part
+
+    found: dict[str, Any] = machine.describe(workspace.root)
+    for free, told in ((1_900_000_000, True), (2_100_000_000, False)):
+        told_of = {**found, "disk": {"total_bytes": 10**12, "free_bytes": free}}
+        monkeypatch.setattr(part, "_described", lambda told_of=told_of: told_of)
+        warnings = [str(warning.value) for warning in well(open_page("home")).warning]
+        assert any("1.9 GB are free" in warning for warning in warnings) == told

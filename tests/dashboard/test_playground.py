@@ -1,0 +1,199 @@
+"""The Playground with small random models: what is asked, what is drawn, and what the link brings back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.dashboard.fake_runs import fake_run
+from tests.dashboard.pages import open_page, text_of, well
+from workbench.runs.run import Run
+from workbench.training.predictor import Predictor
+from workbench.workspace import Workspace
+
+TEXT = "the film was good with music"
+HOSTILE = "<img src=x onerror=alert(1)> [click](javascript:alert(1)) :red[x] \u202e\U0001f642 '\"`"
+Opens = Callable[..., Run]
+
+
+@pytest.fixture
+def opens(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Opens:
+    """Makes a finished run of a task whose model is the one that is given."""
+    from dashboard.parts import sides
+
+    loaded: dict[str, Predictor] = {}
+    monkeypatch.setattr(sides, "load", lambda run: loaded[run.id])
+
+    def made(reader: Any, **more: Any) -> Run:
+        if reader.task.name == "text-classification":
+            run = fake_run(workspace, **more)
+        else:
+            run = fake_run(workspace, "queued", changes={"task": reader.task.name}, **more)
+            run.update_status(state="succeeded")
+        loaded[run.id] = Predictor(reader.model, reader.tokenizer, reader.task, reader.max_length)
+        return run
+
+    return made
+
+
+def classifier(labels: list[str] | None = None, seed: int = 0) -> Any:
+    from transformers import BertForSequenceClassification
+
+    from tests.unit.test_explain_targets import of_bert
+
+    labels = labels or ["negative", "positive"]
+    return of_bert(BertForSequenceClassification, "text-classification", labels, num_labels=len(labels))
+
+
+def asked(**given: Any) -> str:
+    return json.dumps(given, ensure_ascii=False)
+
+
+def charts(test: AppTest) -> list[Any]:
+    return [json.loads(chart.proto.spec) for chart in test.get("plotly_chart")]
+
+
+def marked(test: AppTest) -> str:
+    return "".join(str(e.proto.body) for e in test.get("html") if "<div dir" in str(e.proto.body))
+
+
+def query(test: AppTest, name: str) -> str:
+    value = test.query_params.get(name, "")
+    return value if isinstance(value, str) else value[0]
+
+
+def test_a_text_is_asked_and_a_reload_gives_the_same(opens: Opens) -> None:
+    run = opens(classifier())
+    test = well(open_page("playground"))
+    assert not charts(test) and any("Write something" in str(e.value) for e in test.info)
+    test.text_area(key="play.field.text").set_value(TEXT)
+    test = well(test.button(key="play_ask").click().run())
+    (chart,) = charts(test)
+    assert sum(chart["data"][0]["x"]) == pytest.approx(1)
+    assert "**Label: " in text_of(test)
+    assert json.loads(query(test, "input")) == {"text": TEXT} and query(test, "run") == run.id
+    again = well(open_page("playground", run=run.id, input=asked(text=TEXT)))
+    assert charts(again) == charts(test)
+    assert again.text_area(key="play.field.text").value == TEXT
+
+
+def test_two_runs_are_asked_the_same(opens: Opens) -> None:
+    first, second = opens(classifier()), opens(classifier(), tuning="lora")
+    test = well(open_page("playground", **{"run": first.id, "with": second.id, "input": asked(text=TEXT)}))
+    assert len(charts(test)) == 2 and not test.error
+    code = test.code[0].value
+    assert first.id in code and second.id in code and TEXT in code
+    links = [link.proto for link in test.get("page_link")]
+    assert any(second.id in link.query_string and "text=" in link.query_string for link in links)
+
+
+def test_only_runs_of_the_same_task_stand_beside_it(opens: Opens) -> None:
+    from tests.unit.test_explain_targets import writer
+
+    first, other = opens(classifier()), opens(writer())
+    test = well(open_page("playground", **{"run": first.id, "with": other.id, "input": asked(text=TEXT)}))
+    assert test.selectbox(key="play.with").value is None and len(test.selectbox(key="play.with").options) == 1
+
+
+def test_an_example_of_the_runs_data_is_taken(opens: Opens) -> None:
+    run = opens(classifier())
+    test = well(open_page("playground", run=run.id))
+    box = test.selectbox(key=f"play.example.{run.id}")
+    test = well(box.select_index(0).run())
+    text = test.text_area(key="play.field.text").value
+    assert text and charts(test) and json.loads(query(test, "input")) == {"text": text}
+
+
+def test_a_question_is_answered_in_its_text(opens: Opens) -> None:
+    from transformers import BertForQuestionAnswering
+
+    from tests.unit.test_explain_targets import of_bert
+
+    run = opens(of_bert(BertForQuestionAnswering, "question-answering"))
+    given = {"question": "what was good", "context": TEXT}
+    test = well(open_page("playground", run=run.id, input=asked(**given)))
+    assert not test.error and "<mark" in marked(test)
+    part = well(open_page("playground", run=run.id, input=asked(question="what")))
+    assert "no context" in part.error[0].value.replace("\\", "")
+
+
+def test_names_are_marked_in_the_text(opens: Opens) -> None:
+    from transformers import BertForTokenClassification
+
+    from tests.unit.test_explain_targets import of_bert
+
+    run = opens(of_bert(BertForTokenClassification, "token-classification", ["B-X", "I-X", "O"], num_labels=3))
+    test = well(open_page("playground", run=run.id, input=asked(text=f"{TEXT} {HOSTILE}")))
+    assert not test.error and "<img" not in marked(test) and "&lt;img" in marked(test)
+    assert [area.key for area in test.text_area] == ["play.field.text"]
+
+
+def test_a_model_that_writes_is_told_how(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.unit.test_explain_targets import writer
+
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(Predictor, "predict", lambda _, given, how: [{"text": str(told.append(how) or len(told))}])
+    run = opens(writer())
+    link = {"run": run.id, "input": asked(text=TEXT), "how": json.dumps({"max_new_tokens": 3, "temperature": 0.0})}
+    test = well(open_page("playground", **link))
+    assert test.number_input(key=f"play.option.{run.id}.max_new_tokens").value == 3
+    assert not test.error and "--set max_new_tokens=3" in test.code[0].value
+    assert [text.value for text in test.text] == ["1"]
+    test.number_input(key=f"play.option.{run.id}.max_new_tokens").set_value(12)
+    test = well(test.button(key="play_ask").click().run())
+    assert [text.value for text in test.text] == ["2"]
+    assert [(how["max_new_tokens"], how["temperature"], how["top_k"]) for how in told] == [(3, 0.0, 50), (12, 0.0, 50)]
+    assert json.loads(query(test, "how")) == {"max_new_tokens": 12, "temperature": 0.0}
+
+
+WRONG = ["{", "[]", "7", '{"text": 5}', '{"text": {"a": 1}}', '{"other": "x"}', "[" * 5000, HOSTILE, "\0"]
+
+
+def test_nothing_in_a_link_is_trusted(opens: Opens) -> None:
+    run = opens(classifier())
+    test = open_page("playground", run=run.id)
+    for wrong in WRONG:
+        for name in ("input", "how", "with"):
+            test.query_params[name] = wrong
+        test = well(test.run())
+        assert not charts(test) and not test.error, wrong
+        assert test.selectbox(key="play.with").value is None
+    test.query_params["input"] = '{"text": "half \\ud800"}'
+    assert well(test.run()).text_area(key="play.field.text").value == "half ?"
+
+
+def test_a_link_cannot_make_the_page_write_for_long(opens: Opens) -> None:
+    from tests.unit.test_explain_targets import writer
+
+    run = opens(writer())
+    test = open_page("playground", run=run.id)
+    for how in ('{"max_new_tokens": 100000}', '{"max_new_tokens": "x"}', '{"__class__": 1}', "9" * 900, "null"):
+        test.query_params["how"] = how
+        test = well(test.run())
+        assert test.number_input(key=f"play.option.{run.id}.max_new_tokens").value == 40
+
+
+def test_hostile_text_and_labels_are_text(opens: Opens) -> None:
+    run = opens(classifier([HOSTILE, "b"]), labels=[HOSTILE, "b"])
+    test = well(open_page("playground", run=run.id, input=asked(text=HOSTILE)))
+    assert charts(test) and "<img" not in json.dumps(charts(test), ensure_ascii=False)
+    told = text_of(test).replace(test.code[0].value, "")
+    assert "<img" not in told.replace(r"\<img", "") and "](javascript" not in told
+
+
+def test_a_run_whose_model_is_gone_says_so(workspace: Workspace) -> None:
+    run = fake_run(workspace)
+    test = well(open_page("playground", run=run.id, input=asked(text=TEXT)))
+    assert len(test.error) == 1 and "What to do" in test.error[0].value
+
+
+def test_what_was_asked_is_there_when_one_comes_back(opens: Opens) -> None:
+    run = opens(classifier())
+    test = well(open_page("playground", run=run.id, input=asked(text=TEXT)))
+    test = well(test.switch_page("views/home.py").run())
+    test = well(test.switch_page("views/playground.py").run())
+    assert test.text_area(key="play.field.text").value == TEXT and charts(test)

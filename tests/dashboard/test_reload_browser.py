@@ -1,0 +1,141 @@
+"""Reload everywhere and find the same: each page with all that its URL holds, in this tab and in another browser."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+import pytest
+
+from tests import tiny
+from tests.dashboard.browsing import by_key, expect, settle, visitor
+from tests.dashboard.serving import Server, served
+from workbench import jobs
+from workbench.runs.run import Run
+from workbench.training.runner import run_folder
+from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+PATIENCE = 6  # looks
+TEXT = "a wonderful film with a dull ending"
+SCRIPT = "<img src=x onerror='window.pwned=1'><script>window.pwned=1</script> [a](javascript:window.pwned=1)"
+# What stands there by the clock and not by the URL.
+_BY_THE_CLOCK = re.compile(r"just now|[\w ]+ ago|\d+(\.\d+)? m?s\b|\d+(\.\d+)? [GM]B|About[^\n]* left")
+
+
+@pytest.fixture
+def runs(workspace: Workspace) -> list[Run]:
+    """Two finished runs of a tiny model."""
+    found = [tiny.make_run(workspace, {"training.seed": seed, "training.epochs": 1}) for seed in (0, 1)]
+    for run in found:
+        assert run_folder(run.folder) == 0, run.log()
+    return found
+
+
+@pytest.fixture
+def server(workspace: Workspace, shared_cache: Path, runs: list[Run]) -> Iterator[Server]:
+    try:
+        with served(workspace, OMP_NUM_THREADS="1") as running:
+            yield running
+    finally:
+        jobs.end_worker(workspace)
+
+
+def paths(runs: list[Run]) -> dict[str, dict[str, str]]:
+    """Every page with what its URL can hold, none of it as it is by default."""
+    first, second = (run.id for run in runs)
+    asked = json.dumps({"text": TEXT})
+    return {
+        "": {},
+        "data": {"data": "reviews.csv"},
+        "launch": {"preset": "demo-lora"},
+        "runs": {
+            "run": first,
+            "where": "accuracy >= 0",
+            "sort": "-accuracy",
+            "x": "epoch",
+            "smooth": "0.5",
+            "log": "1",
+        },
+        "compare": {"runs": f"{second},{first}"},
+        "explain": {"run": first, "text": TEXT, "view": "lens", "with": second},
+        "playground": {"run": first, "with": second, "input": asked},
+        "learn": {},
+        "settings": {},
+    }
+
+
+def state_of(page: Page) -> list[str]:
+    """What the page says, what stands in its fields, and which of its choices are made; once it moves no more."""
+    settle(page, 1500)
+    now = _read(page)
+    for _ in range(PATIENCE):
+        page.wait_for_timeout(1000)
+        before, now = now, _read(page)
+        if before == now:
+            break
+    return now
+
+
+def _read(page: Page) -> list[str]:
+    text = page.get_by_test_id("stMainBlockContainer").inner_text()
+    fields = page.locator("input:not([type=file]), textarea").evaluate_all("all => all.map(e => e.value)")
+    chosen = page.locator("[aria-checked=true]").evaluate_all("all => all.map(e => e.textContent)")
+    return [*_BY_THE_CLOCK.sub("", text).split("\n"), *(f"field {each}" for each in fields), *map(str, chosen)]
+
+
+def must_be(page: Page, before: list[str], what: str) -> None:
+    """The page comes to say the same; pictures are drawn some time after the page has settled."""
+    page.wait_for_selector("h1")
+    for _ in range(PATIENCE):
+        now = state_of(page)
+        if now == before:
+            return
+    differ = [line for line in difflib.unified_diff(before, now, lineterm="", n=0)][:30]
+    raise AssertionError(f"{what}: {differ}")
+
+
+@pytest.mark.timeout(900)
+def test_reload_everywhere_and_find_the_same(chromium: Browser, server: Server, runs: list[Run]) -> None:
+    with visitor(chromium, server.url) as someone, visitor(chromium, server.url) as another:
+        for name, query in paths(runs).items():
+            page = someone.open(f"/{name}?{urlencode(query)}")
+            before, url = state_of(page), page.url
+            assert "What to do" not in "\n".join(before), (name, before)
+            page.reload()
+            must_be(page, before, f"{name}, reloaded")
+            assert page.url == url, name
+            elsewhere = another.open(url.removeprefix(server.url))
+            must_be(elsewhere, before, f"{name}, in another browser")
+            page.close()
+            elsewhere.close()
+
+
+@pytest.mark.timeout(900)
+def test_what_is_asked_in_the_playground_stays_and_is_text(chromium: Browser, server: Server, runs: list[Run]) -> None:
+    with visitor(chromium, server.url) as someone:
+        page = someone.open(f"/playground?run={runs[0].id}")
+        field = by_key(page, "play.field.text").locator("textarea")
+        field.fill(TEXT)
+        by_key(page, "play_ask").get_by_role("button").click()
+        expect(page.get_by_text("Label:").first).to_be_visible()
+        page.locator(".js-plotly-plot").first.wait_for()
+        page.reload()
+        expect(page.get_by_text("Label:").first).to_be_visible()
+        expect(field).to_have_value(TEXT)
+        field.fill(SCRIPT)
+        by_key(page, "play_ask").get_by_role("button").click()
+        settle(page, 1500)
+        assert page.evaluate("window.pwned") is None and page.locator("img[src=x]").count() == 0
+        page.get_by_role("link", name="Explain this answer").click()
+        page.wait_for_url("**/explain?*")
+        expect(by_key(page, "explain.text").locator("textarea")).to_have_value(SCRIPT)
+        assert page.evaluate("window.pwned") is None

@@ -1,0 +1,90 @@
+"""Settings: what is told is true, and cleaning asks first and never touches runs or uploads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dashboard.parts.first_visit import PUT_AWAY
+from dashboard.parts.uploads import store
+from dashboard.password import set_password
+from tests.dashboard.fake_runs import fake_run
+from tests.dashboard.pages import PAGES, open_page, text_of, well
+from tests.tiny import write_csv
+from workbench.workspace import Workspace
+
+
+def cached(workspace: Workspace) -> Path:
+    """Something as a download leaves it."""
+    path = workspace.cache / "datasets" / "rotten-tomatoes" / "file.csv"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"1" * 2_000_000)
+    return path
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(autouse=True)
+def _no_shared_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dashboard.parts import settings
+
+    monkeypatch.delenv("WORKBENCH_CACHE", raising=False)
+    settings._places.clear()
+
+
+def test_it_tells_where_things_are_and_what_they_take(workspace: Workspace) -> None:
+    fake_run(workspace)
+    cached(workspace)
+    page = well(open_page("settings"))
+    table = page.dataframe[0].value.set_index("Folder")
+    assert table.loc["Cache", "Takes, MB"] == pytest.approx(2.0, abs=0.01)
+    assert table.loc["Runs", "Path"] == str(workspace.runs) and table.loc["Runs", "Files"] > 3
+    assert {metric.label for metric in page.metric} >= {"Free on this disk", "Taken by the workspace"}
+
+
+def test_cleaning_asks_and_leaves_runs_and_uploads(workspace: Workspace, tmp_path: Path) -> None:
+    fake_run(workspace)
+    fake_run(workspace, "queued")
+    store("a.csv", write_csv(tmp_path / "a.csv").read_bytes(), workspace)
+    path = cached(workspace)
+    before = snapshot(workspace.runs), snapshot(workspace.uploads)
+    page = well(open_page("settings"))
+    assert path.exists(), "opening the page removes nothing"
+    assert any("at work" in str(warning.value) for warning in page.warning)
+    page = well(page.button(key="settings_clean_now").click().run())
+    assert not path.exists()
+    assert "2 MB freed" in str(page.success[0].value)
+    assert (snapshot(workspace.runs), snapshot(workspace.uploads)) == before
+    assert not well(page.run()).success, "told once"
+
+
+def test_a_folder_that_others_share_is_named(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "shared"))
+    page = well(open_page("settings"))
+    assert any("others may share" in str(warning.value) for warning in page.warning)
+    assert "Shared downloads" in list(page.dataframe[0].value["Folder"])
+
+
+def test_the_password_itself_is_never_shown(workspace: Workspace) -> None:
+    assert "None is set" in text_of(well(open_page("settings")))
+    set_password(workspace, "correct horse battery")
+    page = well(open_page("settings"))
+    told = text_of(page)
+    stored = workspace.settings()["dashboard_password"]
+    assert "A password is set" in told and "workbench dashboard --set-password" in told
+    for secret in ("correct horse", stored["hash"], stored["salt"]):
+        assert secret not in told
+
+
+def test_every_page_explains_itself_again(workspace: Workspace) -> None:
+    page = well(open_page("settings"))
+    assert page.button(key="settings_explain").disabled
+    workspace.save_settings(**{PUT_AWAY: list(PAGES)})
+    page = well(page.run())
+    well(page.button(key="settings_explain").click().run())
+    assert PUT_AWAY not in workspace.settings()
