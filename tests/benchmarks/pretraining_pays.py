@@ -9,7 +9,7 @@ pretraining, a fine-tuning and a training from nothing of its own; tested are qu
 which no training has seen. Told is the mean difference of accuracy over seeds with Student's 95% interval, and the
 library's own comparison for each seed.
 
-Not shown yet: RESULTS.md has what was tried.
+RESULTS.md has the five seeds, and what was tried before and did not pay. Five seeds take about 45 minutes on 2 cores.
 """
 
 from __future__ import annotations
