@@ -18,7 +18,7 @@
 #
 # **You need** notebook 03 (attention, masks, heads). A *layer* is one step of computation with weights of its own.
 #
-# **Time:** about 25 minutes to read; the cells run in about a minute on a laptop CPU (GPU: not measured yet).
+# **Time:** about 35 minutes to read; the cells run in about a minute on a laptop CPU (GPU: not measured yet).
 
 # %%
 import math
@@ -26,20 +26,19 @@ import math
 import matplotlib.pyplot as plt
 import torch
 from torch import nn
+from transformers import GPT2Config, GPT2LMHeadModel
 
-from workbench.models.attention import CrossAttention, MultiHeadAttention, causal_mask, padding_mask
+from workbench.models.attention import MultiHeadAttention, causal_mask, padding_mask
 from workbench.models.convert import from_transformers
 from workbench.models.pretrained import make_source
 from workbench.models.transformer import (
     Block,
-    DecoderConfig,
-    DecoderModel,
     EncoderConfig,
     EncoderDecoderConfig,
     EncoderDecoderModel,
     EncoderModel,
 )
-from workbench.teach import size
+from workbench.teach import done, size
 from workbench.teach.pictures import show
 from workbench.workspace import Workspace
 
@@ -58,37 +57,88 @@ torch.set_printoptions(precision=3, sci_mode=False)
 # Around both stand three things that make deep towers trainable: the **residual** (what comes in is added to what
 # comes out), the **layer norm**, and **dropout**.
 #
+# Nearly all of it comes from one paper, *Attention Is All You Need* (Vaswani et al. 2017, arXiv 1706.03762). Where each
+# piece stands in it:
+#
+# | piece | section of the paper | below |
+# |---|---|---|
+# | block, residual, where the norm stands | 3.1 | part 3 |
+# | attention, and its heads | 3.2.1, 3.2.2 | notebook 03 |
+# | who looks at whom: encoder, decoder, from one to the other | 3.2.3 | the three models |
+# | feed-forward network | 3.3 | part 1 |
+# | embeddings, and back to words | 3.4 | encoder-decoder, decoder |
+# | waves for positions | 3.5 | notebook 03, encoder-decoder |
+# | dropout | 5.4 | part 3 |
+#
+# Later inventions: layer norm is of Ba et al. 2016 (arXiv 1607.06450), GELU of Hendrycks and Gimpel 2016 (arXiv
+# 1606.08415).
+#
 # The letters of shapes are those of notebook 03: B texts, T tokens, D width, H heads.
 #
 # ## Part 1: the feed-forward network
 #
-# Two linear maps with a bend between them: $\operatorname{FFN}(x) = W_2\,\operatorname{gelu}(W_1 x + b_1) + b_2$,
-# from $D$ numbers to $4D$ and back. Without the bend two linear maps would be one. GELU is close to "negative numbers
-# become 0, positive ones stay", with a soft corner: $\operatorname{gelu}(z) = z\,\Phi(z)$, where $\Phi(z)$ is the
-# probability that a normally distributed number is below $z$.
+# Two linear maps with a bend between them, from $D$ numbers to $4D$ and back. Without the bend two linear maps would
+# be one.
+#
+# $$\operatorname{FFN}(x) = W_2\,\operatorname{bend}(W_1 x + b_1) + b_2$$
+#
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $x$ | `x[b, t]` | `[D]`: one token's vector |
+# | $W_1$, $b_1$ | `up.weight`, `up.bias` | `[4D, D]`, `[4D]` |
+# | $W_2$, $b_2$ | `down.weight`, `down.bias` | `[D, 4D]`, `[D]` |
+# | $z = W_1 x + b_1$ | `z` | `[4D]` |
+#
+# Three bends are in use. **ReLU** (the first Transformer): negative numbers become 0, positive ones stay. **GELU**
+# (BERT) is close to it, with a soft corner: $\operatorname{gelu}(z) = z\,\Phi(z)$, where $\Phi(z)$ is the probability
+# that a normally distributed number is below $z$. For that probability there is no formula of school mathematics, so it
+# has a function of its own, `erf` (the "error function"): $\Phi(z) = \tfrac12\bigl(1 + \operatorname{erf}(z /
+# \sqrt2)\bigr)$. **GPT-2** takes an approximation, from the days when `erf` was slow:
+# $\tfrac12 z\bigl(1 + \tanh(\sqrt{2/\pi}\,(z + 0.044715\,z^3))\bigr)$.
 
 
 # %%
+def relu(z):
+    return z.clamp(min=0)
+
+
+def gelu(z):
+    phi = 0.5 * (1 + torch.erf(z / math.sqrt(2)))
+    return z * phi
+
+
+def gelu_tanh(z):
+    return 0.5 * z * (1 + torch.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
+
+
 class MyFeedForward(nn.Module):
     """[B, T, D] to [B, T, D], each token by itself."""
 
-    def __init__(self, width, inner):
+    def __init__(self, width, inner, bend=gelu):
         super().__init__()
         self.up, self.down = nn.Linear(width, inner), nn.Linear(inner, width)
+        self.bend = bend
 
     def forward(self, x):
-        z = self.up(x)
-        phi = 0.5 * (1 + torch.erf(z / math.sqrt(2)))
-        return self.down(z * phi)
+        z = self.up(x)  # [B, T, 4D]
+        return self.down(self.bend(z))
 
 
-z = torch.linspace(-4, 4, 200)
+z = torch.linspace(-4, 4, 201)
+torch.testing.assert_close(gelu(z), nn.functional.gelu(z), atol=1e-5, rtol=1e-5)
+torch.testing.assert_close(gelu_tanh(z), nn.functional.gelu(z, approximate="tanh"), atol=1e-5, rtol=1e-5)
+apart = (gelu(z) - gelu_tanh(z)).abs().max().item()
+print(f"both gelus are torch's; they differ from each other by {apart:.4f} at most")
 figure, axis = plt.subplots(figsize=(5, 2.8))
-axis.plot(z, z * 0.5 * (1 + torch.erf(z / math.sqrt(2))), label="gelu")
-axis.plot(z, z.clamp(min=0), linestyle="--", label="relu: max(0, z)")
+axis.plot(z, gelu(z), label="gelu")
+axis.plot(z, relu(z), linestyle="--", label="relu: max(0, z)")
 axis.set(xlabel="z")
 axis.legend()
-show(figure, "GELU follows max(0, z) for large numbers of either sign; near 0 it is smooth and dips slightly below 0.")
+show(
+    figure,
+    f"GELU against max(0, z): at -4 and at 4 they differ by {(gelu(z) - relu(z)).abs()[[0, -1]].max():.4f}; between, "
+    f"GELU is smooth, and dips to {gelu(z).min():.2f} at z = {z[gelu(z).argmin()]:.2f}.",
+)
 
 # %% [markdown]
 # ## Part 2: layer norm
@@ -98,8 +148,15 @@ show(figure, "GELU follows max(0, z) for large numbers of either sign; near 0 it
 #
 # $$\operatorname{norm}(x) = \gamma \odot \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta$$
 #
-# $\mu$ and $\sigma^2$ are mean and variance of the $D$ numbers of **one token**; $\varepsilon$ is tiny and keeps from
-# dividing by 0; $\odot$ multiplies number by number.
+# | symbol | in the code | shape | |
+# |---|---|---|---|
+# | $x$ | `x` | `[B, T, D]` | |
+# | $\mu$, $\sigma^2$ | `mean`, `variance` | `[B, T, 1]` | of the $D$ numbers of **one token** |
+# | $\gamma$ | `gain`, torch's `norm.weight` | `[D]` | learned |
+# | $\beta$ | `bias`, torch's `norm.bias` | `[D]` | learned |
+# | $\varepsilon$ | `epsilon` | a number | tiny, and keeps from dividing by 0 |
+#
+# $\odot$ multiplies number by number.
 
 
 # %%
@@ -111,14 +168,20 @@ def my_norm(x, gain, bias, epsilon=1e-12):
 
 x = torch.randn(2, 5, 32) * 7 + 3
 norm = nn.LayerNorm(32, eps=1e-12)
+with torch.no_grad():  # a fresh norm has gain 1 and bias 0, with which a forgotten one would not be noticed
+    norm.weight.copy_(torch.rand(32) + 0.5)
+    norm.bias.copy_(torch.randn(32))
 torch.testing.assert_close(my_norm(x, norm.weight, norm.bias), norm(x), atol=1e-5, rtol=1e-5)
-print("before: mean", round(x[0, 0].mean().item(), 2), " after: mean", round(norm(x)[0, 0].mean().abs().item(), 5))
+token = my_norm(x, gain=1, bias=0)[0, 0]  # without gain and bias, to see what the fraction does
+print(f"one token before: mean {x[0, 0].mean():.2f}, variance {x[0, 0].var(unbiased=False):.2f}")
+print(f"one token after:  mean {token.mean().abs():.2f}, variance {token.var(unbiased=False):.2f}")
 
 # %% [markdown]
 # ## Part 3: the residual, and where the norm stands
 #
-# Each part only says what to **change**: $x + \operatorname{part}(x)$. So there is a straight way from the last layer
-# to the first, and gradients come through unhurt. There are two places for the norm:
+# Each part only says what to **change**: $x + \operatorname{part}(x)$, where *part* is attention or the feed-forward
+# network, and $x$ and what comes out are `[B, T, D]`. So there is a straight way from the last layer to the first, and
+# gradients come through unhurt. There are two places for the norm:
 #
 # * **post** (the first Transformer, BERT): $\operatorname{norm}(x + \operatorname{part}(x))$
 # * **pre** (GPT-2 and nearly all since): $x + \operatorname{part}(\operatorname{norm}(x))$, with one more norm at the
@@ -132,10 +195,12 @@ print("before: mean", round(x[0, 0].mean().item(), 2), " after: mean", round(nor
 class MyBlock(nn.Module):
     """One layer: [B, T, D] to [B, T, D]."""
 
-    def __init__(self, width, heads, inner, dropout=0.1, pre=False):
+    def __init__(self, width, heads, inner, dropout=0.1, pre=False, bend=gelu, epsilon=1e-12):
         super().__init__()
-        self.attention, self.feed_forward = MultiHeadAttention(width, heads), MyFeedForward(width, inner)
-        self.attention_norm, self.feed_forward_norm = nn.LayerNorm(width, eps=1e-12), nn.LayerNorm(width, eps=1e-12)
+        self.attention = MultiHeadAttention(width, heads)  # notebook 03 built its equal
+        self.attention_norm = nn.LayerNorm(width, eps=epsilon)
+        self.feed_forward = MyFeedForward(width, inner, bend)
+        self.feed_forward_norm = nn.LayerNorm(width, eps=epsilon)
         self.dropout, self.pre = nn.Dropout(dropout), pre
 
     def forward(self, x, mask=None):
@@ -186,23 +251,22 @@ def likeness(kind, layers=24):
 
 
 figure, axis = plt.subplots(figsize=(6, 3))
-for kind, marker in zip(("post norm", "pre norm", "no residual"), "os^", strict=True):
-    cosine = likeness(kind)
+found = {kind: likeness(kind) for kind in ("post norm", "pre norm", "no residual")}
+for (kind, cosine), marker in zip(found.items(), "os^", strict=True):
     print(f"{kind:>11}: after the first layer {cosine[0]:.2f}, after the last {cosine[-1]:.2f}")
     axis.plot(range(1, 25), cosine, marker=marker, label=kind)
 axis.set(xlabel="layer", ylabel="cosine of two tokens", ylim=(-0.1, 1.1))
 axis.legend()
-show(
-    figure,
-    "How alike the tokens of a text are after each of 24 fresh layers. Without residuals their vectors are soon the "
-    "same; with residuals they stay apart much longer.",
-)
+told = ", ".join(f"{kind} {cosine[-1]:.2f}" for kind, cosine in found.items())
+show(figure, f"How alike the tokens of a text are after each of 24 fresh layers; after the last: {told}. Three lines.")
 
 # %% [markdown]
-# Attention is a mean, and means of means are soon all alike: without the residual a fresh tower forgets which token
-# is which within a few layers (Dong et al. 2021, arXiv 2103.03404), and there is nothing left to learn from. The
-# residual keeps each token itself. Deep models with post norm need a slowly rising learning rate at the start
-# (**warm-up**, notebook 05), those with pre norm can do without it (Xiong et al. 2020, arXiv 2002.04745).
+# A cosine near 1 means that all tokens have become the same vector. Attention is a mean, and means of means are soon
+# all alike: without the residual a fresh tower forgets which token is which within a few layers (Dong et al. 2021,
+# arXiv 2103.03404), and there is nothing left to learn from. The residual keeps each token itself.
+#
+# Deep models with post norm need a slowly rising learning rate at the start (**warm-up**, notebook 05), those with pre
+# norm can do without it (Xiong et al. 2020, arXiv 2002.04745).
 #
 # ## The encoder: BERT
 #
@@ -324,10 +388,12 @@ for i in range(4):
     for j in range(4):
         colour = "white" if similar[i, j] > 0.6 else "black"
         axis.text(j, i, f"{similar[i, j]:.2f}", ha="center", va="center", color=colour)
+alike = [similar[0, 1].item(), similar[2, 3].item()]
+across = similar[:2, 2:].flatten().tolist()
 show(
     figure,
-    "Cosine similarity of four sentences: the two about a film are alike, the two about a train are alike, and "
-    "across the two pairs similarity is near 0.",
+    f"Cosine similarity of four sentences: the two about a film {alike[0]:.2f}, the two about a train {alike[1]:.2f}; "
+    f"across the two pairs from {min(across):.2f} to {max(across):.2f}.",
 )
 
 # %% [markdown]
@@ -335,84 +401,271 @@ show(
 #
 # The same blocks with a causal mask, pre norm, and one norm at the top. What follows a token cannot change it. That
 # lets one text train T guesses at once: from each token's vector the next token is guessed, and none has seen it.
-
-# %%
-small = {
-    "vocab_size": 100,
-    "hidden_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 256,
-}
-torch.manual_seed(0)
-decoder = DecoderModel(DecoderConfig(**small)).eval()
-text = torch.randint(100, (1, 8))
-other_end = text.clone()
-other_end[0, 5:] = torch.randint(100, (3,))
-with torch.no_grad():
-    one, two = decoder(text).last_hidden_state, decoder(other_end).last_hidden_state
-for place in range(8):
-    same = torch.allclose(one[0, place], two[0, place], atol=1e-6)
-    print(f"token {place}: {'same vector' if same else 'another vector'}")
-
-
-# %% [markdown]
-# By hand, from the pieces above:
+#
+# To guess, a token's vector is compared with the vectors of all words: its dot product with row $v$ of the table of
+# embeddings is the score of word $v$. The table is used twice, forwards and backwards (section 3.4 of the paper).
 
 
 # %%
 class MyDecoder(nn.Module):
-    """Token numbers [B, T] to vectors [B, T, D]; a token sees itself and what stands before it."""
+    """Token numbers [B, T] to a score for each word [B, T, V]; a token sees itself and what stands before it."""
 
-    def __init__(self, library):
+    def __init__(self, vocabulary, width, layers, heads, inner, places, dropout=0.1):
         super().__init__()
-        self.embeddings, self.layers, self.final_norm = library.embeddings, library.layers, library.final_norm
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.positions = nn.Embedding(places, width)
+        more = {"pre": True, "bend": gelu_tanh, "epsilon": 1e-5}
+        self.layers = nn.ModuleList(MyBlock(width, heads, inner, dropout, **more) for _ in range(layers))
+        self.norm, self.dropout = nn.LayerNorm(width, eps=1e-5), nn.Dropout(dropout)
 
     def forward(self, input_ids):
         length = input_ids.shape[1]
-        x = self.embeddings.tokens(input_ids) + self.embeddings.positions(torch.arange(length))
-        for block in self.layers:
-            x = x + block.attention(block.attention_norm(x), causal_mask(length, length, x.device))[0]
-            x = x + block.feed_forward(block.feed_forward_norm(x))
-        return self.final_norm(x)
+        x = self.dropout(self.tokens(input_ids) + self.positions(torch.arange(length)))
+        for layer in self.layers:
+            x = layer(x, causal_mask(length, length, x.device))
+        return self.norm(x) @ self.tokens.weight.T  # [B, T, D] times [D, V]
 
 
+torch.manual_seed(0)
+decoder = MyDecoder(vocabulary=100, width=64, layers=2, heads=4, inner=256, places=32).eval()
+text = torch.randint(100, (1, 8))
+other_end = text.clone()
+other_end[0, 5:] = (text[0, 5:] + 1) % 100  # other tokens at the last three places
 with torch.no_grad():
-    torch.testing.assert_close(MyDecoder(decoder)(text), one, atol=1e-5, rtol=1e-5)
-print("decoder by hand and library: same outputs")
+    one, two = decoder(text), decoder(other_end)
+for place in range(8):
+    same = torch.allclose(one[0, place], two[0, place], atol=1e-6)
+    print(f"token {place}: {'same scores' if same else 'other scores'}")
+
+# %% [markdown]
+# ### GPT-2's weights in what you built
+#
+# The published GPT-2 is not among this workbench's models (its smallest is a file of 548 MB). So transformers' own
+# GPT-2 stands in for it here, small and with random weights: names, shapes and arithmetic are the real ones, and to see
+# whether each number lands in its place, any numbers will do. GPT-2 keeps its maps turned round (rows and columns
+# exchanged), so ours are the transposes, `.T`.
+
+
+# %%
+def gpt2_weights(theirs, layers):
+    """Their names, in our names."""
+    found = {"tokens.weight": theirs["transformer.wte.weight"], "positions.weight": theirs["transformer.wpe.weight"]}
+    for kind in ("weight", "bias"):
+        found[f"norm.{kind}"] = theirs[f"transformer.ln_f.{kind}"]
+        for i in range(layers):
+            for ours, name in {
+                "attention_norm": "ln_1",
+                "attention.query_key_value": "attn.c_attn",
+                "attention.output": "attn.c_proj",
+                "feed_forward_norm": "ln_2",
+                "feed_forward.up": "mlp.c_fc",
+                "feed_forward.down": "mlp.c_proj",
+            }.items():
+                table = theirs[f"transformer.h.{i}.{name}.{kind}"]
+                found[f"layers.{i}.{ours}.{kind}"] = table.T if kind == "weight" else table
+    return found
+
+
+torch.manual_seed(0)
+gpt2 = GPT2LMHeadModel(GPT2Config(vocab_size=100, n_embd=64, n_layer=2, n_head=4, n_positions=32)).eval()
+with torch.no_grad():
+    for parameter in gpt2.parameters():  # fresh biases are 0 and fresh gains 1: a mix-up would not be seen
+        parameter.add_(0.1 * torch.randn_like(parameter))
+print(decoder.load_state_dict(gpt2_weights(gpt2.state_dict(), layers=2)))
+
+library = from_transformers(gpt2)
+with torch.no_grad():
+    torch.testing.assert_close(decoder(text), gpt2(text).logits, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(decoder(text), library(text).logits, atol=1e-5, rtol=1e-5)
+print("by hand, transformers' GPT-2 and the library's decoder: same scores")
 
 # %% [markdown]
 # ## Both: the encoder-decoder
 #
 # To translate, one text is read and another is written. The encoder reads. Each decoder block gets a third part
 # between its two, **cross attention**: queries from the text that is being written, keys and values from the text
-# that was read (`memory`). It is the same attention, only $T \ne S$ now.
+# that was read (`memory`). It is the same attention as in notebook 03, only with $T \ne S$ now:
+#
+# | symbol | in the code | shape |
+# |---|---|---|
+# | T tokens that are written | `x` | `[B, T, D]` |
+# | S tokens that were read | `memory` | `[B, S, D]` |
+# | $Q$ | `self.query(x)`, cut into heads | `[B, H, T, D / H]` |
+# | $K$, $V$ | `self.key_value(memory)`, cut in two and into heads | `[B, H, S, D / H]` each |
+# | the softmax | `weights` | `[B, H, T, S]` |
+
 
 # %%
-cross = CrossAttention(width=64, heads=4).eval()
-written, memory = torch.randn(1, 3, 64), torch.randn(1, 9, 64)
-output, weights = cross(written, memory, want_weights=True)
-print("output", list(output.shape), " weights", list(weights.shape), "(B, H, T, S)")
+def attention(query, key, value, mask=None):
+    """Notebook 03: softmax(Q Kᵀ / √d) V; a mask is True where a query may look."""
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    weights = scores.softmax(dim=-1)
+    return weights @ value, weights
 
+
+class MyCrossAttention(nn.Module):
+    """Tokens that are written [B, T, D] look at tokens that were read [B, S, D]."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.query, self.key_value = nn.Linear(width, width), nn.Linear(width, 2 * width)
+        self.output = nn.Linear(width, width)
+
+    def split(self, x):  # [B, T, D] -> [B, H, T, D / H]
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
+
+    def forward(self, x, memory, mask=None):
+        query, (key, value) = self.query(x), self.key_value(memory).chunk(2, dim=-1)
+        mixed, weights = attention(self.split(query), self.split(key), self.split(value), mask)
+        return self.output(mixed.transpose(1, 2).reshape(x.shape)), weights
+
+
+class MyDecoderBlock(MyBlock):
+    """A block with a third part, cross attention; post norm, as in the first Transformer."""
+
+    def __init__(self, width, heads, inner, dropout=0.1, **more):
+        super().__init__(width, heads, inner, dropout, **more)
+        self.cross_attention = MyCrossAttention(width, heads)
+        self.cross_attention_norm = nn.LayerNorm(width, eps=self.attention_norm.eps)
+
+    def forward(self, x, mask, memory, memory_mask=None):
+        x = self.attention_norm(x + self.dropout(self.attention(x, mask)[0]))
+        x = self.cross_attention_norm(x + self.dropout(self.cross_attention(x, memory, memory_mask)[0]))
+        return self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
+
+
+# %% [markdown]
+# Now the whole of figure 1 of the paper. Both sides have the same table of embeddings, and its vectors are made larger
+# by $\sqrt D$ before the waves are added, so that the waves do not drown them (section 3.4; the tables are
+# `self.tokens` `[V, D]` and `self.waves` `[places, D]`).
+
+
+# %%
+def waves(places, width):
+    """Notebook 03: number 2i of place p is sin(p / 10000^(2i/D)), number 2i + 1 the cosine; [places, D]."""
+    angles = torch.arange(places)[:, None] / 10_000 ** (torch.arange(0, width, 2) / width)  # [places, D / 2]
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(places, width)
+
+
+class MyEncoderDecoder(nn.Module):
+    """Token numbers that are read [B, S] and written [B, T] to the written tokens' vectors [B, T, D]."""
+
+    def __init__(self, vocabulary, width, layers, heads, inner, places=512, dropout=0.1):
+        super().__init__()
+        self.tokens, self.dropout = nn.Embedding(vocabulary, width), nn.Dropout(dropout)
+        self.waves, self.scale = waves(places, width), math.sqrt(width)
+        more = {"bend": relu, "epsilon": 1e-5}
+        self.encoder = nn.ModuleList(MyBlock(width, heads, inner, dropout, **more) for _ in range(layers))
+        self.decoder = nn.ModuleList(MyDecoderBlock(width, heads, inner, dropout, **more) for _ in range(layers))
+
+    def embed(self, ids):
+        return self.dropout(self.tokens(ids) * self.scale + self.waves[: ids.shape[1]])
+
+    def forward(self, read, write, read_mask):
+        memory = self.embed(read)
+        for block in self.encoder:
+            memory = block(memory, padding_mask(read_mask))
+        x = self.embed(write)
+        for block in self.decoder:
+            x = block(x, causal_mask(x.shape[1], x.shape[1], x.device), memory, padding_mask(read_mask))
+        return x
+
+
+# %% [markdown]
+# Held against the library's encoder-decoder with the same weights, on two texts, of which the second is shorter. Our
+# parts have the names of its parts, so each tower takes the other's weights as they are.
+
+# %%
 torch.manual_seed(0)
-both = EncoderDecoderModel(EncoderDecoderConfig(**small, tie_word_embeddings=True)).eval()
-read, write = torch.randint(100, (1, 9)), torch.randint(100, (1, 3))
-with torch.no_grad():
-    found = both(input_ids=read, decoder_input_ids=write, output_attentions=True)
-for name in ("encoder_attentions", "decoder_attentions", "cross_attentions"):
-    print(f"{name:>20}: {len(found[name])} layers of {list(found[name][0].shape)}")
+both = EncoderDecoderModel(
+    EncoderDecoderConfig(
+        vocab_size=100, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=256
+    )
+).eval()
+mine = MyEncoderDecoder(vocabulary=100, width=64, layers=2, heads=4, inner=256).eval()
+mine.tokens.load_state_dict(both.encoder.embeddings.tokens.state_dict())
+mine.encoder.load_state_dict(both.encoder.layers.state_dict())
+mine.decoder.load_state_dict(both.decoder.layers.state_dict())
 
+read, write = torch.randint(100, (2, 9)), torch.randint(100, (2, 4))  # S = 9, T = 4
+read_mask = torch.tensor([[1] * 9, [1] * 6 + [0] * 3])
+with torch.no_grad():
+    ours = mine(read, write, read_mask)
+    theirs = both(input_ids=read, attention_mask=read_mask, decoder_input_ids=write).last_hidden_state
+torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+print("encoder-decoder by hand and library:", f"{(ours - theirs).abs().max().item():.1e} apart at most")
+
+# %% [markdown]
+# And against one that is not ours at all: `torch.nn.Transformer`, which is that same figure 1 without the embeddings.
+# It has other names, and one more norm at the top of each tower, which we take out.
+
+
+# %%
+def torch_weights(theirs):
+    """Names of ``torch.nn.Transformer`` for the weights of one of our towers."""
+    found = {}
+    for name, table in theirs.items():
+        for ours, other in {
+            "cross_attention.output": "multihead_attn.out_proj",
+            "cross_attention_norm": "norm2",
+            "attention.query_key_value.": "self_attn.in_proj_",
+            "attention.output": "self_attn.out_proj",
+            "attention_norm": "norm1",
+            "feed_forward.up": "linear1",
+            "feed_forward.down": "linear2",
+            "feed_forward_norm": "norm3" if any("cross" in each for each in theirs) else "norm2",
+        }.items():
+            if f".{ours}" in name:
+                found[name.replace(ours, other)] = table
+        if "cross_attention.query." in name:  # queries, keys and values in one table, as in self-attention
+            three = torch.cat([table, theirs[name.replace("query", "key_value")]])
+            found[name.replace("cross_attention.query.", "multihead_attn.in_proj_")] = three
+    return found
+
+
+by_torch = nn.Transformer(64, 4, 2, 2, dim_feedforward=256, dropout=0.0, batch_first=True)
+by_torch.encoder.norm = by_torch.decoder.norm = None
+by_torch.encoder.layers.load_state_dict(torch_weights(mine.encoder.state_dict()))
+by_torch.decoder.layers.load_state_dict(torch_weights(mine.decoder.state_dict()))
+unseen = read_mask == 0  # torch's masks say where nobody may look
+with torch.no_grad():
+    theirs = by_torch(
+        mine.embed(read),
+        mine.embed(write),
+        tgt_mask=~causal_mask(4, 4, read.device)[0, 0],
+        src_key_padding_mask=unseen,
+        memory_key_padding_mask=unseen,
+    )
+torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+print("encoder-decoder by hand and torch.nn.Transformer: same outputs")
+
+# %% [markdown]
+# Who looks at whom in the three kinds of attention? The library gives its weights when asked (`output_attentions`),
+# each `[B, H, T, S]`; dark is every weight above 0.
+
+# %%
+with torch.no_grad():
+    found = both(input_ids=read[:1], decoder_input_ids=write[:1], output_attentions=True)
+kinds = ("encoder_attentions", "decoder_attentions", "cross_attentions")
+seen = {}
 figure, axes = plt.subplots(1, 3, figsize=(10, 3))
-for axis, name in zip(axes, ("encoder_attentions", "decoder_attentions", "cross_attentions"), strict=True):
-    axis.imshow(found[name][0][0, 0] > 0, cmap="Blues", vmin=0, vmax=1.4)
+for axis, name in zip(axes, kinds, strict=True):
+    first = found[name][0][0, 0] > 0  # of the first layer, text and head: [T, S]
+    assert name != "decoder_attentions" or torch.equal(first, first.tril())  # nothing above the diagonal
+    seen[name] = f"{name.replace('_', ' ')}: {int(first.sum())} of {first.shape[0]} x {first.shape[1]} weights above 0"
+    print(seen[name])
+    axis.imshow(first, cmap="Blues", vmin=0, vmax=1.4)
     axis.set(title=name.replace("_", " "), xlabel="is looked at", ylabel="looks")
-    axis.set_xticks(range(found[name][0].shape[-1]))
-    axis.set_yticks(range(found[name][0].shape[-2]))
+    axis.set_xticks(range(first.shape[1]))
+    axis.set_yticks(range(first.shape[0]))
 figure.tight_layout()
 show(
     figure,
-    "Who may look at whom. Encoder: all of nine tokens at all. Decoder: a triangle, each of three tokens at itself and "
-    "those before. Cross: each of three written tokens at all nine read ones.",
+    f"Who may look at whom. {'; '.join(seen.values())}. The decoder's lie on and below the diagonal: each written "
+    "token looks at itself and at those before.",
 )
 
 # %% [markdown]
@@ -450,7 +703,8 @@ print(f"counted       = {counted:>12,}  (with biases, norms, positions, pooler)"
 # * A block is attention (tokens meet) and a feed-forward network (each by itself), each added to what came in.
 # * The residual keeps tokens apart, layer norm keeps sizes steady, pre norm leaves the straight way untouched.
 # * Encoder, decoder and both together differ in who may look at whom, and in nothing else that matters.
-# * What you built gives the numbers of a published model, to a hundred-thousandth.
+# * What you built gives the numbers of a published model (MiniLM), of transformers' GPT-2 and of torch's Transformer,
+#   to a hundred-thousandth.
 #
 # ## Questions to think about
 #
@@ -460,7 +714,12 @@ print(f"counted       = {counted:>12,}  (with biases, norms, positions, pooler)"
 #
 # ## Where to go on
 #
-# * Notebook 05 trains an encoder from nothing, 06 a decoder.
-# * `workbench/models/transformer.py` and `workbench/models/convert.py`: the same, for every model of this workbench.
-# * Vaswani et al. 2017 (arXiv 1706.03762); Devlin et al. 2018 (BERT, arXiv 1810.04805); Xiong et al. 2020 on the
-#   place of the norm (arXiv 2002.04745).
+# * [Notebook 05](05_pretraining_masked.ipynb) trains an encoder from nothing, [06](06_pretraining_causal.ipynb) a
+#   decoder, [09](09_sequence_to_sequence.ipynb) an encoder-decoder.
+# * [`transformer.py`](../workbench/models/transformer.py) and [`convert.py`](../workbench/models/convert.py): the same,
+#   for every model of this workbench.
+# * [Vaswani et al. 2017](https://arxiv.org/abs/1706.03762); [Devlin et al. 2018](https://arxiv.org/abs/1810.04805)
+#   (BERT); [Xiong et al. 2020](https://arxiv.org/abs/2002.04745) on the place of the norm.
+
+# %%
+done("04-transformer")
