@@ -36,7 +36,8 @@ from workbench.models.heads import EncoderForPreTraining
 from workbench.models.losses import token_loss, vocabulary_loss
 from workbench.models.transformer import EncoderConfig
 from workbench.spec import DataSpec, RunSpec, TrainingSpec
-from workbench.teach import size, widgets
+from workbench.tasks.masking import replace
+from workbench.teach import done, size, widgets
 from workbench.teach.pictures import show
 from workbench.training.optim import learning_rate_factor, make_optimizer
 from workbench.workspace import Workspace
@@ -49,9 +50,8 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 # ## Exercises that cost nothing
 #
 # Labels are expensive; text is not. Hide some words of a text and let the model guess them: the text is its own
-# solution.
-# *"The detective finds the [MASK] in the old house."* To guess well, one has to know grammar, and a little of the
-# world. What a model learns this way can be used for other tasks afterwards (notebook 07). That is **pretraining**.
+# solution. *"The detective finds the [MASK] in the old house."* To guess well, one has to know grammar, and a little of
+# the world. What a model learns this way can be used for other tasks afterwards (notebook 07). That is **pretraining**.
 #
 # ## Text, and a tokenizer for it
 #
@@ -60,7 +60,7 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 
 # %%
 texts, _ = load_texts(DataSpec(train="film-plots", holdout={"valid": 0.1, "test": 0}), workspace)
-texts = texts[: size(test=120, cpu=1_000, gpu=1_000)]
+texts = texts[: size(test=60, cpu=1_000, gpu=1_000)]
 vocabulary = size(test=800, cpu=4_000, gpu=4_000)
 tokenizer = train_tokenizer(texts, TokenizerSpec(train="wordpiece", vocab_size=vocabulary, lowercase=True))
 print(len(texts), "plots,", len(tokenizer), "tokens")
@@ -121,8 +121,9 @@ def mask_tokens(ids, tokenizer, share=0.15):
     chosen = (torch.rand(ids.shape) < share) & ~special
     labels = ids.masked_fill(~chosen, -100)
     dice = torch.rand(ids.shape)
+    special_count = len(tokenizer.all_special_ids)  # they have the first numbers
+    others = special_count + torch.randint(len(tokenizer) - special_count, ids.shape)
     shown = ids.masked_fill(chosen & (dice < 0.8), tokenizer.mask_token_id)
-    others = torch.randint(len(tokenizer.all_special_ids), len(tokenizer), ids.shape)
     shown = torch.where(chosen & (dice >= 0.8) & (dice < 0.9), others, shown)
     return shown, labels
 
@@ -131,8 +132,32 @@ shown, labels = mask_tokens(train_pairs[0][:200], tokenizer)
 chosen = labels != -100
 print("read: ", tokenizer.decode(shown[0])[:150])
 print("truth:", tokenizer.decode(train_pairs[0][0])[:150])
-as_mask = (shown[chosen] == tokenizer.mask_token_id).float().mean()
-print(f"chosen {chosen.float().mean():.1%}; of these [MASK]: {as_mask:.0%}")
+print(f"chosen: {chosen.float().mean():.1%} of all tokens, {chosen.sum()} of them")
+
+# %% [markdown]
+# The library chooses the places in another way (as many in each text, and whole words if asked for). What stands at the
+# chosen places is the same rule, `replace`. Hold ours against it: give both the same places and the same dice (the same
+# *seed* of the random numbers), and compare.
+
+# %%
+ids = train_pairs[0][:200]
+ordinary = torch.arange(len(tokenizer.all_special_ids), len(tokenizer))  # the tokens that may stand in for another
+torch.manual_seed(1)
+ours, labels = mask_tokens(ids, tokenizer)
+torch.manual_seed(1)
+torch.rand(ids.shape)  # the draw with which ours chose the places
+theirs = replace(ids, labels != -100, tokenizer.mask_token_id, ordinary, mask_share=0.8, random_share=0.1)
+assert torch.equal(ours, theirs)
+print("masked by hand and by the library: the same", ours.numel(), "tokens")
+
+chosen = labels != -100
+count = int(chosen.sum())
+for name, fits, share in (
+    ("[MASK]", ours[chosen] == tokenizer.mask_token_id, 0.8),
+    ("as they were", ours[chosen] == ids[chosen], 0.1),
+):
+    spread = math.sqrt(share * (1 - share) / count)
+    print(f"{name:>12}: {fits.float().mean():.1%} of the chosen; expected {share:.0%}, give or take {2 * spread:.1%}")
 
 # %% [markdown]
 # ## The loss, derived
@@ -151,6 +176,9 @@ print(f"chosen {chosen.float().mean():.1%}; of these [MASK]: {as_mask:.0%}")
 #
 # $$\frac{\partial L}{\partial z_{m,v}} = \frac{1}{|M|}\,\bigl(p_{m,v} - [v = y_m]\bigr)$$
 #
+# where $[v = y_m]$ is 1 for the right word, else 0 (and $\partial$ is the *d* of a derivative where there are several
+# variables, of which all but one are held still). In words:
+#
 # **the probabilities, minus 1 at the right word.** Every wrong word is pushed down by its probability, the right word
 # is pushed up by what it lacks. At places that are not masked the gradient is 0.
 #
@@ -159,7 +187,9 @@ print(f"chosen {chosen.float().mean():.1%}; of these [MASK]: {as_mask:.0%}")
 # | $z$ | `logits` | `[B, T, V]` |
 # | $p$ | `probabilities` | `[B, T, V]` |
 # | $y$ | `labels`, -100 outside $M$ | `[B, T]` |
+# | $M$ | `masked`, True at a masked place | `[B, T]` |
 # | $\lvert M\rvert$ | `masked.sum()` | a number |
+# | $[v = y_m]$ | `one_hot(labels[masked], V)` | `[M, V]`: one row a masked place |
 
 # %%
 logits = torch.randn(2, 6, 50, requires_grad=True)  # B = 2, T = 6, V = 50
@@ -190,10 +220,53 @@ torch.testing.assert_close(vocabulary_loss(hidden, to_words, words), token_loss(
 
 # %% [markdown]
 # What loss is bad? A model that knows nothing gives each word $1/V$: $L = \ln V$. Every figure below should be read
-# against it. $e^L$ is called **perplexity**: among how many words the model still wavers.
+# against it. $e^L$ is called **perplexity**: between how many words the model still wavers.
 
 # %%
 print(f"knows nothing: loss {math.log(len(tokenizer)):.2f}, perplexity {len(tokenizer)}")
+
+# %% [markdown]
+# ### Two exercises, one loss
+#
+# The second exercise, whether the second piece follows, is a choice between two answers, so its loss is a cross-entropy
+# too, over the $B$ pairs of a batch, with two scores each. BERT adds the two up:
+#
+# $$L = L_\text{mask} + L_\text{next}, \qquad L_\text{next} = -\frac{1}{B}\sum_{b=1}^{B} \ln q_{b, n_b}$$
+#
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $L_\text{mask}$ | `mask_loss`: $L$ of above | a number |
+# | $q$ | the softmax of `seq_relationship_logits` | `[B, 2]` |
+# | $n$ | `follows`: 0 where it follows, 1 where not | `[B]` |
+#
+# A model that knows nothing has $\ln V + \ln 2$. Below, a tiny model that has learned nothing yet: is our sum the loss
+# that the library computes?
+
+# %%
+tiny = EncoderForPreTraining(
+    EncoderConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=2 * PIECE + 3,
+        sparse_prediction=False,  # scores at all places, as in the formula
+    )
+).eval()
+some = slice(0, 8)
+shown, labels = mask_tokens(train_pairs[0][some], tokenizer)
+segments, follows = train_pairs[1][some], train_pairs[2][some]
+with torch.no_grad():
+    found = tiny(shown, labels=labels, token_type_ids=segments, next_sentence_label=follows)
+
+masked = labels != -100
+words = found.prediction_logits.softmax(-1)[masked]  # [M, V]
+mask_loss = -words.gather(1, labels[masked][:, None]).log().mean()
+next_loss = -found.seq_relationship_logits.softmax(-1).gather(1, follows[:, None]).log().mean()
+torch.testing.assert_close(mask_loss + next_loss, found.loss, atol=1e-5, rtol=1e-5)
+print(f"{mask_loss:.3f} + {next_loss:.3f} = {found.loss:.3f}, as the library has it")
+print(f"knows nothing: {math.log(len(tokenizer)):.3f} + {math.log(2):.3f}")
 
 # %% [markdown]
 # ## AdamW by hand
@@ -207,6 +280,16 @@ print(f"knows nothing: loss {math.log(len(tokenizer)):.2f}, perplexity {len(toke
 # $$m \leftarrow \beta_1 m + (1-\beta_1) g \quad v \leftarrow \beta_2 v + (1-\beta_2) g^2 \quad
 # \theta \leftarrow \theta - \eta\lambda\theta - \eta\,\frac{m / (1-\beta_1^t)}{\sqrt{v / (1-\beta_2^t)} +
 # \varepsilon}$$
+#
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $\theta$ | `p`, one table of weights | whatever it has, say `[4D, D]` |
+# | $g$ | `p.grad` | as $\theta$ |
+# | $m$, $v$ | `m`, `v` | as $\theta$: AdamW keeps three numbers for each weight |
+# | $\eta$, $\lambda$ | `lr`, `decay` | a number each |
+# | $\beta_1$, $\beta_2$ | `b1`, `b2`: how long the running means remember | a number each |
+# | $\varepsilon$ | `epsilon`: keeps from dividing by 0 | a number |
+# | $t$ | `self.t`: steps so far | a whole number |
 
 
 # %%
@@ -230,25 +313,54 @@ class MyAdamW:
 
 settings = TrainingSpec(weight_decay=0.1)
 mine = nn.Linear(8, 3, bias=False)  # biases and norms do not decay in the library, so compare on a matrix
-theirs = copy.deepcopy(mine)
+theirs, torchs = copy.deepcopy(mine), copy.deepcopy(mine)
 betas = (settings.adam_beta1, settings.adam_beta2)
 one = MyAdamW(mine.parameters(), 0.01, betas, settings.adam_epsilon, settings.weight_decay)
 two = make_optimizer(theirs, settings, learning_rate=0.01)
+three = torch.optim.AdamW(
+    torchs.parameters(), lr=0.01, betas=betas, eps=settings.adam_epsilon, weight_decay=settings.weight_decay
+)
 for _ in range(5):
     x = torch.randn(16, 8)
-    for model, optimizer in ((mine, one), (theirs, two)):
+    for model, optimizer in ((mine, one), (theirs, two), (torchs, three)):
         model.zero_grad()
         (model(x) ** 2).mean().backward()
         optimizer.step()
 torch.testing.assert_close(mine.weight, theirs.weight, atol=1e-5, rtol=1e-5)
-print("after five steps: the same weights as the library's optimizer")
+torch.testing.assert_close(mine.weight, torchs.weight, atol=1e-5, rtol=1e-5)
+print("after five steps: the same weights as by the library's optimizer and by torch's AdamW")
 
 # %% [markdown]
 # ## Warm-up
 #
 # In the first steps $v$ has seen few gradients, and the network is random: large steps then do harm that takes long
 # to mend. So the learning rate rises from 0 over the first steps, and falls to 0 towards the end, when weights should
-# settle.
+# settle. At step $t$ of $N$, with a warm-up of $R$ steps, the rate is $\eta$ times
+#
+# $$f(t) = \begin{cases} t / R & t < R \\ (N - t) / (N - R) & t \ge R \end{cases}$$
+#
+# | symbol | in the code |
+# |---|---|
+# | $t$, $N$ | `step`, `steps` |
+# | $R$ | `rising`: the share `warmup` of all steps, rounded up |
+# | $f(t)$ | what `my_factor` gives, from 0 to 1 |
+
+
+# %%
+def my_factor(step, steps, warmup):
+    """The share of the largest learning rate at a step: up in a line, then down in a line."""
+    rising = math.ceil(warmup * steps)
+    return step / rising if step < rising else (steps - step) / (steps - rising)
+
+
+for warmup in (0.1, 0.3):
+    mine = [my_factor(step, 100, warmup) for step in range(101)]
+    library = [learning_rate_factor(step, 100, warmup, "linear") for step in range(101)]
+    torch.testing.assert_close(mine, library, atol=1e-5, rtol=1e-5)
+print("warm-up by hand and by the library: the same at every step")
+
+# %% [markdown]
+# The library can also fall along half a cosine, slowly at first and at the end.
 
 # %%
 figure, axis = plt.subplots(figsize=(6, 2.8))
@@ -277,13 +389,13 @@ widgets.learning_rate()
 # ## The training
 #
 # All is there: model, loss, optimizer, schedule. A step takes one **batch**, some rows drawn at random; an **epoch** is
-# one pass over all rows. After each epoch the loss on the held-out
-# pairs is computed, with masks that are always the same. When it has not become better for `PATIENCE` epochs, we
-# stop, and the best weights are kept: what comes after is learning by heart (**over-fitting**).
+# one pass over all rows. After each epoch the loss on the held-out pairs is computed, with masks that are always the
+# same. When it has not become better for `PATIENCE` epochs, we stop, and the best weights are kept: what comes after is
+# learning by heart (**over-fitting**).
 
 # %%
 width, layers, epochs, batch_size, peak = size(
-    test=(32, 1, 2, 16, 2e-3), cpu=(128, 2, 12, 32, 1e-3), gpu=(256, 4, 30, 64, 7e-4)
+    test=(32, 1, 1, 16, 2e-3), cpu=(128, 2, 12, 32, 1e-3), gpu=(256, 4, 30, 64, 7e-4)
 )
 PATIENCE = 2
 torch.manual_seed(0)
@@ -327,7 +439,7 @@ for epoch in range(1, epochs + 1):
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)  # a rare huge gradient must not throw everything over
         for group in optimizer.param_groups:
-            group["lr"] = peak * learning_rate_factor(step, steps, warmup=0.1, schedule="linear")
+            group["lr"] = peak * my_factor(step, steps, warmup=0.1)
         optimizer.step()
         optimizer.zero_grad()
         step += 1
@@ -347,10 +459,16 @@ model.load_state_dict(best[1])
 figure, axis = plt.subplots(figsize=(6.5, 3.2))
 axis.plot(*zip(*history["train"], strict=True), alpha=0.4, label="training, each batch")
 axis.plot(*zip(*history["valid"], strict=True), marker="o", label="held out")
-axis.axhline(math.log(len(tokenizer)) + math.log(2), linestyle="--", color="grey", label="knows nothing")
+nothing = math.log(len(tokenizer)) + math.log(2)
+axis.axhline(nothing, linestyle="--", color="grey", label="knows nothing")
 axis.set(xlabel="step", ylabel="loss (both parts)")
 axis.legend()
-show(figure, "Loss over the steps: training and held-out loss fall from the line of knowing nothing, ln V + ln 2.")
+losses = [loss for _, loss in history["valid"]]  # before the training, and after each epoch
+show(
+    figure,
+    f"Loss over {step} steps. Held out: {losses[0]:.2f} before the training, lowest {min(losses):.2f} after epoch "
+    f"{losses.index(min(losses))}, {losses[-1]:.2f} at the end; knowing nothing is a level line at {nothing:.2f}.",
+)
 
 # %% [markdown]
 # A fair look at what it has learned: the masked words alone, on held-out text, beside a model that only counts how
@@ -372,8 +490,8 @@ for name, value in (
     print(f"{name:>13}: loss {value:.2f}, perplexity {math.exp(value):8,.0f}")
 
 # %% [markdown]
-# The steps are few and the texts a thousand, so do not expect much: a small model first learns how often words come,
-# then which go together. BERT saw 3.3 billion words. What pretraining must be judged by is what it is worth
+# The steps and the texts are few, so do not expect much: a small model first learns how often words come, then which go
+# together. BERT saw 3.3 billion words. What pretraining must be judged by is what it is worth
 # afterwards, on a task, against a model that begins at random: that is what notebook 07 does, and notebook 12 how to
 # be sure.
 #
@@ -418,7 +536,11 @@ print("errors:", problems)
 #
 # ## Where to go on
 #
-# * Notebook 06: guess the next word instead, and write.
-# * `workbench/tasks/masking.py`, `workbench/models/losses.py`, `workbench/training/loop.py`.
-# * Devlin et al. 2018 (arXiv 1810.04805); Loshchilov and Hutter 2019 (AdamW, arXiv 1711.05101); Liu et al. 2019
-#   (RoBERTa, arXiv 1907.11692).
+# * [Notebook 06](06_pretraining_causal.ipynb): guess the next word instead, and write.
+# * The library's own: [`masking.py`](../workbench/tasks/masking.py), [`losses.py`](../workbench/models/losses.py),
+#   [`optim.py`](../workbench/training/optim.py), [`loop.py`](../workbench/training/loop.py).
+# * [Devlin et al. 2018](https://arxiv.org/abs/1810.04805) (BERT); [Loshchilov and Hutter
+#   2019](https://arxiv.org/abs/1711.05101) (AdamW); [Liu et al. 2019](https://arxiv.org/abs/1907.11692) (RoBERTa).
+
+# %%
+done("05-pretraining-masked")
