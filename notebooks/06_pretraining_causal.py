@@ -18,21 +18,23 @@
 #
 # **You need** notebooks 04 (the decoder, causal mask) and 05 (cross-entropy, AdamW, warm-up).
 #
-# **Time:** about 20 minutes to read; the cells run in about 3 minutes on a laptop CPU (GPU: not measured yet).
+# **Time:** about 25 minutes to read; the cells run in about 3 minutes on a laptop CPU (GPU: not measured yet).
 
 # %%
 import math
+import time
 
 import matplotlib.pyplot as plt
 import torch
 from torch import nn
+from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from workbench.data.load import load_texts
 from workbench.data.tokenizers import TokenizerSpec, train_tokenizer
 from workbench.models.heads import DecoderForCausalLM
 from workbench.models.transformer import DecoderConfig
 from workbench.spec import DataSpec, TrainingSpec
-from workbench.teach import size
+from workbench.teach import done, size
 from workbench.teach.pictures import show
 from workbench.training.optim import learning_rate_factor, make_optimizer
 from workbench.workspace import Workspace
@@ -43,14 +45,22 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 # %% [markdown]
 # ## The exercise
 #
-# A text $x_1, x_2, \dots, x_T$ is as probable as its first token, times the second after the first, and so on: $p(x) =
-# \prod_t p(x_t \mid x_1 \dots x_{t-1})$ ($\prod$: multiply them all; $\mid$: "when there stands before it"). With the
-# logarithm the product becomes a sum, and the loss is its mean with a minus:
+# A text $x_0, x_1, \dots, x_{T-1}$ is as probable as its first token, times the second after the first, and so on:
+# $p(x) = \prod_t p(x_t \mid x_0, \dots, x_{t-1})$ ($\prod$: multiply them all; $\mid$: "when there stands before
+# it"). With the logarithm the product becomes a sum, and the loss is its mean with a minus (the first token is left
+# out: nothing stands before it to guess it from):
 #
-# $$L = -\frac{1}{T-1}\sum_{t=2}^{T} \ln p(x_t \mid x_1, \dots, x_{t-1})$$
+# $$L = -\frac{1}{T-1}\sum_{t=1}^{T-1} \ln p(x_t \mid x_0, \dots, x_{t-1})$$
 #
-# Thanks to the causal mask one pass gives all $T - 1$ guesses: the scores at place $t-1$ (`logits[:, t - 1]`) guess
-# token $t$. So labels are the text itself, **shifted by one**.
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $x_t$ | `ids[:, t]` | `[B]`: token t of each text of the batch |
+# | $x$ | `ids` | `[B, T]` |
+# | $p(x_t \mid x_0, \dots, x_{t-1})$ | the softmax of `logits[:, t - 1]`, at $x_t$ | `[B]`; `logits` `[B, T, V]`: V words |
+# | $L$ | `my_loss(logits, ids)`, mean over the texts as well | a number |
+#
+# Thanks to the causal mask one pass gives all $T - 1$ guesses: the scores at place $t - 1$ guess token $t$. So labels
+# are the text itself, **shifted by one**.
 
 # %%
 vocabulary, length = size(test=(400, 32), cpu=(1_500, 64), gpu=(4_000, 128))
@@ -84,7 +94,7 @@ model = DecoderForCausalLM(config).to(device)
 
 def my_loss(logits, ids):
     """Mean surprise at the tokens 1 ... T-1, each guessed at the place before it."""
-    logs = logits[:, :-1].log_softmax(-1)
+    logs = logits[:, :-1].log_softmax(-1)  # [B, T - 1, V]; the last place guesses what comes after the text
     return -logs.gather(2, ids[:, 1:, None]).mean()
 
 
@@ -128,9 +138,13 @@ for epoch in range(1, epochs + 1):
 # Give the model a beginning, draw one token from its guess, append it, and again. How to draw is a choice:
 #
 # * **greedy**: always the most probable. Dull, and soon repeats itself.
-# * **temperature** $\tau$: divide the scores by $\tau$ before the softmax; below 1 more decided, above 1 wilder.
-# * **top-k**: only the k most probable. **top-p** (Holtzman et al. 2019, arXiv 1904.09751): as few as together have
-#   the probability p.
+# * **temperature** $\tau$: divide the scores by $\tau$ before the softmax, $p_v = e^{z_v / \tau} / \sum_u e^{z_u /
+#   \tau}$; below 1 more decided, above 1 wilder.
+# * **top-k**: only the k most probable tokens.
+# * **top-p** (Holtzman et al. 2019, arXiv 1904.09751): the fewest tokens whose probabilities sum to p or more.
+#
+# Here $z$ is `scores` and $p$ what `filtered` gives, each `[V]`; $\tau$ is `temperature`, a number. What is kept is
+# divided by its sum, so that it sums to 1 again.
 
 
 # %%
@@ -139,11 +153,13 @@ def filtered(scores, temperature=1.0, top_k=0, top_p=1.0):
     p = (scores / temperature).softmax(-1)
     if top_k:
         p = p.masked_fill(p < p.topk(top_k).values[-1], 0.0)
+        p = p / p.sum()
     if top_p < 1:
         sorted_p, order = p.sort(descending=True)
-        enough = sorted_p.cumsum(0) - sorted_p >= top_p  # what comes before has the probability already
-        p = p.scatter(0, order[enough], 0.0)
-    return p / p.sum()
+        before = sorted_p.cumsum(0) - sorted_p  # what the more probable tokens have together
+        p = p.scatter(0, order[before >= top_p], 0.0)  # they have enough already
+        p = p / p.sum()
+    return p
 
 
 @torch.no_grad()
@@ -168,23 +184,36 @@ for name, how in {
     print(f"{name:>16}: {tokenizer.decode(write('A young', count, **how)[0])!r}")
 
 # %%
+ids = tokenizer("A young", add_special_tokens=False, return_tensors="pt")["input_ids"].to(device)
 with torch.no_grad():
-    scores = model(tokenizer("A young", add_special_tokens=False, return_tensors="pt")["input_ids"].to(device)).logits[
-        0, -1
-    ]
+    scores = model(ids).logits[0, -1].cpu()
 figure, axis = plt.subplots(figsize=(6, 3))
+told = []
 for how in ({}, {"temperature": 0.5}, {"top_k": 10}, {"top_p": 0.5}):
     label = ", ".join(f"{name} {value}" for name, value in how.items()) or "as it is"
-    axis.plot(filtered(scores.cpu(), **how).sort(descending=True).values[:40], label=label)
+    drawn = filtered(scores, **how).sort(descending=True).values
+    axis.plot(drawn[:40], label=label)
+    told.append(f"{label}: {int((drawn > 0).sum())} tokens can be drawn, the first five with {drawn[:5].sum():.0%}")
 axis.set(xlabel="tokens, the most probable first", ylabel="probability to be drawn")
 axis.legend()
-show(figure, "Probability of the 40 likeliest next tokens: temperature 0.5, top-k and top-p move it to the first few.")
+show(figure, f"Probability of the 40 likeliest next tokens. {'; '.join(told)}.")
 
 # %% [markdown]
-# Held against the library's way to write (transformers' `generate`, which our models have): greedy must give the same
-# tokens.
+# ### Held against the library
+#
+# transformers has a class for each of the three. It gives scores in which what cannot be drawn is $-\infty$; the
+# softmax of these must be our probabilities, for each by itself and for all three together. And its way to write,
+# `generate`, which our models have, must give the same tokens when greedy.
 
 # %%
+warpers = {"temperature": TemperatureLogitsWarper, "top_k": TopKLogitsWarper, "top_p": TopPLogitsWarper}
+for how in ({"temperature": 0.5}, {"top_k": 10}, {"top_p": 0.5}, {"temperature": 1.5, "top_k": 50, "top_p": 0.9}):
+    theirs = scores[None]  # [1, V]
+    for name, value in how.items():
+        theirs = warpers[name](value)(None, theirs)
+    torch.testing.assert_close(filtered(scores, **how), theirs.softmax(-1)[0], atol=1e-5, rtol=1e-5)
+    print("same probabilities:", ", ".join(f"{name} {value}" for name, value in how.items()))
+
 start = tokenizer("A young", add_special_tokens=False, return_tensors="pt").to(device)
 theirs = model.generate(
     start["input_ids"],
@@ -203,37 +232,163 @@ print("greedy by hand and generate: same", theirs.shape[1], "tokens")
 # Our `write` reads the whole text again for each new token. But keys and values of earlier tokens do not change, as
 # they see nothing after them. So **keep** them: a step then reads one token, and only its query is new. $T$ steps
 # read $T$ tokens instead of $T(T+1)/2$.
+#
+# For one attention layer that is two tables which grow by a row at each step. No mask is needed: the newest token may
+# look at all that is there.
+#
+# | what | in the code | shape at step t |
+# |---|---|---|
+# | the new token's vector | `x` | `[B, 1, D]` |
+# | its query, key and value, cut into heads | `query`, `key`, `value` | `[B, H, 1, D / H]` each |
+# | all keys and values so far | `self.key`, `self.value` | `[B, H, t + 1, D / H]` each |
+# | the softmax | `weights` | `[B, H, 1, t + 1]` |
 
 
 # %%
-@torch.no_grad()
-def write_cached(beginning, count):
-    ids = tokenizer(beginning, add_special_tokens=False, return_tensors="pt")["input_ids"].to(device)
-    found = model(ids, use_cache=True)
-    read = ids.shape[1]
-    for _ in range(count):
-        following = found.logits[0, -1].argmax().view(1, 1)
-        ids = torch.cat([ids, following], dim=1)
-        found = model(following, past_key_values=found.past_key_values, use_cache=True)
-        read += 1
-    return ids, found.logits[0, -1], read
+class MyCachedAttention:
+    """An attention layer that reads one token at a time and keeps the keys and values of those before."""
 
+    def __init__(self, layer):
+        self.layer, self.key, self.value = layer, None, None
 
-ids, last, read = write_cached("A young", count)
-assert torch.equal(ids, write("A young", count, greedy=True))
-with torch.no_grad():
-    torch.testing.assert_close(last, model(ids).logits[0, -1], atol=1e-5, rtol=1e-5)
-first = start["input_ids"].shape[1]
-print(f"tokens read with the cache: {read}; without: {sum(range(first, first + count))}")
+    def split(self, x):  # [B, 1, D] -> [B, H, 1, D / H]
+        return x.view(x.shape[0], 1, self.layer.heads, -1).transpose(1, 2)
+
+    def step(self, x):
+        """The new token's vector [B, 1, D], after it has looked at itself and at all before it."""
+        query, key, value = (self.split(part) for part in self.layer.query_key_value(x).chunk(3, dim=-1))
+        self.key = key if self.key is None else torch.cat([self.key, key], dim=2)
+        self.value = value if self.value is None else torch.cat([self.value, value], dim=2)
+        weights = (query @ self.key.transpose(-2, -1) / math.sqrt(query.shape[-1])).softmax(dim=-1)
+        return self.layer.output((weights @ self.value).transpose(1, 2).reshape(x.shape))
+
 
 # %% [markdown]
-# The price is memory: two vectors of width $D$ (a key and a value) for each token and layer.
+# Held against the library's layer, which reads the whole text at once under a causal mask; and the kept tables against
+# those that the library keeps (`past_key_values`).
+
+# %%
+first_layer = model.model.layers[0]
+text = valid_rows[:2, :12].to(device)
+mine = MyCachedAttention(first_layer.attention)
+with torch.no_grad():
+    found = model(text, use_cache=True, output_hidden_states=True)
+    x = first_layer.attention_norm(found.hidden_states[0])  # what the first layer's attention is given: [B, T, D]
+    one_by_one = torch.cat([mine.step(x[:, t : t + 1]) for t in range(x.shape[1])], dim=1)
+    at_once, _ = first_layer.attention(x, causal=True)
+kept = found.past_key_values.layers[0]
+torch.testing.assert_close(one_by_one, at_once, atol=1e-5, rtol=1e-5)
+torch.testing.assert_close(mine.key, kept.keys, atol=1e-5, rtol=1e-5)
+torch.testing.assert_close(mine.value, kept.values, atol=1e-5, rtol=1e-5)
+print("token by token with the cache, and all at once: the same vectors", list(at_once.shape))
+print("keys that were kept:", list(mine.key.shape), "as the library keeps them")
+
+# %% [markdown]
+# ### Writing with the cache
+#
+# A model has such a cache in each layer. The rest of a block works on each token by itself, so it needs none: the
+# decoder of notebook 04, one token at a time.
+
+
+# %%
+class Reader:
+    """A decoder that reads one token at a time; ``model`` has the weights."""
+
+    def __init__(self, model):
+        self.model, self.place = model, 0
+        self.caches = [MyCachedAttention(block.attention) for block in model.model.layers]
+
+    @torch.no_grad()
+    def read(self, token):
+        """Scores [B, V] for what follows a token [B, 1]."""
+        embeddings = self.model.model.embeddings
+        x = embeddings.tokens(token) + embeddings.positions(torch.tensor([[self.place]], device=token.device))
+        for block, cache in zip(self.model.model.layers, self.caches, strict=True):
+            x = x + cache.step(block.attention_norm(x))
+            x = x + block.feed_forward(block.feed_forward_norm(x))
+        self.place += 1
+        return self.model.vocabulary(self.model.model.final_norm(x))[:, 0]
+
+
+def write_cached(model, ids, count):
+    """Greedy: the text [1, T + count], and the seconds at which each new token was there."""
+    reader, seconds, begun = Reader(model), [], time.perf_counter()
+    for place in range(ids.shape[1]):
+        scores = reader.read(ids[:, place : place + 1])
+    for _ in range(count):
+        following = int(scores.argmax())
+        seconds.append(time.perf_counter() - begun)
+        ids = torch.cat([ids, torch.tensor([[following]], device=ids.device)], dim=1)
+        scores = reader.read(ids[:, -1:])
+    return ids, seconds, scores
+
+
+@torch.no_grad()
+def write_anew(model, ids, count):
+    """The same, reading the whole text again for each token."""
+    seconds, begun = [], time.perf_counter()
+    for _ in range(count):
+        following = int(model(ids).logits[0, -1].argmax())
+        seconds.append(time.perf_counter() - begun)
+        ids = torch.cat([ids, torch.tensor([[following]], device=ids.device)], dim=1)
+    return ids, seconds
+
+
+ids, _, last = write_cached(model, start["input_ids"], count)
+assert torch.equal(ids, write("A young", count, greedy=True))
+with torch.no_grad():
+    torch.testing.assert_close(last[0], model(ids).logits[0, -1], atol=1e-5, rtol=1e-5)
+first = start["input_ids"].shape[1]
+print(f"the same text with the cache; tokens read: {ids.shape[1]}, without: {sum(range(first, first + count))}")
+
+# %% [markdown]
+# What is it worth in seconds? Our model is so small that most of a step is spent on getting ready. A larger one shows
+# it better; how long it takes does not depend on what it has learned, so its weights may be random.
+
+# %%
+wide, deep, long = size(test=(32, 1, 12), cpu=(256, 4, 250), gpu=(1_024, 12, 1_000))
+torch.manual_seed(0)
+larger = (
+    DecoderForCausalLM(
+        DecoderConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=wide,
+            num_hidden_layers=deep,
+            num_attention_heads=wide // 32,
+            intermediate_size=4 * wide,
+            max_position_embeddings=long + 8,
+        )
+    )
+    .to(device)
+    .eval()
+)
+write_anew(larger, start["input_ids"], 3)  # the first steps of a program are slow; they are not to count
+_, anew = write_anew(larger, start["input_ids"], long)
+_, cached, _ = write_cached(larger, start["input_ids"], long)
+
+figure, axis = plt.subplots(figsize=(6, 3))
+axis.plot(range(1, long + 1), anew, label="reads all again")
+axis.plot(range(1, long + 1), cached, linestyle="--", label="keeps keys and values")
+axis.set(xlabel="tokens written", ylabel="seconds")
+axis.legend()
+told = f"{long} tokens took {anew[-1]:.2f} s without the cache, and {cached[-1]:.2f} s with it"
+print(told)
+halves = [f"{line[long // 2 - 1] / line[-1]:.0%}" for line in (anew, cached)]
+show(
+    figure,
+    f"Seconds against tokens written: {told}. The first half of the tokens took {halves[0]} of the time without the "
+    f"cache, and {halves[1]} with it.",
+)
+
+# %% [markdown]
+# The price is memory: two vectors of width $D$ (a key and a value) for each token and layer, so for $L$ layers $2 L D$
+# numbers a token.
 #
 # ## Summary
 #
 # * A decoder learns by guessing each next token; labels are the text shifted by one.
 # * Writing is drawing again and again; temperature, top-k and top-p shape the draw.
-# * The cache keeps keys and values: same text, far fewer tokens read.
+# * The cache keeps the keys and values of each layer: same text, far fewer tokens read.
 #
 # ## Questions to think about
 #
@@ -243,6 +398,12 @@ print(f"tokens read with the cache: {read}; without: {sum(range(first, first + c
 #
 # ## Where to go on
 #
-# * The preset `write-tiny`, a ready-made spec: `workbench run write-tiny` in a terminal;
-#   `workbench/tasks/causal_lm.py`. Notebook 07: fine-tuning.
-# * Radford et al. 2019 (GPT-2).
+# * [Notebook 07](07_fine_tuning.ipynb): fine-tuning. [Notebook 09](09_sequence_to_sequence.ipynb): the same way to
+#   write, in an encoder-decoder.
+# * `workbench run write-tiny` in a terminal trains a decoder by a ready-made spec (a *preset*); what it computes stands
+#   in [`causal_lm.py`](../workbench/tasks/causal_lm.py).
+# * Radford et al. 2019, *Language Models are Unsupervised Multitask Learners* (GPT-2); [Holtzman et al.
+#   2019](https://arxiv.org/abs/1904.09751) (top-p).
+
+# %%
+done("06-pretraining-causal")
