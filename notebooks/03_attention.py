@@ -31,7 +31,7 @@ from torch import nn
 from workbench.models.attention import MultiHeadAttention, causal_mask, padding_mask
 from workbench.models.pretrained import make_source
 from workbench.models.transformer import Sinusoidal
-from workbench.teach import size, widgets
+from workbench.teach import done, size, widgets
 from workbench.teach.pictures import show
 from workbench.workspace import Workspace
 
@@ -56,20 +56,28 @@ torch.set_printoptions(precision=3, sci_mode=False)
 # ## By hand, one number at a time
 #
 # Three tokens, vectors of two numbers. The numbers are chosen so that you can follow each step in your head. In the
-# picture to keep in mind, the first number says "I am a thing", and the second "I am weather".
+# picture to keep in mind, the first number of a key says "I am a thing", and the second "I can be huge": a pilot is a
+# thing, a storm is a thing that can well be huge, and *it* offers nothing yet.
 
 # %%
 tokens = ["pilot", "storm", "it"]
 keys = [[1.0, 0.0], [1.0, 2.0], [0.0, 0.0]]
 values = [[10.0, 0.0], [0.0, 10.0], [5.0, 5.0]]
-query_of_it = [1.0, 1.0]  # "it" looks for a thing, and for something that can be huge
+query_of_it = [1.0, 1.0]  # "it" looks for a thing, and for one that can be huge
 
 # %% [markdown]
 # **Step 1: scores.** How well does the query fit each key? Multiply number by number and add up: the *dot product*.
-# It is large when two vectors point the same way. Then divide by $\sqrt{K}$, where $K$ is how many numbers a key has
-# (here 2); why, we shall see below.
+# It is large when two vectors point the same way. Then divide by $\sqrt{d_k}$, where $d_k$ is how many numbers a key
+# has (here 2); why, we shall see below.
 #
-# $$s_j = \frac{q \cdot k_j}{\sqrt{K}}$$
+# $$s_j = \frac{q \cdot k_j}{\sqrt{d_k}}$$
+#
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $q$ | `query_of_it` | $d_k$ numbers |
+# | $k_j$, $v_j$ | `keys[j]`, `values[j]` | $d_k$ numbers each |
+# | $s_j$, and in step 2 $w_j$ | `scores[j]`, `weights[j]` | one number for each token j |
+# | $o$, in step 3 | `output` | as a value |
 
 # %%
 scores = []
@@ -109,17 +117,17 @@ print("the new vector of 'it':", [round(number, 3) for number in output])
 # Each token has a query. Write the queries below each other as a matrix $Q$, and likewise $K$ and $V$. Then all dot
 # products are one matrix product, $QK^\top$ ("$\top$": rows and columns exchanged):
 #
-# $$\operatorname{Attention}(Q, K, V) = \operatorname{softmax}\!\left(\frac{QK^\top}{\sqrt{K}}\right)V$$
+# $$\operatorname{Attention}(Q, K, V) = \operatorname{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}}\right)V$$
 #
-# (In the formula of the paper the width of a key is called $d_k$; here and in the library it is $K$. Where $K$ stands
-# alone under the root it is that number; beside $Q$ and $V$ it is the matrix.) This is equation 1 of *Attention Is
-# All You Need* (Vaswani et al. 2017, arXiv 1706.03762). The shapes, which the library uses everywhere:
+# This is equation 1 of *Attention Is All You Need* (Vaswani et al. 2017, arXiv 1706.03762, section 3.2.1). The shapes,
+# which the library uses everywhere:
 #
 # | symbol | in the code | shape | |
 # |---|---|---|---|
-# | $Q$ | `query` | `[T, K]` | T tokens that ask |
-# | $K$ | `key` | `[S, K]` | S tokens that are asked; within one text S = T |
-# | $V$ | `value` | `[S, K]` | |
+# | $Q$ | `query` | $[T, d_k]$ | T tokens that ask |
+# | $K$ | `key` | $[S, d_k]$ | S tokens that are asked; within one text S = T |
+# | $V$ | `value` | $[S, d_k]$ | |
+# | $d_k$ | `query.shape[-1]` | a number | the width of a key |
 # | the softmax | `weights` | `[T, S]` | row t: what token t takes from each; each row sums to 1 |
 #
 # In torch `@` multiplies matrices, and `transpose(-2, -1)` exchanges the last two axes. Three dots in a shape stand
@@ -128,7 +136,7 @@ print("the new vector of 'it':", [round(number, 3) for number in output])
 
 # %%
 def attention(query, key, value, mask=None):
-    """softmax(Q Kᵀ / √K) V; a mask is True where a query may look."""
+    """softmax(Q Kᵀ / √d_k) V; a mask is True where a query may look."""
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])  # [..., T, S]
     if mask is not None:
         scores = scores.masked_fill(~mask, -math.inf)
@@ -159,37 +167,43 @@ figure, axis = plt.subplots(figsize=(4, 3.4))
 heatmap(axis, all_weights, tokens, tokens)
 axis.set_xlabel("is looked at")
 axis.set_ylabel("looks")
-show(figure, "Table of attention weights, 3 by 3. The row of 'it' has its largest weight, 0.73, on 'storm'.")
+most = int(all_weights[2].argmax())
+show(
+    figure,
+    f"Table of attention weights, 3 by 3. The row of 'it' has its largest weight, {all_weights[2, most]:.2f}, on "
+    f"'{tokens[most]}'.",
+)
 
 # %% [markdown]
-# ## Why divide by √K
+# ## Why divide by √d_k
 #
 # Let each number of $q$ and $k$ be drawn independently, with mean 0 and variance 1 (about so it is at the beginning
-# of training). Their dot product is a sum of $K$ products, each with mean 0 and variance 1; variances of independent
-# numbers add up, so the dot product has variance $K$. Wide vectors would give scores like ±20, and a softmax of such
+# of training). Their dot product is a sum of $d_k$ products, each with mean 0 and variance 1; variances of independent
+# numbers add up, so the dot product has variance $d_k$. Wide vectors would give scores like ±20, and a softmax of such
 # scores is all but 1 in one place and 0 elsewhere. Its gradient (which way, and how much, each weight has to move) is
-# then all but 0, and nothing is learned. Divided by $\sqrt{K}$ the variance is 1, whatever the width. Look:
+# then all but 0, and nothing is learned. Divided by $\sqrt{d_k}$ the variance is 1, whatever the width. Look:
 
 # %%
 widths = [4, 16, 64, 256, 1024]
-largest = {"without division": [], "divided by √K": []}
+largest = {"without division": [], "divided by √d_k": []}
 for width in widths:
     q, k = torch.randn(500, 1, width), torch.randn(500, 10, width)
     raw = (q @ k.transpose(1, 2)).squeeze(1)  # 500 queries, 10 keys each
-    largest["without division"].append(raw.softmax(-1).max(-1).values.mean().item())
-    largest["divided by √K"].append((raw / math.sqrt(width)).softmax(-1).max(-1).values.mean().item())
     scaled = raw / math.sqrt(width)
-    print(f"K = {width:>4}: variance of the scores {raw.var():8.1f}, after division {scaled.var():.2f}")
+    for name, scores_of_all in zip(largest, (raw, scaled), strict=True):
+        largest[name].append(scores_of_all.softmax(-1).max(-1).values.mean().item())
+    print(f"d_k = {width:>4}: variance of the scores {raw.var():8.1f}, after division {scaled.var():.2f}")
 
 figure, axis = plt.subplots(figsize=(6, 3))
 for (name, line), marker in zip(largest.items(), "os", strict=True):
     axis.plot(widths, line, marker=marker, label=name)
-axis.set(xscale="log", xlabel="K, numbers in a key", ylabel="largest of 10 weights (mean)", ylim=(0, 1))
+axis.set(xscale="log", xlabel="d_k, numbers in a key", ylabel="largest of 10 weights (mean)", ylim=(0, 1))
 axis.legend()
+told = [f"{name} from {line[0]:.2f} to {line[-1]:.2f}" for name, line in largest.items()]
 show(
     figure,
-    "Without division the largest of ten weights grows from about 0.5 to nearly 1 as keys get wider; "
-    "divided by the root of K it stays at about 0.3.",
+    f"The largest of ten weights as keys get wider, from {widths[0]} to {widths[-1]} numbers: {', '.join(told)}. Two "
+    "lines.",
 )
 
 # %% [markdown]
@@ -199,20 +213,27 @@ show(
 # %%
 scores_of_it = torch.tensor(scores)
 figure, axes = plt.subplots(1, 4, figsize=(9, 2.2), sharey=True)
+told = []
 for axis, temperature in zip(axes, (0.2, 1.0, 3.0, 20.0), strict=True):
-    axis.bar(tokens, (scores_of_it / temperature).softmax(0))
+    shares = (scores_of_it / temperature).softmax(0)
+    axis.bar(tokens, shares)
     axis.set_title(f"temperature {temperature}")
+    told.append(f"at {temperature} " + ", ".join(f"{t} {w:.2f}" for t, w in zip(tokens, shares.tolist(), strict=True)))
 axes[0].set(ylim=(0, 1), ylabel="weight")
-show(
-    figure,
-    "Weights of 'it' at four temperatures: at 0.2 all but everything on storm, at 1 most of it, at 20 a third on each.",
-)
+show(figure, f"Weights of 'it' at four temperatures: {'; '.join(told)}.")
 
 # %% [markdown]
 # ## Where queries, keys and values come from
 #
 # Nobody writes them down. A token's vector $x$ (width $D$) is multiplied by three matrices, and these matrices are
-# what is learned: $q = xW^Q + b^Q$, $k = xW^K + b^K$, $v = xW^V + b^V$. In torch such a map is `nn.Linear`.
+# what is learned: $q = xW^Q + b^Q$, $k = xW^K + b^K$, $v = xW^V + b^V$. In torch such a map is `nn.Linear`, which keeps
+# its matrix turned round:
+#
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $x$ | `x`, all tokens below each other | `[T, D]` |
+# | $W^Q$, $W^K$, $W^V$ | `W_q.weight.T`, `W_k.weight.T`, `W_v.weight.T` | `[D, D]` each |
+# | $b^Q$, $b^K$, $b^V$ | `W_q.bias`, `W_k.bias`, `W_v.bias` | `[D]` each |
 #
 # ## Masks: where nobody may look
 #
@@ -229,19 +250,25 @@ length, width = len(words), 16
 x = torch.randn(length, width)
 W_q, W_k, W_v = nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, width)
 q, k, v = W_q(x), W_k(x), W_v(x)
+torch.testing.assert_close(q, x @ W_q.weight.T + W_q.bias)
 
 is_text = torch.tensor([word != "[PAD]" for word in words])
 padding = is_text[None, :].expand(length, length)  # [T, S]: a column is hidden from everybody
 causal = torch.ones(length, length).tril().bool()  # row t: True up to column t
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.6))
+told = []
 for axis, mask, title in zip(axes, (None, padding, causal), ("no mask", "padding hidden", "causal"), strict=True):
-    heatmap(axis, attention(q, k, v, mask)[1].detach(), words, words, title)
+    weights = attention(q, k, v, mask)[1].detach()
+    heatmap(axis, weights, words, words, title)
+    hidden = torch.zeros_like(weights, dtype=torch.bool) if mask is None else ~mask
+    assert torch.equal(weights == 0, hidden)  # 0 where the mask hides, and nowhere else
+    told.append(f"{title}: {int(hidden.sum())} of {weights.numel()} weights are 0")
 figure.tight_layout()
 show(
     figure,
-    "Three tables of weights of six tokens. Without a mask all are above 0; with the padding mask the last two columns "
-    "are 0; with the causal mask everything above the diagonal is 0.",
+    f"Three tables of weights of six tokens. {'; '.join(told)}: with padding hidden the last two columns, with the "
+    "causal mask all above the diagonal.",
 )
 
 # %% [markdown]
@@ -270,15 +297,22 @@ torch.testing.assert_close(before[:4], after[:4])
 # ## Heads
 #
 # One softmax gives one way of looking. A token may need several: its verb, its adjective, the word before it. So the
-# $D$ numbers of query, key and value are cut into $H$ parts of $K = D / H$ numbers, each part attends by itself (a
-# **head**), and the outputs are put side by side again and mixed by one last matrix $W^O$.
+# $D$ numbers of query, key and value are cut into $H$ parts of $d_k = D / H$ numbers, each part attends by itself (a
+# **head**), and the outputs are put side by side again and mixed by one last matrix $W^O$ (section 3.2.2 of the paper).
 #
 # $$\operatorname{head}_h = \operatorname{Attention}(Q_h, K_h, V_h) \qquad
 # \operatorname{MultiHead} = [\operatorname{head}_1; \dots; \operatorname{head}_H]\,W^O$$
 #
-# In the code, cutting is a change of shape: `[B, T, D]` becomes `[B, T, H, K]`, and then the axes are exchanged to
-# `[B, H, T, K]`, so that torch computes all heads of all texts in one product. (B: texts in the batch, that is, of
-# those that are computed together.)
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $Q_h$, $K_h$, $V_h$ | `q[:, h]`, `k[:, h]`, `v[:, h]` | $[B, T, d_k]$ |
+# | $\operatorname{head}_h$ | `mixed[:, h]` | $[B, T, d_k]$ |
+# | $[\operatorname{head}_1; \dots; \operatorname{head}_H]$ | `joined` | `[B, T, D]` |
+# | $W^O$ | `output.weight.T` | `[D, D]` |
+#
+# In the code, cutting is a change of shape: `[B, T, D]` becomes $[B, T, H, d_k]$, and then the axes are exchanged to
+# $[B, H, T, d_k]$, so that torch computes all heads of all texts in one product. (B: texts in the batch, that is, of
+# those that are computed together. The library's comments write K for $d_k$.)
 #
 # `nn.Module` is torch's class for a part with weights. Its `__init__` makes the weights, its `forward` says what is
 # computed; one calls it like a function.
@@ -294,13 +328,13 @@ class MyAttention(nn.Module):
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
         self.output = nn.Linear(width, width)
 
-    def split(self, x):  # [B, T, D] -> [B, H, T, K]
+    def split(self, x):  # [B, T, D] -> [B, H, T, d_k]
         batch, length, width = x.shape
         return x.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
 
     def forward(self, x, mask=None):
         q, k, v = self.split(self.query(x)), self.split(self.key(x)), self.split(self.value(x))
-        mixed, weights = attention(q, k, v, mask)  # [B, H, T, K]
+        mixed, weights = attention(q, k, v, mask)  # [B, H, T, d_k]
         joined = mixed.transpose(1, 2).reshape(x.shape)  # [B, T, D]
         return self.output(joined), weights
 
@@ -363,10 +397,11 @@ torch.testing.assert_close(straight[:, order], shuffled, atol=1e-5, rtol=1e-5)
 print("order:", order.tolist(), "-> the same vectors, in that order")
 
 # %% [markdown]
-# So each token must be told its place. The first Transformer adds **waves** of many lengths to the tokens' vectors:
-# number $2i$ of place $p$ is $\sin(p / 10000^{2i/D})$, number $2i+1$ the cosine. Fast waves tell neighbours apart,
-# slow ones say roughly where in the text. BERT and GPT-2 learn a vector for each place instead. Newer models turn
-# queries and keys by an angle that grows with the place ("rotary"), so that a score depends on the distance.
+# So each token must be told its place. The first Transformer adds **waves** of many lengths to the tokens' vectors
+# (section 3.5): number $2i$ of place $p$ is $\sin(p / 10000^{2i/D})$, number $2i+1$ the cosine. In the code these are
+# `table[p, 2 * i]` and `table[p, 2 * i + 1]` of a `table` `[places, D]`. Fast waves tell neighbours apart, slow ones
+# say roughly where in the text. BERT and GPT-2 learn a vector for each place instead. Newer models turn queries and
+# keys by an angle that grows with the place ("rotary"), so that a score depends on the distance.
 
 # %%
 table = Sinusoidal(places=64, width=64).make_table()  # [places, D]
@@ -376,21 +411,24 @@ torch.testing.assert_close(table[5, 6:8], torch.tensor(by_hand), atol=1e-5, rtol
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4))
 axes[0].imshow(table.T, aspect="auto", cmap="RdBu")
 axes[0].set(xlabel="place p", ylabel="number in the vector", title="waves")
+told = []
 for place in (5, 30, 50):
-    axes[1].plot(table @ table[place], label=f"place {place}")
+    products = table @ table[place]
+    axes[1].plot(products, label=f"place {place}")
+    told.append(f"of place {place} it is largest at place {int(products.argmax())}")
 axes[1].set(xlabel="other place", ylabel="dot product", title="near places are alike")
 axes[1].legend()
 figure.tight_layout()
 show(
     figure,
     "Left: waves over 64 places, quick in the upper rows and slow in the lower. Right: the dot product of a place's "
-    "vector with all others has its peak at the place itself and falls with the distance.",
+    f"vector with all others: {', '.join(told)}.",
 )
 
 # %% [markdown]
 # Move the place: with waves and with rotary positions the curve keeps its shape and only travels along, because it
-# depends on the distance alone. Then move the base, the 10000 of the formula: with a small one all waves are quick: the
-# curve drops at once and then only ripples, and says no longer how far away a far place is.
+# depends on the distance alone. Then move the base, the 10000 of the formula: with a small one all waves are quick; the
+# curve drops at once and then only ripples, and no longer says how far away a far place is.
 
 # %%
 widgets.positions()
@@ -436,14 +474,16 @@ print(f"weight one token back: {back.max():.2f} in one head, {back.mean():.2f} i
 print(f"entropy: from {entropy.min():.2f} to {entropy.max():.2f}; even over all tokens is {math.log(len(names)):.2f}")
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.6))
+told = []
 for axis, (layer, head), what in zip(axes, picked, ("one token back", "about evenly"), strict=True):
-    heatmap(axis, attentions[layer, head], names, names, f"layer {layer + 1}, head {head + 1}: {what}")
+    weights = attentions[layer, head]
+    heatmap(axis, weights, names, names, f"layer {layer + 1}, head {head + 1}: {what}")
+    told.append(
+        f"weight one token back {weights.diagonal(offset=-1).mean():.2f} in the mean, "
+        f"largest weight anywhere {weights.max():.2f}"
+    )
 figure.tight_layout()
-show(
-    figure,
-    "Two heads of MiniLM on one sentence. In the left one nearly all weight lies just beside the diagonal: each token "
-    "looks at the one before it. In the right one every row is pale all over: each token looks everywhere.",
-)
+show(figure, f"Two heads of MiniLM on one sentence, as tables of weights. Left: {told[0]}. Right: {told[1]}.")
 
 # %% [markdown]
 # Weights must sum to 1, so a head that finds nothing for it in a sentence has to put them somewhere all the same; in
@@ -453,7 +493,7 @@ show(
 # ## Summary
 #
 # * Attention is a weighted mean of values. The weights are a softmax of scaled dot products of queries and keys.
-# * $\sqrt{K}$ keeps the softmax from freezing. A mask is $-\infty$ before the softmax: exactly weight 0.
+# * $\sqrt{d_k}$ keeps the softmax from freezing. A mask is $-\infty$ before the softmax: exactly weight 0.
 # * Heads are narrow attentions side by side; they cost no more weights.
 # * By itself attention sees no order, and its cost grows with the square of the length.
 #
@@ -467,6 +507,10 @@ show(
 #
 # ## Where to go on
 #
-# * Notebook 04 puts attention into a Transformer, and loads published weights into it.
-# * `workbench/models/attention.py` is this notebook as a module; read it, it has no more in it than you know by now.
-# * Vaswani et al. 2017, *Attention Is All You Need*, arXiv 1706.03762, section 3.2.
+# * [Notebook 04](04_transformer.ipynb) puts attention into a Transformer, and loads published weights into it.
+# * [`attention.py`](../workbench/models/attention.py) is what this notebook built, as a module of the library (and a
+#   little more: positions by turning, and the cache of notebook 06).
+# * Vaswani et al. 2017, [*Attention Is All You Need*](https://arxiv.org/abs/1706.03762), section 3.2.
+
+# %%
+done("03-attention")

@@ -56,7 +56,8 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 # |---|---|---|
 # | $x_t$ | `ids[:, t]` | `[B]`: token t of each text of the batch |
 # | $x$ | `ids` | `[B, T]` |
-# | $p(x_t \mid x_0, \dots, x_{t-1})$ | the softmax of `logits[:, t - 1]`, at $x_t$ | `[B]`; `logits` `[B, T, V]`: V words |
+# | $p(x_t \mid x_0, \dots, x_{t-1})$ | the softmax of `logits[:, t - 1]`, at $x_t$ | `[B]` |
+# | V words' scores | `logits` | `[B, T, V]` |
 # | $L$ | `my_loss(logits, ids)`, mean over the texts as well | a number |
 #
 # Thanks to the causal mask one pass gives all $T - 1$ guesses: the scores at place $t - 1$ guess token $t$. So labels
