@@ -29,6 +29,11 @@ def scale() -> str:
     return "gpu" if torch.cuda.is_available() else "cpu"
 
 
+def is_test() -> bool:
+    """Whether the variable asks for the tests' scale. Unlike :func:`scale` it never imports torch."""
+    return os.environ.get(SCALE) == "test"
+
+
 def size(*, test: T, cpu: T, gpu: T) -> T:
     """The one of three sizes that fits this machine; see :func:`scale`."""
     return {"test": test, "cpu": cpu, "gpu": gpu}[scale()]

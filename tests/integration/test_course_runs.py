@@ -1,0 +1,59 @@
+"""Runs of the course's notebooks: in the queue for a reader, in the notebook's own process at the tests' scale."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.tiny import make_run
+from workbench.errors import RunError
+from workbench.jobs.worker import end_worker, worker_status
+from workbench.spec import RunSpec
+from workbench.teach.runs import run
+from workbench.workspace import Workspace
+
+
+def spec(workspace: Workspace, **changes: object) -> RunSpec:
+    """The tiny run's spec, for a run that is yet to be made."""
+    made = make_run(workspace, {"training.epochs": 1, **changes})
+    made.transition(("queued",), "stopped")  # nobody takes it from the queue
+    return made.spec()
+
+
+def test_a_reader_s_run_goes_through_the_queue_and_is_found_again(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORKBENCH_COURSE_SCALE", "cpu")
+    wanted = spec(workspace)
+    try:
+        done = run(wanted)
+    finally:
+        end_worker(workspace)
+    assert done.state == "succeeded" and done.status()["process"]["pid"] != os.getpid()
+    assert "eval/accuracy" in capsys.readouterr().out
+    assert run(wanted, quiet=True).id == done.id
+
+
+def test_at_the_tests_scale_it_is_done_in_this_process(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORKBENCH_COURSE_SCALE", "test")
+    wanted, handler = spec(workspace), signal.getsignal(signal.SIGTERM)
+    capsys.readouterr()  # what making the model has said
+    done = run(wanted)
+    assert done.state == "succeeded" and not worker_status(workspace)["running"]
+    assert done.status()["process"]["pid"] == os.getpid()
+    assert signal.getsignal(signal.SIGTERM) is handler
+    said = capsys.readouterr()
+    assert "eval/accuracy" in said.out and "epoch" not in said.out and not said.err
+    assert "epoch" in done.log()  # what it says of its work stands there
+
+
+def test_one_that_fails_says_why(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_COURSE_SCALE", "test")
+    wanted = spec(workspace)
+    (workspace.uploads / "tiny" / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(RunError, match=r"is failed: tiny cannot be loaded"):
+        run(wanted, quiet=True)
