@@ -16,7 +16,8 @@
 # **After this notebook you can** write a fully connected, a convolutional and a recurrent network by hand, see in a
 # picture why long memories fade, and say what each kind of network cannot do.
 #
-# **You need** notebook 01 (tokens are numbers, each with a vector).
+# **You need** notebook 01 (tokens are numbers, each with a vector; what a tensor is). From school: the chain rule of
+# derivatives, for one section.
 #
 # **Time:** about 25 minutes to read; the cells run in about 3 minutes on a laptop CPU (GPU: not measured yet).
 
@@ -25,7 +26,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from workbench.teach import size
+from workbench.teach import done, size
 from workbench.teach.pictures import show
 from workbench.teach.runs import run
 
@@ -60,8 +61,13 @@ print("ids", list(ids.shape), "-> vectors", list(x.shape), "= [B, T, D]: reviews
 # | symbol | in the code | shape |
 # |---|---|---|
 # | $\bar x$ | `mean` | `[B, D]`: the mean over the T words |
-# | $W_1$, $b_1$ | `first.weight`, `first.bias` | `[H, D]`, `[H]` |
+# | $W_1$, $b_1$ | `first.weight`, `first.bias` | `[H, D]`, `[H]`: H is ours to choose, here 8 |
+# | $h$ | `hidden` | `[B, H]` |
 # | $W_2$, $b_2$ | `second.weight`, `second.bias` | `[2, H]`, `[2]` |
+# | $y$ | `scores` | `[B, 2]`: one for each label; the larger one is the answer |
+#
+# `nn.Linear(3, 8)` is torch's table of weights with a bias, from 3 numbers to 8, filled with random numbers. `no_grad`
+# (notebook 01) says: compute, do not learn.
 
 # %%
 first, second = nn.Linear(3, 8), nn.Linear(8, 2)
@@ -92,6 +98,15 @@ print(scores)
 # 1408.5882).
 #
 # $$c_{t,f} = \sum_{k=0}^{2} W_{f,k} \cdot x_{t+k} + b_f, \qquad m_f = \max_t c_{t,f}$$
+#
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $x_{t+k}$ | `x[:, t + k]` | `[B, D]`: the word k places after word t |
+# | $W$ | `filters.weight` | `[F, D, 3]`: F filters |
+# | $W_{f,k}$ | `filters.weight[f, :, k]` | `[D]`: what filter f wants of word k of the three |
+# | $b$ | `filters.bias` | `[F]` |
+# | $c$ | what `convolution` gives | `[B, T - 2, F]` |
+# | $m$ | `pooled` | `[B, F]` |
 
 # %%
 filters = nn.Conv1d(in_channels=3, out_channels=5, kernel_size=3)  # weight [F, D, 3]
@@ -99,11 +114,11 @@ filters = nn.Conv1d(in_channels=3, out_channels=5, kernel_size=3)  # weight [F, 
 
 def convolution(x):
     """What each of F filters answers at each place: [B, T - 2, F]."""
-    places = x.shape[1] - 2
+    table = filters.weight.transpose(1, 2).flatten(1)  # [F, D, 3] -> [F, 3, D] -> [F, 3 D]: each filter as one row
     answers = []
-    for place in range(places):
-        window = x[:, place : place + 3]  # [B, 3, D]: three neighbours
-        answers.append(torch.einsum("bkd,fdk->bf", window, filters.weight) + filters.bias)
+    for place in range(x.shape[1] - 2):
+        window = x[:, place : place + 3].flatten(1)  # [B, 3, D] -> [B, 3 D]: three neighbours, end to end
+        answers.append(window @ table.T + filters.bias)  # [B, F]
     return torch.stack(answers, dim=1)
 
 
@@ -126,8 +141,9 @@ print("the first two reviews differ now:", [round(v, 2) for v in (pooled[0] - po
 # | symbol | in the code | shape |
 # |---|---|---|
 # | $x_t$ | `x[:, t]` | `[B, D]` |
-# | $h_t$ | `state` | `[B, H]` |
+# | $h_t$ | `state` | `[B, H]`; before the first word it is 0 |
 # | $W$, $U$ | `weight_ih_l0`, `weight_hh_l0` | `[H, D]`, `[H, H]` |
+# | $b$ | `bias_ih_l0 + bias_hh_l0`: torch keeps two, of which only the sum matters | `[H]` |
 #
 # The same $W$ and $U$ at each word, so the text may have any length; and in principle the last state knows of the
 # first word.
@@ -160,6 +176,16 @@ print("the last state of each review:", list(recurrent(x)[:, -1].shape))
 # $$\frac{\partial h_T}{\partial h_1} = \prod_{t=2}^{T} \frac{\partial h_t}{\partial h_{t-1}}, \qquad
 # \frac{\partial h_t}{\partial h_{t-1}} = \operatorname{diag}(1 - h_t^2)\, U$$
 #
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $\partial h_T / \partial h_1$ | `product` | `[H, H]`: how each number of the last state follows each of the first |
+# | $\partial h_t / \partial h_{t-1}$ | `torch.diag(1 - states[t] ** 2) @ weight_hh_l0` | `[H, H]` |
+# | $1 - h_t^2$ | `1 - states[t] ** 2` | `[H]`: the derivative of tanh, as $\tanh'(z) = 1 - \tanh^2(z)$ |
+# | $U$ | `weight_hh_l0` | `[H, H]` |
+#
+# Tables do not commute, so the order counts: the factor of $t = T$ stands leftmost, that of $t = 2$ at the right end.
+# $\operatorname{diag}$ puts the H numbers on the diagonal of a table that is 0 elsewhere.
+#
 # Sixty factors that each shrink by a tenth leave $0.9^{60} \approx 0.002$; sixty that grow by a tenth make 304. In
 # between is a knife's edge. This is the **vanishing** (or exploding) gradient (Bengio et al. 1994). First the formula
 # against torch, then the picture.
@@ -172,11 +198,12 @@ with torch.no_grad():
     states = long(text)[0][0]  # [T, H]
     product = torch.eye(6, dtype=torch.float64)
     for t in range(1, 12):
-        product = torch.diag(1 - states[t] ** 2) @ long.weight_hh_l0 @ product
+        product = torch.diag(1 - states[t] ** 2) @ long.weight_hh_l0 @ product  # the later factor goes to the left
 after_first = states[:1].clone()  # the state after the first word, from which the rest is read
 
 
 def rest(state):
+    """The last state, when reading goes on from a state after the first word."""
     return long(text[:, 1:], state[None])[1][0, 0]
 
 
@@ -186,14 +213,25 @@ print("the product of the formula is torch's gradient; its size:", f"{product.no
 
 # %% [markdown]
 # The **LSTM** (Hochreiter and Schmidhuber 1997) was made against this. Beside the state it keeps a second vector, the
-# *cell* $c$, which is changed by adding and by **gates**: numbers between 0 and 1 that say how much to keep (f), how
-# much to write (i) and how much to show (o).
+# *cell* $c$, which is changed by adding and by **gates**: numbers between 0 and 1 that say how much to write (i), how
+# much to keep (f) and how much to show (o). What is written is $g$. Each is computed from the new word and the last
+# state, just as the state of a plain recurrent network is:
 #
+# $$i_t = \sigma(W_i x_t + U_i h_{t-1} + b_i), \qquad f_t = \sigma(W_f x_t + U_f h_{t-1} + b_f)$$
+# $$o_t = \sigma(W_o x_t + U_o h_{t-1} + b_o), \qquad g_t = \tanh(W_g x_t + U_g h_{t-1} + b_g)$$
 # $$c_t = f_t \odot c_{t-1} + i_t \odot g_t, \qquad h_t = o_t \odot \tanh(c_t)$$
 #
-# Where the gate f is open (near 1), the factor from $c_{t-1}$ to $c_t$ is near 1, and nothing fades. ($\odot$ is number
-# by number; $\sigma(z) = 1 / (1 + e^{-z})$ makes any number one between 0 and 1. The GRU, Cho et al. 2014, does with
-# two gates and no cell.)
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $i_t$, $f_t$, $o_t$, $g_t$ | `write`, `keep`, `reveal`, `new` | `[B, H]` each |
+# | $c_t$, $h_t$ | `cell`, `state` | `[B, H]` each |
+# | $W_i$, $W_f$, $W_g$, $W_o$ | `weight_ih_l0`: the four below each other, in this order | `[4H, D]` |
+# | $U_i$, $U_f$, $U_g$, $U_o$ | `weight_hh_l0`, likewise | `[4H, H]` |
+# | $b_i$, $b_f$, $b_g$, $b_o$ | `bias_ih_l0 + bias_hh_l0`, likewise | `[4H]` |
+#
+# $\sigma(z) = 1 / (1 + e^{-z})$ makes any number one between 0 and 1; $\odot$ is number by number. Where the gate f is
+# open (near 1), the factor from $c_{t-1}$ to $c_t$ is near 1, and nothing fades. (The GRU, Cho et al. 2014, makes do
+# with two gates and no cell.)
 
 # %%
 lstm = nn.LSTM(3, 6, batch_first=True)
@@ -205,9 +243,11 @@ def by_gates(x):
     states = []
     for t in range(x.shape[1]):
         z = x[:, t] @ lstm.weight_ih_l0.T + lstm.bias_ih_l0 + state @ lstm.weight_hh_l0.T + lstm.bias_hh_l0
-        i, f, g, o = z.chunk(4, dim=-1)  # torch keeps the four tables below each other, in this order
-        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
-        state = torch.sigmoid(o) * torch.tanh(cell)
+        z_i, z_f, z_g, z_o = z.chunk(4, dim=-1)  # [B, 4 H] cut into four
+        write, keep, reveal = torch.sigmoid(z_i), torch.sigmoid(z_f), torch.sigmoid(z_o)
+        new = torch.tanh(z_g)
+        cell = keep * cell + write * new
+        state = reveal * torch.tanh(cell)
         states.append(state)
     return torch.stack(states, dim=1)
 
@@ -217,8 +257,8 @@ with torch.no_grad():
 print("the states by hand are torch's")
 
 # %% [markdown]
-# How much does the last state feel each word before it? The size of the gradient, by distance. The LSTM's forgetting
-# gate begins open here, as is usual in practice (a bias of 2).
+# How much does the last state feel each word before it? The size of the gradient, by distance, of three networks with
+# random weights: a plain one, an LSTM, and an LSTM whose gate f begins open, as is usual in practice (a bias of 2).
 
 # %%
 WORDS, WIDTH = 60, 64
@@ -248,15 +288,15 @@ axes.spines[["top", "right"]].set_visible(False)
 faded = {name: float(gradient[50] / gradient[0]) for name, gradient in sizes.items()}
 show(
     figure,
-    "On a logarithmic scale the gradient falls as a straight line: fifty words back it is "
+    "The size of the gradient by distance, on a logarithmic scale: fifty words back it is "
     + ", ".join(f"{share:.0e} for the {name}" for name, share in faded.items())
     + ".",
 )
 
 # %% [markdown]
-# A straight line on this scale is a shrinking by the same factor with each word. The gate makes the line flatter; it
-# does not make it level. And there is a second trouble, of time: word 60 has to wait for word 59. A GPU that could work
-# on all words at once stands idle.
+# A straight line on this scale is a shrinking by the same factor with each word. The open gate makes the line flatter;
+# it does not make it level. And there is a second trouble, of time: word 60 has to wait for word 59. A GPU that could
+# work on all words at once stands idle.
 #
 # ## On real reviews
 #
@@ -302,6 +342,9 @@ axes.set_xlim(0, 1)
 axes.set_xlabel("accuracy on the test part, with its 95% interval")
 axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
 axes.invert_yaxis()
+best = max(results, key=lambda name: results[name]["value"])
+near = [name for name in results if name != best and results[name]["high"] >= results[best]["low"]]
+print(f"highest: {best}; with an interval that reaches into its own: {', '.join(near) or 'none'}")
 show(
     figure,
     "Accuracies of four networks with their intervals: "
@@ -310,10 +353,12 @@ show(
 )
 
 # %% [markdown]
-# Look at the intervals before you name a winner (notebook 12): with so few reviews the four are near each other. From
-# nothing, and on little data, a Transformer is *not* better than a mean of vectors. What makes the difference is in the
-# next notebooks: it learns from all places at once, so it can be shown billions of words beforehand (05, 06), and what
-# it learned there it brings along (07): notebook 00's model is right far more often, after 800 reviews.
+# Look at the intervals before you name a winner: where two overlap, other test reviews might well turn the order round
+# (notebook 12 says how to be sure). From nothing, and on little data, a Transformer has no head start over a mean of
+# vectors: its weights are random too, and there are more of them. What makes the difference is in the next notebooks:
+# it learns from all places at once, so it can be shown billions of words beforehand (05, 06), and what it learned there
+# it brings along (07). Compare with the accuracy that notebook 00 printed: that model had read much before, and was
+# trained on fewer reviews than these.
 #
 # ## Summary
 #
@@ -330,3 +375,6 @@ show(
 #
 # **Where to go on.** [Notebook 03](03_attention.ipynb) lets each word look at every other one. `workbench run
 # baseline-lstm` trains the LSTM on all reviews; the dashboard's page Compare sets it beside a Transformer.
+
+# %%
+done("02-before-transformers")
