@@ -37,7 +37,7 @@ from IPython.display import HTML
 from workbench.explain.capture import capture_attention
 from workbench.explain.render.bertviz import head_view
 from workbench.machine import describe
-from workbench.teach import scale, size
+from workbench.teach import done, scale, size
 from workbench.teach.overview import overview
 from workbench.teach.pictures import show
 from workbench.teach.runs import run
@@ -51,9 +51,9 @@ print("sizes in this course follow from that:", scale())
 # %% [markdown]
 # ## A first fine-tuning
 #
-# **MiniLM** is a small Transformer: 22.6 million numbers, its *weights*, which were set by reading much text and
+# **MiniLM** is a small Transformer: 22.7 million numbers, its *weights*, which were set by reading much text and
 # learning from a larger model. It knows a good deal about English and nothing about film critics. We show it snippets
-# of reviews with the critic's verdict, *fresh* or *rotten*, and after each few snippets every weight moves a little
+# of reviews with the critic's verdict, *fresh* or *rotten*, and after every few snippets each weight moves a little
 # towards the right answer. That is **fine-tuning**.
 #
 # What is to be done is said in one document, a **spec**. `train`, `valid` and `test` are three parts of the reviews:
@@ -121,16 +121,27 @@ for sentence, answer in zip(sentences, predictor.predict([{"text": each} for eac
 # ## A first look inside
 #
 # Inside, each word looks at the others and takes something from them: that is **attention**, the subject of notebook
-# 03. The picture shows where each word (left) looks (right); a colour is one of twelve *heads*, each with a gaze of
-# its own. Move the mouse over a word. `[CLS]` and `[SEP]` mark the beginning and the end.
+# 03. The picture shows where each word (left) looks (right); a colour is one of twelve *heads*, and each looks in its
+# own way. Move the mouse over a word. `[CLS]` and `[SEP]` mark the beginning and the end. Below the picture it is said
+# in words.
 #
 # A warning that will return in notebook 11: the picture shows where information *can* flow. It does not prove why the
 # model answered so.
 
 # %%
 attention = capture_attention(predictor.model, predictor.tokenizer, sentences[0])
-picture = html.escape(head_view(attention, layer=3))
-HTML(f'<div><iframe title="Attention of one layer" width="100%" height="460" srcdoc="{picture}"></iframe></div>')
+LAYER = 3
+picture = html.escape(head_view(attention, layer=LAYER))
+weights = attention.weights[LAYER].mean(axis=0)  # of all heads; row: the word that looks, column: the one that is seen
+seen = ", ".join(
+    f"{word} at {attention.tokens[row.argmax()]} ({row.max():.0%})"
+    for word, row in zip(attention.tokens, weights, strict=True)
+)
+words = html.escape(f"In the mean of its heads, each word of layer {LAYER + 1} looks most: {seen}.")
+HTML(
+    f'<div><iframe title="Attention of layer {LAYER + 1}, from each word to each word" aria-describedby="seen" '
+    f'width="100%" height="460" srcdoc="{picture}"></iframe><p id="seen">{words}</p></div>'
+)
 
 # %% [markdown]
 # ## Summary
@@ -143,7 +154,13 @@ HTML(f'<div><iframe title="Attention of one layer" width="100%" height="460" src
 #
 # **Where to go on.** Notebooks [01](01_text_to_numbers.ipynb) to [12](12_comparing_honestly.ipynb) take this apart, one
 # piece at a time. If you would rather do a job first, take a [lesson](../tutorials/README.md): its exercises check
-# themselves. What you have done so far (the dashboard's page **Learn** shows the same), and what comes next:
+# themselves. Each notebook ends with a cell like the next one, which marks it as read and names what comes next:
+
+# %%
+done("00-start-here")
+
+# %% [markdown]
+# And this is the whole course, with what you have done so far (the dashboard's page **Learn** shows the same):
 
 # %%
 overview()

@@ -18,7 +18,7 @@
 #
 # **You need** notebook 00. School mathematics: a sum, a square root, the angle between two arrows.
 #
-# **Time:** about 25 minutes to read; the cells run in about a minute on a laptop CPU (GPU: not measured yet).
+# **Time:** about 30 minutes to read; the cells run in about a minute on a laptop CPU (GPU: not measured yet).
 
 # %%
 import math
@@ -33,7 +33,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from workbench.data.load import load_texts
 from workbench.models.pretrained import make_source
 from workbench.spec import DataSpec
-from workbench.teach import size
+from workbench.teach import done, size
 from workbench.teach.pictures import show
 from workbench.workspace import Workspace
 
@@ -82,17 +82,18 @@ axes.plot(*zip(*growth, strict=True), color="#2a7fa5")
 axes.set_xlabel("snippets read")
 axes.set_ylabel("different words so far")
 axes.spines[["top", "right"]].set_visible(False)
+first_tenth, last_tenth = growth[4][1], growth[-1][1] - growth[-6][1]
 print(f"{unknown:.1%} of the words in the second half never stood in the first half")
 show(
     figure,
-    f"The number of different words keeps growing, to {len(known):,} after {len(texts):,} snippets, and the curve does "
-    "not level off.",
+    f"The number of different words grows to {len(known):,} after {len(texts):,} snippets; the first tenth of them "
+    f"brought {first_tenth:,} words, and the last tenth still {last_tenth:,} new ones.",
 )
 
 # %% [markdown]
-# The curve does not end: names, numbers, spelling mistakes and compounds go on for ever. With a list of words one has
-# to say *unknown* to each new one, and throws away just the word that mattered. Also, *film*, *films* and *filmed* are
-# three numbers that have nothing to do with each other.
+# The curve rises more slowly, but it does not end: names, numbers, spelling mistakes and compounds go on for ever. With
+# a list of words one has to say *unknown* to each new one, and throws away just the word that mattered. Also, *film*,
+# *films* and *filmed* are three numbers that have nothing to do with each other.
 #
 # ## Pieces: learn what to keep together
 #
@@ -196,6 +197,8 @@ print(f"{len(compared)} words are cut as the library cuts them, such as", encode
 #
 # A pretrained model and its tokenizer belong together: the model learned what token 2,143 means. MiniLM's, which is
 # BERT's, is a **WordPiece** tokenizer with 30,522 tokens: the same idea, with `##` before a piece that goes on a word.
+# (A third kind that you will meet, **Unigram**, comes from the other end: it begins with far too many pieces, and
+# throws out, again and again, those that the texts can best do without: Kudo 2018, arXiv 1804.10959.)
 
 # %%
 loaded = make_source("minilm", workspace).load("AutoModel", {})  # fetched once, 91 MB, and kept
@@ -206,9 +209,43 @@ for text in ("A moving film.", "Unwatchable!", "Tschaikowsky's film-noirish scor
 
 # %% [markdown]
 # `[CLS]` and `[SEP]` are **special tokens**: they stand for no text, but mark where it begins and ends. (`[MASK]` hides
-# a word in pretraining, notebook 05.) A classifier
-# reads its answer off `[CLS]` (notebook 07).
+# a word in pretraining, notebook 05.) A classifier reads its answer off `[CLS]` (notebook 07).
 #
+# ## Tables of numbers: torch in one cell
+#
+# From here on we compute with whole tables. `torch` is the library for that. A **tensor** is a table of numbers with a
+# **shape**: `[3]` is a row of three numbers, `[2, 3]` two rows of three, `[4, 2, 3]` four such tables. This course
+# writes the shape behind what it computes, with letters: B texts, T tokens, D numbers in a vector, V tokens in the
+# vocabulary.
+
+# %%
+row = torch.tensor([1.0, 2.0, 3.0])  # [3]
+grid = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]])  # [2, 3]
+print("shapes:", list(row.shape), list(grid.shape))
+print("number by number:", row + row, row * row)
+print("a row of the table:", grid[1], " its second column:", grid[:, 1])
+print("mean over the columns (dim=1), one for each row:", grid.mean(dim=1))
+
+# @ multiplies tables: each row of the left with each column of the right, number by number, and the sum of that.
+print("grid @ row =", grid @ row, "  [2, 3] @ [3] is [2]: 1·1 + 0·2 + 0·3 and 1·1 + 1·2 + 1·3")
+print("grid @ grid.T =", (grid @ grid.T).tolist(), "  [2, 3] @ [3, 2] is [2, 2]; .T exchanges rows and columns")
+
+# %% [markdown]
+# What else torch does is help to **learn**: it keeps a record of how a result was computed from weights, so that it can
+# say afterwards how much the result would change if a weight were a little larger. That is the weight's **gradient**;
+# training (notebook 05) moves each weight by it. Two words tell torch that no record is wanted, which saves time and
+# memory:
+
+# %%
+weight = torch.tensor(3.0, requires_grad=True)  # a number that is to be learned
+result = weight**2
+result.backward()  # the derivative of w² is 2 w
+print("gradient:", weight.grad, "= 2 · 3")
+print("detach: the same number without its record, which is shown as grad_fn:", result, "->", result.detach())
+with torch.no_grad():  # compute, do not learn
+    print("no_grad: no record from the start:", weight**2)
+
+# %% [markdown]
 # ## Several texts at once: padding, and a mask
 #
 # Texts are put through the model together, as one table, and a table needs rows of one length. Short texts are filled
@@ -244,7 +281,8 @@ show(figure, "Three texts as rows of a table; the short ones are filled up with 
 # | $E_{x_t}$ | `table[ids[0, t]]` | `[D]` | its vector |
 #
 # To look up row $x$ is the same as to multiply the table with a row that is 1 at $x$ and 0 elsewhere ("one-hot"). That
-# is why a network can learn it like any other weights:
+# is why a network can learn it like any other weights. (`assert_close` complains unless two tensors are the same but
+# for rounding. In this course it is how what is built by hand is held against the library.)
 
 # %%
 table = minilm.get_input_embeddings().weight.detach()
@@ -262,6 +300,12 @@ print(f"the table: {list(table.shape)}; the first text becomes {list(by_hand.sha
 # right angle, -1 for opposite ones.
 #
 # $$\cos(a, b) = \frac{\sum_i a_i b_i}{\sqrt{\sum_i a_i^2}\,\sqrt{\sum_i b_i^2}}$$
+#
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $a$, $b$ | `a`, `b`, two rows of `table` | `[D]` each |
+# | $a_i$ | `a[i]` | one number |
+# | $\cos(a, b)$ | what `cosine` gives; of nine words with each other `angles` | a number; `[9, 9]` |
 
 
 # %%
@@ -281,16 +325,18 @@ image = axes.imshow(angles, cmap="viridis", vmin=0, vmax=1)
 axes.set_xticks(range(len(chosen)), chosen, rotation=45, ha="right")
 axes.set_yticks(range(len(chosen)), chosen)
 figure.colorbar(image, label="cosine")
+others = angles - 2 * torch.eye(len(chosen))  # each word is nearest to itself, which tells nothing
+nearest = [f"{word} to {chosen[int(row.argmax())]} ({row.max():.2f})" for word, row in zip(chosen, others, strict=True)]
+print("nearest:", ", ".join(nearest))
 show(
     figure,
-    "Cosines between nine words: film and movie, actor and actress, good and great, three and seven are near to each "
-    "other; words of different kinds are further apart. A square table of colours.",
+    f"Cosines between nine words, as a square table of colours. Each is nearest: {', '.join(nearest)}.",
 )
 
 # %% [markdown]
-# Nobody told the model that *film* and *movie* are alike. It learned it because they stand in the same places of
-# sentences: exchanging them changes little of the words around them. *good* and *bad* are near each other for the same
-# reason. Nearness here is likeness of use, not of meaning.
+# Nobody told the model which words are alike, *film* and *movie* for example. It learned it because they stand in the
+# same places of sentences: exchanging them changes little of the words around them. The same holds for *good* and
+# *bad*: look how near they are. Nearness here is likeness of use, not of meaning.
 #
 # ## One word, two meanings
 #
@@ -326,8 +372,8 @@ axes.legend(frameon=False)
 axes.spines[["top", "right"]].set_visible(False)
 show(
     figure,
-    f"Two banks with money stay nearer to each other (cosine {float(same[-1]):.2f} after the last layer) than a bank "
-    f"with money and one of a river ({float(other[-1]):.2f}). Two lines over the layers that begin at 1.",
+    f"Cosine of two banks over the layers, two lines that begin at 1. After the last layer: two banks with money "
+    f"{float(same[-1]):.2f}, a bank with money and one of a river {float(other[-1]):.2f}.",
 )
 
 # %% [markdown]
@@ -345,6 +391,10 @@ show(
 # many tokens for the same content, and who pays for it? Why must the merges be applied in the order in which they were
 # learned? What would change if `[PAD]` had the same number as a real word?
 #
-# **Where to go on.** Notebook [03](03_attention.ipynb) goes on with these vectors. To learn a tokenizer of your own:
+# **Where to go on.** Notebook [02](02_before_transformers.ipynb) shows what was done with these vectors before there
+# were Transformers, [03](03_attention.ipynb) what is done with them today. To learn a tokenizer of your own:
 # `workbench tokenizer train film-plots --kind bpe --vocab-size 4000 --out my-tokenizer`. The lessons are listed
 # [here](../tutorials/README.md).
+
+# %%
+done("01-text-to-numbers")
