@@ -27,7 +27,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import HTML
-
 from scipy.stats import spearmanr
 
 from workbench.explain import capture_queries_keys, explain
@@ -116,7 +115,7 @@ page(
     model_view(attention, layers=LAYERS, heads=HEADS),
     420,
     "Attention view",
-    f"{len(each)} small drawings, a row for each layer and a column for each head. Most looked at in {'; '.join(each)}.",
+    f"{len(each)} small drawings, a row for each layer, a column for each head. Most looked at in {'; '.join(each)}.",
 )
 
 # %% [markdown]
