@@ -1,11 +1,15 @@
-"""How far the reader has come, as a table in JupyterLab: ``from workbench.teach.overview import overview``."""
+"""How far the reader has come, shown in JupyterLab: ``overview()`` as a table, ``done("03-attention")`` as a line."""
 
 from __future__ import annotations
 
 import html
 from dataclasses import dataclass
 
-from workbench.teach.standing import Standing, next_of, standings
+from workbench.errors import UnknownNameError
+from workbench.teach import progress
+from workbench.teach.standing import Standing, next_after, next_of, standings
+
+ABSENT = "The course is not installed here."
 
 
 @dataclass(frozen=True)
@@ -28,13 +32,67 @@ class Overview:
         return f"<table>{head}{rows}</table><p>{html.escape(self._next())}</p>"
 
     def _next(self) -> str:
-        following = next_of(self.parts)
-        if following is None:
-            return "All is done." if self.parts else "The course is not installed here."
-        left = round(following.minutes_left)
-        return f"Next: {following.part.key}, {following.part.title}" + (f" (about {left} minutes)." if left else ".")
+        return _told(next_of(self.parts)) if self.parts else ABSENT
 
 
 def overview() -> Overview:
     """Where the reader stands in the course, and what comes next."""
     return Overview(standings())
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was done of one part, and what comes next; Jupyter shows it as a line.
+
+    Attributes:
+        part: the part that was just read; None where the course is not installed.
+        following: what comes next; None when all is done.
+    """
+
+    part: Standing | None
+    following: Standing | None
+
+    def __repr__(self) -> str:
+        return f"{self._head()} {_told(self.following)}" if self.part else ABSENT
+
+    def _repr_html_(self) -> str:
+        if self.part is None:
+            return f"<p>{ABSENT}</p>"
+        colour = "#1a7f37" if self.part.finished else "#9a6700"
+        style = f"border-left: 4px solid {colour}; padding: .4em .8em; line-height: 1.5"
+        head = f'<b style="color: {colour}">{html.escape(self._head())}</b>'
+        return f'<div style="{style}">{head} {html.escape(_told(self.following))}</div>'
+
+    def _head(self) -> str:
+        assert self.part is not None
+        key = self.part.part.key
+        if self.part.part.exercises:
+            return f"{key}: {self.part.done} of {self.part.of} exercises are done."
+        return f"{key} is marked as read."
+
+
+def done(key: str) -> Done:
+    """Mark a guided notebook as read, or count what is done of a lesson; and say what comes next.
+
+    Args:
+        key: the file's number and name with hyphens, such as ``"00-start-here"`` or ``"01-mail"``.
+
+    Raises:
+        UnknownNameError: the course has no such part.
+    """
+    known = {one.part.key: one for one in standings()}
+    if not known:
+        return Done(None, None)
+    if key not in known:
+        raise UnknownNameError("part of the course", key, known)
+    if not known[key].part.exercises:
+        progress.mark_read(key)
+    now = standings()
+    return Done(next(one for one in now if one.part.key == key), next_after(key, now))
+
+
+def _told(following: Standing | None) -> str:
+    if following is None:
+        return "All is done."
+    left = round(following.minutes_left)
+    return f"Next: {following.part.key}, {following.part.title}" + (f" (about {left} minutes)." if left else ".")

@@ -48,6 +48,12 @@ def next_of(standing: list[Standing]) -> Standing | None:
     return next((one for one in left if one.begun), left[0] if left else None)
 
 
+def next_after(key: str, standing: list[Standing]) -> Standing | None:
+    """The first part behind ``key`` that is not finished, else what :func:`next_of` says."""
+    place = next((i for i, one in enumerate(standing) if one.part.key == key), -1)
+    return next((one for one in standing[place + 1 :] if not one.finished), None) or next_of(standing)
+
+
 def _lesson(part: Part, passed: set[str]) -> Standing:
     done = sum(name in passed for name in part.exercises)
     begun = any(progress.progress(name)["tries"] for name in part.exercises)
