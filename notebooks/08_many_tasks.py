@@ -34,7 +34,7 @@ from workbench.models.pretrained import make_source
 from workbench.spec import DataSpec, TrainingSpec
 from workbench.tasks.base import tasks
 from workbench.tasks.relation_extraction import Marked, choose_signs
-from workbench.teach import size
+from workbench.teach import done, size
 from workbench.teach.pictures import show
 from workbench.training.optim import learning_rate_factor, make_optimizer
 from workbench.workspace import Workspace
@@ -425,3 +425,6 @@ print(f"the same {list(scores.shape)} scores and loss as the library's")
 #   `workbench run question-answering`. `workbench tasks` lists all tasks; each is a file of
 #   [workbench/tasks](../workbench/tasks).
 # * Devlin et al. 2018, section 4 (arXiv 1810.04805); Zhou and Chen 2021 on marks (arXiv 2102.01373).
+
+# %%
+done("08-many-tasks")

@@ -34,7 +34,7 @@ from workbench.explain.capture import capture_attention
 from workbench.explain.render.bertviz import head_view, model_view
 from workbench.explain.render.neuron import neuron_view
 from workbench.explain.rollout import rollout
-from workbench.teach import size
+from workbench.teach import done, size
 from workbench.teach.pictures import show
 from workbench.teach.runs import run
 from workbench.training.predictor import Predictor
@@ -366,3 +366,6 @@ show(
 # * The dashboard's **Explain** page; lesson 09, [explain a decision to a
 #   customer](../tutorials/09_explain.ipynb).
 # * `workbench explainers` lists all methods; each is a file of [workbench/explain](../workbench/explain).
+
+# %%
+done("11-looking-inside")
