@@ -210,17 +210,17 @@ jobs = {
         "max_length": size(test=32, cpu=64, gpu=128),
         "limit": size(
             test={"train": 16, "valid": 4, "test": 8},
-            cpu={"train": 800, "valid": 50, "test": 250},
+            cpu={"train": 600, "valid": 50, "test": 200},
             gpu={"train": 1_200, "valid": 150, "test": 300},
         ),
     },
     "question-answering": {
         "data": "xquad-en",
         "options": {"stride": size(test=16, cpu=64, gpu=64)},
-        "max_length": size(test=96, cpu=224, gpu=384),
+        "max_length": size(test=96, cpu=192, gpu=384),
         "limit": size(
             test={"train": 8, "valid": 4, "test": 6},
-            cpu={"train": 400, "valid": 20, "test": 100},
+            cpu={"train": 300, "valid": 20, "test": 100},
             gpu={"train": 824, "valid": 100, "test": 240},
         ),
     },
@@ -230,7 +230,7 @@ jobs = {
         "max_length": size(test=48, cpu=64, gpu=96),
         "limit": size(
             test={"train": 40, "valid": 20, "test": 20},
-            cpu={"train": 1_500, "valid": 50, "test": 400},
+            cpu={"train": 1_000, "valid": 50, "test": 300},
             gpu={"train": 7_000, "valid": 500, "test": 2_700},
         ),
     },

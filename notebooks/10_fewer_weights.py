@@ -422,7 +422,7 @@ for method in methods:
             "data": {"train": "rotten-tomatoes", "limit": limit, "max_length": LENGTH},
             "model": "minilm",
             "tuning": method,
-            "training": {"epochs": size(test=1, cpu=2, gpu=3)},
+            "training": {"epochs": size(test=1, cpu=2, gpu=3), "batch_size": batch_size},
         },
         quiet=True,
     )
