@@ -21,12 +21,13 @@
 # **Time:** about 25 minutes to read; the cells run in about 5 minutes on a laptop CPU (GPU: not measured yet).
 
 # %%
-
 import copy
 import math
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
+from accelerate import Accelerator
 from torch import nn
 
 from workbench.data.load import load_data
@@ -34,9 +35,10 @@ from workbench.models.pretrained import make_source
 from workbench.runs.range_test import judge, rise
 from workbench.spec import DataSpec, TrainingSpec
 from workbench.tasks.base import tasks
-from workbench.teach import size, widgets
+from workbench.teach import done, size, widgets
 from workbench.teach.pictures import show
 from workbench.teach.runs import figures, run
+from workbench.training import loop
 from workbench.training.optim import learning_rate_factor, make_optimizer
 from workbench.workspace import Workspace
 
@@ -52,7 +54,7 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 
 # %%
 limit = size(
-    test={"train": 32, "valid": 16, "test": 32},
+    test={"train": 16, "valid": 8, "test": 16},
     cpu={"train": 800, "valid": 300, "test": 400},
     gpu={"train": 6_000, "valid": 1_000, "test": 2_000},
 )
@@ -66,9 +68,22 @@ for text, label in list(zip(dataset.train.columns["text"], dataset.train.columns
 # %% [markdown]
 # ## A head on a body
 #
-# Pretraining gave a **body** that makes a vector of each token. The task needs a **head**: here one linear map from
-# the vector of the first token, `[CLS]`, to two scores. The body's weights are there already; the head's are random.
-# That difference is what makes fine-tuning quick, and delicate.
+# Pretraining gave a **body** that makes a vector of each token. The task needs a **head**: here one linear map to two
+# scores. It reads the vector of the first token, `[CLS]`, as BERT's own classifiers do: through one more map and a
+# tanh, the **pooler**, which BERT's pretraining has trained (it guessed the next sentence from it, notebook 05).
+#
+# $$\text{scores} = W_c \tanh(W_p\, h_{\text{CLS}} + b_p) + b_c$$
+#
+# | symbol | in the code | shape | |
+# |---|---|---|---|
+# | $B, T, D$ | | numbers | texts in a batch, tokens of a text, numbers in a token's vector |
+# | $h_{\text{CLS}}$ | `hidden[:, 0]` | `[B, D]` | what the body makes of the first token |
+# | $W_p, b_p$ | `body.pooler.dense` | `[D, D]`, `[D]` | pretrained |
+# | $W_c, b_c$ | `classifier` | `[classes, D]`, `[classes]` | new |
+# | scores | `scores` | `[B, classes]` | their softmax are the probabilities |
+#
+# The body's weights are there already; the head's are random. That difference is what makes fine-tuning quick, and
+# delicate.
 
 
 # %%
@@ -82,8 +97,9 @@ class MyClassifier(nn.Module):
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, input_ids, attention_mask, token_type_ids=None):
-        hidden = self.body(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # [B, T, D]
-        return self.classifier(self.dropout(hidden[:, 0]))  # [B, classes]
+        hidden = self.body(input_ids, attention_mask, token_type_ids).last_hidden_state  # [B, T, D]
+        pooled = torch.tanh(self.body.pooler.dense(hidden[:, 0]))  # [B, D]
+        return self.classifier(self.dropout(pooled))  # [B, classes]
 
 
 loaded = make_source("minilm", workspace).load("AutoModel", {})
@@ -102,10 +118,29 @@ head = sum(p.numel() for p in model.classifier.parameters())
 print(f"body {body:,} weights, head {head:,}")
 
 # %% [markdown]
+# Is that what the library has? Give both the same weights and the same texts: the scores and the loss must be equal.
+# (The loss is the cross-entropy, the mean of $-\ln p$ of the right class.)
+
+# %%
+theirs = make_source("minilm", workspace).load("AutoModelForSequenceClassification", {"num_labels": len(labels)}).model
+theirs = theirs.to(device).eval()
+mine = MyClassifier(theirs.bert, len(labels)).to(device).eval()
+mine.classifier.load_state_dict(theirs.classifier.state_dict())
+inputs = tokenizer(dataset.test.columns["text"][:8], padding=True, return_tensors="pt").to(device)
+right = torch.tensor([labels.index(label) for label in dataset.test.columns["label"][:8]], device=device)
+with torch.no_grad():
+    scores, expected = mine(**inputs), theirs(**inputs, labels=right)
+torch.testing.assert_close(scores, expected.logits, atol=1e-5, rtol=1e-5)
+torch.testing.assert_close(nn.functional.cross_entropy(scores, right), expected.loss, atol=1e-5, rtol=1e-5)
+print("our classifier and transformers' give the same scores and loss")
+
+# %% [markdown]
 # ## The loop, by hand
 #
 # Everything that training is: take a batch, compute the loss, let torch compute the gradients, clip, step, repeat.
-# The library's loop (`workbench/training/loop.py`) is these lines, with checkpoints and metrics around them.
+# **Clip** means: where all gradients together are longer than 1, they are shortened to 1, so that one odd batch cannot
+# throw the weights far. **Step** is AdamW's (notebook 05), with a rate that rises over the first tenth of the steps and
+# then falls to 0.
 
 
 # %%
@@ -164,6 +199,78 @@ def train(model, part, epochs, peak, batch_size=BATCH, schedule=None, seen=None)
 
 
 # %% [markdown]
+# The library's loop ([workbench/training/loop.py](../workbench/training/loop.py)) is these lines, with checkpoints and
+# metrics around them. Here is the proof: the same weights, the same batches, without dropout (which is drawn at
+# random): the losses of all steps, and the weights at the end, must be equal.
+
+
+# %%
+class OurBatches:
+    """The batches of our loop, as the library's loop asks for them."""
+
+    def __init__(self, part, epochs, batch_size):
+        generator = torch.Generator().manual_seed(0)
+        self.epochs = [torch.randperm(len(part), generator=generator).split(batch_size) for _ in range(epochs)]
+
+    def epoch(self, number):
+        return [rows.numpy() for rows in self.epochs[number]]
+
+    def count(self, number):
+        return len(self.epochs[number])
+
+
+class Listener:
+    """What the library's loop tells of its steps, and asks."""
+
+    def __init__(self):
+        self.losses = []
+
+    def log(self, row):
+        self.losses.append(row["train/loss"])
+
+    def progress(self, position, steps, epoch):
+        pass
+
+    def save(self, position, save):
+        pass  # no checkpoints here
+
+    def stop_requested(self):
+        return False
+
+
+def material(part, epochs):
+    """What the library's loop trains on: our batches."""
+
+    def batch(rows):
+        chosen = part.take(rows.tolist())
+        ((inputs, right),) = batches(chosen, len(rows))
+        return {**inputs, "labels": right}
+
+    return loop.Material(OurBatches(part, epochs, BATCH), batch, weight=len, tokens=len)
+
+
+def without_dropout(model):
+    """The same model; nothing of it is random any more."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return model
+
+
+part, losses, listener = dataset.train.take(range(2 * BATCH)), [], Listener()
+start = without_dropout(copy.deepcopy(theirs))  # transformers' classifier, for the library
+mine = MyClassifier(copy.deepcopy(start.bert), len(labels)).to(device)
+mine.classifier.load_state_dict(start.classifier.state_dict())
+
+train(without_dropout(mine), part, 2, 1e-4, seen=lambda rate, loss: losses.append(loss))
+settings = TrainingSpec(epochs=2, batch_size=BATCH, warmup=0.1, log_every=1)
+loop.train(start, material(part, 2), settings, 1e-4, Accelerator(cpu=device == "cpu"), listener, Path("checkpoints"))
+torch.testing.assert_close(torch.tensor(losses), torch.tensor(listener.losses), atol=1e-5, rtol=1e-5)
+torch.testing.assert_close(mine.classifier.weight, start.classifier.weight, atol=1e-5, rtol=1e-5)
+print("our losses:        ", [round(loss, 4) for loss in losses])
+print("the library's loop:", [round(loss, 4) for loss in listener.losses])
+
+# %% [markdown]
 # ## Which learning rate? A range test
 #
 # What a rate does to a loss can be moved here: the two-weight valley of notebook 05. Move the rate from left to right
@@ -175,12 +282,12 @@ widgets.learning_rate()
 
 # %% [markdown]
 # Of a real model nobody knows where the wall stands, so one goes and looks. Let the rate rise from far too small to
-# far too large within one short training, and watch the loss: it stays, falls, and explodes. A good rate is where it
-# falls fastest, well before the explosion (Smith 2015, arXiv 1506.01186). The library judges the curve the same way
-# (`judge`).
+# far too large within one short training, and watch the loss: as a rule it stays, falls, and explodes. A good rate is
+# where it falls fastest, well before the explosion (Smith 2015, arXiv 1506.01186). The library's `judge` smooths the
+# curve and reads it.
 
 # %%
-lowest, highest, epochs = 1e-6, 1e-1, size(test=3, cpu=1, gpu=1)
+lowest, highest, epochs = 1e-6, 1e-1, size(test=4, cpu=1, gpu=1)
 rates, losses = [], []
 
 
@@ -199,22 +306,24 @@ axis.plot(rates, losses, alpha=0.4, label="each batch")
 axis.plot(finding.rates, finding.smoothed, label="smoothed")
 axis.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(0, 2))
 axis.legend()
+deepest = min(range(len(finding.smoothed)), key=lambda step: finding.smoothed[step])
 show(
     figure,
-    "Loss while the learning rate rises from a millionth to a tenth: level at first, somewhat lower in the middle, and "
-    "high at the right end, where the steps are too large.",
+    f"Loss while the learning rate rises from {rates[0]:.0e} to {rates[-1]:.0e}: smoothed it begins at "
+    f"{finding.smoothed[0]:.2f}, is lowest with {finding.smoothed[deepest]:.2f} at a rate of "
+    f"{finding.rates[deepest]:.0e}, and the last batch has {losses[-1]:.2f}.",
 )
 
 # %% [markdown]
-# A small data set gives a rough curve: read the order of magnitude, no more. For full fine-tuning of a BERT, values
-# between 1e-5 and 3e-4 are common.
+# A small data set gives a rough curve: read the order of magnitude, no more. For full fine-tuning of BERT-base values
+# between 2e-5 and 5e-5 are common; small models such as this one, MiniLM, take up to 3e-4.
 #
 # ## Fine-tuning, frozen, and from nothing
 #
 # Three models with the same head and loop:
 #
 # * **full**: all weights move;
-# * **head only**: the body is **frozen** (`requires_grad_(False)`), only the head moves;
+# * **head only**: the body is **frozen** (`requires_grad_(False)`), only $W_c$ and $b_c$ move;
 # * **from nothing**: the same architecture with random weights. This is what pretraining has to beat.
 
 # %%
@@ -246,8 +355,9 @@ for name, model, peak in (
     print(f"{name:>12}: {trained:>10,} weights moved, accuracy on unseen films {accuracy:.3f}")
 
 # %% [markdown]
-# How sure is such a number? On $n$ examples an accuracy $a$ has a standard error of about $\sqrt{a(1-a)/n}$; twice
-# that, to both sides, is a rough 95% interval. Notebook 12 does it properly.
+# How sure is such a number? It would be another with other test texts. On $n$ examples an accuracy $a$ varies by about
+# $\sqrt{a(1-a)/n}$ (its *standard error*); twice that, to both sides, is a rough 95% interval.
+# [Notebook 12](12_comparing_honestly.ipynb) does it properly.
 
 # %%
 count = len(dataset.test)
@@ -256,11 +366,11 @@ print(f"with {count} test examples: about ± {2 * math.sqrt(0.7 * 0.3 / count):.
 # %% [markdown]
 # ## Over-fitting, seen
 #
-# Few examples, many passes, a high rate: the training loss goes to 0, and the held-out loss rises again. The model
-# learns its examples by heart.
+# Few examples, many passes, a high rate: look what the loss of the training examples does, and what that of held-out
+# ones does. Where the first goes towards 0 and the second rises, the model learns its examples by heart.
 
 # %%
-few = size(test=16, cpu=100, gpu=200)
+few = size(test=8, cpu=100, gpu=200)
 small = dataset.train.take(range(few))
 history = train(fresh(), small, size(test=2, cpu=10, gpu=20), 3e-4)
 figure, axis = plt.subplots(figsize=(6, 3))
@@ -268,9 +378,12 @@ for column, label in ((0, f"the {few} training examples"), (2, "held out")):
     axis.plot(range(1, len(history) + 1), [row[column] for row in history], marker="o", label=label)
 axis.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
 axis.legend()
+first, last = history[0], history[-1]
+best = min(row[2] for row in history)
 show(
     figure,
-    "Loss after each epoch on few examples: that of the training examples falls, that of held-out ones does not.",
+    f"Loss after each of {len(history)} epochs: that of the training examples goes from {first[0]:.2f} to "
+    f"{last[0]:.2f}, that of held-out ones from {first[2]:.2f} to {last[2]:.2f}; its lowest was {best:.2f}.",
 )
 
 # %% [markdown]
@@ -279,26 +392,8 @@ show(
 #
 # ## The same by the library
 #
-# First the proof that our classifier and loss are the library's: same weights, same loss.
-
-# %%
-theirs = make_source("minilm", workspace).load("AutoModelForSequenceClassification", {"num_labels": len(labels)}).model
-mine = MyClassifier(theirs.bert, len(labels)).eval()
-mine.classifier.load_state_dict(theirs.classifier.state_dict())
-inputs, right = next(batches(dataset.test, 8))
-inputs, right = inputs.to("cpu"), right.to("cpu")
-theirs.eval()
-with torch.no_grad():
-    pooled = torch.tanh(theirs.bert.pooler.dense(theirs.bert(**inputs).last_hidden_state[:, 0]))
-    expected = theirs(**inputs, labels=right)
-    by_hand = mine.classifier(pooled)
-torch.testing.assert_close(by_hand, expected.logits, atol=1e-5, rtol=1e-5)
-torch.testing.assert_close(nn.functional.cross_entropy(by_hand, right), expected.loss, atol=1e-5, rtol=1e-5)
-print("same scores and loss")
-
-# %% [markdown]
-# One difference is to be seen in that cell: BERT's own classifier reads `[CLS]` through one more map and a tanh (the
-# *pooler*). Now the whole job as one document; the run goes into a folder with its metrics, predictions and report.
+# Classifier, loss and loop are the library's, as you have seen. Now the whole job as one document; the run goes into a
+# folder with its metrics, predictions and report.
 
 # %%
 finished = run(
@@ -308,7 +403,7 @@ finished = run(
         "data": {"train": "rotten-tomatoes", "limit": limit, "max_length": LENGTH},
         "model": "minilm",
         "tuning": "full",
-        "training": {"epochs": epochs, "batch_size": 16},
+        "training": {"epochs": epochs, "batch_size": 16, "learning_rate": 1e-4},
     }
 )
 print({name: round(value, 3) for name, value in figures(finished).items()})
@@ -331,6 +426,12 @@ print({name: round(value, 3) for name, value in figures(finished).items()})
 #
 # ## Where to go on
 #
-# * Notebook 08: other heads, other tasks. Notebook 10: fewer weights. Notebook 12: is the better one better?
-# * `workbench/training/loop.py`, and the same in the browser: **Launch** on the dashboard.
+# * [Notebook 08](08_many_tasks.ipynb): other heads, other tasks. [Notebook 10](10_fewer_weights.ipynb): fewer weights.
+#   [Notebook 12](12_comparing_honestly.ipynb): is the better one better?
+# * Lesson 01, [the mail of a bank](../tutorials/01_mail.ipynb), does this for many classes.
+# * [workbench/training/loop.py](../workbench/training/loop.py), and the same in the browser: **Launch** on the
+#   dashboard.
 # * Howard and Ruder 2018 (arXiv 1801.06146); Mosbach et al. 2021 on the stability of fine-tuning (arXiv 2006.04884).
+
+# %%
+done("07-fine-tuning")

@@ -27,12 +27,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import HTML
+from scipy.stats import spearmanr
 
-from workbench.explain import explain
+from workbench.explain import capture_queries_keys, explain
 from workbench.explain.capture import capture_attention
 from workbench.explain.render.bertviz import head_view, model_view
+from workbench.explain.render.neuron import neuron_view
 from workbench.explain.rollout import rollout
-from workbench.teach import size
+from workbench.teach import done, size
 from workbench.teach.pictures import show
 from workbench.teach.runs import run
 from workbench.training.predictor import Predictor
@@ -46,7 +48,7 @@ TEXT = "A quiet, moving film with a dreadful ending."
 
 # %%
 limit = size(
-    test={"train": 32, "valid": 8, "test": 16},
+    test={"train": 16, "valid": 8, "test": 8},
     cpu={"train": 800, "valid": 200, "test": 300},
     gpu={"train": 4_000, "valid": 500, "test": 1_000},
 )
@@ -65,48 +67,101 @@ print(predictor.predict([{"text": TEXT}])[0])
 # %% [markdown]
 # ## Three views of attention
 #
-# All weights of one text are `[layers, heads, T, T]`: 6 x 12 tables. Three ways to look at them come from bertviz
-# (Vig 2019, arXiv
-# 1906.05714): the **head view** (lines from each token to those it looks at, one layer at a time), the **model view**
-# (all tables at once, small), and the **neuron view** (query, key and their products for one head: the steps of
-# notebook 03). Here the first two; each is a page of its own that works without a network. The dashboard's
-# **Explain** page has all three.
+# Every head of every layer gives each token a weight for each token: a table `[T, T]`. For one text that is `[layers,
+# heads, T, T]`, here 6 x 12 tables. Three ways to look at them come from bertviz (Vig 2019, arXiv 1906.05714):
+#
+# * the **head view**: lines from each token to those it looks at, one layer at a time;
+# * the **model view**: all tables at once, small;
+# * the **neuron view**: query, key and their products for one head, the steps of notebook 03.
+#
+# Each is a page of its own inside the notebook, and works without a network. The dashboard's **Explain** page has the
+# same three. Under each stands in words what is to be seen, for those who cannot see it.
 
 # %%
 attention = capture_attention(predictor.model, predictor.tokenizer, TEXT)
 print("weights:", list(attention.weights.shape), "tokens:", attention.tokens)
 
 
-def page(document, height):
-    """A page inside the notebook, apart from its scripts and styles."""
-    inside = html.escape(document)
-    return HTML(f'<div><iframe title="Attention view" width="100%" height="{height}" srcdoc="{inside}"></iframe></div>')
+def page(document, height, title, words):
+    """A page inside the notebook, apart from the notebook's scripts and styles, and what it shows in words."""
+    frame = f'<iframe title="{title}" width="100%" height="{height}" srcdoc="{html.escape(document)}"></iframe>'
+    return HTML(f"<div>{frame}<p>In words: {html.escape(words)}</p></div>")
 
 
-page(head_view(attention, layer=5), 420)
+def looked_at(weights):
+    """The token that gets most of the weights [..., T, T], and its share."""
+    received = weights.reshape(-1, len(attention.tokens)).mean(axis=0)
+    return f"“{attention.tokens[received.argmax()]}” ({received.max():.0%} of all weight)"
+
+
+LAYER = 5  # the last
+words = (
+    f"lines from each token to those that it looks at in layer {LAYER}, a colour for each of {attention.heads} heads"
+)
+page(
+    head_view(attention, layer=LAYER),
+    420,
+    "Attention view",
+    f"{words}. Most looked at, over all heads: {looked_at(attention.weights[LAYER])}.",
+)
+
+# %% [markdown]
+# Point at a token on the left to see its lines alone; click a coloured square to hide or show a head.
 
 # %%
-page(model_view(attention, layers=[4, 5], heads=[0, 1, 2, 3]), 420)
+LAYERS, HEADS = [4, 5], [0, 1, 2, 3]
+each = [f"layer {i}, head {j}: {looked_at(attention.weights[i, j])}" for i in LAYERS for j in HEADS]
+page(
+    model_view(attention, layers=LAYERS, heads=HEADS),
+    420,
+    "Attention view",
+    f"{len(each)} small drawings, a row for each layer, a column for each head. Most looked at in {'; '.join(each)}.",
+)
+
+# %% [markdown]
+# The third goes one step further down, to what the weights are made of: a head compares the query $q_i$ of a token
+# with the key $k_j$ of each token. It multiplies them number by number, adds up, divides by $\sqrt{K}$ (where $K$ is
+# how many numbers each has), and the softmax over $j$ gives the weights. Click the **+** beside a token on the left.
+
+# %%
+compared = capture_queries_keys(predictor.model, predictor.tokenizer, TEXT)
+queries, keys = compared.queries[LAYER, 0], compared.keys[LAYER, 0]  # of head 0: [T, K] both
+products = queries @ keys.T / np.sqrt(queries.shape[1])  # [T, T]
+powers = np.exp(products - products.max(axis=1, keepdims=True))
+softmax = powers / powers.sum(axis=1, keepdims=True)
+np.testing.assert_allclose(softmax, attention.weights[LAYER, 0], atol=1e-5)  # the steps give the weights above
+strongest = [attention.tokens[i] for i in np.unravel_index(products.argmax(), products.shape)]
+page(
+    neuron_view(compared, layers=[LAYER], head=0),
+    480,
+    "Neuron view",
+    f"queries and keys of layer {LAYER}, head 0, as coloured stripes of {queries.shape[1]} numbers for each token. The "
+    f"largest product, {products.max():.1f}, is that of the query of “{strongest[0]}” with the key of "
+    f"“{strongest[1]}”.",
+)
 
 # %% [markdown]
 # ## Rollout, by hand
 #
 # One layer's weights say what a token takes from the vectors of the layer below, and those are mixtures already.
 # **Rollout** (Abnar and Zuidema 2020, arXiv 2005.00928) multiplies the layers: $R = \hat A_L \cdots \hat A_2 \hat
-# A_1$, where $\hat A_l = \tfrac12 A_l + \tfrac12 I$ is the mean over the heads of layer $l$ with half of each token
-# passing by unchanged (the residual).
+# A_1$. Here $A_l$ is the mean over the heads of layer $l$, and $\hat A_l = \tfrac12 A_l + \tfrac12 I$ lets half of each
+# token pass by unchanged (the residual connection of notebook 04). $R$ says how much of each token of the text is in
+# each vector at the end, if layers did nothing but mix.
 #
 # | symbol | in the code | shape |
 # |---|---|---|
 # | $A_l$ | `layer` | `[T, T]` |
 # | $I$ | `np.eye(T)` | `[T, T]` |
+# | $\hat A_l$ | `0.5 * layer + 0.5 * np.eye(T)` | `[T, T]` |
 # | $R$ | `rolled` | `[T, T]`, rows sum to 1 |
 
 # %%
 means = attention.weights.astype(float).mean(axis=1)  # over the heads: [layers, T, T]
-rolled = np.eye(len(attention.tokens))
+T = len(attention.tokens)
+rolled = np.eye(T)
 for layer in means:
-    rolled = (0.5 * layer + 0.5 * np.eye(len(layer))) @ rolled
+    rolled = (0.5 * layer + 0.5 * np.eye(T)) @ rolled
 np.testing.assert_allclose(rolled, rollout(attention.weights), atol=1e-5)
 print("same as the library's; rows sum to", np.unique(rolled.sum(1).round(3)))
 
@@ -120,7 +175,16 @@ print("same as the library's; rows sum to", np.unique(rolled.sum(1).round(3)))
 #
 # $$\mathrm{IG}_t = (x_t - x'_t) \cdot \int_0^1 \frac{\partial f\bigl(x' + a\,(x - x')\bigr)}{\partial x_t}\,da$$
 #
-# The dot sums over the $D$ numbers of the vector. What makes it trustworthy is a promise that can be checked: **the
+# | symbol | in the code | shape |
+# |---|---|---|
+# | $x$ | `x` | `[1, T, D]`: the vectors of the text's tokens |
+# | $x'$ | `x0` | `[1, T, D]`: those of the same text with `[MASK]` for each word |
+# | $a$ | `a` | a number: how far on the way, 0 is $x'$ and 1 is $x$ |
+# | $f$ | `score` | `[1, T, D]` to a number |
+# | $\int \dots da$ | `total` | `[1, T, D]`: the mean gradient on the way |
+# | $\mathrm{IG}_t$ | `contributions` | `[T]` |
+#
+# The dot sums over the $D$ numbers of a vector. What makes it trustworthy is a promise that can be checked: **the
 # contributions sum to $f(x) - f(x')$**.
 
 # %%
@@ -132,46 +196,67 @@ special = torch.tensor(
 masked = inputs["input_ids"].masked_fill(~special, tokenizer.mask_token_id)
 look_up = model.get_input_embeddings()
 x, x0 = look_up(inputs["input_ids"]).detach(), look_up(masked).detach()  # [1, T, D]
+chosen = model(**inputs).logits[0].argmax().item()  # the predicted class
 
 
-def answer(vectors):
-    """Both classes' scores [N, 2] for vectors [N, T, D]."""
-    return model(inputs_embeds=vectors, attention_mask=torch.ones(vectors.shape[:2])).logits
+def score(vectors):
+    """The chosen class's score, a number, for a text's vectors [1, T, D]."""
+    return model(inputs_embeds=vectors, attention_mask=inputs["attention_mask"]).logits[0, chosen]
+
+
+def integrated(places, weights):
+    """The contributions [T] of the tokens; gradients are taken at these places on the way, and count by the weights."""
+    total = torch.zeros_like(x)
+    for a, weight in zip(places, weights, strict=True):
+        at = (x0 + float(a) * (x - x0)).requires_grad_()
+        (gradient,) = torch.autograd.grad(score(at), at)
+        total += float(weight) * gradient
+    return ((x - x0) * total).sum(-1)[0]
 
 
 with torch.no_grad():
-    chosen = int(answer(x)[0].argmax())
-    difference = (answer(x) - answer(x0))[0, chosen].item()
-
-steps = size(test=16, cpu=64, gpu=64)
-total = torch.zeros_like(x)
-for step in range(steps):
-    a = (step + 0.5) / steps  # the middle of each of so many equal parts
-    at = (x0 + a * (x - x0)).requires_grad_()
-    answer(at)[0, chosen].backward()
-    total += at.grad / steps
-contributions = ((x - x0) * total).sum(-1)[0]
-print(f"sum of contributions {contributions.sum():+.3f}, difference of scores {difference:+.3f}")
+    difference = float(score(x) - score(x0))
+print(f"f(x) - f(x') = {difference:+.5f}")
+for steps in (1, 4, 16):
+    middles = (np.arange(steps) + 0.5) / steps  # the middle of each of so many equal parts of the way
+    found = float(integrated(middles, np.full(steps, 1 / steps)).sum())
+    print(f"{steps:>2} steps: the contributions sum to {found:+.5f}, off by {abs(found - difference):.5f}")
 
 # %% [markdown]
-# Held against the library's, which uses captum and a finer rule of integration, so a small difference stays:
+# Equal parts are the simplest rule for an integral. The library (through captum) uses a finer one: **Gauss and
+# Legendre's**, which chooses the places on the way and their weights so that fewer steps are needed. numpy knows them,
+# for the way from -1 to 1. And it doubles the steps until the promise is kept to 1%. With its number of steps and its
+# rule, ours must be the same:
 
 # %%
 library = explain(predictor, TEXT, method="integrated-gradients")
-theirs = np.array(library.scores)
-ours = contributions.detach().numpy()
-print(f"correlation {np.corrcoef(ours, theirs)[0, 1]:.4f}, largest difference {np.abs(ours - theirs).max():.4f}")
-print("library's own check:", {k: library.details[k] for k in ("steps", "complete")})
-np.testing.assert_allclose(ours, theirs, atol=0.02 * max(1.0, np.abs(theirs).sum()))
+steps = library.details["steps"]
+places, weights = np.polynomial.legendre.leggauss(steps)
+contributions = integrated((places + 1) / 2, weights / 2).numpy()  # from 0 to 1 instead of from -1 to 1
+np.testing.assert_allclose(contributions, library.scores, atol=1e-5)
+print(f"with {steps} steps the same as the library's: largest gap {np.abs(contributions - library.scores).max():.1e}")
+print(f"the contributions sum to {contributions.sum():+.5f}, and f(x) - f(x') is {difference:+.5f}")
 
 # %% [markdown]
 # ## Three explanations of one answer
+#
+# * **attention**: the row of `[CLS]` in the last layer, the mean over the heads. (`[CLS]` is the token whose vector the
+#   classifier reads.)
+# * **rollout**: the row of `[CLS]` in $R$.
+# * **integrated gradients**: $\mathrm{IG}_t$.
 
 # %%
 methods = ("attention", "rollout", "integrated-gradients")
 explained = {method: explain(predictor, TEXT, method=method) for method in methods}
-figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), sharey=True)
+np.testing.assert_allclose(explained["attention"].scores, means[-1][0], atol=1e-5)
+np.testing.assert_allclose(explained["rollout"].scores, rolled[0], atol=1e-5)
+
 names = library.shown
+own = [place for place, added in enumerate(library.special) if not added]  # without [CLS] and [SEP]
+scores = {method: np.array(found.scores)[own] for method, found in explained.items()}
+top = {method: [names[own[i]] for i in np.argsort(-values)[:3]] for method, values in scores.items()}
+
+figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), sharey=True)
 for axis, (method, found) in zip(axes, explained.items(), strict=True):
     colours = ["tab:orange" if s < 0 else "tab:blue" for s in found.scores]
     axis.barh(range(len(names)), found.scores, color=colours)
@@ -179,14 +264,26 @@ for axis, (method, found) in zip(axes, explained.items(), strict=True):
 axes[0].set_yticks(range(len(names)), names)
 axes[0].invert_yaxis()
 figure.tight_layout()
+against = [name for name, value in zip(names, library.scores, strict=True) if value < 0]
 show(
     figure,
-    "Bars for each token of the text by three methods. Attention and rollout are positive and spread over all tokens, "
-    "special ones included; integrated gradients have both signs and differ from token to token.",
+    "Bars for each token by three methods. Largest among the words: "
+    + "; ".join(f"{method}: {', '.join(found)}" for method, found in top.items())
+    + f". Only integrated gradients can be below 0, against the answer; here {', '.join(against) or 'none'}.",
 )
 
 # %% [markdown]
-# They disagree. Which one should be believed?
+# Do they agree? The **rank correlation** compares two orders of the words: 1 is the same order, 0 no relation, -1 the
+# opposite order.
+
+# %%
+for one, other in (methods[:2], methods[1:], methods[::2]):
+    shared = len(set(top[one]) & set(top[other]))
+    order = spearmanr(scores[one], scores[other]).statistic
+    print(f"{one} and {other}: rank correlation {order:+.2f}, {shared} of the 3 first words in common")
+
+# %% [markdown]
+# Where they differ: which one should be believed?
 #
 # ## What attention does not say: the faithfulness test
 #
@@ -199,7 +296,7 @@ for method, found in explained.items():
     print(f"{method:>20}: {found.faithfulness['sentence']}")
 
 # %% [markdown]
-# By hand, for the first one: which are the marked tokens, and what does the model say without them?
+# By hand, for attention: which are the marked tokens, and what does the model say without them?
 
 # %%
 proof = explained["attention"].faithfulness
@@ -225,12 +322,14 @@ texts = [
     "A waste of a talented director.",
 ][: size(test=2, cpu=6, gpu=6)]
 figure, axis = plt.subplots(figsize=(6, 3))
+told = []
 for place, method in enumerate(methods):
     proofs = [explain(predictor, text, method=method).faithfulness for text in texts]
     fall = np.mean([proof["comprehensiveness"] for proof in proofs])
     chance = np.mean([proof["random_comprehensiveness"] for proof in proofs])
     axis.bar(place - 0.2, fall, 0.4, color="tab:blue", label="marked words hidden" if place == 0 else None)
     axis.bar(place + 0.2, chance, 0.4, color="lightgrey", label="random words hidden" if place == 0 else None)
+    told.append(f"{method} {fall:+.3f}, random {chance:+.3f}")
     print(f"{method:>20}: {fall:+.3f}, random {chance:+.3f}")
 axis.axhline(0, color="grey", linewidth=0.8)
 axis.set_xticks(range(len(methods)), methods)
@@ -238,7 +337,7 @@ axis.set_ylabel("fall of the probability")
 axis.legend()
 show(
     figure,
-    "For each method, the fall of the answer's probability when marked words are hidden, beside random ones.",
+    "The fall of the answer's probability when marked words are hidden, beside random ones: " + "; ".join(told) + ".",
 )
 
 # %% [markdown]
@@ -263,6 +362,10 @@ show(
 #
 # ## Where to go on
 #
+# * [Notebook 12](12_comparing_honestly.ipynb): is a difference more than chance?
 # * The dashboard's **Explain** page; lesson 09, [explain a decision to a
 #   customer](../tutorials/09_explain.ipynb).
-# * `workbench explainers` lists all methods; `workbench/explain/`, a file a method.
+# * `workbench explainers` lists all methods; each is a file of [workbench/explain](../workbench/explain).
+
+# %%
+done("11-looking-inside")

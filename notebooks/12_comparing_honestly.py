@@ -28,7 +28,8 @@ import numpy as np
 from scipy.stats import binom
 
 from workbench.runs.compare import accuracy_interval, compare, examples_needed, holm, mcnemar
-from workbench.teach import size
+from workbench.runs.scores import bootstrap_intervals
+from workbench.teach import done, size
 from workbench.teach.pictures import show
 from workbench.teach.runs import run
 
@@ -37,8 +38,18 @@ generator = np.random.default_rng(0)
 # %% [markdown]
 # ## A coin that looks like progress
 #
-# Two models, each right on 80% of all texts there are. Neither is better. Test both on the same 400 texts, and look
-# at the difference of their accuracies; do so again and again with new test sets.
+# Two models, each right on 80% of all texts there are, and they err independently of each other. Neither is better.
+# Test both on the same 400 texts, and look at the difference of their accuracies; do so again and again with new test
+# sets.
+#
+# | symbol | in the code | |
+# |---|---|---|
+# | $n$ | `count` | texts of a test set |
+# | $a$ | `right.mean()` | accuracy: the share of right answers |
+# | $b$ | `b` | texts that only the first model gets right |
+# | $c$ | `c` | texts that only the second model gets right |
+# | $p$ | `my_mcnemar(b, c)` | how often chance alone is at least as uneven |
+# | $m$ | `len(ps)` | how many tests were made |
 
 # %%
 times, count = size(test=500, cpu=5_000, gpu=5_000), 400
@@ -52,20 +63,20 @@ axis.hist(difference * 100, bins=np.arange(-10.125, 10.375, 0.5))
 axis.set(xlabel="difference of accuracy, in points", ylabel="test sets")
 show(
     figure,
-    "Differences of two equally good models over many test sets of 400 texts: a bell around 0 that reaches to about 8 "
-    "points on both sides.",
+    f"Differences of two equally good models over {times:,} test sets of {count} texts: a bell around "
+    f"{difference.mean() * 100:.1f} points, from {difference.min() * 100:.1f} to {difference.max() * 100:.1f}.",
 )
 
 # %% [markdown]
-# Two points, the size of many a published improvement, come about by chance in about half of the cases. A table of
-# bare accuracies cannot tell you that.
+# Two points are the size of many a published improvement, and that is how often they come about by chance. A table of
+# bare accuracies cannot tell you that. (Real models err on the same hard texts, which makes chance differences smaller.
+# How to use that comes below.)
 #
 # ## An interval
 #
-# Instead of drawing new test sets (we have one), draw **from the one we have**: as many texts, with repetition. This
-# is the
-# *bootstrap* (Efron 1979). The accuracy of each draw varies about as it would with new test sets; the middle 95% of
-# the draws are a 95% interval.
+# Instead of drawing new test sets (we have one), draw **from the one we have**: as many texts, with repetition. This is
+# the *bootstrap* (Efron 1979). The accuracy of each draw varies about as it would with new test sets; the middle 95% of
+# the draws are a 95% interval. (The rule of thumb is that of notebook 07, $2\sqrt{a(1-a)/n}$.)
 
 # %%
 right = generator.random(count) < 0.8  # of a model: which of its 400 answers are right
@@ -74,6 +85,19 @@ accuracies = right[draws].mean(axis=1)
 low, high = np.quantile(accuracies, [0.025, 0.975])
 theory = 2 * math.sqrt(right.mean() * (1 - right.mean()) / count)
 print(f"accuracy {right.mean():.3f}, bootstrap 95% interval {low:.3f} to {high:.3f}; rule of thumb ± {theory:.3f}")
+
+# %% [markdown]
+# The library does the same with less work: *which* texts were drawn does not matter for the accuracy, only how many
+# right and how many wrong ones. So instead of 400 texts it draws these two counts (from a *multinomial distribution*,
+# which says how often each count comes up). With the same random numbers ours must be the library's:
+
+# %%
+share = right.mean()
+counts = np.random.default_rng(0).multinomial(count, [share, 1 - share], size=2_000)  # [draws, 2]: right, wrong
+ours = np.quantile(counts[:, 0] / count, [0.025, 0.975])
+table = [[right.sum(), (~right).sum()], [0, 0]]  # true label by given label; here all texts are of the first label
+np.testing.assert_allclose(ours, bootstrap_intervals(table)["accuracy"], atol=1e-5)
+print(f"by counts {ours[0]:.3f} to {ours[1]:.3f}, as the library has it; by texts, above, {low:.3f} to {high:.3f}")
 
 # %% [markdown]
 # Is the promise kept? "95%" means: made anew from many test sets, the interval holds the truth (0.8) in 95 of 100
@@ -94,8 +118,8 @@ print(f"the truth was inside in {held / tests:.0%} of {tests} tests")
 # If both models answer the same texts, those that both get right, or both wrong, say nothing about which one is
 # better. Only where they **disagree** counts: $b$ texts that only the first gets right, $c$ that only the second
 # does. If neither were better, each of the $b + c$ would be a toss of a fair coin. How probable is a result at least
-# as uneven? That is
-# **McNemar's exact test**:
+# as uneven? That is **McNemar's exact test**. (The sum counts all ways to get at most the smaller of the two, and the 2
+# in front of it is for both sides.)
 #
 # $$p = \min\Bigl(1,\; 2\sum_{k=0}^{\min(b,c)} \binom{b+c}{k} \Bigl(\tfrac12\Bigr)^{b+c}\Bigr)$$
 
@@ -106,11 +130,18 @@ def my_mcnemar(b, c):
     return min(1.0, 2 * total / 2 ** (b + c))
 
 
+def my_interval(b, c, n):
+    """95% interval of the difference of two accuracies: texts are drawn, and each draw is scored for both models."""
+    drawn = np.random.default_rng(0).multinomial(n, [b / n, c / n, (n - b - c) / n], size=10_000)
+    return np.quantile((drawn[:, 0] - drawn[:, 1]) / n, [0.025, 0.975])
+
+
 for b, c in ((0, 0), (3, 9), (30, 18), (300, 240)):
     np.testing.assert_allclose(my_mcnemar(b, c), mcnemar(b, c), atol=1e-5)  # held against the library's
     if b + c:
         np.testing.assert_allclose(my_mcnemar(b, c), min(1, 2 * binom.cdf(min(b, c), b + c, 0.5)), atol=1e-5)
-    low, high = accuracy_interval(b, c, 1_000)[:2]
+    low, high = my_interval(b, c, 1_000)
+    np.testing.assert_allclose([low, high], accuracy_interval(b, c, 1_000), atol=1e-5)
     print(f"only first {b:>3}, only second {c:>3} of 1,000: p = {my_mcnemar(b, c):.3f}", end=", ")
     print(f"difference {100 * (b - c) / 1_000:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})")
 
@@ -136,25 +167,27 @@ def best_of(settings, rounds, correct):
     return found / rounds
 
 
-rounds = size(test=40, cpu=300, gpu=300)
+rounds = size(test=20, cpu=300, gpu=300)
 numbers = [1, 5, 20]
 figure, axis = plt.subplots(figsize=(6, 3))
+told = []
 for correct, label, marker in ((False, "plain p-values", "o"), (True, "corrected (Holm)", "s")):
     shares = [best_of(n, rounds, correct) for n in numbers]
-    print(f"{label:>17}: " + ", ".join(f"{n} tried {share:.0%}" for n, share in zip(numbers, shares, strict=True)))
+    told.append(f"{label}: " + ", ".join(f"{n} tried {share:.0%}" for n, share in zip(numbers, shares, strict=True)))
+    print(told[-1])
     axis.plot(numbers, shares, marker=marker, label=label)
 axis.axhline(0.05, color="grey", linestyle="--")
 axis.set(xlabel="settings tried, none of them better", ylabel='share with a "discovery"', ylim=(0, 1))
 axis.legend()
 show(
     figure,
-    "How often at least one of 1, 5 or 20 worthless settings seems better at p below 0.05: the more are tried, the "
-    "more often; with Holm's correction it stays below about 5%.",
+    "How often at least one of so many worthless settings seems better at p below 0.05. " + "; ".join(told) + ".",
 )
 
 # %% [markdown]
-# **Holm's correction** makes up for it: sort the p-values, multiply the smallest by the number of tests $m$, the next
-# by $m-1$, and so on (never letting one fall below the one before it).
+# **Holm's correction** (Holm 1979) makes up for it: sort the p-values, multiply the smallest by the number of tests
+# $m$, the next by $m-1$, and so on (never letting one fall below the one before it, nor rise above 1). The library's
+# `holm` was used above; by hand:
 
 
 # %%
@@ -172,12 +205,13 @@ print(my_holm([0.01, 0.2, 0.03, 0.04]))
 # %% [markdown]
 # ## A "better" model that is not
 #
-# Now for real. A small network that only adds up the vectors of a text's words is trained on film reviews with three
-# seeds: the seed sets the first weights and the order of the batches, and nothing else. "Seed 2 is my new method."
+# Now for real. A small network that only adds up the vectors of a text's words is trained on film reviews, some times
+# over. Only the **seed** differs, and it sets the first weights and the order of the batches, nothing else. Somebody
+# says: "the best of these seeds is my new method."
 
 # %%
 limit = size(
-    test={"train": 200, "valid": 50, "test": 100},
+    test={"train": 100, "valid": 20, "test": 50},
     cpu={"train": 2_000, "valid": 300, "test": 500},
     gpu={"train": 4_000, "valid": 500, "test": 2_000},
 )
@@ -211,8 +245,8 @@ print(f"p = {found.p_value:.3f} ({found.test}), over {found.examples} texts")
 # %% [markdown]
 # The best seed against the worst is the unfairest comparison there is, and it was chosen after seeing the results:
 # even if p is small here, it means nothing. A difference between two methods must be larger than that between two
-# seeds, so:
-# **several seeds of each, and mean and spread in the table.**
+# seeds, so: **several seeds of each, and mean and spread in the table.** (The spread is the *standard deviation*: the
+# root of the mean squared distance from the mean, dividing by one less than the number of seeds.)
 
 # %%
 spread = np.std(values, ddof=1)
@@ -222,7 +256,8 @@ print(f"{len(seeds)} seeds: mean {np.mean(values):.3f}, standard deviation {spre
 # ## How many texts would be needed?
 #
 # The interval shrinks with the root of the number of test texts: half the width costs four times the texts. The
-# library tells with each unclear verdict how many would be enough if the difference stayed as it is.
+# library tells with each unclear verdict how many would be enough if the difference stayed as it is. For two models
+# that disagree on a fifth of 400 texts:
 
 # %%
 for points in (5, 2, 1):
@@ -247,8 +282,12 @@ for points in (5, 2, 1):
 #
 # ## Where to go on
 #
-# * The dashboard's **Compare** page, `workbench compare RUN RUN`; lesson 08, [is my model
-#   biased](../tutorials/08_bias.ipynb).
-# * `workbench/runs/compare.py`.
+# * You have come to the end of the walk. The [lessons](../tutorials/README.md) do real jobs with what you know now;
+#   [lesson 08, is my model biased](../tutorials/08_bias.ipynb), leans most on this notebook.
+# * The dashboard's **Compare** page, or `workbench compare RUN RUN`.
+# * [workbench/runs/compare.py](../workbench/runs/compare.py).
 # * Dror et al. 2018, *The Hitchhiker's Guide to Testing Statistical Significance in NLP* (ACL); Bouthillier et al.
 #   2021 on seeds (arXiv 2103.03098).
+
+# %%
+done("12-comparing-honestly")
