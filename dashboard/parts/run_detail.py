@@ -68,8 +68,7 @@ def actions(run: Run, summary: dict[str, Any]) -> None:
 def live(run: Run, summary: dict[str, Any]) -> None:
     """Progress, alerts, curves and log; drawn again every two seconds while the run is active, and nothing else is."""
     active = summary["state"] in run_list.ACTIVE
-    is_training = summary["kind"] == "training"
-    if is_training:
+    if summary["kind"] == "training":
         watch.controls()
 
     @st.fragment(run_every=2 if active else None)
@@ -77,19 +76,30 @@ def live(run: Run, summary: dict[str, Any]) -> None:
         now = run.summary(with_spec=False) if active else summary
         if now["state"] != summary["state"]:
             st.rerun()  # the buttons and the report change with the state
-        with shown("live_error"):
-            if active:
-                show_progress(now)
-            if is_training:
-                watch.show_alerts(run)
-                watch.draw_curves(run)
-            else:
-                watch.draw_range_test(run, summary["report"])
-            samples.draw_samples(run)
-            watch.draw_usage(run)
-            watch.draw_log(run)
+        tick(run, now)
 
     draw()
+
+
+def tick(run: Run, now: dict[str, Any]) -> None:
+    """One drawing of what moves while a run is at work: what it costs does not grow with what the run has written.
+
+    Args:
+        run: which.
+        now: its summary.
+    """
+    with shown("live_error"):
+        if now["state"] in run_list.ACTIVE:
+            show_progress(now)
+        if now["kind"] == "training":
+            watch.show_alerts(run)
+            watch.draw_curves(run)
+        else:
+            watch.draw_range_test(run, now["report"])
+        samples.draw_samples(run)
+        samples.draw_confusion(run)
+        watch.draw_usage(run)
+        watch.draw_log(run)
 
 
 def results(summary: dict[str, Any]) -> None:
