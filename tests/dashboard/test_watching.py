@@ -19,6 +19,7 @@ from workbench.runs import columns as column_files
 from workbench.runs import run as run_files
 from workbench.runs.columns import columns
 from workbench.runs.labels import labels, tag
+from workbench.files import append_line
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -111,6 +112,25 @@ def test_an_alert_stands_on_the_page(workspace: Workspace) -> None:
     run.append_metrics({"step": 121, "train/loss": float("nan")})
     test = well(open_page("runs", run=run.id))
     assert "not finite" in test.error[0].value and "What to do" in test.error[0].value
+
+
+def test_what_the_run_uses_of_the_machine_is_drawn(workspace: Workspace) -> None:
+    run = fake_run(workspace)
+    for second in range(2, 42, 2):
+        row = {"time": float(second), "cpu_percent": 98.5, "memory_bytes": 1.5e9}
+        append_line(run.folder / "usage.jsonl", row | {"gpu_percent": 2.0 * second, "gpu_memory_bytes": 40e9})
+    test = well(open_page("runs", run=run.id))
+    drawn = figures(test)
+    assert {"Processor (% of one core)", "Memory (GB)", "GPU (%)", "GPU memory (GB)"} <= set(drawn)
+    assert any(box.label == "Machine: 98% of one core, 1.5 GB of memory" for box in test.expander)
+
+
+def test_the_result_is_a_table_of_numbers(workspace: Workspace) -> None:
+    """As numbers they stand at the right, under each other."""
+    test = well(open_page("runs", run=fake_run(workspace).id))
+    table = next(each.value for each in test.dataframe if "Metric" in each.value)
+    assert list(table["Value"])[0] == pytest.approx(0.79) and table["Baseline"].dtype == float
+    assert list(table["Low"])[0] == pytest.approx(0.765) and list(table["High"])[0] == pytest.approx(0.814)
 
 
 def test_the_log_is_searched(workspace: Workspace) -> None:
