@@ -101,7 +101,7 @@ def test_smoothed_means_follow_the_smoothed_points() -> None:
     made = Stored()
     made.put(0, values)
     exact = smooth(values, 0.99)
-    xs, means, sizes = made.trace().means(0, len(values))
+    _, means, sizes = made.trace().means(0, len(values))
     assert sizes.max() == 16 and len(means) < 2000
     np.testing.assert_allclose(smooth(means, 0.99, sizes), exact[np.cumsum(sizes) - 1], atol=0.002)
     flat = smooth(np.full(5, 7.0), 0.99, np.array([4096, 4096, 256, 16, 1]))

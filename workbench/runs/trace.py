@@ -111,7 +111,7 @@ class Trace:
         return len(self.values)
 
     def between(self, low: float | None, high: float | None) -> tuple[int, int]:
-        """The points between two values of the axis, and one more on each side: ``first`` and the one after the last."""
+        """The points between two values of the axis and one more on each side: the first, and that after the last."""
         first = 0 if low is None else max(0, bisect.bisect_left(self.rows, low, key=self._at) - 1)
         last = len(self) if high is None else min(len(self), self.place(high) + 1)
         return first, last
