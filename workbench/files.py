@@ -177,13 +177,30 @@ def read_lines(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
     except OSError:
         return [], start
     end = content.rfind(b"\n") + 1
+    return _rows(content[:end]), start + end
+
+
+def last_lines(path: Path, most: int) -> list[dict[str, Any]]:
+    """The whole JSON lines among the last ``most`` bytes of ``path``: what a look costs does not grow with the file."""
+    try:
+        with open(path, "rb") as file:
+            begin = max(0, file.seek(0, os.SEEK_END) - most)
+            file.seek(max(0, begin - 1))
+            content = file.read()
+    except OSError:
+        return []
+    first = content.find(b"\n") + 1 if begin else 0
+    return _rows(content[first : content.rfind(b"\n") + 1])
+
+
+def _rows(content: bytes) -> list[dict[str, Any]]:
     rows = []
-    for line in content[:end].splitlines():
+    for line in content.splitlines():
         with contextlib.suppress(ValueError, RecursionError):
             row = json.loads(line)
             if isinstance(row, dict):
                 rows.append(row)
-    return rows, start + end
+    return rows
 
 
 # -- names and places ---------------------------------------------------------------------------------------------

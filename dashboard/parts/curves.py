@@ -82,7 +82,7 @@ def groups(found: Columns) -> list[tuple[str, list[str]]]:
     names = in_order(name for name in found.names() if "/" in name)
     losses = [name for name in names if name.endswith("/loss")]
     scores = [name for name in names if name.startswith("eval/") and name not in losses]
-    shares = [name for name in scores if np.abs(found.metrics[name][1]).max() <= 1]
+    shares = [name for name in scores if max(map(abs, found.bounds(name))) <= 1]
     alone = [(title(name), [name]) for name in scores if name not in shares]
     trained = [(title(name), [name]) for name in names if name.startswith("train/") and name not in losses]
     found_groups = [("Loss", losses), ("Validation", shares), *alone, *trained]

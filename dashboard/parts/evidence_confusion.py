@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -28,7 +30,7 @@ def draw(first: Run, second: Run) -> None:
     run, counted = found[chosen], confusion(found[chosen].gold, found[chosen].predicted)
     if len(counted.labels) <= MOST_CLASSES:
         event: Any = st.plotly_chart(
-            _matrix(counted),
+            matrix(counted.labels, counted.counts),
             width="content",
             key="compare.confusion",
             on_select="rerun",
@@ -40,22 +42,28 @@ def draw(first: Run, second: Run) -> None:
     _show_classes({name: confusion(one.gold, one.predicted) for name, one in found.items()})
 
 
-def _matrix(counted: Confusion) -> go.Figure:
-    """Coloured by the share of the row, written with the count; invisible points on the cells can be chosen."""
-    shares = counted.counts / counted.counts.sum(axis=1, keepdims=True).clip(1)
-    names = [plain(label, 40) for label in counted.labels]
+def matrix(labels: Sequence[str], counts: Any) -> go.Figure:
+    """Coloured by the share of the row, written with the count; invisible points on the cells can be chosen.
+
+    Args:
+        labels: C of them.
+        counts: examples [C, C], a row a right label.
+    """
+    counts = np.asarray(counts)
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
+    names = [plain(label, 40) for label in labels]
     size = len(names)
     side = max(14, min(80, 700 // size))  # of a cell, in pixels
     figure = go.Figure()
     figure.add_heatmap(
         z=shares, zmin=0, zmax=1, colorscale="Blues", showscale=False, hoverinfo="skip",
-        text=counted.counts, texttemplate="%{text:,}" if size <= 20 else None,
+        text=counts, texttemplate="%{text:,}" if size <= 20 else None,
     )  # fmt: skip
     cells = [(row, column) for row in range(size) for column in range(size)]
     figure.add_scatter(
         x=[column for _, column in cells], y=[row for row, _ in cells], mode="markers", showlegend=False,
         marker={"symbol": "square", "size": 0.9 * side, "opacity": 0.005},
-        text=[f"{names[row]} taken for {names[column]}: {counted.counts[row, column]:,}" for row, column in cells],
+        text=[f"{names[row]} taken for {names[column]}: {counts[row, column]:,}" for row, column in cells],
         hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
     ticks = {"tickvals": list(range(size)), "ticktext": names, "showgrid": False, "zeroline": False}

@@ -29,7 +29,9 @@ WORDS = {
     "head": "A layer looks at the text through several heads at once, each with its own idea of what belongs together.",
     "token": "The piece of text that the model reads as one unit: a word or a part of one.",
     "smoothing": "A moving average: the weight of what was before, from 0 (none) to 0.99. The raw "
-    "values stay faint behind.",
+    "values stay faint behind. Of more than 8,000 points it is an average of the means of some thousand stretches.",
+    "confusion": "Each time the model is evaluated, the validation examples are counted by what they are and what the "
+    "model says. On the diagonal it is right.",
     "band": "Runs that differ in their seed only are drawn as their mean. The band is the 95% interval of that mean "
     "(Student's t over the n runs): with other seeds the mean would most likely lie in it.",
     "filter": "What stands behind WHERE in SQL, over the table's fields: accuracy > 0.8 AND tuning = 'lora'. Texts "

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from dashboard import state
 from dashboard.parts import foresight, range_test, run_list, samples, watch
@@ -12,7 +15,7 @@ from dashboard.parts.errors import show_error, shown
 from dashboard.parts.glossary import WORDS
 from dashboard.parts.progress import show_progress
 from dashboard.parts.states import badge
-from dashboard.parts.text import ago, cut, duration, gigabytes, interval, md, number
+from dashboard.parts.text import ago, cut, duration, gigabytes, md, number
 from workbench import jobs
 from workbench.files import read_json
 from workbench.runs.run import RESUMABLE, Run
@@ -68,8 +71,7 @@ def actions(run: Run, summary: dict[str, Any]) -> None:
 def live(run: Run, summary: dict[str, Any]) -> None:
     """Progress, alerts, curves and log; drawn again every two seconds while the run is active, and nothing else is."""
     active = summary["state"] in run_list.ACTIVE
-    is_training = summary["kind"] == "training"
-    if is_training:
+    if summary["kind"] == "training":
         watch.controls()
 
     @st.fragment(run_every=2 if active else None)
@@ -77,19 +79,30 @@ def live(run: Run, summary: dict[str, Any]) -> None:
         now = run.summary(with_spec=False) if active else summary
         if now["state"] != summary["state"]:
             st.rerun()  # the buttons and the report change with the state
-        with shown("live_error"):
-            if active:
-                show_progress(now)
-            if is_training:
-                watch.show_alerts(run)
-                watch.draw_curves(run)
-            else:
-                watch.draw_range_test(run, summary["report"])
-            samples.draw_samples(run)
-            watch.draw_usage(run)
-            watch.draw_log(run)
+        tick(run, now)
 
     draw()
+
+
+def tick(run: Run, now: dict[str, Any]) -> None:
+    """One drawing of what moves while a run is at work: what it costs does not grow with what the run has written.
+
+    Args:
+        run: which.
+        now: its summary.
+    """
+    with shown("live_error"):
+        if now["state"] in run_list.ACTIVE:
+            show_progress(now)
+        if now["kind"] == "training":
+            watch.show_alerts(run)
+            watch.draw_curves(run)
+        else:
+            watch.draw_range_test(run, now["report"])
+        samples.draw_samples(run)
+        samples.draw_confusion(run)
+        watch.draw_usage(run)
+        watch.draw_log(run)
 
 
 def results(summary: dict[str, Any]) -> None:
@@ -122,15 +135,23 @@ def _figures(report: dict[str, Any], metrics: dict[str, Any]) -> None:
     part = "validation" if report.get("evaluated_on") == "valid" else "test"
     st.subheader(f"Result on the {part} examples", help=WORDS["interval"], anchor=False)
     baseline = report.get("baseline") or {}
-    st.table(
-        {
-            "Metric": [md(run_list.metric_name(name), 60) for name in metrics],
-            "Value (95% interval)": [md(interval(value)) for value in metrics.values()],
-            "Baseline": [md(number(baseline.get(name))) for name in metrics],
-        },
+    values = [value if isinstance(value, dict) else {} for value in metrics.values()]
+    columns = {part.capitalize(): _numbers(value.get(part) for value in values) for part in ("value", "low", "high")}
+    columns["Baseline"] = _numbers(baseline.get(name) for name in metrics)
+    large = any(abs(number) >= 100 for column in columns.values() for number in column)
+    st.dataframe(
+        {"Metric": [cut(run_list.metric_name(name), 60) for name in metrics], **columns},
         hide_index=True,
         width="content",
+        column_config=dict.fromkeys(columns, st.column_config.NumberColumn(format="%.4g" if large else "%.3f")),
+        key="run.result",
     )
+    st.caption("Low and high are the ends of the 95% interval.")
+
+
+def _numbers(values: Iterable[object]) -> NDArray[np.float64]:
+    """As a column of numbers, which stand at the right; NaN, shown as nothing, for what is none."""
+    return np.array([value if isinstance(value, int | float) else np.nan for value in values], dtype=np.float64)
 
 
 def _baseline(report: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Texts that a model writes as its training goes on."""
+"""What a model does as its training goes on: texts that it writes, labels that it takes for others."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import state
+from dashboard.parts import curves
+from dashboard.parts.evidence_confusion import matrix
 from dashboard.parts.glossary import WORDS
 from workbench.runs.run import Run
 
-MOST = 60  # samples that are read back, and
-SHOWN = 3  # of the last evaluations, shown at once
+SHOWN = 3  # evaluations whose texts are shown at once
+LATEST = ""  # the newest evaluation, whichever that is
 LONGEST = 1500  # characters of one text
 
 
 def draw_samples(run: Run) -> None:
     """The newest texts first, under the step after which they were written; nothing where there are none."""
-    rows = run.samples()[-MOST:]
+    rows = run.samples()
     if not rows:
         return
     steps = list(dict.fromkeys(row.get("step") for row in reversed(rows)))
@@ -37,3 +40,26 @@ def _draw_sample(row: dict[str, Any]) -> None:
     given, written = st.columns([1, 3])
     given.text(prompt[:LONGEST] or "(nothing)")
     written.text(text.removeprefix(prompt).lstrip()[:LONGEST])
+
+
+def draw_confusion(run: Run) -> None:
+    """Which label was taken for which at the newest evaluation, or an earlier one; nothing where there are none."""
+    by_step = {row["step"]: row for row in run.confusions()}
+    if not by_step:
+        return
+    offered = [LATEST, *sorted(by_step, reverse=True)]
+    state.from_url(state.EVALUATION, state.WATCH_EVALUATION, lambda given: int(given) if given.isdecimal() else None)
+    if st.session_state.get(state.WATCH_EVALUATION) not in offered:
+        st.session_state[state.WATCH_EVALUATION] = LATEST
+    st.subheader("What is taken for what", help=WORDS["confusion"], anchor=False)
+    step = st.selectbox(
+        "After step",
+        offered,
+        format_func=lambda step: f"{max(by_step):,} (the latest)" if step == LATEST else f"{step:,}",
+        key=state.WATCH_EVALUATION,
+        width=240,
+    )
+    state.to_url(state.EVALUATION, str(step))
+    row = by_step[max(by_step) if step == LATEST else step]
+    st.plotly_chart(matrix(row["labels"], row["counts"]), width="content", key="run.confusion", config=curves.CONFIG)
+    st.caption("Validation examples. Rows are what is right, columns what the model says.")

@@ -12,8 +12,8 @@ from dashboard.parts import curves, range_test
 from dashboard.parts.glossary import WORDS
 from dashboard.parts.text import gigabytes, md
 from workbench.runs.alerts import alerts
-from workbench.runs.columns import columns
-from workbench.runs.curves import usage
+from workbench.runs.columns import USAGE, columns
+from workbench.runs.curves import drawn_curve
 from workbench.runs.run import Run
 
 FIGURES_IN_A_ROW = 3
@@ -90,7 +90,7 @@ def draw_range_test(run: Run, report: dict[str, Any] | None) -> None:
     range_test.draw_curve(range_test.finding(report), kept["rows"])
 
 
-USAGE = {  # title and what one unit is of what is stored
+MACHINE = {  # title and what one unit is of what is stored
     "cpu_percent": ("Processor (% of one core)", 1.0),
     "memory_bytes": ("Memory (GB)", 1e9),
     "gpu_percent": ("GPU (%)", 1.0),
@@ -100,19 +100,19 @@ USAGE = {  # title and what one unit is of what is stored
 
 def draw_usage(run: Run) -> None:
     """Processor, memory and GPU as the run went on; nothing where they were not looked at."""
-    rows = usage(run)
-    names = [name for name in USAGE if any(isinstance(row.get(name), int | float) for row in rows)]
+    found = columns(run, USAGE)
+    names = [name for name in MACHINE if name in found.names()]
     if not names:
         return
-    last = rows[-1]
-    words = [f"{last['cpu_percent']:.0f}% of one core" if isinstance(last.get("cpu_percent"), float) else ""]
-    words.append(f"{gigabytes(last.get('memory_bytes'))} of memory")
+    last = {name: float(found.metrics[name][1][-1]) for name in names}
+    words = [f"{last['cpu_percent']:.0f}% of one core" if "cpu_percent" in last else ""]
+    words.append(f"{gigabytes(last['memory_bytes'])} of memory" if "memory_bytes" in last else "")
     with st.expander(f"Machine: {', '.join(filter(None, words))}", icon=":material/memory:", key="run.usage"):
         for place, name in zip(st.columns(max(2, len(names))), names, strict=False):
-            there = [row for row in rows if isinstance(row.get(name), int | float)]
-            heading, unit = USAGE[name]
-            line = curves.Line(heading, 0, [row["time"] for row in there], [row[name] / unit for row in there])
-            place.plotly_chart(curves.figure(heading, [line], "time"), key=f"run.usage.{name}", config=curves.CONFIG)
+            heading, unit = MACHINE[name]
+            xs, ys = drawn_curve(found, name, "time")
+            drawn = curves.figure(heading, [curves.Line(heading, 0, xs, ys / unit)], "time")
+            place.plotly_chart(drawn, key=f"run.usage.{name}", config=curves.CONFIG)
 
 
 def draw_log(run: Run) -> None:

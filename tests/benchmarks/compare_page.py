@@ -1,6 +1,8 @@
-"""1,000 runs x 1,000 steps: table, curves, one run of 10 million points; beside MLflow's SQLite store.
+"""1,000 runs x 1,000 steps: table, curves, runs of up to 10 million points; beside MLflow's SQLite store.
 
 python tests/benchmarks/compare_page.py [--runs 1000] [--points 10000000] [--rounds 3] [--mlflow PYTHON]
+
+The pages are opened in Chromium, which is needed.
 
 ``--mlflow`` names the Python of an environment of its own that has mlflow (``python -m venv D; D/bin/pip install
 mlflow``): the same runs are written to its store and read into a table with all histories through its client.
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import shutil
 import subprocess
 import time
@@ -20,7 +23,10 @@ from typing import Any
 
 import numpy as np
 from _common import fresh_workspace, machine, print_table, spread
+from _pages import browsed, seconds_until
 
+from dashboard import state
+from dashboard.parts import run_detail
 from workbench.check import load_spec, resolve
 from workbench.files import write_json
 from workbench.runs.columns import _kept_in_memory, columns
@@ -39,8 +45,9 @@ def write_runs(workspace: Workspace, count: int) -> None:
     """``count`` finished runs of ``STEPS`` lines each, with a report."""
     random = np.random.default_rng(0)
     spec = resolve(load_spec("demo-full"), workspace).spec
-    for number in range(count):
-        run = Run.create(spec.changed({"training.seed": number % 5}), workspace)
+    for number in range(count):  # each with settings of its own, so that each is a curve of its own
+        changes = {"training.seed": number % 5, "training.learning_rate": 1e-5 * (1 + number)}
+        run = Run.create(spec.changed(changes), workspace)
         values = random.random((STEPS, len(METRICS))).tolist()
         lines = [
             {"step": s + 1, "epoch": s / 500, "time": s * 0.1, "tokens": s * 900} | dict(zip(METRICS, v, strict=True))
@@ -54,16 +61,24 @@ def write_runs(workspace: Workspace, count: int) -> None:
 
 
 def write_long_run(workspace: Workspace, points: int) -> Run:
-    """One run of so many lines, written as text at once."""
+    """One run of so many lines, written as text at once: an evaluation each hundredth, and what belongs to it."""
     run = Run.create(resolve(load_spec("demo-full"), workspace).spec, workspace)
     random = np.random.default_rng(1)
     with open(run.folder / "metrics.jsonl", "w", encoding="utf-8") as file:
         for start in range(0, points, 100_000):
             losses = random.random(min(100_000, points - start)).tolist()
             file.writelines(
-                f'{{"step": {s}, "epoch": {s / 1e5}, "time": {s / 10}, "tokens": {s * 900}, "train/loss": {y:.6f}}}\n'
+                f'{{"step": {s}, "epoch": {s / 1e5}, "time": {s / 10}, "tokens": {s * 900}, "train/loss": {y:.6f}'
+                + (f', "eval/loss": {y:.6f}}}\n' if s % 100 == 0 else "}\n")
                 for s, y in enumerate(losses, start)
             )
+    seldom = range(0, points, 1000)
+    for name, line in {
+        "usage.jsonl": '{{"time": {0}.0, "cpu_percent": 99.0, "memory_bytes": 1000000000}}\n',
+        "samples.jsonl": '{{"step": {0}, "prompt": "Once", "text": "Once upon a time there was a model."}}\n',
+        "confusion.jsonl": '{{"step": {0}, "labels": ["a", "b"], "counts": [[40, 10], [20, 30]]}}\n',
+    }.items():
+        (run.folder / name).write_text("".join(line.format(step) for step in seldom), encoding="utf-8")
     return run
 
 
@@ -113,33 +128,62 @@ def main() -> None:
     rows.append(["table and all histories of all runs", spread(ours, 2)])
     if given.mlflow:
         rows += mlflow_rows(workspace, given.mlflow, given.rounds, min(ours))
+    rows += page_rows(runs, given.rounds)
     rows += long_rows(workspace, given.points, given.rounds)
     print(f"{machine()}; {given.rounds} rounds\n\n### {given.runs} runs of {STEPS} lines, {len(METRICS)} metrics\n")
     print_table(["what", "seconds"], rows)
     shutil.rmtree(workspace.root)
 
 
-def long_rows(workspace: Workspace, points: int, rounds: int) -> list[list[str]]:
-    """Zooms into a run of so many points, and what a tick costs that finds one new line."""
-    if not points:
-        return []
-    run = write_long_run(workspace, points)
-    first = timed(1, lambda: columns(run))
+TABLE = "() => document.querySelector('[data-testid=stDataFrame] canvas, [data-testid=stTable] td')"
+CURVES = """() => [...document.querySelectorAll('.js-plotly-plot')].some(
+    plot => plot.querySelectorAll('.scatterlayer .trace').length >= %d)"""
+
+
+def page_rows(runs: list[Run], rounds: int) -> list[list[str]]:
+    """In a browser: the table of all runs, and curves of some; the first time, and when the server has seen them."""
+    some = [run.id for run in runs[: min(50, state.MOST_RUNS)]]
+    compared = f"/compare?runs={','.join(some)}"
+    rows = []
+    with browsed() as (page, url, _):
+        seconds_until(page, url)  # what a new server reads once, whatever the page
+        for what, path, ready in (
+            (f"/runs on {len(runs)} runs, until the table is there", "/runs", TABLE),
+            (f"/compare with {len(some)} runs, until the table is there", compared, TABLE),
+            (f"/compare with {len(some)} runs, until as many curves are drawn", compared, CURVES % len(some)),
+        ):
+            first = [seconds_until(page, url + path, ready)]
+            again = [seconds_until(page, url + path, ready) for _ in range(rounds)]
+            rows.append([f"in Chromium, {what}", f"{spread(again, 2)}; the first time {first[0]:.2f}"])
+    return rows
+
+
+def long_rows(workspace: Workspace, most: int, rounds: int) -> list[list[str]]:
+    """What a tick of the live page costs on runs of ever more points, and zooms into the longest."""
+    rows = []
+    logging.disable(logging.WARNING)  # streamlit says of each element that there is no browser
+    for points in sorted({count for count in (10_000, 1_000_000) if count < most} | {most} if most else ()):
+        run = write_long_run(workspace, points)
+        first = timed(1, lambda run=run: columns(run))
+        ticks = timed(5 * rounds, partial(tick, run, points))
+        rows.append([f"{points:,} points: first reading", spread(first, 1)])
+        rows.append([f"{points:,} points: a whole tick of the live page, one line new", spread(ticks, 3)])
     random = np.random.default_rng(2)
 
     def zoom(share: float) -> None:
-        low = float(random.random() * (1 - share) * points)
-        drawn_curve(columns(run), "train/loss", "step", low, low + share * points)
+        low = float(random.random() * (1 - share) * most)
+        drawn_curve(columns(run), "train/loss", "step", low, low + share * most)
 
-    def tick() -> None:
-        run.append_metrics({"step": points, "train/loss": 1.0})
-        columns(run)
+    if most:
+        zooms = {share: timed(5 * rounds, partial(zoom, share)) for share in (0.001, 0.1, 1)}
+        rows += [[f"{most:,} points: zoom into {share:.1%}", spread(taken, 3)] for share, taken in zooms.items()]
+    return rows
 
-    return [
-        [f"{points:,} points: first reading", spread(first, 1)],
-        *([f"zoom into {share:.1%}", spread(timed(5 * rounds, partial(zoom, share)), 3)] for share in (0.001, 0.1, 1)),
-        ["one new line", spread(timed(5 * rounds, tick), 3)],
-    ]
+
+def tick(run: Run, step: int) -> None:
+    """One line comes, and everything that moves on the page is drawn anew (but for the way to a browser)."""
+    run.append_metrics({"step": step, "epoch": 1.0, "time": step / 10, "tokens": 1, "train/loss": 1.0})
+    run_detail.tick(run, run.summary(with_spec=False))
 
 
 MLFLOW = """

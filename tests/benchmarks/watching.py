@@ -6,28 +6,30 @@ python tests/benchmarks/watching.py [--runs 1000] [--rounds 5]      (needs Chrom
 from __future__ import annotations
 
 import argparse
-import re
+import json
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for the makers of runs, which the tests share
+from urllib.parse import urlencode
 
 import psutil
 from _common import fresh_workspace, machine, print_table, spread
+from _pages import browsed, seconds_until
 from compare_page import write_runs
 
-from dashboard.screenshots import _SERVE
+from dashboard import state
+from tests import tiny
+from tests.dashboard.browsing import SETTLED, settle
 from tests.dashboard.fake_runs import fake_run
 from workbench.runs.run import Run
+from workbench.training.runner import run_folder
+from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-PAGES = ("", "data", "launch", "runs", "sweeps", "compare", "explain", "playground", "settings")
+TEXT = "a wonderful film with a dull ending"
 LAST_STEP = """() => { const plot = document.querySelector('.js-plotly-plot');
     return plot && plot._fullData && plot._fullData.length ? Math.max(...plot._fullData[0].x.slice(-1)) : -1; }"""
 
@@ -37,42 +39,48 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    from playwright.sync_api import sync_playwright
-
     workspace = fresh_workspace()
     write_runs(workspace, given.runs)
+    real = _real_runs(workspace)
     running = fake_run(workspace, "running", name="is-running", steps=10_000)
-    server = subprocess.Popen([sys.executable, "-c", _SERVE], stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    url = re.search(r"http://\S+", server.stdout.readline())[0].rstrip("/")  # type: ignore[index]
-    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome-stable"))))
     rows = []
-    try:
-        with sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
-            for name in PAGES:
-                rows.append([f"/{name}: until its script has ended", f"{_open(page, f'{url}/{name}'):.1f} s"])
-            page.goto(f"{url}/runs?run={running.id}")
-            page.wait_for_function(f"() => ({LAST_STEP})() > 0", timeout=120_000)
-            delays = [_delay(page, running, 4001 + number) for number in range(given.rounds)]
-            rows.append(["a line written, until its point is drawn", f"{spread(delays, 2)} s"])
-            browser.close()
-        rows.append(["memory of the server after all pages", f"{_memory(server.pid) / 1e6:.0f} MB"])
-    finally:
-        server.terminate()
-        server.wait(15)
+    with browsed() as (page, url, server):
+        for name, query in _pages(real).items():
+            taken = seconds_until(page, f"{url}/{name}?{urlencode(query)}")
+            settle(page, 2000)  # what is drawn in parts is loaded as well
+            page.wait_for_function(SETTLED)
+            assert not page.locator("[data-testid=stException]").count(), name
+            rows.append([f"/{name}: until its script has ended", f"{taken:.1f} s"])
+        page.goto(f"{url}/runs?run={running.id}")
+        page.wait_for_function(f"() => ({LAST_STEP})() > 0")
+        delays = [_delay(page, running, 4001 + number) for number in range(given.rounds)]
+        rows.append(["a line written, until its point is drawn", f"{spread(delays, 2)} s"])
+        rows.append(["memory of the server after all pages", f"{_memory(server) / 1e6:.0f} MB"])
     print(f"{machine()}\n\n### The dashboard on {given.runs} runs of 1,000 lines\n")
     print_table(["what", "measured"], rows)
     shutil.rmtree(workspace.root)
 
 
-def _open(page: Page, url: str) -> float:
-    began = time.perf_counter()
-    page.goto(url)
-    page.wait_for_selector("h1", timeout=120_000)
-    page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget]')", timeout=120_000)
-    return time.perf_counter() - began
+def _real_runs(workspace: Workspace) -> list[str]:
+    """Two runs with a tiny model and its predictions: what Compare, Explain and Playground load."""
+    runs = [tiny.make_run(workspace, {"training.seed": seed}) for seed in (0, 1)]
+    for run in runs:
+        if run_folder(run.folder) != 0:
+            raise SystemExit(f"The run {run.id} is {run.state}: {run.log()[-2000:]}")
+    return [run.id for run in runs]
+
+
+def _pages(real: list[str]) -> dict[str, dict[str, str]]:
+    """Every page of the navigation, as it is when it shows the real runs."""
+    first, second = real
+    queries = {
+        state.RUNS_PAGE: {state.RUN: first},
+        state.COMPARE_PAGE: {state.RUNS: f"{first},{second}"},
+        state.EXPLAIN_PAGE: {state.RUN: first, state.TEXT: TEXT, state.WITH: second},
+        state.PLAYGROUND_PAGE: {state.RUN: first, state.WITH: second, state.INPUT: json.dumps({"text": TEXT})},
+    }
+    pages = [value for name, value in vars(state).items() if name.endswith("_PAGE")]
+    return {"" if page == state.HOME_PAGE else Path(page).stem: queries.get(page, {}) for page in pages}
 
 
 def _delay(page: Page, run: Run, step: int) -> float:
@@ -81,7 +89,7 @@ def _delay(page: Page, run: Run, step: int) -> float:
     row = {"step": step, "epoch": 1.0, "time": 0.6 * step, "tokens": 800 * step, "train/loss": 0.5}
     began = time.perf_counter()
     run.append_metrics(row)
-    page.wait_for_function(f"() => ({LAST_STEP})() >= {step}", timeout=60_000)
+    page.wait_for_function(f"() => ({LAST_STEP})() >= {step}")
     return time.perf_counter() - began
 
 

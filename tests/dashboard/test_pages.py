@@ -173,7 +173,8 @@ def test_a_language_model_shows_what_it_writes_newest_first_and_as_text(workspac
     steps = [box.label for box in test.expander if box.label.startswith("After step")]
     assert steps == ["After step 100", "After step 75", "After step 50"]
     assert "who <script>alert(100)</script> lives" in [text.value for text in test.text]
-    assert "perplexity \\(lower is better\\)" in str(test.table[0].value)
+    table = next(each.value for each in test.dataframe if "Metric" in each.value)
+    assert "perplexity (lower is better)" in list(table["Metric"]) and 446.0 in list(table["Baseline"])
     headings = [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in test.get("plotly_chart")]
     assert "Validation perplexity" in headings and "Validation accuracy" in headings  # not on one axis
     assert "12\\.3%" in text_of(test)

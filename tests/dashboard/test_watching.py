@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -12,6 +13,11 @@ from streamlit.testing.v1 import AppTest
 from dashboard.parts import curves
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
+from workbench import files
+from workbench.files import append_line
+from workbench.runs import alerts, trace
+from workbench.runs import columns as column_files
+from workbench.runs import run as run_files
 from workbench.runs.columns import columns
 from workbench.runs.labels import labels, tag
 from workbench.runs.run import Run
@@ -108,6 +114,25 @@ def test_an_alert_stands_on_the_page(workspace: Workspace) -> None:
     assert "not finite" in test.error[0].value and "What to do" in test.error[0].value
 
 
+def test_what_the_run_uses_of_the_machine_is_drawn(workspace: Workspace) -> None:
+    run = fake_run(workspace)
+    for second in range(2, 42, 2):
+        row = {"time": float(second), "cpu_percent": 98.5, "memory_bytes": 1.5e9}
+        append_line(run.folder / "usage.jsonl", row | {"gpu_percent": 2.0 * second, "gpu_memory_bytes": 40e9})
+    test = well(open_page("runs", run=run.id))
+    drawn = figures(test)
+    assert {"Processor (% of one core)", "Memory (GB)", "GPU (%)", "GPU memory (GB)"} <= set(drawn)
+    assert any(box.label == "Machine: 98% of one core, 1.5 GB of memory" for box in test.expander)
+
+
+def test_the_result_is_a_table_of_numbers(workspace: Workspace) -> None:
+    """As numbers they stand at the right, under each other."""
+    test = well(open_page("runs", run=fake_run(workspace).id))
+    table = next(each.value for each in test.dataframe if "Metric" in each.value)
+    first = table.iloc[0]
+    assert [first[name] for name in ("Value", "Low", "High", "Baseline")] == pytest.approx([0.79, 0.765, 0.814, 0.52])
+
+
 def test_the_log_is_searched(workspace: Workspace) -> None:
     run = fake_run(workspace, log="first line\nsecond **line**\nthird\n")
     test = well(open_page("runs", run=run.id))
@@ -127,3 +152,104 @@ def test_seeds_are_one_line_with_their_number(workspace: Workspace) -> None:
     assert any("n = 3" in trace["name"] for trace in figures(test)["Training loss"]["data"] if trace.get("name"))
     well(test.toggle(key="compare.together").set_value(False).run())
     assert len(figures(test)["Training loss"]["data"]) == 4
+
+
+# -- what a look costs ---------------------------------------------------------------------------------------------
+
+
+class Counted:
+    """A stored array that counts how many of its values are taken out; cutting a part of it takes nothing."""
+
+    taken = 0
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice | str):
+            return Counted(self.array[place])
+        Counted.taken += np.size(place)
+        return self.array[place]
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        Counted.taken += len(self.array)
+        return np.array(self.array)
+
+
+def long_run(workspace: Workspace, lines: int) -> Run:
+    """A run at work that has written so much of everything."""
+    run = fake_run(workspace, "running", steps=2)  # of which no line is written yet
+    with open(run.folder / "metrics.jsonl", "w") as file:
+        for step in range(lines):
+            row = {"step": step, "epoch": step / 1e4, "time": step / 7, "tokens": 9 * step, "train/loss": step % 97}
+            file.write(json.dumps(row | ({"eval/loss": 9.5, "eval/accuracy": 0.5} if step % 10 == 0 else {})) + "\n")
+    with open(run.folder / "usage.jsonl", "w") as file:
+        file.writelines(f'{{"time": {second}.0, "memory_bytes": {second % 91}}}\n' for second in range(lines))
+    with open(run.folder / "samples.jsonl", "w") as file:
+        file.writelines(f'{{"step": {step}, "prompt": "a", "text": "a b"}}\n' for step in range(lines))
+    with open(run.folder / "confusion.jsonl", "w") as file:
+        file.writelines(f'{{"step": {step}, "labels": ["a"], "counts": [[{step}]]}}\n' for step in range(lines))
+    return run
+
+
+@pytest.mark.parametrize("smoothing", ["", "0.9"])
+def test_a_tick_of_a_long_run_costs_what_one_of_a_short_run_costs(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, smoothing: str
+) -> None:
+    """Of 16 times as many lines no more values are taken out of the columns, and no more bytes are read as JSON."""
+    parsed = 0
+
+    def counting(read: Any) -> Any:
+        def parse(content: bytes) -> Any:
+            nonlocal parsed
+            parsed += len(content)
+            return read(content)
+
+        return parse
+
+    opened = column_files._open
+    monkeypatch.setattr(column_files, "_open", lambda *given: Counted(opened(*given)))
+    monkeypatch.setattr(column_files, "_parse", counting(column_files._parse))
+    monkeypatch.setattr(files, "_rows", counting(files._rows))
+    monkeypatch.setattr(column_files, "SMALL", 0)
+    monkeypatch.setattr(trace, "MOST", 64)
+    monkeypatch.setattr(alerts, "MANY", 300)
+    monkeypatch.setattr(run_files, "LOOKED_AT", 4000)
+    costs = []
+    for lines in (2000, 32_000):
+        run = long_run(workspace, lines)
+        test = well(open_page("runs", run=run.id, part="10-100", smooth=smoothing))
+        run.append_metrics({"step": lines, "epoch": 1.0, "time": 1e6, "tokens": 1, "train/loss": 1.0})
+        Counted.taken = parsed = 0
+        well(test.run())
+        assert {"Loss", "Validation accuracy", "Memory (GB)"} <= set(figures(test)) and "model writes" in text_of(test)
+        costs.append((Counted.taken, parsed))
+    (short, short_bytes), (long, long_bytes) = costs
+    assert 0 < long < 1.3 * short and long_bytes < 1.3 * short_bytes, costs
+
+
+def test_the_confusion_of_an_earlier_evaluation_is_shown(workspace: Workspace) -> None:
+    run = fake_run(workspace, "running", labels=["a", "b"])
+    assert "What is taken for what" not in text_of(well(open_page("runs", run=run.id)))
+    run.append_confusion(20, ["a", "b"], [[3, 1], [2, 4]])
+    run.append_confusion(40, ["a", "b"], [[4, 0], [0, 6]])
+    with open(run.folder / "confusion.jsonl", "a") as file:
+        file.write('{"step": 60, "labels": ["a"], "counts": [[1, 2]]}\n{"step": 60, "lab')  # damaged, and half
+
+    def counts(test: AppTest) -> Any:
+        found = [json.loads(chart.proto.spec) for chart in test.get("plotly_chart")]
+        written = next(f["data"][0]["text"] for f in found if f["data"][0]["type"] == "heatmap")
+        return np.frombuffer(base64.b64decode(written["bdata"]), written["dtype"]).reshape(2, 2).tolist()
+
+    test = well(open_page("runs", run=run.id))
+    assert counts(test) == [[4, 0], [0, 6]] and "evaluation" not in test.query_params
+    well(test.selectbox(key="watch.evaluation").set_value(20).run())
+    assert counts(test) == [[3, 1], [2, 4]] and test.query_params["evaluation"] in ("20", ["20"])
+    run.append_confusion(80, ["a", "b"], [[4, 0], [1, 5]])
+    assert counts(well(test.run())) == [[3, 1], [2, 4]]  # the choice stays when another evaluation comes
+    assert counts(well(open_page("runs", run=run.id, evaluation="20"))) == [[3, 1], [2, 4]]
+    for wrong in ("60", "x", "-1", "9" * 500):
+        assert counts(well(open_page("runs", run=run.id, evaluation=wrong))) == [[4, 0], [1, 5]]

@@ -134,6 +134,7 @@ def fingerprint(run: Run) -> dict[str, Any]:
         "model": {p.name: sha256(p.read_bytes()).hexdigest() for p in sorted((run.folder / "model").iterdir())},
         "metrics": [{k: v for k, v in row.items() if k not in OF_THE_CLOCK} for row in run.metrics()[0]],
         "samples": read_lines(run.folder / "samples.jsonl")[0],
+        "confusion": read_lines(run.folder / "confusion.jsonl")[0],
         "report": report,
         "predictions": read_predictions(run),
         "checkpoints": [

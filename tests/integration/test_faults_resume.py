@@ -35,6 +35,7 @@ def run_folder(run: Run) -> subprocess.Popen[str]:
 
 MOMENTS = {
     "between two checkpoints": Fault("kill", 1, "write", "metrics.jsonl"),
+    "right after a confusion matrix": Fault("kill", 1, "write", "metrics.jsonl"),
     "right after a checkpoint": Fault("kill", 1, "rename", "checkpoints/step-00000008"),
     "during the writing of a checkpoint": Fault("kill", 1, "save", "checkpoints/.tmp-step-00000012-*/optimizer*"),
 }
@@ -46,6 +47,8 @@ def test_killed_and_resumed_ends_bit_by_bit_the_same(scene, moment):
     fault = MOMENTS[moment]
     if moment == "between two checkpoints":  # the line of step 10
         fault = Fault("kill", 1 + steps_told(scene).index(10), "write", "metrics.jsonl")
+    elif moment == "right after a confusion matrix":  # the figures of the evaluation at step 6
+        fault = Fault("kill", 2 + steps_told(scene).index(6), "write", "metrics.jsonl")
     run = scene.another()
     order = json.dumps({"fault": asdict(fault), "heartbeat": 0.05})
     command = [sys.executable, "-m", "tests.integration.fault_process", str(run.folder), order]
@@ -53,7 +56,10 @@ def test_killed_and_resumed_ends_bit_by_bit_the_same(scene, moment):
     assert run.state == "interrupted"
     assert_readable(run)
     found = checkpoint.latest(run.folder / "checkpoints")
-    assert found and found.name == ("step-00000012" if moment == "right after a checkpoint" else "step-00000008")
+    last = {"right after a checkpoint": 12, "right after a confusion matrix": 4}.get(moment, 8)
+    assert found and found.name == f"step-{last:08d}"
+    if moment == "right after a confusion matrix":  # it was written, and is to be written again
+        assert [row["step"] for row in run.confusions()] == [6]
     requeue(run)
     assert run_folder(run).wait() == 0, run.log()
     scene.assert_same(run)

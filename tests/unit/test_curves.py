@@ -215,3 +215,45 @@ def test_a_drawn_curve_is_smoothed_before_it_is_thinned(workspace: Workspace) ->
     run = make_run(workspace, [row(s, a=s % 2) for s in range(3000)])
     xs, ys = drawn_curve(columns(run), "a", weight=0.9)
     assert len(xs) <= 1000 and 0.4 < ys[-1] < 0.6
+
+
+def test_a_long_curve_is_drawn_with_its_extremes(workspace: Workspace) -> None:
+    """Written in two pieces of which the second takes back a part of the first; any part of the axis."""
+    random = np.random.default_rng(0)
+    values = random.normal(size=30_000).round(3)
+    values[[7, 12_345, 29_998]] = 99.0, -99.0, 98.0
+    run = make_run(workspace, [row(s, a=float(y) if s < 20_000 else 500.0) for s, y in enumerate(values[:22_000])])
+    drawn_curve(columns(run), "a")
+    write(run, [row(s, a=float(y)) for s, y in enumerate(values[20_000:], 20_000)])
+    for low, high in [(0, 29_999), (8, 29_997), *np.sort(random.integers(1, 29_000, (6, 2)), axis=1)]:
+        if high - low < 50:
+            continue
+        xs, ys = drawn_curve(columns(run), "a", "tokens", 100 * low, 100 * high)
+        part = values[max(0, low - 1) : high + 2]  # one point more on each side
+        assert len(xs) <= 1000 and (ys.min(), ys.max()) == (part.min(), part.max())
+        np.testing.assert_array_equal(ys, values[(xs / 100).astype(int)])
+    smoothed = drawn_curve(columns(run), "a", weight=0.99)[1]
+    assert len(smoothed) <= 1000 and np.isfinite(smoothed).all()
+    assert smoothed[-1] == pytest.approx(smooth(values, 0.99)[-1], abs=0.1)
+    assert columns(run).bounds("a") == (-99.0, 99.0)
+
+
+def test_a_file_that_was_written_anew_and_has_grown_is_noticed(workspace: Workspace) -> None:
+    """A resumed run's file has the beginning of the one before, and may be longer by the time that somebody looks."""
+    run = make_run(workspace, [row(s, a=s) for s in range(40)])
+    columns(run)
+    written_aside = run.folder / "aside"
+    lines = [row(s, a=s) if s < 20 else row(s, a=-s) for s in range(60)]
+    written_aside.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    written_aside.replace(run.folder / "metrics.jsonl")
+    assert both(run, "a")[1] == [line["a"] for line in lines]
+
+
+def test_the_use_of_the_machine_is_read_the_same_way(workspace: Workspace) -> None:
+    run = make_run(workspace, [row(s, a=s) for s in range(9)])
+    with open(run.folder / "usage.jsonl", "w") as file:
+        file.writelines(json.dumps({"time": 2.0 * s, "memory_bytes": s}) + "\n" for s in range(5000))
+    found = columns(run, module.USAGE)
+    assert found.names() == ["memory_bytes"] and columns(run).names() == ["a"]
+    xs, ys = drawn_curve(found, "memory_bytes", "time")
+    assert len(xs) <= 1000 and (xs[-1], ys[-1]) == (9998, 4999)

@@ -25,6 +25,7 @@ from workbench.files import (
     append_line,
     finite,
     inside,
+    last_lines,
     read_json,
     read_lines,
     safe_name,
@@ -178,6 +179,17 @@ def test_reading_goes_on_where_it_ended(tmp_path: Path) -> None:
         file.write(b": 2}\n")
     assert read_lines(path, place)[0] == [{"b": 2}]
     assert rows == [{"a": 1}]
+
+
+@pytest.mark.parametrize("most", range(1, 40))
+def test_the_last_lines_are_whole_lines(tmp_path: Path, most: int) -> None:
+    path = tmp_path / "lines"
+    assert last_lines(path, most) == []
+    lines = [b'{"a": 1}\n', b'{"b": "{"}\n', b'{"c": 3}\n']
+    path.write_bytes(b"".join(lines) + b'{"d"')  # one of which is being written
+    fits = [sum(map(len, lines[i:])) + 4 <= most for i in range(3)]
+    whole = [{"a": 1}, {"b": "{"}, {"c": 3}]
+    assert last_lines(path, most) == [row for row, there in zip(whole, fits, strict=True) if there]
 
 
 def test_foreign_lines_are_passed_over(tmp_path: Path) -> None:

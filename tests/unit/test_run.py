@@ -280,3 +280,31 @@ def test_a_run_is_found_by_its_name_as_long_as_it_is_the_only_one(workspace: Wor
     Run.create(spec, workspace)
     with pytest.raises(RequestError, match="fits 2 runs"):
         Run.open("reviews", workspace)
+
+
+def test_confusions_are_read_back_from_the_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run.confusions() == []
+    for step in range(1, 100):
+        run.append_confusion(step, ["a", "b" * 1000], [[step, 1], [0, 2]])
+    assert [row["step"] for row in run.confusions()] == list(range(1, 100))
+    assert run.confusions()[-1] == {"step": 99, "labels": ["a", "b" * 200], "counts": [[99, 1], [0, 2]]}
+    monkeypatch.setattr(run_module, "LOOKED_AT", 1000)  # bytes
+    assert [row["step"] for row in run.confusions()] == [97, 98, 99]
+    with open(run.folder / "confusion.jsonl", "a") as file:
+        for counts in ("[[1, 2]]", "[[1], [2]]", '[["x", 1], [1, 1]]', "null", "[]"):
+            file.write(f'{{"step": 100, "labels": ["a", "b"], "counts": {counts}}}\n')
+        file.write('{"step": 101, "lab')
+    assert [row["step"] for row in run.confusions()][-1] == 99
+
+
+def test_of_very_many_labels_no_matrix_is_kept(run: Run) -> None:
+    many = run_module.MOST_LABELS + 1
+    run.append_confusion(1, [str(i) for i in range(many)], [[0] * many] * many)
+    assert not (run.folder / "confusion.jsonl").exists()
+
+
+def test_samples_are_those_at_the_files_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "LOOKED_AT", 100)  # bytes
+    lines = [json.dumps({"step": step, "prompt": "", "text": f"t{place}"}) for step in (1, 2, 3) for place in (0, 1)]
+    (run.folder / "samples.jsonl").write_text("\n".join(lines) + "\n")
+    assert [row["text"] for row in run.last_samples()] == ["t0", "t1"] and run.last_samples()[0]["step"] == 3

@@ -47,6 +47,7 @@ def test_single_label_report(classes: int, seed: int) -> None:
     for value in found["metrics"].values():
         assert value["low"] <= value["value"] <= value["high"]
     assert found["confusion"] == reference.confusion_matrix(gold, said).tolist()
+    np.testing.assert_array_equal(task(names).confusion(outputs, gold), reference.confusion_matrix(gold, said))
     always = np.full(150, classes - 1)
     assert found["baseline"]["accuracy"] == pytest.approx(reference.accuracy_score(gold, always))
     assert names[-1] in found["baseline_name"], "the most frequent of TRAIN, not of test"
@@ -63,6 +64,7 @@ def test_multi_label_report(seed: int) -> None:
     outputs = (gold * 0.3 + generator.random((120, 4)) * 0.7).astype(np.float32)
     made = task(["a", "b", "c", "d"], multi_label=True, threshold=0.4)
     said = outputs >= 0.4
+    assert made.confusion(outputs, gold) is None  # an example may have several labels
     found = made.report(outputs, gold, gold)["metrics"]
     assert found["macro_f1"]["value"] == pytest.approx(reference.f1_score(gold, said, average="macro", zero_division=0))
     micro = [name for name in found if "micro" in name]

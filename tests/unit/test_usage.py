@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,45 @@ def test_a_long_run_has_few_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     resumed.look(10.0)
     assert json.loads((tmp_path / "usage.jsonl").read_text().splitlines()[-1])["time"] == times[-1] + 10
     assert 1000 < len((tmp_path / "usage.jsonl").read_text().splitlines()) < 4000
+
+
+SMI = """#!/bin/sh
+test "$1" = --id=1 && test "$2" = --query-gpu=utilization.gpu,memory.used || exit 1
+echo "%s"
+"""
+
+
+@pytest.fixture
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Puts a stand-in for the driver's tool in front of all others; it says the given line of GPU 1."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    def say(line: str) -> None:
+        (tmp_path / "nvidia-smi").write_text(SMI % line)
+        (tmp_path / "nvidia-smi").chmod(0o755)
+
+    return say
+
+
+def test_the_gpu_is_told_by_its_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: Callable[[str], None]
+) -> None:
+    driver("87, 40960")
+    assert gpu_usage("1") == {"gpu_percent": 87.0, "gpu_memory_bytes": 40960 * 2**20}
+    assert gpu_usage("0") == {}  # of which this driver knows nothing
+    monkeypatch.setattr(usage, "_processes", lambda pid: (0.0, 1))
+    looker = Usage(tmp_path / "usage.jsonl", 1, device="1", _began=0.0)
+    looker.look(1.0)
+    looker.look(10.0)
+    (row,) = map(json.loads, (tmp_path / "usage.jsonl").read_text().splitlines())
+    assert row == {"time": 10.0, "cpu_percent": 0.0, "memory_bytes": 1, "gpu_percent": 87.0,
+                   "gpu_memory_bytes": 40960 * 2**20}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", ["[N/A], [N/A]", "", "87", "No devices were found"])
+def test_a_driver_that_says_nothing_is_no_gpu(driver: Callable[[str], None], line: str) -> None:
+    driver(line)
+    assert gpu_usage("1") == {}
 
 
 def test_without_a_gpu_nothing_is_said_of_one() -> None:

@@ -8,11 +8,12 @@ from typing import Literal
 
 import numpy as np
 
-from workbench.runs.columns import Columns, Floats, columns
+from workbench.runs.columns import Columns, columns
 from workbench.runs.run import Run
+from workbench.runs.trace import Floats, Trace
 
 Kind = Literal["non-finite", "rising", "over-fitting", "plateau", "silent"]
-MANY = 200_000  # last points that are looked at: what was long before worries nobody
+MANY = 200_000  # points that a rule looks at, however long the run is: what was long before worries nobody
 WORSE_EVALUATIONS = 3  # after the best one, until over-fitting is spoken of
 RISE = 0.1  # of the loss's own fall or size, below which nothing is said
 NOISE = 4.0  # standard errors that a rise must have
@@ -80,7 +81,7 @@ def _not_finite(found: Columns) -> Alert | None:
 
 def _rising(found: Columns) -> Alert | None:
     """The training loss: the mean of its last tenth against the best tenth before, with the noise of both."""
-    xs, ys = (part[-MANY:] for part in found.curve("train/loss"))
+    xs, ys = _last(found, "train/loss")
     size = max(10, len(ys) // 10)
     count = len(ys) // size
     if count < 3:
@@ -105,16 +106,15 @@ def _rising(found: Columns) -> Alert | None:
 
 def _over_fitting(found: Columns) -> Alert | None:
     """The validation loss has risen for several evaluations while the training loss went on falling."""
-    xs, ys = found.curve("eval/loss")
+    xs, ys = _last(found, "eval/loss")
     if len(ys) <= WORSE_EVALUATIONS:
         return None
     best = int(np.argmin(ys))
     after = ys[best + 1 :]
     if len(after) < WORSE_EVALUATIONS or ys[-1] - ys[best] < 0.05 * abs(ys[best]) or not (after > ys[best]).all():
         return None
-    trained, losses = found.curve("train/loss")
-    before, since = _around(trained, losses, float(xs[best])), losses[trained > xs[best]]
-    if not len(since) or not len(before) or float(np.mean(since[-len(before) :])) >= float(np.mean(before)):
+    before, since = _around(found.trace("train/loss"), float(xs[best]))
+    if not len(since) or not len(before) or float(np.mean(since)) >= float(np.mean(before)):
         return None
     step = int(xs[best])
     return Alert(
@@ -127,15 +127,25 @@ def _over_fitting(found: Columns) -> Alert | None:
     )
 
 
-def _around(xs: Floats, ys: Floats, place: float) -> Floats:
-    """The values of the last tenth of the figures before ``place``."""
-    before = ys[xs <= place]
-    return before[-max(1, len(before) // 10) :]
+def _last(found: Columns, name: str) -> tuple[Floats, Floats]:
+    """The last ``MANY`` points of a metric."""
+    trace = found.trace(name)
+    xs, ys = trace.points(max(0, len(trace) - MANY))
+    return xs, np.asarray(ys)
+
+
+def _around(trained: Trace, place: float) -> tuple[Floats, Floats]:
+    """The last tenth of the figures before ``place``, and as many of the last ones of all after it."""
+    end = trained.place(place)
+    length = min(MANY, max(1, end // 10))
+    _, before = trained.points(max(0, end - length), end)
+    _, since = trained.points(max(end, len(trained) - len(before)))
+    return before, since
 
 
 def _plateau(found: Columns) -> Alert | None:
     """The last half of many evaluations brought nothing better."""
-    xs, ys = found.curve("eval/loss")
+    xs, ys = _last(found, "eval/loss")
     half = len(ys) // 2
     if len(ys) < 10 or ys[half:].min() < ys[:half].min() - 1e-3 * abs(ys[:half].min()):
         return None

@@ -6,6 +6,8 @@ one ``metrics.jsonl`` stays the truth; this is an index of it in the workspace's
     cache/curves/RUN/index.json       how far metrics.jsonl is read, and what the other files hold
                      step, epoch ...  the axes: a float64 for each line
                      0.rows, 0.values the first metric: which line, and its value
+                     0.16, 0.64 ...   its finished stretches of so many points, see :mod:`workbench.runs.trace`
+                     usage/           the same of usage.jsonl
 
 The files are only appended to. What stands behind the counts in ``index.json`` was left by a process that died, and is
 written over. A step that comes again (a resumed run repeats those after its checkpoint) ends what stood from there on,
@@ -32,16 +34,15 @@ from numpy.typing import NDArray
 from workbench.errors import StorageError, UnknownNameError
 from workbench.files import read_json, storage_errors, waiting_lock, write_text
 from workbench.runs.run import Run
+from workbench.runs.trace import STRETCH, Floats, Places, Stretches, Trace, extend
 
+METRICS, USAGE = "metrics.jsonl", "usage.jsonl"
 AXES = ("step", "epoch", "time", "tokens")
 CHUNK = 2**24  # bytes of metrics.jsonl that are read at once
 SMALL = 2**20  # bytes of metrics.jsonl up to which no index is made
 _FAST_FROM = 2**15  # bytes from which Arrow's reader is worth its start
 _HEAD = 256  # bytes by which a file is known again
-_VERSION = 1
-
-Floats = NDArray[np.float64]
-Places = NDArray[np.int64]
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -53,21 +54,21 @@ class Columns:
         metrics: by name the lines that have it, rising, and its values.
         gaps: the axes that some line lacks.
         broken: by name the number of lines whose value was not finite (NaN or infinite), and the step of the last.
+        stretches: by name what is stored of a long metric.
     """
 
     axes: dict[str, Floats]
     metrics: dict[str, tuple[Places, Floats]]
     gaps: frozenset[str] = frozenset()
     broken: dict[str, tuple[int, float | None]] = field(default_factory=dict)
+    stretches: dict[str, Stretches] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """The metrics that have a value, sorted."""
         return sorted(name for name, (rows, _) in self.metrics.items() if len(rows))
 
-    def curve(
-        self, name: str, x: str = "step", low: float | None = None, high: float | None = None
-    ) -> tuple[Floats, Floats]:
-        """One metric over ``x``, between ``low`` and ``high``, with one point more on each side.
+    def trace(self, name: str, x: str = "step") -> Trace:
+        """One metric over ``x``; nothing is read yet, except where some lines have no ``x``: all are read then.
 
         Raises:
             UnknownNameError: there is no such axis. A metric that the run does not have is empty.
@@ -75,34 +76,41 @@ class Columns:
         if x not in AXES:
             raise UnknownNameError("axis", x, AXES)
         if name not in self.metrics:
-            return np.empty(0), np.empty(0)
+            return Trace(np.empty(0), np.empty(0, np.int64), np.empty(0))
         rows, values = self.metrics[name]
-        axis = self.axes[x]
-        if x in self.gaps:
-            xs = axis[rows]
-            there = ~np.isnan(xs)
-            xs, ys = xs[there], np.asarray(values)[there]
-            first, last = _between(xs, low, high, lambda value: float(value))
-            return xs[first:last], ys[first:last]
-        first, last = _between(rows, low, high, lambda row: float(axis[row]))
-        part = rows[first:last]
-        if len(part) and part[-1] - part[0] == len(part) - 1:  # no gather where the lines stand together
-            return axis[part[0] : part[-1] + 1], values[first:last]
-        return axis[part], values[first:last]
+        if x not in self.gaps:
+            return Trace(self.axes[x], rows, values, self.stretches.get(name))
+        xs = self.axes[x][rows]
+        there = ~np.isnan(xs)
+        return Trace(xs[there], np.arange(int(there.sum())), np.asarray(values)[there])
+
+    def bounds(self, name: str) -> tuple[float, float]:
+        """The lowest and the highest value of a metric that has one."""
+        rows, values = self.metrics[name]
+        return Trace(rows, rows, values, self.stretches.get(name)).bounds()
+
+    def curve(
+        self, name: str, x: str = "step", low: float | None = None, high: float | None = None
+    ) -> tuple[Floats, Floats]:
+        """All points of one metric over ``x``, between ``low`` and ``high``, with one point more on each side.
+
+        Raises:
+            UnknownNameError: there is no such axis. A metric that the run does not have is empty.
+        """
+        trace = self.trace(name, x)
+        return trace.points(*trace.between(low, high))
 
 
-def _between(found: Any, low: float | None, high: float | None, key: Any) -> tuple[int, int]:
-    first = 0 if low is None else max(0, bisect.bisect_left(found, low, key=key) - 1)
-    last = len(found) if high is None else min(len(found), bisect.bisect_right(found, high, key=key) + 1)
-    return first, last
-
-
-def columns(run: Run) -> Columns:
+def columns(run: Run, name: str = METRICS) -> Columns:
     """The run's metrics as they are now. Reads what was written since the last call by whatever process, no more.
 
     Where the cache cannot be written (a full disk), the whole file is read each time.
+
+    Args:
+        run: which.
+        name: of its file of lines: ``METRICS``, or ``USAGE`` for what it used of the machine.
     """
-    path = run.folder / "metrics.jsonl"
+    path = run.folder / name
     try:
         stat = path.stat()
     except OSError:
@@ -110,7 +118,7 @@ def columns(run: Run) -> Columns:
     if stat.st_size <= SMALL:
         return _kept_in_memory(str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size)
     try:
-        return _Index(run).catch_up()
+        return _Index(run, name).catch_up()
     except StorageError:
         return _in_memory(path)
 
@@ -205,22 +213,24 @@ def _batches(path: Path, start: int) -> Iterator[tuple[_Batch, int]]:
 
 
 def _empty() -> dict[str, Any]:
-    return {"version": _VERSION, "start": 0, "head": "", "lines": 0, "metrics": {}, "gaps": [], "broken": {}}
+    return {"version": _VERSION, "start": 0, "head": "", "node": 0, "lines": 0, "metrics": {}, "gaps": [], "broken": {}}
 
 
 @dataclass
 class _Index:
-    """The files of one run's columns."""
+    """The files of one run's columns: those of ``name``, one of its files of lines."""
 
     run: Run
+    name: str = METRICS
 
     @property
     def folder(self) -> Path:
-        return self.run.folder.parent.parent / "cache" / "curves" / self.run.id
+        folder = self.run.folder.parent.parent / "cache" / "curves" / self.run.id
+        return folder if self.name == METRICS else folder / Path(self.name).stem
 
     @property
     def source(self) -> Path:
-        return self.run.folder / "metrics.jsonl"
+        return self.run.folder / self.name
 
     def catch_up(self) -> Columns:
         size = self._size()
@@ -247,9 +257,16 @@ class _Index:
         return found if isinstance(found, dict) and found.get("version") == _VERSION else None
 
     def _is_same(self, known: dict[str, Any]) -> bool:
-        """Whether the file is the one that was read: not shorter, and with the same beginning."""
+        """Whether the file is the one that was read: not replaced, not shorter, and with the same beginning."""
         length = min(_HEAD, known["start"])
-        return bool(self._size() >= known["start"] and known["head"] == self._head(length))
+        is_same = self._size() >= known["start"] and known["node"] == self._node()
+        return bool(is_same and known["head"] == self._head(length))
+
+    def _node(self) -> int:
+        try:
+            return self.source.stat().st_ino
+        except OSError:
+            return 0
 
     def _head(self, length: int) -> str:
         try:
@@ -260,7 +277,7 @@ class _Index:
 
     def _extend(self, known: dict[str, Any] | None) -> dict[str, Any]:
         if known is None or not self._is_same(known):
-            known = _empty()
+            known = _empty() | {"node": self._node()}
         before = known["start"]
         for batch, end in _batches(self.source, before):
             self._append(known, batch)
@@ -296,9 +313,21 @@ class _Index:
         first = steps[there][0] if len(there) else np.nan
         if entry["count"] and not np.isnan(first):
             entry["count"] = self._count_before(entry, float(first))
-        _write(self.folder / f"{entry['file']}.rows", entry["count"], (known["lines"] + there).astype(np.int64))
-        _write(self.folder / f"{entry['file']}.values", entry["count"], batch.columns[name][there])
+        before = entry["count"]
+        _write(self.folder / f"{entry['file']}.rows", before, (known["lines"] + there).astype(np.int64))
+        _write(self.folder / f"{entry['file']}.values", before, batch.columns[name][there])
         entry["count"] += len(there)
+        values = _open(self.folder / f"{entry['file']}.values", np.float64, entry["count"])
+        extend(
+            values,
+            before,
+            entry["count"],
+            self._stretches(entry),
+            lambda size, at, found: _write(self.folder / f"{entry['file']}.{size}", at, found),
+        )
+
+    def _stretches(self, entry: dict[str, int]) -> Stretches:
+        return lambda size: _open(self.folder / f"{entry['file']}.{size}", STRETCH, entry["count"] // size)
 
     def _count_before(self, entry: dict[str, int], step: float) -> int:
         """How many points of a metric stand before ``step``: those from there on are written anew."""
@@ -319,7 +348,8 @@ class _Index:
             for name, entry in known["metrics"].items()
         }
         broken = {name: (count, step) for name, (count, step) in known["broken"].items()}
-        return Columns(axes, metrics, frozenset(known["gaps"]), broken)
+        stretches = {name: self._stretches(entry) for name, entry in known["metrics"].items()}
+        return Columns(axes, metrics, frozenset(known["gaps"]), broken, stretches)
 
 
 def _kept(steps: Floats) -> NDArray[np.bool_]:
@@ -330,9 +360,9 @@ def _kept(steps: Floats) -> NDArray[np.bool_]:
 
 
 def _write(path: Path, at: int, values: NDArray[Any]) -> None:
-    """Put ``values`` at the ``at``-th place of a file of numbers of eight bytes."""
+    """Put ``values`` at the ``at``-th place of a file of such values."""
     with storage_errors(path), open(path, "r+b" if path.exists() else "w+b") as file:
-        file.seek(8 * at)
+        file.seek(values.itemsize * at)
         file.write(np.ascontiguousarray(values).tobytes())
 
 

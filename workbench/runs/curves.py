@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import MissingPackageError, RequestError
-from workbench.files import read_lines
-from workbench.runs.columns import Columns, Floats, columns
+from workbench.runs.columns import Columns, columns
 from workbench.runs.run import Run
+from workbench.runs.trace import Floats, Places
 
 MOST_POINTS = 1000  # of one line that is drawn; more cannot be seen
 GRID = 400  # points of a mean over runs that did not log at the same places
@@ -41,17 +41,20 @@ def thin(x: Floats, y: Floats, most: int = MOST_POINTS) -> tuple[Floats, Floats]
     return x[kept], y[kept]
 
 
-def smooth(y: Floats, weight: float) -> Floats:
+def smooth(y: Floats, weight: float, sizes: Places | None = None) -> Floats:
     """An exponential moving average that is not drawn towards zero at its beginning.
 
     Args:
-        y: values at even distances.
-        weight: of what was before, from 0 (``y`` itself) to below 1.
+        y: values at even distances, or the means of so many each as ``sizes`` says.
+        weight: of what was before, from 0 (``y`` itself) to below 1; of the mean of ``s`` values ``weight ** s``, so
+            that the average reaches back equally far.
     """
     if not 0 <= weight < 1:
         raise RequestError(f"The weight of smoothing is {weight}.", "It lies from 0 (none) to below 1: 0.6, 0.9.")
     if not weight or not len(y):
         return np.asarray(y, dtype=np.float64)
+    if sizes is not None and (sizes > 1).any():
+        return _smooth_means(y, weight, sizes)
     # m_i = weight m_(i-1) + (1 - weight) y_i, over the sum of the weights; in blocks, so that no power underflows.
     length = max(1, min(len(y), int(-200 / np.log(weight)) if weight else 1))
     powers = weight ** np.arange(1, length + 1)
@@ -62,6 +65,15 @@ def smooth(y: Floats, weight: float) -> Floats:
         out[start : start + length] = p * carried + (1 - weight) * p * np.cumsum(part / p)
         carried = float(out[start + len(part) - 1])
     return np.asarray(out / (1 - weight ** np.minimum(np.arange(1, len(y) + 1), 1e6)))
+
+
+def _smooth_means(y: Floats, weight: float, sizes: Places) -> Floats:
+    before = weight ** sizes.astype(np.float64)
+    average, out = 0.0, []
+    for share, new in zip(before.tolist(), ((1 - before) * y).tolist(), strict=True):
+        average = share * average + new
+        out.append(average)
+    return np.asarray(np.array(out) / (1 - weight ** np.cumsum(sizes).astype(np.float64)))
 
 
 @dataclass(frozen=True)
@@ -173,11 +185,14 @@ def drawn_curve(
     found: Columns, name: str, x: str = "step", low: float | None = None, high: float | None = None,
     weight: float = 0.0, most: int = MOST_POINTS,
 ) -> tuple[Floats, Floats]:  # fmt: skip
-    """One metric as it is drawn: the part between ``low`` and ``high``, smoothed, and thinned to ``most`` points."""
-    xs, ys = found.curve(name, x, low, high)
-    return thin(xs, smooth(ys, weight) if weight else ys, most)
+    """One metric as it is drawn: the part between ``low`` and ``high``, smoothed, and thinned to ``most`` points.
 
-
-def usage(run: Run) -> list[dict[str, Any]]:
-    """What the run used of the machine as it went on: ``{"time", "cpu_percent", "memory_bytes", ...}``."""
-    return read_lines(run.folder / "usage.jsonl")[0]
+    Of a long curve that has stretches (:mod:`workbench.runs.trace`) these are read instead of all points: every extreme
+    stays, and what is smoothed are the means of the stretches.
+    """
+    trace = found.trace(name, x)
+    part = trace.between(low, high)
+    if not weight:
+        return thin(*trace.outline(*part), most)
+    xs, means, sizes = trace.means(*part)
+    return thin(xs, smooth(means, weight, sizes), most)

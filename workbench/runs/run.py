@@ -4,6 +4,7 @@
     status.json          state, progress, process, heartbeat; on failure the error    (replaced atomically)
     metrics.jsonl        a JSON object a line                                          (appended)
     samples.jsonl        texts that the model has written as training went on          (appended)
+    confusion.jsonl      which label was taken for which, at each evaluation           (appended)
     usage.jsonl          processor, memory and GPU as the run went on                  (appended)
     notes.json           tags, a note, whether it was put away                         (replaced atomically)
     log.txt              all that the process printed                                  (appended)
@@ -27,7 +28,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,7 @@ from workbench.files import (
     TEMPORARY_PREFIX,
     Lock,
     append_line,
+    last_lines,
     read_json,
     read_lines,
     slug,
@@ -56,6 +58,10 @@ FINISHED: tuple[State, ...] = ("succeeded", "failed", "stopped")
 RESUMABLE: tuple[State, ...] = ("failed", "stopped", "interrupted")
 
 LOCK_VARIABLE = "WORKBENCH_RUN_LOCK"  # in the process of a run: the file descriptor under which it inherits its lock
+
+LOOKED_AT = 2**19  # bytes at the end of a file of lines that are read when somebody looks at what is written there
+MOST_LABELS = 100  # of a confusion matrix that is kept at each evaluation
+LONGEST_LABEL = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -175,14 +181,31 @@ class Run:
         return read_lines(self.folder / "metrics.jsonl", start)
 
     def samples(self) -> list[dict[str, Any]]:
-        """Texts that the model has written as training went on: ``{"step", "prompt", "text"}``, oldest first."""
-        rows, _ = read_lines(self.folder / "samples.jsonl")
+        """Texts that the model has written as training went on: ``{"step", "prompt", "text"}``, oldest first.
+
+        Those at the file's end (``LOOKED_AT`` bytes of it), however long it is.
+        """
+        rows = last_lines(self.folder / "samples.jsonl", LOOKED_AT)
         return [row for row in rows if isinstance(row.get("text"), str)]
 
     def last_samples(self) -> list[dict[str, Any]]:
         """The texts of the last time that it wrote some."""
         rows = self.samples()
         return [row for row in rows if row.get("step") == rows[-1].get("step")]
+
+    def confusions(self) -> list[dict[str, Any]]:
+        """Which label was taken for which, at the last evaluations: ``{"step", "labels", "counts"}``, oldest first.
+
+        ``counts`` [labels, labels] has a row for each right label. At most ``LOOKED_AT`` bytes of the file are read;
+        runs of tasks that choose no label, and of more than ``MOST_LABELS``, have none.
+        """
+        return [row for row in last_lines(self.folder / "confusion.jsonl", LOOKED_AT) if _is_confusion(row)]
+
+    def append_confusion(self, step: int, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
+        """Add one line to ``confusion.jsonl``, if there are few enough labels."""
+        if len(labels) <= MOST_LABELS:
+            cut = [label[:LONGEST_LABEL] for label in labels]
+            append_line(self.folder / "confusion.jsonl", {"step": step, "labels": cut, "counts": counts})
 
     def kind(self) -> str:
         """``RunSpec.kind``, without reading the spec."""
@@ -336,6 +359,17 @@ class Run:
         self._must_exist()
         with waiting_lock(self.folder / "status.lock", make_folder=False):
             yield
+
+
+def _is_confusion(row: dict[str, Any]) -> bool:
+    """Whether a line of ``confusion.jsonl`` holds what it should: a file may be damaged, or of another version."""
+    labels, counts = row.get("labels"), row.get("counts")
+    if not isinstance(row.get("step"), int) or not isinstance(labels, list) or not isinstance(counts, list):
+        return False
+    size = len(labels)
+    return 0 < size == len(counts) and all(
+        isinstance(line, list) and len(line) == size and all(isinstance(n, int) for n in line) for line in counts
+    )
 
 
 def _new_folder(runs: Path, stem: str) -> tuple[Path, Path]:

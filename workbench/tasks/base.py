@@ -263,6 +263,11 @@ class Task(ABC):
     def metrics(self, outputs: Array, targets: Any) -> dict[str, float]:
         """The metrics of a whole split, cheap enough to be computed at each evaluation."""
 
+    def confusion(self, outputs: Array, targets: Any) -> Array | None:
+        """Examples of a whole split by what they are and what the model says, [labels, labels], a row a right label;
+        None where an answer is not one of ``labels``. Called at each evaluation."""
+        return None
+
     @abstractmethod
     def report(self, outputs: Any, targets: Any, train_targets: Any) -> dict[str, Any]:
         """What ``report.json`` says of the test part: ``metrics`` with 95% intervals, ``baseline``, ``baseline_name``

@@ -264,6 +264,9 @@ class RelationExtraction(Task):
             }
         return {name: values.astype(np.int64) for name, values in columns.items()}
 
+    def confusion(self, outputs: Array, targets: RelationTargets) -> Array:
+        return scores.confusion(targets.classes, outputs.argmax(axis=1), len(self.labels))
+
     def metrics(self, outputs: Array, targets: RelationTargets) -> dict[str, float]:
         return measures.figures(self._columns(outputs.argmax(axis=1), targets.classes), self.measures())
 
@@ -278,7 +281,7 @@ class RelationExtraction(Task):
             "baseline": measures.figures(always, self.measures()),
             "baseline_name": f"always {self.labels[majority]!r} (most frequent in training)",
             "labels": self.labels,
-            "confusion": scores.confusion(targets.classes, said, len(self.labels)).tolist(),
+            "confusion": self.confusion(outputs, targets).tolist(),
             "per_class": self._per_relation(columns),
         }
 

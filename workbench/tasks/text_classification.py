@@ -139,8 +139,11 @@ class TextClassification(ScoringTask):
 
     # -- results -------------------------------------------------------------------------------------------------
 
+    def confusion(self, outputs: Array, targets: Array) -> Array | None:
+        return None if self.config.multi_label else self._counts(outputs, targets)
+
     def _counts(self, outputs: Array, targets: Array) -> Array:
-        """The confusion matrix [labels, labels], or for multi-label the counts of each example."""
+        """The confusion matrix [labels, labels] of single labels."""
         return scores.confusion(targets, outputs.argmax(axis=1), len(self.labels))
 
     def metrics(self, outputs: Array, targets: Array) -> dict[str, float]:

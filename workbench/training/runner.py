@@ -309,8 +309,8 @@ def tidy(run: Run) -> None:
 
 
 def forget_after(run: Run, step: int) -> None:
-    """Drop the lines of metrics and the samples after ``step``: a resumed run writes them again."""
-    for path in (run.folder / "metrics.jsonl", run.folder / "samples.jsonl"):
+    """Drop what was written of the steps after ``step``: a resumed run writes it again."""
+    for path in (run.folder / name for name in ("metrics.jsonl", "samples.jsonl", "confusion.jsonl")):
         rows, _ = read_lines(path)
         kept = [row for row in rows if row.get("step", 0) <= step]
         if len(kept) < len(rows):

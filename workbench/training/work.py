@@ -290,7 +290,9 @@ class Work:
     # -- evaluation --------------------------------------------------------------------------------------------------
 
     def _evaluate(self, part: Part) -> dict[str, float]:
-        outputs, loss = self._outputs(part)
+        return self._figures(part, *self._outputs(part))
+
+    def _figures(self, part: Part, outputs: NDArray[np.floating[Any]], loss: float) -> dict[str, float]:
         figures = self.task.metrics(outputs, part.encoded.targets)
         return {"eval/loss": loss, **{f"eval/{name}": value for name, value in figures.items()}}
 
@@ -313,8 +315,16 @@ class Work:
         return in_order, float(torch.stack(losses).sum()) / sum(weights)
 
     def _evaluate_and_write(self, part: Part) -> dict[str, float]:
-        """The figures of the validation part; what the model writes by now goes to ``samples.jsonl``, a line a text."""
-        figures = self._evaluate(part)
+        """The figures of the validation part; what else is to be looked at as training goes on is appended to files.
+
+        Which label is taken for which goes to ``confusion.jsonl``, and what the model writes by now to
+        ``samples.jsonl``, a line a text.
+        """
+        outputs, loss = self._outputs(part)
+        figures = self._figures(part, outputs, loss)
+        confusion = self.task.confusion(outputs, part.encoded.targets)
+        if confusion is not None:
+            self.run.append_confusion(self.watch.step, self.task.labels, confusion.tolist())
         seed_batch(EVALUATION_SEED, 1, 0)
         # Texts grow token by token: a compiled model would be compiled for each length.
         with self.accelerator.autocast(), torch.compiler.set_stance("force_eager"):

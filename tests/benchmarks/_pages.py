@@ -1,0 +1,58 @@
+"""The dashboard of the current workspace in headless Chromium, for benchmarks."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for the makers of runs, which the tests share
+
+from dashboard.screenshots import _SERVE
+from tests.dashboard.browsing import SETTLED
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+PATIENCE = 300_000  # milliseconds
+
+
+@contextlib.contextmanager
+def browsed() -> Iterator[tuple[Page, str, int]]:
+    """A tab, the dashboard's address, and the id of its process."""
+    from playwright.sync_api import sync_playwright
+
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome-stable"))), None)
+    if executable is None:
+        raise SystemExit("Chromium is needed (Debian's package: chromium).")
+    server = subprocess.Popen([sys.executable, "-c", _SERVE], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        found = re.search(r"http://\S+", server.stdout.readline())
+        if found is None:
+            raise SystemExit("The dashboard could not be started.")
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page.set_default_timeout(PATIENCE)
+            yield page, found[0].rstrip("/"), server.pid
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait(15)
+
+
+def seconds_until(page: Page, url: str, ready: str = SETTLED) -> float:
+    """From opening the page until it has its heading and the JavaScript function ``ready`` says yes."""
+    page.goto("about:blank")
+    began = time.perf_counter()
+    page.goto(url)
+    page.wait_for_selector("h1")
+    page.wait_for_function(ready)
+    return time.perf_counter() - began

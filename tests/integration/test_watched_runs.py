@@ -1,0 +1,54 @@
+"""What a run writes to be watched by, held to what it says of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.contracts.test_tunings import StopAfter
+from tests.tiny import make_run
+from workbench.runs.run import Run
+from workbench.training.runner import RunWatch
+from workbench.training.work import Work
+from workbench.workspace import Workspace
+
+EVENTS: dict[str, Any] = {
+    "training.max_steps": 12,
+    "training.evaluate_every": 3,
+    "training.checkpoint_every": 5,
+    "training.keep_best": False,
+}
+
+
+def test_each_evaluation_leaves_its_confusion_matrix(workspace: Workspace) -> None:
+    run = make_run(workspace, EVENTS)
+    assert Work(run, RunWatch(run)).do() == "succeeded"
+    evaluated = {row["step"]: row["eval/accuracy"] for row in run.metrics()[0] if "eval/accuracy" in row}
+    found = {row["step"]: np.array(row["counts"]) for row in run.confusions()}
+    assert list(found) == list(evaluated) and len(found) >= 4
+    assert all(row["labels"] == ["bad", "good"] for row in run.confusions())
+    for step, counts in found.items():
+        assert np.trace(counts) / counts.sum() == pytest.approx(evaluated[step])
+
+
+def test_a_resumed_run_leaves_each_once_and_the_same(workspace: Workspace) -> None:
+    once, twice = (make_run(workspace, EVENTS) for _ in range(2))
+    assert Work(once, RunWatch(once)).do() == "succeeded"
+    watch = StopAfter(twice)
+    assert Work(twice, watch).do() == "stopped"
+    twice.append_confusion(9, ["bad", "good"], [[9, 9], [9, 9]])  # as if it had been killed after its checkpoint
+    assert Work(twice, RunWatch(twice)).do() == "succeeded"
+    assert lines(twice) == lines(once)
+
+
+def test_what_has_no_labels_leaves_none(workspace: Workspace) -> None:
+    run = make_run(workspace, {**EVENTS, "task": "masked-lm", "training.max_steps": 3})
+    assert Work(run, RunWatch(run)).do() == "succeeded"
+    assert lines(run) == b""
+
+
+def lines(run: Run) -> bytes:
+    path = run.folder / "confusion.jsonl"
+    return path.read_bytes() if path.exists() else b""
