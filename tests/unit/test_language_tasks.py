@@ -439,3 +439,41 @@ def test_writing_ends_where_the_positions_do(tokenizer):
     long = " ".join(["film"] * 100)
     (found,) = task.answers(model, tokenizer, [{"text": long}], LENGTH, {"max_new_tokens": 500, "temperature": 0})
     assert found["tokens"] <= 63
+
+
+def test_a_prompt_longer_than_the_positions_is_refused_with_the_numbers(tokenizer):
+    task, model = make("masked-lm", tokenizer)
+    long = " ".join(["film"] * 70) + " [MASK]"
+    with pytest.raises(DataError, match=r"Input 2 has 73 tokens, and the model has 64 positions"):
+        task.answers(model, tokenizer, [{"text": "a [MASK]"}, {"text": long}], LENGTH, {})
+    task.excerpts = [long.removesuffix(" [MASK]"), "the film is dull"]
+    assert len(task.samples(model, tokenizer)) == 1, "a sample that does not fit ends no run"
+
+
+def test_positions_that_begin_later_and_positions_without_an_end(tokenizer):
+    """RoBERTa counts from 2: of 66 positions 64 are for text. Rotary positions have no end."""
+    task, _ = make("masked-lm", tokenizer)
+    options = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
+    roberta = transformers.RobertaForMaskedLM(
+        transformers.RobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=66, pad_token_id=1, **options)
+    ).eval()
+    asked = {"text": " ".join(["film"] * 61) + " [MASK]"}
+    assert task.answers(roberta, tokenizer, [asked], LENGTH, {})[0]["masks"]
+    with pytest.raises(DataError, match=r"65 tokens, and the model has 64 positions"):
+        task.answers(roberta, tokenizer, [{"text": f"film {asked['text']}"}], LENGTH, {})
+    ours = EncoderConfig(vocab_size=len(tokenizer), max_position_embeddings=8, positions="rotary", **options)
+    rotary = transformers.AutoModelForMaskedLM.from_config(ours).eval()
+    assert task.answers(rotary, tokenizer, [asked], LENGTH, {})[0]["masks"]
+
+
+def test_writing_has_no_end_where_positions_have_none(tokenizer):
+    task, _ = make("causal-lm", tokenizer)
+    config = DecoderConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64,
+        max_position_embeddings=8, positions="rotary", pad_token_id=0, bos_token_id=2, eos_token_id=None,
+    )  # fmt: skip
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    model.generation_config.eos_token_id = None
+    asked = {"max_new_tokens": 20, "temperature": 0, "beams": 1}
+    written = task.answers(model, tokenizer, [{"text": "the film is"}], LENGTH, asked)[0]["tokens"]
+    assert written > 8

@@ -227,8 +227,9 @@ class Embeddings(nn.Module):
         if self.positions is not None:
             hidden = hidden + self.positions(positions)
         if self.types is not None:
-            # Without segments, all is the first: one vector for all, no need to look it up.
-            hidden = hidden + (self.types.weight[0] if token_type_ids is None else self.types(token_type_ids))
+            # Without segments (or with one kind), all is the first: one vector for all, no need to look it up.
+            alike = token_type_ids is None or self.types.num_embeddings == 1
+            hidden = hidden + (self.types.weight[0] if alike else self.types(token_type_ids))
         if self.norm is not None:
             hidden = self.norm(hidden)
         dropped: Tensor = self.dropout(hidden)

@@ -10,6 +10,7 @@ document, which is what intervals and comparisons of runs draw from.
 
 from __future__ import annotations
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -269,11 +270,13 @@ class TextByText(LanguageModel):
     def samples(self, model: Any, tokenizer: Any) -> list[dict[str, str]]:
         import torch
 
+        found = []
         with torch.inference_mode():
-            return [
-                {"prompt": prompt, "text": self.answer(model, tokenizer, prompt, place, self.config)["text"]}
-                for place, prompt in enumerate(self.prompts(tokenizer), start=1)
-            ]
+            for place, prompt in enumerate(self.prompts(tokenizer), start=1):
+                with contextlib.suppress(DataError):  # too long for a model of few positions: no reason to end a run
+                    text = self.answer(model, tokenizer, prompt, place, self.config)["text"]
+                    found.append({"prompt": prompt, "text": text})
+        return found
 
     def prompts(self, tokenizer: Any) -> Iterator[str]:
         """What samples begin with; made of the first training texts."""
