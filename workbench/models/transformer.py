@@ -31,6 +31,7 @@ from workbench.models.attention import (
     MultiHeadAttention,
     Rotary,
     causal_mask,
+    cross_document_mask,
     document_mask,
     document_positions,
     padding_mask,
@@ -558,6 +559,7 @@ class DecoderModel(Stack):
         use_cache: bool | None = None,
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
+        encoder_document_ids: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
@@ -572,6 +574,7 @@ class DecoderModel(Stack):
             use_cache: make such a cache when none is given.
             encoder_hidden_states: what to attend to, [B, S', D].
             encoder_attention_mask: [B, S'].
+            encoder_document_ids: [B, S'], where both rows are packed: which document each token is of.
 
         Returns:
             ``last_hidden_state`` [B, T, D] and ``past_key_values``.
@@ -583,6 +586,9 @@ class DecoderModel(Stack):
         past = int(past_key_values.get_seq_length()) if past_key_values is not None else 0
         positions, length = self.place(input_ids, inputs_embeds, position_ids, document_ids, past)
         mask, causal = self._mask(attention_mask, document_ids, length, past, positions.device)
+        memory_mask = padding_mask(encoder_attention_mask)
+        if document_ids is not None and encoder_document_ids is not None:
+            memory_mask = cross_document_mask(document_ids, encoder_document_ids)
         found = self.run(
             input_ids,
             inputs_embeds,
@@ -592,7 +598,7 @@ class DecoderModel(Stack):
             causal,
             cache=past_key_values,
             memory=encoder_hidden_states,
-            memory_mask=padding_mask(encoder_attention_mask),
+            memory_mask=memory_mask,
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
         )
@@ -656,6 +662,8 @@ class EncoderDecoderModel(TransformerModel):
         inputs_embeds: Tensor | None = None,
         decoder_inputs_embeds: Tensor | None = None,
         decoder_position_ids: Tensor | None = None,
+        document_ids: Tensor | None = None,
+        decoder_document_ids: Tensor | None = None,
         past_key_values: Any = None,
         use_cache: bool | None = None,
         output_attentions: bool | None = None,
@@ -669,23 +677,29 @@ class EncoderDecoderModel(TransformerModel):
             input_ids, attention_mask: of the text that is read, [B, S].
             decoder_input_ids, decoder_attention_mask: of the text that is written, [B, T].
             encoder_outputs: of an earlier call, in place of ``input_ids``.
+            document_ids, decoder_document_ids: [B, S] and [B, T], of rows that several texts are packed into: what is
+                written in one document sees nothing of another, on either side.
 
         Returns:
             ``last_hidden_state`` [B, T, D], and what encoder and decoder return by themselves.
         """
         wishes = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
         if encoder_outputs is None:
-            encoder_outputs = self.encoder(input_ids, attention_mask, inputs_embeds=inputs_embeds, **wishes)
+            encoder_outputs = self.encoder(
+                input_ids, attention_mask, document_ids=document_ids, inputs_embeds=inputs_embeds, **wishes
+            )
         memory = encoder_outputs[0]
         decoded = self.decoder(
             decoder_input_ids,
             decoder_attention_mask,
             position_ids=decoder_position_ids,
+            document_ids=decoder_document_ids,
             inputs_embeds=decoder_inputs_embeds,
             past_key_values=past_key_values,
             use_cache=use_cache,
             encoder_hidden_states=memory,
             encoder_attention_mask=attention_mask,
+            encoder_document_ids=document_ids,
             **wishes,
         )
         output = Seq2SeqModelOutput(
