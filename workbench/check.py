@@ -348,11 +348,29 @@ def _training_problems(spec: RunSpec) -> list[Problem]:
                 "Texts longer than the budget make a batch of their own.",
             )
         )
-    problems += _range_test_problems(spec) if spec.kind != "training" else _minutes_problems(spec)
+    problems += _range_test_problems(spec) if spec.kind != "training" else _ending_problems(spec)
     if training.learning_rate is not None and training.learning_rate > 0.1:
         problems.append(
             Problem(
                 "warning", "training.learning_rate", f"{training.learning_rate} is far above what Transformers bear."
+            )
+        )
+    return problems
+
+
+def _ending_problems(spec: RunSpec) -> list[Problem]:
+    """Ends that are nearer, or further, than they seem."""
+    training = spec.training
+    limits = [name for name in ("max_steps", "max_tokens") if getattr(training, name) is not None]
+    problems = _minutes_problems(spec)
+    if limits and "epochs" not in training.model_fields_set:
+        told = " and ".join(f"training.{name}" for name in limits)
+        problems.append(
+            Problem(
+                "info",
+                f"training.{limits[0]}",
+                f"Training ends after {training.epochs:g} epochs (the default) where {told} would let it go on longer.",
+                "Set training.epochs to as many as are to be seen at most.",
             )
         )
     return problems

@@ -95,9 +95,10 @@ class DataSpec(Part):
     limit: Limit = Field(default_factory=Limit, description="Use at most so many examples of each part.")
     holdout: Holdout = Field(default_factory=Holdout, description="Shares held out where no file is given.")
     split_seed: int = Field(0, ge=0, description="Seed of the held-out parts; runs compared should share it.")
-    documents: Literal["auto", "file", "paragraph", "line"] = Field(
+    documents: Literal["auto", "file", "paragraph", "line", "passages", "articles"] = Field(
         "auto",
-        description="What a document is in a .txt or .md file: the file, what empty lines part, or a line; auto takes "
+        description="What a document is in a .txt or .md file: the file, what empty lines part, a line, passages of "
+        "such paragraphs (2,000 characters each), or articles (from one ' = Title = ' to the next); auto takes "
         "paragraphs, or lines where there are no empty ones, and in a folder files. A .txt file is read as a table "
         "where a task needs more than a text.",
     )

@@ -199,3 +199,12 @@ def test_a_new_model_learns_faster_when_nothing_is_said(workspace):
     spec = RunSpec.parse({**NEW, "data": {"train": "film-plots", "max_length": 64}})
     assert resolve(spec, workspace).spec.training.learning_rate == 5e-4
     assert resolve(spec.changed({"training.learning_rate": 0.01}), workspace).spec.training.learning_rate == 0.01
+
+
+@pytest.mark.parametrize("limit", ["max_steps", "max_tokens"])
+def test_the_default_epochs_end_a_run_before_its_limit(workspace: Workspace, limit: str) -> None:
+    spec = RunSpec.parse({"task": "text-classification", "data": "rotten-tomatoes", "training": {limit: 10**6}})
+    (found,) = [p for p in check(spec, workspace) if p.field == f"training.{limit}"]
+    assert found.severity == "info" and "3 epochs (the default)" in found.message
+    asked = spec.changed({"training.epochs": 40})
+    assert not [p for p in check(asked, workspace) if p.field == f"training.{limit}"]

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from workbench.data import site_packages
 from workbench.data.docstrings import read_docstrings, read_file
 from workbench.data.documents import PASSAGE, cut, read_documents
+from workbench.data.load import load_texts
 from workbench.errors import DataError, WorkbenchError
+from workbench.spec import DataSpec
 from workbench.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[2]
@@ -138,6 +140,17 @@ def test_a_folder_of_texts(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match="no text file"):
         read_documents(tmp_path / "none", "auto")
+
+
+@pytest.mark.parametrize("how", ["passages", "articles"])
+def test_a_users_text_may_be_cut_into_passages_or_articles(how: str, tmp_path: Path, workspace: Workspace) -> None:
+    text = "\n\n".join(f" = Title {i} = \n\n" + "word " * 500 for i in range(12))
+    (tmp_path / "book.txt").write_text(text)
+    spec = DataSpec.model_validate(
+        {"train": str(tmp_path / "book.txt"), "documents": how, "holdout": {"test": 0, "valid": 0}}
+    )
+    found, _ = load_texts(spec, workspace)
+    assert found == [document for _, document in cut(text.split("\n"), how)] and 5 < len(found) <= 12  # type: ignore[arg-type]
 
 
 # -- docstrings -------------------------------------------------------------------------------------------------------
@@ -317,14 +330,43 @@ def test_an_installation_as_worked_by_hand(workspace: Workspace, installation: P
     about = site_packages.about(folder)
     assert about == {
         "packages": [
-            {"name": "alpha", "version": "2.1", "licence": "BSD License", "docstrings": 2},
-            {"name": "sea-life", "version": "1.0", "licence": "MIT", "docstrings": 5},
+            {"name": "alpha", "version": "2.1", "licence": "BSD License", "docstrings": 2, "documentation": 0},
+            {"name": "sea-life", "version": "1.0", "licence": "MIT", "docstrings": 5, "documentation": 0},
         ],
         "files": 5,
         "unreadable": 1,
         "repeated": 1,
     }
     assert told == sorted(told) and told[-1][0] == told[-1][1] > 1000
+
+
+def test_documentation_is_read_with_its_licence_and_once(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "site-packages"
+    readme = "Alpha\n=====\n\nHow to give back what was given, told at some length."
+    install(
+        folder,
+        "alpha",
+        {
+            "alpha.py": "x = 1",
+            "alpha/docs/guide.rst": "A guide to everything that can be done with it.\n",
+            "alpha/README.md": f"{readme}  \n",
+            "alpha/LICENSE.md": "Permission is hereby granted, free of charge, to any person.",
+            "alpha/short.md": "too short",
+            "alpha/data.txt": "Not documentation: a table of numbers, or who knows what.",
+        },
+        metadata=f"License-Expression: MIT\n\n{readme}",
+    )
+    install(folder, "beta", {"beta/COPY.rst": readme, "beta/own.rst": "What beta is for: nothing that is known of."})
+    (folder / "beta" / "own.rst").write_bytes(b"caf\xe9 " * 20)
+    found = site_packages.collect("python-docs", workspace, None, [folder])
+    assert [(row["package"], row["name"], row["kind"], row["licence"]) for row in rows(found, "docstrings.jsonl")] == [
+        ("alpha", "METADATA", "documentation", "MIT"),
+        ("alpha", "alpha/docs/guide.rst", "documentation", "MIT"),
+    ]
+    assert rows(found, "docstrings.jsonl")[0]["text"] == readme
+    assert rows(found, "summaries.jsonl") == rows(found, "functions.jsonl") == []
+    about = site_packages.about(found)
+    assert about["packages"][0]["documentation"] == 2 and about["unreadable"] == 1 and about["repeated"] == 2
 
 
 def test_it_is_read_once_and_again_after_a_change(workspace: Workspace, installation: Path, monkeypatch) -> None:

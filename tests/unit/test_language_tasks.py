@@ -439,3 +439,88 @@ def test_writing_ends_where_the_positions_do(tokenizer):
     long = " ".join(["film"] * 100)
     (found,) = task.answers(model, tokenizer, [{"text": long}], LENGTH, {"max_new_tokens": 500, "temperature": 0})
     assert found["tokens"] <= 63
+
+
+def test_a_prompt_longer_than_the_positions_is_refused_with_the_numbers(tokenizer):
+    task, model = make("masked-lm", tokenizer)
+    long = " ".join(["film"] * 70) + " [MASK]"
+    with pytest.raises(DataError, match=r"Input 2 has 73 tokens, and the model has 64 positions"):
+        task.answers(model, tokenizer, [{"text": "a [MASK]"}, {"text": long}], LENGTH, {})
+    task.excerpts = [long.removesuffix(" [MASK]"), "the film is dull"]
+    assert len(task.samples(model, tokenizer)) == 1, "a sample that does not fit ends no run"
+
+
+def test_positions_that_begin_later_and_positions_without_an_end(tokenizer):
+    """RoBERTa counts from 2: of 66 positions 64 are for text. Rotary positions have no end."""
+    task, _ = make("masked-lm", tokenizer)
+    options = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 64}
+    roberta = transformers.RobertaForMaskedLM(
+        transformers.RobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=66, pad_token_id=1, **options)
+    ).eval()
+    asked = {"text": " ".join(["film"] * 61) + " [MASK]"}
+    assert task.answers(roberta, tokenizer, [asked], LENGTH, {})[0]["masks"]
+    with pytest.raises(DataError, match=r"65 tokens, and the model has 64 positions"):
+        task.answers(roberta, tokenizer, [{"text": f"film {asked['text']}"}], LENGTH, {})
+    ours = EncoderConfig(vocab_size=len(tokenizer), max_position_embeddings=8, positions="rotary", **options)
+    rotary = transformers.AutoModelForMaskedLM.from_config(ours).eval()
+    assert task.answers(rotary, tokenizer, [asked], LENGTH, {})[0]["masks"]
+
+
+def test_writing_has_no_end_where_positions_have_none(tokenizer):
+    task, _ = make("causal-lm", tokenizer)
+    config = DecoderConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64,
+        max_position_embeddings=8, positions="rotary", pad_token_id=0, bos_token_id=2, eos_token_id=None,
+    )  # fmt: skip
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    model.generation_config.eos_token_id = None
+    asked = {"max_new_tokens": 20, "temperature": 0, "beams": 1}
+    written = task.answers(model, tokenizer, [{"text": "the film is"}], LENGTH, asked)[0]["tokens"]
+    assert written > 8
+
+
+def test_what_a_tokenizer_loses_is_told_beside_bits_per_byte():
+    """By hand: "the snow"; the snowman is no token of these texts, and capitals are made small."""
+    corpus = ["the snow and the film"] * 5
+    examples = Examples({"text": ["the snow ☃ AND", "the film ☃ and"]}, ["a", "b"], [0, 1])
+    lossy = train_tokenizer(corpus, TokenizerSpec(train="wordpiece", vocab_size=80, lowercase=True))
+    whole_text = train_tokenizer(corpus, TokenizerSpec(train="bpe", vocab_size=300))
+    found = []
+    for pieces in (lossy, whole_text):
+        task, model = make("causal-lm", pieces)
+        encoded = task.encode(pieces, examples, LENGTH)
+        batch = whole(task, encoded)
+        with torch.no_grad():
+            outputs = task.outputs(model(**batch), batch).numpy()
+        found.append(task.report(outputs, encoded.targets, encoded.targets))
+    count = sum(len(lossy(text, add_special_tokens=False)["input_ids"]) for text in examples.columns["text"])
+    assert found[0]["tokenizer"] == {"unknown": 2 / count, "lowercase": True}
+    assert "are unknown and capitals are made small" in found[0]["notes"][0]
+    assert found[1]["tokenizer"] == {"unknown": 0.0, "lowercase": False} and found[1]["notes"] == []
+
+
+def test_packed_texts_are_written_each_from_its_own(tokenizer, monkeypatch):
+    """The loss of packed rows is that of the texts one by one, and a text's neighbour changes nothing of it."""
+    taken = lambda ids, text, mask_id, *_: np.where(text & (np.arange(len(ids)) % 3 == 1), mask_id, ids)[:-2]  # noqa: E731
+    monkeypatch.setattr("workbench.tasks.seq2seq_denoising.take_spans", taken)
+    task, model = make("seq2seq-denoising", tokenizer)
+    assert task.packs
+    packed, alone = (task.encode(tokenizer, texts(40), LENGTH, training=training) for training in (True, False))
+    assert len(packed) < len(alone) == 40
+    losses = []
+    for encoded in (packed, alone):
+        batch = whole(task, encoded)
+        count = (batch["labels"] != -100).sum()
+        assert count == task.weight(encoded, np.arange(len(encoded)))
+        with torch.no_grad():
+            losses.append(float(model(**batch).loss * count))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    batch = whole(task, packed)
+    second = batch["decoder_document_ids"] == 2
+    with torch.no_grad():
+        before = model(**batch).logits[second]
+        for ids, numbers in (("input_ids", "document_ids"), ("decoder_input_ids", "decoder_document_ids")):
+            first = batch[numbers] == 1
+            batch[ids] = torch.where(first, (batch[ids] + 7) % 20 + 5, batch[ids])
+        after = model(**batch).logits
+    assert second.sum() > 50 and torch.equal(before, after[second])

@@ -73,3 +73,21 @@ def test_nothing_to_predict():
     loss.backward()
     assert loss.item() == 0
     assert vocabulary.weight.grad is None
+
+
+def test_small_gradients_live_in_fp16():
+    """Scaled up before they are rounded (as GradScaler does), not after: of 4,000 tokens each gives next to nothing."""
+    torch.manual_seed(0)
+    start = torch.randn(4000, 5)
+    labels = torch.randint(0, 50, (4000,))
+    found = []
+    for number in (torch.float32, torch.float16):
+        torch.manual_seed(1)
+        vocabulary = nn.Linear(5, 50)
+        hidden = (0.001 * start).to(number).requires_grad_()
+        with torch.autocast("cpu", dtype=number, enabled=number is torch.float16):
+            loss = vocabulary_loss(hidden, vocabulary.to(number), labels)
+        (loss * 2.0**16).backward()
+        found.append((hidden.grad.float(), vocabulary.weight.grad.float()))
+    for exact, rough in zip(*found, strict=True):
+        torch.testing.assert_close(rough, exact, rtol=0.02, atol=0.01 * float(exact.abs().mean()))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from workbench.data.catalogue import catalogue
+from workbench.data.corpus import stream_texts
 from workbench.data.load import load_texts
 from workbench.data.tokenizers import (
     SPECIAL_TOKENS,
@@ -371,8 +375,119 @@ def test_trained_on_a_file(workspace: Workspace, tmp_path: Path) -> None:
     file.write_text("\n".join(ENGLISH), encoding="utf-8")
     found = train_on(DataSpec(train=str(file)), TokenizerSpec(train="bpe", vocab_size=300), workspace, tmp_path / "out")
     assert found["vocab_size"] == len(AutoTokenizer.from_pretrained(tmp_path / "out")) == 300
-    assert found["kind"] == "bpe" and found["texts"] == round(0.7 * len(ENGLISH))
+    assert found["kind"] == "bpe" and found["texts"] == len(ENGLISH), "a file is learned from whole"
     assert json.dumps(found)
+    held_out = DataSpec.model_validate({"train": str(file), "holdout": {"test": 0.15, "valid": 0.15}})
+    found = train_on(held_out, TokenizerSpec(train="bpe", vocab_size=300), workspace, tmp_path / "part")
+    assert found["texts"] == round(0.7 * len(ENGLISH)), "but for what the spec holds out"
+
+
+def test_a_runs_own_tokenizer_sees_the_training_part_only(workspace: Workspace, tmp_path: Path) -> None:
+    """Words that stand in one text each: none of a held-out text is a token."""
+    from workbench.data.load import load_data
+    from workbench.models.base import models
+    from workbench.tasks.base import tasks
+
+    file = tmp_path / "texts.csv"
+    file.write_text("text\n" + "".join(f"{chr(0x4E00 + i) * 3}\n" for i in range(40)), encoding="utf-8")
+    task = tasks.get("causal-lm")()
+    dataset = load_data(DataSpec(train=str(file)), task.columns(), workspace)
+    entry = models.get("transformer-decoder")
+    source = entry(entry.Config.model_validate({"tokenizer": {"train": "character"}}), "", workspace)
+    source.prepare(lambda: task.texts(dataset.train), tmp_path / "tokenizer")
+    known = set(source.tokenizer.get_vocab()) - set(SPECIAL_TOKENS)
+    assert known == set("".join(dataset.train.columns["text"])) and len(known) == 28
+
+
+def written(path: Path, rows: int) -> Path:
+    """A file of this kind with texts of 300 characters, 6 MB in all for 20,000 rows."""
+    texts = [f"{i:06d} " + "the old cat sat on the big red roof " * 8 for i in range(rows)]
+    if path.suffix == ".parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pyarrow.table({"text": texts, "other": texts}), path, row_group_size=2000)
+    elif path.suffix == ".txt":
+        path.write_text("\n".join(texts), encoding="utf-8")
+    elif path.suffix == ".jsonl":
+        path.write_text("\n".join(json.dumps({"text": text}) for text in texts), encoding="utf-8")
+    else:
+        tab = "\t" if path.suffix == ".tsv" else ","
+        path.write_text(f"text{tab}n\n" + "\n".join(f"{text}{tab}1" for text in texts), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".csv", ".tsv", ".jsonl", ".parquet"])
+def test_a_corpus_is_streamed_from_its_file(suffix: str, workspace: Workspace, tmp_path: Path) -> None:
+    """6 MB of text, of which no more than a sixth is ever held."""
+    data = DataSpec(train=str(written(tmp_path / f"texts{suffix}", 20_000)))
+    train_on(data, TokenizerSpec(train="character"), workspace, tmp_path / "first")  # modules are imported by now
+    tracemalloc.start()
+    found = train_on(data, TokenizerSpec(train="character"), workspace, tmp_path / "out")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found["texts"] == 20_000
+    assert peak < 1_500_000, f"{peak:,} bytes were held at once"
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".csv", ".tsv", ".jsonl", ".parquet", ".md"])
+def test_streamed_texts_are_those_of_the_table(suffix: str, workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / f"texts{suffix}"
+    if suffix == ".md":
+        path.write_bytes("# Käse\r\n\r\nOne.\r\nTwo.\r\n\r\n\r\nThree.".encode("cp1252"))
+    else:
+        written(path, 50)
+    if suffix == ".tsv":  # a quote that encloses nothing, far down
+        path.write_text(path.read_text() + '\n"odd\t1\nlast\t2', encoding="utf-8")
+    data = DataSpec.model_validate({"train": str(path), "holdout": {"test": 0, "valid": 0}})
+    streamed, notes = stream_texts(data, workspace)
+    wanted, told = load_texts(data, workspace)
+    assert list(streamed) == wanted and len(wanted) >= 3
+    for note in notes:
+        assert note in told
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "text,n\nfine,1\nodd,1,2\n", "line 3: 3 fields"),
+        ("a.jsonl", '{"text": "a"}\n{"texts": "b"}\n', "line 2: lacks 'text'"),
+        ("a.jsonl", '{"text": "a"}\n{"text": {"b": 1}}\n', "line 2: column 'text' holds an object"),
+        ("a.csv", "number,size\n1,2\n", "no column is plainly the text"),
+        ("a.txt", "fine\n\nbi\0nary\n", "line 3: there is a NUL"),
+        ("a.csv", " \n", "is empty"),
+    ],
+)
+def test_a_bad_row_of_a_stream_is_told_with_its_place(
+    name: str, content: str, message: str, workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        train_on(DataSpec(train=str(tmp_path / name)), TokenizerSpec(train="bpe"), workspace, tmp_path / "out")
+
+
+def test_all_texts_of_an_array_of_objects(workspace: Workspace, tmp_path: Path) -> None:
+    """Named columns are all taken; words are one text, other lists a text an item, and classes are none."""
+    rows = [{"words": ["The", "cat", "房", "间"], "turns": ["Hi!", "Oh."], "label": "x", "n": 3}]
+    (tmp_path / "a.json").write_text(json.dumps(rows), encoding="utf-8")
+    columns = {"words": "words", "turns": "turns", "label": "label"}
+    texts, _ = stream_texts(DataSpec(train=str(tmp_path / "a.json"), columns=columns), workspace)
+    assert list(texts) == ["The cat房间", "Hi!", "Oh."]
+
+
+QUICK = sorted(name for name, entry in catalogue().datasets.items() if not entry.made_here
+               and sum(file.bytes for file in entry.files.values()) < 12_000_000)  # fmt: skip
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize("name", QUICK)
+def test_any_corpus_of_the_catalogue(name: str, workspace: Workspace, mirror: Path) -> None:
+    """Every one gives texts, of every role that holds any; and they are read by what trains."""
+    texts, _ = stream_texts(DataSpec(train=name), workspace)
+    few = list(itertools.islice(texts, 400))
+    assert few and all(isinstance(text, str) for text in few)
+    assert sum(map(len, few)) / len(few) > 2
+    assert len(train_tokenizer(few, TokenizerSpec(train="bpe", vocab_size=300))) == 300
 
 
 @pytest.mark.mirror

@@ -13,7 +13,14 @@ from torch import nn
 
 from workbench.errors import RequestError, SpecError
 from workbench.models import from_transformers, to_transformers
-from workbench.models.attention import attend, attend_fast, causal_mask, document_positions
+from workbench.models.attention import (
+    CrossAttention,
+    attend,
+    attend_fast,
+    causal_mask,
+    document_positions,
+    padding_mask,
+)
 from workbench.models.heads import HEADS, DecoderForCausalLM, EncoderForMaskedLM, EncoderForPreTraining
 from workbench.models.transformer import (
     DecoderConfig,
@@ -184,7 +191,48 @@ def test_there_and_back_is_the_identity(name):
         assert getattr(back.config, field) == getattr(theirs.config, field)
 
 
+def test_a_body_without_a_pooler_there_and_back():
+    torch.manual_seed(0)
+    theirs = transformers.BertModel(BERT, add_pooling_layer=False).eval()
+    ours = from_transformers(theirs)
+    assert ours.pooler is None and ours(tokens()).pooler_output is None
+    torch.testing.assert_close(ours(tokens())[0], theirs(tokens())[0], atol=1e-4, rtol=1e-4)
+    back = to_transformers(ours)
+    assert back.state_dict().keys() == theirs.state_dict().keys()
+
+
+@pytest.mark.parametrize("name", ["BertForSequenceClassification", "GPT2LMHeadModel"])
+def test_what_is_no_weight_goes_there_and_back_too(name):
+    theirs = published(name).to(torch.bfloat16)
+    theirs.config.classifier_dropout = 0.37
+    theirs.generation_config = transformers.GenerationConfig(max_new_tokens=7, top_k=3)
+    ours = from_transformers(theirs)
+    back = to_transformers(ours)
+    for model in (ours, back):
+        assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+        assert model.config.classifier_dropout == 0.37
+        assert (model.generation_config.max_new_tokens, model.generation_config.top_k) == (7, 3)
+    if name.startswith("Bert"):
+        assert ours.dropout.p == back.dropout.p == 0.37
+    assert torch.equal(next(back.parameters()), next(theirs.parameters()))
+
+
+def test_ours_goes_there_and_back():
+    config = EncoderConfig(**STRONG, classifier_dropout=0.2, dropout=0.15)
+    for sparse in (True, False):
+        config.sparse_prediction = sparse
+        ours = build("AutoModelForMaskedLM", config)
+        back = from_transformers(to_transformers(ours))
+        assert type(back) is type(ours)
+        changed = {"_name_or_path", "architectures", "dtype", "transformers_version"}
+        wanted, found = ours.config.to_dict(), back.config.to_dict()
+        assert {k: v for k, v in found.items() if k not in changed and wanted.get(k) != v} == {}
+        assert all(torch.equal(back.state_dict()[n], w) for n, w in ours.state_dict().items())
+
+
 def test_what_has_no_counterpart_is_refused():
+    with pytest.raises(SpecError, match="type_vocab_size=0"):
+        to_transformers(EncoderModel(EncoderConfig(**SMALL, type_vocab_size=0)))
     with pytest.raises(SpecError, match="BertLMHeadModel has no counterpart"):
         from_transformers(transformers.BertLMHeadModel(BERT))
     with pytest.raises(SpecError, match="rotary"):
@@ -196,24 +244,38 @@ def test_what_has_no_counterpart_is_refused():
         from_transformers(transformers.GPT2Model(config))
 
 
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
 @pytest.mark.parametrize("norm", ["post", "pre"])
-def test_the_encoder_decoder_agrees_with_torch(norm):
-    """torch.nn.Transformer, given the same weights: a third implementation, by other people."""
-    config = EncoderDecoderConfig(**STRONG, norm=norm)
+def test_the_encoder_decoder_agrees_with_torch(norm, implementation):
+    """torch.nn.Transformer, given the same weights: a third implementation, by other people. Outputs and gradients."""
+    config = EncoderDecoderConfig(**STRONG, norm=norm, decoder_layers=2)
     torch.manual_seed(1)
     ours = EncoderDecoderModel(config).eval()
+    ours.set_attn_implementation(implementation)
     theirs = torch_transformer(ours, norm == "pre")
     source, mask = padded()
-    target = tokens(3, 7, seed=5)
+    target, target_mask = tokens(3, 7, seed=5), torch.ones(3, 7, dtype=torch.long)
+    target_mask[1, 5:] = target_mask[2, 3:] = 0
     want = theirs(
-        ours.encoder.embeddings(source, None, torch.arange(11)[None], None),
-        ours.decoder.embeddings(target, None, torch.arange(7)[None], None),
-        tgt_mask=nn.Transformer.generate_square_subsequent_mask(7),
+        ours.encoder.embeddings(source, None, torch.arange(11)[None], None).detach(),
+        ours.decoder.embeddings(target, None, torch.arange(7)[None], None).detach(),
+        tgt_mask=nn.Transformer.generate_square_subsequent_mask(7) == -torch.inf,
+        tgt_key_padding_mask=target_mask == 0,
         src_key_padding_mask=mask == 0,
         memory_key_padding_mask=mask == 0,
     )
-    found = ours(source, mask, target).last_hidden_state
-    torch.testing.assert_close(found, want, atol=1e-4, rtol=1e-4)
+    found = ours(source, mask, target, target_mask).last_hidden_state
+    torch.testing.assert_close(real(found, target_mask), real(want, target_mask), atol=1e-4, rtol=1e-4)
+    for states in (found, want):
+        real(states, target_mask).pow(3).mean().backward()
+    with torch.no_grad():  # then ours, turned into theirs once more, has the gradients for its weights
+        for parameter in ours.parameters():
+            parameter.copy_(parameter.grad if parameter.grad is not None else torch.zeros_like(parameter))
+    wanted = dict(torch_transformer(ours, norm == "pre").named_parameters())
+    for name, parameter in theirs.named_parameters():
+        torch.testing.assert_close(
+            wanted[name], parameter.grad, atol=1e-4, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}"
+        )
 
 
 def torch_transformer(ours: EncoderDecoderModel, pre: bool) -> nn.Transformer:
@@ -226,7 +288,7 @@ def torch_transformer(ours: EncoderDecoderModel, pre: bool) -> nn.Transformer:
         warnings.simplefilter("ignore")
         encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(*shape, **options), config.num_hidden_layers, **last)
         last = {"norm": nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)} if pre else {}
-        decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(*shape, **options), config.num_hidden_layers, **last)
+        decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(*shape, **options), config.decoder_layers, **last)
         theirs = nn.Transformer(custom_encoder=encoder, custom_decoder=decoder, d_model=shape[0], nhead=shape[1],
                                 batch_first=True)  # fmt: skip
     for mine, other in ((ours.encoder, encoder), (ours.decoder, decoder)):
@@ -291,6 +353,26 @@ def test_the_two_paths_are_one(masked):
         assert (weights.masked_select(~mask.expand_as(weights)) == 0).all()
     if masked == "causal":
         torch.testing.assert_close(slow, attend_fast(query, key, value, None, 0.0, causal=True))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_two_paths_of_cross_attention_are_one(masked):
+    """With fewer queries than keys: output, and gradients by both texts and all weights."""
+    torch.manual_seed(0)
+    cross = CrossAttention(24, 4).eval()
+    hidden, memory = torch.randn(3, 4, 24), torch.randn(3, 11, 24)
+    mask = padding_mask(padded()[1]) if masked else None
+    found = []
+    for written_out in (False, True):
+        given = [hidden.clone().requires_grad_(), memory.clone().requires_grad_()]
+        cross.zero_grad()
+        output, weights = cross(*given, mask, want_weights=written_out)
+        output.pow(2).sum().backward()
+        found.append([output.detach(), *(x.grad for x in given), *(p.grad.clone() for p in cross.parameters())])
+        assert (weights is not None) is written_out
+    assert weights.shape == (3, 4, 4, 11)
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
 def test_a_mask_for_new_tokens_after_a_cache():
@@ -740,3 +822,71 @@ def test_a_text_longer_than_the_positions():
     build("AutoModel", DecoderConfig(**SMALL, positions="rotary"))(tokens(1, 40))  # no limit there
     with pytest.raises(RequestError, match="either"):
         DecoderModel(DecoderConfig(**SMALL))()
+
+
+@pytest.mark.parametrize("config", [DecoderConfig, EncoderDecoderConfig])
+def test_generating_past_the_positions(config):
+    both = config is EncoderDecoderConfig
+    model = build("AutoModelForSeq2SeqLM" if both else "AutoModelForCausalLM", config(**SMALL))
+    for options in ({"use_cache": True}, {"use_cache": False}):
+        given = tokens(2, 10 if both else 28)
+        with pytest.raises(RequestError, match=r"33 tokens.*32 positions"):
+            model.generate(given, max_new_tokens=40, min_new_tokens=40, do_sample=False, **options)
+
+
+@pytest.mark.parametrize("config", [EncoderConfig, DecoderConfig])
+def test_places_beyond_the_positions(config):
+    """Given outright, or counted in the longest document of packed rows."""
+    model = build("AutoModel", config(**SMALL))
+    with pytest.raises(RequestError, match=r"41 tokens.*32 positions"):
+        model(tokens(1, 3), position_ids=torch.tensor([[0, 40, 1]]))
+    documents = torch.tensor([[1] * 20 + [2] * 33])
+    with pytest.raises(RequestError, match=r"33 tokens.*32 positions"):
+        model(tokens(1, 53), document_ids=documents)
+    model(tokens(1, 53), document_ids=torch.tensor([[1] * 21 + [2] * 32]))  # a row may be longer than its documents
+
+
+def test_a_cached_call_on_a_device_is_judged_by_its_length(monkeypatch):
+    """Where the values cannot be looked at without waiting for them."""
+    model = build("AutoModelForCausalLM", DecoderConfig(**SMALL))
+    past = model(tokens(1, 30), use_cache=True).past_key_values
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    with pytest.raises(RequestError, match="33 tokens"):
+        model(tokens(1, 3), past_key_values=past, position_ids=torch.tensor([[30, 31, 32]]))
+
+
+def test_pairs_are_summed_up_by_their_first_token_only(monkeypatch):
+    with pytest.raises(SpecError, match=r"pooling is 'mean'.*pooling: first"):
+        EncoderForPreTraining(EncoderConfig(**SMALL, pooling="mean"))
+    model, pooled = build("AutoModelForPreTraining", EncoderConfig(**SMALL)), []
+    model.model.pooler.register_forward_hook(lambda *_: pooled.append(1))
+    model(tokens())
+    assert pooled == [1], "once is enough"
+
+
+# -- every number can be set ------------------------------------------------------------------------------------------
+
+
+def test_a_decoder_of_another_depth(tmp_path):
+    config = EncoderDecoderConfig(**{**STRONG, "num_hidden_layers": 3}, decoder_layers=1)
+    model = build("AutoModelForSeq2SeqLM", config)
+    assert (len(model.model.encoder.layers), len(model.model.decoder.layers)) == (3, 1)
+    model.save_pretrained(tmp_path)
+    again = transformers.AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
+    source, mask = padded()
+    written = [
+        m.generate(source, attention_mask=mask, max_new_tokens=6, do_sample=False, use_cache=cache).tolist()
+        for m, cache in ((model, True), (again, True), (again, False))
+    ]
+    assert written[0] == written[1] == written[2]
+    deeper = EncoderDecoderConfig(**{**STRONG, "num_hidden_layers": 1}, decoder_layers=3)
+    model = build("AutoModelForSeq2SeqLM", deeper)
+    model.generate(source, max_new_tokens=4, do_sample=False)
+    assert EncoderDecoderConfig(**STRONG).decoder_layers == 3, "as deep as the encoder where nothing is said"
+
+
+def test_the_base_of_rotary_positions():
+    """By the formula: pair i of the token at place p is turned by p base^(-2i/K)."""
+    model = build("AutoModel", EncoderConfig(**SMALL, positions="rotary", rotary_base=500.0))
+    wanted = torch.tensor([500.0 ** (-2 * i / 6) for i in range(3)])
+    torch.testing.assert_close(model.rotary.frequencies, wanted)

@@ -28,30 +28,35 @@ def train(
     lowercase: Annotated[bool, typer.Option(help="Make all letters small.")] = False,
     min_frequency: Annotated[int, typer.Option(help="Times that a piece must stand in the texts.")] = 2,
     column: Annotated[str | None, typer.Option(help="Column that holds the texts; found by name if left out.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Most rows to learn from; the hub's (hf:...) need it.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a tokenizer on texts, and save it as a folder that transformers reads."""
+    """Train a tokenizer on texts, all of them, and save it as a folder that transformers reads."""
     from workbench.data.tokenizers import train_on
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RequestError(f"{out} exists and is not an empty folder.", "Name another folder with --out.")
     data, spec = _specs(
-        corpus, column, train=kind, vocab_size=vocab_size, lowercase=lowercase, min_frequency=min_frequency
+        corpus, column, limit, train=kind, vocab_size=vocab_size, lowercase=lowercase, min_frequency=min_frequency
     )
     with download_bars() as progress:
         found = train_on(data, spec, Workspace.current(), out, progress)
     answer(found, as_json, lambda: _show(found))
 
 
-def _specs(corpus: str, column: str | None, **options: Any) -> tuple[Any, Any]:
+def _specs(corpus: str, column: str | None, limit: int | None, **options: Any) -> tuple[Any, Any]:
     """What the options say, validated. Raises RequestError, which names every wrong one."""
     from pydantic import ValidationError
 
     from workbench.data.tokenizers import TokenizerSpec
-    from workbench.spec import DataSpec, explain_validation
+    from workbench.spec import DataSpec, Holdout, explain_validation
 
     try:
-        data = DataSpec(train=corpus, columns={"text": column} if column else {})
+        data = DataSpec.model_validate(
+            {"train": corpus, "columns": {"text": column} if column else {}, "limit": {"train": limit}}
+        )
+        if limit is not None:  # the rows are drawn; of all of them, as nothing is measured here
+            data = data.model_copy(update={"holdout": Holdout(test=0, valid=0)})
         return data, TokenizerSpec(**options)
     except ValidationError as error:
         told = "; ".join(f"{field}: {message}" for field, message in explain_validation(error))

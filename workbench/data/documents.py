@@ -119,8 +119,8 @@ def _read_file(path: Path, name: str, how: Cut, encoding: str | None) -> tuple[l
     return found, [*notes, told], hashlib.sha256(content).hexdigest()
 
 
-def _read_folder(folder: Path, how: Cut, encoding: str | None) -> Table:
-    how = "file" if how == "auto" else how
+def text_files(folder: Path) -> list[Path]:
+    """The text files in a folder, at any depth. Raises DataError where there is none, or where they are too many."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in TEXTS and path.is_file())
     if not paths:
         raise DataError(f"There is no text file in {folder}.", f"Put files that end in {' or '.join(TEXTS)} there.")
@@ -131,6 +131,12 @@ def _read_folder(folder: Path, how: Cut, encoding: str | None) -> Table:
             f"{MAX_BYTES // 1024**3} GiB are read.",
             "Use a part of it.",
         )
+    return paths
+
+
+def _read_folder(folder: Path, how: Cut, encoding: str | None) -> Table:
+    how = "file" if how == "auto" else how
+    paths = text_files(folder)
     texts: list[str] = []
     names: list[str] = []
     notes: list[str] = []

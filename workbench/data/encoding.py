@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from pathlib import Path
 
 from workbench.data.formats import ALLOWED
 from workbench.errors import DataError, MissingPackageError
@@ -50,6 +51,28 @@ def decode(content: bytes, name: str, encoding: str | None = None) -> tuple[str,
         raise DataError(f"{name} is empty: it holds nothing but spaces.", "Give a file with column names and rows.")
     _check_is_text(text, name, encoding)
     return text, notes
+
+
+def encoding_of(path: Path, given: str | None = None) -> str | None:
+    """The encoding of a file that is not to be held: the given one, that of its byte order mark, or UTF-8 where all of
+    it is; None where only a guess from the whole file would tell. Raises DataError for an unknown one."""
+    if given is not None:
+        known = _known_encoding(given)
+        return "utf-8-sig" if known == "utf-8" else known
+    with open(path, "rb") as file:
+        head = file.read(4)
+        for mark, encoding in _MARKS:
+            if head.startswith(mark):
+                return encoding
+        file.seek(0)
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            while chunk := file.read(1 << 16):
+                decoder.decode(chunk)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return None
+    return "utf-8-sig"
 
 
 def _known_encoding(encoding: str) -> str:

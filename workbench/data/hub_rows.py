@@ -3,9 +3,13 @@
     data: {train: "hf:OWNER/NAME@REVISION?config=NAME&split=NAME", limit: {train: 100000}}
 
 ``REVISION`` is a commit, tag or branch (``main`` if left out), ``config`` and ``split`` (``train`` if left out) are as
-the data set names them. Only the first rows, as many as ``data.limit`` says, are read; a limit is required. They are
-kept as Parquet in the cache under the reference as it was written and the number of rows, so that a run which goes on,
-or another run, sees the very same rows, and needs no network for them.
+the data set names them. Only as many rows as ``data.limit`` says are taken; a limit is required. A corpus is often
+sorted (by source, by date), so they are not its first rows: its files are taken in an order that is drawn, and rows
+are drawn from a buffer of up to ``BUFFER`` that the stream fills up again, all with one seed. What is taken is a part
+of the corpus all the same, and not a fair sample of all of it.
+
+The rows are kept as Parquet in the cache under the reference as it was written and the number of rows, so that a run
+which goes on, or another run, sees the very same rows, and needs no network for them.
 
 The package datasets reads CSV, JSON, Parquet, Arrow and text here, and nothing else: no code of a repository is run,
 and formats that can hold code are refused.
@@ -16,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -32,6 +36,10 @@ from workbench.workspace import Workspace
 PREFIX = "hf:"
 FOLDER = "hub-rows"  # in the cache
 FORM = "hf:OWNER/NAME@REVISION?config=NAME&split=NAME"
+
+SEED = 0  # of the rows that are taken: the same in every run
+BUFFER = 10_000  # rows that the next one is drawn from; fewer where few are wanted
+_TIMES = 10  # rows in the buffer for each that is wanted
 
 _CHUNK = 1000  # rows written at a time
 _READERS = ("csv", "json", "parquet", "arrow", "text")  # of datasets.packaged_modules
@@ -68,7 +76,7 @@ def parse_reference(name: str) -> HubRows:
 def fetch_rows(
     name: str, rows: int, workspace: Workspace, progress: Progress | None = None
 ) -> tuple[Path, dict[str, Any]]:
-    """The first rows of a data set of the hub, streamed now if they are not in the cache.
+    """Rows of a data set of the hub, streamed now if they are not in the cache.
 
     Args:
         name: a reference, written like ``FORM``.
@@ -77,8 +85,9 @@ def fetch_rows(
         progress: called with the characters read.
 
     Returns:
-        a Parquet file, and ``{"reference", "repository", "commit", "config", "split", "licence", "rows", "sha256"}``;
-        the sha256 is of the rows' content.
+        a Parquet file, and ``{"reference", "repository", "commit", "config", "split", "licence", "rows", "sha256",
+        "shuffle", "whole"}``; the sha256 is of the rows' content, ``shuffle`` is ``{"seed", "buffer"}``, and ``whole``
+        says whether these are all rows that there are.
 
     Raises:
         RefusedError: the reference is none, or the data set is in a format that is not read.
@@ -100,14 +109,29 @@ def fetch_rows(
 
 
 def _digest(name: str, rows: int) -> str:
-    return hashlib.sha256(f"{name}\n{rows}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{name}\n{rows}\n{SEED}\n{_buffer(rows)}".encode()).hexdigest()[:16]
+
+
+def _buffer(rows: int) -> int:
+    return min(BUFFER, _TIMES * rows)
+
+
+def told(name: str, about: Mapping[str, Any]) -> str:
+    """Which rows they are, for people."""
+    rows, commit, shuffle = about["rows"], about["commit"], about["shuffle"]
+    if about["whole"]:
+        return f"{name}: all {rows:,} rows at commit {commit}."
+    return (
+        f"{name}: {rows:,} rows at commit {commit}, a part of it, drawn with seed {shuffle['seed']} through a buffer "
+        f"of {shuffle['buffer']:,} rows."
+    )
 
 
 def _stream_to(folder: Path, wanted: HubRows, rows: int, progress: Progress) -> dict[str, Any]:
     """Write the rows to ``folder``; returns what is known of them."""
     with storage_errors(folder):
         commit, licence = _find_commit(wanted)
-        stream = _open_stream(wanted, commit, folder)
+        stream = _open_stream(wanted, commit, folder, _buffer(rows))
         counted = _Counted(islice(stream, rows), wanted.repository, progress)
         write_atomically(folder / "rows.parquet", lambda file: _write_parquet(file, counted, wanted.repository))
     return {
@@ -117,6 +141,8 @@ def _stream_to(folder: Path, wanted: HubRows, rows: int, progress: Progress) -> 
         "split": wanted.split,
         "licence": licence,
         "rows": counted.count,
+        "shuffle": {"seed": SEED, "buffer": _buffer(rows)},
+        "whole": counted.count < rows,
         "sha256": counted.digest.hexdigest(),
     }
 
@@ -139,8 +165,8 @@ def _datasets() -> Any:
     return datasets
 
 
-def _open_stream(wanted: HubRows, commit: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """The rows of the split. Refuses readers that are not named in ``_READERS``."""
+def _open_stream(wanted: HubRows, commit: str, folder: Path, buffer: int) -> Iterator[dict[str, Any]]:
+    """The rows of the split, shuffled as they come. Refuses readers that are not named in ``_READERS``."""
     library = _datasets()
     place = f"hf:{wanted.repository}@{wanted.revision}"
     cache = str(folder.parent / "datasets")  # the package would write to the home folder
@@ -155,7 +181,7 @@ def _open_stream(wanted: HubRows, commit: str, folder: Path) -> Iterator[dict[st
         reader = type(builder).__module__.removeprefix("datasets.packaged_modules.").partition(".")[0]
         if reader not in _READERS:
             raise RefusedError(f"{place} is read by {reader!r}.", f"Formats that are read here: {', '.join(_READERS)}.")
-        return iter(builder.as_streaming_dataset(split=wanted.split))
+        return iter(builder.as_streaming_dataset(split=wanted.split).shuffle(seed=SEED, buffer_size=buffer))
     except RefusedError:
         raise
     except Exception as error:  # as above; datasets raises ValueError for an unknown config or split

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from workbench.data.table import Table, check_names
@@ -20,16 +21,44 @@ def read_json(text: str, name: str) -> Table:
         if not content.strip():
             blank += 1
             continue
-        try:
-            records.append(_loads(content))
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"{name}, line {line}: {_json_reason(error)}.", "Each line must be one whole JSON object."
-            ) from error
+        records.append(_load_line(content, name, line))
         rows.append(line)
     blank -= text.endswith("\n")
     notes = [f"{name}: {blank} blank lines were passed over."] if blank > 0 else []
     return _from_objects(records, rows, "line", name, notes)
+
+
+def stream_json_lines(
+    lines: Callable[[], Iterable[str]], name: str
+) -> tuple[list[str], Callable[[Sequence[str]], Iterator[tuple[int, list[Any]]]]]:
+    """The keys of a file with an object on each line, and what gives the rows: the line of each, and its values under
+    the keys named. Raises DataError, with the line, once the rows are read up to there."""
+
+    def objects() -> Iterator[tuple[int, Any]]:
+        for line, content in enumerate(lines(), start=1):
+            if content.strip():
+                yield line, _load_line(content, name, line)
+
+    line, first = next(objects(), (0, None))
+    if not line:
+        raise DataError(f"{name} has no rows.", "Give a file with at least one row.")
+    keys = _keys(first, name, "line", line)
+
+    def rows(names: Sequence[str]) -> Iterator[tuple[int, list[Any]]]:
+        for number, record in objects():
+            _check_keys(record, keys, f"{name}, line {number}")
+            yield number, [record[wanted] for wanted in names]
+
+    return keys, rows
+
+
+def _load_line(content: str, name: str, line: int) -> Any:
+    try:
+        return _loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{name}, line {line}: {_json_reason(error)}.", "Each line must be one whole JSON object."
+        ) from error
 
 
 def _read_json_array(text: str, name: str) -> Table:
@@ -68,18 +97,32 @@ def _from_objects(records: list[Any], rows: list[int], unit: str, name: str, not
     """A table from objects that all have the same keys."""
     keys: list[str] = []
     for row, record in zip(rows, records, strict=True):
-        where = f"{name}, {unit} {row}"
-        if not isinstance(record, dict):
-            kind = type(record).__name__
-            raise DataError(f"{where}: an object is needed ({{...}}), not {kind}.", "Write each example as an object.")
-        if not keys:
-            keys = check_names(list(record), name, row)
-            if keys != list(record):
-                raise DataError(f"{where}: a key begins or ends with a space.", "Name the keys without spaces around.")
-        if record.keys() != set(keys):
-            missing = [key for key in keys if key not in record]
-            extra = [key for key in record if key not in keys]
-            what = f"lacks {missing[0][:60]!r}" if missing else f"has {extra[0][:60]!r}, which the first does not have"
-            raise DataError(f"{where}: {what}.", f"Every object needs the same keys: {', '.join(keys)[:200]}.")
+        keys = keys or _keys(record, name, unit, row)
+        _check_keys(record, keys, f"{name}, {unit} {row}")
     columns = {key: [record[key] for record in records] for key in keys}
     return Table(name, columns, rows, unit, notes)
+
+
+def _keys(record: Any, name: str, unit: str, row: int) -> list[str]:
+    """The keys of the first object, which all others must have."""
+    where = f"{name}, {unit} {row}"
+    _check_object(record, where)
+    keys = check_names(list(record), name, row)
+    if keys != list(record):
+        raise DataError(f"{where}: a key begins or ends with a space.", "Name the keys without spaces around.")
+    return keys
+
+
+def _check_object(record: Any, where: str) -> None:
+    if not isinstance(record, dict):
+        kind = type(record).__name__
+        raise DataError(f"{where}: an object is needed ({{...}}), not {kind}.", "Write each example as an object.")
+
+
+def _check_keys(record: Any, keys: list[str], where: str) -> None:
+    _check_object(record, where)
+    if record.keys() != set(keys):
+        missing = [key for key in keys if key not in record]
+        extra = [key for key in record if key not in keys]
+        what = f"lacks {missing[0][:60]!r}" if missing else f"has {extra[0][:60]!r}, which the first does not have"
+        raise DataError(f"{where}: {what}.", f"Every object needs the same keys: {', '.join(keys)[:200]}.")

@@ -172,6 +172,17 @@ def _read_ours(part: str, paths: Sequence[Path], spec: DataSpec, entry: DatasetE
 
 def _stream(part: str, name: str, spec: DataSpec, workspace: Workspace, progress: Progress | None) -> Table:
     """Rows of the hub, as many as the limit says."""
+    path, about, note = hub_file(part, name, spec, workspace, progress)
+    table = read_table(path)
+    table.name, table.sha256, table.about = about["repository"], about["sha256"], about
+    table.notes.append(note)
+    return table
+
+
+def hub_file(
+    part: str, name: str, spec: DataSpec, workspace: Workspace, progress: Progress | None
+) -> tuple[Path, dict[str, Any], str]:
+    """The Parquet file with rows of the hub, as many as the limit says; what is known of them, and a note."""
     rows = getattr(spec.limit, part)
     if rows is None:
         raise DataError(
@@ -179,25 +190,24 @@ def _stream(part: str, name: str, spec: DataSpec, workspace: Workspace, progress
             f"Say how many rows to read: limit: {{{part}: 100000}}.",
         )
     path, about = hub_rows.fetch_rows(name, rows, workspace, progress)
-    table = read_table(path)
-    table.name, table.sha256, table.about = about["repository"], about["sha256"], about
-    table.notes.append(f"{name}: the first {about['rows']:,} rows at commit {about['commit']}.")
-    return table
+    return path, about, hub_rows.told(name, about)
 
 
 def _read(path: Path, spec: DataSpec, layout: Layout, documents: Cut | None = None) -> Table:
     known_format = format_for(path)
     if known_format is not None:
         return read_layout(known_format, [path], path.name, "train", spec.encoding)
-    try:
-        return read_table(path, spec.delimiter, spec.encoding, layout, documents)
-    except DataError as error:
-        if path.exists() or path.suffix:
-            raise
+    refuse_unknown(path)
+    return read_table(path, spec.delimiter, spec.encoding, layout, documents)
+
+
+def refuse_unknown(path: Path) -> None:
+    """Raise DataError where ``path`` looks like a name of the catalogue that there is not."""
+    if not path.exists() and not path.suffix:
         known = ", ".join(sorted(catalogue().datasets))
         raise DataError(
             f"{str(path)!r} is neither a file nor a data set of the catalogue.", f"The catalogue has: {known}."
-        ) from error
+        )
 
 
 def _check_different(paths: Mapping[str, Path]) -> None:

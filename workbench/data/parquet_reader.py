@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,43 @@ from workbench.data.table import MAX_COLUMNS, Table, check_names
 from workbench.errors import DataError, MissingPackageError
 
 MAX_ROWS = 20_000_000
+_BATCH = 1024  # rows held at a time where they are streamed
 
 
 def read_parquet(path: Path) -> Table:
     """The columns of a Parquet file that can be used. Raises DataError; MissingPackageError without pyarrow."""
+    with _opened(path) as file:
+        usable, unusable = _columns(file, path.name)
+        content = file.read(columns=usable).to_pydict()
+    count = len(next(iter(content.values())))
+    with open(path, "rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Table(path.name, content, list(range(1, count + 1)), "row", [], unusable, digest)
+
+
+def stream_parquet(
+    path: Path,
+) -> tuple[list[str], dict[str, str], Callable[[Sequence[str]], Iterator[tuple[int, tuple[Any, ...]]]]]:
+    """The same, ``_BATCH`` rows at a time: columns that can be used, those that cannot with the reason, and what gives
+    the rows: the number of each, and its values in the columns named. Raises as :func:`read_parquet`."""
+    with _opened(path) as file:
+        usable, unusable = _columns(file, path.name)
+
+    def rows(names: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        number = 0
+        with _opened(path) as file:
+            for batch in file.iter_batches(batch_size=_BATCH, columns=list(dict.fromkeys(names))):
+                content = batch.to_pydict()
+                for values in zip(*(content[name] for name in names), strict=True):
+                    number += 1
+                    yield number, values
+
+    return usable, unusable, rows
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file, when what it says of its size is allowed; what pyarrow raises is told as a DataError."""
     try:
         import pyarrow
         import pyarrow.parquet as parquet
@@ -23,21 +58,22 @@ def read_parquet(path: Path) -> Table:
     try:
         with parquet.ParquetFile(path) as file:
             _check_parquet_size(file.metadata, path.name)
-            unusable = {field.name: reason for field in file.schema_arrow if (reason := _parquet_problem(field.type))}
-            usable = [name for name in file.schema_arrow.names if name not in unusable]
-            check_names(file.schema_arrow.names, path.name, 1)
-            content = file.read(columns=usable).to_pydict()
+            yield file
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path.name} cannot be read as Parquet: {reason}.", "Write the file again.") from error
-    if not content:
-        raise DataError(f"{path.name} has no column of text, numbers or lists of text.", "Write the columns as text.")
-    count = len(next(iter(content.values())))
-    if not count:
-        raise DataError(f"{path.name} has column names but no rows.", "Give a file with at least one row.")
-    with open(path, "rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Table(path.name, content, list(range(1, count + 1)), "row", [], unusable, digest)
+
+
+def _columns(file: Any, name: str) -> tuple[list[str], dict[str, str]]:
+    """The columns that can be used, and those that cannot with the reason. Raises DataError where nothing can."""
+    unusable = {field.name: reason for field in file.schema_arrow if (reason := _parquet_problem(field.type))}
+    usable = [column for column in file.schema_arrow.names if column not in unusable]
+    check_names(file.schema_arrow.names, name, 1)
+    if not usable:
+        raise DataError(f"{name} has no column of text, numbers or lists of text.", "Write the columns as text.")
+    if not file.metadata.num_rows:
+        raise DataError(f"{name} has column names but no rows.", "Give a file with at least one row.")
+    return usable, unusable
 
 
 def _check_parquet_size(metadata: Any, name: str) -> None:

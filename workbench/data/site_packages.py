@@ -1,4 +1,4 @@
-"""The corpus that every installation has: docstrings of the installed packages, and functions with theirs.
+"""The corpus that every installation has: docstrings and documentation of the installed packages, and functions.
 
 Files are found through the packages' own records (``RECORD``), parsed by other processes and never imported. The
 result is kept in the cache under a name made from what is installed, so it is read once, and again after something
@@ -6,11 +6,12 @@ has changed. Packages are looked for where pip installs them, not on the whole o
 from another folder must find the same. What is installed differs between machines: ``packages.json`` beside the
 tables, and every run on them, say which packages, in which versions and under which licences.
 
-Three tables, each an object a line, sorted by package and file; a docstring that stands in several places is taken
-from the first of them only:
+Three tables, each an object a line, sorted by package and file; a text that stands in several places is taken from the
+first of them only:
 
 ===================  ===============================================================================================
-docstrings.jsonl     ``text``, the whole docstring; ``kind``, module, class or function
+docstrings.jsonl     ``text``, the whole docstring; ``kind``, module, class or function. Behind them all, with ``kind``
+                     documentation, the packages' own descriptions and the ``.rst`` and ``.md`` files that they bring
 summaries.jsonl      ``first_line`` and ``rest`` of those that begin with a summary (PEP 257): to be summarised
 functions.jsonl      ``signature``, ``code`` without the docstring, ``body`` (what follows it), and ``text``: code to
                      document, code to write
@@ -35,16 +36,21 @@ from pathlib import Path
 from typing import IO, Any
 
 from workbench.data.cache import downloads, entry_lock, make_folder, turn
+from workbench.data.docstrings import MAX_BYTES, MIN_CHARACTERS, is_whole
 from workbench.data.progress import Progress, silent
 from workbench.data.verify import size_of
 from workbench.errors import DataError, RunError
 from workbench.files import read_json, storage_errors, write_json
 from workbench.workspace import Workspace
 
-VERSION = 2  # of the tables; another one is read anew
+VERSION = 3  # of the tables; another one is read anew
 NAME = "python-docs"  # where the cache keeps them, for every data set that is made of them
 MOST_READERS = 8  # processes
 ABOUT = "packages.json"
+
+DOCUMENTATION = "documentation"  # the kind of what is no docstring
+DOCUMENTS = (".rst", ".md")
+_LEGAL = re.compile(r"licen[cs]e|copying|notice|authors|contributors", re.IGNORECASE)  # the same in many packages
 
 _OF_EACH = ("package", "version", "licence", "module", "name")
 TABLES = {
@@ -62,10 +68,14 @@ class Package:
     version: str
     licence: str
     files: list[tuple[Path, str]] = field(default_factory=list)  # each with its module's dotted name
+    description: str = ""  # of its metadata
+    documents: list[tuple[Path, str]] = field(default_factory=list)  # each with its place in the installation
     docstrings: int = 0
+    documentation: int = 0
 
     def as_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "version": self.version, "licence": self.licence, "docstrings": self.docstrings}
+        told = ("name", "version", "licence", "docstrings", "documentation")
+        return {name: getattr(self, name) for name in told}
 
 
 def collect(
@@ -96,8 +106,8 @@ def collect(
 
 
 def about(folder: Path) -> dict[str, Any]:
-    """What ``packages.json`` says of the tables: ``{"packages": [{"name", "version", "licence", "docstrings"}],
-    "files", "unreadable", "repeated"}``."""
+    """What ``packages.json`` says of the tables: ``{"packages": [{"name", "version", "licence", "docstrings",
+    "documentation"}], "files", "unreadable", "repeated"}``."""
     found = read_json(folder / ABOUT)
     return found if isinstance(found, dict) else {}
 
@@ -114,18 +124,24 @@ def site_folders() -> list[Path]:
 
 
 def find_packages(folders: Sequence[Path]) -> list[Package]:
-    """The installed packages with Python files, by name; of one that is installed twice, the one that is imported."""
+    """The installed packages that can be read, by name; of one that is installed twice, the one that is imported."""
     packages: dict[str, Package] = {}
     for distribution in metadata.distributions(path=[str(folder) for folder in folders]):
         name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"] or "").lower()
         if not name or name in packages:
             continue
-        package = Package(name, distribution.version or "", _licence(distribution.metadata))
+        about = distribution.metadata
+        package = Package(name, distribution.version or "", _licence(about), description=about.get("Description") or "")
         for file in distribution.files or []:
-            if file.suffix == ".py" and ".." not in file.parts and not file.is_absolute():
+            if ".." in file.parts or file.is_absolute():
+                continue
+            if file.suffix == ".py":
                 package.files.append((Path(str(distribution.locate_file(file))), _module(file.parts)))
+            elif file.suffix.lower() in DOCUMENTS and not _LEGAL.match(file.stem):
+                package.documents.append((Path(str(distribution.locate_file(file))), file.as_posix()))
         package.files.sort(key=lambda item: item[1])
-        if package.files:
+        package.documents.sort(key=lambda item: item[1])
+        if package.files or package.documents or package.description.strip():
             packages[name] = package
     return [packages[name] for name in sorted(packages)]
 
@@ -179,7 +195,10 @@ class _Tables:
                 self.repeated += 1
                 continue
             self.seen.add(digest)
-            package.docstrings += 1
+            if record["kind"] == DOCUMENTATION:
+                package.documentation += 1
+            else:
+                package.docstrings += 1
             row = {"package": package.name, "version": package.version, "licence": package.licence, **record}
             for name, file in self.drafts.items():
                 if _belongs(name, row):
@@ -215,14 +234,40 @@ def _write_tables(packages: list[Package], folder: Path, name: str, progress: Pr
             tables.add(package, records or [])
             done += size
             progress(f"{name}: reading docstrings", done, sum(sizes))
+        for package in packages:
+            found, lost = _read_documentation(package)
+            unreadable += lost
+            tables.add(package, found)
     finally:
         tables.close()
     if not tables.seen:
-        raise DataError("No installed package has docstrings.", "Choose another corpus (workbench data list).")
+        raise DataError(
+            "No installed package has docstrings or documentation.", "Choose another corpus (workbench data list)."
+        )
     tables.place(folder)
-    with_text = [package.as_dict() for package in packages if package.docstrings]
-    counts = {"files": len(work), "unreadable": unreadable, "repeated": tables.repeated}
+    with_text = [package.as_dict() for package in packages if package.docstrings or package.documentation]
+    read = len(work) + sum(len(package.documents) for package in packages)
+    counts = {"files": read, "unreadable": unreadable, "repeated": tables.repeated}
     write_json(folder / ABOUT, {"packages": with_text, **counts})
+
+
+def _read_documentation(package: Package) -> tuple[list[dict[str, str]], int]:
+    """A package's description and its documents, as records; and how many of the documents cannot be read."""
+    texts, unreadable = [("METADATA", package.description)], 0
+    for path, place in package.documents:
+        try:
+            if path.stat().st_size <= MAX_BYTES:
+                texts.append((place, path.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError):
+            unreadable += 1
+    empty = dict.fromkeys(("module", "first_line", "rest", "signature", "code", "body"), "")
+    whole = [(place, text.strip()) for place, text in texts if is_whole(text)]
+    found = [
+        {**empty, "kind": DOCUMENTATION, "name": place, "text": text}
+        for place, text in whole
+        if len(text) >= MIN_CHARACTERS
+    ]
+    return found, unreadable
 
 
 def _read_all(work: Sequence[tuple[Path, str]]) -> Iterator[list[dict[str, str]] | None]:

@@ -107,9 +107,12 @@ def train_tokenizer(
         SpecError: the special tokens and the characters of the texts alone are more than ``vocab_size``, or ``spec``
             names a source.
     """
+    return _train(_Corpus(texts, progress or silent), spec, notes)
+
+
+def _train(corpus: _Corpus, spec: TokenizerSpec, notes: list[str] | None) -> Any:
     if spec.train is None:
         raise SpecError("This tokenizer is not trained: it is taken from a model.", "Leave tokenizer.source out.")
-    corpus = _Corpus(texts, progress or silent)
     backend = _TRAINERS[spec.train](corpus, spec)
     found = backend.get_vocab_size()
     if notes is not None:
@@ -125,10 +128,14 @@ def train_tokenizer(
 def train_on(
     data: DataSpec, spec: TokenizerSpec, workspace: Workspace, folder: Path, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Train a tokenizer on the training part of a data set, and save it as a transformers folder.
+    """Train a tokenizer on a corpus, all of it, and save it as a transformers folder.
+
+    Nothing is held out unless ``data`` says so: nobody is measured here. The corpus is streamed
+    (:mod:`workbench.data.corpus`), but for a part that is held out or drawn, for which every row has to be known.
 
     Args:
-        data: a name of the catalogue, or a file; ``columns: {text: NAME}`` names the column.
+        data: a name of the catalogue, of which every text is taken, or a file; ``columns: {text: NAME}`` names the
+            column.
         spec: its kind and size.
         workspace: whose cache is used.
         folder: where the tokenizer goes; ``AutoTokenizer.from_pretrained(folder)`` reads it.
@@ -140,16 +147,24 @@ def train_on(
     Raises:
         DataError, SpecError, FetchError, StorageError: as :func:`train_tokenizer` and ``load_data``.
     """
+    from workbench.data.corpus import stream_texts
+    from workbench.data.hub_rows import is_reference
     from workbench.data.load import load_texts
 
-    texts, notes = load_texts(data, workspace, progress)
-    tokenizer = train_tokenizer(texts, spec, progress, notes)
+    texts: Iterable[str]
+    holds_out = "holdout" in data.model_fields_set and (data.holdout.test or data.holdout.valid)
+    if holds_out or (data.limit.train is not None and not is_reference(data.train)):
+        texts, notes = load_texts(data, workspace, progress)
+    else:
+        texts, notes = stream_texts(data, workspace, progress)
+    corpus = _Corpus(texts, progress or silent)
+    tokenizer = _train(corpus, spec, notes)
     save_tokenizer(tokenizer, folder)
     return {
         "folder": str(folder),
         "kind": spec.train,
         "vocab_size": len(tokenizer),
-        "texts": len(texts),
+        "texts": corpus.count,
         "notes": notes,
     }
 
@@ -326,10 +341,10 @@ def _train_wordpiece(corpus: _Corpus, spec: TokenizerSpec) -> Any:
 
 def _goes_on(words: Any, char: str) -> bool:
     """Whether a word can go on with this character: punctuation and Chinese characters are words of their own."""
-    return len(words.pre_tokenize_str(f"a{char}")) == 1 and not _is_cjk(char)
+    return len(words.pre_tokenize_str(f"a{char}")) == 1 and not is_cjk(char)
 
 
-def _is_cjk(char: str) -> bool:
+def is_cjk(char: str) -> bool:
     """Whether BERT's normalizer sets spaces around this character (CJK Unified Ideographs and their extensions)."""
     blocks = ((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2CEAF), (0xF900, 0xFAFF), (0x2F800, 0x2FA1F))
     return any(low <= ord(char) <= high for low, high in blocks)

@@ -96,6 +96,13 @@ def document_mask(document_ids: Tensor) -> Tensor:
     return document_ids[:, None, :, None] == document_ids[:, None, None, :]
 
 
+def cross_document_mask(document_ids: Tensor, memory_ids: Tensor) -> Tensor:
+    """[B, 1, T, S] from the documents' numbers of two packed rows, [B, T] and [B, S]: a token looks at what its own
+    document was made from. Padding, which has the number 0, looks at all: there may be no padding to look at."""
+    same = document_ids[:, None, :, None] == memory_ids[:, None, None, :]
+    return same | (document_ids == 0)[:, None, :, None]
+
+
 def document_positions(document_ids: Tensor) -> Tensor:
     """[B, T]: the place of each token in its document, from 0, for documents that are packed into one row."""
     place = torch.arange(document_ids.shape[1], device=document_ids.device).expand_as(document_ids)

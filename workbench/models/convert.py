@@ -8,6 +8,7 @@ Every weight has its place in both; where the two store it otherwise, a :class:`
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,11 +65,10 @@ def from_transformers(model: Any) -> TransformerModel:
     theirs_name = type(model).__name__
     if theirs_name not in family.heads_by_theirs():
         raise SpecError(f"{theirs_name} is ours already.", "Give a model of transformers.")
-    ours = getattr(heads, family.heads_by_theirs()[theirs_name])(family.read_config(model.config))
+    ours = getattr(heads, family.heads_by_theirs()[theirs_name])(family.read_config(model.config), **_made_with(model))
     weights = model.state_dict()
     ours.load_state_dict({pair.ours: pair.to_ours(weights) for pair in family.pairs(ours, model)}, strict=True)
-    ours.generation_config = getattr(model, "generation_config", None)
-    return ours.to(model.device).train(model.training)  # type: ignore[no-any-return]
+    return _as(ours, model)
 
 
 def to_transformers(model: TransformerModel) -> Any:
@@ -87,7 +87,7 @@ def to_transformers(model: TransformerModel) -> Any:
             "Convert the model that it was pruned from.",
         )
     family.refuse_others(model.config)
-    theirs = getattr(transformers, family.heads[ours_name])(family.write_config(model.config))
+    theirs = getattr(transformers, family.heads[ours_name])(family.write_config(model.config), **_made_with(model))
     weights = model.state_dict()
     found: dict[str, Tensor] = {}
     for pair in family.pairs(model, theirs):
@@ -96,7 +96,18 @@ def to_transformers(model: TransformerModel) -> Any:
     missing = theirs.state_dict().keys() - found.keys() - family.tied
     assert not missing, missing
     theirs.tie_weights()
-    return theirs.to(model.device).train(model.training)
+    return _as(theirs, model)
+
+
+def _made_with(model: Any) -> dict[str, Any]:
+    """What the other side's body is made with beside its configuration: an encoder may go without a pooler."""
+    return {"add_pooling_layer": model.pooler is not None} if hasattr(model, "pooler") else {}
+
+
+def _as(made: Any, model: Any) -> Any:
+    """``made`` on the device and in the numbers of ``model``, in its mode, and generating as it does."""
+    made.generation_config = copy.deepcopy(getattr(model, "generation_config", None))
+    return made.to(device=model.device, dtype=model.dtype).train(model.training)
 
 
 # -- families -------------------------------------------------------------------------------------------------------
@@ -135,7 +146,8 @@ class Family(ABC):
         if activation not in self.activations:
             raise SpecError(f"The activation {activation!r} is not known.", f"Known: {', '.join(self.activations)}.")
         given = {ours: theirs[name] for ours, name in self.fields.items() if theirs.get(name) is not None}
-        given |= {"activation": self.activations[activation], "sparse_prediction": False}
+        given["activation"] = self.activations[activation]
+        given["sparse_prediction"] = getattr(config, "sparse_prediction", False)  # ours, where it was ours before
         given.setdefault("intermediate_size", 4 * given["hidden_size"])
         return self.config(**self.fixed, **given, **_common(config))
 
@@ -144,6 +156,7 @@ class Family(ABC):
         inverse = {ours: theirs for theirs, ours in self.activations.items()}
         given = {theirs: getattr(config, ours) for ours, theirs in self.fields.items()}
         given[self.fields["activation"]] = inverse[config.activation]
+        given["sparse_prediction"] = config.sparse_prediction  # nothing to them, and kept for the way back
         return getattr(transformers, self.body_config())(**given, **_common(config))
 
     @abstractmethod
@@ -223,6 +236,15 @@ class Bert(Family):
     activations = {"gelu": "gelu", "relu": "relu", "gelu_new": "gelu_tanh"}  # noqa: RUF012
     unheard = {"is_decoder": False, "add_cross_attention": False}  # noqa: RUF012
     tied = frozenset({"cls.predictions.decoder.weight", "cls.predictions.decoder.bias"})
+
+    def refuse_others(self, config: TransformerConfig) -> None:
+        super().refuse_others(config)
+        if not config.type_vocab_size:
+            raise SpecError(
+                "transformers' BERT adds the vector of a segment to every token, and this model has none "
+                "(type_vocab_size=0).",
+                "Build the model with type_vocab_size=1 or more.",
+            )
 
     def body_config(self) -> str:
         return "BertConfig"
@@ -339,6 +361,7 @@ def family_of(model: Any) -> Family:
 
 def _common(config: Any) -> dict[str, Any]:
     """What every transformers configuration holds: special tokens, and the labels of a classifier."""
-    names = ("pad_token_id", "bos_token_id", "eos_token_id", "problem_type", "tie_word_embeddings")
+    tokens = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
+    names = (*tokens, "problem_type", "tie_word_embeddings", "classifier_dropout")
     given = {name: getattr(config, name, None) for name in names}
     return {**given, "id2label": dict(config.id2label), "label2id": dict(config.label2id)}

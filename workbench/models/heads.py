@@ -26,7 +26,7 @@ from transformers.modeling_outputs import (
 )
 from transformers.models.bert.modeling_bert import BertForPreTrainingOutput
 
-from workbench.errors import RequestError
+from workbench.errors import RequestError, SpecError
 from workbench.models.losses import (
     IGNORED,
     can_chunk,
@@ -52,6 +52,11 @@ def classes(config: TransformerConfig) -> int:
     """How many answers a classifier chooses from."""
     assert config.num_labels is not None
     return config.num_labels
+
+
+def head_dropout(config: TransformerConfig) -> nn.Dropout:
+    """Dropout of what a classifier reads."""
+    return nn.Dropout(config.dropout if config.classifier_dropout is None else config.classifier_dropout)
 
 
 class TransformerWithHead(TransformerModel):
@@ -100,7 +105,7 @@ class EncoderWithHead(TransformerWithHead):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
         self.model = EncoderModel(config, add_pooling_layer=self.pooled)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = head_dropout(config)
 
 
 class _PredictsMasked(EncoderWithHead):
@@ -177,6 +182,12 @@ class EncoderForPreTraining(_PredictsMasked):
     _tied_weights_keys = {"head.vocabulary.weight": "model.embeddings.tokens.weight"}  # noqa: RUF012
 
     def __init__(self, config: TransformerConfig) -> None:
+        if config.pooling != "first":
+            raise SpecError(
+                f"pooling is {config.pooling!r}, and pairs of texts are summed up by their first token: a packed row "
+                "has several pairs, each with its own.",
+                "Set pooling: first, or pretrain with masked words alone (masked-lm).",
+            )
         super().__init__(config)
         self.head = MaskedWordHead(config)
         self.next_sentence = nn.Linear(config.hidden_size, 2)
@@ -200,7 +211,7 @@ class EncoderForPreTraining(_PredictsMasked):
                 pairs are packed into rows (``document_ids``), [B, T] with -100 everywhere but at a pair's first token.
             pair_places: [P], the pairs' first tokens in packed rows, B and T counted as one; found here if left out.
         """
-        found = self.model(input_ids, **more)
+        found = self.model(input_ids, pooled=False, **more)
         hidden = found.last_hidden_state
         words, loss = self.predict_words(hidden, labels, label_places)
         if next_sentence_label is not None and next_sentence_label.dim() == 2:
@@ -350,7 +361,7 @@ class DecoderWithHead(TransformerWithHead):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
         self.model = DecoderModel(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = head_dropout(config)
 
 
 class DecoderForCausalLM(DecoderWithHead, GenerationMixin):

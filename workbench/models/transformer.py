@@ -31,6 +31,7 @@ from workbench.models.attention import (
     MultiHeadAttention,
     Rotary,
     causal_mask,
+    cross_document_mask,
     document_mask,
     document_positions,
     padding_mask,
@@ -49,7 +50,7 @@ class TransformerConfig(PreTrainedConfig):
 
     Attributes:
         hidden_size: D, the width of a token's vector.
-        num_hidden_layers: blocks; of an encoder-decoder, on each side.
+        num_hidden_layers: blocks; of an encoder-decoder, those of the encoder.
         num_attention_heads: H; must divide D.
         intermediate_size: width of the network on each token, between its two maps; usually 4 D.
         positions: how a token knows its place: ``learned`` (a vector for each place), ``sinusoidal`` (waves, nothing
@@ -64,6 +65,8 @@ class TransformerConfig(PreTrainedConfig):
         dropout: of embeddings and of what each part adds.
         attention_dropout: of the attention weights.
         tie_word_embeddings: the map to the vocabulary has the embeddings' own weights.
+        rotary_base: of rotary positions: the larger, the slower the slowest pairs turn, and the longer a text may be.
+        classifier_dropout: of what a classifier reads; None for ``dropout``.
         pooling: what an encoder's summary of a text is made of: its ``first`` token (BERT) or the ``mean`` of all, for
             which no token has to learn to gather the others (Reimers and Gurevych 2019, section 3).
         kept_heads: of each layer, the heads that it still has where some were cut out; None for all.
@@ -89,6 +92,8 @@ class TransformerConfig(PreTrainedConfig):
     tie_word_embeddings: bool = True
     use_cache: bool = True
     sparse_prediction: bool = True
+    rotary_base: float = 10_000.0
+    classifier_dropout: float | None = None
     pooling: str = "first"
     kept_heads: list[int] | None = None
     pad_token_id: int | None = 0
@@ -144,7 +149,11 @@ class DecoderConfig(TransformerConfig):
 
 
 class EncoderDecoderConfig(TransformerConfig):
-    """An encoder and a decoder; the defaults are the base model of Attention Is All You Need (table 3)."""
+    """An encoder and a decoder; the defaults are the base model of Attention Is All You Need (table 3).
+
+    Attributes:
+        decoder_layers: blocks of the decoder; None for as many as the encoder has.
+    """
 
     model_type = "workbench-encoder-decoder"
     vocab_size: int = 37_000
@@ -157,6 +166,12 @@ class EncoderDecoderConfig(TransformerConfig):
     activation: str = "relu"
     layer_norm_eps: float = 1e-5
     is_encoder_decoder: bool = True
+    decoder_layers: int | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.decoder_layers is None:  # under this name transformers' caches ask for it
+            self.decoder_layers = self.num_hidden_layers
 
 
 # -- parts ----------------------------------------------------------------------------------------------------------
@@ -213,12 +228,18 @@ class Embeddings(nn.Module):
         if self.positions is not None:
             hidden = hidden + self.positions(positions)
         if self.types is not None:
-            # Without segments, all is the first: one vector for all, no need to look it up.
-            hidden = hidden + (self.types.weight[0] if token_type_ids is None else self.types(token_type_ids))
+            # Without segments (or with one kind), all is the first: one vector for all, no need to look it up.
+            alike = token_type_ids is None or self.types.num_embeddings == 1
+            hidden = hidden + (self.types.weight[0] if alike else self.types(token_type_ids))
         if self.norm is not None:
             hidden = self.norm(hidden)
         dropped: Tensor = self.dropout(hidden)
         return dropped
+
+    def check_places(self, positions: Tensor) -> None:
+        """The same for given ``positions`` [B, T]: it is their largest that counts."""
+        if self.places is not None and positions.numel():
+            self.check_length(int(positions.max()) + 1)
 
     def check_length(self, length: int) -> None:
         """Raise RequestError when a text of ``length`` tokens is longer than there are positions."""
@@ -329,8 +350,13 @@ class TransformerModel(PreTrainedModel):
         elif isinstance(module, Rotary):
             initialization.copy_(module.frequencies, module.make_frequencies())
         elif getattr(module, "adds_up", False) and self.config.norm == "pre":
-            std = self.config.initializer_range / math.sqrt(2 * self.config.num_hidden_layers)
+            std = self.config.initializer_range / math.sqrt(2 * self.depth)
             initialization.normal_(module.weight, 0.0, std)  # type: ignore[arg-type]
+
+    @property
+    def depth(self) -> int:
+        """Layers that a text goes through."""
+        return self.config.num_hidden_layers
 
     def wants_weights(self, output_attentions: bool | None) -> bool:
         """Whether attention is to be written out: when its weights are asked for, or ``eager`` attention is set."""
@@ -348,11 +374,17 @@ class Stack(TransformerModel):
 
     def __init__(self, config: TransformerConfig, cross: bool = False) -> None:
         super().__init__(config)
+        self.cross = cross  # and so the layers are those of the decoder
         self.embeddings = Embeddings(config)
-        self.layers = nn.ModuleList(Block(config, i, cross) for i in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(Block(config, i, cross) for i in range(self.depth))
         self.final_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if config.norm == "pre" else None
         head_size = config.hidden_size // config.num_attention_heads
-        self.rotary = Rotary(head_size) if config.positions == "rotary" else None
+        self.rotary = Rotary(head_size, config.rotary_base) if config.positions == "rotary" else None
+
+    @property
+    def depth(self) -> int:
+        decoder: int | None = getattr(self.config, "decoder_layers", None) if self.cross else None
+        return decoder or self.config.num_hidden_layers
 
     def get_input_embeddings(self) -> nn.Module:
         return self.embeddings.tokens
@@ -409,18 +441,21 @@ class Stack(TransformerModel):
         document_ids: Tensor | None,
         past: int,
     ) -> tuple[Tensor, int]:
-        """The place of each token [B or 1, T], and T."""
+        """The place of each token [B or 1, T], and T. Raises RequestError where a place is beyond the positions."""
         if (input_ids is None) == (inputs_embeds is None):
             raise RequestError("A model takes either input_ids or inputs_embeds.", "Give one of the two.")
         given = input_ids if input_ids is not None else inputs_embeds
         assert given is not None
         length = given.shape[1]
-        if document_ids is None and position_ids is None:
+        if position_ids is None and document_ids is None:
             self.embeddings.check_length(past + length)
-        if position_ids is None and document_ids is not None:
-            position_ids = document_positions(document_ids)
+            return torch.arange(past, past + length, device=given.device)[None], length
         if position_ids is None:
-            position_ids = torch.arange(past, past + length, device=given.device)[None]
+            position_ids = document_positions(document_ids)
+        if position_ids.device.type == "cpu" and not torch.compiler.is_compiling():
+            self.embeddings.check_places(position_ids)
+        elif past:  # a GPU would make the host wait for the places themselves; how many tokens there are is known here
+            self.embeddings.check_length(past + length)
         return position_ids, length
 
 
@@ -450,6 +485,7 @@ class EncoderModel(Stack):
         past_key_values: Any = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
+        pooled: bool = True,
         return_dict: bool | None = None,
         **_: Any,
     ) -> Any:
@@ -463,13 +499,13 @@ class EncoderModel(Stack):
             document_ids: [B, T], for rows that several documents are packed into: the number of each token's document,
                 0 on padding. Attention does not cross documents, and positions begin anew in each.
             inputs_embeds: [B, T, D] in place of ``input_ids``.
-            past_key_values: keys and values to be seen before the text (prefix tuning).
+            past_key_values: keys and values to be seen before the text (prefix tuning); they take no positions.
+            pooled: sum up the text; a head that pools by itself does without.
 
         Returns:
             ``last_hidden_state`` [B, T, D] and ``pooler_output`` [B, D] (of the row's first token, or their mean).
         """
-        past = past_key_values.get_seq_length() if past_key_values is not None else 0
-        positions, _length = self.place(input_ids, inputs_embeds, position_ids, document_ids, 0 if past else past)
+        positions, _length = self.place(input_ids, inputs_embeds, position_ids, document_ids, past=0)
         mask = padding_mask(attention_mask) if document_ids is None else document_mask(document_ids)
         found = self.run(
             input_ids,
@@ -482,10 +518,10 @@ class EncoderModel(Stack):
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
         )
-        pooled = None
-        if self.pooler is not None:
-            pooled = self.pool(self._gathered(found["last_hidden_state"], attention_mask))
-        output = BaseModelOutputWithPoolingAndCrossAttentions(pooler_output=pooled, **found)
+        summary = None
+        if self.pooler is not None and pooled:
+            summary = self.pool(self._gathered(found["last_hidden_state"], attention_mask))
+        output = BaseModelOutputWithPoolingAndCrossAttentions(pooler_output=summary, **found)
         return output if return_dict is not False else output.to_tuple()
 
     def pool(self, gathered: Tensor) -> Tensor:
@@ -523,6 +559,7 @@ class DecoderModel(Stack):
         use_cache: bool | None = None,
         encoder_hidden_states: Tensor | None = None,
         encoder_attention_mask: Tensor | None = None,
+        encoder_document_ids: Tensor | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
@@ -537,6 +574,7 @@ class DecoderModel(Stack):
             use_cache: make such a cache when none is given.
             encoder_hidden_states: what to attend to, [B, S', D].
             encoder_attention_mask: [B, S'].
+            encoder_document_ids: [B, S'], where both rows are packed: which document each token is of.
 
         Returns:
             ``last_hidden_state`` [B, T, D] and ``past_key_values``.
@@ -548,6 +586,9 @@ class DecoderModel(Stack):
         past = int(past_key_values.get_seq_length()) if past_key_values is not None else 0
         positions, length = self.place(input_ids, inputs_embeds, position_ids, document_ids, past)
         mask, causal = self._mask(attention_mask, document_ids, length, past, positions.device)
+        memory_mask = padding_mask(encoder_attention_mask)
+        if document_ids is not None and encoder_document_ids is not None:
+            memory_mask = cross_document_mask(document_ids, encoder_document_ids)
         found = self.run(
             input_ids,
             inputs_embeds,
@@ -557,7 +598,7 @@ class DecoderModel(Stack):
             causal,
             cache=past_key_values,
             memory=encoder_hidden_states,
-            memory_mask=padding_mask(encoder_attention_mask),
+            memory_mask=memory_mask,
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
         )
@@ -621,6 +662,8 @@ class EncoderDecoderModel(TransformerModel):
         inputs_embeds: Tensor | None = None,
         decoder_inputs_embeds: Tensor | None = None,
         decoder_position_ids: Tensor | None = None,
+        document_ids: Tensor | None = None,
+        decoder_document_ids: Tensor | None = None,
         past_key_values: Any = None,
         use_cache: bool | None = None,
         output_attentions: bool | None = None,
@@ -634,23 +677,29 @@ class EncoderDecoderModel(TransformerModel):
             input_ids, attention_mask: of the text that is read, [B, S].
             decoder_input_ids, decoder_attention_mask: of the text that is written, [B, T].
             encoder_outputs: of an earlier call, in place of ``input_ids``.
+            document_ids, decoder_document_ids: [B, S] and [B, T], of rows that several texts are packed into: what is
+                written in one document sees nothing of another, on either side.
 
         Returns:
             ``last_hidden_state`` [B, T, D], and what encoder and decoder return by themselves.
         """
         wishes = {"output_attentions": output_attentions, "output_hidden_states": output_hidden_states}
         if encoder_outputs is None:
-            encoder_outputs = self.encoder(input_ids, attention_mask, inputs_embeds=inputs_embeds, **wishes)
+            encoder_outputs = self.encoder(
+                input_ids, attention_mask, document_ids=document_ids, inputs_embeds=inputs_embeds, **wishes
+            )
         memory = encoder_outputs[0]
         decoded = self.decoder(
             decoder_input_ids,
             decoder_attention_mask,
             position_ids=decoder_position_ids,
+            document_ids=decoder_document_ids,
             inputs_embeds=decoder_inputs_embeds,
             past_key_values=past_key_values,
             use_cache=use_cache,
             encoder_hidden_states=memory,
             encoder_attention_mask=attention_mask,
+            encoder_document_ids=document_ids,
             **wishes,
         )
         output = Seq2SeqModelOutput(

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import MissingPackageError, RequestError, UnknownNameError, WorkbenchError
-from workbench.runs import measures, scores, verdicts
+from workbench.runs import measures, scores, text_scores, verdicts
 from workbench.runs.run import Run
 from workbench.runs.tested import (
     LABEL_METRICS,
@@ -328,7 +328,21 @@ def _pair(
     test = found.test + (f", Holm-corrected for {comparisons} comparisons" if comparisons > 1 else "")
     advice = verdicts.more_examples(difference, (found.low, found.high), examples, comparisons)
     said = verdicts.verdict(metric, names, found.values, (found.low, found.high), p_value, test, advice)
+    said += _lossy(runs, names) if metric == "bits_per_byte" else ""
     return Pair((runs[0].id, runs[1].id), found.values, difference, found.low, found.high, p_value, test, said)
+
+
+def _lossy(runs: tuple[Run, Run], names: tuple[str, str]) -> str:
+    """A warning where the tokenizers of two runs lose different parts of the text; empty where they do not."""
+    lost = [text_scores.lost_text((run.report() or {}).get("tokenizer")) for run in runs]
+    if lost[0] == lost[1]:
+        return ""
+    told = " and ".join(
+        f"that of {name} loses part of it ({what})" for name, what in zip(names, lost, strict=True) if what
+    )
+    return (
+        f" Their tokenizers do not keep the same text: {told}. Less is left to guess there: its bits per byte flatter."
+    )
 
 
 # -- settings --------------------------------------------------------------------------------------------------------

@@ -18,12 +18,15 @@ column of a table   of each document
 
 Bits per byte is the loss on a scale that knows no tokenizer: nats per predicted token x tokens per byte of the text,
 over ln 2. A tokenizer of longer tokens has a larger loss per token and fewer of them. For a causal model it is the size
-to which the model would compress the text, in bits for each byte of it.
+to which the model would compress the text, in bits for each byte of it. That holds of a tokenizer from whose tokens the
+text comes back. One that makes capitals small, or has one token for all that it does not know, leaves less to be
+guessed: :func:`lost_text` says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from workbench.runs.measures import Measure
 
@@ -46,3 +49,18 @@ def measures(names: Iterable[str]) -> dict[str, Measure]:
     if "nsp_accuracy" in found and "loss" in found:
         found["loss"] = (*_MEASURES["loss"], "pair_nats", "pairs")
     return found
+
+
+LOSES = "The tokenizer loses part of the text"
+
+
+def lost_text(tokenizer: Any) -> str:
+    """What of a text does not come back from its tokens, for people; empty where nothing is lost, or nothing known.
+
+    Args:
+        tokenizer: a report's ``tokenizer``: ``unknown``, the share of tokens that stand for anything not known, and
+            ``lowercase``.
+    """
+    found = tokenizer if isinstance(tokenizer, Mapping) else {}
+    lost = [f"{found['unknown']:.2%} of its tokens are unknown"] if found.get("unknown") else []
+    return " and ".join([*lost, *(["capitals are made small"] if found.get("lowercase") else [])])

@@ -10,6 +10,7 @@ document, which is what intervals and comparisons of runs draw from.
 
 from __future__ import annotations
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,6 +53,9 @@ class TextTargets:
         bytes: int64 [D], length of each document in UTF-8.
         counts: int64 [V], how often each token can be predicted: the unigram model.
         more: what the task itself needs to know of the rows.
+        tokenizer: what of the texts does not come back from their tokens: ``unknown``, the share of tokens that stand
+            for anything the tokenizer does not know, and ``lowercase``, whether capitals are made small; None where
+            that was not looked at.
     """
 
     predicted: Ints
@@ -60,6 +64,7 @@ class TextTargets:
     bytes: Ints
     counts: Ints
     more: Any = None
+    tokenizer: dict[str, Any] | None = None
 
 
 class LanguageModel(Task):
@@ -115,7 +120,12 @@ class LanguageModel(Task):
             )
         size = np.array([len(text.encode("utf-8")) for text in examples.columns["text"]], dtype=np.int64)
         more = None if plan is None else plan.placed(pieces.lengths, order, first)
-        return Encoded(rows, TextTargets(self.predicted(rows), owner, tokens, size, counts, more), note)
+        lost = {
+            "unknown": float((documents.ids == tokenizer.unk_token_id).mean()),
+            "lowercase": makes_small(tokenizer),
+        }
+        targets = TextTargets(self.predicted(rows), owner, tokens, size, counts, more, lost)
+        return Encoded(rows, targets, note)
 
     @property
     def needs_words(self) -> bool:
@@ -208,12 +218,16 @@ class LanguageModel(Task):
         table = self.by_document(outputs, targets)
         known = text_scores.measures(self.figures)
         baseline = self.baseline(table, targets, train_targets)
+        lost = text_scores.lost_text(targets.tokenizer)
+        note = f"{text_scores.LOSES} ({lost}): bits per byte are those of what is left, and too low."
         return {
             "metrics": measures.intervals(table, known),
             "measures": known,
             "baseline": {name: float(measures.value(measure, baseline)) for name, measure in known.items()},
             "baseline_name": self.baseline_name,
             "documents": len(targets.bytes),
+            "tokenizer": targets.tokenizer,
+            "notes": [note] if lost and "bits_per_byte" in known else [],
         }
 
     def baseline(self, table: Mapping[str, Any], targets: TextTargets, train_targets: TextTargets) -> dict[str, float]:
@@ -269,11 +283,13 @@ class TextByText(LanguageModel):
     def samples(self, model: Any, tokenizer: Any) -> list[dict[str, str]]:
         import torch
 
+        found = []
         with torch.inference_mode():
-            return [
-                {"prompt": prompt, "text": self.answer(model, tokenizer, prompt, place, self.config)["text"]}
-                for place, prompt in enumerate(self.prompts(tokenizer), start=1)
-            ]
+            for place, prompt in enumerate(self.prompts(tokenizer), start=1):
+                with contextlib.suppress(DataError):  # too long for a model of few positions: no reason to end a run
+                    text = self.answer(model, tokenizer, prompt, place, self.config)["text"]
+                    found.append({"prompt": prompt, "text": text})
+        return found
 
     def prompts(self, tokenizer: Any) -> Iterator[str]:
         """What samples begin with; made of the first training texts."""
@@ -302,6 +318,12 @@ def _check_corpus(documents: Documents, max_length: int, training: bool) -> None
             f"{max_length:,} tokens (data.max_length).",
             f"Give more text, or set data.max_length to {max(4, total)} or less.",
         )
+
+
+def makes_small(tokenizer: Any) -> bool:
+    """Whether a capital and its small letter are one token to the tokenizer."""
+    capital, small = (tokenizer.encode(letter, add_special_tokens=False) for letter in ("A", "a"))
+    return bool(capital) and capital == small and tokenizer.unk_token_id not in capital
 
 
 def row_sums(table: TokenTable, values: NDArray[Any]) -> Ints:

@@ -23,6 +23,7 @@ from workbench.spec import Part
 from workbench.tasks.base import Array, Encoded, Explained, Target, tasks
 from workbench.tasks.language import IGNORED, Ints, TextByText, row_sums, token_sums
 from workbench.tasks.masking import draw_tokens, draw_words, replace
+from workbench.tuning.places import longest_text
 
 if TYPE_CHECKING:
     import torch
@@ -116,10 +117,14 @@ class MaskedLM(TextByText):
         """The text with each [MASK] filled in, and the most probable tokens for each."""
         import torch
 
-        positions = getattr(model.config, "max_position_embeddings", None)
         with special_tokens_in_text(tokenizer):
-            inputs = tokenizer(text, return_tensors="pt", truncation=positions is not None, max_length=positions)
-        ids = inputs["input_ids"]
+            inputs = tokenizer(text, return_tensors="pt", truncation=False)
+        ids, room = inputs["input_ids"], longest_text(model)
+        if room is not None and ids.shape[1] > room:
+            raise DataError(
+                f"Input {place} has {ids.shape[1]:,} tokens, and the model has {room:,} positions.",
+                f"Give a shorter text around {tokenizer.mask_token}.",
+            )
         places = (ids[0] == tokenizer.mask_token_id).nonzero().squeeze(1)
         if not len(places):
             raise DataError(

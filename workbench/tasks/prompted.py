@@ -32,6 +32,7 @@ from workbench.runs import measures, text_scores
 from workbench.tasks.base import Array, Encoded, Explained, Target
 from workbench.tasks.language import EXCERPT, IGNORED, SAMPLES, LanguageModel, TextTargets, token_sums
 from workbench.tasks.writing import WritingOptions, evenly, write_all
+from workbench.tuning.places import longest_text
 
 if TYPE_CHECKING:
     import torch
@@ -373,7 +374,7 @@ class PromptedTask(LanguageModel):
         settings = self.changed(options)
         with as_text(tokenizer):
             prompts = self.prompts_of(tokenizer, inputs)
-        positions = getattr(model.config, "max_position_embeddings", None) or max_length
+        positions = longest_text(model) or max_length
         room = max(LEAST_PROMPT, min(max_length, positions - min(settings.max_new_tokens, positions // 2)))
         asked = [prompt.within(room).tolist() for prompt in prompts]
         return [{"text": text} for text in self.write(model, tokenizer, asked, settings)]

@@ -32,6 +32,7 @@ from workbench.runs.overlap import Table
 from workbench.tasks.base import Array, Encoded, Explained, Target, Task
 from workbench.tasks.language import IGNORED, token_sums
 from workbench.tasks.writing import WritingOptions, evenly, write_all
+from workbench.tuning.places import longest_text
 
 if TYPE_CHECKING:
     import torch
@@ -178,7 +179,7 @@ class Seq2Seq(Task):
             yield from references
 
     def adapt(self, model: Any) -> None:
-        positions = getattr(model.config, "max_position_embeddings", None)
+        positions = longest_text(model)
         self.target_room = min(self.config.max_target, positions or self.config.max_target)
         self.start_id = getattr(model.config, "decoder_start_token_id", None)
         if not self.decodes and self.start_id is None:

@@ -10,6 +10,7 @@ writes the whole text, so it has to find out how much is missing as well. Spans 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,9 @@ class Seq2SeqDenoising(TextByText):
         span_length: float = Field(
             3.0, gt=0, le=100, description="Mean length of a span that is taken away, in tokens."
         )
+        packing: bool = Field(
+            True, description="Pack several short texts into one row while training, where the model keeps them apart."
+        )
 
     config: Config
 
@@ -51,6 +55,7 @@ class Seq2SeqDenoising(TextByText):
     def adapt(self, model: Any) -> None:
         super().adapt(model)
         self.start_id = getattr(model.config, "decoder_start_token_id", None)
+        self.packs = self.packs and self.start_id is not None
 
     def learn_tokens(self, tokenizer: Any) -> None:
         if tokenizer.mask_token_id is None:
@@ -72,32 +77,38 @@ class Seq2SeqDenoising(TextByText):
         import torch
 
         table = encoded.tokens
-        assert table.words is not None
         # numpy's generators draw what torch's cannot; seeded from torch's, the draw has its place in the run
         generator = np.random.default_rng(int(torch.randint(2**62, ())))
-        known, whole = self.predictable(table), []
-        shown = []
+        known = self.predictable(table)
+        shown, whole = [], []  # of each row, the texts that stand in it
         for i in indices:
-            row = slice(table.offsets[i], table.offsets[i + 1])
-            whole.append(table.ids[row][known[row]])
-            shown.append(
-                take_spans(
-                    table.ids[row],
-                    table.words[row] != -1,
-                    self.mask_id,
-                    self.config.mask_share,
-                    self.config.span_length,
-                    generator,
-                )
-            )
+            texts = list(_texts_of_row(table, int(i)))
+            shown.append([self._spoiled(table, text, generator) for text in texts])
+            whole.append([table.ids[text][known[text]] for text in texts])
         ids = _rectangle(shown, self.pad_id, multiple)
-        lengths = np.array([len(each) for each in shown])
+        lengths = np.array([sum(map(len, row)) for row in shown])
         real = np.arange(ids.shape[1])[None, :] < lengths[:, None]
-        return {
-            "input_ids": torch.from_numpy(ids),
-            "attention_mask": torch.from_numpy(real.astype(np.int64)),
-            "labels": torch.from_numpy(_rectangle(whole, IGNORED, multiple)),
-        }
+        found = {"input_ids": ids, "attention_mask": real.astype(np.int64)}
+        found["labels"] = _rectangle(whole, IGNORED, multiple)
+        if table.documents is not None:
+            found["document_ids"] = _rectangle(_numbered(shown), 0, multiple)
+            found["decoder_document_ids"] = _rectangle(_numbered(whole), 0, multiple)
+            found["decoder_input_ids"] = _rectangle(self._written_before(whole), self.pad_id, multiple)
+        return {name: torch.from_numpy(array) for name, array in found.items()}
+
+    def _spoiled(self, table: TokenTable, text: slice, generator: np.random.Generator) -> NDArray[np.int32]:
+        """One text with spans taken away."""
+        assert table.words is not None
+        settings = self.config
+        return take_spans(
+            table.ids[text], table.words[text] != -1, self.mask_id, settings.mask_share, settings.span_length, generator
+        )
+
+    def _written_before(self, whole: list[list[NDArray[np.int32]]]) -> list[list[NDArray[np.int32]]]:
+        """What the decoder has written before each token: its start, then the text up to there; anew in each text."""
+        assert self.start_id is not None
+        start = np.array([self.start_id], dtype=np.int32)
+        return [[np.concatenate([start, text[:-1]]) if len(text) else text for text in row] for row in whole]
 
     def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
         """The first token that is written."""
@@ -169,9 +180,25 @@ def _span_lengths(gone: int, mean: float, generator: np.random.Generator) -> NDA
     return np.array(found, dtype=np.int64)
 
 
-def _rectangle(rows: list[NDArray[np.int32]], fill: int, multiple: int) -> NDArray[np.int64]:
-    width = -(-max(len(row) for row in rows) // multiple) * multiple
+def _texts_of_row(table: TokenTable, row: int) -> Iterator[slice]:
+    """Where in the table's tokens each text of a row stands: one, or several that are packed into it."""
+    begin, end = int(table.offsets[row]), int(table.offsets[row + 1])
+    borders = np.zeros(0, dtype=np.int64)
+    if table.documents is not None:
+        borders = begin + 1 + np.flatnonzero(np.diff(table.documents[begin:end]))
+    yield from (slice(a, b) for a, b in pairwise([begin, *borders.tolist(), end]))
+
+
+def _numbered(rows: list[list[NDArray[np.int32]]]) -> list[list[NDArray[np.int32]]]:
+    """For each token the number of its text in the row, from 1."""
+    return [[np.full(len(text), n, dtype=np.int32) for n, text in enumerate(row, start=1)] for row in rows]
+
+
+def _rectangle(rows: list[list[NDArray[np.int32]]], fill: int, multiple: int) -> NDArray[np.int64]:
+    """The texts of each row one after another, filled up to one width."""
+    width = -(-max(sum(map(len, row)) for row in rows) // multiple) * multiple
     found = np.full((len(rows), width), fill, dtype=np.int64)
     for line, row in zip(found, rows, strict=True):
-        line[: len(row)] = row
+        joined = np.concatenate(row)
+        line[: len(joined)] = joined
     return found

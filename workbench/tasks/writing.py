@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from workbench.spec import Part
+from workbench.tuning.places import longest_text
 
 if TYPE_CHECKING:
     import torch
@@ -94,7 +95,7 @@ def _generate(
     import torch
     from transformers import GenerationConfig
 
-    room = getattr(model.config, "max_position_embeddings", None)
+    room = longest_text(model)
     new = options.max_new_tokens
     if room is not None:
         new = min(new, room - 1)

@@ -42,6 +42,7 @@ from workbench.training.runner import (
 )
 from workbench.training.steps import Steps
 from workbench.tuning.anatomy import Anatomy
+from workbench.tuning.places import longest_text
 
 Indices = NDArray[np.int64]
 Ending = Literal["succeeded", "stopped"]
@@ -178,21 +179,14 @@ class Work:
         )
 
     def _check_fit(self, loaded: Loaded) -> None:
-        """Refuse texts longer than the model's positions, and a tokenizer with more tokens than it has embeddings."""
-        positions, virtual = _positions(loaded.model), self.resolved.tuning.extra_tokens()
+        """Refuse texts longer than the model's positions, and a head that the adapter cannot carry."""
+        positions, virtual = longest_text(loaded.model), self.resolved.tuning.extra_tokens()
         if positions is not None and self.spec.data.max_length + virtual > positions:
             more = f" and {virtual} virtual ones" if virtual else ""
             raise SpecError(
                 f"data.max_length is {self.spec.data.max_length} tokens{more}, and {self.spec.model.source} has "
                 f"{positions} positions.",
                 f"Set data.max_length to {positions - virtual} or less.",
-            )
-        known = loaded.model.get_input_embeddings().num_embeddings
-        if len(loaded.tokenizer) > known:
-            raise RequestError(
-                f"The tokenizer of {self.spec.model.source} has {len(loaded.tokenizer):,} tokens, and the model "
-                f"embeddings for {known:,}.",
-                "Use the tokenizer that the model was trained with.",
             )
         if self.resolved.tuning.saves_adapter and _new_beside_tied(loaded):
             raise SpecError(
@@ -454,13 +448,3 @@ def _new_beside_tied(loaded: Loaded) -> bool:
         return False
     holders = (loaded.model.get_submodule(name.rpartition(".")[0]) for name in loaded.new)
     return any(parameter is output.weight for module in holders for parameter in module.parameters())
-
-
-def _positions(model: Any) -> int | None:
-    """The longest input that a model has positions for, in tokens; None when it has no such limit."""
-    positions: int | None = getattr(model.config, "max_position_embeddings", None)
-    for name, module in model.named_modules():
-        # RoBERTa and its kin count positions from after the padding's.
-        if positions and name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
-            return positions - int(module.padding_idx) - 1
-    return positions

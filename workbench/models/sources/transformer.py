@@ -53,6 +53,15 @@ class TransformerOptions(ScratchConfig):
     vocab_size: int | None = Field(
         None, ge=1, description="Rows of the embedding; empty for the tokenizer's number of tokens."
     )
+    rotary_base: float | None = Field(
+        None, gt=1, description="Base of rotary positions: larger for longer texts; empty for 10,000."
+    )
+    layer_norm_eps: float | None = Field(
+        None, gt=0, lt=1, description="Added to variances before norms divide by them; empty for the published model's."
+    )
+    initializer_range: float | None = Field(
+        None, gt=0, le=10, description="Standard deviation that weights begin with; empty for 0.02."
+    )
 
 
 class NewTransformer(Scratch):
@@ -107,8 +116,13 @@ class NewTransformer(Scratch):
             "attention_dropout": options.attention_dropout,
             "tie_word_embeddings": options.tied,
         }
-        ways = {"positions": options.positions, "norm": options.norm, "activation": options.activation}
-        return {**chosen, **{name: way for name, way in ways.items() if way is not None}}
+        same = ("positions", "norm", "activation", "rotary_base", "layer_norm_eps", "initializer_range")
+        return {**chosen, **_given(options, *same)}
+
+
+def _given(options: Any, *names: str) -> dict[str, Any]:
+    """The options that are set, for those that the configuration calls the same."""
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
 class EncoderOptions(TransformerOptions):
@@ -116,6 +130,9 @@ class EncoderOptions(TransformerOptions):
 
     pooling: Literal["first", "mean"] = Field(
         "first", description="What sums up a text: its first token (BERT), or the mean of all tokens."
+    )
+    type_vocab_size: int | None = Field(
+        None, ge=0, le=100, description="Kinds of segment, told apart by a vector each; 0 for none, empty for 2."
     )
 
 
@@ -129,7 +146,7 @@ class Encoder(NewTransformer):
     heads = ENCODER_HEADS
 
     def _numbers(self) -> dict[str, Any]:
-        return {**super()._numbers(), "pooling": self.config.pooling}
+        return {**super()._numbers(), "pooling": self.config.pooling, **_given(self.config, "type_vocab_size")}
 
 
 @models.register("transformer-decoder")
@@ -140,10 +157,23 @@ class Decoder(NewTransformer):
     heads = DECODER_HEADS - {"AutoModelForQuestionAnswering"}
 
 
+class EncoderDecoderOptions(TransformerOptions):
+    """And what only an encoder-decoder has."""
+
+    decoder_layers: int | None = Field(
+        None, ge=1, le=1_000, description="Layers of the decoder; empty for as many as the encoder has."
+    )
+
+
 @models.register("transformer-encoder-decoder")
 class EncoderDecoder(NewTransformer):
     """A new encoder and decoder, as in Attention Is All You Need: a text is written from a text."""
 
+    Config = EncoderDecoderOptions
+    config: EncoderDecoderOptions
     config_name = "EncoderDecoderConfig"
     heads = frozenset({"AutoModel", "AutoModelForSeq2SeqLM"})
     sizes = TWO_SIDED_SIZES
+
+    def _numbers(self) -> dict[str, Any]:
+        return {**super()._numbers(), **_given(self.config, "decoder_layers")}
