@@ -88,7 +88,7 @@ def show_figures(runs: list[dict[str, Any]], metric: str) -> None:
     names.sort(key=lambda name: name != metric)
     value = {name: [_metrics(run).get(name, {}) for run in runs] for name in names}
     table: dict[str, list[Any]] = {"Run": [run_list.title(run["id"]) for run in runs]}
-    columns: dict[str, Any] = {"Run": st.column_config.TextColumn(width="medium", pinned=True)}
+    columns: dict[str, Any] = {"Run": st.column_config.TextColumn(width=300, pinned=True)}
     for name in names:
         heading = cut(run_list.metric_name(name), 60)
         table[heading] = [found.get("value") for found in value[name]]
@@ -252,5 +252,5 @@ def show_settings(runs: list[Run]) -> None:
     beside = zip(*values, strict=True) if len(runs) <= MOST_SIDE_BY_SIDE else values
     headings = names if len(runs) <= MOST_SIDE_BY_SIDE else fields
     table = first | dict(zip(headings, map(list, beside), strict=True))
-    columns = {next(iter(first)): st.column_config.TextColumn(pinned=True, width="medium")}
+    columns = {next(iter(first)): st.column_config.TextColumn(pinned=True, width=300)}
     st.dataframe(table, hide_index=True, column_config=columns, key="compare.settings")
