@@ -40,6 +40,17 @@ INPUT = "input"  # what Playground asks, as JSON: role and text
 HOW = "how"  # and how the model is to write, as JSON; what is as the run was given is left out
 METRIC = "metric"  # by which Compare compares
 COST = "cost"  # against which it draws quality
+CURVES = "curves"  # which curves it draws, with commas between
+TOGETHER = "together"  # which runs are one curve: those alike but for the seed, or alike in a field
+SINGLES = "singles"  # 1 where each run's line stands behind the mean
+BESIDE = "beside"  # the run that the first one is laid beside
+EVIDENCE = "evidence"  # what is shown of the two
+WHICH = "which"  # the run of the two that is right in the examples shown
+CONFUSED = "confused"  # the run whose confusion matrix is shown
+CLASS = "class"  # whose precision and recall are shown
+SLICES = "slices"  # what the examples are cut by
+DOUBTS = "doubts"  # which list of doubtful labels
+ONLY = "only"  # 0 where settings that are the same are shown, too
 
 # Session keys of widgets; tests find widgets by them.
 CHOSEN_RUN = "chosen.run"
@@ -60,7 +71,7 @@ CHOSEN_SWEEP = "chosen.sweep"
 CHOSEN_DATA, DATA_UPLOADED, DATA_VIEW = "data.chosen", "data.uploaded", "data.view"
 PLAY_WITH, PLAY_INPUT, PLAY_HOW = "play.with", "play.input", "play.how"
 COMPARE_METRIC, COMPARE_X, COMPARE_LOG = "compare.metric", "compare.x", "compare.log"
-COMPARE_COST = "compare.cost"
+COMPARE_COST, COMPARE_SMOOTH = "compare.cost", "compare.smooth"
 LAUNCH = "launch"  # prefix of the form's fields: launch.training.epochs
 
 HOME_PAGE, LAUNCH_PAGE, RUNS_PAGE = "views/home.py", "views/launch.py", "views/runs.py"
@@ -70,7 +81,7 @@ DATA_PAGE = "views/data.py"
 LEARN_PAGE = "views/learn.py"
 PLAYGROUND_PAGE, SETTINGS_PAGE = "views/playground.py", "views/settings.py"
 
-MOST_RUNS = 12  # that can be compared at once
+MOST_RUNS = 60  # that can be compared at once
 LONGEST_TEXT = 12_000  # characters
 LONGEST_IN_URL = 30_000  # of a text as it stands in the URL; servers and browsers refuse much longer ones
 WITH_BASE, WITH_TEXT = "base", "text"

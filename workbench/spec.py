@@ -87,7 +87,10 @@ class DataSpec(Part):
     valid: str | None = Field(None, description="Validation file; without it a part of train is held out.")
     test: str | None = Field(None, description="Test file; without it a part of train is held out.")
     columns: dict[str, str] = Field(
-        default_factory=dict, description="Which column plays which role, as role: column. Found by name if left out."
+        default_factory=dict,
+        description="Which column plays which role, as role: column. Found by name if left out. Other columns (the "
+        "first 20 of the file, values cut at 200 characters) are kept beside the predictions, in predictions.parquet, "
+        "so that results can be cut by them; take out of the file what should not be kept.",
     )
     group: str | None = Field(
         None, description="Column whose values stay together on one side of a split (a film, a customer, a document)."

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.parts import curves, run_list
-from dashboard.parts.text import cut, duration, gigabytes, interval, md, number, plain
+from dashboard import state
+from dashboard.parts import curves, linked, run_list
+from dashboard.parts.glossary import WORDS
+from dashboard.parts.text import cut, md, number, plain
 from workbench.errors import WorkbenchError
 from workbench.runs import compare as statistics
 from workbench.runs import seeds
 from workbench.runs.comparison_report import comparison_report
 from workbench.runs.predictions import LINES, PARQUET
 from workbench.runs.run import Run
+
+NO_SETTING = ("name", "notes", "version", "spec")  # fields that change nothing in the result
+MOST_SENTENCES = 4  # above the table of all comparisons
+MOST_SIDE_BY_SIDE = 6  # runs whose settings stand in columns
+LONGEST_NAME = 44  # characters of a run's name beside a figure
 
 
 def common_metrics(runs: list[dict[str, Any]]) -> list[str]:
@@ -29,20 +37,21 @@ def common_metrics(runs: list[dict[str, Any]]) -> list[str]:
 
 
 def picture(runs: list[dict[str, Any]], metric: str) -> go.Figure:
-    """One metric of each run as a point with its 95% interval."""
+    """One metric of each run as a point with its 95% interval, a row a run."""
     shown = [
         run for run in runs if ((run["report"] or {}).get("metrics") or {}).get(metric, {}).get("value") is not None
     ]
     values = [run["report"]["metrics"][metric] for run in shown]
-    middle = [value["value"] for value in values]
     colours = curves.palette()
     places = [runs.index(run) for run in shown]
+    high = max(17, min(42, 900 // max(1, len(shown))))  # of a row, in pixels
+    rows = list(range(len(shown)))
     figure = go.Figure(
         go.Scatter(
-            x=middle,
-            y=[plain(run_list.title(run["id"])) for run in shown],
+            x=[value["value"] for value in values],
+            y=rows,
             mode="markers",
-            marker={"size": 11, "color": [colours[place % len(colours)] for place in places]},
+            marker={"size": 11 if high > 25 else 8, "color": [colours[place % len(colours)] for place in places]},
             error_x={
                 "type": "data",
                 "symmetric": False,
@@ -50,17 +59,22 @@ def picture(runs: list[dict[str, Any]], metric: str) -> go.Figure:
                 "arrayminus": [_gap(value["value"], value.get("low")) for value in values],
                 "color": "#7F8A93",
                 "thickness": 2,
-                "width": 7,
+                "width": 7 if high > 25 else 3,
             },
-            hovertemplate=f"%{{y}}<br>{plain(metric)} %{{x:.4f}}<extra></extra>",
+            text=[plain(run_list.title(run["id"]), 90) for run in shown],
+            hovertemplate=f"%{{text}}<br>{plain(metric)} %{{x:.4f}}<extra></extra>",
         )
     )
+    names = [plain(run_list.title(run["id"]), LONGEST_NAME) for run in shown]
     figure.update_layout(
-        height=110 + 42 * len(shown),
+        height=110 + high * len(shown),
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         xaxis_title=plain(f"{run_list.metric_name(metric)} on the test examples, with 95% interval"),
-        yaxis={"autorange": "reversed", "automargin": True},
-    )
+        yaxis={
+            "range": [len(shown) - 0.4, -0.6], "automargin": True, "tickvals": rows, "ticktext": names,
+            "tickfont": {"size": 12 if high > 25 else 10}, "zeroline": False,
+        },
+    )  # fmt: skip
     return figure
 
 
@@ -68,37 +82,56 @@ def _gap(high: float | None, low: float | None) -> float:
     return max(0.0, high - low) if high is not None and low is not None else 0.0
 
 
-def figures_table(runs: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Final metrics and cost, a column a run."""
-    names: list[str] = []
-    for run in runs:
-        names += [name for name in (run["report"] or {}).get("metrics") or {} if name not in names]
-    costs = {
-        "training time": lambda cost: duration(cost.get("seconds")),
-        "trained parameters": lambda cost: number(cost.get("trained_parameters")),
-        "memory at most": lambda cost: gigabytes(cost.get("peak_memory_bytes")),
-        "tokens a second": lambda cost: number(round(cost.get("tokens_per_second") or 0)),
-    }
-    table = {"Figure": [cut(run_list.metric_name(name), 60) for name in names] + list(costs)}
-    for run in runs:
-        report = run["report"] or {}
-        values = [interval((report.get("metrics") or {}).get(name)) for name in names]
-        table[run_list.title(run["id"])] = values + [read(report.get("cost") or {}) or "-" for read in costs.values()]
-    return table
+def show_figures(runs: list[dict[str, Any]], metric: str) -> None:
+    """Final metrics and cost, a row a run; a click on a heading sorts."""
+    names = list(dict.fromkeys(name for run in runs for name in _metrics(run)))
+    names.sort(key=lambda name: name != metric)
+    value = {name: [_metrics(run).get(name, {}) for run in runs] for name in names}
+    table: dict[str, list[Any]] = {"Run": [run_list.title(run["id"]) for run in runs]}
+    columns: dict[str, Any] = {"Run": st.column_config.TextColumn(width=300, pinned=True)}
+    for name in names:
+        heading = cut(run_list.metric_name(name), 60)
+        table[heading] = [found.get("value") for found in value[name]]
+        columns[heading] = st.column_config.NumberColumn(format="%.4g", help=_word_for(name))
+        if name == metric:
+            table |= {"from": [found.get("low") for found in value[name]]}
+            table |= {"to": [found.get("high") for found in value[name]]}
+            columns |= {end: st.column_config.NumberColumn(format="%.4g", help=WORDS["interval"]) for end in _ENDS}
+    for key, (heading, unit, layout) in _COSTS.items():
+        paid = [((run["report"] or {}).get("cost") or {}).get(key) for run in runs]
+        table[heading] = [one / unit if isinstance(one, int | float) else None for one in paid]
+        columns[heading] = st.column_config.NumberColumn(format=layout)
+    st.dataframe(table, hide_index=True, column_config=columns, key="compare.figures")
 
 
-def aligned(table: dict[str, list[str]]) -> dict[str, Any]:
-    """Column settings that put the runs' figures below each other, to the right."""
-    return {name: st.column_config.TextColumn(alignment="right") for name in list(table)[1:]}
+_ENDS = ("from", "to")
+_COSTS = {  # of a report: heading, what one unit of it is, layout
+    "seconds": ("Training time (s)", 1, "%,.0f"),
+    "trained_parameters": ("Trained parameters", 1, "%,.0f"),
+    "peak_memory_bytes": ("Memory at most (GB)", 1e9, "%.2f"),
+    "tokens_per_second": ("Tokens a second", 1, "%,.0f"),
+}
+
+
+def _metrics(run: dict[str, Any]) -> dict[str, Any]:
+    found = (run["report"] or {}).get("metrics") or {}
+    return {name: value for name, value in found.items() if isinstance(value, dict)}
+
+
+def _word_for(metric: str) -> str | None:
+    return WORDS["macro F1"] if metric == "macro_f1" else None
 
 
 def show_claims(runs: list[Run], metric: str) -> None:
     """What can be claimed, over seeds where there are several, or why nothing can; and the comparison as a file."""
     found = _claims(runs, tuple(map(_mark, runs)), metric)
-    for sentence in found.sentences:
+    for sentence in found.sentences[:MOST_SENTENCES]:
         st.info(md(sentence, 600), icon=":material/balance:")
+    if len(found.sentences) > MOST_SENTENCES:
+        _show_table(found.pairs, "compare.pairs")
+        st.caption(f"All {len(found.sentences)} comparisons with the first one; p is corrected for their number.")
     if found.groups["Setting"]:
-        st.dataframe(found.groups, hide_index=True, column_config=aligned(found.groups), key="compare.groups")
+        _show_table(found.groups, "compare.groups")
     for note in found.notes:
         st.caption(md(note, 600))
     if found.comparable:
@@ -114,12 +147,33 @@ def show_claims(runs: list[Run], metric: str) -> None:
         )
 
 
+def _show_table(table: dict[str, list[Any]], key: str) -> None:
+    numbers = {name: st.column_config.NumberColumn(format="%.4g", help=help_) for name, help_ in _HELP.items()}
+    shown_numbers = {name: column for name, column in numbers.items() if name in table}
+    height = min(320, 38 + 35 * len(next(iter(table.values()))))
+    st.dataframe(table, hide_index=True, column_config=shown_numbers, height=height, key=key)
+
+
+_HELP = {
+    "Mean over seeds": WORDS["band"],
+    "From": WORDS["interval"],
+    "To": WORDS["interval"],
+    "Deviation": "Standard deviation over the seeds.",
+    "Difference": "The first one less this one.",
+    "Lower": WORDS["bootstrap"],
+    "Upper": WORDS["bootstrap"],
+    "p": WORDS["Holm"],
+}
+
+
 @dataclass(frozen=True)
 class Claims:
-    """What a comparison says: sentences, settings with their seeds, notes; and whether the runs can be compared."""
+    """What a comparison says: sentences, the figures behind them, settings with their seeds, notes; and whether the
+    runs can be compared."""
 
     sentences: list[str]
-    groups: dict[str, list[str]]
+    pairs: dict[str, list[Any]]
+    groups: dict[str, list[Any]]
     notes: list[str]
     comparable: bool
 
@@ -129,22 +183,34 @@ def _claims(_runs: list[Run], marks: tuple[Any, ...], metric: str) -> Claims:
     """Computed anew when a file in ``marks`` has changed."""
     try:
         found = seeds.over_seeds(_runs, metric) if seeds.have_seeds(_runs) else None
-        pairs = found.pairs if found else statistics.compare(_runs, metric).pairs
+        pairs: Sequence[Any] = found.pairs if found else statistics.compare(_runs, metric).pairs
     except WorkbenchError as error:
         reason = _named(str(error), _runs)
-        return Claims([f"These runs cannot be compared example by example. {reason}"], _groups_table([]), [], False)
+        said = [f"These runs cannot be compared example by example. {reason}"]
+        return Claims(said, {}, _groups_table([]), [], False)
     said = [_named(pair.verdict, _runs) for pair in pairs]
     notes = [_named(note, _runs) for note in found.notes] if found else []
-    return Claims(said, _groups_table(found.groups if found else []), notes, True)
+    others = [pair.groups[1] for pair in found.pairs] if found else [run_list.title(run.id) for run in _runs[1:]]
+    table: dict[str, list[Any]] = {
+        "The first beside": [cut(name, 90) for name in others],
+        "Difference": [pair.difference for pair in pairs],
+        "Lower": [pair.low for pair in pairs],
+        "Upper": [pair.high for pair in pairs],
+        "p": [pair.p_value for pair in pairs],
+        "In words": [cut(sentence, 600) for sentence in said],
+    }
+    return Claims(said, table, _groups_table(found.groups if found else []), notes, True)
 
 
-def _groups_table(groups: list[seeds.Group]) -> dict[str, list[str]]:
+def _groups_table(groups: Sequence[seeds.Group]) -> dict[str, list[Any]]:
     """A row a setting: its mean over seeds."""
     return {
         "Setting": [cut(group.name, 90) for group in groups],
-        "Seeds": [number(len(group.runs)) for group in groups],
-        "Mean over seeds": [interval({"value": group.mean, "low": group.low, "high": group.high}) for group in groups],
-        "Deviation": [number(group.deviation) for group in groups],
+        "Seeds": [len(group.runs) for group in groups],
+        "Mean over seeds": [group.mean for group in groups],
+        "From": [group.low for group in groups],
+        "To": [group.high for group in groups],
+        "Deviation": [group.deviation for group in groups],
     }
 
 
@@ -162,15 +228,29 @@ def _named(sentence: str, runs: list[Run]) -> str:
     return sentence
 
 
-def settings_table(runs: list[Run], only_different: bool) -> dict[str, list[str]]:
-    """The settings, a row a field and a column a run."""
-    rows = statistics.settings(runs, only_different)
-    table = {"Setting": [cut(row["field"], 80) for row in rows]}
-    for index, run in enumerate(runs):
-        table[run_list.title(run.id)] = [_cell(row["values"], run.id, index) for row in rows]
-    return table
+def settings_of(runs: list[Run], only_different: bool) -> list[dict[str, Any]]:
+    """See :func:`workbench.runs.compare.settings`; read once for as long as the runs are as they are."""
+    return _settings(runs, tuple(map(_mark, runs)), only_different)
 
 
-def _cell(values: Any, run_id: str, index: int) -> str:
-    value = values.get(run_id) if isinstance(values, dict) else values[index]
-    return number(value)
+@st.cache_data(max_entries=100, show_spinner=False)
+def _settings(_runs: list[Run], marks: tuple[Any, ...], only_different: bool) -> list[dict[str, Any]]:
+    return statistics.settings(_runs, only_different)
+
+
+def show_settings(runs: list[Run]) -> None:
+    """The settings side by side: a column a run, or where there are many a row a run."""
+    only = linked.toggle("Only what differs", state.ONLY, "compare.only", default=True)
+    rows = settings_of(runs, only)
+    if not rows:
+        st.caption("All settings are the same.")
+        return
+    names = [run_list.title(run.id) for run in runs]
+    values = [[number(value) for value in row["values"]] for row in rows]
+    fields = [cut(row["field"], 80) for row in rows]
+    first = {"Setting": fields} if len(runs) <= MOST_SIDE_BY_SIDE else {"Run": names}
+    beside = zip(*values, strict=True) if len(runs) <= MOST_SIDE_BY_SIDE else values
+    headings = names if len(runs) <= MOST_SIDE_BY_SIDE else fields
+    table = first | dict(zip(headings, map(list, beside), strict=True))
+    columns = {next(iter(first)): st.column_config.TextColumn(pinned=True, width=300)}
+    st.dataframe(table, hide_index=True, column_config=columns, key="compare.settings")

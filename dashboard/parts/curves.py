@@ -10,10 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard import state
 from dashboard.parts import run_list
-from dashboard.parts.errors import shown
-from dashboard.parts.glossary import WORDS
 from dashboard.parts.text import plain
 from workbench.runs import curves as library
 from workbench.runs.columns import Columns, columns
@@ -22,7 +19,6 @@ from workbench.runs.run import Run
 LIGHT = ["#0072B2", "#D55E00", "#00805D", "#B25C8E", "#B87A00", "#3A94C4", "#7A57A3", "#5F5F5F"]
 DARK = ["#6CBBF0", "#FF9461", "#3FC79B", "#E59BC6", "#F0B640", "#A5D8FF", "#C3ABE6", "#B5B5B5"]
 DASHES = ["solid", "dash", "dot", "dashdot"]  # colours alone would not tell runs apart for everybody
-FIGURES_SHOWN = 4  # of Compare, before somebody chooses
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["sendDataToCloud", "lasso2d", "select2d"]}
 
 X_AXES = {"step": "Step", "epoch": "Epoch", "time": "Time (s)", "tokens": "Tokens"}
@@ -178,52 +174,24 @@ def _stretch(found: Columns, x: str, part: tuple[float, float]) -> tuple[float |
     return (low if part[0] > 0 else None), (high if part[1] < 100 else None)
 
 
-def draw_overlaid(runs: list[Run], x: str = "step", log: bool = False) -> None:
-    """The curves of several runs, a figure a metric: seeds of one setting as a mean with its 95% interval.
+def overlaid_lines(
+    runs: list[Run], name: str, x: str, weight: float = 0.0, together: bool = True, singles: bool = False,
+    by: str | None = None,
+) -> list[Line]:  # fmt: skip
+    """One metric of several runs as lines, with the number of runs in the legend where a line is a mean.
 
     Args:
-        runs: which; the colours follow their order.
-        x: one of ``X_AXES``.
-        log: logarithmic vertical axes.
+        runs: which.
+        name: of the metric.
+        x: the horizontal axis.
+        weight: of smoothing.
+        together: a line is the mean of runs that differ in their seed only.
+        singles: also each run by itself, faint behind the mean.
+        by: a line is the mean of the runs with the same value of this field instead.
     """
-    found = [columns(run) for run in runs]
-    names = in_order({name for each in found for name in each.names() if "/" in name})
-    if not names:
-        st.caption("None of these runs has written figures yet.")
-        return
-    first = [name for name in names if name in ("train/loss", "eval/loss", "eval/accuracy", "train/learning_rate")]
-    chosen = st.multiselect(
-        "Curves", names, default=first[:FIGURES_SHOWN], format_func=title, key="compare.metrics", max_selections=8
-    )
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        together = st.toggle("Seeds together", value=True, key="compare.together", help=WORDS["band"])
-        singles = together and st.toggle("Single runs", key="compare.singles", help="Each run's line behind the mean.")
-        weight = st.slider("Smoothing", 0.0, 0.99, 0.0, 0.01, key="compare.smooth", width=220, help=WORDS["smoothing"])
-    places = st.columns(2)
-    for number, name in enumerate(chosen):
-        with places[number % 2], shown(f"curve_{number}_error"):
-            lines = overlaid_lines(runs, name, x, weight, together, singles)
-            st.plotly_chart(figure(title(name), lines, x, log), key=f"compare.curve.{name}", config=CONFIG)
-
-
-def axis_and_scale() -> tuple[str, bool]:
-    """What overlaid curves are drawn over, and whether on a logarithmic axis; both stand in the URL."""
-    state.from_url(state.AXIS, state.COMPARE_X, lambda given: given if given in X_AXES else None)
-    state.from_url(state.LOG, state.COMPARE_LOG, lambda given: given == "1")
-    x = st.selectbox("Over", list(X_AXES), format_func=X_AXES.get, key=state.COMPARE_X, width=180)
-    log = st.toggle("Logarithmic", key=state.COMPARE_LOG, help="Small differences near zero can be seen better.")
-    state.to_url(state.AXIS, "" if x == "step" else x)
-    state.to_url(state.LOG, "1" if log else "")
-    return x, log
-
-
-def overlaid_lines(
-    runs: list[Run], name: str, x: str, weight: float = 0.0, together: bool = True, singles: bool = False
-) -> list[Line]:
-    """One metric of several runs as lines, with the number of runs in the legend where a line is a mean."""
     order = [run.id for run in runs]
     lines = []
-    for band in library.overlaid(runs, name, x, together, weight):
+    for band in library.overlaid(runs, name, x, together, weight, by):
         place, n = order.index(band.runs[0]), f" (mean of n = {band.n}, 95% interval)" if band.n > 1 else ""
         if singles and band.n > 1:
             for run in runs:
@@ -231,7 +199,8 @@ def overlaid_lines(
                     xs, ys = library.drawn_curve(columns(run), name, x, weight=weight)
                     lines.append(Line(run_list.title(run.id), place, xs, ys, faint=True))
         label = run_list.title(band.label)
-        label = label.rpartition(" (")[0] or label if n else label  # a mean is not the one run's
+        if n and not by:
+            label = label.rpartition(" (")[0] or label  # a mean is not the one run's
         lines.append(Line(label[: 79 - len(n)] + n, place, band.x, band.mean, band.low, band.high))
     return lines
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.parts import curves, run_list
+from dashboard.parts.glossary import WORDS
 from dashboard.parts.judged import judged
-from dashboard.parts.text import cut, number, plain
+from dashboard.parts.text import cut, plain
 from workbench.runs.calibration import calibration_error, reliability, tempered
 from workbench.runs.classified import Classified
 from workbench.runs.run import Run
@@ -20,7 +23,10 @@ def draw(first: Run, second: Run) -> None:
         st.caption("These runs keep no probabilities of their labels.")
         return
     st.plotly_chart(_curves(found), key="compare.reliability", config=curves.CONFIG)
-    st.dataframe([_row(name, one) for name, one in found.items()], hide_index=True, key="compare.calibration")
+    rows = [_row(name, one) for name, one in found.items()]
+    numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in rows[0] if name != "Run"}
+    numbers["Calibration error"] = st.column_config.NumberColumn(format="%.3f", help=WORDS["ECE"])
+    st.dataframe(rows, hide_index=True, column_config=numbers, key="compare.calibration")
     st.caption(
         "On the diagonal a run is right as often as it says; below it, it is too sure. The error is the mean distance "
         "over the examples (expected calibration error, Guo 2017). The temperature divides the logits: above 1 the run "
@@ -50,15 +56,15 @@ def _curves(found: dict[str, Classified]) -> go.Figure:
     return figure
 
 
-def _row(name: str, run: Classified) -> dict[str, str]:
+def _row(name: str, run: Classified) -> dict[str, Any]:
     error = calibration_error(reliability(run.scores or [], run.correct))
-    row = {"Run": cut(run_list.title(name), 80), "Calibration error": number(error)}
+    row = {"Run": cut(run_list.title(name), 80), "Calibration error": error}
     if run.probabilities is None or len(run) < 2:
-        return {**row, "Temperature": "-", "Error on the other half": "-", "With the temperature": "-"}
+        return {**row, "Temperature": None, "Error on the other half": None, "With the temperature": None}
     fitted = tempered(run.probabilities, [run.labels.index(label) for label in run.gold])
     return {
         **row,
-        "Temperature": number(fitted.temperature),
-        "Error on the other half": number(fitted.before),
-        "With the temperature": number(fitted.after),
+        "Temperature": fitted.temperature,
+        "Error on the other half": fitted.before,
+        "With the temperature": fitted.after,
     }

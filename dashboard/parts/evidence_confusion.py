@@ -9,15 +9,18 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.parts import curves, evidence, run_list
+from dashboard import state
+from dashboard.parts import curves, evidence, linked, run_list
+from dashboard.parts.glossary import WORDS
 from dashboard.parts.judged import judged
 from dashboard.parts.text import cut, md, plain
 from workbench.runs.classified import Classified
 from workbench.runs.confusion import Confusion, confusion
 from workbench.runs.run import Run
 
-MOST_CLASSES = 60  # of more, cells are too small to be met
+MOST_CLASSES = 30  # of more, cells are too small to be met: those with the most mistakes are drawn
 MOST_ROWS = 100
+MOST_PAIRS = 50
 
 
 def draw(first: Run, second: Run) -> None:
@@ -26,20 +29,55 @@ def draw(first: Run, second: Run) -> None:
     if not found:
         st.caption("These runs answer with texts, not with one of a few labels.")
         return
-    chosen = st.selectbox("Run", list(found), format_func=run_list.title, key="compare.confused", width=360)
+    chosen = linked.select(
+        "Run", list(found), state.CONFUSED, "compare.confused", format_func=run_list.title, width=520
+    )
     run, counted = found[chosen], confusion(found[chosen].gold, found[chosen].predicted)
-    if len(counted.labels) <= MOST_CLASSES:
-        event: Any = st.plotly_chart(
-            matrix(counted.labels, counted.counts),
-            width="content",
-            key="compare.confusion",
-            on_select="rerun",
-            selection_mode="points",
-            config=curves.CONFIG,
-        )
-        st.caption("Rows are what is right, columns what the run says. A cell opens its examples.")
-        _show_cell(run, counted, event["selection"]["points"], first, second)
+    drawn = counted.worst(MOST_CLASSES)
+    event: Any = st.plotly_chart(
+        matrix(drawn.labels, drawn.counts), width="content", key="compare.confusion", on_select="rerun",
+        selection_mode="points", config=curves.CONFIG,
+    )  # fmt: skip
+    st.caption(
+        "Rows are what is right, columns what the run says. A cell opens its examples."
+        + ("" if drawn is counted else f" Of {len(counted.labels)} classes the {MOST_CLASSES} with the most mistakes.")
+    )
+    pairs = [(drawn.labels[row], drawn.labels[column]) for row, column in _cells(event, len(drawn.labels))]
+    pairs += _chosen_pair(counted)
+    for gold, said in pairs[:1]:
+        _show_cell(run, counted, gold, said, first, second)
     _show_classes({name: confusion(one.gold, one.predicted) for name, one in found.items()})
+
+
+def _cells(event: Any, size: int) -> list[tuple[int, int]]:
+    """The cells that are chosen in the matrix, as row and column."""
+    places = {(int(point["y"]), int(point["x"])) for point in event["selection"]["points"]}
+    return sorted(place for place in places if max(place) < size)
+
+
+def _chosen_pair(counted: Confusion) -> list[tuple[str, str]]:
+    """The classes that are mistaken for each other, most often first; the pair that is chosen among them."""
+    mistakes = counted.most_confused()[:MOST_PAIRS]
+    if not mistakes:
+        st.caption("The run makes no mistake.")
+        return []
+    support = dict(zip(counted.labels, counted.counts.sum(axis=1).tolist(), strict=True))
+    event: Any = st.dataframe(
+        {
+            "Right": [cut(gold, 60) for gold, _, _ in mistakes],
+            "Said": [cut(said, 60) for _, said, _ in mistakes],
+            "Examples": [count for _, _, count in mistakes],
+            "Of the class": [100 * count / support[gold] for gold, _, count in mistakes],
+        },
+        column_config={"Of the class": st.column_config.NumberColumn(format="%.1f%%")},
+        hide_index=True,
+        height=min(320, 38 + 35 * len(mistakes)),
+        on_select="rerun",
+        selection_mode="single-row",
+        key="compare.mistakes",
+    )
+    st.caption("What is taken for what, most often first. A row opens its examples.")
+    return [mistakes[row][:2] for row in event["selection"]["rows"] if row < len(mistakes)]
 
 
 def matrix(labels: Sequence[str], counts: Any) -> go.Figure:
@@ -67,34 +105,21 @@ def matrix(labels: Sequence[str], counts: Any) -> go.Figure:
         hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
     ticks = {"tickvals": list(range(size)), "ticktext": names, "showgrid": False, "zeroline": False}
+    # Names stand beside both axes, upright below: a drawing without room for them has a negative height.
+    room = 60 + 8 * max(map(len, names))
     figure.update_layout(
-        height=110 + side * size, width=200 + side * size, margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        height=room + side * size, width=room + side * size, margin={"l": 10, "r": 10, "t": 10, "b": 10},
         xaxis={**ticks, "title": "said"}, yaxis={**ticks, "title": "right", "autorange": "reversed"},
     )  # fmt: skip
     return figure
 
 
-def _show_cell(run: Classified, counted: Confusion, points: list[dict[str, Any]], first: Run, second: Run) -> None:
-    places = {(int(point["y"]), int(point["x"])) for point in points}
-    size = len(counted.labels)
-    for row, column in sorted(place for place in places if max(place) < size)[:1]:
-        gold, said = counted.labels[row], counted.labels[column]
-        inside = counted.places(gold, said)[:MOST_ROWS]
-        st.markdown(f"**{md(gold, 60)}** taken for **{md(said, 60)}**: {counted.counts[row, column]:,} examples")
-        if not inside:
-            continue
-        event: Any = st.dataframe(
-            {"Text": [cut(run.texts[place], 300) for place in inside]},
-            hide_index=True,
-            height=min(320, 38 + 35 * len(inside)),
-            on_select="rerun",
-            selection_mode="single-row",
-            key=f"compare.cell.{row}.{column}",
-        )
-        st.caption("Choose a row to see its explanation in both runs.")
-        rows = event["selection"]["rows"]
-        if rows and rows[0] < len(inside):
-            evidence.explain_in_both(first, second, run.texts[inside[rows[0]]])
+def _show_cell(run: Classified, counted: Confusion, gold: str, said: str, first: Run, second: Run) -> None:
+    inside = counted.places(gold, said)
+    st.markdown(f"**{md(gold, 60)}** taken for **{md(said, 60)}**: {len(inside):,} examples")
+    if inside:
+        key = f"compare.cell.{counted.labels.index(gold)}.{counted.labels.index(said)}"
+        evidence.example_table([run.texts[place] for place in inside[:MOST_ROWS]], {}, key, first, second)
 
 
 def _show_classes(counted: dict[str, Confusion]) -> None:
@@ -109,4 +134,5 @@ def _show_classes(counted: dict[str, Confusion]) -> None:
         for name in ("precision", "recall", "f1"):
             table[f"{name.capitalize()}, {which}"] = [row[name] for row in rows]
     numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in table if ", " in name}
+    st.subheader("Each class", help=WORDS["precision and recall"], anchor=False)
     st.dataframe(table, hide_index=True, column_config=numbers, key="compare.classes")

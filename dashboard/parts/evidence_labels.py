@@ -6,7 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.parts import evidence
+from dashboard import state
+from dashboard.parts import evidence, linked
 from dashboard.parts.judged import judged
 from dashboard.parts.text import cut
 from workbench.runs.classified import Classified
@@ -23,31 +24,16 @@ def draw(first: Run, second: Run) -> None:
     if run is None or run.scores is None:
         st.caption("The first run keeps no probabilities of its labels.")
         return
-    which = st.segmented_control(
-        "List", [MISTAKES, LABELS] if run.probabilities is not None else [MISTAKES], default=MISTAKES,
-        key="compare.doubts", label_visibility="collapsed", required=True,
+    which = linked.select(
+        "List", [MISTAKES, LABELS] if run.probabilities is not None else [MISTAKES], state.DOUBTS, "compare.doubts",
+        buttons=True, label_visibility="collapsed",
     )  # fmt: skip
     places, columns, words = _mistakes(run) if which == MISTAKES else _suspicions(run)
     if not places:
         st.caption("There is none.")
         return
-    event: Any = st.dataframe(
-        {"Text": [cut(run.texts[place], 300) for place in places], **columns},
-        column_config={
-            "Text": st.column_config.TextColumn(width="large"),
-            "Probability": st.column_config.NumberColumn(format="%.2f"),
-            "Surer by": st.column_config.NumberColumn(format="%.2f"),
-        },
-        hide_index=True,
-        height=min(320, 38 + 35 * len(places)),
-        on_select="rerun",
-        selection_mode="single-row",
-        key="compare.doubtful",
-    )
+    evidence.example_table([run.texts[place] for place in places], columns, "compare.doubtful", first, second)
     st.caption(words)
-    rows = event["selection"]["rows"]
-    if rows and rows[0] < len(places):
-        evidence.explain_in_both(first, second, run.texts[places[rows[0]]])
 
 
 def _mistakes(run: Classified) -> tuple[list[int], dict[str, list[Any]], str]:
@@ -58,7 +44,7 @@ def _mistakes(run: Classified) -> tuple[list[int], dict[str, list[Any]], str]:
         "First": [cut(run.predicted[i], 60) for i in wrong],
         "Probability": [scores[i] for i in wrong],
     }
-    return wrong, columns, "Wrong answers of the first run, those it is surest of on top. Choose one to see why."
+    return wrong, columns, "Wrong answers of the first run, those it is surest of on top."
 
 
 def _suspicions(run: Classified) -> tuple[list[int], dict[str, list[Any]], str]:

@@ -1,4 +1,4 @@
-"""Compare's slices: where each of two runs is better and where worse, by length, by label or by a column."""
+"""Compare's slices: where each of two runs is better and where worse, by length, label or a column of the data."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import state
+from dashboard.parts import evidence, linked
 from dashboard.parts.judged import judged
-from dashboard.parts.text import cut, md, number
+from dashboard.parts.text import cut, md
 from workbench.runs.classified import Classified
 from workbench.runs.run import Run
-from workbench.runs.slices import FEW, Slice, by_length, by_value
+from workbench.runs.slices import FEW, Slice, by_length, by_number, by_value
 
 LENGTH, LABEL = "length of the text", "right label"
 MOST_SLICES, MOST_EXAMPLES = 100, 50
+MOST_VALUES = 10  # different numbers that are a slice each; of more, slices are stretches of numbers
 
 
 def draw(first: Run, second: Run) -> None:
@@ -22,29 +25,33 @@ def draw(first: Run, second: Run) -> None:
     if ours is None or theirs is None or ours.ids != theirs.ids:
         st.caption("There are slices where both runs answer the same examples, and each answer is right or wrong.")
         return
-    ways = [LENGTH, *([LABEL] if ours.has_classes else []), *ours.more]
-    way = st.selectbox("By", ways, format_func=lambda name: cut(name, 60), key="compare.slice_by", width=260)
-    slices, others = _slices(ours, way), {one.name: one for one in _slices(theirs, way, ours)}
+    ways = list(dict.fromkeys([LENGTH, *([LABEL] if ours.has_classes else []), *ours.more]))
+    way = linked.select(
+        "By", ways, state.SLICES, "compare.slice_by", format_func=lambda name: cut(name, 60), width=360,
+        help="Columns of your file that the model does not read can be chosen, too. Numbers are cut into quarters.",
+    )  # fmt: skip
+    slices, others = _slices(ours, way)[:MOST_SLICES], {one.name: one for one in _slices(theirs, way, ours)}
+    table: dict[str, list[Any]] = {
+        "Slice": [(cut(one.name, 80) or "(empty)") + (" *" if one.few else "") for one in slices],
+        "Examples": [one.count for one in slices],
+        **_shares("First", slices),
+        **_shares("Second", [others[one.name] for one in slices]),
+        "First minus second": [one.share - others[one.name].share for one in slices],
+    }
+    numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in list(table)[2:]}
+    numbers["First minus second"] = st.column_config.NumberColumn(format="%+.3f")
     event: Any = st.dataframe(
-        {
-            "Slice": [cut(one.name, 80) for one in slices],
-            "Examples": [one.count for one in slices],
-            "First is right": [_share(one) for one in slices],
-            "Second is right": [_share(others[one.name]) for one in slices],
-        },
-        hide_index=True,
-        on_select="rerun",
-        selection_mode="single-row",
+        table, column_config=numbers, hide_index=True, on_select="rerun", selection_mode="single-row",
         key="compare.slices",
-    )
+    )  # fmt: skip
     st.caption(
-        f"Share of right answers with Wilson's 95% interval, the worst slice of the first run on top but for lengths. "
+        "Share of right answers with Wilson's 95% interval, the worst slice of the first run on top but for numbers. "
         f"A star: fewer than {FEW} examples, of which little can be said. Of many slices some stand out by chance: "
-        "take one that does as a question, and ask it of new data."
+        "take one that does as a question, and ask it of new data. A row shows its mistakes."
     )
     rows = event["selection"]["rows"]
     if rows and rows[0] < len(slices):
-        _show_wrong(ours, slices[rows[0]])
+        _show_wrong(ours, theirs, slices[rows[0]], first, second)
 
 
 def _slices(run: Classified, way: str, like: Classified | None = None) -> list[Slice]:
@@ -52,26 +59,35 @@ def _slices(run: Classified, way: str, like: Classified | None = None) -> list[S
     source = like or run
     if way == LENGTH:
         return by_length(source.texts, run.correct)
-    return by_value(source.gold if way == LABEL else source.more[way], run.correct)[:MOST_SLICES]
+    values = source.gold if way == LABEL else source.more[way]
+    if way != LABEL and any(isinstance(value, float) for value in values) and len(set(values)) > MOST_VALUES:
+        return by_number(values, run.correct)
+    return by_value([_told(value) for value in values], run.correct)
 
 
-def _share(one: Slice) -> str:
-    return f"{number(one.share)} ({number(one.low)} to {number(one.high)}){' *' if one.few else ''}"
+def _told(value: Any) -> Any:
+    """A whole number without a point."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _show_wrong(run: Classified, one: Slice) -> None:
-    wrong = [place for place in one.places if not run.correct[place]]
+def _shares(which: str, slices: list[Slice]) -> dict[str, list[float]]:
+    return {
+        f"{which} is right": [one.share for one in slices],
+        f"{which}, from": [one.low for one in slices],
+        f"{which}, to": [one.high for one in slices],
+    }
+
+
+def _show_wrong(ours: Classified, theirs: Classified, one: Slice, first: Run, second: Run) -> None:
+    wrong = [place for place in one.places if not ours.correct[place]]
     if not wrong:
         st.caption(f"The first run gets all of {md(one.name, 80)} right.")
         return
-    st.dataframe(
-        {
-            "Text": [cut(run.texts[place], 300) for place in wrong[:MOST_EXAMPLES]],
-            "Right": [cut(run.gold[place], 60) for place in wrong[:MOST_EXAMPLES]],
-            "First": [cut(run.predicted[place], 60) for place in wrong[:MOST_EXAMPLES]],
-        },
-        column_config={"Text": st.column_config.TextColumn(width="large")},
-        hide_index=True,
-        key="compare.slice_examples",
-    )
+    seen = wrong[:MOST_EXAMPLES]
+    columns = {
+        "Right": [cut(ours.gold[place], 60) for place in seen],
+        "First": [cut(ours.predicted[place], 60) for place in seen],
+        "Second": [cut(theirs.predicted[place], 60) for place in seen],
+    }
+    evidence.example_table([ours.texts[place] for place in seen], columns, "compare.slice_examples", first, second)
     st.caption(f"{len(wrong):,} of {one.count:,} that the first run gets wrong.")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.parts import curves, run_list
+from dashboard import state
+from dashboard.parts import curves, linked, run_list
+from dashboard.parts.glossary import WORDS
 from dashboard.parts.judged import judged
-from dashboard.parts.text import cut, number, plain
+from dashboard.parts.text import cut, plain
 from workbench.runs.classified import Classified
 from workbench.runs.run import Run
 from workbench.runs.thresholds import Curve, best_threshold, precision_recall
@@ -20,14 +24,18 @@ def draw(first: Run, second: Run) -> None:
         st.caption("The first run keeps no probabilities of its labels.")
         return
     labels = [label for label in found[first.id].labels if label in set(found[first.id].gold)]
-    label = st.selectbox("Class", labels, format_func=lambda name: cut(name, 60), key="compare.class", width=260)
+    label = linked.select(
+        "Class", labels, state.CLASS, "compare.class", format_func=lambda name: cut(name, 60), width=360,
+        help=WORDS["precision and recall"],
+    )  # fmt: skip
     drawn = {name: (run, _curve(run, label)) for name, run in found.items() if label in run.gold}
     left, right = st.columns(2)
     left.plotly_chart(_precision_recall(drawn), key="compare.precision_recall", config=curves.CONFIG)
     right.plotly_chart(_by_threshold(drawn), key="compare.thresholds", config=curves.CONFIG)
     rows = [row for name, (run, curve) in drawn.items() if (row := _row(name, run, curve, label))]
     if rows:
-        st.dataframe(rows, hide_index=True, key="compare.best_thresholds")
+        numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in rows[0] if name != "Run"}
+        st.dataframe(rows, hide_index=True, column_config=numbers, key="compare.best_thresholds")
     st.caption(
         "The best threshold by F1 is found on one half of the test examples and judged on the other; on the half where "
         "it was chosen it looks better than it is."
@@ -43,17 +51,17 @@ def _scores(run: Classified, label: str) -> list[float]:
     return [float(value) for value in run.probabilities[:, run.labels.index(label)]]
 
 
-def _row(name: str, run: Classified, curve: Curve, label: str) -> dict[str, str] | None:
+def _row(name: str, run: Classified, curve: Curve, label: str) -> dict[str, Any] | None:
     truth = [gold == label for gold in run.gold]
     if sum(truth) < 2:
         return None
     best = best_threshold(_scores(run, label), truth)
     return {
         "Run": cut(run_list.title(name), 80),
-        "Average precision": number(curve.average_precision),
-        "Best threshold": number(best.threshold),
-        "F1 on the other half": number(best.judged),
-        "F1 there from 0.5 on": number(best.usual),
+        "Average precision": curve.average_precision,
+        "Best threshold": best.threshold,
+        "F1 on the other half": best.judged,
+        "F1 there from 0.5 on": best.usual,
     }
 
 

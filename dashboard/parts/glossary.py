@@ -36,4 +36,20 @@ WORDS = {
     "(Student's t over the n runs): with other seeds the mean would most likely lie in it.",
     "filter": "What stands behind WHERE in SQL, over the table's fields: accuracy > 0.8 AND tuning = 'lora'. Texts "
     "stand in single quotes. Settings have dots: training.learning_rate <= 1e-4. Tags: list_contains(tags, 'paper').",
+    "precision and recall": "Precision: of the examples that were said to be of a class, the share that is. Recall: of "
+    "the examples of the class, the share that was found. F1 is high only where both are (their harmonic mean).",
+    "macro F1": "F1 of each class by itself, then their mean: a rare class counts as much as a frequent one.",
+    "ECE": "Expected calibration error: a run that says 0.9 should be right in 9 of 10 cases. The examples are put "
+    "into ten bins by how sure the run is; this is the mean distance between how sure it is and how often it is right.",
+    "Pareto": "A run is on the Pareto front when no other one is at least as good and costs no more. Any run that is "
+    "not on it is beaten: another one gives as much for the price.",
+    "bootstrap": "The test examples are drawn again 10,000 times, with repetition, the same ones for both runs. Of the "
+    "differences found, the middle 95% are the interval. Where it holds 0, the two may be equally good.",
+    "McNemar": "Looks at the examples that only one of two runs gets right. If the runs were equally good, each would "
+    "have half of these; the p-value is the chance of a split at least as uneven.",
+    "Holm": "Of twenty comparisons one looks like a difference by chance alone. Holm's correction raises the p-values "
+    "so that the chance of even one false claim stays at 5%.",
+    "claims": "An interval of the difference that leaves out 0 is a difference that chance does not explain. With "
+    "several seeds of each setting the runs are what is drawn (Welch's t test over seeds), otherwise the test examples "
+    "(paired bootstrap; McNemar's exact test for accuracy). Several comparisons are corrected by Holm's method.",
 }

@@ -9,26 +9,24 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import curves, run_list
+from dashboard.parts import comparison, curves, linked, run_list
+from dashboard.parts.glossary import WORDS
 from dashboard.parts.parallel import coordinates
 from dashboard.parts.text import md, plain
-from workbench.runs import compare as statistics
 from workbench.runs import tradeoff
 from workbench.runs.measures import SMALLER_IS_BETTER
 from workbench.runs.run import Run
 
 MOST_AXES = 8
-NO_SETTING = ("name", "notes", "version", "spec")  # fields that change nothing in the result
 
 
 def draw(summaries: list[dict[str, Any]], runs: list[Run], metric: str) -> None:
     """Both figures of the chosen runs."""
-    state.from_url(state.COST, state.COMPARE_COST, lambda given: given if given in tradeoff.COSTS else None)
-    cost = st.selectbox(
-        "Cost", list(tradeoff.COSTS), format_func=lambda name: tradeoff.COSTS[name][0], key=state.COMPARE_COST,
-        width=260, help="Time and memory are those of the machine that a run was on: compare runs of one machine.",
+    cost = linked.select(
+        "Cost", list(tradeoff.COSTS), state.COST, state.COMPARE_COST, width=260,
+        format_func=lambda name: tradeoff.COSTS[name][0],
+        help="Time and memory are those of the machine that a run was on: compare runs of one machine.",
     )  # fmt: skip
-    state.to_url(state.COST, "" if cost == next(iter(tradeoff.COSTS)) else cost)
     found = tradeoff.points(summaries, metric, cost)
     if len(found) < 2:
         st.caption("Two finished runs are needed for a picture.")
@@ -36,7 +34,7 @@ def draw(summaries: list[dict[str, Any]], runs: list[Run], metric: str) -> None:
     left, right = st.columns(2)
     left.plotly_chart(scatter(summaries, found, metric, cost), key="compare.scatter", config=curves.CONFIG)
     names = {point.run: run_list.title(point.run) for point in found}
-    left.caption(md(tradeoff.sentence(found, names, metric, cost), 500))
+    left.caption(md(tradeoff.sentence(found, names, metric, cost), 500), help=WORDS["Pareto"])
     settings = differing(runs, [point.run for point in found])
     if settings:
         heading = "Every run, setting by setting"
@@ -80,5 +78,5 @@ def scatter(summaries: list[dict[str, Any]], found: list[tradeoff.Point], metric
 def differing(runs: list[Run], ids: list[str]) -> dict[str, list[Any]]:
     """The settings in which the runs with these ids differ, by field."""
     chosen = [run for wanted in ids for run in runs if run.id == wanted]
-    rows = [row for row in statistics.settings(chosen, only_different=True) if row["field"] not in NO_SETTING]
+    rows = [row for row in comparison.settings_of(chosen, True) if row["field"] not in comparison.NO_SETTING]
     return {row["field"]: row["values"] for row in rows[:MOST_AXES]}

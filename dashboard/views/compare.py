@@ -7,6 +7,8 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts import (
     comparison,
+    comparison_choice,
+    comparison_curves,
     curves,
     evidence,
     evidence_calibration,
@@ -15,6 +17,7 @@ from dashboard.parts import (
     evidence_slices,
     evidence_thresholds,
     first_visit,
+    linked,
     run_list,
     tradeoff,
 )
@@ -30,73 +33,49 @@ first_visit.explain(
     "and shows where. The first run chosen is what the others are compared with.",
 )
 runs = {run["id"]: run for run in run_list.trainings(run_list.newest_first())}
-state.from_url(state.RUNS, state.CHOSEN_RUNS, state.some_of(list(runs)))
 if not runs:
     run_list.nothing_yet("There is nothing to compare yet: two runs are needed.")
     st.stop()
-if state.CHOSEN_RUNS not in st.session_state:
-    st.session_state[state.CHOSEN_RUNS] = run_list.last_alike(list(runs.values()))
-st.session_state[state.CHOSEN_RUNS] = [run for run in st.session_state[state.CHOSEN_RUNS] if run in runs]
-chosen = st.multiselect(
-    "Runs",
-    list(runs),
-    format_func=run_list.chooser_label(list(runs.values())),
-    key=state.CHOSEN_RUNS,
-    max_selections=state.MOST_RUNS,
-    placeholder="Choose two or more runs",
-    help="The first one is what the others are compared with.",
-)
-state.to_url(state.RUNS, ",".join(chosen))
+chosen = comparison_choice.choose(runs)
 if len(chosen) < 2:
-    st.info("Choose two or more runs.", icon=":material/compare_arrows:")
+    comparison_choice.ask_for_another(runs, chosen)
     st.stop()
 summaries = [runs[run_id] for run_id in chosen]
 handles = [Run.open(run_id, Workspace.current()) for run_id in chosen]
 
 metrics = comparison.common_metrics(summaries)
-st.subheader("Results", help=WORDS["interval"], anchor=False)
+st.subheader("Results", help=WORDS["claims"], anchor=False)
 if metrics:
-    state.from_url(state.METRIC, state.COMPARE_METRIC, lambda given: given if given in metrics else None)
-    metric = st.selectbox("Metric", metrics, format_func=run_list.metric_name, key=state.COMPARE_METRIC, width=260)
-    state.to_url(state.METRIC, "" if metric == metrics[0] else metric)
+    metric = linked.select(
+        "Metric", metrics, state.METRIC, state.COMPARE_METRIC, format_func=run_list.metric_name, width=260
+    )
     with shown("verdict_error"):
         comparison.show_claims(handles, metric)
     st.plotly_chart(comparison.picture(summaries, metric), key="compare.picture", config=curves.CONFIG)
-    figures = comparison.figures_table(summaries)
-    st.dataframe(figures, hide_index=True, column_config=comparison.aligned(figures), key="compare.figures")
+    comparison.show_figures(summaries, metric)
     with shown("tradeoff_error"):
         tradeoff.draw(summaries, handles, metric)
 else:
     st.info("These runs share no final metric: one of them has not finished.", icon=":material/hourglass_empty:")
 
 st.subheader("Curves", anchor=False)
-with st.container(horizontal=True, vertical_alignment="bottom"):
-    x, log = curves.axis_and_scale()
 with shown("curves_error"):
-    curves.draw_overlaid(handles, x, log)
+    comparison_curves.draw(handles)
 
 st.subheader("Evidence", anchor=False)
+KINDS = {
+    "examples": ("Only one is right", evidence.show_examples),
+    "confusion": ("Confusion", evidence_confusion.draw),
+    "calibration": ("Calibration", evidence_calibration.draw),
+    "thresholds": ("Thresholds", evidence_thresholds.draw),
+    "slices": ("Slices", evidence_slices.draw),
+    "labels": ("Doubtful labels", evidence_labels.draw),
+    "proofs": ("Proofs", lambda *_: evidence.show_proofs(handles)),
+    "heads": ("Heads that moved", evidence.show_moves),
+}
 with shown("evidence_error"):
-    other = evidence.other_of(handles)
-    kinds = {
-        "Only one is right": evidence.show_examples,
-        "Confusion": evidence_confusion.draw,
-        "Calibration": evidence_calibration.draw,
-        "Thresholds": evidence_thresholds.draw,
-        "Slices": evidence_slices.draw,
-        "Doubtful labels": evidence_labels.draw,
-        "Proofs": lambda *_: evidence.show_proofs(handles),
-        "Heads that moved": evidence.show_moves,
-    }
-    for tab, (name, draw) in zip(st.tabs(list(kinds)), kinds.items(), strict=True):
-        with tab, shown(f"evidence_error.{name}"):
-            draw(handles[0], other)
+    evidence.draw(handles, KINDS)
 
 st.subheader("Settings", anchor=False)
-only = st.toggle("Only what differs", value=True, key="compare.only")
 with shown("settings_error"):
-    table = comparison.settings_table(handles, only)
-    if table["Setting"]:
-        st.dataframe(table, hide_index=True, key="compare.settings")
-    else:
-        st.caption("All settings are the same.")
+    comparison.show_settings(handles)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
 
-from tests.dashboard.browsing import at_least, by_key, choose, expect, settle, visitor
+from dashboard.parts.text import cut
+from tests.dashboard.browsing import at_least, by_key, choose, expect, settle, unfold, visitor
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.serving import served
+from workbench.runs.predictions import read_predictions, write_predictions
 from workbench.runs.run import Run
 from workbench.runs.seeds import over_seeds
 from workbench.workspace import Workspace
@@ -17,7 +20,10 @@ from workbench.workspace import Workspace
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = pytest.mark.browser
+SCRIPT = "<img src=x onerror='window.pwned=1'><script>window.pwned=1</script>"
+LINK = "[click](javascript:window.pwned=1) ![p](http://evil.example/x.png) :red[red]"
+FORBIDDEN = "img[src=x], a[href^='javascript'], img[src*=evil], a[href*='//evil']"
 
 
 @pytest.fixture
@@ -66,7 +72,8 @@ def test_three_runs_of_three_seeds(chromium: Browser, workspace: Workspace, runs
 def test_a_cell_of_the_matrix_leads_to_an_explanation(chromium: Browser, workspace: Workspace, runs: list[Run]) -> None:
     with served(workspace, OMP_NUM_THREADS="1") as server, visitor(chromium, server.url) as someone:
         page = someone.open(f"/compare?runs={runs[0].id},{runs[1].id}")
-        page.get_by_role("tab", name="Confusion").click()
+        page.get_by_role("radio", name="Confusion").click()
+        page.wait_for_url("**evidence=confusion**")
         plot = by_key(page, "compare.confusion")
         plot.scroll_into_view_if_needed()
         settle(page)
@@ -82,3 +89,31 @@ def test_a_cell_of_the_matrix_leads_to_an_explanation(chromium: Browser, workspa
         page.mouse.click(box["x"] + 12, box["y"] + 35 + 17)  # the mark before the first row
         page.wait_for_url("**/explain?*")
         assert f"run={runs[0].id}" in page.url and f"with={runs[1].id}" in page.url
+
+
+def test_hostile_predictions_are_text_in_every_evidence(chromium: Browser, workspace: Workspace) -> None:
+    """A6: what stands in predictions (texts, labels, columns of the data), and names and notes of runs."""
+    labels = [SCRIPT, LINK]
+    made = [
+        fake_run(workspace, name=f"{SCRIPT[:40]}{LINK[:38]}", notes=SCRIPT + LINK, labels=labels, seed=seed)
+        for seed in (0, 1)
+    ]
+    for run in made:
+        rows = read_predictions(run)
+        texts = [f"{SCRIPT} {LINK} <b>{i}</b> ⟂ {SCRIPT}" for i in range(len(rows["id"]))]
+        column = [(SCRIPT, LINK)[i % 2] for i in range(len(texts))]
+        write_predictions(run, {**rows, "input": texts, f"column:{SCRIPT}": column, f"column:{LINK}": column})
+    with served(workspace, OMP_NUM_THREADS="1") as server, visitor(chromium, server.url) as someone:
+        query = {"runs": ",".join(run.id for run in made), "class": LINK, "slices": SCRIPT, "metric": LINK}
+        page = someone.open(f"/compare?{urlencode(query)}")
+        for kind in ("Only one is right", "Confusion", "Calibration", "Thresholds", "Slices", "Doubtful labels"):
+            page.get_by_role("radio", name=kind).click()
+            settle(page)
+            for chart in page.locator(".js-plotly-plot .nsewdrag").all():
+                chart.hover()
+            assert page.evaluate("window.pwned") is None, kind
+            assert page.locator(FORBIDDEN).count() == 0, kind
+            if kind == "Slices":
+                expect(by_key(page, "compare.slice_by").locator("input").first).to_have_value(cut(SCRIPT, 60))
+        unfold(page)
+        assert page.evaluate("window.pwned") is None and page.locator(FORBIDDEN).count() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
@@ -18,6 +19,11 @@ def two(workspace: Workspace, **columns: list[object]) -> list[Run]:
     for run in runs:
         write_predictions(run, {**read_predictions(run), **columns})
     return runs
+
+
+def look_at(kind: str, runs: list[Run], **query: str) -> AppTest:
+    """The Compare page with one kind of evidence."""
+    return well(open_page("compare", runs=",".join(run.id for run in runs), evidence=kind, **query))
 
 
 def test_predictions_as_labels_and_judgements(workspace: Workspace) -> None:
@@ -41,22 +47,21 @@ def test_what_cannot_be_right_or_wrong_is_left_out(workspace: Workspace) -> None
 def test_slices_are_told_for_both_runs(workspace: Workspace) -> None:
     hostile = "<script>x</script> **[y](z)**"
     source = [hostile if i < 20 else "films" for i in range(60)]
-    runs = two(workspace, source=source)
-    test = well(open_page("compare", runs=",".join(run.id for run in runs)))
+    runs = two(workspace, **{"column:source": source})
+    test = look_at("slices", runs)
     test = well(test.selectbox(key="compare.slice_by").set_value("source").run())
+    assert test.query_params["slices"] == "source"
     table = next(frame.value for frame in test.dataframe if "Slice" in frame.value.columns)
-    assert set(table["Slice"]) == {hostile, "films"} and sorted(table["Examples"]) == [20, 40]
+    assert set(table["Slice"]) == {f"{hostile} *", "films"} and sorted(table["Examples"]) == [20, 40]
     for run, column in zip(runs, ("First is right", "Second is right"), strict=True):
         rows = read_predictions(run)
         right = sum(c for c, s in zip(rows["correct"], source, strict=True) if s == "films") / 40
-        told = table.loc[table["Slice"] == "films", column].iloc[0]
-        assert told.startswith(f"{right:.3f}".rstrip("0").rstrip(".")) and "*" not in told
-    assert "*" in table.loc[table["Slice"] == hostile, "First is right"].iloc[0]
+        assert table.loc[table["Slice"] == "films", column].iloc[0] == pytest.approx(right)
 
 
 def test_doubtful_labels_and_confident_mistakes(workspace: Workspace) -> None:
     runs = two(workspace)
-    test = well(open_page("compare", runs=",".join(run.id for run in runs)))
+    test = look_at("labels", runs)
     table = next(frame.value for frame in test.dataframe if "Probability" in frame.value.columns)
     rows = read_predictions(runs[0])
     wrong = [score for score, right in zip(rows["score"], rows["correct"], strict=True) if not right]
@@ -69,10 +74,10 @@ def test_doubtful_labels_and_confident_mistakes(workspace: Workspace) -> None:
 
 def test_thresholds_of_a_class_in_both_runs(workspace: Workspace) -> None:
     runs = two(workspace)
-    test = well(open_page("compare", runs=",".join(run.id for run in runs)))
+    test = look_at("thresholds", runs)
     test = well(test.selectbox(key="compare.class").set_value("positive").run())
     table = next(frame.value for frame in test.dataframe if "Best threshold" in frame.value.columns)
-    assert len(table) == 2
+    assert len(table) == 2 and table["Best threshold"].between(0, 1).all()  # numbers, and no texts
     # Another run's file is read anew when it changes.
     write_predictions(runs[1], {k: v for k, v in read_predictions(runs[1]).items() if not k.startswith("score")})
     table = next(frame.value for frame in well(test.run()).dataframe if "Best threshold" in frame.value.columns)
@@ -81,15 +86,17 @@ def test_thresholds_of_a_class_in_both_runs(workspace: Workspace) -> None:
 
 def test_classes_and_calibration_of_both_runs(workspace: Workspace) -> None:
     runs = two(workspace)
-    test = well(open_page("compare", runs=",".join(run.id for run in runs)))
+    test = look_at("confusion", runs)
     table = next(frame.value for frame in test.dataframe if "Class" in frame.value.columns)
     rows = read_predictions(runs[1])
     said = [gold for gold, given in zip(rows["gold"], rows["prediction"], strict=True) if given == "positive"]
     positive = table[table["Class"] == "positive"].iloc[0]
     assert positive["Precision, second"] == pytest.approx(said.count("positive") / len(said))
     assert positive["Examples"] == 30
+    test = look_at("calibration", runs)
+    assert not [frame for frame in test.dataframe if "Class" in frame.value.columns]  # only what is looked at
     table = next(frame.value for frame in test.dataframe if "Calibration error" in frame.value.columns)
-    assert len(table) == 2 and (table["Temperature"] != "-").all()
+    assert len(table) == 2 and (table["Temperature"] > 0).all() and table["Calibration error"].between(0, 1).all()
 
 
 def test_a_cell_that_is_chosen_opens_its_examples(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +108,7 @@ def test_a_cell_that_is_chosen_opens_its_examples(workspace: Workspace, monkeypa
     monkeypatch.setattr(
         st, "plotly_chart", lambda *a, **k: chosen if k.get("key") == "compare.confusion" else drawn(*a, **k)
     )
-    test = well(open_page("compare", runs=",".join(run.id for run in runs)))
+    test = look_at("confusion", runs)
     rows = read_predictions(runs[0])
     inside = [
         text
@@ -117,6 +124,77 @@ def test_runs_whose_answers_are_no_labels_say_so(workspace: Workspace) -> None:
     for run in runs:
         rows = {k: v for k, v in read_predictions(run).items() if not k.startswith("score:")}
         write_predictions(run, {**rows, "gold": [f"text {i}" for i in range(60)]})
-    test = well(open_page("compare", runs=",".join(run.id for run in runs)))
-    assert "keeps no probabilities" in text_of(test) and "answer with texts" in text_of(test)
+    assert "keeps no probabilities" in text_of(look_at("thresholds", runs))
+    assert "answer with texts" in text_of(look_at("confusion", runs))
+    test = look_at("slices", runs)
     assert list(test.selectbox(key="compare.slice_by").options) == ["length of the text"]
+
+
+def chosen_rows(monkeypatch: pytest.MonkeyPatch, key: str, rows: list[int]) -> None:
+    """As if these rows of one table were chosen; AppTest cannot."""
+    import streamlit as st
+
+    drawn = st.dataframe
+    monkeypatch.setattr(
+        st, "dataframe", lambda *a, **k: {"selection": {"rows": rows}} if k.get("key") == key else drawn(*a, **k)
+    )
+
+
+def went_to(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """Where the page sends whoever looks at it: the query of each link that was followed."""
+    import streamlit as st
+
+    links: list[dict[str, str]] = []
+    monkeypatch.setattr(st, "switch_page", lambda page, query_params: links.append(query_params))
+    return links
+
+
+@pytest.mark.parametrize(("pairs", "text"), [(True, "does it rain"), (False, "does it rain ⟂ yes, it does")])
+def test_an_example_of_two_texts_is_explained_as_two(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, pairs: bool, text: str
+) -> None:
+    runs = [fake_run(workspace, seed=seed, changes={"task.pairs": pairs}) for seed in (0, 1)]
+    for run in runs:
+        write_predictions(run, {**read_predictions(run), "input": ["does it rain ⟂ yes, it does"] * 60})
+    links = went_to(monkeypatch)
+    chosen_rows(monkeypatch, "compare.examples", [0])
+    look_at("examples", runs)
+    (query,) = links
+    assert query["text"] == text and query.get("pair") == ("yes, it does" if pairs else None)
+    assert (query["run"], query["with"]) == (runs[0].id, runs[1].id)
+
+
+def test_a_task_without_explanations_offers_none(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [fake_run(workspace, seed=seed, changes={"task": "sentence-similarity"}) for seed in (0, 1)]
+    links = went_to(monkeypatch)
+    page = look_at("examples", runs)
+    assert "cannot be explained" in text_of(page) and not links
+    assert "of a task whose answers can be explained" in text_of(look_at("heads", runs))
+
+
+def test_the_mistakes_of_a_slice_lead_to_their_explanation(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = two(workspace, **{"column:stars": [float(i % 40) for i in range(60)]})
+    rows = read_predictions(runs[0])
+    links = went_to(monkeypatch)
+    chosen_rows(monkeypatch, "compare.slices", [0])
+    chosen_rows(monkeypatch, "compare.slice_examples", [0])
+    look_at("slices", runs, slices="stars")
+    lowest = [i for i in range(60) if rows["column:stars"][i] <= 6 and not rows["correct"][i]]
+    assert lowest and links[0]["text"] == rows["input"][lowest[0]] and links[0]["with"] == runs[1].id
+
+
+def test_many_classes_show_their_most_frequent_mistakes(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = [f"class {i:02d}" for i in range(70)]
+    runs = [fake_run(workspace, seed=seed, labels=labels, examples=420) for seed in (0, 1)]
+    rows = read_predictions(runs[0])
+    mistakes = [(g, p) for g, p in zip(rows["gold"], rows["prediction"], strict=True) if g != p]
+    most = max(mistakes.count(pair) for pair in mistakes)
+    first = min(pair for pair in mistakes if mistakes.count(pair) == most)
+    page = look_at("confusion", runs)
+    table = next(frame.value for frame in page.dataframe if "Of the class" in frame.value.columns)
+    assert (table["Right"][0], table["Said"][0], table["Examples"][0]) == (*first, most)
+    assert "Of 70 classes the 30 with the most mistakes" in text_of(page)
+    chosen_rows(monkeypatch, "compare.mistakes", [0])
+    assert f"**{first[0]}** taken for **{first[1]}**: {most} examples" in text_of(look_at("confusion", runs))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -27,14 +27,24 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PATIENCE = 6  # looks
 TEXT = "a wonderful film with a dull ending"
 SCRIPT = "<img src=x onerror='window.pwned=1'><script>window.pwned=1</script> [a](javascript:window.pwned=1)"
+COMPARED = {
+    "metric": "macro_f1",
+    "cost": "trained_parameters",
+    "x": "epoch",
+    "log": "1",
+    "curves": "train/loss,train/gradient_norm",
+    "together": "each",
+    "smooth": "0.5",
+    "only": "0",
+}
 # What stands there by the clock and not by the URL.
 _BY_THE_CLOCK = re.compile(r"just now|[\w ]+ ago|\d+(\.\d+)? m?s\b|\d+(\.\d+)? [GM]B|About[^\n]* left")
 
 
 @pytest.fixture
 def runs(workspace: Workspace) -> list[Run]:
-    """Two finished runs of a tiny model."""
-    found = [tiny.make_run(workspace, {"training.seed": seed, "training.epochs": 1}) for seed in (0, 1)]
+    """Three finished runs of a tiny model."""
+    found = [tiny.make_run(workspace, {"training.seed": seed, "training.epochs": 1}) for seed in (0, 1, 2)]
     for run in found:
         assert run_folder(run.folder) == 0, run.log()
     return found
@@ -51,7 +61,7 @@ def server(workspace: Workspace, shared_cache: Path, runs: list[Run]) -> Iterato
 
 def paths(runs: list[Run]) -> dict[str, dict[str, str]]:
     """Every page with what its URL can hold, none of it as it is by default."""
-    first, second = (run.id for run in runs)
+    first, second, third = (run.id for run in runs)
     asked = json.dumps({"text": TEXT})
     return {
         "": {},
@@ -65,7 +75,13 @@ def paths(runs: list[Run]) -> dict[str, dict[str, str]]:
             "smooth": "0.5",
             "log": "1",
         },
-        "compare": {"runs": f"{second},{first}"},
+        "compare": COMPARED
+        | {"runs": f"{second},{first},{third}", "beside": third, "evidence": "confusion", "confused": third},
+        "compare?thresholds": COMPARED
+        | {"runs": f"{second},{first}", "evidence": "thresholds", "class": "good", "together": "training.seed"},
+        "compare?slices": {"runs": f"{second},{first}", "evidence": "slices", "slices": "right label"},
+        "compare?labels": {"runs": f"{second},{first}", "evidence": "labels", "doubts": "likely label errors"},
+        "compare?examples": {"runs": f"{second},{first}", "which": "second"},
         "explain": {"run": first, "text": TEXT, "view": "lens", "with": second},
         "playground": {"run": first, "with": second, "input": asked},
         "learn": {},
@@ -107,9 +123,10 @@ def must_be(page: Page, before: list[str], what: str) -> None:
 def test_reload_everywhere_and_find_the_same(chromium: Browser, server: Server, runs: list[Run]) -> None:
     with visitor(chromium, server.url) as someone, visitor(chromium, server.url) as another:
         for name, query in paths(runs).items():
-            page = someone.open(f"/{name}?{urlencode(query)}")
+            page = someone.open(f"/{name.partition('?')[0]}?{urlencode(query)}")
             before, url = state_of(page), page.url
             assert "What to do" not in "\n".join(before), (name, before)
+            assert name != "compare" or set(query) <= set(parse_qs(urlsplit(url).query)), url
             page.reload()
             must_be(page, before, f"{name}, reloaded")
             assert page.url == url, name

@@ -93,3 +93,14 @@ def test_certainty_of_what_is_wrong_is_no_error_of_ours() -> None:
     assert 0.05 <= fit_temperature(table, [1, 1, 0, 1]) <= 20
     with pytest.raises(ValueError, match="Two examples"):
         tempered(table[:1], [0])
+
+
+def test_the_most_confused_classes_and_pairs() -> None:
+    gold = ["a"] * 5 + ["b"] * 5 + ["c"] * 5 + ["d"] * 5
+    said = ["a"] * 5 + ["c"] * 3 + ["b"] * 2 + ["b"] * 2 + ["c"] * 3 + ["a"] + ["d"] * 4
+    counted = confusion(gold, said)
+    assert counted.most_confused() == [("b", "c", 3), ("c", "b", 2), ("d", "a", 1)]
+    worst = counted.worst(2)
+    assert worst.labels == ("b", "c") and worst.counts.tolist() == [[2, 3], [2, 3]]
+    assert worst.places("b", "c") == counted.places("b", "c") == [5, 6, 7]
+    assert counted.worst(4) is counted

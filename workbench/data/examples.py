@@ -16,12 +16,15 @@ class Examples:
         ids: for each example ``file:row``, the same in every run on the same data.
         rows: for each example its line (or record) in the file.
         unit: what ``rows`` counts: ``"line"`` or ``"row"``.
+        more: the file's other columns, by their name there: texts, numbers, None. They stand beside the predictions,
+            so that results can be cut by them; no model reads them, and the part that is trained on has none.
     """
 
     columns: dict[str, list[Any]]
     ids: list[str] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     unit: str = "line"
+    more: dict[str, list[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -39,4 +42,5 @@ class Examples:
             [self.ids[i] for i in chosen],
             [self.rows[i] for i in chosen],
             self.unit,
+            {name: [values[i] for i in chosen] for name, values in self.more.items()},
         )

@@ -24,6 +24,7 @@ from workbench.data.examples import Examples
 from workbench.data.extract import Extract
 from workbench.data.formats import TEXTS
 from workbench.data.layouts import format_for, read_layout
+from workbench.data.more_columns import more_columns
 from workbench.data.progress import Progress
 from workbench.data.readers import read_table
 from workbench.data.report import LeftOut, PartView, check_parts, describe_parts, listed
@@ -333,6 +334,10 @@ def _finish(
 ) -> Dataset:
     """Refuse what cannot be used, report on the rest."""
     ordered = {part: parts[part] for part in PARTS if part in parts}
+    for part in ordered:
+        if part != "train":  # only what is reported on is ever cut by them
+            table = tables.get(part, tables["train"])
+            ordered[part].more = more_columns(table, mapping.values(), ordered[part].rows)
     views = {
         part: PartView(
             _texts_of(examples, read),

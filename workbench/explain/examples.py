@@ -8,6 +8,7 @@ from typing import Any
 from workbench.errors import RequestError
 from workbench.runs.predictions import has_predictions, read_predictions
 from workbench.runs.run import Run
+from workbench.tasks.base import tasks
 
 PAIR_MARK = " ⟂ "  # stands between the two texts of a pair in the predictions
 
@@ -33,6 +34,13 @@ def evaluated_texts(run: Run, task: Any, most: int) -> list[dict[str, str]]:
 def reads_pairs(task: Any) -> bool:
     """Whether a task reads two texts at once."""
     return len([column for column in task.inputs() if column.kind == "text" and column.required]) > 1
+
+
+def run_reads_pairs(run: Run) -> bool:
+    """Whether a run's task reads two texts at once, asked of its settings: no model is loaded."""
+    choice = run.spec().task
+    entry = tasks.get(choice.name)
+    return reads_pairs(entry(entry.Config.model_validate(choice.options)))
 
 
 def some_texts(written: Sequence[str], pairs: bool, most: int) -> list[dict[str, str]]:

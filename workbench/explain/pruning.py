@@ -27,7 +27,7 @@ from workbench.files import write_text
 from workbench.machine import process_identity
 from workbench.models.attention import MultiHeadAttention
 from workbench.models.transformer import DecoderConfig, EncoderConfig
-from workbench.runs.predictions import write_predictions
+from workbench.runs.predictions import with_columns, write_predictions
 from workbench.runs.run import Run
 from workbench.training.cost import cost, parameters
 from workbench.training.parts import Part
@@ -193,7 +193,8 @@ class Pruning(Work):
         after = self._state(part)
         outputs = self._finish_outputs(part, self._outputs(part)[0])
         result = self.task.report(outputs, part.encoded.targets, parts["train"].encoded.targets)
-        write_predictions(self.run, self.task.prediction_rows(part.examples, outputs, part.encoded.targets))
+        rows = self.task.prediction_rows(part.examples, outputs, part.encoded.targets)
+        write_predictions(self.run, with_columns(rows, part.examples.ids, part.examples.more))
         self.resolved.tuning.apply(self.model, self.task.peft_type, frozenset())  # what saves it
         self._save_model(loaded)
         seconds = time.monotonic() - began

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.runs.predictions import read_predictions
+from workbench.runs.predictions import COLUMN, read_predictions
 from workbench.runs.run import Run
 
 _OWN = ("id", "input", "gold", "prediction", "score", "correct")
@@ -27,7 +28,8 @@ class Classified:
         scores: [N], how sure the run was of what it said; None where it keeps no probabilities.
         labels: [C], the classes that the run gives probabilities of; empty where it keeps none.
         probabilities: [N, C]; None where it keeps none.
-        more: other columns of the predictions with a few values, by name.
+        more: by name, what else the examples can be cut by, [N] each: columns of the data, and of the predictions those
+            with a few values. Numbers are floats, also where the file had them as text; None where there is no value.
     """
 
     ids: list[str]
@@ -76,14 +78,46 @@ def classified(run: Run) -> Classified | None:
         scores=[float(value) for value in scores] if labels and scores else None,
         labels=labels if whole else [],
         probabilities=np.array([columns[_SCORE + label] for label in labels], dtype=float).T if whole else None,
-        more={name: values for name, values in columns.items() if _of_few_values(name, values)},
+        more=_more(columns),
     )
 
 
-def _of_few_values(name: str, values: list[Any]) -> bool:
-    if name in _OWN or name.startswith(_SCORE) or not all(isinstance(value, (str, int, bool)) for value in values):
-        return False
-    return 1 < len(set(values)) <= min(50, len(values) // 2)
+def _more(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """What cuts the examples into slices; a column of the data before one of the predictions with the same name."""
+    own = {name: values for name, values in columns.items() if not name.startswith((_SCORE, COLUMN))}
+    found = {name: values for name, values in own.items() if name not in _OWN and _are_few(values)}
+    for name, values in columns.items():
+        if not name.startswith(COLUMN):
+            continue
+        numbers = _as_numbers(values)
+        if numbers is not None and len(set(numbers)) > 1:
+            found[name.removeprefix(COLUMN)] = numbers
+        elif numbers is None and _are_few(values):
+            found[name.removeprefix(COLUMN)] = values
+    return found
+
+
+def _are_few(values: list[Any]) -> bool:
+    there = [value for value in values if value is not None]
+    few = 1 < len(set(map(str, there))) <= min(50, len(there) // 2)
+    return few and all(isinstance(value, (str, int, bool)) for value in there)
+
+
+def _as_numbers(values: list[Any]) -> list[float | None] | None:
+    """A column of numbers, which a CSV file has as text; an empty field is no number. None where it is not one."""
+    found: list[float | None] = []
+    for value in values:
+        if value is None or (isinstance(value, str) and not value.strip()):
+            found.append(None)
+            continue
+        if isinstance(value, bool):
+            return None
+        try:
+            number = float(value)
+        except ValueError:
+            return None
+        found.append(number if math.isfinite(number) else None)
+    return found if any(number is not None for number in found) else None
 
 
 def _text(value: Any) -> str:

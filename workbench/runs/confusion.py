@@ -31,6 +31,27 @@ class Confusion:
         row, column = self.labels.index(gold), self.labels.index(predicted)
         return [int(i) for i in np.flatnonzero((self.gold == row) & (self.predicted == column))]
 
+    def most_confused(self) -> list[tuple[str, str, int]]:
+        """``(gold, predicted, examples)`` of every kind of mistake, the most frequent first."""
+        wrong = self.counts * (1 - np.eye(len(self.labels), dtype=np.int64))
+        rows, columns = np.nonzero(wrong)
+        found = [(self.labels[i], self.labels[j], int(wrong[i, j])) for i, j in zip(rows, columns, strict=True)]
+        return sorted(found, key=lambda one: (-one[2], one[:2]))
+
+    def worst(self, most: int) -> Confusion:
+        """The same examples between ``most`` classes only: those with the most mistakes, as gold or as predicted.
+
+        What is or was said to be of another class is left out of it.
+        """
+        if len(self.labels) <= most:
+            return self
+        mistakes = self.counts.sum(axis=0) + self.counts.sum(axis=1) - 2 * self.counts.diagonal()
+        kept = sorted(np.argsort(-mistakes, kind="stable")[:most].tolist())
+        number = np.full(len(self.labels), -1, dtype=np.int64)
+        number[kept] = np.arange(len(kept))
+        names = tuple(self.labels[i] for i in kept)
+        return Confusion(names, number[self.gold], number[self.predicted], self.counts[np.ix_(kept, kept)])
+
     def per_class(self) -> dict[str, dict[str, float]]:
         """``{label: {"precision", "recall", "f1", "support"}}``; 0 where a share has nothing below the line."""
         return scores.per_class(self.counts, self.labels)

@@ -157,11 +157,32 @@ def _settings_without_seed(run: Run) -> str:
     return json.dumps(fields, sort_keys=True, default=str) if fields else run.id
 
 
+def alike_in(runs: Sequence[Run], field: str) -> list[tuple[str, list[Run]]]:
+    """Runs with the same value of one field of their settings, together; as :func:`alike`, but that the label says it.
+
+    Args:
+        runs: which.
+        field: its dotted name, such as ``training.learning_rate``.
+    """
+    from workbench.runs.table import settings_of
+
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(json.dumps(settings_of(run).get(field), default=str), []).append(run)
+    short = field.rpartition(".")[2].replace("_", " ")
+    return [(f"{short} = {value.strip(chr(34))}", group) for value, group in groups.items()]
+
+
 UNLIKE = ("training.seed", "data.seed", "name", "notes", "version")  # what runs that are alike may differ in
 
 
 def overlaid(
-    runs: Sequence[Run], name: str, x: str = "step", seeds_together: bool = True, weight: float = 0.0
+    runs: Sequence[Run],
+    name: str,
+    x: str = "step",
+    seeds_together: bool = True,
+    weight: float = 0.0,
+    by: str | None = None,
 ) -> list[Band]:
     """One metric of several runs, ready to be drawn: seeds of one setting as one band, or each run by itself.
 
@@ -171,8 +192,9 @@ def overlaid(
         x: ``step``, ``epoch``, ``time`` (seconds) or ``tokens``.
         seeds_together: one band for the runs that are :func:`alike`.
         weight: of smoothing, see :func:`smooth`.
+        by: one band instead for the runs with the same value of this field of their settings.
     """
-    groups = alike(runs) if seeds_together else [(run.id, [run]) for run in runs]
+    groups = alike_in(runs, by) if by else alike(runs) if seeds_together else [(run.id, [run]) for run in runs]
     found = []
     for label, group in groups:
         traces = [(run.id, *drawn_curve(columns(run), name, x, weight=weight)) for run in group]

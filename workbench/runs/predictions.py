@@ -1,7 +1,9 @@
 """What a run predicted, example by example: ``predictions.parquet``, or ``predictions.jsonl`` where pyarrow is missing.
 
 Columns: ``id`` (the same for the same row of data in every run), ``input``, ``gold``, ``prediction``, ``score``,
-``correct``, and ``score:LABEL`` for each label where there are few.
+``correct``, ``score:LABEL`` for each label where there are few, and ``column:NAME`` for each of the data's columns that
+play no role in the task (the first 20; values are cut at 200 characters). These come from the user's file as they are:
+who hands predictions on hands them on, too.
 """
 
 from __future__ import annotations
@@ -17,6 +19,24 @@ from workbench.files import finite, read_lines, write_atomically
 from workbench.runs.run import Run
 
 PARQUET, LINES = "predictions.parquet", "predictions.jsonl"
+COLUMN = "column:"  # before the name of a column of the data: no name of ours begins so
+
+
+def with_columns(
+    rows: Mapping[str, Sequence[Any]], ids: Sequence[str], more: Mapping[str, Sequence[Any]]
+) -> dict[str, Sequence[Any]]:
+    """Predictions with the other columns of the data beside them.
+
+    Args:
+        rows: the columns of the predictions; ``id`` says which example a row is of. There may be fewer than examples.
+        ids: of the examples, [N].
+        more: the columns, by name, [N] each.
+    """
+    place = {name: i for i, name in enumerate(ids)} if more else {}
+    places = [place.get(name) for name in rows.get("id", ())]
+    return dict(rows) | {
+        COLUMN + name: [None if i is None else column[i] for i in places] for name, column in more.items()
+    }
 
 
 def write_predictions(run: Run, rows: Mapping[str, Sequence[Any]]) -> Path:

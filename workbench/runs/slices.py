@@ -83,20 +83,44 @@ def by_length(texts: Sequence[str], correct: Sequence[bool], parts: int = 4) -> 
 
     Texts of one length are in one slice, so there may be fewer slices than ``parts``.
     """
-    lengths = np.array([len(text) for text in texts], dtype=np.int64)
-    if len(lengths) != len(correct):
-        raise ValueError(f"{len(lengths)} texts and {len(correct)} judgements were given: as many are needed.")
-    if not len(lengths):
+    if len(texts) != len(correct):
+        raise ValueError(f"{len(texts)} texts and {len(correct)} judgements were given: as many are needed.")
+    return by_number([len(text) for text in texts], correct, parts, " characters")
+
+
+def by_number(
+    values: Sequence[float | None], correct: Sequence[bool], parts: int = 4, unit: str = ""
+) -> list[Slice]:  # fmt: skip
+    """Slices of about as many examples each, from the smallest to the largest numbers.
+
+    Args:
+        values: a number for each example; those without one (None) are left out.
+        correct: whether each was answered right.
+        parts: slices at most: examples with the same number are in one.
+        unit: what is said behind a number.
+
+    Raises:
+        ValueError: the two differ in length.
+    """
+    if len(values) != len(correct):
+        raise ValueError(f"{len(values)} numbers and {len(correct)} judgements were given: as many are needed.")
+    known = np.array([place for place, value in enumerate(values) if value is not None], dtype=np.int64)
+    if not len(known):
         return []
-    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, parts + 1)[1:-1], method="lower"))
-    part = np.searchsorted(edges, lengths, side="left")  # an edge belongs to the slice below it
+    numbers = np.array([values[place] for place in known], dtype=np.float64)
+    edges = np.unique(np.quantile(numbers, np.linspace(0, 1, parts + 1)[1:-1], method="lower"))
+    part = np.searchsorted(edges, numbers, side="left")  # an edge belongs to the slice below it
     found = []
     for number in np.unique(part):
-        places = np.flatnonzero(part == number)
-        low, high = int(lengths[places].min()), int(lengths[places].max())
-        name = f"{low:,} characters" if low == high else f"{low:,} to {high:,} characters"
-        found.append(_slice(name, [int(place) for place in places], correct))
+        inside = part == number
+        low, high = numbers[inside].min(), numbers[inside].max()
+        name = f"{_told(low)}{unit}" if low == high else f"{_told(low)} to {_told(high)}{unit}"
+        found.append(_slice(name, [int(place) for place in known[inside]], correct))
     return found
+
+
+def _told(value: float) -> str:
+    return f"{int(value):,}" if value == int(value) and abs(value) < 1e15 else f"{value:.6g}"
 
 
 def _slice(name: str, places: Sequence[int], correct: Sequence[bool]) -> Slice:

@@ -13,7 +13,8 @@ import io
 import json
 import re
 import statistics
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -156,22 +157,72 @@ def where(rows: Sequence[Row], condition: str) -> list[Row]:
     names = column_names(rows)
     expression = _with_quoted_fields(condition, names)
     duckdb = _duckdb()
+    given = _arrow(rows, names)
+    try:
+        kept = kept_places(given, expression) if _SIMPLE.fullmatch(expression) else _elsewhere(given, expression)
+    except duckdb.Error as error:
+        raise _explained(condition, str(error), names) from error
+    return [rows[place] for place in sorted(set(kept))]
+
+
+# Fields, numbers, texts, comparisons and what joins them. What calls a function, matches a pattern or asks the table
+# again may take any time, and is evaluated in a process that can be ended. Whatever DuckDB would read otherwise than
+# this does (comments, texts with escapes, quoted functions) is not simple. Possessive: this must not take long itself.
+_SIMPLE = re.compile(
+    r"(?>\s|'(?:[^']|'')*+'|\"[^\"]*+\"(?!\s*\()|[0-9.<>=!,+()]|-(?!-)"
+    r"|(?!(?:like|ilike|similar|glob|select|from)\b)[a-z_][a-z0-9_.]*+(?!\s*\(|')"
+    r"|(?:in|and|or|not|between|list_contains|now|lower|upper|contains)(?=\s*\()|i?like(?=\s*'%?[^%']*+%?'))++",
+    re.IGNORECASE,
+)
+
+
+def kept_places(given: Any, expression: str) -> list[int]:
+    """The values of ``_place`` in the rows of an Arrow table for which an SQL expression holds. Raises duckdb.Error."""
+    duckdb = _duckdb()
     with duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False}) as connection:
-        connection.register("given", _arrow(rows, names))
+        connection.register("given", given)
         connection.execute("CREATE TABLE runs AS SELECT * FROM given")
         connection.unregister("given")
         for setting in _LOCKS:
             connection.execute(setting)
-        timer = threading.Timer(SECONDS, connection.interrupt)
-        timer.start()
-        try:
-            # The relation parses one expression, where SQL text could hold several statements.
-            kept = connection.table("runs").filter(expression).project("_place").fetchall()
-        except duckdb.Error as error:
-            raise _explained(condition, str(error), names) from error
-        finally:
-            timer.cancel()
-    return [rows[place] for place in sorted({place for (place,) in kept})]
+        # The relation parses one expression, where SQL text could hold several statements.
+        kept = connection.table("runs").filter(expression).project("_place").fetchall()
+    return [place for (place,) in kept]
+
+
+def _elsewhere(given: Any, expression: str) -> list[int]:
+    """:func:`kept_places` in a process of its own, which ends itself after ``SECONDS``."""
+    import pyarrow as pa
+
+    from workbench.runs.filter_process import TOO_LONG
+
+    written = io.BytesIO(json.dumps({"expression": expression, "seconds": SECONDS}).encode() + b"\n")
+    written.seek(0, io.SEEK_END)
+    with pa.ipc.new_stream(written, given.schema) as stream:
+        stream.write_table(given)
+    command = [sys.executable, "-m", "workbench.runs.filter_process"]
+    try:
+        done = subprocess.run(command, input=written.getvalue(), capture_output=True, timeout=SECONDS + _START)
+    except subprocess.TimeoutExpired as error:
+        raise _too_long() from error
+    if done.returncode == TOO_LONG:
+        raise _too_long()
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError as error:
+        reason = done.stderr.decode("utf-8", errors="replace").strip()[-200:]
+        raise RequestError(f"The filter was ended: {reason or 'it needed too much memory'}.", _SIMPLER) from error
+    if "error" in answer:
+        raise _duckdb().Error(answer["error"])
+    return [int(place) for place in answer["places"]]
+
+
+_START = 30.0  # seconds that a process may take to begin on a machine that has much to do
+_SIMPLER = "Write a simpler condition."
+
+
+def _too_long() -> RequestError:
+    return RequestError(f"The filter took more than {SECONDS:g} s and was ended.", _SIMPLER)
 
 
 _LOCKS = (
@@ -253,8 +304,6 @@ def _moment(value: Any) -> Any:
 
 def _explained(condition: str, said: str, names: Sequence[str]) -> RequestError:
     """DuckDB's error in a sentence, with what to do."""
-    if "INTERRUPT" in said.upper():
-        return RequestError(f"The filter took more than {SECONDS:.0f} s and was ended.", "Write a simpler condition.")
     first = " ".join(said.split("\n\n")[0].split("\n")[0].split()).rstrip("!. ")
     missing = re.search(r'(?:column|table|binding) (?:named )?"?([\w.]+)"?', said, re.IGNORECASE)
     wrong = missing[1] if missing else ""

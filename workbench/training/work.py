@@ -24,7 +24,7 @@ from workbench.files import append_line, read_json, write_json
 from workbench.models.base import Loaded
 from workbench.models.pretrained import BASE_FILE
 from workbench.runs import estimates, measures
-from workbench.runs.predictions import write_predictions
+from workbench.runs.predictions import with_columns, write_predictions
 from workbench.runs.run import Run
 from workbench.training import checkpoint
 from workbench.training.cost import cost, parameters
@@ -339,7 +339,7 @@ class Work:
         result = self.task.report(outputs, part.encoded.targets, parts["train"].encoded.targets)
         result["metrics"].setdefault("loss", {"value": loss, "low": None, "high": None})
         rows = self.task.prediction_rows(part.examples, outputs, part.encoded.targets)
-        write_predictions(self.run, rows)
+        write_predictions(self.run, with_columns(rows, part.examples.ids, part.examples.more))
         self.watch.phase("saving the model")
         self._save_model(loaded)
         write_report(

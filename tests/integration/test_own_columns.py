@@ -1,0 +1,48 @@
+"""A CSV file's other columns through a real small run, as far as the slices that Compare shows."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from tests import tiny
+from workbench.runs.classified import classified
+from workbench.runs.predictions import read_predictions
+from workbench.runs.slices import by_number, by_value
+from workbench.training.runner import run_folder
+from workbench.workspace import Workspace
+
+SOURCES = ("letter", "telephone", "web")
+HEADER = ["text", "label", "source", "stars", "correct", "score:bad", "key"]
+
+
+def write_rows(path: Path) -> dict[str, list[str]]:
+    """Reviews with columns of which some bear the names of what a run writes; the rows by their text."""
+    rows = [
+        [text, label, SOURCES[i % 3], str(i / 10), "no", "7", f"secret {i}"]
+        for i, (text, label) in enumerate(tiny.reviews(120))
+    ]
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([HEADER, *rows])
+    return {row[0]: row for row in rows}
+
+
+def test_results_can_be_cut_by_any_column_of_the_file(workspace: Workspace) -> None:
+    data = workspace.uploads / "mail.csv"
+    data.parent.mkdir(parents=True, exist_ok=True)
+    rows = write_rows(data)
+    run = tiny.make_run(workspace, {"data.train": str(data), "training.epochs": 1})
+    assert run_folder(run.folder) == 0, run.log()
+    written = read_predictions(run)
+    assert len(written["id"]) > 10
+    for place, text in enumerate(written["input"]):
+        found = [written[f"column:{name}"][place] for name in HEADER[2:]]
+        assert [str(value) for value in found] == rows[text][2:]
+    assert set(written["correct"]) <= {True, False}  # the user's column of that name is another one
+    assert max(written["score:bad"]) <= 1
+    known = classified(run)
+    assert known is not None and "source" in known.more and "key" not in known.more  # as many values as rows
+    slices = by_value(known.more["source"], known.correct)
+    assert {one.name for one in slices} <= set(SOURCES) and sum(one.count for one in slices) == len(known)
+    stretches = by_number(known.more["stars"], known.correct)
+    assert len(stretches) == 4 and sum(one.right for one in stretches) == sum(known.correct)
