@@ -13,6 +13,8 @@ WORDS = {
     "learning rate": "How far a step moves the weights. Too high and the loss jumps; too low and nothing is learned.",
     "epoch": "One pass over all training examples.",
     "step": "One change of the weights, made from one batch of examples.",
+    "seeds": "Runs that differ in nothing but chance: new weights, the order of the examples, dropout. How far "
+    "their results lie apart tells which differences between settings mean something; one run of each cannot.",
     "interval": "95% interval: if the test were made again with other examples of the same kind, the figure would "
     "usually fall in here.",
     "baseline": "What you would get without a model, by always giving the most frequent answer.",

@@ -55,7 +55,8 @@ def draw(workspace: Workspace) -> Sweep | None:
         show_problems(wrong)
     if plan is not None:
         runs = plan.size() * len(plan.seeds)
-        st.markdown(f"**{plan.size():,} trials, {runs:,} runs.** They share the queue with your other runs.")
+        trials = f"{plan.size():,} trials, " if plan.over else "The same run with each seed: "
+        st.markdown(f"**{trials}{runs:,} runs.** They share the queue with your other runs.")
         _command(plan, over)
     if st.button(
         "Start the sweep", type="primary", icon=":material/rocket_launch:", key="sweep.start", disabled=plan is None
