@@ -38,7 +38,7 @@ def actions(run: Run, summary: dict[str, Any]) -> None:
         st.switch_page(state.EXPLAIN_PAGE, query_params={state.RUN: run.id})
     is_training = summary["kind"] == "training"
     if now == "succeeded" and is_training and st.button("Compare", icon=":material/compare_arrows:", key="run.compare"):
-        st.switch_page(state.COMPARE_PAGE, query_params={state.RUNS: run.id})
+        st.switch_page(state.COMPARE_PAGE, query_params={state.RUNS: ",".join(run_list.with_one_alike(run.id))})
     range_test.train_button(run, range_test.finding(summary["report"]))
     if st.button(
         "New run from this", icon=":material/content_copy:", key="run.again", help="Launch, with this run's settings."
