@@ -30,6 +30,10 @@ WORDS = {
     "needed the late layers.",
     "head": "A layer looks at the text through several heads at once, each with its own idea of what belongs together.",
     "token": "The piece of text that the model reads as one unit: a word or a part of one.",
+    "padding": "The texts of a batch must be equally long, so the shorter ones are filled up with tokens that mean "
+    "nothing. They cost time and teach nothing.",
+    "perplexity": "Between how many tokens, equally likely, the model wavers on average; lower is better. It is e to "
+    "the power of the loss.",
     "smoothing": "A moving average: the weight of what was before, from 0 (none) to 0.99. The raw "
     "values stay faint behind.",
     "band": "Runs that differ in their seed only are drawn as their mean. The band is the 95% interval of that mean "
