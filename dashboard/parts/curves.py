@@ -13,7 +13,7 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts import run_list
 from dashboard.parts.errors import shown
-from dashboard.parts.glossary import WORDS
+from dashboard.parts.glossary import WORDS, told
 from dashboard.parts.text import plain
 from workbench.runs import curves as library
 from workbench.runs.columns import Columns, columns
@@ -210,7 +210,9 @@ def axis_and_scale() -> tuple[str, bool]:
     """What overlaid curves are drawn over, and whether on a logarithmic axis; both stand in the URL."""
     state.from_url(state.AXIS, state.COMPARE_X, lambda given: given if given in X_AXES else None)
     state.from_url(state.LOG, state.COMPARE_LOG, lambda given: given == "1")
-    x = st.selectbox("Over", list(X_AXES), format_func=X_AXES.get, key=state.COMPARE_X, width=180)
+    x = st.selectbox(
+        "Over", list(X_AXES), format_func=X_AXES.get, key=state.COMPARE_X, width=180, help=told("step", "epoch")
+    )
     log = st.toggle("Logarithmic", key=state.COMPARE_LOG, help="Small differences near zero can be seen better.")
     state.to_url(state.AXIS, "" if x == "step" else x)
     state.to_url(state.LOG, "1" if log else "")

@@ -41,3 +41,8 @@ WORDS = {
     "filter": "What stands behind WHERE in SQL, over the table's fields: accuracy > 0.8 AND tuning = 'lora'. Texts "
     "stand in single quotes. Settings have dots: training.learning_rate <= 1e-4. Tags: list_contains(tags, 'paper').",
 }
+
+
+def told(*words: str) -> str:
+    """Several words, each with what it means, as one tooltip."""
+    return "\n\n".join(f"**{word.capitalize()}**: {WORDS[word]}" for word in words)

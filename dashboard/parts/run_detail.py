@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts import foresight, range_test, run_list, samples, watch
 from dashboard.parts.errors import show_error, shown
-from dashboard.parts.glossary import WORDS
+from dashboard.parts.glossary import WORDS, told
 from dashboard.parts.progress import show_progress
 from dashboard.parts.states import badge
 from dashboard.parts.text import ago, cut, duration, gigabytes, interval, md, number
@@ -112,15 +112,18 @@ def results(summary: dict[str, Any]) -> None:
         f"{number(round(cost['tokens_per_second']))} tokens a second" if cost.get("tokens_per_second") else "",
         f"{cost['mfu']:.1%} of the device's peak" if isinstance(cost.get("mfu"), float) else "",
     ]
-    st.caption(md(" · ".join(word for word in words if word)))
-    for note in [_baseline(report), foresight.beside_truth(report), *(report.get("notes") or [])]:
+    st.caption(md(" · ".join(word for word in words if word)), help=WORDS["trained parameters"])
+    if report.get("baseline_name"):
+        st.caption(md(f"Baseline: {report['baseline_name']}.", 500), help=WORDS["baseline"])
+    for note in [foresight.beside_truth(report), *(report.get("notes") or [])]:
         if note:
             st.caption(md(str(note), 500))
 
 
 def _figures(report: dict[str, Any], metrics: dict[str, Any]) -> None:
     part = "validation" if report.get("evaluated_on") == "valid" else "test"
-    st.subheader(f"Result on the {part} examples", help=WORDS["interval"], anchor=False)
+    words = ["interval", *(name for name in ("loss", "perplexity") if name in metrics)]
+    st.subheader(f"Result on the {part} examples", help=told(*words), anchor=False)
     baseline = report.get("baseline") or {}
     st.table(
         {
@@ -131,10 +134,6 @@ def _figures(report: dict[str, Any], metrics: dict[str, Any]) -> None:
         hide_index=True,
         width="content",
     )
-
-
-def _baseline(report: dict[str, Any]) -> str:
-    return f"Baseline: {report['baseline_name']}." if report.get("baseline_name") else ""
 
 
 def documents(run: Run) -> None:
