@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
 
@@ -14,6 +16,7 @@ from dashboard.parts.uploads import store
 from tests.dashboard.browsing import at_least, by_key, choose, expect, fill, settle, unfold, visitor
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.serving import Server, served
+from tests.dashboard.test_sweeps import made
 from workbench import jobs
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
@@ -133,11 +136,17 @@ def test_no_text_of_anybody_becomes_script(chromium: Browser, server: Server, wo
         report["metrics"][name] = {"value": 0.5, "low": 0.4, "high": 0.6}
     report["notes"] = [SCRIPT, LINK]
     report["primary_metric"] = SCRIPT
-    (runs[0].folder / "report.json").write_text(__import__("json").dumps(report))
+    (runs[0].folder / "report.json").write_text(json.dumps(report))
     runs[2].update_status(error={"kind": "Run", "message": SCRIPT + LINK, "hint": LINK + SCRIPT})
     column = f"{SCRIPT},{LINK}".replace(",", ";")
     upload = store(f"{SCRIPT}{LINK}.csv", f'"{column}",label\ngood,a\nbad,b\n'.encode(), workspace)
+    sweep = made(workspace, 2, 2, name=SCRIPT[:60], over={"tuning.method": "lora,full"}, method="grid")
+    with sweep.changing() as found:
+        found["trials"][0]["error"] = {"kind": "Run", "message": SCRIPT, "hint": LINK}
+        found["error"] = {"kind": "Sweep", "message": SCRIPT + LINK, "hint": LINK}
+        found["trials"][0]["values"]["tuning.method"] = SCRIPT
     ids = ",".join(run.id for run in runs)
+    roles = json.dumps({"text": column, "label": SCRIPT})
     paths = [
         "/",
         "/launch",
@@ -148,6 +157,14 @@ def test_no_text_of_anybody_becomes_script(chromium: Browser, server: Server, wo
         f"/runs?run={SCRIPT}",
         f"/launch?preset={LINK}",
         f"/compare?runs={LINK},{SCRIPT}",
+        f"/data?{urlencode({'data': upload.name, 'roles': roles})}",
+        f"/data?{urlencode({'data': SCRIPT, 'task': SCRIPT, 'language': LINK, 'show': SCRIPT})}",
+        "/data?data=rotten-tomatoes",
+        f"/sweeps?sweep={sweep.name}",
+        f"/sweeps?{urlencode({'sweep': SCRIPT + LINK})}",
+        f"/runs?{urlencode({'columns': SCRIPT, 'value': SCRIPT, 'tags': LINK, 'group': 'title,notes'})}",
+        "/settings",
+        f"/settings?run={SCRIPT}",
     ]
     with visitor(chromium, server.url) as someone:
         for path in paths:
