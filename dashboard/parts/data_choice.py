@@ -30,7 +30,7 @@ def names(workspace: Workspace) -> list[str]:
 
 
 def choose(workspace: Workspace) -> str | None:
-    """One data set, after a filter by task and language; uploads first. The catalogue is a table, too."""
+    """One data set, after a filter by task and language; uploads first."""
     entries = catalogue().datasets
     left, right = st.columns(2)
     with left:
@@ -43,7 +43,7 @@ def choose(workspace: Workspace) -> str | None:
         state.from_url(state.LANGUAGE, LANGUAGE, lambda given: given if given in spoken else None)
         language = st.selectbox("Language", [None, *spoken], key=LANGUAGE, format_func=_any)
         state.to_url(state.LANGUAGE, language or "")
-    fitting = [n for n, e in entries.items() if task in (None, e.task) and language in (None, e.language)]
+    fitting = _fitting(task, language)
     mine = [upload.name for upload in list_uploads(workspace)]
     options = [*mine, *fitting]
     if st.session_state.get(state.CHOSEN_DATA) not in options:
@@ -56,8 +56,19 @@ def choose(workspace: Workspace) -> str | None:
         placeholder="a file of yours or a data set",
         persist_state="session",
     )
-    data_catalogue.draw(fitting, chosen, workspace)
     return str(chosen) if chosen else None
+
+
+def draw_catalogue(chosen: str | None, workspace: Workspace) -> None:
+    """What the filters leave of the catalogue, as a table."""
+    fitting = _fitting(st.session_state.get(TASK), st.session_state.get(LANGUAGE))
+    data_catalogue.draw(fitting, chosen, workspace)
+
+
+def _fitting(task: str | None, language: str | None) -> list[str]:
+    """The data sets of this task and language; None is any."""
+    entries = catalogue().datasets.items()
+    return [name for name, each in entries if task in (None, each.task) and language in (None, each.language)]
 
 
 def draw_upload(workspace: Workspace) -> None:
@@ -157,7 +168,8 @@ def _tell_upload(name: str, workspace: Workspace) -> None:
     if found is None:
         return
     st.subheader(md(name, 80), anchor=False)
-    st.caption(f"Your file, {found.bytes / 1e6:.2f} MB. It lies in the workspace and is sent nowhere.")
+    size = f"{found.bytes / 1e6:.1f} MB" if found.bytes >= 1e5 else f"{found.bytes / 1e3:.1f} kB"
+    st.caption(f"Your file, {size}. It lies in the workspace and is sent nowhere.")
     with st.popover("Delete this file", icon=":material/delete:", key="data_delete"):
         using = used_by(found.path, workspace)
         if using:

@@ -28,6 +28,7 @@ with shown("data_choice_error"):
         data_choice.draw_upload(workspace)
     with browse:
         chosen = data_choice.choose(workspace)
+    data_choice.draw_catalogue(chosen, workspace)
 if chosen is None:
     st.info("Choose a data set, or upload a file of yours.", icon=":material/table:")
     st.stop()

@@ -212,6 +212,31 @@ def test_an_upload_is_taken_and_a_pickle_is_not(chromium: Browser, server: Serve
         assert kept.read_bytes() == good["buffer"] and kept.name.startswith("my-reviews-")
 
 
+def test_a_click_shows_a_run_and_ticks_are_compared(chromium: Browser, server: Server, workspace: Workspace) -> None:
+    ids = [fake_run(workspace, seed=seed).id for seed in range(3)][::-1]
+    with visitor(chromium, server.url) as someone:
+        page = someone.open("/runs")
+        table = page.get_by_test_id("stDataFrame").first
+
+        def click(column: int, row: int) -> None:
+            """Into the drawn table: rows are 35 pixels high, the ticks stand at the left."""
+            table.click(position={"x": column, "y": 35 * row + 52})
+            settle(page, 1500)
+
+        click(250, 2)
+        page.wait_for_url(f"**run={ids[2]}*")
+        click(15, 0)
+        click(15, 1)
+        expect(by_key(page, "list.compare")).to_contain_text("Compare these 2")
+        assert f"run={ids[2]}" in page.url  # a tick shows no other run
+        click(250, 1)
+        page.wait_for_url(f"**run={ids[1]}*")
+        by_key(page, "list.compare").get_by_role("button").click()
+        page.wait_for_url("**/compare?*")
+        settle(page)
+        assert ids[0] in page.url and ids[1] in page.url and ids[2] not in page.url
+
+
 @pytest.mark.slow
 def test_hostile_labels_and_columns_through_a_real_run(chromium: Browser, server: Server, workspace: Workspace) -> None:
     rows = "\n".join(f"{'good' if i % 2 else 'bad'} film {i},{SCRIPT if i % 2 else LINK}" for i in range(80))
