@@ -29,6 +29,7 @@ from starlette.websockets import WebSocketClose
 from dashboard import password
 
 LOGIN, LOGOUT = "/login", "/logout"
+EXPOSED = "WORKBENCH_DASHBOARD_EXPOSED"  # in the environment of a server that others may reach
 SESSION_SECONDS = 12 * 3600
 _MOST_SESSIONS = 1000
 _LARGEST_LOGIN = 8192  # bytes of a login form

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import threading
+import time
 
 from workbench.errors import RequestError
 from workbench.workspace import Workspace
@@ -33,6 +35,41 @@ def set_password(workspace: Workspace, password: str) -> None:
     salt = secrets.token_bytes(16)
     stored = {"salt": salt.hex(), "hash": _hash(password, salt).hex()}
     workspace.save_settings(**{SETTING: stored})
+
+
+_LONGEST_WAIT = 60.0  # seconds
+_tries_lock = threading.Lock()
+_tries = {"failures": 0.0, "until": 0.0}
+
+
+def change_password(workspace: Workspace, old: str, new: str) -> None:
+    """Store a new password for whoever knows the old one; where none is set, ``old`` does not matter.
+
+    Who gives a wrong one waits before the next try, longer each time. It never takes the password away.
+
+    Raises:
+        RequestError: the old password is wrong, it is too early for another try, or the new one is too short.
+    """
+    stored = stored_hash(workspace)
+    if not new:
+        raise RequestError("No new password was given.", f"It has {SHORTEST} to {LONGEST:,} characters.")
+    if stored is not None:
+        _count_try()  # before the comparison, so that tries made at once all wait for the first
+        if not is_right(old, stored):
+            raise RequestError("That is not the password that is set.", "Type the one that you log in with.")
+    with _tries_lock:
+        _tries.update(failures=0.0, until=0.0)
+    set_password(workspace, new)
+
+
+def _count_try() -> None:
+    with _tries_lock:
+        wait = _tries["until"] - time.monotonic()
+        if wait > 0:
+            raise RequestError("Too many wrong passwords.", f"Try again in {wait:.0f} s.")
+        _tries["failures"] += 1
+        if _tries["failures"] > 2:
+            _tries["until"] = time.monotonic() + min(2.0 ** (_tries["failures"] - 2), _LONGEST_WAIT)
 
 
 def stored_hash(workspace: Workspace) -> dict[str, str] | None:

@@ -5,12 +5,14 @@ The runs are those of the current workspace; ``make demo SERVE=0`` makes two.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from workbench.errors import MissingPackageError, RequestError, WorkbenchError
 from workbench.runs.query import list_runs
@@ -29,10 +31,16 @@ _SERVE += "serve(Workspace.current(), port=0)"
 def pages(first: str, second: str) -> dict[str, str]:
     """The path of each picture, by the picture's name."""
     explain = f"/explain?run={first}&text={SENTENCE}"
+    asked = quote(json.dumps({"text": SENTENCE}))
     return {
         "home": "/",
+        "data": "/data?data=rotten-tomatoes",
         "launch": "/launch",
         "runs": f"/runs?run={first}",
+        "sweeps": "/sweeps",
+        "playground": f"/playground?run={first}&with={second}&input={asked}",
+        "learn": "/learn",
+        "settings": "/settings",
         "dashboard": f"/compare?runs={first},{second}",
         "tokens": f"{explain}&view=tokens",
         "attention": f"{explain}&view=head",

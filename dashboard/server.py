@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from dashboard import heads
-from dashboard.guard import Guard, Names, is_exposed
+from dashboard.guard import EXPOSED, Guard, Names, is_exposed
 from dashboard.password import set_password, stored_hash
 from workbench.errors import BusyError, RefusedError, RequestError, WorkbenchError
 from workbench.workspace import Workspace
@@ -117,8 +117,10 @@ def create_app(workspace: Workspace, host: str, port: int, allow_hosts: Iterable
     from streamlit.starlette import App
     from streamlit.web import bootstrap
 
+    allow_hosts = list(allow_hosts)
     os.environ["WORKBENCH_HOME"] = str(workspace.root)
     os.environ[SERVED_BY_US] = "1"
+    os.environ[EXPOSED] = "1" if is_exposed(host, allow_hosts) else ""
     config._main_script_path = str(_APP)  # so that dashboard/.streamlit/config.toml (the theme) is read
     bootstrap.load_config_options({**_OPTIONS, "server.port": port, "server.address": host})
     app = App(_APP, routes=_pages(), on_script_error=_log_error)

@@ -18,6 +18,7 @@ import os
 import random
 import re
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -145,6 +146,37 @@ def read_json(path: Path) -> Any | None:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
+
+
+_YOUNG = 2 * 10**9  # ns: within the clock of a file system two changes may look like one
+_MOST_KEPT = 30_000  # files
+_kept: dict[str, tuple[tuple[int, int, int], Any]] = {}
+_kept_lock = threading.Lock()
+
+
+def read_json_kept(path: Path) -> Any | None:
+    """As ``read_json``, for who asks again and again: a file that has not changed is not read again.
+
+    What is told of a file (time of change, size, inode) decides; one that changed in the last two seconds is always
+    read, for it could change again without looking so. The same object is given to everybody: it must not be changed.
+    """
+    name = str(path)
+    try:
+        stat = os.stat(path)
+    except OSError:
+        _kept.pop(name, None)
+        return None
+    mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    known = _kept.get(name)
+    if known is not None and known[0] == mark:
+        return known[1]
+    found = read_json(path)
+    if time.time_ns() - stat.st_mtime_ns > _YOUNG:
+        with _kept_lock:
+            _kept[name] = (mark, found)
+            while len(_kept) > _MOST_KEPT:
+                _kept.pop(next(iter(_kept)))
+    return found
 
 
 def append_line(path: Path, value: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts import comparison, curves, linked
 from dashboard.parts.errors import shown
-from dashboard.parts.glossary import WORDS
+from dashboard.parts.glossary import WORDS, told
 from workbench.runs.columns import columns
 from workbench.runs.run import Run
 
@@ -43,8 +43,9 @@ def _choose_how(runs: list[Run]) -> dict[str, Any]:
     fields = [row["field"] for row in comparison.settings_of(runs, True) if row["field"] not in comparison.NO_SETTING]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         x = linked.select(
-            "Over", list(curves.X_AXES), state.AXIS, state.COMPARE_X, format_func=curves.X_AXES.get, width=140
-        )
+            "Over", list(curves.X_AXES), state.AXIS, state.COMPARE_X, format_func=curves.X_AXES.get, width=140,
+            help=told("step", "epoch"),
+        )  # fmt: skip
         together = linked.select(
             "One line for", [SEEDS, EACH, *fields], state.TOGETHER, "compare.together", width=320, help=WORDS["band"],
             format_func=lambda name: WORDS_FOR.get(name) or f"Runs alike in {name}",

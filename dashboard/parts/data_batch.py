@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
+from dashboard.parts import data_overview
+from dashboard.parts.glossary import WORDS
 from dashboard.parts.text import md
 from workbench.check import fitting_models
 from workbench.models.base import models
@@ -12,6 +18,7 @@ from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
+SHOWN = "data.batch"  # session key: the spec whose batch was asked for
 WIDEST = 128  # tokens of a row that are shown
 LIMIT = 2000  # training examples, so that it is quick
 
@@ -21,28 +28,37 @@ def draw(spec: RunSpec, workspace: Workspace) -> None:
     kind = tasks.get(spec.task.name)
     fitting = [name for name in fitting_models(kind(kind.Config())) if not models.get(name).argument_form]
     left, middle, right = st.columns(3)
-    model = left.selectbox("Model", fitting, key="data.model")
+    model = left.selectbox("Model", fitting, key="data.model", help=WORDS["model"])
     size = middle.number_input("Batch size (examples)", 1, 64, 8, key="data.batch_size")
-    longest = right.number_input("Longest text (tokens)", 8, 512, 128, key="data.max_length")
+    longest = right.number_input("Longest text (tokens)", 8, 512, 128, key="data.max_length", help=WORDS["token"])
     st.caption(f"Of the first draw of at most {LIMIT:,} training examples; a run with another limit draws others.")
+    changes = {"model.source": model, "training.batch_size": size, "data.max_length": longest}
+    wanted = spec.changed({**changes, "data.limit.train": LIMIT})
     if st.button("Show the first batch", key="data_batch"):
-        changes = {"model.source": model, "training.batch_size": size, "data.max_length": longest}
-        st.session_state["data.batch"] = spec.changed({**changes, "data.limit.train": LIMIT}).model_dump_json()
-    wanted = st.session_state.get("data.batch")
-    if wanted and RunSpec.model_validate_json(wanted).data.train == spec.data.train:
-        _show(RunSpec.model_validate_json(wanted), workspace)
+        st.session_state[SHOWN] = wanted.model_dump_json()
+    if st.session_state.get(SHOWN) == wanted.model_dump_json():  # what was asked for; no batch of other settings
+        _show(wanted, workspace)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading, tokenizing, collating ...")
+def _first_batch(document: str, when: int, root: str) -> Any:
+    """Made once for a spec: choosing another row of the batch makes nothing anew. Without the rows of all the data."""
+    from workbench.training.first_batch import first_batch  # brings torch
+
+    found = first_batch(RunSpec.model_validate_json(document), Workspace(Path(root)), confined=True)
+    return dataclasses.replace(found, dataset=None)
 
 
 def _show(spec: RunSpec, workspace: Workspace) -> None:
-    from workbench.training.first_batch import first_batch, pieces  # brings torch
+    from workbench.training.first_batch import pieces
 
-    with st.spinner("Reading, tokenizing, collating ..."):
-        found = first_batch(spec, workspace, confined=True)
+    found = _first_batch(spec.model_dump_json(), data_overview.changed(spec), str(workspace.root))
     shape = found.shapes["input_ids"]
     st.markdown(
-        f"{' x '.join(map(str, shape))} tokens, {found.padding:.0%} of them padding; "
+        help=WORDS["padding"],
+        body=f"{' x '.join(map(str, shape))} tokens, {found.padding:.0%} of them padding; "
         f"{sum(row.cut > 0 for row in found.rows)} of {len(found.rows)} texts are cut; "
-        f"{found.batches:,} batches in an epoch."
+        f"{found.batches:,} batches in an epoch.",
     )
     rows = [
         {"label": row.label, "tokens": row.real, "cut off": row.cut, **dict(enumerate(row.tokens[:WIDEST], start=1))}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import launch_form, uploads
+from dashboard.parts import data_catalogue, launch_form, uploads
 from dashboard.parts.errors import shown
+from dashboard.parts.glossary import WORDS
 from dashboard.parts.text import cut, gigabytes, md
 from workbench.data.catalogue import catalogue
 from workbench.data.sources import describe, fetch
@@ -18,7 +21,7 @@ from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
-TASK, LANGUAGE = "data.task", "data.language"
+TASK, LANGUAGE, USE = "data.task", "data.language", "data.use"
 
 
 def names(workspace: Workspace) -> list[str]:
@@ -31,11 +34,16 @@ def choose(workspace: Workspace) -> str | None:
     entries = catalogue().datasets
     left, right = st.columns(2)
     with left:
-        task = st.selectbox("Task", [None, *sorted({e.task for e in entries.values()})], key=TASK, format_func=_any)
+        learned = sorted({e.task for e in entries.values()})
+        state.from_url(state.TASK, TASK, lambda given: given if given in learned else None)
+        task = st.selectbox("Task", [None, *learned], key=TASK, format_func=_any, help=WORDS["task"])
+        state.to_url(state.TASK, task or "")
     with right:
         spoken = sorted({e.language for e in entries.values()})
+        state.from_url(state.LANGUAGE, LANGUAGE, lambda given: given if given in spoken else None)
         language = st.selectbox("Language", [None, *spoken], key=LANGUAGE, format_func=_any)
-    fitting = [n for n, e in entries.items() if task in (None, e.task) and language in (None, e.language)]
+        state.to_url(state.LANGUAGE, language or "")
+    fitting = _fitting(task, language)
     mine = [upload.name for upload in list_uploads(workspace)]
     options = [*mine, *fitting]
     if st.session_state.get(state.CHOSEN_DATA) not in options:
@@ -49,6 +57,18 @@ def choose(workspace: Workspace) -> str | None:
         persist_state="session",
     )
     return str(chosen) if chosen else None
+
+
+def draw_catalogue(chosen: str | None, workspace: Workspace) -> None:
+    """What the filters leave of the catalogue, as a table."""
+    fitting = _fitting(st.session_state.get(TASK), st.session_state.get(LANGUAGE))
+    data_catalogue.draw(fitting, chosen, workspace)
+
+
+def _fitting(task: str | None, language: str | None) -> list[str]:
+    """The data sets of this task and language; None is any."""
+    entries = catalogue().datasets.items()
+    return [name for name, each in entries if task in (None, each.task) and language in (None, each.language)]
 
 
 def draw_upload(workspace: Workspace) -> None:
@@ -99,12 +119,40 @@ def choose_use(name: str, workspace: Workspace) -> RunSpec:
     if entry is None:
         path = workspace.uploads / name
         document["train"] = str(path)
-        task = st.selectbox("What shall be learned", tasks.names(), index=tasks.names().index(task), key="data.use")
+        state.from_url(state.USE, USE, lambda given: given if given in tasks.names() else None)
+        if st.session_state.get(USE) not in tasks.names():
+            st.session_state[USE] = task
+        task = st.selectbox("What shall be learned", tasks.names(), key=USE, help=WORDS["task"])
+        state.to_url(state.USE, "" if task == "text-classification" else task)
         roles = list(tasks.get(task)(tasks.get(task).Config()).columns())
-        with st.expander("Columns", icon=":material/view_column:"), shown("columns_error"):
-            columns = uploads.draw_columns(roles, uploads.columns_of(str(path)), "data.columns")
-            document["columns"] = columns
+        with st.expander("Columns", icon=":material/view_column:", key="data_columns"), shown("columns_error"):
+            document["columns"] = _columns(roles, str(path))
     return RunSpec.parse({"task": task, "data": document, "model": "minilm", "tuning": "full"}, "These data")
+
+
+def _columns(roles: list[Any], path: str) -> dict[str, str]:
+    """Which column plays which role; as the link says, until a field is moved."""
+    keys = {role.role: f"data.columns.{role.role}" for role in roles}
+
+    def read(given: str) -> dict[str, str] | None:
+        try:
+            found = json.loads(given)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(found, dict):
+            return None
+        taken = {role: column for role, column in found.items() if role in keys and isinstance(column, str)}
+        for role, column in taken.items():
+            st.session_state[keys[role]] = column  # one that the file does not have is left open again
+        return taken
+
+    held = {role: st.session_state[key] for role, key in keys.items() if st.session_state.get(key)}
+    if any(key in st.session_state for key in keys.values()):
+        st.session_state[state.DATA_ROLES] = held
+    state.from_url(state.ROLES, state.DATA_ROLES, read)
+    st.session_state[state.DATA_ROLES] = found = uploads.draw_columns(roles, uploads.columns_of(path), "data.columns")
+    state.to_url(state.ROLES, json.dumps(found, ensure_ascii=False) if found else "")
+    return found
 
 
 def use(spec: RunSpec) -> None:
@@ -120,7 +168,8 @@ def _tell_upload(name: str, workspace: Workspace) -> None:
     if found is None:
         return
     st.subheader(md(name, 80), anchor=False)
-    st.caption(f"Your file, {found.bytes / 1e6:.2f} MB. It lies in the workspace and is sent nowhere.")
+    size = f"{found.bytes / 1e6:.1f} MB" if found.bytes >= 1e5 else f"{found.bytes / 1e3:.1f} kB"
+    st.caption(f"Your file, {size}. It lies in the workspace and is sent nowhere.")
     with st.popover("Delete this file", icon=":material/delete:", key="data_delete"):
         using = used_by(found.path, workspace)
         if using:

@@ -9,6 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from dashboard import state
+from dashboard.parts import data_doubts
 from dashboard.parts.text import cut, md, plain
 from workbench.data.load import load_data
 from workbench.data.overview import compare_parts, overview
@@ -19,14 +21,14 @@ from workbench.workspace import Workspace
 MOST_LABELS = 40  # drawn
 
 
-def _changed(spec: RunSpec) -> int:
+def changed(spec: RunSpec) -> int:
     """When an upload changed: what is remembered of it is old then."""
     path = Path(spec.data.train)
     return path.stat().st_mtime_ns if path.is_absolute() and path.is_file() else 0
 
 
 @st.cache_data(show_spinner="Reading the data ...", max_entries=4)
-def _found(document: str, changed: int, root: str, near: bool) -> Any:
+def _found(document: str, when: int, root: str, near: bool) -> Any:
     spec = RunSpec.model_validate_json(document)
     task = tasks.get(spec.task.name)
     columns = task(task.Config()).columns()
@@ -36,13 +38,18 @@ def _found(document: str, changed: int, root: str, near: bool) -> Any:
 
 def draw(spec: RunSpec, workspace: Workspace) -> None:
     """The validation report, labels, lengths and the first rows. Raises DataError: which row is wrong, and why."""
-    found = _found(spec.model_dump_json(), _changed(spec), str(workspace.root), False)
+    found = _found(spec.model_dump_json(), changed(spec), str(workspace.root), False)
     parts = found["parts"]
     for part, column in zip(parts, st.columns(len(parts)), strict=True):
         column.metric(f"{part}, rows", f"{parts[part]['rows']:,}")
     for note in found["notes"]:
         st.caption(md(note, 600))
-    part = st.segmented_control("Part", list(parts), default="train", key="data.part") or "train"
+    data_doubts.draw(found)
+    state.from_url(state.SPLIT, state.DATA_SPLIT, lambda given: given if given in parts else None)
+    if st.session_state.get(state.DATA_SPLIT) not in parts:
+        st.session_state[state.DATA_SPLIT] = "train"
+    part = str(st.segmented_control("Part", list(parts), key=state.DATA_SPLIT, required=True))
+    state.to_url(state.SPLIT, "" if part == "train" else part)
     labels, lengths = st.columns(2)
     with labels:
         _draw_labels(parts[part]["labels"])
@@ -54,7 +61,7 @@ def draw(spec: RunSpec, workspace: Workspace) -> None:
 
 def draw_near(spec: RunSpec, workspace: Workspace) -> None:
     """How many texts of a part stand nearly so in another, and the pairs."""
-    found = _found(spec.model_dump_json(), _changed(spec), str(workspace.root), True)
+    found = _found(spec.model_dump_json(), changed(spec), str(workspace.root), True)
     if found is None:
         st.info("There are too many texts to compare here.", icon=":material/info:")
         return

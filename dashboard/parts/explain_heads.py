@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.parts import curves, explain_inputs, sides, waiting
+from dashboard.parts.glossary import WORDS
 from dashboard.parts.sides import Side
 from dashboard.parts.text import md
 from workbench.explain import layers
@@ -39,9 +40,9 @@ def show(both: list[Side]) -> None:
         st.caption("The run keeps no predictions to take texts from.")
         return
     if len(both) > 1 and both[1].what != side.what:
-        st.subheader("Which heads moved most", anchor=False)
+        st.subheader("Which heads moved most", help=WORDS["head"], anchor=False)
         show_moves(both)
-    st.subheader("Patterns", anchor=False)
+    st.subheader("Patterns", help=WORDS["head"], anchor=False)
     _patterns(side)
     st.subheader("Importance", anchor=False)
     _importance(side)

@@ -257,7 +257,7 @@ def show_proof(both: list[Side], choice: Choice) -> None:
                 if len(both) > 1:
                     st.markdown(f"**{md(side.name, 80)}**")
                 _draw_proof(sides.kept(*key), alone=len(both) == 1)
-    st.subheader("Over many texts", anchor=False)
+    st.subheader("Over many texts", help=WORDS["faithfulness"], anchor=False)
     _proof_over(both[0], choice)
 
 

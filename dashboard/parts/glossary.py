@@ -13,6 +13,8 @@ WORDS = {
     "learning rate": "How far a step moves the weights. Too high and the loss jumps; too low and nothing is learned.",
     "epoch": "One pass over all training examples.",
     "step": "One change of the weights, made from one batch of examples.",
+    "seeds": "Runs that differ in nothing but chance: new weights, the order of the examples, dropout. How far "
+    "their results lie apart tells which differences between settings mean something; one run of each cannot.",
     "interval": "95% interval: if the test were made again with other examples of the same kind, the figure would "
     "usually fall in here.",
     "baseline": "What you would get without a model, by always giving the most frequent answer.",
@@ -28,6 +30,10 @@ WORDS = {
     "needed the late layers.",
     "head": "A layer looks at the text through several heads at once, each with its own idea of what belongs together.",
     "token": "The piece of text that the model reads as one unit: a word or a part of one.",
+    "padding": "The texts of a batch must be equally long, so the shorter ones are filled up with tokens that mean "
+    "nothing. They cost time and teach nothing.",
+    "perplexity": "Between how many tokens, equally likely, the model wavers on average; lower is better. It is e to "
+    "the power of the loss.",
     "smoothing": "A moving average: the weight of what was before, from 0 (none) to 0.99. The raw "
     "values stay faint behind. Of more than 8,000 points it is an average of the means of some thousand stretches.",
     "confusion": "Each time the model is evaluated, the validation examples are counted by what they are and what the "
@@ -53,3 +59,8 @@ WORDS = {
     "several seeds of each setting the runs are what is drawn (Welch's t test over seeds), otherwise the test examples "
     "(paired bootstrap; McNemar's exact test for accuracy). Several comparisons are corrected by Holm's method.",
 }
+
+
+def told(*words: str) -> str:
+    """Several words, each with what it means, as one tooltip."""
+    return "\n\n".join(f"**{word.capitalize()}**: {WORDS[word]}" for word in words)

@@ -25,7 +25,8 @@ def show_machine() -> None:
     cpu, memory, disk = (found.get(part) or {} for part in ("cpu", "memory", "disk"))
     gpus = found.get("gpus") or []
     columns = st.columns(4)
-    columns[0].metric("Processor", f"{cpu.get('cores', '?')} cores", help=md(cpu.get("name") or "unknown"))
+    cores = cpu.get("cores", "?")
+    columns[0].metric("Processor", f"{cores} core{'' if cores == 1 else 's'}", help=md(cpu.get("name") or "unknown"))
     columns[1].metric(
         "Memory free", gigabytes(memory.get("available_bytes")), help=f"Of {gigabytes(memory.get('total_bytes'))}."
     )

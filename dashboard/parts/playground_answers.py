@@ -18,6 +18,7 @@ from workbench.explain.subject import MODEL_LOCK
 from workbench.runs.run import Run
 from workbench.tasks.base import Task
 from workbench.training.answers import parts_of
+from workbench.training.predictor import Predictor
 
 
 def show(runs: Sequence[Run], given: dict[str, Any], options: dict[str, Any]) -> None:
@@ -29,7 +30,14 @@ def show(runs: Sequence[Run], given: dict[str, Any], options: dict[str, Any]) ->
             predictor = sides.load(run)
             result, seconds = answer(run, given, options)
             answers.draw(parts_of(predictor.task, given, result), f"play.answer.{place}", place)
-            st.caption(f"Answered in {_seconds(seconds)} on the processor.")
+            st.caption(f"Answered in {_seconds(seconds)} on {where(predictor)}.")
+
+
+def where(predictor: Predictor) -> str:
+    """What the model computes on, in words: asked of its weights. One without weights is the processor's."""
+    weight = next(iter(predictor.model.parameters()), None)
+    device = "cpu" if weight is None else weight.device.type
+    return {"cpu": "the processor", "cuda": "the GPU", "mps": "the GPU"}.get(device, f"the device {device}")
 
 
 def answer(run: Run, given: dict[str, Any], options: dict[str, Any]) -> tuple[dict[str, Any], float]:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts import curves, launch_form
-from dashboard.parts.glossary import WORDS
+from dashboard.parts.glossary import told
 from dashboard.parts.text import md
 from workbench.errors import WorkbenchError
 from workbench.runs.range_plot import shown_losses
@@ -29,7 +29,7 @@ def finding(report: dict[str, Any] | None) -> Finding | None:
 
 def show_finding(found: Finding) -> None:
     """The suggestion in words."""
-    st.subheader("Suggested learning rate", help=WORDS["range test"], anchor=False)
+    st.subheader("Suggested learning rate", help=told("range test", "learning rate", "loss"), anchor=False)
     if found.suggestion is None:
         st.warning(md(found.how, 500), icon=":material/help:")
         return

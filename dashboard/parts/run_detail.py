@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dashboard import state
 from dashboard.parts import foresight, range_test, run_list, samples, watch
 from dashboard.parts.errors import show_error, shown
-from dashboard.parts.glossary import WORDS
+from dashboard.parts.glossary import WORDS, told
 from dashboard.parts.progress import show_progress
 from dashboard.parts.states import badge
 from dashboard.parts.text import ago, cut, duration, gigabytes, md, number
@@ -41,7 +41,7 @@ def actions(run: Run, summary: dict[str, Any]) -> None:
         st.switch_page(state.EXPLAIN_PAGE, query_params={state.RUN: run.id})
     is_training = summary["kind"] == "training"
     if now == "succeeded" and is_training and st.button("Compare", icon=":material/compare_arrows:", key="run.compare"):
-        st.switch_page(state.COMPARE_PAGE, query_params={state.RUNS: run.id})
+        st.switch_page(state.COMPARE_PAGE, query_params={state.RUNS: ",".join(run_list.with_one_alike(run.id))})
     range_test.train_button(run, range_test.finding(summary["report"]))
     if st.button(
         "New run from this", icon=":material/content_copy:", key="run.again", help="Launch, with this run's settings."
@@ -125,15 +125,18 @@ def results(summary: dict[str, Any]) -> None:
         f"{number(round(cost['tokens_per_second']))} tokens a second" if cost.get("tokens_per_second") else "",
         f"{cost['mfu']:.1%} of the device's peak" if isinstance(cost.get("mfu"), float) else "",
     ]
-    st.caption(md(" · ".join(word for word in words if word)))
-    for note in [_baseline(report), foresight.beside_truth(report), *(report.get("notes") or [])]:
+    st.caption(md(" · ".join(word for word in words if word)), help=WORDS["trained parameters"])
+    if report.get("baseline_name"):
+        st.caption(md(f"Baseline: {report['baseline_name']}.", 500), help=WORDS["baseline"])
+    for note in [foresight.beside_truth(report), *(report.get("notes") or [])]:
         if note:
             st.caption(md(str(note), 500))
 
 
 def _figures(report: dict[str, Any], metrics: dict[str, Any]) -> None:
     part = "validation" if report.get("evaluated_on") == "valid" else "test"
-    st.subheader(f"Result on the {part} examples", help=WORDS["interval"], anchor=False)
+    words = ["interval", *(name for name in ("loss", "perplexity") if name in metrics)]
+    st.subheader(f"Result on the {part} examples", help=told(*words), anchor=False)
     baseline = report.get("baseline") or {}
     values = [value if isinstance(value, dict) else {} for value in metrics.values()]
     columns = {part.capitalize(): _numbers(value.get(part) for value in values) for part in ("value", "low", "high")}
@@ -152,10 +155,6 @@ def _figures(report: dict[str, Any], metrics: dict[str, Any]) -> None:
 def _numbers(values: Iterable[object]) -> NDArray[np.float64]:
     """As a column of numbers, which stand at the right; NaN, shown as nothing, for what is none."""
     return np.array([value if isinstance(value, int | float) else np.nan for value in values], dtype=np.float64)
-
-
-def _baseline(report: dict[str, Any]) -> str:
-    return f"Baseline: {report['baseline_name']}." if report.get("baseline_name") else ""
 
 
 def documents(run: Run) -> None:

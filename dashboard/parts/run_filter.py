@@ -1,4 +1,4 @@
-"""Which runs the table shows: a filter in SQL, tags, order, groups; and what is done with all that it shows."""
+"""Which runs the table shows, and which of their fields: a filter in SQL, tags, order, groups, columns."""
 
 from __future__ import annotations
 
@@ -8,45 +8,95 @@ from typing import Any
 import streamlit as st
 
 from dashboard import state
+from dashboard.parts import run_list, run_table
 from dashboard.parts.errors import shown
 from dashboard.parts.glossary import WORDS
 from dashboard.parts.text import md, number
-from workbench.errors import WorkbenchError
 from workbench.runs import labels, table
 from workbench.runs.run import Run
-from workbench.workspace import Workspace
 
 Rows = list[dict[str, Any]]
-TAGS, ARCHIVED = "list.tags", "list.archived"
+TAGS, ARCHIVED = state.LIST_TAGS, state.LIST_ARCHIVED
 _NEWEST = "created"
+MOST_GROUPED, MOST_COLUMNS = 4, 20
+_NO_METRIC = ("step", "steps", "value", "low", "high")  # numbers of a row by which nobody judges a run
 
 
 def controls(rows: Rows) -> None:
     """The filter, always seen, and the rest behind a button; what is chosen stands in the URL."""
-    fields = table.column_names(rows)
-    state.from_url(state.WHERE, state.LIST_WHERE, lambda given: given[:1000])
-    state.from_url(state.SORT, state.LIST_SORT, lambda given: given if given.lstrip("-") in fields else None)
-    state.from_url(state.GROUP, state.LIST_GROUP, lambda given: [name for name in given.split(",") if name in fields])
+    fields, tags = table.column_names(rows), sorted({tag for row in rows for tag in row["tags"]})
+    metrics = _metrics(rows)
+    _from_url(fields, tags, metrics)
     with st.container(horizontal=True, vertical_alignment="bottom", key="list_controls"):
         condition = st.text_input(
             "Filter", key=state.LIST_WHERE, placeholder=table.EXAMPLES[0], help=WORDS["filter"], max_chars=1000
         )
         with st.popover("View", icon=":material/tune:", key="list.view"):
-            tags = sorted({tag for row in rows for tag in row["tags"]})
-            if tags:
-                st.multiselect("With all of these tags", tags, key=TAGS, format_func=md)
+            wanted = st.multiselect("With all of these tags", tags, key=TAGS, format_func=md) if tags else []
             order = st.selectbox("Sorted by", _orders(fields), key=state.LIST_SORT, format_func=_order_name)
             by = st.multiselect(
-                "Grouped by", fields, key=state.LIST_GROUP, max_selections=4,
+                "Grouped by", fields, key=state.LIST_GROUP, max_selections=MOST_GROUPED,
                 help="One row for the runs that are alike in these fields.",
             )  # fmt: skip
-            st.toggle("Show archived runs", key=ARCHIVED)
+            metric = st.selectbox(
+                "Metric", [None, *metrics], key=state.LIST_METRIC, help="Of the column of results, and of the groups.",
+                format_func=lambda name: "that each run is judged by" if name is None else run_list.metric_name(name),
+            )  # fmt: skip
+            shown_columns = st.multiselect(
+                "Columns", [*run_table.COLUMNS, *fields], key=state.LIST_COLUMNS, max_selections=MOST_COLUMNS,
+                placeholder="the usual ones", format_func=run_table.column_label,
+                help="Any field of the runs, settings too. Empty: the usual ones.",
+            )  # fmt: skip
+            archived = st.toggle("Show archived runs", key=ARCHIVED)
             st.caption("Fields that a filter can name: " + md(", ".join(fields), 3000))
             st.caption("Examples:")
             st.code("\n".join(table.EXAMPLES), language="sql")
     state.to_url(state.WHERE, condition or "")
     state.to_url(state.SORT, "" if order == f"-{_NEWEST}" else order or "")
     state.to_url(state.GROUP, ",".join(by))
+    state.to_url(state.TAGS, ",".join(wanted))
+    state.to_url(state.VALUE, metric or "")
+    state.to_url(state.COLUMNS, ",".join(shown_columns))
+    state.to_url(state.ARCHIVED, "1" if archived else "")
+
+
+def _from_url(fields: list[str], tags: list[str], metrics: list[str]) -> None:
+    """Give every control what the link says, as far as there is such a thing."""
+
+    def several(known: list[str]) -> Callable[[str], list[str]]:
+        return lambda given: [name for name in dict.fromkeys(given.split(",")) if name in known]
+
+    state.from_url(state.WHERE, state.LIST_WHERE, lambda given: given[:1000])
+    state.from_url(state.SORT, state.LIST_SORT, lambda given: given if given.lstrip("-") in fields else None)
+    state.from_url(state.GROUP, state.LIST_GROUP, lambda given: several(fields)(given)[:MOST_GROUPED])
+    state.from_url(state.VALUE, state.LIST_METRIC, lambda given: given if given in metrics else None)
+    state.from_url(state.ARCHIVED, ARCHIVED, lambda given: given == "1")
+    if tags:
+        state.from_url(state.TAGS, TAGS, several(tags))
+    columns = [*run_table.COLUMNS, *fields]
+    state.from_url(state.COLUMNS, state.LIST_COLUMNS, lambda given: several(columns)(given)[:MOST_COLUMNS])
+
+
+def _metrics(rows: Rows) -> list[str]:
+    """The figures that a run can be judged by: its final metrics, and what it cost."""
+    named = list(dict.fromkeys(name for row in rows for name, value in row.items() if _is_figure(name, value)))
+    return [name for name in named if name not in _NO_METRIC]
+
+
+def _is_figure(name: str, value: Any) -> bool:
+    """Settings have dots in their names."""
+    return "." not in name and isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def metric() -> str | None:
+    """The metric that was chosen; None for that by which each run is judged."""
+    found: str | None = st.session_state.get(state.LIST_METRIC)
+    return found
+
+
+def columns() -> list[str]:
+    """The columns that were chosen; none for the usual ones."""
+    return list(st.session_state.get(state.LIST_COLUMNS) or [])
 
 
 def _orders(fields: list[str]) -> list[str]:
@@ -79,7 +129,8 @@ def show_groups(rows: Rows) -> None:
     by = [name for name in st.session_state.get(state.LIST_GROUP) or [] if name in table.column_names(rows)]
     if not by:
         return
-    groups = table.grouped(rows, by)
+    judged = metric() if metric() in table.column_names(rows) else None
+    groups = table.grouped(rows, by, judged or "value")
     st.dataframe(
         {
             **{name: [number(group[name]) for group in groups] for name in by},
@@ -92,64 +143,18 @@ def show_groups(rows: Rows) -> None:
             "n": [group["n"] for group in groups],
         },
         column_config={
-            "Mean": st.column_config.NumberColumn(format="%.4g", help="Of the metric that a run is judged by."),
+            "Mean": st.column_config.NumberColumn(
+                format="%.4g",
+                help=f"Of {md(run_list.metric_name(judged))}."
+                if judged
+                else "Of the metric that each run is judged by.",
+            ),
             "95% interval": st.column_config.TextColumn(help=WORDS["band"], alignment="right"),
             "n": st.column_config.NumberColumn(help="Runs that have the metric."),
         },
         hide_index=True,
         key="list.groups",
     )
-
-
-def actions(rows: Rows) -> None:
-    """Export of what is shown, and one change to all of it."""
-    with st.container(horizontal=True, vertical_alignment="center", key="list_actions"):
-        st.caption(f"{len(rows):,} {'run' if len(rows) == 1 else 'runs'}")
-        st.download_button(
-            "CSV", lambda: table.as_csv(rows).encode("utf-8", errors="replace"), "runs.csv", "text/csv",
-            key="list.csv", icon=":material/download:", on_click="ignore", help="These runs, with all their fields.",
-        )  # fmt: skip
-        st.download_button(
-            "Parquet", lambda: table.as_parquet(rows), "runs.parquet", "application/vnd.apache.parquet",
-            key="list.parquet", icon=":material/download:", on_click="ignore", help="The same, with types.",
-        )  # fmt: skip
-        if rows:
-            with st.popover(f"Change these {len(rows):,}", icon=":material/edit_note:", key="list.change"):
-                _changes(rows)
-
-
-def _changes(rows: Rows) -> None:
-    tag = st.text_input("Tag", key="list.tag", max_chars=labels.LONGEST_TAG)
-    with st.container(horizontal=True):
-        if st.button("Add to all", key="list.tag.add", disabled=not tag):
-            _to_each(rows, lambda run: labels.tag(run, [tag]))
-        if st.button("Take from all", key="list.tag.remove", disabled=not tag):
-            _to_each(rows, lambda run: labels.tag(run, remove=[tag]))
-    with st.container(horizontal=True):
-        if st.button("Archive all", key="list.archive", help="They stay on disk, and leave the list."):
-            _to_each(rows, lambda run: labels.label(run, archived=True))
-        if st.button("Bring all back", key="list.unarchive"):
-            _to_each(rows, lambda run: labels.label(run, archived=False))
-    sure = st.number_input(
-        f"To delete all {len(rows):,}, type their number", 0, None, 0, key="list.delete.count",
-        help="Their folders go, with models and predictions. They cannot be brought back.",
-    )  # fmt: skip
-    if st.button("Delete for good", key="list.delete", type="primary", disabled=sure != len(rows)):
-        _to_each(rows, Run.delete)
-
-
-def _to_each(rows: Rows, change: Callable[[Run], object]) -> None:
-    """Do it to every run; those that refuse are told, the others are done."""
-    refused = []
-    for row in rows:
-        try:
-            change(Run(Workspace.current().run_folder(row["id"])))
-        except WorkbenchError as error:
-            refused.append(str(error))
-    if refused:
-        st.error(md(f"{len(refused)} of {len(rows)} refused: {refused[0]}", 500), icon=":material/error:")
-    else:
-        st.rerun()
 
 
 def notes(run: Run) -> None:

@@ -39,6 +39,12 @@ def last_alike(runs: list[dict[str, Any]]) -> list[str]:
     return [run["id"] for run in done if run.get("task") == done[0].get("task")][:2]
 
 
+def with_one_alike(run_id: str) -> list[str]:
+    """A run, and the newest other finished training of its task: what it can be compared with at once."""
+    done = [run for run in of_the_task(newest_first(), run_id) if run["state"] == "succeeded"]
+    return [run_id, *(run for run in ids(trainings(done)) if run != run_id)][:2]
+
+
 def explainable(run: dict[str, Any]) -> bool:
     """Whether Explain can look into a run: it is a finished training of a task that says what is explained."""
     if run["state"] != "succeeded" or not trainings([run]):
@@ -80,6 +86,19 @@ def key_metric(report: dict[str, Any] | None) -> tuple[str, dict[str, float | No
     name = (report or {}).get("primary_metric")
     name = name if name in metrics else next(iter(metrics))
     return (name, metrics[name]) if isinstance(metrics[name], dict) else None
+
+
+def figure(report: dict[str, Any] | None, metric: str | None) -> tuple[str, dict[str, float | None]] | None:
+    """A metric or cost of a run by its name, as :func:`key_metric` gives the one that it is judged by (None)."""
+    if metric is None:
+        return key_metric(report)
+    for part in ("metrics", "cost"):
+        found = ((report or {}).get(part) or {}).get(metric)
+        if isinstance(found, dict):
+            return metric, found
+        if isinstance(found, int | float):
+            return metric, {"value": float(found), "low": None, "high": None}
+    return None
 
 
 def metric_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The sections of Settings: where things are, what the cache takes, the password, the look."""
+"""The sections of Settings: where things are, what the cache takes, the look, versions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import streamlit as st
 from dashboard.parts import first_visit, run_list
 from dashboard.parts.errors import shown
 from dashboard.parts.text import gigabytes, md
-from dashboard.password import stored_hash
 from workbench import machine
 from workbench.data.cache import downloads
 from workbench.data.sources import clean_cache
@@ -84,26 +83,13 @@ def draw_cleaning(workspace: Workspace) -> None:
             st.rerun()
 
 
-def draw_password(workspace: Workspace) -> None:
-    """Whether a password is set, and how it is set or changed."""
-    st.subheader("Password", anchor=False)
-    if stored_hash(workspace) is None:
-        st.markdown("None is set: everybody who works on this machine can open the dashboard.")
-        told = "Set one in a terminal; other machines are only let in once there is one:"
-    else:
-        st.markdown("A password is set. Only its salted hash is kept, in a file that you alone can read.")
-        told = "Change it in a terminal; whoever is logged in must then log in again:"
-        st.link_button("Log out", "/logout", icon=":material/logout:")
-    st.caption(told)
-    st.code("workbench dashboard --set-password", language="bash")
-
-
 def draw_look() -> None:
     """The theme, and the explanations that were put away."""
     st.subheader("Look", anchor=False)
     now = "dark" if st.context.theme.type == "dark" else "light"
     st.markdown(
-        f"The theme is **{now}** now. The menu ⋮ at the top right chooses light, dark, or what your system says."
+        f"The theme is **{now}** now. The menu ⋮ at the top right of every page chooses light, dark, or what your "
+        "system says. Your browser remembers it."
     )
     away = first_visit.put_away(Workspace.current())
     label = "Explain every page again"

@@ -41,12 +41,17 @@ def draw(document: dict[str, Any]) -> None:
             show_error(st.session_state[_ERROR], "launch_yaml_wrong")
 
 
-def show_command(document: dict[str, Any]) -> None:
+def show_command(document: dict[str, Any], seeds: list[int]) -> None:
     """What to type to do the same without the page."""
     with st.expander("The same on the command line", icon=":material/terminal:", key="launch_yaml"):
+        if len(seeds) > 1:
+            document = {"spec": document, "seeds": seeds}
         st.code(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), language="yaml")
-        st.markdown("Save this as `run.yaml`, then:")
-        st.code("workbench estimate run.yaml\nworkbench run run.yaml", language="bash")
+        name, lines = "run.yaml", "workbench estimate run.yaml\nworkbench run run.yaml"
+        if len(seeds) > 1:
+            name, lines = "seeds.yaml", "workbench sweep seeds.yaml"
+        st.markdown(f"Save this as `{name}`, then:")
+        st.code(lines, language="bash")
 
 
 def tell_what_is_lost(document: dict[str, Any]) -> None:

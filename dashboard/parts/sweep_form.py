@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.parts import run_list
+from dashboard.parts.glossary import WORDS
 from dashboard.parts.problems import show_problems
 from dashboard.parts.text import cut, md
 from workbench.check import presets, problems_of
@@ -55,7 +56,8 @@ def draw(workspace: Workspace) -> Sweep | None:
         show_problems(wrong)
     if plan is not None:
         runs = plan.size() * len(plan.seeds)
-        st.markdown(f"**{plan.size():,} trials, {runs:,} runs.** They share the queue with your other runs.")
+        trials = f"{plan.size():,} trials, " if plan.over else "The same run with each seed: "
+        st.markdown(f"**{trials}{runs:,} runs.** They share the queue with your other runs.")
         _command(plan, over)
     if st.button(
         "Start the sweep", type="primary", icon=":material/rocket_launch:", key="sweep.start", disabled=plan is None
@@ -140,7 +142,12 @@ def _settings(spec: RunSpec) -> dict[str, Any]:
         "Trials", 1, 10_000, 20, key="sweep.trials", disabled=method == "grid", help="Choices of values to try."
     )
     seeds = columns[2].number_input(
-        "Seeds", 1, 20, 1, key="sweep.seeds", help="Runs of each trial, with seeds 0, 1, ...; their mean counts."
+        "Seeds",
+        1,
+        20,
+        1,
+        key="sweep.seeds",
+        help="Runs of each trial, with seeds 0, 1, ...; their mean counts. " + WORDS["seeds"],
     )
     name = columns[3].text_input(
         "Name", max_chars=60, key="sweep.name", placeholder=cut(spec.name or "sweep", 40), help="The folder's name."

@@ -9,15 +9,17 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import state
+from dashboard.parts import run_list
 from dashboard.parts.curves import CONFIG, palette, title
 from dashboard.parts.errors import show_error
+from dashboard.parts.glossary import WORDS
 from dashboard.parts.parallel import coordinates
 from dashboard.parts.states import in_words
 from dashboard.parts.text import ago, cut, md, number, plain
 from workbench.jobs.sweep_study import LEAST_FOR_IMPORTANCE
 from workbench.jobs.sweeps import Sweep, spread, with_value
 
-WORDS = {"running": "goes on", "succeeded": "is done", "stopped": "is stopped", "failed": "has failed"}
+STATES = {"running": "goes on", "succeeded": "is done", "stopped": "is stopped", "failed": "has failed"}
 
 
 def draw(sweep: Sweep, summary: dict[str, Any]) -> None:
@@ -27,40 +29,53 @@ def draw(sweep: Sweep, summary: dict[str, Any]) -> None:
     if summary["error"]:
         show_error(summary["error"], "sweep_failed")
     if not done:
-        st.info("No trial has ended with a result yet.", icon=":material/hourglass_empty:")
-    else:
+        what = "trial" if summary["over"] else "seed"
+        st.info(f"No {what} has ended with a result yet.", icon=":material/hourglass_empty:")
+    elif summary["over"]:
         left, right = st.columns(2)
         left.plotly_chart(history(summary), key="sweep.history", config=CONFIG)
         with right:
             _importance(sweep, summary, len(done))
         if len(done) > 1:
             st.plotly_chart(parallel(summary), key="sweep.parallel", config=CONFIG)
-    _trials(summary)
+    if summary["over"] or not summary["trials"]:
+        _trials(summary)
+    else:
+        _seeds(summary, summary["trials"][0])
 
 
 def _header(sweep: Sweep, summary: dict[str, Any]) -> None:
     """State, progress, the best trial, and what can be done now."""
     done, asked, best = summary["trials_done"], summary["trials_asked"], summary["best"]
     going = {"running": "stop", "stopped": "continue", "failed": "continue"}.get(summary["state"])
-    st.progress(done / asked, f"{done:,} of {asked:,} trials have ended; the sweep {WORDS.get(summary['state'], '')}")
+    what = "trials"
+    if not summary["over"]:  # its progress is that of its only trial
+        what, asked = "seeds", len(summary["seeds"])
+        done = sum(len(trial["figures"]) for trial in summary["trials"])
+    st.progress(done / asked, f"{done:,} of {asked:,} {what} have ended; the sweep {STATES.get(summary['state'], '')}")
     seeds = f"{len(summary['seeds'])} seeds each" if len(summary["seeds"]) > 1 else "one run each"
-    st.caption(md(f"{summary['method']} · {seeds} · begun {ago(summary['created'])}"))
+    method = f"{summary['method']} · {seeds}" if summary["over"] else "the same settings with each seed"
+    st.caption(md(f"{method} · begun {ago(summary['created'])}"))
     if best:
         left, right = st.columns([1, 3])
         left.metric(
-            f"Best {md(title(summary['metric']).lower())}",
+            f"{'Best' if summary['over'] else 'Mean'} {md(title(summary['metric']).lower())}",
             number(best["value"]) + _within(best),
             help="On the validation part, which settings are chosen by: the test part is kept for the final word.",
         )
         settings = " · ".join(f"{field} = {number(value)}" for field, value in best["values"].items())
-        right.markdown(f"**Trial {best['number']}**: {md(settings, 500)}")
+        if settings:
+            right.markdown(f"**Trial {best['number']}**: {md(settings, 500)}")
     with st.container(horizontal=True, key="sweep_actions"):
-        if best and st.button(
-            "New run from the best", type="primary", icon=":material/rocket_launch:", key="sweep.launch"
+        _compare(summary)
+        if (
+            best
+            and summary["over"]
+            and st.button("New run from the best", type="primary", icon=":material/rocket_launch:", key="sweep.launch")
         ):
             first = next(iter(best["runs"].values()))
             st.switch_page(state.LAUNCH_PAGE, query_params={state.FROM: first})
-        if best and st.button("Show its run", icon=":material/list_alt:", key="sweep.show"):
+        if best and summary["over"] and st.button("Show its run", icon=":material/list_alt:", key="sweep.show"):
             st.switch_page(state.RUNS_PAGE, query_params={state.RUN: next(iter(best["runs"].values()))})
         if going == "stop" and st.button(
             "Stop", icon=":material/stop:", key="sweep.stop", help="Stops its runs, too. It can be gone on with."
@@ -70,6 +85,20 @@ def _header(sweep: Sweep, summary: dict[str, Any]) -> None:
         if going == "continue" and st.button("Go on", icon=":material/resume:", key="sweep.continue"):
             sweep.go_on()
             st.rerun()
+
+
+def _compare(summary: dict[str, Any]) -> None:
+    """The way to Compare: all seeds of one setting, or the trials from the best one on, each with its seeds."""
+    pick = -1 if summary["maximize"] else 1
+    best_first = sorted(with_value(summary["trials"]), key=lambda trial: pick * trial["value"])
+    trials = best_first if summary["over"] else summary["trials"]
+    runs = [run for trial in trials for seed, run in trial["runs"].items() if seed in trial["figures"]]
+    runs = runs[: state.MOST_RUNS]
+    label, kind, tip = "Compare the trials", "secondary", "The best ones with all their seeds, on the test examples."
+    if not summary["over"]:
+        label, kind, tip = "Compare the seeds", "primary", WORDS["seeds"]
+    if len(runs) > 1 and st.button(label, type=kind, icon=":material/compare_arrows:", key="sweep.compare", help=tip):
+        st.switch_page(state.COMPARE_PAGE, query_params={state.RUNS: ",".join(runs)})
 
 
 def _within(trial: dict[str, Any]) -> str:
@@ -134,6 +163,23 @@ def _lay_out(drawn: go.Figure, heading: str, height: int) -> None:
         uirevision="stay",
     )
     drawn.update_yaxes(automargin=True)
+
+
+def _seeds(summary: dict[str, Any], trial: dict[str, Any]) -> None:
+    """A row a seed, where nothing else varies."""
+    seeds = list(trial["runs"])
+    st.dataframe(
+        {
+            "Seed": [int(seed) for seed in seeds],
+            title(summary["metric"]): [trial["figures"].get(seed) for seed in seeds],
+            "Run": [run_list.title(trial["runs"][seed]) for seed in seeds],
+        },
+        column_config={title(summary["metric"]): st.column_config.NumberColumn(format="%.4g")},
+        hide_index=True,
+        key="sweep.seeds.table",
+    )
+    if trial.get("error"):
+        show_error(trial["error"], "sweep_seeds_failed")
 
 
 def _trials(summary: dict[str, Any]) -> None:

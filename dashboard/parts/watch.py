@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts import curves, range_test
-from dashboard.parts.glossary import WORDS
+from dashboard.parts.glossary import WORDS, told
 from dashboard.parts.text import gigabytes, md
 from workbench.runs.alerts import alerts
 from workbench.runs.columns import USAGE, columns
@@ -40,7 +40,14 @@ def controls() -> None:
     if state.WATCH_PART not in st.session_state:
         st.session_state[state.WATCH_PART] = (0.0, 100.0)
     with st.container(horizontal=True, vertical_alignment="bottom", key="watch_controls"):
-        x = st.selectbox("Over", list(curves.X_AXES), format_func=curves.X_AXES.get, key=state.WATCH_AXIS, width=150)
+        x = st.selectbox(
+            "Over",
+            list(curves.X_AXES),
+            format_func=curves.X_AXES.get,
+            key=state.WATCH_AXIS,
+            width=150,
+            help=told("step", "epoch"),
+        )
         weight = st.slider(
             "Smoothing", 0.0, 0.99, step=0.01, key=state.WATCH_SMOOTH, width=200, help=WORDS["smoothing"]
         )

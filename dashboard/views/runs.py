@@ -5,11 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import first_visit, queue, run_detail, run_filter, run_list
+from dashboard.parts import first_visit, queue, run_actions, run_detail, run_filter, run_list, run_table
 from dashboard.parts.errors import shown
-from dashboard.parts.run_table import show_table
 from workbench.runs.run import Run
-from workbench.runs.table import run_table
+from workbench.runs.table import run_table as table_of
 from workbench.workspace import Workspace
 
 st.title("Runs")
@@ -26,17 +25,18 @@ if not runs:
     st.stop()
 if st.session_state.get(state.CHOSEN_RUN) not in ids:
     st.session_state[state.CHOSEN_RUN] = ids[0]
-run_filter.controls(run_table(Workspace.current(), runs))
+run_filter.controls(table_of(Workspace.current(), runs))
 
 
 @st.fragment(run_every=5)
 def table() -> None:
     """Drawn again by itself, so that a run started elsewhere appears."""
     found = run_list.newest_first()
-    rows = run_filter.chosen(run_table(Workspace.current(), found))
+    rows = run_filter.chosen(table_of(Workspace.current(), found))
     run_filter.show_groups(rows)
-    show_table(found, rows, st.session_state.get(state.CHOSEN_RUN))
-    run_filter.actions(rows)
+    chosen_columns, metric = run_filter.columns(), run_filter.metric()
+    run_table.draw(found, rows, st.session_state.get(state.CHOSEN_RUN), chosen_columns, metric)
+    run_actions.draw(rows)
     if st.session_state.get(state.CHOSEN_RUN) != chosen:
         st.rerun()
 
@@ -51,7 +51,11 @@ with shown("table_error"):
     table()
 waiting()
 chosen = st.selectbox(
-    "Show run", ids, format_func=run_list.chooser_label(runs), key=state.CHOSEN_RUN, help="Or click a row of the table."
+    "Show run",
+    ids,
+    format_func=run_list.chooser_label(runs),
+    key=state.CHOSEN_RUN,
+    help="Or click one in the table. A tick takes a run for what is done with several.",
 )
 state.to_url(state.RUN, chosen)
 run = Run.open(chosen, Workspace.current())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.parts import first_visit, settings
+from dashboard.parts import first_visit, password_form, settings
 from dashboard.parts.errors import shown
 from workbench.workspace import Workspace
 
@@ -21,7 +21,7 @@ with shown("settings_cleaning_error"):
     settings.draw_cleaning(workspace)
 left, right = st.columns(2, gap="large")
 with left, shown("settings_password_error"):
-    settings.draw_password(workspace)
+    password_form.draw(workspace)
 with right, shown("settings_look_error"):
     settings.draw_look()
 settings.draw_versions()

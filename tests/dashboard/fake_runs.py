@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from workbench.files import Lock, append_line
+from workbench.runs.labels import label as note
 from workbench.runs.range_test import curve_of, judge
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
@@ -120,6 +123,29 @@ def fake_language_run(workspace: Workspace, state: str = "succeeded", name: str 
             | {"primary_metric": "loss", "notes": ["1,200 documents were packed into 310 rows."]},
         )
     return run
+
+
+LONG = "a name of eighty characters as people who vary one setting after another give it"[:80]
+
+
+def many_runs(workspace: Workspace, count: int) -> list[Run]:
+    """So many ended runs, an hour apart. A few are made, and the others are copies of these."""
+    made = [fake_run(workspace, seed=0), fake_run(workspace, tuning="lora", seed=1), fake_run(workspace, "failed")]
+    made += [fake_run(workspace, "stopped"), fake_run(workspace, seed=2), fake_run(workspace, tuning="lora", seed=3)]
+    for place in range(count - len(made)):
+        source, when = made[place % len(made)], datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=place)
+        copy = Run(workspace.runs / f"{when:%Y%m%d-%H%M%S}-run-{place}-{place:04x}")
+        shutil.copytree(source.folder, copy.folder)
+        copy.update_status(created=when.isoformat(), title=f"run-{place}")
+    return Run.all(workspace)
+
+
+def long_names(workspace: Workspace) -> None:
+    """Runs whose names, labels and tags are as long as can be."""
+    labels = [f"{LONG}, first label", f"{LONG}, second label"]
+    for number, state in enumerate(("succeeded", "succeeded", "failed", "stopped")):
+        run = fake_run(workspace, state, name=f"{LONG[:78]} {number}", seed=number, labels=labels, notes=LONG)
+        note(run, tags=[LONG[:40], LONG[-40:]], notes=LONG)
 
 
 def damaged_run(workspace: Workspace) -> Run:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
 
@@ -14,6 +16,7 @@ from dashboard.parts.uploads import store
 from tests.dashboard.browsing import at_least, by_key, choose, expect, fill, settle, unfold, visitor
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.serving import Server, served
+from tests.dashboard.test_sweeps import made
 from workbench import jobs
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
@@ -133,11 +136,17 @@ def test_no_text_of_anybody_becomes_script(chromium: Browser, server: Server, wo
         report["metrics"][name] = {"value": 0.5, "low": 0.4, "high": 0.6}
     report["notes"] = [SCRIPT, LINK]
     report["primary_metric"] = SCRIPT
-    (runs[0].folder / "report.json").write_text(__import__("json").dumps(report))
+    (runs[0].folder / "report.json").write_text(json.dumps(report))
     runs[2].update_status(error={"kind": "Run", "message": SCRIPT + LINK, "hint": LINK + SCRIPT})
     column = f"{SCRIPT},{LINK}".replace(",", ";")
     upload = store(f"{SCRIPT}{LINK}.csv", f'"{column}",label\ngood,a\nbad,b\n'.encode(), workspace)
+    sweep = made(workspace, 2, 2, name=SCRIPT[:60], over={"tuning.method": "lora,full"}, method="grid")
+    with sweep.changing() as found:
+        found["trials"][0]["error"] = {"kind": "Run", "message": SCRIPT, "hint": LINK}
+        found["error"] = {"kind": "Sweep", "message": SCRIPT + LINK, "hint": LINK}
+        found["trials"][0]["values"]["tuning.method"] = SCRIPT
     ids = ",".join(run.id for run in runs)
+    roles = json.dumps({"text": column, "label": SCRIPT})
     paths = [
         "/",
         "/launch",
@@ -148,6 +157,14 @@ def test_no_text_of_anybody_becomes_script(chromium: Browser, server: Server, wo
         f"/runs?run={SCRIPT}",
         f"/launch?preset={LINK}",
         f"/compare?runs={LINK},{SCRIPT}",
+        f"/data?{urlencode({'data': upload.name, 'roles': roles})}",
+        f"/data?{urlencode({'data': SCRIPT, 'task': SCRIPT, 'language': LINK, 'show': SCRIPT})}",
+        "/data?data=rotten-tomatoes",
+        f"/sweeps?sweep={sweep.name}",
+        f"/sweeps?{urlencode({'sweep': SCRIPT + LINK})}",
+        f"/runs?{urlencode({'columns': SCRIPT, 'value': SCRIPT, 'tags': LINK, 'group': 'title,notes'})}",
+        "/settings",
+        f"/settings?run={SCRIPT}",
     ]
     with visitor(chromium, server.url) as someone:
         for path in paths:
@@ -193,6 +210,31 @@ def test_an_upload_is_taken_and_a_pickle_is_not(chromium: Browser, server: Serve
         expect(by_key(page, "launch_submit").get_by_role("button")).to_be_enabled()
         (kept,) = workspace.uploads.iterdir()
         assert kept.read_bytes() == good["buffer"] and kept.name.startswith("my-reviews-")
+
+
+def test_a_click_shows_a_run_and_ticks_are_compared(chromium: Browser, server: Server, workspace: Workspace) -> None:
+    ids = [fake_run(workspace, seed=seed).id for seed in range(3)][::-1]
+    with visitor(chromium, server.url) as someone:
+        page = someone.open("/runs")
+        table = page.get_by_test_id("stDataFrame").first
+
+        def click(column: int, row: int) -> None:
+            """Into the drawn table: rows are 35 pixels high, the ticks stand at the left."""
+            table.click(position={"x": column, "y": 35 * row + 52})
+            settle(page, 1500)
+
+        click(250, 2)
+        page.wait_for_url(f"**run={ids[2]}*")
+        click(15, 0)
+        click(15, 1)
+        expect(by_key(page, "list.compare")).to_contain_text("Compare these 2")
+        assert f"run={ids[2]}" in page.url  # a tick shows no other run
+        click(250, 1)
+        page.wait_for_url(f"**run={ids[1]}*")
+        by_key(page, "list.compare").get_by_role("button").click()
+        page.wait_for_url("**/compare?*")
+        settle(page)
+        assert ids[0] in page.url and ids[1] in page.url and ids[2] not in page.url
 
 
 @pytest.mark.slow

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
+from dashboard.parts import data_doubts
 from dashboard.parts.uploads import store
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
 from tests.tiny import reviews, write_csv
+from workbench.data.catalogue import catalogue
+from workbench.data.load import load_data
+from workbench.data.overview import overview
 from workbench.data.uploads import delete_upload, list_uploads, used_by
 from workbench.errors import DataError, RefusedError, RequestError
+from workbench.spec import RunSpec
+from workbench.tasks.base import tasks
+from workbench.training import first_batch
 from workbench.workspace import Workspace
 
 HOSTILE = "<img src=x onerror=alert(1)> [click](javascript:alert(1)) :red[x]"
@@ -35,6 +45,84 @@ def test_filters_leave_what_fits(workspace: Workspace) -> None:
     before = len(page.selectbox(key="data.chosen").options)
     page = well(page.selectbox(key="data.task").set_value("translation").run())
     assert 0 < len(page.selectbox(key="data.chosen").options) < before
+
+
+def catalogue_of(page: AppTest) -> Any:
+    return next(each.value for each in page.dataframe if "Licence" in each.value)
+
+
+def test_the_catalogue_is_a_table_that_follows_the_filters(workspace: Workspace) -> None:
+    page = well(open_page("data", task="translation"))
+    listed = catalogue_of(page)
+    assert set(listed["Task"]) == {"translation"} and not any(listed["Fetched"])
+    entry = catalogue().datasets[listed["Name"][0]]
+    assert listed["Licence"][0] == entry.licence[:200] and listed["Language"][0] == entry.language
+    page = well(page.selectbox(key="data.task").set_value(None).run())
+    assert sorted(catalogue_of(page)["Name"]) == sorted(catalogue().datasets)
+    assert page.query_params.get("task") is None
+
+
+def test_the_link_says_what_is_seen_of_a_file(workspace: Workspace) -> None:
+    rows = "".join(f'"{text}","{label}","{n}"\n' for n, (text, label) in enumerate(reviews(60)))
+    name = store("odd.csv", f"a,b,c\n{rows}".encode(), workspace).name
+    roles = json.dumps({"text": "a", "label": "b", "no-such": "c"})
+    page = well(open_page("data", data=name, roles=roles, split="test", use="no-such", show="no-such"))
+    assert page.selectbox(key="data.columns.text").value == "a"
+    assert page.segmented_control(key="data.part").value == "test" and page.metric
+    assert page.segmented_control(key="data.view").value == "rows"
+    well(page.selectbox(key="data.columns.text").set_value("c").run())  # a field that is moved wins over the link
+    assert page.selectbox(key="data.columns.text").value == "c"
+    found = page.query_params["roles"]
+    assert json.loads(found if isinstance(found, str) else found[0]) == {"text": "c", "label": "b"}
+    for broken in ("[", "3", '{"text": 4}', '{"text": "<img src=x>"}', "[" * 5000):
+        well(open_page("data", data=name, roles=broken, task=broken, language=broken, split=broken))
+
+
+def test_doubles_and_contradictions_are_told_with_their_places(workspace: Workspace) -> None:
+    rows = [*reviews(60), ("the same words", "a"), ("the same words", "b"), ("twice", "a"), ("twice", "a")]
+    labels = sorted({label for _, label in reviews(60)})
+    lines = "".join(
+        f"{text},{labels[0] if label == 'a' else labels[1] if label == 'b' else label}\n" for text, label in rows
+    )
+    spec = RunSpec.parse({"task": "text-classification", "model": "minilm", "data": {
+        "train": str(store("doubt.csv", f"text,label\n{lines}".encode(), workspace)),
+        "test": str(store("other.csv", f"text,label\ntwice,{labels[0]}\nnew,{labels[1]}\n".encode(), workspace)),
+        "holdout": {"valid": 0.0},
+    }})  # fmt: skip
+    columns = tasks.get("text-classification")(tasks.get("text-classification").Config()).columns()
+    found = overview(load_data(spec.data, columns, workspace), columns)
+    rows_told = {(row["What"], row["Part"], row["Text"]): row["Places"] for row in data_doubts.doubts(found)}
+    conflict = rows_told["different labels", "train", "the same words"]
+    assert len(conflict) == 2 and conflict[0].endswith("line 62") and conflict[1].endswith("line 63")
+    assert rows_told["stands there again", "train", None][0].endswith(("line 63", "line 65"))
+    assert rows_told["stands in both", "train and test", "twice"][1].endswith("line 2")
+
+
+def test_the_first_batch_is_made_once_and_is_of_what_stands_in_the_fields(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def fake(spec: RunSpec, *_: Any, **__: Any) -> first_batch.FirstBatch:
+        made.append(spec.model_dump_json())
+        rows = [first_batch.Row("", ["a", "b"], 2, 2, label=str(n)) for n in range(3)]
+        return first_batch.FirstBatch(rows, {"input_ids": (3, 2)}, 4, 0.5, {}, None, None)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(first_batch, "first_batch", fake)
+    page = well(open_page("data", data=upload(workspace, tmp_path), show="batch"))
+    assert "of them padding" not in text_of(page)
+    page = well(page.button(key="data_batch").click().run())
+    assert "3 x 2 tokens, 50% of them padding" in text_of(page).replace("\\", "") and len(made) == 1
+    page = well(page.number_input(key="data.batch_row").set_value(2).run())
+    assert "of them padding" in text_of(page) and len(made) == 1
+    for key, value in (("data.use", "sentence-similarity"), ("data.columns.text", "text")):
+        kept = page.selectbox(key=key).value
+        page = well(page.selectbox(key=key).set_value(value).run())
+        assert "of them padding" not in text_of(page), key
+        page = well(page.selectbox(key=key).set_value(kept).run())
+        assert "of them padding" in text_of(page), key
+    page = well(page.number_input(key="data.batch_size").set_value(5).run())
+    assert "of them padding" not in text_of(page) and len(made) == 1
 
 
 def test_an_entry_tells_licence_and_citation_before_it_is_fetched(workspace: Workspace) -> None:

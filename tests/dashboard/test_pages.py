@@ -10,7 +10,7 @@ import pytest
 import yaml
 from streamlit.testing.v1 import AppTest
 
-from tests.dashboard.fake_runs import damaged_run, fake_language_run, fake_range_test, fake_run
+from tests.dashboard.fake_runs import damaged_run, fake_language_run, fake_range_test, fake_run, long_names, many_runs
 from tests.dashboard.pages import PAGES, open_page, text_of, well
 from workbench import jobs
 from workbench.check import presets, resolve
@@ -59,6 +59,7 @@ WORKSPACES: dict[str, Callable[[Workspace], object]] = {
     "range test": fake_range_test,
     "language model": fake_language_run,
     "all kinds": all_kinds,
+    "long names": long_names,
 }
 
 
@@ -68,6 +69,14 @@ def test_every_page_on_every_workspace(page: str, what: str, workspace: Workspac
     WORKSPACES[what](workspace)
     test = well(open_page(page))
     assert [title.value for title in test.title] == [page.capitalize()]
+
+
+@pytest.mark.slow
+def test_every_page_with_a_thousand_runs(workspace: Workspace) -> None:
+    many_runs(workspace, 1000)
+    for page in PAGES:
+        test = well(open_page(page))
+        assert [title.value for title in test.title] == [page.capitalize()] and not test.error, page
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import stat
+from pathlib import Path
 
 import pytest
 
-from dashboard.parts import text, uploads
+from dashboard.parts import glossary, text, uploads
 from workbench.errors import WorkbenchError
 from workbench.workspace import Workspace
 
@@ -128,3 +130,14 @@ def test_durations_in_words(seconds: float | None, words: str) -> None:
 )
 def test_numbers(value: object, words: str) -> None:
     assert text.number(value) == words
+
+
+def test_every_word_of_the_glossary_is_a_tooltip_somewhere() -> None:
+    folder = Path(glossary.__file__).parents[1]
+    sources = [path for path in folder.rglob("*.py") if path.name != "glossary.py"]
+    texts = [node.value for path in sources for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+             if isinstance(node, ast.Constant)]  # fmt: skip
+    assert set(glossary.WORDS) <= set(texts), set(glossary.WORDS) - set(texts)
+    assert (
+        glossary.told("step", "epoch") == f"**Step**: {glossary.WORDS['step']}\n\n**Epoch**: {glossary.WORDS['epoch']}"
+    )

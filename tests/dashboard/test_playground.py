@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -89,6 +90,15 @@ def test_two_runs_are_asked_the_same(opens: Opens) -> None:
     assert first.id in code and second.id in code and TEXT in code
     links = [link.proto for link in test.get("page_link")]
     assert any(second.id in link.query_string and "text=" in link.query_string for link in links)
+
+
+@pytest.mark.parametrize(("device", "words"), [("cpu", "the processor"), ("meta", "the device meta")])
+def test_it_is_told_what_the_model_computes_on(device: str, words: str) -> None:
+    import torch
+
+    from dashboard.parts.playground_answers import where
+
+    assert where(SimpleNamespace(model=torch.nn.Linear(1, 1, device=device))) == words  # type: ignore[arg-type]
 
 
 def test_only_runs_of_the_same_task_stand_beside_it(opens: Opens) -> None:

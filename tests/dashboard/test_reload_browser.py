@@ -15,7 +15,9 @@ import pytest
 from tests import tiny
 from tests.dashboard.browsing import by_key, expect, settle, visitor
 from tests.dashboard.serving import Server, served
+from tests.dashboard.test_sweeps import made
 from workbench import jobs
+from workbench.runs.labels import tag
 from workbench.runs.run import Run
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
@@ -43,10 +45,13 @@ _BY_THE_CLOCK = re.compile(r"just now|[\w ]+ ago|\d+(\.\d+)? m?s\b|\d+(\.\d+)? [
 
 @pytest.fixture
 def runs(workspace: Workspace) -> list[Run]:
-    """Three finished runs of a tiny model."""
+    """Three finished runs of a tiny model, and sweeps that are done, whose runs are none that one could ask."""
     found = [tiny.make_run(workspace, {"training.seed": seed, "training.epochs": 1}) for seed in (0, 1, 2)]
     for run in found:
         assert run_folder(run.folder) == 0, run.log()
+    tag(found[0], ["kept"])
+    made(workspace, 2, 2, over={"tuning.method": "lora,full"}, method="grid", name="first")
+    made(workspace, 2, 2, over={"tuning.method": "lora,full"}, method="grid", name="second")
     return found
 
 
@@ -65,12 +70,24 @@ def paths(runs: list[Run]) -> dict[str, dict[str, str]]:
     asked = json.dumps({"text": TEXT})
     return {
         "": {},
-        "data": {"data": "reviews.csv"},
+        "data": {
+            "data": "reviews.csv",
+            "task": "text-classification",
+            "language": "en",
+            "split": "test",
+            "use": "causal-lm",
+            "roles": json.dumps({"text": "text"}),
+        },
         "launch": {"preset": "demo-lora"},
         "runs": {
             "run": first,
             "where": "accuracy >= 0",
             "sort": "-accuracy",
+            "group": "tuning",
+            "columns": "State,Result,training.seed",
+            "value": "macro_f1",
+            "tags": "kept",
+            "archived": "1",
             "x": "epoch",
             "smooth": "0.5",
             "log": "1",
@@ -84,6 +101,7 @@ def paths(runs: list[Run]) -> dict[str, dict[str, str]]:
         "compare?examples": {"runs": f"{second},{first}", "which": "second"},
         "explain": {"run": first, "text": TEXT, "view": "lens", "with": second},
         "playground": {"run": first, "with": second, "input": asked},
+        "sweeps": {"sweep": "first"},
         "learn": {},
         "settings": {},
     }

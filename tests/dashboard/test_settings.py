@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
+from dashboard import password
+from dashboard.guard import EXPOSED
 from dashboard.parts.first_visit import PUT_AWAY
 from dashboard.parts.uploads import store
 from dashboard.password import set_password
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import PAGES, open_page, text_of, well
 from tests.tiny import write_csv
+from workbench.errors import RequestError
 from workbench.workspace import Workspace
 
 
@@ -33,6 +37,7 @@ def _no_shared_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.delenv("WORKBENCH_CACHE", raising=False)
     settings._places.clear()
+    monkeypatch.delenv(EXPOSED, raising=False)
 
 
 def test_it_tells_where_things_are_and_what_they_take(workspace: Workspace) -> None:
@@ -79,6 +84,52 @@ def test_the_password_itself_is_never_shown(workspace: Workspace) -> None:
     assert "A password is set" in told and "workbench dashboard --set-password" in told
     for secret in ("correct horse", stored["hash"], stored["salt"]):
         assert secret not in told
+
+
+def submitted(page: AppTest, **fields: str) -> AppTest:
+    for name, text in fields.items():
+        page.text_input(key=f"settings.password.{name}").set_value(text)
+    return well(page.button(key="settings_password_set").click().run())
+
+
+def test_the_first_password_is_set_and_then_changed_with_the_old_one(workspace: Workspace) -> None:
+    page = submitted(well(open_page("settings")), new="correct horse", again="correct horse")
+    stored = workspace.settings()["dashboard_password"]
+    assert password.is_right("correct horse", stored) and "is changed" in page.success[0].value
+    page = submitted(page, old="wrong", new="another horse", again="another horse")
+    assert "not the password" in page.error[0].value and workspace.settings()["dashboard_password"] == stored
+    page = submitted(page, old="correct horse", new="another horse", again="another hose")
+    assert "two ways" in page.error[0].value and workspace.settings()["dashboard_password"] == stored
+    submitted(page, old="correct horse", new="another horse", again="another horse")
+    assert password.is_right("another horse", workspace.settings()["dashboard_password"])
+
+
+def test_no_page_takes_the_password_away_or_guesses_it(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_password(workspace, "correct horse")
+    now = [100.0]
+    monkeypatch.setattr(password.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(password, "_tries", {"failures": 0.0, "until": 0.0})
+    for new in ("", "short", "x" * 2000):
+        with pytest.raises(RequestError):
+            password.change_password(workspace, "correct horse", new)
+    monkeypatch.setattr(password, "_tries", {"failures": 0.0, "until": 0.0})
+    waits = []
+    for _ in range(8):
+        with pytest.raises(RequestError, match="not the password"):
+            password.change_password(workspace, "guess", "another horse")
+        waits.append(password._tries["until"] - now[0])
+        if waits[-1] > 0:
+            with pytest.raises(RequestError, match="Too many"):  # even with the right one
+                password.change_password(workspace, "correct horse", "another horse")
+        now[0] += max(0.0, waits[-1])
+    assert waits[2:] == [2, 4, 8, 16, 32, 60]
+    password.change_password(workspace, "correct horse", "another horse")
+
+
+def test_others_cannot_set_the_first_password(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(EXPOSED, "1")
+    page = well(open_page("settings"))
+    assert not [button for button in page.button if button.key == "settings_password_set"]
 
 
 def test_every_page_explains_itself_again(workspace: Workspace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -16,6 +17,20 @@ from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
 HOSTILE = "x<script>alert(1)</script>"
+
+
+def chart(test: AppTest, key: str) -> dict[str, Any]:
+    """The figure that the page draws under this key."""
+    (found,) = [each for each in test.get("plotly_chart") if key in each.proto.id]
+    figure: dict[str, Any] = json.loads(found.proto.spec)
+    return figure
+
+
+def history_of(test: AppTest) -> dict[str, Any]:
+    """The trials in the picture of the history."""
+    points, best = chart(test, "sweep.history")["data"]
+    assert best["y"] == [max(points["y"][: place + 1]) for place in range(len(points["y"]))]
+    return dict(points)
 
 
 @pytest.fixture(autouse=True)
@@ -79,11 +94,46 @@ def test_a_sweep_in_full(workspace: Workspace) -> None:
     table = test.dataframe[0].value
     assert list(table["Trial"]) == list(range(8)) and "failed" in table["State"][2].lower()
     assert table["tuning.rank"].dtype.kind == "i"
+    assert history_of(test)["y"] == pytest.approx([0.7, 0.71, 0.73, 0.74, 0.75, 0.76])  # the third has failed
+    importance = chart(test, "sweep.importance")["data"][0]
+    assert sorted(importance["y"]) == ["training.learning_rate", "tuning.rank"]
+    assert sum(importance["x"]) == pytest.approx(100)
+    (lines,) = chart(test, "sweep.parallel")["data"]
+    assert lines["type"] == "parcoords" and len(lines["dimensions"]) == 3
     best = sweep.best()
     assert best
     test.button(key="sweep.launch").click().run()
     assert test.title[0].value == "Launch" and not test.exception
     assert test.query_params["from"] == best["runs"]["0"]
+
+
+def test_from_the_trials_it_is_one_click_to_compare_the_best_of_them(workspace: Workspace) -> None:
+    sweep = made(workspace, 3, 2, seeds=2)
+    test = well(open_page("sweeps", sweep=sweep.name))
+    test.button(key="sweep.compare").click().run()
+    first, second = (list(trial["runs"].values()) for trial in sweep.read()["trials"][:2])
+    assert test.title[0].value == "Compare" and test.query_params["runs"] == ",".join([*second, *first])
+
+
+def test_seeds_of_one_run_are_launched_told_and_compared(workspace: Workspace) -> None:
+    test = well(open_page("launch", preset="demo-lora"))
+    well(test.number_input(key="launch_seeds").set_value(3).run())
+    assert "workbench sweep seeds.yaml" in text_of(test)
+    well(test.button(key="launch_submit").click().run())
+    (sweep,) = Sweep.all(workspace)
+    assert sweep.plan().seeds == [0, 1, 2] and not sweep.plan().over and sweep.read()["confined"]
+    assert test.title[0].value == "Sweeps" and test.query_params["sweep"] == sweep.name
+    advance(sweep)
+    runs = list(sweep.read()["trials"][0]["runs"].values())
+    for place, run_id in enumerate(runs):
+        run = Run.open(run_id, workspace)
+        run.append_metrics({"step": 1, "eval/accuracy": 0.7 + place / 100})
+        run.update_status(state="succeeded")
+    advance(sweep)
+    test = well(open_page("sweeps", sweep=sweep.name))
+    assert "0.710" in test.metric[0].value and list(test.dataframe[0].value["Seed"]) == [0, 1, 2]
+    test.button(key="sweep.compare").click().run()
+    assert test.title[0].value == "Compare" and test.query_params["runs"] == ",".join(runs)
 
 
 def test_stop_and_go_on(workspace: Workspace) -> None:

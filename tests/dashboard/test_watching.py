@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard.parts import curves
-from tests.dashboard.fake_runs import fake_run
+from dashboard.parts import curves, run_table
+from tests.dashboard.fake_runs import fake_range_test, fake_run
 from tests.dashboard.pages import open_page, text_of, well
 from workbench import files
 from workbench.files import append_line
@@ -26,6 +27,12 @@ from workbench.workspace import Workspace
 
 def table_of(test: AppTest) -> Any:
     return next(each.value for each in test.dataframe if "State" in each.value)
+
+
+def in_link(test: AppTest, name: str) -> str:
+    """A parameter of the page's address; a list of one where the test has put it there."""
+    found: Any = test.query_params[name]
+    return str(found if isinstance(found, str) else found[0])
 
 
 def figures(test: AppTest) -> dict[str, Any]:
@@ -47,8 +54,81 @@ def test_a_filter_in_the_link_is_shown_and_a_wrong_one_helps(workspace: Workspac
 @pytest.mark.parametrize("attack", ["1=1; DROP TABLE runs", "<script>alert(1)</script>", "x" * 5000, "'", "\0"])
 def test_a_hostile_filter_in_the_link_harms_nothing(workspace: Workspace, attack: str) -> None:
     fake_run(workspace)
-    test = well(open_page("runs", where=attack, sort=attack, group=attack, x=attack, smooth=attack, log=attack))
+    test = well(
+        open_page(
+            "runs",
+            where=attack,
+            sort=attack,
+            group=attack,
+            value=attack,
+            columns=attack,
+            tags=attack,
+            x=attack,
+            smooth=attack,
+            log=attack,
+        )
+    )
     assert len(table_of(test)) == 1 and "<script>" not in "".join(error.value for error in test.error)
+
+
+def test_the_columns_and_the_metric_of_the_link(workspace: Workspace) -> None:
+    for seed in (0, 1):
+        fake_run(workspace, seed=seed)
+    link = {"columns": "training.learning_rate,Started,no-such,training.seed", "value": "macro_f1", "group": "tuning"}
+    test = well(open_page("runs", **link, tags="gone", archived="1"))
+    table = next(each.value for each in test.dataframe if "training.seed" in each.value)
+    assert list(table) == [" ", "Run", "training.learning_rate", "Started", "training.seed"]
+    assert list(table["training.seed"]) == [1, 0] and list(table[" "]) == ["▸", ""]
+    groups = next(each.value for each in test.dataframe if "Mean" in each.value)
+    assert groups["Mean"][0] == pytest.approx((0.78 + 0.784) / 2)  # of macro_f1, not of accuracy
+    assert (
+        in_link(test, "columns") == "training.learning_rate,Started,training.seed" and in_link(test, "archived") == "1"
+    )
+    well(test.multiselect(key="list.columns").set_value([]).run())
+    assert list(table_of(test)["Macro f1"]) == pytest.approx([0.784, 0.78]) and "columns" not in test.query_params
+    well(test.selectbox(key="list.metric").set_value("seconds").run())
+    assert list(table_of(test)["Seconds"]) == [71.5, 71.5] and in_link(test, "value") == "seconds"
+
+
+def test_what_a_filter_lets_through_is_compared(workspace: Workspace) -> None:
+    runs = [fake_run(workspace, seed=seed, tuning="lora") for seed in range(3)]
+    fake_run(workspace)
+    fake_range_test(workspace)
+    test = well(open_page("runs", where="tuning = 'lora'", sort="training.seed"))
+    assert test.button(key="list.compare").label == "Compare these 3"
+    test.button(key="list.compare").click().run()
+    assert test.title[0].value == "Compare" and in_link(test, "runs") == ",".join(run.id for run in runs)
+
+
+def test_one_run_has_nothing_to_be_compared_with(workspace: Workspace) -> None:
+    fake_run(workspace), fake_run(workspace, "queued")
+    assert well(open_page("runs", where="state = 'succeeded'")).button(key="list.compare").disabled
+
+
+def test_ticks_take_runs_and_a_clicked_cell_shows_one(workspace: Workspace) -> None:
+    ids = [fake_run(workspace, seed=seed).id for seed in range(3)][::-1]
+    test = well(open_page("runs"))
+    test.session_state["list.ticked"] = [ids[0], ids[2], "gone"]
+    well(test.run())
+    assert test.button(key="list.compare").label == "Compare these 2"
+    held: dict[str, Any] = {"list.ticked": [ids[0], "hidden"], "chosen.run": ids[0]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(st, "session_state", held)
+        run_table._take({"rows": [1, 2], "cells": []}, ids, "key")
+        assert held["list.ticked"] == ["hidden", ids[1], ids[2]] and held["chosen.run"] == ids[0]
+        run_table._take({"rows": [1, 2], "cells": [(2, "Run")]}, ids, "key")
+        assert held["chosen.run"] == ids[2]
+        held["chosen.run"] = ids[0]  # chosen elsewhere; a tick must not bring the old cell's run back
+        run_table._take({"rows": [1], "cells": [(2, "Run")]}, ids, "key")
+        assert held["chosen.run"] == ids[0] and held["list.ticked"] == ["hidden", ids[1]]
+
+
+def test_a_single_run_is_compared_with_the_newest_of_its_task(workspace: Workspace) -> None:
+    first, second = fake_run(workspace), fake_run(workspace, tuning="lora")
+    fake_run(workspace, "failed"), fake_range_test(workspace)
+    test = well(open_page("runs", run=first.id))
+    test.button(key="run.compare").click().run()
+    assert in_link(test, "runs") == f"{first.id},{second.id}"
 
 
 def test_tags_notes_and_archive(workspace: Workspace) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import operator
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from workbench.errors import RequestError, UnknownNameError
-from workbench.files import write_json
+from workbench.files import read_json_kept, write_json
 from workbench.runs import table
 from workbench.runs.labels import Labels, label, labels, tag
 from workbench.runs.run import Run
@@ -173,6 +175,89 @@ def test_settings_are_read_once_and_again_when_a_spec_changes(
     assert run_table(workspace) == rows and not calls
     new = make_run(workspace)
     assert run_table(workspace)[0]["training.seed"] == 9 and calls == [new.id]
+
+
+# -- what has not changed is not read again ---------------------------------------------------------------------------
+
+
+def age(workspace: Workspace, then: float = 1.7e9) -> None:
+    """Let every file look as if it had been written long ago."""
+    for path in workspace.root.rglob("*"):
+        if path.is_file():
+            os.utime(path, (then, then))
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files of runs that are read from now on."""
+    found: list[str] = []
+    read_bytes = Path.read_bytes
+
+    def counted(path: Path) -> bytes:
+        found.append(path.name)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    return found
+
+
+def test_a_folder_that_has_not_changed_is_not_read_again(
+    workspace: Workspace, rows: list[dict[str, Any]], reads: list[str]
+) -> None:
+    age(workspace)
+    run_table(workspace)  # writes the cache of the settings
+    age(workspace)
+    first = run_table(workspace)
+    assert set(reads) >= {"status.json", "report.json", "notes.json", "spec.yaml"} and first == rows
+    reads.clear()
+    second = run_table(workspace)
+    assert not reads and all(map(operator.is_, first, second))
+
+
+def test_what_has_changed_is_seen_at_once(workspace: Workspace, rows: list[dict[str, Any]]) -> None:
+    age(workspace)
+    run = Run(workspace.runs / run_table(workspace)[0]["id"])
+    run.update_status(progress={"step": 7, "steps": 9})
+    assert run_table(workspace)[0]["step"] == 7
+    run.update_status(progress={"step": 8, "steps": 9})  # of the same size, within the same moment
+    assert run_table(workspace)[0]["step"] == 8
+    label(run, notes="x")
+    write_json(run.folder / "report.json", {"metrics": {"accuracy": {"value": 0.1}}, "primary_metric": "accuracy"})
+    now = run_table(workspace)[0]
+    assert (now["notes"], now["value"]) == ("x", 0.1)
+    age(workspace, 1.6e9)
+    assert run_table(workspace)[0] == now
+    (run.folder / "report.json").unlink()
+    assert run_table(workspace)[0]["value"] is None
+    run.delete()
+    assert run.id not in [row["id"] for row in run_table(workspace)]
+
+
+def test_a_change_of_the_same_size_and_time_in_place_is_seen_while_it_can_happen(tmp_path: Path) -> None:
+    """A file system's clock may be too coarse to tell two changes apart."""
+    file, moment = tmp_path / "a.json", time.time()
+    for text in ("1", "2", "3"):
+        file.write_text(text)
+        os.utime(file, (moment, moment))
+        assert read_json_kept(file) == int(text)
+
+
+def test_a_filter_is_asked_again_only_when_a_row_has_changed(
+    workspace: Workspace, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    duckdb = table._duckdb
+    monkeypatch.setattr(table, "_duckdb", lambda: asked.append(1) or duckdb())
+    assert titles(where(rows, "accuracy > 0.8")) == titles(where(rows, "accuracy > 0.8")) == ["high"]
+    assert len(asked) == 1
+    low = next(row for row in rows if row["title"] == "low")
+    metrics = {"metrics": {"accuracy": {"value": 0.95}}, "primary_metric": "accuracy"}
+    write_json(workspace.runs / low["id"] / "report.json", metrics)
+    assert titles(where(run_table(workspace), "accuracy > 0.8")) == ["high", "low"] and len(asked) == 2
+    assert titles(where(rows[1:], "accuracy > 0.8")) == ["high"] and len(asked) == 3  # other rows
+    for _ in range(2):  # what changes with the clock is never kept
+        where(rows, "created > now() - INTERVAL 1 DAY")
+    assert len(asked) == 5
 
 
 def test_damaged_runs_stay_in_the_table(workspace: Workspace) -> None:

@@ -150,7 +150,8 @@ def test_a_plan_is_read_back(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"over": {}}, "none is given"),
+        ({"over": {}}, "neither is given"),
+        ({"over": {}, "seeds": [3]}, "--seeds 5"),
         ({"over": {"training.seed": "1,2"}}, "seeds"),
         ({"method": "grid"}, "how many values"),
         ({"seeds": [1, 1]}, "twice"),
@@ -173,6 +174,42 @@ def test_values_that_cannot_run_are_refused_before_anything_starts(over: dict[st
 
 
 # -- the driver ----------------------------------------------------------------------------------------------------
+
+
+def test_seeds_alone_are_the_same_run_again_with_each_seed(workspace: Workspace) -> None:
+    asked = SweepPlan.parse({"spec": SPEC, "seeds": 5})
+    assert (asked.size(), asked.combinations(), asked.method) == (1, [{}], "grid")
+    sweep = Sweep.create(asked, workspace, start=False)
+    advance(sweep)
+    runs = [Run.open(run_id, workspace) for run_id in sweep.read()["trials"][0]["runs"].values()]
+    specs = [run.spec().changed({"name": None, "training.seed": 0}) for run in runs]
+    assert [run.spec().training.seed for run in runs] == [0, 1, 2, 3, 4] and all(spec == specs[0] for spec in specs)
+    for place, run in enumerate(runs):
+        end(run.id, workspace, [0.1 * place])
+    advance(sweep)
+    found = sweep.summary()
+    assert found["state"] == "succeeded" and found["best"]["value"] == pytest.approx(0.2) and sweep.importance() == {}
+
+
+def test_seeds_alone_need_no_validation_part_to_choose_by(workspace: Workspace) -> None:
+    sweep = Sweep.create(SweepPlan.parse({"spec": SPEC, "seeds": [3, 7]}), workspace, start=False)
+    advance(sweep)
+    for run_id in sweep.read()["trials"][0]["runs"].values():
+        end(run_id, workspace, [])
+    advance(sweep)
+    found = sweep.read()
+    assert (found["state"], found["trials"][0]["state"], found["trials"][0]["value"]) == (
+        "succeeded",
+        "succeeded",
+        None,
+    )
+
+
+def test_seeds_of_a_spec_that_cannot_run_are_refused(workspace: Workspace) -> None:
+    wrong = {**SPEC, "tuning": {"method": "lora", "rank": 0}}
+    with pytest.raises(SpecError):
+        Sweep.create(SweepPlan.parse({"spec": wrong, "seeds": 2}), workspace, start=False)
+    assert not Sweep.all(workspace)
 
 
 def test_a_grid_runs_every_combination_once_and_the_best_is_the_maximum(workspace: Workspace) -> None:

@@ -45,7 +45,8 @@ def sweep(
     wait: Annotated[bool, typer.Option(help="Show its progress until it has ended.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Search for the best settings: many runs over the values of some fields. It goes on when this ends."""
+    """Search for the best settings: many runs over the values of some fields; or, with --seeds alone, the same run with
+    several seeds. It goes on when this ends."""
     from workbench.jobs.sweeps import Sweep, SweepPlan
 
     asked: dict[str, Any] = {
@@ -63,8 +64,8 @@ def sweep(
         plan.spec = plan.spec.changed(_changes(sets))
     made = Sweep.create(plan, Workspace.current())
     if not as_json:
-        count = plan.size() * len(plan.seeds)
-        console.print(f"Sweep {made.name}: {plan.size()} trials, {count} runs.", markup=False)
+        trials_told = f"{plan.size()} trials, " if plan.over else ""
+        console.print(f"Sweep {made.name}: {trials_told}{plan.size() * len(plan.seeds)} runs.", markup=False)
     if wait:
         _await(made, quiet=as_json)
     answer(made.summary(), as_json, lambda: _show(made.summary()))
@@ -80,7 +81,7 @@ def _document(spec: str) -> dict[str, Any]:
             found = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (ValueError, yaml.YAMLError):
             found = None  # reading it as a spec says what is wrong with it
-        if isinstance(found, dict) and "over" in found:
+        if isinstance(found, dict) and {"over", "spec"} & set(found):
             return found
     return {"spec": spec}
 
@@ -182,9 +183,12 @@ def _show(found: dict[str, Any]) -> None:
     table(rows, {"trial": ">trial", "state": "state", "value": f">{found['metric']}", **varied, "runs": "runs"}, "")
     for field, share in found.get("importance", {}).items():
         console.print(f"{field} explains {share:.0%} of the differences", markup=False)
-    if found["best"]:
+    if found["best"] and found["over"]:
         best = found["best"]
         console.print(f"Best: trial {best['number']}. workbench show {next(iter(best['runs'].values()))}", markup=False)
+    if not found["over"] and found["trials"]:
+        ids = " ".join(found["trials"][0]["runs"].values())
+        console.print(f"Its seeds: workbench compare {ids}", markup=False, soft_wrap=True)
 
 
 def queue(

@@ -162,7 +162,7 @@ class _Step:
         state = run.state
         if state == "succeeded":
             figure = self._figure(run)
-            if figure is None:
+            if figure is None and self.plan.over:  # nothing to choose by; seeds alone are compared by their test part
                 message = f"The run {run.id} wrote no {self.found['metric']}."
                 self._end(trial, "failed", {"kind": "Sweep", "message": message, "hint": "Hold out a validation part."})
                 return False
@@ -205,13 +205,14 @@ class _Step:
 
     def _end(self, trial: dict[str, Any], state: str, error: dict[str, str] | None = None) -> None:
         """Note how a trial ended, and stop what is left of its runs."""
-        figures = list(trial["figures"].values())
-        trial.update(state=state, error=error, value=sum(figures) / len(figures) if state == "succeeded" else None)
+        figures = [figure for figure in trial["figures"].values() if figure is not None]
+        value = sum(figures) / len(figures) if state == "succeeded" and figures else None
+        trial.update(state=state, error=error, value=value)
         if state == "succeeded" and self.plan.prune:  # the pruner compares with evaluations of trials that went through
             first = Run(self.workspace.run_folder(trial["runs"][str(self.plan.seeds[0])]))
             for place, value in enumerate(evaluations(first, self.found["metric"])):
                 self.study.report(trial["number"], place, value)
-        self.study.tell(trial["number"], state, trial["value"])
+        self.study.tell(trial["number"], state if value is not None or state != "succeeded" else "failed", value)
         for run_id in trial["runs"].values():
             run = Run(self.workspace.run_folder(run_id))
             if run.folder.is_dir() and run.state in ("queued", "running"):

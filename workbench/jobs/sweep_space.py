@@ -162,7 +162,7 @@ def parse_over(given: Sequence[str] | Mapping[str, Any]) -> dict[str, Axis]:
     """Axes by field, from ``FIELD=VALUES`` texts or from a mapping as YAML holds it.
 
     Raises:
-        RequestError: nothing is given, a text has no ``=``, a field comes twice, or values cannot be read.
+        RequestError: a text has no ``=``, a field comes twice, or values cannot be read.
     """
     pairs: list[tuple[str, Any]] = []
     for item in given.items() if isinstance(given, Mapping) else given:
@@ -177,11 +177,10 @@ def parse_over(given: Sequence[str] | Mapping[str, Any]) -> dict[str, Axis]:
             pairs.append((str(item[0]), item[1]))
     fields = [field for field, _ in pairs]
     twice = {field for field in fields if fields.count(field) > 1}
-    if not pairs or twice:
-        what = (
-            f"{sorted(twice)[0]} is varied twice." if twice else "A sweep varies one field or more, and none is given."
+    if twice:
+        raise RequestError(
+            f"{sorted(twice)[0]} is varied twice.", "Write: --over training.learning_rate=1e-5..1e-3:log"
         )
-        raise RequestError(what, "Write: --over training.learning_rate=1e-5..1e-3:log")
     return {field: parse_axis(values, field) for field, values in pairs}
 
 

@@ -47,7 +47,11 @@ class SweepPlan(Part):
 
     name: str | None = Field(None, max_length=60, description="Your name for the sweep; the spec's if left out.")
     spec: RunSpec = Field(description="The run that all trials begin with.")
-    over: dict[str, Axis] = Field(description="The fields that vary, each with its values: 1e-5..1e-3:log, or 4,8,16.")
+    over: dict[str, Axis] = Field(
+        default_factory=dict,
+        description="The fields that vary, each with its values: 1e-5..1e-3:log, or 4,8,16. With two seeds or more it "
+        "may be empty: the same run again with each seed.",
+    )
     method: Method = Field(
         "tpe", description="grid: every combination. random: by chance. tpe: learns from the trials before (Optuna)."
     )
@@ -70,6 +74,14 @@ class SweepPlan(Part):
     )
     seed: int = Field(0, ge=0, lt=2**31, description="Of the search: the same seed proposes the same trials.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_one_trial_without_fields(cls, given: Any) -> Any:
+        """Where nothing varies but the seed there is nothing to choose and nothing to give up."""
+        if isinstance(given, Mapping) and not given.get("over"):
+            return {**given, "over": {}, "method": "grid", "trials": None, "prune": False}
+        return given
+
     @field_validator("over", mode="before")
     @classmethod
     def _read_over(cls, given: Any) -> Any:
@@ -87,6 +99,11 @@ class SweepPlan(Part):
     def _fits(self) -> SweepPlan:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("a seed is given twice")
+        if not self.over and len(self.seeds) < 2:
+            raise ValueError(
+                "a sweep varies one field or more, or has two seeds or more, and neither is given. "
+                "Write: --over training.learning_rate=1e-5..1e-3:log, or --seeds 5"
+            )
         if "training.seed" in self.over:
             raise ValueError("training.seed varies by `seeds`: say how many, or which")
         if {"group", "trial", "name", "version", "kind"} & set(self.over):
@@ -146,7 +163,8 @@ class SweepPlan(Part):
 
     def spec_of(self, values: Mapping[str, Any], number: int, seed: int, group: str) -> RunSpec:
         """The spec of one run. Raises SpecError when the values are no spec."""
-        end = f"t{number}" + (f"-s{seed}" if len(self.seeds) > 1 else "")
+        parts = [f"t{number}"] if self.over else []
+        end = "-".join([*parts, f"s{seed}"] if len(self.seeds) > 1 else parts)
         own = {"name": f"{group[:60]}-{end}", "group": group, "trial": number, "training.seed": seed}
         return self.spec.changed({**values, **own})
 
@@ -197,7 +215,7 @@ class Sweep:
             "error": None,
             "trials": [],
         }
-        sweep = cls(_new_folder(workspace, slug(plan.name or plan.spec.name or "sweep")))
+        sweep = cls(_new_folder(workspace, slug(plan.name or plan.spec.name or _usual_name(plan))))
         write_text(sweep.folder / "sweep.yaml", plan.to_yaml())
         write_json(sweep.folder / "state.json", first)  # last: what has a state is whole
         if start:
@@ -346,8 +364,14 @@ def with_value(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def spread(trial: Mapping[str, Any]) -> float | None:
     """Standard deviation of a trial's seeds; None with fewer than two."""
-    figures = list(trial.get("figures", {}).values())
+    figures = [figure for figure in trial.get("figures", {}).values() if figure is not None]
     return statistics.stdev(figures) if len(figures) > 1 else None
+
+
+def _usual_name(plan: SweepPlan) -> str:
+    """For a group of seeds what a run of it would be called, for its runs stand among the others."""
+    spec = plan.spec
+    return "sweep" if plan.over else f"{spec.model.source}-{Path(spec.data.train).stem}-{spec.tuning.method}"
 
 
 def _new_folder(workspace: Workspace, stem: str) -> Path:
@@ -365,16 +389,18 @@ def _new_folder(workspace: Workspace, stem: str) -> Path:
 
 def problems_of_plan(plan: SweepPlan, workspace: Workspace, confined: bool = False) -> list[Problem]:
     """What is wrong with the values of the first field that has wrong ones, each checked in a spec; empty for nothing.
+    Where no field varies, what is wrong with the spec.
 
     Raises:
         SpecError: a value makes no spec at all.
     """
     tried = {field: axis.values or [axis.low, axis.high] for field, axis in plan.over.items()}
     first = {field: values[0] for field, values in tried.items()}
-    for field, values in tried.items():
+    trials = [[{**first, field: value} for value in values[:_VALUES_CHECKED]] for field, values in tried.items()]
+    for values_of_one_field in trials or [[{}]]:
         wrong: list[Problem] = []
-        for value in values[:_VALUES_CHECKED]:
-            spec = plan.spec_of({**first, field: value}, 0, plan.seeds[0], "sweep")
+        for values in values_of_one_field:
+            spec = plan.spec_of(values, 0, plan.seeds[0], "sweep")
             wrong += [problem for problem in check(spec, workspace, confined) if problem.severity == "error"]
         if wrong:
             return list(dict.fromkeys(wrong))

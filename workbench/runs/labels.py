@@ -8,7 +8,7 @@ from typing import Any
 
 from workbench.errors import RequestError, UnknownNameError
 from workbench.files import read_json, waiting_lock, write_json
-from workbench.runs.run import Run
+from workbench.runs.run import Reader, Run
 
 LONGEST_TAG = 40  # characters
 MOST_TAGS = 20
@@ -24,9 +24,9 @@ class Labels:
     archived: bool = False
 
 
-def labels(run: Run) -> Labels:
+def labels(run: Run, read: Reader = read_json) -> Labels:
     """What was noted about a run; nothing when the file is missing or damaged."""
-    found = read_json(run.folder / "notes.json")
+    found = read(run.folder / "notes.json")
     if not isinstance(found, dict):
         return Labels()
     tags = found.get("tags")

@@ -28,7 +28,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,6 +53,7 @@ from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
 State = Literal["queued", "running", "succeeded", "failed", "stopped", "interrupted"]
+Reader = Callable[[Path], Any]  # read_json, or read_json_kept for who looks often and at many runs
 STATES: tuple[State, ...] = get_args(State)
 FINISHED: tuple[State, ...] = ("succeeded", "failed", "stopped")
 RESUMABLE: tuple[State, ...] = ("failed", "stopped", "interrupted")
@@ -146,14 +147,14 @@ class Run:
         """Whether the run may read the workspace's uploads only: it was asked for over the network."""
         return bool(self.status().get("confined"))
 
-    def status(self) -> dict[str, Any]:
+    def status(self, read: Reader = read_json) -> dict[str, Any]:
         """``status.json`` as it is now, with at least ``state``.
 
         A run that says ``running`` while nobody holds its lock is told as ``interrupted``; if no process had begun on
         it yet, as ``queued``, for the worker will put it back. A folder without a readable status is told as
         ``failed`` with the reason.
         """
-        status = self._readable_status()
+        status = self._readable_status(read)
         if status["state"] == "running" and not self.is_alive():
             # The process may have finished between the two looks: believe its last word.
             status = self._readable_status()
@@ -171,9 +172,9 @@ class Run:
     def state(self) -> State:
         return cast(State, self.status()["state"])
 
-    def report(self) -> dict[str, Any] | None:
+    def report(self, read: Reader = read_json) -> dict[str, Any] | None:
         """``report.json``: ``{"metrics", "baseline", "cost", ...}``; None before the run has ended."""
-        found = read_json(self.folder / "report.json")
+        found = read(self.folder / "report.json")
         return found if isinstance(found, dict) else None
 
     def metrics(self, start: int = 0) -> tuple[list[dict[str, Any]], int]:
@@ -339,8 +340,8 @@ class Run:
         if not self.folder.is_dir():
             raise UnknownNameError("run", self.id, (), "It was deleted.")
 
-    def _readable_status(self) -> dict[str, Any]:
-        status = self._stored()
+    def _readable_status(self, read: Reader = read_json) -> dict[str, Any]:
+        status = self._stored(read)
         if status.get("state") in STATES:
             return status
         damaged = {
@@ -350,8 +351,8 @@ class Run:
         }
         return {"state": "failed", "error": damaged}
 
-    def _stored(self) -> dict[str, Any]:
-        found = read_json(self.folder / "status.json")
+    def _stored(self, read: Reader = read_json) -> dict[str, Any]:
+        found = read(self.folder / "status.json")
         return found if isinstance(found, dict) else {}
 
     @contextlib.contextmanager

@@ -11,17 +11,19 @@ import difflib
 import functools
 import io
 import json
+import operator
 import re
 import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import MissingPackageError, RequestError, UnknownNameError
-from workbench.files import read_json, waiting_lock, write_atomically, write_json
-from workbench.runs.labels import labels
+from workbench.files import read_json_kept, waiting_lock, write_atomically, write_json
+from workbench.runs.labels import Labels, labels
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -53,14 +55,34 @@ def run_table(
     Columns: those of ``_FIRST``; ``step`` and ``steps``; ``metric``, ``value``, ``low``, ``high`` of the metric that
     the run is judged by; each final metric by its name; what it cost; and, with ``settings``, each field of its spec
     by its dotted name (``training.learning_rate``).
+
+    The row of a run of which nothing has changed is the same object again: it must not be changed.
     """
     fields = _all_settings(workspace) if settings else {}
     found = list_runs(workspace) if summaries is None else summaries
-    return [_row(workspace, summary) | fields.get(summary["id"], {}) for summary in found]
+    return [_kept_row(workspace, summary, fields.get(summary["id"], {})) for summary in found]
 
 
-def _row(workspace: Workspace, summary: dict[str, Any]) -> Row:
-    noted = labels(Run(workspace.runs / summary["id"]))
+_MOST_ROWS = 30_000
+_rows: dict[str, tuple[tuple[Any, ...], Row]] = {}
+
+
+def _kept_row(workspace: Workspace, summary: dict[str, Any], fields: Row) -> Row:
+    """The row as it was made before from the same things; what was read once is the same object, so this is quick."""
+    run = Run(workspace.runs / summary["id"])
+    made_of = (summary, labels(run, read_json_kept), fields)
+    name = f"{run.folder}\n{bool(fields)}"
+    known = _rows.get(name)
+    if known is not None and known[0] == made_of:
+        return known[1]
+    if len(_rows) >= _MOST_ROWS:
+        _rows.clear()
+    row = _row(summary, made_of[1]) | fields
+    _rows[name] = (made_of, row)
+    return row
+
+
+def _row(summary: dict[str, Any], noted: Labels) -> Row:
     row = {name: summary.get(name) for name in _FIRST}
     row |= {"tags": list(noted.tags), "notes": noted.notes, "archived": noted.archived}
     progress = _dict(summary.get("progress"))
@@ -114,7 +136,7 @@ def _flat(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 def _all_settings(workspace: Workspace) -> dict[str, Row]:
     """The settings of all runs. Kept in the cache, for reading a thousand files of YAML takes seconds."""
     path = workspace.cache / "settings-of-runs.json"
-    kept = read_json(path)
+    kept = read_json_kept(path)
     kept = kept if isinstance(kept, dict) else {}
     found, new = {}, False
     for run in Run.all(workspace):
@@ -154,6 +176,37 @@ def where(rows: Sequence[Row], condition: str) -> list[Row]:
     """
     if not condition.strip() or not rows:
         return list(rows)
+    known = _answers.get(condition)
+    if known is not None and known.fits(rows):
+        return [rows[place] for place in known.places]
+    places = _places(rows, condition)
+    if not _CHANGES_BY_ITSELF.search(condition):
+        if len(_answers) >= _MOST_ANSWERS:
+            _answers.clear()
+        _answers[condition] = _Answer(list(rows), places)
+    return [rows[place] for place in places]
+
+
+_MOST_ANSWERS = 50
+_CHANGES_BY_ITSELF = re.compile(r"now|current|today|local|age|random|uuid|txid|time\s*\(", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a filter let through, of which rows: it holds as long as these are the same objects."""
+
+    rows: list[Row]
+    places: list[int]
+
+    def fits(self, rows: Sequence[Row]) -> bool:
+        return len(rows) == len(self.rows) and all(map(operator.is_, rows, self.rows))
+
+
+_answers: dict[str, _Answer] = {}
+
+
+def _places(rows: Sequence[Row], condition: str) -> list[int]:
+    """The numbers of the rows for which the condition holds, ascending."""
     names = column_names(rows)
     expression = _with_quoted_fields(condition, names)
     duckdb = _duckdb()
@@ -162,7 +215,7 @@ def where(rows: Sequence[Row], condition: str) -> list[Row]:
         kept = kept_places(given, expression) if _SIMPLE.fullmatch(expression) else _elsewhere(given, expression)
     except duckdb.Error as error:
         raise _explained(condition, str(error), names) from error
-    return [rows[place] for place in sorted(set(kept))]
+    return sorted(set(kept))
 
 
 # Fields, numbers, texts, comparisons and what joins them. What calls a function, matches a pattern or asks the table
