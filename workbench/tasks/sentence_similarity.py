@@ -28,7 +28,7 @@ from workbench.data.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
 from workbench.runs import measures
 from workbench.spec import Part
-from workbench.tasks.base import ASKED_AT_ONCE, Array, Encoded, Task, tasks
+from workbench.tasks.base import ASKED_AT_ONCE, Array, Encoded, Task, several, tasks
 from workbench.tasks.ranking import RETRIEVAL, Ints, Retrieved, retrieve, spearman, spearman_interval, tf_idf
 from workbench.tasks.text_classification import LABEL_GUESSES, TEXT_GUESSES
 
@@ -94,6 +94,7 @@ class SentenceSimilarity(Task):
     primary_metric = "recall@1"
     inputs_change = True
     looks_before = True
+    other_inputs = ("text_a",)
 
     class Config(Part):
         pairs_from_labels: bool = Field(
@@ -521,7 +522,7 @@ def _figures(found: Found, targets: Pairs) -> dict[str, float]:
 def _asked(given: Mapping[str, Any], place: int) -> tuple[str, list[str], bool]:
     """The text of an input, what it is compared with, and whether these are candidates. Raises DataError."""
     query = str(given.get("text_a") or given.get("text") or "")
-    candidates = given.get("candidates")
+    candidates = several(given, "candidates", place)
     if candidates is not None and not (isinstance(candidates, list | tuple) and candidates):
         raise DataError(f"Input {place}: the candidates are no list of texts.", 'Write "candidates": ["...", "..."].')
     others = [str(each) for each in candidates] if candidates is not None else []

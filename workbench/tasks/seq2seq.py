@@ -118,6 +118,7 @@ class Seq2Seq(Task):
     config: Seq2SeqOptions
     writes = True
     explains = "next token"
+    other_inputs = ("text",)
     source_role: ClassVar[str]
 
     def __init__(self, config: Any = None) -> None:
