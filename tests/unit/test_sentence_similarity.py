@@ -262,7 +262,7 @@ def test_answers(model: Any, tokenizer: Any) -> None:
         ({"text": " "}, "Input 2: the text is empty"),
         ({"text": "great", "candidates": []}, "Input 2: the candidates are no list"),
         ({"text": "great", "candidates": ["film", ""]}, "Input 2: the text to compare with is empty"),
-        ({"text": "great", "candidates": "film"}, "no list of texts"),
+        ({"text": "great", "candidates": 7}, "no list of texts"),
     ],
 )
 def test_inputs_that_cannot_be_used(model: Any, tokenizer: Any, given: dict[str, Any], told: str) -> None:
