@@ -10,9 +10,11 @@ import pytest
 
 from tests.tiny import make_model, write_csv
 from workbench.check import Problem, check, load_spec, problems_of, resolve
+from workbench.data.catalogue import catalogue
 from workbench.errors import SpecError, UnknownNameError
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
+from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
 
@@ -199,3 +201,44 @@ def test_a_new_model_learns_faster_when_nothing_is_said(workspace):
     spec = RunSpec.parse({**NEW, "data": {"train": "film-plots", "max_length": 64}})
     assert resolve(spec, workspace).spec.training.learning_rate == 5e-4
     assert resolve(spec.changed({"training.learning_rate": 0.01}), workspace).spec.training.learning_rate == 0.01
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "told", "suits"),
+    [
+        ("text-classification", "wikigold", "wikigold has no text and no label", "banking77"),
+        ("question-answering", "cluener", "no question and no context", "xquad-en"),
+        ("summarization", "python-functions", "no summary", "scitldr"),
+        ("dialogue", "chatterbot-faq-en", "no turns", "crosswoz"),
+    ],
+)
+def test_data_of_another_task_is_told_with_what_suits(
+    task: str, data: str, told: str, suits: str, workspace: Workspace
+) -> None:
+    found = [p for p in check(RunSpec.parse({"task": task, "data": data, "model": "minilm"}), workspace)]
+    (problem,) = [p for p in found if p.field == "data.train"]
+    assert problem.severity == "error" and told in problem.message
+    assert suits in problem.hint and f" {data}," not in problem.hint and catalogue().datasets[data].task in problem.hint
+
+
+def test_data_is_fine_where_its_columns_will_do(workspace: Workspace) -> None:
+    """By the role, by a usual name of it, by an option that needs other roles, or because the spec names columns."""
+    for task, data in (
+        ("masked-lm", "banking77"),
+        ("masked-lm", "chnsenticorp-hotel"),
+        ({"name": "sentence-similarity", "pairs_from_labels": True}, "banking77"),
+        ("text-classification", {"train": "wikigold", "columns": {"text": "words", "label": "tags"}}),
+        *((entry.task, name) for name, entry in catalogue().datasets.items() if entry.task in tasks),
+    ):
+        found = check(RunSpec.parse({"task": task, "data": data, "model": "minilm"}), workspace)
+        assert "data.train" not in fields(found), (task, data)
+
+
+@pytest.mark.parametrize(("task", "named"), [("translation", True), ("summarization", True), ("masked-lm", False)])
+def test_an_option_that_lets_a_model_do_a_task_is_named(task: str, named: bool, workspace: Workspace) -> None:
+    data = {"translation": "tatoeba-en-zh", "summarization": "scitldr", "masked-lm": "film-plots"}[task]
+    (problem,) = [p for p in check(RunSpec.parse({"task": task, "data": data, "model": "smollm2"}), workspace)]
+    assert problem.field == "model" and ("task.architecture: decoder" in problem.hint) is named
+    if named:
+        choice = {"name": task, "architecture": "decoder"}
+        assert not check(RunSpec.parse({"task": choice, "data": data, "model": "smollm2"}), workspace)
