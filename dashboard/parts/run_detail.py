@@ -121,16 +121,15 @@ def results(summary: dict[str, Any]) -> None:
 def _figures(report: dict[str, Any], metrics: dict[str, Any]) -> None:
     part = "validation" if report.get("evaluated_on") == "valid" else "test"
     st.subheader(f"Result on the {part} examples", help=WORDS["interval"], anchor=False)
-    baseline = report.get("baseline") or {}
-    st.table(
-        {
-            "Metric": [md(run_list.metric_name(name), 60) for name in metrics],
-            "Value (95% interval)": [md(interval(value)) for value in metrics.values()],
-            "Baseline": [md(number(baseline.get(name))) for name in metrics],
-        },
-        hide_index=True,
-        width="content",
-    )
+    baseline, gain = report.get("baseline") or {}, report.get("gain") or {}
+    shown = {
+        "Metric": [md(run_list.metric_name(name), 60) for name in metrics],
+        "Value (95% interval)": [md(interval(value)) for value in metrics.values()],
+        "Baseline": [md(number(baseline.get(name))) for name in metrics],
+    }
+    if gain:
+        shown["Better by (95% interval)"] = [md(interval(gain.get(name))) for name in metrics]
+    st.table(shown, hide_index=True, width="content")
 
 
 def _baseline(report: dict[str, Any]) -> str:

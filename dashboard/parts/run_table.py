@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts import progress, run_list, states
 from dashboard.parts.text import ago, cut, number
+from workbench.runs.measures import scale
 
 HEIGHT = 320
 
@@ -86,4 +87,4 @@ def _metric(run: dict[str, Any]) -> tuple[str, float | None, str]:
     name, value = found
     low, high = value.get("low"), value.get("high")
     between = f"{number(low)} to {number(high)}" if low is not None and high is not None else ""
-    return cut(name.replace("_", " "), 40), value.get("value"), between
+    return cut(name.replace("_", " "), 40) + scale(name), value.get("value"), between

@@ -3,9 +3,9 @@
     python tests/benchmarks/presets.py [--only translate,wikigold-entities]
 
 A run is a process of its own; its seconds are of that whole process, from its start to its report, without the download
-of data and weights where these are in the cache already (--warm does each preset once before it is timed). Told is every
-metric of the report with its 95% interval, and the baseline's value of the same metric. A preset that fails is told in
-its row, and the others go on. As many threads as OMP_NUM_THREADS says.
+of data and weights where these are in the cache already (--warm does each preset once before it is timed). Told is
+every metric of the report with its 95% interval, the baseline's value of the same metric and what is gained over it. A
+preset that fails is told in its row, and the others go on. As many threads as OMP_NUM_THREADS says.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.tiny import BAD, GOOD, make_model, reviews
+from tests.tiny import BAD, GOOD, gains_agree, make_model, reviews
 from workbench.data.examples import Examples
 from workbench.errors import DataError, SpecError
 from workbench.models.pretrained import load_folder, load_tokenizer
@@ -227,6 +227,8 @@ def test_the_untouched_model_is_the_baseline(tokenizer: Any) -> None:
     it.before(knowing, 0.1, from_scratch=True)
     blind = np.eye(30, dtype=np.float32)
     report = it.report(it._found(blind, encoded.targets), encoded.targets, encoded.targets)
+    gains_agree(report)
+    assert "recall@1" in report["gain"]
     assert report["baseline"]["recall@1"] == 1.0 and report["metrics"]["recall@1"]["value"] == 0.0
     assert "random" in report["baseline_name"] and len(report["baselines"]) == 2
 

@@ -209,6 +209,7 @@ class Dialogue(PromptedTask):
             result["metrics"] |= measures.intervals(outputs.columns, known)
             result["baseline"] |= measures.figures(outputs.baseline, known)
             result["measures"] |= known
+            result["gain"] = result.get("gain", {}) | measures.gains(outputs.baseline, outputs.columns, known)
         return result
 
     # -- asked -------------------------------------------------------------------------------------------------------

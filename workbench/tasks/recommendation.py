@@ -191,11 +191,13 @@ class Recommendation(ScoringTask):
 
     def report(self, outputs: Array, targets: Ratings, train_targets: Ratings) -> dict[str, Any]:
         table = _by_user(targets, outputs[:, 1])
+        popular = _by_user(targets, targets.popularity)
         candidates = np.bincount(targets.user)
         return {
             "metrics": measures.intervals(table, RANKING),
             "measures": RANKING,
-            "baseline": measures.figures(_by_user(targets, targets.popularity), RANKING),
+            "baseline": measures.figures(popular, RANKING),
+            "gain": measures.gains(popular, table, RANKING),
             "baseline_name": "popularity: how often each candidate was liked in training",
             "labels": self.labels,
             "ranked": "each user's examples of this part; means over the users with both labels there",

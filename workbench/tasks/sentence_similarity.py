@@ -265,18 +265,20 @@ class SentenceSimilarity(Task):
         if outputs.similarity is not None and targets.score is not None:
             low, high = spearman_interval(targets.score, outputs.similarity)
             metrics["spearman"] = {"value": spearman(targets.score, outputs.similarity), "low": low, "high": high}
-        baselines = {"words in common (TF-IDF)": _figures(_lexical(targets, train_targets), targets)}
-        name = next(iter(baselines))
+        found = {"words in common (TF-IDF)": _lexical(targets, train_targets)}
+        name = next(iter(found))
         if self._before is not None:
             vectors, random = self._before
             name = f"{UNTOUCHED}, whose weights are random" if random else UNTOUCHED
-            baselines = {name: _figures(self._found(vectors, targets), targets), **baselines}
+            found = {name: self._found(vectors, targets), **found}
+        baselines = {each: _figures(ranked, targets) for each, ranked in found.items()}
         return {
             "metrics": metrics,
             "measures": RETRIEVAL,
             "baseline": baselines[name],
             "baseline_name": name,
             "baselines": baselines,
+            "gain": measures.gains(found[name].retrieved.columns(), table, RETRIEVAL),
             "queries": int(table["queries"].sum()),
             "candidates": len(outputs.candidate_row),
             "ranked": "every other text" if self.config.pairs_from_labels else "every different second text",
