@@ -122,3 +122,17 @@ def make_run(workspace: Workspace, changes: dict[str, Any] | None = None, model:
         }
     )
     return Run.create(resolve(spec.changed(changes or {}), workspace).spec, workspace)
+
+
+def gains_agree(report: dict[str, Any]) -> None:
+    """What a report says is gained is the metric less the baseline's, or of a loss the other way round."""
+    import pytest
+
+    from workbench.runs.measures import SMALLER_IS_BETTER
+
+    assert report["gain"].keys() <= report["metrics"].keys() & report["baseline"].keys()
+    for name, gain in report["gain"].items():
+        sign = -1 if name in SMALLER_IS_BETTER else 1
+        difference = sign * (report["metrics"][name]["value"] - report["baseline"][name])
+        assert gain["value"] == pytest.approx(difference, abs=1e-9), name
+        assert gain["low"] <= gain["value"] <= gain["high"] or gain["low"] == pytest.approx(gain["high"]), name

@@ -7,16 +7,17 @@ resolved = resolve(spec, workspace)      # raises SpecError with all problems, o
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
 from workbench.data import hub_rows
-from workbench.data.catalogue import catalogue
+from workbench.data.catalogue import DatasetEntry, catalogue
 from workbench.data.uploads import confined_path
 from workbench.errors import SpecError, UnknownNameError, WorkbenchError
 from workbench.models.base import ModelSource, models, split_source
@@ -94,6 +95,7 @@ def _look_through(
     problems += _data_problems(spec, confined, workspace)
     problems += _training_problems(spec)
     problems += _role_problems(spec, task)
+    problems += _catalogue_problems(spec, task)
     problems += _model_problems(spec, task, model, tuning)
     return problems, task, model, tuning
 
@@ -117,6 +119,23 @@ def fitting_tunings(task: Task, model_name: str) -> list[str]:
         name
         for name, entry in tunings.items()
         if not (from_scratch and entry.saves_adapter) and entry().unsuited(task.head) is None
+    ]
+
+
+def fitting_datasets(task: Task) -> list[str]:
+    """Names of the data sets of the catalogue that have a column for every role that ``task`` needs."""
+    return [name for name, entry in catalogue().datasets.items() if not _lacking_roles(task, entry)]
+
+
+def _lacking_roles(task: Task, entry: DatasetEntry, given: Collection[str] = ()) -> list[str]:
+    """The roles that ``task`` needs and ``entry`` has no column for, by role or by a usual name, but for ``given``."""
+    names = {name.casefold() for name in (*entry.columns, *entry.columns.values())}
+    return [
+        column.role
+        for column in task.columns()
+        if column.required
+        and column.role not in given
+        and not names & {name.casefold() for name in (column.role, *column.guesses)}
     ]
 
 
@@ -270,6 +289,25 @@ def _role_problems(spec: RunSpec, task: Task | None) -> list[Problem]:
     return [Problem("error", f"data.columns.{r}", f"{spec.task.name} has no role {r!r}.", hint) for r in unknown]
 
 
+def _catalogue_problems(spec: RunSpec, task: Task | None) -> list[Problem]:
+    """Data of the catalogue that was made for another task and has no column for a role of this one."""
+    entry = catalogue().datasets.get(spec.data.train)
+    lacking = _lacking_roles(task, entry, spec.data.columns) if task is not None and entry is not None else []
+    if task is None or entry is None or not lacking:
+        return []
+    its_task = f" {spec.data.train} is for task: {entry.task}." if entry.task in tasks else ""
+    suits = ", ".join(fitting_datasets(task)) or "none of the catalogue, as it is set"
+    return [
+        Problem(
+            "error",
+            "data.train",
+            f"{spec.data.train} has no {' and no '.join(lacking)} for {task.name}: it has "
+            f"{', '.join(entry.columns.values())}.",
+            f"What suits {task.name}: {suits}.{its_task}",
+        )
+    ]
+
+
 def _model_problems(
     spec: RunSpec, task: Task | None, model: ModelSource | None, tuning: Tuning | None
 ) -> list[Problem]:
@@ -279,7 +317,8 @@ def _model_problems(
     problems = _position_problems(spec, model, tuning)
     if task is not None and model.heads is not None and task.head not in model.heads:
         message = f"{spec.model.source} cannot do {task.name}: it has no head of the kind {task.head}."
-        problems.append(Problem("error", "model", message, f"Choose one of: {', '.join(fitting_models(task))}."))
+        hint = f"Choose one of: {', '.join(fitting_models(task))}{_or_option(task, model.heads)}."
+        problems.append(Problem("error", "model", message, hint))
     unsuited = task and tuning.unsuited(task.head)
     if unsuited and task:
         message = f"{tuning.name} cannot tune a model for {task.name}: {unsuited}."
@@ -309,6 +348,15 @@ def _model_problems(
             Problem("warning", "tuning", f"{tuning.name} leaves weights of {spec.model.source} as they were drawn.")
         )
     return problems
+
+
+def _or_option(task: Task, heads: Collection[str]) -> str:
+    """An option of the task with which a model that has these heads can do it, as the end of a hint; empty for none."""
+    for name, field in type(task.config).model_fields.items():
+        for choice in get_args(field.annotation) if get_origin(field.annotation) is Literal else ():
+            if type(task)(task.config.model_copy(update={name: choice})).head in heads:
+                return f"; or keep it, with task.{name}: {choice}"
+    return ""
 
 
 def _position_problems(spec: RunSpec, model: ModelSource, tuning: Tuning) -> list[Problem]:

@@ -141,6 +141,10 @@ def _figures(report: dict[str, Any], metrics: dict[str, Any]) -> None:
     values = [value if isinstance(value, dict) else {} for value in metrics.values()]
     columns = {part.capitalize(): _numbers(value.get(part) for value in values) for part in ("value", "low", "high")}
     columns["Baseline"] = _numbers(baseline.get(name) for name in metrics)
+    if report.get("gain"):  # over the baseline, from example to example
+        gains = [report["gain"].get(name) or {} for name in metrics]
+        heads = {"Better by": "value", "At least": "low", "At most": "high"}
+        columns |= {head: _numbers(gain.get(end) for gain in gains) for head, end in heads.items()}
     large = any(abs(number) >= 100 for column in columns.values() for number in column)
     st.dataframe(
         {"Metric": [cut(run_list.metric_name(name), 60) for name in metrics], **columns},
@@ -149,7 +153,7 @@ def _figures(report: dict[str, Any], metrics: dict[str, Any]) -> None:
         column_config=dict.fromkeys(columns, st.column_config.NumberColumn(format="%.4g" if large else "%.3f")),
         key="run.result",
     )
-    st.caption("Low and high are the ends of the 95% interval.")
+    st.caption("Low and high, at least and at most: the ends of a 95% interval.")
 
 
 def _numbers(values: Iterable[object]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts import progress, run_list, states
 from dashboard.parts.text import ago, cut, number
+from workbench.runs.measures import scale
 
 HEIGHT = 320
 COLUMNS = ("State", "Progress", "Time left", "Result", "95% interval", "Tags", "Started")  # the usual ones
@@ -155,4 +156,4 @@ def _figure(run: dict[str, Any], metric: str | None) -> tuple[str, float | None,
     name, value = found
     low, high = value.get("low"), value.get("high")
     between = f"{number(low)} to {number(high)}" if low is not None and high is not None else ""
-    return cut(name.replace("_", " "), 40), value.get("value"), between
+    return cut(name.replace("_", " "), 40) + scale(name), value.get("value"), between

@@ -21,6 +21,7 @@ import torch
 from safetensors.numpy import load_file
 
 from tests.contracts.test_tunings import StopAfter
+from tests.tiny import gains_agree
 from workbench.check import check, resolve
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
@@ -266,6 +267,8 @@ def it_learned_and_reports(work: Observed) -> None:
     primary = report["primary_metric"]
     assert report["metrics"][primary].keys() >= {"value", "low", "high"}
     assert primary in report["baseline"] and report["baseline_name"]
+    if report.get("gain"):
+        gains_agree(report)
 
 
 def loaded_again_it_puts_out_and_answers_the_same(work: Observed) -> None:

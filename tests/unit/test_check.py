@@ -10,9 +10,11 @@ import pytest
 
 from tests.tiny import make_model, write_csv
 from workbench.check import Problem, check, load_spec, problems_of, resolve
+from workbench.data.catalogue import catalogue
 from workbench.errors import SpecError, UnknownNameError
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
+from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
 
@@ -208,3 +210,44 @@ def test_the_default_epochs_end_a_run_before_its_limit(workspace: Workspace, lim
     assert found.severity == "info" and "3 epochs (the default)" in found.message
     asked = spec.changed({"training.epochs": 40})
     assert not [p for p in check(asked, workspace) if p.field == f"training.{limit}"]
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "told", "suits"),
+    [
+        ("text-classification", "wikigold", "wikigold has no text and no label", "banking77"),
+        ("question-answering", "cluener", "no question and no context", "xquad-en"),
+        ("summarization", "python-functions", "no summary", "scitldr"),
+        ("dialogue", "chatterbot-faq-en", "no turns", "crosswoz"),
+    ],
+)
+def test_data_of_another_task_is_told_with_what_suits(
+    task: str, data: str, told: str, suits: str, workspace: Workspace
+) -> None:
+    found = [p for p in check(RunSpec.parse({"task": task, "data": data, "model": "minilm"}), workspace)]
+    (problem,) = [p for p in found if p.field == "data.train"]
+    assert problem.severity == "error" and told in problem.message
+    assert suits in problem.hint and f" {data}," not in problem.hint and catalogue().datasets[data].task in problem.hint
+
+
+def test_data_is_fine_where_its_columns_will_do(workspace: Workspace) -> None:
+    """By the role, by a usual name of it, by an option that needs other roles, or because the spec names columns."""
+    for task, data in (
+        ("masked-lm", "banking77"),
+        ("masked-lm", "chnsenticorp-hotel"),
+        ({"name": "sentence-similarity", "pairs_from_labels": True}, "banking77"),
+        ("text-classification", {"train": "wikigold", "columns": {"text": "words", "label": "tags"}}),
+        *((entry.task, name) for name, entry in catalogue().datasets.items() if entry.task in tasks),
+    ):
+        found = check(RunSpec.parse({"task": task, "data": data, "model": "minilm"}), workspace)
+        assert "data.train" not in fields(found), (task, data)
+
+
+@pytest.mark.parametrize(("task", "named"), [("translation", True), ("summarization", True), ("masked-lm", False)])
+def test_an_option_that_lets_a_model_do_a_task_is_named(task: str, named: bool, workspace: Workspace) -> None:
+    data = {"translation": "tatoeba-en-zh", "summarization": "scitldr", "masked-lm": "film-plots"}[task]
+    (problem,) = [p for p in check(RunSpec.parse({"task": task, "data": data, "model": "smollm2"}), workspace)]
+    assert problem.field == "model" and ("task.architecture: decoder" in problem.hint) is named
+    if named:
+        choice = {"name": task, "architecture": "decoder"}
+        assert not check(RunSpec.parse({"task": choice, "data": data, "model": "smollm2"}), workspace)

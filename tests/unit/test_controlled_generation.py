@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from tests.tiny import gains_agree
 from tests.unit.test_prompted_tasks import examples_of, make_model, make_task
 from workbench.data.examples import Examples
 from workbench.data.tokenizers import TokenizerSpec, train_tokenizer
@@ -82,6 +83,8 @@ def test_another_run_can_judge(tokenizer: Any) -> None:
     encoded = task.encode(tokenizer, examples, 64)
     finished = task.finish(model, tokenizer, examples, encoded, np.ones((40, 3)), lambda a, b: None)
     report = task.report(finished, encoded.targets, encoded.targets)
+    gains_agree(report)
+    assert "label_obeyed" in report["gain"]
     assert report["judge"] == {"name": "run:abc", "accuracy": 0.5, "examples": 40}
     truth = [examples.columns["label"][i] == "good" for i in finished.chosen]
     written = [bool(text) for text in finished.texts]

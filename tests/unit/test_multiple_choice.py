@@ -15,7 +15,7 @@ from tests.tiny import make_model
 from workbench.data.examples import Examples
 from workbench.errors import DataError
 from workbench.models.pretrained import load_tokenizer
-from workbench.tasks.base import Encoded, Target
+from workbench.tasks.base import Encoded
 from workbench.tasks.multiple_choice import Choices, MultipleChoice
 from workbench.training.frozen import FrozenPrefix
 from workbench.tuning.anatomy import Anatomy
@@ -214,12 +214,3 @@ def test_answers(tokenizer: Any) -> None:
 def test_inputs_that_cannot_be_used(tokenizer: Any, given: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         task().answers(model(), tokenizer, [{"context": "a", "choices": ["b", "c"]}, given], 32, {})
-
-
-def test_explained_is_the_choice() -> None:
-    class Output:
-        logits = torch.tensor([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]])
-
-    found = task().explained(Output(), {}, Target(1))
-    assert found.logit.tolist() == [2.0, 1.0]
-    torch.testing.assert_close(found.probability, Output.logits.softmax(-1)[:, 1])

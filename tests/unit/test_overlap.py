@@ -166,3 +166,16 @@ def test_rouge_of_scripts_that_rouge_score_does_not_know():
     assert overlap.rouge_words("Été à Łódź, 2 fois", "unicode") == ["été", "à", "łódź", "2", "fois"]
     assert overlap.rouge_words("汤姆 in Paris。", "unicode") == ["汤", "姆", "in", "paris"]
     assert overlap.rouge_scores(["汤姆在家"], [["汤姆不在家"]], "unicode")["rouge1"][0] == pytest.approx(8 / 9)
+
+
+def test_whoever_reads_a_score_is_told_its_scale(capsys):
+    """sacreBLEU prints these out of 100; here they are shares."""
+    from dashboard.parts.run_list import metric_name
+    from workbench.cli.views import _show_metrics
+
+    assert metric_name("bleu") == "bleu (0 to 1)" and metric_name("chrf") == "chrf (0 to 1)"
+    assert metric_name("macro_f1") == "macro f1"
+    value = {"value": 0.25, "low": 0.2, "high": 0.3}
+    _show_metrics({"metrics": {"bleu": value, "accuracy": value}, "baseline": {"bleu": 0.1}})
+    shown = capsys.readouterr().out
+    assert "bleu (0 to 1)" in shown and "accuracy (" not in shown

@@ -18,7 +18,7 @@ from workbench.errors import DataError, SpecError
 from workbench.models.transformer import DecoderConfig
 from workbench.runs import measures
 from workbench.tasks.base import tasks
-from workbench.tasks.prompted import Prompt, gain
+from workbench.tasks.prompted import Prompt
 from workbench.tasks.writing import evenly
 
 NAMES = ["dialogue", "code-generation", "controlled-generation"]
@@ -227,7 +227,10 @@ def test_gain_is_paired() -> None:
     generator = np.random.default_rng(0)
     after = {"nats": generator.uniform(5, 50, 200), "predicted": np.full(200, 10.0)}
     before = {"nats": after["nats"] + 1.0, "predicted": after["predicted"]}
-    found = gain(before, after)["perplexity"]
+    known = {"perplexity": ("perplexity", "nats", "predicted"), "bits": ("ratio", "nats", "predicted")}
+    both = measures.gains(before, after, known)
+    found = both["perplexity"]
+    assert both["bits"]["value"] == pytest.approx(-0.1), "of what is better when it is larger"
     expected = np.exp((after["nats"].sum() + 200) / 2000) - np.exp(after["nats"].sum() / 2000)
     assert found["value"] == pytest.approx(expected)
     assert found["low"] > 0

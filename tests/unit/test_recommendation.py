@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny import make_model
+from tests.tiny import gains_agree, make_model
 from workbench.data.examples import Examples
 from workbench.errors import DataError, SpecError
 from workbench.models.pretrained import load_folder, load_tokenizer
@@ -123,6 +123,8 @@ def test_report_and_rows(tokenizer: Any) -> None:
     liked = np.array([0.9, 0.8, 0.1, 0.3, 0.2, 0.6])  # ann in order; of bob's two pairs one is; cat does not count
     outputs = np.stack([1 - liked, liked], axis=1)
     report = it.report(outputs, encoded.targets, encoded.targets)
+    gains_agree(report)
+    assert "auc" in report["gain"]
     assert report["metrics"]["auc"]["value"] == pytest.approx((1.0 + 0.5) / 2)
     assert report["metrics"]["recall@10"]["value"] == 1.0
     assert report["baseline"]["auc"] == 1.0 and "popularity" in report["baseline_name"]

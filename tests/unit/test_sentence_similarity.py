@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch.nn import functional
 
-from tests.tiny import BAD, GOOD, make_model, reviews
+from tests.tiny import BAD, GOOD, gains_agree, make_model, reviews
 from workbench.data.examples import Examples
 from workbench.errors import DataError, SpecError
 from workbench.models.pretrained import load_folder, load_tokenizer
-from workbench.tasks.sentence_similarity import LEFT_OUT, SentenceSimilarity, contrastive_loss
+from workbench.tasks.ranking import tf_idf
+from workbench.tasks.sentence_similarity import LEFT_OUT, SentenceSimilarity, _lexical, contrastive_loss
 
 
 @pytest.fixture(scope="module")
@@ -227,8 +229,36 @@ def test_the_untouched_model_is_the_baseline(tokenizer: Any) -> None:
     it.before(knowing, 0.1, from_scratch=True)
     blind = np.eye(30, dtype=np.float32)
     report = it.report(it._found(blind, encoded.targets), encoded.targets, encoded.targets)
+    gains_agree(report)
+    assert "recall@1" in report["gain"]
     assert report["baseline"]["recall@1"] == 1.0 and report["metrics"]["recall@1"]["value"] == 0.0
     assert "random" in report["baseline_name"] and len(report["baselines"]) == 2
+    assert report["baseline"]["spearman"] == pytest.approx(1.0) and report["metrics"]["spearman"]["value"] == 0.0
+    assert report["gain"]["spearman"]["value"] == pytest.approx(-1.0)
+
+
+def test_pairs_are_drawn_once_for_spearman(tokenizer: Any) -> None:
+    """Each text with one of its label and with one of another; a text that is alone has none."""
+    it = task(pairs_from_labels=True)
+    given = labelled(31)
+    given.columns["label"][:] = ["a", "b"] * 15 + ["alone"]
+    pairs = it.encode(tokenizer, given, 32).targets
+    own, same, other = pairs.drawn.T
+    assert own.tolist() == list(range(30)) and not (own == same).any()
+    assert (pairs.second[own] == pairs.second[same]).all() and (pairs.second[own] != pairs.second[other]).all()
+    assert len(set(other.tolist())) > 5, "others are drawn, not all the same"
+    assert (it.encode(tokenizer, given, 32).targets.drawn == pairs.drawn).all()
+    vectors = np.random.default_rng(0).normal(size=(31, 4)).astype(np.float32)
+    found = it._found(vectors, pairs)
+    cosines = [[vectors[a] @ vectors[b], vectors[a] @ vectors[c]] for a, b, c in pairs.drawn]
+    np.testing.assert_allclose(found.similarity, cosines, rtol=1e-5)
+    expected = stats.spearmanr([1, 0] * 30, np.ravel(cosines)).statistic
+    assert it.metrics(vectors, pairs)["spearman"] == pytest.approx(expected)
+    lexical, near = _lexical(pairs, pairs), tf_idf(pairs.texts, pairs.texts, pairs.texts)(slice(0, 31))
+    np.testing.assert_allclose(lexical.similarity[:, 0], near[own, same])
+    np.testing.assert_allclose(lexical.similarity[:, 1], near[own, other])
+    given.columns["label"][:] = ["a"] * 31
+    assert "spearman" not in it.metrics(vectors, it.encode(tokenizer, given, 32).targets)
 
 
 # -- asked -----------------------------------------------------------------------------------------------------------
@@ -262,7 +292,7 @@ def test_answers(model: Any, tokenizer: Any) -> None:
         ({"text": " "}, "Input 2: the text is empty"),
         ({"text": "great", "candidates": []}, "Input 2: the candidates are no list"),
         ({"text": "great", "candidates": ["film", ""]}, "Input 2: the text to compare with is empty"),
-        ({"text": "great", "candidates": "film"}, "no list of texts"),
+        ({"text": "great", "candidates": 7}, "no list of texts"),
     ],
 )
 def test_inputs_that_cannot_be_used(model: Any, tokenizer: Any, given: dict[str, Any], told: str) -> None:

@@ -15,6 +15,7 @@ import transformers
 from pydantic import ValidationError
 
 import workbench.models.heads  # noqa: F401 - makes the Auto classes know our models
+from tests.tiny import gains_agree
 from workbench.data.examples import Examples
 from workbench.data.tokenizers import TokenizerSpec, train_tokenizer
 from workbench.errors import DataError, SpecError
@@ -185,6 +186,8 @@ def test_report_and_predictions_are_of_what_was_written_for(name, architecture, 
     count = min(written, len(given))
     assert told[-1] == (count, count) and len(outputs.texts) == count
     report = task.report(outputs, encoded.targets, task.encode(tokenizer, given, LENGTH, training=True).targets)
+    gains_agree(report)
+    assert task.primary_metric in report["gain"]
     assert set(report["metrics"]) == set(report["baseline"]) == set(report["measures"])
     assert next(iter(report["metrics"])) == task.primary_metric
     rows = task.prediction_rows(given, outputs, encoded.targets)

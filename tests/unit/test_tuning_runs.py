@@ -141,3 +141,39 @@ def test_a_language_model_writes_with_an_adapter(workspace: Workspace, method: s
     assert (run.folder / "samples.jsonl").exists()
     (answer,) = Predictor.load(run).predict([{"text": "a great film"}])
     assert answer["prompt"] == "a great film" and "text" in answer
+
+
+def test_a_changed_output_layer_of_a_base_is_refused(workspace: Workspace) -> None:
+    """An untied output layer is no part of the body, and LoRA does not save it: it is the base's own."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from tests.tiny import make_model
+    from workbench.errors import RefusedError
+    from workbench.files import read_json, write_json
+    from workbench.models.pretrained import load_adapter, load_tokenizer, make_source
+
+    folder, adapter = make_model(workspace.uploads / "writer"), workspace.uploads / "adapter"
+    words = len(load_tokenizer(folder))
+    config = LlamaConfig(
+        vocab_size=words, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=32
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    entry = tunings.get("lora")
+    source = make_source(f"path:{folder}", workspace, None)
+    source.config = source.Config()
+    loaded = source.load("AutoModelForCausalLM", {})
+    entry(entry.Config()).save(entry(entry.Config()).apply(loaded.model, "CAUSAL_LM", loaded.new), adapter)
+    loaded.tokenizer.save_pretrained(adapter)
+    note = {"base": loaded.base, "head": "AutoModelForCausalLM", "head_options": {}, "adapter": True}
+    write_json(adapter / "workbench.json", note)
+    assert load_adapter(adapter, workspace, config=source.config).base == loaded.base
+
+    weights = load_file(folder / "model.safetensors")
+    weights["lm_head.weight"] = weights["lm_head.weight"] + 1
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(RefusedError, match="another version"):
+        load_adapter(adapter, workspace, config=source.config)
+    del note["base"]["head_fingerprint"]  # as notes were before
+    write_json(adapter / "workbench.json", note)
+    assert (read_json(adapter / "workbench.json") or {})["base"].keys() == {"source", "fingerprint"}
+    load_adapter(adapter, workspace, config=source.config)

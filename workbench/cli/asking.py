@@ -23,7 +23,7 @@ def inputs_of_texts(texts: Sequence[str], pairs: Sequence[str]) -> list[dict[str
 
 
 def inputs_of_json(given: Sequence[str], task: Any) -> list[dict[str, Any]]:
-    """An input for each --input, checked against the roles that the task asks for. Raises RequestError."""
+    """An input for each --input; the task looks at its roles when it is asked. Raises RequestError."""
     found = []
     for place, text in enumerate(given, start=1):
         try:
@@ -48,16 +48,23 @@ def inputs_of_file(path: Path, task: Any) -> list[dict[str, Any]]:
     from workbench.data.readers import read_table
 
     read = read_table(path)
-    roles = [column.role for column in task.inputs()]
-    there = [role for role in roles if role in read.columns] or [role for role in ("text",) if role in read.columns]
+    columns = {column.role: column for column in task.inputs()}
+    there = [role for role in dict.fromkeys((*columns, *task.other_inputs)) if role in read.columns]
     if not there:
         raise DataError(
             f"{path.name} has the columns {', '.join(read.columns)}; a model for {task.name} is asked with "
-            f"{', '.join(roles)}.",
+            f"{', '.join(columns)}.",
             "Name the columns so.",
         )
-    columns = [read.columns[role] for role in there]
-    return [dict(zip(there, values, strict=True)) for values in zip(*columns, strict=True)]
+    optional = {role for role, column in columns.items() if not column.required}
+    return [
+        {role: value for role, value in zip(there, row, strict=True) if not (role in optional and _is_empty(value))}
+        for row in zip(*(read.columns[role] for role in there), strict=True)
+    ]
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _example(task: Any) -> str:

@@ -155,18 +155,31 @@ def show_run(summary: dict[str, Any], brief: bool = False, page: Path | None = N
 
 
 def _show_report(report: dict[str, Any]) -> None:
-    baseline = report.get("baseline") or {}
-    rows = [
-        {"metric": name, "value": _with_interval(value), "baseline": baseline.get(name)}
-        for name, value in report["metrics"].items()
-    ]
-    if rows:
-        table(rows, {"metric": "metric", "value": ">value (95% interval)", "baseline": ">baseline"}, "")
+    _show_metrics(report)
     if report.get("range_test"):
         console.print(report["range_test"]["how"], markup=False, soft_wrap=True)
     _show_cost(report)
     for note in report.get("notes", []):
         console.print(f"Note: {note}", markup=False, soft_wrap=True)
+
+
+def _show_metrics(report: dict[str, Any]) -> None:
+    """Each metric, the baseline's value, and what is gained over it where the report tells that."""
+    from workbench.runs.measures import scale  # it brings numpy
+
+    baseline, gain = report.get("baseline") or {}, report.get("gain") or {}
+    rows = [
+        {
+            "metric": name + scale(name),
+            "value": _with_interval(value),
+            "baseline": baseline.get(name),
+            "gain": _with_interval(gain.get(name)),
+        }
+        for name, value in report["metrics"].items()
+    ]
+    columns = {"metric": "metric", "value": ">value (95% interval)", "baseline": ">baseline"}
+    if rows:
+        table(rows, {**columns, "gain": ">better by (95% interval)"} if gain else columns, "")
 
 
 def _show_samples(samples: Sequence[dict[str, Any]]) -> None:

@@ -27,7 +27,8 @@ class Loaded:
     Attributes:
         model: a transformers model with the task's head.
         tokenizer: the tokenizer that goes with it.
-        base: where it came from, so that an adapter finds its base again: ``{"source", "fingerprint"}``.
+        base: where it came from, so that an adapter finds its base again: ``{"source", "fingerprint"}``,
+            and ``"head_fingerprint"`` where its head is part of the base.
         new: names of the model's weights that were not in the folder and were made anew.
     """
 

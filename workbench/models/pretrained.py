@@ -6,7 +6,7 @@ Whatever the folder holds, only safetensors are read, nothing is unpickled, and 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from workbench.data.progress import Progress
 from workbench.errors import RefusedError, RequestError
 from workbench.files import read_json
 from workbench.models.base import Loaded, ModelSource, models, split_source
-from workbench.tuning.adapters import load_adapter_onto
+from workbench.tuning.adapters import HEADS, load_adapter_onto
 
 ADAPTER_FILE = "adapter_config.json"
 DROPOUT_FIELDS = (  # as the architectures of transformers call it
@@ -272,7 +272,7 @@ def load_adapter(folder: Path, workspace: Any, progress: Progress | None = None,
         base = make_source(source, workspace, config).load(note["head"], note["head_options"], progress)
     except RecursionError as error:
         raise RefusedError(ENDLESS, "Use an adapter that the workbench has saved.") from error
-    if base.base["fingerprint"] != note["base"]["fingerprint"]:
+    if not same_base(note["base"], base.base):
         raise RefusedError(
             f"The adapter in {folder.name} was trained on another version of {source}.",
             "Its base must have the same weights as when it was trained.",
@@ -299,13 +299,41 @@ def make_source(source: str, workspace: Any, config: Any = None) -> ModelSource:
 
 def fingerprint(model: Any, new: Collection[str] = ()) -> str:
     """A hash of the body's weights, but for those made anew: the same for the same folder, whatever the head."""
+    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
+    body = model.base_model.state_dict()
+    return _digest({name: tensor for name, tensor in body.items() if prefix + name not in new})
+
+
+def base_of(source: str, model: Any, new: Collection[str] = ()) -> dict[str, str]:
+    """What tells an adapter's base from any other: ``{"source", "fingerprint"}``, and ``"head_fingerprint"`` where it
+    brings a head that an adapter does not save itself (an output layer over the words, not tied to the embeddings).
+
+    Args:
+        source: how a spec names it.
+        model: with a head, before it is tuned.
+        new: names of its weights that were made anew.
+    """
+    found = {"source": source, "fingerprint": fingerprint(model, new)}
+    body = {tensor.data_ptr() for tensor in model.base_model.state_dict().values()}
+    head = {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if name not in new and tensor.data_ptr() not in body and not set(name.split(".")) & set(HEADS)
+    }
+    return {**found, "head_fingerprint": _digest(head)} if head else found
+
+
+def same_base(noted: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Whether what was noted of a base holds for the one that was found; earlier notes say nothing of its head."""
+    head = found.get("head_fingerprint")
+    return noted.get("fingerprint") == found["fingerprint"] and noted.get("head_fingerprint", head) == head
+
+
+def _digest(weights: Mapping[str, Any]) -> str:
     import hashlib
 
     digest = hashlib.sha256()
-    prefix = "" if model.base_model is model else f"{model.base_model_prefix}."
-    for name, tensor in sorted(model.base_model.state_dict().items()):
-        if prefix + name in new:
-            continue
+    for name, tensor in sorted(weights.items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -15,7 +15,7 @@ from typing import Any
 
 from workbench.errors import RequestError, WorkbenchError
 from workbench.files import write_text
-from workbench.runs import tradeoff
+from workbench.runs import measures, tradeoff
 from workbench.runs.compare import Comparison, compare, names_of, settings
 from workbench.runs.comparison_figures import curve_svg, dots_svg, scatter_svg
 from workbench.runs.curves import overlaid
@@ -131,7 +131,8 @@ def _figures(summaries: Sequence[dict[str, Any]], names: dict[str, str]) -> str:
     rows: list[list[Any]] = []
     for name in metrics:
         values = [(report.get("metrics") or {}).get(name) or {} for report in reports]
-        rows.append([name.replace("_", " "), *(_span(v.get("value"), v.get("low"), v.get("high")) for v in values)])
+        told = [_span(v.get("value"), v.get("low"), v.get("high")) for v in values]
+        rows.append([name.replace("_", " ") + measures.scale(name), *told])
     for key, (label, unit, scale) in tradeoff.COSTS.items():
         paid = [(report.get("cost") or {}).get(key) for report in reports]
         told = [_number(value / scale) if isinstance(value, int | float) else "-" for value in paid]

@@ -28,6 +28,7 @@ Measures = Mapping[str, Measure]
 
 MOST_UNITS = 5_000  # more examples than this are added up to so many before the bootstrap draws from them
 LARGEST_LOSS = 700.0  # exp() of more is infinite
+SHARES = frozenset({"bleu", "chrf"})  # kept as a share of 1, though sacreBLEU and most papers print them out of 100
 SMALLER_IS_BETTER = frozenset({"loss", "perplexity", "bits_per_byte"})
 
 
@@ -108,6 +109,11 @@ FUNCTIONS: dict[str, Callable[..., Floats]] = {
 }
 
 
+def scale(name: str) -> str:
+    """What to say behind a metric's name of a scale that readers may not expect; empty for nothing."""
+    return " (0 to 1)" if name in SHARES else ""
+
+
 def counted_in_tokens(measure: Measure) -> bool:
     """Whether a measure means another thing with another tokenizer: one per predicted token."""
     function, *needed = measure
@@ -173,4 +179,35 @@ def intervals(table: Mapping[str, Any], measures: Measures, resamples: int = 200
         drawn = np.concatenate([value(measure, chunk) for chunk in chunks]) if chunks else np.array([whole[name]])
         low, high = scores.percentile_interval(drawn)
         found[name] = {"value": whole[name], "low": low, "high": high}
+    return found
+
+
+def gains(
+    before: Mapping[str, Any], after: Mapping[str, Any], measures: Measures, resamples: int = 2000
+) -> dict[str, dict[str, float]]:
+    """How much better each metric is than before, with its 95% interval by a paired bootstrap of examples.
+
+    Args:
+        before: columns [N] of what is compared with: the model before training, say, or a trivial answer.
+        after: columns [N] of the same examples, in the same order.
+        measures: the metrics; a smaller loss or perplexity is a gain.
+        resamples: how many samples are drawn.
+
+    Returns:
+        ``{name: {"value", "low", "high"}}``, above 0 where it is better.
+    """
+    names = columns(measures)
+    table = {f"{side}:{name}": each[name] for side, each in (("-", before), ("+", after)) for name in names}
+
+    def difference(name: str, sums: Sums) -> Floats:
+        was, now = (value(measures[name], {n: sums[f"{side}:{n}"] for n in names}) for side in "-+")
+        return was - now if name in SMALLER_IS_BETTER else now - was
+
+    whole = totals(table)
+    chunks = list(draws(table, resamples)) if table and len(next(iter(table.values()))) else []
+    found = {}
+    for name in measures:
+        drawn = np.concatenate([difference(name, chunk) for chunk in chunks] or [difference(name, whole).reshape(1)])
+        low, high = scores.percentile_interval(drawn)
+        found[name] = {"value": float(difference(name, whole)), "low": low, "high": high}
     return found

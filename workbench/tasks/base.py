@@ -23,7 +23,8 @@ from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.packing import within
 from workbench.data.tokens import TokenTable
-from workbench.errors import SpecError
+from workbench.data.values import as_texts
+from workbench.errors import DataError, SpecError
 from workbench.registry import Registry
 from workbench.spec import Part
 
@@ -130,6 +131,7 @@ class Task(ABC):
     # What an explanation of its answer is about, one of workbench.explain.targets.AIMS; None: nothing is explained.
     explains: ClassVar[str | None] = None
     writes: ClassVar[bool] = False  # what a user gets for an input is text of the model's
+    other_inputs: ClassVar[tuple[str, ...]] = ()  # names that an input may have beside those of ``inputs``
 
     class Config(Part):
         """The task's own options."""
@@ -369,6 +371,26 @@ class ScoringTask(Task):
         in_order = np.empty_like(stacked)
         in_order[np.concatenate(batches)] = stacked
         return in_order
+
+
+def several(given: Mapping[str, Any], role: str, place: int) -> Any:
+    """What an input holds for a role of several texts; text is read as in a CSV file: a JSON array, or one text.
+
+    Args:
+        given: the input.
+        role: of several texts.
+        place: the input's number, from 1.
+
+    Raises:
+        DataError: text that begins like an array and is none.
+    """
+    value = given.get(role)
+    if not isinstance(value, str):
+        return value
+    try:
+        return as_texts(value)
+    except ValueError as error:
+        raise DataError(f"Input {place}: {role} {error}.", 'Write a list: ["...", "..."].') from error
 
 
 tasks: Registry[Task] = Registry("task", package="workbench.tasks")

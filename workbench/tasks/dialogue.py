@@ -27,7 +27,7 @@ from workbench.errors import DataError
 from workbench.runs import measures
 from workbench.runs.measures import Measure
 from workbench.runs.overlap import CHRF, chrf_counts, rouge_words
-from workbench.tasks.base import Array, Encoded, tasks
+from workbench.tasks.base import Array, Encoded, several, tasks
 from workbench.tasks.chat import Chat, history
 from workbench.tasks.prompted import (
     Columns,
@@ -209,13 +209,14 @@ class Dialogue(PromptedTask):
             result["metrics"] |= measures.intervals(outputs.columns, known)
             result["baseline"] |= measures.figures(outputs.baseline, known)
             result["measures"] |= known
+            result["gain"] = result.get("gain", {}) | measures.gains(outputs.baseline, outputs.columns, known)
         return result
 
     # -- asked -------------------------------------------------------------------------------------------------------
 
     def inputs(self) -> Sequence[Column]:
         return [
-            Column("text", "What the user says.", required=False),
+            Column("text", "What the user says; after the turns, where there are some.", required=False),
             Column("turns", "The conversation so far, the user and the assistant by turns.", (), False, "texts"),
         ]
 
@@ -262,17 +263,19 @@ def _check_turns(examples: Examples) -> None:
 
 
 def _asked_turns(given: Mapping[str, Any], place: int) -> list[str]:
-    """The conversation that a user gives: its turns, or one text. Raises DataError."""
-    turns = given.get("turns", given.get("text"))
-    turns = [turns] if isinstance(turns, str) else turns
-    if not isinstance(turns, (list, tuple)) or not all(isinstance(turn, str) for turn in turns):
+    """The conversation that a user gives: its turns, and the text that the user says after them. Raises DataError."""
+    turns, text = several(given, "turns", place), given.get("text")
+    if turns is None and text is not None:
+        turns = []
+    if not isinstance(turns, (list, tuple)) or not all(isinstance(turn, str) for turn in (*turns, text or "")):
         raise DataError(f"Input {place} has no turns.", 'Give {"turns": ["Hello", "Hi!", "How are you?"]}, or a text.')
+    turns = [*turns, text] if text and text.strip() else turns
     if not turns or not all(turn.strip() for turn in turns):
         raise DataError(f"Input {place} has an empty turn, or none.", "Write something in each turn.")
     if len(turns) % 2 == 0:
         raise DataError(
             f"Input {place} has {len(turns)} turns: the last one is the assistant's, and there is nothing to answer.",
-            "Give an odd number of turns: the user says the first and the last.",
+            "Give an odd number of turns, a text after them counted: the user says the first and the last.",
         )
     return list(turns)
 

@@ -26,7 +26,7 @@ from workbench.data.values import as_texts
 from workbench.errors import DataError
 from workbench.runs import measures
 from workbench.spec import Part
-from workbench.tasks.base import Array, Encoded, Explained, Target, Task, tasks
+from workbench.tasks.base import Array, Encoded, Task, tasks
 
 if TYPE_CHECKING:
     import torch
@@ -166,10 +166,6 @@ class MultipleChoice(Task):
 
         places = batch["places"]
         return _side_by_side(model_output.logits, places).softmax(dim=-1).masked_fill(places < 0, torch.nan)
-
-    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
-        """The choice ``target.index``, where each row of the batch is all choices of a variant, [B, C, T]."""
-        return Explained.choice(model_output.logits, target.index)
 
     # -- results -------------------------------------------------------------------------------------------------
 

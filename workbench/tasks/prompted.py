@@ -324,7 +324,7 @@ class PromptedTask(LanguageModel):
             "documents": len(targets.bytes),
         }
         if self.untouched is not None:
-            result["gain"] = gain(self.by_document(self.untouched, targets), table)
+            result["gain"] = measures.gains(self.by_document(self.untouched, targets), table, known)
         result["notes"] = outputs.notes
         if outputs.chosen:
             self._report_written(outputs, result)
@@ -340,6 +340,7 @@ class PromptedTask(LanguageModel):
         result["baseline"] |= measures.figures(outputs.baseline, known)
         result["baseline"] |= {name: trivial for name, (_, trivial) in outputs.extra.items()}
         result["measures"] |= known
+        result["gain"] = result.get("gain", {}) | measures.gains(outputs.baseline, outputs.columns, known)
         result["baseline_name"] += f"; for written texts: {self.trivial_name}"
         result["written"] = len(outputs.chosen)
 
@@ -418,20 +419,6 @@ def text_ends(tokenizer: Any) -> tuple[list[int], list[int]]:
     if tokenizer.eos_token_id is not None:
         after = [tokenizer.eos_token_id]
     return before, after[:1]
-
-
-def gain(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """How much lower the perplexity is than before training, with its 95% interval (paired bootstrap of examples)."""
-    names = ("nats", "predicted")
-    table = {name: after[name] for name in names} | {f"before_{name}": before[name] for name in names}
-
-    def difference(sums: Mapping[str, Any]) -> Any:
-        was = measures.perplexity(sums["before_nats"], sums["before_predicted"])
-        return was - measures.perplexity(sums["nats"], sums["predicted"])
-
-    drawn = np.concatenate([difference(sums) for sums in measures.draws(table, 2000)])
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return {"perplexity": {"value": float(difference(measures.totals(table))), "low": float(low), "high": float(high)}}
 
 
 def _put_together(rows: Sequence[Row], max_length: int) -> tuple[TokenTable, NDArray[np.int64], tuple[int, int]]:

@@ -6,7 +6,7 @@ Everything is computed on whole arrays. Ties never flatter: of equal scores the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.data.tokens import TokenTable
+from workbench.runs.scores import percentile_interval
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -153,22 +154,31 @@ def ranks(values: NDArray[Any]) -> Floats:
 
 
 def spearman(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Spearman's rank correlation, -1 to 1; 0 where one of the two is constant."""
-    a, b = ranks(one), ranks(other)
+    """Spearman's rank correlation of all entries, -1 to 1; 0 where one of the two is constant."""
+    a, b = ranks(one.ravel()), ranks(other.ravel())
     a, b = a - a.mean(), b - b.mean()
     spread = float(np.sqrt((a**2).sum() * (b**2).sum()))
     return float((a * b).sum()) / spread if spread > 0 else 0.0
 
 
 def spearman_interval(one: NDArray[Any], other: NDArray[Any], seed: int = 0) -> tuple[float, float]:
-    """95% percentile interval of :func:`spearman` over bootstrap samples of the pairs."""
+    """95% percentile interval of :func:`spearman` over bootstrap samples of the rows."""
+    return percentile_interval([spearman(one[rows], other[rows]) for rows in _samples(len(one), seed)])
+
+
+def spearman_gain(wanted: NDArray[Any], before: NDArray[Any], after: NDArray[Any], seed: int = 0) -> dict[str, float]:
+    """How much nearer to ``wanted`` the order has come, ``{"value", "low", "high"}`` (paired bootstrap of the rows)."""
+    drawn = [
+        spearman(wanted[rows], after[rows]) - spearman(wanted[rows], before[rows])
+        for rows in _samples(len(wanted), seed)
+    ]
+    low, high = percentile_interval(drawn)
+    return {"value": spearman(wanted, after) - spearman(wanted, before), "low": low, "high": high}
+
+
+def _samples(count: int, seed: int) -> Iterator[Ints]:
     generator = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(RESAMPLES):
-        chosen = generator.integers(0, len(one), len(one))
-        drawn.append(spearman(one[chosen], other[chosen]))
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return float(low), float(high)
+    return (generator.integers(0, count, count) for _ in range(RESAMPLES))
 
 
 # -- ranking for users ---------------------------------------------------------------------------------------------

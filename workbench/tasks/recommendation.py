@@ -28,7 +28,7 @@ from workbench.data.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
 from workbench.runs import measures
 from workbench.spec import Part
-from workbench.tasks.base import Array, Encoded, Explained, ScoringTask, Target, tasks
+from workbench.tasks.base import Array, Encoded, Explained, ScoringTask, Target, several, tasks
 from workbench.tasks.ranking import RANKING, Floats, Ints, rank_for_users
 
 if TYPE_CHECKING:
@@ -191,11 +191,13 @@ class Recommendation(ScoringTask):
 
     def report(self, outputs: Array, targets: Ratings, train_targets: Ratings) -> dict[str, Any]:
         table = _by_user(targets, outputs[:, 1])
+        popular = _by_user(targets, targets.popularity)
         candidates = np.bincount(targets.user)
         return {
             "metrics": measures.intervals(table, RANKING),
             "measures": RANKING,
-            "baseline": measures.figures(_by_user(targets, targets.popularity), RANKING),
+            "baseline": measures.figures(popular, RANKING),
+            "gain": measures.gains(popular, table, RANKING),
             "baseline_name": "popularity: how often each candidate was liked in training",
             "labels": self.labels,
             "ranked": "each user's examples of this part; means over the users with both labels there",
@@ -270,18 +272,18 @@ def _by_user(targets: Ratings, scores: NDArray[Any]) -> dict[str, Floats]:
 
 def _history(given: Mapping[str, Any], place: int) -> str:
     """What was liked before as one text. Raises DataError."""
-    history = given.get("history", "")
+    history = several(given, "history", place)
     if isinstance(history, list | tuple):
         return BETWEEN.join(str(each) for each in history)
-    if not isinstance(history, str):
+    if history is not None:
         raise DataError(f"Input {place}: the history is neither text nor a list of texts.", 'Write ["...", "..."].')
-    return history
+    return ""
 
 
 def _candidates(given: Mapping[str, Any], place: int) -> list[str]:
     """The candidates of an input; one may be given alone. Raises DataError."""
-    found = given.get("candidates", given.get("candidate"))
-    found = [found] if isinstance(found, str) else found
+    alone = given.get("candidate")
+    found = several(given, "candidates", place) or ([alone] if isinstance(alone, str) else alone)
     if not isinstance(found, list | tuple) or not found or not all(str(each).strip() for each in found):
         raise DataError(
             f"Input {place} has no candidates, or an empty one.",

@@ -30,7 +30,7 @@ from workbench.data.tokens import TokenTable, tokenize_words
 from workbench.errors import DataError, SpecError
 from workbench.runs import measures, scores
 from workbench.spec import Part
-from workbench.tasks.base import ASKED_AT_ONCE, Array, Encoded, Explained, Target, Task, tasks
+from workbench.tasks.base import ASKED_AT_ONCE, Array, Encoded, Task, tasks
 from workbench.tasks.entities import Ints, first_pieces, row_offsets
 
 if TYPE_CHECKING:
@@ -223,10 +223,6 @@ class RelationExtraction(Task):
     def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         found: torch.Tensor = model_output.logits.softmax(dim=-1)
         return found
-
-    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
-        """``target.place`` is the mark of e1, ``target.end`` that of e2."""
-        return Explained.choice(self._at_marks(model_output.logits, target.place, target.end), target.index)
 
     # -- results -------------------------------------------------------------------------------------------------
 

@@ -13,8 +13,8 @@ negatives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -28,8 +28,17 @@ from workbench.data.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
 from workbench.runs import measures
 from workbench.spec import Part
-from workbench.tasks.base import ASKED_AT_ONCE, Array, Encoded, Task, tasks
-from workbench.tasks.ranking import RETRIEVAL, Ints, Retrieved, retrieve, spearman, spearman_interval, tf_idf
+from workbench.tasks.base import ASKED_AT_ONCE, Array, Encoded, Task, several, tasks
+from workbench.tasks.ranking import (
+    RETRIEVAL,
+    Ints,
+    Retrieved,
+    retrieve,
+    spearman,
+    spearman_gain,
+    spearman_interval,
+    tf_idf,
+)
 from workbench.tasks.text_classification import LABEL_GUESSES, TEXT_GUESSES
 
 if TYPE_CHECKING:
@@ -39,6 +48,7 @@ LEFT_OUT = -100  # of a pair of rows that is neither partner nor negative
 FIRST = ("question", "query", "sentence1", "text1", "anchor", "premise")
 SECOND = ("answer", "positive", "sentence2", "text2", "reply", "paraphrase")
 UNTOUCHED = "the model before training"
+SAME = "each text with one of its label (1), and with one of another (0)"
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,8 @@ class Pairs:
         score: float64 [N], how alike a pair is, 0 to 1; None where nobody has said.
         positive: bool [N], whether the pair counts as alike.
         members: of texts with labels: the rows, sorted by label.
+        drawn: of texts with labels: of each that is not alone with its label, and has another label beside, a row with
+            its label and one with another, both drawn once; int64 [n, 3], its own row first.
     """
 
     texts: TokenTable
@@ -74,14 +86,28 @@ class Pairs:
     score: NDArray[np.float64] | None
     positive: NDArray[np.bool_]
     members: Ints | None = None
+    drawn: Ints | None = None
+
+    @property
+    def judged(self) -> NDArray[np.float64] | None:
+        """How alike pairs are, 0 to 1: of given pairs their scores, [N]; of drawn ones 1 and 0, [n, 2]; or None."""
+        if self.drawn is None or not len(self.drawn):
+            return self.score
+        return np.tile([1.0, 0.0], (len(self.drawn), 1))
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the finished model found in the part that is reported on; ``similarity`` of each given pair, [N]."""
+    """What the finished model found in the part that is reported on.
+
+    Attributes:
+        retrieved: for each query.
+        candidate_row: the row of the examples that each candidate stands for.
+        similarity: of the pairs that ``Pairs.judged`` holds, in their shape; None where there are none.
+    """
 
     retrieved: Retrieved
-    candidate_row: Ints  # the row of the examples that a candidate stands for
+    candidate_row: Ints
     similarity: NDArray[np.float64] | None
 
 
@@ -94,6 +120,7 @@ class SentenceSimilarity(Task):
     primary_metric = "recall@1"
     inputs_change = True
     looks_before = True
+    other_inputs = ("text_a",)
 
     class Config(Part):
         pairs_from_labels: bool = Field(
@@ -253,29 +280,39 @@ class SentenceSimilarity(Task):
 
     def _found(self, outputs: Array, targets: Pairs) -> Found:
         """Rank with a model's vectors."""
-        if self.config.pairs_from_labels:
-            return _retrieve(targets, lambda rows, _: outputs[rows] @ outputs.T)
+        if targets.drawn is not None:
+            own, pairs = outputs[targets.drawn[:, 0]], outputs[targets.drawn[:, 1:]]
+            drawn = (own[:, None] * pairs).sum(axis=-1).astype(np.float64)
+            return _retrieve(targets, lambda rows, _: outputs[rows] @ outputs.T, drawn)
         given = (outputs[:, 0] * outputs[:, 1]).sum(axis=1).astype(np.float64)
         return _retrieve(targets, lambda rows, chosen: outputs[rows, 0] @ outputs[chosen, 1].T, given)
 
     def report(self, outputs: Found, targets: Pairs, train_targets: Pairs) -> dict[str, Any]:
         table = outputs.retrieved.columns()
         metrics = measures.intervals(table, RETRIEVAL)
-        if outputs.similarity is not None and targets.score is not None:
-            low, high = spearman_interval(targets.score, outputs.similarity)
-            metrics["spearman"] = {"value": spearman(targets.score, outputs.similarity), "low": low, "high": high}
-        baselines = {"words in common (TF-IDF)": _figures(_lexical(targets, train_targets), targets)}
-        name = next(iter(baselines))
+        judged, given = targets.judged, targets.score is not None
+        if outputs.similarity is not None and judged is not None:
+            low, high = spearman_interval(judged, outputs.similarity)
+            metrics["spearman"] = {"value": spearman(judged, outputs.similarity), "low": low, "high": high}
+        found = {"words in common (TF-IDF)": _lexical(targets, train_targets)}
+        name = next(iter(found))
         if self._before is not None:
             vectors, random = self._before
             name = f"{UNTOUCHED}, whose weights are random" if random else UNTOUCHED
-            baselines = {name: _figures(self._found(vectors, targets), targets), **baselines}
+            found = {name: self._found(vectors, targets), **found}
+        baselines = {each: _figures(ranked, targets) for each, ranked in found.items()}
+        gain = measures.gains(found[name].retrieved.columns(), table, RETRIEVAL)
+        untouched = found[name].similarity
+        if judged is not None and outputs.similarity is not None and untouched is not None:
+            gain["spearman"] = spearman_gain(judged, untouched, outputs.similarity)
         return {
             "metrics": metrics,
             "measures": RETRIEVAL,
             "baseline": baselines[name],
             "baseline_name": name,
             "baselines": baselines,
+            "gain": gain,
+            "notes": [f"Spearman is of {judged.size:,} pairs: {SAME}."] if judged is not None and not given else [],
             "queries": int(table["queries"].sum()),
             "candidates": len(outputs.candidate_row),
             "ranked": "every other text" if self.config.pairs_from_labels else "every different second text",
@@ -299,7 +336,7 @@ class SentenceSimilarity(Task):
                 bool(hit) if asked else None for hit, asked in zip(table["found_1"], table["queries"], strict=True)
             ],
         }
-        if outputs.similarity is not None:
+        if outputs.similarity is not None and not by_label:
             rows["similarity"] = outputs.similarity.tolist()
         return rows | {name: column.tolist() for name, column in table.items()}
 
@@ -421,7 +458,8 @@ def _by_label(tokenizer: Any, examples: Examples, max_length: int) -> Encoded:
     label = _numbers(examples.columns["label"])
     everything = np.ones(len(examples), dtype=bool)
     members = np.argsort(label, kind="stable")
-    return Encoded(texts, Pairs(texts, np.arange(len(examples)), label, None, everything, members))
+    pairs = Pairs(texts, np.arange(len(examples)), label, None, everything, members)
+    return Encoded(texts, replace(pairs, drawn=_drawn(pairs)))
 
 
 def _partners(pairs: Pairs, indices: Ints) -> Ints:
@@ -429,16 +467,35 @@ def _partners(pairs: Pairs, indices: Ints) -> Ints:
     partner, which dropout makes another one (Gao et al. 2021, section 3)."""
     import torch
 
+    return _mates(pairs, indices, torch.randint(2**62, (len(indices),)).numpy())[0]
+
+
+def _drawn(pairs: Pairs) -> Ints:
+    """See ``Pairs.drawn``: the same ones for the same labels."""
+    rows = np.arange(len(pairs.second))
+    size = np.bincount(pairs.second)[pairs.second]
+    usable = rows[(size > 1) & (size < len(rows))]
+    generator = np.random.Generator(np.random.PCG64(0))
+    same, other = _mates(pairs, usable, generator.integers(2**62, size=len(usable)))
+    return np.stack([usable, same, other], axis=1)
+
+
+def _mates(pairs: Pairs, indices: Ints, number: Ints) -> tuple[Ints, Ints]:
+    """Of each text, by a drawn ``number`` of its own, another row with its label and one with another label.
+
+    A text that is alone with its label is its own mate; where there is one label only, so are all others.
+    """
     assert pairs.members is not None
-    label = pairs.second
+    label, count = pairs.second, len(pairs.second)
     size = np.bincount(label)
     begin = np.cumsum(size) - size
-    place = np.empty(len(label), dtype=np.int64)
-    place[pairs.members] = np.arange(len(label)) - begin[label[pairs.members]]
+    place = np.empty(count, dtype=np.int64)
+    place[pairs.members] = np.arange(count) - begin[label[pairs.members]]
     mine = label[indices]
-    step = 1 + torch.randint(2**62, (len(indices),)).numpy() % np.maximum(size[mine] - 1, 1)
-    found: Ints = pairs.members[begin[mine] + (place[indices] + step) % size[mine]]
-    return found
+    step = 1 + number % np.maximum(size[mine] - 1, 1)
+    same: Ints = pairs.members[begin[mine] + (place[indices] + step) % size[mine]]
+    other: Ints = pairs.members[(begin[mine] + size[mine] + number % np.maximum(count - size[mine], 1)) % count]
+    return same, other
 
 
 def _joined(texts: TokenTable) -> TokenTable:
@@ -490,17 +547,27 @@ def _retrieve(
 
 def _lexical(targets: Pairs, train_targets: Pairs) -> Found:
     """Rank by the words in common."""
-    if targets.members is not None:
+    if targets.drawn is not None:
         near = tf_idf(targets.texts, targets.texts, train_targets.texts)
-        return _retrieve(targets, lambda rows, _: near(rows))
+        drawn = [_picked(near, rows, targets.drawn) for rows in _slices(len(targets.first))]
+        return _retrieve(targets, lambda rows, _: near(rows), np.concatenate(drawn))
     first, second = _every_second(targets.texts, 0), _every_second(targets.texts, 1)
     chosen = _candidates(targets)
     near = tf_idf(first, second, train_targets.texts)
     given = None
     if targets.score is not None:
-        parts = (slice(start, min(start + 256, len(first))) for start in range(0, len(first), 256))
-        given = np.concatenate([np.diagonal(near(rows), rows.start) for rows in parts])
+        given = np.concatenate([np.diagonal(near(rows), rows.start) for rows in _slices(len(first))])
     return _retrieve(targets, lambda rows, _: near(rows)[:, chosen], given)
+
+
+def _slices(count: int) -> Iterator[slice]:
+    return (slice(start, min(start + 256, count)) for start in range(0, count, 256))
+
+
+def _picked(near: Callable[[slice], NDArray[Any]], rows: slice, drawn: Ints) -> NDArray[np.float64]:
+    """The similarities of the drawn pairs whose first text is among ``rows``, [n, 2]."""
+    chosen = drawn[(drawn[:, 0] >= rows.start) & (drawn[:, 0] < rows.stop)]
+    return np.take_along_axis(near(rows)[chosen[:, 0] - rows.start], chosen[:, 1:], axis=1)
 
 
 def _every_second(texts: TokenTable, begin: int) -> TokenTable:
@@ -512,16 +579,16 @@ def _every_second(texts: TokenTable, begin: int) -> TokenTable:
 
 
 def _figures(found: Found, targets: Pairs) -> dict[str, float]:
-    figures = measures.figures(found.retrieved.columns(), RETRIEVAL)
-    if targets.score is not None and found.similarity is not None:
-        figures["spearman"] = spearman(targets.score, found.similarity)
+    figures, judged = measures.figures(found.retrieved.columns(), RETRIEVAL), targets.judged
+    if judged is not None and found.similarity is not None:
+        figures["spearman"] = spearman(judged, found.similarity)
     return figures
 
 
 def _asked(given: Mapping[str, Any], place: int) -> tuple[str, list[str], bool]:
     """The text of an input, what it is compared with, and whether these are candidates. Raises DataError."""
     query = str(given.get("text_a") or given.get("text") or "")
-    candidates = given.get("candidates")
+    candidates = several(given, "candidates", place)
     if candidates is not None and not (isinstance(candidates, list | tuple) and candidates):
         raise DataError(f"Input {place}: the candidates are no list of texts.", 'Write "candidates": ["...", "..."].')
     others = [str(each) for each in candidates] if candidates is not None else []

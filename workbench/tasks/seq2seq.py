@@ -119,6 +119,7 @@ class Seq2Seq(Task):
     config: Seq2SeqOptions
     writes = True
     explains = "next token"
+    other_inputs = ("text",)
     source_role: ClassVar[str]
 
     def __init__(self, config: Any = None) -> None:
@@ -353,10 +354,8 @@ class Seq2Seq(Task):
         known = {**self.text_measures, **text_scores.measures(LOSSES)}
         sources = [targets.sources[i] for i in outputs.chosen]
         references = [targets.references[i] for i in outputs.chosen]
-        trivial = {
-            name: measures.figures(self.counts(texts, references), self.text_measures)
-            for name, texts in self.trivial(sources, train_targets).items()
-        }
+        counted = {name: self.counts(texts, references) for name, texts in self.trivial(sources, train_targets).items()}
+        trivial = {name: measures.figures(counts, self.text_measures) for name, counts in counted.items()}
         name = next(iter(trivial))
         guessed = measures.figures(_unigram(targets, train_targets), text_scores.measures(LOSSES))
         return {
@@ -365,6 +364,7 @@ class Seq2Seq(Task):
             "baseline": {**trivial[name], **guessed},
             "baseline_name": f"{name}; for the loss, the frequencies of the tokens in training",
             "baselines": trivial,
+            "gain": measures.gains(counted[name], table, self.text_measures),
             "written": {"examples": len(outputs.chosen), "of": len(targets.sources)},
             "notes": _told_written(len(outputs.chosen), len(targets.sources)),
             **self.details(),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from workbench.data.tokens import TokenTable
-from workbench.errors import DataError, RefusedError, RequestError
+from workbench.errors import DataError, RefusedError, RequestError, UnknownNameError
 from workbench.files import read_json
 from workbench.models.pretrained import (
     ADAPTER_FILE,
@@ -86,11 +86,13 @@ class Predictor:
             ``{"token", "score"}``.
 
         Raises:
-            DataError: an input without text, or without a [MASK] where one is to be filled in.
+            DataError: an input without text, or without a [MASK] where one is to be filled in; a role that the task
+                does not read.
             SpecError: an option that there is not.
         """
         if not inputs:
             return []
+        _refuse_unknown_roles(inputs, self.task)
         _refuse_half_characters(inputs)
         return self.task.answers(self.model, self.tokenizer, inputs, self.max_length, options or {})
 
@@ -98,6 +100,16 @@ class Predictor:
         """A scoring task's outputs for texts that are tokens already, [N, ...], in their order."""
         assert isinstance(self.task, ScoringTask)
         return self.task.scores(self.model, tokens, self.tokenizer.pad_token_id or 0)
+
+
+def _refuse_unknown_roles(inputs: Sequence[dict[str, Any]], task: Task) -> None:
+    """Raise DataError for a role that the task does not read: a control that is misspelt would be no control."""
+    roles = [column.role for column in task.inputs()]
+    for place, given in enumerate(inputs, start=1):
+        for role in given:
+            if role not in roles and role not in task.other_inputs:
+                error = UnknownNameError("role", str(role), roles)
+                raise DataError(f"Input {place}: {error.message}", f"This model is asked with {', '.join(roles)}.")
 
 
 def _refuse_half_characters(inputs: Sequence[dict[str, Any]]) -> None:

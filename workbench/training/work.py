@@ -22,7 +22,7 @@ from workbench.data.load import Dataset, load_data
 from workbench.errors import DataError, RequestError, SpecError
 from workbench.files import append_line, read_json, write_json
 from workbench.models.base import Loaded
-from workbench.models.pretrained import BASE_FILE
+from workbench.models.pretrained import BASE_FILE, same_base
 from workbench.runs import estimates, measures
 from workbench.runs.predictions import with_columns, write_predictions
 from workbench.runs.run import Run
@@ -137,7 +137,8 @@ class Work:
         if not isinstance(before, dict) or self._checkpoint() is None:
             write_json(self.run.folder / "environment.json", now)
             return
-        if before.get("base") != loaded.base:
+        began = before.get("base") or {}
+        if began.get("source") != loaded.base["source"] or not same_base(began, loaded.base):
             raise RequestError(
                 f"The model that this run began with has changed: {self.spec.model.source} has other weights now.",
                 "Restore it to resume, or start a new run.",

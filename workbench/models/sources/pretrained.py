@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,9 +22,9 @@ from workbench.models.pretrained import (
     BASE_FILE,
     ENDLESS,
     base_note,
+    base_of,
     check_vocabulary,
     dropout_fields,
-    fingerprint,
     give_padding,
     in_our_code,
     labels_of,
@@ -85,7 +84,7 @@ class Pretrained(ModelSource):
         tokenizer = load_tokenizer(folder)
         check_vocabulary(model, tokenizer)
         give_padding(model, tokenizer)
-        return Loaded(model, tokenizer, self._base(model, folder, new), new | fresh)
+        return Loaded(model, tokenizer, base_of(self._source(folder), model, new | fresh), new | fresh)
 
     def _folder_problem(self, folder: Path, confined: bool) -> str | None:
         """Why what ``folder`` holds cannot be loaded, or None; an adapter's base is looked at as well."""
@@ -97,9 +96,6 @@ class Pretrained(ModelSource):
         if method in tunings and not tunings.get(method).merges:
             return f"{self.argument} is an adapter of {method}, which cannot be merged into its base to be tuned again."
         return make_source(note["base"]["source"], self.workspace).problem(confined)
-
-    def _base(self, model: Any, folder: Path, new: Collection[str]) -> dict[str, Any]:
-        return {"source": self._source(folder), "fingerprint": fingerprint(model, new)}
 
     def _source(self, folder: Path) -> str:
         """How a spec names this very model."""
