@@ -2,10 +2,10 @@
 
     python tests/benchmarks/tunings.py [--seeds 3] [--data banking77,wnut17] [--tunings full,lora] [--limit 2000]
 
-MiniLM on banking77 (intents of bank customers, 77 classes) and wnut17 (names in posts), each method with the defaults of
-its options and its own learning rate; where the body's own weights move, that is the rate of the presets for MiniLM. A run
-is a process of its own, so that its peak of memory is its own. Told are the mean of the metric over seeds with Student's
-95% interval, and of the rest the median. About three hours on two cores as it is.
+MiniLM on banking77 (intents of bank customers, 77 classes) and wnut17 (names in posts), each method with the defaults
+of its options and its own learning rate; where the body's own weights move, that is the rate of the presets for MiniLM.
+A run is a process of its own, so that its peak of memory is its own. Told are the mean of the metric over seeds with
+Student's 95% interval, and of the rest the median. About three hours on two cores as it is.
 """
 
 from __future__ import annotations
