@@ -211,7 +211,8 @@ warpers = {"temperature": TemperatureLogitsWarper, "top_k": TopKLogitsWarper, "t
 for how in ({"temperature": 0.5}, {"top_k": 10}, {"top_p": 0.5}, {"temperature": 1.5, "top_k": 50, "top_p": 0.9}):
     theirs = scores[None]  # [1, V]
     for name, value in how.items():
-        theirs = warpers[name](value)(None, theirs)
+        warper = warpers[name]
+        theirs = warper(value)(None, theirs)
     torch.testing.assert_close(filtered(scores, **how), theirs.softmax(-1)[0], atol=1e-5, rtol=1e-5)
     print("same probabilities:", ", ".join(f"{name} {value}" for name, value in how.items()))
 
