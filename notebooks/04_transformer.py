@@ -212,7 +212,8 @@ class MyBlock(nn.Module):
 
 
 # %% [markdown]
-# Held against the library's `Block`, with the same weights, both ways of the norm:
+# Held against the library's `Block`, with the same weights, both ways of the norm. (`state_dict` gives the weights of a
+# part as a dictionary of names and tables, `load_state_dict` takes them.)
 
 # %%
 for place in ("post", "pre"):
@@ -272,7 +273,7 @@ show(figure, f"How alike the tokens of a text are after each of 24 fresh layers;
 #
 # Embeddings, then blocks without a causal mask: each token sees the whole text. The embedding of a token is the sum
 # of three vectors that are looked up in tables: of the token, of its place, of its segment (first or second text of a
-# pair).
+# pair). (`nn.Embedding` is such a table, and `nn.ModuleList` a list of parts whose weights torch is to know of.)
 
 
 # %%
