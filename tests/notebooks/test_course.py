@@ -11,25 +11,27 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
-from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
+from tests.notebooks.running import (
+    AGEING,
+    ROOT,
+    cut_off,
+    execute,
+    fetch_what_it_names,
+    said_by_cells,
+    said_by_runs,
+)
 from workbench.errors import RequestError
 from workbench.teach import course, scale, size
+from workbench.workspace import Workspace
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXTS = list(course.texts(ROOT))
 LONGER = ("02", "07", "08", "09", "10", "11", "12")  # tried in make test-slow
-SECONDS = 600  # for one cell, on a busy machine
-AGEING = re.compile(r"(Deprecation|Future)Warning")
 
 
 def named(text: Path) -> str:
     return text.stem
-
-
-def is_long(text: Path) -> bool:
-    """Lessons and the longer notebooks train whole runs."""
-    return text.parent.name == "src" or text.name.startswith(LONGER)
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=named)
@@ -62,30 +64,80 @@ def no_worker_stays() -> Iterator[None]:
 @pytest.mark.usefixtures("no_worker_stays")
 @pytest.mark.parametrize(
     "text",
-    [pytest.param(text, marks=[pytest.mark.slow] if is_long(text) else []) for text in TEXTS],
+    [pytest.param(text, marks=[pytest.mark.slow] if text.name.startswith(LONGER) else []) for text in TEXTS],
     ids=named,
 )
 def test_it_runs_from_top_to_bottom(
-    text: Path, mirror: Path, shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    text: Path,
+    mirror: Path,
+    shared_cache: Path,
+    workspace: Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    fetch_what_it_names(text.read_text(encoding="utf-8"), workspace)
+    attempts = cut_off(monkeypatch, tmp_path)
     monkeypatch.setenv("WORKBENCH_COURSE_SCALE", "test")
     (*_, whole) = course.notebooks(text)  # of a lesson: the solved version
     notebook: Any = nbformat.read(whole, as_version=4)
-    NotebookClient(
-        notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
-    ).execute()
-    said = "\n".join(map(_text_of, (output for cell in notebook.cells for output in cell.get("outputs", []))))
-    assert not AGEING.search(said)
+    execute(notebook, tmp_path)
+    said, logs = said_by_cells(notebook), said_by_runs(workspace)
+    assert not attempts.exists(), f"{text.name} asked the network: {attempts.read_text()}"
+    for where, words in ((text.name, said), ("the log of a run", logs)):
+        ageing = AGEING.search(words)
+        assert not ageing, f"{where} warns: {words[max(0, ageing.start() - 300) : ageing.end() + 300]}"
     for path in (str(ROOT), str(tmp_path), str(Path.home()), os.environ["WORKBENCH_HOME"]):
         assert path not in said or path == "/", f"{text.name} prints a path of this machine: {path}"
     assert "Not yet" not in said, "a solution does not pass its check"
 
 
-def _text_of(output: Any) -> str:
-    """What an output says in words; pictures are left out."""
-    shown = output.get("data", {})
-    page = re.sub(r"data:image/[^\"']+", "", str(shown.get("text/html", "")))
-    return "\n".join([str(output.get("text", "")), str(shown.get("text/plain", "")), page])
+CELLS = {
+    "connects": "import socket; socket.create_connection(('192.0.2.1', 80), timeout=5)",
+    "looks a name up": "import socket; socket.getaddrinfo('example.org', 80)",
+    "is in a process that a cell starts": """
+import subprocess, sys
+code = "import urllib.request; urllib.request.urlopen('http://192.0.2.1', timeout=5)"
+done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+assert done.returncode == 0, done.stderr""",
+}
+
+
+@pytest.mark.parametrize("code", CELLS.values(), ids=CELLS)
+def test_a_cell_that_asks_the_network_fails_and_is_noted(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = cut_off(monkeypatch, tmp_path)
+    with pytest.raises(CellExecutionError, match="The tests of the course cut the network"):
+        execute(one_cell(code), tmp_path)
+    assert re.search(r"192\.0\.2\.1|example\.org", attempts.read_text())
+
+
+def test_a_cell_may_talk_to_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = cut_off(monkeypatch, tmp_path)
+    execute(
+        one_cell("""
+import socket
+with socket.create_server(("127.0.0.1", 0)) as server:
+    socket.create_connection(("localhost", server.getsockname()[1]), timeout=5).close()
+"""),
+        tmp_path,
+    )
+    assert not attempts.exists()
+
+
+def test_a_deprecation_of_our_code_fails_and_others_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut_off(monkeypatch, tmp_path)
+    warn = "import warnings; warnings.warn_explicit('old', {}, 'file.py', 1, module={!r})".format
+    ours = one_cell(warn("DeprecationWarning", "workbench.data.load"))
+    with pytest.raises(CellExecutionError, match="DeprecationWarning"):
+        execute(ours, tmp_path)
+    other = one_cell(warn("FutureWarning", "torch.nn"))
+    execute(other, tmp_path)
+    assert AGEING.search(said_by_cells(other))
+
+
+def one_cell(code: str) -> Any:
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
 
 
 def test_a_text_that_has_changed_is_noticed_and_made_anew(tmp_path: Path) -> None:

@@ -18,7 +18,11 @@
 #
 # **You need** Python and school mathematics. Notebook 07 says what happens inside the training.
 #
-# **Time:** about 30 minutes (the time of the cells has not been measured yet, neither on a CPU nor on a GPU).
+# **Time:** about 30 minutes to read and do. The cells on a laptop CPU: not measured yet; on a GPU: not measured yet.
+#
+# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("01-mail.1")` helps, and `solution("01-mail.1")` ends the search. Cells below
+# an exercise need your function: they fail until it is filled in.
 #
 # ## The story
 #
@@ -30,7 +34,7 @@
 # There are 77 intents.
 
 # %% tags=["setup"]
-from workbench.teach import check, hint, size, solution
+from workbench.teach import check, done, hint, size, solution
 
 # %%
 from collections import Counter
@@ -49,7 +53,9 @@ from workbench.workspace import Workspace
 # %% [markdown]
 # ## Look before you train
 #
-# On the dashboard: page **Data**, choose `banking77`. Look at its rows and at how often each label occurs. In code:
+# Start the dashboard: `workbench dashboard` in a terminal, or `make dashboard` in the folder of the workbench. It shows
+# the same data and the same runs as this notebook. There: page **Data**, choose `banking77`. Look at its rows and at
+# how often each label occurs. In code:
 
 # %%
 task = tasks.get("text-classification")
@@ -246,3 +252,8 @@ print(f"a new question: {answer['label']}, score {answer['score']:.2f}")
 #
 # * Lesson 10 answers the same questions instead of sorting them, and sets the threshold by costs.
 # * Casanueva et al. 2020, the paper of the data (arXiv 2003.04807).
+#
+# How far you have come (the dashboard's page **Learn** shows the same), and what comes next:
+
+# %%
+done("01-mail")

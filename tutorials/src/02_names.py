@@ -18,7 +18,11 @@
 #
 # **You need** Python and school mathematics. Notebook 08 shows the model behind it.
 #
-# **Time:** about 30 minutes (the time of the cells has not been measured yet, neither on a CPU nor on a GPU).
+# **Time:** about 30 minutes to read and do. The cells on a laptop CPU: not measured yet; on a GPU: not measured yet.
+#
+# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("02-names.1")` helps, and `solution("02-names.1")` ends the search. Cells below
+# an exercise need your function: they fail until it is filled in.
 #
 # ## The story
 #
@@ -29,7 +33,7 @@
 # The data is `wnut17` in the catalogue: posts and comments in which people have marked new and rare names.
 
 # %% tags=["setup"]
-from workbench.teach import check, hint, size, solution
+from workbench.teach import check, done, hint, size, solution
 
 # %%
 from workbench.data.load import load_data
@@ -236,3 +240,8 @@ for text, found in list(zip(texts, predictor.predict([{"text": text} for text in
 #
 # * Notebook 08, one model and many tasks. Lesson 04: how two marked words are related.
 # * Derczynski et al. 2017, *Results of the WNUT2017 Shared Task on Novel and Emerging Entity Recognition*.
+#
+# How far you have come (the dashboard's page **Learn** shows the same), and what comes next:
+
+# %%
+done("02-names")

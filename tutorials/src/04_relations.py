@@ -18,7 +18,11 @@
 #
 # **You need** Python and school mathematics. Lesson 02 finds the names that are taken as given here.
 #
-# **Time:** about 25 minutes (the time of the cells has not been measured yet, neither on a CPU nor on a GPU).
+# **Time:** about 25 minutes to read and do. The cells on a laptop CPU: not measured yet; on a GPU: not measured yet.
+#
+# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("04-relations.1")` helps, and `solution("04-relations.1")` ends the search. Cells below
+# an exercise need your function: they fail until it is filled in.
 #
 # ## The story
 #
@@ -31,7 +35,7 @@
 # %% tags=["setup"]
 import re
 
-from workbench.teach import check, hint, size, solution
+from workbench.teach import check, done, hint, size, solution
 
 # %%
 from workbench.data.load import load_data
@@ -189,3 +193,8 @@ for text, label in zip(kept["input"][:200], guessed[:200], strict=True):
 #
 # * Notebook 08, one model and many tasks.
 # * Hendrickx et al. 2010, *SemEval-2010 Task 8*; Baldini Soares et al. 2019 on marks (arXiv 1906.03158).
+#
+# How far you have come (the dashboard's page **Learn** shows the same), and what comes next:
+
+# %%
+done("04-relations")

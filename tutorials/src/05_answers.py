@@ -18,7 +18,11 @@
 #
 # **You need** Python and school mathematics. Notebook [08](../notebooks/08_many_tasks.ipynb) shows the model behind it.
 #
-# **Time:** about 25 minutes (the time of the cells has not been measured yet, neither on a CPU nor on a GPU).
+# **Time:** about 25 minutes to read and do. The cells on a laptop CPU: not measured yet; on a GPU: not measured yet.
+#
+# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("05-answers.1")` helps, and `solution("05-answers.1")` ends the search. Cells below
+# an exercise need your function: they fail until it is filled in.
 #
 # ## The story
 #
@@ -29,7 +33,7 @@
 # choose `xquad-en` and look where the answers stand.
 
 # %% tags=["setup"]
-from workbench.teach import check, hint, size, solution
+from workbench.teach import check, done, hint, size, solution
 
 # %%
 from workbench.runs.predictions import read_predictions
@@ -182,3 +186,8 @@ print(f"F1 by hand {sum(yours) / len(yours):.3f}, by the library {figures(finish
 # * Lesson [10](10_support.ipynb): answer only when sure. Notebook [08](../notebooks/08_many_tasks.ipynb): the same
 #   head by hand.
 # * Rajpurkar et al. 2016, SQuAD (arXiv 1606.05250); Artetxe et al. 2020, XQuAD (arXiv 1910.11856).
+#
+# How far you have come (the dashboard's page **Learn** shows the same), and what comes next:
+
+# %%
+done("05-answers")

@@ -19,7 +19,11 @@
 # **You need** Python and school mathematics. Notebook [09](../notebooks/09_sequence_to_sequence.ipynb) shows the model
 # behind it.
 #
-# **Time:** about 30 minutes to read and do (the time of the cells has not been measured yet).
+# **Time:** about 30 minutes to read and do. The cells on a laptop CPU: not measured yet; on a GPU: not measured yet.
+#
+# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("06-translate.1")` helps, and `solution("06-translate.1")` ends the search. Cells below
+# an exercise need your function: they fail until it is filled in.
 #
 # ## The story
 #
@@ -33,10 +37,13 @@
 # %% tags=["setup"]
 from collections import Counter
 
-from workbench.teach import check, hint, size, solution
+from workbench.teach import check, done, hint, size, solution
 
 # %%
+import math
 import re
+
+import torch
 
 from workbench.data.load import load_data
 from workbench.spec import DataSpec
@@ -205,9 +212,14 @@ print(f"{report['baseline_name']}: chrF {report['baseline']['chrf']:.3f}")
 # All whose placeholders are lost, in any case. Of the others, those of which the model is least sure, as many as there
 # is time for.
 #
+# How sure is it? Give the model the line and what it has written, and ask how probable it finds each piece behind those
+# before it (notebook [09](../notebooks/09_sequence_to_sequence.ipynb) does this by hand). A long line has more pieces,
+# and a product of more numbers below 1 is smaller: so take the mean of the logarithms, and turn it back. What comes out
+# is the probability of a piece, and lines of any length can be compared.
+#
 # **Exercise 4.** `lines` are pairs (broken, probability): whether a placeholder was lost, and how probable the model
-# finds its translation. Give the numbers (from 0) of the lines that a person looks at, at most `most`: first the broken
-# ones in their order, then the least probable of the others.
+# finds its translation, as above. Give the numbers (from 0) of the lines that a person looks at, at most `most`: first
+# the broken ones in their order, then the least probable of the others.
 
 
 # %%
@@ -225,11 +237,25 @@ check("06-translate.4", to_look_at)
 
 # %%
 asked = data.test.columns["source"][:20]
-answers = Predictor.load(finished).predict([{"source": line} for line in asked])
+predictor = Predictor.load(finished)
+answers = predictor.predict([{"source": line} for line in asked])
 translated = [answer["text"] for answer in answers]
-judged = [(bool(lost(a, b)), 1.0) for a, b in zip(asked, translated, strict=True)]
-for i in to_look_at(judged, most=3):
-    print(f"look at: {asked[i]!r} -> {translated[i]!r}")
+
+
+def probability(line, translation):
+    """How probable the model finds its translation of a line, 0 to 1: of a piece, in the (geometric) mean."""
+    tokenizer = predictor.tokenizer
+    source = tokenizer(line, return_tensors="pt", truncation=True, max_length=predictor.max_length)["input_ids"]
+    pieces = tokenizer(translation, add_special_tokens=False)["input_ids"]
+    labels = torch.tensor([[*pieces, predictor.model.config.eos_token_id]])
+    with torch.no_grad():
+        return math.exp(-predictor.model(source, labels=labels).loss)  # the loss is the mean of -ln p
+
+
+judged = [(bool(lost(a, b)), probability(a, b)) for a, b in zip(asked, translated, strict=True)]
+for i in to_look_at(judged, most=5):
+    broken, sure = judged[i]
+    print(f"{'lost' if broken else 'unsure'} {sure:.2f}: {asked[i]!r} -> {translated[i]!r}")
 
 # %% [markdown]
 # ## Summary
@@ -237,6 +263,7 @@ for i in to_look_at(judged, most=3):
 # * What must be kept is checked by a rule, not hoped for: placeholders, numbers, names of keys.
 # * A translator has to beat a dictionary; its report shows whether it does.
 # * chrF forgives endings. It does not see a lost placeholder: two characters of thirty.
+# * People look at what a rule finds broken, then at what the model finds least probable itself.
 #
 # ## Questions to think about
 #
@@ -246,5 +273,10 @@ for i in to_look_at(judged, most=3):
 #
 # ## Where to go on
 #
-# * Lesson [12](12_summaries.ipynb): another task that writes. Notebook
-# [09](../notebooks/09_sequence_to_sequence.ipynb):   beam search and BLEU by hand.
+# * Lesson [12](12_summaries.ipynb): another task that writes.
+# * Notebook [09](../notebooks/09_sequence_to_sequence.ipynb): beam search and BLEU by hand.
+#
+# How far you have come (the dashboard's page **Learn** shows the same), and what comes next:
+
+# %%
+done("06-translate")

@@ -19,7 +19,11 @@
 # **You need** Python and school mathematics. Notebooks 07 (fine-tuning) and 10 (fewer weights) say more about the
 # words used here.
 #
-# **Time:** about 35 minutes, of which the cells need about 3 on a laptop CPU (GPU: not measured yet).
+# **Time:** about 35 minutes to read and do. The cells on a laptop CPU: about 3 minutes; on a GPU: not measured yet.
+#
+# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("07-small.1")` helps, and `solution("07-small.1")` ends the search. Cells below
+# an exercise need your function: they fail until it is filled in.
 #
 # ## The story
 #
@@ -31,7 +35,7 @@
 # requests for each.
 
 # %% tags=["setup"]
-from workbench.teach import check, hint, size, solution
+from workbench.teach import check, done, hint, size, solution
 
 # %%
 import time
@@ -368,3 +372,8 @@ print(f"stored in bytes it would need about {size_now:.1f} MB")
 # * [Notebook 10](../notebooks/10_fewer_weights.ipynb): LoRA by hand.
 # * The dashboard's **Sweeps** page: let it try ranks and learning rates.
 # * Dettmers et al. 2022 on 8 bits (arXiv 2208.07339).
+#
+# How far you have come (the dashboard's page **Learn** shows the same), and what comes next:
+
+# %%
+done("07-small")

@@ -18,7 +18,11 @@
 #
 # **You need** Python and school mathematics. Notebook 12 (comparing honestly) says more about intervals.
 #
-# **Time:** about 35 minutes, of which the cells need about 3 on a laptop CPU (GPU: not measured yet).
+# **Time:** about 35 minutes to read and do. The cells on a laptop CPU: about 3 minutes; on a GPU: not measured yet.
+#
+# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("08-bias.1")` helps, and `solution("08-bias.1")` ends the search. Cells below
+# an exercise need your function: they fail until it is filled in.
 #
 # ## The story
 #
@@ -31,7 +35,7 @@
 # on them.
 
 # %% tags=["setup"]
-from workbench.teach import check, hint, size, solution
+from workbench.teach import check, done, hint, size, solution
 
 PAIRS = {
     "he": "she",
@@ -371,3 +375,8 @@ for name, share in sorted(recognised(groups, tested["gold"], tested["prediction"
 # * [Lesson 09](09_explain.ipynb): explain one decision to the person whom it concerns.
 # * Kiritchenko and Mohammad 2018, *Examining Gender and Race Bias in Two Hundred Sentiment Analysis Systems* (arXiv
 #   1805.04508).
+#
+# How far you have come (the dashboard's page **Learn** shows the same), and what comes next:
+
+# %%
+done("08-bias")

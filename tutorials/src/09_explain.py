@@ -19,7 +19,11 @@
 # **You need** Python and school mathematics. [Notebook 11](../notebooks/11_looking_inside.ipynb) builds one of the
 # methods from nothing.
 #
-# **Time:** about 35 minutes, of which the cells need about 3 on a laptop CPU (GPU: not measured yet).
+# **Time:** about 35 minutes to read and do. The cells on a laptop CPU: about 3 minutes; on a GPU: not measured yet.
+#
+# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("09-explain.1")` helps, and `solution("09-explain.1")` ends the search. Cells below
+# an exercise need your function: they fail until it is filled in.
 #
 # ## The story
 #
@@ -29,7 +33,7 @@
 # might have thought is not an answer.
 
 # %% tags=["setup"]
-from workbench.teach import check, hint, size, solution
+from workbench.teach import check, done, hint, size, solution
 
 REVIEW = "the acting is fine but the story is a mess and the jokes are dull"
 WORDS = REVIEW.split()
@@ -325,7 +329,8 @@ If you think that it is wrong here, write to us: a person will then decide.
 #
 # ## Summary
 #
-# * Occlusion: hide a word, ask again. Integrated gradients: share out the whole difference, exactly.
+# * Occlusion: hide a word, ask again. Integrated gradients: share out the whole difference, up to
+#   the error of adding up in steps.
 # * Add up the pieces of words, leave out special tokens: readers read words.
 # * Test an explanation before you send it: hide what it names, beside as many random words, over many texts.
 # * If it is not better than chance, say so.
@@ -340,3 +345,8 @@ If you think that it is wrong here, write to us: a person will then decide.
 #
 # * [Notebook 11](../notebooks/11_looking_inside.ipynb): integrated gradients by hand.
 # * `workbench explain RUN --text "..." --method occlusion --html why.html` makes a page that can be sent.
+#
+# How far you have come (the dashboard's page **Learn** shows the same), and what comes next:
+
+# %%
+done("09-explain")

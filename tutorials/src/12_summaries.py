@@ -19,7 +19,11 @@
 # **You need** Python and school mathematics. Notebook
 # [09](../notebooks/09_sequence_to_sequence.ipynb) (sequence to sequence) says how a model writes.
 #
-# **Time:** about 30 minutes, of which the cells need some on a laptop CPU (not measured yet).
+# **Time:** about 30 minutes to read and do. The cells on a laptop CPU: not measured yet; on a GPU: not measured yet.
+#
+# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("12-summaries.1")` helps, and `solution("12-summaries.1")` ends the search. Cells below
+# an exercise need your function: they fail until it is filled in.
 #
 # ## The story
 #
@@ -32,7 +36,7 @@
 # %% tags=["setup"]
 from collections import Counter
 
-from workbench.teach import check, hint, size, solution
+from workbench.teach import check, done, hint, size, solution
 
 # %%
 import numpy as np
@@ -271,3 +275,8 @@ for text in read_predictions(finished, ["prediction"])["prediction"][:2]:
 #
 # * `workbench run summarize`: one-line summaries of Python functions.
 # * Lin 2004, *ROUGE*; Cachola et al. 2020, *TLDR: Extreme Summarization of Scientific Documents* (arXiv 2004.15011).
+#
+# How far you have come (the dashboard's page **Learn** shows the same), and what comes next:
+
+# %%
+done("12-summaries")

@@ -5,7 +5,7 @@ WRONG = [
     (
         "06-translate.1",
         "return [a for a, b in zip(placeholders(line), placeholders(translation) + [''] * 9) if a != b]",
-        "should give ['%1']",
+        "The order may change",
     ),
     (
         "06-translate.2",

@@ -35,13 +35,13 @@ WRONG = [
     (
         "10-support.5",
         "answered = [r for s, r in zip(scores, right) if s >= threshold]\n"
-        "return wrong_costs * sum(not r for r in answered) / max(1, len(answered))",
+        "return wrong_costs * sum(not r for r in answered) / len(scores)",
         "What is passed on costs",
     ),
     (
         "10-support.5",
         "total = sum(passing_costs if s < threshold else wrong_costs * (not r) for s, r in zip(scores, right))\n"
         "return total / max(1, sum(s >= threshold for s in scores))",
-        "What is passed on costs",
+        "divide by the number of all questions",
     ),
 ]

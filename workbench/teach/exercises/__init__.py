@@ -89,7 +89,12 @@ def expect(function: Any, given: tuple[Any, ...], expected: Any, why: str = "", 
         why: what a wrong answer in this case usually comes from, as a sentence; shown behind the difference.
         tolerance: how far numbers may be from the expected ones, relative and absolute.
     """
-    got = called(function, *given)
+    try:
+        got = called(function, *given)
+    except Wrong as wrong:
+        if why and isinstance(wrong.__cause__, ArithmeticError):  # to divide by 0 is what some cases are there for
+            raise Wrong(f"{wrong}. {why}") from wrong.__cause__
+        raise
     difference = _difference(got, expected, tolerance)
     if difference is not None:
         raise Wrong(f"{_call(function, given)}: {difference}{' ' + why if why else ''}")

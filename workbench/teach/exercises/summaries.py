@@ -82,11 +82,13 @@ class Telling(Exercise):
     )
 
     def check(self, answer: Any) -> None:
-        """Whole text, short words, a mean, nothing."""
+        """A mean, whole text, short words, nothing."""
+        why = "A mean over the words, not a sum: long sentences must not win by length."
+        expect(answer, ([["model", "works"], ["idea"]],), [1.0, 1.0], why)
         parts = [["model", "learns"], ["model", "works"]]
         expect(answer, (parts,), [1.5, 1.5], "Count in the whole text: model stands there twice, the others once.")
         why = "Forgot the mask? Words of three letters and less do not count."
         expect(answer, ([["the", "model"], ["the", "the", "data"]],), [1.0, 1.0], why)
         long = [["data", "data", "data", "noise"], ["data"]]
-        expect(answer, (long,), [3.25, 4.0], "A mean over the words, not a sum: long sentences must not win by length.")
+        expect(answer, (long,), [3.25, 4.0], "A word that stands in a sentence three times counts there three times.")
         expect(answer, ([["it", "is"], ["model"]],), [0.0, 1.0], "A sentence without longer words gets 0.")

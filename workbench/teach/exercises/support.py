@@ -96,11 +96,13 @@ class MeanCost(Exercise):
     )
 
     def check(self, answer: Any) -> None:
-        """Each case alone, then mixed, on the line."""
+        """A mean over all, each case alone, then mixed, on the line."""
+        why = "One of two is passed on, for nothing here: divide by the number of all questions, not of the answered."
+        expect(answer, ([0.9, 0.1], [False, True], 0.5, 20, 0), 10.0, why)
         expect(answer, ([0.9], [True], 0.5, 20, 4), 0.0, "A right answer costs nothing.")
         expect(answer, ([0.9], [False], 0.5, 20, 4), 20.0, "A wrong answer costs what wrong_costs says.")
         why = "What is passed on costs passing_costs and nothing more, whether it would have been right or wrong."
         expect(answer, ([0.1, 0.2], [False, True], 0.5, 20, 4), 4.0, why)
         mixed = ([0.9, 0.8, 0.1, 0.2], [True, False, True, False], 0.5, 20, 4)
-        expect(answer, mixed, 7.0, "Divide by the number of all questions.")
+        expect(answer, mixed, 7.0, "Add up the three cases, and divide by the number of all questions.")
         expect(answer, ([0.5, 0.5], [False, True], 0.5, 10, 1), 5.0, "Exactly the threshold is answered.")

@@ -19,8 +19,8 @@ class Lost(Exercise):
     def check(self, answer: Any) -> None:
         """None, one, another order, twice in the line, more in the translation."""
         expect(answer, ("Could not find %1", "Impossible de trouver %1"), [], "Nothing is lost here.")
-        expect(answer, ("Copy %1 to %2", "Copier dans %2"), ["%1"], "What the translation has not is lost.")
         expect(answer, ("Copy %1 to %2", "Dans %2 copier %1"), [], "The order may change.")
+        expect(answer, ("Copy %1 to %2", "Copier dans %2"), ["%1"], "What the translation has not is lost.")
         why = "A placeholder that stands twice has to be kept twice."
         expect(answer, ("%1 of %2, %1 left", "%1 de %2"), ["%1"], why)
         expect(answer, ("Page %1", "Page %1 (%1, %2)"), [], "What is too much is not lost.")
