@@ -70,8 +70,8 @@ torch.set_printoptions(precision=3, sci_mode=False)
 # | waves for positions | 3.5 | notebook 03, encoder-decoder |
 # | dropout | 5.4 | part 3 |
 #
-# Later inventions: layer norm is of Ba et al. 2016 (arXiv 1607.06450), GELU of Hendrycks and Gimpel 2016 (arXiv
-# 1606.08415).
+# Two pieces come from other papers: layer norm, which this one uses (Ba et al. 2016, arXiv 1607.06450), and GELU, which
+# came into use with GPT and BERT (Hendrycks and Gimpel 2016, arXiv 1606.08415).
 #
 # The letters of shapes are those of notebook 03: B texts, T tokens, D width, H heads.
 #
