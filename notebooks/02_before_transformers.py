@@ -39,7 +39,8 @@ _ = torch.manual_seed(0)
 # `[T, D]`, and T differs from review to review. The answer is one of two labels. How does one get from a table of
 # any length to an answer?
 #
-# Four small reviews of four words each, with vectors of three numbers, are enough to see how each network does it.
+# Three small reviews of four words each, with vectors of three numbers, are enough to see how each network does it.
+# (`nn` holds torch's ready-made parts. `nn.Embedding` is a table of vectors to look tokens up in, random at first.)
 
 # %%
 vocabulary = ["not", "good", "bad", "but", "film", "very"]

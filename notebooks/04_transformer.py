@@ -70,8 +70,8 @@ torch.set_printoptions(precision=3, sci_mode=False)
 # | waves for positions | 3.5 | notebook 03, encoder-decoder |
 # | dropout | 5.4 | part 3 |
 #
-# Later inventions: layer norm is of Ba et al. 2016 (arXiv 1607.06450), GELU of Hendrycks and Gimpel 2016 (arXiv
-# 1606.08415).
+# Two pieces come from other papers: layer norm, which this one uses (Ba et al. 2016, arXiv 1607.06450), and GELU, which
+# came into use with GPT and BERT (Hendrycks and Gimpel 2016, arXiv 1606.08415).
 #
 # The letters of shapes are those of notebook 03: B texts, T tokens, D width, H heads.
 #
@@ -212,7 +212,8 @@ class MyBlock(nn.Module):
 
 
 # %% [markdown]
-# Held against the library's `Block`, with the same weights, both ways of the norm:
+# Held against the library's `Block`, with the same weights, both ways of the norm. (`state_dict` gives the weights of a
+# part as a dictionary of names and tables, `load_state_dict` takes them.)
 
 # %%
 for place in ("post", "pre"):
@@ -272,7 +273,7 @@ show(figure, f"How alike the tokens of a text are after each of 24 fresh layers;
 #
 # Embeddings, then blocks without a causal mask: each token sees the whole text. The embedding of a token is the sum
 # of three vectors that are looked up in tables: of the token, of its place, of its segment (first or second text of a
-# pair).
+# pair). (`nn.Embedding` is such a table, and `nn.ModuleList` a list of parts whose weights torch is to know of.)
 
 
 # %%

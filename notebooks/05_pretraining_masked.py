@@ -135,9 +135,10 @@ print("truth:", tokenizer.decode(train_pairs[0][0])[:150])
 print(f"chosen: {chosen.float().mean():.1%} of all tokens, {chosen.sum()} of them")
 
 # %% [markdown]
-# The library chooses the places in another way (as many in each text, and whole words if asked for). What stands at the
-# chosen places is the same rule, `replace`. Hold ours against it: give both the same places and the same dice (the same
-# *seed* of the random numbers), and compare.
+# The library chooses the places in another way (as many in each text, and whole words if asked for). What then stands
+# there follows the same rule; its function is `replace`. Hold ours against it: give both the same places and the same
+# dice (the same *seed* of the random numbers), and compare. Then count whether 80% and 10% come out, give or take what
+# chance does to so few (two standard deviations).
 
 # %%
 ids = train_pairs[0][:200]
@@ -198,7 +199,7 @@ labels[0, 2], labels[1, 0], labels[1, 5] = 7, 49, 3
 
 masked = labels != -100
 probabilities = logits.detach().exp() / logits.detach().exp().sum(-1, keepdim=True)
-right = probabilities[masked].gather(1, labels[masked][:, None])  # [|M|, 1]
+right = probabilities[masked].gather(1, labels[masked][:, None])  # of each row, the right word's: [|M|, 1]
 my_loss = -right.log().sum() / masked.sum()
 my_gradient = torch.zeros_like(probabilities)
 my_gradient[masked] = (probabilities[masked] - nn.functional.one_hot(labels[masked], 50)) / masked.sum()
@@ -217,6 +218,7 @@ print(f"loss {my_loss:.5f}; same loss and gradient as the library's")
 hidden, to_words = torch.randn(5, 16), nn.Linear(16, 50)
 words = torch.tensor([3, -100, 7, 7, 0])
 torch.testing.assert_close(vocabulary_loss(hidden, to_words, words), token_loss(to_words(hidden), words))
+print("a few rows at a time, and all at once: the same loss")
 
 # %% [markdown]
 # What loss is bad? A model that knows nothing gives each word $1/V$: $L = \ln V$. Every figure below should be read
@@ -285,11 +287,13 @@ print(f"knows nothing: {math.log(len(tokenizer)):.3f} + {math.log(2):.3f}")
 # |---|---|---|
 # | $\theta$ | `p`, one table of weights | whatever it has, say `[4D, D]` |
 # | $g$ | `p.grad` | as $\theta$ |
-# | $m$, $v$ | `m`, `v` | as $\theta$: AdamW keeps three numbers for each weight |
+# | $m$, $v$ | `m`, `v` | as $\theta$: so beside each weight two more numbers are kept |
 # | $\eta$, $\lambda$ | `lr`, `decay` | a number each |
 # | $\beta_1$, $\beta_2$ | `b1`, `b2`: how long the running means remember | a number each |
 # | $\varepsilon$ | `epsilon`: keeps from dividing by 0 | a number |
 # | $t$ | `self.t`: steps so far | a whole number |
+#
+# (In torch a name that ends in `_` changes the tensor itself: `m.mul_(b1)` multiplies `m` by `b1`.)
 
 
 # %%
@@ -392,6 +396,9 @@ widgets.learning_rate()
 # one pass over all rows. After each epoch the loss on the held-out pairs is computed, with masks that are always the
 # same. When it has not become better for `PATIENCE` epochs, we stop, and the best weights are kept: what comes after is
 # learning by heart (**over-fitting**).
+#
+# In a step, `backward()` computes the gradient of every weight, `optimizer.step()` moves the weights by it, and
+# `zero_grad()` forgets it before the next batch.
 
 # %%
 width, layers, epochs, batch_size, peak = size(

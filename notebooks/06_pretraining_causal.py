@@ -168,7 +168,7 @@ def write(beginning, count, greedy=False, **how):
     ids = tokenizer(beginning, add_special_tokens=False, return_tensors="pt")["input_ids"].to(device)
     for _ in range(count):
         scores = model(ids).logits[0, -1]
-        following = scores.argmax() if greedy else torch.multinomial(filtered(scores, **how), 1)[0]
+        following = scores.argmax() if greedy else torch.multinomial(filtered(scores, **how), 1)[0]  # draw one
         ids = torch.cat([ids, following.view(1, 1)], dim=1)
     return ids
 
@@ -202,16 +202,17 @@ show(figure, f"Probability of the 40 likeliest next tokens. {'; '.join(told)}.")
 # %% [markdown]
 # ### Held against the library
 #
-# transformers has a class for each of the three. It gives scores in which what cannot be drawn is $-\infty$; the
-# softmax of these must be our probabilities, for each by itself and for all three together. And its way to write,
-# `generate`, which our models have, must give the same tokens when greedy.
+# transformers has a class for each of the three, and calls them *warpers*. A warper gives scores in which what cannot
+# be drawn is $-\infty$; the softmax of these must be our probabilities, for each by itself and for all three. And
+# transformers' way to write, `generate`, which our models have, must give the same tokens when greedy.
 
 # %%
 warpers = {"temperature": TemperatureLogitsWarper, "top_k": TopKLogitsWarper, "top_p": TopPLogitsWarper}
 for how in ({"temperature": 0.5}, {"top_k": 10}, {"top_p": 0.5}, {"temperature": 1.5, "top_k": 50, "top_p": 0.9}):
     theirs = scores[None]  # [1, V]
     for name, value in how.items():
-        theirs = warpers[name](value)(None, theirs)
+        warper = warpers[name]
+        theirs = warper(value)(None, theirs)
     torch.testing.assert_close(filtered(scores, **how), theirs.softmax(-1)[0], atol=1e-5, rtol=1e-5)
     print("same probabilities:", ", ".join(f"{name} {value}" for name, value in how.items()))
 
