@@ -265,8 +265,9 @@ mine.classifier.load_state_dict(start.classifier.state_dict())
 train(without_dropout(mine), part, 2, 1e-4, seen=lambda rate, loss: losses.append(loss))
 settings = TrainingSpec(epochs=2, batch_size=BATCH, warmup=0.1, log_every=1)
 loop.train(start, material(part, 2), settings, 1e-4, Accelerator(cpu=device == "cpu"), listener, Path("checkpoints"))
-torch.testing.assert_close(torch.tensor(losses), torch.tensor(listener.losses), atol=1e-5, rtol=1e-5)
-torch.testing.assert_close(mine.classifier.weight, start.classifier.weight, atol=1e-5, rtol=1e-5)
+near = 1e-5 if device == "cpu" else 1e-3  # a GPU adds up in another order each time
+torch.testing.assert_close(torch.tensor(losses), torch.tensor(listener.losses), atol=near, rtol=near)
+torch.testing.assert_close(mine.classifier.weight, start.classifier.weight, atol=near, rtol=near)
 print("our losses:        ", [round(loss, 4) for loss in losses])
 print("the library's loop:", [round(loss, 4) for loss in listener.losses])
 

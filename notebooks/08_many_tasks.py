@@ -18,7 +18,8 @@
 #
 # **You need** notebook 07 (a head on a body, and the training loop).
 #
-# **Time:** about 20 minutes to read; the cells run in about 4 minutes on a laptop CPU (GPU: not measured yet).
+# **Time:** about 20 minutes to read; the cells run in about 4 minutes on a laptop CPU (estimated; GPU: not
+# measured yet).
 
 # %%
 import time
@@ -398,7 +399,8 @@ with torch.no_grad():
     loss = torch.nn.functional.cross_entropy(scores, classes)
 torch.testing.assert_close(scores, theirs.logits, atol=1e-5, rtol=1e-5)
 torch.testing.assert_close(loss, theirs.loss, atol=1e-5, rtol=1e-5)
-print("at the marks stand:", tokenizer.convert_ids_to_tokens([*batch["input_ids"][0, [first[0], second[0]]].tolist()]))
+marks = [int(batch["input_ids"][0, place[0]]) for place in (first, second)]
+print("at the marks stand:", tokenizer.convert_ids_to_tokens(marks))
 print(f"the same {list(scores.shape)} scores and loss as the library's")
 
 # %% [markdown]
