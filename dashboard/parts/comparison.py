@@ -130,6 +130,10 @@ def show_claims(runs: list[Run], metric: str) -> None:
     if len(found.sentences) > MOST_SENTENCES:
         _show_table(found.pairs, "compare.pairs")
         st.caption(f"All {len(found.sentences)} comparisons with the first one; p is corrected for their number.")
+    if found.comparable:
+        with st.container(horizontal=True, key="compare.words"):
+            for word in ("bootstrap", "McNemar", "Holm"):
+                st.caption(word, help=WORDS[word], width="content")
     if found.groups["Setting"]:
         _show_table(found.groups, "compare.groups")
     for note in found.notes:

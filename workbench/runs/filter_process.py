@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import threading
+from typing import Any
 
 TOO_LONG = 3  # the exit status
 
@@ -28,7 +29,7 @@ def main() -> None:
     end.daemon = True
     end.start()
     try:
-        answer = {"places": kept_places(table, request["expression"])}
+        answer: dict[str, Any] = {"places": kept_places(table, request["expression"])}
     except duckdb.Error as error:
         answer = {"error": str(error)}
     sys.stdout.write(json.dumps(answer))
