@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jupytext
 import nbformat
 import psutil
 import pytest
@@ -27,7 +28,7 @@ from workbench.teach import course, scale, size
 from workbench.workspace import Workspace
 
 TEXTS = list(course.texts(ROOT))
-LONGER = ("02", "07", "08", "09", "10", "11", "12")  # tried in make test-slow
+LONGER: tuple[str, ...] = ()  # names that are tried in make test-slow only; empty while all take seconds
 
 
 def named(text: Path) -> str:
@@ -47,6 +48,36 @@ def test_links_lead_somewhere(text: Path) -> None:
         folder = path.parents[1] if path.parent.name == "solved" else path.parent
         for link in re.findall(r"\]\((?!https?://|#|data:)([^)#\s]+)", words):
             assert (folder / link).exists(), f"{text.name} links to {link}"
+
+
+# What each part of the course says, and what is looked for: in the opening, and at the end.
+OPENING = {
+    "what you can": r"\*\*After this (notebook|lesson) you can\*\* \w",
+    "what it needs": r"\*\*You need\*\* \w",
+    "its time to read": r"\*\*Time:\*\* about \d+ minutes?",
+    "its time on a CPU and on a GPU": r"\*\*Time:\*\*[^*]*CPU[^*]*GPU",
+}
+END = {
+    "a summary": r"## Summary\n",
+    "questions": r"(## |\*\*)Questions to think about",
+    "where to go on": r"(## |\*\*)Where to go on",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=named)
+def test_it_says_what_it_gives_at_its_beginning_and_what_comes_next_at_its_end(text: Path) -> None:
+    cells = jupytext.read(text).cells
+    first_code = next(place for place, cell in enumerate(cells) if cell.cell_type == "code")
+    opening = "\n".join(cell.source for cell in cells[:first_code])
+    end = "\n".join(cell.source for cell in cells[-4:] if cell.cell_type == "markdown")
+    missing = [what for what, words in OPENING.items() if not re.search(words, opening)]
+    missing += [what for what, words in END.items() if not re.search(words, end)]
+    if f'done("{text.stem.replace("_", "-")}")' not in cells[-1].source:
+        missing.append("done(...) as the last cell")
+    if text.parent.name == "src":
+        missing += [f"{word} explained" for word in ("check", "hint(", "solution(") if f"`{word}" not in opening]
+        missing += [] if "dashboard" in "\n".join(cell.source for cell in cells[:-2]) else ["the dashboard"]
+    assert not missing, f"{text.name} lacks {', '.join(missing)}"
 
 
 @pytest.fixture

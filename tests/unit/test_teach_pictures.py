@@ -34,9 +34,8 @@ def test_a_picture_without_words_is_refused() -> None:
 def test_a_run_that_is_done_is_found_again(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     done, _ = fake_run(workspace, seed=1), fake_run(workspace, "failed", seed=2)
     asked: list[object] = []
-    monkeypatch.setattr(
-        runs, "submit", lambda spec, _, start: asked.append(spec) or fake_run(workspace, "failed", seed=3)
-    )
+    failed = lambda spec, _, start: asked.append(spec) or fake_run(workspace, "failed", seed=3)  # noqa: E731
+    monkeypatch.setattr(runs, "submit", failed)
     monkeypatch.setattr(runs, "resolve", lambda spec, _: type("Resolved", (), {"spec": spec}))
     monkeypatch.setattr(runs, "follow", lambda *_: [])
     assert runs.run(done.spec(), quiet=True).id == done.id and not asked
