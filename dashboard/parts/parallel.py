@@ -30,7 +30,7 @@ def coordinates(
     drawn.update_layout(
         height=340,
         margin={"l": 90, "r": 70, "t": 80, "b": 30},
-        title={"text": plain(heading), "font": {"size": 14}},
+        title={"text": plain(heading), "font": {"size": 14}, "y": 0.98, "yanchor": "top"},
         uirevision="stay",
     )
     return drawn
@@ -45,6 +45,7 @@ def _axis(field: str, values: list[Any]) -> dict[str, Any]:
             return {
                 "label": label,
                 "values": [math.log10(value) for value in values],
+                "range": [ticks[0], ticks[-1]],  # both ends are ticks, and so have a number
                 "tickvals": list(ticks),
                 "ticktext": [f"{10.0**tick:g}" for tick in ticks],
             }

@@ -10,10 +10,11 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts import progress, run_list, states
-from dashboard.parts.text import ago, cut, number
+from dashboard.parts.text import ago, cut, middle_cut, number
 from workbench.runs.measures import scale
 
 HEIGHT = 320
+LONGEST_NAME = 38  # characters that the column of names shows
 COLUMNS = ("State", "Progress", "Time left", "Result", "95% interval", "Tags", "Started")  # the usual ones
 _CELL = "list.cell"  # the cell that was clicked last
 
@@ -97,8 +98,10 @@ def _columns(
         "Started": lambda: {"Started": ([ago(run.get("created")) for run in runs], _text(85))},
     }
     shown = list(wanted) or list(COLUMNS)
-    found: dict[str, Column] = {" ": (["▸" if run["id"] == chosen else "" for run in runs], _text(30))}
-    name: dict[str, Column] = {"Run": ([run_list.title(run["id"]) for run in runs], _text(250))}
+    found: dict[str, Column] = {" ": (["●" if run["id"] == chosen else "" for run in runs], _text(30))}
+    name: dict[str, Column] = {
+        "Run": ([middle_cut(run_list.title(run["id"]), LONGEST_NAME) for run in runs], _text(250))
+    }
     found |= {} if "State" in shown else name
     for column in shown:
         made = usual[column]() if column in usual else {column: _field([row.get(column) for row in rows])}

@@ -203,10 +203,23 @@ def _trials(summary: dict[str, Any]) -> None:
             **values,
             "Why": [cut((trial.get("error") or {}).get("message", ""), 200) for trial in trials],
         },
-        column_config={title(summary["metric"]): st.column_config.NumberColumn(format="%.4g")},
+        column_config={
+            title(summary["metric"]): st.column_config.NumberColumn(format="%.4g"),
+            "± seeds": st.column_config.NumberColumn(format="%.2g"),
+            **{
+                name: st.column_config.NumberColumn(format="%.3g")
+                for name, column in values.items()
+                if _fractions(column)
+            },
+        },
         hide_index=True,
+        placeholder="",
         key="sweep.trials.table",
     )
+
+
+def _fractions(column: list[Any]) -> bool:
+    return all(isinstance(each, int | float) for each in column) and any(isinstance(each, float) for each in column)
 
 
 def _cell(column: list[Any], value: Any) -> Any:

@@ -22,6 +22,14 @@ def cut(text: object, length: int = LONGEST) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
+def middle_cut(text: str, length: int) -> str:
+    """At most ``length`` characters: what is too much goes from the middle, for the ends tell names apart."""
+    if len(text) <= length:
+        return text
+    end = length // 4
+    return f"{text[: length - end - 1]}…{text[-end:]}"
+
+
 def md(text: object, length: int = LONGEST) -> str:
     """``text`` as Markdown that shows exactly ``text``: no link, picture, formatting or HTML comes of it."""
     return _MARKDOWN.sub(r"\\\1", _ADDRESS.sub("\\g<0>" + _JOINER, cut(text, length)))

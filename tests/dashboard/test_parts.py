@@ -141,3 +141,9 @@ def test_every_word_of_the_glossary_is_a_tooltip_somewhere() -> None:
     assert (
         glossary.told("step", "epoch") == f"**Step**: {glossary.WORDS['step']}\n\n**Epoch**: {glossary.WORDS['epoch']}"
     )
+
+
+def test_a_name_that_is_too_long_keeps_both_ends() -> None:
+    name = "a-name-of-eighty-characters-as-people-who-vary-one-setting-a (5f12)"
+    assert text.middle_cut(name, 38) == "a-name-of-eighty-characters-…-a (5f12)"
+    assert text.middle_cut("short (5f12)", 38) == "short (5f12)"

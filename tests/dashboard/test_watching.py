@@ -78,7 +78,7 @@ def test_the_columns_and_the_metric_of_the_link(workspace: Workspace) -> None:
     test = well(open_page("runs", **link, tags="gone", archived="1"))
     table = next(each.value for each in test.dataframe if "training.seed" in each.value)
     assert list(table) == [" ", "Run", "training.learning_rate", "Started", "training.seed"]
-    assert list(table["training.seed"]) == [1, 0] and list(table[" "]) == ["▸", ""]
+    assert list(table["training.seed"]) == [1, 0] and list(table[" "]) == ["●", ""]
     groups = next(each.value for each in test.dataframe if "Mean" in each.value)
     assert groups["Mean"][0] == pytest.approx((0.78 + 0.784) / 2)  # of macro_f1, not of accuracy
     assert (
