@@ -288,7 +288,7 @@ widgets.learning_rate()
 # curve and reads it.
 
 # %%
-lowest, highest, epochs = 1e-6, 1e-1, size(test=4, cpu=1, gpu=1)
+lowest, highest, epochs = 1e-6, 1e-1, size(test=2, cpu=1, gpu=1)
 rates, losses = [], []
 
 
