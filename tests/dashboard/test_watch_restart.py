@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 LOSS = """() => { const plot = document.querySelector('.js-plotly-plot');
-    return plot && plot._fullData && plot._fullData.length
-        ? [plot._fullLayout.xaxis.title.text, plot._fullLayout.yaxis.type, Math.max(...plot._fullData[0].x)] : null; }"""
+    if (!plot || !plot._fullData || !plot._fullData.length) return null;
+    const look = plot._fullLayout;
+    return [look.xaxis.title.text, look.yaxis.type, Math.max(...plot._fullData[0].x)]; }"""
 
 
 def write(run: Run, steps: range) -> None:
