@@ -10,6 +10,9 @@ import plotly.graph_objects as go
 
 from dashboard.parts.text import cut, plain
 
+# From blue over grey to gold: no part of it vanishes on a light or on a dark page.
+SCALE = ((0.0, "#4a78c2"), (0.5, "#9a9a9a"), (1.0, "#e0a800"))
+
 
 def coordinates(
     settings: Mapping[str, Sequence[Any]], metric: str, values: Sequence[float], maximize: bool, heading: str
@@ -25,7 +28,7 @@ def coordinates(
     """
     axes = [_axis(field, list(found)) for field, found in settings.items()]
     axes.append({"label": plain(metric, 40), "values": list(values)})
-    line = {"color": list(values), "colorscale": "Cividis", "reversescale": not maximize, "showscale": False}
+    line = {"color": list(values), "colorscale": SCALE, "reversescale": not maximize, "showscale": False}
     drawn = go.Figure(go.Parcoords(dimensions=axes, line=line))
     drawn.update_layout(
         height=340,

@@ -92,7 +92,12 @@ def _compare(summary: dict[str, Any]) -> None:
     pick = -1 if summary["maximize"] else 1
     best_first = sorted(with_value(summary["trials"]), key=lambda trial: pick * trial["value"])
     trials = best_first if summary["over"] else summary["trials"]
-    runs = [run for trial in trials for seed, run in trial["runs"].items() if seed in trial["figures"]]
+    runs = [
+        run
+        for trial in trials
+        for seed, run in trial["runs"].items()
+        if seed in trial["figures"] and seed not in trial.get("failed", ())
+    ]
     runs = runs[: state.MOST_RUNS]
     label, kind, tip = "Compare the trials", "secondary", "The best ones with all their seeds, on the test examples."
     if not summary["over"]:

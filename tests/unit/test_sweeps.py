@@ -205,6 +205,22 @@ def test_seeds_alone_need_no_validation_part_to_choose_by(workspace: Workspace) 
     )
 
 
+def test_a_seed_that_fails_does_not_stop_the_others(workspace: Workspace) -> None:
+    sweep = Sweep.create(SweepPlan.parse({"spec": SPEC, "seeds": 3}), workspace, start=False)
+    advance(sweep)
+    first, second, third = sweep.read()["trials"][0]["runs"].values()
+    end(first, workspace, [], "failed")
+    advance(sweep)
+    assert [run.id for run in jobs.queue(workspace)] == [second, third]
+    for run_id in (second, third):
+        end(run_id, workspace, [0.5])
+    advance(sweep)
+    found = sweep.read()
+    (trial,) = found["trials"]
+    assert (found["state"], trial["state"], trial["failed"], trial["value"]) == ("succeeded", "failed", ["0"], None)
+    assert trial["figures"] == {"0": None, "1": 0.5, "2": 0.5}
+
+
 def test_seeds_of_a_spec_that_cannot_run_are_refused(workspace: Workspace) -> None:
     wrong = {**SPEC, "tuning": {"method": "lora", "rank": 0}}
     with pytest.raises(SpecError):

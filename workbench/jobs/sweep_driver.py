@@ -154,7 +154,7 @@ class _Step:
                 return None
         self._start_seeds(trial)
         if len(trial["figures"]) == len(self.plan.seeds) and trial["state"] in OPEN:
-            self._end(trial, "succeeded")
+            self._end(trial, "failed" if trial.get("failed") else "succeeded", error=trial["error"])
         return None
 
     def _look_at(self, trial: dict[str, Any], seed: str, run: Run, again: bool) -> bool:
@@ -176,6 +176,10 @@ class _Step:
                 return False
             trial["resumed"][seed] = resumed + 1
             resume(run, self.workspace, start=False)
+        elif state == "failed" and not self.plan.over:  # a seed may diverge where others do not: these go on
+            trial["figures"][seed] = None
+            trial["error"] = run.status().get("error")
+            trial["failed"] = [*trial.get("failed", []), seed]
         elif state in ("failed", "stopped"):
             self._end(trial, state, run.status().get("error"))
             return False

@@ -258,7 +258,8 @@ class Sweep:
         """``state.json``: ``{"state", "metric", "maximize", "created", "error", "trials": [...]}``.
 
         A trial is ``{"number", "values", "state", "value", "runs": {seed: id}, "figures": {seed: value}, "error"}``;
-        its state is running, succeeded, failed, stopped or pruned.
+        its state is running, succeeded, failed, stopped or pruned. Where seeds alone vary, ``"failed"`` lists those
+        whose run has failed while the others went on.
         """
         found = read_json(self.folder / "state.json")
         empty = {"state": "failed", "trials": [], "metric": "", "maximize": True, "created": None, "error": None}
