@@ -114,13 +114,44 @@ def test_a_shape_that_cannot_be_is_told_before_the_run(
 
 
 @every_baseline
-@pytest.mark.parametrize("head", ["AutoModelForMaskedLM", "AutoModelForQuestionAnswering", "AutoModelForSeq2SeqLM"])
+@pytest.mark.parametrize("head", ["AutoModelForMaskedLM", "AutoModelForPreTraining", "AutoModelForSeq2SeqLM"])
 def test_a_head_that_it_does_not_have(name: str, head: str, workspace: Workspace, tokenizers: Any) -> None:
     with pytest.raises(SpecError, match=f"The model {name} has no head of the kind {head}"):
         load(name, workspace, tokenizers, head=head)
 
 
-@pytest.mark.parametrize("head", ["AutoModelForTokenClassification", "AutoModelForCausalLM"])
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_recurrent_networks_answer_questions_and_choose(name: str, workspace: Workspace, tokenizers: Any) -> None:
+    """They learn by heart where spans begin and end, and which text is right; padding changes nothing."""
+    spans = load(name, workspace, tokenizers, "AutoModelForQuestionAnswering", bidirectional=True, dropout=0.0)
+    choices = load(name, workspace, tokenizers, "AutoModelForMultipleChoice", attention=True, dropout=0.0)
+    texts = [text for text, _ in reviews(8)]
+    given = spans.tokenizer(texts, padding=True, return_tensors="pt")
+    first = torch.arange(8) % 3 + 1
+    several = {key: value.view(2, 4, -1) for key, value in given.items()}
+    for model, inputs in (
+        (spans.model, {**given, "start_positions": first, "end_positions": first + 1}),
+        (choices.model, {**several, "labels": torch.tensor([2, 1])}),
+    ):
+        optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+        for _ in range(60):
+            loss = model(**inputs).loss
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        assert float(loss.detach()) < 0.1
+    spans.model.eval()
+    found = spans.model(**given)
+    assert found.start_logits.argmax(1).tolist() == first.tolist()
+    alone = spans.model(**spans.tokenizer(texts[:1], return_tensors="pt"))
+    width = alone.start_logits.shape[1]
+    assert torch.allclose(alone.start_logits[0], found.start_logits[0, :width], atol=1e-4)
+    assert choices.model(**several).logits.argmax(1).tolist() == [2, 1]
+
+
+@pytest.mark.parametrize(
+    "head", ["AutoModelForTokenClassification", "AutoModelForCausalLM", "AutoModelForQuestionAnswering"]
+)
 def test_attention_where_nothing_is_summed_up(head: str, workspace: Workspace, tokenizers: Any) -> None:
     with pytest.raises(SpecError, match="sums a text up to one vector"):
         load("lstm", workspace, tokenizers, head=head, attention=True)

@@ -205,7 +205,9 @@ def test_a_new_model_learns_faster_when_nothing_is_said(workspace):
 
 @pytest.mark.parametrize("limit", ["max_steps", "max_tokens"])
 def test_the_default_epochs_end_a_run_before_its_limit(workspace: Workspace, limit: str) -> None:
-    spec = RunSpec.parse({"task": "text-classification", "data": "rotten-tomatoes", "training": {limit: 10**6}})
+    spec = RunSpec.parse(
+        {"task": "text-classification", "data": "rotten-tomatoes", "model": "minilm", "training": {limit: 10**6}}
+    )
     (found,) = [p for p in check(spec, workspace) if p.field == f"training.{limit}"]
     assert found.severity == "info" and "3 epochs (the default)" in found.message
     asked = spec.changed({"training.epochs": 40})

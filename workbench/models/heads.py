@@ -32,6 +32,7 @@ from workbench.models.losses import (
     can_chunk,
     classification_loss,
     precise,
+    span_loss,
     token_loss,
     vocabulary_loss,
 )
@@ -339,12 +340,7 @@ class EncoderForQuestionAnswering(EncoderWithHead):
         start, end = self.span(found.last_hidden_state).unbind(-1)
         loss = None
         if start_positions is not None and end_positions is not None:
-            length = start.shape[1]
-            losses = [
-                F.cross_entropy(precise(logits), places.clamp(0, length), ignore_index=length)
-                for logits, places in ((start, start_positions), (end, end_positions))
-            ]
-            loss = (losses[0] + losses[1]) / 2
+            loss = span_loss(start, end, start_positions, end_positions)
         output = QuestionAnsweringModelOutput(loss, start, end, found.hidden_states, found.attentions)
         return _told(output, return_dict)
 

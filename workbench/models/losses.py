@@ -46,6 +46,21 @@ def classification_loss(logits: Tensor, labels: Tensor, problem: str | None) -> 
     return F.cross_entropy(precise(logits), labels)
 
 
+def span_loss(start: Tensor, end: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    """Mean cross-entropy of where a span begins and where it ends.
+
+    Args:
+        start, end: [B, T], the logits of each token.
+        first, last: [B], the right places; one beyond the text counts for nothing.
+    """
+    length = start.shape[1]
+    losses = [
+        F.cross_entropy(precise(logits), places.clamp(0, length), ignore_index=length)
+        for logits, places in ((start, first), (end, last))
+    ]
+    return (losses[0] + losses[1]) / 2
+
+
 def can_chunk(vocabulary: nn.Module) -> bool:
     """Whether :func:`vocabulary_loss` can take this map: a plain one, outside torch.compile (which fuses by itself)."""
     return type(vocabulary) is nn.Linear and not torch.compiler.is_compiling()

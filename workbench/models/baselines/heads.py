@@ -2,6 +2,8 @@
 
     AutoModel, AutoModelForSequenceClassification     all three
     AutoModelForTokenClassification                   recurrent
+    AutoModelForQuestionAnswering                     recurrent; better in two directions
+    AutoModelForMultipleChoice                        recurrent
     AutoModelForCausalLM                              recurrent, one direction; ``generate`` works
 
 Importing this module registers them: ``from_pretrained`` and ``save_pretrained`` then work like for any other model.
@@ -12,22 +14,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForMultipleChoice,
+    AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     GenerationMixin,
 )
-from transformers.modeling_outputs import CausalLMOutputWithPast, SequenceClassifierOutput, TokenClassifierOutput
+from transformers.modeling_outputs import (
+    CausalLMOutputWithPast,
+    MultipleChoiceModelOutput,
+    QuestionAnsweringModelOutput,
+    SequenceClassifierOutput,
+    TokenClassifierOutput,
+)
 
-from workbench.errors import SpecError
+from workbench.errors import RequestError, SpecError
 from workbench.models.baselines.bag_of_embeddings import BagOfEmbeddingsConfig, BagOfEmbeddingsModel
 from workbench.models.baselines.common import BaselineConfig, BaselineModel
 from workbench.models.baselines.recurrent import RecurrentConfig, RecurrentModel, RecurrentState
 from workbench.models.baselines.textcnn import TextCNNConfig, TextCNNModel
+from workbench.models.losses import precise, span_loss
 
 
 @dataclass
@@ -126,6 +138,75 @@ class RecurrentForTokenClassification(BaselineModel):
         return TokenClassifierOutput(loss=loss, logits=logits)
 
 
+class RecurrentForQuestionAnswering(BaselineModel):
+    """Two numbers for each token's state [B, T, H]: whether the answer begins there, and whether it ends there.
+
+    In one direction a state knows nothing of what follows it: not whether an answer is about to end.
+    """
+
+    config_class = RecurrentConfig
+
+    def __init__(self, config: RecurrentConfig) -> None:
+        super().__init__(config)
+        self.model = RecurrentModel(config, add_pooling=False)
+        self.dropout = nn.Dropout(config.dropout)
+        self.span = nn.Linear(config.hidden_size, 2)
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        start_positions: Tensor | None = None,
+        end_positions: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> QuestionAnsweringModelOutput:
+        """Logits [B, T] of both ends, and the loss where the places [B] are given."""
+        states = self.model(input_ids, attention_mask, token_type_ids, inputs_embeds).last_hidden_state
+        start, end = self.span(self.dropout(states)).unbind(-1)
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            loss = span_loss(start, end, start_positions, end_positions)
+        return QuestionAnsweringModelOutput(loss=loss, start_logits=start, end_logits=end)
+
+
+class RecurrentForMultipleChoice(BaselineModel):
+    """The best of several texts: one number for the vector [H] of each, the highest wins."""
+
+    config_class = RecurrentConfig
+
+    def __init__(self, config: RecurrentConfig) -> None:
+        super().__init__(config)
+        self.model = RecurrentModel(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(config.hidden_size, 1)
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> MultipleChoiceModelOutput:
+        """Logits [B, choices] of inputs [B, choices, T], and the loss where ``labels`` [B] say which is right."""
+        given = input_ids if input_ids is not None else inputs_embeds
+        if given is None:
+            raise RequestError("A model takes either input_ids or inputs_embeds.", "Give one of the two.")
+        flat = [None if x is None else x.flatten(0, 1) for x in (input_ids, attention_mask, None, inputs_embeds)]
+        logits = self.classifier(self.dropout(self.model(*flat).pooler_output)).view(-1, given.shape[1])
+        loss = None if labels is None else F.cross_entropy(precise(logits), labels)
+        return MultipleChoiceModelOutput(loss=loss, logits=logits)
+
+
 class RecurrentForCausalLM(BaselineModel, GenerationMixin):
     """A language model: each state guesses the word that comes next (Mikolov et al. 2010).
 
@@ -214,6 +295,8 @@ def _register() -> None:
         AutoConfig.register(config.model_type, config, exist_ok=True)
         AutoModel.register(config, body, exist_ok=True)
         AutoModelForSequenceClassification.register(config, classifier, exist_ok=True)
+    AutoModelForQuestionAnswering.register(RecurrentConfig, RecurrentForQuestionAnswering, exist_ok=True)
+    AutoModelForMultipleChoice.register(RecurrentConfig, RecurrentForMultipleChoice, exist_ok=True)
     AutoModelForTokenClassification.register(RecurrentConfig, RecurrentForTokenClassification, exist_ok=True)
     AutoModelForCausalLM.register(RecurrentConfig, RecurrentForCausalLM, exist_ok=True)
 

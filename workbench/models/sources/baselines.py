@@ -121,8 +121,12 @@ class Recurrent(Baseline):
 
     Config = RecurrentOptions
     config: RecurrentOptions
-    _EACH_TOKEN: ClassVar = ("AutoModelForTokenClassification", "AutoModelForCausalLM")
-    heads = Baseline.heads.union(_EACH_TOKEN)
+    _EACH_TOKEN: ClassVar = (
+        "AutoModelForTokenClassification",
+        "AutoModelForCausalLM",
+        "AutoModelForQuestionAnswering",
+    )
+    heads = Baseline.heads.union(_EACH_TOKEN, {"AutoModelForMultipleChoice"})
 
     def problem(self, confined: bool) -> str | None:
         width = self.config.hidden_size
