@@ -15,7 +15,7 @@ from typing import Any
 
 from workbench.errors import RequestError, SpecError
 from workbench.files import read_json, write_json
-from workbench.tuning.base import Tuning
+from workbench.tuning.base import Tuning, tunings
 
 HEADS = ("classifier", "score", "qa_outputs")  # of transformers; peft trains and saves them by these names
 
@@ -37,6 +37,11 @@ class AdapterTuning(Tuning):
         Raises:
             SpecError: the method does not fit this model; the message says why.
         """
+
+    @classmethod
+    def own_method(cls) -> tuple[Any, Any] | None:
+        """The configuration and the tuner of a method that peft lacks; None where peft has it."""
+        return None
 
     def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:
         from peft import get_peft_model
@@ -65,10 +70,11 @@ def know_own_methods() -> None:
     """Make peft know the methods that are written here, by the names that their folders hold."""
     from peft import mapping
 
-    from workbench.tuning.networks.bottleneck import BottleneckConfig, BottleneckModel
-    from workbench.tuning.networks.shifts import ShiftConfig, ShiftModel
-
-    for config, tuner in ((BottleneckConfig, BottleneckModel), (ShiftConfig, ShiftModel)):
+    for _, entry in tunings.items():
+        own = entry.own_method() if issubclass(entry, AdapterTuning) else None
+        if own is None:
+            continue
+        config, tuner = own
         # peft's own function for this takes the names of its enumeration alone.
         name: Any = config.name
         mapping.PEFT_TYPE_TO_CONFIG_MAPPING[name] = config
@@ -139,14 +145,19 @@ def merge_adapter(model: Any) -> Any:
     if config.is_prompt_learning:
         raise RequestError(
             "An adapter of virtual tokens cannot be merged into its base: no weight of the base can hold them.",
-            "Use the run as it is; or tune with lora, adalora, ia3 or bitfit, whose results can be merged.",
+            _instead(),
         )
     if not getattr(model.base_model, "merges", True):
         raise RequestError(
             "Bottleneck adapters cannot be merged into their base: they bend what they add, and no weight can do that.",
-            "Use the run as it is; or tune with lora, adalora, ia3 or bitfit, whose results can be merged.",
+            _instead(),
         )
     return model.merge_and_unload()
+
+
+def _instead() -> str:
+    merging = [name for name, entry in tunings.items() if entry.saves_adapter and entry.merges]
+    return f"Use the run as it is; or tune with one of {', '.join(merging)}, whose results can be merged."
 
 
 def refuse_none(names: list[str], method: str, what: str, model: Any) -> list[str]:
