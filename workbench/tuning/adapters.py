@@ -11,6 +11,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Collection
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 from workbench.errors import RequestError, SpecError
@@ -47,7 +48,7 @@ class AdapterTuning(Tuning):
         from peft import get_peft_model
 
         know_own_methods()
-        return get_peft_model(model, self.peft_config(model, peft_type, made_anew(new)))
+        return passing_all_on(get_peft_model(model, self.peft_config(model, peft_type, made_anew(new))))
 
     def save(self, model: Any, folder: Path) -> None:
         model.eval()  # what a prompt's network puts out is written, and that must be without dropout
@@ -58,6 +59,18 @@ class AdapterTuning(Tuning):
         (folder / "README.md").unlink(missing_ok=True)
         note = folder / "adapter_config.json"
         write_json(note, {**(read_json(note) or {}), "base_model_name_or_path": None})
+
+
+def passing_all_on(model: Any) -> Any:
+    """``model``, given to its base whole: peft's class for answers drops ``token_type_ids`` on the way.
+
+    A merged model would be given them, and answer otherwise.
+    """
+    from peft import PeftModel, PeftModelForQuestionAnswering
+
+    if isinstance(model, PeftModelForQuestionAnswering):
+        model.forward = MethodType(PeftModel.forward, model)
+    return model
 
 
 def made_anew(new: Collection[str]) -> list[str]:
@@ -111,7 +124,7 @@ def _load(base: Any, folder: Path) -> Any:
 
     config = PeftConfig.from_pretrained(str(folder))
     if not config.is_prompt_learning:
-        model: Any = PeftModel.from_pretrained(base, folder)
+        model: Any = passing_all_on(PeftModel.from_pretrained(base, folder))
         # peft forgets it when a model of this method is loaded to be asked, and misses it as soon as there are labels.
         model.base_model.trainable_adapter_name = "default"
         return model
