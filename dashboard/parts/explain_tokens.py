@@ -81,14 +81,14 @@ def choose(side: Side) -> Choice:
 
 
 def _at_words(side: Side) -> bool:
-    return str(side.predictor.task.name) == "token-classification"
+    return side.predictor.task.explains == "label of a word"
 
 
 def _choose_target(side: Side, column: Any) -> str | None:
     """What is explained: one of the labels; for tasks without labels an answer or a token, typed or chosen."""
-    labels, name = list(side.predictor.labels), str(side.predictor.task.name)
-    free = not labels or name == "question-answering"
-    words = "Explained label" if not free else "Explained answer" if name == "question-answering" else "Explained token"
+    labels, span = list(side.predictor.labels), side.predictor.task.explains == "span"
+    free = not labels or span
+    words = "Explained label" if not free else "Explained answer" if span else "Explained token"
     offered = list(side.aim().prediction["scores"]) if free else labels
     state.from_url(state.TARGET, state.EXPLAIN_TARGET, lambda given: given if free or given in labels else None)
     now = st.session_state.get(state.EXPLAIN_TARGET)

@@ -23,10 +23,13 @@ from safetensors.numpy import load_file
 from tests.contracts.test_tunings import StopAfter
 from tests.tiny import gains_agree
 from workbench.check import check, resolve
+from workbench.models.base import models
+from workbench.models.pretrained import load_folder
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
 from workbench.training.loop import Outcome
+from workbench.training.merging import merge
 from workbench.training.parts import Part
 from workbench.training.predictor import Predictor
 from workbench.training.runner import RunWatch
@@ -71,7 +74,7 @@ VOCABULARY_HEADS = (
 WITH_MINILM = [
     (task, tuning)
     for task in tasks.names()
-    if tasks.get(task)().head not in VOCABULARY_HEADS  # MiniLM brings no output over its words
+    if tasks.get(task)().head in (models.get("minilm").heads or ())
     for tuning in tunings.names()
 ]
 
@@ -222,6 +225,7 @@ def test_a_task_with_a_tuning(
     work = run_once(spec, workspace)
     it_learned_and_reports(work)
     loaded_again_it_puts_out_and_answers_the_same(work)
+    merged_it_puts_out_the_same(work)
     resumed_it_ends_with_the_same_weights(work)
 
 
@@ -248,6 +252,7 @@ def test_minilm_with_a_task_and_a_tuning(
     try:
         it_learned_and_reports(work)
         loaded_again_it_puts_out_and_answers_the_same(work)
+        merged_it_puts_out_the_same(work)
         if task == "text-classification":
             resumed_it_ends_with_the_same_weights(work)
     finally:
@@ -274,17 +279,37 @@ def it_learned_and_reports(work: Observed) -> None:
 def loaded_again_it_puts_out_and_answers_the_same(work: Observed) -> None:
     predictor = Predictor.load(work.run)
     before = work._outputs(work.parts["test"])[0]
-    task, part = predictor.task, work.parts["test"]
-    task.fit(work.parts["train"].examples)
-    task.adapt(getattr(predictor.model, "get_base_model", lambda: predictor.model)())
-    encoded = task.encode(predictor.tokenizer, part.examples, LENGTH)
-    work.task, work.model = task, predictor.model
-    again = work._outputs(replace(part, encoded=encoded))[0]
-    np.testing.assert_allclose(again, before, atol=1e-5, rtol=1e-5)
+    task = predictor.task
+    np.testing.assert_allclose(put_out(work, task, predictor.model, predictor.tokenizer), before, atol=1e-5, rtol=1e-5)
     asked = what_is_asked(task)
     answers = predictor.predict(asked)
     assert len(answers) == len(asked) and json.loads(json.dumps(answers)) == answers
     assert predictor.predict(asked) == answers, "asked twice, it answers twice the same"
+
+
+def merged_it_puts_out_the_same(work: Observed) -> None:
+    """Where the result is an adapter that can be written into its base's weights."""
+    tuning = work.resolved.tuning
+    if not (tuning.saves_adapter and tuning.merges):
+        return
+    predictor = Predictor.load(work.run)
+    task, tokenizer = predictor.task, predictor.tokenizer
+    apart = put_out(work, task, predictor.model, tokenizer)
+    folder = merge(work.run)
+    model, new = load_folder(folder, task.head, task.model_options(), whole=True)
+    assert not new
+    np.testing.assert_allclose(put_out(work, task, model.eval(), tokenizer), apart, atol=1e-5, rtol=1e-5)
+    shutil.rmtree(folder)
+
+
+def put_out(work: Observed, task: Any, model: Any, tokenizer: Any) -> Any:
+    """What the model puts out for the run's test part."""
+    part = work.parts["test"]
+    task.fit(work.parts["train"].examples)
+    task.adapt(getattr(model, "get_base_model", lambda: model)())
+    encoded = task.encode(tokenizer, part.examples, LENGTH)
+    work.task, work.model = task, model
+    return work._outputs(replace(part, encoded=encoded))[0]
 
 
 def resumed_it_ends_with_the_same_weights(work: Observed) -> None:

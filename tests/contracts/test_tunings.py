@@ -19,9 +19,11 @@ from tests.tiny import make_model, make_run
 from workbench.check import resolve
 from workbench.errors import RefusedError, SpecError
 from workbench.files import read_json
+from workbench.models.pretrained import load_folder, load_tokenizer
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 from workbench.training.loop import Outcome
+from workbench.training.merging import merge
 from workbench.training.predictor import Predictor
 from workbench.training.runner import RunWatch
 from workbench.training.work import Work
@@ -272,3 +274,34 @@ def test_a_result_is_a_model_to_start_from(trained: Trained) -> None:
         logits = loaded.model.eval()(**loaded.tokenizer(text, return_tensors="pt")).logits
     (ours,) = Predictor.load(trained.run).predict([{"text": text}])
     assert logits.softmax(-1)[0].tolist() == pytest.approx([ours["scores"][x] for x in ("bad", "good")], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("method", "option"),
+    [
+        ("lora", {"tuning.dora": True}),
+        ("lora", {"tuning.rslora": True}),
+        ("prefix", {"tuning.network": True}),
+        ("p-tuning", {"tuning.network": "lstm"}),
+    ],
+    ids=str,
+)
+def test_options_that_change_the_network_learn_load_and_merge(
+    method: str, option: dict[str, Any], workspace: Workspace
+) -> None:
+    make_lively_model(workspace.uploads / "tiny")
+    run = make_run(workspace, {**options(method), **option})
+    work = Observed(run, RunWatch(run))
+    assert work.do() == "succeeded"
+    assert work.loss_after < work.loss_before
+    texts = list(read_predictions(run)["input"])
+    saved = read_predictions(run)["score:good"]
+    told = [found["scores"]["good"] for found in Predictor.load(run).predict([{"text": text} for text in texts])]
+    np.testing.assert_allclose(told, saved, atol=1e-6, rtol=0)
+    if not tunings.get(method).merges:
+        return
+    folder = merge(run)
+    model, _ = load_folder(folder, "AutoModelForSequenceClassification", {}, whole=True)
+    whole = Predictor(model, load_tokenizer(folder), Predictor.load(run).task, 32)
+    told = [found["scores"]["good"] for found in whole.predict([{"text": text} for text in texts])]
+    np.testing.assert_allclose(told, saved, atol=1e-5, rtol=0)

@@ -8,11 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
 from workbench.runs.run import Run
+from workbench.tasks.base import tasks
 from workbench.training.predictor import Predictor
 from workbench.workspace import Workspace
 
@@ -207,3 +209,70 @@ def test_what_was_asked_is_there_when_one_comes_back(opens: Opens) -> None:
     test = well(test.switch_page("views/home.py").run())
     test = well(test.switch_page("views/playground.py").run())
     assert test.text_area(key="play.field.text").value == TEXT and charts(test)
+
+
+# What a task asks for and answers with, in the form that its ``answers`` says; the model is none.
+ANSWERS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "relation-extraction": (
+        {"text": "The fire caused a loss.", "head": "fire", "tail": "loss"},
+        {"label": "Cause(e1,e2)", "relation": "Cause", "from": "fire", "to": "loss", "scores": {"Cause(e1,e2)": 1.0}},
+        "from fire to loss",
+    ),
+    "dialogue": (
+        {"text": "How are you?", "turns": ["Hello", "Hi, who is there?"]},
+        {"text": "I am fine today."},
+        "I am fine today.",
+    ),
+    "multiple-choice": (
+        {"context": "It began to rain.", "choices": ["She opened her umbrella.", "The sun is hot."]},
+        {"choice": "She opened her umbrella.", "label": "0", "scores": {"She opened her umbrella.": 0.9}},
+        "She opened her umbrella",
+    ),
+    "sentence-similarity": (
+        {
+            "text": "my card is gone",
+            "text_b": "my card was stolen",
+            "candidates": ["what are the fees", "I lost my card"],
+        },
+        {"text": "I lost my card", "ranked": [{"text": "I lost my card", "score": 0.75}]},
+        "I lost my card",
+    ),
+    "recommendation": (
+        {"history": "Alien (1979), Horror", "candidate": "Heat (1995), Action", "candidates": ["Heat", "Casino"]},
+        {"text": "Casino", "ranked": [{"text": "Casino", "score": 0.6}, {"text": "Heat", "score": 0.4}]},
+        "Casino",
+    ),
+    "controlled-generation": (
+        {"label": "fresh", "length": "short", "keyword": "camera", "text": "The film"},
+        {"text": "The film has a lively camera."},
+        "a lively camera",
+    ),
+    "translation": ({"source": "He is my friend."}, {"text": "Il est mon ami.", "tokens": 5}, "Il est mon ami."),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_every_input_of_a_task_reaches_its_model_and_the_answer_is_drawn(
+    name: str, opens: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workbench.training.answers import fields_of
+    from workbench.training.predictor import _refuse_unknown_roles
+
+    given, result, shown = ANSWERS[name]
+    task = tasks.get(name)()
+    reached: list[dict[str, Any]] = []
+
+    def predict(self: Predictor, inputs: list[dict[str, Any]], how: Any) -> list[dict[str, Any]]:
+        _refuse_unknown_roles(inputs, self.task)
+        reached.extend(inputs)
+        return [result]
+
+    monkeypatch.setattr(Predictor, "predict", predict)
+    run = opens(Predictor(torch.nn.Identity(), None, task, 32))
+    roles = [column.role for column in fields_of(task)]
+    assert set(given) == set(roles), "each input of the task has a field"
+    test = well(open_page("playground", run=run.id, input=asked(**given)))
+    assert not test.error and reached == [given]
+    assert [area.key for area in test.text_area] == [f"play.field.{role}" for role in roles]
+    tables = " ".join(str(table.value.to_dict()) for table in [*test.table, *test.dataframe])
+    assert shown in text_of(test) + tables

@@ -112,6 +112,8 @@ def test_what_a_csv_file_holds_reaches_every_task_as_a_list() -> None:
 
     listed = '["a", "b", "c"]'
     assert sentence_similarity._asked({"text": "x", "candidates": listed}, 1) == ("x", ["a", "b", "c"], True)
+    assert sentence_similarity._asked({"text": "x", "text_b": "d"}, 1) == ("x", ["d"], False)
+    assert sentence_similarity._asked({"text": "x", "candidates": listed, "text_b": "d"}, 1)[1] == ["a", "b", "c", "d"]
     assert recommendation._candidates({"candidates": listed}, 1) == ["a", "b", "c"]
     assert (
         recommendation._history({"history": listed}, 1)

@@ -23,6 +23,7 @@ from workbench.data.tokens import tokenize_words
 from workbench.errors import DataError, SpecError
 from workbench.models.pretrained import load_tokenizer
 from workbench.runs import measures
+from workbench.tasks import token_classification
 from workbench.tasks.entities import Counts, Names, Tags, bio_labels, first_pieces, row_offsets, split_words
 from workbench.tasks.token_classification import IGNORED, TokenClassification, _joined, _windows, read_tags
 
@@ -311,6 +312,28 @@ def test_the_best_possible_row_of_tags_against_every_row(seed: int) -> None:
     assert torch.equal(free, logits.argmax(-1))
 
 
+def test_only_rows_whose_best_tags_are_impossible_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the search of all rows; what is passed over lies between B and its I, and hides no break."""
+    generator = torch.Generator().manual_seed(0)
+    scores = (3 * torch.randn(60, 7, 5, generator=generator)).log_softmax(-1)
+    said = torch.rand(60, 7, generator=generator) < 0.6
+    searched: list[int] = []
+    whole = token_classification._search(scores, said)
+    search = token_classification._search
+
+    def counted(*given: torch.Tensor) -> torch.Tensor:
+        searched.append(len(given[0]))
+        return search(*given)
+
+    monkeypatch.setattr(token_classification, "_search", counted)
+    found = token_classification._possible(scores, said)
+    assert torch.equal(found[said], whole[said])
+    broken = (whole != scores.argmax(-1)).logical_and(said).any(1)
+    assert searched == [int(broken.sum())] and 0 < searched[0] < 60
+    token_classification._possible(scores[~broken], said[~broken])
+    assert len(searched) == 1, "nothing is searched where nothing is broken"
+
+
 class _Counting(TorchDispatchMode):
     """How many operations torch is asked for."""
 
@@ -327,8 +350,10 @@ def test_a_hundred_types_need_no_more_operations_than_two() -> None:
     """Nothing is made for each row or for each tag; only the search goes from place to place."""
 
     def operations(rows: int, types: int, constrained: bool) -> int:
+        logits = torch.zeros(rows, 24, 2 * types + 1)
+        logits[..., 2] = 1.0  # names that never begin: every row has to be searched
         with _Counting() as counting:
-            read_tags(torch.zeros(rows, 24, 2 * types + 1), torch.ones(rows, 24, dtype=torch.bool), constrained)
+            read_tags(logits, torch.ones(rows, 24, dtype=torch.bool), constrained)
         return counting.count
 
     assert operations(64, 100, True) == operations(2, 2, True) < 24 * 30

@@ -131,6 +131,7 @@ class Task(ABC):
     # What an explanation of its answer is about, one of workbench.explain.targets.AIMS; None: nothing is explained.
     explains: ClassVar[str | None] = None
     writes: ClassVar[bool] = False  # what a user gets for an input is text of the model's
+    writes_code: ClassVar[bool] = False  # and that text is Python
     other_inputs: ClassVar[tuple[str, ...]] = ()  # names that an input may have beside those of ``inputs``
 
     class Config(Part):

@@ -39,6 +39,7 @@ from workbench.tasks.python_text import edit_similarity, function_body, parses
 class CodeGeneration(PromptedTask):
     """Code: write the body of a function from its signature and docstring."""
 
+    writes_code = True
     trivial_name = "the body most frequent in training"
 
     class Config(PromptedOptions):

@@ -345,7 +345,7 @@ class SentenceSimilarity(Task):
     def inputs(self) -> Sequence[Column]:
         return [
             Column("text", "The text to find others for, or to compare with text_b.", ("text_a", "query", "question")),
-            Column("text_b", "The text to compare with it.", required=False),
+            Column("text_b", "The text to compare with it; one more candidate, where there are some.", required=False),
             Column("candidates", "Texts to be put in order, the nearest first.", required=False, kind="texts"),
         ]
 
@@ -592,8 +592,8 @@ def _asked(given: Mapping[str, Any], place: int) -> tuple[str, list[str], bool]:
     if candidates is not None and not (isinstance(candidates, list | tuple) and candidates):
         raise DataError(f"Input {place}: the candidates are no list of texts.", 'Write "candidates": ["...", "..."].')
     others = [str(each) for each in candidates] if candidates is not None else []
-    if candidates is None and given.get("text_b") is not None:
-        others = [str(given["text_b"])]
+    if given.get("text_b") is not None:
+        others.append(str(given["text_b"]))
     for role, text in [("text", query), *(("text to compare with", other) for other in others)]:
         if not text.strip():
             raise DataError(f"Input {place}: the {role} is empty.", "Write some text.")

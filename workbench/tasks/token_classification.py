@@ -354,6 +354,26 @@ def read_tags(logits: torch.Tensor, said: torch.Tensor, constrained: bool) -> tu
 def _possible(scores: torch.Tensor, said: torch.Tensor) -> torch.Tensor:
     """The row of tags with the highest sum of ``scores`` [B, T, C] in which I only goes on with its own type, [B, T].
 
+    Where the most probable tags of a row are possible together, no other row of tags has a higher sum: only the other
+    rows are searched.
+    """
+    import torch
+
+    found = scores.argmax(-1)
+    places = torch.arange(said.shape[1], device=said.device)
+    last = torch.where(said, places, -1).cummax(dim=1).values.roll(1, dims=1)  # the place of the last tag up to there
+    last[:, :1] = -1
+    before = found.gather(1, last.clamp(min=0)).masked_fill(last < 0, OUTSIDE)
+    inner = (found > 0) & (found % 2 == 0)
+    broken = (said & inner & (before != found) & (before != found - 1)).any(dim=1).nonzero()[:, 0]
+    if len(broken):
+        found[broken] = _search(scores[broken], said[broken])
+    return found
+
+
+def _search(scores: torch.Tensor, said: torch.Tensor) -> torch.Tensor:
+    """The row of tags with the highest sum of ``scores`` [B, T, C] in which I only goes on with its own type, [B, T].
+
     Viterbi (1967). A tag may follow any other, but for I: so each step takes two maxima, and no table of C x C.
     """
     import torch

@@ -29,6 +29,12 @@ class Adapter(AdapterTuning):
 
     config: Config
 
+    @classmethod
+    def own_method(cls) -> tuple[Any, Any]:
+        from workbench.tuning.networks.bottleneck import BottleneckConfig, BottleneckModel
+
+        return BottleneckConfig, BottleneckModel
+
     def peft_config(self, model: Any, peft_type: str, whole: list[str]) -> Any:
         from workbench.tuning.networks.bottleneck import BottleneckConfig, output_width
 

@@ -11,11 +11,12 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Collection
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 from workbench.errors import RequestError, SpecError
 from workbench.files import read_json, write_json
-from workbench.tuning.base import Tuning
+from workbench.tuning.base import Tuning, tunings
 
 HEADS = ("classifier", "score", "qa_outputs")  # of transformers; peft trains and saves them by these names
 
@@ -38,11 +39,16 @@ class AdapterTuning(Tuning):
             SpecError: the method does not fit this model; the message says why.
         """
 
+    @classmethod
+    def own_method(cls) -> tuple[Any, Any] | None:
+        """The configuration and the tuner of a method that peft lacks; None where peft has it."""
+        return None
+
     def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:
         from peft import get_peft_model
 
         know_own_methods()
-        return get_peft_model(model, self.peft_config(model, peft_type, made_anew(new)))
+        return passing_all_on(get_peft_model(model, self.peft_config(model, peft_type, made_anew(new))))
 
     def save(self, model: Any, folder: Path) -> None:
         model.eval()  # what a prompt's network puts out is written, and that must be without dropout
@@ -55,6 +61,18 @@ class AdapterTuning(Tuning):
         write_json(note, {**(read_json(note) or {}), "base_model_name_or_path": None})
 
 
+def passing_all_on(model: Any) -> Any:
+    """``model``, given to its base whole: peft's class for answers drops ``token_type_ids`` on the way.
+
+    A merged model would be given them, and answer otherwise.
+    """
+    from peft import PeftModel, PeftModelForQuestionAnswering
+
+    if isinstance(model, PeftModelForQuestionAnswering):
+        model.forward = MethodType(PeftModel.forward, model)
+    return model
+
+
 def made_anew(new: Collection[str]) -> list[str]:
     """Modules that were made anew and must be saved, but for the head: peft saves what ends so by itself."""
     modules = {name.rpartition(".")[0] for name in new}
@@ -65,10 +83,11 @@ def know_own_methods() -> None:
     """Make peft know the methods that are written here, by the names that their folders hold."""
     from peft import mapping
 
-    from workbench.tuning.networks.bottleneck import BottleneckConfig, BottleneckModel
-    from workbench.tuning.networks.shifts import ShiftConfig, ShiftModel
-
-    for config, tuner in ((BottleneckConfig, BottleneckModel), (ShiftConfig, ShiftModel)):
+    for _, entry in tunings.items():
+        own = entry.own_method() if issubclass(entry, AdapterTuning) else None
+        if own is None:
+            continue
+        config, tuner = own
         # peft's own function for this takes the names of its enumeration alone.
         name: Any = config.name
         mapping.PEFT_TYPE_TO_CONFIG_MAPPING[name] = config
@@ -105,7 +124,7 @@ def _load(base: Any, folder: Path) -> Any:
 
     config = PeftConfig.from_pretrained(str(folder))
     if not config.is_prompt_learning:
-        model: Any = PeftModel.from_pretrained(base, folder)
+        model: Any = passing_all_on(PeftModel.from_pretrained(base, folder))
         # peft forgets it when a model of this method is loaded to be asked, and misses it as soon as there are labels.
         model.base_model.trainable_adapter_name = "default"
         return model
@@ -139,14 +158,19 @@ def merge_adapter(model: Any) -> Any:
     if config.is_prompt_learning:
         raise RequestError(
             "An adapter of virtual tokens cannot be merged into its base: no weight of the base can hold them.",
-            "Use the run as it is; or tune with lora, adalora, ia3 or bitfit, whose results can be merged.",
+            _instead(),
         )
     if not getattr(model.base_model, "merges", True):
         raise RequestError(
             "Bottleneck adapters cannot be merged into their base: they bend what they add, and no weight can do that.",
-            "Use the run as it is; or tune with lora, adalora, ia3 or bitfit, whose results can be merged.",
+            _instead(),
         )
     return model.merge_and_unload()
+
+
+def _instead() -> str:
+    merging = [name for name, entry in tunings.items() if entry.saves_adapter and entry.merges]
+    return f"Use the run as it is; or tune with one of {', '.join(merging)}, whose results can be merged."
 
 
 def refuse_none(names: list[str], method: str, what: str, model: Any) -> list[str]:

@@ -16,6 +16,12 @@ class BitFit(AdapterTuning):
 
     learning_rate = 1e-3
 
+    @classmethod
+    def own_method(cls) -> tuple[Any, Any]:
+        from workbench.tuning.networks.shifts import ShiftConfig, ShiftModel
+
+        return ShiftConfig, ShiftModel
+
     def peft_config(self, model: Any, peft_type: str, whole: list[str]) -> Any:
         from workbench.tuning.networks.shifts import ShiftConfig
 
