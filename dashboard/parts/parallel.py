@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
+import streamlit as st
 
 from dashboard.parts.text import cut, plain
 
@@ -25,7 +26,7 @@ def coordinates(
     """
     axes = [_axis(field, list(found)) for field, found in settings.items()]
     axes.append({"label": plain(metric, 40), "values": list(values)})
-    line = {"color": list(values), "colorscale": "Cividis", "reversescale": not maximize, "showscale": False}
+    line = {"color": list(values), "colorscale": _colours(), "reversescale": not maximize, "showscale": False}
     drawn = go.Figure(go.Parcoords(dimensions=axes, line=line))
     drawn.update_layout(
         height=340,
@@ -34,6 +35,12 @@ def coordinates(
         uirevision="stay",
     )
     return drawn
+
+
+def _colours() -> str | list[list[Any]]:
+    """From bad to good; the dark end of Cividis could not be seen on a dark page."""
+    dark = st.context.theme.type == "dark"
+    return [[0, "#5D7BD5"], [0.5, "#A3A38F"], [1, "#FDE737"]] if dark else "Cividis"
 
 
 def _axis(field: str, values: list[Any]) -> dict[str, Any]:
