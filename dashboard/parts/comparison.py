@@ -65,7 +65,7 @@ def picture(runs: list[dict[str, Any]], metric: str) -> go.Figure:
             hovertemplate=f"%{{text}}<br>{plain(metric)} %{{x:.4f}}<extra></extra>",
         )
     )
-    names = [plain(run_list.title(run["id"]), LONGEST_NAME) for run in shown]
+    names = [plain(short(run_list.title(run["id"]))) for run in shown]
     figure.update_layout(
         height=110 + high * len(shown),
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
@@ -78,6 +78,12 @@ def picture(runs: list[dict[str, Any]], metric: str) -> go.Figure:
     return figure
 
 
+def short(title: str, longest: int = LONGEST_NAME) -> str:
+    """A run's title without its middle: the end, which alone tells two runs of one name apart, stays."""
+    name, mark, end = title.rpartition(" (")
+    return title if len(title) <= longest or not mark else cut(name, longest - len(mark + end)) + mark + end
+
+
 def _gap(high: float | None, low: float | None) -> float:
     return max(0.0, high - low) if high is not None and low is not None else 0.0
 
@@ -87,7 +93,7 @@ def show_figures(runs: list[dict[str, Any]], metric: str) -> None:
     names = list(dict.fromkeys(name for run in runs for name in _metrics(run)))
     names.sort(key=lambda name: name != metric)
     value = {name: [_metrics(run).get(name, {}) for run in runs] for name in names}
-    table: dict[str, list[Any]] = {"Run": [run_list.title(run["id"]) for run in runs]}
+    table: dict[str, list[Any]] = {"Run": [short(run_list.title(run["id"])) for run in runs]}
     columns: dict[str, Any] = {"Run": st.column_config.TextColumn(width=300, pinned=True)}
     for name in names:
         heading = cut(run_list.metric_name(name), 60)
@@ -129,7 +135,10 @@ def show_claims(runs: list[Run], metric: str) -> None:
         st.info(md(sentence, 600), icon=":material/balance:")
     if len(found.sentences) > MOST_SENTENCES:
         _show_table(found.pairs, "compare.pairs")
-        st.caption(f"All {len(found.sentences)} comparisons with the first one; p is corrected for their number.")
+        st.caption(
+            f"All {len(found.sentences)} comparisons with the first one; p is corrected for their number. The "
+            f"{MOST_SENTENCES} with the smallest p are said above."
+        )
     if found.comparable:
         with st.container(horizontal=True, key="compare.words"):
             for word in ("bootstrap", "McNemar", "Holm"):
@@ -175,7 +184,7 @@ class Claims:
     """What a comparison says: sentences, the figures behind them, settings with their seeds, notes; and whether the
     runs can be compared."""
 
-    sentences: list[str]
+    sentences: list[str]  # of many, those with the smallest p first
     pairs: dict[str, list[Any]]
     groups: dict[str, list[Any]]
     notes: list[str]
@@ -194,16 +203,21 @@ def _claims(_runs: list[Run], marks: tuple[Any, ...], metric: str) -> Claims:
         return Claims(said, {}, _groups_table([]), [], False)
     said = [_named(pair.verdict, _runs) for pair in pairs]
     notes = [_named(note, _runs) for note in found.notes] if found else []
-    others = [pair.groups[1] for pair in found.pairs] if found else [run_list.title(run.id) for run in _runs[1:]]
+    others = [pair.groups[1] for pair in found.pairs] if found else [run.id for run in _runs[1:]]
     table: dict[str, list[Any]] = {
-        "The first beside": [cut(name, 90) for name in others],
+        "The first beside": [short(_named(name, _runs)) for name in others],
         "Difference": [pair.difference for pair in pairs],
         "Lower": [pair.low for pair in pairs],
         "Upper": [pair.high for pair in pairs],
         "p": [pair.p_value for pair in pairs],
         "In words": [cut(sentence, 600) for sentence in said],
     }
-    return Claims(said, table, _groups_table(found.groups if found else []), notes, True)
+    groups = _groups_table(found.groups if found else [])
+    groups["Setting"] = [short(_named(name, _runs), 90) for name in groups["Setting"]]
+    told = (
+        sorted(range(len(pairs)), key=lambda i: pairs[i].p_value) if len(pairs) > MOST_SENTENCES else range(len(pairs))
+    )
+    return Claims([said[i] for i in told], table, groups, notes, True)
 
 
 def _groups_table(groups: Sequence[seeds.Group]) -> dict[str, list[Any]]:
@@ -249,7 +263,7 @@ def show_settings(runs: list[Run]) -> None:
     if not rows:
         st.caption("All settings are the same.")
         return
-    names = [run_list.title(run.id) for run in runs]
+    names = [short(run_list.title(run.id)) for run in runs]
     values = [[number(value) for value in row["values"]] for row in rows]
     fields = [cut(row["field"], 80) for row in rows]
     first = {"Setting": fields} if len(runs) <= MOST_SIDE_BY_SIDE else {"Run": names}

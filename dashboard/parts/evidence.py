@@ -11,6 +11,7 @@ from dashboard import state
 from dashboard.parts import linked, run_list
 from dashboard.parts.errors import shown
 from dashboard.parts.text import cut, md, number
+from workbench.runs.curves import alike
 from workbench.runs.disagreements import disagreements
 from workbench.runs.run import Run
 
@@ -35,12 +36,13 @@ def draw(runs: list[Run], kinds: dict[str, tuple[str, Draw]]) -> None:
 
 
 def other_of(runs: list[Run]) -> Run:
-    """The run that the first one is laid beside."""
+    """The run that the first one is laid beside: at first one of another setting, not another seed of the same."""
     if len(runs) == 2:
         return runs[1]
     ids = [run.id for run in runs[1:]]
+    usual = next((group[0].id for _, group in alike(runs)[1:]), ids[0])
     chosen = linked.select(
-        "The first run beside", ids, state.BESIDE, "compare.other", format_func=run_list.title, width=520
+        "The first run beside", ids, state.BESIDE, "compare.other", usual, format_func=run_list.title, width=520
     )
     return runs[1 + ids.index(chosen)]
 

@@ -19,6 +19,7 @@ from workbench.runs.confusion import Confusion, confusion
 from workbench.runs.run import Run
 
 MOST_CLASSES = 30  # of more, cells are too small to be met: those with the most mistakes are drawn
+LONGEST_LABEL = 24  # characters beside the matrix
 MOST_ROWS = 100
 MOST_PAIRS = 50
 
@@ -89,7 +90,7 @@ def matrix(labels: Sequence[str], counts: Any) -> go.Figure:
     """
     counts = np.asarray(counts)
     shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
-    names = [plain(label, 40) for label in labels]
+    names = [plain(label, LONGEST_LABEL) for label in labels]
     size = len(names)
     side = max(14, min(80, 700 // size))  # of a cell, in pixels
     figure = go.Figure()
@@ -104,12 +105,14 @@ def matrix(labels: Sequence[str], counts: Any) -> go.Figure:
         text=[f"{names[row]} taken for {names[column]}: {counts[row, column]:,}" for row, column in cells],
         hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
+    room = 30 + 8 * max(len(cut(label, LONGEST_LABEL)) for label in labels)  # that labels need, in pixels
+    below = room if room > 30 + side else 60
     ticks = {"tickvals": list(range(size)), "ticktext": names, "showgrid": False, "zeroline": False}
-    # Names stand beside both axes, upright below: a drawing without room for them has a negative height.
-    room = 60 + 8 * max(map(len, names))
     figure.update_layout(
-        height=room + side * size, width=room + side * size, margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        xaxis={**ticks, "title": "said"}, yaxis={**ticks, "title": "right", "autorange": "reversed"},
+        height=below + 10 + side * size, width=room + 10 + side * size,
+        margin={"l": room, "r": 10, "t": 10, "b": below},
+        xaxis={**ticks, "title": "said", "tickangle": 90 if below == room else 0},
+        yaxis={**ticks, "title": "right", "autorange": "reversed"},
     )  # fmt: skip
     return figure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -80,7 +81,7 @@ def test_a_cell_of_the_matrix_leads_to_an_explanation(chromium: Browser, workspa
         cell = plot.locator(".scatterlayer .point").nth(1).bounding_box()  # right: negative; said: positive
         assert cell is not None
         page.mouse.click(cell["x"] + 8, cell["y"] + 8)  # not its middle: the whole cell is met
-        expect(page.get_by_text("taken for")).to_be_visible()
+        expect(page.get_by_text(re.compile(r"taken for .*: \d+ examples"))).to_be_visible()
         table = by_key(page, "compare.cell.0.1")
         table.scroll_into_view_if_needed()
         settle(page)

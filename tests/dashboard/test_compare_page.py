@@ -42,6 +42,8 @@ def test_many_runs_are_a_table_and_not_a_wall(workspace: Workspace) -> None:
     assert len(test.info) == 4  # sentences; the rest is in the table
     pairs = next(frame.value for frame in test.dataframe if "In words" in frame.value.columns)
     assert len(pairs) == 29 and (pairs["Lower"] <= pairs["Upper"]).all()
+    surest = pairs.sort_values("p", kind="stable")["In words"].iloc[0]
+    assert test.info[0].value.replace("\\", "").startswith(surest[:40])
     figures = next(frame.value for frame in test.dataframe if "Training time (s)" in frame.value.columns)
     assert len(figures) == 30 and figures["accuracy"].dtype == float and figures["Trained parameters"][0] == 22_713_986
     settings = [frame.value for frame in test.dataframe if "training.learning_rate" in frame.value.columns]
