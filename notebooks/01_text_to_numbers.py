@@ -258,7 +258,7 @@ batch = tokenizer(
 )
 ids, mask = batch["input_ids"], batch["attention_mask"]  # both [B, T]: 3 texts, as many tokens as the longest has
 figure, axes = plt.subplots(figsize=(9, 1.9))
-axes.imshow(mask, cmap="Blues", vmin=0, vmax=2, aspect="auto")
+axes.imshow(mask.numpy(), cmap="Blues", vmin=0, vmax=2, aspect="auto")
 for row in range(ids.shape[0]):
     for column, token in enumerate(tokenizer.convert_ids_to_tokens(ids[row])):
         axes.text(
@@ -321,7 +321,7 @@ angles = torch.nn.functional.cosine_similarity(vectors[:, None], vectors[None], 
 assert abs(cosine(vectors[0], vectors[1]) - float(angles[0, 1])) < 1e-5
 
 figure, axes = plt.subplots(figsize=(5.2, 4.4))
-image = axes.imshow(angles, cmap="viridis", vmin=0, vmax=1)
+image = axes.imshow(angles.numpy(), cmap="viridis", vmin=0, vmax=1)
 axes.set_xticks(range(len(chosen)), chosen, rotation=45, ha="right")
 axes.set_yticks(range(len(chosen)), chosen)
 figure.colorbar(image, label="cosine")

@@ -152,7 +152,7 @@ torch.testing.assert_close(all_outputs[2], torch.tensor(output))  # the last row
 
 # %%
 def heatmap(axis, weights, rows, columns, title=""):
-    axis.imshow(weights, cmap="Blues", vmin=0, vmax=1)
+    axis.imshow(weights.numpy(), cmap="Blues", vmin=0, vmax=1)
     axis.set_xticks(range(len(columns)), columns, rotation=60, ha="right")
     axis.set_yticks(range(len(rows)), rows)
     axis.set_title(title)
@@ -216,7 +216,7 @@ figure, axes = plt.subplots(1, 4, figsize=(9, 2.2), sharey=True)
 told = []
 for axis, temperature in zip(axes, (0.2, 1.0, 3.0, 20.0), strict=True):
     shares = (scores_of_it / temperature).softmax(0)
-    axis.bar(tokens, shares)
+    axis.bar(tokens, shares.tolist())
     axis.set_title(f"temperature {temperature}")
     told.append(f"at {temperature} " + ", ".join(f"{t} {w:.2f}" for t, w in zip(tokens, shares.tolist(), strict=True)))
 axes[0].set(ylim=(0, 1), ylabel="weight")
@@ -409,7 +409,7 @@ by_hand = [math.sin(5 / 10_000 ** (2 * 3 / 64)), math.cos(5 / 10_000 ** (2 * 3 /
 torch.testing.assert_close(table[5, 6:8], torch.tensor(by_hand), atol=1e-5, rtol=1e-5)
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4))
-axes[0].imshow(table.T, aspect="auto", cmap="RdBu")
+axes[0].imshow(table.T.numpy(), aspect="auto", cmap="RdBu")
 axes[0].set(xlabel="place p", ylabel="number in the vector", title="waves")
 told = []
 for place in (5, 30, 50):

@@ -382,7 +382,7 @@ sentences = nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1
 similar = sentences @ sentences.T
 
 figure, axis = plt.subplots(figsize=(6, 3.6))
-axis.imshow(similar, cmap="Blues", vmin=0, vmax=1)
+axis.imshow(similar.numpy(), cmap="Blues", vmin=0, vmax=1)
 axis.set_yticks(range(4), texts)
 axis.set_xticks(range(4), ["1", "2", "3", "4"])
 for i in range(4):
@@ -463,7 +463,7 @@ def gpt2_weights(theirs, layers):
                 "feed_forward.down": "mlp.c_proj",
             }.items():
                 table = theirs[f"transformer.h.{i}.{name}.{kind}"]
-                found[f"layers.{i}.{ours}.{kind}"] = table.T if kind == "weight" else table
+                found[f"layers.{i}.{ours}.{kind}"] = table.T if table.dim() == 2 else table
     return found
 
 
@@ -658,7 +658,7 @@ for axis, name in zip(axes, kinds, strict=True):
     assert name != "decoder_attentions" or torch.equal(first, first.tril())  # nothing above the diagonal
     seen[name] = f"{name.replace('_', ' ')}: {int(first.sum())} of {first.shape[0]} x {first.shape[1]} weights above 0"
     print(seen[name])
-    axis.imshow(first, cmap="Blues", vmin=0, vmax=1.4)
+    axis.imshow(first.numpy(), cmap="Blues", vmin=0, vmax=1.4)
     axis.set(title=name.replace("_", " "), xlabel="is looked at", ylabel="looks")
     axis.set_xticks(range(first.shape[1]))
     axis.set_yticks(range(first.shape[0]))
