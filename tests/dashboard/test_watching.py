@@ -230,7 +230,7 @@ def test_seeds_are_one_line_with_their_number(workspace: Workspace) -> None:
     assert sum(line.faint for line in singles) == 3
     test = well(open_page("compare", runs=",".join(run.id for run in runs)))
     assert any("n = 3" in trace["name"] for trace in figures(test)["Training loss"]["data"] if trace.get("name"))
-    well(test.toggle(key="compare.together").set_value(False).run())
+    well(test.selectbox(key="compare.together").set_value("each").run())
     assert len(figures(test)["Training loss"]["data"]) == 4
 
 
