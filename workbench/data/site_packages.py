@@ -130,7 +130,7 @@ def find_packages(folders: Sequence[Path]) -> list[Package]:
         name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"] or "").lower()
         if not name or name in packages:
             continue
-        about = distribution.metadata
+        about: Any = distribution.metadata
         package = Package(name, distribution.version or "", _licence(about), description=about.get("Description") or "")
         for file in distribution.files or []:
             if ".." in file.parts or file.is_absolute():

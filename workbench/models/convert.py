@@ -68,7 +68,7 @@ def from_transformers(model: Any) -> TransformerModel:
     ours = getattr(heads, family.heads_by_theirs()[theirs_name])(family.read_config(model.config), **_made_with(model))
     weights = model.state_dict()
     ours.load_state_dict({pair.ours: pair.to_ours(weights) for pair in family.pairs(ours, model)}, strict=True)
-    return _as(ours, model)
+    return _as(ours, model)  # type: ignore[no-any-return]
 
 
 def to_transformers(model: TransformerModel) -> Any:

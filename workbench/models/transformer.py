@@ -447,11 +447,11 @@ class Stack(TransformerModel):
         given = input_ids if input_ids is not None else inputs_embeds
         assert given is not None
         length = given.shape[1]
-        if position_ids is None and document_ids is None:
+        if position_ids is None and document_ids is not None:
+            position_ids = document_positions(document_ids)
+        if position_ids is None:
             self.embeddings.check_length(past + length)
             return torch.arange(past, past + length, device=given.device)[None], length
-        if position_ids is None:
-            position_ids = document_positions(document_ids)
         if position_ids.device.type == "cpu" and not torch.compiler.is_compiling():
             self.embeddings.check_places(position_ids)
         elif past:  # a GPU would make the host wait for the places themselves; how many tokens there are is known here
