@@ -20,7 +20,7 @@ from workbench.data import hub_rows
 from workbench.data.catalogue import DatasetEntry, catalogue
 from workbench.data.uploads import confined_path
 from workbench.errors import SpecError, UnknownNameError, WorkbenchError
-from workbench.models.base import ModelSource, models, split_source
+from workbench.models.base import VOCABULARY_HEADS, ModelSource, models, split_source
 from workbench.spec import Choice, DataSpec, RunSpec, TrainingSpec, explain_validation
 from workbench.tasks.base import Task, tasks
 from workbench.tuning.base import Tuning, tunings
@@ -114,12 +114,18 @@ def fitting_models(task: Task) -> list[str]:
 
 def fitting_tunings(task: Task, model_name: str) -> list[str]:
     """Names of the tunings that go with ``task`` and with the model ``model_name`` (without what follows the colon)."""
-    from_scratch = models.get(model_name).from_scratch
+    model = models.get(model_name)
+    no_adapter = model.from_scratch or _lacks_head(task, model)
     return [
         name
         for name, entry in tunings.items()
-        if not (from_scratch and entry.saves_adapter) and entry().unsuited(task.head) is None
+        if not (no_adapter and entry.saves_adapter) and entry().unsuited(task.head) is None
     ]
+
+
+def _lacks_head(task: Task, model: type[ModelSource] | ModelSource) -> bool:
+    """Whether the model would get a new head over its words, which no adapter can carry."""
+    return model.brings is not None and task.head in VOCABULARY_HEADS and task.head not in model.brings
 
 
 def fitting_datasets(task: Task) -> list[str]:
@@ -323,6 +329,12 @@ def _model_problems(
     if unsuited and task:
         message = f"{tuning.name} cannot tune a model for {task.name}: {unsuited}."
         problems.append(Problem("error", "tuning", message, "Use tuning: full, lora or freeze."))
+    if task and tuning.saves_adapter and model.heads and task.head in model.heads and _lacks_head(task, model):
+        message = (
+            f"{spec.model.source} has no head for {task.name}, and an adapter cannot carry a new one: it shares "
+            "weights with the embeddings."
+        )
+        problems.append(Problem("error", "tuning", message, "Use tuning: full, head or freeze."))
     if tuning.extra_tokens() and getattr(task and task.config, "packing", False):
         problems.append(
             Problem(

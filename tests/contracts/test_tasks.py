@@ -23,7 +23,7 @@ from safetensors.numpy import load_file
 from tests.contracts.test_tunings import StopAfter
 from tests.tiny import gains_agree
 from workbench.check import check, resolve
-from workbench.models.base import models
+from workbench.models.base import VOCABULARY_HEADS, models
 from workbench.models.pretrained import load_folder
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
@@ -65,12 +65,6 @@ PAIRS = [
     for task in tasks.names()
     for tuning in tunings.names()
 ]
-VOCABULARY_HEADS = (
-    "AutoModelForCausalLM",
-    "AutoModelForSeq2SeqLM",
-    "AutoModelForMaskedLM",
-    "AutoModelForPreTraining",
-)
 WITH_MINILM = [
     (task, tuning)
     for task in tasks.names()
@@ -243,6 +237,8 @@ def test_minilm_with_a_task_and_a_tuning(
         workspaces[task] = Workspace(tmp_path_factory.mktemp(task)).create()
     workspace = workspaces[task]
     spec, why = with_minilm(spec_of(task, tuning, workspace), tuning), expected_refusal(task, tuning)
+    if tasks.get(task)().head in VOCABULARY_HEADS and tunings.get(tuning).saves_adapter:
+        why = "an adapter cannot carry a new one"  # MiniLM brings no output over its words
     errors = [problem for problem in check(spec, workspace) if problem.severity == "error"]
     if why:
         assert errors and re.search(why, " ".join(error.message for error in errors))

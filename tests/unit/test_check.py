@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.tiny import make_model, write_csv
-from workbench.check import Problem, check, load_spec, problems_of, resolve
+from workbench.check import Problem, check, fitting_tunings, load_spec, problems_of, resolve
 from workbench.data.catalogue import catalogue
 from workbench.errors import SpecError, UnknownNameError
 from workbench.runs.run import Run
@@ -253,3 +253,14 @@ def test_an_option_that_lets_a_model_do_a_task_is_named(task: str, named: bool, 
     if named:
         choice = {"name": task, "architecture": "decoder"}
         assert not check(RunSpec.parse({"task": choice, "data": data, "model": "smollm2"}), workspace)
+
+
+def test_an_adapter_is_refused_where_the_model_has_no_head_over_its_words(workspace: Workspace) -> None:
+    spec = RunSpec.parse({"task": "masked-lm", "data": "film-plots", "model": "minilm", "tuning": "lora"})
+    (problem,) = check(spec, workspace)
+    assert problem.field == "tuning" and "cannot carry a new one" in problem.message
+    assert not check(spec.changed({"tuning": "full"}), workspace)
+    assert "lora" not in fitting_tunings(tasks.get("masked-lm")(), "minilm")
+    assert "lora" in fitting_tunings(tasks.get("causal-lm")(), "smollm2")
+    writes = {"task": "dialogue", "data": "chatterbot-en", "model": "smollm2", "tuning": "lora"}
+    assert not check(RunSpec.parse(writes), workspace)

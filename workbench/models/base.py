@@ -19,6 +19,11 @@ from workbench.registry import Registry
 from workbench.spec import Part
 from workbench.workspace import Workspace
 
+# Heads over the words, whose weights are the embeddings' own or as large: no adapter saves a new one.
+VOCABULARY_HEADS = frozenset(
+    {"AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModelForMaskedLM", "AutoModelForPreTraining"}
+)
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -51,6 +56,7 @@ class ModelSource(ABC):
     from_scratch: ClassVar[bool] = False  # the weights begin at random
     learning_rate: ClassVar[float | None] = None  # what suits it when the spec leaves it open; None for the tuning's
     heads: ClassVar[frozenset[str] | None] = None  # names of its Auto classes; None where only loading tells
+    brings: ClassVar[frozenset[str] | None] = None  # which of VOCABULARY_HEADS it has weights for; None: loading tells
     argument_form: ClassVar[str] = ""  # what stands after the colon, for messages; empty when nothing may
 
     Config: ClassVar[type[Part]] = Part  # the source's own options

@@ -326,7 +326,7 @@ def base_of(source: str, model: Any, new: Collection[str] = ()) -> dict[str, str
 def same_base(noted: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     """Whether what was noted of a base holds for the one that was found; earlier notes say nothing of its head."""
     head = found.get("head_fingerprint")
-    return noted.get("fingerprint") == found["fingerprint"] and noted.get("head_fingerprint", head) == head
+    return bool(noted.get("fingerprint") == found["fingerprint"] and noted.get("head_fingerprint", head) == head)
 
 
 def _digest(weights: Mapping[str, Any]) -> str:

@@ -69,7 +69,7 @@ def passing_all_on(model: Any) -> Any:
     from peft import PeftModel, PeftModelForQuestionAnswering
 
     if isinstance(model, PeftModelForQuestionAnswering):
-        model.forward = MethodType(PeftModel.forward, model)
+        setattr(model, "forward", MethodType(PeftModel.forward, model))  # noqa: B010 - no assignment to a method
     return model
 
 

@@ -117,7 +117,8 @@ class Catalogued(Pretrained):
 for _name, _entry in catalogue().models.items():
     # Those of the catalogue that come as GGUF write; the others read.
     _heads = DECODER_HEADS if any(file.endswith(".gguf") for file in _entry.files) else ENCODER_HEADS
-    models.register(_name)(type(f"Catalogued_{_name}", (Catalogued,), {"__doc__": _entry.label, "heads": _heads}))
+    _told = {"__doc__": _entry.label, "heads": _heads, "brings": _heads & {"AutoModelForCausalLM"}}
+    models.register(_name)(type(f"Catalogued_{_name}", (Catalogued,), _told))
 
 
 @models.register("hf")
