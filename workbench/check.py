@@ -125,7 +125,8 @@ def fitting_tunings(task: Task, model_name: str) -> list[str]:
 
 def _lacks_head(task: Task, model: type[ModelSource] | ModelSource) -> bool:
     """Whether the model would get a new head over its words, which no adapter can carry."""
-    return model.brings is not None and task.head in VOCABULARY_HEADS and task.head not in model.brings
+    can_have = model.heads is None or task.head in model.heads
+    return can_have and model.brings is not None and task.head in VOCABULARY_HEADS and task.head not in model.brings
 
 
 def fitting_datasets(task: Task) -> list[str]:
@@ -329,7 +330,7 @@ def _model_problems(
     if unsuited and task:
         message = f"{tuning.name} cannot tune a model for {task.name}: {unsuited}."
         problems.append(Problem("error", "tuning", message, "Use tuning: full, lora or freeze."))
-    if task and tuning.saves_adapter and model.heads and task.head in model.heads and _lacks_head(task, model):
+    if task and tuning.saves_adapter and _lacks_head(task, model):
         message = (
             f"{spec.model.source} has no head for {task.name}, and an adapter cannot carry a new one: it shares "
             "weights with the embeddings."

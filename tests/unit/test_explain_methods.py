@@ -155,7 +155,7 @@ def test_the_prediction_is_the_predictors_own(pair: str | None) -> None:
     small = predictor(bert(), tokenizer(), pairs=pair is not None)
     real = Predictor(small.model, small.tokenizer, small.task, max_length=8)
     text = "the film was unbelievable with good actors"  # longer than that: both cut it off alike
-    (expected,) = real.predict([{"text": text, "text_pair": pair or ""}])
+    (expected,) = real.predict([{"text": text} | ({"text_pair": pair} if pair else {})])
     explanation = explain(real, text, "gradient-x-input", text_pair=pair)
     assert explanation.prediction["scores"] == pytest.approx(expected["scores"], abs=1e-6)
     assert explanation.prediction["label"] == expected["label"]
