@@ -246,8 +246,8 @@ def test_a_filter_is_asked_again_only_when_a_row_has_changed(
     workspace: Workspace, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    duckdb = table._duckdb
-    monkeypatch.setattr(table, "_duckdb", lambda: asked.append(1) or duckdb())
+    evaluated = table._places
+    monkeypatch.setattr(table, "_places", lambda *given: asked.append(1) or evaluated(*given))
     assert titles(where(rows, "accuracy > 0.8")) == titles(where(rows, "accuracy > 0.8")) == ["high"]
     assert len(asked) == 1
     low = next(row for row in rows if row["title"] == "low")
