@@ -72,7 +72,7 @@ def test_it_says_what_it_gives_at_its_beginning_and_what_comes_next_at_its_end(t
     end = "\n".join(cell.source for cell in cells[-4:] if cell.cell_type == "markdown")
     missing = [what for what, words in OPENING.items() if not re.search(words, opening)]
     missing += [what for what, words in END.items() if not re.search(words, end)]
-    if f'done("{text.stem.replace("_", "-")}")' not in "".join(cell.source for cell in cells[-2:]):
+    if f'done("{text.stem.replace("_", "-")}")' not in "".join(cell.source for cell in cells[-3:]):
         missing.append("done(...) at the end")
     if text.parent.name == "src":
         missing += [f"{word} explained" for word in ("check", "hint(", "solution(") if f"`{word}" not in opening]
