@@ -152,7 +152,7 @@ assert best == max(every, key=lambda pair: float(begin[pair[0]] + end[pair[1]]))
 def draw_spans(axis, begin, end, allowed, names, best):
     """The table of s_i + e_j; what is not possible is left white, and the best pair is framed."""
     table = (begin[:, None] + end[None, :]).masked_fill(~allowed, torch.nan)
-    axis.imshow(table, cmap="viridis")
+    axis.imshow(table.numpy(), cmap="viridis")
     axis.add_patch(plt.Rectangle((best[1] - 0.5, best[0] - 0.5), 1, 1, fill=False, edgecolor="red", linewidth=2))
     axis.set_xticks(range(len(names)), names, rotation=60, ha="right")
     axis.set_yticks(range(len(names)), names)

@@ -235,7 +235,7 @@ with torch.no_grad():
 weights = torch.stack(found)[:, 0].mean(dim=(0, 1))  # the mean over layers and heads: [T, S]
 assert torch.allclose(weights.sum(-1), torch.ones(len(weights)), atol=1e-5)
 figure, axes = plt.subplots(figsize=(5, 3.4))
-axes.imshow(weights, cmap="viridis", vmin=0)
+axes.imshow(weights.numpy(), cmap="viridis", vmin=0)
 axes.set_xticks(range(source.shape[1]), tokenizer.convert_ids_to_tokens(source[0]), rotation=45, ha="right")
 axes.set_xlabel("the sentence that is read")
 axes.set_ylabel("place that is written")

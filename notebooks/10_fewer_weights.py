@@ -122,7 +122,7 @@ figure, axis = plt.subplots(figsize=(6, 3))
 told = []
 for name, change in (("4 directions and noise", strong + 0.5 * noise), ("noise alone", noise)):
     share = missed(change)[:65]
-    axis.plot(share, label=name)
+    axis.plot(share.numpy(), label=name)
     told.append(f"of {name}, rank 4 misses {share[4]:.0%} and rank 64 {share[64]:.0%}")
 axis.set(xlabel="rank r", ylabel="share missed", ylim=(0, 1.05))
 axis.legend()
@@ -257,7 +257,7 @@ print(f"{len(matrices)} matrices; directions after each step: {budget[:: max(1, 
 # %%
 kept = torch.tensor([int((one.lora_E["default"] != 0).sum()) for one in matrices.values()]).view(-1, 2).T  # [2, layers]
 figure, axis = plt.subplots(figsize=(5.4, 1.9))
-axis.imshow(kept, cmap="viridis", vmin=0, vmax=8)
+axis.imshow(kept.numpy(), cmap="viridis", vmin=0, vmax=8)
 for (row, column), rank in np.ndenumerate(kept.numpy()):
     axis.text(column, row, rank, ha="center", va="center", color="white" if rank < 5 else "black")
 axis.set_yticks(range(2), ["query", "value"])
@@ -487,8 +487,8 @@ for before, after in zip(minilm.encoder.layer, full, strict=True):
 change = torch.stack(curves).mean(0)
 reference = missed(noise)
 figure, axis = plt.subplots(figsize=(6, 3))
-axis.plot(change, label="W_full - W, mean over 12 matrices")
-axis.plot(reference, "--", color="grey", label="noise alone")
+axis.plot(change.numpy(), label="W_full - W, mean over 12 matrices")
+axis.plot(reference.numpy(), "--", color="grey", label="noise alone")
 axis.axvline(8, color="tab:orange", linewidth=0.8, label="rank 8")
 axis.set(xlabel="rank r", ylabel="share missed", ylim=(0, 1.05))
 axis.legend(fontsize=8)

@@ -108,11 +108,12 @@ def matrix(labels: Sequence[str], counts: Any) -> go.Figure:
     room = 30 + 8 * max(len(cut(label, LONGEST_LABEL)) for label in labels)  # that labels need, in pixels
     below = room if room > 30 + side else 60
     ticks = {"tickvals": list(range(size)), "ticktext": names, "showgrid": False, "zeroline": False}
+    ends = [-0.5, size - 0.5]  # set, because plotly would leave room around the points that are chosen
     figure.update_layout(
         height=below + 10 + side * size, width=room + 10 + side * size,
         margin={"l": room, "r": 10, "t": 10, "b": below},
-        xaxis={**ticks, "title": "said", "tickangle": 90 if below == room else 0},
-        yaxis={**ticks, "title": "right", "autorange": "reversed"},
+        xaxis={**ticks, "title": "said", "tickangle": 90 if below == room else 0, "range": ends},
+        yaxis={**ticks, "title": "right", "range": ends[::-1]},
     )  # fmt: skip
     return figure
 
