@@ -110,8 +110,8 @@ def matrix(labels: Sequence[str], counts: Any) -> go.Figure:
     ticks = {"tickvals": list(range(size)), "ticktext": names, "showgrid": False, "zeroline": False}
     ends = [-0.5, size - 0.5]  # set, because plotly would leave room around the points that are chosen
     figure.update_layout(
-        height=below + 10 + side * size, width=room + 10 + side * size,
-        margin={"l": room, "r": 10, "t": 10, "b": below},
+        height=below + 40 + side * size, width=room + 10 + side * size,
+        margin={"l": room, "r": 10, "t": 40, "b": below},  # above: the plot's buttons, which would hide cells
         xaxis={**ticks, "title": "said", "tickangle": 90 if below == room else 0, "range": ends},
         yaxis={**ticks, "title": "right", "range": ends[::-1]},
     )  # fmt: skip
