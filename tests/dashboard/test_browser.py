@@ -118,6 +118,7 @@ def hover_over_charts(page: Page) -> None:
             chart.hover()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_no_text_of_anybody_becomes_script(chromium: Browser, server: Server, workspace: Workspace) -> None:
     """A6: names, notes, labels, log lines, metrics, errors, columns, file names and link parameters."""

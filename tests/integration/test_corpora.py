@@ -171,7 +171,8 @@ def test_docstrings_of_what_is_installed(workspace: Workspace, installed: Path) 
     assert not packages[0] & packages[1] and not packages[0] & packages[2] and not packages[1] & packages[2]
     origin = data.report["origin"]["train"]
     assert len(origin["packages"]) == 30
-    assert origin["packages"][0] == {"name": "package0", "version": "1.0", "licence": "L0", "docstrings": 10}
+    counted = {"docstrings": 10, "documentation": 0}
+    assert origin["packages"][0] == {"name": "package0", "version": "1.0", "licence": "L0", **counted}
     (told,) = [entry for entry in sources.list_entries(workspace) if entry["name"] == "python-docs"]
     assert told["cached"] is True
     first = data.fingerprint

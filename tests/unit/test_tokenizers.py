@@ -420,8 +420,9 @@ def written(path: Path, rows: int) -> Path:
 @pytest.mark.parametrize("suffix", [".txt", ".csv", ".tsv", ".jsonl", ".parquet"])
 def test_a_corpus_is_streamed_from_its_file(suffix: str, workspace: Workspace, tmp_path: Path) -> None:
     """6 MB of text, of which no more than a sixth is ever held."""
+    few = DataSpec(train=str(written(tmp_path / f"few{suffix}", 50)))
+    train_on(few, TokenizerSpec(train="character"), workspace, tmp_path / "first")  # modules are imported by now
     data = DataSpec(train=str(written(tmp_path / f"texts{suffix}", 20_000)))
-    train_on(data, TokenizerSpec(train="character"), workspace, tmp_path / "first")  # modules are imported by now
     tracemalloc.start()
     found = train_on(data, TokenizerSpec(train="character"), workspace, tmp_path / "out")
     _, peak = tracemalloc.get_traced_memory()
