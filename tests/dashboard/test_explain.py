@@ -261,7 +261,7 @@ def test_a_proof_over_texts_is_kept_with_the_run_and_compare_shows_it(runs: list
     well(test.button(key="explain.prove_over").click().run())
     assert "Over 20 texts" in test.info[0].value
     assert (runs[0].folder / "explanations" / "gradient-x-input.json").exists()
-    compared = well(open_page("compare", runs=f"{runs[0].id},{runs[1].id}"))
+    compared = well(open_page("compare", runs=f"{runs[0].id},{runs[1].id}", evidence="proofs"))
     assert "Over 20 texts" in text_of(compared)
 
 
