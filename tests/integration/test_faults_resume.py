@@ -84,10 +84,14 @@ VARIANTS = {
     "masked words and pairs": {"task": {"name": "masked-lm-nsp", "whole_words": True}, "training.accumulate": 2},
     "lines span checkpoints": {"training.log_every": 7, "training.schedule": "cosine", "training.epochs": 1.7},
 }
+# One of each kind on every change: plain steps, kept features, an adapter, random masks; the others in make test-slow.
+QUICK = ("accumulate", "frozen layers replayed", "lora", "masked words and pairs")
 EPOCHS_END = {"training.checkpoint_every": None, "training.evaluate_every": None, "training.log_every": 3}
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "variant", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
+)
 def test_resumed_in_an_epoch_and_at_its_border(server, workspace, variant):
     for place in ({}, EPOCHS_END):
         scene = Scene(server, Workspace(workspace.root / f"{len(place)}").create(), {**VARIANTS[variant], **place})

@@ -417,7 +417,9 @@ def written(path: Path, rows: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", [".txt", ".csv", ".tsv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize(
+    "suffix", [".jsonl", *(pytest.param(other, marks=pytest.mark.slow) for other in (".txt", ".csv", ".tsv", ".parquet"))]
+)
 def test_a_corpus_is_streamed_from_its_file(suffix: str, workspace: Workspace, tmp_path: Path) -> None:
     """6 MB of text, of which no more than a sixth is ever held."""
     few = DataSpec(train=str(written(tmp_path / f"few{suffix}", 50)))
