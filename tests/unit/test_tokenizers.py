@@ -418,7 +418,7 @@ def written(path: Path, rows: int) -> Path:
 
 
 @pytest.mark.parametrize(
-    "suffix", [".jsonl", *(pytest.param(other, marks=pytest.mark.slow) for other in (".txt", ".csv", ".tsv", ".parquet"))]
+    "suffix", [".jsonl", *(pytest.param(one, marks=pytest.mark.slow) for one in (".txt", ".csv", ".parquet", ".tsv"))]
 )
 def test_a_corpus_is_streamed_from_its_file(suffix: str, workspace: Workspace, tmp_path: Path) -> None:
     """6 MB of text, of which no more than a sixth is ever held."""
