@@ -381,7 +381,7 @@ print("the rule:    ", recommend({film: counts[film] for film in shelf}, seen[us
 # ## Where to go on
 #
 # * `workbench predict RUN --input '{"history": [], "candidates": ["Heat (1995)"]}'`.
-# * `workbench run liked-films --set model=transformer-encoder --set task.history_length=2` reads the history in order.
+# * `workbench run liked-films` reads two films that were liked before, in order, with a Transformer of one layer.
 # * Jarvelin and Kekalainen 2002 (nDCG); Krichene and Rendle 2020, *On Sampled Metrics for Item Recommendation*.
 #
 # How far you have come (the dashboard's page **Learn** shows the same), and what comes next:
