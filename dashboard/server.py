@@ -5,7 +5,10 @@ A server that other machines can reach needs a password first: ``set_password(wo
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
+import json
 import logging
 import os
 import socket
@@ -32,6 +35,8 @@ _APP = Path(__file__).with_name("app.py")
 PAGES = ("/", "/data", "/launch", "/sweeps", "/runs", "/compare", "/explain", "/playground", "/learn", "/settings")
 _PORTS_TRIED = 50
 _BACKLOG = 128
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of malloc.h
+_READ_AHEAD_AFTER = 1500  # milliseconds after the page has loaded: what it needs itself comes first
 
 # Set here and not only in config.toml, so that a user's own streamlit settings cannot open what must stay shut.
 _OPTIONS: dict[str, object] = {
@@ -107,8 +112,21 @@ def serve(
     print(f"Dashboard: {url}", flush=True)
     if open_browser:
         threading.Timer(1.0, webbrowser.open, [url]).start()
+    _share_memory()
     with listener:
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _share_memory() -> None:
+    """Let threads, of which a dashboard has many, take memory from two pools and not from one each, and give it back.
+
+    Both are glibc's; with another C library all stays as it is. Arrow, which holds the tables, has a pool of its own.
+    """
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_ARENA_MAX, 2)
+        libc.mallopt(_M_MMAP_THRESHOLD, 256 * 1024)
 
 
 def create_app(workspace: Workspace, host: str, port: int, allow_hosts: Iterable[str] = ()) -> Guard:
@@ -139,13 +157,27 @@ def _pages() -> list[Route]:
     """
     import streamlit
 
-    document = Path(streamlit.__file__).with_name("static").joinpath("index.html").read_text(encoding="utf-8")
-    told = document.replace("<head>", "<head><script>window.__streamlit={BACKEND_BASE_URL:location.origin}</script>", 1)
+    static = Path(streamlit.__file__).with_name("static")
+    document = static.joinpath("index.html").read_text(encoding="utf-8")
+    head = f"<script>window.__streamlit={{BACKEND_BASE_URL:location.origin}};{_read_ahead(static)}</script>"
+    told = document.replace("<head>", f"<head>{head}", 1)
 
     def page(request: Request) -> HTMLResponse:
         return HTMLResponse(told, headers={"cache-control": "no-cache"})
 
     return [*(Route(path, page) for path in PAGES), heads.route()]
+
+
+def _read_ahead(static: Path) -> str:
+    """A script that reads what draws tables and figures while a page is looked at, so that the next page has them.
+
+    The browser needs a second for it, which the page would otherwise wait for when the first figure comes.
+    """
+    found = [*static.glob("static/js/DataFrame.*.js"), *static.glob("static/js/PlotlyChart.*.js")]
+    parts = [f"/{path.relative_to(static).as_posix()}" for path in found]
+    wait = "window.requestIdleCallback||setTimeout"  # Safari has no such thing
+    read = f"{json.dumps(parts)}.reduce((before,part)=>before.then(()=>import(part)),Promise.resolve())"
+    return f"addEventListener('load',()=>setTimeout(()=>({wait})(()=>{read}),{_READ_AHEAD_AFTER}))"
 
 
 def _log_error(error: Exception) -> None:

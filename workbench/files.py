@@ -149,34 +149,58 @@ def read_json(path: Path) -> Any | None:
 
 
 _YOUNG = 2 * 10**9  # ns: within the clock of a file system two changes may look like one
-_MOST_KEPT = 30_000  # files
-_kept: dict[str, tuple[tuple[int, int, int], Any]] = {}
-_kept_lock = threading.Lock()
+
+
+class _Kept:
+    """What files held when they were last read.
+
+    Args:
+        most: files, beyond which those that were read first are forgotten.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._found: dict[tuple[str, int], tuple[tuple[int, int, int], Any]] = {}
+        self._lock = threading.Lock()
+
+    def read(self, path: Path, read: Callable[[Path], Any], bytes_read: int = 0) -> Any | None:
+        """``read(path)``, or what it returned before if the file has not changed since; None for a missing one.
+
+        What is told of a file (time of change, size, inode) decides; one that changed in the last two seconds is
+        always read, for it could change again without looking so. The same object is given to everybody: it must not
+        be changed.
+
+        Args:
+            path: of the file.
+            read: called with it.
+            bytes_read: how much of the file that reads, 0 for all of it; one file may be read in several ways.
+        """
+        name = str(path), bytes_read
+        try:
+            stat = os.stat(path)
+        except OSError:
+            self._found.pop(name, None)
+            return None
+        mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        known = self._found.get(name)
+        if known is not None and known[0] == mark:
+            return known[1]
+        found = read(path)
+        if time.time_ns() - stat.st_mtime_ns > _YOUNG:
+            with self._lock:
+                self._found[name] = (mark, found)
+                while len(self._found) > self._most:
+                    self._found.pop(next(iter(self._found)))
+        return found
+
+
+_JSON = _Kept(30_000)
+_ENDS = _Kept(16)
 
 
 def read_json_kept(path: Path) -> Any | None:
-    """As ``read_json``, for who asks again and again: a file that has not changed is not read again.
-
-    What is told of a file (time of change, size, inode) decides; one that changed in the last two seconds is always
-    read, for it could change again without looking so. The same object is given to everybody: it must not be changed.
-    """
-    name = str(path)
-    try:
-        stat = os.stat(path)
-    except OSError:
-        _kept.pop(name, None)
-        return None
-    mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-    known = _kept.get(name)
-    if known is not None and known[0] == mark:
-        return known[1]
-    found = read_json(path)
-    if time.time_ns() - stat.st_mtime_ns > _YOUNG:
-        with _kept_lock:
-            _kept[name] = (mark, found)
-            while len(_kept) > _MOST_KEPT:
-                _kept.pop(next(iter(_kept)))
-    return found
+    """As ``read_json``, for who asks again and again: a file that has not changed is not read again."""
+    return _JSON.read(path, read_json)
 
 
 def append_line(path: Path, value: dict[str, Any]) -> None:
@@ -213,7 +237,14 @@ def read_lines(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
 
 
 def last_lines(path: Path, most: int) -> list[dict[str, Any]]:
-    """The whole JSON lines among the last ``most`` bytes of ``path``: what a look costs does not grow with the file."""
+    """The whole JSON lines among the last ``most`` bytes of ``path``: what a look costs does not grow with the file.
+
+    Who asks again is given the same rows until the file changes: they must not be changed.
+    """
+    return _ENDS.read(path, lambda path: _last_lines(path, most), most) or []
+
+
+def _last_lines(path: Path, most: int) -> list[dict[str, Any]]:
     try:
         with open(path, "rb") as file:
             begin = max(0, file.seek(0, os.SEEK_END) - most)

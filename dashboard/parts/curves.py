@@ -194,9 +194,10 @@ def overlaid_lines(
     for band in library.overlaid(runs, name, x, together, weight, by):
         place, n = order.index(band.runs[0]), f" (mean of n = {band.n}, 95% interval)" if band.n > 1 else ""
         if singles and band.n > 1:
+            most = library.points_a_line(len(runs))
             for run in runs:
                 if run.id in band.runs:
-                    xs, ys = library.drawn_curve(columns(run), name, x, weight=weight)
+                    xs, ys = library.drawn_curve(columns(run), name, x, weight=weight, most=most)
                     lines.append(Line(run_list.title(run.id), place, xs, ys, faint=True))
         label = run_list.title(band.label)
         if n and not by:

@@ -161,18 +161,26 @@ def _numbers(values: Iterable[object]) -> NDArray[np.float64]:
     return np.array([value if isinstance(value, int | float) else np.nan for value in values], dtype=np.float64)
 
 
+@st.fragment
 def documents(run: Run) -> None:
-    """The report on the data, and the spec, folded away."""
+    """The report on the data, and the spec, folded away; each is read when it is unfolded."""
     found = read_json(run.folder / "data.json")
     if isinstance(found, dict):
-        with st.expander("Data: rows, labels, lengths, what was left out", icon=":material/table:", key="run.data"):
-            st.code(_readable(found), language="yaml", height=320)
-    with st.expander("Settings of this run (YAML)", icon=":material/settings:", key="run.spec"):
-        try:
-            text = (run.folder / "spec.yaml").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            text = ""
-        st.code(text or "The file spec.yaml is missing.", language="yaml", height=320)
+        heading = "Data: rows, labels, lengths, what was left out"
+        with st.expander(heading, icon=":material/table:", key="run.data", on_change="rerun") as unfolded:
+            if unfolded.open:
+                st.code(_readable(found), language="yaml", height=320)
+    heading = "Settings of this run (YAML)"
+    with st.expander(heading, icon=":material/settings:", key="run.spec", on_change="rerun") as unfolded:
+        if unfolded.open:
+            st.code(_spec_text(run) or "The file spec.yaml is missing.", language="yaml", height=320)
+
+
+def _spec_text(run: Run) -> str:
+    try:
+        return (run.folder / "spec.yaml").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _readable(value: Any) -> str:

@@ -50,7 +50,7 @@ def controls(rows: Rows) -> None:
             archived = st.toggle("Show archived runs", key=ARCHIVED)
             st.caption("Fields that a filter can name: " + md(", ".join(fields), 3000))
             st.caption("Examples:")
-            st.code("\n".join(table.EXAMPLES), language="sql")
+            st.markdown("\n".join(f"- `{example}`" for example in table.EXAMPLES))
     state.to_url(state.WHERE, condition or "")
     state.to_url(state.SORT, "" if order == f"-{_NEWEST}" else order or "")
     state.to_url(state.GROUP, ",".join(by))

@@ -18,10 +18,11 @@ from workbench.runs.measures import SMALLER_IS_BETTER
 from workbench.runs.run import Run
 
 MOST_AXES = 8
+PARALLEL = "compare.parallel.shown"
 
 
-def draw(summaries: list[dict[str, Any]], runs: list[Run], metric: str) -> None:
-    """Both figures of the chosen runs."""
+def draw(summaries: list[dict[str, Any]], metric: str) -> None:
+    """Quality against cost, and in a sentence which runs are worth theirs."""
     cost = linked.select(
         "Cost", list(tradeoff.COSTS), state.COST, state.COMPARE_COST, width=260,
         format_func=lambda name: tradeoff.COSTS[name][0],
@@ -31,16 +32,24 @@ def draw(summaries: list[dict[str, Any]], runs: list[Run], metric: str) -> None:
     if len(found) < 2:
         st.caption("Two finished runs are needed for a picture.")
         return
-    left, right = st.columns(2)
-    left.plotly_chart(scatter(summaries, found, metric, cost), key="compare.scatter", config=curves.CONFIG)
+    st.plotly_chart(scatter(summaries, found, metric, cost), key="compare.scatter", config=curves.CONFIG)
     names = {point.run: run_list.title(point.run) for point in found}
-    left.caption(md(tradeoff.sentence(found, names, metric, cost), 500), help=WORDS["Pareto"])
-    settings = differing(runs, [point.run for point in found])
-    if settings:
-        heading = "Every run, setting by setting"
-        values, maximize = [point.quality for point in found], metric not in SMALLER_IS_BETTER
-        drawn = coordinates(settings, run_list.metric_name(metric), values, maximize, heading)
-        right.plotly_chart(drawn, key="compare.parallel", config=curves.CONFIG)
+    st.caption(md(tradeoff.sentence(found, names, metric, cost), 500), help=WORDS["Pareto"])
+
+
+def draw_settings(summaries: list[dict[str, Any]], runs: list[Run], metric: str) -> None:
+    """Every run as a line through its settings to what it reached; nothing where all settings are the same."""
+    quality = {run["id"]: value for run in summaries if (value := tradeoff.quality(run, metric)) is not None}
+    settings = differing(runs, list(quality))
+    if len(quality) < 2 or not settings:
+        return
+    heading, maximize = "Every run, setting by setting, as a picture", metric not in SMALLER_IS_BETTER
+    # It is drawn by WebGL, which without a graphics card takes a browser two seconds: only when it is wanted.
+    with st.expander(heading, icon=":material/ssid_chart:", key=PARALLEL, on_change="rerun") as unfolded:
+        if unfolded.open:
+            name = run_list.metric_name(metric)
+            drawn = coordinates(settings, name, list(quality.values()), maximize, f"{name} by settings")
+            st.plotly_chart(drawn, key="compare.parallel", config=curves.CONFIG)
 
 
 def scatter(summaries: list[dict[str, Any]], found: list[tradeoff.Point], metric: str, cost: str) -> go.Figure:

@@ -114,7 +114,10 @@ def draw_usage(run: Run) -> None:
     last = {name: float(found.metrics[name][1][-1]) for name in names}
     words = [f"{last['cpu_percent']:.0f}% of one core" if "cpu_percent" in last else ""]
     words.append(f"{gigabytes(last['memory_bytes'])} of memory" if "memory_bytes" in last else "")
-    with st.expander(f"Machine: {', '.join(filter(None, words))}", icon=":material/memory:", key="run.usage"):
+    heading = f"Machine: {', '.join(filter(None, words))}"
+    with st.expander(heading, icon=":material/memory:", key="run.usage", on_change="rerun") as unfolded:
+        if not unfolded.open:
+            return
         for place, name in zip(st.columns(max(2, len(names))), names, strict=False):
             heading, unit = MACHINE[name]
             xs, ys = drawn_curve(found, name, "time")
@@ -124,7 +127,9 @@ def draw_usage(run: Run) -> None:
 
 def draw_log(run: Run) -> None:
     """The end of the log as it is, or the lines that hold what is looked for."""
-    with st.expander("Log", icon=":material/notes:", key="run.log"):
+    with st.expander("Log", icon=":material/notes:", key="run.log", on_change="rerun") as unfolded:
+        if not unfolded.open:
+            return
         wanted = st.text_input("Find in the log", key="run.log.find", icon=":material/search:", max_chars=200)
         text = run.log(SEARCHED_BYTES if wanted else LOG_BYTES)
         if wanted:

@@ -54,7 +54,7 @@ if metrics:
     st.plotly_chart(comparison.picture(summaries, metric), key="compare.picture", config=curves.CONFIG)
     comparison.show_figures(summaries, metric)
     with shown("tradeoff_error"):
-        tradeoff.draw(summaries, handles, metric)
+        tradeoff.draw(summaries, metric)
 else:
     st.info("These runs share no final metric: one of them has not finished.", icon=":material/hourglass_empty:")
 
@@ -79,3 +79,5 @@ with shown("evidence_error"):
 st.subheader("Settings", anchor=False)
 with shown("settings_error"):
     comparison.show_settings(handles)
+    if metrics:
+        tradeoff.draw_settings(summaries, handles, metric)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import first_visit, queue, run_actions, run_detail, run_filter, run_list, run_table
+from dashboard.parts import first_visit, pace, queue, run_actions, run_detail, run_filter, run_list, run_table
 from dashboard.parts.errors import shown
 from workbench.runs.run import Run
 from workbench.runs.table import run_table as table_of
@@ -64,5 +64,6 @@ with shown("detail_error"):
     run_detail.header(run, summary)
     run_filter.notes(run)
     run_detail.results(summary)
+    pace.let_browser_draw("runs")
     run_detail.live(run, summary)
     run_detail.documents(run)

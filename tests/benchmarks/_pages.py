@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 PATIENCE = 300_000  # milliseconds
+REST = 3000  # milliseconds before a measurement: the browser ends what the page before began
 
 
 @contextlib.contextmanager
@@ -51,8 +52,21 @@ def browsed() -> Iterator[tuple[Page, str, int]]:
 def seconds_until(page: Page, url: str, ready: str = SETTLED) -> float:
     """From opening the page until it has its heading and the JavaScript function ``ready`` says yes."""
     page.goto("about:blank")
+    page.wait_for_timeout(REST)
     began = time.perf_counter()
     page.goto(url)
     page.wait_for_selector("h1")
+    page.wait_for_function(ready)
+    return time.perf_counter() - began
+
+
+def seconds_after_click(page: Page, title: str, ready: str) -> float:
+    """From a click in the navigation, on another page, until that page has its heading and ``ready`` says yes."""
+    page.locator("[data-testid=stSidebarNavLink]", has_text="Home").click()
+    page.wait_for_selector(f"h1:not(:has-text('{title}'))")
+    page.wait_for_timeout(REST)
+    began = time.perf_counter()
+    page.locator("[data-testid=stSidebarNavLink]", has_text=title).click()
+    page.wait_for_selector(f"h1:has-text('{title}')")
     page.wait_for_function(ready)
     return time.perf_counter() - began

@@ -21,6 +21,13 @@ def open_page(page: str, **query: str) -> AppTest:
     return test.run()
 
 
+def unfold(test: AppTest, *keys: str) -> AppTest:
+    """The page when somebody has opened these of its expanders: what is folded away is not drawn before."""
+    for key in keys:
+        test.session_state[key] = True
+    return test.run()
+
+
 def text_of(test: AppTest) -> str:
     """Everything that the page says."""
     kinds = ("title", "subheader", "markdown", "caption", "text", "error", "warning", "info", "success", "code")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import socket
 import stat
@@ -94,6 +95,14 @@ def test_it_serves_and_sends_no_secret_headers(server: Server) -> None:
     assert "frame-ancestors 'self'" in answer.headers["Content-Security-Policy"]
     assert server.shake_hands() == 101
     assert server.shake_hands(Origin=server.url) == 101
+
+
+def test_a_page_reads_ahead_what_draws_tables_and_figures(server: Server) -> None:
+    """Also when a release of streamlit names its files anew."""
+    (told,) = re.findall(r'\["/static/js/[^\]]*\]', server.ask("/").text)
+    parts = json.loads(told)
+    assert [Path(part).name.split(".")[0] for part in parts] == ["DataFrame", "PlotlyChart"]
+    assert [server.ask(part).status for part in parts] == [200, 200]
 
 
 def test_every_route_refuses_a_foreign_host_and_origin(server: Server, table: list[str]) -> None:

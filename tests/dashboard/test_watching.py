@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.parts import curves, run_table
 from tests.dashboard.fake_runs import fake_range_test, fake_run
-from tests.dashboard.pages import open_page, text_of, well
+from tests.dashboard.pages import open_page, text_of, unfold, well
 from workbench import files
 from workbench.files import append_line
 from workbench.runs import alerts, trace
@@ -200,7 +200,8 @@ def test_what_the_run_uses_of_the_machine_is_drawn(workspace: Workspace) -> None
         row = {"time": float(second), "cpu_percent": 98.5, "memory_bytes": 1.5e9}
         append_line(run.folder / "usage.jsonl", row | {"gpu_percent": 2.0 * second, "gpu_memory_bytes": 40e9})
     test = well(open_page("runs", run=run.id))
-    drawn = figures(test)
+    assert "Memory (GB)" not in figures(test)
+    drawn = figures(well(unfold(test, "run.usage")))
     assert {"Processor (% of one core)", "Memory (GB)", "GPU (%)", "GPU memory (GB)"} <= set(drawn)
     assert any(box.label == "Machine: 98% of one core, 1.5 GB of memory" for box in test.expander)
 
@@ -215,7 +216,7 @@ def test_the_result_is_a_table_of_numbers(workspace: Workspace) -> None:
 
 def test_the_log_is_searched(workspace: Workspace) -> None:
     run = fake_run(workspace, log="first line\nsecond **line**\nthird\n")
-    test = well(open_page("runs", run=run.id))
+    test = well(unfold(open_page("runs", run=run.id), "run.log"))
     well(test.text_input(key="run.log.find").set_value("LINE").run())
     assert "first line\nsecond **line**" in [code.value for code in test.code] and "2 lines" in text_of(test)
 
@@ -301,7 +302,7 @@ def test_a_tick_of_a_long_run_costs_what_one_of_a_short_run_costs(
     costs = []
     for lines in (2000, 32_000):
         run = long_run(workspace, lines)
-        test = well(open_page("runs", run=run.id, part="10-100", smooth=smoothing))
+        test = well(unfold(open_page("runs", run=run.id, part="10-100", smooth=smoothing), "run.usage"))
         run.append_metrics({"step": lines, "epoch": 1.0, "time": 1e6, "tokens": 1, "train/loss": 1.0})
         Counted.taken = parsed = 0
         well(test.run())

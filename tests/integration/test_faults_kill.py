@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.faulty_runs import Scene, assert_readable, every, requeue, spread
+from tests.integration.faulty_runs import Scene, assert_readable, every_second, requeue, spread
 from tests.integration.write_faults import Fault
 from workbench.training import checkpoint
 from workbench.training.runner import clear_leftovers
@@ -35,9 +35,10 @@ def test_killed_at_a_write(scene, part):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", range(SLOW_PARTS))
-def test_killed_at_every_write(scene, part):
+def test_killed_at_every_second_write(scene, part):
+    """At those between them a write fails instead: ``test_an_error_at_every_second_write``."""
     assert len(scene.events) >= 200
-    points = every(len(scene.events), part, SLOW_PARTS)
+    points = every_second(len(scene.events), 1, part, SLOW_PARTS)
     for event in points:
         kill_and_resume(scene, event)
     print(f"{len(points)} of {len(scene.events)} kill points")

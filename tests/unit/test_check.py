@@ -136,9 +136,17 @@ def test_a_run_that_has_not_finished_is_no_model(workspace: Workspace) -> None:
     assert "queued" in problem.message
 
 
+@pytest.mark.parametrize(("model", "tuning", "rate"), [
+    ("minilm", "full", 3e-4), ("smollm2", "full", 5e-5), ("smollm2", "lora", 1e-3), ("lstm", "full", 5e-4)
+])  # fmt: skip
+def test_the_rate_suits_tuning_and_model(model: str, tuning: str, rate: float, workspace: Workspace) -> None:
+    found = resolve(spec(model=model, tuning=tuning), workspace).spec.training.learning_rate
+    assert found == pytest.approx(rate)
+
+
 def test_a_whole_spec_says_everything(workspace: Workspace) -> None:
     whole = resolve(spec(tuning="lora"), workspace).spec
-    assert whole.training.learning_rate == 1e-3 and whole.tuning.options["rank"] == 8
+    assert whole.training.learning_rate == pytest.approx(6e-3) and whole.tuning.options["rank"] == 8
     assert whole.task.options["threshold"] == 0.5
     assert resolve(spec(tuning="lora", training__learning_rate=0.01), workspace).spec.training.learning_rate == 0.01
 

@@ -195,6 +195,17 @@ def test_a_band_covers_only_what_all_runs_have() -> None:
         band("g", [("a", np.array([0.0]), np.array([0.0])), ("b", np.array([1.0]), np.array([3.0]))])
 
 
+def test_many_lines_have_fewer_points_each_and_keep_their_extremes(workspace: Workspace) -> None:
+    values = np.sin(np.arange(2000.0))
+    values[777] = 9.0
+    rows = [row(step, a=value) for step, value in enumerate(values)]
+    runs = [make_run(workspace, rows, name=str(place)) for place in range(30)]
+    found = overlaid(runs, "a", seeds_together=False)
+    assert all(450 < len(each.x) <= 500 and max(each.mean) == 9.0 for each in found)
+    for few in (overlaid(runs[:2], "a", seeds_together=False), overlaid(runs, "a")):  # a mean is one line
+        assert len(few[0].x) > 900
+
+
 def test_seeds_are_together_and_other_settings_apart(workspace: Workspace) -> None:
     def runs(rate: float) -> list[Run]:
         return [

@@ -192,6 +192,17 @@ def test_the_last_lines_are_whole_lines(tmp_path: Path, most: int) -> None:
     assert last_lines(path, most) == [row for row, there in zip(whole, fits, strict=True) if there]
 
 
+def test_the_last_lines_of_an_old_file_are_read_once_until_it_grows(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b'{"a": 1}\n{"b": 2}\n')
+    os.utime(path, (1e9, 1e9))
+    first = last_lines(path, 100)
+    assert last_lines(path, 100) is first and last_lines(path, 10) == [{"b": 2}]
+    append_line(path, {"c": 3})
+    os.utime(path, (1e9, 1e9))  # by its size alone it is seen to have changed
+    assert last_lines(path, 100) == [{"a": 1}, {"b": 2}, {"c": 3}]
+
+
 def test_foreign_lines_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     path.write_bytes(b'1\nnull\n[1]\nnot json\n\xff\xff\n\n{"a": 1}\r\n' + b"[" * 100_000 + b'\n{"b": 2}\n')

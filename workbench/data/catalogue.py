@@ -168,9 +168,10 @@ class Entry(_Entry):
 
 
 class ModelEntry(Entry):
-    """A pretrained model: its files make a transformers folder."""
+    """A pretrained model: its files make a transformers folder. ``rate_factor``: see ``ModelSource``."""
 
     language: str
+    rate_factor: float = Field(1.0, gt=0)
 
 
 class DatasetEntry(Entry):

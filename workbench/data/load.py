@@ -361,18 +361,22 @@ def _finish(
     )
 
 
+def _stand(count: int, where: str = "") -> str:
+    return f"{count:,} text{where} stands" if count == 1 else f"{count:,} texts{where} stand"
+
+
 def _report_notes(report: Mapping[str, Any]) -> list[str]:
     """The report's warnings as sentences."""
     notes = []
     for name, part in report["parts"].items():
         if part["duplicates"]["count"]:
-            notes.append(f"{name}: {part['duplicates']['count']:,} texts stand there more than once.")
+            notes.append(f"{name}: {_stand(part['duplicates']['count'])} there more than once.")
         if part["conflicts"]["count"]:
-            notes.append(f"{name}: {part['conflicts']['count']:,} texts stand there with different labels.")
+            notes.append(f"{name}: {_stand(part['conflicts']['count'])} there with different labels.")
     for overlap in report["overlaps"]:
         first, second = overlap["between"]
         flattering = f"figures on {second} flatter the model"
-        notes.append(f"{overlap['count']:,} texts of {second} stand in {first} too: {flattering}.")
+        notes.append(f"{_stand(overlap['count'], f' of {second}')} in {first} too: {flattering}.")
     return notes
 
 

@@ -15,6 +15,8 @@ from workbench.runs.run import Run
 from workbench.runs.trace import Floats, Places
 
 MOST_POINTS = 1000  # of one line that is drawn; more cannot be seen
+MOST_IN_ALL = 15_000  # of all lines of one figure: what a browser draws in half a second
+FEWEST_POINTS = 200  # of one line, however many there are
 GRID = 400  # points of a mean over runs that did not log at the same places
 
 
@@ -195,12 +197,18 @@ def overlaid(
         by: one band instead for the runs with the same value of this field of their settings.
     """
     groups = alike_in(runs, by) if by else alike(runs) if seeds_together else [(run.id, [run]) for run in runs]
+    most = points_a_line(len(groups)) if len(groups) == len(runs) else MOST_POINTS  # a mean is taken of finer curves
     found = []
     for label, group in groups:
-        traces = [(run.id, *drawn_curve(columns(run), name, x, weight=weight)) for run in group]
+        traces = [(run.id, *drawn_curve(columns(run), name, x, weight=weight, most=most)) for run in group]
         if any(len(xs) for _, xs, _ in traces):
             found.append(band(label, traces))
     return found
+
+
+def points_a_line(lines: int) -> int:
+    """How many points a line may have in a figure of so many lines."""
+    return max(FEWEST_POINTS, min(MOST_POINTS, MOST_IN_ALL // max(1, lines)))
 
 
 def drawn_curve(

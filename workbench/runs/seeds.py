@@ -326,7 +326,7 @@ def seeds_needed(first: Sequence[float], second: Sequence[float], comparisons: i
     From the noncentral t distribution with Welch's degrees of freedom, 5% two-sided divided by ``comparisons``, power
     80%, at the variances that were seen. ``MOST_SEEDS`` + 1 where more than ``MOST_SEEDS`` are needed.
     """
-    from scipy.stats import nct
+    from scipy.special import nctdtr
 
     difference = abs(float(np.mean(first) - np.mean(second)))
     variances = [float(np.var(each, ddof=1)) for each in (first, second)]
@@ -336,7 +336,7 @@ def seeds_needed(first: Sequence[float], second: Sequence[float], comparisons: i
     def power(n: int) -> float:
         freedom = (n - 1) * sum(variances) ** 2 / sum(variance**2 for variance in variances)
         critical = _student(freedom, 1 - verdicts.ALPHA / max(1, comparisons) / 2)
-        found = float(nct.sf(critical, freedom, difference / math.sqrt(sum(variances) / n)))
+        found = 1 - float(nctdtr(freedom, difference / math.sqrt(sum(variances) / n), critical))
         return found if math.isfinite(found) else 1.0  # so far out that it cannot be computed
 
     low, high = 2, MOST_SEEDS

@@ -113,7 +113,7 @@ def settings_of(run: Run) -> Row:
     return dict(_read_settings(str(run.folder / "spec.yaml"), stat.st_mtime_ns, stat.st_size))
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=128)
 def _read_settings(path: str, changed: int, size: int) -> Row:
     """By time and size: a spec is written once, so this is read once in a process."""
     import yaml
@@ -130,7 +130,7 @@ def _flat(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
         if isinstance(item, dict):
             yield from _flat(item, f"{prefix}{name}.")
         elif prefix or name not in _FIRST:
-            yield f"{prefix}{name}", item
+            yield sys.intern(f"{prefix}{name}"), item  # the same in every run
 
 
 def _all_settings(workspace: Workspace) -> dict[str, Row]:

@@ -68,10 +68,9 @@ def points(runs: Sequence[Mapping[str, Any]], metric: str, cost: str) -> list[Po
     unit = COSTS[cost][2]
     found = []
     for run in runs:
-        report = run.get("report") or {}
-        value = (report.get("metrics") or {}).get(metric) or {}
-        paid: Any = (report.get("cost") or {}).get(cost)
-        if _is_number(value.get("value")) and _is_number(paid):
+        value = _result(run, metric)
+        paid: Any = ((run.get("report") or {}).get("cost") or {}).get(cost)
+        if quality(run, metric) is not None and _is_number(paid):
             found.append((str(run["id"]), value, paid / unit))
     better = metric not in SMALLER_IS_BETTER
     front = pareto([value["value"] for _, value, _ in found], [paid for _, _, paid in found], better)
@@ -79,6 +78,16 @@ def points(runs: Sequence[Mapping[str, Any]], metric: str, cost: str) -> list[Po
         Point(run, float(value["value"]), _or_none(value.get("low")), _or_none(value.get("high")), paid, on)
         for (run, value, paid), on in zip(found, front, strict=True)
     ]
+
+
+def quality(run: Mapping[str, Any], metric: str) -> float | None:
+    """What a run, given as its summary, reached of a metric; None where its report has no number of it."""
+    value: Any = _result(run, metric).get("value")
+    return float(value) if _is_number(value) else None
+
+
+def _result(run: Mapping[str, Any], metric: str) -> Mapping[str, Any]:
+    return ((run.get("report") or {}).get("metrics") or {}).get(metric) or {}
 
 
 def front_line(found: Sequence[Point]) -> tuple[list[float], list[float]]:

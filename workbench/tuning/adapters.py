@@ -7,9 +7,10 @@ to peft, so that they are saved and loaded as its own are.
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -48,7 +49,8 @@ class AdapterTuning(Tuning):
         from peft import get_peft_model
 
         know_own_methods()
-        return passing_all_on(get_peft_model(model, self.peft_config(model, peft_type, made_anew(new))))
+        with old_property_asked_for():
+            return passing_all_on(get_peft_model(model, self.peft_config(model, peft_type, made_anew(new))))
 
     def save(self, model: Any, folder: Path) -> None:
         model.eval()  # what a prompt's network puts out is written, and that must be without dropout
@@ -59,6 +61,14 @@ class AdapterTuning(Tuning):
         (folder / "README.md").unlink(missing_ok=True)
         note = folder / "adapter_config.json"
         write_json(note, {**(read_json(note) or {}), "base_model_name_or_path": None})
+
+
+@contextlib.contextmanager
+def old_property_asked_for() -> Iterator[None]:
+    """While peft wraps a model: it asks for a property of which transformers warns that it will go."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        yield
 
 
 def passing_all_on(model: Any) -> Any:

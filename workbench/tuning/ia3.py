@@ -34,7 +34,7 @@ KEY_AND_VALUE = {
 class IA3(AdapterTuning):
     """(IA)³: learned vectors scale keys, values and the feed-forward network; the fewest weights of all."""
 
-    learning_rate = 1e-2
+    learning_rate = 3e-3
     no_decay = ("ia3_l",)  # they begin at 1: decay would pull them to where nothing passes
 
     class Config(Part):

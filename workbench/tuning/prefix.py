@@ -14,7 +14,7 @@ from workbench.tuning.virtual import VirtualTuning
 class Prefix(VirtualTuning):
     """Prefix tuning: learned keys and values that each layer's attention sees before those of the text."""
 
-    learning_rate = 1e-2
+    learning_rate = 3e-3
 
     class Config(VirtualTuning.Config):
         network: bool = Field(

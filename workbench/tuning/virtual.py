@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from workbench.spec import Part
-from workbench.tuning.adapters import HEADS, AdapterTuning, made_anew
+from workbench.tuning.adapters import HEADS, AdapterTuning, made_anew, old_property_asked_for
 
 
 class VirtualTuning(AdapterTuning):
@@ -33,7 +33,8 @@ class VirtualTuning(AdapterTuning):
         whole = made_anew(new)
         if peft_type in ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"):
             whole += HEADS  # as peft does for its other methods
-        return VirtualTokens(model, self.peft_config(model, peft_type, whole))
+        with old_property_asked_for():
+            return VirtualTokens(model, self.peft_config(model, peft_type, whole))
 
     def extra_tokens(self) -> int:
         return self.config.tokens

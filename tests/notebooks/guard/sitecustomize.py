@@ -40,7 +40,3 @@ sys.addaudithook(_refuse)
 for kind in AGEING:
     warnings.filterwarnings("default", category=kind)  # seen, and looked for in what cells and runs say
     warnings.filterwarnings("error", category=kind, module=r"(workbench|dashboard)(\.|\Z)")
-# peft asks each model that it wraps for this property, whose warning names transformers as the place. We do not.
-warnings.filterwarnings(
-    "ignore", message="`is_gradient_checkpointing`", category=FutureWarning, module=r"transformers\.modeling_utils"
-)

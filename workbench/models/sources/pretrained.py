@@ -117,7 +117,12 @@ class Catalogued(Pretrained):
 for _name, _entry in catalogue().models.items():
     # Those of the catalogue that come as GGUF write; the others read.
     _heads = DECODER_HEADS if any(file.endswith(".gguf") for file in _entry.files) else ENCODER_HEADS
-    _told = {"__doc__": _entry.label, "heads": _heads, "brings": _heads & {"AutoModelForCausalLM"}}
+    _told = {
+        "__doc__": _entry.label,
+        "heads": _heads,
+        "brings": _heads & {"AutoModelForCausalLM"},
+        "rate_factor": _entry.rate_factor,
+    }
     models.register(_name)(type(f"Catalogued_{_name}", (Catalogued,), _told))
 
 
