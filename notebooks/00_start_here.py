@@ -26,7 +26,9 @@
 #
 # A Transformer is trained by multiplying large tables of numbers. A graphics card (GPU) does that tens of times faster
 # than a processor (CPU), but nothing in this course needs one: where there is none, models and data are smaller, and
-# the code is the same.
+# the code is the same: where it says `size`, the size that fits your machine is taken. (The course belongs to a
+# *workbench*, whose code the cells import, and which is meant by "the library" where no other is named. The lines that
+# draw a picture need not be understood.)
 
 # %%
 import html
@@ -57,7 +59,10 @@ print("sizes in this course follow from that:", scale())
 # towards the right answer. That is **fine-tuning**.
 #
 # What is to be done is said in one document, a **spec**. `train`, `valid` and `test` are three parts of the reviews:
-# one to learn from, one to watch meanwhile, and one that is kept back for the end.
+# one to learn from, one to watch meanwhile, and one that is kept back for the end. `limit` says how many reviews of
+# each are taken, `max_length` after how many pieces (words, or parts of words) a review is cut off, `epochs` how many
+# times all of `train` is gone through, and `batch_size` after how many reviews the weights move. The cell tells how it
+# goes on: the *loss* is a measure of how wrong the model is, smaller is better.
 
 # %%
 limit = size(
@@ -83,8 +88,8 @@ finished = run(
 #
 # **Accuracy** is the share of test reviews that it gets right. With a few hundred reviews that share would come out a
 # little different for other reviews; the **interval** says how different: were the test repeated with new reviews many
-# times, about 95 of 100 such intervals would hold the true share. Beside it stands a **baseline**: always saying what
-# is most frequent. Without one, no figure means anything.
+# times, about 95 of 100 such intervals would hold the true share, which is that of all reviews there are. Beside it
+# stands a **baseline**: always saying what is most frequent. Without one, no figure means anything.
 
 # %%
 report = finished.report()

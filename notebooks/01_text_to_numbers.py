@@ -37,7 +37,7 @@ from workbench.teach import done, size
 from workbench.teach.pictures import show
 from workbench.workspace import Workspace
 
-torch.manual_seed(0)
+torch.manual_seed(0)  # so that random numbers come out the same each time
 workspace = Workspace.current()
 texts, _ = load_texts(DataSpec(train="rotten-tomatoes"), workspace)
 texts = texts[: size(test=1_000, cpu=6_000, gpu=6_000)]
@@ -196,9 +196,12 @@ print(f"{len(compared)} words are cut as the library cuts them, such as", encode
 # ## A tokenizer that came with a model
 #
 # A pretrained model and its tokenizer belong together: the model learned what token 2,143 means. MiniLM's, which is
-# BERT's, is a **WordPiece** tokenizer with 30,522 tokens: the same idea, with `##` before a piece that goes on a word.
-# (A third kind that you will meet, **Unigram**, comes from the other end: it begins with far too many pieces, and
-# throws out, again and again, those that the texts can best do without: Kudo 2018, arXiv 1804.10959.)
+# that of BERT (a well-known Transformer of 2018, of whose kind MiniLM is; notebook 04), is a **WordPiece** tokenizer
+# with 30,522 tokens: a list of learned pieces as well, with `##` before a piece that goes on a word. It cuts a word by
+# taking, from the left, the longest piece that is on the list, and again from there. In the code, `load` gives a model
+# and its tokenizer, and `eval` says that the model is to be used, not trained. (A third kind that you will meet,
+# **Unigram**, comes from the other end: it begins with far too many pieces, and throws out, again and again, those that
+# the texts can best do without: Kudo 2018, arXiv 1804.10959.)
 
 # %%
 loaded = make_source("minilm", workspace).load("AutoModel", {})  # fetched once, 91 MB, and kept
@@ -233,8 +236,8 @@ print("grid @ grid.T =", (grid @ grid.T).tolist(), "  [2, 3] @ [3, 2] is [2, 2];
 # %% [markdown]
 # What else torch does is help to **learn**: it keeps a record of how a result was computed from weights, so that it can
 # say afterwards how much the result would change if a weight were a little larger. That is the weight's **gradient**;
-# training (notebook 05) moves each weight by it. Two words tell torch that no record is wanted, which saves time and
-# memory:
+# training (notebook 05) uses it to move each weight. `backward()` computes it. Two words tell torch that no record is
+# wanted, which saves time and memory:
 
 # %%
 weight = torch.tensor(3.0, requires_grad=True)  # a number that is to be learned
@@ -317,7 +320,7 @@ def cosine(a, b):
 print("by hand:", round(cosine(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0])), 3), "(45 degrees: 0.707)")
 chosen = ["film", "movie", "actor", "actress", "good", "great", "bad", "three", "seven"]
 vectors = torch.stack([table[tokenizer.convert_tokens_to_ids(word)] for word in chosen])
-angles = torch.nn.functional.cosine_similarity(vectors[:, None], vectors[None], dim=-1)  # [9, 9]
+angles = torch.nn.functional.cosine_similarity(vectors[:, None], vectors[None], dim=-1)  # each with each: [9, 9]
 assert abs(cosine(vectors[0], vectors[1]) - float(angles[0, 1])) < 1e-5
 
 figure, axes = plt.subplots(figsize=(5.2, 4.4))
@@ -377,9 +380,10 @@ show(
 )
 
 # %% [markdown]
-# In all three sentences *bank* is the same token at the same place, so before the first layer the three vectors are the
-# same: all of the difference comes from the words around. How the layers do that is the subject of notebooks 03 and 04.
-# What was tried before, and where it ended, is notebook 02.
+# In all three sentences *bank* is the same token at the same place (the place counts, too: before the first layer each
+# token's vector gets something added that says where it stands, notebook 03). So before the first layer the three
+# vectors are the same: all of the difference comes from the words around. How the layers do that is the subject of
+# notebooks 03 and 04. What was tried before, and where it ended, is notebook 02.
 #
 # ## Summary
 #

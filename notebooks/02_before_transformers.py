@@ -67,8 +67,9 @@ print("ids", list(ids.shape), "-> vectors", list(x.shape), "= [B, T, D]: reviews
 # | $W_2$, $b_2$ | `second.weight`, `second.bias` | `[2, H]`, `[2]` |
 # | $y$ | `scores` | `[B, 2]`: one for each label; the larger one is the answer |
 #
-# `nn.Linear(3, 8)` is torch's table of weights with a bias, from 3 numbers to 8, filled with random numbers. `no_grad`
-# (notebook 01) says: compute, do not learn.
+# The formula is for one review, whose vector is a column. In the code the B vectors lie below each other as rows, so
+# the product is written the other way round, with `.T`. `nn.Linear(3, 8)` is torch's table of weights with a bias, from
+# 3 numbers to 8, filled with random numbers. `no_grad` (notebook 01) says: compute, do not learn.
 
 # %%
 first, second = nn.Linear(3, 8), nn.Linear(8, 2)
@@ -124,7 +125,7 @@ def convolution(x):
 
 
 with torch.no_grad():
-    torch.testing.assert_close(convolution(x), filters(x.transpose(1, 2)).transpose(1, 2))  # torch's own
+    torch.testing.assert_close(convolution(x), filters(x.transpose(1, 2)).transpose(1, 2))  # torch's, on [B, D, T]
     pooled = convolution(x).amax(dim=1)  # [B, F]
 print("the first two reviews differ now:", [round(v, 2) for v in (pooled[0] - pooled[1]).tolist()])
 
@@ -135,7 +136,8 @@ print("the first two reviews differ now:", [round(v, 2) for v in (pooled[0] - po
 # ## Recurrence: read word by word
 #
 # A **recurrent** network reads from left to right and keeps a **state**, a vector that sums up what it has read. Each
-# word changes it (Elman 1990):
+# word changes it; $\tanh$ makes any number one between -1 and 1, so that the state cannot grow without end (Elman
+# 1990):
 #
 # $$h_t = \tanh(W x_t + U h_{t-1} + b)$$
 #
@@ -171,8 +173,9 @@ print("the last state of each review:", list(recurrent(x)[:, -1].shape))
 # %% [markdown]
 # ## Why memories fade
 #
-# To learn from a mistake, training asks how the last state would change if the first word changed a little: a
-# gradient. By the chain rule it is a product, with one factor for each word in between:
+# To learn from a mistake, training asks how the last state would change if the first word changed a little: a gradient.
+# By the chain rule it is a product, with one factor for each word after the first. ($\partial$ is the *d* of a
+# derivative where there are several variables, of which all but one are held still; $\prod$ says: multiply them all.)
 #
 # $$\frac{\partial h_T}{\partial h_1} = \prod_{t=2}^{T} \frac{\partial h_t}{\partial h_{t-1}}, \qquad
 # \frac{\partial h_t}{\partial h_{t-1}} = \operatorname{diag}(1 - h_t^2)\, U$$
@@ -208,7 +211,7 @@ def rest(state):
     return long(text[:, 1:], state[None])[1][0, 0]
 
 
-by_torch = torch.autograd.functional.jacobian(rest, after_first)[:, 0]
+by_torch = torch.autograd.functional.jacobian(rest, after_first)[:, 0]  # torch's table of all these derivatives
 torch.testing.assert_close(product, by_torch)
 print("the product of the formula is torch's gradient; its size:", f"{product.norm():.1e}")
 

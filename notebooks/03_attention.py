@@ -120,7 +120,7 @@ print("the new vector of 'it':", [round(number, 3) for number in output])
 # $$\operatorname{Attention}(Q, K, V) = \operatorname{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}}\right)V$$
 #
 # This is equation 1 of *Attention Is All You Need* (Vaswani et al. 2017, arXiv 1706.03762, section 3.2.1). The shapes,
-# which the library uses everywhere:
+# which this workbench uses everywhere:
 #
 # | symbol | in the code | shape | |
 # |---|---|---|---|
@@ -130,8 +130,9 @@ print("the new vector of 'it':", [round(number, 3) for number in output])
 # | $d_k$ | `query.shape[-1]` | a number | the width of a key |
 # | the softmax | `weights` | `[T, S]` | row t: what token t takes from each; each row sums to 1 |
 #
-# In torch `@` multiplies matrices, and `transpose(-2, -1)` exchanges the last two axes. Three dots in a shape stand
-# for whatever axes come before (texts, heads); each of these is treated by itself.
+# In torch `@` multiplies matrices, and `transpose(-2, -1)` exchanges the last two axes. Three dots in a shape stand for
+# whatever axes come before (texts, heads); each of these is treated by itself. What a mask is for comes below;
+# `masked_fill(~mask, -math.inf)` writes $-\infty$ wherever the mask is not True (`~` is *not*).
 
 
 # %%
@@ -177,11 +178,12 @@ show(
 # %% [markdown]
 # ## Why divide by √d_k
 #
-# Let each number of $q$ and $k$ be drawn independently, with mean 0 and variance 1 (about so it is at the beginning
-# of training). Their dot product is a sum of $d_k$ products, each with mean 0 and variance 1; variances of independent
-# numbers add up, so the dot product has variance $d_k$. Wide vectors would give scores like ±20, and a softmax of such
-# scores is all but 1 in one place and 0 elsewhere. Its gradient (which way, and how much, each weight has to move) is
-# then all but 0, and nothing is learned. Divided by $\sqrt{d_k}$ the variance is 1, whatever the width. Look:
+# Let each number of $q$ and $k$ be drawn independently, with mean 0 and variance 1 (about so it is at the beginning of
+# training; the *variance* is the mean squared distance from the mean). Their dot product is a sum of $d_k$ products,
+# each with mean 0 and variance 1; variances of independent numbers add up, so the dot product has variance $d_k$. Wide
+# vectors would give scores like ±20, and a softmax of such scores is all but 1 in one place and 0 elsewhere. Its
+# gradient (which way, and how much, each weight has to move) is then all but 0, and nothing is learned. Divided by
+# $\sqrt{d_k}$ the variance is 1, whatever the width. Look:
 
 # %%
 widths = [4, 16, 64, 256, 1024]
@@ -345,8 +347,9 @@ output, weights = mine(batch)
 print("output ", list(output.shape), " weights", list(weights.shape), "(B, H, T, S)")
 
 # %% [markdown]
-# How many weights were learned? Four maps of $D \times D$ and a bias each, however many heads. More heads cost no
-# more weights: each is narrower.
+# The word *weights* has two meanings here: the shares of attention, computed anew for each text, and the numbers of a
+# model that are to be learned. How many of the second kind are there? Four maps of $D \times D$ and a bias each,
+# however many heads. More heads cost no more weights: each is narrower.
 
 # %%
 for heads in (1, 4, 8):
@@ -357,8 +360,9 @@ for heads in (1, 4, 8):
 #
 # `workbench.models.attention.MultiHeadAttention` is what all models of this workbench run. It keeps the three maps in
 # one matrix (one large product is faster than three small ones). Give it the same weights: it must give the same
-# numbers. It does so in two ways, one written out like ours, and one with torch's fused kernel, which never holds the
-# weights. (`eval()` switches off what is for training only; `no_grad()` tells torch that no gradients are wanted.)
+# numbers. It does so in two ways, one written out like ours, and one with torch's *fused kernel*: one piece of compiled
+# code for all the steps, which never holds the table of weights. (`eval()` switches off what is for training only;
+# `no_grad()` tells torch that no gradients are wanted.)
 
 # %%
 library = MultiHeadAttention(width=32, heads=4).eval()
@@ -436,7 +440,8 @@ widgets.positions()
 # %% [markdown]
 # ## What attention cannot do, 2: be cheap on long texts
 #
-# There are $T \times T$ weights in each head: a text twice as long has four times as many.
+# There are $T \times T$ weights in each head: a text twice as long has four times as many. BERT-base has 12 layers of
+# 12 heads, and a number takes 4 bytes (a MiB is $2^{20}$ bytes):
 
 # %%
 lengths = size(test=[64, 128], cpu=[128, 256, 512, 1024], gpu=[512, 1024, 2048, 4096])

@@ -73,7 +73,9 @@ torch.set_printoptions(precision=3, sci_mode=False)
 # Two pieces come from other papers: layer norm, which this one uses (Ba et al. 2016, arXiv 1607.06450), and GELU, which
 # came into use with GPT and BERT (Hendrycks and Gimpel 2016, arXiv 1606.08415).
 #
-# The letters of shapes are those of notebook 03: B texts, T tokens, D width, H heads.
+# The letters of shapes are those of notebook 03: B texts, T tokens, D width, H heads. Besides the library, which is
+# this workbench's own code, we hold what we build against **transformers**, Hugging Face's library, with which most
+# published models are used.
 #
 # ## Part 1: the feed-forward network
 #
@@ -91,10 +93,10 @@ torch.set_printoptions(precision=3, sci_mode=False)
 #
 # Three bends are in use. **ReLU** (the first Transformer): negative numbers become 0, positive ones stay. **GELU**
 # (BERT) is close to it, with a soft corner: $\operatorname{gelu}(z) = z\,\Phi(z)$, where $\Phi(z)$ is the probability
-# that a normally distributed number is below $z$. For that probability there is no formula of school mathematics, so it
-# has a function of its own, `erf` (the "error function"): $\Phi(z) = \tfrac12\bigl(1 + \operatorname{erf}(z /
-# \sqrt2)\bigr)$. **GPT-2** takes an approximation, from the days when `erf` was slow:
-# $\tfrac12 z\bigl(1 + \tanh(\sqrt{2/\pi}\,(z + 0.044715\,z^3))\bigr)$.
+# that a normally distributed number (one from the bell curve with mean 0 and variance 1) is below $z$. For that
+# probability there is no formula of school mathematics, so it has a function of its own, `erf` (the "error function"):
+# $\Phi(z) = \tfrac12\bigl(1 + \operatorname{erf}(z / \sqrt2)\bigr)$. **GPT-2** takes an approximation, from the days
+# when `erf` was slow: $\tfrac12 z\bigl(1 + \tanh(\sqrt{2/\pi}\,(z + 0.044715\,z^3))\bigr)$.
 
 
 # %%
@@ -197,7 +199,7 @@ class MyBlock(nn.Module):
 
     def __init__(self, width, heads, inner, dropout=0.1, pre=False, bend=gelu, epsilon=1e-12):
         super().__init__()
-        self.attention = MultiHeadAttention(width, heads)  # notebook 03 built its equal
+        self.attention = MultiHeadAttention(width, heads)  # notebook 03 built its equal; gives vectors, weights
         self.attention_norm = nn.LayerNorm(width, eps=epsilon)
         self.feed_forward = MyFeedForward(width, inner, bend)
         self.feed_forward_norm = nn.LayerNorm(width, eps=epsilon)
@@ -213,7 +215,8 @@ class MyBlock(nn.Module):
 
 # %% [markdown]
 # Held against the library's `Block`, with the same weights, both ways of the norm. (`state_dict` gives the weights of a
-# part as a dictionary of names and tables, `load_state_dict` takes them.)
+# part as a dictionary of names and tables, `load_state_dict` takes them. `padding_mask` makes notebook 03's mask of the
+# ones and zeros that a tokenizer gives, `causal_mask` the other one; both fit a whole batch and all heads.)
 
 # %%
 for place in ("post", "pre"):
@@ -348,8 +351,9 @@ mine = MyEncoder(
 print(mine.load_state_dict(bert_weights(theirs, numbers.num_hidden_layers)))
 
 # %% [markdown]
-# Every weight found its place. Now the proof, on two texts of different length: the class written above, the
-# library's encoder, and transformers' BERT give the same numbers.
+# Every weight found its place. Now the proof, on two texts of different length: the class written above, the library's
+# encoder, and transformers' BERT give the same numbers. (`from_transformers` makes the library's model of one of
+# transformers', with the same weights.)
 
 # %%
 texts = ["A quiet, moving film.", "The second half loses its way, and the actors know it."]

@@ -138,7 +138,8 @@ print(f"chosen: {chosen.float().mean():.1%} of all tokens, {chosen.sum()} of the
 # The library chooses the places in another way (as many in each text, and whole words if asked for). What then stands
 # there follows the same rule; its function is `replace`. Hold ours against it: give both the same places and the same
 # dice (the same *seed* of the random numbers), and compare. Then count whether 80% and 10% come out, give or take what
-# chance does to so few (two standard deviations).
+# chance does to so few: where the share $s$ is expected (`share`), what $n$ draws give (`count`) is off by about
+# $\sqrt{s(1-s)/n}$, its *standard deviation* (`spread`), and seldom by more than twice that.
 
 # %%
 ids = train_pairs[0][:200]
@@ -190,7 +191,7 @@ for name, fits, share in (
 # | $y$ | `labels`, -100 outside $M$ | `[B, T]` |
 # | $M$ | `masked`, True at a masked place | `[B, T]` |
 # | $\lvert M\rvert$ | `masked.sum()` | a number |
-# | $[v = y_m]$ | `one_hot(labels[masked], V)` | `[M, V]`: one row a masked place |
+# | $[v = y_m]$ | `one_hot(labels[masked], V)` | $[\lvert M\rvert, V]$: a row for each masked place |
 
 # %%
 logits = torch.randn(2, 6, 50, requires_grad=True)  # B = 2, T = 6, V = 50
@@ -241,8 +242,9 @@ print(f"knows nothing: loss {math.log(len(tokenizer)):.2f}, perplexity {len(toke
 # | $q$ | the softmax of `seq_relationship_logits` | `[B, 2]` |
 # | $n$ | `follows`: 0 where it follows, 1 where not | `[B]` |
 #
-# A model that knows nothing has $\ln V + \ln 2$. Below, a tiny model that has learned nothing yet: is our sum the loss
-# that the library computes?
+# A model that knows nothing has $\ln V + \ln 2$. The library's `EncoderForPreTraining` is the encoder of notebook 04
+# with what both exercises need on top: from each token's vector a score for each word, and from that of `[CLS]` the two
+# scores. Below, a tiny one that has learned nothing yet: is our sum the loss that the library computes?
 
 # %%
 tiny = EncoderForPreTraining(

@@ -108,7 +108,8 @@ print(f"loss by hand and by the library: {found.loss.item():.4f}; knows nothing:
 # %% [markdown]
 # ## The training
 #
-# As in notebook 05, with other rows and labels.
+# As in notebook 05, with other rows and labels, and a rate that falls along half a cosine. (The model shifts the labels
+# itself, so it is given the text twice.)
 
 # %%
 batch_size, peak = 32, 2e-3
@@ -223,7 +224,7 @@ theirs = model.generate(
     max_new_tokens=count,
     do_sample=False,
     pad_token_id=0,
-    eos_token_id=None,
+    eos_token_id=None,  # no token ends the text: it writes all of max_new_tokens
 )
 assert torch.equal(theirs, write("A young", count, greedy=True))
 print("greedy by hand and generate: same", theirs.shape[1], "tokens")
@@ -232,8 +233,8 @@ print("greedy by hand and generate: same", theirs.shape[1], "tokens")
 # ## The cache
 #
 # Our `write` reads the whole text again for each new token. But keys and values of earlier tokens do not change, as
-# they see nothing after them. So **keep** them: a step then reads one token, and only its query is new. $T$ steps
-# read $T$ tokens instead of $T(T+1)/2$.
+# they see nothing after them. So **keep** them: a step then reads one token, and computes the query, key and value of
+# that one alone. $T$ steps read $T$ tokens instead of $T(T+1)/2$.
 #
 # For one attention layer that is two tables which grow by a row at each step. No mask is needed: the newest token may
 # look at all that is there.

@@ -49,8 +49,9 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 # %% [markdown]
 # ## The task
 #
-# Snippets of film reviews, *fresh* or *rotten*. All snippets about one film are on one side of the split: otherwise
-# the model could learn films instead of opinions, and look better than it is.
+# Snippets of film reviews, *fresh* or *rotten*. They are *split* into the parts train, valid and test, and all snippets
+# about one film go into the same part: otherwise the model could learn films instead of opinions, and look better than
+# it is. (`tasks` holds the library's tasks; here it says which columns of the data are needed, the text and its label.)
 
 # %%
 limit = size(
@@ -138,9 +139,9 @@ print("our classifier and transformers' give the same scores and loss")
 # ## The loop, by hand
 #
 # Everything that training is: take a batch, compute the loss, let torch compute the gradients, clip, step, repeat.
-# **Clip** means: where all gradients together are longer than 1, they are shortened to 1, so that one odd batch cannot
-# throw the weights far. **Step** is AdamW's (notebook 05), with a rate that rises over the first tenth of the steps and
-# then falls to 0.
+# **Clip** means: where all gradients together, seen as one long vector, are longer than 1 (the length is the root of
+# the sum of their squares), they are shortened to 1, so that one odd batch cannot throw the weights far. **Step** is
+# AdamW's (notebook 05), with a rate that rises over the first tenth of the steps and then falls to 0.
 
 
 # %%
@@ -200,8 +201,9 @@ def train(model, part, epochs, peak, batch_size=BATCH, schedule=None, seen=None)
 
 # %% [markdown]
 # The library's loop ([workbench/training/loop.py](../workbench/training/loop.py)) is these lines, with checkpoints and
-# metrics around them. Here is the proof: the same weights, the same batches, without dropout (which is drawn at
-# random): the losses of all steps, and the weights at the end, must be equal.
+# metrics around them. (A *checkpoint* is a copy of the weights on the disk; the `Accelerator`, of Hugging Face, puts
+# the work on the processor or the graphics card.) Here is the proof: the same weights, the same batches, without
+# dropout (which is drawn at random): the losses of all steps, and the weights at the end, must be equal.
 
 
 # %%
@@ -282,10 +284,10 @@ print("the library's loop:", [round(loss, 4) for loss in listener.losses])
 widgets.learning_rate()
 
 # %% [markdown]
-# Of a real model nobody knows where the wall stands, so one goes and looks. Let the rate rise from far too small to
-# far too large within one short training, and watch the loss: as a rule it stays, falls, and explodes. A good rate is
-# where it falls fastest, well before the explosion (Smith 2015, arXiv 1506.01186). The library's `judge` smooths the
-# curve and reads it.
+# Of a real model nobody knows where the wall stands, so one goes and looks. Let the rate rise from far too small to far
+# too large within one short training, multiplied by the same factor at each step (`rise`), and watch the loss: as a
+# rule it stays, falls, and explodes. A good rate is where it falls fastest, well before the explosion (Smith 2015,
+# arXiv 1506.01186). The library's `judge` smooths the curve and reads it.
 
 # %%
 lowest, highest, epochs = 1e-6, 1e-1, size(test=2, cpu=1, gpu=1)

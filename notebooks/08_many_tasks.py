@@ -69,7 +69,8 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 # ## Names: a label at each word
 #
 # The head is one map from **each** token's vector to the labels: `[B, T, D]` to `[B, T, labels]`. A name may have
-# several words, so labels say where one begins (`B-`), where it goes on (`I-`), and what is none (`O`).
+# several words, so labels say where one begins (`B-`), where it goes on (`I-`), and what is none (`O`). Behind the dash
+# stands the kind: `PER` is a person, `LOC` a place.
 
 # %%
 words = ["Ada", "Lovelace", "met", "Babbage", "in", "London"]
@@ -94,10 +95,10 @@ for start, end, kind in sorted(spans(gold)):
     print(kind, " ".join(words[start:end]))
 
 # %% [markdown]
-# A name counts only when both ends and the kind are right. **Precision** $P$ is the share of the guessed names that
-# are right, **recall** $R$ the share of the true names that were found, and $F_1 = 2PR/(P+R)$ is their harmonic mean:
-# it is only high when both are. In the guess above, *Ada* alone is wrong. Held against seqeval, the library that most
-# papers use for this:
+# A name counts only when both ends and the kind are right. **Precision** $P$ is the share of the guessed names that are
+# right, **recall** $R$ the share of the true names that were found, and $F_1 = 2PR/(P+R)$ is their harmonic mean: it is
+# only high when both are. In the guess above one of three names is wrong: *Ada* without *Lovelace* has the wrong end.
+# Held against seqeval, the library that most papers use for this:
 
 # %%
 right = len(spans(gold) & spans(guess))
@@ -200,8 +201,11 @@ print(tokenizer.tokenize(written))
 # ## One loop for all three
 #
 # It is the loop of notebook 07. What differs comes from the library's **task**: the columns it reads, the head it
-# needs, how its examples become a batch, its loss, and its report. The data and settings are those of the presets
-# `wikigold-entities`, `question-answering` and `semeval-relations`, with fewer examples.
+# needs, how its examples become a batch, its loss, and its report. Each loss is a cross-entropy (notebook 05): over the
+# labels of each word, over the relations, and for answers the mean of two, one over the places where the answer may
+# begin and one over those where it may end. (A text that is too long for the model is read in windows that overlap by
+# `stride` tokens.) The data and settings are those of the presets `wikigold-entities`, `question-answering` and
+# `semeval-relations`, with fewer examples.
 
 # %%
 jobs = {
@@ -347,7 +351,7 @@ count = min(8, len(encoded))
 batch = batch_of(task, encoded, np.arange(count))
 with torch.no_grad():
     output = task.forward(model, batch)
-    library = task.outputs(output, batch).cpu()  # [B, 3 C + 2]: C first tokens, C last ones, C scores, and two more
+    library = task.outputs(output, batch).cpu()  # [B, 3 C + 2]: C best spans (first, last, score), and 2 more
 candidates = task.config.candidates
 
 for row in range(count):

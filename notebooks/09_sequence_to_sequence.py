@@ -250,7 +250,8 @@ show(
 #
 # There are many right translations, and one **reference**. **BLEU** (Papineni et al. 2002) counts which runs of one to
 # four words stand in the reference: $P_n$ is the share of the text's runs of $n$ words that do (each counted at most as
-# often as the reference has it). Their geometric mean is multiplied by a penalty $b$ for texts that are too short:
+# often as the reference has it). Their geometric mean (the fourth root of the product of the four) is multiplied by a
+# penalty $b$ for texts that are too short:
 #
 # $$\text{BLEU} = b \cdot \exp\Big(\tfrac14 \sum_{n=1}^{4} \ln P_n\Big), \qquad
 # b = \begin{cases} 1 & \text{where } c \ge r \\ e^{1 - r/c} & \text{where } c < r \end{cases}$$
@@ -306,9 +307,11 @@ print(f"chrF {chrf:.3f}, as sacrebleu has it")
 # %% [markdown]
 # ## Summaries, and a baseline that is hard to beat
 #
-# A summary is sequence to sequence as well, with a long text and a short one. It is scored by **ROUGE** (Lin 2004): of
-# words that both have (ROUGE-1), or of the longest row of words that both have in the same order (ROUGE-L), the
-# harmonic mean of precision and recall. Before any model: how good is the first sentence of the text?
+# A summary is sequence to sequence as well, with a long text and a short one. It is scored by **ROUGE** (Lin 2004),
+# which counts the words that both have (ROUGE-1), or the longest row of words that both have in the same order
+# (ROUGE-L). That count is divided by the length of what was written (precision) and by that of the reference (recall),
+# and the score is the harmonic mean of the two, as in notebook 08. Before any model: how good is the first sentence of
+# the text? The texts are abstracts of scientific papers, each with one or more summaries of one sentence.
 
 
 # %%

@@ -58,7 +58,8 @@ workspace = Workspace.current()
 #
 # A linear map has a matrix $W$ of $D_{out} \times D_{in}$ numbers and a bias $b$. Full tuning learns any change
 # $\Delta W$ of the same size.
-# **LoRA** (Hu et al. 2021, arXiv 2106.09685) only allows changes that are a product of two thin matrices:
+# **LoRA** (Hu et al. 2021, arXiv 2106.09685) only allows changes that are a product of two thin matrices,
+# changes of low *rank* (what that is, follows):
 #
 # $$y = W x + b + \frac{\alpha}{r}\, B A\, x$$
 #
@@ -98,9 +99,10 @@ for rank in (1, 4, 8, 64, 384):
 
 # %% [markdown]
 # Is a low rank enough? A matrix can be split into **directions**, sorted by their strength; that is its *singular value
-# decomposition*, and the strengths are its **singular values** $\sigma_1 \ge \sigma_2 \ge \dots$. The best matrix of
-# rank $r$ keeps the $r$ strongest directions and misses the others. How much it misses, as a share of the whole (where
-# the size of a matrix is the root of the sum of its squared numbers):
+# decomposition*, and the strengths are its **singular values** $\sigma_1 \ge \sigma_2 \ge \dots$. How many of them are
+# above 0 is its **rank**: for a product $BA$ at most $r$. The best matrix of rank $r$ keeps the $r$ strongest
+# directions and misses the others. How much it misses, as a share of the whole (where the size of a matrix is the root
+# of the sum of its squared numbers):
 #
 # $$\text{missed}(r) = \sqrt{\frac{\sigma_{r+1}^2 + \sigma_{r+2}^2 + \dots}{\sigma_1^2 + \sigma_2^2 + \dots}}$$
 #
@@ -202,9 +204,10 @@ print("merged: same outputs, and the same change as peft's")
 # takes the direction away. It begins with a rank $r_0$ that is larger than what may stay. While it trains, it follows
 # how much each direction **matters**: of a weight $w$ that is $|w \cdot \partial L / \partial w|$, about how much the
 # loss $L$ would change if $w$ were 0 (averaged over the last steps, and counted more where it varies much). The
-# importance of direction $i$ adds that of $\lambda_i$, and the mean over the numbers of column $i$ and of row $i$.
-# Now and then the least important directions *of all matrices together* lose their $\lambda$, until the budget is
-# met.
+# importance of direction $i$ adds that of $\lambda_i$, and the mean over the numbers of column $i$ and of row $i$. Now
+# and then the least important directions *of all matrices together* lose their $\lambda$, until the budget is met. (The
+# paper's loss has one more term, which keeps the directions at right angles to each other. The library has it too; the
+# short training below leaves it out.)
 #
 # | symbol | in the code | shape |
 # |---|---|---|
@@ -321,7 +324,8 @@ print(f"with and without adapters:                 {(output(mine) - output(minil
 #
 # **Prefix tuning** (Li and Liang 2021, arXiv 2101.00190) leaves the network as it is. In each layer it puts learned
 # keys and values *before* those of the text, as if some words stood there that nobody typed. The queries find them like
-# any others.
+# any others. In the code P is how many there are in a layer, H the number of heads, and K how many numbers a head has,
+# $D / H$.
 
 
 # %%

@@ -75,7 +75,8 @@ print(predictor.predict([{"text": TEXT}])[0])
 # * the **neuron view**: query, key and their products for one head, the steps of notebook 03.
 #
 # Each is a page of its own inside the notebook, and works without a network. The dashboard's **Explain** page has the
-# same three. Under each stands in words what is to be seen, for those who cannot see it.
+# same three. Under each stands in words what is to be seen, for those who cannot see it. Layers and heads are counted
+# from 0 here, as in the code.
 
 # %%
 attention = capture_attention(predictor.model, predictor.tokenizer, TEXT)
@@ -127,7 +128,7 @@ page(
 compared = capture_queries_keys(predictor.model, predictor.tokenizer, TEXT)
 queries, keys = compared.queries[LAYER, 0], compared.keys[LAYER, 0]  # of head 0: [T, K] both
 products = queries @ keys.T / np.sqrt(queries.shape[1])  # [T, T]
-powers = np.exp(products - products.max(axis=1, keepdims=True))
+powers = np.exp(products - products.max(axis=1, keepdims=True))  # less the largest: same shares, no huge numbers
 softmax = powers / powers.sum(axis=1, keepdims=True)
 np.testing.assert_allclose(softmax, attention.weights[LAYER, 0], atol=1e-5)  # the steps give the weights above
 strongest = [attention.tokens[i] for i in np.unravel_index(products.argmax(), products.shape)]
@@ -288,8 +289,9 @@ for one, other in (methods[:2], methods[1:], methods[::2]):
 # ## What attention does not say: the faithfulness test
 #
 # An explanation marks some words as important. So **hide them and ask the model again**. If its answer does not move,
-# or moves no more than when random words are hidden, the marks say nothing about the model (DeYoung et al. 2020,
-# arXiv 1911.03429). Every explanation of this workbench carries that test:
+# or moves no more than when random words are hidden, the marks say nothing about the model (DeYoung et al. 2020, arXiv
+# 1911.03429). Every explanation of this workbench carries that test: it puts `[MASK]` in place of about a fifth of the
+# text's tokens (at least one), those that the explanation ranks highest.
 
 # %%
 for method, found in explained.items():
@@ -310,7 +312,8 @@ np.testing.assert_allclose([before, after], [proof["whole"], proof["without_mark
 print(f"{before:.3f} -> {after:.3f}, marked:", [names[i] for i in proof["marked"]])
 
 # %% [markdown]
-# One text is one toss of a coin. Over several texts, the mean fall of the probability, beside that of random words:
+# One text is one toss of a coin. Over several texts, the mean fall of the probability (its name is
+# *comprehensiveness*), beside that of random words:
 
 # %%
 texts = [

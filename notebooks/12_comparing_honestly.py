@@ -53,7 +53,7 @@ generator = np.random.default_rng(0)
 
 # %%
 times, count = size(test=500, cpu=5_000, gpu=5_000), 400
-one = generator.binomial(count, 0.8, times) / count
+one = generator.binomial(count, 0.8, times) / count  # for each test set, the share that comes out right
 two = generator.binomial(count, 0.8, times) / count
 difference = one - two
 print(f"difference of 2 points or more, by chance alone: {(np.abs(difference) >= 0.02).mean():.0%} of the test sets")
@@ -115,11 +115,12 @@ print(f"the truth was inside in {held / tests:.0%} of {tests} tests")
 # %% [markdown]
 # ## The same texts for both: a paired test
 #
-# If both models answer the same texts, those that both get right, or both wrong, say nothing about which one is
-# better. Only where they **disagree** counts: $b$ texts that only the first gets right, $c$ that only the second
-# does. If neither were better, each of the $b + c$ would be a toss of a fair coin. How probable is a result at least
-# as uneven? That is **McNemar's exact test**. (The sum counts all ways to get at most the smaller of the two, and the 2
-# in front of it is for both sides.)
+# If both models answer the same texts, those that both get right, or both wrong, say nothing about which one is better.
+# Only where they **disagree** counts: $b$ texts that only the first gets right, $c$ that only the second does. If
+# neither were better, each of the $b + c$ would be a toss of a fair coin. How probable is a result at least as uneven?
+# That is **McNemar's exact test**. ($\binom{n}{k}$ is in how many ways $k$ of $n$ tosses can be chosen, and each row of
+# $n$ tosses has the probability $(1/2)^n$. The sum counts all ways to get at most the smaller of the two, and the 2 in
+# front of it is for both sides.)
 #
 # $$p = \min\Bigl(1,\; 2\sum_{k=0}^{\min(b,c)} \binom{b+c}{k} \Bigl(\tfrac12\Bigr)^{b+c}\Bigr)$$
 
@@ -205,9 +206,9 @@ print(my_holm([0.01, 0.2, 0.03, 0.04]))
 # %% [markdown]
 # ## A "better" model that is not
 #
-# Now for real. A small network that only adds up the vectors of a text's words is trained on film reviews, some times
-# over. Only the **seed** differs, and it sets the first weights and the order of the batches, nothing else. Somebody
-# says: "the best of these seeds is my new method."
+# Now for real. A small network that only takes the mean of the vectors of a text's words (notebook 02) is trained on
+# film reviews, some times over. Only the **seed** differs, and it sets what is drawn at random: the first weights, the
+# order of the batches, and what dropout leaves out. Somebody says: "the best of these seeds is my new method."
 
 # %%
 limit = size(
