@@ -153,7 +153,8 @@ def _figures(report: dict[str, Any], metrics: dict[str, Any]) -> None:
         column_config=dict.fromkeys(columns, st.column_config.NumberColumn(format="%.4g" if large else "%.3f")),
         key="run.result",
     )
-    st.caption("Low and high, at least and at most: the ends of a 95% interval.")
+    ends = "Low and high, at least and at most" if report.get("gain") else "Low and high"
+    st.caption(f"{ends}: the ends of a 95% interval.")
 
 
 def _numbers(values: Iterable[object]) -> NDArray[np.float64]:
