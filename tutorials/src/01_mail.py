@@ -30,8 +30,8 @@
 # payments. Today a person reads every one. You are asked whether a model can sort them, **and which questions it must
 # not be trusted with**.
 #
-# The data is `banking77` in the catalogue: questions of customers, each with its *intent*, what the customer wants.
-# There are 77 intents.
+# The data is `banking77` in the catalogue, the list of data that the workbench knows: questions of customers, each with
+# its *intent*, what the customer wants. There are 77 intents.
 
 # %% tags=["setup"]
 from workbench.teach import check, done, hint, size, solution
@@ -68,7 +68,8 @@ print(len(data.train), "questions to learn from,", len(set(data.train.columns["l
 # ## The guess that needs no model
 #
 # Whoever always answers with the most frequent intent is right sometimes, too. A model has to beat this **baseline**.
-# The share of right answers is called **accuracy**.
+# The share of right answers is called **accuracy**. It is counted on questions that are kept apart: the data has a part
+# `train` to learn from, and a part `test` that the model never sees while it learns.
 #
 # **Exercise 1.** Find the most frequent intent in `train`, and give the share of `test` that has it. Both are lists of
 # intents. If two are equally frequent, take the one that comes first in `train`.
@@ -95,6 +96,13 @@ print(f"always the same answer: {share:.1%} right")
 #
 # On the dashboard: page **Launch**, *Begin with* the preset `bank-intents`, then start it and watch it on the page
 # **Runs**. Below runs a smaller version, which appears there too.
+#
+# `minilm` is a small Transformer that has learned from much English text before; here it learns our intents
+# (*fine-tuning*). `limit` says how many questions each part may have; `valid` is looked at while it learns. `epochs`
+# says how often it goes through the questions, `learning_rate` how far each step moves its weights, and `max_length`
+# after how many pieces of words a text is cut off. `size` chooses the number that suits your machine. The run keeps its
+# answers to the test questions, and `read_predictions` reads them: `gold` is the true intent, `prediction` what the
+# model says.
 
 # %%
 finished = run(
@@ -127,8 +135,8 @@ print(
 # The desk for lost cards asks two things. *Of the mail that you send us, how much is for us?* That is **precision**.
 # *Of the mail that is for us, how much do we get?* That is **recall**. Both are shares, 0 to 1.
 #
-# **Exercise 2.** Give both as a pair for one intent. `gold` holds the true intents and `guessed` the model's, in the
-# same order. If nothing was sent, precision is 0; if nothing was for this desk, recall is 0.
+# **Exercise 2.** Give both for one intent, as a pair (precision, recall). `gold` holds the true intents and `guessed`
+# the model's, in the same order. If nothing was sent, precision is 0; if nothing was for this desk, recall is 0.
 
 
 # %%
@@ -173,9 +181,11 @@ for intent, (precision, recall) in sorted(pairs.items(), key=lambda item: sum(it
 # %% [markdown]
 # ## What is taken for what?
 #
-# A wrong answer says most when it comes with its partner: which intent is taken for which other one? On the dashboard
-# the page **Compare** has the confusion matrix of either of two runs (*Evidence*, *Confusion*), and a click on a cell
-# opens its texts; here the list of its largest entries.
+# A wrong answer says most when it comes with its partner: which intent is taken for which other one? A table of this, a
+# row for each true intent and a column for each guessed one, is called a *confusion matrix*. On the dashboard the page
+# **Runs** shows it for the run's validation questions (*What is taken for what*). For two runs that were tested on the
+# same questions the page **Compare** has it too (*Evidence*, *Confusion*), and there a click on a cell opens its texts.
+# Here is the list of its largest entries, over the test questions.
 #
 # **Exercise 4.** Count each pair (true intent, guessed intent), **wrong answers only**, and give a dictionary from the
 # pair to its count.
@@ -244,7 +254,7 @@ print(f"a new question: {answer['label']}, score {answer['score']:.2f}")
 #
 # ## Questions to think about
 #
-# 1. A desk can only work with few false letters. Which of the two, precision or recall, would you raise, and how?
+# 1. A desk has no time for mail that is not for it. Which of the two, precision or recall, would you raise, and how?
 # 2. A question has two intents. What would you change: the data, the task, or the desk?
 # 3. Why does macro F1 move much when one rare intent is right or wrong?
 #

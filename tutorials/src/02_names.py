@@ -48,7 +48,8 @@ from workbench.workspace import Workspace
 # ## Names as marks on words
 #
 # Each word has a **tag**: `B-person` where a person's name begins, `I-person` where it goes on (*inside*), `O` for
-# *outside*, no name. Two names side by side stay apart: the second begins with `B` again.
+# *outside*, no name. After the three letters they are called **BIO tags**. Two names side by side stay apart: the
+# second begins with `B` again.
 #
 # On the dashboard: page **Data**, choose `wnut17` and look at its rows. In code:
 
@@ -59,8 +60,9 @@ for words, tags in list(zip(data.train.columns["words"], data.train.columns["tag
     print(" ".join(word if tag == "O" else f"{word}[{tag}]" for word, tag in zip(words, tags, strict=True)))
 
 # %% [markdown]
-# **Exercise 1.** Turn tags into names: a list of (first word, **word after the last**, kind), in order, counted from 0.
-# `["B-person", "I-person", "O"]` gives `[(0, 2, "person")]`. Here an `I-` always goes on with the name before it.
+# **Exercise 1.** Turn the tags of a text into its names: a list of (place of the first word, place of the **word after
+# the last**, kind), in order; places are counted from 0. `["B-person", "I-person", "O"]` gives `[(0, 2, "person")]`.
+# Here an `I-` always goes on with the name before it.
 
 
 # %%
@@ -111,11 +113,13 @@ print(f"{share_of_new(names_of(data.train), names_of(data.test)):.1%} of the nam
 # %% [markdown]
 # ## Pieces of words
 #
-# A model does not read words, it reads **pieces**: *Blackpink* may become *black*, *##pin*, *##k*. The tags are for
-# words. So each word's first piece gets its tag, and all the others get **-100**, which means *do not count this one*.
-# A list tells the word of each piece: `[None, 0, 1, 1, 1, None]`. `None` belongs to no word (a mark of begin or end).
+# A model does not read words, it reads **pieces**: *Blackpink* may become *black*, *##pin*, *##k* (*##* marks a piece
+# that goes on with a word). The tags are for words, and for a model each tag is a number. So each word's first piece
+# gets its tag, and all the others get **-100**, which means *do not count this one* (a *mask*). A list tells the word
+# of each piece: `[None, 0, 1, 1, 1, None]`. `None` belongs to no word (a mark of begin or end).
 #
-# **Exercise 3.** Give a label for each piece: on a word's first piece the word's tag number, elsewhere -100.
+# **Exercise 3.** `word_of_piece` is such a list, `tags` holds the number of each word's tag. Give a list with a label
+# for each piece: on a word's first piece the number of the word's tag, elsewhere -100.
 
 
 # %%
@@ -134,8 +138,8 @@ def labels_on_pieces(word_of_piece, tags):
 check("02-names.3", labels_on_pieces)
 
 # %% [markdown]
-# **Exercise 4.** Now count: of the pieces whose label is **not** -100, the share that was guessed rightly. (At least
-# one piece counts.)
+# **Exercise 4.** Now count. `labels` are such labels, `guessed` is the number that the model says for each piece. Give
+# the share that was guessed rightly of the pieces whose label is **not** -100. (At least one piece counts.)
 
 
 # %%
@@ -180,8 +184,8 @@ print({name: round(value, 3) for name, value in figures(finished).items()})
 # %% [markdown]
 # ## A whole name or nothing
 #
-# Most words are no names: whoever always says `O` is right on nearly every word and finds nothing. So the field counts
-# whole names. One is right if its first word, its last word and its kind are all right. With $r$ right names, $g$
+# Most words are no names: whoever always says `O` is right on nearly every word and finds nothing. So it is usual to
+# count whole names. One is right if its first word, its last word and its kind are all right. With $r$ right names, $g$
 # guessed and $t$ true ones: precision $P = r/g$, recall $R = r/t$, and $F_1 = 2PR/(P+R) = 2r/(g+t)$.
 #
 # **Exercise 5.** Give F1 of two lists of names as exercise 1 makes them. If both are empty, nothing was missed: 1.

@@ -48,7 +48,8 @@ from workbench.training.predictor import Predictor
 # ## Train it
 #
 # On the dashboard: page **Data**, choose `rotten-tomatoes` and read some lines: would you have known? Then page
-# **Launch**, choose the task text classification, this data and the model `minilm`, and start it. In code, small:
+# **Launch**, choose the task text classification, this data and the model `minilm` (a small Transformer that has
+# learned from much English text before), and start it. In code, small:
 
 # %%
 finished = run(
@@ -75,9 +76,10 @@ print(f"{sum(g == p for g, p in zip(kept['gold'], kept['prediction'], strict=Tru
 # %% [markdown]
 # ## An opinion as a number
 #
-# With its label the model gives a **score** $p$: how probable it holds that label to be, between 0.5 and 1. A lukewarm
-# text and a hymn shall not count the same. So we make a **mood** of it, from -1 (surely bad) over 0 (cannot say) to 1
-# (surely good). If $g$ is the probability of *good*, mood is $2g - 1$.
+# With its label the model gives a **score** $p$: how probable it holds that label to be. It gives the more probable one
+# of two labels, so $p$ is between 0.5 and 1. A lukewarm text and a hymn shall not count the same. So we make a **mood**
+# of it, from -1 (surely bad) over 0 (cannot say) to 1 (surely good). If $g$ is the probability of *good*, mood is
+# $2g - 1$.
 #
 # **Exercise 1.** Write it. Mind that the score belongs to the label given: with `"rotten"` and 0.9, *good* has the
 # probability 0.1.
@@ -154,11 +156,12 @@ show(figure, "Moods of single reviews as dots, and their moving mean as a line; 
 # %% [markdown]
 # ## The alarm
 #
-# What is low? Not "below 0": a strict crowd may always be there. Compare with this film's own quiet time: its mean $m$
-# and its **standard deviation** $s$, the usual distance from the mean: the square root of the mean of the squared
-# distances. The line of the alarm is $m - k\,s$, with $k = 3$, say.
+# What is low? Not "below 0": a strict crowd may always be there. Compare with this film's own quiet time, before
+# anything happens: the mean $m$ of the trend there, and its **standard deviation** $s$, the usual distance from the
+# mean: the square root of the mean of the squared distances. The line of the alarm is $m - k\,s$, with $k = 3$, say.
 #
-# **Exercise 3.** Give $m - k\,s$ of the values of the quiet time. (Divide by how many there are.)
+# **Exercise 3.** `quiet` is the list of the trend's values in the quiet time. Give $m - k\,s$ of them. (For both means
+# divide by how many values there are.)
 
 
 # %%
@@ -203,8 +206,9 @@ for k in (1, 2, 3):
     print(f"k = {k}: alarm {said}")
 
 # %% [markdown]
-# Below 0 is a false alarm. A larger $k$ gives fewer of these, and a later alarm: both cannot be had. Here the quiet
-# time was known; on Monday you would take last month's.
+# (The patience was 3.) An alarm with a minus came before the turn: a false one. A larger $k$ gives fewer of these, and
+# a later alarm: few false alarms and an early one cannot both be had. Here the quiet time was known; on Monday you
+# would take last month's.
 #
 # ## The share
 #
@@ -235,8 +239,9 @@ told = figures(share)
 print(f"{told['accuracy']:.1%} right; always the most frequent tone: {share.report()['baseline']['accuracy']:.1%}")
 
 # %% [markdown]
-# Most sentences of news are *neutral*, so look at the baseline beside the figure. With three labels the mood is the
-# probability of *positive* minus that of *negative*: a neutral sentence has a mood near 0.
+# Most sentences of news are *neutral*, so look at the figure beside it: whoever always says *neutral* is right that
+# often (the **baseline**). With three labels the mood is the probability of *positive* minus that of *negative*: a
+# neutral sentence has a mood near 0.
 
 # %%
 news = [

@@ -73,9 +73,9 @@ def marked(text):
 check("04-relations.1", marked)
 
 # %% [markdown]
-# **Exercise 2.** Make a fact of a marked sentence and its label: (relation, first, second), where *first* is what
-# stands first in the brackets. `Cause-Effect(e2,e1)` with burst as e1 and pressure as e2 gives
-# `("Cause-Effect", "pressure", "burst")`. For `Other` give the empty tuple `()`.
+# **Exercise 2.** Make a fact of a sentence's label and its two marked things, `e1` and `e2` (what exercise 1 gives):
+# (relation, first, second), where *first* is what stands first in the brackets. `Cause-Effect(e2,e1)` with burst as e1
+# and pressure as e2 gives `("Cause-Effect", "pressure", "burst")`. For `Other` give the empty tuple `()`.
 
 
 # %%
@@ -96,7 +96,8 @@ check("04-relations.2", fact)
 # ## Train it
 #
 # On the dashboard: page **Launch**, *Begin with* the preset `semeval-relations`. Below runs a smaller version; it
-# appears on the page **Runs**.
+# appears on the page **Runs**. It keeps its answers to the test sentences: `gold` is the list of their true labels,
+# `guessed` that of the model's, in the same order.
 
 # %%
 finished = run(
@@ -151,7 +152,8 @@ print(f"label right {whole:.1%}, relation right whatever the direction {relation
 # The insurer does not care for `Other`. So of the facts that the model gives, count the share that is right
 # (**precision**), and of the true facts the share that it gives (**recall**). `Other` is no fact, neither way.
 #
-# **Exercise 4.** Give both as a pair, by whole labels. 0 where you would divide by 0.
+# **Exercise 4.** Give both as a pair (precision, recall). An answer is right if its whole label is, with the direction.
+# Give 0 where you would divide by 0.
 
 
 # %%

@@ -46,8 +46,9 @@ from workbench.training.predictor import Predictor
 # The model gives each word two scores: how well an answer **begins** here, and how well it **ends** here. An answer's
 # score is the sum of both. It must not end before it begins, nor be too long.
 #
-# **Exercise 1.** Give the pair (begin, end) with the highest sum, both counted from 0; the end **belongs to** the
-# answer, which has at most `longest` words. Of equals take the earliest begin, then the earliest end.
+# **Exercise 1.** `begins` and `ends` hold the two scores of each word. Give the pair (begin, end) of places with the
+# highest sum, counted from 0; the end **belongs to** the answer, which has at most `longest` words. Of equals take the
+# earliest begin, then the earliest end.
 
 
 # %%
@@ -68,8 +69,9 @@ check("05-answers.1", best_span)
 # The model reads a limited number of words at once. A longer document is cut into **windows** that overlap: an answer
 # that one cut goes through then stands whole in the next window.
 #
-# **Exercise 2.** Give the windows of `words` words as pairs (begin, end), the end **not** included. The next one begins
-# `step` words later. Stop with the first window that reaches the end. `step` is at most `size`.
+# **Exercise 2.** The document has `words` words (a number), a window at most `size`. Give the windows as a list of
+# pairs (begin, end), counted from 0, the end **not** included. The first begins at 0, each next one `step` words later.
+# Stop with the first window that reaches the end of the document. `step` is at most `size`.
 
 
 # %%
@@ -111,8 +113,8 @@ def plain(text):
 check("05-answers.3", plain)
 
 # %% [markdown]
-# **Exercise 4.** Give F1 of two lists of words. A word that stands twice in both is right twice, once in one of them
-# once. Without a common word it is 0.
+# **Exercise 4.** Give F1 of two lists of words, the right ones (`gold`) and the model's (`given`). A word that stands
+# twice in both is right twice; if it stands only once in one of them, it is right once. Without a common word F1 is 0.
 
 
 # %%
@@ -131,7 +133,7 @@ check("05-answers.4", word_f1)
 # ## Train it
 #
 # On the dashboard: page **Launch**, *Begin with* the preset `question-answering`. Below runs a smaller version; it
-# appears on the page **Runs**. Compare exact match and F1 with what you have just written.
+# appears on the page **Runs**. Among its figures are exact match and F1. Then the model answers from three sentences.
 
 # %%
 finished = run(
@@ -183,8 +185,8 @@ print(f"F1 by hand {sum(yours) / len(yours):.3f}, by the library {figures(finish
 #
 # ## Where to go on
 #
-# * Lesson [10](10_support.ipynb): answer only when sure. Notebook [08](../notebooks/08_many_tasks.ipynb): the same
-#   head by hand.
+# * Lesson [10](10_support.ipynb): answer only when sure. Notebook [08](../notebooks/08_many_tasks.ipynb): how a model
+#   gets such scores, by hand.
 # * Rajpurkar et al. 2016, SQuAD (arXiv 1606.05250); Artetxe et al. 2020, XQuAD (arXiv 1910.11856).
 #
 # How far you have come (the dashboard's page **Learn** shows the same), and what comes next:

@@ -32,7 +32,7 @@
 # crashes the program, however good its French is. Two people can look at 300 lines. Which?
 #
 # The data is `jupyterlab-fr`: the messages of JupyterLab, translated by volunteers. On the dashboard: page **Data**,
-# choose `jupyterlab-fr`, and read some lines; lines that stand both in training and in the test part are told there.
+# choose `jupyterlab-fr`, and read some lines. It also says how many lines of the test part stand in training too.
 
 # %% tags=["setup"]
 from collections import Counter
@@ -110,10 +110,10 @@ print(f"even people lose some: {len(by_people)} of {len(english):,} lines")
 # in lines whose English has *file* is probably *fichier* (or *de*, which stands everywhere: so it is divided by how
 # often the French word stands at all).
 #
-# **Exercise 2.** `together` counts pairs of words that stand in one pair of lines, `alone` counts each French word.
-# Give the French word with the largest `together[(word, french)] / alone[french]` among those that stand together with
-# `word` at least `least` times; the word itself, unchanged, when there is none. Of equals take the first in the
-# alphabet.
+# **Exercise 2.** Two dictionaries are given: `together[(word, french)]` says in how many pairs of lines an English word
+# and a French one both stand, `alone[french]` in how many French lines a word stands. Give the French word with the
+# largest `together[(word, french)] / alone[french]` among those that stand together with `word` at least `least` times;
+# the word itself, unchanged, when there is none. Of equals take the first in the alphabet.
 
 
 # %%
@@ -141,12 +141,14 @@ for word in ("file", "cell", "settings"):
 # ## A score by characters
 #
 # *fichiers* for *fichier* is nearly right, and a score of words says: wrong. **chrF** (Popović 2015) counts runs of
-# characters. For one length $n$: of the translation's runs the share that the reference has ($P$), of the reference's
+# characters that stand side by side: *file* has the runs *fi*, *il*, *le* of length 2. The **reference** is a person's
+# translation. For one length $n$: of the translation's runs the share that the reference has ($P$), of the reference's
 # runs the share that the translation has ($R$), each run counted at most as often as the other has it, and then
 #
 # $$F = \frac{(1 + 2^2)\,P\,R}{2^2 P + R}$$
 #
-# which counts what is missing more than what is too much.
+# which counts what is missing more than what is too much (the 2 is called *beta*). The chrF of a report puts the
+# lengths 1 to 6 together.
 #
 # **Exercise 3.** Give $F$ for runs of `n` characters, spaces left out; 0 where nothing is common or there is no run.
 
@@ -174,8 +176,9 @@ check("06-translate.3", character_f)
 # ## Train it
 #
 # On the dashboard: page **Launch**, *Begin with* the preset `translate`, and put `jupyterlab-fr` in place of its data.
-# Below runs a smaller version. From nothing, and from two thousand lines, it will not be a translator; look at what the
-# report sets beside it, and at which lines go wrong.
+# Below runs a smaller version. Its *encoder* reads the English line, its *decoder* writes the French one, piece by
+# piece. Its weights begin at random: from two thousand lines alone it will not become a translator. Look at what the
+# report sets beside it, a dictionary such as yours, and at which lines go wrong.
 
 # %%
 finished = run(
@@ -214,8 +217,8 @@ print(f"{report['baseline_name']}: chrF {report['baseline']['chrf']:.3f}")
 #
 # How sure is it? Give the model the line and what it has written, and ask how probable it finds each piece behind those
 # before it (notebook [09](../notebooks/09_sequence_to_sequence.ipynb) does this by hand). A long line has more pieces,
-# and a product of more numbers below 1 is smaller: so take the mean of the logarithms, and turn it back. What comes out
-# is the probability of a piece, and lines of any length can be compared.
+# and a product of more numbers below 1 is smaller: so take the mean of the logarithms, and turn it back with the
+# exponential function. What comes out is a mean probability of a piece, and lines of any length can be compared.
 #
 # **Exercise 4.** `lines` are pairs (broken, probability): whether a placeholder was lost, and how probable the model
 # finds its translation, as above. Give the numbers (from 0) of the lines that a person looks at, at most `most`: first
@@ -262,7 +265,7 @@ for i in to_look_at(judged, most=5):
 #
 # * What must be kept is checked by a rule, not hoped for: placeholders, numbers, names of keys.
 # * A translator has to beat a dictionary; its report shows whether it does.
-# * chrF forgives endings. It does not see a lost placeholder: two characters of thirty.
+# * chrF forgives endings. A lost placeholder hardly moves it: two characters of thirty.
 # * People look at what a rule finds broken, then at what the model finds least probable itself.
 #
 # ## Questions to think about

@@ -59,18 +59,19 @@ from workbench.training.predictor import Predictor
 #    **Tuning** from `full` to `lora` and press **Estimate** each time. The page takes a few real steps and tells the
 #    time and the memory of each. You need not start anything: the cells below do.
 #
-# The tunings differ in **which weights move**. `full` moves all of them, `head` only the last layer that makes the
-# decision, `lora` a small addition beside the big matrices. Can you foresee what the estimate says?
+# `minilm` is a small Transformer that has learned from much English text before; *tuning* makes it fit for our intents.
+# The tunings differ in **which weights move**. `full` moves all of them, `head` only the layers at the end that make
+# the decision, `lora` a small addition beside the big matrices. Can you foresee what the estimate says?
 #
 # ## What training costs
 #
-# A weight is a number; stored with 32 bits it takes 4 bytes. To train with the usual optimizer AdamW, the machine
-# holds:
+# A weight is a number; stored with 32 bits it takes 4 bytes. Each step of training works out for each weight that moves
+# which way it should go (its *gradient*); AdamW, the usual rule, then says how far. For that the machine holds:
 #
 # * every weight of the model: 4 bytes each,
 # * for each weight that **moves** also its gradient (4 bytes) and two running means that AdamW keeps (4 bytes each).
 #
-# (The numbers in between, the *activations*, come on top; they depend on the batch.)
+# (The numbers in between, the *activations*, come on top; they depend on how many requests a step looks at.)
 #
 # **Exercise 1.** Write how many megabytes that is. One megabyte is 1,000,000 bytes here.
 
@@ -118,7 +119,7 @@ def lora_weights(rank, matrices):
 check("07-small.2", lora_weights)
 
 # %%
-# MiniLM has 6 layers; say the queries and the values of each get a detour: 12 matrices of 384 x 384.
+# MiniLM has 6 layers; say two matrices of attention in each (queries, values) get a detour: 12 matrices of 384 x 384.
 added = lora_weights(8, [(384, 384)] * 12)
 print(f"{added:,} new weights, {added / 22_700_000:.1%} of the model")
 
@@ -208,8 +209,8 @@ show(
 # %% [markdown]
 # ## What fits
 #
-# **Exercise 3.** From such a list, give the **names** of the candidates that fit into a budget of megabytes, the most
-# accurate first. What needs exactly the budget still fits.
+# **Exercise 3.** From such a list of dictionaries, give a list of the **names** of the candidates that fit
+# (`"megabytes"`) into a budget, the most accurate first. What needs exactly the budget still fits.
 
 
 # %%
@@ -258,8 +259,9 @@ print("nobody beats:", ", ".join(front))
 # ## Is the small one good enough?
 #
 # The small model and the large one were tested on the same requests. The page **Compare** of the dashboard shows both
-# with their intervals: choose the runs `lesson-07-words` and the last one in the table above, and read the sentence at
-# the top. In code:
+# with their **95% intervals**: how far the luck of which requests were tested could have moved a figure (lesson 08
+# works one out). Choose the runs `lesson-07-words` and the last one in the table above, and read the sentence at the
+# top. It calls a difference *significant* if such luck explains it badly. In code:
 
 # %%
 small, large = runs[chosen[0]], runs[chosen[-1]]

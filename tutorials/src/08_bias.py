@@ -31,8 +31,8 @@
 # brother's the same film's actor. His is at the top." Is it chance, or does the model treat texts about women
 # differently? You are asked to find out, and to write down how sure you are.
 #
-# The data are snippets of film reviews, `rotten-tomatoes` in the catalogue. The magazine's model is MiniLM, fine-tuned
-# on them.
+# The data are snippets of film reviews, `rotten-tomatoes` in the catalogue. The magazine's model is MiniLM, a small
+# Transformer that has learned from much English text before, trained further (*fine-tuned*) on them.
 
 # %% tags=["setup"]
 from workbench.teach import check, done, hint, size, solution
@@ -276,7 +276,7 @@ np.testing.assert_allclose(planted.mean(), changes.mean() - 0.05, atol=1e-5)
 
 # %% [markdown]
 # The planted 0.05 moves the whole interval by as much. The width of the interval says how small a bias this test could
-# still see: about half of the width.
+# still see: about half of the width, for then 0 is just outside.
 #
 # ## Real groups
 #
@@ -316,8 +316,8 @@ for name, share in accuracy_by_group(groups, right).items():
 # So look only at the reviews that *are* fresh, and ask how many of them the model recognises, group by group. That
 # this share is the same for all groups is called *equal opportunity* (Hardt et al. 2016, arXiv 1610.02413).
 #
-# **Exercise 6.** Give for each group the share of **its fresh reviews** that were predicted fresh. A group without any
-# fresh review does not appear.
+# **Exercise 6.** `gold` holds the true label of each review, `predicted` the model's. Give a dictionary: for each group
+# the share of **its fresh reviews** that were predicted fresh. A group without any fresh review does not appear.
 
 
 # %%

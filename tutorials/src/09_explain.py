@@ -51,7 +51,8 @@ from workbench.training.predictor import Predictor
 # %% [markdown]
 # ## The model and its answer
 #
-# If you did lesson 08 in this workspace, the same run is found again, and nothing is trained.
+# If you did lesson 08 in this workspace, the same run is found again, and nothing is trained. (Should your model call
+# her review *fresh*, read on with that word: the steps are the same.)
 
 # %%
 limit = size(
@@ -91,7 +92,8 @@ def probability(texts):
 # ## Hide one word
 #
 # The simplest idea is the best place to begin: **hide a word and ask again**. If the answer gets less sure, the word
-# counted. MiniLM knows the token `[MASK]`, which stands for a word that cannot be read.
+# counted. What a model reads are **tokens**: words, or pieces of words. MiniLM, our model, knows the token `[MASK]`,
+# which stands for a word that cannot be read.
 #
 # **Exercise 1.** From a list of words make as many texts, in each of which **one** word is hidden: in the first text
 # the first word, and so on. In a text, words stand between single spaces.
@@ -161,11 +163,13 @@ print(f"sum of the numbers {sum(blended.scores):+.3f}, difference to be shared o
 # %% [markdown]
 # (The difference is one of *logits*: the scores from which the probabilities are made.)
 #
-# A tokenizer cuts rare words into pieces, *unfunny* into *un*, *##fu*, *##nn*, *##y*; and it adds special tokens at the
-# ends. A customer reads words. What the pieces of a word count adds up to what the word counts.
+# A tokenizer cuts rare words into pieces, *unfunny* into *un*, *##fu*, *##nn*, *##y* (*##* marks a piece that goes on
+# with a word); and it adds special tokens at the ends, `[CLS]` and `[SEP]`. A customer reads words. What the pieces of
+# a word count adds up to what the word counts.
 #
-# **Exercise 3.** `words` says for each token to which word it belongs (0 for the first word), and `None` for a special
-# token. Give the sum for each word, in the order of the words. Special tokens belong to no word.
+# **Exercise 3.** `scores` says what each token counts. `words` says for each token to which word it belongs (0 for the
+# first word), and `None` for a special token. Give the sum for each word, in the order of the words. Special tokens
+# belong to no word.
 
 
 # %%
@@ -194,8 +198,9 @@ for word, number in zip(other.split(), numbers, strict=True):
 # %% [markdown]
 # ## Which words go into the letter?
 #
-# **Exercise 4.** Give the **positions** of the words that count most: a share of them all, rounded down, but at least
-# one. In the order in which they stand in the text.
+# **Exercise 4.** `scores` says what each word counts. Give the **positions** (from 0) of the words that count most. How
+# many? `share` (0 to 1) times the number of all words, rounded down, but at least one. Give them in the order in which
+# they stand in the text.
 
 
 # %%

@@ -172,8 +172,9 @@ print(f"answering everything: {sum(right) / len(right):.1%} right")
 # * **coverage**: the share of all questions that the assistant answers,
 # * **accuracy**: of those that it answers, the share that is right.
 #
-# **Exercise 3.** Give both, as a pair. If nothing is answered, coverage is 0 and we say that accuracy is 1 (nothing
-# was answered wrongly).
+# **Exercise 3.** For each new question, `scores` says how near the nearest known one is, and `right` whether its intent
+# is the right one. Give both figures as a pair (coverage, accuracy). If nothing is answered, coverage is 0 and we say
+# that accuracy is 1 (nothing was answered wrongly).
 
 
 # %%
@@ -302,8 +303,9 @@ for name, t in (("answer everything", -1.0), ("pass everything on", 2.0), ("95 i
 # %% [markdown]
 # One thing can even be said without any data: passing on costs 4, a wrong answer 20. Answering a question that is right
 # with probability $p$ costs $20\,(1 - p)$ on average. That is less than 4 as soon as $p > 0.8$. So answer each question
-# that is right with more than **80%**. This is a bound for the single question, the head's 95% one for the mean of all
-# that are answered; they are different. The table above shows what each costs.
+# that is right with more than **80%**. (A cosine is no such probability: so the threshold for it has to be found from
+# data.) This is a bound for the single question, the head's 95% one for the mean of all that are answered; they are
+# different. The table above shows what each costs.
 #
 # ## Summary
 #
@@ -314,7 +316,8 @@ for name, t in (("answer everything", -1.0), ("pass everything on", 2.0), ("95 i
 #
 # ## Questions to think about
 #
-# 1. The bank adds a 78th intent. What has to be trained anew here, and what would a classifier need?
+# 1. The bank adds a 78th intent. What has to be trained anew here, and what would a model need that sorts texts into
+#    classes, as in lesson 01?
 # 2. Could small talk help to choose the threshold? What would you add to the costs?
 # 3. Next year customers ask about other things. Which of the figures of this lesson would you watch?
 #

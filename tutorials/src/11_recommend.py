@@ -112,8 +112,8 @@ check("11-recommend.2", popularity)
 # The test: put the hidden film among 99 films that this user has never rated, and let the rule put all 100 in order. At
 # which place does the hidden one stand?
 #
-# **Exercise 3.** Give its place, the best being 1. `others` are the scores of the other films. **Ties must not
-# flatter**: of equal scores the hidden film stands last.
+# **Exercise 3.** Give its place, the best being 1. `score` is the hidden film's score (here: its popularity), `others`
+# are the scores of the other films. **Ties must not flatter**: of equal scores the hidden film stands last.
 
 
 # %%
@@ -175,6 +175,11 @@ print("by chance it would be 10%")
 # On the dashboard: page **Launch**, *Begin with* the preset `liked-films`. The model reads a film's title and kind
 # (and, if we let it, what the user liked before) and says how probable it is that the user likes it. The library
 # splits by time for **all** users at once: it trains on the earliest 80% of the ratings and tests on the last 10%.
+#
+# Below runs something simpler than the preset: `bag-of-embeddings` looks up a vector (a row of numbers) for each word,
+# takes the mean, and decides. It runs twice: `titles` reads the film in question only, `history` also the last 3 films
+# that the user liked. In brackets is the 95% interval of each figure: how far the luck of the tested users could move
+# it. `rule` is the owner's rule, popularity, on the same ratings.
 
 # %%
 limit = size(
@@ -242,8 +247,8 @@ check("11-recommend.4", auc)
 # Place 1 gives $1/\log_2 2 = 1$, place 3 gives $1/\log_2 4 = 0.5$. The best possible order has all liked films first.
 # Divide by *its* DCG, and 1 is perfect for everybody (**n**ormalized).
 #
-# **Exercise 5.** `liked` says for each place of the ranking, from the top, whether the film there was liked. At least
-# one was. Only the first `k` places count.
+# **Exercise 5.** `liked` says for each place of the ranking, from the top, whether the film there was liked (`True` or
+# `False`). At least one was. Give nDCG; only the first `k` places count. `dcg(order)` is given.
 
 
 # %%
@@ -263,8 +268,9 @@ def ndcg(liked, k):
 check("11-recommend.5", ndcg)
 
 # %% [markdown]
-# Now with the predictions that the run has kept: for each user who has both kinds, and then the mean over the **users**
-# (else those who rate most would decide alone). Held against the library's figures:
+# Now with the predictions that the run has kept: AUC and nDCG for each user who has liked some of the tested films and
+# not others, and then the mean over the **users** (else those who rate most would decide alone). Both are held against
+# the library's figures:
 
 # %%
 chosen = runs[list(runs)[-1]]
@@ -331,7 +337,7 @@ show(
 # %% [markdown]
 # On the dashboard: page **Compare**, the two runs `lesson-11-titles` and `lesson-11-history`, metric *auc*.
 #
-# Popularity is a strong rival in every recommender that was ever measured honestly, and much of what has been published
+# Popularity is a strong rival of every recommender that was ever measured honestly, and much of what has been published
 # did not beat simple rules once these were tuned as well (Ferrari Dacrema et al. 2019, arXiv 1907.06902). A model has
 # one thing that popularity has not: a film that nobody has rated yet has a title and a kind.
 #

@@ -87,12 +87,12 @@ check("12-summaries.1", lead)
 # %% [markdown]
 # ## ROUGE: which words are shared?
 #
-# How near is a summary to what a person wrote? **ROUGE-1** counts the words they share. A word counts as often as it
-# stands in **both**: if it stands three times in one text and once in the other, it counts once. (Otherwise *the the
-# the* would be a fine summary.)
+# How near is a summary to what a person wrote (the **reference**)? **ROUGE-1** counts the words they share. A word
+# counts as often as it stands in **both**: if it stands three times in one text and once in the other, it counts once.
+# (Otherwise *the the the* would be a fine summary.)
 #
-# **Exercise 2.** Count the shared words of two lists of words. `Counter(words)` counts how often each word stands in a
-# list.
+# **Exercise 2.** Give the number of shared words of two lists of words. `Counter(words)` counts how often each word
+# stands in a list.
 
 
 # %%
@@ -114,8 +114,8 @@ check("12-summaries.2", shared)
 # $$P = \frac{\text{shared}}{\text{written}},\quad R = \frac{\text{shared}}{\text{reference}},\quad
 # F_1 = \frac{2PR}{P+R}$$
 #
-# **Exercise 3.** Give the F1 when so many words are shared, of so many written and so many in the reference. If nothing
-# is shared, it is 0.
+# **Exercise 3.** Three numbers are given: `hits`, how many words are shared, `written`, how many were written, and
+# `reference`, how many the reference has. Give F1. If nothing is shared, it is 0.
 
 
 # %%
@@ -215,9 +215,10 @@ for name, texts in (("first sentence", firsts), ("most telling", picked), ("orac
 # %% [markdown]
 # ## A model that writes
 #
-# A model that writes its own words is called *abstractive*. Here a small encoder-decoder, trained from nothing on the
-# abstracts. On the dashboard: page **Launch**, task *Summarization*, data `scitldr`, model
-# `transformer-encoder-decoder`. While it works, the page **Runs** shows *What the model writes*.
+# A model that writes its own words is called *abstractive*. Here it is a small encoder-decoder: one part reads the
+# abstract, another writes, piece by piece. It is trained from nothing, that is, its weights begin at random. On the
+# dashboard: page **Launch**, task *Summarization*, data `scitldr`, model `transformer-encoder-decoder`. While it works,
+# the page **Runs** shows *What the model writes*.
 
 # %%
 finished = run(
@@ -252,9 +253,10 @@ for text in read_predictions(finished, ["prediction"])["prediction"][:2]:
     print("it writes:", text)
 
 # %% [markdown]
-# (ROUGE-L counts the longest row of words that stand in the same order in both.) Two thousand abstracts are far too few
-# to learn to write from nothing: expect sentences that sound like science and say nothing about *this* paper. The
-# report holds the first sentence beside it, and that is the honest headline.
+# (ROUGE-L counts the longest row of words that stand in the same order in both; others may stand between them. In
+# brackets is the 95% interval: how far the luck of the tested papers could move the figure.) Two thousand abstracts are
+# far too few to learn to write from nothing: expect sentences that sound like science and say nothing about *this*
+# paper. The report holds the first sentence beside it, and that is the honest headline.
 #
 # ROUGE sees words, not truth: *we show that it works* and *we show that it never works* share nearly all words. Read
 # some summaries before you trust any figure.

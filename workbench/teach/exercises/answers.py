@@ -46,7 +46,10 @@ class Windows(Exercise):
 class Plain(Exercise):
     """Texts made comparable."""
 
-    hints = ("replace(mark, '') takes a mark out; lower() and split() make words.", "Leave out whole words only.")
+    hints = (
+        "replace(mark, '') takes a mark out; lower() and split() make words.",
+        'Leave out whole words only, so split first: word not in ("a", "an", "the").',
+    )
 
     def check(self, answer: Any) -> None:
         """Capitals, marks, articles, words with an a."""

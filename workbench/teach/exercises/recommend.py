@@ -29,9 +29,8 @@ class LeaveLastOut(Exercise):
         why = "Each user has a last rating of their own, whatever the times of other users."
         expect(answer, (mixed,), ([mixed[0], mixed[3]], [mixed[1], mixed[2]]), why)
         turned = [("ann", 7, "Jaws"), ("ann", 3, "Heat")]
-        expect(
-            answer, (turned,), ([turned[1]], [turned[0]]), "The last is the one with the latest time, not in the list."
-        )
+        why = "The last is the one with the latest time, wherever it stands in the list."
+        expect(answer, (turned,), ([turned[1]], [turned[0]]), why)
 
 
 @exercises.register("11-recommend.2")
