@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SENTENCE = "A film with a big heart and very little brain."
 TALLEST = 2600  # pixels of a picture
+IN_README = ("dashboard", "attention")
 _SERVE = "import sys; from dashboard.server import serve; from workbench.workspace import Workspace; "
 _SERVE += "serve(Workspace.current(), port=0)"
 
@@ -68,13 +69,19 @@ def draw(
     context.close()
 
 
-def main(folder: Path = IMAGES, widths: tuple[int, ...] = (1280,), schemes: tuple[str, ...] = ("light",)) -> None:
-    """Serve the current workspace for a moment and draw every picture.
+def main(
+    folder: Path = IMAGES,
+    widths: tuple[int, ...] = (1280,),
+    schemes: tuple[str, ...] = ("light",),
+    names: tuple[str, ...] = IN_README,
+) -> None:
+    """Serve the current workspace for a moment and draw pictures of its pages.
 
     Args:
         folder: where to; with several widths or schemes in folders of their own.
         widths: of the browser, in pixels.
         schemes: light, dark.
+        names: of the pictures, see ``pages``; empty for all.
     """
     finished = [run["id"] for run in list_runs(Workspace.current()) if run["state"] == "succeeded"]
     if len(finished) < 2:
@@ -101,7 +108,9 @@ def main(folder: Path = IMAGES, widths: tuple[int, ...] = (1280,), schemes: tupl
                     several = len(widths) * len(schemes) > 1
                     place = folder / f"{width}-{scheme}" if several else folder
                     place.mkdir(parents=True, exist_ok=True)
-                    draw(browser, found[0], pages(finished[1], finished[0]), place, width, scheme)
+                    paths = pages(finished[1], finished[0])
+                    wanted = {name: path for name, path in paths.items() if not names or name in names}
+                    draw(browser, found[0], wanted, place, width, scheme)
             browser.close()
     finally:
         server.terminate()
@@ -111,7 +120,7 @@ def main(folder: Path = IMAGES, widths: tuple[int, ...] = (1280,), schemes: tupl
 if __name__ == "__main__":
     try:
         if len(sys.argv) > 1:  # every look at every page, for whoever changes one
-            main(Path(sys.argv[1]), (1280, 1920), ("light", "dark"))
+            main(Path(sys.argv[1]), (1280, 1920), ("light", "dark"), ())
         else:
             main()
     except WorkbenchError as error:
