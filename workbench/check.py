@@ -80,7 +80,7 @@ def resolve(spec: RunSpec, workspace: Workspace, confined: bool = False) -> Reso
         for name, value in part.config.model_dump(mode="json").items():
             setattr(choice, name, value)
     if whole.training.learning_rate is None:
-        rate = model.learning_rate or tuning.learning_rate * model.rate_factor
+        rate = model.learning_rate or tuning.rate(task.head) * model.rate_factor
         whole.training.learning_rate = float(f"{rate:.6g}")  # 3e-4, and not 3.0000000000000003e-4
     return Resolved(whole, task, model, tuning)
 
