@@ -70,6 +70,7 @@ def test_three_runs_of_three_seeds(chromium: Browser, workspace: Workspace, runs
         assert all(pair.verdict in sent.locator("body").inner_text() for pair in expected.pairs)
 
 
+@pytest.mark.slow
 def test_a_cell_of_the_matrix_leads_to_an_explanation(chromium: Browser, workspace: Workspace, runs: list[Run]) -> None:
     with served(workspace, OMP_NUM_THREADS="1") as server, visitor(chromium, server.url) as someone:
         page = someone.open(f"/compare?runs={runs[0].id},{runs[1].id}")
@@ -92,6 +93,7 @@ def test_a_cell_of_the_matrix_leads_to_an_explanation(chromium: Browser, workspa
         assert f"run={runs[0].id}" in page.url and f"with={runs[1].id}" in page.url
 
 
+@pytest.mark.slow
 def test_hostile_predictions_are_text_in_every_evidence(chromium: Browser, workspace: Workspace) -> None:
     """A6: what stands in predictions (texts, labels, columns of the data), and names and notes of runs."""
     labels = [SCRIPT, LINK]

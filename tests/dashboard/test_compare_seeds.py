@@ -6,8 +6,9 @@ import json
 
 from typer.testing import CliRunner
 
+from dashboard.parts import tradeoff
 from tests.dashboard.fake_runs import fake_run
-from tests.dashboard.pages import open_page, text_of, well
+from tests.dashboard.pages import open_page, text_of, unfold, well
 from workbench.cli.commands import app
 from workbench.runs.seeds import over_seeds
 from workbench.workspace import Workspace
@@ -38,10 +39,12 @@ def test_quality_is_drawn_against_cost_and_the_link_says_how(workspace: Workspac
     assert page.selectbox(key="compare.cost").value == "trained_parameters"
     assert page.selectbox(key="compare.x").value == "time" and page.toggle(key="compare.log").value
     assert "are on the Pareto front" in text_of(page).replace("\\", "")
-    drawn = {chart.proto.id.split("-")[-1]: json.loads(chart.proto.spec) for chart in page.get("plotly_chart")}
-    front = [one for one in drawn.values() if any(trace.get("name") == "Pareto front" for trace in one["data"])]
+    drawn = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+    front = [one for one in drawn if any(trace.get("name") == "Pareto front" for trace in one["data"])]
     assert len(front) == 1 and front[0]["layout"]["xaxis"]["type"] == "log" and len(front[0]["data"]) == 5
-    (lines,) = [trace for one in drawn.values() for trace in one["data"] if trace["type"] == "parcoords"]
+    assert not any(trace["type"] == "parcoords" for one in drawn for trace in one["data"])
+    drawn = [json.loads(chart.proto.spec) for chart in well(unfold(page, tradeoff.PARALLEL)).get("plotly_chart")]
+    (lines,) = [trace for one in drawn for trace in one["data"] if trace["type"] == "parcoords"]
     assert {"method", "rank", "seed"} <= {axis["label"] for axis in lines["dimensions"]}
     elsewhere = well(open_page("compare", **given | {"metric": "<b>", "cost": "nothing"}))
     assert elsewhere.selectbox(key="compare.metric").value == "accuracy"
