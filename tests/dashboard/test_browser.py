@@ -212,6 +212,7 @@ def test_an_upload_is_taken_and_a_pickle_is_not(chromium: Browser, server: Serve
         assert kept.read_bytes() == good["buffer"] and kept.name.startswith("my-reviews-")
 
 
+@pytest.mark.slow
 def test_a_click_shows_a_run_and_ticks_are_compared(chromium: Browser, server: Server, workspace: Workspace) -> None:
     ids = [fake_run(workspace, seed=seed).id for seed in range(3)][::-1]
     with visitor(chromium, server.url) as someone:
