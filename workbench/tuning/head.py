@@ -17,7 +17,7 @@ from workbench.tuning.base import Tuning, tunings
 class Head(Tuning):
     """Head only: the body is frozen, its features are computed once; fastest, and a good first look."""
 
-    learning_rate = 1e-3
+    learning_rate = 5e-4
 
     class Config(Part):
         pooler: bool = Field(

@@ -14,7 +14,7 @@ from workbench.tuning.virtual import VirtualTuning
 class Prompt(VirtualTuning):
     """Prompt tuning: learned vectors in front of each text, read as if they were words."""
 
-    learning_rate = 3e-3
+    learning_rate = 2e-3
 
     class Config(VirtualTuning.Config):
         begin: Literal["vocabulary", "random"] = Field(
