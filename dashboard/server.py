@@ -87,6 +87,7 @@ def serve(
     """
     import uvicorn
 
+    _keep_memory_small()
     allow_hosts = list(allow_hosts)
     if is_exposed(host, allow_hosts) and stored_hash(workspace) is None:
         raise RefusedError(
@@ -112,15 +113,15 @@ def serve(
     print(f"Dashboard: {url}", flush=True)
     if open_browser:
         threading.Timer(1.0, webbrowser.open, [url]).start()
-    _share_memory()
     with listener:
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def _share_memory() -> None:
-    """Let threads, of which a dashboard has many, take memory from two pools and not from one each, and give it back.
+def _keep_memory_small() -> None:
+    """Have the many threads of a dashboard take memory from two pools, not one each, and give large pieces back.
 
-    Both are glibc's; with another C library all stays as it is. Arrow, which holds the tables, has a pool of its own.
+    Arrow, which holds the tables, does without its own pool. It all must be said before that is loaded and threads
+    start; with another C library than glibc the rest stays as it is.
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     with contextlib.suppress(OSError, AttributeError):

@@ -58,6 +58,15 @@ class Resolved:
     model: ModelSource
     tuning: Tuning
 
+    @property
+    def learning_rate(self) -> float:
+        """The largest one: the spec's own, or what suits tuning, task and model."""
+        given = self.spec.training.learning_rate
+        if given is not None:
+            return given
+        rate = self.model.learning_rate or self.tuning.rate(self.task.head) * self.model.rate_factor
+        return float(f"{rate:.6g}")  # 3e-4, and not 3.0000000000000003e-4
+
 
 def resolve(spec: RunSpec, workspace: Workspace, confined: bool = False) -> Resolved:
     """The parts of ``spec``, and the spec with every default written out.
@@ -79,10 +88,9 @@ def resolve(spec: RunSpec, workspace: Workspace, confined: bool = False) -> Reso
     for choice, part in ((whole.task, task), (whole.tuning, tuning), (whole.model, model)):
         for name, value in part.config.model_dump(mode="json").items():
             setattr(choice, name, value)
-    if whole.training.learning_rate is None:
-        rate = model.learning_rate or tuning.rate(task.head) * model.rate_factor
-        whole.training.learning_rate = float(f"{rate:.6g}")  # 3e-4, and not 3.0000000000000003e-4
-    return Resolved(whole, task, model, tuning)
+    resolved = Resolved(whole, task, model, tuning)
+    whole.training.learning_rate = resolved.learning_rate
+    return resolved
 
 
 def _look_through(

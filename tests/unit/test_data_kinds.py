@@ -86,6 +86,7 @@ def test_rows_without_words_are_left_out_and_listed(tmp_path: Path, workspace: W
     found = load(path, WORDS, workspace)
     assert len(found.train) == 2 and found.report["left_out"][0]["rows"] == [2, 4]
     assert found.report["parts"]["train"]["duplicates"]["count"] == 1, "tags do not make words different"
+    assert "train: 1 text stands there more than once." in found.notes
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------

@@ -223,7 +223,7 @@ class Work:
         forget_after(self.run, int(found.name.removeprefix("step-")) if found else 0)
         if found:
             self.watch.say(f"Going on from {found.name}")
-        rate = self.training.learning_rate or self.resolved.tuning.learning_rate
+        rate = self.resolved.learning_rate
         with self.frozen.replaying():
             if self.training.compile:
                 self.model.compile()

@@ -49,7 +49,7 @@ class AdapterTuning(Tuning):
         from peft import get_peft_model
 
         know_own_methods()
-        with old_property_asked_for():
+        with without_peft_warning():
             return passing_all_on(get_peft_model(model, self.peft_config(model, peft_type, made_anew(new))))
 
     def save(self, model: Any, folder: Path) -> None:
@@ -64,7 +64,7 @@ class AdapterTuning(Tuning):
 
 
 @contextlib.contextmanager
-def old_property_asked_for() -> Iterator[None]:
+def without_peft_warning() -> Iterator[None]:
     """While peft wraps a model: it asks for a property of which transformers warns that it will go."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)

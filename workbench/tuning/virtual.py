@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from workbench.spec import Part
-from workbench.tuning.adapters import HEADS, AdapterTuning, made_anew, old_property_asked_for
+from workbench.tuning.adapters import HEADS, AdapterTuning, made_anew, without_peft_warning
 
 
 class VirtualTuning(AdapterTuning):
@@ -33,7 +33,7 @@ class VirtualTuning(AdapterTuning):
         whole = made_anew(new)
         if peft_type in ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"):
             whole += HEADS  # as peft does for its other methods
-        with old_property_asked_for():
+        with without_peft_warning():
             return VirtualTokens(model, self.peft_config(model, peft_type, whole))
 
     def extra_tokens(self) -> int:
