@@ -182,8 +182,7 @@ class Trial(Work):
 
     def _time_steps(self, material: Material, groups: list[Group], total: int) -> None:
         """Take steps as the loop does, the widest first, and time those after the warm-up."""
-        rate = self.resolved.learning_rate
-        optimizer = make_optimizer(self.model, self.training, rate, material.rates, material.no_decay)
+        optimizer = make_optimizer(self.model, self.training, self.learning_rate, material.rates, material.no_decay)
         scheduler = make_schedule(optimizer, self.training, total, material.schedule)
         trained = [p for p in self.model.parameters() if p.requires_grad]
         wrapped, prepared = self.accelerator.prepare(self.model, optimizer)

@@ -39,13 +39,13 @@ class RangeTest(Work):
         self.rising = RisingWatcher(run, watch)
         self.watcher = self.rising
         # What shapes a step is the spec's own, so that the suggestion fits it; the length and the rate are the test's.
+        self.learning_rate = self.bounds.highest
         self.training = self.training.model_copy(
             update={
                 "epochs": 10_000.0,
                 "max_steps": self.bounds.steps,
                 "max_tokens": None,
                 "max_minutes": None,
-                "learning_rate": self.bounds.highest,
                 "patience": None,
                 "keep_best": False,
                 "checkpoint_every": self.bounds.steps,

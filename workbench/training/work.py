@@ -69,6 +69,7 @@ class Work:
         self.task = self.resolved.task
         self.task.ask_run = self._ask_run
         self.training = self.spec.training
+        self.learning_rate = self.resolved.learning_rate  # the largest
         self.device = Device.choose(self.training.device, self.training.precision)
         AcceleratorState._reset_state(reset_partial_state=True)  # of an earlier run in this process
         self.accelerator = Accelerator(mixed_precision=self.device.mixed_precision, cpu=self.device.kind == "cpu")
@@ -223,12 +224,18 @@ class Work:
         forget_after(self.run, int(found.name.removeprefix("step-")) if found else 0)
         if found:
             self.watch.say(f"Going on from {found.name}")
-        rate = self.resolved.learning_rate
         with self.frozen.replaying():
             if self.training.compile:
                 self.model.compile()
             outcome = train(
-                self.model, material, self.training, rate, self.accelerator, self.watcher, checkpoints, resume=True
+                self.model,
+                material,
+                self.training,
+                self.learning_rate,
+                self.accelerator,
+                self.watcher,
+                checkpoints,
+                resume=True,
             )
         if outcome.ending != "stopped":
             self._take_best(outcome, checkpoints)
