@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Iterable
@@ -25,6 +26,7 @@ from dashboard import heads
 from dashboard.guard import EXPOSED, Guard, Names, is_exposed
 from dashboard.password import set_password, stored_hash
 from workbench.errors import BusyError, RefusedError, RequestError, WorkbenchError
+from workbench.machine import keep_few_kernels
 from workbench.workspace import Workspace
 
 __all__ = ["UPLOAD_MEGABYTES", "create_app", "serve", "set_password"]
@@ -120,10 +122,13 @@ def serve(
 def _keep_memory_small() -> None:
     """Have the many threads of a dashboard take memory from two pools, not one each, and give large pieces back.
 
-    Arrow, which holds the tables, does without its own pool. It all must be said before that is loaded and threads
+    Arrow, which holds the tables, does without its own pool, and accelerate without Amazon's client (10 MB), which it
+    reads wherever bertviz has brought it and nothing here uses. It all must be said before these are loaded and threads
     start; with another C library than glibc the rest stays as it is.
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    keep_few_kernels()
+    sys.modules.setdefault("boto3", None)  # type: ignore[arg-type]  # what Python takes for "not installed"
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_ARENA_MAX, 2)

@@ -64,7 +64,7 @@ class Resolved:
         given = self.spec.training.learning_rate
         if given is not None:
             return given
-        rate = self.model.learning_rate or self.tuning.rate(self.task.head) * self.model.rate_factor
+        rate = self.model.learning_rate or self.tuning.learning_rate * self.model.rate_factor
         return float(f"{rate:.6g}")  # 3e-4, and not 3.0000000000000003e-4
 
 

@@ -113,6 +113,15 @@ def _existing(folder: Path) -> Path:
 # -- memory ----------------------------------------------------------------------------------------------------------
 
 
+def keep_few_kernels() -> None:
+    """Have oneDNN, which computes on CPUs, keep 32 of the kernels that it builds, one for each length of a batch.
+
+    It would keep 1,024. With 32 a training is as fast, and needs some hundred megabytes less (`RESULTS.md`). To be said
+    before the process computes anything; what the user has set stays.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
+
+
 def peak_rss_bytes() -> int:
     """Most memory in bytes that this process has held at once (resident set)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

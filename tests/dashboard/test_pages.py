@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.fake_runs import damaged_run, fake_language_run, fake_range_test, fake_run, long_names, many_runs
 from tests.dashboard.pages import PAGES, open_page, text_of, well
+from tests.dashboard.serving import answer_of
 from workbench import jobs
 from workbench.check import presets, resolve
 from workbench.runs.run import Run
@@ -104,15 +105,11 @@ def test_a_newcomer_has_one_clear_step(workspace: Workspace) -> None:
 
 
 def test_home_does_not_import_torch(workspace: Workspace) -> None:
-    import subprocess
-    import sys
-
     code = (
         "import sys; from tests.dashboard.pages import open_page, well; "
         "well(open_page('home')); print('torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert done.stdout.strip().endswith("False"), done.stdout + done.stderr
+    assert answer_of(code) == "False"
 
 
 # -- Runs ---------------------------------------------------------------------------------------------------------

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from tests.tiny import make_model
 from workbench.check import resolve
+from workbench.files import read_json
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
@@ -40,6 +44,25 @@ def test_names_are_found_by_a_transformer_of_our_own(workspace: Workspace) -> No
     (answer,) = Predictor.load(run).predict([{"text": text}])
     assert answer["entities"][0]["label"] == "PER" and answer["entities"][0]["text"] == "Mary"
     assert all(text[each["start"] : each["end"]] == each["text"] for each in answer["entities"])
+
+
+def test_a_new_head_begins_with_the_shares_of_the_training_tags(workspace: Workspace) -> None:
+    rows = [json.loads(line)["tags"] for line in ROWS.read_text(encoding="utf-8").splitlines()]
+    model = make_model(workspace.uploads / "tiny")
+    document = {
+        "task": "token-classification",
+        "data": {"train": str(ROWS), "max_length": 24},
+        "model": f"path:{model}",
+        "training": {**TRAINING, "max_steps": 1, "learning_rate": 1e-12},
+    }
+    run = Run.create(resolve(RunSpec.parse(document), workspace).spec, workspace)
+    assert run_folder(run.folder) == 0, run.status()
+    lines = [int(each.rpartition(":")[2]) for each in read_json(run.folder / "splits.json")["ids"]["train"]]
+    counts = Counter(tag for line in lines for tag in rows[line - 1])
+    labels = read_json(run.folder / "model" / "config.json")["id2label"]
+    shares = [counts[labels[str(number)]] + 1 for number in range(len(labels))]
+    bias = load_file(run.folder / "model" / "model.safetensors")["classifier.bias"]
+    assert bias.softmax(-1).tolist() == pytest.approx([share / sum(shares) for share in shares], rel=1e-4)
 
 
 @pytest.mark.parametrize("tuning", ["lora", "prompt", "head"])

@@ -144,12 +144,6 @@ def test_the_rate_suits_tuning_and_model(model: str, tuning: str, rate: float, w
     assert found == pytest.approx(rate)
 
 
-@pytest.mark.parametrize(("tuning", "rate"), [("full", 3e-4), ("lora", 9e-4), ("adapter", 9e-4), ("bitfit", 6e-3)])
-def test_adapters_learn_more_slowly_where_every_token_is_judged(tuning: str, rate: float, workspace: Workspace) -> None:
-    found = resolve(spec(task="token-classification", tuning=tuning, data="wnut17"), workspace)
-    assert found.spec.training.learning_rate == pytest.approx(rate)
-
-
 def test_a_whole_spec_says_everything(workspace: Workspace) -> None:
     whole = resolve(spec(tuning="lora"), workspace).spec
     assert whole.training.learning_rate == pytest.approx(6e-3) and whole.tuning.options["rank"] == 8

@@ -13,13 +13,29 @@ import psutil
 import pytest
 
 from workbench import machine
-from workbench.machine import is_same_process, process_identity
+from workbench.machine import is_same_process, keep_few_kernels, process_identity
 
 SMI = """#!/bin/sh
 case "$1" in
 -L) echo "GPU 0: NVIDIA H100 (UUID: GPU-1)"; echo "GPU 1: NVIDIA H100 (UUID: GPU-2)";;
 *) echo "NVIDIA H100, 80GB, 81559, 81000"; echo "NVIDIA GB10, [N/A], [N/A]";;
 esac
+"""
+
+CAPACITY = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+
+MEGABYTES_OF_MANY_LENGTHS = """
+import sys, psutil, torch
+from workbench.machine import keep_few_kernels
+if sys.argv[1] == "few":
+    keep_few_kernels()
+lstm = torch.nn.LSTM(256, 256, batch_first=True)
+memory = lambda: psutil.Process().memory_info().rss
+lstm(torch.randn(4, 10, 256))[0].sum().backward()
+before = memory()
+for length in range(10, 130):
+    lstm(torch.randn(4, length, 256))[0].sum().backward()
+print((memory() - before) / 1e6)
 """
 
 
@@ -94,3 +110,20 @@ def test_a_clock_set_back_changes_no_identity(monkeypatch: pytest.MonkeyPatch) -
     before = process_identity()
     monkeypatch.setattr(time, "time", lambda: 0.0)
     assert is_same_process(before)
+
+
+def test_batches_of_many_lengths_need_less_memory() -> None:
+    found = {}
+    untouched = {name: value for name, value in os.environ.items() if name != CAPACITY}
+    for way in ("few", "many"):
+        command = [sys.executable, "-c", MEGABYTES_OF_MANY_LENGTHS, way]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=untouched)
+        assert done.returncode == 0, done.stderr
+        found[way] = float(done.stdout)
+    assert found["few"] < 0.75 * found["many"], found
+
+
+def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CAPACITY, "7")
+    keep_few_kernels()
+    assert os.environ[CAPACITY] == "7"

@@ -287,6 +287,22 @@ def test_the_loss_is_of_first_pieces_alone(pieces: Any) -> None:
     assert (~found[..., 0].isnan()).nonzero().tolist() == [[0, 1], [0, 4], [0, 5], [1, 1]]
 
 
+def test_a_new_head_begins_with_the_shares_of_its_tags(pieces: Any) -> None:
+    from transformers import BertConfig, BertForTokenClassification
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = BertForTokenClassification(BertConfig(vocab_size=30, num_labels=3, **sizes)).eval()
+    words, tags = [["abc", "d", "ef", "a"], ["a", "b"]], [["B-X", "O", "O", "O"], ["O", "O"]]
+    task = fitted(tags)  # O, B-X, I-X; none is I-X
+    train = task.encode(pieces, examples(words, tags), 32)
+    untouched = model.classifier.bias.clone()
+    task.begin_head(model, train, {"pooler.weight"})
+    assert torch.equal(model.classifier.bias, untouched)  # it has learned already
+    task.begin_head(model, train, {"classifier.weight", "classifier.bias"})
+    assert model.classifier.bias.softmax(-1).tolist() == pytest.approx([6 / 9, 2 / 9, 1 / 9])
+    assert model.classifier.bias.requires_grad and model.classifier.bias.dtype == torch.float32
+
+
 # -- from scores to tags --------------------------------------------------------------------------------------------
 
 

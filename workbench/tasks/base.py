@@ -10,7 +10,7 @@ Nothing here imports torch at module level: listing tasks and checking a spec mu
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -196,6 +196,16 @@ class Task(ABC):
     @abstractmethod
     def model_options(self) -> dict[str, Any]:
         """Keyword arguments of ``from_pretrained`` that the head needs (number of labels, their names)."""
+
+    def begin_head(self, model: Any, train: Encoded, new: Collection[str]) -> None:
+        """Set what is known of a new head before it learns; called once, before training and before the tuning.
+
+        Args:
+            model: as it was loaded.
+            train: the training part.
+            new: names of the model's weights that were made anew.
+        """
+        return None
 
     def forward(self, model: Any, batch: Mapping[str, torch.Tensor]) -> Any:
         """The model's output for a batch, with its ``loss``; a task whose loss no head of transformers has computes it.

@@ -11,7 +11,7 @@ A name is right when its borders and its type are (entity F1 as seqeval counts i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -220,6 +220,22 @@ class TokenClassification(Task):
             "id2label": dict(enumerate(self.labels)),
             "label2id": {label: i for i, label in enumerate(self.labels)},
         }
+
+    def begin_head(self, model: Any, train: Encoded, new: Collection[str]) -> None:
+        """Begin with each tag as probable as it is common: the bias is the logarithm of its share.
+
+        Nearly every word is no name. A head that begins even learns this first, in steps that are large and all of one
+        direction; adapters and LoRA in a small model then make all tokens alike, for good. Lin et al. 2017, "Focal Loss
+        for Dense Object Detection", section 4.1, begin so for the same reason.
+        """
+        import torch
+
+        if "classifier.bias" not in new:
+            return
+        learned = train.targets.labels[train.targets.labels != IGNORED]
+        counts = np.bincount(learned, minlength=len(self.labels)) + 1.0  # one more: what is cut off stays possible
+        with torch.no_grad():
+            model.classifier.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
 
     def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """[B, T, 2]: of each token that has a label the number of its tag, and the probability of that; NaN else."""

@@ -21,6 +21,7 @@ from workbench.check import resolve
 from workbench.data.load import Dataset, load_data
 from workbench.errors import DataError, RequestError, SpecError
 from workbench.files import append_line, read_json, write_json
+from workbench.machine import keep_few_kernels
 from workbench.models.base import Loaded
 from workbench.models.pretrained import BASE_FILE, same_base
 from workbench.runs import estimates, measures
@@ -70,6 +71,7 @@ class Work:
         self.task.ask_run = self._ask_run
         self.training = self.spec.training
         self.learning_rate = self.resolved.learning_rate  # the largest
+        keep_few_kernels()
         self.device = Device.choose(self.training.device, self.training.precision)
         AcceleratorState._reset_state(reset_partial_state=True)  # of an earlier run in this process
         self.accelerator = Accelerator(mixed_precision=self.device.mixed_precision, cpu=self.device.kind == "cpu")
@@ -86,6 +88,7 @@ class Work:
             loaded = self._load_model()
             self._record_environment(dataset, loaded)
             parts = self._encode(dataset, loaded)
+            self.task.begin_head(loaded.model, parts["train"].encoded, loaded.new)
             self._look_before(loaded, parts)
             self._tune(loaded)
             outcome = self._train(parts)

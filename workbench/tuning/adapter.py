@@ -18,7 +18,6 @@ class Adapter(AdapterTuning):
     """Adapters: small networks after attention and after the feed-forward network of each frozen layer."""
 
     learning_rate = 1e-3
-    token_rate = 1.5e-4  # at more, tokens soon look alike to MiniLM, for good, and no name is found
     merges = False
 
     class Config(Part):

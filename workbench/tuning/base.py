@@ -16,15 +16,12 @@ from typing import Any, ClassVar
 from workbench.registry import Registry
 from workbench.spec import Part
 
-OF_WHOLE_TEXTS = ("AutoModel", "AutoModelForSequenceClassification", "AutoModelForMultipleChoice")  # heads
-
 
 class Tuning(ABC):
     """Base of every tuning."""
 
     name: ClassVar[str]
-    learning_rate: ClassVar[float] = 5e-5  # what suits the method when the spec leaves it open
-    token_rate: ClassVar[float | None] = None  # another one where every token is judged, and not a text as a whole
+    learning_rate: ClassVar[float] = 5e-5  # what suits the method and a large model when the spec leaves it open
     saves_adapter: ClassVar[bool] = False  # the result is a small adapter beside its base, not a whole model
     merges: ClassVar[bool] = True  # the result can be written as a model of the base's own architecture
     no_decay: ClassVar[tuple[str, ...]] = ()  # parts of names of weights that weight decay must not pull to zero
@@ -34,10 +31,6 @@ class Tuning(ABC):
 
     def __init__(self, config: Any = None) -> None:
         self.config = config if config is not None else self.Config()
-
-    def rate(self, head: str) -> float:
-        """The learning rate that suits the method with a head, the name of its Auto class, of a large model."""
-        return self.learning_rate if self.token_rate is None or head in OF_WHOLE_TEXTS else self.token_rate
 
     @abstractmethod
     def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:

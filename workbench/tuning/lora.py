@@ -35,7 +35,6 @@ class Lora(AdapterTuning):
     """LoRA: low-rank matrices beside the frozen weights; a result of a few megabytes or less."""
 
     learning_rate = 1e-3
-    token_rate = 1.5e-4  # at more, tokens soon look alike to MiniLM, for good, and no name is found
 
     class Config(Part):
         rank: int = Field(8, ge=1, le=1024, description="Rank of the added matrices: more is stronger and larger.")
