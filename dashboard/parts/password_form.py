@@ -29,7 +29,7 @@ def draw(workspace: Workspace) -> None:
         st.markdown("None is set: everybody who works on this machine can open the dashboard.")
     if is_set or not os.environ.get(EXPOSED):
         _form(workspace, is_set)
-    st.caption("Who has forgotten it sets a new one in a terminal:")
+    st.caption("Who has forgotten it sets a new one, or takes it away, in a terminal:")
     st.code("workbench dashboard --set-password", language="bash")
 
 

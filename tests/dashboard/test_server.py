@@ -13,12 +13,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from typer.testing import CliRunner
 
 from dashboard import password
 from dashboard.guard import is_exposed
 from dashboard.server import serve, set_password
 from tests.dashboard.fake_runs import fake_run
-from tests.dashboard.serving import Server, example_path, routes, served
+from tests.dashboard.serving import Server, answer_of, example_path, routes, served
+from workbench.cli.commands import app
 from workbench.errors import RefusedError, RequestError
 from workbench.workspace import Workspace
 
@@ -95,6 +97,14 @@ def test_it_serves_and_sends_no_secret_headers(server: Server) -> None:
     assert "frame-ancestors 'self'" in answer.headers["Content-Security-Policy"]
     assert server.shake_hands() == 101
     assert server.shake_hands(Origin=server.url) == 101
+
+
+def test_what_nothing_needs_is_not_held_in_memory() -> None:
+    code = (
+        "import sys; from dashboard.server import _keep_memory_small; _keep_memory_small(); "
+        "import bertviz; from workbench.training import predictor; print('botocore' in sys.modules)"
+    )
+    assert answer_of(code) == "False"
 
 
 def test_a_page_reads_ahead_what_draws_tables_and_figures(server: Server) -> None:
@@ -284,3 +294,15 @@ def test_passwords(workspace: Workspace) -> None:
     assert first is not None and second is not None and first["hash"] != second["hash"]  # salted
     assert password.is_right(PASSWORD, second) and not password.is_right(PASSWORD + "x", second)
     assert not password.is_right(PASSWORD, {}) and not password.is_right("", second)
+
+
+def test_a_password_is_set_and_taken_away_in_a_terminal(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_HOME", str(workspace.root))
+    command = ["dashboard", "--set-password"]
+    said = CliRunner().invoke(app, command, input=f"{PASSWORD}\n{PASSWORD}\n")
+    stored = password.stored_hash(workspace)
+    assert said.exit_code == 0 and stored is not None and password.is_right(PASSWORD, stored), said.output
+    assert PASSWORD not in said.output
+    said = CliRunner().invoke(app, command, input="\n\n")
+    assert said.exit_code == 0 and "Taken away" in said.output, said.output
+    assert password.stored_hash(workspace) is None

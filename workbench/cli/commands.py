@@ -539,7 +539,9 @@ def dashboard(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; the next free one if it is taken.")] = 8501,
     allow_host: Annotated[list[str] | None, typer.Option(help="A name by which browsers may call this server.")] = None,
-    set_password: Annotated[bool, typer.Option(help="Ask for a new password, store its hash, and end.")] = False,
+    set_password: Annotated[
+        bool, typer.Option(help="Ask for a new password, store its hash, and end; none takes it away.")
+    ] = False,
     browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
 ) -> None:
     """Serve the dashboard to a browser on this machine."""
@@ -547,8 +549,11 @@ def dashboard(
     if set_password:
         from dashboard.password import set_password as store
 
-        store(workspace, typer.prompt("New password", hide_input=True, confirmation_prompt=True))
-        console.print("Stored. It is asked for from the next start on.")
+        prompt = "New password (none takes it away)"
+        given = typer.prompt(prompt, default="", show_default=False, hide_input=True, confirmation_prompt=True)
+        store(workspace, given)
+        told = "Stored. The dashboard asks for it from now on." if given else "Taken away: the dashboard asks for none."
+        console.print(told)
         return
     _serve(workspace, host, port, allow_host or [], browser)
 
