@@ -135,16 +135,16 @@ for sentence, answer in zip(sentences, predictor.predict([{"text": each} for eac
 
 # %%
 attention = capture_attention(predictor.model, predictor.tokenizer, sentences[0])
-LAYER = 3
+LAYER = 3  # of 0 to 5
 picture = html.escape(head_view(attention, layer=LAYER))
 weights = attention.weights[LAYER].mean(axis=0)  # of all heads; row: the word that looks, column: the one that is seen
 seen = ", ".join(
     f"{word} at {attention.tokens[row.argmax()]} ({row.max():.0%})"
     for word, row in zip(attention.tokens, weights, strict=True)
 )
-words = html.escape(f"In the mean of its heads, each word of layer {LAYER + 1} looks most: {seen}.")
+words = html.escape(f"In the mean of its heads, each word of layer {LAYER} looks most: {seen}.")
 HTML(
-    f'<div><iframe title="Attention of layer {LAYER + 1}, from each word to each word" aria-describedby="seen" '
+    f'<div><iframe title="Attention of layer {LAYER}, from each word to each word" aria-describedby="seen" '
     f'width="100%" height="460" srcdoc="{picture}"></iframe><p id="seen">{words}</p></div>'
 )
 

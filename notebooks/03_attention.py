@@ -454,7 +454,8 @@ for length in lengths:
 #
 # ## Real attention
 #
-# MiniLM is a small published BERT (6 layers, 12 heads). Two of its 72 heads, on a sentence:
+# MiniLM is a small published BERT (6 layers, 12 heads). Two of its 72 heads, on a sentence (layers and
+# heads are counted from 0, as in the code):
 
 # %%
 loaded = make_source("minilm", Workspace.current()).load("AutoModel", {})  # fetched once, 91 MB, and kept
@@ -482,7 +483,7 @@ figure, axes = plt.subplots(1, 2, figsize=(10, 4.6))
 told = []
 for axis, (layer, head), what in zip(axes, picked, ("one token back", "about evenly"), strict=True):
     weights = attentions[layer, head]
-    heatmap(axis, weights, names, names, f"layer {layer + 1}, head {head + 1}: {what}")
+    heatmap(axis, weights, names, names, f"layer {layer}, head {head}: {what}")
     told.append(
         f"weight one token back {weights.diagonal(offset=-1).mean():.2f} in the mean, "
         f"largest weight anywhere {weights.max():.2f}"

@@ -76,7 +76,7 @@ print(predictor.predict([{"text": TEXT}])[0])
 #
 # Each is a page of its own inside the notebook, and works without a network. The dashboard's **Explain** page has the
 # same three. Under each stands in words what is to be seen, for those who cannot see it. Layers and heads are counted
-# from 0 here, as in the code.
+# from 0, as in the code.
 
 # %%
 attention = capture_attention(predictor.model, predictor.tokenizer, TEXT)

@@ -95,7 +95,8 @@ print(f"always the same answer: {share:.1%} right")
 # ## Train it
 #
 # On the dashboard: page **Launch**, *Begin with* the preset `bank-intents`, then start it and watch it on the page
-# **Runs**. Below runs a smaller version, which appears there too.
+# **Runs**. Below runs a smaller version, which appears there too. (It is tested on fewer questions than the preset, so
+# the page **Compare** will not set the two against each other: a difference could come from the questions.)
 #
 # `minilm` is a small Transformer that has learned from much English text before; here it learns our intents
 # (*fine-tuning*). `limit` says how many questions each part may have; `valid` is looked at while it learns. `epochs`

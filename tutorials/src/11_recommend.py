@@ -154,7 +154,7 @@ def places(counts):
     draw = np.random.default_rng(0)  # the same 99 films whatever is measured
     found = []
     for user, _, film in last:
-        chosen = [catalogue[i] for i in draw.integers(0, len(catalogue), 150)]
+        chosen = [catalogue[i] for i in draw.choice(len(catalogue), 150, replace=False)]
         others = [other for other in chosen if other not in seen[user]][:99]
         found.append(place(counts.get(film, 0), [counts.get(other, 0) for other in others]))
     return np.array(found)

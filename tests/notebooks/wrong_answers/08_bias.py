@@ -44,7 +44,7 @@ WRONG = [
         "08-bias.6",
         "return {n: sum(p == t for g, t, p in zip(groups, gold, predicted) if g == n) / groups.count(n)"
         " for n in groups}",
-        "Forgot the mask",
+        "Were all reviews counted",
     ),
     (
         "08-bias.6",

@@ -17,7 +17,7 @@ WRONG = [
     (
         "10-support.3",
         "answered = [s >= threshold for s in scores]\nreturn sum(answered) / len(scores), sum(right) / len(right)",
-        "Forgot the mask",
+        "Were all questions counted",
     ),
     (
         "10-support.3",

@@ -15,7 +15,7 @@ WRONG = [
     (
         "11-recommend.2",
         "count = {}\nfor film, _ in ratings:\n    count[film] = count.get(film, 0) + 1\nreturn count",
-        "Forgot the mask",
+        "Were dislikes counted",
     ),
     (
         "11-recommend.2",

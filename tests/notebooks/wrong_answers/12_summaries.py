@@ -21,7 +21,7 @@ WRONG = [
         "12-summaries.5",
         "count = Counter(word for part in parts for word in part)\n"
         "return [sum(count[w] for w in part) / len(part) for part in parts]",
-        "Forgot the mask",
+        "Were all words counted",
     ),
     (
         "12-summaries.5",

@@ -115,7 +115,7 @@ class Recognised(Exercise):
         """Rotten ones must not count; a group without fresh ones is left out."""
         groups, gold = ["a", "a", "a", "b", "b"], ["fresh", "fresh", "rotten", "fresh", "rotten"]
         predicted = ["fresh", "rotten", "rotten", "fresh", "fresh"]
-        why = "Forgot the mask? Only reviews whose gold label is fresh count, above and below the line."
+        why = "Were all reviews counted? Only those whose gold label is fresh count, above and below the line."
         expect(answer, (groups, gold, predicted), {"a": 0.5, "b": 1.0}, why)
         given = (["a", "b"], ["fresh", "rotten"], ["fresh", "fresh"])
         expect(answer, given, {"a": 1.0}, "A group without any fresh review must not appear.")

@@ -45,7 +45,9 @@ class Popularity(Exercise):
             answer, ([("Heat", True), ("Jaws", True), ("Heat", True)],), {"Heat": 2, "Jaws": 1}, "One for each like."
         )
         given = [("Heat", True), ("Heat", False), ("Cats", False)]
-        expect(answer, (given,), {"Heat": 1}, "Forgot the mask? Only likes count; what nobody liked does not appear.")
+        expect(
+            answer, (given,), {"Heat": 1}, "Were dislikes counted? Only likes count; a film without any is left out."
+        )
         expect(answer, ([],), {}, "Without ratings the dictionary is empty.")
 
 

@@ -69,7 +69,7 @@ class FactScores(Exercise):
     def check(self, answer: Any) -> None:
         """Other in each place; none."""
         gold, guessed = ["A(e1,e2)", "A(e1,e2)", "Other", "Other"], ["A(e1,e2)", "Other", "Other", "Other"]
-        why = "Forgot the mask? Other is no fact: it counts neither above nor below the line."
+        why = "Was Other counted? It is no fact: it counts neither above nor below the line."
         expect(answer, (gold, guessed), (1.0, 0.5), why)
         expect(answer, (guessed, gold), (0.5, 1.0), "Precision divides by the facts given, recall by the true ones.")
         expect(answer, (["A(e1,e2)"], ["A(e2,e1)"]), (0.0, 0.0), "The whole label has to be right, with its direction.")

@@ -57,7 +57,7 @@ class CoverageAndAccuracy(Exercise):
     def check(self, answer: Any) -> None:
         """Some answered, on the line, none."""
         scores, right = [0.9, 0.8, 0.3, 0.2], [True, False, True, False]
-        why = "Forgot the mask? Accuracy counts the answered questions only, above and below the line."
+        why = "Were all questions counted? Accuracy counts the answered questions only, above and below the line."
         expect(answer, (scores, right, 0.5), (0.5, 0.5), why)
         expect(answer, ([0.9, 0.8, 0.7, 0.2], [True, True, True, False], 0.5), (0.75, 1.0), why)
         expect(answer, (scores, right, 0.3), (0.75, 2 / 3), "A score of exactly the threshold is answered: >=.")
