@@ -18,8 +18,7 @@
 #
 # **You need** notebook 07 (a head on a body, and the training loop).
 #
-# **Time:** about 20 minutes to read; the cells run in about 4 minutes on a laptop CPU (estimated; GPU: not
-# measured yet).
+# **Time:** about 20 minutes to read; the cells run in about 6 minutes on a laptop CPU (GPU: not measured yet).
 
 # %%
 import time

@@ -18,7 +18,7 @@
 #
 # **You need** Python and school mathematics. Notebook [08](../notebooks/08_many_tasks.ipynb) shows the model behind it.
 #
-# **Time:** about 25 minutes to read and do. The cells on a laptop CPU: not measured yet; on a GPU: not measured yet.
+# **Time:** about 25 minutes to read and do. The cells on a laptop CPU: about 6 minutes; on a GPU: not measured yet.
 #
 # **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
 # says what is wrong, `hint("05-answers.1")` helps, and `solution("05-answers.1")` ends the search. Cells below
