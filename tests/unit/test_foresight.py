@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -218,6 +221,23 @@ def test_a_trial_that_fails_says_why_and_one_that_is_stopped_ends(workspace: Wor
     while foresight.look(spec, workspace).state == "measuring" and time.monotonic() < deadline:
         time.sleep(0.1)
     assert foresight.look(spec, workspace).state in ("stopped", "done")
+
+
+@pytest.mark.slow
+def test_a_command_that_is_told_to_end_ends_its_trial(workspace: Workspace, tmp_path: Path) -> None:
+    spec = spec_of(workspace).changed({"training.epochs": 1000})
+    (tmp_path / "spec.yaml").write_text(spec.to_yaml(), encoding="utf-8")
+    command = [sys.executable, "-m", "workbench", "estimate", str(tmp_path / "spec.yaml")]
+    process = subprocess.Popen(command, env={**os.environ, "WORKBENCH_HOME": str(workspace.root)})
+    deadline = time.monotonic() + 60
+    while not foresight.look(spec, workspace).progress and time.monotonic() < deadline:
+        time.sleep(0.05)  # until the trial itself says what it does
+    process.terminate()
+    assert process.wait(60) == 130
+    while foresight.look(spec, workspace).state == "measuring" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    found = foresight.look(spec, workspace)
+    assert found.state == "stopped", found
 
 
 def test_what_cannot_be_run_is_not_estimated(workspace: Workspace) -> None:

@@ -86,8 +86,11 @@ def run(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
 @app.command()
 def estimate(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
     """Tell what a run will take in time and memory, from a few of its real steps on this machine."""
+    import signal
+
     from workbench.jobs import foresight
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # however the command is ended, the trial ends too
     with views.telling(quiet=as_json) as tell:
         found = foresight.estimate(_spec(spec, sets), Workspace.current(), tell=tell)
     answer(found.as_dict(), as_json, lambda: views.show_estimate(found))
