@@ -193,7 +193,7 @@ for name, length in (("titles", 0), ("history", 3))[: size(test=1, cpu=2, gpu=2)
         {
             "name": f"lesson-11-{name}",
             "task": {"name": "recommendation", "history_length": length},
-            "data": {"train": "movielens-small", "max_length": 32 if length == 0 else 96, "limit": limit},
+            "data": {"train": "movielens-small", "max_length": 32 if length == 0 else 128, "limit": limit},
             "model": {
                 "source": "bag-of-embeddings",
                 "tokenizer": {"train": "wordpiece", "vocab_size": size(test=2_000, cpu=8_000, gpu=8_000)},
