@@ -60,7 +60,7 @@ class Resolved:
 
     @property
     def learning_rate(self) -> float:
-        """The largest one: the spec's own, or what suits tuning, task and model."""
+        """The largest one: the spec's own, or what suits tuning and model."""
         given = self.spec.training.learning_rate
         if given is not None:
             return given

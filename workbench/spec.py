@@ -138,7 +138,7 @@ class TrainingSpec(Part):
         None,
         gt=0,
         le=10,
-        description="Largest learning rate; empty for what suits tuning, task and model (MiniLM, full: 3e-4).",
+        description="Largest learning rate; empty for what suits tuning and model (MiniLM, full: 3e-4).",
     )
     schedule: Literal["linear", "cosine", "constant"] = Field(
         "linear",

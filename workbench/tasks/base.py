@@ -198,7 +198,7 @@ class Task(ABC):
         """Keyword arguments of ``from_pretrained`` that the head needs (number of labels, their names)."""
 
     def begin_head(self, model: Any, train: Encoded, new: Collection[str]) -> None:
-        """Set what is known of a new head before it learns; called once, before training and before the tuning.
+        """Set what is known of a new head before it learns; called before the tuning and before training.
 
         Args:
             model: as it was loaded.
