@@ -217,7 +217,8 @@ def test_a_click_shows_a_run_and_ticks_are_compared(chromium: Browser, server: S
     ids = [fake_run(workspace, seed=seed).id for seed in range(3)][::-1]
     with visitor(chromium, server.url) as someone:
         page = someone.open("/runs")
-        table = page.get_by_test_id("stDataFrame").first
+        # Named, since the tables of a page may be drawn in any order.
+        table = page.locator("[class*=st-key-runs-table]").get_by_test_id("stDataFrame")
 
         def click(column: int, row: int) -> None:
             """Into the drawn table: rows are 35 pixels high, the ticks stand at the left."""
