@@ -1,9 +1,10 @@
 """Seconds that the cells of each notebook and each solved lesson take, on this machine, at the size that follows it.
 
-python tests/benchmarks/course.py [NAME ...] [--scale test|cpu|gpu]
+python tests/benchmarks/course.py [NAME ...] [--scale test|cpu|gpu] [--keep FOLDER]
 
 A NAME is the beginning of a file's name, such as 03 or 01_mail; without one, all are run. Each has a workspace of its
-own, so nothing is found again; downloads are shared. What it prints is what the openings of the texts tell.
+own, so nothing is found again; downloads are shared. What it prints is what the openings of the texts tell. With
+``--keep``, what was run is written into the folder with all its outputs, to be read as a reader sees it.
 """
 
 from __future__ import annotations
@@ -32,15 +33,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="beginnings of file names; all without one")
     parser.add_argument("--scale", choices=SCALES, help="what follows the machine when it is left out")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write there what was run, with its outputs")
     given = parser.parse_args()
     if given.scale:
         os.environ[SCALE] = given.scale
     print(f"{machine()}; the sizes are those of: {scale()}\n\n### Time of the course's cells\n")
     texts = [text for text in course.texts(ROOT) if not given.names or text.name.startswith(tuple(given.names))]
-    print_table(["part", "seconds", "its slowest cell"], (_measured(text) for text in texts))
+    print_table(["part", "seconds", "its slowest cell"], (_measured(text, given.keep) for text in texts))
 
 
-def _measured(text: Path) -> list[str]:
+def _measured(text: Path, keep: Path | None) -> list[str]:
     """Name, seconds of all cells with the kernel's start, and the slowest cell of one part."""
     (*_, whole) = course.notebooks(text)  # of a lesson: the solved version
     notebook = nbformat.read(whole, as_version=4)
@@ -71,6 +73,9 @@ def _measured(text: Path) -> list[str]:
             total = f"failed: {error.ename} {error.evalue[:80]}"
         finally:
             end_worker(workspace)
+    if keep:
+        keep.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, keep / whole.name)
     slowest = max(seconds, key=lambda place: seconds[place])
     first_line = notebook.cells[slowest].source.strip().splitlines()[0][:SHOWN]
     return [text.stem, total, f"{seconds[slowest]:.0f} s, `{first_line}`"]
