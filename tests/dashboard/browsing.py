@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Locator, LocatorAssertions, Page
+    from playwright.sync_api import Browser, BrowserContext, FloatRect, Locator, LocatorAssertions, Page
 
 _LOCAL = ("data:", "blob:", "about:")
 SETTLED = (
@@ -84,6 +84,24 @@ def expect(locator: Locator) -> LocatorAssertions:
 def at_least(locator: Locator, count: int) -> None:
     """Wait until the page holds so many of these: charts and views are drawn some time after the page has settled."""
     locator.nth(count - 1).wait_for(state="attached")
+
+
+def steady(page: Page, element: Locator) -> FloatRect:
+    """Where an element stands, scrolled into view; asked until it stays: what is drawn above it moves it."""
+    element.scroll_into_view_if_needed()
+    box = element.bounding_box()
+    for _ in range(60):
+        page.wait_for_timeout(500)
+        before, box = box, element.bounding_box()
+        if box and box == before:
+            return box
+    raise AssertionError(f"{element} does not come to rest")
+
+
+def click_row(page: Page, table: Locator, row: int, x: int = 12) -> None:
+    """Click into a drawn table, which is one picture: rows are 35 pixels high, the marks stand at the left."""
+    box = steady(page, table.locator("canvas").first)
+    page.mouse.click(box["x"] + x, box["y"] + 35 * (row + 1) + 17)
 
 
 def fill(page: Page, key: str, value: str) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 
 from dashboard.parts.uploads import store
-from tests.dashboard.browsing import at_least, by_key, choose, expect, fill, settle, unfold, visitor
+from tests.dashboard.browsing import at_least, by_key, choose, click_row, expect, fill, settle, unfold, visitor
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.serving import Server, served
 from tests.dashboard.test_sweeps import made
@@ -218,20 +218,16 @@ def test_a_click_shows_a_run_and_ticks_are_compared(chromium: Browser, server: S
     with visitor(chromium, server.url) as someone:
         page = someone.open("/runs")
         # Named, since the tables of a page may be drawn in any order.
-        table = page.locator("[class*=st-key-runs-table]").get_by_test_id("stDataFrame")
-
-        def click(column: int, row: int) -> None:
-            """Into the drawn table: rows are 35 pixels high, the ticks stand at the left."""
-            table.click(position={"x": column, "y": 35 * row + 52})
-            settle(page, 1500)
-
-        click(250, 2)
+        table = page.locator("[class*=st-key-runs-table]")
+        click_row(page, table, 2, x=250)
         page.wait_for_url(f"**run={ids[2]}*")
-        click(15, 0)
-        click(15, 1)
+        settle(page)
+        click_row(page, table, 0)
+        settle(page)
+        click_row(page, table, 1)
         expect(by_key(page, "list.compare")).to_contain_text("Compare these 2")
         assert f"run={ids[2]}" in page.url  # a tick shows no other run
-        click(250, 1)
+        click_row(page, table, 1, x=250)
         page.wait_for_url(f"**run={ids[1]}*")
         by_key(page, "list.compare").get_by_role("button").click()
         page.wait_for_url("**/compare?*")
@@ -280,4 +276,4 @@ def test_typing_survives_the_live_updates(chromium: Browser, server: Server, wor
             run.update_status(progress={"step": step, "steps": 120, "seconds_left": 30.0, "phase": "training"})
             page.wait_for_timeout(1000)
         assert box.input_value() == "minilm"
-        page.get_by_text("step 105 of 120").wait_for(timeout=8000)
+        page.get_by_text("step 105 of 120").wait_for()

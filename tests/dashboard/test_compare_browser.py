@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from dashboard.parts.text import cut
-from tests.dashboard.browsing import at_least, by_key, choose, expect, settle, unfold, visitor
+from tests.dashboard.browsing import at_least, by_key, choose, click_row, expect, settle, steady, unfold, visitor
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.serving import served
 from workbench.runs.predictions import read_predictions, write_predictions
@@ -76,19 +76,11 @@ def test_a_cell_of_the_matrix_leads_to_an_explanation(chromium: Browser, workspa
         page = someone.open(f"/compare?runs={runs[0].id},{runs[1].id}")
         page.get_by_role("radio", name="Confusion").click()
         page.wait_for_url("**evidence=confusion**")
-        plot = by_key(page, "compare.confusion")
-        plot.scroll_into_view_if_needed()
-        settle(page)
-        cell = plot.locator(".scatterlayer .point").nth(1).bounding_box()  # right: negative; said: positive
-        assert cell is not None
+        cells = by_key(page, "compare.confusion").locator(".scatterlayer .point")
+        cell = steady(page, cells.nth(1))  # right: negative; said: positive
         page.mouse.click(cell["x"] + 8, cell["y"] + 8)  # not its middle: the whole cell is met
         expect(page.get_by_text(re.compile(r"taken for .*: \d+ examples"))).to_be_visible()
-        table = by_key(page, "compare.cell.0.1")
-        table.scroll_into_view_if_needed()
-        settle(page)
-        box = table.locator("canvas").first.bounding_box()
-        assert box is not None
-        page.mouse.click(box["x"] + 12, box["y"] + 35 + 17)  # the mark before the first row
+        click_row(page, by_key(page, "compare.cell.0.1"), 0)
         page.wait_for_url("**/explain?*")
         assert f"run={runs[0].id}" in page.url and f"with={runs[1].id}" in page.url
 

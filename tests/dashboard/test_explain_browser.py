@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from tests import tiny
-from tests.dashboard.browsing import at_least, by_key, expect, settle, visitor
+from tests.dashboard.browsing import at_least, by_key, click_row, expect, settle, visitor
 from tests.dashboard.serving import REPOSITORY, Server, served
 from workbench.runs.predictions import read_predictions, write_predictions
 from workbench.runs.run import Run
@@ -176,12 +176,7 @@ def test_from_an_example_to_its_explanation_in_both_runs(chromium: Browser, serv
     text = rows["input"][right]
     with visitor(chromium, server.url) as someone:
         page = someone.open(f"/compare?runs={runs[0].id},{runs[1].id}")
-        table = by_key(page, "compare.examples")
-        table.wait_for()
-        table.scroll_into_view_if_needed()
-        box = table.locator("canvas").first.bounding_box()
-        assert box is not None
-        page.mouse.click(box["x"] + 12, box["y"] + 35 + 17)  # the mark before the first row
+        click_row(page, by_key(page, "compare.examples"), 0)
         page.wait_for_url("**/explain?*")
         expect(by_key(page, "explain.text").locator("textarea")).to_have_value(text)
         assert f"with={runs[1].id}" in page.url and f"run={runs[0].id}" in page.url
