@@ -53,16 +53,19 @@ print("sizes in this course follow from that:", scale())
 # %% [markdown]
 # ## A first fine-tuning
 #
-# **MiniLM** is a small Transformer: 22.7 million numbers, its *weights*, which were set by reading much text and
-# learning from a larger model. It knows a good deal about English and nothing about film critics. We show it snippets
-# of reviews with the critic's verdict, *fresh* or *rotten*, and after every few snippets each weight moves a little
-# towards the right answer. That is **fine-tuning**.
+# **MiniLM** is a small Transformer: 22.7 million numbers, its *weights*, which were set by reading much text, by
+# learning from a larger model, and last by learning which of very many pairs of texts belong together (its full name is
+# all-MiniLM-L6-v2). It knows a good deal about English and nothing about film critics. We show it snippets of reviews
+# with the critic's verdict, *fresh* or *rotten*, and after every few snippets each weight moves a little towards the
+# right answer. That is **fine-tuning**.
 #
 # What is to be done is said in one document, a **spec**. `train`, `valid` and `test` are three parts of the reviews:
 # one to learn from, one to watch meanwhile, and one that is kept back for the end. `limit` says how many reviews of
 # each are taken, `max_length` after how many pieces (words, or parts of words) a review is cut off, `epochs` how many
 # times all of `train` is gone through, and `batch_size` after how many reviews the weights move. The cell tells how it
-# goes on: the *loss* is a measure of how wrong the model is, smaller is better.
+# goes on: the *loss* is a measure of how wrong the model is, smaller is better. A *step* is one move of the weights,
+# and *eval* means: on `valid`. Look at `loss` and `accuracy` only; `macro_f1` and `matthews` are two other figures,
+# harder to get high where one answer is much more frequent (lesson 01 has the first of them).
 
 # %%
 limit = size(
@@ -100,7 +103,7 @@ axes.barh(["always the same answer", "fine-tuned MiniLM"], [baseline, accuracy["
 error = [[accuracy["value"] - accuracy["low"]], [accuracy["high"] - accuracy["value"]]]
 axes.errorbar([accuracy["value"]], [1], xerr=error, color="black", capsize=4)
 axes.set_xlim(0, 1)
-axes.set_xlabel(f"accuracy on {report['examples']} test reviews, with its 95% interval")
+axes.set_xlabel(f"accuracy on {report['examples']['test']} test reviews, with its 95% interval")
 show(
     figure,
     f"The fine-tuned model gets {accuracy['value']:.0%} right (interval {accuracy['low']:.0%} to "
@@ -129,6 +132,10 @@ for sentence, answer in zip(sentences, predictor.predict([{"text": each} for eac
 # 03. The picture shows where each word (left) looks (right); a colour is one of twelve *heads*, and each looks in its
 # own way. Move the mouse over a word. `[CLS]` and `[SEP]` mark the beginning and the end. Below the picture it is said
 # in words.
+#
+# Do not wonder that most lines end at `[CLS]`: a head that finds nothing for it in this sentence has to look somewhere,
+# and in this model it looks there (notebook 03). Choose another layer, or double-click a coloured square to see one
+# head alone.
 #
 # A warning that will return in notebook 11: the picture shows where information *can* flow. It does not prove why the
 # model answered so.

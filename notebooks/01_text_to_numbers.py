@@ -227,7 +227,8 @@ grid = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]])  # [2, 3]
 print("shapes:", list(row.shape), list(grid.shape))
 print("number by number:", row + row, row * row)
 print("a row of the table:", grid[1], " its second column:", grid[:, 1])
-print("mean over the columns (dim=1), one for each row:", grid.mean(dim=1))
+print("mean over the columns (dim=1; dim=-1 is the last), one for each row:", grid.mean(dim=1))
+print("None adds an axis of length 1, repeated as needed: each with each,", (row[:, None] * row[None]).tolist())
 
 # @ multiplies tables: each row of the left with each column of the right, number by number, and the sum of that.
 print("grid @ row =", grid @ row, "  [2, 3] @ [3] is [2]: 1·1 + 0·2 + 0·3 and 1·1 + 1·2 + 1·3")
@@ -290,7 +291,7 @@ show(figure, "Three texts as rows of a table; the short ones are filled up with 
 # %%
 table = minilm.get_input_embeddings().weight.detach()
 one_hot = torch.zeros(ids.shape[1], table.shape[0])
-one_hot[torch.arange(ids.shape[1]), ids[0]] = 1.0
+one_hot[torch.arange(ids.shape[1]), ids[0]] = 1.0  # in each row t, the column ids[0, t]
 by_hand = one_hot @ table  # [T, V] times [V, D] is [T, D]
 torch.testing.assert_close(by_hand, torch.nn.functional.embedding(ids[0], table))
 torch.testing.assert_close(by_hand, minilm.get_input_embeddings()(ids[0]))
@@ -327,7 +328,7 @@ figure, axes = plt.subplots(figsize=(5.2, 4.4))
 image = axes.imshow(angles.numpy(), cmap="viridis", vmin=0, vmax=1)
 axes.set_xticks(range(len(chosen)), chosen, rotation=45, ha="right")
 axes.set_yticks(range(len(chosen)), chosen)
-figure.colorbar(image, label="cosine")
+figure.colorbar(image, label="cosine (0 or less: darkest)")
 others = angles - 2 * torch.eye(len(chosen))  # each word is nearest to itself, which tells nothing
 nearest = [f"{word} to {chosen[int(row.argmax())]} ({row.max():.2f})" for word, row in zip(chosen, others, strict=True)]
 print("nearest:", ", ".join(nearest))
@@ -337,9 +338,9 @@ show(
 )
 
 # %% [markdown]
-# Nobody told the model which words are alike, *film* and *movie* for example. It learned it because they stand in the
-# same places of sentences: exchanging them changes little of the words around them. The same holds for *good* and
-# *bad*: look how near they are. Nearness here is likeness of use, not of meaning.
+# Nobody gave the model a list of words that are alike, *film* and *movie* for example. It learned it from texts: such
+# words stand in the same places of sentences, and exchanging them changes little of the words around them. The same
+# holds for *good* and *bad*: look how near they are. Nearness here is likeness of use, not of meaning.
 #
 # ## One word, two meanings
 #

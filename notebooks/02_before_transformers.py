@@ -149,7 +149,8 @@ print("the first two reviews differ now:", [round(v, 2) for v in (pooled[0] - po
 # | $b$ | `bias_ih_l0 + bias_hh_l0`: torch keeps two, of which only the sum matters | `[H]` |
 #
 # The same $W$ and $U$ at each word, so the text may have any length; and in principle the last state knows of the
-# first word.
+# first word. (`nn.RNN` gives back two things: `[0]` is the states after every word, `[1]` the last state, with one more
+# axis in front for layers.)
 
 # %%
 elman = nn.RNN(3, 6, batch_first=True)
@@ -183,9 +184,11 @@ print("the last state of each review:", list(recurrent(x)[:, -1].shape))
 # | symbol | in the code | shape |
 # |---|---|---|
 # | $\partial h_T / \partial h_1$ | `product` | `[H, H]`: how each number of the last state follows each of the first |
-# | $\partial h_t / \partial h_{t-1}$ | `torch.diag(1 - states[t] ** 2) @ weight_hh_l0` | `[H, H]` |
-# | $1 - h_t^2$ | `1 - states[t] ** 2` | `[H]`: the derivative of tanh, as $\tanh'(z) = 1 - \tanh^2(z)$ |
+# | $\partial h_t / \partial h_{t-1}$ | `torch.diag(1 - states[t - 1] ** 2) @ weight_hh_l0` | `[H, H]` |
+# | $1 - h_t^2$ | `1 - states[t - 1] ** 2` | `[H]`: the derivative of tanh, as $\tanh'(z) = 1 - \tanh^2(z)$ |
 # | $U$ | `weight_hh_l0` | `[H, H]` |
+#
+# The formula counts words from 1, the code from 0: $h_1$ is `states[0]`.
 #
 # Tables do not commute, so the order counts: the factor of $t = T$ stands leftmost, that of $t = 2$ at the right end.
 # $\operatorname{diag}$ puts the H numbers on the diagonal of a table that is 0 elsewhere.
@@ -201,8 +204,8 @@ text = torch.randn(1, 12, 3, dtype=torch.float64)
 with torch.no_grad():
     states = long(text)[0][0]  # [T, H]
     product = torch.eye(6, dtype=torch.float64)
-    for t in range(1, 12):
-        product = torch.diag(1 - states[t] ** 2) @ long.weight_hh_l0 @ product  # the later factor goes to the left
+    for t in range(2, 13):
+        product = torch.diag(1 - states[t - 1] ** 2) @ long.weight_hh_l0 @ product  # the later factor goes to the left
 after_first = states[:1].clone()  # the state after the first word, from which the rest is read
 
 
@@ -216,10 +219,10 @@ torch.testing.assert_close(product, by_torch)
 print("the product of the formula is torch's gradient; its size:", f"{product.norm():.1e}")
 
 # %% [markdown]
-# The **LSTM** (Hochreiter and Schmidhuber 1997) was made against this. Beside the state it keeps a second vector, the
-# *cell* $c$, which is changed by adding and by **gates**: numbers between 0 and 1 that say how much to write (i), how
-# much to keep (f) and how much to show (o). What is written is $g$. Each is computed from the new word and the last
-# state, just as the state of a plain recurrent network is:
+# The **LSTM** (Hochreiter and Schmidhuber 1997; the gate f was added by Gers et al. 2000) was made against this. Beside
+# the state it keeps a second vector, the *cell* $c$, which is changed by adding and by **gates**: numbers between 0 and
+# 1 that say how much to write (i), how much to keep (f) and how much to show (o). What is written is $g$. Each is
+# computed from the new word and the last state, just as the state of a plain recurrent network is:
 #
 # $$i_t = \sigma(W_i x_t + U_i h_{t-1} + b_i), \qquad f_t = \sigma(W_f x_t + U_f h_{t-1} + b_f)$$
 # $$o_t = \sigma(W_o x_t + U_o h_{t-1} + b_o), \qquad g_t = \tanh(W_g x_t + U_g h_{t-1} + b_g)$$
@@ -262,7 +265,8 @@ print("the states by hand are torch's")
 
 # %% [markdown]
 # How much does the last state feel each word before it? The size of the gradient, by distance, of three networks with
-# random weights: a plain one, an LSTM, and an LSTM whose gate f begins open, as is usual in practice (a bias of 2).
+# random weights: a plain one, an LSTM, and an LSTM whose gate f begins open, as is often done in practice (here by a
+# bias of 2; 1 is more usual, and opens it less).
 
 # %%
 WORDS, WIDTH = 60, 64
@@ -358,11 +362,12 @@ show(
 
 # %% [markdown]
 # Look at the intervals before you name a winner: where two overlap, other test reviews might well turn the order round
-# (notebook 12 says how to be sure). From nothing, and on little data, a Transformer has no head start over a mean of
-# vectors: its weights are random too, and there are more of them. What makes the difference is in the next notebooks:
-# it learns from all places at once, so it can be shown billions of words beforehand (05, 06), and what it learned there
-# it brings along (07). Compare with the accuracy that notebook 00 printed: that model had read much before, and was
-# trained on fewer reviews than these.
+# (notebook 12 says how to be sure). Look at the dashed line, too: a network whose interval reaches it is not shown to
+# have learned anything. And with another seed, that is, with other random weights to begin with, the places in the
+# middle change. All four began with random weights and read only these reviews. The Transformer can do well already,
+# but what makes it special is in the next notebooks: it learns from all places at once, so it can be shown billions of
+# words beforehand (05, 06), and what it learned there it brings along (07). Compare with the accuracy that notebook 00
+# printed: that model had read much before, and was trained on fewer reviews than these.
 #
 # ## Summary
 #
@@ -378,7 +383,8 @@ show(
 # one from the right) help, and what can they still not do?
 #
 # **Where to go on.** [Notebook 03](03_attention.ipynb) lets each word look at every other one. `workbench run
-# baseline-lstm` trains the LSTM on all reviews; the dashboard's page Compare sets it beside a Transformer.
+# baseline-lstm` trains a stronger LSTM, which reads in both directions and has more pieces; the dashboard's page
+# Compare sets it beside a Transformer.
 
 # %%
 done("02-before-transformers")

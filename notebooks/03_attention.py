@@ -178,12 +178,12 @@ show(
 # %% [markdown]
 # ## Why divide by √d_k
 #
-# Let each number of $q$ and $k$ be drawn independently, with mean 0 and variance 1 (about so it is at the beginning of
-# training; the *variance* is the mean squared distance from the mean). Their dot product is a sum of $d_k$ products,
-# each with mean 0 and variance 1; variances of independent numbers add up, so the dot product has variance $d_k$. Wide
-# vectors would give scores like ±20, and a softmax of such scores is all but 1 in one place and 0 elsewhere. Its
-# gradient (which way, and how much, each weight has to move) is then all but 0, and nothing is learned. Divided by
-# $\sqrt{d_k}$ the variance is 1, whatever the width. Look:
+# Let each number of $q$ and $k$ be drawn independently, with mean 0 and variance 1 (this is about right at the
+# beginning of training; the *variance* is the mean squared distance from the mean). Their dot product is a sum of $d_k$
+# products, each with mean 0 and variance 1; variances of independent numbers add up, so the dot product has variance
+# $d_k$. Wide vectors would give scores like ±20, and a softmax of such scores is almost 1 in one place and almost 0
+# elsewhere. Its gradient (which way, and how much, each weight has to move) is then almost 0, and almost nothing is
+# learned. Divided by $\sqrt{d_k}$ the variance is 1, whatever the width. Look:
 
 # %%
 widths = [4, 16, 64, 256, 1024]
@@ -303,14 +303,14 @@ torch.testing.assert_close(before[:4], after[:4])
 # **head**), and the outputs are put side by side again and mixed by one last matrix $W^O$ (section 3.2.2 of the paper).
 #
 # $$\operatorname{head}_h = \operatorname{Attention}(Q_h, K_h, V_h) \qquad
-# \operatorname{MultiHead} = [\operatorname{head}_1; \dots; \operatorname{head}_H]\,W^O$$
+# \operatorname{MultiHead} = [\operatorname{head}_1; \dots; \operatorname{head}_H]\,W^O + b^O$$
 #
 # | symbol | in the code | shape |
 # |---|---|---|
 # | $Q_h$, $K_h$, $V_h$ | `q[:, h]`, `k[:, h]`, `v[:, h]` | $[B, T, d_k]$ |
 # | $\operatorname{head}_h$ | `mixed[:, h]` | $[B, T, d_k]$ |
 # | $[\operatorname{head}_1; \dots; \operatorname{head}_H]$ | `joined` | `[B, T, D]` |
-# | $W^O$ | `output.weight.T` | `[D, D]` |
+# | $W^O$, $b^O$ | `output.weight.T`, `output.bias` | `[D, D]`, `[D]` (the paper leaves out all biases) |
 #
 # In the code, cutting is a change of shape: `[B, T, D]` becomes $[B, T, H, d_k]$, and then the axes are exchanged to
 # $[B, H, T, d_k]$, so that torch computes all heads of all texts in one product. (B: texts in the batch, that is, of
@@ -420,8 +420,8 @@ for place in (5, 30, 50):
     products = table @ table[place]
     axes[1].plot(products, label=f"place {place}")
     told.append(f"of place {place} it is largest at place {int(products.argmax())}")
-axes[1].set(xlabel="other place", ylabel="dot product", title="near places are alike")
-axes[1].legend()
+axes[1].set(xlabel="other place", ylabel="dot product", title="near places are alike", ylim=(None, 38))
+axes[1].legend(ncols=3, loc="upper center", fontsize=8)
 figure.tight_layout()
 show(
     figure,
@@ -430,6 +430,13 @@ show(
 )
 
 # %% [markdown]
+# (In the left picture the lower rows hardly change over 64 places, since their waves are thousands of places long: the
+# sine stays near 0 and the cosine near 1, which gives the stripes.)
+#
+# Below, all this can be moved, and other kinds of positions chosen. (For *rotary*, three arrows are drawn at the left:
+# the numbers of a query or key are taken two by two, each such pair is an arrow in the plane, and each pair turns at
+# its own speed as the place grows.)
+#
 # Move the place: with waves and with rotary positions the curve keeps its shape and only travels along, because it
 # depends on the distance alone. Then move the base, the 10000 of the formula: with a small one all waves are quick; the
 # curve drops at once and then only ripples, and no longer says how far away a far place is.
@@ -492,9 +499,17 @@ figure.tight_layout()
 show(figure, f"Two heads of MiniLM on one sentence, as tables of weights. Left: {told[0]}. Right: {told[1]}.")
 
 # %% [markdown]
-# Weights must sum to 1, so a head that finds nothing for it in a sentence has to put them somewhere all the same; in
-# many BERTs that is `[SEP]` (Clark et al. 2019, arXiv 1906.04341). A large weight is not yet an important token.
-# Notebook 11 tests that.
+# Weights must sum to 1, so a head that finds nothing for it in a sentence has to put them somewhere all the same.
+# Where? See how much `[CLS]` and `[SEP]` get, in the mean of all tokens and heads of a layer:
+
+# %%
+for name, place in (("[CLS]", 0), ("[SEP]", -1)):
+    shares = attentions[..., place].mean(dim=(1, 2)).tolist()
+    print(f"share on {name}, layer by layer:", [round(share, 2) for share in shares])
+
+# %% [markdown]
+# In MiniLM it is mostly `[CLS]`; in BERT it is often `[SEP]` (Clark et al. 2019, arXiv 1906.04341). A large weight is
+# not yet an important token. Notebook 11 tests that.
 #
 # ## Summary
 #

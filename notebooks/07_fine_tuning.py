@@ -172,8 +172,11 @@ def evaluate(model, part):
     return loss / count, correct / count
 
 
-def train(model, part, epochs, peak, batch_size=BATCH, schedule=None, seen=None):
-    """Train in place. ``schedule(step, steps)`` scales the largest rate; ``seen`` is told each loss."""
+def train(model, part, epochs, peak, batch_size=BATCH, schedule=None, seen=None, held_out=None):
+    """Train in place. ``schedule(step, steps)`` scales the largest rate; ``seen`` is told each loss.
+
+    Where ``held_out`` is given: after each epoch, the loss of the part and that of what is held out.
+    """
     generator = torch.Generator().manual_seed(0)
     steps = epochs * math.ceil(len(part) / batch_size)
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -194,8 +197,8 @@ def train(model, part, epochs, peak, batch_size=BATCH, schedule=None, seen=None)
             step += 1
             if seen and seen(rate, loss.item()):
                 return history
-        if not seen:
-            history.append((*evaluate(model, part), *evaluate(model, dataset.valid)))
+        if held_out:
+            history.append((evaluate(model, part)[0], evaluate(model, held_out)[0]))
     return history
 
 
@@ -346,14 +349,13 @@ def from_nothing():
 
 frozen = fresh()
 frozen.body.requires_grad_(False)
-outcome = {}
 for name, model, peak in (
     ("full", fresh(), 1e-4),
     ("head only", frozen, 5e-3),
     ("from nothing", from_nothing(), 3e-4),
 ):
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    outcome[name] = train(model, dataset.train, epochs, peak)
+    train(model, dataset.train, epochs, peak)
     accuracy = evaluate(model, dataset.test)[1]
     print(f"{name:>12}: {trained:>10,} weights moved, accuracy on unseen films {accuracy:.3f}")
 
@@ -375,18 +377,18 @@ print(f"with {count} test examples: about ± {2 * math.sqrt(0.7 * 0.3 / count):.
 # %%
 few = size(test=8, cpu=100, gpu=200)
 small = dataset.train.take(range(few))
-history = train(fresh(), small, size(test=2, cpu=10, gpu=20), 3e-4)
+history = train(fresh(), small, size(test=2, cpu=10, gpu=20), 3e-4, held_out=dataset.valid)
 figure, axis = plt.subplots(figsize=(6, 3))
-for column, label in ((0, f"the {few} training examples"), (2, "held out")):
+for column, label in ((0, f"the {few} training examples"), (1, "held out")):
     axis.plot(range(1, len(history) + 1), [row[column] for row in history], marker="o", label=label)
 axis.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
 axis.legend()
 first, last = history[0], history[-1]
-best = min(row[2] for row in history)
+best = min(row[1] for row in history)
 show(
     figure,
     f"Loss after each of {len(history)} epochs: that of the training examples goes from {first[0]:.2f} to "
-    f"{last[0]:.2f}, that of held-out ones from {first[2]:.2f} to {last[2]:.2f}; its lowest was {best:.2f}.",
+    f"{last[0]:.2f}, that of held-out ones from {first[1]:.2f} to {last[1]:.2f}; its lowest was {best:.2f}.",
 )
 
 # %% [markdown]
