@@ -71,7 +71,7 @@ print(predictor.predict([{"text": TEXT}])[0])
 # heads, T, T]`, here 6 x 12 tables. Three ways to look at them come from bertviz (Vig 2019, arXiv 1906.05714):
 #
 # * the **head view**: lines from each token to those it looks at, one layer at a time;
-# * the **model view**: all tables at once, small;
+# * the **model view**: many tables at once, small (below only those of two layers and four heads);
 # * the **neuron view**: query, key and their products for one head, the steps of notebook 03.
 #
 # Each is a page of its own inside the notebook, and works without a network. The dashboard's **Explain** page has the
@@ -122,7 +122,8 @@ page(
 # %% [markdown]
 # The third goes one step further down, to what the weights are made of: a head compares the query $q_i$ of a token
 # with the key $k_j$ of each token. It multiplies them number by number, adds up, divides by $\sqrt{K}$ (where $K$ is
-# how many numbers each has), and the softmax over $j$ gives the weights. Click the **+** beside a token on the left.
+# how many numbers each has), and the softmax over $j$ gives the weights. Point at a token on the left, and click
+# the **+** that appears: the lines give way to stripes of numbers.
 
 # %%
 compared = capture_queries_keys(predictor.model, predictor.tokenizer, TEXT)
@@ -258,22 +259,24 @@ scores = {method: np.array(found.scores)[own] for method, found in explained.ite
 top = {method: [names[own[i]] for i in np.argsort(-values)[:3]] for method, values in scores.items()}
 
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), sharey=True)
-for axis, (method, found) in zip(axes, explained.items(), strict=True):
-    colours = ["tab:orange" if s < 0 else "tab:blue" for s in found.scores]
-    axis.barh(range(len(names)), found.scores, color=colours)
+for axis, (method, values) in zip(axes, scores.items(), strict=True):
+    axis.barh(range(len(own)), values, color=["tab:orange" if value < 0 else "tab:blue" for value in values])
     axis.set_title(method)
-axes[0].set_yticks(range(len(names)), names)
+axes[0].set_yticks(range(len(own)), [names[i] for i in own])
 axes[0].invert_yaxis()
 figure.tight_layout()
-against = [name for name, value in zip(names, library.scores, strict=True) if value < 0]
+against = [names[i] for i in own if library.scores[i] < 0]
 show(
     figure,
-    "Bars for each token by three methods. Largest among the words: "
+    "Bars for each word by three methods. Largest: "
     + "; ".join(f"{method}: {', '.join(found)}" for method, found in top.items())
     + f". Only integrated gradients can be below 0, against the answer; here {', '.join(against) or 'none'}.",
 )
 
 # %% [markdown]
+# Only the words are drawn: in rollout `[CLS]` keeps most for itself, as half of each token passes by unchanged in every
+# layer. The lengths of different methods cannot be compared (shares of attention, parts of a score), only their order.
+#
 # Do they agree? The **rank correlation** compares two orders of the words: 1 is the same order, 0 no relation, -1 the
 # opposite order.
 

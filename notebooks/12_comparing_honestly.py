@@ -57,7 +57,7 @@ one = generator.binomial(count, 0.8, times)  # for each test set, how many of it
 two = generator.binomial(count, 0.8, times)
 difference = (one - two) / count
 far = np.abs(one - two) >= 0.02 * count  # whole numbers: a share of exactly 2 points could be rounded below 0.02
-print(f"difference of 2 points or more, by chance alone: {far.mean():.0%} of the test sets")
+print(f"difference of 2 points (0.02) or more, by chance alone: {far.mean():.0%} of the test sets")
 
 figure, axis = plt.subplots(figsize=(6, 3))
 axis.hist(difference * 100, bins=np.arange(-10.125, 10.375, 0.5))
@@ -149,7 +149,9 @@ for b, c in ((0, 0), (3, 9), (30, 18), (300, 240)):
 
 # %% [markdown]
 # A **p-value** is not the probability that the models are equal. It is how often chance alone would give a result at
-# least this uneven. Small: chance is a poor explanation. Large: *we cannot tell*, which is not "they are equal".
+# least this uneven. Small: chance is a poor explanation; below 0.05 a difference is often called *significant*. Large:
+# *we cannot tell*, which is not "they are equal". (Where the models never disagree, as in the first line, the bootstrap
+# has nothing to draw, and its interval of no width is too sure.)
 #
 # ## Try enough, and something will shine
 #
@@ -178,7 +180,7 @@ for correct, label, marker in ((False, "plain p-values", "o"), (True, "corrected
     told.append(f"{label}: " + ", ".join(f"{n} tried {share:.0%}" for n, share in zip(numbers, shares, strict=True)))
     print(told[-1])
     axis.plot(numbers, shares, marker=marker, label=label)
-axis.axhline(0.05, color="grey", linestyle="--")
+axis.axhline(0.05, color="grey", linestyle="--", label="0.05")
 axis.set(xlabel="settings tried, none of them better", ylabel='share with a "discovery"', ylim=(0, 1))
 axis.legend()
 show(
@@ -187,7 +189,8 @@ show(
 )
 
 # %% [markdown]
-# **Holm's correction** (Holm 1979) makes up for it: sort the p-values, multiply the smallest by the number of tests
+# (New tests are drawn for each line: with one setting, where nothing is corrected, the two differ by chance.) **Holm's
+# correction** (Holm 1979) makes up for the many tries: sort the p-values, multiply the smallest by the number of tests
 # $m$, the next by $m-1$, and so on (never letting one fall below the one before it, nor rise above 1). The library's
 # `holm` was used above; by hand:
 
@@ -258,8 +261,9 @@ print(f"{len(seeds)} seeds: mean {np.mean(values):.3f}, standard deviation {spre
 # ## How many texts would be needed?
 #
 # The interval shrinks with the root of the number of test texts: half the width costs four times the texts. The
-# library tells with each unclear verdict how many would be enough if the difference stayed as it is. For two models
-# that disagree on a fifth of 400 texts:
+# library tells with each unclear verdict how many *more* would be enough if the difference stayed as it is. Enough
+# means: in four of five such tests the difference would be shown. (With fewer texts one may have luck, as with 5 points
+# on 400 texts.) Here in all, for two models that disagree on a fifth of 400 texts:
 
 # %%
 for points in (5, 2, 1):

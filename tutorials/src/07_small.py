@@ -128,8 +128,9 @@ print(f"{added:,} new weights, {added / 22_700_000:.1%} of the model")
 #
 # Four ways, from tiny to large. The first one is no Transformer at all: it looks up a vector for each word, takes the
 # mean, and decides. If *that* is enough, the rest is luxury. Each has a learning rate (how far a step moves the
-# weights) that suits it: the fewer weights move, the larger it may be. (On the dashboard: page **Launch**, model
-# `bag-of-embeddings`. The runs that you start here appear on the page **Runs** while they work.)
+# weights) that suits it: small where all the pretrained weights move, larger where only something new is learned. (On
+# the dashboard: page **Launch**, model `bag-of-embeddings`. The runs that you start here appear on the page **Runs**
+# while they work.)
 
 # %%
 limit = size(
@@ -208,6 +209,10 @@ show(
 )
 
 # %% [markdown]
+# Two figures may look like mistakes. `lora` moves more than you counted: it also trains the last layer anew, 384 · 7 +
+# 7 = 2,695 weights (not the layer before it, as `head` does). And `head` stores the whole model, although little of it
+# moved: only of `lora` the addition is stored alone.
+#
 # ## What fits
 #
 # **Exercise 3.** From such a list of dictionaries, give a list of the **names** of the candidates that fit
@@ -262,7 +267,8 @@ print("nobody beats:", ", ".join(front))
 # The small model and the large one were tested on the same requests. The page **Compare** of the dashboard shows both
 # with their **95% intervals**: how far the luck of which requests were tested could have moved a figure (lesson 08
 # works one out). Choose the runs `lesson-07-words` and the last one in the table above, and read the sentence at the
-# top. It calls a difference *significant* if such luck explains it badly. In code:
+# top. It claims a difference only if such luck explains it badly (papers call such a difference *significant*). In
+# code:
 
 # %%
 small, large = runs[chosen[0]], runs[chosen[-1]]
@@ -271,7 +277,7 @@ print(found.verdict)
 print(f"small minus large: {found.difference:+.3f}, 95% interval {found.low:+.3f} to {found.high:+.3f}")
 
 # %% [markdown]
-# "No significant difference" would **not** mean "as good": with few test requests nothing is ever significant. So say
+# "No difference can be claimed" would **not** mean "as good": with few test requests none ever can. So say
 # beforehand what loss you would accept, the *margin*, say 0.03 (3 requests in 100). Then ask whether even the
 # **pessimistic end** of the interval loses no more than that. This is called a test of *non-inferiority*.
 #
@@ -353,7 +359,7 @@ size_now = next(one["megabytes"] for one in candidates if one["name"] == best) /
 print(f"stored in bytes it would need about {size_now:.1f} MB")
 
 # %% [markdown]
-# MiniLM with 8 bits needs about 23 MB: a whisker too much for this radio, so somebody has to talk to the people who
+# MiniLM with 8 bits needs about 23 MB: a little too much for this radio, so somebody has to talk to the people who
 # build it. Numbers like these are what you bring to that talk. (To run with 8 bits, and not only to store them, needs
 # arithmetic made for it; the accuracy is the one you have just seen.)
 #
@@ -361,7 +367,7 @@ print(f"stored in bytes it would need about {size_now:.1f} MB")
 #
 # * Training costs 4 bytes for each weight, and 12 more for each that moves. LoRA moves few; the model stays large.
 # * First what fits, then what nobody beats, then whether the small one is *surely* not much worse.
-# * Choose the margin before you look. "Not significant" is not "as good".
+# * Choose the margin before you look. "No difference can be claimed" is not "as good".
 # * 8 bits a weight: a quarter of the room, for nearly the same answers.
 #
 # ## Questions to think about

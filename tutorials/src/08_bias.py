@@ -39,8 +39,8 @@ from workbench.teach import check, done, hint, size, solution
 
 PAIRS = {
     "he": "she",
-    "his": "her",
     "him": "her",
+    "his": "her",
     "himself": "herself",
     "man": "woman",
     "men": "women",
@@ -185,7 +185,12 @@ figure, axis = plt.subplots(figsize=(6, 3))
 axis.hist(changes, bins=31)
 axis.axvline(0, color="grey", linestyle="--")
 axis.set(xlabel="probability of fresh: women minus men", ylabel="pairs")
-show(figure, "How far the answer moves for each pair of texts: most bars stand near 0, some pairs move up or down.")
+show(
+    figure,
+    f"How far the answer moves, women minus men, in {len(changes)} pairs of texts: from {changes.min():+.2f} to "
+    f"{changes.max():+.2f}. {(changes > 0.01).mean():.0%} of the pairs rise by more than 0.01, "
+    f"{(changes < -0.01).mean():.0%} fall by more.",
+)
 
 # %% [markdown]
 # A probability that moves a little does not hurt anyone. What readers notice is that a review **changes sides**: at
@@ -217,7 +222,7 @@ print(f"the decision changes for {share_flipped(as_women, as_men, 0.5):.1%} of t
 # repetition, and take their mean; do this 2,000 times (this is the *bootstrap*). The middle 95% of these means are the
 # 95% interval. If 0 is outside of it, chance alone is a poor explanation.
 #
-# **Exercise 4.** Given many such means, give the ends of the middle 95%: put them in order, leave away the lowest 2.5%
+# **Exercise 4.** Given many such means, give the ends of the middle 95%: put them in order, leave out the lowest 2.5%
 # and the highest 2.5% (rounded down to whole numbers), and give the lowest and the highest of the rest.
 
 
@@ -337,18 +342,24 @@ def recognised(groups, gold, predicted):
 check("08-bias.6", recognised)
 
 # %%
+drawn = {}  # for each group: 2,000 shares, each from as many of its fresh reviews drawn with repetition
 for name, share in sorted(recognised(groups, tested["gold"], tested["prediction"]).items()):
     chosen = [
         p == "fresh"
         for g, t, p in zip(groups, tested["gold"], tested["prediction"], strict=True)
         if g == name and t == "fresh"
     ]
-    low, high = interval(chosen)
+    drawn[name] = generator.choice(chosen, (2_000, len(chosen))).mean(axis=1)
+    low, high = middle_95(drawn[name].tolist())
     print(f"{name:>5}: {len(chosen):>4} fresh reviews, recognised {share:.3f} ({low:.3f} to {high:.3f})")
+low, high = middle_95((drawn["long"] - drawn["short"]).tolist())
+print(f"long minus short: 95% interval of the gap {low:+.3f} to {high:+.3f}")
 
 # %% [markdown]
+# The intervals of two groups may overlap although the gap between them is real: look at the interval of the **gap**.
+# If 0 is inside, the honest sentence is: *we cannot tell yet*. (Notebook 12 says how many reviews would be enough.)
 # Fewer reviews, wider intervals: small groups are the ones about which we know least, and often the ones that matter
-# most. The honest sentence is then: *we cannot tell yet, and here is how many reviews we would need.*
+# most.
 #
 # ## What to write to the reader
 #
@@ -360,7 +371,7 @@ for name, share in sorted(recognised(groups, tested["gold"], tested["prediction"
 #
 # * One pair shows nothing. Many real pairs with one word swapped show what that word does.
 # * With its sign the mean says who is favoured; the share of flips says how many people notice.
-# * An interval around every gap, and a planted bias to see that the test can find one.
+# * An interval around the gap itself, and a planted bias to see that the test can find one.
 # * By group: accuracy, and the error that hurts. Small groups need more data, not smaller words.
 #
 # ## Questions to think about

@@ -153,7 +153,8 @@ print("same as the library's occlusion, for", len(scores), "words")
 # Occlusion hides one word at a time, so it overlooks words that say the same twice: hide *dull*, and *mess* is
 # still there. **Integrated gradients** go another way: they blend the text in slowly, out of a text that consists of
 # `[MASK]` alone, and add up how strongly each token pushes at every step. What they promise can be checked: their
-# numbers add up to the whole difference between the two texts.
+# numbers add up to the whole difference between the two texts (up to 1%: the library adds up in steps, and stops when
+# it is that near).
 
 # %%
 blended = explain(predictor, REVIEW, method="integrated-gradients")
@@ -190,7 +191,7 @@ check("09-explain.3", by_word)
 # %%
 other = "unfunny and overlong saved by a radiant cast"
 pieces = explain(predictor, other, method="integrated-gradients")
-print(pieces.shown)
+print(f"what speaks for {pieces.target!r}, by token:", pieces.shown)
 numbers = by_word(pieces.scores, predictor.tokenizer(other).word_ids())
 for word, number in zip(other.split(), numbers, strict=True):
     print(f"{word:>10} {number:+.3f}")
@@ -271,7 +272,8 @@ print("the library says:", library.faithfulness["sentence"])
 # On the dashboard the same stands on the page **Explain**, under **View** → **Proof** → **Prove this explanation**.
 #
 # One review is one case. Is the **method** any good for this model? The same over many reviews, with an interval; on
-# the dashboard at the bottom of the same view, *Over many texts*:
+# the dashboard at the bottom of the same view, *Over many texts*. (*Raw attention* in its answer: the words that the
+# model's last layer looks at most.)
 
 # %%
 from workbench.explain.proof import prove_over
@@ -317,12 +319,17 @@ for named in (by_occlusion, by_gradients):
 further = max(tried)  # of the two explanations the one that stood the test better
 named, named_gone = tried[further]
 errs = 1 - finished.report()["metrics"]["accuracy"]["value"]
+tested = (
+    f"We tested this: without these words it would give {LABEL!r} only {named_gone:.0%}."
+    if further > 0
+    else "We tested the words that our method marked: random words counted as much."
+)
 print(
     f"""Dear Ms. Lindqvist,
 
 a computer program sorts the reviews that readers send us. It judged yours as {LABEL!r}, and was {whole:.0%} sure.
 {sentence([WORDS[i] for i in named], further)}
-We tested this: without these words the program is {named_gone:.0%} sure.
+{tested}
 The program has read your words only; it knows nothing about you. It errs in about {errs:.0%} of all reviews.
 If you think that it is wrong here, write to us: a person will then decide.
 """

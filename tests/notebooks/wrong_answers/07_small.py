@@ -29,6 +29,12 @@ WRONG = [
     ),
     ("07-small.5", "return low >= margin", "It loses 0.02 at worst"),
     ("07-small.5", "return low > -margin", "Exactly the margin"),
+    ("07-small.5", "return abs(low) <= margin", "only a loss can be too large"),
     ("07-small.6", "step = max(weights) / 127\nreturn [round(w / step) for w in weights], step", "without its sign"),
     ("07-small.6", "step = max(map(abs, weights)) / 127\nreturn [int(w / step) for w in weights], step", "not int"),
+    (
+        "07-small.6",
+        "import numpy as np\nstep = max(map(abs, weights)) / 127\nreturn step, np.round(np.array(weights) / step)",
+        "should give ([127, -50, 0], 0.01)",
+    ),
 ]

@@ -28,6 +28,23 @@ WRONG = [
         "return sum((w >= 0.5) != (m >= 0.5) for w, m in zip(as_women, as_men)) / len(as_men)",
         "not always 0.5",
     ),
+    (
+        "08-bias.3",
+        "return sum((w - threshold) * (m - threshold) < 0 for w, m in zip(as_women, as_men)) / len(as_men)",
+        "A text on the threshold is above it",
+    ),
+    (
+        "08-bias.4",
+        "ordered, k = sorted(means), int(0.025 * len(means))\nkept = ordered[k:-k]\nreturn kept[0], kept[-1]",
+        "are none: all stay",
+    ),
+    (
+        "08-bias.4",
+        "ordered, k = sorted(means), round(0.025 * len(means))\nreturn ordered[k], ordered[len(means) - 1 - k]",
+        "rounded down, 1 is left out",
+    ),
+    ("08-bias.4", "import numpy as np\nreturn np.quantile(means, [0.025, 0.975])", "ends with 38"),
+    ("08-bias.1", "return ' '.join(other[word] for word in text.split(' '))", "not in other stay as they are"),
     ("08-bias.4", "n = len(means)\nreturn means[int(0.025 * n)], means[n - 1 - int(0.025 * n)]", "in order first"),
     (
         "08-bias.4",

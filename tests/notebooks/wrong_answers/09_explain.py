@@ -36,6 +36,12 @@ WRONG = [
         "return sorted(sorted(range(len(scores)), key=lambda i: -abs(scores[i]))[:count])",
         "speaks against the decision",
     ),
+    (
+        "09-explain.4",
+        "count = max(1, round(share * len(scores)))\n"
+        "return sorted(sorted(range(len(scores)), key=lambda i: -scores[i])[:count])",
+        "rounded down, one word",
+    ),
     ("09-explain.5", "return whole - without_named", "Random words: 0.1 on average"),
     (
         "09-explain.5",

@@ -92,7 +92,8 @@ def expect(function: Any, given: tuple[Any, ...], expected: Any, why: str = "", 
     try:
         got = called(function, *given)
     except Wrong as wrong:
-        if why and isinstance(wrong.__cause__, ArithmeticError):  # to divide by 0 is what some cases are there for
+        # To divide by 0, or to find nothing at a place, is what some cases are there for.
+        if why and isinstance(wrong.__cause__, (ArithmeticError, LookupError)):
             raise Wrong(f"{wrong}. {why}") from wrong.__cause__
         raise
     difference = _difference(got, expected, tolerance)
@@ -137,7 +138,7 @@ def _kind(value: Any) -> str:
 
 def _difference(got: Any, expected: Any, tolerance: float = 1e-5) -> str | None:
     """What is wrong with ``got``, in words that help; None when it is right."""
-    got, expected = _plain(got), _plain(expected)
+    got, expected = plain(got), plain(expected)
     if isinstance(expected, bool) or isinstance(got, bool):
         return None if got is expected else f"gives {cut(got)}, and should give {cut(expected)}."
     if isinstance(expected, (int, float)):
@@ -149,7 +150,7 @@ def _difference(got: Any, expected: Any, tolerance: float = 1e-5) -> str | None:
     return None if got == expected else f"gives {cut(got)}, and should give {cut(expected)}."
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Arrays, tensors and their numbers as Python's own."""
     listed = getattr(value, "tolist", None)
     return listed() if callable(listed) else value
@@ -218,10 +219,9 @@ def _shifted(got: Sequence[Any], expected: Sequence[Any]) -> str:
 
 
 def _shape(value: Any) -> tuple[int, ...]:
-    shape = []
-    while isinstance(value, (list, tuple)):
-        shape.append(len(value))
-        if not value:
-            break
-        value = value[0]
-    return tuple(shape)
+    """The lengths of a table's axes, as far as all its rows agree; empty for what is no list."""
+    value = plain(value)
+    if not isinstance(value, (list, tuple)):
+        return ()
+    rows = {_shape(row) for row in value}
+    return (len(value), *(rows.pop() if len(rows) == 1 else ()))

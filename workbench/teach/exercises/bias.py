@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench.teach.exercises import Exercise, Wrong, called, exercises, expect
+from workbench.teach.exercises import Exercise, Wrong, called, exercises, expect, plain
 
 
 @exercises.register("08-bias.1")
@@ -57,6 +57,8 @@ class ShareFlipped(Exercise):
         expect(answer, ([0.9, 0.8], [0.6, 0.9], 0.5), 0.0, "All of these are above the threshold: nothing flips.")
         expect(answer, ([0.6, 0.51, 0.2, 0.9], [0.4, 0.49, 0.6, 0.8], 0.5), 0.75, "Flips in both directions count.")
         expect(answer, ([0.5, 0.5], [0.7, 0.9], 0.5), 0.0, "Exactly the threshold counts as above it: >=, not >.")
+        why = "A text on the threshold is above it, and so flips if the other one is below."
+        expect(answer, ([0.5, 0.5], [0.3, 0.9], 0.5), 0.5, why)
         expect(
             answer, ([0.6, 0.9, 0.9], [0.4, 0.7, 0.6], 0.8), 2 / 3, "The threshold is what is given, not always 0.5."
         )
@@ -68,20 +70,22 @@ class Middle95(Exercise):
 
     hints = (
         "sorted(means) puts them in order. How many are 2.5% of them? int(0.025 * len(means)).",
-        "If k are left away at each end, the first that stays has the number k (counting from 0).",
+        "If k are left out at each end, the first that stays has the number k (counting from 0).",
         "The last one that stays is ordered[len(ordered) - 1 - k].",
     )
 
     def check(self, answer: Any) -> None:
         """In order, mixed, with few values."""
-        got = called(answer, [float(n) for n in range(40)])
+        got = plain(called(answer, [float(n) for n in range(40)]))
         if not isinstance(got, (tuple, list)) or len(got) != 2:
             raise Wrong("A pair is asked for: return low, high")
-        why = "Of 40 values 1 is left away at each end: 0 and 39. What stays begins with 1 and ends with 38."
+        why = "Of 40 values 1 is left out at each end: 0 and 39. What stays begins with 1 and ends with 38."
         expect(answer, ([float(n) for n in range(40)],), (1.0, 38.0), why)
         mixed = [float((7 * n) % 200) for n in range(200)]
         expect(answer, (mixed,), (5.0, 194.0), "Put the values in order first; they come as they were drawn.")
         expect(answer, ([3.0, 1.0, 2.0],), (1.0, 3.0), "2.5% of three values, rounded down, are none: all stay.")
+        why = "2.5% of 70 values are 1.75: rounded down, 1 is left out at each end."
+        expect(answer, ([float(n) for n in range(70)],), (1.0, 68.0), why)
 
 
 @exercises.register("08-bias.5")

@@ -77,6 +77,7 @@ class MostImportant(Exercise):
         expect(answer, ([0.8, 0.1, 0.2, 0.9], 0.5), [0, 3], "Put the positions in the order of the text at the end.")
         expect(answer, ([0.1, 0.3, 0.2], 0.2), [1], "At least one, even where the share is less than one word.")
         expect(answer, ([0.1, 0.3, 0.2, 0.5, 0.4], 0.5), [3, 4], "Half of 5, rounded down, are 2.")
+        expect(answer, ([0.1, 0.4, 0.2, 0.3], 0.45), [1], "0.45 times 4 words are 1.8: rounded down, one word.")
         why = "What is far below 0 speaks against the decision: it does not count for it."
         expect(answer, ([-0.9, 0.1, 0.2, -0.5], 0.25), [2], why)
 

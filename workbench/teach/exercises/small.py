@@ -109,6 +109,7 @@ class GoodEnough(Exercise):
         )
         expect(answer, (0.01, 0.03), True, "Its whole interval is above 0: it is better than the large one.")
         expect(answer, (-0.03, 0.03), True, "Exactly the margin is still accepted.")
+        expect(answer, (0.05, 0.03), True, "It is better by 0.05 at least: only a loss can be too large.")
 
 
 @exercises.register("07-small.6")
@@ -122,7 +123,7 @@ class InBytes(Exercise):
 
     def check(self, answer: Any) -> None:
         """A pair; the largest is negative; small ones; round and not cut."""
-        got = called(answer, [1.27, -0.5])
+        got = called(answer, [1.27, -0.5, 0.0])
         if not isinstance(got, (tuple, list)) or len(got) != 2:
             raise Wrong("Two things are asked for, the list of numbers and the step: return numbers, step")
         expect(answer, ([1.27, -0.5, 0.0],), ([127, -50, 0], 0.01), "The step is the largest weight divided by 127.")
