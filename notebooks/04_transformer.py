@@ -267,7 +267,8 @@ show(figure, f"How alike the tokens of a text are after each of 24 fresh layers;
 # %% [markdown]
 # A cosine near 1 means that all tokens have become the same vector. Attention is a mean, and means of means are soon
 # all alike: without the residual a fresh tower forgets which token is which within a few layers (Dong et al. 2021,
-# arXiv 2103.03404), and there is nothing left to learn from. The residual keeps each token itself.
+# arXiv 2103.03404), and there is nothing left to learn from. With the residual, tokens grow alike far more slowly: look
+# at the numbers after the first layer, and after the last.
 #
 # Deep models with post norm need a slowly rising learning rate at the start (**warm-up**, notebook 05), those with pre
 # norm can do without it (Xiong et al. 2020, arXiv 2002.04745).
@@ -713,7 +714,9 @@ print(f"counted       = {counted:>12,}  (with biases, norms, positions, pooler)"
 #
 # ## Questions to think about
 #
-# 1. Which part of a block makes tokens alike, and which cannot? (Leave out one after the other in `likeness`.)
+# 1. Leave out attention, then the feed-forward network, in the branch without residual of `likeness`. Which one makes
+#    tokens alike at once, and which only slowly? (The second never sees another token; but a random map with a bend
+#    brings any two vectors a little nearer.)
 # 2. Two thirds of a block's weights work on each token by itself. What might they be for?
 # 3. Why can the encoder's memory be computed once, while the decoder runs again for each new token?
 #

@@ -108,10 +108,10 @@ print("training pairs:", list(train_pairs[0].shape), " held out:", list(valid_pa
 # %% [markdown]
 # ## Masking
 #
-# 15% of the tokens are chosen. Of the chosen, 80% become `[MASK]`, 10% another token, 10% stay as they are. Why not
-# all `[MASK]`? Because later texts have no `[MASK]`: the model must not learn that tokens without one need no
-# thought. The label of a place that was not chosen is $-100$: "nothing to be predicted here". The masks are drawn
-# anew each time a text is seen.
+# 15% of the tokens are chosen, special ones (`[CLS]`, `[SEP]`) never. Of the chosen, 80% become `[MASK]`, 10% another
+# token, 10% stay as they are. Why not all `[MASK]`? Because later texts have no `[MASK]`: the model must not learn that
+# tokens without one need no thought. The label of a place that was not chosen is $-100$: "nothing to be predicted
+# here". The masks are drawn anew each time a text is seen.
 
 
 # %%
@@ -132,7 +132,8 @@ shown, labels = mask_tokens(train_pairs[0][:200], tokenizer)
 chosen = labels != -100
 print("read: ", tokenizer.decode(shown[0])[:150])
 print("truth:", tokenizer.decode(train_pairs[0][0])[:150])
-print(f"chosen: {chosen.float().mean():.1%} of all tokens, {chosen.sum()} of them")
+may_be = ~torch.isin(train_pairs[0][:200], torch.tensor(tokenizer.all_special_ids))
+print(f"chosen: {chosen.sum() / may_be.sum():.1%} of all tokens that may be, {chosen.sum()} of them")
 
 # %% [markdown]
 # The library chooses the places in another way (as many in each text, and whole words if asked for). What then stands
@@ -400,7 +401,8 @@ widgets.learning_rate()
 # learning by heart (**over-fitting**).
 #
 # In a step, `backward()` computes the gradient of every weight, `optimizer.step()` moves the weights by it, and
-# `zero_grad()` forgets it before the next batch.
+# `zero_grad()` forgets it before the next batch. (At first the training loss may be the higher one: it is taken with
+# dropout, and before the later steps of its epoch.)
 
 # %%
 width, layers, epochs, batch_size, peak = size(
@@ -455,7 +457,8 @@ for epoch in range(1, epochs + 1):
         history["train"].append((step, loss.item()))
     valid = validate()
     history["valid"].append((step, valid))
-    print(f"epoch {epoch:>2}: training loss {loss.item():.2f}, held out {valid:.2f}")
+    of_epoch = [loss for _, loss in history["train"][-(steps // epochs) :]]
+    print(f"epoch {epoch:>2}: training loss {sum(of_epoch) / len(of_epoch):.2f}, held out {valid:.2f}")
     if valid < best[0]:
         best, waited = (valid, copy.deepcopy(model.state_dict())), 0
     else:
@@ -480,16 +483,17 @@ show(
 )
 
 # %% [markdown]
-# A fair look at what it has learned: the masked words alone, on held-out text, beside a model that only counts how
-# often each word comes.
+# A fair look at what it has learned, on held-out text: the masked words alone, beside a model that only counts how
+# often each word comes; and whether the second piece follows.
 
 # %%
 model.eval()
 with torch.no_grad():
-    scores = model(masked_valid[0].to(device), token_type_ids=valid_pairs[1].to(device)).prediction_logits.cpu()
+    found = model(masked_valid[0].to(device), token_type_ids=valid_pairs[1].to(device))
 masked = masked_valid[1] != -100
-loss = token_loss(scores, masked_valid[1]).item()
+loss = token_loss(found.prediction_logits.cpu(), masked_valid[1]).item()
 counts = torch.bincount(train_pairs[0].flatten(), minlength=len(tokenizer)).float() + 1
+counts[tokenizer.all_special_ids] = 0  # they are never masked
 by_count = -(counts / counts.sum()).log()[masked_valid[1][masked]].mean().item()
 for name, value in (
     ("knows nothing", math.log(len(tokenizer))),
@@ -497,10 +501,13 @@ for name, value in (
     ("this model", loss),
 ):
     print(f"{name:>13}: loss {value:.2f}, perplexity {math.exp(value):8,.0f}")
+follow = nn.functional.cross_entropy(found.seq_relationship_logits.cpu(), valid_pairs[2]).item()
+print(f"does it follow: loss {follow:.3f}; knows nothing: {math.log(2):.3f}")
 
 # %% [markdown]
 # The steps and the texts are few, so do not expect much: a small model first learns how often words come, then which go
-# together. BERT saw 3.3 billion words. What pretraining must be judged by is what it is worth
+# together. Where the last line is near $\ln 2$, the second exercise has taught the model nothing so far: it takes far
+# more text than this. BERT saw 3.3 billion words. What pretraining must be judged by is what it is worth
 # afterwards, on a task, against a model that begins at random: that is what notebook 07 does, and notebook 12 how to
 # be sure.
 #

@@ -112,7 +112,7 @@ print(f"loss by hand and by the library: {found.loss.item():.4f}; knows nothing:
 # itself, so it is given the text twice.)
 
 # %%
-batch_size, peak = 32, 2e-3
+batch_size, peak = size(test=(32, 2e-3), cpu=(8, 2e-3), gpu=(32, 2e-3))  # few texts: small batches make more steps
 steps = epochs * math.ceil(len(train_rows) / batch_size)
 optimizer = make_optimizer(model, TrainingSpec(weight_decay=0.1), peak)
 step = 0
@@ -184,6 +184,12 @@ for name, how in {
 }.items():
     torch.manual_seed(0)
     print(f"{name:>16}: {tokenizer.decode(write('A young', count, **how)[0])!r}")
+
+# %% [markdown]
+# On a CPU this is not yet English, and cannot be: the model has read fewer than a thousand plots a few times, and its
+# tokens are mostly parts of words. It has learned which pieces come often, and which follow each other. Compare the
+# ways of drawing, not the stories: greedy soon goes round in circles, and a temperature of 1.5 breaks words. What each
+# of them does to the probabilities:
 
 # %%
 ids = tokenizer("A young", add_special_tokens=False, return_tensors="pt")["input_ids"].to(device)
