@@ -254,7 +254,8 @@ with torch.no_grad():
     change = 16 / 8 * B @ torch.diag(strength) @ A  # alpha is 16, the initial rank 8
     torch.testing.assert_close(change, one.get_delta_weight("default"), atol=1e-5, rtol=1e-5)
 assert budget[-1] == 4 * len(matrices)  # as many as 4 for each matrix, but not 4 in each
-print(f"{len(matrices)} matrices; directions after each step: {budget[:: max(1, steps // 8)]}, in the end {budget[-1]}")
+every = max(1, steps // 8)
+print(f"{len(matrices)} matrices; directions after every {every} steps: {budget[::every]}, in the end {budget[-1]}")
 
 # %%
 kept = torch.tensor([int((one.lora_E["default"] != 0).sum()) for one in matrices.values()]).view(-1, 2).T  # [2, layers]
@@ -369,7 +370,7 @@ print(f"{share.min():.0%} to {share.max():.0%}")
 #
 # | method | what is learned | after training |
 # |---|---|---|
-# | `head` | the head alone; the body stays as published | nothing added |
+# | `head` | the head and the pooler before it; the layers stay as published | nothing added |
 # | `bitfit` | the biases (Ben Zaken et al. 2022, arXiv 2106.10199) | nothing added |
 # | `lora` | a change of rank r beside chosen matrices | can be merged |
 # | `adalora` | like LoRA, but directions that matter little are taken away | can be merged |
@@ -377,8 +378,8 @@ print(f"{share.min():.0%} to {share.max():.0%}")
 # | `prefix` | some made-up keys and values before the text, in each layer | makes each text a little longer |
 # | `full` | everything | nothing added |
 #
-# How many weights is that? Counted in MiniLM with the library's usual settings, and computed beside it. (The head for
-# the task, which all of them train, comes on top: 2 x 384 + 2 = 770 weights for two classes.)
+# How many weights is that? Counted in MiniLM with the library's usual settings, and computed beside it. (The new
+# classifier, which all of them train, comes on top: 2 x 384 + 2 = 770 weights for two classes.)
 
 # %%
 D, L, F = 384, 6, 1_536  # the width of a vector, layers, the width of the feed-forward network
@@ -386,7 +387,7 @@ settings = {name: tunings.get(name).Config() for name in ("lora", "adalora", "ad
 r, r0 = settings["lora"].rank, settings["adalora"].initial_rank
 m, P = settings["adapter"].width, settings["prefix"].tokens
 computed = {
-    "head": 0,
+    "head": D * D + D,  # the pooler
     "bitfit": D + L * (4 * D + D + F + D + D) + D,  # a norm; in each layer six maps and two norms; the pooler's map
     "lora": L * 2 * r * 2 * D,  # queries and values
     "adalora": L * (4 * r0 * 2 * D + 2 * r0 * (D + F) + 6 * r0),  # all six maps of a layer, before ranks are taken away
@@ -444,12 +445,19 @@ for method, finished in runs.items():
     accuracy, cost = finished.report()["metrics"]["accuracy"], finished.report()["cost"]
     x, y = cost["trained_parameters"], accuracy["value"]
     axis.errorbar(x, y, yerr=[[y - accuracy["low"]], [accuracy["high"] - y]], fmt="o", capsize=4)
-    axis.annotate(method, (x, y), xytext=(8, 4), textcoords="offset points")
+    axis.annotate(method, (x, y), xytext=(8, -12 if method == "prefix" else 4), textcoords="offset points")
     told.append(f"{method} {y:.2f} with {x:,} weights")
     ends.append((accuracy["low"], accuracy["high"]))
+always = finished.report()["baseline"]["accuracy"]
+axis.axhline(always, color="grey", linestyle="--", label="always the same answer")
 axis.set(xscale="log", xlabel="weights that moved", ylabel="accuracy, 95% interval")
 axis.margins(x=0.2)
-show(figure, f"Accuracy with its 95% interval against the number of weights that moved: {'; '.join(told)}.")
+axis.legend(fontsize=8)
+show(
+    figure,
+    f"Accuracy with its 95% interval against the number of weights that moved: {'; '.join(told)}. A dashed line: "
+    f"always the same answer, {always:.2f}.",
+)
 
 # %%
 common = max(low for low, _ in ends) <= min(high for _, high in ends)

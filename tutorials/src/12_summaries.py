@@ -150,7 +150,7 @@ np.testing.assert_allclose(ours, rouge_scores(firsts, references)["rouge1"], ato
 print("same ROUGE-1 as the library's")
 for k in (1, 2, 3):
     mean = np.mean([rouge1(lead(parts, k), given) for parts, given in zip(abstracts, references, strict=True)])
-    print(f"the first {k} sentences: ROUGE-1 {mean:.3f}")
+    print(f"the first {k} sentence{'s' if k > 1 else ''}: ROUGE-1 {mean:.3f}")
 
 # %% [markdown]
 # ## How good could choosing be?
@@ -213,6 +213,9 @@ for name, texts in (("first sentence", firsts), ("most telling", picked), ("orac
     print(f"{name:>15}: ROUGE-1 {rouge_scores(texts, references)['rouge1'].mean():.3f}")
 
 # %% [markdown]
+# Is the second line above the first? Then a count of words, without any training, beats the first sentence: that is the
+# answer to the group so far, and what a model has to beat.
+#
 # ## A model that writes
 #
 # A model that writes its own words is called *abstractive*. Here it is a small encoder-decoder: one part reads the
@@ -255,15 +258,17 @@ for text in read_predictions(finished, ["prediction"])["prediction"][:2]:
 # %% [markdown]
 # (ROUGE-L counts the longest row of words that stand in the same order in both; others may stand between them. In
 # brackets is the 95% interval: how far the luck of the tested papers could move the figure.) Two thousand abstracts are
-# far too few to learn to write from nothing: expect sentences that sound like science and say nothing about *this*
-# paper. The report holds the first sentence beside it, and that is the honest headline.
+# far too few to learn to write from nothing: expect broken sentences, or the same one for each paper. That such texts
+# reach any ROUGE at all is a warning: it rewards frequent words. The report holds the first sentence beside it, and
+# that is the honest headline.
 #
 # ROUGE sees words, not truth: *we show that it works* and *we show that it never works* share nearly all words. Read
 # some summaries before you trust any figure.
 #
 # ## Summary
 #
-# * The first sentence is the baseline of every summary; the oracle is the most that choosing can reach.
+# * The first sentence is the baseline of every summary; counting words may beat it; the oracle is the most that
+#   choosing can reach.
 # * ROUGE-1: shared words, each as often as in both, as F1; of several references the best.
 # * A model that writes has to beat the first sentence. From nothing, on little data, it does not.
 #

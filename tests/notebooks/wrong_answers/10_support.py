@@ -31,6 +31,12 @@ WRONG = [
         "    last = s\nreturn last",
         "may rise again",
     ),
+    ("10-support.4", "return min(s for s in scores if accuracy_at(s) > wanted)", "Exactly the wanted accuracy"),
+    (
+        "10-support.5",
+        "return sum(4 if s < threshold else 20 * (not r) for s, r in zip(scores, right)) / len(scores)",
+        "no fixed numbers",
+    ),
     ("10-support.4", "return max(s for s in scores if accuracy_at(s) >= wanted)", "answers the most questions"),
     (
         "10-support.5",

@@ -37,6 +37,7 @@ WRONG = [
     ),
     ("11-recommend.5", "return dcg(liked) / sum(liked)", "best possible order"),
     ("11-recommend.5", "return dcg(liked) / dcg([True] * k)", "perfect, so 1"),
+    ("11-recommend.5", "return dcg(liked) / (dcg(sorted(liked[:k], reverse=True)) or 1)", "sort first, then cut off"),
     (
         "11-recommend.6",
         "best = sorted(scores, key=lambda film: -scores[film])[:k]\nreturn [film for film in best if film not in seen]",

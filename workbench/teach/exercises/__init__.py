@@ -22,6 +22,7 @@ from typing import Any
 from workbench.registry import Registry
 
 SHOWN = 160  # characters of a value in a message
+_OFF_BY_ONE = " Off by one: where does counting begin, and does the end belong to it?"
 
 
 class Wrong(Exception):
@@ -97,8 +98,10 @@ def expect(function: Any, given: tuple[Any, ...], expected: Any, why: str = "", 
             raise Wrong(f"{wrong}. {why}") from wrong.__cause__
         raise
     difference = _difference(got, expected, tolerance)
+    if difference is not None and why:  # a reason of the case's own is better than a guess
+        difference = f"{difference.removesuffix(_OFF_BY_ONE)} {why}"
     if difference is not None:
-        raise Wrong(f"{_call(function, given)}: {difference}{' ' + why if why else ''}")
+        raise Wrong(f"{_call(function, given)}: {difference}")
 
 
 def expect_value(got: Any, expected: Any, why: str = "", tolerance: float = 1e-5) -> None:
@@ -167,7 +170,7 @@ def _number(got: Any, expected: float, tolerance: float) -> str | None:
     if expected and _near(got, -expected, tolerance):
         return f"{told} The sign is turned round."
     if isinstance(expected, int) and isinstance(got, int) and abs(got - expected) == 1:
-        return f"{told} Off by one: where does counting begin, and does the end belong to it?"
+        return told + _OFF_BY_ONE
     return told
 
 

@@ -27,6 +27,7 @@ class LeaveLastOut(Exercise):
         expect(answer, (one,), (one[:2], one[2:]), "First the list of what stays, then that of the last ones.")
         mixed = [("ann", 1, "Heat"), ("bob", 9, "Big"), ("ann", 4, "Jaws"), ("bob", 2, "Up")]
         why = "Each user has a last rating of their own, whatever the times of other users."
+        why += " Both lists keep the order that was given."
         expect(answer, (mixed,), ([mixed[0], mixed[3]], [mixed[1], mixed[2]]), why)
         turned = [("ann", 7, "Jaws"), ("ann", 3, "Heat")]
         why = "The last is the one with the latest time, wherever it stands in the list."
@@ -101,6 +102,8 @@ class Ndcg(Exercise):
         both = (1 + 1 / math.log2(4)) / (1 + 1 / math.log2(3))
         why = "Divide by the best possible order of these films, not by the number of likes or by what k would allow."
         expect(answer, ([True, False, True], 3), both, why)
+        why = "The best order takes liked films from behind place k, too: sort first, then cut off."
+        expect(answer, ([True, False, True], 2), 1 / (1 + 1 / math.log2(3)), why)
         expect(answer, ([True, True, True], 2), 1.0, "More likes than places: the best order fills the k places.")
         expect(answer, ([False, False, True], 2), 0.0, "What stands behind place k does not count.")
 
@@ -110,7 +113,7 @@ class Recommend(Exercise):
     """The best films that were not seen yet."""
 
     hints = (
-        "Leave away what is in seen **first**, then sort, then cut off.",
+        "Leave out what is in seen **first**, then sort, then cut off.",
         "sorted(films, key=lambda film: -scores[film])[:k]",
     )
 
@@ -118,6 +121,6 @@ class Recommend(Exercise):
         """In order, seen ones replaced, too few."""
         scores = {"Up": 0.2, "Heat": 0.9, "Jaws": 0.8, "Big": 0.5}
         expect(answer, (scores, [], 2), ["Heat", "Jaws"], "The highest scores, the best first.")
-        why = "Leave away what was seen before you cut off: k films are asked for."
+        why = "Leave out what was seen before you cut off: k films are asked for."
         expect(answer, (scores, ["Heat", "Big"], 2), ["Jaws", "Up"], why)
         expect(answer, (scores, ["Heat"], 10), ["Jaws", "Big", "Up"], "If fewer are left, give those.")
