@@ -19,7 +19,8 @@
 # **You need** nothing but Python at the level of a function and a list. How to use a notebook: click into a cell and
 # press Shift + Enter; the cell runs, and the next one is chosen. Run them in order, from the top.
 #
-# **Time:** about 3 minutes, most of it one training on a laptop CPU (GPU: not measured yet).
+# **Time:** about 3 minutes to read; the cells run in about a minute on a laptop CPU (GPU: not measured yet). The first
+# time, MiniLM and the reviews are fetched as well.
 
 # %% [markdown]
 # ## This machine

@@ -18,7 +18,7 @@
 #
 # **You need** notebook 00. School mathematics: a sum, a square root, the angle between two arrows.
 #
-# **Time:** about 30 minutes to read; the cells run in about a minute on a laptop CPU (GPU: not measured yet).
+# **Time:** about 30 minutes to read; the cells run in less than a minute on a laptop CPU (GPU: not measured yet).
 
 # %%
 import math

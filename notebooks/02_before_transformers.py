@@ -19,7 +19,7 @@
 # **You need** notebook 01 (tokens are numbers, each with a vector; what a tensor is). From school: the chain rule of
 # derivatives, for one section.
 #
-# **Time:** about 25 minutes to read; the cells run in about 3 minutes on a laptop CPU (GPU: not measured yet).
+# **Time:** about 25 minutes to read; the cells run in about 90 seconds on a laptop CPU (GPU: not measured yet).
 
 # %%
 import matplotlib.pyplot as plt

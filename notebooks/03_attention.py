@@ -19,7 +19,7 @@
 # **You need** notebook 01 (a text is a row of token numbers, and each token has a vector). School mathematics: sums,
 # square roots, the exponential function. A *vector* here is a list of numbers; a *matrix* a table of them.
 #
-# **Time:** about 20 minutes to read; the cells run in about a minute on a laptop CPU (GPU: not measured yet).
+# **Time:** about 20 minutes to read; the cells run in less than a minute on a laptop CPU (GPU: not measured yet).
 
 # %%
 import math

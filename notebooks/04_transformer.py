@@ -18,7 +18,7 @@
 #
 # **You need** notebook 03 (attention, masks, heads). A *layer* is one step of computation with weights of its own.
 #
-# **Time:** about 35 minutes to read; the cells run in about a minute on a laptop CPU (GPU: not measured yet).
+# **Time:** about 35 minutes to read; the cells run in less than a minute on a laptop CPU (GPU: not measured yet).
 
 # %%
 import math

@@ -18,7 +18,7 @@
 #
 # **You need** notebooks 04 (the decoder, causal mask) and 05 (cross-entropy, AdamW, warm-up).
 #
-# **Time:** about 25 minutes to read; the cells run in about 3 minutes on a laptop CPU (GPU: not measured yet).
+# **Time:** about 25 minutes to read; the cells run in about 2 minutes on a laptop CPU (GPU: not measured yet).
 
 # %%
 import math

@@ -18,7 +18,7 @@
 #
 # **You need** notebooks 04 (the encoder) and 05 (loss, AdamW, warm-up).
 #
-# **Time:** about 25 minutes to read; the cells run in about 5 minutes on a laptop CPU (GPU: not measured yet).
+# **Time:** about 25 minutes to read; the cells run in about 8 minutes on a laptop CPU (GPU: not measured yet).
 
 # %%
 import copy

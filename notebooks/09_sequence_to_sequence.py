@@ -18,7 +18,7 @@
 #
 # **You need** notebooks 04 (encoder, decoder, cross-attention) and 06 (the next word).
 #
-# **Time:** about 30 minutes to read; the cells run in about 5 minutes on a laptop CPU (GPU: not measured yet).
+# **Time:** about 30 minutes to read; the cells run in about 2 minutes on a laptop CPU (GPU: not measured yet).
 
 # %%
 import math

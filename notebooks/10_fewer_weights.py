@@ -18,7 +18,7 @@
 #
 # **You need** notebook 07 (fine-tuning). From school: the product of two matrices.
 #
-# **Time:** about 30 minutes to read; the cells run in about 3 minutes on a laptop CPU (GPU: not measured yet).
+# **Time:** about 30 minutes to read; the cells run in about 4 minutes on a laptop CPU (GPU: not measured yet).
 
 # %%
 import copy

@@ -18,7 +18,7 @@
 #
 # **You need** notebooks 03 (attention) and 07 (a fine-tuned classifier).
 #
-# **Time:** about 20 minutes to read; the cells run in about 3 minutes on a laptop CPU (GPU: not measured yet).
+# **Time:** about 20 minutes to read; the cells run in about a minute on a laptop CPU (GPU: not measured yet).
 
 # %%
 import html

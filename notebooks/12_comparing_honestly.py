@@ -18,7 +18,7 @@
 #
 # **You need** notebook 07 (accuracy, train and test parts). From school: what a probability is.
 #
-# **Time:** about 20 minutes to read; the cells run in about 3 minutes on a laptop CPU (GPU: not measured yet).
+# **Time:** about 20 minutes to read; the cells run in about 90 seconds on a laptop CPU (GPU: not measured yet).
 
 # %%
 import math

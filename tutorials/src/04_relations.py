@@ -18,7 +18,7 @@
 #
 # **You need** Python and school mathematics. Lesson 02 finds the names that are taken as given here.
 #
-# **Time:** about 25 minutes to read and do. The cells on a laptop CPU: about 3 minutes; on a GPU: not measured yet.
+# **Time:** about 25 minutes to read and do. The cells on a laptop CPU: about 4 minutes; on a GPU: not measured yet.
 #
 # **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
 # says what is wrong, `hint("04-relations.1")` helps, and `solution("04-relations.1")` ends the search. Cells below
@@ -172,9 +172,9 @@ check("04-relations.4", fact_scores)
 # %%
 precision, recall = fact_scores(gold, guessed)
 print(f"facts: precision {precision:.2f}, recall {recall:.2f}")
-for text, label in zip(kept["input"][:200], guessed[:200], strict=True):
+for text, true, label in list(zip(kept["input"], gold, guessed, strict=True))[:200]:
     if label.startswith("Cause-Effect") and "<e1>" in str(text) and "<e2>" in str(text):
-        print(fact(label, *marked(str(text))))
+        print(fact(label, *marked(str(text))), "" if label == true else f"(in truth {true})")
 
 # %% [markdown]
 # Try sentences of your own on the page **Playground**: mark the two things with `<e1>` and `<e2>`, then turn the

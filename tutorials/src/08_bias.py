@@ -18,7 +18,7 @@
 #
 # **You need** Python and school mathematics. Notebook 12 (comparing honestly) says more about intervals.
 #
-# **Time:** about 35 minutes to read and do. The cells on a laptop CPU: about 3 minutes; on a GPU: not measured yet.
+# **Time:** about 35 minutes to read and do. The cells on a laptop CPU: about 2 minutes; on a GPU: not measured yet.
 #
 # **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
 # says what is wrong, `hint("08-bias.1")` helps, and `solution("08-bias.1")` ends the search. Cells below

@@ -19,7 +19,7 @@
 # **You need** Python and school mathematics. [Notebook 11](../notebooks/11_looking_inside.ipynb) builds one of the
 # methods from nothing.
 #
-# **Time:** about 35 minutes to read and do. The cells on a laptop CPU: about 3 minutes; on a GPU: not measured yet.
+# **Time:** about 35 minutes to read and do. The cells on a laptop CPU: about 2 minutes; on a GPU: not measured yet.
 #
 # **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
 # says what is wrong, `hint("09-explain.1")` helps, and `solution("09-explain.1")` ends the search. Cells below

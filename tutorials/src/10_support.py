@@ -18,7 +18,7 @@
 #
 # **You need** Python and school mathematics. Notebook 01 says how a text becomes numbers.
 #
-# **Time:** about 35 minutes to read and do. The cells on a laptop CPU: about 4 minutes; on a GPU: not measured yet.
+# **Time:** about 35 minutes to read and do. The cells on a laptop CPU: about 5 minutes; on a GPU: not measured yet.
 #
 # **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
 # says what is wrong, `hint("10-support.1")` helps, and `solution("10-support.1")` ends the search. Cells below

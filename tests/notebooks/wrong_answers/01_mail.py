@@ -37,4 +37,9 @@ WRONG = [
         "return sorted(range(len(scores)), key=lambda i: scores[i], reverse=True)[:count]",
         "the lowest score first",
     ),
+    (
+        "01-mail.5",
+        "return [scores.index(score) for score in sorted(scores)[:count]]",
+        "Each position once",
+    ),
 ]

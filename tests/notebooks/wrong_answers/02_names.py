@@ -41,4 +41,10 @@ WRONG = [
         "return 2 * len(set(true) & set(guessed)) / max(1, len(true) + len(guessed))",
         "nothing was missed",
     ),
+    (
+        "02-names.5",
+        "if not true and not guessed:\n    return 1.0\n"
+        "return 2 * sum(a == b for a, b in zip(true, guessed)) / (len(true) + len(guessed))",
+        "not place by place",
+    ),
 ]

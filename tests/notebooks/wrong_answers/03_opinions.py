@@ -36,4 +36,9 @@ WRONG = [
         "    if below == patience:\n        return place\nreturn -1",
         "not below it",
     ),
+    (
+        "03-opinions.3",
+        "mean = sum(quiet) / len(quiet)\nreturn mean - k * sum(abs(value - mean) for value in quiet) / len(quiet)",
+        "the square root of the mean of the squared distances",
+    ),
 ]

@@ -18,4 +18,10 @@ WRONG = [
     ),
     ("05-answers.4", "return sum(w in gold for w in given) / len(given)", "both lengths count"),
     ("05-answers.4", "return 2 * sum(w in gold for w in given) / (len(gold) + len(given))", "as often as it stands"),
+    (
+        "05-answers.1",
+        "begin = begins.index(max(begins))\nnear = ends[begin : begin + longest]\n"
+        "return begin, begin + near.index(max(near))",
+        "Both ends are chosen together",
+    ),
 ]

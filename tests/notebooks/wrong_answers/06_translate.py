@@ -17,7 +17,7 @@ WRONG = [
         "06-translate.2",
         "found = [o for (w, o), n in together.items() if w == word]\n"
         "return max(sorted(found), key=lambda o: together[(word, o)] / alone[o], default=word)",
-        "Fewer than least times",
+        "fewer than least times",
     ),
     (
         "06-translate.3",
@@ -45,5 +45,16 @@ WRONG = [
         "others = sorted((i for i in range(len(lines)) if i not in broken), key=lambda i: -lines[i][1])\n"
         "return (broken + others)[:most]",
         "the least probable of the others",
+    ),
+    (
+        "06-translate.1",
+        "left = Counter(placeholders(line)) - Counter(placeholders(translation))\nreturn sorted(left.elements())",
+        "In the order of the line",
+    ),
+    (
+        "06-translate.2",
+        "offered = sorted(b for (a, b), count in together.items() if a == word and alone[b] >= least)\n"
+        "return max(offered, key=lambda b: together[(word, b)] / alone[b], default=word)",
+        "Together fewer than least times",
     ),
 ]

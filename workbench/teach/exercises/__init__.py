@@ -200,10 +200,13 @@ def _sequence(got: Any, expected: Sequence[Any], tolerance: float) -> str | None
     shapes = _shape(got), _shape(expected)
     if len(shapes[1]) > 1 and shapes[0] != shapes[1]:
         turned = " Rows and columns are exchanged." if shapes[0] == shapes[1][::-1] else ""
-        return f"has the shape {shapes[0]}, and should have {shapes[1]}.{turned}"
+        return (
+            f"gives {cut(got)}, and should give {cut(expected)}: it has the shape {shapes[0]}, and should have "
+            f"{shapes[1]}.{turned}"
+        )
     if len(got) != len(expected):
-        off = " Off by one: is the first or the last one forgotten?" if abs(len(got) - len(expected)) == 1 else ""
-        return f"gives {len(got)} of {len(expected)} items: {cut(got)}, and should give {cut(expected)}.{off}"
+        off = " Off by one: is the first or the last one forgotten?" if len(got) == len(expected) - 1 else ""
+        return f"gives {len(got)} items, {cut(got)}, and should give {len(expected)}: {cut(expected)}.{off}"
     wrong = [at for at in range(len(expected)) if _difference(got[at], expected[at], tolerance) is not None]
     if not wrong:
         return None

@@ -22,6 +22,9 @@ class BestSpan(Exercise):
         why = "An answer cannot end before it begins."
         expect(answer, ([0.0, 0.0, 5.0], [4.0, 0.0, 1.0], 3), (2, 2), why)
         expect(answer, ([5.0, 0.0, 2.0], [0.0, 1.0, 4.0], 2), (0, 1), "It may have at most longest words.")
+        why = "Both ends are chosen together: the best begin alone may have no good end near it."
+        expect(answer, ([3.0, 2.0, 0.0], [0.0, 0.0, 4.0], 2), (1, 2), why)
+        expect(answer, ([-3.0, -1.0], [-2.0, -1.0], 2), (1, 1), "Scores may be below 0: do not begin from 0.")
 
 
 @exercises.register("05-answers.2")

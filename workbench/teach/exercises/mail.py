@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench.teach.exercises import Exercise, Wrong, called, exercises, expect
+from workbench.teach.exercises import Exercise, Unfilled, Wrong, called, exercises, expect
 
 
 @exercises.register("01-mail.1")
@@ -76,6 +76,8 @@ class Confusions(Exercise):
         """Direction, counts, none."""
         try:
             expect(answer, (["card", "rate", "fee"], ["rate", "rate", "fee"]), {("card", "rate"): 1})
+        except Unfilled:
+            raise
         except Wrong as wrong:
             raise Wrong(f"{wrong} Wrong answers only, and the true intent stands first.") from wrong
         why = "The same confusion may happen several times: count it."
@@ -97,4 +99,5 @@ class ForAPerson(Exercise):
         why = "Positions are asked for (counted from 0), the lowest score first."
         expect(answer, ([0.9, 0.2, 0.5, 0.1], 2), [3, 1], why)
         expect(answer, ([0.3, 0.2, 0.1], 3), [2, 1, 0], why)
+        expect(answer, ([0.5, 0.1, 0.1], 2), [1, 2], "Each position once; of equals the earlier comes first.")
         expect(answer, ([0.5, 0.4], 0), [], "For none the list is empty.")

@@ -24,6 +24,8 @@ class Spans(Exercise):
         expect(answer, (["O", "B-person", "I-person"],), [(1, 3, "person")], "A name may go on to the last word.")
         two = [(0, 1, "person"), (1, 3, "person")]
         expect(answer, (["B-person", "B-person", "I-person"],), two, "A new B- begins a new name at once.")
+        kind = (["B-creative-work", "I-creative-work"],)
+        expect(answer, kind, [(0, 2, "creative-work")], "The kind is all that stands behind the first -.")
         expect(answer, (["O", "O"],), [], "Without a name the list is empty.")
 
 
@@ -96,6 +98,7 @@ class NameF1(Exercise):
         ada, oslo, bob = (0, 2, "person"), (5, 6, "place"), (8, 9, "person")
         why = "2 * right / (number of true ones + number of guessed ones)."
         expect(answer, ([ada, oslo, bob], [ada]), 0.5, why)
+        expect(answer, ([ada, oslo], [oslo]), 2 / 3, "Look for each name in the whole other list, not place by place.")
         expect(answer, ([ada], [(0, 1, "person")]), 0.0, "A name that is too short is wrong, not half right.")
         expect(answer, ([ada], [(0, 2, "group")]), 0.0, "The kind has to be right, too.")
         expect(answer, ([], [ada]), 0.0, "Guessed where nothing was: 0.")

@@ -58,6 +58,7 @@ class AlarmLine(Exercise):
         expect(answer, ([1.0, 3.0], 1), 1.0, why)
         expect(answer, ([1.0, 5.0], 2), -1.0, why)
         expect(answer, ([0.0, 0.0, 3.0, 3.0], 2), -1.5, why)
+        expect(answer, ([0.0, 0.0, 0.0, 4.0], 1), 1 - 3**0.5, why)
 
 
 @exercises.register("03-opinions.4")

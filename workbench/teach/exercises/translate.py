@@ -21,6 +21,7 @@ class Lost(Exercise):
         expect(answer, ("Could not find %1", "Impossible de trouver %1"), [], "Nothing is lost here.")
         expect(answer, ("Copy %1 to %2", "Dans %2 copier %1"), [], "The order may change.")
         expect(answer, ("Copy %1 to %2", "Copier dans %2"), ["%1"], "What the translation has not is lost.")
+        expect(answer, ("Move %2 to %1", "Déplacer"), ["%2", "%1"], "In the order of the line.")
         why = "A placeholder that stands twice has to be kept twice."
         expect(answer, ("%1 of %2, %1 left", "%1 de %2"), ["%1"], why)
         expect(answer, ("Page %1", "Page %1 (%1, %2)"), [], "What is too much is not lost.")
@@ -42,7 +43,9 @@ class BestWord(Exercise):
         alone = {"fichier": 10, "de": 60, "ouvrir": 5}
         expect(answer, ("file", together, alone, 2), "fichier", "Divide by how often the French word stands at all.")
         rare = {("open", "ouvrir"): 4, ("open", "x"): 1}
-        expect(answer, ("open", rare, {"ouvrir": 8, "x": 1}, 2), "ouvrir", "Fewer than least times is chance.")
+        expect(
+            answer, ("open", rare, {"ouvrir": 16, "x": 2}, 2), "ouvrir", "Together fewer than least times is chance."
+        )
         expect(answer, ("Jupyter", together, alone, 1), "Jupyter", "Without a candidate the word stays as it is.")
         even = {("cell", "b"): 2, ("cell", "a"): 2}
         expect(answer, ("cell", even, {"a": 4, "b": 4}, 2), "a", "Of equals the first in the alphabet.")
