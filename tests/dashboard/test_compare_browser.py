@@ -32,12 +32,11 @@ def runs(workspace: Workspace) -> list[Run]:
     return [fake_run(workspace, tuning=tuning, seed=s) for tuning in ("full", "lora", "head") for s in range(3)]
 
 
-def claims(page: Page) -> list[str]:
-    return [
-        text
-        for text in page.locator("[data-testid=stAlert]").all_inner_texts()
-        if "claimed" in text or "better" in text
-    ]
+def claims(page: Page, count: int) -> list[str]:
+    """What is claimed of pairs, as soon as the page says so much."""
+    found = page.locator("[data-testid=stAlert]").filter(has_text=re.compile("claimed|better"))
+    at_least(found, count)
+    return found.all_inner_texts()
 
 
 def test_three_runs_of_three_seeds(chromium: Browser, workspace: Workspace, runs: list[Run], tmp_path: Path) -> None:
@@ -47,8 +46,9 @@ def test_three_runs_of_three_seeds(chromium: Browser, workspace: Workspace, runs
         choose(page, "compare.metric", "macro f1")
         page.get_by_text("macro f1 on average").first.wait_for()
         choose(page, "compare.cost", "Trained parameters")
+        page.wait_for_url("**cost=trained_parameters**")
         at_least(page.locator(".js-plotly-plot"), 5)
-        said = claims(page)
+        said = claims(page, 2)
         assert len(said) == len(expected.pairs) == 2
         for sentence, pair in zip(said, expected.pairs, strict=True):
             assert pair.verdict[:25] in sentence and "3 seeds" in sentence
@@ -58,7 +58,7 @@ def test_three_runs_of_three_seeds(chromium: Browser, workspace: Workspace, runs
         page.reload()
         page.get_by_text("macro f1 on average").first.wait_for()
         settle(page)
-        assert page.url == url and claims(page) == said
+        assert page.url == url and claims(page, 2) == said
         expect(by_key(page, "compare.cost").locator("input").first).to_have_value("Trained parameters")
 
         with page.expect_download() as download:
