@@ -452,7 +452,8 @@ for method, finished in runs.items():
     accuracy, cost = finished.report()["metrics"]["accuracy"], finished.report()["cost"]
     x, y = cost["trained_parameters"], accuracy["value"]
     axis.errorbar(x, y, yerr=[[y - accuracy["low"]], [accuracy["high"] - y]], fmt="o", capsize=4)
-    axis.annotate(method, (x, y), xytext=(8, -12 if method == "prefix" else 4), textcoords="offset points")
+    aside = {"xytext": (-8, 4), "ha": "right"} if method == "prefix" else {"xytext": (8, 4)}  # `head` is on its right
+    axis.annotate(method, (x, y), textcoords="offset points", **aside)
     told.append(f"{method} {y:.2f} with {x:,} weights")
     ends.append((accuracy["low"], accuracy["high"]))
 always = finished.report()["baseline"]["accuracy"]
