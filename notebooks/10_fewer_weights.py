@@ -408,10 +408,10 @@ for name, count in computed.items():
 # ## Measured
 #
 # The same task, data, seed and number of epochs; only `tuning` changes, and with it the learning rate: fewer weights
-# bear a larger one. The library has a rate for each method that suits as a rule. For the adapter, that rate (6e-3) is
-# too large here: with it the model came to give always the same answer. So below it gets a smaller one. A method with
-# the wrong rate looks worse than it is; before you call one bad, try other rates (the range test of notebook 07), and
-# hold it against always the same answer, the dashed line in the picture.
+# bear a larger one. The library has a rate for each method that suits as a rule. For the adapter, that rate (6e-3) was
+# too large with the few steps that a CPU makes here: the model came to give always the same answer. So below it gets a
+# smaller one. A method with the wrong rate looks worse than it is; before you call one bad, try other rates (the range
+# test of notebook 07), and hold it against always the same answer, the dashed line in the picture.
 
 # %%
 limit = size(
