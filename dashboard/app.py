@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit import config
 
 from dashboard import state
-from dashboard.parts.errors import shown
+from dashboard.parts.shared.errors import shown
 
 st.set_page_config("Transformer workbench", str(Path(__file__).with_name("icon.svg")), layout="wide")
 

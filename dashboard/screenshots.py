@@ -25,7 +25,7 @@ IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SENTENCE = "A film with a big heart and very little brain."
 TALLEST = 2600  # pixels of a picture
 IN_README = ("dashboard", "attention")
-_SERVE = "import sys; from dashboard.server import serve; from workbench.workspace import Workspace; "
+_SERVE = "import sys; from dashboard.serving.server import serve; from workbench.workspace import Workspace; "
 _SERVE += "serve(Workspace.current(), port=0)"
 
 

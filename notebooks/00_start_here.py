@@ -39,12 +39,12 @@ from IPython.display import HTML
 
 from workbench.explain.capture import capture_attention
 from workbench.explain.render.bertviz import head_view
+from workbench.inference.predictor import Predictor
 from workbench.machine import describe
 from workbench.teach import done, scale, size
 from workbench.teach.overview import overview
 from workbench.teach.pictures import show
 from workbench.teach.runs import run
-from workbench.training.predictor import Predictor
 
 machine = describe()
 print(f"{machine['cpu']['cores']} processor cores, {machine['memory']['total_bytes'] / 1e9:.0f} GB of memory")

@@ -31,7 +31,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from workbench.data.load import load_texts
-from workbench.models.pretrained import make_source
+from workbench.models.loading import make_source
 from workbench.spec import DataSpec
 from workbench.teach import done, size
 from workbench.teach.pictures import show

@@ -28,9 +28,9 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-from workbench.models.attention import MultiHeadAttention, causal_mask, padding_mask
-from workbench.models.pretrained import make_source
-from workbench.models.transformer import Sinusoidal
+from workbench.models.loading import make_source
+from workbench.models.networks.attention import MultiHeadAttention, causal_mask, padding_mask
+from workbench.models.networks.transformer import Sinusoidal
 from workbench.teach import done, size, widgets
 from workbench.teach.pictures import show
 from workbench.workspace import Workspace
@@ -358,7 +358,8 @@ for heads in (1, 4, 8):
 # %% [markdown]
 # ## Held against the library
 #
-# `workbench.models.attention.MultiHeadAttention` is what all models of this workbench run. It keeps the three maps in
+# `workbench.models.networks.attention.MultiHeadAttention` is what all models of this workbench run. It keeps the
+# three maps in
 # one matrix (one large product is faster than three small ones). Give it the same weights: it must give the same
 # numbers. It does so in two ways, one written out like ours, and one with torch's *fused kernel*: one piece of compiled
 # code for all the steps, which never holds the table of weights. (`eval()` switches off what is for training only;
@@ -529,7 +530,8 @@ for name, place in (("[CLS]", 0), ("[SEP]", -1)):
 # ## Where to go on
 #
 # * [Notebook 04](04_transformer.ipynb) puts attention into a Transformer, and loads published weights into it.
-# * [`attention.py`](../workbench/models/attention.py) is what this notebook built, as a module of the library (and a
+# * [`attention.py`](../workbench/models/networks/attention.py) is what this notebook built, as a module of the
+# library (and a
 #   little more: positions by turning, and the cache of notebook 06).
 # * Vaswani et al. 2017, [*Attention Is All You Need*](https://arxiv.org/abs/1706.03762), section 3.2.
 

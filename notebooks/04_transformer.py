@@ -28,10 +28,10 @@ import torch
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from workbench.models.attention import MultiHeadAttention, causal_mask, padding_mask
 from workbench.models.convert import from_transformers
-from workbench.models.pretrained import make_source
-from workbench.models.transformer import (
+from workbench.models.loading import make_source
+from workbench.models.networks.attention import MultiHeadAttention, causal_mask, padding_mask
+from workbench.models.networks.transformer import (
     Block,
     EncoderConfig,
     EncoderDecoderConfig,
@@ -724,7 +724,8 @@ print(f"counted       = {counted:>12,}  (with biases, norms, positions, pooler)"
 #
 # * [Notebook 05](05_pretraining_masked.ipynb) trains an encoder from nothing, [06](06_pretraining_causal.ipynb) a
 #   decoder, [09](09_sequence_to_sequence.ipynb) an encoder-decoder.
-# * [`transformer.py`](../workbench/models/transformer.py) and [`convert.py`](../workbench/models/convert.py): the same,
+# * [`transformer.py`](../workbench/models/networks/transformer.py) and
+# [`convert.py`](../workbench/models/convert.py): the same,
 #   for every model of this workbench.
 # * [Vaswani et al. 2017](https://arxiv.org/abs/1706.03762); [Devlin et al. 2018](https://arxiv.org/abs/1810.04805)
 #   (BERT); [Xiong et al. 2020](https://arxiv.org/abs/2002.04745) on the place of the norm.

@@ -31,12 +31,12 @@ from torch import nn
 
 from workbench.check import check
 from workbench.data.load import load_texts
-from workbench.data.tokenizers import TokenizerSpec, train_tokenizer
-from workbench.models.heads import EncoderForPreTraining
-from workbench.models.losses import token_loss, vocabulary_loss
-from workbench.models.transformer import EncoderConfig
+from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
+from workbench.models.networks.heads import EncoderForPreTraining
+from workbench.models.networks.losses import token_loss, vocabulary_loss
+from workbench.models.networks.transformer import EncoderConfig
 from workbench.spec import DataSpec, RunSpec, TrainingSpec
-from workbench.tasks.masking import replace
+from workbench.tasks.shared.masking import replace
 from workbench.teach import done, size, widgets
 from workbench.teach.pictures import show
 from workbench.training.optim import learning_rate_factor, make_optimizer
@@ -553,7 +553,8 @@ print("errors:", problems)
 # ## Where to go on
 #
 # * [Notebook 06](06_pretraining_causal.ipynb): guess the next word instead, and write.
-# * The library's own: [`masking.py`](../workbench/tasks/masking.py), [`losses.py`](../workbench/models/losses.py),
+# * The library's own: [`masking.py`](../workbench/tasks/shared/masking.py),
+# [`losses.py`](../workbench/models/networks/losses.py),
 #   [`optim.py`](../workbench/training/optim.py), [`loop.py`](../workbench/training/loop.py).
 # * [Devlin et al. 2018](https://arxiv.org/abs/1810.04805) (BERT); [Loshchilov and Hutter
 #   2019](https://arxiv.org/abs/1711.05101) (AdamW); [Liu et al. 2019](https://arxiv.org/abs/1907.11692) (RoBERTa).

@@ -30,9 +30,9 @@ from torch import nn
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from workbench.data.load import load_texts
-from workbench.data.tokenizers import TokenizerSpec, train_tokenizer
-from workbench.models.heads import DecoderForCausalLM
-from workbench.models.transformer import DecoderConfig
+from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
+from workbench.models.networks.heads import DecoderForCausalLM
+from workbench.models.networks.transformer import DecoderConfig
 from workbench.spec import DataSpec, TrainingSpec
 from workbench.teach import done, size
 from workbench.teach.pictures import show

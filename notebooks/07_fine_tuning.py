@@ -31,8 +31,8 @@ from accelerate import Accelerator
 from torch import nn
 
 from workbench.data.load import load_data
-from workbench.models.pretrained import make_source
-from workbench.runs.range_test import judge, rise
+from workbench.models.loading import make_source
+from workbench.runs.lr_range_test import judge, rise
 from workbench.spec import DataSpec, TrainingSpec
 from workbench.tasks.base import tasks
 from workbench.teach import done, size, widgets

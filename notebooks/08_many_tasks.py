@@ -28,9 +28,9 @@ import numpy as np
 import torch
 from seqeval.metrics import f1_score
 
-from workbench.data.batching import Batches
 from workbench.data.load import load_data
-from workbench.models.pretrained import make_source
+from workbench.data.text.batching import Batches
+from workbench.models.loading import make_source
 from workbench.spec import DataSpec, TrainingSpec
 from workbench.tasks.base import tasks
 from workbench.tasks.relation_extraction import Marked, choose_signs

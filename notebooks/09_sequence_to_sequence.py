@@ -30,12 +30,12 @@ import torch
 from rouge_score.rouge_scorer import RougeScorer
 
 from workbench.data.load import load_data
+from workbench.inference.predictor import Predictor
 from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
 from workbench.teach import done, size, widgets
 from workbench.teach.pictures import show
 from workbench.teach.runs import run
-from workbench.training.predictor import Predictor
 from workbench.workspace import Workspace
 
 workspace = Workspace.current()

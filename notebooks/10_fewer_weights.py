@@ -30,15 +30,15 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.adalora import AdaLoraModel
 from torch import nn
 
+from workbench.compare.differences import compare
 from workbench.data.load import load_data
-from workbench.models.pretrained import make_source
-from workbench.runs.compare import compare
+from workbench.inference.predictor import Predictor
+from workbench.models.loading import make_source
 from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
 from workbench.teach import done, formulas, size, widgets
 from workbench.teach.pictures import show
 from workbench.teach.runs import run
-from workbench.training.predictor import Predictor
 from workbench.tuning.adapters import know_own_methods
 from workbench.tuning.base import tunings
 from workbench.workspace import Workspace

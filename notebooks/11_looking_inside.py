@@ -31,13 +31,13 @@ from scipy.stats import spearmanr
 
 from workbench.explain import capture_queries_keys, explain
 from workbench.explain.capture import capture_attention
+from workbench.explain.methods.rollout import rollout
 from workbench.explain.render.bertviz import head_view, model_view
 from workbench.explain.render.neuron import neuron_view
-from workbench.explain.rollout import rollout
+from workbench.inference.predictor import Predictor
 from workbench.teach import done, size
 from workbench.teach.pictures import show
 from workbench.teach.runs import run
-from workbench.training.predictor import Predictor
 
 TEXT = "A quiet, moving film with a dreadful ending."
 

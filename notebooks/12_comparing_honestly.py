@@ -27,8 +27,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.stats import binom
 
-from workbench.runs.compare import accuracy_interval, compare, examples_needed, holm, mcnemar
-from workbench.runs.scores import bootstrap_intervals
+from workbench.compare.differences import accuracy_interval, compare, examples_needed, holm, mcnemar
+from workbench.metrics.scores import bootstrap_intervals
 from workbench.teach import done, size
 from workbench.teach.pictures import show
 from workbench.teach.runs import run
@@ -291,7 +291,7 @@ for points in (5, 2, 1):
 # * You have come to the end of the walk. The [lessons](../tutorials/README.md) do real jobs with what you know now;
 #   [lesson 08, is my model biased](../tutorials/08_bias.ipynb), leans most on this notebook.
 # * The dashboard's **Compare** page, or `workbench compare RUN RUN`.
-# * [workbench/runs/compare.py](../workbench/runs/compare.py).
+# * [workbench/compare/differences.py](../workbench/compare/differences.py).
 # * Dror et al. 2018, *The Hitchhiker's Guide to Testing Statistical Significance in NLP* (ACL); Bouthillier et al.
 #   2021 on seeds (arXiv 2103.03098).
 

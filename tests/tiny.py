@@ -128,7 +128,7 @@ def gains_agree(report: dict[str, Any]) -> None:
     """What a report says is gained is the metric less the baseline's, or of a loss the other way round."""
     import pytest
 
-    from workbench.runs.measures import SMALLER_IS_BETTER
+    from workbench.metrics.measures import SMALLER_IS_BETTER
 
     assert report["gain"].keys() <= report["metrics"].keys() & report["baseline"].keys()
     for name, gain in report["gain"].items():

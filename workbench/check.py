@@ -16,8 +16,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
-from workbench.data import hub_rows
-from workbench.data.catalogue import DatasetEntry, catalogue
+from workbench.data.catalogue import hub_rows
+from workbench.data.catalogue.entries import DatasetEntry, catalogue
 from workbench.data.uploads import confined_path
 from workbench.errors import SpecError, UnknownNameError, WorkbenchError
 from workbench.models.base import VOCABULARY_HEADS, ModelSource, models, split_source
@@ -206,7 +206,7 @@ def _option_problems(part: str, entry: Any, error: ValidationError) -> list[Prob
 
 
 def _model(spec: RunSpec, workspace: Workspace, confined: bool, problems: list[Problem]) -> ModelSource | None:
-    from workbench.models.pretrained import make_source
+    from workbench.models.loading import make_source
 
     try:
         entry = models.get(split_source(spec.model.source)[0])

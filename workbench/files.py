@@ -18,6 +18,7 @@ import os
 import random
 import re
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -448,3 +449,27 @@ def waiting_lock(path: Path, make_folder: bool = True) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A folder to write into that takes the place of ``target`` when all went well, and vanishes when not.
+
+    Raises:
+        StorageError: the disk is full, read-only or broken.
+    """
+    draft = target.with_name(f"{TEMPORARY_PREFIX}{target.name}")
+    with storage_errors(target):
+        shutil.rmtree(draft, ignore_errors=True)
+        try:
+            draft.mkdir(parents=True)
+            yield draft
+            for path in draft.rglob("*"):
+                fsync_folder(path) if path.is_dir() else fsync_file(path)
+            fsync_folder(draft)
+            shutil.rmtree(target, ignore_errors=True)
+            draft.rename(target)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        fsync_folder(target.parent)

@@ -5,24 +5,21 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import (
+from dashboard.parts.compare import (
+    calibration,
     comparison,
-    comparison_choice,
     comparison_curves,
-    curves,
+    confusion,
     evidence,
-    evidence_calibration,
-    evidence_confusion,
-    evidence_labels,
-    evidence_slices,
-    evidence_thresholds,
-    first_visit,
-    linked,
-    run_list,
+    label_errors,
+    selection,
+    slices,
+    thresholds,
     tradeoff,
 )
-from dashboard.parts.errors import shown
-from dashboard.parts.glossary import WORDS
+from dashboard.parts.shared import curves, first_visit, run_list, url_widgets
+from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.glossary import WORDS
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -36,9 +33,9 @@ runs = {run["id"]: run for run in run_list.trainings(run_list.newest_first())}
 if not runs:
     run_list.nothing_yet("There is nothing to compare yet: two runs are needed.")
     st.stop()
-chosen = comparison_choice.choose(runs)
+chosen = selection.choose(runs)
 if len(chosen) < 2:
-    comparison_choice.ask_for_another(runs, chosen)
+    selection.ask_for_another(runs, chosen)
     st.stop()
 summaries = [runs[run_id] for run_id in chosen]
 handles = [Run.open(run_id, Workspace.current()) for run_id in chosen]
@@ -46,7 +43,7 @@ handles = [Run.open(run_id, Workspace.current()) for run_id in chosen]
 metrics = comparison.common_metrics(summaries)
 st.subheader("Results", help=WORDS["claims"], anchor=False)
 if metrics:
-    metric = linked.select(
+    metric = url_widgets.select(
         "Metric", metrics, state.METRIC, state.COMPARE_METRIC, format_func=run_list.metric_name, width=260
     )
     with shown("verdict_error"):
@@ -65,11 +62,11 @@ with shown("curves_error"):
 st.subheader("Evidence", anchor=False)
 KINDS = {
     "examples": ("Only one is right", evidence.show_examples),
-    "confusion": ("Confusion", evidence_confusion.draw),
-    "calibration": ("Calibration", evidence_calibration.draw),
-    "thresholds": ("Thresholds", evidence_thresholds.draw),
-    "slices": ("Slices", evidence_slices.draw),
-    "labels": ("Doubtful labels", evidence_labels.draw),
+    "confusion": ("Confusion", confusion.draw),
+    "calibration": ("Calibration", calibration.draw),
+    "thresholds": ("Thresholds", thresholds.draw),
+    "slices": ("Slices", slices.draw),
+    "labels": ("Doubtful labels", label_errors.draw),
     "proofs": ("Proofs", lambda *_: evidence.show_proofs(handles)),
     "heads": ("Heads that moved", evidence.show_moves),
 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import data_batch, data_choice, data_overview, first_visit
-from dashboard.parts.errors import shown
+from dashboard.parts.data import batch, choice, overview
+from dashboard.parts.shared import first_visit
+from dashboard.parts.shared.errors import shown
 from workbench.workspace import Workspace
 
 VIEWS = {"rows": "Rows and labels", "near": "Near-duplicates", "batch": "Tokens and the first batch"}
@@ -19,36 +20,36 @@ first_visit.explain(
     "Launch.",
 )
 workspace = Workspace.current()
-names = data_choice.names(workspace)
+names = choice.names(workspace)
 state.from_url(state.DATA, state.CHOSEN_DATA, lambda given: given if given in names else None)
 chosen = None
 with shown("data_choice_error"):
     browse, own = st.columns([3, 1], gap="large")
     with own:
-        data_choice.draw_upload(workspace)
+        choice.draw_upload(workspace)
     with browse:
-        chosen = data_choice.choose(workspace)
-    data_choice.draw_catalogue(chosen, workspace)
+        chosen = choice.choose(workspace)
+    choice.draw_catalogue(chosen, workspace)
 if chosen is None:
     st.info("Choose a data set, or upload a file of yours.", icon=":material/table:")
     st.stop()
 state.to_url(state.DATA, chosen)
 with shown("data_error"):
-    data_choice.tell_about(chosen, workspace)
-    if not data_choice.is_here(chosen, workspace):
-        data_choice.draw_fetch(chosen, workspace)
+    choice.tell_about(chosen, workspace)
+    if not choice.is_here(chosen, workspace):
+        choice.draw_fetch(chosen, workspace)
         st.stop()
-    spec = data_choice.choose_use(chosen, workspace)
+    spec = choice.choose_use(chosen, workspace)
     if st.button("Use these data", type="primary", icon=":material/rocket_launch:", key="data_use"):
-        data_choice.use(spec)
+        choice.use(spec)
     state.from_url(state.SHOW, state.DATA_VIEW, lambda given: given if given in VIEWS else None)
     if st.session_state.get(state.DATA_VIEW) not in VIEWS:
         st.session_state[state.DATA_VIEW] = "rows"
     view = st.segmented_control("Show", list(VIEWS), format_func=VIEWS.get, key=state.DATA_VIEW, required=True)
     state.to_url(state.SHOW, "" if view == "rows" else str(view))
     if view == "near":
-        data_overview.draw_near(spec, workspace)
+        overview.draw_near(spec, workspace)
     elif view == "batch":
-        data_batch.draw(spec, workspace)
+        batch.draw(spec, workspace)
     else:
-        data_overview.draw(spec, workspace)
+        overview.draw(spec, workspace)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import first_visit, run_list
-from dashboard.parts.errors import shown
+from dashboard.parts.shared import first_visit, run_list
+from dashboard.parts.shared.errors import shown
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -45,39 +45,33 @@ state.to_url(state.RUN, chosen)
 run = Run.open(chosen, Workspace.current())
 
 # These bring torch: only when there is a model to look into.
-from dashboard.parts import (  # noqa: E402
-    attention_views,
-    explain_heads,
-    explain_inputs,
-    explain_layers,
-    explain_tokens,
-    sides,
-)
+from dashboard.parts.explain import attention_views, heads, inputs, layers, tokens  # noqa: E402
+from dashboard.parts.shared import side_by_side  # noqa: E402
 
-predictor = sides.load(run)
+predictor = side_by_side.load(run)
 with left, shown("example_error"):
-    text = explain_inputs.text_field()
-    given = explain_inputs.all_texts(predictor, text)
-    explain_inputs.choose_example(run, pairs=len(given) > 1)
-both = [sides.Side("this run", run, predictor, given, run.id)]
+    text = inputs.text_field()
+    given = inputs.all_texts(predictor, text)
+    inputs.choose_example(run, pairs=len(given) > 1)
+both = [side_by_side.Side("this run", run, predictor, given, run.id)]
 with right, shown("prediction_error"):
-    other = explain_inputs.choose_other(run, run_list.ids(run_list.of_the_task(runs, chosen)), given)
+    other = inputs.choose_other(run, run_list.ids(run_list.of_the_task(runs, chosen)), given)
     if not text.strip():
         st.info("Type a sentence, or choose an example.", icon=":material/edit:")
         st.stop()
     if other is not None:
         both = [replace(both[0], name="this text" if other.what == run.id else "this run"), other]
-    explain_inputs.show_predictions(both)
+    inputs.show_predictions(both)
 st.session_state.setdefault(state.CHOSEN_VIEW, "tokens")
 view = st.segmented_control("View", list(VIEWS), format_func=VIEWS.get, key=state.CHOSEN_VIEW, required=True)
 state.to_url(state.VIEW, view or "")
 with shown("view_error"):
     if view in ("tokens", "proof"):
-        choice = explain_tokens.choose(both[0])
-        (explain_tokens.show_tokens if view == "tokens" else explain_tokens.show_proof)(both, choice)
+        choice = tokens.choose(both[0])
+        (tokens.show_tokens if view == "tokens" else tokens.show_proof)(both, choice)
     elif view == "lens":
-        explain_layers.show(both)
+        layers.show(both)
     elif view == "heads":
-        explain_heads.show(both)
+        heads.show(both)
     else:
         attention_views.show(both, view or "canvas")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.parts import first_visit, home, run_list
-from dashboard.parts.errors import shown
-from dashboard.parts.machine import show_machine
+from dashboard.parts.home import overview
+from dashboard.parts.shared import first_visit, run_list
+from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.machine import show_machine
 from workbench.workspace import Workspace
 
 st.title("Home")
@@ -28,17 +29,17 @@ def now_and_next() -> None:
     found = run_list.newest_first()
     if run_list.ids(found, *run_list.ACTIVE) != active:
         st.rerun()
-    home.now_and_next(found, workspace)
+    overview.now_and_next(found, workspace)
 
 
 with st.container(border=True, key="home_next"):
     st.subheader("Next step", anchor=False)
-    home.next_step(runs)
+    overview.next_step(runs)
 with shown("running_error"):
     st.subheader("Now and next", anchor=False)
     now_and_next()
 if ended:
     st.subheader("Last runs", help="The key metric on the test examples, with its 95% interval.", anchor=False)
-    home.last_runs(ended)
+    overview.last_runs(ended)
 with shown("machine_error"):
     show_machine()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.parts import first_visit, foresight, launch_form, launch_start, spec_yaml
-from dashboard.parts.problems import problems_of, show_problems
+from dashboard.parts.launch import cost_estimate, launch_form, spec_yaml, start
+from dashboard.parts.shared import first_visit
+from dashboard.parts.shared.problems import problems_of, show_problems
 from workbench.workspace import Workspace
 
 st.title("Launch")
@@ -18,7 +19,7 @@ first_visit.explain(
 workspace = Workspace.current()
 form, side = st.columns([3, 2], gap="large")
 with form:
-    launch_start.begin(workspace)
+    start.begin(workspace)
     document = launch_form.draw()
 with side:
     st.subheader("Check", help="Made anew at each change, before anything is fetched or trained.", anchor=False)
@@ -26,8 +27,8 @@ with side:
     show_problems(problems)
     spec_yaml.tell_what_is_lost(document)
     blocked = spec is None or any(problem.severity == "error" for problem in problems)
-    seeds = launch_start.seeds(document)
-    launch_start.start(None if blocked else spec, seeds, workspace)
-    foresight.draw(None if blocked else spec, workspace)
+    seeds = start.seeds(document)
+    start.start(None if blocked else spec, seeds, workspace)
+    cost_estimate.draw(None if blocked else spec, workspace)
     spec_yaml.draw(document)
     spec_yaml.show_command(document, seeds)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.parts import course, first_visit
-from dashboard.parts.errors import shown
+from dashboard.parts.learn import course
+from dashboard.parts.shared import first_visit
+from dashboard.parts.shared.errors import shown
 from workbench.teach.standing import standings
 
 st.title("Learn")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import first_visit, run_list
-from dashboard.parts.errors import shown
+from dashboard.parts.shared import first_visit, run_list
+from dashboard.parts.shared.errors import shown
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -43,16 +43,17 @@ state.to_url(state.WITH, beside or "")
 handles = [Run.open(run, Workspace.current()) for run in (chosen, beside) if run is not None]
 
 # These bring torch: only when there is a model to ask.
-from dashboard.parts import playground_answers, playground_inputs, sides  # noqa: E402
+from dashboard.parts.playground import answers, inputs  # noqa: E402
+from dashboard.parts.shared import side_by_side  # noqa: E402
 
 with shown("play_error"):
-    task = sides.load(handles[0]).task
+    task = side_by_side.load(handles[0]).task
     asking, answering = (st.container(), st.container()) if beside else st.columns([2, 3], gap="large")
     with asking:
-        given, options = playground_inputs.ask(handles[0], task)
+        given, options = inputs.ask(handles[0], task)
     with answering:
-        if not given and not playground_inputs.may_be_empty(task):
+        if not given and not inputs.may_be_empty(task):
             st.info("Write something, or take an example, and ask.", icon=":material/edit:")
         else:
-            playground_answers.show(handles, given, options)
-            playground_answers.tell_more(handles, given, options, task, runs)
+            answers.show(handles, given, options)
+            answers.tell_more(handles, given, options, task, runs)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import first_visit, pace, queue, run_actions, run_detail, run_filter, run_list, run_table
-from dashboard.parts.errors import shown
+from dashboard.parts.runs import actions, detail, filter, queue, run_table
+from dashboard.parts.shared import deferred, first_visit, run_list
+from dashboard.parts.shared.errors import shown
 from workbench.runs.run import Run
 from workbench.runs.table import run_table as table_of
 from workbench.workspace import Workspace
@@ -25,18 +26,18 @@ if not runs:
     st.stop()
 if st.session_state.get(state.CHOSEN_RUN) not in ids:
     st.session_state[state.CHOSEN_RUN] = ids[0]
-run_filter.controls(table_of(Workspace.current(), runs))
+filter.controls(table_of(Workspace.current(), runs))
 
 
 @st.fragment(run_every=5)
 def table() -> None:
     """Drawn again by itself, so that a run started elsewhere appears."""
     found = run_list.newest_first()
-    rows = run_filter.chosen(table_of(Workspace.current(), found))
-    run_filter.show_groups(rows)
-    chosen_columns, metric = run_filter.columns(), run_filter.metric()
+    rows = filter.chosen(table_of(Workspace.current(), found))
+    filter.show_groups(rows)
+    chosen_columns, metric = filter.columns(), filter.metric()
     run_table.draw(found, rows, st.session_state.get(state.CHOSEN_RUN), chosen_columns, metric)
-    run_actions.draw(rows)
+    actions.draw(rows)
     if st.session_state.get(state.CHOSEN_RUN) != chosen:
         st.rerun()
 
@@ -61,9 +62,9 @@ state.to_url(state.RUN, chosen)
 run = Run.open(chosen, Workspace.current())
 summary = run.summary(with_spec=False)
 with shown("detail_error"):
-    run_detail.header(run, summary)
-    run_filter.notes(run)
-    run_detail.results(summary)
-    pace.let_browser_draw("runs")
-    run_detail.live(run, summary)
-    run_detail.documents(run)
+    detail.header(run, summary)
+    filter.notes(run)
+    detail.results(summary)
+    deferred.let_browser_draw("runs")
+    detail.live(run, summary)
+    detail.documents(run)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.parts import first_visit, password_form, settings
-from dashboard.parts.errors import shown
+from dashboard.parts.settings import password_form, sections
+from dashboard.parts.shared import first_visit
+from dashboard.parts.shared.errors import shown
 from workbench.workspace import Workspace
 
 st.title("Settings")
@@ -16,12 +17,12 @@ first_visit.explain(
 )
 workspace = Workspace.current()
 with shown("settings_places_error"):
-    settings.draw_places(workspace)
+    sections.draw_places(workspace)
 with shown("settings_cleaning_error"):
-    settings.draw_cleaning(workspace)
+    sections.draw_cleaning(workspace)
 left, right = st.columns(2, gap="large")
 with left, shown("settings_password_error"):
     password_form.draw(workspace)
 with right, shown("settings_look_error"):
-    settings.draw_look()
-settings.draw_versions()
+    sections.draw_look()
+sections.draw_versions()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts import first_visit, sweep_form, sweep_results
-from dashboard.parts.errors import shown
+from dashboard.parts.shared import first_visit
+from dashboard.parts.shared.errors import shown
+from dashboard.parts.sweeps import sweep_form, sweep_results
 from workbench.jobs.sweeps import Sweep
 from workbench.workspace import Workspace
 

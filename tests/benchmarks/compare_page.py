@@ -26,11 +26,11 @@ from _common import fresh_workspace, machine, print_table, spread
 from _pages import browsed, seconds_after_click, seconds_until
 
 from dashboard import state
-from dashboard.parts import run_detail
+from dashboard.parts.runs import detail
 from workbench.check import load_spec, resolve
 from workbench.files import write_json
-from workbench.runs.columns import _kept_in_memory, columns
 from workbench.runs.curves import drawn_curve
+from workbench.runs.metric_store import _kept_in_memory, columns
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
 from workbench.runs.table import run_table, where
@@ -184,7 +184,7 @@ def long_rows(workspace: Workspace, most: int, rounds: int) -> list[list[str]]:
 def tick(run: Run, step: int) -> None:
     """One line comes, and everything that moves on the page is drawn anew (but for the way to a browser)."""
     run.append_metrics({"step": step, "epoch": 1.0, "time": step / 10, "tokens": 1, "train/loss": 1.0})
-    run_detail.tick(run, run.summary(with_spec=False))
+    detail.tick(run, run.summary(with_spec=False))
 
 
 MLFLOW = """

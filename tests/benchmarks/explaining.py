@@ -20,11 +20,11 @@ from transformers import BertConfig, BertModel
 
 from workbench.explain import explain, prove_over
 from workbench.explain.capture import Attention, attention_of
+from workbench.explain.instance import Encoded
 from workbench.explain.render.canvas import canvas_view
-from workbench.explain.subject import Encoded
+from workbench.inference.predictor import Predictor
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
-from workbench.training.predictor import Predictor
 from workbench.workspace import Workspace
 
 SENTENCE = "a gripping , beautifully acted film that never loses its heart"

@@ -24,10 +24,10 @@ from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, se
 
 from workbench.check import load_spec, resolve
 from workbench.data.load import load_data
-from workbench.models.pretrained import load_folder, load_tokenizer
+from workbench.models.loading import load_folder, load_tokenizer
 from workbench.runs.run import Run
+from workbench.training.job import Work
 from workbench.training.runner import RunWatch
-from workbench.training.work import Work
 from workbench.tuning.base import tunings
 
 warnings.simplefilter("ignore")

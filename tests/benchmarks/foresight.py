@@ -21,7 +21,7 @@ from typing import Any
 from _common import fresh_workspace, machine, print_table
 
 from workbench.check import load_spec, resolve
-from workbench.jobs import foresight
+from workbench.jobs import estimate
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
@@ -86,24 +86,24 @@ def main() -> None:
 
 def measured(name: str, spec: RunSpec, workspace: Workspace) -> dict[str, Any]:
     """Estimate and truth of one spec. Ends the script when the run fails."""
-    estimate = foresight.estimate(spec, workspace)
+    estimated = estimate.estimate(spec, workspace)
     run = Run.create(resolve(spec, workspace).spec, workspace)
     subprocess.run([sys.executable, "-m", "workbench", "run-folder", str(run.folder)], capture_output=True)
     report = run.report()
     if report is None:
         raise SystemExit(f"The run {run.id} is {run.state}: {run.status().get('error')}")
-    cost, time_, memory = report["cost"], estimate.total_seconds, estimate.peak_memory_bytes
+    cost, time_, memory = report["cost"], estimated.total_seconds, estimated.peak_memory_bytes
     return {
         "name": name,
         "time": time_.value,
         "time_truth": cost["total_seconds"],
         "time_error": time_.error(cost["total_seconds"]),
         "in_range": time_.low <= cost["total_seconds"] <= time_.high,
-        "training_error": estimate.seconds.error(cost["seconds"]),
+        "training_error": estimated.seconds.error(cost["seconds"]),
         "memory": memory.value,
         "memory_truth": cost["peak_memory_bytes"],
         "memory_error": memory.error(cost["peak_memory_bytes"]),
-        "took": estimate.took_seconds,
+        "took": estimated.took_seconds,
     }
 
 

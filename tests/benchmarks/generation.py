@@ -16,8 +16,8 @@ import torch
 from _common import machine, print_table, ratios, spread
 from _steps import SIZES, decoder_pair
 
-from workbench.models.baselines.heads import RecurrentForCausalLM
-from workbench.models.baselines.recurrent import RecurrentConfig
+from workbench.models.networks.baselines.heads import RecurrentForCausalLM
+from workbench.models.networks.baselines.recurrent import RecurrentConfig
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from _common import fresh_workspace, machine, print_table
 from _runs import whole_run
 from scipy import stats
 
-from workbench.runs.compare import compare
+from workbench.compare.differences import compare
 from workbench.runs.run import Run
 
 DATA = "banking77"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from _common import fresh_workspace, machine, print_table, spread
 
-from workbench.data.sources import fetch_dataset, fetch_model
+from workbench.data.catalogue.sources import fetch_dataset, fetch_model
 from workbench.jobs import end_worker, stop
 from workbench.runs.run import Run
 

@@ -19,11 +19,11 @@ os.environ["TOKENIZERS_PARALLELISM"] = "true"
 
 from _common import fresh_workspace, machine, print_table, ratios, spread
 
+from workbench.data.catalogue.sources import fetch_model
 from workbench.data.load import load_texts
-from workbench.data.sources import fetch_model
-from workbench.data.token_cache import folder
-from workbench.data.tokens import tokenize
-from workbench.models.pretrained import load_tokenizer
+from workbench.data.text.token_cache import folder
+from workbench.data.text.tokens import tokenize
+from workbench.models.loading import load_tokenizer
 from workbench.spec import DataSpec
 
 LENGTH = 128

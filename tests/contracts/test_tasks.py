@@ -23,17 +23,17 @@ from safetensors.numpy import load_file
 from tests.contracts.test_tunings import StopAfter
 from tests.tiny import gains_agree
 from workbench.check import check, resolve
+from workbench.inference.merging import merge
+from workbench.inference.predictor import Predictor
 from workbench.models.base import VOCABULARY_HEADS, models
-from workbench.models.pretrained import load_folder
+from workbench.models.loading import load_folder
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
+from workbench.training.job import Work
 from workbench.training.loop import Outcome
-from workbench.training.merging import merge
-from workbench.training.parts import Part
-from workbench.training.predictor import Predictor
 from workbench.training.runner import RunWatch
-from workbench.training.work import Work
+from workbench.training.splits import Part
 from workbench.tuning.base import tunings
 from workbench.workspace import Workspace
 
@@ -120,8 +120,8 @@ def make_base(task: str, folder: Path) -> None:
     """A lively Transformer of ours for the task's head, with a tokenizer of the rows' words."""
     import transformers
 
-    from workbench.data.tokenizers import TokenizerSpec, save_tokenizer, train_tokenizer
-    from workbench.models import heads, transformer
+    from workbench.data.text.tokenizers import TokenizerSpec, save_tokenizer, train_tokenizer
+    from workbench.models.networks import heads, transformer
 
     assert heads  # importing it registers our models with the Auto classes
     tokenizer = train_tokenizer(texts(rows(task)), TokenizerSpec(train="wordpiece", vocab_size=600, min_frequency=1))

@@ -19,14 +19,14 @@ from tests.tiny import make_model, make_run
 from workbench.check import resolve
 from workbench.errors import RefusedError, SpecError
 from workbench.files import read_json
-from workbench.models.pretrained import load_folder, load_tokenizer
+from workbench.inference.merging import merge
+from workbench.inference.predictor import Predictor
+from workbench.models.loading import load_folder, load_tokenizer
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
+from workbench.training.job import Work
 from workbench.training.loop import Outcome
-from workbench.training.merging import merge
-from workbench.training.predictor import Predictor
 from workbench.training.runner import RunWatch
-from workbench.training.work import Work
 from workbench.tuning.base import tunings
 from workbench.workspace import Workspace
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.files import Lock, append_line
-from workbench.runs.labels import label as note
-from workbench.runs.range_test import curve_of, judge
+from workbench.runs.lr_range_test import curve_of, judge
 from workbench.runs.run import Run
+from workbench.runs.tags import label as note
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 

@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 _SERVE = """
 import sys
 from pathlib import Path
-from dashboard.server import serve
+from dashboard.serving.server import serve
 from workbench.workspace import Workspace
 home, host, *allowed = sys.argv[1:]
 serve(Workspace(Path(home)).create(), host=host, port=0, allow_hosts=allowed)
@@ -99,7 +99,7 @@ def served(workspace: Workspace, host: str = "127.0.0.1", *allowed: str, **envir
 def routes() -> list[dict[str, Any]]:
     """Every route of the application, from its own table: ``{"path", "kind"}``."""
     code = (
-        "import json, tempfile; from pathlib import Path; from dashboard.server import create_app; "
+        "import json, tempfile; from pathlib import Path; from dashboard.serving.server import create_app; "
         "from workbench.workspace import Workspace; "
         "app = create_app(Workspace(Path(tempfile.mkdtemp())).create(), '127.0.0.1', 1).app._build_starlette_app(); "
         "print(json.dumps([{'path': r.path, 'kind': type(r).__name__} for r in app.routes]))"

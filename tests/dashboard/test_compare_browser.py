@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 
 import pytest
 
-from dashboard.parts.text import cut
+from dashboard.parts.shared.text import cut
 from tests.dashboard.browsing import at_least, by_key, choose, click_row, expect, settle, steady, unfold, visitor
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.serving import served
+from workbench.compare.seeds import over_seeds
 from workbench.runs.predictions import read_predictions, write_predictions
 from workbench.runs.run import Run
-from workbench.runs.seeds import over_seeds
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:

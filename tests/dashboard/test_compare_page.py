@@ -7,7 +7,7 @@ import json
 import pytest
 
 from dashboard import state
-from dashboard.parts import comparison_choice
+from dashboard.parts.compare import selection
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
 from workbench.workspace import Workspace
@@ -28,11 +28,11 @@ def test_a_run_alone_is_asked_for_another_the_likest_first(workspace: Workspace)
 
 def test_likeness_asks_for_the_same_rows() -> None:
     one = {"state": "succeeded", "task": "t", "data": "d", "report": {"data_fingerprint": "x"}}
-    assert comparison_choice.likeness(one, one) == 4
-    assert comparison_choice.likeness(one, one | {"report": {"data_fingerprint": "y"}}) == 3
-    assert comparison_choice.likeness(one, one | {"report": None, "data": "e"}) == 2
-    assert comparison_choice.likeness(one, one | {"task": "u"}) == 1
-    assert comparison_choice.likeness(one, one | {"state": "failed"}) == 0
+    assert selection.likeness(one, one) == 4
+    assert selection.likeness(one, one | {"report": {"data_fingerprint": "y"}}) == 3
+    assert selection.likeness(one, one | {"report": None, "data": "e"}) == 2
+    assert selection.likeness(one, one | {"task": "u"}) == 1
+    assert selection.likeness(one, one | {"state": "failed"}) == 0
 
 
 def test_many_runs_are_a_table_and_not_a_wall(workspace: Workspace) -> None:

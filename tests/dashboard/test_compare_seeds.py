@@ -6,11 +6,11 @@ import json
 
 from typer.testing import CliRunner
 
-from dashboard.parts import tradeoff
+from dashboard.parts.compare import tradeoff
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, unfold, well
 from workbench.cli.commands import app
-from workbench.runs.seeds import over_seeds
+from workbench.compare.seeds import over_seeds
 from workbench.workspace import Workspace
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.parts import data_doubts
-from dashboard.parts.uploads import store
+from dashboard.parts.data import warnings
+from dashboard.parts.shared.uploads import store
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
 from tests.tiny import reviews, write_csv
-from workbench.data.catalogue import catalogue
+from workbench.data.catalogue.entries import catalogue
 from workbench.data.load import load_data
 from workbench.data.overview import overview
 from workbench.data.uploads import delete_upload, list_uploads, used_by
@@ -91,7 +91,7 @@ def test_doubles_and_contradictions_are_told_with_their_places(workspace: Worksp
     }})  # fmt: skip
     columns = tasks.get("text-classification")(tasks.get("text-classification").Config()).columns()
     found = overview(load_data(spec.data, columns, workspace), columns)
-    rows_told = {(row["What"], row["Part"], row["Text"]): row["Places"] for row in data_doubts.doubts(found)}
+    rows_told = {(row["What"], row["Part"], row["Text"]): row["Places"] for row in warnings.doubts(found)}
     conflict = rows_told["different labels", "train", "the same words"]
     assert len(conflict) == 2 and conflict[0].endswith("line 62") and conflict[1].endswith("line 63")
     assert rows_told["stands there again", "train", None][0].endswith(("line 63", "line 65"))

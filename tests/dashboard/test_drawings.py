@@ -12,12 +12,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from tests.unit.test_explain_render import HOSTILE, attention_of_size
+from tests.unit.explain.test_explain_render import HOSTILE, attention_of_size
 from workbench.errors import RequestError
 from workbench.explain.aggregates import HeadPatterns
-from workbench.explain.compare import divergence
+from workbench.explain.attention_difference import divergence
 from workbench.explain.render import canvas, curves, figure, maps
-from workbench.explain.render.sides import aligned_sides
+from workbench.explain.render.side_by_side import aligned_sides
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -126,8 +126,8 @@ def test_two_texts_are_laid_over_each_other() -> None:
 
 def test_what_is_kept_of_heads_may_be_damaged(workspace: object) -> None:
     from tests.dashboard.fake_runs import fake_run
+    from workbench.explain.cache import keep_heads, kept_importance, kept_patterns
     from workbench.explain.heads import HeadImportance
-    from workbench.explain.kept import keep_heads, kept_importance, kept_patterns
 
     run = fake_run(workspace)  # type: ignore[arg-type]
     assert kept_patterns(run) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dashboard.server import PAGES as SERVED
+from dashboard.serving.server import PAGES as SERVED
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import PAGES, open_page, text_of, well
 from workbench.workspace import Workspace

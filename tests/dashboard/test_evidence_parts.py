@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
-from workbench.runs.classified import classified
+from workbench.compare.classified import classified
 from workbench.runs.predictions import read_predictions, write_predictions
 from workbench.runs.run import Run
 from workbench.workspace import Workspace

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import heads
+from dashboard.serving import heads
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
 from workbench.runs.run import Run
@@ -29,9 +29,9 @@ def runs(workspace: Workspace, shared_cache: Any, monkeypatch: pytest.MonkeyPatc
     """Two finished runs; the model of each, and its base, is random."""
     import torch
 
-    from dashboard.parts import sides
-    from tests.unit.explain_models import bert, predictor, tokenizer
-    from workbench.training.predictor import Predictor
+    from dashboard.parts.shared import side_by_side
+    from tests.unit.explain.explain_models import bert, predictor, tokenizer
+    from workbench.inference.predictor import Predictor
 
     words = tokenizer()
     words.model_max_length = 512
@@ -47,10 +47,10 @@ def runs(workspace: Workspace, shared_cache: Any, monkeypatch: pytest.MonkeyPatc
     found = [fake_run(workspace), fake_run(workspace, tuning="lora", seed=1)]
     models = {run.id: made(number) for number, run in enumerate(found)}
     base = made(7)
-    monkeypatch.setattr(sides, "load", lambda run: models[run.id])
-    monkeypatch.setattr(sides, "load_base", lambda run: base)
+    monkeypatch.setattr(side_by_side, "load", lambda run: models[run.id])
+    monkeypatch.setattr(side_by_side, "load_base", lambda run: base)
     yield found
-    sides._attention.clear()
+    side_by_side._attention.clear()
 
 
 def pictures(test: AppTest) -> list[str]:
@@ -179,7 +179,7 @@ def test_fewer_layers_are_offered_when_they_fit(runs: list[Run], monkeypatch: py
 
 
 def test_heads_of_a_long_text_are_given_one_at_a_time(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    from dashboard.parts import attention_views
+    from dashboard.parts.explain import attention_views
 
     monkeypatch.setattr(attention_views, "_INSIDE", 1000)
     test = well(open_page("explain", run=runs[0].id, text=TEXT, view="canvas"))
@@ -208,7 +208,7 @@ def test_heads_of_a_long_text_are_given_one_at_a_time(runs: list[Run], monkeypat
 
 
 def test_the_store_forgets_what_was_looked_at_least() -> None:
-    from tests.unit.test_explain_render import attention_of_size
+    from tests.unit.explain.test_explain_render import attention_of_size
 
     store = heads.HeadStore(most_bytes=3 * 2 * 2 * 100)
     keys = [store.keep(attention_of_size(2, 2, 10)).removeprefix(heads.PATH + "/") for _ in range(3)]
@@ -282,7 +282,7 @@ def test_heads_are_measured_once_and_kept(runs: list[Run]) -> None:
 
 
 def test_examples_that_one_run_gets_right(runs: list[Run]) -> None:
-    from workbench.runs.disagreements import disagreements
+    from workbench.compare.disagreements import disagreements
     from workbench.runs.predictions import read_predictions
 
     found = disagreements(*runs)

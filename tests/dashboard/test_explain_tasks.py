@@ -12,9 +12,9 @@ from transformers import BartConfig, BartForConditionalGeneration, BertForQuesti
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
 from tests.dashboard.test_explain import heat, pictures
-from tests.unit.test_explain_targets import asked, of_bert, writer
+from tests.unit.explain.test_explain_targets import asked, of_bert, writer
+from workbench.inference.predictor import Predictor
 from workbench.runs.run import Run
-from workbench.training.predictor import Predictor
 from workbench.workspace import Workspace
 
 pytestmark = pytest.mark.slow
@@ -26,13 +26,13 @@ Opens = Callable[..., Run]
 @pytest.fixture
 def opens(workspace: Workspace, shared_cache: Any, monkeypatch: pytest.MonkeyPatch) -> Opens:
     """Makes a finished run of a task whose model is the one that is given."""
-    from dashboard.parts import sides
+    from dashboard.parts.shared import side_by_side
 
     def made(reader: Any) -> Run:
         run = fake_run(workspace, "queued", changes={"task": reader.task.name})
         run.update_status(state="succeeded")
         loaded = Predictor(reader.model, reader.tokenizer, reader.task, reader.max_length)
-        monkeypatch.setattr(sides, "load", lambda _: loaded)
+        monkeypatch.setattr(side_by_side, "load", lambda _: loaded)
         return run
 
     return made

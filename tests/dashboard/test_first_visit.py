@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from streamlit.testing.v1 import AppTest
 
-from dashboard.parts import first_visit
+from dashboard.parts.shared import first_visit
 from tests.dashboard.pages import text_of, well
 from workbench.workspace import Workspace
 
 
 def _page() -> None:
-    from dashboard.parts import first_visit
+    from dashboard.parts.shared import first_visit
 
     first_visit.explain("one", "What one is for.")
 

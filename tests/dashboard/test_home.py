@@ -79,7 +79,7 @@ def test_the_last_runs_whatever_their_end(workspace: Workspace) -> None:
 
 
 def test_little_room_is_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dashboard.parts import machine as part
+    from dashboard.parts.shared import machine as part
 
     found: dict[str, Any] = machine.describe(workspace.root)
     for free, told in ((1_900_000_000, True), (2_100_000_000, False)):

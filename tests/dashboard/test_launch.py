@@ -9,12 +9,12 @@ import pytest
 import yaml
 from streamlit.testing.v1 import AppTest
 
-from dashboard.parts import foresight as panel
-from dashboard.parts.spec_yaml import lost
+from dashboard.parts.launch import cost_estimate as panel
+from dashboard.parts.launch.spec_yaml import lost
 from tests.dashboard.fake_runs import damaged_run, fake_run
 from tests.dashboard.pages import open_page, text_of, well
 from workbench.check import presets, resolve
-from workbench.jobs import foresight
+from workbench.jobs import estimate
 from workbench.runs.estimates import Estimate, Expected
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
@@ -141,27 +141,27 @@ def test_what_the_form_cannot_hold_is_named() -> None:
 
 
 def test_an_estimate_is_asked_for_shown_and_stopped(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = {"trial": foresight.Trial("unknown")}
+    now = {"trial": estimate.Trial("unknown")}
     asked: list[tuple[str, bool]] = []
 
     def begin(spec: RunSpec, where: Workspace, confined: bool = False) -> None:
         asked.append((spec.tuning.method, confined))
-        now["trial"] = foresight.Trial("measuring", progress={"phase": "timing steps", "done": 3, "total": 12})
+        now["trial"] = estimate.Trial("measuring", progress={"phase": "timing steps", "done": 3, "total": 12})
 
-    monkeypatch.setattr(foresight, "look", lambda spec, where, confined=False: now["trial"])
-    monkeypatch.setattr(foresight, "begin", begin)
-    monkeypatch.setattr(foresight, "cancel", lambda *_, **__: asked.append(("cancel", True)))
+    monkeypatch.setattr(estimate, "look", lambda spec, where, confined=False: now["trial"])
+    monkeypatch.setattr(estimate, "begin", begin)
+    monkeypatch.setattr(estimate, "cancel", lambda *_, **__: asked.append(("cancel", True)))
     test = well(open_page("launch", preset="demo-lora"))
     well(test.button(key="foresight_begin").click().run())
     assert asked == [("lora", True)]
     assert test.button(key="foresight_stop") and not test.button(key="launch_submit").disabled
     well(test.button(key="foresight_stop").click().run())
     assert asked[-1] == ("cancel", True)
-    now["trial"] = foresight.Trial("done", ESTIMATE)
+    now["trial"] = estimate.Trial("done", ESTIMATE)
     well(test.run())
     assert "9 min to 14 min" in text_of(test) and "74,498" in text_of(test)
     assert "<b>" not in text_of(test).replace("\\<b\\>", "")
-    now["trial"] = foresight.Trial("failed", error={"kind": "x", "message": "no <memory>", "hint": "less"})
+    now["trial"] = estimate.Trial("failed", error={"kind": "x", "message": "no <memory>", "hint": "less"})
     well(test.run())
     assert any("memory" in error.value for error in test.error)
 

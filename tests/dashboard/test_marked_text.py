@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.parts.marked_text import LONGEST, marked_html
-from workbench.training.answers import Span
+from dashboard.parts.playground.marked_text import LONGEST, marked_html
+from workbench.inference.answers import Span
 
 COLOURS = ["#0072B2", "#D55E00"]
 

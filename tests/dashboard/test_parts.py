@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.parts import glossary, text, uploads
+from dashboard.parts.shared import glossary, text, uploads
 from workbench.errors import WorkbenchError
 from workbench.workspace import Workspace
 

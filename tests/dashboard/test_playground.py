@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
+from workbench.inference.predictor import Predictor
 from workbench.runs.run import Run
 from workbench.tasks.base import tasks
-from workbench.training.predictor import Predictor
 from workbench.workspace import Workspace
 
 TEXT = "the film was good with music"
@@ -26,10 +26,10 @@ Opens = Callable[..., Run]
 @pytest.fixture
 def opens(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Opens:
     """Makes a finished run of a task whose model is the one that is given."""
-    from dashboard.parts import sides
+    from dashboard.parts.shared import side_by_side
 
     loaded: dict[str, Predictor] = {}
-    monkeypatch.setattr(sides, "load", lambda run: loaded[run.id])
+    monkeypatch.setattr(side_by_side, "load", lambda run: loaded[run.id])
 
     def made(reader: Any, **more: Any) -> Run:
         if reader.task.name == "text-classification":
@@ -46,7 +46,7 @@ def opens(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Opens:
 def classifier(labels: list[str] | None = None, seed: int = 0) -> Any:
     from transformers import BertForSequenceClassification
 
-    from tests.unit.test_explain_targets import of_bert
+    from tests.unit.explain.test_explain_targets import of_bert
 
     labels = labels or ["negative", "positive"]
     return of_bert(BertForSequenceClassification, "text-classification", labels, num_labels=len(labels))
@@ -98,13 +98,13 @@ def test_two_runs_are_asked_the_same(opens: Opens) -> None:
 def test_it_is_told_what_the_model_computes_on(device: str, words: str) -> None:
     import torch
 
-    from dashboard.parts.playground_answers import where
+    from dashboard.parts.playground.answers import where
 
     assert where(SimpleNamespace(model=torch.nn.Linear(1, 1, device=device))) == words  # type: ignore[arg-type]
 
 
 def test_only_runs_of_the_same_task_stand_beside_it(opens: Opens) -> None:
-    from tests.unit.test_explain_targets import writer
+    from tests.unit.explain.test_explain_targets import writer
 
     first, other = opens(classifier()), opens(writer())
     test = well(open_page("playground", **{"run": first.id, "with": other.id, "input": asked(text=TEXT)}))
@@ -123,7 +123,7 @@ def test_an_example_of_the_runs_data_is_taken(opens: Opens) -> None:
 def test_a_question_is_answered_in_its_text(opens: Opens) -> None:
     from transformers import BertForQuestionAnswering
 
-    from tests.unit.test_explain_targets import of_bert
+    from tests.unit.explain.test_explain_targets import of_bert
 
     run = opens(of_bert(BertForQuestionAnswering, "question-answering"))
     given = {"question": "what was good", "context": TEXT}
@@ -136,7 +136,7 @@ def test_a_question_is_answered_in_its_text(opens: Opens) -> None:
 def test_names_are_marked_in_the_text(opens: Opens) -> None:
     from transformers import BertForTokenClassification
 
-    from tests.unit.test_explain_targets import of_bert
+    from tests.unit.explain.test_explain_targets import of_bert
 
     run = opens(of_bert(BertForTokenClassification, "token-classification", ["B-X", "I-X", "O"], num_labels=3))
     test = well(open_page("playground", run=run.id, input=asked(text=f"{TEXT} {HOSTILE}")))
@@ -145,7 +145,7 @@ def test_names_are_marked_in_the_text(opens: Opens) -> None:
 
 
 def test_a_model_that_writes_is_told_how(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.unit.test_explain_targets import writer
+    from tests.unit.explain.test_explain_targets import writer
 
     told: list[dict[str, Any]] = []
     monkeypatch.setattr(Predictor, "predict", lambda _, given, how: [{"text": str(told.append(how) or len(told))}])
@@ -179,7 +179,7 @@ def test_nothing_in_a_link_is_trusted(opens: Opens) -> None:
 
 
 def test_a_link_cannot_make_the_page_write_for_long(opens: Opens) -> None:
-    from tests.unit.test_explain_targets import writer
+    from tests.unit.explain.test_explain_targets import writer
 
     run = opens(writer())
     test = open_page("playground", run=run.id)
@@ -255,8 +255,8 @@ ANSWERS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 def test_every_input_of_a_task_reaches_its_model_and_the_answer_is_drawn(
     name: str, opens: Opens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from workbench.training.answers import fields_of
-    from workbench.training.predictor import _refuse_unknown_roles
+    from workbench.inference.answers import fields_of
+    from workbench.inference.predictor import _refuse_unknown_roles
 
     given, result, shown = ANSWERS[name]
     task = tasks.get(name)()

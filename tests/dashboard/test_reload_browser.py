@@ -17,8 +17,8 @@ from tests.dashboard.browsing import by_key, expect, settle, visitor
 from tests.dashboard.serving import Server, served
 from tests.dashboard.test_sweeps import made
 from workbench import jobs
-from workbench.runs.labels import tag
 from workbench.runs.run import Run
+from workbench.runs.tags import tag
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 

@@ -15,9 +15,9 @@ from urllib.parse import quote
 import pytest
 from typer.testing import CliRunner
 
-from dashboard import password
-from dashboard.guard import is_exposed
-from dashboard.server import serve, set_password
+from dashboard.serving import password
+from dashboard.serving.guard import is_exposed
+from dashboard.serving.server import serve, set_password
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.serving import Server, answer_of, example_path, routes, served
 from workbench.cli.commands import app
@@ -101,7 +101,7 @@ def test_it_serves_and_sends_no_secret_headers(server: Server) -> None:
 
 def test_what_nothing_needs_is_not_held_in_memory() -> None:
     code = (
-        "import sys; from dashboard.server import _keep_memory_small; _keep_memory_small(); "
+        "import sys; from dashboard.serving.server import _keep_memory_small; _keep_memory_small(); "
         "import bertviz; from workbench.training import predictor; print('botocore' in sys.modules)"
     )
     assert answer_of(code) == "False"
@@ -161,7 +161,7 @@ def test_no_path_leads_out(server: Server, home: Workspace) -> None:
 
 
 def test_a_taken_port_is_passed_over(home: Workspace) -> None:
-    from dashboard.server import _bind
+    from dashboard.serving.server import _bind
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import password
-from dashboard.guard import EXPOSED
-from dashboard.parts.first_visit import PUT_AWAY
-from dashboard.parts.uploads import store
-from dashboard.password import set_password
+from dashboard.parts.shared.first_visit import PUT_AWAY
+from dashboard.parts.shared.uploads import store
+from dashboard.serving import password
+from dashboard.serving.guard import EXPOSED
+from dashboard.serving.password import set_password
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import PAGES, open_page, text_of, well
 from tests.tiny import write_csv
@@ -33,10 +33,10 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def _no_shared_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dashboard.parts import settings
+    from dashboard.parts.settings import sections
 
     monkeypatch.delenv("WORKBENCH_CACHE", raising=False)
-    settings._places.clear()
+    sections._places.clear()
     monkeypatch.delenv(EXPOSED, raising=False)
 
 

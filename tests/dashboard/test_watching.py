@@ -11,17 +11,18 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard.parts import curves, run_table
+from dashboard.parts.runs import run_table
+from dashboard.parts.shared import curves
 from tests.dashboard.fake_runs import fake_range_test, fake_run
 from tests.dashboard.pages import open_page, text_of, unfold, well
 from workbench import files
 from workbench.files import append_line
-from workbench.runs import alerts, trace
-from workbench.runs import columns as column_files
+from workbench.runs import alerts, pyramid
+from workbench.runs import metric_store as column_files
 from workbench.runs import run as run_files
-from workbench.runs.columns import columns
-from workbench.runs.labels import labels, tag
+from workbench.runs.metric_store import columns
 from workbench.runs.run import Run
+from workbench.runs.tags import labels, tag
 from workbench.workspace import Workspace
 
 
@@ -230,7 +231,7 @@ def test_seeds_are_one_line_with_their_number(workspace: Workspace) -> None:
     singles = curves.overlaid_lines(runs, "train/loss", "step", singles=True)
     assert sum(line.faint for line in singles) == 3
     test = well(open_page("compare", runs=",".join(run.id for run in runs)))
-    assert any("n = 3" in trace["name"] for trace in figures(test)["Training loss"]["data"] if trace.get("name"))
+    assert any("n = 3" in trace["name"] for trace in figures(test)["Training loss"]["data"] if pyramid.get("name"))
     well(test.selectbox(key="compare.together").set_value("each").run())
     assert len(figures(test)["Training loss"]["data"]) == 4
 
@@ -296,7 +297,7 @@ def test_a_tick_of_a_long_run_costs_what_one_of_a_short_run_costs(
     monkeypatch.setattr(column_files, "_parse", counting(column_files._parse))
     monkeypatch.setattr(files, "_rows", counting(files._rows))
     monkeypatch.setattr(column_files, "SMALL", 0)
-    monkeypatch.setattr(trace, "MOST", 64)
+    monkeypatch.setattr(pyramid, "MOST", 64)
     monkeypatch.setattr(alerts, "MANY", 300)
     monkeypatch.setattr(run_files, "LOOKED_AT", 4000)
     costs = []

@@ -45,8 +45,8 @@ from tests.benchmarks._steps import (
     synchronize,
     training_step,
 )
-from workbench.models.heads import DecoderForCausalLM, EncoderForPreTraining
-from workbench.models.transformer import DecoderConfig, EncoderConfig
+from workbench.models.networks.heads import DecoderForCausalLM, EncoderForPreTraining
+from workbench.models.networks.transformer import DecoderConfig, EncoderConfig
 from workbench.training.flops import flops_per_token, peak_flops
 
 BEGAN = time.monotonic()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.tiny import make_run
+from workbench.inference.predictor import Predictor
 from workbench.jobs import resume
-from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
 
 pytestmark = pytest.mark.gpu

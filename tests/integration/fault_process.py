@@ -24,7 +24,7 @@ from tests.integration.write_faults import Fault, install
 
 QUIET_HEARTBEAT = 3600.0  # seconds: the heartbeat's writes come at no fixed place, and would move the others
 MODULES = (  # pyarrow is not among them: it starts a thread
-    "workbench.training.work",
+    "workbench.training.job",
     "transformers.models.bert.modeling_bert",
     "peft",
 )
@@ -52,7 +52,7 @@ def do(folder: Path, order: dict[str, Any], report: int | None) -> int:
 
 def limit(limits: dict[str, int]) -> None:
     if "memory" in limits:
-        importlib.import_module("workbench.training.work")  # its size is not what the limit is about
+        importlib.import_module("workbench.training.job")  # its size is not what the limit is about
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * os.sysconf("SC_PAGE_SIZE") + limits["memory"]
         resource.setrlimit(resource.RLIMIT_AS, (most, most))

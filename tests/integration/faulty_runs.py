@@ -122,7 +122,7 @@ def requeue(run: Run) -> None:
     """As a worker and a user would: take note of the end, then resume."""
     settle(run)
     if run.state not in ("queued", "succeeded"):
-        resume(run, Workspace(run.folder.parent.parent), start=False)
+        resume(run, run.workspace, start=False)
 
 
 def fingerprint(run: Run) -> dict[str, Any]:

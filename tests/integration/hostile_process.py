@@ -24,8 +24,8 @@ def watch(event: str, arguments: tuple[Any, ...]) -> None:
 
 def main(jobs: list[dict[str, str]]) -> None:
     from workbench.errors import WorkbenchError
+    from workbench.inference.predictor import Predictor
     from workbench.runs.run import Run
-    from workbench.training.predictor import Predictor
     from workbench.training.runner import run_folder
 
     sys.addaudithook(watch)

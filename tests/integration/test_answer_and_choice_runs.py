@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from tests.tiny import GOOD, OTHER, make_run
+from workbench.compare.differences import compare
 from workbench.errors import DataError
-from workbench.runs.compare import compare
+from workbench.inference.predictor import Predictor
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
-from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 

@@ -17,11 +17,11 @@ from transformers import (
 )
 
 from tests.tiny import make_model, make_run, reviews, write_csv
-from workbench.models.pretrained import know_own_models
-from workbench.models.transformer import DecoderConfig, EncoderConfig
+from workbench.inference.predictor import Predictor
+from workbench.models.loading import know_own_models
+from workbench.models.networks.transformer import DecoderConfig, EncoderConfig
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
-from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 

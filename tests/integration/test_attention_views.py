@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.unit.explain_models import bag_of_words, bert, tokenizer
-from tests.unit.test_explain_queries import CONFIGS, model_of
+from tests.unit.explain.explain_models import bag_of_words, bert, tokenizer
+from tests.unit.explain.test_explain_queries import CONFIGS, model_of
 from workbench.explain import Attention, capture_attention, explain
 from workbench.explain.queries import capture_queries_keys
 from workbench.explain.render import bertviz, canvas, neuron

@@ -10,12 +10,12 @@ from safetensors.numpy import load_file
 
 from tests.tiny import make_run
 from workbench.check import resolve
+from workbench.compare.differences import compare
 from workbench.explain import explain
+from workbench.inference.predictor import Predictor
 from workbench.jobs import resume
-from workbench.runs.compare import compare
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
-from workbench.training.predictor import Predictor
 from workbench.training.runner import RunWatch, run_folder
 from workbench.workspace import Workspace
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.test_corpora import install
+from tests.unit.data.test_corpora import install
 from workbench.check import check
-from workbench.data import hub_rows, site_packages, sources
+from workbench.data.catalogue import hub_rows, site_packages, sources
 from workbench.data.columns import Column
 from workbench.data.load import TEXT, Dataset, load_data, load_texts
 from workbench.errors import DataError, FetchError, RefusedError

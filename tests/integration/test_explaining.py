@@ -12,9 +12,9 @@ import pytest
 from tests.tiny import make_run
 from workbench.cli import main
 from workbench.explain import prove_over, read_proofs
-from workbench.explain.kept import kept_importance, kept_layers, kept_patterns
+from workbench.explain.cache import kept_importance, kept_layers, kept_patterns
+from workbench.inference.predictor import Predictor
 from workbench.runs.run import Run
-from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 
@@ -30,7 +30,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture
 def asked(trained: Run, monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> Run:
-    monkeypatch.setenv("WORKBENCH_HOME", str(trained.folder.parent.parent))
+    monkeypatch.setenv("WORKBENCH_HOME", str(trained.workspace.root))
     return trained
 
 

@@ -23,9 +23,9 @@ from pathlib import Path
 
 import pytest
 
-from workbench.data import cache, download, sources
-from workbench.data.catalogue import Catalogue, catalogue
-from workbench.data.wheel import _pip_error, _wheel_bytes
+from workbench.data.catalogue import cache, download, sources
+from workbench.data.catalogue.entries import Catalogue, catalogue
+from workbench.data.catalogue.wheel import _pip_error, _wheel_bytes
 from workbench.errors import FetchError, StorageError
 from workbench.workspace import Workspace
 
@@ -127,7 +127,7 @@ class Server:
 FETCH = """
 import json, sys
 from workbench.data import download, sources
-from workbench.data.catalogue import Catalogue
+from workbench.data.catalogue.entries import Catalogue
 from workbench.workspace import Workspace
 
 entries, raw = json.loads(sys.argv[1]), sys.argv[2]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from workbench.data import hub as hub_module
-from workbench.data import sources
+from workbench.data.catalogue import hub as hub_module
+from workbench.data.catalogue import sources
 from workbench.errors import FetchError, RefusedError
 from workbench.workspace import Workspace
 

@@ -23,10 +23,10 @@ import pytest
 from tests.tiny import make_model, make_run
 from workbench.check import check
 from workbench.errors import RefusedError
-from workbench.models.pretrained import refuse_unsafe
+from workbench.models.loading import refuse_unsafe
 from workbench.runs.run import Run
+from workbench.training.job import Work
 from workbench.training.runner import RunWatch
-from workbench.training.work import Work
 from workbench.workspace import Workspace
 
 DRIVER = Path(__file__).with_name("hostile_process.py")

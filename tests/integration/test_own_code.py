@@ -7,14 +7,14 @@ import torch
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 from tests import tiny
-from workbench.data.sources import fetch_model
+from workbench.data.catalogue.sources import fetch_model
 from workbench.explain.capture import capture_attention
+from workbench.inference.predictor import Predictor
 from workbench.models import from_transformers, to_transformers
-from workbench.models.heads import EncoderForSequenceClassification
-from workbench.models.pretrained import make_source
+from workbench.models.loading import make_source
+from workbench.models.networks.heads import EncoderForSequenceClassification
 from workbench.models.sources.pretrained import PretrainedConfig
 from workbench.runs.run import Run
-from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
 
 TEXTS = ["A film to remember.", "The plot is thin, the actors are not, and nobody knows why it is two hours long."]

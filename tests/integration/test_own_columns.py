@@ -6,9 +6,9 @@ import csv
 from pathlib import Path
 
 from tests import tiny
-from workbench.runs.classified import classified
+from workbench.compare.classified import classified
+from workbench.compare.slices import by_number, by_value
 from workbench.runs.predictions import read_predictions
-from workbench.runs.slices import by_number, by_value
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 

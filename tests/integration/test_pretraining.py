@@ -10,13 +10,13 @@ import pytest
 
 from tests.tiny import reviews, write_csv
 from workbench.check import resolve
+from workbench.compare.differences import compare
 from workbench.errors import RequestError, UnknownNameError
 from workbench.files import read_json, read_lines
-from workbench.runs.compare import compare
+from workbench.inference.predictor import Predictor
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
-from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 

@@ -9,12 +9,12 @@ import pytest
 
 from tests.tiny import make_run
 from workbench.check import resolve
-from workbench.runs.compare import compare
-from workbench.runs.measures import columns, figures
+from workbench.compare.differences import compare
+from workbench.inference.predictor import Predictor
+from workbench.metrics.measures import columns, figures
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
-from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 

@@ -8,10 +8,10 @@ import pytest
 
 from tests.tiny import make_model
 from workbench.check import resolve
+from workbench.inference.predictor import Predictor
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
-from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 

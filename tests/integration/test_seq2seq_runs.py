@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from workbench.check import check, resolve
+from workbench.compare.differences import compare
 from workbench.errors import RequestError
-from workbench.runs.compare import compare
+from workbench.inference.predictor import Predictor
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
-from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from workbench.check import resolve
-from workbench.models.pretrained import load_folder, load_tokenizer
+from workbench.inference.merging import merge
+from workbench.inference.predictor import Predictor
+from workbench.models.loading import load_folder, load_tokenizer
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
-from workbench.training.merging import merge
-from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 

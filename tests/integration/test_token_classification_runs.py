@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from tests.tiny import make_model
 from workbench.check import resolve
 from workbench.files import read_json
+from workbench.inference.predictor import Predictor
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
-from workbench.training.predictor import Predictor
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 

@@ -305,8 +305,8 @@ def test_reviews_are_split_by_film_and_plots_are_left_out(workspace: Workspace, 
     counts = Counter(label for part in (data.train, data.valid, data.test) for label in part.columns["label"])
     assert counts == {"fresh": 7403, "rotten": 5405}
     assert data.report["overlaps"] == []
-    from workbench.data.readers import read_table
-    from workbench.data.sources import fetch_dataset
+    from workbench.data.catalogue.sources import fetch_dataset
+    from workbench.data.readers.read import read_table
 
     table = read_table(fetch_dataset("rotten-tomatoes", workspace)["train"])
     film = dict(zip(table.rows, table.columns["movie_name"], strict=True))

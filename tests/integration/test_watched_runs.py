@@ -10,8 +10,8 @@ import pytest
 from tests.contracts.test_tunings import StopAfter
 from tests.tiny import make_run
 from workbench.runs.run import Run
+from workbench.training.job import Work
 from workbench.training.runner import RunWatch
-from workbench.training.work import Work
 from workbench.workspace import Workspace
 
 EVENTS: dict[str, Any] = {

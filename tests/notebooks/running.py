@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from nbclient import NotebookClient
 
-from workbench.data.catalogue import catalogue
-from workbench.data.sources import fetch
+from workbench.data.catalogue.entries import catalogue
+from workbench.data.catalogue.sources import fetch
 from workbench.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -41,7 +41,7 @@ from workbench.runs.predictions import read_predictions
 from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
 from workbench.teach.runs import figures, run
-from workbench.training.predictor import Predictor
+from workbench.inference.predictor import Predictor
 from workbench.workspace import Workspace
 
 # %% [markdown]

@@ -42,7 +42,7 @@ import numpy as np
 from workbench.runs.predictions import read_predictions
 from workbench.teach.pictures import show
 from workbench.teach.runs import figures, run
-from workbench.training.predictor import Predictor
+from workbench.inference.predictor import Predictor
 
 # %% [markdown]
 # ## Train it

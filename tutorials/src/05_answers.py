@@ -38,7 +38,7 @@ from workbench.teach import check, done, hint, size, solution
 # %%
 from workbench.runs.predictions import read_predictions
 from workbench.teach.runs import figures, run
-from workbench.training.predictor import Predictor
+from workbench.inference.predictor import Predictor
 
 # %% [markdown]
 # ## Begin and end

@@ -50,7 +50,7 @@ from workbench.data.load import load_data
 from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
 from workbench.teach.runs import figures, run
-from workbench.training.predictor import Predictor
+from workbench.inference.predictor import Predictor
 from workbench.workspace import Workspace
 
 entry = tasks.get("translation")

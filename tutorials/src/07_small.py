@@ -43,11 +43,11 @@ import time
 import matplotlib.pyplot as plt
 import torch
 
-from workbench.runs.compare import compare
+from workbench.compare.differences import compare
 from workbench.runs.predictions import read_predictions
 from workbench.teach.pictures import show
 from workbench.teach.runs import run
-from workbench.training.predictor import Predictor
+from workbench.inference.predictor import Predictor
 
 # %% [markdown]
 # ## First look, on the dashboard

@@ -66,7 +66,7 @@ from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
 from workbench.teach.pictures import show
 from workbench.teach.runs import run
-from workbench.training.predictor import Predictor
+from workbench.inference.predictor import Predictor
 from workbench.workspace import Workspace
 
 # %% [markdown]

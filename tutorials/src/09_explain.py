@@ -46,7 +46,7 @@ from workbench.explain import explain
 from workbench.runs.predictions import read_predictions
 from workbench.teach.pictures import show
 from workbench.teach.runs import run
-from workbench.training.predictor import Predictor
+from workbench.inference.predictor import Predictor
 
 # %% [markdown]
 # ## The model and its answer
@@ -276,7 +276,7 @@ print("the library says:", library.faithfulness["sentence"])
 # model's last layer looks at most.)
 
 # %%
-from workbench.explain.proof import prove_over
+from workbench.explain.evaluation import prove_over
 
 texts = [{"text": text} for text in read_predictions(finished, ["input"])["input"][: size(test=4, cpu=40, gpu=200)]]
 proof = prove_over(predictor, texts, "occlusion")

@@ -45,14 +45,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from workbench.data.load import load_data
-from workbench.runs.compare import compare
+from workbench.compare.differences import compare
 from workbench.runs.predictions import read_predictions
 from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
-from workbench.tasks.ranking import rank_for_users
+from workbench.tasks.shared.ranking import rank_for_users
 from workbench.teach.pictures import show
 from workbench.teach.runs import run
-from workbench.training.predictor import Predictor
+from workbench.inference.predictor import Predictor
 from workbench.workspace import Workspace
 
 # %% [markdown]

@@ -42,11 +42,11 @@ from workbench.teach import check, done, hint, size, solution
 import numpy as np
 
 from workbench.data.load import load_data
-from workbench.runs.overlap import rouge_scores, rouge_words
+from workbench.metrics.overlap import rouge_scores, rouge_words
 from workbench.runs.predictions import read_predictions
 from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
-from workbench.tasks.sentence_pairs import sentences
+from workbench.tasks.shared.sentence_pairs import sentences
 from workbench.teach.runs import run
 from workbench.workspace import Workspace
 

@@ -45,7 +45,7 @@ def inputs_of_file(path: Path, task: Any) -> list[dict[str, Any]]:
     Raises:
         DataError: no such file, no table, or none of its columns is a role.
     """
-    from workbench.data.readers import read_table
+    from workbench.data.readers.read import read_table
 
     read = read_table(path)
     columns = {column.role: column for column in task.inputs()}

@@ -17,7 +17,7 @@ def check_and_tell(
     name: str, task: str | None, test: str | None, columns: list[str], alike: float
 ) -> tuple[dict[str, Any], Callable[[], None]]:
     """What was found, and how to print it. Raises DataError, FetchError, RequestError."""
-    from workbench.data.catalogue import catalogue
+    from workbench.data.catalogue.entries import catalogue
     from workbench.data.overview import check_data
     from workbench.spec import DataSpec
     from workbench.tasks.base import tasks

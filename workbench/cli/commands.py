@@ -88,11 +88,11 @@ def estimate(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
     """Tell what a run will take in time and memory, from a few of its real steps on this machine."""
     import signal
 
-    from workbench.jobs import foresight
+    from workbench.jobs import estimate
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # however the command is ended, the trial ends too
     with views.telling(quiet=as_json) as tell:
-        found = foresight.estimate(_spec(spec, sets), Workspace.current(), tell=tell)
+        found = estimate.estimate(_spec(spec, sets), Workspace.current(), tell=tell)
     answer(found.as_dict(), as_json, lambda: views.show_estimate(found))
 
 
@@ -201,12 +201,12 @@ def label(
     """Note tags and a text about a run, or put it away."""
     from dataclasses import asdict
 
-    from workbench.runs import labels
+    from workbench.runs import tags
 
     run = Run.open(run_id, Workspace.current())
     changes = {"notes": note, "archived": archive}
-    labels.label(run, **{name: value for name, value in changes.items() if value is not None})
-    found = labels.tag(run, tag or [], untag or [])
+    tags.label(run, **{name: value for name, value in changes.items() if value is not None})
+    found = tags.tag(run, tag or [], untag or [])
     said = f"{run.id}: {', '.join(found.tags) or 'no tags'}{', archived' if found.archived else ''}"
     answer({"id": run.id, **asdict(found)}, as_json, lambda: console.print(said, markup=False, soft_wrap=True))
 
@@ -234,7 +234,7 @@ def merge(
     as_json: Json = False,
 ) -> None:
     """Write a run's base and adapter as one model, which transformers loads without the workbench."""
-    from workbench.training.merging import merge as write_whole
+    from workbench.inference.merging import merge as write_whole
 
     folder = write_whole(Run.open(run_id, Workspace.current()), out.expanduser() if out else None)
     answer({"folder": str(folder)}, as_json, lambda: console.print(f"The whole model is in {folder}", soft_wrap=True))
@@ -262,15 +262,15 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Say whether one run is better than another on the same test examples, with interval and p-value."""
-    from workbench.runs.compare import compare as weigh
-    from workbench.runs.seeds import have_seeds, over_seeds
+    from workbench.compare.differences import compare as weigh
+    from workbench.compare.seeds import have_seeds, over_seeds
 
     workspace = Workspace.current()
     runs = [Run.open(run_id, workspace) for run_id in run_ids]
     found = weigh(runs, metric).as_dict()
     found["seeds"] = over_seeds(runs, metric).as_dict() if have_seeds(runs) else None
     if page is not None:
-        from workbench.runs.comparison_report import write_comparison
+        from workbench.compare.report import write_comparison
 
         write_comparison(runs, page.expanduser(), metric)
     answer(found, as_json, lambda: views.show_comparison(found, [Run.open(i, workspace) for i in found["runs"]]))
@@ -297,7 +297,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Ask a finished run: for labels, names, answers, or to write."""
-    from workbench.training.predictor import Predictor
+    from workbench.inference.predictor import Predictor
 
     if not (text or given or file):
         raise RequestError("Nothing was asked.", "Give --text, --input or --file.")
@@ -365,7 +365,7 @@ def prune(
     as_json: Json = False,
 ) -> None:
     """Cut the least important heads out of a run's model, for good; the result is a new run."""
-    from workbench.explain.pruning import prune_run, show_lines
+    from workbench.compress.pruning import prune_run, show_lines
 
     if measure not in ("gradient", "ablation"):
         raise RequestError(f"There is no measure {measure!r}.", "Choose gradient or ablation.")
@@ -389,7 +389,7 @@ app.command()(sweeping.queue)
 @data.command("list")
 def data_list(as_json: Json = False) -> None:
     """List the data sets, models and other files that can be fetched."""
-    from workbench.data.sources import list_entries
+    from workbench.data.catalogue.sources import list_entries
 
     found = list_entries(Workspace.current())
     columns = {"name": "name", "label": "what it is", "kind": "kind", "task": "task", "language": "language",
@@ -401,7 +401,7 @@ def data_list(as_json: Json = False) -> None:
 @data.command("show")
 def data_show(name: EntryName, as_json: Json = False) -> None:
     """Tell all about an entry of the catalogue: licence, citation, columns, sources."""
-    from workbench.data.sources import describe
+    from workbench.data.catalogue.sources import describe
 
     found = describe(name, Workspace.current())
     answer(found, as_json, lambda: console.print(_yaml(found), markup=False))
@@ -410,7 +410,7 @@ def data_show(name: EntryName, as_json: Json = False) -> None:
 @data.command("fetch")
 def data_fetch(names: EntryNames, as_json: Json = False) -> None:
     """Fetch entries of the catalogue into the cache, and verify them."""
-    from workbench.data.sources import fetch
+    from workbench.data.catalogue.sources import fetch
 
     workspace, found = Workspace.current(), []
     with download_bars() as progress:
@@ -438,7 +438,7 @@ def data_check(
 @data.command("clean")
 def data_clean(as_json: Json = False) -> None:
     """Empty the cache; what is needed again is fetched again. Runs and uploads stay."""
-    from workbench.data.sources import clean_cache
+    from workbench.data.catalogue.sources import clean_cache
 
     freed = clean_cache(Workspace.current())
     answer({"freed_bytes": freed}, as_json, lambda: console.print(f"Freed {freed / 1e6:.1f} MB."))
@@ -506,7 +506,7 @@ def explainers(
     found = _entries(registry)
     if run_id is not None:
         from workbench.explain import offered
-        from workbench.training.predictor import Predictor
+        from workbench.inference.predictor import Predictor
 
         names = offered(Predictor.load(Run.open(run_id, Workspace.current())))
         found = [entry for entry in found if entry["name"] in names]
@@ -550,7 +550,7 @@ def dashboard(
     """Serve the dashboard to a browser on this machine."""
     workspace = Workspace.current()
     if set_password:
-        from dashboard.password import set_password as store
+        from dashboard.serving.password import set_password as store
 
         prompt = "New password (none takes it away)"
         given = typer.prompt(prompt, default="", show_default=False, hide_input=True, confirmation_prompt=True)
@@ -628,7 +628,7 @@ def _serve(workspace: Workspace, host: str, port: int, allow_hosts: list[str], o
     if find_spec("streamlit") is None:
         raise MissingPackageError("streamlit", "to serve the dashboard")
     try:
-        from dashboard.server import serve
+        from dashboard.serving.server import serve
     except ImportError as error:
         raise UnknownNameError("module", "dashboard", [], f"The dashboard cannot be loaded: {error}.") from error
     serve(workspace, host=host, port=port, allow_hosts=allow_hosts, open_browser=open_browser)

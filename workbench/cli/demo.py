@@ -7,10 +7,10 @@ import contextlib
 from workbench.check import load_spec
 from workbench.cli import views
 from workbench.cli.output import console, download_bars
-from workbench.data.sources import fetch_dataset, fetch_model
+from workbench.compare.differences import Comparison, compare
+from workbench.data.catalogue.sources import fetch_dataset, fetch_model
 from workbench.errors import WorkbenchError
 from workbench.jobs import submit
-from workbench.runs.compare import Comparison, compare
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
 from workbench.workspace import Workspace

@@ -95,7 +95,7 @@ def gather(run: Run, question: Question, draw: bool) -> Findings:
         RequestError: something of it does not fit the run's model or the text.
     """
     from workbench.explain import explain, logit_lens, prove
-    from workbench.training.predictor import Predictor
+    from workbench.inference.predictor import Predictor
 
     q = question
     predictor = Predictor.load(run)
@@ -117,8 +117,8 @@ def _capture(found: Findings, predictor: Any) -> None:
     """Attention for the views that draw it."""
     from workbench.explain import capture_encoder_decoder, capture_queries_keys
     from workbench.explain.capture import attention_of
+    from workbench.explain.instance import encode_for
     from workbench.explain.render.neuron import neuron_view
-    from workbench.explain.subject import encode_for
 
     q, model, tokenizer = found.question, predictor.model, predictor.tokenizer
     if set(q.views) & {"head", "model", "canvas"}:
@@ -141,8 +141,8 @@ def _capture(found: Findings, predictor: Any) -> None:
 def _compare_runs(found: Findings, run: Run, predictor: Any) -> None:
     """The same text in another run, or in the base as it was before training."""
     from workbench.explain import explain
-    from workbench.explain.untouched import untouched
-    from workbench.training.predictor import Predictor
+    from workbench.explain.base_model import untouched
+    from workbench.inference.predictor import Predictor
 
     q = found.question
     assert q.compare is not None
@@ -176,10 +176,10 @@ def _compare_texts(found: Findings, predictor: Any) -> None:
 def _lay_side_by_side(found: Findings, first: Any, second: Any, texts: tuple[str, str | None]) -> None:
     """The attention of both over the tokens that they share; where that cannot be, the reason is kept."""
     from workbench.explain import HeadMoves
+    from workbench.explain.attention_difference import divergence, moves_of
     from workbench.explain.capture import attention_of
-    from workbench.explain.compare import divergence, moves_of
-    from workbench.explain.render.sides import aligned_sides
-    from workbench.explain.subject import encode_for
+    from workbench.explain.instance import encode_for
+    from workbench.explain.render.side_by_side import aligned_sides
 
     q = found.question
     try:

@@ -49,7 +49,7 @@ def heads(
     as_json: Json = False,
 ) -> None:
     """Measure over many texts what each head, or each layer, does and is worth."""
-    from workbench.explain.kept import keep_heads
+    from workbench.explain.cache import keep_heads
 
     if measure not in MEASURES:
         raise RequestError(f"There is no measure {measure!r}.", f"Choose from: {', '.join(MEASURES)}.")
@@ -76,7 +76,7 @@ def _measured(predictor: Any, measure: str, texts: list[dict[str, str]], tell: C
 def _asked(run_id: str, most: int) -> tuple[Run, Any, list[dict[str, str]]]:
     """The run, its predictor, and texts of its data."""
     from workbench.explain.examples import evaluated_texts
-    from workbench.training.predictor import Predictor
+    from workbench.inference.predictor import Predictor
 
     run = Run.open(run_id, Workspace.current())
     predictor = Predictor.load(run)

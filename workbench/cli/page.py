@@ -53,8 +53,8 @@ def _error(error: dict[str, str] | None) -> str:
 def _range_test(found: dict[str, Any] | None) -> str:
     if not found:
         return ""
-    from workbench.runs.range_plot import range_svg
-    from workbench.runs.range_test import Finding
+    from workbench.runs.lr_range_plot import range_svg
+    from workbench.runs.lr_range_test import Finding
 
     return f"{range_svg(Finding(**found))}<p>{escape(found['how'])}</p>"
 

@@ -32,7 +32,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a tokenizer on texts, all of them, and save it as a folder that transformers reads."""
-    from workbench.data.tokenizers import train_on
+    from workbench.data.text.tokenizers import train_on
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RequestError(f"{out} exists and is not an empty folder.", "Name another folder with --out.")
@@ -48,7 +48,7 @@ def _specs(corpus: str, column: str | None, limit: int | None, **options: Any) -
     """What the options say, validated. Raises RequestError, which names every wrong one."""
     from pydantic import ValidationError
 
-    from workbench.data.tokenizers import TokenizerSpec
+    from workbench.data.text.tokenizers import TokenizerSpec
     from workbench.spec import DataSpec, Holdout, explain_validation
 
     try:

@@ -165,7 +165,7 @@ def _show_report(report: dict[str, Any]) -> None:
 
 def _show_metrics(report: dict[str, Any]) -> None:
     """Each metric, the baseline's value, and what is gained over it where the report tells that."""
-    from workbench.runs.measures import scale  # it brings numpy
+    from workbench.metrics.measures import scale  # it brings numpy
 
     baseline, gain = report.get("baseline") or {}, report.get("gain") or {}
     rows = [

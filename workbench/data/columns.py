@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from workbench.data.table import Table
+from workbench.data.readers.table import Table
 from workbench.errors import DataError
 
 ColumnKind = Literal["text", "label", "labels", "words", "tags", "texts", "answers", "number"]

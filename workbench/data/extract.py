@@ -7,8 +7,8 @@ from typing import Any
 
 from workbench.data.columns import CLASSES, Column, require_column
 from workbench.data.examples import Examples
+from workbench.data.readers.table import Table
 from workbench.data.report import LeftOut, listed
-from workbench.data.table import Table
 from workbench.data.values import READERS, as_answers, kind_of, whole_text
 from workbench.errors import DataError
 

@@ -16,21 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.data import hub_rows, site_packages
-from workbench.data.catalogue import DatasetEntry, Layout, catalogue, dataset
+from workbench.data.catalogue import hub_rows, site_packages
+from workbench.data.catalogue.entries import DatasetEntry, Layout, catalogue, dataset
+from workbench.data.catalogue.sources import fetch_parts
 from workbench.data.columns import CLASSES, Column, map_columns, require_column
-from workbench.data.documents import Cut
 from workbench.data.examples import Examples
+from workbench.data.extra_columns import more_columns
 from workbench.data.extract import Extract
-from workbench.data.formats import TEXTS
-from workbench.data.layouts import format_for, read_layout
-from workbench.data.more_columns import more_columns
 from workbench.data.progress import Progress
-from workbench.data.readers import read_table
+from workbench.data.readers.documents import Cut
+from workbench.data.readers.file_types import TEXTS
+from workbench.data.readers.formats import format_for, read_layout
+from workbench.data.readers.read import read_table
+from workbench.data.readers.table import Table
 from workbench.data.report import LeftOut, PartView, check_parts, describe_parts, listed
-from workbench.data.sources import fetch_parts
 from workbench.data.splits import sample, split
-from workbench.data.table import Table
 from workbench.errors import DataError
 from workbench.spec import DataSpec
 from workbench.workspace import Workspace

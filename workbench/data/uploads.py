@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.data.formats import SUFFIXES
+from workbench.data.readers.file_types import SUFFIXES
 from workbench.errors import DataError, RefusedError, RequestError, WorkbenchError
 from workbench.files import inside, storage_errors
 from workbench.runs.run import Run

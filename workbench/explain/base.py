@@ -20,13 +20,13 @@ from pydantic import ValidationError
 from workbench.errors import RequestError
 from workbench.explain.capture import Attention
 from workbench.explain.faithfulness import faithfulness
-from workbench.explain.subject import Classifier, Subject
+from workbench.explain.instance import Classifier, Subject
 from workbench.explain.targets import AIMS, Place
 from workbench.registry import Registry
 from workbench.spec import Part
 from workbench.tasks.base import Target
 
-explainers: Registry[Explainer] = Registry("explainer", package="workbench.explain")
+explainers: Registry[Explainer] = Registry("explainer", package="workbench.explain.methods")
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def explain(
     """Explain the answer that ``predictor`` gives to ``text``, and measure how faithful the explanation is.
 
     Args:
-        predictor: a loaded run (:class:`workbench.training.predictor.Predictor`).
+        predictor: a loaded run (:class:`workbench.inference.predictor.Predictor`).
         text: what it reads.
         method: the name of an explainer; ``explainers.names()`` are all.
         text_pair: the second text, for a model of text pairs.

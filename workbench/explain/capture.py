@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from workbench.errors import RequestError
-from workbench.explain.subject import Encoded, encode, evaluating, readable
+from workbench.explain.instance import Encoded, encode, evaluating, readable
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Attention:
     Attributes:
         weights: float32 [layers, heads, from token, to token]; each row sums to 1 unless special tokens were left out.
         tokens, shown, offsets, segments, special: one for each token, as in
-            :class:`~workbench.explain.subject.Encoded`.
+            :class:`~workbench.explain.instance.Encoded`.
         notes: what a reader has to know, such as that the text was cut off.
         words: the number of each token's word in its own text, None for a special token; empty where it is not known.
         layer_numbers, head_numbers: which of the model's layers and heads ``weights`` hold; empty for all.

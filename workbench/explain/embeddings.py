@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 
 from workbench.explain.base import Explainer
-from workbench.explain.subject import Classifier, Subject, evaluating
+from workbench.explain.instance import Classifier, Subject, evaluating
 from workbench.tasks.base import Target
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.explain.subject import Subject
+from workbench.explain.instance import Subject
 from workbench.tasks.base import Target
 
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from workbench.errors import RequestError
 from workbench.explain.embeddings import differentiable
 from workbench.explain.hooks import attention_functions
+from workbench.explain.instance import BATCH, Classifier, Subject, evaluating
 from workbench.explain.queries import attention_modules
-from workbench.explain.subject import BATCH, Classifier, Subject, evaluating
-from workbench.models.attention import MultiHeadAttention
+from workbench.models.networks.attention import MultiHeadAttention
 
 Measure = Literal["ablation", "gradient"]
 

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from workbench.errors import RequestError
+from workbench.explain.instance import Classifier, Subject
 from workbench.explain.patching import asked_with, layers_of, output_changed, states_of
-from workbench.explain.subject import Classifier, Subject
 
 READING = (
     "How far the answer's probability falls when a layer is left out, one layer at a time, nothing being trained after "

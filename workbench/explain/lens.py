@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from workbench.errors import RequestError, SpecError
-from workbench.explain.subject import encode_for, evaluating
-from workbench.tuning.anatomy import Anatomy
+from workbench.explain.instance import encode_for, evaluating
+from workbench.tuning.structure import Anatomy
 
 READING = (
     "Each row is what the model's own head makes of the text after one layer. Heads are trained on the last layer: "
@@ -38,7 +38,7 @@ class LogitLens:
     """What a model would say after each layer.
 
     Attributes:
-        tokens, shown, offsets: as in :class:`~workbench.explain.subject.Encoded`.
+        tokens, shown, offsets: as in :class:`~workbench.explain.instance.Encoded`.
         rows: for each layer (0: the embeddings, then after each) a list of places, and for each place its candidates,
             the likeliest first. A classifier of texts has one place; any other model one for each token.
         whole_text: whether the one place is the whole text.

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from workbench.errors import RequestError, SpecError
 from workbench.explain.heads import head_outputs, heads_of
-from workbench.explain.subject import BATCH, Classifier, Subject, evaluating
+from workbench.explain.instance import BATCH, Classifier, Subject, evaluating
 from workbench.explain.targets import Place
 from workbench.tasks.base import Target
-from workbench.tuning.anatomy import Anatomy
+from workbench.tuning.structure import Anatomy
 
 if TYPE_CHECKING:
     from workbench.explain.render.figure import Figure
@@ -66,7 +66,7 @@ class Patching:
     def figures(self) -> list[Figure]:
         """Maps over layers and tokens, and over layers and heads."""
         from workbench.explain.render.maps import head_map
-        from workbench.explain.render.places import place_map
+        from workbench.explain.render.positions import place_map
 
         found = [place_map(self.positions, self.tokens, "State of a layer at a token", "of the difference")]
         if self.heads:
@@ -92,7 +92,7 @@ def patch(
     Args:
         predictor: a loaded run.
         first, second: two texts; a word changed, at best. Tokens are aligned: see
-            :func:`workbench.explain.compare.aligned`.
+            :func:`workbench.explain.attention_difference.aligned`.
         text_pair: the second text of a pair, the same for both.
         target, place: whose probability is looked at; by default the first text's answer.
 
@@ -131,7 +131,7 @@ def _probability(subject: Subject, target: Target) -> float:
 
 def _shared(source: Subject, subject: Subject) -> list[tuple[int, int]]:
     """Places in the two texts that hold the same token, or one in the other's stead."""
-    from workbench.explain.compare import aligned_tokens
+    from workbench.explain.attention_difference import aligned_tokens
 
     pairs = [(a, b) for a, b in aligned_tokens(source.encoded.tokens, subject.encoded.tokens)]
     found = [(a, b) for a, b in pairs if a is not None and b is not None]

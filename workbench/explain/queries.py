@@ -1,7 +1,7 @@
 """Queries and keys: the vectors whose products decide where each head looks, out of any model that has them.
 
 transformers' models hand them to a function that they ask for (``AttentionInterface``); our own to a module
-(:class:`~workbench.models.attention.MultiHeadAttention`). Both are listened to while the text is read.
+(:class:`~workbench.models.networks.attention.MultiHeadAttention`). Both are listened to while the text is read.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from workbench.errors import RequestError
 from workbench.explain.capture import Attention, attention_of
 from workbench.explain.hooks import attention_functions
-from workbench.explain.subject import MODEL_LOCK, encode, evaluating
-from workbench.models.attention import MultiHeadAttention, rotate, split_heads
+from workbench.explain.instance import MODEL_LOCK, encode, evaluating
+from workbench.models.networks.attention import MultiHeadAttention, rotate, split_heads
 
 _CLOSE = 0.02  # of a weight: half precision keeps two to three digits
 

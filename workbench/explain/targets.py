@@ -16,7 +16,7 @@ from workbench.errors import RequestError, UnknownNameError
 from workbench.tasks.base import Target
 
 if TYPE_CHECKING:
-    from workbench.explain.subject import Subject
+    from workbench.explain.instance import Subject
 
 CANDIDATES = 10  # tokens of the vocabulary that are told beside the one that is explained
 LONGEST_ANSWER = 30  # tokens of an answer's span

@@ -51,7 +51,7 @@ def submit(spec: RunSpec, workspace: Workspace, confined: bool = False, start: b
 
 def with_absolute_paths(spec: RunSpec, workspace: Workspace, confined: bool) -> RunSpec:
     """The spec with full names of files, model folders and runs: the worker runs elsewhere, and later."""
-    from workbench.data.catalogue import catalogue
+    from workbench.data.catalogue.entries import catalogue
     from workbench.data.uploads import confined_path
 
     for part in ("train", "valid", "test"):
@@ -101,7 +101,7 @@ def move(run: Run, position: int) -> list[Run]:
     Raises:
         RequestError: the run is not queued (any more).
     """
-    workspace = Workspace(run.folder.parent.parent)
+    workspace = run.workspace
     others = [item for item in _queued(workspace) if item[1] != run.id]
     position = min(max(position, 0), len(others))
     if not others:

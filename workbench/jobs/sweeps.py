@@ -31,7 +31,7 @@ from workbench.jobs.queue import stop, with_absolute_paths
 from workbench.jobs.sweep_space import MOST_TRIALS, Axis, grid, parse_over
 from workbench.jobs.sweep_study import Study, importance, optuna_
 from workbench.jobs.worker import ensure_worker
-from workbench.runs.measures import SMALLER_IS_BETTER
+from workbench.metrics.measures import SMALLER_IS_BETTER
 from workbench.runs.run import Run
 from workbench.spec import Part, RunSpec, explain_validation
 from workbench.workspace import Workspace

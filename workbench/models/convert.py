@@ -19,8 +19,8 @@ import transformers
 from torch import Tensor
 
 from workbench.errors import SpecError
-from workbench.models import heads
-from workbench.models.transformer import (
+from workbench.models.networks import heads
+from workbench.models.networks.transformer import (
     DecoderConfig,
     DecoderModel,
     EncoderConfig,

@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import Field
 
 from workbench.data.progress import Progress
-from workbench.data.tokenizers import TokenizerSpec, save_tokenizer, train_tokenizer
+from workbench.data.text.tokenizers import TokenizerSpec, save_tokenizer, train_tokenizer
 from workbench.errors import RequestError, SpecError, WorkbenchError
 from workbench.models.base import Loaded, ModelSource
-from workbench.models.pretrained import fingerprint, know_own_models, load_tokenizer, make_source
+from workbench.models.loading import fingerprint, know_own_models, load_tokenizer, make_source
 from workbench.spec import Part
 
 

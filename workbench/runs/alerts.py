@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from workbench.runs.columns import Columns, columns
+from workbench.runs.metric_store import Columns, columns
+from workbench.runs.pyramid import Floats, Trace
 from workbench.runs.run import Run
-from workbench.runs.trace import Floats, Trace
 
 Kind = Literal["non-finite", "rising", "over-fitting", "plateau", "silent"]
 MANY = 200_000  # points that a rule looks at, however long the run is: what was long before worries nobody

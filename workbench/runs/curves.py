@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import MissingPackageError, RequestError
-from workbench.runs.columns import Columns, columns
+from workbench.runs.metric_store import Columns, columns
+from workbench.runs.pyramid import Floats, Places
 from workbench.runs.run import Run
-from workbench.runs.trace import Floats, Places
 
 MOST_POINTS = 1000  # of one line that is drawn; more cannot be seen
 MOST_IN_ALL = 15_000  # of all lines of one figure: what a browser draws in half a second
@@ -217,7 +217,8 @@ def drawn_curve(
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """One metric as it is drawn: the part between ``low`` and ``high``, smoothed, and thinned to ``most`` points.
 
-    Of a long curve that has stretches (:mod:`workbench.runs.trace`) these are read instead of all points: every extreme
+    Of a long curve that has stretches (:mod:`workbench.runs.pyramid`) these are read instead of all points: every
+    extreme
     stays, and what is smoothed are the means of the stretches.
     """
     trace = found.trace(name, x)

@@ -137,6 +137,11 @@ class Run:
     def id(self) -> str:
         return self.folder.name
 
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace that the run's folder is in."""
+        return Workspace(self.folder.parent.parent)
+
     # -- reading -----------------------------------------------------------------------------------------------
 
     def spec(self) -> RunSpec:
@@ -329,7 +334,7 @@ class Run:
         """Ids of the runs whose result is an adapter on this run's."""
         return [
             other.id
-            for other in Run.all(Workspace(self.folder.parent.parent))
+            for other in Run.all(self.workspace)
             if isinstance(note := read_json(other.folder / "model" / "workbench.json"), dict)
             and note.get("adapter")
             and (note.get("base") or {}).get("source") == f"run:{self.id}"

@@ -23,9 +23,9 @@ from typing import Any
 
 from workbench.errors import MissingPackageError, RequestError, UnknownNameError
 from workbench.files import read_json_kept, waiting_lock, write_atomically, write_json
-from workbench.runs.labels import Labels, labels
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
+from workbench.runs.tags import Labels, labels
 from workbench.workspace import Workspace
 
 Row = dict[str, Any]

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.data.batching import Batches
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.packing import within
-from workbench.data.tokens import TokenTable
+from workbench.data.text.batching import Batches
+from workbench.data.text.packing import within
+from workbench.data.text.tokens import TokenTable
 from workbench.data.values import as_texts
 from workbench.errors import DataError, SpecError
 from workbench.registry import Registry
@@ -284,7 +284,7 @@ class Task(ABC):
     @abstractmethod
     def report(self, outputs: Any, targets: Any, train_targets: Any) -> dict[str, Any]:
         """What ``report.json`` says of the test part: ``metrics`` with 95% intervals, ``baseline``, ``baseline_name``
-        and details; ``measures``, where metrics are sums over examples: see :mod:`workbench.runs.measures`."""
+        and details; ``measures``, where metrics are sums over examples: see :mod:`workbench.metrics.measures`."""
 
     @abstractmethod
     def prediction_rows(self, examples: Examples, outputs: Any, targets: Any) -> dict[str, list[Any]]:

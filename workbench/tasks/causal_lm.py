@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from workbench.data.packing import read_documents
-from workbench.data.tokens import TokenTable
+from workbench.data.text.packing import read_documents
+from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError
 from workbench.tasks.base import Array, Encoded, Explained, Target, tasks
-from workbench.tasks.language import IGNORED, TextByText, first_tokens, token_sums
-from workbench.tasks.writing import WritingOptions, write
+from workbench.tasks.shared.generation import WritingOptions, write
+from workbench.tasks.shared.language import IGNORED, TextByText, first_tokens, token_sums
 
 if TYPE_CHECKING:
     import torch

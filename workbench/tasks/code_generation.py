@@ -20,9 +20,9 @@ from pydantic import Field
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.errors import DataError
-from workbench.runs.measures import Measure
+from workbench.metrics.measures import Measure
 from workbench.tasks.base import tasks
-from workbench.tasks.prompted import (
+from workbench.tasks.shared.prompted import (
     Columns,
     Ints,
     Prompt,
@@ -32,7 +32,7 @@ from workbench.tasks.prompted import (
     text_ends,
     token_lists,
 )
-from workbench.tasks.python_text import edit_similarity, function_body, parses
+from workbench.tasks.shared.python_text import edit_similarity, function_body, parses
 
 
 @tasks.register("code-generation")

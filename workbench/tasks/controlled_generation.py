@@ -28,11 +28,12 @@ from pydantic import Field, model_validator
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.errors import DataError, SpecError
-from workbench.runs.measures import Measure
-from workbench.runs.overlap import rouge_words
+from workbench.metrics.measures import Measure
+from workbench.metrics.overlap import rouge_words
 from workbench.tasks.base import Array, Encoded, tasks
-from workbench.tasks.judge import BagOfWords
-from workbench.tasks.prompted import (
+from workbench.tasks.shared.generation import evenly
+from workbench.tasks.shared.judge import BagOfWords
+from workbench.tasks.shared.prompted import (
     Columns,
     Prompt,
     PromptedOptions,
@@ -42,7 +43,6 @@ from workbench.tasks.prompted import (
     text_ends,
     token_lists,
 )
-from workbench.tasks.writing import evenly
 
 CONTROLS = ("label", "length", "keyword")
 LENGTHS = ("short", "medium", "long")

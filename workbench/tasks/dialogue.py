@@ -22,14 +22,15 @@ from pydantic import Field
 
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.tokens import TokenTable
+from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError
-from workbench.runs import measures
-from workbench.runs.measures import Measure
-from workbench.runs.overlap import CHRF, chrf_counts, rouge_words
+from workbench.metrics import measures
+from workbench.metrics.measures import Measure
+from workbench.metrics.overlap import CHRF, chrf_counts, rouge_words
 from workbench.tasks.base import Array, Encoded, several, tasks
-from workbench.tasks.chat import Chat, history
-from workbench.tasks.prompted import (
+from workbench.tasks.shared.chat import Chat, history
+from workbench.tasks.shared.generation import evenly
+from workbench.tasks.shared.prompted import (
     Columns,
     Ints,
     Prompt,
@@ -40,7 +41,6 @@ from workbench.tasks.prompted import (
     placed,
     token_lists,
 )
-from workbench.tasks.writing import evenly
 
 CANDIDATES_AT_ONCE = 32  # rows in a batch
 MOST_TURNS = 255  # of a conversation that are looked at; odd, so that the first is the user's

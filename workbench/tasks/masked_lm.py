@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from workbench.data.packing import Documents
-from workbench.data.tokenizers import special_tokens_in_text
-from workbench.data.tokens import TokenTable
+from workbench.data.text.packing import Documents
+from workbench.data.text.tokenizers import special_tokens_in_text
+from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError, SpecError
 from workbench.spec import Part
 from workbench.tasks.base import Array, Encoded, Explained, Target, tasks
-from workbench.tasks.language import IGNORED, Ints, TextByText, row_sums, token_sums
-from workbench.tasks.masking import draw_tokens, draw_words, replace
-from workbench.tuning.places import longest_text
+from workbench.tasks.shared.language import IGNORED, Ints, TextByText, row_sums, token_sums
+from workbench.tasks.shared.masking import draw_tokens, draw_words, replace
+from workbench.tuning.max_length import longest_text
 
 if TYPE_CHECKING:
     import torch

@@ -2,7 +2,8 @@
 
     task: masked-lm-nsp
 
-The loss is the sum of both. How pairs are made is told in :mod:`workbench.tasks.sentence_pairs`. Which of them are
+The loss is the sum of both. How pairs are made is told in :mod:`workbench.tasks.shared.sentence_pairs`. Which of them
+are
 replaced, and which words are masked, is drawn anew each time.
 """
 
@@ -17,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.data.examples import Examples
-from workbench.data.packing import Documents, Span, Special, join, read_documents, within
-from workbench.data.tokens import TokenTable, backend_of
+from workbench.data.text.packing import Documents, Span, Special, join, read_documents, within
+from workbench.data.text.tokens import TokenTable, backend_of
 from workbench.errors import DataError, SpecError
 from workbench.tasks.base import Array, Encoded, tasks
-from workbench.tasks.language import IGNORED, Ints, TextTargets
 from workbench.tasks.masked_lm import MaskedLM
-from workbench.tasks.sentence_pairs import FOLLOWS, RANDOM, Elsewhere, make_pairs, sentences
+from workbench.tasks.shared.language import IGNORED, Ints, TextTargets
+from workbench.tasks.shared.sentence_pairs import FOLLOWS, RANDOM, Elsewhere, make_pairs, sentences
 
 if TYPE_CHECKING:
     import torch

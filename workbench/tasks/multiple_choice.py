@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from workbench.data.batching import Batches
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.tokens import tokenize
+from workbench.data.text.batching import Batches
+from workbench.data.text.tokens import tokenize
 from workbench.data.values import as_texts
 from workbench.errors import DataError
-from workbench.runs import measures
+from workbench.metrics import measures
 from workbench.spec import Part
 from workbench.tasks.base import Array, Encoded, Task, tasks
 

@@ -20,17 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from workbench.data.batching import Batches
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.packing import within
-from workbench.data.windows import Windows, tokenize_windows
+from workbench.data.text.batching import Batches
+from workbench.data.text.packing import within
+from workbench.data.text.windows import Windows, tokenize_windows
 from workbench.errors import DataError
-from workbench.runs import measures
+from workbench.metrics import measures, squad
 from workbench.spec import Part
-from workbench.tasks import squad
 from workbench.tasks.base import Array, Encoded, Explained, Target, Task, tasks
-from workbench.tasks.sentence_pairs import sentences
+from workbench.tasks.shared.sentence_pairs import sentences
 
 if TYPE_CHECKING:
     import torch

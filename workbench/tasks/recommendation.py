@@ -24,12 +24,12 @@ from pydantic import Field
 
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.tokens import TokenTable, tokenize
+from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
-from workbench.runs import measures
+from workbench.metrics import measures
 from workbench.spec import Part
 from workbench.tasks.base import Array, Encoded, Explained, ScoringTask, Target, several, tasks
-from workbench.tasks.ranking import RANKING, Floats, Ints, rank_for_users
+from workbench.tasks.shared.ranking import RANKING, Floats, Ints, rank_for_users
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

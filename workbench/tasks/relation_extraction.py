@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from workbench.data.batching import Batches
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.tokens import TokenTable, tokenize_words
+from workbench.data.text.batching import Batches
+from workbench.data.text.tokens import TokenTable, tokenize_words
 from workbench.errors import DataError, SpecError
-from workbench.runs import measures, scores
+from workbench.metrics import measures, scores
 from workbench.spec import Part
 from workbench.tasks.base import ASKED_AT_ONCE, Array, Encoded, Task, tasks
-from workbench.tasks.entities import Ints, first_pieces, row_offsets
+from workbench.tasks.shared.entities import Ints, first_pieces, row_offsets
 
 if TYPE_CHECKING:
     import torch

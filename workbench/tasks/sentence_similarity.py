@@ -21,15 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from workbench.data.batching import Batches
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.tokens import TokenTable, tokenize
+from workbench.data.text.batching import Batches
+from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
-from workbench.runs import measures
+from workbench.metrics import measures
 from workbench.spec import Part
 from workbench.tasks.base import ASKED_AT_ONCE, Array, Encoded, Task, several, tasks
-from workbench.tasks.ranking import (
+from workbench.tasks.shared.ranking import (
     RETRIEVAL,
     Ints,
     Retrieved,

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from workbench.data.tokenizers import special_tokens_in_text
-from workbench.data.tokens import TokenTable
+from workbench.data.text.tokenizers import special_tokens_in_text
+from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError, SpecError
 from workbench.tasks.base import Array, Encoded, Explained, Target, tasks
-from workbench.tasks.language import IGNORED, TextByText, first_tokens
-from workbench.tasks.writing import WritingOptions, write
+from workbench.tasks.shared.generation import WritingOptions, write
+from workbench.tasks.shared.language import IGNORED, TextByText, first_tokens
 
 if TYPE_CHECKING:
     import torch

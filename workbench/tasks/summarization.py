@@ -16,11 +16,11 @@ from pydantic import Field
 
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.runs import overlap
-from workbench.runs.overlap import Table
+from workbench.metrics import overlap
+from workbench.metrics.overlap import Table
 from workbench.tasks.base import tasks
-from workbench.tasks.sentence_pairs import sentences
-from workbench.tasks.seq2seq import PLACE, PairTargets, Seq2Seq, Seq2SeqOptions
+from workbench.tasks.shared.sentence_pairs import sentences
+from workbench.tasks.shared.seq2seq import PLACE, PairTargets, Seq2Seq, Seq2SeqOptions
 
 TEXTS = ("text", "document", "article", "body", "content", "source", "abstract")
 SUMMARIES = ("summary", "summaries", "highlights", "tldr", "target", "headline")

@@ -16,9 +16,9 @@ from pydantic import Field
 
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.tokens import TokenTable, tokenize
+from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError
-from workbench.runs import scores
+from workbench.metrics import scores
 from workbench.spec import Part
 from workbench.tasks.base import Array, Encoded, Explained, ScoringTask, Target, tasks
 

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from workbench.data.batching import Batches
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.tokens import TokenTable, tokenize_words
+from workbench.data.text.batching import Batches
+from workbench.data.text.tokens import TokenTable, tokenize_words
 from workbench.errors import DataError
-from workbench.runs import measures
+from workbench.metrics import measures
 from workbench.spec import Part
 from workbench.tasks.base import ASKED_AT_ONCE, Array, Encoded, Explained, Target, Task, tasks
-from workbench.tasks.entities import (
+from workbench.tasks.shared.entities import (
     OUTSIDE,
     TOLD,
     Counts,

@@ -15,11 +15,11 @@ from pydantic import Field
 
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.runs import overlap
-from workbench.runs.overlap import Table
+from workbench.metrics import overlap
+from workbench.metrics.overlap import Table
 from workbench.tasks.base import tasks
-from workbench.tasks.lexicon import Lexicon
-from workbench.tasks.seq2seq import PLACE, PairTargets, Seq2Seq, Seq2SeqOptions
+from workbench.tasks.shared.lexicon import Lexicon
+from workbench.tasks.shared.seq2seq import PLACE, PairTargets, Seq2Seq, Seq2SeqOptions
 
 SOURCES = ("source", "src", "source_text", "original", "sentence", "text")
 TARGETS = ("target", "tgt", "target_text", "translation", "translated")

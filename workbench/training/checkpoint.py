@@ -28,7 +28,7 @@ from torch import nn
 
 from workbench.errors import CheckpointError
 from workbench.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, read_json, storage_errors, write_json
-from workbench.training.position import Position
+from workbench.training.state import Position
 
 WEIGHTS, OPTIMIZER, STATE = FILES = ("weights.safetensors", "optimizer.safetensors", "state.json")
 _FOLDER = re.compile(r"step-(\d{8,})")

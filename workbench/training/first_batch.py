@@ -13,11 +13,11 @@ from workbench.check import resolve
 from workbench.data.load import Dataset, load_data
 from workbench.data.overview import texts_read
 from workbench.data.progress import Progress
-from workbench.data.tokens import backend_of
+from workbench.data.text.tokens import backend_of
 from workbench.spec import RunSpec
 from workbench.training.loop import seed_batch
-from workbench.training.parts import Part, encode_parts
-from workbench.training.position import Position
+from workbench.training.splits import Part, encode_parts
+from workbench.training.state import Position
 from workbench.training.steps import Steps
 from workbench.workspace import Workspace
 

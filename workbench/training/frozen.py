@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from workbench.files import storage_errors
-from workbench.tuning.anatomy import Anatomy
+from workbench.tuning.structure import Anatomy
 
 TOLERANCE = 1e-3  # largest difference between a replayed and a full pass before replaying is given up
 

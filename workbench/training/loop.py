@@ -9,7 +9,8 @@
         now and then: log, evaluate, write a checkpoint
 
 Two things make a killed and resumed run end with the very same weights: batches are a function of seed and epoch
-(:mod:`workbench.data.batching`), and dropout is seeded anew at each batch by its place. Losses stay on the device until
+(:mod:`workbench.data.text.batching`), and dropout is seeded anew at each batch by its place. Losses stay on the
+device until
 a line of metrics is due, so that a GPU never waits for the host.
 """
 
@@ -29,7 +30,7 @@ from workbench.spec import TrainingSpec
 from workbench.training import checkpoint
 from workbench.training.meter import Meter
 from workbench.training.optim import Schedule, gradient_norm, make_optimizer, make_schedule
-from workbench.training.position import Position
+from workbench.training.state import Position
 from workbench.training.steps import BatchPlan, Group, Indices, Steps
 
 Batch = dict[str, torch.Tensor]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 
 from workbench.errors import NonFiniteLossError
-from workbench.training.position import Position
+from workbench.training.state import Position
 
 
 @dataclass

@@ -19,7 +19,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -30,11 +30,8 @@ from workbench import __version__
 from workbench.errors import OutOfMemoryError, RunError, StorageError, WorkbenchError
 from workbench.files import (
     TEMPORARY_PREFIX,
-    fsync_file,
-    fsync_folder,
     read_json,
     read_lines,
-    storage_errors,
     waiting_lock,
     write_atomically,
     write_json,
@@ -44,11 +41,10 @@ from workbench.machine import describe, process_identity
 from workbench.runs import estimates
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST
-from workbench.training.position import Position
-from workbench.workspace import Workspace
+from workbench.training.state import Position
 
 if TYPE_CHECKING:
-    from workbench.training.work import Work
+    from workbench.training.job import Work
 
 ALREADY_RUNNING = 75  # exit code of a process that found the run in other hands
 HEARTBEAT_SECONDS = 1.0
@@ -113,10 +109,10 @@ def _do(run: Run) -> int:
 def _work(run: Run, watch: RunWatch) -> Work:
     """The work that the run's spec asks for. It imports torch: only now, so that a run in other hands is cheap."""
     if run.kind() == RANGE_TEST:
-        from workbench.training.range_test import RangeTest
+        from workbench.training.lr_range_test import RangeTest
 
         return RangeTest(run, watch)
-    from workbench.training.work import Work
+    from workbench.training.job import Work
 
     return Work(run, watch)
 
@@ -344,35 +340,6 @@ def _git_commit() -> str | None:
         command = ["git", "-C", str(root), "rev-parse", "HEAD"]
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
     return None
-
-
-@contextlib.contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
-    """A folder to write into that takes the place of ``target`` when all went well, and vanishes when not.
-
-    Raises:
-        StorageError: the disk is full, read-only or broken.
-    """
-    draft = target.with_name(f"{TEMPORARY_PREFIX}{target.name}")
-    with storage_errors(target):
-        shutil.rmtree(draft, ignore_errors=True)
-        try:
-            draft.mkdir(parents=True)
-            yield draft
-            for path in draft.rglob("*"):
-                fsync_folder(path) if path.is_dir() else fsync_file(path)
-            fsync_folder(draft)
-            shutil.rmtree(target, ignore_errors=True)
-            draft.rename(target)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
-        fsync_folder(target.parent)
-
-
-def workspace_of(run: Run) -> Workspace:
-    """The workspace that a run's folder lies in."""
-    return Workspace(run.folder.parent.parent).create()
 
 
 def write_report(run: Run, report: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.spec import TrainingSpec
-from workbench.training.position import Position
+from workbench.training.state import Position
 
 Indices = NDArray[np.int64]
 

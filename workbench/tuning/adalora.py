@@ -67,20 +67,20 @@ class AdaLora(AdapterTuning):
         )
 
     def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:
-        from workbench.tuning.networks.ranks import keep_importance
+        from workbench.tuning.networks.rank_allocation import keep_importance
 
         tuned = super().apply(model, peft_type, new)
         keep_importance(tuned)
         return tuned
 
     def before_step(self, model: Any, step: int, steps: int, scale: Callable[[], float] = lambda: 1.0) -> None:
-        from workbench.tuning.networks.ranks import add_orthogonality, recall_ranks
+        from workbench.tuning.networks.rank_allocation import add_orthogonality, recall_ranks
 
         recall_ranks(model, step, steps, self._end(steps))
         add_orthogonality(model, self.config.orthogonal * scale())
 
     def after_step(self, model: Any, step: int, steps: int) -> None:
-        from workbench.tuning.networks.ranks import deal_ranks
+        from workbench.tuning.networks.rank_allocation import deal_ranks
 
         deal_ranks(model, step, steps, round(self.config.start * steps), self._end(steps))
 
@@ -88,13 +88,13 @@ class AdaLora(AdapterTuning):
         return round(self.config.end * steps)
 
     def report(self, model: Any) -> dict[str, Any]:
-        from workbench.tuning.networks.ranks import ranks
+        from workbench.tuning.networks.rank_allocation import ranks
 
         found = ranks(model)
         return {"ranks": found, "total_rank": sum(found.values())}
 
     def save(self, model: Any, folder: Path) -> None:
-        from workbench.tuning.networks.ranks import note_pattern
+        from workbench.tuning.networks.rank_allocation import note_pattern
 
         note_pattern(model)
         super().save(model, folder)

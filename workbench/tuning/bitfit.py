@@ -6,8 +6,8 @@ from typing import Any
 
 from workbench.errors import SpecError
 from workbench.tuning.adapters import AdapterTuning
-from workbench.tuning.anatomy import LINEAR
 from workbench.tuning.base import tunings
+from workbench.tuning.structure import LINEAR
 
 
 @tunings.register("bitfit")
@@ -18,12 +18,12 @@ class BitFit(AdapterTuning):
 
     @classmethod
     def own_method(cls) -> tuple[Any, Any]:
-        from workbench.tuning.networks.shifts import ShiftConfig, ShiftModel
+        from workbench.tuning.networks.bitfit import ShiftConfig, ShiftModel
 
         return ShiftConfig, ShiftModel
 
     def peft_config(self, model: Any, peft_type: str, whole: list[str]) -> Any:
-        from workbench.tuning.networks.shifts import ShiftConfig
+        from workbench.tuning.networks.bitfit import ShiftConfig
 
         inside = {id(module) for module in model.base_model.modules()}
         targets = [name for name, module in model.named_modules() if id(module) in inside and _adds_bias(module)]

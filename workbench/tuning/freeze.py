@@ -9,8 +9,8 @@ from pydantic import Field
 
 from workbench.errors import SpecError
 from workbench.spec import Part
-from workbench.tuning.anatomy import Anatomy
 from workbench.tuning.base import Tuning, tunings
+from workbench.tuning.structure import Anatomy
 
 
 @tunings.register("freeze")

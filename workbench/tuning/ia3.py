@@ -8,8 +8,8 @@ from pydantic import Field
 
 from workbench.spec import Part
 from workbench.tuning.adapters import AdapterTuning, is_conv1d, refuse_none
-from workbench.tuning.anatomy import Anatomy
 from workbench.tuning.base import tunings
+from workbench.tuning.structure import Anatomy
 
 # What architectures call the maps to keys and values. Where queries come out of the same map, they are scaled as well.
 KEY_AND_VALUE = {

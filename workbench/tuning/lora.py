@@ -9,8 +9,8 @@ from pydantic import Field
 from workbench.errors import SpecError
 from workbench.spec import Part
 from workbench.tuning.adapters import AdapterTuning, is_conv1d, refuse_none
-from workbench.tuning.anatomy import Anatomy
 from workbench.tuning.base import tunings
+from workbench.tuning.structure import Anatomy
 
 # What architectures call the maps to queries and values, or to all three at once; the paper adapts these (section 4.2).
 QUERY_AND_VALUE = {

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from workbench.tuning.base import tunings
-from workbench.tuning.virtual import VirtualTuning
+from workbench.tuning.prompt_learning import VirtualTuning
 
 
 @tunings.register("prompt")

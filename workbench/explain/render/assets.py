@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from workbench.data.sources import fetch_asset
+from workbench.data.catalogue.sources import fetch_asset
 from workbench.workspace import Workspace
 
 

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import RequestError
+from workbench.explain.attention_difference import divergence
 from workbench.explain.capture import Attention
-from workbench.explain.compare import divergence
 from workbench.explain.render.assets import escape_script
 
 Theme = Literal["auto", "light", "dark"]
@@ -116,7 +116,7 @@ def comparing_view(
 
     Args:
         first, second: over as many tokens, of as many layers and heads: one text in two models, or two texts whose
-            tokens were aligned (:func:`workbench.explain.render.sides.aligned_sides`).
+            tokens were aligned (:func:`workbench.explain.render.side_by_side.aligned_sides`).
         names: of the two, for people.
         layer, head, theme, title: as for :func:`canvas_view`.
         sources: where a server gives the heads of each.

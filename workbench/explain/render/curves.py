@@ -23,7 +23,7 @@ def proof_curves(curves: Mapping[str, Any], label: str) -> list[Figure]:
     """Deletion and insertion, a figure each.
 
     Args:
-        curves: as :func:`workbench.explain.proof.curves` gives them; empty ones give no figure.
+        curves: as :func:`workbench.explain.evaluation.curves` gives them; empty ones give no figure.
         label: whose probability it is.
     """
     return [_figure(curves, kind, label) for kind in _KINDS] if curves.get("shares") else []

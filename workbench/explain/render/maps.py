@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from workbench.explain.aggregates import HeadPatterns
+from workbench.explain.attention_difference import HeadMoves, divergence
 from workbench.explain.capture import Attention
-from workbench.explain.compare import HeadMoves, divergence
 from workbench.explain.heads import HeadImportance
 from workbench.explain.render.figure import (
     Figure,

@@ -57,7 +57,7 @@ class BagOfEmbeddings(Baseline):
     Config = BagOptions
 
     def shape(self) -> Any:
-        from workbench.models.baselines.bag_of_embeddings import BagOfEmbeddingsConfig
+        from workbench.models.networks.baselines.bag_of_embeddings import BagOfEmbeddingsConfig
 
         return BagOfEmbeddingsConfig
 
@@ -88,7 +88,7 @@ class TextCNN(Baseline):
         return super().problem(confined)
 
     def shape(self) -> Any:
-        from workbench.models.baselines.textcnn import TextCNNConfig
+        from workbench.models.networks.baselines.textcnn import TextCNNConfig
 
         return TextCNNConfig
 
@@ -143,7 +143,7 @@ class Recurrent(Baseline):
         return super().load(head, options, progress)
 
     def shape(self) -> Any:
-        from workbench.models.baselines.recurrent import RecurrentConfig
+        from workbench.models.networks.baselines.recurrent import RecurrentConfig
 
         return RecurrentConfig
 

@@ -9,15 +9,15 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from workbench.data.cache import downloads, entry_lock
-from workbench.data.catalogue import catalogue
+from workbench.data.catalogue.cache import downloads, entry_lock
+from workbench.data.catalogue.entries import catalogue
+from workbench.data.catalogue.sources import fetch_hub_model, fetch_model
 from workbench.data.progress import Progress
-from workbench.data.sources import fetch_hub_model, fetch_model
 from workbench.errors import RefusedError, RequestError, WorkbenchError
 from workbench.files import inside, read_json
 from workbench.models.base import DECODER_HEADS, ENCODER_HEADS, Loaded, ModelSource, models
 from workbench.models.gguf import converted
-from workbench.models.pretrained import (
+from workbench.models.loading import (
     ADAPTER_FILE,
     BASE_FILE,
     ENDLESS,

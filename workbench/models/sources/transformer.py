@@ -70,7 +70,7 @@ class NewTransformer(Scratch):
     Config = TransformerOptions
     config: TransformerOptions
     sizes: ClassVar[dict[str, tuple[int, int]]] = SIZES
-    config_name: ClassVar[str]  # the class in workbench.models.transformer
+    config_name: ClassVar[str]  # the class in workbench.models.networks.transformer
 
     def problem(self, confined: bool) -> str | None:
         trouble = super().problem(confined)
@@ -87,7 +87,7 @@ class NewTransformer(Scratch):
         return None if unlimited else self.config.max_positions
 
     def architecture(self, tokenizer: Any, options: dict[str, Any]) -> Any:
-        from workbench.models import transformer
+        from workbench.models.networks import transformer
 
         rows = self.config.vocab_size or len(tokenizer)
         if rows < len(tokenizer):

@@ -26,7 +26,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from workbench.errors import RequestError, SpecError
-from workbench.tuning.places import longest_text
+from workbench.tuning.max_length import longest_text
 
 HIDDEN = -1e30  # added to the score of a place that must not be seen
 

@@ -1,0 +1,172 @@
+"""What stands behind a comparison of two runs: a kind of evidence is chosen, and only that one is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from dashboard import state
+from dashboard.parts.shared import run_list, url_widgets
+from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.text import cut, md, number
+from workbench.compare.disagreements import disagreements
+from workbench.runs.curves import alike
+from workbench.runs.run import Run
+
+MOST_ROWS = 200
+Draw = Callable[[Run, Run], None]
+
+
+def draw(runs: list[Run], kinds: dict[str, tuple[str, Draw]]) -> None:
+    """The first run beside another one.
+
+    Args:
+        runs: all that are compared.
+        kinds: for each kind its name in the URL, what it is called, and what draws it.
+    """
+    other = other_of(runs)
+    kind = url_widgets.select(
+        "What to look at", list(kinds), state.EVIDENCE, "compare.evidence", buttons=True,
+        format_func=lambda name: kinds[name][0], label_visibility="collapsed",
+    )  # fmt: skip
+    with shown(f"evidence_error.{kind}"):
+        kinds[kind][1](runs[0], other)
+
+
+def other_of(runs: list[Run]) -> Run:
+    """The run that the first one is laid beside: at first one of another setting, not another seed of the same."""
+    if len(runs) == 2:
+        return runs[1]
+    ids = [run.id for run in runs[1:]]
+    usual = next((group[0].id for _, group in alike(runs)[1:]), ids[0])
+    chosen = url_widgets.select(
+        "The first run beside", ids, state.BESIDE, "compare.other", usual, format_func=run_list.title, width=520
+    )
+    return runs[1 + ids.index(chosen)]
+
+
+def show_examples(first: Run, second: Run) -> None:
+    """Examples that one gets right and the other wrong; a click on one opens its explanation in both."""
+    which = url_widgets.select(
+        "Which examples", ["first", "second"], state.WHICH, "compare.which", buttons=True,
+        format_func=lambda name: f"only the {name} run is right", label_visibility="collapsed",
+    )  # fmt: skip
+    found = [one for one in disagreements(first, second) if one.first_is_right == (which == "first")]
+    if not found:
+        st.caption("There is no such example.")
+        return
+    seen = found[:MOST_ROWS]
+    columns = {
+        "Right": [cut(one.gold, 60) for one in seen],
+        "First": [cut(one.first, 60) for one in seen],
+        "Second": [cut(one.second, 60) for one in seen],
+        "The wrong one's score": [one.score for one in seen],
+    }
+    example_table([one.text for one in seen], columns, "compare.examples", first, second)
+    st.caption(f"{len(found):,} of the examples; those where the wrong run is surest stand on top.")
+
+
+def example_table(texts: list[str], columns: dict[str, list[Any]], key: str, first: Run, second: Run) -> None:
+    """Examples as a table; a click on one opens its explanation in both runs, where the task has explanations.
+
+    Args:
+        texts: of the examples, as the predictions have them.
+        columns: what stands beside them; numbers are shown with two digits.
+        key: of the table.
+        first, second: the two runs.
+    """
+    opens = can_explain(first)
+    numbers = [name for name, values in columns.items() if any(isinstance(value, float) for value in values)]
+    event: Any = st.dataframe(
+        {"Text": [cut(text, 300) for text in texts], **columns},
+        column_config={
+            "Text": st.column_config.TextColumn(width="large"),
+            **{name: st.column_config.NumberColumn(format="%.2f") for name in numbers},
+        },
+        hide_index=True,
+        height=min(320, 38 + 35 * len(texts)),
+        on_select="rerun" if opens else "ignore",
+        selection_mode="single-row",
+        key=key,
+    )
+    if not opens:
+        st.caption("Answers of this task cannot be explained word by word, so an example opens nothing.")
+        return
+    st.caption("Choose a row to see its explanation in both runs.")
+    rows = event["selection"]["rows"]
+    if rows and rows[0] < len(texts):
+        explain_in_both(first, second, texts[rows[0]])
+
+
+def can_explain(run: Run) -> bool:
+    """Whether the Explain page takes this run."""
+    return run_list.explainable(run.summary(with_spec=False) | {"task": run.status().get("task")})
+
+
+def explain_in_both(first: Run, second: Run, text: str) -> None:
+    """To the Explain page, with both runs side by side.
+
+    Args:
+        first, second: the second is left out where its answers cannot be explained.
+        text: of an example, as the predictions have it: of a pair both texts.
+    """
+    from workbench.explain.examples import as_given, run_reads_pairs  # brings torch: only for those who go there
+
+    given = as_given(text, run_reads_pairs(first))
+    query = {state.RUN: first.id, state.VIEW: "tokens", state.TEXT: given["text"][: state.LONGEST_TEXT]}
+    if "text_pair" in given:
+        query[state.PAIR] = given["text_pair"][: state.LONGEST_TEXT]
+    if can_explain(second):
+        query[state.WITH] = second.id
+    st.switch_page(state.EXPLAIN_PAGE, query_params=query)
+
+
+def show_proofs(runs: list[Run]) -> None:
+    """How faithful which method was found to be, a row a run and method."""
+    found = []
+    if any((run.folder / "explanations").is_dir() for run in runs):
+        from workbench.explain.evaluation import read_proofs  # brings torch: only when there is something to read
+
+        found = [(run, proof) for run in runs for proof in read_proofs(run.folder).values()]
+    if not found:
+        st.caption("No explanation of these runs was proven over many texts yet. Explain does it, under Proof.")
+        return
+    st.dataframe(
+        {
+            "Run": [run_list.title(run.id) for run, _ in found],
+            "Method": [cut(proof.method) for _, proof in found],
+            "Texts": [proof.examples for _, proof in found],
+            "More than random": [_interval(proof.against_random) for _, proof in found],
+            "More than raw attention": [_interval(proof.against_attention) for _, proof in found],
+        },
+        hide_index=True,
+        key="compare.proofs",
+    )
+    st.caption(
+        "How much further the prediction falls when the marked words are hidden than when random words are, or those "
+        "that raw attention marks; with 95% interval. Above 0: the explanation finds what the model relies on."
+    )
+    for run, proof in found:
+        st.caption(f"{md(run_list.title(run.id))}: {md(proof.sentence, 600)}")
+
+
+def _interval(value: dict[str, float] | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value['value']:+.3f} ({number(value['low'])} to {number(value['high'])})"
+
+
+def show_moves(first: Run, second: Run) -> None:
+    """Which heads moved most between two runs; the models are only loaded when this is asked for."""
+    if not can_explain(first) or not can_explain(second):
+        st.caption("Both runs must be finished, and of a task whose answers can be explained.")
+        return
+    if not st.toggle("Compare their heads", key="compare.heads"):
+        return
+    from dashboard.parts.explain import heads
+    from dashboard.parts.shared import side_by_side
+
+    both = [side_by_side.Side("", run, side_by_side.load(run), {"text": ""}, run.id) for run in (first, second)]
+    heads.show_moves(both)

@@ -1,0 +1,78 @@
+"""Which runs are compared: chosen from all, or, where only one is given, the other one is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import state
+from dashboard.parts.shared import run_list
+from dashboard.parts.shared.text import md
+
+Summaries = dict[str, dict[str, Any]]
+
+
+def choose(runs: Summaries) -> list[str]:
+    """The ids of the runs that are compared; there may be fewer than two of them.
+
+    Args:
+        runs: the summaries of all that could be, by id, newest first.
+    """
+    state.from_url(state.RUNS, state.CHOSEN_RUNS, state.some_of(list(runs)))
+    if state.CHOSEN_RUNS not in st.session_state:
+        st.session_state[state.CHOSEN_RUNS] = run_list.last_alike(list(runs.values()))
+    st.session_state[state.CHOSEN_RUNS] = [run for run in st.session_state[state.CHOSEN_RUNS] if run in runs]
+    chosen = st.multiselect(
+        "Runs",
+        list(runs),
+        format_func=run_list.chooser_label(list(runs.values())),
+        key=state.CHOSEN_RUNS,
+        max_selections=state.MOST_RUNS,
+        placeholder="Choose two or more runs",
+        help=f"The first one is what the others are compared with; {state.MOST_RUNS} at most.",
+    )
+    state.to_url(state.RUNS, ",".join(chosen))
+    return chosen
+
+
+def ask_for_another(runs: Summaries, chosen: list[str]) -> None:
+    """What to do where fewer than two runs are chosen."""
+    if not chosen:
+        st.info("Choose two or more runs.", icon=":material/compare_arrows:")
+        return
+    ours = runs[chosen[0]]
+    others = sorted((run for run in runs if run != chosen[0]), key=lambda run: -likeness(ours, runs[run]))
+    st.info(
+        md(f"{run_list.title(ours['id'])} is chosen. With which run shall it be compared?"),
+        icon=":material/compare_arrows:",
+    )
+    if not others:
+        st.caption("There is no other run yet.")
+        st.page_link(state.LAUNCH_PAGE, label="Launch another one", icon=":material/rocket_launch:")
+        return
+    label = run_list.chooser_label(list(runs.values()))
+
+    def add() -> None:
+        st.session_state[state.CHOSEN_RUNS] = [chosen[0], st.session_state["compare.with"]]
+
+    st.selectbox(
+        "Compare it with", others, index=None, key="compare.with", on_change=add, width=520,
+        placeholder="Runs with the same test data first",
+        format_func=lambda run: label(run) + _WHY[likeness(ours, runs[run])],
+    )  # fmt: skip
+
+
+_WHY = {4: ", same test data", 3: ", same data set", 2: ", same task", 1: ", another task", 0: ", not finished"}
+
+
+def likeness(one: dict[str, Any], other: dict[str, Any]) -> int:
+    """How well a run can be compared with another, from 0 (it has no result) to 4 (the same rows in the same parts)."""
+    if other["state"] != "succeeded":
+        return 0
+    if one.get("task") != other.get("task"):
+        return 1
+    prints = [(run["report"] or {}).get("data_fingerprint") for run in (one, other)]
+    if prints[0] is not None and prints[0] == prints[1]:
+        return 4
+    return 3 if one.get("data") and one.get("data") == other.get("data") else 2

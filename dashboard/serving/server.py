@@ -1,0 +1,242 @@
+"""Serves the dashboard: ``serve(workspace)`` listens on this machine only, behind
+:class:`dashboard.serving.guard.Guard`.
+
+A server that other machines can reach needs a password first: ``set_password(workspace, password)``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+
+from dashboard.serving import heads
+from dashboard.serving.guard import EXPOSED, Guard, Names, is_exposed
+from dashboard.serving.password import set_password, stored_hash
+from workbench.errors import BusyError, RefusedError, RequestError, WorkbenchError
+from workbench.machine import keep_few_kernels
+from workbench.workspace import Workspace
+
+__all__ = ["UPLOAD_MEGABYTES", "create_app", "serve", "set_password"]
+
+UPLOAD_MEGABYTES = 200
+SERVED_BY_US = "WORKBENCH_DASHBOARD_SERVED"  # set in the environment: app.py refuses to be served without the guard
+_APP = Path(__file__).parents[1] / "app.py"
+PAGES = ("/", "/data", "/launch", "/sweeps", "/runs", "/compare", "/explain", "/playground", "/learn", "/settings")
+_PORTS_TRIED = 50
+_BACKLOG = 128
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of malloc.h
+_READ_AHEAD_AFTER = 1500  # milliseconds after the page has loaded: what it needs itself comes first
+
+# Set here and not only in config.toml, so that a user's own streamlit settings cannot open what must stay shut.
+_OPTIONS: dict[str, object] = {
+    "browser.gatherUsageStats": False,
+    "client.showErrorDetails": "none",
+    "client.showErrorLinks": False,
+    "client.toolbarMode": "viewer",
+    "global.developmentMode": False,
+    "runner.magicEnabled": False,
+    "server.allowedHosts": [],
+    "server.baseUrlPath": "",
+    "server.corsAllowedOrigins": [],
+    "server.enableAgentApi": False,
+    "server.enableCORS": True,  # streamlit's word for "protect against cross-origin requests"
+    "server.enableStaticServing": False,
+    "server.enableXsrfProtection": True,
+    "server.fileWatcherType": "none",
+    "server.headless": True,
+    "server.maxUploadSize": UPLOAD_MEGABYTES,
+    "server.runOnSave": False,
+    "server.scriptHealthCheckEnabled": False,
+    "server.showEmailPrompt": False,
+    "server.xsrfCookieSameSite": "strict",
+}
+
+
+def serve(
+    workspace: Workspace,
+    host: str = "127.0.0.1",
+    port: int = 8501,
+    open_browser: bool = False,
+    allow_hosts: Iterable[str] = (),
+) -> None:
+    """Serve the dashboard until the process is asked to end (Ctrl-C, SIGTERM).
+
+    Prints one line, ``Dashboard: http://127.0.0.1:8501``; when the port is taken, the next free one is used.
+
+    Args:
+        workspace: whose runs are shown; nothing outside it is read or written.
+        host: address to listen on; any but this machine's own needs a password.
+        port: first port to try; 0 for any free one.
+        open_browser: show the first page in the user's browser.
+        allow_hosts: further names by which browsers may call the server.
+
+    Raises:
+        RefusedError: other machines could reach the server and no password is set.
+        BusyError: no port is free.
+    """
+    import uvicorn
+
+    _keep_memory_small()
+    allow_hosts = list(allow_hosts)
+    if is_exposed(host, allow_hosts) and stored_hash(workspace) is None:
+        raise RefusedError(
+            f"The dashboard would listen on {' '.join([host, *allow_hosts])}, where other machines can reach it, "
+            "and no password is set.",
+            "Set one with `workbench dashboard --set-password`, or leave --host and --allow-host out.",
+        )
+    listener = _bind(host, port)
+    port = listener.getsockname()[1]
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown if host not in ('0.0.0.0', '::') else '127.0.0.1'}:{port}"
+    config = uvicorn.Config(
+        create_app(workspace, host, port, allow_hosts),
+        ws="websockets-sansio",
+        ws_max_size=UPLOAD_MEGABYTES * 2**20,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=3,
+    )
+    _start_waiting_runs(workspace)
+    print(f"Dashboard: {url}", flush=True)
+    if open_browser:
+        threading.Timer(1.0, webbrowser.open, [url]).start()
+    with listener:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _keep_memory_small() -> None:
+    """Have the many threads of a dashboard take memory from two pools, not one each, and give large pieces back.
+
+    Arrow, which holds the tables, does without its own pool, and accelerate without Amazon's client (10 MB), which it
+    reads wherever bertviz has brought it and nothing here uses. It all must be said before these are loaded and threads
+    start; with another C library than glibc the rest stays as it is.
+    """
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    keep_few_kernels()
+    sys.modules.setdefault("boto3", None)  # type: ignore[arg-type]  # what Python takes for "not installed"
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_ARENA_MAX, 2)
+        libc.mallopt(_M_MMAP_THRESHOLD, 256 * 1024)
+
+
+def create_app(workspace: Workspace, host: str, port: int, allow_hosts: Iterable[str] = ()) -> Guard:
+    """The whole dashboard as one ASGI application, guarded."""
+    from streamlit import config
+    from streamlit.starlette import App
+    from streamlit.web import bootstrap
+
+    allow_hosts = list(allow_hosts)
+    os.environ["WORKBENCH_HOME"] = str(workspace.root)
+    os.environ[SERVED_BY_US] = "1"
+    os.environ[EXPOSED] = "1" if is_exposed(host, allow_hosts) else ""
+    config._main_script_path = str(_APP)  # so that dashboard/.streamlit/config.toml (the theme) is read
+    bootstrap.load_config_options({**_OPTIONS, "server.port": port, "server.address": host})
+    app = App(_APP, routes=_pages(), on_script_error=_log_error)
+    return Guard(
+        app,
+        names=Names.of(host, port, allow_hosts),
+        stored=_stored_now(workspace),
+        must_log_in=is_exposed(host, allow_hosts),
+    )
+
+
+def _pages() -> list[Route]:
+    """A route for each page: streamlit's own document, told where the server is. And one for heads of attention.
+
+    Without that, its front end looks for the server below the page's path first, and the browser reports the misses.
+    """
+    import streamlit
+
+    static = Path(streamlit.__file__).with_name("static")
+    document = static.joinpath("index.html").read_text(encoding="utf-8")
+    head = f"<script>window.__streamlit={{BACKEND_BASE_URL:location.origin}};{_read_ahead(static)}</script>"
+    told = document.replace("<head>", f"<head>{head}", 1)
+
+    def page(request: Request) -> HTMLResponse:
+        return HTMLResponse(told, headers={"cache-control": "no-cache"})
+
+    return [*(Route(path, page) for path in PAGES), heads.route()]
+
+
+def _read_ahead(static: Path) -> str:
+    """A script that reads what draws tables and figures while a page is looked at, so that the next page has them.
+
+    The browser needs a second for it, which the page would otherwise wait for when the first figure comes.
+    """
+    found = [*static.glob("static/js/DataFrame.*.js"), *static.glob("static/js/PlotlyChart.*.js")]
+    parts = [f"/{path.relative_to(static).as_posix()}" for path in found]
+    wait = "window.requestIdleCallback||setTimeout"  # Safari has no such thing
+    read = f"{json.dumps(parts)}.reduce((before,part)=>before.then(()=>import(part)),Promise.resolve())"
+    return f"addEventListener('load',()=>setTimeout(()=>({wait})(()=>{read}),{_READ_AHEAD_AFTER}))"
+
+
+def _log_error(error: Exception) -> None:
+    """The page says only that something failed; the traceback goes to the log of the server."""
+    logging.getLogger("dashboard").error("a page failed", exc_info=error)
+
+
+def _stored_now(workspace: Workspace) -> Callable[[], dict[str, str] | None]:
+    """A function that tells the stored password hash, reading the settings only when the file has changed."""
+    seen: list[object] = [(), None]
+
+    def now() -> dict[str, str] | None:
+        try:
+            found = workspace.settings_file.stat()
+            mark = (found.st_mtime_ns, found.st_ino, found.st_size)
+        except FileNotFoundError:
+            mark = None
+        if mark != seen[0]:
+            seen[:] = [mark, stored_hash(workspace)]
+        return seen[1]  # type: ignore[return-value]
+
+    return now
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for candidate in range(port, min(port + _PORTS_TRIED, 65_536)):
+        listener = socket.socket(family)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, candidate))
+            listener.listen(_BACKLOG)
+            listener.setblocking(False)
+            return listener
+        except OSError as error:
+            listener.close()
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise RequestError(
+                    f"The dashboard cannot listen on {host}: {error}.", "Choose another --host."
+                ) from error
+    raise BusyError(f"No port from {port} on is free on {host} ({_PORTS_TRIED} tried).", "Name another with --port.")
+
+
+def _start_waiting_runs(workspace: Workspace) -> None:
+    """Start the worker when runs are waiting or a sweep goes on, as after a reboot."""
+    try:
+        from workbench.jobs import is_paused
+        from workbench.jobs.worker import ensure_worker, is_work
+        from workbench.runs.run import Run
+
+        waits = any(run.state == "queued" for run in Run.all(workspace)) or is_work(workspace)
+        if waits and not is_paused(workspace):
+            ensure_worker(workspace)
+    except WorkbenchError as error:
+        logging.getLogger("dashboard").warning("The worker could not be started: %s", error)

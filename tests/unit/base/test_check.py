@@ -1,0 +1,274 @@
+"""``check``: every problem at once, told with what was given and what is allowed; and nothing outside the workspace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny import make_model, write_csv
+from workbench.check import Problem, check, fitting_tunings, load_spec, problems_of, resolve
+from workbench.data.catalogue.entries import catalogue
+from workbench.errors import SpecError, UnknownNameError
+from workbench.runs.run import Run
+from workbench.spec import RunSpec
+from workbench.tasks.base import tasks
+from workbench.workspace import Workspace
+
+
+def spec(**changes: Any) -> RunSpec:
+    base = RunSpec.parse({"task": "text-classification", "data": "rotten-tomatoes", "model": "minilm"})
+    return base.changed({name.replace("__", "."): value for name, value in changes.items()})
+
+
+def fields(found: list[Problem], severity: str = "error") -> list[str]:
+    return sorted(problem.field for problem in found if problem.severity == severity)
+
+
+def test_every_problem_at_once(workspace: Workspace) -> None:
+    wrong = spec(
+        task__threshold=7,
+        task__pears=True,
+        tuning={"method": "lora", "rank": 0},
+        model={"source": "minilm", "dropout": 3},
+        data__train="nowhere.csv",
+        training__patience=2,
+        data__holdout__valid=0,
+        training__learning_rate=5,
+    )
+    found = check(wrong, workspace)
+    errors = ["data.train", "model.dropout", "task.pears", "task.threshold", "training.patience", "tuning.rank"]
+    assert fields(found) == errors and fields(found, "warning") == ["training.learning_rate"]
+    assert [problem.severity for problem in found] == ["error"] * 6 + ["warning"], "the worst comes first"
+    told = {problem.field: problem for problem in found}
+    assert "7" in told["task.threshold"].message and "less than 1" in told["task.threshold"].message
+    assert "multi_label" in told["task.pears"].hint and "alpha" in told["tuning.rank"].hint
+    assert "'nowhere.csv'" in told["data.train"].message and "banking77" in told["data.train"].hint
+    with pytest.raises(SpecError) as caught:
+        resolve(wrong, workspace)
+    assert fields(caught.value.problems) == errors
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("minilm:x", "not written in full"),
+        ("path", "not written in full"),
+        ("path:/nowhere", "no config.json"),
+        ("path:" + "a" * 5000, "no config.json"),
+        ("path:a\0b", "no config.json"),
+        ("hf:bert", "REPOSITORY@REVISION"),
+        ("hf:google-bert/bert-base-uncased", "REPOSITORY@REVISION"),
+        ("run:nothing", "no run"),
+        ("run:../../x", "not a valid run id"),
+        ("", "no model ''"),
+    ],
+)
+def test_sources_that_are_none(source: str, words: str, workspace: Workspace) -> None:
+    (problem,) = check(spec(model=source), workspace)
+    assert problem.field == "model" and words in problem.message + problem.hint
+
+
+@pytest.fixture
+def traps(workspace: Workspace, tmp_path: Path) -> Workspace:
+    """A model and a file inside the uploads, and the same outside, in a sibling with the same prefix, and by links."""
+    for folder in (workspace.uploads, tmp_path / "home2", workspace.root / "uploads2", workspace.cache):
+        make_model(folder / "m")
+        write_csv(folder / "a.csv", 20)
+    (workspace.uploads / "link").symlink_to(tmp_path / "home2" / "m")
+    (workspace.uploads / "link.csv").symlink_to(tmp_path / "home2" / "a.csv")
+    return workspace
+
+
+OUTSIDE = [
+    "{tmp}/home2/{x}",
+    "../uploads2/{x}",
+    "../../home2/{x}",
+    "{home}/uploads2/{x}",
+    "{home}/uploads/../cache/{x}",
+    "~/{x}",
+    "//proc/self/root{tmp}/home2/{x}",
+    "{home}/uploads/link{end}",
+]
+
+
+@pytest.mark.parametrize("place", OUTSIDE)
+def test_confined_nothing_outside_the_uploads_is_taken(place: str, traps: Workspace, tmp_path: Path) -> None:
+    def written(x: str, end: str) -> str:
+        return place.format(tmp=tmp_path, home=traps.root, x=x, end=end)
+
+    base = spec(data__train=str(traps.uploads / "a.csv"), model=f"path:{traps.uploads / 'm'}")
+    assert check(base, traps, confined=True) == []
+    model, data = written("m", ""), written("a.csv", ".csv")
+    model = model.replace("../uploads2", "uploads/../uploads2").replace("../../home2", "../home2")
+    assert fields(check(base.changed({"model": f"path:{model}"}), traps, confined=True)) == ["model"]
+    assert fields(check(base.changed({"data.train": data}), traps, confined=True)) == ["data.train"]
+    assert fields(check(base.changed({"data.test": data}), traps, confined=True)) == ["data.test"]
+
+
+def test_confined_an_uploaded_adapter_cannot_name_a_base_outside(traps: Workspace, tmp_path: Path) -> None:
+    folder = traps.uploads / "adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text("{}")
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    source = f"path:{tmp_path / 'home2' / 'm'}"
+    (folder / "workbench.json").write_text(
+        json.dumps({"base": {"source": source, "fingerprint": "x"}, "head": "AutoModel", "head_options": {}})
+    )
+    found = spec(model=f"path:{folder}")
+    assert check(found, traps) == []
+    assert fields(check(found, traps, confined=True)) == ["model"]
+
+
+def test_confined_a_run_must_be_of_this_workspace(traps: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "status.json").write_text("{}")
+    (traps.runs / "linked").symlink_to(tmp_path / "elsewhere")
+    for name in ("linked", "../uploads/m", str(traps.uploads / "m")):
+        assert fields(check(spec(model=f"run:{name}"), traps, confined=True)) == ["model"]
+
+
+def test_a_run_that_has_not_finished_is_no_model(workspace: Workspace) -> None:
+    run = Run.create(spec(), workspace)
+    (problem,) = check(spec(model=f"run:{run.id}"), workspace)
+    assert "queued" in problem.message
+
+
+@pytest.mark.parametrize(("model", "tuning", "rate"), [
+    ("minilm", "full", 3e-4), ("smollm2", "full", 5e-5), ("smollm2", "lora", 1e-3), ("lstm", "full", 5e-4)
+])  # fmt: skip
+def test_the_rate_suits_tuning_and_model(model: str, tuning: str, rate: float, workspace: Workspace) -> None:
+    found = resolve(spec(model=model, tuning=tuning), workspace).spec.training.learning_rate
+    assert found == pytest.approx(rate)
+
+
+def test_a_whole_spec_says_everything(workspace: Workspace) -> None:
+    whole = resolve(spec(tuning="lora"), workspace).spec
+    assert whole.training.learning_rate == pytest.approx(6e-3) and whole.tuning.options["rank"] == 8
+    assert whole.task.options["threshold"] == 0.5
+    assert resolve(spec(tuning="lora", training__learning_rate=0.01), workspace).spec.training.learning_rate == 0.01
+
+
+def test_load_spec(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("task: text-classification\ndata: banking77\nmodel: minilm\n")
+    assert load_spec(str(tmp_path / "a.yaml")).data.train == "banking77"
+    load_spec("demo-full").training.epochs = 77
+    assert load_spec("demo-full").training.epochs == 2, "a preset is copied"
+    with pytest.raises(UnknownNameError, match="Did you mean 'demo-lora'"):
+        load_spec("demo-lor")
+    for name in ("x" * 5000, "a\0b", ""):
+        with pytest.raises((UnknownNameError, SpecError)):
+            load_spec(name)
+
+
+def test_what_is_no_spec_is_told_as_problems() -> None:
+    with pytest.raises(SpecError) as caught:
+        RunSpec.parse({"task": "x", "data": {"trian": "y"}, "model": "z", "training": {"epochs": "many"}})
+    found = problems_of(caught.value)
+    assert fields(found) == ["data.train", "data.trian", "training.epochs"]
+    assert "max_length" in found[0].hint and "many" in {p.field: p for p in found}["training.epochs"].message
+
+
+NEW = {"task": "masked-lm", "data": "film-plots", "model": {"source": "transformer-encoder", "max_positions": 64}}
+
+
+def test_what_does_not_fit_a_new_model(workspace):
+    spec = RunSpec.parse({**NEW, "data": {"train": "film-plots", "max_length": 65}})
+    (problem,) = [p for p in check(spec, workspace) if p.severity == "error"]
+    assert problem.field == "data.max_length"
+    assert "65 tokens are more than the 64 positions" in problem.message
+    rotary = spec.changed({"model.positions": "rotary"})
+    assert not [p for p in check(rotary, workspace) if p.severity == "error"]
+    spec = RunSpec.parse({**NEW, "data": {"train": "film-plots", "max_length": 64}, "tuning": "lora"})
+    (problem,) = [p for p in check(spec, workspace) if p.severity == "error"]
+    assert problem.field == "tuning" and "begins at random" in problem.message
+    (problem,) = check(spec.changed({"tuning": "head"}), workspace)
+    assert problem.severity == "warning" and "as they were drawn" in problem.message
+
+
+def test_virtual_tokens_take_positions_and_forbid_packing(workspace: Workspace) -> None:
+    model = {"source": "transformer-encoder", "max_positions": 64}
+    spec = RunSpec.parse({**NEW, "model": model, "data": {"train": "film-plots", "max_length": 50}, "tuning": "prompt"})
+    found = {problem.field: problem for problem in check(spec, workspace)}
+    assert "50 tokens and 20 virtual ones of prompt are more than the 64" in found["data.max_length"].message
+    assert "44 or less" in found["data.max_length"].hint
+    assert "packing puts several texts into one" in found["task.packing"].message
+    fits = spec.changed({"data.max_length": 44, "task.packing": False})
+    assert not {"data.max_length", "task.packing"} & {problem.field for problem in check(fits, workspace)}
+
+
+def test_heads_that_do_not_divide_the_width_are_told_at_once(workspace):
+    spec = RunSpec.parse({**NEW, "model": {"source": "transformer-encoder", "heads": 5}})
+    problems = [p for p in check(spec, workspace) if p.severity == "error"]
+    assert any("5 heads do not divide the width 128" in p.message for p in problems)
+
+
+def test_a_new_model_learns_faster_when_nothing_is_said(workspace):
+    spec = RunSpec.parse({**NEW, "data": {"train": "film-plots", "max_length": 64}})
+    assert resolve(spec, workspace).spec.training.learning_rate == 5e-4
+    assert resolve(spec.changed({"training.learning_rate": 0.01}), workspace).spec.training.learning_rate == 0.01
+
+
+@pytest.mark.parametrize("limit", ["max_steps", "max_tokens"])
+def test_the_default_epochs_end_a_run_before_its_limit(workspace: Workspace, limit: str) -> None:
+    spec = RunSpec.parse(
+        {"task": "text-classification", "data": "rotten-tomatoes", "model": "minilm", "training": {limit: 10**6}}
+    )
+    (found,) = [p for p in check(spec, workspace) if p.field == f"training.{limit}"]
+    assert found.severity == "info" and "3 epochs (the default)" in found.message
+    asked = spec.changed({"training.epochs": 40})
+    assert not [p for p in check(asked, workspace) if p.field == f"training.{limit}"]
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "told", "suits"),
+    [
+        ("text-classification", "wikigold", "wikigold has no text and no label", "banking77"),
+        ("question-answering", "cluener", "no question and no context", "xquad-en"),
+        ("summarization", "python-functions", "no summary", "scitldr"),
+        ("dialogue", "chatterbot-faq-en", "no turns", "crosswoz"),
+    ],
+)
+def test_data_of_another_task_is_told_with_what_suits(
+    task: str, data: str, told: str, suits: str, workspace: Workspace
+) -> None:
+    found = [p for p in check(RunSpec.parse({"task": task, "data": data, "model": "minilm"}), workspace)]
+    (problem,) = [p for p in found if p.field == "data.train"]
+    assert problem.severity == "error" and told in problem.message
+    assert suits in problem.hint and f" {data}," not in problem.hint and catalogue().datasets[data].task in problem.hint
+
+
+def test_data_is_fine_where_its_columns_will_do(workspace: Workspace) -> None:
+    """By the role, by a usual name of it, by an option that needs other roles, or because the spec names columns."""
+    for task, data in (
+        ("masked-lm", "banking77"),
+        ("masked-lm", "chnsenticorp-hotel"),
+        ({"name": "sentence-similarity", "pairs_from_labels": True}, "banking77"),
+        ("text-classification", {"train": "wikigold", "columns": {"text": "words", "label": "tags"}}),
+        *((entry.task, name) for name, entry in catalogue().datasets.items() if entry.task in tasks),
+    ):
+        found = check(RunSpec.parse({"task": task, "data": data, "model": "minilm"}), workspace)
+        assert "data.train" not in fields(found), (task, data)
+
+
+@pytest.mark.parametrize(("task", "named"), [("translation", True), ("summarization", True), ("masked-lm", False)])
+def test_an_option_that_lets_a_model_do_a_task_is_named(task: str, named: bool, workspace: Workspace) -> None:
+    data = {"translation": "tatoeba-en-zh", "summarization": "scitldr", "masked-lm": "film-plots"}[task]
+    (problem,) = [p for p in check(RunSpec.parse({"task": task, "data": data, "model": "smollm2"}), workspace)]
+    assert problem.field == "model" and ("task.architecture: decoder" in problem.hint) is named
+    if named:
+        choice = {"name": task, "architecture": "decoder"}
+        assert not check(RunSpec.parse({"task": choice, "data": data, "model": "smollm2"}), workspace)
+
+
+def test_an_adapter_is_refused_where_the_model_has_no_head_over_its_words(workspace: Workspace) -> None:
+    spec = RunSpec.parse({"task": "masked-lm", "data": "film-plots", "model": "minilm", "tuning": "lora"})
+    (problem,) = check(spec, workspace)
+    assert problem.field == "tuning" and "cannot carry a new one" in problem.message
+    assert not check(spec.changed({"tuning": "full"}), workspace)
+    assert "lora" not in fitting_tunings(tasks.get("masked-lm")(), "minilm")
+    assert "lora" in fitting_tunings(tasks.get("causal-lm")(), "smollm2")
+    writes = {"task": "dialogue", "data": "chatterbot-en", "model": "smollm2", "tuning": "lora"}
+    assert not check(RunSpec.parse(writes), workspace)

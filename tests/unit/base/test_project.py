@@ -1,0 +1,307 @@
+"""The project holds together: versions, commands, layers, links and the tree of the README are what they say."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import workbench
+
+ROOT = Path(__file__).resolve().parents[3]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+NAME = "transformer-workbench"
+
+# The design's layers, high to low; the siblings of a line do not import each other, or may (in the lowest).
+LAYERS = [
+    {"__main__"},
+    {"cli", "teach"},
+    {"jobs", "compress"},
+    {"explain"},
+    {"training"},
+    {"inference"},
+    {"check"},
+    {"tasks", "models"},
+    {"tuning"},
+    {"data"},
+    {"compare"},
+    {"runs"},
+    {"metrics"},
+    {"spec"},
+    {"registry", "workspace", "files", "errors", "machine"},
+]
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _declared() -> dict[str, Requirement]:
+    """Every package that pyproject.toml names, in its dependencies and extras."""
+    project = PROJECT["project"]
+    lines = project["dependencies"] + [line for part in project["optional-dependencies"].values() for line in part]
+    found = {_normal(r.name): r for r in map(Requirement, lines)}
+    found.pop(NAME)  # the extra `all` names the project itself
+    return found
+
+
+def _pins(lines: list[str]) -> dict[str, str]:
+    pairs = [line.split("==") for line in lines if "==" in line and not line.startswith("#")]
+    return {_normal(name): version.split(";")[0].strip() for name, version in pairs}
+
+
+@cache
+def _constraints() -> dict[str, str]:
+    return _pins((ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines())
+
+
+@cache
+def _tracked() -> list[str]:
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: which files belong to the project is not known")
+    out = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    return [name for name in out.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+def _text(name: str) -> str | None:
+    try:
+        return (ROOT / name).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+# -- versions -----------------------------------------------------------------------------------------------------
+
+
+def test_tested_versions_lie_in_the_ranges() -> None:
+    for name, requirement in _declared().items():
+        assert name in _constraints(), f"{name} has no tested version in constraints.txt"
+        assert requirement.specifier, f"{name} has no lower bound in pyproject.toml"
+        assert requirement.specifier.contains(_constraints()[name]), f"{requirement} and {_constraints()[name]}"
+
+
+@pytest.mark.parametrize(
+    ("name", "floor"),
+    [
+        ("torch", "2.11"),
+        ("transformers", "5.17"),
+        ("streamlit", "1.67"),
+        ("jupyterlab", "4.6.2"),
+        ("jupyter-server", "2.20"),
+    ],
+)
+def test_floors_close_known_holes(name: str, floor: str) -> None:
+    assert f">={floor}" in str(_declared()[name].specifier)
+
+
+def test_environment_yml_is_the_same_environment() -> None:
+    document = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    (pip,) = [item["pip"] for item in document["dependencies"] if isinstance(item, dict)]
+    assert _pins(pip) == {name: _constraints()[name] for name in _declared()}
+    assert {line for line in pip if "==" not in line} == {"--constraint constraints.txt", "--editable ."}
+
+
+def test_constraints_hold_everything_that_is_required() -> None:
+    """Also what the packages require themselves: else a later release of one would change the tested environment."""
+    todo, seen = list(_declared()), set()
+    while todo:
+        name = todo.pop()
+        if name in seen or name in {"setuptools", "pip"}:
+            continue
+        seen.add(name)
+        assert name in _constraints(), f"{name} is required, and constraints.txt does not hold it"
+        try:
+            needs = [Requirement(line) for line in metadata.requires(name) or []]
+        except metadata.PackageNotFoundError:
+            pytest.skip(f"{name} is not installed: this is not the tested environment")
+        linux = {"extra": "", "sys_platform": "linux", "platform_system": "Linux"}
+        todo += [_normal(r.name) for r in needs if r.marker is None or r.marker.evaluate(linux)]
+        todo = [name for name in todo if not name.startswith(("nvidia-", "cuda-", "triton"))]  # of torch's GPU builds
+
+
+def test_changelog_has_this_version() -> None:
+    versions = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert versions[0] == workbench.__version__
+    assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "workbench.__version__"}
+
+
+# -- imports ------------------------------------------------------------------------------------------------------
+
+# Packages that are the other half of one that is declared.
+BROUGHT_BY = {"annotated_types": "pydantic", "pydantic_core": "pydantic", "packaging": "transformers"}
+
+
+@pytest.mark.parametrize("folder", ["workbench", "dashboard", "tests"])
+def test_every_import_is_declared(folder: str) -> None:
+    owners = metadata.packages_distributions()
+    for file in sorted((ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            for module in {name.partition(".")[0] for name in names}:
+                if (
+                    module in sys.stdlib_module_names
+                    or (ROOT / module).exists()
+                    or (file.parent / f"{module}.py").exists()
+                ):
+                    continue
+                packages = {_normal(owner) for owner in owners.get(module, [module])} | {BROUGHT_BY.get(module, "")}
+                assert packages & _declared().keys(), f"{file.relative_to(ROOT)} imports {module}; it is not declared"
+
+
+def test_layers_are_the_designs() -> None:
+    contracts = {contract["id"]: contract for contract in PROJECT["tool"]["importlinter"]["contracts"]}
+    layers = [set(re.findall(r"\w+", line)) for line in contracts["layers"]["layers"]]
+    assert layers == LAYERS
+    modules = {p.stem for p in (ROOT / "workbench").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()}
+    assert modules - {"__init__"} == set().union(*LAYERS)
+
+
+def test_layers_are_kept() -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c())",
+    ]
+    result = subprocess.run([*command, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-1000:]
+
+
+HEAVY = ["torch", "transformers", "duckdb", "pandas", "datasets", "pyarrow", "streamlit", "sklearn", "scipy"]
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["workbench.jobs", "workbench.runs", "workbench.data", "workbench.spec", "workbench.workspace", "workbench.cli"],
+)
+def test_no_heavy_package_is_imported_on_the_way(module: str) -> None:
+    """Listing runs and `workbench --help` must not pay for torch. Submodules count too."""
+    code = (
+        "import importlib, pkgutil, sys\n"
+        f"found = importlib.import_module({module!r})\n"
+        "for m in pkgutil.walk_packages(getattr(found, '__path__', []), found.__name__ + '.'):\n"
+        "    importlib.import_module(m.name)\n"
+        f"print(' '.join(name for name in {HEAVY} if name in sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert result.stdout.strip() == ""
+
+
+def test_streamlit_is_nowhere_in_the_library() -> None:
+    for file in (ROOT / "workbench").rglob("*.py"):
+        assert not re.search(r"^\s*(import|from) streamlit", file.read_text(encoding="utf-8"), re.MULTILINE), file
+
+
+# -- commands and pages -------------------------------------------------------------------------------------------
+
+
+def test_makefile_has_the_commands_that_the_pages_name() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    for page in ROOT.glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        for command in re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)", text, re.MULTILINE):
+            assert "".join(command) in targets, f"{page.name} names `make {''.join(command)}`"
+    phony = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE).group(1).split())  # type: ignore[union-attr]
+    assert phony == targets
+
+
+def test_workbench_has_the_commands_that_the_readme_names() -> None:
+    from typer.main import get_command
+
+    from workbench.cli.commands import app
+
+    known = set(get_command(app).commands)  # type: ignore[attr-defined]
+    named = re.findall(r"^workbench ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert named
+    assert set(named) <= known
+
+
+def _tree() -> list[str]:
+    """The paths of the README's tree, folders with a slash at the end."""
+    block = re.search(r"## What is where\n\n```\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert block is not None
+    paths, folder = [], ""
+    for line in block.group(1).splitlines():
+        name, *words = line.split()
+        assert words, f"{name} has no line of explanation"
+        below = line.startswith("  ")
+        folder = folder if below else name
+        paths.append(folder + name if below else name)
+    return paths
+
+
+def test_readme_tree_is_the_tree() -> None:
+    tracked = _tracked()
+    for path in _tree():
+        assert any(name == path or (path.endswith("/") and name.startswith(path)) for name in tracked), path
+
+    def level(prefix: str) -> set[str]:
+        rests = [name.removeprefix(prefix) for name in tracked if name.startswith(prefix)]
+        return {prefix + (rest.partition("/")[0] + "/" if "/" in rest else rest) for rest in rests}
+
+    assert level("") <= set(_tree())
+    ours = {name for name in level("workbench/") if not name.endswith(("__.py", ".typed"))}
+    assert ours <= set(_tree())
+
+
+def test_every_link_to_a_file_leads_there() -> None:
+    for page in (ROOT / name for name in _tracked() if name.endswith(".md")):
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            if not re.match(r"[a-z]+:|#", target):
+                assert (page.parent / target.partition("#")[0]).exists(), f"{page.relative_to(ROOT)} links to {target}"
+
+
+def test_the_example_of_contributing_works(tmp_path: Path) -> None:
+    """Put into one file, with nothing else changed, it is found by name and can be applied."""
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    example = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert example is not None
+    (tmp_path / "biases.py").write_text(example.group(1))
+    code = (
+        f"import workbench.tuning; workbench.tuning.__path__.append({str(tmp_path)!r})\n"
+        "from workbench.tuning.base import tunings\n"
+        "from torch import nn\n"
+        "model = tunings.get('biases')().apply(nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3)), '')\n"
+        "print(tunings.label('biases').partition(':')[0], [p.requires_grad for p in model.parameters()])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.stdout.strip() == "Biases only [False, True, False, True]", result.stderr[-2000:]
+
+
+def test_no_package_index_is_named() -> None:
+    """Which index serves the packages is the user's own setting."""
+    hosts = [
+        "pypi" + ".org",
+        "python" + "hosted.org",
+        "npm" + "js.org",
+        "deb.debian" + ".org",
+        "conda.anaconda" + ".org",
+    ]
+    for name in _tracked():
+        text = _text(name) or ""
+        for host in hosts:
+            assert host not in text, f"{name} names {host}"
+
+
+def test_package_data_is_declared() -> None:
+    """What an installed copy needs beside its modules."""
+    for name in ("workbench/py.typed", "workbench/data/catalogue/catalogue.yaml"):
+        assert name in _tracked()
+    shipped = PROJECT["tool"]["setuptools"]["package-data"]
+    assert {"py.typed", "*.yaml"} <= set(shipped["*"])
+    assert "presets/*.yaml" in shipped["workbench"]

@@ -1,0 +1,135 @@
+"""What `workbench predict` asks: inputs of several roles and rows of files; what cannot be asked is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from workbench.cli.asking import inputs_of_file, inputs_of_json, inputs_of_texts, show_predictions
+from workbench.errors import DataError, RequestError
+from workbench.inference.predictor import Predictor
+from workbench.tasks.base import several, tasks
+
+QUESTIONS = tasks.get("question-answering")()
+
+
+def test_inputs_are_objects_of_roles() -> None:
+    asked = {"question": "Who?", "context": "Mary sings."}
+    assert inputs_of_json(['{"question": "Who?", "context": "Mary sings."}'], QUESTIONS) == [asked]
+    for given, told in (("{text}", "is not JSON"), ("[1]", "an object is needed"), ("[" * 100_000, "is not JSON")):
+        with pytest.raises(RequestError, match=told) as error:
+            inputs_of_json([given], QUESTIONS)
+        assert '"question": "..."' in error.value.hint
+
+
+def test_a_text_for_each_pair() -> None:
+    assert inputs_of_texts(["a", "b"], ["c", "d"])[1] == {"text": "b", "text_pair": "d"}
+    with pytest.raises(RequestError, match="2 --text and 1 --text-pair"):
+        inputs_of_texts(["a", "b"], ["c"])
+
+
+def test_rows_of_a_file_by_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('question,context,other\nWho?,"Mary, sings.",x\n', encoding="utf-8")
+    assert inputs_of_file(path, QUESTIONS) == [{"question": "Who?", "context": "Mary, sings."}]
+    path.write_text("title,body\na,b\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"columns title, body; .* is asked with question, context"):
+        inputs_of_file(path, QUESTIONS)
+    with pytest.raises(DataError, match="does not exist"):
+        inputs_of_file(tmp_path / "no.csv", QUESTIONS)
+
+
+def test_what_was_written_is_shown_though_the_input_has_the_same_key(capsys: pytest.CaptureFixture[str]) -> None:
+    show_predictions([{"text": "He is my friend."}], [{"text": "他是我的朋友。", "unread_tokens": 0}])
+    assert "他是我的朋友。" in capsys.readouterr().out
+
+
+# -- roles and lists -----------------------------------------------------------------------------------------------
+
+
+class Echo:
+    """A task that tells what reached it."""
+
+    def __init__(self, name: str) -> None:
+        self.of = tasks.get(name)()
+        self.inputs, self.other_inputs = self.of.inputs, self.of.other_inputs
+
+    def answers(self, model: Any, tokenizer: Any, inputs: Any, max_length: int, options: Any) -> list[dict[str, Any]]:
+        return [{"text": json.dumps(given)} for given in inputs]
+
+
+def predictor_of(name: str) -> Predictor:
+    task: Any = Echo(name)
+    model: Any = SimpleNamespace(eval=lambda: None)
+    return Predictor(model, None, task, 32)
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "told"),
+    [
+        ("controlled-generation", {"lable": "fresh"}, r"Input 2: There is no role 'lable'\. Did you mean 'label'"),
+        ("question-answering", {"question": "Who?", "context": "Mary.", "x": "y"}, "no role 'x'"),
+        ("text-classification", {"text": "good", "label": "fresh"}, "no role 'label'"),
+    ],
+)
+def test_a_role_that_the_task_does_not_read_is_refused_with_a_guess(
+    task: str, given: dict[str, str], told: str
+) -> None:
+    right = {column.role: "a" for column in tasks.get(task)().inputs()}
+    with pytest.raises(DataError, match=told) as error:
+        predictor_of(task).predict([right, given])
+    assert next(iter(right)) in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("task", "role"), [("translation", "text"), ("sentence-similarity", "text_a"), ("code-generation", "text")]
+)
+def test_other_names_of_a_role_are_read_still(task: str, role: str) -> None:
+    assert predictor_of(task).predict([{role: "a"}]) == [{"text": json.dumps({role: "a"})}]
+
+
+@pytest.mark.parametrize(
+    ("task", "role"),
+    [("sentence-similarity", "candidates"), ("recommendation", "candidates"), ("dialogue", "turns")],
+)
+def test_a_csv_file_carries_lists(task: str, role: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    listed = json.dumps(["a, b", "c", "d"]).replace('"', '""')
+    path.write_text(f'text,{role},text_b\nasked,"{listed}",\nasked,only one,\n', encoding="utf-8")
+    found = inputs_of_file(path, tasks.get(task)())
+    assert "text_b" not in found[0], "an empty cell of a role that may be left out is left out"
+    assert [several(given, role, 1) for given in found] == [["a, b", "c", "d"], ["only one"]]
+    with pytest.raises(DataError, match=f"Input 3: {role} "):
+        several({role: '["a", '}, role, 3)
+
+
+def test_what_a_csv_file_holds_reaches_every_task_as_a_list() -> None:
+    from workbench.tasks import dialogue, recommendation, sentence_similarity
+
+    listed = '["a", "b", "c"]'
+    assert sentence_similarity._asked({"text": "x", "candidates": listed}, 1) == ("x", ["a", "b", "c"], True)
+    assert sentence_similarity._asked({"text": "x", "text_b": "d"}, 1) == ("x", ["d"], False)
+    assert sentence_similarity._asked({"text": "x", "candidates": listed, "text_b": "d"}, 1)[1] == ["a", "b", "c", "d"]
+    assert recommendation._candidates({"candidates": listed}, 1) == ["a", "b", "c"]
+    assert (
+        recommendation._history({"history": listed}, 1)
+        == "a; b; c"
+        == recommendation._history({"history": "a; b; c"}, 1)
+    )
+    assert dialogue._asked_turns({"turns": listed}, 1) == ["a", "b", "c"]
+
+
+def test_a_message_comes_after_the_turns() -> None:
+    from workbench.tasks.dialogue import _asked_turns
+
+    assert _asked_turns({"turns": ["Hello", "Hi!"], "text": "How are you?"}, 1) == ["Hello", "Hi!", "How are you?"]
+    assert _asked_turns({"turns": ["Hello"], "text": " "}, 1) == ["Hello"] == _asked_turns({"text": "Hello"}, 1)
+    with pytest.raises(DataError, match="Input 2 has 2 turns"):
+        _asked_turns({"turns": ["Hello"], "text": "Are you there?"}, 2)
+    for given in ({}, {"turns": 7, "text": "x"}, {"text": 7}):
+        with pytest.raises(DataError, match="Input 1 has no turns"):
+            _asked_turns(given, 1)

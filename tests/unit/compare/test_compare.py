@@ -1,0 +1,282 @@
+"""Comparisons: the statistics against hand-worked cases and brute force, the refusals, and the sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from workbench.compare import differences as module
+from workbench.compare.differences import accuracy_interval, compare, examples_needed, holm, mcnemar, settings
+from workbench.errors import RequestError, UnknownNameError
+from workbench.files import write_json
+from workbench.runs.predictions import write_predictions
+from workbench.runs.run import Run
+from workbench.spec import RunSpec
+from workbench.workspace import Workspace
+
+
+def make_run(
+    workspace: Workspace,
+    gold: Sequence[str],
+    given: Sequence[str] | None = None,
+    *,
+    name: str = "",
+    ids: Sequence[str] | None = None,
+    **changes: Any,
+) -> Run:
+    spec = RunSpec.parse({"name": name or None, "task": "text-classification", "data": "d", "model": "m", **changes})
+    run = Run.create(spec, workspace)
+    if given is not None:
+        rows = {
+            "id": list(ids or [f"{i:05d}" for i in range(len(gold))]),
+            "gold": list(gold),
+            "prediction": list(given),
+        }
+        write_predictions(run, rows)
+    return run
+
+
+def two_runs(workspace: Workspace, both: int, only_a: int, only_b: int, neither: int) -> tuple[Run, Run]:
+    """Runs A and B that are right on so many examples together and alone."""
+    total = both + only_a + only_b + neither
+    a = ["x"] * (both + only_a) + ["y"] * (only_b + neither)
+    b = ["x"] * both + ["y"] * only_a + ["x"] * only_b + ["y"] * neither
+    return make_run(workspace, ["x"] * total, a, name="A"), make_run(workspace, ["x"] * total, b, name="B")
+
+
+def test_mcnemar_is_the_binomial_test_worked_by_hand() -> None:
+    by_hand = 2 * sum(math.comb(10, k) for k in (0, 1, 2)) / 2**10
+    assert mcnemar(8, 2) == pytest.approx(by_hand) == pytest.approx(mcnemar(2, 8))
+    assert mcnemar(5, 5) == pytest.approx(1)
+    assert mcnemar(0, 0) == 1
+
+
+def test_holm_is_worked_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.2]) == [0.2]
+    assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
+
+
+def test_a_clear_difference_is_told_with_its_direction(workspace: Workspace) -> None:
+    a, b = two_runs(workspace, both=700, only_a=100, only_b=40, neither=160)
+    found = compare([a, b])
+    assert (found.metric, found.examples, found.test) == ("accuracy", 1000, "McNemar's exact test")
+    assert found.difference == pytest.approx(0.06)
+    assert 0 < found.low < 0.06 < found.high
+    error = math.sqrt((0.1 + 0.04 - 0.06**2) / 1000)  # of a paired difference, in closed form
+    assert [found.low, found.high] == pytest.approx([0.06 - 1.96 * error, 0.06 + 1.96 * error], abs=0.002)
+    assert found.p_value == pytest.approx(mcnemar(100, 40))
+    assert found.verdict.startswith(
+        "A is better than B by 6.0 points of accuracy (80.0 against 74.0); the 95% interval "
+    )
+    assert found.verdict.endswith("leaves out zero.")
+    turned = compare([b, a])
+    assert turned.difference == pytest.approx(-0.06) and turned.high < 0
+    assert turned.verdict.startswith("A is better than B by 6.0 points")
+    assert not any(word in turned.verdict for word in ("-", "−"))
+
+
+def test_no_difference_is_claimed_where_the_interval_holds_zero(workspace: Workspace) -> None:
+    found = compare([*two_runs(workspace, both=350, only_a=28, only_b=22, neither=100)])
+    assert found.low < 0 < found.high and found.p_value > 0.05
+    assert found.verdict.startswith("No difference can be claimed: A minus B is +1.2 points of accuracy, and the 95%")
+    assert "more test examples would be needed" in found.verdict
+    equal = compare([*two_runs(workspace, both=50, only_a=5, only_b=5, neither=10)])
+    assert equal.difference == 0 and equal.p_value == 1 and "they are equal" in equal.verdict
+
+
+def test_an_interval_without_zero_is_not_enough_when_the_test_says_otherwise(workspace: Workspace) -> None:
+    found = compare([*two_runs(workspace, both=30, only_a=5, only_b=0, neither=5)])
+    assert found.low > 0 and found.p_value == pytest.approx(2 / 32)
+    assert "No difference can be claimed" in found.verdict and "gives p = 0.06" in found.verdict
+
+
+def test_examples_needed_shows_the_difference_four_times_in_five() -> None:
+    both, only_a, only_b, total = 0.7, 0.06, 0.04, 500
+    low, high = accuracy_interval(int(only_a * total), int(only_b * total), total)
+    needed = examples_needed(only_a - only_b, low, high, total)
+    generator = np.random.default_rng(0)
+    draws = generator.multinomial(needed, [only_a, only_b, both, 1 - both - only_a - only_b], size=2000)
+    difference = (draws[:, 0] - draws[:, 1]) / needed
+    error = np.sqrt(((draws[:, 0] + draws[:, 1]) / needed - difference**2) / needed)
+    assert 0.74 < np.mean(difference - 1.96 * error > 0) < 0.86
+
+
+def test_interval_covers_the_true_difference_about_95_times_in_100() -> None:
+    generator = np.random.default_rng(2)
+    covered = 0
+    for _ in range(120):
+        only_a, only_b, _ = generator.multinomial(300, [0.12, 0.07, 0.81])
+        low, high = accuracy_interval(int(only_a), int(only_b), 300)
+        covered += low <= 0.05 <= high
+    assert 0.89 <= covered / 120 <= 0.99
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "matthews"])
+def test_bootstrap_of_a_metric_is_that_of_drawing_examples(workspace: Workspace, metric: str) -> None:
+    generator = np.random.default_rng(7)
+    labels = np.array(["a", "b", "c"])
+    gold = labels[generator.integers(0, 3, 150)]
+    noise = [labels[generator.integers(0, 3, 150)] for _ in range(2)]
+    first, second = (np.where(generator.random(150) < p, gold, n) for p, n in zip((0.7, 0.5), noise, strict=True))
+    score = {
+        "macro_f1": lambda g, p: reference.f1_score(g, p, average="macro"),
+        "matthews": reference.matthews_corrcoef,
+    }[metric]
+    found = compare([make_run(workspace, gold, first, name="A"), make_run(workspace, gold, second, name="B")], metric)
+    assert found.values == pytest.approx([score(gold, first), score(gold, second)])
+    picks = [generator.integers(0, 150, 150) for _ in range(250)]
+    expected = np.quantile([score(gold[i], first[i]) - score(gold[i], second[i]) for i in picks], [0.025, 0.975])
+    assert [found.low, found.high] == pytest.approx(expected, abs=0.035)
+    assert found.test == "paired bootstrap, 10,000 resamples"
+    same = make_run(workspace, gold, first, name="A again")
+    assert compare([make_run(workspace, gold, first), same], metric).p_value == 1
+
+
+def test_bootstrap_p_values_are_uniform_where_there_is_no_difference(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RESAMPLES", 400)
+    generator = np.random.default_rng(1)
+    labels = np.array(["a", "b"])
+    small = 0
+    for _ in range(40):
+        gold = labels[generator.integers(0, 2, 120)]
+        one, other = (
+            make_run(workspace, gold, np.where(generator.random(120) < 0.7, gold, "a").tolist()) for _ in range(2)
+        )
+        small += compare([one, other], "macro_f1").p_value < 0.05
+    assert small <= 7  # 2 expected
+
+
+def test_several_labels_are_compared_by_label(workspace: Workspace) -> None:
+    gold = ["a|b", "a", "", "b"] * 30
+    first, second = ["a|b", "a", "", "b"] * 30, ["a", "a", "b", "b"] * 30
+    task = {"name": "text-classification", "multi_label": True}
+    runs = [make_run(workspace, gold, given, task=task) for given in (first, second)]
+    indicators = [[[label in v.split("|") for label in "ab"] for v in column] for column in (gold, second)]
+    for metric, average in (("micro_f1", "micro"), ("macro_f1", "macro")):
+        found = compare(runs, metric)
+        assert found.values == pytest.approx([1, reference.f1_score(*indicators, average=average)])
+        assert found.low > 0
+    assert compare(runs, "accuracy").values == pytest.approx([1, 0.5])
+    flat = [np.ravel(each) for each in indicators]
+    assert compare(runs, "matthews").values == pytest.approx([1, reference.matthews_corrcoef(*flat)])
+    with pytest.raises(UnknownNameError, match="recall"):
+        compare(runs, "recall")
+
+
+def test_several_runs_are_compared_with_the_first_and_corrected(workspace: Workspace) -> None:
+    a, b = two_runs(workspace, both=700, only_a=100, only_b=72, neither=128)
+    _, c = two_runs(workspace, both=700, only_a=100, only_b=98, neither=102)
+    found = compare([a, b, c])
+    raw = [mcnemar(100, 72), mcnemar(100, 98)]
+    assert [pair.p_value for pair in found.pairs] == pytest.approx(holm(raw))
+    assert [pair.runs for pair in found.pairs] == [(a.id, b.id), (a.id, c.id)]
+    assert raw[0] < 0.05 < 2 * raw[0]  # enough for one comparison, and not for two
+    assert "is better" in compare([a, b]).verdict and "is better" not in found.verdict
+    assert "Holm-corrected for 2 comparisons" in found.verdict
+    document = found.as_dict()
+    assert {"runs", "metric", "difference", "low", "high", "p_value", "test", "verdict"} <= set(document)
+    assert len(document["pairs"]) == 2
+
+
+def test_order_of_the_rows_does_not_matter(workspace: Workspace) -> None:
+    gold, given = ["x", "y", "x", "y"], ["x", "x", "x", "y"]
+    one = make_run(workspace, gold, given, ids=["1", "2", "3", "4"])
+    other = make_run(workspace, gold[::-1], given[::-1], ids=["4", "3", "2", "1"])
+    assert compare([one, other]).difference == 0
+    assert compare([one, other]).p_value == 1
+
+
+def test_what_cannot_be_compared_is_refused_with_the_reason(workspace: Workspace) -> None:
+    one = make_run(workspace, ["x", "y"], ["x", "y"])
+    with pytest.raises(RequestError, match="given 1"):
+        compare([one])
+    with pytest.raises(RequestError, match="with itself"):
+        compare([one, one])
+    with pytest.raises(RequestError, match=r"has no predictions: it is queued"):
+        compare([one, make_run(workspace, [])])
+    with pytest.raises(RequestError, match=r"on 2 \(1 of them its own\).* on 3 \(2 of them its own\)"):
+        compare([one, make_run(workspace, "xyz", "xyz", ids=["00000", "8", "9"])])
+    with pytest.raises(RequestError, match="1 test examples have another gold label"):
+        compare([one, make_run(workspace, ["x", "x"], ["x", "y"])])
+    with pytest.raises(UnknownNameError, match=r"macro_f1.*There are: accuracy, macro_f1, matthews"):
+        compare([one, make_run(workspace, ["x", "y"], ["x", "x"])], "macro-f1")
+
+
+def test_the_primary_metric_of_the_run_is_the_default(workspace: Workspace) -> None:
+    runs = [make_run(workspace, ["x", "y"], ["x", "y"]), make_run(workspace, ["x", "y"], ["x", "x"])]
+    write_json(runs[0].folder / "report.json", {"primary_metric": "matthews"})
+    assert compare(runs).metric == "matthews"
+    write_json(runs[0].folder / "report.json", {"primary_metric": "perplexity"})
+    assert compare(runs).metric == "accuracy"
+
+
+def test_settings_tell_what_differs_and_name_a_bad_spec(workspace: Workspace) -> None:
+    one = make_run(workspace, [], name="one", training={"epochs": 2}, tuning={"method": "lora", "rank": 4})
+    two = make_run(workspace, [], name="two", training={"epochs": 3})
+    found = {row["field"]: row for row in settings([one, two], only_different=True)}
+    assert found["training.epochs"] == {"field": "training.epochs", "values": [2, 3], "differs": True}
+    assert found["tuning.rank"]["values"] == [4, None]
+    assert set(found) == {"name", "training.epochs", "tuning.method", "tuning.rank"}
+    every = settings([one, two])
+    assert len(every) > 30 and not {row["field"]: row for row in every}["training.seed"]["differs"]
+    (two.folder / "spec.yaml").write_text("version: 99\n")
+    rows = settings([one, two], only_different=True)
+    assert [row["field"] for row in rows] == ["spec"]
+    assert rows[0]["values"][0] is None and "spec.yaml" in rows[0]["values"][1]
+
+
+def holm_by_definition(p_values: Sequence[float]) -> list[float]:
+    """Holm (1979), as textbooks write it: adjusted p of rank i is the largest of (m - j + 1) p_(j) over j <= i."""
+    ranked = sorted(p_values)
+    adjusted = [min(1, max((len(ranked) - j) * ranked[j] for j in range(i + 1))) for i in range(len(ranked))]
+    return [adjusted[ranked.index(p)] for p in p_values]
+
+
+def test_holm_keeps_order_and_ties_and_is_never_below_what_was_given() -> None:
+    worked = [0.0001, 0.04, 0.013, 0.04, 0.006, 0.3]  # x 6, 5, 4, 3, 2, 1 in order of size, never falling
+    assert holm(worked) == pytest.approx([0.0006, 0.12, 0.052, 0.12, 0.03, 0.3])
+    generator = np.random.default_rng(3)
+    for _ in range(50):
+        given = generator.random(generator.integers(1, 9)).round(2).tolist()
+        assert holm(given) == pytest.approx(holm_by_definition(given))
+    assert holm([]) == []
+
+
+def test_holm_claims_falsely_in_at_most_five_of_a_hundred_comparisons_of_many() -> None:
+    """Ten models that are all alike, 2,000 times: how often is any of them said to differ?"""
+    generator = np.random.default_rng(4)
+    p_values = generator.random((2000, 10))
+    corrected = np.mean([min(holm(row)) < 0.05 for row in p_values.tolist()])
+    assert np.mean(p_values.min(axis=1) < 0.05) > 0.35 and corrected < 0.065
+
+
+@pytest.mark.parametrize("comparisons", [1, 4])
+def test_as_many_more_examples_as_the_sentence_says_give_the_verdict_four_times_in_five(comparisons: int) -> None:
+    """The whole rule is simulated, McNemar's exact test among it, not the formula that the number came from."""
+    shares, seen = [0.13, 0.09, 0.78], 400
+    low, high = accuracy_interval(round(shares[0] * seen), round(shares[1] * seen), seen)
+    needed = examples_needed(shares[0] - shares[1], low, high, seen, comparisons)
+    generator, claimed = np.random.default_rng(5), []
+    for only_a, only_b, _ in generator.multinomial(needed, shares, size=400):
+        difference = (only_a - only_b) / needed
+        error = math.sqrt(((only_a + only_b) / needed - difference**2) / needed)
+        p_value = comparisons * mcnemar(int(only_a), int(only_b))
+        claimed.append(difference - 1.96 * error > 0 and p_value < 0.05)
+    assert 0.73 < np.mean(claimed) < 0.87
+    assert examples_needed(0.02, -0.02, 0.06, 400, 5) > examples_needed(0.02, -0.02, 0.06, 400)
+
+
+def test_a_correction_that_undoes_a_claim_says_what_would_be_needed(workspace: Workspace) -> None:
+    a, b = two_runs(workspace, both=700, only_a=100, only_b=72, neither=128)
+    _, c = two_runs(workspace, both=700, only_a=100, only_b=98, neither=102)
+    first, second = compare([a, b, c]).pairs
+    assert "gives p = 0.0" in first.verdict and first.verdict.endswith("to show a difference of this size.")
+    assert "holds zero" in second.verdict and "a million" not in first.verdict

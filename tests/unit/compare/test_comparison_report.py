@@ -1,0 +1,137 @@
+"""The report of a comparison: complete, small, escaped, and asking for nothing."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.dashboard.fake_runs import fake_language_run, fake_run
+from workbench.cli.commands import app
+from workbench.compare.differences import compare
+from workbench.compare.report import comparison_report, write_comparison
+from workbench.compare.seeds import over_seeds
+from workbench.errors import RequestError
+from workbench.files import write_json
+from workbench.runs.predictions import read_predictions, write_predictions
+from workbench.runs.run import Run
+from workbench.workspace import Workspace
+
+SCRIPT = "<img src=x onerror='pwned()'><script>pwned()</script>"
+ALLOWED = {
+    "html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "section", "div", "table", "tr", "th", "td",
+    "bdi", "span", "svg", "text", "path", "circle", "polyline", "polygon",
+}  # fmt: skip
+
+
+class Elements(HTMLParser):
+    """Collects what a page holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.attributes: dict[str, set[str]] = {}
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        for name, value in attrs:
+            self.attributes.setdefault(name, set()).add(value or "")
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def read(page: str) -> Elements:
+    found = Elements()
+    found.feed(page)
+    return found
+
+
+def harmless(page: str) -> Elements:
+    found = read(page)
+    assert found.names <= ALLOWED, found.names - ALLOWED
+    assert not [name for name in found.attributes if name.startswith("on") or name in ("src", "href", "action")]
+    assert "default-src 'none'" in page and "url(" not in page
+    return found
+
+
+def test_it_says_what_the_comparison_says(workspace: Workspace) -> None:
+    runs = [fake_run(workspace), fake_run(workspace, tuning="lora", seed=1)]
+    page = comparison_report(runs, "macro_f1")
+    words = " ".join(harmless(page).words)
+    verdict = compare(runs, "macro_f1").verdict
+    for run in runs:
+        verdict = verdict.replace(run.id, run.id[16:])  # the time is left out where an id is the name
+        assert run.id in words
+    assert verdict in words and "60 test examples" in words
+    for heading in (
+        "What can be claimed",
+        "Quality against cost",
+        "Curves",
+        "Settings that differ",
+        "only one gets right",
+    ):
+        assert heading in words
+    assert "tuning.method" in words and page.count("<svg") >= 5
+    assert len(page) < 300_000
+
+
+def test_over_seeds_it_says_so_and_all_of_twelve_long_runs_stay_small(workspace: Workspace) -> None:
+    runs = [
+        fake_run(workspace, name="n" * 78, tuning=tuning, seed=seed, steps=400, examples=100)
+        for tuning in ("full", "lora", "head")
+        for seed in range(4)
+    ]
+    page = comparison_report(runs)
+    words = " ".join(harmless(page).words)
+    for pair in over_seeds(runs).pairs:
+        assert pair.verdict in words
+    assert "mean of n = 4" in words and "permutation" in words
+    assert len(page.encode()) < 1_000_000
+
+
+def test_nothing_that_anybody_wrote_becomes_an_element(workspace: Workspace) -> None:
+    runs = [fake_run(workspace, name=f"{SCRIPT[:60]}{i}", labels=[SCRIPT, "b"], seed=i) for i in range(2)]
+    for run in runs:
+        rows: dict[str, Any] = read_predictions(run)
+        write_predictions(run, rows | {"input": [f"{SCRIPT}\x00\u202e{'long ' * 9000}"] * 60})
+        report = run.report() or {}
+        report["metrics"][SCRIPT] = {"value": 0.5, "low": 0.4, "high": 0.6}
+        report["cost"]["seconds"] = 0
+        write_json(run.folder / "report.json", report)
+        run.update_status(title=SCRIPT + str(run.id))
+    page = comparison_report(runs)
+    harmless(page)
+    assert "&lt;script&gt;" in page and "\x00" not in page and "\u202e" not in page and len(page) < 1_000_000
+
+
+def test_runs_with_nothing_but_predictions_have_a_report(workspace: Workspace) -> None:
+    runs = [fake_run(workspace, seed=seed) for seed in range(2)]
+    for run in runs:
+        (run.folder / "report.json").unlink()
+        (run.folder / "metrics.jsonl").unlink()
+    words = " ".join(harmless(comparison_report(runs)).words)
+    assert "What can be claimed" in words and "Quality against cost" not in words
+
+
+def test_what_cannot_be_compared_is_refused_and_leaves_no_file(workspace: Workspace, tmp_path: Path) -> None:
+    runs = [fake_run(workspace), fake_run(workspace, examples=20)]
+    with pytest.raises(RequestError, match="tested on different examples"):
+        write_comparison(runs, tmp_path / "page.html")
+    with pytest.raises(RequestError, match="no predictions"):
+        comparison_report([runs[0], fake_language_run(workspace)])
+    with pytest.raises(RequestError, match="does not exist"):
+        write_comparison(runs, tmp_path / "nowhere" / "page.html")
+    assert list(tmp_path.glob("*.html")) == []
+
+
+def test_the_command_writes_it(workspace: Workspace, tmp_path: Path) -> None:
+    runs: list[Run] = [fake_run(workspace), fake_run(workspace, tuning="lora", seed=1)]
+    path = tmp_path / "page.html"
+    done = CliRunner().invoke(app, ["compare", *(run.id for run in runs), "--html", str(path)])
+    assert done.exit_code == 0 and re.match(r"<!DOCTYPE html>", path.read_text())

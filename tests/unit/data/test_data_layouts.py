@@ -1,0 +1,553 @@
+"""Formats of files that are no table: each against a small file written by hand, and what is broken is told by its row.
+
+The data sets themselves are counted where a mirror of their files is (``mirror``).
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from workbench.data.catalogue.entries import catalogue, dataset
+from workbench.data.columns import Column
+from workbench.data.load import Dataset, load_data
+from workbench.data.readers.formats import RawFile, formats, read_layout
+from workbench.data.readers.formats import crosswoz as crosswoz_format
+from workbench.data.readers.formats.cmrc2018 import nearest
+from workbench.data.readers.formats.functions import prompt
+from workbench.data.readers.formats.next_sentences import sentences
+from workbench.data.readers.table import Table
+from workbench.errors import DataError, UnknownNameError
+from workbench.spec import DataSpec
+from workbench.workspace import Workspace
+
+
+def read(name: str, *contents: str | bytes, part: str = "train") -> Table:
+    """The table in files with this content, called a, b, ..."""
+    files = [
+        RawFile(f"{chr(97 + i)}.file", content.encode() if isinstance(content, str) else content)
+        for i, content in enumerate(contents)
+    ]
+    table = formats.get(name)().read(files, part)
+    table.notes += [note for file in files for note in file.notes]
+    return table
+
+
+def test_every_format_of_the_catalogue_is_there_and_used() -> None:
+    used = {entry.layout.format for entry in catalogue().datasets.values()} - {None}
+    assert used <= set(formats.names()) and set(formats.names()) - used == {"squad"} - used
+    with pytest.raises(UnknownNameError, match="Did you mean 'conll'"):
+        read_layout("conl", [], "x")
+
+
+# -- words and tags ---------------------------------------------------------------------------------------------------
+
+CONLL = "The\tO\r\nMad\tB-group\nIf\tI-group\n\n\t\n-DOCSTART- O\n\nü a\tO\n. O\n"
+
+
+def test_conll() -> None:
+    """Tabs or spaces, Windows' line ends, several empty lines, a document mark, a word with a space in it."""
+    table = read("conll", CONLL)
+    assert table.columns["words"] == [["The", "Mad", "If"], ["ü a", "."]]
+    assert table.columns["tags"] == [["O", "B-group", "I-group"], ["O", "O"]]
+    assert table.rows == [1, 8] and table.unit == "line"
+    assert table.columns["document"] == ["0", "1"]
+
+
+def test_conll_takes_the_first_and_the_last_field() -> None:
+    table = read("conll", "EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n")
+    assert table.columns == {"words": [["EU", "rejects"]], "tags": [["B-ORG", "O"]]}
+
+
+@pytest.mark.parametrize("line", ["word", "word\t", "\tO", "word\t \t"])
+def test_a_line_of_conll_without_a_tag_is_told(line: str) -> None:
+    with pytest.raises(DataError, match=r"a\.file, line 3"):
+        read("conll", f"a O\nb O\n{line}\n")
+
+
+def test_cluener() -> None:
+    """Objects one after another; words are characters, spaces are none, an inner name is left out."""
+    first = {
+        "text": "他在《北京 爱情》里",
+        "label": {"book": {"《北京 爱情》": [[2, 8]]}, "address": {"北京": [[3, 4]]}},
+    }
+    second = {"text": "北京和北京", "label": {"address": {"北京": [[0, 1], [3, 4]]}}}
+    table = read("cluener", json.dumps(first, ensure_ascii=False, indent=1) + "\n" + json.dumps(second) + "\n\n")
+    assert "".join(table.columns["words"][0]) == "他在《北京爱情》里"
+    assert table.columns["tags"][0] == ["O", "O", "B-book", *["I-book"] * 5, "O"]
+    assert table.columns["tags"][1] == ["B-address", "I-address", "O", "B-address", "I-address"]
+    assert any("1 names inside others" in note for note in table.notes)
+    third = {"text": "北京大学好", "label": {"address": {"北京": [[0, 1]]}, "organization": {"北京大学": [[0, 3]]}}}
+    both = read("cluener", json.dumps(third)).columns["tags"][0]
+    assert both == ["B-organization", *["I-organization"] * 3, "O"], "the longer one, where both begin alike"
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ('{"text": "ab", "label": {"x": {"b": [[0, 0]]}}}', "row 2: 'b' does not stand at characters 0 to 0"),
+        ('{"text": "ab", "label": {"x": {"b": [[1]]}}}', "row 2: .* no place"),
+        ('{"text": "ab", "label": {"x": 1}}', "row 2: the names of kind"),
+        ('{"text": "ab"}', "row 2: 'label' is missing"),
+        ('{"text": 1, "label": {}}', "row 2: 'text' is int"),
+        ('{"text": "ab", ', "row 2, line 2: not JSON"),
+        ("[" * 100_000, "row 2"),
+        ("[]", "row 2: 'text' is missing"),
+    ],
+)
+def test_broken_cluener(second: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read("cluener", '{"text": "ab", "label": {}}\n' + second)
+
+
+def snips(intent: str, *utterances: list[dict]) -> str:
+    return json.dumps({intent: [{"data": pieces} for pieces in utterances]}, indent=1, ensure_ascii=False)
+
+
+def test_snips() -> None:
+    """Borders of pieces are borders of words, texts are whole; a line that is no UTF-8 is read for itself."""
+    one = [{"text": "Play "}, {"text": "La  Bohème", "entity": "album"}, {"text": ", now "}]
+    two = [{"text": "sunny"}]
+    content = snips("PlayMusic", one).encode() + b"\n"
+    content = content.replace("è".encode(), b"\xe8").replace(b"Play ", "Plâ ".encode())
+    table = read("snips", content, snips("GetWeather", two))
+    assert table.columns["text"] == ["Plâ La Bohème, now", "sunny"]
+    assert table.columns["label"] == ["PlayMusic", "GetWeather"]
+    assert table.columns["words"][0] == ["Plâ", "La", "Bohème", ",", "now"]
+    assert table.columns["tags"][0] == ["O", "B-album", "I-album", "O", "O"]
+    assert table.rows == [1, 2] and any("1 lines are not UTF-8" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "b.file: an object with one intent"),
+        ('{"A": [{"data": [{"text": "x"}]}, {"data": [{"txt": "x"}]}]}', "b.file, row 2: 'text' is missing"),
+        ('{"A": [{"data": [{"text": "x", "entity": 3}]}]}', "b.file, row 1: 'entity' is int"),
+        ('{"A": [3]}', "b.file, row 1: 'data' is missing"),
+        ('{"A": [', "b.file, line 1: not JSON"),
+        (b'{"A": [{"data": [{"text": "\x81\xff"}]}]}', "b.file, line 1: it is neither UTF-8 nor"),
+    ],
+)
+def test_broken_snips(content: str | bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read("snips", snips("PlayMusic", [{"text": "x"}]), content)
+
+
+# -- texts with labels ------------------------------------------------------------------------------------------------
+
+
+def test_semeval() -> None:
+    text = '1\t"The <e1>child</e1> said "hi" in the <e2>cradle</e2>."\nCause-Effect(e2,e1)\nComment: 7\tno\n\n'
+    text += '8001\t"A <e1>b</e1> <e2>c</e2>"\nOther\nComment:\n\n'
+    table = read("semeval2010-task8", text)
+    assert table.columns["text"] == ['The <e1>child</e1> said "hi" in the <e2>cradle</e2>.', "A <e1>b</e1> <e2>c</e2>"]
+    assert table.columns["label"] == ["Cause-Effect(e2,e1)", "Other"] and table.rows == [1, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('1\t"A <e1>b</e1> c"\nOther\n', "line 1: there are no <e1>"),
+        ('1\t"A <e1>b</e1> <e2>c</e2>"\n\nOther\n', "line 2: '' is no relation"),
+        ('1\t"A <e1>b</e1> <e2>c</e2>"\nCause-Effect(e1,e1)\n', "line 2: 'Cause-Effect.e1,e1.' is no relation"),
+        ('1\t"A <e1>b</e1> <e2>c</e2>"', "line 2: '' is no relation"),
+    ],
+)
+def test_broken_semeval(text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read("semeval2010-task8", text)
+
+
+def test_tnews_names_its_classes_alike_under_both_keys() -> None:
+    rows = [
+        {"label": "5", "label_desc": "news_sports", "sentence": "一", "label_des": "体育"},
+        {"id": 4, "sentence": "二", "label": "5", "label_des": "news_sports"},
+        {"id": 5, "sentence": "三", "label": "14", "label_des": "stock"},
+    ]
+    table = read("tnews", "\n".join(json.dumps(row) for row in rows))
+    assert table.columns == {"text": ["一", "二", "三"], "label": ["sports", "sports", "stock"]}
+    with pytest.raises(DataError, match="line 2: 'sentence' is missing"):
+        read("tnews", json.dumps(rows[0]) + "\n{}")
+    with pytest.raises(DataError, match="line 2: not JSON"):
+        read("tnews", json.dumps(rows[0]) + "\n{")
+
+
+# -- questions --------------------------------------------------------------------------------------------------------
+
+
+def squad(*asked: dict, context: str = "Bräu is in 😀 Bonn.") -> str:
+    return json.dumps({"data": [{"title": "T", "paragraphs": [{"context": context, "qas": list(asked)}]}]})
+
+
+def question(text: str, start: int, **more: object) -> dict:
+    return {"question": "Where?", "answers": [{"text": text, "answer_start": start}], **more}
+
+
+def test_squad() -> None:
+    impossible = {"question": "Who?", "answers": [], "is_impossible": True, "plausible_answers": [{"text": "x"}]}
+    table = read("squad", squad(question("Bonn", 13, id="1"), impossible))
+    assert table.columns["answers"] == [[{"text": "Bonn", "start": 13}], []]
+    assert table.columns["title"] == ["T", "T"] and table.columns["context"][0][13:17] == "Bonn"
+    assert table.rows == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (squad(question("Bonn", 13), question("Bonn", 12)), "question 2: the answer 'Bonn' does not stand at"),
+        (squad(question("Bonn", -1)), "question 1: the answer"),
+        (squad(question("", 0)), "question 1: the answer"),
+        (squad({"answers": []}), "question 1: 'question' is missing"),
+        (squad({"question": "Who?"}), "question 1: 'answers' is missing"),
+        (squad({"question": "Who?", "answers": [{"text": "Bonn"}]}), "question 1: 'answer_start' is missing"),
+        (squad({"question": "Who?", "answers": [{"text": "Bonn", "answer_start": True}]}), "'answer_start' is bool"),
+        ('{"data": [3]}', "article 1: 'paragraphs' is missing"),
+        ('{"data": [{"paragraphs": [{"context": "x", "qas": [1]}]}]}', "question 1: an object"),
+        ("[]", "'data' is missing"),
+        ('{"data": [\n1,,]}', "line 2: not JSON"),
+        ("[" * 100_000, "nested too deeply|not JSON"),
+    ],
+)
+def test_broken_squad(text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read("squad", text)
+
+
+def test_cmrc_moves_answers_to_where_they_stand() -> None:
+    both = question("Bonn", 12)
+    both["answers"].append({"text": "Köln", "answer_start": -1})
+    table = read("cmrc2018", squad(both, question("Köln", 3), question("Bonn", 13)))
+    assert table.columns["answers"] == [[{"text": "Bonn", "start": 13}]] * 2 and table.rows == [1, 3]
+    assert "1 answers stood a little beside" in table.notes[-1] and "2 stand nowhere" in table.notes[-1]
+    assert "with them 1 questions" in table.notes[-1]
+
+
+@pytest.mark.parametrize(("start", "found"), [(0, 0), (2, 3), (3, 3), (1, 0), (9, 6), (-1, 0)])
+def test_the_nearest_place(start: int, found: int) -> None:
+    """By hand, in "ab ab ab"."""
+    assert nearest("ab", start, "ab ab ab") == found
+    assert nearest("x", start, "ab ab ab") is None
+
+
+# -- texts to texts ---------------------------------------------------------------------------------------------------
+
+
+def test_scitldr() -> None:
+    row = {"source": ["One.", " Two \n"], "target": ["A", "", "B c"], "paper_id": "p"}
+    table = read("scitldr", json.dumps(row) + "\n\n" + json.dumps({**row, "more": 1}))
+    assert table.columns == {"text": ["One. Two"] * 2, "summary": [["A", "B c"]] * 2, "paper": ["p"] * 2}
+    assert table.rows == [1, 3]
+    for broken in ({"source": "One."}, {**row, "source": [1]}, {**row, "target": "A"}):
+        with pytest.raises(DataError, match="line 2"):
+            read("scitldr", json.dumps(row) + "\n" + json.dumps(broken))
+
+
+def test_messages() -> None:
+    """The head is no message, nor is what stands before the mark of a context; a pair stands there once."""
+    first = {"": {"language": "fr"}, "menu\x04Open": ["Ouvrir"], "%1 Item": ["%1 élément", "%1 éléments"], "No": [""]}
+    table = read("messages", json.dumps(first), json.dumps({"Open": ["Ouvrir"], "dialog\x04Open": ["Ouvert"]}))
+    assert table.columns["source"] == ["Open", "%1 Item", "Open"]
+    assert table.columns["target"] == ["Ouvrir", "%1 élément", "Ouvert"]
+    for broken in ("[]", '{"a": "b"}', '{"a": []}', '{"a": [1]}', '{"a": '):
+        with pytest.raises(DataError, match=r"b\.file"):
+            read("messages", json.dumps(first), broken)
+
+
+# -- dialogues --------------------------------------------------------------------------------------------------------
+
+
+def test_chatterbot() -> None:
+    """YAML makes True of No and a mapping of a colon; here all is text. What stands there twice is read once."""
+    text = (
+        "categories:\n- x\nconversations:\n- - Yes?\n  - No\n- - 1\n  - 'a: b'\n  - c: d\n- - Yes?\n  - No\n- alone\n"
+    )
+    table = read("chatterbot", text, "conversations:\n- - Yes?\n  - No\n  - ''\n")
+    assert table.columns["turns"] == [["Yes?", "No"], ["1", "a: b", "c: d"]]
+    assert table.columns["question"] == ["Yes?", "1"] and table.columns["answer"] == ["No", "a: b"]
+    assert any("1 conversations of less than two" in note for note in table.notes)
+    assert any("2 conversations that stand there before" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("conversations:\n- - a\n  - - b\n", "row 1: .* is no text"),
+        ("conversations:\n- {a: b}\n", "row 1: a conversation must be"),
+        ("conversations: 3\n", "'conversations' is str"),
+        ("conversations:\n- &x [a, b]\n- *x\n", "aliases"),
+        ("conversations:\n- !!python/object/apply:os.system [ls]\n- [a\n", "not YAML"),
+        ("- : :\n\t- x", "not YAML"),
+    ],
+)
+def test_broken_chatterbot(text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read("chatterbot", text)
+
+
+def test_yaml_makes_no_objects(tmp_path: Path) -> None:
+    marker = tmp_path / "made"
+    text = f"conversations:\n- !!python/object/apply:os.mkdir ['{marker}']\n- - a\n  - b\n"
+    table = read("chatterbot", text)
+    assert not marker.exists() and table.columns["turns"] == [["a", "b"]]
+
+
+def archive(document: object, names: tuple[str, ...] = ("val.json",)) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as out:
+        for name in names:
+            out.writestr(name, document if isinstance(document, bytes) else json.dumps(document))
+    return file.getvalue()
+
+
+def messages(*texts: str) -> dict:
+    return {"messages": [{"role": ("usr", "sys")[i % 2], "content": t} for i, t in enumerate(texts)]}
+
+
+def test_crosswoz() -> None:
+    table = read("crosswoz", archive({"11": messages("你好", "好 "), "7": messages("a", "b", "c", "d")}))
+    assert table.columns == {"turns": [["你好", "好"], ["a", "b", "c", "d"]], "dialogue": ["11", "7"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PK\x03\x04 torn", "not a sound zip"),
+        (archive({"1": messages("a", "b")})[:-30], "not a sound zip"),
+        (archive({}, ("a.json", "../../b.json")), "holds 2 files"),
+        (archive(b"{"), "not JSON"),
+        (archive(b'{"1": "\xff"}'), "is not utf-8"),
+        (archive([1]), "an object of dialogues"),
+        (archive({"1": messages("a", "b"), "2": messages("a")}), "row 2: a dialogue needs two turns"),
+        (archive({"1": messages("a", "b"), "2": {"messages": messages("x", "a", "b")["messages"][1:]}}), "row 2: mess"),
+        (archive({"1": messages("a", " ")}), "row 1: message 2"),
+        (archive({"1": {}}), "row 1: 'messages' is missing"),
+    ],
+)
+def test_broken_crosswoz(content: bytes, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read("crosswoz", content)
+
+
+def test_a_zip_bomb_is_given_up_at_the_limit(monkeypatch) -> None:
+    """Also one that says it is small: what it says of its size is not believed."""
+    monkeypatch.setattr(crosswoz_format, "MOST_BYTES", 1_000_000)
+    bomb = archive(b" " * 3_000_000)
+    assert len(bomb) < 10_000
+    with pytest.raises(DataError, match="unpacks to more than 1,000,000 bytes"):
+        read("crosswoz", bomb)
+    lying = bomb.replace((3_000_000).to_bytes(4, "little"), (20).to_bytes(4, "little"))
+    with pytest.raises(DataError, match=r"a\.file"):
+        read("crosswoz", lying)
+
+
+# -- what is made here ------------------------------------------------------------------------------------------------
+
+MOVIES = 'movieId,title,genres\n1,"Usual Suspects, The (1995)",Crime|Thriller\n2,Up (2009),(no genres listed)\n'
+MOVIES += "3,Heat (1995),Action\n"
+
+
+def ratings(*rows: tuple[int, int, float, int]) -> str:
+    return "userId,movieId,rating,timestamp\n" + "".join(f"{u},{m},{s},{t}\n" for u, m, s, t in rows)
+
+
+def test_movielens_by_hand() -> None:
+    rows = ratings((1, 3, 5, 30), (1, 1, 4, 10), (1, 2, 3.5, 20), (2, 1, 5, 40), (1, 2, 4, 40), (1, 3, 1, 40))
+    rows += ratings((3, 1, 5, 41), (3, 2, 5, 41), (3, 3, 5, 42), (1, 1, 4, 50)).partition("\n")[2]
+    found = [read("movielens", rows, MOVIES, part=part) for part in ("train", "valid", "test")]
+    assert [len(table) for table in found] == [8, 1, 1]
+    train = found[0].columns
+    assert train["time"] == [10, 20, 30, 40, 40, 40, 41, 41]
+    suspects, heat = "The Usual Suspects (1995), Crime, Thriller", "Heat (1995), Action"
+    assert train["candidate"][:3] == [suspects, "Up (2009)", heat]
+    assert train["label"][:3] == ["liked", "not liked", "liked"]
+    assert train["history"][:3] == ["", suspects, suspects]
+    assert train["history"][3:6] == ["", f"{heat}; {suspects}", f"{heat}; {suspects}"], "the same second is not before"
+    assert train["history"][6:] == ["", ""]
+    assert found[1].columns["history"] == [f"Up (2009); {suspects}"]
+    assert found[2].columns["history"] == [f"Up (2009); {heat}; {suspects}"]
+
+
+def test_broken_movielens() -> None:
+    for bad, message in [
+        (ratings((1, 9, 5, 1)), "line 2: there is no film '9'"),
+        ("userId,movieId\n1,1\n", "line 1: the columns"),
+        ("userId,movieId,rating,timestamp\n1,1,5\n", "line 2: 3 fields"),
+        ('userId,movieId,rating,timestamp\n1,1,5,"1\n', "unexpected end of data"),
+        (ratings(*[(1, 1, 5, "x")] * 11), "line 12: .* is no number"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            read("movielens", bad, MOVIES)
+    table = read("movielens", ratings((1, 1, 5, "7 http"), *[(1, 1, 5, t) for t in range(5)]), MOVIES)
+    assert any("1 ratings whose stars or time are no number: left out (2)" in note for note in table.notes)
+
+
+def test_sentences() -> None:
+    """By hand: initials, abbreviations and numbers of a list end none."""
+    text = 'Dr. J. R. Smith came to the U.S. Army. He said "Go!" Then 1. Run. What? Yes (no.) And "so" it was...'
+    expected = ["Dr. J. R. Smith came to the U.S. Army.", 'He said "Go!', "Then 1. Run.", "What?", "Yes (no.", "And"]
+    assert [s[: len(e)] for s, e in zip(sentences(text), expected, strict=True)] == expected
+
+
+def plots_of(films: int) -> str:
+    lines = ["category,text,movie_name"]
+    for f in range(films):
+        plot = " ".join(f"Film {f} has the sentence number {i} here." for i in range(6))
+        lines += [f"plot,{plot},film{f}", f"fresh,good,film{f}", f"plot,,film{f}"]
+    return "\n".join(lines)
+
+
+def test_next_sentences() -> None:
+    tables = {part: read("next-sentences", plots_of(200), part=part) for part in ("train", "valid", "test")}
+    films = [set(table.columns["film"]) for table in tables.values()]
+    assert sum(map(len, films)) == len(set.union(*films)) == 200, "a film is in one part"
+    for table in tables.values():
+        places = Counter(table.columns["label"])
+        assert max(places.values()) - min(places.values()) <= 1 and len(places) == 4
+        for context, choices, label, film in zip(*(table.columns[n] for n in table.columns), strict=True):
+            number = film.removeprefix("film")
+            truth = choices[int(label)]
+            own = [choice for choice in choices if choice.startswith(f"Film {number} ")]
+            assert len(set(choices)) == 4 and own == [truth]
+            assert int(truth.split()[6]) == int(context.split()[-2]) + 1, "it follows"
+            assert {f"film{choice.split()[1]}" for choice in choices} <= set(table.columns["film"]), "of the same part"
+    assert read("next-sentences", plots_of(200)).columns == tables["train"].columns
+    with pytest.raises(DataError, match="too few"):
+        read("next-sentences", plots_of(5))
+
+
+def test_functions() -> None:
+    """Signature, docstring and body are Python together, whatever stands in the docstring."""
+    row = {"name": "f", "package": "p", "version": "1", "licence": "MIT", "signature": "def f(x):", "code": ""}
+    texts = ["One line.", "Two\n\nlines.", 'Ends with "quotes"', 'Has """three""" and \\d', "Back\\"]
+    rows = [{**row, "text": text, "body": "    return x"} for text in texts] + [{**row, "text": "None.", "body": " "}]
+    table = read("functions", "\n".join(json.dumps(r) for r in rows))
+    assert len(table) == 5 and any("1 functions without a body" in note for note in table.notes)
+    for head, body, text in zip(table.columns["prompt"], table.columns["body"], texts, strict=True):
+        node = ast.parse(head + body).body[0]
+        assert isinstance(node, ast.FunctionDef) and ast.get_docstring(node).strip() == text
+    assert prompt("def f(x):", "One line.") == 'def f(x):\n    """One line."""\n'
+
+
+# -- the data sets themselves -----------------------------------------------------------------------------------------
+
+ROLES = [
+    Column("text", ""), Column("label", "", kind="label"), Column("words", "", kind="words"),
+    Column("tags", "", kind="tags"), Column("question", ""), Column("context", ""),
+    Column("answers", "", kind="answers"), Column("source", ""), Column("target", "", target=True),
+    Column("summary", "", kind="texts", target=True), Column("turns", "", kind="texts"), Column("user", ""),
+    Column("time", "", kind="number"), Column("history", "", may_be_empty=True), Column("candidate", ""),
+    Column("choices", "", kind="texts"), Column("text_a", ""), Column("text_b", ""),
+]  # fmt: skip
+
+
+def load(name: str, workspace: Workspace) -> Dataset:
+    wanted = dataset(name).columns
+    return load_data(DataSpec(train=name), [column for column in ROLES if column.role in wanted], workspace)
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("wnut17", (3394, 1009, 1287)),
+        ("wikigold", 1696),
+        ("snips-slots", (13784, 700)),
+        ("cluener", (10748, 1343)),
+        ("tnews", (10000, 2000, 2000)),
+        ("semeval2010-task8", (8000, 2717)),
+        ("xquad-en", 1190),
+        ("xquad-zh", 1190),
+        ("xquad-de", 1190),
+        ("cmrc2018", (3219, 1000)),  # two questions of the test part are empty
+        ("tatoeba-en-zh", 26388),
+        ("scitldr", (1992, 619, 618)),
+        ("crosswoz", 500),
+    ],
+)
+def test_data_sets_have_as_many_examples_as_their_authors_say(name, counts, workspace: Workspace, mirror) -> None:
+    """Parts that are held out of train by us are counted with it."""
+    found = load(name, workspace)
+    parts = {"train": len(found.train), "valid": len(found.valid), "test": len(found.test)}
+    given = {part: n for part, n in parts.items() if part in dataset(name).splits}
+    held_out = sum(parts.values()) - sum(given.values())
+    given["train"] += held_out
+    assert tuple(given.values()) == (counts if isinstance(counts, tuple) else (counts,))
+    for examples in (found.train, found.valid, found.test):
+        assert len(set(examples.ids)) == len(examples)
+        for answers, context in zip(*(examples.columns.get(n, ()) for n in ("answers", "context")), strict=True):
+            assert answers and all(context[a["start"] :].startswith(a["text"]) for a in answers)
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize("name", ["xquad-en", "tatoeba-en-zh", "wikigold"])
+def test_groups_stay_on_one_side(name, workspace: Workspace, mirror) -> None:
+    found = load(name, workspace)
+    role = {"xquad-en": "context", "tatoeba-en-zh": "source", "wikigold": "words"}[name]
+    sides = [{str(value) for value in part.columns[role]} for part in (found.train, found.valid, found.test)]
+    assert all(sides) and sum(map(len, sides)) == len(set.union(*sides))
+
+
+@pytest.mark.mirror
+def test_kinds_of_names_and_relations(workspace: Workspace, mirror) -> None:
+    tags = {tag for row in load("wnut17", workspace).train.columns["tags"] for tag in row}
+    kinds = {"corporation", "creative-work", "group", "location", "person", "product"}
+    assert tags == {"O", *(f"{side}-{kind}" for side in "BI" for kind in kinds)}
+    tags = {tag for row in load("wikigold", workspace).train.columns["tags"] for tag in row}
+    assert tags == {"O", "I-LOC", "I-MISC", "I-ORG", "I-PER"}
+    assert len(set(load("semeval2010-task8", workspace).train.columns["label"])) == 19
+
+
+@pytest.mark.slow
+@pytest.mark.mirror
+def test_no_history_holds_a_later_rating(workspace: Workspace, mirror) -> None:
+    """Brute force, from the tables of the files, on 300 ratings."""
+    found = load("movielens-small", workspace)
+    assert [len(found.train), len(found.valid), len(found.test)] == [80668, 10084, 10083]
+    assert max(found.train.columns["time"]) <= min(found.valid.columns["time"])
+    assert max(found.valid.columns["time"]) <= min(found.test.columns["time"])
+    everything = [
+        row
+        for part in (found.train, found.valid, found.test)
+        for row in zip(*(part.columns[name] for name in ("user", "time", "label", "candidate", "history")), strict=True)
+    ]
+    by_user: dict[str, list[tuple]] = {}
+    for row in everything:
+        by_user.setdefault(row[0], []).append(row)
+    for user, time, _, _, history in everything[::337]:
+        before = [row for row in by_user[user] if row[1] < time and row[2] == "liked"]
+        newest = Counter(row[3] for row in sorted(before, key=lambda row: -row[1])[:10])
+        assert Counter(history.split("; ") if history else []) == newest or tied(before, history)
+
+
+def tied(before: list[tuple], history: str) -> bool:
+    """Whether the tenth film is one of several of the same second: any of them will do."""
+    times = sorted((row[1] for row in before), reverse=True)
+    shown = history.split("; ")
+    known = {(row[3]): row[1] for row in before}
+    return len(shown) == 10 and all(known[film] >= times[9] for film in shown)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("jupyterlab-fr", 3240),
+        ("jupyterlab-zh", 3228),
+        ("chatterbot-en", 898),
+        ("chatterbot-zh", 465),
+        ("chatterbot-faq-en", 898),
+        ("next-sentences", 2737),
+    ],
+)
+def test_data_sets_in_packages(name, count, workspace: Workspace, shared_cache) -> None:
+    found = load(name, workspace)
+    assert len(found.train) + len(found.valid) + len(found.test) == count
+    for part in (found.train, found.valid, found.test):
+        assert all(len(turns) >= 2 for turns in part.columns.get("turns", ()))

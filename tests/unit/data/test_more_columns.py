@@ -1,0 +1,57 @@
+"""Columns of a file that play no role: which are kept beside the predictions, and how examples are cut by them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from workbench.compare.slices import by_number
+from workbench.data.extra_columns import LONGEST, MOST, more_columns
+from workbench.data.readers.table import Table
+from workbench.runs.predictions import with_columns
+
+
+def table(**columns: list[Any]) -> Table:
+    count = len(next(iter(columns.values())))
+    return Table("t.jsonl", columns, list(range(10, 10 + count)))
+
+
+def test_each_column_is_of_one_type_and_of_the_rows_that_are_wanted() -> None:
+    given = table(
+        text=["a", "b", "c"], stars=[1, 2.5, None], flag=[True, None, False], mixed=[1, "x", True],
+        tags=[["a"], [], []], empty=[None] * 3, long=["y" * 1000, "\ud800", "z"], huge=[10**400, 1, 2],
+    )  # fmt: skip
+    found = more_columns(given, {"text"}, [12, 10])
+    assert found["stars"] == [None, 1.0] and found["flag"] == [False, True] and found["mixed"] == ["True", "1"]
+    assert found["long"] == ["z", "y" * LONGEST] and found["huge"] == [2.0, float("inf")]
+    assert set(found) == {"stars", "flag", "mixed", "long", "huge"}
+    assert more_columns(given, {"text"}, [11])["long"] == ["?"]  # half a character could not be written
+
+
+def test_of_a_wide_table_the_first_columns_are_kept() -> None:
+    found = more_columns(table(**{f"c{i}": ["x", "y"] for i in range(50)}), {"c0"}, [10, 11])
+    assert list(found) == [f"c{i}" for i in range(1, MOST + 1)]
+
+
+def test_where_rows_are_counted_anew_nothing_is_kept() -> None:
+    several = Table("folder", {"a": ["x", "y"]}, [1, 1])
+    assert more_columns(several, (), [1]) == {}
+
+
+def test_columns_stand_beside_the_predictions_by_id() -> None:
+    rows = with_columns({"id": ["b", "a", "packed"], "correct": [True, False, None]}, ["a", "b"], {"correct": [1, 2]})
+    assert rows["column:correct"] == [2, 1, None] and rows["correct"] == [True, False, None]
+
+
+def test_numbers_are_cut_into_stretches_of_as_many_examples() -> None:
+    values = [None, *range(40, 0, -1)]
+    correct = [True, *(value > 10 for value in range(40, 0, -1))]
+    found = by_number(values, correct)
+    assert [one.name for one in found] == ["1 to 10", "11 to 20", "21 to 30", "31 to 40"]
+    assert [one.count for one in found] == [10] * 4 and [one.share for one in found] == [0, 1, 1, 1]
+    assert all(values[place] <= 10 for place in found[0].places if values[place] is not None)
+    assert [one.name for one in by_number([0.5, 0.5, 1e-3], [True] * 3)] == ["0.001", "0.5"]
+    assert by_number([None], [True]) == []
+    with pytest.raises(ValueError, match="as many are needed"):
+        by_number([1.0], [True, False])

@@ -1,0 +1,99 @@
+"""Packing: nothing is lost, rows are full, and what is joined is what stood there."""
+
+from __future__ import annotations
+
+import copy
+import time
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from tests.tiny import make_model, reviews
+from workbench.data.text.packing import Span, Special, best_fit, cut, join, pack, read_documents, special_ends
+from workbench.models.loading import load_tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return load_tokenizer(make_model(tmp_path_factory.mktemp("model")))
+
+
+@pytest.mark.parametrize("room", [1, 5, 16, 100])
+def test_cut_covers_every_document_once(room):
+    lengths = np.array([0, 1, 5, 6, 16, 33, 0, 100])
+    document, begin, length = cut(lengths, room)
+    assert (length > 0).all() and (length <= room).all()
+    for number, size in enumerate(lengths):
+        mine = document == number
+        covered = [place for b, n in zip(begin[mine], length[mine], strict=True) for place in range(b, b + n)]
+        assert covered == list(range(size))
+
+
+def test_best_fit_is_worked_by_hand():
+    """Longest first: 6 | 5 | 4 goes to the 6, where none is left over, and not to the 5 | 3 and 2 go to the 5."""
+    order, first = best_fit(np.array([4, 6, 5, 3, 2]), 10)
+    rows = [sorted(order[a:b].tolist()) for a, b in pairwise(first)]
+    assert rows == [[0, 1], [2, 3, 4]]
+    with pytest.raises(ValueError, match="11 tokens does not fit"):
+        best_fit(np.array([11]), 10)
+    assert [each.tolist() for each in best_fit(np.zeros(0, np.int64), 10)] == [[], [0]]
+
+
+@pytest.mark.parametrize(("capacity", "typical"), [(128, 40), (512, 300), (1024, 60)])
+def test_packing_loses_nothing_and_fills_the_rows(capacity, typical):
+    generator = np.random.default_rng(capacity)
+    lengths = generator.lognormal(np.log(typical), 0.8, 20_000).astype(np.int64) + 1
+    _, _, pieces = cut(lengths, capacity)
+    began = time.process_time()
+    order, first = best_fit(pieces, capacity)
+    assert time.process_time() - began < 5, "quadratic?"  # a twentieth of a second on a quiet machine
+    assert sorted(order.tolist()) == list(range(len(pieces)))
+    sums = np.add.reduceat(pieces[order], first[:-1])
+    assert sums.max() <= capacity
+    assert pieces.sum() / (capacity * len(sums)) > 0.95
+    again, _ = best_fit(pieces, capacity)
+    assert (again == order).all()
+
+
+def test_pieces_have_the_tokenizers_special_tokens_and_all_of_the_text(tokenizer):
+    texts = [text for text, _ in reviews(30)]
+    documents = read_documents(tokenizer, texts, words=True)
+    before, after = special_ends(tokenizer)
+    assert (before, after) == ([2], [3])
+    document, begin, lengths = cut(documents.lengths, 6)
+    span = Span(documents.offsets[document] + begin, lengths)
+    table = join(documents, len(lengths), [Special(before), span, Special(after)])
+    short = [i for i, text in enumerate(texts) if len(text.split()) <= 6]
+    for number in short:  # as transformers' own call gives it
+        (piece,) = np.flatnonzero(document == number)
+        ids = table.ids[table.offsets[piece] : table.offsets[piece + 1]]
+        assert ids.tolist() == tokenizer(texts[number])["input_ids"]
+    assert (table.words == -1).sum() == 2 * len(table)
+    for number in range(len(texts)):
+        ids = [
+            i for p in np.flatnonzero(document == number) for i in table.ids[table.offsets[p] : table.offsets[p + 1]]
+        ]
+        assert [i for i in ids if i not in (2, 3)] == tokenizer(texts[number], add_special_tokens=False)["input_ids"]
+
+
+def test_filling_is_no_special_token_of_a_text(tokenizer):
+    ends = special_ends(tokenizer)
+    filling = copy.deepcopy(tokenizer)
+    filling.backend_tokenizer.enable_padding(length=64)
+    assert special_ends(filling) == ends
+
+
+def test_packed_rows_number_their_documents_and_hold_every_piece(tokenizer):
+    documents = read_documents(tokenizer, [text for text, _ in reviews(40)])
+    layout = [Special([2]), Span(documents.offsets[:-1], documents.lengths), Special([3])]
+    pieces = join(documents, len(documents), layout)
+    table, order, first = pack(pieces, 32)
+    assert table.lengths.max() <= 32
+    batch = table.pad(range(len(table)), pad_id=0)
+    assert batch["document_ids"].shape == batch["input_ids"].shape
+    assert ((batch["document_ids"] == 0) == (batch["attention_mask"] == 0)).all()
+    for row, members in enumerate(np.split(order, first[1:-1])):
+        for number, piece in enumerate(members, start=1):
+            found = batch["input_ids"][row][batch["document_ids"][row] == number]
+            assert found.tolist() == pieces.ids[pieces.offsets[piece] : pieces.offsets[piece + 1]].tolist()

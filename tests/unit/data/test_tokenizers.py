@@ -1,0 +1,522 @@
+"""Tokenizers trained from text: the same each time, streamed, and what a user writes stays text."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tracemalloc
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from workbench.data.catalogue.entries import catalogue
+from workbench.data.load import load_texts
+from workbench.data.text.corpus import stream_texts
+from workbench.data.text.tokenizers import (
+    SPECIAL_TOKENS,
+    TokenizerSpec,
+    save_tokenizer,
+    special_tokens_in_text,
+    train_on,
+    train_tokenizer,
+)
+from workbench.errors import DataError, SpecError
+from workbench.spec import DataSpec
+from workbench.workspace import Workspace
+
+KINDS = ("bpe", "wordpiece", "unigram", "character")
+ENGLISH = [f"The {a} {b} sat on the {c}, didn't it?" for a in ("big", "old", "red") for b in ("cat", "dog", "hen")
+           for c in ("mat", "roof", "chair")]  # fmt: skip
+CHINESE = [
+    "房间很大，服务员态度也很好。",
+    "房间很小，价格太贵了！",
+    "早餐不错，下次还会来住。",
+    "服务态度很差，房间有异味。",
+] * 3
+# Everything but lone surrogates, which no text can hold.
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+def train(kind: str, texts=None, **options: object):
+    spec = {"vocab_size": 600, **options}
+    return train_tokenizer(ENGLISH + CHINESE if texts is None else texts, TokenizerSpec(train=kind, **spec))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return {kind: train(kind) for kind in KINDS}
+
+
+def pieces(tokenizer, text: str) -> list[str]:
+    return tokenizer.backend_tokenizer.encode(text).tokens
+
+
+# -- what all have in common ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_special_tokens_have_their_places(trained, kind: str) -> None:
+    tokenizer = trained[kind]
+    assert tuple(tokenizer.convert_ids_to_tokens(range(5))) == SPECIAL_TOKENS
+    ids = (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id)
+    assert ids == (0, 1, 2, 3) and tokenizer.mask_token_id == 4
+    assert (tokenizer.bos_token_id, tokenizer.eos_token_id) == (2, 3)
+    assert sorted(tokenizer.get_vocab().values()) == list(range(len(tokenizer))), "every number once, none left out"
+    pair = tokenizer("The cat", "the mat")
+    middle = pair["input_ids"].index(3)
+    assert pair["input_ids"][0] == 2 and pair["input_ids"][-1] == 3 and pair["input_ids"].count(3) == 2
+    assert pair["token_type_ids"] == [0] * (middle + 1) + [1] * (len(pair["input_ids"]) - middle - 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_saved_folder_is_a_tokenizer_of_transformers(trained, kind: str, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    save_tokenizer(trained[kind], tmp_path / "tokenizer")
+    loaded = AutoTokenizer.from_pretrained(tmp_path / "tokenizer")
+    for text in (*ENGLISH[:3], *CHINESE[:3], "a [MASK] b", ""):
+        assert loaded(text)["input_ids"] == trained[kind](text)["input_ids"]
+        assert pieces(loaded, text) == pieces(trained[kind], text)
+    assert loaded.special_tokens_map == trained[kind].special_tokens_map
+    assert not [path.name for path in (tmp_path / "tokenizer").iterdir() if path.is_dir()], "no drafts are left"
+
+
+@pytest.mark.parametrize("torn", [0, 1])
+def test_a_torn_folder_has_no_tokenizer(trained, tmp_path: Path, monkeypatch, torn: int) -> None:
+    """A run that is killed here trains anew; it must not take half a folder for a tokenizer."""
+    replace, done = os.replace, []
+
+    def dies(source, target) -> None:
+        if len(done) == torn:
+            raise KeyboardInterrupt
+        done.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", dies)
+    with pytest.raises(KeyboardInterrupt):
+        save_tokenizer(trained["bpe"], tmp_path)
+    assert not (tmp_path / "tokenizer.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [path.name for path in done], "no drafts are left"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_stays_text(trained, kind: str) -> None:
+    """No text of a user can make a special token; a prompt to fill in asks for it."""
+    tokenizer = train(kind, [f"{token} is written here, {token}" for token in SPECIAL_TOKENS] * 3)
+    for token in SPECIAL_TOKENS:
+        text = f"{token} is written here, {token}"
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert min(ids) > 4 and token not in pieces(tokenizer, text)[1:-1]
+        assert tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids == ids
+    with special_tokens_in_text(tokenizer):
+        assert tokenizer("is [MASK] here")["input_ids"].count(4) == 1
+        assert tokenizer.backend_tokenizer.encode("is [MASK] here").ids.count(4) == 1
+    assert 4 not in tokenizer("is [MASK] here")["input_ids"], "only while it was asked for"
+
+
+def test_the_same_texts_give_the_same_tokenizer_in_every_process(tmp_path: Path) -> None:
+    """The library's own WordPiece and unigram trainers do not: their hash tables are seeded anew in each process."""
+    (tmp_path / "texts.json").write_text(json.dumps(ENGLISH * 2 + CHINESE))
+    code = (
+        "import json, sys; from workbench.data.text.tokenizers import *\n"
+        "texts = json.load(open(sys.argv[1]))\n"
+        f"for kind in {KINDS}:\n"
+        "    print(train_tokenizer(texts, TokenizerSpec(train=kind, vocab_size=500)).backend_tokenizer.to_str())"
+    )
+    outputs: list[list[str]] = []
+    for seed, threads in (("0", "true"), ("1", "false")):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "TOKENIZERS_PARALLELISM": threads}
+        command = [sys.executable, "-c", code, str(tmp_path / "texts.json")]
+        found = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+        outputs.append(found.stdout.splitlines())
+    for kind, *found_by_process in zip(KINDS, *outputs, strict=True):
+        assert len(set(found_by_process)) == 1 and len(found_by_process[0]) > 1000, kind
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_corpus_is_streamed(kind: str) -> None:
+    """Texts are pulled a few at a time, given up again, and only once."""
+    alive: Counter[int] = Counter()
+    most = 0
+
+    class Watched(str):
+        def __del__(self) -> None:
+            alive["now"] -= 1
+
+    def texts() -> Iterator[str]:
+        nonlocal most
+        for i in range(20_000):
+            text = Watched(ENGLISH[i % len(ENGLISH)])
+            alive["now"] += 1
+            most = max(most, alive["now"])
+            yield text
+
+    told: list[int] = []
+    spec = TokenizerSpec(train=kind, vocab_size=300)
+    train_tokenizer(texts(), spec, lambda label, done, total: told.append(done))
+    assert most < 2000, f"{most} of 20,000 texts were held at once"
+    assert len(told) >= 20 and told[:-1] == sorted(told[:-1])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("texts", [[], [""], ["  ", "\n\t", "\u3000"]])
+def test_a_corpus_without_text_is_refused(kind: str, texts: list[str]) -> None:
+    with pytest.raises(DataError, match="no text to train"):
+        train(kind, texts)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_a_character_is_told_with_its_text(kind: str) -> None:
+    text = json.loads('"half \\ud83d of a smile"')
+    with pytest.raises(DataError, match=r"Text 2 holds half a character .* position 6"):
+        train(kind, ["whole", text])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_of_the_texts_comes_through(kind: str) -> None:
+    def texts() -> Iterator[str]:
+        yield "a first text"
+        raise DataError("The disk is gone.")
+
+    with pytest.raises(DataError, match="disk is gone"):
+        train(kind, texts())
+
+
+@pytest.mark.parametrize(
+    ("kind", "needed"),
+    # 12 letters: alone, and for WordPiece inside words too; the space is a character where it is kept
+    [("bpe", 5 + 256), ("wordpiece", 5 + 24), ("unigram", 5 + 13), ("character", 5 + 13)],
+)
+def test_a_vocabulary_too_small_for_the_characters_is_refused(kind: str, needed: int) -> None:
+    texts = ["abcdef ghijkl"] * 3
+    with pytest.raises(SpecError, match=rf"vocab_size is 12, .*\b{needed} already"):
+        train(kind, texts, vocab_size=12)
+    assert len(train(kind, texts, vocab_size=needed + 1)) <= needed + 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_vocabulary_that_the_corpus_cannot_fill_is_told(kind: str) -> None:
+    notes: list[str] = []
+    tokenizer = train_tokenizer(["ab ab abc"] * 3, TokenizerSpec(train=kind, vocab_size=5000), notes=notes)
+    assert len(tokenizer) < 300
+    assert any(f"has {len(tokenizer):,} tokens, not 5,000" in note and "3 texts" in note for note in notes)
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "unigram", "character"])
+def test_rare_characters_are_unknown_and_told(kind: str) -> None:
+    notes: list[str] = []
+    texts = ["abc cba"] * 5 + ["one ☃ only"]
+    tokenizer = train_tokenizer(texts, TokenizerSpec(train=kind, vocab_size=100, min_frequency=3), notes=notes)
+    assert 1 in tokenizer("☃")["input_ids"] and 1 not in tokenizer("abc")["input_ids"]
+    assert not any("☃" in token or "y" in token for token in set(tokenizer.get_vocab()) - set(SPECIAL_TOKENS))
+    assert any("fewer than 3 times" in note for note in notes)
+
+
+# -- each kind --------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=ANY_TEXT)
+def test_bytes_give_back_every_text(trained, text: str) -> None:
+    """NUL, emoji, right-to-left marks, private use, special tokens written out: all come back, none is unknown."""
+    tokenizer = trained["bpe"]
+    ids = tokenizer(text)["input_ids"]
+    assert 1 not in ids
+    assert tokenizer.decode(ids, skip_special_tokens=True) == text
+    assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["\0", "😀 👨‍👩‍👧", "\u202eשלום\u202c", "[MASK] </s>", "a\r\n\tb  c ", "é e\u0301 ＡＢ", "\u2581x"]
+)
+def test_bytes_give_back_hostile_texts(trained, text: str) -> None:
+    tokenizer = trained["bpe"]
+    assert tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) == text
+
+
+@settings(max_examples=50, deadline=None)
+@given(text=st.text(st.sampled_from(sorted({*"".join(ENGLISH + CHINESE)})), max_size=60))
+def test_known_characters_come_back(trained, text: str) -> None:
+    character, unigram = trained["character"], trained["unigram"]
+    assert character.decode(character(text)["input_ids"], skip_special_tokens=True) == text
+    # The mark for the space before a text is taken away again, and one space with it.
+    assert unigram.decode(unigram(text)["input_ids"], skip_special_tokens=True) == text.removeprefix(" ")
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=ANY_TEXT)
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_breaks_a_tokenizer(trained, kind: str, text: str) -> None:
+    tokenizer = trained[kind]
+    ids = tokenizer(text)["input_ids"]
+    assert ids[0] == 2 and ids[-1] == 3 and all(0 <= i < len(tokenizer) for i in ids)
+    assert not {2, 3, 4, 0} & set(ids[1:-1])
+    tokenizer.decode(ids)
+
+
+def test_bpe_joins_the_most_frequent_pair_first() -> None:
+    """Worked by hand: "aab" stands twice and "ab" four times, so a+b (6) is joined before a+ab (2)."""
+    tokenizer = train("bpe", ["aab ab ab"] * 2, vocab_size=5 + 256 + 3)
+    assert tokenizer.convert_ids_to_tokens([261, 262, 263]) == ["ab", "Ġab", "aab"]
+
+
+def test_wordpiece_takes_the_longest_piece() -> None:
+    tokenizer = train("wordpiece", ["unhappy happy unhappily happily"] * 5, vocab_size=200)
+    vocabulary = tokenizer.get_vocab()
+    word, found = "unhappily", []
+    while word:  # the algorithm of the paper
+        prefix = "##" if found else ""
+        length = max(n for n in range(1, len(word) + 1) if prefix + word[:n] in vocabulary)
+        found.append(prefix + word[:length])
+        word = word[length:]
+    assert pieces(tokenizer, "unhappily")[1:-1] == found
+
+
+def test_wordpiece_sets_chinese_characters_apart() -> None:
+    tokenizer = train("wordpiece")
+    assert pieces(tokenizer, "房间很大，cat")[1:-1] == ["房", "间", "很", "大", "，", "cat"]
+    assert not [token for token in tokenizer.get_vocab() if token.startswith("##") and token > "##\u4e00"]
+
+
+def test_wordpiece_covers_every_word_of_its_characters() -> None:
+    """Each letter has a form that begins a word and one that goes on with it."""
+    tokenizer = train("wordpiece", ["abc", "cab", "bca"] * 3, vocab_size=100)
+    for word in ("aaa", "bca", "ccb", "abcabcabc"):
+        assert 1 not in tokenizer(word)["input_ids"]
+
+
+def test_wordpiece_learns_what_the_library_learns() -> None:
+    """Apart from the order of characters, the merges are those of the library's own trainer."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    theirs = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    theirs.normalizer = normalizers.BertNormalizer(lowercase=False, strip_accents=False)
+    theirs.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=10_000, min_frequency=2, special_tokens=list(SPECIAL_TOKENS), show_progress=False
+    )
+    theirs.train_from_iterator(ENGLISH, trainer)
+    ours = train("wordpiece", ENGLISH, vocab_size=10_000)
+    words = {word for text in ENGLISH for word in text.replace(",", " ").replace("'", " ").replace("?", " ").split()}
+    for word in words:
+        assert pieces(ours, word)[1:-1] == theirs.encode(word).tokens == [word]
+
+
+def test_unigram_takes_the_likeliest_segmentation() -> None:
+    tokenizer = train("unigram", vocab_size=300)
+    scores = {token: score for token, score in json.loads(tokenizer.backend_tokenizer.to_str())["model"]["vocab"][5:]}
+    for word in ("\u2581chair", "\u2581roof", "\u2581The"):
+        best: list[float] = [0.0] + [float("-inf")] * len(word)
+        for end in range(1, len(word) + 1):
+            for begin in range(end):
+                if word[begin:end] in scores:
+                    best[end] = max(best[end], best[begin] + scores[word[begin:end]])
+        found = pieces(tokenizer, word.removeprefix("\u2581"))[1:-1]
+        assert sum(scores[token] for token in found) == pytest.approx(best[-1])
+
+
+@pytest.mark.mirror
+def test_unigram_keeps_signs_apart_from_words(workspace: Workspace, mirror: Path) -> None:
+    """No piece reaches from letters into signs or over a line's end."""
+    texts, _ = load_texts(DataSpec(train="tinyshakespeare"), workspace)
+    tokenizer = train("unigram", texts, vocab_size=500)
+    for token in set(tokenizer.get_vocab()) - set(SPECIAL_TOKENS):
+        word = token.removeprefix("\u2581")
+        assert word.isalnum() or not any(char.isalnum() for char in word)
+        assert "\n" not in token or token == "\n"
+
+
+def test_characters_are_characters(trained) -> None:
+    assert pieces(trained["character"], "cat 房间")[1:-1] == ["c", "a", "t", " ", "房", "间"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lowercase(kind: str) -> None:
+    tokenizer = train(kind, lowercase=True)
+    assert tokenizer("THE CAT")["input_ids"] == tokenizer("the cat")["input_ids"]
+    assert train(kind)("THE CAT")["input_ids"] != train(kind)("the cat")["input_ids"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_chinese_is_known(trained, kind: str) -> None:
+    assert 1 not in trained[kind]("房间很好，服务不错。")["input_ids"]
+
+
+# -- the spec ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_tokenizer_is_trained_or_taken() -> None:
+    assert TokenizerSpec().train == "wordpiece"
+    taken = TokenizerSpec(source="minilm")
+    assert taken.train is None
+    assert TokenizerSpec.model_validate(taken.model_dump()) == taken
+    for wrong in ({"source": "minilm", "train": "bpe"}, {"train": None}, {"train": "words"}, {"vocab_size": 0}):
+        with pytest.raises(ValidationError):
+            TokenizerSpec.model_validate(wrong)
+    with pytest.raises(SpecError, match="taken from a model"):
+        train_tokenizer(ENGLISH, taken)
+
+
+# -- on their own -----------------------------------------------------------------------------------------------------
+
+
+def test_trained_on_a_file(workspace: Workspace, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    file = tmp_path / "texts.txt"
+    file.write_text("\n".join(ENGLISH), encoding="utf-8")
+    found = train_on(DataSpec(train=str(file)), TokenizerSpec(train="bpe", vocab_size=300), workspace, tmp_path / "out")
+    assert found["vocab_size"] == len(AutoTokenizer.from_pretrained(tmp_path / "out")) == 300
+    assert found["kind"] == "bpe" and found["texts"] == len(ENGLISH), "a file is learned from whole"
+    assert json.dumps(found)
+    held_out = DataSpec.model_validate({"train": str(file), "holdout": {"test": 0.15, "valid": 0.15}})
+    found = train_on(held_out, TokenizerSpec(train="bpe", vocab_size=300), workspace, tmp_path / "part")
+    assert found["texts"] == round(0.7 * len(ENGLISH)), "but for what the spec holds out"
+
+
+def test_a_runs_own_tokenizer_sees_the_training_part_only(workspace: Workspace, tmp_path: Path) -> None:
+    """Words that stand in one text each: none of a held-out text is a token."""
+    from workbench.data.load import load_data
+    from workbench.models.base import models
+    from workbench.tasks.base import tasks
+
+    file = tmp_path / "texts.csv"
+    file.write_text("text\n" + "".join(f"{chr(0x4E00 + i) * 3}\n" for i in range(40)), encoding="utf-8")
+    task = tasks.get("causal-lm")()
+    dataset = load_data(DataSpec(train=str(file)), task.columns(), workspace)
+    entry = models.get("transformer-decoder")
+    source = entry(entry.Config.model_validate({"tokenizer": {"train": "character"}}), "", workspace)
+    source.prepare(lambda: task.texts(dataset.train), tmp_path / "tokenizer")
+    known = set(source.tokenizer.get_vocab()) - set(SPECIAL_TOKENS)
+    assert known == set("".join(dataset.train.columns["text"])) and len(known) == 28
+
+
+def written(path: Path, rows: int) -> Path:
+    """A file of this kind with texts of 300 characters, 6 MB in all for 20,000 rows."""
+    texts = [f"{i:06d} " + "the old cat sat on the big red roof " * 8 for i in range(rows)]
+    if path.suffix == ".parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pyarrow.table({"text": texts, "other": texts}), path, row_group_size=2000)
+    elif path.suffix == ".txt":
+        path.write_text("\n".join(texts), encoding="utf-8")
+    elif path.suffix == ".jsonl":
+        path.write_text("\n".join(json.dumps({"text": text}) for text in texts), encoding="utf-8")
+    else:
+        tab = "\t" if path.suffix == ".tsv" else ","
+        path.write_text(f"text{tab}n\n" + "\n".join(f"{text}{tab}1" for text in texts), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "suffix", [".jsonl", *(pytest.param(one, marks=pytest.mark.slow) for one in (".txt", ".csv", ".parquet", ".tsv"))]
+)
+def test_a_corpus_is_streamed_from_its_file(suffix: str, workspace: Workspace, tmp_path: Path) -> None:
+    """6 MB of text, of which no more than a sixth is ever held."""
+    few = DataSpec(train=str(written(tmp_path / f"few{suffix}", 50)))
+    train_on(few, TokenizerSpec(train="character"), workspace, tmp_path / "first")  # modules are imported by now
+    data = DataSpec(train=str(written(tmp_path / f"texts{suffix}", 20_000)))
+    tracemalloc.start()
+    found = train_on(data, TokenizerSpec(train="character"), workspace, tmp_path / "out")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found["texts"] == 20_000
+    assert peak < 1_500_000, f"{peak:,} bytes were held at once"
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".csv", ".tsv", ".jsonl", ".parquet", ".md"])
+def test_streamed_texts_are_those_of_the_table(suffix: str, workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / f"texts{suffix}"
+    if suffix == ".md":
+        path.write_bytes("# Käse\r\n\r\nOne.\r\nTwo.\r\n\r\n\r\nThree.".encode("cp1252"))
+    else:
+        written(path, 50)
+    if suffix == ".tsv":  # a quote that encloses nothing, far down
+        path.write_text(path.read_text() + '\n"odd\t1\nlast\t2', encoding="utf-8")
+    data = DataSpec.model_validate({"train": str(path), "holdout": {"test": 0, "valid": 0}})
+    streamed, notes = stream_texts(data, workspace)
+    wanted, told = load_texts(data, workspace)
+    assert list(streamed) == wanted and len(wanted) >= 3
+    for note in notes:
+        assert note in told
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", "text,n\nfine,1\nodd,1,2\n", "line 3: 3 fields"),
+        ("a.jsonl", '{"text": "a"}\n{"texts": "b"}\n', "line 2: lacks 'text'"),
+        ("a.jsonl", '{"text": "a"}\n{"text": {"b": 1}}\n', "line 2: column 'text' holds an object"),
+        ("a.csv", "number,size\n1,2\n", "no column is plainly the text"),
+        ("a.txt", "fine\n\nbi\0nary\n", "line 3: there is a NUL"),
+        ("a.csv", " \n", "is empty"),
+    ],
+)
+def test_a_bad_row_of_a_stream_is_told_with_its_place(
+    name: str, content: str, message: str, workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        train_on(DataSpec(train=str(tmp_path / name)), TokenizerSpec(train="bpe"), workspace, tmp_path / "out")
+
+
+def test_all_texts_of_an_array_of_objects(workspace: Workspace, tmp_path: Path) -> None:
+    """Named columns are all taken; words are one text, other lists a text an item, and classes are none."""
+    rows = [{"words": ["The", "cat", "房", "间"], "turns": ["Hi!", "Oh."], "label": "x", "n": 3}]
+    (tmp_path / "a.json").write_text(json.dumps(rows), encoding="utf-8")
+    columns = {"words": "words", "turns": "turns", "label": "label"}
+    texts, _ = stream_texts(DataSpec(train=str(tmp_path / "a.json"), columns=columns), workspace)
+    assert list(texts) == ["The cat房间", "Hi!", "Oh."]
+
+
+QUICK = sorted(name for name, entry in catalogue().datasets.items() if not entry.made_here
+               and sum(file.bytes for file in entry.files.values()) < 12_000_000)  # fmt: skip
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize("name", QUICK)
+def test_any_corpus_of_the_catalogue(name: str, workspace: Workspace, mirror: Path) -> None:
+    """Every one gives texts, of every role that holds any; and they are read by what trains."""
+    texts, _ = stream_texts(DataSpec(train=name), workspace)
+    few = list(itertools.islice(texts, 400))
+    assert few and all(isinstance(text, str) for text in few)
+    assert sum(map(len, few)) / len(few) > 2
+    assert len(train_tokenizer(few, TokenizerSpec(train="bpe", vocab_size=300))) == 300
+
+
+@pytest.mark.mirror
+@pytest.mark.slow
+def test_chinese_reviews(workspace: Workspace, mirror: Path) -> None:
+    """Real Chinese: characters of WordPiece stand alone, BPE and unigram learn words, all of it comes back."""
+    texts, _ = load_texts(
+        DataSpec(train="chnsenticorp-hotel", columns={"text": "review"}, limit={"train": 2000}), workspace
+    )
+    lengths = {}
+    for kind in KINDS:
+        tokenizer = train_tokenizer(texts, TokenizerSpec(train=kind, vocab_size=4000))
+        ids = tokenizer(texts[:500])["input_ids"]
+        unknown = sum(i == 1 for each in ids for i in each) / sum(map(len, ids))
+        assert unknown < 0.005
+        lengths[kind] = sum(map(len, ids))
+        if kind in ("bpe", "character"):
+            exact = [tokenizer.decode(each, skip_special_tokens=True) == text for each, text in zip(ids, texts)]  # noqa: B905
+            assert sum(exact) >= (500 if kind == "bpe" else 400)
+    assert lengths["unigram"] < 0.8 * lengths["character"] and lengths["bpe"] < lengths["character"]
+
+
+@pytest.mark.mirror
+def test_plays_shrink(workspace: Workspace, mirror: Path) -> None:
+    texts, _ = load_texts(DataSpec(train="tinyshakespeare"), workspace)
+    tokenizer = train_tokenizer(texts, TokenizerSpec(train="bpe", vocab_size=2000))
+    characters, tokens = sum(map(len, texts)), sum(map(len, tokenizer(texts, add_special_tokens=False)["input_ids"]))
+    assert len(tokenizer) == 2000 and 2.8 < characters / tokens < 4.5
+    assert [tokenizer.decode(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]] == texts

@@ -1,0 +1,160 @@
+"""Entropy, distance, flow and patterns of heads: by hand, by brute force, and planted."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.unit.explain.explain_models import bert, predictor, tokenizer
+from workbench.errors import RequestError
+from workbench.explain import Attention, explain
+from workbench.explain.aggregates import (
+    PATTERNS,
+    distance,
+    entropy,
+    head_patterns,
+    induction,
+    patterns_of,
+    same_word,
+)
+from workbench.explain.methods.flow import attention_flow
+
+
+def attention(tokens: str, heads: list[Any]) -> Attention:
+    """One layer with these heads, each [tokens, tokens]."""
+    names = tokens.split()
+    special = [name.startswith("[") for name in names]
+    segments = [None if one else 0 for one in special]
+    weights = np.array([heads], dtype=np.float32)
+    return Attention(weights, names, names, [(0, 0)] * len(names), segments, special, [])
+
+
+def test_entropy_by_hand() -> None:
+    even, sure, half = [[0.25] * 4] * 4, np.eye(4), [[0.5, 0.5, 0, 0]] * 4
+    np.testing.assert_allclose(entropy(np.array([[even, sure, half]])), [[2, 0, 1]])
+
+
+def test_distance_by_hand() -> None:
+    # From tokens 0, 1, 2: half here and half at the first token.
+    head = [[1, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5]]
+    np.testing.assert_allclose(distance(np.array([[head, np.eye(3)]])), [[(0 + 0.5 + 1) / 3, 0]])
+
+
+def flow_by_cuts(weights: np.ndarray[Any, Any], reader: int) -> list[float]:
+    """The smallest cut is the greatest flow (Ford and Fulkerson): try every cut."""
+    layers, _, count, _ = weights.shape
+    mixed = 0.5 * weights.mean(1) + 0.5 * np.eye(count)
+    nodes = [(layer, token) for layer in range(layers + 1) for token in range(count)]
+    found = []
+    for goal in range(count):
+        free = [node for node in nodes if node not in ((layers, reader), (0, goal))]
+        cuts = []
+        for sides in itertools.product([True, False], repeat=len(free)):
+            near = {(layers, reader)} | {node for node, side in zip(free, sides, strict=True) if side}
+            cuts.append(
+                sum(
+                    mixed[layer - 1, token, below]
+                    for layer, token in near
+                    if layer
+                    for below in range(count)
+                    if (layer - 1, below) not in near
+                )
+            )
+        found.append(min(cuts))
+    return found
+
+
+@pytest.mark.parametrize(("layers", "count"), [(1, 3), (2, 3), (3, 3)])
+def test_flow_is_the_smallest_cut(layers: int, count: int) -> None:
+    weights = np.random.default_rng(layers).dirichlet(np.full(count, 0.5), (layers, 2, count))
+    np.testing.assert_allclose(attention_flow(weights, 1), flow_by_cuts(weights, 1), atol=1e-5)
+
+
+def test_flow_by_hand() -> None:
+    # Layer 2's token 0 gives .75 to itself and .25 to token 1 below; those give 0.5 (0) and 1 (1) to input 1.
+    first, second = [[0, 1], [0, 1]], [[0.5, 0.5], [0, 1]]
+    # to input 1: min(.75, .5) + min(.25, 1) = .75; to input 0: min(.75, .5) + 0 = .5
+    np.testing.assert_allclose(attention_flow(np.array([[first], [second]], dtype=float), 0), [0.5, 0.75], atol=1e-6)
+
+
+def test_flow_explains_short_texts_only() -> None:
+    asked = predictor(bert(), tokenizer())
+    explanation = explain(asked, "the film was good", "flow")
+    expected = attention_flow(explanation.attention.weights, 0)  # type: ignore[union-attr]
+    np.testing.assert_allclose(explanation.scores, expected)
+    asked.max_length = 64
+    asked.tokenizer.model_max_length = 80
+    asked = predictor(bert(max_position_embeddings=128), tokenizer())
+    asked.tokenizer.model_max_length = asked.max_length = 100
+    with pytest.raises(RequestError, match="at most 64 tokens, and this has 92"):
+        explain(asked, "film " * 90, "flow")
+
+
+def test_where_induction_and_same_word_look() -> None:
+    found = attention("[CLS] a b c a b [SEP]", [np.eye(7)])
+    assert np.argwhere(same_word(found)).tolist() == [[1, 4], [2, 5], [4, 1], [5, 2]]
+    assert np.argwhere(induction(found)).tolist() == [[4, 2], [5, 3]]
+    assert not same_word(attention("[SEP] a [SEP]", [np.eye(3)])).any()  # special tokens are no words
+    assert np.argwhere(induction(attention("a a a", [np.eye(3)]))).tolist() == [[2, 1]]  # not itself
+
+
+def planted(tokens: str) -> Attention:
+    """Heads that follow each pattern with 0.9 of their attention, and one that is even."""
+    empty = attention(tokens, [np.zeros((len(tokens.split()),) * 2)])
+    count, heads = len(empty.tokens), []
+    for places in PATTERNS.values():
+        where = places(empty).astype(float)
+        rows = where.any(1, keepdims=True)
+        spread = where / np.maximum(where.sum(1, keepdims=True), 1)
+        heads.append(np.where(rows, 0.9 * spread + 0.1 / count, 1 / count))
+    return attention(tokens, [*heads, np.full((count, count), 1 / count)])
+
+
+def test_planted_patterns_are_found_and_nothing_else() -> None:
+    texts = [
+        "[CLS] a b c d e a b c d e [SEP]",
+        "[CLS] f g h i j f g h i j [SEP]",
+        "[CLS] k l m n o k l m n o [SEP]",
+    ] * 2
+    found = patterns_of([planted(text) for text in texts])
+    named = {(one["head"], one["pattern"]) for one in found.named}
+    assert named == {(number, name) for number, name in enumerate(PATTERNS)}
+    assert found.patterns["induction"][0][5] == pytest.approx(0.9 + 0.1 / 12, abs=1e-6)
+    for name in PATTERNS:
+        assert found.patterns[name][0][6] == pytest.approx(found.even[name], abs=1e-6)
+    assert found.measured["induction"] == 6 * 5 and found.notes == []
+    assert json.loads(json.dumps(found.as_dict()))["texts"] == 6
+
+
+def test_what_is_measured_on_too_little_is_not_named() -> None:
+    found = patterns_of([planted("[CLS] a b a b [SEP]")])
+    assert found.named == [] and "Too few tokens" in found.notes[0]
+
+
+def test_even_attention_over_a_short_text_is_no_pattern() -> None:
+    even = attention("[CLS] a", [np.full((2, 2), 0.5)])  # half of it is on the first token, as on any
+    found = patterns_of([even] * 30)
+    assert found.patterns["first token"][0][0] == found.even["first token"] == 0.5
+    assert found.named == []
+
+
+def test_a_decoder_is_compared_with_what_it_may_see() -> None:
+    count = 12
+    head = np.tril(np.ones((count, count)))
+    head /= head.sum(1, keepdims=True)
+    found = patterns_of([attention(" ".join(f"t{i}" for i in range(count)), [head])] * 3)
+    assert found.even["first token"] == pytest.approx(np.mean([1 / n for n in range(2, count + 1)]))
+    assert found.patterns["first token"][0][0] == pytest.approx(found.even["first token"], abs=1e-6)
+    assert found.measured["next token"] == 0  # a decoder cannot look there
+
+
+def test_over_a_model() -> None:
+    found = head_patterns(bert(), tokenizer(), ["the film was good", "a bad story"], repeat=True)
+    assert np.shape(found.entropy) == (3, 4) == np.shape(found.patterns["separator"])
+    assert found.measured["induction"] == 4 - 1 + 3 - 1 + 2 and found.texts == 2
+    with pytest.raises(RequestError, match="no texts"):
+        head_patterns(bert(), tokenizer(), [])

@@ -1,0 +1,206 @@
+"""Integrated gradients, LIME and Shapley values against what they must be: sums, brute force, other implementations."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.unit.explain.explain_models import bag_of_words, bert, predictor, tokenizer
+from workbench.errors import MissingPackageError
+from workbench.explain import explain
+from workbench.explain.embeddings import embed, logits_of_embeddings
+from workbench.explain.instance import Subject
+from workbench.explain.methods.integrated_gradients import hidden_inputs
+from workbench.explain.methods.lime import Lime, weighted_ridge
+from workbench.explain.methods.shapley import exact_shapley, sampled_shapley
+from workbench.tasks.base import Target
+
+TEXT = "the film was unbelievable with good actors"
+
+
+def small() -> Any:
+    return predictor(bert(), tokenizer())
+
+
+def test_integrated_gradients_of_a_linear_model_are_its_weights() -> None:
+    explanation = explain(bag_of_words(), "good film bad", "integrated-gradients")
+    np.testing.assert_allclose(explanation.scores, [0, 4, 0.05, -1, 0], atol=1e-5)
+    assert explanation.details["complete"] and explanation.notes == []
+
+
+@pytest.mark.parametrize("tolerance", [0.01, 1e-4])
+def test_integrated_gradients_are_complete_to_the_tolerance(tolerance: float) -> None:
+    explanation = explain(small(), TEXT, "integrated-gradients", tolerance=tolerance)
+    details, subject = explanation.details, Subject(small(), TEXT)
+    target = subject.labels.index(explanation.target)
+    with torch.no_grad():
+        end, start = (
+            float(subject.model.eval()(**inputs).logits[0, target])
+            for inputs in (subject.encoded.inputs, hidden_inputs(subject))
+        )
+    assert details["complete"]
+    assert sum(explanation.scores) == pytest.approx(end - start, abs=tolerance * abs(end - start) + 2e-3)
+    assert details["completeness_error"] == pytest.approx(abs(sum(explanation.scores) - (end - start)), abs=1e-4)
+    assert explanation.scores[0] == explanation.scores[-1] == 0  # special tokens stay
+
+
+def test_integrated_gradients_equal_a_sum_by_hand() -> None:
+    explanation = explain(small(), TEXT, "integrated-gradients", tolerance=1e-4, max_steps=384)
+    subject = Subject(small(), TEXT)
+    target = subject.labels.index(explanation.target)
+    there, start = embed(subject, subject.encoded.inputs), embed(subject, hidden_inputs(subject))
+    subject.model.eval()
+    share = (torch.arange(2000) + 0.5) / 2000
+    way = (start + share[:, None, None] * (there - start)).requires_grad_()
+    (gradient,) = torch.autograd.grad(logits_of_embeddings(subject, way, Target(target)).sum(), way)
+    expected = (gradient.mean(0) * (there - start)[0]).sum(-1)
+    np.testing.assert_allclose(explanation.scores, expected.numpy(), atol=2e-3 * float(expected.abs().max()))
+
+
+def test_too_few_steps_are_told() -> None:
+    explanation = explain(small(), TEXT, "integrated-gradients", tolerance=1e-9, max_steps=24)
+    found = explanation.details
+    assert found["steps"] == 24 and found["complete"] == (found["completeness_error"] <= 1e-3)
+    if not found["complete"]:
+        assert "still miss" in explanation.notes[-1]
+
+
+def test_the_models_gradients_and_hooks_are_left_alone() -> None:
+    model = small()
+    explain(model, TEXT, "integrated-gradients")
+    assert all(parameter.grad is None for parameter in model.model.parameters())
+    assert not model.model.get_input_embeddings()._forward_hooks
+
+
+def test_without_captum_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    with pytest.raises(MissingPackageError, match="pip install captum"):
+        explain(small(), TEXT, "integrated-gradients")
+
+
+def by_all_orders(value: Any, count: int) -> np.ndarray[Any, Any]:
+    """Shapley values by their first definition: the mean gain over every order."""
+    shares = np.zeros(count)
+    for order in itertools.permutations(range(count)):
+        kept = np.zeros(count, dtype=bool)
+        before = float(value(kept[None])[0])
+        for feature in order:
+            kept[feature] = True
+            after = float(value(kept[None])[0])
+            shares[feature] += after - before
+            before = after
+    return shares / math.factorial(count)
+
+
+def game(count: int, seed: int = 0) -> Any:
+    """A random value for each set of features."""
+    values = np.random.default_rng(seed).normal(size=2**count)
+    return lambda sets: values[sets @ (1 << np.arange(count))]
+
+
+def test_exact_shapley_values_by_all_orders() -> None:
+    for count in (1, 2, 5):
+        np.testing.assert_allclose(exact_shapley(game(count), count), by_all_orders(game(count), count), atol=1e-12)
+
+
+def test_shapley_by_hand() -> None:
+    # Left gloves 0 and 1, right glove 2; a pair is worth 1: the textbook's glove game.
+    gloves = lambda sets: ((sets[:, 0] | sets[:, 1]) & sets[:, 2]).astype(float)  # noqa: E731
+    np.testing.assert_allclose(exact_shapley(gloves, 3), [1 / 6, 1 / 6, 2 / 3])
+
+
+def test_sampled_shapley_values_converge_to_the_exact_ones() -> None:
+    exact = exact_shapley(game(7), 7)
+    errors = []
+    for pairs in (10, 100, 4000):
+        shares, error = sampled_shapley(game(7), 7, pairs, seed=1)
+        assert shares.sum() == pytest.approx(exact.sum())  # they always share out all there is
+        assert np.all(np.abs(shares - exact) < 5 * error)
+        errors.append(np.abs(shares - exact).max())
+    assert errors[2] < 0.05 and errors[2] < errors[0] / 3
+    again = sampled_shapley(game(7), 7, 10, seed=1)[0]
+    np.testing.assert_array_equal(again, sampled_shapley(game(7), 7, 10, seed=1)[0])
+
+
+def test_orders_come_in_pairs_that_run_against_each_other() -> None:
+    for seed in range(4):  # of two features, such a pair is all there is
+        shares, error = sampled_shapley(game(2), 2, 2, seed)
+        np.testing.assert_allclose(shares, exact_shapley(game(2), 2))
+        np.testing.assert_allclose(error, 0, atol=1e-12)
+
+
+def test_sampling_a_text_comes_to_the_exact_values() -> None:
+    words = "good film was bad story and"
+    exact = explain(small(), words, "shapley")
+    sampled = explain(small(), words, "shapley", exact_up_to=1, texts=4000)
+    assert exact.details["exact"] and not sampled.details["exact"]
+    np.testing.assert_allclose(sampled.scores, exact.scores, atol=5 * sampled.details["standard_error"])
+    assert sampled.details["standard_error"] < 0.02
+
+
+def test_shapley_values_are_captums() -> None:
+    from captum.attr import ShapleyValueSampling
+
+    words = "good film was bad"
+    mine = explain(small(), words, "shapley")
+    subject = Subject(small(), words)
+    target = subject.labels.index(mine.target)
+    mask = subject.tokenizer.mask_token_id
+
+    def probability(ids: torch.Tensor) -> torch.Tensor:
+        rest = {k: v.expand(len(ids), -1) for k, v in subject.encoded.inputs.items() if k != "input_ids"}
+        return subject.model.eval()(input_ids=ids, **rest).logits.softmax(-1)[:, target]
+
+    ids = subject.encoded.inputs["input_ids"]
+    baseline = ids.clone()
+    baseline[:, 1:-1] = mask
+    torch.manual_seed(0)
+    theirs = ShapleyValueSampling(probability).attribute(ids, baselines=baseline, n_samples=600)
+    np.testing.assert_allclose(mine.scores, theirs[0].detach().numpy(), atol=0.03)
+
+
+def test_two_words_that_say_the_same_share_the_credit() -> None:
+    found = explain(bag_of_words(), "good the good", "shapley").scores
+    assert found[1] == pytest.approx(found[3]) and found[1] > found[2] > 0
+    alone = explain(bag_of_words(), "good the good", "occlusion").scores
+    assert found[1] > 3 * alone[1]  # occlusion sees hardly any
+
+
+def test_the_ridge_is_scikit_learns() -> None:
+    linear = pytest.importorskip("sklearn.linear_model")
+    draw = np.random.default_rng(0)
+    features, values, weights = draw.integers(0, 2, (60, 5)).astype(float), draw.normal(size=60), draw.random(60)
+    theirs = linear.Ridge(alpha=1.0).fit(features, values, sample_weight=weights)
+    coefficients, explained = weighted_ridge(features, values, weights)
+    np.testing.assert_allclose(coefficients, theirs.coef_, atol=1e-9)
+    assert explained == pytest.approx(theirs.score(features, values, sample_weight=weights))
+
+
+def test_lime_fits_a_linear_model_fully() -> None:
+    subject = Subject(bag_of_words(), "good film was a bad story")
+    values = np.array([0.3, 0.01, 0.02, -0.05, -0.2, 0.04])
+
+    class Linear(Subject):
+        def when_kept(self, kept: Any, target: Any) -> Any:
+            return 0.5 + kept[:, self.positions] @ values
+
+    linear = Linear(bag_of_words(), "good film was a bad story")
+    scores = Lime(Lime.Config(samples=4000)).run(linear, Target(0))
+    np.testing.assert_allclose(scores.values[subject.positions], values, atol=0.003)
+    assert scores.details["explained_variance"] > 0.99 and scores.values[0] == 0
+
+
+@pytest.mark.parametrize("method", ["lime", "shapley", "integrated-gradients"])
+def test_the_planted_word_is_found(method: str) -> None:
+    text = "the story was bad and the film with actors and music was good"
+    explanation = explain(bag_of_words(), text, method)
+    best = int(np.argmax(explanation.scores))
+    assert explanation.tokens[best] == "good" and explanation.tokens[int(np.argmin(explanation.scores))] == "bad"
+    assert explanation.faithfulness["comprehensiveness"] > explanation.faithfulness["random_comprehensiveness"]
+    assert explanation.scores == explain(bag_of_words(), text, method).scores

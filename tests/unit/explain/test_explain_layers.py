@@ -1,0 +1,43 @@
+"""How much each layer matters, against a model that really lacks the layer."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.unit.explain.explain_models import bag_of_words, bert, predictor, tokenizer
+from workbench.errors import RequestError
+from workbench.explain.layers import layer_importance
+
+TEXTS = [{"text": "the film was good"}, {"text": "bad story"}]
+
+
+def _probability(model: nn.Module, text: str, label: int) -> float:
+    with torch.no_grad():
+        return float(model(**tokenizer()(text, return_tensors="pt")).logits.softmax(-1)[0, label])
+
+
+def test_a_layer_left_out_is_a_model_without_it() -> None:
+    model = bert().eval()
+    found = layer_importance(predictor(model, tokenizer()), TEXTS)
+    for number in range(3):
+        smaller = copy.deepcopy(model)
+        del smaller.bert.encoder.layer[number]
+        falls = []
+        for given in TEXTS:
+            label = max(range(2), key=lambda one: _probability(model, given["text"], one))
+            falls.append(_probability(model, given["text"], label) - _probability(smaller, given["text"], label))
+        assert found.importance[number] == pytest.approx(np.mean(falls), abs=1e-6)
+        assert found.low[number] <= found.importance[number] <= found.high[number]
+    assert found.texts == 2 and len(found.lines()) == 3 and "layer 2" in found._repr_html_()
+
+
+def test_what_has_no_layers_is_told() -> None:
+    with pytest.raises(RequestError, match="no list of layers"):
+        layer_importance(bag_of_words(), TEXTS)
+    with pytest.raises(RequestError, match="no texts"):
+        layer_importance(bag_of_words(), [])

@@ -1,0 +1,146 @@
+"""Heads cut out for good: the same numbers as with these heads switched off, smaller, and loaded again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny import make_run
+from tests.unit.explain.explain_models import predictor, tokenizer
+from workbench.cli import main
+from workbench.compress.pruning import cut_heads, heads_to_cut, heads_to_keep
+from workbench.errors import RequestError, SpecError
+from workbench.explain import capture_attention, explain
+from workbench.explain.heads import HeadImportance, switched_heads
+from workbench.inference.predictor import Predictor
+from workbench.models.convert import to_transformers
+from workbench.models.networks.attention import MultiHeadAttention
+from workbench.models.networks.heads import DecoderForCausalLM, EncoderForSequenceClassification
+from workbench.models.networks.transformer import DecoderConfig, EncoderConfig
+from workbench.runs.run import Run
+from workbench.training.runner import run_folder
+from workbench.workspace import Workspace
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 40,
+    "hidden_size": 16,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 32,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.5,
+}
+KEEP = [[0, 2], [1], [0, 1, 2, 3]]
+
+
+def encoder(**more: Any) -> EncoderForSequenceClassification:
+    torch.manual_seed(0)
+    return EncoderForSequenceClassification(EncoderConfig(**SIZES, num_labels=2, **more)).eval()
+
+
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+def test_a_cut_model_computes_what_the_whole_does_with_these_heads_off(positions: str) -> None:
+    model = encoder(positions=positions)
+    ids = torch.tensor([[2, 7, 9, 11, 3], [2, 8, 6, 3, 0]])
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]])
+    switches = torch.tensor([[float(head in kept) for head in range(4)] for kept in KEEP])
+    modules = [module for module in model.modules() if isinstance(module, MultiHeadAttention)]
+    with torch.no_grad(), switched_heads(model, modules, switches):
+        expected = model(ids, attention_mask=mask).logits
+    whole = sum(p.numel() for p in model.parameters())
+    cut_heads(model, KEEP)
+    with torch.no_grad():
+        torch.testing.assert_close(model(ids, attention_mask=mask).logits, expected, atol=1e-6, rtol=1e-5)
+    gone = 5 * 4  # heads of 4 numbers: rows of three maps with their biases, columns of one
+    assert whole - sum(p.numel() for p in model.parameters()) == gone * (3 * 17 + 16)
+
+
+def test_a_cut_decoder_is_saved_loaded_and_writes_with_its_cache(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = DecoderForCausalLM(DecoderConfig(**SIZES)).eval()
+    cut_heads(model, KEEP)
+    model.save_pretrained(tmp_path)
+    again = DecoderForCausalLM.from_pretrained(tmp_path).eval()
+    assert again.config.kept_heads == [2, 1, 4]
+    ids = torch.tensor([[2, 7, 9]])
+    with torch.no_grad():
+        torch.testing.assert_close(again(ids).logits, model(ids).logits)
+    written = again.generate(ids, max_new_tokens=5, do_sample=False)
+    slow = again.generate(ids, max_new_tokens=5, do_sample=False, use_cache=False)
+    assert written.tolist() == slow.tolist()
+
+
+def test_the_least_important_go_first_and_one_stays_in_each_layer() -> None:
+    values = [[0.1, 0.2, 0.05], [0.9, 0.8, 0.7]]
+    places = sorted(((a, b) for a in range(2) for b in range(3)), key=lambda place: values[place[0]][place[1]])
+    order = [{"layer": a, "head": b, "importance": values[a][b]} for a, b in places]
+    found = HeadImportance("gradient", 1, values, order)
+    assert heads_to_keep(found, 2) == [[1], [0, 1, 2]]
+    assert heads_to_keep(found, 3) == [[1], [0, 1]]  # not the first layer's last head
+    assert heads_to_cut("30%", 6, 72) == 22 and heads_to_cut(" 5 ", 6, 72) == 5
+    for wrong in ("0", "67", "100%", "many", "-3"):
+        with pytest.raises(RequestError):
+            heads_to_cut(wrong, 6, 72)
+
+
+def test_a_cut_model_is_looked_into_as_far_as_it_can_be() -> None:
+    asked = predictor(encoder(), tokenizer())
+    cut_heads(asked.model, KEEP)
+    attention = capture_attention(asked.model, asked.tokenizer, "good film")
+    assert attention.weights.shape[:2] == (3, 4)
+    assert [int(row.any((-1, -2)).sum()) for row in attention.weights] == [2, 1, 4]
+    for method in ("attention", "rollout", "occlusion", "integrated-gradients"):
+        assert np.isfinite(explain(asked, "good film", method).scores).all()
+    layer = explain(asked, "good film", "attention", layer=1)
+    np.testing.assert_allclose(layer.scores, attention.weights[1, 0, 0], atol=1e-6)  # the one that there is
+    with pytest.raises(SpecError, match="no form"):
+        to_transformers(asked.model)
+
+
+@pytest.fixture(scope="module")
+def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a finished run of our own encoder."""
+    workspace = Workspace(tmp_path_factory.mktemp("pruning"))
+    changes = {
+        "model": {
+            "source": "transformer-encoder",
+            "size": "tiny",
+            "tokenizer": {"train": "wordpiece", "vocab_size": 200},
+        },
+        "training.epochs": 1,
+    }
+    assert run_folder(make_run(workspace, changes).folder) == 0
+    return workspace.root
+
+
+def test_pruning_a_run_gives_a_run(_trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setenv("WORKBENCH_HOME", str(_trained))
+    workspace = Workspace.current()
+    (source,) = [run for run in Run.all(workspace) if "pruned" not in run.id]
+    assert main(["prune", source.id, "--heads", "2", "--texts", "10", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    pruned = Run.open(found["id"], workspace)
+    told = (pruned.report() or {})["pruning"]
+    assert pruned.state == "succeeded" and told["heads_cut"] == 2
+    assert told["after"]["parameters"] < told["before"]["parameters"]
+    assert set(told["before"]["metrics"]) == set(told["after"]["metrics"]) and told["after"]["texts_per_second"] > 0
+    model = Predictor.load(pruned).model
+    assert sum(model.config.kept_heads) == model.config.num_hidden_layers * model.config.num_attention_heads - 2
+    assert explain(Predictor.load(pruned), "a lovely film", "occlusion").scores
+    assert main(["prune", pruned.id, "--heads", "1"]) == 2 and "pruned already" in capsys.readouterr().err
+    assert (
+        run_folder(make_run(workspace, {"model": f"run:{pruned.id}", "training.epochs": 1}).folder) == 0
+    )  # as any other
+
+
+def test_what_cannot_be_pruned_is_refused_with_the_reason(workspace: Workspace, capsys: Any) -> None:
+    run = make_run(workspace, {"training.epochs": 1})
+    assert run_folder(run.folder) == 0
+    assert main(["prune", run.id, "--heads", "2"]) == 2
+    assert "transformers 5 has no form" in capsys.readouterr().err
+    assert [each.id for each in Run.all(workspace)] == [run.id]  # nothing is left behind

@@ -1,0 +1,125 @@
+"""Three kinds of attention of an encoder-decoder, and only the layers and heads that are asked for."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import BartConfig, BartForConditionalGeneration
+
+from tests.unit.explain.explain_models import bert, tokenizer
+from workbench.errors import RequestError
+from workbench.explain import capture_attention, capture_encoder_decoder, explain, fitting
+from workbench.explain.instance import Subject
+from workbench.explain.render.bertviz import why_not_drawn
+from workbench.explain.render.canvas import canvas_view
+from workbench.models.networks.heads import EncoderDecoderForSeq2SeqLM
+from workbench.models.networks.transformer import EncoderDecoderConfig
+from workbench.tasks.base import tasks
+
+TEXT, WRITTEN = "the film was good", "un ##believ story"
+
+
+def ours() -> Any:
+    torch.manual_seed(0)
+    return EncoderDecoderForSeq2SeqLM(
+        EncoderDecoderConfig(
+            vocab_size=40,
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=32,
+            initializer_range=0.5,
+            decoder_start_token_id=2,
+            eos_token_id=3,
+        )
+    ).eval()
+
+
+def bart() -> Any:
+    torch.manual_seed(0)
+    layers = {"encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4}
+    widths = {"d_model": 16, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "init_std": 0.5}
+    ids = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "decoder_start_token_id": 2}
+    return BartForConditionalGeneration(BartConfig(vocab_size=40, **layers, **widths, **ids)).eval()
+
+
+def reader(model: Any) -> Any:
+    entry = tasks.get("seq2seq-denoising")
+    return SimpleNamespace(model=model, tokenizer=tokenizer(), task=entry(entry.Config()), labels=[], max_length=32)
+
+
+@pytest.mark.parametrize("make", [ours, bart])
+def test_three_kinds_equal_what_the_model_returns(make: Any) -> None:
+    model, words = make(), tokenizer()
+    before = model.config._attn_implementation
+    found = capture_encoder_decoder(model, words, TEXT, "story good")
+    assert model.config._attn_implementation == before
+    inputs = words(TEXT, return_tensors="pt")
+    inputs.pop("token_type_ids", None)
+    decoded = torch.tensor([[2, *words("story good", add_special_tokens=False)["input_ids"]]])
+    eager = make()
+    eager.set_attn_implementation("eager")
+    with torch.no_grad():
+        output = eager(**inputs, decoder_input_ids=decoded, output_attentions=True)
+    for mine, theirs in (
+        (found.encoder.weights, output.encoder_attentions),
+        (found.decoder.weights, output.decoder_attentions),
+        (found.cross, output.cross_attentions),
+    ):
+        np.testing.assert_allclose(mine, torch.stack(theirs)[:, 0].numpy(), atol=1e-5)
+        np.testing.assert_allclose(mine.sum(-1), 1, atol=1e-4)
+    assert found.cross.shape == (2, 4, 3, 6) and found.decoder.is_causal and not found.encoder.is_causal
+    assert found.decoder.tokens[1:] == ["story", "good"]
+
+
+def test_what_it_writes_itself_is_taken_by_default() -> None:
+    model, words = ours(), tokenizer()
+    inputs = words(TEXT, return_tensors="pt")
+    inputs.pop("token_type_ids", None)
+    written = model.generate(**inputs, max_new_tokens=24, do_sample=False)[0].tolist()
+    assert len(capture_encoder_decoder(model, words, TEXT).decoder.tokens) == len(written)
+    assert capture_attention(model, words, TEXT).weights.shape == (2, 4, 6, 6)  # the encoder's
+
+
+def test_cross_attention_as_a_pair_can_be_drawn() -> None:
+    found = capture_encoder_decoder(ours(), tokenizer(), TEXT, "story")
+    pair = found.cross_as_pair()
+    assert pair.second_text_start is not None
+    np.testing.assert_array_equal(pair.weights[:, :, 6:, :6], found.cross)
+    assert not pair.weights[:, :, :6].any() and not pair.weights[:, :, 6:, 6:].any()
+    assert "story" in canvas_view(pair) and why_not_drawn(pair, "head") is None
+
+
+def test_the_first_token_that_is_written_is_explained() -> None:
+    asked = reader(ours())
+    with torch.no_grad():
+        inputs = asked.tokenizer(TEXT, return_tensors="pt")
+        ids, mask = inputs["input_ids"], inputs["attention_mask"]
+        first = asked.model(input_ids=ids, attention_mask=mask, decoder_input_ids=torch.tensor([[2]])).logits[0, -1]
+        best = int(first.argmax())
+        hidden = ids.clone()
+        hidden[0, 1] = asked.tokenizer.mask_token_id
+        less = asked.model(input_ids=hidden, attention_mask=mask, decoder_input_ids=torch.tensor([[2]])).logits[0, -1]
+    subject = Subject(asked, TEXT)
+    assert subject.aim().target.index == best
+    found = explain(asked, TEXT, "occlusion")
+    assert found.scores[1] == pytest.approx(float(first.softmax(-1)[best] - less.softmax(-1)[best]), abs=1e-6)
+    looking = explain(asked, TEXT, "attention")
+    both = capture_encoder_decoder(asked.model, asked.tokenizer, TEXT, "")
+    np.testing.assert_allclose(looking.scores, both.cross[-1, :, 0].mean(0), atol=1e-6)
+    assert "three kinds" in str(fitting(asked)["rollout"]) and fitting(asked)["attention"] is None
+
+
+def test_only_some_layers_and_heads() -> None:
+    whole = capture_attention(bert(), tokenizer(), TEXT)
+    some = capture_attention(bert(), tokenizer(), TEXT, layers=[2, 0], heads=[3])
+    np.testing.assert_array_equal(some.weights, whole.weights[[2, 0]][:, [3]])
+    assert some.layer_numbers == [2, 0] and some.head_numbers == [3]
+    with pytest.raises(RequestError, match="no layer 3"):
+        capture_attention(bert(), tokenizer(), TEXT, layers=[3])
+    with pytest.raises(RequestError, match="not both an encoder"):
+        capture_encoder_decoder(bert(), tokenizer(), TEXT)

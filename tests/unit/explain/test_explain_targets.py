@@ -1,0 +1,201 @@
+"""What is explained of an answer: the next token, a masked word, a word's label, an answer's span."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForQuestionAnswering,
+    BertForTokenClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
+)
+
+from tests.unit.explain.explain_models import bert, predictor, tokenizer
+from workbench.errors import RequestError, UnknownNameError
+from workbench.explain import explain, fitting, offered, prove
+from workbench.explain.instance import Subject
+from workbench.explain.targets import AIMS
+from workbench.tasks.base import Task, tasks
+
+SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32}
+TEXT = "the film with good actors"
+
+
+def asked(name: str, model: Any, labels: list[str] | None = None) -> Any:
+    entry = tasks.get(name)
+    task = entry(entry.Config())
+    task.labels = labels or []
+    return SimpleNamespace(model=model.eval(), tokenizer=tokenizer(), task=task, labels=task.labels, max_length=32)
+
+
+def writer() -> Any:
+    torch.manual_seed(0)
+    return asked("causal-lm", GPT2LMHeadModel(GPT2Config(
+        vocab_size=40, n_positions=64, n_embd=16, n_layer=2, n_head=4, initializer_range=0.5, bos_token_id=2
+    )))  # fmt: skip
+
+
+def of_bert(kind: Any, name: str, labels: list[str] | None = None, **more: Any) -> Any:
+    torch.manual_seed(0)
+    return asked(name, kind(BertConfig(vocab_size=40, initializer_range=0.5, **SIZES, **more)), labels)
+
+
+def test_the_next_token_is_the_models_own() -> None:
+    reader = writer()
+    ids = reader.tokenizer(TEXT, add_special_tokens=False)["input_ids"]
+    before = reader.task.ends(reader.tokenizer)[0]
+    with torch.no_grad():
+        probabilities = reader.model(torch.tensor([[*before, *ids]])).logits[0, -1].softmax(-1)
+    found = explain(reader, TEXT, "occlusion")
+    assert reader.tokenizer.convert_tokens_to_ids(found.tokens) == [*before, *ids]  # nothing stands behind the text
+    assert found.prediction["score"] == pytest.approx(float(probabilities.max()), abs=1e-6)
+    hidden = [*before, *ids]
+    hidden[2] = reader.tokenizer.mask_token_id
+    with torch.no_grad():
+        less = reader.model(torch.tensor([hidden])).logits[0, -1].softmax(-1)
+    best = int(probabilities.argmax())
+    assert found.scores[2] == pytest.approx(float(probabilities[best] - less[best]), abs=1e-6)
+
+
+def test_another_next_token_can_be_named() -> None:
+    reader = writer()
+    found = explain(reader, TEXT, "gradient-x-input", target="music")
+    assert found.target == "music" and "music" in found.prediction["scores"]
+    with pytest.raises(RequestError, match="is not one token"):
+        explain(reader, TEXT, "gradient-x-input", target="good film")
+    with pytest.raises(RequestError, match="stands at none"):
+        explain(reader, TEXT, "gradient-x-input", place="film")
+
+
+def test_of_a_long_text_a_writer_reads_the_end() -> None:
+    reader = writer()
+    found = explain(reader, "film " * 40 + "good", "gradient-x-input")
+    assert len(found.tokens) == 32 and found.tokens[-1] == "good" and "last" in found.notes[0]
+
+
+@pytest.mark.parametrize("method", ["attention", "rollout", "integrated-gradients", "lime", "shapley", "flow"])
+def test_every_method_explains_the_next_token(method: str) -> None:
+    found = explain(writer(), TEXT, method)
+    assert len(found.scores) == len(found.tokens) and np.isfinite(found.scores).all()
+    assert any(found.scores)
+
+
+def test_exact_shapley_values_of_the_next_token_share_out_all() -> None:
+    reader = writer()
+    subject = Subject(reader, TEXT)
+    target = subject.aim().target
+    ends = subject.when_kept(subject.spread(np.array([[True] * 5, [False] * 5])), target)
+    assert sum(explain(reader, TEXT, "shapley").scores) == pytest.approx(ends[0] - ends[1], abs=1e-6)
+
+
+def test_the_proof_of_a_next_token() -> None:
+    found = prove(writer(), TEXT, "occlusion", checks=("curves", "stability"))
+    assert found.curves["deletion"][0] == pytest.approx(found.curves["insertion"][-1])
+    assert len(found.sentences) == 2
+
+
+def test_a_word_and_its_label() -> None:
+    tagger = of_bert(BertForTokenClassification, "token-classification", ["B", "I", "O"], num_labels=3)
+    with torch.no_grad():
+        ids = tagger.tokenizer(TEXT, return_tensors="pt")
+        probabilities = tagger.model(**ids).logits[0].softmax(-1)
+    found = explain(tagger, TEXT, "occlusion", target="I", place="good")
+    place = found.tokens.index("good")
+    assert found.place == place and found.target == "I"
+    hidden = ids["input_ids"].clone()
+    hidden[0, 2] = tagger.tokenizer.mask_token_id
+    with torch.no_grad():
+        less = tagger.model(**{**ids, "input_ids": hidden}).logits[0, place].softmax(-1)
+    assert found.scores[2] == pytest.approx(float(probabilities[place, 1] - less[1]), abs=1e-6)
+    assert explain(tagger, TEXT, "occlusion", place=3).place == place  # words are counted from 0
+    first = next((i for i in range(1, 6) if int(probabilities[i].argmax()) != 2), 1)
+    assert explain(tagger, TEXT, "occlusion").place == first
+    with pytest.raises(RequestError, match="There is no word 'bad'") as error:
+        explain(tagger, TEXT, "occlusion", place="bad")
+    assert "3 good" in error.value.hint
+    with pytest.raises(UnknownNameError, match="B, I, O"):
+        explain(tagger, TEXT, "occlusion", target="X")
+
+
+def test_attention_is_read_at_the_word_that_is_explained() -> None:
+    tagger = of_bert(BertForTokenClassification, "token-classification", ["B", "I", "O"], num_labels=3)
+    found = explain(tagger, TEXT, "attention", place="good")
+    assert found.attention is not None and found.place is not None
+    np.testing.assert_allclose(found.scores, found.attention.weights[-1, :, found.place].mean(0), atol=1e-6)
+
+
+def test_an_answers_span_is_the_best_of_all() -> None:
+    reader = of_bert(BertForQuestionAnswering, "question-answering")
+    question, context = "was the film good", "the music and the actors was unbelievable"
+    with torch.no_grad():
+        output = reader.model(**reader.tokenizer(question, context, return_tensors="pt"))
+    start, end = output.start_logits[0].softmax(-1), output.end_logits[0].softmax(-1)
+    found = explain(reader, question, "occlusion", text_pair=context)
+    inside = [i for i, segment in enumerate(found.segments) if segment == 1]
+    best = max(
+        ((i, j) for i in inside for j in inside if i <= j), key=lambda span: float(start[span[0]] * end[span[1]])
+    )
+    assert found.place == best[0]
+    assert found.target == context[found.offsets[best[0]][0] : found.offsets[best[1]][1]]
+    assert found.prediction["score"] == pytest.approx(float(start[best[0]] * end[best[1]]), abs=1e-6)
+    other = explain(reader, question, "gradient-x-input", text_pair=context, target="unbelievable")
+    assert other.target == "unbelievable" and "unbelievable" in other.prediction["scores"]
+    with pytest.raises(RequestError, match="does not stand in the text"):
+        explain(reader, question, "occlusion", text_pair=context, target="story")
+
+
+def test_a_masked_word() -> None:
+    reader = of_bert(BertForMaskedLM, "masked-lm")
+    found = explain(reader, "the [MASK] was good", "gradient-x-input")
+    assert found.place == 2 and found.tokens[2] == "[MASK]"
+    with torch.no_grad():
+        ids = reader.tokenizer(found.text, return_tensors="pt")
+        best = float(reader.model(**ids).logits[0, 2].softmax(-1).max())
+    assert found.prediction["score"] == pytest.approx(best, abs=1e-6)
+    with pytest.raises(RequestError, match="has no \\[MASK\\]"):
+        explain(reader, "the film", "gradient-x-input")
+
+
+def test_only_what_fits_is_offered() -> None:
+    assert set(offered(predictor(bert(), tokenizer()))) == set(fitting(predictor(bert(), tokenizer())))
+    other = predictor(bert(), tokenizer())
+    other.task = SimpleNamespace(name="sorting", explains=None)
+    assert offered(other) == [] and "sorting" in str(fitting(other)["occlusion"])
+    other.task = SimpleNamespace(name="sorting", explains="order")
+    assert offered(other) == [] and "those of sorting are a order" in str(fitting(other)["occlusion"])
+
+
+def test_what_a_task_says_is_explained_can_be() -> None:
+    for name, entry in tasks.items():
+        assert entry.explains is None or entry.explains in AIMS, name
+        assert entry.explains is None or entry.explained is not Task.explained, name
+
+
+@pytest.mark.parametrize("name", ["dialogue", "code-generation", "controlled-generation"])
+def test_a_prompt_is_explained_as_the_task_writes_it(name: str) -> None:
+    reader = asked(name, writer().model)
+    reader.tokenizer.eos_token = "[SEP]"
+    text = f"  {TEXT}"
+    with torch.no_grad():
+        (prompt,) = reader.task.prompts_of(reader.tokenizer, [{"text": text}])
+        row = prompt.within(32).tolist()
+        expected = reader.model(torch.tensor([row])).logits[0, -1].softmax(-1)
+    found = explain(reader, text, "occlusion")
+    assert reader.tokenizer.convert_tokens_to_ids(found.tokens) == row
+    seen = [text[slice(*place)] for place, special in zip(found.offsets, found.special, strict=True) if not special]
+    assert seen == TEXT.split()  # what the task put around the text is never hidden
+    assert found.prediction["score"] == pytest.approx(float(expected.max()), abs=1e-6)
+
+
+def test_a_prompt_that_does_not_hold_the_text_is_told() -> None:
+    reader = asked("code-generation", writer().model)
+    reader.tokenizer.eos_token = "[SEP]"
+    with pytest.raises(RequestError, match="fewer than 32 tokens"):
+        explain(reader, "film " * 40, "occlusion")

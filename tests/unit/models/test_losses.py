@@ -1,0 +1,93 @@
+"""The loss without the scores is the loss of the scores."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from workbench.models.networks import losses
+from workbench.models.networks.heads import next_tokens
+from workbench.models.networks.losses import classification_loss, token_loss, vocabulary_loss
+
+
+def both(bias: bool, dtype=torch.float64, rows: int = 23):
+    """Loss and gradients of the two ways."""
+    found = []
+    for way in ("plain", "chunked"):
+        torch.manual_seed(0)
+        vocabulary = nn.Linear(5, 11, bias=bias, dtype=dtype)
+        hidden = torch.randn(1, rows, 5, dtype=dtype, requires_grad=True)
+        labels = torch.randint(0, 11, (1, rows)).masked_fill(torch.arange(rows) % 3 == 0, -100)
+        loss = token_loss(vocabulary(hidden), labels) if way == "plain" else vocabulary_loss(hidden, vocabulary, labels)
+        (3 * loss).backward()
+        found.append([loss.detach(), hidden.grad, *(p.grad for p in vocabulary.parameters())])
+    return found
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 10])
+@pytest.mark.parametrize("bias", [True, False])
+def test_loss_and_gradients_are_those_of_all_scores(monkeypatch, bias, chunk):
+    monkeypatch.setattr(losses, "CHUNK", chunk)
+    for plain, chunked in zip(*both(bias), strict=True):
+        torch.testing.assert_close(chunked, plain, atol=1e-6, rtol=1e-5)
+
+
+def test_half_precision_under_autocast():
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        plain, chunked = both(bias=True, dtype=torch.float32)
+    for a, b in zip(plain, chunked, strict=True):
+        assert a.dtype == b.dtype
+        torch.testing.assert_close(b, a, atol=2e-2, rtol=2e-2)
+
+
+def test_frozen_words_get_no_gradient():
+    vocabulary = nn.Linear(5, 11)
+    vocabulary.weight.requires_grad_(False)
+    hidden = torch.randn(4, 5, requires_grad=True)
+    vocabulary_loss(hidden, vocabulary, torch.tensor([1, 2, 3, 4])).backward()
+    assert vocabulary.weight.grad is None
+    assert vocabulary.bias.grad is not None
+    assert hidden.grad is not None
+
+
+def test_what_follows_what():
+    labels = torch.tensor([[1, 2, 3, 4, -100]])
+    assert next_tokens(labels, None).tolist() == [[2, 3, 4, -100, -100]]
+    documents = torch.tensor([[1, 1, 2, 2, 0]])
+    assert next_tokens(labels, documents).tolist() == [[2, -100, 4, -100, -100]]
+    assert labels.tolist() == [[1, 2, 3, 4, -100]]  # untouched
+
+
+def test_the_kind_of_answer_decides_the_loss():
+    logits = torch.tensor([[0.0, 0.0]])
+    assert classification_loss(logits, torch.tensor([1]), None).item() == pytest.approx(0.6931, abs=1e-4)
+    assert classification_loss(logits, torch.tensor([[1.0, 0.0]]), None).item() == pytest.approx(0.6931, abs=1e-4)
+    assert classification_loss(torch.tensor([[3.0]]), torch.tensor([1.0]), None).item() == pytest.approx(4.0)
+
+
+def test_nothing_to_predict():
+    vocabulary = nn.Linear(5, 11)
+    hidden = torch.randn(0, 5, requires_grad=True)
+    loss = vocabulary_loss(hidden, vocabulary, torch.zeros(0, dtype=torch.long))
+    loss.backward()
+    assert loss.item() == 0
+    assert vocabulary.weight.grad is None
+
+
+def test_small_gradients_live_in_fp16():
+    """Scaled up before they are rounded (as GradScaler does), not after: of 4,000 tokens each gives next to nothing."""
+    torch.manual_seed(0)
+    start = torch.randn(4000, 5)
+    labels = torch.randint(0, 50, (4000,))
+    found = []
+    for number in (torch.float32, torch.float16):
+        torch.manual_seed(1)
+        vocabulary = nn.Linear(5, 50)
+        hidden = (0.001 * start).to(number).requires_grad_()
+        with torch.autocast("cpu", dtype=number, enabled=number is torch.float16):
+            loss = vocabulary_loss(hidden, vocabulary.to(number), labels)
+        (loss * 2.0**16).backward()
+        found.append((hidden.grad.float(), vocabulary.weight.grad.float()))
+    for exact, rough in zip(*found, strict=True):
+        torch.testing.assert_close(rough, exact, rtol=0.02, atol=0.01 * float(exact.abs().mean()))

@@ -1,0 +1,168 @@
+"""What is read from the curve of a range test, against curves whose answer is known."""
+
+from __future__ import annotations
+
+import math
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from workbench.errors import RequestError, SpecError
+from workbench.runs.lr_range_plot import LEFT, RIGHT, WIDTH, range_svg, shown_losses
+from workbench.runs.lr_range_test import Divergence, Finding, curve_of, judge, rise, smooth
+from workbench.runs.predictions import read_predictions
+from workbench.runs.run import Run
+from workbench.spec import RANGE_TEST, RunSpec
+from workbench.workspace import Workspace
+
+RATES = np.logspace(-7, 0, 141)  # 20 a power of ten
+
+
+def curve(noise: float = 0.0, fastest: float = 1e-3, lowest: float = 3e-2) -> list[float]:
+    """A loss that falls as a logistic function of log rate, fastest at one rate, and turns upwards at another."""
+    places = np.log10(RATES)
+    fall = 2.0 / (1 + np.exp(-6 * (places - math.log10(fastest))))
+    climb = np.maximum(0, places - math.log10(lowest)) * 3
+    return (7.0 - fall + climb + noise * np.random.default_rng(0).standard_normal(len(RATES))).tolist()
+
+
+def test_the_rate_rises_by_the_same_factor_from_the_lowest_to_the_highest() -> None:
+    rates = [0.5 * rise(step, 11, 5e-6, 0.5) for step in range(11)]
+    assert rates[0] == pytest.approx(5e-6) and rates[-1] == pytest.approx(0.5)
+    np.testing.assert_allclose(np.divide(rates[1:], rates[:-1]), 10**0.5)
+    assert rise(11, 11, 5e-6, 0.5) == 1.0  # the schedule looks one step ahead
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_both_readings_are_found_and_the_smaller_is_suggested(noise: float) -> None:
+    found = judge(RATES.tolist(), curve(noise))
+    assert found.steepest is not None and found.minimum is not None and found.suggestion is not None
+    assert abs(math.log10(found.steepest / 1e-3)) < 0.25
+    assert abs(math.log10(found.minimum / 3e-2)) < 0.45  # smoothing rounds the kink, towards the flatter side
+    assert found.suggestion == pytest.approx(min(found.steepest, found.minimum / 10), rel=0.05)
+    assert f"{found.suggestion:.2g}" in found.how
+    assert found.fall == pytest.approx(2.0, abs=0.15)
+
+
+def test_where_the_minimum_comes_soon_after_the_fall_it_decides() -> None:
+    found = judge(RATES.tolist(), curve(fastest=1e-3, lowest=3e-3))
+    assert found.minimum is not None and found.suggestion == pytest.approx(found.minimum / 10, rel=0.05)
+    assert "a tenth" in found.how
+
+
+def test_the_smoothing_does_not_lag() -> None:
+    dip = [1.0] * 141
+    dip[70] = 0.0
+    assert int(np.argmin(smooth(dip))) == 70
+    np.testing.assert_allclose(smooth([3.0] * 20), 3.0)  # at the ends, too
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        [0.69] * 141,
+        (0.69 + 0.05 * np.random.default_rng(1).standard_normal(141)).tolist(),
+        np.linspace(1, 2, 141).tolist(),
+        [0.7, 0.6, 0.5],
+        [],
+    ],
+    ids=["flat", "noise", "rising", "three steps", "nothing"],
+)
+def test_without_a_fall_nothing_is_suggested(losses: Sequence[float]) -> None:
+    found = judge(RATES[: len(losses)].tolist(), losses)
+    assert found.suggestion is None and found.how
+    ElementTree.fromstring(range_svg(found))
+
+
+@pytest.mark.parametrize(
+    ("losses", "step"),
+    [
+        ([7.0] * 20 + [7 * 1.2**n for n in range(20)], range(22, 28)),  # an explosion
+        ([7.0] * 5 + [math.nan], [5]),
+        ([7.0] * 5 + [math.inf], [5]),
+        ([7.0] * 20 + [12.0] + [7.0] * 20, None),  # one bad batch
+        ([0.7 * 0.9**n for n in range(40)], None),
+        ((0.7 + 0.2 * np.random.default_rng(0).standard_normal(200)).tolist(), None),
+    ],
+    ids=["explosion", "nan", "infinite", "one bad batch", "falling", "noise"],
+)
+def test_divergence_is_noticed_and_not_imagined(losses: Sequence[float], step: Sequence[int] | None) -> None:
+    watch = Divergence()
+    found = next((place for place, loss in enumerate(losses) if watch.add(loss)), None)
+    assert found is None if step is None else found in step
+
+
+def test_the_picture_marks_the_suggestion_where_it_is() -> None:
+    found = judge(RATES.tolist(), curve())
+    picture = ElementTree.fromstring(range_svg(found, "A <b> & co"))
+    space = "{http://www.w3.org/2000/svg}"
+    assert picture.findtext(f"{space}title") == "A <b> & co"
+    dashed = [path for path in picture.iter(f"{space}path") if path.get("stroke-dasharray")]
+    x = float(dashed[0].attrib["d"][1:].split()[0])
+    ticks = {text.text: float(text.attrib["x"]) for text in picture.iter(f"{space}text")}
+    assert (ticks["1e-07"], ticks["1"]) == (LEFT, WIDTH - RIGHT)  # from edge to edge
+    share = (math.log10(found.suggestion or 1) + 4) / 1  # between 1e-4 and 1e-3
+    assert x == pytest.approx(ticks["0.0001"] + share * (ticks["0.001"] - ticks["0.0001"]), abs=0.2)
+    low, high = shown_losses(found)
+    assert low < 5 and 7 < high < 9  # the fall in full; not the top of the explosion
+
+
+def test_the_curve_is_read_from_lines_of_metrics() -> None:
+    rows = [
+        {"step": 1, "train/loss": 2.0, "train/learning_rate": 1e-6, "train/gradient_norm": 1.0},
+        {"step": 1, "eval/loss": 3.0},
+        {"step": 2, "train/loss": 1.0, "train/learning_rate": 1e-5},
+    ]
+    assert curve_of(rows) == ([1e-6, 1e-5], [2.0, 1.0])
+
+
+# -- the run around it ----------------------------------------------------------------------------------------------
+
+
+def spec(**changes: object) -> RunSpec:
+    return RunSpec.parse({"task": "text-classification", "data": "rotten-tomatoes", "model": "minilm", **changes})
+
+
+@pytest.mark.parametrize("bounds", [{"lowest": 1, "highest": 1e-3}, {"lowest": 0}, {"steps": 3}, {"highest": "inf"}])
+def test_wrong_bounds_are_refused(bounds: dict[str, object]) -> None:
+    with pytest.raises(SpecError, match="range_test"):
+        spec(range_test=bounds)
+
+
+def test_the_kind_is_in_the_name_and_in_the_lists(workspace: Workspace) -> None:
+    from workbench.runs.query import list_runs
+
+    run = Run.create(spec(kind=RANGE_TEST), workspace)
+    assert "-range-test-minilm-rotten-tomatoes-full-" in run.id
+    assert run.summary()["kind"] == list_runs(workspace)[0]["kind"] == RANGE_TEST
+    assert Run.create(spec(), workspace).summary()["kind"] == "training"
+
+
+def test_a_run_of_before_there_were_kinds_is_a_training(workspace: Workspace) -> None:
+    from workbench.files import read_json, write_json
+
+    run = Run.create(spec(), workspace)
+    status = read_json(run.folder / "status.json")
+    del status["kind"]
+    write_json(run.folder / "status.json", status)
+    assert run.kind() == run.summary()["kind"] == "training"
+
+
+def test_it_has_no_model_and_predicts_nothing_and_says_what_it_is(workspace: Workspace) -> None:
+    from workbench.check import check
+    from workbench.inference.predictor import Predictor
+
+    run = Run.create(spec(kind=RANGE_TEST), workspace)
+    with pytest.raises(RequestError, match=f"is a {RANGE_TEST}: it keeps no model"):
+        Predictor.load(run)
+    with pytest.raises(RequestError, match="predicts nothing"):
+        read_predictions(run)
+    problems = check(spec(model=f"run:{run.id}"), workspace)
+    assert any(RANGE_TEST in problem.message and problem.severity == "error" for problem in problems)
+
+
+def test_a_finding_survives_the_report() -> None:
+    found = judge(RATES.tolist(), curve(), diverged_at=130)
+    assert Finding(**found.as_dict()) == found

@@ -1,0 +1,346 @@
+"""The table of runs: filters that help and that let nothing in or out, tags, groups, exports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import operator
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbench.errors import RequestError, UnknownNameError
+from workbench.files import read_json_kept, write_json
+from workbench.runs import table
+from workbench.runs.run import Run
+from workbench.runs.table import EXAMPLES, as_csv, as_parquet, export, grouped, ordered, run_table, tagged, where
+from workbench.runs.tags import Labels, label, labels, tag
+from workbench.spec import RunSpec
+from workbench.workspace import Workspace
+
+
+def make_run(workspace: Workspace, accuracy: float | None = None, **fields: Any) -> Run:
+    run = Run.create(RunSpec.parse({"task": "t", "data": "d.csv", "model": "m", **fields}), workspace)
+    if accuracy is not None:
+        metrics = {"accuracy": {"value": accuracy, "low": accuracy - 0.1, "high": accuracy + 0.1}}
+        cost = {"seconds": 100 * accuracy, "peak_memory_bytes": 10**9}
+        write_json(run.folder / "report.json", {"metrics": metrics, "primary_metric": "accuracy", "cost": cost})
+        run.transition(("queued",), "succeeded")
+    return run
+
+
+@pytest.fixture
+def rows(workspace: Workspace) -> list[dict[str, Any]]:
+    make_run(workspace, 0.7, name="low", training={"seed": 0, "learning_rate": 1e-3})
+    tag(make_run(workspace, 0.9, name="high", tuning={"method": "lora"}, training={"seed": 1}), ["paper", "best"])
+    make_run(workspace, name="waiting")
+    return run_table(workspace)
+
+
+def titles(found: list[dict[str, Any]]) -> list[str]:
+    return [row["title"] for row in found]
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("accuracy > 0.8", ["high"]),
+        ("accuracy > 0.8 OR state = 'queued'", ["waiting", "high"]),
+        ("training.learning_rate = 1e-3", ["low"]),
+        ("TRAINING.LEARNING_RATE = 1e-3 and Accuracy < 1", ["low"]),
+        ("list_contains(tags, 'paper')", ["high"]),
+        ("title LIKE '%training.seed%'", []),  # in quotes it is a text
+        ("created > now() - INTERVAL 1 DAY AND seconds < 80", ["low"]),
+        ("accuracy IS NULL", ["waiting"]),
+        ("", ["waiting", "high", "low"]),
+        ("NOT archived", ["waiting", "high", "low"]),
+        ("accuracy = (SELECT max(accuracy) FROM runs)", ["high"]),
+    ],
+)
+def test_a_filter_is_sql(rows: list[dict[str, Any]], condition: str, expected: list[str]) -> None:
+    assert titles(where(rows, condition)) == expected
+
+
+def test_the_examples_work(rows: list[dict[str, Any]]) -> None:
+    for example in EXAMPLES:
+        where(rows, example)
+
+
+@pytest.mark.parametrize(
+    ("condition", "helps"),
+    [("acuracy > 0.8", "Did you mean accuracy"), ("accuracy >", "WHERE"), ('tuning = "lora"', "single quotes"),
+     ("accuracy > 'high'", "WHERE"), ("select 1", "WHERE"), ("'open", "WHERE")],
+)  # fmt: skip
+def test_a_wrong_filter_says_what_to_do(rows: list[dict[str, Any]], condition: str, helps: str) -> None:
+    with pytest.raises(RequestError, match=helps) as caught:
+        where(rows, condition)
+    assert "LINE 1" not in str(caught.value)
+
+
+SECRET = "the-secret-of-this-file"
+HOSTILE = [
+    "(SELECT count(*) FROM read_text('{file}')) = 1",
+    "(SELECT content FROM read_text('{file}')) LIKE '%secret%'",
+    "EXISTS (SELECT 1 FROM read_csv('{file}'))",
+    "EXISTS (SELECT 1 FROM '{file}')",
+    "EXISTS (SELECT 1 FROM glob('/*'))",
+    "1=1; COPY runs TO '{out}'; --",
+    "1=1) TO '{out}'; --",
+    "EXISTS (COPY runs TO '{out}')",
+    "1=1; ATTACH '{out}' AS x; --",
+    "1=1; INSTALL httpfs; LOAD httpfs; --",
+    "1=1; SET enable_external_access = true; --",
+    "1=1; DROP TABLE runs; --",
+    "getenv('HOME') IS NOT NULL",
+    "EXISTS (SELECT 1 FROM rows)",  # a variable of Python
+    "EXISTS (SELECT 1 FROM sqlite_scan('{file}', 'x'))",
+    "EXISTS (SELECT 1 FROM read_parquet('https://localhost:1/x'))",
+    "EXISTS (SELECT 1 FROM read_blob('/proc/self/environ'))",
+    "true UNION SELECT 1",
+]
+ENDLESS = [
+    "(SELECT sum(a.range * b.range) FROM range(10000000) a, range(10000000) b) > 0",
+    "regexp_matches(repeat('ab', 1000000), '(x?y?a?b?){1000}z')",  # one value, inside which nothing can be interrupted
+    "title LIKE concat('%', repeat('a%', 50)) OR regexp_matches(repeat('ab', 1000000), '(x?y?a?b?){1000}z')",
+    "x = e'\\'' OR \"regexp_matches\"(repeat('ab', 1000000), '(x?y?a?b?){1000}z')",
+]
+NOT_SIMPLE = [
+    "title LIKE '%a%a%a%b'", "title LIKE title", "title ~ 'a'", "title SIMILAR TO 'a'", "title GLOB '*a*'",
+    "\"repeat\"('a', 9) = ''", "title.repeat(9) = ''", "'a'.repeat(9) = ''", "title || title = ''",
+    "1=1 -- '\n OR repeat('a', 9) = ''", "title = e'\\'' OR repeat('a', 9) = ''", "(SELECT 1) = 1",
+    "exists(FROM range(9))", "/* ' */ repeat('a', 9) = '' --'", "[x for x in tags] = tags",
+    "'" * 3001, "1" * 900 + ";", " " * 900 + ";",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("attack", HOSTILE)
+def test_a_hostile_filter_reads_and_writes_nothing(rows: list[dict[str, Any]], attack: str, tmp_path: Path) -> None:
+    file, out = tmp_path / "secret.txt", tmp_path / "out.csv"
+    file.write_text(SECRET)
+    with pytest.raises(RequestError) as caught:
+        where(rows, attack.format(file=file, out=out))
+    assert SECRET not in str(caught.value)
+    assert not out.exists() and file.read_text() == SECRET
+    print(f"\nA11: {len(HOSTILE)} hostile filters refused")
+
+
+@pytest.mark.parametrize("endless", ENDLESS)
+def test_a_filter_that_never_ends_is_ended(
+    rows: list[dict[str, Any]], endless: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "SECONDS", 0.3)
+    monkeypatch.setattr(table, "_START", 20.0)
+    for row in rows:
+        row["x"] = "text"
+    began = time.monotonic()
+    with pytest.raises(RequestError, match="took more than"):
+        where(rows, endless)
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("condition", NOT_SIMPLE)
+def test_what_may_take_long_is_never_evaluated_here(
+    rows: list[dict[str, Any]], condition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = time.monotonic()
+    monkeypatch.setattr(table, "_elsewhere", lambda given, expression: [1])
+    monkeypatch.setattr(table, "kept_places", lambda given, expression: pytest.fail("evaluated in this process"))
+    assert where(rows, condition) == [rows[1]]
+    assert time.monotonic() - began < 2
+
+
+def test_examples_are_evaluated_here_and_give_the_same_elsewhere(
+    rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "_elsewhere", lambda *_: pytest.fail("a process for a simple filter"))
+    for condition in EXAMPLES:
+        where(rows, condition)
+    monkeypatch.undo()
+    assert titles(where(rows, "regexp_matches(title, '^h')")) == ["high"]
+
+
+def test_a_filter_cannot_fill_the_memory(rows: list[dict[str, Any]]) -> None:
+    with pytest.raises(RequestError):
+        where(rows, "len((SELECT list(range) FROM range(400000000))) > 1")
+
+
+def test_settings_are_read_once_and_again_when_a_spec_changes(
+    workspace: Workspace, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(table, "settings_of", lambda run: calls.append(run.id) or {"training.seed": 9})
+    assert run_table(workspace) == rows and not calls
+    new = make_run(workspace)
+    assert run_table(workspace)[0]["training.seed"] == 9 and calls == [new.id]
+
+
+# -- what has not changed is not read again ---------------------------------------------------------------------------
+
+
+def age(workspace: Workspace, then: float = 1.7e9) -> None:
+    """Let every file look as if it had been written long ago."""
+    for path in workspace.root.rglob("*"):
+        if path.is_file():
+            os.utime(path, (then, then))
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files of runs that are read from now on."""
+    found: list[str] = []
+    read_bytes = Path.read_bytes
+
+    def counted(path: Path) -> bytes:
+        found.append(path.name)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    return found
+
+
+def test_a_folder_that_has_not_changed_is_not_read_again(
+    workspace: Workspace, rows: list[dict[str, Any]], reads: list[str]
+) -> None:
+    age(workspace)
+    run_table(workspace)  # writes the cache of the settings
+    age(workspace)
+    first = run_table(workspace)
+    assert set(reads) >= {"status.json", "report.json", "notes.json", "spec.yaml"} and first == rows
+    reads.clear()
+    second = run_table(workspace)
+    assert not reads and all(map(operator.is_, first, second))
+
+
+def test_what_has_changed_is_seen_at_once(workspace: Workspace, rows: list[dict[str, Any]]) -> None:
+    age(workspace)
+    run = Run(workspace.runs / run_table(workspace)[0]["id"])
+    run.update_status(progress={"step": 7, "steps": 9})
+    assert run_table(workspace)[0]["step"] == 7
+    run.update_status(progress={"step": 8, "steps": 9})  # of the same size, within the same moment
+    assert run_table(workspace)[0]["step"] == 8
+    label(run, notes="x")
+    write_json(run.folder / "report.json", {"metrics": {"accuracy": {"value": 0.1}}, "primary_metric": "accuracy"})
+    now = run_table(workspace)[0]
+    assert (now["notes"], now["value"]) == ("x", 0.1)
+    age(workspace, 1.6e9)
+    assert run_table(workspace)[0] == now
+    (run.folder / "report.json").unlink()
+    assert run_table(workspace)[0]["value"] is None
+    run.delete()
+    assert run.id not in [row["id"] for row in run_table(workspace)]
+
+
+def test_a_change_of_the_same_size_and_time_in_place_is_seen_while_it_can_happen(tmp_path: Path) -> None:
+    """A file system's clock may be too coarse to tell two changes apart."""
+    file, moment = tmp_path / "a.json", time.time()
+    for text in ("1", "2", "3"):
+        file.write_text(text)
+        os.utime(file, (moment, moment))
+        assert read_json_kept(file) == int(text)
+
+
+def test_a_filter_is_asked_again_only_when_a_row_has_changed(
+    workspace: Workspace, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    evaluated = table._places
+    monkeypatch.setattr(table, "_places", lambda *given: asked.append(1) or evaluated(*given))
+    assert titles(where(rows, "accuracy > 0.8")) == titles(where(rows, "accuracy > 0.8")) == ["high"]
+    assert len(asked) == 1
+    low = next(row for row in rows if row["title"] == "low")
+    metrics = {"metrics": {"accuracy": {"value": 0.95}}, "primary_metric": "accuracy"}
+    write_json(workspace.runs / low["id"] / "report.json", metrics)
+    assert titles(where(run_table(workspace), "accuracy > 0.8")) == ["high", "low"] and len(asked) == 2
+    assert titles(where(rows[1:], "accuracy > 0.8")) == ["high"] and len(asked) == 3  # other rows
+    for _ in range(2):  # what changes with the clock is never kept
+        where(rows, "created > now() - INTERVAL 1 DAY")
+    assert len(asked) == 5
+
+
+def test_damaged_runs_stay_in_the_table(workspace: Workspace) -> None:
+    run = make_run(workspace, 0.5)
+    for name in ("status.json", "spec.yaml", "report.json", "notes.json"):
+        (run.folder / name).write_text('{"metrics": [1], "tags": 3, [')
+    assert [row["state"] for row in run_table(workspace)] == ["failed"]
+    (run.folder / "report.json").write_text('{"metrics": {"a": 1, "b": null}, "cost": [], "primary_metric": "a"}')
+    assert where(run_table(workspace), "state = 'failed'")
+
+
+def test_sorting_puts_what_is_missing_last(rows: list[dict[str, Any]]) -> None:
+    assert titles(ordered(rows, "accuracy")) == ["low", "high", "waiting"]
+    assert titles(ordered(rows, "accuracy", descending=True)) == ["high", "low", "waiting"]
+    with pytest.raises(UnknownNameError, match="accuracy"):
+        ordered(rows, "acuracy")
+
+
+def test_groups_have_students_interval(workspace: Workspace) -> None:
+    from scipy import stats
+
+    values = [0.5, 0.6, 0.8]
+    for seed, value in enumerate(values):
+        make_run(workspace, value, training={"seed": seed})
+    make_run(workspace, 0.9, tuning="lora")
+    lora, full = grouped(run_table(workspace), ["tuning"])
+    assert (lora["runs"], lora["n"], lora["mean"], lora["low"]) == (1, 1, 0.9, None)
+    low, high = stats.t.interval(0.95, 2, loc=sum(values) / 3, scale=stats.sem(values))
+    assert (full["n"], full["low"], full["high"]) == (3, pytest.approx(low), pytest.approx(high))
+    with pytest.raises(UnknownNameError):
+        grouped(run_table(workspace), ["tunning"])
+
+
+def test_exports_come_back_as_they_were(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    rows[0]["title"] = "=HYPERLINK('http://x')"
+    read = list(csv.DictReader(io.StringIO(as_csv(rows))))
+    assert read[0]["title"].startswith("'=") and float(read[1]["accuracy"]) == 0.9
+    assert read[1]["tags"] == "paper, best"
+    back = pq.read_table(io.BytesIO(as_parquet(rows))).to_pylist()
+    assert [row["accuracy"] for row in back] == [None, 0.9, 0.7] and back[1]["tags"] == ["paper", "best"]
+    export(rows, tmp_path / "runs.parquet")
+    export(rows, tmp_path / "runs.csv")
+    assert (tmp_path / "runs.parquet").stat().st_size
+    with pytest.raises(RequestError, match="neither"):
+        export(rows, tmp_path / "runs.xlsx")
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", " =1", "\r=1"])
+def test_no_cell_is_a_formula(text: str) -> None:
+    (_, cell) = csv.reader(io.StringIO(as_csv([{"a": text}])))
+    assert cell[0].startswith("'")
+
+
+# -- labels ----------------------------------------------------------------------------------------------------------
+
+
+def test_labels_are_kept_in_the_folder(workspace: Workspace) -> None:
+    run = make_run(workspace)
+    assert labels(run) == Labels()
+    label(run, notes="good <b>", archived=True)
+    tag(run, [" a  b ", "c", "c"], remove=["x"])
+    assert labels(Run(run.folder)) == Labels(("a b", "c"), "good <b>", True)
+    assert tag(run, remove=["c"]).tags == ("a b",)
+    assert [row["title"] for row in tagged(run_table(workspace), ["a b"])] == [""]
+    (run.folder / "notes.json").write_text("{")
+    assert labels(run) == Labels()
+
+
+@pytest.mark.parametrize("bad", [["a,b"], ["x" * 41], [str(i) for i in range(21)], ["a\0b"]])
+def test_what_is_no_tag_is_refused(workspace: Workspace, bad: list[str]) -> None:
+    run = make_run(workspace)
+    with pytest.raises(RequestError):
+        label(run, tags=bad)
+    with pytest.raises(RequestError):
+        label(run, notes="x" * 10_001)
+    assert labels(run) == Labels()
+
+
+def test_a_deleted_run_does_not_come_back_by_its_label(workspace: Workspace) -> None:
+    run = make_run(workspace)
+    run.delete()
+    with pytest.raises(UnknownNameError):
+        label(run, notes="late")
+    assert not run.folder.exists()

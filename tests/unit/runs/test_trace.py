@@ -1,0 +1,108 @@
+"""Stretches of long curves, held to what all points say: no extreme is lost, whichever part is looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from workbench.runs import pyramid as module
+from workbench.runs.curves import smooth
+from workbench.runs.pyramid import STRETCH, Trace, cover, extend
+
+
+class Stored:
+    """Stretches in memory, as the index keeps them in files."""
+
+    def __init__(self) -> None:
+        self.values = np.empty(0)
+        self.found: dict[int, Any] = {}
+
+    def read(self, size: int) -> Any:
+        return self.found.get(size, np.empty(0, STRETCH))[: len(self.values) // size]
+
+    def write(self, size: int, at: int, new: Any) -> None:
+        self.found[size] = np.concatenate([self.found.get(size, np.empty(0, STRETCH))[:at], new])
+
+    def put(self, at: int, new: Any) -> None:
+        """``new`` values after the first ``at``; what stood there is taken back."""
+        self.values = np.concatenate([self.values[:at], new])
+        extend(self.values, at, len(self.values), self.read, self.write)
+
+    def trace(self) -> Trace:
+        count = len(self.values)
+        return Trace(np.arange(3 * count) / 2.0, np.arange(count) * 3, self.values, self.read)
+
+
+@pytest.fixture(params=range(8))
+def stored(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Stored:
+    """A curve that has grown in pieces, some of them taken back; small enough that brute force sees everything."""
+    monkeypatch.setattr(module, "MOST", 12)
+    random, made = np.random.default_rng(request.param), Stored()
+    for _ in range(40):
+        count = len(made.values)
+        at = count if random.random() < 0.8 else int(random.integers(max(0, count - 300), count + 1))
+        made.put(at, random.normal(size=int(random.integers(1, 200))).round(1))
+    return made
+
+
+def test_every_stretch_is_what_its_points_are(stored: Stored) -> None:
+    values = stored.values
+    assert list(module.sizes(len(values)))[-1] >= 256
+    for size in module.sizes(len(values)):
+        table = values[: len(values) // size * size].reshape(-1, size)
+        found = stored.read(size)
+        np.testing.assert_array_equal(values[found["low"]], table.min(axis=1))
+        np.testing.assert_array_equal(values[found["high"]], table.max(axis=1))
+        np.testing.assert_array_equal(found["high"] // size, np.arange(len(table)))
+        np.testing.assert_allclose(found["mean"], table.mean(axis=1), atol=1e-12)
+
+
+def test_the_outline_of_any_part_has_its_extremes_and_ends(stored: Stored) -> None:
+    trace, random, count = stored.trace(), np.random.default_rng(0), len(stored.values)
+    parts = [(0, count), *(sorted(random.integers(0, count + 1, 2)) for _ in range(100))]
+    for first, last in parts:
+        all_x, all_y = trace.points(first, last)
+        xs, ys = trace.outline(first, last)
+        if first == last:
+            assert len(xs) == 0
+            continue
+        assert ys.min() == all_y.min() and ys.max() == all_y.max()
+        assert xs[0] == all_x[0] and xs[-1] == all_x[-1] and (np.diff(xs) > 0).all()
+        np.testing.assert_array_equal(ys, all_y[np.searchsorted(all_x, xs)])  # points of the curve, none invented
+        assert len(xs) <= 2 * module.MOST + 20 * 2 * module.FACTOR + 2 * module.SMALLEST
+    assert trace.bounds() == (stored.values.min(), stored.values.max())
+
+
+def test_the_means_of_any_part_are_of_all_its_points(stored: Stored) -> None:
+    trace, random, count = stored.trace(), np.random.default_rng(1), len(stored.values)
+    for first, last in (sorted(random.integers(0, count + 1, 2)) for _ in range(100)):
+        xs, ys, sizes = trace.means(first, last)
+        all_x, all_y = trace.points(first, last)
+        assert sizes.sum() == last - first
+        ends = np.cumsum(sizes)
+        np.testing.assert_array_equal(xs, all_x[ends - 1])
+        expected = [part.mean() for part in np.split(all_y, ends[:-1])] if last > first else []
+        np.testing.assert_allclose(ys, expected, atol=1e-12)
+
+
+def test_a_cover_is_every_point_once() -> None:
+    random = np.random.default_rng(2)
+    for first, last in (sorted(random.integers(0, 5000, 2)) for _ in range(200)):
+        pieces = [(low * size, high * size) for size, low, high in cover(first, last, 1024)]
+        places = [place for low, high in pieces for place in range(low, high)]
+        assert places == list(range(first, last))
+
+
+def test_smoothed_means_follow_the_smoothed_points() -> None:
+    """Of stretches that are short beside what the average reaches back, both are the same curve."""
+    values = np.sin(np.arange(20_000) / 900) + 3
+    made = Stored()
+    made.put(0, values)
+    exact = smooth(values, 0.99)
+    _, means, sizes = made.trace().means(0, len(values))
+    assert sizes.max() == 16 and len(means) < 2000
+    np.testing.assert_allclose(smooth(means, 0.99, sizes), exact[np.cumsum(sizes) - 1], atol=0.002)
+    flat = smooth(np.full(5, 7.0), 0.99, np.array([4096, 4096, 256, 16, 1]))
+    np.testing.assert_allclose(flat, 7)

@@ -1,0 +1,160 @@
+"""Figures of rankings, held to brute force, scikit-learn, scipy, and cases worked by hand."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn import metrics
+
+from workbench.data.text.tokens import TokenTable
+from workbench.metrics import measures
+from workbench.tasks.shared.ranking import (
+    RETRIEVAL,
+    rank_for_users,
+    ranks,
+    retrieve,
+    spearman,
+    spearman_interval,
+    tf_idf,
+)
+
+GENERATOR = np.random.default_rng(0)
+
+
+def table(texts: list[list[int]]) -> TokenTable:
+    lengths = [len(text) for text in texts]
+    ids = np.array([token for text in texts for token in text], dtype=np.int32)
+    return TokenTable(ids, None, np.concatenate([[0], np.cumsum(lengths)]), np.array(lengths, dtype=np.int32))
+
+
+# -- retrieval -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cells", [7, 4_000_000])
+def test_the_first_relevant_candidate(cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against a sort of every row, with ties settled against us; in pieces and at once."""
+    monkeypatch.setattr("workbench.tasks.shared.ranking.CELLS_AT_ONCE", cells)
+    near = GENERATOR.integers(0, 6, (40, 30)).astype(float)
+    fits = GENERATOR.random((40, 30)) < 0.1
+    found = retrieve(lambda rows: near[rows], lambda rows: fits[rows], 40, 30)
+    for query in range(40):
+        order = sorted(range(30), key=lambda c: (-near[query, c], fits[query, c]))
+        place = next((i for i, c in enumerate(order, start=1) if fits[query, c]), 0)
+        assert found.rank[query] == place
+        assert near[query, found.best[query]] == near[query].max() == found.score[query]
+    assert (found.rank == 0).any() and (found.rank > 5).any()
+
+
+def test_a_query_does_not_find_itself() -> None:
+    near = GENERATOR.random((12, 12)) - 2.0
+    np.fill_diagonal(near, 1.0)
+    label = GENERATOR.integers(0, 4, 12)
+    label[0] = 9  # alone: nothing is relevant to it
+    found = retrieve(lambda rows: near[rows], lambda rows: label[rows, None] == label, 12, 12, np.arange(12))
+    for query in range(12):
+        others = [c for c in np.argsort(-near[query]) if c != query]
+        hits = [i for i, c in enumerate(others, start=1) if label[c] == label[query]]
+        assert found.rank[query] == (hits[0] if hits else 0) and found.best[query] == others[0]
+    assert found.columns()["queries"].sum() == 11
+
+
+def test_a_collapsed_or_broken_model_finds_nothing() -> None:
+    """All vectors alike, or not numbers: every irrelevant candidate counts as first."""
+    fits = np.eye(10, dtype=bool)
+    for value in (0.5, np.nan):
+        found = retrieve(lambda rows, v=value: np.full((10, 10), v)[rows], lambda rows: fits[rows], 10, 10)
+        assert (found.rank == 10).all()
+
+
+def test_recall_and_mean_reciprocal_rank_by_hand() -> None:
+    near = np.array([[3.0, 2, 1, 0, 0, 0], [1, 2, 3, 4, 5, 0], [1, 2, 3, 4, 5, 6], [1, 0, 0, 0, 0, 0]])
+    fits = np.zeros((4, 6), dtype=bool)
+    fits[0, 0] = fits[1, 1] = fits[2, 0] = True  # places 1, 4, 6; the last query is not asked
+    columns = retrieve(lambda rows: near[rows], lambda rows: fits[rows], 4, 6).columns()
+    found = measures.figures(columns, RETRIEVAL)
+    assert found == pytest.approx({"recall@1": 1 / 3, "recall@5": 2 / 3, "mrr": (1 + 1 / 4 + 1 / 6) / 3})
+
+
+def test_tf_idf_is_what_scikit_learn_computes() -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts = [[1, *GENERATOR.integers(5, 30, GENERATOR.integers(1, 9)).tolist(), 2] for _ in range(25)]
+    queries, candidates = table(texts[:10]), table(texts[10:])
+    found = tf_idf(queries, candidates, table(texts))(slice(2, 9))
+    as_words = [" ".join(map(str, text)) for text in texts]
+    theirs = TfidfVectorizer(token_pattern=r"\S+", sublinear_tf=True, norm=None).fit(as_words)
+    # theirs adds 1 to the idf; ours does not, so that what stands in every text counts nothing
+    idf = theirs.idf_ - 1
+    counted = theirs.transform(as_words).toarray() / theirs.idf_ * idf
+    unit = counted / np.linalg.norm(counted, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, unit[2:9] @ unit[10:].T, atol=1e-12)
+
+
+# -- rank correlation ------------------------------------------------------------------------------------------------
+
+
+def test_spearman_is_scipys() -> None:
+    for spread in (3, 1000):
+        one, other = GENERATOR.integers(0, spread, 50), GENERATOR.integers(0, spread, 50)
+        np.testing.assert_array_equal(ranks(one), stats.rankdata(one))
+        assert spearman(one, other) == pytest.approx(stats.spearmanr(one, other).statistic)
+    assert spearman(np.ones(5), np.arange(5)) == 0.0
+
+
+def test_the_interval_of_spearman_holds_the_value() -> None:
+    one = np.linspace(0, 1, 80)
+    low, high = spearman_interval(one, one + GENERATOR.normal(0, 0.3, 80))
+    assert 0.4 < low < high < 1.0
+    assert spearman_interval(one, one) == (1.0, 1.0)
+
+
+# -- ranking for users ---------------------------------------------------------------------------------------------
+
+
+def by_hand(liked: np.ndarray, scores: np.ndarray, first: int) -> tuple[float, float]:
+    """nDCG and recall, as the mean over every order of equal scores."""
+    found = []
+    groups = [np.flatnonzero(scores == value) for value in sorted(set(scores), reverse=True)]
+    for orders in itertools.product(*(itertools.permutations(group) for group in groups)):
+        order = [i for group in orders for i in group][:first]
+        gain = sum(liked[i] / np.log2(place + 2) for place, i in enumerate(order))
+        best = sum(1 / np.log2(place + 2) for place in range(min(first, int(liked.sum()))))
+        found.append((gain / best, liked[order].sum() / liked.sum()))
+    return tuple(np.mean(found, axis=0))
+
+
+def test_users_figures_are_brute_force() -> None:
+    user = np.arange(60) % 9
+    GENERATOR.shuffle(user)
+    liked = GENERATOR.random(60) < 0.5
+    liked[user == 3], liked[user == 5] = True, False  # these two have one kind only
+    scores = GENERATOR.integers(0, 4, 60) / 4
+    found = rank_for_users(user, liked, scores, first=3)
+    for each in range(9):
+        rows = np.flatnonzero(user == each)
+        assert (found["users"][rows[1:]] == 0).all(), "a user's figures stand in the first row"
+        if liked[rows].all() or not liked[rows].any():
+            assert all(found[name][rows].sum() == 0 for name in found)
+            continue
+        ndcg, recall = by_hand(liked[rows], scores[rows], 3)
+        assert found["users"][rows[0]] == 1
+        assert found["user_auc"][rows[0]] == pytest.approx(metrics.roc_auc_score(liked[rows], scores[rows]))
+        assert found["user_ndcg"][rows[0]] == pytest.approx(ndcg)
+        assert found["user_recall"][rows[0]] == pytest.approx(recall)
+
+
+def test_ndcg_is_scikit_learns() -> None:
+    liked, scores = GENERATOR.random(40) < 0.3, np.round(GENERATOR.random(40), 1)
+    found = rank_for_users(np.zeros(40, dtype=np.int64), liked, scores)
+    assert found["user_ndcg"][0] == pytest.approx(metrics.ndcg_score([liked], [scores], k=10))
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    user, liked, scores = GENERATOR.integers(0, 5, 40), GENERATOR.random(40) < 0.5, GENERATOR.random(40)
+    order = GENERATOR.permutation(40)
+    one, other = rank_for_users(user, liked, scores), rank_for_users(user[order], liked[order], scores[order])
+    for name in one:
+        assert one[name].sum() == pytest.approx(other[name].sum())

@@ -1,0 +1,345 @@
+"""Translation and summarization: what the loss is on, what is cut, what is written and how it is measured."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from pydantic import ValidationError
+
+import workbench.models.networks.heads  # noqa: F401 - makes the Auto classes know our models
+from tests.tiny import gains_agree
+from workbench.data.examples import Examples
+from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
+from workbench.errors import DataError, SpecError
+from workbench.metrics import measures
+from workbench.models.networks.transformer import DecoderConfig, EncoderDecoderConfig
+from workbench.tasks.base import tasks
+from workbench.tasks.shared.lexicon import Lexicon
+from workbench.tasks.summarization import lead
+
+ROWS = Path(__file__).parents[2] / "rows"
+ROLES = {"translation": ("source", "target"), "summarization": ("text", "summary")}
+KINDS = list(product(ROLES, ["encoder-decoder", "decoder"]))
+LENGTH = 96
+
+
+def examples(name: str) -> Examples:
+    rows = [json.loads(line) for line in (ROWS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+    columns = {role: [row[role] for row in rows] for role in ROLES[name]}
+    return Examples(columns, [f"r:{i}" for i in range(len(rows))], list(range(len(rows))))
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    texts = [text for name in ROLES for column in examples(name).columns.values() for text in column]
+    flat = [each for text in texts for each in ([text] if isinstance(text, str) else text)]
+    return train_tokenizer(flat, TokenizerSpec(train="bpe", vocab_size=400))
+
+
+def make(name: str, architecture: str, tokenizer: Any, **options: Any) -> tuple[Any, Any]:
+    """A task that has seen its examples, and an untrained model of ours for it."""
+    torch.manual_seed(0)
+    entry = tasks.get(name)
+    task = entry(entry.Config(architecture=architecture, **options))
+    config = {"encoder-decoder": EncoderDecoderConfig, "decoder": DecoderConfig}[architecture](
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=LENGTH,
+        pad_token_id=0,
+        bos_token_id=2,
+        eos_token_id=3,
+        decoder_start_token_id=2,
+    )
+    model = getattr(transformers, task.head).from_config(config).eval()
+    task.fit(examples(name))
+    task.adapt(model)
+    return task, model
+
+
+def guessed(batch: dict[str, torch.Tensor], tokenizer: Any) -> list[str]:
+    """The text of the labels of each row."""
+    return [tokenizer.decode(row[row >= 0], skip_special_tokens=True) for row in batch["labels"]]
+
+
+def collated(task: Any, encoded: Any, indices: list[int]) -> dict[str, torch.Tensor]:
+    return task.collate(encoded, np.array(indices), pad_id=0)
+
+
+@pytest.mark.parametrize(("name", "architecture"), KINDS)
+def test_the_target_is_guessed_and_nothing_else(name, architecture, tokenizer):
+    task, _ = make(name, architecture, tokenizer)
+    given = examples(name)
+    encoded = task.encode(tokenizer, given, LENGTH)
+    batch = collated(task, encoded, list(range(len(given))))
+    wanted = [texts[0] for texts in task.references(given)]
+    assert guessed(batch, tokenizer) == wanted
+    for row, labels in zip(batch["input_ids"], batch["labels"], strict=True):
+        real = labels[labels >= 0]
+        assert real[-1] == tokenizer.eos_token_id and tokenizer.bos_token_id not in real
+        if architecture == "decoder":  # what is guessed stands in the row, where it is guessed
+            assert labels.shape == row.shape and torch.equal(row[labels >= 0], real)
+    sources = given.columns[task.source_role]
+    for text, row in zip(sources, batch["input_ids"], strict=True):
+        assert tokenizer.decode(row, skip_special_tokens=True).startswith(text)
+    assert encoded.note == ""
+
+
+@pytest.mark.parametrize(("name", "architecture"), KINDS)
+def test_padding_and_prompt_cost_nothing(name, architecture, tokenizer):
+    """The loss is the mean over the target's tokens, worked out from the logits; longer neighbours change nothing."""
+    task, model = make(name, architecture, tokenizer)
+    encoded = task.encode(tokenizer, examples(name), LENGTH)
+    order = np.argsort(encoded.tokens.lengths).tolist()
+    short, long = order[0], order[-1]
+    assert encoded.tokens.lengths[short] < encoded.tokens.lengths[long]
+    with torch.no_grad():
+        alone = collated(task, encoded, [short])
+        result = model(**alone)
+        both = collated(task, encoded, [long, short])
+        outputs = task.outputs(model(**both), both)
+        (sums,) = task.outputs(result, alone)
+    torch.testing.assert_close(outputs[1], sums, rtol=1e-5, atol=1e-5)
+    shift = 1 if architecture == "decoder" else 0
+    labels = alone["labels"][0, shift:]
+    scores = result.logits[0, : len(labels)].log_softmax(-1)
+    by_hand = [-float(scores[i, label]) for i, label in enumerate(labels.tolist()) if label >= 0]
+    assert float(result.loss) == pytest.approx(np.mean(by_hand), rel=1e-5)
+    assert sums[0] == pytest.approx(sum(by_hand), rel=1e-5) and sums[1] == len(by_hand)
+    assert task.weight(encoded, np.array([short])) == len(by_hand)
+
+
+def test_a_decoder_start_of_another_kind_stays_a_label(tokenizer):
+    """BART's decoder begins with </s> and writes <s> first; only a token that is given is not guessed."""
+    task, _ = make("translation", "encoder-decoder", tokenizer)
+    task.start_id = tokenizer.eos_token_id
+    labels = collated(task, task.encode(tokenizer, examples("translation"), LENGTH), [0])["labels"][0]
+    assert labels[0] == tokenizer.bos_token_id and labels[-1] == tokenizer.eos_token_id
+
+
+@pytest.mark.parametrize("architecture", ["encoder-decoder", "decoder"])
+def test_what_is_cut_is_told_and_has_no_end(architecture, tokenizer):
+    task, _ = make("translation", architecture, tokenizer, max_target=5, prompt="{source}\n")
+    encoded = task.encode(tokenizer, examples("translation"), 24)
+    batch = collated(task, encoded, list(range(32)))
+    full = [len(tokenizer(text)["input_ids"]) - 1 for text in examples("translation").columns["target"]]
+    for labels, length in zip(batch["labels"], full, strict=True):
+        real = labels[labels >= 0]
+        assert len(real) == min(length, 4 if length > 5 else 5)
+        assert (real[-1] == tokenizer.eos_token_id) == (length <= 5)
+    assert int(encoded.tokens.lengths.max()) <= 24
+    cut = sum(length > 5 for length in full)
+    assert cut and f"{cut} of 32 targets" in encoded.note
+    assert (encoded.tokens.full_lengths >= encoded.tokens.lengths).all()
+
+
+def test_a_long_source_leaves_the_target_half_of_a_decoders_row(tokenizer):
+    task, _ = make("summarization", "decoder", tokenizer)
+    encoded = task.encode(tokenizer, examples("summarization"), 40)
+    assert (encoded.tokens.lengths == 40).all() and "32 of 32 sources" in encoded.note
+    whole = [len(tokenizer(texts[0])["input_ids"]) - 1 for texts in examples("summarization").columns["summary"]]
+    assert encoded.targets.predicted.tolist() == whole  # all shorter than half of the room
+    shorter = task.encode(tokenizer, examples("summarization"), 20)
+    room = 20 - sum(len(part) for part in task._prompt(tokenizer))
+    assert (shorter.tokens.lengths[np.array(whole) > room // 2] == 19).all()  # half each, and no end token
+    assert set(shorter.targets.predicted.tolist()) == {room // 2}
+
+
+def test_no_room_at_all(tokenizer):
+    task, _ = make("translation", "decoder", tokenizer)
+    with pytest.raises(SpecError, match=r"the prompt alone takes"):
+        task.encode(tokenizer, examples("translation"), 4)
+
+
+def test_every_reference_is_trained_on_and_the_first_is_measured(tokenizer):
+    task, _ = make("summarization", "encoder-decoder", tokenizer)
+    given = examples("summarization")
+    count = sum(len(texts) for texts in given.columns["summary"])
+    trained, tested = (task.encode(tokenizer, given, LENGTH, training=each) for each in (True, False))
+    assert len(trained) == count > len(tested) == len(given)
+    flat = [text for texts in given.columns["summary"] for text in texts]
+    assert guessed(collated(task, trained, list(range(count))), tokenizer) == flat
+    assert tested.targets.references == given.columns["summary"]
+
+
+@pytest.mark.parametrize(("name", "architecture"), KINDS)
+@pytest.mark.parametrize("written", [500, 7])
+def test_report_and_predictions_are_of_what_was_written_for(name, architecture, written, tokenizer):
+    task, model = make(name, architecture, tokenizer, written=written, max_new_tokens=4)
+    given = examples(name)
+    encoded = task.encode(tokenizer, given, LENGTH)
+    everything = collated(task, encoded, list(range(len(given))))
+    told: list[tuple[int, int]] = []
+    with torch.no_grad():
+        sums = task.outputs(model(**everything), everything).numpy()
+        outputs = task.finish(model, tokenizer, given, encoded, sums, lambda *done: told.append(done))
+    count = min(written, len(given))
+    assert told[-1] == (count, count) and len(outputs.texts) == count
+    report = task.report(outputs, encoded.targets, task.encode(tokenizer, given, LENGTH, training=True).targets)
+    gains_agree(report)
+    assert task.primary_metric in report["gain"]
+    assert set(report["metrics"]) == set(report["baseline"]) == set(report["measures"])
+    assert next(iter(report["metrics"])) == task.primary_metric
+    rows = task.prediction_rows(given, outputs, encoded.targets)
+    assert rows["id"] == [given.ids[i] for i in outputs.chosen] and len(set(map(len, rows.values()))) == 1
+    again = measures.figures({c: rows[c] for c in measures.columns(report["measures"])}, report["measures"])
+    for metric, value in report["metrics"].items():
+        assert value["value"] == pytest.approx(again[metric]) and value["low"] <= value["value"] <= value["high"]
+    assert bool(report["notes"]) == (written == 7)
+    assert report["metrics"]["loss"]["value"] == pytest.approx(
+        sums[outputs.chosen, 0].sum() / sums[outputs.chosen, 1].sum()
+    )
+    (one,) = task.answers(model, tokenizer, [{task.source_role: rows["input"][0]}], LENGTH, {})
+    assert one["text"] == rows["prediction"][0]
+
+
+def test_the_unigram_baseline_by_hand(tokenizer):
+    """Of the tokens to be guessed, by counting them anew."""
+    task, model = make("translation", "decoder", tokenizer, max_new_tokens=2)
+    given = examples("translation")
+    train, test = given.take(range(20)), given.take(range(20, 32))
+    encoded = task.encode(tokenizer, test, LENGTH)
+    outputs = task.finish(model, tokenizer, test, encoded, np.zeros((12, 3)), lambda *_: None)
+    report = task.report(outputs, encoded.targets, task.encode(tokenizer, train, LENGTH, training=True).targets)
+    known = Counter(i for text in train.columns["target"] for i in tokenizer(text)["input_ids"][1:])
+    asked = [i for text in test.columns["target"] for i in tokenizer(text)["input_ids"][1:]]
+    nats = [-np.log((known[i] + 1) / (known.total() + len(tokenizer))) for i in asked]
+    assert report["baseline"]["loss"] == pytest.approx(np.mean(nats))
+    most = known.most_common(1)[0][0]
+    assert report["baseline"]["token_accuracy"] == pytest.approx(asked.count(most) / len(asked))
+
+
+def test_perfect_and_empty_texts(tokenizer):
+    task, _ = make("translation", "encoder-decoder", tokenizer)
+    wanted = ["Le chat dort.", "Le chien mange une pomme."]
+    right = measures.figures(task.counts(wanted, [[text] for text in wanted]), task.text_measures)
+    wrong = measures.figures(task.counts(["", ""], [[text] for text in wanted]), task.text_measures)
+    assert right == {"chrf": 1.0, "bleu": 1.0} and wrong == {"chrf": 0.0, "bleu": 0.0}
+
+
+# -- asked -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "architecture"), KINDS)
+def test_answers_come_in_the_order_of_the_questions(name, architecture, tokenizer):
+    task, model = make(name, architecture, tokenizer, max_new_tokens=6)
+    texts = examples(name).columns[task.source_role][:5]
+    together = task.answers(model, tokenizer, [{task.source_role: text} for text in texts], LENGTH, {})
+    alone = [task.answers(model, tokenizer, [{"text": text}], LENGTH, {})[0] for text in texts]
+    assert together == alone and next(iter(alone[0])) == "text"
+
+
+@pytest.mark.parametrize("architecture", ["encoder-decoder", "decoder"])
+def test_a_source_too_long_to_read_is_told(architecture, tokenizer):
+    task, model = make("translation", architecture, tokenizer, max_new_tokens=4)
+    (found,) = task.answers(model, tokenizer, [{"source": "The dog sleeps. " * 60}], 24, {})
+    whole = len(tokenizer("The dog sleeps. " * 60)["input_ids"])
+    assert whole - 24 <= found["unread_tokens"] < whole
+
+
+def test_inputs_that_cannot_be_answered(tokenizer):
+    task, model = make("translation", "encoder-decoder", tokenizer)
+    assert [column.role for column in task.inputs()] == ["source"]
+    with pytest.raises(DataError, match="Input 2 has no source"):
+        task.answers(model, tokenizer, [{"source": "x"}, {"source": " "}], LENGTH, {})
+    with pytest.raises(SpecError, match="max_new_tokens"):
+        task.answers(model, tokenizer, [{"source": "x"}], LENGTH, {"max_new_tokens": 0})
+
+
+def test_samples_are_written_for_training_sources(tokenizer):
+    task, model = make("translation", "encoder-decoder", tokenizer, max_new_tokens=3)
+    task.encode(tokenizer, examples("translation"), LENGTH, training=True)
+    assert [row["prompt"] for row in task.samples(model, tokenizer)] == examples("translation").columns["source"][:3]
+
+
+@pytest.mark.parametrize("prompt", ["no place", "{source} and {source}"])
+def test_a_prompt_has_one_place_for_the_source(prompt):
+    with pytest.raises(ValidationError, match=r"\{source\} once"):
+        tasks.get("translation").Config(prompt=prompt)
+
+
+def test_a_seq2seq_model_without_a_beginning_is_refused(tokenizer):
+    task, model = make("translation", "encoder-decoder", tokenizer)
+    model.config.decoder_start_token_id = None
+    with pytest.raises(SpecError, match="which token its decoder begins with"):
+        task.adapt(model)
+
+
+# -- what needs no model ---------------------------------------------------------------------------------------------
+
+
+def test_word_by_word_by_hand():
+    english = ["the cat sleeps .", "the dog sleeps .", "the dog eats .", "a cat eats ."]
+    french = ["le chat dort .", "le chien dort .", "le chien mange .", "un chat mange ."]
+    lexicon = Lexicon.learn(english, french)
+    assert lexicon.entries == {
+        "the": "le", "cat": "chat", "sleeps": "dort", ".": ".", "dog": "chien", "eats": "mange", "a": "un",
+    }  # fmt: skip
+    assert lexicon.translate("A dog sleeps, zebra.") == "Un chien dort, zebra."
+
+
+def test_word_by_word_into_chinese_takes_the_longest_stretch():
+    lexicon = Lexicon.learn(
+        ["Tom sleeps.", "Tom eats.", "He eats.", "He sleeps."], ["汤姆睡觉。", "汤姆吃。", "他吃。", "他睡觉。"]
+    )
+    assert lexicon.entries["tom"] == "汤姆" and lexicon.entries["sleeps"] == "睡觉" and lexicon.entries["he"] == "他"
+    assert lexicon.translate("Tom sleeps.") == "汤姆睡觉。"
+    back = Lexicon.learn(
+        ["汤姆睡觉。", "汤姆吃。", "他吃。", "他睡觉。"], ["Tom sleeps.", "Tom eats.", "He eats.", "He sleeps."]
+    )
+    assert back.entries["他"] == "he" and back.entries["吃"] == "eats"
+
+
+def test_the_best_dice_is_that_of_brute_force():
+    generator = np.random.default_rng(0)
+    sources = [" ".join(generator.choice(list("abcdef"), 4)) for _ in range(60)]
+    targets = [" ".join(generator.choice(list("uvwxyz"), 5)) for _ in range(60)]
+    lexicon = Lexicon.learn(sources, targets)
+    pairs = [(set(a.split()), set(b.split())) for a, b in zip(sources, targets, strict=True)]
+
+    def dice(one: str, other: str) -> float:
+        both = sum(one in a and other in b for a, b in pairs)
+        return 2 * both / (sum(one in a for a, _ in pairs) + sum(other in b for _, b in pairs))
+
+    for word in "abcdef":
+        assert dice(word, lexicon.entries[word]) == max(dice(word, other) for other in "uvwxyz")
+
+
+def test_a_lexicon_of_nothing_leaves_words_as_they_are():
+    assert Lexicon.learn([], []).translate("as it is") == "As it is"
+    assert Lexicon.learn(["?"], ["..."]).translate("as it is") == "As it is"
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("We show it. Then more.", "We show it."),
+        ("No end", "No end"),
+        ("第一句。第二句。", "第一句。"),
+        ("Really?! Yes.", "Really?!"),
+    ],
+)
+def test_the_lead_sentence(text, first):
+    assert lead(text) == first
+
+
+def test_a_run_learns_what_a_word_is_from_its_targets():
+    task = tasks.get("translation")()
+    task.fit(Examples({"source": ["a"], "target": ["汤姆不在家。"]}, ["1"], [1]))
+    assert task.details() == {"bleu_signature": "nrefs:1|case:mixed|eff:no|tok:zh|smooth:exp"}
+    fixed = tasks.get("translation")(tasks.get("translation").Config(bleu_words="char"))
+    fixed.fit(Examples({"source": ["a"], "target": ["汤姆不在家。"]}, ["1"], [1]))
+    assert "tok:char" in fixed.details()["bleu_signature"]
+    summaries = tasks.get("summarization")()
+    summaries.fit(Examples({"text": ["a"], "summary": [["汤姆不在家。"]]}, ["1"], [1]))
+    assert "words:unicode" in summaries.details()["rouge_signature"]

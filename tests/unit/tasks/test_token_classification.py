@@ -1,0 +1,553 @@
+"""Token classification: names counted as seqeval counts them, tags read in every way of writing, spans that stand."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from seqeval.metrics.v1 import precision_recall_fscore_support
+from seqeval.scheme import IOB1, IOB2, IOBES, Entities
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tests.tiny import GOOD, OTHER, make_model
+from workbench.data.examples import Examples
+from workbench.data.text.tokens import tokenize_words
+from workbench.errors import DataError, SpecError
+from workbench.metrics import measures
+from workbench.models.loading import load_tokenizer
+from workbench.tasks import token_classification
+from workbench.tasks.shared.entities import Counts, Names, Tags, bio_labels, first_pieces, row_offsets, split_words
+from workbench.tasks.token_classification import IGNORED, TokenClassification, _joined, _windows, read_tags
+
+Rows = list[list[str]]
+
+
+def examples(words: Rows, tags: Rows) -> Examples:
+    ids = [f"posts.conll:{3 * i + 1}" for i in range(len(words))]
+    return Examples({"words": words, "tags": tags}, ids, [3 * i + 1 for i in range(len(words))])
+
+
+def fitted(tags: Rows, **options: Any) -> TokenClassification:
+    task = TokenClassification(TokenClassification.Config(**options))
+    task.fit(examples([["the"] * len(row) for row in tags], tags))
+    return task
+
+
+def numbers(rows: Rows, labels: list[str]) -> Any:
+    return np.array([labels.index(tag) for row in rows for tag in row])
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return load_tokenizer(make_model(tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A tokenizer whose words have several tokens: one a letter."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefgh", *(f"##{letter}" for letter in "abcdefgh")]
+    found = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    found.pre_tokenizer = pre_tokenizers.Whitespace()
+    found.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    special = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    return PreTrainedTokenizerFast(tokenizer_object=found, **special)
+
+
+# -- counting -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_names_are_counted_as_seqeval_counts_them(seed: int) -> None:
+    """On tags drawn at random, most of them impossible: that is where ways of counting differ."""
+    draw = random.Random(seed)
+    types = ["LOC", "a-b", "c"][: draw.randint(1, 3)]
+    labels = bio_labels(types)
+    gold = [draw.choices(labels, k=draw.randint(1, 9)) for _ in range(draw.randint(1, 12))]
+    said = [[tag if draw.random() < 0.6 else draw.choice(labels) for tag in row] for row in gold]
+    counts = Counts.of(numbers(said, labels), numbers(gold, labels), row_offsets(gold), len(types))
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        gold, said, average="micro", scheme=IOB2, zero_division=0
+    )
+    hits, found, there = counts.hits.sum(), counts.found.sum(), counts.gold.sum()
+    assert [measures.ratio(hits, found), measures.ratio(hits, there), measures.f1(hits, found, there)] == pytest.approx(
+        [precision, recall, f1]
+    )
+    each = precision_recall_fscore_support(gold, said, average=None, scheme=IOB2, zero_division=0)
+    met = [i for i in range(len(types)) if counts.by_type[i, 1:].any()]
+    assert counts.by_type[met, 2].tolist() == each[3].tolist()
+    assert measures.f1(*counts.by_type[met].T) == pytest.approx(each[2])
+
+
+def test_counts_by_hand() -> None:
+    labels = bio_labels(["LOC", "PER"])
+    gold = [["B-PER", "I-PER", "O", "B-LOC"], ["B-LOC", "B-LOC"], ["O"]]
+    said = [["B-PER", "O", "O", "B-LOC"], ["B-LOC", "I-LOC"], ["I-PER"]]
+    counts = Counts.of(numbers(said, labels), numbers(gold, labels), row_offsets(gold), 2)
+    assert counts.hits.tolist() == [1, 0, 0]
+    assert counts.found.tolist() == [2, 1, 0], "an I alone is no name"
+    assert counts.gold.tolist() == [2, 2, 0]
+    assert counts.by_type.tolist() == [[1, 2, 3], [0, 1, 1]]
+
+
+def test_a_name_does_not_reach_into_the_next_row() -> None:
+    labels = bio_labels(["X"])
+    names = Names.read(numbers([["O", "B-X"], ["I-X", "O"], ["B-X"]], labels), np.array([0, 2, 4, 5]))
+    assert list(zip(names.start, names.end, names.row, strict=True)) == [(1, 2, 0), (4, 5, 2)]
+
+
+# -- ways of writing ------------------------------------------------------------------------------------------------
+
+SPELLED = {
+    "bio": ["B-X", "I-X", "B-X", "O", "B-Y", "B-X"],
+    "iob1": ["I-X", "I-X", "B-X", "O", "I-Y", "I-X"],
+    "bioes": ["B-X", "E-X", "S-X", "O", "S-Y", "S-X"],
+    "bilou": ["B-X", "L-X", "U-X", "O", "U-Y", "U-X"],
+}
+
+
+@pytest.mark.parametrize("name", SPELLED)
+def test_the_same_names_in_every_way_of_writing(name: str) -> None:
+    task = fitted([SPELLED[name]])
+    assert task.scheme == {"bilou": "bioes"}.get(name, name)
+    assert task.labels == ["O", "B-X", "I-X", "B-Y", "I-Y"]
+    found, impossible = Tags.read([SPELLED[name]], ["X", "Y"]).to_bio(task.scheme)
+    assert [task.labels[i] for i in found] == SPELLED["bio"]
+    assert impossible == 0
+
+
+@pytest.mark.parametrize(("scheme", "spelled"), [("io", ["I-X", "I-X", "O", "I-Y", "I-X"]), ("plain", "X X O Y X")])
+def test_without_beginnings_neighbours_are_one_name(scheme: str, spelled: Any) -> None:
+    row = spelled.split() if isinstance(spelled, str) else spelled
+    task = fitted([row, ["O"]])
+    assert task.scheme == scheme
+    found, _ = Tags.read([row, row[:1]], ["X", "Y"]).to_bio(task.scheme)
+    assert [task.labels[i] for i in found] == ["B-X", "I-X", "O", "B-Y", "B-X", "B-X"]
+
+
+@pytest.mark.parametrize(("scheme", "reference"), [("iob1", IOB1), ("bioes", IOBES), ("bio", IOB2)])
+@pytest.mark.parametrize("seed", range(8))
+def test_names_of_proper_tags_are_those_of_seqeval(scheme: Any, reference: Any, seed: int) -> None:
+    """Random names, written in the scheme, read by seqeval and here."""
+    draw = random.Random(seed)
+    rows: Rows = []
+    for _ in range(6):
+        row: list[str] = []
+        for _ in range(draw.randint(1, 4)):
+            kind, length = draw.choice("XY"), draw.randint(1, 3)
+            row += ["O"] * draw.randint(0, 1) + [f"B-{kind}", *[f"I-{kind}"] * (length - 1)]
+        rows.append([_respelled(row, i, scheme) for i in range(len(row))])
+    found, impossible = Tags.read(rows, ["X", "Y"]).to_bio(scheme)
+    assert impossible == 0
+    names = Names.read(found, row_offsets(rows))
+    begin = row_offsets(rows)[names.row]
+    ours = sorted(zip(names.row.tolist(), names.start - begin, names.end - begin, names.type, strict=True))
+    theirs = [e.to_tuple() for each in Entities(rows, reference).entities for e in each]
+    assert ours == sorted((row, start, end, "XY".index(kind)) for row, kind, start, end in theirs)
+
+
+def _respelled(row: list[str], i: int, scheme: str) -> str:
+    """A tag of BIO in another way of writing."""
+    tag, before, after = row[i], row[i - 1] if i else "O", row[i + 1] if i + 1 < len(row) else "O"
+    if scheme == "iob1" and tag[0] == "B" and before[2:] != tag[2:]:
+        return f"I-{tag[2:]}"
+    if scheme == "bioes" and tag != "O":
+        ends = after != f"I-{tag[2:]}"
+        return {"BTrue": "S", "BFalse": "B", "ITrue": "E", "IFalse": "I"}[f"{tag[0]}{ends}"] + tag[1:]
+    return tag
+
+
+@pytest.mark.parametrize(
+    ("scheme", "row", "read", "wrong"),
+    [
+        ("bio", ["O", "I-X", "I-X", "I-Y"], ["O", "B-X", "I-X", "B-Y"], 2),
+        ("bioes", ["I-X", "E-X", "O", "B-X", "O"], ["B-X", "I-X", "O", "B-X", "O"], 2),
+        ("bioes", ["E-X", "E-X", "S-X", "I-X"], ["B-X", "B-X", "B-X", "B-X"], 3),
+        ("iob1", ["B-X", "I-X"], ["B-X", "I-X"], 1),
+    ],
+)
+def test_impossible_tags_are_counted_and_begin_a_name(scheme: Any, row: list[str], read: list[str], wrong: int) -> None:
+    found, impossible = Tags.read([row], ["X", "Y"]).to_bio(scheme)
+    assert [bio_labels(["X", "Y"])[i] for i in found] == read
+    assert impossible == wrong
+
+
+def test_a_bare_tag_among_others_is_refused_with_its_line() -> None:
+    with pytest.raises(DataError, match=r"posts\.conll, line 4: the tag 'LOC' has no prefix"):
+        fitted([["O", "B-LOC"], ["O", "LOC"]])
+    assert fitted([["B-LOC"], ["LOC"]], scheme="plain").labels[1::2] == ["B-B-LOC", "B-LOC"]
+    with pytest.raises(DataError, match="nothing to find"):
+        fitted([["O", "O"]])
+
+
+# -- words and tokens -----------------------------------------------------------------------------------------------
+
+
+def test_the_first_piece_of_a_word_learns_its_tag(pieces: Any) -> None:
+    words, tags = [["abc", "d", "ef"], ["a"]], [["B-X", "I-X", "O"], ["O"]]
+    encoded = fitted(tags).encode(pieces, examples(words, tags), 32)
+    no = IGNORED
+    assert encoded.targets.labels.tolist() == [no, 1, no, no, 2, 0, no, no, no, 0, no]
+    assert encoded.targets.first.tolist() == [1, 4, 5, 1]
+    every = fitted(tags, label_all_pieces=True).encode(pieces, examples(words, tags), 32)
+    assert every.targets.labels.tolist() == [no, 1, 2, 2, 2, 0, 0, no, no, 0, no]
+    task = fitted(tags)
+    assert [task.weight(encoded, np.array(rows)) for rows in ([0], [1], [0, 1])] == [3, 1, 4]
+
+
+@given(st.lists(st.lists(st.text("abcdefgh", min_size=1, max_size=5), min_size=1, max_size=6), min_size=1, max_size=5))
+def test_first_pieces_are_those_that_the_tokenizer_tells(pieces: Any, rows: Rows) -> None:
+    tokens = tokenize_words(pieces, rows, 9)
+    expected = []
+    for row in rows:
+        told = pieces(row, is_split_into_words=True, truncation=True, max_length=9).word_ids()
+        expected += [told.index(word) if word in told else -1 for word in range(len(row))]
+    assert first_pieces(tokens, row_offsets(rows)).tolist() == expected
+
+
+def test_first_pieces_where_nothing_stands_between_rows(pieces: Any) -> None:
+    """As with GPT-2's tokenizer, which adds no special tokens."""
+    from tokenizers import processors
+
+    usual = pieces.backend_tokenizer.post_processor
+    pieces.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
+    try:
+        rows = [["ab"], ["c"], ["d", "e"]]
+        assert first_pieces(tokenize_words(pieces, rows, 9), row_offsets(rows)).tolist() == [0, 0, 0, 1]
+    finally:
+        pieces.backend_tokenizer.post_processor = usual
+
+
+def test_words_that_are_cut_off_count_as_missed_and_are_told(pieces: Any) -> None:
+    words, tags = [["abcd", "a", "b"], ["a"]], [["O", "B-X", "B-X"], ["B-X"]]
+    task = fitted(tags)
+    encoded = task.encode(pieces, examples(words, tags), 6)
+    assert encoded.note == "2 words of 1 rows were cut off by data.max_length: names there count as missed."
+    outputs = np.full((2, 6, 2), np.nan, dtype=np.float32)
+    outputs[0, 1], outputs[1, 1] = (0, 0.9), (1, 0.8)
+    found = task.metrics(outputs, encoded.targets)
+    assert found == pytest.approx({"entity_f1": 0.5, "precision": 1, "recall": 1 / 3})
+
+
+def test_types_that_training_lacks_count_as_missed_and_are_told(pieces: Any) -> None:
+    task = fitted([["B-X", "O"]])
+    tags = [["B-X", "B-New", "I-New"], ["O"]]
+    encoded = task.encode(pieces, examples([["a", "b", "c"], ["d"]], tags), 32)
+    assert "1 names are of types that the training part lacks (New): they count as missed." in encoded.note
+    assert encoded.targets.labels.max() < len(task.labels), "no loss of a class that the head lacks"
+    outputs = np.zeros((2, 5, 2), dtype=np.float32)
+    outputs[0, 1, 0] = 1
+    report = task.report(outputs, encoded.targets, encoded.targets)
+    assert report["metrics"]["recall"]["value"] == 0.5 and report["metrics"]["precision"]["value"] == 1
+    assert report["per_class"]["New"] == {"precision": 0, "recall": 0, "f1": 0, "support": 1}
+
+
+def test_a_row_without_any_token_is_refused_with_its_line(pieces: Any) -> None:
+    from tokenizers import normalizers
+
+    pieces.backend_tokenizer.normalizer = normalizers.Replace("z", "")
+    try:
+        task = fitted([["B-X"]])
+        with pytest.raises(DataError, match=r"posts\.conll, line 4: the tokenizer finds nothing in 'z zz'"):
+            task.encode(pieces, examples([["a"], ["z", "zz"]], [["O"], ["O", "O"]]), 32)
+    finally:
+        pieces.backend_tokenizer.normalizer = None
+
+
+def test_the_loss_is_of_first_pieces_alone(pieces: Any) -> None:
+    """Not of padding, and not of special tokens: as the mean over first pieces, computed from the scores."""
+    from transformers import BertConfig, BertForTokenClassification
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = BertForTokenClassification(BertConfig(vocab_size=30, num_labels=3, **sizes)).eval()
+    words, tags = [["abc", "d", "ef"], ["a"]], [["B-X", "I-X", "O"], ["O"]]
+    task = fitted(tags)
+    encoded = task.encode(pieces, examples(words, tags), 32)
+    batch = task.collate(encoded, np.array([0, 1]), 0, multiple=16)
+    assert batch["labels"].shape[1] == 16
+    with torch.no_grad():
+        output = task.forward(model, batch)
+    wanted = [(0, 1, 1), (0, 4, 2), (0, 5, 0), (1, 1, 0)]
+    scores = output.logits.log_softmax(-1)
+    assert float(output.loss) == pytest.approx(-float(sum(scores[at] for at in wanted)) / 4, rel=1e-5)
+    found = task.outputs(output, batch)
+    assert (~found[..., 0].isnan()).nonzero().tolist() == [[0, 1], [0, 4], [0, 5], [1, 1]]
+
+
+def test_a_new_head_begins_with_the_shares_of_its_tags(pieces: Any) -> None:
+    from transformers import BertConfig, BertForTokenClassification
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = BertForTokenClassification(BertConfig(vocab_size=30, num_labels=3, **sizes)).eval()
+    words, tags = [["abc", "d", "ef", "a"], ["a", "b"]], [["B-X", "O", "O", "O"], ["O", "O"]]
+    task = fitted(tags)  # O, B-X, I-X; none is I-X
+    train = task.encode(pieces, examples(words, tags), 32)
+    untouched = model.classifier.bias.clone()
+    task.begin_head(model, train, {"pooler.weight"})
+    assert torch.equal(model.classifier.bias, untouched)  # it has learned already
+    task.begin_head(model, train, {"classifier.weight", "classifier.bias"})
+    assert model.classifier.bias.softmax(-1).tolist() == pytest.approx([6 / 9, 2 / 9, 1 / 9])
+    assert model.classifier.bias.requires_grad and model.classifier.bias.dtype == torch.float32
+
+
+# -- from scores to tags --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_best_possible_row_of_tags_against_every_row(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = 2 * torch.randn(5, 5, 5, generator=generator)
+    said = torch.rand(5, 5, generator=generator) < 0.8
+    tags, probability = read_tags(logits, said, constrained=True)
+    scores = logits.log_softmax(-1).double().numpy()
+    for row in range(5):
+        places = said[row].nonzero()[:, 0].tolist()
+        best, chosen = -np.inf, ()
+        for each in itertools.product(range(5), repeat=len(places)):
+            possible = all(t in (0, 1, 3) or before in (t - 1, t) for before, t in zip((0, *each), each, strict=False))
+            total = sum(scores[row, at, tag] for at, tag in zip(places, each, strict=True))
+            if possible and total > best:
+                best, chosen = total, each
+        assert tuple(tags[row, places].tolist()) == chosen
+        expected = [np.exp(scores[row, at, tag]) for at, tag in zip(places, chosen, strict=True)]
+        assert probability[row, places].tolist() == pytest.approx(expected)
+    free, _ = read_tags(logits, said, constrained=False)
+    assert torch.equal(free, logits.argmax(-1))
+
+
+def test_only_rows_whose_best_tags_are_impossible_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the search of all rows; what is passed over lies between B and its I, and hides no break."""
+    generator = torch.Generator().manual_seed(0)
+    scores = (3 * torch.randn(60, 7, 5, generator=generator)).log_softmax(-1)
+    said = torch.rand(60, 7, generator=generator) < 0.6
+    searched: list[int] = []
+    whole = token_classification._search(scores, said)
+    search = token_classification._search
+
+    def counted(*given: torch.Tensor) -> torch.Tensor:
+        searched.append(len(given[0]))
+        return search(*given)
+
+    monkeypatch.setattr(token_classification, "_search", counted)
+    found = token_classification._possible(scores, said)
+    assert torch.equal(found[said], whole[said])
+    broken = (whole != scores.argmax(-1)).logical_and(said).any(1)
+    assert searched == [int(broken.sum())] and 0 < searched[0] < 60
+    token_classification._possible(scores[~broken], said[~broken])
+    assert len(searched) == 1, "nothing is searched where nothing is broken"
+
+
+class _Counting(TorchDispatchMode):
+    """How many operations torch is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_hundred_types_need_no_more_operations_than_two() -> None:
+    """Nothing is made for each row or for each tag; only the search goes from place to place."""
+
+    def operations(rows: int, types: int, constrained: bool) -> int:
+        logits = torch.zeros(rows, 24, 2 * types + 1)
+        logits[..., 2] = 1.0  # names that never begin: every row has to be searched
+        with _Counting() as counting:
+            read_tags(logits, torch.ones(rows, 24, dtype=torch.bool), constrained)
+        return counting.count
+
+    assert operations(64, 100, True) == operations(2, 2, True) < 24 * 30
+    assert operations(64, 100, False) == operations(2, 2, False) < 10
+
+
+# -- figures --------------------------------------------------------------------------------------------------------
+
+
+def test_report_rows_and_baseline_by_hand(tokenizer: Any) -> None:
+    train_words = [["great", "film", "great"], ["film", "great", "plot"]]
+    train_tags = [["B-X", "O", "O"], ["O", "B-X", "O"]]
+    task = fitted(train_tags)
+    train = task.encode(tokenizer, examples(train_words, train_tags), 16)
+    words, tags = [["great", "film"], ["plot", "unseen"], ["great"]], [["B-X", "O"], ["O", "B-X"], ["O"]]
+    given_ = examples(words, tags)
+    test = task.encode(tokenizer, given_, 16)
+    outputs = np.full((3, 4, 2), np.nan, dtype=np.float32)
+    for place, (tag, probability) in {(0, 1): (1, 0.5), (0, 2): (0, 1.0), (1, 1): (0, 0.75), (1, 2): (1, 0.25)}.items():
+        outputs[place] = tag, probability
+    outputs[2, 1] = 0, 0.5
+    report = task.report(outputs, test.targets, train.targets)
+    assert report["metrics"]["entity_f1"]["value"] == 1
+    assert report["baseline"] == pytest.approx({"entity_f1": 0.5, "precision": 0.5, "recall": 0.5})
+    rows = task.prediction_rows(given_, outputs, test.targets)
+    assert rows["gold"] == ["great (X)", "unseen (X)", ""] == rows["prediction"]
+    assert rows["input"] == ["great film", "plot unseen", "great"]
+    assert rows["score"] == [0.75, 0.5, 0.5] and rows["correct"] == [True] * 3
+    again = measures.figures({name: np.array(rows[name]) for name in ("hits", "found", "names")}, report["measures"])
+    assert again == {name: value["value"] for name, value in report["metrics"].items()}
+
+
+# -- asked ----------------------------------------------------------------------------------------------------------
+
+SENTENCES = {
+    'Mary (U.S.) said: "Hello, Paris!"': 'Mary|(|U.S.|)|said|:|"|Hello|,|Paris|!|"',
+    " @paul_walk's  #topic...": "@paul_walk|'s|#topic|...",
+    "New-York,London 10,000 at 12:30": "New-York|,|London|10,000|at|12:30",
+    "我在北京，上海。": "我|在|北|京|，|上|海|。",
+    "in 北京2020 http://a.b/c?d": "in|北|京|2020|http://a.b/c?d",
+    "Paris🎉 👩‍👩‍👧! 👍🏽👍🏽": "Paris|🎉|👩‍👩‍👧|!|👍🏽👍🏽",
+    "J. Smith's cafe\u0301 हिन्दी": "J.|Smith|'s|cafe\u0301|हिन्दी",
+    "#": "#",
+}
+
+
+@pytest.mark.parametrize("text", SENTENCES)
+def test_words_of_a_raw_text(text: str) -> None:
+    assert "|".join(text[start:end] for start, end in split_words(text)) == SENTENCES[text]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
+def test_words_lose_nothing_but_space(text: str) -> None:
+    spans = split_words(text)
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
+    assert all(start < end for start, end in spans)
+    assert "".join(text[start:end] for start, end in spans) == "".join(text.split())
+
+
+class Stub(torch.nn.Module):
+    """A model that calls good words a name, and the word after "of" its second word: what a token is decides alone."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        super().__init__()
+        self.anchor = torch.nn.Parameter(torch.zeros(1))
+        self.config = SimpleNamespace(num_labels=3)
+        self.tags = torch.zeros(len(tokenizer), dtype=torch.long)
+        self.tags[tokenizer.convert_tokens_to_ids(GOOD)] = 1
+        self.tags[tokenizer.convert_tokens_to_ids("of")] = 2
+        self.longest = 0
+
+    def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+        self.longest = max(self.longest, input_ids.shape[1])
+        return SimpleNamespace(logits=4.0 * torch.nn.functional.one_hot(self.tags[input_ids], 3))
+
+
+def named() -> TokenClassification:
+    return fitted([["B-NAME", "O"]])
+
+
+def test_names_stand_where_they_are_said_to_stand(tokenizer: Any) -> None:
+    texts = ["  a film, (wonderful of) 👩‍👩‍👧 lovely", "superb", "film 北京 great", "the plot"]
+    found = named().answers(Stub(tokenizer), tokenizer, [{"text": text} for text in texts], 64, {})
+    assert [[e["text"] for e in each["entities"]] for each in found] == [
+        ["wonderful of", "lovely"],
+        ["superb"],
+        ["great"],
+        [],
+    ]
+    for text, answer in zip(texts, found, strict=True):
+        assert answer["text"] == text
+        for entity in answer["entities"]:
+            assert text[entity["start"] : entity["end"]] == entity["text"]
+            assert entity["label"] == "NAME"
+            assert entity["score"] == pytest.approx(np.exp(4) / (np.exp(4) + 2), rel=1e-5)
+
+
+def test_words_may_be_given_as_they_are(tokenizer: Any) -> None:
+    for role in ("words", "text"):
+        (answer,) = named().answers(Stub(tokenizer), tokenizer, [{role: ["the", "great", "of", "film"]}], 64, {})
+        (entity,) = answer["entities"]
+        assert answer["text"] == "the great of film"
+        assert (entity["text"], entity["start"], entity["end"]) == ("great of", 4, 12)
+
+
+def test_an_impossible_tag_is_no_name_unless_it_can_be_read_as_one(tokenizer: Any) -> None:
+    """ "of" alone is tagged I: the best possible row has no I there; without the search it is just no name."""
+    for options in ({}, {"constrained": False}):
+        (answer,) = named().answers(Stub(tokenizer), tokenizer, [{"text": "of film of great of"}], 64, options)
+        assert [e["text"] for e in answer["entities"]][-1] == "great of"
+    with pytest.raises(SpecError, match="no_such"):
+        named().answers(Stub(tokenizer), tokenizer, [{"text": "of"}], 64, {"no_such": 1})
+
+
+@pytest.mark.parametrize(
+    "given_", [{}, {"text": "  "}, {"text": None}, {"words": []}, {"words": ["a", ""]}, {"words": "a"}]
+)
+def test_an_input_without_words_is_refused_by_its_number(tokenizer: Any, given_: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match="Input 2 has no text"):
+        named().answers(Stub(tokenizer), tokenizer, [{"text": "a film"}, given_], 64, {})
+
+
+def test_long_texts_are_read_in_windows(tokenizer: Any) -> None:
+    draw = random.Random(3)
+    texts = [" ".join(draw.choices([*GOOD, *OTHER], k=length)) for length in (200, 5, 37, 11)]
+    inputs = [{"text": text} for text in texts]
+    stub = Stub(tokenizer)
+    whole = named().answers(stub, tokenizer, inputs, 512, {})
+    assert stub.longest == 202
+    for longest in (12, 13, 40):
+        stub.longest = 0
+        assert named().answers(stub, tokenizer, inputs, longest, {}) == whole
+        assert stub.longest == longest
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.lists(st.text("abc", min_size=1, max_size=7), min_size=1, max_size=25), min_size=1, max_size=3),
+    st.integers(3, 20),
+)
+def test_windows_hold_every_word_and_fit(pieces: Any, rows: Rows, longest: int) -> None:
+    windows = _windows(pieces, rows, longest)
+    for number, words in enumerate(rows):
+        own = [(begin, end) for row, begin, end in windows if row == number]
+        assert own[0][0] == 0 and own[-1][1] == len(words)
+        for (begin, end), (following, behind) in itertools.pairwise(own):
+            assert begin < following <= end < behind
+        for begin, end in own:
+            tokens = sum(len(word) for word in words[begin:end]) + 2
+            assert tokens <= longest or end - begin == 1
+
+
+def test_windows_share_a_quarter(pieces: Any) -> None:
+    assert _windows(pieces, [["a"] * 50], 22) == [(0, 0, 20), (0, 15, 35), (0, 30, 50)]
+
+
+def test_a_word_is_read_in_the_window_that_shows_more_around_it() -> None:
+    windows = [(0, 0, 20), (0, 15, 35), (1, 0, 2)]
+    logits = [torch.full((end - begin, 3), float(place)) for place, (_, begin, end) in enumerate(windows)]
+    first, second = _joined(windows, logits, [["a"] * 35, ["a"] * 2], 3)
+    assert first[:, 0].tolist() == [0.0] * 17 + [1.0] * 18
+    assert second[:, 0].tolist() == [2.0, 2.0]
+
+
+def test_an_invisible_word_has_no_tag(pieces: Any) -> None:
+    from tokenizers import normalizers
+
+    stub = Stub(pieces)
+    stub.tags[:] = 0
+    stub.tags[pieces.convert_tokens_to_ids("a")] = 1
+    pieces.backend_tokenizer.normalizer = normalizers.Replace("z", "")
+    try:
+        found = named().answers(stub, pieces, [{"text": "zz z"}, {"text": "a zz b a zz"}], 16, {})
+    finally:
+        pieces.backend_tokenizer.normalizer = None
+    assert [[(e["start"], e["end"]) for e in answer["entities"]] for answer in found] == [[], [(0, 1), (7, 8)]]
+
+
+def test_rows_for_contracts() -> None:
+    lines = Path("tests/rows/token-classification.jsonl").read_text(encoding="utf-8").splitlines()
+    assert 24 <= len(lines) <= 40

@@ -1,0 +1,113 @@
+"""Writing for many texts at once: the same texts as one by one, whatever they are batched with."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import workbench.models.networks.heads  # noqa: F401 - makes the Auto classes know our models
+from tests.tiny import make_model
+from workbench.models.loading import load_tokenizer
+from workbench.models.networks.transformer import DecoderConfig, EncoderDecoderConfig
+from workbench.tasks.shared.generation import WritingOptions, evenly, until_end, write, write_all
+
+GREEDY = WritingOptions(temperature=0, max_new_tokens=12)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    found = load_tokenizer(make_model(tmp_path_factory.mktemp("model")))
+    found.bos_token, found.eos_token = found.cls_token, found.sep_token
+    return found
+
+
+def ours(config_class, head, tokenizer):
+    torch.manual_seed(3)
+    config = config_class(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        pad_token_id=0,
+        bos_token_id=2,
+        eos_token_id=3,
+        decoder_start_token_id=2,
+    )
+    return loud(getattr(transformers, head).from_config(config).eval())
+
+
+def loud(model):
+    """Weights so large that what is read decides what is written."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.dim() > 1:
+                weight.mul_(8)
+    return model
+
+
+def theirs(tokenizer):
+    torch.manual_seed(3)
+    config = transformers.GPT2Config(
+        vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=2, eos_token_id=3
+    )
+    return loud(transformers.GPT2LMHeadModel(config).eval())
+
+
+def rows(tokenizer):
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randint(5, len(tokenizer), (n,), generator=generator).tolist() for n in (3, 11, 1, 7, 11, 20, 2)]
+
+
+@pytest.mark.parametrize("kind", ["encoder-decoder", "decoder", "gpt2"])
+@pytest.mark.parametrize("options", [GREEDY, GREEDY.model_copy(update={"beams": 3})], ids=["greedy", "beams"])
+def test_many_at_once_are_written_as_each_alone(tokenizer, kind, options, monkeypatch):
+    monkeypatch.setattr("workbench.tasks.shared.generation.WRITTEN_AT_ONCE", 3)
+    apart = kind == "encoder-decoder"
+    if kind == "gpt2":
+        model = theirs(tokenizer)
+    elif apart:
+        model = ours(EncoderDecoderConfig, "AutoModelForSeq2SeqLM", tokenizer)
+    else:
+        model = ours(DecoderConfig, "AutoModelForCausalLM", tokenizer)
+    told = []
+    found = write_all(model, tokenizer, rows(tokenizer), options, apart, lambda *done: told.append(done))
+    alone = [until_end(write(model, tokenizer, row, options, 1, apart), tokenizer) for row in rows(tokenizer)]
+    assert found == alone
+    assert len({tuple(each) for each in found}) > 3  # they do depend on what is read
+    assert told == [(3, 7), (6, 7), (7, 7)]
+
+
+def test_no_rows(tokenizer):
+    assert write_all(None, tokenizer, [], GREEDY, True) == []
+
+
+def test_a_text_ends_where_its_end_is_written(tokenizer):
+    assert until_end([5, 6, 3, 7, 0], tokenizer) == [5, 6]
+    assert until_end([5, 6], tokenizer) == [5, 6] and until_end([3], tokenizer) == []
+
+
+def test_what_is_drawn_is_the_same_for_the_same_seed(tokenizer):
+    model = ours(EncoderDecoderConfig, "AutoModelForSeq2SeqLM", tokenizer)
+    one, again, other = (
+        write_all(model, tokenizer, rows(tokenizer), WritingOptions(temperature=2, writing_seed=seed), True)
+        for seed in (1, 1, 2)
+    )
+    assert one == again != other
+
+
+# -- which examples are written for ----------------------------------------------------------------------------------
+
+
+def test_evenly() -> None:
+    assert evenly(10, 3).tolist() == [0, 3, 6] and evenly(2, 5).tolist() == [0, 1] and evenly(0, 5).tolist() == []
+    assert all(len(np.unique(evenly(n, most))) == min(n, most) for n in range(40) for most in range(1, 40))
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(10, 3), (10, 10), (3, 10), (1000, 7), (5, 0)])
+def test_evenly_each_once(count: int, wanted: int) -> None:
+    found = evenly(count, wanted).tolist()
+    assert len(found) == len(set(found)) == min(count, wanted) and all(0 <= place < count for place in found)

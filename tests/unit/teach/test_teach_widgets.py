@@ -1,0 +1,198 @@
+"""The course's widgets: their mathematics against values worked by hand, and what is shown where they cannot run."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from workbench.models.networks.attention import Rotary, attend, rotate
+from workbench.models.networks.transformer import Sinusoidal
+from workbench.teach import formulas, widgets
+from workbench.teach.pictures import Picture
+from workbench.teach.widgets import VIEW, Choice, Moving, Slider
+
+MAKERS: dict[str, Callable[[], Moving]] = {
+    "attention": lambda: widgets.attention(torch.tensor([[0.0, 1.0, 2.0]] * 3, requires_grad=True), ["a", "b", "<c>"]),
+    "positions": lambda: widgets.positions(places=8, width=8),
+    "learning_rate": widgets.learning_rate,
+    "beam": widgets.beam,
+    "rank": widgets.rank,
+    "rank of a given change": lambda: widgets.rank([[3.0, 0.0], [0.0, 4.0]]),
+}
+
+
+@pytest.fixture
+def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures keep their words and are not painted, which is what takes time."""
+    monkeypatch.setattr(widgets, "show", lambda figure, alt: Picture(b"", alt, 1))
+
+
+def alts(page: str) -> list[str]:
+    return re.findall(r'<img alt="([^"]*)"', page)
+
+
+# -- formulas -------------------------------------------------------------------------------------------------------
+
+
+def test_attention_weights_by_hand() -> None:
+    scores = np.array([[0.0, math.log(3)]])
+    np.testing.assert_allclose(formulas.attention_weights(scores), [[0.25, 0.75]])
+    # At temperature 1/2 the score is ln 9: shares 1 to 9.
+    np.testing.assert_allclose(formulas.attention_weights(scores, 0.5), [[0.1, 0.9]])
+    hidden = formulas.attention_weights(scores, mask=np.array([[True, False]]))
+    assert hidden.tolist() == [[1.0, 0.0]]
+    assert formulas.attention_weights(np.array([[0.0, 1e5]])).tolist() == [[0.0, 1.0]]  # and no overflow
+
+
+def test_attention_weights_are_the_librarys() -> None:
+    torch.manual_seed(0)
+    query, key = torch.randn(1, 1, 5, 8), torch.randn(1, 1, 5, 8)
+    mask = torch.ones(5, 5).tril().bool()
+    _, weights = attend(query, key, key, mask, 0.0)
+    scores = (query @ key.transpose(-2, -1) / math.sqrt(8))[0, 0].numpy()
+    np.testing.assert_allclose(formulas.attention_weights(scores, mask=mask.numpy()), weights[0, 0], atol=1e-6)
+
+
+def test_waves_by_hand_and_as_the_librarys() -> None:
+    table = formulas.wave_table(3, 4, base=100.0)  # angles from place to place: 1 and 1/10
+    np.testing.assert_allclose(table[0], [0, 1, 0, 1])
+    np.testing.assert_allclose(table[2], [math.sin(2), math.cos(2), math.sin(0.2), math.cos(0.2)])
+    np.testing.assert_allclose(formulas.wave_table(16, 8), Sinusoidal(16, 8).make_table(), atol=1e-6)
+
+
+def test_turned_by_hand_and_as_the_librarys() -> None:
+    np.testing.assert_allclose(formulas.turned(np.array([1.0, 0.0]), math.pi / 2), [0, 1], atol=1e-12)
+    vector = np.random.default_rng(0).standard_normal(8)
+    cosine, sine = Rotary(8)(torch.tensor([[5]]))
+    expected = rotate(torch.tensor(vector, dtype=torch.float32)[None, None, None], cosine, sine)
+    np.testing.assert_allclose(formulas.turned(vector, 5), expected[0, 0, 0], atol=1e-6)
+
+
+def test_turned_queries_and_keys_meet_by_distance_alone() -> None:
+    query, key = np.random.default_rng(1).standard_normal((2, 8))
+    near, far = (formulas.turned(query, p) @ formulas.turned(key, p + 3) for p in (0, 40))
+    assert near == pytest.approx(far)
+    assert near != pytest.approx(formulas.turned(query, 0) @ formulas.turned(key, 4))
+
+
+def test_descent_by_hand() -> None:
+    # x: 2 - 0.1 * 8 = 1.2, y: 1 - 0.1 * 0.5 = 0.95
+    losses = formulas.descent(np.array([0.1]), start=(2.0, 1.0), slope=0.5)
+    np.testing.assert_allclose(losses, [16 / 4 + 0.25, 1.2**4 / 4 + 0.25 * 0.95**2])
+
+
+def test_a_descent_that_explodes_stays_exploded_and_leaves_others_alone() -> None:
+    both = formulas.descent(np.array([[1.0] * 20, [0.1] * 20]))
+    assert np.isinf(both[0, 2:]).all() and np.isfinite(both[0, 0])
+    np.testing.assert_array_equal(both[1], formulas.descent(np.array([0.1] * 20)))
+
+
+def test_the_wall_stands_where_theory_has_it_and_warm_up_moves_it() -> None:
+    # A step overshoots to the same distance where rate * x² = 2: at x = 3, at a rate of 2/9.
+    for rate, survives in ((0.21, True), (0.23, False)):
+        assert np.isfinite(formulas.descent(widgets._rates(rate, 0.0, 60)))[-1] == survives
+    assert np.isfinite(formulas.descent(widgets._rates(0.5, 0.3, 60)))[-1]
+    np.testing.assert_allclose(widgets._rates(0.4, 0.5, 4), [0.0, 0.2, 0.4, 0.4])
+
+
+BRANCHES = {"": {"a": 0.6, "b": 0.4}, "a": {"c": 0.5, "d": 0.5}, "b": {"c": 0.9, "d": 0.1}}
+
+
+def test_beam_search_by_hand() -> None:
+    greedy = formulas.beam_search(BRANCHES, width=1, length=2)
+    assert [(path.words, path.kept) for path in greedy[0]] == [(("a",), True), (("b",), False)]
+    assert greedy[1][0].words == ("a", "c") and greedy[1][0].probability == pytest.approx(0.3)
+    assert len(greedy[1]) == 2  # only what follows the one that was kept
+    wider = formulas.beam_search(BRANCHES, width=2, length=2)
+    assert wider[1][0].words == ("b", "c") and wider[1][0].probability == pytest.approx(0.36)
+    assert formulas.beam_search(BRANCHES, width=2, length=9)[-1] == wider[-1]  # nothing follows
+
+
+def test_the_widest_beam_finds_what_trying_all_finds() -> None:
+    words = {word for following in widgets.SENTENCES.values() for word in following}
+    every = {
+        path: math.prod(widgets.SENTENCES.get(a, {}).get(b, 0.0) for a, b in itertools.pairwise(("", *path)))
+        for path in itertools.product(words, repeat=3)
+    }
+    best = max(every, key=lambda path: every[path])
+    found = [formulas.beam_search(widgets.SENTENCES, width, 3)[-1][0] for width in (1, 2, 50)]
+    assert found[2].words == best and found[2].probability == pytest.approx(every[best])
+    assert found[0].words != best and found[1].words == best  # which is what the widget teaches
+
+
+@pytest.mark.parametrize("word", widgets.SENTENCES)
+def test_what_follows_a_word_has_probability_1(word: str) -> None:
+    assert sum(widgets.SENTENCES[word].values()) == pytest.approx(1)
+
+
+def test_rank_by_hand() -> None:
+    change = np.diag([3.0, 4.0])
+    np.testing.assert_allclose(formulas.best_of_rank(change, 1), np.diag([0.0, 4.0]), atol=1e-12)
+    np.testing.assert_allclose(formulas.rank_errors(change), [1.0, 0.6, 0.0])
+    for rank, error in enumerate(formulas.rank_errors(matrix := formulas.weak_and_strong(8, 2, 0.5))):
+        lacks = np.linalg.norm(matrix - formulas.best_of_rank(matrix, rank)) / np.linalg.norm(matrix)
+        assert lacks == pytest.approx(error, abs=1e-9)
+
+
+def test_a_change_of_few_directions_and_no_noise_has_that_rank() -> None:
+    assert formulas.rank_errors(formulas.weak_and_strong(16, 4, 0.0))[4] == pytest.approx(0, abs=1e-6)
+
+
+# -- what is shown --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_jupyter_is_given_a_widget_and_static_pictures_with_words(name: str, sketched: None) -> None:
+    bundle: Any = MAKERS[name]()._repr_mimebundle_()
+    assert bundle[VIEW]["model_id"]
+    assert len(set(alts(bundle["text/html"]))) == len(alts(bundle["text/html"])) >= 2
+    assert all(len(words) > 60 for words in alts(bundle["text/html"]))
+    assert bundle["text/plain"].startswith("To move: ")
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_moving_a_control_draws_another_picture(name: str, sketched: None) -> None:
+    moving = MAKERS[name]()
+    *controls, shown = moving.widget.children
+    start = alts(shown.value)
+    for control, made in zip(moving.controls.values(), controls, strict=True):
+        made.value = control.options[-1] if isinstance(control, Choice) else control.high
+        assert alts(shown.value) != start, control.label
+        made.value = control.start
+        assert alts(shown.value) == start, control.label
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_every_end_of_every_slider_can_be_drawn(name: str) -> None:
+    moving = MAKERS[name]()
+    ends = {
+        key: (control.low, control.high) if isinstance(control, Slider) else (control.options[0], control.options[-1])
+        for key, control in moving.controls.items()
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for end in (0, 1):
+            made = {key: type(moving.controls[key].start)(both[end]) for key, both in ends.items()}
+            assert moving.draw(**made).png.startswith(b"\x89PNG")
+
+
+def test_without_ipywidgets_the_static_pictures_are_all(monkeypatch: pytest.MonkeyPatch, sketched: None) -> None:
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    bundle = widgets.beam()._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "text/html"} and len(alts(bundle["text/html"])) == 3
+
+
+def test_no_figure_is_left_open() -> None:
+    import matplotlib.pyplot as plt
+
+    widgets.beam().draw(width=1)
+    assert plt.get_fignums() == []

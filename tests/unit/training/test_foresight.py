@@ -1,0 +1,250 @@
+"""Estimates: what is counted against the loop itself, what is reckoned against worked cases, one whole trial."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.tiny import make_run
+from workbench.check import resolve
+from workbench.data.text.batching import Batches
+from workbench.errors import RunError, SpecError
+from workbench.jobs import estimate
+from workbench.runs import estimates
+from workbench.runs.estimates import Estimate, Expected
+from workbench.runs.run import Run
+from workbench.spec import RunSpec, TrainingSpec
+from workbench.training.runner import run_folder
+from workbench.training.steps import Steps
+from workbench.workspace import Workspace
+
+ESTIMATE = Estimate(
+    Expected(100, 80, 120), Expected(90, 70, 110), Expected(2e9, 1.8e9, 2.2e9),
+    10, 20, 5, 1.0, 1, 2.0, 5, 9.0, "cpu", "a machine",
+)  # fmt: skip
+
+
+def spec_of(workspace: Workspace, **changes: Any) -> RunSpec:
+    run = make_run(workspace, changes)
+    spec = run.spec()
+    run.delete()
+    return spec
+
+
+# -- what is reckoned ---------------------------------------------------------------------------------------------
+
+
+def test_a_line_is_found_through_noise_and_never_falls() -> None:
+    from workbench.training.estimate import Line
+
+    sizes = np.array([100.0, 400.0, 900.0, 1600.0])
+    line = Line.through(sizes, 0.05 + 0.001 * sizes)
+    assert (line.start, line.slope) == (pytest.approx(0.05), pytest.approx(0.001)) and line.error() < 1e-9
+    through_zero = Line.through(sizes, 0.001 * sizes - 0.01)
+    assert through_zero.start == 0 and through_zero.slope > 0
+    level = Line.through(sizes, np.array([4.0, 3.0, 2.0, 1.0]))
+    assert (level.start, level.slope) == (2.5, 0.0)
+    same = Line.through(np.full(4, 128.0), np.array([1.0, 2.0, 1.0, 2.0]))
+    assert same.at(np.array([128]))[0] == 1.5
+
+
+def test_memory_that_grows_ever_more_slowly_is_followed() -> None:
+    from workbench.training.estimate import growth
+
+    grown = [int(1e9 + 1e8 * np.log(step)) for step in range(1, 21)]
+    assert growth(grown, 2000) == pytest.approx(1e8 * np.log(100), rel=1e-3)
+    assert growth(grown, 20) == 0 == growth(grown, 5)  # all of it was watched
+    assert growth([10**9] * 20, 2000) == pytest.approx(0, abs=1)
+    assert growth(grown[::-1], 2000) == 0  # memory that was given back is not given back again
+    assert growth([1, 2 * 10**9], 10**6) == 0  # too few to tell
+
+
+def test_the_chosen_steps_begin_with_the_widest_and_are_of_all_widths() -> None:
+    from workbench.training.estimate import _first_epoch, sample
+
+    lengths = np.random.default_rng(0).integers(3, 200, size=1000)
+    plan = Batches(lengths, 8)
+    groups = _first_epoch(Steps.of(plan, TrainingSpec(epochs=3, accumulate=2)))
+    chosen = sample(groups, plan, most=12)
+    sizes = [plan.padded_tokens(list(group.batches)) for group in chosen]
+    every = [plan.padded_tokens(list(group.batches)) for group in groups]
+    assert len(groups) == 63 and len(chosen) == 12
+    assert sizes[0] == max(every) and min(every) in sizes
+    assert abs(np.mean(sizes) / np.mean(every) - 1) < 0.15
+    assert sizes[1:] != sorted(sizes[1:], reverse=True)  # time may be up before the last
+
+
+@pytest.mark.parametrize("every", [None, 1, 7, 1000])
+@pytest.mark.parametrize("settings", [{"epochs": 3}, {"epochs": 2.5, "accumulate": 3}, {"epochs": 9, "max_steps": 75}])
+def test_what_is_due_is_counted_as_the_loop_counts(settings: dict[str, Any], every: int | None) -> None:
+    from workbench.training.estimate import times_due
+    from workbench.training.loop import _due
+    from workbench.training.state import Position
+
+    lengths = np.random.default_rng(1).integers(3, 60, size=61)
+    plan = Batches(lengths, token_budget=128, bucket=False)  # its epochs have different numbers of batches
+    assert len({plan.count(epoch) for epoch in range(4)}) > 1
+    steps = Steps.of(plan, TrainingSpec(**settings))
+    seen = 0
+    for number, group in enumerate(steps.groups(Position()), start=1):
+        seen += _due(number, every, group.ends_epoch) or number == steps.total
+    assert times_due(steps, every) == seen
+
+
+def test_an_estimate_is_kept_for_the_settings_that_it_was_made_for(workspace: Workspace) -> None:
+    spec = spec_of(workspace)
+    estimates.keep(ESTIMATE, spec, workspace)
+    same = spec.changed({"name": "other", "notes": "x", "training.seed": 9})
+    assert estimates.find(same, workspace) == ESTIMATE
+    for change in ({"training.batch_size": 9}, {"data.max_length": 64}, {"tuning": "head"}, {"data.limit.train": 50}):
+        assert estimates.find(resolve(spec.changed(change), workspace).spec, workspace) is None, change
+    with open(spec.data.train, "a", encoding="utf-8") as file:
+        file.write("a quite lovely plot,good\n")
+    assert estimates.find(spec, workspace) is None  # the file is another
+
+
+def test_what_is_stored_and_damaged_is_no_estimate() -> None:
+    whole = ESTIMATE.as_dict()
+    assert Estimate.of(whole) == ESTIMATE
+    for damaged in (None, [], {}, {**whole, "seconds": 3}, {k: v for k, v in whole.items() if k != "steps"}):
+        assert Estimate.of(damaged) is None
+
+
+def test_the_error_is_a_share_of_the_truth() -> None:
+    cost = {"total_seconds": 80.0, "seconds": 100.0, "peak_memory_bytes": 2_000_000_000}
+    found = estimates.beside_truth(ESTIMATE, cost)
+    assert found is not None
+    assert found["errors"] == {"total_seconds": 0.25, "seconds": -0.1, "peak_memory_bytes": 0.0}
+    assert estimates.beside_truth(None, cost) is None
+
+
+# -- a trial in this process --------------------------------------------------------------------------------------
+
+
+def trial_of(spec: RunSpec, workspace: Workspace) -> Any:
+    from workbench.training.estimate import Trial, TrialWatch
+
+    run = Run.create(spec, workspace)
+    run.transition(("queued",), "running")
+    watch = TrialWatch(run)
+    return Trial(run, watch)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"training.epochs": 1, "training.evaluate_every": 5, "training.accumulate": 2},
+        {"tuning": {"method": "head"}, "training.epochs": 4},
+        {"tuning": {"method": "lora"}, "training.token_budget": 128},
+        {"kind": "learning-rate-range-test", "range_test.steps": 20},
+        {"data.holdout.valid": 0},
+    ],
+    ids=["full", "accumulate", "frozen", "lora", "range-test", "no-valid"],
+)
+def test_a_trial_counts_steps_and_weights_as_the_run_does(changes: dict[str, Any], workspace: Workspace) -> None:
+    run = make_run(workspace, changes)
+    found = trial_of(run.spec(), workspace).measure()
+    assert run_folder(run.folder) == 0
+    report = run.report() or {}
+    rows, _ = run.metrics()
+    assert found.trained_parameters == report["cost"]["trained_parameters"]
+    assert found.total_parameters == report["cost"]["total_parameters"]
+    if run.kind() == "training":
+        assert found.steps == report["steps"]
+        assert found.evaluations == sum("eval/loss" in row for row in rows)
+    for figure in (found.total_seconds, found.seconds, found.peak_memory_bytes):
+        assert 0 < figure.low <= figure.value <= figure.high
+
+
+def test_a_slow_step_makes_a_long_estimate(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench.training import estimate as measuring
+
+    real = measuring.add_up_gradients
+
+    def slow(*given: Any) -> None:
+        time.sleep(0.05)
+        real(*given)
+
+    monkeypatch.setattr(measuring, "add_up_gradients", slow)
+    found = trial_of(spec_of(workspace, **{"training.epochs": 100}), workspace).measure()
+    assert found.steps > 900 and 0.05 * found.steps < found.seconds.value < 0.15 * found.steps
+
+
+def test_max_minutes_and_patience_bound_the_estimate(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {"training.epochs": 10_000, "training.max_minutes": 0.01, "training.patience": 2}
+    found = trial_of(spec_of(workspace, **changes), workspace).measure()
+    assert found.seconds.value == pytest.approx(0.6)
+    assert found.seconds.low < 0.1 and len(found.notes) == 2
+
+
+# -- a process of its own -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_run_ends_with_its_estimate_beside_the_truth(workspace: Workspace) -> None:
+    spec = spec_of(workspace)
+    told: list[dict[str, Any]] = []
+    found = estimate.estimate(spec, workspace, tell=told.append)
+    assert any(now.get("phase") for now in told)
+    assert estimate.look(spec, workspace).estimate == found
+    assert not list((workspace.root / "estimates").glob("*/checkpoints")) and not Run.all(workspace)
+    run = Run.create(resolve(spec, workspace).spec, workspace)
+    assert run_folder(run.folder) == 0
+    report = run.report() or {}
+    assert Estimate.of(report["estimate"]) == found
+    assert set(report["estimate"]["errors"]) == {"total_seconds", "seconds", "peak_memory_bytes"}
+
+
+@pytest.mark.slow
+def test_a_trial_that_fails_says_why_and_one_that_is_stopped_ends(workspace: Workspace) -> None:
+    spec = spec_of(workspace)
+    broken = Path(spec.model.source.removeprefix("path:")) / "model.safetensors"
+    kept = broken.read_bytes()
+    broken.write_bytes(kept[:100])
+    with pytest.raises(RunError, match="trial of this spec failed"):
+        estimate.estimate(spec, workspace)
+    assert estimate.look(spec, workspace).state == "failed"
+    broken.write_bytes(kept)
+    estimate.begin(spec, workspace)
+    assert estimate.look(spec, workspace).state == "measuring"
+    estimate.begin(spec, workspace)  # two pages share it
+    estimate.cancel(spec, workspace)
+    deadline = time.monotonic() + 60
+    while estimate.look(spec, workspace).state == "measuring" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert estimate.look(spec, workspace).state in ("stopped", "done")
+
+
+@pytest.mark.slow
+def test_a_command_that_is_told_to_end_ends_its_trial(workspace: Workspace, tmp_path: Path) -> None:
+    spec = spec_of(workspace).changed({"training.epochs": 1000})
+    (tmp_path / "spec.yaml").write_text(spec.to_yaml(), encoding="utf-8")
+    command = [sys.executable, "-m", "workbench", "estimate", str(tmp_path / "spec.yaml")]
+    process = subprocess.Popen(command, env={**os.environ, "WORKBENCH_HOME": str(workspace.root)})
+    deadline = time.monotonic() + 60
+    while not estimate.look(spec, workspace).progress and time.monotonic() < deadline:
+        time.sleep(0.05)  # until the trial itself says what it does
+    process.terminate()
+    assert process.wait(60) == 130
+    while estimate.look(spec, workspace).state == "measuring" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    found = estimate.look(spec, workspace)
+    assert found.state == "stopped", found
+
+
+def test_what_cannot_be_run_is_not_estimated(workspace: Workspace) -> None:
+    spec = spec_of(workspace).changed({"data.train": "/no/such.csv"})
+    with pytest.raises(SpecError, match="neither a file"):
+        estimate.begin(spec, workspace)
+    confined = spec_of(workspace).changed({"data.train": "/etc/passwd"})
+    with pytest.raises(SpecError):
+        estimate.begin(confined, workspace, confined=True)
+    assert not (workspace.root / "estimates").exists()

@@ -1,0 +1,195 @@
+"""What tunings do from step to step: ranks that are dealt, layers that thaw, rates that differ; where layers are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import nn
+from transformers import AutoModelForSequenceClassification, DistilBertConfig, T5Config
+
+from tests.unit.tuning.test_tuning_methods import BATCH, LAYERS, SIZES, base_model, make, take_steps, tuned
+from workbench.errors import SpecError
+from workbench.models.networks.transformer import EncoderDecoderConfig
+from workbench.training.checkpoint import trained_state
+from workbench.tuning.structure import Anatomy
+
+# -- AdaLoRA ---------------------------------------------------------------------------------------------------------
+
+STEPS = 20
+RANKS: dict[str, Any] = {"rank": 2, "initial_rank": 6, "targets": "attention", "start": 0.2, "end": 0.3, "dropout": 0}
+MATRICES = 2 * LAYERS
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2"])
+def test_ranks_fall_to_the_budget_as_the_paper_says(name: str) -> None:
+    tuning, model = tuned("adalora", base_model(name), **RANKS)
+    matrices = MATRICES if name == "bert" else LAYERS
+    optimizer = None
+    for step in range(1, STEPS + 1):
+        optimizer = take_steps(tuning, model, STEPS, first=step, until=step, optimizer=optimizer)
+        total = tuning.report(model)["total_rank"]
+        if step <= 4:
+            assert total == 6 * matrices
+        elif step < 14:
+            left = 1 - (step - 4) / (STEPS - 6 - 4)
+            assert total == int(4 * matrices * left**3 + 2 * matrices)  # equation 12
+        else:
+            assert total == 2 * matrices
+    ranks = tuning.report(model)["ranks"]
+    assert len(ranks) == matrices and sum(ranks.values()) == 2 * matrices
+    assert all(hasattr(model.base_model.model.get_submodule(part), "lora_E") for part in ranks)
+
+
+@pytest.mark.parametrize("at", [3, 9, 17])
+def test_ranks_are_dealt_the_same_after_a_checkpoint(at: int) -> None:
+    """All that the method remembers is in what a checkpoint holds."""
+    tuning, whole = tuned("adalora", base_model("bert"), **RANKS)
+    take_steps(tuning, whole, STEPS)
+    tuning, first = tuned("adalora", base_model("bert"), **RANKS)
+    optimizer = take_steps(tuning, first, STEPS, until=at)
+    tuning, second = tuned("adalora", base_model("bert"), **RANKS)
+    second.load_state_dict(trained_state(first), strict=False)
+    copy = torch.optim.AdamW([p for p in second.parameters() if p.requires_grad], lr=0.02, weight_decay=0)
+    copy.load_state_dict(optimizer.state_dict())
+    take_steps(tuning, second, STEPS, first=at + 1, optimizer=copy)
+    before, after = trained_state(whole), trained_state(second)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[n], after[n]) for n in before)
+    assert tuning.report(second) == make("adalora", **RANKS).report(whole)
+
+
+def test_a_run_too_short_to_learn_from_keeps_its_ranks() -> None:
+    tuning, model = tuned("adalora", base_model("bert"), **RANKS)
+    take_steps(tuning, model, 2)
+    assert tuning.report(model)["total_rank"] == 6 * MATRICES
+
+
+def test_the_gradient_of_orthogonality_is_that_of_the_papers_term() -> None:
+    _, model = tuned("adalora", base_model("bert"), **RANKS)
+    tuning = make("adalora", **RANKS, orthogonal=0.5)
+    pairs = [(n, p) for n, p in model.named_parameters() if "lora_A" in n or "lora_B" in n]
+    for _, weight in pairs:
+        weight.grad = torch.ones_like(weight)
+    tuning.before_step(model, 1, STEPS, scale=lambda: 4.0)
+    term = torch.stack([
+        torch.linalg.norm((p @ p.T if "lora_A" in n else p.T @ p) - torch.eye(6)) for n, p in pairs
+    ]).mean()  # fmt: skip
+    expected = torch.autograd.grad(0.5 * 4.0 * term, [p for _, p in pairs])
+    for (_, weight), gradient in zip(pairs, expected, strict=True):
+        torch.testing.assert_close(weight.grad, 1 + gradient)
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    ({"rank": 12}, "initial_rank .12. must be above rank .12."),
+    ({"start": 0.6, "end": 0.5}, "together must be below 1"),
+])  # fmt: skip
+def test_ranks_that_cannot_fall_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make("adalora", **options)
+
+
+# -- freeze ----------------------------------------------------------------------------------------------------------
+
+
+def test_lower_layers_move_more_slowly() -> None:
+    model = base_model("bert")
+    tuning = make("freeze", layers=0, embeddings=False, rate_decay=0.5)
+    rates = tuning.rates(tuning.apply(model, "SEQ_CLS"))
+    found = {name: rates.get(name, 1.0) for name, _ in model.named_parameters()}
+    assert {found[n] for n in found if "layer.1." in n} == {0.5}
+    assert {found[n] for n in found if "layer.0." in n} == {0.25}
+    assert {found[n] for n in found if "embeddings" in n} == {0.125}
+    assert {found[n] for n in found if n.startswith(("classifier", "bert.pooler"))} == {1.0}
+    assert make("freeze", layers=0).rates(model) == {}
+
+
+def test_only_what_moves_has_a_rate() -> None:
+    tuning = make("freeze", layers=1, rate_decay=0.5)
+    rates = tuning.rates(tuning.apply(base_model("bert"), "SEQ_CLS"))
+    assert rates and all(".layer.1." in name for name in rates)
+
+
+def test_layers_thaw_one_after_another_from_the_last() -> None:
+    model = base_model("bert")
+    tuning = make("freeze", layers=0, embeddings=False, gradual=0.8)
+    tuning.apply(model, "SEQ_CLS")
+    parts = {"head": "classifier", "last": "layer.1.", "first": "layer.0.", "embeddings": "word_embeddings"}
+    moved: dict[str, int] = {}
+    optimizer = None
+    for step in range(1, 11):
+        seen = {n: p.detach().clone() for n, p in model.named_parameters()}
+        optimizer = take_steps(tuning, model, 10, first=step, until=step, optimizer=optimizer)
+        for part, mark in parts.items():
+            if any(mark in n and not torch.equal(p, seen[n]) for n, p in model.named_parameters()):
+                moved.setdefault(part, step)
+    # 8 steps, four parts: the head at once, and each further part two steps later.
+    assert moved == {"head": 1, "last": 3, "first": 5, "embeddings": 7}
+
+
+def test_all_move_at_once_where_nothing_is_said() -> None:
+    model = base_model("bert")
+    tuning = make("freeze", layers=1)
+    tuning.apply(model, "SEQ_CLS")
+    model(**BATCH).loss.backward()
+    tuning.before_step(model, 1, 10)
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+    with pytest.raises(SpecError, match="has 2 layers"):
+        make("freeze", layers=3).apply(model, "SEQ_CLS")
+
+
+# -- anatomy ---------------------------------------------------------------------------------------------------------
+
+
+def two_sided() -> Any:
+    return transformers.AutoModelForSeq2SeqLM.from_config(EncoderDecoderConfig(**SIZES, positions="learned"))
+
+
+@pytest.mark.parametrize(
+    ("model", "attention", "feed_forward"),
+    [
+        (lambda: base_model("bert"), "attention.output.dense", "output.dense"),
+        (lambda: base_model("gpt2"), "attn.c_proj", "mlp.c_proj"),
+        (lambda: base_model("our-encoder"), "attention.output", "feed_forward.down"),
+        (lambda: AutoModelForSequenceClassification.from_config(
+            DistilBertConfig(dim=8, n_layers=2, n_heads=2, hidden_dim=8, vocab_size=9)
+        ), "attention.out_lin", "ffn.lin2"),
+        (lambda: AutoModelForSequenceClassification.from_config(transformers.LlamaConfig(
+            hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8, vocab_size=9
+        )), "self_attn.o_proj", "mlp.down_proj"),
+    ],
+)  # fmt: skip
+def test_what_ends_attention_and_feed_forward_is_found(model: Any, attention: str, feed_forward: str) -> None:
+    found = Anatomy.of(model()).ends_of_sublayers()
+    for names, end in zip(found, (attention, feed_forward), strict=True):
+        assert len(names) == 2 and all(name.endswith(f".{number}.{end}") for number, name in enumerate(names))
+
+
+@pytest.mark.parametrize("model", [
+    two_sided,
+    lambda: transformers.AutoModelForSeq2SeqLM.from_config(
+        T5Config(d_model=8, d_kv=4, d_ff=8, num_layers=2, num_decoder_layers=2, num_heads=2, vocab_size=9)
+    ),
+])  # fmt: skip
+def test_both_sides_are_found(model: Any) -> None:
+    anatomy = Anatomy.of(model())
+    assert len(anatomy.layers) == 2 and len(anatomy.every_layer) == 4
+    attention, feed_forward = anatomy.ends_of_sublayers()
+    assert len(attention) == 2 + 2 * 2 and len(feed_forward) == 4  # the decoder attends to itself and to the encoder
+    names = {id(p): name for name, p in anatomy.model.named_parameters()}
+    after = {names[id(p)] for p in anatomy.after}
+    assert all("norm" in name for name in after) and not any("embed" in name or "shared" in name for name in after)
+    parts = [*anatomy.before, *anatomy.after, *(p for layer in anatomy.every_layer for p in layer.parameters())]
+    assert len(parts) == len({id(p) for p in parts}) == len(list(anatomy.model.base_model.parameters()))
+
+
+def test_a_head_that_shares_the_embeddings_cannot_be_trained_alone() -> None:
+    with pytest.raises(SpecError, match="no weights on top of its body"):
+        make("head").apply(two_sided_without_norms(), "SEQ_2_SEQ_LM")
+
+
+def two_sided_without_norms() -> nn.Module:
+    config = EncoderDecoderConfig(**SIZES, norm="post")
+    return transformers.AutoModelForSeq2SeqLM.from_config(config)  # type: ignore[no-any-return]

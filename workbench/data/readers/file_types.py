@@ -1,0 +1,91 @@
+"""What kind of file it is: by its name, and by its first bytes. What is no table is refused without being opened."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from workbench.errors import DataError, RefusedError
+
+MAX_BYTES = 4 * 1024**3  # of a file, and of what a Parquet file says it unpacks to
+DELIMITED = (".csv", ".tsv", ".tab", ".txt")
+JSON = (".jsonl", ".ndjson", ".json")
+PARQUET = (".parquet", ".pq")
+MARKDOWN = (".md",)
+TEXTS = (".txt", *MARKDOWN)  # what can be read as documents; .txt is a table where a task needs more than a text
+CONLL = (".conll", ".iob", ".bio")  # words with their tags; see workbench.data.readers.formats.conll
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
+SUFFIXES = DELIMITED + JSON + PARQUET + MARKDOWN + CONLL
+ALLOWED = f"Give one of: {', '.join(SUFFIXES)}."
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"PK\x03\x04", "a zip archive (a spreadsheet, or weights saved by torch)"),
+    (b"PK\x05\x06", "an empty zip archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ\0", "an xz archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a\x07", "a rar archive"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive"),
+    (b"PAR1", "a Parquet file"),
+    (b"ARROW1", "an Arrow file"),
+    (b"SQLite format 3\0", "an SQLite database"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office file (.xls, .doc)"),
+    (b"%PDF-", "a PDF file"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"\x7fELF", "a program"),
+    (b"MZ\x90", "a program"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"\x93NUMPY", "a NumPy file"),
+    (b"GGUF", "a GGUF model"),
+)
+# Protocol 2 and later begin with a mark; 0 and 1 are text: a dictionary or list, or a function and its arguments.
+_PICKLE = re.compile(
+    rb"\x80[\x02-\x05]|\([dl]p\d+\n|c[A-Za-z_][\w.]*\n[A-Za-z_]\w*\n(?:p\d+\n\(|q.\(|\([A-Zptl])", re.DOTALL
+)
+
+
+def check_file(path: Path, suffix: str) -> None:
+    """Refuse what is no table by its kind, name, size or first bytes, before it is read."""
+    if not path.is_file():
+        what = "is not a regular file" if path.exists() else "does not exist"
+        raise DataError(f"{path} {what}.", "Give the path of a CSV, JSONL or Parquet file.")
+    if suffix in SPREADSHEETS:
+        raise DataError(f"{path.name} is a spreadsheet.", "Save the sheet as CSV (UTF-8), and use that file.")
+    if suffix in (".pkl", ".pickle", ".pt", ".pth", ".joblib"):
+        raise _refused_pickle(path.name)
+    if suffix not in SUFFIXES:
+        raise DataError(f"{path.name}: {suffix or 'no ending'!r} is not a kind of file known here.", ALLOWED)
+    size = path.stat().st_size
+    if size == 0:
+        raise DataError(f"{path.name} is empty.", "Give a file with column names and rows.")
+    if size > MAX_BYTES:
+        raise DataError(
+            f"{path.name} has {size / 1024**3:.1f} GiB; at most {MAX_BYTES // 1024**3} GiB are read.",
+            "Use a part of it.",
+        )
+    with open(path, "rb") as file:
+        head = file.read(512)
+    _check_head(head, path.name, suffix)
+
+
+def _check_head(head: bytes, name: str, suffix: str) -> None:
+    if _PICKLE.match(head):
+        raise _refused_pickle(name)
+    kind = next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
+    if head[257:262] == b"ustar":
+        kind = "a tar archive"
+    if suffix in PARQUET:
+        if not head.startswith(b"PAR1"):
+            raise DataError(f"{name} is not a Parquet file{f', but {kind}' if kind else ''}.", ALLOWED)
+    elif kind is not None:
+        raise DataError(f"{name} is not text: it is {kind}.", f"Unpack it or save it as text first. {ALLOWED}")
+
+
+def _refused_pickle(name: str) -> RefusedError:
+    return RefusedError(
+        f"{name} is a pickle. Opening one can run any program, so it is never opened here.",
+        "Save the table as CSV, JSONL or Parquet.",
+    )

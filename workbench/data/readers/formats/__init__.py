@@ -1,0 +1,20 @@
+"""Files that are no plain table: one module a format, each turns files into a
+:class:`workbench.data.readers.table.Table`.
+
+An entry of the catalogue names one (``layout: {format: conll}``), and a format may know users' files by their ending.
+Adding a format is adding a file with a class that is registered here::
+
+    @formats.register("lines")
+    class Lines(Format):
+        "A text a line."
+
+        def read(self, files: Sequence[RawFile], part: str) -> Table:
+            lines = files[0].text().splitlines()
+            return self.table({"text": lines}, rows=range(1, len(lines) + 1), unit="line")
+"""
+
+from __future__ import annotations
+
+from workbench.data.readers.formats.base import Format, RawFile, format_for, formats, read_layout
+
+__all__ = ["Format", "RawFile", "format_for", "formats", "read_layout"]

@@ -1,0 +1,27 @@
+"""Gradient x input: Shrikumar et al. 2016, "Not Just a Black Box"; Denil et al. 2014 for text."""
+
+from __future__ import annotations
+
+import torch
+
+from workbench.explain.base import Scores, explainers
+from workbench.explain.embeddings import GradientBased, differentiable, embed, logits_of_embeddings
+from workbench.explain.instance import Subject
+from workbench.tasks.base import Target
+
+
+@explainers.register("gradient-x-input")
+class GradientTimesInput(GradientBased):
+    """Gradient x input: how the target's logit would follow each token's embedding, at this text."""
+
+    reading = (
+        "Tokens coloured for the label would raise its logit if their embedding grew; those coloured against would "
+        "lower it. It holds close to this text only: a model that is sure of itself may have small gradients."
+    )
+
+    def run(self, subject: Subject, target: Target) -> Scores:
+        embedded = embed(subject, subject.encoded.inputs).requires_grad_()
+        with differentiable(subject.model):
+            logit = logits_of_embeddings(subject, embedded, target)[0]
+            (gradient,) = torch.autograd.grad(logit, embedded)  # the parameters' .grad is not touched
+        return Scores((gradient * embedded).detach().sum(-1)[0].double().cpu().numpy())

@@ -1,0 +1,98 @@
+"""Integrated gradients: Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from workbench.errors import MissingPackageError
+from workbench.explain.base import Scores, explainers
+from workbench.explain.embeddings import GradientBased, differentiable, embed, logits_of_embeddings
+from workbench.explain.instance import Classifier, Subject, stand_in
+from workbench.spec import Part
+from workbench.tasks.base import Target
+
+_FIRST_STEPS = 24
+_TEXTS_AT_ONCE = 32
+_NOISE = 1e-3  # of a logit: what single precision leaves when two texts give nearly the same
+
+
+@explainers.register("integrated-gradients")
+class IntegratedGradients(GradientBased):
+    """Integrated gradients: the gradient gathered on the way from a text of masks to this text."""
+
+    reading = (
+        "The numbers share out the difference between the label's logit for this text and for the same text with every "
+        "word hidden. What they sum to is checked against that difference; the way in between is a mixture of vectors "
+        "that no real text has."
+    )
+
+    class Config(Part):
+        tolerance: float = Field(
+            0.01, gt=0, lt=1, description="Greatest error of the sum, as a share of what is shared out."
+        )
+        max_steps: int = Field(384, ge=_FIRST_STEPS, description="Most steps from the hidden text to this one.")
+
+    @classmethod
+    def fits(cls, predictor: Classifier) -> str | None:
+        if stand_in(predictor.tokenizer) is None:
+            return "the tokenizer has no mask, padding, unknown or end token to start from"
+        return super().fits(predictor)
+
+    def run(self, subject: Subject, target: Target) -> Scores:
+        """Steps are doubled until the scores sum to the difference of the logits, up to the tolerance."""
+        embedded = embed(subject, subject.encoded.inputs)
+        baseline = embed(subject, hidden_inputs(subject))
+        with differentiable(subject.model), torch.no_grad():
+            start, end = logits_of_embeddings(subject, torch.cat([baseline, embedded]), target).tolist()
+        allowed = max(self.config.tolerance * abs(end - start), _NOISE)
+        steps = _FIRST_STEPS
+        while True:
+            attributions = _attributions(subject, embedded, baseline, target, steps)
+            error = abs(float(attributions.sum()) - (end - start))
+            if error <= allowed or steps >= self.config.max_steps:
+                break
+            steps = min(2 * steps, self.config.max_steps)
+        details: dict[str, Any] = {
+            "steps": steps,
+            "baseline": subject.stand_in,
+            "logit": end,
+            "baseline_logit": start,
+            "completeness_error": error,
+            "completeness_share": error / max(abs(end - start), _NOISE),
+            "complete": error <= allowed,
+        }
+        notes = [] if details["complete"] else [_incomplete(details)]
+        return Scores(attributions.cpu().numpy(), details=details, notes=notes)
+
+
+def hidden_inputs(subject: Subject) -> dict[str, torch.Tensor]:
+    """The inputs with every token of the text replaced by the stand-in; special tokens and masks stay."""
+    stand_in = subject.tokenizer.convert_tokens_to_ids(subject.stand_in)
+    ids = subject.encoded.inputs["input_ids"].clone()
+    ids[:, subject.positions] = stand_in
+    return {**subject.encoded.inputs, "input_ids": ids}
+
+
+def _attributions(
+    subject: Subject, embedded: torch.Tensor, baseline: torch.Tensor, target: Target, steps: int
+) -> torch.Tensor:
+    """float64 [T]: captum's integral by Gauss and Legendre's rule with ``steps`` points."""
+    try:
+        from captum.attr import IntegratedGradients as Integral
+    except ImportError as error:
+        raise MissingPackageError("captum", "for integrated gradients") from error
+    integral = Integral(lambda vectors: logits_of_embeddings(subject, vectors, target), multiply_by_inputs=True)
+    with differentiable(subject.model):
+        found = integral.attribute(embedded, baseline, n_steps=steps, internal_batch_size=min(steps, _TEXTS_AT_ONCE))
+    tokens: torch.Tensor = found.detach().double().sum(-1)[0]
+    return tokens
+
+
+def _incomplete(details: dict[str, Any]) -> str:
+    return (
+        f"With {details['steps']} steps the numbers still miss what they share out by "
+        f"{details['completeness_share']:.1%}: take more steps, or trust them less."
+    )
