@@ -231,7 +231,7 @@ def test_seeds_are_one_line_with_their_number(workspace: Workspace) -> None:
     singles = curves.overlaid_lines(runs, "train/loss", "step", singles=True)
     assert sum(line.faint for line in singles) == 3
     test = well(open_page("compare", runs=",".join(run.id for run in runs)))
-    assert any("n = 3" in trace["name"] for trace in figures(test)["Training loss"]["data"] if pyramid.get("name"))
+    assert any("n = 3" in trace["name"] for trace in figures(test)["Training loss"]["data"] if trace.get("name"))
     well(test.selectbox(key="compare.together").set_value("each").run())
     assert len(figures(test)["Training loss"]["data"]) == 4
 
