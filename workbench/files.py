@@ -152,7 +152,7 @@ def read_json(path: Path) -> Any | None:
 _YOUNG = 2 * 10**9  # ns: within the clock of a file system two changes may look like one
 
 
-class _Kept:
+class _FileCache:
     """What files held when they were last read.
 
     Args:
@@ -195,11 +195,11 @@ class _Kept:
         return found
 
 
-_JSON = _Kept(30_000)
-_ENDS = _Kept(16)
+_JSON = _FileCache(30_000)
+_ENDS = _FileCache(16)
 
 
-def read_json_kept(path: Path) -> Any | None:
+def read_json_cached(path: Path) -> Any | None:
     """As ``read_json``, for who asks again and again: a file that has not changed is not read again."""
     return _JSON.read(path, read_json)
 
@@ -369,7 +369,7 @@ class Lock:
         os.set_inheritable(handle, False)
         self._handle = handle
 
-    def hand_over(self) -> None:
+    def detach(self) -> None:
         """Forget the lock without giving it back: a child that was given ``fileno`` holds it from now on."""
         if self._handle is not None:
             os.close(self._handle)
@@ -452,7 +452,7 @@ def waiting_lock(path: Path, make_folder: bool = True) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
+def replace_folder(target: Path) -> Iterator[Path]:
     """A folder to write into that takes the place of ``target`` when all went well, and vanishes when not.
 
     Raises:

@@ -113,7 +113,7 @@ def _existing(folder: Path) -> Path:
 # -- memory ----------------------------------------------------------------------------------------------------------
 
 
-def keep_few_kernels() -> None:
+def limit_onednn_cache() -> None:
     """Have oneDNN, which computes on CPUs, keep 32 of the kernels that it builds, one for each length of a batch.
 
     It would keep 1,024. With 32 a training is as fast, and needs some hundred megabytes less (`RESULTS.md`). To be said

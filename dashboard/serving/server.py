@@ -27,7 +27,7 @@ from dashboard.serving import heads
 from dashboard.serving.guard import EXPOSED, Guard, Names, is_exposed
 from dashboard.serving.password import set_password, stored_hash
 from workbench.errors import BusyError, RefusedError, RequestError, WorkbenchError
-from workbench.machine import keep_few_kernels
+from workbench.machine import limit_onednn_cache
 from workbench.workspace import Workspace
 
 __all__ = ["UPLOAD_MEGABYTES", "create_app", "serve", "set_password"]
@@ -128,7 +128,7 @@ def _keep_memory_small() -> None:
     start; with another C library than glibc the rest stays as it is.
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    keep_few_kernels()
+    limit_onednn_cache()
     sys.modules.setdefault("boto3", None)  # type: ignore[arg-type]  # what Python takes for "not installed"
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
@@ -232,10 +232,10 @@ def _start_waiting_runs(workspace: Workspace) -> None:
     """Start the worker when runs are waiting or a sweep goes on, as after a reboot."""
     try:
         from workbench.jobs import is_paused
-        from workbench.jobs.worker import ensure_worker, is_work
+        from workbench.jobs.worker import ensure_worker, has_work
         from workbench.runs.run import Run
 
-        waits = any(run.state == "queued" for run in Run.all(workspace)) or is_work(workspace)
+        waits = any(run.state == "queued" for run in Run.all(workspace)) or has_work(workspace)
         if waits and not is_paused(workspace):
             ensure_worker(workspace)
     except WorkbenchError as error:

@@ -21,7 +21,7 @@ from _common import fresh_workspace, machine, print_table
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from workbench.jobs.worker import end_worker
+from workbench.jobs.worker import stop_worker
 from workbench.teach import course
 from workbench.teach.sizes import SCALE, SCALES, scale
 
@@ -72,7 +72,7 @@ def _measured(text: Path, keep: Path | None) -> list[str]:
         except CellExecutionError as error:
             total = f"failed: {error.ename} {error.evalue[:80]}"
         finally:
-            end_worker(workspace)
+            stop_worker(workspace)
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, keep / whole.name)

@@ -14,7 +14,7 @@ from pathlib import Path
 from _common import fresh_workspace, machine, print_table, spread
 
 from workbench.data.catalogue.sources import fetch_dataset, fetch_model
-from workbench.jobs import end_worker, stop
+from workbench.jobs import stop, stop_worker
 from workbench.runs.run import Run
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     for preset in ("demo-full", "demo-lora"):
         found = []
         for _ in range(rounds):
-            end_worker(workspace)  # each round starts its worker, too
+            stop_worker(workspace)  # each round starts its worker, too
             began = time.perf_counter()
             command = [sys.executable, "-m", "workbench", "submit", preset, "--set", "training.log_every=1"]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -40,7 +40,7 @@ def main() -> None:
             found.append(time.perf_counter() - began)
             stop(run, kill_after=30)
         rows.append([preset, spread(found)])
-    end_worker(workspace)
+    stop_worker(workspace)
     print(f"{machine()}; {rounds} rounds\n\n### From `workbench submit` to the end of the first training step\n")
     print_table(["preset", "seconds"], rows)
 

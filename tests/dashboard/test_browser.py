@@ -39,7 +39,7 @@ def server(workspace: Workspace, shared_cache: Path) -> Iterator[Server]:
         with served(workspace, OMP_NUM_THREADS="1") as running:
             yield running
     finally:
-        jobs.end_worker(workspace)
+        jobs.stop_worker(workspace)
 
 
 def finished(workspace: Workspace, count: int) -> list[Run]:

@@ -50,4 +50,4 @@ def test_a_wrong_row_is_mended_and_trained_on(chromium: Browser, workspace: Work
             assert state == "succeeded", Run.all(workspace)[0].status()
             expect(page.get_by_text("succeeded").first).to_be_visible()
     finally:
-        jobs.end_worker(workspace)
+        jobs.stop_worker(workspace)

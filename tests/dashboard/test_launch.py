@@ -141,15 +141,15 @@ def test_what_the_form_cannot_hold_is_named() -> None:
 
 
 def test_an_estimate_is_asked_for_shown_and_stopped(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = {"trial": estimate.Trial("unknown")}
+    now = {"trial": estimate.EstimateStatus("unknown")}
     asked: list[tuple[str, bool]] = []
 
     def begin(spec: RunSpec, where: Workspace, confined: bool = False) -> None:
         asked.append((spec.tuning.method, confined))
-        now["trial"] = estimate.Trial("measuring", progress={"phase": "timing steps", "done": 3, "total": 12})
+        now["trial"] = estimate.EstimateStatus("measuring", progress={"phase": "timing steps", "done": 3, "total": 12})
 
-    monkeypatch.setattr(estimate, "look", lambda spec, where, confined=False: now["trial"])
-    monkeypatch.setattr(estimate, "begin", begin)
+    monkeypatch.setattr(estimate, "status", lambda spec, where, confined=False: now["trial"])
+    monkeypatch.setattr(estimate, "start", begin)
     monkeypatch.setattr(estimate, "cancel", lambda *_, **__: asked.append(("cancel", True)))
     test = well(open_page("launch", preset="demo-lora"))
     well(test.button(key="foresight_begin").click().run())
@@ -157,11 +157,11 @@ def test_an_estimate_is_asked_for_shown_and_stopped(workspace: Workspace, monkey
     assert test.button(key="foresight_stop") and not test.button(key="launch_submit").disabled
     well(test.button(key="foresight_stop").click().run())
     assert asked[-1] == ("cancel", True)
-    now["trial"] = estimate.Trial("done", ESTIMATE)
+    now["trial"] = estimate.EstimateStatus("done", ESTIMATE)
     well(test.run())
     assert "9 min to 14 min" in text_of(test) and "74,498" in text_of(test)
     assert "<b>" not in text_of(test).replace("\\<b\\>", "")
-    now["trial"] = estimate.Trial("failed", error={"kind": "x", "message": "no <memory>", "hint": "less"})
+    now["trial"] = estimate.EstimateStatus("failed", error={"kind": "x", "message": "no <memory>", "hint": "less"})
     well(test.run())
     assert any("memory" in error.value for error in test.error)
 

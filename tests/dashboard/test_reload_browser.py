@@ -61,7 +61,7 @@ def server(workspace: Workspace, shared_cache: Path, runs: list[Run]) -> Iterato
         with served(workspace, OMP_NUM_THREADS="1") as running:
             yield running
     finally:
-        jobs.end_worker(workspace)
+        jobs.stop_worker(workspace)
 
 
 def paths(runs: list[Run]) -> dict[str, dict[str, str]]:

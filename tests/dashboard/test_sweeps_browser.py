@@ -32,7 +32,7 @@ def server(workspace: Workspace, shared_cache: Path) -> Iterator[Server]:
     finally:
         for sweep in Sweep.all(workspace):
             sweep.stop()
-        jobs.end_worker(workspace)
+        jobs.stop_worker(workspace)
 
 
 @pytest.mark.timeout(900)

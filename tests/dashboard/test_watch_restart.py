@@ -65,4 +65,4 @@ def test_the_dashboard_is_restarted_during_a_run(chromium: Browser, workspace: W
             write(run, range(81, 91))
             drawn(page, 800 * 90)  # and it goes on being live
     finally:
-        jobs.end_worker(workspace)
+        jobs.stop_worker(workspace)

@@ -16,8 +16,8 @@ from typing import Any
 from tests.integration.write_faults import Fault
 from tests.tiny import make_run
 from workbench.files import TEMPORARY_PREFIX, read_json, read_lines
-from workbench.jobs import resume, settle
-from workbench.jobs.worker import module_path
+from workbench.jobs import reconcile, resume
+from workbench.jobs.worker import module_environment
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 from workbench.training import checkpoint
@@ -71,7 +71,13 @@ class Server:
 
 def environment() -> dict[str, str]:
     """For processes started by tests: this package and these tests can be imported, one thread, few words."""
-    found = {**os.environ, **module_path(), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    found = {
+        **os.environ,
+        **module_environment(),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }
     return {**found, "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
 
 
@@ -120,7 +126,7 @@ class Scene:
 
 def requeue(run: Run) -> None:
     """As a worker and a user would: take note of the end, then resume."""
-    settle(run)
+    reconcile(run)
     if run.state not in ("queued", "succeeded"):
         resume(run, run.workspace, start=False)
 

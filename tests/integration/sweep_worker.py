@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from workbench.jobs import work
+from workbench.jobs import run_worker
 from workbench.workspace import Workspace
 
 RUN = """
@@ -25,7 +25,7 @@ run.transition(("running",), "succeeded")
 """
 
 if __name__ == "__main__":
-    work(
+    run_worker(
         Workspace(Path(sys.argv[1])),
         1,
         until_empty=True,

@@ -18,7 +18,7 @@ import yaml
 
 from tests.tiny import make_model, write_csv
 from workbench.files import waiting_lock
-from workbench.jobs import end_worker, stop
+from workbench.jobs import stop, stop_worker
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -80,7 +80,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
         shared = shared.parent
     workspace = Workspace(shared / "cli-home").create()
     yield workspace
-    end_worker(workspace)
+    stop_worker(workspace)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def ending(workspace: Workspace) -> Iterator[Workspace]:
     yield workspace
     for run in Run.all(workspace):
         stop(run, kill_after=10)
-    end_worker(workspace)
+    stop_worker(workspace)
 
 
 RUN_KEYS = {"id", "state", "report", "error"}

@@ -9,7 +9,7 @@ import pytest
 
 from tests.tiny import make_run
 from workbench.errors import RunError
-from workbench.jobs.worker import end_worker, worker_status
+from workbench.jobs.worker import stop_worker, worker_status
 from workbench.spec import RunSpec
 from workbench.teach.runs import run
 from workbench.workspace import Workspace
@@ -30,7 +30,7 @@ def test_a_reader_s_run_goes_through_the_queue_and_is_found_again(
     try:
         done = run(wanted)
     finally:
-        end_worker(workspace)
+        stop_worker(workspace)
     assert done.state == "succeeded" and done.status()["process"]["pid"] != os.getpid()
     assert "eval/accuracy" in capsys.readouterr().out
     assert run(wanted, quiet=True).id == done.id

@@ -30,7 +30,7 @@ def test_a_run_without_memory_fails_and_the_queue_goes_on(workspace, monkeypatch
         return [sys.executable, "-m", "tests.integration.fault_process", str(run.folder), limited]
 
     try:
-        jobs.work(workspace, slots=1, until_empty=True, command=command, say=lambda line: None)
+        jobs.run_worker(workspace, slots=1, until_empty=True, command=command, say=lambda line: None)
     finally:
         for run in (greedy, modest):  # where the test is ended early
             jobs.stop(run, kill_after=0)

@@ -58,7 +58,7 @@ def workers() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     def start(workspace: Workspace, *words: str, **environment: str) -> subprocess.Popen[str]:
         roots.append(workspace.root)
         command = [sys.executable, str(WORKER), str(workspace.root), *words]
-        env = {**os.environ, **worker.module_path(), **environment}
+        env = {**os.environ, **worker.module_environment(), **environment}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         started.append(subprocess.Popen(command, start_new_session=True, env=env, **pipes))
         return started[-1]
@@ -79,7 +79,7 @@ def work(workspace: Workspace, slots: int | None = None) -> list[str]:
     """Work the queue off in this process; returns what the worker said."""
     said: list[str] = []
     command = lambda run: [sys.executable, str(PROCESS), str(run.folder)]  # noqa: E731
-    jobs.work(workspace, slots, until_empty=True, poll=0.02, command=command, say=said.append)
+    jobs.run_worker(workspace, slots, until_empty=True, poll=0.02, command=command, say=said.append)
     return said
 
 
@@ -108,7 +108,7 @@ def test_a_process_that_cannot_be_started_fails_its_run_only(workspace: Workspac
     def command(run: Run) -> list[str]:
         return ["/nowhere/python"] if run == runs[0] else [sys.executable, str(PROCESS), str(run.folder)]
 
-    jobs.work(workspace, until_empty=True, poll=0.02, command=command, say=lambda line: None)
+    jobs.run_worker(workspace, until_empty=True, poll=0.02, command=command, say=lambda line: None)
     assert [run.state for run in runs] == ["failed", "succeeded"]
     assert "could not be started" in runs[0].status()["error"]["message"]
 
@@ -186,7 +186,7 @@ def test_a_detached_worker_starts_once_and_ends_when_idle(workspace: Workspace) 
     wait_until(lambda: not jobs.worker_status(workspace)["running"], "it ended by itself")
     assert "has ended" in (workspace.root / "worker.log").read_text()
     assert jobs.ensure_worker(workspace, idle_seconds=60, wait=PATIENCE) is True
-    assert jobs.end_worker(workspace, PATIENCE) is True
+    assert jobs.stop_worker(workspace, PATIENCE) is True
 
 
 def test_a_run_queued_while_the_worker_ends_is_not_forgotten(workspace: Workspace) -> None:

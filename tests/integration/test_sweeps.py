@@ -22,7 +22,7 @@ SPEC = {"task": "text-classification", "data": "rotten-tomatoes", "model": "mini
 
 
 def started(workspace: Workspace) -> subprocess.Popen[bytes]:
-    env = {**os.environ, **worker.module_path()}
+    env = {**os.environ, **worker.module_environment()}
     return subprocess.Popen([sys.executable, str(WORKER), str(workspace.root)], env=env, start_new_session=True)
 
 

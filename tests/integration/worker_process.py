@@ -16,7 +16,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.files import Lock
-from workbench.jobs import work
+from workbench.jobs import run_worker
 from workbench.jobs.process import RunProcess
 from workbench.jobs.worker import Worker
 from workbench.runs.run import Run
@@ -29,8 +29,8 @@ POINTS: dict[str, tuple[Any, str, bool]] = {  # where, and whether after it (or 
     "with the lock, before the claim": (Run, "transition", False),
     "claimed, before the process": (Run, "transition", True),
     "at the process's start": (RunProcess, "start", False),
-    "with the process, before the lock is handed over": (Lock, "hand_over", False),
-    "with the lock handed over": (Lock, "hand_over", True),
+    "with the process, before the lock is handed over": (Lock, "detach", False),
+    "with the lock handed over": (Lock, "detach", True),
     "before the end is taken in": (RunProcess, "conclude", False),
     "after the end is taken in": (RunProcess, "conclude", True),
 }
@@ -56,7 +56,7 @@ def main() -> int:
     if given.kill_at:
         die_at(*POINTS[given.kill_at])
     try:
-        work(
+        run_worker(
             Workspace(given.workspace),
             given.slots,
             until_empty=True,

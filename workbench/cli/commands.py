@@ -92,7 +92,7 @@ def estimate(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # however the command is ended, the trial ends too
     with views.telling(quiet=as_json) as tell:
-        found = estimate.estimate(_spec(spec, sets), Workspace.current(), tell=tell)
+        found = estimate.estimate(_spec(spec, sets), Workspace.current(), on_progress=tell)
     answer(found.as_dict(), as_json, lambda: views.show_estimate(found))
 
 
@@ -123,9 +123,9 @@ def worker(
     until_empty: Annotated[bool, typer.Option(help="End when the queue is empty.")] = False,
 ) -> None:
     """Work off the queue in this terminal (usually a worker starts by itself)."""
-    from workbench.jobs import work
+    from workbench.jobs import run_worker
 
-    work(Workspace.current(), slots, until_empty)
+    run_worker(Workspace.current(), slots, until_empty)
 
 
 @app.command()
@@ -189,16 +189,16 @@ def runs(
     answer(chosen, as_json, lambda: views.show_runs(chosen, "No run fits." if found else ""))
 
 
-@app.command()
-def label(
+@app.command("tag")
+def tag_command(
     run_id: RunId,
-    tag: Annotated[list[str] | None, typer.Option(help="Add this tag; may be given again.")] = None,
-    untag: Annotated[list[str] | None, typer.Option(help="Take this tag away; may be given again.")] = None,
-    note: Annotated[str | None, typer.Option(help="What is to be remembered of this run, instead of what is.")] = None,
-    archive: Annotated[bool | None, typer.Option(help="Leave it out of lists, or list it again.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Add this tag. Repeatable.")] = None,
+    untag: Annotated[list[str] | None, typer.Option(help="Remove this tag. Repeatable.")] = None,
+    note: Annotated[str | None, typer.Option(help="Replace the run's note.")] = None,
+    archive: Annotated[bool | None, typer.Option(help="Hide the run from lists, or show it again.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Note tags and a text about a run, or put it away."""
+    """Tag, annotate or archive a run."""
     from dataclasses import asdict
 
     from workbench.runs import tags
@@ -612,7 +612,7 @@ def _changes(sets: list[str] | None) -> dict[str, Any]:
 
 def _await(started: Run, workspace: Workspace, as_json: bool) -> None:
     """Show a run's progress until it has ended; the exit code tells how."""
-    views.watch(started, workspace, quiet=as_json)
+    views.show_progress(started, workspace, quiet=as_json)
     summary = started.summary()
     answer(summary, as_json, lambda: views.show_run(summary, brief=True))
     if summary["state"] != "succeeded":

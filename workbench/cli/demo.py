@@ -54,7 +54,7 @@ def _do(name: str, workspace: Workspace, quiet: bool) -> Run:
     run = submit(load_spec(name), workspace)
     if not quiet:
         console.print(f"[bold]{name}[/]  ({run.id})")
-    views.watch(run, workspace, quiet)
+    views.show_progress(run, workspace, quiet)
     status = run.status()
     if status["state"] != "succeeded":
         error = status.get("error") or {}

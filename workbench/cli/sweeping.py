@@ -144,7 +144,7 @@ def sweeps(
     if stop:
         one.stop()
     if go_on:
-        one.go_on()
+        one.resume()
     summary = {**one.summary(), "importance": one.importance()}
     answer(summary, as_json, lambda: _show(summary))
 
@@ -214,7 +214,7 @@ def queue(
         jobs.pause(workspace)
     if go_on:
         jobs.unpause(workspace)
-    found = jobs.outlook(workspace)
+    found = jobs.queue_status(workspace)
     answer(found, as_json, lambda: _show_queue(found))
 
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from workbench.cli.output import console, duration, errors, hanging, table
-from workbench.jobs import Sight, follow, stop
+from workbench.jobs import RunSnapshot, stop, watch
 from workbench.runs.estimates import Estimate, Expected
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -19,36 +19,36 @@ from workbench.workspace import Workspace
 MARKS = {"queued": "…", "running": "▶", "succeeded": "✓", "failed": "✗", "stopped": "■", "interrupted": "!"}
 
 
-def watch(run: Run, workspace: Workspace, quiet: bool) -> None:
+def show_progress(run: Run, workspace: Workspace, quiet: bool) -> None:
     """Show a run's progress on standard error until it has ended. Ctrl-C asks it to stop, a second one leaves it."""
     asked = False
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, disable=quiet, transient=True) as progress:
         bar = progress.add_task("waiting", total=None)
-        sights = follow(run, workspace)
+        snapshots = watch(run, workspace)
         while True:
             try:
-                sight = next(sights, None)
-                if sight is None:
+                snapshot = next(snapshots, None)
+                if snapshot is None:
                     return
-                _draw(progress, bar, sight, asked)
+                _draw(progress, bar, snapshot, asked)
             except KeyboardInterrupt:
                 if asked:
                     raise
                 asked = True
                 errors.print("Stopping after a checkpoint; press Ctrl-C again to wait no longer.")
                 stop(run)
-                sights = follow(run, workspace)
+                snapshots = watch(run, workspace)
 
 
-def _draw(progress: Progress, bar: Any, sight: Sight, asked: bool) -> None:
-    now = sight.status.get("progress") or {}
-    for row in sight.rows:
+def _draw(progress: Progress, bar: Any, snapshot: RunSnapshot, asked: bool) -> None:
+    now = snapshot.status.get("progress") or {}
+    for row in snapshot.rows:
         if "eval/loss" in row:
             figures = "  ".join(f"{name[5:]} {value:.4f}" for name, value in row.items() if name.startswith("eval/"))
             progress.console.print(f"  step {row['step']}, epoch {row['epoch']:.1f}: {figures}", markup=False)
-    if sight.ahead is not None:
-        progress.update(bar, description=f"waiting, {sight.ahead} ahead" if sight.ahead else "starting")
+    if snapshot.ahead is not None:
+        progress.update(bar, description=f"waiting, {snapshot.ahead} ahead" if snapshot.ahead else "starting")
     elif now:
         training = now.get("phase") == "training"
         done, total = (now.get("step"), now.get("steps")) if training else (now.get("done"), now.get("total"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.errors import RequestError
-from workbench.files import read_json, whole_folder, write_json
+from workbench.files import read_json, replace_folder, write_json
 from workbench.models.loading import BASE_FILE, load_adapter, refuse_unsafe
 from workbench.runs.run import Run
 from workbench.tuning.adapters import merge_adapter
@@ -42,7 +42,7 @@ def merge(run: Run, folder: Path | None = None) -> Path:
     refuse_unsafe(source)
     loaded = load_adapter(source, run.workspace)
     model = merge_adapter(loaded.model)
-    with whole_folder(target) as draft:
+    with replace_folder(target) as draft:
         model.save_pretrained(draft)
         loaded.tokenizer.save_pretrained(draft)
         # The base's name may hold a path of this machine, and is no longer needed.

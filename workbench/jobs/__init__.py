@@ -10,27 +10,39 @@ a run that says ``running`` with its lock free knows that nobody works on it. Th
 anything here at any time: nothing is forgotten, nothing is started twice.
 """
 
-from workbench.jobs.follow import Sight, follow
-from workbench.jobs.queue import cancel, is_paused, move, outlook, pause, queue, resume, settle, stop, submit, unpause
-from workbench.jobs.worker import Worker, end_worker, ensure_worker, work, worker_status
+from workbench.jobs.queue import (
+    cancel,
+    is_paused,
+    move,
+    pause,
+    queue,
+    queue_status,
+    reconcile,
+    resume,
+    stop,
+    submit,
+    unpause,
+)
+from workbench.jobs.watching import RunSnapshot, watch
+from workbench.jobs.worker import Worker, ensure_worker, run_worker, stop_worker, worker_status
 
 __all__ = [
-    "Sight",
+    "RunSnapshot",
     "Worker",
     "cancel",
-    "end_worker",
     "ensure_worker",
-    "follow",
     "is_paused",
     "move",
-    "outlook",
     "pause",
     "queue",
+    "queue_status",
+    "reconcile",
     "resume",
-    "settle",
+    "run_worker",
     "stop",
+    "stop_worker",
     "submit",
     "unpause",
-    "work",
+    "watch",
     "worker_status",
 ]

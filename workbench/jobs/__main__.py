@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
-from workbench.jobs.worker import IDLE_SECONDS, work
+from workbench.jobs.worker import IDLE_SECONDS, run_worker
 from workbench.workspace import Workspace
 
 
@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--idle", type=float, default=IDLE_SECONDS, help="end after so many seconds without work")
     given = parser.parse_args()
     try:
-        work(Workspace(given.workspace).create(), given.slots, idle_seconds=given.idle)
+        run_worker(Workspace(given.workspace).create(), given.slots, idle_seconds=given.idle)
     except WorkbenchError as error:
         print(error, file=sys.stderr)
         return error.exit_code

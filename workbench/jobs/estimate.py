@@ -1,7 +1,7 @@
 """What a spec will cost, asked before it is launched: a trial of it in a process of its own, like a run's.
 
     found = estimate(spec, workspace)               # waits, some 20 to 60 seconds
-    begin(spec, workspace); look(spec, workspace)   # comes back at once: for pages that ask again
+    start(spec, workspace); status(spec, workspace)   # comes back at once: for pages that ask again
 
 A trial is known by its spec: two pages that ask for the same one share it, and one that was reloaded finds it again.
 """
@@ -31,11 +31,11 @@ from workbench.workspace import Workspace
 OLD_SECONDS = 3600.0  # after which the folder of a trial that nobody asked about again is removed
 _processes: dict[Path, RunProcess] = {}  # that this process has started and must wait for
 
-Tell = Callable[[dict[str, Any]], None]
+OnProgress = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Trial:
+class EstimateStatus:
     """What is known of a spec's cost at this moment.
 
     Attributes:
@@ -51,26 +51,26 @@ class Trial:
     error: dict[str, str] | None = None
 
 
-def whole(spec: RunSpec, workspace: Workspace, confined: bool = False) -> RunSpec:
+def resolved_spec(spec: RunSpec, workspace: Workspace, confined: bool = False) -> RunSpec:
     """The spec as a run of it will have it. Raises SpecError with every problem."""
     from workbench.check import resolve
 
     return with_absolute_paths(resolve(spec, workspace, confined).spec, workspace, confined)
 
 
-def begin(spec: RunSpec, workspace: Workspace, confined: bool = False) -> None:
+def start(spec: RunSpec, workspace: Workspace, confined: bool = False) -> None:
     """Start a trial of ``spec``, if none is at work on it.
 
     Raises:
         SpecError: the spec cannot be run.
         StorageError: the disk is full or read-only.
     """
-    asked = whole(spec, workspace, confined)
+    asked = resolved_spec(spec, workspace, confined)
     _sweep(workspace)
     run = Run(_folder(asked, workspace))
     with storage_errors(run.folder):
         run.folder.mkdir(parents=True, exist_ok=True)
-    lock = run.guard("estimating")
+    lock = run.lock_for("estimating")
     if not lock.acquire():
         return
     try:
@@ -80,29 +80,29 @@ def begin(spec: RunSpec, workspace: Workspace, confined: bool = False) -> None:
         command = [sys.executable, "-m", "workbench.training.estimate", str(run.folder)]
         _processes[run.folder] = RunProcess.start(run, command, lock, None, workspace)
     finally:
-        lock.hand_over()
+        lock.detach()
 
 
-def look(spec: RunSpec, workspace: Workspace, confined: bool = False) -> Trial:
+def status(spec: RunSpec, workspace: Workspace, confined: bool = False) -> EstimateStatus:
     """What is known of the cost of ``spec`` now. Raises SpecError."""
-    asked = whole(spec, workspace, confined)
+    asked = resolved_spec(spec, workspace, confined)
     run = Run(_folder(asked, workspace))
     process = _processes.get(run.folder)
     if process is not None and process.has_ended():
         del _processes[run.folder]
     found = estimates.find(asked, workspace)
     if run.is_alive():
-        return Trial("measuring", found, (read_json(run.folder / "status.json") or {}).get("progress"))
+        return EstimateStatus("measuring", found, (read_json(run.folder / "status.json") or {}).get("progress"))
     status = read_json(run.folder / "status.json")
     state = status.get("state") if isinstance(status, dict) else None
     if state in ("failed", "running"):
-        return Trial("failed", found, error=(status or {}).get("error") or _vanished(run))
-    return Trial("stopped" if state == "stopped" else "done" if found else "unknown", found)
+        return EstimateStatus("failed", found, error=(status or {}).get("error") or _vanished(run))
+    return EstimateStatus("stopped" if state == "stopped" else "done" if found else "unknown", found)
 
 
 def cancel(spec: RunSpec, workspace: Workspace, confined: bool = False) -> None:
     """Ask the trial of ``spec`` to end. Nothing happens when there is none."""
-    run = Run(_folder(whole(spec, workspace, confined), workspace))
+    run = Run(_folder(resolved_spec(spec, workspace, confined), workspace))
     if run.is_alive():
         run.request_stop()
 
@@ -111,7 +111,7 @@ def estimate(
     spec: RunSpec,
     workspace: Workspace,
     confined: bool = False,
-    tell: Tell = lambda progress: None,
+    on_progress: OnProgress = lambda progress: None,
     poll: float = 0.2,
 ) -> Estimate:
     """Do a few real steps of ``spec`` in a process of their own, and say what the whole run will cost.
@@ -120,17 +120,17 @@ def estimate(
         spec: what would be run.
         workspace: where.
         confined: only data and models inside the workspace's uploads are allowed.
-        tell: called with the trial's progress now and then.
+        on_progress: called with the trial's progress now and then.
         poll: seconds between looks.
 
     Raises:
         SpecError: the spec cannot be run.
         RunError: the trial failed, as the run would.
     """
-    begin(spec, workspace, confined)
+    start(spec, workspace, confined)
     try:
-        while (trial := look(spec, workspace, confined)).state == "measuring":
-            tell(trial.progress or {"phase": "starting"})
+        while (trial := status(spec, workspace, confined)).state == "measuring":
+            on_progress(trial.progress or {"phase": "starting"})
             time.sleep(poll)
     except BaseException:  # ended by the keyboard: what was started ends too
         cancel(spec, workspace, confined)

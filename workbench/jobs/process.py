@@ -49,12 +49,12 @@ class RunProcess:
         Raises:
             OSError: the system cannot start a process now.
         """
-        from workbench.jobs.worker import module_path
+        from workbench.jobs.worker import module_environment
 
         handle = lock.fileno()
         environment = {
             **os.environ,
-            **module_path(),
+            **module_environment(),
             "WORKBENCH_HOME": str(workspace.root),
             "PYTHONUNBUFFERED": "1",
             LOCK_VARIABLE: str(handle),

@@ -131,10 +131,10 @@ def pause(workspace: Workspace) -> None:
 
 def unpause(workspace: Workspace, start: bool = True) -> None:
     """Start runs again; with ``start`` the worker, too, if none runs and something waits."""
-    from workbench.jobs.worker import ensure_worker, is_work
+    from workbench.jobs.worker import ensure_worker, has_work
 
     (workspace.root / PAUSED).unlink(missing_ok=True)
-    if start and is_work(workspace):
+    if start and has_work(workspace):
         ensure_worker(workspace)
 
 
@@ -143,7 +143,7 @@ def is_paused(workspace: Workspace) -> bool:
     return (workspace.root / PAUSED).exists()
 
 
-def outlook(workspace: Workspace) -> dict[str, Any]:
+def queue_status(workspace: Workspace) -> dict[str, Any]:
     """What runs next, and why it waits.
 
     Returns:
@@ -203,20 +203,20 @@ def stop(run: Run, kill_after: float | None = None, grace: float = 5.0, poll: fl
     """
     if cancel(run):
         return "stopped"
-    settle(run)
+    reconcile(run)
     if run.state != "running":
         return "stopped" if cancel(run) else run.state
     run.request_stop()
     if cancel(run):  # it went back to the queue between the two looks
         return "stopped"
     if _ended(run, wait if kill_after is None else kill_after, poll):
-        return _settled(run)
+        return _reconciled_state(run)
     if kill_after is None:
         return run.state
     for signal_number in (signal.SIGTERM, signal.SIGKILL):
         _signal(run, signal_number)
         if _ended(run, grace, poll):
-            return _settled(run)
+            return _reconciled_state(run)
     raise BusyError(f"The process of run {run.id} does not end: {run.process_lock().holder()}.", "End it by hand.")
 
 
@@ -229,8 +229,8 @@ def _ended(run: Run, seconds: float, poll: float) -> bool:
     return True
 
 
-def _settled(run: Run) -> State:
-    settle(run)
+def _reconciled_state(run: Run) -> State:
+    reconcile(run)
     return run.state
 
 
@@ -271,7 +271,7 @@ def resume(run: Run, workspace: Workspace, start: bool = True) -> Run:
     """
     from workbench.jobs.worker import ensure_worker
 
-    settle(run)
+    reconcile(run)
     state = run.state
     if state in ("queued", "running"):
         raise BusyError(f"The run {run.id} is {state} already.", f"See: workbench show {run.id}")
@@ -292,7 +292,7 @@ def resume(run: Run, workspace: Workspace, start: bool = True) -> Run:
     return run
 
 
-def settle(run: Run, error_of: Callable[[Run, State], dict[str, str] | None] | None = None) -> State | None:
+def reconcile(run: Run, error_of: Callable[[Run, State], dict[str, str] | None] | None = None) -> State | None:
     """Store what became of a run that says ``running`` while nobody holds its lock.
 
     ``interrupted`` when a process had begun on it, ``queued`` when none had (its worker ended first), ``stopped`` when
@@ -308,7 +308,7 @@ def settle(run: Run, error_of: Callable[[Run, State], dict[str, str] | None] | N
     status = read_json(run.folder / "status.json")
     if not isinstance(status, dict) or status.get("state") != "running":
         return None
-    lock = run.guard("settling")
+    lock = run.lock_for("settling")
     if not lock.acquire():
         return None
     try:

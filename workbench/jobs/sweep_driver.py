@@ -11,7 +11,7 @@ from typing import Any
 
 from workbench.errors import SpecError, StorageError, WorkbenchError
 from workbench.files import Lock, read_json
-from workbench.jobs.queue import resume, settle, stop, submit
+from workbench.jobs.queue import reconcile, resume, stop, submit
 from workbench.jobs.sweep_study import Study
 from workbench.jobs.sweeps import OPEN, Sweep, SweepPlan, active
 from workbench.runs.run import Run
@@ -149,7 +149,7 @@ class _Step:
                 return self._end(
                     trial, "failed", {"kind": "Run", "message": f"The run {run_id} was deleted.", "hint": ""}
                 )
-            settle(run)
+            reconcile(run)
             if not self._look_at(trial, seed, run, again):
                 return None
         self._start_seeds(trial)

@@ -169,7 +169,7 @@ class SweepPlan(Part):
         return self.spec.changed({**values, **own})
 
 
-def figure_of(spec: RunSpec) -> str:
+def validation_metric(spec: RunSpec) -> str:
     """The validation figure that runs of this spec choose their weights by: ``eval/accuracy``."""
     from workbench.tasks.base import tasks
 
@@ -205,7 +205,7 @@ class Sweep:
             update={"spec": with_absolute_paths(plan.spec.model_copy(deep=True), workspace, confined)}
         )
         _refuse_what_cannot_run(plan, workspace, confined)
-        metric = plan.metric or figure_of(plan.spec)
+        metric = plan.metric or validation_metric(plan.spec)
         first = {
             "state": "running",
             "created": datetime.now(UTC).isoformat(),
@@ -314,7 +314,7 @@ class Sweep:
             if run.folder.is_dir() and run.state in ("queued", "running"):
                 stop(run)
 
-    def go_on(self, start: bool = True) -> None:
+    def resume(self, start: bool = True) -> None:
         """Go on with a stopped sweep: the trials that were stopped with it are resumed, then the rest.
 
         Raises:

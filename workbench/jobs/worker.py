@@ -28,7 +28,7 @@ from typing import Any
 from workbench.errors import BusyError, WorkbenchError
 from workbench.files import Lock, read_json, storage_errors
 from workbench.jobs.process import RunProcess
-from workbench.jobs.queue import is_paused, order_of, queue, settle
+from workbench.jobs.queue import is_paused, order_of, queue, reconcile
 from workbench.machine import gpu_names, is_same_process, process_identity
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -45,7 +45,7 @@ def run_command(run: Run) -> list[str]:
     return [sys.executable, "-m", "workbench", "run-folder", str(run.folder)]
 
 
-def work(
+def run_worker(
     workspace: Workspace,
     slots: int | None = None,
     until_empty: bool = False,
@@ -106,7 +106,7 @@ class _Folders:
 class Worker:
     """One worker. ``run`` does the work; the rest are its steps.
 
-    Args: see :func:`work`.
+    Args: see :func:`run_worker`.
     """
 
     def __init__(self, workspace: Workspace, slots: int | None, command: Command, say: Callable[[str], None]) -> None:
@@ -123,7 +123,7 @@ class Worker:
         self._lock = Lock(workspace.root / "worker.lock", holder=note)
 
     def run(self, until_empty: bool = False, poll: float = 0.1, idle_seconds: float | None = None) -> None:
-        """Work until told to stop, or until there is nothing to do (see :func:`work`)."""
+        """Work until told to stop, or until there is nothing to do (see :func:`run_worker`)."""
         self._take_lock()
         try:
             with _on_signals(self._stop):
@@ -165,12 +165,12 @@ class Worker:
     def _more_work(self) -> bool:
         """Give the lock back, then look once more: whoever queued a run just before saw a worker and started none."""
         self._lock.release()
-        return not is_paused(self.workspace) and is_work(self.workspace) and self._lock.acquire()
+        return not is_paused(self.workspace) and has_work(self.workspace) and self._lock.acquire()
 
     # -- steps -----------------------------------------------------------------------------------------------------
 
     def step(self) -> bool:
-        """Look at the folders once: sweeps, settle, adopt, start. Returns whether runs are still waiting."""
+        """Look at the folders once: sweeps, reconcile, adopt, start. Returns whether runs are still waiting."""
         sweeps = self._advance_sweeps()
         queued, running = self._folders.look()
         own = {child.run.id for child in self.children.values()}
@@ -214,14 +214,14 @@ class Worker:
                     if run.id not in self.adopted:
                         self.say(f"{run.id} is running already; it keeps its slot.")
                 else:
-                    state = settle(run)
+                    state = reconcile(run)
                     if state:
                         self.say(f"{run.id} had no process any more: {state}.")
         self.adopted = adopted
 
     def start(self, run: Run, slot: int) -> bool:
         """Claim a queued run and start its process. False when somebody else was faster."""
-        lock = run.guard("starting")
+        lock = run.lock_for("starting")
         if not lock.acquire():
             return False
         try:
@@ -240,7 +240,7 @@ class Worker:
             self.say(f"{run.id} has started as process {self.children[slot].pid} in slot {slot}.")
             return True
         finally:
-            lock.hand_over()
+            lock.detach()
 
     def reap(self) -> bool:
         """Look at the children; take in those that have ended. Returns whether there were any."""
@@ -284,7 +284,7 @@ def _on_signals(act: Callable[[], None]) -> Iterator[None]:
 # -- from other processes ------------------------------------------------------------------------------------------
 
 
-def is_work(workspace: Workspace) -> bool:
+def has_work(workspace: Workspace) -> bool:
     """Whether runs are queued, or a sweep has trials left."""
     if queue(workspace):
         return True
@@ -336,7 +336,7 @@ def ensure_worker(
             stderr=subprocess.STDOUT,
             start_new_session=True,  # it outlives the terminal and the dashboard
             cwd=workspace.root,
-            env={**os.environ, "WORKBENCH_HOME": str(workspace.root), **module_path()},
+            env={**os.environ, "WORKBENCH_HOME": str(workspace.root), **module_environment()},
         )
     _starting_until[workspace.root] = time.monotonic() + min(STARTING_SECONDS, idle_seconds)
     threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie behind in a long-lived dashboard
@@ -346,7 +346,7 @@ def ensure_worker(
     return True
 
 
-def module_path() -> dict[str, str]:
+def module_environment() -> dict[str, str]:
     """``PYTHONPATH`` for a process in another folder, so that it finds this very package."""
     here = str(Path(__file__).resolve().parents[2])
     if here in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
@@ -355,7 +355,7 @@ def module_path() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([here, *others])}
 
 
-def end_worker(workspace: Workspace, wait: float = 10.0) -> bool:
+def stop_worker(workspace: Workspace, wait: float = 10.0) -> bool:
     """Tell the worker to end; its runs go on. Returns whether none is left after ``wait`` seconds."""
     lock = Lock(workspace.root / "worker.lock")
     holder = lock.holder()

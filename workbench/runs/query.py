@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import MissingPackageError, UnknownNameError
-from workbench.files import read_json, read_json_kept
+from workbench.files import read_json, read_json_cached
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -26,10 +26,10 @@ def list_runs(workspace: Workspace) -> list[dict[str, Any]]:
     """
     found = []
     for run in Run.all(workspace):
-        status = run.status(read_json_kept)
+        status = run.status(read_json_cached)
         if not run.folder.is_dir():
             continue
-        summary = {"id": run.id, "state": status["state"], "report": run.report(read_json_kept)}
+        summary = {"id": run.id, "state": status["state"], "report": run.report(read_json_cached)}
         summary |= {key: status.get(key) for key in ("error", "progress", "created", *SHORT)}
         found.append(summary)
     # By the time of creation: within a second the names do not tell. A damaged folder has its name only.

@@ -53,7 +53,7 @@ from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
 State = Literal["queued", "running", "succeeded", "failed", "stopped", "interrupted"]
-Reader = Callable[[Path], Any]  # read_json, or read_json_kept for who looks often and at many runs
+Reader = Callable[[Path], Any]  # read_json, or read_json_cached for who looks often and at many runs
 STATES: tuple[State, ...] = get_args(State)
 FINISHED: tuple[State, ...] = ("succeeded", "failed", "stopped")
 RESUMABLE: tuple[State, ...] = ("failed", "stopped", "interrupted")
@@ -270,7 +270,7 @@ class Run:
             lock.inherit(int(inherited))
         return lock
 
-    def guard(self, what: str) -> Lock:
+    def lock_for(self, what: str) -> Lock:
         """The same lock for those who are not the run's process, and want none to begin meanwhile.
 
         Its note names no process: nobody who stops the run can end theirs.
@@ -319,7 +319,7 @@ class Run:
                 f"The run {self.id} is the base of {len(needed_by)} other: {', '.join(needed_by[:5])}.",
                 "Their adapters cannot be used without it. Delete those first.",
             )
-        lock = self.guard("deleting")
+        lock = self.lock_for("deleting")
         if not lock.acquire():  # held meanwhile: no worker starts what is being removed
             raise BusyError(f"The run {self.id} is running.", "Stop it first.")
         try:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import MissingPackageError, RequestError, UnknownNameError
-from workbench.files import read_json_kept, waiting_lock, write_atomically, write_json
+from workbench.files import read_json_cached, waiting_lock, write_atomically, write_json
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
 from workbench.runs.tags import Labels, labels
@@ -70,7 +70,7 @@ _rows: dict[str, tuple[tuple[Any, ...], Row]] = {}
 def _kept_row(workspace: Workspace, summary: dict[str, Any], fields: Row) -> Row:
     """The row as it was made before from the same things; what was read once is the same object, so this is quick."""
     run = Run(workspace.runs / summary["id"])
-    made_of = (summary, labels(run, read_json_kept), fields)
+    made_of = (summary, labels(run, read_json_cached), fields)
     name = f"{run.folder}\n{bool(fields)}"
     known = _rows.get(name)
     if known is not None and known[0] == made_of:
@@ -136,7 +136,7 @@ def _flat(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 def _all_settings(workspace: Workspace) -> dict[str, Row]:
     """The settings of all runs. Kept in the cache, for reading a thousand files of YAML takes seconds."""
     path = workspace.cache / "settings-of-runs.json"
-    kept = read_json_kept(path)
+    kept = read_json_cached(path)
     kept = kept if isinstance(kept, dict) else {}
     found, new = {}, False
     for run in Run.all(workspace):

@@ -9,7 +9,7 @@ from typing import Any
 from workbench.check import resolve
 from workbench.errors import RunError, WorkbenchError
 from workbench.files import storage_errors
-from workbench.jobs import follow, submit
+from workbench.jobs import submit, watch
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
@@ -35,8 +35,8 @@ def run(spec: dict[str, Any] | RunSpec, quiet: bool = False) -> Run:
         found = submit(wanted, workspace, start=not is_test())
         if is_test():
             _do_here(found)
-        for sight in follow(found, workspace):
-            for row in sight.rows if not quiet else ():
+        for snapshot in watch(found, workspace):
+            for row in snapshot.rows if not quiet else ():
                 _tell(row)
         status = found.status()
         if status["state"] != "succeeded":

@@ -20,8 +20,8 @@ from torch.nn import functional
 from workbench.check import resolve
 from workbench.data.load import Dataset, load_data
 from workbench.errors import DataError, RequestError, SpecError
-from workbench.files import append_line, read_json, whole_folder, write_json
-from workbench.machine import keep_few_kernels
+from workbench.files import append_line, read_json, replace_folder, write_json
+from workbench.machine import limit_onednn_cache
 from workbench.metrics import measures
 from workbench.models.base import Loaded
 from workbench.models.loading import BASE_FILE, same_base
@@ -70,7 +70,7 @@ class Work:
         self.task.ask_run = self._ask_run
         self.training = self.spec.training
         self.learning_rate = self.resolved.learning_rate  # the largest
-        keep_few_kernels()
+        limit_onednn_cache()
         self.device = Device.choose(self.training.device, self.training.precision)
         AcceleratorState._reset_state(reset_partial_state=True)  # of an earlier run in this process
         self.accelerator = Accelerator(mixed_precision=self.device.mixed_precision, cpu=self.device.kind == "cpu")
@@ -385,7 +385,7 @@ class Work:
             return self.task.finish(self.model, self.tokenizer, examples, encoded, outputs, self.watch.answering)
 
     def _save_model(self, loaded: Loaded) -> None:
-        with whole_folder(self.run.folder / "model") as folder:
+        with replace_folder(self.run.folder / "model") as folder:
             self.resolved.tuning.save(self.model, folder)
             loaded.tokenizer.save_pretrained(folder)
             note = {

@@ -57,7 +57,7 @@ def now_and_next(runs: list[dict[str, Any]], workspace: Workspace) -> None:
         show_progress(run)
     if len(running) > SHOWN_RUNNING:
         st.caption(f"And {len(running) - SHOWN_RUNNING:,} more are running.")
-    found = jobs.outlook(workspace)
+    found = jobs.queue_status(workspace)
     by_id = {run["id"]: run for run in runs}
     waiting = dict.fromkeys([*found["queued"], *run_list.ids(runs, "queued")])  # also one that is being started
     queued = [by_id[run_id] for run_id in waiting if run_id in by_id and by_id[run_id]["state"] == "queued"]

@@ -28,11 +28,11 @@ def draw(spec: RunSpec | None, workspace: Workspace) -> None:
         st.caption("Mend what is wrong first.")
         return
     with shown("foresight_error"):
-        measuring = estimate.look(spec, workspace, confined=True).state == "measuring"
+        measuring = estimate.status(spec, workspace, confined=True).state == "measuring"
 
         @st.fragment(run_every=1 if measuring else None)
         def live() -> None:
-            trial = estimate.look(spec, workspace, confined=True)
+            trial = estimate.status(spec, workspace, confined=True)
             if (trial.state == "measuring") != measuring:
                 st.rerun()
             _draw(trial, spec, workspace)
@@ -40,7 +40,7 @@ def draw(spec: RunSpec | None, workspace: Workspace) -> None:
         live()
 
 
-def _draw(trial: estimate.Trial, spec: RunSpec, workspace: Workspace) -> None:
+def _draw(trial: estimate.EstimateStatus, spec: RunSpec, workspace: Workspace) -> None:
     if trial.estimate is not None:
         show(trial.estimate)
     if trial.state == "measuring":
@@ -57,7 +57,7 @@ def _draw(trial: estimate.Trial, spec: RunSpec, workspace: Workspace) -> None:
         st.caption("Not measured yet for these settings.")
     label = "Estimate time and memory" if trial.estimate is None else "Measure again"
     if st.button(label, icon=":material/timer:", key="foresight_begin", help=HELP):
-        estimate.begin(spec, workspace, confined=True)
+        estimate.start(spec, workspace, confined=True)
         st.rerun()
 
 

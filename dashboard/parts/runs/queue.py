@@ -17,7 +17,7 @@ SHOWN = 10  # runs, the next ones; the others are counted
 
 def draw(workspace: Workspace) -> None:
     """The section Queue; nothing at all while nothing waits and nothing is paused."""
-    found = jobs.outlook(workspace)
+    found = jobs.queue_status(workspace)
     if not found["queued"] and not found["paused"]:
         return
     count = len(found["queued"])

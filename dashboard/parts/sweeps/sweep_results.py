@@ -83,7 +83,7 @@ def _header(sweep: Sweep, summary: dict[str, Any]) -> None:
             sweep.stop()
             st.rerun()
         if going == "continue" and st.button("Go on", icon=":material/resume:", key="sweep.continue"):
-            sweep.go_on()
+            sweep.resume()
             st.rerun()
 
 

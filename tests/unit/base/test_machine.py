@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from workbench import machine
-from workbench.machine import is_same_process, keep_few_kernels, process_identity
+from workbench.machine import is_same_process, limit_onednn_cache, process_identity
 
 SMI = """#!/bin/sh
 case "$1" in
@@ -26,9 +26,9 @@ CAPACITY = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 
 MEGABYTES_OF_MANY_LENGTHS = """
 import sys, psutil, torch
-from workbench.machine import keep_few_kernels
+from workbench.machine import limit_onednn_cache
 if sys.argv[1] == "few":
-    keep_few_kernels()
+    limit_onednn_cache()
 lstm = torch.nn.LSTM(256, 256, batch_first=True)
 memory = lambda: psutil.Process().memory_info().rss
 lstm(torch.randn(4, 10, 256))[0].sum().backward()
@@ -125,5 +125,5 @@ def test_batches_of_many_lengths_need_less_memory() -> None:
 
 def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CAPACITY, "7")
-    keep_few_kernels()
+    limit_onednn_cache()
     assert os.environ[CAPACITY] == "7"

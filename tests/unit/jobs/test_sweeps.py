@@ -333,12 +333,12 @@ def test_stop_and_go_on(workspace: Workspace) -> None:
     assert sweep.read()["state"] == "stopped" and not jobs.queue(workspace)
     advance(sweep)
     assert len(Run.all(workspace)) == 2 and not jobs.queue(workspace)
-    sweep.go_on(start=False)
+    sweep.resume(start=False)
     advance(sweep)
     assert len(jobs.queue(workspace)) == 2 and len(Run.all(workspace)) == 2
     assert finish(sweep)["state"] == "succeeded"
     with pytest.raises(RequestError, match="nothing to go on"):
-        sweep.go_on(start=False)
+        sweep.resume(start=False)
 
 
 def test_a_damaged_study_ends_the_sweep_and_not_the_worker(workspace: Workspace) -> None:
@@ -366,7 +366,7 @@ def test_a_paused_queue_starts_nothing_and_says_so(workspace: Workspace) -> None
     said: list[str] = []
     worker = Worker(workspace, 1, lambda run: ["true"], said.append)
     assert not worker.step() and run.state == "queued"
-    jobs.work(workspace, until_empty=True, say=said.append)  # ends, and does not look again and again
-    assert run.state == "queued" and "paused" in jobs.outlook(workspace)["why"]
+    jobs.run_worker(workspace, until_empty=True, say=said.append)  # ends, and does not look again and again
+    assert run.state == "queued" and "paused" in jobs.queue_status(workspace)["why"]
     jobs.unpause(workspace, start=False)
-    assert not jobs.outlook(workspace)["paused"] and jobs.outlook(workspace)["queued"] == [run.id]
+    assert not jobs.queue_status(workspace)["paused"] and jobs.queue_status(workspace)["queued"] == [run.id]

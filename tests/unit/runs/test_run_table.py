@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from workbench.errors import RequestError, UnknownNameError
-from workbench.files import read_json_kept, write_json
+from workbench.files import read_json_cached, write_json
 from workbench.runs import table
 from workbench.runs.run import Run
 from workbench.runs.table import EXAMPLES, as_csv, as_parquet, export, grouped, ordered, run_table, tagged, where
@@ -239,7 +239,7 @@ def test_a_change_of_the_same_size_and_time_in_place_is_seen_while_it_can_happen
     for text in ("1", "2", "3"):
         file.write_text(text)
         os.utime(file, (moment, moment))
-        assert read_json_kept(file) == int(text)
+        assert read_json_cached(file) == int(text)
 
 
 def test_a_filter_is_asked_again_only_when_a_row_has_changed(

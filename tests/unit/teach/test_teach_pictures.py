@@ -37,7 +37,7 @@ def test_a_run_that_is_done_is_found_again(workspace: Workspace, monkeypatch: py
     failed = lambda spec, _, start: asked.append(spec) or fake_run(workspace, "failed", seed=3)  # noqa: E731
     monkeypatch.setattr(runs, "submit", failed)
     monkeypatch.setattr(runs, "resolve", lambda spec, _: type("Resolved", (), {"spec": spec}))
-    monkeypatch.setattr(runs, "follow", lambda *_: [])
+    monkeypatch.setattr(runs, "watch", lambda *_: [])
     assert runs.run(done.spec(), quiet=True).id == done.id and not asked
     with pytest.raises(RunError, match=re.escape("is failed: The run needed 9.1 GB")):  # a failed one is done again
         runs.run(done.spec().changed({"training.seed": 2}), quiet=True)

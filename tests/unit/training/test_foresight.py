@@ -192,9 +192,9 @@ def test_max_minutes_and_patience_bound_the_estimate(workspace: Workspace, monke
 def test_a_run_ends_with_its_estimate_beside_the_truth(workspace: Workspace) -> None:
     spec = spec_of(workspace)
     told: list[dict[str, Any]] = []
-    found = estimate.estimate(spec, workspace, tell=told.append)
+    found = estimate.estimate(spec, workspace, on_progress=told.append)
     assert any(now.get("phase") for now in told)
-    assert estimate.look(spec, workspace).estimate == found
+    assert estimate.status(spec, workspace).estimate == found
     assert not list((workspace.root / "estimates").glob("*/checkpoints")) and not Run.all(workspace)
     run = Run.create(resolve(spec, workspace).spec, workspace)
     assert run_folder(run.folder) == 0
@@ -211,16 +211,16 @@ def test_a_trial_that_fails_says_why_and_one_that_is_stopped_ends(workspace: Wor
     broken.write_bytes(kept[:100])
     with pytest.raises(RunError, match="trial of this spec failed"):
         estimate.estimate(spec, workspace)
-    assert estimate.look(spec, workspace).state == "failed"
+    assert estimate.status(spec, workspace).state == "failed"
     broken.write_bytes(kept)
-    estimate.begin(spec, workspace)
-    assert estimate.look(spec, workspace).state == "measuring"
-    estimate.begin(spec, workspace)  # two pages share it
+    estimate.start(spec, workspace)
+    assert estimate.status(spec, workspace).state == "measuring"
+    estimate.start(spec, workspace)  # two pages share it
     estimate.cancel(spec, workspace)
     deadline = time.monotonic() + 60
-    while estimate.look(spec, workspace).state == "measuring" and time.monotonic() < deadline:
+    while estimate.status(spec, workspace).state == "measuring" and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert estimate.look(spec, workspace).state in ("stopped", "done")
+    assert estimate.status(spec, workspace).state in ("stopped", "done")
 
 
 @pytest.mark.slow
@@ -230,21 +230,21 @@ def test_a_command_that_is_told_to_end_ends_its_trial(workspace: Workspace, tmp_
     command = [sys.executable, "-m", "workbench", "estimate", str(tmp_path / "spec.yaml")]
     process = subprocess.Popen(command, env={**os.environ, "WORKBENCH_HOME": str(workspace.root)})
     deadline = time.monotonic() + 60
-    while not estimate.look(spec, workspace).progress and time.monotonic() < deadline:
+    while not estimate.status(spec, workspace).progress and time.monotonic() < deadline:
         time.sleep(0.05)  # until the trial itself says what it does
     process.terminate()
     assert process.wait(60) == 130
-    while estimate.look(spec, workspace).state == "measuring" and time.monotonic() < deadline:
+    while estimate.status(spec, workspace).state == "measuring" and time.monotonic() < deadline:
         time.sleep(0.1)
-    found = estimate.look(spec, workspace)
+    found = estimate.status(spec, workspace)
     assert found.state == "stopped", found
 
 
 def test_what_cannot_be_run_is_not_estimated(workspace: Workspace) -> None:
     spec = spec_of(workspace).changed({"data.train": "/no/such.csv"})
     with pytest.raises(SpecError, match="neither a file"):
-        estimate.begin(spec, workspace)
+        estimate.start(spec, workspace)
     confined = spec_of(workspace).changed({"data.train": "/etc/passwd"})
     with pytest.raises(SpecError):
-        estimate.begin(confined, workspace, confined=True)
+        estimate.start(confined, workspace, confined=True)
     assert not (workspace.root / "estimates").exists()

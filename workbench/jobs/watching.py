@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.jobs.queue import queue, settle
+from workbench.jobs.queue import queue, reconcile
 from workbench.jobs.worker import ensure_worker
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Sight:
+class RunSnapshot:
     """What is to be seen of a run at one moment.
 
     Attributes:
@@ -28,14 +28,14 @@ class Sight:
     ahead: int | None
 
 
-def follow(run: Run, workspace: Workspace, poll: float = 0.2) -> Iterator[Sight]:
-    """Look at a run again and again until it has ended; the last sight shows its final state.
+def watch(run: Run, workspace: Workspace, poll: float = 0.2) -> Iterator[RunSnapshot]:
+    """Look at a run again and again until it has ended; the last snapshot shows its final state.
 
     A worker is started when the run is queued and none works. Closing the loop does not touch the run.
     """
     seen = 0
     while True:
-        settle(run)
+        reconcile(run)
         status = run.status()
         rows, seen = run.metrics(seen)
         ahead = None
@@ -43,7 +43,7 @@ def follow(run: Run, workspace: Workspace, poll: float = 0.2) -> Iterator[Sight]
             ensure_worker(workspace)
             ids = [other.id for other in queue(workspace)]
             ahead = ids.index(run.id) if run.id in ids else 0
-        yield Sight(status, rows, ahead)
+        yield RunSnapshot(status, rows, ahead)
         if status["state"] not in ("queued", "running"):
             return
         time.sleep(poll)
