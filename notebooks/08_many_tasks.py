@@ -334,7 +334,7 @@ asked = {
 answers = {}
 for name, given in asked.items():
     task, model, *_ = trained[name]
-    answers[name] = task.answers(model, tokenizer, [given], jobs[name]["max_length"], {})[0]
+    answers[name] = task.predict(model, tokenizer, [given], jobs[name]["max_length"], {})[0]
 
 print("names:    ", [(found["text"], found["label"]) for found in answers["token-classification"]["entities"]])
 print("answer:   ", answers["question-answering"]["answer"])

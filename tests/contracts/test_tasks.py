@@ -302,7 +302,7 @@ def put_out(work: Observed, task: Any, model: Any, tokenizer: Any) -> Any:
     """What the model puts out for the run's test part."""
     part = work.parts["test"]
     task.fit(work.parts["train"].examples)
-    task.adapt(getattr(model, "get_base_model", lambda: model)())
+    task.configure(getattr(model, "get_base_model", lambda: model)())
     encoded = task.encode(tokenizer, part.examples, work.run.spec().data.max_length)
     work.task, work.model = task, model
     return work._outputs(replace(part, encoded=encoded))[0]

@@ -49,7 +49,7 @@ def inputs_of_file(path: Path, task: Any) -> list[dict[str, Any]]:
 
     read = read_table(path)
     columns = {column.role: column for column in task.inputs()}
-    there = [role for role in dict.fromkeys((*columns, *task.other_inputs)) if role in read.columns]
+    there = [role for role in dict.fromkeys((*columns, *task.input_aliases)) if role in read.columns]
     if not there:
         raise DataError(
             f"{path.name} has the columns {', '.join(read.columns)}; a model for {task.name} is asked with "

@@ -57,7 +57,7 @@ class Explainer(ABC):
     reading: ClassVar[str]
     signed: ClassVar[bool] = False  # whether a score below 0 means that the token speaks against the target
     slow: ClassVar[bool] = False  # whether it asks the model hundreds of times for one text, or only takes short ones
-    kinds: ClassVar[tuple[str, ...]] = tuple(AIMS)  # of answers that it can explain: what Task.explains says
+    kinds: ClassVar[tuple[str, ...]] = tuple(AIMS)  # of answers that it can explain: what Task.target_kind says
 
     class Config(Part):
         """The method's own options."""
@@ -68,7 +68,7 @@ class Explainer(ABC):
     @classmethod
     def fits(cls, predictor: Classifier) -> str | None:
         """Why the method cannot explain this predictor; None when it can."""
-        task, kind = predictor.task.name, predictor.task.explains
+        task, kind = predictor.task.name, predictor.task.target_kind
         if kind is None:
             return f"answers of the task {task} cannot be explained yet"
         if kind not in cls.kinds:
@@ -178,7 +178,7 @@ def explain(
         attention=found.attention,
         notes=[*encoded.notes, *found.notes],
         details=found.details,
-        place=aim.target.place,
+        place=aim.target.position,
     )
 
 

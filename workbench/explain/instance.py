@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from workbench.data.text.tokenizers import special_tokens_in_text
 from workbench.errors import RequestError
 from workbench.explain.examples import reads_pairs
-from workbench.tasks.base import Explained, Target
+from workbench.tasks.base import Target, TargetScore
 from workbench.tasks.shared.prompted import PromptedTask
 from workbench.tasks.shared.prompted import as_text as verbatim
 
@@ -203,7 +203,7 @@ def encode_for(predictor: Classifier, text: str, text_pair: str | None = None) -
         return encode_prompt(task, tokenizer, text, predictor.max_length, device)
     if task.head == "AutoModelForCausalLM":
         return encode_beginning(tokenizer, text, task.ends(tokenizer)[0], predictor.max_length, device)
-    if not task.writes:
+    if not task.generates:
         return encode(tokenizer, text, text_pair, predictor.max_length, device)
     with special_tokens_in_text(tokenizer):  # a mask in the text is one
         encoded = encode(tokenizer, text, text_pair, predictor.max_length, device)
@@ -300,9 +300,9 @@ class Subject:
         with evaluating(self.model), torch.no_grad():
             return self.model(**self.encoded.inputs, **self._only_last)
 
-    def explained(self, inputs: dict[str, torch.Tensor], target: Target) -> Explained:
+    def explained(self, inputs: dict[str, torch.Tensor], target: Target) -> TargetScore:
         """How much the model, in the mode it is in, is for ``target`` in each row of ``inputs``."""
-        found: Explained = self.task.explained(self.model(**inputs, **self._only_last), inputs, target)
+        found: TargetScore = self.task.target_score(self.model(**inputs, **self._only_last), inputs, target)
         return found
 
     def predict(self) -> dict[str, Any]:
@@ -317,7 +317,7 @@ class Subject:
 
     def reader(self, attention: Any, target: Target) -> int:
         """The token whose view of the text the answer is read from."""
-        return int(attention.reader if target.place is None else target.place)
+        return int(attention.reader if target.position is None else target.position)
 
     @property
     def stand_in(self) -> str:

@@ -1,7 +1,7 @@
 """What is explained of an answer: a label, the label of one word, an answer's span, a masked word, the next token.
 
 A user names it in words; here it becomes a :class:`~workbench.tasks.base.Target`, which a task reads off its model's
-output (``Task.explained``). Nothing named means: what the model itself says.
+output (``Task.target_score``). Nothing named means: what the model itself says.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def aim(subject: Subject, wanted: str | None = None, place: Place = None) -> Aim
         UnknownNameError: there is no such label.
         RequestError: there is no such word, token or answer in the text; or the task cannot be explained.
     """
-    if subject.task.explains is None:
+    if subject.task.target_kind is None:
         raise RequestError(
             f"Answers of the task {subject.task.name} cannot be explained.",
             f"Choose a run of a task that answers with one of: {', '.join(AIMS)}.",
         )
-    find = AIMS[subject.task.explains]
+    find = AIMS[subject.task.target_kind]
     if place is not None and find is not _word_label:
         raise RequestError(
             f"A place ({place!r}) was named, and an answer for {subject.task.name} stands at none.", "Leave it out."
@@ -68,7 +68,7 @@ def aim(subject: Subject, wanted: str | None = None, place: Place = None) -> Aim
 def _label(subject: Subject, output: Any, wanted: str | None, _place: Place) -> Aim:
     """A label of the whole text."""
     probabilities = subject.task.outputs(output, subject.encoded.inputs).double().cpu().numpy()
-    prediction: dict[str, Any] = subject.task.readable(probabilities)[0]
+    prediction: dict[str, Any] = subject.task.decode(probabilities)[0]
     label = str(prediction["label"] if wanted is None else wanted)
     return Aim(Target(_number(subject.labels, label)), label, prediction)
 

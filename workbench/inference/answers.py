@@ -130,7 +130,7 @@ def parts_of(task: Task, given: Mapping[str, Any], result: Mapping[str, Any]) ->
     elif "scores" in result:
         parts += _classes(result)
     elif "text" in result:
-        parts.append(Written(str(result["text"]), code=task.writes_code))
+        parts.append(Written(str(result["text"]), code=task.generates_code))
     for place, candidates in enumerate(result.get("masks") or (), start=1):
         parts.append(_bars(f"Gap {place}", [(str(each["token"]), float(each["score"])) for each in candidates]))
     if result.get("unread_tokens"):

@@ -93,7 +93,7 @@ class Predictor:
             return []
         _refuse_unknown_roles(inputs, self.task)
         _refuse_half_characters(inputs)
-        return self.task.answers(self.model, self.tokenizer, inputs, self.max_length, options or {})
+        return self.task.predict(self.model, self.tokenizer, inputs, self.max_length, options or {})
 
     def outputs(self, tokens: TokenTable) -> np.ndarray[Any, Any]:
         """A scoring task's outputs for texts that are tokens already, [N, ...], in their order."""
@@ -106,7 +106,7 @@ def _refuse_unknown_roles(inputs: Sequence[dict[str, Any]], task: Task) -> None:
     roles = [column.role for column in task.inputs()]
     for place, given in enumerate(inputs, start=1):
         for role in given:
-            if role not in roles and role not in task.other_inputs:
+            if role not in roles and role not in task.input_aliases:
                 error = UnknownNameError("role", str(role), roles)
                 raise DataError(f"Input {place}: {error.message}", f"This model is asked with {', '.join(roles)}.")
 

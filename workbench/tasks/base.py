@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     import torch
 
 Array = NDArray[Any]
-AskRun = Callable[[str, Sequence[dict[str, Any]]], list[dict[str, Any]]]
+PredictWithRun = Callable[[str, Sequence[dict[str, Any]]], list[dict[str, Any]]]
 """Called with the id of a finished run of the workspace and the inputs that it is asked; gives its answers."""
 
-ASKED_AT_ONCE = 64  # inputs in a batch
+INFERENCE_BATCH_SIZE = 64  # inputs in a batch
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Encoded:
         """The texts of the examples ``indices``, one after another."""
         if self.rows is None:
             return np.asarray(indices, dtype=np.int64)
-        return span_places(self.rows[indices], self.rows[np.asarray(indices) + 1])
+        return concatenated_ranges(self.rows[indices], self.rows[np.asarray(indices) + 1])
 
 
 @dataclass(frozen=True)
@@ -76,23 +76,23 @@ class Target:
 
     Attributes:
         index: number of the label, or of the token in the vocabulary; of an answer span nothing.
-        place: position in the input of the token that the answer is about (of an answer span its first token); None
+        position: index in the input of the token that the answer is about (of an answer span its first token); None
             where the answer is about the whole text, or comes after it.
         end: position of the last token of an answer span.
     """
 
     index: int = 0
-    place: int | None = None
+    position: int | None = None
     end: int | None = None
 
 
-def span_places(begin: Array, end: Array) -> NDArray[np.int64]:
+def concatenated_ranges(begin: Array, end: Array) -> NDArray[np.int64]:
     """``begin[0], ..., end[0] - 1, begin[1], ...``"""
     lengths = end - begin
     return np.repeat(begin, lengths) + within(lengths)
 
 
-class Explained(NamedTuple):
+class TargetScore(NamedTuple):
     """How much a model is for a target, for each row of a batch.
 
     Attributes:
@@ -104,7 +104,7 @@ class Explained(NamedTuple):
     probability: torch.Tensor
 
     @classmethod
-    def choice(cls, logits: torch.Tensor, index: int) -> Explained:
+    def choice(cls, logits: torch.Tensor, index: int) -> TargetScore:
         """Of ``logits`` [B, choices] of which one is chosen, that with number ``index``."""
         logits = logits.float()
         return cls(logits[:, index], logits.softmax(dim=-1)[:, index])
@@ -126,13 +126,15 @@ class Task(ABC):
     peft_type: ClassVar[str]  # what peft calls this task
     primary_metric: ClassVar[str]
     smaller_is_better: ClassVar[bool] = False  # of the primary metric: true for a loss
-    inputs_change: ClassVar[bool] = False  # a batch is drawn anew each time: nothing computed from it can be kept
-    looks_before: ClassVar[bool] = False  # it measures against the model as it was before training: see ``before``
+    stochastic_inputs: ClassVar[bool] = False  # a batch is drawn anew each time: nothing computed from it can be kept
+    evaluates_zero_shot: ClassVar[bool] = (
+        False  # it measures against the model as it was before training: see ``before``
+    )
     # What an explanation of its answer is about, one of workbench.explain.targets.AIMS; None: nothing is explained.
-    explains: ClassVar[str | None] = None
-    writes: ClassVar[bool] = False  # what a user gets for an input is text of the model's
-    writes_code: ClassVar[bool] = False  # and that text is Python
-    other_inputs: ClassVar[tuple[str, ...]] = ()  # names that an input may have beside those of ``inputs``
+    target_kind: ClassVar[str | None] = None
+    generates: ClassVar[bool] = False  # what a user gets for an input is text of the model's
+    generates_code: ClassVar[bool] = False  # and that text is Python
+    input_aliases: ClassVar[tuple[str, ...]] = ()  # names that an input may have beside those of ``inputs``
 
     class Config(Part):
         """The task's own options."""
@@ -140,7 +142,9 @@ class Task(ABC):
     def __init__(self, config: Any = None) -> None:
         self.config = config if config is not None else self.Config()
         self.labels: list[str] = []
-        self.ask_run: AskRun | None = None  # while a run is at work: another finished run's answers to inputs
+        self.predict_with_run: PredictWithRun | None = (
+            None  # while a run is at work: another finished run's answers to inputs
+        )
 
     @property
     def evaluation_metric(self) -> str:
@@ -183,13 +187,13 @@ class Task(ABC):
     def collate(self, encoded: Encoded, indices: Array, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
         """A batch as the model's keyword arguments, ``labels`` among them, on the CPU."""
 
-    def weight(self, encoded: Encoded, indices: Array) -> int:
+    def loss_weight(self, encoded: Encoded, indices: Array) -> int:
         """How many targets a batch holds: what its mean loss is weighted by when gradients are added up."""
         return len(indices)
 
     # -- model ---------------------------------------------------------------------------------------------------
 
-    def adapt(self, model: Any) -> None:
+    def configure(self, model: Any) -> None:
         """Learn what the model can take, before anything is encoded. Raises SpecError when it does not suit."""
         return None
 
@@ -197,7 +201,7 @@ class Task(ABC):
     def model_options(self) -> dict[str, Any]:
         """Keyword arguments of ``from_pretrained`` that the head needs (number of labels, their names)."""
 
-    def begin_head(self, model: Any, train: Encoded, new: Collection[str]) -> None:
+    def init_head(self, model: Any, train: Encoded, new: Collection[str]) -> None:
         """Set what is known of a new head before it learns; called before the tuning and before training.
 
         Args:
@@ -216,8 +220,8 @@ class Task(ABC):
         """
         return model(**batch)
 
-    def before(self, outputs: Array, loss: float, from_scratch: bool) -> None:
-        """See what the untouched model puts out; called before training where ``looks_before`` is true.
+    def on_untrained_outputs(self, outputs: Array, loss: float, from_scratch: bool) -> None:
+        """See what the untouched model puts out; called before training where ``evaluates_zero_shot`` is true.
 
         Args:
             outputs: what ``outputs`` gave for all rows of the part that will be reported on.
@@ -234,7 +238,7 @@ class Task(ABC):
         or -100 where they are whole numbers.
         """
 
-    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
+    def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
         """How much the model is for ``target`` in each row: what every explanation of this task is about.
 
         A task that can be explained has it, and says so with ``explains``; gradients flow through it. The rows of
@@ -305,7 +309,7 @@ class Task(ABC):
         return [column for column in self.columns() if column.kind == "text"]
 
     @abstractmethod
-    def answers(
+    def predict(
         self,
         model: Any,
         tokenizer: Any,
@@ -349,10 +353,10 @@ class ScoringTask(Task):
         """What a user types, as tokens: one dictionary of role and text for each input. Raises DataError."""
 
     @abstractmethod
-    def readable(self, outputs: Array) -> list[dict[str, Any]]:
+    def decode(self, outputs: Array) -> list[dict[str, Any]]:
         """What a user gets for each input: ``{"label", "score", "scores"}``, say."""
 
-    def answers(
+    def predict(
         self,
         model: Any,
         tokenizer: Any,
@@ -365,13 +369,13 @@ class ScoringTask(Task):
                 f"{', '.join(options)} cannot be set: a model for {self.name} does not write.", "Ask without options."
             )
         tokens = self.encode_inputs(tokenizer, inputs, max_length)
-        return self.readable(self.scores(model, tokens, tokenizer.pad_token_id or 0))
+        return self.decode(self.scores(model, tokens, tokenizer.pad_token_id or 0))
 
     def scores(self, model: Any, tokens: TokenTable, pad_id: int) -> Array:
         """The outputs for texts that are tokens already, [N, ...], in their order; ``model`` in evaluation mode."""
         import torch
 
-        batches = Batches(tokens.lengths, ASKED_AT_ONCE).in_order()
+        batches = Batches(tokens.lengths, INFERENCE_BATCH_SIZE).in_order()
         device = next(model.parameters()).device
         found = []
         with torch.inference_mode():
@@ -384,7 +388,7 @@ class ScoringTask(Task):
         return in_order
 
 
-def several(given: Mapping[str, Any], role: str, place: int) -> Any:
+def read_list(given: Mapping[str, Any], role: str, place: int) -> Any:
     """What an input holds for a role of several texts; text is read as in a CSV file: a JSON array, or one text.
 
     Args:

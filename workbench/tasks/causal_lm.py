@@ -15,26 +15,26 @@ from pydantic import Field
 from workbench.data.text.packing import read_documents
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError
-from workbench.tasks.base import Array, Encoded, Explained, Target, tasks
-from workbench.tasks.shared.generation import WritingOptions, write
-from workbench.tasks.shared.language import IGNORED, TextByText, first_tokens, token_sums
+from workbench.tasks.base import Array, Encoded, Target, TargetScore, tasks
+from workbench.tasks.shared.generation import GenerationConfig, write
+from workbench.tasks.shared.language import IGNORED, SingleTextTask, first_tokens, token_sums
 
 if TYPE_CHECKING:
     import torch
 
 
 @tasks.register("causal-lm")
-class CausalLM(TextByText):
+class CausalLM(SingleTextTask):
     """Causal language model: guess each next token from those before it, and write, as GPT does."""
 
     head = "AutoModelForCausalLM"
-    explains = "next token"
+    target_kind = "next token"
     peft_type = "CAUSAL_LM"
-    inputs_change = False
+    stochastic_inputs = False
     ends_documents = True
     figures = ("loss", "perplexity", "bits_per_byte", "token_accuracy")
 
-    class Config(WritingOptions):
+    class Config(GenerationConfig):
         packing: bool = Field(
             True, description="Pack several short texts into one row while training, where the model keeps them apart."
         )
@@ -53,7 +53,7 @@ class CausalLM(TextByText):
     def predictable(self, table: TokenTable) -> NDArray[np.bool_]:
         return ~first_tokens(table)
 
-    def spoil(
+    def corrupt(
         self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Array, multiple: int
     ) -> dict[str, torch.Tensor]:
         return {**batch, "labels": batch["input_ids"].masked_fill(batch["attention_mask"] == 0, IGNORED)}
@@ -65,9 +65,9 @@ class CausalLM(TextByText):
             following = following.masked_fill(crossing, IGNORED)
         return token_sums(model_output.logits[:, :-1], following)
 
-    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
+    def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
         """The token that comes after the text."""
-        return Explained.choice(model_output.logits[:, -1], target.index)
+        return TargetScore.choice(model_output.logits[:, -1], target.index)
 
     # -- asked -----------------------------------------------------------------------------------------------------
 

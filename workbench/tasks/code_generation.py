@@ -39,7 +39,7 @@ from workbench.tasks.shared.python_text import edit_similarity, function_body, p
 class CodeGeneration(PromptedTask):
     """Code: write the body of a function from its signature and docstring."""
 
-    writes_code = True
+    generates_code = True
     trivial_name = "the body most frequent in training"
 
     class Config(PromptedOptions):
@@ -87,7 +87,7 @@ class CodeGeneration(PromptedTask):
     def shown(self, examples: Examples, number: int) -> tuple[str, str]:
         return examples.columns["prompt"][number], examples.columns["body"][number]
 
-    def readable(self, written: str, whole: bool) -> str:
+    def postprocess(self, written: str, whole: bool) -> str:
         return function_body(written, whole)
 
     def trivial_texts(

@@ -140,8 +140,8 @@ class ControlledGeneration(PromptedTask):
         for number, text in enumerate(examples.columns["text"]):
             yield _prefix(self.controls(examples, number)) + " " + text
 
-    def adapt(self, model: Any) -> None:
-        super().adapt(model)
+    def configure(self, model: Any) -> None:
+        super().configure(model)
         if self.config.judge and self.config.label:
             self._ask_judge(["a text"])  # a judge that cannot judge is told of before training, not after
 
@@ -216,9 +216,9 @@ class ControlledGeneration(PromptedTask):
         """The label that the judge gives each text. Raises SpecError when it cannot judge these labels."""
         if self.own_judge is not None:
             return [self.labels[number] for number in self.own_judge.predict(texts)]
-        if self.ask_run is None:
+        if self.predict_with_run is None:
             raise SpecError("Nobody can be asked here to judge labels.", "Leave task.judge empty.")
-        answers = self.ask_run(self.config.judge.removeprefix("run:"), [{"text": text} for text in texts])
+        answers = self.predict_with_run(self.config.judge.removeprefix("run:"), [{"text": text} for text in texts])
         known = set(answers[0].get("scores", ())) if answers else set()
         if known != set(self.labels):
             raise SpecError(

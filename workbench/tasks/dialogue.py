@@ -27,7 +27,7 @@ from workbench.errors import DataError
 from workbench.metrics import measures
 from workbench.metrics.measures import Measure
 from workbench.metrics.overlap import CHRF, chrf_counts, rouge_words
-from workbench.tasks.base import Array, Encoded, several, tasks
+from workbench.tasks.base import Array, Encoded, read_list, tasks
 from workbench.tasks.shared.chat import Chat, history
 from workbench.tasks.shared.generation import evenly
 from workbench.tasks.shared.prompted import (
@@ -264,7 +264,7 @@ def _check_turns(examples: Examples) -> None:
 
 def _asked_turns(given: Mapping[str, Any], place: int) -> list[str]:
     """The conversation that a user gives: its turns, and the text that the user says after them. Raises DataError."""
-    turns, text = several(given, "turns", place), given.get("text")
+    turns, text = read_list(given, "turns", place), given.get("text")
     if turns is None and text is not None:
         turns = []
     if not isinstance(turns, (list, tuple)) or not all(isinstance(turn, str) for turn in (*turns, text or "")):

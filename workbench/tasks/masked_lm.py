@@ -20,8 +20,8 @@ from workbench.data.text.tokenizers import special_tokens_in_text
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError, SpecError
 from workbench.spec import Part
-from workbench.tasks.base import Array, Encoded, Explained, Target, tasks
-from workbench.tasks.shared.language import IGNORED, Ints, TextByText, row_sums, token_sums
+from workbench.tasks.base import Array, Encoded, Target, TargetScore, tasks
+from workbench.tasks.shared.language import IGNORED, Ints, SingleTextTask, row_sums, token_sums
 from workbench.tasks.shared.masking import draw_tokens, draw_words, replace
 from workbench.tuning.max_length import longest_text
 
@@ -51,11 +51,11 @@ class MaskedOptions(Part):
 
 
 @tasks.register("masked-lm")
-class MaskedLM(TextByText):
+class MaskedLM(SingleTextTask):
     """Masked language model: guess masked words from both sides, as BERT does."""
 
     head = "AutoModelForMaskedLM"
-    explains = "masked token"
+    target_kind = "masked token"
     figures: ClassVar[Sequence[str]] = ("loss", "perplexity", "bits_per_byte", "masked_accuracy")
 
     class Config(MaskedOptions):
@@ -88,7 +88,7 @@ class MaskedLM(TextByText):
     def tokens_by_document(self, documents: Documents, pieces: TokenTable, owner: Ints) -> Ints:
         return documents.lengths
 
-    def spoil(
+    def corrupt(
         self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Array, multiple: int
     ) -> dict[str, torch.Tensor]:
         import torch
@@ -151,9 +151,9 @@ class MaskedLM(TextByText):
     def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         return token_sums(word_logits(model_output), batch["labels"])
 
-    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
+    def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
         """What stands behind a mask."""
-        return Explained.choice(word_logits(model_output)[:, target.place], target.index)
+        return TargetScore.choice(word_logits(model_output)[:, target.position], target.index)
 
 
 def word_logits(model_output: Any) -> torch.Tensor:

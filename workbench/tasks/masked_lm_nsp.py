@@ -78,8 +78,8 @@ class MaskedLMWithPairs(MaskedLM):
     figures = ("loss", "perplexity", "bits_per_byte", "masked_accuracy", "nsp_accuracy")
     baseline_name = "the frequencies of the tokens in training; of pairs one half"
 
-    def adapt(self, model: Any) -> None:
-        super().adapt(model)
+    def configure(self, model: Any) -> None:
+        super().configure(model)
         from inspect import signature
 
         if "next_sentence_label" not in signature(model.forward).parameters:
@@ -127,7 +127,7 @@ class MaskedLMWithPairs(MaskedLM):
         plan = PairPlan(documents, elsewhere, pairs.document, second, pairs.lengths[:, 1], nowhere, nowhere)
         return table, pairs.document, plan
 
-    def spoil(
+    def corrupt(
         self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Array, multiple: int
     ) -> dict[str, torch.Tensor]:
         import torch

@@ -201,7 +201,7 @@ class MultipleChoice(Task):
 
     # -- asked -----------------------------------------------------------------------------------------------------
 
-    def answers(
+    def predict(
         self,
         model: Any,
         tokenizer: Any,

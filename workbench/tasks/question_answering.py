@@ -28,7 +28,7 @@ from workbench.data.text.windows import Windows, tokenize_windows
 from workbench.errors import DataError
 from workbench.metrics import measures, squad
 from workbench.spec import Part
-from workbench.tasks.base import Array, Encoded, Explained, Target, Task, tasks
+from workbench.tasks.base import Array, Encoded, Target, TargetScore, Task, tasks
 from workbench.tasks.shared.sentence_pairs import sentences
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class QuestionAnswering(Task):
     """Question answering: find the words of a text that answer a question."""
 
     head = "AutoModelForQuestionAnswering"
-    explains = "span"
+    target_kind = "span"
     peft_type = "QUESTION_ANS"
     primary_metric = "f1"
 
@@ -196,7 +196,7 @@ class QuestionAnswering(Task):
         }
         return {name: torch.from_numpy(array) for name, array in {**batch, **more}.items()}
 
-    def weight(self, encoded: Encoded, indices: Array) -> int:
+    def loss_weight(self, encoded: Encoded, indices: Array) -> int:
         return max(1, int((encoded.targets.start[indices] != UNKNOWN).sum()))
 
     # -- model ---------------------------------------------------------------------------------------------------
@@ -232,12 +232,12 @@ class QuestionAnswering(Task):
         scores = functional.pad(best.values, missing, value=-torch.inf)
         return torch.cat([*found, scores, spans.logsumexp(1, keepdim=True), nothing[:, None]], dim=1)
 
-    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
-        """The span from ``target.place`` to ``target.end``; without a place that there is no answer."""
-        place = target.place or 0
-        start = Explained.choice(model_output.start_logits, place)
-        end = Explained.choice(model_output.end_logits, place if target.end is None else target.end)
-        return Explained(start.logit + end.logit, start.probability * end.probability)
+    def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
+        """The span from ``target.position`` to ``target.end``; without a place that there is no answer."""
+        place = target.position or 0
+        start = TargetScore.choice(model_output.start_logits, place)
+        end = TargetScore.choice(model_output.end_logits, place if target.end is None else target.end)
+        return TargetScore(start.logit + end.logit, start.probability * end.probability)
 
     # -- results -------------------------------------------------------------------------------------------------
 
@@ -264,7 +264,7 @@ class QuestionAnswering(Task):
             return Found(start, end, probability, np.exp(nothing - total), silent)
         return Found(start, end, probability, np.zeros(len(asked)), silent)
 
-    def readable(self, found: Found, contexts: Sequence[str]) -> list[dict[str, Any]]:
+    def decode(self, found: Found, contexts: Sequence[str]) -> list[dict[str, Any]]:
         """What a user gets for each question."""
         results = []
         for row, context in enumerate(contexts):
@@ -323,7 +323,7 @@ class QuestionAnswering(Task):
 
     # -- asked -----------------------------------------------------------------------------------------------------
 
-    def answers(
+    def predict(
         self,
         model: Any,
         tokenizer: Any,
@@ -345,7 +345,7 @@ class QuestionAnswering(Task):
         columns["answers"] = [[] for _ in inputs]
         encoded = task.encode(tokenizer, Examples(columns, ids=[""] * len(inputs)), max_length)
         found = task.found(task.read(model, encoded, tokenizer.pad_token_id or 0), encoded.targets)
-        return task.readable(found, columns["context"])
+        return task.decode(found, columns["context"])
 
     def read(self, model: Any, encoded: Encoded, pad_id: int) -> Array:
         """The outputs of every window, [W, 3 C + 2], in their order; ``model`` in evaluation mode."""

@@ -28,7 +28,7 @@ from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
 from workbench.spec import Part
-from workbench.tasks.base import Array, Encoded, Explained, ScoringTask, Target, several, tasks
+from workbench.tasks.base import Array, Encoded, ScoringTask, Target, TargetScore, read_list, tasks
 from workbench.tasks.shared.ranking import RANKING, Floats, Ints, rank_for_users
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Recommendation(ScoringTask):
     """Recommendation: will a user like this, judged by the texts of what the user liked before."""
 
     head = "AutoModelForSequenceClassification"
-    explains = "label"
+    target_kind = "label"
     peft_type = "SEQ_CLS"
     primary_metric = "auc"
 
@@ -181,8 +181,8 @@ class Recommendation(ScoringTask):
         """Probabilities of not liked and of liked, [B, 2]."""
         return model_output.logits.float().softmax(dim=-1)  # type: ignore[no-any-return]
 
-    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
-        return Explained.choice(model_output.logits, target.index)
+    def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
+        return TargetScore.choice(model_output.logits, target.index)
 
     # -- results -------------------------------------------------------------------------------------------------
 
@@ -209,7 +209,7 @@ class Recommendation(ScoringTask):
     def prediction_rows(self, examples: Examples, outputs: Array, targets: Ratings) -> dict[str, list[Any]]:
         """``correct``: whether the more probable of the two labels is the right one; users are what is measured."""
         columns = examples.columns
-        readable = self.readable(outputs)
+        readable = self.decode(outputs)
         gold = [self.labels[int(liked)] for liked in targets.liked]
         rows: dict[str, list[Any]] = {
             "id": list(examples.ids),
@@ -223,7 +223,7 @@ class Recommendation(ScoringTask):
         }
         return rows | {name: column.tolist() for name, column in _by_user(targets, outputs[:, 1]).items()}
 
-    def readable(self, outputs: Array) -> list[dict[str, Any]]:
+    def decode(self, outputs: Array) -> list[dict[str, Any]]:
         results = []
         for row in outputs.astype(float):
             best = int(row.argmax())
@@ -240,7 +240,7 @@ class Recommendation(ScoringTask):
             Column("candidates", "What is to be put in order.", required=False, kind="texts"),
         ]
 
-    def answers(
+    def predict(
         self,
         model: Any,
         tokenizer: Any,
@@ -255,7 +255,7 @@ class Recommendation(ScoringTask):
             for place, (given, found) in enumerate(zip(inputs, candidates, strict=True), start=1)
             for candidate in found
         ]
-        told = super().answers(model, tokenizer, rows, max_length, options)
+        told = super().predict(model, tokenizer, rows, max_length, options)
         results, begin = [], 0
         for found in candidates:
             scores = [each["scores"][self.labels[1]] for each in told[begin : begin + len(found)]]
@@ -272,7 +272,7 @@ def _by_user(targets: Ratings, scores: NDArray[Any]) -> dict[str, Floats]:
 
 def _history(given: Mapping[str, Any], place: int) -> str:
     """What was liked before as one text. Raises DataError."""
-    history = several(given, "history", place)
+    history = read_list(given, "history", place)
     if isinstance(history, list | tuple):
         return BETWEEN.join(str(each) for each in history)
     if history is not None:
@@ -283,7 +283,7 @@ def _history(given: Mapping[str, Any], place: int) -> str:
 def _candidates(given: Mapping[str, Any], place: int) -> list[str]:
     """The candidates of an input; one may be given alone. Raises DataError."""
     alone = given.get("candidate")
-    found = several(given, "candidates", place) or ([alone] if isinstance(alone, str) else alone)
+    found = read_list(given, "candidates", place) or ([alone] if isinstance(alone, str) else alone)
     if not isinstance(found, list | tuple) or not found or not all(str(each).strip() for each in found):
         raise DataError(
             f"Input {place} has no candidates, or an empty one.",

@@ -30,7 +30,7 @@ from workbench.data.text.tokens import TokenTable, tokenize_words
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures, scores
 from workbench.spec import Part
-from workbench.tasks.base import ASKED_AT_ONCE, Array, Encoded, Task, tasks
+from workbench.tasks.base import INFERENCE_BATCH_SIZE, Array, Encoded, Task, tasks
 from workbench.tasks.shared.entities import Ints, first_pieces, row_offsets
 
 if TYPE_CHECKING:
@@ -316,7 +316,7 @@ class RelationExtraction(Task):
             Column("tail", "What stands in the sentence as e2.", required=False),
         ]
 
-    def answers(
+    def predict(
         self,
         model: Any,
         tokenizer: Any,
@@ -342,7 +342,7 @@ class RelationExtraction(Task):
 
         device = next(model.parameters()).device
         found = np.zeros((len(tokens), len(self.labels)))
-        for indices in Batches(tokens.lengths, ASKED_AT_ONCE).in_order():
+        for indices in Batches(tokens.lengths, INFERENCE_BATCH_SIZE).in_order():
             batch = {k: v.to(device) for k, v in self._batch(tokens, marks, indices, pad_id).items()}
             with torch.inference_mode():
                 found[indices] = self.outputs(self.forward(model, batch), batch).float().cpu().numpy()

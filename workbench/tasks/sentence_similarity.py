@@ -28,7 +28,7 @@ from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
 from workbench.spec import Part
-from workbench.tasks.base import ASKED_AT_ONCE, Array, Encoded, Task, several, tasks
+from workbench.tasks.base import INFERENCE_BATCH_SIZE, Array, Encoded, Task, read_list, tasks
 from workbench.tasks.shared.ranking import (
     RETRIEVAL,
     Ints,
@@ -118,9 +118,9 @@ class SentenceSimilarity(Task):
     head = "AutoModel"
     peft_type = "FEATURE_EXTRACTION"
     primary_metric = "recall@1"
-    inputs_change = True
-    looks_before = True
-    other_inputs = ("text_a",)
+    stochastic_inputs = True
+    evaluates_zero_shot = True
+    input_aliases = ("text_a",)
 
     class Config(Part):
         pairs_from_labels: bool = Field(
@@ -209,7 +209,7 @@ class SentenceSimilarity(Task):
         batch = pairs.texts.pad(rows, pad_id, multiple)
         return {name: torch.from_numpy(array) for name, array in {**batch, "labels": labels}.items()}
 
-    def weight(self, encoded: Encoded, indices: Array) -> int:
+    def loss_weight(self, encoded: Encoded, indices: Array) -> int:
         return max(1, int(encoded.targets.positive[indices].sum()))
 
     # -- model ---------------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ class SentenceSimilarity(Task):
     def model_options(self) -> dict[str, Any]:
         return {}
 
-    def adapt(self, model: Any) -> None:
+    def configure(self, model: Any) -> None:
         if getattr(model.config, "is_encoder_decoder", False):
             raise SpecError(
                 f"{type(model).__name__} has an encoder and a decoder, and this task needs one vector for a text.",
@@ -259,7 +259,7 @@ class SentenceSimilarity(Task):
             return model_output.first
         return torch.stack([model_output.first, model_output.second], dim=1)
 
-    def before(self, outputs: Array, loss: float, from_scratch: bool) -> None:
+    def on_untrained_outputs(self, outputs: Array, loss: float, from_scratch: bool) -> None:
         self._before = outputs, from_scratch
 
     # -- results -------------------------------------------------------------------------------------------------
@@ -349,7 +349,7 @@ class SentenceSimilarity(Task):
             Column("candidates", "Texts to be put in order, the nearest first.", required=False, kind="texts"),
         ]
 
-    def answers(
+    def predict(
         self,
         model: Any,
         tokenizer: Any,
@@ -386,7 +386,7 @@ class SentenceSimilarity(Task):
         import torch
 
         tokens = tokenize(tokenizer, texts, max_length=max_length)
-        batches = Batches(tokens.lengths, ASKED_AT_ONCE).in_order()
+        batches = Batches(tokens.lengths, INFERENCE_BATCH_SIZE).in_order()
         device = next(model.parameters()).device
         found = []
         with torch.inference_mode():
@@ -588,7 +588,7 @@ def _figures(found: Found, targets: Pairs) -> dict[str, float]:
 def _asked(given: Mapping[str, Any], place: int) -> tuple[str, list[str], bool]:
     """The text of an input, what it is compared with, and whether these are candidates. Raises DataError."""
     query = str(given.get("text_a") or given.get("text") or "")
-    candidates = several(given, "candidates", place)
+    candidates = read_list(given, "candidates", place)
     if candidates is not None and not (isinstance(candidates, list | tuple) and candidates):
         raise DataError(f"Input {place}: the candidates are no list of texts.", 'Write "candidates": ["...", "..."].')
     others = [str(each) for each in candidates] if candidates is not None else []

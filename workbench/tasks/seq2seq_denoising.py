@@ -20,24 +20,24 @@ from pydantic import Field
 from workbench.data.text.tokenizers import special_tokens_in_text
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError, SpecError
-from workbench.tasks.base import Array, Encoded, Explained, Target, tasks
-from workbench.tasks.shared.generation import WritingOptions, write
-from workbench.tasks.shared.language import IGNORED, TextByText, first_tokens
+from workbench.tasks.base import Array, Encoded, Target, TargetScore, tasks
+from workbench.tasks.shared.generation import GenerationConfig, write
+from workbench.tasks.shared.language import IGNORED, SingleTextTask, first_tokens
 
 if TYPE_CHECKING:
     import torch
 
 
 @tasks.register("seq2seq-denoising")
-class Seq2SeqDenoising(TextByText):
+class Seq2SeqDenoising(SingleTextTask):
     """Denoising: write a text whole again from which spans were taken away, as BART does."""
 
     head = "AutoModelForSeq2SeqLM"
-    explains = "next token"
+    target_kind = "next token"
     peft_type = "SEQ_2_SEQ_LM"
     figures = ("loss", "perplexity", "bits_per_byte", "token_accuracy")
 
-    class Config(WritingOptions):
+    class Config(GenerationConfig):
         mask_share: float = Field(0.3, gt=0, lt=1, description="Share of the tokens that are taken away.")
         span_length: float = Field(
             3.0, gt=0, le=100, description="Mean length of a span that is taken away, in tokens."
@@ -52,8 +52,8 @@ class Seq2SeqDenoising(TextByText):
     pad_id = 0
     start_id: int | None = None
 
-    def adapt(self, model: Any) -> None:
-        super().adapt(model)
+    def configure(self, model: Any) -> None:
+        super().configure(model)
         self.start_id = getattr(model.config, "decoder_start_token_id", None)
         self.packs = self.packs and self.start_id is not None
 
@@ -71,7 +71,7 @@ class Seq2SeqDenoising(TextByText):
         found: NDArray[np.bool_] = ~(first_tokens(table) & (table.ids == given))
         return found
 
-    def spoil(
+    def corrupt(
         self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Array, multiple: int
     ) -> dict[str, torch.Tensor]:
         import torch
@@ -110,9 +110,9 @@ class Seq2SeqDenoising(TextByText):
         start = np.array([self.start_id], dtype=np.int32)
         return [[np.concatenate([start, text[:-1]]) if len(text) else text for text in row] for row in whole]
 
-    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
+    def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
         """The first token that is written."""
-        return Explained.choice(model_output.logits[:, -1], target.index)
+        return TargetScore.choice(model_output.logits[:, -1], target.index)
 
     # -- asked -----------------------------------------------------------------------------------------------------
 

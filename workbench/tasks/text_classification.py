@@ -20,7 +20,7 @@ from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError
 from workbench.metrics import scores
 from workbench.spec import Part
-from workbench.tasks.base import Array, Encoded, Explained, ScoringTask, Target, tasks
+from workbench.tasks.base import Array, Encoded, ScoringTask, Target, TargetScore, tasks
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ class TextClassification(ScoringTask):
     """Text classification: put each text into one of several classes."""
 
     head = "AutoModelForSequenceClassification"
-    explains = "label"
+    target_kind = "label"
     peft_type = "SEQ_CLS"
 
     class Config(Part):
@@ -131,11 +131,11 @@ class TextClassification(ScoringTask):
         logits: torch.Tensor = model_output.logits.float()
         return torch.sigmoid(logits) if self.config.multi_label else torch.softmax(logits, dim=-1)
 
-    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
+    def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
         if self.config.multi_label:
             logit = model_output.logits.float()[:, target.index]
-            return Explained(logit, logit.sigmoid())
-        return Explained.choice(model_output.logits, target.index)
+            return TargetScore(logit, logit.sigmoid())
+        return TargetScore.choice(model_output.logits, target.index)
 
     # -- results -------------------------------------------------------------------------------------------------
 
@@ -178,7 +178,7 @@ class TextClassification(ScoringTask):
         }
 
     def prediction_rows(self, examples: Examples, outputs: Array, targets: Array) -> dict[str, list[Any]]:
-        readable = self.readable(outputs)
+        readable = self.decode(outputs)
         if self.config.multi_label:
             gold = ["|".join(sorted(given)) for given in examples.columns["label"]]
             predicted = ["|".join(sorted(r["labels"])) for r in readable]
@@ -201,7 +201,7 @@ class TextClassification(ScoringTask):
                 rows[f"score:{label}"] = outputs[:, i].astype(float).tolist()
         return rows
 
-    def readable(self, outputs: Array) -> list[dict[str, Any]]:
+    def decode(self, outputs: Array) -> list[dict[str, Any]]:
         results = []
         for row in outputs.astype(float):
             by_label = dict(sorted(zip(self.labels, row.tolist(), strict=True), key=lambda item: -item[1]))

@@ -25,7 +25,7 @@ from workbench.data.text.tokens import TokenTable, tokenize_words
 from workbench.errors import DataError
 from workbench.metrics import measures
 from workbench.spec import Part
-from workbench.tasks.base import ASKED_AT_ONCE, Array, Encoded, Explained, Target, Task, tasks
+from workbench.tasks.base import INFERENCE_BATCH_SIZE, Array, Encoded, Target, TargetScore, Task, tasks
 from workbench.tasks.shared.entities import (
     OUTSIDE,
     TOLD,
@@ -91,7 +91,7 @@ class TokenClassification(Task):
     """Token classification: find names or slots in texts."""
 
     head = "AutoModelForTokenClassification"
-    explains = "label of a word"
+    target_kind = "label of a word"
     peft_type = "TOKEN_CLS"
     primary_metric = "entity_f1"
 
@@ -209,7 +209,7 @@ class TokenClassification(Task):
         batch["labels"] = encoded.tokens.rectangle(encoded.targets.labels, indices, IGNORED, multiple)
         return {name: torch.from_numpy(values) for name, values in batch.items()}
 
-    def weight(self, encoded: Encoded, indices: Array) -> int:
+    def loss_weight(self, encoded: Encoded, indices: Array) -> int:
         return int(encoded.targets.learned[indices].sum())
 
     # -- model ---------------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ class TokenClassification(Task):
             "label2id": {label: i for i, label in enumerate(self.labels)},
         }
 
-    def begin_head(self, model: Any, train: Encoded, new: Collection[str]) -> None:
+    def init_head(self, model: Any, train: Encoded, new: Collection[str]) -> None:
         """Begin with each tag as probable as it is common: the bias is the logarithm of its share.
 
         Nearly every word is no name. A head that begins even learns this first, in steps that are large and all of one
@@ -246,8 +246,8 @@ class TokenClassification(Task):
         found = torch.stack([tags.float(), probability], dim=-1)
         return found.masked_fill(~said[..., None], float("nan"))
 
-    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
-        return Explained.choice(model_output.logits[:, target.place], target.index)
+    def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
+        return TargetScore.choice(model_output.logits[:, target.position], target.index)
 
     # -- results -------------------------------------------------------------------------------------------------
 
@@ -298,7 +298,7 @@ class TokenClassification(Task):
             Column("words", "Or its words, as a list.", kind="words", required=False),
         ]
 
-    def answers(
+    def predict(
         self,
         model: Any,
         tokenizer: Any,
@@ -485,7 +485,7 @@ def word_logits(model: Any, tokenizer: Any, rows: Sequence[Sequence[str]], max_l
     first = first_pieces(tokens, offsets)
     device = next(model.parameters()).device
     of_windows: list[Any] = [None] * len(windows)
-    for indices in Batches(np.maximum(tokens.lengths, 1), ASKED_AT_ONCE).in_order():
+    for indices in Batches(np.maximum(tokens.lengths, 1), INFERENCE_BATCH_SIZE).in_order():
         if not tokens.lengths[indices].any():
             continue  # nothing but invisible characters
         batch = {k: torch.from_numpy(v).to(device) for k, v in tokens.pad(indices, tokenizer.pad_token_id or 0).items()}
@@ -550,8 +550,8 @@ def _read_rows(logits: Sequence[torch.Tensor], constrained: bool) -> tuple[list[
     order = sorted(range(len(logits)), key=lambda row: len(logits[row]))
     tags: list[Any] = [None] * len(logits)
     scores: list[Any] = [None] * len(logits)
-    for start in range(0, len(order), ASKED_AT_ONCE):
-        rows = order[start : start + ASKED_AT_ONCE]
+    for start in range(0, len(order), INFERENCE_BATCH_SIZE):
+        rows = order[start : start + INFERENCE_BATCH_SIZE]
         padded = torch.nn.utils.rnn.pad_sequence([logits[r] for r in rows], True, float("nan"))
         said = ~padded.isnan().any(-1)
         found, probability = read_tags(padded.nan_to_num(0.0), said, constrained)

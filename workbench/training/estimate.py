@@ -163,7 +163,7 @@ class Trial(Work):
 
     def _before(self, loaded: Loaded, parts: dict[str, Part], small: dict[str, Part]) -> None:
         """What a task measures before training, on the small part."""
-        if self.task.looks_before and self.trains:
+        if self.task.evaluates_zero_shot and self.trains:
             name = "test" if "test" in small else "valid"
             _, seconds = timed(lambda: self._look_before(loaded, small))
             self.took.prepare += seconds * share(parts[name], small[name])

@@ -95,7 +95,7 @@ def first_batch(
         resolved.model.prepare(lambda: task.texts(dataset.train), Path(folder) / "tokenizer", progress)
         torch.manual_seed(settings.seed)
         loaded = resolved.model.load(task.head, task.model_options(), progress)
-        task.adapt(loaded.model)
+        task.configure(loaded.model)
         parts, lengths = encode_parts(task, loaded.tokenizer, dataset, resolved.spec)
         train = parts["train"]
         steps = Steps.of(train.batches, settings, lambda indices: int(train.encoded.lengths[indices].sum()))

@@ -67,7 +67,7 @@ class Work:
         self.resolved = resolve(run.spec(), self.workspace, run.is_confined())
         self.spec = self.resolved.spec
         self.task = self.resolved.task
-        self.task.ask_run = self._ask_run
+        self.task.predict_with_run = self._predict_with_run
         self.training = self.spec.training
         self.learning_rate = self.resolved.learning_rate  # the largest
         limit_onednn_cache()
@@ -87,7 +87,7 @@ class Work:
             loaded = self._load_model()
             self._record_environment(dataset, loaded)
             parts = self._encode(dataset, loaded)
-            self.task.begin_head(loaded.model, parts["train"].encoded, loaded.new)
+            self.task.init_head(loaded.model, parts["train"].encoded, loaded.new)
             self._look_before(loaded, parts)
             self._tune(loaded)
             outcome = self._train(parts)
@@ -100,7 +100,7 @@ class Work:
         finally:
             forget_features(self.run.folder)
 
-    def _ask_run(self, run_id: str, inputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _predict_with_run(self, run_id: str, inputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """What another finished run of the workspace answers. Raises RequestError when it has no model."""
         from workbench.inference.predictor import Predictor
 
@@ -158,18 +158,18 @@ class Work:
         torch.manual_seed(self.training.seed)  # a new head is drawn from the seed
         loaded = self.resolved.model.load(self.task.head, self.task.model_options(), self.watch.download)
         self._check_fit(loaded)
-        self.task.adapt(loaded.model)
+        self.task.configure(loaded.model)
         return loaded
 
     def _look_before(self, loaded: Loaded, parts: dict[str, Part]) -> None:
         """Show the task what the model as it was loaded puts out for the part that is reported on, if it asks."""
-        if not self.task.looks_before or self.spec.kind != "training":
+        if not self.task.evaluates_zero_shot or self.spec.kind != "training":
             return
         self.watch.phase("evaluating the model before training")
         self.model = loaded.model.to(self.accelerator.device)
         with torch.random.fork_rng():
             outputs, loss = self._outputs(parts["test" if "test" in parts else "valid"])
-        self.task.before(outputs, loss, self.resolved.model.from_scratch)
+        self.task.on_untrained_outputs(outputs, loss, self.resolved.model.from_scratch)
 
     def _tune(self, loaded: Loaded) -> None:
         tuned = self.resolved.tuning.apply(loaded.model, self.task.peft_type, loaded.new)
@@ -250,7 +250,7 @@ class Work:
         return Material(
             plan=train_part.batches,
             batch=lambda indices: self._batch(train_part, indices),
-            weight=lambda indices: self.task.weight(train_part.encoded, indices),
+            weight=lambda indices: self.task.loss_weight(train_part.encoded, indices),
             tokens=lambda indices: int(train_part.encoded.lengths[indices].sum()),
             evaluate=(lambda: self._evaluate_and_write(valid)) if valid else None,
             better=operator.lt if self.task.evaluation_metric in measures.SMALLER_IS_BETTER else operator.gt,
@@ -287,7 +287,7 @@ class Work:
 
     def _keep_features(self, parts: dict[str, Part]) -> None:
         """Run frozen layers once over what is met again, where each meeting is the same."""
-        if not self.task.inputs_change:
+        if not self.task.stochastic_inputs:
             met_again = [parts[name] for name in ("train", "valid") if name in parts]
             self.frozen.keep(met_again, self._batch, self.accelerator.autocast, self.task.forward)
 
@@ -310,7 +310,7 @@ class Work:
                 batch = self._batch(part, indices)
                 result = self.task.forward(self.model, batch)
                 outputs.append(self.task.outputs(result, batch))
-                weights.append(self.task.weight(part.encoded, indices))
+                weights.append(self.task.loss_weight(part.encoded, indices))
                 losses.append(result.loss.float() * weights[-1])
                 order.append(indices)
         found = stack_rows(outputs)
@@ -418,7 +418,7 @@ class Work:
         if not getattr(self.model.config, "sparse_prediction", False):
             return 1.0
         tokens = int(part.encoded.tokens.lengths.sum())
-        return min(1.0, self.task.weight(part.encoded, np.arange(len(part.encoded))) / tokens)
+        return min(1.0, self.task.loss_weight(part.encoded, np.arange(len(part.encoded))) / tokens)
 
 
 def stack_rows(parts: list[torch.Tensor]) -> NDArray[Any]:

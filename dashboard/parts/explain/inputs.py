@@ -171,7 +171,7 @@ def show_predictions(both: list[Side]) -> None:
         labels = aim.prediction.get("labels") or [aim.prediction.get("label")]
         said = ", ".join(md(label, 80) for label in labels if label is not None) or "none"
         whose = "Prediction" if len(both) == 1 else f"Prediction, {md(side.name, 60)}"
-        place = aim.target.place
+        place = aim.target.position
         where = "" if place is None else f" (at {md(side.subject().encoded.shown[place], 40)})"
         st.markdown(f"**{whose}: {said}**{where}")
     names = list(dict.fromkeys(name for aim in aims for name, _ in _best(aim.prediction)))[:MOST_LABELS]

@@ -82,12 +82,12 @@ def choose(side: Side) -> Choice:
 
 
 def _at_words(side: Side) -> bool:
-    return side.predictor.task.explains == "label of a word"
+    return side.predictor.task.target_kind == "label of a word"
 
 
 def _choose_target(side: Side, column: Any) -> str | None:
     """What is explained: one of the labels; for tasks without labels an answer or a token, typed or chosen."""
-    labels, span = list(side.predictor.labels), side.predictor.task.explains == "span"
+    labels, span = list(side.predictor.labels), side.predictor.task.target_kind == "span"
     free = not labels or span
     words = "Explained label" if not free else "Explained answer" if span else "Explained token"
     offered = list(side.aim().prediction["scores"]) if free else labels

@@ -17,14 +17,14 @@ from workbench.data.columns import Column
 from workbench.inference.answers import fields_of, of_row
 from workbench.runs.run import Run
 from workbench.tasks.base import Task
-from workbench.tasks.shared.generation import WritingOptions
+from workbench.tasks.shared.generation import GenerationConfig
 
 FIELD, OPTION = "play.field", "play.option"  # prefixes of session keys
 MOST_NEW_TOKENS = 500  # a page waits for them
 LONG = ("context", "source", "document", "article", "text", "prompt")  # roles that often hold paragraphs
 
 
-class Writing(WritingOptions):
+class Writing(GenerationConfig):
     """How a model writes on this page: as in a spec, but so that the page is not held up for long."""
 
     max_new_tokens: int = Field(40, ge=1, le=MOST_NEW_TOKENS, description="Most tokens that are written.")

@@ -50,7 +50,7 @@ def explainable(run: dict[str, Any]) -> bool:
     if run["state"] != "succeeded" or not trainings([run]):
         return False
     name = run.get("task")
-    return name not in tasks or tasks.get(name).explains is not None
+    return name not in tasks or tasks.get(name).target_kind is not None
 
 
 def of_the_task(runs: list[dict[str, Any]], run_id: str) -> list[dict[str, Any]]:

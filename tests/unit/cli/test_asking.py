@@ -12,7 +12,7 @@ import pytest
 from workbench.cli.asking import inputs_of_file, inputs_of_json, inputs_of_texts, show_predictions
 from workbench.errors import DataError, RequestError
 from workbench.inference.predictor import Predictor
-from workbench.tasks.base import several, tasks
+from workbench.tasks.base import read_list, tasks
 
 QUESTIONS = tasks.get("question-answering")()
 
@@ -56,9 +56,9 @@ class Echo:
 
     def __init__(self, name: str) -> None:
         self.of = tasks.get(name)()
-        self.inputs, self.other_inputs = self.of.inputs, self.of.other_inputs
+        self.inputs, self.input_aliases = self.of.inputs, self.of.input_aliases
 
-    def answers(self, model: Any, tokenizer: Any, inputs: Any, max_length: int, options: Any) -> list[dict[str, Any]]:
+    def predict(self, model: Any, tokenizer: Any, inputs: Any, max_length: int, options: Any) -> list[dict[str, Any]]:
         return [{"text": json.dumps(given)} for given in inputs]
 
 
@@ -102,9 +102,9 @@ def test_a_csv_file_carries_lists(task: str, role: str, tmp_path: Path) -> None:
     path.write_text(f'text,{role},text_b\nasked,"{listed}",\nasked,only one,\n', encoding="utf-8")
     found = inputs_of_file(path, tasks.get(task)())
     assert "text_b" not in found[0], "an empty cell of a role that may be left out is left out"
-    assert [several(given, role, 1) for given in found] == [["a, b", "c", "d"], ["only one"]]
+    assert [read_list(given, role, 1) for given in found] == [["a, b", "c", "d"], ["only one"]]
     with pytest.raises(DataError, match=f"Input 3: {role} "):
-        several({role: '["a", '}, role, 3)
+        read_list({role: '["a", '}, role, 3)
 
 
 def test_what_a_csv_file_holds_reaches_every_task_as_a_list() -> None:

@@ -174,8 +174,8 @@ def test_only_what_fits_is_offered() -> None:
 
 def test_what_a_task_says_is_explained_can_be() -> None:
     for name, entry in tasks.items():
-        assert entry.explains is None or entry.explains in AIMS, name
-        assert entry.explains is None or entry.explained is not Task.explained, name
+        assert entry.target_kind is None or entry.target_kind in AIMS, name
+        assert entry.target_kind is None or entry.target_score is not Task.target_score, name
 
 
 @pytest.mark.parametrize("name", ["dialogue", "code-generation", "controlled-generation"])

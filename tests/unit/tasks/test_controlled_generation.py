@@ -76,9 +76,9 @@ def test_another_run_can_judge(tokenizer: Any) -> None:
         asked.append(run)
         return [{"label": "good", "score": 1.0, "scores": {"good": 1.0, "bad": 0.0}} for _ in inputs]
 
-    task.ask_run = ask
+    task.predict_with_run = ask
     model = make_model("ours", len(tokenizer))
-    task.adapt(model)
+    task.configure(model)
     assert asked == ["abc"], "asked before training, so that a wrong one is told of in time"
     encoded = task.encode(tokenizer, examples, 64)
     finished = task.finish(model, tokenizer, examples, encoded, np.ones((40, 3)), lambda a, b: None)
@@ -94,9 +94,9 @@ def test_another_run_can_judge(tokenizer: Any) -> None:
 
 def test_a_judge_of_other_labels_is_refused() -> None:
     task, _ = fitted(judge="run:abc")
-    task.ask_run = lambda run, inputs: [{"label": "x", "scores": {"x": 1.0}} for _ in inputs]
+    task.predict_with_run = lambda run, inputs: [{"label": "x", "scores": {"x": 1.0}} for _ in inputs]
     with pytest.raises(SpecError, match="trained on the same labels"):
-        task.adapt(make_model("ours", 100))
+        task.configure(make_model("ours", 100))
 
 
 # -- controls ----------------------------------------------------------------------------------------------------

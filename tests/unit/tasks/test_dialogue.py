@@ -193,6 +193,6 @@ def test_a_model_of_equal_scores_finds_nothing(tokenizer: Any) -> None:
     model = make_model("llama", len(tokenizer))
     with torch.no_grad():
         model.lm_head.weight.zero_()
-    task.adapt(model)
+    task.configure(model)
     finished = task.finish(model, tokenizer, examples, encoded, np.ones((len(encoded), 3)), lambda a, b: None)
     assert finished.columns["recall_1"].sum() == 0

@@ -65,7 +65,7 @@ def make(name: str, tokenizer: Any, **options: Any) -> tuple[Any, Any]:
         decoder_start_token_id=2,
     )
     model = getattr(transformers, task.head).from_config(config).eval()
-    task.adapt(model)
+    task.configure(model)
     return task, model
 
 
@@ -95,7 +95,7 @@ def test_the_figures_are_the_models_own_loss(name, sparse, tokenizer):
         result = model(**batch)
         outputs = task.outputs(result, batch).numpy()
     assert outputs.shape == (len(encoded), len(task.output_columns))
-    assert outputs[:, 1].sum() == task.weight(encoded, np.arange(len(encoded)))
+    assert outputs[:, 1].sum() == task.loss_weight(encoded, np.arange(len(encoded)))
     figures = task.metrics(outputs, encoded.targets)
     assert figures["loss"] == pytest.approx(float(result.loss), rel=1e-5)
     rows = task.prediction_rows(examples, outputs, encoded.targets)
@@ -229,7 +229,11 @@ def test_packing_changes_no_documents_loss(name, tokenizer, monkeypatch):
             batch["input_ids"] = torch.from_numpy(encoded.tokens.pad(np.arange(len(encoded)), 0)["input_ids"])
             batch["labels"] = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
             del batch["label_places"]  # of the masks
-        count = batch["labels"].ne(-100).sum() if name != "causal-lm" else task.weight(encoded, np.arange(len(encoded)))
+        count = (
+            batch["labels"].ne(-100).sum()
+            if name != "causal-lm"
+            else task.loss_weight(encoded, np.arange(len(encoded)))
+        )
         with torch.no_grad():
             found = model(**batch)
         words = found.loss
@@ -271,7 +275,7 @@ def test_without_packing_a_row_is_a_piece(name, tokenizer):
     encoded = task.encode(tokenizer, texts(30, 2), LENGTH, training=True)
     assert encoded.tokens.documents is None and (encoded.targets.document >= 0).all()
     task, _ = make(name, tokenizer)
-    task.adapt(transformers.AutoModelForPreTraining.from_config(transformers.BertConfig(
+    task.configure(transformers.AutoModelForPreTraining.from_config(transformers.BertConfig(
         vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
     )))  # fmt: skip
     assert task.encode(tokenizer, texts(30, 2), LENGTH, training=True).tokens.documents is None
@@ -394,7 +398,7 @@ def test_pairs_need_a_head_for_pairs(tokenizer):
         vocab_size=30, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
     )
     with pytest.raises(SpecError, match="RobertaForMaskedLM has no head"):
-        task.adapt(transformers.AutoModelForPreTraining.from_config(config))
+        task.configure(transformers.AutoModelForPreTraining.from_config(config))
 
 
 # -- asked ----------------------------------------------------------------------------------------------------------
@@ -403,7 +407,7 @@ def test_pairs_need_a_head_for_pairs(tokenizer):
 def test_masked_words_are_filled_in(tokenizer):
     for name in ("masked-lm", "masked-lm-nsp"):
         task, model = make(name, tokenizer, candidates=3)
-        found, other = task.answers(
+        found, other = task.predict(
             model, tokenizer, [{"text": "the [MASK] is [MASK]"}, {"text": "a [MASK]"}], LENGTH, {}
         )
         assert [len(each) for each in found["masks"]] == [3, 3] and len(other["masks"]) == 1
@@ -411,7 +415,7 @@ def test_masked_words_are_filled_in(tokenizer):
         assert scores == sorted(scores, reverse=True) and 0 < sum(scores) <= 1
         assert found["text"].split()[0] == "the" and found["text"].split()[2] == "is"
         with pytest.raises(DataError, match=r"Input 1 has no \[MASK\]"):
-            task.answers(model, tokenizer, [{"text": "the film"}], LENGTH, {})
+            task.predict(model, tokenizer, [{"text": "the film"}], LENGTH, {})
 
 
 @pytest.mark.parametrize("name", ["causal-lm", "seq2seq-denoising"])
@@ -419,7 +423,7 @@ def test_a_model_writes_as_it_is_told(name, tokenizer):
     task, model = make(name, tokenizer)
 
     def ask(**options: Any) -> dict[str, Any]:
-        return task.answers(model, tokenizer, [{"text": "the film is"}], LENGTH, options)[0]
+        return task.predict(model, tokenizer, [{"text": "the film is"}], LENGTH, options)[0]
 
     assert ask(max_new_tokens=5)["tokens"] <= 5
     assert ask(temperature=0) == ask(temperature=0, writing_seed=7), "greedy: nothing is drawn"
@@ -437,7 +441,7 @@ def test_a_model_writes_as_it_is_told(name, tokenizer):
 def test_writing_ends_where_the_positions_do(tokenizer):
     task, model = make("causal-lm", tokenizer)
     long = " ".join(["film"] * 100)
-    (found,) = task.answers(model, tokenizer, [{"text": long}], LENGTH, {"max_new_tokens": 500, "temperature": 0})
+    (found,) = task.predict(model, tokenizer, [{"text": long}], LENGTH, {"max_new_tokens": 500, "temperature": 0})
     assert found["tokens"] <= 63
 
 
@@ -445,7 +449,7 @@ def test_a_prompt_longer_than_the_positions_is_refused_with_the_numbers(tokenize
     task, model = make("masked-lm", tokenizer)
     long = " ".join(["film"] * 70) + " [MASK]"
     with pytest.raises(DataError, match=r"Input 2 has 73 tokens, and the model has 64 positions"):
-        task.answers(model, tokenizer, [{"text": "a [MASK]"}, {"text": long}], LENGTH, {})
+        task.predict(model, tokenizer, [{"text": "a [MASK]"}, {"text": long}], LENGTH, {})
     task.excerpts = [long.removesuffix(" [MASK]"), "the film is dull"]
     assert len(task.samples(model, tokenizer)) == 1, "a sample that does not fit ends no run"
 
@@ -458,12 +462,12 @@ def test_positions_that_begin_later_and_positions_without_an_end(tokenizer):
         transformers.RobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=66, pad_token_id=1, **options)
     ).eval()
     asked = {"text": " ".join(["film"] * 61) + " [MASK]"}
-    assert task.answers(roberta, tokenizer, [asked], LENGTH, {})[0]["masks"]
+    assert task.predict(roberta, tokenizer, [asked], LENGTH, {})[0]["masks"]
     with pytest.raises(DataError, match=r"65 tokens, and the model has 64 positions"):
-        task.answers(roberta, tokenizer, [{"text": f"film {asked['text']}"}], LENGTH, {})
+        task.predict(roberta, tokenizer, [{"text": f"film {asked['text']}"}], LENGTH, {})
     ours = EncoderConfig(vocab_size=len(tokenizer), max_position_embeddings=8, positions="rotary", **options)
     rotary = transformers.AutoModelForMaskedLM.from_config(ours).eval()
-    assert task.answers(rotary, tokenizer, [asked], LENGTH, {})[0]["masks"]
+    assert task.predict(rotary, tokenizer, [asked], LENGTH, {})[0]["masks"]
 
 
 def test_writing_has_no_end_where_positions_have_none(tokenizer):
@@ -475,7 +479,7 @@ def test_writing_has_no_end_where_positions_have_none(tokenizer):
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     model.generation_config.eos_token_id = None
     asked = {"max_new_tokens": 20, "temperature": 0, "beams": 1}
-    written = task.answers(model, tokenizer, [{"text": "the film is"}], LENGTH, asked)[0]["tokens"]
+    written = task.predict(model, tokenizer, [{"text": "the film is"}], LENGTH, asked)[0]["tokens"]
     assert written > 8
 
 
@@ -511,7 +515,7 @@ def test_packed_texts_are_written_each_from_its_own(tokenizer, monkeypatch):
     for encoded in (packed, alone):
         batch = whole(task, encoded)
         count = (batch["labels"] != -100).sum()
-        assert count == task.weight(encoded, np.arange(len(encoded)))
+        assert count == task.loss_weight(encoded, np.arange(len(encoded)))
         with torch.no_grad():
             losses.append(float(model(**batch).loss * count))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -190,7 +190,7 @@ def test_figures_against_chance_and_the_longest_choice() -> None:
 def test_answers(tokenizer: Any) -> None:
     made = task()
     asked = [{"context": context, "choices": choices} for context, choices, _ in ROWS]
-    found = made.answers(model(), tokenizer, asked, 32, {})
+    found = made.predict(model(), tokenizer, asked, 32, {})
     for answer, given in zip(found, asked, strict=True):
         assert answer["choice"] == given["choices"][int(answer["label"])] == next(iter(answer["scores"]))
         assert set(answer["scores"]) == set(given["choices"])
@@ -213,4 +213,4 @@ def test_answers(tokenizer: Any) -> None:
 )
 def test_inputs_that_cannot_be_used(tokenizer: Any, given: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        task().answers(model(), tokenizer, [{"context": "a", "choices": ["b", "c"]}, given], 32, {})
+        task().predict(model(), tokenizer, [{"context": "a", "choices": ["b", "c"]}, given], 32, {})

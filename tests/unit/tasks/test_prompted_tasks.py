@@ -80,7 +80,7 @@ def ready(name: str, tokenizer: Any, kind: str = "ours", max_length: int = 96, *
     task, examples = make_task(name, **options), examples_of(name)
     task.fit(examples)
     model = make_model(kind, len(tokenizer))
-    task.adapt(model)
+    task.configure(model)
     return task, model, examples, task.encode(tokenizer, examples, max_length)
 
 
@@ -107,7 +107,7 @@ def test_prompt_and_padding_have_no_loss(name: str, kind: str, tokenizer: Any) -
             count += len(places)
     assert sums[:, 0].tolist() == pytest.approx(nats, rel=1e-4)
     assert float(result.loss) == pytest.approx(sum(nats) / count, rel=1e-4)
-    assert task.weight(encoded, indices) == count == int(sums[:, 1].sum())
+    assert task.loss_weight(encoded, indices) == count == int(sums[:, 1].sum())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -193,7 +193,7 @@ def test_the_model_before_training_is_the_baseline(tokenizer: Any) -> None:
     batch = task.collate(encoded, np.arange(len(encoded)), 0)
     with torch.no_grad():
         outputs = task.outputs(task.forward(model, batch), batch).numpy()
-    task.before(outputs * [2.0, 1.0, 1.0], 0.0, from_scratch=False)
+    task.on_untrained_outputs(outputs * [2.0, 1.0, 1.0], 0.0, from_scratch=False)
     finished = task.finish(model, tokenizer, examples, encoded, outputs, lambda done, total: None)
     report = task.report(finished, encoded.targets, encoded.targets)
     value = report["metrics"]["perplexity"]["value"]
@@ -212,7 +212,7 @@ def test_the_model_before_training_is_the_baseline(tokenizer: Any) -> None:
 def test_a_new_model_is_held_against_frequencies(tokenizer: Any) -> None:
     task, model, examples, encoded = ready("dialogue", tokenizer, written=0, ranked=0)
     outputs = np.ones((len(encoded), 3))
-    task.before(outputs, 0.0, from_scratch=True)
+    task.on_untrained_outputs(outputs, 0.0, from_scratch=True)
     report = task.report(
         task.finish(model, tokenizer, examples, encoded, outputs, print), encoded.targets, encoded.targets
     )
@@ -262,18 +262,18 @@ WRONG: dict[str, list[tuple[dict[str, Any], str]]] = {
 @pytest.mark.parametrize("name", NAMES)
 def test_answers_are_texts_and_the_same_alone(name: str, tokenizer: Any) -> None:
     task, model, _, _ = ready(name, tokenizer, temperature=0, max_new_tokens=6)
-    together = task.answers(model, tokenizer, ASKED[name], 64, {})
-    alone = [task.answers(model, tokenizer, [given], 64, {})[0] for given in ASKED[name]]
+    together = task.predict(model, tokenizer, ASKED[name], 64, {})
+    alone = [task.predict(model, tokenizer, [given], 64, {})[0] for given in ASKED[name]]
     assert together == alone and all(isinstance(answer["text"], str) for answer in together)
     with pytest.raises(SpecError, match="no_such"):
-        task.answers(model, tokenizer, ASKED[name], 64, {"no_such": 1})
+        task.predict(model, tokenizer, ASKED[name], 64, {"no_such": 1})
 
 
 @pytest.mark.parametrize(("name", "given", "message"), [(n, g, m) for n, cases in WRONG.items() for g, m in cases])
 def test_an_input_that_cannot_be_used_is_named(name: str, given: dict[str, Any], message: str, tokenizer: Any) -> None:
     task, model, _, _ = ready(name, tokenizer)
     with pytest.raises(DataError, match="Input 2") as error:
-        task.answers(model, tokenizer, [ASKED[name][0], given], 64, {})
+        task.predict(model, tokenizer, [ASKED[name][0], given], 64, {})
     assert message in str(error.value)
 
 
@@ -281,4 +281,4 @@ def test_an_input_that_cannot_be_used_is_named(name: str, given: dict[str, Any],
 def test_a_prompt_longer_than_the_model_is_shortened(name: str, tokenizer: Any) -> None:
     task, model, _, _ = ready(name, tokenizer, temperature=0, max_new_tokens=6)
     long = {"text": "film " * 5_000}
-    assert isinstance(task.answers(model, tokenizer, [long], 10_000, {})[0]["text"], str)
+    assert isinstance(task.predict(model, tokenizer, [long], 10_000, {})[0]["text"], str)

@@ -160,7 +160,7 @@ def test_an_answer_that_no_window_holds_is_told_and_not_learned() -> None:
     encoded = task(stride=0).encode(tokenizer(), rows, 9)
     assert (encoded.targets.start[:-1] == UNKNOWN).all() and encoded.targets.start[-1] > 0
     assert "1 answers stand whole in no window" in encoded.note
-    assert task().weight(encoded, np.arange(len(encoded))) == 1
+    assert task().loss_weight(encoded, np.arange(len(encoded))) == 1
 
 
 def test_spaces_at_the_edge_of_the_context_belong_to_no_token() -> None:
@@ -258,10 +258,10 @@ def test_null_bias_decides_for_no_answer() -> None:
     outputs = np.array([[1, 1, 2.0, 2.0, 1.5]])  # the span at 2, no answer at 1.5
     for bias, silent in ((0.0, False), (0.6, True)):
         made = task(True, candidates=1, null_bias=bias)
-        (answer,) = made.readable(made.found(outputs, asked), asked.contexts)
+        (answer,) = made.decode(made.found(outputs, asked), asked.contexts)
         assert answer["no_answer"] is silent and answer["answer"] == ("" if silent else "ab")
         assert answer["candidates"][0]["answer"] == "ab"
-    (answer,) = task(candidates=1, null_bias=9).readable(task(candidates=1).found(outputs, asked), ["ab"])
+    (answer,) = task(candidates=1, null_bias=9).decode(task(candidates=1).found(outputs, asked), ["ab"])
     assert not answer["no_answer"], "a model that never learned to say so does not"
 
 
@@ -321,7 +321,7 @@ def test_rows_do_not_change_each_other() -> None:
 
 def test_explained_is_the_span() -> None:
     output = QuestionAnsweringModelOutput(None, torch.randn(2, 7), torch.randn(2, 7))
-    found = task().explained(output, {}, Target(0, 3, 5))
+    found = task().target_score(output, {}, Target(0, 3, 5))
     assert torch.equal(found.logit, output.start_logits[:, 3] + output.end_logits[:, 5])
     expected = output.start_logits.softmax(-1)[:, 3] * output.end_logits.softmax(-1)[:, 5]
     torch.testing.assert_close(found.probability, expected)
@@ -350,18 +350,18 @@ def test_no_answer_is_learned_from_the_data_or_refused() -> None:
 def test_answers_say_where_and_what_is_missing() -> None:
     made = task(stride=8)
     given = [{"question": "who?", "context": f"  {CONTEXT} " * 4}, {"question": "when?", "context": "In 1843."}]
-    long, short = made.answers(model(), tokenizer(), given, 40, {})
+    long, short = made.predict(model(), tokenizer(), given, 40, {})
     for answer, asked in ((long, given[0]), (short, given[1])):
         assert answer["no_answer"] is False and 0 <= answer["score"] <= 1
         for each in (answer, *answer["candidates"]):
             assert each["answer"] and asked["context"][each["start"] : each["end"]] == each["answer"]
         assert answer["answer"] == answer["candidates"][0]["answer"]
-    (one,) = made.answers(model(), tokenizer(), given[1:], 40, {"candidates": 2})
+    (one,) = made.predict(model(), tokenizer(), given[1:], 40, {"candidates": 2})
     assert len(one["candidates"]) == 2
     with pytest.raises(DataError, match="Input 2 has no context"):
-        made.answers(model(), tokenizer(), [given[0], {"question": "q", "context": " "}], 40, {})
+        made.predict(model(), tokenizer(), [given[0], {"question": "q", "context": " "}], 40, {})
     with pytest.raises(SpecError, match="candidates"):
-        made.answers(model(), tokenizer(), given, 40, {"candidates": 0})
+        made.predict(model(), tokenizer(), given, 40, {"candidates": 0})
 
 
 def test_windows_cover_the_whole_context() -> None:

@@ -143,7 +143,7 @@ def test_candidates_are_ranked(model: Any, tokenizer: Any) -> None:
     it = task()
     it.fit(examples())
     films = ["dull film", "great story", "lovely music"]
-    one, two = it.answers(
+    one, two = it.predict(
         model,
         tokenizer,
         [{"history": ["great film", "lovely plot"], "candidates": films}, {"history": "", "candidate": "dull film"}],
@@ -157,7 +157,7 @@ def test_candidates_are_ranked(model: Any, tokenizer: Any) -> None:
         tokens = tokenizer("great film; lovely plot", each["text"], return_tensors="pt")
         logits = model(**tokens).logits
         assert each["score"] == pytest.approx(float(logits.softmax(-1)[0, 1]), abs=1e-5)
-        explained = it.explained(model(**tokens), tokens, Target(index=1))
+        explained = it.target_score(model(**tokens), tokens, Target(index=1))
         assert float(explained.probability) == pytest.approx(each["score"], abs=1e-5)
         assert float(explained.logit) == pytest.approx(float(logits[0, 1]), abs=1e-5)
     assert len(two["ranked"]) == 1
@@ -175,4 +175,4 @@ def test_inputs_that_cannot_be_used(model: Any, tokenizer: Any, given: dict[str,
     it = task()
     it.fit(examples())
     with pytest.raises(DataError, match=told):
-        it.answers(model, tokenizer, [{"history": "", "candidates": ["film"]}, given], 32, {})
+        it.predict(model, tokenizer, [{"history": "", "candidates": ["film"]}, given], 32, {})

@@ -161,7 +161,7 @@ def test_a_sentence_without_proper_marks_is_refused_with_its_line(text: str, tok
     with pytest.raises(DataError, match=r"TRAIN\.TXT, line 5: there is"):
         fitted().encode(tokenizer, given_, 32)
     with pytest.raises(DataError, match="Input 1: there is"):
-        fitted().answers(None, tokenizer, [{"text": text}], 32, {})
+        fitted().predict(None, tokenizer, [{"text": text}], 32, {})
 
 
 def test_marks_reach_the_model_as_signs(tokenizer: Any) -> None:
@@ -277,17 +277,17 @@ def test_answers_say_what_is_related_to_what(tokenizer: Any) -> None:
         model.classifier.weight.zero_()
         model.classifier.bias.copy_(torch.tensor([1.0, 0.0, 1.0, 0.0]))
     inputs = [{"text": "the <e1>d e</e1> of <e2>a <x>b</e2>"}, {"text": "a b", "head": "a", "tail": "b"}]
-    first, second = task.answers(model, tokenizer, inputs, 32, {})
+    first, second = task.predict(model, tokenizer, inputs, 32, {})
     assert list(first) == ["label", "score", "relation", "from", "to", "scores"]
     assert (first["label"], first["relation"], first["from"], first["to"]) == (EC, "Cause-Effect", "a <x>b", "d e")
     assert first["score"] == pytest.approx(1 / (1 + np.exp(-2)))
     assert (second["from"], second["to"]) == ("b", "a")
     with torch.no_grad():
         model.classifier.bias.zero_()[1] = 9.0
-    (other,) = task.answers(model, tokenizer, inputs[:1], 32, {})
+    (other,) = task.predict(model, tokenizer, inputs[:1], 32, {})
     assert list(other) == ["label", "score", "scores"] and other["label"] == "Other"
     with pytest.raises(SpecError, match="temperature cannot be set"):
-        task.answers(model, tokenizer, inputs, 32, {"temperature": 1})
+        task.predict(model, tokenizer, inputs, 32, {"temperature": 1})
 
 
 def test_marked_things_are_read_back() -> None:

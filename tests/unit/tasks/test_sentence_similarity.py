@@ -173,7 +173,7 @@ def test_pairs_that_are_not_alike_are_not_learned_from(tokenizer: Any) -> None:
     training = it.encode(tokenizer, data, 32, training=True)
     assert len(training) == 1 and "1 pairs with a score below 0.5" in training.note
     measured = it.encode(tokenizer, data, 32)
-    assert len(measured) == 2 and it.weight(measured, np.array([0, 1])) == 1
+    assert len(measured) == 2 and it.loss_weight(measured, np.array([0, 1])) == 1
     assert it.collate(measured, np.array([0, 1]), 0)["labels"].tolist() == [[1, 0], [0, LEFT_OUT]]
     with pytest.raises(DataError, match="No training pair"):
         task(positive_from=0.95).encode(tokenizer, data, 32, training=True)
@@ -226,7 +226,7 @@ def test_the_untouched_model_is_the_baseline(tokenizer: Any) -> None:
     # The untouched model knows the labels, the finished one the opposite of nothing: vectors by row number.
     kinds = np.array(encoded.targets.second)
     knowing = np.eye(2, dtype=np.float32)[kinds]
-    it.before(knowing, 0.1, from_scratch=True)
+    it.on_untrained_outputs(knowing, 0.1, from_scratch=True)
     blind = np.eye(30, dtype=np.float32)
     report = it.report(it._found(blind, encoded.targets), encoded.targets, encoded.targets)
     gains_agree(report)
@@ -267,7 +267,7 @@ def test_pairs_are_drawn_once_for_spearman(tokenizer: Any) -> None:
 def test_answers(model: Any, tokenizer: Any) -> None:
     it = task()
     candidates = ["the plot is dull", "the film is great", "great film"]
-    one, two, three = it.answers(
+    one, two, three = it.predict(
         model,
         tokenizer,
         [
@@ -297,9 +297,9 @@ def test_answers(model: Any, tokenizer: Any) -> None:
 )
 def test_inputs_that_cannot_be_used(model: Any, tokenizer: Any, given: dict[str, Any], told: str) -> None:
     with pytest.raises(DataError, match=told):
-        task().answers(model, tokenizer, [{"text": "great"}, given], 32, {})
+        task().predict(model, tokenizer, [{"text": "great"}, given], 32, {})
 
 
 def test_an_encoder_with_a_decoder_is_refused() -> None:
     with pytest.raises(SpecError, match="one vector for a text"):
-        task().adapt(SimpleNamespace(config=SimpleNamespace(is_encoder_decoder=True)))
+        task().configure(SimpleNamespace(config=SimpleNamespace(is_encoder_decoder=True)))

@@ -63,7 +63,7 @@ def make(name: str, architecture: str, tokenizer: Any, **options: Any) -> tuple[
     )
     model = getattr(transformers, task.head).from_config(config).eval()
     task.fit(examples(name))
-    task.adapt(model)
+    task.configure(model)
     return task, model
 
 
@@ -116,7 +116,7 @@ def test_padding_and_prompt_cost_nothing(name, architecture, tokenizer):
     by_hand = [-float(scores[i, label]) for i, label in enumerate(labels.tolist()) if label >= 0]
     assert float(result.loss) == pytest.approx(np.mean(by_hand), rel=1e-5)
     assert sums[0] == pytest.approx(sum(by_hand), rel=1e-5) and sums[1] == len(by_hand)
-    assert task.weight(encoded, np.array([short])) == len(by_hand)
+    assert task.loss_weight(encoded, np.array([short])) == len(by_hand)
 
 
 def test_a_decoder_start_of_another_kind_stays_a_label(tokenizer):
@@ -199,7 +199,7 @@ def test_report_and_predictions_are_of_what_was_written_for(name, architecture, 
     assert report["metrics"]["loss"]["value"] == pytest.approx(
         sums[outputs.chosen, 0].sum() / sums[outputs.chosen, 1].sum()
     )
-    (one,) = task.answers(model, tokenizer, [{task.source_role: rows["input"][0]}], LENGTH, {})
+    (one,) = task.predict(model, tokenizer, [{task.source_role: rows["input"][0]}], LENGTH, {})
     assert one["text"] == rows["prediction"][0]
 
 
@@ -234,15 +234,15 @@ def test_perfect_and_empty_texts(tokenizer):
 def test_answers_come_in_the_order_of_the_questions(name, architecture, tokenizer):
     task, model = make(name, architecture, tokenizer, max_new_tokens=6)
     texts = examples(name).columns[task.source_role][:5]
-    together = task.answers(model, tokenizer, [{task.source_role: text} for text in texts], LENGTH, {})
-    alone = [task.answers(model, tokenizer, [{"text": text}], LENGTH, {})[0] for text in texts]
+    together = task.predict(model, tokenizer, [{task.source_role: text} for text in texts], LENGTH, {})
+    alone = [task.predict(model, tokenizer, [{"text": text}], LENGTH, {})[0] for text in texts]
     assert together == alone and next(iter(alone[0])) == "text"
 
 
 @pytest.mark.parametrize("architecture", ["encoder-decoder", "decoder"])
 def test_a_source_too_long_to_read_is_told(architecture, tokenizer):
     task, model = make("translation", architecture, tokenizer, max_new_tokens=4)
-    (found,) = task.answers(model, tokenizer, [{"source": "The dog sleeps. " * 60}], 24, {})
+    (found,) = task.predict(model, tokenizer, [{"source": "The dog sleeps. " * 60}], 24, {})
     whole = len(tokenizer("The dog sleeps. " * 60)["input_ids"])
     assert whole - 24 <= found["unread_tokens"] < whole
 
@@ -251,9 +251,9 @@ def test_inputs_that_cannot_be_answered(tokenizer):
     task, model = make("translation", "encoder-decoder", tokenizer)
     assert [column.role for column in task.inputs()] == ["source"]
     with pytest.raises(DataError, match="Input 2 has no source"):
-        task.answers(model, tokenizer, [{"source": "x"}, {"source": " "}], LENGTH, {})
+        task.predict(model, tokenizer, [{"source": "x"}, {"source": " "}], LENGTH, {})
     with pytest.raises(SpecError, match="max_new_tokens"):
-        task.answers(model, tokenizer, [{"source": "x"}], LENGTH, {"max_new_tokens": 0})
+        task.predict(model, tokenizer, [{"source": "x"}], LENGTH, {"max_new_tokens": 0})
 
 
 def test_samples_are_written_for_training_sources(tokenizer):
@@ -272,7 +272,7 @@ def test_a_seq2seq_model_without_a_beginning_is_refused(tokenizer):
     task, model = make("translation", "encoder-decoder", tokenizer)
     model.config.decoder_start_token_id = None
     with pytest.raises(SpecError, match="which token its decoder begins with"):
-        task.adapt(model)
+        task.configure(model)
 
 
 # -- what needs no model ---------------------------------------------------------------------------------------------

@@ -76,9 +76,9 @@ def test_multi_label_report(seed: int) -> None:
     for value in found.values():
         assert value["low"] <= value["value"] <= value["high"]
     for name, result in zip(["a", "b", "c", "d"], np.eye(4), strict=True):
-        (read,) = made.readable(result[None])
+        (read,) = made.decode(result[None])
         assert read["labels"] == [name] and read["label"] == name
-    assert made.readable(np.zeros((1, 4)))[0]["labels"] == []
+    assert made.decode(np.zeros((1, 4)))[0]["labels"] == []
 
 
 ODD = ["a|b", "two\nlines", "😀", "<script>alert(1)</script>", 'say "yes"', "0", "好评", "a,b;c"]

@@ -204,7 +204,7 @@ def test_the_first_piece_of_a_word_learns_its_tag(pieces: Any) -> None:
     every = fitted(tags, label_all_pieces=True).encode(pieces, examples(words, tags), 32)
     assert every.targets.labels.tolist() == [no, 1, 2, 2, 2, 0, 0, no, no, 0, no]
     task = fitted(tags)
-    assert [task.weight(encoded, np.array(rows)) for rows in ([0], [1], [0, 1])] == [3, 1, 4]
+    assert [task.loss_weight(encoded, np.array(rows)) for rows in ([0], [1], [0, 1])] == [3, 1, 4]
 
 
 @given(st.lists(st.lists(st.text("abcdefgh", min_size=1, max_size=5), min_size=1, max_size=6), min_size=1, max_size=5))
@@ -296,9 +296,9 @@ def test_a_new_head_begins_with_the_shares_of_its_tags(pieces: Any) -> None:
     task = fitted(tags)  # O, B-X, I-X; none is I-X
     train = task.encode(pieces, examples(words, tags), 32)
     untouched = model.classifier.bias.clone()
-    task.begin_head(model, train, {"pooler.weight"})
+    task.init_head(model, train, {"pooler.weight"})
     assert torch.equal(model.classifier.bias, untouched)  # it has learned already
-    task.begin_head(model, train, {"classifier.weight", "classifier.bias"})
+    task.init_head(model, train, {"classifier.weight", "classifier.bias"})
     assert model.classifier.bias.softmax(-1).tolist() == pytest.approx([6 / 9, 2 / 9, 1 / 9])
     assert model.classifier.bias.requires_grad and model.classifier.bias.dtype == torch.float32
 
@@ -452,7 +452,7 @@ def named() -> TokenClassification:
 
 def test_names_stand_where_they_are_said_to_stand(tokenizer: Any) -> None:
     texts = ["  a film, (wonderful of) 👩‍👩‍👧 lovely", "superb", "film 北京 great", "the plot"]
-    found = named().answers(Stub(tokenizer), tokenizer, [{"text": text} for text in texts], 64, {})
+    found = named().predict(Stub(tokenizer), tokenizer, [{"text": text} for text in texts], 64, {})
     assert [[e["text"] for e in each["entities"]] for each in found] == [
         ["wonderful of", "lovely"],
         ["superb"],
@@ -469,7 +469,7 @@ def test_names_stand_where_they_are_said_to_stand(tokenizer: Any) -> None:
 
 def test_words_may_be_given_as_they_are(tokenizer: Any) -> None:
     for role in ("words", "text"):
-        (answer,) = named().answers(Stub(tokenizer), tokenizer, [{role: ["the", "great", "of", "film"]}], 64, {})
+        (answer,) = named().predict(Stub(tokenizer), tokenizer, [{role: ["the", "great", "of", "film"]}], 64, {})
         (entity,) = answer["entities"]
         assert answer["text"] == "the great of film"
         assert (entity["text"], entity["start"], entity["end"]) == ("great of", 4, 12)
@@ -478,10 +478,10 @@ def test_words_may_be_given_as_they_are(tokenizer: Any) -> None:
 def test_an_impossible_tag_is_no_name_unless_it_can_be_read_as_one(tokenizer: Any) -> None:
     """ "of" alone is tagged I: the best possible row has no I there; without the search it is just no name."""
     for options in ({}, {"constrained": False}):
-        (answer,) = named().answers(Stub(tokenizer), tokenizer, [{"text": "of film of great of"}], 64, options)
+        (answer,) = named().predict(Stub(tokenizer), tokenizer, [{"text": "of film of great of"}], 64, options)
         assert [e["text"] for e in answer["entities"]][-1] == "great of"
     with pytest.raises(SpecError, match="no_such"):
-        named().answers(Stub(tokenizer), tokenizer, [{"text": "of"}], 64, {"no_such": 1})
+        named().predict(Stub(tokenizer), tokenizer, [{"text": "of"}], 64, {"no_such": 1})
 
 
 @pytest.mark.parametrize(
@@ -489,7 +489,7 @@ def test_an_impossible_tag_is_no_name_unless_it_can_be_read_as_one(tokenizer: An
 )
 def test_an_input_without_words_is_refused_by_its_number(tokenizer: Any, given_: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="Input 2 has no text"):
-        named().answers(Stub(tokenizer), tokenizer, [{"text": "a film"}, given_], 64, {})
+        named().predict(Stub(tokenizer), tokenizer, [{"text": "a film"}, given_], 64, {})
 
 
 def test_long_texts_are_read_in_windows(tokenizer: Any) -> None:
@@ -497,11 +497,11 @@ def test_long_texts_are_read_in_windows(tokenizer: Any) -> None:
     texts = [" ".join(draw.choices([*GOOD, *OTHER], k=length)) for length in (200, 5, 37, 11)]
     inputs = [{"text": text} for text in texts]
     stub = Stub(tokenizer)
-    whole = named().answers(stub, tokenizer, inputs, 512, {})
+    whole = named().predict(stub, tokenizer, inputs, 512, {})
     assert stub.longest == 202
     for longest in (12, 13, 40):
         stub.longest = 0
-        assert named().answers(stub, tokenizer, inputs, longest, {}) == whole
+        assert named().predict(stub, tokenizer, inputs, longest, {}) == whole
         assert stub.longest == longest
 
 
@@ -542,7 +542,7 @@ def test_an_invisible_word_has_no_tag(pieces: Any) -> None:
     stub.tags[pieces.convert_tokens_to_ids("a")] = 1
     pieces.backend_tokenizer.normalizer = normalizers.Replace("z", "")
     try:
-        found = named().answers(stub, pieces, [{"text": "zz z"}, {"text": "a zz b a zz"}], 16, {})
+        found = named().predict(stub, pieces, [{"text": "zz z"}, {"text": "a zz b a zz"}], 16, {})
     finally:
         pieces.backend_tokenizer.normalizer = None
     assert [[(e["start"], e["end"]) for e in answer["entities"]] for answer in found] == [[], [(0, 1), (7, 8)]]

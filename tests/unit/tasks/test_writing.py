@@ -11,9 +11,9 @@ import workbench.models.networks.heads  # noqa: F401 - makes the Auto classes kn
 from tests.tiny import make_model
 from workbench.models.loading import load_tokenizer
 from workbench.models.networks.transformer import DecoderConfig, EncoderDecoderConfig
-from workbench.tasks.shared.generation import WritingOptions, evenly, until_end, write, write_all
+from workbench.tasks.shared.generation import GenerationConfig, evenly, until_end, write, write_all
 
-GREEDY = WritingOptions(temperature=0, max_new_tokens=12)
+GREEDY = GenerationConfig(temperature=0, max_new_tokens=12)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_a_text_ends_where_its_end_is_written(tokenizer):
 def test_what_is_drawn_is_the_same_for_the_same_seed(tokenizer):
     model = ours(EncoderDecoderConfig, "AutoModelForSeq2SeqLM", tokenizer)
     one, again, other = (
-        write_all(model, tokenizer, rows(tokenizer), WritingOptions(temperature=2, writing_seed=seed), True)
+        write_all(model, tokenizer, rows(tokenizer), GenerationConfig(temperature=2, writing_seed=seed), True)
         for seed in (1, 1, 2)
     )
     assert one == again != other

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WRITTEN_AT_ONCE = 32  # texts in a batch
 
 
-class WritingOptions(Part):
+class GenerationConfig(Part):
     """Options of the tasks whose model writes."""
 
     max_new_tokens: int = Field(40, ge=1, le=32_768, description="Most tokens that are written for a text.")
@@ -37,7 +37,7 @@ class WritingOptions(Part):
 
 
 def write(
-    model: Any, tokenizer: Any, ids: Sequence[int], options: WritingOptions, place: int, reads_apart: bool
+    model: Any, tokenizer: Any, ids: Sequence[int], options: GenerationConfig, place: int, reads_apart: bool
 ) -> list[int]:
     """Tokens that the model writes.
 
@@ -56,7 +56,7 @@ def write_all(
     model: Any,
     tokenizer: Any,
     rows: Sequence[Sequence[int]],
-    options: WritingOptions,
+    options: GenerationConfig,
     reads_apart: bool,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[list[int]]:
@@ -89,11 +89,11 @@ def until_end(written: list[int], tokenizer: Any) -> list[int]:
 
 
 def _generate(
-    model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], options: WritingOptions, seed: int, reads_apart: bool
+    model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], options: GenerationConfig, seed: int, reads_apart: bool
 ) -> list[list[int]]:
     """What is written for a batch; texts that end sooner are filled up with padding."""
     import torch
-    from transformers import GenerationConfig
+    import transformers
 
     room = longest_text(model)
     new = options.max_new_tokens
@@ -103,7 +103,7 @@ def _generate(
         rows = [row[:most] if reads_apart else row[-most:] for row in rows]
     draws = options.temperature > 0 and options.beams == 1
     spread = {"temperature": options.temperature, "top_k": options.top_k, "top_p": options.top_p} if draws else {}
-    config = GenerationConfig(
+    config = transformers.GenerationConfig(
         max_new_tokens=new,
         do_sample=draws,
         num_beams=options.beams,

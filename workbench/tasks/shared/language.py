@@ -73,8 +73,8 @@ class LanguageModel(Task):
     peft_type = "FEATURE_EXTRACTION"
     primary_metric = "loss"
     smaller_is_better = True
-    inputs_change = True
-    writes = True
+    stochastic_inputs = True
+    generates = True
     figures: ClassVar[Sequence[str]]  # names of text_scores.measures
     baseline_name = "the frequencies of the tokens in training, whatever the text around"
 
@@ -94,7 +94,7 @@ class LanguageModel(Task):
     def fit(self, train: Examples) -> None:
         self.excerpts = [" ".join(text.split()[:SAMPLE_WORDS]) for text in train.columns["text"][:SAMPLES]]
 
-    def adapt(self, model: Any) -> None:
+    def configure(self, model: Any) -> None:
         takes = {*signature(model.forward).parameters, *signature(model.base_model.forward).parameters}
         self.packs = "document_ids" in takes and bool(getattr(self.config, "packing", False))
         self.takes_types = "token_type_ids" in takes and getattr(model.config, "type_vocab_size", 0) > 1
@@ -173,7 +173,7 @@ class LanguageModel(Task):
         found = np.bincount(owner, row_sums(pieces, self.predictable(pieces)), minlength=len(documents))
         return found.astype(np.int64)
 
-    def weight(self, encoded: Encoded, indices: Array) -> int:
+    def loss_weight(self, encoded: Encoded, indices: Array) -> int:
         return int(encoded.targets.predicted[indices].sum())
 
     def collate(self, encoded: Encoded, indices: Array, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
@@ -181,10 +181,10 @@ class LanguageModel(Task):
 
         arrays = encoded.tokens.pad(indices, pad_id, multiple)
         batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return self.spoil(batch, encoded, indices, multiple)
+        return self.corrupt(batch, encoded, indices, multiple)
 
     @abstractmethod
-    def spoil(
+    def corrupt(
         self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Array, multiple: int
     ) -> dict[str, torch.Tensor]:
         """Make a batch of whole texts one that has something to predict: with ``labels``."""
@@ -256,10 +256,10 @@ class LanguageModel(Task):
         }
 
 
-class TextByText(LanguageModel):
+class SingleTextTask(LanguageModel):
     """Base of the tasks that are asked with one text, and write one for each."""
 
-    def answers(
+    def predict(
         self,
         model: Any,
         tokenizer: Any,

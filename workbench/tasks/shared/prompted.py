@@ -29,8 +29,8 @@ from workbench.data.text.packing import read_documents, special_ends
 from workbench.data.text.tokens import TokenTable, backend_of
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures, text_scores
-from workbench.tasks.base import Array, Encoded, Explained, Target
-from workbench.tasks.shared.generation import WritingOptions, evenly, write_all
+from workbench.tasks.base import Array, Encoded, Target, TargetScore
+from workbench.tasks.shared.generation import GenerationConfig, evenly, write_all
 from workbench.tasks.shared.language import EXCERPT, IGNORED, SAMPLES, LanguageModel, TextTargets, token_sums
 from workbench.tuning.max_length import longest_text
 
@@ -43,7 +43,7 @@ Columns = dict[str, NDArray[np.float64]]
 LEAST_PROMPT = 4  # tokens of a prompt that must fit beside a target
 
 
-class PromptedOptions(WritingOptions):
+class PromptedOptions(GenerationConfig):
     """Options of the tasks that go on with a prompt."""
 
     written: int = Field(
@@ -122,11 +122,11 @@ class PromptedTask(LanguageModel):
     """Base of the tasks whose model goes on with a prompt."""
 
     head = "AutoModelForCausalLM"
-    explains = "next token"
+    target_kind = "next token"
     peft_type = "CAUSAL_LM"
     primary_metric = "perplexity"
-    inputs_change = False
-    looks_before = True
+    stochastic_inputs = False
+    evaluates_zero_shot = True
     figures = ("loss", "perplexity", "bits_per_byte", "token_accuracy")
     trivial_name: ClassVar[str]  # what the texts are compared with, in words
 
@@ -171,14 +171,14 @@ class PromptedTask(LanguageModel):
     def written_measures(self) -> dict[str, measures.Measure]:
         """The measures of what is written, of the columns of ``measured``."""
 
-    def readable(self, written: str, whole: bool) -> str:
+    def postprocess(self, written: str, whole: bool) -> str:
         """What was written, as a user gets it; ``whole``: the model itself has ended it."""
         return written.strip()
 
     # -- data --------------------------------------------------------------------------------------------------------
 
-    def adapt(self, model: Any) -> None:
-        super().adapt(model)
+    def configure(self, model: Any) -> None:
+        super().configure(model)
         takes = signature(model.forward).parameters
         # Ours spare the logits of what has no label by themselves.
         self.spares_logits = "logits_to_keep" in takes and "document_ids" not in takes
@@ -206,7 +206,7 @@ class PromptedTask(LanguageModel):
         )
         return Encoded(table, targets, _told_of_cuts(cut, len(rows), max_length))
 
-    def spoil(
+    def corrupt(
         self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Array, multiple: int
     ) -> dict[str, torch.Tensor]:
         """Labels on the targets only."""
@@ -219,7 +219,7 @@ class PromptedTask(LanguageModel):
 
     # -- model -------------------------------------------------------------------------------------------------------
 
-    def before(self, outputs: Array, loss: float, from_scratch: bool) -> None:
+    def on_untrained_outputs(self, outputs: Array, loss: float, from_scratch: bool) -> None:
         self.untouched = None if from_scratch else outputs
 
     def forward(self, model: Any, batch: Mapping[str, torch.Tensor]) -> Any:
@@ -241,9 +241,9 @@ class PromptedTask(LanguageModel):
         logits = model_output.logits
         return token_sums(logits[:, :-1], batch["labels"][:, -logits.shape[1] :][:, 1:])
 
-    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
+    def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
         """The token that comes after the prompt."""
-        return Explained.choice(model_output.logits[:, -1], target.index)
+        return TargetScore.choice(model_output.logits[:, -1], target.index)
 
     # -- results -----------------------------------------------------------------------------------------------------
 
@@ -282,14 +282,14 @@ class PromptedTask(LanguageModel):
         model: Any,
         tokenizer: Any,
         asked: Sequence[list[int]],
-        options: WritingOptions,
+        options: GenerationConfig,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[str]:
         """What the model writes after each prompt, as text."""
         found = []
         for ids in write_all(model, tokenizer, asked, options, reads_apart=False, progress=progress):
             text = tokenizer.decode(ids, skip_special_tokens=True)
-            found.append(self.readable(text, whole=len(ids) < options.max_new_tokens))
+            found.append(self.postprocess(text, whole=len(ids) < options.max_new_tokens))
         return found
 
     @abstractmethod
@@ -364,7 +364,7 @@ class PromptedTask(LanguageModel):
 
     # -- asked -------------------------------------------------------------------------------------------------------
 
-    def answers(
+    def predict(
         self,
         model: Any,
         tokenizer: Any,
@@ -384,7 +384,7 @@ class PromptedTask(LanguageModel):
         if not self.sample_inputs:
             return []
         inputs = self.sample_inputs[:SAMPLES]
-        found = self.answers(model, tokenizer, inputs, 256, {})
+        found = self.predict(model, tokenizer, inputs, 256, {})
         return [{"prompt": self.told(given), "text": got["text"]} for given, got in zip(inputs, found, strict=True)]
 
     def told(self, given: Mapping[str, Any]) -> str:

@@ -29,8 +29,8 @@ from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures, text_scores
 from workbench.metrics.overlap import Table
-from workbench.tasks.base import Array, Encoded, Explained, Target, Task
-from workbench.tasks.shared.generation import WritingOptions, evenly, write_all
+from workbench.tasks.base import Array, Encoded, Target, TargetScore, Task
+from workbench.tasks.shared.generation import GenerationConfig, evenly, write_all
 from workbench.tasks.shared.language import IGNORED, token_sums
 from workbench.tuning.max_length import longest_text
 
@@ -46,7 +46,7 @@ LOSSES = ("loss", "perplexity", "bits_per_byte", "token_accuracy")
 PLACE = "{source}"  # where a prompt has the source
 
 
-class Seq2SeqOptions(WritingOptions):
+class Seq2SeqOptions(GenerationConfig):
     """Options of the tasks that write a text from a text."""
 
     architecture: Literal["encoder-decoder", "decoder"] = Field(
@@ -117,9 +117,9 @@ class Seq2Seq(Task):
         """The task's own options."""
 
     config: Seq2SeqOptions
-    writes = True
-    explains = "next token"
-    other_inputs = ("text",)
+    generates = True
+    target_kind = "next token"
+    input_aliases = ("text",)
     source_role: ClassVar[str]
 
     def __init__(self, config: Any = None) -> None:
@@ -179,7 +179,7 @@ class Seq2Seq(Task):
         for references in self.references(examples):
             yield from references
 
-    def adapt(self, model: Any) -> None:
+    def configure(self, model: Any) -> None:
         positions = longest_text(model)
         self.target_room = min(self.config.max_target, positions or self.config.max_target)
         self.start_id = getattr(model.config, "decoder_start_token_id", None)
@@ -286,7 +286,7 @@ class Seq2Seq(Task):
 
     # -- batches -----------------------------------------------------------------------------------------------------
 
-    def weight(self, encoded: Encoded, indices: Array) -> int:
+    def loss_weight(self, encoded: Encoded, indices: Array) -> int:
         return int(encoded.targets.predicted[indices].sum())
 
     def collate(self, encoded: Encoded, indices: Array, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
@@ -308,9 +308,9 @@ class Seq2Seq(Task):
             return token_sums(model_output.logits[:, :-1], batch["labels"][:, 1:])
         return token_sums(model_output.logits, batch["labels"])
 
-    def explained(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> Explained:
+    def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
         """The token that is written first."""
-        return Explained.choice(model_output.logits[:, -1], target.index)
+        return TargetScore.choice(model_output.logits[:, -1], target.index)
 
     # -- results -----------------------------------------------------------------------------------------------------
 
@@ -392,7 +392,7 @@ class Seq2Seq(Task):
 
     # -- asked -------------------------------------------------------------------------------------------------------
 
-    def answers(
+    def predict(
         self,
         model: Any,
         tokenizer: Any,
