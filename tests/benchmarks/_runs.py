@@ -25,7 +25,7 @@ def tokens_per_second(run: Run) -> float:
     The first step is left out: it pays for memory and kernels. Evaluation is not in it where the run evaluates at its
     end only.
     """
-    rows = [row for row in run.metrics()[0] if "train/loss" in row]
+    rows = [row for row in run.read_metrics()[0] if "train/loss" in row]
     if len(rows) < 2:
         raise SystemExit(f"The run {run.id} has {len(rows)} lines of training metrics; at least 2 are needed.")
     return float((rows[-1]["tokens"] - rows[0]["tokens"]) / (rows[-1]["time"] - rows[0]["time"]))

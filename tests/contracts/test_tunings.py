@@ -164,7 +164,7 @@ def test_resumed_it_ends_with_the_same_weights(trained: Trained, workspace: Work
     once, twice = (load_file(each.folder / "model" / weights) for each in (trained.run, run))
     assert once.keys() == twice.keys()
     assert all(np.array_equal(once[name], twice[name]) for name in once)
-    steps = [row["step"] for row in run.metrics()[0] if "train/loss" in row]
+    steps = [row["step"] for row in run.read_metrics()[0] if "train/loss" in row]
     assert steps == list(range(1, STEPS + 1))
 
 

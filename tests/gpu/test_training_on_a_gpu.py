@@ -19,7 +19,7 @@ def test_a_run_succeeds_and_learns(workspace, tuning):
     assert run_folder(run.folder) == 0
     report = run.report()
     assert report["cost"]["device"] != "cpu" and report["cost"]["peak_memory_bytes"] > 0
-    rows = [row["train/loss"] for row in run.metrics()[0] if "train/loss" in row]
+    rows = [row["train/loss"] for row in run.read_metrics()[0] if "train/loss" in row]
     assert rows[-1] < rows[0]
     on_gpu, on_cpu = (
         Predictor.load(run, device).predict([{"text": "the film is superb"}])[0] for device in ("cuda", "cpu")

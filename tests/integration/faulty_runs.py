@@ -138,7 +138,7 @@ def fingerprint(run: Run) -> dict[str, Any]:
     checkpoints = run.folder / "checkpoints"
     return {
         "model": {p.name: sha256(p.read_bytes()).hexdigest() for p in sorted((run.folder / "model").iterdir())},
-        "metrics": [{k: v for k, v in row.items() if k not in OF_THE_CLOCK} for row in run.metrics()[0]],
+        "metrics": [{k: v for k, v in row.items() if k not in OF_THE_CLOCK} for row in run.read_metrics()[0]],
         "samples": read_lines(run.folder / "samples.jsonl")[0],
         "confusion": read_lines(run.folder / "confusion.jsonl")[0],
         "report": report,
@@ -160,9 +160,9 @@ def assert_readable(run: Run) -> None:
     """Whatever happened: status and spec can be read, no line of metrics is half, the newest checkpoint is whole."""
     assert isinstance(read_json(run.folder / "status.json"), dict)
     assert run.spec().name == "tiny"
-    steps = [row["step"] for row in run.metrics()[0]]
+    steps = [row["step"] for row in run.read_metrics()[0]]
     assert steps == sorted(steps)
-    assert all({"step", "epoch", "time", "tokens"} <= row.keys() for row in run.metrics()[0])
+    assert all({"step", "epoch", "time", "tokens"} <= row.keys() for row in run.read_metrics()[0])
     report = run.folder / "report.json"
     assert not report.exists() or run.report() is not None
     for path in checkpoint.find(run.folder / "checkpoints"):

@@ -94,7 +94,7 @@ def test_frozen_layers_are_replayed_where_the_widths_agree(workspace: Workspace)
         )
         report = done(run).report() or {}
         assert (report["frozen_cache"] is not None) == cached
-        losses.append([row["eval/loss"] for row in run.metrics()[0] if "eval/loss" in row])
+        losses.append([row["eval/loss"] for row in run.read_metrics()[0] if "eval/loss" in row])
     assert losses[0] == pytest.approx(losses[1], abs=2e-4)
 
 
@@ -102,7 +102,7 @@ def test_frozen_layers_are_replayed_where_the_widths_agree(workspace: Workspace)
 def test_a_recurrent_language_model_learns_and_writes(workspace: Workspace, cell: str) -> None:
     changes = {"task": "causal-lm", "model": {"source": cell, "tokenizer": TOKENIZER, **SMALL}}
     run = done(make_run(workspace, {**SETTINGS, **changes}))
-    rows = [row["train/loss"] for row in run.metrics()[0] if "train/loss" in row]
+    rows = [row["train/loss"] for row in run.read_metrics()[0] if "train/loss" in row]
     assert np.mean(rows[-5:]) < 0.8 * rows[0]
     (found,) = Predictor.load(run).predict([{"text": "the film"}])
     assert found["tokens"] > 0

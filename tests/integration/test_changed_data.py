@@ -21,7 +21,7 @@ def stopped(workspace, monkeypatch):
 
 
 def test_changed_data_is_refused_and_nothing_is_lost(stopped, workspace):
-    rows = stopped.metrics()[0]
+    rows = stopped.read_metrics()[0]
     data = workspace.uploads / "reviews.csv"
     before = data.read_bytes()
     write_csv(data, seed=5)
@@ -29,7 +29,7 @@ def test_changed_data_is_refused_and_nothing_is_lost(stopped, workspace):
     assert run_folder(stopped.folder) == 2
     assert stopped.state == "failed"
     assert "has changed since it began" in stopped.status()["error"]["message"]
-    assert stopped.metrics()[0] == rows
+    assert stopped.read_metrics()[0] == rows
 
     data.write_bytes(before)
     resume(stopped, workspace, start=False)

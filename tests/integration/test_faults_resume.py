@@ -66,7 +66,7 @@ def test_killed_and_resumed_ends_bit_by_bit_the_same(scene, moment):
 
 
 def steps_told(scene: Scene) -> list[int]:
-    return [row["step"] for row in scene.reference.metrics()[0]]
+    return [row["step"] for row in scene.reference.read_metrics()[0]]
 
 
 # Epochs have 11 batches of 8; checkpoints are written at the steps 4, 8, 11 (an epoch's end) and so on.
@@ -137,7 +137,7 @@ def test_sigterm_from_outside(scene):
     run = scene.another()
     process = run_folder(run)
     deadline = time.monotonic() + 120
-    while len(run.metrics()[0]) < 1:
+    while len(run.read_metrics()[0]) < 1:
         assert time.monotonic() < deadline and process.poll() is None, run.log()
         time.sleep(0.002)
     process.send_signal(signal.SIGTERM)
@@ -155,7 +155,7 @@ def test_a_stop_before_training_ends_it_without_training(scene, moment):
     else:
         ended = scene.server.do(run, Fault("terminate", 1, "write", ".tmp-.tmp-reserve*"))
     assert (ended.code, run.state) == (0, "stopped")
-    assert run.metrics()[0] == [] and not (run.folder / "checkpoints").exists()
+    assert run.read_metrics()[0] == [] and not (run.folder / "checkpoints").exists()
     scene.finish(run)
 
 

@@ -57,7 +57,7 @@ def test_the_whole_way(workspace: Workspace, name: str) -> None:
     run = train(workspace, name)
     report = run.report()
     assert report is not None and report["primary_metric"] == "loss" and report["smaller_is_better"] is True
-    rows, _ = run.metrics()
+    rows, _ = run.read_metrics()
     evaluated = [row for row in rows if "eval/loss" in row]
     assert evaluated[-1]["eval/loss"] < evaluated[0]["eval/loss"]
     assert {f"eval/{metric}" for metric in report["metrics"]} <= evaluated[0].keys()
@@ -82,9 +82,9 @@ def test_each_evaluation_masks_the_same(workspace: Workspace, seed: int) -> None
     """With a learning rate that moves nothing, every evaluation is the same, whatever the seed of the run."""
     still = {"training.learning_rate": 1e-12, "training.evaluate_every": 3, "training.seed": seed}
     run = train(workspace, "masked-lm", **still)
-    losses = [row["eval/loss"] for row in run.metrics()[0] if "eval/loss" in row]
+    losses = [row["eval/loss"] for row in run.read_metrics()[0] if "eval/loss" in row]
     assert len(losses) > 2 and np.ptp(losses) < 1e-6
-    trained = [row["train/loss"] for row in run.metrics()[0] if "train/loss" in row]
+    trained = [row["train/loss"] for row in run.read_metrics()[0] if "train/loss" in row]
     assert np.ptp(trained) > 1e-4, "training draws other masks each time"
 
 
@@ -102,7 +102,7 @@ def test_the_best_is_the_lowest_loss(workspace: Workspace) -> None:
         },
     )
     report = run.report() or {}
-    losses = {row["step"]: row["eval/loss"] for row in run.metrics()[0] if "eval/loss" in row}
+    losses = {row["step"]: row["eval/loss"] for row in run.read_metrics()[0] if "eval/loss" in row}
     assert report["best_step"] == min(losses, key=losses.__getitem__) != max(losses, key=losses.__getitem__)
     assert report["weights_of_step"] == report["best_step"] and losses[8] > min(losses.values())
 
@@ -168,7 +168,7 @@ def test_a_corpus_shorter_than_one_sequence_fails_before_training(workspace: Wor
     assert run_folder(run.folder) == 2
     error = run.status()["error"]
     assert error["kind"] == "Data" and "less than one sequence of 256 tokens" in error["message"]
-    assert run.metrics()[0] == []
+    assert run.read_metrics()[0] == []
 
 
 def test_options_are_for_models_that_write(workspace: Workspace) -> None:

@@ -48,7 +48,7 @@ def test_the_whole_way(name: str, workspace: Workspace) -> None:
     run = train(workspace, name)
     report = run.report()
     assert report is not None and report["primary_metric"] == "perplexity" and report["smaller_is_better"] is True
-    rows, _ = run.metrics()
+    rows, _ = run.read_metrics()
     evaluated = [row["eval/perplexity"] for row in rows if "eval/perplexity" in row]
     assert evaluated[-1] < evaluated[0]
     assert set(report["metrics"]) == set(report["baseline"])

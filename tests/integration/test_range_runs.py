@@ -43,7 +43,7 @@ def test_what_it_suggests_is_learned_with(server: Any, workspace: Workspace) -> 
         changes = {"training.learning_rate": rate * factor, "training.epochs": 30, "training.batch_size": 16}
         training = make_run(workspace, changes)
         assert server.do(training).code == 0, training.log()
-        losses[factor] = [row["train/loss"] for row in training.metrics()[0] if "train/loss" in row][-1]
+        losses[factor] = [row["train/loss"] for row in training.read_metrics()[0] if "train/loss" in row][-1]
     assert losses[1] < 0.2 and losses[1e-3] > 0.6, losses  # 0.69 is what knowing nothing costs
 
 
@@ -52,7 +52,7 @@ def test_it_leaves_a_report_and_a_picture_and_no_model(server: Any, workspace: W
     report = run.report() or {}
     assert report["metrics"] == {} and report["primary_metric"] is None
     assert report["cost"]["tokens_per_second"] > 0
-    assert report["steps"] == len(found(run)["rates"]) == len(run.metrics()[0])
+    assert report["steps"] == len(found(run)["rates"]) == len(run.read_metrics()[0])
     assert found(run)["rates"][0] == pytest.approx(1e-7)
     ElementTree.parse(run.folder / "range-test.svg")
     assert not (run.folder / "model").exists() and not list((run.folder / "checkpoints").glob("*"))

@@ -48,7 +48,7 @@ def test_the_whole_way(workspace: Workspace, name: str, architecture: str) -> No
     run = train(workspace, {"name": name, "architecture": architecture})
     report = run.report()
     assert report is not None and report["metrics"].keys() == report["baseline"].keys()
-    rows, _ = run.metrics()
+    rows, _ = run.read_metrics()
     evaluated = [row["eval/loss"] for row in rows if "eval/loss" in row]
     assert evaluated[-1] < 0.7 * evaluated[0] and report["metrics"]["loss"]["value"] < report["baseline"]["loss"]
     saved = read_predictions(run)

@@ -58,7 +58,7 @@ def test_texts_of_a_label_come_together(workspace: Workspace, tuning: str) -> No
     assert report["metrics"].keys() == {"loss", "recall@1", "recall@5", "mrr", "spearman"}
     assert report["baseline_name"] == "the model before training"
     if tuning == "full":
-        rows, _ = run.metrics()
+        rows, _ = run.read_metrics()
         losses = [row["eval/loss"] for row in rows if "eval/loss" in row]
         assert losses[-1] < losses[0]
         assert report["metrics"]["mrr"]["value"] > report["baseline"]["mrr"] + 0.1

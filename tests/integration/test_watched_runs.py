@@ -25,7 +25,7 @@ EVENTS: dict[str, Any] = {
 def test_each_evaluation_leaves_its_confusion_matrix(workspace: Workspace) -> None:
     run = make_run(workspace, EVENTS)
     assert Work(run, RunWatch(run)).do() == "succeeded"
-    evaluated = {row["step"]: row["eval/accuracy"] for row in run.metrics()[0] if "eval/accuracy" in row}
+    evaluated = {row["step"]: row["eval/accuracy"] for row in run.read_metrics()[0] if "eval/accuracy" in row}
     found = {row["step"]: np.array(row["counts"]) for row in run.confusions()}
     assert list(found) == list(evaluated) and len(found) >= 4
     assert all(row["labels"] == ["bad", "good"] for row in run.confusions())

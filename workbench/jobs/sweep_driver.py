@@ -227,7 +227,7 @@ def evaluations(run: Run, metric: str) -> list[float]:
     """A run's values of ``metric``, one for each evaluation in order; a resumed run's are not counted twice."""
     found = {
         row["step"]: row[metric]
-        for row in run.metrics()[0]
+        for row in run.read_metrics()[0]
         if isinstance(row.get(metric), int | float) and "step" in row
     }
     return [float(found[step]) for step in sorted(found)]

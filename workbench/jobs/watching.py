@@ -37,7 +37,7 @@ def watch(run: Run, workspace: Workspace, poll: float = 0.2) -> Iterator[RunSnap
     while True:
         reconcile(run)
         status = run.status()
-        rows, seen = run.metrics(seen)
+        rows, seen = run.read_metrics(seen)
         ahead = None
         if status["state"] == "queued":
             ensure_worker(workspace)

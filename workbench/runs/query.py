@@ -106,7 +106,7 @@ def latest_metrics(run: Run, last_bytes: int = 65_536) -> dict[str, Any]:
     except OSError:
         return {}
     merged: dict[str, Any] = {}
-    for row in run.metrics(max(0, size - last_bytes))[0]:
+    for row in run.read_metrics(max(0, size - last_bytes))[0]:
         merged |= {name: value for name, value in row.items() if value is not None}
     return merged
 

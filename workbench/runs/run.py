@@ -182,7 +182,7 @@ class Run:
         found = read(self.folder / "report.json")
         return found if isinstance(found, dict) else None
 
-    def metrics(self, start: int = 0) -> tuple[list[dict[str, Any]], int]:
+    def read_metrics(self, start: int = 0) -> tuple[list[dict[str, Any]], int]:
         """The metric lines from byte ``start`` on, and the byte to go on from (cheap to call again and again)."""
         return read_lines(self.folder / "metrics.jsonl", start)
 

@@ -71,7 +71,7 @@ class RangeTest(Work):
             return Outcome(position, self.bounds.steps, "finished")
 
     def _finish(self, dataset: Dataset, loaded: Loaded, parts: dict[str, Part], outcome: Outcome, began: float) -> None:
-        rates, losses = lr_range_test.curve_of(self.run.metrics()[0])
+        rates, losses = lr_range_test.curve_of(self.run.read_metrics()[0])
         found = lr_range_test.judge(rates, losses, self.rising.diverged_at)
         write_text(self.run.folder / PICTURE, range_svg(found))
         write_report(
@@ -105,7 +105,7 @@ class RisingWatcher(Watcher):
     def log(self, row: dict[str, Any]) -> None:
         if self.divergence is None:  # a test that goes on remembers what the process before has seen
             self.divergence = lr_range_test.Divergence()
-            for loss in lr_range_test.curve_of(self.run.metrics()[0])[1]:
+            for loss in lr_range_test.curve_of(self.run.read_metrics()[0])[1]:
                 self.divergence.add(loss)
         self.watch.log(row)
         if self.divergence.add(row["train/loss"]):

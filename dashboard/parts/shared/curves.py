@@ -214,7 +214,7 @@ def rows_of(run: Run, kept: dict[str, Any] | None) -> dict[str, Any]:
     """
     if not kept or kept["id"] != run.id or _shrunk(run, kept["start"]):
         kept = {"id": run.id, "start": 0, "rows": []}
-    new, start = run.metrics(kept["start"])
+    new, start = run.read_metrics(kept["start"])
     return {"id": run.id, "start": start, "rows": kept["rows"] + new}
 
 

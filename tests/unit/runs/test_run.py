@@ -220,7 +220,7 @@ def test_empty_folder_is_a_failed_run(workspace: Workspace) -> None:
     (workspace.runs / "empty").mkdir()
     (found,) = Run.all(workspace)
     assert found.state == "failed"
-    assert found.metrics() == ([], 0)
+    assert found.read_metrics() == ([], 0)
     assert found.log() == ""
     assert found.report() is None
     assert Run.open("empty", workspace) == found
@@ -254,7 +254,7 @@ def test_deleted_run_does_not_come_back(workspace: Workspace, run: Run) -> None:
             late()
     assert os.listdir(workspace.runs) == []
     assert run.status()["state"] == "failed"
-    assert run.metrics() == ([], 0)
+    assert run.read_metrics() == ([], 0)
 
 
 def test_folder_deleted_while_it_is_read(workspace: Workspace) -> None:
@@ -266,7 +266,7 @@ def test_folder_deleted_while_it_is_read(workspace: Workspace) -> None:
         deleting.start()
         while deleting.is_alive():
             run.summary()
-            run.metrics()
+            run.read_metrics()
             run.log()
             Run.all(workspace)
         deleting.join()

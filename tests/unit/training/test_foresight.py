@@ -154,7 +154,7 @@ def test_a_trial_counts_steps_and_weights_as_the_run_does(changes: dict[str, Any
     found = trial_of(run.spec(), workspace).measure()
     assert run_folder(run.folder) == 0
     report = run.report() or {}
-    rows, _ = run.metrics()
+    rows, _ = run.read_metrics()
     assert found.trained_parameters == report["cost"]["trained_parameters"]
     assert found.total_parameters == report["cost"]["total_parameters"]
     if run.kind() == "training":
