@@ -379,7 +379,7 @@ for name, mask in {
     "causal": causal_mask(7, 7, batch.device),
 }.items():
     ours, our_weights = mine(batch, mask)
-    theirs, their_weights = library(batch, mask, want_weights=True)
+    theirs, their_weights = library(batch, mask, output_attentions=True)
     fused, _ = library(batch, mask)
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(ours, fused, atol=1e-5, rtol=1e-5)

@@ -33,7 +33,7 @@ from workbench.check import check
 from workbench.data.load import load_texts
 from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
 from workbench.models.networks.heads import EncoderForPreTraining
-from workbench.models.networks.losses import token_loss, vocabulary_loss
+from workbench.models.networks.losses import fused_cross_entropy, token_loss
 from workbench.models.networks.transformer import EncoderConfig
 from workbench.spec import DataSpec, RunSpec, TrainingSpec
 from workbench.tasks.shared.masking import replace
@@ -213,13 +213,13 @@ torch.testing.assert_close(my_gradient, logits.grad, atol=1e-5, rtol=1e-5)
 print(f"loss {my_loss:.5f}; same loss and gradient as the library's")
 
 # %% [markdown]
-# The library goes one step further while training: `vocabulary_loss` uses this very gradient formula to compute loss
-# and gradient a few rows at a time, and never holds all $|M| \times V$ scores.
+# The library goes one step further while training: `fused_cross_entropy` uses this very gradient formula to compute
+# loss and gradient a few rows at a time, and never holds all $|M| \times V$ scores.
 
 # %%
 hidden, to_words = torch.randn(5, 16), nn.Linear(16, 50)
 words = torch.tensor([3, -100, 7, 7, 0])
-torch.testing.assert_close(vocabulary_loss(hidden, to_words, words), token_loss(to_words(hidden), words))
+torch.testing.assert_close(fused_cross_entropy(hidden, to_words, words), token_loss(to_words(hidden), words))
 print("a few rows at a time, and all at once: the same loss")
 
 # %% [markdown]

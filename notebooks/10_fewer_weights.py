@@ -39,7 +39,7 @@ from workbench.tasks.base import tasks
 from workbench.teach import done, formulas, size, widgets
 from workbench.teach.pictures import show
 from workbench.teach.runs import run
-from workbench.tuning.adapters import know_own_methods
+from workbench.tuning.adapters import register_peft_methods
 from workbench.tuning.base import tunings
 from workbench.workspace import Workspace
 
@@ -303,7 +303,7 @@ class MyAdapter(nn.Module):
 
 torch.testing.assert_close(MyAdapter(384, 16)(x), x)  # nothing is changed at first
 
-know_own_methods()  # the library's methods that peft does not have
+register_peft_methods()  # the library's methods that peft does not have
 method = tunings.get("adapter")
 config = method(method.Config(width=16)).peft_config(minilm, "FEATURE_EXTRACTION", [])
 theirs = inject_adapter_in_model(config, copy.deepcopy(minilm)).eval()

@@ -64,7 +64,7 @@ class Resolved:
         given = self.spec.training.learning_rate
         if given is not None:
             return given
-        rate = self.model.learning_rate or self.tuning.learning_rate * self.model.rate_factor
+        rate = self.model.learning_rate or self.tuning.learning_rate * self.model.lr_scale
         return float(f"{rate:.6g}")  # 3e-4, and not 3.0000000000000003e-4
 
 
@@ -128,14 +128,19 @@ def fitting_tunings(task: Task, model_name: str) -> list[str]:
     return [
         name
         for name, entry in tunings.items()
-        if not (no_adapter and entry.saves_adapter) and entry().unsuited(task.head) is None
+        if not (no_adapter and entry.saves_adapter) and entry().problem_with(task.head) is None
     ]
 
 
 def _lacks_head(task: Task, model: type[ModelSource] | ModelSource) -> bool:
     """Whether the model would get a new head over its words, which no adapter can carry."""
     can_have = model.heads is None or task.head in model.heads
-    return can_have and model.brings is not None and task.head in VOCABULARY_HEADS and task.head not in model.brings
+    return (
+        can_have
+        and model.pretrained_heads is not None
+        and task.head in VOCABULARY_HEADS
+        and task.head not in model.pretrained_heads
+    )
 
 
 def fitting_datasets(task: Task) -> list[str]:
@@ -335,9 +340,9 @@ def _model_problems(
         message = f"{spec.model.source} cannot do {task.name}: it has no head of the kind {task.head}."
         hint = f"Choose one of: {', '.join(fitting_models(task))}{_or_option(task, model.heads)}."
         problems.append(Problem("error", "model", message, hint))
-    unsuited = task and tuning.unsuited(task.head)
-    if unsuited and task:
-        message = f"{tuning.name} cannot tune a model for {task.name}: {unsuited}."
+    reason = task and tuning.problem_with(task.head)
+    if reason and task:
+        message = f"{tuning.name} cannot tune a model for {task.name}: {reason}."
         problems.append(Problem("error", "tuning", message, "Use tuning: full, lora or freeze."))
     if task and tuning.saves_adapter and _lacks_head(task, model):
         message = (
@@ -345,7 +350,7 @@ def _model_problems(
             "weights with the embeddings."
         )
         problems.append(Problem("error", "tuning", message, "Use tuning: full, head or freeze."))
-    if tuning.extra_tokens() and getattr(task and task.config, "packing", False):
+    if tuning.num_virtual_tokens() and getattr(task and task.config, "packing", False):
         problems.append(
             Problem(
                 "error",
@@ -383,7 +388,7 @@ def _or_option(task: Task, heads: Collection[str]) -> str:
 
 def _position_problems(spec: RunSpec, model: ModelSource, tuning: Tuning) -> list[Problem]:
     """Texts, and virtual tokens before them, that are longer than the model has positions for."""
-    longest, virtual = model.longest(), tuning.extra_tokens()
+    longest, virtual = model.max_length(), tuning.num_virtual_tokens()
     if longest is None or spec.data.max_length + virtual <= longest:
         return []
     more = f" and {virtual} virtual ones of {tuning.name}" if virtual else ""

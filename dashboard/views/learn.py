@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard.parts.learn import course
 from dashboard.parts.shared import first_visit
 from dashboard.parts.shared.errors import shown
-from workbench.teach.standing import standings
+from workbench.teach.progress import course_progress
 
 st.title("Learn")
 first_visit.explain(
@@ -16,7 +16,7 @@ first_visit.explain(
     "Both are opened in JupyterLab; this page shows how far you have come.",
 )
 with shown("course_error"):
-    standing = standings()
+    standing = course_progress()
     if not standing:
         st.info(
             "The notebooks and lessons come with a checkout of the workbench's repository; they are not beside this "

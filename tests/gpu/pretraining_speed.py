@@ -205,7 +205,7 @@ def packed_pairs(words: int, rows: int, length: int, device: str) -> dict[str, t
     labels = ids.masked_fill(draw.argsort(dim=1).argsort(dim=1) >= round(MASKED * (length - 4)), IGNORED)
     batch = {"input_ids": ids, "document_ids": documents, "token_type_ids": types, "labels": labels}
     batch |= {"next_sentence_label": follows}
-    for name, targets in (("label_places", labels), ("pair_places", follows)):  # as the task's batches have them
+    for name, targets in (("label_positions", labels), ("pair_positions", follows)):  # as the task's batches have them
         batch[name] = (targets.flatten() != IGNORED).nonzero().squeeze(1)
     return {name: tensor.to(device) for name, tensor in batch.items()}
 

@@ -18,14 +18,14 @@ from transformers import (
 
 from tests.tiny import make_model, make_run, reviews, write_csv
 from workbench.inference.predictor import Predictor
-from workbench.models.loading import know_own_models
+from workbench.models.loading import register_models
 from workbench.models.networks.transformer import DecoderConfig, EncoderConfig
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 
-know_own_models()
+register_models()
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 CONFIGS = {
     "bert-without-pooler": BertConfig(**SMALL, max_position_embeddings=128),

@@ -17,7 +17,7 @@ import torch
 
 from workbench.errors import RequestError, SpecError
 from workbench.explain.instance import encode_for, evaluating
-from workbench.tuning.structure import Anatomy
+from workbench.tuning.structure import ModelStructure
 
 READING = (
     "Each row is what the model's own head makes of the text after one layer. Heads are trained on the last layer: "
@@ -152,7 +152,7 @@ def _layers(model: Any) -> Any:
             "The logit lens reads one stack of layers, and this model has two.", "Use it on an encoder or a decoder."
         )
     try:
-        return Anatomy.of(inside).layers
+        return ModelStructure.of(inside).layers
     except SpecError as error:
         raise RequestError(
             f"{type(inside).__name__} has no list of layers to look between.", "Choose another method."

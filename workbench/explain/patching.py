@@ -23,7 +23,7 @@ from workbench.explain.heads import head_outputs, heads_of
 from workbench.explain.instance import BATCH, Classifier, Subject, evaluating
 from workbench.explain.targets import Place
 from workbench.tasks.base import Target
-from workbench.tuning.structure import Anatomy
+from workbench.tuning.structure import ModelStructure
 
 if TYPE_CHECKING:
     from workbench.explain.render.figure import Figure
@@ -174,7 +174,7 @@ def layers_of(model: Any) -> Any:
     """The list of the model's layers. Raises RequestError where there is none."""
     inside = model.get_base_model() if hasattr(model, "get_base_model") else model
     try:
-        return Anatomy.of(inside).layers
+        return ModelStructure.of(inside).layers
     except SpecError as error:
         raise RequestError(f"{type(inside).__name__} has no list of layers.", "Choose a Transformer.") from error
 

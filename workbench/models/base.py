@@ -55,9 +55,11 @@ class ModelSource(ABC):
     name: ClassVar[str]
     from_scratch: ClassVar[bool] = False  # the weights begin at random
     learning_rate: ClassVar[float | None] = None  # what suits it when the spec leaves it open; None for the tuning's
-    rate_factor: ClassVar[float] = 1.0  # by which it bears more than a tuning's own rate: small models do
+    lr_scale: ClassVar[float] = 1.0  # by which it bears more than a tuning's own rate: small models do
     heads: ClassVar[frozenset[str] | None] = None  # names of its Auto classes; None where only loading tells
-    brings: ClassVar[frozenset[str] | None] = None  # which of VOCABULARY_HEADS it has weights for; None: loading tells
+    pretrained_heads: ClassVar[frozenset[str] | None] = (
+        None  # which of VOCABULARY_HEADS it has weights for; None: loading tells
+    )
     argument_form: ClassVar[str] = ""  # what stands after the colon, for messages; empty when nothing may
 
     Config: ClassVar[type[Part]] = Part  # the source's own options
@@ -75,7 +77,7 @@ class ModelSource(ABC):
         """
         return None
 
-    def longest(self) -> int | None:
+    def max_length(self) -> int | None:
         """The longest text that the model has positions for, in tokens; None when that is not known before loading."""
         return None
 

@@ -138,7 +138,7 @@ def load_folder(folder: Path, head: str, options: dict[str, Any], whole: bool = 
     import transformers
 
     _quiet(transformers)
-    know_own_models()
+    register_models()
     auto = getattr(transformers, head)
     arguments = {
         **options,
@@ -196,7 +196,7 @@ def with_head(model: Any, head: str, options: dict[str, Any], had: Labels | None
     return fresh, frozenset(name for name, p in fresh.named_parameters() if id(p) not in body)
 
 
-def in_our_code(model: Any, new: Collection[str]) -> tuple[Any, frozenset[str]]:
+def convert_to_workbench(model: Any, new: Collection[str]) -> tuple[Any, frozenset[str]]:
     """``model`` computed by the Transformer written here, and the names that its weights made anew have there.
 
     Raises:
@@ -204,7 +204,7 @@ def in_our_code(model: Any, new: Collection[str]) -> tuple[Any, frozenset[str]]:
     """
     from workbench.models.convert import Pair, family_of, from_transformers
 
-    know_own_models()
+    register_models()
     if model.config.model_type.startswith("workbench-"):
         return model, frozenset(new)
     ours = from_transformers(model)
@@ -229,7 +229,7 @@ def check_vocabulary(model: Any, tokenizer: Any) -> None:
         )
 
 
-def give_padding(model: Any, tokenizer: Any) -> None:
+def ensure_pad_token(model: Any, tokenizer: Any) -> None:
     """A tokenizer without a padding token (GPT-2's) pads with its end-of-text token; the mask hides it."""
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
@@ -237,7 +237,7 @@ def give_padding(model: Any, tokenizer: Any) -> None:
         model.config.pad_token_id = tokenizer.pad_token_id
 
 
-def know_own_models() -> None:
+def register_models() -> None:
     """Make transformers' Auto classes know the models that are written here."""
     import importlib
 
@@ -249,7 +249,7 @@ def load_tokenizer(folder: Path) -> Any:
     """The tokenizer in ``folder``. Raises RequestError when there is none."""
     from transformers import AutoTokenizer
 
-    know_own_models()
+    register_models()
 
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True, use_fast=True)
@@ -304,7 +304,7 @@ def fingerprint(model: Any, new: Collection[str] = ()) -> str:
     return _digest({name: tensor for name, tensor in body.items() if prefix + name not in new})
 
 
-def base_of(source: str, model: Any, new: Collection[str] = ()) -> dict[str, str]:
+def base_identity(source: str, model: Any, new: Collection[str] = ()) -> dict[str, str]:
     """What tells an adapter's base from any other: ``{"source", "fingerprint"}``, and ``"head_fingerprint"`` where it
     brings a head that an adapter does not save itself (an output layer over the words, not tied to the embeddings).
 

@@ -13,7 +13,7 @@ from workbench.data.progress import Progress
 from workbench.data.text.tokenizers import TokenizerSpec, save_tokenizer, train_tokenizer
 from workbench.errors import RequestError, SpecError, WorkbenchError
 from workbench.models.base import Loaded, ModelSource
-from workbench.models.loading import fingerprint, know_own_models, load_tokenizer, make_source
+from workbench.models.loading import fingerprint, load_tokenizer, make_source, register_models
 from workbench.spec import Part
 
 
@@ -65,7 +65,7 @@ class Scratch(ModelSource):
     def load(self, head: str, options: dict[str, Any], progress: Progress | None = None) -> Loaded:
         import transformers
 
-        know_own_models()
+        register_models()
         if self.tokenizer is None:
             raise RequestError(f"{self.name} has no tokenizer yet.", "Call prepare with the training texts first.")
         config = self.architecture(self.tokenizer, options)
@@ -91,7 +91,7 @@ class Scratch(ModelSource):
         return load_tokenizer(source.folder(progress))
 
 
-def special_ids(tokenizer: Any) -> dict[str, int | None]:
+def special_token_ids(tokenizer: Any) -> dict[str, int | None]:
     """The numbers of the tokens that begin, end and fill up a text."""
     begin = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.cls_token_id
     end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id

@@ -23,7 +23,7 @@ from workbench.spec import Part
 from workbench.tasks.base import Array, Encoded, Target, TargetScore, tasks
 from workbench.tasks.shared.language import IGNORED, Ints, SingleTextTask, row_sums, token_sums
 from workbench.tasks.shared.masking import draw_tokens, draw_words, replace
-from workbench.tuning.max_length import longest_text
+from workbench.tuning.max_length import max_text_length
 
 if TYPE_CHECKING:
     import torch
@@ -108,7 +108,7 @@ class MaskedLM(SingleTextTask):
         )
         spoiled = {**batch, "input_ids": shown, "labels": ids.masked_fill(~masked, IGNORED)}
         if self.takes_places:  # found here, so that a GPU need not make the host wait for them
-            spoiled["label_places"] = masked.flatten().nonzero().squeeze(1)
+            spoiled["label_positions"] = masked.flatten().nonzero().squeeze(1)
         return spoiled
 
     # -- asked -----------------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ class MaskedLM(SingleTextTask):
 
         with special_tokens_in_text(tokenizer):
             inputs = tokenizer(text, return_tensors="pt", truncation=False)
-        ids, room = inputs["input_ids"], longest_text(model)
+        ids, room = inputs["input_ids"], max_text_length(model)
         if room is not None and ids.shape[1] > room:
             raise DataError(
                 f"Input {place} has {ids.shape[1]:,} tokens, and the model has {room:,} positions.",

@@ -9,8 +9,8 @@ import html
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.teach import progress
-from workbench.teach.exercises import Exercise, Unfilled, Wrong, exercises
+from workbench.teach import progress_store
+from workbench.teach.exercises import Exercise, NotAttempted, Wrong, exercises
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Told:
+class Message:
     """A hint or a solution, shown as it is."""
 
     text: str
@@ -69,31 +69,31 @@ def check(name: str, answer: Any) -> Verdict:
     exercise = _exercise(name)
     try:
         exercise.check(answer)
-    except Unfilled as unfilled:
+    except NotAttempted as unfilled:
         return Verdict(name, False, str(unfilled))  # no try: nothing was tried
     except Wrong as wrong:
-        return Verdict(name, False, str(wrong), _what_helps(exercise, progress.tried(name, right=False)))
-    progress.tried(name, right=True)
+        return Verdict(name, False, str(wrong), _what_helps(exercise, progress_store.record_attempt(name, right=False)))
+    progress_store.record_attempt(name, right=True)
     return Verdict(name, True, "All hidden cases are answered right.", _what_is_next(name))
 
 
-def hint(name: str) -> Told:
+def hint(name: str) -> Message:
     """The next hint of an exercise; the last one again when all were given."""
     exercise = _exercise(name)
     if not exercise.hints:
-        return Told(f"There is no hint for this one. solution({name!r}) shows the solution.")
-    number = min(progress.hinted(name)["hints"], len(exercise.hints))
+        return Message(f"There is no hint for this one. solution({name!r}) shows the solution.")
+    number = min(progress_store.record_hint(name)["hints"], len(exercise.hints))
     last = f"\nThat was the last one; solution({name!r}) shows the solution." if number == len(exercise.hints) else ""
-    return Told(f"Hint {number} of {len(exercise.hints)}: {exercise.hints[number - 1]}{last}")
+    return Message(f"Hint {number} of {len(exercise.hints)}: {exercise.hints[number - 1]}{last}")
 
 
-def solution(name: str) -> Told:
+def solution(name: str) -> Message:
     """A solution of an exercise, as the solved version of its lesson has it."""
     from workbench.teach.lessons import solution_of
 
     _exercise(name)
-    progress.solved(name)
-    return Told(solution_of(name))
+    progress_store.record_solution(name)
+    return Message(solution_of(name))
 
 
 def _exercise(name: str) -> Exercise:
@@ -110,7 +110,7 @@ def _what_helps(exercise: Exercise, known: dict[str, Any]) -> str:
 def _what_is_next(name: str) -> str:
     lesson = name.split(".")[0]
     of_lesson = [other for other in exercises.names() if other.split(".")[0] == lesson]
-    left = [other for other in of_lesson if other not in progress.passed()]
+    left = [other for other in of_lesson if other not in progress_store.passed_exercises()]
     if left:
         return f"{len(of_lesson) - len(left)} of {len(of_lesson)} exercises of this lesson are done."
     return "All exercises of this lesson are done."

@@ -17,13 +17,13 @@ _SOLUTION = re.compile(
 
 
 @dataclass(frozen=True)
-class Part:
+class Lesson:
     """A guided notebook, or a lesson with exercises.
 
     Attributes:
         key: ``07-fine-tuning``: the file's number and name.
         title: its first heading, without the number.
-        able: what the reader is able to do afterwards, in a sentence.
+        learning_outcome: what the reader is able to do afterwards, in a sentence.
         minutes: how long it takes to read and do, as its opening says; None when it says nothing.
         exercises: their names, in order; empty for a guided notebook.
         notebook: what the reader opens.
@@ -31,18 +31,18 @@ class Part:
 
     key: str
     title: str
-    able: str
+    learning_outcome: str
     minutes: int | None
     exercises: tuple[str, ...]
     notebook: Path
 
 
-def notebooks(root: Path = ROOT) -> list[Part]:
+def notebooks(root: Path = ROOT) -> list[Lesson]:
     """The guided notebooks, in their order."""
     return [_part(text, text.with_suffix(".ipynb")) for text in sorted((root / "notebooks").glob("[0-9]*.py"))]
 
 
-def lessons(root: Path = ROOT) -> list[Part]:
+def lessons(root: Path = ROOT) -> list[Lesson]:
     """The lessons, in their order."""
     found = sorted((root / "tutorials" / "src").glob("[0-9]*.py"))
     return [_part(text, root / "tutorials" / f"{text.stem}.ipynb") for text in found]
@@ -91,16 +91,16 @@ def _read(text: Path, changed: float) -> str:
     return text.read_text(encoding="utf-8")
 
 
-def _part(text: Path, notebook: Path) -> Part:
+def _part(text: Path, notebook: Path) -> Lesson:
     source = _read(text, text.stat().st_mtime)
     words = " ".join(line.lstrip("# ") for line in source.splitlines() if line.startswith("#"))
     heading = re.search(r"^# # (.+)$", source, re.MULTILINE)
     able = re.search(r"\*\*After this (?:notebook|lesson) you can\*\* (.+?\.) ", words)
     minutes = re.search(r"\*\*Time:\*\*\D{0,20}(\d+)", words)
-    return Part(
+    return Lesson(
         key=text.stem.replace("_", "-"),
         title=re.sub(r"^\d+ · ", "", heading[1]) if heading else text.stem,
-        able=able[1] if able else "",
+        learning_outcome=able[1] if able else "",
         minutes=int(minutes[1]) if minutes else None,
         exercises=tuple(dict.fromkeys(_NAME.findall(source))),
         notebook=notebook,

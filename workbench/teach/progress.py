@@ -1,83 +1,84 @@
-"""How far the reader has come in the tutorials: kept in the workspace, seen by notebooks and dashboard."""
+"""The reader's progress through the course: what is done, what comes next, and how long the rest takes."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from workbench.files import read_json, waiting_lock, write_json
-from workbench.workspace import Workspace
-
-FILE = "progress.json"
+from workbench.teach import progress_store
+from workbench.teach.lessons import ROOT, Lesson, lessons, notebooks
 
 
-def progress(exercise: str) -> dict[str, Any]:
-    """``tries``, ``hints`` seen, whether the ``solution`` was seen, and ``passed`` (when, in UTC, or None)."""
-    return {"tries": 0, "hints": 0, "solution": False, "passed": None, **_all().get(exercise, {})}
+@dataclass(frozen=True)
+class Progress:
+    """A notebook or lesson of the course, and how much of it the reader has done.
+
+    Attributes:
+        lesson: the guided notebook or lesson.
+        done: number of exercises passed; for a guided notebook, 1 when it is marked as read.
+        total: number of exercises; 1 for a guided notebook.
+        started: whether the reader has tried anything in it.
+    """
+
+    lesson: Lesson
+    done: int
+    total: int
+    started: bool
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything is done."""
+        return self.done == self.total
+
+    @property
+    def minutes_left(self) -> float:
+        """The estimated minutes that remain; 0 when the lesson gives no estimate."""
+        return (self.lesson.minutes or 0) * (1 - self.done / self.total)
 
 
-def passed() -> set[str]:
-    """The exercises that were answered right at least once."""
-    return {exercise for exercise, found in _all().items() if found.get("passed")}
+def course_progress(root: Path = ROOT) -> list[Progress]:
+    """Return the progress of every guided notebook, then of every lesson, in course order.
+
+    Args:
+        root: the folder of the checkout.
+
+    Returns:
+        One entry per notebook or lesson; empty when the course is not installed.
+    """
+    read, passed = progress_store.read_notebooks(), progress_store.passed_exercises()
+    guided = [Progress(lesson, int(lesson.key in read), 1, lesson.key in read) for lesson in notebooks(root)]
+    return guided + [_lesson_progress(lesson, passed) for lesson in lessons(root)]
 
 
-def tried(exercise: str, right: bool) -> dict[str, Any]:
-    """Note one try; what is known of the exercise then."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return _note(exercise, lambda was: {"tries": was["tries"] + 1, "passed": was["passed"] or (now if right else None)})
+def next_lesson(entries: Sequence[Progress]) -> Progress | None:
+    """Return what to do next: the first started but unfinished entry, else the first unfinished one.
+
+    Args:
+        entries: the whole course, in order.
+
+    Returns:
+        The next entry; None when everything is done.
+    """
+    unfinished = [entry for entry in entries if not entry.finished]
+    return next((entry for entry in unfinished if entry.started), unfinished[0] if unfinished else None)
 
 
-def hinted(exercise: str) -> dict[str, Any]:
-    """Note that one more hint was seen; what is known of the exercise then."""
-    return _note(exercise, lambda was: {"hints": was["hints"] + 1})
+def next_after(key: str, entries: Sequence[Progress]) -> Progress | None:
+    """Return the first unfinished entry after ``key``, else the result of :func:`next_lesson`.
+
+    Args:
+        key: of a notebook or lesson.
+        entries: the whole course, in order.
+
+    Returns:
+        The next entry; None when everything is done.
+    """
+    index = next((i for i, entry in enumerate(entries) if entry.lesson.key == key), -1)
+    return next((entry for entry in entries[index + 1 :] if not entry.finished), None) or next_lesson(entries)
 
 
-def solved(exercise: str) -> dict[str, Any]:
-    """Note that the solution was seen; what is known of the exercise then."""
-    return _note(exercise, lambda was: {"solution": True})
-
-
-def forget(lesson: str) -> None:
-    """Begin a lesson anew, as if none of its exercises had been tried."""
-    with waiting_lock(_file().with_suffix(".lock")):
-        _write(exercises={name: one for name, one in _all().items() if name.split(".")[0] != lesson})
-
-
-def read() -> set[str]:
-    """The guided notebooks that the reader marked as read, by their keys, such as ``03-attention``."""
-    found = _document().get("read")
-    return {key for key in found if isinstance(key, str)} if isinstance(found, list) else set()
-
-
-def mark_read(notebook: str, is_read: bool = True) -> None:
-    """Note that a guided notebook was read, or that it was not."""
-    with waiting_lock(_file().with_suffix(".lock")):
-        others = read() - {notebook}
-        _write(read=sorted(others | {notebook} if is_read else others))
-
-
-def _note(exercise: str, change: Any) -> dict[str, Any]:
-    with waiting_lock(_file().with_suffix(".lock")):
-        now = progress(exercise)
-        now |= change(now)
-        _write(exercises={**_all(), exercise: now})
-    return now
-
-
-def _write(**changes: Any) -> None:
-    write_json(_file(), {**_document(), **changes})
-
-
-def _file() -> Path:
-    return Workspace.current().root / FILE
-
-
-def _document() -> dict[str, Any]:
-    found = read_json(_file())
-    return found if isinstance(found, dict) else {}
-
-
-def _all() -> dict[str, dict[str, Any]]:
-    noted = _document().get("exercises")
-    return {k: v for k, v in noted.items() if isinstance(v, dict)} if isinstance(noted, dict) else {}
+def _lesson_progress(lesson: Lesson, passed: set[str]) -> Progress:
+    done = sum(name in passed for name in lesson.exercises)
+    started = any(progress_store.exercise_progress(name)["tries"] for name in lesson.exercises)
+    return Progress(lesson, done, max(len(lesson.exercises), 1), started)

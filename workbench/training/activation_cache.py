@@ -18,7 +18,7 @@ from workbench.spec import TrainingSpec
 from workbench.training.frozen import FeatureStore, Forward, FrozenPrefix, plain, quiet_frozen_layers
 from workbench.training.runner import RunWatch
 from workbench.training.splits import Part
-from workbench.tuning.structure import Anatomy
+from workbench.tuning.structure import ModelStructure
 
 Collate = Callable[[Part, NDArray[np.int64]], dict[str, torch.Tensor]]
 
@@ -28,7 +28,7 @@ class KeptFeatures:
 
     Args:
         model: on its device.
-        anatomy: its parts; None where they are not known.
+        structure: its layers, embeddings and head; None where they are not known.
         settings: the spec's training part.
         folder: the run's.
         watch: told of progress.
@@ -41,14 +41,14 @@ class KeptFeatures:
     """
 
     def __init__(
-        self, model: Any, anatomy: Anatomy | None, settings: TrainingSpec, folder: Path, watch: RunWatch
+        self, model: Any, structure: ModelStructure | None, settings: TrainingSpec, folder: Path, watch: RunWatch
     ) -> None:
         self.model = model
-        self.anatomy = anatomy
+        self.structure = structure
         self.settings = settings
         self.folder = folder
         self.watch = watch
-        self.depth = anatomy.frozen_prefix() if anatomy else 0
+        self.depth = structure.frozen_prefix() if structure else 0
         self.prefix: FrozenPrefix | None = None
         self.kept: dict[str, Any] | None = None
         self.note: str | None = None
@@ -68,7 +68,7 @@ class KeptFeatures:
             autocast: the precision to compute in.
             forward: the model's output for a batch, as the task has it.
         """
-        if self.depth == 0 or self.anatomy is None or not self.settings.cache_frozen:
+        if self.depth == 0 or self.structure is None or not self.settings.cache_frozen:
             return
         needed = sum(int(p.encoded.tokens.offsets[-1] + 1) for p in parts) * self.model.config.hidden_size * 4
         on_disk = needed > self.settings.cache_gigabytes * 1e9
@@ -80,7 +80,7 @@ class KeptFeatures:
             )
             return
         self.watch.phase("running the frozen layers once")
-        prefix = FrozenPrefix(self.model, self.anatomy, self.depth, forward)
+        prefix = FrozenPrefix(self.model, self.structure, self.depth, forward)
         first = parts[0].batches.in_order()[-1]
         constant = prefix.is_constant(collate(parts[0], first))
         if not constant or not self._compute(prefix, parts, collate, autocast, on_disk):
@@ -141,8 +141,8 @@ class KeptFeatures:
 
     def quiet(self) -> None:
         """Turn dropout off in frozen layers; call after ``model.train()``."""
-        if self.anatomy:
-            quiet_frozen_layers(self.anatomy, self.depth)
+        if self.structure:
+            quiet_frozen_layers(self.structure, self.depth)
 
 
 def forget_features(folder: Path) -> None:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from workbench.files import storage_errors
-from workbench.tuning.structure import Anatomy
+from workbench.tuning.structure import ModelStructure
 
 TOLERANCE = 1e-3  # largest difference between a replayed and a full pass before replaying is given up
 
@@ -110,17 +110,17 @@ class FrozenPrefix:
 
     Args:
         model: the model to be trained, in place.
-        anatomy: its parts.
+        structure: its layers, embeddings and head.
         depth: how many leading layers are frozen, at least 1.
         forward: the model's output for a batch.
     """
 
-    def __init__(self, model: nn.Module, anatomy: Anatomy, depth: int, forward: Forward = plain) -> None:
+    def __init__(self, model: nn.Module, structure: ModelStructure, depth: int, forward: Forward = plain) -> None:
         self.model = model
         self.forward = forward
-        self.layers = anatomy.layers
+        self.layers = structure.layers
         self.depth = depth
-        self._originals = list(anatomy.layers)
+        self._originals = list(structure.layers)
         self._returns_tuple = False
         self._replay: _Replay | None = None
 
@@ -239,15 +239,15 @@ def _near(full: torch.Tensor, replayed: torch.Tensor) -> bool:
     return bool((full - replayed).abs().max() <= TOLERANCE * max(1.0, float(full.abs().max())))
 
 
-def quiet_frozen_layers(anatomy: Anatomy, depth: int) -> None:
+def quiet_frozen_layers(structure: ModelStructure, depth: int) -> None:
     """Turn dropout off in the first ``depth`` layers and in what comes before them; call after ``model.train()``."""
     if depth == 0:
         return
-    inside = {id(m) for layer in anatomy.layers for m in layer.modules()}
-    for module in anatomy.model.base_model.modules():
-        if module is anatomy.layers:
+    inside = {id(m) for layer in structure.layers for m in layer.modules()}
+    for module in structure.model.base_model.modules():
+        if module is structure.layers:
             break
-        if id(module) not in inside and not any(m is anatomy.layers for m in module.modules()):
+        if id(module) not in inside and not any(m is structure.layers for m in module.modules()):
             module.eval()
-    for layer in list(anatomy.layers)[:depth]:
+    for layer in list(structure.layers)[:depth]:
         layer.eval()

@@ -41,8 +41,8 @@ from workbench.training.runner import (
 )
 from workbench.training.splits import Part, encode_parts
 from workbench.training.steps import Steps
-from workbench.tuning.max_length import longest_text
-from workbench.tuning.structure import Anatomy
+from workbench.tuning.max_length import max_text_length
+from workbench.tuning.structure import ModelStructure
 
 Indices = NDArray[np.int64]
 Ending = Literal["succeeded", "stopped"]
@@ -174,8 +174,8 @@ class Work:
     def _tune(self, loaded: Loaded) -> None:
         tuned = self.resolved.tuning.apply(loaded.model, self.task.peft_type, loaded.new)
         self.model = tuned.to(self.accelerator.device)
-        anatomy = None if self.resolved.tuning.saves_adapter else _anatomy(self.model)
-        self.frozen = KeptFeatures(self.model, anatomy, self.training, self.run.folder, self.watch)
+        structure = None if self.resolved.tuning.saves_adapter else _structure(self.model)
+        self.frozen = KeptFeatures(self.model, structure, self.training, self.run.folder, self.watch)
         trained, total = parameters(self.model)
         self.watch.say(
             f"{total:,} parameters, {trained:,} of them trained ({trained / total:.2%}), on {self.device.name} in "
@@ -184,7 +184,7 @@ class Work:
 
     def _check_fit(self, loaded: Loaded) -> None:
         """Refuse texts longer than the model's positions, and a head that the adapter cannot carry."""
-        positions, virtual = longest_text(loaded.model), self.resolved.tuning.extra_tokens()
+        positions, virtual = max_text_length(loaded.model), self.resolved.tuning.num_virtual_tokens()
         if positions is not None and self.spec.data.max_length + virtual > positions:
             more = f" and {virtual} virtual ones" if virtual else ""
             raise SpecError(
@@ -256,7 +256,7 @@ class Work:
             better=operator.lt if self.task.evaluation_metric in measures.SMALLER_IS_BETTER else operator.gt,
             primary_metric=f"eval/{self.task.evaluation_metric}",
             set_training=self._set_training,
-            rates=tuning.rates(self.model),
+            rates=tuning.lr_multipliers(self.model),
             no_decay=tuning.no_decay,
             before_step=partial(tuning.before_step, self.model),
             after_step=partial(tuning.after_step, self.model),
@@ -445,9 +445,9 @@ def _without_folder(base: dict[str, Any]) -> dict[str, Any]:
     return {**base, "source": f"path:{Path(argument).name}"} if kind == "path" else base
 
 
-def _anatomy(model: Any) -> Anatomy | None:
+def _structure(model: Any) -> ModelStructure | None:
     with contextlib.suppress(SpecError):
-        return Anatomy.of(model)
+        return ModelStructure.of(model)
     return None
 
 

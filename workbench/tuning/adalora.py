@@ -67,22 +67,22 @@ class AdaLora(AdapterTuning):
         )
 
     def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:
-        from workbench.tuning.networks.rank_allocation import keep_importance
+        from workbench.tuning.networks.rank_allocation import buffer_importance
 
         tuned = super().apply(model, peft_type, new)
-        keep_importance(tuned)
+        buffer_importance(tuned)
         return tuned
 
     def before_step(self, model: Any, step: int, steps: int, scale: Callable[[], float] = lambda: 1.0) -> None:
-        from workbench.tuning.networks.rank_allocation import add_orthogonality, recall_ranks
+        from workbench.tuning.networks.rank_allocation import add_orthogonality, restore_ranks
 
-        recall_ranks(model, step, steps, self._end(steps))
+        restore_ranks(model, step, steps, self._end(steps))
         add_orthogonality(model, self.config.orthogonal * scale())
 
     def after_step(self, model: Any, step: int, steps: int) -> None:
-        from workbench.tuning.networks.rank_allocation import deal_ranks
+        from workbench.tuning.networks.rank_allocation import allocate_ranks
 
-        deal_ranks(model, step, steps, round(self.config.start * steps), self._end(steps))
+        allocate_ranks(model, step, steps, round(self.config.start * steps), self._end(steps))
 
     def _end(self, steps: int) -> int:
         return round(self.config.end * steps)
@@ -94,7 +94,7 @@ class AdaLora(AdapterTuning):
         return {"ranks": found, "total_rank": sum(found.values())}
 
     def save(self, model: Any, folder: Path) -> None:
-        from workbench.tuning.networks.rank_allocation import note_pattern
+        from workbench.tuning.networks.rank_allocation import record_rank_pattern
 
-        note_pattern(model)
+        record_rank_pattern(model)
         super().save(model, folder)

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from workbench.errors import SpecError
 from workbench.spec import Part
-from workbench.tuning.adapters import AdapterTuning, refuse_none
+from workbench.tuning.adapters import AdapterTuning, require_targets
 from workbench.tuning.base import tunings
-from workbench.tuning.structure import Anatomy
+from workbench.tuning.structure import ModelStructure
 
 
 @tunings.register("adapter")
@@ -30,7 +30,7 @@ class Adapter(AdapterTuning):
     config: Config
 
     @classmethod
-    def own_method(cls) -> tuple[Any, Any]:
+    def peft_method(cls) -> tuple[Any, Any]:
         from workbench.tuning.networks.bottleneck import BottleneckConfig, BottleneckModel
 
         return BottleneckConfig, BottleneckModel
@@ -38,16 +38,18 @@ class Adapter(AdapterTuning):
     def peft_config(self, model: Any, peft_type: str, whole: list[str]) -> Any:
         from workbench.tuning.networks.bottleneck import BottleneckConfig, output_width
 
-        anatomy = Anatomy.of(model)
-        attention, feed_forward = anatomy.ends_of_sublayers()
-        targets = refuse_none(attention + feed_forward, "An adapter", "stands behind linear maps", model)
+        structure = ModelStructure.of(model)
+        attention, feed_forward = structure.output_projections()
+        targets = require_targets(attention + feed_forward, "An adapter", "stands behind linear maps", model)
         width = model.config.hidden_size
         if any(output_width(model.get_submodule(name)) != width for name in targets):
             raise SpecError(
                 f"What ends attention and the feed-forward network was not found in {type(model).__name__}.",
                 "Use `tuning: lora` with this model.",
             )
-        norms = [name for name, module in anatomy.named_in_layers() if _is_norm(module)] if self.config.norms else []
+        norms = (
+            [name for name, module in structure.named_layer_modules() if _is_norm(module)] if self.config.norms else []
+        )
         return BottleneckConfig(
             task_type=peft_type,
             width=self.config.width,

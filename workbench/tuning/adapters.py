@@ -41,16 +41,18 @@ class AdapterTuning(Tuning):
         """
 
     @classmethod
-    def own_method(cls) -> tuple[Any, Any] | None:
+    def peft_method(cls) -> tuple[Any, Any] | None:
         """The configuration and the tuner of a method that peft lacks; None where peft has it."""
         return None
 
     def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:
         from peft import get_peft_model
 
-        know_own_methods()
+        register_peft_methods()
         with without_peft_warning():
-            return passing_all_on(get_peft_model(model, self.peft_config(model, peft_type, made_anew(new))))
+            return keep_all_inputs(
+                get_peft_model(model, self.peft_config(model, peft_type, newly_initialized_modules(new)))
+            )
 
     def save(self, model: Any, folder: Path) -> None:
         model.eval()  # what a prompt's network puts out is written, and that must be without dropout
@@ -71,7 +73,7 @@ def without_peft_warning() -> Iterator[None]:
         yield
 
 
-def passing_all_on(model: Any) -> Any:
+def keep_all_inputs(model: Any) -> Any:
     """``model``, given to its base whole: peft's class for answers drops ``token_type_ids`` on the way.
 
     A merged model would be given them, and answer otherwise.
@@ -83,18 +85,18 @@ def passing_all_on(model: Any) -> Any:
     return model
 
 
-def made_anew(new: Collection[str]) -> list[str]:
+def newly_initialized_modules(new: Collection[str]) -> list[str]:
     """Modules that were made anew and must be saved, but for the head: peft saves what ends so by itself."""
     modules = {name.rpartition(".")[0] for name in new}
     return sorted(m for m in modules if not any(part.endswith(("classifier", "score")) for part in m.split(".")))
 
 
-def know_own_methods() -> None:
+def register_peft_methods() -> None:
     """Make peft know the methods that are written here, by the names that their folders hold."""
     from peft import mapping
 
     for _, entry in tunings.items():
-        own = entry.own_method() if issubclass(entry, AdapterTuning) else None
+        own = entry.peft_method() if issubclass(entry, AdapterTuning) else None
         if own is None:
             continue
         config, tuner = own
@@ -115,7 +117,7 @@ def load_adapter_onto(base: Any, folder: Path) -> Any:
     Raises:
         RequestError: the file lacks weights that the method has.
     """
-    know_own_methods()
+    register_peft_methods()
     with warnings.catch_warnings():
         # peft warns of matrices without any rank, which AdaLoRA means, and of weights that lack, which is refused here.
         warnings.simplefilter("ignore")
@@ -134,7 +136,7 @@ def _load(base: Any, folder: Path) -> Any:
 
     config = PeftConfig.from_pretrained(str(folder))
     if not config.is_prompt_learning:
-        model: Any = passing_all_on(PeftModel.from_pretrained(base, folder))
+        model: Any = keep_all_inputs(PeftModel.from_pretrained(base, folder))
         # peft forgets it when a model of this method is loaded to be asked, and misses it as soon as there are labels.
         model.base_model.trainable_adapter_name = "default"
         return model
@@ -183,7 +185,7 @@ def _instead() -> str:
     return f"Use the run as it is; or tune with one of {', '.join(merging)}, whose results can be merged."
 
 
-def refuse_none(names: list[str], method: str, what: str, model: Any) -> list[str]:
+def require_targets(names: list[str], method: str, what: str, model: Any) -> list[str]:
     """``names``; raises SpecError when there are none."""
     if not names:
         raise SpecError(

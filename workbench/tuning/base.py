@@ -45,7 +45,7 @@ class Tuning(ABC):
             SpecError: the method does not fit this model; the message says why.
         """
 
-    def unsuited(self, head: str) -> str | None:
+    def problem_with(self, head: str) -> str | None:
         """Why the method cannot tune models with this head, so that a spec is refused before anything is fetched.
 
         Args:
@@ -53,11 +53,11 @@ class Tuning(ABC):
         """
         return None
 
-    def extra_tokens(self) -> int:
+    def num_virtual_tokens(self) -> int:
         """How many virtual tokens stand before each text: positions that the text cannot have."""
         return 0
 
-    def rates(self, model: Any) -> dict[str, float]:
+    def lr_multipliers(self, model: Any) -> dict[str, float]:
         """What the learning rate is multiplied by, for trained weights by their names; 1 for those not named."""
         return {}
 

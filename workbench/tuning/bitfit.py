@@ -17,13 +17,13 @@ class BitFit(AdapterTuning):
     learning_rate = 1e-3
 
     @classmethod
-    def own_method(cls) -> tuple[Any, Any]:
-        from workbench.tuning.networks.bitfit import ShiftConfig, ShiftModel
+    def peft_method(cls) -> tuple[Any, Any]:
+        from workbench.tuning.networks.bitfit import BitFitConfig, BitFitModel
 
-        return ShiftConfig, ShiftModel
+        return BitFitConfig, BitFitModel
 
     def peft_config(self, model: Any, peft_type: str, whole: list[str]) -> Any:
-        from workbench.tuning.networks.bitfit import ShiftConfig
+        from workbench.tuning.networks.bitfit import BitFitConfig
 
         inside = {id(module) for module in model.base_model.modules()}
         targets = [name for name, module in model.named_modules() if id(module) in inside and _adds_bias(module)]
@@ -33,7 +33,7 @@ class BitFit(AdapterTuning):
                 f"BitFit moves biases, and {type(model).__name__} has none in its linear maps and norms.",
                 "Use `tuning: lora` with this model.",
             )
-        return ShiftConfig(task_type=peft_type, target_modules=targets, modules_to_save=whole or None)
+        return BitFitConfig(task_type=peft_type, target_modules=targets, modules_to_save=whole or None)
 
 
 def _adds_bias(module: Any) -> bool:

@@ -10,7 +10,7 @@ from pydantic import Field
 from workbench.errors import SpecError
 from workbench.spec import Part
 from workbench.tuning.base import Tuning, tunings
-from workbench.tuning.structure import Anatomy
+from workbench.tuning.structure import ModelStructure
 
 
 @tunings.register("freeze")
@@ -38,8 +38,8 @@ class Freeze(Tuning):
     config: Config
 
     def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:
-        anatomy = Anatomy.of(model)
-        count = len(anatomy.every_layer)
+        structure = ModelStructure.of(model)
+        count = len(structure.all_layers)
         if self.config.layers > count:
             raise SpecError(
                 f"tuning.layers is {self.config.layers}, and the model has {count} layers.",
@@ -48,11 +48,11 @@ class Freeze(Tuning):
         for parameter in model.parameters():
             parameter.requires_grad_(True)
         if self.config.embeddings:
-            anatomy.freeze_embeddings()
-        anatomy.freeze_layers(self.config.layers)
+            structure.freeze_embeddings()
+        structure.freeze_layers(self.config.layers)
         return model
 
-    def rates(self, model: Any) -> dict[str, float]:
+    def lr_multipliers(self, model: Any) -> dict[str, float]:
         """Layer-wise decay (Howard and Ruder 2018, arXiv 1801.06146, section 3.2; Clark et al. 2020, ELECTRA).
 
         The head has the full rate, the last layer ``rate_decay`` of it, the one below the square of that, and so on.
@@ -81,6 +81,6 @@ class Freeze(Tuning):
 
 def _units(model: Any) -> list[list[Any]]:
     """What is thawed, or slowed down, together: each layer, the last one first, and then the embeddings."""
-    anatomy = Anatomy.of(model)
-    layers = [list(layer.parameters()) for layer in reversed(anatomy.every_layer)]
-    return [*layers, anatomy.before]
+    structure = ModelStructure.of(model)
+    layers = [list(layer.parameters()) for layer in reversed(structure.all_layers)]
+    return [*layers, structure.embeddings]

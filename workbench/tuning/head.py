@@ -10,7 +10,7 @@ from pydantic import Field
 from workbench.errors import SpecError
 from workbench.spec import Part
 from workbench.tuning.base import Tuning, tunings
-from workbench.tuning.structure import Anatomy
+from workbench.tuning.structure import ModelStructure
 
 
 @tunings.register("head")
@@ -27,7 +27,7 @@ class Head(Tuning):
 
     config: Config
 
-    def unsuited(self, head: str) -> str | None:
+    def problem_with(self, head: str) -> str | None:
         if head == "AutoModel":
             return "the task uses the model without a head, and there is nothing else to train"
         if head == "AutoModelForSeq2SeqLM":
@@ -35,13 +35,13 @@ class Head(Tuning):
         return None
 
     def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:
-        anatomy = Anatomy.of(model)
+        structure = ModelStructure.of(model)
         for parameter in model.parameters():
             parameter.requires_grad_(True)
-        anatomy.freeze_embeddings()
-        anatomy.freeze_layers(len(anatomy.every_layer))
+        structure.freeze_embeddings()
+        structure.freeze_layers(len(structure.all_layers))
         if not self.config.pooler:
-            anatomy.freeze_after_layers()
+            structure.freeze_post_layers()
         if not any(parameter.requires_grad for parameter in model.parameters()):
             raise SpecError(
                 f"{type(model).__name__} has no weights on top of its body: its head shares the embeddings' weights.",

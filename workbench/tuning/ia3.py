@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import Field
 
 from workbench.spec import Part
-from workbench.tuning.adapters import AdapterTuning, is_conv1d, refuse_none
+from workbench.tuning.adapters import AdapterTuning, is_conv1d, require_targets
 from workbench.tuning.base import tunings
-from workbench.tuning.structure import Anatomy
+from workbench.tuning.structure import ModelStructure
 
 # What architectures call the maps to keys and values. Where queries come out of the same map, they are scaled as well.
 KEY_AND_VALUE = {
@@ -45,10 +45,10 @@ class IA3(AdapterTuning):
     def peft_config(self, model: Any, peft_type: str, whole: list[str]) -> Any:
         from peft import IA3Config
 
-        anatomy = Anatomy.of(model)
-        attention = [name for name in anatomy.linear_maps() if name.rpartition(".")[2] in KEY_AND_VALUE]
-        refuse_none(attention, "(IA)³", "scales attention's keys and values", model)
-        feed_forward = anatomy.ends_of_sublayers()[1] if self.config.feed_forward else []
+        structure = ModelStructure.of(model)
+        attention = [name for name in structure.linear_modules() if name.rpartition(".")[2] in KEY_AND_VALUE]
+        require_targets(attention, "(IA)³", "scales attention's keys and values", model)
+        feed_forward = structure.output_projections()[1] if self.config.feed_forward else []
         return IA3Config(
             task_type=peft_type,
             target_modules=attention + feed_forward,

@@ -8,9 +8,9 @@ from pydantic import Field
 
 from workbench.errors import SpecError
 from workbench.spec import Part
-from workbench.tuning.adapters import AdapterTuning, is_conv1d, refuse_none
+from workbench.tuning.adapters import AdapterTuning, is_conv1d, require_targets
 from workbench.tuning.base import tunings
-from workbench.tuning.structure import Anatomy
+from workbench.tuning.structure import ModelStructure
 
 # What architectures call the maps to queries and values, or to all three at once; the paper adapts these (section 4.2).
 QUERY_AND_VALUE = {
@@ -69,7 +69,9 @@ class Lora(AdapterTuning):
 
 def find_targets(model: Any, targets: Targets, method: str) -> list[str]:
     """The full names of the linear maps that get matrices; all lie in the layers. Raises SpecError."""
-    linear = refuse_none(Anatomy.of(model).linear_maps(), method, "adds matrices beside linear maps", model)
+    linear = require_targets(
+        ModelStructure.of(model).linear_modules(), method, "adds matrices beside linear maps", model
+    )
     if targets == "all-linear":
         return linear
     chosen = [name for name in linear if name.rpartition(".")[2] in QUERY_AND_VALUE]

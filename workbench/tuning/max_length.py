@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def longest_text(model: Any) -> int | None:
+def max_text_length(model: Any) -> int | None:
     """The longest text that a model has positions for, in tokens; None when it has no such limit."""
     if getattr(model.config, "positions", None) in ("rotary", "none"):  # ours: no table that would end
         return None

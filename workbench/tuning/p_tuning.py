@@ -7,16 +7,16 @@ from typing import Any, Literal
 from pydantic import Field
 
 from workbench.tuning.base import tunings
-from workbench.tuning.prompt_learning import VirtualTuning
+from workbench.tuning.prompt_learning import PromptLearning
 
 
 @tunings.register("p-tuning")
-class PTuning(VirtualTuning):
+class PTuning(PromptLearning):
     """P-tuning: virtual tokens in front of each text that a small network makes; only what it makes is saved."""
 
     learning_rate = 3e-3
 
-    class Config(VirtualTuning.Config):
+    class Config(PromptLearning.Config):
         network: Literal["mlp", "lstm"] = Field(
             "mlp", description="What makes them: two hidden layers, or an LSTM over them (the paper's)."
         )

@@ -7,16 +7,16 @@ from typing import Any
 from pydantic import Field
 
 from workbench.tuning.base import tunings
-from workbench.tuning.prompt_learning import VirtualTuning
+from workbench.tuning.prompt_learning import PromptLearning
 
 
 @tunings.register("prefix")
-class Prefix(VirtualTuning):
+class Prefix(PromptLearning):
     """Prefix tuning: learned keys and values that each layer's attention sees before those of the text."""
 
     learning_rate = 3e-3
 
-    class Config(VirtualTuning.Config):
+    class Config(PromptLearning.Config):
         network: bool = Field(
             False, description="Let a small network make them while training (the paper's way; steadier, more weights)."
         )
@@ -24,7 +24,7 @@ class Prefix(VirtualTuning):
 
     config: Config
 
-    def unsuited(self, head: str) -> str | None:
+    def problem_with(self, head: str) -> str | None:
         if head == "AutoModelForSeq2SeqLM":
             return "it is made for an encoder or a decoder, and the task needs both"
         return None

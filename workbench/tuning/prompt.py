@@ -7,16 +7,16 @@ from typing import Any, Literal
 from pydantic import Field
 
 from workbench.tuning.base import tunings
-from workbench.tuning.prompt_learning import VirtualTuning
+from workbench.tuning.prompt_learning import PromptLearning
 
 
 @tunings.register("prompt")
-class Prompt(VirtualTuning):
+class Prompt(PromptLearning):
     """Prompt tuning: learned vectors in front of each text, read as if they were words."""
 
     learning_rate = 2e-3
 
-    class Config(VirtualTuning.Config):
+    class Config(PromptLearning.Config):
         begin: Literal["vocabulary", "random"] = Field(
             "vocabulary", description="What they begin as: vectors of words drawn at random, or random numbers."
         )

@@ -9,10 +9,10 @@ from typing import Any
 from pydantic import Field
 
 from workbench.spec import Part
-from workbench.tuning.adapters import HEADS, AdapterTuning, made_anew, without_peft_warning
+from workbench.tuning.adapters import HEADS, AdapterTuning, newly_initialized_modules, without_peft_warning
 
 
-class VirtualTuning(AdapterTuning):
+class PromptLearning(AdapterTuning):
     """Base of the tunings that put virtual tokens before each text."""
 
     merges = False
@@ -30,11 +30,11 @@ class VirtualTuning(AdapterTuning):
     def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:
         from workbench.tuning.networks.virtual_tokens import VirtualTokens
 
-        whole = made_anew(new)
+        whole = newly_initialized_modules(new)
         if peft_type in ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"):
             whole += HEADS  # as peft does for its other methods
         with without_peft_warning():
             return VirtualTokens(model, self.peft_config(model, peft_type, whole))
 
-    def extra_tokens(self) -> int:
+    def num_virtual_tokens(self) -> int:
         return self.config.tokens

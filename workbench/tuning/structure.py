@@ -20,50 +20,50 @@ LINEAR = ("Linear", "Conv1D")  # GPT-2's Conv1D is a linear map whose weight is 
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class ModelStructure:
     """The parts of a model.
 
     Attributes:
         model: the whole, head included.
         layers: the list of Transformer layers inside it (a ModuleList); of an encoder-decoder, the encoder's.
-        before: parameters of the body that come before the layers or are used by each (embeddings, positions).
-        after: parameters of the body after the layers (final norm, pooler).
+        embeddings: parameters of the body that come before the layers or are used by each (embeddings, positions).
+        post_layers: parameters of the body after the layers (final norm, pooler).
         head: parameters outside the body.
-        further: lists of layers after the first: an encoder-decoder's decoder.
+        decoder_layers: an encoder-decoder's second list of layers; None elsewhere.
     """
 
     model: Any
     layers: Any
-    before: list[torch.nn.Parameter]
-    after: list[torch.nn.Parameter]
+    embeddings: list[torch.nn.Parameter]
+    post_layers: list[torch.nn.Parameter]
     head: list[torch.nn.Parameter]
-    further: tuple[Any, ...] = ()
+    decoder_layers: Any = None
 
     @classmethod
-    def of(cls, model: Any) -> Anatomy:
+    def of(cls, model: Any) -> ModelStructure:
         """The parts of ``model``. Raises SpecError when no list of layers can be found."""
         body = model.base_model
         stacks = _find_stacks(body)
         before, after = _beside(body, stacks)
         in_body = {id(p) for p in body.parameters()}
         head = [p for p in model.parameters() if id(p) not in in_body]
-        return cls(model, stacks[0], before, after, head, tuple(stacks[1:]))
+        return cls(model, stacks[0], before, after, head, stacks[1] if len(stacks) > 1 else None)
 
     @property
-    def every_layer(self) -> list[Any]:
+    def all_layers(self) -> list[Any]:
         """All layers, in the order in which a text meets them."""
-        return [layer for stack in (self.layers, *self.further) for layer in stack]
+        return [*self.layers, *(self.decoder_layers or ())]
 
-    def named_in_layers(self) -> Iterator[tuple[str, Any]]:
+    def named_layer_modules(self) -> Iterator[tuple[str, Any]]:
         """Every module inside the layers, with its name in the whole model."""
-        inside = {id(module) for layer in self.every_layer for module in layer.modules()}
+        inside = {id(module) for layer in self.all_layers for module in layer.modules()}
         return ((name, module) for name, module in self.model.named_modules() if id(module) in inside)
 
-    def linear_maps(self) -> list[str]:
+    def linear_modules(self) -> list[str]:
         """The names of the linear maps in the layers."""
-        return [name for name, module in self.named_in_layers() if type(module).__name__ in LINEAR]
+        return [name for name, module in self.named_layer_modules() if type(module).__name__ in LINEAR]
 
-    def ends_of_sublayers(self) -> tuple[list[str], list[str]]:
+    def output_projections(self) -> tuple[list[str], list[str]]:
         """The linear maps that write to the sum of each layer: those that end attention, and the feed-forward network.
 
         Found by structure: in the order of registration, the last linear map of each part whose name tells of
@@ -75,7 +75,7 @@ class Anatomy:
         names = {id(module): name for name, module in self.model.named_modules()}
         attention: list[str] = []
         feed_forward: list[str] = []
-        for layer in self.every_layer:
+        for layer in self.all_layers:
             last: dict[str, str] = {}
             for name, module in layer.named_modules():
                 if type(module).__name__ in LINEAR:
@@ -86,23 +86,23 @@ class Anatomy:
 
     def freeze_embeddings(self) -> None:
         """Word embeddings, positions and what else comes before the first layer no longer move."""
-        _freeze(self.before)
+        _freeze(self.embeddings)
 
     def freeze_layers(self, count: int) -> None:
         """The first ``count`` layers no longer move."""
-        for layer in self.every_layer[:count]:
+        for layer in self.all_layers[:count]:
             _freeze(layer.parameters())
 
-    def freeze_after_layers(self) -> None:
+    def freeze_post_layers(self) -> None:
         """What lies between the last layer and the head no longer moves."""
-        _freeze(self.after)
+        _freeze(self.post_layers)
 
     def frozen_prefix(self) -> int:
         """How many layers, from the input on, put out the same for the same text throughout the run.
 
         0 when the embeddings move: everything after them then changes.
         """
-        if any(p.requires_grad for p in self.before):
+        if any(p.requires_grad for p in self.embeddings):
             return 0
         count = 0
         for layer in self.layers:

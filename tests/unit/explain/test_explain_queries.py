@@ -30,10 +30,10 @@ from tests.unit.explain.test_explain_render import HOSTILE, Parsed
 from workbench.errors import RequestError, WorkbenchError
 from workbench.explain.queries import QueriesKeys, capture_queries_keys, rebuild
 from workbench.explain.render import assets, neuron
-from workbench.models.loading import know_own_models
+from workbench.models.loading import register_models
 from workbench.models.networks.transformer import DecoderConfig, EncoderConfig
 
-know_own_models()
+register_models()
 TEXT = "the film was unbelievable"
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32, "vocab_size": 40}
 BART = {"layers": 2, "attention_heads": 4, "ffn_dim": 32}

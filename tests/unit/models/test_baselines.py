@@ -19,7 +19,7 @@ from workbench.errors import SpecError
 from workbench.models.networks.baselines import heads
 from workbench.models.networks.baselines.bag_of_embeddings import BagOfEmbeddingsConfig, BagOfEmbeddingsModel
 from workbench.models.networks.baselines.recurrent import RecurrentConfig, RecurrentModel, RecurrentState
-from workbench.models.networks.baselines.textcnn import TextCNNConfig, TextCNNModel, whole_places
+from workbench.models.networks.baselines.textcnn import TextCNNConfig, TextCNNModel, window_starts
 
 SIZES: dict[str, Any] = {"vocab_size": 30, "embedding_size": 8, "num_labels": 3}
 
@@ -108,8 +108,8 @@ def test_textcnn_is_the_largest_value_of_each_filter() -> None:
 
 def test_whole_places() -> None:
     real = torch.tensor([[1, 1, 1, 1, 0], [0, 0, 1, 1, 1], [1, 0, 0, 0, 0]]).bool()
-    assert whole_places(real, 3).int().tolist() == [[1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [1, 0, 0, 0, 0]]
-    assert whole_places(real, 1).int().tolist() == [[1, 1, 1, 1, 0], [0, 0, 1, 1, 1], [1, 0, 0, 0, 0]]
+    assert window_starts(real, 3).int().tolist() == [[1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [1, 0, 0, 0, 0]]
+    assert window_starts(real, 1).int().tolist() == [[1, 1, 1, 1, 0], [0, 0, 1, 1, 1], [1, 0, 0, 0, 0]]
 
 
 def lstm_by_hand(cell: Any, x: torch.Tensor, way: str = "") -> list[torch.Tensor]:

@@ -8,7 +8,7 @@ from torch import nn
 
 from workbench.models.networks import losses
 from workbench.models.networks.heads import next_tokens
-from workbench.models.networks.losses import classification_loss, token_loss, vocabulary_loss
+from workbench.models.networks.losses import classification_loss, fused_cross_entropy, token_loss
 
 
 def both(bias: bool, dtype=torch.float64, rows: int = 23):
@@ -19,7 +19,11 @@ def both(bias: bool, dtype=torch.float64, rows: int = 23):
         vocabulary = nn.Linear(5, 11, bias=bias, dtype=dtype)
         hidden = torch.randn(1, rows, 5, dtype=dtype, requires_grad=True)
         labels = torch.randint(0, 11, (1, rows)).masked_fill(torch.arange(rows) % 3 == 0, -100)
-        loss = token_loss(vocabulary(hidden), labels) if way == "plain" else vocabulary_loss(hidden, vocabulary, labels)
+        loss = (
+            token_loss(vocabulary(hidden), labels)
+            if way == "plain"
+            else fused_cross_entropy(hidden, vocabulary, labels)
+        )
         (3 * loss).backward()
         found.append([loss.detach(), hidden.grad, *(p.grad for p in vocabulary.parameters())])
     return found
@@ -45,7 +49,7 @@ def test_frozen_words_get_no_gradient():
     vocabulary = nn.Linear(5, 11)
     vocabulary.weight.requires_grad_(False)
     hidden = torch.randn(4, 5, requires_grad=True)
-    vocabulary_loss(hidden, vocabulary, torch.tensor([1, 2, 3, 4])).backward()
+    fused_cross_entropy(hidden, vocabulary, torch.tensor([1, 2, 3, 4])).backward()
     assert vocabulary.weight.grad is None
     assert vocabulary.bias.grad is not None
     assert hidden.grad is not None
@@ -69,7 +73,7 @@ def test_the_kind_of_answer_decides_the_loss():
 def test_nothing_to_predict():
     vocabulary = nn.Linear(5, 11)
     hidden = torch.randn(0, 5, requires_grad=True)
-    loss = vocabulary_loss(hidden, vocabulary, torch.zeros(0, dtype=torch.long))
+    loss = fused_cross_entropy(hidden, vocabulary, torch.zeros(0, dtype=torch.long))
     loss.backward()
     assert loss.item() == 0
     assert vocabulary.weight.grad is None
@@ -86,7 +90,7 @@ def test_small_gradients_live_in_fp16():
         vocabulary = nn.Linear(5, 50)
         hidden = (0.001 * start).to(number).requires_grad_()
         with torch.autocast("cpu", dtype=number, enabled=number is torch.float16):
-            loss = vocabulary_loss(hidden, vocabulary.to(number), labels)
+            loss = fused_cross_entropy(hidden, vocabulary.to(number), labels)
         (loss * 2.0**16).backward()
         found.append((hidden.grad.float(), vocabulary.weight.grad.float()))
     for exact, rough in zip(*found, strict=True):

@@ -15,11 +15,11 @@ from workbench.errors import RequestError, SpecError
 from workbench.models import from_transformers, to_transformers
 from workbench.models.networks.attention import (
     CrossAttention,
-    attend,
-    attend_fast,
     causal_mask,
     document_positions,
+    eager_attention,
     padding_mask,
+    sdpa_attention,
 )
 from workbench.models.networks.heads import HEADS, DecoderForCausalLM, EncoderForMaskedLM, EncoderForPreTraining
 from workbench.models.networks.transformer import (
@@ -328,7 +328,7 @@ def test_attention_by_hand():
     """Two tokens, one head of width 1: every number can be checked with a pocket calculator."""
     query = torch.tensor([[[[0.0], [1.0]]]])
     key, value = torch.tensor([[[[1.0], [3.0]]]]), torch.tensor([[[[10.0], [20.0]]]])
-    output, weights = attend(query, key, value, None, 0.0)
+    output, weights = eager_attention(query, key, value, None, 0.0)
     share = math.exp(3) / (math.exp(1) + math.exp(3))
     torch.testing.assert_close(weights, torch.tensor([[[[0.5, 0.5], [1 - share, share]]]]))
     torch.testing.assert_close(output, torch.tensor([[[[15.0], [10 + 10 * share]]]]))
@@ -346,13 +346,13 @@ def test_the_two_paths_are_one(masked):
         "causal": causal,
         "both": causal & padding,
     }[masked]
-    slow, weights = attend(query, key, value, mask, 0.0)
-    torch.testing.assert_close(slow, attend_fast(query, key, value, mask, 0.0))
+    slow, weights = eager_attention(query, key, value, mask, 0.0)
+    torch.testing.assert_close(slow, sdpa_attention(query, key, value, mask, 0.0))
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 3, 5))
     if mask is not None:
         assert (weights.masked_select(~mask.expand_as(weights)) == 0).all()
     if masked == "causal":
-        torch.testing.assert_close(slow, attend_fast(query, key, value, None, 0.0, causal=True))
+        torch.testing.assert_close(slow, sdpa_attention(query, key, value, None, 0.0, causal=True))
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -366,7 +366,7 @@ def test_the_two_paths_of_cross_attention_are_one(masked):
     for written_out in (False, True):
         given = [hidden.clone().requires_grad_(), memory.clone().requires_grad_()]
         cross.zero_grad()
-        output, weights = cross(*given, mask, want_weights=written_out)
+        output, weights = cross(*given, mask, output_attentions=written_out)
         output.pow(2).sum().backward()
         found.append([output.detach(), *(x.grad for x in given), *(p.grad.clone() for p in cross.parameters())])
         assert (weights is not None) is written_out

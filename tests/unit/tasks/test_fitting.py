@@ -32,9 +32,9 @@ NOT_OFFERED = {("minilm", "AutoModelForCausalLM"), ("transformer-decoder", "Auto
 def test_the_heads_that_models_name_are_those_that_transformers_has() -> None:
     import transformers
 
-    from workbench.models.scratch import know_own_models
+    from workbench.models.scratch import register_models
 
-    know_own_models()
+    register_models()
     heads = {task().head for _, task in tasks.items()}
     assert {name for name, entry in models.items() if entry.heads is not None} == set(OWN)
     for name, kind in OWN.items():

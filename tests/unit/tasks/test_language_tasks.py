@@ -228,7 +228,7 @@ def test_packing_changes_no_documents_loss(name, tokenizer, monkeypatch):
         if name != "causal-lm":  # masks would be drawn differently: predict every token, unmasked
             batch["input_ids"] = torch.from_numpy(encoded.tokens.pad(np.arange(len(encoded)), 0)["input_ids"])
             batch["labels"] = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
-            del batch["label_places"]  # of the masks
+            del batch["label_positions"]  # of the masks
         count = (
             batch["labels"].ne(-100).sum()
             if name != "causal-lm"
@@ -291,7 +291,7 @@ def test_masking_statistics_through_the_task(name, whole_words, tokenizer, monke
     batch = whole(task, encoded)
     masked = batch["labels"] != -100
     special = torch.isin(plain, torch.tensor([0, 2, 3, 4]))  # an unknown word (1) is text
-    assert batch["label_places"].tolist() == masked.flatten().nonzero().squeeze(1).tolist()
+    assert batch["label_positions"].tolist() == masked.flatten().nonzero().squeeze(1).tolist()
     assert not (masked & special).any(), "special tokens and padding are never masked"
     assert (batch["labels"][masked] == plain[masked]).all() and (batch["input_ids"][~masked] == plain[~masked]).all()
     assert float(masked.sum() / (~special).sum()) == pytest.approx(0.15, abs=0.005)  # a row's count is rounded

@@ -18,7 +18,7 @@ from workbench.models.loading import load_tokenizer
 from workbench.tasks.base import Encoded
 from workbench.tasks.multiple_choice import Choices, MultipleChoice
 from workbench.training.frozen import FrozenPrefix
-from workbench.tuning.structure import Anatomy
+from workbench.tuning.structure import ModelStructure
 
 ROWS = [
     ("the film is", ["great", "a dull story with awful actors", "very boring"], "0"),
@@ -109,7 +109,7 @@ def test_loss_on_missing_choices_and_padding_is_zero(tokenizer: Any) -> None:
 @pytest.mark.parametrize("depth", [1, 2])
 def test_frozen_layers_are_replayed_for_each_choice(tokenizer: Any, depth: int) -> None:
     encoded, made = encode(tokenizer, ROWS), task()
-    prefix = FrozenPrefix(model(), Anatomy.of(model()), depth, made.forward)
+    prefix = FrozenPrefix(model(), ModelStructure.of(model()), depth, made.forward)
 
     def collate(indices: Any) -> dict[str, torch.Tensor]:
         return made.collate(encoded, indices, 0)

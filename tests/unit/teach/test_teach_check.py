@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from workbench.errors import RequestError, UnknownNameError
-from workbench.teach import check, hint, lessons, progress, solution
+from workbench.teach import check, hint, lessons, progress_store, solution
 from workbench.teach.exercises import Exercise, Wrong, exercises, expect, expect_value
 
 
@@ -99,15 +99,15 @@ def test_hints_come_one_by_one_then_the_solution_is_offered() -> None:
     assert "Think of a product" in repr(hint("99-double.1"))
     assert "Multiply by two" in repr(hint("99-double.1")) and "solution(" in repr(hint("99-double.1"))
     assert "solution('99-double.1') shows" in str(check("99-double.1", lambda numbers: numbers))
-    assert progress.progress("99-double.1")["tries"] == 2
+    assert progress_store.exercise_progress("99-double.1")["tries"] == 2
 
 
 def test_progress_is_kept_and_a_later_mistake_does_not_take_it_away() -> None:
     assert check("99-double.1", lambda numbers: [2 * number for number in numbers]).right
     check("99-double.1", lambda numbers: numbers)
-    assert progress.passed() == {"99-double.1"}
-    progress.forget("99-double")
-    assert progress.passed() == set()
+    assert progress_store.passed_exercises() == {"99-double.1"}
+    progress_store.reset_lesson("99-double")
+    assert progress_store.passed_exercises() == set()
 
 
 def test_a_message_is_escaped_in_the_notebook() -> None:

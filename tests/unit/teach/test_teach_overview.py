@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import UnknownNameError
-from workbench.teach import done, progress
-from workbench.teach.lessons import Part
+from workbench.teach import done, progress_store
+from workbench.teach.lessons import Lesson
 from workbench.teach.overview import Done, Overview, overview
-from workbench.teach.standing import Standing, next_after, standings
+from workbench.teach.progress import Progress, course_progress, next_after
 from workbench.workspace import Workspace
 
 
-def standing(key: str, done: int, of: int, minutes: int | None = 30) -> Standing:
-    part = Part(key, f"About <{key}>", "", minutes, (), Path(f"{key}.ipynb"))
-    return Standing(part, done, of, done > 0)
+def standing(key: str, done: int, of: int, minutes: int | None = 30) -> Progress:
+    part = Lesson(key, f"About <{key}>", "", minutes, (), Path(f"{key}.ipynb"))
+    return Progress(part, done, of, done > 0)
 
 
 def test_what_is_done_and_what_comes_next() -> None:
@@ -28,43 +28,43 @@ def test_what_is_done_and_what_comes_next() -> None:
 
 
 def test_when_all_is_done_and_when_nothing_is_there() -> None:
-    assert repr(Overview([standing("01-a", 3, 3)])).endswith("All is done.")
+    assert repr(Overview([standing("01-a", 3, 3)])).endswith("Everything is done.")
     assert repr(Overview([])).endswith("The course is not installed here.")
 
 
 def test_it_holds_the_whole_course() -> None:
-    assert len(overview().parts) == len(standings()) > 0
+    assert len(overview().entries) == len(course_progress()) > 0
 
 
 def test_a_notebook_that_was_read_is_marked_and_the_next_one_named(workspace: Workspace) -> None:
     said = done("00-start-here")
-    assert progress.read() == {"00-start-here"}
+    assert progress_store.read_notebooks() == {"00-start-here"}
     assert repr(said).startswith("00-start-here is marked as read. Next: 01-text-to-numbers, ")
     assert "<b" in said._repr_html_() and "Next: 01-text-to-numbers" in said._repr_html_()
     # Behind the one that was read, not the first of all that were not.
     assert "Next: 04-transformer" in repr(done("03-attention"))
-    assert progress.read() == {"00-start-here", "03-attention"}
+    assert progress_store.read_notebooks() == {"00-start-here", "03-attention"}
 
 
 def test_of_a_lesson_its_exercises_are_counted(workspace: Workspace) -> None:
-    progress.tried("01-mail.2", right=True)
+    progress_store.record_attempt("01-mail.2", right=True)
     said = done("01-mail")
     assert repr(said).startswith("01-mail: 1 of 5 exercises are done. Next: 02-names, ")
-    assert progress.read() == set()  # a lesson is done by its exercises
+    assert progress_store.read_notebooks() == set()  # a lesson is done by its exercises
 
 
 def test_a_part_that_is_not_there_is_guessed_and_all_are_listed(workspace: Workspace) -> None:
     with pytest.raises(UnknownNameError, match=r"no part of the course '00-start'.*'00-start-here'") as found:
         done("00-start")
     assert "12-summaries" in found.value.hint
-    assert progress.read() == set()
+    assert progress_store.read_notebooks() == set()
 
 
 def test_after_the_last_comes_what_is_left_and_after_all_nothing() -> None:
     parts = [standing("00-a", 0, 1), standing("01-b", 1, 1)]
     following = next_after("01-b", parts)
-    assert following is not None and following.part.key == "00-a"
+    assert following is not None and following.lesson.key == "00-a"
     finished = standing("01-b", 1, 1)
     assert next_after("01-b", [finished]) is None
-    assert repr(Done(finished, None)) == "01-b is marked as read. All is done."
+    assert repr(Done(finished, None)) == "01-b is marked as read. Everything is done."
     assert repr(Done(None, None)) == "The course is not installed here."

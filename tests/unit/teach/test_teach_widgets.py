@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.models.networks.attention import Rotary, attend, rotate
+from workbench.models.networks.attention import Rotary, eager_attention, rotate
 from workbench.models.networks.transformer import Sinusoidal
 from workbench.teach import formulas, widgets
 from workbench.teach.pictures import Picture
@@ -57,7 +57,7 @@ def test_attention_weights_are_the_librarys() -> None:
     torch.manual_seed(0)
     query, key = torch.randn(1, 1, 5, 8), torch.randn(1, 1, 5, 8)
     mask = torch.ones(5, 5).tril().bool()
-    _, weights = attend(query, key, key, mask, 0.0)
+    _, weights = eager_attention(query, key, key, mask, 0.0)
     scores = (query @ key.transpose(-2, -1) / math.sqrt(8))[0, 0].numpy()
     np.testing.assert_allclose(formulas.attention_weights(scores, mask=mask.numpy()), weights[0, 0], atol=1e-6)
 

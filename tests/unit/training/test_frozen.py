@@ -20,7 +20,7 @@ from workbench.errors import SpecError
 from workbench.training.frozen import FrozenPrefix, quiet_frozen_layers
 from workbench.tuning.freeze import Freeze
 from workbench.tuning.head import Head
-from workbench.tuning.structure import Anatomy
+from workbench.tuning.structure import ModelStructure
 
 SMALL = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
 CONFIGS = {
@@ -51,7 +51,7 @@ def collate(indices):
 
 
 def prefix_of(model, depth, file=None):
-    prefix = FrozenPrefix(model, Anatomy.of(model), depth)
+    prefix = FrozenPrefix(model, ModelStructure.of(model), depth)
     store = prefix.compute(TABLE.offsets, Batches(LENGTHS, 2).in_order(), collate, torch.device("cpu"), file)
     return prefix, store
 
@@ -102,7 +102,7 @@ def test_dropout_is_off_in_frozen_layers_and_on_in_the_rest():
     model = make("gpt2")
     Freeze(Freeze.Config(layers=2)).apply(model, "SEQ_CLS")
     model.train()
-    quiet_frozen_layers(Anatomy.of(model), 2)
+    quiet_frozen_layers(ModelStructure.of(model), 2)
     layers = model.transformer.h
     assert not model.transformer.drop.training
     assert [layer.training for layer in layers] == [False, False, True]
@@ -115,7 +115,7 @@ def test_dropout_is_off_in_frozen_layers_and_on_in_the_rest():
 )
 def test_the_frozen_prefix_needs_frozen_embeddings(options, prefix):
     model = Freeze(Freeze.Config(**options)).apply(make("bert"), "SEQ_CLS")
-    assert Anatomy.of(model).frozen_prefix() == prefix
+    assert ModelStructure.of(model).frozen_prefix() == prefix
 
 
 def test_head_trains_pooler_and_classifier_only():

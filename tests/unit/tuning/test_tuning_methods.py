@@ -13,12 +13,12 @@ from peft import PeftModel
 from transformers import AutoModelForSequenceClassification, BertConfig, DistilBertConfig, GPT2Config
 
 from workbench.errors import RequestError, SpecError
-from workbench.models.loading import know_own_models
+from workbench.models.loading import register_models
 from workbench.models.networks.transformer import DecoderConfig, EncoderConfig, EncoderDecoderConfig
 from workbench.tuning.adapters import load_adapter_onto, merge_adapter
 from workbench.tuning.base import tunings
 
-know_own_models()
+register_models()
 D, LAYERS, WIDE, WORDS = 16, 2, 24, 40
 SIZES: dict[str, Any] = {
     "hidden_size": D,
@@ -263,7 +263,7 @@ def test_heads_see_the_tokens_of_the_text_only(method: str, name: str) -> None:
     auto = transformers.AutoModelForTokenClassification
     model = base_model(name, auto)
     tuning, wrapped = tuned(method, model, "TOKEN_CLS", tokens=V)
-    assert tuning.extra_tokens() == V
+    assert tuning.num_virtual_tokens() == V
     output = wrapped(**(BATCH | {"labels": IDS % 2}), output_hidden_states=True)
     assert output.logits.shape[:2] == IDS.shape and output.loss.isfinite()
     assert all(states.shape[:2] == IDS.shape for states in output.hidden_states)

@@ -14,7 +14,7 @@ from tests.unit.tuning.test_tuning_methods import BATCH, LAYERS, SIZES, base_mod
 from workbench.errors import SpecError
 from workbench.models.networks.transformer import EncoderDecoderConfig
 from workbench.training.checkpoint import trained_state
-from workbench.tuning.structure import Anatomy
+from workbench.tuning.structure import ModelStructure
 
 # -- AdaLoRA ---------------------------------------------------------------------------------------------------------
 
@@ -97,18 +97,18 @@ def test_ranks_that_cannot_fall_are_refused(options: dict[str, Any], said: str) 
 def test_lower_layers_move_more_slowly() -> None:
     model = base_model("bert")
     tuning = make("freeze", layers=0, embeddings=False, rate_decay=0.5)
-    rates = tuning.rates(tuning.apply(model, "SEQ_CLS"))
+    rates = tuning.lr_multipliers(tuning.apply(model, "SEQ_CLS"))
     found = {name: rates.get(name, 1.0) for name, _ in model.named_parameters()}
     assert {found[n] for n in found if "layer.1." in n} == {0.5}
     assert {found[n] for n in found if "layer.0." in n} == {0.25}
     assert {found[n] for n in found if "embeddings" in n} == {0.125}
     assert {found[n] for n in found if n.startswith(("classifier", "bert.pooler"))} == {1.0}
-    assert make("freeze", layers=0).rates(model) == {}
+    assert make("freeze", layers=0).lr_multipliers(model) == {}
 
 
 def test_only_what_moves_has_a_rate() -> None:
     tuning = make("freeze", layers=1, rate_decay=0.5)
-    rates = tuning.rates(tuning.apply(base_model("bert"), "SEQ_CLS"))
+    rates = tuning.lr_multipliers(tuning.apply(base_model("bert"), "SEQ_CLS"))
     assert rates and all(".layer.1." in name for name in rates)
 
 
@@ -140,7 +140,7 @@ def test_all_move_at_once_where_nothing_is_said() -> None:
         make("freeze", layers=3).apply(model, "SEQ_CLS")
 
 
-# -- anatomy ---------------------------------------------------------------------------------------------------------
+# -- structure ---------------------------------------------------------------------------------------------------------
 
 
 def two_sided() -> Any:
@@ -162,7 +162,7 @@ def two_sided() -> Any:
     ],
 )  # fmt: skip
 def test_what_ends_attention_and_feed_forward_is_found(model: Any, attention: str, feed_forward: str) -> None:
-    found = Anatomy.of(model()).ends_of_sublayers()
+    found = ModelStructure.of(model()).output_projections()
     for names, end in zip(found, (attention, feed_forward), strict=True):
         assert len(names) == 2 and all(name.endswith(f".{number}.{end}") for number, name in enumerate(names))
 
@@ -174,15 +174,19 @@ def test_what_ends_attention_and_feed_forward_is_found(model: Any, attention: st
     ),
 ])  # fmt: skip
 def test_both_sides_are_found(model: Any) -> None:
-    anatomy = Anatomy.of(model())
-    assert len(anatomy.layers) == 2 and len(anatomy.every_layer) == 4
-    attention, feed_forward = anatomy.ends_of_sublayers()
+    structure = ModelStructure.of(model())
+    assert len(structure.layers) == 2 and len(structure.all_layers) == 4
+    attention, feed_forward = structure.output_projections()
     assert len(attention) == 2 + 2 * 2 and len(feed_forward) == 4  # the decoder attends to itself and to the encoder
-    names = {id(p): name for name, p in anatomy.model.named_parameters()}
-    after = {names[id(p)] for p in anatomy.after}
+    names = {id(p): name for name, p in structure.model.named_parameters()}
+    after = {names[id(p)] for p in structure.post_layers}
     assert all("norm" in name for name in after) and not any("embed" in name or "shared" in name for name in after)
-    parts = [*anatomy.before, *anatomy.after, *(p for layer in anatomy.every_layer for p in layer.parameters())]
-    assert len(parts) == len({id(p) for p in parts}) == len(list(anatomy.model.base_model.parameters()))
+    parts = [
+        *structure.embeddings,
+        *structure.post_layers,
+        *(p for layer in structure.all_layers for p in layer.parameters()),
+    ]
+    assert len(parts) == len({id(p) for p in parts}) == len(list(structure.model.base_model.parameters()))
 
 
 def test_a_head_that_shares_the_embeddings_cannot_be_trained_alone() -> None:

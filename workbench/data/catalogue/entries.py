@@ -169,10 +169,10 @@ class Entry(_Entry):
 
 
 class ModelEntry(Entry):
-    """A pretrained model: its files make a transformers folder. ``rate_factor``: see ``ModelSource``."""
+    """A pretrained model: its files make a transformers folder. ``lr_scale``: see ``ModelSource``."""
 
     language: str
-    rate_factor: float = Field(1.0, gt=0)
+    lr_scale: float = Field(1.0, gt=0)
 
 
 class DatasetEntry(Entry):

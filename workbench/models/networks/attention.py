@@ -14,8 +14,9 @@ Shapes, in this file and wherever a comment names them:
     mask     [B or 1, 1, T or 1, S], True where a query may look
     weights  [B, H, T, S]     each row sums to 1
 
-The same product is written twice: :func:`attend` spells it out and gives its weights, for learning and for looking
-inside; :func:`attend_fast` is torch's fused kernel, which never holds the weights. Both give the same output.
+The same product is written twice. :func:`eager_attention` spells it out and returns its weights, for learning and for
+looking inside. :func:`sdpa_attention` calls torch's fused kernel, which never holds the weights. Both return the same
+output.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> tuple[Tensor, Tensor]:
+def eager_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float
+) -> tuple[Tensor, Tensor]:
     """Scaled dot-product attention, written out: softmax(Q Kᵀ / √K) V (equation 1).
 
     The dot product of two vectors of K independent numbers of variance 1 has variance K. Without the division the
@@ -50,10 +53,10 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropo
     return F.dropout(weights, dropout) @ value, weights
 
 
-def attend_fast(
+def sdpa_attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float, causal: bool = False
 ) -> Tensor:
-    """The output of :func:`attend`, by a fused kernel that never holds the T x S weights.
+    """The output of :func:`eager_attention`, by a fused kernel that never holds the T x S weights.
 
     Args:
         causal: each query looks at the keys up to its own place; given in place of a ``mask``, the kernel then skips
@@ -179,9 +182,9 @@ class MultiHeadAttention(nn.Module):
         causal: bool = False,
         rotary: tuple[Tensor, Tensor] | None = None,
         cache: Any = None,
-        want_weights: bool = False,
+        output_attentions: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """The tokens' new vectors [B, T, D], and with ``want_weights`` the weights [B, H, T, S].
+        """The tokens' new vectors [B, T, D], and with ``output_attentions`` the weights [B, H, T, S].
 
         Args:
             hidden: [B, T, D].
@@ -189,15 +192,15 @@ class MultiHeadAttention(nn.Module):
             causal: a token sees what stands before it only; in place of ``mask``, not beside it.
             rotary: cosine and sine of the tokens' places, to turn queries and keys by.
             cache: keys and values of the tokens before these; they are put together, and kept (transformers' Cache).
-            want_weights: take the written-out path, which has them.
+            output_attentions: take the written-out path, which has them.
         """
         query, key, value = (split_heads(x, self.heads) for x in self.query_key_value(hidden).chunk(3, dim=-1))
         if rotary is not None:
             query, key = rotate(query, *rotary), rotate(key, *rotary)
         if cache is not None:
             key, value = cache.update(key, value, self.layer)
-        output, weights = run_attention(
-            query, key, value, mask, self.dropout if self.training else 0.0, causal, want_weights
+        output, weights = compute_attention(
+            query, key, value, mask, self.dropout if self.training else 0.0, causal, output_attentions
         )
         return self.output(join_heads(output)), weights
 
@@ -216,16 +219,21 @@ class CrossAttention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def forward(
-        self, hidden: Tensor, memory: Tensor, mask: Tensor | None = None, cache: Any = None, want_weights: bool = False
+        self,
+        hidden: Tensor,
+        memory: Tensor,
+        mask: Tensor | None = None,
+        cache: Any = None,
+        output_attentions: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """The tokens' new vectors [B, T, D], and with ``want_weights`` the weights [B, H, T, S].
+        """The tokens' new vectors [B, T, D], and with ``output_attentions`` the weights [B, H, T, S].
 
         Args:
             hidden: of the text that asks, [B, T, D].
             memory: of the text that is asked, [B, S, D].
             mask: True where a query may look, [B, 1, 1, S].
             cache: transformers' EncoderDecoderCache: the memory's keys and values are the same at every step.
-            want_weights: take the written-out path, which has them.
+            output_attentions: take the written-out path, which has them.
         """
         query = split_heads(self.query(hidden), self.heads)
         if cache is not None and cache.is_updated.get(self.layer):
@@ -237,25 +245,25 @@ class CrossAttention(nn.Module):
                 key, value = cache.cross_attention_cache.update(key, value, self.layer)
                 cache.is_updated[self.layer] = True
         dropout = self.dropout if self.training else 0.0
-        output, weights = run_attention(query, key, value, mask, dropout, False, want_weights)
+        output, weights = compute_attention(query, key, value, mask, dropout, False, output_attentions)
         return self.output(join_heads(output)), weights
 
 
-def run_attention(
+def compute_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
     mask: Tensor | None,
     dropout: float,
     causal: bool,
-    want_weights: bool,
+    output_attentions: bool,
 ) -> tuple[Tensor, Tensor | None]:
     """One of the two ways, as asked."""
-    if not want_weights:
-        return attend_fast(query, key, value, mask, dropout, causal), None
+    if not output_attentions:
+        return sdpa_attention(query, key, value, mask, dropout, causal), None
     if causal:
         mask = causal_mask(query.shape[2], key.shape[2], query.device)
-    return attend(query, key, value, mask, dropout)
+    return eager_attention(query, key, value, mask, dropout)
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

@@ -29,12 +29,12 @@ from transformers.models.bert.modeling_bert import BertForPreTrainingOutput
 from workbench.errors import RequestError, SpecError
 from workbench.models.networks.losses import (
     IGNORED,
-    can_chunk,
+    can_fuse,
     classification_loss,
-    precise,
+    fused_cross_entropy,
     span_loss,
     token_loss,
-    vocabulary_loss,
+    upcast_to_fp32,
 )
 from workbench.models.networks.transformer import (
     ACTIVATIONS,
@@ -75,7 +75,7 @@ class TransformerWithHead(TransformerModel):
 # -- on the encoder -------------------------------------------------------------------------------------------------
 
 
-class MaskedWordHead(nn.Module):
+class MaskedLMHead(nn.Module):
     """A token's vector to a score for each word: one more map, then the vocabulary (Devlin et al. 2018, A.2)."""
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -112,7 +112,7 @@ class EncoderWithHead(TransformerWithHead):
 class _PredictsMasked(EncoderWithHead):
     """Base of the two heads that guess masked words."""
 
-    head: MaskedWordHead
+    head: MaskedLMHead
 
     def get_output_embeddings(self) -> nn.Module:
         return self.head.vocabulary
@@ -121,7 +121,7 @@ class _PredictsMasked(EncoderWithHead):
         self.head.vocabulary = value
 
     def predict_words(
-        self, hidden: Tensor, labels: Tensor | None, label_places: Tensor | None
+        self, hidden: Tensor, labels: Tensor | None, label_positions: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None]:
         """Scores and loss of masked words.
 
@@ -131,8 +131,8 @@ class _PredictsMasked(EncoderWithHead):
         Args:
             hidden: [B, T, D].
             labels: [B, T], -100 where nothing is masked.
-            label_places: [M], the places with a label in reading order, B and T counted as one; found here if left out,
-                for which a GPU makes the host wait.
+            label_positions: [M], the positions with a label in reading order, B and T counted as one; computed here if
+                left out, for which a GPU makes the host wait.
 
         Returns:
             scores [M, V] of the M places with a label, in reading order (none while training), or [B, T, V]; and the
@@ -143,11 +143,11 @@ class _PredictsMasked(EncoderWithHead):
         if not self.config.sparse_prediction:
             scores = self.head(hidden)
             return scores, token_loss(scores, labels)
-        if label_places is None:
-            label_places = (labels.flatten() != IGNORED).nonzero().squeeze(1)
-        ready, right = self.head.transform(hidden.flatten(0, 1)[label_places]), labels.flatten()[label_places]
-        if self.training and can_chunk(self.head.vocabulary):
-            return None, vocabulary_loss(ready, self.head.vocabulary, right)
+        if label_positions is None:
+            label_positions = (labels.flatten() != IGNORED).nonzero().squeeze(1)
+        ready, right = self.head.transform(hidden.flatten(0, 1)[label_positions]), labels.flatten()[label_positions]
+        if self.training and can_fuse(self.head.vocabulary):
+            return None, fused_cross_entropy(ready, self.head.vocabulary, right)
         scores = self.head.vocabulary(ready)
         return scores, token_loss(scores, right)
 
@@ -159,20 +159,20 @@ class EncoderForMaskedLM(_PredictsMasked):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__(config)
-        self.head = MaskedWordHead(config)
+        self.head = MaskedLMHead(config)
         self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(
         self,
         input_ids: Tensor | None = None,
         labels: Tensor | None = None,
-        label_places: Tensor | None = None,
+        label_positions: Tensor | None = None,
         return_dict: bool | None = None,
         **more: Any,
     ) -> Any:
         """Loss and logits. ``labels`` [B, T]: the word at each masked place, -100 elsewhere; see ``predict_words``."""
         found = self.model(input_ids, **more)
-        logits, loss = self.predict_words(found.last_hidden_state, labels, label_places)
+        logits, loss = self.predict_words(found.last_hidden_state, labels, label_positions)
         return _told(MaskedLMOutput(loss, logits, found.hidden_states, found.attentions), return_dict)
 
 
@@ -190,7 +190,7 @@ class EncoderForPreTraining(_PredictsMasked):
                 "Set pooling: first, or pretrain with masked words alone (masked-lm).",
             )
         super().__init__(config)
-        self.head = MaskedWordHead(config)
+        self.head = MaskedLMHead(config)
         self.next_sentence = nn.Linear(config.hidden_size, 2)
         self.post_init()  # type: ignore[no-untyped-call]
 
@@ -198,9 +198,9 @@ class EncoderForPreTraining(_PredictsMasked):
         self,
         input_ids: Tensor | None = None,
         labels: Tensor | None = None,
-        label_places: Tensor | None = None,
+        label_positions: Tensor | None = None,
         next_sentence_label: Tensor | None = None,
-        pair_places: Tensor | None = None,
+        pair_positions: Tensor | None = None,
         return_dict: bool | None = None,
         **more: Any,
     ) -> Any:
@@ -210,21 +210,21 @@ class EncoderForPreTraining(_PredictsMasked):
             labels: [B, T], the word at each masked place, -100 elsewhere.
             next_sentence_label: 0 where the second text follows the first, 1 where it is a random one: [B]; or, where
                 pairs are packed into rows (``document_ids``), [B, T] with -100 everywhere but at a pair's first token.
-            pair_places: [P], the pairs' first tokens in packed rows, B and T counted as one; found here if left out.
+            pair_positions: [P], the pairs' first tokens in packed rows, B and T counted as one; found here if left out.
         """
         found = self.model(input_ids, pooled=False, **more)
         hidden = found.last_hidden_state
-        words, loss = self.predict_words(hidden, labels, label_places)
+        words, loss = self.predict_words(hidden, labels, label_positions)
         if next_sentence_label is not None and next_sentence_label.dim() == 2:
-            if pair_places is None:
-                pair_places = (next_sentence_label.flatten() != IGNORED).nonzero().squeeze(1)
-            pooled = self.model.pool(hidden.flatten(0, 1)[pair_places])
-            next_sentence_label = next_sentence_label.flatten()[pair_places]
+            if pair_positions is None:
+                pair_positions = (next_sentence_label.flatten() != IGNORED).nonzero().squeeze(1)
+            pooled = self.model.pool(hidden.flatten(0, 1)[pair_positions])
+            next_sentence_label = next_sentence_label.flatten()[pair_positions]
         else:
             pooled = self.model.pool(hidden[:, 0])  # as in packed rows: a pair's summary is its first token's
         follows = self.next_sentence(pooled)
         if next_sentence_label is not None:
-            next_loss = F.cross_entropy(precise(follows), next_sentence_label)
+            next_loss = F.cross_entropy(upcast_to_fp32(follows), next_sentence_label)
             loss = next_loss if loss is None else loss + next_loss
         output = BertForPreTrainingOutput(
             loss=loss,
@@ -293,7 +293,7 @@ class EncoderForMultipleChoice(EncoderWithHead):
             flat(input_ids), flat(attention_mask), flat(token_type_ids), inputs_embeds=flat(inputs_embeds), **more
         )
         logits = self.classifier(self.dropout(found.pooler_output)).view(-1, choices)
-        loss = None if labels is None else F.cross_entropy(precise(logits), labels)
+        loss = None if labels is None else F.cross_entropy(upcast_to_fp32(logits), labels)
         return _told(MultipleChoiceModelOutput(loss, logits, found.hidden_states, found.attentions), return_dict)
 
 
@@ -387,7 +387,7 @@ class DecoderForCausalLM(DecoderWithHead, GenerationMixin):
         return_dict: bool | None = None,
         **more: Any,
     ) -> Any:
-        """Loss and logits [B, T, V]; no logits while training, where nobody reads them (see ``vocabulary_loss``).
+        """Loss and logits [B, T, V]; no logits while training, where nobody reads them (see ``fused_cross_entropy``).
 
         Args:
             labels: [B, T], usually ``input_ids`` itself with -100 on padding: they are shifted here, so that each token
@@ -398,8 +398,8 @@ class DecoderForCausalLM(DecoderWithHead, GenerationMixin):
         hidden = found.last_hidden_state
         following = None if labels is None else next_tokens(labels, document_ids)
         loss = logits = None
-        if following is not None and self.training and can_chunk(self.vocabulary):
-            loss = vocabulary_loss(hidden, self.vocabulary, following)
+        if following is not None and self.training and can_fuse(self.vocabulary):
+            loss = fused_cross_entropy(hidden, self.vocabulary, following)
         else:
             # The loss is over all tokens, whatever is kept of their logits.
             logits = self.vocabulary(hidden if following is not None else hidden[:, -logits_to_keep:])
@@ -526,8 +526,8 @@ class EncoderDecoderForSeq2SeqLM(TransformerWithHead, GenerationMixin):
             decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
         found = self.model(input_ids, attention_mask, decoder_input_ids, **more)
         loss = logits = None
-        if labels is not None and self.training and can_chunk(self.vocabulary):
-            loss = vocabulary_loss(found.last_hidden_state, self.vocabulary, labels)
+        if labels is not None and self.training and can_fuse(self.vocabulary):
+            loss = fused_cross_entropy(found.last_hidden_state, self.vocabulary, labels)
         else:
             logits = self.vocabulary(found.last_hidden_state)
             loss = None if labels is None else token_loss(logits, labels)

@@ -11,12 +11,12 @@ from torch.autograd.function import once_differentiable
 
 IGNORED = -100  # a label of this number is nothing to be predicted
 
-# Rows of scores computed at a time by vocabulary_loss, in widths D: each time all V x D weights are read as well, and
-# that should take less than the scores.
+# Rows of scores computed at a time by fused_cross_entropy, in widths D: each time all V x D weights are read as well,
+# and that should take less than the scores.
 CHUNK = 4
 
 
-def precise(logits: Tensor) -> Tensor:
+def upcast_to_fp32(logits: Tensor) -> Tensor:
     """Logits in no less than 32 bits: a sum of exponentials in 16 is off by percents."""
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
@@ -28,7 +28,7 @@ def token_loss(logits: Tensor, labels: Tensor) -> Tensor:
         logits: [..., V].
         labels: [...].
     """
-    return F.cross_entropy(precise(logits.flatten(0, -2)), labels.flatten(), ignore_index=IGNORED)
+    return F.cross_entropy(upcast_to_fp32(logits.flatten(0, -2)), labels.flatten(), ignore_index=IGNORED)
 
 
 def classification_loss(logits: Tensor, labels: Tensor, problem: str | None) -> Tensor:
@@ -40,10 +40,10 @@ def classification_loss(logits: Tensor, labels: Tensor, problem: str | None) -> 
         problem: transformers' ``problem_type``; told from the labels when None.
     """
     if problem == "regression" or (problem is None and logits.shape[-1] == 1):
-        return F.mse_loss(precise(logits.squeeze(-1)), labels.to(precise(logits).dtype))
+        return F.mse_loss(upcast_to_fp32(logits.squeeze(-1)), labels.to(upcast_to_fp32(logits).dtype))
     if problem == "multi_label_classification" or (problem is None and labels.is_floating_point()):
-        return F.binary_cross_entropy_with_logits(precise(logits), labels.to(precise(logits).dtype))
-    return F.cross_entropy(precise(logits), labels)
+        return F.binary_cross_entropy_with_logits(upcast_to_fp32(logits), labels.to(upcast_to_fp32(logits).dtype))
+    return F.cross_entropy(upcast_to_fp32(logits), labels)
 
 
 def span_loss(start: Tensor, end: Tensor, first: Tensor, last: Tensor) -> Tensor:
@@ -55,18 +55,18 @@ def span_loss(start: Tensor, end: Tensor, first: Tensor, last: Tensor) -> Tensor
     """
     length = start.shape[1]
     losses = [
-        F.cross_entropy(precise(logits), places.clamp(0, length), ignore_index=length)
+        F.cross_entropy(upcast_to_fp32(logits), places.clamp(0, length), ignore_index=length)
         for logits, places in ((start, first), (end, last))
     ]
     return (losses[0] + losses[1]) / 2
 
 
-def can_chunk(vocabulary: nn.Module) -> bool:
-    """Whether :func:`vocabulary_loss` can take this map: a plain one, outside torch.compile (which fuses by itself)."""
+def can_fuse(vocabulary: nn.Module) -> bool:
+    """Return whether :func:`fused_cross_entropy` supports this layer: a plain one, outside torch.compile."""
     return type(vocabulary) is nn.Linear and not torch.compiler.is_compiling()
 
 
-def vocabulary_loss(hidden: Tensor, vocabulary: nn.Linear, labels: Tensor) -> Tensor:
+def fused_cross_entropy(hidden: Tensor, vocabulary: nn.Linear, labels: Tensor) -> Tensor:
     """The map to the vocabulary and the loss of its scores in one, without ever holding all scores.
 
     A text of N tokens has N x V scores, usually far more numbers than all else together: writing and reading them again
@@ -130,7 +130,9 @@ def _loss_and_gradients(
     for start in range(0, len(hidden), size):
         part = slice(start, start + size)
         rows, each = hidden[part], share[part, None]
-        logs = precise(F.linear(rows, weight, None if bias is None else bias.to(weight.dtype))).log_softmax(dim=1)
+        logs = upcast_to_fp32(F.linear(rows, weight, None if bias is None else bias.to(weight.dtype))).log_softmax(
+            dim=1
+        )
         loss = loss - (logs.gather(1, right[part, None]) * each).sum()
         if not with_gradients:
             continue
@@ -151,5 +153,5 @@ def _loss_and_gradients(
 def _add_product(total: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
     """``total + left @ right``, in 32 bits or more; the product alone where there is no total yet."""
     if total is None:
-        return precise(left @ right)
+        return upcast_to_fp32(left @ right)
     return total.addmm_(left, right) if left.dtype == total.dtype else total + left @ right

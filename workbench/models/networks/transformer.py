@@ -238,7 +238,7 @@ class Embeddings(nn.Module):
         dropped: Tensor = self.dropout(hidden)
         return dropped
 
-    def check_places(self, positions: Tensor) -> None:
+    def check_positions(self, positions: Tensor) -> None:
         """The same for given ``positions`` [B, T]: it is their largest that counts."""
         if self.places is not None and positions.numel():
             self.check_length(int(positions.max()) + 1)
@@ -287,7 +287,7 @@ class Block(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.dropout)
         # A mark for _init_weights: these write to the sum.
-        self.attention.output.adds_up = self.feed_forward.down.adds_up = True  # type: ignore[assignment]
+        self.attention.output.is_residual_projection = self.feed_forward.down.is_residual_projection = True  # type: ignore[assignment]
 
     def forward(
         self,
@@ -298,7 +298,7 @@ class Block(nn.Module):
         cache: Any = None,
         memory: Tensor | None = None,
         memory_mask: Tensor | None = None,
-        want_weights: bool = False,
+        output_attentions: bool = False,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """The tokens' new vectors [B, T, D], the weights of attention and of cross attention (where wanted).
 
@@ -307,13 +307,13 @@ class Block(nn.Module):
         """
         own_cache = cache.self_attention_cache if isinstance(cache, EncoderDecoderCache) else cache
         change, weights = self.attention(
-            self._before(self.attention_norm, hidden), mask, causal, rotary, own_cache, want_weights
+            self._before(self.attention_norm, hidden), mask, causal, rotary, own_cache, output_attentions
         )
         hidden = self._add(self.attention_norm, hidden, change)
         cross_weights = None
         if memory is not None:
             change, cross_weights = self.cross_attention(
-                self._before(self.cross_attention_norm, hidden), memory, memory_mask, cache, want_weights
+                self._before(self.cross_attention_norm, hidden), memory, memory_mask, cache, output_attentions
             )
             hidden = self._add(self.cross_attention_norm, hidden, change)
         change = self.feed_forward(self._before(self.feed_forward_norm, hidden))
@@ -352,7 +352,7 @@ class TransformerModel(PreTrainedModel):
             initialization.copy_(module.table, module.make_table())
         elif isinstance(module, Rotary):
             initialization.copy_(module.frequencies, module.make_frequencies())
-        elif getattr(module, "adds_up", False) and self.config.norm == "pre":
+        elif getattr(module, "is_residual_projection", False) and self.config.norm == "pre":
             std = self.config.initializer_range / math.sqrt(2 * self.depth)
             initialization.normal_(module.weight, 0.0, std)  # type: ignore[arg-type]
 
@@ -361,7 +361,7 @@ class TransformerModel(PreTrainedModel):
         """Layers that a text goes through."""
         return self.config.num_hidden_layers
 
-    def wants_weights(self, output_attentions: bool | None) -> bool:
+    def uses_eager_attention(self, output_attentions: bool | None) -> bool:
         """Whether attention is to be written out: when its weights are asked for, or ``eager`` attention is set."""
         asked = self.config.output_attentions if output_attentions is None else output_attentions
         return bool(asked) or self.config._attn_implementation == "eager"
@@ -415,7 +415,7 @@ class Stack(TransformerModel):
             ``last_hidden_state`` [B, T, D]; ``hidden_states`` (before the first layer and after each),
             ``attentions`` and ``cross_attentions`` (of each layer), where they were asked for.
         """
-        want = self.wants_weights(output_attentions)
+        want = self.uses_eager_attention(output_attentions)
         keep = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         hidden = self.embeddings(input_ids, inputs_embeds, positions, token_type_ids)
         rotary = self.rotary(positions) if self.rotary is not None else None
@@ -456,7 +456,7 @@ class Stack(TransformerModel):
             self.embeddings.check_length(past + length)
             return torch.arange(past, past + length, device=given.device)[None], length
         if position_ids.device.type == "cpu" and not torch.compiler.is_compiling():
-            self.embeddings.check_places(position_ids)
+            self.embeddings.check_positions(position_ids)
         elif past:  # a GPU would make the host wait for the places themselves; how many tokens there are is known here
             self.embeddings.check_length(past + length)
         return position_ids, length

@@ -16,7 +16,7 @@ from pydantic import Field
 from workbench.data.progress import Progress
 from workbench.errors import SpecError
 from workbench.models.base import Loaded, models
-from workbench.models.scratch import Scratch, ScratchConfig, special_ids
+from workbench.models.scratch import Scratch, ScratchConfig, special_token_ids
 
 
 class Baseline(Scratch):
@@ -25,7 +25,9 @@ class Baseline(Scratch):
     heads = frozenset({"AutoModel", "AutoModelForSequenceClassification"})
 
     def architecture(self, tokenizer: Any, options: dict[str, Any]) -> Any:
-        return self.shape()(**{**self._numbers(), **special_ids(tokenizer), "vocab_size": len(tokenizer), **options})
+        return self.shape()(
+            **{**self._numbers(), **special_token_ids(tokenizer), "vocab_size": len(tokenizer), **options}
+        )
 
     @abstractmethod
     def shape(self) -> Any:

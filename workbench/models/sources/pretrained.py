@@ -21,12 +21,12 @@ from workbench.models.loading import (
     ADAPTER_FILE,
     BASE_FILE,
     ENDLESS,
+    base_identity,
     base_note,
-    base_of,
     check_vocabulary,
+    convert_to_workbench,
     dropout_fields,
-    give_padding,
-    in_our_code,
+    ensure_pad_token,
     labels_of,
     load_adapter,
     load_folder,
@@ -79,12 +79,12 @@ class Pretrained(ModelSource):
             had = labels_of(read_json(folder / "config.json")) if all(name.startswith(body) for name in new) else None
         model, fresh = with_head(model, head, options, had)
         if self.config.code == "workbench":
-            model, new = in_our_code(model, new | fresh)
+            model, new = convert_to_workbench(model, new | fresh)
             fresh = frozenset()
         tokenizer = load_tokenizer(folder)
         check_vocabulary(model, tokenizer)
-        give_padding(model, tokenizer)
-        return Loaded(model, tokenizer, base_of(self._source(folder), model, new | fresh), new | fresh)
+        ensure_pad_token(model, tokenizer)
+        return Loaded(model, tokenizer, base_identity(self._source(folder), model, new | fresh), new | fresh)
 
     def _folder_problem(self, folder: Path, confined: bool) -> str | None:
         """Why what ``folder`` holds cannot be loaded, or None; an adapter's base is looked at as well."""
@@ -120,8 +120,8 @@ for _name, _entry in catalogue().models.items():
     _told = {
         "__doc__": _entry.label,
         "heads": _heads,
-        "brings": _heads & {"AutoModelForCausalLM"},
-        "rate_factor": _entry.rate_factor,
+        "pretrained_heads": _heads & {"AutoModelForCausalLM"},
+        "lr_scale": _entry.lr_scale,
     }
     models.register(_name)(type(f"Catalogued_{_name}", (Catalogued,), _told))
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from workbench.errors import SpecError
 from workbench.models.base import DECODER_HEADS, ENCODER_HEADS, divisors, models
-from workbench.models.scratch import Scratch, ScratchConfig, special_ids
+from workbench.models.scratch import Scratch, ScratchConfig, special_token_ids
 
 HEAD_SIZE = 64  # numbers a head, in every size of the published models
 
@@ -82,7 +82,7 @@ class NewTransformer(Scratch):
             )
         return trouble
 
-    def longest(self) -> int | None:
+    def max_length(self) -> int | None:
         unlimited = self.config.positions in ("rotary", "none")
         return None if unlimited else self.config.max_positions
 
@@ -95,7 +95,7 @@ class NewTransformer(Scratch):
                 f"The tokenizer has {len(tokenizer):,} tokens, and the embedding (model.vocab_size) {rows:,} rows.",
                 f"Leave model.vocab_size out, or set it to {len(tokenizer)} or more.",
             )
-        given = {**self._numbers(), **special_ids(tokenizer), "vocab_size": rows, **options}
+        given = {**self._numbers(), **special_token_ids(tokenizer), "vocab_size": rows, **options}
         return getattr(transformer, self.config_name)(**given)
 
     def _width_and_heads(self) -> tuple[int, int]:

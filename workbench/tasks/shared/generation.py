@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from workbench.spec import Part
-from workbench.tuning.max_length import longest_text
+from workbench.tuning.max_length import max_text_length
 
 if TYPE_CHECKING:
     import torch
@@ -95,7 +95,7 @@ def _generate(
     import torch
     import transformers
 
-    room = longest_text(model)
+    room = max_text_length(model)
     new = options.max_new_tokens
     if room is not None:
         new = min(new, room - 1)

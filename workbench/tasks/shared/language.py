@@ -98,7 +98,7 @@ class LanguageModel(Task):
         takes = {*signature(model.forward).parameters, *signature(model.base_model.forward).parameters}
         self.packs = "document_ids" in takes and bool(getattr(self.config, "packing", False))
         self.takes_types = "token_type_ids" in takes and getattr(model.config, "type_vocab_size", 0) > 1
-        self.takes_places = "label_places" in takes
+        self.takes_places = "label_positions" in takes
         self.model_name = type(model).__name__
 
     def encode(self, tokenizer: Any, examples: Examples, max_length: int, training: bool = False) -> Encoded:

@@ -32,7 +32,7 @@ from workbench.metrics import measures, text_scores
 from workbench.tasks.base import Array, Encoded, Target, TargetScore
 from workbench.tasks.shared.generation import GenerationConfig, evenly, write_all
 from workbench.tasks.shared.language import EXCERPT, IGNORED, SAMPLES, LanguageModel, TextTargets, token_sums
-from workbench.tuning.max_length import longest_text
+from workbench.tuning.max_length import max_text_length
 
 if TYPE_CHECKING:
     import torch
@@ -375,7 +375,7 @@ class PromptedTask(LanguageModel):
         settings = self.changed(options)
         with as_text(tokenizer):
             prompts = self.prompts_of(tokenizer, inputs)
-        positions = longest_text(model) or max_length
+        positions = max_text_length(model) or max_length
         room = max(LEAST_PROMPT, min(max_length, positions - min(settings.max_new_tokens, positions // 2)))
         asked = [prompt.within(room).tolist() for prompt in prompts]
         return [{"text": text} for text in self.write(model, tokenizer, asked, settings)]

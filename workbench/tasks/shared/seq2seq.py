@@ -32,7 +32,7 @@ from workbench.metrics.overlap import Table
 from workbench.tasks.base import Array, Encoded, Target, TargetScore, Task
 from workbench.tasks.shared.generation import GenerationConfig, evenly, write_all
 from workbench.tasks.shared.language import IGNORED, token_sums
-from workbench.tuning.max_length import longest_text
+from workbench.tuning.max_length import max_text_length
 
 if TYPE_CHECKING:
     import torch
@@ -180,7 +180,7 @@ class Seq2Seq(Task):
             yield from references
 
     def configure(self, model: Any) -> None:
-        positions = longest_text(model)
+        positions = max_text_length(model)
         self.target_room = min(self.config.max_target, positions or self.config.max_target)
         self.start_id = getattr(model.config, "decoder_start_token_id", None)
         if not self.decodes and self.start_id is None:

@@ -29,7 +29,7 @@ class Wrong(Exception):
     """An answer is wrong; the message says what is wrong in a way that helps."""
 
 
-class Unfilled(Wrong):
+class NotAttempted(Wrong):
     """The stub stands there as it was delivered."""
 
     def __init__(self) -> None:
@@ -62,11 +62,11 @@ def called(function: Any, *given: Any) -> Any:
         Wrong: it is no function, is not filled in, raises an exception, gives None, or changes what it was given.
     """
     if function is None or function is ...:
-        raise Unfilled()
+        raise NotAttempted()
     if not callable(function):
         raise Wrong(f"A function is asked for here, and this is {_kind(function)}: give its name, without brackets.")
     if _is_stub(function):
-        raise Unfilled()
+        raise NotAttempted()
     arguments = copy.deepcopy(given)
     try:
         got = function(*arguments)
@@ -107,7 +107,7 @@ def expect(function: Any, given: tuple[Any, ...], expected: Any, why: str = "", 
 def expect_value(got: Any, expected: Any, why: str = "", tolerance: float = 1e-5) -> None:
     """The same for a value that the reader worked out, not a function."""
     if got is None or got is ...:
-        raise Unfilled()
+        raise NotAttempted()
     difference = _difference(got, expected, tolerance)
     if difference is not None:
         # What is asked for is not told: a value has one case only, and that would be the solution.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench.teach.exercises import Exercise, Unfilled, Wrong, called, exercises, expect
+from workbench.teach.exercises import Exercise, NotAttempted, Wrong, called, exercises, expect
 
 
 @exercises.register("01-mail.1")
@@ -76,7 +76,7 @@ class Confusions(Exercise):
         """Direction, counts, none."""
         try:
             expect(answer, (["card", "rate", "fee"], ["rate", "rate", "fee"]), {("card", "rate"): 1})
-        except Unfilled:
+        except NotAttempted:
             raise
         except Wrong as wrong:
             raise Wrong(f"{wrong} Wrong answers only, and the true intent stands first.") from wrong

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 @dataclass
-class ShiftConfig(PeftConfig):
+class BitFitConfig(PeftConfig):
     """What ``adapter_config.json`` holds.
 
     Attributes:
@@ -42,7 +42,7 @@ class Shift(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
 
 
-class ShiftedBias(nn.Module, BaseTunerLayer):
+class BitFitLayer(nn.Module, BaseTunerLayer):
     """A linear map or a norm whose bias moves.
 
     Args:
@@ -53,7 +53,7 @@ class ShiftedBias(nn.Module, BaseTunerLayer):
 
     adapter_layer_names = ("shift",)
 
-    def __init__(self, base_layer: Any, adapter_name: str, config: ShiftConfig) -> None:
+    def __init__(self, base_layer: Any, adapter_name: str, config: BitFitConfig) -> None:
         super().__init__()
         self.base_layer = base_layer
         self.shift = nn.ModuleDict({adapter_name: Shift(len(base_layer.bias))})
@@ -87,11 +87,11 @@ class ShiftedBias(nn.Module, BaseTunerLayer):
         return found
 
 
-class ShiftModel(BaseTuner):
+class BitFitModel(BaseTuner):
     """Shifts the bias of each of the modules that the configuration names."""
 
     prefix = "shift."
-    tuner_layer_cls = ShiftedBias
+    tuner_layer_cls = BitFitLayer
     target_module_mapping = {}  # noqa: RUF012
 
     def _create_and_replace(
@@ -104,4 +104,4 @@ class ShiftModel(BaseTuner):
         current_key: str,
         parameter_name: str | None = None,
     ) -> None:
-        self._replace_module(parent, target_name, ShiftedBias(target, adapter_name, peft_config), target)
+        self._replace_module(parent, target_name, BitFitLayer(target, adapter_name, peft_config), target)

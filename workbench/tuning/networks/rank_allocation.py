@@ -43,7 +43,7 @@ class _Kept(MutableMapping[str, Tensor]):
         return len(self.places)
 
 
-def keep_importance(model: Any) -> None:
+def buffer_importance(model: Any) -> None:
     """Let the allocator of ``model`` (peft's, around an AdaLoraModel) remember in buffers of ``model``."""
     inner = model.base_model
     weights = {
@@ -79,14 +79,14 @@ def add_orthogonality(model: Any, strength: float) -> None:
         weight.grad += strength / len(pairs) * gradient.to(weight.grad.dtype)
 
 
-def recall_ranks(model: Any, step: int, steps: int, end: int) -> None:
+def restore_ranks(model: Any, step: int, steps: int, end: int) -> None:
     """Before a step whose ranks are settled: what a process before this one has taken away is what is zero now."""
     config = model.base_model.peft_config[ADAPTER]
     if step > steps - end and config.rank_pattern is None:
-        note_pattern(model)
+        record_rank_pattern(model)
 
 
-def deal_ranks(model: Any, step: int, steps: int, start: int, end: int) -> None:
+def allocate_ranks(model: Any, step: int, steps: int, start: int, end: int) -> None:
     """After ``step`` of ``steps``: note how much each rank matters, and take ranks away where it is time.
 
     Args:
@@ -110,7 +110,7 @@ def ranks(model: Any) -> dict[str, int]:
     }
 
 
-def note_pattern(model: Any) -> None:
+def record_rank_pattern(model: Any) -> None:
     """Write the ranks that the weights have into the configuration, by which peft leaves the others out when saving.
 
     The weights may be those of an earlier step than the last (the best): what counts is where they are not zero.

@@ -26,7 +26,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from workbench.errors import RequestError, SpecError
-from workbench.tuning.max_length import longest_text
+from workbench.tuning.max_length import max_text_length
 
 HIDDEN = -1e30  # added to the score of a place that must not be seen
 
@@ -268,7 +268,7 @@ def _refuse_packed(given: dict[str, Any]) -> None:
 
 
 def _refuse_too_long(reader: Any, length: int, count: int) -> None:
-    positions = longest_text(reader)
+    positions = max_text_length(reader)
     if positions is not None and length > positions:
         raise RequestError(
             f"A text of {length - count} tokens and {count} virtual ones are {length}, and the model has {positions} "

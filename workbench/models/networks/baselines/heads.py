@@ -39,7 +39,7 @@ from workbench.models.networks.baselines.bag_of_embeddings import BagOfEmbedding
 from workbench.models.networks.baselines.common import BaselineConfig, BaselineModel
 from workbench.models.networks.baselines.recurrent import RecurrentConfig, RecurrentModel, RecurrentState
 from workbench.models.networks.baselines.textcnn import TextCNNConfig, TextCNNModel
-from workbench.models.networks.losses import precise, span_loss
+from workbench.models.networks.losses import span_loss, upcast_to_fp32
 
 
 @dataclass
@@ -203,7 +203,7 @@ class RecurrentForMultipleChoice(BaselineModel):
             raise RequestError("A model takes either input_ids or inputs_embeds.", "Give one of the two.")
         flat = [None if x is None else x.flatten(0, 1) for x in (input_ids, attention_mask, None, inputs_embeds)]
         logits = self.classifier(self.dropout(self.model(*flat).pooler_output)).view(-1, given.shape[1])
-        loss = None if labels is None else F.cross_entropy(precise(logits), labels)
+        loss = None if labels is None else F.cross_entropy(upcast_to_fp32(logits), labels)
         return MultipleChoiceModelOutput(loss=loss, logits=logits)
 
 

@@ -75,11 +75,11 @@ class TextCNNModel(BaselineModel):
         for convolution, width in zip(self.convolutions, self.config.widths, strict=True):
             values = convolution(F.pad(channels, (0, width - 1))).relu()  # [B, filters, T]: one for each place
             # relu puts out nothing below 0, so a place that does not count cannot win as a 0.
-            found.append((values * whole_places(real, width).unsqueeze(1)).amax(dim=2))
+            found.append((values * window_starts(real, width).unsqueeze(1)).amax(dim=2))
         return BaseModelOutputWithPooling(last_hidden_state=vectors, pooler_output=torch.cat(found, dim=1))
 
 
-def whole_places(real: Tensor, width: int) -> Tensor:
+def window_starts(real: Tensor, width: int) -> Tensor:
     """Where ``width`` words in a row begin that all lie in the text, bool [B, T]; at least the text's first token.
 
     Args:

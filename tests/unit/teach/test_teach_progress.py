@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from workbench.files import write_json
-from workbench.teach import progress
-from workbench.teach.standing import Standing, next_of, standings
+from workbench.teach import progress_store
+from workbench.teach.progress import Progress, course_progress, next_lesson
 from workbench.workspace import Workspace
 
 LESSON = """# %% [markdown]
@@ -34,45 +34,45 @@ def course(tmp_path: Path) -> Path:
 
 
 def following(course: Path) -> str | None:
-    found = next_of(standings(course))
-    return found.part.key if found else None
+    found = next_lesson(course_progress(course))
+    return found.lesson.key if found else None
 
 
 def test_what_comes_next_is_what_was_begun_then_what_is_not_done(course: Path, workspace: Workspace) -> None:
     assert following(course) == "00-start"
-    progress.mark_read("00-start")
+    progress_store.mark_read("00-start")
     assert following(course) == "01-lesson"
-    progress.tried("02-lesson.2", right=False)
+    progress_store.record_attempt("02-lesson.2", right=False)
     assert following(course) == "02-lesson"
     for name in ("01-lesson.1", "01-lesson.2", "02-lesson.1", "02-lesson.2"):
-        progress.tried(name, right=True)
+        progress_store.record_attempt(name, right=True)
     assert following(course) is None
 
 
 def test_minutes_left_are_those_of_what_is_not_done(course: Path, workspace: Workspace) -> None:
-    assert [one.minutes_left for one in standings(course)] == [10, 30, 30]
-    progress.mark_read("00-start")
-    progress.tried("01-lesson.2", right=True)
-    found = standings(course)
+    assert [one.minutes_left for one in course_progress(course)] == [10, 30, 30]
+    progress_store.mark_read("00-start")
+    progress_store.record_attempt("01-lesson.2", right=True)
+    found = course_progress(course)
     assert [one.minutes_left for one in found] == [0, 15, 30]
-    assert [(one.done, one.of, one.begun) for one in found] == [(1, 1, True), (1, 2, True), (0, 2, False)]
+    assert [(one.done, one.total, one.started) for one in found] == [(1, 1, True), (1, 2, True), (0, 2, False)]
 
 
 def test_a_mark_is_taken_back_and_leaves_the_exercises_as_they_are(course: Path, workspace: Workspace) -> None:
-    progress.tried("01-lesson.1", right=True)
-    progress.mark_read("00-start")
-    progress.mark_read("03-other")
-    progress.mark_read("00-start", False)
-    assert progress.read() == {"03-other"} and progress.passed() == {"01-lesson.1"}
-    progress.forget("01-lesson")
-    assert progress.read() == {"03-other"} and progress.passed() == set()
+    progress_store.record_attempt("01-lesson.1", right=True)
+    progress_store.mark_read("00-start")
+    progress_store.mark_read("03-other")
+    progress_store.mark_read("00-start", False)
+    assert progress_store.read_notebooks() == {"03-other"} and progress_store.passed_exercises() == {"01-lesson.1"}
+    progress_store.reset_lesson("01-lesson")
+    assert progress_store.read_notebooks() == {"03-other"} and progress_store.passed_exercises() == set()
 
 
 def test_a_file_that_somebody_edited_counts_as_nothing(workspace: Workspace) -> None:
-    write_json(workspace.root / progress.FILE, {"read": "all", "exercises": []})
-    assert progress.read() == set() and progress.passed() == set()
+    write_json(workspace.root / progress_store.FILE, {"read": "all", "exercises": []})
+    assert progress_store.read_notebooks() == set() and progress_store.passed_exercises() == set()
 
 
 def test_without_a_checkout_there_is_no_course(tmp_path: Path, workspace: Workspace) -> None:
-    nothing: list[Standing] = []
-    assert standings(tmp_path) == nothing
+    nothing: list[Progress] = []
+    assert course_progress(tmp_path) == nothing
