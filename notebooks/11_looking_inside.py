@@ -304,15 +304,15 @@ for method, found in explained.items():
 # By hand, for attention: which are the marked tokens, and what does the model say without them?
 
 # %%
-proof = explained["attention"].faithfulness
+faithfulness = explained["attention"].faithfulness
 hidden = inputs["input_ids"].clone()
-hidden[0, proof["marked"]] = tokenizer.mask_token_id
+hidden[0, faithfulness["marked"]] = tokenizer.mask_token_id
 with torch.no_grad():
     label = predictor.labels.index(explained["attention"].target)
     before = model(**inputs).logits.softmax(-1)[0, label].item()
     after = model(**{**inputs, "input_ids": hidden}).logits.softmax(-1)[0, label].item()
-np.testing.assert_allclose([before, after], [proof["whole"], proof["without_marked"]], atol=1e-5)
-print(f"{before:.3f} -> {after:.3f}, marked:", [names[i] for i in proof["marked"]])
+np.testing.assert_allclose([before, after], [faithfulness["whole"], faithfulness["without_marked"]], atol=1e-5)
+print(f"{before:.3f} -> {after:.3f}, marked:", [names[i] for i in faithfulness["marked"]])
 
 # %% [markdown]
 # One text is one toss of a coin. Over several texts, the mean fall of the probability (its name is
@@ -330,9 +330,9 @@ texts = [
 figure, axis = plt.subplots(figsize=(6, 3))
 told = []
 for place, method in enumerate(methods):
-    proofs = [explain(predictor, text, method=method).faithfulness for text in texts]
-    fall = np.mean([proof["comprehensiveness"] for proof in proofs])
-    chance = np.mean([proof["random_comprehensiveness"] for proof in proofs])
+    measured = [explain(predictor, text, method=method).faithfulness for text in texts]
+    fall = np.mean([one["comprehensiveness"] for one in measured])
+    chance = np.mean([one["random_comprehensiveness"] for one in measured])
     axis.bar(place - 0.2, fall, 0.4, color="tab:blue", label="marked words hidden" if place == 0 else None)
     axis.bar(place + 0.2, chance, 0.4, color="lightgrey", label="random words hidden" if place == 0 else None)
     told.append(f"{method} {fall:+.3f}, random {chance:+.3f}")
@@ -348,9 +348,9 @@ show(
 
 # %% [markdown]
 # Read the bars in pairs: a method is worth something here as far as its bar stands above the grey one beside it. With
-# a model this weakly trained (and with so few texts) the differences may be small; `workbench prove RUN` does the
-# same over a run's own test texts, with intervals. Jain and Wallace (2019, arXiv 1902.10186) found that one can often
-# change attention weights a lot without changing the answer: weights are what a layer *took*, not what decided.
+# a model this weakly trained (and with so few texts) the differences may be small; `workbench faithfulness RUN` does
+# the same over a run's own test texts, with intervals. Jain and Wallace (2019, arXiv 1902.10186) found that one can
+# often change attention weights a lot without changing the answer: weights are what a layer *took*, not what decided.
 #
 # ## Summary
 #

@@ -67,8 +67,8 @@ KINDS = {
     "thresholds": ("Thresholds", thresholds.draw),
     "slices": ("Slices", slices.draw),
     "labels": ("Doubtful labels", label_errors.draw),
-    "proofs": ("Proofs", lambda *_: evidence.show_proofs(handles)),
-    "heads": ("Heads that moved", evidence.show_moves),
+    "faithfulness": ("Faithfulness", lambda *_: evidence.show_faithfulness(handles)),
+    "heads": ("Heads that moved", evidence.show_divergence),
 }
 with shown("evidence_error"):
     evidence.draw(handles, KINDS)

@@ -14,7 +14,7 @@ from workbench.workspace import Workspace
 
 VIEWS = {
     "tokens": "Tokens",
-    "proof": "Proof",
+    "faithfulness": "Faithfulness",
     "canvas": "All heads",
     "head": "Head view",
     "model": "Model view",
@@ -66,9 +66,9 @@ st.session_state.setdefault(state.CHOSEN_VIEW, "tokens")
 view = st.segmented_control("View", list(VIEWS), format_func=VIEWS.get, key=state.CHOSEN_VIEW, required=True)
 state.to_url(state.VIEW, view or "")
 with shown("view_error"):
-    if view in ("tokens", "proof"):
+    if view in ("tokens", "faithfulness"):
         choice = tokens.choose(both[0])
-        (tokens.show_tokens if view == "tokens" else tokens.show_proof)(both, choice)
+        (tokens.show_tokens if view == "tokens" else tokens.show_faithfulness)(both, choice)
     elif view == "lens":
         layers.show(both)
     elif view == "heads":

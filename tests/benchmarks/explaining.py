@@ -18,7 +18,7 @@ import torch
 from _common import machine, spread
 from transformers import BertConfig, BertModel
 
-from workbench.explain import explain, prove_over
+from workbench.explain import evaluate_dataset_faithfulness, explain
 from workbench.explain.capture import Attention, attention_of
 from workbench.explain.instance import Encoded
 from workbench.explain.render.canvas import canvas_view
@@ -126,7 +126,7 @@ def over_examples(run: Run, count: int) -> None:
     texts = [{"text": text} for text in read_predictions(run, ["input"])["input"][:count]]
     for method in ("gradient-x-input", "occlusion", "integrated-gradients"):
         began = time.perf_counter()
-        found = prove_over(predictor, texts, method)
+        found = evaluate_dataset_faithfulness(predictor, texts, method)
         print(f"{method}, faithfulness over {len(texts)}: {time.perf_counter() - began:.0f} s. {found.sentence}")
 
 

@@ -1,4 +1,4 @@
-"""Drawings of proofs, maps and of two sides: the numbers in them are those that were measured, and text stays text."""
+"""Figures show the numbers that were measured, and text in them stays text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workbench.errors import RequestError
 from workbench.explain.aggregates import HeadPatterns
 from workbench.explain.attention_difference import divergence
 from workbench.explain.render import canvas, curves, figure, maps
-from workbench.explain.render.side_by_side import aligned_sides
+from workbench.explain.render.side_by_side import align_attention
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -63,7 +63,7 @@ def test_the_clearest_pattern_of_a_head_is_shown() -> None:
 def test_curves_stand_where_their_values_are() -> None:
     told = {"shares": [0.0, 0.5, 1.0], "areas": {"deletion": 0.5, "insertion": 0.25}}
     told |= {"deletion": [1.0, 0.5, 0.0], "insertion": [0.0, 0.25, 0.5]}
-    down, up = curves.proof_curves(told, HOSTILE[0])
+    down, up = curves.faithfulness_curves(told, HOSTILE[0])
     points = [
         [
             (float(one.get("cx", "")), float(one.get("cy", "")))
@@ -75,16 +75,16 @@ def test_curves_stand_where_their_values_are() -> None:
     assert points[1][0][1] > points[1][2][1] > points[1][4][1]
     assert points[0][2][1] == points[1][4][1]  # both are 0.5 there
     assert titles(down)[1] == "in the order of the explanation, 50%: 0.500"
-    assert curves.proof_curves({}, "x") == []
+    assert curves.faithfulness_curves({}, "x") == []
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_labels_stay_text(text: str) -> None:
     told = {"shares": [0.0, 1.0], "areas": {"deletion": 1.0}, "deletion": [1.0, 1.0], "insertion": [1.0, 1.0]}
     told["areas"]["insertion"] = 1.0  # type: ignore[index]
-    document = figure.page(curves.proof_curves(told, text), caption=text, title=text)
+    document = figure.page(curves.faithfulness_curves(told, text), caption=text, title=text)
     assert document.count("<script") == 1 and "<img" not in document
-    for drawn in (*curves.proof_curves(told, text), maps.head_map([[1.0]], text, text)):
+    for drawn in (*curves.faithfulness_curves(told, text), maps.head_map([[1.0]], text, text)):
         ElementTree.fromstring(drawn.svg())
 
 
@@ -112,7 +112,7 @@ def test_two_texts_are_laid_over_each_other() -> None:
     first, second = attention_of_size(1, 1, 5), attention_of_size(1, 1, 6)
     names = [["[CLS]", "a", "good", "film", "[SEP]"], ["[CLS]", "a", "bad", "film", "indeed", "[SEP]"]]
     one, other = (replace(a, tokens=n, shown=n) for a, n in zip((first, second), names, strict=True))
-    ours, theirs = aligned_sides(one, other)
+    ours, theirs = align_attention(one, other)
     assert ours.shown == theirs.shown == ["[CLS]", "a", "good → bad", "film", "[SEP]"]
     np.testing.assert_array_equal(ours.weights, one.weights)
     places = [0, 1, 2, 3, 5]
@@ -121,7 +121,7 @@ def test_two_texts_are_laid_over_each_other() -> None:
     strange = replace(first, tokens=list("vwxyz"), shown=list("vwxyz"), special=[False] * 5)
     longer = replace(second, tokens=list("ABCDEF"), shown=list("ABCDEF"), special=[False] * 6)
     with pytest.raises(RequestError, match="share no token"):
-        aligned_sides(strange, longer)
+        align_attention(strange, longer)
 
 
 def test_what_is_kept_of_heads_may_be_damaged(workspace: object) -> None:

@@ -242,26 +242,26 @@ def test_both_sides_are_shown(view: str, frames: int, runs: list[Run]) -> None:
     assert len(heat(test)) == (2 if view == "tokens" else 0)
 
 
-# -- proof, layers, heads -------------------------------------------------------------------------------------------
+# -- faithfulness, layers, heads -------------------------------------------------------------------------------------
 
 
-def test_a_proof_is_drawn_when_asked_for(runs: list[Run]) -> None:
-    test = well(open_page("explain", run=runs[0].id, text=TEXT, view="proof", method="occlusion"))
+def test_a_faithfulness_evaluation_is_drawn_when_asked_for(runs: list[Run]) -> None:
+    test = well(open_page("explain", run=runs[0].id, text=TEXT, view="faithfulness", method="occlusion"))
     assert pictures(test) == []
-    well(test.button(key="explain.prove").click().run())
+    well(test.button(key="explain.evaluate").click().run())
     assert "Hidden token by token" in test.info[0].value
     (page,) = pictures(test)
     assert page.count("<svg") == 2 and "in random order" in page
 
 
 @pytest.mark.slow
-def test_a_proof_over_texts_is_kept_with_the_run_and_compare_shows_it(runs: list[Run]) -> None:
-    test = well(open_page("explain", run=runs[0].id, text=TEXT, view="proof", method="gradient-x-input"))
+def test_dataset_faithfulness_is_stored_with_the_run_and_shown_in_compare(runs: list[Run]) -> None:
+    test = well(open_page("explain", run=runs[0].id, text=TEXT, view="faithfulness", method="gradient-x-input"))
     well(test.select_slider(key="explain.over").set_value(20).run())
-    well(test.button(key="explain.prove_over").click().run())
+    well(test.button(key="explain.evaluate_dataset_faithfulness").click().run())
     assert "Over 20 texts" in test.info[0].value
     assert (runs[0].folder / "explanations" / "gradient-x-input.json").exists()
-    compared = well(open_page("compare", runs=f"{runs[0].id},{runs[1].id}", evidence="proofs"))
+    compared = well(open_page("compare", runs=f"{runs[0].id},{runs[1].id}", evidence="faithfulness"))
     assert "Over 20 texts" in text_of(compared)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.tiny import make_run
 from workbench.cli import main
-from workbench.explain import prove_over, read_proofs
+from workbench.explain import evaluate_dataset_faithfulness, read_dataset_faithfulness
 from workbench.explain.cache import kept_importance, kept_layers, kept_patterns
 from workbench.inference.predictor import Predictor
 from workbench.runs.run import Run
@@ -36,14 +36,25 @@ def asked(trained: Run, monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> 
 
 def test_all_that_can_be_asked_is_in_the_json_and_on_the_page(asked: Run, tmp_path: Path, capsys: Any) -> None:
     page = tmp_path / "page.html"
-    command = ["explain", asked.id, "--text", TEXT, "--method", "lime", "--set", "samples=50", "--prove", "--lens"]
+    command = [
+        "explain",
+        asked.id,
+        "--text",
+        TEXT,
+        "--method",
+        "lime",
+        "--set",
+        "samples=50",
+        "--faithfulness",
+        "--lens",
+    ]
     views = ["--view", "tokens", "--view", "canvas", "--layers", "1-2", "--compare", "base", "--html", str(page)]
     assert main([*command, *views, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["details"]["samples"] == 50 and len(found["scores"]) == len(found["tokens"])
-    assert len(found["proof"]["sentences"]) == 4 and len(found["lens"]["rows"]) == 4
-    assert found["comparison"]["head_moves"]["texts"] == 1 and "base" in found["comparison"]["with"]
-    assert any(map(any, found["comparison"]["head_moves"]["moved"]))  # training has moved some head
+    assert len(found["faithfulness_evaluation"]["sentences"]) == 4 and len(found["lens"]["rows"]) == 4
+    assert found["comparison"]["attention_divergence"]["texts"] == 1 and "base" in found["comparison"]["with"]
+    assert any(map(any, found["comparison"]["attention_divergence"]["moved"]))  # training has moved some head
     written = page.read_text(encoding="utf-8")
     assert written.count("<iframe") == 2 and "How far it can be believed" in written and "after each layer" in written
     assert "<script" not in written and "&lt;script&gt;" in written  # those of the views stand in their frames
@@ -92,20 +103,20 @@ def test_only_what_fits_a_run_is_listed(asked: Run, capsys: Any) -> None:
     assert "occlusion" in [entry["name"] for entry in json.loads(capsys.readouterr().out)]
 
 
-def test_a_proof_over_examples_is_kept_with_the_run(asked: Run) -> None:
+def test_dataset_faithfulness_is_stored_with_the_run(asked: Run) -> None:
     predictor = Predictor.load(asked)
-    found = prove_over(
+    found = evaluate_dataset_faithfulness(
         predictor, [{"text": "the lovely film is long"}, {"text": "an awful plot and music"}], "occlusion"
     )
     found.save(asked.folder)
     (asked.folder / "explanations" / "broken.json").write_text("{}", encoding="utf-8")
-    assert read_proofs(asked.folder) == {"occlusion": found}
+    assert read_dataset_faithfulness(asked.folder) == {"occlusion": found}
 
 
 def test_what_is_measured_over_the_runs_own_texts_is_kept_with_it(asked: Run, capsys: Any) -> None:
-    assert main(["prove", asked.id, "--texts", "3", "--json"]) == 0
+    assert main(["faithfulness", asked.id, "--texts", "3", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["examples"] == 3
-    assert read_proofs(asked.folder)["occlusion"].examples == 3
+    assert read_dataset_faithfulness(asked.folder)["occlusion"].examples == 3
     for measure in ("layers", "gradient", "patterns"):
         assert main(["heads", asked.id, "--measure", measure, "--texts", "3", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["texts"] == 3

@@ -28,7 +28,18 @@ def test_one_page_with_everything_draws_offline(
 ) -> None:
     page_file = tmp_path / "why.html"
     views = [part for view in ("tokens", "head", "model", "neuron", "canvas") for part in ("--view", view)]
-    command = ["explain", asked.id, "--text", TEXT, "--method", "occlusion", "--prove", "--lens", "--compare", "base"]
+    command = [
+        "explain",
+        asked.id,
+        "--text",
+        TEXT,
+        "--method",
+        "occlusion",
+        "--faithfulness",
+        "--lens",
+        "--compare",
+        "base",
+    ]
     assert main([*command, *views, "--layers", "0-1", "--html", str(page_file)]) == 0
     capsys.readouterr()
     errors: list[str] = []

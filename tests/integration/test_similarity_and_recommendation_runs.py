@@ -11,7 +11,8 @@ from tests.tiny import make_model, write_csv
 from workbench.check import resolve
 from workbench.compare.differences import compare
 from workbench.errors import SpecError
-from workbench.explain.instance import Subject
+from workbench.explain.instance import Instance
+from workbench.explain.targets import resolve_target
 from workbench.inference.predictor import Predictor
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
@@ -117,5 +118,5 @@ def test_what_a_user_likes(workspace: Workspace) -> None:
     predictor = Predictor.load(run)
     (found,) = predictor.predict([{"history": history, "candidates": [candidate]}])
     assert found["score"] == pytest.approx(saved["score"][1], abs=1e-4)
-    explained = Subject(predictor, history or "a film", candidate).aim("liked")
+    explained = resolve_target(Instance(predictor, history or "a film", candidate), "liked")
     assert explained.label == "liked" and set(explained.prediction["scores"]) == {"liked", "not liked"}

@@ -269,18 +269,18 @@ print("the library says:", library.faithfulness["sentence"])
 # to it like the beginning of a complaint, and *but* like its end. An explanation has to show what the **model** goes
 # by, and not what a sensible person would.
 #
-# On the dashboard the same stands on the page **Explain**, under **View** → **Proof** → **Prove this explanation**.
+# The dashboard's page **Explain** does the same: **View** → **Faithfulness** → **Evaluate this explanation**.
 #
 # One review is one case. Is the **method** any good for this model? The same over many reviews, with an interval; on
 # the dashboard at the bottom of the same view, *Over many texts*. (*Raw attention* in its answer: the words that the
 # model's last layer looks at most.)
 
 # %%
-from workbench.explain.evaluation import prove_over
+from workbench.explain.evaluation import evaluate_dataset_faithfulness
 
 texts = [{"text": text} for text in read_predictions(finished, ["input"])["input"][: size(test=4, cpu=40, gpu=200)]]
-proof = prove_over(predictor, texts, "occlusion")
-print(proof.sentence)
+evaluation = evaluate_dataset_faithfulness(predictor, texts, "occlusion")
+print(evaluation.sentence)
 
 # %% [markdown]
 # ## The letter

@@ -329,7 +329,9 @@ def explain(
     ] = None,
     layers: Annotated[str | None, typer.Option(help="Layers that views draw: 0,3,5-7.")] = None,
     heads: Annotated[str | None, typer.Option(help="Heads that views draw: 0,3,5-7.")] = None,
-    prove: Annotated[bool, typer.Option("--prove", help="Measure how far the explanation can be believed.")] = False,
+    faithfulness: Annotated[
+        bool, typer.Option("--faithfulness", help="Evaluate how faithful the explanation is.")
+    ] = False,
     lens: Annotated[bool, typer.Option("--lens", help="What the model would say after each layer.")] = False,
     compare: Annotated[str | None, typer.Option(metavar="RUN", help="Beside another run, or `base`.")] = None,
     other_text: Annotated[
@@ -341,18 +343,18 @@ def explain(
     from workbench.cli import explaining
 
     views_asked = tuple(dict.fromkeys(view or ["tokens"]))
-    question = explaining.Question(
+    request = explaining.ExplainRequest(
         text=text, text_pair=text_pair, method=method, options=_changes(sets), target=target, place=place,
         views=views_asked, layers=explaining.numbers(layers, "layers"), heads=explaining.numbers(heads, "heads"),
-        prove=prove, lens=lens, compare=compare, other_text=other_text,
+        faithfulness=faithfulness, lens=lens, compare=compare, other_text=other_text,
     )  # fmt: skip
     if html is None:
         explaining.drawn_without_page(views_asked)
     run = Run.open(run_id, Workspace.current())
-    found = explaining.gather(run, question, draw=html is not None)
+    result = explaining.compute(run, request, draw=html is not None)
     if html is not None:
-        explaining.write_page(found, run, html)
-    answer(found.as_dict(), as_json, lambda: explaining.show(found, html))
+        explaining.write_page(result, run, html)
+    answer(result.as_dict(), as_json, lambda: explaining.show(result, html))
 
 
 @app.command()
@@ -376,7 +378,7 @@ def prune(
     answer(pruned.summary(), as_json, lambda: console.print("\n".join(lines), markup=False, soft_wrap=True))
 
 
-app.command()(measuring.prove)
+app.command()(measuring.faithfulness)
 app.command()(measuring.heads)
 app.command()(sweeping.sweep)
 app.command()(sweeping.sweeps)

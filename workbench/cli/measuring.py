@@ -23,18 +23,18 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id; its begin
 Texts = Annotated[int, typer.Option(min=1, help="Texts at most, from all over those that the run was evaluated on.")]
 
 
-def prove(
+def faithfulness(
     run_id: RunId,
     method: Annotated[str, typer.Option(help="`workbench explainers` lists them.")] = "occlusion",
     texts: Texts = 200,
     as_json: Json = False,
 ) -> None:
     """Measure over many texts how far a method's explanations can be believed; `compare` then shows it too."""
-    from workbench.explain import prove_over
+    from workbench.explain import evaluate_dataset_faithfulness
 
     run, predictor, chosen = _asked(run_id, texts)
-    with _bar("proving") as tell:
-        found = prove_over(predictor, chosen, method, progress=tell)
+    with _bar("evaluating") as tell:
+        found = evaluate_dataset_faithfulness(predictor, chosen, method, progress=tell)
     found.save(run.folder)
     answer(found.as_dict(), as_json, lambda: console.print(found.sentence, markup=False, soft_wrap=True))
 

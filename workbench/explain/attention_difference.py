@@ -65,7 +65,7 @@ def aligned_tokens(first: Sequence[str], second: Sequence[str]) -> list[tuple[in
 
 
 @dataclass(frozen=True)
-class HeadMoves:
+class AttentionDivergence:
     """How far each head of one model looks elsewhere than the same head of another.
 
     Attributes:
@@ -83,20 +83,20 @@ class HeadMoves:
         return asdict(self)
 
     def _repr_html_(self) -> str:
-        from workbench.explain.render.maps import moves_map
+        from workbench.explain.render.maps import divergence_map
         from workbench.explain.render.report import notebook
 
-        return notebook([], [moves_map(self)])
+        return notebook([], [divergence_map(self)])
 
 
-def head_moves(
+def attention_divergence(
     first: Any,
     second: Any,
     tokenizer: Any,
     texts: Sequence[str],
     max_length: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> HeadMoves:
+) -> AttentionDivergence:
     """Which heads of ``second`` look elsewhere than those of ``first``: a fine-tuned model and its base, for instance.
 
     Args:
@@ -120,14 +120,14 @@ def head_moves(
         if progress is not None:
             progress(number + 1, len(texts))
     assert total is not None
-    return moves_of(total / len(texts), len(texts))
+    return divergence_over(total / len(texts), len(texts))
 
 
-def moves_of(moved: NDArray[np.float64], texts: int) -> HeadMoves:
+def divergence_over(moved: NDArray[np.float64], texts: int) -> AttentionDivergence:
     """What :func:`divergence` [layers, heads] has found over so many texts, the heads that moved most first."""
     places = sorted(np.ndindex(*moved.shape), key=lambda place: -float(moved[place]))
     most = [{"layer": a, "head": b, "divergence": float(moved[a, b])} for a, b in places]
-    return HeadMoves(texts, [[float(value) for value in row] for row in moved], most)
+    return AttentionDivergence(texts, [[float(value) for value in row] for row in moved], most)
 
 
 def _check_alike(first: Attention, second: Attention) -> None:

@@ -20,8 +20,8 @@ from pydantic import ValidationError
 from workbench.errors import RequestError
 from workbench.explain.capture import Attention
 from workbench.explain.faithfulness import faithfulness
-from workbench.explain.instance import Classifier, Subject
-from workbench.explain.targets import AIMS, Place
+from workbench.explain.instance import Instance, Predictor
+from workbench.explain.targets import TARGET_FINDERS, Place, resolve_target
 from workbench.registry import Registry
 from workbench.spec import Part
 from workbench.tasks.base import Target
@@ -57,7 +57,9 @@ class Explainer(ABC):
     reading: ClassVar[str]
     signed: ClassVar[bool] = False  # whether a score below 0 means that the token speaks against the target
     slow: ClassVar[bool] = False  # whether it asks the model hundreds of times for one text, or only takes short ones
-    kinds: ClassVar[tuple[str, ...]] = tuple(AIMS)  # of answers that it can explain: what Task.target_kind says
+    kinds: ClassVar[tuple[str, ...]] = tuple(
+        TARGET_FINDERS
+    )  # of answers that it can explain: what Task.target_kind says
 
     class Config(Part):
         """The method's own options."""
@@ -66,7 +68,7 @@ class Explainer(ABC):
         self.config: Any = config if config is not None else self.Config()
 
     @classmethod
-    def fits(cls, predictor: Classifier) -> str | None:
+    def fits(cls, predictor: Predictor) -> str | None:
         """Why the method cannot explain this predictor; None when it can."""
         task, kind = predictor.task.name, predictor.task.target_kind
         if kind is None:
@@ -76,8 +78,8 @@ class Explainer(ABC):
         return None
 
     @abstractmethod
-    def run(self, subject: Subject, target: Target) -> Scores:
-        """How much each token of ``subject`` counts for ``target``."""
+    def run(self, instance: Instance, target: Target) -> Scores:
+        """How much each token of ``instance`` counts for ``target``."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Explanation:
 
 
 def explain(
-    predictor: Classifier,
+    predictor: Predictor,
     text: str,
     method: str = "attention",
     text_pair: str | None = None,
@@ -148,7 +150,7 @@ def explain(
         method: the name of an explainer; ``explainers.names()`` are all.
         text_pair: the second text, for a model of text pairs.
         target: the label, the answer or the next token to explain; by default what the model says.
-        place: of labels that stand at words: the word, or its number; see :func:`workbench.explain.targets.aim`.
+        place: for labels of words, the word or its number.
         options: the method's own, as its ``Config`` has them.
 
     Raises:
@@ -156,10 +158,10 @@ def explain(
         RequestError: the method does not fit the model, or the text holds no token.
     """
     explainer = configured(predictor, method, options)
-    subject = Subject(predictor, text, text_pair)
-    aim = subject.aim(target, place)
-    found = explainer.run(subject, aim.target)
-    encoded = subject.encoded
+    instance = Instance(predictor, text, text_pair)
+    spec = resolve_target(instance, target, place)
+    found = explainer.run(instance, spec.target)
+    encoded = instance.encoded
     return Explanation(
         text=text,
         text_pair=text_pair,
@@ -170,19 +172,19 @@ def explain(
         special=encoded.special,
         scores=[float(value) for value in found.values],
         signed=explainer.signed,
-        prediction=aim.prediction,
-        target=aim.label,
+        prediction=spec.prediction,
+        target=spec.label,
         method=method,
         reading=explainer.reading,
-        faithfulness=faithfulness(subject, found.values, aim.target, aim.label),
+        faithfulness=faithfulness(instance, found.values, spec.target, spec.label),
         attention=found.attention,
         notes=[*encoded.notes, *found.notes],
         details=found.details,
-        place=aim.target.position,
+        place=spec.target.position,
     )
 
 
-def configured(predictor: Classifier, method: str, options: dict[str, Any]) -> Explainer:
+def configured(predictor: Predictor, method: str, options: dict[str, Any]) -> Explainer:
     """The explainer with its options, ready for ``predictor``.
 
     Raises:
@@ -196,18 +198,18 @@ def configured(predictor: Classifier, method: str, options: dict[str, Any]) -> E
     return entry(_options(entry, options))
 
 
-def fitting(predictor: Classifier) -> dict[str, str | None]:
+def fitting(predictor: Predictor) -> dict[str, str | None]:
     """Every explainer's name, with the reason why it cannot explain ``predictor`` (None when it can)."""
     return {name: entry.fits(predictor) for name, entry in explainers.items()}
 
 
-def offered(predictor: Classifier) -> list[str]:
+def offered(predictor: Predictor) -> list[str]:
     """The names of the explainers that can explain what ``predictor`` answers, the quick ones first."""
     names = [name for name, reason in fitting(predictor).items() if reason is None]
     return sorted(names, key=lambda name: explainers.get(name).slow)
 
 
-def _fitting(predictor: Classifier) -> str:
+def _fitting(predictor: Predictor) -> str:
     names = offered(predictor)
     return f"These can be used: {', '.join(names)}." if names else "No method explains this task yet."
 

@@ -10,7 +10,7 @@ from workbench.inference.predictor import Predictor
 from workbench.runs.run import Run
 
 
-def untouched(run: Run, trained: Predictor, progress: Progress | None = None) -> Predictor:
+def load_base_model(run: Run, trained: Predictor, progress: Progress | None = None) -> Predictor:
     """The base of a run as it was before the first step, with the new head that it was given then.
 
     Its attention is the base's; what it predicts is chance where the head was new.

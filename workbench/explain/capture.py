@@ -62,7 +62,7 @@ class Attention:
         return len(self.tokens) > 1 and not np.triu(self.weights, 1).any()
 
     @property
-    def reader(self) -> int:
+    def readout(self) -> int:
         """The token whose view of the text a classifier reads: the first, or in a causal model the last."""
         return len(self.tokens) - 1 if self.is_causal else 0
 
@@ -108,7 +108,7 @@ def attention_of(
 ) -> Attention:
     """As :func:`capture_attention`, for a text that is encoded already."""
     if getattr(model.config, "is_encoder_decoder", False):
-        return both_sides_of(model, _beginning(model, encoded), layers, heads).encoder
+        return encoder_decoder_attention(model, _beginning(model, encoded), layers, heads).encoder
     outputs = _outputs(model, encoded.inputs)
     weights = _stacked(model, getattr(outputs, "attentions", None), layers, heads)
     return _over(weights, encoded, layers, heads)
@@ -264,10 +264,10 @@ def capture_encoder_decoder(
     else:
         ids = [start, *tokenizer(written, add_special_tokens=False)["input_ids"]]
     both = replace(encoded, inputs={**encoded.inputs, "decoder_input_ids": torch.tensor([ids], device=device)})
-    return both_sides_of(model, both, layers, heads, tokenizer)
+    return encoder_decoder_attention(model, both, layers, heads, tokenizer)
 
 
-def both_sides_of(
+def encoder_decoder_attention(
     model: Any,
     encoded: Encoded,
     layers: Sequence[int] | None = None,

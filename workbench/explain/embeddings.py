@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 
 from workbench.explain.base import Explainer
-from workbench.explain.instance import Classifier, Subject, evaluating
+from workbench.explain.instance import Instance, Predictor, evaluating
 from workbench.tasks.base import Target
 
 
@@ -20,7 +20,7 @@ class GradientBased(Explainer):
     signed: ClassVar[bool] = True
 
     @classmethod
-    def fits(cls, predictor: Classifier) -> str | None:
+    def fits(cls, predictor: Predictor) -> str | None:
         reason = super().fits(predictor)
         if reason is None and not isinstance(predictor.model.get_input_embeddings(), torch.nn.Module):
             return f"{type(predictor.model).__name__} has no token embeddings"
@@ -57,7 +57,7 @@ def differentiable(model: Any) -> Iterator[None]:
         yield
 
 
-def embed(subject: Subject, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+def embed(instance: Instance, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     """The vectors [B, T, D] that ``inputs`` become."""
     kept: list[torch.Tensor] = []
 
@@ -65,13 +65,13 @@ def embed(subject: Subject, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         kept.append(output.detach())
         return output
 
-    with evaluating(subject.model), torch.no_grad(), embeddings_changed(subject.model, keep):
-        subject.model(**inputs)
+    with evaluating(instance.model), torch.no_grad(), embeddings_changed(instance.model, keep):
+        instance.model(**inputs)
     return kept[0]
 
 
-def logits_of_embeddings(subject: Subject, embedded: torch.Tensor, target: Target) -> torch.Tensor:
+def logits_of_embeddings(instance: Instance, embedded: torch.Tensor, target: Target) -> torch.Tensor:
     """The target's logit [B] when the tokens' vectors are ``embedded`` [B, T, D] in place of the text's own."""
-    inputs = {name: value.expand(len(embedded), -1) for name, value in subject.encoded.inputs.items()}
-    with embeddings_changed(subject.model, lambda _: embedded):
-        return subject.explained(inputs, target).logit
+    inputs = {name: value.expand(len(embedded), -1) for name, value in instance.encoded.inputs.items()}
+    with embeddings_changed(instance.model, lambda _: embedded):
+        return instance.explained(inputs, target).logit

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from workbench.errors import RequestError
 from workbench.explain.base import Explainer, configured, explainers, fitting
 from workbench.explain.faithfulness import faithfulness
-from workbench.explain.instance import Classifier, Subject
-from workbench.explain.targets import Place
+from workbench.explain.instance import Instance, Predictor
+from workbench.explain.targets import Place, resolve_target
 from workbench.files import read_json, write_json
 from workbench.tasks.base import Target
 
@@ -37,7 +37,7 @@ CHECKS = ("curves", "agreement", "stability", "sanity")
 
 
 @dataclass(frozen=True)
-class Proof:
+class FaithfulnessEvaluation:
     """What was measured of one explanation.
 
     Attributes:
@@ -63,14 +63,14 @@ class Proof:
         return asdict(self)
 
     def _repr_html_(self) -> str:
-        from workbench.explain.render.curves import proof_curves
+        from workbench.explain.render.curves import faithfulness_curves
         from workbench.explain.render.report import notebook
 
-        return notebook(self.sentences, proof_curves(self.curves, self.target))
+        return notebook(self.sentences, faithfulness_curves(self.curves, self.target))
 
 
-def prove(
-    predictor: Classifier,
+def evaluate_faithfulness(
+    predictor: Predictor,
     text: str,
     method: str,
     text_pair: str | None = None,
@@ -79,7 +79,7 @@ def prove(
     checks: Sequence[str] = CHECKS,
     seed: int = 0,
     **options: Any,
-) -> Proof:
+) -> FaithfulnessEvaluation:
     """Measure the explanation of one text in every way that ``checks`` names.
 
     Args:
@@ -96,20 +96,20 @@ def prove(
     if wrong:
         raise RequestError(f"There is no check {', '.join(wrong)}.", f"Choose from: {', '.join(CHECKS)}.")
     explainer = configured(predictor, method, options)
-    subject = Subject(predictor, text, text_pair)
-    aim = subject.aim(target, place)
-    index, label = aim.target, aim.label
-    scores = explainer.run(subject, index).values
-    found = Proof(method, label)
+    instance = Instance(predictor, text, text_pair)
+    spec = resolve_target(instance, target, place)
+    index, label = spec.target, spec.label
+    scores = explainer.run(instance, index).values
+    found = FaithfulnessEvaluation(method, label)
     if "curves" in checks:
-        rival = None if method == "attention" else attention_scores(predictor, subject, index)
-        found.curves.update(curves(subject, scores, index, rival=rival, seed=seed))
+        rival = None if method == "attention" else attention_scores(predictor, instance, index)
+        found.curves.update(curves(instance, scores, index, rival=rival, seed=seed))
         found.sentences.append(_curves_sentence(found.curves, label))
     if "agreement" in checks:
-        found.agreement.update(agreement(predictor, subject, explainer, scores, index))
+        found.agreement.update(agreement(predictor, instance, explainer, scores, index))
         found.sentences.append(_agreement_sentence(found.agreement))
     if "stability" in checks:
-        found.stability.extend(stability(predictor, subject, (text, text_pair), explainer, scores, index))
+        found.stability.extend(stability(predictor, instance, (text, text_pair), explainer, scores, index))
         found.sentences.append(_stability_sentence(found.stability))
     if "sanity" in checks:
         found.sanity.update(sanity(predictor, (text, text_pair), explainer, scores, index, seed=seed))
@@ -121,7 +121,7 @@ def prove(
 
 
 def curves(
-    subject: Subject,
+    instance: Instance,
     scores: NDArray[np.float64],
     target: Target,
     rival: NDArray[np.float64] | None = None,
@@ -145,18 +145,18 @@ def curves(
         rival); ``areas``: under each curve, the mean probability: of a good explanation small for deletion and large
         for insertion.
     """
-    count = len(subject.positions)
+    count = len(instance.positions)
     draw = np.random.default_rng(seed)
-    orders = [np.argsort(-scores[subject.positions], kind="stable")]
+    orders = [np.argsort(-scores[instance.positions], kind="stable")]
     orders += [draw.permutation(count) for _ in range(choices)]
     if rival is not None:
-        orders.append(np.argsort(-rival[subject.positions], kind="stable"))
+        orders.append(np.argsort(-rival[instance.positions], kind="stable"))
     many = np.unique(np.linspace(0, count, min(steps, count) + 1).round().astype(int))  # tokens at each point
     ranks = np.array(orders).argsort(1)  # [orders, count]
     marked = ranks[:, None, :] < many[None, :, None]  # [orders, points, count]
     rows = np.concatenate([~marked, marked]).reshape(-1, count)
     different, place = np.unique(rows, axis=0, return_inverse=True)  # the ends are the same for all
-    asked = subject.when_kept(subject.spread(different), target)
+    asked = instance.masked_probabilities(instance.expand_mask(different), target)
     values = asked[place.reshape(-1)].reshape(2, len(orders), len(many))
     shares = many / count
     lines = {}
@@ -170,29 +170,29 @@ def curves(
     return {"shares": [float(share) for share in shares], **told, "areas": areas, "choices": choices, "seed": seed}
 
 
-def attention_scores(predictor: Classifier, subject: Subject, target: Target) -> NDArray[np.float64] | None:
+def attention_scores(predictor: Predictor, instance: Instance, target: Target) -> NDArray[np.float64] | None:
     """Raw attention's scores of a text, None for a model without."""
     entry = explainers.get("attention")
-    return entry().run(subject, target).values if entry.fits(predictor) is None else None
+    return entry().run(instance, target).values if entry.fits(predictor) is None else None
 
 
 # -- agreement ------------------------------------------------------------------------------------------------------
 
 
 def agreement(
-    predictor: Classifier, subject: Subject, explainer: Explainer, scores: NDArray[np.float64], target: Target
+    predictor: Predictor, instance: Instance, explainer: Explainer, scores: NDArray[np.float64], target: Target
 ) -> dict[str, dict[str, float | None]]:
     """How far every other quick method that fits ranks the text's tokens alike.
 
     Where one of two methods has no sign (attention), both are compared by magnitude.
     """
     found: dict[str, dict[str, float | None]] = {}
-    own = subject.positions
+    own = instance.positions
     for name, reason in fitting(predictor).items():
         entry = explainers.get(name)
         if reason is not None or entry.slow or name == explainer.name:
             continue
-        theirs, mine = entry().run(subject, target).values[own], scores[own]
+        theirs, mine = entry().run(instance, target).values[own], scores[own]
         if not (entry.signed and explainer.signed):
             theirs, mine = np.abs(theirs), np.abs(mine)
         found[name] = {"rank_correlation": rank_correlation(mine, theirs), "shared": _shared(mine, theirs)}
@@ -241,8 +241,8 @@ CHANGES: dict[str, Callable[[str], str]] = {
 
 
 def stability(
-    predictor: Classifier,
-    subject: Subject,
+    predictor: Predictor,
+    instance: Instance,
     texts: tuple[str, str | None],
     explainer: Explainer,
     scores: NDArray[np.float64],
@@ -252,17 +252,17 @@ def stability(
 
     A change that the tokenizer does not even see is left out; one that moves the prediction is told, and not judged.
     """
-    before = _probability(subject, target)
+    before = _probability(instance, target)
     found = []
     for name, change in CHANGES.items():
         changed = change(texts[0])
         if not changed.strip():
             continue
-        other = Subject(predictor, changed, texts[1])
-        if other.encoded.tokens == subject.encoded.tokens:
+        other = Instance(predictor, changed, texts[1])
+        if other.encoded.tokens == instance.encoded.tokens:
             continue
         theirs = explainer.run(other, target).values
-        pairs = _same_tokens(subject.encoded.tokens, other.encoded.tokens, set(subject.positions.tolist()))
+        pairs = _same_tokens(instance.encoded.tokens, other.encoded.tokens, set(instance.positions.tolist()))
         moved = _probability(other, target) - before
         found.append(
             {
@@ -286,15 +286,15 @@ def _same_tokens(first: list[str], second: list[str], wanted: set[int]) -> list[
     return [pair for pair in pairs if pair[0] in wanted]
 
 
-def _probability(subject: Subject, target: Target) -> float:
-    return float(subject.when_kept(np.ones((1, len(subject.encoded.tokens)), dtype=bool), target)[0])
+def _probability(instance: Instance, target: Target) -> float:
+    return float(instance.masked_probabilities(np.ones((1, len(instance.encoded.tokens)), dtype=bool), target)[0])
 
 
 # -- sanity ---------------------------------------------------------------------------------------------------------
 
 
 def sanity(
-    predictor: Classifier,
+    predictor: Predictor,
     texts: tuple[str, str | None],
     explainer: Explainer,
     scores: NDArray[np.float64],
@@ -312,13 +312,13 @@ def sanity(
             labels=predictor.labels,
             max_length=predictor.max_length,
         )
-        subject = Subject(ruined, *texts)
-        own = subject.positions
-        theirs = explainer.run(subject, target).values
+        instance = Instance(ruined, *texts)
+        own = instance.positions
+        theirs = explainer.run(instance, target).values
         correlations.append(rank_correlation(np.abs(scores[own]), np.abs(theirs[own])))
     told = [value for value in correlations if value is not None]
     mean = float(np.mean(told)) if told else None
-    says_nothing = np.ptp(scores[subject.positions]) == 0  # and so cannot change
+    says_nothing = np.ptp(scores[instance.positions]) == 0  # and so cannot change
     depends = not says_nothing and (mean is None or abs(mean) < DEPENDS)
     return {"rank_correlation": mean, "draws": draws, "depends": bool(depends)}
 
@@ -392,7 +392,7 @@ def _sanity_sentence(found: dict[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class DataProof:
+class DatasetFaithfulness:
     """How faithful a method is over many texts.
 
     Attributes:
@@ -425,20 +425,20 @@ class DataProof:
         return path
 
 
-def read_proofs(run_folder: Path) -> dict[str, DataProof]:
+def read_dataset_faithfulness(run_folder: Path) -> dict[str, DatasetFaithfulness]:
     """The proofs over a data set that are kept in a run's folder, by method; damaged files are left out."""
     found = {}
     for path in sorted((run_folder / "explanations").glob("*.json")):
         told: Any = read_json(path)
         try:
-            found[path.stem] = DataProof(**told)
+            found[path.stem] = DatasetFaithfulness(**told)
         except TypeError:
             continue
     return found
 
 
-def prove_over(
-    predictor: Classifier,
+def evaluate_dataset_faithfulness(
+    predictor: Predictor,
     examples: Sequence[dict[str, str]],
     method: str,
     share: float = 0.2,
@@ -446,7 +446,7 @@ def prove_over(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
-) -> DataProof:
+) -> DatasetFaithfulness:
     """How faithful ``method`` is over ``examples``, each for the label that is predicted.
 
     Args:
@@ -466,14 +466,14 @@ def prove_over(
     explainer = configured(predictor, method, options)
     rows = []
     for number, example in enumerate(examples):
-        subject = Subject(predictor, example["text"], example.get("text_pair"))
-        aim = subject.aim()
-        target, label = aim.target, aim.label
-        found = faithfulness(subject, explainer.run(subject, target).values, target, label, share, choices, seed)
-        raw = None if method == "attention" else attention_scores(predictor, subject, target)
+        instance = Instance(predictor, example["text"], example.get("text_pair"))
+        spec = resolve_target(instance)
+        target, label = spec.target, spec.label
+        found = faithfulness(instance, explainer.run(instance, target).values, target, label, share, choices, seed)
+        raw = None if method == "attention" else attention_scores(predictor, instance, target)
         rival = np.nan
         if raw is not None:
-            rival = faithfulness(subject, raw, target, label, share, 1, seed)["comprehensiveness"]
+            rival = faithfulness(instance, raw, target, label, share, 1, seed)["comprehensiveness"]
         rows.append((found["comprehensiveness"], found["sufficiency"], found["random_comprehensiveness"], rival))
         if progress is not None:
             progress(number + 1, len(examples))
@@ -481,7 +481,7 @@ def prove_over(
     draw = np.random.default_rng(seed).integers(len(rows), size=(2000, len(rows)))
     over_random = _interval(good - random, draw)
     over_attention = None if np.isnan(attention).any() else _interval(good - attention, draw)
-    return DataProof(
+    return DatasetFaithfulness(
         method,
         len(rows),
         _interval(good, draw),

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.explain.instance import Subject
+from workbench.explain.instance import Instance
 from workbench.tasks.base import Target
 
 
 def faithfulness(
-    subject: Subject,
+    instance: Instance,
     scores: NDArray[np.float64],
     target: Target,
     label: str,
@@ -29,7 +29,7 @@ def faithfulness(
     """Comprehensiveness and sufficiency of ``scores``, beside those of random choices.
 
     Args:
-        subject: the text and its model.
+        instance: the text and its model.
         scores: [tokens], higher for what counts more; special tokens are never marked.
         target: what is explained.
         label: the same, for the sentence.
@@ -43,25 +43,25 @@ def faithfulness(
         ``sufficiency``, ``random_comprehensiveness``, ``random_sufficiency``; ``random_at_least_as_good`` (the share
         of random choices that drop the probability as far); ``choices``, ``seed``; and ``sentence``.
     """
-    positions = subject.positions
+    positions = instance.positions
     count = max(1, int(share * len(positions)))
     order = np.argsort(-scores[positions], kind="stable")
     marked = np.sort(positions[order[:count]])
     draw = np.random.default_rng(seed)
     random = [draw.choice(positions, count, replace=False) for _ in range(choices)]
 
-    length = len(subject.encoded.tokens)
+    length = len(instance.encoded.tokens)
     seen = [np.ones(length, dtype=bool)]
     for chosen in [marked, *random]:
         only = np.zeros(length, dtype=bool)
         only[chosen] = True
         seen += [~only, only]
-    probabilities = subject.when_kept(np.stack(seen), target)
+    probabilities = instance.masked_probabilities(np.stack(seen), target)
     whole, without, only_marked = (float(value) for value in probabilities[:3])
     random_without, random_only = probabilities[3::2], probabilities[4::2]
     found: dict[str, Any] = {
         "marked": [int(position) for position in marked],
-        "hidden_as": subject.stand_in,
+        "hidden_as": instance.mask_token,
         "whole": whole,
         "without_marked": without,
         "only_marked": only_marked,
@@ -75,14 +75,15 @@ def faithfulness(
         "choices": choices,
         "seed": seed,
     }
-    unit = _unit(subject, count)
+    unit = _unit(instance, count)
     return found | {"sentence": _sentence(found, label, count, unit, count == len(positions))}
 
 
-def _unit(subject: Subject, count: int) -> str:
+def _unit(instance: Instance, count: int) -> str:
     """What the tokens of this text are: words, where none is cut into pieces."""
     keys = [
-        (subject.encoded.segments[position], subject.encoded.words[position]) for position in subject.positions.tolist()
+        (instance.encoded.segments[position], instance.encoded.words[position])
+        for position in instance.positions.tolist()
     ]
     return ("word" if len(set(keys)) == len(keys) else "word piece") + ("s" if count > 1 else "")
 

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from workbench.errors import RequestError
 from workbench.explain.embeddings import differentiable
 from workbench.explain.hooks import attention_functions
-from workbench.explain.instance import BATCH, Classifier, Subject, evaluating
+from workbench.explain.instance import BATCH, Instance, Predictor, evaluating
 from workbench.explain.queries import attention_modules
+from workbench.explain.targets import resolve_target
 from workbench.models.networks.attention import MultiHeadAttention
 
 Measure = Literal["ablation", "gradient"]
@@ -64,7 +65,7 @@ class HeadImportance:
 
 
 def head_importance(
-    predictor: Classifier,
+    predictor: Predictor,
     examples: Sequence[dict[str, str]],
     measure: Measure = "ablation",
     progress: Callable[[int, int], None] | None = None,
@@ -84,8 +85,8 @@ def head_importance(
         raise RequestError("There are no texts to measure heads on.", "Give a list of some.")
     total: NDArray[np.float64] | None = None
     for number, example in enumerate(examples):
-        subject = Subject(predictor, example["text"], example.get("text_pair"))
-        found = (_ablated if measure == "ablation" else _gradients)(subject)
+        instance = Instance(predictor, example["text"], example.get("text_pair"))
+        found = (_ablated if measure == "ablation" else _gradients)(instance)
         total = found if total is None else total + found
         if progress is not None:
             progress(number + 1, len(examples))
@@ -146,49 +147,49 @@ def head_outputs(model: Any, modules: list[Any], change: Callable[[int, torch.Te
         yield
 
 
-def heads_of(subject: Subject) -> tuple[list[Any], int]:
+def heads_of(instance: Instance) -> tuple[list[Any], int]:
     """The modules of attention and their number of heads. Raises RequestError where they cannot be switched."""
-    modules = attention_modules(subject.model, subject.encoded.inputs)
-    heads = getattr(subject.model.config, "num_attention_heads", 0)
-    if getattr(subject.model.config, "kept_heads", None) is not None:
+    modules = attention_modules(instance.model, instance.encoded.inputs)
+    heads = getattr(instance.model.config, "num_attention_heads", 0)
+    if getattr(instance.model.config, "kept_heads", None) is not None:
         raise RequestError(
             "Heads were cut out of this model: its layers have not as many heads as each other.",
             "Ask the run that it was pruned from.",
         )
     if not modules or not heads:
         raise RequestError(
-            f"The heads of {type(subject.model).__name__} cannot be switched off one by one.",
+            f"The heads of {type(instance.model).__name__} cannot be switched off one by one.",
             "Its attention is of a kind that cannot be listened to, or it has none.",
         )
     return modules, int(heads)
 
 
-def _ablated(subject: Subject) -> NDArray[np.float64]:
+def _ablated(instance: Instance) -> NDArray[np.float64]:
     """[layers, heads]: how far the answer's probability falls without each head."""
-    modules, heads = heads_of(subject)
+    modules, heads = heads_of(instance)
     count = len(modules) * heads
     # Row 0 has all heads; row i + 1 is without the i-th.
     switches = torch.cat([torch.ones(1, count), 1 - torch.eye(count)]).view(count + 1, len(modules), heads)
-    switches = switches.to(subject.device, next(subject.model.parameters()).dtype)
-    target, found = subject.aim().target, []
+    switches = switches.to(instance.device, next(instance.model.parameters()).dtype)
+    target, found = resolve_target(instance).target, []
     for part in torch.split(switches, BATCH):
-        inputs = {name: value.expand(len(part), -1) for name, value in subject.encoded.inputs.items()}
-        switched = switched_heads(subject.model, modules, part.transpose(0, 1))
-        with evaluating(subject.model), torch.no_grad(), switched:
-            found.append(subject.explained(inputs, target).probability.double().cpu().numpy())
+        inputs = {name: value.expand(len(part), -1) for name, value in instance.encoded.inputs.items()}
+        switched = switched_heads(instance.model, modules, part.transpose(0, 1))
+        with evaluating(instance.model), torch.no_grad(), switched:
+            found.append(instance.explained(inputs, target).probability.double().cpu().numpy())
     probabilities: NDArray[np.float64] = np.concatenate(found)
     falls: NDArray[np.float64] = (probabilities[0] - probabilities[1:]).reshape(len(modules), heads)
     return falls
 
 
-def _gradients(subject: Subject) -> NDArray[np.float64]:
+def _gradients(instance: Instance) -> NDArray[np.float64]:
     """[layers, heads]: the size of the gradient of the predicted label's log probability by each head's switch."""
-    modules, heads = heads_of(subject)
-    dtype = next(subject.model.parameters()).dtype
-    target = subject.aim().target
-    switches = torch.ones(len(modules), heads, device=subject.device, dtype=dtype, requires_grad=True)
-    with differentiable(subject.model), switched_heads(subject.model, modules, switches):
-        log_probability = subject.explained(subject.encoded.inputs, target).probability.log().sum()
+    modules, heads = heads_of(instance)
+    dtype = next(instance.model.parameters()).dtype
+    target = resolve_target(instance).target
+    switches = torch.ones(len(modules), heads, device=instance.device, dtype=dtype, requires_grad=True)
+    with differentiable(instance.model), switched_heads(instance.model, modules, switches):
+        log_probability = instance.explained(instance.encoded.inputs, target).probability.log().sum()
         (gradient,) = torch.autograd.grad(log_probability, switches)
     sizes: NDArray[np.float64] = gradient.abs().double().cpu().numpy()
     return sizes

@@ -1,6 +1,6 @@
 """What is explained: one text, as the model sees it, and the model's answer when some of its tokens are hidden.
 
-Explainers and the faithfulness check ask the model only through :class:`Subject`, so that all of them mean the same by
+Explainers and the faithfulness check ask the model only through :class:`Instance`, so that all of them mean the same by
 "token", "hidden" and "probability".
 """
 
@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,15 +25,12 @@ from workbench.tasks.base import Target, TargetScore
 from workbench.tasks.shared.prompted import PromptedTask
 from workbench.tasks.shared.prompted import as_text as verbatim
 
-if TYPE_CHECKING:
-    from workbench.explain.targets import Aim
-
 BATCH = 32
 # Explaining touches the model for a moment (its mode, its attention, a hook): one at a time in this process.
 MODEL_LOCK = threading.RLock()
 
 
-class Classifier(Protocol):
+class Predictor(Protocol):
     """The part of :class:`workbench.inference.predictor.Predictor` that explaining needs."""
 
     model: Any
@@ -190,7 +187,7 @@ def _within(
     )
 
 
-def encode_for(predictor: Classifier, text: str, text_pair: str | None = None) -> Encoded:
+def encode_for(predictor: Predictor, text: str, text_pair: str | None = None) -> Encoded:
     """A text (or two) as the task gives it to the model, on the model's device.
 
     Raises:
@@ -266,13 +263,13 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
                 module.training = mode
 
 
-def stand_in(tokenizer: Any) -> str | None:
+def mask_token(tokenizer: Any) -> str | None:
     """The token that stands where one is hidden: the mask, or else padding, unknown, or a text's end."""
     found = tokenizer.mask_token or tokenizer.pad_token or tokenizer.unk_token or tokenizer.eos_token
     return None if found is None else str(found)
 
 
-class Subject:
+class Instance:
     """One text and the model whose answer to it is explained.
 
     Args:
@@ -280,7 +277,7 @@ class Subject:
         text, text_pair: what it reads.
     """
 
-    def __init__(self, predictor: Classifier, text: str, text_pair: str | None = None) -> None:
+    def __init__(self, predictor: Predictor, text: str, text_pair: str | None = None) -> None:
         self.task = predictor.task
         self.model = predictor.model
         self.tokenizer = predictor.tokenizer
@@ -305,24 +302,14 @@ class Subject:
         found: TargetScore = self.task.target_score(self.model(**inputs, **self._only_last), inputs, target)
         return found
 
-    def predict(self) -> dict[str, Any]:
-        """The answer to the whole text: ``{"label", "score", "scores"}``."""
-        return self.aim().prediction
-
-    def aim(self, wanted: str | None = None, place: int | str | None = None) -> Aim:
-        """What is explained: what is named, or what the model says; see :func:`workbench.explain.targets.aim`."""
-        from workbench.explain.targets import aim
-
-        return aim(self, wanted, place)
-
-    def reader(self, attention: Any, target: Target) -> int:
+    def readout_position(self, attention: Any, target: Target) -> int:
         """The token whose view of the text the answer is read from."""
-        return int(attention.reader if target.position is None else target.position)
+        return int(attention.readout if target.position is None else target.position)
 
     @property
-    def stand_in(self) -> str:
+    def mask_token(self) -> str:
         """The token that stands where one is hidden."""
-        found = stand_in(self.tokenizer)
+        found = mask_token(self.tokenizer)
         if found is None:
             raise RequestError(
                 "The tokenizer has no mask, padding, unknown or end token to stand in for a hidden one.",
@@ -330,17 +317,17 @@ class Subject:
             )
         return found
 
-    def spread(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """[choices, hideable tokens] as [choices, tokens], as :meth:`when_kept` takes it."""
+    def expand_mask(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """[choices, maskable tokens] as [choices, tokens], as :meth:`masked_probabilities` takes it."""
         kept = np.ones((len(chosen), len(self.encoded.tokens)), dtype=bool)
         kept[:, self.positions] = chosen
         return kept
 
-    def when_kept(self, kept: NDArray[np.bool_], target: Target) -> NDArray[np.float64]:
+    def masked_probabilities(self, kept: NDArray[np.bool_], target: Target) -> NDArray[np.float64]:
         """The target's probability when only some tokens are seen.
 
         Args:
-            kept: [choices, tokens]; a token that is False is replaced by ``stand_in`` (and masked where that is
+            kept: [choices, tokens]; a token that is False is replaced by ``mask_token`` (and masked where that is
                 padding). Special tokens are always kept.
             target: what is explained.
 
@@ -361,9 +348,9 @@ class Subject:
         inputs = {name: value.expand(len(keep), -1) for name, value in self.encoded.inputs.items()}
         if bool(keep.all()):
             return inputs
-        ids = torch.full_like(inputs["input_ids"], self.tokenizer.convert_tokens_to_ids(self.stand_in))
+        ids = torch.full_like(inputs["input_ids"], self.tokenizer.convert_tokens_to_ids(self.mask_token))
         hidden = {**inputs, "input_ids": torch.where(keep, inputs["input_ids"], ids)}
-        if self.stand_in == self.tokenizer.pad_token and "attention_mask" in inputs:
+        if self.mask_token == self.tokenizer.pad_token and "attention_mask" in inputs:
             mask = inputs["attention_mask"] * keep
             # A text of which nothing is left to look at has no answer at all: there the padding is seen.
             hidden["attention_mask"] = torch.where(mask.any(-1, keepdim=True), mask, inputs["attention_mask"])

@@ -18,8 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from workbench.errors import RequestError
-from workbench.explain.instance import Classifier, Subject
+from workbench.explain.instance import Instance, Predictor
 from workbench.explain.patching import asked_with, layers_of, output_changed, states_of
+from workbench.explain.targets import resolve_target
 
 READING = (
     "How far the answer's probability falls when a layer is left out, one layer at a time, nothing being trained after "
@@ -57,7 +58,7 @@ class LayerImportance:
 
 
 def layer_importance(
-    predictor: Classifier,
+    predictor: Predictor,
     examples: Sequence[dict[str, str]],
     progress: Callable[[int, int], None] | None = None,
     seed: int = 0,
@@ -77,7 +78,7 @@ def layer_importance(
         raise RequestError("There are no texts to measure layers on.", "Give a list of some.")
     rows = []
     for number, example in enumerate(examples):
-        rows.append(_falls(Subject(predictor, example["text"], example.get("text_pair"))))
+        rows.append(_falls(Instance(predictor, example["text"], example.get("text_pair"))))
         if progress is not None:
             progress(number + 1, len(examples))
     falls = np.stack(rows)
@@ -86,13 +87,13 @@ def layer_importance(
     return LayerImportance(len(falls), falls.mean(0).tolist(), low.tolist(), high.tolist())
 
 
-def _falls(subject: Subject) -> NDArray[np.float64]:
+def _falls(instance: Instance) -> NDArray[np.float64]:
     """[layers]: how far the answer's probability falls without each layer."""
-    layers, target = layers_of(subject.model), subject.aim().target
-    states = states_of(subject, layers)
-    whole = float(subject.when_kept(np.ones((1, len(subject.encoded.tokens)), dtype=bool), target)[0])
+    layers, target = layers_of(instance.model), resolve_target(instance).target
+    states = states_of(instance, layers)
+    whole = float(instance.masked_probabilities(np.ones((1, len(instance.encoded.tokens)), dtype=bool), target)[0])
     without = [
-        asked_with(subject, target, 1, output_changed(layers, number, partial(_instead, before)))[0]
+        asked_with(instance, target, 1, output_changed(layers, number, partial(_instead, before)))[0]
         for number, before in enumerate(states[:-1], start=1)
     ]
     return whole - np.array(without)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from workbench.errors import RequestError, SpecError
 from workbench.explain.heads import head_outputs, heads_of
-from workbench.explain.instance import BATCH, Classifier, Subject, evaluating
-from workbench.explain.targets import Place
+from workbench.explain.instance import BATCH, Instance, Predictor, evaluating
+from workbench.explain.targets import Place, resolve_target
 from workbench.tasks.base import Target
 from workbench.tuning.structure import ModelStructure
 
@@ -66,9 +66,9 @@ class Patching:
     def figures(self) -> list[Figure]:
         """Maps over layers and tokens, and over layers and heads."""
         from workbench.explain.render.maps import head_map
-        from workbench.explain.render.positions import place_map
+        from workbench.explain.render.positions import position_map
 
-        found = [place_map(self.positions, self.tokens, "State of a layer at a token", "of the difference")]
+        found = [position_map(self.positions, self.tokens, "State of a layer at a token", "of the difference")]
         if self.heads:
             found.append(head_map(self.heads, "Output of a head", "of the difference", signed=True))
         return found
@@ -80,7 +80,7 @@ class Patching:
 
 
 def patch(
-    predictor: Classifier,
+    predictor: Predictor,
     first: str,
     second: str,
     text_pair: str | None = None,
@@ -99,41 +99,41 @@ def patch(
     Raises:
         RequestError: the answers do not differ, the texts share no token, or the model's layers cannot be told apart.
     """
-    source, subject = Subject(predictor, first, text_pair), Subject(predictor, second, text_pair)
-    aim = source.aim(target, place)
-    there = subject.aim(aim.label, place).target
-    high, low = (_probability(one, goal) for one, goal in ((source, aim.target), (subject, there)))
+    source, instance = Instance(predictor, first, text_pair), Instance(predictor, second, text_pair)
+    spec = resolve_target(source, target, place)
+    there = resolve_target(instance, spec.label, place).target
+    high, low = (_probability(one, goal) for one, goal in ((source, spec.target), (instance, there)))
     if abs(high - low) < LEAST:
         raise RequestError(
-            f"Both texts give {aim.label!r} about the same probability ({high:.3f} and {low:.3f}).",
+            f"Both texts give {spec.label!r} about the same probability ({high:.3f} and {low:.3f}).",
             "Give two texts whose answers differ, so that there is a difference to be carried.",
         )
-    pairs = _shared(source, subject)
-    states = _patched_states(source, subject, there, pairs)
-    found_heads = _patched_heads(source, subject, there, pairs)
+    pairs = _shared(source, instance)
+    states = _patched_states(source, instance, there, pairs)
+    found_heads = _patched_heads(source, instance, there, pairs)
     positions = (states - low) / (high - low)
     heads = None if found_heads is None else (found_heads - low) / (high - low)
-    names = [_name(source.encoded.shown[a], subject.encoded.shown[b]) for a, b in pairs]
+    names = [_name(source.encoded.shown[a], instance.encoded.shown[b]) for a, b in pairs]
     return Patching(
-        aim.label,
+        spec.label,
         high,
         low,
         names,
         positions.tolist(),
         [] if heads is None else heads.tolist(),
-        _sentences(aim.label, high, low, positions, heads, names),
+        _sentences(spec.label, high, low, positions, heads, names),
     )
 
 
-def _probability(subject: Subject, target: Target) -> float:
-    return float(subject.when_kept(np.ones((1, len(subject.encoded.tokens)), dtype=bool), target)[0])
+def _probability(instance: Instance, target: Target) -> float:
+    return float(instance.masked_probabilities(np.ones((1, len(instance.encoded.tokens)), dtype=bool), target)[0])
 
 
-def _shared(source: Subject, subject: Subject) -> list[tuple[int, int]]:
+def _shared(source: Instance, instance: Instance) -> list[tuple[int, int]]:
     """Places in the two texts that hold the same token, or one in the other's stead."""
     from workbench.explain.attention_difference import aligned_tokens
 
-    pairs = [(a, b) for a, b in aligned_tokens(source.encoded.tokens, subject.encoded.tokens)]
+    pairs = [(a, b) for a, b in aligned_tokens(source.encoded.tokens, instance.encoded.tokens)]
     found = [(a, b) for a, b in pairs if a is not None and b is not None]
     if not any(not source.encoded.special[a] for a, _ in found):
         raise RequestError("The two texts share no token.", "Give two texts of which most words are the same.")
@@ -148,10 +148,10 @@ def _name(first: str, second: str) -> str:
 
 
 def _patched_states(
-    source: Subject, subject: Subject, target: Target, pairs: list[tuple[int, int]]
+    source: Instance, instance: Instance, target: Target, pairs: list[tuple[int, int]]
 ) -> NDArray[np.float64]:
     """[layers + 1, pairs]: the target's probability with one state of the first text put into the second."""
-    layers = layers_of(subject.model)
+    layers = layers_of(instance.model)
     states = states_of(source, layers)
     rows = []
     for number, state in enumerate(states):
@@ -165,7 +165,7 @@ def _patched_states(
                     changed[row, mine] = state[0, theirs]
                 return changed
 
-            probabilities.append(asked_with(subject, target, len(part), output_changed(layers, number, change)))
+            probabilities.append(asked_with(instance, target, len(part), output_changed(layers, number, change)))
         rows.append(np.concatenate(probabilities))
     return np.stack(rows)
 
@@ -179,7 +179,7 @@ def layers_of(model: Any) -> Any:
         raise RequestError(f"{type(inside).__name__} has no list of layers.", "Choose a Transformer.") from error
 
 
-def states_of(source: Subject, layers: Any) -> list[torch.Tensor]:
+def states_of(source: Instance, layers: Any) -> list[torch.Tensor]:
     """[1, T, D] before the first layer and after each."""
     from workbench.explain.lens import layer_states
 
@@ -216,12 +216,12 @@ def output_changed(layers: Any, number: int, change: Callable[[torch.Tensor], to
 
 
 def asked_with(
-    subject: Subject, target: Target, count: int, within: contextlib.AbstractContextManager[Any]
+    instance: Instance, target: Target, count: int, within: contextlib.AbstractContextManager[Any]
 ) -> NDArray[np.float64]:
     """[count]: the probability in ``count`` rows of the same text, each changed in its own way."""
-    inputs = {name: value.expand(count, -1) for name, value in subject.encoded.inputs.items()}
-    with evaluating(subject.model), torch.no_grad(), within:
-        found: NDArray[np.float64] = subject.explained(inputs, target).probability.double().cpu().numpy()
+    inputs = {name: value.expand(count, -1) for name, value in instance.encoded.inputs.items()}
+    with evaluating(instance.model), torch.no_grad(), within:
+        found: NDArray[np.float64] = instance.explained(inputs, target).probability.double().cpu().numpy()
     return found
 
 
@@ -229,11 +229,11 @@ def asked_with(
 
 
 def _patched_heads(
-    source: Subject, subject: Subject, target: Target, pairs: list[tuple[int, int]]
+    source: Instance, instance: Instance, target: Target, pairs: list[tuple[int, int]]
 ) -> NDArray[np.float64] | None:
     """[layers, heads]: the same with the output of one head, at all tokens of ``pairs``; None where none can be had."""
     try:
-        modules, heads = heads_of(subject)
+        modules, heads = heads_of(instance)
     except RequestError:
         return None
     theirs, mine = [a for a, _ in pairs], [b for _, b in pairs]
@@ -256,7 +256,7 @@ def _patched_heads(
                 changed[head, mine, head] = kept[number][theirs, head]
             return changed
 
-        rows.append(asked_with(subject, target, heads, head_outputs(subject.model, modules, change)))
+        rows.append(asked_with(instance, target, heads, head_outputs(instance.model, modules, change)))
     return np.stack(rows)
 
 

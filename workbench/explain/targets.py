@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from workbench.errors import RequestError, UnknownNameError
+from workbench.explain.instance import Instance
 from workbench.tasks.base import Target
-
-if TYPE_CHECKING:
-    from workbench.explain.instance import Subject
 
 CANDIDATES = 10  # tokens of the vocabulary that are told beside the one that is explained
 LONGEST_ANSWER = 30  # tokens of an answer's span
@@ -24,7 +22,7 @@ Place = int | str | None
 
 
 @dataclass(frozen=True)
-class Aim:
+class TargetSpec:
     """What is explained, for the model and for people.
 
     Attributes:
@@ -39,8 +37,8 @@ class Aim:
     prediction: dict[str, Any]
 
 
-def aim(subject: Subject, wanted: str | None = None, place: Place = None) -> Aim:
-    """What is explained of the model's answer to ``subject``.
+def resolve_target(instance: Instance, wanted: str | None = None, place: Place = None) -> TargetSpec:
+    """What is explained of the model's answer to ``instance``.
 
     Args:
         wanted: the label, the token or the answer; what the model says if left out.
@@ -51,61 +49,61 @@ def aim(subject: Subject, wanted: str | None = None, place: Place = None) -> Aim
         UnknownNameError: there is no such label.
         RequestError: there is no such word, token or answer in the text; or the task cannot be explained.
     """
-    if subject.task.target_kind is None:
+    if instance.task.target_kind is None:
         raise RequestError(
-            f"Answers of the task {subject.task.name} cannot be explained.",
-            f"Choose a run of a task that answers with one of: {', '.join(AIMS)}.",
+            f"Answers of the task {instance.task.name} cannot be explained.",
+            f"Choose a run of a task that answers with one of: {', '.join(TARGET_FINDERS)}.",
         )
-    find = AIMS[subject.task.target_kind]
+    find = TARGET_FINDERS[instance.task.target_kind]
     if place is not None and find is not _word_label:
         raise RequestError(
-            f"A place ({place!r}) was named, and an answer for {subject.task.name} stands at none.", "Leave it out."
+            f"A place ({place!r}) was named, and an answer for {instance.task.name} stands at none.", "Leave it out."
         )
     with torch.no_grad():
-        return find(subject, subject.answer(), wanted, place)
+        return find(instance, instance.answer(), wanted, place)
 
 
-def _label(subject: Subject, output: Any, wanted: str | None, _place: Place) -> Aim:
+def _label(instance: Instance, output: Any, wanted: str | None, _place: Place) -> TargetSpec:
     """A label of the whole text."""
-    probabilities = subject.task.outputs(output, subject.encoded.inputs).double().cpu().numpy()
-    prediction: dict[str, Any] = subject.task.decode(probabilities)[0]
+    probabilities = instance.task.outputs(output, instance.encoded.inputs).double().cpu().numpy()
+    prediction: dict[str, Any] = instance.task.decode(probabilities)[0]
     label = str(prediction["label"] if wanted is None else wanted)
-    return Aim(Target(_number(subject.labels, label)), label, prediction)
+    return TargetSpec(Target(_number(instance.labels, label)), label, prediction)
 
 
-def _next_token(subject: Subject, output: Any, wanted: str | None, _place: Place) -> Aim:
+def _next_token(instance: Instance, output: Any, wanted: str | None, _place: Place) -> TargetSpec:
     """The token that the model writes next."""
-    return _word_of(subject, output.logits[0, -1], wanted, None)
+    return _word_of(instance, output.logits[0, -1], wanted, None)
 
 
-def _masked_token(subject: Subject, output: Any, wanted: str | None, _place: Place) -> Aim:
+def _masked_token(instance: Instance, output: Any, wanted: str | None, _place: Place) -> TargetSpec:
     """What stands behind the first mask."""
-    masks = [i for i, token in enumerate(subject.encoded.tokens) if token == subject.tokenizer.mask_token]
+    masks = [i for i, token in enumerate(instance.encoded.tokens) if token == instance.tokenizer.mask_token]
     if not masks:
         raise RequestError(
-            f"The text has no {subject.tokenizer.mask_token}.",
-            f"Write {subject.tokenizer.mask_token} in the place of the word whose guess is explained.",
+            f"The text has no {instance.tokenizer.mask_token}.",
+            f"Write {instance.tokenizer.mask_token} in the place of the word whose guess is explained.",
         )
     found = getattr(output, "prediction_logits", None)
     logits = output.logits if found is None else found
-    return _word_of(subject, logits[0, masks[0]], wanted, masks[0])
+    return _word_of(instance, logits[0, masks[0]], wanted, masks[0])
 
 
-def _word_of(subject: Subject, logits: torch.Tensor, wanted: str | None, place: int | None) -> Aim:
+def _word_of(instance: Instance, logits: torch.Tensor, wanted: str | None, place: int | None) -> TargetSpec:
     """A token of the vocabulary by its ``logits`` [V]; the most probable ones stand beside it."""
     probabilities = logits.float().softmax(-1)
     best = probabilities.topk(min(CANDIDATES, len(probabilities))).indices.tolist()
-    index = best[0] if wanted is None else _token(subject.tokenizer, wanted)
+    index = best[0] if wanted is None else _token(instance.tokenizer, wanted)
     names = [index, *best] if index not in best else best
     scores: dict[str, float] = {}
     label = ""
     for one in names:
-        name = _word(subject.tokenizer, one, scores)
+        name = _word(instance.tokenizer, one, scores)
         scores[name] = float(probabilities[one])
         label = name if one == index else label
     scores = dict(sorted(scores.items(), key=lambda item: -item[1]))
     first = next(iter(scores))
-    return Aim(Target(index, place), label, {"label": first, "score": scores[first], "scores": scores})
+    return TargetSpec(Target(index, place), label, {"label": first, "score": scores[first], "scores": scores})
 
 
 def _word(tokenizer: Any, index: int, taken: Container[str]) -> str:
@@ -126,38 +124,38 @@ def _token(tokenizer: Any, wanted: str) -> int:
     return int(ids[0])
 
 
-def _word_label(subject: Subject, output: Any, wanted: str | None, place: Place) -> Aim:
+def _word_label(instance: Instance, output: Any, wanted: str | None, place: Place) -> TargetSpec:
     """The label of one word, which stands at its first token."""
     probabilities = output.logits[0].float().softmax(-1)  # [T, labels]
     best = probabilities.argmax(-1).tolist()
-    at = _position(subject, place) if place is not None else _telling(subject, best)
-    scores = {label: float(p) for label, p in zip(subject.labels, probabilities[at], strict=True)}
+    at = _position(instance, place) if place is not None else _telling(instance, best)
+    scores = {label: float(p) for label, p in zip(instance.labels, probabilities[at], strict=True)}
     scores = dict(sorted(scores.items(), key=lambda item: -item[1]))
     first = next(iter(scores))
     label = first if wanted is None else wanted
-    return Aim(
-        Target(_number(subject.labels, label), at), label, {"label": first, "score": scores[first], "scores": scores}
+    return TargetSpec(
+        Target(_number(instance.labels, label), at), label, {"label": first, "score": scores[first], "scores": scores}
     )
 
 
-def _telling(subject: Subject, best: list[int]) -> int:
+def _telling(instance: Instance, best: list[int]) -> int:
     """The first word whose label is not the usual one ("O", or else the most frequent here)."""
-    firsts = [i for i in subject.positions.tolist() if _begins_word(subject, i)]
+    firsts = [i for i in instance.positions.tolist() if _begins_word(instance, i)]
     found = [best[i] for i in firsts]
-    usual = subject.labels.index("O") if "O" in subject.labels else max(found, key=found.count)
+    usual = instance.labels.index("O") if "O" in instance.labels else max(found, key=found.count)
     return int(next((i for i in firsts if best[i] != usual), firsts[0]))
 
 
-def _begins_word(subject: Subject, position: int) -> bool:
-    key = (subject.encoded.segments[position], subject.encoded.words[position])
+def _begins_word(instance: Instance, position: int) -> bool:
+    key = (instance.encoded.segments[position], instance.encoded.words[position])
     before = position - 1
-    return before < 0 or (subject.encoded.segments[before], subject.encoded.words[before]) != key
+    return before < 0 or (instance.encoded.segments[before], instance.encoded.words[before]) != key
 
 
-def _position(subject: Subject, place: int | str) -> int:
+def _position(instance: Instance, place: int | str) -> int:
     """The position of the first token of a word, which is given by its number or as it is written."""
-    firsts = [i for i in subject.positions.tolist() if _begins_word(subject, i)]
-    words = [_written(subject, i) for i in firsts]
+    firsts = [i for i in instance.positions.tolist() if _begins_word(instance, i)]
+    words = [_written(instance, i) for i in firsts]
     if isinstance(place, str) and place in words:
         return int(firsts[words.index(place)])
     number = int(place) if str(place).isdigit() else -1
@@ -169,42 +167,42 @@ def _position(subject: Subject, place: int | str) -> int:
     return int(firsts[number])
 
 
-def _written(subject: Subject, position: int) -> str:
+def _written(instance: Instance, position: int) -> str:
     """The whole word that begins at a token, as it stands in the text."""
-    encoded = subject.encoded
+    encoded = instance.encoded
     end = position
-    while end + 1 < len(encoded.words) and not _begins_word(subject, end + 1) and not encoded.special[end + 1]:
+    while end + 1 < len(encoded.words) and not _begins_word(instance, end + 1) and not encoded.special[end + 1]:
         end += 1
-    text = subject.texts[encoded.segments[position] or 0]
+    text = instance.texts[encoded.segments[position] or 0]
     return text[encoded.offsets[position][0] : encoded.offsets[end][1]]
 
 
-def _span(subject: Subject, output: Any, wanted: str | None, _place: Place) -> Aim:
+def _span(instance: Instance, output: Any, wanted: str | None, _place: Place) -> TargetSpec:
     """An answer: a span of the second text."""
     start = output.start_logits[0].float().softmax(-1)
     end = output.end_logits[0].float().softmax(-1)
-    encoded = subject.encoded
-    allowed = [i for i in subject.positions.tolist() if encoded.segments[i] == 1]
+    encoded = instance.encoded
+    allowed = [i for i in instance.positions.tolist() if encoded.segments[i] == 1]
     if not allowed:
         raise RequestError("There is no text to look for the answer in.", "Give a longer context.")
     spans = [(i, j) for i in allowed for j in allowed if i <= j < i + LONGEST_ANSWER]
     joint = [float(start[i] * end[j]) for i, j in spans]
     best = max(range(len(spans)), key=joint.__getitem__)
-    chosen = best if wanted is None else _span_named(subject, spans, joint, wanted)
-    names = {place: _answer(subject, *spans[place]) for place in (best, chosen)}
+    chosen = best if wanted is None else _span_named(instance, spans, joint, wanted)
+    names = {place: _answer(instance, *spans[place]) for place in (best, chosen)}
     scores = {names[place]: joint[place] for place in (best, chosen)}
     prediction = {"label": names[best], "score": joint[best], "scores": scores}
-    return Aim(Target(0, *spans[chosen]), names[chosen], prediction)
+    return TargetSpec(Target(0, *spans[chosen]), names[chosen], prediction)
 
 
-def _answer(subject: Subject, start: int, end: int) -> str:
-    offsets = subject.encoded.offsets
-    return subject.texts[1][offsets[start][0] : offsets[end][1]]
+def _answer(instance: Instance, start: int, end: int) -> str:
+    offsets = instance.encoded.offsets
+    return instance.texts[1][offsets[start][0] : offsets[end][1]]
 
 
-def _span_named(subject: Subject, spans: list[tuple[int, int]], joint: list[float], wanted: str) -> int:
+def _span_named(instance: Instance, spans: list[tuple[int, int]], joint: list[float], wanted: str) -> int:
     """The likeliest span that reads as ``wanted``."""
-    found = [place for place, span in enumerate(spans) if _answer(subject, *span).strip() == wanted.strip()]
+    found = [place for place, span in enumerate(spans) if _answer(instance, *span).strip() == wanted.strip()]
     if not found:
         raise RequestError(f"{wanted!r} does not stand in the text as words.", "Name an answer as it is written there.")
     return max(found, key=joint.__getitem__)
@@ -216,7 +214,7 @@ def _number(labels: list[str], label: str) -> int:
     return labels.index(label)
 
 
-AIMS: dict[str, Callable[[Any, Any, str | None, Place], Aim]] = {
+TARGET_FINDERS: dict[str, Callable[[Any, Any, str | None, Place], TargetSpec]] = {
     "label": _label,
     "label of a word": _word_label,
     "span": _span,

@@ -123,33 +123,35 @@ def explain_in_both(first: Run, second: Run, text: str) -> None:
     st.switch_page(state.EXPLAIN_PAGE, query_params=query)
 
 
-def show_proofs(runs: list[Run]) -> None:
+def show_faithfulness(runs: list[Run]) -> None:
     """How faithful which method was found to be, a row a run and method."""
     found = []
     if any((run.folder / "explanations").is_dir() for run in runs):
-        from workbench.explain.evaluation import read_proofs  # brings torch: only when there is something to read
+        from workbench.explain.evaluation import (
+            read_dataset_faithfulness,  # brings torch: only when there is something to read
+        )
 
-        found = [(run, proof) for run in runs for proof in read_proofs(run.folder).values()]
+        found = [(run, evaluation) for run in runs for evaluation in read_dataset_faithfulness(run.folder).values()]
     if not found:
-        st.caption("No explanation of these runs was proven over many texts yet. Explain does it, under Proof.")
+        st.caption("No method was evaluated on these runs' texts yet. Go to Explain, Faithfulness.")
         return
     st.dataframe(
         {
             "Run": [run_list.title(run.id) for run, _ in found],
-            "Method": [cut(proof.method) for _, proof in found],
-            "Texts": [proof.examples for _, proof in found],
-            "More than random": [_interval(proof.against_random) for _, proof in found],
-            "More than raw attention": [_interval(proof.against_attention) for _, proof in found],
+            "Method": [cut(evaluation.method) for _, evaluation in found],
+            "Texts": [evaluation.examples for _, evaluation in found],
+            "More than random": [_interval(evaluation.against_random) for _, evaluation in found],
+            "More than raw attention": [_interval(evaluation.against_attention) for _, evaluation in found],
         },
         hide_index=True,
-        key="compare.proofs",
+        key="compare.faithfulness",
     )
     st.caption(
         "How much further the prediction falls when the marked words are hidden than when random words are, or those "
         "that raw attention marks; with 95% interval. Above 0: the explanation finds what the model relies on."
     )
-    for run, proof in found:
-        st.caption(f"{md(run_list.title(run.id))}: {md(proof.sentence, 600)}")
+    for run, evaluation in found:
+        st.caption(f"{md(run_list.title(run.id))}: {md(evaluation.sentence, 600)}")
 
 
 def _interval(value: dict[str, float] | None) -> str:
@@ -158,7 +160,7 @@ def _interval(value: dict[str, float] | None) -> str:
     return f"{value['value']:+.3f} ({number(value['low'])} to {number(value['high'])})"
 
 
-def show_moves(first: Run, second: Run) -> None:
+def show_divergence(first: Run, second: Run) -> None:
     """Which heads moved most between two runs; the models are only loaded when this is asked for."""
     if not can_explain(first) or not can_explain(second):
         st.caption("Both runs must be finished, and of a task whose answers can be explained.")
@@ -169,4 +171,4 @@ def show_moves(first: Run, second: Run) -> None:
     from dashboard.parts.shared import side_by_side
 
     both = [side_by_side.Side("", run, side_by_side.load(run), {"text": ""}, run.id) for run in (first, second)]
-    heads.show_moves(both)
+    heads.show_divergence(both)

@@ -16,7 +16,7 @@ from workbench.explain.capture import Attention
 from workbench.explain.instance import MODEL_LOCK
 from workbench.explain.queries import QueriesKeys, capture_queries_keys
 from workbench.explain.render import bertviz, canvas, figure, maps, neuron
-from workbench.explain.render.side_by_side import aligned_sides
+from workbench.explain.render.side_by_side import align_attention
 
 READINGS = {
     "head": "Each line goes from a token (left) to one it looks at (right); a colour is a head, and stronger is more.",
@@ -174,7 +174,7 @@ def show_canvas(both: list[Side], kind: str = "encoder") -> None:
 
 
 def _over_the_same_tokens(first: Attention, second: Attention) -> tuple[Attention, Attention]:
-    return (first, second) if first.tokens == second.tokens else aligned_sides(first, second)
+    return (first, second) if first.tokens == second.tokens else align_attention(first, second)
 
 
 def _source(key: str, attention: Attention) -> str | None:

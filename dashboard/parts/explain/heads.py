@@ -12,7 +12,7 @@ from dashboard.parts.shared.side_by_side import Side
 from dashboard.parts.shared.text import md
 from workbench.explain import layers
 from workbench.explain.aggregates import HeadPatterns, head_patterns
-from workbench.explain.attention_difference import head_moves
+from workbench.explain.attention_difference import attention_divergence
 from workbench.explain.cache import keep_heads, kept_importance, kept_layers, kept_patterns
 from workbench.explain.examples import reads_pairs
 from workbench.explain.heads import HeadImportance, Measure, head_importance
@@ -42,7 +42,7 @@ def show(both: list[Side]) -> None:
         return
     if len(both) > 1 and both[1].what != side.what:
         st.subheader("Which heads moved most", help=WORDS["head"], anchor=False)
-        show_moves(both)
+        show_divergence(both)
     st.subheader("Patterns", help=WORDS["head"], anchor=False)
     _patterns(side)
     st.subheader("Importance", anchor=False)
@@ -168,7 +168,7 @@ def _head_count(side: Side) -> int:
 # -- moves ----------------------------------------------------------------------------------------------------------
 
 
-def show_moves(both: list[Side]) -> None:
+def show_divergence(both: list[Side]) -> None:
     """How far each head of the second looks elsewhere than the same head of the first."""
     first, second = both
     key = ("moves", first.what, second.what, side_by_side.changed(first.run), side_by_side.changed(second.run))
@@ -181,10 +181,10 @@ def show_moves(both: list[Side]) -> None:
             return
         read = first.predictor
         tell = waiting.progress_bar("Comparing heads")
-        moved = head_moves(read.model, second.predictor.model, read.tokenizer, texts, read.max_length, tell)
+        moved = attention_divergence(read.model, second.predictor.model, read.tokenizer, texts, read.max_length, tell)
         side_by_side.keep(moved, *key)
         st.rerun()
-    _map(maps.moves_map(found), len(found.moved))
+    _map(maps.divergence_map(found), len(found.moved))
     top = ", ".join(f"{one['layer']}.{one['head']} ({one['divergence']:.3f})" for one in found.most[:5])
     st.caption(md(f"Over {found.texts} texts; most moved (layer.head): {top}. {READINGS['moves']}", 800))
 

@@ -140,7 +140,7 @@ def choose_other(run: Run, ids: list[str], given: dict[str, str]) -> Side | None
 
 
 def _other_name(name: str | None) -> str:
-    fixed = {None: "nothing", state.WITH_BASE: "its untouched base", state.WITH_TEXT: "another text"}
+    fixed = {None: "nothing", state.WITH_BASE: "its base model", state.WITH_TEXT: "another text"}
     return fixed[name] if name in fixed else run_list.title(str(name))
 
 
@@ -166,16 +166,16 @@ def _other_text(run: Run, given: dict[str, str]) -> Side | None:
 
 def show_predictions(both: list[Side]) -> None:
     """What the model says, or the two, and the probability that each gives to each answer as a bar."""
-    aims = [side.aim() for side in both]
-    for side, aim in zip(both, aims, strict=True):
-        labels = aim.prediction.get("labels") or [aim.prediction.get("label")]
+    specs = [side.target_spec() for side in both]
+    for side, spec in zip(both, specs, strict=True):
+        labels = spec.prediction.get("labels") or [spec.prediction.get("label")]
         said = ", ".join(md(label, 80) for label in labels if label is not None) or "none"
         whose = "Prediction" if len(both) == 1 else f"Prediction, {md(side.name, 60)}"
-        place = aim.target.position
-        where = "" if place is None else f" (at {md(side.subject().encoded.shown[place], 40)})"
+        place = spec.target.position
+        where = "" if place is None else f" (at {md(side.instance().encoded.shown[place], 40)})"
         st.markdown(f"**{whose}: {said}**{where}")
-    names = list(dict.fromkeys(name for aim in aims for name, _ in _best(aim.prediction)))[:MOST_LABELS]
-    bars = [_bars(side, aim.prediction, names, i) for i, (side, aim) in enumerate(zip(both, aims, strict=True))]
+    names = list(dict.fromkeys(name for spec in specs for name, _ in _best(spec.prediction)))[:MOST_LABELS]
+    bars = [_bars(side, spec.prediction, names, i) for i, (side, spec) in enumerate(zip(both, specs, strict=True))]
     figure = go.Figure(bars)
     figure.update_layout(
         height=70 + (30 if len(both) == 1 else 44) * len(names) + (30 if len(both) > 1 else 0),

@@ -42,7 +42,7 @@ def _patching(first: Side, second: Side) -> None:
     found = side_by_side.kept(*key)
     if found is None:
         layers = int(getattr(first.predictor.model.config, "num_hidden_layers", 6))
-        seconds = second.seconds * layers * (_ASKS + len(second.subject().encoded.tokens))
+        seconds = second.seconds * layers * (_ASKS + len(second.instance().encoded.tokens))
         if waiting.start_button("Patch one text into the other", "explain.patch", seconds):
             with st.spinner("Patching ..."):
                 side_by_side.keep(patch(first.predictor, first.text, second.text, first.pair), *key)

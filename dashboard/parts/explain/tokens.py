@@ -15,7 +15,8 @@ from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.side_by_side import Side
 from dashboard.parts.shared.text import cut, md
 from workbench.explain import base as explaining
-from workbench.explain import evaluation as proving
+from workbench.explain import evaluation
+from workbench.explain.evaluation import FaithfulnessEvaluation
 from workbench.explain.examples import reads_pairs
 from workbench.explain.render import curves, figure, static
 
@@ -26,8 +27,8 @@ CHECKS = {
     "stability": "changing what means nothing",
     "sanity": "shuffling the weights",
 }
-PROOF_ASKS = 400  # about how often the four checks ask the model, for a quick method
-OVER_ASKS = 30  # and the proof over many texts, for each of them
+EVALUATION_CALLS = 400  # about how often the four checks ask the model, for a quick method
+DATASET_CALLS = 30  # and the evaluation over many texts, for each of them
 _CURVES_HEIGHT = 385  # pixels
 
 
@@ -90,7 +91,7 @@ def _choose_target(side: Side, column: Any) -> str | None:
     labels, span = list(side.predictor.labels), side.predictor.task.target_kind == "span"
     free = not labels or span
     words = "Explained label" if not free else "Explained answer" if span else "Explained token"
-    offered = list(side.aim().prediction["scores"]) if free else labels
+    offered = list(side.target_spec().prediction["scores"]) if free else labels
     state.from_url(state.TARGET, state.EXPLAIN_TARGET, lambda given: given if free or given in labels else None)
     now = st.session_state.get(state.EXPLAIN_TARGET)
     if free and now is not None and now not in offered:
@@ -130,7 +131,7 @@ def _choose_place(side: Side, column: Any) -> int | None:
 
 def _words(side: Side) -> list[str]:
     """The words of the text, in order."""
-    encoded = side.subject().encoded
+    encoded = side.instance().encoded
     ends: dict[Any, tuple[int, int]] = {}
     for segment, word, (start, end) in zip(encoded.segments, encoded.words, encoded.offsets, strict=True):
         if segment is not None:
@@ -243,42 +244,42 @@ def _show_changes(found: list[explaining.Explanation], both: list[Side]) -> None
 # -- how far to believe it ------------------------------------------------------------------------------------------
 
 
-def show_proof(both: list[Side], choice: Choice) -> None:
-    """The proof of this explanation, and of the method over the run's data; each starts on a click."""
-    st.caption(WORDS["proof"])
-    keys = [("proof", side.key, choice.key) for side in both]
+def show_faithfulness(both: list[Side], choice: Choice) -> None:
+    """Evaluate this explanation, and the method over the run's data, when the user asks for it."""
+    st.caption(WORDS["faithfulness evaluation"])
+    keys = [("faithfulness", side.key, choice.key) for side in both]
     if any(side_by_side.kept(*key) is None for key in keys):
-        seconds = (PROOF_ASKS + 8 * _slow_asks(choice)) * sum(side.seconds for side in both)
-        if waiting.start_button("Prove this explanation", "explain.prove", seconds):
+        seconds = (EVALUATION_CALLS + 8 * _slow_asks(choice)) * sum(side.seconds for side in both)
+        if waiting.start_button("Evaluate this explanation", "explain.evaluate", seconds):
             for side, key in zip(both, keys, strict=True):
-                side_by_side.keep(_prove(side, choice), *key)
+                side_by_side.keep(_evaluate(side, choice), *key)
             st.rerun()  # the button goes
     else:
         for column, side, key in zip(st.columns(len(both), gap="large"), both, keys, strict=True):
             with column:
                 if len(both) > 1:
                     st.markdown(f"**{md(side.name, 80)}**")
-                _draw_proof(side_by_side.kept(*key), alone=len(both) == 1)
+                _draw_evaluation(side_by_side.kept(*key), alone=len(both) == 1)
     st.subheader("Over many texts", help=WORDS["faithfulness"], anchor=False)
-    _proof_over(both[0], choice)
+    _over_dataset(both[0], choice)
 
 
-def _draw_proof(found: proving.Proof, alone: bool) -> None:
+def _draw_evaluation(found: FaithfulnessEvaluation, alone: bool) -> None:
     """What follows, in words; then the curves."""
     st.info(md(found.sentences[0], 600), icon=":material/balance:")
     for sentence in found.sentences[1:]:
         st.caption(md(sentence, 600))
-    drawn = curves.proof_curves(found.curves, found.target)
-    page = figure.page(drawn, theme=st.context.theme.type or "auto", title="Proof")
+    drawn = curves.faithfulness_curves(found.curves, found.target)
+    page = figure.page(drawn, theme=st.context.theme.type or "auto", title="Faithfulness")
     st.iframe(page, height=_CURVES_HEIGHT * (1 if alone else 2))  # below each other in half the width
 
 
-def _prove(side: Side, choice: Choice) -> proving.Proof:
+def _evaluate(side: Side, choice: Choice) -> FaithfulnessEvaluation:
     """All checks, one after the other."""
-    tell = waiting.progress_bar("Proving")
-    whole: proving.Proof | None = None
+    tell = waiting.progress_bar("Evaluating")
+    whole: FaithfulnessEvaluation | None = None
     for number, check in enumerate(CHECKS):
-        found = proving.prove(
+        found = evaluation.evaluate_faithfulness(
             side.predictor,
             side.text,
             choice.method,
@@ -294,13 +295,15 @@ def _prove(side: Side, choice: Choice) -> proving.Proof:
     return whole
 
 
-def _joined(whole: proving.Proof, found: proving.Proof, check: str) -> proving.Proof:
+def _joined(whole: FaithfulnessEvaluation, found: FaithfulnessEvaluation, check: str) -> FaithfulnessEvaluation:
     return dataclasses.replace(whole, **{check: getattr(found, check)}, sentences=[*whole.sentences, *found.sentences])
 
 
-def _proof_over(side: Side, choice: Choice) -> None:
+def _over_dataset(side: Side, choice: Choice) -> None:
     """How faithful the method is over texts of the run's data; kept with the run, so that Compare shows it too."""
-    for known in sorted(proving.read_proofs(side.run.folder).values(), key=lambda one: one.method != choice.method):
+    for known in sorted(
+        evaluation.read_dataset_faithfulness(side.run.folder).values(), key=lambda one: one.method != choice.method
+    ):
         st.info(md(known.sentence, 600), icon=":material/balance:")
     if side.what != side.run.id:
         return
@@ -308,14 +311,16 @@ def _proof_over(side: Side, choice: Choice) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         most = st.select_slider("Texts", [20, 50, 100, 200, 500], value=50, key="explain.over", width=260)
         texts = inputs.example_texts(side.run, pairs, most)
-        seconds = (OVER_ASKS + _slow_asks(choice)) * len(texts) * side.seconds
+        seconds = (DATASET_CALLS + _slow_asks(choice)) * len(texts) * side.seconds
         started = bool(texts) and waiting.start_button(
-            f"Prove {_method_name(choice.method)} over {len(texts)} texts", "explain.prove_over", seconds
+            f"Evaluate {_method_name(choice.method)} over {len(texts)} texts", "explain.evaluate_dataset", seconds
         )
     if not texts:
         st.caption("The run keeps no predictions to take texts from.")
     if started:
-        tell = waiting.progress_bar("Proving")
-        found = proving.prove_over(side.predictor, texts, choice.method, progress=tell, **choice.options)
+        tell = waiting.progress_bar("Evaluating")
+        found = evaluation.evaluate_dataset_faithfulness(
+            side.predictor, texts, choice.method, progress=tell, **choice.options
+        )
         found.save(side.run.folder)
         st.rerun()

@@ -23,9 +23,9 @@ WORDS = {
     "It shows where information could flow, not why a decision was made.",
     "faithfulness": "Whether the tokens that the picture marks really drive the decision: they are removed, and the "
     "change is compared with removing random ones.",
-    "proof": "An explanation that is right can be acted on: hide what it marks and the prediction must fall, more than "
-    "when random words are hidden. It must also stay when nothing that matters changes, and go when the weights are "
-    "shuffled. Texts with hidden words are not what the model was trained on, so small differences mean little.",
+    "faithfulness evaluation": "If an explanation is right, masking the tokens that it ranks highest lowers the "
+    "prediction more than masking random ones. It also stays the same when nothing that matters changes, and changes "
+    "when the weights are shuffled. The model was not trained on texts with masked tokens: ignore small differences.",
     "logit lens": "Each row is what the model would say if it stopped after that layer. A label that appears late "
     "needed the late layers.",
     "head": "A layer looks at the text through several heads at once, each with its own idea of what belongs together.",

@@ -14,10 +14,10 @@ import numpy as np
 import psutil
 import streamlit as st
 
-from workbench.explain.base_model import untouched
+from workbench.explain.base_model import load_base_model
 from workbench.explain.capture import Attention, attention_of, capture_encoder_decoder
-from workbench.explain.instance import MODEL_LOCK, Subject
-from workbench.explain.targets import Aim
+from workbench.explain.instance import MODEL_LOCK, Instance
+from workbench.explain.targets import TargetSpec, resolve_target
 from workbench.inference.cache import KeptPredictors
 from workbench.inference.predictor import Predictor
 from workbench.runs.run import Run
@@ -60,24 +60,24 @@ class Side:
         """Tells this model with this text from all others."""
         return hashlib.sha256(json.dumps([self.what, self.given]).encode()).hexdigest()
 
-    def subject(self) -> Subject:
+    def instance(self) -> Instance:
         """The text as the model sees it. Raises WorkbenchError."""
-        return Subject(self.predictor, self.text, self.pair)
+        return Instance(self.predictor, self.text, self.pair)
 
-    def aim(self, target: str | None = None, place: int | None = None) -> Aim:
+    def target_spec(self, target: str | None = None, place: int | None = None) -> TargetSpec:
         """What is explained, and what the model says; by default that."""
-        return computed(lambda: self.subject().aim(target, place), "aim", self.key, target, place)
+        return computed(lambda: resolve_target(self.instance(), target, place), "target_spec", self.key, target, place)
 
     @property
     def seconds(self) -> float:
         """How long the model takes for a text of a batch, so that what takes long can say so beforehand."""
 
         def measured() -> float:
-            subject = self.subject()
-            kept = np.ones((_BATCH, len(subject.encoded.tokens)), dtype=bool)
-            target = subject.aim().target
+            instance = self.instance()
+            kept = np.ones((_BATCH, len(instance.encoded.tokens)), dtype=bool)
+            target = resolve_target(instance).target
             start = time.perf_counter()
-            subject.when_kept(kept, target)
+            instance.masked_probabilities(kept, target)
             return (time.perf_counter() - start) / _BATCH
 
         return float(computed(measured, "seconds", self.key))
@@ -118,7 +118,7 @@ def load(run: Run) -> Predictor:
 @st.cache_resource(max_entries=1, show_spinner="Loading the base ...")
 def _base(run_id: str, changed: int, root: str) -> Predictor:
     run = Run.open(run_id, Workspace.current())
-    return untouched(run, load(run))
+    return load_base_model(run, load(run))
 
 
 def load_base(run: Run) -> Predictor:
@@ -131,7 +131,7 @@ def _attention(key: str, kind: str, _side: Side) -> Attention:
     read = _side.predictor
     with MODEL_LOCK:
         if not kind:
-            return attention_of(read.model, _side.subject().encoded)
+            return attention_of(read.model, _side.instance().encoded)
         found = capture_encoder_decoder(read.model, read.tokenizer, _side.text, max_length=read.max_length)
     return {"encoder": found.encoder, "decoder": found.decoder}.get(kind) or found.cross_as_pair()
 

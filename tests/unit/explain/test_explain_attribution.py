@@ -15,7 +15,7 @@ from tests.unit.explain.explain_models import bag_of_words, bert, predictor, tok
 from workbench.errors import MissingPackageError
 from workbench.explain import explain
 from workbench.explain.embeddings import embed, logits_of_embeddings
-from workbench.explain.instance import Subject
+from workbench.explain.instance import Instance
 from workbench.explain.methods.integrated_gradients import hidden_inputs
 from workbench.explain.methods.lime import Lime, weighted_ridge
 from workbench.explain.methods.shapley import exact_shapley, sampled_shapley
@@ -37,12 +37,12 @@ def test_integrated_gradients_of_a_linear_model_are_its_weights() -> None:
 @pytest.mark.parametrize("tolerance", [0.01, 1e-4])
 def test_integrated_gradients_are_complete_to_the_tolerance(tolerance: float) -> None:
     explanation = explain(small(), TEXT, "integrated-gradients", tolerance=tolerance)
-    details, subject = explanation.details, Subject(small(), TEXT)
-    target = subject.labels.index(explanation.target)
+    details, instance = explanation.details, Instance(small(), TEXT)
+    target = instance.labels.index(explanation.target)
     with torch.no_grad():
         end, start = (
-            float(subject.model.eval()(**inputs).logits[0, target])
-            for inputs in (subject.encoded.inputs, hidden_inputs(subject))
+            float(instance.model.eval()(**inputs).logits[0, target])
+            for inputs in (instance.encoded.inputs, hidden_inputs(instance))
         )
     assert details["complete"]
     assert sum(explanation.scores) == pytest.approx(end - start, abs=tolerance * abs(end - start) + 2e-3)
@@ -52,13 +52,13 @@ def test_integrated_gradients_are_complete_to_the_tolerance(tolerance: float) ->
 
 def test_integrated_gradients_equal_a_sum_by_hand() -> None:
     explanation = explain(small(), TEXT, "integrated-gradients", tolerance=1e-4, max_steps=384)
-    subject = Subject(small(), TEXT)
-    target = subject.labels.index(explanation.target)
-    there, start = embed(subject, subject.encoded.inputs), embed(subject, hidden_inputs(subject))
-    subject.model.eval()
+    instance = Instance(small(), TEXT)
+    target = instance.labels.index(explanation.target)
+    there, start = embed(instance, instance.encoded.inputs), embed(instance, hidden_inputs(instance))
+    instance.model.eval()
     share = (torch.arange(2000) + 0.5) / 2000
     way = (start + share[:, None, None] * (there - start)).requires_grad_()
-    (gradient,) = torch.autograd.grad(logits_of_embeddings(subject, way, Target(target)).sum(), way)
+    (gradient,) = torch.autograd.grad(logits_of_embeddings(instance, way, Target(target)).sum(), way)
     expected = (gradient.mean(0) * (there - start)[0]).sum(-1)
     np.testing.assert_allclose(explanation.scores, expected.numpy(), atol=2e-3 * float(expected.abs().max()))
 
@@ -149,15 +149,15 @@ def test_shapley_values_are_captums() -> None:
 
     words = "good film was bad"
     mine = explain(small(), words, "shapley")
-    subject = Subject(small(), words)
-    target = subject.labels.index(mine.target)
-    mask = subject.tokenizer.mask_token_id
+    instance = Instance(small(), words)
+    target = instance.labels.index(mine.target)
+    mask = instance.tokenizer.mask_token_id
 
     def probability(ids: torch.Tensor) -> torch.Tensor:
-        rest = {k: v.expand(len(ids), -1) for k, v in subject.encoded.inputs.items() if k != "input_ids"}
-        return subject.model.eval()(input_ids=ids, **rest).logits.softmax(-1)[:, target]
+        rest = {k: v.expand(len(ids), -1) for k, v in instance.encoded.inputs.items() if k != "input_ids"}
+        return instance.model.eval()(input_ids=ids, **rest).logits.softmax(-1)[:, target]
 
-    ids = subject.encoded.inputs["input_ids"]
+    ids = instance.encoded.inputs["input_ids"]
     baseline = ids.clone()
     baseline[:, 1:-1] = mask
     torch.manual_seed(0)
@@ -183,16 +183,16 @@ def test_the_ridge_is_scikit_learns() -> None:
 
 
 def test_lime_fits_a_linear_model_fully() -> None:
-    subject = Subject(bag_of_words(), "good film was a bad story")
+    instance = Instance(bag_of_words(), "good film was a bad story")
     values = np.array([0.3, 0.01, 0.02, -0.05, -0.2, 0.04])
 
-    class Linear(Subject):
-        def when_kept(self, kept: Any, target: Any) -> Any:
+    class Linear(Instance):
+        def masked_probabilities(self, kept: Any, target: Any) -> Any:
             return 0.5 + kept[:, self.positions] @ values
 
     linear = Linear(bag_of_words(), "good film was a bad story")
     scores = Lime(Lime.Config(samples=4000)).run(linear, Target(0))
-    np.testing.assert_allclose(scores.values[subject.positions], values, atol=0.003)
+    np.testing.assert_allclose(scores.values[instance.positions], values, atol=0.003)
     assert scores.details["explained_variance"] > 0.99 and scores.values[0] == 0
 
 

@@ -28,7 +28,7 @@ def test_it_equals_what_an_eager_model_returns() -> None:
     assert attention.weights.shape == (3, 4, 8, 8)
     np.testing.assert_allclose(attention.weights, torch.stack([layer[0] for layer in expected]).numpy(), atol=1e-6)
     np.testing.assert_allclose(attention.weights.sum(-1), 1, atol=1e-5)
-    assert not attention.is_causal and attention.reader == 0
+    assert not attention.is_causal and attention.readout == 0
 
 
 def test_offsets_point_into_the_original_text() -> None:
@@ -53,7 +53,7 @@ def test_a_decoder_attends_to_nothing_after_and_is_read_at_its_end() -> None:
     config = GPT2Config(vocab_size=40, n_positions=32, n_embd=8, n_layer=2, n_head=2, pad_token_id=0)
     attention = capture_attention(GPT2ForSequenceClassification(config), tokenizer(), TEXT)
     assert not np.triu(attention.weights, 1).any()
-    assert attention.is_causal and attention.reader == len(attention.tokens) - 1
+    assert attention.is_causal and attention.readout == len(attention.tokens) - 1
 
 
 def test_what_is_cut_off_is_told() -> None:

@@ -14,7 +14,7 @@ from tests.unit.explain.explain_models import LABELS, bag_of_words, bert, predic
 from tests.unit.explain.test_explain_queries import CONFIGS, model_of
 from workbench.errors import RequestError
 from workbench.explain import capture_attention
-from workbench.explain.attention_difference import aligned, difference, divergence, head_moves
+from workbench.explain.attention_difference import aligned, attention_divergence, difference, divergence
 from workbench.explain.heads import head_importance, switched_heads
 from workbench.explain.queries import attention_modules
 
@@ -127,7 +127,7 @@ def test_the_head_that_moved_is_found() -> None:
     first, second = bert().eval(), bert().eval()
     with torch.no_grad():
         second.bert.encoder.layer[1].attention.self.query.weight[8:12] *= -1  # head 2 of layer 1
-    found = head_moves(first, second, tokenizer(), [one["text"] for one in EXAMPLES])
+    found = attention_divergence(first, second, tokenizer(), [one["text"] for one in EXAMPLES])
     assert (found.most[0]["layer"], found.most[0]["head"]) in {(1, 2)} | {(2, head) for head in range(4)}
     np.testing.assert_allclose(found.moved[0], 0, atol=1e-9)  # before it, nothing has
     np.testing.assert_allclose(np.delete(found.moved[1], 2), 0, atol=1e-9)
@@ -137,7 +137,7 @@ def test_the_head_that_moved_is_found() -> None:
     with pytest.raises(RequestError, match="same tokens"):
         difference(one, capture_attention(second, tokenizer(), "good"))
     with pytest.raises(RequestError, match="3 layers with 4 heads, the other 2 with 4"):
-        head_moves(first, bert(num_hidden_layers=2), tokenizer(), [TEXT])
+        attention_divergence(first, bert(num_hidden_layers=2), tokenizer(), [TEXT])
 
 
 def test_texts_are_aligned() -> None:

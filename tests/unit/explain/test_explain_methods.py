@@ -14,7 +14,7 @@ from tests.unit.explain.explain_models import bag_of_words, bert, predictor, tok
 from workbench.errors import RequestError, UnknownNameError
 from workbench.explain import explain, explainers, fitting
 from workbench.explain.faithfulness import faithfulness
-from workbench.explain.instance import Subject
+from workbench.explain.instance import Instance
 from workbench.explain.methods.rollout import rollout
 from workbench.inference.predictor import Predictor
 from workbench.tasks.base import Target
@@ -79,14 +79,14 @@ def test_the_word_that_decides_is_found_and_the_check_agrees(method: str) -> Non
 
 
 def test_the_check_ranks_a_true_explanation_above_a_wrong_one() -> None:
-    subject = Subject(bag_of_words(), TEXT)
-    true = np.zeros(len(subject.encoded.tokens))
-    true[subject.encoded.tokens.index("good")] = 1
-    good, wrong = faithfulness(subject, true, Target(0), "fresh"), faithfulness(subject, -true, Target(0), "fresh")
+    instance = Instance(bag_of_words(), TEXT)
+    true = np.zeros(len(instance.encoded.tokens))
+    true[instance.encoded.tokens.index("good")] = 1
+    good, wrong = faithfulness(instance, true, Target(0), "fresh"), faithfulness(instance, -true, Target(0), "fresh")
     assert good["comprehensiveness"] > good["random_comprehensiveness"] > wrong["comprehensiveness"]
     assert good["sufficiency"] < wrong["sufficiency"]
-    assert good == faithfulness(subject, true, Target(0), "fresh")  # random, and the same again
-    assert faithfulness(subject, true, Target(0), "fresh", seed=1)["without_random"] != good["without_random"]
+    assert good == faithfulness(instance, true, Target(0), "fresh")  # random, and the same again
+    assert faithfulness(instance, true, Target(0), "fresh", seed=1)["without_random"] != good["without_random"]
 
 
 def test_hiding_by_hand() -> None:
@@ -117,28 +117,28 @@ def test_special_tokens_are_never_marked() -> None:
 
 @pytest.mark.parametrize("mask", [True, False])
 def test_a_hidden_token_is_masked_or_else_padding_that_nobody_attends_to(mask: bool) -> None:
-    subject = Subject(bag_of_words(mask=mask), "good film bad")
-    assert subject.stand_in == ("[MASK]" if mask else "[PAD]")
+    instance = Instance(bag_of_words(mask=mask), "good film bad")
+    assert instance.mask_token == ("[MASK]" if mask else "[PAD]")
     asked: list[dict[str, torch.Tensor]] = []
-    subject.model.register_forward_pre_hook(lambda _, __, inputs: asked.append(inputs), with_kwargs=True)
-    subject.when_kept(np.array([[False, False, True, True, False]]), Target(0))
-    subject.when_kept(np.array([[True] * 5]), Target(0))
+    instance.model.register_forward_pre_hook(lambda _, __, inputs: asked.append(inputs), with_kwargs=True)
+    instance.masked_probabilities(np.array([[False, False, True, True, False]]), Target(0))
+    instance.masked_probabilities(np.array([[True] * 5]), Target(0))
     hidden, whole = asked
-    assert subject.tokenizer.convert_ids_to_tokens(hidden["input_ids"][0])[1] == subject.stand_in
+    assert instance.tokenizer.convert_ids_to_tokens(hidden["input_ids"][0])[1] == instance.mask_token
     assert hidden["input_ids"][0, [0, 2, 3, 4]].tolist() == whole["input_ids"][0, [0, 2, 3, 4]].tolist()
     assert hidden["attention_mask"][0].tolist() == [1, int(mask), 1, 1, 1]
 
 
 def test_what_is_hidden_again_is_asked_once_and_answered_in_its_place() -> None:
-    subject = Subject(bag_of_words(), "good film bad")
+    instance = Instance(bag_of_words(), "good film bad")
     asked: list[int] = []
-    subject.model.register_forward_pre_hook(
+    instance.model.register_forward_pre_hook(
         lambda _, __, inputs: asked.append(len(inputs["input_ids"])), with_kwargs=True
     )
     whole, without = [True] * 5, [True, False, True, True, True]
-    found = subject.when_kept(np.array([whole, without, whole, without, without]), Target(0))
+    found = instance.masked_probabilities(np.array([whole, without, whole, without, without]), Target(0))
     assert asked == [2]
-    alone = [subject.when_kept(np.array([one]), Target(0))[0] for one in (whole, without)]
+    alone = [instance.masked_probabilities(np.array([one]), Target(0))[0] for one in (whole, without)]
     assert alone[0] != pytest.approx(alone[1])
     np.testing.assert_allclose(found, [alone[place] for place in (0, 1, 0, 1, 1)])
 

@@ -19,9 +19,9 @@ from transformers import (
 
 from tests.unit.explain.explain_models import bert, predictor, tokenizer
 from workbench.errors import RequestError, UnknownNameError
-from workbench.explain import explain, fitting, offered, prove
-from workbench.explain.instance import Subject
-from workbench.explain.targets import AIMS
+from workbench.explain import evaluate_faithfulness, explain, fitting, offered
+from workbench.explain.instance import Instance
+from workbench.explain.targets import TARGET_FINDERS, resolve_target
 from workbench.tasks.base import Task, tasks
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32}
@@ -89,14 +89,14 @@ def test_every_method_explains_the_next_token(method: str) -> None:
 
 def test_exact_shapley_values_of_the_next_token_share_out_all() -> None:
     reader = writer()
-    subject = Subject(reader, TEXT)
-    target = subject.aim().target
-    ends = subject.when_kept(subject.spread(np.array([[True] * 5, [False] * 5])), target)
+    instance = Instance(reader, TEXT)
+    target = resolve_target(instance).target
+    ends = instance.masked_probabilities(instance.expand_mask(np.array([[True] * 5, [False] * 5])), target)
     assert sum(explain(reader, TEXT, "shapley").scores) == pytest.approx(ends[0] - ends[1], abs=1e-6)
 
 
 def test_the_proof_of_a_next_token() -> None:
-    found = prove(writer(), TEXT, "occlusion", checks=("curves", "stability"))
+    found = evaluate_faithfulness(writer(), TEXT, "occlusion", checks=("curves", "stability"))
     assert found.curves["deletion"][0] == pytest.approx(found.curves["insertion"][-1])
     assert len(found.sentences) == 2
 
@@ -174,7 +174,7 @@ def test_only_what_fits_is_offered() -> None:
 
 def test_what_a_task_says_is_explained_can_be() -> None:
     for name, entry in tasks.items():
-        assert entry.target_kind is None or entry.target_kind in AIMS, name
+        assert entry.target_kind is None or entry.target_kind in TARGET_FINDERS, name
         assert entry.target_kind is None or entry.target_score is not Task.target_score, name
 
 

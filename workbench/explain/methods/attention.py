@@ -6,8 +6,8 @@ from pydantic import Field
 
 from workbench.errors import RequestError
 from workbench.explain.base import Explainer, Scores, explainers
-from workbench.explain.capture import attention_of, both_sides_of, head_mean
-from workbench.explain.instance import Classifier, Subject
+from workbench.explain.capture import attention_of, encoder_decoder_attention, head_mean
+from workbench.explain.instance import Instance, Predictor
 from workbench.spec import Part
 from workbench.tasks.base import Target
 
@@ -16,7 +16,7 @@ class AttentionBased(Explainer):
     """An explainer that reads attention weights; not an entry itself."""
 
     @classmethod
-    def fits(cls, predictor: Classifier) -> str | None:
+    def fits(cls, predictor: Predictor) -> str | None:
         reason = super().fits(predictor)
         if reason is None and getattr(predictor.model.config, "is_encoder_decoder", False):
             return "with an encoder and a decoder there are three kinds of attention, and this method reads one"
@@ -36,16 +36,16 @@ class AttentionExplainer(Explainer):
         layer: int = Field(-1, description="Index of the layer, from 0; negative numbers count from the last.")
 
     @classmethod
-    def fits(cls, predictor: Classifier) -> str | None:
+    def fits(cls, predictor: Predictor) -> str | None:
         return super().fits(predictor) or _no_heads(predictor)
 
-    def run(self, subject: Subject, target: Target) -> Scores:
-        if "decoder_input_ids" in subject.encoded.inputs:
-            both = both_sides_of(subject.model, subject.encoded)
+    def run(self, instance: Instance, target: Target) -> Scores:
+        if "decoder_input_ids" in instance.encoded.inputs:
+            both = encoder_decoder_attention(instance.model, instance.encoded)
             looking, shown = both.cross[:, :, -1], both.encoder  # the token that writes the next
         else:
-            shown = attention_of(subject.model, subject.encoded)
-            looking = shown.weights[:, :, subject.reader(shown, target)]
+            shown = attention_of(instance.model, instance.encoded)
+            looking = shown.weights[:, :, instance.readout_position(shown, target)]
         layer, layers = self.config.layer, len(looking)
         if not -layers <= layer < layers:
             raise RequestError(
@@ -55,7 +55,7 @@ class AttentionExplainer(Explainer):
         return Scores(head_mean(looking)[layer], shown)
 
 
-def _no_heads(predictor: Classifier) -> str | None:
+def _no_heads(predictor: Predictor) -> str | None:
     """Why there is no attention to read; None where there is."""
     if getattr(predictor.model.config, "num_attention_heads", None):
         return None

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from workbench.errors import MissingPackageError, RequestError
 from workbench.explain.base import Scores, explainers
 from workbench.explain.capture import attention_of, head_mean
-from workbench.explain.instance import Subject
+from workbench.explain.instance import Instance
 from workbench.explain.methods.attention import AttentionBased
 from workbench.tasks.base import Target
 
@@ -61,12 +61,12 @@ class Flow(AttentionBased):
 
     slow = True
 
-    def run(self, subject: Subject, target: Target) -> Scores:
-        count = len(subject.encoded.tokens)
+    def run(self, instance: Instance, target: Target) -> Scores:
+        count = len(instance.encoded.tokens)
         if count > LONGEST:
             raise RequestError(
                 f"Attention flow is computed for texts of at most {LONGEST} tokens, and this has {count}.",
                 "Shorten the text, or choose the method rollout.",
             )
-        attention = attention_of(subject.model, subject.encoded)
-        return Scores(attention_flow(attention.weights, subject.reader(attention, target)), attention)
+        attention = attention_of(instance.model, instance.encoded)
+        return Scores(attention_flow(attention.weights, instance.readout_position(attention, target)), attention)

@@ -6,7 +6,7 @@ import torch
 
 from workbench.explain.base import Scores, explainers
 from workbench.explain.embeddings import GradientBased, differentiable, embed, logits_of_embeddings
-from workbench.explain.instance import Subject
+from workbench.explain.instance import Instance
 from workbench.tasks.base import Target
 
 
@@ -19,9 +19,9 @@ class GradientTimesInput(GradientBased):
         "lower it. It holds close to this text only: a model that is sure of itself may have small gradients."
     )
 
-    def run(self, subject: Subject, target: Target) -> Scores:
-        embedded = embed(subject, subject.encoded.inputs).requires_grad_()
-        with differentiable(subject.model):
-            logit = logits_of_embeddings(subject, embedded, target)[0]
+    def run(self, instance: Instance, target: Target) -> Scores:
+        embedded = embed(instance, instance.encoded.inputs).requires_grad_()
+        with differentiable(instance.model):
+            logit = logits_of_embeddings(instance, embedded, target)[0]
             (gradient,) = torch.autograd.grad(logit, embedded)  # the parameters' .grad is not touched
         return Scores((gradient * embedded).detach().sum(-1)[0].double().cpu().numpy())

@@ -10,7 +10,7 @@ from pydantic import Field
 from workbench.errors import MissingPackageError
 from workbench.explain.base import Scores, explainers
 from workbench.explain.embeddings import GradientBased, differentiable, embed, logits_of_embeddings
-from workbench.explain.instance import Classifier, Subject, stand_in
+from workbench.explain.instance import Instance, Predictor, mask_token
 from workbench.spec import Part
 from workbench.tasks.base import Target
 
@@ -36,28 +36,28 @@ class IntegratedGradients(GradientBased):
         max_steps: int = Field(384, ge=_FIRST_STEPS, description="Most steps from the hidden text to this one.")
 
     @classmethod
-    def fits(cls, predictor: Classifier) -> str | None:
-        if stand_in(predictor.tokenizer) is None:
+    def fits(cls, predictor: Predictor) -> str | None:
+        if mask_token(predictor.tokenizer) is None:
             return "the tokenizer has no mask, padding, unknown or end token to start from"
         return super().fits(predictor)
 
-    def run(self, subject: Subject, target: Target) -> Scores:
+    def run(self, instance: Instance, target: Target) -> Scores:
         """Steps are doubled until the scores sum to the difference of the logits, up to the tolerance."""
-        embedded = embed(subject, subject.encoded.inputs)
-        baseline = embed(subject, hidden_inputs(subject))
-        with differentiable(subject.model), torch.no_grad():
-            start, end = logits_of_embeddings(subject, torch.cat([baseline, embedded]), target).tolist()
+        embedded = embed(instance, instance.encoded.inputs)
+        baseline = embed(instance, hidden_inputs(instance))
+        with differentiable(instance.model), torch.no_grad():
+            start, end = logits_of_embeddings(instance, torch.cat([baseline, embedded]), target).tolist()
         allowed = max(self.config.tolerance * abs(end - start), _NOISE)
         steps = _FIRST_STEPS
         while True:
-            attributions = _attributions(subject, embedded, baseline, target, steps)
+            attributions = _attributions(instance, embedded, baseline, target, steps)
             error = abs(float(attributions.sum()) - (end - start))
             if error <= allowed or steps >= self.config.max_steps:
                 break
             steps = min(2 * steps, self.config.max_steps)
         details: dict[str, Any] = {
             "steps": steps,
-            "baseline": subject.stand_in,
+            "baseline": instance.mask_token,
             "logit": end,
             "baseline_logit": start,
             "completeness_error": error,
@@ -68,24 +68,24 @@ class IntegratedGradients(GradientBased):
         return Scores(attributions.cpu().numpy(), details=details, notes=notes)
 
 
-def hidden_inputs(subject: Subject) -> dict[str, torch.Tensor]:
+def hidden_inputs(instance: Instance) -> dict[str, torch.Tensor]:
     """The inputs with every token of the text replaced by the stand-in; special tokens and masks stay."""
-    stand_in = subject.tokenizer.convert_tokens_to_ids(subject.stand_in)
-    ids = subject.encoded.inputs["input_ids"].clone()
-    ids[:, subject.positions] = stand_in
-    return {**subject.encoded.inputs, "input_ids": ids}
+    mask_token = instance.tokenizer.convert_tokens_to_ids(instance.mask_token)
+    ids = instance.encoded.inputs["input_ids"].clone()
+    ids[:, instance.positions] = mask_token
+    return {**instance.encoded.inputs, "input_ids": ids}
 
 
 def _attributions(
-    subject: Subject, embedded: torch.Tensor, baseline: torch.Tensor, target: Target, steps: int
+    instance: Instance, embedded: torch.Tensor, baseline: torch.Tensor, target: Target, steps: int
 ) -> torch.Tensor:
     """float64 [T]: captum's integral by Gauss and Legendre's rule with ``steps`` points."""
     try:
         from captum.attr import IntegratedGradients as Integral
     except ImportError as error:
         raise MissingPackageError("captum", "for integrated gradients") from error
-    integral = Integral(lambda vectors: logits_of_embeddings(subject, vectors, target), multiply_by_inputs=True)
-    with differentiable(subject.model):
+    integral = Integral(lambda vectors: logits_of_embeddings(instance, vectors, target), multiply_by_inputs=True)
+    with differentiable(instance.model):
         found = integral.attribute(embedded, baseline, n_steps=steps, internal_batch_size=min(steps, _TEXTS_AT_ONCE))
     tokens: torch.Tensor = found.detach().double().sum(-1)[0]
     return tokens

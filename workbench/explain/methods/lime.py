@@ -1,8 +1,8 @@
-"""LIME: Ribeiro et al. 2016, "Why Should I Trust You? Explaining the Predictions of Any Classifier".
+"""LIME: Ribeiro et al. 2016, "Why Should I Trust You? Explaining the Predictions of Any Predictor".
 
 Captum has LIME too, with the perturbations left to its caller. Here they go through
-:meth:`~workbench.explain.instance.Subject.when_kept`, so that "hidden" means the same as in every other method and in
-the check of faithfulness; what remains is one weighted linear fit.
+:meth:`~workbench.explain.instance.Instance.masked_probabilities`, so that "masked" means the same as in every other
+method and in the measures of faithfulness; what remains is one weighted linear fit.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from workbench.explain.base import Scores, explainers
-from workbench.explain.instance import Subject
+from workbench.explain.instance import Instance
 from workbench.explain.methods.occlusion import HidingBased
 from workbench.spec import Part
 from workbench.tasks.base import Target
@@ -35,13 +35,13 @@ class Lime(HidingBased):
         kernel_width: float = Field(0.25, gt=0, description="Share of a text that counts as near; smaller is nearer.")
         seed: int = Field(0, description="Number that the random choice of hidden tokens begins from.")
 
-    def run(self, subject: Subject, target: Target) -> Scores:
-        kept = _draw(len(subject.positions), self.config.samples, self.config.seed)
-        probabilities = subject.when_kept(subject.spread(kept), target)
+    def run(self, instance: Instance, target: Target) -> Scores:
+        kept = _draw(len(instance.positions), self.config.samples, self.config.seed)
+        probabilities = instance.masked_probabilities(instance.expand_mask(kept), target)
         nearness = _nearness(kept, self.config.kernel_width)
         weights, explained = weighted_ridge(kept.astype(float), probabilities, nearness)
-        scores = np.zeros(len(subject.encoded.tokens))
-        scores[subject.positions] = weights
+        scores = np.zeros(len(instance.encoded.tokens))
+        scores[instance.positions] = weights
         return Scores(scores, details={"samples": len(kept), "explained_variance": explained})
 
 

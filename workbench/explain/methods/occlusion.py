@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from workbench.explain.base import Explainer, Scores, explainers
-from workbench.explain.instance import Classifier, Subject, stand_in
+from workbench.explain.instance import Instance, Predictor, mask_token
 from workbench.tasks.base import Target
 
 
@@ -17,8 +17,8 @@ class HidingBased(Explainer):
     signed: ClassVar[bool] = True
 
     @classmethod
-    def fits(cls, predictor: Classifier) -> str | None:
-        if stand_in(predictor.tokenizer) is None:
+    def fits(cls, predictor: Predictor) -> str | None:
+        if mask_token(predictor.tokenizer) is None:
             return "the tokenizer has no mask, padding, unknown or end token to put in a token's place"
         return super().fits(predictor)
 
@@ -32,11 +32,11 @@ class Occlusion(HidingBased):
         "same twice hide each other: neither seems to count."
     )
 
-    def run(self, subject: Subject, target: Target) -> Scores:
-        count = len(subject.positions)
+    def run(self, instance: Instance, target: Target) -> Scores:
+        count = len(instance.positions)
         # Row 0 is the whole text; row i + 1 hides the i-th token that can be hidden.
         kept = np.concatenate([np.ones((1, count), dtype=bool), ~np.eye(count, dtype=bool)])
-        probabilities = subject.when_kept(subject.spread(kept), target)
-        scores = np.zeros(len(subject.encoded.tokens))
-        scores[subject.positions] = probabilities[0] - probabilities[1:]
+        probabilities = instance.masked_probabilities(instance.expand_mask(kept), target)
+        scores = np.zeros(len(instance.encoded.tokens))
+        scores[instance.positions] = probabilities[0] - probabilities[1:]
         return Scores(scores)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from workbench.explain.base import Scores, explainers
 from workbench.explain.capture import attention_of, head_mean
-from workbench.explain.instance import Subject
+from workbench.explain.instance import Instance
 from workbench.explain.methods.attention import AttentionBased
 from workbench.tasks.base import Target
 
@@ -42,6 +42,6 @@ class Rollout(AttentionBased):
         "by attention and residual connection alone. What the layers compute in between is left out."
     )
 
-    def run(self, subject: Subject, target: Target) -> Scores:
-        attention = attention_of(subject.model, subject.encoded)
-        return Scores(rollout(attention.weights)[subject.reader(attention, target)], attention)
+    def run(self, instance: Instance, target: Target) -> Scores:
+        attention = attention_of(instance.model, instance.encoded)
+        return Scores(rollout(attention.weights)[instance.readout_position(attention, target)], attention)

@@ -1,10 +1,9 @@
 """Shapley values: Shapley 1953; Strumbelj and Kononenko 2010, and Lundberg and Lee 2017, for models.
 
 Captum samples Shapley values as well, from torch's global random state and without their error. Here the texts go
-through :meth:`~workbench.explain.instance.Subject.when_kept` (see :mod:`workbench.explain.methods.lime`), orders come
-in pairs
-that run against each other (Mitchell et al. 2022, "Sampling Permutations for Shapley Value Estimation"), and the
-standard error is told.
+through :meth:`~workbench.explain.instance.Instance.masked_probabilities` (see :mod:`workbench.explain.methods.lime`),
+orders come in antithetic pairs (Mitchell et al. 2022, "Sampling Permutations for Shapley Value Estimation"), and the
+standard error is reported.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from workbench.explain.base import Scores, explainers
-from workbench.explain.instance import Subject
+from workbench.explain.instance import Instance
 from workbench.explain.methods.occlusion import HidingBased
 from workbench.spec import Part
 from workbench.tasks.base import Target
@@ -43,11 +42,11 @@ class Shapley(HidingBased):
         texts: int = Field(600, ge=20, description="Most texts (examples) asked about where it is sampled.")
         seed: int = Field(0, description="Number that the random orders of tokens begin from.")
 
-    def run(self, subject: Subject, target: Target) -> Scores:
+    def run(self, instance: Instance, target: Target) -> Scores:
         def value(kept: NDArray[np.bool_]) -> NDArray[np.float64]:
-            return subject.when_kept(subject.spread(kept), target)
+            return instance.masked_probabilities(instance.expand_mask(kept), target)
 
-        count = len(subject.positions)
+        count = len(instance.positions)
         details: dict[str, Any]
         if count <= self.config.exact_up_to:
             shares = exact_shapley(value, count)
@@ -56,8 +55,8 @@ class Shapley(HidingBased):
             pairs = max(2, self.config.texts // (2 * count))
             shares, error = sampled_shapley(value, count, pairs, self.config.seed)
             details = {"exact": False, "texts": 2 * pairs * (count - 1) + 2, "standard_error": float(error.max())}
-        scores = np.zeros(len(subject.encoded.tokens))
-        scores[subject.positions] = shares
+        scores = np.zeros(len(instance.encoded.tokens))
+        scores[instance.positions] = shares
         return Scores(scores, details=details)
 
 

@@ -350,11 +350,11 @@ def assemble(body: str, scripts: list[str], title: str, theme: Theme, caption: s
 
 def _summary(attention: Attention, layers: list[int], layer: int) -> str:
     """One sentence for those who cannot see the picture."""
-    row = attention.weights[layer, :, attention.reader].mean(0)
+    row = attention.weights[layer, :, attention.readout].mean(0)
     most = int(row.argmax())
     notes = "".join(f" {note}" for note in attention.notes)
     many = "1 layer" if len(layers) == 1 else f"{len(layers)} layers"
-    reader, read = (_quoted(attention.shown[index]) for index in (attention.reader, most))
+    reader, read = (_quoted(attention.shown[index]) for index in (attention.readout, most))
     return (
         f"Attention of {many} with {attention.heads} heads over {len(attention.tokens)} tokens. In layer {layer}, "
         f"{reader} attends most to {read} ({row[most]:.2f}, mean of all heads).{notes}"

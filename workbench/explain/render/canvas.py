@@ -116,7 +116,7 @@ def comparing_view(
 
     Args:
         first, second: over as many tokens, of as many layers and heads: one text in two models, or two texts whose
-            tokens were aligned (:func:`workbench.explain.render.side_by_side.aligned_sides`).
+            tokens were aligned (:func:`workbench.explain.render.side_by_side.align_attention`).
         names: of the two, for people.
         layer, head, theme, title: as for :func:`canvas_view`.
         sources: where a server gives the heads of each.

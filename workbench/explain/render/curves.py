@@ -19,7 +19,7 @@ _KINDS = {
 }
 
 
-def proof_curves(curves: Mapping[str, Any], label: str) -> list[Figure]:
+def faithfulness_curves(curves: Mapping[str, Any], label: str) -> list[Figure]:
     """Deletion and insertion, a figure each.
 
     Args:

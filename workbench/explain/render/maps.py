@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from workbench.explain.aggregates import HeadPatterns
-from workbench.explain.attention_difference import HeadMoves, divergence
+from workbench.explain.attention_difference import AttentionDivergence, divergence
 from workbench.explain.capture import Attention
 from workbench.explain.heads import HeadImportance
 from workbench.explain.render.figure import (
@@ -110,7 +110,7 @@ def importance_map(found: HeadImportance) -> Figure:
     return head_map(found.importance, "How strongly each head is felt", "size of the gradient")
 
 
-def moves_map(found: HeadMoves) -> Figure:
+def divergence_map(found: AttentionDivergence) -> Figure:
     """How far each head looks elsewhere in the second model."""
     return head_map(found.moved, "How far each head has moved", "Jensen-Shannon divergence")
 

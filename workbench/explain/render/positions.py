@@ -12,7 +12,7 @@ _LEFT, _TOP, _WIDE, _HIGH = 96, 40, 30, 22
 _LETTERS = 14
 
 
-def place_map(values: Sequence[Sequence[float]], tokens: Sequence[str], title: str, what: str) -> Figure:
+def position_map(values: Sequence[Sequence[float]], tokens: Sequence[str], title: str, what: str) -> Figure:
     """A number for each layer (from the left) and token (from the top), from orange over white to blue.
 
     Args:

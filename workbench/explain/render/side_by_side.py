@@ -13,7 +13,7 @@ from workbench.explain.capture import Attention
 _BY_TOKEN = ("tokens", "shown", "offsets", "segments", "special", "words")
 
 
-def aligned_sides(first: Attention, second: Attention) -> tuple[Attention, Attention]:
+def align_attention(first: Attention, second: Attention) -> tuple[Attention, Attention]:
     """Both over the tokens that they share, or that stand in each other's place; these have both names.
 
     Rows then sum to less than 1 where tokens were left out, and a note says how many.

@@ -13,9 +13,10 @@ from transformers import BartConfig, BartForConditionalGeneration
 from tests.unit.explain.explain_models import bert, tokenizer
 from workbench.errors import RequestError
 from workbench.explain import capture_attention, capture_encoder_decoder, explain, fitting
-from workbench.explain.instance import Subject
+from workbench.explain.instance import Instance
 from workbench.explain.render.bertviz import why_not_drawn
 from workbench.explain.render.canvas import canvas_view
+from workbench.explain.targets import resolve_target
 from workbench.models.networks.heads import EncoderDecoderForSeq2SeqLM
 from workbench.models.networks.transformer import EncoderDecoderConfig
 from workbench.tasks.base import tasks
@@ -104,8 +105,8 @@ def test_the_first_token_that_is_written_is_explained() -> None:
         hidden = ids.clone()
         hidden[0, 1] = asked.tokenizer.mask_token_id
         less = asked.model(input_ids=hidden, attention_mask=mask, decoder_input_ids=torch.tensor([[2]])).logits[0, -1]
-    subject = Subject(asked, TEXT)
-    assert subject.aim().target.index == best
+    instance = Instance(asked, TEXT)
+    assert resolve_target(instance).target.index == best
     found = explain(asked, TEXT, "occlusion")
     assert found.scores[1] == pytest.approx(float(first.softmax(-1)[best] - less.softmax(-1)[best]), abs=1e-6)
     looking = explain(asked, TEXT, "attention")

@@ -1,4 +1,4 @@
-"""Proof of explanations: a true one is told from a wrong one in every check, and the numbers are those of a hand."""
+"""Every check of faithfulness tells a right explanation from a wrong one; numbers equal those computed by hand."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import pytest
 
 from tests.unit.explain.explain_models import bag_of_words, bert, predictor, tokenizer
 from workbench.errors import RequestError
-from workbench.explain import head_importance, head_moves, head_patterns
+from workbench.explain import attention_divergence, head_importance, head_patterns
 from workbench.explain.base import explainers
 from workbench.explain.evaluation import (
     CHANGES,
-    Proof,
+    FaithfulnessEvaluation,
     _curves_sentence,
     _same_tokens,
     agreement,
     curves,
-    prove,
-    prove_over,
+    evaluate_dataset_faithfulness,
+    evaluate_faithfulness,
     rank_correlation,
     sanity,
     shuffled,
     stability,
 )
-from workbench.explain.instance import Subject
+from workbench.explain.instance import Instance
 from workbench.tasks.base import Target
 
 TEXT = "the story was bad and the film with actors and music was good"
@@ -40,13 +40,13 @@ def sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
 
-def scores_for(subject: Subject, **values: float) -> np.ndarray[Any, Any]:
-    return np.array([values.get(token, 0.0) for token in subject.encoded.tokens])
+def scores_for(instance: Instance, **values: float) -> np.ndarray[Any, Any]:
+    return np.array([values.get(token, 0.0) for token in instance.encoded.tokens])
 
 
 def test_curves_by_hand() -> None:
-    subject = Subject(bag_of_words(), "good film bad")
-    found = curves(subject, scores_for(subject, good=2, film=1), FRESH)
+    instance = Instance(bag_of_words(), "good film bad")
+    found = curves(instance, scores_for(instance, good=2, film=1), FRESH)
     # "fresh" has the logit 4 + .05 - 1 - 1; hidden are good, then film, then bad; shown in the same order.
     np.testing.assert_allclose(found["shares"], [0, 1 / 3, 2 / 3, 1])
     deletion = [sigmoid(2.05), sigmoid(-1.95), sigmoid(-2), sigmoid(-1)]
@@ -59,19 +59,19 @@ def test_curves_by_hand() -> None:
 
 
 def test_curves_rank_a_true_explanation_above_a_random_above_a_wrong_one() -> None:
-    subject = Subject(bag_of_words(), TEXT)
-    true = scores_for(subject, good=1, bad=-1)
-    found = curves(subject, true, FRESH, rival=-true, choices=20)["areas"]
+    instance = Instance(bag_of_words(), TEXT)
+    true = scores_for(instance, good=1, bad=-1)
+    found = curves(instance, true, FRESH, rival=-true, choices=20)["areas"]
     assert found["deletion"] < found["random_deletion"] < found["attention_deletion"]
     assert found["insertion"] > found["random_insertion"] > found["attention_insertion"]
     assert _curves_sentence({"areas": found}, "fresh").endswith("it finds what the model relies on.")
-    wrong = curves(subject, -true, FRESH, rival=true)
+    wrong = curves(instance, -true, FRESH, rival=true)
     assert _curves_sentence(wrong, "fresh").endswith("it does not find what the model relies on.")
 
 
 def test_many_tokens_are_hidden_in_few_steps() -> None:
-    subject = Subject(bag_of_words(), TEXT)
-    assert len(curves(subject, scores_for(subject, good=1), FRESH, steps=4)["shares"]) == 5
+    instance = Instance(bag_of_words(), TEXT)
+    assert len(curves(instance, scores_for(instance, good=1), FRESH, steps=4)["shares"]) == 5
 
 
 def test_rank_correlation_is_scipys() -> None:
@@ -84,23 +84,25 @@ def test_rank_correlation_is_scipys() -> None:
 
 
 def test_methods_that_say_the_same_agree() -> None:
-    found = prove(bag_of_words(), TEXT, "occlusion", checks=["agreement"])
+    found = evaluate_faithfulness(bag_of_words(), TEXT, "occlusion", checks=["agreement"])
     # "the", "film" and so on count all alike up to the last bit, so ranks of ties may differ; marked are the same.
     assert found.agreement["gradient-x-input"]["shared"] == 1
     assert "rollout" not in found.agreement  # does not fit
     assert "lime" not in found.agreement  # slow
-    assert prove(predictor(bert(), tokenizer()), TEXT, "rollout", checks=["agreement"]).agreement["attention"]
+    assert evaluate_faithfulness(predictor(bert(), tokenizer()), TEXT, "rollout", checks=["agreement"]).agreement[
+        "attention"
+    ]
 
 
 def test_with_a_method_without_sign_magnitudes_are_compared() -> None:
     asked = predictor(bert(), tokenizer())
-    subject, occlusion = Subject(asked, TEXT), explainers.get("occlusion")()
-    scores, own = occlusion.run(subject, FRESH).values, subject.positions
-    found = agreement(asked, subject, occlusion, scores, FRESH)
-    attention = explainers.get("attention")().run(subject, FRESH).values
+    instance, occlusion = Instance(asked, TEXT), explainers.get("occlusion")()
+    scores, own = occlusion.run(instance, FRESH).values, instance.positions
+    found = agreement(asked, instance, occlusion, scores, FRESH)
+    attention = explainers.get("attention")().run(instance, FRESH).values
     assert scores.min() < 0
     assert found["attention"]["rank_correlation"] == rank_correlation(np.abs(scores[own]), attention[own])
-    gradient = explainers.get("gradient-x-input")().run(subject, FRESH).values
+    gradient = explainers.get("gradient-x-input")().run(instance, FRESH).values
     assert found["gradient-x-input"]["rank_correlation"] == rank_correlation(scores[own], gradient[own])
 
 
@@ -110,14 +112,14 @@ def test_tokens_of_two_texts_are_matched() -> None:
 
 def test_a_stable_and_an_unstable_explanation() -> None:
     asked = bag_of_words()
-    subject = Subject(asked, "the film with good actors")
+    instance = Instance(asked, "the film with good actors")
     occlusion = explainers.get("occlusion")()
-    true = occlusion.run(subject, FRESH).values
-    found = stability(asked, subject, ("the film with good actors", None), occlusion, true, FRESH)
+    true = occlusion.run(instance, FRESH).values
+    found = stability(asked, instance, ("the film with good actors", None), occlusion, true, FRESH)
     assert [one["change"] for one in found] == ["a full stop at the end"]  # the tokenizer sees no other
     assert found[0]["harmless"] and found[0]["text"].endswith("actors.")
     assert found[0]["rank_correlation"] == pytest.approx(1, abs=0.5)
-    (other,) = stability(asked, subject, ("the film with good actors", None), occlusion, -true, FRESH)
+    (other,) = stability(asked, instance, ("the film with good actors", None), occlusion, -true, FRESH)
     assert other["rank_correlation"] < 0 < found[0]["rank_correlation"]
 
 
@@ -131,17 +133,17 @@ def test_what_does_not_look_at_the_model_fails_the_sanity_check() -> None:
     occlusion = explainers.get("occlusion")()
 
     class Position(explainers.get("occlusion")):  # type: ignore[misc]
-        def run(self, subject: Subject, target: int) -> Any:
+        def run(self, instance: Instance, target: int) -> Any:
             from workbench.explain.base import Scores
 
-            return Scores(np.arange(len(subject.encoded.tokens), dtype=float))
+            return Scores(np.arange(len(instance.encoded.tokens), dtype=float))
 
-    subject = Subject(asked, TEXT)
-    true = sanity(asked, (TEXT, None), occlusion, occlusion.run(subject, FRESH).values, FRESH, draws=4)
-    blind = sanity(asked, (TEXT, None), Position(), Position().run(subject, FRESH).values, FRESH)
+    instance = Instance(asked, TEXT)
+    true = sanity(asked, (TEXT, None), occlusion, occlusion.run(instance, FRESH).values, FRESH, draws=4)
+    blind = sanity(asked, (TEXT, None), Position(), Position().run(instance, FRESH).values, FRESH)
     assert blind["rank_correlation"] == pytest.approx(1) and not blind["depends"]
     assert abs(true["rank_correlation"]) < 0.5 and true["depends"]
-    flat = np.zeros(len(subject.encoded.tokens))
+    flat = np.zeros(len(instance.encoded.tokens))
     assert not sanity(asked, (TEXT, None), Position(), flat, FRESH)["depends"]
 
 
@@ -157,13 +159,13 @@ def test_weights_are_shuffled_in_a_copy() -> None:
 
 
 def test_all_checks_in_words_and_json() -> None:
-    found = prove(predictor(bert(), tokenizer()), TEXT, "integrated-gradients")
+    found = evaluate_faithfulness(predictor(bert(), tokenizer()), TEXT, "integrated-gradients")
     assert len(found.sentences) == 4 and all(sentence.endswith(".") for sentence in found.sentences)
     assert "raw attention" in found.sentences[0]
     told = json.loads(json.dumps(found.as_dict(), allow_nan=False))
-    assert set(told) == set(Proof("", "").as_dict())
+    assert set(told) == set(FaithfulnessEvaluation("", "").as_dict())
     with pytest.raises(RequestError, match=r"no check curve\."):
-        prove(bag_of_words(), TEXT, "occlusion", checks=["curve"])
+        evaluate_faithfulness(bag_of_words(), TEXT, "occlusion", checks=["curve"])
 
 
 TEXTS = [
@@ -177,7 +179,9 @@ TEXTS = [
 def test_over_texts_a_true_explanation_is_better_than_random(tmp_path: Path) -> None:
     done: list[tuple[int, int]] = []
     examples = [{"text": text} for text in TEXTS]
-    found = prove_over(bag_of_words(), examples, "occlusion", progress=lambda n, of: done.append((n, of)))
+    found = evaluate_dataset_faithfulness(
+        bag_of_words(), examples, "occlusion", progress=lambda n, of: done.append((n, of))
+    )
     assert found.examples == 4 and done[-1] == (4, 4)
     assert found.against_random["low"] > 0.3 and found.against_attention is None
     assert found.comprehensiveness["low"] <= found.comprehensiveness["value"] <= found.comprehensiveness["high"]
@@ -185,11 +189,13 @@ def test_over_texts_a_true_explanation_is_better_than_random(tmp_path: Path) -> 
     path = found.save(tmp_path)
     assert path == tmp_path / "explanations" / "occlusion.json" and json.loads(path.read_text())["examples"] == 4
     with pytest.raises(RequestError, match="no texts"):
-        prove_over(bag_of_words(), [], "occlusion")
+        evaluate_dataset_faithfulness(bag_of_words(), [], "occlusion")
 
 
 def test_over_texts_against_raw_attention() -> None:
-    found = prove_over(predictor(bert(), tokenizer()), [{"text": text} for text in TEXTS], "occlusion")
+    found = evaluate_dataset_faithfulness(
+        predictor(bert(), tokenizer()), [{"text": text} for text in TEXTS], "occlusion"
+    )
     assert found.against_attention is not None and "raw attention marks" in found.sentence
     assert found.against_attention["value"] >= 0 - 0.05  # greedy hiding is hardly worse than attention's
 
@@ -198,10 +204,10 @@ def test_what_is_found_draws_itself_in_a_notebook() -> None:
     asked = predictor(bert(), tokenizer())
     texts = ["good film", "the bad story"]
     found = [
-        prove(asked, "good film <b>", "occlusion", checks=("curves",)),
+        evaluate_faithfulness(asked, "good film <b>", "occlusion", checks=("curves",)),
         head_importance(asked, [{"text": text} for text in texts], "gradient"),
         head_patterns(asked.model, asked.tokenizer, texts),
-        head_moves(asked.model, shuffled(asked.model, 0), asked.tokenizer, texts),
+        attention_divergence(asked.model, shuffled(asked.model, 0), asked.tokenizer, texts),
     ]
     for one in found:
         drawn = one._repr_html_()
