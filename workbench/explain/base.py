@@ -57,9 +57,7 @@ class Explainer(ABC):
     reading: ClassVar[str]
     signed: ClassVar[bool] = False  # whether a score below 0 means that the token speaks against the target
     slow: ClassVar[bool] = False  # whether it asks the model hundreds of times for one text, or only takes short ones
-    kinds: ClassVar[tuple[str, ...]] = tuple(
-        TARGET_FINDERS
-    )  # of answers that it can explain: what Task.target_kind says
+    kinds: ClassVar[tuple[str, ...]] = tuple(TARGET_FINDERS)  # the values of Task.target_kind that it explains
 
     class Config(Part):
         """The method's own options."""

@@ -187,7 +187,7 @@ def test_what_does_not_fit_is_refused_with_what_does() -> None:
     with pytest.raises(RequestError, match="layers: Extra inputs"):
         explain(predictor(bert(), tokenizer()), TEXT, layers=2)
     other = bag_of_words()
-    other.task = type("Other", (), {"name": "weather", "explains": None})()
+    other.task = type("Other", (), {"name": "weather", "target_kind": None})()
     assert all("weather" in str(reason) for reason in fitting(other).values())
 
 

@@ -166,9 +166,9 @@ def test_a_masked_word() -> None:
 def test_only_what_fits_is_offered() -> None:
     assert set(offered(predictor(bert(), tokenizer()))) == set(fitting(predictor(bert(), tokenizer())))
     other = predictor(bert(), tokenizer())
-    other.task = SimpleNamespace(name="sorting", explains=None)
+    other.task = SimpleNamespace(name="sorting", target_kind=None)
     assert offered(other) == [] and "sorting" in str(fitting(other)["occlusion"])
-    other.task = SimpleNamespace(name="sorting", explains="order")
+    other.task = SimpleNamespace(name="sorting", target_kind="order")
     assert offered(other) == [] and "those of sorting are a order" in str(fitting(other)["occlusion"])
 
 
