@@ -32,7 +32,7 @@ from torch import nn
 
 from workbench.data.load import load_data
 from workbench.models.loading import make_source
-from workbench.runs.lr_range_test import judge, rise
+from workbench.runs.lr_range_test import analyze, lr_multiplier
 from workbench.spec import DataSpec, TrainingSpec
 from workbench.tasks.base import tasks
 from workbench.teach import done, size, widgets
@@ -306,8 +306,8 @@ def watch(rate, loss):
     return loss > 4 * losses[0]  # it has exploded: enough seen
 
 
-train(fresh(), dataset.train, epochs, highest, schedule=lambda s, n: rise(s, n, lowest, highest), seen=watch)
-finding = judge(rates, losses)
+train(fresh(), dataset.train, epochs, highest, schedule=lambda s, n: lr_multiplier(s, n, lowest, highest), seen=watch)
+finding = analyze(rates, losses)
 print(finding.how)
 
 figure, axis = plt.subplots(figsize=(6, 3))

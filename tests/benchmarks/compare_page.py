@@ -29,11 +29,11 @@ from dashboard import state
 from dashboard.parts.runs import detail
 from workbench.check import load_spec, resolve
 from workbench.files import write_json
-from workbench.runs.curves import drawn_curve
-from workbench.runs.metric_store import _kept_in_memory, columns
+from workbench.runs.curves import plot_points
+from workbench.runs.metric_store import _cached_in_memory, open_metrics
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
-from workbench.runs.table import run_table, where
+from workbench.runs.table import filter_rows, run_table
 from workbench.workspace import Workspace
 
 STEPS = 1000
@@ -105,22 +105,22 @@ def main() -> None:
 
     def draw() -> None:
         for run in some:
-            drawn_curve(columns(run), "train/loss")
+            plot_points(open_metrics(run), "train/loss")
 
     rows = [
         ["table, settings never read before", spread(timed(1, lambda: run_table(workspace)), 2)],
         ["table", spread(timed(given.rounds, lambda: run_table(workspace)), 2)],
         ["list alone", spread(timed(given.rounds, lambda: list_runs(workspace)), 2)],
-        ["filter in SQL", spread(timed(given.rounds, lambda: where(run_table(workspace), "accuracy > 0.5")), 2)],
+        ["filter in SQL", spread(timed(given.rounds, lambda: filter_rows(run_table(workspace), "accuracy > 0.5")), 2)],
         ["50 curves thinned, never read before", spread(timed(1, draw), 2)],
         ["50 curves thinned", spread(timed(given.rounds, draw), 2)],
     ]
 
     def everything() -> None:
-        _kept_in_memory.cache_clear()  # as a new process would read
+        _cached_in_memory.cache_clear()  # as a new process would read
         run_table(workspace)
         for run in runs:
-            found = columns(run)
+            found = open_metrics(run)
             for name in found.names():
                 found.curve(name)
 
@@ -165,7 +165,7 @@ def long_rows(workspace: Workspace, most: int, rounds: int) -> list[list[str]]:
     logging.disable(logging.WARNING)  # streamlit says of each element that there is no browser
     for points in sorted({count for count in (10_000, 1_000_000) if count < most} | {most} if most else ()):
         run = write_long_run(workspace, points)
-        first = timed(1, lambda run=run: columns(run))
+        first = timed(1, lambda run=run: open_metrics(run))
         ticks = timed(5 * rounds, partial(tick, run, points))
         rows.append([f"{points:,} points: first reading", spread(first, 1)])
         rows.append([f"{points:,} points: a whole tick of the live page, one line new", spread(ticks, 3)])
@@ -173,7 +173,7 @@ def long_rows(workspace: Workspace, most: int, rounds: int) -> list[list[str]]:
 
     def zoom(share: float) -> None:
         low = float(random.random() * (1 - share) * most)
-        drawn_curve(columns(run), "train/loss", "step", low, low + share * most)
+        plot_points(open_metrics(run), "train/loss", "step", low, low + share * most)
 
     if most:
         zooms = {share: timed(5 * rounds, partial(zoom, share)) for share in (0.001, 0.1, 1)}

@@ -16,7 +16,7 @@ from _common import fresh_workspace, machine, print_table, spread
 
 from workbench.check import load_spec, resolve
 from workbench.files import write_json
-from workbench.runs.query import curves
+from workbench.runs.query import read_curves
 from workbench.runs.run import Run
 
 
@@ -43,7 +43,7 @@ def main() -> None:
         listing.append(time.perf_counter() - began)
         assert len(json.loads(done.stdout)) == given.runs
         began = time.perf_counter()
-        curves(Run.all(workspace), ["train/loss"])
+        read_curves(Run.all(workspace), ["train/loss"])
         drawing.append(time.perf_counter() - began)
     print(f"{machine()}; {given.rounds} rounds\n\n### {given.runs} runs of 1,000 metric lines\n")
     rows = [

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.files import Lock, append_line
-from workbench.runs.lr_range_test import curve_of, judge
+from workbench.runs.lr_range_test import analyze, loss_curve
 from workbench.runs.run import Run
-from workbench.runs.tags import label as note
+from workbench.runs.tags import update_tags as note
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
@@ -90,7 +90,7 @@ def fake_range_test(workspace: Workspace, state: str = "succeeded", steps: int =
         run.append_metrics(rows[-1])
     run.update_status(state=state)
     if state == "succeeded":
-        found = judge(*curve_of(rows)).as_dict()
+        found = analyze(*loss_curve(rows)).as_dict()
         cost = report(LABELS)["cost"]
         _write(run, "report.json", {"metrics": {}, "primary_metric": None, "range_test": found, "cost": cost})
     return run

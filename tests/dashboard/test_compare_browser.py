@@ -13,7 +13,7 @@ from dashboard.parts.shared.text import cut
 from tests.dashboard.browsing import at_least, by_key, choose, click_row, expect, settle, steady, unfold, visitor
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.serving import served
-from workbench.compare.seeds import over_seeds
+from workbench.compare.seeds import compare_seeds
 from workbench.runs.predictions import read_predictions, write_predictions
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -40,7 +40,7 @@ def claims(page: Page, count: int) -> list[str]:
 
 
 def test_three_runs_of_three_seeds(chromium: Browser, workspace: Workspace, runs: list[Run], tmp_path: Path) -> None:
-    expected = over_seeds(runs, "macro_f1")
+    expected = compare_seeds(runs, "macro_f1")
     with served(workspace, OMP_NUM_THREADS="1") as server, visitor(chromium, server.url) as someone:
         page = someone.open(f"/compare?runs={','.join(run.id for run in runs)}")
         choose(page, "compare.metric", "macro f1")

@@ -10,14 +10,14 @@ from dashboard.parts.compare import tradeoff
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, unfold, well
 from workbench.cli.commands import app
-from workbench.compare.seeds import over_seeds
+from workbench.compare.seeds import compare_seeds
 from workbench.workspace import Workspace
 
 
 def test_settings_with_several_seeds_are_judged_over_these(workspace: Workspace) -> None:
     runs = [fake_run(workspace, tuning=tuning, seed=seed) for tuning in ("full", "lora") for seed in (1, 2)]
     ids = [run.id for run in runs]
-    expected = over_seeds(runs, "accuracy")
+    expected = compare_seeds(runs, "accuracy")
     assert "(2 seeds)" in expected.verdict
     page = well(open_page("compare", runs=",".join(ids)))
     assert "2 seeds" in text_of(page).replace("\\", "") and "over seeds" in text_of(page)

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
-from workbench.compare.classified import classified
+from workbench.compare.classified import read_class_predictions
 from workbench.runs.predictions import read_predictions, write_predictions
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -29,7 +29,7 @@ def look_at(kind: str, runs: list[Run], **query: str) -> AppTest:
 def test_predictions_as_labels_and_judgements(workspace: Workspace) -> None:
     source = [("books", "films", "music")[i % 3] for i in range(60)]
     run = two(workspace, source=source, serial=[f"no {i}" for i in range(60)])[0]
-    found = classified(run)
+    found = read_class_predictions(run)
     assert found is not None and found.has_classes
     assert found.probabilities is not None and found.probabilities.shape == (60, 2)
     assert list(found.more) == ["source"]  # a column with as many values as rows cuts nothing
@@ -38,10 +38,10 @@ def test_predictions_as_labels_and_judgements(workspace: Workspace) -> None:
 
 def test_what_cannot_be_right_or_wrong_is_left_out(workspace: Workspace) -> None:
     run = two(workspace, correct=[None if i % 2 else i % 4 == 0 for i in range(60)])[0]
-    found = classified(run)
+    found = read_class_predictions(run)
     assert found is not None and len(found) == 30 and sum(found.correct) == 15
     write_predictions(run, {**read_predictions(run), "correct": [None] * 60})
-    assert classified(run) is None
+    assert read_class_predictions(run) is None
 
 
 def test_slices_are_told_for_both_runs(workspace: Workspace) -> None:

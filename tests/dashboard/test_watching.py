@@ -20,9 +20,9 @@ from workbench.files import append_line
 from workbench.runs import alerts, pyramid
 from workbench.runs import metric_store as column_files
 from workbench.runs import run as run_files
-from workbench.runs.metric_store import columns
+from workbench.runs.metric_store import open_metrics
 from workbench.runs.run import Run
-from workbench.runs.tags import labels, tag
+from workbench.runs.tags import read_tags, tag
 from workbench.workspace import Workspace
 
 
@@ -139,7 +139,7 @@ def test_tags_notes_and_archive(workspace: Workspace) -> None:
     test.text_area(key=f"run.note.{run.id}").set_value("kept for the paper")
     test.checkbox(key=f"run.archived.{run.id}").set_value(True)
     well(test.button(key="run.notes.save").click().run())
-    assert labels(run).tags == ("good", "<b>bold</b>") and labels(run).archived
+    assert read_tags(run).tags == ("good", "<b>bold</b>") and read_tags(run).archived
     assert len(table_of(well(test.run()))) == 1
     well(test.toggle(key="list.archived").set_value(True).run())
     assert len(table_of(test)) == 2
@@ -154,7 +154,7 @@ def test_one_change_to_all_that_is_shown_and_delete_wants_the_number(workspace: 
     test.text_input(key="list.tag").set_value("older")
     well(test.run())
     well(test.button(key="list.tag.add").click().run())
-    assert [labels(run).tags for run in Run.all(workspace) if run.id != kept.id] == [("old", "older")] * 2
+    assert [read_tags(run).tags for run in Run.all(workspace) if run.id != kept.id] == [("old", "older")] * 2
     well(test.number_input(key="list.delete.count").set_value(2).run())
     well(test.button(key="list.delete").click().run())
     assert [run.id for run in Run.all(workspace)] == [kept.id]
@@ -226,7 +226,7 @@ def test_seeds_are_one_line_with_their_number(workspace: Workspace) -> None:
     runs = [fake_run(workspace, seed=seed, name="same") for seed in range(3)] + [fake_run(workspace, tuning="lora")]
     first, second = curves.overlaid_lines(runs, "train/loss", "step")
     assert "n = 3" in first.label and first.low is not None and second.low is None
-    mean = np.mean([columns(run).curve("train/loss")[1] for run in runs[:3]], axis=0)
+    mean = np.mean([open_metrics(run).curve("train/loss")[1] for run in runs[:3]], axis=0)
     np.testing.assert_allclose(first.y, mean)
     singles = curves.overlaid_lines(runs, "train/loss", "step", singles=True)
     assert sum(line.faint for line in singles) == 3
@@ -296,10 +296,10 @@ def test_a_tick_of_a_long_run_costs_what_one_of_a_short_run_costs(
     monkeypatch.setattr(column_files, "_open", lambda *given: Counted(opened(*given)))
     monkeypatch.setattr(column_files, "_parse", counting(column_files._parse))
     monkeypatch.setattr(files, "_rows", counting(files._rows))
-    monkeypatch.setattr(column_files, "SMALL", 0)
-    monkeypatch.setattr(pyramid, "MOST", 64)
-    monkeypatch.setattr(alerts, "MANY", 300)
-    monkeypatch.setattr(run_files, "LOOKED_AT", 4000)
+    monkeypatch.setattr(column_files, "MAX_UNINDEXED_BYTES", 0)
+    monkeypatch.setattr(pyramid, "MAX_SEGMENTS", 64)
+    monkeypatch.setattr(alerts, "MAX_POINTS", 300)
+    monkeypatch.setattr(run_files, "TAIL_BYTES", 4000)
     costs = []
     for lines in (2000, 32_000):
         run = long_run(workspace, lines)

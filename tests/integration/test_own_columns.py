@@ -6,8 +6,8 @@ import csv
 from pathlib import Path
 
 from tests import tiny
-from workbench.compare.classified import classified
-from workbench.compare.slices import by_number, by_value
+from workbench.compare.classified import read_class_predictions
+from workbench.compare.slices import slices_by_number, slices_by_value
 from workbench.runs.predictions import read_predictions
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
@@ -40,9 +40,9 @@ def test_results_can_be_cut_by_any_column_of_the_file(workspace: Workspace) -> N
         assert [str(value) for value in found] == rows[text][2:]
     assert set(written["correct"]) <= {True, False}  # the user's column of that name is another one
     assert max(written["score:bad"]) <= 1
-    known = classified(run)
+    known = read_class_predictions(run)
     assert known is not None and "source" in known.more and "key" not in known.more  # as many values as rows
-    slices = by_value(known.more["source"], known.correct)
+    slices = slices_by_value(known.more["source"], known.correct)
     assert {one.name for one in slices} <= set(SOURCES) and sum(one.count for one in slices) == len(known)
-    stretches = by_number(known.more["stars"], known.correct)
+    stretches = slices_by_number(known.more["stars"], known.correct)
     assert len(stretches) == 4 and sum(one.right for one in stretches) == sum(known.correct)

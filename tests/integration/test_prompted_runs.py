@@ -11,7 +11,7 @@ from tests.tiny import make_run
 from workbench.check import resolve
 from workbench.compare.differences import compare
 from workbench.inference.predictor import Predictor
-from workbench.metrics.measures import columns, figures
+from workbench.metrics.measures import columns, metric_values
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
@@ -53,7 +53,7 @@ def test_the_whole_way(name: str, workspace: Workspace) -> None:
     assert evaluated[-1] < evaluated[0]
     assert set(report["metrics"]) == set(report["baseline"])
     saved = read_predictions(run)
-    again = figures({name: saved[name] for name in columns(report["measures"])}, report["measures"])
+    again = metric_values({name: saved[name] for name in columns(report["measures"])}, report["measures"])
     assert again == {name: pytest.approx(report["metrics"][name]["value"]) for name in again}
     assert sum(bool(text) for text in saved["prediction"]) <= 5 < len(saved["id"])
     assert any("task.written" in note for note in report["notes"])

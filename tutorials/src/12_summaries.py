@@ -42,7 +42,7 @@ from workbench.teach import check, done, hint, size, solution
 import numpy as np
 
 from workbench.data.load import load_data
-from workbench.metrics.overlap import rouge_scores, rouge_words
+from workbench.metrics.overlap import rouge_scores, rouge_tokens
 from workbench.runs.predictions import read_predictions
 from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
@@ -136,10 +136,10 @@ check("12-summaries.3", f1)
 # %%
 def rouge1(text, given):
     """ROUGE-1 of a text; of several references the best counts."""
-    words = rouge_words(text, "ascii")
+    words = rouge_tokens(text, "ascii")
     found = []
     for reference in given:
-        other = rouge_words(reference, "ascii")
+        other = rouge_tokens(reference, "ascii")
         found.append(f1(shared(words, other), len(words), len(other)))
     return max(found)
 
@@ -207,7 +207,7 @@ def telling(parts):
 check("12-summaries.5", telling)
 
 # %%
-picked = [parts[best(telling([rouge_words(part, "ascii") for part in parts]))] for parts in abstracts]
+picked = [parts[best(telling([rouge_tokens(part, "ascii") for part in parts]))] for parts in abstracts]
 print("picked:", picked[0])
 for name, texts in (("first sentence", firsts), ("most telling", picked), ("oracle", oracle)):
     print(f"{name:>15}: ROUGE-1 {rouge_scores(texts, references)['rouge1'].mean():.3f}")

@@ -178,10 +178,10 @@ def runs(
 
     found = list_runs(Workspace.current())[::-1]
     rows = tables.run_table(Workspace.current(), settings=bool(where or sort or out))[::-1]
-    rows = tables.tagged([row for row in rows if archived or where or not row["archived"]], tag or [])
-    rows = tables.where(rows, where or "")
+    rows = tables.with_tags([row for row in rows if archived or where or not row["archived"]], tag or [])
+    rows = tables.filter_rows(rows, where or "")
     if sort:
-        rows = tables.ordered(rows, sort.removeprefix("-"), descending=sort.startswith("-"))
+        rows = tables.sort_rows(rows, sort.removeprefix("-"), descending=sort.startswith("-"))
     if out is not None:
         tables.export(rows, out.expanduser())
     by_id = {run["id"]: run for run in found}
@@ -205,7 +205,7 @@ def tag_command(
 
     run = Run.open(run_id, Workspace.current())
     changes = {"notes": note, "archived": archive}
-    tags.label(run, **{name: value for name, value in changes.items() if value is not None})
+    tags.update_tags(run, **{name: value for name, value in changes.items() if value is not None})
     found = tags.tag(run, tag or [], untag or [])
     said = f"{run.id}: {', '.join(found.tags) or 'no tags'}{', archived' if found.archived else ''}"
     answer({"id": run.id, **asdict(found)}, as_json, lambda: console.print(said, markup=False, soft_wrap=True))
@@ -263,12 +263,12 @@ def compare(
 ) -> None:
     """Say whether one run is better than another on the same test examples, with interval and p-value."""
     from workbench.compare.differences import compare as weigh
-    from workbench.compare.seeds import have_seeds, over_seeds
+    from workbench.compare.seeds import compare_seeds, has_seed_groups
 
     workspace = Workspace.current()
     runs = [Run.open(run_id, workspace) for run_id in run_ids]
     found = weigh(runs, metric).as_dict()
-    found["seeds"] = over_seeds(runs, metric).as_dict() if have_seeds(runs) else None
+    found["seeds"] = compare_seeds(runs, metric).as_dict() if has_seed_groups(runs) else None
     if page is not None:
         from workbench.compare.report import write_comparison
 

@@ -54,9 +54,9 @@ def _range_test(found: dict[str, Any] | None) -> str:
     if not found:
         return ""
     from workbench.runs.lr_range_plot import range_svg
-    from workbench.runs.lr_range_test import Finding
+    from workbench.runs.lr_range_test import RangeTestResult
 
-    return f"{range_svg(Finding(**found))}<p>{escape(found['how'])}</p>"
+    return f"{range_svg(RangeTestResult(**found))}<p>{escape(found['how'])}</p>"
 
 
 def _figures(report: dict[str, Any]) -> str:

@@ -165,12 +165,12 @@ def _show_report(report: dict[str, Any]) -> None:
 
 def _show_metrics(report: dict[str, Any]) -> None:
     """Each metric, the baseline's value, and what is gained over it where the report tells that."""
-    from workbench.metrics.measures import scale  # it brings numpy
+    from workbench.metrics.measures import scale_note  # it brings numpy
 
     baseline, gain = report.get("baseline") or {}, report.get("gain") or {}
     rows = [
         {
-            "metric": name + scale(name),
+            "metric": name + scale_note(name),
             "value": _with_interval(value),
             "baseline": baseline.get(name),
             "gain": _with_interval(gain.get(name)),

@@ -19,7 +19,7 @@ _TINY = 1e-12  # a probability of 0 has no logarithm
 
 
 @dataclass(frozen=True)
-class Bin:
+class CalibrationBin:
     """Examples of about the same confidence.
 
     Attributes:
@@ -37,20 +37,22 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Tempered:
+class TemperatureScaling:
     """A temperature that was fitted on one half of the examples and judged on the other.
 
     Attributes:
         temperature: the logits are divided by it; above 1 the run was too sure, below 1 too unsure.
-        before, after: expected calibration error on the other half.
+        error_before, error_after: expected calibration error on the other half.
     """
 
     temperature: float
-    before: float
-    after: float
+    error_before: float
+    error_after: float
 
 
-def reliability(confidence: ArrayLike, correct: Sequence[bool] | NDArray[np.bool_], bins: int = BINS) -> list[Bin]:
+def reliability_bins(
+    confidence: ArrayLike, correct: Sequence[bool] | NDArray[np.bool_], bins: int = BINS
+) -> list[CalibrationBin]:
     """Bins of equal width over the confidence; empty ones are left out.
 
     Args:
@@ -70,17 +72,17 @@ def reliability(confidence: ArrayLike, correct: Sequence[bool] | NDArray[np.bool
     for each in np.unique(number):
         inside = number == each
         share, mean = float(right[inside].mean()), float(values[inside].mean())
-        found.append(Bin(each / bins, (each + 1) / bins, int(inside.sum()), mean, share))
+        found.append(CalibrationBin(each / bins, (each + 1) / bins, int(inside.sum()), mean, share))
     return found
 
 
-def calibration_error(found: Sequence[Bin]) -> float:
+def calibration_error(found: Sequence[CalibrationBin]) -> float:
     """Expected calibration error: how far accuracy is from confidence, on average over the examples; 0 without any."""
     count = sum(one.count for one in found)
     return sum(one.count * abs(one.accuracy - one.confidence) for one in found) / count if count else 0.0
 
 
-def at_temperature(probabilities: ArrayLike, temperature: float) -> Floats:
+def apply_temperature(probabilities: ArrayLike, temperature: float) -> Floats:
     """Probabilities [N, C] as they would be with the logits divided by ``temperature``."""
     logits = np.log(np.clip(np.asarray(probabilities, dtype=np.float64), _TINY, None)) / temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -98,7 +100,7 @@ def fit_temperature(probabilities: ArrayLike, gold: ArrayLike) -> float:
     table, classes = np.asarray(probabilities, dtype=np.float64), np.asarray(gold, dtype=np.int64)
 
     def loss(logarithm: float) -> float:
-        scaled = at_temperature(table, float(np.exp(logarithm)))
+        scaled = apply_temperature(table, float(np.exp(logarithm)))
         return float(-np.log(np.clip(scaled[np.arange(len(classes)), classes], _TINY, None)).mean())
 
     # The loss has one minimum over 1/T (it is convex there), so the section that holds it can be narrowed down.
@@ -110,7 +112,9 @@ def fit_temperature(probabilities: ArrayLike, gold: ArrayLike) -> float:
     return float(np.exp((low + high) / 2))
 
 
-def tempered(probabilities: ArrayLike, gold: ArrayLike, seed: int = 0, bins: int = BINS) -> Tempered:
+def temperature_scaling(
+    probabilities: ArrayLike, gold: ArrayLike, seed: int = 0, bins: int = BINS
+) -> TemperatureScaling:
     """Fit a temperature on one half of the examples, and judge it on the other.
 
     Raises:
@@ -125,6 +129,6 @@ def tempered(probabilities: ArrayLike, gold: ArrayLike, seed: int = 0, bins: int
 
     def error(scaled: Floats) -> float:
         right = scaled.argmax(axis=1) == classes[other]
-        return calibration_error(reliability(np.clip(scaled.max(axis=1), 0, 1), right, bins))
+        return calibration_error(reliability_bins(np.clip(scaled.max(axis=1), 0, 1), right, bins))
 
-    return Tempered(temperature, error(table[other]), error(at_temperature(table[other], temperature)))
+    return TemperatureScaling(temperature, error(table[other]), error(apply_temperature(table[other], temperature)))

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.runs.predictions import COLUMN, read_predictions
+from workbench.runs.predictions import COLUMN_PREFIX, read_predictions
 from workbench.runs.run import Run
 
 _OWN = ("id", "input", "gold", "prediction", "score", "correct")
 _SCORE = "score:"
-MOST_LABELS = 200
+MAX_LABELS = 200
 
 
 @dataclass(frozen=True)
-class Classified:
+class ClassPredictions:
     """What a run said of N examples that can be right or wrong.
 
     Attributes:
@@ -48,10 +48,10 @@ class Classified:
     @property
     def has_classes(self) -> bool:
         """Whether the answers are labels, of which each occurs several times, and not texts of all kinds."""
-        return 1 < len(set(self.gold)) <= MOST_LABELS and 2 * len(set(self.gold)) <= len(self)
+        return 1 < len(set(self.gold)) <= MAX_LABELS and 2 * len(set(self.gold)) <= len(self)
 
 
-def classified(run: Run) -> Classified | None:
+def read_class_predictions(run: Run) -> ClassPredictions | None:
     """The run's examples that can be right or wrong; None where it has none.
 
     Raises:
@@ -69,7 +69,7 @@ def classified(run: Run) -> Classified | None:
     gold = [_text(value) for value in columns["gold"]]
     whole = bool(labels) and set(gold) <= set(labels)
     scores = columns.get("score")
-    return Classified(
+    return ClassPredictions(
         ids=[str(value) for value in columns["id"]],
         texts=[_text(value) for value in columns["input"]],
         gold=gold,
@@ -84,16 +84,16 @@ def classified(run: Run) -> Classified | None:
 
 def _more(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """What cuts the examples into slices; a column of the data before one of the predictions with the same name."""
-    own = {name: values for name, values in columns.items() if not name.startswith((_SCORE, COLUMN))}
+    own = {name: values for name, values in columns.items() if not name.startswith((_SCORE, COLUMN_PREFIX))}
     found = {name: values for name, values in own.items() if name not in _OWN and _are_few(values)}
     for name, values in columns.items():
-        if not name.startswith(COLUMN):
+        if not name.startswith(COLUMN_PREFIX):
             continue
         numbers = _as_numbers(values)
         if numbers is not None and len(set(numbers)) > 1:
-            found[name.removeprefix(COLUMN)] = numbers
+            found[name.removeprefix(COLUMN_PREFIX)] = numbers
         elif numbers is None and _are_few(values):
-            found[name.removeprefix(COLUMN)] = values
+            found[name.removeprefix(COLUMN_PREFIX)] = values
     return found
 
 

@@ -12,7 +12,7 @@ from workbench.metrics import scores
 
 
 @dataclass(frozen=True)
-class Confusion:
+class ConfusionMatrix:
     """Examples counted by what they are and what was said of them.
 
     Attributes:
@@ -26,7 +26,7 @@ class Confusion:
     predicted: NDArray[np.int64]
     counts: NDArray[np.int64]
 
-    def places(self, gold: str, predicted: str) -> list[int]:
+    def indices(self, gold: str, predicted: str) -> list[int]:
         """The examples of one cell, in the order given. Raises ValueError for a label that is not in here."""
         row, column = self.labels.index(gold), self.labels.index(predicted)
         return [int(i) for i in np.flatnonzero((self.gold == row) & (self.predicted == column))]
@@ -38,7 +38,7 @@ class Confusion:
         found = [(self.labels[i], self.labels[j], int(wrong[i, j])) for i, j in zip(rows, columns, strict=True)]
         return sorted(found, key=lambda one: (-one[2], one[:2]))
 
-    def worst(self, most: int) -> Confusion:
+    def worst(self, most: int) -> ConfusionMatrix:
         """The same examples between ``most`` classes only: those with the most mistakes, as gold or as predicted.
 
         What is or was said to be of another class is left out of it.
@@ -50,14 +50,14 @@ class Confusion:
         number = np.full(len(self.labels), -1, dtype=np.int64)
         number[kept] = np.arange(len(kept))
         names = tuple(self.labels[i] for i in kept)
-        return Confusion(names, number[self.gold], number[self.predicted], self.counts[np.ix_(kept, kept)])
+        return ConfusionMatrix(names, number[self.gold], number[self.predicted], self.counts[np.ix_(kept, kept)])
 
     def per_class(self) -> dict[str, dict[str, float]]:
         """``{label: {"precision", "recall", "f1", "support"}}``; 0 where a share has nothing below the line."""
         return scores.per_class(self.counts, self.labels)
 
 
-def confusion(gold: Sequence[str], predicted: Sequence[str]) -> Confusion:
+def confusion_matrix(gold: Sequence[str], predicted: Sequence[str]) -> ConfusionMatrix:
     """Count the examples of one run.
 
     Args:
@@ -70,4 +70,4 @@ def confusion(gold: Sequence[str], predicted: Sequence[str]) -> Confusion:
     labels = tuple(sorted({*gold, *predicted}))
     number = {label: i for i, label in enumerate(labels)}
     rows, columns = (np.array([number[label] for label in part], dtype=np.int64) for part in (gold, predicted))
-    return Confusion(labels, rows, columns, scores.confusion(rows, columns, len(labels)))
+    return ConfusionMatrix(labels, rows, columns, scores.confusion_matrix(rows, columns, len(labels)))

@@ -23,27 +23,27 @@ from workbench.compare import verdicts
 from workbench.compare.evaluated import (
     LABEL_METRICS,
     LABEL_SEPARATOR,
+    EvaluatedRun,
     Floats,
     Metric,
-    Tested,
-    known_metrics,
+    check_comparable,
     primary_metric,
-    refuse_unlike,
-    why_not,
+    shared_metrics,
+    why_not_comparable,
 )
 from workbench.compare.verdicts import examples_needed
 from workbench.errors import MissingPackageError, RequestError, UnknownNameError, WorkbenchError
 from workbench.metrics import measures, scores, text_scores
 from workbench.runs.run import Run
 
-__all__ = ["accuracy_interval", "compare", "examples_needed", "holm", "mcnemar", "settings"]
+__all__ = ["accuracy_interval", "compare", "compare_settings", "examples_needed", "holm", "mcnemar"]
 
 RESAMPLES = 10_000
 SEED = 0
 
 
 @dataclass(frozen=True)
-class Pair:
+class RunPair:
     """The first run against another one.
 
     Attributes:
@@ -77,7 +77,7 @@ class Comparison:
         values: the metric of each run.
         examples: number of test examples.
         verdict: a sentence a pair, for people.
-        pairs: see :class:`Pair`.
+        pairs: see :class:`RunPair`.
     """
 
     runs: list[str]
@@ -90,7 +90,7 @@ class Comparison:
     test: str
     verdict: str
     examples: int
-    pairs: list[Pair]
+    pairs: list[RunPair]
 
     def as_dict(self) -> dict[str, Any]:
         """What ``workbench compare --json`` prints."""
@@ -115,10 +115,10 @@ def compare(runs: Sequence[Run], metric: str | None = None) -> Comparison:
         raise RequestError(f"Two runs or more are needed for a comparison, given {len(runs)}.", "Name another run.")
     if len({run.id for run in runs}) < len(runs):
         raise RequestError("A run cannot be compared with itself.", "Name each run once.")
-    tables, metric, several = read_alike(runs, metric)
-    drawn = [_difference(tables[0], other, metric, several) for other in tables[1:]]
+    tables, metric, multi_label = read_comparable(runs, metric)
+    drawn = [_difference(tables[0], other, metric, multi_label) for other in tables[1:]]
     corrected = holm([result.p_value for result in drawn])
-    names = names_of(runs)
+    names = display_names(runs)
     pairs = [
         _pair(result, (runs[0], other), (names[0], name), metric, len(tables[0].ids), p, len(drawn))
         for result, other, name, p in zip(drawn, runs[1:], names[1:], corrected, strict=True)
@@ -139,22 +139,22 @@ def compare(runs: Sequence[Run], metric: str | None = None) -> Comparison:
     )
 
 
-def read_alike(runs: Sequence[Run], metric: str | None) -> tuple[list[Tested], str, bool]:
+def read_comparable(runs: Sequence[Run], metric: str | None) -> tuple[list[EvaluatedRun], str, bool]:
     """What some runs were tested on, the metric to compare them by, and whether an example may have several labels.
 
     Raises:
         RequestError: one has no predictions, or their test examples differ.
         UnknownNameError: no such metric.
     """
-    tables = [Tested.read(run) for run in runs]
+    tables = [EvaluatedRun.read(run) for run in runs]
     for other in tables[1:]:
-        refuse_unlike(tables[0], other)
-    several = any(table.several for table in tables)
-    known = known_metrics(tables, several)
+        check_comparable(tables[0], other)
+    multi_label = any(table.multi_label for table in tables)
+    known = shared_metrics(tables, multi_label)
     metric = metric or primary_metric(runs[0], known)
     if metric not in known:
-        raise UnknownNameError("metric to compare by", metric, known, why_not(metric, tables))
-    return tables, metric, several
+        raise UnknownNameError("metric to compare by", metric, known, why_not_comparable(metric, tables))
+    return tables, metric, multi_label
 
 
 # -- statistics ------------------------------------------------------------------------------------------------------
@@ -169,39 +169,41 @@ class _Difference:
     test: str
 
 
-def _difference(one: Tested, other: Tested, metric: str, several: bool) -> _Difference:
+def _difference(one: EvaluatedRun, other: EvaluatedRun, metric: str, multi_label: bool) -> _Difference:
     if metric == "accuracy" and not one.measures:
         return _accuracy_difference(one, other)
-    return _metric_difference(*_tables(one, other, metric, several))
+    return _metric_difference(*_tables(one, other, metric, multi_label))
 
 
-def _tables(one: Tested, other: Tested, metric: str, several: bool) -> tuple[Iterator[tuple[Any, Any]], Metric]:
+def _tables(
+    one: EvaluatedRun, other: EvaluatedRun, metric: str, multi_label: bool
+) -> tuple[Iterator[tuple[Any, Any]], Metric]:
     """Counts or sums of both runs, of all examples and then of bootstrap samples; and the metric of them."""
     if one.measures:
-        return _summed_tables(one.sums, other.sums), partial(measures.value, one.measures[metric])
-    if several:
+        return _summed_tables(one.sums, other.sums), partial(measures.metric_value, one.measures[metric])
+    if multi_label:
         return _label_tables(one, other), LABEL_METRICS[metric]
     return _class_tables(one, other), scores.CLASS_METRICS[metric]
 
 
-def value_of(table: Tested, metric: str, several: bool) -> float:
+def metric_value(table: EvaluatedRun, metric: str, multi_label: bool) -> float:
     """The metric of one run, over all its test examples."""
     if metric == "accuracy" and not table.measures:
-        return float((np.array(table.gold) == np.array(table.given)).mean())
-    counts, calculate = _tables(table, table, metric, several)
+        return float((np.array(table.gold) == np.array(table.predicted)).mean())
+    counts, calculate = _tables(table, table, metric, multi_label)
     return float(calculate(next(counts)[0]))
 
 
 def _summed_tables(one: dict[str, Floats], other: dict[str, Floats]) -> Iterator[tuple[Any, Any]]:
     """Sums over examples of both runs."""
     yield measures.totals(one), measures.totals(other)
-    drawn = (measures.draws(table, RESAMPLES, SEED) for table in (one, other))  # one seed: the same examples
+    drawn = (measures.bootstrap_sums(table, RESAMPLES, SEED) for table in (one, other))  # one seed: the same examples
     yield from zip(*drawn, strict=True)
 
 
-def _accuracy_difference(one: Tested, other: Tested) -> _Difference:
-    right = np.array(one.gold) == np.array(one.given)
-    right_other = np.array(other.gold) == np.array(other.given)
+def _accuracy_difference(one: EvaluatedRun, other: EvaluatedRun) -> _Difference:
+    right = np.array(one.gold) == np.array(one.predicted)
+    right_other = np.array(other.gold) == np.array(other.predicted)
     only_one, only_other = int((right & ~right_other).sum()), int((~right & right_other).sum())
     return _Difference(
         (float(right.mean()), float(right_other.mean())),
@@ -211,7 +213,7 @@ def _accuracy_difference(one: Tested, other: Tested) -> _Difference:
     )
 
 
-def accuracy_interval(only_first: int, only_second: int, examples: int) -> scores.Interval:
+def accuracy_interval(only_first: int, only_second: int, examples: int) -> scores.Bounds:
     """95% paired bootstrap interval of a difference of accuracy.
 
     Args:
@@ -220,7 +222,7 @@ def accuracy_interval(only_first: int, only_second: int, examples: int) -> score
         examples: number of all examples.
     """
     cells = [only_first, only_second, examples - only_first - only_second]
-    chunks = scores.draw_cells(cells, RESAMPLES, np.random.default_rng(SEED))
+    chunks = scores.resample_counts(cells, RESAMPLES, np.random.default_rng(SEED))
     return scores.percentile_interval(np.concatenate([(d[:, 0] - d[:, 1]) / examples for d in chunks]))
 
 
@@ -258,11 +260,11 @@ def _metric_difference(tables: Iterator[tuple[Any, Any]], metric: Metric) -> _Di
     )
 
 
-def _class_tables(one: Tested, other: Tested) -> Iterator[tuple[Any, Any]]:
+def _class_tables(one: EvaluatedRun, other: EvaluatedRun) -> Iterator[tuple[Any, Any]]:
     """Confusion matrices [..., C, C] of both runs."""
-    number = {label: i for i, label in enumerate(sorted({*one.gold, *one.given, *other.given}))}
+    number = {label: i for i, label in enumerate(sorted({*one.gold, *one.predicted, *other.predicted}))}
     classes = len(number)
-    gold, a, b = (np.array([number[v] for v in column]) for column in (one.gold, one.given, other.given))
+    gold, a, b = (np.array([number[v] for v in column]) for column in (one.gold, one.predicted, other.predicted))
     cells, counts = np.unique(np.stack([gold, a, b]), axis=1, return_counts=True)
     keys = [cells[0] * classes + cells[1], cells[0] * classes + cells[2]]
 
@@ -271,7 +273,7 @@ def _class_tables(one: Tested, other: Tested) -> Iterator[tuple[Any, Any]]:
         return first.reshape(-1, classes, classes), second.reshape(-1, classes, classes)
 
     yield tuple(table[0] for table in tables(counts[None]))
-    for draws in scores.draw_cells(counts, RESAMPLES, np.random.default_rng(SEED), width=classes * classes):
+    for draws in scores.resample_counts(counts, RESAMPLES, np.random.default_rng(SEED), width=classes * classes):
         yield tables(draws)
 
 
@@ -284,9 +286,12 @@ def _add_by_key(draws: Any, key: Any, width: int) -> Any:
     return table
 
 
-def _label_tables(one: Tested, other: Tested) -> Iterator[tuple[Any, Any]]:
+def _label_tables(one: EvaluatedRun, other: EvaluatedRun) -> Iterator[tuple[Any, Any]]:
     """Counts [..., L, 4] of both runs, for examples with several labels."""
-    parts = [[frozenset(filter(None, v.split(LABEL_SEPARATOR))) for v in c] for c in (one.gold, one.given, other.given)]
+    parts = [
+        [frozenset(filter(None, v.split(LABEL_SEPARATOR))) for v in c]
+        for c in (one.gold, one.predicted, other.predicted)
+    ]
     labels = sorted(frozenset().union(*(given for part in parts for given in part)))
     kinds: dict[tuple[frozenset[str], ...], int] = {}
     for kind in zip(*parts, strict=True):
@@ -302,14 +307,14 @@ def _label_tables(one: Tested, other: Tested) -> Iterator[tuple[Any, Any]]:
         return first, second
 
     yield tuple(table[0] for table in tables(counts[None]))
-    for draws in scores.draw_cells(counts, RESAMPLES, np.random.default_rng(SEED), width=4 * len(labels)):
+    for draws in scores.resample_counts(counts, RESAMPLES, np.random.default_rng(SEED), width=4 * len(labels)):
         yield tables(draws)
 
 
 # -- words -----------------------------------------------------------------------------------------------------------
 
 
-def names_of(runs: Sequence[Run]) -> list[str]:
+def display_names(runs: Sequence[Run]) -> list[str]:
     """What to call each run: its own name where no other has it, otherwise its id."""
     titles = [str(run.status().get("title") or "") for run in runs]
     return [title if title and titles.count(title) == 1 else run.id for title, run in zip(titles, runs, strict=True)]
@@ -323,18 +328,18 @@ def _pair(
     examples: int,
     p_value: float,
     comparisons: int,
-) -> Pair:
+) -> RunPair:
     difference = found.values[0] - found.values[1]
     test = found.test + (f", Holm-corrected for {comparisons} comparisons" if comparisons > 1 else "")
-    advice = verdicts.more_examples(difference, (found.low, found.high), examples, comparisons)
+    advice = verdicts.more_examples_advice(difference, (found.low, found.high), examples, comparisons)
     said = verdicts.verdict(metric, names, found.values, (found.low, found.high), p_value, test, advice)
     said += _lossy(runs, names) if metric == "bits_per_byte" else ""
-    return Pair((runs[0].id, runs[1].id), found.values, difference, found.low, found.high, p_value, test, said)
+    return RunPair((runs[0].id, runs[1].id), found.values, difference, found.low, found.high, p_value, test, said)
 
 
 def _lossy(runs: tuple[Run, Run], names: tuple[str, str]) -> str:
     """A warning where the tokenizers of two runs lose different parts of the text; empty where they do not."""
-    lost = [text_scores.lost_text((run.report() or {}).get("tokenizer")) for run in runs]
+    lost = [text_scores.describe_lost_text((run.report() or {}).get("tokenizer")) for run in runs]
     if lost[0] == lost[1]:
         return ""
     told = " and ".join(
@@ -348,7 +353,7 @@ def _lossy(runs: tuple[Run, Run], names: tuple[str, str]) -> str:
 # -- settings --------------------------------------------------------------------------------------------------------
 
 
-def settings(runs: Sequence[Run], only_different: bool = False) -> list[dict[str, Any]]:
+def compare_settings(runs: Sequence[Run], only_different: bool = False) -> list[dict[str, Any]]:
     """Every field of the runs' specs, side by side.
 
     Args:

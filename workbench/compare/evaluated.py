@@ -31,20 +31,20 @@ LABEL_METRICS: dict[str, Metric] = {
 
 
 @dataclass(frozen=True)
-class Tested:
+class EvaluatedRun:
     """A run's predictions in the order of their ids."""
 
     run: Run
     ids: list[str]
     gold: list[str]
-    given: list[str]
-    several: bool  # whether an example may have several labels
+    predicted: list[str]
+    multi_label: bool  # whether an example may have several labels
     measures: dict[str, measures.Measure]  # by name; empty where metrics are counted from labels
     sums: dict[str, Floats]  # the columns that these need
 
     @classmethod
-    def read(cls, run: Run) -> Tested:
-        known = measures.known((run.report() or {}).get("measures"))
+    def read(cls, run: Run) -> EvaluatedRun:
+        known = measures.valid_measures((run.report() or {}).get("measures"))
         sums = [*measures.columns(known), *(["tokens"] if known else [])]
         columns = read_predictions(run, ("id", "gold", "prediction", *sums))
         missing = [name for name in ("id", "gold", "prediction") if name not in columns]
@@ -54,17 +54,17 @@ class Tested:
         order = sorted(range(len(keys)), key=keys.__getitem__)
         if not order:
             raise RequestError(f"The run {run.id} has no test example.", "Give its data a test part.")
-        ids, gold, given = ([columns[name][i] for i in order] for name in ("id", "gold", "prediction"))
+        ids, gold, predicted = ([columns[name][i] for i in order] for name in ("id", "gold", "prediction"))
         try:
-            several = bool(run.spec().task.options.get("multi_label"))
+            multi_label = bool(run.spec().task.options.get("multi_label"))
         except WorkbenchError:
-            several = False
+            multi_label = False
         found = {name: np.array(columns[name], dtype=np.float64)[order] for name in sums if name in columns}
         known = {name: measure for name, measure in known.items() if set(measure[1:]) <= set(found)}
-        return cls(run, ids, gold, given, several, known, found)
+        return cls(run, ids, gold, predicted, multi_label, known, found)
 
 
-def refuse_unlike(one: Tested, other: Tested) -> None:
+def check_comparable(one: EvaluatedRun, other: EvaluatedRun) -> None:
     """Raises RequestError when the two were not tested on the same examples."""
     hint = "Runs compared need the same data, data.split_seed, data.holdout and data.limit."
     tasks = [_task(each.run) for each in (one, other)]
@@ -92,24 +92,24 @@ def _task(run: Run) -> str:
         return "an unknown task"
 
 
-def known_metrics(tables: list[Tested], several: bool) -> list[str]:
+def shared_metrics(tables: list[EvaluatedRun], multi_label: bool) -> list[str]:
     """What these runs can be compared by."""
     first = tables[0]
     if not first.measures:
-        metrics: dict[str, Metric] = dict(LABEL_METRICS if several else scores.CLASS_METRICS)
+        metrics: dict[str, Metric] = dict(LABEL_METRICS if multi_label else scores.CLASS_METRICS)
         return ["accuracy", *(name for name in metrics if name != "accuracy")]
     known = [name for name in first.measures if all(name in table.measures for table in tables)]
     if _tokenizers_differ(tables):
-        known = [name for name in known if not measures.counted_in_tokens(first.measures[name])]
+        known = [name for name in known if not measures.is_per_token(first.measures[name])]
     return known
 
 
-def _tokenizers_differ(tables: list[Tested]) -> bool:
+def _tokenizers_differ(tables: list[EvaluatedRun]) -> bool:
     tokens = [table.sums.get("tokens") for table in tables]
     return tokens[0] is not None and any(other is None or not np.array_equal(tokens[0], other) for other in tokens)
 
 
-def why_not(metric: str, tables: list[Tested]) -> str:
+def why_not_comparable(metric: str, tables: list[EvaluatedRun]) -> str:
     """What to say of a metric that runs of different tokenizers cannot be compared by; empty for any other."""
     if metric not in tables[0].measures or not _tokenizers_differ(tables):
         return ""

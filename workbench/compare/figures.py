@@ -14,10 +14,10 @@ from workbench.runs.curves import Band, thin
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 300, 80, 20, 34, 46
 COLOURS = ["#0072B2", "#D55E00", "#00805D", "#B25C8E", "#B87A00", "#3A94C4", "#7A57A3", "#7F8A93"]
-MOST_POINTS = 300  # of a line
+MAX_POINTS = 300  # of a line
 
 
-def dots_svg(summaries: Sequence[Mapping[str, Any]], metric: str, names: Mapping[str, str]) -> str:
+def interval_svg(summaries: Sequence[Mapping[str, Any]], metric: str, names: Mapping[str, str]) -> str:
     """One metric of each run as a dot with its 95% interval, a row a run."""
     rows = []
     for place, summary in enumerate(summaries):
@@ -100,7 +100,7 @@ def curve_svg(bands: Sequence[Band], names: Mapping[str, str], metric: str) -> s
 
 def _few(x: Any, y: Any) -> tuple[Any, Any]:
     good = np.isfinite(x) & np.isfinite(y)
-    return thin(x[good], y[good], MOST_POINTS)
+    return thin(x[good], y[good], MAX_POINTS)
 
 
 def _points(found: Sequence[tuple[float, float]], across: _Axis, up: _Axis) -> str:

@@ -18,23 +18,23 @@ from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
-class Suspicion:
+class LabelIssue:
     """A label that may be wrong.
 
     Attributes:
-        place: of the example among all that were given.
-        given: its label in the data.
+        index: of the example among all that were given.
+        label: its label in the data.
         suggested: what it seems to be.
         margin: probability of the suggested label less that of the given one, -1 to 1.
     """
 
-    place: int
-    given: str
+    index: int
+    label: str
     suggested: str
     margin: float
 
 
-def likely_errors(probabilities: ArrayLike, given: Sequence[str], labels: Sequence[str]) -> list[Suspicion]:
+def find_label_issues(probabilities: ArrayLike, given: Sequence[str], labels: Sequence[str]) -> list[LabelIssue]:
     """Examples whose label is probably wrong, the surest first.
 
     Args:
@@ -63,5 +63,5 @@ def likely_errors(probabilities: ArrayLike, given: Sequence[str], labels: Sequen
         suggested = int(np.argmax(passing[place]))
         if suggested != own[place]:
             margin = float(table[place, suggested] - table[place, own[place]])
-            found.append(Suspicion(int(place), given[int(place)], labels[suggested], margin))
-    return sorted(found, key=lambda one: (-one.margin, one.place))
+            found.append(LabelIssue(int(place), given[int(place)], labels[suggested], margin))
+    return sorted(found, key=lambda one: (-one.margin, one.index))

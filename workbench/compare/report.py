@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from workbench.compare import tradeoff
-from workbench.compare.differences import Comparison, compare, names_of, settings
+from workbench.compare.differences import Comparison, compare, compare_settings, display_names
 from workbench.compare.disagreements import disagreements
-from workbench.compare.figures import curve_svg, dots_svg, scatter_svg
-from workbench.compare.seeds import OverSeeds, have_seeds, over_seeds
+from workbench.compare.figures import curve_svg, interval_svg, scatter_svg
+from workbench.compare.seeds import SeedComparison, compare_seeds, has_seed_groups
 from workbench.errors import RequestError, WorkbenchError
 from workbench.files import write_text
 from workbench.metrics import measures
-from workbench.runs.curves import overlaid
+from workbench.runs.curves import overlaid_curves
 from workbench.runs.query import metric_names
 from workbench.runs.run import Run
 
-MOST_EXAMPLES = 20  # of each kind
-LONGEST_TEXT, LONGEST_NAME = 600, 90  # characters of an example, of a name
-MOST_SETTINGS = 200
+MAX_EXAMPLES = 20  # of each kind
+MAX_TEXT_LENGTH, MAX_NAME_LENGTH = 600, 90  # characters of an example, of a name
+MAX_SETTINGS = 200
 _TIME = re.compile(r"^\d{8}-\d{6}-")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _STYLE = (
@@ -59,7 +59,7 @@ def comparison_report(runs: Sequence[Run], metric: str | None = None) -> str:
         MissingPackageError: scipy or pyarrow is not installed.
     """
     found = compare(runs, metric)
-    seeds = over_seeds(runs, metric) if have_seeds(runs) else None
+    seeds = compare_seeds(runs, metric) if has_seed_groups(runs) else None
     names = _names(runs)
     summaries = [run.summary(with_spec=False) for run in runs]
     title = f"{len(runs)} runs compared by {found.metric.replace('_', ' ')}"
@@ -67,7 +67,7 @@ def comparison_report(runs: Sequence[Run], metric: str | None = None) -> str:
         f"<h1>{_text(title)}</h1>",
         f'<p class="quiet">{_text(_what(found, runs[0]))}</p>',
         _section("What can be claimed", _verdicts(found, seeds, names)),
-        _section("Results", dots_svg(summaries, found.metric, names) + _figures(summaries, names)),
+        _section("Results", interval_svg(summaries, found.metric, names) + _figures(summaries, names)),
         _section("Quality against cost", _costs(summaries, found.metric, names)),
         _section("Curves", _curves(runs, names)),
         _section("Settings that differ", _settings(runs, names)),
@@ -105,8 +105,8 @@ def _what(found: Comparison, run: Run) -> str:
 def _names(runs: Sequence[Run]) -> dict[str, str]:
     """What the report calls each run: its name, or its id without the time; the last section has the whole ids."""
     return {
-        run.id: _cut(_TIME.sub("", name) if name == run.id else name, LONGEST_NAME)
-        for run, name in zip(runs, names_of(runs), strict=True)
+        run.id: _cut(_TIME.sub("", name) if name == run.id else name, MAX_NAME_LENGTH)
+        for run, name in zip(runs, display_names(runs), strict=True)
     }
 
 
@@ -116,7 +116,7 @@ def _named(sentence: str, names: dict[str, str]) -> str:
     return sentence
 
 
-def _verdicts(found: Comparison, seeds: OverSeeds | None, names: dict[str, str]) -> str:
+def _verdicts(found: Comparison, seeds: SeedComparison | None, names: dict[str, str]) -> str:
     said = "".join(f'<p class="said">{_text(_named(pair.verdict, names))}</p>' for pair in (seeds or found).pairs)
     if seeds is None:
         return said
@@ -133,7 +133,7 @@ def _figures(summaries: Sequence[dict[str, Any]], names: dict[str, str]) -> str:
     for name in metrics:
         values = [(report.get("metrics") or {}).get(name) or {} for report in reports]
         told = [_span(v.get("value"), v.get("low"), v.get("high")) for v in values]
-        rows.append([name.replace("_", " ") + measures.scale(name), *told])
+        rows.append([name.replace("_", " ") + measures.scale_note(name), *told])
     for key, (label, unit, scale) in tradeoff.COSTS.items():
         paid = [(report.get("cost") or {}).get(key) for report in reports]
         told = [_number(value / scale) if isinstance(value, int | float) else "-" for value in paid]
@@ -144,9 +144,9 @@ def _figures(summaries: Sequence[dict[str, Any]], names: dict[str, str]) -> str:
 def _costs(summaries: Sequence[dict[str, Any]], metric: str, names: dict[str, str]) -> str:
     parts = []
     for cost in tradeoff.COSTS:
-        points = tradeoff.points(summaries, metric, cost)
+        points = tradeoff.tradeoff_points(summaries, metric, cost)
         if len(points) > 1:
-            said = tradeoff.sentence(points, names, metric, cost)
+            said = tradeoff.summary_sentence(points, names, metric, cost)
             parts.append(scatter_svg(points, names, metric, cost) + f"<p>{_text(said)}</p>")
     if parts:
         parts.append('<p class="quiet">Time and memory are those of the machine that each run was on.</p>')
@@ -159,14 +159,14 @@ def _curves(runs: Sequence[Run], names: dict[str, str]) -> str:
     drawn = []
     for name in wanted:
         try:
-            drawn.append(curve_svg(overlaid(runs, name), names, name))
+            drawn.append(curve_svg(overlaid_curves(runs, name), names, name))
         except WorkbenchError as error:
             drawn.append(f'<p class="quiet">{_text(str(error))}</p>')
     return "".join(drawn)
 
 
 def _settings(runs: Sequence[Run], names: dict[str, str]) -> str:
-    rows = settings(runs, only_different=True)[:MOST_SETTINGS]
+    rows = compare_settings(runs, only_different=True)[:MAX_SETTINGS]
     if not rows:
         return "<p>All settings are the same.</p>"
     heads = ["Setting", *(names[run.id] for run in runs)]
@@ -181,14 +181,14 @@ def _examples(runs: Sequence[Run], names: dict[str, str]) -> str:
         found = [one for one in every if one.first_is_right == right]
         if found:
             heads = ["Text", "Right", names[first.id], names[second.id]]
-            rows = [[one.text, one.gold, one.first, one.second] for one in found[:MOST_EXAMPLES]]
-            shown = f", {MOST_EXAMPLES} of them here" if len(found) > MOST_EXAMPLES else ""
+            rows = [[one.text, one.gold, one.first, one.second] for one in found[:MAX_EXAMPLES]]
+            shown = f", {MAX_EXAMPLES} of them here" if len(found) > MAX_EXAMPLES else ""
             said = f"Only {names[own.id]} is right on {len(found):,} examples{shown}; the surest mistakes come first."
             parts.append(f"<p>{_text(said)}</p>{_table(heads, rows)}")
     return "".join(parts)
 
 
-def _how(found: Comparison, seeds: OverSeeds | None) -> str:
+def _how(found: Comparison, seeds: SeedComparison | None) -> str:
     said = [
         "Run by run: " + "; ".join(dict.fromkeys(pair.test for pair in found.pairs)) + ". The 95% intervals are those "
         "of a paired bootstrap over the test examples: would other examples of the same kind give the same?"
@@ -229,7 +229,7 @@ def _number(value: float) -> str:
 
 
 def _text(value: object) -> str:
-    return f"<bdi>{html.escape(_cut(value, LONGEST_TEXT))}</bdi>"
+    return f"<bdi>{html.escape(_cut(value, MAX_TEXT_LENGTH))}</bdi>"
 
 
 def _cut(value: object, length: int) -> str:

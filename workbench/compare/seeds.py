@@ -20,24 +20,24 @@ from typing import Any
 import numpy as np
 
 from workbench.compare import verdicts
-from workbench.compare.differences import holm, names_of, read_alike, value_of
+from workbench.compare.differences import display_names, holm, metric_value, read_comparable
 from workbench.errors import MissingPackageError, RequestError
-from workbench.runs.curves import UNLIKE, alike
+from workbench.runs.curves import IGNORED_FIELDS, group_by_config
 from workbench.runs.run import Run
-from workbench.runs.table import settings_of
+from workbench.runs.table import read_settings
 
-LEAST = 2  # seeds of a group
-MOST_SPLITS = 200_000  # ways to deal the values that are counted one by one; more are drawn
+MIN_SEEDS = 2  # seeds of a group
+MAX_PERMUTATIONS = 200_000  # ways to deal the values that are counted one by one; more are drawn
 SEED = 0
-MOST_SEEDS = 1000  # a group; that more are needed is told without a number
-MOST_FIELDS = 2  # that are told of a setting to set it apart
+MAX_SEEDS = 1000  # a group; that more are needed is told without a number
+MAX_NAME_FIELDS = 2  # that are told of a setting to set it apart
 _SEED_ENDING = re.compile(r"[\W_]*\b_?(?:seeds?|s)?[\W_]*\d*$", re.IGNORECASE)
 _TIME_AND_MARK = re.compile(r"^\d{8}-\d{6}-|-[0-9a-f]{4}$")
-_SEEDS = tuple(name for name in UNLIKE if name.endswith("seed"))
+_SEEDS = tuple(name for name in IGNORED_FIELDS if name.endswith("seed"))
 
 
 @dataclass(frozen=True)
-class Group:
+class SeedGroup:
     """Runs of one setting with different seeds.
 
     Attributes:
@@ -61,7 +61,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class GroupPair:
+class SeedGroupPair:
     """The first group against another one.
 
     Attributes:
@@ -87,22 +87,22 @@ class GroupPair:
 
 
 @dataclass(frozen=True)
-class OverSeeds:
+class SeedComparison:
     """The first group against every other one.
 
     Attributes:
         metric: what was compared.
         examples: on which all of them were tested.
-        groups: see :class:`Group`.
-        pairs: see :class:`GroupPair`.
+        groups: see :class:`SeedGroup`.
+        pairs: see :class:`SeedGroupPair`.
         verdict: a sentence a pair.
         notes: what was left out, and why.
     """
 
     metric: str
     examples: int
-    groups: list[Group]
-    pairs: list[GroupPair]
+    groups: list[SeedGroup]
+    pairs: list[SeedGroupPair]
     verdict: str
     notes: list[str]
 
@@ -110,12 +110,12 @@ class OverSeeds:
         return asdict(self)
 
 
-def have_seeds(runs: Sequence[Run]) -> bool:
+def has_seed_groups(runs: Sequence[Run]) -> bool:
     """Whether two settings among the runs have several seeds each, so that they can be compared over these."""
-    return sum(len(_different_seeds(group)[0]) >= LEAST for _, group in alike(runs)) >= 2
+    return sum(len(_different_seeds(group)[0]) >= MIN_SEEDS for _, group in group_by_config(runs)) >= 2
 
 
-def over_seeds(runs: Sequence[Run], metric: str | None = None) -> OverSeeds:
+def compare_seeds(runs: Sequence[Run], metric: str | None = None) -> SeedComparison:
     """Compare the setting of the first run with each other setting, over the seeds of each.
 
     Args:
@@ -128,23 +128,23 @@ def over_seeds(runs: Sequence[Run], metric: str | None = None) -> OverSeeds:
         UnknownNameError: no such metric.
         MissingPackageError: scipy or pyarrow is not installed.
     """
-    settings = [(group, *_different_seeds(group)) for _, group in alike(runs)]
-    kept = [(used, again) for _, used, again in settings if len(used) >= LEAST]
-    alone = [group[0] for group, used, _ in settings if len(used) < LEAST]
+    settings = [(group, *_different_seeds(group)) for _, group in group_by_config(runs)]
+    kept = [(used, again) for _, used, again in settings if len(used) >= MIN_SEEDS]
+    alone = [group[0] for group, used, _ in settings if len(used) < MIN_SEEDS]
     if len(kept) < 2:
         raise RequestError(
-            f"For a comparison over seeds two settings with {LEAST} seeds each are needed, and {len(kept)} of the "
+            f"For a comparison over seeds two settings with {MIN_SEEDS} seeds each are needed, and {len(kept)} of the "
             f"{len(settings)} settings has so many.",
             "Run each setting again with other values of training.seed; everything else must stay the same.",
         )
     chosen = [run for used, _ in kept for run in used]
-    tables, metric, several = read_alike(chosen, metric)
-    values = {table.run.id: value_of(table, metric, several) for table in tables}
+    tables, metric, multi_label = read_comparable(chosen, metric)
+    values = {table.run.id: metric_value(table, metric, multi_label) for table in tables}
     _refuse_infinite(values, metric)
     names = _group_names([used for used, _ in kept])
     groups = [_group(name, used, again, values) for name, (used, again) in zip(names, kept, strict=True)]
     pairs = _pairs(groups, metric)
-    return OverSeeds(
+    return SeedComparison(
         metric=metric,
         examples=len(tables[0].ids),
         groups=groups,
@@ -163,7 +163,7 @@ def _different_seeds(group: Sequence[Run]) -> tuple[list[Run], list[Run]]:
     used: list[Run] = []
     again: list[Run] = []
     for run in group:
-        fields = settings_of(run)
+        fields = read_settings(run)
         seeds = tuple(fields.get(name) for name in _SEEDS)
         (again if seeds in seen else used).append(run)
         seen.add(seeds)
@@ -173,12 +173,12 @@ def _different_seeds(group: Sequence[Run]) -> tuple[list[Run], list[Run]]:
 def _group_names(groups: Sequence[Sequence[Run]]) -> list[str]:
     """What to call each setting: what its runs' names begin with; and what sets it apart where that is not enough."""
     stems = [_stem([str(run.status().get("title") or _without_time(run)) for run in group]) for group in groups]
-    fields = [{k: v for k, v in settings_of(group[0]).items() if k not in UNLIKE} for group in groups]
+    fields = [{k: v for k, v in read_settings(group[0]).items() if k not in IGNORED_FIELDS} for group in groups]
     names = []
     for stem, own in zip(stems, fields, strict=True):
         rivals = [other for name, other in zip(stems, fields, strict=True) if name == stem]
         apart = [name for name in own if any(other.get(name) != own[name] for other in rivals)]
-        told = ", ".join(f"{name} = {own[name]}" for name in apart[:MOST_FIELDS])
+        told = ", ".join(f"{name} = {own[name]}" for name in apart[:MAX_NAME_FIELDS])
         names.append(f"{stem} ({told})" if told else stem)
     unique = len(set(names)) == len(names) and all(names)
     return names if unique else [group[0].id for group in groups]
@@ -197,12 +197,12 @@ def _stem(titles: Sequence[str]) -> str:
     return _SEED_ENDING.sub("", "".join(letters[0] for letters in shared))
 
 
-def _group(name: str, used: Sequence[Run], again: Sequence[Run], values: dict[str, float]) -> Group:
+def _group(name: str, used: Sequence[Run], again: Sequence[Run], values: dict[str, float]) -> SeedGroup:
     found = np.array([values[run.id] for run in used])
     mean, deviation = float(found.mean()), float(found.std(ddof=1))
     half = _student(len(found) - 1) * deviation / math.sqrt(len(found))
     ids, repeated = [run.id for run in used], [run.id for run in again]
-    return Group(name, ids, found.tolist(), mean, mean - half, mean + half, deviation, repeated)
+    return SeedGroup(name, ids, found.tolist(), mean, mean - half, mean + half, deviation, repeated)
 
 
 def _refuse_infinite(values: dict[str, float], metric: str) -> None:
@@ -214,18 +214,18 @@ def _refuse_infinite(values: dict[str, float], metric: str) -> None:
         )
 
 
-def _notes(groups: Sequence[Group], alone: Sequence[Run], pairs: Sequence[GroupPair]) -> list[str]:
+def _notes(groups: Sequence[SeedGroup], alone: Sequence[Run], pairs: Sequence[SeedGroupPair]) -> list[str]:
     notes = []
     if alone:
         notes.append(
-            f"Left out, for they have one seed only: {', '.join(names_of(alone))}. "
+            f"Left out, for they have one seed only: {', '.join(display_names(alone))}. "
             "How much a seed changes there is not known."
         )
     repeated = [run for group in groups for run in group.repeated]
     if repeated:
         notes.append(f"Left out, for another run has the same settings and seed: {', '.join(repeated)}.")
     if any(pair.least_permutation >= verdicts.ALPHA for pair in pairs):
-        enough = next(n for n in range(2, 50) if len(pairs) * least_permutation(n, n) < verdicts.ALPHA)
+        enough = next(n for n in range(2, 50) if len(pairs) * min_permutation_p(n, n) < verdicts.ALPHA)
         notes.append(
             "With so few seeds the permutation test cannot fall below 0.05 whatever the values are: the verdict rests "
             "on Welch's test, which takes the values over seeds as normally distributed. "
@@ -238,7 +238,7 @@ def _notes(groups: Sequence[Group], alone: Sequence[Run], pairs: Sequence[GroupP
 
 
 @dataclass(frozen=True)
-class Welch:
+class WelchResult:
     """Welch's t test: the difference of two means, its 95% interval, and the two-sided p-value."""
 
     difference: float
@@ -247,7 +247,7 @@ class Welch:
     p_value: float
 
 
-def welch(first: Sequence[float], second: Sequence[float]) -> Welch:
+def welch(first: Sequence[float], second: Sequence[float]) -> WelchResult:
     """Whether two samples of two values and more have the same mean; their variances may differ.
 
     Where neither sample varies at all there is no scale to measure the difference by: p is then 1.
@@ -261,14 +261,14 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Welch:
     difference = float(np.mean(first) - np.mean(second))
     error, freedom = _error_and_freedom(first, second)
     if error == 0:
-        return Welch(difference, difference, difference, 1.0)
+        return WelchResult(difference, difference, difference, 1.0)
     try:
         from scipy.special import stdtr
     except ImportError as problem:
         raise MissingPackageError("scipy", "to compare runs over seeds") from problem
     half = _student(freedom) * error
     p_value = float(2 * stdtr(freedom, -abs(difference) / error))
-    return Welch(difference, difference - half, difference + half, p_value)
+    return WelchResult(difference, difference - half, difference + half, p_value)
 
 
 def _error_and_freedom(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
@@ -292,7 +292,7 @@ def _student(freedom: float, share: float = 0.975) -> float:
     return float(stdtrit(min(freedom, 1e10), share))
 
 
-def permutation(first: Sequence[float], second: Sequence[float]) -> float:
+def permutation_test(first: Sequence[float], second: Sequence[float]) -> float:
     """Share of all ways to deal the values to two groups of these sizes whose means differ at least as much.
 
     Exact up to ``MOST_SPLITS`` ways; of more, so many are drawn and the one that was seen is counted with them
@@ -306,7 +306,7 @@ def permutation(first: Sequence[float], second: Sequence[float]) -> float:
     def differences(sums: Any) -> Any:
         return np.abs(sums / n - (pooled.sum() - sums) / (total - n))
 
-    if math.comb(total, n) <= MOST_SPLITS:
+    if math.comb(total, n) <= MAX_PERMUTATIONS:
         sums = np.array([pooled[list(chosen)].sum() for chosen in combinations(range(total), n)])
         return float((differences(sums) >= seen - close).mean())
     generator = np.random.default_rng(SEED)
@@ -315,7 +315,7 @@ def permutation(first: Sequence[float], second: Sequence[float]) -> float:
     return (hits + 1) / (20_000 + 1)
 
 
-def least_permutation(first: int, second: int) -> float:
+def min_permutation_p(first: int, second: int) -> float:
     """The smallest p-value that the two-sided permutation test can give groups of these sizes."""
     return min(1.0, (2 if first == second else 1) / math.comb(first + second, first))
 
@@ -331,7 +331,7 @@ def seeds_needed(first: Sequence[float], second: Sequence[float], comparisons: i
     difference = abs(float(np.mean(first) - np.mean(second)))
     variances = [float(np.var(each, ddof=1)) for each in (first, second)]
     if difference == 0:
-        return MOST_SEEDS + 1
+        return MAX_SEEDS + 1
 
     def power(n: int) -> float:
         freedom = (n - 1) * sum(variances) ** 2 / sum(variance**2 for variance in variances)
@@ -339,9 +339,9 @@ def seeds_needed(first: Sequence[float], second: Sequence[float], comparisons: i
         found = 1 - float(nctdtr(freedom, difference / math.sqrt(sum(variances) / n), critical))
         return found if math.isfinite(found) else 1.0  # so far out that it cannot be computed
 
-    low, high = 2, MOST_SEEDS
+    low, high = 2, MAX_SEEDS
     if power(high) < verdicts.POWER:
-        return MOST_SEEDS + 1
+        return MAX_SEEDS + 1
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if power(middle) >= verdicts.POWER else (middle + 1, high)
@@ -351,13 +351,13 @@ def seeds_needed(first: Sequence[float], second: Sequence[float], comparisons: i
 # -- words -----------------------------------------------------------------------------------------------------------
 
 
-def _pairs(groups: Sequence[Group], metric: str) -> list[GroupPair]:
+def _pairs(groups: Sequence[SeedGroup], metric: str) -> list[SeedGroupPair]:
     """The first group against each other one, with Holm's correction."""
     first, others = groups[0], groups[1:]
     found = [welch(first.values, other.values) for other in others]
     corrected = holm([each.p_value for each in found])
-    dealt = holm([permutation(first.values, other.values) for other in others])
-    least = [len(others) * least_permutation(len(first.runs), len(other.runs)) for other in others]
+    dealt = holm([permutation_test(first.values, other.values) for other in others])
+    least = [len(others) * min_permutation_p(len(first.runs), len(other.runs)) for other in others]
     return [
         _pair((first, other), each, metric, p_value, by_dealing, min(1.0, smallest), len(others))
         for other, each, p_value, by_dealing, smallest in zip(others, found, corrected, dealt, least, strict=True)
@@ -365,14 +365,14 @@ def _pairs(groups: Sequence[Group], metric: str) -> list[GroupPair]:
 
 
 def _pair(
-    groups: tuple[Group, Group],
-    found: Welch,
+    groups: tuple[SeedGroup, SeedGroup],
+    found: WelchResult,
     metric: str,
     p_value: float,
     dealt: float,
     least: float,
     comparisons: int,
-) -> GroupPair:
+) -> SeedGroupPair:
     first, second = groups
     test = "Welch's t test over seeds"
     test += f", Holm-corrected for {comparisons} comparisons" if comparisons > 1 else ""
@@ -387,12 +387,12 @@ def _pair(
         _advice(first, second, found, comparisons),
         " over seeds",
     )
-    return GroupPair(
+    return SeedGroupPair(
         (first.name, second.name), found.difference, found.low, found.high, p_value, dealt, least, test, said
     )
 
 
-def _advice(first: Group, second: Group, found: Welch, comparisons: int) -> str:
+def _advice(first: SeedGroup, second: SeedGroup, found: WelchResult, comparisons: int) -> str:
     """What would be needed to show a difference of this size."""
     if found.low == found.high:
         return (
@@ -402,11 +402,11 @@ def _advice(first: Group, second: Group, found: Welch, comparisons: int) -> str:
     if found.difference == 0:
         return "on average they are equal"
     needed = seeds_needed(first.values, second.values, comparisons)
-    if needed > MOST_SEEDS:
-        return f"more than {MOST_SEEDS:,} seeds each would be needed to show a difference this small"
+    if needed > MAX_SEEDS:
+        return f"more than {MAX_SEEDS:,} seeds each would be needed to show a difference this small"
     more = max(1, needed - min(len(first.runs), len(second.runs)))
     return (
-        f"about {verdicts.rounded(more):,} more seeds each would be needed to show a difference of this size"
+        f"about {verdicts.round_up(more):,} more seeds each would be needed to show a difference of this size"
         if more > 1
         else "about one more seed each would be needed to show a difference of this size"
     )

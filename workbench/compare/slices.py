@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FEW = 30  # examples: of fewer, little can be said
+SMALL_SLICE = 30  # examples: of fewer, little can be said
 
 
 @dataclass(frozen=True)
@@ -21,32 +21,32 @@ class Slice:
 
     Attributes:
         name: what they have in common.
-        places: which they are, among all that were given.
-        right: how many of them the run gets right.
+        indices: which they are, among all that were given.
+        n_correct: how many of them the run gets right.
         low, high: Wilson's 95% interval of the share.
     """
 
     name: str
-    places: tuple[int, ...]
-    right: int
+    indices: tuple[int, ...]
+    n_correct: int
     low: float
     high: float
 
     @property
     def count(self) -> int:
-        return len(self.places)
+        return len(self.indices)
 
     @property
     def share(self) -> float:
-        return self.right / self.count
+        return self.n_correct / self.count
 
     @property
-    def few(self) -> bool:
+    def is_small(self) -> bool:
         """Whether there are so few that chance may have made it."""
-        return self.count < FEW
+        return self.count < SMALL_SLICE
 
 
-def wilson(right: int, count: int, z: float = 1.959964) -> tuple[float, float]:
+def wilson_interval(right: int, count: int, z: float = 1.959964) -> tuple[float, float]:
     """Wilson's interval of a share (Wilson 1927): it stays between 0 and 1, and holds with few examples, too.
 
     Args:
@@ -64,7 +64,7 @@ def wilson(right: int, count: int, z: float = 1.959964) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def by_value(values: Sequence[object], correct: Sequence[bool]) -> list[Slice]:
+def slices_by_value(values: Sequence[object], correct: Sequence[bool]) -> list[Slice]:
     """A slice for each value, the worst first; examples without a value (None) are left out.
 
     Raises:
@@ -78,17 +78,17 @@ def by_value(values: Sequence[object], correct: Sequence[bool]) -> list[Slice]:
     return sorted(found, key=lambda one: (one.share, one.name))
 
 
-def by_length(texts: Sequence[str], correct: Sequence[bool], parts: int = 4) -> list[Slice]:
+def slices_by_length(texts: Sequence[str], correct: Sequence[bool], parts: int = 4) -> list[Slice]:
     """Slices of about as many examples each, from the shortest to the longest texts, in characters.
 
     Texts of one length are in one slice, so there may be fewer slices than ``parts``.
     """
     if len(texts) != len(correct):
         raise ValueError(f"{len(texts)} texts and {len(correct)} judgements were given: as many are needed.")
-    return by_number([len(text) for text in texts], correct, parts, " characters")
+    return slices_by_number([len(text) for text in texts], correct, parts, " characters")
 
 
-def by_number(
+def slices_by_number(
     values: Sequence[float | None], correct: Sequence[bool], parts: int = 4, unit: str = ""
 ) -> list[Slice]:  # fmt: skip
     """Slices of about as many examples each, from the smallest to the largest numbers.
@@ -125,4 +125,4 @@ def _told(value: float) -> str:
 
 def _slice(name: str, places: Sequence[int], correct: Sequence[bool]) -> Slice:
     right = sum(bool(correct[place]) for place in places)
-    return Slice(name, tuple(places), right, *wilson(right, len(places)))
+    return Slice(name, tuple(places), right, *wilson_interval(right, len(places)))

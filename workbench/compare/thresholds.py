@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Curve:
+class PrecisionRecallCurve:
     """Precision and recall where an example counts as the class from a score on.
 
     Attributes:
@@ -38,23 +38,23 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Best:
+class BestThreshold:
     """The threshold of the best F1, found on one half of the examples.
 
     Attributes:
         threshold: the class is said from this score on.
-        found: F1 on the half where it was found: too good, since it was chosen there.
-        judged: F1 on the other half.
-        usual: F1 on the other half where the class is said from 0.5 on.
+        tuned_f1: F1 on the half where it was found: too good, since it was chosen there.
+        held_out_f1: F1 on the other half.
+        default_f1: F1 on the other half where the class is said from 0.5 on.
     """
 
     threshold: float
-    found: float
-    judged: float
-    usual: float
+    tuned_f1: float
+    held_out_f1: float
+    default_f1: float
 
 
-def precision_recall(scores: ArrayLike, positive: Sequence[bool] | NDArray[np.bool_]) -> Curve:
+def precision_recall(scores: ArrayLike, positive: Sequence[bool] | NDArray[np.bool_]) -> PrecisionRecallCurve:
     """The curve of one class.
 
     Args:
@@ -69,17 +69,17 @@ def precision_recall(scores: ArrayLike, positive: Sequence[bool] | NDArray[np.bo
     values, truth = values[order], truth[order]
     last = np.flatnonzero(np.append(np.diff(values) != 0, True))  # the last example of each score
     hits = np.cumsum(truth)[last]
-    return Curve(values[last], hits / (last + 1), hits / truth.sum())
+    return PrecisionRecallCurve(values[last], hits / (last + 1), hits / truth.sum())
 
 
-def f1_from(scores: ArrayLike, positive: Sequence[bool] | NDArray[np.bool_], threshold: float) -> float:
+def f1_at(scores: ArrayLike, positive: Sequence[bool] | NDArray[np.bool_], threshold: float) -> float:
     """F1 of the class where it is said from ``threshold`` on."""
     values, truth = _checked(scores, positive)
     said = values >= threshold
     return float(2 * np.sum(said & truth) / (np.sum(said) + np.sum(truth)))
 
 
-def best_threshold(scores: ArrayLike, positive: Sequence[bool] | NDArray[np.bool_], seed: int = 0) -> Best:
+def best_threshold(scores: ArrayLike, positive: Sequence[bool] | NDArray[np.bool_], seed: int = 0) -> BestThreshold:
     """The best threshold by F1, found on one half and judged on the other.
 
     Raises:
@@ -95,8 +95,8 @@ def best_threshold(scores: ArrayLike, positive: Sequence[bool] | NDArray[np.bool
     curve = precision_recall(values[first], truth[first])
     best = int(np.argmax(curve.f1))
     threshold = float(curve.thresholds[best])
-    judged, usual = (f1_from(values[~first], truth[~first], each) for each in (threshold, 0.5))
-    return Best(threshold, float(curve.f1[best]), judged, usual)
+    judged, usual = (f1_at(values[~first], truth[~first], each) for each in (threshold, 0.5))
+    return BestThreshold(threshold, float(curve.f1[best]), judged, usual)
 
 
 def _checked(scores: ArrayLike, positive: Sequence[bool] | NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:

@@ -35,7 +35,7 @@ class Point:
     on_front: bool
 
 
-def pareto(quality: Sequence[float], cost: Sequence[float], larger_is_better: bool = True) -> list[bool]:
+def pareto_front(quality: Sequence[float], cost: Sequence[float], larger_is_better: bool = True) -> list[bool]:
     """Which of some things are on the Pareto front: none other is as good or better, costs as little or less, and is
     truly better or cheaper.
 
@@ -57,7 +57,7 @@ def pareto(quality: Sequence[float], cost: Sequence[float], larger_is_better: bo
     return front
 
 
-def points(runs: Sequence[Mapping[str, Any]], metric: str, cost: str) -> list[Point]:
+def tradeoff_points(runs: Sequence[Mapping[str, Any]], metric: str, cost: str) -> list[Point]:
     """The runs that have both, in their order.
 
     Args:
@@ -73,7 +73,7 @@ def points(runs: Sequence[Mapping[str, Any]], metric: str, cost: str) -> list[Po
         if quality(run, metric) is not None and _is_number(paid):
             found.append((str(run["id"]), value, paid / unit))
     better = metric not in SMALLER_IS_BETTER
-    front = pareto([value["value"] for _, value, _ in found], [paid for _, _, paid in found], better)
+    front = pareto_front([value["value"] for _, value, _ in found], [paid for _, _, paid in found], better)
     return [
         Point(run, float(value["value"]), _or_none(value.get("low")), _or_none(value.get("high")), paid, on)
         for (run, value, paid), on in zip(found, front, strict=True)
@@ -96,7 +96,7 @@ def front_line(found: Sequence[Point]) -> tuple[list[float], list[float]]:
     return [cost for cost, _ in on], [quality for _, quality in on]
 
 
-def sentence(found: Sequence[Point], names: Mapping[str, str], metric: str, cost: str) -> str:
+def summary_sentence(found: Sequence[Point], names: Mapping[str, str], metric: str, cost: str) -> str:
     """What follows from the front, in words."""
     on, beaten = [p for p in found if p.on_front], sum(not p.on_front for p in found)
     if len(found) < 2:

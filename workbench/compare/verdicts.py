@@ -15,12 +15,12 @@ from workbench.metrics import measures
 
 ALPHA = 0.05
 POWER = 0.8
-MOST = 10**12  # what stands for "never"
+NEVER = 10**12  # what stands for "never"
 _TOLD = 1_000_000  # more than this many are not told as a number
 
 
 @dataclass(frozen=True)
-class Scale:
+class MetricFormat:
     """How the values of one metric are told: shares in points (hundredths), the others as they are."""
 
     metric: str
@@ -59,7 +59,7 @@ def verdict(
         advice: what would be needed to show a difference of this size.
         over: what the interval is over, where that is not the test examples: `` over seeds``.
     """
-    scale = Scale(metric)
+    scale = MetricFormat(metric)
     told, unit, (low, high) = scale.told, scale.unit, interval
     outside = low > 0 or high < 0
     mean = " on average" if over else ""
@@ -80,14 +80,14 @@ def verdict(
     return f"No difference can be claimed: {said}; {advice}."
 
 
-def more_examples(difference: float, interval: tuple[float, float], examples: int, comparisons: int = 1) -> str:
+def more_examples_advice(difference: float, interval: tuple[float, float], examples: int, comparisons: int = 1) -> str:
     """What is said of the test examples that would be needed."""
     if difference == 0:
         return "on these examples they are equal"
     more = examples_needed(difference, *interval, examples, comparisons) - examples
     if more > _TOLD:
         return "more than a million further test examples would be needed to show a difference this small"
-    return f"about {rounded(max(more, 10)):,} more test examples would be needed to show a difference of this size"
+    return f"about {round_up(max(more, 10)):,} more test examples would be needed to show a difference of this size"
 
 
 def examples_needed(difference: float, low: float, high: float, examples: int, comparisons: int = 1) -> int:
@@ -102,10 +102,10 @@ def examples_needed(difference: float, low: float, high: float, examples: int, c
         comparisons: made at once; each is then held to 5% divided by their number, the hardest step of Holm's method.
     """
     if difference == 0:
-        return MOST
+        return NEVER
     error = (high - low) / (2 * z_two_sided(ALPHA))
     wanted = z_two_sided(ALPHA / max(1, comparisons)) + NormalDist().inv_cdf(POWER)
-    return min(MOST, math.ceil(examples * (wanted * error / abs(difference)) ** 2))
+    return min(NEVER, math.ceil(examples * (wanted * error / abs(difference)) ** 2))
 
 
 def z_two_sided(alpha: float) -> float:
@@ -113,7 +113,7 @@ def z_two_sided(alpha: float) -> float:
     return NormalDist().inv_cdf(1 - alpha / 2)
 
 
-def rounded(number: int) -> int:
+def round_up(number: int) -> int:
     """``number`` to two significant digits, upwards."""
     unit: int = 10 ** max(0, len(str(number)) - 2)
     return math.ceil(number / unit) * unit

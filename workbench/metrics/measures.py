@@ -26,9 +26,9 @@ Sums = Mapping[str, Any]
 Measure = Sequence[str]  # the name of a function below, then its columns
 Measures = Mapping[str, Measure]
 
-MOST_UNITS = 5_000  # more examples than this are added up to so many before the bootstrap draws from them
-LARGEST_LOSS = 700.0  # exp() of more is infinite
-SHARES = frozenset({"bleu", "chrf"})  # kept as a share of 1, though sacreBLEU and most papers print them out of 100
+MAX_UNITS = 5_000  # more examples than this are added up to so many before the bootstrap draws from them
+MAX_LOSS = 700.0  # exp() of more is infinite
+FRACTIONS = frozenset({"bleu", "chrf"})  # kept as a share of 1, though sacreBLEU and most papers print them out of 100
 SMALLER_IS_BETTER = frozenset({"loss", "perplexity", "bits_per_byte"})
 
 
@@ -52,7 +52,7 @@ def macro_f1(*counts: Any) -> Floats:
 
 def perplexity(nats: Any, predicted: Any) -> Floats:
     """Among how many equally probable tokens the model is as unsure: exp(nats per predicted token)."""
-    return np.asarray(np.exp(np.minimum(ratio(nats, predicted), LARGEST_LOSS)))
+    return np.asarray(np.exp(np.minimum(ratio(nats, predicted), MAX_LOSS)))
 
 
 def loss(nats: Any, predicted: Any, pair_nats: Any = 0.0, pairs: Any = 0.0) -> Floats:
@@ -109,18 +109,18 @@ FUNCTIONS: dict[str, Callable[..., Floats]] = {
 }
 
 
-def scale(name: str) -> str:
+def scale_note(name: str) -> str:
     """What to say behind a metric's name of a scale that readers may not expect; empty for nothing."""
-    return " (0 to 1)" if name in SHARES else ""
+    return " (0 to 1)" if name in FRACTIONS else ""
 
 
-def counted_in_tokens(measure: Measure) -> bool:
+def is_per_token(measure: Measure) -> bool:
     """Whether a measure means another thing with another tokenizer: one per predicted token."""
     function, *needed = measure
     return "predicted" in needed and function != "bits_per_byte"
 
 
-def known(measures: Any) -> dict[str, Measure]:
+def valid_measures(measures: Any) -> dict[str, Measure]:
     """The measures of a report that can be computed; anything else in it is passed over."""
     if not isinstance(measures, Mapping):
         return {}
@@ -136,7 +136,7 @@ def columns(measures: Measures) -> list[str]:
     return list(dict.fromkeys(column for _, *needed in measures.values() for column in needed))
 
 
-def value(measure: Measure, sums: Sums) -> Floats:
+def metric_value(measure: Measure, sums: Sums) -> Floats:
     """A metric of sums: numbers, or arrays [resamples]."""
     function, *needed = measure
     return FUNCTIONS[function](*(sums[column] for column in needed))
@@ -147,7 +147,7 @@ def totals(table: Mapping[str, Any]) -> dict[str, Floats]:
     return {name: np.asarray(column, dtype=np.float64).sum() for name, column in table.items()}
 
 
-def draws(table: Mapping[str, Any], resamples: int, seed: int = 0) -> Iterator[dict[str, Floats]]:
+def bootstrap_sums(table: Mapping[str, Any], resamples: int, seed: int = 0) -> Iterator[dict[str, Floats]]:
     """Bootstrap samples of examples, as their sums, in chunks [chunk] of ``resamples`` in all.
 
     Args:
@@ -157,32 +157,34 @@ def draws(table: Mapping[str, Any], resamples: int, seed: int = 0) -> Iterator[d
         seed: of the drawing; tables of as many examples, drawn with one seed, are drawn alike (paired).
     """
     examples = len(next(iter(table.values())))
-    unit = np.arange(examples) % MOST_UNITS
-    units = min(examples, MOST_UNITS)
+    unit = np.arange(examples) % MAX_UNITS
+    units = min(examples, MAX_UNITS)
     matrix = np.stack([np.bincount(unit, weights=column, minlength=units) for column in table.values()], axis=1)
-    for counts in scores.draw_cells(np.ones(units, dtype=np.int64), resamples, np.random.default_rng(seed)):
+    for counts in scores.resample_counts(np.ones(units, dtype=np.int64), resamples, np.random.default_rng(seed)):
         yield dict(zip(table, (counts @ matrix).T, strict=True))
 
 
-def figures(table: Mapping[str, Any], measures: Measures) -> dict[str, float]:
+def metric_values(table: Mapping[str, Any], measures: Measures) -> dict[str, float]:
     """Each metric of all examples."""
     whole = totals(table)
-    return {name: float(value(measure, whole)) for name, measure in measures.items()}
+    return {name: float(metric_value(measure, whole)) for name, measure in measures.items()}
 
 
 def intervals(table: Mapping[str, Any], measures: Measures, resamples: int = 2000) -> dict[str, dict[str, float]]:
     """Each metric of all examples, with its 95% percentile interval: ``{name: {"value", "low", "high"}}``."""
-    whole = figures(table, measures)
-    chunks = list(draws(table, resamples)) if len(next(iter(table.values()))) else []
+    whole = metric_values(table, measures)
+    chunks = list(bootstrap_sums(table, resamples)) if len(next(iter(table.values()))) else []
     found = {}
     for name, measure in measures.items():
-        drawn = np.concatenate([value(measure, chunk) for chunk in chunks]) if chunks else np.array([whole[name]])
+        drawn = (
+            np.concatenate([metric_value(measure, chunk) for chunk in chunks]) if chunks else np.array([whole[name]])
+        )
         low, high = scores.percentile_interval(drawn)
         found[name] = {"value": whole[name], "low": low, "high": high}
     return found
 
 
-def gains(
+def improvements(
     before: Mapping[str, Any], after: Mapping[str, Any], measures: Measures, resamples: int = 2000
 ) -> dict[str, dict[str, float]]:
     """How much better each metric is than before, with its 95% interval by a paired bootstrap of examples.
@@ -200,11 +202,11 @@ def gains(
     table = {f"{side}:{name}": each[name] for side, each in (("-", before), ("+", after)) for name in names}
 
     def difference(name: str, sums: Sums) -> Floats:
-        was, now = (value(measures[name], {n: sums[f"{side}:{n}"] for n in names}) for side in "-+")
+        was, now = (metric_value(measures[name], {n: sums[f"{side}:{n}"] for n in names}) for side in "-+")
         return was - now if name in SMALLER_IS_BETTER else now - was
 
     whole = totals(table)
-    chunks = list(draws(table, resamples)) if table and len(next(iter(table.values()))) else []
+    chunks = list(bootstrap_sums(table, resamples)) if table and len(next(iter(table.values()))) else []
     found = {}
     for name in measures:
         drawn = np.concatenate([difference(name, chunk) for chunk in chunks] or [difference(name, whole).reshape(1)])

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from workbench.metrics.measures import Measure
 
-Words = Literal["13a", "zh", "char"]
-RougeWords = Literal["ascii", "unicode"]
-Table = dict[str, NDArray[np.float64]]
+Tokenization = Literal["13a", "zh", "char"]
+RougeTokenization = Literal["ascii", "unicode"]
+Counts = dict[str, NDArray[np.float64]]
 
 BLEU_ORDERS, CHRF_ORDERS = range(1, 5), range(1, 7)
 BLEU_COLUMNS = (
@@ -40,8 +40,8 @@ BLEU: Measure = ("bleu", *BLEU_COLUMNS)
 CHRF: Measure = ("chrf", *CHRF_COLUMNS)
 ROUGE = ("rouge1", "rouge2", "rougeL")
 
-SAMPLE = 1_000  # texts that are looked at to tell their script
-FOREIGN = 0.05  # share of letters that the 26 lack from which ROUGE must know all letters
+SCRIPT_SAMPLE = 1_000  # texts that are looked at to tell their script
+MAX_NON_ASCII = 0.05  # share of letters that the 26 lack from which ROUGE must know all letters
 
 # -- words ---------------------------------------------------------------------------------------------------------
 
@@ -89,10 +89,10 @@ def _words_char(text: str) -> list[str]:
     return [character for character in text if not character.isspace()]
 
 
-WORDS: dict[Words, Callable[[str], list[str]]] = {"13a": _words_13a, "zh": _words_zh, "char": _words_char}
+TOKENIZERS: dict[Tokenization, Callable[[str], list[str]]] = {"13a": _words_13a, "zh": _words_zh, "char": _words_char}
 
 
-def words_for(texts: Iterable[str]) -> Words:
+def bleu_tokenization(texts: Iterable[str]) -> Tokenization:
     """The tokenization of BLEU that suits the script of ``texts``; the first ``SAMPLE`` of them are looked at."""
     letters = _letters(texts)
     unspaced = _ONE_UNSPACED.findall(letters)
@@ -102,22 +102,22 @@ def words_for(texts: Iterable[str]) -> Words:
     return "zh" if len(_HAN.findall(letters)) > 10 * len(_KANA.findall(letters)) else "char"
 
 
-def rouge_words_for(texts: Iterable[str]) -> RougeWords:
+def rouge_tokenization(texts: Iterable[str]) -> RougeTokenization:
     """``"ascii"`` (rouge-score's own words: a-z and 0-9) where nearly all letters of ``texts`` are among these."""
     letters = _letters(texts)
     foreign = sum(not character.isascii() for character in letters)
-    return "unicode" if letters and foreign > FOREIGN * len(letters) else "ascii"
+    return "unicode" if letters and foreign > MAX_NON_ASCII * len(letters) else "ascii"
 
 
 def _letters(texts: Iterable[str]) -> str:
-    sample = [text for text, _ in zip(texts, range(SAMPLE), strict=False)]
+    sample = [text for text, _ in zip(texts, range(SCRIPT_SAMPLE), strict=False)]
     return "".join(character for text in sample for character in text if character.isalpha())
 
 
 # -- BLEU and chrF -------------------------------------------------------------------------------------------------
 
 
-def bleu_counts(written: Sequence[str], references: Sequence[str], words: Words) -> Table:
+def bleu_counts(written: Sequence[str], references: Sequence[str], words: Tokenization) -> Counts:
     """Counts of each example, columns [N] named ``BLEU_COLUMNS``.
 
     Args:
@@ -125,7 +125,7 @@ def bleu_counts(written: Sequence[str], references: Sequence[str], words: Words)
         references: what should have been written, one for each.
         words: what a word is.
     """
-    cut = WORDS[words]
+    cut = TOKENIZERS[words]
     rows = [_bleu_row(cut(a.rstrip()), cut(b.rstrip())) for a, b in zip(written, references, strict=True)]
     return _columns(BLEU_COLUMNS, rows)
 
@@ -135,7 +135,7 @@ def _bleu_row(written: list[str], reference: list[str]) -> list[int]:
     return [*hits, *(max(0, len(written) - n + 1) for n in BLEU_ORDERS), len(written), len(reference)]
 
 
-def chrf_counts(written: Sequence[str], references: Sequence[str]) -> Table:
+def chrf_counts(written: Sequence[str], references: Sequence[str]) -> Counts:
     """Counts of each example, columns [N] named ``CHRF_COLUMNS``; arguments as of :func:`bleu_counts`."""
     rows = [_chrf_row("".join(a.split()), "".join(b.split())) for a, b in zip(written, references, strict=True)]
     return _columns(CHRF_COLUMNS, rows)
@@ -160,7 +160,7 @@ def _shared(one: Counter[Any], other: Counter[Any]) -> int:
     return sum(min(count, other[gram]) for gram, count in one.items() if gram in other)
 
 
-def _columns(names: Sequence[str], rows: Sequence[Sequence[float]]) -> Table:
+def _columns(names: Sequence[str], rows: Sequence[Sequence[float]]) -> Counts:
     matrix = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
     return dict(zip(names, matrix.T, strict=True))
 
@@ -168,7 +168,9 @@ def _columns(names: Sequence[str], rows: Sequence[Sequence[float]]) -> Table:
 # -- ROUGE ---------------------------------------------------------------------------------------------------------
 
 
-def rouge_scores(written: Sequence[str], references: Sequence[Sequence[str]], words: RougeWords = "ascii") -> Table:
+def rouge_scores(
+    written: Sequence[str], references: Sequence[Sequence[str]], words: RougeTokenization = "ascii"
+) -> Counts:
     """F of ROUGE-1, ROUGE-2 and ROUGE-L of each example, columns [N] named ``ROUGE``; no stemming.
 
     Args:
@@ -179,12 +181,12 @@ def rouge_scores(written: Sequence[str], references: Sequence[Sequence[str]], wo
     """
     rows = []
     for text, given in zip(written, references, strict=True):
-        own = rouge_words(text, words)
-        rows.append(np.max([_rouge_row(own, rouge_words(each, words)) for each in given], axis=0))
+        own = rouge_tokens(text, words)
+        rows.append(np.max([_rouge_row(own, rouge_tokens(each, words)) for each in given], axis=0))
     return _columns(ROUGE, rows)
 
 
-def rouge_words(text: str, words: RougeWords) -> list[str]:
+def rouge_tokens(text: str, words: RougeTokenization) -> list[str]:
     """The words that ROUGE counts, in small letters."""
     if words == "ascii":
         return _ASCII_WORDS.findall(text.lower())
@@ -196,14 +198,14 @@ def _rouge_row(written: list[str], reference: list[str]) -> list[float]:
     for n in (1, 2):
         one, other = _grams(written, n), _grams(reference, n)
         found.append(_f(_shared(one, other), one.total(), other.total()))
-    return [*found, _f(longest_common(written, reference), len(written), len(reference))]
+    return [*found, _f(lcs_length(written, reference), len(written), len(reference))]
 
 
 def _f(hits: int, written: int, reference: int) -> float:
     return 2 * hits / (written + reference) if hits else 0.0
 
 
-def longest_common(one: Sequence[Any], other: Sequence[Any]) -> int:
+def lcs_length(one: Sequence[Any], other: Sequence[Any]) -> int:
     """Length of the longest sequence that is in both, gaps allowed.
 
     A row of the usual table is one number, a bit for each element of ``one``: Hyyrö (2004), "Bit-parallel LCS-length

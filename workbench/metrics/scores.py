@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-Interval = tuple[float, float]
+Bounds = tuple[float, float]
 
 _CELLS_AT_ONCE = 4_000_000  # 32 MB of float64: what one chunk of a bootstrap may take
 
 
-def confusion(gold: ArrayLike, predicted: ArrayLike, classes: int) -> NDArray[np.int64]:
+def confusion_matrix(gold: ArrayLike, predicted: ArrayLike, classes: int) -> NDArray[np.int64]:
     """Counts [C, C] of examples by gold class (row) and predicted class (column).
 
     Args:
@@ -174,13 +174,13 @@ def per_label(counts: ArrayLike, labels: Sequence[str]) -> dict[str, dict[str, f
 # -- bootstrap -----------------------------------------------------------------------------------------------------
 
 
-def percentile_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+def percentile_interval(values: ArrayLike, level: float = 0.95) -> Bounds:
     """The middle ``level`` of bootstrap ``values`` [resamples]."""
     low, high = np.quantile(np.asarray(values, dtype=np.float64), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def draw_cells(
+def resample_counts(
     cells: ArrayLike, resamples: int, generator: np.random.Generator, width: int | None = None
 ) -> Iterator[NDArray[np.int64]]:
     """Bootstrap samples of examples that fall into cells, in chunks [chunk, K] of new counts.
@@ -200,7 +200,7 @@ def draw_cells(
         yield generator.multinomial(total, counts / total, size=min(chunk, resamples - start))
 
 
-def bootstrap_intervals(counts: ArrayLike, resamples: int = 2000, seed: int = 0) -> dict[str, Interval]:
+def bootstrap_intervals(counts: ArrayLike, resamples: int = 2000, seed: int = 0) -> dict[str, Bounds]:
     """95% percentile intervals ``{metric: (low, high)}`` of every class metric, from one table of counts [C, C].
 
     Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapter 13. With no example there is nothing to
@@ -212,7 +212,7 @@ def bootstrap_intervals(counts: ArrayLike, resamples: int = 2000, seed: int = 0)
         return dict.fromkeys(CLASS_METRICS, (0.0, 0.0))
     values: dict[str, list[Floats]] = {name: [] for name in CLASS_METRICS}
     generator = np.random.default_rng(seed)
-    for draws in draw_cells(table.ravel()[full], resamples, generator, width=table.size):
+    for draws in resample_counts(table.ravel()[full], resamples, generator, width=table.size):
         tables = np.zeros((len(draws), table.size), dtype=np.int64)
         tables[:, full] = draws
         tables = tables.reshape(-1, *table.shape)
@@ -223,7 +223,7 @@ def bootstrap_intervals(counts: ArrayLike, resamples: int = 2000, seed: int = 0)
 
 def bootstrap_label_intervals(
     gold: ArrayLike, predicted: ArrayLike, resamples: int = 2000, seed: int = 0
-) -> dict[str, Interval]:
+) -> dict[str, Bounds]:
     """95% percentile intervals of the metrics of :func:`label_scores`, from indicators [N, L]."""
     cells = label_cells(gold, predicted)  # [N, L, 4]
     values: dict[str, list[Floats]] = {"accuracy": [], "micro_f1": [], "macro_f1": [], "matthews": []}
@@ -231,7 +231,7 @@ def bootstrap_label_intervals(
         return dict.fromkeys(values, (0.0, 0.0))
     right = (cells[..., 1] + cells[..., 2]).sum(axis=-1) == 0
     flat = cells.reshape(len(cells), -1).astype(np.float64)
-    for draws in draw_cells(np.ones(len(cells), dtype=np.int64), resamples, np.random.default_rng(seed)):
+    for draws in resample_counts(np.ones(len(cells), dtype=np.int64), resamples, np.random.default_rng(seed)):
         tables = (draws @ flat).reshape(len(draws), *cells.shape[1:])
         values["accuracy"].append(draws @ right / len(cells))
         values["micro_f1"].append(label_micro_f1(tables))

@@ -23,7 +23,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)  # SQuAD's: that of ASC
 _WITHOUT_SPACES = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 
-def words_of(answer: str) -> list[str]:
+def normalized_words(answer: str) -> list[str]:
     """The words of an answer that count: in small letters, without punctuation and articles."""
     text = answer.lower().translate(_PUNCTUATION)
     if not _WITHOUT_SPACES.search(text):
@@ -32,7 +32,7 @@ def words_of(answer: str) -> list[str]:
     return _WITHOUT_SPACES.sub(r" \g<0> ", _ARTICLES.sub(" ", text)).split()
 
 
-def overlap(given: Sequence[str], right: Sequence[str]) -> float:
+def token_f1(given: Sequence[str], right: Sequence[str]) -> float:
     """F1 of the words of two answers, 0 to 1; where one has no words, whether neither has."""
     if not given or not right:
         return float(not given and not right)
@@ -40,13 +40,13 @@ def overlap(given: Sequence[str], right: Sequence[str]) -> float:
     return 2 * common / (len(given) + len(right))
 
 
-def compare(given: str, right: Sequence[str]) -> tuple[float, float]:
+def exact_match_and_f1(given: str, right: Sequence[str]) -> tuple[float, float]:
     """Exact match, 0 or 1, and F1, 0 to 1, of an answer with the nearest right one.
 
     Args:
         given: the answer; empty for none.
         right: right answers; none where the question has no answer. Those without a word that counts are passed over.
     """
-    words = words_of(given)
-    wanted = [known for answer in right if (known := words_of(answer))] or [[]]
-    return float(words in wanted), max(overlap(words, known) for known in wanted)
+    words = normalized_words(given)
+    wanted = [known for answer in right if (known := normalized_words(answer))] or [[]]
+    return float(words in wanted), max(token_f1(words, known) for known in wanted)

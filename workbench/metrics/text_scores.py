@@ -20,7 +20,7 @@ Bits per byte is the loss on a scale that knows no tokenizer: nats per predicted
 over ln 2. A tokenizer of longer tokens has a larger loss per token and fewer of them. For a causal model it is the size
 to which the model would compress the text, in bits for each byte of it. That holds of a tokenizer from whose tokens the
 text comes back. One that makes capitals small, or has one token for all that it does not know, leaves less to be
-guessed: :func:`lost_text` says so.
+guessed: :func:`describe_lost_text` says so.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def measures(names: Iterable[str]) -> dict[str, Measure]:
     return found
 
 
-LOSES = "The tokenizer loses part of the text"
+LOSES_TEXT = "The tokenizer loses part of the text"
 
 
-def lost_text(tokenizer: Any) -> str:
+def describe_lost_text(tokenizer: Any) -> str:
     """What of a text does not come back from its tokens, for people; empty where nothing is lost, or nothing known.
 
     Args:

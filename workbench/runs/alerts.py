@@ -8,15 +8,15 @@ from typing import Literal
 
 import numpy as np
 
-from workbench.runs.metric_store import Columns, columns
+from workbench.runs.metric_store import MetricStore, open_metrics
 from workbench.runs.pyramid import Floats, Trace
 from workbench.runs.run import Run
 
 Kind = Literal["non-finite", "rising", "over-fitting", "plateau", "silent"]
-MANY = 200_000  # points that a rule looks at, however long the run is: what was long before worries nobody
-WORSE_EVALUATIONS = 3  # after the best one, until over-fitting is spoken of
-RISE = 0.1  # of the loss's own fall or size, below which nothing is said
-NOISE = 4.0  # standard errors that a rise must have
+MAX_POINTS = 200_000  # points that a rule looks at, however long the run is: what was long before worries nobody
+MIN_WORSE_EVALUATIONS = 3  # after the best one, until over-fitting is spoken of
+MIN_RISE = 0.1  # of the loss's own fall or size, below which nothing is said
+MIN_STANDARD_ERRORS = 4.0  # standard errors that a rise must have
 SILENT_SECONDS, SILENT_TIMES = 60.0, 10.0  # no line for so long, and for so many usual intervals
 
 
@@ -39,21 +39,21 @@ class Alert:
     step: int | None = None
 
 
-def alerts(run: Run, now: float | None = None) -> list[Alert]:
+def find_alerts(run: Run, now: float | None = None) -> list[Alert]:
     """Everything that is worrying about a run at this moment, the worst first.
 
     Args:
         run: which.
         now: seconds since the epoch; the clock's if left out.
     """
-    found = columns(run)
+    found = open_metrics(run)
     seen = [_not_finite(found), _rising(found), _over_fitting(found)]
     if run.state == "running":
         seen += [_plateau(found), _silent(run, found, time.time() if now is None else now)]
     return sorted((alert for alert in seen if alert), key=lambda alert: alert.severity != "error")
 
 
-def _not_finite(found: Columns) -> Alert | None:
+def _not_finite(found: MetricStore) -> Alert | None:
     for name in ("train/loss", "eval/loss", "train/gradient_norm"):
         if name not in found.broken:
             continue
@@ -79,7 +79,7 @@ def _not_finite(found: Columns) -> Alert | None:
     return None
 
 
-def _rising(found: Columns) -> Alert | None:
+def _rising(found: MetricStore) -> Alert | None:
     """The training loss: the mean of its last tenth against the best tenth before, with the noise of both."""
     xs, ys = _last(found, "train/loss")
     size = max(10, len(ys) // 10)
@@ -91,7 +91,7 @@ def _rising(found: Columns) -> Alert | None:
     best = int(means[:-1].argmin())
     rise, noise = means[-1] - means[best], float(np.hypot(errors[-1], errors[best]))
     fall = means[0] - means[best]
-    if rise <= NOISE * noise or rise <= RISE * max(fall, abs(means[best])):
+    if rise <= MIN_STANDARD_ERRORS * noise or rise <= MIN_RISE * max(fall, abs(means[best])):
         return None
     step = int(xs[len(ys) - (count - best) * size + size - 1])
     return Alert(
@@ -104,14 +104,14 @@ def _rising(found: Columns) -> Alert | None:
     )
 
 
-def _over_fitting(found: Columns) -> Alert | None:
+def _over_fitting(found: MetricStore) -> Alert | None:
     """The validation loss has risen for several evaluations while the training loss went on falling."""
     xs, ys = _last(found, "eval/loss")
-    if len(ys) <= WORSE_EVALUATIONS:
+    if len(ys) <= MIN_WORSE_EVALUATIONS:
         return None
     best = int(np.argmin(ys))
     after = ys[best + 1 :]
-    if len(after) < WORSE_EVALUATIONS or ys[-1] - ys[best] < 0.05 * abs(ys[best]) or not (after > ys[best]).all():
+    if len(after) < MIN_WORSE_EVALUATIONS or ys[-1] - ys[best] < 0.05 * abs(ys[best]) or not (after > ys[best]).all():
         return None
     before, since = _around(found.trace("train/loss"), float(xs[best]))
     if not len(since) or not len(before) or float(np.mean(since)) >= float(np.mean(before)):
@@ -127,23 +127,23 @@ def _over_fitting(found: Columns) -> Alert | None:
     )
 
 
-def _last(found: Columns, name: str) -> tuple[Floats, Floats]:
+def _last(found: MetricStore, name: str) -> tuple[Floats, Floats]:
     """The last ``MANY`` points of a metric."""
     trace = found.trace(name)
-    xs, ys = trace.points(max(0, len(trace) - MANY))
+    xs, ys = trace.points(max(0, len(trace) - MAX_POINTS))
     return xs, np.asarray(ys)
 
 
 def _around(trained: Trace, place: float) -> tuple[Floats, Floats]:
     """The last tenth of the figures before ``place``, and as many of the last ones of all after it."""
-    end = trained.place(place)
-    length = min(MANY, max(1, end // 10))
+    end = trained.count_until(place)
+    length = min(MAX_POINTS, max(1, end // 10))
     _, before = trained.points(max(0, end - length), end)
     _, since = trained.points(max(end, len(trained) - len(before)))
     return before, since
 
 
-def _plateau(found: Columns) -> Alert | None:
+def _plateau(found: MetricStore) -> Alert | None:
     """The last half of many evaluations brought nothing better."""
     xs, ys = _last(found, "eval/loss")
     half = len(ys) // 2
@@ -160,7 +160,7 @@ def _plateau(found: Columns) -> Alert | None:
     )
 
 
-def _silent(run: Run, found: Columns, now: float) -> Alert | None:
+def _silent(run: Run, found: MetricStore, now: float) -> Alert | None:
     """No line of metrics for much longer than usual, though the process lives and trains."""
     if (run.status().get("progress") or {}).get("phase") != "training":
         return None

@@ -10,27 +10,27 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import MissingPackageError, RequestError
-from workbench.runs.metric_store import Columns, columns
-from workbench.runs.pyramid import Floats, Places
+from workbench.runs.metric_store import MetricStore, open_metrics
+from workbench.runs.pyramid import Floats, Ints
 from workbench.runs.run import Run
 
-MOST_POINTS = 1000  # of one line that is drawn; more cannot be seen
-MOST_IN_ALL = 15_000  # of all lines of one figure: what a browser draws in half a second
-FEWEST_POINTS = 200  # of one line, however many there are
-GRID = 400  # points of a mean over runs that did not log at the same places
+MAX_POINTS = 1000  # of one line that is drawn; more cannot be seen
+MAX_POINTS_PER_FIGURE = 15_000  # of all lines of one figure: what a browser draws in half a second
+MIN_POINTS = 200  # of one line, however many there are
+GRID_POINTS = 400  # points of a mean over runs that did not log at the same places
 
 
-def thin(x: Floats, y: Floats, most: int = MOST_POINTS) -> tuple[Floats, Floats]:
-    """At most ``most`` of the points, such that the drawn line looks the same and every extreme stays.
+def thin(x: Floats, y: Floats, max_points: int = MAX_POINTS) -> tuple[Floats, Floats]:
+    """At most ``max_points`` of the points, such that the drawn line looks the same and every extreme stays.
 
-    MinMaxLTTB: of each stretch the lowest and the highest are kept as candidates, and among these those that span
+    MinMaxLTTB: of each segment the lowest and the highest are kept as candidates, and among these those that span
     the largest triangles (Van Der Donckt and others, "MinMaxLTTB", IEEE VIS 2023; Steinarsson 2013). The lowest and
     the highest of all points are kept whatever the triangles say.
 
     Raises:
         MissingPackageError: tsdownsample is not installed.
     """
-    if len(x) <= most:
+    if len(x) <= max_points:
         return np.asarray(x), np.asarray(y)
     try:
         from tsdownsample import MinMaxLTTBDownsampler
@@ -38,12 +38,12 @@ def thin(x: Floats, y: Floats, most: int = MOST_POINTS) -> tuple[Floats, Floats]
         raise MissingPackageError("tsdownsample", "to draw curves of many points") from error
     x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
     downsampler: Any = MinMaxLTTBDownsampler
-    kept = downsampler().downsample(x, y, n_out=most - 2)
+    kept = downsampler().downsample(x, y, n_out=max_points - 2)
     kept = np.union1d(kept, [int(np.argmin(y)), int(np.argmax(y))]).astype(np.int64)
     return x[kept], y[kept]
 
 
-def smooth(y: Floats, weight: float, sizes: Places | None = None) -> Floats:
+def smooth(y: Floats, weight: float, sizes: Ints | None = None) -> Floats:
     """An exponential moving average that is not drawn towards zero at its beginning.
 
     Args:
@@ -69,7 +69,7 @@ def smooth(y: Floats, weight: float, sizes: Places | None = None) -> Floats:
     return np.asarray(out / (1 - weight ** np.minimum(np.arange(1, len(y) + 1), 1e6)))
 
 
-def _smooth_means(y: Floats, weight: float, sizes: Places) -> Floats:
+def _smooth_means(y: Floats, weight: float, sizes: Ints) -> Floats:
     before = weight ** sizes.astype(np.float64)
     average, out = 0.0, []
     for share, new in zip(before.tolist(), ((1 - before) * y).tolist(), strict=True):
@@ -101,8 +101,8 @@ class Band:
         return len(self.runs)
 
 
-def band(label: str, traces: Sequence[tuple[str, Floats, Floats]]) -> Band:
-    """The mean of some runs' curves, over the stretch where every one of them has values.
+def mean_band(label: str, traces: Sequence[tuple[str, Floats, Floats]]) -> Band:
+    """The mean of some runs' curves, over the segment where every one of them has values.
 
     The interval is Student's t over runs, place by place: ``mean ± t(0.975, n - 1) s / √n``.
 
@@ -111,7 +111,7 @@ def band(label: str, traces: Sequence[tuple[str, Floats, Floats]]) -> Band:
         traces: ``(run's id, x, y)``, each ``x`` rising; between its points a curve is taken as straight.
 
     Raises:
-        RequestError: there is none, or they have no stretch in common.
+        RequestError: there is none, or they have no segment in common.
     """
     traces = [trace for trace in traces if len(trace[1])]
     if not traces:
@@ -121,11 +121,11 @@ def band(label: str, traces: Sequence[tuple[str, Floats, Floats]]) -> Band:
         return Band(label, ids, traces[0][1], traces[0][2], None, None)
     low, high = max(x[0] for _, x, _ in traces), min(x[-1] for _, x, _ in traces)
     if low > high:
-        raise RequestError(f"The runs of {label!r} have no stretch in common.", "Draw them over another axis.")
+        raise RequestError(f"The runs of {label!r} have no segment in common.", "Draw them over another axis.")
     xs = traces[0][1]
     if not all(np.array_equal(xs, x) for _, x, _ in traces):
         xs = np.unique(np.concatenate([x[(x >= low) & (x <= high)] for _, x, _ in traces]))
-        xs = xs if len(xs) <= GRID else np.linspace(low, high, GRID)
+        xs = xs if len(xs) <= GRID_POINTS else np.linspace(low, high, GRID_POINTS)
     values = np.stack([np.interp(xs, x, y) for _, x, y in traces])
     mean = values.mean(axis=0)
     half = t975(len(traces) - 1) * values.std(axis=0, ddof=1) / np.sqrt(len(traces))
@@ -140,7 +140,7 @@ def t975(freedom: int) -> float:
     return float(stdtrit(freedom, 0.975))
 
 
-def alike(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
+def group_by_config(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
     """Runs whose settings are the same but for the seed and the name, together; in the order of their first.
 
     Returns:
@@ -153,36 +153,36 @@ def alike(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
 
 
 def _settings_without_seed(run: Run) -> str:
-    from workbench.runs.table import settings_of
+    from workbench.runs.table import read_settings
 
-    fields = {name: value for name, value in settings_of(run).items() if name not in UNLIKE}
+    fields = {name: value for name, value in read_settings(run).items() if name not in IGNORED_FIELDS}
     return json.dumps(fields, sort_keys=True, default=str) if fields else run.id
 
 
-def alike_in(runs: Sequence[Run], field: str) -> list[tuple[str, list[Run]]]:
-    """Runs with the same value of one field of their settings, together; as :func:`alike`, but that the label says it.
+def group_by_field(runs: Sequence[Run], field: str) -> list[tuple[str, list[Run]]]:
+    """Group runs by the value of one field of their settings; the label names the value.
 
     Args:
         runs: which.
         field: its dotted name, such as ``training.learning_rate``.
     """
-    from workbench.runs.table import settings_of
+    from workbench.runs.table import read_settings
 
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault(json.dumps(settings_of(run).get(field), default=str), []).append(run)
+        groups.setdefault(json.dumps(read_settings(run).get(field), default=str), []).append(run)
     short = field.rpartition(".")[2].replace("_", " ")
     return [(f"{short} = {value.strip(chr(34))}", group) for value, group in groups.items()]
 
 
-UNLIKE = ("training.seed", "data.seed", "name", "notes", "version")  # what runs that are alike may differ in
+IGNORED_FIELDS = ("training.seed", "data.seed", "name", "notes", "version")  # what runs that are alike may differ in
 
 
-def overlaid(
+def overlaid_curves(
     runs: Sequence[Run],
     name: str,
     x: str = "step",
-    seeds_together: bool = True,
+    group_seeds: bool = True,
     weight: float = 0.0,
     by: str | None = None,
 ) -> list[Band]:
@@ -192,38 +192,44 @@ def overlaid(
         runs: which; those without the metric are left out.
         name: of the metric.
         x: ``step``, ``epoch``, ``time`` (seconds) or ``tokens``.
-        seeds_together: one band for the runs that are :func:`alike`.
+        group_seeds: one band for the runs that are :func:`group_by_config`.
         weight: of smoothing, see :func:`smooth`.
         by: one band instead for the runs with the same value of this field of their settings.
     """
-    groups = alike_in(runs, by) if by else alike(runs) if seeds_together else [(run.id, [run]) for run in runs]
-    most = points_a_line(len(groups)) if len(groups) == len(runs) else MOST_POINTS  # a mean is taken of finer curves
-    found = []
+    if by:
+        groups = group_by_field(runs, by)
+    else:
+        groups = group_by_config(runs) if group_seeds else [(run.id, [run]) for run in runs]
+    # A mean is computed from finer curves.
+    max_points = points_per_line(len(groups)) if len(groups) == len(runs) else MAX_POINTS
+    bands = []
     for label, group in groups:
-        traces = [(run.id, *drawn_curve(columns(run), name, x, weight=weight, most=most)) for run in group]
-        if any(len(xs) for _, xs, _ in traces):
-            found.append(band(label, traces))
-    return found
+        curves = [
+            (run.id, *plot_points(open_metrics(run), name, x, weight=weight, max_points=max_points)) for run in group
+        ]
+        if any(len(xs) for _, xs, _ in curves):
+            bands.append(mean_band(label, curves))
+    return bands
 
 
-def points_a_line(lines: int) -> int:
+def points_per_line(lines: int) -> int:
     """How many points a line may have in a figure of so many lines."""
-    return max(FEWEST_POINTS, min(MOST_POINTS, MOST_IN_ALL // max(1, lines)))
+    return max(MIN_POINTS, min(MAX_POINTS, MAX_POINTS_PER_FIGURE // max(1, lines)))
 
 
-def drawn_curve(
-    found: Columns, name: str, x: str = "step", low: float | None = None, high: float | None = None,
-    weight: float = 0.0, most: int = MOST_POINTS,
+def plot_points(
+    found: MetricStore, name: str, x: str = "step", low: float | None = None, high: float | None = None,
+    weight: float = 0.0, max_points: int = MAX_POINTS,
 ) -> tuple[Floats, Floats]:  # fmt: skip
-    """One metric as it is drawn: the part between ``low`` and ``high``, smoothed, and thinned to ``most`` points.
+    """One metric as it is drawn: the part between ``low`` and ``high``, smoothed, and thinned to ``max_points`` points.
 
-    Of a long curve that has stretches (:mod:`workbench.runs.pyramid`) these are read instead of all points: every
+    Of a long curve that has segments (:mod:`workbench.runs.pyramid`) these are read instead of all points: every
     extreme
-    stays, and what is smoothed are the means of the stretches.
+    stays, and what is smoothed are the means of the segments.
     """
     trace = found.trace(name, x)
     part = trace.between(low, high)
     if not weight:
-        return thin(*trace.outline(*part), most)
+        return thin(*trace.outline(*part), max_points)
     xs, means, sizes = trace.means(*part)
-    return thin(xs, smooth(means, weight, sizes), most)
+    return thin(xs, smooth(means, weight, sizes), max_points)

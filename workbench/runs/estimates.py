@@ -127,7 +127,7 @@ def _version_of(file: str | None) -> list[int]:
     return [found.st_size, found.st_mtime_ns]
 
 
-def keep(estimate: Estimate, spec: RunSpec, workspace: Workspace) -> None:
+def save(estimate: Estimate, spec: RunSpec, workspace: Workspace) -> None:
     """Remember an estimate for runs of this spec. Raises StorageError."""
     folder = workspace.root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -139,18 +139,18 @@ def find(spec: RunSpec, workspace: Workspace) -> Estimate | None:
     return Estimate.of(read_json(workspace.root / FOLDER / f"{fingerprint(spec)}.json"))
 
 
-def give_to_run(spec: RunSpec, workspace: Workspace, folder: Path) -> None:
+def copy_to_run(spec: RunSpec, workspace: Workspace, folder: Path) -> None:
     """Copy what was expected of a run into its folder, once: a resumed run keeps what was said before it began."""
     if not (folder / FILE).exists() and (found := find(spec, workspace)) is not None:
         write_json(folder / FILE, found.as_dict())
 
 
-def of_run(folder: Path) -> Estimate | None:
+def read(folder: Path) -> Estimate | None:
     """What was expected of the run in ``folder``."""
     return Estimate.of(read_json(folder / FILE))
 
 
-def beside_truth(estimate: Estimate | None, cost: dict[str, Any]) -> dict[str, Any] | None:
+def with_errors(estimate: Estimate | None, cost: dict[str, Any]) -> dict[str, Any] | None:
     """``report.json``'s part ``estimate``: what was expected, and the share by which each guess was off.
 
     Args:

@@ -21,7 +21,7 @@ def main() -> None:
     import duckdb
     import pyarrow
 
-    from workbench.runs.table import kept_places
+    from workbench.runs.table import matching_indices
 
     with pyarrow.ipc.open_stream(sys.stdin.buffer) as stream:
         table = stream.read_all()
@@ -29,7 +29,7 @@ def main() -> None:
     end.daemon = True
     end.start()
     try:
-        answer: dict[str, Any] = {"places": kept_places(table, request["expression"])}
+        answer: dict[str, Any] = {"places": matching_indices(table, request["expression"])}
     except duckdb.Error as error:
         answer = {"error": str(error)}
     sys.stdout.write(json.dumps(answer))

@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Iterator
 
-from workbench.runs.lr_range_test import Finding
+from workbench.runs.lr_range_test import RangeTestResult
 
 WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 48, 58  # margins
@@ -16,7 +16,7 @@ CURVE, MARK = "#0072B2", "#D55E00"  # told apart by every kind of colour vision
 Point = tuple[float, float]
 
 
-def range_svg(found: Finding, title: str = "Learning-rate range test") -> str:
+def range_svg(found: RangeTestResult, title: str = "Learning-rate range test") -> str:
     """The picture of ``found``. An exploding loss leaves at the top: what matters is the part before."""
     scale = _Scale(found)
     raw = [scale.point(rate, loss) for rate, loss in zip(found.rates, found.losses, strict=True)]
@@ -44,10 +44,10 @@ class _Scale:
 
     width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
-    def __init__(self, found: Finding) -> None:
+    def __init__(self, found: RangeTestResult) -> None:
         rates = found.rates or [1e-7, 1.0]
         self.first, self.last = math.log10(min(rates)), math.log10(max(rates))
-        self.low, self.high = shown_losses(found)
+        self.low, self.high = loss_limits(found)
 
     def x(self, rate: float) -> float:
         return LEFT + self.width * (math.log10(rate) - self.first) / max(1e-9, self.last - self.first)
@@ -73,7 +73,7 @@ class _Scale:
         yield _text(18, TOP + self.height / 2, "Training loss", anchor="middle", turn=True)
 
 
-def shown_losses(found: Finding) -> tuple[float, float]:
+def loss_limits(found: RangeTestResult) -> tuple[float, float]:
     """The lowest and the highest loss that a picture shows: the fall in full, and the beginning of the explosion."""
     if not found.smoothed:
         return 0.0, 1.0
@@ -83,7 +83,7 @@ def shown_losses(found: Finding) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _mark(found: Finding, scale: _Scale) -> Iterator[str]:
+def _mark(found: RangeTestResult, scale: _Scale) -> Iterator[str]:
     if found.suggestion is None:
         yield _text(LEFT + 8, TOP + 18, "No suggestion: the loss did not fall clearly.", colour=MARK)
         return

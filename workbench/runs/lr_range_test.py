@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-FEWEST = 8  # steps below which nothing can be read from a curve
+MIN_STEPS = 8  # steps below which nothing can be read from a curve
 WIDTH = 0.025  # standard deviation of the smoothing, as a share of all steps
 MEMORY = 0.8  # how much of the running mean, by which divergence is noticed, is kept at each step
 CLEAR = (
@@ -29,7 +29,7 @@ ABOVE_FIRST, ABOVE_LOWEST = 1.5, 2.0  # the running mean has diverged when it is
 
 
 @dataclass(frozen=True)
-class Finding:
+class RangeTestResult:
     """What the curve of a range test says.
 
     Attributes:
@@ -61,12 +61,12 @@ class Finding:
         return asdict(self)
 
 
-def rise(step: int, steps: int, lowest: float, highest: float) -> float:
+def lr_multiplier(step: int, steps: int, lowest: float, highest: float) -> float:
     """What ``highest`` is multiplied by at ``step`` (from 0) of ``steps``, so that the rate rises from ``lowest``."""
     return float((lowest / highest) ** (1 - min(step, steps - 1) / max(1, steps - 1)))
 
 
-class Divergence:
+class DivergenceDetector:
     """Notices that a loss explodes: its running mean stands far above its first and its lowest value."""
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ def _weights(distance: NDArray[np.int64], count: int) -> Floats:
     return found
 
 
-def judge(rates: Sequence[float], losses: Sequence[float], diverged_at: int | None = None) -> Finding:
+def analyze(rates: Sequence[float], losses: Sequence[float], diverged_at: int | None = None) -> RangeTestResult:
     """What a range test has found.
 
     The suggestion is the smaller of two readings that are both in use: the rate of the steepest fall, and a tenth of
@@ -112,9 +112,9 @@ def judge(rates: Sequence[float], losses: Sequence[float], diverged_at: int | No
     """
     smoothed = smooth(losses) if len(losses) else np.zeros(0)
     curve = (list(map(float, rates)), list(map(float, losses)), smoothed.tolist())
-    if len(losses) < FEWEST:
+    if len(losses) < MIN_STEPS:
         why = f"The test ended after {len(losses)} steps: too few to read anything from. Lower range_test.lowest."
-        return Finding(None, why, None, None, None, None, diverged_at, *curve)
+        return RangeTestResult(None, why, None, None, None, None, diverged_at, *curve)
     lowest = int(smoothed.argmin())
     start = float(smoothed[: max(1, len(smoothed) // 10)].mean())
     fall = start - float(smoothed[lowest])
@@ -123,7 +123,7 @@ def judge(rates: Sequence[float], losses: Sequence[float], diverged_at: int | No
             f"No rate can be suggested: the smoothed loss fell by {max(0.0, fall):.3g}, no more than its noise. Take "
             "more range_test.steps, larger batches, or other bounds."
         )
-        return Finding(None, why, None, None, None, fall, diverged_at, *curve)
+        return RangeTestResult(None, why, None, None, None, fall, diverged_at, *curve)
     steepest = float(rates[_steepest(rates, smoothed, start, lowest)])
     minimum = float(rates[lowest])
     which = "where the loss falls fastest" if steepest <= minimum / 10 else "a tenth of the rate with the lowest loss"
@@ -132,7 +132,7 @@ def judge(rates: Sequence[float], losses: Sequence[float], diverged_at: int | No
         f"{suggestion:.2g} is {which}, the smaller of two readings: fastest fall at {steepest:.2g}, lowest loss at "
         f"{minimum:.2g}."
     )
-    return Finding(suggestion, how, steepest, minimum, minimum / 10, fall, diverged_at, *curve)
+    return RangeTestResult(suggestion, how, steepest, minimum, minimum / 10, fall, diverged_at, *curve)
 
 
 def _noise(losses: Sequence[float], smoothed: Floats) -> float:
@@ -150,7 +150,7 @@ def _steepest(rates: Sequence[float], smoothed: Floats, start: float, lowest: in
     return begin + int(slopes[begin : lowest + 1].argmin())
 
 
-def curve_of(rows: Sequence[dict[str, Any]]) -> tuple[list[float], list[float]]:
+def loss_curve(rows: Sequence[dict[str, Any]]) -> tuple[list[float], list[float]]:
     """The learning rates and the losses in lines of metrics, in their order."""
     told = [row for row in rows if "train/loss" in row and "train/learning_rate" in row]
     return [row["train/learning_rate"] for row in told], [row["train/loss"] for row in told]

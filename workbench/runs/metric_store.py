@@ -6,7 +6,7 @@ one ``metrics.jsonl`` stays the truth; this is an index of it in the workspace's
     cache/curves/RUN/index.json       how far metrics.jsonl is read, and what the other files hold
                      step, epoch ...  the axes: a float64 for each line
                      0.rows, 0.values the first metric: which line, and its value
-                     0.16, 0.64 ...   its finished stretches of so many points, see :mod:`workbench.runs.pyramid`
+                     0.16, 0.64 ...   its finished segments of so many points, see :mod:`workbench.runs.pyramid`
                      usage/           the same of usage.jsonl
 
 The files are only appended to. What stands behind the counts in ``index.json`` was left by a process that died, and is
@@ -33,20 +33,20 @@ from numpy.typing import NDArray
 
 from workbench.errors import StorageError, UnknownNameError
 from workbench.files import read_json, storage_errors, waiting_lock, write_text
-from workbench.runs.pyramid import STRETCH, Floats, Places, Stretches, Trace, extend
+from workbench.runs.pyramid import SEGMENT, Floats, Ints, Segments, Trace, extend
 from workbench.runs.run import Run
 
 METRICS, USAGE = "metrics.jsonl", "usage.jsonl"
 AXES = ("step", "epoch", "time", "tokens")
-CHUNK = 2**24  # bytes of metrics.jsonl that are read at once
-SMALL = 2**20  # bytes of metrics.jsonl up to which no index is made
+CHUNK_BYTES = 2**24  # bytes of metrics.jsonl that are read at once
+MAX_UNINDEXED_BYTES = 2**20  # bytes of metrics.jsonl up to which no index is made
 _FAST_FROM = 2**15  # bytes from which Arrow's reader is worth its start
 _HEAD = 256  # bytes by which a file is known again
 _VERSION = 2
 
 
 @dataclass(frozen=True)
-class Columns:
+class MetricStore:
     """The metrics of one run.
 
     Args:
@@ -54,14 +54,14 @@ class Columns:
         metrics: by name the lines that have it, rising, and its values.
         gaps: the axes that some line lacks.
         broken: by name the number of lines whose value was not finite (NaN or infinite), and the step of the last.
-        stretches: by name what is stored of a long metric.
+        segments: by name what is stored of a long metric.
     """
 
     axes: dict[str, Floats]
-    metrics: dict[str, tuple[Places, Floats]]
+    metrics: dict[str, tuple[Ints, Floats]]
     gaps: frozenset[str] = frozenset()
     broken: dict[str, tuple[int, float | None]] = field(default_factory=dict)
-    stretches: dict[str, Stretches] = field(default_factory=dict)
+    segments: dict[str, Segments] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """The metrics that have a value, sorted."""
@@ -79,7 +79,7 @@ class Columns:
             return Trace(np.empty(0), np.empty(0, np.int64), np.empty(0))
         rows, values = self.metrics[name]
         if x not in self.gaps:
-            return Trace(self.axes[x], rows, values, self.stretches.get(name))
+            return Trace(self.axes[x], rows, values, self.segments.get(name))
         xs = self.axes[x][rows]
         there = ~np.isnan(xs)
         return Trace(xs[there], np.arange(int(there.sum())), np.asarray(values)[there])
@@ -87,7 +87,7 @@ class Columns:
     def bounds(self, name: str) -> tuple[float, float]:
         """The lowest and the highest value of a metric that has one."""
         rows, values = self.metrics[name]
-        return Trace(rows, rows, values, self.stretches.get(name)).bounds()
+        return Trace(rows, rows, values, self.segments.get(name)).bounds()
 
     def curve(
         self, name: str, x: str = "step", low: float | None = None, high: float | None = None
@@ -101,7 +101,7 @@ class Columns:
         return trace.points(*trace.between(low, high))
 
 
-def columns(run: Run, name: str = METRICS) -> Columns:
+def open_metrics(run: Run, name: str = METRICS) -> MetricStore:
     """The run's metrics as they are now. Reads what was written since the last call by whatever process, no more.
 
     Where the cache cannot be written (a full disk), the whole file is read each time.
@@ -114,9 +114,9 @@ def columns(run: Run, name: str = METRICS) -> Columns:
     try:
         stat = path.stat()
     except OSError:
-        return Columns({axis: np.empty(0) for axis in AXES}, {})
-    if stat.st_size <= SMALL:
-        return _kept_in_memory(str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        return MetricStore({axis: np.empty(0) for axis in AXES}, {})
+    if stat.st_size <= MAX_UNINDEXED_BYTES:
+        return _cached_in_memory(str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size)
     try:
         return _Index(run, name).catch_up()
     except StorageError:
@@ -124,7 +124,7 @@ def columns(run: Run, name: str = METRICS) -> Columns:
 
 
 @functools.lru_cache(maxsize=128)
-def _kept_in_memory(path: str, node: int, changed: int, size: int) -> Columns:
+def _cached_in_memory(path: str, node: int, changed: int, size: int) -> MetricStore:
     return _in_memory(Path(path))
 
 
@@ -200,7 +200,7 @@ def _batches(path: Path, start: int) -> Iterator[tuple[_Batch, int]]:
     with file:
         file.seek(start)
         rest = b""
-        while content := file.read(CHUNK):
+        while content := file.read(CHUNK_BYTES):
             content = rest + content
             end = content.rfind(b"\n") + 1
             rest = content[end:]
@@ -232,15 +232,15 @@ class _Index:
     def source(self) -> Path:
         return self.run.folder / self.name
 
-    def catch_up(self) -> Columns:
+    def catch_up(self) -> MetricStore:
         size = self._size()
         known = self._read()
         if known is None or known["start"] != size or not self._is_same(known):
             if not size:
-                return Columns({axis: np.empty(0) for axis in AXES}, {})
+                return MetricStore({axis: np.empty(0) for axis in AXES}, {})
             with storage_errors(self.folder):
                 if not self.folder.is_dir():
-                    clear_orphans(self.run)
+                    remove_orphans(self.run)
                     self.folder.mkdir(parents=True, exist_ok=True)
                 with waiting_lock(self.folder / "lock"):
                     known = self._extend(self._read())
@@ -322,12 +322,12 @@ class _Index:
             values,
             before,
             entry["count"],
-            self._stretches(entry),
+            self._segments(entry),
             lambda size, at, found: _write(self.folder / f"{entry['file']}.{size}", at, found),
         )
 
-    def _stretches(self, entry: dict[str, int]) -> Stretches:
-        return lambda size: _open(self.folder / f"{entry['file']}.{size}", STRETCH, entry["count"] // size)
+    def _segments(self, entry: dict[str, int]) -> Segments:
+        return lambda size: _open(self.folder / f"{entry['file']}.{size}", SEGMENT, entry["count"] // size)
 
     def _count_before(self, entry: dict[str, int], step: float) -> int:
         """How many points of a metric stand before ``step``: those from there on are written anew."""
@@ -338,7 +338,7 @@ class _Index:
             return entry["count"]
         return bisect.bisect_left(rows, step, key=lambda row: float(whole[row]))
 
-    def _map(self, known: dict[str, Any]) -> Columns:
+    def _map(self, known: dict[str, Any]) -> MetricStore:
         axes = {axis: _open(self.folder / axis, np.float64, known["lines"]) for axis in AXES}
         metrics = {
             name: (
@@ -348,8 +348,8 @@ class _Index:
             for name, entry in known["metrics"].items()
         }
         broken = {name: (count, step) for name, (count, step) in known["broken"].items()}
-        stretches = {name: self._stretches(entry) for name, entry in known["metrics"].items()}
-        return Columns(axes, metrics, frozenset(known["gaps"]), broken, stretches)
+        segments = {name: self._segments(entry) for name, entry in known["metrics"].items()}
+        return MetricStore(axes, metrics, frozenset(known["gaps"]), broken, segments)
 
 
 def _kept(steps: Floats) -> NDArray[np.bool_]:
@@ -372,13 +372,13 @@ def _open(path: Path, kind: Any, count: int) -> Any:
     return np.memmap(path, kind, "r", shape=(count,))
 
 
-def _in_memory(path: Path) -> Columns:
+def _in_memory(path: Path) -> MetricStore:
     """The columns of a whole file, stored nowhere."""
     found = [batch for batch, _ in _batches(path, 0)]
     whole = {name: _joined(found, name) for name in dict.fromkeys(name for batch in found for name in batch.columns)}
     lines = sum(batch.size for batch in found)
     axes = {axis: whole.pop(axis, np.full(lines, np.nan)) for axis in AXES}
-    metrics: dict[str, tuple[Places, Floats]] = {}
+    metrics: dict[str, tuple[Ints, Floats]] = {}
     broken: dict[str, tuple[int, float | None]] = {}
     for name, values in whole.items():
         there = np.flatnonzero(~np.isnan(values))
@@ -388,14 +388,14 @@ def _in_memory(path: Path) -> Columns:
         if null.any():
             last = float(axes["step"][null][-1])
             broken[name] = (int(null.sum()), None if np.isnan(last) else last)
-    return Columns(axes, metrics, frozenset(axis for axis in AXES if np.isnan(axes[axis]).any()), broken)
+    return MetricStore(axes, metrics, frozenset(axis for axis in AXES if np.isnan(axes[axis]).any()), broken)
 
 
 def _joined(found: list[_Batch], name: str) -> Floats:
     return np.concatenate([batch.columns.get(name, np.full(batch.size, np.nan)) for batch in found])
 
 
-def clear_orphans(run: Run) -> None:
+def remove_orphans(run: Run) -> None:
     """Remove the columns of runs that were deleted."""
     folder = run.workspace.root / "cache" / "curves"
     with contextlib.suppress(OSError):

@@ -18,8 +18,8 @@ from workbench.errors import DataError, MissingPackageError, RequestError
 from workbench.files import finite, read_lines, write_atomically
 from workbench.runs.run import Run
 
-PARQUET, LINES = "predictions.parquet", "predictions.jsonl"
-COLUMN = "column:"  # before the name of a column of the data: no name of ours begins so
+PARQUET, JSON_LINES = "predictions.parquet", "predictions.jsonl"
+COLUMN_PREFIX = "column:"  # before the name of a column of the data: no name of ours begins so
 
 
 def with_columns(
@@ -35,7 +35,7 @@ def with_columns(
     place = {name: i for i, name in enumerate(ids)} if more else {}
     places = [place.get(name) for name in rows.get("id", ())]
     return dict(rows) | {
-        COLUMN + name: [None if i is None else column[i] for i in places] for name, column in more.items()
+        COLUMN_PREFIX + name: [None if i is None else column[i] for i in places] for name, column in more.items()
     }
 
 
@@ -60,14 +60,14 @@ def write_predictions(run: Run, rows: Mapping[str, Sequence[Any]]) -> Path:
         names = list(rows)
         lines = (dict(zip(names, values, strict=True)) for values in zip(*rows.values(), strict=True))
         text = "".join(json.dumps(finite(line), ensure_ascii=False) + "\n" for line in lines)
-        path, other = run.folder / LINES, run.folder / PARQUET
+        path, other = run.folder / JSON_LINES, run.folder / PARQUET
         write_atomically(path, lambda file: file.write(text.encode("utf-8")))
     else:
         import pyarrow
         from pyarrow import parquet
 
         table = pyarrow.table({name: pyarrow.array(list(column)) for name, column in rows.items()})
-        path, other = run.folder / PARQUET, run.folder / LINES
+        path, other = run.folder / PARQUET, run.folder / JSON_LINES
         write_atomically(path, lambda file: parquet.write_table(table, file, compression="zstd"))
     other.unlink(missing_ok=True)
     return path
@@ -75,7 +75,7 @@ def write_predictions(run: Run, rows: Mapping[str, Sequence[Any]]) -> Path:
 
 def has_predictions(run: Run) -> bool:
     """Whether the run has written predictions."""
-    return (run.folder / PARQUET).exists() or (run.folder / LINES).exists()
+    return (run.folder / PARQUET).exists() or (run.folder / JSON_LINES).exists()
 
 
 def read_predictions(run: Run, columns: Sequence[str] | None = None) -> dict[str, list[Any]]:
@@ -92,8 +92,8 @@ def read_predictions(run: Run, columns: Sequence[str] | None = None) -> dict[str
     """
     if (run.folder / PARQUET).exists():
         return _read_parquet(run, columns)
-    if (run.folder / LINES).exists():
-        rows, _ = read_lines(run.folder / LINES)
+    if (run.folder / JSON_LINES).exists():
+        rows, _ = read_lines(run.folder / JSON_LINES)
         names = list(rows[0]) if rows else []
         return {name: [row.get(name) for row in rows] for name in names if columns is None or name in columns}
     if run.kind() != "training":

@@ -1,7 +1,7 @@
-"""One metric over one axis, read as far as it is asked for: a long curve is drawn from its stretches.
+"""One metric over one axis, read as far as it is asked for: a long curve is drawn from its segments.
 
-A stretch is 16, 64, 256 ... points of a metric that follow each other. Of each finished one it is stored where its
-lowest and its highest value stand, and its mean. A look at any part of a curve then takes some thousands of stretches
+A segment is 16, 64, 256 ... points of a metric that follow each other. Of each finished one it is stored where its
+lowest and its highest value stand, and its mean. A look at any part of a curve then takes some thousands of segments
 instead of all points: no extreme is lost, and the work grows with the logarithm of the number of points.
 """
 
@@ -16,39 +16,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Places = NDArray[np.int64]
+Ints = NDArray[np.int64]
 
-SMALLEST, FACTOR = 16, 4  # points of the smallest stretch, and how many of one size are one of the next
-MOST = 4096  # stretches of the size that a look is made of; of up to twice as many points all are taken
-STRETCH = np.dtype([("low", np.int64), ("high", np.int64), ("mean", np.float64)])
-Stretches = Callable[[int], Any]
-"""Called with a size; gives the finished stretches of so many points, an array of ``STRETCH``."""
+SMALLEST_SEGMENT, FACTOR = 16, 4  # points of the smallest segment, and how many of one size are one of the next
+MAX_SEGMENTS = 4096  # segments of the size that a look is made of; of up to twice as many points all are taken
+SEGMENT = np.dtype([("low", np.int64), ("high", np.int64), ("mean", np.float64)])
+Segments = Callable[[int], Any]
+"""Called with a size; gives the finished segments of so many points, an array of ``STRETCH``."""
 
 
 def sizes(count: int) -> Iterator[int]:
-    """The sizes of which ``count`` points have a whole stretch."""
-    size = SMALLEST
+    """The sizes of which ``count`` points have a whole segment."""
+    size = SMALLEST_SEGMENT
     while size <= count:
         yield size
         size *= FACTOR
 
 
 def extend(
-    values: Any, before: int, after: int, read: Stretches, write: Callable[[int, int, NDArray[np.void]], None]
+    values: Any, before: int, after: int, read: Segments, write: Callable[[int, int, NDArray[np.void]], None]
 ) -> None:
-    """Store the stretches that came to an end when ``before`` points became ``after``.
+    """Store the segments that came to an end when ``before`` points became ``after``.
 
     Args:
         values: of all points.
         before: how many of them are as they were.
-        read: the stretches of a size, those of the points before and those written by this call.
-        write: called with a size, the number of the first stretch, and the stretches.
+        read: the segments of a size, those of the points before and those written by this call.
+        write: called with a size, the number of the first segment, and the segments.
     """
     for size in sizes(after):
         first, last = before // size, after // size
         if first == last:  # then no larger one has ended either
             return
-        if size == SMALLEST:
+        if size == SMALLEST_SEGMENT:
             found = _of_points(values, first, last)
         else:
             found = _of_smaller(values, read(size // FACTOR)[first * FACTOR : last * FACTOR])
@@ -56,9 +56,9 @@ def extend(
 
 
 def _of_points(values: Any, first: int, last: int) -> NDArray[np.void]:
-    table = np.asarray(values[first * SMALLEST : last * SMALLEST]).reshape(-1, SMALLEST)
-    found = np.empty(len(table), STRETCH)
-    begins = np.arange(first, last) * SMALLEST
+    table = np.asarray(values[first * SMALLEST_SEGMENT : last * SMALLEST_SEGMENT]).reshape(-1, SMALLEST_SEGMENT)
+    found = np.empty(len(table), SEGMENT)
+    begins = np.arange(first, last) * SMALLEST_SEGMENT
     found["low"], found["high"] = begins + table.argmin(axis=1), begins + table.argmax(axis=1)
     found["mean"] = table.mean(axis=1)
     return found
@@ -66,7 +66,7 @@ def _of_points(values: Any, first: int, last: int) -> NDArray[np.void]:
 
 def _of_smaller(values: Any, smaller: Any) -> NDArray[np.void]:
     table = np.asarray(smaller).reshape(-1, FACTOR)
-    found, rows = np.empty(len(table), STRETCH), np.arange(len(table))
+    found, rows = np.empty(len(table), SEGMENT), np.arange(len(table))
     found["low"] = table["low"][rows, values[table["low"]].argmin(axis=1)]
     found["high"] = table["high"][rows, values[table["high"]].argmax(axis=1)]
     found["mean"] = table["mean"].mean(axis=1)
@@ -74,11 +74,11 @@ def _of_smaller(values: Any, smaller: Any) -> NDArray[np.void]:
 
 
 def cover(first: int, last: int, size: int) -> Iterator[tuple[int, int, int]]:
-    """The points ``first`` to ``last`` as whole stretches ``(size, from, to)``, in order, none longer than ``size``.
+    """The points ``first`` to ``last`` as whole segments ``(size, from, to)``, in order, none longer than ``size``.
 
     Of size 1 these are points.
     """
-    if size < SMALLEST:
+    if size < SMALLEST_SEGMENT:
         if first < last:
             yield 1, first, last
         return
@@ -99,13 +99,13 @@ class Trace:
         axis: a value for each line of the file.
         rows: the lines that have the metric, rising.
         values: of the metric, as many.
-        stretches: what was stored of it; None where there is nothing, and all points are read.
+        segments: what was stored of it; None where there is nothing, and all points are read.
     """
 
     axis: Any
     rows: Any
     values: Any
-    stretches: Stretches | None = None
+    segments: Segments | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -113,10 +113,10 @@ class Trace:
     def between(self, low: float | None, high: float | None) -> tuple[int, int]:
         """The points between two values of the axis and one more on each side: the first, and that after the last."""
         first = 0 if low is None else max(0, bisect.bisect_left(self.rows, low, key=self._at) - 1)
-        last = len(self) if high is None else min(len(self), self.place(high) + 1)
+        last = len(self) if high is None else min(len(self), self.count_until(high) + 1)
         return first, last
 
-    def place(self, value: float) -> int:
+    def count_until(self, value: float) -> int:
         """How many points stand at or before ``value`` of the axis."""
         return bisect.bisect_right(self.rows, value, key=self._at)
 
@@ -131,14 +131,14 @@ class Trace:
         return self.axis[rows], values
 
     def outline(self, first: int, last: int) -> tuple[Floats, Floats]:
-        """The same part with its ends and, of each of some thousand stretches, the lowest and the highest point."""
+        """The same part with its ends and, of each of some thousand segments, the lowest and the highest point."""
         size = self._size(last - first)
         if size == 1:
             return self.points(first, last)
         kept = self._extremes(first, last, size)
         return self.axis[self.rows[kept]], self.values[kept]
 
-    def _extremes(self, first: int, last: int, size: int) -> Places:
+    def _extremes(self, first: int, last: int, size: int) -> Ints:
         places = [np.array([first, last - 1])]
         for each, low, high in cover(first, last, size):
             if each == 1:
@@ -148,8 +148,8 @@ class Trace:
                 places += [np.asarray(found["low"]), np.asarray(found["high"])]
         return np.unique(np.concatenate(places))
 
-    def means(self, first: int, last: int) -> tuple[Floats, Floats, Places]:
-        """The same part as the means of some thousand stretches: x of their last points, y, and points in each."""
+    def means(self, first: int, last: int) -> tuple[Floats, Floats, Ints]:
+        """The same part as the means of some thousand segments: x of their last points, y, and points in each."""
         size, places, ys, lengths = self._size(last - first), [], [], []
         for each, low, high in cover(first, last, size):
             places.append(np.arange(low + 1, high + 1) * each - 1)
@@ -166,11 +166,11 @@ class Trace:
         return float(values.min()), float(values.max())
 
     def _size(self, count: int) -> int:
-        """Points of the stretches that ``count`` points are looked at in."""
-        if self.stretches is None or count <= 2 * MOST:
+        """Points of the segments that ``count`` points are looked at in."""
+        if self.segments is None or count <= 2 * MAX_SEGMENTS:
             return 1
-        return next(size for size in sizes(count) if count // size <= MOST)
+        return next(size for size in sizes(count) if count // size <= MAX_SEGMENTS)
 
     def _stored(self, size: int) -> Any:
-        assert self.stretches is not None, "sizes above 1 are only taken where there are stretches"
-        return self.stretches(size)
+        assert self.segments is not None, "sizes above 1 are only taken where there are segments"
+        return self.segments(size)

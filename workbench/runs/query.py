@@ -12,7 +12,7 @@ from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
 AXES = ("step", "epoch", "time", "tokens")
-SHORT = ("title", "kind", "task", "model", "data", "tuning")  # words about the spec that a status holds
+SUMMARY_FIELDS = ("title", "kind", "task", "model", "data", "tuning")  # words about the spec that a status holds
 
 _LONGEST_LINE = 2**24  # bytes; DuckDB refuses longer ones by default as damaged, too
 
@@ -30,7 +30,7 @@ def list_runs(workspace: Workspace) -> list[dict[str, Any]]:
         if not run.folder.is_dir():
             continue
         summary = {"id": run.id, "state": status["state"], "report": run.report(read_json_cached)}
-        summary |= {key: status.get(key) for key in ("error", "progress", "created", *SHORT)}
+        summary |= {key: status.get(key) for key in ("error", "progress", "created", *SUMMARY_FIELDS)}
         found.append(summary)
     # By the time of creation: within a second the names do not tell. A damaged folder has its name only.
     return sorted(found, key=lambda item: (item["id"][:15], str(item["created"] or ""), item["id"]), reverse=True)
@@ -49,7 +49,7 @@ def metric_names(runs: Sequence[Run]) -> list[str]:
     return sorted(name for (name,) in keys if name not in AXES)
 
 
-def curves(runs: Sequence[Run], names: Sequence[str] | None = None, x: str = "step") -> list[dict[str, Any]]:
+def read_curves(runs: Sequence[Run], names: Sequence[str] | None = None, x: str = "step") -> list[dict[str, Any]]:
     """The curves of some metrics of some runs.
 
     Args:

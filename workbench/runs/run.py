@@ -60,9 +60,9 @@ RESUMABLE: tuple[State, ...] = ("failed", "stopped", "interrupted")
 
 LOCK_VARIABLE = "WORKBENCH_RUN_LOCK"  # in the process of a run: the file descriptor under which it inherits its lock
 
-LOOKED_AT = 2**19  # bytes at the end of a file of lines that are read when somebody looks at what is written there
-MOST_LABELS = 100  # of a confusion matrix that is kept at each evaluation
-LONGEST_LABEL = 200  # characters
+TAIL_BYTES = 2**19  # bytes at the end of a file of lines that are read when somebody looks at what is written there
+MAX_LABELS = 100  # of a confusion matrix that is kept at each evaluation
+MAX_LABEL_LENGTH = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class Run:
 
         Those at the file's end (``LOOKED_AT`` bytes of it), however long it is.
         """
-        rows = last_lines(self.folder / "samples.jsonl", LOOKED_AT)
+        rows = last_lines(self.folder / "samples.jsonl", TAIL_BYTES)
         return [row for row in rows if isinstance(row.get("text"), str)]
 
     def last_samples(self) -> list[dict[str, Any]]:
@@ -205,12 +205,12 @@ class Run:
         ``counts`` [labels, labels] has a row for each right label. At most ``LOOKED_AT`` bytes of the file are read;
         runs of tasks that choose no label, and of more than ``MOST_LABELS``, have none.
         """
-        return [row for row in last_lines(self.folder / "confusion.jsonl", LOOKED_AT) if _is_confusion(row)]
+        return [row for row in last_lines(self.folder / "confusion.jsonl", TAIL_BYTES) if _is_confusion(row)]
 
     def append_confusion(self, step: int, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
         """Add one line to ``confusion.jsonl``, if there are few enough labels."""
-        if len(labels) <= MOST_LABELS:
-            cut = [label[:LONGEST_LABEL] for label in labels]
+        if len(labels) <= MAX_LABELS:
+            cut = [label[:MAX_LABEL_LENGTH] for label in labels]
             append_line(self.folder / "confusion.jsonl", {"step": step, "labels": cut, "counts": counts})
 
     def kind(self) -> str:
@@ -270,12 +270,12 @@ class Run:
             lock.inherit(int(inherited))
         return lock
 
-    def lock_for(self, what: str) -> Lock:
+    def lock_for(self, purpose: str) -> Lock:
         """The same lock for those who are not the run's process, and want none to begin meanwhile.
 
         Its note names no process: nobody who stops the run can end theirs.
         """
-        return Lock(self.folder / "run.lock", holder={"what": what}, make_folder=False)
+        return Lock(self.folder / "run.lock", holder={"what": purpose}, make_folder=False)
 
     def update_status(self, **changes: Any) -> None:
         """Change some fields of ``status.json``."""

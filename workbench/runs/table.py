@@ -25,7 +25,7 @@ from workbench.errors import MissingPackageError, RequestError, UnknownNameError
 from workbench.files import read_json_cached, waiting_lock, write_atomically, write_json
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
-from workbench.runs.tags import Labels, labels
+from workbench.runs.tags import Tags
 from workbench.workspace import Workspace
 
 Row = dict[str, Any]
@@ -36,7 +36,7 @@ EXAMPLES = (
     "list_contains(tags, 'paper') AND NOT archived",
     "title ILIKE '%reviews%' OR seconds < 60",
 )
-SECONDS = 3.0  # that a filter may take
+TIMEOUT_SECONDS = 3.0  # that a filter may take
 _FIRST = ("id", "title", "state", "kind", "task", "model", "data", "tuning", "created", "tags", "notes", "archived")
 _COSTS = ("seconds", "tokens_per_second", "peak_memory_bytes", "trained_parameters", "total_parameters")
 _WORDS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
@@ -70,7 +70,7 @@ _rows: dict[str, tuple[tuple[Any, ...], Row]] = {}
 def _kept_row(workspace: Workspace, summary: dict[str, Any], fields: Row) -> Row:
     """The row as it was made before from the same things; what was read once is the same object, so this is quick."""
     run = Run(workspace.runs / summary["id"])
-    made_of = (summary, labels(run, read_json_cached), fields)
+    made_of = (summary, read_tags(run, read_json_cached), fields)
     name = f"{run.folder}\n{bool(fields)}"
     known = _rows.get(name)
     if known is not None and known[0] == made_of:
@@ -82,7 +82,7 @@ def _kept_row(workspace: Workspace, summary: dict[str, Any], fields: Row) -> Row
     return row
 
 
-def _row(summary: dict[str, Any], noted: Labels) -> Row:
+def _row(summary: dict[str, Any], noted: Tags) -> Row:
     row = {name: summary.get(name) for name in _FIRST}
     row |= {"tags": list(noted.tags), "notes": noted.notes, "archived": noted.archived}
     progress = _dict(summary.get("progress"))
@@ -104,7 +104,7 @@ def _dict(value: Any) -> dict[str, Any]:
 # -- settings --------------------------------------------------------------------------------------------------------
 
 
-def settings_of(run: Run) -> Row:
+def read_settings(run: Run) -> Row:
     """The run's spec as dotted fields; empty when it cannot be read."""
     try:
         stat = (run.folder / "spec.yaml").stat()
@@ -147,7 +147,7 @@ def _all_settings(workspace: Workspace) -> dict[str, Row]:
         mark = [stat.st_mtime_ns, stat.st_size]
         known = kept.get(run.id)
         if not (isinstance(known, dict) and known.get("mark") == mark):
-            known, new = {"mark": mark, "fields": _plain(settings_of(run))}, True
+            known, new = {"mark": mark, "fields": _plain(read_settings(run))}, True
         found[run.id] = known
     if new:
         with waiting_lock(path.with_suffix(".lock")):
@@ -163,7 +163,7 @@ def _plain(fields: Row) -> Row:
 # -- filter and sort -------------------------------------------------------------------------------------------------
 
 
-def where(rows: Sequence[Row], condition: str) -> list[Row]:
+def filter_rows(rows: Sequence[Row], condition: str) -> list[Row]:
     """The rows for which an SQL condition holds, in their order.
 
     Args:
@@ -212,7 +212,7 @@ def _places(rows: Sequence[Row], condition: str) -> list[int]:
     duckdb = _duckdb()
     given = _arrow(rows, names)
     try:
-        kept = kept_places(given, expression) if _SIMPLE.fullmatch(expression) else _elsewhere(given, expression)
+        kept = matching_indices(given, expression) if _SIMPLE.fullmatch(expression) else _elsewhere(given, expression)
     except duckdb.Error as error:
         raise _explained(condition, str(error), names) from error
     return sorted(set(kept))
@@ -229,7 +229,7 @@ _SIMPLE = re.compile(
 )
 
 
-def kept_places(given: Any, expression: str) -> list[int]:
+def matching_indices(given: Any, expression: str) -> list[int]:
     """The values of ``_place`` in the rows of an Arrow table for which an SQL expression holds. Raises duckdb.Error."""
     duckdb = _duckdb()
     with duckdb.connect(":memory:", config={"threads": 1, "autoinstall_known_extensions": False}) as connection:
@@ -244,18 +244,18 @@ def kept_places(given: Any, expression: str) -> list[int]:
 
 
 def _elsewhere(given: Any, expression: str) -> list[int]:
-    """:func:`kept_places` in a process of its own, which ends itself after ``SECONDS``."""
+    """:func:`matching_indices` in a process of its own, which ends itself after ``SECONDS``."""
     import pyarrow as pa
 
     from workbench.runs.filter_process import TOO_LONG
 
-    written = io.BytesIO(json.dumps({"expression": expression, "seconds": SECONDS}).encode() + b"\n")
+    written = io.BytesIO(json.dumps({"expression": expression, "seconds": TIMEOUT_SECONDS}).encode() + b"\n")
     written.seek(0, io.SEEK_END)
     with pa.ipc.new_stream(written, given.schema) as stream:
         stream.write_table(given)
     command = [sys.executable, "-m", "workbench.runs.filter_process"]
     try:
-        done = subprocess.run(command, input=written.getvalue(), capture_output=True, timeout=SECONDS + _START)
+        done = subprocess.run(command, input=written.getvalue(), capture_output=True, timeout=TIMEOUT_SECONDS + _START)
     except subprocess.TimeoutExpired as error:
         raise _too_long() from error
     if done.returncode == TOO_LONG:
@@ -275,7 +275,7 @@ _SIMPLER = "Write a simpler condition."
 
 
 def _too_long() -> RequestError:
-    return RequestError(f"The filter took more than {SECONDS:g} s and was ended.", _SIMPLER)
+    return RequestError(f"The filter took more than {TIMEOUT_SECONDS:g} s and was ended.", _SIMPLER)
 
 
 _LOCKS = (
@@ -368,12 +368,12 @@ def _explained(condition: str, said: str, names: Sequence[str]) -> RequestError:
     return RequestError(f"The filter {condition[:200]!r} does not work: {first[:300]}.{guess}", hint)
 
 
-def tagged(rows: Sequence[Row], tags: Sequence[str]) -> list[Row]:
+def with_tags(rows: Sequence[Row], tags: Sequence[str]) -> list[Row]:
     """The rows that have all of these tags."""
     return [row for row in rows if set(tags) <= set(row.get("tags") or ())]
 
 
-def ordered(rows: Sequence[Row], by: str, descending: bool = False) -> list[Row]:
+def sort_rows(rows: Sequence[Row], by: str, descending: bool = False) -> list[Row]:
     """Sorted by one field; rows without it stand at the end. Raises UnknownNameError."""
     if rows and by not in column_names(rows):
         raise UnknownNameError("field", by, column_names(rows))
@@ -386,7 +386,7 @@ def ordered(rows: Sequence[Row], by: str, descending: bool = False) -> list[Row]
 # -- group -----------------------------------------------------------------------------------------------------------
 
 
-def grouped(rows: Sequence[Row], by: Sequence[str], metric: str = "value") -> list[Row]:
+def group_rows(rows: Sequence[Row], by: Sequence[str], metric: str = "value") -> list[Row]:
     """Rows with the same values in the fields ``by`` as one: how many, and the metric's mean with its 95% interval.
 
     Returns:

@@ -10,13 +10,13 @@ from workbench.errors import RequestError, UnknownNameError
 from workbench.files import read_json, waiting_lock, write_json
 from workbench.runs.run import Reader, Run
 
-LONGEST_TAG = 40  # characters
-MOST_TAGS = 20
-LONGEST_NOTE = 10_000  # characters
+MAX_TAG_LENGTH = 40  # characters
+MAX_TAGS = 20
+MAX_NOTE_LENGTH = 10_000  # characters
 
 
 @dataclass(frozen=True)
-class Labels:
+class Tags:
     """Of one run: short words to find it by, a free text, and whether the list leaves it out."""
 
     tags: tuple[str, ...] = ()
@@ -24,17 +24,17 @@ class Labels:
     archived: bool = False
 
 
-def labels(run: Run, read: Reader = read_json) -> Labels:
+def read_tags(run: Run, read: Reader = read_json) -> Tags:
     """What was noted about a run; nothing when the file is missing or damaged."""
     found = read(run.folder / "notes.json")
     if not isinstance(found, dict):
-        return Labels()
+        return Tags()
     tags = found.get("tags")
     kept = tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
-    return Labels(kept[:MOST_TAGS], str(found.get("notes") or ""), found.get("archived") is True)
+    return Tags(kept[:MAX_TAGS], str(found.get("notes") or ""), found.get("archived") is True)
 
 
-def label(run: Run, **changes: Any) -> Labels:
+def update_tags(run: Run, **changes: Any) -> Tags:
     """Change some of ``tags``, ``notes``, ``archived``; of two who do it at once, both are heard.
 
     Raises:
@@ -43,30 +43,30 @@ def label(run: Run, **changes: Any) -> Labels:
     """
     if "tags" in changes:
         changes["tags"] = clean_tags(changes["tags"])
-    if len(changes.get("notes", "")) > LONGEST_NOTE:
-        raise RequestError(f"The note has {len(changes['notes']):,} characters.", f"At most {LONGEST_NOTE:,} fit.")
+    if len(changes.get("notes", "")) > MAX_NOTE_LENGTH:
+        raise RequestError(f"The note has {len(changes['notes']):,} characters.", f"At most {MAX_NOTE_LENGTH:,} fit.")
     if not run.folder.is_dir():
         raise UnknownNameError("run", run.id, (), "It was deleted.")
     with waiting_lock(run.folder / "notes.lock", make_folder=False):
-        new = replace(labels(run), **changes)
+        new = replace(read_tags(run), **changes)
         write_json(run.folder / "notes.json", asdict(new))
     return new
 
 
-def tag(run: Run, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Labels:
+def tag(run: Run, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Tags:
     """Add and remove tags."""
     gone = set(remove)
-    return label(run, tags=[tag for tag in [*labels(run).tags, *add] if tag not in gone])
+    return update_tags(run, tags=[tag for tag in [*read_tags(run).tags, *add] if tag not in gone])
 
 
 def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:
     """Tags without blanks around and each once; RequestError for what is no tag."""
     found = tuple(dict.fromkeys(" ".join(tag.split()) for tag in tags if tag.strip()))
     for each in found:
-        if len(each) > LONGEST_TAG or "," in each or not each.isprintable():
+        if len(each) > MAX_TAG_LENGTH or "," in each or not each.isprintable():
             raise RequestError(
-                f"{each[:60]!r} is no tag.", f"A tag has at most {LONGEST_TAG} printable characters and no comma."
+                f"{each[:60]!r} is no tag.", f"A tag has at most {MAX_TAG_LENGTH} printable characters and no comma."
             )
-    if len(found) > MOST_TAGS:
-        raise RequestError(f"There are {len(found)} tags.", f"A run has at most {MOST_TAGS}.")
+    if len(found) > MAX_TAGS:
+        raise RequestError(f"There are {len(found)} tags.", f"A run has at most {MAX_TAGS}.")
     return found

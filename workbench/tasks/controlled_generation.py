@@ -29,7 +29,7 @@ from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.errors import DataError, SpecError
 from workbench.metrics.measures import Measure
-from workbench.metrics.overlap import rouge_words
+from workbench.metrics.overlap import rouge_tokens
 from workbench.tasks.base import Array, Encoded, tasks
 from workbench.tasks.shared.generation import evenly
 from workbench.tasks.shared.judge import BagOfWords
@@ -108,7 +108,7 @@ class ControlledGeneration(PromptedTask):
 
     def fit(self, train: Examples) -> None:
         texts = train.columns["text"]
-        counts = Counter(word for text in texts for word in rouge_words(text, "unicode"))
+        counts = Counter(word for text in texts for word in rouge_tokens(text, "unicode"))
         self.frequent = frozenset(word for word, _ in counts.most_common(min(FREQUENT, len(counts) // 10)))
         self.sample_inputs = []
         if not self.config.label:
@@ -177,12 +177,12 @@ class ControlledGeneration(PromptedTask):
 
     def length_of(self, text: str) -> Length:
         """``short``, ``medium`` or ``long``, by the number of words."""
-        words = len(rouge_words(text, "unicode"))
+        words = len(rouge_tokens(text, "unicode"))
         return "short" if words < self.config.short else "long" if words > self.config.long else "medium"
 
     def keyword_of(self, text: str) -> str | None:
         """A word of the text that is not among the most frequent; always the same one of the same text."""
-        words = rouge_words(text, "unicode")
+        words = rouge_tokens(text, "unicode")
         rare = [w for w in words if len(w) >= SHORTEST_KEYWORD and w.isalpha() and w not in self.frequent]
         return rare[zlib.crc32(text.encode()) % len(rare)] if rare else None
 
@@ -248,7 +248,7 @@ class ControlledGeneration(PromptedTask):
             obeyed = {
                 "label": bool(text.strip()) and label == controls.get("label"),
                 "length": bool(text.strip()) and self.length_of(text) == controls.get("length"),
-                "keyword": controls.get("keyword") in rouge_words(text, "unicode"),
+                "keyword": controls.get("keyword") in rouge_tokens(text, "unicode"),
             }
             for name in controls:
                 columns[f"{name}_asked"][i] = 1.0

@@ -26,7 +26,7 @@ from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError
 from workbench.metrics import measures
 from workbench.metrics.measures import Measure
-from workbench.metrics.overlap import CHRF, chrf_counts, rouge_words
+from workbench.metrics.overlap import CHRF, chrf_counts, rouge_tokens
 from workbench.tasks.base import Array, Encoded, read_list, tasks
 from workbench.tasks.shared.chat import Chat, history
 from workbench.tasks.shared.generation import evenly
@@ -207,9 +207,9 @@ class Dialogue(PromptedTask):
                 "recall_at_5": ("ratio", "recall_5", "ranked"),
             }
             result["metrics"] |= measures.intervals(outputs.columns, known)
-            result["baseline"] |= measures.figures(outputs.baseline, known)
+            result["baseline"] |= measures.metric_values(outputs.baseline, known)
             result["measures"] |= known
-            result["gain"] = result.get("gain", {}) | measures.gains(outputs.baseline, outputs.columns, known)
+            result["gain"] = result.get("gain", {}) | measures.improvements(outputs.baseline, outputs.columns, known)
         return result
 
     # -- asked -------------------------------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ def distinct(texts: Sequence[str], n: int) -> float:
     """Different n-grams of words among all n-grams of all texts, 0 to 1."""
     found: Counter[tuple[str, ...]] = Counter()
     for text in texts:
-        words = rouge_words(text, "unicode")
+        words = rouge_tokens(text, "unicode")
         found.update(zip(*(words[i:] for i in range(n)), strict=False))
     return len(found) / found.total() if found else 0.0
 

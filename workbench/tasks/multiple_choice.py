@@ -170,7 +170,7 @@ class MultipleChoice(Task):
     # -- results -------------------------------------------------------------------------------------------------
 
     def metrics(self, outputs: Array, targets: Choices) -> dict[str, float]:
-        return measures.figures(_sums(np.nanargmax(outputs, axis=1), targets), MEASURES)
+        return measures.metric_values(_sums(np.nanargmax(outputs, axis=1), targets), MEASURES)
 
     def report(self, outputs: Array, targets: Choices, train_targets: Choices) -> dict[str, Any]:
         simple = {

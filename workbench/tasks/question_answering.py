@@ -285,7 +285,7 @@ class QuestionAnswering(Task):
 
     def metrics(self, outputs: Array, targets: Asked) -> dict[str, float]:
         table = sums(self._best(self.found(outputs, targets), targets.contexts), targets.right)
-        return measures.figures(table, self._measures(targets))
+        return measures.metric_values(table, self._measures(targets))
 
     def _measures(self, targets: Asked) -> measures.Measures:
         both = any(targets.right) and not all(targets.right)
@@ -299,7 +299,7 @@ class QuestionAnswering(Task):
         return {
             "metrics": measures.intervals(table, known),
             "measures": known,
-            "baseline": measures.figures(sums(usual, targets.right), known),
+            "baseline": measures.metric_values(sums(usual, targets.right), known),
             "baseline_name": "always no answer" if silent else "the longest sentence of the context",
             "questions": len(targets),
             "windows": len(targets.example),
@@ -443,9 +443,9 @@ def _without_spaces(context: str, start: int, end: int) -> dict[str, Any]:
 
 def sums(given: Sequence[str], right: Sequence[Sequence[str]]) -> dict[str, Floats]:
     """Of each question what the measures add up, columns [N]."""
-    pairs = [squad.compare(answer, wanted) for answer, wanted in zip(given, right, strict=True)]
+    pairs = [squad.exact_match_and_f1(answer, wanted) for answer, wanted in zip(given, right, strict=True)]
     exact, overlap = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
-    answered = np.array([any(map(squad.words_of, wanted)) for wanted in right], dtype=np.float64)
+    answered = np.array([any(map(squad.normalized_words, wanted)) for wanted in right], dtype=np.float64)
     return {
         "exact": exact,
         "overlap": overlap,

@@ -187,7 +187,7 @@ class Recommendation(ScoringTask):
     # -- results -------------------------------------------------------------------------------------------------
 
     def metrics(self, outputs: Array, targets: Ratings) -> dict[str, float]:
-        return measures.figures(_by_user(targets, outputs[:, 1]), RANKING)
+        return measures.metric_values(_by_user(targets, outputs[:, 1]), RANKING)
 
     def report(self, outputs: Array, targets: Ratings, train_targets: Ratings) -> dict[str, Any]:
         table = _by_user(targets, outputs[:, 1])
@@ -196,8 +196,8 @@ class Recommendation(ScoringTask):
         return {
             "metrics": measures.intervals(table, RANKING),
             "measures": RANKING,
-            "baseline": measures.figures(popular, RANKING),
-            "gain": measures.gains(popular, table, RANKING),
+            "baseline": measures.metric_values(popular, RANKING),
+            "gain": measures.improvements(popular, table, RANKING),
             "baseline_name": "popularity: how often each candidate was liked in training",
             "labels": self.labels,
             "ranked": "each user's examples of this part; means over the users with both labels there",

@@ -261,10 +261,10 @@ class RelationExtraction(Task):
         return {name: values.astype(np.int64) for name, values in columns.items()}
 
     def confusion(self, outputs: Array, targets: RelationTargets) -> Array:
-        return scores.confusion(targets.classes, outputs.argmax(axis=1), len(self.labels))
+        return scores.confusion_matrix(targets.classes, outputs.argmax(axis=1), len(self.labels))
 
     def metrics(self, outputs: Array, targets: RelationTargets) -> dict[str, float]:
-        return measures.figures(self._columns(outputs.argmax(axis=1), targets.classes), self.measures())
+        return measures.metric_values(self._columns(outputs.argmax(axis=1), targets.classes), self.measures())
 
     def report(self, outputs: Array, targets: RelationTargets, train_targets: RelationTargets) -> dict[str, Any]:
         said = outputs.argmax(axis=1)
@@ -274,7 +274,7 @@ class RelationExtraction(Task):
         return {
             "metrics": measures.intervals(columns, self.measures()),
             "measures": {name: list(measure) for name, measure in self.measures().items()},
-            "baseline": measures.figures(always, self.measures()),
+            "baseline": measures.metric_values(always, self.measures()),
             "baseline_name": f"always {self.labels[majority]!r} (most frequent in training)",
             "labels": self.labels,
             "confusion": self.confusion(outputs, targets).tolist(),

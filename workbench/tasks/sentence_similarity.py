@@ -301,7 +301,7 @@ class SentenceSimilarity(Task):
             name = f"{UNTOUCHED}, whose weights are random" if random else UNTOUCHED
             found = {name: self._found(vectors, targets), **found}
         baselines = {each: _figures(ranked, targets) for each, ranked in found.items()}
-        gain = measures.gains(found[name].retrieved.columns(), table, RETRIEVAL)
+        gain = measures.improvements(found[name].retrieved.columns(), table, RETRIEVAL)
         untouched = found[name].similarity
         if judged is not None and outputs.similarity is not None and untouched is not None:
             gain["spearman"] = spearman_gain(judged, untouched, outputs.similarity)
@@ -579,7 +579,7 @@ def _every_second(texts: TokenTable, begin: int) -> TokenTable:
 
 
 def _figures(found: Found, targets: Pairs) -> dict[str, float]:
-    figures, judged = measures.figures(found.retrieved.columns(), RETRIEVAL), targets.judged
+    figures, judged = measures.metric_values(found.retrieved.columns(), RETRIEVAL), targets.judged
     if judged is not None and found.similarity is not None:
         figures["spearman"] = spearman(judged, found.similarity)
     return figures

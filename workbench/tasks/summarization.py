@@ -17,7 +17,7 @@ from pydantic import Field
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.metrics import overlap
-from workbench.metrics.overlap import Table
+from workbench.metrics.overlap import Counts
 from workbench.tasks.base import tasks
 from workbench.tasks.shared.sentence_pairs import sentences
 from workbench.tasks.shared.seq2seq import PLACE, PairTargets, Seq2Seq, Seq2SeqOptions
@@ -49,7 +49,7 @@ class Summarization(Seq2Seq):
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
         chosen = self.config.rouge_words
-        self.words: overlap.RougeWords = "ascii" if chosen == "auto" else chosen
+        self.words: overlap.RougeTokenization = "ascii" if chosen == "auto" else chosen
 
     def columns(self) -> Sequence[Column]:
         return [
@@ -60,12 +60,12 @@ class Summarization(Seq2Seq):
     def fit(self, train: Examples) -> None:
         super().fit(train)
         if self.config.rouge_words == "auto":
-            self.words = overlap.rouge_words_for(texts[0] for texts in train.columns["summary"])
+            self.words = overlap.rouge_tokenization(texts[0] for texts in train.columns["summary"])
 
     def references(self, examples: Examples) -> list[list[str]]:
         return [list(texts) for texts in examples.columns["summary"]]
 
-    def counts(self, written: Sequence[str], references: Sequence[Sequence[str]]) -> Table:
+    def counts(self, written: Sequence[str], references: Sequence[Sequence[str]]) -> Counts:
         return {**overlap.rouge_scores(written, references, self.words), "examples": np.ones(len(written))}
 
     def trivial(self, sources: Sequence[str], train: PairTargets) -> dict[str, list[str]]:

@@ -144,7 +144,7 @@ class TextClassification(ScoringTask):
 
     def _counts(self, outputs: Array, targets: Array) -> Array:
         """The confusion matrix [labels, labels] of single labels."""
-        return scores.confusion(targets, outputs.argmax(axis=1), len(self.labels))
+        return scores.confusion_matrix(targets, outputs.argmax(axis=1), len(self.labels))
 
     def metrics(self, outputs: Array, targets: Array) -> dict[str, float]:
         if self.config.multi_label:
@@ -156,7 +156,7 @@ class TextClassification(ScoringTask):
             return self._multi_label_report(outputs, targets, train_targets)
         confusion = self._counts(outputs, targets)
         majority = np.bincount(train_targets, minlength=len(self.labels)).argmax()
-        always = scores.confusion(targets, np.full_like(targets, majority), len(self.labels))
+        always = scores.confusion_matrix(targets, np.full_like(targets, majority), len(self.labels))
         return {
             "metrics": _with_intervals(scores.class_scores(confusion), scores.bootstrap_intervals(confusion)),
             "baseline": scores.class_scores(always),

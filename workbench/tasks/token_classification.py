@@ -256,7 +256,7 @@ class TokenClassification(Task):
         return Counts.of(tags, targets.tags, targets.offsets, len(targets.types))
 
     def metrics(self, outputs: Array, targets: WordTargets) -> dict[str, float]:
-        return measures.figures(_columns(self._counts(outputs, targets)), MEASURES)
+        return measures.metric_values(_columns(self._counts(outputs, targets)), MEASURES)
 
     def report(self, outputs: Array, targets: WordTargets, train_targets: WordTargets) -> dict[str, Any]:
         counts = self._counts(outputs, targets)
@@ -264,7 +264,7 @@ class TokenClassification(Task):
         return {
             "metrics": measures.intervals(_columns(counts), MEASURES),
             "measures": {name: list(measure) for name, measure in MEASURES.items()},
-            "baseline": measures.figures(_columns(usual), MEASURES),
+            "baseline": measures.metric_values(_columns(usual), MEASURES),
             "baseline_name": "each word's most frequent tag in training",
             "labels": targets.types,
             "per_class": _per_type(counts, targets.types),

@@ -16,7 +16,7 @@ from pydantic import Field
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.metrics import overlap
-from workbench.metrics.overlap import Table
+from workbench.metrics.overlap import Counts
 from workbench.tasks.base import tasks
 from workbench.tasks.shared.lexicon import Lexicon
 from workbench.tasks.shared.seq2seq import PLACE, PairTargets, Seq2Seq, Seq2SeqOptions
@@ -47,7 +47,7 @@ class Translation(Seq2Seq):
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
-        self.words: overlap.Words = "13a" if self.config.bleu_words == "auto" else self.config.bleu_words
+        self.words: overlap.Tokenization = "13a" if self.config.bleu_words == "auto" else self.config.bleu_words
 
     def columns(self) -> Sequence[Column]:
         return [
@@ -58,12 +58,12 @@ class Translation(Seq2Seq):
     def fit(self, train: Examples) -> None:
         super().fit(train)
         if self.config.bleu_words == "auto":
-            self.words = overlap.words_for(train.columns["target"])
+            self.words = overlap.bleu_tokenization(train.columns["target"])
 
     def references(self, examples: Examples) -> list[list[str]]:
         return [[text] for text in examples.columns["target"]]
 
-    def counts(self, written: Sequence[str], references: Sequence[Sequence[str]]) -> Table:
+    def counts(self, written: Sequence[str], references: Sequence[Sequence[str]]) -> Counts:
         wanted = [texts[0] for texts in references]
         return overlap.chrf_counts(written, wanted) | overlap.bleu_counts(written, wanted, self.words)
 

@@ -447,7 +447,7 @@ def trial_folder(folder: Path) -> int:
     try:
         trial = Trial(run, watch)
         found = trial.measure()
-        estimates.keep(found, trial.spec, trial.workspace)
+        estimates.save(found, trial.spec, trial.workspace)
         watch.end()
         run.update_status(state="succeeded")
         return 0

@@ -81,7 +81,7 @@ class Work:
     def do(self) -> Ending:
         """All of it. Returns how it ended; raises WorkbenchError when it could not."""
         began = time.monotonic()
-        estimates.give_to_run(self.spec, self.workspace, self.run.folder)
+        estimates.copy_to_run(self.spec, self.workspace, self.run.folder)
         try:
             dataset = self._read_data()
             loaded = self._load_model()

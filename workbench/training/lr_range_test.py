@@ -58,7 +58,7 @@ class RangeTest(Work):
         return dataclasses.replace(
             super()._material(parts),
             evaluate=None,
-            schedule=lambda step, steps: lr_range_test.rise(step, steps, lowest, highest),
+            schedule=lambda step, steps: lr_range_test.lr_multiplier(step, steps, lowest, highest),
         )
 
     def _train(self, parts: dict[str, Part]) -> Outcome:
@@ -71,8 +71,8 @@ class RangeTest(Work):
             return Outcome(position, self.bounds.steps, "finished")
 
     def _finish(self, dataset: Dataset, loaded: Loaded, parts: dict[str, Part], outcome: Outcome, began: float) -> None:
-        rates, losses = lr_range_test.curve_of(self.run.read_metrics()[0])
-        found = lr_range_test.judge(rates, losses, self.rising.diverged_at)
+        rates, losses = lr_range_test.loss_curve(self.run.read_metrics()[0])
+        found = lr_range_test.analyze(rates, losses, self.rising.diverged_at)
         write_text(self.run.folder / PICTURE, range_svg(found))
         write_report(
             self.run,
@@ -100,12 +100,12 @@ class RisingWatcher(Watcher):
     watch: RunWatch
     position: Position = dataclasses.field(default_factory=Position)
     diverged_at: int | None = None
-    divergence: lr_range_test.Divergence | None = None
+    divergence: lr_range_test.DivergenceDetector | None = None
 
     def log(self, row: dict[str, Any]) -> None:
         if self.divergence is None:  # a test that goes on remembers what the process before has seen
-            self.divergence = lr_range_test.Divergence()
-            for loss in lr_range_test.curve_of(self.run.read_metrics()[0])[1]:
+            self.divergence = lr_range_test.DivergenceDetector()
+            for loss in lr_range_test.loss_curve(self.run.read_metrics()[0])[1]:
                 self.divergence.add(loss)
         self.watch.log(row)
         if self.divergence.add(row["train/loss"]):

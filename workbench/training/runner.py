@@ -344,5 +344,5 @@ def _git_commit() -> str | None:
 
 def write_report(run: Run, report: dict[str, Any]) -> None:
     """``report.json``, the last thing that a run writes; with what was expected of it, where it was estimated."""
-    expected = estimates.beside_truth(estimates.of_run(run.folder), report.get("cost") or {})
+    expected = estimates.with_errors(estimates.read(run.folder), report.get("cost") or {})
     write_json(run.folder / "report.json", report if expected is None else {**report, "estimate": expected})

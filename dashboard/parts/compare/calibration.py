@@ -11,8 +11,8 @@ from dashboard.parts.compare.cached_predictions import judged
 from dashboard.parts.shared import curves, run_list
 from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.text import cut, plain
-from workbench.compare.calibration import calibration_error, reliability, tempered
-from workbench.compare.classified import Classified
+from workbench.compare.calibration import calibration_error, reliability_bins, temperature_scaling
+from workbench.compare.classified import ClassPredictions
 from workbench.runs.run import Run
 
 
@@ -34,14 +34,14 @@ def draw(first: Run, second: Run) -> None:
     )
 
 
-def _curves(found: dict[str, Classified]) -> go.Figure:
+def _curves(found: dict[str, ClassPredictions]) -> go.Figure:
     figure, colours = go.Figure(), curves.palette()
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", name="as sure as right", hoverinfo="skip",
         line={"dash": "dot", "width": 1.5, "color": "#7F8A93"},
     )  # fmt: skip
     for place, (name, run) in enumerate(found.items()):
-        bins = reliability(run.scores or [], run.correct)
+        bins = reliability_bins(run.scores or [], run.correct)
         figure.add_scatter(
             x=[one.confidence for one in bins], y=[one.accuracy for one in bins], mode="lines+markers",
             name=plain(run_list.title(name)), line={"color": colours[place]},
@@ -56,15 +56,15 @@ def _curves(found: dict[str, Classified]) -> go.Figure:
     return figure
 
 
-def _row(name: str, run: Classified) -> dict[str, Any]:
-    error = calibration_error(reliability(run.scores or [], run.correct))
+def _row(name: str, run: ClassPredictions) -> dict[str, Any]:
+    error = calibration_error(reliability_bins(run.scores or [], run.correct))
     row = {"Run": cut(run_list.title(name), 80), "Calibration error": error}
     if run.probabilities is None or len(run) < 2:
         return {**row, "Temperature": None, "Error on the other half": None, "With the temperature": None}
-    fitted = tempered(run.probabilities, [run.labels.index(label) for label in run.gold])
+    fitted = temperature_scaling(run.probabilities, [run.labels.index(label) for label in run.gold])
     return {
         **row,
         "Temperature": fitted.temperature,
-        "Error on the other half": fitted.before,
-        "With the temperature": fitted.after,
+        "Error on the other half": fitted.error_before,
+        "With the temperature": fitted.error_after,
     }

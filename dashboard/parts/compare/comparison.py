@@ -17,7 +17,7 @@ from workbench.compare import differences as statistics
 from workbench.compare import seeds
 from workbench.compare.report import comparison_report
 from workbench.errors import WorkbenchError
-from workbench.runs.predictions import LINES, PARQUET
+from workbench.runs.predictions import JSON_LINES, PARQUET
 from workbench.runs.run import Run
 
 NO_SETTING = ("name", "notes", "version", "spec")  # fields that change nothing in the result
@@ -195,7 +195,7 @@ class Claims:
 def _claims(_runs: list[Run], marks: tuple[Any, ...], metric: str) -> Claims:
     """Computed anew when a file in ``marks`` has changed."""
     try:
-        found = seeds.over_seeds(_runs, metric) if seeds.have_seeds(_runs) else None
+        found = seeds.compare_seeds(_runs, metric) if seeds.has_seed_groups(_runs) else None
         pairs: Sequence[Any] = found.pairs if found else statistics.compare(_runs, metric).pairs
     except WorkbenchError as error:
         reason = _named(str(error), _runs)
@@ -220,7 +220,7 @@ def _claims(_runs: list[Run], marks: tuple[Any, ...], metric: str) -> Claims:
     return Claims([said[i] for i in told], table, groups, notes, True)
 
 
-def _groups_table(groups: Sequence[seeds.Group]) -> dict[str, list[Any]]:
+def _groups_table(groups: Sequence[seeds.SeedGroup]) -> dict[str, list[Any]]:
     """A row a setting: its mean over seeds."""
     return {
         "Setting": [cut(group.name, 90) for group in groups],
@@ -234,7 +234,7 @@ def _groups_table(groups: Sequence[seeds.Group]) -> dict[str, list[Any]]:
 
 def _mark(run: Run) -> tuple[Any, ...]:
     """What changes when the run's results do."""
-    files = (PARQUET, LINES, "report.json", "status.json", "spec.yaml")
+    files = (PARQUET, JSON_LINES, "report.json", "status.json", "spec.yaml")
     paths = [run.folder / name for name in files]
     return (str(run.folder), *(path.stat().st_mtime_ns if path.exists() else 0 for path in paths))
 
@@ -247,13 +247,13 @@ def _named(sentence: str, runs: list[Run]) -> str:
 
 
 def settings_of(runs: list[Run], only_different: bool) -> list[dict[str, Any]]:
-    """See :func:`workbench.compare.differences.settings`; read once for as long as the runs are as they are."""
+    """See :func:`workbench.compare.differences.compare_settings`; read once for as long as the runs are as they are."""
     return _settings(runs, tuple(map(_mark, runs)), only_different)
 
 
 @st.cache_data(max_entries=100, show_spinner=False)
 def _settings(_runs: list[Run], marks: tuple[Any, ...], only_different: bool) -> list[dict[str, Any]]:
-    return statistics.settings(_runs, only_different)
+    return statistics.compare_settings(_runs, only_different)
 
 
 def show_settings(runs: list[Run]) -> None:

@@ -12,7 +12,7 @@ from dashboard.parts.compare import comparison
 from dashboard.parts.shared import curves, url_widgets
 from dashboard.parts.shared.errors import shown
 from dashboard.parts.shared.glossary import WORDS, told
-from workbench.runs.metric_store import columns
+from workbench.runs.metric_store import open_metrics
 from workbench.runs.run import Run
 
 FIRST = ("train/loss", "eval/loss", "eval/accuracy", "train/learning_rate")  # drawn before somebody chooses
@@ -24,7 +24,7 @@ WORDS_FOR = {SEEDS: "Seeds of one setting", EACH: "Nothing: every run by itself"
 
 def draw(runs: list[Run]) -> None:
     """The choice and the figures, one a metric. Colours follow the order of ``runs``."""
-    names = curves.in_order({name for run in runs for name in columns(run).names() if "/" in name})
+    names = curves.in_order({name for run in runs for name in open_metrics(run).names() if "/" in name})
     if not names:
         st.caption("None of these runs has written figures yet.")
         return

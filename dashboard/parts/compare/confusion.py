@@ -15,8 +15,8 @@ from dashboard.parts.compare.cached_predictions import judged
 from dashboard.parts.shared import curves, run_list, url_widgets
 from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.text import cut, md, plain
-from workbench.compare.classified import Classified
-from workbench.compare.confusion import Confusion, confusion
+from workbench.compare.classified import ClassPredictions
+from workbench.compare.confusion import ConfusionMatrix, confusion_matrix
 from workbench.runs.run import Run
 
 MOST_CLASSES = 30  # of more, cells are too small to be met: those with the most mistakes are drawn
@@ -34,7 +34,7 @@ def draw(first: Run, second: Run) -> None:
     chosen = url_widgets.select(
         "Run", list(found), state.CONFUSED, "compare.confused", format_func=run_list.title, width=520
     )
-    run, counted = found[chosen], confusion(found[chosen].gold, found[chosen].predicted)
+    run, counted = found[chosen], confusion_matrix(found[chosen].gold, found[chosen].predicted)
     drawn = counted.worst(MOST_CLASSES)
     event: Any = st.plotly_chart(
         matrix(drawn.labels, drawn.counts), width="content", key="compare.confusion", on_select="rerun",
@@ -48,7 +48,7 @@ def draw(first: Run, second: Run) -> None:
     pairs += _chosen_pair(counted)
     for gold, said in pairs[:1]:
         _show_cell(run, counted, gold, said, first, second)
-    _show_classes({name: confusion(one.gold, one.predicted) for name, one in found.items()})
+    _show_classes({name: confusion_matrix(one.gold, one.predicted) for name, one in found.items()})
 
 
 def _cells(event: Any, size: int) -> list[tuple[int, int]]:
@@ -57,7 +57,7 @@ def _cells(event: Any, size: int) -> list[tuple[int, int]]:
     return sorted(place for place in places if max(place) < size)
 
 
-def _chosen_pair(counted: Confusion) -> list[tuple[str, str]]:
+def _chosen_pair(counted: ConfusionMatrix) -> list[tuple[str, str]]:
     """The classes that are mistaken for each other, most often first; the pair that is chosen among them."""
     mistakes = counted.most_confused()[:MOST_PAIRS]
     if not mistakes:
@@ -119,15 +119,15 @@ def matrix(labels: Sequence[str], counts: Any) -> go.Figure:
     return figure
 
 
-def _show_cell(run: Classified, counted: Confusion, gold: str, said: str, first: Run, second: Run) -> None:
-    inside = counted.places(gold, said)
+def _show_cell(run: ClassPredictions, counted: ConfusionMatrix, gold: str, said: str, first: Run, second: Run) -> None:
+    inside = counted.indices(gold, said)
     st.markdown(f"**{md(gold, 60)}** taken for **{md(said, 60)}**: {len(inside):,} examples")
     if inside:
         key = f"compare.cell.{counted.labels.index(gold)}.{counted.labels.index(said)}"
         evidence.example_table([run.texts[place] for place in inside[:MOST_ROWS]], {}, key, first, second)
 
 
-def _show_classes(counted: dict[str, Confusion]) -> None:
+def _show_classes(counted: dict[str, ConfusionMatrix]) -> None:
     labels = sorted({label for one in counted.values() for label in one.labels})
     nothing = {"precision": None, "recall": None, "f1": None, "support": 0}
     table: dict[str, list[Any]] = {"Class": [cut(label, 60) for label in labels]}

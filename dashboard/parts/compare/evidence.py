@@ -12,7 +12,7 @@ from dashboard.parts.shared import run_list, url_widgets
 from dashboard.parts.shared.errors import shown
 from dashboard.parts.shared.text import cut, md, number
 from workbench.compare.disagreements import disagreements
-from workbench.runs.curves import alike
+from workbench.runs.curves import group_by_config
 from workbench.runs.run import Run
 
 MOST_ROWS = 200
@@ -40,7 +40,7 @@ def other_of(runs: list[Run]) -> Run:
     if len(runs) == 2:
         return runs[1]
     ids = [run.id for run in runs[1:]]
-    usual = next((group[0].id for _, group in alike(runs)[1:]), ids[0])
+    usual = next((group[0].id for _, group in group_by_config(runs)[1:]), ids[0])
     chosen = url_widgets.select(
         "The first run beside", ids, state.BESIDE, "compare.other", usual, format_func=run_list.title, width=520
     )

@@ -11,8 +11,8 @@ from dashboard.parts.compare import evidence
 from dashboard.parts.compare.cached_predictions import judged
 from dashboard.parts.shared import url_widgets
 from dashboard.parts.shared.text import cut
-from workbench.compare.classified import Classified
-from workbench.compare.label_errors import likely_errors
+from workbench.compare.classified import ClassPredictions
+from workbench.compare.label_errors import find_label_issues
 from workbench.runs.run import Run
 
 MOST_ROWS = 100
@@ -37,7 +37,7 @@ def draw(first: Run, second: Run) -> None:
     st.caption(words)
 
 
-def _mistakes(run: Classified) -> tuple[list[int], dict[str, list[Any]], str]:
+def _mistakes(run: ClassPredictions) -> tuple[list[int], dict[str, list[Any]], str]:
     scores = run.scores or []
     wrong = sorted((i for i in range(len(run)) if not run.correct[i]), key=lambda i: -scores[i])[:MOST_ROWS]
     columns = {
@@ -48,11 +48,11 @@ def _mistakes(run: Classified) -> tuple[list[int], dict[str, list[Any]], str]:
     return wrong, columns, "Wrong answers of the first run, those it is surest of on top."
 
 
-def _suspicions(run: Classified) -> tuple[list[int], dict[str, list[Any]], str]:
-    found = likely_errors(run.probabilities, run.gold, run.labels) if run.probabilities is not None else []
+def _suspicions(run: ClassPredictions) -> tuple[list[int], dict[str, list[Any]], str]:
+    found = find_label_issues(run.probabilities, run.gold, run.labels) if run.probabilities is not None else []
     shown = found[:MOST_ROWS]
     columns = {
-        "In the data": [cut(one.given, 60) for one in shown],
+        "In the data": [cut(one.label, 60) for one in shown],
         "It may be": [cut(one.suggested, 60) for one in shown],
         "Surer by": [one.margin for one in shown],
     }
@@ -61,4 +61,4 @@ def _suspicions(run: Classified) -> tuple[list[int], dict[str, list[Any]], str]:
         "where to look first. It cannot say whether the label or the model is wrong, and finds no mistake that the "
         "model has learned."
     )
-    return [one.place for one in shown], columns, words
+    return [one.index for one in shown], columns, words

@@ -11,8 +11,8 @@ from dashboard.parts.compare import evidence
 from dashboard.parts.compare.cached_predictions import judged
 from dashboard.parts.shared import url_widgets
 from dashboard.parts.shared.text import cut, md
-from workbench.compare.classified import Classified
-from workbench.compare.slices import FEW, Slice, by_length, by_number, by_value
+from workbench.compare.classified import ClassPredictions
+from workbench.compare.slices import SMALL_SLICE, Slice, slices_by_length, slices_by_number, slices_by_value
 from workbench.runs.run import Run
 
 LENGTH, LABEL = "length of the text", "right label"
@@ -33,7 +33,7 @@ def draw(first: Run, second: Run) -> None:
     )  # fmt: skip
     slices, others = _slices(ours, way)[:MOST_SLICES], {one.name: one for one in _slices(theirs, way, ours)}
     table: dict[str, list[Any]] = {
-        "Slice": [(cut(one.name, 80) or "(empty)") + (" *" if one.few else "") for one in slices],
+        "Slice": [(cut(one.name, 80) or "(empty)") + (" *" if one.is_small else "") for one in slices],
         "Examples": [one.count for one in slices],
         **_shares("First", slices),
         **_shares("Second", [others[one.name] for one in slices]),
@@ -47,7 +47,8 @@ def draw(first: Run, second: Run) -> None:
     )  # fmt: skip
     st.caption(
         "Share of right answers with Wilson's 95% interval, the worst slice of the first run on top but for numbers. "
-        f"A star: fewer than {FEW} examples, of which little can be said. Of many slices some stand out by chance: "
+        f"A star: fewer than {SMALL_SLICE} examples, of which little can be said. "
+        "Of many slices some stand out by chance: "
         "take one that does as a question, and ask it of new data. A row shows its mistakes."
     )
     rows = event["selection"]["rows"]
@@ -55,15 +56,15 @@ def draw(first: Run, second: Run) -> None:
         _show_wrong(ours, theirs, slices[rows[0]], first, second)
 
 
-def _slices(run: Classified, way: str, like: Classified | None = None) -> list[Slice]:
+def _slices(run: ClassPredictions, way: str, like: ClassPredictions | None = None) -> list[Slice]:
     """``like``: where the columns are taken from, so that both runs are cut the same."""
     source = like or run
     if way == LENGTH:
-        return by_length(source.texts, run.correct)
+        return slices_by_length(source.texts, run.correct)
     values = source.gold if way == LABEL else source.more[way]
     if way != LABEL and any(isinstance(value, float) for value in values) and len(set(values)) > MOST_VALUES:
-        return by_number(values, run.correct)
-    return by_value([_told(value) for value in values], run.correct)
+        return slices_by_number(values, run.correct)
+    return slices_by_value([_told(value) for value in values], run.correct)
 
 
 def _told(value: Any) -> Any:
@@ -79,8 +80,8 @@ def _shares(which: str, slices: list[Slice]) -> dict[str, list[float]]:
     }
 
 
-def _show_wrong(ours: Classified, theirs: Classified, one: Slice, first: Run, second: Run) -> None:
-    wrong = [place for place in one.places if not ours.correct[place]]
+def _show_wrong(ours: ClassPredictions, theirs: ClassPredictions, one: Slice, first: Run, second: Run) -> None:
+    wrong = [place for place in one.indices if not ours.correct[place]]
     if not wrong:
         st.caption(f"The first run gets all of {md(one.name, 80)} right.")
         return

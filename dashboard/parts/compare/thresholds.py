@@ -12,8 +12,8 @@ from dashboard.parts.compare.cached_predictions import judged
 from dashboard.parts.shared import curves, run_list, url_widgets
 from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.text import cut, plain
-from workbench.compare.classified import Classified
-from workbench.compare.thresholds import Curve, best_threshold, precision_recall
+from workbench.compare.classified import ClassPredictions
+from workbench.compare.thresholds import PrecisionRecallCurve, best_threshold, precision_recall
 from workbench.runs.run import Run
 
 
@@ -42,16 +42,16 @@ def draw(first: Run, second: Run) -> None:
     )
 
 
-def _curve(run: Classified, label: str) -> Curve:
+def _curve(run: ClassPredictions, label: str) -> PrecisionRecallCurve:
     return precision_recall(_scores(run, label), [gold == label for gold in run.gold])
 
 
-def _scores(run: Classified, label: str) -> list[float]:
+def _scores(run: ClassPredictions, label: str) -> list[float]:
     assert run.probabilities is not None
     return [float(value) for value in run.probabilities[:, run.labels.index(label)]]
 
 
-def _row(name: str, run: Classified, curve: Curve, label: str) -> dict[str, Any] | None:
+def _row(name: str, run: ClassPredictions, curve: PrecisionRecallCurve, label: str) -> dict[str, Any] | None:
     truth = [gold == label for gold in run.gold]
     if sum(truth) < 2:
         return None
@@ -60,12 +60,12 @@ def _row(name: str, run: Classified, curve: Curve, label: str) -> dict[str, Any]
         "Run": cut(run_list.title(name), 80),
         "Average precision": curve.average_precision,
         "Best threshold": best.threshold,
-        "F1 on the other half": best.judged,
-        "F1 there from 0.5 on": best.usual,
+        "F1 on the other half": best.held_out_f1,
+        "F1 there from 0.5 on": best.default_f1,
     }
 
 
-def _precision_recall(drawn: dict[str, tuple[Classified, Curve]]) -> go.Figure:
+def _precision_recall(drawn: dict[str, tuple[ClassPredictions, PrecisionRecallCurve]]) -> go.Figure:
     figure, colours = go.Figure(), curves.palette()
     for place, (name, (_, curve)) in enumerate(drawn.items()):
         figure.add_scatter(
@@ -75,7 +75,7 @@ def _precision_recall(drawn: dict[str, tuple[Classified, Curve]]) -> go.Figure:
     return _laid_out(figure, "Precision and recall", "recall", "precision")
 
 
-def _by_threshold(drawn: dict[str, tuple[Classified, Curve]]) -> go.Figure:
+def _by_threshold(drawn: dict[str, tuple[ClassPredictions, PrecisionRecallCurve]]) -> go.Figure:
     figure, colours = go.Figure(), curves.palette()
     for place, (name, (_, curve)) in enumerate(drawn.items()):
         figure.add_scatter(

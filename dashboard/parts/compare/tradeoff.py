@@ -29,13 +29,13 @@ def draw(summaries: list[dict[str, Any]], metric: str) -> None:
         format_func=lambda name: tradeoff.COSTS[name][0],
         help="Time and memory are those of the machine that a run was on: compare runs of one machine.",
     )  # fmt: skip
-    found = tradeoff.points(summaries, metric, cost)
+    found = tradeoff.tradeoff_points(summaries, metric, cost)
     if len(found) < 2:
         st.caption("Two finished runs are needed for a picture.")
         return
     st.plotly_chart(scatter(summaries, found, metric, cost), key="compare.scatter", config=curves.CONFIG)
     names = {point.run: run_list.title(point.run) for point in found}
-    st.caption(md(tradeoff.sentence(found, names, metric, cost), 500), help=WORDS["Pareto"])
+    st.caption(md(tradeoff.summary_sentence(found, names, metric, cost), 500), help=WORDS["Pareto"])
 
 
 def draw_settings(summaries: list[dict[str, Any]], runs: list[Run], metric: str) -> None:

@@ -61,7 +61,7 @@ def _compare(rows: Rows) -> None:
 
 
 def _changes(rows: Rows) -> None:
-    tag = st.text_input("Tag", key="list.tag", max_chars=tags.LONGEST_TAG)
+    tag = st.text_input("Tag", key="list.tag", max_chars=tags.MAX_TAG_LENGTH)
     with st.container(horizontal=True):
         if st.button("Add to all", key="list.tag.add", disabled=not tag):
             _to_each(rows, lambda run: tags.tag(run, [tag]))
@@ -69,9 +69,9 @@ def _changes(rows: Rows) -> None:
             _to_each(rows, lambda run: tags.tag(run, remove=[tag]))
     with st.container(horizontal=True):
         if st.button("Archive all", key="list.archive", help="They stay on disk, and leave the list."):
-            _to_each(rows, lambda run: tags.label(run, archived=True))
+            _to_each(rows, lambda run: tags.update_tags(run, archived=True))
         if st.button("Bring all back", key="list.unarchive"):
-            _to_each(rows, lambda run: tags.label(run, archived=False))
+            _to_each(rows, lambda run: tags.update_tags(run, archived=False))
     sure = st.number_input(
         f"To delete all {len(rows):,}, type their number", 0, None, 0, key="list.delete.count",
         help="Their folders go, with models and predictions. They cannot be brought back.",

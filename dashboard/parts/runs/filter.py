@@ -116,13 +116,13 @@ def chosen(rows: Rows) -> Rows:
     condition = look.get(state.LIST_WHERE) or ""
     if not look.get(ARCHIVED) and "archived" not in condition:
         rows = [row for row in rows if not row["archived"]]
-    rows = table.tagged(rows, look.get(TAGS) or [])
+    rows = table.with_tags(rows, look.get(TAGS) or [])
     with shown("filter_error"):
-        rows = table.where(rows, condition)
+        rows = table.filter_rows(rows, condition)
     order = look.get(state.LIST_SORT) or f"-{_NEWEST}"
     if order == f"-{_NEWEST}" or order.lstrip("-") not in table.column_names(rows):
         return rows
-    return table.ordered(rows, order.lstrip("-"), descending=order.startswith("-"))
+    return table.sort_rows(rows, order.lstrip("-"), descending=order.startswith("-"))
 
 
 def show_groups(rows: Rows) -> None:
@@ -131,7 +131,7 @@ def show_groups(rows: Rows) -> None:
     if not by:
         return
     judged = metric() if metric() in table.column_names(rows) else None
-    groups = table.grouped(rows, by, judged or "value")
+    groups = table.group_rows(rows, by, judged or "value")
     st.dataframe(
         {
             **{name: [number(group[name]) for group in groups] for name in by},
@@ -160,14 +160,14 @@ def show_groups(rows: Rows) -> None:
 
 def notes(run: Run) -> None:
     """Tags, note and archive of one run."""
-    noted = tags.labels(run)
+    noted = tags.read_tags(run)
     words = " · ".join([*noted.tags, *(["archived"] if noted.archived else []), noted.notes[:60]]).strip(" ·")
     label = f"Tags and notes{': ' + md(words, 120) if words else ''}"
     with st.expander(label, icon=":material/sell:", key="run.notes"), st.form("run.notes.form", border=False):
         words = st.text_input("Tags, with commas between", ", ".join(noted.tags), key=f"run.tags.{run.id}")
-        text = st.text_area("Notes", noted.notes, key=f"run.note.{run.id}", max_chars=tags.LONGEST_NOTE)
+        text = st.text_area("Notes", noted.notes, key=f"run.note.{run.id}", max_chars=tags.MAX_NOTE_LENGTH)
         archived = st.checkbox("Archived: not in the list", noted.archived, key=f"run.archived.{run.id}")
         if st.form_submit_button("Save", icon=":material/save:", key="run.notes.save"):
             with shown("notes_error"):
-                tags.label(run, tags=words.split(","), notes=text, archived=archived)
+                tags.update_tags(run, tags=words.split(","), notes=text, archived=archived)
                 st.rerun()

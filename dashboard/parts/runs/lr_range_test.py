@@ -14,21 +14,21 @@ from dashboard.parts.shared import curves
 from dashboard.parts.shared.glossary import told
 from dashboard.parts.shared.text import md
 from workbench.errors import WorkbenchError
-from workbench.runs.lr_range_plot import shown_losses
-from workbench.runs.lr_range_test import Finding, curve_of, judge
+from workbench.runs.lr_range_plot import loss_limits
+from workbench.runs.lr_range_test import RangeTestResult, analyze, loss_curve
 from workbench.runs.run import Run
 
 
-def finding(report: dict[str, Any] | None) -> Finding | None:
+def finding(report: dict[str, Any] | None) -> RangeTestResult | None:
     """What a range test has found, of its report; None when it is none, or damaged."""
     found = (report or {}).get("range_test")
     try:
-        return Finding(**found) if isinstance(found, dict) else None
+        return RangeTestResult(**found) if isinstance(found, dict) else None
     except TypeError:
         return None
 
 
-def show_finding(found: Finding) -> None:
+def show_finding(found: RangeTestResult) -> None:
     """The suggestion in words."""
     st.subheader("Suggested learning rate", help=told("range test", "learning rate", "loss"), anchor=False)
     if found.suggestion is None:
@@ -38,7 +38,7 @@ def show_finding(found: Finding) -> None:
     st.caption(md(found.how, 500))
 
 
-def train_button(run: Run, found: Finding | None) -> None:
+def train_button(run: Run, found: RangeTestResult | None) -> None:
     """To the form, filled with this test's settings and its rate."""
     if found is None or found.suggestion is None:
         return
@@ -52,16 +52,16 @@ def train_button(run: Run, found: Finding | None) -> None:
         st.switch_page(state.LAUNCH_PAGE)
 
 
-def draw_curve(found: Finding | None, rows: list[dict[str, Any]]) -> None:
+def draw_curve(found: RangeTestResult | None, rows: list[dict[str, Any]]) -> None:
     """Loss over learning rate: that of the report, or of a test that runs still."""
-    found = found or judge(*curve_of(rows))
+    found = found or analyze(*loss_curve(rows))
     if not found.rates:
         st.caption("No figures yet: they come with the first steps.")
         return
     st.plotly_chart(figure(found), key="run.range_test", config=curves.CONFIG)
 
 
-def figure(found: Finding) -> go.Figure:
+def figure(found: RangeTestResult) -> go.Figure:
     """The losses as points, the smoothed loss as a line, and the suggestion as an upright one."""
     colours = curves.palette()
     drawn = go.Figure()
@@ -91,7 +91,7 @@ def figure(found: Finding) -> go.Figure:
         margin={"l": 10, "r": 10, "t": 30, "b": 70},
         legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom"},
         xaxis={"type": "log", "title": "Learning rate", "exponentformat": "power", "dtick": 1},
-        yaxis={"title": "Training loss", "range": list(shown_losses(found)), "automargin": True},
+        yaxis={"title": "Training loss", "range": list(loss_limits(found)), "automargin": True},
         uirevision="stay",
     )
     return drawn

@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts.shared import progress, run_list, run_states
 from dashboard.parts.shared.text import ago, cut, middle_cut, number
-from workbench.metrics.measures import scale
+from workbench.metrics.measures import scale_note
 
 HEIGHT = 320
 LONGEST_NAME = 38  # characters that the column of names shows
@@ -159,4 +159,4 @@ def _figure(run: dict[str, Any], metric: str | None) -> tuple[str, float | None,
     name, value = found
     low, high = value.get("low"), value.get("high")
     between = f"{number(low)} to {number(high)}" if low is not None and high is not None else ""
-    return cut(name.replace("_", " "), 40) + scale(name), value.get("value"), between
+    return cut(name.replace("_", " "), 40) + scale_note(name), value.get("value"), between

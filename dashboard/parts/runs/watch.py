@@ -12,9 +12,9 @@ from dashboard.parts.runs import lr_range_test
 from dashboard.parts.shared import curves
 from dashboard.parts.shared.glossary import WORDS, told
 from dashboard.parts.shared.text import gigabytes, md
-from workbench.runs.alerts import alerts
-from workbench.runs.curves import drawn_curve
-from workbench.runs.metric_store import USAGE, columns
+from workbench.runs.alerts import find_alerts
+from workbench.runs.curves import plot_points
+from workbench.runs.metric_store import USAGE, open_metrics
 from workbench.runs.run import Run
 
 FIGURES_IN_A_ROW = 3
@@ -26,7 +26,7 @@ _KEPT = "runs.rows"
 
 def show_alerts(run: Run) -> None:
     """What is worrying about the run, each with what to do."""
-    for alert in alerts(run):
+    for alert in find_alerts(run):
         icon = ":material/error:" if alert.severity == "error" else ":material/warning:"
         show = st.error if alert.severity == "error" else st.warning
         show(f"{md(alert.message, 500)}\n\n**What to do:** {md(alert.hint, 500)}", icon=icon)
@@ -75,7 +75,7 @@ def _part(given: str) -> tuple[float, float] | None:
 
 def draw_curves(run: Run) -> None:
     """Every metric of the run; only what is new is read, and at most a thousand points a line are sent."""
-    found = columns(run)
+    found = open_metrics(run)
     groups = curves.groups(found)
     if not groups:
         st.caption("No figures yet: they come with the first steps of training.")
@@ -108,7 +108,7 @@ MACHINE = {  # title and what one unit is of what is stored
 
 def draw_usage(run: Run) -> None:
     """Processor, memory and GPU as the run went on; nothing where they were not looked at."""
-    found = columns(run, USAGE)
+    found = open_metrics(run, USAGE)
     names = [name for name in MACHINE if name in found.names()]
     if not names:
         return
@@ -121,7 +121,7 @@ def draw_usage(run: Run) -> None:
             return
         for place, name in zip(st.columns(max(2, len(names))), names, strict=False):
             heading, unit = MACHINE[name]
-            xs, ys = drawn_curve(found, name, "time")
+            xs, ys = plot_points(found, name, "time")
             drawn = curves.figure(heading, [curves.Line(heading, 0, xs, ys / unit)], "time")
             place.plotly_chart(drawn, key=f"run.usage.{name}", config=curves.CONFIG)
 

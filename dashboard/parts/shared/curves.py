@@ -13,7 +13,7 @@ import streamlit as st
 from dashboard.parts.shared import run_list
 from dashboard.parts.shared.text import plain
 from workbench.runs import curves as library
-from workbench.runs.metric_store import Columns, columns
+from workbench.runs.metric_store import MetricStore, open_metrics
 from workbench.runs.run import Run
 
 LIGHT = ["#0072B2", "#D55E00", "#00805D", "#B25C8E", "#B87A00", "#3A94C4", "#7A57A3", "#5F5F5F"]
@@ -70,7 +70,7 @@ def in_order(names: Iterable[str]) -> list[str]:
     return [name for name in first if name in there] + sorted(there - set(first))
 
 
-def groups(found: Columns) -> list[tuple[str, list[str]]]:
+def groups(found: MetricStore) -> list[tuple[str, list[str]]]:
     """The figures of one run: a heading and the metrics that share an axis.
 
     Losses stand together, and so do shares (accuracies, F1); what has another scale (perplexity) stands alone.
@@ -142,7 +142,7 @@ def _translucent(colour: str) -> str:
 
 
 def lines_of(
-    found: Columns, names: list[str], heading: str, x: str, weight: float, part: tuple[float, float] = (0, 100)
+    found: MetricStore, names: list[str], heading: str, x: str, weight: float, part: tuple[float, float] = (0, 100)
 ) -> list[Line]:
     """Some metrics of one run: smoothed, with the raw values faint behind them.
 
@@ -159,12 +159,12 @@ def lines_of(
     for place, name in enumerate(names):
         label = title(name).removeprefix(f"{heading} ")
         if weight:
-            lines.append(Line(label, place, *library.drawn_curve(found, name, x, low, high), faint=True))
-        lines.append(Line(label, place, *library.drawn_curve(found, name, x, low, high, weight)))
+            lines.append(Line(label, place, *library.plot_points(found, name, x, low, high), faint=True))
+        lines.append(Line(label, place, *library.plot_points(found, name, x, low, high, weight)))
     return lines
 
 
-def _stretch(found: Columns, x: str, part: tuple[float, float]) -> tuple[float | None, float | None]:
+def _stretch(found: MetricStore, x: str, part: tuple[float, float]) -> tuple[float | None, float | None]:
     """The part of an axis, in its own unit; None where it reaches to the end."""
     axis = found.axes[x]
     if not len(axis) or part == (0, 100):
@@ -191,13 +191,13 @@ def overlaid_lines(
     """
     order = [run.id for run in runs]
     lines = []
-    for band in library.overlaid(runs, name, x, together, weight, by):
+    for band in library.overlaid_curves(runs, name, x, together, weight, by):
         place, n = order.index(band.runs[0]), f" (mean of n = {band.n}, 95% interval)" if band.n > 1 else ""
         if singles and band.n > 1:
-            most = library.points_a_line(len(runs))
+            most = library.points_per_line(len(runs))
             for run in runs:
                 if run.id in band.runs:
-                    xs, ys = library.drawn_curve(columns(run), name, x, weight=weight, most=most)
+                    xs, ys = library.plot_points(open_metrics(run), name, x, weight=weight, max_points=most)
                     lines.append(Line(run_list.title(run.id), place, xs, ys, faint=True))
         label = run_list.title(band.label)
         if n and not by:

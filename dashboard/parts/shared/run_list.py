@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard.parts.shared.run_states import look
 from dashboard.parts.shared.text import cut
-from workbench.metrics.measures import SMALLER_IS_BETTER, scale
+from workbench.metrics.measures import SMALLER_IS_BETTER, scale_note
 from workbench.runs.query import list_runs
 from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
@@ -103,7 +103,7 @@ def figure(report: dict[str, Any] | None, metric: str | None) -> tuple[str, dict
 
 def metric_name(name: str) -> str:
     """A metric as people read it; which way is better is said where smaller is, and a scale that may surprise."""
-    return name.replace("_", " ") + scale(name) + (" (lower is better)" if name in SMALLER_IS_BETTER else "")
+    return name.replace("_", " ") + scale_note(name) + (" (lower is better)" if name in SMALLER_IS_BETTER else "")
 
 
 def share_done(progress: dict[str, Any] | None) -> float | None:

@@ -11,7 +11,7 @@ import pytest
 from sklearn import metrics as reference
 
 from workbench.compare import differences as module
-from workbench.compare.differences import accuracy_interval, compare, examples_needed, holm, mcnemar, settings
+from workbench.compare.differences import accuracy_interval, compare, compare_settings, examples_needed, holm, mcnemar
 from workbench.errors import RequestError, UnknownNameError
 from workbench.files import write_json
 from workbench.runs.predictions import write_predictions
@@ -221,14 +221,14 @@ def test_the_primary_metric_of_the_run_is_the_default(workspace: Workspace) -> N
 def test_settings_tell_what_differs_and_name_a_bad_spec(workspace: Workspace) -> None:
     one = make_run(workspace, [], name="one", training={"epochs": 2}, tuning={"method": "lora", "rank": 4})
     two = make_run(workspace, [], name="two", training={"epochs": 3})
-    found = {row["field"]: row for row in settings([one, two], only_different=True)}
+    found = {row["field"]: row for row in compare_settings([one, two], only_different=True)}
     assert found["training.epochs"] == {"field": "training.epochs", "values": [2, 3], "differs": True}
     assert found["tuning.rank"]["values"] == [4, None]
     assert set(found) == {"name", "training.epochs", "tuning.method", "tuning.rank"}
-    every = settings([one, two])
+    every = compare_settings([one, two])
     assert len(every) > 30 and not {row["field"]: row for row in every}["training.seed"]["differs"]
     (two.folder / "spec.yaml").write_text("version: 99\n")
-    rows = settings([one, two], only_different=True)
+    rows = compare_settings([one, two], only_different=True)
     assert [row["field"] for row in rows] == ["spec"]
     assert rows[0]["values"][0] is None and "spec.yaml" in rows[0]["values"][1]
 

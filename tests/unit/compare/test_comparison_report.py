@@ -14,7 +14,7 @@ from tests.dashboard.fake_runs import fake_language_run, fake_run
 from workbench.cli.commands import app
 from workbench.compare.differences import compare
 from workbench.compare.report import comparison_report, write_comparison
-from workbench.compare.seeds import over_seeds
+from workbench.compare.seeds import compare_seeds
 from workbench.errors import RequestError
 from workbench.files import write_json
 from workbench.runs.predictions import read_predictions, write_predictions
@@ -89,7 +89,7 @@ def test_over_seeds_it_says_so_and_all_of_twelve_long_runs_stay_small(workspace:
     ]
     page = comparison_report(runs)
     words = " ".join(harmless(page).words)
-    for pair in over_seeds(runs).pairs:
+    for pair in compare_seeds(runs).pairs:
         assert pair.verdict in words
     assert "mean of n = 4" in words and "permutation" in words
     assert len(page.encode()) < 1_000_000

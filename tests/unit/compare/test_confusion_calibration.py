@@ -8,20 +8,20 @@ from scipy import optimize
 from sklearn import metrics
 
 from workbench.compare.calibration import (
-    at_temperature,
+    apply_temperature,
     calibration_error,
     fit_temperature,
-    reliability,
-    tempered,
+    reliability_bins,
+    temperature_scaling,
 )
-from workbench.compare.confusion import confusion
+from workbench.compare.confusion import confusion_matrix
 
 
 def test_the_matrix_and_the_classes_are_scikit_learns() -> None:
     random = np.random.default_rng(0)
     gold = random.choice(["a", "b", "c"], 80).tolist()
     said = [g if random.random() < 0.6 else "d" if random.random() < 0.2 else "a" for g in gold]
-    found = confusion(gold, said)
+    found = confusion_matrix(gold, said)
     assert found.labels == ("a", "b", "c", "d")
     np.testing.assert_array_equal(found.counts, metrics.confusion_matrix(gold, said, labels=list(found.labels)))
     theirs = metrics.classification_report(gold, said, output_dict=True, zero_division=0)
@@ -34,17 +34,17 @@ def test_the_matrix_and_the_classes_are_scikit_learns() -> None:
 
 def test_the_cells_hold_every_example_once() -> None:
     gold, said = ["a", "b", "a", "b", "b"], ["a", "a", "b", "b", "a"]
-    found = confusion(gold, said)
-    assert found.places("b", "a") == [1, 4] and found.places("a", "b") == [2]
-    every = [place for row in found.labels for column in found.labels for place in found.places(row, column)]
+    found = confusion_matrix(gold, said)
+    assert found.indices("b", "a") == [1, 4] and found.indices("a", "b") == [2]
+    every = [place for row in found.labels for column in found.labels for place in found.indices(row, column)]
     assert sorted(every) == list(range(5))
     with pytest.raises(ValueError, match="not in"):
-        found.places("z", "a")
+        found.indices("z", "a")
 
 
 def test_reliability_by_hand() -> None:
     """Two bins: 0.2 and 0.5 with one of two right; 0.75, 0.9 and 1.0 with two of three."""
-    found = reliability([0.2, 0.5, 0.75, 0.9, 1.0], [False, True, True, True, False], bins=2)
+    found = reliability_bins([0.2, 0.5, 0.75, 0.9, 1.0], [False, True, True, True, False], bins=2)
     assert [(one.low, one.high, one.count) for one in found] == [(0.0, 0.5, 2), (0.5, 1.0, 3)]
     assert found[0].confidence == pytest.approx(0.35) and found[0].accuracy == 0.5
     by_hand = (2 * abs(0.5 - 0.35) + 3 * abs(2 / 3 - 2.65 / 3)) / 5
@@ -58,7 +58,7 @@ def test_reliability_by_hand() -> None:
 )
 def test_what_is_no_confidence_is_refused(confidence: list[float], correct: list[bool], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        reliability(confidence, correct)
+        reliability_bins(confidence, correct)
 
 
 def drawn(count: int, sharpened: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -67,40 +67,40 @@ def drawn(count: int, sharpened: float, seed: int = 0) -> tuple[np.ndarray, np.n
     logits = random.normal(0, 1.5, (count, 4))
     true = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     gold = np.array([random.choice(4, p=row) for row in true])
-    return at_temperature(true, 1 / sharpened), gold
+    return apply_temperature(true, 1 / sharpened), gold
 
 
 @pytest.mark.parametrize("sharpened", [0.5, 1.0, 3.0])
 def test_the_temperature_that_was_taken_away_is_found(sharpened: float) -> None:
     table, gold = drawn(6000, sharpened)
     assert fit_temperature(table, gold) == pytest.approx(sharpened, rel=0.06)
-    loss = lambda t: -np.log(at_temperature(table, t)[np.arange(len(gold)), gold]).mean()  # noqa: E731
+    loss = lambda t: -np.log(apply_temperature(table, t)[np.arange(len(gold)), gold]).mean()  # noqa: E731
     theirs = optimize.minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-6}).x
     assert fit_temperature(table, gold) == pytest.approx(theirs, rel=1e-3)
 
 
 def test_it_mends_what_is_too_sure_and_leaves_what_is_right() -> None:
     table, gold = drawn(6000, 3.0)
-    found = tempered(table, gold)
-    assert found.before > 0.15 and found.after < 0.04 and found.temperature > 2.5
-    honest = tempered(*drawn(6000, 1.0))
-    assert honest.before < 0.04 and honest.after < 0.04
-    assert (at_temperature(table, 3.0).argmax(1) == table.argmax(1)).all()  # no answer changes
+    found = temperature_scaling(table, gold)
+    assert found.error_before > 0.15 and found.error_after < 0.04 and found.temperature > 2.5
+    honest = temperature_scaling(*drawn(6000, 1.0))
+    assert honest.error_before < 0.04 and honest.error_after < 0.04
+    assert (apply_temperature(table, 3.0).argmax(1) == table.argmax(1)).all()  # no answer changes
 
 
 def test_certainty_of_what_is_wrong_is_no_error_of_ours() -> None:
     table = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
     assert 0.05 <= fit_temperature(table, [1, 1, 0, 1]) <= 20
     with pytest.raises(ValueError, match="Two examples"):
-        tempered(table[:1], [0])
+        temperature_scaling(table[:1], [0])
 
 
 def test_the_most_confused_classes_and_pairs() -> None:
     gold = ["a"] * 5 + ["b"] * 5 + ["c"] * 5 + ["d"] * 5
     said = ["a"] * 5 + ["c"] * 3 + ["b"] * 2 + ["b"] * 2 + ["c"] * 3 + ["a"] + ["d"] * 4
-    counted = confusion(gold, said)
+    counted = confusion_matrix(gold, said)
     assert counted.most_confused() == [("b", "c", 3), ("c", "b", 2), ("d", "a", 1)]
     worst = counted.worst(2)
     assert worst.labels == ("b", "c") and worst.counts.tolist() == [[2, 3], [2, 3]]
-    assert worst.places("b", "c") == counted.places("b", "c") == [5, 6, 7]
+    assert worst.indices("b", "c") == counted.indices("b", "c") == [5, 6, 7]
     assert counted.worst(4) is counted

@@ -61,7 +61,7 @@ def measured_run(workspace: Workspace, sums: dict[str, Any], measures: dict[str,
 
 def drawn(count: int) -> list[list[int]]:
     """The very examples of each draw, as the comparison draws them: from one seed."""
-    chunks = scores.draw_cells(np.ones(count, dtype=np.int64), RESAMPLES, np.random.default_rng(module.SEED))
+    chunks = scores.resample_counts(np.ones(count, dtype=np.int64), RESAMPLES, np.random.default_rng(module.SEED))
     return [np.repeat(np.arange(count), times).tolist() for times in np.concatenate(list(chunks))]
 
 

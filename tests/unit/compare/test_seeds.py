@@ -13,7 +13,14 @@ from scipy import stats
 
 from tests.unit.compare.test_compare import make_run
 from workbench.compare import seeds as module
-from workbench.compare.seeds import have_seeds, least_permutation, over_seeds, permutation, seeds_needed, welch
+from workbench.compare.seeds import (
+    compare_seeds,
+    has_seed_groups,
+    min_permutation_p,
+    permutation_test,
+    seeds_needed,
+    welch,
+)
 from workbench.errors import RequestError
 from workbench.files import write_json
 from workbench.runs.predictions import write_predictions
@@ -68,9 +75,9 @@ def test_welch_without_any_spread_claims_nothing() -> None:
 
 
 def test_permutation_is_worked_by_hand_and_scipys() -> None:
-    assert permutation([5, 6, 7], [1, 2, 3]) == pytest.approx(2 / 20)  # only this split and its mirror
-    assert permutation([1, 2, 4], [3, 5, 6]) == pytest.approx(4 / 20)  # sums 7, 6 and their mirrors 14, 15
-    assert permutation([2, 2], [2, 2]) == 1
+    assert permutation_test([5, 6, 7], [1, 2, 3]) == pytest.approx(2 / 20)  # only this split and its mirror
+    assert permutation_test([1, 2, 4], [3, 5, 6]) == pytest.approx(4 / 20)  # sums 7, 6 and their mirrors 14, 15
+    assert permutation_test([2, 2], [2, 2]) == 1
     generator = np.random.default_rng(1)
     for sizes in ((4, 4), (3, 6), (5, 2)):
         first, second = (generator.normal(i, 1, n).round(1).tolist() for i, n in enumerate(sizes))
@@ -78,24 +85,24 @@ def test_permutation_is_worked_by_hand_and_scipys() -> None:
             (first, second), lambda a, b, axis: np.abs(a.mean(axis) - b.mean(axis)), alternative="greater",
             n_resamples=np.inf,
         )  # fmt: skip
-        assert permutation(first, second) == pytest.approx(reference.pvalue)
+        assert permutation_test(first, second) == pytest.approx(reference.pvalue)
         pooled = np.array(first + second)
         seen = abs(np.mean(first) - np.mean(second)) - 1e-9
         splits = list(itertools.combinations(range(len(pooled)), sizes[0]))
         hits = sum(abs(pooled[list(s)].mean() - np.delete(pooled, list(s)).mean()) >= seen for s in splits)
-        assert permutation(first, second) == pytest.approx(hits / len(splits))
+        assert permutation_test(first, second) == pytest.approx(hits / len(splits))
 
 
 def test_the_least_p_value_of_a_permutation() -> None:
     for sizes in ((3, 3), (4, 4), (2, 5)):
-        apart = permutation(list(range(sizes[0])), list(range(100, 100 + sizes[1])))
-        assert least_permutation(*sizes) == pytest.approx(apart)
+        apart = permutation_test(list(range(sizes[0])), list(range(100, 100 + sizes[1])))
+        assert min_permutation_p(*sizes) == pytest.approx(apart)
 
 
 def test_many_splits_are_drawn_and_are_nearly_the_exact_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    exact = permutation(*SLEEP)
-    monkeypatch.setattr(module, "MOST_SPLITS", 10)
-    assert permutation(*SLEEP) == pytest.approx(exact, abs=0.01)
+    exact = permutation_test(*SLEEP)
+    monkeypatch.setattr(module, "MAX_PERMUTATIONS", 10)
+    assert permutation_test(*SLEEP) == pytest.approx(exact, abs=0.01)
 
 
 def test_welch_claims_falsely_about_five_times_in_a_hundred() -> None:
@@ -120,7 +127,7 @@ def test_seeds_needed_show_the_difference_four_times_in_five(comparisons: int) -
 
 
 def test_seeds_needed_for_nothing_and_for_much() -> None:
-    assert seeds_needed([0.5, 0.6], [0.55, 0.55]) > module.MOST_SEEDS
+    assert seeds_needed([0.5, 0.6], [0.55, 0.55]) > module.MAX_SEEDS
     assert seeds_needed([0.9, 0.9001], [0.1, 0.1001]) == 2
     assert seeds_needed([1.0, 1.1], [1.01, 1.09], 2) > 100
 
@@ -128,8 +135,8 @@ def test_seeds_needed_for_nothing_and_for_much() -> None:
 def test_groups_over_seeds_are_told_with_their_means(workspace: Workspace) -> None:
     good, bad = seeded(workspace, [84, 85, 86], "good"), seeded(workspace, [80, 79, 81], "bad", tuning="lora")
     mixed = [bad[1], good[0], bad[0], good[2], bad[2], good[1]]
-    assert have_seeds(mixed) and not have_seeds(good)
-    found = over_seeds(mixed)
+    assert has_seed_groups(mixed) and not has_seed_groups(good)
+    found = compare_seeds(mixed)
     bad_group, good_group = found.groups
     assert (bad_group.name, good_group.name, found.metric, found.examples) == ("bad", "good", "accuracy", TEXTS)
     assert sorted(good_group.values) == pytest.approx([0.84, 0.85, 0.86])
@@ -148,10 +155,10 @@ def test_groups_over_seeds_are_told_with_their_means(workspace: Workspace) -> No
 
 def test_no_difference_over_seeds_says_how_many_seeds_would_be_needed(workspace: Workspace) -> None:
     runs = seeded(workspace, [80, 84, 82], "one") + seeded(workspace, [79, 83, 81], "two", tuning="lora")
-    found = over_seeds(runs)
+    found = compare_seeds(runs)
     needed = seeds_needed([0.80, 0.84, 0.82], [0.79, 0.83, 0.81])
     assert found.verdict.startswith("No difference can be claimed: one (3 seeds) minus two (3 seeds) is +1.0 points")
-    assert f"about {module.verdicts.rounded(needed - 3):,} more seeds each would be needed" in found.verdict
+    assert f"about {module.verdicts.round_up(needed - 3):,} more seeds each would be needed" in found.verdict
 
 
 def test_several_groups_are_corrected(workspace: Workspace) -> None:
@@ -160,7 +167,7 @@ def test_several_groups_are_corrected(workspace: Workspace) -> None:
         for name, right, rank in (("a", [84, 85, 86], 1), ("b", [82, 84, 83], 2), ("c", [80, 83, 84], 3))
         for run in seeded(workspace, right, name, tuning={"method": "lora", "rank": rank})
     ]
-    found = over_seeds(runs)
+    found = compare_seeds(runs)
     values = [group.values for group in found.groups]
     raw = [stats.ttest_ind(values[0], other, equal_var=False).pvalue for other in values[1:]]
     assert [pair.p_value for pair in found.pairs] == pytest.approx(module.holm(raw))
@@ -171,12 +178,12 @@ def test_a_seed_counts_once_and_one_seed_is_no_group(workspace: Workspace) -> No
     runs = seeded(workspace, [84, 85], "good") + seeded(workspace, [80, 79], "bad", tuning="lora")
     again = seeded(workspace, [84], "good")
     alone = seeded(workspace, [70], "alone", tuning="head")
-    found = over_seeds([*runs, *again, *alone])
+    found = compare_seeds([*runs, *again, *alone])
     assert [len(group.runs) for group in found.groups] == [2, 2] and found.groups[0].repeated == [again[0].id]
     assert any(again[0].id in note for note in found.notes) and any("alone" in note for note in found.notes)
-    assert not have_seeds([*runs[:2], *alone]) and not have_seeds([runs[0], *again, *runs[2:]])
+    assert not has_seed_groups([*runs[:2], *alone]) and not has_seed_groups([runs[0], *again, *runs[2:]])
     with pytest.raises(RequestError, match="two settings with 2 seeds each are needed, and 1 of the 2"):
-        over_seeds([*runs[:2], *alone])
+        compare_seeds([*runs[:2], *alone])
 
 
 def test_groups_of_one_name_are_told_apart_by_their_settings(workspace: Workspace) -> None:
@@ -185,7 +192,7 @@ def test_groups_of_one_name_are_told_apart_by_their_settings(workspace: Workspac
         for rank in (4, 8)
         for run in seeded(workspace, [80 + rank, 81 + rank], tuning={"method": "lora", "rank": rank})
     ]
-    names = [group.name for group in over_seeds(runs).groups]
+    names = [group.name for group in compare_seeds(runs).groups]
     assert names == ["m-d-lora (tuning.rank = 4)", "m-d-lora (tuning.rank = 8)"]
     assert [module._stem(["lora-s10", "lora-s11"]), module._stem(["a seed 1", "a seed 2"])] == ["lora", "a"]
     assert module._stem(["glass-1", "glass-2"]) == "glass" and module._stem(["runs", "rule"]) == "ru"
@@ -196,7 +203,7 @@ def test_what_cannot_be_compared_over_seeds_is_refused(workspace: Workspace) -> 
     rows = {"id": [f"other-{i}" for i in range(TEXTS)], "gold": ["x"] * TEXTS, "prediction": ["x"] * TEXTS}
     write_predictions(runs[3], rows)
     with pytest.raises(RequestError, match="tested on different examples"):
-        over_seeds(runs)
+        compare_seeds(runs)
 
 
 def test_a_run_without_a_finite_value_is_refused_by_name(workspace: Workspace) -> None:
@@ -207,10 +214,10 @@ def test_a_run_without_a_finite_value_is_refused_by_name(workspace: Workspace) -
         rows = {"id": list(range(TEXTS)), "gold": ["x"] * TEXTS, "prediction": ["x"] * TEXTS, "nats": nats}
         write_predictions(run, rows | {"examples": [1.0] * TEXTS, "tokens": [1.0] * TEXTS})
     with pytest.raises(RequestError, match=rf"{runs[1].id} is not a finite number"):
-        over_seeds(runs)
+        compare_seeds(runs)
 
 
 def test_a_seed_that_changes_nothing_leads_to_no_claim(workspace: Workspace) -> None:
     runs = seeded(workspace, [84, 84], "good") + seeded(workspace, [80, 80], "bad", tuning="lora")
-    found = over_seeds(runs)
+    found = compare_seeds(runs)
     assert "No difference can be claimed" in found.verdict and "the seed changes nothing" in found.verdict

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.compare.tradeoff import front_line, pareto, points, sentence
+from workbench.compare.tradeoff import front_line, pareto_front, summary_sentence, tradeoff_points
 
 pairs = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=12)
 
@@ -24,13 +24,13 @@ def by_definition(quality: list[float], cost: list[float]) -> list[bool]:
 @given(pairs)
 def test_the_front_is_what_no_other_beats(found: list[tuple[int, int]]) -> None:
     quality, cost = [float(q) for q, _ in found], [float(c) for _, c in found]
-    assert pareto(quality, cost) == by_definition(quality, cost)
-    assert pareto(quality, cost, larger_is_better=False) == by_definition([-q for q in quality], cost)
+    assert pareto_front(quality, cost) == by_definition(quality, cost)
+    assert pareto_front(quality, cost, larger_is_better=False) == by_definition([-q for q in quality], cost)
 
 
 def test_what_is_not_a_number_is_never_on_the_front() -> None:
-    assert pareto([math.nan, 0.5, 0.9], [1, 2, math.nan]) == [False, True, False]
-    assert pareto([], []) == []
+    assert pareto_front([math.nan, 0.5, 0.9], [1, 2, math.nan]) == [False, True, False]
+    assert pareto_front([], []) == []
 
 
 def summary(name: str, value: Any, seconds: Any, **more: Any) -> dict[str, Any]:
@@ -47,13 +47,13 @@ def test_points_have_both_and_say_what_follows() -> None:
         {"id": "queued", "report": None},
         summary("endless", 0.9, math.inf),
     ]
-    found = points(runs, "accuracy", "seconds")
+    found = tradeoff_points(runs, "accuracy", "seconds")
     assert [(p.run, p.on_front) for p in found] == [("good", True), ("cheap", True), ("beaten", False)]
     assert front_line(found) == ([10, 100], [0.8, 0.9])
-    said = sentence(found, {}, "accuracy", "seconds")
+    said = summary_sentence(found, {}, "accuracy", "seconds")
     assert said.startswith("2 of 3 runs are on the Pareto front") and "at more cost (training time)" in said
-    assert [p.cost for p in points(runs, "accuracy", "peak_memory_bytes")] == [2.0]
-    smaller = points(runs, "loss", "seconds")
+    assert [p.cost for p in tradeoff_points(runs, "accuracy", "peak_memory_bytes")] == [2.0]
+    smaller = tradeoff_points(runs, "loss", "seconds")
     assert [p.run for p in smaller if p.on_front] == ["cheap", "beaten"]
-    one = points([runs[0], summary("worse", 0.1, 200)], "accuracy", "seconds")
-    assert sentence(one, {"good": "Good"}, "accuracy", "seconds").startswith("Good is the best")
+    one = tradeoff_points([runs[0], summary("worse", 0.1, 200)], "accuracy", "seconds")
+    assert summary_sentence(one, {"good": "Good"}, "accuracy", "seconds").startswith("Good is the best")

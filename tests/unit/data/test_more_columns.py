@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workbench.compare.slices import by_number
+from workbench.compare.slices import slices_by_number
 from workbench.data.extra_columns import LONGEST, MOST, more_columns
 from workbench.data.readers.table import Table
 from workbench.runs.predictions import with_columns
@@ -47,11 +47,11 @@ def test_columns_stand_beside_the_predictions_by_id() -> None:
 def test_numbers_are_cut_into_stretches_of_as_many_examples() -> None:
     values = [None, *range(40, 0, -1)]
     correct = [True, *(value > 10 for value in range(40, 0, -1))]
-    found = by_number(values, correct)
+    found = slices_by_number(values, correct)
     assert [one.name for one in found] == ["1 to 10", "11 to 20", "21 to 30", "31 to 40"]
     assert [one.count for one in found] == [10] * 4 and [one.share for one in found] == [0, 1, 1, 1]
-    assert all(values[place] <= 10 for place in found[0].places if values[place] is not None)
-    assert [one.name for one in by_number([0.5, 0.5, 1e-3], [True] * 3)] == ["0.001", "0.5"]
-    assert by_number([None], [True]) == []
+    assert all(values[place] <= 10 for place in found[0].indices if values[place] is not None)
+    assert [one.name for one in slices_by_number([0.5, 0.5, 1e-3], [True] * 3)] == ["0.001", "0.5"]
+    assert slices_by_number([None], [True]) == []
     with pytest.raises(ValueError, match="as many are needed"):
-        by_number([1.0], [True, False])
+        slices_by_number([1.0], [True, False])

@@ -53,7 +53,7 @@ def pairs(texts: list[str], seed: int) -> tuple[list[str], list[str]]:
 
 def ours(written: list[str], references: list[str], words: str) -> dict[str, float]:
     table = overlap.bleu_counts(written, references, words) | overlap.chrf_counts(written, references)
-    return measures.figures(table, {"bleu": overlap.BLEU, "chrf": overlap.CHRF})
+    return measures.metric_values(table, {"bleu": overlap.BLEU, "chrf": overlap.CHRF})
 
 
 @pytest.mark.parametrize("words", ["13a", "zh", "char"])
@@ -85,7 +85,7 @@ def test_every_character_is_cut_as_sacrebleu_cuts_it(words):
     for start in range(0, 0x10200, 64):
         some = [chr(i) for i in range(start, start + 64) if i not in surrogates]
         line = "".join(f"a{c}b 1{c}2 " for c in some)
-        assert overlap.WORDS[words](line) == THEIRS[words](line).split(), f"U+{start:04X}"
+        assert overlap.TOKENIZERS[words](line) == THEIRS[words](line).split(), f"U+{start:04X}"
 
 
 def test_bleu_by_hand():
@@ -142,7 +142,7 @@ def test_the_longest_common_sequence(one, other):
     for i, a in enumerate(one):
         for j, b in enumerate(other):
             table[i + 1, j + 1] = table[i, j] + 1 if a == b else max(table[i, j + 1], table[i + 1, j])
-    assert overlap.longest_common(one, other) == table[-1, -1]
+    assert overlap.lcs_length(one, other) == table[-1, -1]
 
 
 @pytest.mark.parametrize(
@@ -158,13 +158,13 @@ def test_the_longest_common_sequence(one, other):
     ],
 )
 def test_the_script_tells_what_a_word_is(texts, words, rouge):
-    assert overlap.words_for(texts) == words
-    assert overlap.rouge_words_for(texts) == rouge
+    assert overlap.bleu_tokenization(texts) == words
+    assert overlap.rouge_tokenization(texts) == rouge
 
 
 def test_rouge_of_scripts_that_rouge_score_does_not_know():
-    assert overlap.rouge_words("Été à Łódź, 2 fois", "unicode") == ["été", "à", "łódź", "2", "fois"]
-    assert overlap.rouge_words("汤姆 in Paris。", "unicode") == ["汤", "姆", "in", "paris"]
+    assert overlap.rouge_tokens("Été à Łódź, 2 fois", "unicode") == ["été", "à", "łódź", "2", "fois"]
+    assert overlap.rouge_tokens("汤姆 in Paris。", "unicode") == ["汤", "姆", "in", "paris"]
     assert overlap.rouge_scores(["汤姆在家"], [["汤姆不在家"]], "unicode")["rouge1"][0] == pytest.approx(8 / 9)
 
 

@@ -20,7 +20,7 @@ def sample(classes: int, examples: int = 300, right: float = 0.6, seed: int = 0)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_class_metrics_are_those_of_scikit_learn(classes: int, seed: int) -> None:
     gold, predicted = sample(classes, seed=seed)
-    counts = scores.confusion(gold, predicted, classes)
+    counts = scores.confusion_matrix(gold, predicted, classes)
     assert (counts == reference.confusion_matrix(gold, predicted, labels=range(classes))).all()
     assert scores.class_scores(counts) == pytest.approx(
         {
@@ -32,15 +32,15 @@ def test_class_metrics_are_those_of_scikit_learn(classes: int, seed: int) -> Non
 
 
 def test_metrics_where_they_are_undefined() -> None:
-    one_class_said = scores.confusion([0, 0, 1], [0, 0, 0], 2)
+    one_class_said = scores.confusion_matrix([0, 0, 1], [0, 0, 0], 2)
     assert scores.class_scores(one_class_said) == pytest.approx({"accuracy": 2 / 3, "macro_f1": 0.4, "matthews": 0.0})
-    absent_class = scores.confusion([0, 1], [0, 1], 3)  # class 2 occurs nowhere: it does not lower the mean
+    absent_class = scores.confusion_matrix([0, 1], [0, 1], 3)  # class 2 occurs nowhere: it does not lower the mean
     assert scores.class_scores(absent_class) == pytest.approx({"accuracy": 1, "macro_f1": 1, "matthews": 1})
     assert scores.class_scores(np.zeros((2, 2), int)) == {"accuracy": 0.0, "macro_f1": 0.0, "matthews": 0.0}
 
 
 def test_leading_axes_give_what_each_table_gives() -> None:
-    tables = np.stack([scores.confusion(*sample(4, seed=s), 4) for s in range(6)]).reshape(2, 3, 4, 4)
+    tables = np.stack([scores.confusion_matrix(*sample(4, seed=s), 4) for s in range(6)]).reshape(2, 3, 4, 4)
     for metric in scores.CLASS_METRICS.values():
         each = [[float(metric(tables[i, j])) for j in range(3)] for i in range(2)]
         np.testing.assert_allclose(metric(tables), each)
@@ -48,7 +48,7 @@ def test_leading_axes_give_what_each_table_gives() -> None:
 
 def test_per_class_is_scikit_learns_report() -> None:
     gold, predicted = sample(3)
-    found = scores.per_class(scores.confusion(gold, predicted, 3), ["a", "b", "c"])
+    found = scores.per_class(scores.confusion_matrix(gold, predicted, 3), ["a", "b", "c"])
     expected = reference.classification_report(gold, predicted, target_names=["a", "b", "c"], output_dict=True)
     for label in "abc":
         assert found[label] == pytest.approx(
@@ -63,9 +63,9 @@ def test_per_class_is_scikit_learns_report() -> None:
 
 def test_wrong_input_is_refused_with_what_is_allowed() -> None:
     with pytest.raises(ValueError, match="0 to 1 is allowed"):
-        scores.confusion([0, 2], [0, 1], 2)
+        scores.confusion_matrix([0, 2], [0, 1], 2)
     with pytest.raises(ValueError, match="2 gold labels and 1 predictions"):
-        scores.confusion([0, 1], [0], 2)
+        scores.confusion_matrix([0, 1], [0], 2)
     with pytest.raises(ValueError, match="one shape"):
         scores.label_counts([[1, 0]], [[1, 0, 1]])
 
@@ -95,17 +95,17 @@ def test_bootstrap_interval_is_that_of_drawing_examples() -> None:
     drawn = []
     for _ in range(3000):
         pick = generator.integers(0, 200, 200)
-        drawn.append(scores.class_scores(scores.confusion(gold[pick], predicted[pick], 3)))
-    found = scores.bootstrap_intervals(scores.confusion(gold, predicted, 3), resamples=3000, seed=1)
+        drawn.append(scores.class_scores(scores.confusion_matrix(gold[pick], predicted[pick], 3)))
+    found = scores.bootstrap_intervals(scores.confusion_matrix(gold, predicted, 3), resamples=3000, seed=1)
     for name, (low, high) in found.items():
         expected = np.quantile([d[name] for d in drawn], [0.025, 0.975])
         assert [low, high] == pytest.approx(expected, abs=0.012), name
 
 
 def test_bootstrap_in_small_chunks_draws_as_many_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    counts = scores.confusion(*sample(4), 4)
+    counts = scores.confusion_matrix(*sample(4), 4)
     monkeypatch.setattr(scores, "_CELLS_AT_ONCE", 16 * 7)
-    chunks = list(scores.draw_cells(counts.ravel(), 100, np.random.default_rng(0)))
+    chunks = list(scores.resample_counts(counts.ravel(), 100, np.random.default_rng(0)))
     assert [len(c) for c in chunks] == [7] * 14 + [2]
     assert all((c.sum(axis=1) == counts.sum()).all() for c in chunks)
     low, high = scores.bootstrap_intervals(counts, resamples=500)["accuracy"]
@@ -113,7 +113,7 @@ def test_bootstrap_in_small_chunks_draws_as_many_samples(monkeypatch: pytest.Mon
 
 
 def test_bootstrap_is_seeded_and_survives_empty_input() -> None:
-    counts = scores.confusion(*sample(2), 2)
+    counts = scores.confusion_matrix(*sample(2), 2)
     assert scores.bootstrap_intervals(counts, 200, seed=4) == scores.bootstrap_intervals(counts, 200, seed=4)
     assert scores.bootstrap_intervals(counts, 200, seed=4) != scores.bootstrap_intervals(counts, 200, seed=5)
     assert scores.bootstrap_intervals(np.zeros((2, 2), int))["accuracy"] == (0.0, 0.0)

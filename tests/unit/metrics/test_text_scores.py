@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from workbench.metrics import measures, text_scores
-from workbench.metrics.measures import draws, totals
+from workbench.metrics.measures import bootstrap_sums, totals
 
 NAMES = ("loss", "perplexity", "bits_per_byte", "masked_accuracy")
 
 
 def metric(name: str, sums: dict[str, float]) -> float:
     pairs = ["nsp_accuracy"] if "pairs" in sums else []
-    return float(measures.value(text_scores.measures([*NAMES, *pairs])[name], sums))
+    return float(measures.metric_value(text_scores.measures([*NAMES, *pairs])[name], sums))
 
 
 def intervals(table, names):
@@ -75,8 +75,8 @@ def test_intervals_are_those_of_a_bootstrap_over_documents(documents):
 
 def test_two_tables_are_drawn_alike():
     table = {"nats": np.arange(50.0), "predicted": np.ones(50)}
-    one = np.concatenate([d["nats"] for d in draws(table, 200, seed=3)])
-    other = np.concatenate([d["nats"] for d in draws({**table, "bytes": np.ones(50)}, 200, seed=3)])
+    one = np.concatenate([d["nats"] for d in bootstrap_sums(table, 200, seed=3)])
+    other = np.concatenate([d["nats"] for d in bootstrap_sums({**table, "bytes": np.ones(50)}, 200, seed=3)])
     assert len(one) == 200 and (one == other).all() and one.std() > 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.runs.alerts import alerts
+from workbench.runs.alerts import find_alerts
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
@@ -34,7 +34,7 @@ def make(workspace: Workspace) -> Callable[..., Run]:
 
 
 def kinds(run: Run, **fields: Any) -> list[str]:
-    return [alert.kind for alert in alerts(run, **fields)]
+    return [alert.kind for alert in find_alerts(run, **fields)]
 
 
 FALLING = 2 * 0.99 ** np.arange(300) + 0.1 * RANDOM.normal(size=300)
@@ -49,20 +49,20 @@ def test_a_healthy_run_worries_nobody(make: Callable[..., Run], seed: int) -> No
 
 
 def test_a_rising_loss_is_told_with_its_step(make: Callable[..., Run]) -> None:
-    (alert,) = alerts(make(np.append(FALLING, np.linspace(0.1, 1.5, 60))))
+    (alert,) = find_alerts(make(np.append(FALLING, np.linspace(0.1, 1.5, 60))))
     assert alert.kind == "rising" and 230 <= (alert.step or 0) <= 310 and "learning_rate" in alert.hint
 
 
 def test_a_loss_that_is_not_finite_is_an_error_and_comes_first(make: Callable[..., Run]) -> None:
     losses = np.append(FALLING, np.linspace(0.1, 1.5, 60))
     losses[-1] = np.nan
-    first, second = alerts(make(losses))
+    first, second = find_alerts(make(losses))
     assert (first.kind, first.severity, first.step) == ("non-finite", "error", 359) and second.kind == "rising"
 
 
 def test_over_fitting_needs_a_falling_training_loss(make: Callable[..., Run]) -> None:
     evaluated = [1.0, 0.7, 0.6, 0.65, 0.7, 0.8]
-    (alert,) = alerts(make(FALLING[:60], evaluated))
+    (alert,) = find_alerts(make(FALLING[:60], evaluated))
     assert alert.kind == "over-fitting" and alert.step == 30 and "0.6" in alert.message
     assert kinds(make(FALLING[:60], [*evaluated, 0.55])) == []  # it has come back
     assert kinds(make(FALLING[:60], evaluated[:5])) == []  # twice only

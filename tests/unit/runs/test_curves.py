@@ -12,18 +12,18 @@ import pytest
 
 from workbench.errors import RequestError, UnknownNameError
 from workbench.runs import metric_store as module
-from workbench.runs.curves import band, drawn_curve, overlaid, smooth, thin
-from workbench.runs.metric_store import columns
-from workbench.runs.query import curves as read_curves
+from workbench.runs.curves import mean_band, overlaid_curves, plot_points, smooth, thin
+from workbench.runs.metric_store import open_metrics
+from workbench.runs.query import read_curves as read_curves
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
 
-@pytest.fixture(params=[0, module.SMALL], ids=["index", "memory"], autouse=True)
+@pytest.fixture(params=[0, module.MAX_UNINDEXED_BYTES], ids=["index", "memory"], autouse=True)
 def _both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test with the index on disk, and as small files are read."""
-    monkeypatch.setattr(module, "SMALL", request.param)
+    monkeypatch.setattr(module, "MAX_UNINDEXED_BYTES", request.param)
 
 
 def make_run(workspace: Workspace, rows: list[dict[str, Any]] | None = None, **fields: Any) -> Run:
@@ -42,7 +42,7 @@ def row(step: int, **values: float) -> dict[str, Any]:
 
 
 def both(run: Run, name: str, x: str = "step") -> tuple[list[float], list[float]]:
-    xs, ys = columns(run).curve(name, x)
+    xs, ys = open_metrics(run).curve(name, x)
     return list(xs), list(ys)
 
 
@@ -52,25 +52,25 @@ def test_columns_tell_what_the_query_tells(workspace: Workspace) -> None:
     run = make_run(workspace, [*rows, {"step": 50, "eval/loss": 0.25}])
     for axis in module.AXES:
         expected = {c["name"]: (c["x"], c["y"]) for c in read_curves([run], x=axis)}
-        assert {name: both(run, name, axis) for name in columns(run).names()} == expected
+        assert {name: both(run, name, axis) for name in open_metrics(run).names()} == expected
     with pytest.raises(UnknownNameError):
-        columns(run).curve("train/loss", "steps")
+        open_metrics(run).curve("train/loss", "steps")
     assert both(run, "no such") == ([], [])
 
 
 def test_only_the_tail_is_read(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SMALL", 0)
+    monkeypatch.setattr(module, "MAX_UNINDEXED_BYTES", 0)
     read: list[int] = []
     parse = module._parse
     monkeypatch.setattr(module, "_parse", lambda content: read.append(len(content)) or parse(content))
     run = make_run(workspace, [row(s, a=s) for s in range(5000)])
-    columns(run)
+    open_metrics(run)
     before = sum(read)
     assert before == (run.folder / "metrics.jsonl").stat().st_size
-    columns(run)
+    open_metrics(run)
     assert sum(read) == before  # nothing new, nothing read
     write(run, [row(5000, a=1)])
-    assert len(columns(run).curve("a")[0]) == 5001
+    assert len(open_metrics(run).curve("a")[0]) == 5001
     assert sum(read) - before < 100
 
 
@@ -98,11 +98,11 @@ def test_a_resumed_run_takes_back_what_came_after_its_checkpoint(workspace: Work
 
 def test_a_file_that_was_replaced_is_read_anew(workspace: Workspace) -> None:
     run = make_run(workspace, [row(s, a=s) for s in (1, 2, 3)])
-    columns(run)
+    open_metrics(run)
     for rows in ([row(7, a=7)], [row(s, b=s) for s in range(50)]):  # shorter; longer, with another beginning
         (run.folder / "metrics.jsonl").unlink()
         write(run, rows)
-        assert columns(run).names() == ["a" if rows[0].get("a") else "b"]
+        assert open_metrics(run).names() == ["a" if rows[0].get("a") else "b"]
 
 
 def test_arrow_and_the_patient_reader_agree(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,15 +118,15 @@ def test_arrow_and_the_patient_reader_agree(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_values_that_are_not_finite_are_counted(workspace: Workspace) -> None:
     run = make_run(workspace, [row(1, a=1), row(2) | {"a": None}, row(3) | {"a": None}, row(4, a=2)])
-    assert columns(run).broken == {"a": (2, 3.0)}
+    assert open_metrics(run).broken == {"a": (2, 3.0)}
     assert both(run, "a") == ([1, 4], [1, 2])
 
 
 def test_a_zoom_has_one_point_more_on_each_side(workspace: Workspace) -> None:
     run = make_run(workspace, [row(s, a=s) for s in range(100)])
-    assert list(columns(run).curve("a", "step", 10, 12)[0]) == [9, 10, 11, 12, 13]
-    assert list(columns(run).curve("a", "time", 20, None)[0])[:2] == [19.5, 20]
-    xs, _ = columns(make_run(workspace, [{"step": 1, "a": 1}, row(2, a=2)])).curve("a", "time")
+    assert list(open_metrics(run).curve("a", "step", 10, 12)[0]) == [9, 10, 11, 12, 13]
+    assert list(open_metrics(run).curve("a", "time", 20, None)[0])[:2] == [19.5, 20]
+    xs, _ = open_metrics(make_run(workspace, [{"step": 1, "a": 1}, row(2, a=2)])).curve("a", "time")
     assert list(xs) == [1.0]  # a line without time has no place on that axis
 
 
@@ -136,18 +136,18 @@ def test_without_room_for_the_index_the_curve_is_there(workspace: Workspace, mon
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(module, "SMALL", 0)
+    monkeypatch.setattr(module, "MAX_UNINDEXED_BYTES", 0)
     run = make_run(workspace, [row(s, a=s) for s in range(9)])
     monkeypatch.setattr(Path, "mkdir", full)
-    assert len(columns(run).curve("a")[0]) == 9
+    assert len(open_metrics(run).curve("a")[0]) == 9
 
 
 def test_columns_of_deleted_runs_go(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SMALL", 0)
+    monkeypatch.setattr(module, "MAX_UNINDEXED_BYTES", 0)
     first, second = (make_run(workspace, [row(1, a=1)]) for _ in range(2))
-    columns(first)
+    open_metrics(first)
     first.delete()
-    columns(second)
+    open_metrics(second)
     assert [path.name for path in (workspace.cache / "curves").iterdir()] == [second.id]
 
 
@@ -179,7 +179,7 @@ def test_the_band_is_students_interval() -> None:
 
     x = np.arange(5.0)
     ys = np.random.default_rng(1).normal(size=(4, 5))
-    found = band("g", [(str(i), x, y) for i, y in enumerate(ys)])
+    found = mean_band("g", [(str(i), x, y) for i, y in enumerate(ys)])
     low, high = stats.t.interval(0.95, 3, loc=ys.mean(0), scale=stats.sem(ys))
     np.testing.assert_allclose(found.low, low)
     np.testing.assert_allclose(found.high, high)
@@ -187,12 +187,12 @@ def test_the_band_is_students_interval() -> None:
 
 
 def test_a_band_covers_only_what_all_runs_have() -> None:
-    found = band(
+    found = mean_band(
         "g", [("a", np.array([0.0, 2, 4]), np.array([0.0, 2, 4])), ("b", np.array([1.0, 3]), np.array([3.0, 5]))]
     )
     assert list(found.x) == [1, 2, 3] and list(found.mean) == [2, 3, 4]  # (1+3)/2, (2+4)/2, (3+5)/2
     with pytest.raises(RequestError, match="in common"):
-        band("g", [("a", np.array([0.0]), np.array([0.0])), ("b", np.array([1.0]), np.array([3.0]))])
+        mean_band("g", [("a", np.array([0.0]), np.array([0.0])), ("b", np.array([1.0]), np.array([3.0]))])
 
 
 def test_many_lines_have_fewer_points_each_and_keep_their_extremes(workspace: Workspace) -> None:
@@ -200,9 +200,9 @@ def test_many_lines_have_fewer_points_each_and_keep_their_extremes(workspace: Wo
     values[777] = 9.0
     rows = [row(step, a=value) for step, value in enumerate(values)]
     runs = [make_run(workspace, rows, name=str(place)) for place in range(30)]
-    found = overlaid(runs, "a", seeds_together=False)
+    found = overlaid_curves(runs, "a", group_seeds=False)
     assert all(450 < len(each.x) <= 500 and max(each.mean) == 9.0 for each in found)
-    for few in (overlaid(runs[:2], "a", seeds_together=False), overlaid(runs, "a")):  # a mean is one line
+    for few in (overlaid_curves(runs[:2], "a", group_seeds=False), overlaid_curves(runs, "a")):  # a mean is one line
         assert len(few[0].x) > 900
 
 
@@ -215,16 +215,16 @@ def test_seeds_are_together_and_other_settings_apart(workspace: Workspace) -> No
         ]  # fmt: skip
 
     some, others = runs(1e-3), runs(1e-4)
-    found = overlaid([*some, *others], "a")
+    found = overlaid_curves([*some, *others], "a")
     assert [each.n for each in found] == [2, 2] and found[0].runs == tuple(run.id for run in some)
     assert list(found[0].mean) == [0.5, 1.5, 2.5]
-    assert [each.n for each in overlaid(some, "a", seeds_together=False)] == [1, 1]
-    assert overlaid(some, "no such") == []
+    assert [each.n for each in overlaid_curves(some, "a", group_seeds=False)] == [1, 1]
+    assert overlaid_curves(some, "no such") == []
 
 
 def test_a_drawn_curve_is_smoothed_before_it_is_thinned(workspace: Workspace) -> None:
     run = make_run(workspace, [row(s, a=s % 2) for s in range(3000)])
-    xs, ys = drawn_curve(columns(run), "a", weight=0.9)
+    xs, ys = plot_points(open_metrics(run), "a", weight=0.9)
     assert len(xs) <= 1000 and 0.4 < ys[-1] < 0.6
 
 
@@ -234,25 +234,25 @@ def test_a_long_curve_is_drawn_with_its_extremes(workspace: Workspace) -> None:
     values = random.normal(size=30_000).round(3)
     values[[7, 12_345, 29_998]] = 99.0, -99.0, 98.0
     run = make_run(workspace, [row(s, a=float(y) if s < 20_000 else 500.0) for s, y in enumerate(values[:22_000])])
-    drawn_curve(columns(run), "a")
+    plot_points(open_metrics(run), "a")
     write(run, [row(s, a=float(y)) for s, y in enumerate(values[20_000:], 20_000)])
     for low, high in [(0, 29_999), (8, 29_997), *np.sort(random.integers(1, 29_000, (6, 2)), axis=1)]:
         if high - low < 50:
             continue
-        xs, ys = drawn_curve(columns(run), "a", "tokens", 100 * low, 100 * high)
+        xs, ys = plot_points(open_metrics(run), "a", "tokens", 100 * low, 100 * high)
         part = values[max(0, low - 1) : high + 2]  # one point more on each side
         assert len(xs) <= 1000 and (ys.min(), ys.max()) == (part.min(), part.max())
         np.testing.assert_array_equal(ys, values[(xs / 100).astype(int)])
-    smoothed = drawn_curve(columns(run), "a", weight=0.99)[1]
+    smoothed = plot_points(open_metrics(run), "a", weight=0.99)[1]
     assert len(smoothed) <= 1000 and np.isfinite(smoothed).all()
     assert smoothed[-1] == pytest.approx(smooth(values, 0.99)[-1], abs=0.1)
-    assert columns(run).bounds("a") == (-99.0, 99.0)
+    assert open_metrics(run).bounds("a") == (-99.0, 99.0)
 
 
 def test_a_file_that_was_written_anew_and_has_grown_is_noticed(workspace: Workspace) -> None:
     """A resumed run's file has the beginning of the one before, and may be longer by the time that somebody looks."""
     run = make_run(workspace, [row(s, a=s) for s in range(40)])
-    columns(run)
+    open_metrics(run)
     written_aside = run.folder / "aside"
     lines = [row(s, a=s) if s < 20 else row(s, a=-s) for s in range(60)]
     written_aside.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -264,7 +264,7 @@ def test_the_use_of_the_machine_is_read_the_same_way(workspace: Workspace) -> No
     run = make_run(workspace, [row(s, a=s) for s in range(9)])
     with open(run.folder / "usage.jsonl", "w") as file:
         file.writelines(json.dumps({"time": 2.0 * s, "memory_bytes": s}) + "\n" for s in range(5000))
-    found = columns(run, module.USAGE)
-    assert found.names() == ["memory_bytes"] and columns(run).names() == ["a"]
-    xs, ys = drawn_curve(found, "memory_bytes", "time")
+    found = open_metrics(run, module.USAGE)
+    assert found.names() == ["memory_bytes"] and open_metrics(run).names() == ["a"]
+    xs, ys = plot_points(found, "memory_bytes", "time")
     assert len(xs) <= 1000 and (xs[-1], ys[-1]) == (9998, 4999)

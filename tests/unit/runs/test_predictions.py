@@ -40,7 +40,7 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 def test_what_is_written_is_read(run: Run, form: str) -> None:
     assert not has_predictions(run)
     path = write_predictions(run, ROWS)
-    assert path.name == {"parquet": predictions.PARQUET, "lines": predictions.LINES}[form]
+    assert path.name == {"parquet": predictions.PARQUET, "lines": predictions.JSON_LINES}[form]
     assert has_predictions(run)
     assert read_predictions(run) == ROWS
     assert read_predictions(run, ["gold", "id", "no such"]) == {"id": ["a", "b"], "gold": ["x", "y"]}

@@ -13,7 +13,7 @@ import pytest
 
 from workbench.errors import MissingPackageError, UnknownNameError
 from workbench.files import write_json
-from workbench.runs.query import curves, environment, latest_metrics, list_runs, metric_names
+from workbench.runs.query import environment, latest_metrics, list_runs, metric_names, read_curves
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
@@ -84,20 +84,22 @@ def test_curves_over_each_axis(workspace: Workspace) -> None:
     shutil.rmtree(missing.folder)
     runs = [other, run, empty, missing]
     assert metric_names(runs) == ["eval/loss", "train/loss"]
-    found = curves(runs)
+    found = read_curves(runs)
     assert [(c["run"], c["name"]) for c in found] == [
         (other.id, "train/loss"),
         (run.id, "eval/loss"),
         (run.id, "train/loss"),
     ]
     assert found[2]["x"] == [0, 1, 2] and found[2]["y"] == pytest.approx([1, 1 / 2, 1 / 3])
-    assert curves([run], ["train/loss"], x="time")[0]["x"] == [0, 1.5, 3]
-    assert curves([run], ["train/loss"], x="tokens")[0]["x"] == [0, 100, 200]
-    assert curves([run], ["eval/loss"], x="epoch") == [{"run": run.id, "name": "eval/loss", "x": [1], "y": [0.25]}]
-    assert curves([run], ["no such"]) == [] and curves([run], []) == [] and curves([empty, missing]) == []
+    assert read_curves([run], ["train/loss"], x="time")[0]["x"] == [0, 1.5, 3]
+    assert read_curves([run], ["train/loss"], x="tokens")[0]["x"] == [0, 100, 200]
+    assert read_curves([run], ["eval/loss"], x="epoch") == [{"run": run.id, "name": "eval/loss", "x": [1], "y": [0.25]}]
+    assert (
+        read_curves([run], ["no such"]) == [] and read_curves([run], []) == [] and read_curves([empty, missing]) == []
+    )
     assert metric_names([empty, missing]) == []
     with pytest.raises(UnknownNameError, match="steps"):
-        curves([run], x="steps")
+        read_curves([run], x="steps")
 
 
 def test_a_half_line_and_foreign_rows_are_passed_over(workspace: Workspace) -> None:
@@ -105,15 +107,15 @@ def test_a_half_line_and_foreign_rows_are_passed_over(workspace: Workspace) -> N
     with open(run.folder / "metrics.jsonl", "a") as file:
         file.write('[1, 2]\n"text"\nnot json at all\n\n{"step": 3, "train/loss": "high"}\n{"train/loss": 9}\n')
         file.write('{"step": 4, "train/loss": 0.5}\n{"step": 5, "train/lo')
-    assert curves([run], ["train/loss"]) == [{"run": run.id, "name": "train/loss", "x": [1, 4], "y": [1.0, 0.5]}]
+    assert read_curves([run], ["train/loss"]) == [{"run": run.id, "name": "train/loss", "x": [1, 4], "y": [1.0, 0.5]}]
 
 
 def test_a_resumed_run_has_one_value_a_step(workspace: Workspace) -> None:
     first = [{"step": s, "time": s * 10, "train/loss": 5.0} for s in (1, 2, 3)]
     again = [{"step": s, "time": s * 10 + 5, "train/loss": 1.0} for s in (2, 3)]
     run = make_run(workspace, [*first, *again])
-    assert curves([run])[0]["y"] == [5, 1, 1]
-    assert curves([run], x="time")[0] == {"run": run.id, "name": "train/loss", "x": [10, 25, 35], "y": [5, 1, 1]}
+    assert read_curves([run])[0]["y"] == [5, 1, 1]
+    assert read_curves([run], x="time")[0] == {"run": run.id, "name": "train/loss", "x": [10, 25, 35], "y": [5, 1, 1]}
 
 
 @pytest.mark.parametrize(
@@ -121,13 +123,13 @@ def test_a_resumed_run_has_one_value_a_step(workspace: Workspace) -> None:
 )
 def test_any_name_is_only_a_name(workspace: Workspace, name: str) -> None:
     run = make_run(workspace, [{"step": 1, name: 2.5, "other": 1}])
-    assert curves([run], [name]) == [{"run": run.id, "name": name, "x": [1], "y": [2.5]}]
+    assert read_curves([run], [name]) == [{"run": run.id, "name": name, "x": [1], "y": [2.5]}]
     assert name in metric_names([run])
 
 
 def test_a_workspace_whose_name_looks_like_a_pattern(tmp_path: Path) -> None:
     runs = [make_run(Workspace(tmp_path / name).create(), [{"step": 1, "loss": 1.0}]) for name in ("a[b]*?", "ab")]
-    assert [len(curves([run])) for run in runs] == [1, 1]
+    assert [len(read_curves([run])) for run in runs] == [1, 1]
 
 
 def test_the_last_value_of_each_metric(workspace: Workspace) -> None:
@@ -144,4 +146,4 @@ def test_without_duckdb_it_is_said_what_to_install(workspace: Workspace, monkeyp
     monkeypatch.setitem(sys.modules, "duckdb", None)
     run = make_run(workspace, [{"step": 1, "loss": 1.0}])
     with pytest.raises(MissingPackageError, match="pip install duckdb"):
-        curves([run])
+        read_curves([run])

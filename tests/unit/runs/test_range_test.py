@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from workbench.errors import RequestError, SpecError
-from workbench.runs.lr_range_plot import LEFT, RIGHT, WIDTH, range_svg, shown_losses
-from workbench.runs.lr_range_test import Divergence, Finding, curve_of, judge, rise, smooth
+from workbench.runs.lr_range_plot import LEFT, RIGHT, WIDTH, loss_limits, range_svg
+from workbench.runs.lr_range_test import DivergenceDetector, RangeTestResult, analyze, loss_curve, lr_multiplier, smooth
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST, RunSpec
@@ -29,15 +29,15 @@ def curve(noise: float = 0.0, fastest: float = 1e-3, lowest: float = 3e-2) -> li
 
 
 def test_the_rate_rises_by_the_same_factor_from_the_lowest_to_the_highest() -> None:
-    rates = [0.5 * rise(step, 11, 5e-6, 0.5) for step in range(11)]
+    rates = [0.5 * lr_multiplier(step, 11, 5e-6, 0.5) for step in range(11)]
     assert rates[0] == pytest.approx(5e-6) and rates[-1] == pytest.approx(0.5)
     np.testing.assert_allclose(np.divide(rates[1:], rates[:-1]), 10**0.5)
-    assert rise(11, 11, 5e-6, 0.5) == 1.0  # the schedule looks one step ahead
+    assert lr_multiplier(11, 11, 5e-6, 0.5) == 1.0  # the schedule looks one step ahead
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 def test_both_readings_are_found_and_the_smaller_is_suggested(noise: float) -> None:
-    found = judge(RATES.tolist(), curve(noise))
+    found = analyze(RATES.tolist(), curve(noise))
     assert found.steepest is not None and found.minimum is not None and found.suggestion is not None
     assert abs(math.log10(found.steepest / 1e-3)) < 0.25
     assert abs(math.log10(found.minimum / 3e-2)) < 0.45  # smoothing rounds the kink, towards the flatter side
@@ -47,7 +47,7 @@ def test_both_readings_are_found_and_the_smaller_is_suggested(noise: float) -> N
 
 
 def test_where_the_minimum_comes_soon_after_the_fall_it_decides() -> None:
-    found = judge(RATES.tolist(), curve(fastest=1e-3, lowest=3e-3))
+    found = analyze(RATES.tolist(), curve(fastest=1e-3, lowest=3e-3))
     assert found.minimum is not None and found.suggestion == pytest.approx(found.minimum / 10, rel=0.05)
     assert "a tenth" in found.how
 
@@ -71,7 +71,7 @@ def test_the_smoothing_does_not_lag() -> None:
     ids=["flat", "noise", "rising", "three steps", "nothing"],
 )
 def test_without_a_fall_nothing_is_suggested(losses: Sequence[float]) -> None:
-    found = judge(RATES[: len(losses)].tolist(), losses)
+    found = analyze(RATES[: len(losses)].tolist(), losses)
     assert found.suggestion is None and found.how
     ElementTree.fromstring(range_svg(found))
 
@@ -89,13 +89,13 @@ def test_without_a_fall_nothing_is_suggested(losses: Sequence[float]) -> None:
     ids=["explosion", "nan", "infinite", "one bad batch", "falling", "noise"],
 )
 def test_divergence_is_noticed_and_not_imagined(losses: Sequence[float], step: Sequence[int] | None) -> None:
-    watch = Divergence()
+    watch = DivergenceDetector()
     found = next((place for place, loss in enumerate(losses) if watch.add(loss)), None)
     assert found is None if step is None else found in step
 
 
 def test_the_picture_marks_the_suggestion_where_it_is() -> None:
-    found = judge(RATES.tolist(), curve())
+    found = analyze(RATES.tolist(), curve())
     picture = ElementTree.fromstring(range_svg(found, "A <b> & co"))
     space = "{http://www.w3.org/2000/svg}"
     assert picture.findtext(f"{space}title") == "A <b> & co"
@@ -105,7 +105,7 @@ def test_the_picture_marks_the_suggestion_where_it_is() -> None:
     assert (ticks["1e-07"], ticks["1"]) == (LEFT, WIDTH - RIGHT)  # from edge to edge
     share = (math.log10(found.suggestion or 1) + 4) / 1  # between 1e-4 and 1e-3
     assert x == pytest.approx(ticks["0.0001"] + share * (ticks["0.001"] - ticks["0.0001"]), abs=0.2)
-    low, high = shown_losses(found)
+    low, high = loss_limits(found)
     assert low < 5 and 7 < high < 9  # the fall in full; not the top of the explosion
 
 
@@ -115,7 +115,7 @@ def test_the_curve_is_read_from_lines_of_metrics() -> None:
         {"step": 1, "eval/loss": 3.0},
         {"step": 2, "train/loss": 1.0, "train/learning_rate": 1e-5},
     ]
-    assert curve_of(rows) == ([1e-6, 1e-5], [2.0, 1.0])
+    assert loss_curve(rows) == ([1e-6, 1e-5], [2.0, 1.0])
 
 
 # -- the run around it ----------------------------------------------------------------------------------------------
@@ -164,5 +164,5 @@ def test_it_has_no_model_and_predicts_nothing_and_says_what_it_is(workspace: Wor
 
 
 def test_a_finding_survives_the_report() -> None:
-    found = judge(RATES.tolist(), curve(), diverged_at=130)
-    assert Finding(**found.as_dict()) == found
+    found = analyze(RATES.tolist(), curve(), diverged_at=130)
+    assert RangeTestResult(**found.as_dict()) == found

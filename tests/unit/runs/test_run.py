@@ -288,7 +288,7 @@ def test_confusions_are_read_back_from_the_end(run: Run, monkeypatch: pytest.Mon
         run.append_confusion(step, ["a", "b" * 1000], [[step, 1], [0, 2]])
     assert [row["step"] for row in run.confusions()] == list(range(1, 100))
     assert run.confusions()[-1] == {"step": 99, "labels": ["a", "b" * 200], "counts": [[99, 1], [0, 2]]}
-    monkeypatch.setattr(run_module, "LOOKED_AT", 1000)  # bytes
+    monkeypatch.setattr(run_module, "TAIL_BYTES", 1000)  # bytes
     assert [row["step"] for row in run.confusions()] == [97, 98, 99]
     with open(run.folder / "confusion.jsonl", "a") as file:
         for counts in ("[[1, 2]]", "[[1], [2]]", '[["x", 1], [1, 1]]', "null", "[]"):
@@ -298,13 +298,13 @@ def test_confusions_are_read_back_from_the_end(run: Run, monkeypatch: pytest.Mon
 
 
 def test_of_very_many_labels_no_matrix_is_kept(run: Run) -> None:
-    many = run_module.MOST_LABELS + 1
+    many = run_module.MAX_LABELS + 1
     run.append_confusion(1, [str(i) for i in range(many)], [[0] * many] * many)
     assert not (run.folder / "confusion.jsonl").exists()
 
 
 def test_samples_are_those_at_the_files_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "LOOKED_AT", 100)  # bytes
+    monkeypatch.setattr(run_module, "TAIL_BYTES", 100)  # bytes
     lines = [json.dumps({"step": step, "prompt": "", "text": f"t{place}"}) for step in (1, 2, 3) for place in (0, 1)]
     (run.folder / "samples.jsonl").write_text("\n".join(lines) + "\n")
     assert [row["text"] for row in run.last_samples()] == ["t0", "t1"] and run.last_samples()[0]["step"] == 3

@@ -16,8 +16,18 @@ from workbench.errors import RequestError, UnknownNameError
 from workbench.files import read_json_cached, write_json
 from workbench.runs import table
 from workbench.runs.run import Run
-from workbench.runs.table import EXAMPLES, as_csv, as_parquet, export, grouped, ordered, run_table, tagged, where
-from workbench.runs.tags import Labels, label, labels, tag
+from workbench.runs.table import (
+    EXAMPLES,
+    as_csv,
+    as_parquet,
+    export,
+    filter_rows,
+    group_rows,
+    run_table,
+    sort_rows,
+    with_tags,
+)
+from workbench.runs.tags import Tags, read_tags, tag, update_tags
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
@@ -61,12 +71,12 @@ def titles(found: list[dict[str, Any]]) -> list[str]:
     ],
 )
 def test_a_filter_is_sql(rows: list[dict[str, Any]], condition: str, expected: list[str]) -> None:
-    assert titles(where(rows, condition)) == expected
+    assert titles(filter_rows(rows, condition)) == expected
 
 
 def test_the_examples_work(rows: list[dict[str, Any]]) -> None:
     for example in EXAMPLES:
-        where(rows, example)
+        filter_rows(rows, example)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +86,7 @@ def test_the_examples_work(rows: list[dict[str, Any]]) -> None:
 )  # fmt: skip
 def test_a_wrong_filter_says_what_to_do(rows: list[dict[str, Any]], condition: str, helps: str) -> None:
     with pytest.raises(RequestError, match=helps) as caught:
-        where(rows, condition)
+        filter_rows(rows, condition)
     assert "LINE 1" not in str(caught.value)
 
 
@@ -121,7 +131,7 @@ def test_a_hostile_filter_reads_and_writes_nothing(rows: list[dict[str, Any]], a
     file, out = tmp_path / "secret.txt", tmp_path / "out.csv"
     file.write_text(SECRET)
     with pytest.raises(RequestError) as caught:
-        where(rows, attack.format(file=file, out=out))
+        filter_rows(rows, attack.format(file=file, out=out))
     assert SECRET not in str(caught.value)
     assert not out.exists() and file.read_text() == SECRET
     print(f"\nA11: {len(HOSTILE)} hostile filters refused")
@@ -131,13 +141,13 @@ def test_a_hostile_filter_reads_and_writes_nothing(rows: list[dict[str, Any]], a
 def test_a_filter_that_never_ends_is_ended(
     rows: list[dict[str, Any]], endless: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table, "SECONDS", 0.3)
+    monkeypatch.setattr(table, "TIMEOUT_SECONDS", 0.3)
     monkeypatch.setattr(table, "_START", 20.0)
     for row in rows:
         row["x"] = "text"
     began = time.monotonic()
     with pytest.raises(RequestError, match="took more than"):
-        where(rows, endless)
+        filter_rows(rows, endless)
     assert time.monotonic() - began < 20
 
 
@@ -147,8 +157,8 @@ def test_what_may_take_long_is_never_evaluated_here(
 ) -> None:
     began = time.monotonic()
     monkeypatch.setattr(table, "_elsewhere", lambda given, expression: [1])
-    monkeypatch.setattr(table, "kept_places", lambda given, expression: pytest.fail("evaluated in this process"))
-    assert where(rows, condition) == [rows[1]]
+    monkeypatch.setattr(table, "matching_indices", lambda given, expression: pytest.fail("evaluated in this process"))
+    assert filter_rows(rows, condition) == [rows[1]]
     assert time.monotonic() - began < 2
 
 
@@ -157,21 +167,21 @@ def test_examples_are_evaluated_here_and_give_the_same_elsewhere(
 ) -> None:
     monkeypatch.setattr(table, "_elsewhere", lambda *_: pytest.fail("a process for a simple filter"))
     for condition in EXAMPLES:
-        where(rows, condition)
+        filter_rows(rows, condition)
     monkeypatch.undo()
-    assert titles(where(rows, "regexp_matches(title, '^h')")) == ["high"]
+    assert titles(filter_rows(rows, "regexp_matches(title, '^h')")) == ["high"]
 
 
 def test_a_filter_cannot_fill_the_memory(rows: list[dict[str, Any]]) -> None:
     with pytest.raises(RequestError):
-        where(rows, "len((SELECT list(range) FROM range(400000000))) > 1")
+        filter_rows(rows, "len((SELECT list(range) FROM range(400000000))) > 1")
 
 
 def test_settings_are_read_once_and_again_when_a_spec_changes(
     workspace: Workspace, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    monkeypatch.setattr(table, "settings_of", lambda run: calls.append(run.id) or {"training.seed": 9})
+    monkeypatch.setattr(table, "read_settings", lambda run: calls.append(run.id) or {"training.seed": 9})
     assert run_table(workspace) == rows and not calls
     new = make_run(workspace)
     assert run_table(workspace)[0]["training.seed"] == 9 and calls == [new.id]
@@ -221,7 +231,7 @@ def test_what_has_changed_is_seen_at_once(workspace: Workspace, rows: list[dict[
     assert run_table(workspace)[0]["step"] == 7
     run.update_status(progress={"step": 8, "steps": 9})  # of the same size, within the same moment
     assert run_table(workspace)[0]["step"] == 8
-    label(run, notes="x")
+    update_tags(run, notes="x")
     write_json(run.folder / "report.json", {"metrics": {"accuracy": {"value": 0.1}}, "primary_metric": "accuracy"})
     now = run_table(workspace)[0]
     assert (now["notes"], now["value"]) == ("x", 0.1)
@@ -248,15 +258,15 @@ def test_a_filter_is_asked_again_only_when_a_row_has_changed(
     asked: list[int] = []
     evaluated = table._places
     monkeypatch.setattr(table, "_places", lambda *given: asked.append(1) or evaluated(*given))
-    assert titles(where(rows, "accuracy > 0.8")) == titles(where(rows, "accuracy > 0.8")) == ["high"]
+    assert titles(filter_rows(rows, "accuracy > 0.8")) == titles(filter_rows(rows, "accuracy > 0.8")) == ["high"]
     assert len(asked) == 1
     low = next(row for row in rows if row["title"] == "low")
     metrics = {"metrics": {"accuracy": {"value": 0.95}}, "primary_metric": "accuracy"}
     write_json(workspace.runs / low["id"] / "report.json", metrics)
-    assert titles(where(run_table(workspace), "accuracy > 0.8")) == ["high", "low"] and len(asked) == 2
-    assert titles(where(rows[1:], "accuracy > 0.8")) == ["high"] and len(asked) == 3  # other rows
+    assert titles(filter_rows(run_table(workspace), "accuracy > 0.8")) == ["high", "low"] and len(asked) == 2
+    assert titles(filter_rows(rows[1:], "accuracy > 0.8")) == ["high"] and len(asked) == 3  # other rows
     for _ in range(2):  # what changes with the clock is never kept
-        where(rows, "created > now() - INTERVAL 1 DAY")
+        filter_rows(rows, "created > now() - INTERVAL 1 DAY")
     assert len(asked) == 5
 
 
@@ -266,14 +276,14 @@ def test_damaged_runs_stay_in_the_table(workspace: Workspace) -> None:
         (run.folder / name).write_text('{"metrics": [1], "tags": 3, [')
     assert [row["state"] for row in run_table(workspace)] == ["failed"]
     (run.folder / "report.json").write_text('{"metrics": {"a": 1, "b": null}, "cost": [], "primary_metric": "a"}')
-    assert where(run_table(workspace), "state = 'failed'")
+    assert filter_rows(run_table(workspace), "state = 'failed'")
 
 
 def test_sorting_puts_what_is_missing_last(rows: list[dict[str, Any]]) -> None:
-    assert titles(ordered(rows, "accuracy")) == ["low", "high", "waiting"]
-    assert titles(ordered(rows, "accuracy", descending=True)) == ["high", "low", "waiting"]
+    assert titles(sort_rows(rows, "accuracy")) == ["low", "high", "waiting"]
+    assert titles(sort_rows(rows, "accuracy", descending=True)) == ["high", "low", "waiting"]
     with pytest.raises(UnknownNameError, match="accuracy"):
-        ordered(rows, "acuracy")
+        sort_rows(rows, "acuracy")
 
 
 def test_groups_have_students_interval(workspace: Workspace) -> None:
@@ -283,12 +293,12 @@ def test_groups_have_students_interval(workspace: Workspace) -> None:
     for seed, value in enumerate(values):
         make_run(workspace, value, training={"seed": seed})
     make_run(workspace, 0.9, tuning="lora")
-    lora, full = grouped(run_table(workspace), ["tuning"])
+    lora, full = group_rows(run_table(workspace), ["tuning"])
     assert (lora["runs"], lora["n"], lora["mean"], lora["low"]) == (1, 1, 0.9, None)
     low, high = stats.t.interval(0.95, 2, loc=sum(values) / 3, scale=stats.sem(values))
     assert (full["n"], full["low"], full["high"]) == (3, pytest.approx(low), pytest.approx(high))
     with pytest.raises(UnknownNameError):
-        grouped(run_table(workspace), ["tunning"])
+        group_rows(run_table(workspace), ["tunning"])
 
 
 def test_exports_come_back_as_they_were(rows: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -318,29 +328,29 @@ def test_no_cell_is_a_formula(text: str) -> None:
 
 def test_labels_are_kept_in_the_folder(workspace: Workspace) -> None:
     run = make_run(workspace)
-    assert labels(run) == Labels()
-    label(run, notes="good <b>", archived=True)
+    assert read_tags(run) == Tags()
+    update_tags(run, notes="good <b>", archived=True)
     tag(run, [" a  b ", "c", "c"], remove=["x"])
-    assert labels(Run(run.folder)) == Labels(("a b", "c"), "good <b>", True)
+    assert read_tags(Run(run.folder)) == Tags(("a b", "c"), "good <b>", True)
     assert tag(run, remove=["c"]).tags == ("a b",)
-    assert [row["title"] for row in tagged(run_table(workspace), ["a b"])] == [""]
+    assert [row["title"] for row in with_tags(run_table(workspace), ["a b"])] == [""]
     (run.folder / "notes.json").write_text("{")
-    assert labels(run) == Labels()
+    assert read_tags(run) == Tags()
 
 
 @pytest.mark.parametrize("bad", [["a,b"], ["x" * 41], [str(i) for i in range(21)], ["a\0b"]])
 def test_what_is_no_tag_is_refused(workspace: Workspace, bad: list[str]) -> None:
     run = make_run(workspace)
     with pytest.raises(RequestError):
-        label(run, tags=bad)
+        update_tags(run, tags=bad)
     with pytest.raises(RequestError):
-        label(run, notes="x" * 10_001)
-    assert labels(run) == Labels()
+        update_tags(run, notes="x" * 10_001)
+    assert read_tags(run) == Tags()
 
 
 def test_a_deleted_run_does_not_come_back_by_its_label(workspace: Workspace) -> None:
     run = make_run(workspace)
     run.delete()
     with pytest.raises(UnknownNameError):
-        label(run, notes="late")
+        update_tags(run, notes="late")
     assert not run.folder.exists()

@@ -9,7 +9,7 @@ import pytest
 
 from workbench.runs import pyramid as module
 from workbench.runs.curves import smooth
-from workbench.runs.pyramid import STRETCH, Trace, cover, extend
+from workbench.runs.pyramid import SEGMENT, Trace, cover, extend
 
 
 class Stored:
@@ -20,10 +20,10 @@ class Stored:
         self.found: dict[int, Any] = {}
 
     def read(self, size: int) -> Any:
-        return self.found.get(size, np.empty(0, STRETCH))[: len(self.values) // size]
+        return self.found.get(size, np.empty(0, SEGMENT))[: len(self.values) // size]
 
     def write(self, size: int, at: int, new: Any) -> None:
-        self.found[size] = np.concatenate([self.found.get(size, np.empty(0, STRETCH))[:at], new])
+        self.found[size] = np.concatenate([self.found.get(size, np.empty(0, SEGMENT))[:at], new])
 
     def put(self, at: int, new: Any) -> None:
         """``new`` values after the first ``at``; what stood there is taken back."""
@@ -38,7 +38,7 @@ class Stored:
 @pytest.fixture(params=range(8))
 def stored(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Stored:
     """A curve that has grown in pieces, some of them taken back; small enough that brute force sees everything."""
-    monkeypatch.setattr(module, "MOST", 12)
+    monkeypatch.setattr(module, "MAX_SEGMENTS", 12)
     random, made = np.random.default_rng(request.param), Stored()
     for _ in range(40):
         count = len(made.values)
@@ -47,7 +47,7 @@ def stored(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> S
     return made
 
 
-def test_every_stretch_is_what_its_points_are(stored: Stored) -> None:
+def test_every_segment_is_what_its_points_are(stored: Stored) -> None:
     values = stored.values
     assert list(module.sizes(len(values)))[-1] >= 256
     for size in module.sizes(len(values)):
@@ -71,7 +71,7 @@ def test_the_outline_of_any_part_has_its_extremes_and_ends(stored: Stored) -> No
         assert ys.min() == all_y.min() and ys.max() == all_y.max()
         assert xs[0] == all_x[0] and xs[-1] == all_x[-1] and (np.diff(xs) > 0).all()
         np.testing.assert_array_equal(ys, all_y[np.searchsorted(all_x, xs)])  # points of the curve, none invented
-        assert len(xs) <= 2 * module.MOST + 20 * 2 * module.FACTOR + 2 * module.SMALLEST
+        assert len(xs) <= 2 * module.MAX_SEGMENTS + 20 * 2 * module.FACTOR + 2 * module.SMALLEST_SEGMENT
     assert trace.bounds() == (stored.values.min(), stored.values.max())
 
 
@@ -96,7 +96,7 @@ def test_a_cover_is_every_point_once() -> None:
 
 
 def test_smoothed_means_follow_the_smoothed_points() -> None:
-    """Of stretches that are short beside what the average reaches back, both are the same curve."""
+    """Of segments that are short beside what the average reaches back, both are the same curve."""
     values = np.sin(np.arange(20_000) / 900) + 3
     made = Stored()
     made.put(0, values)

@@ -228,7 +228,7 @@ def test_gain_is_paired() -> None:
     after = {"nats": generator.uniform(5, 50, 200), "predicted": np.full(200, 10.0)}
     before = {"nats": after["nats"] + 1.0, "predicted": after["predicted"]}
     known = {"perplexity": ("perplexity", "nats", "predicted"), "bits": ("ratio", "nats", "predicted")}
-    both = measures.gains(before, after, known)
+    both = measures.improvements(before, after, known)
     found = both["perplexity"]
     assert both["bits"]["value"] == pytest.approx(-0.1), "of what is better when it is larger"
     expected = np.exp((after["nats"].sum() + 200) / 2000) - np.exp(after["nats"].sum() / 2000)

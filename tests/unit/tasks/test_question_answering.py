@@ -91,7 +91,7 @@ def task(silent: bool = False, **options: Any) -> QuestionAnswering:
     ],
 )
 def test_exact_match_and_f1(given: str, right: list[str], exact: float, f1: float) -> None:
-    assert squad.compare(given, right) == (exact, pytest.approx(f1))
+    assert squad.exact_match_and_f1(given, right) == (exact, pytest.approx(f1))
 
 
 def test_figures_are_means_over_questions() -> None:

@@ -74,7 +74,7 @@ def test_recall_and_mean_reciprocal_rank_by_hand() -> None:
     fits = np.zeros((4, 6), dtype=bool)
     fits[0, 0] = fits[1, 1] = fits[2, 0] = True  # places 1, 4, 6; the last query is not asked
     columns = retrieve(lambda rows: near[rows], lambda rows: fits[rows], 4, 6).columns()
-    found = measures.figures(columns, RETRIEVAL)
+    found = measures.metric_values(columns, RETRIEVAL)
     assert found == pytest.approx({"recall@1": 1 / 3, "recall@5": 2 / 3, "mrr": (1 + 1 / 4 + 1 / 6) / 3})
 
 

@@ -129,7 +129,7 @@ def test_report_and_rows_tell_the_same() -> None:
     rows = task.prediction_rows(given_, said(answers), targets(gold))
     assert rows["correct"] == [True, False, True, True, False]
     needed = measures.columns(report["measures"])
-    again = measures.figures({name: np.array(rows[name]) for name in needed}, report["measures"])
+    again = measures.metric_values({name: np.array(rows[name]) for name in needed}, report["measures"])
     assert again == {name: value["value"] for name, value in report["metrics"].items()}
     assert np.trace(np.array(report["confusion"])) == 3
 

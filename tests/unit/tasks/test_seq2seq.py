@@ -192,7 +192,7 @@ def test_report_and_predictions_are_of_what_was_written_for(name, architecture, 
     assert next(iter(report["metrics"])) == task.primary_metric
     rows = task.prediction_rows(given, outputs, encoded.targets)
     assert rows["id"] == [given.ids[i] for i in outputs.chosen] and len(set(map(len, rows.values()))) == 1
-    again = measures.figures({c: rows[c] for c in measures.columns(report["measures"])}, report["measures"])
+    again = measures.metric_values({c: rows[c] for c in measures.columns(report["measures"])}, report["measures"])
     for metric, value in report["metrics"].items():
         assert value["value"] == pytest.approx(again[metric]) and value["low"] <= value["value"] <= value["high"]
     assert bool(report["notes"]) == (written == 7)
@@ -222,8 +222,8 @@ def test_the_unigram_baseline_by_hand(tokenizer):
 def test_perfect_and_empty_texts(tokenizer):
     task, _ = make("translation", "encoder-decoder", tokenizer)
     wanted = ["Le chat dort.", "Le chien mange une pomme."]
-    right = measures.figures(task.counts(wanted, [[text] for text in wanted]), task.text_measures)
-    wrong = measures.figures(task.counts(["", ""], [[text] for text in wanted]), task.text_measures)
+    right = measures.metric_values(task.counts(wanted, [[text] for text in wanted]), task.text_measures)
+    wrong = measures.metric_values(task.counts(["", ""], [[text] for text in wanted]), task.text_measures)
     assert right == {"chrf": 1.0, "bleu": 1.0} and wrong == {"chrf": 0.0, "bleu": 0.0}
 
 

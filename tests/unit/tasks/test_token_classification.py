@@ -398,7 +398,9 @@ def test_report_rows_and_baseline_by_hand(tokenizer: Any) -> None:
     assert rows["gold"] == ["great (X)", "unseen (X)", ""] == rows["prediction"]
     assert rows["input"] == ["great film", "plot unseen", "great"]
     assert rows["score"] == [0.75, 0.5, 0.5] and rows["correct"] == [True] * 3
-    again = measures.figures({name: np.array(rows[name]) for name in ("hits", "found", "names")}, report["measures"])
+    again = measures.metric_values(
+        {name: np.array(rows[name]) for name in ("hits", "found", "names")}, report["measures"]
+    )
     assert again == {name: value["value"] for name, value in report["metrics"].items()}
 
 

@@ -100,7 +100,7 @@ def test_what_is_due_is_counted_as_the_loop_counts(settings: dict[str, Any], eve
 
 def test_an_estimate_is_kept_for_the_settings_that_it_was_made_for(workspace: Workspace) -> None:
     spec = spec_of(workspace)
-    estimates.keep(ESTIMATE, spec, workspace)
+    estimates.save(ESTIMATE, spec, workspace)
     same = spec.changed({"name": "other", "notes": "x", "training.seed": 9})
     assert estimates.find(same, workspace) == ESTIMATE
     for change in ({"training.batch_size": 9}, {"data.max_length": 64}, {"tuning": "head"}, {"data.limit.train": 50}):
@@ -119,10 +119,10 @@ def test_what_is_stored_and_damaged_is_no_estimate() -> None:
 
 def test_the_error_is_a_share_of_the_truth() -> None:
     cost = {"total_seconds": 80.0, "seconds": 100.0, "peak_memory_bytes": 2_000_000_000}
-    found = estimates.beside_truth(ESTIMATE, cost)
+    found = estimates.with_errors(ESTIMATE, cost)
     assert found is not None
     assert found["errors"] == {"total_seconds": 0.25, "seconds": -0.1, "peak_memory_bytes": 0.0}
-    assert estimates.beside_truth(None, cost) is None
+    assert estimates.with_errors(None, cost) is None
 
 
 # -- a trial in this process --------------------------------------------------------------------------------------

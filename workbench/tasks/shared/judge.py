@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.metrics.overlap import rouge_words
+from workbench.metrics.overlap import rouge_tokens
 
 Ints = NDArray[np.int64]
 
@@ -47,5 +47,5 @@ class BagOfWords:
 
 def features(text: str) -> set[str]:
     """The words of a text, and each two that stand side by side."""
-    words = rouge_words(text, "unicode")
+    words = rouge_tokens(text, "unicode")
     return {*words, *(f"{a} {b}" for a, b in pairwise(words))}

@@ -212,18 +212,18 @@ class LanguageModel(Task):
         return table | {"tokens": targets.tokens.astype(np.float64), "bytes": targets.bytes.astype(np.float64)}
 
     def metrics(self, outputs: Array, targets: TextTargets) -> dict[str, float]:
-        return measures.figures(self.by_document(outputs, targets), text_scores.measures(self.figures))
+        return measures.metric_values(self.by_document(outputs, targets), text_scores.measures(self.figures))
 
     def report(self, outputs: Any, targets: TextTargets, train_targets: TextTargets) -> dict[str, Any]:
         table = self.by_document(outputs, targets)
         known = text_scores.measures(self.figures)
         baseline = self.baseline(table, targets, train_targets)
-        lost = text_scores.lost_text(targets.tokenizer)
-        note = f"{text_scores.LOSES} ({lost}): bits per byte are those of what is left, and too low."
+        lost = text_scores.describe_lost_text(targets.tokenizer)
+        note = f"{text_scores.LOSES_TEXT} ({lost}): bits per byte are those of what is left, and too low."
         return {
             "metrics": measures.intervals(table, known),
             "measures": known,
-            "baseline": {name: float(measures.value(measure, baseline)) for name, measure in known.items()},
+            "baseline": {name: float(measures.metric_value(measure, baseline)) for name, measure in known.items()},
             "baseline_name": self.baseline_name,
             "documents": len(targets.bytes),
             "tokenizer": targets.tokenizer,

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.metrics.overlap import words_for
+from workbench.metrics.overlap import bleu_tokenization
 
 PAIRS = 50_000  # most pairs of sentences that are learned from
 MOST_PAIRS_OF_WORDS = 20_000_000  # 8 bytes each
@@ -60,8 +60,8 @@ class Lexicon:
     def learn(cls, sources: Sequence[str], targets: Sequence[str]) -> Lexicon:
         """From pairs of sentences, the first ``PAIRS`` of them."""
         sources, targets = sources[:PAIRS], targets[:PAIRS]
-        spaced = words_for(targets) == "13a"
-        source_words = _words if words_for(sources) == "13a" else _characters
+        spaced = bleu_tokenization(targets) == "13a"
+        source_words = _words if bleu_tokenization(sources) == "13a" else _characters
         target_words = _words if spaced else _stretches
         own, own_of, own_counts = _number([source_words(text) for text in sources])
         other, other_of, other_counts = _number([target_words(text) for text in targets])

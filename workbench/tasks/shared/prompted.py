@@ -319,12 +319,12 @@ class PromptedTask(LanguageModel):
         result = {
             "metrics": measures.intervals(table, known),
             "measures": dict(known),
-            "baseline": {each: float(measures.value(measure, sums)) for each, measure in known.items()},
+            "baseline": {each: float(measures.metric_value(measure, sums)) for each, measure in known.items()},
             "baseline_name": name,
             "documents": len(targets.bytes),
         }
         if self.untouched is not None:
-            result["gain"] = measures.gains(self.by_document(self.untouched, targets), table, known)
+            result["gain"] = measures.improvements(self.by_document(self.untouched, targets), table, known)
         result["notes"] = outputs.notes
         if outputs.chosen:
             self._report_written(outputs, result)
@@ -337,10 +337,10 @@ class PromptedTask(LanguageModel):
         result["metrics"] |= {
             name: {"value": value, "low": None, "high": None} for name, (value, _) in outputs.extra.items()
         }
-        result["baseline"] |= measures.figures(outputs.baseline, known)
+        result["baseline"] |= measures.metric_values(outputs.baseline, known)
         result["baseline"] |= {name: trivial for name, (_, trivial) in outputs.extra.items()}
         result["measures"] |= known
-        result["gain"] = result.get("gain", {}) | measures.gains(outputs.baseline, outputs.columns, known)
+        result["gain"] = result.get("gain", {}) | measures.improvements(outputs.baseline, outputs.columns, known)
         result["baseline_name"] += f"; for written texts: {self.trivial_name}"
         result["written"] = len(outputs.chosen)
 

@@ -28,7 +28,7 @@ from workbench.data.text.packing import Documents, Span, Special, join, read_doc
 from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures, text_scores
-from workbench.metrics.overlap import Table
+from workbench.metrics.overlap import Counts
 from workbench.tasks.base import Array, Encoded, Target, TargetScore, Task
 from workbench.tasks.shared.generation import GenerationConfig, evenly, write_all
 from workbench.tasks.shared.language import IGNORED, token_sums
@@ -155,7 +155,7 @@ class Seq2Seq(Task):
         """What may be written for each example."""
 
     @abstractmethod
-    def counts(self, written: Sequence[str], references: Sequence[Sequence[str]]) -> Table:
+    def counts(self, written: Sequence[str], references: Sequence[Sequence[str]]) -> Counts:
         """The columns [N] that ``text_measures`` need."""
 
     @abstractmethod
@@ -315,7 +315,7 @@ class Seq2Seq(Task):
     # -- results -----------------------------------------------------------------------------------------------------
 
     def metrics(self, outputs: Array, targets: PairTargets) -> dict[str, float]:
-        return measures.figures(_losses(outputs, targets.bytes), text_scores.measures(LOSSES))
+        return measures.metric_values(_losses(outputs, targets.bytes), text_scores.measures(LOSSES))
 
     def finish(
         self,
@@ -344,7 +344,7 @@ class Seq2Seq(Task):
         found = write_all(model, tokenizer, rows, settings, reads_apart=not self.decodes, progress=progress)
         return [text.strip() for text in tokenizer.batch_decode(found, skip_special_tokens=True)]
 
-    def table(self, outputs: Written, targets: PairTargets) -> Table:
+    def table(self, outputs: Written, targets: PairTargets) -> Counts:
         """The columns [W] of every measure."""
         references = [targets.references[i] for i in outputs.chosen]
         return self.counts(outputs.texts, references) | _losses(outputs.sums, targets.bytes[outputs.chosen])
@@ -355,16 +355,16 @@ class Seq2Seq(Task):
         sources = [targets.sources[i] for i in outputs.chosen]
         references = [targets.references[i] for i in outputs.chosen]
         counted = {name: self.counts(texts, references) for name, texts in self.trivial(sources, train_targets).items()}
-        trivial = {name: measures.figures(counts, self.text_measures) for name, counts in counted.items()}
+        trivial = {name: measures.metric_values(counts, self.text_measures) for name, counts in counted.items()}
         name = next(iter(trivial))
-        guessed = measures.figures(_unigram(targets, train_targets), text_scores.measures(LOSSES))
+        guessed = measures.metric_values(_unigram(targets, train_targets), text_scores.measures(LOSSES))
         return {
             "metrics": measures.intervals(table, known),
             "measures": known,
             "baseline": {**trivial[name], **guessed},
             "baseline_name": f"{name}; for the loss, the frequencies of the tokens in training",
             "baselines": trivial,
-            "gain": measures.gains(counted[name], table, self.text_measures),
+            "gain": measures.improvements(counted[name], table, self.text_measures),
             "written": {"examples": len(outputs.chosen), "of": len(targets.sources)},
             "notes": _told_written(len(outputs.chosen), len(targets.sources)),
             **self.details(),
@@ -379,7 +379,7 @@ class Seq2Seq(Task):
             "input": [targets.sources[i][:EXCERPT] for i in chosen],
             "gold": ["\n".join(targets.references[i]) for i in chosen],
             "prediction": list(outputs.texts),
-            "score": measures.value(self.text_measures[self.primary_metric], table).tolist(),
+            "score": measures.metric_value(self.text_measures[self.primary_metric], table).tolist(),
             "correct": [None] * len(chosen),
             **{name: column.tolist() for name, column in table.items()},
         }
@@ -446,13 +446,13 @@ def _behind(table: TokenTable, prompt: Ints) -> NDArray[np.bool_]:
     return found
 
 
-def _losses(sums: Array, size: Ints) -> Table:
+def _losses(sums: Array, size: Ints) -> Counts:
     """Columns [N] of :mod:`workbench.metrics.text_scores`."""
     nats, predicted, right = sums.astype(np.float64).T
     return {"nats": nats, "predicted": predicted, "right": right, "tokens": predicted, "bytes": size.astype(np.float64)}
 
 
-def _unigram(targets: PairTargets, train: PairTargets) -> Table:
+def _unigram(targets: PairTargets, train: PairTargets) -> Counts:
     """The sums of a model that knows how often each token stands in training (add-one smoothing), and no more."""
     known, asked = train.counts, targets.counts
     nats = -np.log((known + 1.0) / (known.sum() + len(known)))
