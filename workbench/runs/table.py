@@ -25,7 +25,7 @@ from workbench.errors import MissingPackageError, RequestError, UnknownNameError
 from workbench.files import read_json_cached, waiting_lock, write_atomically, write_json
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
-from workbench.runs.tags import Tags
+from workbench.runs.tags import Tags, read_tags
 from workbench.workspace import Workspace
 
 Row = dict[str, Any]
