@@ -21,7 +21,7 @@ from _common import fresh_workspace, machine, print_table, ratios, spread
 
 from workbench.data.catalogue.sources import fetch_model
 from workbench.data.load import load_texts
-from workbench.data.text.token_cache import folder
+from workbench.data.text.token_cache import cache_folder
 from workbench.data.text.tokens import tokenize
 from workbench.models.loading import load_tokenizer
 from workbench.spec import DataSpec
@@ -42,7 +42,7 @@ def main() -> None:
     print(f"{machine()}; {given.texts:,} texts, {sum(map(len, texts)) / len(texts):.0f} characters on average\n")
     seconds: dict[str, list[float]] = {"transformers": [], "first time": [], "from the cache": []}
     for _ in range(given.rounds):
-        shutil.rmtree(folder(workspace), ignore_errors=True)
+        shutil.rmtree(cache_folder(workspace), ignore_errors=True)
         seconds["transformers"].append(timed(lambda: tokenizer(texts, truncation=True, max_length=LENGTH)))
         seconds["first time"].append(timed(lambda: tokenize(tokenizer, texts, max_length=LENGTH)))
         seconds["from the cache"].append(timed(lambda: tokenize(tokenizer, texts, max_length=LENGTH)))

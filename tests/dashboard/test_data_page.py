@@ -20,7 +20,7 @@ from tests.tiny import reviews, write_csv
 from workbench.data.catalogue.entries import catalogue
 from workbench.data.load import load_data
 from workbench.data.overview import overview
-from workbench.data.uploads import delete_upload, list_uploads, used_by
+from workbench.data.uploads import active_runs_using, delete_upload, list_uploads
 from workbench.errors import DataError, RefusedError, RequestError
 from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
@@ -200,7 +200,7 @@ def test_a_file_that_a_queued_run_needs_is_not_deleted(workspace: Workspace, tmp
     name = upload(workspace, tmp_path)
     run = fake_run(workspace, "queued", changes={f"data.{part}": str(workspace.uploads / name)})
     fake_run(workspace, "succeeded", changes={"data.train": str(workspace.uploads / name)})
-    assert used_by(workspace.uploads / name, workspace) == [run.id]
+    assert active_runs_using(workspace.uploads / name, workspace) == [run.id]
     with pytest.raises(RequestError, match="used by 1 run"):
         delete_upload(name, workspace)
     assert well(open_page("data", data=name)).button(key="data_delete_now").disabled

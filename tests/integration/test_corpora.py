@@ -49,7 +49,7 @@ def test_a_text_file_is_documents_where_a_text_is_all_that_is_needed(workspace: 
     data = load(workspace, book(tmp_path / "book.txt"))
     assert (len(data.train), len(data.valid), len(data.test)) == (28, 4, 8)
     for text, row, key, place in zip(
-        data.train.columns["text"], data.train.rows, data.train.ids, data.train.places(), strict=True
+        data.train.columns["text"], data.train.rows, data.train.ids, data.train.locations(), strict=True
     ):
         assert text == f"Paragraph number {row // 3},\nof two lines."
         assert key == f"book.txt:{row}" and place == f"book.txt, line {row}"
@@ -343,9 +343,9 @@ def test_references_that_are_none(workspace: Workspace, hub: Hub, reference: str
 
 
 def test_what_a_reference_says() -> None:
-    assert hub_rows.parse_reference("hf:Owner/some.corpus-2@v1.0?config=20231101.en&split=train") == hub_rows.HubRows(
-        "Owner/some.corpus-2", "v1.0", "20231101.en", "train"
-    )
+    assert hub_rows.parse_reference(
+        "hf:Owner/some.corpus-2@v1.0?config=20231101.en&split=train"
+    ) == hub_rows.HubReference("Owner/some.corpus-2", "v1.0", "20231101.en", "train")
 
 
 def test_a_check_asks_for_the_limit(workspace: Workspace) -> None:

@@ -32,7 +32,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a tokenizer on texts, all of them, and save it as a folder that transformers reads."""
-    from workbench.data.text.tokenizers import train_on
+    from workbench.data.text.tokenizers import train_on_corpus
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RequestError(f"{out} exists and is not an empty folder.", "Name another folder with --out.")
@@ -40,7 +40,7 @@ def train(
         corpus, column, limit, train=kind, vocab_size=vocab_size, lowercase=lowercase, min_frequency=min_frequency
     )
     with download_bars() as progress:
-        found = train_on(data, spec, Workspace.current(), out, progress)
+        found = train_on_corpus(data, spec, Workspace.current(), out, progress)
     answer(found, as_json, lambda: _show(found))
 
 

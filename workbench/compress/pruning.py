@@ -194,7 +194,7 @@ class Pruning(Work):
         outputs = self._finish_outputs(part, self._outputs(part)[0])
         result = self.task.report(outputs, part.encoded.targets, parts["train"].encoded.targets)
         rows = self.task.prediction_rows(part.examples, outputs, part.encoded.targets)
-        write_predictions(self.run, with_columns(rows, part.examples.ids, part.examples.more))
+        write_predictions(self.run, with_columns(rows, part.examples.ids, part.examples.extra_columns))
         self.resolved.tuning.apply(self.model, self.task.peft_type, frozenset())  # what saves it
         self._save_model(loaded)
         seconds = time.monotonic() - began

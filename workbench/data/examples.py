@@ -16,20 +16,20 @@ class Examples:
         ids: for each example ``file:row``, the same in every run on the same data.
         rows: for each example its line (or record) in the file.
         unit: what ``rows`` counts: ``"line"`` or ``"row"``.
-        more: the file's other columns, by their name there: texts, numbers, None. They stand beside the predictions,
-            so that results can be cut by them; no model reads them, and the part that is trained on has none.
+        extra_columns: name -> values (texts, numbers, None) of the file's other columns. They are saved with the
+            predictions so that results can be sliced by them; no model reads them, and the train split has none.
     """
 
     columns: dict[str, list[Any]]
     ids: list[str] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     unit: str = "line"
-    more: dict[str, list[Any]] = field(default_factory=dict)
+    extra_columns: dict[str, list[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def places(self) -> list[str]:
+    def locations(self) -> list[str]:
         """For each example where it stands, for messages: ``"reviews.csv, line 17"``."""
         names = (key.rpartition(":")[0] for key in self.ids)
         return [f"{name}, {self.unit} {row}" for name, row in zip(names, self.rows, strict=True)]
@@ -42,5 +42,5 @@ class Examples:
             [self.ids[i] for i in chosen],
             [self.rows[i] for i in chosen],
             self.unit,
-            {name: [values[i] for i in chosen] for name, values in self.more.items()},
+            {name: [values[i] for i in chosen] for name, values in self.extra_columns.items()},
         )

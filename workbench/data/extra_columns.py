@@ -7,11 +7,11 @@ from typing import Any
 
 from workbench.data.readers.table import Table
 
-MOST = 20  # columns; of a wider table the first ones
-LONGEST = 200  # characters of a value or a name
+MAX_COLUMNS = 20  # columns; of a wider table the first ones
+MAX_CHARACTERS = 200  # characters of a value or a name
 
 
-def more_columns(table: Table, mapped: Collection[str], rows: Sequence[int]) -> dict[str, list[Any]]:
+def extra_columns(table: Table, mapped: Collection[str], rows: Sequence[int]) -> dict[str, list[Any]]:
     """The first columns that are not ``mapped``, each of one type (texts, numbers, or true and false) and None.
 
     Args:
@@ -27,7 +27,7 @@ def more_columns(table: Table, mapped: Collection[str], rows: Sequence[int]) -> 
     places = [place[number] for number in rows]
     found: dict[str, list[Any]] = {}
     for name, values in table.columns.items():
-        if name in mapped or len(found) == MOST:
+        if name in mapped or len(found) == MAX_COLUMNS:
             continue
         column = _of_one_type([values[i] for i in places])
         if column is not None:
@@ -58,4 +58,4 @@ def _number(value: float) -> float:
 
 def _whole(text: str) -> str:
     """Cut, and without half characters, which no file can hold."""
-    return text[:LONGEST].encode("utf-8", errors="replace").decode()
+    return text[:MAX_CHARACTERS].encode("utf-8", errors="replace").decode()

@@ -8,8 +8,8 @@ from typing import Any
 from workbench.data.columns import CLASSES, Column, require_column
 from workbench.data.examples import Examples
 from workbench.data.readers.table import Table
-from workbench.data.report import LeftOut, listed
-from workbench.data.values import READERS, as_answers, kind_of, whole_text
+from workbench.data.report import ExcludedRows, format_list
+from workbench.data.values import PARSERS, as_answers, describe_type, valid_text
 from workbench.errors import DataError
 
 _HINTS = {
@@ -32,14 +32,14 @@ class Extract:
         columns: Sequence[Column],
         mapping: Mapping[str, str],
         group: str | None,
-        left_out: list[LeftOut],
+        left_out: list[ExcludedRows],
     ) -> None:
         self.table = table
         self.notes: list[str] = []
         for role, name in mapping.items():
             require_column(table, name, f"columns.{role}")
         roles = [column for column in columns if column.role in mapping]
-        values = {c.role: self._values(c, mapping[c.role]) for c in roles if c.kind in READERS}
+        values = {c.role: self._values(c, mapping[c.role]) for c in roles if c.kind in PARSERS}
         for column in roles:
             if column.kind == "answers":
                 values[column.role] = self._answers(mapping[column.role], values.get("context"))
@@ -58,7 +58,7 @@ class Extract:
 
     def _values(self, column: Column, name: str) -> list[Any]:
         """The column as its kind says."""
-        read = READERS[column.kind]
+        read = PARSERS[column.kind]
         values = []
         for i, value in enumerate(self.table.columns[name]):
             try:
@@ -93,7 +93,7 @@ class Extract:
                     raise self._unusable(i, mapping[column.role], reason, "tags")
 
     def _with_text(
-        self, part: str, roles: Sequence[Column], values: Mapping[str, list[Any]], left_out: list[LeftOut]
+        self, part: str, roles: Sequence[Column], values: Mapping[str, list[Any]], left_out: list[ExcludedRows]
     ) -> list[int]:
         """The rows whose texts are all there; the others are left out, and listed."""
         kept = list(range(len(self.table)))
@@ -103,7 +103,7 @@ class Extract:
             empty = [i for i in kept if _is_empty(values[column.role][i])]
             if empty:
                 what = f"the {column.role} is empty"
-                left_out.append(LeftOut(part, what, [self.table.rows[i] for i in empty]))
+                left_out.append(ExcludedRows(part, what, [self.table.rows[i] for i in empty]))
                 gone = set(empty)
                 kept = [i for i in kept if i not in gone]
         if not kept:
@@ -123,7 +123,7 @@ class Extract:
                 missing.append(i)
             values[i] = text
         if missing:
-            rows = listed([self.table.rows[i] for i in missing])
+            rows = format_list([self.table.rows[i] for i in missing])
             raise DataError(
                 f"{self.table.where(missing[0])}: the label (column {name!r}) is missing; {len(missing):,} "
                 f"{'row lacks' if len(missing) == 1 else 'rows lack'} it ({self.table.unit} {rows}).",
@@ -143,13 +143,13 @@ class Extract:
         if isinstance(value, str | int | float):
             return self._whole_label(str(value).strip(), name, i)
         raise DataError(
-            f"{self.table.where(i)}: column {name!r} holds {kind_of(value)}, where one label is needed.",
+            f"{self.table.where(i)}: column {name!r} holds {describe_type(value)}, where one label is needed.",
             "Choose another column (data.columns), or a task with several labels.",
         )
 
     def _whole_label(self, value: str, name: str, i: int) -> str:
         try:
-            return whole_text(value)
+            return valid_text(value)
         except ValueError as error:
             raise self._unusable(i, name, error, "text") from error
 
@@ -181,7 +181,7 @@ class Extract:
                     spellings.setdefault(label.casefold(), set()).add(label)
             alike = [" and ".join(map(repr, sorted(names))) for names in spellings.values() if len(names) > 1]
             if alike:
-                self.notes.append(f"{self.table.name}: labels that differ in capitals only: {listed(alike)}.")
+                self.notes.append(f"{self.table.name}: labels that differ in capitals only: {format_list(alike)}.")
 
 
 def _is_empty(value: Any) -> bool:

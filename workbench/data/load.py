@@ -17,25 +17,25 @@ from pathlib import Path
 from typing import Any
 
 from workbench.data.catalogue import hub_rows, site_packages
-from workbench.data.catalogue.entries import DatasetEntry, Layout, catalogue, dataset
-from workbench.data.catalogue.sources import fetch_parts
+from workbench.data.catalogue.entries import DatasetEntry, ReadOptions, catalogue, dataset
+from workbench.data.catalogue.sources import fetch_splits
 from workbench.data.columns import CLASSES, Column, map_columns, require_column
 from workbench.data.examples import Examples
-from workbench.data.extra_columns import more_columns
+from workbench.data.extra_columns import extra_columns
 from workbench.data.extract import Extract
 from workbench.data.progress import Progress
-from workbench.data.readers.documents import Cut
+from workbench.data.readers.documents import DocumentSplitting
 from workbench.data.readers.file_types import TEXTS
-from workbench.data.readers.formats import format_for, read_layout
+from workbench.data.readers.formats import format_for, read_format
 from workbench.data.readers.read import read_table
 from workbench.data.readers.table import Table
-from workbench.data.report import LeftOut, PartView, check_parts, describe_parts, listed
+from workbench.data.report import ExcludedRows, SplitView, check_splits, describe_splits, format_list
 from workbench.data.splits import sample, split
 from workbench.errors import DataError
 from workbench.spec import DataSpec
 from workbench.workspace import Workspace
 
-PARTS = ("train", "valid", "test")
+SPLITS = ("train", "valid", "test")
 TEXT = Column("text", "The text.", ("text", "content", "document", "body", "article", "review", "sentence"))
 
 
@@ -60,7 +60,7 @@ class Dataset:
 
     def split_ids(self) -> dict[str, list[str]]:
         """The ids of each part, for ``splits.json``."""
-        return {part: list(getattr(self, part).ids) for part in PARTS}
+        return {part: list(getattr(self, part).ids) for part in SPLITS}
 
 
 def load_data(
@@ -80,7 +80,7 @@ def load_data(
     """
     entry = dataset(spec.train) if spec.train in catalogue().datasets else None
     tables = _read_parts(spec, entry, columns, workspace, progress)
-    left_out: list[LeftOut] = []
+    left_out: list[ExcludedRows] = []
     if entry is not None and entry.keep:
         tables = {part: _keep(part, table, entry.keep, left_out) for part, table in tables.items()}
     mapping, notes = map_columns(tables["train"], columns, {**_entry_columns(entry, columns), **spec.columns})
@@ -118,20 +118,20 @@ def _read_parts(
     progress: Progress | None,
 ) -> dict[str, Table]:
     """The table of each part that is given."""
-    given = {part: getattr(spec, part) for part in PARTS if getattr(spec, part) is not None}
+    given = {part: getattr(spec, part) for part in SPLITS if getattr(spec, part) is not None}
     if entry is not None:
         del given["train"]
     streamed = {part: name for part, name in given.items() if hub_rows.is_reference(name)}
-    brought = fetch_parts(spec.train, workspace, progress) if entry is not None else {}
+    brought = fetch_splits(spec.train, workspace, progress) if entry is not None else {}
     own = {part: Path(name).expanduser() for part, name in given.items() if part not in streamed}
-    if entry is None or entry.layout.format is None:  # a format may make every part from the same files
+    if entry is None or entry.read_options.format is None:  # a format may make every part from the same files
         _check_different({**{part: paths[0] for part, paths in brought.items()}, **own})
     tables = {}
-    for part in PARTS:
+    for part in SPLITS:
         if part in streamed:
             tables[part] = _stream(part, streamed[part], spec, workspace, progress)
         elif part in own:
-            tables[part] = _read(own[part], spec, Layout(), _documents(own[part], spec, columns))
+            tables[part] = _read(own[part], spec, ReadOptions(), _documents(own[part], spec, columns))
         elif part in brought and entry is not None:
             tables[part] = _read_ours(part, brought[part], spec, entry)
     names = Counter(table.name for table in tables.values())
@@ -141,7 +141,7 @@ def _read_parts(
     return tables
 
 
-def _documents(path: Path, spec: DataSpec, columns: Sequence[Column]) -> Cut | None:
+def _documents(path: Path, spec: DataSpec, columns: Sequence[Column]) -> DocumentSplitting | None:
     """How a text is cut into documents; None for a table. A text is all that a task without labels needs."""
     if path.suffix.lower() not in TEXTS and not path.is_dir():
         return None
@@ -151,20 +151,20 @@ def _documents(path: Path, spec: DataSpec, columns: Sequence[Column]) -> Cut | N
 
 def _read_ours(part: str, paths: Sequence[Path], spec: DataSpec, entry: DatasetEntry) -> Table:
     """Files of the catalogue, written as their entry says; of a text, the spec may say otherwise what a document is."""
-    layout, documents = entry.layout, entry.layout.documents
+    options, documents = entry.read_options, entry.read_options.documents
     if spec.documents != "auto":
         if documents is None:
             raise DataError(
                 f"data.documents is {spec.documents!r}, and {spec.train} is a table.", "Leave data.documents out."
             )
         documents = spec.documents
-    if layout.format is not None:
-        table = read_layout(layout.format, paths, spec.train, part, spec.encoding or layout.encoding)
+    if options.format is not None:
+        table = read_format(options.format, paths, spec.train, part, spec.encoding or options.encoding)
     else:
-        table = _read(paths[0], spec, layout, documents)
+        table = _read(paths[0], spec, options, documents)
     if entry.made_here is not None:
-        table.about = site_packages.about(paths[0].parent)
-        packages = len(table.about.get("packages", []))
+        table.origin = site_packages.read_manifest(paths[0].parent)
+        packages = len(table.origin.get("packages", []))
         table.notes.append(
             f"{spec.train}: from {packages:,} installed packages; data.json says which, and their licences."
         )
@@ -173,14 +173,14 @@ def _read_ours(part: str, paths: Sequence[Path], spec: DataSpec, entry: DatasetE
 
 def _stream(part: str, name: str, spec: DataSpec, workspace: Workspace, progress: Progress | None) -> Table:
     """Rows of the hub, as many as the limit says."""
-    path, about, note = hub_file(part, name, spec, workspace, progress)
+    path, about, note = fetch_hub_file(part, name, spec, workspace, progress)
     table = read_table(path)
-    table.name, table.sha256, table.about = about["repository"], about["sha256"], about
+    table.name, table.sha256, table.origin = about["repository"], about["sha256"], about
     table.notes.append(note)
     return table
 
 
-def hub_file(
+def fetch_hub_file(
     part: str, name: str, spec: DataSpec, workspace: Workspace, progress: Progress | None
 ) -> tuple[Path, dict[str, Any], str]:
     """The Parquet file with rows of the hub, as many as the limit says; what is known of them, and a note."""
@@ -191,18 +191,18 @@ def hub_file(
             f"Say how many rows to read: limit: {{{part}: 100000}}.",
         )
     path, about = hub_rows.fetch_rows(name, rows, workspace, progress)
-    return path, about, hub_rows.told(name, about)
+    return path, about, hub_rows.describe_sample(name, about)
 
 
-def _read(path: Path, spec: DataSpec, layout: Layout, documents: Cut | None = None) -> Table:
+def _read(path: Path, spec: DataSpec, options: ReadOptions, documents: DocumentSplitting | None = None) -> Table:
     known_format = format_for(path)
     if known_format is not None:
-        return read_layout(known_format, [path], path.name, "train", spec.encoding)
-    refuse_unknown(path)
-    return read_table(path, spec.delimiter, spec.encoding, layout, documents)
+        return read_format(known_format, [path], path.name, "train", spec.encoding)
+    check_name(path)
+    return read_table(path, spec.delimiter, spec.encoding, options, documents)
 
 
-def refuse_unknown(path: Path) -> None:
+def check_name(path: Path) -> None:
     """Raise DataError where ``path`` looks like a name of the catalogue that there is not."""
     if not path.exists() and not path.suffix:
         known = ", ".join(sorted(catalogue().datasets))
@@ -222,7 +222,7 @@ def _check_different(paths: Mapping[str, Path]) -> None:
             )
 
 
-def _keep(part: str, table: Table, keep: Mapping[str, tuple[str, ...]], left_out: list[LeftOut]) -> Table:
+def _keep(part: str, table: Table, keep: Mapping[str, tuple[str, ...]], left_out: list[ExcludedRows]) -> Table:
     """The rows that the catalogue says to use."""
     for column, values in keep.items():
         if column not in table.columns:
@@ -230,7 +230,7 @@ def _keep(part: str, table: Table, keep: Mapping[str, tuple[str, ...]], left_out
         kept = [i for i, value in enumerate(table.columns[column]) if value in values]
         others = Counter(value for value in table.columns[column] if value not in values)
         for value, count in others.items():
-            left_out.append(LeftOut(part, f"{column} is {value!r}, which this data set is not about", count=count))
+            left_out.append(ExcludedRows(part, f"{column} is {value!r}, which this data set is not about", count=count))
         table = table.take(kept)
     return table
 
@@ -302,14 +302,15 @@ def _group_notes(extracted: Mapping[str, Extract], group: str | None) -> list[st
     known = {part: {str(value) for value in found.groups} for part, found in extracted.items() if found.groups}
     found = {part: known["train"] & values for part, values in known.items() if part != "train" and "train" in known}
     return [
-        f"{len(both):,} values of {group!r} stand in train and in {part}: {listed([one[:60] for one in sorted(both)])}."
+        f"{len(both):,} values of {group!r} stand in train and in {part}: "
+        f"{format_list([one[:60] for one in sorted(both)])}."
         for part, both in found.items()
         if both
     ]
 
 
 def _limit(
-    parts: Mapping[str, Examples], spec: DataSpec, label: Column | None, left_out: list[LeftOut]
+    parts: Mapping[str, Examples], spec: DataSpec, label: Column | None, left_out: list[ExcludedRows]
 ) -> dict[str, Examples]:
     limited = dict(parts)
     for part, examples in parts.items():
@@ -318,7 +319,7 @@ def _limit(
             chosen = sample(range(len(examples)), _label_lists_of(examples, label), most, spec.split_seed)
             limited[part] = examples.take(chosen)
             reason = f"data.limit.{part} is {most:,} of {len(examples):,}"
-            left_out.append(LeftOut(part, reason, count=len(examples) - most))
+            left_out.append(ExcludedRows(part, reason, count=len(examples) - most))
     return limited
 
 
@@ -329,31 +330,31 @@ def _finish(
     read: Sequence[str],
     tables: Mapping[str, Table],
     notes: list[str],
-    left_out: Sequence[LeftOut],
+    left_out: Sequence[ExcludedRows],
     held_out: bool,
 ) -> Dataset:
     """Refuse what cannot be used, report on the rest."""
-    ordered = {part: parts[part] for part in PARTS if part in parts}
+    ordered = {part: parts[part] for part in SPLITS if part in parts}
     for part in ordered:
         if part != "train":  # only what is reported on is ever cut by them
             table = tables.get(part, tables["train"])
-            ordered[part].more = more_columns(table, mapping.values(), ordered[part].rows)
+            ordered[part].extra_columns = extra_columns(table, mapping.values(), ordered[part].rows)
     views = {
-        part: PartView(
+        part: SplitView(
             _texts_of(examples, read),
-            examples.places(),
+            examples.locations(),
             _label_lists_of(examples, label),
         )
         for part, examples in ordered.items()
     }
-    check_parts(views, several=label is not None and label.kind == "labels", held_out=held_out)
-    report = describe_parts(views)
+    check_splits(views, several=label is not None and label.kind == "labels", held_out=held_out)
+    report = describe_splits(views)
     notes += [str(item) for item in left_out] + _report_notes(report)
     report |= {"left_out": [item.as_dict() for item in left_out], "mapping": mapping, "notes": notes}
-    report["origin"] = {part: table.about for part, table in tables.items() if table.about}
+    report["origin"] = {part: table.origin for part, table in tables.items() if table.origin}
     nothing = Examples({role: [] for role in mapping})
     return Dataset(
-        **{part: ordered.get(part, nothing) for part in PARTS},
+        **{part: ordered.get(part, nothing) for part in SPLITS},
         mapping=mapping,
         notes=notes,
         report=report,

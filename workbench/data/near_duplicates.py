@@ -2,8 +2,8 @@
 
 Two texts are compared by the character 5-grams they share (Jaccard: shared over all of both), capitals, punctuation and
 spacing aside. MinHash finds the candidates (Broder 1997, "On the resemblance and containment of documents"), and every
-candidate is then compared exactly: nothing is listed that is not as alike as is said. What MinHash can miss is known:
-of pairs that are exactly 0.8 alike, 2 in 10,000; of more alike ones fewer.
+candidate is then compared exactly: so every
+listed similarity is exact. MinHash misses 2 in 10,000 pairs of similarity 0.8, and fewer of more similar ones.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from workbench.errors import RequestError
 
-ALIKE = 0.8  # from here on two texts are near-duplicates
-LOWEST = 0.6  # below, the bands miss too many
+DEFAULT_THRESHOLD = 0.8  # from here on two texts are near-duplicates
+MIN_THRESHOLD = 0.6  # below, the bands miss too many
 GRAM = 5  # characters
 BANDS, ROWS = 16, 4  # P(found) = 1 - (1 - s^ROWS)^BANDS at similarity s
-LISTED = 50
-MOST_CANDIDATES = 200  # compared for one text; what is beyond is counted
+MAX_LISTED = 50
+MAX_CANDIDATES = 200  # compared for one text; what is beyond is counted
 _CHUNK = 1 << 20  # characters hashed at a time
 _WORDLESS = re.compile(r"[\W_]+")
 _BETWEEN = (("train", "test"), ("train", "valid"), ("valid", "test"))
@@ -34,7 +34,7 @@ Hashes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
-class Near:
+class NearDuplicate:
     """A text and the one most like it in another part."""
 
     place: str
@@ -45,64 +45,68 @@ class Near:
 
 
 @dataclass
-class Overlap:
+class SplitOverlap:
     """Near-duplicates between two parts.
 
     Attributes:
         between: the two parts; what is counted are texts of the second.
         count: texts of the second part that have a near-duplicate in the first.
         of: texts of the second part.
-        pairs: the first of them, most alike first.
+        pairs: the first of them, most similar first.
         unchecked: texts with more candidates than are compared; their count is a lower bound.
     """
 
     between: tuple[str, str]
     count: int
     of: int
-    pairs: list[Near] = field(default_factory=list)
+    pairs: list[NearDuplicate] = field(default_factory=list)
     unchecked: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def normalised(text: str) -> str:
+def normalize(text: str) -> str:
     """What is compared: no capitals, no punctuation, one space between words."""
     return _WORDLESS.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
 def similarity(first: str, second: str) -> float:
     """Jaccard similarity of two texts' character 5-grams, 0 to 1."""
-    return _jaccard(_grams(normalised(first)), _grams(normalised(second)))
+    return _jaccard(_grams(normalize(first)), _grams(normalize(second)))
 
 
 def near_duplicates(
-    parts: Mapping[str, tuple[Sequence[str], Sequence[str]]], alike: float = ALIKE, listed: int = LISTED
-) -> list[Overlap]:
+    parts: Mapping[str, tuple[Sequence[str], Sequence[str]]],
+    threshold: float = DEFAULT_THRESHOLD,
+    listed: int = MAX_LISTED,
+) -> list[SplitOverlap]:
     """Texts that stand nearly so in two parts.
 
     Args:
         parts: for each part its texts and where each stands.
-        alike: similarity from which on two texts are near-duplicates, 0.6 to 1.
+        threshold: similarity from which on two texts are near-duplicates, 0.6 to 1.
         listed: pairs that are told for each two parts; the others are counted.
 
     Raises:
-        RequestError: ``alike`` is out of range.
+        RequestError: ``threshold`` is out of range.
     """
-    if not LOWEST <= alike <= 1:
-        raise RequestError(f"alike is {alike}; {LOWEST} to 1 is allowed.", f"Leave it out for {ALIKE}.")
-    signed = {part: _Signed([normalised(text) for text in texts]) for part, (texts, _) in parts.items()}
+    if not MIN_THRESHOLD <= threshold <= 1:
+        raise RequestError(
+            f"threshold is {threshold}; {MIN_THRESHOLD} to 1 is allowed.", f"Leave it out for {DEFAULT_THRESHOLD}."
+        )
+    signed = {part: _Signed([normalize(text) for text in texts]) for part, (texts, _) in parts.items()}
     found = []
     for first, second in _BETWEEN:
         if first in parts and second in parts:
-            nearest, unchecked = _nearest(signed[first], signed[second], alike)
+            nearest, unchecked = _nearest(signed[first], signed[second], threshold)
             order = sorted(nearest, key=lambda i: (-nearest[i][1], i))[:listed]
             (texts, places), (others, other_places) = parts[second], parts[first]
             pairs = [
-                Near(places[i], texts[i], other_places[j], others[j], round(value, 4))
+                NearDuplicate(places[i], texts[i], other_places[j], others[j], round(value, 4))
                 for i, (j, value) in ((i, nearest[i]) for i in order)
             ]
-            found.append(Overlap((first, second), len(nearest), len(texts), pairs, unchecked))
+            found.append(SplitOverlap((first, second), len(nearest), len(texts), pairs, unchecked))
     return found
 
 
@@ -125,9 +129,9 @@ class _Signed:
         return self._grams[i]
 
 
-def _nearest(first: _Signed, second: _Signed, alike: float) -> tuple[dict[int, tuple[int, float]], int]:
-    """For each text of ``second`` with a near-duplicate in ``first``: the most alike, and how alike; and how many texts
-    had too many candidates."""
+def _nearest(first: _Signed, second: _Signed, threshold: float) -> tuple[dict[int, tuple[int, float]], int]:
+    """For each text of ``second`` with a near-duplicate in ``first``: the most similar
+    one and its similarity; and how many texts had too many candidates."""
     tables: list[dict[int, list[int]]] = [defaultdict(list) for _ in range(BANDS)]
     for i in first.first.values():  # of equal texts one stands for all
         for band, key in enumerate(first.keys[i].tolist()):
@@ -142,11 +146,11 @@ def _nearest(first: _Signed, second: _Signed, alike: float) -> tuple[dict[int, t
             continue
         keys = second.keys[i].tolist()
         candidates = dict.fromkeys(j for band, key in enumerate(keys) for j in tables[band].get(key, ()))
-        chosen = list(candidates)[:MOST_CANDIDATES]
+        chosen = list(candidates)[:MAX_CANDIDATES]
         unchecked += len(candidates) > len(chosen)
         grams = second.grams(i)
         scored = [(_jaccard(grams, first.grams(j)), -j) for j in chosen]
-        if scored and max(scored)[0] >= alike:
+        if scored and max(scored)[0] >= threshold:
             value, place = max(scored)
             nearest[i] = (-place, value)
     return nearest, unchecked
@@ -187,7 +191,7 @@ def _chunks(texts: list[str]) -> Iterator[tuple[int, int]]:
 
 def _hashed(texts: Sequence[str]) -> tuple[Hashes, NDArray[np.int64]]:
     """The 5-grams of all texts as numbers, one text after another, and where each text's begin. A text that is shorter
-    than a gram is filled up: it is alike only to itself."""
+    than a gram is filled up: it is similar only to itself."""
     filled = [text.ljust(GRAM, "\0") for text in texts]
     codes = np.frombuffer("".join(filled).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
     lengths = np.array([len(text) for text in filled], dtype=np.int64)

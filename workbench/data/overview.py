@@ -9,19 +9,19 @@ import numpy as np
 
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.load import PARTS, Dataset, load_data
-from workbench.data.near_duplicates import ALIKE, near_duplicates
+from workbench.data.load import SPLITS, Dataset, load_data
+from workbench.data.near_duplicates import DEFAULT_THRESHOLD, near_duplicates
 from workbench.data.progress import Progress
 from workbench.spec import DataSpec
 from workbench.workspace import Workspace
 
-SAMPLE = 20  # rows shown of a part
-LONGEST = 500  # characters of one value in a sample
+SAMPLE_ROWS = 20  # rows shown of a part
+MAX_CHARACTERS = 500  # characters of one value in a sample
 BINS = 24
-MOST_COMPARED = 200_000  # texts in all; more would take minutes
+MAX_COMPARED = 200_000  # texts in all; more would take minutes
 
 
-def overview(dataset: Dataset, columns: Sequence[Column], sample: int = SAMPLE) -> dict[str, Any]:
+def overview(dataset: Dataset, columns: Sequence[Column], sample: int = SAMPLE_ROWS) -> dict[str, Any]:
     """Rows, labels, lengths and first rows of each part that is not empty.
 
     Returns:
@@ -31,10 +31,10 @@ def overview(dataset: Dataset, columns: Sequence[Column], sample: int = SAMPLE) 
     """
     found: dict[str, Any] = {name: dataset.report[name] for name in ("overlaps", "left_out", "notes", "mapping")}
     found["parts"] = {}
-    for part in PARTS:
+    for part in SPLITS:
         examples: Examples = getattr(dataset, part)
         if len(examples):
-            lengths = [len(text) for text in texts_read(examples, columns)]
+            lengths = [len(text) for text in input_texts(examples, columns)]
             found["parts"][part] = {
                 **dataset.report["parts"][part],
                 "characters": histogram(lengths),
@@ -47,7 +47,7 @@ def check_data(
     spec: DataSpec,
     columns: Sequence[Column],
     workspace: Workspace,
-    alike: float = ALIKE,
+    threshold: float = DEFAULT_THRESHOLD,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The overview of the data that a spec names, with the near-duplicates between its parts.
@@ -56,32 +56,34 @@ def check_data(
         spec: the data part of a spec.
         columns: the roles of the task.
         workspace: whose cache is used.
-        alike: similarity from which on two texts are near-duplicates, 0.6 to 1.
+        threshold: similarity from which on two texts are near-duplicates, 0.6 to 1.
         progress: called while something is downloaded.
 
     Raises:
         DataError: the data cannot be used; the message says which row, and why.
         FetchError: a data set of the catalogue could not be fetched.
-        RequestError: ``alike`` is out of range.
+        RequestError: ``threshold`` is out of range.
     """
     dataset = load_data(spec, columns, workspace, progress)
-    return overview(dataset, columns) | {"near_duplicates": compare_parts(dataset, columns, alike)}
+    return overview(dataset, columns) | {"near_duplicates": find_near_duplicates(dataset, columns, threshold)}
 
 
-def compare_parts(dataset: Dataset, columns: Sequence[Column], alike: float = ALIKE) -> list[dict[str, Any]] | None:
+def find_near_duplicates(
+    dataset: Dataset, columns: Sequence[Column], threshold: float = DEFAULT_THRESHOLD
+) -> list[dict[str, Any]] | None:
     """Near-duplicates between the parts, see :func:`near_duplicates`; None where there are more texts than are
     compared."""
     parts = {
-        part: (texts_read(examples, columns), examples.places())
-        for part in PARTS
+        part: (input_texts(examples, columns), examples.locations())
+        for part in SPLITS
         if len(examples := getattr(dataset, part))
     }
-    if sum(len(texts) for texts, _ in parts.values()) > MOST_COMPARED:
+    if sum(len(texts) for texts, _ in parts.values()) > MAX_COMPARED:
         return None
-    return [overlap.as_dict() for overlap in near_duplicates(parts, alike)]
+    return [overlap.as_dict() for overlap in near_duplicates(parts, threshold)]
 
 
-def texts_read(examples: Examples, columns: Sequence[Column]) -> list[str]:
+def input_texts(examples: Examples, columns: Sequence[Column]) -> list[str]:
     """For each example all that the model reads of it, a line a role."""
     roles = [column.role for column in columns if not column.is_target and column.role in examples.columns]
     rows = zip(*(examples.columns[role] for role in roles), strict=True)
@@ -90,9 +92,9 @@ def texts_read(examples: Examples, columns: Sequence[Column]) -> list[str]:
 
 def sample_rows(examples: Examples, count: int) -> list[dict[str, str]]:
     """The first rows as text, with the place where each stands."""
-    places = examples.take(range(min(count, len(examples)))).places()
+    places = examples.take(range(min(count, len(examples)))).locations()
     return [
-        {"place": place, **{role: _as_text(values[i])[:LONGEST] for role, values in examples.columns.items()}}
+        {"place": place, **{role: _as_text(values[i])[:MAX_CHARACTERS] for role, values in examples.columns.items()}}
         for i, place in enumerate(places)
     ]
 

@@ -1,6 +1,6 @@
 """What a practitioner should know of the data before training, and what makes it unusable.
 
-:func:`describe_parts` counts; :func:`check_parts` refuses; :func:`length_report` says what ``max_length`` cuts off.
+:func:`describe_splits` counts; :func:`check_splits` refuses; :func:`length_report` says what ``max_length`` cuts off.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 
 from workbench.errors import DataError
 
-LISTED = 20  # rows named in a list; the others are counted
+MAX_LISTED = 20  # rows named in a list; the others are counted
 
 
 @dataclass
-class PartView:
+class SplitView:
     """What the report looks at of one part.
 
     Args:
@@ -33,7 +33,7 @@ class PartView:
 
 
 @dataclass
-class LeftOut:
+class ExcludedRows:
     """Rows that are not used, for one reason."""
 
     part: str
@@ -43,7 +43,7 @@ class LeftOut:
 
     def as_dict(self) -> dict[str, Any]:
         count = self.count or len(self.rows)
-        listed = self.rows[:LISTED]
+        listed = self.rows[:MAX_LISTED]
         return {
             "part": self.part,
             "reason": self.reason,
@@ -56,17 +56,17 @@ class LeftOut:
         found = self.as_dict()
         text = f"{self.part}: {found['count']:,} left out: {self.reason}"
         if found["rows"]:
-            text += f" (rows {listed(self.rows)})"
+            text += f" (rows {format_list(self.rows)})"
         return text + "."
 
 
-def listed(items: Sequence[Any]) -> str:
+def format_list(items: Sequence[Any]) -> str:
     """The first items, and how many more there are: ``"3, 9 and 12 more"``."""
-    shown = ", ".join(str(item) for item in items[:LISTED])
-    return shown + (f" and {len(items) - LISTED:,} more" if len(items) > LISTED else "")
+    shown = ", ".join(str(item) for item in items[:MAX_LISTED])
+    return shown + (f" and {len(items) - MAX_LISTED:,} more" if len(items) > MAX_LISTED else "")
 
 
-def describe_parts(parts: Mapping[str, PartView]) -> dict[str, Any]:
+def describe_splits(parts: Mapping[str, SplitView]) -> dict[str, Any]:
     """Count rows, labels, duplicates, contradictions and texts on both sides.
 
     Returns:
@@ -80,7 +80,7 @@ def describe_parts(parts: Mapping[str, PartView]) -> dict[str, Any]:
     }
 
 
-def _describe(part: PartView) -> dict[str, Any]:
+def _describe(part: SplitView) -> dict[str, Any]:
     first: dict[tuple[Hashable, ...], int] = {}
     duplicates: list[int] = []
     conflicts: dict[tuple[Hashable, ...], list[int]] = {}
@@ -95,19 +95,19 @@ def _describe(part: PartView) -> dict[str, Any]:
         "labels": None if part.labels is None else dict(sorted(Counter(x for xs in part.labels for x in xs).items())),
         "duplicates": {
             "count": len(duplicates),
-            "examples": [part.places[i] for i in duplicates[:LISTED]],
+            "examples": [part.places[i] for i in duplicates[:MAX_LISTED]],
         },
         "conflicts": {
             "count": len(conflicts),
             "examples": [
-                {"text": _short(text), "places": [part.places[i] for i in where[:LISTED]]}
-                for text, where in list(conflicts.items())[:LISTED]
+                {"text": _short(text), "places": [part.places[i] for i in where[:MAX_LISTED]]}
+                for text, where in list(conflicts.items())[:MAX_LISTED]
             ],
         },
     }
 
 
-def _overlaps(parts: Mapping[str, PartView]) -> list[dict[str, Any]]:
+def _overlaps(parts: Mapping[str, SplitView]) -> list[dict[str, Any]]:
     """For each pair of parts, the texts that stand in both."""
     found = []
     names = list(parts)
@@ -120,7 +120,7 @@ def _overlaps(parts: Mapping[str, PartView]) -> list[dict[str, Any]]:
                 if text in places
             ]
             if both:
-                examples = [{"text": _short(text), "places": [one, other]} for text, one, other in both[:LISTED]]
+                examples = [{"text": _short(text), "places": [one, other]} for text, one, other in both[:MAX_LISTED]]
                 found.append({"between": [first, second], "count": len(both), "examples": examples})
     return found
 
@@ -130,7 +130,7 @@ def _short(text: tuple[Hashable, ...]) -> str:
     return " / ".join(" ".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in text)[:120]
 
 
-def check_parts(parts: Mapping[str, PartView], several: bool, held_out: bool) -> None:
+def check_splits(parts: Mapping[str, SplitView], several: bool, held_out: bool) -> None:
     """Refuse data that cannot be learned from or measured on.
 
     Args:
@@ -162,15 +162,15 @@ def check_parts(parts: Mapping[str, PartView], several: bool, held_out: bool) ->
         _check_known(name, part, known)
 
 
-def _check_known(name: str, part: PartView, known: set[str]) -> None:
+def _check_known(name: str, part: SplitView, known: set[str]) -> None:
     unknown: dict[str, str] = {}
     for labels, place in zip(part.labels or [], part.places, strict=bool(part.labels)):
         for label in labels:
             if label not in known:
                 unknown.setdefault(label, place)
     if unknown:
-        shown = listed([f"{label[:60]!r} ({place})" for label, place in unknown.items()])
-        there = listed([repr(label[:60]) for label in sorted(known)])
+        shown = format_list([f"{label[:60]!r} ({place})" for label, place in unknown.items()])
+        there = format_list([repr(label[:60]) for label in sorted(known)])
         raise DataError(
             f"The {name} part has labels that train lacks: {shown}.",
             f"A model cannot learn them. Train has: {there}. "

@@ -68,7 +68,7 @@ def list_uploads(workspace: Workspace) -> list[Upload]:
     return found
 
 
-def used_by(path: Path, workspace: Workspace) -> list[str]:
+def active_runs_using(path: Path, workspace: Workspace) -> list[str]:
     """Ids of the runs that read this file and are queued or at work."""
     wanted = path.resolve()
     using = []
@@ -94,7 +94,7 @@ def delete_upload(name: str, workspace: Workspace) -> None:
         RequestError: a queued or running run reads it.
     """
     path = confined_path(workspace, name)
-    using = used_by(path, workspace)
+    using = active_runs_using(path, workspace)
     if using:
         raise RequestError(
             f"{path.name} is used by {len(using)} run{'s' if len(using) > 1 else ''}: {', '.join(using[:3])}.",

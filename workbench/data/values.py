@@ -16,14 +16,14 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _ARRAY_OF_TEXTS = re.compile(r'\s*\[\s*["\]]')
 
 
-def whole_text(text: str) -> str:
+def valid_text(text: str) -> str:
     """``text`` when all its characters are whole. Raises ValueError."""
     if not text.isascii() and _SURROGATE.search(text):
         raise ValueError("holds half a character (a lone surrogate)")
     return text
 
 
-def kind_of(value: Any) -> str:
+def describe_type(value: Any) -> str:
     """What ``value`` is, for people."""
     names = {"dict": "an object", "list": "a list", "bool": "true or false", "NoneType": "nothing"}
     return names.get(type(value).__name__, f"a {type(value).__name__}")
@@ -34,8 +34,8 @@ def as_text(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError(f"holds {kind_of(value)}, where text is needed")
-    return whole_text(str(value))
+        raise ValueError(f"holds {describe_type(value)}, where text is needed")
+    return valid_text(str(value))
 
 
 def as_words(value: Any) -> list[str]:
@@ -43,7 +43,7 @@ def as_words(value: Any) -> list[str]:
     if value is None:
         return []
     if isinstance(value, str):
-        return whole_text(value).split()
+        return valid_text(value).split()
     words = [as_text(item) for item in _list(value, "words parted by spaces, or a list of them,")]
     for place, word in enumerate(words, start=1):
         if not word or word.isspace():
@@ -68,7 +68,7 @@ def as_texts(value: Any) -> list[str]:
 def as_number(value: Any) -> float:
     """A number that is finite."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError(f"holds {kind_of(value)}, where a number is needed")
+        raise ValueError(f"holds {describe_type(value)}, where a number is needed")
     try:
         number = float(value)
     except (ValueError, OverflowError):
@@ -95,7 +95,7 @@ def _answer(item: Any, context: str | None) -> dict[str, Any]:
     text = item.get("text") if isinstance(item, Mapping) else None
     if not isinstance(text, str) or not isinstance(start, int) or isinstance(start, bool):
         raise ValueError(f'holds {_shown(item)}, where an answer is {{"text": TEXT, "start": CHARACTER}}')
-    whole_text(text)
+    valid_text(text)
     if not text or start < 0:
         raise ValueError(f"holds an answer {text[:60]!r} at character {start}")
     if context is not None and context[start : start + len(text)] != text:
@@ -113,7 +113,7 @@ def _from_lists(value: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _list(value: Any, needed: str) -> Sequence[Any]:
     if not isinstance(value, list | tuple):
-        raise ValueError(f"holds {kind_of(value)}, where {needed} is needed")
+        raise ValueError(f"holds {describe_type(value)}, where {needed} is needed")
     return value
 
 
@@ -128,6 +128,6 @@ def _shown(value: Any) -> str:
     return repr(value)[:80]
 
 
-READERS: dict[str, Callable[[Any], Any]] = {
+PARSERS: dict[str, Callable[[Any], Any]] = {
     "text": as_text, "words": as_words, "tags": as_words, "texts": as_texts, "number": as_number,
 }  # fmt: skip

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.text.batching import Batches
-from workbench.data.text.packing import within
+from workbench.data.text.packing import offsets_within
 from workbench.data.text.tokens import TokenTable
 from workbench.data.values import as_texts
 from workbench.errors import DataError, SpecError
@@ -89,7 +89,7 @@ class Target:
 def concatenated_ranges(begin: Array, end: Array) -> NDArray[np.int64]:
     """``begin[0], ..., end[0] - 1, begin[1], ...``"""
     lengths = end - begin
-    return np.repeat(begin, lengths) + within(lengths)
+    return np.repeat(begin, lengths) + offsets_within(lengths)
 
 
 class TargetScore(NamedTuple):

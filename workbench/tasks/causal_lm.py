@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from workbench.data.text.packing import read_documents
+from workbench.data.text.packing import tokenize_documents
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError
 from workbench.tasks.base import Array, Encoded, Target, TargetScore, tasks
@@ -74,7 +74,7 @@ class CausalLM(SingleTextTask):
     def answer(self, model: Any, tokenizer: Any, text: str, place: int, settings: Any) -> dict[str, Any]:
         """How the text goes on."""
         before, after = self.ends(tokenizer)
-        ids = before + read_documents(tokenizer, [text]).ids.tolist()
+        ids = before + tokenize_documents(tokenizer, [text]).ids.tolist()
         ids = ids or after
         if not ids:
             raise DataError(f"Input {place} has no token to begin with.", "Write the beginning of a text.")

@@ -138,7 +138,7 @@ class CodeGeneration(PromptedTask):
 
 def _check_code(examples: Examples) -> None:
     """Raise DataError for a function without a head or without a line of code."""
-    columns = zip(examples.places(), examples.columns["prompt"], examples.columns["body"], strict=True)
+    columns = zip(examples.locations(), examples.columns["prompt"], examples.columns["body"], strict=True)
     for place, prompt, body in columns:
         missing = "prompt" if not prompt.strip() else "body" if not body.strip() else ""
         if missing:

@@ -150,7 +150,7 @@ class ControlledGeneration(PromptedTask):
         texts = [examples.columns["text"][number].strip() for number in used]
         for number, text in zip(used, texts, strict=True):
             if not text:
-                raise DataError(f"{examples.places()[number]}: the text is empty.", "Leave the row out.")
+                raise DataError(f"{examples.locations()[number]}: the text is empty.", "Leave the row out.")
         asked = []
         for number, text in zip(used, texts, strict=True):
             bare = training and zlib.crc32(text.encode()) % 1000 < 1000 * self.config.left_out

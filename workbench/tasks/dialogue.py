@@ -250,7 +250,7 @@ def _prompt(chat: Chat, turns: Sequence[Ints]) -> Prompt:
 
 def _check_turns(examples: Examples) -> None:
     """Raise DataError for a conversation that teaches no reply, or has a turn without a word."""
-    places = examples.places()
+    places = examples.locations()
     for place, turns in zip(places, examples.columns["turns"], strict=True):
         if len(turns) < 2:
             raise DataError(

@@ -94,7 +94,7 @@ class MaskedLM(SingleTextTask):
         import torch
 
         assert encoded.tokens.words is not None
-        words = torch.from_numpy(encoded.tokens.rectangle(encoded.tokens.words, indices, -1, multiple))
+        words = torch.from_numpy(encoded.tokens.pad_values(encoded.tokens.words, indices, -1, multiple))
         return self.mask(batch, words, torch.from_numpy(encoded.targets.predicted[indices]))
 
     def mask(self, batch: dict[str, torch.Tensor], words: torch.Tensor, wanted: torch.Tensor) -> dict[str, Any]:

@@ -18,8 +18,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.data.examples import Examples
-from workbench.data.text.packing import Documents, Span, Special, join, read_documents, within
-from workbench.data.text.tokens import TokenTable, backend_of
+from workbench.data.text.packing import (
+    Documents,
+    SpecialTokens,
+    TokenSpan,
+    join_chunks,
+    offsets_within,
+    tokenize_documents,
+)
+from workbench.data.text.tokens import TokenTable, fast_backend
 from workbench.errors import DataError, SpecError
 from workbench.tasks.base import Array, Encoded, tasks
 from workbench.tasks.masked_lm import MaskedLM
@@ -93,7 +100,7 @@ class MaskedLMWithPairs(MaskedLM):
     def read(self, tokenizer: Any, examples: Examples) -> tuple[Documents, list[Ints]]:
         """The documents' tokens, sentence by sentence, and where in them each document's sentences begin and end."""
         by_document = [sentences(text) for text in examples.columns["text"]]
-        flat = read_documents(tokenizer, [s for each in by_document for s in each], self.needs_words)
+        flat = tokenize_documents(tokenizer, [s for each in by_document for s in each], self.needs_words)
         first = np.concatenate([[0], np.cumsum([len(each) for each in by_document])])
         borders = [flat.offsets[a : b + 1] for a, b in pairwise(first)]
         # Words are numbered in each sentence: where two meet, they shall not look like one word.
@@ -118,9 +125,15 @@ class MaskedLMWithPairs(MaskedLM):
         pairs = make_pairs(borders, max_length - special, PAIR_SEED)
         if not len(pairs.document):
             raise DataError("No document of a part has two tokens to make a pair of.", "Give longer documents.")
-        a, b = (Span(pairs.starts[:, i], pairs.lengths[:, i], type=i) for i in (0, 1))
-        layout: list[Span | Special] = [Special(before), a, Special(between), b, Special(behind, type=1)]
-        table = join(documents, len(pairs.document), layout, types=self.takes_types)
+        a, b = (TokenSpan(pairs.starts[:, i], pairs.lengths[:, i], type=i) for i in (0, 1))
+        layout: list[TokenSpan | SpecialTokens] = [
+            SpecialTokens(before),
+            a,
+            SpecialTokens(between),
+            b,
+            SpecialTokens(behind, type=1),
+        ]
+        table = join_chunks(documents, len(pairs.document), layout, types=self.takes_types)
         second = len(before) + len(between) + pairs.lengths[:, 0]
         nowhere = np.zeros(0, dtype=np.int64)
         elsewhere = Elsewhere(borders)
@@ -133,7 +146,7 @@ class MaskedLMWithPairs(MaskedLM):
         import torch
 
         assert encoded.tokens.words is not None
-        words = encoded.tokens.rectangle(encoded.tokens.words, indices, -1, multiple)
+        words = encoded.tokens.pad_values(encoded.tokens.words, indices, -1, multiple)
         kinds = self.replace_texts(batch["input_ids"].numpy(), words, encoded, indices)
         batch = self.mask(batch, torch.from_numpy(words), torch.from_numpy(encoded.targets.predicted[indices]))
         packed = encoded.tokens.documents is not None
@@ -153,7 +166,7 @@ class MaskedLMWithPairs(MaskedLM):
         generator = np.random.default_rng(int(torch.randint(2**62, ())))
         plan: PairPlan = encoded.targets.more
         count = np.diff(plan.row)[indices]
-        pair = np.repeat(plan.row[indices], count) + within(count)
+        pair = np.repeat(plan.row[indices], count) + offsets_within(count)
         line = np.repeat(np.arange(len(indices)), count)
         begin = encoded.tokens.offsets[indices][line]
         kinds = np.full(ids.shape, IGNORED, dtype=np.int64)
@@ -162,8 +175,8 @@ class MaskedLMWithPairs(MaskedLM):
         kinds[line, plan.first[pair] - begin] = np.where(gone, RANDOM, FOLLOWS)
         pair, line, begin, start = pair[gone], line[gone], begin[gone], start[gone]
         length = plan.length[pair]
-        to = (np.repeat(line, length), np.repeat(plan.second[pair] - begin, length) + within(length))
-        source = np.repeat(start, length) + within(length)
+        to = (np.repeat(line, length), np.repeat(plan.second[pair] - begin, length) + offsets_within(length))
+        source = np.repeat(start, length) + offsets_within(length)
         ids[to], words[to] = plan.documents.ids[source], plan.documents.words[source]
         return kinds
 
@@ -194,7 +207,7 @@ class MaskedLMWithPairs(MaskedLM):
 
 def pair_layout(tokenizer: Any) -> tuple[list[int], list[int], list[int]]:
     """The special tokens before, between and behind the two texts of a pair."""
-    encoding = backend_of(tokenizer).encode("a", "a")
+    encoding = fast_backend(tokenizer).encode("a", "a")
     special = np.array(encoding.special_tokens_mask, dtype=bool)
     ids = np.array(encoding.ids)
     text = np.flatnonzero(~special)

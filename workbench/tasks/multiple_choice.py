@@ -107,7 +107,7 @@ class MultipleChoice(Task):
 
     def encode(self, tokenizer: Any, examples: Examples, max_length: int, training: bool = False) -> Encoded:
         columns = examples.columns
-        rows = zip(examples.places(), columns["choices"], columns["label"], strict=True)
+        rows = zip(examples.locations(), columns["choices"], columns["label"], strict=True)
         right = [self._right(place, choices, label) for place, choices, label in rows]
         return encode_choices(tokenizer, columns["context"], columns["choices"], right, max_length)
 

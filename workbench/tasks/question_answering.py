@@ -23,7 +23,7 @@ from pydantic import Field
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.data.text.batching import Batches
-from workbench.data.text.packing import within
+from workbench.data.text.packing import offsets_within
 from workbench.data.text.windows import Windows, tokenize_windows
 from workbench.errors import DataError
 from workbench.metrics import measures, squad
@@ -145,7 +145,7 @@ class QuestionAnswering(Task):
 
     def fit(self, train: Examples) -> None:
         given = train.columns["answers"]
-        without = [place for place, answers in zip(train.places(), given, strict=True) if not answers]
+        without = [place for place, answers in zip(train.locations(), given, strict=True) if not answers]
         if len(without) == len(given):
             raise DataError(
                 f"None of the {len(given):,} training questions has an answer.", "Check the column mapped to 'answers'."
@@ -188,7 +188,7 @@ class QuestionAnswering(Task):
 
         asked: Asked = encoded.targets
         batch = encoded.tokens.pad(indices, pad_id, multiple)
-        eligible = encoded.tokens.rectangle(asked.spans[:, 0] >= 0, indices, 0, multiple) > 0
+        eligible = encoded.tokens.pad_values(asked.spans[:, 0] >= 0, indices, 0, multiple) > 0
         more = {
             "eligible": eligible,  # [B, T], tokens of the context
             "start_positions": asked.start[indices],
@@ -391,7 +391,7 @@ def answer_places(windows: Windows, answers: Sequence[Sequence[Mapping[str, Any]
 
 def _ends(chosen: NDArray[np.bool_], offsets: Ints) -> tuple[Ints, Ints]:
     """The first and the last place in each row where ``chosen`` [total tokens] is true; NOWHERE and -1 for none."""
-    place = within(np.diff(offsets))
+    place = offsets_within(np.diff(offsets))
     first = np.minimum.reduceat(np.where(chosen, place, NOWHERE), offsets[:-1])
     return first, np.maximum.reduceat(np.where(chosen, place, -1), offsets[:-1])
 
@@ -419,7 +419,7 @@ def _best_of_windows(start: Ints, end: Ints, scores: Floats, windows: Ints, coun
     """
     width = int(windows.max()) * count
     row = np.repeat(np.arange(len(windows)), windows * count)
-    place = within(windows * count)
+    place = offsets_within(windows * count)
     table = np.full((len(windows), width), -1, dtype=np.int64), np.full((len(windows), width), -1, dtype=np.int64)
     values = np.full((len(windows), width), -np.inf)
     table[0][row, place], table[1][row, place], values[row, place] = start.ravel(), end.ravel(), scores.ravel()

@@ -143,11 +143,11 @@ class RelationExtraction(Task):
         return sorted({relation(label) for label in self.labels} - {self.config.other})
 
     def texts(self, examples: Examples) -> Iterator[str]:
-        for text, where in zip(examples.columns["text"], examples.places(), strict=True):
+        for text, where in zip(examples.columns["text"], examples.locations(), strict=True):
             yield " ".join(Marked.read(text, where).written(SIGNS[0]))
 
     def encode(self, tokenizer: Any, examples: Examples, max_length: int, training: bool = False) -> Encoded:
-        places = examples.places()
+        places = examples.locations()
         marked = [Marked.read(*each) for each in zip(examples.columns["text"], places, strict=True)]
         tokens, marks, note = self._tokens(tokenizer, marked, max_length, places)
         number = {label: i for i, label in enumerate(self.labels)}
@@ -186,7 +186,7 @@ class RelationExtraction(Task):
         import torch
 
         batch = tokens.pad(indices, pad_id, multiple)
-        batch["labels"] = tokens.rectangle(marks, indices, IGNORED, multiple)
+        batch["labels"] = tokens.pad_values(marks, indices, IGNORED, multiple)
         return {name: torch.from_numpy(values) for name, values in batch.items()}
 
     # -- model ---------------------------------------------------------------------------------------------------

@@ -446,7 +446,7 @@ def _scores(examples: Examples) -> NDArray[np.float64] | None:
     outside = np.flatnonzero((score < 0) | (score > 1))
     if len(outside):
         raise DataError(
-            f"{examples.places()[outside[0]]}: the score is {score[outside[0]]:g}, and 0 to 1 is allowed "
+            f"{examples.locations()[outside[0]]}: the score is {score[outside[0]]:g}, and 0 to 1 is allowed "
             f"({len(outside):,} such rows).",
             "Divide the scores by the largest possible one.",
         )

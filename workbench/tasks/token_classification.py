@@ -147,7 +147,7 @@ class TokenClassification(Task):
         row = int(np.searchsorted(tags.offsets, word, side="right")) - 1
         tag = examples.columns["tags"][row][word - int(tags.offsets[row])]
         raise DataError(
-            f"{examples.places()[row]}: the tag {tag!r} has no prefix such as B- or I-, and other tags have.",
+            f"{examples.locations()[row]}: the tag {tag!r} has no prefix such as B- or I-, and other tags have.",
             "Write all tags in one way; if a prefix is a part of the types' names, set task.scheme to plain.",
         )
 
@@ -206,7 +206,7 @@ class TokenClassification(Task):
         import torch
 
         batch = encoded.tokens.pad(indices, pad_id, multiple)
-        batch["labels"] = encoded.tokens.rectangle(encoded.targets.labels, indices, IGNORED, multiple)
+        batch["labels"] = encoded.tokens.pad_values(encoded.targets.labels, indices, IGNORED, multiple)
         return {name: torch.from_numpy(values) for name, values in batch.items()}
 
     def loss_weight(self, encoded: Encoded, indices: Array) -> int:
@@ -346,7 +346,8 @@ def _refuse_unreadable(examples: Examples, first: Ints, offsets: Ints) -> None:
         return
     row = int(readable.argmin())
     raise DataError(
-        f"{examples.places()[row]}: the tokenizer finds nothing in {' '.join(examples.columns['words'][row])[:60]!r}.",
+        f"{examples.locations()[row]}: the tokenizer finds nothing in "
+        f"{' '.join(examples.columns['words'][row])[:60]!r}.",
         "Take the row out (invisible characters?), or use a model whose tokenizer knows this script.",
     )
 

@@ -11,9 +11,9 @@ import torch
 
 from workbench.check import resolve
 from workbench.data.load import Dataset, load_data
-from workbench.data.overview import texts_read
+from workbench.data.overview import input_texts
 from workbench.data.progress import Progress
-from workbench.data.text.tokens import backend_of
+from workbench.data.text.tokens import fast_backend
 from workbench.spec import RunSpec
 from workbench.training.loop import seed_batch
 from workbench.training.splits import Part, encode_parts
@@ -102,7 +102,7 @@ def first_batch(
         indices = next(iter(steps.groups(Position()))).batches[0]
         seed_batch(settings.seed, 0, 0)
         batch = task.collate(train.encoded, indices, loaded.tokenizer.pad_token_id, 64 if settings.compile else 1)
-    rows = _rows(batch, train, indices, texts_read(dataset.train, task.columns()), loaded.tokenizer, task.labels)
+    rows = _rows(batch, train, indices, input_texts(dataset.train, task.columns()), loaded.tokenizer, task.labels)
     ids = batch["input_ids"]
     real = batch["attention_mask"].sum() if "attention_mask" in batch else ids.numel()
     shapes = {name: tuple(tensor.shape) for name, tensor in batch.items()}
@@ -119,7 +119,7 @@ def pieces(tokenizer: Any, text: str, max_length: int | None = None) -> list[dic
     Raises:
         RequestError: the tokenizer is not one of the tokenizers library.
     """
-    backend = backend_of(tokenizer)
+    backend = fast_backend(tokenizer)
     backend.no_truncation()
     whole = backend.encode(text)
     kept = len(whole)

@@ -349,7 +349,7 @@ class Work:
         result = self.task.report(outputs, part.encoded.targets, parts["train"].encoded.targets)
         result["metrics"].setdefault("loss", {"value": loss, "low": None, "high": None})
         rows = self.task.prediction_rows(part.examples, outputs, part.encoded.targets)
-        write_predictions(self.run, with_columns(rows, part.examples.ids, part.examples.more))
+        write_predictions(self.run, with_columns(rows, part.examples.ids, part.examples.extra_columns))
         self.watch.phase("saving the model")
         self._save_model(loaded)
         write_report(

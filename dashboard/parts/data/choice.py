@@ -17,7 +17,7 @@ from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.text import cut, gigabytes, md
 from workbench.data.catalogue.entries import catalogue
 from workbench.data.catalogue.sources import describe, fetch
-from workbench.data.uploads import delete_upload, list_uploads, used_by
+from workbench.data.uploads import active_runs_using, delete_upload, list_uploads
 from workbench.errors import WorkbenchError
 from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
@@ -173,7 +173,7 @@ def _tell_upload(name: str, workspace: Workspace) -> None:
     size = f"{found.bytes / 1e6:.1f} MB" if found.bytes >= 1e5 else f"{found.bytes / 1e3:.1f} kB"
     st.caption(f"Your file, {size}. It lies in the workspace and is sent nowhere.")
     with st.popover("Delete this file", icon=":material/delete:", key="data_delete"):
-        using = used_by(found.path, workspace)
+        using = active_runs_using(found.path, workspace)
         if using:
             st.warning(f"It is used by {md(using[0])}; a queued or running run needs it.")
         st.markdown("The file is removed for good. Finished runs keep their results, but cannot be repeated.")

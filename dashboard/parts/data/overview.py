@@ -13,7 +13,7 @@ from dashboard import state
 from dashboard.parts.data import warnings
 from dashboard.parts.shared.text import cut, md, plain
 from workbench.data.load import load_data
-from workbench.data.overview import compare_parts, overview
+from workbench.data.overview import find_near_duplicates, overview
 from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
@@ -33,7 +33,7 @@ def _found(document: str, when: int, root: str, near: bool) -> Any:
     task = tasks.get(spec.task.name)
     columns = task(task.Config()).columns()
     dataset = load_data(spec.data, columns, Workspace(Path(root)))
-    return compare_parts(dataset, columns) if near else overview(dataset, columns)
+    return find_near_duplicates(dataset, columns) if near else overview(dataset, columns)
 
 
 def draw(spec: RunSpec, workspace: Workspace) -> None:

@@ -13,7 +13,7 @@ from dashboard.parts.shared.text import gigabytes, md
 from workbench import machine
 from workbench.data.catalogue.cache import downloads
 from workbench.data.catalogue.sources import clean_cache
-from workbench.data.catalogue.storage import Place, places
+from workbench.data.catalogue.storage import FolderUsage, folder_usage
 from workbench.workspace import Workspace
 
 PACKAGES = ("transformer-workbench", "torch", "transformers", "peft", "streamlit")
@@ -21,8 +21,8 @@ FREED = "settings.freed"  # session key: what cleaning has freed, told once
 
 
 @st.cache_data(ttl=20, show_spinner="Looking through the folders ...")
-def _places(root: str) -> list[Place]:
-    return places(Workspace.current())
+def _places(root: str) -> list[FolderUsage]:
+    return folder_usage(Workspace.current())
 
 
 def draw_places(workspace: Workspace) -> None:

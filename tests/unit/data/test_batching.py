@@ -19,8 +19,8 @@ LENGTHS = np.random.default_rng(0).integers(3, 120, size=1000)
     st.booleans(),
     st.integers(0, 5),
 )
-def test_every_example_is_in_exactly_one_batch(lengths, batch_size, budget, bucket, epoch):
-    batches = Batches(np.array(lengths), batch_size, budget, bucket, seed=3)
+def test_every_example_is_in_exactly_one_batch(lengths, batch_size, budget, group_by_length, epoch):
+    batches = Batches(np.array(lengths), batch_size, budget, group_by_length, seed=3)
     for found in (batches.epoch(epoch), batches.in_order()):
         assert sorted(np.concatenate(found).tolist()) == list(range(len(lengths)))
         assert all(len(b) > 0 for b in found)
@@ -29,12 +29,12 @@ def test_every_example_is_in_exactly_one_batch(lengths, batch_size, budget, buck
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=200), st.integers(50, 400))
 def test_no_batch_is_above_the_token_budget(lengths, budget):
     sizes = np.array(lengths)
-    for batch in Batches(sizes, token_budget=budget).epoch(0):
+    for batch in Batches(sizes, max_tokens_per_batch=budget).epoch(0):
         assert sizes[batch].max() * len(batch) <= budget
 
 
 def test_a_text_longer_than_the_budget_is_alone():
-    batches = Batches(np.array([5, 100, 5]), token_budget=20).in_order()
+    batches = Batches(np.array([5, 100, 5]), max_tokens_per_batch=20).in_order()
     assert [b.tolist() for b in batches] == [[1], [0, 2]]
 
 
@@ -47,7 +47,7 @@ def test_the_same_epoch_gives_the_same_batches_and_another_gives_others():
 
 
 def test_buckets_pad_little_and_still_mix_the_batches():
-    plain, bucketed = Batches(LENGTHS, 32, bucket=False), Batches(LENGTHS, 32)
+    plain, bucketed = Batches(LENGTHS, 32, group_by_length=False), Batches(LENGTHS, 32)
     text = LENGTHS.sum()
     assert plain.padded_tokens(plain.epoch(0)) > 1.7 * text
     assert bucketed.padded_tokens(bucketed.epoch(0)) < 1.1 * text
@@ -55,7 +55,7 @@ def test_buckets_pad_little_and_still_mix_the_batches():
     assert abs(np.corrcoef(means, range(len(means)))[0, 1]) < 0.5  # short and long batches take turns
 
 
-@pytest.mark.parametrize("bucket", [True, False])
-def test_only_the_last_batch_may_be_short(bucket):
-    sizes = sorted(len(b) for b in Batches(LENGTHS[:100], 32, bucket=bucket).epoch(0))
+@pytest.mark.parametrize("group_by_length", [True, False])
+def test_only_the_last_batch_may_be_short(group_by_length):
+    sizes = sorted(len(b) for b in Batches(LENGTHS[:100], 32, group_by_length=group_by_length).epoch(0))
     assert sizes == [4, 32, 32, 32]

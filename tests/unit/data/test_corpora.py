@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from workbench.data.catalogue import site_packages
 from workbench.data.catalogue.docstrings import read_docstrings, read_file
 from workbench.data.load import load_texts
-from workbench.data.readers.documents import PASSAGE, cut, read_documents
+from workbench.data.readers.documents import PASSAGE_LENGTH, read_documents, split_documents
 from workbench.errors import DataError, WorkbenchError
 from workbench.spec import DataSpec
 from workbench.workspace import Workspace
@@ -28,7 +28,7 @@ TEXT = "first line\nits second\n\n\nanother one\n   \n third, set in\n"
 
 
 def documents(how: str, text: str = TEXT) -> list[tuple[int, str]]:
-    return list(cut(text.split("\n"), how))  # type: ignore[arg-type]
+    return list(split_documents(text.split("\n"), how))  # type: ignore[arg-type]
 
 
 # -- documents --------------------------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ def test_passages_are_whole_paragraphs_of_like_length() -> None:
     paragraphs = [f"Speaker {i}:\n" + "word " * (i % 90 + 1) for i in range(300)]
     found = documents("passages", "\n\n".join(paragraphs))
     assert "\n\n".join(text for _, text in found).split("\n\n") == [p.rstrip() for p in paragraphs]
-    assert all(PASSAGE <= len(text) + 2 * text.count("\n\n") < PASSAGE + 1200 for _, text in found[:-1])
+    assert all(PASSAGE_LENGTH <= len(text) + 2 * text.count("\n\n") < PASSAGE_LENGTH + 1200 for _, text in found[:-1])
 
 
 @pytest.mark.parametrize("how", ["file", "paragraph", "line", "passages", "articles"])
@@ -150,7 +150,7 @@ def test_a_users_text_may_be_cut_into_passages_or_articles(how: str, tmp_path: P
         {"train": str(tmp_path / "book.txt"), "documents": how, "holdout": {"test": 0, "valid": 0}}
     )
     found, _ = load_texts(spec, workspace)
-    assert found == [document for _, document in cut(text.split("\n"), how)] and 5 < len(found) <= 12  # type: ignore[arg-type]
+    assert found == [document for _, document in split_documents(text.split("\n"), how)] and 5 < len(found) <= 12  # type: ignore[arg-type]
 
 
 # -- docstrings -------------------------------------------------------------------------------------------------------
@@ -327,7 +327,7 @@ def test_an_installation_as_worked_by_hand(workspace: Workspace, installation: P
     functions = rows(folder, "functions.jsonl")
     assert [row["name"] for row in functions] == ["alpha.f", "sea.lobster.Lobster.claws", "sea.lobster.feed"]
     assert functions[0]["code"] == "def f(x):\n    return x" and functions[0]["signature"] == "def f(x):"
-    about = site_packages.about(folder)
+    about = site_packages.read_manifest(folder)
     assert about == {
         "packages": [
             {"name": "alpha", "version": "2.1", "licence": "BSD License", "docstrings": 2, "documentation": 0},
@@ -365,7 +365,7 @@ def test_documentation_is_read_with_its_licence_and_once(workspace: Workspace, t
     ]
     assert rows(found, "docstrings.jsonl")[0]["text"] == readme
     assert rows(found, "summaries.jsonl") == rows(found, "functions.jsonl") == []
-    about = site_packages.about(found)
+    about = site_packages.read_manifest(found)
     assert about["packages"][0]["documentation"] == 2 and about["unreadable"] == 1 and about["repeated"] == 2
 
 

@@ -47,7 +47,7 @@ def test_words_and_tags_of_csv_jsonl_and_conll_are_the_same(tmp_path: Path, work
     for path in (csv, lines, conll):
         found = load(path, WORDS, workspace).train
         assert found.columns == {"words": [["Ann", "sings"], ["Yes"]], "tags": [["B-PER", "O"], ["O"]]}, path.name
-    assert found.ids == ["a.conll:1", "a.conll:4"] and found.places()[1] == "a.conll, line 4"
+    assert found.ids == ["a.conll:1", "a.conll:4"] and found.locations()[1] == "a.conll, line 4"
 
 
 def test_parts_of_conll_files(tmp_path: Path, workspace: Workspace) -> None:

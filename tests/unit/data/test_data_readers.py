@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workbench.data.catalogue.entries import Layout
+from workbench.data.catalogue.entries import ReadOptions
 from workbench.data.readers import csv_reader
 from workbench.data.readers.read import read_table
 from workbench.errors import DataError, RefusedError, WorkbenchError
@@ -120,21 +120,21 @@ def test_the_delimiter_is_found(tmp_path: Path, content: str, columns: dict) -> 
     assert read_table(path).columns == columns
 
 
-def test_layouts_of_the_catalogue(tmp_path: Path) -> None:
+def test_read_options_of_the_catalogue(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes('He said "no" caf\xe9@good\n'.encode("latin-1"))
-    layout = Layout(delimiter="@", encoding="latin-1", quoting=False, header=("text", "label"))
-    table = read_table(path, layout=layout)
+    options = ReadOptions(delimiter="@", encoding="latin-1", quoting=False, header=("text", "label"))
+    table = read_table(path, options=options)
     assert table.columns == {"text": ['He said "no" café'], "label": ["good"]} and table.rows == [1]
 
     path = tmp_path / "a.tab"
-    layout = Layout(delimiter="\t", header_lines=4)
+    options = ReadOptions(delimiter="\t", header_lines=4)
     path.write_text("Category\tText\nd\tstring\nclass\t\n\nx\tone\ny\ttwo\n")
-    table = read_table(path, layout=layout)
+    table = read_table(path, options=options)
     assert table.columns == {"Category": ["x", "y"], "Text": ["one", "two"]} and table.rows == [5, 6]
     path.write_text("Category\tText\nd\tstring\nclass\t\nx\tone\ny\ttwo\n")
     with pytest.raises(DataError, match="line 4: this is not a table of Orange"):
-        read_table(path, layout=layout)
+        read_table(path, options=options)
 
 
 # -- encodings --------------------------------------------------------------------------------------------------------

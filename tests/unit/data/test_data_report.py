@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from workbench.data.report import LeftOut, PartView, check_parts, describe_parts, length_report, listed
+from workbench.data.report import ExcludedRows, SplitView, check_splits, describe_splits, format_list, length_report
 from workbench.errors import DataError
 
 
-def view(*rows: tuple[str, str], name: str = "t.csv") -> PartView:
-    return PartView(
+def view(*rows: tuple[str, str], name: str = "t.csv") -> SplitView:
+    return SplitView(
         [(text,) for text, _ in rows],
         [f"{name}, line {i}" for i in range(2, len(rows) + 2)],
         [(label,) for _, label in rows],
@@ -22,7 +22,7 @@ GOOD = view(("a", "x"), ("b", "y"), ("c", "x"), ("d", "y"))
 def test_duplicates_conflicts_overlaps_and_labels() -> None:
     train = view(("a", "x"), ("b", "y"), ("a", "x"), ("b", "x"), ("a", "x"))
     test = view(("c", "x"), ("a", "y"), name="u.csv")
-    found = describe_parts({"train": train, "test": test})
+    found = describe_splits({"train": train, "test": test})
     assert found["parts"]["train"]["rows"] == 5
     assert found["parts"]["train"]["labels"] == {"x": 4, "y": 1}
     assert found["parts"]["train"]["duplicates"] == {
@@ -39,7 +39,7 @@ def test_duplicates_conflicts_overlaps_and_labels() -> None:
 
 
 def test_a_part_without_faults_has_none() -> None:
-    found = describe_parts({"train": GOOD, "test": view(("e", "x"), ("f", "y"))})
+    found = describe_splits({"train": GOOD, "test": view(("e", "x"), ("f", "y"))})
     assert found["overlaps"] == [] and found["parts"]["train"]["duplicates"]["count"] == 0
 
 
@@ -57,19 +57,19 @@ def test_a_part_without_faults_has_none() -> None:
 )
 def test_what_cannot_be_used_is_refused(parts: dict, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
-        check_parts(parts, several=False, held_out=True)
+        check_splits(parts, several=False, held_out=True)
     assert caught.value.hint
 
 
 def test_good_parts_pass() -> None:
-    check_parts({"train": GOOD, "test": view(("e", "x"), ("f", "y"))}, several=False, held_out=False)
-    check_parts({"train": PartView([("a",), ("b",)], ["", ""])}, several=False, held_out=False)
+    check_splits({"train": GOOD, "test": view(("e", "x"), ("f", "y"))}, several=False, held_out=False)
+    check_splits({"train": SplitView([("a",), ("b",)], ["", ""])}, several=False, held_out=False)
 
 
 def test_lists_are_capped_and_the_rest_counted() -> None:
-    assert listed([1, 2]) == "1, 2"
-    assert listed(list(range(25))).endswith("18, 19 and 5 more")
-    left = LeftOut("train", "the text is empty", list(range(2, 30)))
+    assert format_list([1, 2]) == "1, 2"
+    assert format_list(list(range(25))).endswith("18, 19 and 5 more")
+    left = ExcludedRows("train", "the text is empty", list(range(2, 30)))
     assert left.as_dict() == {
         "part": "train", "reason": "the text is empty", "count": 28, "rows": list(range(2, 22)), "more": 8,
     }  # fmt: skip

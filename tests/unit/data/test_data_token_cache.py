@@ -12,7 +12,7 @@ import pytest
 
 from tests.tiny import make_model, reviews
 from workbench.data.text import token_cache
-from workbench.data.text.packing import read_documents
+from workbench.data.text.packing import tokenize_documents
 from workbench.data.text.tokens import TokenTable, tokenize, tokenize_words
 from workbench.data.text.windows import tokenize_windows
 from workbench.models.loading import load_tokenizer
@@ -34,12 +34,12 @@ def tokenizer(model):
 @pytest.fixture(autouse=True)
 def few(monkeypatch) -> None:
     """Keep tables of few texts too."""
-    monkeypatch.setattr(token_cache, "LEAST", 2)
+    monkeypatch.setattr(token_cache, "MIN_TEXTS", 2)
 
 
 @pytest.fixture
 def folder(workspace: Workspace) -> Path:
-    return token_cache.folder(workspace)
+    return token_cache.cache_folder(workspace)
 
 
 def files(folder: Path) -> list[Path]:
@@ -62,7 +62,7 @@ def test_each_kind_of_table_comes_back_the_same(tokenizer, folder, monkeypatch) 
 
     def make() -> list[TokenTable]:
         windows = tokenize_windows(tokenizer, TEXTS[:30], TEXTS[30:], 20, 4)
-        documents = [read_documents(tokenizer, TEXTS, words) for words in (False, True)]
+        documents = [tokenize_documents(tokenizer, TEXTS, words) for words in (False, True)]
         return [
             tokenize(tokenizer, TEXTS, max_length=9),
             tokenize(tokenizer, TEXTS, TEXTS[::-1], 12),
@@ -98,7 +98,7 @@ def test_what_differs_is_tokenized_for_itself(tokenizer, model, folder) -> None:
 
 
 def test_few_texts_are_not_kept(tokenizer, folder, monkeypatch) -> None:
-    monkeypatch.setattr(token_cache, "LEAST", 61)
+    monkeypatch.setattr(token_cache, "MIN_TEXTS", 61)
     tokenize(tokenizer, TEXTS)
     assert files(folder) == []
 
@@ -147,7 +147,7 @@ def test_the_oldest_go_first(tokenizer, folder, monkeypatch) -> None:
     for age, path in enumerate(sorted(files(folder), key=lambda p: p.stat().st_mtime_ns)):
         os.utime(path, (1000 + age, 1000 + age))
     tokenize(tokenizer, tables[0])  # used again: now the second is the oldest
-    monkeypatch.setattr(token_cache, "MOST_BYTES", 5 * size // 2)
+    monkeypatch.setattr(token_cache, "MAX_BYTES", 5 * size // 2)
     tokenize(tokenizer, tables[2])
     assert len(files(folder)) == 2
     no_more(monkeypatch)
@@ -156,13 +156,13 @@ def test_the_oldest_go_first(tokenizer, folder, monkeypatch) -> None:
 
 
 def test_a_table_that_would_fill_it_alone_is_not_kept(tokenizer, folder, monkeypatch) -> None:
-    monkeypatch.setattr(token_cache, "MOST_OF_ONE", 1000)
+    monkeypatch.setattr(token_cache, "MAX_TABLE_BYTES", 1000)
     tokenize(tokenizer, TEXTS)
     assert files(folder) == []
 
 
 def _tokenize_often(model: Path, queue) -> None:
-    token_cache.LEAST = 2
+    token_cache.MIN_TEXTS = 2
     tokenizer = load_tokenizer(model)
     queue.put([tokenize(tokenizer, TEXTS, max_length=8 + i % 3).ids.tolist() for i in range(12)])
 

@@ -6,14 +6,14 @@ import random
 
 import pytest
 
-from workbench.data.near_duplicates import near_duplicates, normalised, similarity
+from workbench.data.near_duplicates import near_duplicates, normalize, similarity
 from workbench.errors import RequestError
 
 WORDS = "film,story,actors,music,scene,ending,plot,charm,dull,bright,slow,heart,brain,laugh,night".split(",")  # noqa: SIM905
 
 
 def grams(text: str) -> set[str]:
-    plain = normalised(text)
+    plain = normalize(text)
     return {plain[i : i + 5] for i in range(max(1, len(plain) - 4))} if plain else set()
 
 
@@ -87,4 +87,4 @@ def test_texts_without_words_are_nobodys_duplicate() -> None:
 
 def test_a_similarity_that_would_miss_pairs_is_refused() -> None:
     with pytest.raises(RequestError, match=r"0\.6 to 1"):
-        near_duplicates({}, alike=0.3)
+        near_duplicates({}, threshold=0.3)

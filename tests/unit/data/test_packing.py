@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from tests.tiny import make_model, reviews
-from workbench.data.text.packing import Span, Special, best_fit, cut, join, pack, read_documents, special_ends
+from workbench.data.text.packing import (
+    SpecialTokens,
+    TokenSpan,
+    best_fit,
+    join_chunks,
+    pack_chunks,
+    special_prefix_suffix,
+    split_chunks,
+    tokenize_documents,
+)
 from workbench.models.loading import load_tokenizer
 
 
@@ -22,7 +31,7 @@ def tokenizer(tmp_path_factory):
 @pytest.mark.parametrize("room", [1, 5, 16, 100])
 def test_cut_covers_every_document_once(room):
     lengths = np.array([0, 1, 5, 6, 16, 33, 0, 100])
-    document, begin, length = cut(lengths, room)
+    document, begin, length = split_chunks(lengths, room)
     assert (length > 0).all() and (length <= room).all()
     for number, size in enumerate(lengths):
         mine = document == number
@@ -44,7 +53,7 @@ def test_best_fit_is_worked_by_hand():
 def test_packing_loses_nothing_and_fills_the_rows(capacity, typical):
     generator = np.random.default_rng(capacity)
     lengths = generator.lognormal(np.log(typical), 0.8, 20_000).astype(np.int64) + 1
-    _, _, pieces = cut(lengths, capacity)
+    _, _, pieces = split_chunks(lengths, capacity)
     began = time.process_time()
     order, first = best_fit(pieces, capacity)
     assert time.process_time() - began < 5, "quadratic?"  # a twentieth of a second on a quiet machine
@@ -58,12 +67,12 @@ def test_packing_loses_nothing_and_fills_the_rows(capacity, typical):
 
 def test_pieces_have_the_tokenizers_special_tokens_and_all_of_the_text(tokenizer):
     texts = [text for text, _ in reviews(30)]
-    documents = read_documents(tokenizer, texts, words=True)
-    before, after = special_ends(tokenizer)
+    documents = tokenize_documents(tokenizer, texts, words=True)
+    before, after = special_prefix_suffix(tokenizer)
     assert (before, after) == ([2], [3])
-    document, begin, lengths = cut(documents.lengths, 6)
-    span = Span(documents.offsets[document] + begin, lengths)
-    table = join(documents, len(lengths), [Special(before), span, Special(after)])
+    document, begin, lengths = split_chunks(documents.lengths, 6)
+    span = TokenSpan(documents.offsets[document] + begin, lengths)
+    table = join_chunks(documents, len(lengths), [SpecialTokens(before), span, SpecialTokens(after)])
     short = [i for i, text in enumerate(texts) if len(text.split()) <= 6]
     for number in short:  # as transformers' own call gives it
         (piece,) = np.flatnonzero(document == number)
@@ -78,17 +87,17 @@ def test_pieces_have_the_tokenizers_special_tokens_and_all_of_the_text(tokenizer
 
 
 def test_filling_is_no_special_token_of_a_text(tokenizer):
-    ends = special_ends(tokenizer)
+    ends = special_prefix_suffix(tokenizer)
     filling = copy.deepcopy(tokenizer)
     filling.backend_tokenizer.enable_padding(length=64)
-    assert special_ends(filling) == ends
+    assert special_prefix_suffix(filling) == ends
 
 
 def test_packed_rows_number_their_documents_and_hold_every_piece(tokenizer):
-    documents = read_documents(tokenizer, [text for text, _ in reviews(40)])
-    layout = [Special([2]), Span(documents.offsets[:-1], documents.lengths), Special([3])]
-    pieces = join(documents, len(documents), layout)
-    table, order, first = pack(pieces, 32)
+    documents = tokenize_documents(tokenizer, [text for text, _ in reviews(40)])
+    layout = [SpecialTokens([2]), TokenSpan(documents.offsets[:-1], documents.lengths), SpecialTokens([3])]
+    pieces = join_chunks(documents, len(documents), layout)
+    table, order, first = pack_chunks(pieces, 32)
     assert table.lengths.max() <= 32
     batch = table.pad(range(len(table)), pad_id=0)
     assert batch["document_ids"].shape == batch["input_ids"].shape

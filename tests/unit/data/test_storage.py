@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from workbench.data.catalogue.storage import places
+from workbench.data.catalogue.storage import folder_usage
 from workbench.workspace import Workspace
 
 
 def by_name(workspace: Workspace) -> dict[str, tuple[int, int, int]]:
-    return {place.name: (place.bytes, place.files, place.entries) for place in places(workspace)}
+    return {place.name: (place.bytes, place.files, place.entries) for place in folder_usage(workspace)}
 
 
 def test_files_at_any_depth_are_counted(workspace: Workspace) -> None:

@@ -25,7 +25,7 @@ from workbench.data.text.tokenizers import (
     TokenizerSpec,
     save_tokenizer,
     special_tokens_in_text,
-    train_on,
+    train_on_corpus,
     train_tokenizer,
 )
 from workbench.errors import DataError, SpecError
@@ -373,12 +373,14 @@ def test_trained_on_a_file(workspace: Workspace, tmp_path: Path) -> None:
 
     file = tmp_path / "texts.txt"
     file.write_text("\n".join(ENGLISH), encoding="utf-8")
-    found = train_on(DataSpec(train=str(file)), TokenizerSpec(train="bpe", vocab_size=300), workspace, tmp_path / "out")
+    found = train_on_corpus(
+        DataSpec(train=str(file)), TokenizerSpec(train="bpe", vocab_size=300), workspace, tmp_path / "out"
+    )
     assert found["vocab_size"] == len(AutoTokenizer.from_pretrained(tmp_path / "out")) == 300
     assert found["kind"] == "bpe" and found["texts"] == len(ENGLISH), "a file is learned from whole"
     assert json.dumps(found)
     held_out = DataSpec.model_validate({"train": str(file), "holdout": {"test": 0.15, "valid": 0.15}})
-    found = train_on(held_out, TokenizerSpec(train="bpe", vocab_size=300), workspace, tmp_path / "part")
+    found = train_on_corpus(held_out, TokenizerSpec(train="bpe", vocab_size=300), workspace, tmp_path / "part")
     assert found["texts"] == round(0.7 * len(ENGLISH)), "but for what the spec holds out"
 
 
@@ -423,10 +425,10 @@ def written(path: Path, rows: int) -> Path:
 def test_a_corpus_is_streamed_from_its_file(suffix: str, workspace: Workspace, tmp_path: Path) -> None:
     """6 MB of text, of which no more than a sixth is ever held."""
     few = DataSpec(train=str(written(tmp_path / f"few{suffix}", 50)))
-    train_on(few, TokenizerSpec(train="character"), workspace, tmp_path / "first")  # modules are imported by now
+    train_on_corpus(few, TokenizerSpec(train="character"), workspace, tmp_path / "first")  # modules are imported by now
     data = DataSpec(train=str(written(tmp_path / f"texts{suffix}", 20_000)))
     tracemalloc.start()
-    found = train_on(data, TokenizerSpec(train="character"), workspace, tmp_path / "out")
+    found = train_on_corpus(data, TokenizerSpec(train="character"), workspace, tmp_path / "out")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found["texts"] == 20_000
@@ -466,7 +468,7 @@ def test_a_bad_row_of_a_stream_is_told_with_its_place(
 ) -> None:
     (tmp_path / name).write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=message):
-        train_on(DataSpec(train=str(tmp_path / name)), TokenizerSpec(train="bpe"), workspace, tmp_path / "out")
+        train_on_corpus(DataSpec(train=str(tmp_path / name)), TokenizerSpec(train="bpe"), workspace, tmp_path / "out")
 
 
 def test_all_texts_of_an_array_of_objects(workspace: Workspace, tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def test_pairs_follow_or_come_from_another_document(training, tokenizer, monkeyp
     assert not torch.equal(labels, other["next_sentence_label"]), "drawn anew each time"
     assert ((batch["words"] == -1) == torch.isin(ids, torch.tensor([0, 2, 3]))).all()
     places = encoded.tokens.documents if training else np.ones(len(encoded.tokens.ids), np.int32)
-    numbers = encoded.tokens.rectangle(places, np.arange(len(encoded)), 0)
+    numbers = encoded.tokens.pad_values(places, np.arange(len(encoded)), 0)
     follows, kinds = 0, []
     for row in range(len(ids)):
         for number in range(1, numbers[row].max() + 1):

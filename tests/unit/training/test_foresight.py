@@ -89,7 +89,9 @@ def test_what_is_due_is_counted_as_the_loop_counts(settings: dict[str, Any], eve
     from workbench.training.state import Position
 
     lengths = np.random.default_rng(1).integers(3, 60, size=61)
-    plan = Batches(lengths, token_budget=128, bucket=False)  # its epochs have different numbers of batches
+    plan = Batches(
+        lengths, max_tokens_per_batch=128, group_by_length=False
+    )  # its epochs have different numbers of batches
     assert len({plan.count(epoch) for epoch in range(4)}) > 1
     steps = Steps.of(plan, TrainingSpec(**settings))
     seen = 0

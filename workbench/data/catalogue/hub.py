@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.data.catalogue.entries import Entry, HubSource
-from workbench.data.catalogue.verify import is_verified, place
+from workbench.data.catalogue.verify import is_verified, write_verified
 from workbench.data.progress import Progress
 from workbench.errors import FetchError, MissingPackageError, RefusedError
 
@@ -33,7 +33,7 @@ def from_hub(source: HubSource, entry: Entry, folder: Path, partial: Path, name:
         except Exception as error:  # the hub's errors have no common base of their own
             raise hub_error(error) from error
         with open(found, "rb") as stream:
-            place(stream, folder / file, pinned, partial)
+            write_verified(stream, folder / file, pinned, partial)
         progress(f"{name}: downloading {file} from {source}", pinned.bytes, pinned.bytes)
 
 

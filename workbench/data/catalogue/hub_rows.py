@@ -26,7 +26,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from workbench.data.catalogue.cache import downloads, entry_lock, make_folder, turn
+from workbench.data.catalogue.cache import downloads, entry_lock, exclusive, make_folder
 from workbench.data.catalogue.hub import check_reference, hub_error, hub_library
 from workbench.data.progress import Progress, silent
 from workbench.errors import DataError, FetchError, MissingPackageError, RefusedError
@@ -35,7 +35,7 @@ from workbench.workspace import Workspace
 
 PREFIX = "hf:"
 FOLDER = "hub-rows"  # in the cache
-FORM = "hf:OWNER/NAME@REVISION?config=NAME&split=NAME"
+REFERENCE_FORM = "hf:OWNER/NAME@REVISION?config=NAME&split=NAME"
 
 SEED = 0  # of the rows that are taken: the same in every run
 BUFFER = 10_000  # rows that the next one is drawn from; fewer where few are wanted
@@ -47,7 +47,7 @@ _HINT = "Check the name, the revision and the network; without one, use a file o
 
 
 @dataclass(frozen=True)
-class HubRows:
+class HubReference:
     """Which rows: what a reference says."""
 
     repository: str
@@ -61,16 +61,16 @@ def is_reference(name: str) -> bool:
     return name.startswith(PREFIX)
 
 
-def parse_reference(name: str) -> HubRows:
+def parse_reference(name: str) -> HubReference:
     """What a reference says. Raises RefusedError when it is not written like ``FORM``."""
     address, _, query = name.removeprefix(PREFIX).partition("?")
     repository, _, revision = address.partition("@")
-    found = HubRows(repository, revision or "main")
+    found = HubReference(repository, revision or "main")
     check_reference(found.repository, found.revision)
     options = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
     if options.keys() - {"config", "split"} or not all(options.values()) or (query and not options):
-        raise RefusedError(f"{name[:120]!r}: {query[:60]!r} is not understood.", f"Write it as {FORM}.")
-    return HubRows(found.repository, found.revision, options.get("config"), options.get("split", "train"))
+        raise RefusedError(f"{name[:120]!r}: {query[:60]!r} is not understood.", f"Write it as {REFERENCE_FORM}.")
+    return HubReference(found.repository, found.revision, options.get("config"), options.get("split", "train"))
 
 
 def fetch_rows(
@@ -100,7 +100,7 @@ def fetch_rows(
     key = f"{slug(wanted.repository, 40)}-{_digest(name, rows)}"
     folder = root / FOLDER / key
     make_folder(folder)
-    with turn(entry_lock(root, FOLDER, key), wanted.repository, progress):
+    with exclusive(entry_lock(root, FOLDER, key), wanted.repository, progress):
         about = read_json(folder / "about.json")
         if not isinstance(about, dict) or not (folder / "rows.parquet").is_file():
             about = {"reference": name, **_stream_to(folder, wanted, rows, progress or silent)}
@@ -116,7 +116,7 @@ def _buffer(rows: int) -> int:
     return min(BUFFER, _TIMES * rows)
 
 
-def told(name: str, about: Mapping[str, Any]) -> str:
+def describe_sample(name: str, about: Mapping[str, Any]) -> str:
     """Which rows they are, for people."""
     rows, commit, shuffle = about["rows"], about["commit"], about["shuffle"]
     if about["whole"]:
@@ -127,7 +127,7 @@ def told(name: str, about: Mapping[str, Any]) -> str:
     )
 
 
-def _stream_to(folder: Path, wanted: HubRows, rows: int, progress: Progress) -> dict[str, Any]:
+def _stream_to(folder: Path, wanted: HubReference, rows: int, progress: Progress) -> dict[str, Any]:
     """Write the rows to ``folder``; returns what is known of them."""
     with storage_errors(folder):
         commit, licence = _find_commit(wanted)
@@ -147,7 +147,7 @@ def _stream_to(folder: Path, wanted: HubRows, rows: int, progress: Progress) -> 
     }
 
 
-def _find_commit(wanted: HubRows) -> tuple[str, str]:
+def _find_commit(wanted: HubReference) -> tuple[str, str]:
     """The commit that the revision stands for now, and the licence that the data set's card tells."""
     try:
         found = hub_library().HfApi().dataset_info(wanted.repository, revision=wanted.revision)
@@ -165,7 +165,7 @@ def _datasets() -> Any:
     return datasets
 
 
-def _open_stream(wanted: HubRows, commit: str, folder: Path, buffer: int) -> Iterator[dict[str, Any]]:
+def _open_stream(wanted: HubReference, commit: str, folder: Path, buffer: int) -> Iterator[dict[str, Any]]:
     """The rows of the split, shuffled as they come. Refuses readers that are not named in ``_READERS``."""
     library = _datasets()
     place = f"hf:{wanted.repository}@{wanted.revision}"

@@ -35,8 +35,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
-from workbench.data.catalogue.cache import downloads, entry_lock, make_folder, turn
-from workbench.data.catalogue.docstrings import MAX_BYTES, MIN_CHARACTERS, is_whole
+from workbench.data.catalogue.cache import downloads, entry_lock, exclusive, make_folder
+from workbench.data.catalogue.docstrings import MAX_BYTES, MIN_CHARACTERS, is_valid_text
 from workbench.data.catalogue.verify import size_of
 from workbench.data.progress import Progress, silent
 from workbench.errors import DataError, RunError
@@ -45,8 +45,8 @@ from workbench.workspace import Workspace
 
 VERSION = 3  # of the tables; another one is read anew
 NAME = "python-docs"  # where the cache keeps them, for every data set that is made of them
-MOST_READERS = 8  # processes
-ABOUT = "packages.json"
+MAX_READERS = 8  # processes
+MANIFEST = "packages.json"
 
 DOCUMENTATION = "documentation"  # the kind of what is no docstring
 DOCUMENTS = (".rst", ".md")
@@ -99,22 +99,22 @@ def collect(
     if _is_whole(folder):
         return folder
     make_folder(folder)
-    with turn(entry_lock(root, "datasets", name), name, progress), storage_errors(folder):
+    with exclusive(entry_lock(root, "datasets", name), name, progress), storage_errors(folder):
         if not _is_whole(folder):
             _write_tables(find_packages(places), folder, name, progress or silent)
     return folder
 
 
-def about(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
     """What ``packages.json`` says of the tables: ``{"packages": [{"name", "version", "licence", "docstrings",
     "documentation"}], "files", "unreadable", "repeated"}``."""
-    found = read_json(folder / ABOUT)
+    found = read_json(folder / MANIFEST)
     return found if isinstance(found, dict) else {}
 
 
 def is_collected(name: str, workspace: Workspace) -> bool:
     """Whether tables of any installation are in the cache: quick, for lists."""
-    return any((downloads(workspace) / "datasets" / name).glob(f"*/{ABOUT}"))
+    return any((downloads(workspace) / "datasets" / name).glob(f"*/{MANIFEST}"))
 
 
 def site_folders() -> list[Path]:
@@ -173,7 +173,7 @@ def _key(folders: Sequence[Path]) -> str:
 
 
 def _is_whole(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in (*TABLES, ABOUT))  # ABOUT is written last
+    return all((folder / name).is_file() for name in (*TABLES, MANIFEST))  # ABOUT is written last
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ def _write_tables(packages: list[Package], folder: Path, name: str, progress: Pr
     with_text = [package.as_dict() for package in packages if package.docstrings or package.documentation]
     read = len(work) + sum(len(package.documents) for package in packages)
     counts = {"files": read, "unreadable": unreadable, "repeated": tables.repeated}
-    write_json(folder / ABOUT, {"packages": with_text, **counts})
+    write_json(folder / MANIFEST, {"packages": with_text, **counts})
 
 
 def _read_documentation(package: Package) -> tuple[list[dict[str, str]], int]:
@@ -261,7 +261,7 @@ def _read_documentation(package: Package) -> tuple[list[dict[str, str]], int]:
         except (OSError, UnicodeDecodeError):
             unreadable += 1
     empty = dict.fromkeys(("module", "first_line", "rest", "signature", "code", "body"), "")
-    whole = [(place, text.strip()) for place, text in texts if is_whole(text)]
+    whole = [(place, text.strip()) for place, text in texts if is_valid_text(text)]
     found = [
         {**empty, "kind": DOCUMENTATION, "name": place, "text": text}
         for place, text in whole
@@ -273,7 +273,7 @@ def _read_documentation(package: Package) -> tuple[list[dict[str, str]], int]:
 def _read_all(work: Sequence[tuple[Path, str]]) -> Iterator[list[dict[str, str]] | None]:
     """What :mod:`workbench.data.catalogue.docstrings` finds in each file, in order; the files are dealt out to
     processes."""
-    readers = [_start_reader() for _ in range(min(os.cpu_count() or 1, MOST_READERS, len(work) or 1))]
+    readers = [_start_reader() for _ in range(min(os.cpu_count() or 1, MAX_READERS, len(work) or 1))]
     try:
         for number, reader in enumerate(readers):
             mine = work[number :: len(readers)]

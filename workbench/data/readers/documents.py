@@ -27,17 +27,17 @@ from workbench.data.readers.file_types import MAX_BYTES, TEXTS, check_file
 from workbench.data.readers.table import Table
 from workbench.errors import DataError
 
-Cut = Literal["auto", "file", "paragraph", "line", "passages", "articles"]
+DocumentSplitting = Literal["auto", "file", "paragraph", "line", "passages", "articles"]
 
-PASSAGE = 2000  # characters: about 500 tokens of English
-MOST_FILES = 200_000
+PASSAGE_LENGTH = 2000  # characters: about 500 tokens of English
+MAX_FILES = 200_000
 
 _TITLE = re.compile(r"^ = [^=].* = $")
 _NOUN = {"file": "files", "paragraph": "parted by empty lines", "line": "one a line", "passages": "passages",
          "articles": "articles"}  # fmt: skip
 
 
-def cut(lines: Iterable[str], how: Cut) -> Iterator[tuple[int, str]]:
+def split_documents(lines: Iterable[str], how: DocumentSplitting) -> Iterator[tuple[int, str]]:
     """The documents in lines, one after another, each with the number of its first line (from 1).
 
     Args:
@@ -77,14 +77,14 @@ def _passages(paragraphs: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]
         first = first if held else number
         held.append(text)
         size += len(text)
-        if size >= PASSAGE:
+        if size >= PASSAGE_LENGTH:
             yield first, "\n\n".join(held)
             held, size = [], 0
     if held:
         yield first, "\n\n".join(held)
 
 
-def read_documents(path: Path, how: Cut, encoding: str | None = None) -> Table:
+def read_documents(path: Path, how: DocumentSplitting, encoding: str | None = None) -> Table:
     """The documents of a text file, or of every text file in a folder, as a table with one column ``text``.
 
     Args:
@@ -104,7 +104,9 @@ def read_documents(path: Path, how: Cut, encoding: str | None = None) -> Table:
     return Table(path.name, {"text": texts}, rows, "line", notes, sha256=digest)
 
 
-def _read_file(path: Path, name: str, how: Cut, encoding: str | None) -> tuple[list[tuple[int, str]], list[str], str]:
+def _read_file(
+    path: Path, name: str, how: DocumentSplitting, encoding: str | None
+) -> tuple[list[tuple[int, str]], list[str], str]:
     """A file's documents with their first lines, notes, and its sha256."""
     try:
         content = path.read_bytes()
@@ -112,9 +114,9 @@ def _read_file(path: Path, name: str, how: Cut, encoding: str | None) -> tuple[l
         raise DataError(f"{name} cannot be read: {error.strerror}.", "Check the file's permissions.") from error
     text, notes = decode(content, name, encoding)
     lines = re.split(r"\r\n|\r|\n", text)
-    found = list(cut(lines, how if how != "auto" else "paragraph"))
+    found = list(split_documents(lines, how if how != "auto" else "paragraph"))
     if how == "auto" and len(found) == 1:
-        found, how = list(cut(lines, "line")), "line"
+        found, how = list(split_documents(lines, "line")), "line"
     told = f"{name}: read as text, {len(found):,} documents, {_NOUN['paragraph' if how == 'auto' else how]}."
     return found, [*notes, told], hashlib.sha256(content).hexdigest()
 
@@ -125,16 +127,16 @@ def text_files(folder: Path) -> list[Path]:
     if not paths:
         raise DataError(f"There is no text file in {folder}.", f"Put files that end in {' or '.join(TEXTS)} there.")
     size = sum(path.stat().st_size for path in paths)
-    if len(paths) > MOST_FILES or size > MAX_BYTES:
+    if len(paths) > MAX_FILES or size > MAX_BYTES:
         raise DataError(
-            f"{folder} has {len(paths):,} text files of {size / 1024**3:.1f} GiB; at most {MOST_FILES:,} files of "
+            f"{folder} has {len(paths):,} text files of {size / 1024**3:.1f} GiB; at most {MAX_FILES:,} files of "
             f"{MAX_BYTES // 1024**3} GiB are read.",
             "Use a part of it.",
         )
     return paths
 
 
-def _read_folder(folder: Path, how: Cut, encoding: str | None) -> Table:
+def _read_folder(folder: Path, how: DocumentSplitting, encoding: str | None) -> Table:
     how = "file" if how == "auto" else how
     paths = text_files(folder)
     texts: list[str] = []

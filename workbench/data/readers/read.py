@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from workbench.data.catalogue.entries import Layout
+from workbench.data.catalogue.entries import ReadOptions
 from workbench.data.readers.csv_reader import read_delimited
-from workbench.data.readers.documents import Cut, read_documents
+from workbench.data.readers.documents import DocumentSplitting, read_documents
 from workbench.data.readers.encoding import decode
 from workbench.data.readers.file_types import JSON, MARKDOWN, PARQUET, check_file
 from workbench.data.readers.json_reader import read_json
@@ -26,8 +26,8 @@ def read_table(
     path: Path,
     delimiter: str | None = None,
     encoding: str | None = None,
-    layout: Layout | None = None,
-    documents: Cut | None = None,
+    options: ReadOptions | None = None,
+    documents: DocumentSplitting | None = None,
 ) -> Table:
     """Read a table from a file, or the documents of a text.
 
@@ -35,7 +35,7 @@ def read_table(
         path: a file whose name ends in one of ``formats.SUFFIXES``.
         delimiter: what separates the fields of a CSV file; found by itself if left out.
         encoding: the text's encoding; found by itself if left out.
-        layout: how the file is written, where that is not plain CSV with a header line.
+        options: how the file is written, where that is not plain CSV with a header line.
         documents: read a text, cut like this; None for a table. A ``.md`` file is a text anyway.
 
     Raises:
@@ -43,19 +43,21 @@ def read_table(
         RefusedError: the file is a pickle.
         MissingPackageError: pyarrow (Parquet) or charset-normalizer (encodings) is needed and not installed.
     """
-    layout = layout or Layout()
+    options = options or ReadOptions()
     suffix = path.suffix.lower()
     if documents is not None or suffix in MARKDOWN:
-        return read_documents(path, documents or "auto", encoding or layout.encoding)
+        return read_documents(path, documents or "auto", encoding or options.encoding)
     check_file(path, suffix)
     if suffix in PARQUET:
         return read_parquet(path)
     content = _read_bytes(path)
-    text, notes = decode(content, path.name, encoding or layout.encoding)
+    text, notes = decode(content, path.name, encoding or options.encoding)
     if suffix in JSON:
         table = read_json(text, path.name)
     else:
-        table = read_delimited(text, path.name, layout.model_copy(update={"delimiter": delimiter or layout.delimiter}))
+        table = read_delimited(
+            text, path.name, options.model_copy(update={"delimiter": delimiter or options.delimiter})
+        )
     if not len(table):
         raise DataError(f"{path.name} has column names but no rows.", "Give a file with at least one row.")
     table.notes[:0] = notes

@@ -24,7 +24,7 @@ class Table:
         notes: what was found out while reading: encoding, delimiter, blank lines.
         unusable: columns that cannot be used, with the reason.
         sha256: of the file's content.
-        about: what else is known of where it comes from, for the report.
+        origin: what else is known of where it comes from, for the report.
         group: a column whose values stay on one side of a split unless the spec names another; None for none.
     """
 
@@ -35,7 +35,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
     unusable: dict[str, str] = field(default_factory=dict)
     sha256: str = ""
-    about: dict[str, Any] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict)
     group: str | None = None
 
     def __len__(self) -> int:
@@ -56,7 +56,7 @@ class Table:
             self.notes,
             self.unusable,
             self.sha256,
-            self.about,
+            self.origin,
             self.group,
         )
 

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from workbench.data import load
-from workbench.data.catalogue.entries import DatasetEntry, Layout, catalogue, dataset
+from workbench.data.catalogue.entries import DatasetEntry, ReadOptions, catalogue, dataset
 from workbench.data.catalogue.hub_rows import is_reference
-from workbench.data.catalogue.sources import fetch_parts
+from workbench.data.catalogue.sources import fetch_splits
 from workbench.data.columns import map_columns, require_column
 from workbench.data.progress import Progress
 from workbench.data.readers.csv_reader import stream_delimited
-from workbench.data.readers.documents import Cut, cut, text_files
+from workbench.data.readers.documents import DocumentSplitting, split_documents, text_files
 from workbench.data.readers.encoding import decode, encoding_of
 from workbench.data.readers.file_types import JSON, MARKDOWN, PARQUET, TEXTS, check_file
-from workbench.data.readers.formats import format_for, read_layout
+from workbench.data.readers.formats import format_for, read_format
 from workbench.data.readers.json_reader import read_json, stream_json_lines
 from workbench.data.readers.parquet_reader import stream_parquet
 from workbench.data.readers.table import Table
@@ -35,14 +35,16 @@ from workbench.errors import DataError
 from workbench.spec import DataSpec
 from workbench.workspace import Workspace
 
-NO_TEXT = frozenset({"label", "tags", "answers", "user", "time"})  # roles: classes, numbers, spans of another role
+NON_TEXT_ROLES = frozenset(
+    {"label", "tags", "answers", "user", "time"}
+)  # roles: classes, numbers, spans of another role
 _WORDS = "words"  # the role whose list is one text
 
 Row = tuple[int, Sequence[Any]]  # where it stands, and its values
 
 
 @dataclass
-class Source:
+class RowStream:
     """Rows on their way.
 
     Attributes:
@@ -85,17 +87,17 @@ def stream_texts(
     return _texts(source, wanted, entry.keep if entry else {}), source.notes
 
 
-def _text_columns(source: Source, spec: DataSpec, entry: DatasetEntry | None) -> tuple[dict[str, str], list[str]]:
+def _text_columns(source: RowStream, spec: DataSpec, entry: DatasetEntry | None) -> tuple[dict[str, str], list[str]]:
     """The columns that hold text, by role."""
     given = spec.columns or (entry.columns if entry else {})
     table = Table(source.name, {name: [] for name in source.columns}, [], unusable=source.unusable)
     if given:
-        named = {role: name for role, name in given.items() if role not in NO_TEXT}
+        named = {role: name for role, name in given.items() if role not in NON_TEXT_ROLES}
         return {role: require_column(table, name, f"columns.{role}") for role, name in named.items()}, []
     return map_columns(table, (load.TEXT,), {})
 
 
-def _texts(source: Source, wanted: Mapping[str, str], keep: Mapping[str, Sequence[str]]) -> Iterator[str]:
+def _texts(source: RowStream, wanted: Mapping[str, str], keep: Mapping[str, Sequence[str]]) -> Iterator[str]:
     kept = {name: values for name, values in keep.items() if name in source.columns}
     for number, values in source.rows([*wanted.values(), *kept]):
         if any(value not in allowed for value, allowed in zip(values[len(wanted) :], kept.values(), strict=True)):
@@ -127,69 +129,69 @@ def join_words(words: Sequence[str]) -> str:
 # -- opening ----------------------------------------------------------------------------------------------------------
 
 
-def _open_entry(spec: DataSpec, entry: DatasetEntry, workspace: Workspace, progress: Progress | None) -> Source:
-    paths = fetch_parts(spec.train, workspace, progress)["train"]
-    layout = entry.layout
-    if layout.format is not None:
-        return _of_table(read_layout(layout.format, paths, spec.train, "train", spec.encoding or layout.encoding))
-    documents = layout.documents if spec.documents == "auto" else spec.documents
-    if documents is not None and layout.documents is not None:
-        return _of_documents([paths[0]], spec.train, documents, spec.encoding or layout.encoding)
-    return _of_file(paths[0], layout, spec)
+def _open_entry(spec: DataSpec, entry: DatasetEntry, workspace: Workspace, progress: Progress | None) -> RowStream:
+    paths = fetch_splits(spec.train, workspace, progress)["train"]
+    options = entry.read_options
+    if options.format is not None:
+        return _of_table(read_format(options.format, paths, spec.train, "train", spec.encoding or options.encoding))
+    documents = options.documents if spec.documents == "auto" else spec.documents
+    if documents is not None and options.documents is not None:
+        return _of_documents([paths[0]], spec.train, documents, spec.encoding or options.encoding)
+    return _of_file(paths[0], options, spec)
 
 
-def _open_own(spec: DataSpec, workspace: Workspace, progress: Progress | None) -> Source:
+def _open_own(spec: DataSpec, workspace: Workspace, progress: Progress | None) -> RowStream:
     if is_reference(spec.train):
-        path, about, note = load.hub_file("train", spec.train, spec, workspace, progress)
-        found = _of_file(path, Layout(), spec)
+        path, about, note = load.fetch_hub_file("train", spec.train, spec, workspace, progress)
+        found = _of_file(path, ReadOptions(), spec)
         found.name, found.notes = about["repository"], [*found.notes, note]
         return found
     path = Path(spec.train).expanduser()
     suffix = path.suffix.lower()
     if path.is_dir():
-        how: Cut = "file" if spec.documents == "auto" else spec.documents
+        how: DocumentSplitting = "file" if spec.documents == "auto" else spec.documents
         return _of_documents(text_files(path), path.name, how, spec.encoding)
-    load.refuse_unknown(path)
+    load.check_name(path)
     check_file(path, suffix)
     known_format = format_for(path)
     if known_format is not None:
-        return _of_table(read_layout(known_format, [path], path.name, "train", spec.encoding))
+        return _of_table(read_format(known_format, [path], path.name, "train", spec.encoding))
     if suffix in TEXTS or suffix in MARKDOWN:
         return _of_documents([path], path.name, spec.documents, spec.encoding)
-    return _of_file(path, Layout(), spec)
+    return _of_file(path, ReadOptions(), spec)
 
 
-def _of_file(path: Path, layout: Layout, spec: DataSpec) -> Source:
+def _of_file(path: Path, options: ReadOptions, spec: DataSpec) -> RowStream:
     """A table: CSV and its relatives, JSON or Parquet."""
     suffix = path.suffix.lower()
     if suffix in PARQUET:
         columns, unusable, rows = stream_parquet(path)
-        return Source(path.name, columns, rows, "row", [], unusable)
-    lines, notes = open_text(path, spec.encoding or layout.encoding)
+        return RowStream(path.name, columns, rows, "row", [], unusable)
+    lines, notes = open_text(path, spec.encoding or options.encoding)
     if suffix not in JSON:
-        layout = layout.model_copy(update={"delimiter": spec.delimiter or layout.delimiter})
-        header, fields, told = stream_delimited(lambda: lines(""), path.name, layout)
-        return Source(path.name, header, fields, "line", [*notes, *told])
+        options = options.model_copy(update={"delimiter": spec.delimiter or options.delimiter})
+        header, fields, told = stream_delimited(lambda: lines(""), path.name, options)
+        return RowStream(path.name, header, fields, "line", [*notes, *told])
     if _begins_array(lines):
         return _of_table(read_json("".join(lines("\n")), path.name))
     keys, objects = stream_json_lines(lambda: lines("\n"), path.name)
-    return Source(path.name, keys, objects, "line", notes)
+    return RowStream(path.name, keys, objects, "line", notes)
 
 
 def _begins_array(lines: Callable[[str | None], Iterator[str]]) -> bool:
     return next((line.lstrip()[0] == "[" for line in lines("\n") if line.strip()), False)
 
 
-def _of_table(table: Table) -> Source:
+def _of_table(table: Table) -> RowStream:
     """What had to be read whole."""
 
     def rows(names: Sequence[str]) -> Iterator[Row]:
         return zip(table.rows, zip(*(table.columns[name] for name in names), strict=True), strict=True)
 
-    return Source(table.name, list(table.columns), rows, table.unit, table.notes, table.unusable)
+    return RowStream(table.name, list(table.columns), rows, table.unit, table.notes, table.unusable)
 
 
-def _of_documents(paths: Sequence[Path], name: str, how: Cut, encoding: str | None) -> Source:
+def _of_documents(paths: Sequence[Path], name: str, how: DocumentSplitting, encoding: str | None) -> RowStream:
     """Text files, cut into documents."""
     notes: list[str] = []
 
@@ -200,10 +202,10 @@ def _of_documents(paths: Sequence[Path], name: str, how: Cut, encoding: str | No
             lines, told = open_text(path, encoding)
             notes.extend(told)
             way = how if how != "auto" else "paragraph" if _has_paragraphs(lines(None)) else "line"
-            for number, text in cut((line.rstrip("\n") for line in lines(None)), way):
+            for number, text in split_documents((line.rstrip("\n") for line in lines(None)), way):
                 yield number, [text] * len(names)
 
-    return Source(name, ["text"], rows, notes=notes)
+    return RowStream(name, ["text"], rows, notes=notes)
 
 
 def _has_paragraphs(lines: Iterator[str]) -> bool:

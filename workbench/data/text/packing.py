@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.data.text.token_cache import Arrays, kept
-from workbench.data.text.tokens import CHUNK, TokenTable, backend_of
+from workbench.data.text.token_cache import Arrays, cached_arrays
+from workbench.data.text.tokens import ENCODE_BATCH, TokenTable, fast_backend
 
 Ints = NDArray[np.int64]
 
@@ -47,7 +47,7 @@ class Documents:
         return np.diff(self.offsets)
 
 
-def read_documents(tokenizer: Any, texts: Sequence[str], words: bool = False) -> Documents:
+def tokenize_documents(tokenizer: Any, texts: Sequence[str], words: bool = False) -> Documents:
     """The tokens of whole texts.
 
     Args:
@@ -58,8 +58,10 @@ def read_documents(tokenizer: Any, texts: Sequence[str], words: bool = False) ->
     Raises:
         RequestError: the tokenizer is not one of the tokenizers library.
     """
-    backend = backend_of(tokenizer)
-    arrays = kept("documents", backend, {"words": words}, [texts], lambda: _read_documents(backend, texts, words))
+    backend = fast_backend(tokenizer)
+    arrays = cached_arrays(
+        "documents", backend, {"words": words}, [texts], lambda: _read_documents(backend, texts, words)
+    )
     ids = arrays["ids"]
     return Documents(ids, arrays.get("words", np.zeros_like(ids)), arrays["offsets"])
 
@@ -70,8 +72,8 @@ def _read_documents(backend: Any, texts: Sequence[str], words: bool) -> Arrays:
     ids: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
     numbers: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
     encode = backend.encode_batch if words else backend.encode_batch_fast  # the fast one does not count words
-    for start in range(0, len(texts), CHUNK):
-        for encoding in encode(texts[start : start + CHUNK], add_special_tokens=False):
+    for start in range(0, len(texts), ENCODE_BATCH):
+        for encoding in encode(texts[start : start + ENCODE_BATCH], add_special_tokens=False):
             ids.append(np.asarray(encoding.ids, dtype=np.int32))
             if words:
                 numbers.append(_word_numbers(encoding.word_ids))
@@ -84,9 +86,9 @@ def _word_numbers(words: Sequence[int | None]) -> NDArray[np.int32]:
     return np.array([-2 - i if word is None else word for i, word in enumerate(words)], dtype=np.int32)
 
 
-def special_ends(tokenizer: Any) -> tuple[list[int], list[int]]:
+def special_prefix_suffix(tokenizer: Any) -> tuple[list[int], list[int]]:
     """The special tokens that the tokenizer puts before and behind a text: ``([CLS],), ([SEP],)`` for BERT."""
-    encoding = backend_of(tokenizer).encode("a")
+    encoding = fast_backend(tokenizer).encode("a")
     special = encoding.special_tokens_mask
     if all(special):  # a tokenizer that knows no "a" at all
         return list(encoding.ids[:1]), list(encoding.ids[1:])
@@ -95,7 +97,7 @@ def special_ends(tokenizer: Any) -> tuple[list[int], list[int]]:
     return list(encoding.ids[:first]), list(encoding.ids[last:])
 
 
-def cut(lengths: Ints, room: int) -> tuple[Ints, Ints, Ints]:
+def split_chunks(lengths: Ints, room: int) -> tuple[Ints, Ints, Ints]:
     """Documents cut into pieces of at most ``room`` tokens.
 
     Args:
@@ -107,18 +109,18 @@ def cut(lengths: Ints, room: int) -> tuple[Ints, Ints, Ints]:
     """
     pieces = -(-lengths // room)
     document = np.repeat(np.arange(len(lengths)), pieces)
-    begin = within(pieces) * room
+    begin = offsets_within(pieces) * room
     return document, begin, np.minimum(lengths[document] - begin, room)
 
 
-def within(lengths: Ints) -> Ints:
+def offsets_within(lengths: Ints) -> Ints:
     """0, 1, ... of each stretch: lengths [2, 3] give [0, 1, 0, 1, 2]."""
     ends = np.cumsum(lengths)
     return np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths)
 
 
 @dataclass(frozen=True)
-class Span:
+class TokenSpan:
     """A stretch of some document's text for each of P pieces.
 
     Attributes:
@@ -133,7 +135,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Special:
+class SpecialTokens:
     """The same special tokens in each piece, or in those where ``where`` [P] is true."""
 
     ids: Sequence[int]
@@ -141,7 +143,9 @@ class Special:
     where: NDArray[np.bool_] | None = None
 
 
-def join(documents: Documents, pieces: int, layout: Sequence[Span | Special], types: bool = False) -> TokenTable:
+def join_chunks(
+    documents: Documents, pieces: int, layout: Sequence[TokenSpan | SpecialTokens], types: bool = False
+) -> TokenTable:
     """Pieces of text and special tokens put together, each of P pieces after the same plan.
 
     Args:
@@ -161,7 +165,7 @@ def join(documents: Documents, pieces: int, layout: Sequence[Span | Special], ty
     kinds = np.zeros(len(ids), dtype=np.int8) if types else None
     cursor = offsets[:-1].copy()
     for element, (starts, lengths, from_ids, from_words) in zip(layout, elements, strict=True):
-        place = within(lengths)
+        place = offsets_within(lengths)
         target, source = np.repeat(cursor, lengths) + place, np.repeat(starts, lengths) + place
         ids[target], words[target] = from_ids[source], from_words[source]
         if kinds is not None:
@@ -170,9 +174,9 @@ def join(documents: Documents, pieces: int, layout: Sequence[Span | Special], ty
     return TokenTable(ids, kinds, offsets, np.diff(offsets).astype(np.int32), words=words)
 
 
-def _source(documents: Documents, element: Span | Special, pieces: int) -> tuple[Ints, Ints, Any, Any]:
+def _source(documents: Documents, element: TokenSpan | SpecialTokens, pieces: int) -> tuple[Ints, Ints, Any, Any]:
     """Starts, lengths, and the arrays of ids and word numbers that they point into."""
-    if isinstance(element, Span):
+    if isinstance(element, TokenSpan):
         return element.starts, element.lengths, documents.ids, documents.words
     ids = np.asarray(element.ids, dtype=np.int32)
     lengths = np.full(pieces, len(ids), dtype=np.int64)
@@ -223,7 +227,7 @@ def _longest_first(lengths: Ints) -> Iterator[tuple[int, int]]:
     return zip(order.tolist(), lengths[order].tolist(), strict=True)
 
 
-def pack(pieces: TokenTable, capacity: int) -> tuple[TokenTable, Ints, Ints]:
+def pack_chunks(pieces: TokenTable, capacity: int) -> tuple[TokenTable, Ints, Ints]:
     """Pieces packed into rows of at most ``capacity`` tokens.
 
     Returns:
@@ -231,8 +235,8 @@ def pack(pieces: TokenTable, capacity: int) -> tuple[TokenTable, Ints, Ints]:
     """
     order, first = best_fit(pieces.lengths, capacity)
     lengths = pieces.lengths[order]
-    source = np.repeat(pieces.offsets[order], lengths) + within(lengths)
-    numbers = within(np.diff(first)).astype(np.int32) + 1
+    source = np.repeat(pieces.offsets[order], lengths) + offsets_within(lengths)
+    numbers = offsets_within(np.diff(first)).astype(np.int32) + 1
     ends = np.concatenate([[0], np.cumsum(lengths)])
     offsets = ends[first]
     table = TokenTable(

@@ -26,9 +26,9 @@ from workbench.workspace import Workspace
 
 FOLDER = "tokens"  # in the workspace's cache
 VERSION = 1  # of what is kept; another one is made anew
-LEAST = 4096  # texts: fewer are tokenized before a file is found
-MOST_BYTES = 2 * 1024**3  # of all tables together
-MOST_OF_ONE = 512 * 1024**2  # bytes of a table: a larger one is not kept
+MIN_TEXTS = 4096  # texts: fewer are tokenized before a file is found
+MAX_BYTES = 2 * 1024**3  # of all tables together
+MAX_TABLE_BYTES = 512 * 1024**2  # bytes of a table: a larger one is not kept
 _DAMAGED = (
     OSError,
     ValueError,
@@ -44,7 +44,7 @@ _PIECE = 1024  # inputs that are fingerprinted at a time
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 
 
-def kept(
+def cached_arrays(
     what: str, backend: Any, settings: Mapping[str, Any], inputs: Sequence[Sequence[Any]], make: Callable[[], Arrays]
 ) -> Arrays:
     """What ``make`` makes, or has made before of the same.
@@ -56,7 +56,7 @@ def kept(
         inputs: texts, pairs or rows of words, one sequence or several of one length.
         make: makes the arrays.
     """
-    if not inputs or len(inputs[0]) < LEAST:
+    if not inputs or len(inputs[0]) < MIN_TEXTS:
         return make()
     path = _path(what, backend, settings, inputs)
     found = _read(path) if path is not None else None
@@ -68,7 +68,7 @@ def kept(
     return arrays
 
 
-def folder(workspace: Workspace) -> Path:
+def cache_folder(workspace: Workspace) -> Path:
     """Where the tables of a workspace lie."""
     return workspace.cache / FOLDER
 
@@ -93,7 +93,7 @@ def fingerprint(what: str, backend: Any, settings: Mapping[str, Any], inputs: Se
 def _path(what: str, backend: Any, settings: Mapping[str, Any], inputs: Sequence[Sequence[Any]]) -> Path | None:
     """The file for these inputs; None where no folder can be had for it."""
     try:
-        place = folder(Workspace.current())
+        place = cache_folder(Workspace.current())
         place.mkdir(parents=True, exist_ok=True)
     except (OSError, StorageError):
         return None
@@ -119,7 +119,7 @@ def _read(path: Path) -> Arrays | None:
 
 def _write(path: Path, arrays: Arrays) -> None:
     """Keep arrays, whole or not at all."""
-    if sum(array.nbytes for array in arrays.values()) > MOST_OF_ONE:
+    if sum(array.nbytes for array in arrays.values()) > MAX_TABLE_BYTES:
         return
     with contextlib.suppress(OSError, StorageError):
         write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
@@ -136,7 +136,7 @@ def _make_room(place: Path, newest: Path) -> None:
                 found.append((state.st_mtime_ns, state.st_size, path))
     size = newest.stat().st_size + sum(bytes_ for _, bytes_, _ in found)
     for _, bytes_, path in sorted(found):
-        if size <= MOST_BYTES:
+        if size <= MAX_BYTES:
             return
         path.unlink(missing_ok=True)
         size -= bytes_

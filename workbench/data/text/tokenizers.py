@@ -44,7 +44,7 @@ from workbench.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, storage_
 from workbench.spec import DataSpec, Part
 from workbench.workspace import Workspace
 
-Kind = Literal["bpe", "wordpiece", "unigram", "character"]
+TokenizerKind = Literal["bpe", "wordpiece", "unigram", "character"]
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(5)
@@ -58,7 +58,7 @@ _TELL_EVERY = 1000  # texts between two calls of progress
 class TokenizerSpec(Part):
     """How a from-scratch model gets its tokenizer: trained on the training texts, or taken from another model."""
 
-    train: Kind | None = Field(
+    train: TokenizerKind | None = Field(
         "wordpiece",
         description="Kind of tokenizer to train: bpe (of bytes), wordpiece, unigram or character; empty with a source.",
     )
@@ -125,7 +125,7 @@ def _train(corpus: _Corpus, spec: TokenizerSpec, notes: list[str] | None) -> Any
     return _as_transformers(backend)
 
 
-def train_on(
+def train_on_corpus(
     data: DataSpec, spec: TokenizerSpec, workspace: Workspace, folder: Path, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Train a tokenizer on a corpus, all of it, and save it as a transformers folder.
@@ -425,7 +425,7 @@ def _train_character(corpus: _Corpus, spec: TokenizerSpec) -> Any:
     return backend
 
 
-_TRAINERS: dict[Kind, Callable[[_Corpus, TokenizerSpec], Any]] = {
+_TRAINERS: dict[TokenizerKind, Callable[[_Corpus, TokenizerSpec], Any]] = {
     "bpe": _train_bpe,
     "wordpiece": _train_wordpiece,
     "unigram": _train_unigram,

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.data.text.token_cache import Arrays, kept
+from workbench.data.text.token_cache import Arrays, cached_arrays
 from workbench.errors import RequestError
 
-CHUNK = 4096  # texts tokenized at a time: the library's own objects are large, and soon given up
+ENCODE_BATCH = 4096  # texts tokenized at a time: the library's own objects are large, and soon given up
 _NO_SPACE = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]|[\U00020000-\U0003ffff]")  # no space before these
 
 
@@ -66,16 +66,16 @@ class TokenTable:
             ``input_ids`` int64 [B, T], ``attention_mask`` int64 [B, T] and, where there are any, ``token_type_ids``
             and ``document_ids`` (0 where padding is), like them.
         """
-        ids = self.rectangle(self.ids, indices, pad_id, multiple)
+        ids = self.pad_values(self.ids, indices, pad_id, multiple)
         real = np.arange(ids.shape[1]) < self.lengths[np.asarray(indices, dtype=np.int64)][:, None]
         batch = {"input_ids": ids, "attention_mask": real.astype(np.int64)}
         if self.types is not None:
-            batch["token_type_ids"] = self.rectangle(self.types, indices, 0, multiple)
+            batch["token_type_ids"] = self.pad_values(self.types, indices, 0, multiple)
         if self.documents is not None:
-            batch["document_ids"] = self.rectangle(self.documents, indices, 0, multiple)
+            batch["document_ids"] = self.pad_values(self.documents, indices, 0, multiple)
         return batch
 
-    def rectangle(
+    def pad_values(
         self, values: NDArray[Any], indices: Sequence[int] | NDArray[np.int64], fill: int, multiple: int = 1
     ) -> NDArray[np.int64]:
         """What ``values`` [total tokens] say of the texts ``indices``, as int64 [B, T], filled up on the right.
@@ -107,11 +107,13 @@ def tokenize(
     Raises:
         RequestError: the tokenizer is not one of the tokenizers library.
     """
-    backend = backend_of(tokenizer)
+    backend = fast_backend(tokenizer)
     wants_types = pairs is not None and "token_type_ids" in tokenizer.model_input_names
     inputs = [texts] if pairs is None else [texts, pairs]
     settings = {"max_length": max_length, "types": wants_types}
-    arrays = kept("texts", backend, settings, inputs, lambda: _tokenize(backend, inputs, max_length, wants_types))
+    arrays = cached_arrays(
+        "texts", backend, settings, inputs, lambda: _tokenize(backend, inputs, max_length, wants_types)
+    )
     return TokenTable(types=arrays.pop("types", None), **arrays)
 
 
@@ -147,9 +149,9 @@ def tokenize_words(tokenizer: Any, rows: Sequence[Sequence[str]], max_length: in
     Raises:
         RequestError: the tokenizer is not one of the tokenizers library.
     """
-    backend = backend_of(tokenizer)
+    backend = fast_backend(tokenizer)
     settings = {"max_length": max_length}
-    arrays = kept("words", backend, settings, [rows], lambda: _tokenize_words(backend, rows, max_length))
+    arrays = cached_arrays("words", backend, settings, [rows], lambda: _tokenize_words(backend, rows, max_length))
     return TokenTable(types=None, **arrays)
 
 
@@ -175,8 +177,8 @@ def _encode_in_chunks(
     """Encodings of a chunk of inputs, cut to ``max_length``, and how long each was before."""
     backend.no_padding()
     try:
-        for start in range(0, len(inputs), CHUNK):
-            chunk = inputs[start : start + CHUNK]
+        for start in range(0, len(inputs), ENCODE_BATCH):
+            chunk = inputs[start : start + ENCODE_BATCH]
             backend.no_truncation()
             encodings = encode(chunk)
             lengths = [len(e) for e in encodings]
@@ -214,7 +216,7 @@ def _offsets(pieces: Sequence[NDArray[np.int32]]) -> NDArray[np.int64]:
     return offsets
 
 
-def backend_of(tokenizer: Any) -> Any:
+def fast_backend(tokenizer: Any) -> Any:
     """The tokenizers library's own tokenizer, without the padding and cutting that its file may ask for (MiniLM's
     fills every text up to 128): we do both ourselves.
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.data.text.packing import Documents, Span, Special, join, within
-from workbench.data.text.token_cache import Arrays, kept
-from workbench.data.text.tokens import CHUNK, TokenTable, backend_of
+from workbench.data.text.packing import Documents, SpecialTokens, TokenSpan, join_chunks, offsets_within
+from workbench.data.text.token_cache import Arrays, cached_arrays
+from workbench.data.text.tokens import ENCODE_BATCH, TokenTable, fast_backend
 from workbench.errors import RequestError
 
 Ints = NDArray[np.int64]
@@ -58,11 +58,11 @@ def tokenize_windows(
     Raises:
         RequestError: ``max_length`` leaves no room, or the tokenizer is not one of the tokenizers library.
     """
-    backend = backend_of(tokenizer)
+    backend = fast_backend(tokenizer)
     wants_types = "token_type_ids" in tokenizer.model_input_names
     settings = {"max_length": max_length, "stride": stride, "types": wants_types}
     columns = [questions, contexts]
-    found = kept(
+    found = cached_arrays(
         "windows", backend, settings, columns, lambda: _make(backend, columns, max_length, stride, wants_types)
     )
     example, spans = found.pop("example"), found.pop("spans")
@@ -89,14 +89,14 @@ def _make(backend: Any, texts: Sequence[Sequence[str]], max_length: int, stride:
         np.concatenate([np.full(len(asked.ids), -1, np.int32), np.arange(len(read.ids), dtype=np.int32)]),
         np.concatenate([asked.offsets, len(asked.ids) + read.offsets[1:]]),
     )
-    layout: list[Span | Special] = [
+    layout: list[TokenSpan | SpecialTokens] = [
         *before,
-        Span(asked.offsets[example], question_lengths[example]),
+        TokenSpan(asked.offsets[example], question_lengths[example]),
         *between,
-        Span(len(asked.ids) + read.offsets[of[example]] + begin, lengths, type=_context_type(backend)),
+        TokenSpan(len(asked.ids) + read.offsets[of[example]] + begin, lengths, type=_context_type(backend)),
         *behind,
     ]
-    table = join(both, len(example), layout, types=wants_types)
+    table = join_chunks(both, len(example), layout, types=wants_types)
     assert table.words is not None
     full_lengths = table.lengths + (asked.lengths - question_lengths)[example]
     found: Arrays = {
@@ -114,7 +114,7 @@ def _cut(lengths: Ints, room: Ints, stride: int) -> tuple[Ints, Ints, Ints]:
     step = room - np.minimum(stride, room // 2)
     count = 1 + np.maximum(0, -(-(lengths - room) // step))
     example = np.repeat(np.arange(len(lengths)), count)
-    begin = within(count) * step[example]
+    begin = offsets_within(count) * step[example]
     return example, begin, np.minimum(lengths[example] - begin, room[example])
 
 
@@ -124,8 +124,8 @@ def _read(backend: Any, texts: Sequence[str]) -> tuple[Documents, NDArray[np.int
     backend.no_truncation()
     ids: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
     spans: list[NDArray[np.int32]] = [np.full((1, 2), -1, np.int32)]  # so that there is a row to point at
-    for start in range(0, len(texts), CHUNK):
-        for encoding in backend.encode_batch(texts[start : start + CHUNK], add_special_tokens=False):
+    for start in range(0, len(texts), ENCODE_BATCH):
+        for encoding in backend.encode_batch(texts[start : start + ENCODE_BATCH], add_special_tokens=False):
             ids.append(np.asarray(encoding.ids, dtype=np.int32))
             spans.append(np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2))
     offsets = np.zeros(len(ids), dtype=np.int64)
@@ -134,14 +134,14 @@ def _read(backend: Any, texts: Sequence[str]) -> tuple[Documents, NDArray[np.int
     return Documents(flat, np.zeros_like(flat), offsets), np.concatenate([*spans[1:], spans[0]])
 
 
-def _pair_layout(backend: Any) -> tuple[list[Special], list[Special], list[Special]]:
+def _pair_layout(backend: Any) -> tuple[list[SpecialTokens], list[SpecialTokens], list[SpecialTokens]]:
     """The special tokens before, between and behind the two texts of a pair, each with its type."""
     backend.no_truncation()
     encoding = backend.encode("a", "a")
     sequences = encoding.sequence_ids
     if 0 not in sequences or 1 not in sequences:
         raise RequestError("The tokenizer knows no letter a, so the place of its special tokens is not known.")
-    specials = [Special([i], type=t) for i, t in zip(encoding.ids, encoding.type_ids, strict=True)]
+    specials = [SpecialTokens([i], type=t) for i, t in zip(encoding.ids, encoding.type_ids, strict=True)]
     first, last = sequences.index(0), len(sequences) - sequences[::-1].index(1)
     middle = len(sequences) - sequences[::-1].index(0), sequences.index(1)
     return specials[:first], specials[slice(*middle)], specials[last:]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.data.text.tokens import backend_of
+from workbench.data.text.tokens import fast_backend
 from workbench.errors import MissingPackageError, SpecError
 
 Ints = NDArray[np.int32]
@@ -97,7 +97,7 @@ class Chat:
 
     def _tokens(self, piece: str) -> Ints:
         """Text of the template's own, special tokens included."""
-        backend = backend_of(self.tokenizer)
+        backend = fast_backend(self.tokenizer)
         before, backend.encode_special_tokens = backend.encode_special_tokens, False
         try:
             return np.asarray(backend.encode(piece, add_special_tokens=False).ids, dtype=np.int32)

@@ -22,7 +22,16 @@ from numpy.typing import NDArray
 
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.text.packing import Documents, Span, Special, cut, join, pack, read_documents, special_ends
+from workbench.data.text.packing import (
+    Documents,
+    SpecialTokens,
+    TokenSpan,
+    join_chunks,
+    pack_chunks,
+    special_prefix_suffix,
+    split_chunks,
+    tokenize_documents,
+)
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures, text_scores
@@ -111,7 +120,7 @@ class LanguageModel(Task):
         rows, note = pieces, ""
         order, first = np.arange(len(pieces)), np.arange(len(pieces) + 1)  # a row is a piece
         if training and self.packs:
-            rows, order, first = pack(pieces, max_length)
+            rows, order, first = pack_chunks(pieces, max_length)
             owner = np.full(len(rows), -1, dtype=np.int64)
             full = int(rows.offsets[-1]) / (len(rows) * max_length)
             note = (
@@ -137,7 +146,7 @@ class LanguageModel(Task):
 
     def read(self, tokenizer: Any, examples: Examples) -> tuple[Documents, list[Ints]]:
         """The documents' tokens, and for each where its sentences begin and end (nothing where nobody asks)."""
-        return read_documents(tokenizer, examples.columns["text"], words=self.needs_words), []
+        return tokenize_documents(tokenizer, examples.columns["text"], words=self.needs_words), []
 
     def cut_pieces(
         self, documents: Documents, borders: list[Ints], tokenizer: Any, max_length: int
@@ -145,18 +154,22 @@ class LanguageModel(Task):
         """Documents cut into P pieces; the document of each, int64 [P]; and a plan that is told, through ``placed``,
         which piece came into which row. None where the task needs no plan."""
         before, after = self.ends(tokenizer)
-        document, begin, lengths = cut(documents.lengths, _room(max_length, len(before) + len(after)))
-        span = Span(documents.offsets[document] + begin, lengths)
+        document, begin, lengths = split_chunks(documents.lengths, _room(max_length, len(before) + len(after)))
+        span = TokenSpan(documents.offsets[document] + begin, lengths)
         last = None
         if self.ends_documents:  # a model that writes must not learn to stop where a text was merely cut
             last = begin + lengths == documents.lengths[document]
-        return join(documents, len(lengths), [Special(before), span, Special(after, where=last)]), document, None
+        return (
+            join_chunks(documents, len(lengths), [SpecialTokens(before), span, SpecialTokens(after, where=last)]),
+            document,
+            None,
+        )
 
     ends_documents: ClassVar[bool] = False  # the tokens behind a text stand at a document's end only
 
     def ends(self, tokenizer: Any) -> tuple[list[int], list[int]]:
         """The special tokens before and behind each piece."""
-        return special_ends(tokenizer)
+        return special_prefix_suffix(tokenizer)
 
     def predictable(self, table: TokenTable) -> NDArray[np.bool_]:
         """Which tokens of the table can be predicted, [total tokens]."""

@@ -25,8 +25,8 @@ from pydantic import Field
 
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.text.packing import read_documents, special_ends
-from workbench.data.text.tokens import TokenTable, backend_of
+from workbench.data.text.packing import special_prefix_suffix, tokenize_documents
+from workbench.data.text.tokens import TokenTable, fast_backend
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures, text_scores
 from workbench.tasks.base import Array, Encoded, Target, TargetScore
@@ -398,7 +398,7 @@ class PromptedTask(LanguageModel):
 @contextlib.contextmanager
 def as_text(tokenizer: Any) -> Iterator[None]:
     """While this lasts, a special token that somebody wrote into a text is text: no one else can end a turn."""
-    backend = backend_of(tokenizer)
+    backend = fast_backend(tokenizer)
     before = backend.encode_special_tokens
     backend.encode_special_tokens = True
     try:
@@ -409,13 +409,13 @@ def as_text(tokenizer: Any) -> Iterator[None]:
 
 def token_lists(tokenizer: Any, texts: Sequence[str]) -> list[Ints]:
     """The tokens of each text, without special ones."""
-    documents = read_documents(tokenizer, texts)
+    documents = tokenize_documents(tokenizer, texts)
     return np.split(documents.ids, documents.offsets[1:-1]) if len(documents) else []
 
 
 def text_ends(tokenizer: Any) -> tuple[list[int], list[int]]:
     """The tokens before a text, as the tokenizer has them, and the one that ends what a model writes."""
-    before, after = special_ends(tokenizer)
+    before, after = special_prefix_suffix(tokenizer)
     if tokenizer.eos_token_id is not None:
         after = [tokenizer.eos_token_id]
     return before, after[:1]

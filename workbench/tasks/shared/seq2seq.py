@@ -24,7 +24,14 @@ from pydantic import Field, field_validator
 
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.text.packing import Documents, Span, Special, join, read_documents, special_ends
+from workbench.data.text.packing import (
+    Documents,
+    SpecialTokens,
+    TokenSpan,
+    join_chunks,
+    special_prefix_suffix,
+    tokenize_documents,
+)
 from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures, text_scores
@@ -217,18 +224,18 @@ class Seq2Seq(Task):
     def _targets(self, tokenizer: Any, texts: Sequence[str]) -> TokenTable:
         """What a decoder beside an encoder is to write: the tokens of each text and the end, no longer than it may."""
         before, after = self._target_ends(tokenizer)
-        documents = read_documents(tokenizer, texts)
+        documents = tokenize_documents(tokenizer, texts)
         room = self.target_room - len(before) - len(after)
         kept = np.minimum(documents.lengths, max(1, room))
-        span = Span(documents.offsets[:-1], kept)
-        ending = Special(after, where=kept == documents.lengths)
-        table = join(documents, len(texts), [Special(before), span, ending])
+        span = TokenSpan(documents.offsets[:-1], kept)
+        ending = SpecialTokens(after, where=kept == documents.lengths)
+        table = join_chunks(documents, len(texts), [SpecialTokens(before), span, ending])
         full = documents.lengths + len(before) + len(after)
         return replace(table, full_lengths=full.astype(np.int32), words=None)
 
     def _target_ends(self, tokenizer: Any) -> tuple[list[int], list[int]]:
         """The special tokens around a target; one that the decoder is given to start with is none of them."""
-        before, after = special_ends(tokenizer)
+        before, after = special_prefix_suffix(tokenizer)
         if before and before[0] == self.start_id:
             before = before[1:]
         if not after and tokenizer.eos_token_id is not None:
@@ -251,7 +258,7 @@ class Seq2Seq(Task):
                 f"data.max_length is {max_length} tokens, and the prompt alone takes {max_length - room}.",
                 "Raise data.max_length, or shorten task.prompt.",
             )
-        source, target = read_documents(tokenizer, sources), read_documents(tokenizer, wanted)
+        source, target = tokenize_documents(tokenizer, sources), tokenize_documents(tokenizer, wanted)
         most = np.minimum(np.maximum(room // 2, room - source.lengths), max(1, self.target_room - len(after)))
         written = np.minimum(target.lengths, most)
         read = np.minimum(source.lengths, room - written)
@@ -260,14 +267,14 @@ class Seq2Seq(Task):
             np.concatenate([source.words, target.words]),
             np.concatenate([source.offsets, len(source.ids) + target.offsets[1:]]),
         )
-        layout: list[Span | Special] = [
-            Special(before),
-            Span(source.offsets[:-1], read),
-            Special(behind),
-            Span(len(source.ids) + target.offsets[:-1], written),
-            Special(after, where=written == target.lengths),
+        layout: list[TokenSpan | SpecialTokens] = [
+            SpecialTokens(before),
+            TokenSpan(source.offsets[:-1], read),
+            SpecialTokens(behind),
+            TokenSpan(len(source.ids) + target.offsets[:-1], written),
+            SpecialTokens(after, where=written == target.lengths),
         ]
-        table = join(both, len(sources), layout)
+        table = join_chunks(both, len(sources), layout)
         missing = [source.lengths - read, target.lengths - written]
         full = table.lengths + missing[0] + missing[1]
         table = replace(table, full_lengths=full.astype(np.int32), words=None)
@@ -275,12 +282,12 @@ class Seq2Seq(Task):
 
     def _prompt(self, tokenizer: Any) -> tuple[list[int], list[int], list[int]]:
         """The tokens before a source, those between it and the target, and those that end a target."""
-        begin, after = special_ends(tokenizer)
+        begin, after = special_prefix_suffix(tokenizer)
         if not after and tokenizer.eos_token_id is not None:
             after = [tokenizer.eos_token_id]
         if not begin and tokenizer.bos_token_id is not None:
             begin = [tokenizer.bos_token_id]
-        pieces = read_documents(tokenizer, self.config.prompt.split(PLACE))
+        pieces = tokenize_documents(tokenizer, self.config.prompt.split(PLACE))
         first, second = np.split(pieces.ids, [int(pieces.offsets[1])])
         return [*begin, *first.tolist()], second.tolist(), after
 
@@ -294,7 +301,7 @@ class Seq2Seq(Task):
 
         targets: PairTargets = encoded.targets
         table = encoded.tokens if targets.labels is None else targets.labels
-        labels = table.rectangle(table.ids, indices, IGNORED, multiple)
+        labels = table.pad_values(table.ids, indices, IGNORED, multiple)
         labels[np.arange(labels.shape[1]) < targets.prompt[indices][:, None]] = IGNORED
         batch = encoded.tokens.pad(indices, pad_id, multiple)
         return {name: torch.from_numpy(array) for name, array in {**batch, "labels": labels}.items()}
@@ -405,7 +412,7 @@ class Seq2Seq(Task):
         sources = [self._source(given, place) for place, given in enumerate(inputs, start=1)]
         rows, cut = self._read(tokenizer, sources, max_length, settings)
         texts = self._write(model, tokenizer, rows, settings)
-        lengths = read_documents(tokenizer, texts).lengths.tolist()
+        lengths = tokenize_documents(tokenizer, texts).lengths.tolist()
         return [
             {"text": text, "tokens": length, **({"unread_tokens": unread} if unread else {})}
             for text, length, unread in zip(texts, lengths, cut, strict=True)
@@ -429,7 +436,7 @@ class Seq2Seq(Task):
         before, behind, _ = self._prompt(tokenizer)
         room = max_length - len(before) - len(behind)
         most = max(1, room - min(settings.max_new_tokens, room // 2))
-        documents = read_documents(tokenizer, sources)
+        documents = tokenize_documents(tokenizer, sources)
         ids = np.split(documents.ids, documents.offsets[1:-1])
         return [before + each[:most].tolist() + behind for each in ids], np.maximum(
             0, documents.lengths - most

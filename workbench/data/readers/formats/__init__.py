@@ -1,7 +1,7 @@
 """Files that are no plain table: one module a format, each turns files into a
 :class:`workbench.data.readers.table.Table`.
 
-An entry of the catalogue names one (``layout: {format: conll}``), and a format may know users' files by their ending.
+A catalogue entry names one (``read_options: {format: conll}``), and a format can claim users' files by their suffix.
 Adding a format is adding a file with a class that is registered here::
 
     @formats.register("lines")
@@ -15,6 +15,6 @@ Adding a format is adding a file with a class that is registered here::
 
 from __future__ import annotations
 
-from workbench.data.readers.formats.base import Format, RawFile, format_for, formats, read_layout
+from workbench.data.readers.formats.base import Format, RawFile, format_for, formats, read_format
 
-__all__ = ["Format", "RawFile", "format_for", "formats", "read_layout"]
+__all__ = ["Format", "RawFile", "format_for", "formats", "read_format"]

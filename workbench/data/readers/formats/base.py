@@ -82,14 +82,14 @@ class Format(ABC):
         return path.suffix.lower() in cls.suffixes
 
     def table(self, columns: Mapping[str, list[Any]], rows: Iterable[int], unit: str = "row") -> Table:
-        """A table without a name yet; :func:`read_layout` gives it one."""
+        """A table without a name yet; :func:`read_format` gives it one."""
         return Table("", dict(columns), list(rows), unit)
 
 
 formats: Registry[Format] = Registry("format", package="workbench.data.readers.formats")
 
 
-def read_layout(
+def read_format(
     format_name: str, paths: Sequence[Path], name: str, part: str = "train", encoding: str | None = None
 ) -> Table:
     """Read files of a format.
@@ -160,6 +160,6 @@ def member(value: Any, key: str, kind: type | tuple[type, ...], where: str) -> A
     return found
 
 
-def wrong(where: str, what: str) -> DataError:
+def malformed(where: str, what: str) -> DataError:
     """The error that says where something is not what it should be."""
     return DataError(f"{where}: {what}.", _HINT)

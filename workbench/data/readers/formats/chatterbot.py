@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from workbench.data.readers.formats.base import Format, RawFile, formats, member, wrong
+from workbench.data.readers.formats.base import Format, RawFile, formats, malformed, member
 from workbench.data.readers.table import Table
 
 
@@ -56,7 +56,7 @@ def _conversations(file: RawFile) -> list[Any]:
     try:
         document = yaml.load(file.text(), _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise wrong(file.name, f"not YAML: {' '.join(str(error).split())[:200]}") from error
+        raise malformed(file.name, f"not YAML: {' '.join(str(error).split())[:200]}") from error
     found: list[Any] = member(document, "conversations", list, file.name)
     return found
 
@@ -64,7 +64,7 @@ def _conversations(file: RawFile) -> list[Any]:
 def _turns(conversation: Any, where: str) -> list[str]:
     turns = [conversation] if isinstance(conversation, str) else conversation  # one has lost its list
     if not isinstance(turns, list):
-        raise wrong(where, "a conversation must be a list of texts")
+        raise malformed(where, "a conversation must be a list of texts")
     return [text for turn in turns if (text := _text(turn, where))]
 
 
@@ -73,5 +73,5 @@ def _text(turn: Any, where: str) -> str:
     if isinstance(turn, dict) and all(isinstance(value, str) for value in turn.values()):
         return "\n".join(f"{key}: {value}" for key, value in turn.items()).strip()
     if not isinstance(turn, str):
-        raise wrong(where, f"{str(turn)[:60]!r} is no text")
+        raise malformed(where, f"{str(turn)[:60]!r} is no text")
     return turn.strip()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from workbench.data.readers.formats.base import Format, RawFile, formats, member, wrong
+from workbench.data.readers.formats.base import Format, RawFile, formats, malformed, member
 from workbench.data.readers.table import Table
 
 
@@ -42,9 +42,9 @@ def objects(file: RawFile) -> Iterator[tuple[int, Any]]:
         try:
             value, place = decoder.raw_decode(text, place)
         except json.JSONDecodeError as error:
-            raise wrong(f"{file.name}, row {number}, line {error.lineno}", f"not JSON: {error.msg}") from error
+            raise malformed(f"{file.name}, row {number}, line {error.lineno}", f"not JSON: {error.msg}") from error
         except RecursionError as error:
-            raise wrong(f"{file.name}, row {number}", "nested too deeply") from error
+            raise malformed(f"{file.name}, row {number}", "nested too deeply") from error
         yield number, value
         number += 1
         while place < len(text) and text[place].isspace():
@@ -56,13 +56,13 @@ def spans(record: Any, text: str, where: str) -> list[tuple[int, int, str]]:
     found = []
     for kind, names in member(record, "label", dict, where).items():
         if not isinstance(names, dict):
-            raise wrong(where, f"the names of kind {kind[:40]!r} are no object")
+            raise malformed(where, f"the names of kind {kind[:40]!r} are no object")
         for name, places in names.items():
             for place in places if isinstance(places, list) else [None]:
                 if not (isinstance(place, list) and len(place) == 2 and all(isinstance(i, int) for i in place)):
-                    raise wrong(where, f"{str(place)[:40]} is no place of {name[:40]!r}")
+                    raise malformed(where, f"{str(place)[:40]} is no place of {name[:40]!r}")
                 if text[max(0, place[0]) : place[1] + 1] != name or not name:
-                    raise wrong(where, f"{name[:40]!r} does not stand at characters {place[0]} to {place[1]}")
+                    raise malformed(where, f"{name[:40]!r} does not stand at characters {place[0]} to {place[1]}")
                 found.append((place[0], place[1] + 1, kind))
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.data.readers.formats.base import Format, RawFile, formats, wrong
+from workbench.data.readers.formats.base import Format, RawFile, formats, malformed
 from workbench.data.readers.table import Table
 
 _CONTEXT = "\x04"  # gettext: what stands before it says where the message is used
@@ -20,13 +20,13 @@ class Messages(Format):
         for file in files:
             document = file.json()
             if not isinstance(document, dict):
-                raise wrong(file.name, "an object from message to translations is needed")
+                raise malformed(file.name, "an object from message to translations is needed")
             for number, (message, forms) in enumerate(document.items()):
                 source = message.rpartition(_CONTEXT)[2].strip()
                 if not source:
                     continue  # the head, which tells the language
                 if not isinstance(forms, list) or not forms or not isinstance(forms[0], str):
-                    raise wrong(f"{file.name}, row {number}", f"{source[:60]!r} has no list of translations")
+                    raise malformed(f"{file.name}, row {number}", f"{source[:60]!r} has no list of translations")
                 target = forms[0].strip()
                 missing += not target
                 if target:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from workbench.data.readers.formats.base import Format, RawFile, formats, wrong
+from workbench.data.readers.formats.base import Format, RawFile, formats, malformed
 from workbench.data.readers.table import Table
 
 LIKED = 4.0  # stars from which a film counts as liked
@@ -47,7 +47,7 @@ class MovieLens(Format):
         chosen = ratings[first:last]
         for rating in chosen:
             if rating.movie not in movies:
-                raise wrong(f"{ratings_file.name}, line {rating.line}", f"there is no film {rating.movie[:40]!r}")
+                raise malformed(f"{ratings_file.name}, line {rating.line}", f"there is no film {rating.movie[:40]!r}")
         columns: dict[str, list[Any]] = {
             "user": [rating.user for rating in chosen],
             "time": [rating.time for rating in chosen],
@@ -66,7 +66,7 @@ def read_movies(file: RawFile) -> dict[str, str]:
     for line, row in _rows(file, ("movieId", "title", "genres")):
         number, title, genres = row
         if not number or not title:
-            raise wrong(f"{file.name}, line {line}", "a film has no number or no title")
+            raise malformed(f"{file.name}, line {line}", "a film has no number or no title")
         moved = _ARTICLE.fullmatch(title.strip())  # "Usual Suspects, The (1995)"
         name = f"{moved[2]} {moved[1]} {moved[3]}" if moved else title.strip()
         named = [] if genres.startswith("(") else genres.split("|")
@@ -85,7 +85,7 @@ def read_ratings(file: RawFile) -> Iterator[Rating]:
             damaged.append(line)
             if len(damaged) > MOST_DAMAGED:
                 what = f"{stars[:20]!r} or {time[:20]!r} is no number, and {MOST_DAMAGED} lines before are like it"
-                raise wrong(f"{file.name}, line {line}", what) from error
+                raise malformed(f"{file.name}, line {line}", what) from error
     if damaged:
         lines = ", ".join(map(str, damaged))
         file.notes.append(f"{file.name}: {len(damaged)} ratings whose stars or time are no number: left out ({lines}).")
@@ -95,13 +95,15 @@ def _rows(file: RawFile, header: tuple[str, ...]) -> Iterator[tuple[int, list[st
     reader = csv.reader(io.StringIO(file.text(), newline=""), strict=True)
     try:
         if tuple(next(reader, [])) != header:
-            raise wrong(f"{file.name}, line 1", f"the columns {', '.join(header)} are expected")
+            raise malformed(f"{file.name}, line 1", f"the columns {', '.join(header)} are expected")
         for row in reader:
             if len(row) != len(header):
-                raise wrong(f"{file.name}, line {reader.line_num}", f"{len(row)} fields, where {len(header)} should be")
+                raise malformed(
+                    f"{file.name}, line {reader.line_num}", f"{len(row)} fields, where {len(header)} should be"
+                )
             yield reader.line_num, row
     except csv.Error as error:
-        raise wrong(f"{file.name}, line {reader.line_num}", str(error)) from error
+        raise malformed(f"{file.name}, line {reader.line_num}", str(error)) from error
 
 
 def _histories(ratings: Sequence[Rating], movies: dict[str, str]) -> Iterator[str]:

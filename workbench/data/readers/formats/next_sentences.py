@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from workbench.data.readers.formats.base import Format, RawFile, formats, wrong
+from workbench.data.readers.formats.base import Format, RawFile, formats, malformed
 from workbench.data.readers.table import Table
 
 CHOICES = 4
@@ -44,7 +44,7 @@ class NextSentences(Format):
         low, high = SHARES[part]
         items = [item for film, plot in plots(file) if low <= _share(film) < high for item in _items(film, plot)]
         if len({item.film for item in items}) < 2 * CHOICES:
-            raise wrong(
+            raise malformed(
                 file.name, f"there are plots of {len({i.film for i in items})} films only, too few to choose from"
             )
         made = list(_choices(items))
@@ -62,12 +62,12 @@ def plots(file: RawFile) -> Iterator[tuple[str, str]]:
     reader = csv.DictReader(io.StringIO(file.text(), newline=""), strict=True)
     try:
         if not {"category", "text", "movie_name"} <= set(reader.fieldnames or ()):
-            raise wrong(f"{file.name}, line 1", "the columns category, text and movie_name are expected")
+            raise malformed(f"{file.name}, line 1", "the columns category, text and movie_name are expected")
         for row in reader:
             if row["category"] == "plot" and row["text"] and row["movie_name"]:
                 yield row["movie_name"], row["text"]
     except csv.Error as error:
-        raise wrong(f"{file.name}, line {reader.line_num}", str(error)) from error
+        raise malformed(f"{file.name}, line {reader.line_num}", str(error)) from error
 
 
 def sentences(text: str) -> list[str]:

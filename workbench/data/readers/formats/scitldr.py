@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from workbench.data.readers.formats.base import Format, RawFile, formats, member, wrong
+from workbench.data.readers.formats.base import Format, RawFile, formats, malformed, member
 from workbench.data.readers.table import Table
 
 
@@ -21,7 +21,7 @@ class SciTldr(Format):
             where = f"{file.name}, line {number}"
             sentences, references = member(record, "source", list, where), member(record, "target", list, where)
             if not all(isinstance(text, str) for text in [*sentences, *references]):
-                raise wrong(where, "source and target must be lists of texts")
+                raise malformed(where, "source and target must be lists of texts")
             columns["text"].append(" ".join(" ".join(sentence.split()) for sentence in sentences))
             columns["summary"].append([" ".join(text.split()) for text in references if text.strip()])
             columns["paper"].append(str(record.get("paper_id", number)))

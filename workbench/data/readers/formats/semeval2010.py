@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from workbench.data.readers.formats.base import Format, RawFile, formats, wrong
+from workbench.data.readers.formats.base import Format, RawFile, formats, malformed
 from workbench.data.readers.table import Table
 
 _SENTENCE = re.compile(r'(\d+)\t"?(.*?)"?\s*')
@@ -29,10 +29,10 @@ class SemEval2010(Format):
                 continue
             where = f"{file.name}, line {number}"
             if not _MARKED.fullmatch(found[2]):
-                raise wrong(where, "there are no <e1>...</e1> and <e2>...</e2> in the sentence")
+                raise malformed(where, "there are no <e1>...</e1> and <e2>...</e2> in the sentence")
             relation = lines[number].strip() if number < len(lines) else ""
             if not _RELATION.fullmatch(relation):
-                raise wrong(f"{file.name}, line {number + 1}", f"{relation[:60]!r} is no relation such as Other")
+                raise malformed(f"{file.name}, line {number + 1}", f"{relation[:60]!r} is no relation such as Other")
             texts.append(found[2])
             labels.append(relation)
             rows.append(number)

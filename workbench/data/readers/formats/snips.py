@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from workbench.data.readers.formats.base import Format, RawFile, formats, load_json, member, wrong
+from workbench.data.readers.formats.base import Format, RawFile, formats, load_json, malformed, member
 from workbench.data.readers.table import Table
 
 
@@ -18,7 +18,7 @@ class Snips(Format):
         for file in files:
             document = load_json(lines_of_two_encodings(file), file.name)
             if not isinstance(document, dict) or len(document) != 1:
-                raise wrong(file.name, "an object with one intent is needed")
+                raise malformed(file.name, "an object with one intent is needed")
             intent = next(iter(document))
             for number, utterance in enumerate(member(document, intent, list, file.name), start=1):
                 pieces = member(utterance, "data", list, f"{file.name}, row {number}")
@@ -40,7 +40,9 @@ def lines_of_two_encodings(file: RawFile) -> str:
             try:
                 lines.append(line.decode("cp1252"))
             except UnicodeDecodeError as error:
-                raise wrong(f"{file.name}, line {number}", f"it is neither UTF-8 nor Windows-1252 ({error})") from error
+                raise malformed(
+                    f"{file.name}, line {number}", f"it is neither UTF-8 nor Windows-1252 ({error})"
+                ) from error
     if other:
         file.notes.append(f"{file.name}: {other:,} lines are not UTF-8, and were read as Windows-1252.")
     return "\n".join(lines)

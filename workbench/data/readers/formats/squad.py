@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.data.readers.formats.base import Format, RawFile, formats, member, wrong
+from workbench.data.readers.formats.base import Format, RawFile, formats, malformed, member
 from workbench.data.readers.table import Table
 
 _HEAD = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*(?:"version"\s*:\s*"[^"]*"\s*,\s*)?"data"\s*:\s*\[')
@@ -47,7 +47,7 @@ class Squad(Format):
         """One answer. Raises DataError when its text does not stand at its place."""
         text, start = member(answer, "text", str, where), member(answer, "answer_start", int, where)
         if not text or start < 0 or context[start : start + len(text)] != text:
-            raise wrong(where, f"the answer {text[:60]!r} does not stand at character {start} of its context")
+            raise malformed(where, f"the answer {text[:60]!r} does not stand at character {start} of its context")
         return {"text": text, "start": start}
 
 
@@ -62,5 +62,5 @@ def _questions(file: RawFile) -> Iterator[tuple[str, str, dict[str, Any]]]:
             for asked in member(paragraph, "qas", list, where):
                 number += 1
                 if not isinstance(asked, dict):
-                    raise wrong(f"{file.name}, question {number}", "an object is needed")
+                    raise malformed(f"{file.name}, question {number}", "an object is needed")
                 yield str(title or place), context, asked

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from workbench.compare.slices import slices_by_number
-from workbench.data.extra_columns import LONGEST, MOST, more_columns
+from workbench.data.extra_columns import MAX_CHARACTERS, MAX_COLUMNS, extra_columns
 from workbench.data.readers.table import Table
 from workbench.runs.predictions import with_columns
 
@@ -22,21 +22,21 @@ def test_each_column_is_of_one_type_and_of_the_rows_that_are_wanted() -> None:
         text=["a", "b", "c"], stars=[1, 2.5, None], flag=[True, None, False], mixed=[1, "x", True],
         tags=[["a"], [], []], empty=[None] * 3, long=["y" * 1000, "\ud800", "z"], huge=[10**400, 1, 2],
     )  # fmt: skip
-    found = more_columns(given, {"text"}, [12, 10])
+    found = extra_columns(given, {"text"}, [12, 10])
     assert found["stars"] == [None, 1.0] and found["flag"] == [False, True] and found["mixed"] == ["True", "1"]
-    assert found["long"] == ["z", "y" * LONGEST] and found["huge"] == [2.0, float("inf")]
+    assert found["long"] == ["z", "y" * MAX_CHARACTERS] and found["huge"] == [2.0, float("inf")]
     assert set(found) == {"stars", "flag", "mixed", "long", "huge"}
-    assert more_columns(given, {"text"}, [11])["long"] == ["?"]  # half a character could not be written
+    assert extra_columns(given, {"text"}, [11])["long"] == ["?"]  # half a character could not be written
 
 
 def test_of_a_wide_table_the_first_columns_are_kept() -> None:
-    found = more_columns(table(**{f"c{i}": ["x", "y"] for i in range(50)}), {"c0"}, [10, 11])
-    assert list(found) == [f"c{i}" for i in range(1, MOST + 1)]
+    found = extra_columns(table(**{f"c{i}": ["x", "y"] for i in range(50)}), {"c0"}, [10, 11])
+    assert list(found) == [f"c{i}" for i in range(1, MAX_COLUMNS + 1)]
 
 
 def test_where_rows_are_counted_anew_nothing_is_kept() -> None:
     several = Table("folder", {"a": ["x", "y"]}, [1, 1])
-    assert more_columns(several, (), [1]) == {}
+    assert extra_columns(several, (), [1]) == {}
 
 
 def test_columns_stand_beside_the_predictions_by_id() -> None:

@@ -17,7 +17,7 @@ import pytest
 from workbench.data.catalogue.entries import catalogue, dataset
 from workbench.data.columns import Column
 from workbench.data.load import Dataset, load_data
-from workbench.data.readers.formats import RawFile, formats, read_layout
+from workbench.data.readers.formats import RawFile, formats, read_format
 from workbench.data.readers.formats import crosswoz as crosswoz_format
 from workbench.data.readers.formats.cmrc2018 import nearest
 from workbench.data.readers.formats.functions import prompt
@@ -40,10 +40,10 @@ def read(name: str, *contents: str | bytes, part: str = "train") -> Table:
 
 
 def test_every_format_of_the_catalogue_is_there_and_used() -> None:
-    used = {entry.layout.format for entry in catalogue().datasets.values()} - {None}
+    used = {entry.read_options.format for entry in catalogue().datasets.values()} - {None}
     assert used <= set(formats.names()) and set(formats.names()) - used == {"squad"} - used
     with pytest.raises(UnknownNameError, match="Did you mean 'conll'"):
-        read_layout("conl", [], "x")
+        read_format("conl", [], "x")
 
 
 # -- words and tags ---------------------------------------------------------------------------------------------------
