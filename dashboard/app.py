@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit import config
 
 from dashboard import state
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 
 st.set_page_config("Transformer workbench", str(Path(__file__).with_name("icon.svg")), layout="wide")
 
@@ -33,5 +33,5 @@ page = st.navigation(
 )
 st.html("<style>[data-testid=stMainBlockContainer]{padding:3.5rem 2.5rem 4rem}</style>")  # less blank around
 st.logo(str(Path(__file__).with_name("logo.svg")), size="large")
-with shown("page_error"):
+with show_errors("page_error"):
     page.run()

@@ -1,180 +1,245 @@
-"""The keys of the session's state, and what of it stands in the URL, so that a reload or a shared link shows the same.
+"""What the URL and the session hold, page by page, so that a reload or a shared link shows the same.
 
-A value in the URL is somebody's input like any other: it is looked up among what exists, and never trusted.
+A value in the URL is user input like any other: it is looked up among what exists, and never trusted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
 import streamlit as st
 
-# Query parameters. A link to a page is its path and these.
-RUN = "run"  # one run's id: Runs, Explain
-RUNS = "runs"  # runs' ids, with commas between: Compare
-TEXT = "text"  # what Explain reads
-PAIR = "pair"  # and its second text, where the model reads two
-VIEW = "view"  # and what it shows of it
-METHOD = "method"  # by which it explains
-OPTIONS = "options"  # with which options of the method, as JSON; those with their defaults are left out
-TARGET = "target"  # what it explains: a label, an answer, a token
-PLACE = "place"  # and of which word, where labels stand at words
-WITH = "with"  # what it compares with: a run's id, or one of WITH_BASE, WITH_TEXT
-OTHER = "other"  # the other text
-KIND = "kind"  # which attention, of a model that reads one text and writes another
-LAYERS = "layers"  # the layers that are drawn, with commas between
-PRESET = "preset"  # what Launch's form begins with
-FROM = "from"  # or the run whose settings it begins with
-SWEEP = "sweep"  # a sweep's name: Sweeps
-AXIS = "x"  # what curves are drawn over
-LOG = "log"  # 1 where they are drawn on a logarithmic axis
-SMOOTH = "smooth"  # how much they are smoothed, 0 to 0.99
-EVALUATION = "evaluation"  # the step after which the evaluation was whose confusion matrix is shown
-PART = "part"  # the part of the horizontal axis that is shown, in percent: 10-20
-WHERE = "where"  # the condition for which runs are listed, as SQL
-SORT = "sort"  # the field by which they are sorted, with a minus before it where most comes first
-GROUP = "group"  # the fields by which they are grouped, with commas between
-DATA = "data"  # the data set or uploaded file that Data shows
-TASK, LANGUAGE = "task", "language"  # of which Data lists data sets
-SHOW = "show"  # what Data shows of them
-SPLIT = "split"  # and of which part
-USE = "use"  # what shall be learned from an uploaded file
-ROLES = "roles"  # and which of its columns plays which role, as JSON
-INPUT = "input"  # what Playground asks, as JSON: role and text
-HOW = "how"  # and how the model is to write, as JSON; what is as the run was given is left out
-TAGS = "tags"  # of which listed runs have all, with commas between
-ARCHIVED = "archived"  # 1 where archived runs are listed, too
-VALUE = "value"  # the metric that the list shows and groups by
-COLUMNS = "columns"  # what it shows of each run, with commas between
-METRIC = "metric"  # by which Compare compares
-COST = "cost"  # against which it draws quality
-CURVES = "curves"  # which curves it draws, with commas between
-TOGETHER = "together"  # which runs are one curve: those alike but for the seed, or alike in a field
-SINGLES = "singles"  # 1 where each run's line stands behind the mean
-BESIDE = "beside"  # the run that the first one is laid beside
-EVIDENCE = "evidence"  # what is shown of the two
-WHICH = "which"  # the run of the two that is right in the examples shown
-CONFUSED = "confused"  # the run whose confusion matrix is shown
-CLASS = "class"  # whose precision and recall are shown
-SLICES = "slices"  # what the examples are cut by
-DOUBTS = "doubts"  # which list of doubtful labels
-ONLY = "only"  # 0 where settings that are the same are shown, too
+from workbench.i18n import _, ngettext
 
-# Session keys of widgets; tests find widgets by them.
-CHOSEN_RUN = "chosen.run"
-CHOSEN_RUNS = "chosen.runs"
-EXPLAIN_TEXT = "explain.text"
-EXPLAIN_PAIR = "explain.text_pair"
-EXPLAIN_METHOD = "explain.method"
-EXPLAIN_TARGET = "explain.target"
-EXPLAIN_PLACE = "explain.place"
-EXPLAIN_WITH = "explain.with"
-EXPLAIN_KIND = "explain.kind"
-EXPLAIN_OTHER = "explain.other"
-CHOSEN_VIEW = "explain.view"
-WATCH_AXIS, WATCH_LOG, WATCH_SMOOTH, WATCH_PART = "watch.x", "watch.log", "watch.smooth", "watch.part"
-WATCH_EVALUATION = "watch.evaluation"
-LIST_WHERE, LIST_SORT, LIST_GROUP = "list.where", "list.sort", "list.group"
-LIST_TAGS, LIST_ARCHIVED, LIST_METRIC = "list.tags", "list.archived", "list.metric"
-LIST_COLUMNS, LIST_TICKED = "list.columns", "list.ticked"
-CHOSEN_SWEEP = "chosen.sweep"
-CHOSEN_DATA, DATA_UPLOADED, DATA_VIEW = "data.chosen", "data.uploaded", "data.view"
-DATA_SPLIT, DATA_ROLES = "data.part", "data.roles"
-PLAY_WITH, PLAY_INPUT, PLAY_HOW = "play.with", "play.input", "play.how"
-COMPARE_METRIC, COMPARE_X, COMPARE_LOG = "compare.metric", "compare.x", "compare.log"
-COMPARE_COST, COMPARE_SMOOTH = "compare.cost", "compare.smooth"
-LAUNCH = "launch"  # prefix of the form's fields: launch.training.epochs
+Value = TypeVar("Value")
 
-HOME_PAGE, LAUNCH_PAGE, RUNS_PAGE = "views/home.py", "views/launch.py", "views/runs.py"
-COMPARE_PAGE, EXPLAIN_PAGE = "views/compare.py", "views/explain.py"
-SWEEPS_PAGE = "views/sweeps.py"
-DATA_PAGE = "views/data.py"
-LEARN_PAGE = "views/learn.py"
-PLAYGROUND_PAGE, SETTINGS_PAGE = "views/playground.py", "views/settings.py"
+MAX_RUNS = 60  # that can be compared at once
+MAX_TEXT = 12_000  # characters
+MAX_URL_TEXT = 30_000  # of a text as the URL encodes it; servers and browsers refuse much longer ones
 
-MOST_RUNS = 60  # that can be compared at once
-LONGEST_TEXT = 12_000  # characters
-LONGEST_IN_URL = 30_000  # of a text as it stands in the URL; servers and browsers refuse much longer ones
-WITH_BASE, WITH_TEXT = "base", "text"
+HOME_PAGE, DATA_PAGE, LAUNCH_PAGE = "views/home.py", "views/data.py", "views/launch.py"
+RUNS_PAGE, SWEEPS_PAGE, COMPARE_PAGE = "views/runs.py", "views/sweeps.py", "views/compare.py"
+EXPLAIN_PAGE, PLAYGROUND_PAGE = "views/explain.py", "views/playground.py"
+LEARN_PAGE, SETTINGS_PAGE = "views/learn.py", "views/settings.py"
 
 
-def from_url(param: str, key: str, read: Callable[[str], object]) -> None:
-    """Give the widget ``key`` what the URL says, before it is drawn.
+class Linked(NamedTuple):
+    """A choice that the URL carries.
 
-    It happens when the page is opened and when the URL was changed by something else than the widget (a link, the
-    back button). A widget that was moved since is left as it is: who clicks twice quickly sends the second click with
-    the URL of before the first.
+    Attributes:
+        param: its query parameter; a link to a page is the page's path and these.
+        key: its session key, which is also the key of its widget.
+    """
+
+    param: str
+    key: str
+
+
+RUN = Linked("run", "chosen.run")  # a run's id, on Runs, Explain and Playground
+
+
+class Data:
+    """Choices on Data."""
+
+    DATASET = Linked("data", "data.chosen")  # the data set or uploaded file that is shown
+    TASK = Linked("task", "data.task")  # filters of the catalogue
+    LANGUAGE = Linked("language", "data.language")
+    VIEW = Linked("show", "data.view")
+    SPLIT = Linked("split", "data.split")
+    USE = Linked("use", "data.use")  # the task that an uploaded file is used for
+    ROLES = Linked("roles", "data.roles")  # which of its columns plays which role, as JSON
+    UPLOADED = "data.uploaded"
+
+
+class Launch:
+    """Choices on Launch; the fields of its form have keys such as ``launch.training.epochs``."""
+
+    PRESET = Linked("preset", "launch_preset")  # a preset that fills the form
+    FROM = Linked("from", "launch_from")  # a run whose settings fill the form
+    PREFIX = "launch"
+
+
+class Runs:
+    """Choices on Runs: for the list, then for the curves of one run."""
+
+    FILTER = Linked("where", "list.where")  # a condition in SQL
+    SORT = Linked("sort", "list.sort")  # a field, with a minus in front for descending order
+    GROUP = Linked("group", "list.group")  # fields, separated by commas
+    TAGS = Linked("tags", "list.tags")  # a listed run has all of them, separated by commas
+    ARCHIVED = Linked("archived", "list.archived")  # 1 to show archived runs as well
+    METRIC = Linked("value", "list.metric")  # the metric that the list shows and groups average
+    COLUMNS = Linked("columns", "list.columns")  # separated by commas
+    TICKED = "list.ticked"
+    AXIS = Linked("x", "watch.x")  # the horizontal axis of the curves
+    LOG = Linked("log", "watch.log")  # 1 for a logarithmic axis
+    SMOOTH = Linked("smooth", "watch.smooth")  # the weight of smoothing, 0 to 0.99
+    RANGE = Linked("range", "watch.range")  # the part of the horizontal axis that is shown, in percent: 10-20
+    EVALUATION = Linked("evaluation", "watch.evaluation")  # the step whose confusion matrix is shown
+
+
+class Sweeps:
+    """Choices on Sweeps."""
+
+    SWEEP = Linked("sweep", "chosen.sweep")  # a sweep's name
+
+
+class Compare:
+    """Choices on Compare."""
+
+    RUNS = Linked("runs", "chosen.runs")  # ids, separated by commas
+    METRIC = Linked("metric", "compare.metric")
+    COST = Linked("cost", "compare.cost")  # the horizontal axis of quality against cost
+    CURVES = Linked("curves", "compare.metrics")  # metrics, separated by commas
+    AXIS = Linked("x", "compare.x")
+    LOG = Linked("log", "compare.log")
+    SMOOTH = Linked("smooth", "compare.smooth")
+    AVERAGE = Linked("together", "compare.together")  # which runs are averaged into one curve
+    SINGLES = Linked("singles", "compare.singles")  # 1 to show each run behind the mean
+    OTHER = Linked("against", "compare.other")  # the run that the evidence compares the first one with
+    EVIDENCE = Linked("evidence", "compare.evidence")
+    CORRECT_RUN = Linked("which", "compare.which")  # the one of the two runs that is right in the examples shown
+    CONFUSION_RUN = Linked("confused", "compare.confused")  # the run whose confusion matrix is shown
+    CLASS = Linked("class", "compare.class")  # whose precision and recall are shown
+    SLICES = Linked("slices", "compare.slice_by")
+    LABEL_ERRORS = Linked("labels", "compare.labels")  # which list of label errors
+    ONLY_DIFFERENT = Linked("only", "compare.only")  # 0 to show settings that are the same as well
+
+
+class Explain:
+    """Choices on Explain."""
+
+    TEXT = Linked("text", "explain.text")
+    PAIR = Linked("pair", "explain.text_pair")  # the second text, for a model that reads two
+    VIEW = Linked("view", "explain.view")
+    METHOD = Linked("method", "explain.method")
+    OPTIONS = Linked("options", "explain.options")  # of the method, as JSON, without those that have their default
+    TARGET = Linked("target", "explain.target")  # what is explained: a label, an answer, a token
+    POSITION = Linked("position", "explain.position")  # the index of the word whose label is explained
+    COMPARE_WITH = Linked("with", "explain.with")  # a run's id, BASE_MODEL or OTHER_TEXT
+    SECOND_TEXT = Linked("other", "explain.other")
+    ATTENTION = Linked("attention", "explain.attention")  # which attention of an encoder-decoder model
+    LAYERS = Linked("layers", "explain.layers")  # separated by commas
+    BASE_MODEL, OTHER_TEXT = "base", "text"
+
+
+class Playground:
+    """Choices on Playground."""
+
+    COMPARE_WITH = Linked("with", "play.with")
+    INPUT = Linked("input", "play.input")  # the inputs by role, as JSON
+    GENERATION = Linked("generation", "play.generation")  # options that differ from the run's own, as JSON
+
+
+def from_url(choice: Linked, read: Callable[[str], object]) -> None:
+    """Set a widget to what the URL says, before the widget is drawn.
+
+    This happens when the page is opened, and when something else than the widget changed the URL (a link, the back
+    button). A widget that changed since keeps its value: the second of two quick clicks arrives with the URL from
+    before the first.
 
     Args:
-        param: the query parameter.
-        key: the widget's session key.
-        read: turns the parameter's text into the widget's value; None when it is nothing that there is.
+        choice: the parameter and the key.
+        read: converts the parameter's text to the widget's value; returns None when there is no such value.
     """
-    seen, held = f"url.{param}", f"held.{param}"
-    given = st.query_params.get(param)
+    param, key = choice
+    seen_key, held_key = f"url.{param}", f"held.{param}"
+    text = st.query_params.get(param)
     st.session_state[f"key.{param}"] = key
-    if key in st.session_state and held in st.session_state and st.session_state[key] != st.session_state[held]:
-        st.session_state[seen], st.session_state[held] = given, st.session_state[key]
+    if key in st.session_state and held_key in st.session_state and st.session_state[key] != st.session_state[held_key]:
+        st.session_state[seen_key], st.session_state[held_key] = text, st.session_state[key]
         return
-    if given is None:
+    if text is None:
         if key not in st.session_state and _remembered(param) is not None:
-            given = _remembered(param)
-    elif given == st.session_state.get(seen) and key in st.session_state:
+            text = _remembered(param)
+    elif text == st.session_state.get(seen_key) and key in st.session_state:
         return
-    if given is not None:
-        st.session_state[seen] = given
-        value = read(given[: 2 * LONGEST_TEXT])
+    if text is not None:
+        st.session_state[seen_key] = text
+        value = read(text[: 2 * MAX_TEXT])
         if value is not None:
-            st.session_state[key] = st.session_state[held] = value
+            st.session_state[key] = st.session_state[held_key] = value
 
 
-def to_url(param: str, value: str) -> None:
-    """Put what was chosen into the URL, and remember it for the other pages; an empty value takes it out.
+def to_url(choice: Linked, text: str) -> None:
+    """Write a choice to the URL, and remember it for the other pages.
 
-    What is too long for a URL is only remembered.
+    Args:
+        choice: the parameter and the key.
+        text: the value; an empty one removes the parameter. What is too long for a URL is only remembered.
     """
-    st.session_state[f"remembered.{param}"] = value
+    param = choice.param
+    st.session_state[f"remembered.{param}"] = text
     key = st.session_state.get(f"key.{param}")
     if key in st.session_state:
         st.session_state[f"held.{param}"] = st.session_state[key]
-    if len(quote(value, errors="replace")) > LONGEST_IN_URL:
-        value = ""
-    st.session_state[f"url.{param}"] = value
-    if value and st.query_params.get(param) != value:
-        st.query_params[param] = value
-    elif not value and param in st.query_params:
+    if len(quote(text, errors="replace")) > MAX_URL_TEXT:
+        text = ""
+    st.session_state[f"url.{param}"] = text
+    if text and st.query_params.get(param) != text:
+        st.query_params[param] = text
+    elif not text and param in st.query_params:
         del st.query_params[param]
 
 
 def _remembered(param: str) -> str | None:
-    return st.session_state.get(f"remembered.{param}")
+    value: str | None = st.session_state.get(f"remembered.{param}")
+    return value
+
+
+def known(options: Sequence[str]) -> Callable[[str], str | None]:
+    """Return a reader for :func:`from_url` that accepts one of ``options`` and ignores anything else.
+
+    Args:
+        options: the allowed values.
+    """
+    return lambda text: text if text in options else None
+
+
+def flag(text: str) -> bool | None:
+    """Read ``1`` as True and ``0`` as False.
+
+    Args:
+        text: a query parameter.
+    """
+    return {"1": True, "0": False}.get(text)
 
 
 def one_of(options: Sequence[str]) -> Callable[[str], str | None]:
-    """Reads one of ``options``; says on the page when the URL names something else."""
+    """Return a reader that accepts one of the runs in ``options``, and warns when the URL names another.
 
-    def read(given: str) -> str | None:
-        if given in options:
-            return given
-        st.warning("The link names a run that is not there; it may have been deleted.", icon=":material/link_off:")
+    Args:
+        options: ids of runs.
+    """
+
+    def read(text: str) -> str | None:
+        if text in options:
+            return text
+        st.warning(_("This link points to a run that no longer exists."), icon=":material/link_off:")
         return None
 
     return read
 
 
 def some_of(options: Sequence[str]) -> Callable[[str], list[str] | None]:
-    """Reads several of ``options`` with commas between; says on the page how many the URL names that are not there."""
+    """Return a reader that accepts several of the runs in ``options``, and warns how many of the URL's are missing.
 
-    def read(given: str) -> list[str] | None:
-        names = list(dict.fromkeys(given.split(",")))
-        known = [name for name in names if name in options][:MOST_RUNS]
-        if len(known) < len(names):
-            st.warning(
-                f"{len(names) - len(known)} of the {len(names)} runs in the link cannot be shown: they are not there, "
-                f"or are more than the {MOST_RUNS} that fit.",
-                icon=":material/link_off:",
+    Args:
+        options: ids of runs.
+    """
+
+    def read(text: str) -> list[str] | None:
+        names = list(dict.fromkeys(text.split(",")))
+        existing = [name for name in names if name in options][:MAX_RUNS]
+        missing = len(names) - len(existing)
+        if missing:
+            message = ngettext(
+                "{n} of the {total} runs in this link is not shown: it no longer exists or exceeds the limit ({max}).",
+                "{n} of the {total} runs in this link are not shown: they no longer exist or exceed the limit ({max}).",
+                missing,
             )
-        return known or None
+            st.warning(message.format(n=missing, total=len(names), max=MAX_RUNS), icon=":material/link_off:")
+        return existing or None
 
     return read

@@ -18,7 +18,7 @@ from dashboard.parts.compare import (
     tradeoff,
 )
 from dashboard.parts.shared import curves, first_visit, run_list, url_widgets
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.glossary import WORDS
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -43,20 +43,18 @@ handles = [Run.open(run_id, Workspace.current()) for run_id in chosen]
 metrics = comparison.common_metrics(summaries)
 st.subheader("Results", help=WORDS["claims"], anchor=False)
 if metrics:
-    metric = url_widgets.select(
-        "Metric", metrics, state.METRIC, state.COMPARE_METRIC, format_func=run_list.metric_name, width=260
-    )
-    with shown("verdict_error"):
+    metric = url_widgets.select("Metric", metrics, state.Compare.METRIC, format_func=run_list.metric_name, width=260)
+    with show_errors("verdict_error"):
         comparison.show_claims(handles, metric)
     st.plotly_chart(comparison.picture(summaries, metric), key="compare.picture", config=curves.CONFIG)
     comparison.show_figures(summaries, metric)
-    with shown("tradeoff_error"):
+    with show_errors("tradeoff_error"):
         tradeoff.draw(summaries, metric)
 else:
     st.info("These runs share no final metric: one of them has not finished.", icon=":material/hourglass_empty:")
 
 st.subheader("Curves", anchor=False)
-with shown("curves_error"):
+with show_errors("curves_error"):
     comparison_curves.draw(handles)
 
 st.subheader("Evidence", anchor=False)
@@ -70,11 +68,11 @@ KINDS = {
     "faithfulness": ("Faithfulness", lambda *_: evidence.show_faithfulness(handles)),
     "heads": ("Heads that moved", evidence.show_divergence),
 }
-with shown("evidence_error"):
+with show_errors("evidence_error"):
     evidence.draw(handles, KINDS)
 
 st.subheader("Settings", anchor=False)
-with shown("settings_error"):
+with show_errors("settings_error"):
     comparison.show_settings(handles)
     if metrics:
         tradeoff.draw_settings(summaries, handles, metric)

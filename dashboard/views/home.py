@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard.parts.home import overview
 from dashboard.parts.shared import first_visit, run_list
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.machine import show_machine
 from workbench.workspace import Workspace
 
@@ -35,11 +35,11 @@ def now_and_next() -> None:
 with st.container(border=True, key="home_next"):
     st.subheader("Next step", anchor=False)
     overview.next_step(runs)
-with shown("running_error"):
+with show_errors("running_error"):
     st.subheader("Now and next", anchor=False)
     now_and_next()
 if ended:
     st.subheader("Last runs", help="The key metric on the test examples, with its 95% interval.", anchor=False)
     overview.last_runs(ended)
-with shown("machine_error"):
+with show_errors("machine_error"):
     show_machine()

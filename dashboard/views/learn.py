@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard.parts.learn import course
 from dashboard.parts.shared import first_visit
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 from workbench.teach.progress import course_progress
 
 st.title("Learn")
@@ -15,7 +15,7 @@ first_visit.explain(
     "**Learn** lists the course: guided notebooks to read and run, and lessons whose exercises check themselves. "
     "Both are opened in JupyterLab; this page shows how far you have come.",
 )
-with shown("course_error"):
+with show_errors("course_error"):
     standing = course_progress()
     if not standing:
         st.info(

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard.parts.settings import password_form, sections
 from dashboard.parts.shared import first_visit
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 from workbench.workspace import Workspace
 
 st.title("Settings")
@@ -16,13 +16,13 @@ first_visit.explain(
     "Settings of a run are chosen on *Launch*.",
 )
 workspace = Workspace.current()
-with shown("settings_places_error"):
+with show_errors("settings_places_error"):
     sections.draw_places(workspace)
-with shown("settings_cleaning_error"):
+with show_errors("settings_cleaning_error"):
     sections.draw_cleaning(workspace)
 left, right = st.columns(2, gap="large")
-with left, shown("settings_password_error"):
+with left, show_errors("settings_password_error"):
     password_form.draw(workspace)
-with right, shown("settings_look_error"):
+with right, show_errors("settings_look_error"):
     sections.draw_look()
 sections.draw_versions()

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts.shared import first_visit
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.sweeps import sweep_form, sweep_results
 from workbench.jobs.sweeps import Sweep
 from workbench.workspace import Workspace
@@ -28,12 +28,15 @@ def sweep_in_link(given: str) -> str | None:
     return None
 
 
-state.from_url(state.SWEEP, state.CHOSEN_SWEEP, sweep_in_link)
-with st.expander("New sweep", icon=":material/add:", expanded=not names, key="sweep_new"), shown("sweep_form_error"):
+state.from_url(state.Sweeps.SWEEP, sweep_in_link)
+with (
+    st.expander("New sweep", icon=":material/add:", expanded=not names, key="sweep_new"),
+    show_errors("sweep_form_error"),
+):
     started = sweep_form.draw(workspace)
     if started:
-        st.session_state[f"remembered.{state.SWEEP}"] = started.name
-        st.query_params[state.SWEEP] = started.name
+        st.session_state[f"remembered.{state.Sweeps.SWEEP.param}"] = started.name
+        st.query_params[state.Sweeps.SWEEP.param] = started.name
         st.rerun()
 if not names:
     st.info(
@@ -42,17 +45,17 @@ if not names:
         icon=":material/inbox:",
     )
     st.stop()
-if st.session_state.get(state.CHOSEN_SWEEP) not in names:
-    st.session_state[state.CHOSEN_SWEEP] = names[0]
-chosen = st.selectbox("Sweep", names, key=state.CHOSEN_SWEEP)
-state.to_url(state.SWEEP, chosen)
+if st.session_state.get(state.Sweeps.SWEEP.key) not in names:
+    st.session_state[state.Sweeps.SWEEP.key] = names[0]
+chosen = st.selectbox("Sweep", names, key=state.Sweeps.SWEEP.key)
+state.to_url(state.Sweeps.SWEEP, chosen)
 going = Sweep.open(chosen, workspace).read()["state"] == "running"
 
 
 @st.fragment(run_every=3 if going else None)
 def results() -> None:
     """Drawn again by itself while the sweep goes on."""
-    with shown("sweep_error"):
+    with show_errors("sweep_error"):
         sweep = Sweep.open(chosen, workspace)
         summary = sweep.summary()
         if going and summary["state"] != "running":

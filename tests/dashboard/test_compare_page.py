@@ -79,11 +79,11 @@ FULL = {
     "only": "0",
 }
 WIDGETS = {
-    "beside": ("selectbox", "compare.other"),
+    "against": ("selectbox", "compare.other"),
     "confused": ("selectbox", "compare.confused"),
     "class": ("selectbox", "compare.class"),
     "slices": ("selectbox", "compare.slice_by"),
-    "doubts": ("segmented_control", "compare.doubts"),
+    "labels": ("segmented_control", "compare.labels"),
     "which": ("segmented_control", "compare.which"),
 }
 
@@ -95,21 +95,21 @@ WIDGETS = {
         {"evidence": "confusion"},
         {"evidence": "thresholds", "class": "positive"},
         {"evidence": "slices", "slices": "right label"},
-        {"evidence": "labels", "doubts": "likely label errors"},
+        {"evidence": "labels", "labels": "likely label errors"},
     ],
     ids=lambda part: part.get("evidence", "examples"),
 )
 def test_the_link_holds_the_whole_view(workspace: Workspace, part: dict[str, str]) -> None:
     runs = [fake_run(workspace, seed=seed) for seed in (0, 1, 2)]
-    given = FULL | part | {"runs": ",".join(run.id for run in runs), "beside": runs[2].id}
+    given = FULL | part | {"runs": ",".join(run.id for run in runs), "against": runs[2].id}
     if part.get("evidence") == "confusion":
         given["confused"] = runs[2].id
     test = well(open_page("compare", **given))
     assert {name: test.query_params.get(name) for name in given} == given
-    assert test.selectbox(key=state.COMPARE_METRIC).value == "macro_f1"
+    assert test.selectbox(key=state.Compare.METRIC.key).value == "macro_f1"
     assert test.multiselect(key="compare.metrics").value == ["train/loss"]
     assert test.selectbox(key="compare.together").value == "training.seed"
-    assert test.slider(key=state.COMPARE_SMOOTH).value == 0.5
+    assert test.slider(key=state.Compare.SMOOTH.key).value == 0.5
     assert test.toggle(key="compare.singles").value and not test.toggle(key="compare.only").value
     assert test.segmented_control(key="compare.evidence").value == part.get("evidence", "examples")
     for name, (kind, key) in WIDGETS.items():
@@ -122,5 +122,5 @@ def test_a_link_that_names_nothing_shows_what_is_usual(workspace: Workspace) -> 
     wrong = dict.fromkeys([*FULL, *WIDGETS, "evidence"], "<b>nothing</b>")
     test = well(open_page("compare", runs=",".join(run.id for run in runs), **wrong))
     assert test.segmented_control(key="compare.evidence").value == "examples"
-    assert test.slider(key=state.COMPARE_SMOOTH).value == 0 and test.toggle(key="compare.only").value
+    assert test.slider(key=state.Compare.SMOOTH.key).value == 0 and test.toggle(key="compare.only").value
     assert len(test.multiselect(key="compare.metrics").value) == 4

@@ -68,7 +68,7 @@ def test_the_link_says_what_is_seen_of_a_file(workspace: Workspace) -> None:
     roles = json.dumps({"text": "a", "label": "b", "no-such": "c"})
     page = well(open_page("data", data=name, roles=roles, split="test", use="no-such", show="no-such"))
     assert page.selectbox(key="data.columns.text").value == "a"
-    assert page.segmented_control(key="data.part").value == "test" and page.metric
+    assert page.segmented_control(key="data.split").value == "test" and page.metric
     assert page.segmented_control(key="data.view").value == "rows"
     well(page.selectbox(key="data.columns.text").set_value("c").run())  # a field that is moved wins over the link
     assert page.selectbox(key="data.columns.text").value == "c"

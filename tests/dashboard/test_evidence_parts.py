@@ -66,7 +66,7 @@ def test_doubtful_labels_and_confident_mistakes(workspace: Workspace) -> None:
     rows = read_predictions(runs[0])
     wrong = [score for score, right in zip(rows["score"], rows["correct"], strict=True) if not right]
     assert list(table["Probability"]) == sorted(wrong, reverse=True)
-    test = well(test.segmented_control(key="compare.doubts").set_value("likely label errors").run())
+    test = well(test.segmented_control(key="compare.labels").set_value("likely label errors").run())
     table = next(frame.value for frame in test.dataframe if "It may be" in frame.value.columns)
     assert len(table) and (table["In the data"] != table["It may be"]).all()
     assert "cannot say whether the label or the model is wrong" in text_of(test)

@@ -63,9 +63,9 @@ def test_the_next_token_of_a_writer(opens: Opens) -> None:
 
 def test_the_label_of_a_word(opens: Opens) -> None:
     run = opens(of_bert(BertForTokenClassification, "token-classification", ["B", "I", "O"], num_labels=3))
-    test = well(open_page("explain", run=run.id, text=TEXT, method="occlusion", place="3", target="I"))
+    test = well(open_page("explain", run=run.id, text=TEXT, method="occlusion", position="3", target="I"))
     assert not test.error and heat(test)
-    words = test.selectbox(key="explain.place")
+    words = test.selectbox(key="explain.position")
     assert [option.split()[-1] for option in words.options] == TEXT.split() and words.value == 3
     assert "(at " in text_of(test)
     changed = well(words.select_index(0).run())
@@ -85,7 +85,7 @@ def test_the_answer_to_a_question(opens: Opens) -> None:
 def test_the_three_attentions_of_a_model_that_rewrites(kind: str, opens: Opens) -> None:
     run = opens(rewriter())
     for view in ("canvas", "head"):
-        test = well(open_page("explain", run=run.id, text=TEXT, view=view, kind=kind))
+        test = well(open_page("explain", run=run.id, text=TEXT, view=view, attention=kind))
         assert not test.error, [one.value for one in test.error]
         assert len(pictures(test)) == 1
     assert ("written" in pictures(test)[0]) == (kind == "cross")

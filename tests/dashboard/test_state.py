@@ -12,9 +12,9 @@ def page() -> None:
     from dashboard import state
 
     views = ["tokens", "head", "model"]
-    state.from_url(state.VIEW, "view", lambda given: given if given in views else None)
+    state.from_url(state.Explain.VIEW, lambda given: given if given in views else None)
     st.session_state.setdefault("view", "tokens")
-    state.to_url(state.VIEW, st.radio("View", views, key="view"))
+    state.to_url(state.Explain.VIEW, st.radio("View", views, key="view"))
     st.toggle("Other", key="other")
 
 

@@ -179,12 +179,12 @@ def test_the_link_says_how_curves_are_drawn(workspace: Workspace) -> None:
     assert {"Gradient norm", "Tokens per second", "Learning rate"} <= set(figures(test))
     well(test.slider(key="watch.smooth").set_value(0.0).run())
     assert len(figures(test)["Loss"]["data"]) == 2 and "smooth" not in test.query_params
-    well(test.slider(key="watch.part").set_value((50.0, 100.0)).run())
+    well(test.slider(key="watch.range").set_value((50.0, 100.0)).run())
     assert test.query_params["part"] in ("50-100", ["50-100"])
-    again = figures(well(open_page("runs", run=run.id, part="50-100")))["Loss"]["data"][0]
+    again = figures(well(open_page("runs", run=run.id, range="50-100")))["Loss"]["data"][0]
     assert again == figures(test)["Loss"]["data"][0] | {"x": again["x"]}
     for wrong in ("90-10", "0-101", "x", "1-2-3", "50-50"):
-        well(open_page("runs", run=run.id, part=wrong))
+        well(open_page("runs", run=run.id, range=wrong))
 
 
 def test_an_alert_stands_on_the_page(workspace: Workspace) -> None:
@@ -303,7 +303,7 @@ def test_a_tick_of_a_long_run_costs_what_one_of_a_short_run_costs(
     costs = []
     for lines in (2000, 32_000):
         run = long_run(workspace, lines)
-        test = well(unfold(open_page("runs", run=run.id, part="10-100", smooth=smoothing), "run.usage"))
+        test = well(unfold(open_page("runs", run=run.id, range="10-100", smooth=smoothing), "run.usage"))
         run.append_metrics({"step": lines, "epoch": 1.0, "time": 1e6, "tokens": 1, "train/loss": 1.0})
         Counted.taken = parsed = 0
         well(test.run())

@@ -11,7 +11,7 @@ from workbench.runs.predictions import JSON_LINES, PARQUET
 from workbench.runs.run import Run
 
 
-def judged(run: Run) -> ClassPredictions | None:
+def load_classified(run: Run) -> ClassPredictions | None:
     """Return a run's class predictions from the cache. The result is shared: do not change it."""
     files = [run.folder / name for name in (PARQUET, JSON_LINES)]
     changed = tuple(file.stat().st_mtime_ns for file in files if file.exists())

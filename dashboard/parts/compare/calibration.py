@@ -7,7 +7,7 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.parts.compare.cached_predictions import judged
+from dashboard.parts.compare.cached_predictions import load_classified
 from dashboard.parts.shared import curves, run_list
 from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.text import cut, plain
@@ -18,7 +18,9 @@ from workbench.runs.run import Run
 
 def draw(first: Run, second: Run) -> None:
     """The reliability curves of both, and a table of their errors."""
-    found = {run.id: one for run in (first, second) if (one := judged(run)) is not None and one.scores is not None}
+    found = {
+        run.id: one for run in (first, second) if (one := load_classified(run)) is not None and one.scores is not None
+    }
     if not found:
         st.caption("These runs keep no probabilities of their labels.")
         return

@@ -258,7 +258,7 @@ def _settings(_runs: list[Run], marks: tuple[Any, ...], only_different: bool) ->
 
 def show_settings(runs: list[Run]) -> None:
     """The settings side by side: a column a run, or where there are many a row a run."""
-    only = url_widgets.toggle("Only what differs", state.ONLY, "compare.only", default=True)
+    only = url_widgets.toggle("Only what differs", state.Compare.ONLY_DIFFERENT, default=True)
     rows = settings_of(runs, only)
     if not rows:
         st.caption("All settings are the same.")

@@ -10,8 +10,8 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts.compare import comparison
 from dashboard.parts.shared import curves, url_widgets
-from dashboard.parts.shared.errors import shown
-from dashboard.parts.shared.glossary import WORDS, told
+from dashboard.parts.shared.errors import show_errors
+from dashboard.parts.shared.glossary import WORDS, help_for
 from workbench.runs.metric_store import open_metrics
 from workbench.runs.run import Run
 
@@ -29,13 +29,13 @@ def draw(runs: list[Run]) -> None:
         st.caption("None of these runs has written figures yet.")
         return
     chosen = url_widgets.several(
-        "Curves", names, state.CURVES, "compare.metrics", [name for name in names if name in FIRST],
+        "Curves", names, state.Compare.CURVES, [name for name in names if name in FIRST],
         format_func=curves.title, max_selections=MOST_FIGURES,
     )  # fmt: skip
     how = _choose_how(runs)
     places = st.columns(2)
     for number, name in enumerate(chosen):
-        with places[number % 2], shown(f"curve_{number}_error"):
+        with places[number % 2], show_errors(f"curve_{number}_error"):
             st.plotly_chart(_figure(runs, name, **how), key=f"compare.curve.{name}", config=curves.CONFIG)
 
 
@@ -44,29 +44,31 @@ def _choose_how(runs: list[Run]) -> dict[str, Any]:
     fields = [row["field"] for row in comparison.settings_of(runs, True) if row["field"] not in comparison.NO_SETTING]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         x = url_widgets.select(
-            "Over", list(curves.X_AXES), state.AXIS, state.COMPARE_X, format_func=curves.X_AXES.get, width=140,
-            help=told("step", "epoch"),
+            "Over", list(curves.X_AXES), state.Compare.AXIS, format_func=curves.X_AXES.get, width=140,
+            help=help_for("step", "epoch"),
         )  # fmt: skip
         together = url_widgets.select(
-            "One line for", [SEEDS, EACH, *fields], state.TOGETHER, "compare.together", width=320, help=WORDS["band"],
+            "One line for", [SEEDS, EACH, *fields], state.Compare.AVERAGE, width=320, help=WORDS["band"],
             format_func=lambda name: WORDS_FOR.get(name) or f"Runs alike in {name}",
         )  # fmt: skip
         weight = _smoothing()
         log = url_widgets.toggle(
-            "Logarithmic", state.LOG, state.COMPARE_LOG, help="Small differences near zero can be seen better."
+            "Logarithmic", state.Compare.LOG, help="Small differences near zero can be seen better."
         )
         singles = together != EACH and url_widgets.toggle(
-            "Single runs", state.SINGLES, "compare.singles", help="Each run's line behind the mean."
+            "Single runs", state.Compare.SINGLES, help="Each run's line behind the mean."
         )
     by = None if together in WORDS_FOR else together
     return {"x": x, "log": log, "weight": weight, "together": together == SEEDS, "singles": singles, "by": by}
 
 
 def _smoothing() -> float:
-    state.from_url(state.SMOOTH, state.COMPARE_SMOOTH, _read_weight)
-    st.session_state.setdefault(state.COMPARE_SMOOTH, 0.0)
-    weight = st.slider("Smoothing", 0.0, 0.99, step=0.01, key=state.COMPARE_SMOOTH, width=200, help=WORDS["smoothing"])
-    state.to_url(state.SMOOTH, f"{weight:g}" if weight else "")
+    state.from_url(state.Compare.SMOOTH, _read_weight)
+    st.session_state.setdefault(state.Compare.SMOOTH.key, 0.0)
+    weight = st.slider(
+        "Smoothing", 0.0, 0.99, step=0.01, key=state.Compare.SMOOTH.key, width=200, help=WORDS["smoothing"]
+    )
+    state.to_url(state.Compare.SMOOTH, f"{weight:g}" if weight else "")
     return weight
 
 

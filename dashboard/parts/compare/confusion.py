@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts.compare import evidence
-from dashboard.parts.compare.cached_predictions import judged
+from dashboard.parts.compare.cached_predictions import load_classified
 from dashboard.parts.shared import curves, run_list, url_widgets
 from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.text import cut, md, plain
@@ -27,13 +27,11 @@ MOST_PAIRS = 50
 
 def draw(first: Run, second: Run) -> None:
     """The matrix of the run that is chosen, the examples of the chosen cell, and the classes of both runs."""
-    found = {run.id: one for run in (first, second) if (one := judged(run)) is not None and one.has_classes}
+    found = {run.id: one for run in (first, second) if (one := load_classified(run)) is not None and one.has_classes}
     if not found:
         st.caption("These runs answer with texts, not with one of a few labels.")
         return
-    chosen = url_widgets.select(
-        "Run", list(found), state.CONFUSED, "compare.confused", format_func=run_list.title, width=520
-    )
+    chosen = url_widgets.select("Run", list(found), state.Compare.CONFUSION_RUN, format_func=run_list.title, width=520)
     run, counted = found[chosen], confusion_matrix(found[chosen].gold, found[chosen].predicted)
     drawn = counted.worst(MOST_CLASSES)
     event: Any = st.plotly_chart(

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts.shared import run_list, url_widgets
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import cut, md, number
 from workbench.compare.disagreements import disagreements
 from workbench.runs.curves import group_by_config
@@ -28,10 +28,10 @@ def draw(runs: list[Run], kinds: dict[str, tuple[str, Draw]]) -> None:
     """
     other = other_of(runs)
     kind = url_widgets.select(
-        "What to look at", list(kinds), state.EVIDENCE, "compare.evidence", buttons=True,
+        "What to look at", list(kinds), state.Compare.EVIDENCE, buttons=True,
         format_func=lambda name: kinds[name][0], label_visibility="collapsed",
     )  # fmt: skip
-    with shown(f"evidence_error.{kind}"):
+    with show_errors(f"evidence_error.{kind}"):
         kinds[kind][1](runs[0], other)
 
 
@@ -42,7 +42,7 @@ def other_of(runs: list[Run]) -> Run:
     ids = [run.id for run in runs[1:]]
     usual = next((group[0].id for _, group in group_by_config(runs)[1:]), ids[0])
     chosen = url_widgets.select(
-        "The first run beside", ids, state.BESIDE, "compare.other", usual, format_func=run_list.title, width=520
+        "The first run beside", ids, state.Compare.OTHER, usual, format_func=run_list.title, width=520
     )
     return runs[1 + ids.index(chosen)]
 
@@ -50,7 +50,7 @@ def other_of(runs: list[Run]) -> Run:
 def show_examples(first: Run, second: Run) -> None:
     """Examples that one gets right and the other wrong; a click on one opens its explanation in both."""
     which = url_widgets.select(
-        "Which examples", ["first", "second"], state.WHICH, "compare.which", buttons=True,
+        "Which examples", ["first", "second"], state.Compare.CORRECT_RUN, buttons=True,
         format_func=lambda name: f"only the {name} run is right", label_visibility="collapsed",
     )  # fmt: skip
     found = [one for one in disagreements(first, second) if one.first_is_right == (which == "first")]
@@ -115,11 +115,15 @@ def explain_in_both(first: Run, second: Run, text: str) -> None:
     from workbench.explain.examples import as_given, run_reads_pairs  # brings torch: only for those who go there
 
     given = as_given(text, run_reads_pairs(first))
-    query = {state.RUN: first.id, state.VIEW: "tokens", state.TEXT: given["text"][: state.LONGEST_TEXT]}
+    query = {
+        state.RUN.param: first.id,
+        state.Explain.VIEW.param: "tokens",
+        state.Explain.TEXT.param: given["text"][: state.MAX_TEXT],
+    }
     if "text_pair" in given:
-        query[state.PAIR] = given["text_pair"][: state.LONGEST_TEXT]
+        query[state.Explain.PAIR.param] = given["text_pair"][: state.MAX_TEXT]
     if can_explain(second):
-        query[state.WITH] = second.id
+        query[state.Explain.COMPARE_WITH.param] = second.id
     st.switch_page(state.EXPLAIN_PAGE, query_params=query)
 
 

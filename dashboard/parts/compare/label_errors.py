@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts.compare import evidence
-from dashboard.parts.compare.cached_predictions import judged
+from dashboard.parts.compare.cached_predictions import load_classified
 from dashboard.parts.shared import url_widgets
 from dashboard.parts.shared.text import cut
 from workbench.compare.classified import ClassPredictions
@@ -21,12 +21,12 @@ MISTAKES, LABELS = "most confident mistakes", "likely label errors"
 
 def draw(first: Run, second: Run) -> None:
     """One of two lists; a click on an example opens its explanation in both runs."""
-    run = judged(first)
+    run = load_classified(first)
     if run is None or run.scores is None:
         st.caption("The first run keeps no probabilities of its labels.")
         return
     which = url_widgets.select(
-        "List", [MISTAKES, LABELS] if run.probabilities is not None else [MISTAKES], state.DOUBTS, "compare.doubts",
+        "List", [MISTAKES, LABELS] if run.probabilities is not None else [MISTAKES], state.Compare.LABEL_ERRORS,
         buttons=True, label_visibility="collapsed",
     )  # fmt: skip
     places, columns, words = _mistakes(run) if which == MISTAKES else _suspicions(run)

@@ -19,20 +19,20 @@ def choose(runs: Summaries) -> list[str]:
     Args:
         runs: the summaries of all that could be, by id, newest first.
     """
-    state.from_url(state.RUNS, state.CHOSEN_RUNS, state.some_of(list(runs)))
-    if state.CHOSEN_RUNS not in st.session_state:
-        st.session_state[state.CHOSEN_RUNS] = run_list.last_alike(list(runs.values()))
-    st.session_state[state.CHOSEN_RUNS] = [run for run in st.session_state[state.CHOSEN_RUNS] if run in runs]
+    state.from_url(state.Compare.RUNS, state.some_of(list(runs)))
+    if state.Compare.RUNS.key not in st.session_state:
+        st.session_state[state.Compare.RUNS.key] = run_list.last_alike(list(runs.values()))
+    st.session_state[state.Compare.RUNS.key] = [run for run in st.session_state[state.Compare.RUNS.key] if run in runs]
     chosen = st.multiselect(
         "Runs",
         list(runs),
         format_func=run_list.chooser_label(list(runs.values())),
-        key=state.CHOSEN_RUNS,
-        max_selections=state.MOST_RUNS,
+        key=state.Compare.RUNS.key,
+        max_selections=state.MAX_RUNS,
         placeholder="Choose two or more runs",
-        help=f"The first one is what the others are compared with; {state.MOST_RUNS} at most.",
+        help=f"The first one is what the others are compared with; {state.MAX_RUNS} at most.",
     )
-    state.to_url(state.RUNS, ",".join(chosen))
+    state.to_url(state.Compare.RUNS, ",".join(chosen))
     return chosen
 
 
@@ -54,7 +54,7 @@ def ask_for_another(runs: Summaries, chosen: list[str]) -> None:
     label = run_list.chooser_label(list(runs.values()))
 
     def add() -> None:
-        st.session_state[state.CHOSEN_RUNS] = [chosen[0], st.session_state["compare.with"]]
+        st.session_state[state.Compare.RUNS.key] = [chosen[0], st.session_state["compare.with"]]
 
     st.selectbox(
         "Compare it with", others, index=None, key="compare.with", on_change=add, width=520,

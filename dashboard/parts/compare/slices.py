@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts.compare import evidence
-from dashboard.parts.compare.cached_predictions import judged
+from dashboard.parts.compare.cached_predictions import load_classified
 from dashboard.parts.shared import url_widgets
 from dashboard.parts.shared.text import cut, md
 from workbench.compare.classified import ClassPredictions
@@ -22,13 +22,13 @@ MOST_VALUES = 10  # different numbers that are a slice each; of more, slices are
 
 def draw(first: Run, second: Run) -> None:
     """A table of slices; a click on one shows the examples of it that the first run gets wrong."""
-    ours, theirs = judged(first), judged(second)
+    ours, theirs = load_classified(first), load_classified(second)
     if ours is None or theirs is None or ours.ids != theirs.ids:
         st.caption("There are slices where both runs answer the same examples, and each answer is right or wrong.")
         return
     ways = list(dict.fromkeys([LENGTH, *([LABEL] if ours.has_classes else []), *ours.more]))
     way = url_widgets.select(
-        "By", ways, state.SLICES, "compare.slice_by", format_func=lambda name: cut(name, 60), width=360,
+        "By", ways, state.Compare.SLICES, format_func=lambda name: cut(name, 60), width=360,
         help="Columns of your file that the model does not read can be chosen, too. Numbers are cut into quarters.",
     )  # fmt: skip
     slices, others = _slices(ours, way)[:MOST_SLICES], {one.name: one for one in _slices(theirs, way, ours)}

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts.compare.cached_predictions import judged
+from dashboard.parts.compare.cached_predictions import load_classified
 from dashboard.parts.shared import curves, run_list, url_widgets
 from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.text import cut, plain
@@ -19,13 +19,15 @@ from workbench.runs.run import Run
 
 def draw(first: Run, second: Run) -> None:
     """Two pictures of a class that is chosen, and the best threshold of each run."""
-    found = {run.id: run_ for run in (first, second) if (run_ := judged(run)) and run_.probabilities is not None}
+    found = {
+        run.id: run_ for run in (first, second) if (run_ := load_classified(run)) and run_.probabilities is not None
+    }
     if first.id not in found:
         st.caption("The first run keeps no probabilities of its labels.")
         return
     labels = [label for label in found[first.id].labels if label in set(found[first.id].gold)]
     label = url_widgets.select(
-        "Class", labels, state.CLASS, "compare.class", format_func=lambda name: cut(name, 60), width=360,
+        "Class", labels, state.Compare.CLASS, format_func=lambda name: cut(name, 60), width=360,
         help=WORDS["precision and recall"],
     )  # fmt: skip
     drawn = {name: (run, _curve(run, label)) for name, run in found.items() if label in run.gold}

@@ -25,7 +25,7 @@ PARALLEL = "compare.parallel.shown"
 def draw(summaries: list[dict[str, Any]], metric: str) -> None:
     """Quality against cost, and in a sentence which runs are worth theirs."""
     cost = url_widgets.select(
-        "Cost", list(tradeoff.COSTS), state.COST, state.COMPARE_COST, width=260,
+        "Cost", list(tradeoff.COSTS), state.Compare.COST, width=260,
         format_func=lambda name: tradeoff.COSTS[name][0],
         help="Time and memory are those of the machine that a run was on: compare runs of one machine.",
     )  # fmt: skip

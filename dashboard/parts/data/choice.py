@@ -12,7 +12,7 @@ from dashboard import state
 from dashboard.parts.data import data_catalogue
 from dashboard.parts.launch import launch_form
 from dashboard.parts.shared import uploads
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.text import cut, gigabytes, md
 from workbench.data.catalogue.entries import catalogue
@@ -22,8 +22,6 @@ from workbench.errors import WorkbenchError
 from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
-
-TASK, LANGUAGE, USE = "data.task", "data.language", "data.use"
 
 
 def names(workspace: Workspace) -> list[str]:
@@ -37,23 +35,23 @@ def choose(workspace: Workspace) -> str | None:
     left, right = st.columns(2)
     with left:
         learned = sorted({e.task for e in entries.values()})
-        state.from_url(state.TASK, TASK, lambda given: given if given in learned else None)
-        task = st.selectbox("Task", [None, *learned], key=TASK, format_func=_any, help=WORDS["task"])
-        state.to_url(state.TASK, task or "")
+        state.from_url(state.Data.TASK, lambda given: given if given in learned else None)
+        task = st.selectbox("Task", [None, *learned], key=state.Data.TASK.key, format_func=_any, help=WORDS["task"])
+        state.to_url(state.Data.TASK, task or "")
     with right:
         spoken = sorted({e.language for e in entries.values()})
-        state.from_url(state.LANGUAGE, LANGUAGE, lambda given: given if given in spoken else None)
-        language = st.selectbox("Language", [None, *spoken], key=LANGUAGE, format_func=_any)
-        state.to_url(state.LANGUAGE, language or "")
+        state.from_url(state.Data.LANGUAGE, lambda given: given if given in spoken else None)
+        language = st.selectbox("Language", [None, *spoken], key=state.Data.LANGUAGE.key, format_func=_any)
+        state.to_url(state.Data.LANGUAGE, language or "")
     fitting = _fitting(task, language)
     mine = [upload.name for upload in list_uploads(workspace)]
     options = [*mine, *fitting]
-    if st.session_state.get(state.CHOSEN_DATA) not in options:
-        st.session_state[state.CHOSEN_DATA] = None
+    if st.session_state.get(state.Data.DATASET.key) not in options:
+        st.session_state[state.Data.DATASET.key] = None
     chosen = st.selectbox(
         f"Data ({len(mine)} of yours, {len(fitting)} of the catalogue)",
         options,
-        key=state.CHOSEN_DATA,
+        key=state.Data.DATASET.key,
         format_func=lambda name: cut(name if name in mine else f"{name}: {entries[name].label}", 100),
         placeholder="a file of yours or a data set",
         persist_state="session",
@@ -63,7 +61,7 @@ def choose(workspace: Workspace) -> str | None:
 
 def draw_catalogue(chosen: str | None, workspace: Workspace) -> None:
     """What the filters leave of the catalogue, as a table."""
-    fitting = _fitting(st.session_state.get(TASK), st.session_state.get(LANGUAGE))
+    fitting = _fitting(st.session_state.get(state.Data.TASK.key), st.session_state.get(state.Data.LANGUAGE.key))
     data_catalogue.draw(fitting, chosen, workspace)
 
 
@@ -75,10 +73,10 @@ def _fitting(task: str | None, language: str | None) -> list[str]:
 
 def draw_upload(workspace: Workspace) -> None:
     """The field for a file of one's own; what was taken is chosen."""
-    uploads.draw_uploader(state.DATA_UPLOADED)
-    taken = st.session_state.pop(state.DATA_UPLOADED, None)
+    uploads.draw_uploader(state.Data.UPLOADED)
+    taken = st.session_state.pop(state.Data.UPLOADED, None)
     if taken:
-        st.query_params[state.DATA] = Path(taken).name
+        st.query_params[state.Data.DATASET.param] = Path(taken).name
         st.rerun()
 
 
@@ -108,7 +106,7 @@ def draw_fetch(name: str, workspace: Workspace) -> None:
     def progress(label: str, done: int, total: int | None) -> None:
         bar.progress(min(1.0, done / total) if total else 0.0, md(label))
 
-    with shown("fetch_error"):
+    with show_errors("fetch_error"):
         fetch(name, workspace, progress)
         st.rerun()
 
@@ -121,13 +119,13 @@ def choose_use(name: str, workspace: Workspace) -> RunSpec:
     if entry is None:
         path = workspace.uploads / name
         document["train"] = str(path)
-        state.from_url(state.USE, USE, lambda given: given if given in tasks.names() else None)
-        if st.session_state.get(USE) not in tasks.names():
-            st.session_state[USE] = task
-        task = st.selectbox("What shall be learned", tasks.names(), key=USE, help=WORDS["task"])
-        state.to_url(state.USE, "" if task == "text-classification" else task)
+        state.from_url(state.Data.USE, lambda given: given if given in tasks.names() else None)
+        if st.session_state.get(state.Data.USE.key) not in tasks.names():
+            st.session_state[state.Data.USE.key] = task
+        task = st.selectbox("What shall be learned", tasks.names(), key=state.Data.USE.key, help=WORDS["task"])
+        state.to_url(state.Data.USE, "" if task == "text-classification" else task)
         roles = list(tasks.get(task)(tasks.get(task).Config()).columns())
-        with st.expander("Columns", icon=":material/view_column:", key="data_columns"), shown("columns_error"):
+        with st.expander("Columns", icon=":material/view_column:", key="data_columns"), show_errors("columns_error"):
             document["columns"] = _columns(roles, str(path))
     return RunSpec.parse({"task": task, "data": document, "model": "minilm", "tuning": "full"}, "These data")
 
@@ -150,18 +148,20 @@ def _columns(roles: list[Any], path: str) -> dict[str, str]:
 
     held = {role: st.session_state[key] for role, key in keys.items() if st.session_state.get(key)}
     if any(key in st.session_state for key in keys.values()):
-        st.session_state[state.DATA_ROLES] = held
-    state.from_url(state.ROLES, state.DATA_ROLES, read)
-    st.session_state[state.DATA_ROLES] = found = uploads.draw_columns(roles, uploads.columns_of(path), "data.columns")
-    state.to_url(state.ROLES, json.dumps(found, ensure_ascii=False) if found else "")
+        st.session_state[state.Data.ROLES.key] = held
+    state.from_url(state.Data.ROLES, read)
+    st.session_state[state.Data.ROLES.key] = found = uploads.draw_columns(
+        roles, uploads.columns_of(path), "data.columns"
+    )
+    state.to_url(state.Data.ROLES, json.dumps(found, ensure_ascii=False) if found else "")
     return found
 
 
 def use(spec: RunSpec) -> None:
     """Go to Launch with these data in the form."""
     launch_form.fill(spec)
-    state.to_url(state.PRESET, "")
-    state.to_url(state.FROM, "")
+    state.to_url(state.Launch.PRESET, "")
+    state.to_url(state.Launch.FROM, "")
     st.switch_page(state.LAUNCH_PAGE)
 
 
@@ -187,7 +187,7 @@ def _delete(name: str, workspace: Workspace) -> None:
     except WorkbenchError as error:
         st.error(md(f"{error.message} {error.hint}", 500))
         return
-    state.to_url(state.DATA, "")
+    state.to_url(state.Data.DATASET, "")
     st.rerun()
 
 

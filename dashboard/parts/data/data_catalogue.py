@@ -34,7 +34,7 @@ def draw(names: list[str], chosen: str | None, workspace: Workspace) -> None:
     def choose() -> None:
         rows = st.session_state[key]["selection"]["rows"]
         if rows and rows[0] < len(listed):
-            st.session_state[state.CHOSEN_DATA] = listed[rows[0]]
+            st.session_state[state.Data.DATASET.key] = listed[rows[0]]
 
     st.dataframe(
         table(entries),

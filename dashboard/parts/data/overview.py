@@ -45,11 +45,11 @@ def draw(spec: RunSpec, workspace: Workspace) -> None:
     for note in found["notes"]:
         st.caption(md(note, 600))
     warnings.draw(found)
-    state.from_url(state.SPLIT, state.DATA_SPLIT, lambda given: given if given in parts else None)
-    if st.session_state.get(state.DATA_SPLIT) not in parts:
-        st.session_state[state.DATA_SPLIT] = "train"
-    part = str(st.segmented_control("Part", list(parts), key=state.DATA_SPLIT, required=True))
-    state.to_url(state.SPLIT, "" if part == "train" else part)
+    state.from_url(state.Data.SPLIT, lambda given: given if given in parts else None)
+    if st.session_state.get(state.Data.SPLIT.key) not in parts:
+        st.session_state[state.Data.SPLIT.key] = "train"
+    part = str(st.segmented_control("Part", list(parts), key=state.Data.SPLIT.key, required=True))
+    state.to_url(state.Data.SPLIT, "" if part == "train" else part)
     labels, lengths = st.columns(2)
     with labels:
         _draw_labels(parts[part]["labels"])

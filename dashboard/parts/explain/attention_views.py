@@ -52,12 +52,12 @@ def show(both: list[Side], view: str) -> None:
 
 def _choose_kind() -> str:
     """Which attention of a model that reads one text and writes another."""
-    state.from_url(state.KIND, state.EXPLAIN_KIND, lambda given: given if given in KINDS else None)
-    st.session_state.setdefault(state.EXPLAIN_KIND, "encoder")
+    state.from_url(state.Explain.ATTENTION, lambda given: given if given in KINDS else None)
+    st.session_state.setdefault(state.Explain.ATTENTION.key, "encoder")
     chosen = st.segmented_control(
-        "Attention", list(KINDS), format_func=lambda name: KINDS[name], key=state.EXPLAIN_KIND, required=True
+        "Attention", list(KINDS), format_func=lambda name: KINDS[name], key=state.Explain.ATTENTION.key, required=True
     )
-    state.to_url(state.KIND, chosen if chosen != "encoder" else "")
+    state.to_url(state.Explain.ATTENTION, chosen if chosen != "encoder" else "")
     return str(chosen)
 
 
@@ -122,7 +122,9 @@ def _why_not(side: Side, attention: Attention, view: str) -> Callable[[Sequence[
 
 def _layers_and_special(layers: list[int], fitting: list[int], view: str) -> tuple[list[int], bool]:
     key = f"{_KEYS}.{view}"
-    state.from_url(state.LAYERS, key, lambda given: [i for i in layers if str(i) in given.split(",")] or None)
+    state.from_url(
+        state.Explain.LAYERS._replace(key=key), lambda given: [i for i in layers if str(i) in given.split(",")] or None
+    )
     kept = [layer for layer in st.session_state.get(key, fitting) if layer in layers]
     st.session_state[key] = kept
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -132,7 +134,7 @@ def _layers_and_special(layers: list[int], fitting: list[int], view: str) -> tup
         hide = view != "neuron" and st.toggle(
             "Hide special tokens", key="explain.special", help="[CLS] and [SEP], which the tokenizer adds."
         )
-    state.to_url(state.LAYERS, ",".join(map(str, chosen)) if chosen != fitting else "")
+    state.to_url(state.Explain.LAYERS, ",".join(map(str, chosen)) if chosen != fitting else "")
     return chosen, bool(hide)
 
 

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.parts.explain import inputs
-from dashboard.parts.shared import curves, side_by_side, waiting
+from dashboard.parts.shared import curves, long_tasks, side_by_side
 from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.side_by_side import Side
 from dashboard.parts.shared.text import md
@@ -64,9 +64,9 @@ def _patterns(side: Side) -> None:
     if found is None:
         texts = [given["text"] for given in _texts(side)]
         label = f"Measure patterns over {len(texts)} texts"
-        if not waiting.start_button(label, "explain.patterns", 3 * side.seconds * len(texts)):
+        if not long_tasks.start_button(label, "explain.patterns", 3 * side.seconds * len(texts)):
             return
-        tell = waiting.progress_bar("Measuring patterns")
+        tell = long_tasks.progress_bar("Measuring patterns")
         read = side.predictor
         found = head_patterns(read.model, read.tokenizer, texts, read.max_length, progress=tell)
         keep_heads(side.run, found)
@@ -110,9 +110,9 @@ def _importance(side: Side) -> None:
         texts = _texts(side)
         heads = _head_count(side)
         seconds = len(texts) * side.seconds * (6.0 if measure == "gradient" else heads)
-        if not waiting.start_button(f"Measure over {len(texts)} texts", f"explain.importance.{measure}", seconds):
+        if not long_tasks.start_button(f"Measure over {len(texts)} texts", f"explain.importance.{measure}", seconds):
             return
-        found = head_importance(side.predictor, texts, measure, progress=waiting.progress_bar("Measuring heads"))
+        found = head_importance(side.predictor, texts, measure, progress=long_tasks.progress_bar("Measuring heads"))
         keep_heads(side.run, found)
         st.rerun()
     _map(maps.importance_map(found), len(found.importance))
@@ -125,9 +125,9 @@ def _layers(side: Side) -> None:
     if found is None:
         texts = _texts(side)
         seconds = len(texts) * side.seconds * _layer_count(side)
-        if not waiting.start_button(f"Leave out each layer, over {len(texts)} texts", "explain.layers", seconds):
+        if not long_tasks.start_button(f"Leave out each layer, over {len(texts)} texts", "explain.layers", seconds):
             return
-        found = layer_importance(side.predictor, texts, waiting.progress_bar("Leaving out layers"))
+        found = layer_importance(side.predictor, texts, long_tasks.progress_bar("Leaving out layers"))
         keep_heads(side.run, found)
         st.rerun()
     st.plotly_chart(_layer_bars(found), key="explain.layer_bars", config=curves.CONFIG)
@@ -175,12 +175,12 @@ def show_divergence(both: list[Side]) -> None:
     found = side_by_side.kept(*key)
     if found is None:
         texts = [given["text"] for given in _texts(first)]
-        if not waiting.start_button(
+        if not long_tasks.start_button(
             f"Compare all heads over {len(texts)} texts", "explain.moves", 6 * first.seconds * len(texts)
         ):
             return
         read = first.predictor
-        tell = waiting.progress_bar("Comparing heads")
+        tell = long_tasks.progress_bar("Comparing heads")
         moved = attention_divergence(read.model, second.predictor.model, read.tokenizer, texts, read.max_length, tell)
         side_by_side.keep(moved, *key)
         st.rerun()

@@ -66,8 +66,8 @@ def choose_example(run: Run, pairs: bool) -> None:
         place = st.session_state["explain.example"]
         if place is not None:
             given = as_given(rows["input"][place], pairs)
-            st.session_state[state.EXPLAIN_TEXT] = given["text"][: state.LONGEST_TEXT]
-            st.session_state[state.EXPLAIN_PAIR] = given.get("text_pair", "")[: state.LONGEST_TEXT]
+            st.session_state[state.Explain.TEXT.key] = given["text"][: state.MAX_TEXT]
+            st.session_state[state.Explain.PAIR.key] = given.get("text_pair", "")[: state.MAX_TEXT]
 
     chooser.selectbox(
         "An example of the run's data",
@@ -92,11 +92,11 @@ def example_label(rows: dict[str, list[Any]], place: int) -> str:
 
 def text_field() -> str:
     """The text that is explained."""
-    state.from_url(state.TEXT, state.EXPLAIN_TEXT, lambda given: given[: state.LONGEST_TEXT])
+    state.from_url(state.Explain.TEXT, lambda given: given[: state.MAX_TEXT])
     text = st.text_area(
-        "Text", key=state.EXPLAIN_TEXT, max_chars=state.LONGEST_TEXT, height=110, placeholder="Type a sentence ..."
+        "Text", key=state.Explain.TEXT.key, max_chars=state.MAX_TEXT, height=110, placeholder="Type a sentence ..."
     )
-    state.to_url(state.TEXT, text)
+    state.to_url(state.Explain.TEXT, text)
     return text
 
 
@@ -105,10 +105,10 @@ def all_texts(predictor: Predictor, text: str) -> dict[str, str]:
     roles = [column.role for column in predictor.task.inputs() if column.kind == "text" and column.required]
     given = {roles[0] if roles else "text": text}
     if len(roles) > 1:
-        state.from_url(state.PAIR, state.EXPLAIN_PAIR, lambda shown: shown[: state.LONGEST_TEXT])
+        state.from_url(state.Explain.PAIR, lambda shown: shown[: state.MAX_TEXT])
         label = roles[1].replace("_", " ").capitalize()
-        given[roles[1]] = st.text_area(label, key=state.EXPLAIN_PAIR, max_chars=state.LONGEST_TEXT, height=80)
-        state.to_url(state.PAIR, given[roles[1]])
+        given[roles[1]] = st.text_area(label, key=state.Explain.PAIR.key, max_chars=state.MAX_TEXT, height=80)
+        state.to_url(state.Explain.PAIR, given[roles[1]])
     return given
 
 
@@ -117,44 +117,49 @@ def all_texts(predictor: Predictor, text: str) -> dict[str, str]:
 
 def choose_other(run: Run, ids: list[str], given: dict[str, str]) -> Side | None:
     """The other side: another run or the run's base with the same text, or the same run with another text."""
-    offered: list[str | None] = [None, state.WITH_BASE, state.WITH_TEXT, *(other for other in ids if other != run.id)]
-    state.from_url(state.WITH, state.EXPLAIN_WITH, lambda name: name if name in offered else None)
-    if st.session_state.get(state.EXPLAIN_WITH) not in offered:
-        st.session_state[state.EXPLAIN_WITH] = None
+    offered: list[str | None] = [
+        None,
+        state.Explain.BASE_MODEL,
+        state.Explain.OTHER_TEXT,
+        *(other for other in ids if other != run.id),
+    ]
+    state.from_url(state.Explain.COMPARE_WITH, lambda name: name if name in offered else None)
+    if st.session_state.get(state.Explain.COMPARE_WITH.key) not in offered:
+        st.session_state[state.Explain.COMPARE_WITH.key] = None
     chosen = st.selectbox(
         "Compare with",
         offered,
         format_func=lambda name: _other_name(name),
-        key=state.EXPLAIN_WITH,
+        key=state.Explain.COMPARE_WITH.key,
         help="The base is the model that the run began with, before any training; its new head knows nothing yet.",
     )
-    state.to_url(state.WITH, chosen or "")
+    state.to_url(state.Explain.COMPARE_WITH, chosen or "")
     if chosen is None:
         return None
-    if chosen == state.WITH_TEXT:
+    if chosen == state.Explain.OTHER_TEXT:
         return _other_text(run, given)
-    if chosen == state.WITH_BASE:
+    if chosen == state.Explain.BASE_MODEL:
         return Side("its base", run, side_by_side.load_base(run), given, f"{run.id}, base")
     other = Run.open(chosen, Workspace.current())
     return Side(run_list.title(other.id), other, side_by_side.load(other), given, other.id)
 
 
 def _other_name(name: str | None) -> str:
-    fixed = {None: "nothing", state.WITH_BASE: "its base model", state.WITH_TEXT: "another text"}
+    fixed = {None: "nothing", state.Explain.BASE_MODEL: "its base model", state.Explain.OTHER_TEXT: "another text"}
     return fixed[name] if name in fixed else run_list.title(str(name))
 
 
 def _other_text(run: Run, given: dict[str, str]) -> Side | None:
-    state.from_url(state.OTHER, state.EXPLAIN_OTHER, lambda text: text[: state.LONGEST_TEXT])
+    state.from_url(state.Explain.SECOND_TEXT, lambda text: text[: state.MAX_TEXT])
     role = next(iter(given))
     other = st.text_area(
         "The other text",
-        key=state.EXPLAIN_OTHER,
-        max_chars=state.LONGEST_TEXT,
+        key=state.Explain.SECOND_TEXT.key,
+        max_chars=state.MAX_TEXT,
         height=80,
         placeholder="The same text with a word changed, for instance",
     )
-    state.to_url(state.OTHER, other)
+    state.to_url(state.Explain.SECOND_TEXT, other)
     if not other.strip():
         st.caption("Type the other text to see both.")
         return None

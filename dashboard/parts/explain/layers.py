@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.parts.shared import side_by_side, waiting
+from dashboard.parts.shared import long_tasks, side_by_side
 from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.side_by_side import Side
 from dashboard.parts.shared.text import cut, md
@@ -43,7 +43,7 @@ def _patching(first: Side, second: Side) -> None:
     if found is None:
         layers = int(getattr(first.predictor.model.config, "num_hidden_layers", 6))
         seconds = second.seconds * layers * (_ASKS + len(second.instance().encoded.tokens))
-        if waiting.start_button("Patch one text into the other", "explain.patch", seconds):
+        if long_tasks.start_button("Patch one text into the other", "explain.patch", seconds):
             with st.spinner("Patching ..."):
                 side_by_side.keep(patch(first.predictor, first.text, second.text, first.pair), *key)
             st.rerun()

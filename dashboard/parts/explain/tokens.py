@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts.explain import inputs
-from dashboard.parts.shared import side_by_side, spec_form, waiting
+from dashboard.parts.shared import long_tasks, side_by_side, spec_form
 from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.side_by_side import Side
 from dashboard.parts.shared.text import cut, md
@@ -73,11 +73,11 @@ def _slow_asks(choice: Choice) -> int:
 def choose(side: Side) -> Choice:
     """Method, target and options; only what fits the model is offered."""
     usable = explaining.offered(side.predictor)
-    state.from_url(state.METHOD, state.EXPLAIN_METHOD, lambda given: given if given in usable else None)
-    _reset(state.EXPLAIN_METHOD, usable, usable[0] if usable else None)
+    state.from_url(state.Explain.METHOD, lambda given: given if given in usable else None)
+    _reset(state.Explain.METHOD.key, usable, usable[0] if usable else None)
     columns = st.columns([2, 2, 2, 1] if _at_words(side) else [2, 2, 1], vertical_alignment="bottom")
-    method = columns[0].selectbox("Method", usable, format_func=_method_name, key=state.EXPLAIN_METHOD)
-    state.to_url(state.METHOD, method)
+    method = columns[0].selectbox("Method", usable, format_func=_method_name, key=state.Explain.METHOD.key)
+    state.to_url(state.Explain.METHOD, method)
     place = _choose_place(side, columns[2]) if _at_words(side) else None
     return Choice(method, _options(method, columns[-1]), _choose_target(side, columns[1]), place)
 
@@ -92,22 +92,22 @@ def _choose_target(side: Side, column: Any) -> str | None:
     free = not labels or span
     words = "Explained label" if not free else "Explained answer" if span else "Explained token"
     offered = list(side.target_spec().prediction["scores"]) if free else labels
-    state.from_url(state.TARGET, state.EXPLAIN_TARGET, lambda given: given if free or given in labels else None)
-    now = st.session_state.get(state.EXPLAIN_TARGET)
+    state.from_url(state.Explain.TARGET, lambda given: given if free or given in labels else None)
+    now = st.session_state.get(state.Explain.TARGET.key)
     if free and now is not None and now not in offered:
         offered = [*offered, now]
-    _reset(state.EXPLAIN_TARGET, [None, *offered], None)
+    _reset(state.Explain.TARGET.key, [None, *offered], None)
     target = column.selectbox(
         words,
         offered,
         index=None,
         format_func=lambda label: cut(label, 60) or "(empty)",
-        key=state.EXPLAIN_TARGET,
+        key=state.Explain.TARGET.key,
         placeholder="what the model says",
         accept_new_options=free,
         help="What the numbers below are about. Left empty: what the model itself says.",
     )
-    state.to_url(state.TARGET, target or "")
+    state.to_url(state.Explain.TARGET, target or "")
     return target
 
 
@@ -115,17 +115,17 @@ def _choose_place(side: Side, column: Any) -> int | None:
     """The word whose label is explained."""
     names = _words(side)
     numbers = range(len(names))
-    state.from_url(state.PLACE, state.EXPLAIN_PLACE, lambda given: next((i for i in numbers if str(i) == given), None))
-    _reset(state.EXPLAIN_PLACE, [None, *numbers], None)
+    state.from_url(state.Explain.POSITION, lambda given: next((i for i in numbers if str(i) == given), None))
+    _reset(state.Explain.POSITION.key, [None, *numbers], None)
     place = column.selectbox(
         "Of the word",
         list(numbers),
         index=None,
         format_func=lambda i: f"{i} {cut(names[i], 40)}",
-        key=state.EXPLAIN_PLACE,
+        key=state.Explain.POSITION.key,
         placeholder="the first with a label",
     )
-    state.to_url(state.PLACE, "" if place is None else str(place))
+    state.to_url(state.Explain.POSITION, "" if place is None else str(place))
     return place
 
 
@@ -159,13 +159,13 @@ def _options(method: str, place: Any) -> dict[str, Any]:
         for name, value in _checked(config, given).items():
             st.session_state[f"{prefix}.{name}"] = value
 
-    state.from_url(state.OPTIONS, f"{prefix}.", read)
+    state.from_url(state.Explain.OPTIONS._replace(key=f"{prefix}."), read)
     if not config.model_fields:
-        state.to_url(state.OPTIONS, "")
+        state.to_url(state.Explain.OPTIONS, "")
         return {}
     with place.popover("Options", icon=":material/tune:", key="explain.options_of_method"):
         found = spec_form.draw(config, prefix)
-    state.to_url(state.OPTIONS, json.dumps(found, sort_keys=True) if found else "")
+    state.to_url(state.Explain.OPTIONS, json.dumps(found, sort_keys=True) if found else "")
     return found
 
 
@@ -202,7 +202,7 @@ def explained(both: list[Side], choice: Choice) -> list[explaining.Explanation] 
         asks = choice.asks()
         seconds = None if asks is None else asks * both[0].seconds * len(both)
         st.caption(f"{_method_name(choice.method)} asks the model many times, so it starts when you say so.")
-        if not waiting.start_button("Explain", "explain.start", seconds):
+        if not long_tasks.start_button("Explain", "explain.start", seconds):
             return None
     with st.spinner("Explaining ..."):
         return [
@@ -250,7 +250,7 @@ def show_faithfulness(both: list[Side], choice: Choice) -> None:
     keys = [("faithfulness", side.key, choice.key) for side in both]
     if any(side_by_side.kept(*key) is None for key in keys):
         seconds = (EVALUATION_CALLS + 8 * _slow_asks(choice)) * sum(side.seconds for side in both)
-        if waiting.start_button("Evaluate this explanation", "explain.evaluate", seconds):
+        if long_tasks.start_button("Evaluate this explanation", "explain.evaluate", seconds):
             for side, key in zip(both, keys, strict=True):
                 side_by_side.keep(_evaluate(side, choice), *key)
             st.rerun()  # the button goes
@@ -276,7 +276,7 @@ def _draw_evaluation(found: FaithfulnessEvaluation, alone: bool) -> None:
 
 def _evaluate(side: Side, choice: Choice) -> FaithfulnessEvaluation:
     """All checks, one after the other."""
-    tell = waiting.progress_bar("Evaluating")
+    tell = long_tasks.progress_bar("Evaluating")
     whole: FaithfulnessEvaluation | None = None
     for number, check in enumerate(CHECKS):
         found = evaluation.evaluate_faithfulness(
@@ -312,13 +312,13 @@ def _over_dataset(side: Side, choice: Choice) -> None:
         most = st.select_slider("Texts", [20, 50, 100, 200, 500], value=50, key="explain.over", width=260)
         texts = inputs.example_texts(side.run, pairs, most)
         seconds = (DATASET_CALLS + _slow_asks(choice)) * len(texts) * side.seconds
-        started = bool(texts) and waiting.start_button(
+        started = bool(texts) and long_tasks.start_button(
             f"Evaluate {_method_name(choice.method)} over {len(texts)} texts", "explain.evaluate_dataset", seconds
         )
     if not texts:
         st.caption("The run keeps no predictions to take texts from.")
     if started:
-        tell = waiting.progress_bar("Evaluating")
+        tell = long_tasks.progress_bar("Evaluating")
         found = evaluation.evaluate_dataset_faithfulness(
             side.predictor, texts, choice.method, progress=tell, **choice.options
         )

@@ -23,28 +23,28 @@ def next_step(runs: list[dict[str, Any]]) -> None:
     if not runs:
         st.markdown("Fine-tune a small Transformer on film reviews: about a minute on a laptop, no account, no GPU.")
         if st.button("Start with the demo run", type="primary", icon=":material/rocket_launch:", key="home.demo"):
-            st.switch_page(state.LAUNCH_PAGE, query_params={state.PRESET: "demo-full"})
+            st.switch_page(state.LAUNCH_PAGE, query_params={state.Launch.PRESET.param: "demo-full"})
         with st.container(horizontal=True, key="home_others"):
             st.page_link(state.DATA_PAGE, label="Or begin with a file of yours", icon=":material/table:")
             st.page_link(state.LEARN_PAGE, label="Or learn how Transformers work", icon=":material/school:")
     elif len(alike) == 2:
         st.markdown("Two or more runs are finished: see whether they really differ.")
         if st.button("Compare the last two", type="primary", icon=":material/compare_arrows:", key="home.compare"):
-            st.switch_page(state.COMPARE_PAGE, query_params={state.RUNS: ",".join(alike)})
+            st.switch_page(state.COMPARE_PAGE, query_params={state.Compare.RUNS.param: ",".join(alike)})
     elif alike:
         st.markdown("A run is finished. Try another way of tuning on the same data, then compare the two.")
         if st.button("Launch a second run", type="primary", icon=":material/rocket_launch:", key="home.launch"):
-            st.switch_page(state.LAUNCH_PAGE, query_params={state.FROM: alike[0]})
+            st.switch_page(state.LAUNCH_PAGE, query_params={state.Launch.FROM.param: alike[0]})
         st.page_link(
             state.PLAYGROUND_PAGE,
             label="Or ask it about a text of yours",
             icon=":material/chat:",
-            query_params={state.RUN: alike[0]},
+            query_params={state.RUN.param: alike[0]},
         )
     else:
         st.markdown("See how the run is doing, or why it ended.")
         if st.button("Show the newest run", type="primary", icon=":material/list_alt:", key="home.runs"):
-            st.switch_page(state.RUNS_PAGE, query_params={state.RUN: runs[0]["id"]})
+            st.switch_page(state.RUNS_PAGE, query_params={state.RUN.param: runs[0]["id"]})
 
 
 def now_and_next(runs: list[dict[str, Any]], workspace: Workspace) -> None:
@@ -75,7 +75,7 @@ def now_and_next(runs: list[dict[str, Any]], workspace: Workspace) -> None:
 
 
 def _link(run: dict[str, Any]) -> None:
-    st.page_link(state.RUNS_PAGE, label=md(run_list.title(run["id"])), query_params={state.RUN: run["id"]})
+    st.page_link(state.RUNS_PAGE, label=md(run_list.title(run["id"])), query_params={state.RUN.param: run["id"]})
 
 
 def last_runs(runs: list[dict[str, Any]]) -> None:
@@ -87,7 +87,7 @@ def last_runs(runs: list[dict[str, Any]]) -> None:
             state.EXPLAIN_PAGE if inside else state.RUNS_PAGE,
             label=md(run_list.title(run["id"])),
             icon=look(run["state"]).icon,
-            query_params={state.RUN: run["id"]},
+            query_params={state.RUN.param: run["id"]},
             help="Look inside this run" if inside else "Show this run",
         )
         metric = run_list.key_metric(run["report"])

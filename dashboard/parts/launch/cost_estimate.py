@@ -8,7 +8,7 @@ from typing import Any
 import psutil
 import streamlit as st
 
-from dashboard.parts.shared.errors import show_error, shown
+from dashboard.parts.shared.errors import show_error, show_errors
 from dashboard.parts.shared.text import cut, duration, gigabytes, md, number
 from workbench.jobs import estimate
 from workbench.runs.estimates import Estimate, Expected
@@ -27,7 +27,7 @@ def draw(spec: RunSpec | None, workspace: Workspace) -> None:
     if spec is None:
         st.caption("Mend what is wrong first.")
         return
-    with shown("foresight_error"):
+    with show_errors("foresight_error"):
         measuring = estimate.status(spec, workspace, confined=True).state == "measuring"
 
         @st.fragment(run_every=1 if measuring else None)

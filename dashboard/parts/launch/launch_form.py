@@ -9,10 +9,10 @@ import streamlit as st
 from pydantic import ValidationError
 
 from dashboard.parts.shared import run_list, spec_form, uploads
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.text import cut, md
-from dashboard.state import LAUNCH
+from dashboard.state import Launch
 from workbench.check import fitting_models, fitting_tunings
 from workbench.data.catalogue.entries import DatasetEntry, catalogue
 from workbench.models.base import models
@@ -39,13 +39,13 @@ def fill(spec: RunSpec) -> None:
     rest = {name: document[name] for name in ("name", "notes", "kind", "training", "range_test") if name in document}
     data = {name: value for name, value in document.get("data", {}).items() if name != "train"}
     spec_form.fill(
-        {**rest, **{f"{part}_options": value for part, value in options.items()}, "data_fields": data}, LAUNCH
+        {**rest, **{f"{part}_options": value for part, value in options.items()}, "data_fields": data}, Launch.PREFIX
     )
     for part, value in chosen.items():
-        st.session_state[f"{LAUNCH}.{part}"] = value
-    st.session_state[f"{LAUNCH}.data_for"] = spec.task.name
+        st.session_state[f"{Launch.PREFIX}.{part}"] = value
+    st.session_state[f"{Launch.PREFIX}.data_for"] = spec.task.name
     if argument:
-        st.session_state[f"{LAUNCH}.model_argument"] = argument
+        st.session_state[f"{Launch.PREFIX}.model_argument"] = argument
 
 
 def draw() -> dict[str, Any]:
@@ -65,11 +65,11 @@ def draw() -> dict[str, Any]:
     task, model, tuning = tasks.get(task_name), models.get(model_name), tunings.get(tuning_name)
 
     with st.expander("Your own data", icon=":material/upload_file:", key="launch_own_data"):
-        uploads.draw_uploader(f"{LAUNCH}.data")
+        uploads.draw_uploader(f"{Launch.PREFIX}.data")
     if data["train"] in uploads.stored(Workspace.current()):
-        with shown("columns_error"):
+        with show_errors("columns_error"):
             names = uploads.columns_of(data["train"])
-            columns = uploads.draw_columns(_roles(task), names, f"{LAUNCH}.data_fields.columns")
+            columns = uploads.draw_columns(_roles(task), names, f"{Launch.PREFIX}.data_fields.columns")
             data |= {"columns": columns} if columns else {}
         data |= _other_files()
     data |= _all_data_fields(limit, find)
@@ -78,9 +78,9 @@ def draw() -> dict[str, Any]:
         options[part] = _options(part, entry, name, find)
     found = spec_form.count(TrainingSpec, find, BASIC_TRAINING)
     with _section("All training settings", ":material/tune:", "launch_training", find, found):
-        training |= spec_form.draw(TrainingSpec, f"{LAUNCH}.training", skip=BASIC_TRAINING, columns=2, find=find)
+        training |= spec_form.draw(TrainingSpec, f"{Launch.PREFIX}.training", skip=BASIC_TRAINING, columns=2, find=find)
     with st.expander("Name and notes", icon=":material/edit_note:", key="launch_name"):
-        named = spec_form.draw(RunSpec, LAUNCH, only=("name", "notes"))
+        named = spec_form.draw(RunSpec, Launch.PREFIX, only=("name", "notes"))
     return {
         **named,
         "task": {"name": task_name, **options["task"]},
@@ -94,7 +94,7 @@ def draw() -> dict[str, Any]:
 
 def choose_kind() -> str:
     """A training, or a test that looks for a learning rate."""
-    key = f"{LAUNCH}.kind"
+    key = f"{Launch.PREFIX}.kind"
     if st.session_state.get(key) not in KINDS:
         st.session_state[key] = "training"
     chosen = st.segmented_control(
@@ -114,20 +114,20 @@ def _basic_numbers(kind: str) -> tuple[int | None, dict[str, Any], dict[str, Any
     left, right = st.columns(2)
     with left:
         limit = spec_form.draw_field(
-            "train", Limit.model_fields["train"], f"{LAUNCH}.data_fields.limit.train", "Training examples"
+            "train", Limit.model_fields["train"], f"{Launch.PREFIX}.data_fields.limit.train", "Training examples"
         )
     if kind == "training":
         with left:
-            training = spec_form.draw(TrainingSpec, f"{LAUNCH}.training", only=("learning_rate",))
+            training = spec_form.draw(TrainingSpec, f"{Launch.PREFIX}.training", only=("learning_rate",))
         with right:
-            training |= spec_form.draw(TrainingSpec, f"{LAUNCH}.training", only=("epochs", "batch_size"))
+            training |= spec_form.draw(TrainingSpec, f"{Launch.PREFIX}.training", only=("epochs", "batch_size"))
         return limit, training, {}
     with left:
-        training = spec_form.draw(TrainingSpec, f"{LAUNCH}.training", only=("batch_size",))
-        bounds = spec_form.draw(RangeTestSpec, f"{LAUNCH}.range_test", only=("steps",))
+        training = spec_form.draw(TrainingSpec, f"{Launch.PREFIX}.training", only=("batch_size",))
+        bounds = spec_form.draw(RangeTestSpec, f"{Launch.PREFIX}.range_test", only=("steps",))
     with right:
         bounds |= spec_form.draw(
-            RangeTestSpec, f"{LAUNCH}.range_test", only=("lowest", "highest"), group="learning rate"
+            RangeTestSpec, f"{Launch.PREFIX}.range_test", only=("lowest", "highest"), group="learning rate"
         )
     return limit, training, {"kind": kind, **({"range_test": bounds} if bounds else {})}
 
@@ -158,7 +158,7 @@ def _section(title: str, icon: str, key: str, find: str, found: int) -> Any:
 def _configured(task_name: str) -> Task:
     """The task with the options that stand in the form, or its defaults while they are wrong: its head may depend on
     them."""
-    entry, prefix = tasks.get(task_name), f"{LAUNCH}.task_options."
+    entry, prefix = tasks.get(task_name), f"{Launch.PREFIX}.task_options."
     given = {
         name: st.session_state[prefix + name]
         for name in entry.Config.model_fields
@@ -181,9 +181,9 @@ def choose(part: str, label: str, registry: Registry[Any], help: str, fitting: l
         fitting: those that can be chosen; all if left out. What a preset or a run brought stays: the check tells.
     """
     names = registry.names() if fitting is None else list(fitting)
-    key = f"{LAUNCH}.{part}"
-    given, filled_for = st.session_state.get(key), st.session_state.get(f"{LAUNCH}.data_for")
-    if given in registry and given not in names and filled_for == st.session_state.get(f"{LAUNCH}.task"):
+    key = f"{Launch.PREFIX}.{part}"
+    given, filled_for = st.session_state.get(key), st.session_state.get(f"{Launch.PREFIX}.data_for")
+    if given in registry and given not in names and filled_for == st.session_state.get(f"{Launch.PREFIX}.task"):
         names.append(given)
     if st.session_state.get(key) not in names:
         st.session_state[key] = DEFAULTS[part] if DEFAULTS[part] in names else names[0]
@@ -199,12 +199,12 @@ def choose_data(task: str) -> str:
     """A data set of the catalogue that fits the task, or an uploaded file."""
     entries = {name: entry for name, entry in catalogue().datasets.items() if _fits(entry, task)}
     files = uploads.stored(Workspace.current())
-    key = f"{LAUNCH}.data"
+    key = f"{Launch.PREFIX}.data"
     given = st.session_state.get(key)
-    if given in catalogue().datasets and st.session_state.get(f"{LAUNCH}.data_for") == task:
+    if given in catalogue().datasets and st.session_state.get(f"{Launch.PREFIX}.data_for") == task:
         entries[given] = catalogue().datasets[given]  # a spec may use a data set for a task that it was not made for
     options = [*entries, *files]
-    if given and given not in options and st.session_state.get(f"{LAUNCH}.data_for") == task:
+    if given and given not in options and st.session_state.get(f"{Launch.PREFIX}.data_for") == task:
         options.append(given)  # of a run that was not launched here; the check says whether it can be read
     if st.session_state.get(key) not in options:
         st.session_state[key] = DEFAULTS["data"] if DEFAULTS["data"] in entries else (options or [""])[0]
@@ -236,7 +236,7 @@ def _with_argument(model_name: str) -> str:
     form = getattr(models.get(model_name), "argument_form", "")
     if not form:
         return model_name
-    key = f"{LAUNCH}.model_argument"
+    key = f"{Launch.PREFIX}.model_argument"
     if model_name == "run":
         done = run_list.ids(run_list.trainings(run_list.newest_first()), "succeeded")
         if st.session_state.get(key) not in [None, *done]:
@@ -252,14 +252,14 @@ def _options(part: str, entry: Any, name: str, find: str) -> dict[str, Any]:
         return {}
     title, found = f"Options of the {part} {name}", spec_form.count(entry.Config, find)
     with _section(title, ":material/settings:", f"launch_{part}_options", find, found):
-        return spec_form.draw(entry.Config, f"{LAUNCH}.{part}_options", columns=2, find=find)
+        return spec_form.draw(entry.Config, f"{Launch.PREFIX}.{part}_options", columns=2, find=find)
 
 
 def _other_files() -> dict[str, str]:
     """Files of one's own for validation and test, where there are such; without them a part is held out."""
     given, files = {}, uploads.stored(Workspace.current())
     for part, label in (("valid", "Validation file"), ("test", "Test file")):
-        key = f"{LAUNCH}.data_fields.{part}"
+        key = f"{Launch.PREFIX}.data_fields.{part}"
         now = st.session_state.get(key)
         options = [None, *files] if now is None or now in files else [None, *files, now]
         chosen = st.selectbox(
@@ -279,7 +279,7 @@ def _all_data_fields(limit: int | None, find: str) -> dict[str, Any]:
     elsewhere = ("train", "valid", "test", "columns", "limit")
     found = spec_form.count(DataSpec, find, elsewhere) + spec_form.count(Limit, find, ("train",), "limit")
     with _section("All data settings", ":material/table:", "launch_data", find, found):
-        prefix = f"{LAUNCH}.data_fields"
+        prefix = f"{Launch.PREFIX}.data_fields"
         given = spec_form.draw(DataSpec, prefix, skip=elsewhere, columns=2, find=find)
         rest = spec_form.draw(Limit, f"{prefix}.limit", only=("valid", "test"), columns=2, group="limit", find=find)
         limits = rest | ({"train": limit} if limit is not None else {})

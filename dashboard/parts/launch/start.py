@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts.launch import launch_form
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.text import cut, md
 from workbench import jobs
@@ -19,31 +19,30 @@ from workbench.spec import RunSpec, TrainingSpec
 from workbench.workspace import Workspace
 
 SEEDS, MOST_SEEDS = "launch_seeds", 20
-_PRESET, _FROM = "launch_preset", "launch_from"
 
 
 def begin(workspace: Workspace) -> None:
     """Fill the form from the link or from the preset that is chosen here."""
-    state.from_url(state.PRESET, _PRESET, _preset_in_link)
-    state.from_url(state.FROM, _FROM, lambda given: _run_in_link(given, workspace))
+    state.from_url(state.Launch.PRESET, _preset_in_link)
+    state.from_url(state.Launch.FROM, lambda given: _run_in_link(given, workspace))
     st.selectbox(
         "Begin with",
         list(presets()),
         index=None,
-        key=_PRESET,
+        key=state.Launch.PRESET.key,
         on_change=_load_preset,
         placeholder="a preset, or the fields below",
         help="A preset fills the whole form.",
         persist_state="session",
     )
-    if st.query_params.get(state.FROM) and st.session_state.get(_FROM):
-        st.caption(f"Begun from the run {md(st.session_state[_FROM])}.")
+    if st.query_params.get(state.Launch.FROM.param) and st.session_state.get(state.Launch.FROM.key):
+        st.caption(f"Begun from the run {md(st.session_state[state.Launch.FROM.key])}.")
 
 
 def _load_preset() -> None:
-    name = st.session_state.get(_PRESET)
-    state.to_url(state.PRESET, name or "")
-    state.to_url(state.FROM, "")
+    name = st.session_state.get(state.Launch.PRESET.key)
+    state.to_url(state.Launch.PRESET, name or "")
+    state.to_url(state.Launch.FROM, "")
     if name:
         launch_form.fill(presets()[name])
 
@@ -60,7 +59,7 @@ def _run_in_link(given: str, workspace: Workspace) -> str | None:
     found = state.one_of([run.id for run in Run.all(workspace)])(given)
     if found is None:
         return None
-    with shown("launch_from_error"):
+    with show_errors("launch_from_error"):
         launch_form.fill(Run.open(found, workspace).spec().changed({"name": None, "notes": ""}))
         return found
     return None
@@ -88,6 +87,6 @@ def start(spec: RunSpec | None, seeds: list[int], workspace: Workspace) -> None:
     if not pressed or spec is None:
         return
     if len(seeds) == 1:
-        st.switch_page(state.RUNS_PAGE, query_params={state.RUN: jobs.submit(spec, workspace, confined=True).id})
+        st.switch_page(state.RUNS_PAGE, query_params={state.RUN.param: jobs.submit(spec, workspace, confined=True).id})
     group = Sweep.create(SweepPlan(spec=spec, seeds=seeds), workspace, confined=True)
-    st.switch_page(state.SWEEPS_PAGE, query_params={state.SWEEP: group.name})
+    st.switch_page(state.SWEEPS_PAGE, query_params={state.Sweeps.SWEEP.param: group.name})

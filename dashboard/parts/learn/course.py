@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import duration
 from workbench.teach import progress_store
 from workbench.teach.exercises import exercises
@@ -62,7 +62,7 @@ def show_guided(standing: Sequence[Progress]) -> None:
 
 
 def _mark(notebook: str, key: str) -> None:
-    with shown("course_error"):
+    with show_errors("course_error"):
         progress_store.mark_read(notebook, st.session_state[key])
 
 
@@ -89,7 +89,7 @@ def _exercises(one: Progress) -> None:
         st.markdown(f"{mark} {name.split('.')[1]}. {title} :gray[{_tries(known)}]")
     key = f"learn.anew.{one.lesson.key}"
     if one.started and st.button("Begin anew", icon=":material/restart_alt:", key=key, help="Forgets what was tried."):
-        with shown(f"{key}.error"):
+        with show_errors(f"{key}.error"):
             progress_store.reset_lesson(one.lesson.key)
             st.rerun()
 

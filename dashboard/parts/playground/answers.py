@@ -13,7 +13,7 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts.playground import answer_cards
 from dashboard.parts.shared import run_list, side_by_side
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import md
 from workbench.explain.instance import MODEL_LOCK
 from workbench.inference.answers import parts_of
@@ -25,7 +25,7 @@ from workbench.tasks.base import Task
 def show(runs: Sequence[Run], given: dict[str, Any], options: dict[str, Any]) -> None:
     """What each run answers, in a column of its own; what went wrong with one does not hide the other."""
     for place, (column, run) in enumerate(zip(st.columns(len(runs), gap="large"), runs, strict=True)):
-        with column, shown(f"play_error_{place}"):
+        with column, show_errors(f"play_error_{place}"):
             if len(runs) > 1:
                 st.markdown(f"**{md(run_list.title(run.id))}**")
             predictor = side_by_side.load(run)
@@ -66,9 +66,9 @@ def tell_more(
     summary = next(each for each in summaries if each["id"] == runs[0].id)
     texts = [str(given.get(each.role, "")) for each in task.inputs() if each.kind == "text" and each.required]
     if run_list.explainable(summary) and texts:
-        query = {state.RUN: runs[0].id, state.TEXT: texts[0]}
-        query |= {state.PAIR: texts[1]} if len(texts) > 1 else {}
-        query |= {state.WITH: runs[1].id} if len(runs) > 1 else {}
+        query = {state.RUN.param: runs[0].id, state.Explain.TEXT.param: texts[0]}
+        query |= {state.Explain.PAIR.param: texts[1]} if len(texts) > 1 else {}
+        query |= {state.Explain.COMPARE_WITH.param: runs[1].id} if len(runs) > 1 else {}
         st.page_link(
             state.EXPLAIN_PAGE, label="Explain this answer", icon=":material/search_insights:", query_params=query
         )

@@ -41,8 +41,8 @@ def ask(run: Run, task: Task) -> tuple[dict[str, Any], dict[str, Any]]:
         options = _options(run, task)
         st.form_submit_button("Ask", type="primary", icon=":material/chat:", key="play_ask")
     given = _given(columns)
-    st.session_state[state.PLAY_INPUT] = given
-    state.to_url(state.INPUT, json.dumps(given, ensure_ascii=False) if given else "")
+    st.session_state[state.Playground.INPUT.key] = given
+    state.to_url(state.Playground.INPUT, json.dumps(given, ensure_ascii=False) if given else "")
     return given, options
 
 
@@ -57,7 +57,7 @@ def _field(column: Column) -> None:
     st.text_area(
         label + (", one a line" if several else ""),
         key=f"{FIELD}.{column.role}",
-        max_chars=state.LONGEST_TEXT,
+        max_chars=state.MAX_TEXT,
         height=110 if several or column.role in LONG else 68,
         help=md(column.description, 400),
         persist_state="session",
@@ -84,7 +84,7 @@ def put(columns: Sequence[Column], given: dict[str, Any]) -> dict[str, Any]:
         texts = [line.encode("utf-8", "replace").decode() for line in lines if isinstance(line, str)]
         if texts:
             taken[column.role] = texts if column.kind == "texts" else texts[0]
-        st.session_state[f"{FIELD}.{column.role}"] = "\n".join(texts)[: state.LONGEST_TEXT]
+        st.session_state[f"{FIELD}.{column.role}"] = "\n".join(texts)[: state.MAX_TEXT]
     return taken
 
 
@@ -100,8 +100,8 @@ def _from_url(columns: Sequence[Column]) -> None:
         return put(columns, found)
 
     if any(f"{FIELD}.{column.role}" in st.session_state for column in columns):
-        st.session_state[state.PLAY_INPUT] = _given(columns)
-    state.from_url(state.INPUT, state.PLAY_INPUT, read)
+        st.session_state[state.Playground.INPUT.key] = _given(columns)
+    state.from_url(state.Playground.INPUT, read)
 
 
 def _choose_example(run: Run, columns: Sequence[Column]) -> None:
@@ -146,8 +146,8 @@ def _options(run: Run, task: Task) -> dict[str, Any]:
         spec_form.draw(Writing, prefix, only=names, columns=2)
     found = {name: st.session_state[f"{prefix}.{name}"] for name in names}
     found = {name: usual[name] if value is None else value for name, value in found.items()}
-    st.session_state[state.PLAY_HOW] = changed = {n: v for n, v in found.items() if v != usual[n]}
-    state.to_url(state.HOW, json.dumps(changed) if changed else "")
+    st.session_state[state.Playground.GENERATION.key] = changed = {n: v for n, v in found.items() if v != usual[n]}
+    state.to_url(state.Playground.GENERATION, json.dumps(changed) if changed else "")
     return found
 
 
@@ -165,5 +165,7 @@ def _options_from_url(prefix: str, usual: dict[str, Any]) -> None:
 
     if any(f"{prefix}.{name}" in st.session_state for name in usual):
         held = {name: st.session_state.get(f"{prefix}.{name}") for name in usual}
-        st.session_state[state.PLAY_HOW] = {n: v for n, v in held.items() if v is not None and v != usual[n]}
-    state.from_url(state.HOW, state.PLAY_HOW, read)
+        st.session_state[state.Playground.GENERATION.key] = {
+            n: v for n, v in held.items() if v is not None and v != usual[n]
+        }
+    state.from_url(state.Playground.GENERATION, read)

@@ -46,10 +46,10 @@ def draw(rows: Rows) -> None:
 def _compare(rows: Rows) -> None:
     """The way to Compare with all of them."""
     runs = [row["id"] for row in rows if row["kind"] in (None, "training")]
-    fits = 2 <= len(runs) <= state.MOST_RUNS
+    fits = 2 <= len(runs) <= state.MAX_RUNS
     tip = "The first one is what the others are compared with."
     if not fits:
-        tip = f"2 to {state.MOST_RUNS} trainings can be compared; tick some, or write a filter."
+        tip = f"2 to {state.MAX_RUNS} trainings can be compared; tick some, or write a filter."
     if st.button(
         f"Compare these {len(runs):,}",
         icon=":material/compare_arrows:",
@@ -57,7 +57,7 @@ def _compare(rows: Rows) -> None:
         disabled=not fits,
         help=tip,
     ):
-        st.switch_page(state.COMPARE_PAGE, query_params={state.RUNS: ",".join(runs)})
+        st.switch_page(state.COMPARE_PAGE, query_params={state.Compare.RUNS.param: ",".join(runs)})
 
 
 def _changes(rows: Rows) -> None:

@@ -13,8 +13,8 @@ from dashboard import state
 from dashboard.parts.launch import cost_estimate
 from dashboard.parts.runs import lr_range_test, samples, watch
 from dashboard.parts.shared import run_list
-from dashboard.parts.shared.errors import show_error, shown
-from dashboard.parts.shared.glossary import WORDS, told
+from dashboard.parts.shared.errors import show_error, show_errors
+from dashboard.parts.shared.glossary import WORDS, help_for
 from dashboard.parts.shared.progress import show_progress
 from dashboard.parts.shared.run_states import badge
 from dashboard.parts.shared.text import ago, cut, duration, gigabytes, md, number
@@ -40,16 +40,18 @@ def actions(run: Run, summary: dict[str, Any]) -> None:
     if run_list.explainable(summary | {"task": run.status().get("task")}) and st.button(
         "Explain", icon=":material/search_insights:", type="primary", key="run.explain"
     ):
-        st.switch_page(state.EXPLAIN_PAGE, query_params={state.RUN: run.id})
+        st.switch_page(state.EXPLAIN_PAGE, query_params={state.RUN.param: run.id})
     is_training = summary["kind"] == "training"
     if now == "succeeded" and is_training and st.button("Compare", icon=":material/compare_arrows:", key="run.compare"):
-        st.switch_page(state.COMPARE_PAGE, query_params={state.RUNS: ",".join(run_list.with_one_alike(run.id))})
+        st.switch_page(
+            state.COMPARE_PAGE, query_params={state.Compare.RUNS.param: ",".join(run_list.with_one_alike(run.id))}
+        )
     lr_range_test.train_button(run, lr_range_test.finding(summary["report"]))
     if st.button(
         "New run from this", icon=":material/content_copy:", key="run.again", help="Launch, with this run's settings."
     ):
-        st.session_state.pop("launch_from", None)  # asked for once more, the form is filled once more
-        st.switch_page(state.LAUNCH_PAGE, query_params={state.FROM: run.id})
+        st.session_state.pop(state.Launch.FROM.key, None)  # asked for once more, the form is filled once more
+        st.switch_page(state.LAUNCH_PAGE, query_params={state.Launch.FROM.param: run.id})
     if now in run_list.ACTIVE and st.button(
         "Stop", icon=":material/stop:", key="run.stop", help="A checkpoint is written first; the run can be resumed."
     ):
@@ -65,7 +67,7 @@ def actions(run: Run, summary: dict[str, Any]) -> None:
             st.markdown("The run's folder goes, with its model and predictions. It cannot be brought back.")
             if st.button("Delete for good", key="run.delete.yes"):
                 run.delete()
-                st.session_state.pop(state.CHOSEN_RUN, None)
+                st.session_state.pop(state.RUN.key, None)
                 state.to_url(state.RUN, "")
                 st.rerun()
 
@@ -93,7 +95,7 @@ def tick(run: Run, now: dict[str, Any]) -> None:
         run: which.
         now: its summary.
     """
-    with shown("live_error"):
+    with show_errors("live_error"):
         if now["state"] in run_list.ACTIVE:
             show_progress(now)
         if now["kind"] == "training":
@@ -138,7 +140,7 @@ def results(summary: dict[str, Any]) -> None:
 def _figures(report: dict[str, Any], metrics: dict[str, Any]) -> None:
     part = "validation" if report.get("evaluated_on") == "valid" else "test"
     words = ["interval", *(name for name in ("loss", "perplexity") if name in metrics)]
-    st.subheader(f"Result on the {part} examples", help=told(*words), anchor=False)
+    st.subheader(f"Result on the {part} examples", help=help_for(*words), anchor=False)
     baseline = report.get("baseline") or {}
     values = [value if isinstance(value, dict) else {} for value in metrics.values()]
     columns = {part.capitalize(): _numbers(value.get(part) for value in values) for part in ("value", "low", "high")}

@@ -10,14 +10,13 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts.runs import run_table
 from dashboard.parts.shared import run_list
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.text import md, number
 from workbench.runs import table, tags
 from workbench.runs.run import Run
 
 Rows = list[dict[str, Any]]
-TAGS, ARCHIVED = state.LIST_TAGS, state.LIST_ARCHIVED
 _NEWEST = "created"
 MOST_GROUPED, MOST_COLUMNS = 4, 20
 _NO_METRIC = ("step", "steps", "value", "low", "high")  # numbers of a row by which nobody judges a run
@@ -30,35 +29,38 @@ def controls(rows: Rows) -> None:
     _from_url(fields, tags, metrics)
     with st.container(horizontal=True, vertical_alignment="bottom", key="list_controls"):
         condition = st.text_input(
-            "Filter", key=state.LIST_WHERE, placeholder=table.EXAMPLES[0], help=WORDS["filter"], max_chars=1000
+            "Filter", key=state.Runs.FILTER.key, placeholder=table.EXAMPLES[0], help=WORDS["filter"], max_chars=1000
         )
         with st.popover("View", icon=":material/tune:", key="list.view"):
-            wanted = st.multiselect("With all of these tags", tags, key=TAGS, format_func=md) if tags else []
-            order = st.selectbox("Sorted by", _orders(fields), key=state.LIST_SORT, format_func=_order_name)
+            wanted = (
+                st.multiselect("With all of these tags", tags, key=state.Runs.TAGS.key, format_func=md) if tags else []
+            )
+            order = st.selectbox("Sorted by", _orders(fields), key=state.Runs.SORT.key, format_func=_order_name)
             by = st.multiselect(
-                "Grouped by", fields, key=state.LIST_GROUP, max_selections=MOST_GROUPED,
+                "Grouped by", fields, key=state.Runs.GROUP.key, max_selections=MOST_GROUPED,
                 help="One row for the runs that are alike in these fields.",
             )  # fmt: skip
             metric = st.selectbox(
-                "Metric", [None, *metrics], key=state.LIST_METRIC, help="Of the column of results, and of the groups.",
+                "Metric", [None, *metrics], key=state.Runs.METRIC.key,
+                help="Metric shown in the table and averaged over groups.",
                 format_func=lambda name: "that each run is judged by" if name is None else run_list.metric_name(name),
             )  # fmt: skip
             shown_columns = st.multiselect(
-                "Columns", [*run_table.COLUMNS, *fields], key=state.LIST_COLUMNS, max_selections=MOST_COLUMNS,
+                "Columns", [*run_table.COLUMNS, *fields], key=state.Runs.COLUMNS.key, max_selections=MOST_COLUMNS,
                 placeholder="the usual ones", format_func=run_table.column_label,
                 help="Any field of the runs, settings too. Empty: the usual ones.",
             )  # fmt: skip
-            archived = st.toggle("Show archived runs", key=ARCHIVED)
+            archived = st.toggle("Show archived runs", key=state.Runs.ARCHIVED.key)
             st.caption("Fields that a filter can name: " + md(", ".join(fields), 3000))
             st.caption("Examples:")
             st.markdown("\n".join(f"- `{example}`" for example in table.EXAMPLES))
-    state.to_url(state.WHERE, condition or "")
-    state.to_url(state.SORT, "" if order == f"-{_NEWEST}" else order or "")
-    state.to_url(state.GROUP, ",".join(by))
-    state.to_url(state.TAGS, ",".join(wanted))
-    state.to_url(state.VALUE, metric or "")
-    state.to_url(state.COLUMNS, ",".join(shown_columns))
-    state.to_url(state.ARCHIVED, "1" if archived else "")
+    state.to_url(state.Runs.FILTER, condition or "")
+    state.to_url(state.Runs.SORT, "" if order == f"-{_NEWEST}" else order or "")
+    state.to_url(state.Runs.GROUP, ",".join(by))
+    state.to_url(state.Runs.TAGS, ",".join(wanted))
+    state.to_url(state.Runs.METRIC, metric or "")
+    state.to_url(state.Runs.COLUMNS, ",".join(shown_columns))
+    state.to_url(state.Runs.ARCHIVED, "1" if archived else "")
 
 
 def _from_url(fields: list[str], tags: list[str], metrics: list[str]) -> None:
@@ -67,15 +69,15 @@ def _from_url(fields: list[str], tags: list[str], metrics: list[str]) -> None:
     def several(known: list[str]) -> Callable[[str], list[str]]:
         return lambda given: [name for name in dict.fromkeys(given.split(",")) if name in known]
 
-    state.from_url(state.WHERE, state.LIST_WHERE, lambda given: given[:1000])
-    state.from_url(state.SORT, state.LIST_SORT, lambda given: given if given.lstrip("-") in fields else None)
-    state.from_url(state.GROUP, state.LIST_GROUP, lambda given: several(fields)(given)[:MOST_GROUPED])
-    state.from_url(state.VALUE, state.LIST_METRIC, lambda given: given if given in metrics else None)
-    state.from_url(state.ARCHIVED, ARCHIVED, lambda given: given == "1")
+    state.from_url(state.Runs.FILTER, lambda given: given[:1000])
+    state.from_url(state.Runs.SORT, lambda given: given if given.lstrip("-") in fields else None)
+    state.from_url(state.Runs.GROUP, lambda given: several(fields)(given)[:MOST_GROUPED])
+    state.from_url(state.Runs.METRIC, lambda given: given if given in metrics else None)
+    state.from_url(state.Runs.ARCHIVED, lambda given: given == "1")
     if tags:
-        state.from_url(state.TAGS, TAGS, several(tags))
+        state.from_url(state.Runs.TAGS, several(tags))
     columns = [*run_table.COLUMNS, *fields]
-    state.from_url(state.COLUMNS, state.LIST_COLUMNS, lambda given: several(columns)(given)[:MOST_COLUMNS])
+    state.from_url(state.Runs.COLUMNS, lambda given: several(columns)(given)[:MOST_COLUMNS])
 
 
 def _metrics(rows: Rows) -> list[str]:
@@ -91,13 +93,13 @@ def _is_figure(name: str, value: Any) -> bool:
 
 def metric() -> str | None:
     """The metric that was chosen; None for that by which each run is judged."""
-    found: str | None = st.session_state.get(state.LIST_METRIC)
+    found: str | None = st.session_state.get(state.Runs.METRIC.key)
     return found
 
 
 def columns() -> list[str]:
     """The columns that were chosen; none for the usual ones."""
-    return list(st.session_state.get(state.LIST_COLUMNS) or [])
+    return list(st.session_state.get(state.Runs.COLUMNS.key) or [])
 
 
 def _orders(fields: list[str]) -> list[str]:
@@ -113,13 +115,13 @@ def _order_name(order: str) -> str:
 def chosen(rows: Rows) -> Rows:
     """The rows that the controls let through, in their order; all, and a word why, when the filter is wrong."""
     look = st.session_state
-    condition = look.get(state.LIST_WHERE) or ""
-    if not look.get(ARCHIVED) and "archived" not in condition:
+    condition = look.get(state.Runs.FILTER.key) or ""
+    if not look.get(state.Runs.ARCHIVED.key) and "archived" not in condition:
         rows = [row for row in rows if not row["archived"]]
-    rows = table.with_tags(rows, look.get(TAGS) or [])
-    with shown("filter_error"):
+    rows = table.with_tags(rows, look.get(state.Runs.TAGS.key) or [])
+    with show_errors("filter_error"):
         rows = table.filter_rows(rows, condition)
-    order = look.get(state.LIST_SORT) or f"-{_NEWEST}"
+    order = look.get(state.Runs.SORT.key) or f"-{_NEWEST}"
     if order == f"-{_NEWEST}" or order.lstrip("-") not in table.column_names(rows):
         return rows
     return table.sort_rows(rows, order.lstrip("-"), descending=order.startswith("-"))
@@ -127,7 +129,7 @@ def chosen(rows: Rows) -> Rows:
 
 def show_groups(rows: Rows) -> None:
     """The groups, when some are asked for: how many runs, and the mean of the metric with its interval."""
-    by = [name for name in st.session_state.get(state.LIST_GROUP) or [] if name in table.column_names(rows)]
+    by = [name for name in st.session_state.get(state.Runs.GROUP.key) or [] if name in table.column_names(rows)]
     if not by:
         return
     judged = metric() if metric() in table.column_names(rows) else None
@@ -168,6 +170,6 @@ def notes(run: Run) -> None:
         text = st.text_area("Notes", noted.notes, key=f"run.note.{run.id}", max_chars=tags.MAX_NOTE_LENGTH)
         archived = st.checkbox("Archived: not in the list", noted.archived, key=f"run.archived.{run.id}")
         if st.form_submit_button("Save", icon=":material/save:", key="run.notes.save"):
-            with shown("notes_error"):
+            with show_errors("notes_error"):
                 tags.update_tags(run, tags=words.split(","), notes=text, archived=archived)
                 st.rerun()

@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts.launch import launch_form
 from dashboard.parts.shared import curves
-from dashboard.parts.shared.glossary import told
+from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.text import md
 from workbench.errors import WorkbenchError
 from workbench.runs.lr_range_plot import loss_limits
@@ -30,7 +30,7 @@ def finding(report: dict[str, Any] | None) -> RangeTestResult | None:
 
 def show_finding(found: RangeTestResult) -> None:
     """The suggestion in words."""
-    st.subheader("Suggested learning rate", help=told("range test", "learning rate", "loss"), anchor=False)
+    st.subheader("Suggested learning rate", help=help_for("range test", "learning rate", "loss"), anchor=False)
     if found.suggestion is None:
         st.warning(md(found.how, 500), icon=":material/help:")
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.parts.shared import run_list
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import md
 from workbench import jobs
 from workbench.errors import WorkbenchError
@@ -22,7 +22,10 @@ def draw(workspace: Workspace) -> None:
         return
     count = len(found["queued"])
     heading = f"Queue: {count} waiting" + (", paused" if found["paused"] else "")
-    with st.expander(heading, icon=":material/queue:", expanded=found["paused"], key="queue"), shown("queue_error"):
+    with (
+        st.expander(heading, icon=":material/queue:", expanded=found["paused"], key="queue"),
+        show_errors("queue_error"),
+    ):
         with st.container(horizontal=True, vertical_alignment="center", key="queue_head"):
             _pause_button(found["paused"], workspace)
             st.caption(md(found["why"], 300))

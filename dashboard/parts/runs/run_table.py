@@ -60,17 +60,17 @@ def draw(
 
 def ticked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those of the rows that are ticked."""
-    wanted = set(st.session_state.get(state.LIST_TICKED) or [])
+    wanted = set(st.session_state.get(state.Runs.TICKED) or [])
     return [row for row in rows if row["id"] in wanted]
 
 
 def _take(selection: Any, ids: list[str], key: str) -> None:
     """Take over what was ticked; and the run of the cell that was clicked, if it is another cell than before."""
-    kept = [run for run in st.session_state.get(state.LIST_TICKED) or [] if run not in ids]  # hidden by the filter
-    st.session_state[state.LIST_TICKED] = kept + [ids[row] for row in selection["rows"] if row < len(ids)]
+    kept = [run for run in st.session_state.get(state.Runs.TICKED) or [] if run not in ids]  # hidden by the filter
+    st.session_state[state.Runs.TICKED] = kept + [ids[row] for row in selection["rows"] if row < len(ids)]
     clicked = [key, *(list(cell) for cell in selection["cells"])]
     if clicked != st.session_state.get(_CELL) and len(clicked) > 1 and clicked[1][0] < len(ids):
-        st.session_state[state.CHOSEN_RUN] = ids[clicked[1][0]]
+        st.session_state[state.RUN.key] = ids[clicked[1][0]]
     st.session_state[_CELL] = clicked
 
 

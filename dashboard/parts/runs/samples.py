@@ -48,18 +48,18 @@ def draw_confusion(run: Run) -> None:
     if not by_step:
         return
     offered = [LATEST, *sorted(by_step, reverse=True)]
-    state.from_url(state.EVALUATION, state.WATCH_EVALUATION, lambda given: int(given) if given.isdecimal() else None)
-    if st.session_state.get(state.WATCH_EVALUATION) not in offered:
-        st.session_state[state.WATCH_EVALUATION] = LATEST
+    state.from_url(state.Runs.EVALUATION, lambda given: int(given) if given.isdecimal() else None)
+    if st.session_state.get(state.Runs.EVALUATION.key) not in offered:
+        st.session_state[state.Runs.EVALUATION.key] = LATEST
     st.subheader("What is taken for what", help=WORDS["confusion"], anchor=False)
     step = st.selectbox(
         "After step",
         offered,
         format_func=lambda step: f"{max(by_step):,} (the latest)" if step == LATEST else f"{step:,}",
-        key=state.WATCH_EVALUATION,
+        key=state.Runs.EVALUATION.key,
         width=240,
     )
-    state.to_url(state.EVALUATION, str(step))
+    state.to_url(state.Runs.EVALUATION, str(step))
     row = by_step[max(by_step) if step == LATEST else step]
     st.plotly_chart(matrix(row["labels"], row["counts"]), width="content", key="run.confusion", config=curves.CONFIG)
     st.caption("Validation examples. Rows are what is right, columns what the model says.")

@@ -10,7 +10,7 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts.runs import lr_range_test
 from dashboard.parts.shared import curves
-from dashboard.parts.shared.glossary import WORDS, told
+from dashboard.parts.shared.glossary import WORDS, help_for
 from dashboard.parts.shared.text import gigabytes, md
 from workbench.runs.alerts import find_alerts
 from workbench.runs.curves import plot_points
@@ -34,33 +34,33 @@ def show_alerts(run: Run) -> None:
 
 def controls() -> None:
     """How the curves are drawn; it stands in the URL, so that a reload shows the same."""
-    state.from_url(state.AXIS, state.WATCH_AXIS, lambda given: given if given in curves.X_AXES else None)
-    state.from_url(state.LOG, state.WATCH_LOG, lambda given: given == "1")
-    state.from_url(state.SMOOTH, state.WATCH_SMOOTH, _weight)
-    state.from_url(state.PART, state.WATCH_PART, _part)
-    if state.WATCH_PART not in st.session_state:
-        st.session_state[state.WATCH_PART] = (0.0, 100.0)
+    state.from_url(state.Runs.AXIS, lambda given: given if given in curves.X_AXES else None)
+    state.from_url(state.Runs.LOG, lambda given: given == "1")
+    state.from_url(state.Runs.SMOOTH, _weight)
+    state.from_url(state.Runs.RANGE, _part)
+    if state.Runs.RANGE.key not in st.session_state:
+        st.session_state[state.Runs.RANGE.key] = (0.0, 100.0)
     with st.container(horizontal=True, vertical_alignment="bottom", key="watch_controls"):
         x = st.selectbox(
             "Over",
             list(curves.X_AXES),
             format_func=curves.X_AXES.get,
-            key=state.WATCH_AXIS,
+            key=state.Runs.AXIS.key,
             width=150,
-            help=told("step", "epoch"),
+            help=help_for("step", "epoch"),
         )
         weight = st.slider(
-            "Smoothing", 0.0, 0.99, step=0.01, key=state.WATCH_SMOOTH, width=200, help=WORDS["smoothing"]
+            "Smoothing", 0.0, 0.99, step=0.01, key=state.Runs.SMOOTH.key, width=200, help=WORDS["smoothing"]
         )
         part = st.slider(
-            "Part shown (%)", 0.0, 100.0, step=0.1, format="%.1f", key=state.WATCH_PART, width=260,
+            "Part shown (%)", 0.0, 100.0, step=0.1, format="%.1f", key=state.Runs.RANGE.key, width=260,
             help="A part of the horizontal axis, read anew with all its points.",
         )  # fmt: skip
-        log = st.toggle("Logarithmic", key=state.WATCH_LOG, help="Small differences near zero can be seen better.")
-    state.to_url(state.AXIS, "" if x == "step" else x)
-    state.to_url(state.LOG, "1" if log else "")
-    state.to_url(state.SMOOTH, f"{weight:g}" if weight else "")
-    state.to_url(state.PART, "" if part == (0, 100) else f"{part[0]:g}-{part[1]:g}")
+        log = st.toggle("Logarithmic", key=state.Runs.LOG.key, help="Small differences near zero can be seen better.")
+    state.to_url(state.Runs.AXIS, "" if x == "step" else x)
+    state.to_url(state.Runs.LOG, "1" if log else "")
+    state.to_url(state.Runs.SMOOTH, f"{weight:g}" if weight else "")
+    state.to_url(state.Runs.RANGE, "" if part == (0, 100) else f"{part[0]:g}-{part[1]:g}")
 
 
 def _weight(given: str) -> float | None:
@@ -81,8 +81,8 @@ def draw_curves(run: Run) -> None:
         st.caption("No figures yet: they come with the first steps of training.")
         return
     look = st.session_state
-    x, log = look.get(state.WATCH_AXIS, "step"), bool(look.get(state.WATCH_LOG))
-    weight, part = look.get(state.WATCH_SMOOTH, 0.0), look.get(state.WATCH_PART, (0.0, 100.0))
+    x, log = look.get(state.Runs.AXIS.key, "step"), bool(look.get(state.Runs.LOG.key))
+    weight, part = look.get(state.Runs.SMOOTH.key, 0.0), look.get(state.Runs.RANGE.key, (0.0, 100.0))
     for first in range(0, len(groups), FIGURES_IN_A_ROW):
         row = groups[first : first + FIGURES_IN_A_ROW]
         for place, (heading, names) in zip(st.columns(FIGURES_IN_A_ROW), row, strict=False):

@@ -6,7 +6,7 @@ import os
 
 import streamlit as st
 
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 from dashboard.serving import password
 from dashboard.serving.guard import EXPOSED
 from workbench.errors import RequestError
@@ -45,7 +45,7 @@ def _form(workspace: Workspace, is_set: bool) -> None:
         st.caption(f"At least {password.SHORTEST} characters. Everybody must then log in again.")
         if not st.form_submit_button(label, icon=":material/key:", key="settings_password_set"):
             return
-        with shown("settings_password_refused"):
+        with show_errors("settings_password_refused"):
             if new != again:
                 raise RequestError("The new password was typed in two ways.", "Type the same twice.")
             password.change_password(workspace, old, new)

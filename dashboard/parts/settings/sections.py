@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 import streamlit as st
 
 from dashboard.parts.shared import first_visit, run_list
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import gigabytes, md
 from workbench import machine
 from workbench.data.catalogue.cache import downloads
@@ -77,7 +77,7 @@ def draw_cleaning(workspace: Workspace) -> None:
                 icon=":material/pending:",
             )
         if st.button("Clean it now", key="settings_clean_now"):
-            with shown("settings_clean_error"), st.spinner("Cleaning ..."):
+            with show_errors("settings_clean_error"), st.spinner("Cleaning ..."):
                 st.session_state[FREED] = clean_cache(workspace)
             _places.clear()
             st.rerun()
@@ -94,7 +94,7 @@ def draw_look() -> None:
     away = first_visit.put_away(Workspace.current())
     label = "Explain every page again"
     if st.button(label, icon=":material/help:", key="settings_explain", disabled=not away):
-        with shown("settings_explain_error"):
+        with show_errors("settings_explain_error"):
             first_visit.show_all_again()
             st.rerun()
 

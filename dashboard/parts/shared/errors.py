@@ -24,7 +24,7 @@ def show_error(error: WorkbenchError | dict[str, str], key: str = "error") -> No
 
 
 @contextlib.contextmanager
-def shown(key: str = "error") -> Iterator[None]:
+def show_errors(key: str = "error") -> Iterator[None]:
     """Show a library error that is raised inside, and go on after it."""
     try:
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.parts.shared.errors import shown
+from dashboard.parts.shared.errors import show_errors
 from workbench.workspace import Workspace
 
 PUT_AWAY = "explanations_put_away"  # in settings.json: the keys of pages
@@ -41,6 +41,6 @@ def show_all_again() -> None:
 
 def _button(label: str, page: str, icon: str, then: list[str]) -> None:
     if st.button(label, icon=icon, type="tertiary", key=f"{_HERE}{page}.button"):
-        with shown(f"{_HERE}{page}.error"):
+        with show_errors(f"{_HERE}{page}.error"):
             Workspace.current().save_settings(**{PUT_AWAY: then or None})
             st.rerun()

@@ -61,6 +61,6 @@ WORDS = {
 }
 
 
-def told(*words: str) -> str:
+def help_for(*words: str) -> str:
     """Several words, each with what it means, as one tooltip."""
     return "\n\n".join(f"**{word.capitalize()}**: {WORDS[word]}" for word in words)

@@ -74,9 +74,9 @@ def _header(sweep: Sweep, summary: dict[str, Any]) -> None:
             and st.button("New run from the best", type="primary", icon=":material/rocket_launch:", key="sweep.launch")
         ):
             first = next(iter(best["runs"].values()))
-            st.switch_page(state.LAUNCH_PAGE, query_params={state.FROM: first})
+            st.switch_page(state.LAUNCH_PAGE, query_params={state.Launch.FROM.param: first})
         if best and summary["over"] and st.button("Show its run", icon=":material/list_alt:", key="sweep.show"):
-            st.switch_page(state.RUNS_PAGE, query_params={state.RUN: next(iter(best["runs"].values()))})
+            st.switch_page(state.RUNS_PAGE, query_params={state.RUN.param: next(iter(best["runs"].values()))})
         if going == "stop" and st.button(
             "Stop", icon=":material/stop:", key="sweep.stop", help="Stops its runs, too. It can be gone on with."
         ):
@@ -98,12 +98,12 @@ def _compare(summary: dict[str, Any]) -> None:
         for seed, run in trial["runs"].items()
         if seed in trial["figures"] and seed not in trial.get("failed", ())
     ]
-    runs = runs[: state.MOST_RUNS]
+    runs = runs[: state.MAX_RUNS]
     label, kind, tip = "Compare the trials", "secondary", "The best ones with all their seeds, on the test examples."
     if not summary["over"]:
         label, kind, tip = "Compare the seeds", "primary", WORDS["seeds"]
     if len(runs) > 1 and st.button(label, type=kind, icon=":material/compare_arrows:", key="sweep.compare", help=tip):
-        st.switch_page(state.COMPARE_PAGE, query_params={state.RUNS: ",".join(runs)})
+        st.switch_page(state.COMPARE_PAGE, query_params={state.Compare.RUNS.param: ",".join(runs)})
 
 
 def _within(trial: dict[str, Any]) -> str:
