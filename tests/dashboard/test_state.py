@@ -13,8 +13,8 @@ def page() -> None:
 
     views = ["tokens", "head", "model"]
     state.from_url(state.Explain.VIEW, lambda given: given if given in views else None)
-    st.session_state.setdefault("view", "tokens")
-    state.to_url(state.Explain.VIEW, st.radio("View", views, key="view"))
+    st.session_state.setdefault(state.Explain.VIEW.key, "tokens")
+    state.to_url(state.Explain.VIEW, st.radio("View", views, key=state.Explain.VIEW.key))
     st.toggle("Other", key="other")
 
 

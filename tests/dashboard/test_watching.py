@@ -180,7 +180,7 @@ def test_the_link_says_how_curves_are_drawn(workspace: Workspace) -> None:
     well(test.slider(key="watch.smooth").set_value(0.0).run())
     assert len(figures(test)["Loss"]["data"]) == 2 and "smooth" not in test.query_params
     well(test.slider(key="watch.range").set_value((50.0, 100.0)).run())
-    assert test.query_params["part"] in ("50-100", ["50-100"])
+    assert test.query_params["range"] in ("50-100", ["50-100"])
     again = figures(well(open_page("runs", run=run.id, range="50-100")))["Loss"]["data"][0]
     assert again == figures(test)["Loss"]["data"][0] | {"x": again["x"]}
     for wrong in ("90-10", "0-101", "x", "1-2-3", "50-50"):
