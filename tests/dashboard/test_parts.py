@@ -139,7 +139,8 @@ def test_every_word_of_the_glossary_is_a_tooltip_somewhere() -> None:
              if isinstance(node, ast.Constant)]  # fmt: skip
     assert set(glossary.WORDS) <= set(texts), set(glossary.WORDS) - set(texts)
     assert (
-        glossary.told("step", "epoch") == f"**Step**: {glossary.WORDS['step']}\n\n**Epoch**: {glossary.WORDS['epoch']}"
+        glossary.help_for("step", "epoch")
+        == f"**Step**: {glossary.WORDS['step']}\n\n**Epoch**: {glossary.WORDS['epoch']}"
     )
 
 
