@@ -142,7 +142,7 @@ CURVES = """() => [...document.querySelectorAll('.st-key-compare-curve-train-los
 
 def page_rows(runs: list[Run], rounds: int) -> list[list[str]]:
     """In a browser: the table of all runs, and curves of some; in a new tab, and by a click from another page."""
-    some = [run.id for run in runs[: min(50, state.MOST_RUNS)]]
+    some = [run.id for run in runs[: min(50, state.MAX_RUNS)]]
     compared = f"/compare?runs={','.join(some)}"
     rows = []
     with browsed() as (page, url, _):

@@ -77,11 +77,12 @@ def _real_runs(workspace: Workspace) -> list[str]:
 def _pages(real: list[str]) -> dict[str, dict[str, str]]:
     """Every page of the navigation, as it is when it shows the real runs."""
     first, second = real
+    explain, play, question = state.Explain, state.Playground, json.dumps({"text": TEXT})
     queries = {
-        state.RUNS_PAGE: {state.RUN: first},
-        state.COMPARE_PAGE: {state.RUNS: f"{first},{second}"},
-        state.EXPLAIN_PAGE: {state.RUN: first, state.TEXT: TEXT, state.WITH: second},
-        state.PLAYGROUND_PAGE: {state.RUN: first, state.WITH: second, state.INPUT: json.dumps({"text": TEXT})},
+        state.RUNS_PAGE: {state.RUN.param: first},
+        state.COMPARE_PAGE: {state.Compare.RUNS.param: f"{first},{second}"},
+        state.EXPLAIN_PAGE: {state.RUN.param: first, explain.TEXT.param: TEXT, explain.COMPARE_WITH.param: second},
+        state.PLAYGROUND_PAGE: {state.RUN.param: first, play.COMPARE_WITH.param: second, play.INPUT.param: question},
     }
     pages = [value for name, value in vars(state).items() if name.endswith("_PAGE")]
     return {"" if page == state.HOME_PAGE else Path(page).stem: queries.get(page, {}) for page in pages}
