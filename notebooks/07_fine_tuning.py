@@ -270,7 +270,7 @@ mine = MyClassifier(copy.deepcopy(start.bert), len(labels)).to(device)
 mine.classifier.load_state_dict(start.classifier.state_dict())
 
 train(without_dropout(mine), part, 2, 1e-4, seen=lambda rate, loss: losses.append(loss))
-settings = TrainingSpec(epochs=2, batch_size=BATCH, warmup=0.1, log_every=1)
+settings = TrainingSpec(epochs=2, batch_size=BATCH, warmup_ratio=0.1, log_every=1)
 loop.train(start, material(part, 2), settings, 1e-4, Accelerator(cpu=device == "cpu"), listener, Path("checkpoints"))
 near = 1e-5 if device == "cpu" else 1e-3  # a GPU adds up in another order each time
 torch.testing.assert_close(torch.tensor(losses), torch.tensor(listener.losses), atol=near, rtol=near)
@@ -402,14 +402,14 @@ show(
 )
 
 # %% [markdown]
-# What helps: more data, fewer passes (stop when the held-out loss stops falling: `training.patience`), fewer weights
-# that move (notebook 10), dropout and weight decay.
+# What helps: more data, fewer passes (stop when the held-out loss stops falling: `training.early_stopping_patience`),
+# fewer weights that move (notebook 10), dropout and weight decay.
 #
 # ## The same by the library
 #
 # Classifier, loss and loop are the library's, as you have seen. Now the whole job as one document; the run goes into a
 # folder with its metrics, predictions and report. Its accuracy is not exactly ours: head, order and dropout are drawn
-# with other random numbers, and at the end the library takes the weights of the best evaluation (`keep_best`). Look
+# with other random numbers, and at the end the library takes the weights of the best evaluation (`load_best`). Look
 # also at `eval/loss`: where it rises from epoch to epoch, that is over-fitting again. (`macro_f1` and `matthews` are
 # two more measures, which cannot be raised by always giving the most frequent answer; for that, `matthews` is 0.)
 
@@ -440,7 +440,7 @@ print({name: round(value, 3) for name, value in figures(finished).items()})
 # 1. Why is the best rate for the head alone so much higher than for the whole model?
 # 2. The split keeps films together. Which accuracy would you expect without that, and which one is the honest one?
 # 3. With the body frozen and its dropout off (the library turns it off in frozen layers; our `train` does not), its
-#    vectors are the same in every epoch. What can be saved? (The library does it: `training.cache_frozen`.)
+#    vectors are the same in every epoch. What can be saved? (The library does it: `training.cache_activations`.)
 #
 # ## Where to go on
 #

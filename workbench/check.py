@@ -408,18 +408,21 @@ def _position_problems(spec: RunSpec, model: ModelSource, tuning: Tuning) -> lis
 def _training_problems(spec: RunSpec) -> list[Problem]:
     training = spec.training
     problems = []
-    if training.patience is not None and not _has_part(spec.data, "valid"):
+    if training.early_stopping_patience is not None and not _has_part(spec.data, "valid"):
         problems.append(
             Problem(
-                "error", "training.patience", "Early stopping needs a validation part, and data.holdout.valid is 0."
+                "error",
+                "training.early_stopping_patience",
+                "Early stopping needs a validation part, and data.holdout.valid is 0.",
             )
         )
-    if training.token_budget is not None and training.token_budget < spec.data.max_length:
+    if training.max_tokens_per_batch is not None and training.max_tokens_per_batch < spec.data.max_length:
         problems.append(
             Problem(
                 "warning",
-                "training.token_budget",
-                f"{training.token_budget} tokens are less than one text of data.max_length {spec.data.max_length}.",
+                "training.max_tokens_per_batch",
+                f"{training.max_tokens_per_batch} tokens are less than one text of data.max_length "
+                f"{spec.data.max_length}.",
                 "Texts longer than the budget make a batch of their own.",
             )
         )
@@ -454,15 +457,16 @@ def _ending_problems(spec: RunSpec) -> list[Problem]:
 def _minutes_problems(spec: RunSpec) -> list[Problem]:
     """A run that ends by the clock ends somewhere on its learning rate's way."""
     training = spec.training
-    if training.max_minutes is None or training.schedule == "constant":
+    if training.max_minutes is None or training.lr_schedule == "constant":
         return []
     return [
         Problem(
             "info",
             "training.max_minutes",
-            f"The {training.schedule} fall of the learning rate is laid over the steps that the other limits give, not "
-            f"over {training.max_minutes:g} minutes: when the time is up first, the rate has not come down to zero.",
-            "Set training.epochs, max_steps or max_tokens to about what fits into the time, or training.schedule: "
+            f"The {training.lr_schedule} fall of the learning rate is laid over the steps that the other limits give, "
+            f"not over {training.max_minutes:g} minutes: when the time is up first, the rate has not come down to "
+            "zero.",
+            "Set training.epochs, max_steps or max_tokens to about what fits into the time, or training.lr_schedule: "
             "constant.",
         )
     ]
@@ -470,7 +474,15 @@ def _minutes_problems(spec: RunSpec) -> list[Problem]:
 
 def _range_test_problems(spec: RunSpec) -> list[Problem]:
     """What a range test does not read, though it was set: it has its own length and its own rates."""
-    unread = {"learning_rate", "schedule", "epochs", "max_steps", "max_tokens", "max_minutes", "patience"}
+    unread = {
+        "learning_rate",
+        "lr_schedule",
+        "epochs",
+        "max_steps",
+        "max_tokens",
+        "max_minutes",
+        "early_stopping_patience",
+    }
     given = [name for name in TrainingSpec.model_fields if name in spec.training.model_fields_set & unread]
     if not given:
         return []

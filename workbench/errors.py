@@ -140,9 +140,9 @@ class OutOfMemoryError(RunError):
     """The device or the machine had too little memory."""
 
     WHAT_TO_LOWER = (
-        "Start a new run with one of these lowered: training.batch_size or training.token_budget (with "
-        "training.accumulate the steps stay as they are); data.max_length; the model's size, or tuning: lora instead "
-        "of full. On the command line: workbench run RUN_FOLDER/spec.yaml --set training.batch_size=8"
+        "Start a new run with one of these lowered: training.batch_size or training.max_tokens_per_batch (with "
+        "training.gradient_accumulation the steps stay as they are); data.max_length; the model's size, or tuning: "
+        "lora instead of full. On the command line: workbench run RUN_FOLDER/spec.yaml --set training.batch_size=8"
     )
 
 

@@ -17,8 +17,8 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from workbench.errors import SpecError
+from workbench.spec_versions import RENAMED, SCHEMA_VERSION, upgrade
 
-SCHEMA_VERSION = 1
 RANGE_TEST = "learning-rate-range-test"  # RunSpec.kind; the other is "training"
 
 
@@ -127,29 +127,35 @@ class TrainingSpec(Part):
         "counting.",
     )
     batch_size: int = Field(32, ge=1, le=65_536, description="Examples in a batch on the device.")
-    token_budget: int | None = Field(
+    max_tokens_per_batch: int | None = Field(
         None,
         ge=16,
         description="Tokens in a batch, padding included; replaces batch_size. Short texts, larger batches.",
     )
-    bucket: bool = Field(True, description="Put texts of similar length into one batch: less padding, same result.")
-    accumulate: int = Field(1, ge=1, le=4096, description="Batches whose gradients are added up before a step.")
+    group_by_length: bool = Field(
+        True, description="Put texts of similar length into one batch: less padding, same result."
+    )
+    gradient_accumulation: int = Field(
+        1, ge=1, le=4096, description="Batches whose gradients are added up before a step."
+    )
     learning_rate: float | None = Field(
         None,
         gt=0,
         le=10,
         description="Largest learning rate; empty for what suits tuning and model (MiniLM, full: 3e-4).",
     )
-    schedule: Literal["linear", "cosine", "constant"] = Field(
+    lr_schedule: Literal["linear", "cosine", "constant"] = Field(
         "linear",
         description="How the learning rate falls after warm-up: to zero in a line, in a cosine, or not at all.",
     )
-    warmup: float = Field(0.06, ge=0, lt=1, description="Share of all steps in which the learning rate rises from 0.")
+    warmup_ratio: float = Field(
+        0.06, ge=0, lt=1, description="Share of all steps in which the learning rate rises from 0."
+    )
     weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's weight decay; none on biases and norms.")
     adam_beta1: float = Field(0.9, ge=0, lt=1, description="AdamW: decay of the mean of gradients.")
     adam_beta2: float = Field(0.999, ge=0, lt=1, description="AdamW: decay of the mean of squared gradients.")
     adam_epsilon: float = Field(1e-8, gt=0, description="AdamW: added to the denominator.")
-    clip: float = Field(1.0, ge=0, description="Largest gradient norm; 0 for no clipping.")
+    max_grad_norm: float = Field(1.0, ge=0, description="Largest gradient norm; 0 for no clipping.")
     seed: int = Field(0, ge=0, lt=2**31, description="Seed of initial weights, batch order and dropout.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="Number format of the matrix products; auto takes what the device does well."
@@ -158,22 +164,22 @@ class TrainingSpec(Part):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="Where to train; auto takes a GPU if any."
     )
-    evaluate_every: int | None = Field(
+    eval_every: int | None = Field(
         None, ge=1, description="Evaluate on the validation part every so many steps; empty for once an epoch."
     )
-    patience: int | None = Field(
+    early_stopping_patience: int | None = Field(
         None, ge=1, description="Stop after so many evaluations without improvement; empty for never."
     )
-    keep_best: bool = Field(True, description="End with the weights of the best evaluation, not the last.")
+    load_best: bool = Field(True, description="End with the weights of the best evaluation, not the last.")
     checkpoint_every: int | None = Field(
         None, ge=1, description="Write a checkpoint every so many steps; empty for once an epoch."
     )
     log_every: int = Field(10, ge=1, description="Write a line of metrics every so many steps.")
-    cache_frozen: bool = Field(
+    cache_activations: bool = Field(
         True, description="Compute what frozen layers put out once per example and use it again in later epochs."
     )
-    cache_gigabytes: float = Field(2.0, ge=0, description="Most memory in GB for what frozen layers put out.")
-    cache_disk_gigabytes: float = Field(
+    cache_memory_gb: float = Field(2.0, ge=0, description="Most memory in GB for what frozen layers put out.")
+    cache_disk_gb: float = Field(
         10.0,
         ge=0,
         description="Most disk in GB for it where memory does not do; beyond both, frozen layers run each epoch.",
@@ -239,7 +245,9 @@ _Dumper.add_representer(str, _represent_text)
 class RunSpec(Part):
     """A run, whole. See the fields; ``RunSpec.load`` reads a file, ``to_yaml`` writes one."""
 
-    version: int = Field(SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION, description="Schema version of this document.")
+    schema_version: int = Field(
+        SCHEMA_VERSION, ge=SCHEMA_VERSION, le=SCHEMA_VERSION, description="Schema version of this document."
+    )
     name: str | None = Field(None, max_length=80, description="Your name for the run; made from its parts if left out.")
     notes: str = Field("", max_length=10_000, description="Anything to remember about this run.")
     group: str | None = Field(
@@ -271,14 +279,14 @@ class RunSpec(Part):
                 f"{origin} is not a spec: a mapping of fields is needed, {given}.",
                 "`workbench check demo-full` shows what a spec looks like.",
             )
-        version = document.get("version")
+        version = document.get("schema_version")
         if isinstance(version, int) and version > SCHEMA_VERSION:
             raise SpecError(
                 f"{origin} is of schema version {version}; this workbench reads versions up to {SCHEMA_VERSION}.",
                 "It was written by a newer workbench: update this one.",
             )
         try:
-            return cls.model_validate(document)
+            return cls.model_validate(upgrade(document))
         except ValidationError as error:
             lines = [f"{field or 'the document'}: {message}" for field, message in explain_validation(error)]
             raise SpecError(f"{origin} cannot be used: " + "; ".join(lines), _allowed(error), lines) from error
@@ -349,7 +357,9 @@ def explain_validation(error: ValidationError) -> list[tuple[str, str]]:
     for item in error.errors(include_url=False):
         where = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
-            message = "there is no such field"
+            new = RENAMED.get(where)
+            name = str(item["loc"][-1])
+            message = f"`{name}` is now `{new.rpartition('.')[2]}`" if new else "there is no such field"
         elif item["type"] == "missing":
             message = "is missing"
         else:

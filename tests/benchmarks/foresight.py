@@ -39,9 +39,14 @@ SPECS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "token budget and accumulation": (
         "demo-full",
-        {"data": REVIEWS, "training.epochs": 2, "training.token_budget": 1024, "training.accumulate": 2},
+        {
+            "data": REVIEWS,
+            "training.epochs": 2,
+            "training.max_tokens_per_batch": 1024,
+            "training.gradient_accumulation": 2,
+        },
     ),
-    "often evaluated": ("demo-full", {"data": REVIEWS, "training.epochs": 1, "training.evaluate_every": 5}),
+    "often evaluated": ("demo-full", {"data": REVIEWS, "training.epochs": 1, "training.eval_every": 5}),
     "new lstm": ("baseline-lstm", {"data": {**REVIEWS, "limit": {**FEW, "train": 4000}}, "training.epochs": 3}),
     "new encoder": (
         "demo-full",

@@ -23,9 +23,9 @@ from _common import fresh_workspace, machine, print_table, ratios, spread
 from _runs import tokens_per_second, whole_run
 
 WAYS: dict[str, dict[str, Any]] = {
-    "packed": {"packing": True, "bucket": True},
-    "padded": {"packing": False, "bucket": False},
-    "padded, buckets": {"packing": False, "bucket": True},
+    "packed": {"packing": True, "group_by_length": True},
+    "padded": {"packing": False, "group_by_length": False},
+    "padded, buckets": {"packing": False, "group_by_length": True},
 }
 
 
@@ -55,7 +55,7 @@ def main() -> None:
         print_table(["way", "tokens of text per second", "packed is so many times faster"], rows)
 
 
-def spec(corpus: str, given: argparse.Namespace, seed: int, packing: bool, bucket: bool) -> dict[str, Any]:
+def spec(corpus: str, given: argparse.Namespace, seed: int, packing: bool, group_by_length: bool) -> dict[str, Any]:
     """The run of one way: it evaluates on a few documents, at its end only."""
     return {
         "task": {"name": "masked-lm", "packing": packing},
@@ -68,11 +68,11 @@ def spec(corpus: str, given: argparse.Namespace, seed: int, packing: bool, bucke
         "training": {
             "max_steps": given.steps,
             "epochs": 1000,
-            "token_budget": given.places,
-            "bucket": bucket,
+            "max_tokens_per_batch": given.places,
+            "group_by_length": group_by_length,
             "learning_rate": 1e-4,
             "log_every": 1,
-            "evaluate_every": given.steps,
+            "eval_every": given.steps,
             "checkpoint_every": given.steps,
             "precision": "fp32",
             "seed": seed,

@@ -37,7 +37,7 @@ SETTINGS = {
     "training.batch_size": 32,
     "training.learning_rate": 5e-3,
     "training.checkpoint_every": 5,
-    "training.keep_best": False,
+    "training.load_best": False,
     "data.max_length": 32,
 }
 ADAPTERS = [name for name in tunings.names() if tunings.get(name).saves_adapter]

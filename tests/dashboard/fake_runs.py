@@ -25,7 +25,7 @@ PHASES = {"queued": 0.0, "running": 0.4, "succeeded": 1.0, "failed": 0.3, "stopp
 ERROR = {
     "kind": "OutOfMemory",
     "message": "The run needed 9.1 GB and the machine had 7.8 GB free.",
-    "hint": "Lower training.batch_size, data.max_length or training.token_budget.",
+    "hint": "Lower training.batch_size, data.max_length or training.max_tokens_per_batch.",
 }
 
 

@@ -56,17 +56,17 @@ def test_only_what_goes_with_the_task_can_be_chosen(workspace: Workspace) -> Non
 
 def test_settings_are_found_by_words_and_keep_their_values(workspace: Workspace) -> None:
     test = well(open_page("launch"))
-    test.number_input(key="launch.training.patience").set_value(3)
-    test.number_input(key="launch.training.clip").set_value(0.5)
+    test.number_input(key="launch.training.early_stopping_patience").set_value(3)
+    test.number_input(key="launch.training.max_grad_norm").set_value(0.5)
     well(test.run())
     well(test.text_input(key="launch_find").set_value("stop evaluations").run())
     keys = {str(widget.key) for widget in test.number_input}
-    assert "launch.training.patience" in keys and "launch.training.clip" not in keys
-    assert document_of(test)["training"] == {"patience": 3, "clip": 0.5}
+    assert "launch.training.early_stopping_patience" in keys and "launch.training.max_grad_norm" not in keys
+    assert document_of(test)["training"] == {"early_stopping_patience": 3, "max_grad_norm": 0.5}
     well(test.text_input(key="launch_find").set_value("no such words").run())
-    assert document_of(test)["training"] == {"patience": 3, "clip": 0.5}
+    assert document_of(test)["training"] == {"early_stopping_patience": 3, "max_grad_norm": 0.5}
     well(test.text_input(key="launch_find").set_value("").run())
-    assert test.number_input(key="launch.training.clip").value == 0.5
+    assert test.number_input(key="launch.training.max_grad_norm").value == 0.5
 
 
 def test_the_form_follows_the_yaml_and_the_yaml_the_form(workspace: Workspace) -> None:
@@ -113,7 +113,7 @@ def test_a_file_outside_the_workspace_is_refused_and_not_read(workspace: Workspa
 
 
 def test_a_new_run_begins_with_the_settings_of_an_old_one(workspace: Workspace) -> None:
-    run = fake_run(workspace, tuning="lora", changes={"training.warmup": 0.2, "training.seed": 5})
+    run = fake_run(workspace, tuning="lora", changes={"training.warmup_ratio": 0.2, "training.seed": 5})
     test = well(open_page("runs", run=run.id))
     well(test.button(key="run.again").click().run())
     assert test.title[0].value == "Launch"

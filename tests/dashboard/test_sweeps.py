@@ -152,10 +152,10 @@ def test_a_link_to_no_sweep_is_told(workspace: Workspace) -> None:
 
 
 def test_long_names_and_words_as_values(workspace: Workspace) -> None:
-    over = {"tuning.method": "lora,full", "training.bucket": "true,false"}
+    over = {"tuning.method": "lora,full", "training.group_by_length": "true,false"}
     sweep = made(workspace, 4, 2, name="n" * 60, over=over)
     test = well(open_page("sweeps", sweep=sweep.name))
-    assert "Trial 1" in text_of(test) and set(test.dataframe[0].value["training.bucket"]) <= {"yes", "no"}
+    assert "Trial 1" in text_of(test) and set(test.dataframe[0].value["training.group_by_length"]) <= {"yes", "no"}
 
 
 QUEUE = """

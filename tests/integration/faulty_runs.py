@@ -29,7 +29,7 @@ EVENTFUL = {
     "data.max_length": 64,
     "training.epochs": 2,
     "training.log_every": 2,
-    "training.evaluate_every": 6,
+    "training.eval_every": 6,
     "training.checkpoint_every": 4,
     "training.keep_checkpoints": True,
 }

@@ -83,7 +83,7 @@ def test_replayed_layers_give_the_losses_of_a_full_pass(workspace, name):
     for cached in (True, False):
         freeze = {"method": "freeze", "layers": 1}
         run = make_run(workspace, {"model": {"source": f"path:{model_folder(workspace, name)}"}, "tuning": freeze,
-                                   "training.cache_frozen": cached, "data.max_length": 32, **changes})  # fmt: skip
+                                   "training.cache_activations": cached, "data.max_length": 32, **changes})  # fmt: skip
         assert run_folder(run.folder) == 0, run.status()
         losses.append([row["eval/loss"] for row in run.read_metrics()[0] if "eval/loss" in row])
     assert losses[0] == pytest.approx(losses[1], abs=2e-4)

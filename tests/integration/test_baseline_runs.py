@@ -87,7 +87,7 @@ def test_frozen_layers_are_replayed_where_the_widths_agree(workspace: Workspace)
             {
                 "model": {"source": f"run:{first.id}", "dropout": 0.0},
                 "tuning": {"method": "freeze", "layers": 1},
-                "training.cache_frozen": cached,
+                "training.cache_activations": cached,
                 **SETTINGS,
                 "training.max_steps": 40,
             },

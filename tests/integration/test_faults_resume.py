@@ -71,22 +71,25 @@ def steps_told(scene: Scene) -> list[int]:
 
 # Epochs have 11 batches of 8; checkpoints are written at the steps 4, 8, 11 (an epoch's end) and so on.
 VARIANTS = {
-    "accumulate": {"training.accumulate": 2, "training.epochs": 4},
-    "token budget": {"training.token_budget": 128},
-    "one text after another": {"training.bucket": False, "training.batch_size": 7},
+    "gradient accumulation": {"training.gradient_accumulation": 2, "training.epochs": 4},
+    "token budget": {"training.max_tokens_per_batch": 128},
+    "one text after another": {"training.group_by_length": False, "training.batch_size": 7},
     "frozen layers replayed": {"tuning": {"method": "freeze", "layers": 2}},
-    "frozen layers replayed from disk": {"tuning": "head", "training.cache_gigabytes": 0},
-    "frozen layers run again": {"tuning": {"method": "freeze", "layers": 2}, "training.cache_frozen": False},
+    "frozen layers replayed from disk": {"tuning": "head", "training.cache_memory_gb": 0},
+    "frozen layers run again": {"tuning": {"method": "freeze", "layers": 2}, "training.cache_activations": False},
     "lora": {"tuning": {"method": "lora", "rank": 2}},
-    "early stopping": {"training.patience": 2, "training.epochs": 6, "training.learning_rate": 1e-7},
+    "early stopping": {"training.early_stopping_patience": 2, "training.epochs": 6, "training.learning_rate": 1e-7},
     "so many tokens": {"training.max_tokens": 2500, "training.epochs": 9},
     "masked words": {"task": "masked-lm", "training.epochs": 3},
-    "masked words and pairs": {"task": {"name": "masked-lm-nsp", "whole_words": True}, "training.accumulate": 2},
-    "lines span checkpoints": {"training.log_every": 7, "training.schedule": "cosine", "training.epochs": 1.7},
+    "masked words and pairs": {
+        "task": {"name": "masked-lm-nsp", "whole_words": True},
+        "training.gradient_accumulation": 2,
+    },
+    "lines span checkpoints": {"training.log_every": 7, "training.lr_schedule": "cosine", "training.epochs": 1.7},
 }
 # One of each kind on every change: plain steps, kept features, an adapter, random masks; the others in make test-slow.
-QUICK = ("accumulate", "frozen layers replayed", "lora", "masked words and pairs")
-EPOCHS_END = {"training.checkpoint_every": None, "training.evaluate_every": None, "training.log_every": 3}
+QUICK = ("gradient accumulation", "frozen layers replayed", "lora", "masked words and pairs")
+EPOCHS_END = {"training.checkpoint_every": None, "training.eval_every": None, "training.log_every": 3}
 
 
 @pytest.mark.parametrize(
@@ -172,7 +175,7 @@ def test_a_loss_that_is_no_number_ends_the_run(server, workspace):
     ended = server.do(run)
     status = run.status()
     assert (ended.code, status["state"], status["error"]["kind"]) == (1, "failed", "NonFiniteLoss")
-    for setting in ("training.learning_rate", "training.clip", "training.precision"):
+    for setting in ("training.learning_rate", "training.max_grad_norm", "training.precision"):
         assert setting in status["error"]["hint"]
     for path in checkpoint.find(run.folder / "checkpoints"):  # of before the word came; nothing spoiled is kept
         kept = load_file(path / "weights.safetensors")

@@ -139,7 +139,7 @@ def test_memory_that_ran_out_is_told_with_what_to_lower(workspace: Workspace, mo
     error = runs[0].status()["error"]
     assert error["kind"] == "OutOfMemory"
     assert "with 0.0 GiB" in error["message"] or "GiB at most" in error["message"]
-    for setting in ("batch_size", "token_budget", "max_length", "lora"):
+    for setting in ("batch_size", "max_tokens_per_batch", "max_length", "lora"):
         assert setting in error["hint"]
 
 

@@ -80,7 +80,7 @@ def test_the_whole_way(workspace: Workspace, name: str) -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_each_evaluation_masks_the_same(workspace: Workspace, seed: int) -> None:
     """With a learning rate that moves nothing, every evaluation is the same, whatever the seed of the run."""
-    still = {"training.learning_rate": 1e-12, "training.evaluate_every": 3, "training.seed": seed}
+    still = {"training.learning_rate": 1e-12, "training.eval_every": 3, "training.seed": seed}
     run = train(workspace, "masked-lm", **still)
     losses = [row["eval/loss"] for row in run.read_metrics()[0] if "eval/loss" in row]
     assert len(losses) > 2 and np.ptp(losses) < 1e-6
@@ -95,10 +95,10 @@ def test_the_best_is_the_lowest_loss(workspace: Workspace) -> None:
         "causal-lm",
         **{
             "training.learning_rate": 0.3,
-            "training.evaluate_every": 1,
+            "training.eval_every": 1,
             "training.max_steps": 8,
-            "training.warmup": 0.9,
-            "training.clip": 0,
+            "training.warmup_ratio": 0.9,
+            "training.max_grad_norm": 0,
         },
     )
     report = run.report() or {}

@@ -60,7 +60,9 @@ def test_it_leaves_a_report_and_a_picture_and_no_model(server: Any, workspace: W
 
 
 def test_a_loss_that_explodes_ends_the_test_well(server: Any, workspace: Workspace) -> None:
-    run = done(server, workspace, {"range_test.highest": 100.0, "range_test.lowest": 1e-5, "training.clip": 0.0})
+    run = done(
+        server, workspace, {"range_test.highest": 100.0, "range_test.lowest": 1e-5, "training.max_grad_norm": 0.0}
+    )
     assert run.state == "succeeded"
     assert found(run)["diverged_at"] is not None
     assert found(run)["diverged_at"] <= 120 and len(found(run)["rates"]) <= 120
@@ -113,7 +115,7 @@ def test_the_kind_can_be_set_and_a_check_tells_what_is_not_read(ending: Workspac
     assert "training.epochs" in problems[0]["message"]
     problems = read(ending, "check", spec, "--set", "training.max_minutes=5")
     assert [(p["severity"], p["field"]) for p in problems] == [("info", "training.max_minutes")]
-    constant = ["--set", "training.schedule=constant"]
+    constant = ["--set", "training.lr_schedule=constant"]
     assert read(ending, "check", spec, "--set", "training.max_minutes=5", *constant) == []
 
 
@@ -142,7 +144,7 @@ def test_a_model_that_writes_through_the_command_line(ending: Workspace, tmp_pat
         "task": "causal-lm",
         "data": {"train": "uploads/cats.txt", "max_length": 32},
         "model": {"source": "transformer-decoder", "size": "tiny", "tokenizer": {"train": "bpe", "vocab_size": 300}},
-        "training": {"epochs": 50, "max_steps": 30, "evaluate_every": 10, "learning_rate": 3e-3, "device": "cpu"},
+        "training": {"epochs": 50, "max_steps": 30, "eval_every": 10, "learning_rate": 3e-3, "device": "cpu"},
     }
     (ending.root / "cats.yaml").write_text(json.dumps(document), encoding="utf-8")
     told = read(ending, "run", "cats.yaml")

@@ -16,9 +16,9 @@ from workbench.workspace import Workspace
 
 EVENTS: dict[str, Any] = {
     "training.max_steps": 12,
-    "training.evaluate_every": 3,
+    "training.eval_every": 3,
     "training.checkpoint_every": 5,
-    "training.keep_best": False,
+    "training.load_best": False,
 }
 
 

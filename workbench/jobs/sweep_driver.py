@@ -203,7 +203,7 @@ class _Step:
         values = evaluations(run, self.found["metric"])
         if not values:
             return None
-        if not run.spec().training.keep_best:
+        if not run.spec().training.load_best:
             return values[-1]
         return max(values) if self.found["maximize"] else min(values)
 

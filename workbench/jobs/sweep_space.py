@@ -1,7 +1,7 @@
 """Which values a sweep tries: an axis for each field, written as people write it.
 
     training.learning_rate=1e-5..1e-3:log       between two numbers, evenly in the logarithm
-    training.warmup=0..0.2                      between two numbers, evenly
+    training.warmup_ratio=0..0.2                      between two numbers, evenly
     tuning.rank=2..16                           both whole: whole numbers only
     training.learning_rate=1e-5..1e-3:log:5     for a grid: five values, both ends among them
     tuning.method=full,lora                     these values

@@ -34,6 +34,7 @@ from workbench.jobs.worker import ensure_worker
 from workbench.metrics.measures import SMALLER_IS_BETTER
 from workbench.runs.run import Run
 from workbench.spec import Part, RunSpec, explain_validation
+from workbench.spec_versions import SCHEMA_VERSION, upgrade, upgrade_paths
 from workbench.workspace import Workspace
 
 Method = Literal["grid", "random", "tpe"]
@@ -106,8 +107,8 @@ class SweepPlan(Part):
             )
         if "training.seed" in self.over:
             raise ValueError("training.seed varies by `seeds`: say how many, or which")
-        if {"group", "trial", "name", "version", "kind"} & set(self.over):
-            raise ValueError("name, group, trial, kind and version cannot vary")
+        if {"group", "trial", "name", "schema_version", "kind"} & set(self.over):
+            raise ValueError("name, group, trial, kind and schema_version cannot vary")
         return self
 
     @classmethod
@@ -138,15 +139,15 @@ class SweepPlan(Part):
     @classmethod
     def load(cls, path: Path) -> SweepPlan:
         """A plan from a YAML file. Raises SpecError when it cannot be read or is none."""
-        try:
-            return cls.parse(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise SpecError(f"The sweep {path} cannot be read: {' '.join(str(error).split())}.", "") from error
+        return cls.parse(_read_yaml(path), str(path))
 
     def to_yaml(self) -> str:
         """The plan as a file that ``load`` reads."""
         document = self.model_dump(mode="json", exclude={"spec", "over"})
-        document["spec"] = self.spec.model_dump(mode="json", exclude_unset=True)
+        document["spec"] = {
+            "schema_version": SCHEMA_VERSION,
+            **self.spec.model_dump(mode="json", exclude_unset=True),
+        }
         document["over"] = {field: axis.model_dump(mode="json", exclude_none=True) for field, axis in self.over.items()}
         return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
@@ -167,6 +168,25 @@ class SweepPlan(Part):
         end = "-".join([*parts, f"s{seed}"] if len(self.seeds) > 1 else parts)
         own = {"name": f"{group[:60]}-{end}", "group": group, "trial": number, "training.seed": seed}
         return self.spec.changed({**values, **own})
+
+
+def _read_yaml(path: Path) -> Any:
+    """Return the document in a YAML file. Raises SpecError when it cannot be read."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise SpecError(f"The sweep {path} cannot be read: {' '.join(str(error).split())}.", "") from error
+
+
+def _upgrade_plan(document: Any) -> Any:
+    """Return the plan of a sweep's folder with the field names of the current version.
+
+    A plan that an older workbench wrote has no schema version in its spec.
+    """
+    spec = document.get("spec") if isinstance(document, Mapping) else None
+    if not isinstance(spec, Mapping) or "schema_version" in spec:
+        return document
+    return {**document, "spec": upgrade({**spec, "version": 1}), "over": upgrade_paths(document.get("over") or {})}
 
 
 def validation_metric(spec: RunSpec) -> str:
@@ -252,7 +272,8 @@ class Sweep:
 
     def plan(self) -> SweepPlan:
         """What was asked for. Raises SpecError when the file is missing or damaged."""
-        return SweepPlan.load(self.folder / "sweep.yaml")
+        path = self.folder / "sweep.yaml"
+        return SweepPlan.parse(_upgrade_plan(_read_yaml(path)), str(path))
 
     def read(self) -> dict[str, Any]:
         """``state.json``: ``{"state", "metric", "maximize", "created", "error", "trials": [...]}``.
@@ -263,7 +284,10 @@ class Sweep:
         """
         found = read_json(self.folder / "state.json")
         empty = {"state": "failed", "trials": [], "metric": "", "maximize": True, "created": None, "error": None}
-        return {**empty, **found} if isinstance(found, dict) else empty
+        if not isinstance(found, dict):
+            return empty
+        trials = [{**trial, "values": upgrade_paths(trial["values"])} for trial in found.get("trials", [])]
+        return {**empty, **found, "trials": trials}
 
     def best(self) -> dict[str, Any] | None:
         """The trial with the best value so far; of equals the earlier one."""

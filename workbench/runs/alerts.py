@@ -73,7 +73,7 @@ def _not_finite(found: MetricStore) -> Alert | None:
             "non-finite",
             "error",
             f"{count:,} {what} not finite (NaN or infinite) in {name}{where}.",
-            "Lower training.learning_rate, lengthen training.warmup, or set training.clip: 1.0.",
+            "Lower training.learning_rate, lengthen training.warmup_ratio, or set training.max_grad_norm: 1.0.",
             step,
         )
     return None
@@ -99,7 +99,7 @@ def _rising(found: MetricStore) -> Alert | None:
         "warning",
         f"The training loss rises: {means[-1]:.3g} on average over the last {size:,} figures, "
         f"after {means[best]:.3g} around step {step:,}.",
-        "Stop, and begin again with a smaller training.learning_rate or a longer training.warmup.",
+        "Stop, and begin again with a smaller training.learning_rate or a longer training.warmup_ratio.",
         step,
     )
 
@@ -122,7 +122,8 @@ def _over_fitting(found: MetricStore) -> Alert | None:
         "warning",
         f"The validation loss was best at step {step:,} ({ys[best]:.3g}) and is {ys[-1]:.3g} now, while the training "
         "loss falls: the model learns the training examples by heart.",
-        "Stop: the best checkpoint is kept (training.keep_best). Then fewer epochs, training.patience, or more data.",
+        "Stop: the best checkpoint is kept (training.load_best). Then fewer epochs, training.early_stopping_patience, "
+        "or more data.",
         step,
     )
 
@@ -155,7 +156,7 @@ def _plateau(found: MetricStore) -> Alert | None:
         "warning",
         f"No progress for long: the validation loss has not improved in the last {len(ys) - half} of {len(ys)} "
         f"evaluations; the best was at step {best:,}.",
-        "Stop it, and set training.patience for the next run.",
+        "Stop it, and set training.early_stopping_patience for the next run.",
         best,
     )
 

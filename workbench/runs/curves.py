@@ -175,7 +175,13 @@ def group_by_field(runs: Sequence[Run], field: str) -> list[tuple[str, list[Run]
     return [(f"{short} = {value.strip(chr(34))}", group) for value, group in groups.items()]
 
 
-IGNORED_FIELDS = ("training.seed", "data.seed", "name", "notes", "version")  # what runs that are alike may differ in
+IGNORED_FIELDS = (
+    "training.seed",
+    "data.seed",
+    "name",
+    "notes",
+    "schema_version",
+)  # what runs that are alike may differ in
 
 
 def overlaid_curves(

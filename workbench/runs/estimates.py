@@ -22,7 +22,7 @@ from workbench.workspace import Workspace
 FOLDER = "estimates"  # in the workspace
 FILE = "estimate.json"  # in a run's folder
 # What changes neither time nor memory.
-_NO_COST = ("name", "notes", "version")
+_NO_COST = ("name", "notes", "schema_version")
 _SEEDS = ("seed",)
 
 

@@ -26,6 +26,7 @@ from workbench.files import read_json_cached, waiting_lock, write_atomically, wr
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
 from workbench.runs.tags import Tags, read_tags
+from workbench.spec_versions import SCHEMA_VERSION, upgrade
 from workbench.workspace import Workspace
 
 Row = dict[str, Any]
@@ -122,7 +123,7 @@ def _read_settings(path: str, changed: int, size: int) -> Row:
         found = yaml.load(Path(path).read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, yaml.YAMLError, ValueError, RecursionError):
         return {}
-    return dict(_flat(found, "")) if isinstance(found, dict) else {}
+    return dict(_flat(upgrade(found), "")) if isinstance(found, dict) else {}
 
 
 def _flat(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -135,7 +136,7 @@ def _flat(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 def _all_settings(workspace: Workspace) -> dict[str, Row]:
     """The settings of all runs. Kept in the cache, for reading a thousand files of YAML takes seconds."""
-    path = workspace.cache / "settings-of-runs.json"
+    path = workspace.cache / f"settings-of-runs-{SCHEMA_VERSION}.json"
     kept = read_json_cached(path)
     kept = kept if isinstance(kept, dict) else {}
     found, new = {}, False

@@ -68,15 +68,15 @@ class KeptFeatures:
             autocast: the precision to compute in.
             forward: the model's output for a batch, as the task has it.
         """
-        if self.depth == 0 or self.structure is None or not self.settings.cache_frozen:
+        if self.depth == 0 or self.structure is None or not self.settings.cache_activations:
             return
         needed = sum(int(p.encoded.tokens.offsets[-1] + 1) for p in parts) * self.model.config.hidden_size * 4
-        on_disk = needed > self.settings.cache_gigabytes * 1e9
+        on_disk = needed > self.settings.cache_memory_gb * 1e9
         free = shutil.disk_usage(self.folder).free
-        if on_disk and needed > min(self.settings.cache_disk_gigabytes * 1e9, free * 0.8):
+        if on_disk and needed > min(self.settings.cache_disk_gb * 1e9, free * 0.8):
             self.note = (
                 f"The {self.depth} frozen layers ran again in each epoch: what they put out would take "
-                f"{needed / 1e9:.1f} GB, above training.cache_gigabytes and training.cache_disk_gigabytes."
+                f"{needed / 1e9:.1f} GB, above training.cache_memory_gb and training.cache_disk_gb."
             )
             return
         self.watch.phase("running the frozen layers once")

@@ -197,7 +197,7 @@ class Trial(Work):
             step_began = time.monotonic()
             add_up_gradients(wrapped, material, group, self.training.seed, place, self.accelerator, meter)
             material.before_step(place + 1, total, self._gradient_scale)
-            move_weights(trained, self.training.clip, prepared, scheduler, self.accelerator, moved)
+            move_weights(trained, self.training.max_grad_norm, prepared, scheduler, self.accelerator, moved)
             _wait_for_device()
             if place == 0:
                 self.took.first_step = time.monotonic() - step_began
@@ -220,7 +220,7 @@ class Trial(Work):
         saved, self.took.checkpoint = timed(
             lambda: checkpoint.save(folder, self.model, optimizer, scheduler, Position(step=1))
         )
-        if self.training.keep_best:  # its weights are read again: memory for them is needed
+        if self.training.load_best:  # its weights are read again: memory for them is needed
             checkpoint.load(saved, self.model)
 
     def _time_evaluation(self, parts: dict[str, Part], small: dict[str, Part]) -> None:
@@ -277,7 +277,7 @@ class Trial(Work):
         took, settings = self.took, self.training
         line = Line.through(np.array(took.sizes, dtype=float), np.array(took.steps))
         per_step = float(np.mean(line.at(sizes)))
-        evaluations = times_due(steps, settings.evaluate_every) if self.trains and took.evaluation else 0
+        evaluations = times_due(steps, settings.eval_every) if self.trains and took.evaluation else 0
         saves = times_due(steps, settings.checkpoint_every) if self.trains else 0
         training = took.frozen + max(0.0, took.first_step - took.steps[0]) + per_step * steps.total
         training += evaluations * (took.evaluation + took.samples) + saves * took.checkpoint
@@ -286,9 +286,11 @@ class Trial(Work):
             training = 60 * settings.max_minutes
             notes.append(f"Training ends after training.max_minutes, {settings.max_minutes:g}, before its last step.")
         low = training
-        if settings.patience is not None and evaluations > settings.patience + 1:
-            low = training * (settings.patience + 1) / evaluations
-            notes.append("training.patience may end training sooner; then it takes as little as the range says.")
+        if settings.early_stopping_patience is not None and evaluations > settings.early_stopping_patience + 1:
+            low = training * (settings.early_stopping_patience + 1) / evaluations
+            notes.append(
+                "training.early_stopping_patience may end training sooner; then it takes as little as the range says."
+            )
         if any(run.is_alive() for run in Run.all(self.workspace)):
             notes.append("Another run was at work while this was measured: on a quiet machine it will take less.")
         off = TIME_MARGIN + 2 * line.error() / per_step
@@ -392,7 +394,7 @@ def times_due(steps: Steps, every: int | None) -> int:
         return -(-steps.total // every)
     ends = epoch = seen = 0
     while seen < steps.total:
-        seen += -(-steps.plan.count(epoch) // steps.accumulate)
+        seen += -(-steps.plan.count(epoch) // steps.gradient_accumulation)
         ends, epoch = ends + 1, epoch + 1
     return ends
 

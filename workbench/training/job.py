@@ -268,7 +268,7 @@ class Work:
         best = outcome.position.best_step
         if outcome.note:
             self.notes.append(outcome.note)
-        if self.training.keep_best and best is not None and best != outcome.position.step:
+        if self.training.load_best and best is not None and best != outcome.position.step:
             checkpoint.load(checkpoint.at_step(checkpoints, best), self.model)
             self.kept_step = best
             self.notes.append(f"The weights of step {best} are kept: its evaluation was the best.")

@@ -156,7 +156,7 @@ def train(
         number = position.step + 1
         material.before_step(number, steps.total, lambda: accelerator.scaler.get_scale() if accelerator.scaler else 1.0)
         moved = partial(material.after_step, number, steps.total)
-        norm, rate = move_weights(trained, settings.clip, prepared, scheduler, accelerator, moved)
+        norm, rate = move_weights(trained, settings.max_grad_norm, prepared, scheduler, accelerator, moved)
         position.step += 1
         position.epoch, position.batch = group.after
         position.tokens, position.seconds = meter.tokens, meter.seconds()
@@ -165,14 +165,14 @@ def train(
         if position.step % settings.log_every == 0 or ending:
             watcher.log({**where(position, group, meter), **meter.read(norm, rate, position.step)})
         improved = False
-        if material.evaluate and (ending or _due(position.step, settings.evaluate_every, group.ends_epoch)):
+        if material.evaluate and (ending or _due(position.step, settings.eval_every, group.ends_epoch)):
             figures = material.evaluate()
             material.set_training()
             watcher.log({**where(position, group, meter), **figures})
             improved = _note_evaluation(position, figures[material.primary_metric], material.better)
         ending = ending or _ending(position, steps, settings) or ("stopped" if watcher.stop_requested() else None)
         due = _due(position.step, settings.checkpoint_every, group.ends_epoch)
-        if ending or due or (improved and settings.keep_best):
+        if ending or due or (improved and settings.load_best):
             meter.check(position.step, None if prepared.step_was_skipped else norm)
             save(more_steps=ending in (None, "stopped"))
         if ending:
@@ -197,7 +197,7 @@ def add_up_gradients(
 
 def move_weights(
     trained: list[nn.Parameter],
-    clip: float,
+    max_grad_norm: float,
     optimizer: Any,
     scheduler: Any,
     accelerator: Any,
@@ -207,8 +207,8 @@ def move_weights(
 
     ``moved`` is called when they have moved, with the gradients still there.
     """
-    if clip:
-        norm = accelerator.clip_grad_norm_(trained, clip)
+    if max_grad_norm:
+        norm = accelerator.clip_grad_norm_(trained, max_grad_norm)
     else:
         accelerator.unscale_gradients(optimizer)  # of half precision; clipping does it by itself
         norm = gradient_norm(trained)
@@ -246,7 +246,7 @@ def _ending(position: Position, steps: Steps, settings: TrainingSpec) -> Ending 
         return "finished"
     if settings.max_minutes is not None and position.seconds >= 60 * settings.max_minutes:
         return "time"
-    if settings.patience is not None and position.worse >= settings.patience:
+    if settings.early_stopping_patience is not None and position.worse >= settings.early_stopping_patience:
         return "early"
     return None
 

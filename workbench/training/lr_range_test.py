@@ -46,8 +46,8 @@ class RangeTest(Work):
                 "max_steps": self.bounds.steps,
                 "max_tokens": None,
                 "max_minutes": None,
-                "patience": None,
-                "keep_best": False,
+                "early_stopping_patience": None,
+                "load_best": False,
                 "checkpoint_every": self.bounds.steps,
                 "log_every": 1,
             }

@@ -74,6 +74,6 @@ class Meter:
                 continue
             raise NonFiniteLossError(
                 f"The {what} became {float(value)} at or shortly before step {step}.",
-                "Try a smaller training.learning_rate, a longer training.warmup, training.clip: 1.0, or "
+                "Try a smaller training.learning_rate, a longer training.warmup_ratio, training.max_grad_norm: 1.0, or "
                 "training.precision: fp32; then look for damaged examples.",
             )

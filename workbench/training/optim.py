@@ -69,19 +69,19 @@ def make_optimizer(
     )
 
 
-def learning_rate_factor(step: int, steps: int, warmup: float, schedule: str) -> float:
+def learning_rate_factor(step: int, steps: int, warmup_ratio: float, lr_schedule: str) -> float:
     """What the largest learning rate is multiplied by at ``step`` of ``steps``.
 
-    It rises in a line over the first ``warmup`` share of steps, then falls to zero in a line or in half a
+    It rises in a line over the first ``warmup_ratio`` share of steps, then falls to zero in a line or in half a
     cosine, or stays.
     """
-    rising = math.ceil(warmup * steps)
+    rising = math.ceil(warmup_ratio * steps)
     if step < rising:
         return step / rising
-    if schedule == "constant":
+    if lr_schedule == "constant":
         return 1.0
     done = (step - rising) / max(1, steps - rising)
-    return max(0.0, 1 - done) if schedule == "linear" else 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return max(0.0, 1 - done) if lr_schedule == "linear" else 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def make_schedule(
@@ -90,7 +90,9 @@ def make_schedule(
     """The way of the learning rate through a run of ``steps`` optimizer steps: ``schedule``, or the spec's."""
     if schedule is not None:
         return LambdaLR(optimizer, lambda step: schedule(step, steps))
-    return LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps, settings.warmup, settings.schedule))
+    return LambdaLR(
+        optimizer, lambda step: learning_rate_factor(step, steps, settings.warmup_ratio, settings.lr_schedule)
+    )
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> torch.Tensor:

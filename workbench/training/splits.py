@@ -47,8 +47,10 @@ def encode_parts(
             continue
         encoded = task.encode(tokenizer, examples, longest, training=name == "train")
         larger = 1 if name == "train" else EVALUATION_FACTOR
-        budget = settings.token_budget * larger if settings.token_budget else None
-        batches = Batches(encoded.lengths, settings.batch_size * larger, budget, settings.bucket, settings.seed)
+        budget = settings.max_tokens_per_batch * larger if settings.max_tokens_per_batch else None
+        batches = Batches(
+            encoded.lengths, settings.batch_size * larger, budget, settings.group_by_length, settings.seed
+        )
         parts[name] = Part(examples, encoded, batches)
         lengths[name] = length_report(encoded.tokens.full_lengths.tolist(), longest)
     if not parts.keys() & {"test", "valid"}:

@@ -44,7 +44,7 @@ class Steps:
     """How many steps a run has, and which batches each of them takes."""
 
     plan: BatchPlan
-    accumulate: int
+    gradient_accumulation: int
     total: int
 
     @classmethod
@@ -60,10 +60,10 @@ class Steps:
         for epoch in range(math.ceil(settings.epochs)):
             share = min(1.0, settings.epochs - epoch)
             # The number of batches may differ from epoch to epoch, when a token budget cuts them.
-            steps += math.ceil(plan.count(epoch) * share / settings.accumulate)
+            steps += math.ceil(plan.count(epoch) * share / settings.gradient_accumulation)
             if steps >= most:
                 break
-        found = cls(plan, settings.accumulate, max(1, int(min(steps, most))))
+        found = cls(plan, settings.gradient_accumulation, max(1, int(min(steps, most))))
         if settings.max_tokens is None or tokens is None:
             return found
         return replace(found, total=found._until(settings.max_tokens, tokens))
@@ -79,15 +79,15 @@ class Steps:
 
     def meets_examples_again(self) -> bool:
         """Whether the run has more steps than its first epoch."""
-        return self.total > math.ceil(self.plan.count(0) / self.accumulate)
+        return self.total > math.ceil(self.plan.count(0) / self.gradient_accumulation)
 
     def groups(self, start: Position) -> Iterator[Group]:
         """The steps from ``start`` on."""
         epoch, first, left = start.epoch, start.batch, self.total - start.step
         while left > 0:
             batches = self.plan.epoch(epoch)
-            for begin in range(first, len(batches), self.accumulate):
-                end = min(begin + self.accumulate, len(batches))
+            for begin in range(first, len(batches), self.gradient_accumulation):
+                end = min(begin + self.gradient_accumulation, len(batches))
                 ends = end == len(batches)
                 after = (epoch + 1, 0) if ends else (epoch, end)
                 yield Group(batches[begin:end], after, ends, epoch + end / len(batches))

@@ -20,7 +20,7 @@ from workbench.errors import WorkbenchError
 from workbench.runs.predictions import JSON_LINES, PARQUET
 from workbench.runs.run import Run
 
-NO_SETTING = ("name", "notes", "version", "spec")  # fields that change nothing in the result
+NO_SETTING = ("name", "notes", "schema_version", "spec")  # fields that change nothing in the result
 MOST_SENTENCES = 4  # above the table of all comparisons
 MOST_SIDE_BY_SIDE = 6  # runs whose settings stand in columns
 LONGEST_NAME = 44  # characters of a run's name beside a figure

@@ -74,7 +74,7 @@ def lost(filled: RunSpec, document: dict[str, Any]) -> list[str]:
         now = RunSpec.parse(document).model_dump(mode="json")
     except SpecError:
         return []  # it cannot be started, and the check says why
-    meant = _flat(filled.model_dump(mode="json", exclude={"name", "notes", "version"}))
+    meant = _flat(filled.model_dump(mode="json", exclude={"name", "notes", "schema_version"}))
     has = _flat(now)
     given = _flat(filled.model_dump(mode="json", exclude_unset=True))
     defaults = _option_defaults(filled)

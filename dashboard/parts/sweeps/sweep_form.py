@@ -23,7 +23,7 @@ FIRST_VALUES = {
     "training.learning_rate": "1e-5..1e-3:log",
     "training.batch_size": "16,32,64",
     "training.epochs": "1,2,3",
-    "training.warmup": "0..0.2",
+    "training.warmup_ratio": "0..0.2",
     "training.weight_decay": "0..0.1",
     "tuning.rank": "4,8,16",
 }

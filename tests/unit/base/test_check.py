@@ -34,12 +34,19 @@ def test_every_problem_at_once(workspace: Workspace) -> None:
         tuning={"method": "lora", "rank": 0},
         model={"source": "minilm", "dropout": 3},
         data__train="nowhere.csv",
-        training__patience=2,
+        training__early_stopping_patience=2,
         data__holdout__valid=0,
         training__learning_rate=5,
     )
     found = check(wrong, workspace)
-    errors = ["data.train", "model.dropout", "task.pears", "task.threshold", "training.patience", "tuning.rank"]
+    errors = [
+        "data.train",
+        "model.dropout",
+        "task.pears",
+        "task.threshold",
+        "training.early_stopping_patience",
+        "tuning.rank",
+    ]
     assert fields(found) == errors and fields(found, "warning") == ["training.learning_rate"]
     assert [problem.severity for problem in found] == ["error"] * 6 + ["warning"], "the worst comes first"
     told = {problem.field: problem for problem in found}

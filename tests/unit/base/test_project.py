@@ -39,7 +39,7 @@ LAYERS = [
     {"runs"},
     {"metrics"},
     {"spec"},
-    {"registry", "workspace", "files", "errors", "machine", "types", "i18n"},
+    {"registry", "spec_versions", "workspace", "files", "errors", "machine", "types", "i18n"},
 ]
 
 

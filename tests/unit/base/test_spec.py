@@ -159,7 +159,7 @@ def test_a_long_wrong_value_is_told_in_short() -> None:
 
 def test_newer_schema_is_told_as_such() -> None:
     with pytest.raises(SpecError, match=f"schema version {SCHEMA_VERSION + 1}") as caught:
-        RunSpec.parse({**LONG, "version": SCHEMA_VERSION + 1, "new_field": 1})
+        RunSpec.parse({**LONG, "schema_version": SCHEMA_VERSION + 1, "new_field": 1})
     assert "newer workbench" in caught.value.hint
 
 

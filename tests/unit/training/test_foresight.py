@@ -71,7 +71,7 @@ def test_the_chosen_steps_begin_with_the_widest_and_are_of_all_widths() -> None:
 
     lengths = np.random.default_rng(0).integers(3, 200, size=1000)
     plan = Batches(lengths, 8)
-    groups = _first_epoch(Steps.of(plan, TrainingSpec(epochs=3, accumulate=2)))
+    groups = _first_epoch(Steps.of(plan, TrainingSpec(epochs=3, gradient_accumulation=2)))
     chosen = sample(groups, plan, most=12)
     sizes = [plan.padded_tokens(list(group.batches)) for group in chosen]
     every = [plan.padded_tokens(list(group.batches)) for group in groups]
@@ -82,7 +82,9 @@ def test_the_chosen_steps_begin_with_the_widest_and_are_of_all_widths() -> None:
 
 
 @pytest.mark.parametrize("every", [None, 1, 7, 1000])
-@pytest.mark.parametrize("settings", [{"epochs": 3}, {"epochs": 2.5, "accumulate": 3}, {"epochs": 9, "max_steps": 75}])
+@pytest.mark.parametrize(
+    "settings", [{"epochs": 3}, {"epochs": 2.5, "gradient_accumulation": 3}, {"epochs": 9, "max_steps": 75}]
+)
 def test_what_is_due_is_counted_as_the_loop_counts(settings: dict[str, Any], every: int | None) -> None:
     from workbench.training.estimate import times_due
     from workbench.training.loop import _due
@@ -143,13 +145,13 @@ def trial_of(spec: RunSpec, workspace: Workspace) -> Any:
     "changes",
     [
         {},
-        {"training.epochs": 1, "training.evaluate_every": 5, "training.accumulate": 2},
+        {"training.epochs": 1, "training.eval_every": 5, "training.gradient_accumulation": 2},
         {"tuning": {"method": "head"}, "training.epochs": 4},
-        {"tuning": {"method": "lora"}, "training.token_budget": 128},
+        {"tuning": {"method": "lora"}, "training.max_tokens_per_batch": 128},
         {"kind": "learning-rate-range-test", "range_test.steps": 20},
         {"data.holdout.valid": 0},
     ],
-    ids=["full", "accumulate", "frozen", "lora", "range-test", "no-valid"],
+    ids=["full", "gradient_accumulation", "frozen", "lora", "range-test", "no-valid"],
 )
 def test_a_trial_counts_steps_and_weights_as_the_run_does(changes: dict[str, Any], workspace: Workspace) -> None:
     run = make_run(workspace, changes)
@@ -181,7 +183,7 @@ def test_a_slow_step_makes_a_long_estimate(workspace: Workspace, monkeypatch: py
 
 
 def test_max_minutes_and_patience_bound_the_estimate(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    changes = {"training.epochs": 10_000, "training.max_minutes": 0.01, "training.patience": 2}
+    changes = {"training.epochs": 10_000, "training.max_minutes": 0.01, "training.early_stopping_patience": 2}
     found = trial_of(spec_of(workspace, **changes), workspace).measure()
     assert found.seconds.value == pytest.approx(0.6)
     assert found.seconds.low < 0.1 and len(found.notes) == 2

@@ -77,7 +77,7 @@ def material(model, evaluate=None) -> Material:
 
 def settings(**changes) -> TrainingSpec:
     return TrainingSpec(
-        **{"epochs": 2, "batch_size": BATCH, "log_every": 1, "warmup": 0.1, "weight_decay": 0.1, **changes}
+        **{"epochs": 2, "batch_size": BATCH, "log_every": 1, "warmup_ratio": 0.1, "weight_decay": 0.1, **changes}
     )
 
 
@@ -134,7 +134,7 @@ def trainer_losses(model, tmp_path, **arguments) -> list[float]:
 def test_twenty_losses_are_those_of_trainer(tmp_path, schedule):
     kind = {"constant": "constant_with_warmup"}.get(schedule, schedule)
     theirs = trainer_losses(make_model(), tmp_path / "theirs", lr_scheduler_type=kind)
-    ours, _ = run(make_model(), tmp_path / "ours", schedule=schedule)
+    ours, _ = run(make_model(), tmp_path / "ours", lr_schedule=schedule)
     assert len(theirs) == len(ours.losses()) == 32
     np.testing.assert_allclose(ours.losses()[:20], theirs[:20], atol=1e-4)
     assert max(theirs) - min(theirs) > 0.05  # they moved: equal constants would prove nothing
@@ -142,7 +142,7 @@ def test_twenty_losses_are_those_of_trainer(tmp_path, schedule):
 
 def test_added_up_gradients_are_those_of_one_large_batch(tmp_path):
     small, large = make_model(), make_model()
-    run(small, tmp_path / "a", accumulate=4, max_steps=3)
+    run(small, tmp_path / "a", gradient_accumulation=4, max_steps=3)
 
     class Large(InOrder):
         def epoch(self, number):
@@ -177,9 +177,9 @@ def test_stopped_and_resumed_is_bit_identical(tmp_path, stop_at):
 def test_early_stopping_ends_after_patience_and_stays_ended(tmp_path):
     values = iter([0.5, 0.7, 0.6, 0.65, 0.1, 0.9])
     evaluate = lambda: {"eval/accuracy": next(values)}  # noqa: E731
-    _, outcome = run(make_model(), tmp_path, evaluate=evaluate, evaluate_every=4, patience=2)
+    _, outcome = run(make_model(), tmp_path, evaluate=evaluate, eval_every=4, early_stopping_patience=2)
     assert (outcome.ending, outcome.position.step, outcome.position.best_step) == ("early", 16, 8)
-    _, outcome = run(make_model(), tmp_path, evaluate=evaluate, evaluate_every=4, patience=2, resume=True)
+    _, outcome = run(make_model(), tmp_path, evaluate=evaluate, eval_every=4, early_stopping_patience=2, resume=True)
     assert (outcome.ending, outcome.position.step) == ("finished", 16) or outcome.ending == "early"
     assert next(values) == 0.1  # nothing was evaluated again
 
@@ -240,13 +240,13 @@ def test_the_last_step_is_no_early_end_even_when_the_time_is_up(tmp_path, monkey
 def test_the_step_that_reaches_the_tokens_is_the_last(tmp_path, most, expected):
     spec = settings(epochs=2.5, max_tokens=most)
     assert Steps.of(InOrder(), spec, lambda batch: 12 * len(batch)).total == expected
-    spec = settings(epochs=2.5, max_tokens=most, accumulate=4)
+    spec = settings(epochs=2.5, max_tokens=most, gradient_accumulation=4)
     fewer = Steps.of(InOrder(), spec, lambda batch: 12 * len(batch)).total
     assert fewer == -(-expected // 4)
 
 
 def test_tokens_end_the_run_and_lay_out_the_schedule(tmp_path):
-    watcher, outcome = run(make_model(), tmp_path, max_tokens=250, warmup=0)
+    watcher, outcome = run(make_model(), tmp_path, max_tokens=250, warmup_ratio=0)
     assert (outcome.ending, outcome.position.step, outcome.position.tokens) == ("finished", 6, 288)
     rates = [row["train/learning_rate"] for row in watcher.rows]
     np.testing.assert_allclose(rates, [1e-3 * (1 - step / 6) for step in range(6)])
@@ -272,11 +272,13 @@ def test_frozen_weights_do_not_move(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("epochs", "accumulate", "max_steps", "expected"),
+    ("epochs", "gradient_accumulation", "max_steps", "expected"),
     [(2, 1, None, 32), (2, 3, None, 12), (0.5, 1, None, 8), (1.25, 1, None, 20), (2, 1, 5, 5), (0.001, 1, None, 1)],
 )
-def test_the_number_of_steps(epochs, accumulate, max_steps, expected):
-    steps = Steps.of(InOrder(), TrainingSpec(epochs=epochs, accumulate=accumulate, max_steps=max_steps))
+def test_the_number_of_steps(epochs, gradient_accumulation, max_steps, expected):
+    steps = Steps.of(
+        InOrder(), TrainingSpec(epochs=epochs, gradient_accumulation=gradient_accumulation, max_steps=max_steps)
+    )
     assert steps.total == expected
     groups = list(steps.groups(Position()))
     assert len(groups) == expected

@@ -41,7 +41,7 @@ def test_biases_and_norms_do_not_decay_as_in_trainer():
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 @pytest.mark.parametrize("steps", [10, 7, 1])
 def test_the_schedule_is_transformers(schedule, steps):
-    settings = TrainingSpec(schedule=schedule, warmup=0.3)
+    settings = TrainingSpec(lr_schedule=schedule, warmup_ratio=0.3)
     ours_optimizer = make_optimizer(Small(), settings, 0.5)
     ours = make_schedule(ours_optimizer, settings, steps)
     theirs_optimizer = torch.optim.SGD(Small().parameters(), lr=0.5)

@@ -17,7 +17,7 @@ from workbench.workspace import Workspace
 
 RANKS: dict[str, Any] = {"method": "adalora", "rank": 2, "initial_rank": 4, "targets": "attention"}
 STEPS = {"training.max_steps": 20, "training.epochs": 20, "data.max_length": 32, "training.batch_size": 16,
-         "training.checkpoint_every": 5, "training.keep_best": False}  # fmt: skip
+         "training.checkpoint_every": 5, "training.load_best": False}  # fmt: skip
 
 
 def test_ranks_are_dealt_in_a_run_and_told_in_its_report(workspace: Workspace) -> None:
