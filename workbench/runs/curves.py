@@ -181,7 +181,7 @@ IGNORED_FIELDS = (
     "name",
     "notes",
     "schema_version",
-)  # what runs that are alike may differ in
+)  # runs may differ in these and still be alike
 
 
 def overlaid_curves(

@@ -17,7 +17,7 @@ from workbench.cli.commands import app
 from workbench.errors import SpecError
 from workbench.jobs.sweeps import Sweep, SweepPlan, folder_of
 from workbench.runs.run import Run
-from workbench.runs.table import run_table, settings_of, where
+from workbench.runs.table import filter_rows, read_settings, run_table
 from workbench.spec import RunSpec, TrainingSpec
 from workbench.spec_versions import RENAMED, SCHEMA_VERSION, upgrade
 from workbench.workspace import Workspace
@@ -64,9 +64,9 @@ def test_upgrading_changes_nothing_else() -> None:
 
 
 def test_old_runs_are_listed_with_the_new_field_names(old_runs: list[Run], workspace: Workspace) -> None:
-    assert settings_of(old_runs[0])["training.max_grad_norm"] == 0.5
+    assert read_settings(old_runs[0])["training.max_grad_norm"] == 0.5
     condition = "training.early_stopping_patience = 5 and training.max_grad_norm < 1"
-    rows = where(run_table(workspace), condition)
+    rows = filter_rows(run_table(workspace), condition)
     assert {row["id"] for row in rows} == {"seed-0", "seed-1"}
 
 
