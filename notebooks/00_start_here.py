@@ -37,6 +37,7 @@ import html
 import matplotlib.pyplot as plt
 from IPython.display import HTML
 
+import workbench as wb
 from workbench.explain.capture import capture_attention
 from workbench.explain.render.bertviz import head_view
 from workbench.inference.predictor import Predictor
@@ -44,7 +45,6 @@ from workbench.machine import describe
 from workbench.teach import done, scale, size
 from workbench.teach.overview import overview
 from workbench.teach.pictures import show
-from workbench.teach.runs import run
 
 machine = describe()
 print(f"{machine['cpu']['cores']} processor cores, {machine['memory']['total_bytes'] / 1e9:.0f} GB of memory")
@@ -74,14 +74,15 @@ limit = size(
     cpu={"train": 800, "valid": 200, "test": 400},
     gpu={"train": 6_000, "valid": 1_000, "test": 2_000},
 )
-finished = run(
+finished = wb.run(
     {
         "name": "course-00",
         "task": "text-classification",
         "data": {"train": "rotten-tomatoes", "limit": limit, "max_length": 64},
         "model": "minilm",
         "training": {"epochs": size(test=1, cpu=2, gpu=2), "batch_size": 16},
-    }
+    },
+    reuse=True,
 )
 
 # %% [markdown]

@@ -26,9 +26,9 @@ import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
+import workbench as wb
 from workbench.teach import done, size
 from workbench.teach.pictures import show
-from workbench.teach.runs import run
 
 _ = torch.manual_seed(0)
 
@@ -325,7 +325,7 @@ kinds = {
 }
 results = {}
 for name, source in kinds.items():
-    finished = run(
+    finished = wb.run(
         {
             "name": f"course-02-{source}",
             "task": "text-classification",
@@ -334,6 +334,7 @@ for name, source in kinds.items():
             "training": {"epochs": size(test=1, cpu=4, gpu=6), "batch_size": 32},
         },
         quiet=True,
+        reuse=True,
     )
     report = finished.report()
     results[name] = report["metrics"]["accuracy"]

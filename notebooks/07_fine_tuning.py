@@ -30,6 +30,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+import workbench as wb
 from workbench.data.load import load_data
 from workbench.models.loading import make_source
 from workbench.runs.lr_range_test import analyze, lr_multiplier
@@ -37,7 +38,6 @@ from workbench.spec import DataSpec, TrainingSpec
 from workbench.tasks.base import tasks
 from workbench.teach import done, size, widgets
 from workbench.teach.pictures import show
-from workbench.teach.runs import figures, run
 from workbench.training import loop
 from workbench.training.optim import learning_rate_factor, make_optimizer
 from workbench.workspace import Workspace
@@ -414,7 +414,7 @@ show(
 # two more measures, which cannot be raised by always giving the most frequent answer; for that, `matthews` is 0.)
 
 # %%
-finished = run(
+finished = wb.run(
     {
         "name": "course-07-full",
         "task": "text-classification",
@@ -422,9 +422,10 @@ finished = run(
         "model": "minilm",
         "tuning": "full",
         "training": {"epochs": epochs, "batch_size": 16, "learning_rate": 1e-4},
-    }
+    },
+    reuse=True,
 )
-print({name: round(value, 3) for name, value in figures(finished).items()})
+print({name: round(value, 3) for name, value in finished.results().items()})
 
 # %% [markdown]
 # ## Summary

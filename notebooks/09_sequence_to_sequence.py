@@ -29,13 +29,13 @@ import sacrebleu
 import torch
 from rouge_score.rouge_scorer import RougeScorer
 
+import workbench as wb
 from workbench.data.load import load_data
 from workbench.inference.predictor import Predictor
 from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
 from workbench.teach import done, size, widgets
 from workbench.teach.pictures import show
-from workbench.teach.runs import run
 from workbench.workspace import Workspace
 
 workspace = Workspace.current()
@@ -58,7 +58,7 @@ _ = torch.manual_seed(0)
 # texts can best do without. It needs no spaces between words, and Chinese has none.
 
 # %%
-finished = run(
+finished = wb.run(
     {
         "name": "course-09",
         "task": "translation",
@@ -79,7 +79,8 @@ finished = run(
             "tokenizer": {"train": "unigram", "vocab_size": size(test=500, cpu=3_000, gpu=4_000), "lowercase": True},
         },
         "training": {"epochs": size(test=1, cpu=6, gpu=10), "batch_size": 32, "learning_rate": 1.5e-3},
-    }
+    },
+    reuse=True,
 )
 report = finished.report()
 print(f"beside it, {report['baseline_name']}: chrF {report['baseline']['chrf']:.3f}")

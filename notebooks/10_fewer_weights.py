@@ -30,6 +30,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.adalora import AdaLoraModel
 from torch import nn
 
+import workbench as wb
 from workbench.compare.differences import compare
 from workbench.data.load import load_data
 from workbench.inference.predictor import Predictor
@@ -38,7 +39,6 @@ from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
 from workbench.teach import done, formulas, size, widgets
 from workbench.teach.pictures import show
-from workbench.teach.runs import run
 from workbench.tuning.adapters import register_peft_methods
 from workbench.tuning.base import tunings
 from workbench.workspace import Workspace
@@ -423,7 +423,7 @@ everything = ["head", "lora", "adapter", "prefix", "full"]
 methods = size(test=["prefix", "full"], cpu=everything, gpu=everything)
 runs = {}
 for method in methods:
-    runs[method] = run(
+    runs[method] = wb.run(
         {
             "name": f"course-10-{method}",
             "task": "text-classification",
@@ -437,6 +437,7 @@ for method in methods:
             },
         },
         quiet=True,
+        reuse=True,
     )
     cost = runs[method].report()["cost"]
     accuracy = runs[method].report()["metrics"]["accuracy"]

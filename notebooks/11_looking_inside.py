@@ -29,6 +29,7 @@ import torch
 from IPython.display import HTML
 from scipy.stats import spearmanr
 
+import workbench as wb
 from workbench.explain import capture_queries_keys, explain
 from workbench.explain.capture import capture_attention
 from workbench.explain.methods.rollout import rollout
@@ -37,7 +38,6 @@ from workbench.explain.render.neuron import neuron_view
 from workbench.inference.predictor import Predictor
 from workbench.teach import done, size
 from workbench.teach.pictures import show
-from workbench.teach.runs import run
 
 TEXT = "A quiet, moving film with a dreadful ending."
 
@@ -52,14 +52,15 @@ limit = size(
     cpu={"train": 800, "valid": 200, "test": 300},
     gpu={"train": 4_000, "valid": 500, "test": 1_000},
 )
-finished = run(
+finished = wb.run(
     {
         "name": "course-11",
         "task": "text-classification",
         "data": {"train": "rotten-tomatoes", "limit": limit, "max_length": size(test=24, cpu=64, gpu=64)},
         "model": "minilm",
         "training": {"epochs": size(test=1, cpu=2, gpu=3)},
-    }
+    },
+    reuse=True,
 )
 predictor = Predictor.load(finished)
 print(predictor.predict([{"text": TEXT}])[0])

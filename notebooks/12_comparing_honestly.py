@@ -27,11 +27,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.stats import binom
 
+import workbench as wb
 from workbench.compare.differences import accuracy_interval, compare, examples_needed, holm, mcnemar
 from workbench.metrics.scores import bootstrap_intervals
 from workbench.teach import done, size
 from workbench.teach.pictures import show
-from workbench.teach.runs import run
 
 generator = np.random.default_rng(0)
 
@@ -222,7 +222,7 @@ limit = size(
 )
 seeds = size(test=(0, 1), cpu=(0, 1, 2), gpu=(0, 1, 2, 3, 4))
 runs = [
-    run(
+    wb.run(
         {
             "name": f"course-12-seed-{seed}",
             "task": "text-classification",
@@ -231,6 +231,7 @@ runs = [
             "training": {"epochs": size(test=1, cpu=4, gpu=6), "seed": seed},
         },
         quiet=True,
+        reuse=True,
     )
     for seed in seeds
 ]

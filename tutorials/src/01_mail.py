@@ -41,12 +41,12 @@ from collections import Counter
 
 import matplotlib.pyplot as plt
 
+import workbench as wb
 from workbench.data.load import load_data
 from workbench.runs.predictions import read_predictions
 from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
 from workbench.teach.pictures import show
-from workbench.teach.runs import run
 from workbench.inference.predictor import Predictor
 from workbench.workspace import Workspace
 
@@ -106,7 +106,7 @@ print(f"always the same answer: {share:.1%} right")
 # model says.
 
 # %%
-finished = run(
+finished = wb.run(
     {
         "name": "lesson-01-mail",
         "task": "text-classification",
@@ -123,6 +123,7 @@ finished = run(
         "training": {"epochs": size(test=1, cpu=4, gpu=5), "learning_rate": 3e-4},
     },
     quiet=True,
+    reuse=True,
 )
 kept = read_predictions(finished, ["input", "gold", "prediction", "score"])
 gold, guessed, scores = list(kept["gold"]), list(kept["prediction"]), list(kept["score"])

@@ -36,11 +36,11 @@
 from workbench.teach import check, done, hint, size, solution
 
 # %%
+import workbench as wb
 from workbench.data.load import load_data
 from workbench.runs.predictions import read_predictions
 from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
-from workbench.teach.runs import figures, run
 from workbench.inference.predictor import Predictor
 from workbench.workspace import Workspace
 
@@ -161,7 +161,7 @@ check("02-names.4", masked_accuracy)
 # appears on the page **Runs**.
 
 # %%
-finished = run(
+finished = wb.run(
     {
         "name": "lesson-02-names",
         "task": "token-classification",
@@ -178,8 +178,9 @@ finished = run(
         "training": {"epochs": size(test=1, cpu=4, gpu=6), "learning_rate": 2e-4},
     },
     quiet=True,
+    reuse=True,
 )
-print({name: round(value, 3) for name, value in figures(finished).items()})
+print({name: round(value, 3) for name, value in finished.results().items()})
 baseline = finished.report()["baseline"]["entity_f1"]
 print(f"entity_f1 of {finished.report()['baseline_name']}: {baseline:.3f}")
 
@@ -216,7 +217,7 @@ true, guessed = (
     [(post, name) for post, line in enumerate(kept[column]) for name in line.split("; ") if name]
     for column in ("gold", "prediction")
 )
-print(f"F1 by hand {name_f1(true, guessed):.3f}, by the library {figures(finished)['entity_f1']:.3f}")
+print(f"F1 by hand {name_f1(true, guessed):.3f}, by the library {finished.results()['entity_f1']:.3f}")
 
 # %%
 predictor = Predictor.load(finished)

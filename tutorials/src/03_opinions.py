@@ -39,9 +39,9 @@ from workbench.teach import check, done, hint, size, solution
 import matplotlib.pyplot as plt
 import numpy as np
 
+import workbench as wb
 from workbench.runs.predictions import read_predictions
 from workbench.teach.pictures import show
-from workbench.teach.runs import figures, run
 from workbench.inference.predictor import Predictor
 
 # %% [markdown]
@@ -52,7 +52,7 @@ from workbench.inference.predictor import Predictor
 # learned from much English text before), and start it. In code, small:
 
 # %%
-finished = run(
+finished = wb.run(
     {
         "name": "lesson-03-opinions",
         "task": "text-classification",
@@ -69,6 +69,7 @@ finished = run(
         "training": {"epochs": size(test=1, cpu=3, gpu=3), "learning_rate": 1e-4},
     },
     quiet=True,
+    reuse=True,
 )
 kept = read_predictions(finished, ["input", "gold", "prediction", "score"])
 print(f"{sum(g == p for g, p in zip(kept['gold'], kept['prediction'], strict=True)) / len(kept['gold']):.1%} right")
@@ -221,7 +222,7 @@ for k in (1, 2, 3):
 # label its own). On the dashboard's page **Launch** only the data changes. In code:
 
 # %%
-share = run(
+share = wb.run(
     {
         "name": "lesson-03-share",
         "task": "text-classification",
@@ -238,8 +239,9 @@ share = run(
         "training": {"epochs": size(test=1, cpu=3, gpu=3), "learning_rate": 3e-4},
     },
     quiet=True,
+    reuse=True,
 )
-told = figures(share)
+told = share.results()
 print(f"{told['accuracy']:.1%} right; always the most frequent tone: {share.report()['baseline']['accuracy']:.1%}")
 
 # %% [markdown]

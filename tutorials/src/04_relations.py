@@ -38,11 +38,11 @@ import re
 from workbench.teach import check, done, hint, size, solution
 
 # %%
+import workbench as wb
 from workbench.data.load import load_data
 from workbench.runs.predictions import read_predictions
 from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
-from workbench.teach.runs import run
 from workbench.workspace import Workspace
 
 # %% [markdown]
@@ -100,7 +100,7 @@ check("04-relations.2", fact)
 # `guessed` that of the model's, in the same order.
 
 # %%
-finished = run(
+finished = wb.run(
     {
         "name": "lesson-04-relations",
         "task": "relation-extraction",
@@ -117,6 +117,7 @@ finished = run(
         "training": {"epochs": size(test=1, cpu=4, gpu=5), "learning_rate": 2e-4},
     },
     quiet=True,
+    reuse=True,
 )
 kept = read_predictions(finished, ["input", "gold", "prediction"])
 gold, guessed = list(kept["gold"]), list(kept["prediction"])

@@ -36,8 +36,8 @@
 from workbench.teach import check, done, hint, size, solution
 
 # %%
+import workbench as wb
 from workbench.runs.predictions import read_predictions
-from workbench.teach.runs import figures, run
 from workbench.inference.predictor import Predictor
 
 # %% [markdown]
@@ -136,7 +136,7 @@ check("05-answers.4", word_f1)
 # appears on the page **Runs**. Among its figures are exact match and F1. Then the model answers from three sentences.
 
 # %%
-finished = run(
+finished = wb.run(
     {
         "name": "lesson-05-answers",
         "task": "question-answering",
@@ -153,8 +153,9 @@ finished = run(
         "training": {"epochs": size(test=1, cpu=3, gpu=5), "learning_rate": 2e-4},
     },
     quiet=True,
+    reuse=True,
 )
-print({name: round(value, 3) for name, value in figures(finished).items()})
+print({name: round(value, 3) for name, value in finished.results().items()})
 print(f"f1 of {finished.report()['baseline_name']}: {finished.report()['baseline']['f1']:.3f}")
 rules = "A contract may be ended by either side. The notice is four weeks. The director signs it."
 answer = Predictor.load(finished).predict([{"question": "How long is the notice?", "context": rules}])[0]
@@ -168,7 +169,7 @@ print(f"{answer['answer']!r}, from character {answer['start']} on, score {answer
 kept = read_predictions(finished)
 pairs = zip(kept["gold"], kept["prediction"], strict=True)
 yours = [word_f1(plain(gold), plain(given)) for gold, given in pairs]
-print(f"F1 by hand {sum(yours) / len(yours):.3f}, by the library {figures(finished)['f1']:.3f}")
+print(f"F1 by hand {sum(yours) / len(yours):.3f}, by the library {finished.results()['f1']:.3f}")
 
 # %% [markdown]
 # A few hundred questions are little for this task: do not be surprised by low figures. Ask your own document on the

@@ -46,10 +46,10 @@ import re
 
 import torch
 
+import workbench as wb
 from workbench.data.load import load_data
 from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
-from workbench.teach.runs import figures, run
 from workbench.inference.predictor import Predictor
 from workbench.workspace import Workspace
 
@@ -184,7 +184,7 @@ check("06-translate.3", character_f)
 # report sets beside it, a dictionary such as yours, and at which lines go wrong.
 
 # %%
-finished = run(
+finished = wb.run(
     {
         "name": "lesson-06-translate",
         "task": "translation",
@@ -207,9 +207,10 @@ finished = run(
         "training": {"epochs": size(test=1, cpu=12, gpu=20), "batch_size": 32, "learning_rate": 1.5e-3},
     },
     quiet=True,
+    reuse=True,
 )
 report = finished.report()
-print(f"the model: chrF {figures(finished)['chrf']:.3f}")
+print(f"the model: chrF {finished.results()['chrf']:.3f}")
 print(f"{report['baseline_name']}: chrF {report['baseline']['chrf']:.3f}")
 
 # %% [markdown]

@@ -43,10 +43,10 @@ import time
 import matplotlib.pyplot as plt
 import torch
 
+import workbench as wb
 from workbench.compare.differences import compare
 from workbench.runs.predictions import read_predictions
 from workbench.teach.pictures import show
-from workbench.teach.runs import run
 from workbench.inference.predictor import Predictor
 
 # %% [markdown]
@@ -148,7 +148,7 @@ wanted = {
 }
 chosen = size(test=["words", "head"], cpu=list(wanted), gpu=list(wanted))
 runs = {
-    name: run(
+    name: wb.run(
         {
             "name": f"lesson-07-{name}",
             "task": "text-classification",
@@ -158,6 +158,7 @@ runs = {
             "training": wanted[name][2],
         },
         quiet=True,
+        reuse=True,
     )
     for name in chosen
 }

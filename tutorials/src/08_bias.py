@@ -60,12 +60,12 @@ import re
 import matplotlib.pyplot as plt
 import numpy as np
 
+import workbench as wb
 from workbench.data.load import load_data
 from workbench.runs.predictions import read_predictions
 from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
 from workbench.teach.pictures import show
-from workbench.teach.runs import run
 from workbench.inference.predictor import Predictor
 from workbench.workspace import Workspace
 
@@ -81,14 +81,15 @@ limit = size(
     cpu={"train": 1_000, "valid": 200, "test": 600},
     gpu={"train": 8_000, "valid": 500, "test": 2_500},
 )
-finished = run(
+finished = wb.run(
     {
         "name": "lesson-reviews",
         "task": "text-classification",
         "data": {"train": "rotten-tomatoes", "limit": limit, "max_length": size(test=24, cpu=64, gpu=64)},
         "model": "minilm",
         "training": {"epochs": size(test=1, cpu=2, gpu=3), "learning_rate": 2e-4},
-    }
+    },
+    reuse=True,
 )
 predictor = Predictor.load(finished)
 

@@ -42,10 +42,10 @@ WORDS = REVIEW.split()
 import matplotlib.pyplot as plt
 import numpy as np
 
+import workbench as wb
 from workbench.explain import explain
 from workbench.runs.predictions import read_predictions
 from workbench.teach.pictures import show
-from workbench.teach.runs import run
 from workbench.inference.predictor import Predictor
 
 # %% [markdown]
@@ -60,7 +60,7 @@ limit = size(
     cpu={"train": 1_000, "valid": 200, "test": 600},
     gpu={"train": 8_000, "valid": 500, "test": 2_500},
 )
-finished = run(
+finished = wb.run(
     {
         "name": "lesson-reviews",
         "task": "text-classification",
@@ -69,6 +69,7 @@ finished = run(
         "training": {"epochs": size(test=1, cpu=2, gpu=3), "learning_rate": 2e-4},
     },
     quiet=True,
+    reuse=True,
 )
 predictor = Predictor.load(finished)
 answer = predictor.predict([{"text": REVIEW}])[0]

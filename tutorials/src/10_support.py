@@ -42,11 +42,11 @@ from workbench.teach import check, done, hint, size, solution
 import matplotlib.pyplot as plt
 import numpy as np
 
+import workbench as wb
 from workbench.data.load import load_data
 from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
 from workbench.teach.pictures import show
-from workbench.teach.runs import run
 from workbench.inference.predictor import Predictor
 from workbench.workspace import Workspace
 
@@ -90,7 +90,7 @@ limit = size(
     cpu={"train": 2_000, "valid": 200, "test": 500},
     gpu={"train": 10_000, "valid": 500, "test": 3_080},
 )
-finished = run(
+finished = wb.run(
     {
         "name": "lesson-10-questions",
         "task": {"name": "sentence-similarity", "pairs_from_labels": True},
@@ -99,6 +99,7 @@ finished = run(
         "training": {"epochs": size(test=1, cpu=2, gpu=2), "batch_size": 64},
     },
     quiet=True,
+    reuse=True,
 )
 report = finished.report()
 for name, before in report["baseline"].items():

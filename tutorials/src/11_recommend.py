@@ -44,6 +44,7 @@ from collections import defaultdict
 import matplotlib.pyplot as plt
 import numpy as np
 
+import workbench as wb
 from workbench.data.load import load_data
 from workbench.compare.differences import compare
 from workbench.runs.predictions import read_predictions
@@ -51,7 +52,6 @@ from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
 from workbench.tasks.shared.ranking import rank_for_users
 from workbench.teach.pictures import show
-from workbench.teach.runs import run
 from workbench.inference.predictor import Predictor
 from workbench.workspace import Workspace
 
@@ -191,7 +191,7 @@ limit = size(
 )
 runs = {}
 for name, length in (("titles", 0), ("history", 3))[: size(test=1, cpu=2, gpu=2)]:
-    runs[name] = run(
+    runs[name] = wb.run(
         {
             "name": f"lesson-11-{name}",
             "task": {"name": "recommendation", "history_length": length},
@@ -208,6 +208,7 @@ for name, length in (("titles", 0), ("history", 3))[: size(test=1, cpu=2, gpu=2)
             },
         },
         quiet=True,
+        reuse=True,
     )
     report = runs[name].report()
     for metric in ("auc", "ndcg@10"):

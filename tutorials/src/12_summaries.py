@@ -41,13 +41,13 @@ from workbench.teach import check, done, hint, size, solution
 # %%
 import numpy as np
 
+import workbench as wb
 from workbench.data.load import load_data
 from workbench.metrics.overlap import rouge_scores, rouge_tokens
 from workbench.runs.predictions import read_predictions
 from workbench.spec import DataSpec
 from workbench.tasks.base import tasks
 from workbench.tasks.shared.sentence_pairs import sentences
-from workbench.teach.runs import run
 from workbench.workspace import Workspace
 
 # %% [markdown]
@@ -224,7 +224,7 @@ for name, texts in (("first sentence", firsts), ("most telling", picked), ("orac
 # the page **Runs** shows *What the model writes*.
 
 # %%
-finished = run(
+finished = wb.run(
     {
         "name": "lesson-12-summaries",
         "task": {"name": "summarization", "max_target": 40, "max_new_tokens": size(test=8, cpu=32, gpu=32)},
@@ -247,6 +247,7 @@ finished = run(
         "training": {"epochs": size(test=1, cpu=4, gpu=20), "batch_size": 32, "learning_rate": 1.5e-3},
     },
     quiet=True,
+    reuse=True,
 )
 report = finished.report()
 told = report["metrics"]["rougeL"]

@@ -94,34 +94,17 @@ def _changes(sets: list[str]) -> dict[str, Any]:
 
 def _await(made: Any, quiet: bool) -> None:
     """Look on until the sweep has ended. Ctrl-C ends the looking on, not the sweep."""
-    import time
+    from workbench.jobs.sweeps import trial_line
+    from workbench.jobs.watching import watch_sweep
 
-    from workbench.jobs.worker import ensure_worker
-
-    told = 0
     try:
-        while (found := made.read())["state"] == "running":
-            ensure_worker(made.workspace)
-            ended = [trial for trial in found["trials"] if trial["state"] != "running"]
+        for trial in watch_sweep(made):
             if not quiet:
-                for trial in ended[told:]:
-                    console.print(_line(trial), markup=False, soft_wrap=True)
-                told = max(told, len(ended))
-            time.sleep(0.5)
+                console.print(trial_line(trial), markup=False, soft_wrap=True)
     except KeyboardInterrupt:
         if quiet:
             raise
         console.print(f"The sweep goes on. Stop it: workbench sweeps {made.name} --stop")
-
-
-def _line(trial: dict[str, Any]) -> str:
-    values = ", ".join(f"{field}={_short(value)}" for field, value in trial["values"].items())
-    value = f"{trial['value']:.4f}" if trial["value"] is not None else trial["state"]
-    return f"trial {trial['number']}: {value}   {values}"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def sweeps(
@@ -166,6 +149,8 @@ def _list(found: list[dict[str, Any]]) -> None:
 
 
 def _show(found: dict[str, Any]) -> None:
+    from workbench.jobs.sweeps import short
+
     console.print(f"{found['name']}: {found['state']}, {found['trials_done']} of {found['trials_asked']} trials")
     if found["error"]:
         console.print(found["error"]["message"], markup=False)
@@ -174,7 +159,7 @@ def _show(found: dict[str, Any]) -> None:
             "trial": str(trial["number"]),
             "state": trial["state"],
             "value": trial["value"],
-            **{field: _short(value) for field, value in trial["values"].items()},
+            **{field: short(value) for field, value in trial["values"].items()},
             "runs": list(trial["runs"].values()),
         }
         for trial in found["trials"]

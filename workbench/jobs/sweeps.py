@@ -197,6 +197,18 @@ def validation_metric(spec: RunSpec) -> str:
     return f"eval/{entry(entry.Config.model_validate(spec.task.options)).evaluation_metric}"
 
 
+def trial_line(trial: Mapping[str, Any]) -> str:
+    """Describe a trial in one line: its number, its value or state, and the values of its fields."""
+    values = ", ".join(f"{field}={short(value)}" for field, value in trial["values"].items())
+    value = f"{trial['value']:.4f}" if trial["value"] is not None else trial["state"]
+    return f"trial {trial['number']}: {value}   {values}"
+
+
+def short(value: Any) -> str:
+    """Return a value of a field as text, a number with four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 @dataclass(frozen=True)
 class Sweep:
     """A handle on a sweep's folder. It holds no state: what it tells is what the folder says now."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.jobs.queue import queue, reconcile
 from workbench.jobs.worker import ensure_worker
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from workbench.jobs.sweeps import Sweep
 
 
 @dataclass(frozen=True)
@@ -46,4 +49,25 @@ def watch(run: Run, workspace: Workspace, poll: float = 0.2) -> Iterator[RunSnap
         yield RunSnapshot(status, rows, ahead)
         if status["state"] not in ("queued", "running"):
             return
+        time.sleep(poll)
+
+
+def watch_sweep(sweep: Sweep, poll: float = 0.5) -> Iterator[dict[str, Any]]:
+    """Yield each trial of a sweep when it has ended, until the sweep has ended.
+
+    A worker is started when none runs. Closing the loop does not touch the sweep.
+
+    Args:
+        sweep: which.
+        poll: seconds between looks.
+    """
+    seen = 0
+    while True:
+        state = sweep.read()
+        ended = [trial for trial in state["trials"] if trial["state"] != "running"]
+        yield from ended[seen:]
+        seen = max(seen, len(ended))
+        if state["state"] != "running":
+            return
+        ensure_worker(sweep.workspace)
         time.sleep(poll)

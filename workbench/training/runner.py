@@ -26,7 +26,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench import __version__
 from workbench.errors import OutOfMemoryError, RunError, StorageError, WorkbenchError
 from workbench.files import (
     TEMPORARY_PREFIX,
@@ -42,6 +41,7 @@ from workbench.runs import estimates
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST
 from workbench.training.state import Position
+from workbench.version import __version__
 
 if TYPE_CHECKING:
     from workbench.training.job import Work

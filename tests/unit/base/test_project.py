@@ -133,7 +133,7 @@ def test_constraints_hold_everything_that_is_required() -> None:
 def test_changelog_has_this_version() -> None:
     versions = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert versions[0] == workbench.__version__
-    assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "workbench.__version__"}
+    assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "workbench.version.__version__"}
 
 
 # -- imports ------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Runs of the course's notebooks: in the queue for a reader, in the notebook's own process at the tests' scale."""
+"""``workbench.run``: through the queue for a user, in the caller's own process at the scale of the course's tests."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import signal
 
 import pytest
 
+import workbench as wb
 from tests.tiny import make_run
 from workbench.errors import RunError
 from workbench.jobs.worker import stop_worker, worker_status
 from workbench.spec import RunSpec
-from workbench.teach.runs import run
 from workbench.workspace import Workspace
 
 
@@ -22,38 +22,38 @@ def spec(workspace: Workspace, **changes: object) -> RunSpec:
     return made.spec()
 
 
-def test_a_reader_s_run_goes_through_the_queue_and_is_found_again(
+def test_a_run_goes_through_the_queue_and_is_reused(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WORKBENCH_COURSE_SCALE", "cpu")
     wanted = spec(workspace)
     try:
-        done = run(wanted)
+        done = wb.run(wanted)
     finally:
         stop_worker(workspace)
     assert done.state == "succeeded" and done.status()["process"]["pid"] != os.getpid()
     assert "eval/accuracy" in capsys.readouterr().out
-    assert run(wanted, quiet=True).id == done.id
+    assert wb.run(wanted, reuse=True, quiet=True).id == done.id
 
 
-def test_at_the_tests_scale_it_is_done_in_this_process(
+def test_at_the_tests_scale_a_run_executes_in_this_process(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WORKBENCH_COURSE_SCALE", "test")
     wanted, handler = spec(workspace), signal.getsignal(signal.SIGTERM)
     capsys.readouterr()  # what making the model has said
-    done = run(wanted)
+    done = wb.run(wanted)
     assert done.state == "succeeded" and not worker_status(workspace)["running"]
     assert done.status()["process"]["pid"] == os.getpid()
     assert signal.getsignal(signal.SIGTERM) is handler
     said = capsys.readouterr()
     assert "eval/accuracy" in said.out and "epoch" not in said.out and not said.err
-    assert "epoch" in done.log()  # what it says of its work stands there
+    assert "epoch" in done.log()
 
 
-def test_one_that_fails_says_why(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_run_raises_its_error(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_COURSE_SCALE", "test")
     wanted = spec(workspace)
     (workspace.uploads / "tiny" / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(RunError, match=r"is failed: tiny cannot be loaded"):
-        run(wanted, quiet=True)
+        wb.run(wanted, quiet=True)
