@@ -22,7 +22,7 @@ from workbench.spec_versions import RENAMED, SCHEMA_VERSION, upgrade
 RANGE_TEST = "learning-rate-range-test"  # RunSpec.kind; the other is "training"
 
 
-class Part(BaseModel):
+class SpecModel(BaseModel):
     """A part of a spec: unknown keys are errors, and a change is validated like the first value."""
 
     model_config = ConfigDict(
@@ -58,7 +58,7 @@ class TuningChoice(Choice):
     method: str = Field("full", description="Which weights move; `workbench tunings` lists what there is.")
 
 
-class Limit(Part):
+class Limit(SpecModel):
     """How many examples to use of each part; the rest is left out, and counted."""
 
     train: int | None = Field(None, ge=2, description="Most training examples to use; empty for all.")
@@ -66,7 +66,7 @@ class Limit(Part):
     test: int | None = Field(None, ge=1, description="Most test examples to use; empty for all.")
 
 
-class Holdout(Part):
+class Holdout(SpecModel):
     """What is held out of the training data when no file is given for it."""
 
     valid: float = Field(0.1, ge=0, lt=1, description="Share of the training data held out to choose a checkpoint by.")
@@ -79,7 +79,7 @@ class Holdout(Part):
         return self
 
 
-class DataSpec(Part):
+class DataSpec(SpecModel):
     train: str = Field(
         description="A name of the catalogue (`workbench data list`); a CSV, JSONL, Parquet, .conll, .txt or .md file, "
         "or a .json file in SQuAD's form; a folder of texts; or hf:OWNER/NAME@REVISION?config=NAME&split=NAME."
@@ -114,7 +114,7 @@ class DataSpec(Part):
     encoding: str | None = Field(None, description="Text encoding of the files (utf-8, gb18030 ...); found by itself.")
 
 
-class TrainingSpec(Part):
+class TrainingSpec(SpecModel):
     epochs: float = Field(3, gt=0, le=10_000, description="Passes over the training data.")
     max_steps: int | None = Field(None, ge=1, description="Stop after so many optimizer steps, if sooner.")
     max_tokens: int | None = Field(
@@ -189,7 +189,7 @@ class TrainingSpec(Part):
     )
 
 
-class RangeTestSpec(Part):
+class RangeTestSpec(SpecModel):
     """A learning-rate range test: a short training in which the learning rate rises by the same factor at each step."""
 
     lowest: float = Field(1e-7, gt=0, le=10, description="Learning rate of the first step.")
@@ -242,7 +242,7 @@ def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-class RunSpec(Part):
+class RunSpec(SpecModel):
     """A run, whole. See the fields; ``RunSpec.load`` reads a file, ``to_yaml`` writes one."""
 
     schema_version: int = Field(

@@ -26,8 +26,8 @@ from workbench.check import load_spec, resolve
 from workbench.data.load import load_data
 from workbench.models.loading import load_folder, load_tokenizer
 from workbench.runs.run import Run
-from workbench.training.job import Work
-from workbench.training.runner import RunWatch
+from workbench.training.job import TrainingJob
+from workbench.training.runner import RunReporter
 from workbench.tuning.base import tunings
 
 warnings.simplefilter("ignore")
@@ -55,9 +55,9 @@ class Bench:
         spec = resolve(self.spec.changed({**changes, "training.precision": precision}), self.workspace).spec
         run = Run.create(spec, self.workspace)
         run.transition(("queued",), "running")
-        watch = RunWatch(run)
+        watch = RunReporter(run)
         watch.say = lambda text: None  # type: ignore[method-assign]
-        work = Work(run, watch)
+        work = TrainingJob(run, watch)
         dataset = work._read_data()
         loaded = work._load_model()
         parts = work._encode(dataset, loaded)

@@ -30,10 +30,10 @@ from workbench.models.loading import load_folder
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
-from workbench.training.job import Work
-from workbench.training.loop import Outcome
-from workbench.training.runner import RunWatch
-from workbench.training.splits import Part
+from workbench.training.job import TrainingJob
+from workbench.training.loop import TrainResult
+from workbench.training.runner import RunReporter
+from workbench.training.splits import EncodedSplit
 from workbench.tuning.base import tunings
 from workbench.workspace import Workspace
 
@@ -73,10 +73,10 @@ WITH_MINILM = [
 ]
 
 
-class Observed(Work):
+class Observed(TrainingJob):
     """A run's work that remembers its loss on the training part, and what it put out for the test part."""
 
-    def _train(self, parts: dict[str, Part]) -> Outcome:
+    def _train(self, parts: dict[str, EncodedSplit]) -> TrainResult:
         self.parts = parts
         self.loss_before = self._loss()
         outcome = super()._train(parts)
@@ -257,8 +257,8 @@ def test_minilm_with_a_task_and_a_tuning(
 
 def run_once(spec: RunSpec, workspace: Workspace) -> Observed:
     run = Run.create(resolve(spec, workspace).spec, workspace)
-    work = Observed(run, RunWatch(run))
-    assert work.do() == "succeeded"
+    work = Observed(run, RunReporter(run))
+    assert work.execute() == "succeeded"
     return work
 
 
@@ -310,8 +310,8 @@ def put_out(work: Observed, task: Any, model: Any, tokenizer: Any) -> Any:
 
 def resumed_it_ends_with_the_same_weights(work: Observed) -> None:
     run = Run.create(work.run.spec(), work.workspace)
-    assert Work(run, StopAfter(run)).do() == "stopped"
-    assert Work(run, RunWatch(run)).do() == "succeeded"
+    assert TrainingJob(run, StopAfter(run)).execute() == "stopped"
+    assert TrainingJob(run, RunReporter(run)).execute() == "succeeded"
     weights = "adapter_model.safetensors" if work.resolved.tuning.saves_adapter else "model.safetensors"
     once, twice = (load_file(each.folder / "model" / weights) for each in (work.run, run))
     assert once.keys() == twice.keys()

@@ -24,9 +24,9 @@ from workbench.inference.predictor import Predictor
 from workbench.models.loading import load_folder, load_tokenizer
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
-from workbench.training.job import Work
-from workbench.training.loop import Outcome
-from workbench.training.runner import RunWatch
+from workbench.training.job import TrainingJob
+from workbench.training.loop import TrainResult
+from workbench.training.runner import RunReporter
 from workbench.tuning.base import tunings
 from workbench.workspace import Workspace
 
@@ -44,10 +44,10 @@ ADAPTERS = [name for name in tunings.names() if tunings.get(name).saves_adapter]
 WHOLE = [name for name in tunings.names() if not tunings.get(name).saves_adapter]
 
 
-class Observed(Work):
+class Observed(TrainingJob):
     """A run's work that remembers its weights and its loss on the training part, before and after."""
 
-    def _train(self, parts: dict[str, Any]) -> Outcome:
+    def _train(self, parts: dict[str, Any]) -> TrainResult:
         self.trained = {name for name, p in self.model.named_parameters() if p.requires_grad}
         self.before = self._weights()
         self.loss_before = self._evaluate(parts["train"])["eval/loss"]
@@ -61,7 +61,7 @@ class Observed(Work):
         return {name: p.detach().clone() for name, p in self.model.named_parameters()}
 
 
-class StopAfter(RunWatch):
+class StopAfter(RunReporter):
     """Asks for a stop at the given step."""
 
     at = 8
@@ -108,8 +108,8 @@ def train(name: str, made: dict[str, Trained], folders: pytest.TempPathFactory) 
         workspace = Workspace(folders.mktemp(name)).create()
         make_lively_model(workspace.uploads / "tiny")
         run = make_run(workspace, options(name))
-        work = Observed(run, RunWatch(run))
-        assert work.do() == "succeeded"
+        work = Observed(run, RunReporter(run))
+        assert work.execute() == "succeeded"
         made[name] = Trained(run, work, workspace)
     return made[name]
 
@@ -157,9 +157,9 @@ def test_loaded_again_it_says_the_same(trained: Trained) -> None:
 def test_resumed_it_ends_with_the_same_weights(trained: Trained, workspace: Workspace) -> None:
     shutil.copytree(trained.workspace.uploads, workspace.uploads, dirs_exist_ok=True)
     run = make_run(workspace, options(trained.work.spec.tuning.method))
-    assert Work(run, StopAfter(run)).do() == "stopped"
+    assert TrainingJob(run, StopAfter(run)).execute() == "stopped"
     assert not (run.folder / "model").exists()
-    assert Work(run, RunWatch(run)).do() == "succeeded"
+    assert TrainingJob(run, RunReporter(run)).execute() == "succeeded"
     weights = "adapter_model.safetensors" if trained.work.resolved.tuning.saves_adapter else "model.safetensors"
     once, twice = (load_file(each.folder / "model" / weights) for each in (trained.run, run))
     assert once.keys() == twice.keys()
@@ -291,8 +291,8 @@ def test_options_that_change_the_network_learn_load_and_merge(
 ) -> None:
     make_lively_model(workspace.uploads / "tiny")
     run = make_run(workspace, {**options(method), **option})
-    work = Observed(run, RunWatch(run))
-    assert work.do() == "succeeded"
+    work = Observed(run, RunReporter(run))
+    assert work.execute() == "succeeded"
     assert work.loss_after < work.loss_before
     texts = list(read_predictions(run)["input"])
     saved = read_predictions(run)["score:good"]

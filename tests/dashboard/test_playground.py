@@ -255,7 +255,7 @@ ANSWERS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 def test_every_input_of_a_task_reaches_its_model_and_the_answer_is_drawn(
     name: str, opens: Opens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from workbench.inference.answers import fields_of
+    from workbench.inference.answers import input_fields
     from workbench.inference.predictor import _refuse_unknown_roles
 
     given, result, shown = ANSWERS[name]
@@ -269,7 +269,7 @@ def test_every_input_of_a_task_reaches_its_model_and_the_answer_is_drawn(
 
     monkeypatch.setattr(Predictor, "predict", predict)
     run = opens(Predictor(torch.nn.Identity(), None, task, 32))
-    roles = [column.role for column in fields_of(task)]
+    roles = [column.role for column in input_fields(task)]
     assert set(given) == set(roles), "each input of the task has a field"
     test = well(open_page("playground", run=run.id, input=asked(**given)))
     assert not test.error and reached == [given]

@@ -13,7 +13,7 @@ from torch import nn
 from workbench.errors import NonFiniteLossError
 from workbench.spec import TrainingSpec
 from workbench.training import checkpoint
-from workbench.training.loop import Material, train
+from workbench.training.loop import TrainingInputs, train
 
 
 class Root(nn.Module):
@@ -27,7 +27,7 @@ class Root(nn.Module):
         return SimpleNamespace(loss=torch.clamp(self.weight * 0 + target.mean(), min=0).sqrt())
 
 
-class Watcher:
+class TrainerCallback:
     def log(self, row):
         pass
 
@@ -43,7 +43,7 @@ class Watcher:
 
 def test_a_checkpoint_is_not_written_with_spoiled_weights(tmp_path):
     targets = [1.0, 1.0, 1.0, 0.0]
-    material = Material(
+    material = TrainingInputs(
         plan=SimpleNamespace(epoch=lambda number: [np.array([i]) for i in range(4)], count=lambda number: 4),
         batch=lambda indices: {"target": torch.tensor([targets[i] for i in indices])},
         weight=len,
@@ -51,5 +51,5 @@ def test_a_checkpoint_is_not_written_with_spoiled_weights(tmp_path):
     )
     settings = TrainingSpec(epochs=2, checkpoint_every=1, log_every=100)
     with pytest.raises(NonFiniteLossError, match="norm of the gradients became nan at or shortly before step 4"):
-        train(Root(), material, settings, 0.1, Accelerator(cpu=True), Watcher(), tmp_path)
+        train(Root(), material, settings, 0.1, Accelerator(cpu=True), TrainerCallback(), tmp_path)
     assert checkpoint.latest(tmp_path).name == "step-00000003"

@@ -25,8 +25,8 @@ from workbench.check import check
 from workbench.errors import RefusedError
 from workbench.models.loading import refuse_unsafe
 from workbench.runs.run import Run
-from workbench.training.job import Work
-from workbench.training.runner import RunWatch
+from workbench.training.job import TrainingJob
+from workbench.training.runner import RunReporter
 from workbench.workspace import Workspace
 
 DRIVER = Path(__file__).with_name("hostile_process.py")
@@ -314,7 +314,7 @@ def test_folders_that_a_run_is_started_from(workspace: Workspace, tmp_path: Path
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
     workspace = Workspace(tmp_path_factory.mktemp("finished")).create()
     run = make_run(workspace, {"training.max_steps": 1, "training.epochs": 1})
-    assert Work(run, RunWatch(run)).do() == "succeeded"
+    assert TrainingJob(run, RunReporter(run)).execute() == "succeeded"
     run.transition(("queued",), "succeeded")
     return run
 

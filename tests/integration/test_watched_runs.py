@@ -10,8 +10,8 @@ import pytest
 from tests.contracts.test_tunings import StopAfter
 from tests.tiny import make_run
 from workbench.runs.run import Run
-from workbench.training.job import Work
-from workbench.training.runner import RunWatch
+from workbench.training.job import TrainingJob
+from workbench.training.runner import RunReporter
 from workbench.workspace import Workspace
 
 EVENTS: dict[str, Any] = {
@@ -24,7 +24,7 @@ EVENTS: dict[str, Any] = {
 
 def test_each_evaluation_leaves_its_confusion_matrix(workspace: Workspace) -> None:
     run = make_run(workspace, EVENTS)
-    assert Work(run, RunWatch(run)).do() == "succeeded"
+    assert TrainingJob(run, RunReporter(run)).execute() == "succeeded"
     evaluated = {row["step"]: row["eval/accuracy"] for row in run.read_metrics()[0] if "eval/accuracy" in row}
     found = {row["step"]: np.array(row["counts"]) for row in run.confusions()}
     assert list(found) == list(evaluated) and len(found) >= 4
@@ -35,17 +35,17 @@ def test_each_evaluation_leaves_its_confusion_matrix(workspace: Workspace) -> No
 
 def test_a_resumed_run_leaves_each_once_and_the_same(workspace: Workspace) -> None:
     once, twice = (make_run(workspace, EVENTS) for _ in range(2))
-    assert Work(once, RunWatch(once)).do() == "succeeded"
+    assert TrainingJob(once, RunReporter(once)).execute() == "succeeded"
     watch = StopAfter(twice)
-    assert Work(twice, watch).do() == "stopped"
+    assert TrainingJob(twice, watch).execute() == "stopped"
     twice.append_confusion(9, ["bad", "good"], [[9, 9], [9, 9]])  # as if it had been killed after its checkpoint
-    assert Work(twice, RunWatch(twice)).do() == "succeeded"
+    assert TrainingJob(twice, RunReporter(twice)).execute() == "succeeded"
     assert lines(twice) == lines(once)
 
 
 def test_what_has_no_labels_leaves_none(workspace: Workspace) -> None:
     run = make_run(workspace, {**EVENTS, "task": "masked-lm", "training.max_steps": 3})
-    assert Work(run, RunWatch(run)).do() == "succeeded"
+    assert TrainingJob(run, RunReporter(run)).execute() == "succeeded"
     assert lines(run) == b""
 
 

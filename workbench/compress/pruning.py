@@ -31,9 +31,9 @@ from workbench.models.networks.transformer import DecoderConfig, EncoderConfig
 from workbench.runs.predictions import with_columns, write_predictions
 from workbench.runs.run import Run
 from workbench.training.cost import cost, parameters
-from workbench.training.job import Work
-from workbench.training.runner import RunWatch, write_report
-from workbench.training.splits import Part
+from workbench.training.job import TrainingJob
+from workbench.training.runner import RunReporter, write_report
+from workbench.training.splits import EncodedSplit
 from workbench.workspace import Workspace
 
 ROUNDS = 3  # each speed is the best of so many
@@ -79,10 +79,10 @@ def prune_run(
         raise BusyError(f"A worker has taken the run {new.id}.", "Stop and delete it, and try again.")
     done = False
     try:
-        watch = RunWatch(new)
+        watch = RunReporter(new)
         said = io.StringIO()  # what a run says goes into its log, as that of a process of its own does
         with contextlib.redirect_stdout(said):
-            Pruning(new, watch, run, count, measure, texts, progress).do()
+            PruningJob(new, watch, run, count, measure, texts, progress).execute()
         watch.end()
         write_text(new.folder / "log.txt", said.getvalue())
         if out is not None:
@@ -162,13 +162,13 @@ def _refuse_others(model: Any) -> None:
         raise RequestError("This model was pruned already.", "Prune the run that it came from, by more.")
 
 
-class Pruning(Work):
+class PruningJob(TrainingJob):
     """The work of a run that trains nothing: heads are measured, cut out, and the result is evaluated."""
 
     def __init__(
         self,
         run: Run,
-        watch: RunWatch,
+        watch: RunReporter,
         source: Run,
         count: int,
         measure: Measure,
@@ -178,7 +178,7 @@ class Pruning(Work):
         super().__init__(run, watch)
         self.source, self.count, self.measure, self.texts, self.told = source, count, measure, texts, told
 
-    def do(self) -> Any:
+    def execute(self) -> Any:
         began = time.monotonic()
         dataset = self._read_data()
         loaded = self._load_model()
@@ -226,12 +226,12 @@ class Pruning(Work):
             },
         )
 
-    def _nothing_trained(self, part: Part, seconds: float) -> dict[str, Any]:
+    def _nothing_trained(self, part: EncodedSplit, seconds: float) -> dict[str, Any]:
         """The cost of a run that has trained on no token."""
         length = round(float(part.encoded.tokens.lengths.mean()))
         return cost(self.model, self.device, 0, max(seconds, 1e-9), seconds, length, 1.0, False) | {"seconds": 0.0}
 
-    def _importance(self, part: Part) -> HeadImportance:
+    def _importance(self, part: EncodedSplit) -> HeadImportance:
         """Over the first texts of a part that is not reported on."""
         roles = [column.role for column in self.task.inputs()]
         rows = range(min(self.texts, len(part.examples)))
@@ -242,7 +242,7 @@ class Pruning(Work):
         predictor = Predictor(self.model, self.tokenizer, self.task, self.spec.data.max_length)
         return head_importance(predictor, examples, self.measure, self.told)
 
-    def _state(self, part: Part) -> dict[str, Any]:
+    def _state(self, part: EncodedSplit) -> dict[str, Any]:
         """What the model is worth as it is now: metrics of a part, texts a second, parameters."""
         outputs, loss = self._outputs(part)
         batches = part.batches.in_order()[:TIMED_BATCHES]
@@ -253,7 +253,7 @@ class Pruning(Work):
             "parameters": parameters(self.model)[1],
         }
 
-    def _seconds(self, part: Part, batches: Sequence[Any]) -> float:
+    def _seconds(self, part: EncodedSplit, batches: Sequence[Any]) -> float:
         self.model.eval()
         began = time.perf_counter()
         with torch.inference_mode(), self.accelerator.autocast():

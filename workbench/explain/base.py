@@ -23,7 +23,7 @@ from workbench.explain.faithfulness import faithfulness
 from workbench.explain.instance import Instance, Predictor
 from workbench.explain.targets import TARGET_FINDERS, Place, resolve_target
 from workbench.registry import Registry
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tasks.base import Target
 
 explainers: Registry[Explainer] = Registry("explainer", package="workbench.explain.methods")
@@ -59,7 +59,7 @@ class Explainer(ABC):
     slow: ClassVar[bool] = False  # whether it asks the model hundreds of times for one text, or only takes short ones
     kinds: ClassVar[tuple[str, ...]] = tuple(TARGET_FINDERS)  # the values of Task.target_kind that it explains
 
-    class Config(Part):
+    class Config(SpecModel):
         """The method's own options."""
 
     def __init__(self, config: Any = None) -> None:

@@ -76,10 +76,10 @@ class Written:
     code: bool = False
 
 
-Part = Fact | Bars | Marked | Ranked | Written
+Answer = Fact | Bars | Marked | Ranked | Written
 
 
-def fields_of(task: Task) -> list[Column]:
+def input_fields(task: Task) -> list[Column]:
     """What a person is asked for: the task's inputs without those that only say another one in another form."""
     asked = list(task.inputs())
     roles = {column.role for column in asked}
@@ -89,11 +89,11 @@ def fields_of(task: Task) -> list[Column]:
     return [column for column in asked if column.role not in twice]
 
 
-def of_row(columns: Sequence[Column], written: str) -> dict[str, Any]:
+def inputs_from_row(columns: Sequence[Column], written: str) -> dict[str, Any]:
     """What a row of a run's predictions asked, by role; empty where its text alone does not tell.
 
     Args:
-        columns: what ``fields_of`` gives.
+        columns: what ``input_fields`` gives.
         written: the row's ``input``.
     """
     needed = [column for column in columns if column.required]
@@ -106,7 +106,7 @@ def of_row(columns: Sequence[Column], written: str) -> dict[str, Any]:
     return {}
 
 
-def parts_of(task: Task, given: Mapping[str, Any], result: Mapping[str, Any]) -> list[Part]:
+def to_answers(task: Task, given: Mapping[str, Any], result: Mapping[str, Any]) -> list[Answer]:
     """The answer to one input as parts, the most important first.
 
     Args:
@@ -114,7 +114,7 @@ def parts_of(task: Task, given: Mapping[str, Any], result: Mapping[str, Any]) ->
         given: what was asked: role and text.
         result: what ``Predictor.predict`` gave for it.
     """
-    parts: list[Part] = []
+    parts: list[Answer] = []
     if "answer" in result:
         parts += _found_answer(given, result)
     elif "entities" in result:
@@ -138,11 +138,11 @@ def parts_of(task: Task, given: Mapping[str, Any], result: Mapping[str, Any]) ->
     return parts
 
 
-def _found_answer(given: Mapping[str, Any], result: Mapping[str, Any]) -> list[Part]:
+def _found_answer(given: Mapping[str, Any], result: Mapping[str, Any]) -> list[Answer]:
     """The answer marked in the text that it was found in, and what else it might have been."""
     context = str(given.get("context") or "")
     if result.get("no_answer"):
-        parts: list[Part] = [
+        parts: list[Answer] = [
             Fact("Answer", "none: the text does not tell"),
             Marked("", context, ()),
         ]
@@ -161,13 +161,13 @@ def _entities(result: Mapping[str, Any]) -> Marked:
     return Marked("", str(result["text"]), tuple(sorted(found, key=lambda span: (span.start, span.end))))
 
 
-def _vector(numbers: Sequence[float]) -> list[Part]:
+def _vector(numbers: Sequence[float]) -> list[Answer]:
     begin = ", ".join(f"{number:.3f}" for number in numbers[:8])
     more = ", ..." if len(numbers) > 8 else ""
     return [Fact(f"A vector of {len(numbers):,} numbers", begin + more)]
 
 
-def _classes(result: Mapping[str, Any]) -> list[Part]:
+def _classes(result: Mapping[str, Any]) -> list[Answer]:
     if "labels" in result:
         fact = Fact("Labels", ", ".join(map(str, result["labels"])) or "none is likely enough")
     elif "choice" in result:

@@ -16,7 +16,7 @@ def weight_bytes(predictor: Predictor) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in held.values())
 
 
-class KeptPredictors:
+class PredictorCache:
     """The predictors that were used last.
 
     Args:

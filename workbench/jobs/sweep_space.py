@@ -22,13 +22,13 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from workbench.errors import RequestError
-from workbench.spec import Part, explain_validation
+from workbench.spec import SpecModel, explain_validation
 
 MOST_TRIALS = 10_000
 _RANGE = re.compile(r"(?P<low>[^.,\s][^,\s]*?)\.\.(?P<high>[^,:\s]+)(?P<rest>(:[a-z0-9]+)*)")
 
 
-class Axis(Part):
+class Axis(SpecModel):
     """The values of one field: those in ``values``, or the numbers from ``low`` to ``high``."""
 
     values: list[Any] | None = Field(None, min_length=1, max_length=1000, description="The values to try.")

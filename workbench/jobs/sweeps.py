@@ -33,7 +33,7 @@ from workbench.jobs.sweep_study import Study, importance, optuna_
 from workbench.jobs.worker import ensure_worker
 from workbench.metrics.measures import SMALLER_IS_BETTER
 from workbench.runs.run import Run
-from workbench.spec import Part, RunSpec, explain_validation
+from workbench.spec import RunSpec, SpecModel, explain_validation
 from workbench.spec_versions import SCHEMA_VERSION, upgrade, upgrade_paths
 from workbench.workspace import Workspace
 
@@ -43,7 +43,7 @@ OPEN = ("waiting", "running")  # states of a trial that has not ended
 _VALUES_CHECKED = 20  # of each field, before a sweep begins
 
 
-class SweepPlan(Part):
+class SweepPlan(SpecModel):
     """What a sweep does: a spec, the fields that vary, and how the values are chosen."""
 
     name: str | None = Field(None, max_length=60, description="Your name for the sweep; the spec's if left out.")

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from workbench.data.progress import Progress
 from workbench.registry import Registry
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.workspace import Workspace
 
 # Heads over the words, whose weights are the embeddings' own or as large: no adapter saves a new one.
@@ -62,7 +62,7 @@ class ModelSource(ABC):
     )
     argument_form: ClassVar[str] = ""  # what stands after the colon, for messages; empty when nothing may
 
-    Config: ClassVar[type[Part]] = Part  # the source's own options
+    Config: ClassVar[type[SpecModel]] = SpecModel  # the source's own options
 
     def __init__(self, config: Any, argument: str, workspace: Workspace) -> None:
         self.config = config if config is not None else self.Config()

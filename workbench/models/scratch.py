@@ -14,10 +14,10 @@ from workbench.data.text.tokenizers import TokenizerSpec, save_tokenizer, train_
 from workbench.errors import RequestError, SpecError, WorkbenchError
 from workbench.models.base import Loaded, ModelSource
 from workbench.models.loading import fingerprint, load_tokenizer, make_source, register_models
-from workbench.spec import Part
+from workbench.spec import SpecModel
 
 
-class ScratchConfig(Part):
+class ScratchConfig(SpecModel):
     """Options of every model that begins at random."""
 
     tokenizer: TokenizerSpec = Field(

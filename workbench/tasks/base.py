@@ -26,7 +26,7 @@ from workbench.data.text.tokens import TokenTable
 from workbench.data.values import as_texts
 from workbench.errors import DataError, SpecError
 from workbench.registry import Registry
-from workbench.spec import Part
+from workbench.spec import SpecModel
 
 if TYPE_CHECKING:
     import torch
@@ -136,7 +136,7 @@ class Task(ABC):
     generates_code: ClassVar[bool] = False  # and that text is Python
     input_aliases: ClassVar[tuple[str, ...]] = ()  # names that an input may have beside those of ``inputs``
 
-    class Config(Part):
+    class Config(SpecModel):
         """The task's own options."""
 
     def __init__(self, config: Any = None) -> None:

@@ -19,7 +19,7 @@ from workbench.data.text.packing import Documents
 from workbench.data.text.tokenizers import special_tokens_in_text
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError, SpecError
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tasks.base import Array, Encoded, Target, TargetScore, tasks
 from workbench.tasks.shared.language import IGNORED, Ints, SingleTextTask, row_sums, token_sums
 from workbench.tasks.shared.masking import draw_tokens, draw_words, replace
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class MaskedOptions(Part):
+class MaskedOptions(SpecModel):
     """Options of the tasks that mask tokens."""
 
     mask_probability: float = Field(0.15, gt=0, lt=1, description="Share of the tokens that are to be guessed.")

@@ -25,7 +25,7 @@ from workbench.data.text.tokens import tokenize
 from workbench.data.values import as_texts
 from workbench.errors import DataError
 from workbench.metrics import measures
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tasks.base import Array, Encoded, Task, tasks
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class MultipleChoice(Task):
     peft_type = "SEQ_CLS"  # peft has no type of its own for it; this one keeps the new head and passes all on
     primary_metric = "accuracy"
 
-    class Config(Part):
+    class Config(SpecModel):
         labels: Literal["auto", "number", "text"] = Field(
             "auto",
             description="How the right choice is told: its number from 0, or its text; auto takes numbers where each "

@@ -27,7 +27,7 @@ from workbench.data.text.packing import offsets_within
 from workbench.data.text.windows import Windows, tokenize_windows
 from workbench.errors import DataError
 from workbench.metrics import measures, squad
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tasks.base import Array, Encoded, Target, TargetScore, Task, tasks
 from workbench.tasks.shared.sentence_pairs import sentences
 
@@ -107,7 +107,7 @@ class QuestionAnswering(Task):
     peft_type = "QUESTION_ANS"
     primary_metric = "f1"
 
-    class Config(Part):
+    class Config(SpecModel):
         stride: int = Field(128, ge=0, le=8192, description="Tokens of the context that neighbouring windows share.")
         max_answer_tokens: int = Field(30, ge=1, le=512, description="Longest answer, in tokens.")
         candidates: int = Field(5, ge=1, le=50, description="How many answers are told to a question, best first.")

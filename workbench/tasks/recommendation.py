@@ -27,7 +27,7 @@ from workbench.data.examples import Examples
 from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tasks.base import Array, Encoded, ScoringTask, Target, TargetScore, read_list, tasks
 from workbench.tasks.shared.ranking import RANKING, Floats, Ints, rank_for_users
 
@@ -64,7 +64,7 @@ class Recommendation(ScoringTask):
     peft_type = "SEQ_CLS"
     primary_metric = "auc"
 
-    class Config(Part):
+    class Config(SpecModel):
         liked: str | None = Field(
             None, description="The label that means liked; empty where one of the two plainly does (liked, yes, 1)."
         )

@@ -29,7 +29,7 @@ from workbench.data.text.batching import Batches
 from workbench.data.text.tokens import TokenTable, tokenize_words
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures, scores
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tasks.base import INFERENCE_BATCH_SIZE, Array, Encoded, Task, tasks
 from workbench.tasks.shared.entities import Ints, first_pieces, row_offsets
 
@@ -106,7 +106,7 @@ class RelationExtraction(Task):
     peft_type = "TOKEN_CLS"
     primary_metric = "macro_f1"
 
-    class Config(Part):
+    class Config(SpecModel):
         other: str = Field(
             "Other",
             min_length=1,

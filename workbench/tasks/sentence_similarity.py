@@ -27,7 +27,7 @@ from workbench.data.text.batching import Batches
 from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tasks.base import INFERENCE_BATCH_SIZE, Array, Encoded, Task, read_list, tasks
 from workbench.tasks.shared.ranking import (
     RETRIEVAL,
@@ -122,7 +122,7 @@ class SentenceSimilarity(Task):
     evaluates_zero_shot = True
     input_aliases = ("text_a",)
 
-    class Config(Part):
+    class Config(SpecModel):
         pairs_from_labels: bool = Field(
             False, description="Pairs are drawn from texts with the same label (columns text and label)."
         )

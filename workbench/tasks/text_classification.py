@@ -19,7 +19,7 @@ from workbench.data.examples import Examples
 from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError
 from workbench.metrics import scores
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tasks.base import Array, Encoded, ScoringTask, Target, TargetScore, tasks
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class TextClassification(ScoringTask):
     target_kind = "label"
     peft_type = "SEQ_CLS"
 
-    class Config(Part):
+    class Config(SpecModel):
         pairs: bool = Field(False, description="Each example is a pair of texts (columns text and text_pair).")
         multi_label: bool = Field(False, description="An example may have several labels, or none; parted by | or ;.")
         threshold: float = Field(0.5, gt=0, lt=1, description="Multi-label: probability from which a label is given.")

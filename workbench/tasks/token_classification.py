@@ -24,7 +24,7 @@ from workbench.data.text.batching import Batches
 from workbench.data.text.tokens import TokenTable, tokenize_words
 from workbench.errors import DataError
 from workbench.metrics import measures
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tasks.base import INFERENCE_BATCH_SIZE, Array, Encoded, Target, TargetScore, Task, tasks
 from workbench.tasks.shared.entities import (
     OUTSIDE,
@@ -95,7 +95,7 @@ class TokenClassification(Task):
     peft_type = "TOKEN_CLS"
     primary_metric = "entity_f1"
 
-    class Config(Part):
+    class Config(SpecModel):
         scheme: Literal["auto", "bio", "iob1", "io", "bioes", "plain"] = Field(
             "auto",
             description="How tags are written; plain: types without a prefix. auto finds out by looking at them.",

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from workbench.files import TEMPORARY_PREFIX
 from workbench.spec import TrainingSpec
-from workbench.training.frozen import FeatureStore, Forward, FrozenPrefix, plain, quiet_frozen_layers
-from workbench.training.runner import RunWatch
-from workbench.training.splits import Part
+from workbench.training.frozen import ActivationStore, Forward, FrozenPrefix, plain, quiet_frozen_layers
+from workbench.training.runner import RunReporter
+from workbench.training.splits import EncodedSplit
 from workbench.tuning.structure import ModelStructure
 
-Collate = Callable[[Part, NDArray[np.int64]], dict[str, torch.Tensor]]
+Collate = Callable[[EncodedSplit, NDArray[np.int64]], dict[str, torch.Tensor]]
 
 
-class KeptFeatures:
+class ActivationCache:
     """What the frozen layers of a run's model put out, where it is kept.
 
     Args:
@@ -41,7 +41,7 @@ class KeptFeatures:
     """
 
     def __init__(
-        self, model: Any, structure: ModelStructure | None, settings: TrainingSpec, folder: Path, watch: RunWatch
+        self, model: Any, structure: ModelStructure | None, settings: TrainingSpec, folder: Path, watch: RunReporter
     ) -> None:
         self.model = model
         self.structure = structure
@@ -55,7 +55,7 @@ class KeptFeatures:
 
     def keep(
         self,
-        parts: list[Part],
+        parts: list[EncodedSplit],
         collate: Collate,
         autocast: Callable[[], AbstractContextManager[Any]],
         forward: Forward = plain,
@@ -97,7 +97,7 @@ class KeptFeatures:
     def _compute(
         self,
         prefix: FrozenPrefix,
-        parts: list[Part],
+        parts: list[EncodedSplit],
         collate: Collate,
         autocast: Callable[[], AbstractContextManager[Any]],
         on_disk: bool,
@@ -119,7 +119,9 @@ class KeptFeatures:
             part.features = None
         return False
 
-    def _features(self, prefix: FrozenPrefix, part: Part, collate: Collate, file: Path | None) -> FeatureStore:
+    def _features(
+        self, prefix: FrozenPrefix, part: EncodedSplit, collate: Collate, file: Path | None
+    ) -> ActivationStore:
         return prefix.compute(
             part.encoded.tokens.offsets,
             part.batches.in_order(),
@@ -130,7 +132,7 @@ class KeptFeatures:
             part.encoded.texts_of,
         )
 
-    def show(self, part: Part, indices: NDArray[np.int64], width: int) -> None:
+    def show(self, part: EncodedSplit, indices: NDArray[np.int64], width: int) -> None:
         """Before a pass over a batch of ``part``: what the frozen layers put out for it, where that is kept."""
         if self.prefix is not None and part.features is not None:
             self.prefix.show(part.features.batch(part.encoded.texts_of(indices), width))
@@ -145,7 +147,7 @@ class KeptFeatures:
             quiet_frozen_layers(self.structure, self.depth)
 
 
-def forget_features(folder: Path) -> None:
+def remove_cached_activations(folder: Path) -> None:
     """Remove what was kept on disk in a run's folder."""
     with contextlib.suppress(OSError):  # must not hide what ended the run
         for path in folder.glob(f"{TEMPORARY_PREFIX}features-*"):

@@ -28,7 +28,7 @@ from torch import nn
 
 from workbench.errors import CheckpointError
 from workbench.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, read_json, storage_errors, write_json
-from workbench.training.state import Position
+from workbench.training.state import TrainState
 
 WEIGHTS, OPTIMIZER, STATE = FILES = ("weights.safetensors", "optimizer.safetensors", "state.json")
 _FOLDER = re.compile(r"step-(\d{8,})")
@@ -42,7 +42,7 @@ def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def save(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, scheduler: Any, position: Position
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, scheduler: Any, position: TrainState
 ) -> Path:
     """Write the checkpoint of ``position`` below ``folder`` and return its path.
 
@@ -78,7 +78,7 @@ def save(
 
 def load(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None, scheduler: Any = None
-) -> Position:
+) -> TrainState:
     """Put the checkpoint at ``path`` into model, optimizer and scheduler, and return its position.
 
     Raises:
@@ -102,7 +102,7 @@ def load(
         for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate
         scheduler._last_lr = rates
-    return Position(**state["position"])
+    return TrainState(**state["position"])
 
 
 def is_whole(path: Path) -> bool:

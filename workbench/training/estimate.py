@@ -37,14 +37,14 @@ from workbench.spec import RANGE_TEST
 from workbench.tasks.base import Task
 from workbench.training import checkpoint
 from workbench.training.cost import parameters
-from workbench.training.job import Work
-from workbench.training.loop import Material, add_up_gradients, move_weights
+from workbench.training.job import TrainingJob
+from workbench.training.loop import TrainingInputs, add_up_gradients, move_weights
 from workbench.training.meter import Meter
 from workbench.training.optim import make_optimizer, make_schedule
-from workbench.training.runner import RunWatch, StopAsked, as_workbench_error
-from workbench.training.splits import Part
-from workbench.training.state import Position
-from workbench.training.steps import Group, Indices, Steps
+from workbench.training.runner import RunReporter, StopRequested, as_workbench_error
+from workbench.training.splits import EncodedSplit
+from workbench.training.state import TrainState
+from workbench.training.steps import Indices, OptimizerStep, StepSchedule
 
 STEP_SECONDS = 12.0  # of timing steps, warm-up left out
 LEAST_STEPS, MOST_STEPS = 6, 40
@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class TrialWatch(RunWatch):
+class ProfilingReporter(RunReporter):
     """The watch of a trial: it knows what share of the time was spent on downloads, which happen once a machine."""
 
     download_seconds: float = 0.0
@@ -98,7 +98,7 @@ class Seconds:
     resident: list[int] = field(default_factory=list)  # bytes of the process after each of the steps
 
 
-class Trial(Work):
+class ProfilingRun(TrainingJob):
     """The run's work on a small part of its data.
 
     Args:
@@ -106,7 +106,7 @@ class Trial(Work):
         watch: told of progress, asked whether to stop.
     """
 
-    def __init__(self, run: Run, watch: TrialWatch) -> None:
+    def __init__(self, run: Run, watch: ProfilingReporter) -> None:
         super().__init__(run, watch)
         self.downloads = watch
         self.trains = self.spec.kind != RANGE_TEST  # and evaluates, and saves
@@ -117,13 +117,13 @@ class Trial(Work):
             self.training = self.training.model_copy(update=steps)
 
     def measure(self) -> Estimate:
-        """All of it. Raises WorkbenchError for what would make the run fail, StopAsked when it shall end."""
+        """All of it. Raises WorkbenchError for what would make the run fail, StopRequested when it shall end."""
         began = time.monotonic()
         dataset = self._read_data()
         loaded = self._load_model()
         parts = self._encode(dataset, loaded)
         self.took.prepare = time.monotonic() - began - self.downloads.download_seconds
-        steps = Steps.of(parts["train"].batches, self.training, self._tokens_of(parts["train"]))
+        steps = StepSchedule.from_spec(parts["train"].batches, self.training, self._tokens_of(parts["train"]))
         groups = _first_epoch(steps)
         small = self._small(dataset, parts, loaded, sample(groups, parts["train"].batches))
         self._before(loaded, parts, small)
@@ -144,10 +144,12 @@ class Trial(Work):
 
     # -- stages ----------------------------------------------------------------------------------------------------
 
-    def _tokens_of(self, part: Part) -> Callable[[Indices], int]:
+    def _tokens_of(self, part: EncodedSplit) -> Callable[[Indices], int]:
         return lambda indices: int(part.encoded.lengths[indices].sum())
 
-    def _small(self, dataset: Dataset, parts: dict[str, Part], loaded: Loaded, groups: list[Group]) -> dict[str, Part]:
+    def _small(
+        self, dataset: Dataset, parts: dict[str, EncodedSplit], loaded: Loaded, groups: list[OptimizerStep]
+    ) -> dict[str, EncodedSplit]:
         """The parts, with few batches of each: of the training part those of ``groups``."""
         train = parts["train"]
         chosen = tuple(batch for group in groups for batch in group.batches)
@@ -158,17 +160,17 @@ class Trial(Work):
                 rows = some_rows(parts[name])
                 few = examples.take(rows)
                 encoded = self.task.encode(loaded.tokenizer, few, self.spec.data.max_length)
-                small[name] = Part(few, encoded, replace(parts[name].batches, lengths=encoded.lengths))
+                small[name] = EncodedSplit(few, encoded, replace(parts[name].batches, lengths=encoded.lengths))
         return small
 
-    def _before(self, loaded: Loaded, parts: dict[str, Part], small: dict[str, Part]) -> None:
+    def _before(self, loaded: Loaded, parts: dict[str, EncodedSplit], small: dict[str, EncodedSplit]) -> None:
         """What a task measures before training, on the small part."""
         if self.task.evaluates_zero_shot and self.trains:
             name = "test" if "test" in small else "valid"
             _, seconds = timed(lambda: self._look_before(loaded, small))
             self.took.prepare += seconds * share(parts[name], small[name])
 
-    def _time_frozen(self, parts: dict[str, Part], small: dict[str, Part]) -> None:
+    def _time_frozen(self, parts: dict[str, EncodedSplit], small: dict[str, EncodedSplit]) -> None:
         """Run frozen layers over the chosen batches, and reckon what all would take in time and memory."""
         _, seconds = timed(lambda: self._keep_features(small))
         if self.frozen.kept is None:
@@ -180,13 +182,13 @@ class Trial(Work):
         seen = sum(int(small[n].encoded.lengths[np.concatenate(small[n].batches.in_order())].sum()) for n in met)
         self.added_bytes += max(0, all_rows - seen) * width
 
-    def _time_steps(self, material: Material, groups: list[Group], total: int) -> None:
+    def _time_steps(self, material: TrainingInputs, groups: list[OptimizerStep], total: int) -> None:
         """Take steps as the loop does, the widest first, and time those after the warm-up."""
         optimizer = make_optimizer(self.model, self.training, self.learning_rate, material.rates, material.no_decay)
         scheduler = make_schedule(optimizer, self.training, total, material.schedule)
         trained = [p for p in self.model.parameters() if p.requires_grad]
         wrapped, prepared = self.accelerator.prepare(self.model, optimizer)
-        meter, began = Meter(Position()), 0.0
+        meter, began = Meter(TrainState()), 0.0
         material.set_training()
         for place, group in enumerate([groups[0]] * WARM_UP + groups[1:]):
             self._heed_stop()
@@ -218,12 +220,12 @@ class Trial(Work):
         self.watch.phase("timing a checkpoint")
         folder = self.run.folder / "checkpoints"
         saved, self.took.checkpoint = timed(
-            lambda: checkpoint.save(folder, self.model, optimizer, scheduler, Position(step=1))
+            lambda: checkpoint.save(folder, self.model, optimizer, scheduler, TrainState(step=1))
         )
         if self.training.load_best:  # its weights are read again: memory for them is needed
             checkpoint.load(saved, self.model)
 
-    def _time_evaluation(self, parts: dict[str, Part], small: dict[str, Part]) -> None:
+    def _time_evaluation(self, parts: dict[str, EncodedSplit], small: dict[str, EncodedSplit]) -> None:
         if "valid" not in small:
             return
         self._heed_stop()
@@ -233,7 +235,7 @@ class Trial(Work):
         self.took.evaluation = seconds * share(parts["valid"], small["valid"])
         self.took.samples = max(0.0, first - seconds) if (self.run.folder / "samples.jsonl").exists() else 0.0
 
-    def _time_finish(self, parts: dict[str, Part], small: dict[str, Part], loaded: Loaded) -> None:
+    def _time_finish(self, parts: dict[str, EncodedSplit], small: dict[str, EncodedSplit], loaded: Loaded) -> None:
         """What comes after training: the figures of the test part, the report, the saved model."""
         self._heed_stop()
         name = "test" if "test" in small else "valid"
@@ -260,20 +262,20 @@ class Trial(Work):
         self.watch.phase("timing how the model is saved")
         self.took.finish += timed(lambda: self._save_model(loaded))[1]
 
-    def _first_of(self, part: Part, loaded: Loaded) -> Part:
+    def _first_of(self, part: EncodedSplit, loaded: Loaded) -> EncodedSplit:
         """A few examples of a small part, evenly taken: a task that writes takes long for each."""
         rows = np.unique(np.linspace(0, len(part.examples) - 1, WRITTEN).astype(int))
         few = part.examples.take(rows.tolist())
         encoded = self.task.encode(loaded.tokenizer, few, self.spec.data.max_length)
-        return Part(few, encoded, replace(part.batches, lengths=encoded.lengths))
+        return EncodedSplit(few, encoded, replace(part.batches, lengths=encoded.lengths))
 
     def _heed_stop(self) -> None:
         if self.watch.stop_requested():
-            raise StopAsked
+            raise StopRequested
 
     # -- the sum ---------------------------------------------------------------------------------------------------
 
-    def _reckon(self, steps: Steps, sizes: NDArray[np.int64], took_seconds: float) -> Estimate:
+    def _reckon(self, steps: StepSchedule, sizes: NDArray[np.int64], took_seconds: float) -> Estimate:
         took, settings = self.took, self.training
         line = Line.through(np.array(took.sizes, dtype=float), np.array(took.steps))
         per_step = float(np.mean(line.at(sizes)))
@@ -370,7 +372,7 @@ def growth(resident: list[int], steps: int) -> float:
     return max(0.0, float(slope) * float(np.log(steps / watched)))
 
 
-def sample(groups: list[Group], plan: Batches, most: int = MOST_STEPS) -> list[Group]:
+def sample(groups: list[OptimizerStep], plan: Batches, most: int = MOST_STEPS) -> list[OptimizerStep]:
     """The widest group, then others from all widths in an order that is mixed but always the same."""
     order = sorted(groups, key=lambda group: -_size(group, plan))
     places = np.unique(np.linspace(0, len(order) - 1, most).astype(int))
@@ -378,7 +380,7 @@ def sample(groups: list[Group], plan: Batches, most: int = MOST_STEPS) -> list[G
     return [order[0], *(order[place] for place in mixed)]
 
 
-def some_rows(part: Part, batches: int = EVALUATED_BATCHES) -> list[int]:
+def some_rows(part: EncodedSplit, batches: int = EVALUATED_BATCHES) -> list[int]:
     """Examples of a part that fill a few of its batches, the widest among them."""
     if len(part.encoded) != len(part.examples):  # rows are windows of examples: any of these
         rows = np.linspace(0, len(part.examples) - 1, batches * part.batches.batch_size)
@@ -388,7 +390,7 @@ def some_rows(part: Part, batches: int = EVALUATED_BATCHES) -> list[int]:
     return sorted(int(row) for place in places for row in all_batches[place])
 
 
-def times_due(steps: Steps, every: int | None) -> int:
+def times_due(steps: StepSchedule, every: int | None) -> int:
     """How often something happens that is due every so many steps, or at each epoch's end; the last step counts."""
     if every is not None:
         return -(-steps.total // every)
@@ -399,7 +401,7 @@ def times_due(steps: Steps, every: int | None) -> int:
     return ends
 
 
-def share(whole: Part, small: Part) -> float:
+def share(whole: EncodedSplit, small: EncodedSplit) -> float:
     """How many times more tokens (padding included) a part has than its small one."""
     return _padded(whole) / _padded(small)
 
@@ -417,18 +419,18 @@ def _wait_for_device() -> None:
         torch.cuda.synchronize()
 
 
-def _padded(part: Part) -> int:
+def _padded(part: EncodedSplit) -> int:
     return part.batches.padded_tokens(part.batches.in_order())
 
 
-def _size(group: Group, plan: Any) -> int:
+def _size(group: OptimizerStep, plan: Any) -> int:
     return int(plan.padded_tokens(list(group.batches)))
 
 
-def _first_epoch(steps: Steps) -> list[Group]:
+def _first_epoch(steps: StepSchedule) -> list[OptimizerStep]:
     """The steps of the first epoch, as far as the run goes."""
     found = []
-    for group in steps.groups(Position()):
+    for group in steps.optimizer_steps(TrainState()):
         found.append(group)
         if group.ends_epoch:
             break
@@ -438,22 +440,22 @@ def _first_epoch(steps: Steps) -> list[Group]:
 # -- the process -----------------------------------------------------------------------------------------------------
 
 
-def trial_folder(folder: Path) -> int:
+def profile_folder(folder: Path) -> int:
     """Do the trial in ``folder``, in this process; the estimate is kept in the workspace. Returns the exit code."""
     run = Run(folder)
     lock = run.process_lock()
     if not lock.acquire():
         return 0
-    watch = TrialWatch(run)
+    watch = ProfilingReporter(run)
     watch.begin()
     try:
-        trial = Trial(run, watch)
+        trial = ProfilingRun(run, watch)
         found = trial.measure()
         estimates.save(found, trial.spec, trial.workspace)
         watch.end()
         run.update_status(state="succeeded")
         return 0
-    except StopAsked:
+    except StopRequested:
         watch.end()
         run.update_status(state="stopped")
         return 0
@@ -472,4 +474,4 @@ def trial_folder(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(trial_folder(Path(sys.argv[1])))
+    sys.exit(profile_folder(Path(sys.argv[1])))

@@ -16,9 +16,9 @@ from workbench.data.progress import Progress
 from workbench.data.text.tokens import fast_backend
 from workbench.spec import RunSpec
 from workbench.training.loop import seed_batch
-from workbench.training.splits import Part, encode_parts
-from workbench.training.state import Position
-from workbench.training.steps import Steps
+from workbench.training.splits import EncodedSplit, encode_splits
+from workbench.training.state import TrainState
+from workbench.training.steps import StepSchedule
 from workbench.workspace import Workspace
 
 IGNORED = -100  # torch's mark of a place that has no target
@@ -96,10 +96,12 @@ def first_batch(
         torch.manual_seed(settings.seed)
         loaded = resolved.model.load(task.head, task.model_options(), progress)
         task.configure(loaded.model)
-        parts, lengths = encode_parts(task, loaded.tokenizer, dataset, resolved.spec)
+        parts, lengths = encode_splits(task, loaded.tokenizer, dataset, resolved.spec)
         train = parts["train"]
-        steps = Steps.of(train.batches, settings, lambda indices: int(train.encoded.lengths[indices].sum()))
-        indices = next(iter(steps.groups(Position()))).batches[0]
+        steps = StepSchedule.from_spec(
+            train.batches, settings, lambda indices: int(train.encoded.lengths[indices].sum())
+        )
+        indices = next(iter(steps.optimizer_steps(TrainState()))).batches[0]
         seed_batch(settings.seed, 0, 0)
         batch = task.collate(train.encoded, indices, loaded.tokenizer.pad_token_id, 64 if settings.compile else 1)
     rows = _rows(batch, train, indices, input_texts(dataset.train, task.columns()), loaded.tokenizer, task.labels)
@@ -134,7 +136,12 @@ def pieces(tokenizer: Any, text: str, max_length: int | None = None) -> list[dic
 
 
 def _rows(
-    batch: dict[str, torch.Tensor], part: Part, indices: Any, texts: list[str], tokenizer: Any, labels: list[str]
+    batch: dict[str, torch.Tensor],
+    part: EncodedSplit,
+    indices: Any,
+    texts: list[str],
+    tokenizer: Any,
+    labels: list[str],
 ) -> list[Row]:
     """The rows of ``batch`` in words. A row of several texts (choices) stands there as several rows."""
     ids = batch["input_ids"].reshape(-1, batch["input_ids"].shape[-1])

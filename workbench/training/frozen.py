@@ -61,7 +61,7 @@ class _Replay(_Skip):
         return (self.current,) if self.returns_tuple else self.current
 
 
-class FeatureStore:
+class ActivationStore:
     """Hidden states of many texts, one after another.
 
     Args:
@@ -150,7 +150,7 @@ class FrozenPrefix:
         file: Path | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
         texts_of: Callable[[NDArray[np.int64]], NDArray[np.int64]] = lambda indices: indices,
-    ) -> FeatureStore:
+    ) -> ActivationStore:
         """The features of all texts.
 
         Args:
@@ -162,7 +162,7 @@ class FrozenPrefix:
             progress: told of texts done and all texts.
             texts_of: the texts of some examples, where an example is several.
         """
-        store = FeatureStore(offsets, self.model.config.hidden_size, file, device)  # type: ignore[union-attr,arg-type]
+        store = ActivationStore(offsets, self.model.config.hidden_size, file, device)  # type: ignore[union-attr,arg-type]
         was_training = self.model.training
         self.model.eval()
         done = 0
@@ -214,7 +214,7 @@ class FrozenPrefix:
         self.model.train(was_training)
         return torch.equal(before, after)
 
-    def agrees(self, store: FeatureStore, batch: dict[str, torch.Tensor], texts: NDArray[np.int64]) -> bool:
+    def agrees(self, store: ActivationStore, batch: dict[str, torch.Tensor], texts: NDArray[np.int64]) -> bool:
         """Whether a replayed pass gives what a full pass gives, for a batch of ``texts``: that replaying suits the
         model."""
         was_training = self.model.training

@@ -29,18 +29,18 @@ from workbench.runs import estimates
 from workbench.runs.predictions import with_columns, write_predictions
 from workbench.runs.run import Run
 from workbench.training import checkpoint
-from workbench.training.activation_cache import KeptFeatures, forget_features
+from workbench.training.activation_cache import ActivationCache, remove_cached_activations
 from workbench.training.cost import cost, parameters
 from workbench.training.device import Device
-from workbench.training.loop import Batch, Material, Outcome, Watcher, seed_batch, train
+from workbench.training.loop import Batch, TrainerCallback, TrainingInputs, TrainResult, seed_batch, train
 from workbench.training.runner import (
-    RunWatch,
+    RunReporter,
+    drop_after,
     environment,
-    forget_after,
     write_report,
 )
-from workbench.training.splits import Part, encode_parts
-from workbench.training.steps import Steps
+from workbench.training.splits import EncodedSplit, encode_splits
+from workbench.training.steps import StepSchedule
 from workbench.tuning.max_length import max_text_length
 from workbench.tuning.structure import ModelStructure
 
@@ -51,7 +51,7 @@ Ending = Literal["succeeded", "stopped"]
 EVALUATION_SEED = 2**31
 
 
-class Work:
+class TrainingJob:
     """One run's work.
 
     Args:
@@ -59,10 +59,10 @@ class Work:
         watch: told of progress, asked whether to stop.
     """
 
-    def __init__(self, run: Run, watch: RunWatch) -> None:
+    def __init__(self, run: Run, watch: RunReporter) -> None:
         self.run = run
         self.watch = watch
-        self.watcher: Watcher = watch  # of the loop
+        self.watcher: TrainerCallback = watch  # of the loop
         self.workspace = run.workspace.create()
         self.resolved = resolve(run.spec(), self.workspace, run.is_confined())
         self.spec = self.resolved.spec
@@ -78,7 +78,7 @@ class Work:
         self.kept_step = 0  # the step whose weights are the result
         self.frozen_seconds = 0.0
 
-    def do(self) -> Ending:
+    def execute(self) -> Ending:
         """All of it. Returns how it ended; raises WorkbenchError when it could not."""
         began = time.monotonic()
         estimates.copy_to_run(self.spec, self.workspace, self.run.folder)
@@ -98,7 +98,7 @@ class Work:
             self._finish(dataset, loaded, parts, outcome, began)
             return "succeeded"
         finally:
-            forget_features(self.run.folder)
+            remove_cached_activations(self.run.folder)
 
     def _predict_with_run(self, run_id: str, inputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """What another finished run of the workspace answers. Raises RequestError when it has no model."""
@@ -161,7 +161,7 @@ class Work:
         self.task.configure(loaded.model)
         return loaded
 
-    def _look_before(self, loaded: Loaded, parts: dict[str, Part]) -> None:
+    def _look_before(self, loaded: Loaded, parts: dict[str, EncodedSplit]) -> None:
         """Show the task what the model as it was loaded puts out for the part that is reported on, if it asks."""
         if not self.task.evaluates_zero_shot or self.spec.kind != "training":
             return
@@ -175,7 +175,7 @@ class Work:
         tuned = self.resolved.tuning.apply(loaded.model, self.task.peft_type, loaded.new)
         self.model = tuned.to(self.accelerator.device)
         structure = None if self.resolved.tuning.saves_adapter else _structure(self.model)
-        self.frozen = KeptFeatures(self.model, structure, self.training, self.run.folder, self.watch)
+        self.frozen = ActivationCache(self.model, structure, self.training, self.run.folder, self.watch)
         trained, total = parameters(self.model)
         self.watch.say(
             f"{total:,} parameters, {trained:,} of them trained ({trained / total:.2%}), on {self.device.name} in "
@@ -199,9 +199,9 @@ class Work:
                 "Use tuning: full, head or freeze; or begin from a model that has this head.",
             )
 
-    def _encode(self, dataset: Dataset, loaded: Loaded) -> dict[str, Part]:
+    def _encode(self, dataset: Dataset, loaded: Loaded) -> dict[str, EncodedSplit]:
         self.watch.phase("tokenizing")
-        parts, lengths = encode_parts(self.task, loaded.tokenizer, dataset, self.spec)
+        parts, lengths = encode_splits(self.task, loaded.tokenizer, dataset, self.spec)
         for name, part in parts.items():
             if part.encoded.note:
                 self.notes.append(f"{name}: {part.encoded.note}")
@@ -213,17 +213,17 @@ class Work:
 
     # -- training --------------------------------------------------------------------------------------------------
 
-    def _train(self, parts: dict[str, Part]) -> Outcome:
+    def _train(self, parts: dict[str, EncodedSplit]) -> TrainResult:
         began = time.monotonic()
         material = self._material(parts)
-        if Steps.of(material.plan, self.training, material.tokens).meets_examples_again():
+        if StepSchedule.from_spec(material.plan, self.training, material.tokens).meets_examples_again():
             self._keep_features(parts)
         if self.frozen.note:
             self.notes.append(self.frozen.note)
             self.frozen_seconds = time.monotonic() - began
         checkpoints = self.run.folder / "checkpoints"
         found = self._checkpoint()
-        forget_after(self.run, int(found.name.removeprefix("step-")) if found else 0)
+        drop_after(self.run, int(found.name.removeprefix("step-")) if found else 0)
         if found:
             self.watch.say(f"Going on from {found.name}")
         with self.frozen.replaying():
@@ -243,11 +243,11 @@ class Work:
             self._take_best(outcome, checkpoints)
         return outcome
 
-    def _material(self, parts: dict[str, Part]) -> Material:
+    def _material(self, parts: dict[str, EncodedSplit]) -> TrainingInputs:
         """What the loop trains on, and evaluates with."""
         train_part, valid = parts["train"], parts.get("valid")
         tuning = self.resolved.tuning
-        return Material(
+        return TrainingInputs(
             plan=train_part.batches,
             batch=lambda indices: self._batch(train_part, indices),
             weight=lambda indices: self.task.loss_weight(train_part.encoded, indices),
@@ -263,7 +263,7 @@ class Work:
             forward=self.task.forward,
         )
 
-    def _take_best(self, outcome: Outcome, checkpoints: Path) -> None:
+    def _take_best(self, outcome: TrainResult, checkpoints: Path) -> None:
         self.kept_step = outcome.position.step
         best = outcome.position.best_step
         if outcome.note:
@@ -277,7 +277,7 @@ class Work:
         self.model.train()
         self.frozen.quiet()
 
-    def _batch(self, part: Part, indices: Indices) -> Batch:
+    def _batch(self, part: EncodedSplit, indices: Indices) -> Batch:
         """A batch on the device; where features are kept, they are shown to the model with it."""
         multiple = 64 if self.training.compile else 1  # a compiled model should meet few shapes
         batch = self.task.collate(part.encoded, indices, self.pad_id, multiple)
@@ -285,7 +285,7 @@ class Work:
             self.frozen.show(part, indices, batch["input_ids"].shape[-1])
         return {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
 
-    def _keep_features(self, parts: dict[str, Part]) -> None:
+    def _keep_features(self, parts: dict[str, EncodedSplit]) -> None:
         """Run frozen layers once over what is met again, where each meeting is the same."""
         if not self.task.stochastic_inputs:
             met_again = [parts[name] for name in ("train", "valid") if name in parts]
@@ -293,14 +293,14 @@ class Work:
 
     # -- evaluation --------------------------------------------------------------------------------------------------
 
-    def _evaluate(self, part: Part) -> dict[str, float]:
+    def _evaluate(self, part: EncodedSplit) -> dict[str, float]:
         return self._figures(part, *self._outputs(part))
 
-    def _figures(self, part: Part, outputs: NDArray[np.floating[Any]], loss: float) -> dict[str, float]:
+    def _figures(self, part: EncodedSplit, outputs: NDArray[np.floating[Any]], loss: float) -> dict[str, float]:
         figures = self.task.metrics(outputs, part.encoded.targets)
         return {"eval/loss": loss, **{f"eval/{name}": value for name, value in figures.items()}}
 
-    def _outputs(self, part: Part) -> tuple[NDArray[np.floating[Any]], float]:
+    def _outputs(self, part: EncodedSplit) -> tuple[NDArray[np.floating[Any]], float]:
         """The task's outputs for every row, in their order, and the mean loss."""
         self.model.eval()
         order, outputs, losses, weights = [], [], [], []
@@ -318,7 +318,7 @@ class Work:
         in_order[np.concatenate(order)] = found
         return in_order, float(torch.stack(losses).sum()) / sum(weights)
 
-    def _evaluate_and_write(self, part: Part) -> dict[str, float]:
+    def _evaluate_and_write(self, part: EncodedSplit) -> dict[str, float]:
         """The figures of the validation part; what else is to be looked at as training goes on is appended to files.
 
         Which label is taken for which goes to ``confusion.jsonl``, and what the model writes by now to
@@ -338,7 +338,9 @@ class Work:
 
     # -- after training ----------------------------------------------------------------------------------------------
 
-    def _finish(self, dataset: Dataset, loaded: Loaded, parts: dict[str, Part], outcome: Outcome, began: float) -> None:
+    def _finish(
+        self, dataset: Dataset, loaded: Loaded, parts: dict[str, EncodedSplit], outcome: TrainResult, began: float
+    ) -> None:
         name = "test" if "test" in parts else "valid"
         self.watch.phase(f"evaluating on the {name} part")
         part = parts[name]
@@ -376,7 +378,7 @@ class Work:
             f"{result['baseline'][metric]:.4f}"
         )
 
-    def _finish_outputs(self, part: Part, outputs: NDArray[np.floating[Any]]) -> Any:
+    def _finish_outputs(self, part: EncodedSplit, outputs: NDArray[np.floating[Any]]) -> Any:
         """What the task reports on: its outputs, or what it makes of the part with the finished model (texts, say)."""
         self.model.eval()
         seed_batch(EVALUATION_SEED, 2, 0)
@@ -400,7 +402,7 @@ class Work:
             }
             write_json(folder / BASE_FILE, note)
 
-    def _cost(self, part: Part, outcome: Outcome, began: float) -> dict[str, Any]:
+    def _cost(self, part: EncodedSplit, outcome: TrainResult, began: float) -> dict[str, Any]:
         return cost(
             self.model,
             self.device,
@@ -412,7 +414,7 @@ class Work:
             replayed=self.frozen.prefix is not None,
         )
 
-    def _share_predicted(self, part: Part) -> float:
+    def _share_predicted(self, part: EncodedSplit) -> float:
         """The share of the tokens that the output matrix is computed for: few where words are masked, if the model
         spares it the others."""
         if not getattr(self.model.config, "sparse_prediction", False):

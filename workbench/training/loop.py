@@ -30,23 +30,23 @@ from workbench.spec import TrainingSpec
 from workbench.training import checkpoint
 from workbench.training.meter import Meter
 from workbench.training.optim import Schedule, gradient_norm, make_optimizer, make_schedule
-from workbench.training.state import Position
-from workbench.training.steps import BatchPlan, Group, Indices, Steps
+from workbench.training.state import TrainState
+from workbench.training.steps import BatchPlan, Indices, OptimizerStep, StepSchedule
 
 Batch = dict[str, torch.Tensor]
 Ending = Literal["finished", "time", "early", "stopped"]
 
 
-class Watcher(Protocol):
+class TrainerCallback(Protocol):
     """What the loop tells while it runs, and what it asks."""
 
     def log(self, row: dict[str, Any]) -> None:
         """A line of metrics is due."""
 
-    def progress(self, position: Position, steps: int, epoch: float) -> None:
+    def progress(self, position: TrainState, steps: int, epoch: float) -> None:
         """A step is done; called at each, so it must be quick."""
 
-    def save(self, position: Position, save: Callable[[], Path]) -> None:
+    def save(self, position: TrainState, save: Callable[[], Path]) -> None:
         """A checkpoint is due: call ``save``."""
 
     def stop_requested(self) -> bool:
@@ -54,7 +54,7 @@ class Watcher(Protocol):
 
 
 @dataclass
-class Material:
+class TrainingInputs:
     """What a loop trains on.
 
     Attributes:
@@ -90,10 +90,10 @@ class Material:
 
 
 @dataclass
-class Outcome:
+class TrainResult:
     """How training ended: where, and why."""
 
-    position: Position
+    position: TrainState
     steps: int
     ending: Ending
 
@@ -106,14 +106,14 @@ class Outcome:
 
 def train(
     model: nn.Module,
-    material: Material,
+    material: TrainingInputs,
     settings: TrainingSpec,
     learning_rate: float,
     accelerator: Any,
-    watcher: Watcher,
+    watcher: TrainerCallback,
     checkpoints: Path,
     resume: bool = False,
-) -> Outcome:
+) -> TrainResult:
     """Train ``model`` in place.
 
     Args:
@@ -130,10 +130,10 @@ def train(
         NonFiniteLossError: the loss is NaN or infinite.
         StorageError: a checkpoint or a line of metrics could not be written.
     """
-    steps = Steps.of(material.plan, settings, material.tokens)
+    steps = StepSchedule.from_spec(material.plan, settings, material.tokens)
     optimizer = make_optimizer(model, settings, learning_rate, material.rates, material.no_decay)
     scheduler = make_schedule(optimizer, settings, steps.total, material.schedule)
-    position = Position()
+    position = TrainState()
     found = checkpoint.latest(checkpoints) if resume else None
     if found is not None:
         position = checkpoint.load(found, model, optimizer, scheduler)
@@ -151,7 +151,7 @@ def train(
         watcher.save(position, lambda: checkpoint.save(checkpoints, model, moments, scheduler, position))
 
     ending = _ending(position, steps, settings)  # of the process before, which did not live to tell
-    for group in steps.groups(position) if ending is None else ():
+    for group in steps.optimizer_steps(position) if ending is None else ():
         add_up_gradients(wrapped, material, group, settings.seed, position.step, accelerator, meter)
         number = position.step + 1
         material.before_step(number, steps.total, lambda: accelerator.scaler.get_scale() if accelerator.scaler else 1.0)
@@ -179,11 +179,17 @@ def train(
             break
     position.seconds = meter.seconds()
     accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
-    return Outcome(position, steps.total, ending or "finished")
+    return TrainResult(position, steps.total, ending or "finished")
 
 
 def add_up_gradients(
-    model: nn.Module, material: Material, group: Group, seed: int, step: int, accelerator: Any, meter: Meter
+    model: nn.Module,
+    material: TrainingInputs,
+    group: OptimizerStep,
+    seed: int,
+    step: int,
+    accelerator: Any,
+    meter: Meter,
 ) -> None:
     """Forward and backward for the batches of one step; each counts by its share of the step's targets."""
     total = sum(material.weight(indices) for indices in group.batches)
@@ -226,7 +232,7 @@ def seed_batch(seed: int, step: int, micro: int) -> None:
     torch.manual_seed(int(np.random.SeedSequence([seed, step, micro]).generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
 
-def where(position: Position, group: Group, meter: Meter) -> dict[str, Any]:
+def where(position: TrainState, group: OptimizerStep, meter: Meter) -> dict[str, Any]:
     """The first fields of a line of metrics."""
     return {
         "step": position.step,
@@ -240,7 +246,7 @@ def _due(step: int, every: int | None, ends_epoch: bool) -> bool:
     return ends_epoch if every is None else step % every == 0
 
 
-def _ending(position: Position, steps: Steps, settings: TrainingSpec) -> Ending | None:
+def _ending(position: TrainState, steps: StepSchedule, settings: TrainingSpec) -> Ending | None:
     """Why training is over at ``position``; None while it goes on."""
     if position.step >= steps.total:
         return "finished"
@@ -251,7 +257,7 @@ def _ending(position: Position, steps: Steps, settings: TrainingSpec) -> Ending 
     return None
 
 
-def _note_evaluation(position: Position, value: float, better: Callable[[float, float], bool]) -> bool:
+def _note_evaluation(position: TrainState, value: float, better: Callable[[float, float], bool]) -> bool:
     """Remember the best evaluation; True when this is it."""
     if position.best_value is None or better(value, position.best_value):
         position.best_step, position.best_value, position.worse = position.step, value, 0

@@ -17,11 +17,11 @@ from workbench.models.base import Loaded
 from workbench.runs import lr_range_test
 from workbench.runs.lr_range_plot import range_svg
 from workbench.runs.run import Run
-from workbench.training.job import Work
-from workbench.training.loop import Material, Outcome, Watcher
-from workbench.training.runner import RunWatch, write_report
-from workbench.training.splits import Part
-from workbench.training.state import Position
+from workbench.training.job import TrainingJob
+from workbench.training.loop import TrainerCallback, TrainingInputs, TrainResult
+from workbench.training.runner import RunReporter, write_report
+from workbench.training.splits import EncodedSplit
+from workbench.training.state import TrainState
 
 PICTURE = "range-test.svg"
 
@@ -30,13 +30,13 @@ class Diverged(Exception):
     """Ends the loop of a range test whose loss has exploded: it has seen what it came for."""
 
 
-class RangeTest(Work):
-    """One range test's work: see :class:`Work`."""
+class RangeTestJob(TrainingJob):
+    """One range test's work: see :class:`TrainingJob`."""
 
-    def __init__(self, run: Run, watch: RunWatch) -> None:
+    def __init__(self, run: Run, watch: RunReporter) -> None:
         super().__init__(run, watch)
         self.bounds = self.spec.range_test
-        self.rising = RisingWatcher(run, watch)
+        self.rising = RangeTestCallback(run, watch)
         self.watcher = self.rising
         # What shapes a step is the spec's own, so that the suggestion fits it; the length and the rate are the test's.
         self.learning_rate = self.bounds.highest
@@ -53,7 +53,7 @@ class RangeTest(Work):
             }
         )
 
-    def _material(self, parts: dict[str, Part]) -> Material:
+    def _material(self, parts: dict[str, EncodedSplit]) -> TrainingInputs:
         lowest, highest = self.bounds.lowest, self.bounds.highest
         return dataclasses.replace(
             super()._material(parts),
@@ -61,16 +61,18 @@ class RangeTest(Work):
             schedule=lambda step, steps: lr_range_test.lr_multiplier(step, steps, lowest, highest),
         )
 
-    def _train(self, parts: dict[str, Part]) -> Outcome:
+    def _train(self, parts: dict[str, EncodedSplit]) -> TrainResult:
         try:
             return super()._train(parts)
         except (Diverged, NonFiniteLossError):
             position = self.rising.position
             self.rising.diverged_at = position.step
             self.watch.say(f"The loss exploded at step {position.step}: the test has seen enough.")
-            return Outcome(position, self.bounds.steps, "finished")
+            return TrainResult(position, self.bounds.steps, "finished")
 
-    def _finish(self, dataset: Dataset, loaded: Loaded, parts: dict[str, Part], outcome: Outcome, began: float) -> None:
+    def _finish(
+        self, dataset: Dataset, loaded: Loaded, parts: dict[str, EncodedSplit], outcome: TrainResult, began: float
+    ) -> None:
         rates, losses = lr_range_test.loss_curve(self.run.read_metrics()[0])
         found = lr_range_test.analyze(rates, losses, self.rising.diverged_at)
         write_text(self.run.folder / PICTURE, range_svg(found))
@@ -92,13 +94,13 @@ class RangeTest(Work):
 
 
 @dataclasses.dataclass
-class RisingWatcher(Watcher):
+class RangeTestCallback(TrainerCallback):
     """The loop's watcher in a range test: it ends the loop when the loss explodes, and saves only what a stopped test
     needs to go on."""
 
     run: Run
-    watch: RunWatch
-    position: Position = dataclasses.field(default_factory=Position)
+    watch: RunReporter
+    position: TrainState = dataclasses.field(default_factory=TrainState)
     diverged_at: int | None = None
     divergence: lr_range_test.DivergenceDetector | None = None
 
@@ -111,11 +113,11 @@ class RisingWatcher(Watcher):
         if self.divergence.add(row["train/loss"]):
             raise Diverged
 
-    def progress(self, position: Position, steps: int, epoch: float) -> None:
+    def progress(self, position: TrainState, steps: int, epoch: float) -> None:
         self.position = position
         self.watch.progress(position, steps, epoch)
 
-    def save(self, position: Position, save: Callable[[], Path]) -> None:
+    def save(self, position: TrainState, save: Callable[[], Path]) -> None:
         if self.stop_requested():
             self.watch.save(position, save)
 

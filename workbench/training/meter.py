@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 import torch
 
 from workbench.errors import NonFiniteLossError
-from workbench.training.state import Position
+from workbench.training.state import TrainState
 
 
 @dataclass
 class Meter:
     """Loss and speed since the last line of metrics. The loss stays on the device until it is read."""
 
-    position: Position
+    position: TrainState
     tokens: int = field(init=False)
     _loss: torch.Tensor | None = None
     _steps_read: int = field(init=False)
@@ -57,7 +57,7 @@ class Meter:
         self._loss, self._steps_read, self._tokens_read, self._time_read = None, step, self.tokens, self.seconds()
         return row
 
-    def note(self, position: Position) -> None:
+    def note(self, position: TrainState) -> None:
         """Write into ``position`` what a checkpoint needs of this meter: time, and the loss not yet told of."""
         position.seconds = self.seconds()
         position.unread_steps = position.step - self._steps_read

@@ -40,18 +40,18 @@ from workbench.machine import describe, process_identity
 from workbench.runs import estimates
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST
-from workbench.training.state import Position
+from workbench.training.state import TrainState
 from workbench.version import __version__
 
 if TYPE_CHECKING:
-    from workbench.training.job import Work
+    from workbench.training.job import TrainingJob
 
 ALREADY_RUNNING = 75  # exit code of a process that found the run in other hands
 HEARTBEAT_SECONDS = 1.0
 RESERVE_BYTES = 256 * 1024  # freed when the disk is full, so that the reason can still be written
 
 
-class StopAsked(Exception):
+class StopRequested(Exception):
     """Ends the preparations of a run that somebody asked to stop."""
 
 
@@ -73,7 +73,7 @@ def run_folder(folder: Path) -> int:
 
 
 def _do(run: Run) -> int:
-    watch = RunWatch(run)
+    watch = RunReporter(run)
     clear_leftovers(run)
     watch.begin()
     try:
@@ -81,7 +81,7 @@ def _do(run: Run) -> int:
             watch.phase("starting")
             minutes = run.spec().training.max_minutes
             watch.most_seconds = None if minutes is None else 60 * minutes
-            if _work(run, watch).do() == "stopped":
+            if _work(run, watch).execute() == "stopped":
                 watch.end()
                 run.transition(("running",), "stopped")
                 return 0
@@ -89,7 +89,7 @@ def _do(run: Run) -> int:
         tidy(run)
         run.transition(("running",), "succeeded")
         return 0
-    except StopAsked:
+    except StopRequested:
         watch.end()
         watch.say("Stopped before training, as asked.")
         run.transition(("running",), "stopped")
@@ -106,21 +106,21 @@ def _do(run: Run) -> int:
         watch.free_reserve()
 
 
-def _work(run: Run, watch: RunWatch) -> Work:
+def _work(run: Run, watch: RunReporter) -> TrainingJob:
     """The work that the run's spec asks for. It imports torch: only now, so that a run in other hands is cheap."""
     if run.kind() == RANGE_TEST:
-        from workbench.training.lr_range_test import RangeTest
+        from workbench.training.lr_range_test import RangeTestJob
 
-        return RangeTest(run, watch)
-    from workbench.training.job import Work
+        return RangeTestJob(run, watch)
+    from workbench.training.job import TrainingJob
 
-    return Work(run, watch)
+    return TrainingJob(run, watch)
 
 
 def _record_failure(run: Run, failure: WorkbenchError) -> None:
     """Store the failure; when the disk is full, the reserve is given up for it."""
     with contextlib.suppress(StorageError, OSError):
-        (run.folder / RunWatch.RESERVE).unlink(missing_ok=True)
+        (run.folder / RunReporter.RESERVE).unlink(missing_ok=True)
         run.transition(("running",), "failed", error=failure.as_dict())
 
 
@@ -159,8 +159,8 @@ def _out_of_memory(text: str) -> OutOfMemoryError:
 
 
 @dataclass
-class RunWatch:
-    """Tells of a run's progress, and hears when it shall stop. It is the loop's :class:`Watcher`."""
+class RunReporter:
+    """Tells of a run's progress, and hears when it shall stop. It is the loop's :class:`TrainerCallback`."""
 
     run: Run
     most_seconds: float | None = None  # of training, when the clock ends it
@@ -202,10 +202,10 @@ class RunWatch:
         """What the run does now, and how far it is with it.
 
         Raises:
-            StopAsked: somebody asked the run to stop before it began to train.
+            StopRequested: somebody asked the run to stop before it began to train.
         """
         if self.may_stop and self.stop_requested():
-            raise StopAsked
+            raise StopRequested
         if name != self._progress.get("phase"):
             self.say(name[:1].upper() + name[1:])
         self._progress = {**self._progress, "phase": name, "done": done, "total": total}
@@ -218,14 +218,14 @@ class RunWatch:
         """Progress of a task that writes its answers for the report."""
         self.phase("answering for the report", done, total)
 
-    # The loop's Watcher:
+    # The loop's TrainerCallback:
 
     def log(self, row: dict[str, Any]) -> None:
         self.run.append_metrics(row)
         figures = "  ".join(f"{name.split('/')[1]} {value:.4g}" for name, value in row.items() if "/" in name)
         self.say(f"step {row['step']}  epoch {row['epoch']:.2f}  {'eval  ' if 'eval/loss' in row else ''}{figures}")
 
-    def progress(self, position: Position, steps: int, epoch: float) -> None:
+    def progress(self, position: TrainState, steps: int, epoch: float) -> None:
         now = time.monotonic()
         self._step_times.append((now, position.step))
         if len(self._step_times) > 200:
@@ -248,7 +248,7 @@ class RunWatch:
         """The last step that is done."""
         return int(self._progress.get("step") or 0)
 
-    def save(self, position: Position, save: Callable[[], Path]) -> None:
+    def save(self, position: TrainState, save: Callable[[], Path]) -> None:
         from workbench.training import checkpoint
 
         save()
@@ -274,7 +274,7 @@ class RunWatch:
 # -- small parts ---------------------------------------------------------------------------------------------------
 
 
-def needed_steps(position: Position) -> set[int]:
+def needed_steps(position: TrainState) -> set[int]:
     """The steps whose checkpoints are needed still: the last, and the best so far."""
     return {position.step} | ({position.best_step} if position.best_step is not None else set())
 
@@ -300,11 +300,11 @@ def tidy(run: Run) -> None:
     if not found:
         return
     state = read_json(found[-1] / "state.json") if run.spec().training.keep_checkpoints else None
-    keep = needed_steps(Position(**state["position"])) if state else set()
+    keep = needed_steps(TrainState(**state["position"])) if state else set()
     checkpoint.prune(run.folder / "checkpoints", keep)
 
 
-def forget_after(run: Run, step: int) -> None:
+def drop_after(run: Run, step: int) -> None:
     """Drop what was written of the steps after ``step``: a resumed run writes it again."""
     for path in (run.folder / name for name in ("metrics.jsonl", "samples.jsonl", "confusion.jsonl")):
         rows, _ = read_lines(path)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Position:
+class TrainState:
     """Where a run is. With the seed, it decides everything that comes after.
 
     Attributes:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.spec import TrainingSpec
-from workbench.training.state import Position
+from workbench.training.state import TrainState
 
 Indices = NDArray[np.int64]
 
@@ -30,7 +30,7 @@ class BatchPlan(Protocol):
 
 
 @dataclass(frozen=True)
-class Group:
+class OptimizerStep:
     """The batches of one optimizer step, and where the run stands after it."""
 
     batches: Sequence[Indices]
@@ -40,7 +40,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Steps:
+class StepSchedule:
     """How many steps a run has, and which batches each of them takes."""
 
     plan: BatchPlan
@@ -48,7 +48,9 @@ class Steps:
     total: int
 
     @classmethod
-    def of(cls, plan: BatchPlan, settings: TrainingSpec, tokens: Callable[[Indices], int] | None = None) -> Steps:
+    def from_spec(
+        cls, plan: BatchPlan, settings: TrainingSpec, tokens: Callable[[Indices], int] | None = None
+    ) -> StepSchedule:
         """Count the steps up to whichever of ``epochs``, ``max_steps`` and ``max_tokens`` comes first.
 
         Args:
@@ -71,7 +73,7 @@ class Steps:
     def _until(self, most: int, tokens: Callable[[Indices], int]) -> int:
         """The step that makes the tokens of text seen ``most`` or more; the last one when there are fewer."""
         seen = 0
-        for step, group in enumerate(self.groups(Position()), start=1):
+        for step, group in enumerate(self.optimizer_steps(TrainState()), start=1):
             seen += sum(map(tokens, group.batches))
             if seen >= most:
                 return step
@@ -81,7 +83,7 @@ class Steps:
         """Whether the run has more steps than its first epoch."""
         return self.total > math.ceil(self.plan.count(0) / self.gradient_accumulation)
 
-    def groups(self, start: Position) -> Iterator[Group]:
+    def optimizer_steps(self, start: TrainState) -> Iterator[OptimizerStep]:
         """The steps from ``start`` on."""
         epoch, first, left = start.epoch, start.batch, self.total - start.step
         while left > 0:
@@ -90,7 +92,7 @@ class Steps:
                 end = min(begin + self.gradient_accumulation, len(batches))
                 ends = end == len(batches)
                 after = (epoch + 1, 0) if ends else (epoch, end)
-                yield Group(batches[begin:end], after, ends, epoch + end / len(batches))
+                yield OptimizerStep(batches[begin:end], after, ends, epoch + end / len(batches))
                 left -= 1
                 if left == 0:
                     return

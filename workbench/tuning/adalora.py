@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tuning.adapters import AdapterTuning, is_conv1d
 from workbench.tuning.base import tunings
 from workbench.tuning.lora import Targets, find_targets
@@ -21,7 +21,7 @@ class AdaLora(AdapterTuning):
     learning_rate = 2e-3
     no_decay = ("lora_E",)
 
-    class Config(Part):
+    class Config(SpecModel):
         rank: int = Field(8, ge=1, le=1024, description="Rank that the matrices have on average in the end.")
         initial_rank: int = Field(12, ge=2, le=1536, description="Rank of each in the beginning; about 1.5 times rank.")
         alpha: int = Field(16, ge=1, le=4096, description="Scale of what they add; divided by the initial rank.")

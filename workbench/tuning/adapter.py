@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from workbench.errors import SpecError
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tuning.adapters import AdapterTuning, require_targets
 from workbench.tuning.base import tunings
 from workbench.tuning.structure import ModelStructure
@@ -20,7 +20,7 @@ class Adapter(AdapterTuning):
     learning_rate = 1e-3
     merges = False
 
-    class Config(Part):
+    class Config(SpecModel):
         width: int = Field(
             64, ge=1, le=4096, description="Width of the bottleneck, m; each adapter has 2 m D + D + m weights."
         )

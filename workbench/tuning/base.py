@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from workbench.registry import Registry
-from workbench.spec import Part
+from workbench.spec import SpecModel
 
 
 class Tuning(ABC):
@@ -26,7 +26,7 @@ class Tuning(ABC):
     merges: ClassVar[bool] = True  # the result can be written as a model of the base's own architecture
     no_decay: ClassVar[tuple[str, ...]] = ()  # parts of names of weights that weight decay must not pull to zero
 
-    class Config(Part):
+    class Config(SpecModel):
         """The method's own options."""
 
     def __init__(self, config: Any = None) -> None:

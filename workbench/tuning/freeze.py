@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from workbench.errors import SpecError
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tuning.base import Tuning, tunings
 from workbench.tuning.structure import ModelStructure
 
@@ -17,7 +17,7 @@ from workbench.tuning.structure import ModelStructure
 class Freeze(Tuning):
     """Freeze the first layers: only the upper layers and the head move."""
 
-    class Config(Part):
+    class Config(SpecModel):
         layers: int = Field(3, ge=0, le=1000, description="How many layers stay frozen, counted from the input.")
         embeddings: bool = Field(True, description="Freeze the embeddings as well.")
         gradual: float = Field(

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from workbench.errors import SpecError
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tuning.base import Tuning, tunings
 from workbench.tuning.structure import ModelStructure
 
@@ -19,7 +19,7 @@ class Head(Tuning):
 
     learning_rate = 5e-4
 
-    class Config(Part):
+    class Config(SpecModel):
         pooler: bool = Field(
             True,
             description="Also train what sums a text up for the head (BERT's pooler), where there is one.",

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tuning.adapters import AdapterTuning, is_conv1d, require_targets
 from workbench.tuning.base import tunings
 from workbench.tuning.structure import ModelStructure
@@ -37,7 +37,7 @@ class IA3(AdapterTuning):
     learning_rate = 3e-3
     no_decay = ("ia3_l",)  # they begin at 1: decay would pull them to where nothing passes
 
-    class Config(Part):
+    class Config(SpecModel):
         feed_forward: bool = Field(True, description="Also scale what goes into the end of the feed-forward network.")
 
     config: Config

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from workbench.errors import SpecError
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tuning.adapters import AdapterTuning, is_conv1d, require_targets
 from workbench.tuning.base import tunings
 from workbench.tuning.structure import ModelStructure
@@ -36,7 +36,7 @@ class Lora(AdapterTuning):
 
     learning_rate = 1e-3
 
-    class Config(Part):
+    class Config(SpecModel):
         rank: int = Field(8, ge=1, le=1024, description="Rank of the added matrices: more is stronger and larger.")
         alpha: int = Field(16, ge=1, le=4096, description="Scale of what they add; it is divided by the rank.")
         dropout: float = Field(0.1, ge=0, lt=1, description="Dropout before the added matrices.")

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tuning.adapters import HEADS, AdapterTuning, newly_initialized_modules, without_peft_warning
 
 
@@ -17,7 +17,7 @@ class PromptLearning(AdapterTuning):
 
     merges = False
 
-    class Config(Part):
+    class Config(SpecModel):
         """The method's own options."""
 
         tokens: int = Field(20, ge=1, le=1000, description="How many virtual tokens stand before each text.")

@@ -10,12 +10,12 @@ import streamlit as st
 from dashboard.parts.playground.marked_text import marked_html
 from dashboard.parts.shared import curves
 from dashboard.parts.shared.text import cut, md, number, plain
-from workbench.inference.answers import Bars, Fact, Marked, Part, Ranked, Written
+from workbench.inference.answers import Answer, Bars, Fact, Marked, Ranked, Written
 
 LONGEST_NAME = 34  # characters beside a bar
 
 
-def draw(parts: Sequence[Part], key: str, place: int = 0) -> None:
+def draw(parts: Sequence[Answer], key: str, place: int = 0) -> None:
     """Draw the parts of one answer, one below the other.
 
     Args:

@@ -16,7 +16,7 @@ from dashboard.parts.shared import run_list, side_by_side
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import md
 from workbench.explain.instance import MODEL_LOCK
-from workbench.inference.answers import parts_of
+from workbench.inference.answers import to_answers
 from workbench.inference.predictor import Predictor
 from workbench.runs.run import Run
 from workbench.tasks.base import Task
@@ -30,7 +30,7 @@ def show(runs: Sequence[Run], given: dict[str, Any], options: dict[str, Any]) ->
                 st.markdown(f"**{md(run_list.title(run.id))}**")
             predictor = side_by_side.load(run)
             result, seconds = answer(run, given, options)
-            answer_cards.draw(parts_of(predictor.task, given, result), f"play.answer.{place}", place)
+            answer_cards.draw(to_answers(predictor.task, given, result), f"play.answer.{place}", place)
             st.caption(f"Answered in {_seconds(seconds)} on {where(predictor)}.")
 
 

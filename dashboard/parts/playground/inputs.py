@@ -14,7 +14,7 @@ from dashboard.parts.explain import inputs
 from dashboard.parts.shared import spec_form
 from dashboard.parts.shared.text import md
 from workbench.data.columns import Column
-from workbench.inference.answers import fields_of, of_row
+from workbench.inference.answers import input_fields, inputs_from_row
 from workbench.runs.run import Run
 from workbench.tasks.base import Task
 from workbench.tasks.shared.generation import GenerationConfig
@@ -32,7 +32,7 @@ class Writing(GenerationConfig):
 
 def ask(run: Run, task: Task) -> tuple[dict[str, Any], dict[str, Any]]:
     """The form. Returns what is asked, by role, without what is empty; and how the model is to write."""
-    columns = fields_of(task)
+    columns = input_fields(task)
     _from_url(columns)
     _choose_example(run, columns)
     with st.form("play_form", border=False):
@@ -48,7 +48,7 @@ def ask(run: Run, task: Task) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def may_be_empty(task: Task) -> bool:
     """Whether a task can be asked without a word, as a model that writes from nothing."""
-    return not any(column.required and not column.may_be_empty for column in fields_of(task))
+    return not any(column.required and not column.may_be_empty for column in input_fields(task))
 
 
 def _field(column: Column) -> None:
@@ -107,7 +107,7 @@ def _from_url(columns: Sequence[Column]) -> None:
 def _choose_example(run: Run, columns: Sequence[Column]) -> None:
     """A row of the run's own data, put into the fields."""
     rows = inputs.examples(run)
-    offered = [i for i, text in enumerate(rows.get("input", ())) if of_row(columns, text)]
+    offered = [i for i, text in enumerate(rows.get("input", ())) if inputs_from_row(columns, text)]
     if not offered:
         return
     key = f"play.example.{run.id}"
@@ -115,7 +115,7 @@ def _choose_example(run: Run, columns: Sequence[Column]) -> None:
     def take() -> None:
         place = st.session_state[key]
         if place is not None:
-            put(columns, of_row(columns, rows["input"][place]))
+            put(columns, inputs_from_row(columns, rows["input"][place]))
 
     st.selectbox(
         "An example of the run's data",

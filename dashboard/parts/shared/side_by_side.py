@@ -18,7 +18,7 @@ from workbench.explain.base_model import load_base_model
 from workbench.explain.capture import Attention, attention_of, capture_encoder_decoder
 from workbench.explain.instance import MODEL_LOCK, Instance
 from workbench.explain.targets import TargetSpec, resolve_target
-from workbench.inference.cache import KeptPredictors
+from workbench.inference.cache import PredictorCache
 from workbench.inference.predictor import Predictor
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -100,9 +100,9 @@ class Side:
 
 
 @st.cache_resource(show_spinner=False)
-def _models() -> KeptPredictors:
+def _models() -> PredictorCache:
     """Shared by all who look: at most an eighth of the machine's memory together, or a gigabyte."""
-    return KeptPredictors(max(psutil.virtual_memory().total // 8, LEAST_KEPT))
+    return PredictorCache(max(psutil.virtual_memory().total // 8, LEAST_KEPT))
 
 
 def load(run: Run) -> Predictor:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from workbench.errors import SpecError
-from workbench.spec import SCHEMA_VERSION, Part, RunSpec, TrainingSpec
+from workbench.spec import SCHEMA_VERSION, RunSpec, SpecModel, TrainingSpec
 
 SHORT = "task: text-classification\ndata: rotten-tomatoes\nmodel: minilm\ntuning: lora\n"
 LONG: dict[str, Any] = {
@@ -217,6 +217,6 @@ def test_changed_refuses_what_is_not_there(path: str) -> None:
 
 
 def test_parts_check_a_change_like_a_first_value() -> None:
-    part: Part = RunSpec.from_yaml(SHORT).training
+    part: SpecModel = RunSpec.from_yaml(SHORT).training
     with pytest.raises(ValueError, match="greater than 0"):
         part.epochs = -1  # type: ignore[attr-defined]

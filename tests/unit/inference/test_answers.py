@@ -14,9 +14,9 @@ from workbench.inference.answers import (
     Ranked,
     Span,
     Written,
-    fields_of,
-    of_row,
-    parts_of,
+    input_fields,
+    inputs_from_row,
+    to_answers,
 )
 from workbench.tasks.base import Task, tasks
 
@@ -27,12 +27,12 @@ def task(name: str) -> Task:
 
 
 def roles(name: str) -> list[str]:
-    return [column.role for column in fields_of(task(name))]
+    return [column.role for column in input_fields(task(name))]
 
 
 @pytest.mark.parametrize("name", tasks.names())
 def test_every_task_asks_for_something_a_person_can_type(name: str) -> None:
-    asked = fields_of(task(name))
+    asked = input_fields(task(name))
     assert asked and {column.kind for column in asked} <= {"text", "texts"}
     assert len({column.role for column in asked}) == len(asked)
 
@@ -97,12 +97,12 @@ BARS = Bars("Probabilities", (("a", 0.7), ("b", 0.3)))
     ],
 )  # fmt: skip
 def test_each_form_of_answer(name: str, given: dict[str, Any], result: dict[str, Any], parts: list[Any]) -> None:
-    assert parts_of(task(name), given, result) == parts
+    assert to_answers(task(name), given, result) == parts
 
 
 def test_more_labels_than_fit_are_counted() -> None:
     scores = {f"l{number}": number / 1000 for number in range(50)}
-    bars = parts_of(task("text-classification"), {}, {"label": "l49", "score": 0.049, "scores": scores})[1]
+    bars = to_answers(task("text-classification"), {}, {"label": "l49", "score": 0.049, "scores": scores})[1]
     assert isinstance(bars, Bars)
     assert bars.values[0] == ("l49", 0.049) and len(bars.values) == MOST_BARS and bars.left_out == 50 - MOST_BARS
 
@@ -118,4 +118,4 @@ def test_more_labels_than_fit_are_counted() -> None:
     ],
 )
 def test_a_row_of_predictions_can_be_asked_again(name: str, written: str, asked: dict[str, Any]) -> None:
-    assert of_row(fields_of(task(name)), written) == asked
+    assert inputs_from_row(input_fields(task(name)), written) == asked

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 import torch
 
-from workbench.inference.cache import KeptPredictors, weight_bytes
+from workbench.inference.cache import PredictorCache, weight_bytes
 from workbench.inference.predictor import Predictor
 
 
@@ -17,8 +17,8 @@ def made(size: int) -> Predictor:
     return cast(Predictor, SimpleNamespace(size=size))
 
 
-def kept(most_bytes: int, **more: Any) -> KeptPredictors:
-    return KeptPredictors(most_bytes, measure=lambda predictor: cast(Any, predictor).size, **more)
+def kept(most_bytes: int, **more: Any) -> PredictorCache:
+    return PredictorCache(most_bytes, measure=lambda predictor: cast(Any, predictor).size, **more)
 
 
 def test_what_was_not_used_for_longest_goes_first() -> None:

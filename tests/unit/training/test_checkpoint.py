@@ -10,7 +10,7 @@ from workbench.errors import CheckpointError
 from workbench.files import read_json
 from workbench.spec import TrainingSpec
 from workbench.training import checkpoint
-from workbench.training.checkpoint import Position
+from workbench.training.checkpoint import TrainState
 from workbench.training.optim import make_optimizer, make_schedule
 
 
@@ -38,7 +38,7 @@ def trained(seed: int = 0, steps: int = 3):
 
 def test_weights_moments_rate_and_position_come_back(tmp_path):
     model, optimizer, scheduler = trained()
-    position = Position(
+    position = TrainState(
         step=3, epoch=1, batch=4, tokens=99, best_step=2, best_value=0.1 + 0.2, worse=1, unread_loss=1 / 3
     )
     path = checkpoint.save(tmp_path, model, optimizer, scheduler, position)
@@ -53,7 +53,7 @@ def test_weights_moments_rate_and_position_come_back(tmp_path):
 
 
 def test_frozen_weights_are_not_stored(tmp_path):
-    path = checkpoint.save(tmp_path, *trained(), Position(step=1))
+    path = checkpoint.save(tmp_path, *trained(), TrainState(step=1))
     from safetensors.torch import load_file
 
     assert set(load_file(path / "weights.safetensors")) == {"embedding.weight"}
@@ -62,8 +62,8 @@ def test_frozen_weights_are_not_stored(tmp_path):
 @pytest.mark.parametrize("name", [*checkpoint.FILES, "manifest.json"])
 @pytest.mark.parametrize("damage", ["cut", "flip", "remove", "empty"])
 def test_a_damaged_checkpoint_is_never_chosen(tmp_path, name, damage):
-    checkpoint.save(tmp_path, *trained(), Position(step=1))
-    path = checkpoint.save(tmp_path, *trained(), Position(step=2)) / name
+    checkpoint.save(tmp_path, *trained(), TrainState(step=1))
+    path = checkpoint.save(tmp_path, *trained(), TrainState(step=2)) / name
     content = path.read_bytes()
     if damage == "remove":
         path.unlink()
@@ -78,22 +78,22 @@ def test_a_damaged_checkpoint_is_never_chosen(tmp_path, name, damage):
 
 def test_prune_keeps_what_it_is_told_and_removes_what_crashes_left(tmp_path):
     for step in (1, 2, 3):
-        checkpoint.save(tmp_path, *trained(), Position(step=step))
+        checkpoint.save(tmp_path, *trained(), TrainState(step=step))
     (tmp_path / ".tmp-step-00000004-abcd").mkdir()
     checkpoint.prune(tmp_path, {1, 3})
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000001", "step-00000003"]
 
 
 def test_writing_the_same_step_again_mends_a_damaged_one(tmp_path):
-    path = checkpoint.save(tmp_path, *trained(), Position(step=1))
+    path = checkpoint.save(tmp_path, *trained(), TrainState(step=1))
     (path / "state.json").write_text("{")
-    assert checkpoint.save(tmp_path, *trained(), Position(step=1)) == path
+    assert checkpoint.save(tmp_path, *trained(), TrainState(step=1)) == path
     assert checkpoint.is_whole(path)
 
 
 def test_the_last_checkpoint_does_without_moments(tmp_path):
     model, _, scheduler = trained()
-    path = checkpoint.save(tmp_path, model, None, scheduler, Position(step=3))
+    path = checkpoint.save(tmp_path, model, None, scheduler, TrainState(step=3))
     assert not (path / "optimizer.safetensors").exists()
     assert checkpoint.latest(tmp_path) == path
     other, optimizer, other_scheduler = trained(seed=1, steps=0)
@@ -104,13 +104,13 @@ def test_the_last_checkpoint_does_without_moments(tmp_path):
 
 
 def test_weights_of_another_model_are_refused(tmp_path):
-    path = checkpoint.save(tmp_path, *trained(), Position(step=1))
+    path = checkpoint.save(tmp_path, *trained(), TrainState(step=1))
     with pytest.raises(CheckpointError, match="other weights"):
         checkpoint.load(path, nn.Linear(2, 2))
 
 
 def test_the_manifest_is_the_truth_about_the_files(tmp_path):
-    path = checkpoint.save(tmp_path, *trained(), Position(step=1))
+    path = checkpoint.save(tmp_path, *trained(), TrainState(step=1))
     import hashlib
 
     for name, entry in read_json(path / "manifest.json").items():

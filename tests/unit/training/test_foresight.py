@@ -22,7 +22,7 @@ from workbench.runs.estimates import Estimate, Expected
 from workbench.runs.run import Run
 from workbench.spec import RunSpec, TrainingSpec
 from workbench.training.runner import run_folder
-from workbench.training.steps import Steps
+from workbench.training.steps import StepSchedule
 from workbench.workspace import Workspace
 
 ESTIMATE = Estimate(
@@ -71,7 +71,7 @@ def test_the_chosen_steps_begin_with_the_widest_and_are_of_all_widths() -> None:
 
     lengths = np.random.default_rng(0).integers(3, 200, size=1000)
     plan = Batches(lengths, 8)
-    groups = _first_epoch(Steps.of(plan, TrainingSpec(epochs=3, gradient_accumulation=2)))
+    groups = _first_epoch(StepSchedule.from_spec(plan, TrainingSpec(epochs=3, gradient_accumulation=2)))
     chosen = sample(groups, plan, most=12)
     sizes = [plan.padded_tokens(list(group.batches)) for group in chosen]
     every = [plan.padded_tokens(list(group.batches)) for group in groups]
@@ -88,16 +88,16 @@ def test_the_chosen_steps_begin_with_the_widest_and_are_of_all_widths() -> None:
 def test_what_is_due_is_counted_as_the_loop_counts(settings: dict[str, Any], every: int | None) -> None:
     from workbench.training.estimate import times_due
     from workbench.training.loop import _due
-    from workbench.training.state import Position
+    from workbench.training.state import TrainState
 
     lengths = np.random.default_rng(1).integers(3, 60, size=61)
     plan = Batches(
         lengths, max_tokens_per_batch=128, group_by_length=False
     )  # its epochs have different numbers of batches
     assert len({plan.count(epoch) for epoch in range(4)}) > 1
-    steps = Steps.of(plan, TrainingSpec(**settings))
+    steps = StepSchedule.from_spec(plan, TrainingSpec(**settings))
     seen = 0
-    for number, group in enumerate(steps.groups(Position()), start=1):
+    for number, group in enumerate(steps.optimizer_steps(TrainState()), start=1):
         seen += _due(number, every, group.ends_epoch) or number == steps.total
     assert times_due(steps, every) == seen
 
@@ -133,12 +133,12 @@ def test_the_error_is_a_share_of_the_truth() -> None:
 
 
 def trial_of(spec: RunSpec, workspace: Workspace) -> Any:
-    from workbench.training.estimate import Trial, TrialWatch
+    from workbench.training.estimate import ProfilingReporter, ProfilingRun
 
     run = Run.create(spec, workspace)
     run.transition(("queued",), "running")
-    watch = TrialWatch(run)
-    return Trial(run, watch)
+    watch = ProfilingReporter(run)
+    return ProfilingRun(run, watch)
 
 
 @pytest.mark.parametrize(

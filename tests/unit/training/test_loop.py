@@ -13,9 +13,9 @@ from transformers import BertConfig, BertForSequenceClassification, Trainer, Tra
 from workbench.errors import NonFiniteLossError
 from workbench.spec import TrainingSpec
 from workbench.training import checkpoint
-from workbench.training.checkpoint import Position
-from workbench.training.loop import Material, train
-from workbench.training.steps import Steps
+from workbench.training.checkpoint import TrainState
+from workbench.training.loop import TrainingInputs, train
+from workbench.training.steps import StepSchedule
 
 VOCABULARY, EXAMPLES, BATCH = 50, 64, 4
 
@@ -67,12 +67,12 @@ class Recorder:
         return [row["train/loss"] for row in self.rows if "train/loss" in row]
 
 
-def material(model, evaluate=None) -> Material:
+def material(model, evaluate=None) -> TrainingInputs:
     def batch(indices):
         ids = IDS[indices]
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": LABELS[indices]}
 
-    return Material(InOrder(), batch, len, lambda i: 12 * len(i), evaluate, set_training=model.train)
+    return TrainingInputs(InOrder(), batch, len, lambda i: 12 * len(i), evaluate, set_training=model.train)
 
 
 def settings(**changes) -> TrainingSpec:
@@ -239,9 +239,9 @@ def test_the_last_step_is_no_early_end_even_when_the_time_is_up(tmp_path, monkey
 )
 def test_the_step_that_reaches_the_tokens_is_the_last(tmp_path, most, expected):
     spec = settings(epochs=2.5, max_tokens=most)
-    assert Steps.of(InOrder(), spec, lambda batch: 12 * len(batch)).total == expected
+    assert StepSchedule.from_spec(InOrder(), spec, lambda batch: 12 * len(batch)).total == expected
     spec = settings(epochs=2.5, max_tokens=most, gradient_accumulation=4)
-    fewer = Steps.of(InOrder(), spec, lambda batch: 12 * len(batch)).total
+    fewer = StepSchedule.from_spec(InOrder(), spec, lambda batch: 12 * len(batch)).total
     assert fewer == -(-expected // 4)
 
 
@@ -276,17 +276,17 @@ def test_frozen_weights_do_not_move(tmp_path):
     [(2, 1, None, 32), (2, 3, None, 12), (0.5, 1, None, 8), (1.25, 1, None, 20), (2, 1, 5, 5), (0.001, 1, None, 1)],
 )
 def test_the_number_of_steps(epochs, gradient_accumulation, max_steps, expected):
-    steps = Steps.of(
+    steps = StepSchedule.from_spec(
         InOrder(), TrainingSpec(epochs=epochs, gradient_accumulation=gradient_accumulation, max_steps=max_steps)
     )
     assert steps.total == expected
-    groups = list(steps.groups(Position()))
+    groups = list(steps.optimizer_steps(TrainState()))
     assert len(groups) == expected
     middle = expected // 2
     start = (
-        Position(step=middle, epoch=groups[middle - 1].after[0], batch=groups[middle - 1].after[1])
+        TrainState(step=middle, epoch=groups[middle - 1].after[0], batch=groups[middle - 1].after[1])
         if middle
-        else Position()
+        else TrainState()
     )
-    rest = [np.concatenate(g.batches).tolist() for g in steps.groups(start)]
+    rest = [np.concatenate(g.batches).tolist() for g in steps.optimizer_steps(start)]
     assert rest == [np.concatenate(g.batches).tolist() for g in groups[middle:]]

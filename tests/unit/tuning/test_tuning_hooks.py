@@ -10,9 +10,9 @@ import torch
 from tests.contracts.test_tunings import StopAfter
 from tests.tiny import make_run
 from workbench.runs.run import Run
-from workbench.training.job import Work
-from workbench.training.loop import Outcome
-from workbench.training.runner import RunWatch
+from workbench.training.job import TrainingJob
+from workbench.training.loop import TrainResult
+from workbench.training.runner import RunReporter
 from workbench.workspace import Workspace
 
 RANKS: dict[str, Any] = {"method": "adalora", "rank": 2, "initial_rank": 4, "targets": "attention"}
@@ -22,20 +22,20 @@ STEPS = {"training.max_steps": 20, "training.epochs": 20, "data.max_length": 32,
 
 def test_ranks_are_dealt_in_a_run_and_told_in_its_report(workspace: Workspace) -> None:
     run = make_run(workspace, {"tuning": RANKS, **STEPS})
-    assert Work(run, RunWatch(run)).do() == "succeeded"
+    assert TrainingJob(run, RunReporter(run)).execute() == "succeeded"
     told = (run.report() or {})["tuning"]
     assert told["total_rank"] == 2 * 6 and len(told["ranks"]) == 6
 
 
 def test_a_run_that_was_stopped_deals_the_same_ranks(workspace: Workspace) -> None:
     once = make_run(workspace, {"tuning": RANKS, **STEPS})
-    assert Work(once, RunWatch(once)).do() == "succeeded"
+    assert TrainingJob(once, RunReporter(once)).execute() == "succeeded"
     for at in (8, 17):
         twice = make_run(workspace, {"tuning": RANKS, **STEPS})
         watch = StopAfter(twice)
         watch.at = at
-        assert Work(twice, watch).do() == "stopped"
-        assert Work(twice, RunWatch(twice)).do() == "succeeded"
+        assert TrainingJob(twice, watch).execute() == "stopped"
+        assert TrainingJob(twice, RunReporter(twice)).execute() == "succeeded"
         assert weights(once) == weights(twice)
         assert (once.report() or {})["tuning"] == (twice.report() or {})["tuning"]
 
@@ -44,10 +44,10 @@ def weights(run: Run) -> bytes:
     return (run.folder / "model" / "adapter_model.safetensors").read_bytes()
 
 
-class Moves(Work):
+class Moves(TrainingJob):
     """Remembers how far each weight has moved."""
 
-    def _train(self, parts: dict[str, Any]) -> Outcome:
+    def _train(self, parts: dict[str, Any]) -> TrainResult:
         before = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         outcome = super()._train(parts)
         self.moved = {n: float((p.detach() - before[n]).abs().max()) for n, p in self.model.named_parameters()}
@@ -57,8 +57,8 @@ class Moves(Work):
 def test_lower_layers_move_less_and_thaw_later(workspace: Workspace) -> None:
     torch.manual_seed(0)
     freeze = {"method": "freeze", "layers": 0, "embeddings": False}
-    work = Moves(run := make_run(workspace, {"tuning": {**freeze, "rate_decay": 0.1}, **STEPS}), RunWatch(run))
-    work.do()
+    work = Moves(run := make_run(workspace, {"tuning": {**freeze, "rate_decay": 0.1}, **STEPS}), RunReporter(run))
+    work.execute()
     far = [max(d for n, d in work.moved.items() if f"layer.{i}." in n) for i in range(3)]
     assert far[1] == pytest.approx(10 * far[0], rel=0.5) and far[2] == pytest.approx(10 * far[1], rel=0.5)
     for at, layers in ((9, {0, 1, 2}), (5, {1, 2}), (3, {2}), (2, set())):
@@ -66,6 +66,6 @@ def test_lower_layers_move_less_and_thaw_later(workspace: Workspace) -> None:
         watch = StopAfter(run)
         watch.at = at
         work = Moves(run, watch)
-        work.do()
+        work.execute()
         assert {i for i in range(3) if any(d > 0 for n, d in work.moved.items() if f"layer.{i}." in n)} == layers
         assert work.moved["classifier.weight"] > 0

@@ -41,7 +41,7 @@ from pydantic import Field, model_validator
 from workbench.data.progress import Progress, silent
 from workbench.errors import DataError, SpecError
 from workbench.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, storage_errors
-from workbench.spec import DataSpec, Part
+from workbench.spec import DataSpec, SpecModel
 from workbench.workspace import Workspace
 
 TokenizerKind = Literal["bpe", "wordpiece", "unigram", "character"]
@@ -55,7 +55,7 @@ _DIGITS = 4  # decimals of unigram's log probabilities: far above the noise of a
 _TELL_EVERY = 1000  # texts between two calls of progress
 
 
-class TokenizerSpec(Part):
+class TokenizerSpec(SpecModel):
     """How a from-scratch model gets its tokenizer: trained on the training texts, or taken from another model."""
 
     train: TokenizerKind | None = Field(

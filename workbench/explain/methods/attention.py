@@ -8,7 +8,7 @@ from workbench.errors import RequestError
 from workbench.explain.base import Explainer, Scores, explainers
 from workbench.explain.capture import attention_of, encoder_decoder_attention, head_mean
 from workbench.explain.instance import Instance, Predictor
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tasks.base import Target
 
 
@@ -32,7 +32,7 @@ class AttentionExplainer(Explainer):
         "attends to it in one layer. It shows where the model looks, not why it decides: see how faithful it is."
     )
 
-    class Config(Part):
+    class Config(SpecModel):
         layer: int = Field(-1, description="Index of the layer, from 0; negative numbers count from the last.")
 
     @classmethod

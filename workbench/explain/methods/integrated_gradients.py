@@ -11,7 +11,7 @@ from workbench.errors import MissingPackageError
 from workbench.explain.base import Scores, explainers
 from workbench.explain.embeddings import GradientBased, differentiable, embed, logits_of_embeddings
 from workbench.explain.instance import Instance, Predictor, mask_token
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tasks.base import Target
 
 _FIRST_STEPS = 24
@@ -29,7 +29,7 @@ class IntegratedGradients(GradientBased):
         "that no real text has."
     )
 
-    class Config(Part):
+    class Config(SpecModel):
         tolerance: float = Field(
             0.01, gt=0, lt=1, description="Greatest error of the sum, as a share of what is shared out."
         )

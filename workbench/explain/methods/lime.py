@@ -14,7 +14,7 @@ from pydantic import Field
 from workbench.explain.base import Scores, explainers
 from workbench.explain.instance import Instance
 from workbench.explain.methods.occlusion import HidingBased
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tasks.base import Target
 
 
@@ -30,7 +30,7 @@ class Lime(HidingBased):
 
     slow = True
 
-    class Config(Part):
+    class Config(SpecModel):
         samples: int = Field(500, ge=20, description="Texts with some words hidden that the model is asked about.")
         kernel_width: float = Field(0.25, gt=0, description="Share of a text that counts as near; smaller is nearer.")
         seed: int = Field(0, description="Number that the random choice of hidden tokens begins from.")

@@ -19,7 +19,7 @@ from pydantic import Field
 from workbench.explain.base import Scores, explainers
 from workbench.explain.instance import Instance
 from workbench.explain.methods.occlusion import HidingBased
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tasks.base import Target
 
 Value = Callable[[NDArray[np.bool_]], NDArray[np.float64]]  # [sets, features] to [sets]
@@ -37,7 +37,7 @@ class Shapley(HidingBased):
 
     slow = True
 
-    class Config(Part):
+    class Config(SpecModel):
         exact_up_to: int = Field(8, ge=1, le=14, description="Texts of at most this many tokens are computed exactly.")
         texts: int = Field(600, ge=20, description="Most texts (examples) asked about where it is sampled.")
         seed: int = Field(0, description="Number that the random orders of tokens begin from.")

@@ -36,12 +36,12 @@ from workbench.models.loading import (
     with_head,
 )
 from workbench.runs.run import Run
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tuning.adapters import merge_adapter
 from workbench.tuning.base import tunings
 
 
-class PretrainedConfig(Part):
+class PretrainedConfig(SpecModel):
     """Options of every pretrained model."""
 
     dropout: float | None = Field(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from workbench.spec import Part
+from workbench.spec import SpecModel
 from workbench.tuning.max_length import max_text_length
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WRITTEN_AT_ONCE = 32  # texts in a batch
 
 
-class GenerationConfig(Part):
+class GenerationConfig(SpecModel):
     """Options of the tasks whose model writes."""
 
     max_new_tokens: int = Field(40, ge=1, le=32_768, description="Most tokens that are written for a text.")
