@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from workbench.compare.seeds import SeedComparison
     from workbench.data.load import Dataset
     from workbench.explain.base import Explanation
-    from workbench.inference.cache import KeptPredictors
+    from workbench.inference.cache import PredictorCache
     from workbench.inference.predictor import Predictor
     from workbench.jobs.sweeps import Sweep
 
@@ -519,11 +519,11 @@ def _in_notebook() -> bool:
 
 
 @cache
-def _predictors() -> KeptPredictors:
+def _predictors() -> PredictorCache:
     """Return the models that stay in memory between two calls."""
-    from workbench.inference.cache import KeptPredictors
+    from workbench.inference.cache import PredictorCache
 
-    return KeptPredictors(_MEMORY, _PREDICTORS)
+    return PredictorCache(_MEMORY, _PREDICTORS)
 
 
 def _frame(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
