@@ -366,7 +366,7 @@ for heads in (1, 4, 8):
 # `no_grad()` tells torch that no gradients are wanted.)
 
 # %%
-library = MultiHeadAttention(width=32, heads=4).eval()
+library = MultiHeadAttention(hidden_size=32, num_heads=4).eval()
 with torch.no_grad():
     library.query_key_value.weight.copy_(torch.cat([m.weight for m in (mine.query, mine.key, mine.value)]))
     library.query_key_value.bias.copy_(torch.cat([m.bias for m in (mine.query, mine.key, mine.value)]))
@@ -409,7 +409,7 @@ print("order:", order.tolist(), "-> the same vectors, in that order")
 # keys by an angle that grows with the place ("rotary"), so that a score depends on the distance.
 
 # %%
-table = Sinusoidal(places=64, width=64).make_table()  # [places, D]
+table = Sinusoidal(max_positions=64, hidden_size=64).make_table()  # [places, D]
 by_hand = [math.sin(5 / 10_000 ** (2 * 3 / 64)), math.cos(5 / 10_000 ** (2 * 3 / 64))]  # p = 5, i = 3
 torch.testing.assert_close(table[5, 6:8], torch.tensor(by_hand), atol=1e-5, rtol=1e-5)
 

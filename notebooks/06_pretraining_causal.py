@@ -261,7 +261,7 @@ class MyCachedAttention:
         self.layer, self.key, self.value = layer, None, None
 
     def split(self, x):  # [B, 1, D] -> [B, H, 1, D / H]
-        return x.view(x.shape[0], 1, self.layer.heads, -1).transpose(1, 2)
+        return x.view(x.shape[0], 1, self.layer.num_heads, -1).transpose(1, 2)
 
     def step(self, x):
         """The new token's vector [B, 1, D], after it has looked at itself and at all before it."""

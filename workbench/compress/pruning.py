@@ -128,11 +128,11 @@ def cut_heads(model: Any, keep: Sequence[Sequence[int]]) -> None:
     size = model.config.hidden_size // model.config.num_attention_heads
     for module, heads in zip(modules, keep, strict=True):
         inside = torch.tensor([head * size + i for head in heads for i in range(size)])
-        width = module.heads * size
+        width = module.num_heads * size
         rows = torch.cat([part * width + inside for part in range(3)])  # queries, keys, values
         module.query_key_value = _part(module.query_key_value, rows, slice(None))
         module.output = _part(module.output, slice(None), inside)
-        module.heads = len(heads)
+        module.num_heads = len(heads)
     model.config.kept_heads = [len(heads) for heads in keep]
 
 

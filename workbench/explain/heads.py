@@ -138,7 +138,7 @@ def head_outputs(model: Any, modules: list[Any], change: Callable[[int, torch.Te
             def before(_output: Any, args: tuple[torch.Tensor, ...], module: Any = module) -> Any:
                 if threading.get_ident() != me:
                     return None
-                apart = args[0].view(*args[0].shape[:-1], module.heads, -1)
+                apart = args[0].view(*args[0].shape[:-1], module.num_heads, -1)
                 return (change(layer_of[id(module)], apart).flatten(-2),)
 
             stack.callback(module.output.register_forward_pre_hook(before).remove)

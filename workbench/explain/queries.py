@@ -139,7 +139,7 @@ def _own_listener(heard: list[_Heard], thread: int) -> Callable[..., None]:
         given = dict(zip(names, args, strict=False)) | kwargs
         # The map itself, not the module: a hook of its own must not be called once more.
         projected = module.query_key_value(given["hidden"]).chunk(3, dim=-1)
-        query, key = (split_heads(x, module.heads) for x in projected[:2])
+        query, key = (split_heads(x, module.num_heads) for x in projected[:2])
         if given.get("rotary") is not None:
             query, key = rotate(query, *given["rotary"]), rotate(key, *given["rotary"])
         heard.append(_Heard(module, query.detach(), key.detach(), query.shape[-1] ** -0.5))

@@ -219,9 +219,9 @@ def test_words_can_be_given_as_vectors(name: str) -> None:
     torch.testing.assert_close(
         model(inputs_embeds=vectors, attention_mask=mask).logits, model(ids, mask, torch.ones_like(ids)).logits
     )
-    with pytest.raises(SpecError, match="given both"):
+    with pytest.raises(SpecError, match="got both"):
         model(ids, mask, inputs_embeds=vectors)
-    with pytest.raises(SpecError, match="given neither"):
+    with pytest.raises(SpecError, match="got neither"):
         model(attention_mask=mask)
 
 
@@ -426,8 +426,8 @@ def test_the_output_is_the_table_of_words_again(tmp_path: Path) -> None:
         (lambda: recurrent(hidden_size=13, bidirectional=True), "hidden_size is 13.*half of it each"),
         (lambda: recurrent(cell="rnn"), "'rnn'.*lstm, gru"),
         (lambda: recurrent(num_hidden_layers=0), "0 layers"),
-        (lambda: TextCNNConfig(widths=[3, 0]), r"\[3, 0\].*1 word or more"),
-        (lambda: TextCNNConfig(widths=[]), "1 word or more"),
+        (lambda: TextCNNConfig(widths=[3, 0]), r"\[3, 0\].*at least 1 word"),
+        (lambda: TextCNNConfig(widths=[]), "at least 1 word"),
     ],
 )
 def test_a_shape_that_cannot_be_is_refused(wrong: Any, message: str) -> None:
@@ -437,7 +437,7 @@ def test_a_shape_that_cannot_be_is_refused(wrong: Any, message: str) -> None:
 
 def test_two_directions_cannot_go_on_from_a_state() -> None:
     model = make(AutoModel, CONFIGS["lstm-both"])
-    with pytest.raises(SpecError, match="two directions cannot go on"):
+    with pytest.raises(SpecError, match="bidirectional network cannot continue"):
         model(text(4)[0], use_cache=True)
 
 

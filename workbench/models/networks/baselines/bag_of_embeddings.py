@@ -1,8 +1,8 @@
 """The text as a bag: the mean of its words' vectors, through a few layers (deep averaging network).
 
 Iyyer, Manjunatha, Boyd-Graber and Daumé 2015, "Deep Unordered Composition Rivals Syntactic Methods for Text
-Classification", ACL, section 3. The order of the words is lost: what it can do, a Transformer must beat to have earned
-its attention.
+Classification", ACL, section 3. Word order is lost: what this model can do, a Transformer must beat to justify its
+attention.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from workbench.models.networks.baselines.common import BaselineConfig, BaselineM
 
 
 class BagOfEmbeddingsConfig(BaselineConfig):
-    """Shape of a bag of embeddings.
+    """Configuration of a bag of embeddings.
 
     Attributes:
-        num_hidden_layers: layers between the mean and the head; 0 gives a linear model of the mean.
-        word_dropout: probability with which a whole word is left out of the mean during training (section 3.1).
+        num_hidden_layers: layers between the mean and the head; 0 for a linear model of the mean.
+        word_dropout: probability of leaving a whole word out of the mean during training (section 3.1).
     """
 
     model_type = "workbench-bag-of-embeddings"
@@ -31,18 +31,21 @@ class BagOfEmbeddingsConfig(BaselineConfig):
 
     def __post_init__(self, **kwargs: object) -> None:
         if self.num_hidden_layers == 0:
-            self.hidden_size = self.embedding_size  # the mean itself is what the head reads
+            self.hidden_size = self.embedding_size  # the head reads the mean itself
         super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
 
 
 class BagOfEmbeddingsModel(BaselineModel):
-    """The mean of the words' vectors, and an MLP on it.
+    """The mean of the word vectors, and an MLP on it.
 
         z_0 = 1/n  Σ_t  r_t x_t                 z_0 [B, E]; n = Σ_t r_t
         z_i = relu(W_i z_{i-1} + b_i)           z_i [B, H], i = 1 ... num_hidden_layers
 
-    with ``x_t`` the vector of token t; ``r_t`` is 0 for padding, and during training for each word with probability
-    ``word_dropout``, so that no single word may decide alone.
+    ``x_t`` is the vector of token t. ``r_t`` is 1, but 0 for padding and, during training, for each word with
+    probability ``word_dropout``, so that no single word can decide alone.
+
+    Args:
+        config: shape of the model.
     """
 
     config_class = BagOfEmbeddingsConfig
@@ -68,19 +71,40 @@ class BagOfEmbeddingsModel(BaselineModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> BaseModelOutputWithPooling:
-        """Word vectors [B, T, E] as ``last_hidden_state``, the bag [B, H] as ``pooler_output``."""
-        vectors, real = embed(self.embeddings, input_ids, attention_mask, inputs_embeds)
-        bag = mean_of(vectors, self._drop_words(real))
+        """Encode texts.
+
+        Args:
+            input_ids: [B, T].
+            attention_mask: [B, T], 1 on text and 0 on padding.
+            token_type_ids: [B, T], ignored.
+            inputs_embeds: [B, T, E], in place of ``input_ids``.
+            output_attentions: ignored.
+            output_hidden_states: ignored.
+            return_dict: ignored.
+
+        Returns:
+            Word vectors [B, T, E] as ``last_hidden_state``, the bag [B, H] as ``pooler_output``.
+        """
+        vectors, is_text = embed(self.embeddings, input_ids, attention_mask, inputs_embeds)
+        bag = masked_mean(vectors, self._drop_words(is_text))
         return BaseModelOutputWithPooling(last_hidden_state=vectors, pooler_output=self.feed_forward(bag))
 
-    def _drop_words(self, real: Tensor) -> Tensor:
+    def _drop_words(self, is_text: Tensor) -> Tensor:
         if not self.training or self.config.word_dropout == 0:
-            return real
-        kept: Tensor = torch.rand(real.shape, device=real.device) >= self.config.word_dropout
-        return real & kept
+            return is_text
+        remaining: Tensor = torch.rand(is_text.shape, device=is_text.device) >= self.config.word_dropout
+        return is_text & remaining
 
 
-def mean_of(vectors: Tensor, real: Tensor) -> Tensor:
-    """The mean of the vectors [B, T, E] where ``real`` [B, T] is True, [B, E]; zero where there are none."""
-    weight = real.unsqueeze(-1).to(vectors.dtype)
+def masked_mean(vectors: Tensor, mask: Tensor) -> Tensor:
+    """Average the vectors where the mask is True.
+
+    Args:
+        vectors: [B, T, E].
+        mask: [B, T].
+
+    Returns:
+        [B, E]; zero where the mask is nowhere True.
+    """
+    weight = mask.unsqueeze(-1).to(vectors.dtype)
     return (vectors * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)

@@ -1,17 +1,17 @@
-"""What the baselines share: configuration, embeddings, first weights, and how padding is left out.
+"""What the baselines share: configuration, embeddings, weight initialization, and how padding is left out.
 
 Shapes, in this package:
 
     B   texts in a batch
-    T   tokens of the longest text, padding included
+    T   tokens of the longest text, including padding
     E   width of a token's embedding (``embedding_size``)
-    H   width of what the body puts out (``hidden_size``)
-    V   words that the tokenizer knows (``vocab_size``)
+    H   width of the body's output (``hidden_size``)
+    V   size of the tokenizer's vocabulary (``vocab_size``)
     L   labels
 
     input_ids        int64 [B, T]
-    attention_mask   int64 [B, T], 1 for a token of the text and 0 for padding, wherever the padding stands
-    token_type_ids   int64 [B, T]; taken and not used: the separator tells where a second text begins
+    attention_mask   int64 [B, T], 1 on text and 0 on padding, on either side
+    token_type_ids   int64 [B, T]; accepted and ignored: the separator shows where a second text starts
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class BaselineConfig(PreTrainedConfig):
         vocab_size: V.
         embedding_size: E.
         hidden_size: H.
-        dropout: probability of dropout, on what the body reads and on what the head reads.
-        initializer_range: standard deviation of the first embeddings. It is larger than a Transformer's 0.02: no layer
-            norm follows that would bring small vectors up to size.
-        pad_token_id: the token that fills up; its embedding is zero.
+        dropout: probability of dropout, on the body's input and on the head's input.
+        initializer_range: standard deviation of the initial embeddings. It is larger than a Transformer's 0.02 because
+            no layer norm follows that would scale small vectors up.
+        pad_token_id: the padding token; its embedding is zero.
     """
 
     vocab_size: int = 8000
@@ -50,26 +50,24 @@ class BaselineConfig(PreTrainedConfig):
 
 
 class BaselineModel(PreTrainedModel):
-    """Base of every baseline's body and heads: how weights begin, and where the embeddings are."""
+    """Base of every baseline's body and heads: how weights are initialized, and where the embeddings are."""
 
     config: Any
     config_class = BaselineConfig
     base_model_prefix = "model"
-    _supports_sdpa = True  # there is no such attention here: whichever way of computing it is asked for will do
+    _supports_sdpa = True  # there is no such attention here, so any implementation that is requested will do
 
     def get_input_embeddings(self) -> nn.Module:
-        """The table of word vectors, [V, E]."""
         body: Any = self.base_model
         embeddings: nn.Module = body.embeddings
         return embeddings
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        """Put another table in its place."""
         body: Any = self.base_model
         body.embeddings = value
 
     def _init_weights(self, module: nn.Module) -> None:
-        """The first weights of one module. What was read from a folder is left alone (transformers marks it)."""
+        """Initialize one module. Weights that were loaded are left alone (transformers marks them)."""
         if isinstance(module, nn.Linear | nn.Conv1d):
             init.xavier_uniform_(module.weight)
             if module.bias is not None:
@@ -81,8 +79,11 @@ class BaselineModel(PreTrainedModel):
 
 
 def _init_recurrent(module: nn.LSTM | nn.GRU) -> None:
-    """Orthogonal maps from state to state keep gradients in size over many steps (Saxe et al. 2014); the bias of an
-    LSTM's forget gate begins at 1, so that it remembers at first (Jozefowicz et al. 2015)."""
+    """Initialize the weights of a recurrent layer.
+
+    Orthogonal maps from state to state preserve the size of gradients over many steps (Saxe et al. 2014). The bias of
+    an LSTM's forget gate starts at 1, so that it remembers at first (Jozefowicz et al. 2015).
+    """
     for name, parameter in module.named_parameters():
         if name.startswith("weight_hh"):
             init.orthogonal_(parameter)
@@ -97,7 +98,11 @@ def _init_recurrent(module: nn.LSTM | nn.GRU) -> None:
 
 
 class Embeddings(nn.Embedding):
-    """The table of word vectors, [V, E], where padding is the zero vector."""
+    """The table of word vectors, [V, E]; padding is the zero vector.
+
+    Args:
+        config: shape of the model.
+    """
 
     def __init__(self, config: BaselineConfig) -> None:
         super().__init__(config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id)
@@ -106,23 +111,23 @@ class Embeddings(nn.Embedding):
 def embed(
     table: nn.Module, input_ids: Tensor | None, attention_mask: Tensor | None, inputs_embeds: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Word vectors, and which of them are the text's own.
+    """Look up word vectors, and find out which of them belong to the text.
 
     Args:
         table: the embeddings.
         input_ids: [B, T].
-        attention_mask: [B, T]; None where nothing is padding. A longer one covers tokens that were read before.
+        attention_mask: [B, T]; None without padding. A longer one also covers tokens that were read before.
         inputs_embeds: [B, T, E], in place of ``input_ids``.
 
     Returns:
-        vectors [B, T, E], and real [B, T], True where a token is the text's own.
+        Vectors [B, T, E], and a mask [B, T], True where a token belongs to the text.
 
     Raises:
-        SpecError: neither ids nor vectors were given, or both.
+        SpecError: there are both ids and embeddings, or neither.
     """
     if (input_ids is None) == (inputs_embeds is None):
-        given = "neither" if input_ids is None else "both"
-        raise SpecError(f"input_ids or inputs_embeds are needed, given {given}.", "Give one of the two.")
+        count = "neither" if input_ids is None else "both"
+        raise SpecError(f"A model takes either input_ids or inputs_embeds, and got {count}.", "Pass one of the two.")
     vectors: Tensor = table(input_ids) if inputs_embeds is None else inputs_embeds
     if attention_mask is None:
         return vectors, torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device)

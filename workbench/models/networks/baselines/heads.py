@@ -1,4 +1,4 @@
-"""What sits on a baseline's body, under the names by which transformers' Auto classes find it.
+"""Heads of the baselines, and the Auto classes under which transformers finds them.
 
     AutoModel, AutoModelForSequenceClassification     all three
     AutoModelForTokenClassification                   recurrent
@@ -12,39 +12,31 @@ Importing this module registers them: ``from_pretrained`` and ``save_pretrained`
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoModelForMultipleChoice,
-    AutoModelForQuestionAnswering,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-    GenerationMixin,
-)
-from transformers.modeling_outputs import (
-    CausalLMOutputWithPast,
-    MultipleChoiceModelOutput,
-    QuestionAnsweringModelOutput,
-    SequenceClassifierOutput,
-    TokenClassifierOutput,
-)
+from transformers import GenerationMixin, PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutputWithPast, SequenceClassifierOutput
+from transformers.utils.generic import ModelOutput
 
-from workbench.errors import RequestError, SpecError
+from workbench.errors import SpecError
 from workbench.models.networks.baselines.bag_of_embeddings import BagOfEmbeddingsConfig, BagOfEmbeddingsModel
 from workbench.models.networks.baselines.common import BaselineConfig, BaselineModel
 from workbench.models.networks.baselines.recurrent import RecurrentConfig, RecurrentModel, RecurrentState
 from workbench.models.networks.baselines.textcnn import TextCNNConfig, TextCNNModel
-from workbench.models.networks.losses import span_loss, upcast_to_fp32
+from workbench.models.networks.heads import register_with_auto_classes
+from workbench.models.networks.outputs import (
+    ChoicePredictor,
+    ModelWithHead,
+    SequenceClassifier,
+    SpanPredictor,
+    TokenClassifier,
+)
 
 
 @dataclass
 class WeightedClassifierOutput(SequenceClassifierOutput):
-    """A classifier's output, and how much each token counted in the text's vector.
+    """A classifier's output, and the weight of each token in the text's vector.
 
     Attributes:
         pooling_weights: [B, T], each row sums to 1; None for a body without attention.
@@ -53,10 +45,18 @@ class WeightedClassifierOutput(SequenceClassifierOutput):
     pooling_weights: Tensor | None = None
 
 
-class ForSequenceClassification(BaselineModel):
-    """A linear map from the text's vector [B, H] to the labels [B, L]."""
+class BaselineWithHead(BaselineModel, ModelWithHead):
+    """Base of the baselines' heads."""
+
+    def output_fields(self, body: ModelOutput) -> dict[str, Any]:
+        return {}  # no hidden states, no attentions
+
+
+class ForSequenceClassification(BaselineWithHead, SequenceClassifier):
+    """A linear layer from the text's vector [B, H] to the labels [B, L]."""
 
     body: ClassVar[type[BaselineModel]]
+    output_class = WeightedClassifierOutput
 
     def __init__(self, config: BaselineConfig) -> None:
         super().__init__(config)
@@ -66,182 +66,113 @@ class ForSequenceClassification(BaselineModel):
         self.classifier = nn.Linear(config.hidden_size, self.num_labels)
         self.post_init()  # type: ignore[no-untyped-call]
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> WeightedClassifierOutput:
-        """Logits [B, L], and the loss where ``labels`` are given: int64 [B], or of several labels float [B, L]."""
-        body = self.model(input_ids, attention_mask, token_type_ids, inputs_embeds)
-        logits = self.classifier(self.dropout(body.pooler_output))
-        loss = None
-        if labels is not None:
-            loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
-        return WeightedClassifierOutput(loss=loss, logits=logits, pooling_weights=body.get("pooling_weights"))
+    def output_fields(self, body: ModelOutput) -> dict[str, Any]:
+        return {"pooling_weights": body.get("pooling_weights")}
 
 
 class BagOfEmbeddingsForSequenceClassification(ForSequenceClassification):
-    """A bag of embeddings that puts texts into classes."""
+    """A bag of embeddings that classifies texts."""
 
     config_class = BagOfEmbeddingsConfig
     body = BagOfEmbeddingsModel
 
 
 class TextCNNForSequenceClassification(ForSequenceClassification):
-    """A TextCNN that puts texts into classes."""
+    """A TextCNN that classifies texts."""
 
     config_class = TextCNNConfig
     body = TextCNNModel
 
 
 class RecurrentForSequenceClassification(ForSequenceClassification):
-    """A recurrent network that puts texts into classes."""
+    """A recurrent network that classifies texts."""
 
     config_class = RecurrentConfig
     body = RecurrentModel
 
 
-class RecurrentForTokenClassification(BaselineModel):
-    """A linear map from each token's state [B, T, H] to the labels [B, T, L]."""
+class RecurrentWithHead(BaselineWithHead):
+    """Base of the recurrent network's other heads."""
 
     config_class = RecurrentConfig
+    pooled: ClassVar[bool] = False  # whether the head reads the text's vector instead of its tokens' states
+
+    def __init__(self, config: RecurrentConfig) -> None:
+        super().__init__(config)
+        self.model = RecurrentModel(config, add_pooling=self.pooled)
+        self.dropout = nn.Dropout(config.dropout)
+
+
+class RecurrentForTokenClassification(RecurrentWithHead, TokenClassifier):
+    """A linear layer from each token's state [B, T, H] to the labels [B, T, L]."""
 
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__(config)
         self.num_labels: int = config.num_labels or 2
-        self.model = RecurrentModel(config, add_pooling=False)
-        self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(config.hidden_size, self.num_labels)
         self.post_init()  # type: ignore[no-untyped-call]
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> TokenClassifierOutput:
-        """Logits [B, T, L], and the loss where ``labels`` int64 [B, T] are given; -100 where nothing is asked."""
-        states = self.model(input_ids, attention_mask, token_type_ids, inputs_embeds).last_hidden_state
-        logits = self.classifier(self.dropout(states))
-        loss = self.loss_function(logits, labels, self.config) if labels is not None else None
-        return TokenClassifierOutput(loss=loss, logits=logits)
 
+class RecurrentForQuestionAnswering(RecurrentWithHead, SpanPredictor):
+    """Two numbers from each token's state [B, T, H]: whether the answer starts there, and whether it ends there.
 
-class RecurrentForQuestionAnswering(BaselineModel):
-    """Two numbers for each token's state [B, T, H]: whether the answer begins there, and whether it ends there.
-
-    In one direction a state knows nothing of what follows it: not whether an answer is about to end.
+    In one direction a state contains nothing of what follows it, such as whether an answer is about to end.
     """
-
-    config_class = RecurrentConfig
 
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__(config)
-        self.model = RecurrentModel(config, add_pooling=False)
-        self.dropout = nn.Dropout(config.dropout)
         self.span = nn.Linear(config.hidden_size, 2)
         self.post_init()  # type: ignore[no-untyped-call]
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        start_positions: Tensor | None = None,
-        end_positions: Tensor | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> QuestionAnsweringModelOutput:
-        """Logits [B, T] of both ends, and the loss where the places [B] are given."""
-        states = self.model(input_ids, attention_mask, token_type_ids, inputs_embeds).last_hidden_state
-        start, end = self.span(self.dropout(states)).unbind(-1)
-        loss = None
-        if start_positions is not None and end_positions is not None:
-            loss = span_loss(start, end, start_positions, end_positions)
-        return QuestionAnsweringModelOutput(loss=loss, start_logits=start, end_logits=end)
+    def compute_logits(self, body: ModelOutput, attention_mask: Tensor | None) -> Tensor:
+        logits: Tensor = self.span(self.dropout(body["last_hidden_state"]))
+        return logits
 
 
-class RecurrentForMultipleChoice(BaselineModel):
-    """The best of several texts: one number for the vector [H] of each, the highest wins."""
+class RecurrentForMultipleChoice(RecurrentWithHead, ChoicePredictor):
+    """The best of several texts, from the vector [H] of each."""
 
-    config_class = RecurrentConfig
+    pooled = True
 
     def __init__(self, config: RecurrentConfig) -> None:
         super().__init__(config)
-        self.model = RecurrentModel(config)
-        self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(config.hidden_size, 1)
         self.post_init()  # type: ignore[no-untyped-call]
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> MultipleChoiceModelOutput:
-        """Logits [B, choices] of inputs [B, choices, T], and the loss where ``labels`` [B] say which is right."""
-        given = input_ids if input_ids is not None else inputs_embeds
-        if given is None:
-            raise RequestError("A model takes either input_ids or inputs_embeds.", "Give one of the two.")
-        flat = [None if x is None else x.flatten(0, 1) for x in (input_ids, attention_mask, None, inputs_embeds)]
-        logits = self.classifier(self.dropout(self.model(*flat).pooler_output)).view(-1, given.shape[1])
-        loss = None if labels is None else F.cross_entropy(upcast_to_fp32(logits), labels)
-        return MultipleChoiceModelOutput(loss=loss, logits=logits)
 
+class RecurrentForCausalLM(RecurrentWithHead, GenerationMixin):
+    """A language model: each state predicts the next word (Mikolov et al. 2010).
 
-class RecurrentForCausalLM(BaselineModel, GenerationMixin):
-    """A language model: each state guesses the word that comes next (Mikolov et al. 2010).
-
-    The output [V, E] may be the table of word vectors again (Press and Wolf 2017); ``transform`` [E, H] brings the
+    The output layer [V, E] may share the table of word vectors (Press and Wolf 2017); ``transform`` [E, H] maps the
     state to their width where the two differ.
 
+    Args:
+        config: shape of the model.
+
     Raises:
-        SpecError: the network reads in two directions, or has attention, which this head would not use.
+        SpecError: the network reads in two directions.
     """
 
-    config_class = RecurrentConfig
     _tied_weights_keys = {"lm_head.weight": "model.embeddings.weight"}  # noqa: RUF012 (so it is declared above)
     _is_stateful = True  # the state cannot go back to an earlier token
 
     def __init__(self, config: RecurrentConfig) -> None:
-        super().__init__(config)
         if config.bidirectional:
             raise SpecError(
                 "A language model cannot read in two directions: it would see the words that it has to predict.",
                 "Set bidirectional to false.",
             )
-        self.model = RecurrentModel(config, add_pooling=False)
-        self.dropout = nn.Dropout(config.dropout)
-        same = config.hidden_size == config.embedding_size
-        self.transform = nn.Identity() if same else nn.Linear(config.hidden_size, config.embedding_size)
+        super().__init__(config)
+        same_width = config.hidden_size == config.embedding_size
+        self.transform = nn.Identity() if same_width else nn.Linear(config.hidden_size, config.embedding_size)
         self.lm_head = nn.Linear(config.embedding_size, config.vocab_size, bias=False)
         self.post_init()  # type: ignore[no-untyped-call]
 
     def get_output_embeddings(self) -> nn.Module:
-        """The map to the words' logits."""
-        head: nn.Module = self.lm_head
-        return head
+        lm_head: nn.Module = self.lm_head
+        return lm_head
 
     def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
-        """Put another map in its place."""
         self.lm_head = new_embeddings
 
     def forward(
@@ -258,20 +189,34 @@ class RecurrentForCausalLM(BaselineModel, GenerationMixin):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> CausalLMOutputWithPast:
-        """Logits [B, T, V], and the loss where ``labels`` are given.
+        """Predict the next words.
 
         Args:
+            input_ids: [B, T].
+            attention_mask: [B, T], 1 on text and 0 on padding.
+            token_type_ids: [B, T], ignored.
+            inputs_embeds: [B, T, E], in place of ``input_ids``.
             past_key_values: the state after the tokens before these.
-            labels: int64 [B, T], the input itself, -100 on padding; they are shifted here.
-            use_cache: give back the state, to go on from.
-            logits_to_keep: only for so many tokens at the end; 0 for all.
+            labels: int64 [B, T], the input itself with -100 on padding; they are shifted here.
+            use_cache: return the state, to continue from.
+            logits_to_keep: return the logits of this many last tokens only; 0 for all.
+            output_attentions: ignored.
+            output_hidden_states: ignored.
+            return_dict: ignored.
+
+        Returns:
+            Loss, logits [B, T, V], and the state.
         """
         body = self.model(
-            input_ids, attention_mask, token_type_ids, inputs_embeds, past_key_values=past_key_values,
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            inputs_embeds,
+            past_key_values=past_key_values,
             use_cache=use_cache,
-        )  # fmt: skip
+        )
         states = body.last_hidden_state
-        if labels is None:  # the loss is over all tokens, whatever is kept of their logits
+        if labels is None:  # the loss covers all tokens, however many logits are returned
             states = states[:, -logits_to_keep:]  # -0 is all of them
         logits = self.lm_head(self.transform(self.dropout(states)))
         loss = None
@@ -282,23 +227,27 @@ class RecurrentForCausalLM(BaselineModel, GenerationMixin):
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:
-        """The state is no key-value cache: ``generate`` shall not make one, and takes ours from the first step."""
+        """The state is no key-value cache: ``generate`` must not create one, and uses ours from the first step."""
         return False
 
 
-def _register() -> None:
-    for config, body, classifier in (
-        (BagOfEmbeddingsConfig, BagOfEmbeddingsModel, BagOfEmbeddingsForSequenceClassification),
-        (TextCNNConfig, TextCNNModel, TextCNNForSequenceClassification),
-        (RecurrentConfig, RecurrentModel, RecurrentForSequenceClassification),
-    ):
-        AutoConfig.register(config.model_type, config, exist_ok=True)
-        AutoModel.register(config, body, exist_ok=True)
-        AutoModelForSequenceClassification.register(config, classifier, exist_ok=True)
-    AutoModelForQuestionAnswering.register(RecurrentConfig, RecurrentForQuestionAnswering, exist_ok=True)
-    AutoModelForMultipleChoice.register(RecurrentConfig, RecurrentForMultipleChoice, exist_ok=True)
-    AutoModelForTokenClassification.register(RecurrentConfig, RecurrentForTokenClassification, exist_ok=True)
-    AutoModelForCausalLM.register(RecurrentConfig, RecurrentForCausalLM, exist_ok=True)
+HEADS: dict[type[BaselineConfig], dict[str, type[PreTrainedModel]]] = {
+    BagOfEmbeddingsConfig: {
+        "AutoModel": BagOfEmbeddingsModel,
+        "AutoModelForSequenceClassification": BagOfEmbeddingsForSequenceClassification,
+    },
+    TextCNNConfig: {
+        "AutoModel": TextCNNModel,
+        "AutoModelForSequenceClassification": TextCNNForSequenceClassification,
+    },
+    RecurrentConfig: {
+        "AutoModel": RecurrentModel,
+        "AutoModelForSequenceClassification": RecurrentForSequenceClassification,
+        "AutoModelForTokenClassification": RecurrentForTokenClassification,
+        "AutoModelForQuestionAnswering": RecurrentForQuestionAnswering,
+        "AutoModelForMultipleChoice": RecurrentForMultipleChoice,
+        "AutoModelForCausalLM": RecurrentForCausalLM,
+    },
+}
 
-
-_register()
+register_with_auto_classes(HEADS)

@@ -1,9 +1,9 @@
-"""Recurrent networks: a state that is carried from word to word.
+"""Recurrent networks: a state that is passed from word to word.
 
 Hochreiter and Schmidhuber 1997 (LSTM, with the forget gate of Gers et al. 2000), Cho et al. 2014 (GRU), Schuster and
-Paliwal 1997 (both directions), Bahdanau, Cho and Bengio 2015 (additive attention). They read in order, one word after
-the other, and what the first word said has to survive every step after it: attention was invented for them, and the
-Transformer is what is left when the recurrence is taken away.
+Paliwal 1997 (both directions), Bahdanau, Cho and Bengio 2015 (additive attention). They read in order, one word
+after another, and what the first word said has to survive every later step. Attention was invented for them; the
+Transformer is what remains without the recurrence.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from workbench.errors import SpecError
 from workbench.models.networks.baselines.common import BaselineConfig, BaselineModel, Embeddings, embed
 
 CELLS: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
-State = Tensor | tuple[Tensor, Tensor]  # of a GRU; of an LSTM, with its cell
+State = Tensor | tuple[Tensor, Tensor]  # of a GRU; of an LSTM, together with its cell
 
 
 class RecurrentConfig(BaselineConfig):
-    """Shape of a recurrent network.
+    """Configuration of a recurrent network.
 
     Attributes:
         cell: ``lstm`` or ``gru``.
-        num_hidden_layers: layers, each reading what the one below puts out.
-        bidirectional: a second network reads from the end; each of the two then has ``hidden_size`` / 2 numbers.
+        num_hidden_layers: layers, each reading the output of the one below.
+        bidirectional: a second network reads from the end; each direction then has ``hidden_size`` / 2 numbers.
         attention: the text is a weighted sum of all states instead of the last one.
-        tie_word_embeddings: a language model's output uses the table of word vectors again.
+        tie_word_embeddings: a language model's output layer shares the table of word vectors.
     """
 
     model_type = "workbench-recurrent"
@@ -44,7 +44,7 @@ class RecurrentConfig(BaselineConfig):
 
     def __post_init__(self, **kwargs: object) -> None:
         if self.cell not in CELLS:
-            raise SpecError(f"The cell is {self.cell!r}; it must be one of {', '.join(CELLS)}.", "Correct `cell`.")
+            raise SpecError(f"The cell is {self.cell!r}; it must be one of {', '.join(CELLS)}.", "Change `cell`.")
         if self.num_hidden_layers < 1:
             raise SpecError(f"The network has {self.num_hidden_layers} layers; it needs at least 1.", "Set it to 1.")
         if self.bidirectional and self.hidden_size % 2:
@@ -56,13 +56,13 @@ class RecurrentConfig(BaselineConfig):
 
 
 class RecurrentState:
-    """What a network that reads forwards remembers: generating goes on from here, one step a token.
+    """The memory of a forward network, from which generation continues, one step per token.
 
-    It stands where a Transformer has its key-value cache, but does not grow with the text.
+    It is used like a Transformer's key-value cache, but does not grow with the text.
 
     Attributes:
-        layers: the state after the last token, one for each layer, [1, B, H] (an LSTM: two of them).
-        length: tokens read, padding included.
+        layers: the state after the last token of each layer, [1, B, H] (for an LSTM, two of them).
+        length: number of tokens read, including padding.
     """
 
     def __init__(self) -> None:
@@ -70,32 +70,40 @@ class RecurrentState:
         self.length = 0
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        """Tokens read; the name is what transformers asks a cache by."""
+        """Return the number of tokens read; transformers calls a cache by this name.
+
+        Args:
+            layer_idx: ignored; all layers have read the same tokens.
+        """
         return self.length
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
-        """Keep the states of these rows: the beams that go on."""
+        """Select the states of the beams that continue.
+
+        Args:
+            beam_idx: [B], the row of each beam.
+        """
         for number, state in self.layers.items():
-            chosen = [part.index_select(1, beam_idx.to(part.device)) for part in _parts(state)]
-            self.layers[number] = chosen[0] if len(chosen) == 1 else (chosen[0], chosen[1])
+            selected = [tensor.index_select(1, beam_idx.to(tensor.device)) for tensor in _tensors(state)]
+            self.layers[number] = selected[0] if len(selected) == 1 else (selected[0], selected[1])
 
 
-def _parts(state: State) -> tuple[Tensor, ...]:
+def _tensors(state: State) -> tuple[Tensor, ...]:
     return state if isinstance(state, tuple) else (state,)
 
 
 class RecurrentLayer(nn.Module):
     """One recurrent layer, in one direction or two.
 
-    At token t, from its input ``x_t`` [B, I] and the state before, an LSTM computes (σ is the logistic function, ∘
-    multiplies number by number)
+    At token t, from its input ``x_t`` [B, I] and the state before, an LSTM computes (σ is the logistic function, ∘ the
+    elementwise product)
 
-        i_t = σ(W_ii x_t + b_ii + W_hi h_{t-1} + b_hi)        input gate: what is let in
-        f_t = σ(W_if x_t + b_if + W_hf h_{t-1} + b_hf)        forget gate: what is kept
-        g_t = tanh(W_ig x_t + b_ig + W_hg h_{t-1} + b_hg)     what there is to let in
-        o_t = σ(W_io x_t + b_io + W_ho h_{t-1} + b_ho)        output gate: what is shown
-        c_t = f_t ∘ c_{t-1} + i_t ∘ g_t                       the cell: changed by adding, so gradients survive
-        h_t = o_t ∘ tanh(c_t)                                 the state [B, H], what the layer puts out
+        i_t = σ(W_ii x_t + b_ii + W_hi h_{t-1} + b_hi)        input gate: how much is let in
+        f_t = σ(W_if x_t + b_if + W_hf h_{t-1} + b_hf)        forget gate: how much stays
+        g_t = tanh(W_ig x_t + b_ig + W_hg h_{t-1} + b_hg)     candidate: what could be let in
+        o_t = σ(W_io x_t + b_io + W_ho h_{t-1} + b_ho)        output gate: how much is shown
+        c_t = f_t ∘ c_{t-1} + i_t ∘ g_t                       the cell: changed by addition, so gradients survive
+        h_t = o_t ∘ tanh(c_t)                                 the state [B, H], the layer's output
 
     and a GRU, which has no cell of its own,
 
@@ -104,11 +112,11 @@ class RecurrentLayer(nn.Module):
         n_t = tanh(W_in x_t + b_in + r_t ∘ (W_hn h_{t-1} + b_hn))
         h_t = (1 - z_t) ∘ n_t + z_t ∘ h_{t-1}
 
-    torch stacks the matrices of the gates in this order: ``weight_ih_l0`` is W_i*, ``weight_hh_l0`` is W_h*.
+    torch stacks the gates' matrices in this order: ``weight_ih_l0`` is W_i*, ``weight_hh_l0`` is W_h*.
 
     Args:
-        config: shape.
-        number: place in the stack, from 0.
+        config: shape of the network.
+        number: index of this layer, from 0.
     """
 
     def __init__(self, config: RecurrentConfig, number: int) -> None:
@@ -121,24 +129,27 @@ class RecurrentLayer(nn.Module):
             width, config.hidden_size // directions, batch_first=True, bidirectional=config.bidirectional
         )
 
-    def forward(self, inputs: Tensor, lengths: Tensor | None = None, memory: RecurrentState | None = None) -> Tensor:
-        """The states after each token, [B, T, H]; of two directions, forwards in the first half, backwards after it.
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None, cache: RecurrentState | None = None) -> Tensor:
+        """Read a text.
 
         Args:
             inputs: [B, T, I], the text's own tokens first.
-            lengths: int64 [B] on the CPU, how many tokens are the text's own; None where all are.
-            memory: goes on from its state, and leaves the new one there.
+            lengths: int64 [B] on the CPU, the number of the text's own tokens; None without padding.
+            cache: continue from its state, and store the new one there.
+
+        Returns:
+            The state after each token, [B, T, H]; with two directions, the forward one comes first.
         """
         inputs = self.dropout(inputs)
-        before = memory.layers.get(self.number) if memory is not None else None
+        before = cache.layers.get(self.number) if cache is not None else None
         if lengths is None:
             outputs, after = self.cell(inputs, before)
-        else:  # packed: each text ends with its own last token, where the way back begins
+        else:  # packed, so that the backward direction starts at each text's own last token
             packed = pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
             packed, after = self.cell(packed, before)
             outputs, _ = pad_packed_sequence(packed, batch_first=True, total_length=inputs.shape[1])
-        if memory is not None:
-            memory.layers[self.number] = after
+        if cache is not None:
+            cache.layers[self.number] = after
         states: Tensor = outputs
         return states
 
@@ -150,8 +161,11 @@ class AttentionPooling(nn.Module):
         α_t = exp(e_t) / Σ_s exp(e_s)           its weight, over the text's own tokens; they sum to 1
         s   = Σ_t α_t h_t                       the text [B, H]
 
-    In translation, W h_t is joined by a term of the decoder's state, which asks. Here there is one question only, and
-    the learned b stands for it. W [H, H] and b are ``hidden``, v [H] is ``energy``.
+    In translation, a term of the decoder's state, the query, is added to W h_t. Here there is only one query, for which
+    the learned b stands. W [H, H] and b are ``hidden``, v [H] is ``energy``.
+
+    Args:
+        width: H.
     """
 
     def __init__(self, width: int) -> None:
@@ -159,22 +173,30 @@ class AttentionPooling(nn.Module):
         self.hidden = nn.Linear(width, width)
         self.energy = nn.Linear(width, 1, bias=False)
 
-    def forward(self, states: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        """The texts [B, H] and the weights [B, T], from states [B, T, H] and which tokens are the text's own [B, T]."""
+    def forward(self, states: Tensor, is_text: Tensor) -> tuple[Tensor, Tensor]:
+        """Average the states of each text.
+
+        Args:
+            states: [B, T, H].
+            is_text: [B, T], True for the text's own tokens.
+
+        Returns:
+            Texts [B, H], and weights [B, T].
+        """
         energy = self.energy(torch.tanh(self.hidden(states))).squeeze(-1)
-        weights = energy.masked_fill(~real, torch.finfo(energy.dtype).min).softmax(dim=1)
+        weights = energy.masked_fill(~is_text, torch.finfo(energy.dtype).min).softmax(dim=1)
         return torch.einsum("bt,bth->bh", weights, states), weights
 
 
 @dataclass
 class RecurrentOutput(ModelOutput):
-    """What the body puts out.
+    """Output of the body.
 
     Attributes:
-        last_hidden_state: states of the last layer, [B, T, H]; zero where there is padding.
+        last_hidden_state: states of the last layer, [B, T, H]; zero at padding.
         pooler_output: each text as one vector, [B, H]; None where the body has no pooling.
-        past_key_values: the state to go on from, when it was asked for.
-        pooling_weights: how much each token counts in ``pooler_output``, [B, T]; with ``attention`` only.
+        past_key_values: the state to continue from, if requested.
+        pooling_weights: the weight of each token in ``pooler_output``, [B, T]; only with ``attention``.
     """
 
     last_hidden_state: Tensor | None = None
@@ -184,11 +206,11 @@ class RecurrentOutput(ModelOutput):
 
 
 class RecurrentModel(BaselineModel):
-    """Word vectors, recurrent layers on them, and the text as one vector: the last states, or attention's sum.
+    """Word vectors, recurrent layers on them, and the text as one vector: the last states, or a weighted sum.
 
     Args:
-        config: shape.
-        add_pooling: whether a text is summed up to one vector; heads on each token do without.
+        config: shape of the network.
+        add_pooling: whether to compute the text's vector; heads that read each token need none.
     """
 
     config_class = RecurrentConfig
@@ -213,58 +235,68 @@ class RecurrentModel(BaselineModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> RecurrentOutput:
-        """States of every token, and the text as one vector.
+        """Encode texts.
 
         Args:
-            past_key_values: go on from this state; one direction only.
-            use_cache: give back the state after the last token.
+            input_ids: [B, T].
+            attention_mask: [B, T], 1 on text and 0 on padding.
+            token_type_ids: [B, T], ignored.
+            inputs_embeds: [B, T, E], in place of ``input_ids``.
+            past_key_values: continue from this state; one direction only.
+            use_cache: return the state after the last token.
+            output_attentions: ignored.
+            output_hidden_states: ignored.
+            return_dict: ignored.
+
+        Returns:
+            The state of every token, and the text as one vector.
 
         Raises:
-            SpecError: a network of two directions cannot go on from a state.
+            SpecError: a bidirectional network cannot continue from a state.
         """
-        vectors, real = embed(self.embeddings, input_ids, attention_mask, inputs_embeds)
-        memory = self._memory(past_key_values, use_cache)
+        vectors, is_text = embed(self.embeddings, input_ids, attention_mask, inputs_embeds)
+        cache = self._cache(past_key_values, use_cache)
         lengths, order = None, None
-        if not bool(real.all()):
-            # The text's own tokens first, wherever padding stands, in their order (a stable sort keeps it).
-            order = real.int().argsort(dim=1, descending=True, stable=True)
-            lengths = real.sum(dim=1).clamp(min=1).cpu()
-            vectors = _rows(vectors, order)
+        if not bool(is_text.all()):
+            # Move padding to the end; a stable sort leaves the text's own tokens in order.
+            order = is_text.int().argsort(dim=1, descending=True, stable=True)
+            lengths = is_text.sum(dim=1).clamp(min=1).cpu()
+            vectors = _reorder(vectors, order)
         states = vectors
         for layer in self.layers:
-            states = layer(states, lengths, memory)
+            states = layer(states, lengths, cache)
         if order is not None:
-            states = _rows(states, order.argsort(dim=1))  # back to their places
-        if memory is not None:
-            memory.length += states.shape[1]
-        pooled, weights = self._pool(states, real)
-        return RecurrentOutput(states, pooled, memory if use_cache else None, weights)
+            states = _reorder(states, order.argsort(dim=1))  # back to the original order
+        if cache is not None:
+            cache.length += states.shape[1]
+        pooled, weights = self._pool(states, is_text)
+        return RecurrentOutput(states, pooled, cache if use_cache else None, weights)
 
-    def _memory(self, given: RecurrentState | None, wanted: bool | None) -> RecurrentState | None:
-        if given is None and not wanted:
+    def _cache(self, cache: RecurrentState | None, use_cache: bool | None) -> RecurrentState | None:
+        if cache is None and not use_cache:
             return None
         if self.config.bidirectional:
             raise SpecError(
-                "A network that reads in two directions cannot go on from a state: what comes next changes what was.",
+                "A bidirectional network cannot continue from a state: later words change the states of earlier ones.",
                 "Set bidirectional to false.",
             )
-        return given if given is not None else RecurrentState()
+        return cache if cache is not None else RecurrentState()
 
-    def _pool(self, states: Tensor, real: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """The text as one vector [B, H], and attention's weights [B, T] where it has attention."""
+    def _pool(self, states: Tensor, is_text: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """The text as one vector [B, H], and the weights [B, T] if the network has attention."""
         if not self.add_pooling:
             return None, None
         if self.pooling is not None:
-            return self.pooling(states, real)  # type: ignore[no-any-return]
-        first = real.int().argmax(dim=1)  # [B]
-        last = real.shape[1] - 1 - real.flip(1).int().argmax(dim=1)
+            return self.pooling(states, is_text)  # type: ignore[no-any-return]
+        first = is_text.int().argmax(dim=1)  # [B]
+        last = is_text.shape[1] - 1 - is_text.flip(1).int().argmax(dim=1)
         texts = torch.arange(len(states), device=states.device)
         if not self.config.bidirectional:
             return states[texts, last], None
-        half = self.config.hidden_size // 2  # the way back has read everything when it is at the first token
+        half = self.config.hidden_size // 2  # the backward direction has read everything at the first token
         return torch.cat([states[texts, last, :half], states[texts, first, half:]], dim=1), None
 
 
-def _rows(vectors: Tensor, order: Tensor) -> Tensor:
+def _reorder(vectors: Tensor, order: Tensor) -> Tensor:
     """The vectors [B, T, E] of each text in another order [B, T]."""
     return vectors.gather(1, order.unsqueeze(-1).expand(-1, -1, vectors.shape[-1]))
