@@ -83,7 +83,7 @@ def main(
         schemes: light, dark.
         names: of the pictures, see ``pages``; empty for all.
     """
-    finished = [run["id"] for run in list_runs(Workspace.current()) if run["state"] == "succeeded"]
+    finished = [run.id for run in list_runs(Workspace.current()) if run.state == "succeeded"]
     if len(finished) < 2:
         raise RequestError(f"Two finished runs are needed, found {len(finished)}.", "Make them with: make demo SERVE=0")
     executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome-stable"))), None)

@@ -98,18 +98,18 @@ finished = wb.run(
 
 # %%
 report = finished.report()
-accuracy = report["metrics"]["accuracy"]
-baseline = report["baseline"]["accuracy"]
+accuracy = report.metrics["accuracy"]
+baseline = report.baseline["accuracy"]
 figure, axes = plt.subplots(figsize=(7, 1.8))
-axes.barh(["always the same answer", "fine-tuned MiniLM"], [baseline, accuracy["value"]], color=["#9aa5b1", "#2a7fa5"])
-error = [[accuracy["value"] - accuracy["low"]], [accuracy["high"] - accuracy["value"]]]
-axes.errorbar([accuracy["value"]], [1], xerr=error, color="black", capsize=4)
+axes.barh(["always the same answer", "fine-tuned MiniLM"], [baseline, accuracy.value], color=["#9aa5b1", "#2a7fa5"])
+error = [[accuracy.value - accuracy.low], [accuracy.high - accuracy.value]]
+axes.errorbar([accuracy.value], [1], xerr=error, color="black", capsize=4)
 axes.set_xlim(0, 1)
-axes.set_xlabel(f"accuracy on {report['examples']['test']} test reviews, with its 95% interval")
+axes.set_xlabel(f"accuracy on {report.examples['test']} test reviews, with its 95% interval")
 show(
     figure,
-    f"The fine-tuned model gets {accuracy['value']:.0%} right (interval {accuracy['low']:.0%} to "
-    f"{accuracy['high']:.0%}), the baseline {baseline:.0%}. Two horizontal bars.",
+    f"The fine-tuned model gets {accuracy.value:.0%} right (interval {accuracy.low:.0%} to "
+    f"{accuracy.high:.0%}), the baseline {baseline:.0%}. Two horizontal bars.",
 )
 
 # %% [markdown]

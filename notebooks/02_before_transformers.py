@@ -337,8 +337,8 @@ for name, source in kinds.items():
         reuse=True,
     )
     report = finished.report()
-    results[name] = report["metrics"]["accuracy"]
-    print(f"{name:>26}: {results[name]['value']:.3f} ({results[name]['low']:.3f} to {results[name]['high']:.3f})")
+    results[name] = report.metrics["accuracy"]
+    print(f"{name:>26}: {results[name].value:.3f} ({results[name].low:.3f} to {results[name].high:.3f})")
 
 # %%
 figure, axes = plt.subplots(figsize=(7, 2.4))
@@ -346,19 +346,19 @@ values = [result["value"] for result in results.values()]
 errors = [[v - r["low"] for v, r in zip(values, results.values(), strict=True)],
           [r["high"] - v for v, r in zip(values, results.values(), strict=True)]]  # fmt: skip
 axes.barh(list(results), values, xerr=errors, capsize=3, color="#2a7fa5", ecolor="black")
-axes.axvline(report["baseline"]["accuracy"], color="#c0562f", linestyle="--", label="always the same answer")
+axes.axvline(report.baseline["accuracy"], color="#c0562f", linestyle="--", label="always the same answer")
 axes.set_xlim(0, 1)
 axes.set_xlabel("accuracy on the test part, with its 95% interval")
 axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1))
 axes.invert_yaxis()
-best = max(results, key=lambda name: results[name]["value"])
-near = [name for name in results if name != best and results[name]["high"] >= results[best]["low"]]
+best = max(results, key=lambda name: results[name].value)
+near = [name for name in results if name != best and results[name].high >= results[best].low]
 print(f"highest: {best}; with an interval that reaches into its own: {', '.join(near) or 'none'}")
 show(
     figure,
     "Accuracies of four networks with their intervals: "
     + ", ".join(f"{name} {result['value']:.2f}" for name, result in results.items())
-    + f"; the most frequent answer alone gives {report['baseline']['accuracy']:.2f}.",
+    + f"; the most frequent answer alone gives {report.baseline['accuracy']:.2f}.",
 )
 
 # %% [markdown]

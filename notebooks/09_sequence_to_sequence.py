@@ -83,7 +83,7 @@ finished = wb.run(
     reuse=True,
 )
 report = finished.report()
-print(f"beside it, {report['baseline_name']}: chrF {report['baseline']['chrf']:.3f}")
+print(f"beside it, {report.baseline_name}: chrF {report.baseline['chrf']:.3f}")
 
 # %% [markdown]
 # chrF, from 0 to 1, says how much of the right translation is found again; below you compute it by hand.

@@ -439,25 +439,25 @@ for method in methods:
         quiet=True,
         reuse=True,
     )
-    cost = runs[method].report()["cost"]
-    accuracy = runs[method].report()["metrics"]["accuracy"]
+    cost = runs[method].report().cost
+    accuracy = runs[method].report().metrics["accuracy"]
     print(
-        f"{method:>8}: {cost['trained_parameters']:>10,} weights moved, {cost['seconds']:6.1f} s, "
-        f"accuracy {accuracy['value']:.3f} ({accuracy['low']:.3f} to {accuracy['high']:.3f})"
+        f"{method:>8}: {cost.trained_parameters:>10,} weights moved, {cost.seconds:6.1f} s, "
+        f"accuracy {accuracy.value:.3f} ({accuracy.low:.3f} to {accuracy.high:.3f})"
     )
 
 # %%
 figure, axis = plt.subplots(figsize=(6, 3.2))
 told, ends = [], []
 for method, finished in runs.items():
-    accuracy, cost = finished.report()["metrics"]["accuracy"], finished.report()["cost"]
-    x, y = cost["trained_parameters"], accuracy["value"]
-    axis.errorbar(x, y, yerr=[[y - accuracy["low"]], [accuracy["high"] - y]], fmt="o", capsize=4)
+    accuracy, cost = finished.report().metrics["accuracy"], finished.report().cost
+    x, y = cost.trained_parameters, accuracy.value
+    axis.errorbar(x, y, yerr=[[y - accuracy.low], [accuracy.high - y]], fmt="o", capsize=4)
     aside = {"xytext": (-8, 4), "ha": "right"} if method == "prefix" else {"xytext": (8, 4)}  # `head` is on its right
     axis.annotate(method, (x, y), textcoords="offset points", **aside)
     told.append(f"{method} {y:.2f} with {x:,} weights")
-    ends.append((accuracy["low"], accuracy["high"]))
-always = finished.report()["baseline"]["accuracy"]
+    ends.append((accuracy.low, accuracy.high))
+always = finished.report().baseline["accuracy"]
 axis.axhline(always, color="grey", linestyle="--", label="always the same answer")
 axis.set(xscale="log", xlabel="weights that moved", ylabel="accuracy, 95% interval")
 axis.margins(x=0.2)

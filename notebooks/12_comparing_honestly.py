@@ -236,11 +236,11 @@ runs = [
     for seed in seeds
 ]
 for seed, finished in zip(seeds, runs, strict=True):
-    accuracy = finished.report()["metrics"]["accuracy"]
-    print(f"seed {seed}: accuracy {accuracy['value']:.3f} ({accuracy['low']:.3f} to {accuracy['high']:.3f})")
+    accuracy = finished.report().metrics["accuracy"]
+    print(f"seed {seed}: accuracy {accuracy.value:.3f} ({accuracy.low:.3f} to {accuracy.high:.3f})")
 
 # %%
-values = [finished.report()["metrics"]["accuracy"]["value"] for finished in runs]
+values = [finished.report().metrics["accuracy"].value for finished in runs]
 best, worst = int(np.argmax(values)), int(np.argmin(values))
 if best == worst:  # all alike
     best, worst = 0, 1

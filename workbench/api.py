@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from workbench.compare.differences import Comparison as PlainComparison
 from workbench.errors import MissingPackageError, SpecError
+from workbench.runs.documents import Interval, Report
 from workbench.runs.run import Run as StoredRun
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
@@ -82,7 +83,11 @@ class Run(StoredRun):
 
     def results(self) -> dict[str, float]:
         """Return the final metrics by name, on the test split; empty before the run has succeeded."""
-        return {name: float(entry["value"]) for name, entry in _metrics(self).items() if entry["value"] is not None}
+        return {
+            name: float(metric.value)
+            for name, metric in (self.report() or Report()).metrics.items()
+            if metric.value is not None
+        }
 
     def predictor(self, device: str = "cpu") -> Predictor:
         """Load the model, the tokenizer and the task. The models used last stay in memory.
@@ -186,10 +191,10 @@ class Run(StoredRun):
         return f"<Run {self._line()}>"
 
     def _repr_html_(self) -> str:
-        baseline = (self.report() or {}).get("baseline") or {}
+        report = self.report() or Report()
         rows = [
-            (name, _number(entry["value"]), _interval(entry), _number(baseline.get(name)))
-            for name, entry in _metrics(self).items()
+            (name, _number(metric.value), _interval(metric), _number(report.baseline.get(name)))
+            for name, metric in report.metrics.items()
         ]
         head = f"<p><b>{escape(self.id)}</b> {escape(self.state)}</p>"
         return head + (_table(("metric", "value", "95% interval", "baseline"), rows) if rows else "")
@@ -534,16 +539,12 @@ def _frame(rows: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
     return pandas.DataFrame(list(rows))
 
 
-def _metrics(run: StoredRun) -> dict[str, dict[str, Any]]:
-    return (run.report() or {}).get("metrics") or {}
-
-
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _interval(entry: Mapping[str, Any]) -> str:
-    return f"{entry['low']:.4f} to {entry['high']:.4f}" if entry.get("low") is not None else ""
+def _interval(metric: Interval) -> str:
+    return f"{metric.low:.4f} to {metric.high:.4f}" if metric.low is not None else ""
 
 
 def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

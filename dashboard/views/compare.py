@@ -29,7 +29,7 @@ first_visit.explain(
     "**Compare** says whether runs differ more than chance would make them, on the same test examples, "
     "and shows where. The first run chosen is what the others are compared with.",
 )
-runs = {run["id"]: run for run in run_list.trainings(run_list.newest_first())}
+runs = {run.id: run for run in run_list.trainings(run_list.newest_first())}
 if not runs:
     run_list.nothing_yet("There is nothing to compare yet: two runs are needed.")
     st.stop()

@@ -19,7 +19,7 @@ first_visit.explain(
 )
 workspace = Workspace.current()
 runs = run_list.newest_first()
-ended = [run for run in runs if run["state"] not in run_list.ACTIVE]
+ended = [run for run in runs if run.state not in run_list.ACTIVE]
 active = run_list.ids(runs, *run_list.ACTIVE)
 
 

@@ -16,7 +16,7 @@ first_visit.explain(
     "**Playground** asks a finished run about a text of yours, as often as you like, and two runs side by side. "
     "What it says of one text proves nothing: *Compare* tells which run is better.",
 )
-runs = [run for run in run_list.trainings(run_list.newest_first()) if run["state"] == "succeeded"]
+runs = [run for run in run_list.trainings(run_list.newest_first()) if run.state == "succeeded"]
 ids = run_list.ids(runs)
 state.from_url(state.RUN, state.one_of(ids))
 if not ids:

@@ -15,7 +15,7 @@ def whole_run(spec: dict[str, Any], workspace: Workspace) -> Run:
     """The run of ``spec``, done. Ends the script with the run's own message when it fails."""
     run = Run.create(resolve(RunSpec.parse(spec), workspace).spec, workspace)
     if run_folder(run.folder) != 0 or run.state != "succeeded":
-        raise SystemExit(f"The run {run.id} is {run.state}: {run.status().get('error')}")
+        raise SystemExit(f"The run {run.id} is {run.state}: {run.status().error}")
     return run
 
 

@@ -96,18 +96,18 @@ def measured(name: str, spec: RunSpec, workspace: Workspace) -> dict[str, Any]:
     subprocess.run([sys.executable, "-m", "workbench", "run-folder", str(run.folder)], capture_output=True)
     report = run.report()
     if report is None:
-        raise SystemExit(f"The run {run.id} is {run.state}: {run.status().get('error')}")
-    cost, time_, memory = report["cost"], estimated.total_seconds, estimated.peak_memory_bytes
+        raise SystemExit(f"The run {run.id} is {run.state}: {run.status().error}")
+    cost, time_, memory = report.cost, estimated.total_seconds, estimated.peak_memory_bytes
     return {
         "name": name,
         "time": time_.value,
-        "time_truth": cost["total_seconds"],
-        "time_error": time_.error(cost["total_seconds"]),
-        "in_range": time_.low <= cost["total_seconds"] <= time_.high,
-        "training_error": estimated.seconds.error(cost["seconds"]),
+        "time_truth": cost.total_seconds,
+        "time_error": time_.relative_error(cost.total_seconds),
+        "in_range": time_.low <= cost.total_seconds <= time_.high,
+        "training_error": estimated.seconds.relative_error(cost.seconds),
         "memory": memory.value,
-        "memory_truth": cost["peak_memory_bytes"],
-        "memory_error": memory.error(cost["peak_memory_bytes"]),
+        "memory_truth": cost.peak_memory_bytes,
+        "memory_error": memory.relative_error(cost.peak_memory_bytes),
         "took": estimated.took_seconds,
     }
 

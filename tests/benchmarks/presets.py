@@ -15,12 +15,12 @@ import os
 import subprocess
 import sys
 import time
-from typing import Any
 
 from _common import fresh_workspace, machine, print_table
 
 from workbench.check import presets, resolve
 from workbench.errors import WorkbenchError
+from workbench.runs.documents import Interval, Report
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
@@ -63,15 +63,15 @@ def measured(name: str, workspace: Workspace) -> list[list[str]]:
     seconds = f"{time.monotonic() - begun:.0f}"
     report = run.report()
     if run.state != "succeeded" or report is None:
-        why = run.status().get("error") or done.stderr.strip()[-300:]
+        why = run.status().error or done.stderr.strip()[-300:]
         return [[name, seconds, "", f"{run.state}: {' '.join(str(why).split())}", ""]]
     return report_rows(name, seconds, report)
 
 
-def report_rows(name: str, seconds: str, report: dict[str, Any]) -> list[list[str]]:
+def report_rows(name: str, seconds: str, report: Report) -> list[list[str]]:
     """A report's metrics, the primary one first and in bold; name and seconds in the first line only."""
-    primary = report.get("primary_metric")
-    metrics = sorted(report["metrics"].items(), key=lambda item: item[0] != primary)
+    primary = report.primary_metric
+    metrics = sorted(report.metrics.items(), key=lambda item: item[0] != primary)
     rows = [
         ["", "", f"**{metric}**" if metric == primary else metric, with_interval(found), beside(metric, report)]
         for metric, found in metrics
@@ -80,20 +80,20 @@ def report_rows(name: str, seconds: str, report: dict[str, Any]) -> list[list[st
     return rows
 
 
-def with_interval(found: dict[str, Any]) -> str:
-    if found.get("low") is None or found.get("high") is None:
-        return f"{found['value']:.4g}"
-    return f"{found['value']:.4g} ({found['low']:.4g} to {found['high']:.4g})"
+def with_interval(metric: Interval) -> str:
+    if metric.low is None or metric.high is None:
+        return f"{metric.value:.4g}"
+    return f"{metric.value:.4g} ({metric.low:.4g} to {metric.high:.4g})"
 
 
-def beside(metric: str, report: dict[str, Any]) -> str:
+def beside(metric: str, report: Report) -> str:
     """What the baseline has, and the paired gain over it where the report tells it."""
     parts = []
-    value = (report.get("baseline") or {}).get(metric)
+    value = report.baseline.get(metric)
     if value is not None:
-        parts.append(f"{value:.4g} ({report.get('baseline_name', 'baseline')})")
-    gain = (report.get("gain") or {}).get(metric)
-    if isinstance(gain, dict):
+        parts.append(f"{value:.4g} ({report.baseline_name or 'baseline'})")
+    gain = report.gain.get(metric)
+    if gain is not None:
         parts.append(f"gain {with_interval(gain)}")
     return "; ".join(parts)
 

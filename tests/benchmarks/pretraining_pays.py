@@ -107,8 +107,8 @@ def over_seeds(differences: list[float]) -> str:
 
 
 def cost(run: Run) -> str:
-    report = run.report() or {}
-    return f"{report['cost']['seconds']:.0f} s"
+    report = run.report()
+    return f"{report.cost.seconds:.0f} s"
 
 
 def _difference(pair: Any) -> str:

@@ -51,7 +51,7 @@ def main() -> None:
             runs = [one_run(data, method, seed, limit, given.rate, workspace) for seed in range(given.seeds)]
             rows.append(row(method, runs, TASKS[data]["epochs"]))
             print(f"<!-- {data}: {' | '.join(rows[-1])} -->", flush=True)
-        metric = (runs[0].report() or {})["primary_metric"].replace("_", " ")
+        metric = runs[0].report().primary_metric.replace("_", " ")
         print(f"\n### {data}, {TASKS[data]['epochs']} epochs\n")
         head = [
             "tuning",
@@ -84,16 +84,16 @@ def one_run(
     run = Run.create(resolve(RunSpec.parse(spec), workspace).spec, workspace)
     subprocess.run([sys.executable, "-m", "workbench", "run-folder", str(run.folder)], check=True, capture_output=True)
     if run.state != "succeeded":
-        raise SystemExit(f"The run {run.id} is {run.state}: {run.status().get('error')}")
+        raise SystemExit(f"The run {run.id} is {run.state}: {run.status().error}")
     return run
 
 
 def row(method: str, runs: list[Run], epochs: int) -> list[str]:
     """A line of the table."""
-    reports: list[dict[str, Any]] = [run.report() or {} for run in runs]
-    costs = [report["cost"] for report in reports]
-    trained, total = costs[0]["trained_parameters"], costs[0]["total_parameters"]
-    values = [report["metrics"][report["primary_metric"]]["value"] for report in reports]
+    reports = [run.report() for run in runs]
+    costs = [report.cost for report in reports]
+    trained, total = costs[0].trained_parameters, costs[0].total_parameters
+    values = [report.metrics[report.primary_metric].value for report in reports]
     size = sum(file.stat().st_size for file in (runs[0].folder / "model").glob("*.safetensors"))
     return [
         method,
@@ -101,8 +101,8 @@ def row(method: str, runs: list[Run], epochs: int) -> list[str]:
         f"{trained:,}",
         f"{trained / total:.2%}",
         with_interval(values),
-        f"{statistics.median(each['seconds'] for each in costs) / epochs:.1f}",
-        f"{statistics.median(each['peak_memory_bytes'] for each in costs) / 1e6:.0f}",
+        f"{statistics.median(each.seconds for each in costs) / epochs:.1f}",
+        f"{statistics.median(each.peak_memory_bytes for each in costs) / 1e6:.0f}",
         f"{size / 1e6:.1f}",
     ]
 

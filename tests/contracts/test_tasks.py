@@ -264,11 +264,11 @@ def run_once(spec: RunSpec, workspace: Workspace) -> Observed:
 
 def it_learned_and_reports(work: Observed) -> None:
     assert work.loss_after < work.loss_before
-    report = work.run.report() or {}
-    primary = report["primary_metric"]
-    assert report["metrics"][primary].keys() >= {"value", "low", "high"}
-    assert primary in report["baseline"] and report["baseline_name"]
-    if report.get("gain"):
+    report = work.run.report()
+    primary = report.primary_metric
+    assert report.metrics[primary].as_dict().keys() >= {"value", "low", "high"}
+    assert primary in report.baseline and report.baseline_name
+    if report.gain:
         gains_agree(report)
 
 

@@ -137,8 +137,8 @@ def test_only_what_is_trained_moves(trained: Trained) -> None:
     moved = {name for name in work.before if not torch.equal(work.before[name], work.after[name])}
     assert moved, "nothing moved"
     assert moved <= work.trained, "a frozen weight moved"
-    cost = (trained.run.report() or {})["cost"]
-    assert cost["trained_parameters"] == sum(work.before[name].numel() for name in work.trained)
+    cost = trained.run.report().cost
+    assert cost.trained_parameters == sum(work.before[name].numel() for name in work.trained)
 
 
 @every_tuning

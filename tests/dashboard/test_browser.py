@@ -48,7 +48,7 @@ def finished(workspace: Workspace, count: int) -> list[Run]:
     while time.monotonic() < end:
         runs = Run.all(workspace)
         states = [run.state for run in runs]
-        assert "failed" not in states, [run.status().get("error") for run in runs]
+        assert "failed" not in states, [run.status().error for run in runs]
         if states.count("succeeded") >= count:
             return runs
         time.sleep(0.5)
@@ -133,7 +133,7 @@ def test_no_text_of_anybody_becomes_script(chromium: Browser, server: Server, wo
     for run in runs:
         run.append_metrics({"step": 9999, f"eval/{SCRIPT}{LINK}": 1.0})
         run.update_status(title=SCRIPT + LINK, model=SCRIPT, data=LINK, tuning=SCRIPT)
-    report = runs[0].report() or {}
+    report = runs[0].report().as_dict()
     for name in (SCRIPT, LINK):
         report["metrics"][name] = {"value": 0.5, "low": 0.4, "high": 0.6}
     report["notes"] = [SCRIPT, LINK]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from dashboard import state
 from dashboard.parts.compare import selection
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
+from workbench.runs.documents import Report, RunSummary
 from workbench.workspace import Workspace
 
 
@@ -27,12 +29,17 @@ def test_a_run_alone_is_asked_for_another_the_likest_first(workspace: Workspace)
 
 
 def test_likeness_asks_for_the_same_rows() -> None:
-    one = {"state": "succeeded", "task": "t", "data": "d", "report": {"data_fingerprint": "x"}}
-    assert selection.likeness(one, one) == 4
-    assert selection.likeness(one, one | {"report": {"data_fingerprint": "y"}}) == 3
-    assert selection.likeness(one, one | {"report": None, "data": "e"}) == 2
-    assert selection.likeness(one, one | {"task": "u"}) == 1
-    assert selection.likeness(one, one | {"state": "failed"}) == 0
+    report = Report(data_fingerprint="x")
+    one = RunSummary(id="1", state="succeeded", task="t", data="d", report=report)
+
+    def likeness(**changes: Any) -> int:
+        return selection.likeness(one, one.model_copy(update=changes))
+
+    assert likeness() == 4
+    assert likeness(report=Report(data_fingerprint="y")) == 3
+    assert likeness(report=None, data="e") == 2
+    assert likeness(task="u") == 1
+    assert likeness(state="failed") == 0
 
 
 def test_many_runs_are_a_table_and_not_a_wall(workspace: Workspace) -> None:

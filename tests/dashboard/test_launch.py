@@ -15,14 +15,14 @@ from tests.dashboard.fake_runs import damaged_run, fake_run
 from tests.dashboard.pages import open_page, text_of, well
 from workbench.check import presets, resolve
 from workbench.jobs import estimate
-from workbench.runs.estimates import Estimate, Expected
+from workbench.runs.documents import Cost, Estimate, Interval, Report
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
 ESTIMATE = Estimate(
-    total_seconds=Expected(700.0, 560.0, 840.0),
-    seconds=Expected(660.0, 528.0, 792.0),
-    peak_memory_bytes=Expected(1.5e9, 1.35e9, 1.65e9),
+    total_seconds=Interval(value=700.0, low=560.0, high=840.0),
+    seconds=Interval(value=660.0, low=528.0, high=792.0),
+    peak_memory_bytes=Interval(value=1.5e9, low=1.35e9, high=1.65e9),
     trained_parameters=74_498,
     total_parameters=22_788_484,
     steps=57,
@@ -174,7 +174,7 @@ def test_nothing_is_estimated_of_what_cannot_be_run(workspace: Workspace) -> Non
 
 
 def test_a_finished_run_tells_how_far_the_estimate_was_off() -> None:
-    cost = {"total_seconds": 1000.0, "seconds": 900.0, "peak_memory_bytes": 1_500_000_000}
-    said = panel.beside_truth({"cost": cost, "estimate": ESTIMATE.as_dict()})
+    cost = Cost(total_seconds=1000.0, seconds=900.0, peak_memory_bytes=1_500_000_000)
+    said = panel.beside_truth(Report(cost=cost, estimate=ESTIMATE))
     assert "12 min for the whole run, it took 17 min (-30%)" in said and "1.5 GB" in said and "(+0%)" in said
-    assert panel.beside_truth({"cost": cost}) == "" == panel.beside_truth({"cost": {}, "estimate": ESTIMATE.as_dict()})
+    assert panel.beside_truth(Report(cost=cost)) == "" == panel.beside_truth(Report(estimate=ESTIMATE))

@@ -18,7 +18,7 @@ def test_a_run_succeeds_and_learns(workspace, tuning):
     run = make_run(workspace, {**ON_GPU, "tuning": tuning, "training.epochs": 10, "training.learning_rate": 5e-3})
     assert run_folder(run.folder) == 0
     report = run.report()
-    assert report["cost"]["device"] != "cpu" and report["cost"]["peak_memory_bytes"] > 0
+    assert report.cost.device != "cpu" and report.cost.peak_memory_bytes > 0
     rows = [row["train/loss"] for row in run.read_metrics()[0] if "train/loss" in row]
     assert rows[-1] < rows[0]
     on_gpu, on_cpu = (

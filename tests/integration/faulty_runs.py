@@ -133,7 +133,8 @@ def requeue(run: Run) -> None:
 
 def fingerprint(run: Run) -> dict[str, Any]:
     """All that two runs of one spec must share."""
-    report = dict(run.report() or {})
+    stored = run.report()
+    report = stored.as_dict() if stored else {}
     report.pop("cost", None)
     checkpoints = run.folder / "checkpoints"
     return {

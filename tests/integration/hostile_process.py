@@ -35,8 +35,8 @@ def main(jobs: list[dict[str, str]]) -> None:
         result: dict[str, Any] = {"name": job["name"], "error": None, "kind": None}
         if job["kind"] == "run":
             run_folder(run.folder)
-            error = run.status().get("error")
-            result |= {"error": f"{error['message']} {error['hint']}", "kind": error["kind"]} if error else {}
+            error = run.status().error
+            result |= {"error": f"{error.message} {error.hint}", "kind": error.kind} if error else {}
         else:
             try:
                 Predictor.load(run).predict([{"text": "a great film"}])

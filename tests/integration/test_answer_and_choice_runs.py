@@ -67,13 +67,13 @@ def run_of_questions(workspace: Workspace) -> Run:
 
 
 def test_question_answering(workspace: Workspace, run_of_questions: Run) -> None:
-    report = run_of_questions.report() or {}
-    figures = {name: value["value"] for name, value in report["metrics"].items()}
-    assert figures["f1"] > 0.9 > report["baseline"]["f1"] and figures["exact_match"] > 0.9
+    report = run_of_questions.report()
+    figures = {name: value.value for name, value in report.metrics.items()}
+    assert figures["f1"] > 0.9 > report.baseline["f1"] and figures["exact_match"] > 0.9
     assert figures["no_answer_accuracy"] > 0.8
-    assert report["windows"] > report["questions"] and report["frozen_cache"]["layers"] == 1
+    assert report.windows > report.questions and report.frozen_cache["layers"] == 1
     rows = read_predictions(run_of_questions)
-    assert len(rows["id"]) == report["questions"]
+    assert len(rows["id"]) == report.questions
     assert figures["f1"] == pytest.approx(np.mean(rows["overlap"]))
 
     predictor = Predictor.load(run_of_questions)
@@ -99,11 +99,11 @@ def test_question_answering(workspace: Workspace, run_of_questions: Run) -> None
 
 def test_multiple_choice(workspace: Workspace) -> None:
     run = finished(workspace, "multiple-choice", choices(160), **FROZEN)
-    report = run.report() or {}
-    assert report["metrics"]["accuracy"]["value"] > 0.9 > report["baseline"]["accuracy"]
-    assert report["frozen_cache"]["layers"] == 1
+    report = run.report()
+    assert report.metrics["accuracy"].value > 0.9 > report.baseline["accuracy"]
+    assert report.frozen_cache["layers"] == 1
     rows = read_predictions(run)
-    assert report["metrics"]["accuracy"]["value"] == pytest.approx(np.mean(rows["right"]))
+    assert report.metrics["accuracy"].value == pytest.approx(np.mean(rows["right"]))
     told = dict(zip(rows["id"], rows["prediction"], strict=True))
     asked = [choices(160)[int(key.rpartition(":")[2]) - 1] for key in told]
     found = Predictor.load(run).predict([{name: each[name] for name in ("context", "choices")} for each in asked])
@@ -119,5 +119,5 @@ def test_a_wrong_label_ends_the_run_with_its_row(workspace: Workspace, tmp_path:
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     run = make_run(workspace, {"task": {"name": "multiple-choice", "labels": "number"}, "data.train": str(data)})
     assert run_folder(run.folder) == 2
-    error = run.status()["error"]
-    assert "line 31" in error["message"] and "'7'" in error["message"]
+    error = run.status().error
+    assert "line 31" in error.message and "'7'" in error.message

@@ -31,7 +31,7 @@ def test_a_run_goes_through_the_queue_and_is_reused(
         done = wb.run(wanted)
     finally:
         stop_worker(workspace)
-    assert done.state == "succeeded" and done.status()["process"]["pid"] != os.getpid()
+    assert done.state == "succeeded" and done.status().process["pid"] != os.getpid()
     assert "eval/accuracy" in capsys.readouterr().out
     assert wb.run(wanted, reuse=True, quiet=True).id == done.id
 
@@ -44,7 +44,7 @@ def test_at_the_tests_scale_a_run_executes_in_this_process(
     capsys.readouterr()  # what making the model has said
     done = wb.run(wanted)
     assert done.state == "succeeded" and not worker_status(workspace)["running"]
-    assert done.status()["process"]["pid"] == os.getpid()
+    assert done.status().process["pid"] == os.getpid()
     assert signal.getsignal(signal.SIGTERM) is handler
     said = capsys.readouterr()
     assert "eval/accuracy" in said.out and "epoch" not in said.out and not said.err

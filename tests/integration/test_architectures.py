@@ -93,7 +93,7 @@ def test_longer_texts_than_positions_are_refused_where_positions_begin_later(wor
     source = {"source": f"path:{model_folder(workspace, 'roberta')}"}
     run = make_run(workspace, {"model": source, "data.max_length": 129})
     assert run_folder(run.folder) == 2
-    assert "128 positions" in run.status()["error"]["message"]
+    assert "128 positions" in run.status().error.message
 
 
 def test_a_run_on_a_run_with_other_labels_gets_a_new_head(workspace):
@@ -126,7 +126,7 @@ def test_a_run_does_not_go_on_with_another_base(workspace, monkeypatch):
     make_model(workspace.uploads / "tiny", seed=9)
     resume(run, workspace, start=False)
     assert run_folder(run.folder) == 2
-    assert "has other weights now" in run.status()["error"]["message"]
+    assert "has other weights now" in run.status().error.message
 
 
 def test_two_runs_of_different_precision_in_one_process(workspace):
@@ -134,4 +134,4 @@ def test_two_runs_of_different_precision_in_one_process(workspace):
     for precision in ("fp32", "bf16"):
         run = make_run(workspace, {"training.precision": precision, "training.epochs": 1})
         assert run_folder(run.folder) == 0, run.status()
-        assert run.report()["cost"]["precision"] == precision
+        assert run.report().cost.precision == precision

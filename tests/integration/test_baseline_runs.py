@@ -43,8 +43,8 @@ def done(run: Run) -> Run:
 @pytest.mark.parametrize("name", BASELINES)
 def test_it_learns_and_answers_again_as_it_did(workspace: Workspace, name: str) -> None:
     run = done(run_of(workspace, name))
-    report = run.report() or {}
-    assert report["metrics"]["accuracy"]["value"] > 0.85 > report["baseline"]["accuracy"]
+    report = run.report()
+    assert report.metrics["accuracy"].value > 0.85 > report.baseline["accuracy"]
     rows = read_predictions(run)
     found = Predictor.load(run).predict([{"text": text} for text in rows["input"]])
     assert [r["label"] for r in found] == list(rows["prediction"])
@@ -73,7 +73,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_weights(
 def test_a_result_is_a_model_to_start_from(workspace: Workspace) -> None:
     first = done(run_of(workspace, "gru"))
     second = done(make_run(workspace, {"model": f"run:{first.id}", "tuning": "head", **SETTINGS}))
-    assert (second.report() or {})["metrics"]["accuracy"]["value"] > 0.85
+    assert second.report().metrics["accuracy"].value > 0.85
     found = compare([first, second])
     assert found.metric == "accuracy" and "accuracy" in found.verdict
 
@@ -92,8 +92,8 @@ def test_frozen_layers_are_replayed_where_the_widths_agree(workspace: Workspace)
                 "training.max_steps": 40,
             },
         )
-        report = done(run).report() or {}
-        assert (report["frozen_cache"] is not None) == cached
+        report = done(run).report()
+        assert (report.frozen_cache is not None) == cached
         losses.append([row["eval/loss"] for row in run.read_metrics()[0] if "eval/loss" in row])
     assert losses[0] == pytest.approx(losses[1], abs=2e-4)
 
@@ -123,7 +123,7 @@ def test_what_it_cannot_do_is_told(workspace: Workspace, changes: dict[str, Any]
     try:
         run = run_of(workspace, "lstm", **changes)
         assert run_folder(run.folder) == 2
-        told = run.status()["error"]["message"]
+        told = run.status().error.message
     except WorkbenchError as error:  # the check may know it before
         told = str(error)
     with pytest.raises(AssertionError, match=message):

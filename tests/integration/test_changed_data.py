@@ -28,7 +28,7 @@ def test_changed_data_is_refused_and_nothing_is_lost(stopped, workspace):
     resume(stopped, workspace, start=False)
     assert run_folder(stopped.folder) == 2
     assert stopped.state == "failed"
-    assert "has changed since it began" in stopped.status()["error"]["message"]
+    assert "has changed since it began" in stopped.status().error.message
     assert stopped.read_metrics()[0] == rows
 
     data.write_bytes(before)

@@ -383,9 +383,9 @@ def wait_for(run: Run, state: str, step: int = 0, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         status = run.status()
-        if status["state"] == state and ((status.get("progress") or {}).get("step") or 0) >= step:
+        if status.state == state and ((status.progress and status.progress.step) or 0) >= step:
             return
-        assert status["state"] in ("queued", "running", state), status
+        assert status.state in ("queued", "running", state), status
         time.sleep(0.1)
     raise AssertionError(f"{run.status()} is not {state} at step {step}\n{run.log()[-1500:]}")
 
@@ -445,7 +445,7 @@ def test_the_closed_terminal_does_not_hurt_the_run(ending: Workspace, number: in
     process, run = begin(ending, write_spec(ending, **LONG))
     os.killpg(process.pid, number)
     process.communicate(timeout=30)
-    step = run.status()["progress"]["step"]
+    step = run.status().progress.step
     wait_for(run, "running", step=step + 20)
 
 

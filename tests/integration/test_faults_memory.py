@@ -35,10 +35,10 @@ def test_a_run_without_memory_fails_and_the_queue_goes_on(workspace, monkeypatch
         for run in (greedy, modest):  # where the test is ended early
             jobs.stop(run, kill_after=0)
     status = greedy.status()
-    assert status["state"] == "failed", greedy.log()
-    error = status["error"]
-    assert error["kind"] == "OutOfMemory", greedy.log()
-    assert re.search(r"\d+ bytes.*[\d.]+ GB.*[\d.]+ GB in use", error["message"]), error["message"]
-    assert sum(name in error["hint"] for name in ("training.batch_size", "data.max_length", "lora")) == 3
+    assert status.state == "failed", greedy.log()
+    error = status.error
+    assert error.kind == "OutOfMemory", greedy.log()
+    assert re.search(r"\d+ bytes.*[\d.]+ GB.*[\d.]+ GB in use", error.message), error.message
+    assert sum(name in error.hint for name in ("training.batch_size", "data.max_length", "lora")) == 3
     assert leftovers(greedy) == []
     assert modest.state == "succeeded", modest.log()

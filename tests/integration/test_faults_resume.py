@@ -99,7 +99,7 @@ def test_resumed_in_an_epoch_and_at_its_border(server, workspace, variant):
     for place in ({}, EPOCHS_END):
         scene = Scene(server, Workspace(workspace.root / f"{len(place)}").create(), {**VARIANTS[variant], **place})
         lines = sum(event == ("write", "metrics.jsonl") for event in scene.events)
-        notes = scene.reference.report()["notes"]
+        notes = scene.reference.report().notes
         assert ("ran once per example" in " ".join(notes)) == ("replayed" in variant)
         for at in (lines * 2 // 3, lines):  # in the middle, and at the last line of all
             run = scene.another()
@@ -111,7 +111,7 @@ def test_resumed_in_an_epoch_and_at_its_border(server, workspace, variant):
 def test_killed_after_the_last_checkpoint(server, workspace):
     """What comes after training is done again, and an early end is still told as one."""
     scene = Scene(server, workspace, VARIANTS["early stopping"])
-    assert "Stopped early" in " ".join(scene.reference.report()["notes"])
+    assert "Stopped early" in " ".join(scene.reference.report().notes)
     run = scene.another()
     assert server.do(run, Fault("kill", 1, "write", ".tmp-predictions*")).code == -9
     scene.finish(run)
@@ -174,9 +174,9 @@ def test_a_loss_that_is_no_number_ends_the_run(server, workspace):
     save_file(tensors, weights, metadata={"format": "pt"})
     ended = server.do(run)
     status = run.status()
-    assert (ended.code, status["state"], status["error"]["kind"]) == (1, "failed", "NonFiniteLoss")
+    assert (ended.code, status.state, status.error.kind) == (1, "failed", "NonFiniteLoss")
     for setting in ("training.learning_rate", "training.max_grad_norm", "training.precision"):
-        assert setting in status["error"]["hint"]
+        assert setting in status.error.hint
     for path in checkpoint.find(run.folder / "checkpoints"):  # of before the word came; nothing spoiled is kept
         kept = load_file(path / "weights.safetensors")
         assert all(np.isfinite(tensor).all() for key, tensor in kept.items() if not key.endswith(name))

@@ -31,10 +31,10 @@ FAULTS = (("ENOSPC", True), ("EIO", False), ("EROFS", True))  # the error, and w
 def assert_told(run: Run, ended: Ended) -> None:
     """The run has failed, and its status says why and what to do."""
     status = run.status()
-    assert status["state"] == "failed", (ended.code, status, run.log()[-2000:])
+    assert status.state == "failed", (ended.code, status, run.log()[-2000:])
     assert ended.code == 1
-    assert status["error"]["kind"] == "Storage", status["error"]
-    assert "resume the run" in status["error"]["hint"]
+    assert status.error.kind == "Storage", status.error
+    assert "resume the run" in status.error.hint
 
 
 def fail_and_resume(scene: Scene, event: int, kind: str, lasting: bool) -> None:
@@ -86,7 +86,7 @@ def test_a_disk_that_fills_during_a_checkpoint_leaves_the_earlier_whole(scene, p
         run, Fault("ENOSPC", 1, operation, f"checkpoints/.tmp-step-00000012-*{part}*", lasting=True)
     )
     assert_told(run, ended)
-    assert "disk is full" in run.status()["error"]["message"]
+    assert "disk is full" in run.status().error.message
     left = [path.name for path in checkpoint.find(run.folder / "checkpoints")]
     assert left[-1] == "step-00000008" and checkpoint.latest(run.folder / "checkpoints").name == left[-1]
     assert leftovers(run) == []
@@ -141,7 +141,7 @@ def full_disk(scene: Scene, folder: Path, kilobytes: int) -> str | None:
             scene.assert_same(run)
             return None
         assert_told(run, ended)
-        told = run.status()["error"]["message"]
+        told = run.status().error.message
         assert "disk is full" in told
         assert leftovers(run) == []
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)

@@ -377,8 +377,8 @@ def test_a_run_started_by_the_command_refuses_too(workspace: Workspace, tmp_path
     command = [sys.executable, "-m", "workbench", "run-folder", str(run.folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=DRIVER.parents[2])
     status = run.status()
-    assert done.returncode == 2 and status["state"] == "failed"
-    assert CODE in status["error"]["message"] and "Traceback" not in done.stdout + done.stderr
+    assert done.returncode == 2 and status.state == "failed"
+    assert CODE in status.error.message and "Traceback" not in done.stdout + done.stderr
     assert not marker.exists()
 
 

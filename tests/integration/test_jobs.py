@@ -91,7 +91,7 @@ def test_the_queue_goes_on_after_every_kind_of_failure(workspace: Workspace) -> 
     (runs[0].folder / "log.txt").write_text("before\n")
     work(workspace)
     assert [run.state for run in runs] == ["failed", "failed", "interrupted", "failed", "succeeded"]
-    errors = [run.status().get("error") for run in runs]
+    errors = [run.status().error for run in runs]
     assert errors[0] == {"kind": "Data", "message": "bad row 3", "hint": "mend it"}
     assert "exit code 3" in errors[1]["message"] and "went wrong in line 7" in errors[1]["message"]
     assert "SIGKILL" in errors[2]["message"] and f"workbench resume {runs[2].id}" in errors[2]["hint"]
@@ -110,7 +110,7 @@ def test_a_process_that_cannot_be_started_fails_its_run_only(workspace: Workspac
 
     jobs.run_worker(workspace, until_empty=True, poll=0.02, command=command, say=lambda line: None)
     assert [run.state for run in runs] == ["failed", "succeeded"]
-    assert "could not be started" in runs[0].status()["error"]["message"]
+    assert "could not be started" in runs[0].status().error.message
 
 
 def test_what_a_run_leaves_behind_is_ended(workspace: Workspace) -> None:
@@ -136,11 +136,11 @@ def test_memory_that_ran_out_is_told_with_what_to_lower(workspace: Workspace, mo
     runs = [make_run(workspace, "sleep 0.7 kill"), make_run(workspace)]
     work(workspace)
     assert [run.state for run in runs] == ["failed", "succeeded"]
-    error = runs[0].status()["error"]
-    assert error["kind"] == "OutOfMemory"
-    assert "with 0.0 GiB" in error["message"] or "GiB at most" in error["message"]
+    error = runs[0].status().error
+    assert error.kind == "OutOfMemory"
+    assert "with 0.0 GiB" in error.message or "GiB at most" in error.message
     for setting in ("batch_size", "max_tokens_per_batch", "max_length", "lora"):
-        assert setting in error["hint"]
+        assert setting in error.hint
 
 
 # -- one worker ------------------------------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ def test_a_killed_run_is_interrupted_and_goes_on(
     assert first.wait(PATIENCE) == 0
     assert read_json(run.folder / "status.json")["state"] == "interrupted"
     jobs.resume(run, workspace, start=False)
-    assert run.status()["error"] is None
+    assert run.status().error is None
     work(workspace)
     assert run.state == "succeeded"
     assert len(starts(run)) == 2
@@ -409,7 +409,7 @@ def test_bad_folders_stop_nobody(workspace: Workspace) -> None:
     good = make_run(workspace)
     work(workspace)
     assert good.state == "succeeded"
-    assert foreign.state == "failed" and "version" in foreign.status()["error"]["message"]
+    assert foreign.state == "failed" and "version" in foreign.status().error.message
     assert Run(workspace.runs / "odd").state == "failed"
     assert sorted(path.name for path in (workspace.runs / "empty").iterdir()) == []
 

@@ -48,7 +48,7 @@ def train(workspace: Workspace, task: Any, model: Any = None, **changes: Any) ->
         }
     )
     run = Run.create(resolve(spec.changed(changes), workspace).spec, workspace)
-    assert run_folder(run.folder) == 0, run.status()["error"]
+    assert run_folder(run.folder) == 0, run.status().error
     return run
 
 
@@ -56,14 +56,14 @@ def train(workspace: Workspace, task: Any, model: Any = None, **changes: Any) ->
 def test_the_whole_way(workspace: Workspace, name: str) -> None:
     run = train(workspace, name)
     report = run.report()
-    assert report is not None and report["primary_metric"] == "loss" and report["smaller_is_better"] is True
+    assert report is not None and report.primary_metric == "loss" and report.smaller_is_better is True
     rows, _ = run.read_metrics()
     evaluated = [row for row in rows if "eval/loss" in row]
     assert evaluated[-1]["eval/loss"] < evaluated[0]["eval/loss"]
-    assert {f"eval/{metric}" for metric in report["metrics"]} <= evaluated[0].keys()
-    assert report["metrics"].keys() == report["baseline"].keys()
-    cost = report["cost"]
-    assert cost["flops_per_token"] > 6 * 1000 and {"mfu", "peak_flops", "peak_flops_source"} <= cost.keys()
+    assert {f"eval/{metric}" for metric in report.metrics} <= evaluated[0].keys()
+    assert report.metrics.keys() == report.baseline.keys()
+    cost = report.cost
+    assert cost.flops_per_token > 6 * 1000 and {"mfu", "peak_flops", "peak_flops_source"} <= cost.as_dict().keys()
     samples, _ = read_lines(run.folder / "samples.jsonl")
     assert {row["step"] for row in samples} == {row["step"] for row in evaluated}
     assert all(row["prompt"] and isinstance(row["text"], str) for row in samples)
@@ -73,7 +73,7 @@ def test_the_whole_way(workspace: Workspace, name: str) -> None:
     prompt = "a [MASK] film" if name != "causal-lm" else "the film is"
     (found,) = Predictor.load(run).predict([{"text": prompt}])
     assert found["prompt"] == prompt and isinstance(found["text"], str)
-    packed = [note for note in report["notes"] if "packed into" in note]
+    packed = [note for note in report.notes if "packed into" in note]
     assert packed
 
 
@@ -101,10 +101,10 @@ def test_the_best_is_the_lowest_loss(workspace: Workspace) -> None:
             "training.max_grad_norm": 0,
         },
     )
-    report = run.report() or {}
+    report = run.report()
     losses = {row["step"]: row["eval/loss"] for row in run.read_metrics()[0] if "eval/loss" in row}
-    assert report["best_step"] == min(losses, key=losses.__getitem__) != max(losses, key=losses.__getitem__)
-    assert report["weights_of_step"] == report["best_step"] and losses[8] > min(losses.values())
+    assert report.best_step == min(losses, key=losses.__getitem__) != max(losses, key=losses.__getitem__)
+    assert report.weights_of_step == report.best_step and losses[8] > min(losses.values())
 
 
 def test_pretrained_then_fine_tuned(workspace: Workspace) -> None:
@@ -118,8 +118,8 @@ def test_pretrained_then_fine_tuned(workspace: Workspace) -> None:
         }
     ).changed({"data.max_length": 32})
     run = Run.create(resolve(spec, workspace).spec, workspace)
-    assert run_folder(run.folder) == 0, run.status()["error"]
-    assert (run.report() or {})["metrics"]["accuracy"]["value"] > 0.8
+    assert run_folder(run.folder) == 0, run.status().error
+    assert run.report().metrics["accuracy"].value > 0.8
     one, other = (Predictor.load(each).tokenizer.get_vocab() for each in (before, run))
     assert one == other, "the second run reads with the first one's tokenizer"
 
@@ -133,7 +133,7 @@ def test_language_models_are_compared_by_document(workspace: Workspace) -> None:
     found = compare([long, short])
     assert found.metric == "loss" and found.difference < 0 and found.high < 0 and found.p_value < 0.01
     assert long.id in found.verdict.split(" is better than ")[0] and "points" not in found.verdict
-    values = [(run.report() or {})["metrics"]["loss"]["value"] for run in (long, short)]
+    values = [run.report().metrics["loss"].value for run in (long, short)]
     assert found.values == pytest.approx(values)
     assert compare([long, short], "token_accuracy").difference > 0
     with pytest.raises(UnknownNameError, match="accuracy"):
@@ -166,8 +166,8 @@ def test_a_corpus_shorter_than_one_sequence_fails_before_training(workspace: Wor
     ).changed({"training.device": "cpu"})
     run = Run.create(resolve(spec, workspace).spec, workspace)
     assert run_folder(run.folder) == 2
-    error = run.status()["error"]
-    assert error["kind"] == "Data" and "less than one sequence of 256 tokens" in error["message"]
+    error = run.status().error
+    assert error.kind == "Data" and "less than one sequence of 256 tokens" in error.message
     assert run.read_metrics()[0] == []
 
 
@@ -196,4 +196,4 @@ def test_an_adapter_with_a_new_head_that_shares_the_embeddings_is_refused(worksp
 
     run = make_run(workspace, {"task": "masked-lm", "tuning": "lora", "data.max_length": 32})
     assert run_folder(run.folder) == 2
-    assert "an adapter cannot carry a new one" in run.status()["error"]["message"]
+    assert "an adapter cannot carry a new one" in run.status().error.message

@@ -39,7 +39,7 @@ def train(workspace: Workspace, name: str, model: Any = None, **changes: Any) ->
         }
     )
     run = Run.create(resolve(spec.changed(changes), workspace).spec, workspace)
-    assert run_folder(run.folder) == 0, run.status()["error"]
+    assert run_folder(run.folder) == 0, run.status().error
     return run
 
 
@@ -47,16 +47,16 @@ def train(workspace: Workspace, name: str, model: Any = None, **changes: Any) ->
 def test_the_whole_way(name: str, workspace: Workspace) -> None:
     run = train(workspace, name)
     report = run.report()
-    assert report is not None and report["primary_metric"] == "perplexity" and report["smaller_is_better"] is True
+    assert report is not None and report.primary_metric == "perplexity" and report.smaller_is_better is True
     rows, _ = run.read_metrics()
     evaluated = [row["eval/perplexity"] for row in rows if "eval/perplexity" in row]
     assert evaluated[-1] < evaluated[0]
-    assert set(report["metrics"]) == set(report["baseline"])
+    assert set(report.metrics) == set(report.baseline)
     saved = read_predictions(run)
-    again = metric_values({name: saved[name] for name in columns(report["measures"])}, report["measures"])
-    assert again == {name: pytest.approx(report["metrics"][name]["value"]) for name in again}
+    again = metric_values({name: saved[name] for name in columns(report.measures)}, report.measures)
+    assert again == {name: pytest.approx(report.metrics[name].value) for name in again}
     assert sum(bool(text) for text in saved["prediction"]) <= 5 < len(saved["id"])
-    assert any("task.written" in note for note in report["notes"])
+    assert any("task.written" in note for note in report.notes)
     predictor = Predictor.load(run)
     (answer,) = predictor.predict([ASKED[name]], {"temperature": 0})
     assert isinstance(answer["text"], str)
@@ -87,8 +87,8 @@ def test_another_run_judges(workspace: Workspace) -> None:
     assert run_folder(judge.folder) == 0
     run = train(workspace, "controlled-generation", **{"task.judge": f"run:{judge.id}", "training.epochs": 1})
     report = run.report()
-    assert report is not None and report["judge"]["name"] == f"run:{judge.id}"
-    assert 0 <= report["judge"]["accuracy"] <= 1 and "label_obeyed" in report["metrics"]
+    assert report is not None and report.judge["name"] == f"run:{judge.id}"
+    assert 0 <= report.judge["accuracy"] <= 1 and "label_obeyed" in report.metrics
 
 
 def test_a_judge_that_is_none_is_told_of_before_training(workspace: Workspace) -> None:

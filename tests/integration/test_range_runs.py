@@ -13,6 +13,7 @@ from tests.integration.faulty_runs import leftovers, requeue
 from tests.integration.test_cli import call, ending, read, write_spec
 from tests.integration.write_faults import Fault
 from tests.tiny import make_run
+from workbench.runs.documents import RangeTestResult
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST
 from workbench.training import checkpoint
@@ -29,15 +30,15 @@ def done(server: Any, workspace: Workspace, changes: dict[str, Any] | None = Non
     return run
 
 
-def found(run: Run) -> dict[str, Any]:
-    return (run.report() or {})["range_test"]
+def found(run: Run) -> RangeTestResult:
+    return run.report().range_test
 
 
 @pytest.mark.slow
 def test_what_it_suggests_is_learned_with(server: Any, workspace: Workspace) -> None:
     run = done(server, workspace)
-    rate = found(run)["suggestion"]
-    assert 1e-4 < rate < 1e-2, found(run)["how"]
+    rate = found(run).suggestion
+    assert 1e-4 < rate < 1e-2, found(run).how
     losses = {}
     for factor in (1, 1e-3):
         changes = {"training.learning_rate": rate * factor, "training.epochs": 30, "training.batch_size": 16}
@@ -49,11 +50,11 @@ def test_what_it_suggests_is_learned_with(server: Any, workspace: Workspace) -> 
 
 def test_it_leaves_a_report_and_a_picture_and_no_model(server: Any, workspace: Workspace) -> None:
     run = done(server, workspace)
-    report = run.report() or {}
-    assert report["metrics"] == {} and report["primary_metric"] is None
-    assert report["cost"]["tokens_per_second"] > 0
-    assert report["steps"] == len(found(run)["rates"]) == len(run.read_metrics()[0])
-    assert found(run)["rates"][0] == pytest.approx(1e-7)
+    report = run.report()
+    assert report.metrics == {} and report.primary_metric is None
+    assert report.cost.tokens_per_second > 0
+    assert report.steps == len(found(run).rates) == len(run.read_metrics()[0])
+    assert found(run).rates[0] == pytest.approx(1e-7)
     ElementTree.parse(run.folder / "range-test.svg")
     assert not (run.folder / "model").exists() and not list((run.folder / "checkpoints").glob("*"))
     assert leftovers(run) == []
@@ -64,8 +65,8 @@ def test_a_loss_that_explodes_ends_the_test_well(server: Any, workspace: Workspa
         server, workspace, {"range_test.highest": 100.0, "range_test.lowest": 1e-5, "training.max_grad_norm": 0.0}
     )
     assert run.state == "succeeded"
-    assert found(run)["diverged_at"] is not None
-    assert found(run)["diverged_at"] <= 120 and len(found(run)["rates"]) <= 120
+    assert found(run).diverged_at is not None
+    assert found(run).diverged_at <= 120 and len(found(run).rates) <= 120
     assert "exploded" in run.log()
 
 

@@ -32,7 +32,7 @@ def test_relations_are_told_by_a_transformer_of_our_own(workspace: Workspace) ->
     assert run_folder(run.folder) == 0, run.status()
     report = run.report()
     assert report is not None
-    assert report["metrics"]["macro_f1"]["value"] > 0.7 > report["baseline"]["macro_f1"]
+    assert report.metrics["macro_f1"].value > 0.7 > report.baseline["macro_f1"]
     asked = [{"text": "the <e1>noise</e1> caused much <e2>panic</e2>"}]
     asked += [{"text": "the noise caused much panic", "head": "noise", "tail": "panic"}]
     first, second = Predictor.load(run).predict(asked)

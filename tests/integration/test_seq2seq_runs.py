@@ -38,7 +38,7 @@ def train(workspace: Workspace, task: dict[str, Any], **changes: Any) -> Run:
         }
     ).changed(changes)
     run = Run.create(resolve(spec, workspace).spec, workspace)
-    assert run_folder(run.folder) == 0, run.status()["error"]
+    assert run_folder(run.folder) == 0, run.status().error
     return run
 
 
@@ -47,10 +47,10 @@ def train(workspace: Workspace, task: dict[str, Any], **changes: Any) -> Run:
 def test_the_whole_way(workspace: Workspace, name: str, architecture: str) -> None:
     run = train(workspace, {"name": name, "architecture": architecture})
     report = run.report()
-    assert report is not None and report["metrics"].keys() == report["baseline"].keys()
+    assert report is not None and report.metrics.keys() == report.baseline.keys()
     rows, _ = run.read_metrics()
     evaluated = [row["eval/loss"] for row in rows if "eval/loss" in row]
-    assert evaluated[-1] < 0.7 * evaluated[0] and report["metrics"]["loss"]["value"] < report["baseline"]["loss"]
+    assert evaluated[-1] < 0.7 * evaluated[0] and report.metrics["loss"].value < report.baseline["loss"]
     saved = read_predictions(run)
     role = {"translation": "source", "summarization": "text"}[name]
     answers = Predictor.load(run).predict([{role: text} for text in saved["input"]])
@@ -62,10 +62,10 @@ def test_runs_that_wrote_for_different_examples_are_not_compared(workspace: Work
     found = compare([first, second])
     assert found.metric == "chrf" and found.low <= found.difference <= found.high
     for metric in ("bleu", "loss", "bits_per_byte"):
-        values = [run.report()["metrics"][metric]["value"] for run in (first, second)]  # type: ignore[index]
+        values = [run.report().metrics[metric].value for run in (first, second)]  # type: ignore[index]
         assert compare([first, second], metric).values == pytest.approx(values)
     fewer = train(workspace, {"name": "translation", "written": 3})
-    assert any("3 of" in note for note in fewer.report()["notes"])  # type: ignore[index]
+    assert any("3 of" in note for note in fewer.report().notes)  # type: ignore[index]
     with pytest.raises(RequestError, match="tested on different examples"):
         compare([first, fewer])
 

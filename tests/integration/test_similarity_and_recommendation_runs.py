@@ -14,6 +14,7 @@ from workbench.errors import SpecError
 from workbench.explain.instance import Instance
 from workbench.explain.targets import resolve_target
 from workbench.inference.predictor import Predictor
+from workbench.runs.documents import Report
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
@@ -36,14 +37,14 @@ def train(workspace: Workspace, task: Any, data: Path, model: Any, **changes: An
         }
     )
     run = Run.create(resolve(spec.changed(changes), workspace).spec, workspace)
-    assert run_folder(run.folder) == 0, run.status()["error"]
+    assert run_folder(run.folder) == 0, run.status().error
     return run
 
 
 LABELS = {"name": "sentence-similarity", "pairs_from_labels": True}
 
 
-def report_of(run: Run) -> dict[str, Any]:
+def report_of(run: Run) -> Report:
     found = run.report()
     assert found is not None
     return found
@@ -55,17 +56,17 @@ def test_texts_of_a_label_come_together(workspace: Workspace, tuning: str) -> No
     epochs = 16 if tuning == "full" else 2
     run = train(workspace, LABELS, data, f"path:{folder}", tuning=tuning, **{"training.epochs": epochs})
     report = report_of(run)
-    assert report["metrics"].keys() - {"loss", "spearman"} == report["baseline"].keys() - {"spearman"}
-    assert report["metrics"].keys() == {"loss", "recall@1", "recall@5", "mrr", "spearman"}
-    assert report["baseline_name"] == "the model before training"
+    assert report.metrics.keys() - {"loss", "spearman"} == report.baseline.keys() - {"spearman"}
+    assert report.metrics.keys() == {"loss", "recall@1", "recall@5", "mrr", "spearman"}
+    assert report.baseline_name == "the model before training"
     if tuning == "full":
         rows, _ = run.read_metrics()
         losses = [row["eval/loss"] for row in rows if "eval/loss" in row]
         assert losses[-1] < losses[0]
-        assert report["metrics"]["mrr"]["value"] > report["baseline"]["mrr"] + 0.1
+        assert report.metrics["mrr"].value > report.baseline["mrr"] + 0.1
     saved = read_predictions(run)
     asked = [hit for hit in saved["correct"] if hit is not None]
-    assert sum(asked) / len(asked) == pytest.approx(report["metrics"]["recall@1"]["value"])
+    assert sum(asked) / len(asked) == pytest.approx(report.metrics["recall@1"].value)
     predictor = Predictor.load(run)
     (found,) = predictor.predict([{"text": saved["input"][0], "candidates": saved["input"][1:]}])
     assert found["score"] == pytest.approx(saved["score"][0], abs=1e-4), "loaded, it is the same model"
@@ -76,11 +77,11 @@ def test_a_model_that_does_not_move_is_its_baseline(workspace: Workspace) -> Non
     folder, data = make_model(workspace.uploads / "tiny", layers=1), write_csv(workspace.uploads / "reviews.csv", 80)
     still = train(workspace, LABELS, data, f"path:{folder}", **{"training.learning_rate": 1e-12})
     report = report_of(still)
-    assert {name: report["metrics"][name]["value"] for name in report["baseline"]} == report["baseline"]
+    assert {name: report.metrics[name].value for name in report.baseline} == report.baseline
     moved = train(workspace, LABELS, data, f"path:{folder}")
     found = compare([moved, still])
     assert found.metric == "recall@1"
-    values = [report_of(run)["metrics"]["recall@1"]["value"] for run in (moved, still)]
+    values = [report_of(run).metrics["recall@1"].value for run in (moved, still)]
     assert found.values == pytest.approx(values)
 
 
@@ -89,7 +90,7 @@ def test_questions_and_answers_from_nothing(workspace: Workspace) -> None:
     run = train(
         workspace, "sentence-similarity", ROWS / "sentence-similarity.jsonl", model, **{"data.holdout.valid": 0.1}
     )
-    assert report_of(run)["baseline_name"] == "the model before training, whose weights are random"
+    assert report_of(run).baseline_name == "the model before training, whose weights are random"
     (found,) = Predictor.load(run).predict([{"text_a": "my card was stolen", "text_b": "my card was stolen"}])
     assert found["similarity"] == pytest.approx(1.0, abs=1e-5)
 
@@ -111,8 +112,8 @@ def test_what_a_user_likes(workspace: Workspace) -> None:
         **{"data.group": "user", "training.epochs": 8},
     )
     report = report_of(run)
-    assert report["primary_metric"] == "auc" and report["baseline"].keys() == {"auc", "ndcg@10", "recall@10"}
-    assert report["users"] >= 1 and "popularity" in report["baseline_name"]
+    assert report.primary_metric == "auc" and report.baseline.keys() == {"auc", "ndcg@10", "recall@10"}
+    assert report.users >= 1 and "popularity" in report.baseline_name
     saved = read_predictions(run)
     history, _, candidate = saved["input"][1].partition(" ⟂ ")
     predictor = Predictor.load(run)

@@ -42,8 +42,8 @@ def test_fetched_converted_tuned_merged_and_asked(shared_cache: Path, workspace:
     )
     run = Run.create(resolve(spec, workspace).spec, workspace)
     assert run_folder(run.folder) == 0, run.status()
-    report = run.report() or {}
-    assert report["metrics"]["perplexity"]["value"] == pytest.approx(report["baseline"]["perplexity"], rel=0.2)
+    report = run.report()
+    assert report.metrics["perplexity"].value == pytest.approx(report.baseline["perplexity"], rel=0.2)
     predictor = Predictor.load(run)
     (reply,) = predictor.predict(ASKED, {"max_new_tokens": 8})
     assert "Paris" in reply["text"]

@@ -36,10 +36,10 @@ def test_names_are_found_by_a_transformer_of_our_own(workspace: Workspace) -> No
     assert run_folder(run.folder) == 0, run.status()
     report = run.report()
     assert report is not None
-    assert report["metrics"]["entity_f1"]["value"] > 0.7
-    assert 0 < report["baseline"]["entity_f1"] <= 1  # a lexicon does well where few names are new
+    assert report.metrics["entity_f1"].value > 0.7
+    assert 0 < report.baseline["entity_f1"] <= 1  # a lexicon does well where few names are new
     rows = read_predictions(run)
-    assert sum(rows["hits"]) / sum(rows["names"]) == report["metrics"]["recall"]["value"]
+    assert sum(rows["hits"]) / sum(rows["names"]) == report.metrics["recall"].value
     text = " Mary left New York ."
     (answer,) = Predictor.load(run).predict([{"text": text}])
     assert answer["entities"][0]["label"] == "PER" and answer["entities"][0]["text"] == "Mary"

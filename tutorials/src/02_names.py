@@ -181,8 +181,8 @@ finished = wb.run(
     reuse=True,
 )
 print({name: round(value, 3) for name, value in finished.results().items()})
-baseline = finished.report()["baseline"]["entity_f1"]
-print(f"entity_f1 of {finished.report()['baseline_name']}: {baseline:.3f}")
+baseline = finished.report().baseline["entity_f1"]
+print(f"entity_f1 of {finished.report().baseline_name}: {baseline:.3f}")
 
 # %% [markdown]
 # ## A whole name or nothing

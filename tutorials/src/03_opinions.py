@@ -242,7 +242,7 @@ share = wb.run(
     reuse=True,
 )
 told = share.results()
-print(f"{told['accuracy']:.1%} right; always the most frequent tone: {share.report()['baseline']['accuracy']:.1%}")
+print(f"{told['accuracy']:.1%} right; always the most frequent tone: {share.report().baseline['accuracy']:.1%}")
 
 # %% [markdown]
 # Most sentences of news are *neutral*, so look at the figure beside it: whoever always says *neutral* is right that

@@ -211,7 +211,7 @@ finished = wb.run(
 )
 report = finished.report()
 print(f"the model: chrF {finished.results()['chrf']:.3f}")
-print(f"{report['baseline_name']}: chrF {report['baseline']['chrf']:.3f}")
+print(f"{report.baseline_name}: chrF {report.baseline['chrf']:.3f}")
 
 # %% [markdown]
 # ## Which lines does a person look at?

@@ -182,9 +182,9 @@ for name, finished in runs.items():
     candidates.append(
         {
             "name": name,
-            "accuracy": report["metrics"]["accuracy"]["value"],
-            "moved": report["cost"]["trained_parameters"],
-            "megabytes": report["cost"]["total_parameters"] * 4 / 1e6,
+            "accuracy": report.metrics["accuracy"].value,
+            "moved": report.cost.trained_parameters,
+            "megabytes": report.cost.total_parameters * 4 / 1e6,
             "stored": sum(file.stat().st_size for file in (finished.folder / "model").glob("*.safetensors")) / 1e6,
             "milliseconds": (time.perf_counter() - start) / len(questions) * 1_000,
         }

@@ -319,7 +319,7 @@ for named in (by_occlusion, by_gradients):
     tried[further_than_chance(whole, named_gone, random)] = named, named_gone
 further = max(tried)  # of the two explanations the one that stood the test better
 named, named_gone = tried[further]
-errs = 1 - finished.report()["metrics"]["accuracy"]["value"]
+errs = 1 - finished.report().metrics["accuracy"].value
 tested = (
     f"We tested this: without these words it would give {LABEL!r} only {named_gone:.0%}."
     if further > 0

@@ -102,8 +102,8 @@ finished = wb.run(
     reuse=True,
 )
 report = finished.report()
-for name, before in report["baseline"].items():
-    print(f"{name:>9}: {report['metrics'][name]['value']:.3f}, before training {before:.3f}")
+for name, before in report.baseline.items():
+    print(f"{name:>9}: {report.metrics[name].value:.3f}, before training {before:.3f}")
 predictor = Predictor.load(finished)
 
 

@@ -212,8 +212,8 @@ for name, length in (("titles", 0), ("history", 3))[: size(test=1, cpu=2, gpu=2)
     )
     report = runs[name].report()
     for metric in ("auc", "ndcg@10"):
-        told, rule = report["metrics"][metric], report["baseline"][metric]
-        print(f"{name:>8} {metric:>8}: {told['value']:.3f} ({told['low']:.3f} to {told['high']:.3f}), rule {rule:.3f}")
+        told, rule = report.metrics[metric], report.baseline[metric]
+        print(f"{name:>8} {metric:>8}: {told.value:.3f} ({told.low:.3f} to {told.high:.3f}), rule {rule:.3f}")
 
 # %% [markdown]
 # What do these figures say?
@@ -303,7 +303,7 @@ def of_user(rows, column):
 ours = np.mean([of_user(rows, 1) for rows in by_user], axis=0)
 report = chosen.report()
 print(f"{list(runs)[-1]}, {len(by_user)} users: AUC {ours[0]:.4f}, nDCG@10 {ours[1]:.4f}")
-np.testing.assert_allclose(ours[0], report["metrics"]["auc"]["value"], atol=1e-5)
+np.testing.assert_allclose(ours[0], report.metrics["auc"].value, atol=1e-5)
 print("the library reports the same AUC")
 
 # Of films with equal scores our order takes one, and the library the mean over all orders. So nDCG is held against the
@@ -313,7 +313,7 @@ for rows in clear:
     good, score = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     theirs = rank_for_users(np.zeros(len(rows), dtype=int), good, score)["user_ndcg"][0]
     np.testing.assert_allclose(of_user(rows, 1)[1], theirs, atol=1e-5)
-told = report["metrics"]["ndcg@10"]["value"]
+told = report.metrics["ndcg@10"].value
 print(f"and the same nDCG for each of {len(clear)} users without equal scores; over all users it has {told:.4f}")
 
 # %% [markdown]

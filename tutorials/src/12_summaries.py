@@ -250,9 +250,9 @@ finished = wb.run(
     reuse=True,
 )
 report = finished.report()
-told = report["metrics"]["rougeL"]
-print(f"ROUGE-L {told['value']:.3f} ({told['low']:.3f} to {told['high']:.3f})")
-print("the first sentence:", round(report["baseline"]["rougeL"], 3))
+told = report.metrics["rougeL"]
+print(f"ROUGE-L {told.value:.3f} ({told.low:.3f} to {told.high:.3f})")
+print("the first sentence:", round(report.baseline["rougeL"], 3))
 for text in read_predictions(finished, ["prediction"])["prediction"][:2]:
     print("it writes:", text)
 

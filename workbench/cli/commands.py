@@ -184,8 +184,8 @@ def runs(
         rows = tables.sort_rows(rows, sort.removeprefix("-"), descending=sort.startswith("-"))
     if out is not None:
         tables.export(rows, out.expanduser())
-    by_id = {run["id"]: run for run in found}
-    chosen = [by_id[row["id"]] | {"tags": row["tags"]} for row in rows if row["id"] in by_id]
+    by_id = {run.id: run for run in found}
+    chosen = [by_id[row["id"]].model_copy(update={"tags": row["tags"]}) for row in rows if row["id"] in by_id]
     answer(chosen, as_json, lambda: views.show_runs(chosen, "No run fits." if found else ""))
 
 
@@ -617,11 +617,11 @@ def _await(started: Run, workspace: Workspace, as_json: bool) -> None:
     views.show_progress(started, workspace, quiet=as_json)
     summary = started.summary()
     answer(summary, as_json, lambda: views.show_run(summary, brief=True))
-    if summary["state"] != "succeeded":
-        error = summary["error"]
+    if summary.state != "succeeded":
+        error = summary.error
         if error and not as_json:
-            errors.print(f"Error: {error['message']}\n{error['hint']}", style="red", markup=False, soft_wrap=True)
-        raise Finished(0 if summary["state"] == "stopped" else 1)
+            errors.print(f"Error: {error.message}\n{error.hint}", style="red", markup=False, soft_wrap=True)
+        raise Finished(0 if summary.state == "stopped" else 1)
 
 
 def _serve(workspace: Workspace, host: str, port: int, allow_hosts: list[str], open_browser: bool) -> None:

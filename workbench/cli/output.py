@@ -19,6 +19,7 @@ from rich.table import Table
 
 from workbench.errors import WorkbenchError
 from workbench.files import finite
+from workbench.runs.documents import Document
 
 NOTHING = "–"  # what stands for a value that is not there
 
@@ -37,11 +38,16 @@ class Finished(Exception):
 
 
 def answer(document: Any, as_json: bool, show: Callable[[], None]) -> None:
-    """Print ``document`` as JSON, or call ``show`` to print it for people."""
+    """Print a document, or JSON, or a list of these as JSON; or call ``show`` to print it for people."""
     if as_json:
-        sys.stdout.write(json.dumps(finite(document), ensure_ascii=False, indent=1) + "\n")
+        content = [_as_json(item) for item in document] if isinstance(document, list) else _as_json(document)
+        sys.stdout.write(json.dumps(finite(content), ensure_ascii=False, indent=1) + "\n")
     else:
         show()
+
+
+def _as_json(document: Any) -> Any:
+    return document.as_dict() if isinstance(document, Document) else document
 
 
 def call(app: typer.Typer, arguments: Sequence[str], debug: bool) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from workbench.errors import RequestError
 from workbench.files import write_text
+from workbench.runs.documents import RangeTestResult, Report, RunError, RunSummary
 from workbench.runs.run import Run
 
 _STYLE = (
@@ -19,7 +20,7 @@ _STYLE = (
 )
 
 
-def write_page(run: Run, summary: dict[str, Any], path: Path) -> None:
+def write_page(run: Run, summary: RunSummary, path: Path) -> None:
     """Write the page of a run to ``path``.
 
     Args:
@@ -33,45 +34,45 @@ def write_page(run: Run, summary: dict[str, Any], path: Path) -> None:
     """
     if not path.parent.is_dir():
         raise RequestError(f"The folder {path.parent} does not exist.", "Make it first.")
-    report = summary["report"] or {}
+    report = summary.report or Report()
     parts = [
-        f"<h1>{escape(run.id)}</h1><p>{escape(summary['kind'])}, {escape(summary['state'])}</p>",
-        _error(summary.get("error")),
-        _range_test(report.get("range_test")),
+        f"<h1>{escape(run.id)}</h1><p>{escape(summary.kind or '')}, {escape(summary.state)}</p>",
+        _error(summary.error),
+        _range_test(report.range_test),
         _figures(report),
-        "".join(f"<p>{escape(str(note))}</p>" for note in report.get("notes") or []),
-        _samples(summary.get("samples") or []),
+        "".join(f"<p>{escape(str(note))}</p>" for note in report.notes),
+        _samples(summary.samples),
     ]
     head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(run.id)}</title>'
     write_text(path, f"{head}<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n")
 
 
-def _error(error: dict[str, str] | None) -> str:
-    return f"<p><b>{escape(error['message'])}</b> {escape(error['hint'])}</p>" if error else ""
+def _error(error: RunError | None) -> str:
+    return f"<p><b>{escape(error.message)}</b> {escape(error.hint)}</p>" if error else ""
 
 
-def _range_test(found: dict[str, Any] | None) -> str:
-    if not found:
+def _range_test(result: RangeTestResult | None) -> str:
+    if not result:
         return ""
     from workbench.runs.lr_range_plot import range_svg
-    from workbench.runs.lr_range_test import RangeTestResult
 
-    return f"{range_svg(RangeTestResult(**found))}<p>{escape(found['how'])}</p>"
+    return f"{range_svg(result)}<p>{escape(result.how)}</p>"
 
 
-def _figures(report: dict[str, Any]) -> str:
+def _figures(report: Report) -> str:
     rows = []
-    for name, value in (report.get("metrics") or {}).items():
-        bounds = "" if value.get("low") is None else f"{value['low']:.4f} to {value['high']:.4f}"
-        rows.append(f"<tr><td>{escape(name)}</td><td>{value['value']:.4f}</td><td>{bounds}</td></tr>")
+    for name, metric in report.metrics.items():
+        value = "-" if metric.value is None else f"{metric.value:.4f}"
+        bounds = "" if metric.low is None else f"{metric.low:.4f} to {metric.high:.4f}"
+        rows.append(f"<tr><td>{escape(name)}</td><td>{value}</td><td>{bounds}</td></tr>")
     table = f"<table><tr><th>Figure</th><th>Value</th><th>95% interval</th></tr>{''.join(rows)}</table>" if rows else ""
-    cost = report.get("cost")
-    if not cost:
+    cost = report.cost
+    if cost.seconds is None:
         return table
-    where = f"on {cost.get('device', 'an unknown device')} in {cost.get('precision', 'an unknown precision')}"
+    where = f"on {cost.device or 'an unknown device'} in {cost.precision or 'an unknown precision'}"
     return (
-        f"{table}<p>{cost['seconds']:,.0f} s of training, {cost['tokens_per_second']:,.0f} tokens a second, "
-        f"{cost['trained_parameters']:,} of {cost['total_parameters']:,} parameters trained, {escape(where)}.</p>"
+        f"{table}<p>{cost.seconds:,.0f} s of training, {cost.tokens_per_second:,.0f} tokens a second, "
+        f"{cost.trained_parameters:,} of {cost.total_parameters:,} parameters trained, {escape(where)}.</p>"
     )
 
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from workbench.cli.output import console, duration, errors, hanging, table
 from workbench.jobs import RunSnapshot, stop, watch
-from workbench.runs.estimates import Estimate, Expected
+from workbench.runs.documents import Estimate, Interval, Report, RunSummary
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -42,7 +42,7 @@ def show_progress(run: Run, workspace: Workspace, quiet: bool) -> None:
 
 
 def _draw(progress: Progress, bar: Any, snapshot: RunSnapshot, asked: bool) -> None:
-    now = snapshot.status.get("progress") or {}
+    now = snapshot.status.progress
     for row in snapshot.rows:
         if "eval/loss" in row:
             figures = "  ".join(f"{name[5:]} {value:.4f}" for name, value in row.items() if name.startswith("eval/"))
@@ -50,9 +50,8 @@ def _draw(progress: Progress, bar: Any, snapshot: RunSnapshot, asked: bool) -> N
     if snapshot.ahead is not None:
         progress.update(bar, description=f"waiting, {snapshot.ahead} ahead" if snapshot.ahead else "starting")
     elif now:
-        training = now.get("phase") == "training"
-        done, total = (now.get("step"), now.get("steps")) if training else (now.get("done"), now.get("total"))
-        text = "stopping" if asked else escape(str(now.get("phase", "")))
+        done, total = (now.step, now.steps) if now.phase == "training" else (now.done, now.total)
+        text = "stopping" if asked else escape(now.phase or "")
         progress.update(bar, description=text, completed=done or 0, total=total)
 
 
@@ -82,8 +81,9 @@ def show_estimate(found: Estimate) -> None:
     console.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
-def _range(figure: Expected, told: Callable[[float], str]) -> str:
-    return f"about {told(figure.value)} ({told(figure.low)} to {told(figure.high)})"
+def _range(estimate: Interval, text_of: Callable[[float], str]) -> str:
+    value, low, high = (text_of(number or 0.0) for number in (estimate.value, estimate.low, estimate.high))
+    return f"about {value} ({low} to {high})"
 
 
 def gigabytes(count: float) -> str:
@@ -91,18 +91,17 @@ def gigabytes(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
-def show_runs(runs: Sequence[dict[str, Any]], otherwise: str = "") -> None:
+def show_runs(runs: Sequence[RunSummary], otherwise: str = "") -> None:
     rows = []
     for run in runs:
-        report = run["report"] or {}
-        metric = report.get("primary_metric")
-        value = (report.get("metrics") or {}).get(metric) if metric else None
+        report = run.report or Report()
+        value = report.primary
         rows.append(
             {
-                "id": run["id"],
-                "state": f"{MARKS.get(run['state'], '?')} {run['state']}",
-                "result": f"{metric} {_with_interval(value)}" if value else _suggestion(report),
-                "seconds": duration((report.get("cost") or {}).get("seconds")),
+                "id": run.id,
+                "state": f"{MARKS.get(run.state, '?')} {run.state}",
+                "result": f"{report.primary_metric} {_with_interval(value)}" if value else _suggestion(report),
+                "seconds": duration(report.cost.seconds),
             }
         )
     columns = {
@@ -114,72 +113,70 @@ def show_runs(runs: Sequence[dict[str, Any]], otherwise: str = "") -> None:
     table(rows, columns, otherwise or "There are no runs yet. Begin with: workbench demo")
 
 
-def _suggestion(report: dict[str, Any]) -> str | None:
-    """What a range test has found, in a few words; None for other runs."""
-    found = report.get("range_test")
-    if not found:
+def _suggestion(report: Report) -> str | None:
+    """Return what a range test suggests, in a few words; None for other runs."""
+    result = report.range_test
+    if not result:
         return None
-    return (
-        "no learning rate suggested"
-        if found["suggestion"] is None
-        else f"suggests learning rate {found['suggestion']:.2g}"
-    )
+    if result.suggestion is None:
+        return "no learning rate suggested"
+    return f"suggests learning rate {result.suggestion:.2g}"
 
 
-def _with_interval(value: dict[str, float] | None) -> str | None:
-    if value is None:
+def _with_interval(metric: Interval | None) -> str | None:
+    if metric is None or metric.value is None:
         return None
-    if value.get("low") is None:
-        return f"{value['value']:.4f}"
-    return f"{value['value']:.4f} ({value['low']:.4f} to {value['high']:.4f})"
+    if metric.low is None:
+        return f"{metric.value:.4f}"
+    return f"{metric.value:.4f} ({metric.low:.4f} to {metric.high:.4f})"
 
 
-def show_run(summary: dict[str, Any], brief: bool = False, page: Path | None = None) -> None:
-    heading = f"{MARKS.get(summary['state'], '?')} {summary['id']}  {summary['state']}"
+def show_run(summary: RunSummary, brief: bool = False, page: Path | None = None) -> None:
+    heading = f"{MARKS.get(summary.state, '?')} {summary.id}  {summary.state}"
     console.print(heading, style="bold", markup=False, soft_wrap=True)
-    if summary["report"]:
-        _show_report(summary["report"])
-    elif summary.get("progress") and summary["state"] == "running":
-        now = summary["progress"]
-        console.print(f"{now.get('phase')}: step {now.get('step', 0)} of {now.get('steps', '?')}", markup=False)
+    if summary.report:
+        _show_report(summary.report)
+    elif summary.progress and summary.state == "running":
+        now = summary.progress
+        steps = "?" if now.steps is None else now.steps
+        console.print(f"{now.phase}: step {now.step or 0} of {steps}", markup=False)
     if not brief:
-        _show_samples(summary.get("samples") or [])
-        if summary["error"]:
-            console.print(f"{summary['error']['message']}\n{summary['error']['hint']}", style="red", markup=False)
-        if summary.get("spec"):
+        _show_samples(summary.samples)
+        if summary.error:
+            console.print(f"{summary.error.message}\n{summary.error.hint}", style="red", markup=False)
+        if summary.spec:
             import yaml
 
-            console.print("\n" + yaml.safe_dump(summary["spec"], sort_keys=False, allow_unicode=True), markup=False)
+            console.print("\n" + yaml.safe_dump(summary.spec, sort_keys=False, allow_unicode=True), markup=False)
     if page is not None:
         console.print(f"Written: {page}", markup=False)
 
 
-def _show_report(report: dict[str, Any]) -> None:
+def _show_report(report: Report) -> None:
     _show_metrics(report)
-    if report.get("range_test"):
-        console.print(report["range_test"]["how"], markup=False, soft_wrap=True)
+    if report.range_test:
+        console.print(report.range_test.how, markup=False, soft_wrap=True)
     _show_cost(report)
-    for note in report.get("notes", []):
+    for note in report.notes:
         console.print(f"Note: {note}", markup=False, soft_wrap=True)
 
 
-def _show_metrics(report: dict[str, Any]) -> None:
+def _show_metrics(report: Report) -> None:
     """Each metric, the baseline's value, and what is gained over it where the report tells that."""
     from workbench.metrics.measures import scale_note  # it brings numpy
 
-    baseline, gain = report.get("baseline") or {}, report.get("gain") or {}
     rows = [
         {
             "metric": name + scale_note(name),
             "value": _with_interval(value),
-            "baseline": baseline.get(name),
-            "gain": _with_interval(gain.get(name)),
+            "baseline": report.baseline.get(name),
+            "gain": _with_interval(report.gain.get(name)),
         }
-        for name, value in report["metrics"].items()
+        for name, value in report.metrics.items()
     ]
     columns = {"metric": "metric", "value": ">value (95% interval)", "baseline": ">baseline"}
     if rows:
-        table(rows, {**columns, "gain": ">better by (95% interval)"} if gain else columns, "")
+        table(rows, {**columns, "gain": ">better by (95% interval)"} if report.gain else columns, "")
 
 
 def _show_samples(samples: Sequence[dict[str, Any]]) -> None:
@@ -190,23 +187,23 @@ def _show_samples(samples: Sequence[dict[str, Any]]) -> None:
         hanging(f"{sample.get('prompt') or '(nothing given)'} → {sample['text']}")
 
 
-def _show_cost(report: dict[str, Any]) -> None:
-    cost = report["cost"]
-    share = cost["trained_parameters"] / cost["total_parameters"]
-    baseline = f"Baseline: {report['baseline_name']}.\n" if report.get("baseline_name") else ""
-    peak = f"{cost['mfu']:.1%} of the device's peak ({cost.get('peak_flops_source')}), " if cost.get("mfu") else ""
+def _show_cost(report: Report) -> None:
+    cost, estimate = report.cost, report.estimate
+    trained, total = cost.trained_parameters or 0, cost.total_parameters or 0
+    baseline = f"Baseline: {report.baseline_name}.\n" if report.baseline_name else ""
+    peak = f"{cost.mfu:.1%} of the device's peak ({cost.peak_flops_source}), " if cost.mfu else ""
     console.print(
-        f"{baseline}Cost: {duration(cost['seconds'])} of training, "
-        f"{cost['tokens_per_second']:,.0f} tokens/s, {peak}peak memory {cost['peak_memory_bytes'] / 1e9:.1f} GB, "
-        f"{cost['trained_parameters']:,} of {cost['total_parameters']:,} parameters trained ({share:.2%}).",
+        f"{baseline}Cost: {duration(cost.seconds)} of training, "
+        f"{cost.tokens_per_second or 0:,.0f} tokens/s, {peak}peak memory {(cost.peak_memory_bytes or 0) / 1e9:.1f} GB, "
+        f"{trained:,} of {total:,} parameters trained ({trained / max(1, total):.2%}).",
         markup=False,
     )
-    expected = Estimate.of(report.get("estimate"))
-    if expected is not None:
+    if estimate is not None and cost.seconds and cost.peak_memory_bytes:
+        seconds, memory = estimate.seconds, estimate.peak_memory_bytes
         console.print(
-            f"Estimated before: {duration(expected.seconds.value)} of training "
-            f"({expected.seconds.error(cost['seconds']):+.0%}), {gigabytes(expected.peak_memory_bytes.value)} "
-            f"({expected.peak_memory_bytes.error(cost['peak_memory_bytes']):+.0%}).",
+            f"Estimated before: {duration(seconds.value)} of training "
+            f"({seconds.relative_error(cost.seconds):+.0%}), {gigabytes(memory.value or 0)} "
+            f"({memory.relative_error(cost.peak_memory_bytes):+.0%}).",
             markup=False,
         )
 
@@ -214,15 +211,13 @@ def _show_cost(report: dict[str, Any]) -> None:
 def show_comparison(found: dict[str, Any], runs: Sequence[Run]) -> None:
     rows = []
     for run in runs:
-        report = run.report() or {}
-        value = (report.get("metrics") or {}).get(found["metric"])
-        cost = report.get("cost") or {}
+        report = run.report() or Report()
         rows.append(
             {
                 "run": run.id,
-                "value": _with_interval(value),
-                "training": duration(cost.get("seconds")),
-                "trained": cost.get("trained_parameters"),
+                "value": _with_interval(report.metrics.get(found["metric"])),
+                "training": duration(report.cost.seconds),
+                "trained": report.cost.trained_parameters,
             }
         )
     columns = {

@@ -34,6 +34,7 @@ from workbench.compare.evaluated import (
 from workbench.compare.verdicts import examples_needed
 from workbench.errors import MissingPackageError, RequestError, UnknownNameError, WorkbenchError
 from workbench.metrics import measures, scores, text_scores
+from workbench.runs.documents import Report
 from workbench.runs.run import Run
 
 __all__ = ["accuracy_interval", "compare", "compare_settings", "examples_needed", "holm", "mcnemar"]
@@ -316,7 +317,7 @@ def _label_tables(one: EvaluatedRun, other: EvaluatedRun) -> Iterator[tuple[Any,
 
 def display_names(runs: Sequence[Run]) -> list[str]:
     """What to call each run: its own name where no other has it, otherwise its id."""
-    titles = [str(run.status().get("title") or "") for run in runs]
+    titles = [run.status().title or "" for run in runs]
     return [title if title and titles.count(title) == 1 else run.id for title, run in zip(titles, runs, strict=True)]
 
 
@@ -339,7 +340,7 @@ def _pair(
 
 def _lossy(runs: tuple[Run, Run], names: tuple[str, str]) -> str:
     """A warning where the tokenizers of two runs lose different parts of the text; empty where they do not."""
-    lost = [text_scores.describe_lost_text((run.report() or {}).get("tokenizer")) for run in runs]
+    lost = [text_scores.describe_lost_text((run.report() or Report()).tokenizer) for run in runs]
     if lost[0] == lost[1]:
         return ""
     told = " and ".join(

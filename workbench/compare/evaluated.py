@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from workbench.errors import RequestError, WorkbenchError
 from workbench.metrics import measures, scores
+from workbench.runs.documents import Report
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 
@@ -44,7 +45,7 @@ class EvaluatedRun:
 
     @classmethod
     def read(cls, run: Run) -> EvaluatedRun:
-        known = measures.valid_measures((run.report() or {}).get("measures"))
+        known = measures.valid_measures((run.report() or Report()).measures)
         sums = [*measures.columns(known), *(["tokens"] if known else [])]
         columns = read_predictions(run, ("id", "gold", "prediction", *sums))
         missing = [name for name in ("id", "gold", "prediction") if name not in columns]
@@ -117,8 +118,8 @@ def why_not_comparable(metric: str, tables: list[EvaluatedRun]) -> str:
 
 
 def primary_metric(run: Run, known: list[str]) -> str:
-    named = (run.report() or {}).get("primary_metric")
-    usual = [name for name in (named, "accuracy", "bits_per_byte") if name in known]
+    report = run.report() or Report()
+    usual = [name for name in (report.primary_metric, "accuracy", "bits_per_byte") if name in known]
     if not usual and not known:
         raise RequestError(f"The run {run.id} has no metric that these runs could be compared by.")
     return usual[0] if usual else known[0]

@@ -11,23 +11,22 @@ import numpy as np
 
 from workbench.compare.tradeoff import COSTS, Point, front_line
 from workbench.runs.curves import Band, thin
+from workbench.runs.documents import RunSummary
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 300, 80, 20, 34, 46
 COLOURS = ["#0072B2", "#D55E00", "#00805D", "#B25C8E", "#B87A00", "#3A94C4", "#7A57A3", "#7F8A93"]
 MAX_POINTS = 300  # of a line
 
 
-def interval_svg(summaries: Sequence[Mapping[str, Any]], metric: str, names: Mapping[str, str]) -> str:
+def interval_svg(summaries: Sequence[RunSummary], metric: str, names: Mapping[str, str]) -> str:
     """One metric of each run as a dot with its 95% interval, a row a run."""
     rows = []
     for place, summary in enumerate(summaries):
-        value = ((summary.get("report") or {}).get("metrics") or {}).get(metric) or {}
-        if isinstance(value.get("value"), int | float) and math.isfinite(value["value"]):
-            middle = float(value["value"])
-            low, high = (
-                float(v) if isinstance(v := value.get(end), int | float) else middle for end in ("low", "high")
-            )
-            rows.append((place, names[summary["id"]], low, middle, high))
+        interval = summary.metric(metric)
+        if interval.value is not None and math.isfinite(interval.value):
+            middle = float(interval.value)
+            low, high = (middle if end is None else float(end) for end in (interval.low, interval.high))
+            rows.append((place, names[summary.id], low, middle, high))
     if not rows:
         return ""
     left, height = 300, TOP + 28 * len(rows) + BOTTOM
@@ -42,10 +41,6 @@ def interval_svg(summaries: Sequence[Mapping[str, Any]], metric: str, names: Map
         _words((left + WIDTH) / 2, height - 8, f"{_spaced(metric)} on the test examples, 95% interval", "middle")
     )
     return _svg(height, f"{_spaced(metric)} of each run", parts)
-
-
-def _or(value: Any, other: float) -> float:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else other
 
 
 def scatter_svg(points: Sequence[Point], names: Mapping[str, str], metric: str, cost: str) -> str:

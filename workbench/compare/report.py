@@ -22,6 +22,7 @@ from workbench.errors import RequestError, WorkbenchError
 from workbench.files import write_text
 from workbench.metrics import measures
 from workbench.runs.curves import overlaid_curves
+from workbench.runs.documents import RunSummary
 from workbench.runs.query import metric_names
 from workbench.runs.run import Run
 
@@ -67,7 +68,7 @@ def comparison_report(runs: Sequence[Run], metric: str | None = None) -> str:
         f"<h1>{_text(title)}</h1>",
         f'<p class="quiet">{_text(_what(found, runs[0]))}</p>',
         _section("What can be claimed", _verdicts(found, seeds, names)),
-        _section("Results", interval_svg(summaries, found.metric, names) + _figures(summaries, names)),
+        _section("Results", interval_svg(summaries, found.metric, names) + _metrics(summaries, names)),
         _section("Quality against cost", _costs(summaries, found.metric, names)),
         _section("Curves", _curves(runs, names)),
         _section("Settings that differ", _settings(runs, names)),
@@ -126,22 +127,21 @@ def _verdicts(found: Comparison, seeds: SeedComparison | None, names: dict[str, 
     return said + _table(heads, rows, "figures") + notes
 
 
-def _figures(summaries: Sequence[dict[str, Any]], names: dict[str, str]) -> str:
-    reports = [summary.get("report") or {} for summary in summaries]
-    metrics = dict.fromkeys(name for report in reports for name in report.get("metrics") or {})
+def _metrics(summaries: Sequence[RunSummary], names: dict[str, str]) -> str:
+    metrics = dict.fromkeys(name for summary in summaries if summary.report for name in summary.report.metrics)
     rows: list[list[Any]] = []
     for name in metrics:
-        values = [(report.get("metrics") or {}).get(name) or {} for report in reports]
-        told = [_span(v.get("value"), v.get("low"), v.get("high")) for v in values]
-        rows.append([name.replace("_", " ") + measures.scale_note(name), *told])
+        values = [summary.metric(name) for summary in summaries]
+        cells = [_span(value.value, value.low, value.high) for value in values]
+        rows.append([name.replace("_", " ") + measures.scale_note(name), *cells])
     for key, (label, unit, scale) in tradeoff.COSTS.items():
-        paid = [(report.get("cost") or {}).get(key) for report in reports]
-        told = [_number(value / scale) if isinstance(value, int | float) else "-" for value in paid]
-        rows.append([f"{label} ({unit})" if unit else label, *told])
-    return _table(["Figure", *(names[summary["id"]] for summary in summaries)], rows, "figures")
+        spent = [getattr(summary.cost, key) for summary in summaries]
+        cells = ["-" if value is None else _number(value / scale) for value in spent]
+        rows.append([f"{label} ({unit})" if unit else label, *cells])
+    return _table(["Figure", *(names[summary.id] for summary in summaries)], rows, "figures")
 
 
-def _costs(summaries: Sequence[dict[str, Any]], metric: str, names: dict[str, str]) -> str:
+def _costs(summaries: Sequence[RunSummary], metric: str, names: dict[str, str]) -> str:
     parts = []
     for cost in tradeoff.COSTS:
         points = tradeoff.tradeoff_points(summaries, metric, cost)

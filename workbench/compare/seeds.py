@@ -172,7 +172,7 @@ def _different_seeds(group: Sequence[Run]) -> tuple[list[Run], list[Run]]:
 
 def _group_names(groups: Sequence[Sequence[Run]]) -> list[str]:
     """What to call each setting: what its runs' names begin with; and what sets it apart where that is not enough."""
-    stems = [_stem([str(run.status().get("title") or _without_time(run)) for run in group]) for group in groups]
+    stems = [_stem([run.status().title or _without_time(run) for run in group]) for group in groups]
     fields = [{k: v for k, v in read_settings(group[0]).items() if k not in IGNORED_FIELDS} for group in groups]
     names = []
     for stem, own in zip(stems, fields, strict=True):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from workbench.metrics.measures import SMALLER_IS_BETTER
+from workbench.runs.documents import Interval, RunSummary
 
 COSTS = {  # as a report has them, and what one unit of what is shown is
     "seconds": ("Training time", "s", 1.0),
@@ -57,7 +57,7 @@ def pareto_front(quality: Sequence[float], cost: Sequence[float], larger_is_bett
     return front
 
 
-def tradeoff_points(runs: Sequence[Mapping[str, Any]], metric: str, cost: str) -> list[Point]:
+def tradeoff_points(runs: Sequence[RunSummary], metric: str, cost: str) -> list[Point]:
     """The runs that have both, in their order.
 
     Args:
@@ -66,28 +66,23 @@ def tradeoff_points(runs: Sequence[Mapping[str, Any]], metric: str, cost: str) -
         cost: one of ``COSTS``.
     """
     unit = COSTS[cost][2]
-    found = []
+    with_both: list[tuple[str, Interval, float, float]] = []
     for run in runs:
-        value = _result(run, metric)
-        paid: Any = ((run.get("report") or {}).get("cost") or {}).get(cost)
-        if quality(run, metric) is not None and _is_number(paid):
-            found.append((str(run["id"]), value, paid / unit))
-    better = metric not in SMALLER_IS_BETTER
-    front = pareto_front([value["value"] for _, value, _ in found], [paid for _, _, paid in found], better)
+        spent = getattr(run.cost, cost)
+        if (value := quality(run, metric)) is not None and spent is not None and math.isfinite(spent):
+            with_both.append((run.id, run.metric(metric), value, spent / unit))
+    larger_is_better = metric not in SMALLER_IS_BETTER
+    front = pareto_front([value for _, _, value, _ in with_both], [spent for *_, spent in with_both], larger_is_better)
     return [
-        Point(run, float(value["value"]), _or_none(value.get("low")), _or_none(value.get("high")), paid, on)
-        for (run, value, paid), on in zip(found, front, strict=True)
+        Point(run, value, interval.low, interval.high, spent, on)
+        for (run, interval, value, spent), on in zip(with_both, front, strict=True)
     ]
 
 
-def quality(run: Mapping[str, Any], metric: str) -> float | None:
-    """What a run, given as its summary, reached of a metric; None where its report has no number of it."""
-    value: Any = _result(run, metric).get("value")
-    return float(value) if _is_number(value) else None
-
-
-def _result(run: Mapping[str, Any], metric: str) -> Mapping[str, Any]:
-    return ((run.get("report") or {}).get("metrics") or {}).get(metric) or {}
+def quality(run: RunSummary, metric: str) -> float | None:
+    """Return a final metric of a run; None where its report has no finite number of it."""
+    value = run.metric(metric).value
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def front_line(found: Sequence[Point]) -> tuple[list[float], list[float]]:
@@ -106,11 +101,3 @@ def summary_sentence(found: Sequence[Point], names: Mapping[str, str], metric: s
         return f"{names[on[0].run]} is the best by {metric.replace('_', ' ')}, and no other costs less ({title})."
     said = f"{len(on)} of {len(found)} runs are on the Pareto front: more quality is only had at more cost ({title})."
     return said + (f" The other {beaten} are beaten by one that is as good and costs no more." if beaten else "")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _or_none(value: Any) -> float | None:
-    return float(value) if _is_number(value) else None

@@ -28,11 +28,12 @@ from workbench.inference.predictor import Predictor
 from workbench.machine import process_identity
 from workbench.models.networks.attention import MultiHeadAttention
 from workbench.models.networks.transformer import DecoderConfig, EncoderConfig
+from workbench.runs.documents import Cost, Report
 from workbench.runs.predictions import with_columns, write_predictions
 from workbench.runs.run import Run
 from workbench.training.cost import cost, parameters
 from workbench.training.job import TrainingJob
-from workbench.training.runner import RunReporter, write_report
+from workbench.training.runner import RunReporter
 from workbench.training.splits import EncodedSplit
 from workbench.workspace import Workspace
 
@@ -202,34 +203,36 @@ class PruningJob(TrainingJob):
             f"{self.count} heads of {self.source.id} were cut out, the least important by {self.measure} over "
             f"{importance.texts} texts; nothing was trained after that."
         )
-        write_report(
-            self.run,
-            {
-                **result,
-                "primary_metric": self.task.primary_metric,
-                "smaller_is_better": self.task.smaller_is_better,
-                "evaluated_on": name,
-                "examples": {each: len(p) for each, p in parts.items()},
-                "cost": self._nothing_trained(part, seconds),
-                "steps": 0,
-                "tuning": {},
-                "pruning": {
-                    "source": self.source.id,
-                    "heads_cut": self.count,
-                    "heads_kept": self.model.config.kept_heads,
-                    "measure": self.measure,
-                    "before": before,
-                    "after": after,
-                },
-                "notes": [*self.notes, *result.get("notes", []), note],
-                "data_fingerprint": dataset.fingerprint,
-            },
+        self.run.write_report(
+            Report.model_validate(
+                {
+                    **result,
+                    "primary_metric": self.task.primary_metric,
+                    "smaller_is_better": self.task.smaller_is_better,
+                    "evaluated_on": name,
+                    "examples": {each: len(p) for each, p in parts.items()},
+                    "cost": self._nothing_trained(part, seconds),
+                    "steps": 0,
+                    "tuning": {},
+                    "pruning": {
+                        "source": self.source.id,
+                        "heads_cut": self.count,
+                        "heads_kept": self.model.config.kept_heads,
+                        "measure": self.measure,
+                        "before": before,
+                        "after": after,
+                    },
+                    "notes": [*self.notes, *result.get("notes", []), note],
+                    "data_fingerprint": dataset.fingerprint,
+                }
+            )
         )
 
-    def _nothing_trained(self, part: EncodedSplit, seconds: float) -> dict[str, Any]:
+    def _nothing_trained(self, part: EncodedSplit, seconds: float) -> Cost:
         """The cost of a run that has trained on no token."""
         length = round(float(part.encoded.tokens.lengths.mean()))
-        return cost(self.model, self.device, 0, max(seconds, 1e-9), seconds, length, 1.0, False) | {"seconds": 0.0}
+        spent = cost(self.model, self.device, 0, max(seconds, 1e-9), seconds, length, 1.0, False)
+        return spent.model_copy(update={"seconds": 0.0})
 
     def _importance(self, part: EncodedSplit) -> HeadImportance:
         """Over the first texts of a part that is not reported on."""
@@ -266,18 +269,17 @@ class PruningJob(TrainingJob):
 
 def show_lines(run: Run) -> list[str]:
     """What pruning has done to a run, in words."""
-    told = (run.report() or {}).get("pruning") or {}
-    if not told:
+    report = run.report()
+    pruning = report.pruning if report else None
+    if report is None or pruning is None:
         return []
-    before, after = told["before"], told["after"]
-    metric = (run.report() or {})["primary_metric"]
-    lines = [f"{told['heads_cut']} heads cut out; the layers keep {', '.join(map(str, told['heads_kept']))}."]
-    if metric in before["metrics"]:
-        lines.append(f"{metric}: {before['metrics'][metric]:.4f} before, {after['metrics'][metric]:.4f} after.")
-    faster = after["texts_per_second"] / before["texts_per_second"]
+    before, after, metric = pruning.before, pruning.after, report.primary_metric or ""
+    lines = [f"{pruning.heads_cut} heads cut out; the layers keep {', '.join(map(str, pruning.heads_kept))}."]
+    if metric in before.metrics:
+        lines.append(f"{metric}: {before.metrics[metric]:.4f} before, {after.metrics[metric]:.4f} after.")
+    slow, fast = before.texts_per_second or 0.0, after.texts_per_second or 0.0
     return [
         *lines,
-        f"Texts a second: {before['texts_per_second']:,.0f} before, {after['texts_per_second']:,.0f} after "
-        f"({faster:.2f} times).",
-        f"Parameters: {before['parameters']:,} before, {after['parameters']:,} after.",
+        f"Texts a second: {slow:,.0f} before, {fast:,.0f} after ({fast / max(slow, 1e-9):.2f} times).",
+        f"Parameters: {before.parameters:,} before, {after.parameters:,} after.",
     ]

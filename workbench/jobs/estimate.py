@@ -23,7 +23,7 @@ from workbench.files import read_json, storage_errors, write_json, write_text
 from workbench.jobs.process import RunProcess
 from workbench.jobs.queue import with_absolute_paths
 from workbench.runs import estimates
-from workbench.runs.estimates import Estimate
+from workbench.runs.documents import Estimate
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace

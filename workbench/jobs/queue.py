@@ -315,7 +315,7 @@ def reconcile(run: Run, error_of: Callable[[Run, State], dict[str, str] | None] 
         status = read_json(run.folder / "status.json")  # with the lock in hand nobody else changes its state
         if not isinstance(status, dict) or status.get("state") != "running":
             return None
-        state = run.state_without_process(status)
+        state = run.state_without_process(run.stored_status())
         error = (error_of or _error_of)(run, state)
         return state if run.transition(("running",), state, error=error) else None
     finally:

@@ -24,9 +24,9 @@ def find_succeeded(resolved: RunSpec, workspace: Workspace) -> Run | None:
         The run; None when there is none. A run whose spec cannot be read is skipped.
     """
     for summary in list_runs(workspace):
-        if summary["state"] == "succeeded":
+        if summary.state == "succeeded":
             with contextlib.suppress(WorkbenchError):
-                run = Run.open(summary["id"], workspace)
+                run = Run.open(summary.id, workspace)
                 if run.spec() == resolved:
                     return run
     return None
@@ -42,9 +42,9 @@ def require_success(run: Run) -> None:
         RunError: its state is not ``succeeded``; the message holds the run's own error.
     """
     status = run.status()
-    if status["state"] != "succeeded":
-        error = status.get("error") or {}
-        raise RunError(f"The run {run.id} is {status['state']}: {error.get('message', '')}", error.get("hint", ""))
+    if status.state != "succeeded":
+        message, hint = (status.error.message, status.error.hint) if status.error else ("", "")
+        raise RunError(f"The run {run.id} is {status.state}: {message}", hint)
 
 
 def run_in_this_process(run: Run) -> None:

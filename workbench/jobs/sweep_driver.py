@@ -172,16 +172,16 @@ class _Step:
         elif state == "interrupted" or (state == "stopped" and again):
             resumed = trial["resumed"].get(seed, 0)
             if resumed >= MOST_RESUMES and not again:
-                self._end(trial, "failed", run.status().get("error"))
+                self._end(trial, "failed", _error(run))
                 return False
             trial["resumed"][seed] = resumed + 1
             resume(run, self.workspace, start=False)
         elif state == "failed" and not self.plan.over:  # a seed may diverge where others do not: these go on
             trial["figures"][seed] = None
-            trial["error"] = run.status().get("error")
+            trial["error"] = _error(run)
             trial["failed"] = [*trial.get("failed", []), seed]
         elif state in ("failed", "stopped"):
-            self._end(trial, state, run.status().get("error"))
+            self._end(trial, state, _error(run))
             return False
         return True
 
@@ -221,6 +221,11 @@ class _Step:
             run = Run(self.workspace.run_folder(run_id))
             if run.folder.is_dir() and run.state in ("queued", "running"):
                 stop(run)
+
+
+def _error(run: Run) -> dict[str, str] | None:
+    error = run.status().error
+    return error.as_dict() if error else None
 
 
 def evaluations(run: Run, metric: str) -> list[float]:

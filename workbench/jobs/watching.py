@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.jobs.queue import queue, reconcile
 from workbench.jobs.worker import ensure_worker
+from workbench.runs.documents import Status
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -26,7 +27,7 @@ class RunSnapshot:
         ahead: how many runs are before it in the queue; None when it is not queued.
     """
 
-    status: dict[str, Any]
+    status: Status
     rows: list[dict[str, Any]]
     ahead: int | None
 
@@ -42,12 +43,12 @@ def watch(run: Run, workspace: Workspace, poll: float = 0.2) -> Iterator[RunSnap
         status = run.status()
         rows, seen = run.read_metrics(seen)
         ahead = None
-        if status["state"] == "queued":
+        if status.state == "queued":
             ensure_worker(workspace)
             ids = [other.id for other in queue(workspace)]
             ahead = ids.index(run.id) if run.id in ids else 0
         yield RunSnapshot(status, rows, ahead)
-        if status["state"] not in ("queued", "running"):
+        if status.state not in ("queued", "running"):
             return
         time.sleep(poll)
 

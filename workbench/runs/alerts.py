@@ -163,10 +163,10 @@ def _plateau(found: MetricStore) -> Alert | None:
 
 def _silent(run: Run, found: MetricStore, now: float) -> Alert | None:
     """No line of metrics for much longer than usual, though the process lives and trains."""
-    if (run.status().get("progress") or {}).get("phase") != "training":
+    if (progress := run.status().progress) is None or progress.phase != "training":
         return None
     try:
-        since = now - (run.folder / "metrics.jsonl").stat().st_mtime
+        since = now - run.metrics_file.stat().st_mtime
     except OSError:
         return None
     times = found.axes["time"][-200:]

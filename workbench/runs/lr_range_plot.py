@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Iterator
 
-from workbench.runs.lr_range_test import RangeTestResult
+from workbench.runs.documents import RangeTestResult
 
 WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 48, 58  # margins

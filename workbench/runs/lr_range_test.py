@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from workbench.runs.documents import RangeTestResult
 
 Floats = NDArray[np.float64]
 
@@ -26,39 +27,6 @@ CLEAR = (
     5.0  # a fall counts from so many standard errors of the smoothed loss on; noise alone has its deepest place, too
 )
 ABOVE_FIRST, ABOVE_LOWEST = 1.5, 2.0  # the running mean has diverged when it is above both, times these
-
-
-@dataclass(frozen=True)
-class RangeTestResult:
-    """What the curve of a range test says.
-
-    Attributes:
-        suggestion: the largest learning rate to train with; None when the loss did not fall by more than its noise.
-        how: how the suggestion was chosen, or why there is none; a sentence.
-        steepest: the rate at which the smoothed loss falls fastest.
-        minimum: the rate at which it is lowest.
-        minimum_tenth: a tenth of that.
-        fall: how far the smoothed loss falls, from where it began to its lowest.
-        diverged_at: the step at which the test ended because the loss had exploded; None when it took all its steps.
-        rates: learning rate of each step, [N].
-        losses: training loss of each step, [N].
-        smoothed: the losses as they are judged, [N].
-    """
-
-    suggestion: float | None
-    how: str
-    steepest: float | None
-    minimum: float | None
-    minimum_tenth: float | None
-    fall: float | None
-    diverged_at: int | None
-    rates: list[float]
-    losses: list[float]
-    smoothed: list[float]
-
-    def as_dict(self) -> dict[str, Any]:
-        """As ``report.json`` holds it under ``range_test``."""
-        return asdict(self)
 
 
 def lr_multiplier(step: int, steps: int, lowest: float, highest: float) -> float:
@@ -111,10 +79,21 @@ def analyze(rates: Sequence[float], losses: Sequence[float], diverged_at: int | 
         diverged_at: the step at which the loss exploded, if it did.
     """
     smoothed = smooth(losses) if len(losses) else np.zeros(0)
-    curve = (list(map(float, rates)), list(map(float, losses)), smoothed.tolist())
+    nothing = RangeTestResult(
+        suggestion=None,
+        how="",
+        steepest=None,
+        minimum=None,
+        minimum_tenth=None,
+        fall=None,
+        diverged_at=diverged_at,
+        rates=list(map(float, rates)),
+        losses=list(map(float, losses)),
+        smoothed=smoothed.tolist(),
+    )
     if len(losses) < MIN_STEPS:
         why = f"The test ended after {len(losses)} steps: too few to read anything from. Lower range_test.lowest."
-        return RangeTestResult(None, why, None, None, None, None, diverged_at, *curve)
+        return nothing.model_copy(update={"how": why})
     lowest = int(smoothed.argmin())
     start = float(smoothed[: max(1, len(smoothed) // 10)].mean())
     fall = start - float(smoothed[lowest])
@@ -123,7 +102,7 @@ def analyze(rates: Sequence[float], losses: Sequence[float], diverged_at: int | 
             f"No rate can be suggested: the smoothed loss fell by {max(0.0, fall):.3g}, no more than its noise. Take "
             "more range_test.steps, larger batches, or other bounds."
         )
-        return RangeTestResult(None, why, None, None, None, fall, diverged_at, *curve)
+        return nothing.model_copy(update={"how": why, "fall": fall})
     steepest = float(rates[_steepest(rates, smoothed, start, lowest)])
     minimum = float(rates[lowest])
     which = "where the loss falls fastest" if steepest <= minimum / 10 else "a tenth of the rate with the lowest loss"
@@ -132,7 +111,16 @@ def analyze(rates: Sequence[float], losses: Sequence[float], diverged_at: int | 
         f"{suggestion:.2g} is {which}, the smaller of two readings: fastest fall at {steepest:.2g}, lowest loss at "
         f"{minimum:.2g}."
     )
-    return RangeTestResult(suggestion, how, steepest, minimum, minimum / 10, fall, diverged_at, *curve)
+    return nothing.model_copy(
+        update={
+            "suggestion": suggestion,
+            "how": how,
+            "steepest": steepest,
+            "minimum": minimum,
+            "minimum_tenth": minimum / 10,
+            "fall": fall,
+        }
+    )
 
 
 def _noise(losses: Sequence[float], smoothed: Floats) -> float:

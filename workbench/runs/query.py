@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import MissingPackageError, UnknownNameError
-from workbench.files import read_json, read_json_cached
+from workbench.files import read_json
+from workbench.runs.documents import Environment, RunSummary
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -17,23 +18,23 @@ SUMMARY_FIELDS = ("title", "kind", "task", "model", "data", "tuning")  # words a
 _LONGEST_LINE = 2**24  # bytes; DuckDB refuses longer ones by default as damaged, too
 
 
-def list_runs(workspace: Workspace) -> list[dict[str, Any]]:
-    """Every run, newest first, without its spec: what ``workbench runs --json`` prints, and a little more.
+def list_runs(workspace: Workspace) -> list[RunSummary]:
+    """Return every run, newest first, without its spec: what ``workbench runs --json`` prints.
 
-    Each is ``{"id", "state", "report", "error", "progress", "created"}`` and the words in ``SHORT``. A folder that
-    is damaged is listed as ``failed``, with the reason; one that vanishes meanwhile is left out. No YAML is read,
-    and no file twice that has not changed: what is told of a run's files must not be changed.
+    A damaged folder is listed as ``failed``, with the reason; one that vanishes meanwhile is left out. No YAML is read,
+    and no file that has not changed since the last call.
     """
-    found = []
+    summaries = []
     for run in Run.all(workspace):
-        status = run.status(read_json_cached)
+        status = run.status(cached=True)
         if not run.folder.is_dir():
             continue
-        summary = {"id": run.id, "state": status["state"], "report": run.report(read_json_cached)}
-        summary |= {key: status.get(key) for key in ("error", "progress", "created", *SUMMARY_FIELDS)}
-        found.append(summary)
-    # By the time of creation: within a second the names do not tell. A damaged folder has its name only.
-    return sorted(found, key=lambda item: (item["id"][:15], str(item["created"] or ""), item["id"]), reverse=True)
+        fields = {name: getattr(status, name) for name in ("error", "progress", "created", *SUMMARY_FIELDS)}
+        summaries.append(
+            RunSummary.model_construct(id=run.id, state=status.state, report=run.report(cached=True), **fields)
+        )
+    # Sorted by time of creation, because names are not ordered within a second. A damaged folder has its name only.
+    return sorted(summaries, key=lambda run: (run.id[:15], str(run.created or ""), run.id), reverse=True)
 
 
 def metric_names(runs: Sequence[Run]) -> list[str]:
@@ -102,7 +103,7 @@ def read_curves(runs: Sequence[Run], names: Sequence[str] | None = None, x: str 
 def latest_metrics(run: Run, last_bytes: int = 65_536) -> dict[str, Any]:
     """The last value of each metric among the last lines of a run; cheap, and without DuckDB."""
     try:
-        size = (run.folder / "metrics.jsonl").stat().st_size
+        size = run.metrics_file.stat().st_size
     except OSError:
         return {}
     merged: dict[str, Any] = {}
@@ -111,17 +112,17 @@ def latest_metrics(run: Run, last_bytes: int = 65_536) -> dict[str, Any]:
     return merged
 
 
-def environment(run: Run) -> dict[str, Any]:
-    """``environment.json``; empty before the run has begun."""
-    found = read_json(run.folder / "environment.json")
-    return found if isinstance(found, dict) else {}
+def environment(run: Run) -> Environment:
+    """Return ``environment.json``; empty before the run has begun."""
+    content = read_json(run.environment_file)
+    return Environment.load(content) if isinstance(content, dict) else Environment()
 
 
 def _metric_files(runs: Sequence[Run]) -> list[str]:
     """The metric files that exist and hold something. The names are folders that this code has listed itself."""
     found = []
     for run in runs:
-        path = run.folder / "metrics.jsonl"
+        path = run.metrics_file
         try:
             if path.stat().st_size:
                 found.append(_without_glob(str(path)))

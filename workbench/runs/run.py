@@ -1,24 +1,8 @@
-"""One run is one folder; this module is the only way into it.
-
-    spec.yaml            the whole spec, every default written out
-    status.json          state, progress, process, heartbeat; on failure the error    (replaced atomically)
-    metrics.jsonl        a JSON object a line                                          (appended)
-    samples.jsonl        texts that the model has written as training went on          (appended)
-    confusion.jsonl      which label was taken for which, at each evaluation           (appended)
-    usage.jsonl          processor, memory and GPU as the run went on                  (appended)
-    notes.json           tags, a note, whether it was put away                         (replaced atomically)
-    log.txt              all that the process printed                                  (appended)
-    environment.json     versions, device, fingerprint of the data, seed
-    splits.json          which rows went where
-    data.json            the report on the data: rows, labels, lengths, what was left out
-    predictions.parquet  a row per evaluated example
-    report.json          final metrics with intervals, baseline, cost
-    checkpoints/  model/ weights (safetensors only)
-    run.lock             held by the run's process while it lives
-    stop                 exists when somebody asked the run to stop
+"""One run is one folder; this module reads and changes it. :mod:`workbench.runs.folder` lists its files.
 
 States: ``queued -> running -> succeeded | failed | stopped``, and ``interrupted`` for a run whose process vanished.
-Whether a process lives is asked of the lock, which the operating system frees when it ends, and never of a process id.
+Whether a process lives is read from the lock, which the operating system frees when the process ends, and never from a
+process id.
 """
 
 from __future__ import annotations
@@ -28,11 +12,11 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any
 
 from workbench.errors import BusyError, RequestError, UnknownNameError, WorkbenchError
 from workbench.files import (
@@ -41,6 +25,7 @@ from workbench.files import (
     append_line,
     last_lines,
     read_json,
+    read_json_cached,
     read_lines,
     slug,
     storage_errors,
@@ -49,14 +34,17 @@ from workbench.files import (
     write_text,
 )
 from workbench.machine import process_identity
+from workbench.runs import estimates
+from workbench.runs.documents import STATES, BaseNote, Report, RunError, RunSummary, State, Status
+from workbench.runs.folder import RunFolder
 from workbench.spec import RunSpec
+from workbench.types import JsonObject
 from workbench.workspace import Workspace
 
-State = Literal["queued", "running", "succeeded", "failed", "stopped", "interrupted"]
-Reader = Callable[[Path], Any]  # read_json, or read_json_cached for who looks often and at many runs
-STATES: tuple[State, ...] = get_args(State)
 FINISHED: tuple[State, ...] = ("succeeded", "failed", "stopped")
 RESUMABLE: tuple[State, ...] = ("failed", "stopped", "interrupted")
+
+__all__ = ["FINISHED", "LOCK_VARIABLE", "RESUMABLE", "STATES", "Run", "State"]
 
 LOCK_VARIABLE = "WORKBENCH_RUN_LOCK"  # in the process of a run: the file descriptor under which it inherits its lock
 
@@ -66,10 +54,8 @@ MAX_LABEL_LENGTH = 200  # characters
 
 
 @dataclass(frozen=True)
-class Run:
-    """A handle on a run's folder. It holds no state: what it tells is what the folder says now."""
-
-    folder: Path
+class Run(RunFolder):
+    """A handle on a run's folder. It holds no state: every call reads what the folder contains now."""
 
     # -- making and finding ------------------------------------------------------------------------------------
 
@@ -111,7 +97,7 @@ class Run:
             RequestError: there are several.
         """
         run = cls(workspace.run_folder(run_id))
-        if (run.folder / "status.json").exists() or (run.folder / "spec.yaml").exists():
+        if run.status_file.exists() or run.spec_file.exists():
             return run
         ids = [other.id for other in cls.all(workspace)]
         matches = [i for i in ids if i.startswith(run_id) or i.endswith(run_id) or f"-{run_id}-" in i]
@@ -133,65 +119,77 @@ class Run:
             return []
         return [cls(workspace.runs / name) for name in sorted(names)]
 
-    @property
-    def id(self) -> str:
-        return self.folder.name
-
-    @property
-    def workspace(self) -> Workspace:
-        """The workspace that the run's folder is in."""
-        return Workspace(self.folder.parent.parent)
-
     # -- reading -----------------------------------------------------------------------------------------------
 
     def spec(self) -> RunSpec:
         """The run's spec. Raises SpecError when the file is missing, damaged or of a newer version."""
-        return RunSpec.load(self.folder / "spec.yaml")
+        return RunSpec.load(self.spec_file)
 
     def is_confined(self) -> bool:
-        """Whether the run may read the workspace's uploads only: it was asked for over the network."""
-        return bool(self.status().get("confined"))
+        """Return whether the run may read the workspace's uploads only, because it was requested over the network."""
+        return bool(self.status().confined)
 
-    def status(self, read: Reader = read_json) -> dict[str, Any]:
-        """``status.json`` as it is now, with at least ``state``.
+    def status(self, cached: bool = False) -> Status:
+        """Return ``status.json``, with the state that the run is really in.
 
-        A run that says ``running`` while nobody holds its lock is told as ``interrupted``; if no process had begun on
-        it yet, as ``queued``, for the worker will put it back. A folder without a readable status is told as
-        ``failed`` with the reason.
+        A run that says ``running`` although nobody holds its lock is ``interrupted``; if no process had started on it
+        yet it is ``queued``, because the worker will put it back. A folder without a readable status is ``failed``,
+        with the reason.
+
+        Args:
+            cached: do not read a file again that has not changed; for callers that look often, and at many runs.
         """
-        status = self._readable_status(read)
-        if status["state"] == "running" and not self.is_alive():
-            # The process may have finished between the two looks: believe its last word.
-            status = self._readable_status()
-            if status["state"] == "running":
-                return {**status, "state": self.state_without_process(status)}
+        status = self.stored_status(cached)
+        if status.state == "running" and not self.is_alive():
+            # The process may have finished between the two reads: the second one is its last word.
+            status = self.stored_status()
+            if status.state == "running":
+                return status.model_copy(update={"state": self.state_without_process(status)})
         return status
 
-    def state_without_process(self, status: dict[str, Any]) -> State:
-        """What a run is that says ``running`` while nobody holds its lock."""
+    def stored_status(self, cached: bool = False) -> Status:
+        """Return ``status.json`` as it is stored; ``failed`` with the reason when it cannot be read."""
+        content = self._stored(cached)
+        if content.get("state") in STATES:
+            return Status.load(content)
+        message = f"{self.id}/status.json is missing or damaged."
+        damage = RunError(kind="DamagedRun", message=message, hint="Delete the run, or restore the file.")
+        return Status(state="failed", error=damage)
+
+    def state_without_process(self, status: Status) -> State:
+        """Return what a run is that says ``running`` although nobody holds its lock."""
         if self.stop_requested():
             return "stopped"
-        return "interrupted" if status.get("process") else "queued"
+        return "interrupted" if status.process else "queued"
 
     @property
     def state(self) -> State:
-        return cast(State, self.status()["state"])
+        return self.status().state
 
-    def report(self, read: Reader = read_json) -> dict[str, Any] | None:
-        """``report.json``: ``{"metrics", "baseline", "cost", ...}``; None before the run has ended."""
-        found = read(self.folder / "report.json")
-        return found if isinstance(found, dict) else None
+    def report(self, cached: bool = False) -> Report | None:
+        """Return ``report.json``; None before the run has ended, and when the file is no JSON object.
+
+        Args:
+            cached: as for :meth:`status`.
+        """
+        content = read_json_cached(self.report_file) if cached else read_json(self.report_file)
+        return Report.load(content) if isinstance(content, dict) else None
+
+    def base_note(self) -> BaseNote | None:
+        """Return how to load the run's model; None while it has none."""
+        content = read_json(self.base_note_file)
+        return BaseNote.load(content) if isinstance(content, dict) else None
 
     def read_metrics(self, start: int = 0) -> tuple[list[dict[str, Any]], int]:
         """The metric lines from byte ``start`` on, and the byte to go on from (cheap to call again and again)."""
-        return read_lines(self.folder / "metrics.jsonl", start)
+        return read_lines(self.metrics_file, start)
 
     def samples(self) -> list[dict[str, Any]]:
         """Texts that the model has written as training went on: ``{"step", "prompt", "text"}``, oldest first.
 
         Those at the file's end (``LOOKED_AT`` bytes of it), however long it is.
         """
-        rows = last_lines(self.folder / "samples.jsonl", TAIL_BYTES)
+        rows = last_lines(self.samples_file, TAIL_BYTES)
         return [row for row in rows if isinstance(row.get("text"), str)]
 
     def last_samples(self) -> list[dict[str, Any]]:
@@ -205,13 +203,13 @@ class Run:
         ``counts`` [labels, labels] has a row for each right label. At most ``LOOKED_AT`` bytes of the file are read;
         runs of tasks that choose no label, and of more than ``MOST_LABELS``, have none.
         """
-        return [row for row in last_lines(self.folder / "confusion.jsonl", TAIL_BYTES) if _is_confusion(row)]
+        return [row for row in last_lines(self.confusion_file, TAIL_BYTES) if _is_confusion(row)]
 
     def append_confusion(self, step: int, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
         """Add one line to ``confusion.jsonl``, if there are few enough labels."""
         if len(labels) <= MAX_LABELS:
             cut = [label[:MAX_LABEL_LENGTH] for label in labels]
-            append_line(self.folder / "confusion.jsonl", {"step": step, "labels": cut, "counts": counts})
+            append_line(self.confusion_file, {"step": step, "labels": cut, "counts": counts})
 
     def kind(self) -> str:
         """``RunSpec.kind``, without reading the spec."""
@@ -229,7 +227,7 @@ class Run:
     def log(self, last_bytes: int = 65_536) -> str:
         """The end of what the process printed."""
         try:
-            with open(self.folder / "log.txt", "rb") as file:
+            with open(self.log_file, "rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - last_bytes))
                 return file.read().decode("utf-8", errors="replace")
         except OSError:
@@ -237,24 +235,31 @@ class Run:
 
     def is_alive(self) -> bool:
         """Whether the run's process exists."""
-        return Lock(self.folder / "run.lock").is_held()
+        return Lock(self.lock_file).is_held()
 
-    def summary(self, with_spec: bool = True) -> dict[str, Any]:
-        """What ``workbench show --json`` prints: ``{"id", "state", "spec", "report", "samples", "error", ...}``."""
+    def summary(self, with_spec: bool = True) -> RunSummary:
+        """Return what ``workbench show --json`` prints.
+
+        Args:
+            with_spec: read the spec too.
+        """
         status = self.status()
-        found: dict[str, Any] = {"id": self.id, "state": status["state"], "kind": status.get("kind") or "training"}
+        fields: dict[str, Any] = {"id": self.id, "state": status.state, "kind": status.kind or "training"}
+        error = status.error
         if with_spec:
             try:
-                found["spec"] = self.spec().model_dump(mode="json")
-            except WorkbenchError as error:
-                found["spec"] = None
-                status["error"] = status.get("error") or error.as_dict()
-        found["report"] = self.report()
-        found["samples"] = self.last_samples()
-        found["error"] = status.get("error")
-        found["progress"] = status.get("progress")
-        found["created"] = status.get("created")
-        return found
+                fields["spec"] = self.spec().model_dump(mode="json")
+            except WorkbenchError as problem:
+                fields["spec"] = None
+                error = error or RunError(**problem.as_dict())
+        return RunSummary.model_construct(
+            **fields,
+            report=self.report(),
+            samples=self.last_samples(),
+            error=error,
+            progress=status.progress,
+            created=status.created,
+        )
 
     # -- writing -----------------------------------------------------------------------------------------------
 
@@ -264,7 +269,7 @@ class Run:
         A worker takes it before it starts the process, and the process inherits it: there is no moment in which the
         process exists and the lock is free. ``acquire`` in the process then succeeds at once.
         """
-        lock = Lock(self.folder / "run.lock", holder=process_identity(), make_folder=False)
+        lock = Lock(self.lock_file, holder=process_identity(), make_folder=False)
         inherited = os.environ.get(LOCK_VARIABLE, "")
         if inherited.isdigit() and _is_file(int(inherited), lock.path):
             lock.inherit(int(inherited))
@@ -275,12 +280,12 @@ class Run:
 
         Its note names no process: nobody who stops the run can end theirs.
         """
-        return Lock(self.folder / "run.lock", holder={"what": purpose}, make_folder=False)
+        return Lock(self.lock_file, holder={"what": purpose}, make_folder=False)
 
     def update_status(self, **changes: Any) -> None:
         """Change some fields of ``status.json``."""
         with self._status_lock():
-            write_json(self.folder / "status.json", {**self._stored(), **changes})
+            write_json(self.status_file, {**self._stored(), **changes})
 
     def transition(self, expected: tuple[State, ...], to: State, **changes: Any) -> bool:
         """Go to state ``to`` if the stored state is one of ``expected``; False, and nothing done, if it is not.
@@ -291,24 +296,24 @@ class Run:
             stored = self._stored()
             if stored.get("state") not in expected:
                 return False
-            write_json(self.folder / "status.json", {**stored, "state": to, **changes})
+            write_json(self.status_file, {**stored, "state": to, **changes})
             return True
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Add one line to ``metrics.jsonl``."""
-        append_line(self.folder / "metrics.jsonl", row)
+        append_line(self.metrics_file, row)
 
     def request_stop(self) -> None:
         """Ask the run's process to write a checkpoint and end."""
         self._must_exist()
-        with storage_errors(self.folder / "stop"):
-            (self.folder / "stop").touch()
+        with storage_errors(self.stop_file):
+            self.stop_file.touch()
 
     def stop_requested(self) -> bool:
-        return os.path.exists(self.folder / "stop")
+        return os.path.exists(self.stop_file)
 
     def clear_stop(self) -> None:
-        (self.folder / "stop").unlink(missing_ok=True)
+        self.stop_file.unlink(missing_ok=True)
 
     def delete(self) -> None:
         """Remove the folder. Raises BusyError while the run's process lives, or other runs' adapters stand on it."""
@@ -331,34 +336,25 @@ class Run:
             lock.release()
 
     def needed_by(self) -> list[str]:
-        """Ids of the runs whose result is an adapter on this run's."""
-        return [
-            other.id
-            for other in Run.all(self.workspace)
-            if isinstance(note := read_json(other.folder / "model" / "workbench.json"), dict)
-            and note.get("adapter")
-            and (note.get("base") or {}).get("source") == f"run:{self.id}"
-        ]
+        """Return the ids of the runs whose result is an adapter on this run's model."""
+        notes = ((other.id, other.base_note()) for other in Run.all(self.workspace))
+        return [run_id for run_id, note in notes if note and note.adapter and note.base.source == f"run:{self.id}"]
+
+    def write_report(self, report: Report) -> None:
+        """Write ``report.json``, the last thing that a run writes, with what the run was expected to cost."""
+        expected = estimates.with_errors(estimates.read(self.folder), report.cost)
+        if expected is not None:
+            report = report.model_copy(update={"estimate": expected})
+        write_json(self.report_file, report.as_dict())
 
     def _must_exist(self) -> None:
         """Raises UnknownNameError when the folder is gone: a late writer must not bring half of it back."""
         if not self.folder.is_dir():
             raise UnknownNameError("run", self.id, (), "It was deleted.")
 
-    def _readable_status(self, read: Reader = read_json) -> dict[str, Any]:
-        status = self._stored(read)
-        if status.get("state") in STATES:
-            return status
-        damaged = {
-            "kind": "DamagedRun",
-            "message": f"{self.id}/status.json is missing or damaged.",
-            "hint": "Delete the run, or restore the file.",
-        }
-        return {"state": "failed", "error": damaged}
-
-    def _stored(self, read: Reader = read_json) -> dict[str, Any]:
-        found = read(self.folder / "status.json")
-        return found if isinstance(found, dict) else {}
+    def _stored(self, cached: bool = False) -> JsonObject:
+        content = read_json_cached(self.status_file) if cached else read_json(self.status_file)
+        return content if isinstance(content, dict) else {}
 
     @contextlib.contextmanager
     def _status_lock(self) -> Iterator[None]:

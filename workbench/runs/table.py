@@ -23,6 +23,7 @@ from typing import Any
 
 from workbench.errors import MissingPackageError, RequestError, UnknownNameError
 from workbench.files import read_json_cached, waiting_lock, write_atomically, write_json
+from workbench.runs.documents import Report, RunProgress, RunSummary
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
 from workbench.runs.tags import Tags, read_tags
@@ -43,63 +44,55 @@ _COSTS = ("seconds", "tokens_per_second", "peak_memory_bytes", "trained_paramete
 _WORDS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
 
 
-def run_table(
-    workspace: Workspace, summaries: Sequence[dict[str, Any]] | None = None, settings: bool = True
-) -> list[Row]:
-    """Every run as one flat row, newest first.
+def run_table(workspace: Workspace, summaries: Sequence[RunSummary] | None = None, settings: bool = True) -> list[Row]:
+    """Return every run as one flat row, newest first.
 
     Args:
         workspace: whose runs.
-        summaries: of :func:`workbench.runs.query.list_runs`, where they are at hand.
+        summaries: of :func:`workbench.runs.query.list_runs`, where they were read already.
         settings: also the fields of the specs.
 
-    Columns: those of ``_FIRST``; ``step`` and ``steps``; ``metric``, ``value``, ``low``, ``high`` of the metric that
-    the run is judged by; each final metric by its name; what it cost; and, with ``settings``, each field of its spec
-    by its dotted name (``training.learning_rate``).
-
-    The row of a run of which nothing has changed is the same object again: it must not be changed.
+    Returns:
+        Rows with the columns of ``_FIRST``; ``step`` and ``steps``; ``metric``, ``value``, ``low``, ``high`` of the
+        metric that the run is judged by; each final metric by its name; what it cost; and, with ``settings``, each
+        field of its spec by its dotted name (``training.learning_rate``). The row of a run that has not changed is the
+        same object again: do not change it.
     """
     fields = _all_settings(workspace) if settings else {}
-    found = list_runs(workspace) if summaries is None else summaries
-    return [_kept_row(workspace, summary, fields.get(summary["id"], {})) for summary in found]
+    runs = list_runs(workspace) if summaries is None else summaries
+    return [_cached_row(workspace, summary, fields.get(summary.id, {})) for summary in runs]
 
 
-_MOST_ROWS = 30_000
-_rows: dict[str, tuple[tuple[Any, ...], Row]] = {}
+_MAX_ROWS = 30_000
+_rows: dict[str, tuple[tuple[RunSummary, Tags, Row], Row]] = {}
 
 
-def _kept_row(workspace: Workspace, summary: dict[str, Any], fields: Row) -> Row:
-    """The row as it was made before from the same things; what was read once is the same object, so this is quick."""
-    run = Run(workspace.runs / summary["id"])
-    made_of = (summary, read_tags(run, read_json_cached), fields)
+def _cached_row(workspace: Workspace, summary: RunSummary, fields: Row) -> Row:
+    """Return the row that was built from the same documents before, or a new one."""
+    run = Run(workspace.runs / summary.id)
+    sources = (summary, read_tags(run, cached=True), fields)
     name = f"{run.folder}\n{bool(fields)}"
-    known = _rows.get(name)
-    if known is not None and known[0] == made_of:
-        return known[1]
-    if len(_rows) >= _MOST_ROWS:
+    cached = _rows.get(name)
+    if cached is not None and cached[0] == sources:
+        return cached[1]
+    if len(_rows) >= _MAX_ROWS:
         _rows.clear()
-    row = _row(summary, made_of[1]) | fields
-    _rows[name] = (made_of, row)
+    row = _row(summary, sources[1]) | fields
+    _rows[name] = (sources, row)
     return row
 
 
-def _row(summary: dict[str, Any], noted: Tags) -> Row:
-    row = {name: summary.get(name) for name in _FIRST}
-    row |= {"tags": list(noted.tags), "notes": noted.notes, "archived": noted.archived}
-    progress = _dict(summary.get("progress"))
-    row |= {"step": progress.get("step"), "steps": progress.get("steps")}
-    report = summary.get("report") or {}
-    metrics, cost = _dict(report.get("metrics")), _dict(report.get("cost"))
-    judged = report.get("primary_metric") if report.get("primary_metric") in metrics else None
-    value = _dict(metrics.get(str(judged)))
-    row |= {"metric": judged, **{name: value.get(name) for name in ("value", "low", "high")}}
-    row |= {name: cost.get(name) for name in _COSTS}
-    row |= {name: found.get("value") for name, found in metrics.items() if name not in row and isinstance(found, dict)}
+def _row(summary: RunSummary, tags: Tags) -> Row:
+    row = {name: getattr(summary, name, None) for name in _FIRST}
+    row |= {"tags": list(tags.tags), "notes": tags.notes, "archived": tags.archived}
+    progress, report = summary.progress or RunProgress(), summary.report or Report()
+    row |= {"step": progress.step, "steps": progress.steps}
+    primary = report.primary
+    row["metric"] = report.primary_metric if primary else None
+    row |= {name: getattr(primary, name, None) for name in ("value", "low", "high")}
+    row |= {name: getattr(report.cost, name) for name in _COSTS}
+    row |= {name: metric.value for name, metric in report.metrics.items() if name not in row}
     return row
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 # -- settings --------------------------------------------------------------------------------------------------------
@@ -108,10 +101,10 @@ def _dict(value: Any) -> dict[str, Any]:
 def read_settings(run: Run) -> Row:
     """The run's spec as dotted fields; empty when it cannot be read."""
     try:
-        stat = (run.folder / "spec.yaml").stat()
+        stat = run.spec_file.stat()
     except OSError:
         return {}
-    return dict(_read_settings(str(run.folder / "spec.yaml"), stat.st_mtime_ns, stat.st_size))
+    return dict(_read_settings(str(run.spec_file), stat.st_mtime_ns, stat.st_size))
 
 
 @functools.lru_cache(maxsize=128)
@@ -142,7 +135,7 @@ def _all_settings(workspace: Workspace) -> dict[str, Row]:
     found, new = {}, False
     for run in Run.all(workspace):
         try:
-            stat = (run.folder / "spec.yaml").stat()
+            stat = run.spec_file.stat()
         except OSError:
             continue
         mark = [stat.st_mtime_ns, stat.st_size]

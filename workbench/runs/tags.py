@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from workbench.errors import RequestError, UnknownNameError
-from workbench.files import read_json, waiting_lock, write_json
-from workbench.runs.run import Reader, Run
+from workbench.files import read_json, read_json_cached, waiting_lock, write_json
+from workbench.runs.run import Run
 
 MAX_TAG_LENGTH = 40  # characters
 MAX_TAGS = 20
@@ -24,9 +24,14 @@ class Tags:
     archived: bool = False
 
 
-def read_tags(run: Run, read: Reader = read_json) -> Tags:
-    """What was noted about a run; nothing when the file is missing or damaged."""
-    found = read(run.folder / "notes.json")
+def read_tags(run: Run, cached: bool = False) -> Tags:
+    """Return the tags and the note of a run; nothing when the file is missing or damaged.
+
+    Args:
+        run: whose.
+        cached: do not read the file again while it has not changed.
+    """
+    found = read_json_cached(run.notes_file) if cached else read_json(run.notes_file)
     if not isinstance(found, dict):
         return Tags()
     tags = found.get("tags")
@@ -49,7 +54,7 @@ def update_tags(run: Run, **changes: Any) -> Tags:
         raise UnknownNameError("run", run.id, (), "It was deleted.")
     with waiting_lock(run.folder / "notes.lock", make_folder=False):
         new = replace(read_tags(run), **changes)
-        write_json(run.folder / "notes.json", asdict(new))
+        write_json(run.notes_file, asdict(new))
     return new
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from workbench.machine import peak_rss_bytes
+from workbench.runs.documents import Cost
 from workbench.training.device import Device
 from workbench.training.flops import flops_per_token, peak_flops
 
@@ -28,7 +29,7 @@ def cost(
     length: int,
     predicted: float,
     replayed: bool,
-) -> dict[str, Any]:
+) -> Cost:
     """``report.json``'s part ``cost``.
 
     Args:
@@ -50,18 +51,18 @@ def cost(
     each = flops_per_token(model, length, predicted)
     telling = seconds >= LONG_ENOUGH and not replayed
     peak, source = peak_flops(device, device.precision) if telling else (None, None)
-    return {
-        "seconds": round(seconds, 3),
-        "total_seconds": round(total_seconds, 3),
-        "tokens_per_second": speed,
-        "tokens": tokens,
-        "peak_memory_bytes": torch.cuda.max_memory_allocated() if device.kind == "cuda" else peak_rss_bytes(),
-        "trained_parameters": trained,
-        "total_parameters": total,
-        "device": device.name,
-        "precision": device.precision,
-        "flops_per_token": each,
-        "peak_flops": peak,
-        "peak_flops_source": source,
-        "mfu": speed * each / peak if peak else None,
-    }
+    return Cost(
+        seconds=round(seconds, 3),
+        total_seconds=round(total_seconds, 3),
+        tokens_per_second=speed,
+        tokens=tokens,
+        peak_memory_bytes=torch.cuda.max_memory_allocated() if device.kind == "cuda" else peak_rss_bytes(),
+        trained_parameters=trained,
+        total_parameters=total,
+        device=device.name,
+        precision=device.precision,
+        flops_per_token=each,
+        peak_flops=peak,
+        peak_flops_source=source,
+        mfu=speed * each / peak if peak else None,
+    )

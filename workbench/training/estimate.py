@@ -30,7 +30,7 @@ from workbench.data.text.batching import Batches
 from workbench.machine import peak_rss_bytes
 from workbench.models.base import Loaded
 from workbench.runs import estimates
-from workbench.runs.estimates import Estimate, Expected
+from workbench.runs.documents import Estimate, Interval
 from workbench.runs.predictions import write_predictions
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST
@@ -302,9 +302,9 @@ class ProfilingRun(TrainingJob):
         measured = (torch.cuda.max_memory_allocated() if gpu else peak_rss_bytes()) + self.added_bytes
         memory = measured + (0 if gpu else growth(took.resident, steps.total))
         return Estimate(
-            total_seconds=Expected(training + rest, max(0, 1 - off) * (low + rest), (1 + off) * (training + rest)),
-            seconds=Expected(training, max(0, 1 - off) * low, (1 + off) * training),
-            peak_memory_bytes=Expected(memory, measured * (1 - MEMORY_MARGIN), memory * (1 + MEMORY_MARGIN)),
+            total_seconds=_interval(training + rest, max(0, 1 - off) * (low + rest), (1 + off) * (training + rest)),
+            seconds=_interval(training, max(0, 1 - off) * low, (1 + off) * training),
+            peak_memory_bytes=_interval(memory, measured * (1 - MEMORY_MARGIN), memory * (1 + MEMORY_MARGIN)),
             trained_parameters=trained,
             total_parameters=total,
             steps=steps.total,
@@ -438,6 +438,10 @@ def _first_epoch(steps: StepSchedule) -> list[OptimizerStep]:
 
 
 # -- the process -----------------------------------------------------------------------------------------------------
+
+
+def _interval(value: float, low: float, high: float) -> Interval:
+    return Interval(value=value, low=low, high=high)
 
 
 def profile_folder(folder: Path) -> int:

@@ -26,6 +26,7 @@ from workbench.metrics import measures
 from workbench.models.base import Loaded
 from workbench.models.loading import BASE_FILE, same_base
 from workbench.runs import estimates
+from workbench.runs.documents import Cost, Report
 from workbench.runs.predictions import with_columns, write_predictions
 from workbench.runs.run import Run
 from workbench.training import checkpoint
@@ -37,7 +38,6 @@ from workbench.training.runner import (
     RunReporter,
     drop_after,
     environment,
-    write_report,
 )
 from workbench.training.splits import EncodedSplit, encode_splits
 from workbench.training.steps import StepSchedule
@@ -354,23 +354,24 @@ class TrainingJob:
         write_predictions(self.run, with_columns(rows, part.examples.ids, part.examples.extra_columns))
         self.watch.phase("saving the model")
         self._save_model(loaded)
-        write_report(
-            self.run,
-            {
-                **result,
-                "primary_metric": self.task.primary_metric,
-                "smaller_is_better": self.task.smaller_is_better,
-                "evaluated_on": name,
-                "examples": {each: len(p) for each, p in parts.items()},
-                "cost": self._cost(parts["train"], outcome, began),
-                "steps": outcome.position.step,
-                "best_step": outcome.position.best_step,
-                "weights_of_step": self.kept_step,
-                "frozen_cache": self.frozen.kept,
-                "tuning": self.resolved.tuning.report(self.model),
-                "notes": [*self.notes, *result.get("notes", [])],
-                "data_fingerprint": dataset.fingerprint,
-            },
+        self.run.write_report(
+            Report.model_validate(
+                {
+                    **result,
+                    "primary_metric": self.task.primary_metric,
+                    "smaller_is_better": self.task.smaller_is_better,
+                    "evaluated_on": name,
+                    "examples": {each: len(p) for each, p in parts.items()},
+                    "cost": self._cost(parts["train"], outcome, began),
+                    "steps": outcome.position.step,
+                    "best_step": outcome.position.best_step,
+                    "weights_of_step": self.kept_step,
+                    "frozen_cache": self.frozen.kept,
+                    "tuning": self.resolved.tuning.report(self.model),
+                    "notes": [*self.notes, *result.get("notes", [])],
+                    "data_fingerprint": dataset.fingerprint,
+                }
+            )
         )
         metric = self.task.primary_metric
         self.watch.say(
@@ -402,7 +403,7 @@ class TrainingJob:
             }
             write_json(folder / BASE_FILE, note)
 
-    def _cost(self, part: EncodedSplit, outcome: TrainResult, began: float) -> dict[str, Any]:
+    def _cost(self, part: EncodedSplit, outcome: TrainResult, began: float) -> Cost:
         return cost(
             self.model,
             self.device,

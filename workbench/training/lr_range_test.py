@@ -15,11 +15,12 @@ from workbench.errors import NonFiniteLossError
 from workbench.files import write_text
 from workbench.models.base import Loaded
 from workbench.runs import lr_range_test
+from workbench.runs.documents import Report
 from workbench.runs.lr_range_plot import range_svg
 from workbench.runs.run import Run
 from workbench.training.job import TrainingJob
 from workbench.training.loop import TrainerCallback, TrainingInputs, TrainResult
-from workbench.training.runner import RunReporter, write_report
+from workbench.training.runner import RunReporter
 from workbench.training.splits import EncodedSplit
 from workbench.training.state import TrainState
 
@@ -76,19 +77,20 @@ class RangeTestJob(TrainingJob):
         rates, losses = lr_range_test.loss_curve(self.run.read_metrics()[0])
         found = lr_range_test.analyze(rates, losses, self.rising.diverged_at)
         write_text(self.run.folder / PICTURE, range_svg(found))
-        write_report(
-            self.run,
-            {
-                "metrics": {},
-                "baseline": {},
-                "primary_metric": None,
-                "range_test": found.as_dict(),
-                "examples": {name: len(part) for name, part in parts.items()},
-                "cost": self._cost(parts["train"], outcome, began),
-                "steps": outcome.position.step,
-                "notes": self.notes,
-                "data_fingerprint": dataset.fingerprint,
-            },
+        self.run.write_report(
+            Report.model_validate(
+                {
+                    "metrics": {},
+                    "baseline": {},
+                    "primary_metric": None,
+                    "range_test": found.as_dict(),
+                    "examples": {name: len(part) for name, part in parts.items()},
+                    "cost": self._cost(parts["train"], outcome, began),
+                    "steps": outcome.position.step,
+                    "notes": self.notes,
+                    "data_fingerprint": dataset.fingerprint,
+                }
+            )
         )
         self.watch.say(found.how)
 

@@ -33,11 +33,9 @@ from workbench.files import (
     read_lines,
     waiting_lock,
     write_atomically,
-    write_json,
     write_text,
 )
 from workbench.machine import describe, process_identity
-from workbench.runs import estimates
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST
 from workbench.training.state import TrainState
@@ -340,9 +338,3 @@ def _git_commit() -> str | None:
         command = ["git", "-C", str(root), "rev-parse", "HEAD"]
         return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
     return None
-
-
-def write_report(run: Run, report: dict[str, Any]) -> None:
-    """``report.json``, the last thing that a run writes; with what was expected of it, where it was estimated."""
-    expected = estimates.with_errors(estimates.read(run.folder), report.get("cost") or {})
-    write_json(run.folder / "report.json", report if expected is None else {**report, "estimate": expected})

@@ -17,6 +17,7 @@ from workbench.compare import differences as statistics
 from workbench.compare import seeds
 from workbench.compare.report import comparison_report
 from workbench.errors import WorkbenchError
+from workbench.runs.documents import RunSummary
 from workbench.runs.predictions import JSON_LINES, PARQUET
 from workbench.runs.run import Run
 
@@ -26,46 +27,44 @@ MOST_SIDE_BY_SIDE = 6  # runs whose settings stand in columns
 LONGEST_NAME = 44  # characters of a run's name beside a figure
 
 
-def common_metrics(runs: list[dict[str, Any]]) -> list[str]:
+def common_metrics(runs: list[RunSummary]) -> list[str]:
     """The metrics that every one of these runs reports, the primary one first."""
-    reported = [list((run["report"] or {}).get("metrics") or {}) for run in runs if run["report"]]
+    reported = [list(run.report.metrics) for run in runs if run.report]
     if not reported:
         return []
     shared = [name for name in reported[0] if all(name in names for names in reported)]
-    primary = (runs[0]["report"] or {}).get("primary_metric")
+    primary = runs[0].report.primary_metric if runs[0].report else None
     return sorted(shared, key=lambda name: name != primary)
 
 
-def picture(runs: list[dict[str, Any]], metric: str) -> go.Figure:
+def picture(runs: list[RunSummary], metric: str) -> go.Figure:
     """One metric of each run as a point with its 95% interval, a row a run."""
-    shown = [
-        run for run in runs if ((run["report"] or {}).get("metrics") or {}).get(metric, {}).get("value") is not None
-    ]
-    values = [run["report"]["metrics"][metric] for run in shown]
+    shown = [run for run in runs if run.metric(metric).value is not None]
+    values = [run.metric(metric) for run in shown]
     colours = curves.palette()
     places = [runs.index(run) for run in shown]
     high = max(17, min(42, 900 // max(1, len(shown))))  # of a row, in pixels
     rows = list(range(len(shown)))
     figure = go.Figure(
         go.Scatter(
-            x=[value["value"] for value in values],
+            x=[value.value for value in values],
             y=rows,
             mode="markers",
             marker={"size": 11 if high > 25 else 8, "color": [colours[place % len(colours)] for place in places]},
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": [_gap(value.get("high"), value["value"]) for value in values],
-                "arrayminus": [_gap(value["value"], value.get("low")) for value in values],
+                "array": [_gap(value.high, value.value) for value in values],
+                "arrayminus": [_gap(value.value, value.low) for value in values],
                 "color": "#7F8A93",
                 "thickness": 2,
                 "width": 7 if high > 25 else 3,
             },
-            text=[plain(run_list.title(run["id"]), 90) for run in shown],
+            text=[plain(run_list.title(run.id), 90) for run in shown],
             hovertemplate=f"%{{text}}<br>{plain(metric)} %{{x:.4f}}<extra></extra>",
         )
     )
-    names = [plain(short(run_list.title(run["id"]))) for run in shown]
+    names = [plain(short(run_list.title(run.id))) for run in shown]
     figure.update_layout(
         height=110 + high * len(shown),
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
@@ -88,24 +87,24 @@ def _gap(high: float | None, low: float | None) -> float:
     return max(0.0, high - low) if high is not None and low is not None else 0.0
 
 
-def show_figures(runs: list[dict[str, Any]], metric: str) -> None:
+def show_figures(runs: list[RunSummary], metric: str) -> None:
     """Final metrics and cost, a row a run; a click on a heading sorts."""
-    names = list(dict.fromkeys(name for run in runs for name in _metrics(run)))
+    names = list(dict.fromkeys(name for run in runs for name in _metric_names(run)))
     names.sort(key=lambda name: name != metric)
-    value = {name: [_metrics(run).get(name, {}) for run in runs] for name in names}
-    table: dict[str, list[Any]] = {"Run": [short(run_list.title(run["id"])) for run in runs]}
+    value = {name: [run.metric(name) for run in runs] for name in names}
+    table: dict[str, list[Any]] = {"Run": [short(run_list.title(run.id)) for run in runs]}
     columns: dict[str, Any] = {"Run": st.column_config.TextColumn(width=300, pinned=True)}
     for name in names:
         heading = cut(run_list.metric_name(name), 60)
-        table[heading] = [found.get("value") for found in value[name]]
+        table[heading] = [found.value for found in value[name]]
         columns[heading] = st.column_config.NumberColumn(format="%.4g", help=_word_for(name))
         if name == metric:
-            table |= {"from": [found.get("low") for found in value[name]]}
-            table |= {"to": [found.get("high") for found in value[name]]}
+            table |= {"from": [found.low for found in value[name]]}
+            table |= {"to": [found.high for found in value[name]]}
             columns |= {end: st.column_config.NumberColumn(format="%.4g", help=WORDS["interval"]) for end in _ENDS}
     for key, (heading, unit, layout) in _COSTS.items():
-        paid = [((run["report"] or {}).get("cost") or {}).get(key) for run in runs]
-        table[heading] = [one / unit if isinstance(one, int | float) else None for one in paid]
+        paid = [getattr(run.cost, key) for run in runs]
+        table[heading] = [None if one is None else one / unit for one in paid]
         columns[heading] = st.column_config.NumberColumn(format=layout)
     st.dataframe(table, hide_index=True, column_config=columns, key="compare.figures")
 
@@ -119,9 +118,8 @@ _COSTS = {  # of a report: heading, what one unit of it is, layout
 }
 
 
-def _metrics(run: dict[str, Any]) -> dict[str, Any]:
-    found = (run["report"] or {}).get("metrics") or {}
-    return {name: value for name, value in found.items() if isinstance(value, dict)}
+def _metric_names(run: RunSummary) -> list[str]:
+    return list(run.report.metrics) if run.report else []
 
 
 def _word_for(metric: str) -> str | None:

@@ -102,7 +102,7 @@ def example_table(texts: list[str], columns: dict[str, list[Any]], key: str, fir
 
 def can_explain(run: Run) -> bool:
     """Whether the Explain page takes this run."""
-    return run_list.explainable(run.summary(with_spec=False) | {"task": run.status().get("task")})
+    return run_list.explainable(run.summary(with_spec=False).model_copy(update={"task": run.status().task}))
 
 
 def explain_in_both(first: Run, second: Run, text: str) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from dashboard import state
 from dashboard.parts.shared import run_list
 from dashboard.parts.shared.text import md
+from workbench.runs.documents import RunSummary
 
-Summaries = dict[str, dict[str, Any]]
+Summaries = dict[str, RunSummary]
 
 
 def choose(runs: Summaries) -> list[str]:
@@ -44,7 +43,7 @@ def ask_for_another(runs: Summaries, chosen: list[str]) -> None:
     ours = runs[chosen[0]]
     others = sorted((run for run in runs if run != chosen[0]), key=lambda run: -likeness(ours, runs[run]))
     st.info(
-        md(f"{run_list.title(ours['id'])} is chosen. With which run shall it be compared?"),
+        md(f"{run_list.title(ours.id)} is chosen. With which run shall it be compared?"),
         icon=":material/compare_arrows:",
     )
     if not others:
@@ -66,13 +65,13 @@ def ask_for_another(runs: Summaries, chosen: list[str]) -> None:
 _WHY = {4: ", same test data", 3: ", same data set", 2: ", same task", 1: ", another task", 0: ", not finished"}
 
 
-def likeness(one: dict[str, Any], other: dict[str, Any]) -> int:
+def likeness(one: RunSummary, other: RunSummary) -> int:
     """How well a run can be compared with another, from 0 (it has no result) to 4 (the same rows in the same parts)."""
-    if other["state"] != "succeeded":
+    if other.state != "succeeded":
         return 0
-    if one.get("task") != other.get("task"):
+    if one.task != other.task:
         return 1
-    prints = [(run["report"] or {}).get("data_fingerprint") for run in (one, other)]
+    prints = [run.report.data_fingerprint if run.report else None for run in (one, other)]
     if prints[0] is not None and prints[0] == prints[1]:
         return 4
-    return 3 if one.get("data") and one.get("data") == other.get("data") else 2
+    return 3 if one.data and one.data == other.data else 2

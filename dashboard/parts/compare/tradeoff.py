@@ -16,13 +16,14 @@ from dashboard.parts.shared.parallel import coordinates
 from dashboard.parts.shared.text import md, plain
 from workbench.compare import tradeoff
 from workbench.metrics.measures import SMALLER_IS_BETTER
+from workbench.runs.documents import RunSummary
 from workbench.runs.run import Run
 
 MOST_AXES = 8
 PARALLEL = "compare.parallel.shown"
 
 
-def draw(summaries: list[dict[str, Any]], metric: str) -> None:
+def draw(summaries: list[RunSummary], metric: str) -> None:
     """Quality against cost, and in a sentence which runs are worth theirs."""
     cost = url_widgets.select(
         "Cost", list(tradeoff.COSTS), state.Compare.COST, width=260,
@@ -38,9 +39,9 @@ def draw(summaries: list[dict[str, Any]], metric: str) -> None:
     st.caption(md(tradeoff.summary_sentence(found, names, metric, cost), 500), help=WORDS["Pareto"])
 
 
-def draw_settings(summaries: list[dict[str, Any]], runs: list[Run], metric: str) -> None:
+def draw_settings(summaries: list[RunSummary], runs: list[Run], metric: str) -> None:
     """Every run as a line through its settings to what it reached; nothing where all settings are the same."""
-    quality = {run["id"]: value for run in summaries if (value := tradeoff.quality(run, metric)) is not None}
+    quality = {run.id: value for run in summaries if (value := tradeoff.quality(run, metric)) is not None}
     settings = differing(runs, list(quality))
     if len(quality) < 2 or not settings:
         return
@@ -53,9 +54,9 @@ def draw_settings(summaries: list[dict[str, Any]], runs: list[Run], metric: str)
             st.plotly_chart(drawn, key="compare.parallel", config=curves.CONFIG)
 
 
-def scatter(summaries: list[dict[str, Any]], found: list[tradeoff.Point], metric: str, cost: str) -> go.Figure:
+def scatter(summaries: list[RunSummary], found: list[tradeoff.Point], metric: str, cost: str) -> go.Figure:
     """Each run between cost and quality, coloured as everywhere on the page; the Pareto front as a line of steps."""
-    colours, places, drawn = curves.palette(), [run["id"] for run in summaries], go.Figure()
+    colours, places, drawn = curves.palette(), [run.id for run in summaries], go.Figure()
     xs, ys = tradeoff.front_line(found)
     drawn.add_scatter(
         x=xs, y=ys, mode="lines", name="Pareto front", hoverinfo="skip",

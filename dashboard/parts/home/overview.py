@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from dashboard import state
@@ -12,12 +10,13 @@ from dashboard.parts.shared.progress import show_progress
 from dashboard.parts.shared.run_states import badge, look
 from dashboard.parts.shared.text import ago, cut, interval, md
 from workbench import jobs
+from workbench.runs.documents import RunSummary
 from workbench.workspace import Workspace
 
 LAST, SHOWN_RUNNING, SHOWN_WAITING = 6, 5, 3  # runs
 
 
-def next_step(runs: list[dict[str, Any]]) -> None:
+def next_step(runs: list[RunSummary]) -> None:
     """One clear thing to do, by what has been done so far."""
     alike = run_list.last_alike(runs)
     if not runs:
@@ -44,26 +43,26 @@ def next_step(runs: list[dict[str, Any]]) -> None:
     else:
         st.markdown("See how the run is doing, or why it ended.")
         if st.button("Show the newest run", type="primary", icon=":material/list_alt:", key="home.runs"):
-            st.switch_page(state.RUNS_PAGE, query_params={state.RUN.param: runs[0]["id"]})
+            st.switch_page(state.RUNS_PAGE, query_params={state.RUN.param: runs[0].id})
 
 
-def now_and_next(runs: list[dict[str, Any]], workspace: Workspace) -> None:
+def now_and_next(runs: list[RunSummary], workspace: Workspace) -> None:
     """What runs, with its progress; what comes then, and why it waits."""
-    running = [run for run in runs if run["state"] == "running"]
+    running = [run for run in runs if run.state == "running"]
     for run in reversed(running[:SHOWN_RUNNING]):
         with st.container(horizontal=True, vertical_alignment="center"):
-            badge(run["state"])
+            badge(run.state)
             _link(run)
         show_progress(run)
     if len(running) > SHOWN_RUNNING:
         st.caption(f"And {len(running) - SHOWN_RUNNING:,} more are running.")
     found = jobs.queue_status(workspace)
-    by_id = {run["id"]: run for run in runs}
+    by_id = {run.id: run for run in runs}
     waiting = dict.fromkeys([*found["queued"], *run_list.ids(runs, "queued")])  # also one that is being started
-    queued = [by_id[run_id] for run_id in waiting if run_id in by_id and by_id[run_id]["state"] == "queued"]
+    queued = [by_id[run_id] for run_id in waiting if run_id in by_id and by_id[run_id].state == "queued"]
     for place, run in enumerate(queued[:SHOWN_WAITING], start=1):
         with st.container(horizontal=True, vertical_alignment="center"):
-            badge(run["state"])
+            badge(run.state)
             _link(run)
             st.caption("next" if place == 1 else f"{place}.", width="content")
     if len(queued) > SHOWN_WAITING:
@@ -74,25 +73,25 @@ def now_and_next(runs: list[dict[str, Any]], workspace: Workspace) -> None:
         st.caption("Nothing is running, and nothing waits.")
 
 
-def _link(run: dict[str, Any]) -> None:
-    st.page_link(state.RUNS_PAGE, label=md(run_list.title(run["id"])), query_params={state.RUN.param: run["id"]})
+def _link(run: RunSummary) -> None:
+    st.page_link(state.RUNS_PAGE, label=md(run_list.title(run.id)), query_params={state.RUN.param: run.id})
 
 
-def last_runs(runs: list[dict[str, Any]]) -> None:
+def last_runs(runs: list[RunSummary]) -> None:
     """The runs that ended last: what each reached, and where to look at it."""
     for run in runs[:LAST]:
         name, result, when = st.columns([6, 4, 2], vertical_alignment="center")
         inside = run_list.explainable(run)
         name.page_link(
             state.EXPLAIN_PAGE if inside else state.RUNS_PAGE,
-            label=md(run_list.title(run["id"])),
-            icon=look(run["state"]).icon,
-            query_params={state.RUN.param: run["id"]},
+            label=md(run_list.title(run.id)),
+            icon=look(run.state).icon,
+            query_params={state.RUN.param: run.id},
             help="Look inside this run" if inside else "Show this run",
         )
-        metric = run_list.key_metric(run["report"])
-        said = f"{cut(metric[0].replace('_', ' '), 40)} {interval(metric[1])}" if metric else run["state"]
+        metric = run_list.key_metric(run.report)
+        said = f"{cut(metric[0].replace('_', ' '), 40)} {interval(metric[1])}" if metric else run.state
         result.text(said)
-        when.caption(ago(run.get("created")))
+        when.caption(ago(run.created))
     if len(runs) > LAST:
         st.page_link(state.RUNS_PAGE, label=f"All {len(runs):,} runs that ended", icon=":material/list_alt:")

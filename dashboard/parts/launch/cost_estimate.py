@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import psutil
 import streamlit as st
@@ -11,7 +10,7 @@ import streamlit as st
 from dashboard.parts.shared.errors import show_error, show_errors
 from dashboard.parts.shared.text import cut, duration, gigabytes, md, number
 from workbench.jobs import estimate
-from workbench.runs.estimates import Estimate, Expected
+from workbench.runs.documents import Estimate, Interval, Report
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
@@ -83,7 +82,7 @@ def show(found: Estimate) -> None:
     for note in found.notes:
         st.caption(md(note, 300))
     there = psutil.virtual_memory().total
-    if found.device == "cpu" and found.peak_memory_bytes.high > 0.9 * there:
+    if found.device == "cpu" and (found.peak_memory_bytes.high or 0) > 0.9 * there:
         st.warning(
             f"This machine has {gigabytes(there)} of memory: lower the batch size or the longest input.",
             icon=":material/memory:",
@@ -95,19 +94,19 @@ def duration_of_step(seconds: float) -> str:
     return f"{seconds:.2g} s" if seconds >= 0.1 else f"{1000 * seconds:.2g} ms"
 
 
-def span(figure: Expected, told: Callable[[float], str]) -> str:
+def span(figure: Interval, told: Callable[[float], str]) -> str:
     """``37 s to 2 min``."""
     return f"{told(figure.low)} to {told(figure.high)}"
 
 
-def beside_truth(report: dict[str, Any]) -> str:
+def beside_truth(report: Report) -> str:
     """A sentence on what was expected of a finished run; empty where nothing was."""
-    found, cost = Estimate.of(report.get("estimate")), report.get("cost") or {}
-    if found is None or not cost.get("total_seconds") or not cost.get("peak_memory_bytes"):
+    estimate, cost = report.estimate, report.cost
+    if estimate is None or not cost.total_seconds or not cost.peak_memory_bytes:
         return ""
-    time, memory = found.total_seconds, found.peak_memory_bytes
+    time, memory = estimate.total_seconds, estimate.peak_memory_bytes
     return (
-        f"Estimated before: {duration(time.value)} for the whole run, it took {duration(cost['total_seconds'])} "
-        f"({time.error(cost['total_seconds']):+.0%}); {gigabytes(memory.value)} of memory, it took "
-        f"{gigabytes(cost['peak_memory_bytes'])} ({memory.error(cost['peak_memory_bytes']):+.0%})."
+        f"Estimated before: {duration(time.value)} for the whole run, it took {duration(cost.total_seconds)} "
+        f"({time.relative_error(cost.total_seconds):+.0%}); {gigabytes(memory.value)} of memory, it took "
+        f"{gigabytes(cost.peak_memory_bytes)} ({memory.relative_error(cost.peak_memory_bytes):+.0%})."
     )

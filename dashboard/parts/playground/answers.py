@@ -18,6 +18,7 @@ from dashboard.parts.shared.text import md
 from workbench.explain.instance import MODEL_LOCK
 from workbench.inference.answers import to_answers
 from workbench.inference.predictor import Predictor
+from workbench.runs.documents import RunSummary
 from workbench.runs.run import Run
 from workbench.tasks.base import Task
 
@@ -60,10 +61,10 @@ def _seconds(seconds: float) -> str:
 
 
 def tell_more(
-    runs: Sequence[Run], given: dict[str, Any], options: dict[str, Any], task: Task, summaries: list[dict[str, Any]]
+    runs: Sequence[Run], given: dict[str, Any], options: dict[str, Any], task: Task, summaries: list[RunSummary]
 ) -> None:
     """The way to Explain with the same text, and the same question on the command line."""
-    summary = next(each for each in summaries if each["id"] == runs[0].id)
+    summary = next(each for each in summaries if each.id == runs[0].id)
     texts = [str(given.get(each.role, "")) for each in task.inputs() if each.kind == "text" and each.required]
     if run_list.explainable(summary) and texts:
         query = {state.RUN.param: runs[0].id, state.Explain.TEXT.param: texts[0]}

@@ -20,33 +20,34 @@ from dashboard.parts.shared.run_states import badge
 from dashboard.parts.shared.text import ago, cut, duration, gigabytes, md, number
 from workbench import jobs
 from workbench.files import read_json
+from workbench.runs.documents import Interval, Report, RunSummary
 from workbench.runs.run import RESUMABLE, Run
 from workbench.workspace import Workspace
 
 
-def header(run: Run, summary: dict[str, Any]) -> None:
+def header(run: Run, summary: RunSummary) -> None:
     """Name, state, age, and the buttons for what can be done now."""
     st.subheader(md(run_list.title(run.id)), anchor=False)
     with st.container(horizontal=True, vertical_alignment="center", key="run_header"):
-        badge(summary["state"])
-        st.caption(md(f"{ago(summary.get('created'))} · {run.id}"))
+        badge(summary.state)
+        st.caption(md(f"{ago(summary.created)} · {run.id}"))
     with st.container(horizontal=True, key="run_actions"):
         actions(run, summary)
 
 
-def actions(run: Run, summary: dict[str, Any]) -> None:
+def actions(run: Run, summary: RunSummary) -> None:
     """Stop, resume, delete, and the way to the pages that read a finished run."""
-    now = summary["state"]
-    if run_list.explainable(summary | {"task": run.status().get("task")}) and st.button(
+    now = summary.state
+    if run_list.explainable(summary.model_copy(update={"task": run.status().task})) and st.button(
         "Explain", icon=":material/search_insights:", type="primary", key="run.explain"
     ):
         st.switch_page(state.EXPLAIN_PAGE, query_params={state.RUN.param: run.id})
-    is_training = summary["kind"] == "training"
+    is_training = summary.is_training
     if now == "succeeded" and is_training and st.button("Compare", icon=":material/compare_arrows:", key="run.compare"):
         st.switch_page(
             state.COMPARE_PAGE, query_params={state.Compare.RUNS.param: ",".join(run_list.with_one_alike(run.id))}
         )
-    lr_range_test.train_button(run, lr_range_test.finding(summary["report"]))
+    lr_range_test.train_button(run, summary.report.range_test if summary.report else None)
     if st.button(
         "New run from this", icon=":material/content_copy:", key="run.again", help="Launch, with this run's settings."
     ):
@@ -72,23 +73,23 @@ def actions(run: Run, summary: dict[str, Any]) -> None:
                 st.rerun()
 
 
-def live(run: Run, summary: dict[str, Any]) -> None:
+def live(run: Run, summary: RunSummary) -> None:
     """Progress, alerts, curves and log; drawn again every two seconds while the run is active, and nothing else is."""
-    active = summary["state"] in run_list.ACTIVE
-    if summary["kind"] == "training":
+    active = summary.state in run_list.ACTIVE
+    if summary.is_training:
         watch.controls()
 
     @st.fragment(run_every=2 if active else None)
     def draw() -> None:
         now = run.summary(with_spec=False) if active else summary
-        if now["state"] != summary["state"]:
+        if now.state != summary.state:
             st.rerun()  # the buttons and the report change with the state
         tick(run, now)
 
     draw()
 
 
-def tick(run: Run, now: dict[str, Any]) -> None:
+def tick(run: Run, now: RunSummary) -> None:
     """One drawing of what moves while a run is at work: what it costs does not grow with what the run has written.
 
     Args:
@@ -96,59 +97,57 @@ def tick(run: Run, now: dict[str, Any]) -> None:
         now: its summary.
     """
     with show_errors("live_error"):
-        if now["state"] in run_list.ACTIVE:
+        if now.state in run_list.ACTIVE:
             show_progress(now)
-        if now["kind"] == "training":
+        if now.is_training:
             watch.show_alerts(run)
             watch.draw_curves(run)
         else:
-            watch.draw_range_test(run, now["report"])
+            watch.draw_range_test(run, now.report)
         samples.draw_samples(run)
         samples.draw_confusion(run)
         watch.draw_usage(run)
         watch.draw_log(run)
 
 
-def results(summary: dict[str, Any]) -> None:
+def results(summary: RunSummary) -> None:
     """Final figures with intervals, and what they cost."""
-    if summary.get("error"):
-        show_error(summary["error"], "run_error")
-    report = summary.get("report") or {}
-    metrics, cost = report.get("metrics"), report.get("cost") or {}
-    found = lr_range_test.finding(report)
-    if found is not None:
-        lr_range_test.show_finding(found)
-    if not isinstance(metrics, dict):
+    if summary.error:
+        show_error(summary.error, "run_error")
+    report, cost = summary.report, summary.cost
+    if report is None:
         return
-    if metrics:
-        _figures(report, metrics)
+    if report.range_test:
+        lr_range_test.show_finding(report.range_test)
+    if report.metrics:
+        _figures(report)
     words = [
-        f"{duration(cost.get('seconds'))} of training",
-        f"{number(cost.get('trained_parameters'))} of {number(cost.get('total_parameters'))} parameters trained",
-        f"{gigabytes(cost.get('peak_memory_bytes'))} of memory at most" if cost.get("peak_memory_bytes") else "",
-        f"{number(round(cost['tokens_per_second']))} tokens a second" if cost.get("tokens_per_second") else "",
-        f"{cost['mfu']:.1%} of the device's peak" if isinstance(cost.get("mfu"), float) else "",
+        f"{duration(cost.seconds)} of training",
+        f"{number(cost.trained_parameters)} of {number(cost.total_parameters)} parameters trained",
+        f"{gigabytes(cost.peak_memory_bytes)} of memory at most" if cost.peak_memory_bytes else "",
+        f"{number(round(cost.tokens_per_second))} tokens a second" if cost.tokens_per_second else "",
+        f"{cost.mfu:.1%} of the device's peak" if cost.mfu is not None else "",
     ]
     st.caption(md(" · ".join(word for word in words if word)), help=WORDS["trained parameters"])
-    if report.get("baseline_name"):
-        st.caption(md(f"Baseline: {report['baseline_name']}.", 500), help=WORDS["baseline"])
-    for note in [cost_estimate.beside_truth(report), *(report.get("notes") or [])]:
+    if report.baseline_name:
+        st.caption(md(f"Baseline: {report.baseline_name}.", 500), help=WORDS["baseline"])
+    for note in [cost_estimate.beside_truth(report), *report.notes]:
         if note:
             st.caption(md(str(note), 500))
 
 
-def _figures(report: dict[str, Any], metrics: dict[str, Any]) -> None:
-    part = "validation" if report.get("evaluated_on") == "valid" else "test"
+def _figures(report: Report) -> None:
+    metrics = report.metrics
+    part = "validation" if report.evaluated_on == "valid" else "test"
     words = ["interval", *(name for name in ("loss", "perplexity") if name in metrics)]
     st.subheader(f"Result on the {part} examples", help=help_for(*words), anchor=False)
-    baseline = report.get("baseline") or {}
-    values = [value if isinstance(value, dict) else {} for value in metrics.values()]
-    columns = {part.capitalize(): _numbers(value.get(part) for value in values) for part in ("value", "low", "high")}
-    columns["Baseline"] = _numbers(baseline.get(name) for name in metrics)
-    if report.get("gain"):  # over the baseline, from example to example
-        gains = [report["gain"].get(name) or {} for name in metrics]
+    ends = ("value", "low", "high")
+    columns = {end.capitalize(): _numbers(getattr(metric, end) for metric in metrics.values()) for end in ends}
+    columns["Baseline"] = _numbers(report.baseline.get(name) for name in metrics)
+    if report.gain:  # over the baseline, from example to example
+        gains = [report.gain.get(name, Interval()) for name in metrics]
         heads = {"Better by": "value", "At least": "low", "At most": "high"}
-        columns |= {head: _numbers(gain.get(end) for gain in gains) for head, end in heads.items()}
+        columns |= {head: _numbers(getattr(gain, end) for gain in gains) for head, end in heads.items()}
     large = any(abs(number) >= 100 for column in columns.values() for number in column)
     st.dataframe(
         {"Metric": [cut(run_list.metric_name(name), 60) for name in metrics], **columns},
@@ -157,8 +156,8 @@ def _figures(report: dict[str, Any], metrics: dict[str, Any]) -> None:
         column_config=dict.fromkeys(columns, st.column_config.NumberColumn(format="%.4g" if large else "%.3f")),
         key="run.result",
     )
-    ends = "Low and high, at least and at most" if report.get("gain") else "Low and high"
-    st.caption(f"{ends}: the ends of a 95% interval.")
+    names = "Low and high, at least and at most" if report.gain else "Low and high"
+    st.caption(f"{names}: the ends of a 95% interval.")
 
 
 def _numbers(values: Iterable[object]) -> NDArray[np.float64]:

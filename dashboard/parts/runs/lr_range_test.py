@@ -14,18 +14,10 @@ from dashboard.parts.shared import curves
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.text import md
 from workbench.errors import WorkbenchError
+from workbench.runs.documents import RangeTestResult
 from workbench.runs.lr_range_plot import loss_limits
-from workbench.runs.lr_range_test import RangeTestResult, analyze, loss_curve
+from workbench.runs.lr_range_test import analyze, loss_curve
 from workbench.runs.run import Run
-
-
-def finding(report: dict[str, Any] | None) -> RangeTestResult | None:
-    """What a range test has found, of its report; None when it is none, or damaged."""
-    found = (report or {}).get("range_test")
-    try:
-        return RangeTestResult(**found) if isinstance(found, dict) else None
-    except TypeError:
-        return None
 
 
 def show_finding(found: RangeTestResult) -> None:

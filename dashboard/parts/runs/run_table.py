@@ -12,13 +12,14 @@ from dashboard import state
 from dashboard.parts.shared import progress, run_list, run_states
 from dashboard.parts.shared.text import ago, cut, middle_cut, number
 from workbench.metrics.measures import scale_note
+from workbench.runs.documents import RunSummary
 
 HEIGHT = 320
 LONGEST_NAME = 38  # characters that the column of names shows
 COLUMNS = ("State", "Progress", "Time left", "Result", "95% interval", "Tags", "Started")  # the usual ones
 _CELL = "list.cell"  # the cell that was clicked last
 
-Runs = list[dict[str, Any]]
+Runs = list[RunSummary]
 
 
 def draw(
@@ -33,7 +34,7 @@ def draw(
         columns: of ``COLUMNS`` and of the rows' fields; the usual ones when empty.
         metric: the figure in the column of results; None for that by which each run is judged.
     """
-    by_id = {run["id"]: run for run in runs}
+    by_id = {run.id: run for run in runs}
     rows = [row for row in rows if row["id"] in by_id]
     runs = [by_id[row["id"]] for row in rows]
     if not runs:
@@ -89,19 +90,17 @@ def _columns(
 ) -> dict[str, Column]:
     """The cells and the look of each column, by its heading. The run's name is always there, the shown one marked."""
     usual: dict[str, Callable[[], dict[str, Column]]] = {
-        "State": lambda: {"State": ([run_states.in_words(run["state"]) for run in runs], _text(105))},
+        "State": lambda: {"State": ([run_states.in_words(run.state) for run in runs], _text(105))},
         "Progress": lambda: {"Progress": ([_share(run) for run in runs], _bar(95))},
         "Time left": lambda: {"Time left": ([progress.time_left(run) for run in runs], _text(75))},
         "Result": lambda: _result(runs, metric),
         "95% interval": lambda: {"95% interval": ([_figure(run, metric)[2] for run in runs], _text(105))},
         "Tags": lambda: {"Tags": ([row["tags"] for row in rows], st.column_config.ListColumn(width=120))},
-        "Started": lambda: {"Started": ([ago(run.get("created")) for run in runs], _text(85))},
+        "Started": lambda: {"Started": ([ago(run.created) for run in runs], _text(85))},
     }
     shown = list(wanted) or list(COLUMNS)
-    found: dict[str, Column] = {" ": (["●" if run["id"] == chosen else "" for run in runs], _text(30))}
-    name: dict[str, Column] = {
-        "Run": ([middle_cut(run_list.title(run["id"]), LONGEST_NAME) for run in runs], _text(250))
-    }
+    found: dict[str, Column] = {" ": (["●" if run.id == chosen else "" for run in runs], _text(30))}
+    name: dict[str, Column] = {"Run": ([middle_cut(run_list.title(run.id), LONGEST_NAME) for run in runs], _text(250))}
     found |= {} if "State" in shown else name
     for column in shown:
         made = usual[column]() if column in usual else {column: _field([row.get(column) for row in rows])}
@@ -144,19 +143,19 @@ def _result(runs: Runs, metric: str | None) -> dict[str, Column]:
     return {**metrics, "Value": ([value for _, value, _ in found], look)}
 
 
-def _share(run: dict[str, Any]) -> float | None:
-    if run["state"] == "succeeded":
+def _share(run: RunSummary) -> float | None:
+    if run.state == "succeeded":
         return 100.0
-    done = run_list.share_done(run.get("progress"))
+    done = run_list.share_done(run.progress)
     return None if done is None else 100 * done
 
 
-def _figure(run: dict[str, Any], metric: str | None) -> tuple[str, float | None, str]:
+def _figure(run: RunSummary, metric: str | None) -> tuple[str, float | None, str]:
     """A metric's name, its value, and its interval in words."""
-    found = run_list.figure(run.get("report"), metric)
+    found = run_list.figure(run.report, metric)
     if found is None:
         return "", None, ""
     name, value = found
-    low, high = value.get("low"), value.get("high")
-    between = f"{number(low)} to {number(high)}" if low is not None and high is not None else ""
-    return cut(name.replace("_", " "), 40) + scale_note(name), value.get("value"), between
+    known = value.low is not None and value.high is not None
+    between = f"{number(value.low)} to {number(value.high)}" if known else ""
+    return cut(name.replace("_", " "), 40) + scale_note(name), value.value, between

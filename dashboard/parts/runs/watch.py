@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import streamlit as st
 
@@ -14,6 +13,7 @@ from dashboard.parts.shared.glossary import WORDS, help_for
 from dashboard.parts.shared.text import gigabytes, md
 from workbench.runs.alerts import find_alerts
 from workbench.runs.curves import plot_points
+from workbench.runs.documents import Report
 from workbench.runs.metric_store import USAGE, open_metrics
 from workbench.runs.run import Run
 
@@ -92,10 +92,10 @@ def draw_curves(run: Run) -> None:
             place.plotly_chart(drawn, key=f"run.curve.{names[0]}", config=curves.CONFIG)
 
 
-def draw_range_test(run: Run, report: dict[str, Any] | None) -> None:
+def draw_range_test(run: Run, report: Report | None) -> None:
     """The one curve of a range test; its lines are few."""
     kept = st.session_state[_KEPT] = curves.rows_of(run, st.session_state.get(_KEPT))
-    lr_range_test.draw_curve(lr_range_test.finding(report), kept["rows"])
+    lr_range_test.draw_curve(report.range_test if report else None, kept["rows"])
 
 
 MACHINE = {  # title and what one unit is of what is stored

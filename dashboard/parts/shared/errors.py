@@ -10,14 +10,15 @@ import streamlit as st
 
 from dashboard.parts.shared.text import md
 from workbench.errors import WorkbenchError
+from workbench.runs.documents import RunError
 
 log = logging.getLogger("dashboard")
 _LONGEST = 2000
 
 
-def show_error(error: WorkbenchError | dict[str, str], key: str = "error") -> None:
+def show_error(error: WorkbenchError | RunError | dict[str, str], key: str = "error") -> None:
     """An error's message, with its hint below."""
-    found = error.as_dict() if isinstance(error, WorkbenchError) else error
+    found = error if isinstance(error, dict) else error.as_dict()
     message, hint = md(found.get("message") or "Something failed.", _LONGEST), md(found.get("hint") or "", _LONGEST)
     with st.container(key=key):
         st.error(message + (f"\n\n**What to do:** {hint}" if hint else ""), icon=":material/error:")

@@ -10,6 +10,8 @@ import html
 import re
 from datetime import UTC, datetime
 
+from workbench.runs.documents import Interval
+
 LONGEST = 200  # characters of somebody else's text in one place of the page
 _ADDRESS = re.compile(r"https?:|www(?=\.)|@", re.IGNORECASE)  # Markdown makes links of bare addresses, too
 _JOINER = "\u2060"  # has no width; an address with it inside is text
@@ -88,10 +90,10 @@ def number(value: object) -> str:
     return cut(value)
 
 
-def interval(metric: dict[str, float | None] | None) -> str:
+def interval(metric: Interval | None) -> str:
     """A metric with its 95% interval: ``0.793 (0.771 to 0.815)``."""
-    if not metric or metric.get("value") is None:
+    if not metric or metric.value is None:
         return "-"
-    if metric.get("low") is None or metric.get("high") is None:
-        return number(metric["value"])
-    return f"{number(metric['value'])} ({number(metric['low'])} to {number(metric['high'])})"
+    if metric.low is None or metric.high is None:
+        return number(metric.value)
+    return f"{number(metric.value)} ({number(metric.low)} to {number(metric.high)})"

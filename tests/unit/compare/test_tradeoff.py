@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.compare.tradeoff import front_line, pareto_front, summary_sentence, tradeoff_points
+from workbench.runs.documents import RunSummary
 
 pairs = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=12)
 
@@ -33,9 +34,10 @@ def test_what_is_not_a_number_is_never_on_the_front() -> None:
     assert pareto_front([], []) == []
 
 
-def summary(name: str, value: Any, seconds: Any, **more: Any) -> dict[str, Any]:
+def summary(name: str, value: Any, seconds: Any, **more: Any) -> RunSummary:
     metrics = {"accuracy": {"value": value, "low": None, "high": None}, "loss": {"value": value}}
-    return {"id": name, "report": {"metrics": metrics, "cost": {"seconds": seconds, **more}}}
+    report = {"metrics": metrics, "cost": {"seconds": seconds, **more}}
+    return RunSummary.load({"id": name, "state": "succeeded", "report": report})
 
 
 def test_points_have_both_and_say_what_follows() -> None:
@@ -44,7 +46,7 @@ def test_points_have_both_and_say_what_follows() -> None:
         summary("cheap", 0.8, 10),
         summary("beaten", 0.7, 50),
         summary("none", None, 5),
-        {"id": "queued", "report": None},
+        RunSummary(id="queued", state="queued", report=None),
         summary("endless", 0.9, math.inf),
     ]
     found = tradeoff_points(runs, "accuracy", "seconds")

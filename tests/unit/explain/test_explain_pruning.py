@@ -125,10 +125,10 @@ def test_pruning_a_run_gives_a_run(_trained: Path, monkeypatch: pytest.MonkeyPat
     assert main(["prune", source.id, "--heads", "2", "--texts", "10", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     pruned = Run.open(found["id"], workspace)
-    told = (pruned.report() or {})["pruning"]
-    assert pruned.state == "succeeded" and told["heads_cut"] == 2
-    assert told["after"]["parameters"] < told["before"]["parameters"]
-    assert set(told["before"]["metrics"]) == set(told["after"]["metrics"]) and told["after"]["texts_per_second"] > 0
+    told = pruned.report().pruning
+    assert pruned.state == "succeeded" and told.heads_cut == 2
+    assert told.after.parameters < told.before.parameters
+    assert set(told.before.metrics) == set(told.after.metrics) and told.after.texts_per_second > 0
     model = Predictor.load(pruned).model
     assert sum(model.config.kept_heads) == model.config.num_hidden_layers * model.config.num_attention_heads - 2
     assert explain(Predictor.load(pruned), "a lovely film", "occlusion").scores

@@ -31,16 +31,16 @@ def test_the_list_tells_what_a_table_shows_newest_first(workspace: Workspace) ->
     write_json(runs[0].folder / "report.json", {"metrics": {}, "primary_metric": "accuracy"})
     runs[1].transition(("queued",), "failed", error={"kind": "Data", "message": "bad", "hint": ""})
     found = list_runs(workspace)
-    assert [item["title"] for item in found] == ["mouse", "apple", "zebra"]
-    assert found[2]["report"]["primary_metric"] == "accuracy"
-    assert (found[1]["state"], found[1]["error"]["kind"]) == ("failed", "Data")
-    assert {k: found[0][k] for k in ("task", "model", "data", "tuning")} == {
+    assert [item.title for item in found] == ["mouse", "apple", "zebra"]
+    assert found[2].report.primary_metric == "accuracy"
+    assert (found[1].state, found[1].error.kind) == ("failed", "Data")
+    assert {k: getattr(found[0], k) for k in ("task", "model", "data", "tuning")} == {
         "task": "t",
         "model": "m",
         "data": "d.csv",
         "tuning": "full",
     }
-    assert "spec" not in found[0]
+    assert "spec" not in found[0].as_dict()
 
 
 def test_bad_folders_are_named_and_the_rest_is_shown(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,11 +56,11 @@ def test_bad_folders_are_named_and_the_rest_is_shown(workspace: Workspace, monke
     everything = Run.all(workspace)
     shutil.rmtree(gone.folder)  # after it was listed
     monkeypatch.setattr(Run, "all", lambda workspace: everything)
-    found = {item["id"]: item for item in list_runs(workspace)}
+    found = {item.id: item for item in list_runs(workspace)}
     assert set(found) == {good.id, "empty", "torn", "list"}
-    assert found[good.id]["state"] == "queued" and found[good.id]["report"] is None
+    assert found[good.id].state == "queued" and found[good.id].report is None
     for name in ("empty", "torn", "list"):
-        assert found[name]["state"] == "failed" and name in found[name]["error"]["message"]
+        assert found[name].state == "failed" and name in found[name].error.message
 
 
 def test_a_thousand_folders_are_listed_quickly(workspace: Workspace) -> None:
@@ -137,9 +137,9 @@ def test_the_last_value_of_each_metric(workspace: Workspace) -> None:
     assert latest_metrics(run) == {"step": 3, "eval/loss": 2.0, "train/loss": 1.0}
     assert latest_metrics(make_run(workspace)) == {}
     assert latest_metrics(run, last_bytes=60)["train/loss"] == 1.0
-    assert environment(run) == {}
+    assert environment(run).as_dict() == {}
     (run.folder / "environment.json").write_text(json.dumps({"seed": 1}))
-    assert environment(run) == {"seed": 1}
+    assert environment(run).seed == 1
 
 
 def test_without_duckdb_it_is_said_what_to_install(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

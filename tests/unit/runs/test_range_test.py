@@ -136,8 +136,8 @@ def test_the_kind_is_in_the_name_and_in_the_lists(workspace: Workspace) -> None:
 
     run = Run.create(spec(kind=RANGE_TEST), workspace)
     assert "-range-test-minilm-rotten-tomatoes-full-" in run.id
-    assert run.summary()["kind"] == list_runs(workspace)[0]["kind"] == RANGE_TEST
-    assert Run.create(spec(), workspace).summary()["kind"] == "training"
+    assert run.summary().kind == list_runs(workspace)[0].kind == RANGE_TEST
+    assert Run.create(spec(), workspace).summary().kind == "training"
 
 
 def test_a_run_of_before_there_were_kinds_is_a_training(workspace: Workspace) -> None:
@@ -147,7 +147,7 @@ def test_a_run_of_before_there_were_kinds_is_a_training(workspace: Workspace) ->
     status = read_json(run.folder / "status.json")
     del status["kind"]
     write_json(run.folder / "status.json", status)
-    assert run.kind() == run.summary()["kind"] == "training"
+    assert run.kind() == run.summary().kind == "training"
 
 
 def test_it_has_no_model_and_predicts_nothing_and_says_what_it_is(workspace: Workspace) -> None:

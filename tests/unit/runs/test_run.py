@@ -121,7 +121,7 @@ def test_last_word_of_a_process_that_ended_between_two_looks(run: Run, monkeypat
         return False
 
     monkeypatch.setattr(Run, "is_alive", ends_now)
-    assert run.status()["state"] == "succeeded"
+    assert run.status().state == "succeeded"
 
 
 def test_transition_only_from_the_expected_state(run: Run) -> None:
@@ -160,7 +160,7 @@ def test_updates_of_two_writers_are_both_kept(run: Run) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert {f"{name}{number}" for name in "ab" for number in range(10)} <= run.status().keys()
+    assert {f"{name}{number}" for name in "ab" for number in range(10)} <= run.status().as_dict().keys()
 
 
 def test_stop_is_asked_and_taken_back(run: Run) -> None:
@@ -195,8 +195,8 @@ def test_damaged_status_is_told_and_the_run_can_be_deleted(
     if content is not None:
         (run.folder / "status.json").write_bytes(content)
     summary = run.summary()
-    assert summary["state"] == "failed"
-    assert summary["error"]["kind"] == "DamagedRun"
+    assert summary.state == "failed"
+    assert summary.error.kind == "DamagedRun"
     assert not run.transition(("queued",), "running")
     run.delete()
     assert Run.all(workspace) == []
@@ -211,9 +211,9 @@ def test_damaged_spec_is_told_and_the_rest_is_shown(run: Run, content: bytes | N
     with pytest.raises(SpecError):
         run.spec()
     summary = run.summary()
-    assert summary["state"] == "succeeded"
-    assert summary["spec"] is None
-    assert summary["error"]["kind"] == "Spec"
+    assert summary.state == "succeeded"
+    assert summary.spec is None
+    assert summary.error.kind == "Spec"
 
 
 def test_empty_folder_is_a_failed_run(workspace: Workspace) -> None:
@@ -253,7 +253,7 @@ def test_deleted_run_does_not_come_back(workspace: Workspace, run: Run) -> None:
         with pytest.raises(UnknownNameError):
             late()
     assert os.listdir(workspace.runs) == []
-    assert run.status()["state"] == "failed"
+    assert run.status().state == "failed"
     assert run.read_metrics() == ([], 0)
 
 

@@ -92,7 +92,7 @@ def train(workspace: Workspace, rows: list[dict[str, str]], **changes: Any) -> R
         writer.writerows(rows)
     settings = {"data.train": str(path), "data.max_length": 32, "training.max_steps": 4, "training.epochs": 1}
     run = make_run(workspace, {**settings, **changes})
-    assert run_folder(run.folder) == 0, run.status()["error"]
+    assert run_folder(run.folder) == 0, run.status().error
     return run
 
 
@@ -117,9 +117,9 @@ def test_several_labels_from_file_to_prediction(workspace: Workspace) -> None:
     assert predictor.labels == ["bad", "good", "long"]
     (found,) = predictor.predict([{"text": "a great film"}])
     assert found["labels"] == [label for label, p in found["scores"].items() if p >= 0.5]
-    report = run.report() or {}
-    assert report["primary_metric"] == "macro_f1" and report["baseline_name"]
-    assert set(report["per_class"]) == {"bad", "good", "long"}
+    report = run.report()
+    assert report.primary_metric == "macro_f1" and report.baseline_name
+    assert set(report.per_class) == {"bad", "good", "long"}
 
 
 def test_pairs_from_file_to_prediction(workspace: Workspace) -> None:
@@ -150,7 +150,7 @@ def test_chinese_reviews(workspace: Workspace, mirror: Path) -> None:
     limit = {"train": 40, "valid": 10, "test": 20}
     changes = {"data": {"train": "chnsenticorp-hotel", "limit": limit, "max_length": 32}, "training.max_steps": 2}
     run = make_run(workspace, {**changes, "training.epochs": 1})
-    assert run_folder(run.folder) == 0, run.status()["error"]
+    assert run_folder(run.folder) == 0, run.status().error
     saved = read_predictions(run)
     assert set(saved["gold"]) == {"0", "1"} and len(saved["gold"]) == 20
     assert any("酒店" in text for text in saved["input"])

@@ -18,7 +18,7 @@ from workbench.data.text.batching import Batches
 from workbench.errors import RunError, SpecError
 from workbench.jobs import estimate
 from workbench.runs import estimates
-from workbench.runs.estimates import Estimate, Expected
+from workbench.runs.documents import Cost, Estimate, Interval
 from workbench.runs.run import Run
 from workbench.spec import RunSpec, TrainingSpec
 from workbench.training.runner import run_folder
@@ -26,9 +26,20 @@ from workbench.training.steps import StepSchedule
 from workbench.workspace import Workspace
 
 ESTIMATE = Estimate(
-    Expected(100, 80, 120), Expected(90, 70, 110), Expected(2e9, 1.8e9, 2.2e9),
-    10, 20, 5, 1.0, 1, 2.0, 5, 9.0, "cpu", "a machine",
-)  # fmt: skip
+    total_seconds=Interval(value=100, low=80, high=120),
+    seconds=Interval(value=90, low=70, high=110),
+    peak_memory_bytes=Interval(value=2e9, low=1.8e9, high=2.2e9),
+    trained_parameters=10,
+    total_parameters=20,
+    steps=5,
+    seconds_per_step=1.0,
+    evaluations=1,
+    seconds_per_evaluation=2.0,
+    measured_steps=5,
+    took_seconds=9.0,
+    device="cpu",
+    machine="a machine",
+)
 
 
 def spec_of(workspace: Workspace, **changes: Any) -> RunSpec:
@@ -116,16 +127,16 @@ def test_an_estimate_is_kept_for_the_settings_that_it_was_made_for(workspace: Wo
 
 def test_what_is_stored_and_damaged_is_no_estimate() -> None:
     whole = ESTIMATE.as_dict()
-    assert Estimate.of(whole) == ESTIMATE
+    assert Estimate.read(whole) == ESTIMATE
     for damaged in (None, [], {}, {**whole, "seconds": 3}, {k: v for k, v in whole.items() if k != "steps"}):
-        assert Estimate.of(damaged) is None
+        assert Estimate.read(damaged) is None
 
 
 def test_the_error_is_a_share_of_the_truth() -> None:
-    cost = {"total_seconds": 80.0, "seconds": 100.0, "peak_memory_bytes": 2_000_000_000}
+    cost = Cost(total_seconds=80.0, seconds=100.0, peak_memory_bytes=2_000_000_000)
     found = estimates.with_errors(ESTIMATE, cost)
     assert found is not None
-    assert found["errors"] == {"total_seconds": 0.25, "seconds": -0.1, "peak_memory_bytes": 0.0}
+    assert found.errors == {"total_seconds": 0.25, "seconds": -0.1, "peak_memory_bytes": 0.0}
     assert estimates.with_errors(None, cost) is None
 
 
@@ -157,12 +168,12 @@ def test_a_trial_counts_steps_and_weights_as_the_run_does(changes: dict[str, Any
     run = make_run(workspace, changes)
     found = trial_of(run.spec(), workspace).measure()
     assert run_folder(run.folder) == 0
-    report = run.report() or {}
+    report = run.report()
     rows, _ = run.read_metrics()
-    assert found.trained_parameters == report["cost"]["trained_parameters"]
-    assert found.total_parameters == report["cost"]["total_parameters"]
+    assert found.trained_parameters == report.cost.trained_parameters
+    assert found.total_parameters == report.cost.total_parameters
     if run.kind() == "training":
-        assert found.steps == report["steps"]
+        assert found.steps == report.steps
         assert found.evaluations == sum("eval/loss" in row for row in rows)
     for figure in (found.total_seconds, found.seconds, found.peak_memory_bytes):
         assert 0 < figure.low <= figure.value <= figure.high
@@ -202,9 +213,9 @@ def test_a_run_ends_with_its_estimate_beside_the_truth(workspace: Workspace) -> 
     assert not list((workspace.root / "estimates").glob("*/checkpoints")) and not Run.all(workspace)
     run = Run.create(resolve(spec, workspace).spec, workspace)
     assert run_folder(run.folder) == 0
-    report = run.report() or {}
-    assert Estimate.of(report["estimate"]) == found
-    assert set(report["estimate"]["errors"]) == {"total_seconds", "seconds", "peak_memory_bytes"}
+    report = run.report()
+    assert report.estimate.model_copy(update={"errors": None}) == found
+    assert set(report.estimate.errors) == {"total_seconds", "seconds", "peak_memory_bytes"}
 
 
 @pytest.mark.slow

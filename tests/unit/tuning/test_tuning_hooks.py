@@ -23,7 +23,7 @@ STEPS = {"training.max_steps": 20, "training.epochs": 20, "data.max_length": 32,
 def test_ranks_are_dealt_in_a_run_and_told_in_its_report(workspace: Workspace) -> None:
     run = make_run(workspace, {"tuning": RANKS, **STEPS})
     assert TrainingJob(run, RunReporter(run)).execute() == "succeeded"
-    told = (run.report() or {})["tuning"]
+    told = run.report().tuning
     assert told["total_rank"] == 2 * 6 and len(told["ranks"]) == 6
 
 
@@ -37,7 +37,7 @@ def test_a_run_that_was_stopped_deals_the_same_ranks(workspace: Workspace) -> No
         assert TrainingJob(twice, watch).execute() == "stopped"
         assert TrainingJob(twice, RunReporter(twice)).execute() == "succeeded"
         assert weights(once) == weights(twice)
-        assert (once.report() or {})["tuning"] == (twice.report() or {})["tuning"]
+        assert once.report().tuning == twice.report().tuning
 
 
 def weights(run: Run) -> bytes:

@@ -1,0 +1,552 @@
+"""The documents in a run's folder, as classes: what a run writes, and what everything else reads.
+
+Each class describes one JSON file or a part of it. Reading is tolerant, so that folders of other versions load: unknown
+fields are kept as they are, and every field may be missing. A value of the wrong type is ignored; the document's
+``notes`` or ``error`` then name the file. Dumping (:meth:`Document.as_dict`) writes the fields that were set and no
+others, so that a file that was read and written again keeps its keys.
+
+The classes also define what ``workbench ... --json`` prints; ``tests/contracts/json_schemas.json`` freezes their
+schemas.
+
+Importing this module imports pydantic and nothing heavier.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+if TYPE_CHECKING:
+    from workbench.types import Json, JsonObject
+else:  # free-form JSON is not validated
+    Json = Any
+    JsonObject = dict[str, Any]
+
+State: TypeAlias = Literal["queued", "running", "succeeded", "failed", "stopped", "interrupted"]
+STATES: tuple[State, ...] = get_args(State)
+
+Number: TypeAlias = int | float  # unlike float alone, this keeps an integer an integer when it is written again
+
+
+class Document(BaseModel):
+    """A JSON document whose fields are all optional; unknown fields are kept.
+
+    Documents that were read from disk are cached and shared, so they cannot be changed. Use ``model_copy``.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+
+    file_name: ClassVar[str] = "the document"  # named in messages about damage
+
+    @classmethod
+    def load(cls, content: JsonObject) -> Self:
+        """Return the document in ``content``, without the values that have the wrong type.
+
+        Args:
+            content: the JSON object, as it was read.
+
+        Returns:
+            The document; :meth:`damaged` adds a message to it where values were ignored.
+        """
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            places = [_existing(content, problem["loc"]) for problem in error.errors(include_url=False)]
+            readable = copy.deepcopy(content)
+            for place in places:
+                _remove(readable, place)
+        names = ", ".join(dict.fromkeys(".".join(place) for place in places))
+        message = f"{cls.file_name} is damaged: the value of {names} has the wrong type and was ignored."
+        return cls.model_validate(readable).damaged(message)
+
+    def damaged(self, message: str) -> Self:
+        """Return the document with a message about values that were ignored; by default it is dropped."""
+        return self
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the document as JSON, with the fields that were set."""
+        return self.model_dump(exclude_unset=True)
+
+
+def _existing(content: Json, location: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Return the longest part of a validation error's location that is a path of keys in ``content``."""
+    path: list[str] = []
+    for key in location:
+        if not isinstance(content, dict) or key not in content:
+            break
+        path.append(str(key))
+        content = content[str(key)]
+    return tuple(path)
+
+
+def _remove(content: JsonObject, path: tuple[str, ...]) -> None:
+    """Remove the value at a path of keys, if it is still there."""
+    node: Json = content
+    for key in path[:-1]:
+        node = node.get(key) if isinstance(node, dict) else None
+    if isinstance(node, dict) and path:
+        node.pop(path[-1], None)
+
+
+class RunError(Document):
+    """Why a run failed.
+
+    Attributes:
+        kind: name of the error's class without ``Error``.
+        message: what was wrong.
+        hint: what to do.
+    """
+
+    kind: str = ""
+    message: str = ""
+    hint: str = ""
+
+
+class Interval(Document):
+    """A number with its 95% interval.
+
+    Attributes:
+        value: the number; None where it is not finite.
+        low: lower end; None where there is no interval.
+        high: upper end.
+    """
+
+    value: Number | None = None
+    low: Number | None = None
+    high: Number | None = None
+
+    def relative_error(self, truth: float) -> float:
+        """Return how far ``value`` is from the truth, as a fraction of the truth: 0.1 is 10% too much."""
+        return (self.value or 0.0) / truth - 1
+
+
+# -- status.json -----------------------------------------------------------------------------------------------------
+
+
+class RunProgress(Document):
+    """How far a run is.
+
+    Attributes:
+        phase: what it is doing, in words; ``training`` during the loop.
+        step: optimizer steps that are done.
+        steps: optimizer steps in all.
+        epoch: epochs that are done.
+        seconds_left: estimate for the rest of the training.
+        done: items of this phase that are done.
+        total: items of this phase.
+    """
+
+    phase: str | None = None
+    step: Number | None = None
+    steps: Number | None = None
+    epoch: Number | None = None
+    seconds_left: Number | None = None
+    done: Number | None = None
+    total: Number | None = None
+
+
+class Status(Document):
+    """``status.json``: the state of a run, and the words about its spec that a list of runs shows.
+
+    Attributes:
+        state: see ``STATES``.
+        created: time of creation, ISO 8601.
+        order: position in the queue; the smallest runs first.
+        title: the run's name; empty without one.
+        kind: ``training``, ``learning-rate-range-test`` or ``head-pruning``.
+        task, model, data, tuning: of its spec.
+        group: name of its sweep.
+        trial: number of its trial in the sweep.
+        seed: of its training.
+        confined: whether it may read the workspace's uploads only.
+        claimed: when a worker took it from the queue, seconds since the epoch.
+        slot: which of the worker's slots it runs in.
+        process: the run's process, see :func:`workbench.machine.process_identity`.
+        heartbeat: when the process last wrote its progress, ISO 8601.
+        progress: how far it is.
+        error: why it failed.
+    """
+
+    file_name: ClassVar[str] = "status.json"
+
+    state: State = "failed"
+    created: str | None = None
+    order: Number | None = None
+    title: str | None = None
+    kind: str | None = None
+    task: str | None = None
+    model: str | None = None
+    data: str | None = None
+    tuning: str | None = None
+    group: str | None = None
+    trial: int | None = None
+    seed: int | None = None
+    confined: bool | None = None
+    claimed: Number | None = None
+    slot: int | None = None
+    process: JsonObject | None = None
+    heartbeat: str | None = None
+    progress: RunProgress | None = None
+    error: RunError | None = None
+
+
+# -- report.json -----------------------------------------------------------------------------------------------------
+
+
+class Cost(Document):
+    """What a run took.
+
+    Attributes:
+        seconds: of training, evaluations included.
+        total_seconds: of the whole process.
+        tokens: that were trained on, padding left out.
+        tokens_per_second: of training.
+        peak_memory_bytes: of the GPU where there is one, otherwise of the process.
+        trained_parameters: trainable parameters.
+        total_parameters: all parameters.
+        device: name of the device.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+        flops_per_token: floating-point operations for a token, forward and backward.
+        peak_flops: what the device can do in a second.
+        peak_flops_source: where that number comes from.
+        mfu: model FLOPs utilization, 0 to 1 (Chowdhery et al. 2022, "PaLM", appendix B).
+    """
+
+    seconds: Number | None = None
+    total_seconds: Number | None = None
+    tokens: Number | None = None
+    tokens_per_second: Number | None = None
+    peak_memory_bytes: Number | None = None
+    trained_parameters: Number | None = None
+    total_parameters: Number | None = None
+    device: str | None = None
+    precision: str | None = None
+    flops_per_token: Number | None = None
+    peak_flops: Number | None = None
+    peak_flops_source: str | None = None
+    mfu: Number | None = None
+
+
+class Estimate(Document):
+    """What a spec is expected to cost on this machine.
+
+    Attributes:
+        total_seconds: of the whole run, from reading the data to its report.
+        seconds: of training alone, with its evaluations (``report.json``'s ``cost.seconds``).
+        peak_memory_bytes: most memory at once: of the process, or of the GPU where there is one.
+        trained_parameters: trainable parameters.
+        total_parameters: all parameters.
+        steps: optimizer steps of the run.
+        seconds_per_step: a step, without evaluation.
+        evaluations: how often the validation split is evaluated during training.
+        seconds_per_evaluation: of one evaluation.
+        measured_steps: how many real steps the estimate is based on.
+        took_seconds: how long the measurement took.
+        device: on which it was made.
+        machine: the processor, and what else says whether the estimate is valid here.
+        notes: sentences on what it leaves out.
+        errors: in a report: by what fraction of the truth each guess was off.
+    """
+
+    total_seconds: Interval
+    seconds: Interval
+    peak_memory_bytes: Interval
+    trained_parameters: int
+    total_parameters: int
+    steps: int
+    seconds_per_step: float
+    evaluations: int
+    seconds_per_evaluation: float
+    measured_steps: int
+    took_seconds: float
+    device: str
+    machine: str
+    notes: list[str] = []
+    errors: dict[str, float] | None = None
+
+    @classmethod
+    def read(cls, content: Json) -> Estimate | None:
+        """Return the estimate in a JSON value; None when it is none, or incomplete."""
+        try:
+            return cls.model_validate(content)
+        except ValidationError:
+            return None
+
+
+class RangeTestResult(Document):
+    """The result of a learning-rate range test.
+
+    Attributes:
+        suggestion: the peak learning rate to train with; None when the loss did not fall by more than its noise.
+        how: how the suggestion was chosen, or why there is none; a sentence.
+        steepest: the rate at which the smoothed loss falls fastest.
+        minimum: the rate at which it is lowest.
+        minimum_tenth: a tenth of that.
+        fall: how far the smoothed loss falls, from its start to its lowest value.
+        diverged_at: the step at which the loss exploded and the test ended; None when it took all its steps.
+        rates: learning rate of each step, [N].
+        losses: training loss of each step, [N].
+        smoothed: the smoothed losses, [N].
+    """
+
+    suggestion: float | None
+    how: str
+    steepest: float | None
+    minimum: float | None
+    minimum_tenth: float | None
+    fall: float | None
+    diverged_at: int | None
+    rates: list[float]
+    losses: list[float]
+    smoothed: list[float]
+
+
+class PrunedState(Document):
+    """A model before or after its heads were removed: metrics of a split, speed, parameters."""
+
+    metrics: dict[str, Number | None] = {}
+    texts_per_second: Number | None = None
+    parameters: int | None = None
+
+
+class PruningResult(Document):
+    """What pruning attention heads has changed.
+
+    Attributes:
+        source: id of the run whose model was pruned.
+        heads_cut: how many heads were removed.
+        heads_kept: the heads that are left in each layer.
+        measure: by which importance was measured.
+        before, after: the model with and without the removed heads.
+    """
+
+    source: str | None = None
+    heads_cut: int | None = None
+    heads_kept: list[Any] = []
+    measure: str | None = None
+    before: PrunedState = PrunedState()
+    after: PrunedState = PrunedState()
+
+
+class Report(Document):
+    """``report.json``: what a run achieved and what it cost. Tasks add fields of their own.
+
+    Attributes:
+        metrics: the final metrics with their intervals.
+        baseline: the same metrics of a simple baseline.
+        baseline_name: what the baseline is.
+        baselines: of several baselines, the metrics of each by name.
+        gain: improvement over the baseline, with a paired bootstrap's interval.
+        measures: the metrics that are sums over examples, see :mod:`workbench.metrics.measures`.
+        primary_metric: the metric that the run is judged by.
+        smaller_is_better: of that metric.
+        evaluated_on: the split, ``test`` or ``valid``.
+        examples: number of examples of each split.
+        cost: what it took.
+        estimate: what it was expected to take.
+        steps: optimizer steps.
+        best_step: step of the best evaluation.
+        weights_of_step: step whose weights were kept.
+        frozen_cache: where the activations of the frozen prefix were cached.
+        tuning: what the fine-tuning method reports.
+        notes: sentences for people.
+        data_fingerprint: hash of the data and its splits.
+        labels: names of the classes.
+        confusion: counts [gold, predicted].
+        per_class: precision, recall, F1 and support of each class.
+        tokenizer: what the tokenizer loses of the text.
+        range_test: the result of a learning-rate range test.
+        pruning: the result of head pruning.
+    """
+
+    file_name: ClassVar[str] = "report.json"
+
+    metrics: dict[str, Interval] = {}
+    baseline: dict[str, Number | None] = {}
+    baseline_name: str | None = None
+    baselines: dict[str, dict[str, Number | None]] = {}
+    gain: dict[str, Interval] = {}
+    measures: dict[str, list[str]] = {}
+    primary_metric: str | None = None
+    smaller_is_better: bool | None = None
+    evaluated_on: str | None = None
+    examples: dict[str, int] = {}
+    cost: Cost = Cost()
+    estimate: Estimate | None = None
+    steps: int | None = None
+    best_step: int | None = None
+    weights_of_step: int | None = None
+    frozen_cache: Json = None
+    tuning: JsonObject = {}
+    notes: list[str] = []
+    data_fingerprint: str | None = None
+    labels: list[str] = []
+    confusion: list[list[int]] | None = None
+    per_class: dict[str, dict[str, Number | None]] = {}
+    tokenizer: JsonObject | None = None
+    range_test: RangeTestResult | None = None
+    pruning: PruningResult | None = None
+
+    def damaged(self, message: str) -> Self:
+        """Return the report with a note about values that were ignored."""
+        return self.model_copy(update={"notes": [*self.notes, message]})
+
+    @property
+    def primary(self) -> Interval | None:
+        """The metric that the run is judged by; None when it has none."""
+        return self.metrics.get(self.primary_metric) if self.primary_metric else None
+
+
+# -- other files -----------------------------------------------------------------------------------------------------
+
+
+class Environment(Document):
+    """``environment.json``: what must be known to repeat the run.
+
+    Attributes:
+        workbench, python, platform: versions.
+        packages: version of each package that computes.
+        device: ``{"kind", "name", "precision"}``.
+        machine: see :func:`workbench.machine.describe`.
+        git_commit: of the workbench's checkout, when it runs from one.
+        data_fingerprint: hash of the data and its splits.
+        seed: of the training.
+        base: the model that the run started from: source and fingerprint.
+    """
+
+    file_name: ClassVar[str] = "environment.json"
+
+    workbench: str | None = None
+    python: str | None = None
+    platform: str | None = None
+    packages: dict[str, str] = {}
+    device: JsonObject = {}
+    machine: JsonObject = {}
+    git_commit: str | None = None
+    data_fingerprint: str | None = None
+    seed: int | None = None
+    base: JsonObject = {}
+
+
+class ModelBase(Document):
+    """The weights that a result was trained from.
+
+    Attributes:
+        source: a model source, such as ``minilm`` or ``run:ID``.
+        fingerprint: hash of its weights.
+        folder: of a local model.
+    """
+
+    source: str | None = None
+    fingerprint: str | None = None
+
+
+class BaseNote(Document):
+    """``model/workbench.json``: how to load a run's model.
+
+    Attributes:
+        base: what it was trained from; an adapter needs it.
+        task: the task with its options.
+        tuning: the fine-tuning method with its options.
+        labels: names of the classes, in the order of the head's outputs.
+        head: name of a transformers Auto class.
+        head_options: keyword arguments for the head.
+        max_length: longest input in tokens.
+        adapter: whether the folder holds an adapter only.
+    """
+
+    file_name: ClassVar[str] = "workbench.json"
+
+    base: ModelBase = ModelBase()
+    task: JsonObject = {}
+    tuning: JsonObject = {}
+    labels: list[str] = []
+    head: str | None = None
+    head_options: JsonObject = {}
+    max_length: int | None = None
+    adapter: bool = False
+
+
+class Splits(Document):
+    """``splits.json``: which examples are in which split.
+
+    Attributes:
+        fingerprint: hash of the data and its splits.
+        ids: ids of the examples of each split.
+    """
+
+    file_name: ClassVar[str] = "splits.json"
+
+    fingerprint: str | None = None
+    ids: dict[str, list[str]] = {}
+
+
+# -- many runs -------------------------------------------------------------------------------------------------------
+
+
+class RunSummary(Document):
+    """A run in a few fields: what ``workbench show --json`` and ``workbench runs --json`` print.
+
+    ``show`` adds ``spec`` and ``samples``; ``runs`` adds ``title``, ``task``, ``model``, ``data``, ``tuning``, and
+    ``tags``.
+    """
+
+    id: str
+    state: State
+    kind: str | None = None
+    spec: JsonObject | None = None
+    report: Report | None = None
+    samples: list[JsonObject] = []
+    error: RunError | None = None
+    progress: RunProgress | None = None
+    created: str | None = None
+    title: str | None = None
+    task: str | None = None
+    model: str | None = None
+    data: str | None = None
+    tuning: str | None = None
+    tags: list[str] = []
+
+    @property
+    def is_training(self) -> bool:
+        """Whether the run trains a model, unlike a range test; runs of early versions name no kind."""
+        return (self.kind or "training") == "training"
+
+    def metric(self, name: str) -> Interval:
+        """Return one final metric; without a value when the run does not have it."""
+        return self.report.metrics.get(name, Interval()) if self.report else Interval()
+
+    @property
+    def cost(self) -> Cost:
+        """What the run took; without values when it has no report."""
+        return self.report.cost if self.report else Cost()
+
+
+class SweepTrial(Document):
+    """One trial of a sweep, as ``state.json`` holds it.
+
+    Attributes:
+        number: from 0.
+        values: the fields that the sweep varies, with the values of this trial.
+        state: ``running``, ``succeeded``, ``failed``, ``stopped`` or ``pruned``.
+        value: mean of ``figures``, when the trial has succeeded.
+        runs: ids of its runs by seed.
+        figures: best evaluation of each finished run by seed.
+        resumed: how often each run was resumed, by seed.
+        seen: evaluations that the pruner knows.
+        error: why it failed.
+        failed: seeds whose runs failed.
+    """
+
+    number: int
+    values: JsonObject = {}
+    state: str = "running"
+    value: Number | None = None
+    runs: dict[str, str] = {}
+    figures: dict[str, Number | None] = {}
+    resumed: dict[str, int] = {}
+    seen: int = 0
+    error: RunError | None = None
+    failed: list[str] = []
