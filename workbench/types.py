@@ -12,10 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    # A model with an adapter (peft.PeftModel) passes its attributes on, and is one of these to its callers.
-    Model: TypeAlias = PreTrainedModel
+    class Model(PreTrainedModel):
+        """A model of transformers, or one with an adapter around it (peft.PeftModel passes attributes on).
+
+        It declares what transformers leaves untyped, and exists for type checkers only.
+        """
+
+        @property
+        def base_model(self) -> Model: ...
+        def to(self, *args: Any, **kwargs: Any) -> Model: ...  # type: ignore[override]
+        def eval(self) -> Model: ...
+        def train(self, mode: bool = True) -> Model: ...
+        def generate(self, *args: Any, **kwargs: Any) -> torch.Tensor: ...
+        def get_input_embeddings(self) -> torch.nn.Embedding: ...
+        def get_output_embeddings(self) -> torch.nn.Module | None: ...
+
     Tokenizer: TypeAlias = PreTrainedTokenizerFast
 else:
     Model: TypeAlias = object

@@ -292,7 +292,7 @@ def merged_it_puts_out_the_same(work: Observed) -> None:
     task, tokenizer = predictor.task, predictor.tokenizer
     apart = put_out(work, task, predictor.model, tokenizer)
     folder = merge(work.run)
-    model, new = load_folder(folder, task.head, task.model_options(), whole=True)
+    model, new = load_folder(folder, task.head, task.model_options(), complete=True)
     assert not new
     np.testing.assert_allclose(put_out(work, task, model.eval(), tokenizer), apart, atol=1e-5, rtol=1e-5)
     shutil.rmtree(folder)

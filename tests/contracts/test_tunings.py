@@ -301,7 +301,7 @@ def test_options_that_change_the_network_learn_load_and_merge(
     if not tunings.get(method).merges:
         return
     folder = merge(run)
-    model, _ = load_folder(folder, "AutoModelForSequenceClassification", {}, whole=True)
+    model, _ = load_folder(folder, "AutoModelForSequenceClassification", {}, complete=True)
     whole = Predictor(model, load_tokenizer(folder), Predictor.load(run).task, 32)
     told = [found["scores"]["good"] for found in whole.predict([{"text": text} for text in texts])]
     np.testing.assert_allclose(told, saved, atol=1e-5, rtol=0)

@@ -23,7 +23,7 @@ import pytest
 from tests.tiny import make_model, make_run
 from workbench.check import check
 from workbench.errors import RefusedError
-from workbench.models.loading import refuse_unsafe
+from workbench.models.safety import refuse_unsafe
 from workbench.runs.run import Run
 from workbench.training.job import TrainingJob
 from workbench.training.runner import RunReporter
@@ -199,7 +199,7 @@ CASES = [
     Case("a link from safetensors to a pickle", link_to_pickle, "cannot be loaded"),
     Case("a pickle called tokenizer.json", beside("tokenizer.json"), "no usable tokenizer"),
     Case("a pickle called config.json", beside("config.json"), "cannot be loaded"),
-    Case("an index of shards that names a pickle", shards_elsewhere, "names a file elsewhere"),
+    Case("an index of shards that names a pickle", shards_elsewhere, "names a file in another folder"),
     Case("auto_map with its code", config(auto_map=LOCAL, code="evil.py"), CODE),
     Case("auto_map to a repository", config(auto_map=REMOTE), CODE),
     Case("auto_map of the tokenizer", config("tokenizer_config.json", "evil.py", auto_map=LOCAL), CODE),
@@ -232,7 +232,7 @@ CASES = [
     Case("an adapter as a pickle", adapter(base_model_name_or_path="evil/base"), ONLY_SAFE),
     Case("an adapter as a pickle with stray safetensors", stray_weights, ONLY_SAFE),
     Case("an adapter of a base on the hub", adapter_of("hf:evil/base@main"), "evil/base", hub=True),
-    Case("an adapter of itself", adapter_of("path:{folder}"), "without end"),
+    Case("an adapter of itself", adapter_of("path:{folder}"), "in a circle"),
     Case("an adapter of a missing folder", adapter_of("path:/nowhere/at/all"), "nowhere"),
     Case("an adapter of an unknown source", adapter_of("evil:x"), "There is no model"),
     Case("an adapter that names a module", adapter_of("minilm", megatron_config={"a": 1}, megatron_core="evil"), CODE),

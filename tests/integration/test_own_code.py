@@ -71,5 +71,5 @@ def test_the_head_made_anew_keeps_its_name(workspace, tmp_path):
     loaded = make_source(f"path:{folder}", workspace, PretrainedConfig(code="workbench")).load(
         "AutoModelForSequenceClassification", {"num_labels": 3}
     )
-    assert {"classifier.weight", "classifier.bias"} <= loaded.new
-    assert all(name in loaded.model.state_dict() for name in loaded.new)
+    assert {"classifier.weight", "classifier.bias"} <= loaded.newly_initialized
+    assert all(name in loaded.model.state_dict() for name in loaded.newly_initialized)

@@ -48,6 +48,6 @@ def test_fetched_converted_tuned_merged_and_asked(shared_cache: Path, workspace:
     (reply,) = predictor.predict(ASKED, {"max_new_tokens": 8})
     assert "Paris" in reply["text"]
     folder = merge(run)
-    whole, new = load_folder(folder, "AutoModelForCausalLM", {}, whole=True)
+    whole, new = load_folder(folder, "AutoModelForCausalLM", {}, complete=True)
     assert not new
     assert Predictor(whole, load_tokenizer(folder), predictor.task, 48).predict(ASKED, {"max_new_tokens": 8}) == [reply]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from workbench.errors import RequestError
 from workbench.files import read_json, replace_folder, write_json
-from workbench.models.loading import BASE_FILE, load_adapter, refuse_unsafe
+from workbench.models.loading import BASE_FILE, load_adapter
+from workbench.models.safety import refuse_unsafe
 from workbench.runs.run import Run
 from workbench.tuning.adapters import merge_adapter
 

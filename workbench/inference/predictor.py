@@ -16,8 +16,8 @@ from workbench.models.loading import (
     load_adapter,
     load_folder,
     load_tokenizer,
-    refuse_unsafe,
 )
+from workbench.models.safety import refuse_unsafe
 from workbench.runs.run import Run
 from workbench.spec import TaskChoice
 from workbench.tasks.base import ScoringTask, Task, tasks
@@ -62,7 +62,7 @@ class Predictor:
         if adapter:
             model = load_adapter(folder, run.workspace).model
         else:
-            model, _ = load_folder(folder, task.head, task.model_options(), whole=True)
+            model, _ = load_folder(folder, task.head, task.model_options(), complete=True)
         return cls(model.to(device), load_tokenizer(folder), task, max_length)
 
     @property

@@ -1,132 +1,156 @@
-"""What a model source is: where weights and architecture come from. Each is a file in :mod:`workbench.models.sources`.
+"""Model sources: where a model's architecture, weights and tokenizer come from. Each is registered in ``models``.
 
-A source is named alone (``minilm``) or with an argument after a colon (``hf:REPOSITORY@REVISION``, ``path:FOLDER``,
-``run:RUN``). It gives a model with the head that a task asks for, and the tokenizer that goes with it.
+    base.py, loading.py   what a source is; load_folder, load_tokenizer, load_adapter, make_source
+    safety.py             refuses folders that would run code
+    identity.py           fingerprints by which an adapter recognizes its base
+    convert.py, gguf.py   conversion of published weights to our networks and back; of GGUF files
+    sources/              the entries: pretrained models, new Transformers, new baselines
+    networks/             the networks themselves, and the heads on them
 
-Nothing here imports torch at module level: listing models and checking a spec must be quick.
+A spec names a source alone (``minilm``) or with an argument after a colon (``hf:REPOSITORY@REVISION``, ``path:FOLDER``,
+``run:RUN``). The source loads a model with the head that the task needs, and the tokenizer that belongs to it.
+
+Nothing here imports torch at module level: listing models and checking a spec must be fast.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, TypeAlias
 
 from workbench.data.progress import Progress
+from workbench.models.identity import BaseIdentity
 from workbench.registry import Registry
 from workbench.spec import SpecModel
+from workbench.types import Model, Tokenizer
 from workbench.workspace import Workspace
 
-# Heads over the words, whose weights are the embeddings' own or as large: no adapter saves a new one.
+# Keyword arguments of a head's configuration: num_labels, id2label, label2id, problem_type.
+HeadOptions: TypeAlias = Mapping[str, object]
+
+# Heads with an output over the vocabulary. Its weights are the embeddings' or as large: no adapter saves a new one.
 VOCABULARY_HEADS = frozenset(
     {"AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModelForMaskedLM", "AutoModelForPreTraining"}
 )
 
+_COMMON_HEADS = {"AutoModel", "AutoModelForSequenceClassification", "AutoModelForTokenClassification"}
+DECODER_HEADS = frozenset({*_COMMON_HEADS, "AutoModelForCausalLM", "AutoModelForQuestionAnswering"})
+ENCODER_HEADS = frozenset(
+    {*_COMMON_HEADS, "AutoModelForMaskedLM", "AutoModelForPreTraining", "AutoModelForMultipleChoice"}
+    | {"AutoModelForQuestionAnswering"}
+)
+
 
 @dataclass(frozen=True)
-class Loaded:
-    """A model ready to be tuned.
+class LoadedModel:
+    """A model ready for fine-tuning.
 
     Attributes:
         model: a transformers model with the task's head.
-        tokenizer: the tokenizer that goes with it.
-        base: where it came from, so that an adapter finds its base again: ``{"source", "fingerprint"}``,
-            and ``"head_fingerprint"`` where its head is part of the base.
-        new: names of the model's weights that were not in the folder and were made anew.
+        tokenizer: the tokenizer that belongs to it.
+        base: where it came from, by which an adapter recognizes its base.
+        newly_initialized: names of the model's weights that were not loaded but initialized.
     """
 
-    model: Any
-    tokenizer: Any
-    base: dict[str, Any]
-    new: frozenset[str] = frozenset()
+    model: Model
+    tokenizer: Tokenizer
+    base: BaseIdentity
+    newly_initialized: frozenset[str] = frozenset()
 
 
 class ModelSource(ABC):
     """Base of every model source.
 
     Args:
-        config: the source's own options.
-        argument: what stood after the colon; empty for a plain name.
+        config: the source's own options; defaults if None.
+        argument: the text after the colon; empty for a plain name.
         workspace: where weights are cached and runs are found.
     """
 
     name: ClassVar[str]
-    from_scratch: ClassVar[bool] = False  # the weights begin at random
-    learning_rate: ClassVar[float | None] = None  # what suits it when the spec leaves it open; None for the tuning's
-    lr_scale: ClassVar[float] = 1.0  # by which it bears more than a tuning's own rate: small models do
-    heads: ClassVar[frozenset[str] | None] = None  # names of its Auto classes; None where only loading tells
-    pretrained_heads: ClassVar[frozenset[str] | None] = (
-        None  # which of VOCABULARY_HEADS it has weights for; None: loading tells
-    )
-    argument_form: ClassVar[str] = ""  # what stands after the colon, for messages; empty when nothing may
+    from_scratch: ClassVar[bool] = False  # all weights are newly initialized
+    learning_rate: ClassVar[float | None] = None  # default peak learning rate; None for the fine-tuning method's
+    lr_scale: ClassVar[float] = 1.0  # multiplies the fine-tuning method's default: small models tolerate higher rates
+    heads: ClassVar[frozenset[str] | None] = None  # names of its Auto classes; None if known only after loading
+    # Those of VOCABULARY_HEADS that it has weights for; None if known only after loading.
+    pretrained_heads: ClassVar[frozenset[str] | None] = None
+    argument_form: ClassVar[str] = ""  # what follows the colon, for messages; empty if nothing may
 
     Config: ClassVar[type[SpecModel]] = SpecModel  # the source's own options
 
-    def __init__(self, config: Any, argument: str, workspace: Workspace) -> None:
+    def __init__(self, config: SpecModel | None, argument: str, workspace: Workspace) -> None:
         self.config = config if config is not None else self.Config()
         self.argument = argument
         self.workspace = workspace
 
     def problem(self, confined: bool) -> str | None:
-        """Why this source cannot be used, or None; must be quick, and must not fetch anything.
+        """Explain why this source cannot be used, or return None. Must be fast and fetch nothing.
 
         Args:
-            confined: only files inside the workspace may be read (a request that came over the network).
+            confined: whether only files inside the workspace may be read (for a request that came over the network).
         """
         return None
 
     def max_length(self) -> int | None:
-        """The longest text that the model has positions for, in tokens; None when that is not known before loading."""
+        """Return the longest text, in tokens, that the model has positions for; None if known only after loading."""
         return None
 
     def prepare(self, texts: Callable[[], Iterator[str]], folder: Path, progress: Progress | None = None) -> list[str]:
-        """Make ready what depends on the training data (a tokenizer); called before ``load``. Nothing by default.
+        """Prepare what depends on the training data (a tokenizer). Called before ``load``; does nothing by default.
 
         Args:
-            texts: the training texts, read anew at each call.
-            folder: where it is kept with the run; what lies there already is used, so that a resumed run goes on.
-            progress: told of how far it is.
+            texts: returns an iterator over the training texts, each time it is called.
+            folder: where the result is stored with the run; an existing result is reused, so that a run can resume.
+            progress: receives the progress.
 
         Returns:
-            sentences about what came out otherwise than asked.
+            Notes about deviations from the options, as sentences.
 
         Raises:
-            DataError: the texts do not do.
+            DataError: the texts are not sufficient.
         """
         return []
 
     @abstractmethod
-    def load(self, head: str, options: dict[str, Any], progress: Progress | None = None) -> Loaded:
-        """The model with a head.
+    def load(self, head: str, options: HeadOptions, progress: Progress | None = None) -> LoadedModel:
+        """Load the model with a head.
 
         Args:
-            head: name of a transformers Auto class, ``"AutoModelForSequenceClassification"``.
-            options: keyword arguments for the head (labels).
-            progress: told of downloads.
+            head: name of a transformers Auto class, such as ``"AutoModelForSequenceClassification"``.
+            options: keyword arguments of the head (labels).
+            progress: receives the progress of downloads.
 
         Raises:
-            FetchError, RefusedError, RequestError.
+            FetchError: the weights cannot be fetched.
+            RefusedError: loading them would run code.
+            RequestError: the source does not exist or is damaged.
+            SpecError: the model has no such head.
         """
 
-
-_READS = {"AutoModel", "AutoModelForSequenceClassification", "AutoModelForTokenClassification"}
-DECODER_HEADS = frozenset({*_READS, "AutoModelForCausalLM", "AutoModelForQuestionAnswering"})
-ENCODER_HEADS = frozenset(
-    {*_READS, "AutoModelForMaskedLM", "AutoModelForPreTraining", "AutoModelForMultipleChoice"}
-    | {"AutoModelForQuestionAnswering"}
-)
 
 models: Registry[ModelSource] = Registry("model", package="workbench.models.sources")
 
 
 def split_source(source: str) -> tuple[str, str]:
-    """``"hf:org/name@rev"`` as ``("hf", "org/name@rev")``; a plain name has an empty argument."""
+    """Split a source into its name and its argument.
+
+    Args:
+        source: as in a spec, such as ``"hf:org/name@rev"``.
+
+    Returns:
+        ``("hf", "org/name@rev")``; the argument of a plain name is empty.
+    """
     name, _, argument = source.partition(":")
     return name, argument
 
 
 def divisors(number: int) -> list[int]:
-    """Every number that divides ``number``."""
+    """Return every divisor of a number.
+
+    Args:
+        number: at least 1.
+    """
     return [n for n in range(1, number + 1) if number % n == 0]

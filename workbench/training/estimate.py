@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from workbench.data.load import Dataset
 from workbench.data.text.batching import Batches
 from workbench.machine import peak_rss_bytes
-from workbench.models.base import Loaded
+from workbench.models.base import LoadedModel
 from workbench.runs import estimates
 from workbench.runs.documents import Estimate, Interval
 from workbench.runs.predictions import write_predictions
@@ -148,7 +148,7 @@ class ProfilingRun(TrainingJob):
         return lambda indices: int(part.encoded.lengths[indices].sum())
 
     def _small(
-        self, dataset: Dataset, parts: dict[str, EncodedSplit], loaded: Loaded, groups: list[OptimizerStep]
+        self, dataset: Dataset, parts: dict[str, EncodedSplit], loaded: LoadedModel, groups: list[OptimizerStep]
     ) -> dict[str, EncodedSplit]:
         """The parts, with few batches of each: of the training part those of ``groups``."""
         train = parts["train"]
@@ -163,7 +163,7 @@ class ProfilingRun(TrainingJob):
                 small[name] = EncodedSplit(few, encoded, replace(parts[name].batches, lengths=encoded.lengths))
         return small
 
-    def _before(self, loaded: Loaded, parts: dict[str, EncodedSplit], small: dict[str, EncodedSplit]) -> None:
+    def _before(self, loaded: LoadedModel, parts: dict[str, EncodedSplit], small: dict[str, EncodedSplit]) -> None:
         """What a task measures before training, on the small part."""
         if self.task.evaluates_zero_shot and self.trains:
             name = "test" if "test" in small else "valid"
@@ -235,7 +235,7 @@ class ProfilingRun(TrainingJob):
         self.took.evaluation = seconds * share(parts["valid"], small["valid"])
         self.took.samples = max(0.0, first - seconds) if (self.run.folder / "samples.jsonl").exists() else 0.0
 
-    def _time_finish(self, parts: dict[str, EncodedSplit], small: dict[str, EncodedSplit], loaded: Loaded) -> None:
+    def _time_finish(self, parts: dict[str, EncodedSplit], small: dict[str, EncodedSplit], loaded: LoadedModel) -> None:
         """What comes after training: the figures of the test part, the report, the saved model."""
         self._heed_stop()
         name = "test" if "test" in small else "valid"
@@ -262,7 +262,7 @@ class ProfilingRun(TrainingJob):
         self.watch.phase("timing how the model is saved")
         self.took.finish += timed(lambda: self._save_model(loaded))[1]
 
-    def _first_of(self, part: EncodedSplit, loaded: Loaded) -> EncodedSplit:
+    def _first_of(self, part: EncodedSplit, loaded: LoadedModel) -> EncodedSplit:
         """A few examples of a small part, evenly taken: a task that writes takes long for each."""
         rows = np.unique(np.linspace(0, len(part.examples) - 1, WRITTEN).astype(int))
         few = part.examples.take(rows.tolist())

@@ -23,8 +23,9 @@ from workbench.errors import DataError, RequestError, SpecError
 from workbench.files import append_line, read_json, replace_folder, write_json
 from workbench.machine import limit_onednn_cache
 from workbench.metrics import measures
-from workbench.models.base import Loaded
-from workbench.models.loading import BASE_FILE, same_base
+from workbench.models.base import LoadedModel
+from workbench.models.identity import BaseIdentity, same_base
+from workbench.models.loading import BASE_FILE
 from workbench.runs import estimates
 from workbench.runs.documents import Cost, Report
 from workbench.runs.predictions import with_columns, write_predictions
@@ -87,7 +88,7 @@ class TrainingJob:
             loaded = self._load_model()
             self._record_environment(dataset, loaded)
             parts = self._encode(dataset, loaded)
-            self.task.init_head(loaded.model, parts["train"].encoded, loaded.new)
+            self.task.init_head(loaded.model, parts["train"].encoded, loaded.newly_initialized)
             self._look_before(loaded, parts)
             self._tune(loaded)
             outcome = self._train(parts)
@@ -133,7 +134,7 @@ class TrainingJob:
                 "Restore the file to resume, or start a new run on the new data.",
             )
 
-    def _record_environment(self, dataset: Dataset, loaded: Loaded) -> None:
+    def _record_environment(self, dataset: Dataset, loaded: LoadedModel) -> None:
         """Store with what the run began; a run that goes on must have the same base, and says what else differs."""
         now = environment(self.device, dataset.fingerprint, self.training.seed) | {"base": loaded.base}
         before = read_json(self.run.folder / "environment.json")
@@ -153,7 +154,7 @@ class TrainingJob:
     def _checkpoint(self) -> Path | None:
         return checkpoint.latest(self.run.folder / "checkpoints")
 
-    def _load_model(self) -> Loaded:
+    def _load_model(self) -> LoadedModel:
         self.watch.phase("loading the model")
         torch.manual_seed(self.training.seed)  # a new head is drawn from the seed
         loaded = self.resolved.model.load(self.task.head, self.task.model_options(), self.watch.download)
@@ -161,7 +162,7 @@ class TrainingJob:
         self.task.configure(loaded.model)
         return loaded
 
-    def _look_before(self, loaded: Loaded, parts: dict[str, EncodedSplit]) -> None:
+    def _look_before(self, loaded: LoadedModel, parts: dict[str, EncodedSplit]) -> None:
         """Show the task what the model as it was loaded puts out for the part that is reported on, if it asks."""
         if not self.task.evaluates_zero_shot or self.spec.kind != "training":
             return
@@ -171,8 +172,8 @@ class TrainingJob:
             outputs, loss = self._outputs(parts["test" if "test" in parts else "valid"])
         self.task.on_untrained_outputs(outputs, loss, self.resolved.model.from_scratch)
 
-    def _tune(self, loaded: Loaded) -> None:
-        tuned = self.resolved.tuning.apply(loaded.model, self.task.peft_type, loaded.new)
+    def _tune(self, loaded: LoadedModel) -> None:
+        tuned = self.resolved.tuning.apply(loaded.model, self.task.peft_type, loaded.newly_initialized)
         self.model = tuned.to(self.accelerator.device)
         structure = None if self.resolved.tuning.saves_adapter else _structure(self.model)
         self.frozen = ActivationCache(self.model, structure, self.training, self.run.folder, self.watch)
@@ -182,7 +183,7 @@ class TrainingJob:
             f"{self.device.precision}"
         )
 
-    def _check_fit(self, loaded: Loaded) -> None:
+    def _check_fit(self, loaded: LoadedModel) -> None:
         """Refuse texts longer than the model's positions, and a head that the adapter cannot carry."""
         positions, virtual = max_text_length(loaded.model), self.resolved.tuning.num_virtual_tokens()
         if positions is not None and self.spec.data.max_length + virtual > positions:
@@ -199,7 +200,7 @@ class TrainingJob:
                 "Use tuning: full, head or freeze; or begin from a model that has this head.",
             )
 
-    def _encode(self, dataset: Dataset, loaded: Loaded) -> dict[str, EncodedSplit]:
+    def _encode(self, dataset: Dataset, loaded: LoadedModel) -> dict[str, EncodedSplit]:
         self.watch.phase("tokenizing")
         parts, lengths = encode_splits(self.task, loaded.tokenizer, dataset, self.spec)
         for name, part in parts.items():
@@ -339,7 +340,7 @@ class TrainingJob:
     # -- after training ----------------------------------------------------------------------------------------------
 
     def _finish(
-        self, dataset: Dataset, loaded: Loaded, parts: dict[str, EncodedSplit], outcome: TrainResult, began: float
+        self, dataset: Dataset, loaded: LoadedModel, parts: dict[str, EncodedSplit], outcome: TrainResult, began: float
     ) -> None:
         name = "test" if "test" in parts else "valid"
         self.watch.phase(f"evaluating on the {name} part")
@@ -387,7 +388,7 @@ class TrainingJob:
         with torch.inference_mode(), self.accelerator.autocast(), torch.compiler.set_stance("force_eager"):
             return self.task.finish(self.model, self.tokenizer, examples, encoded, outputs, self.watch.answering)
 
-    def _save_model(self, loaded: Loaded) -> None:
+    def _save_model(self, loaded: LoadedModel) -> None:
         with replace_folder(self.run.folder / "model") as folder:
             self.resolved.tuning.save(self.model, folder)
             loaded.tokenizer.save_pretrained(folder)
@@ -442,10 +443,10 @@ def _told(value: dict[str, Any]) -> str:
     return f"{value['value']:.4f} (95% interval {value['low']:.4f} to {value['high']:.4f})"
 
 
-def _without_folder(base: dict[str, Any]) -> dict[str, Any]:
+def _without_folder(base: BaseIdentity) -> BaseIdentity:
     """Where a whole result came from, without the path of this machine: the result does not need it to be loaded."""
     kind, _, argument = base["source"].partition(":")
-    return {**base, "source": f"path:{Path(argument).name}"} if kind == "path" else base
+    return BaseIdentity({**base, "source": f"path:{Path(argument).name}"}) if kind == "path" else base
 
 
 def _structure(model: Any) -> ModelStructure | None:
@@ -454,10 +455,10 @@ def _structure(model: Any) -> ModelStructure | None:
     return None
 
 
-def _new_beside_tied(loaded: Loaded) -> bool:
+def _new_beside_tied(loaded: LoadedModel) -> bool:
     """Whether weights that were made anew lie in a module with the output that is tied to the embeddings."""
     output = loaded.model.get_output_embeddings()
     if output is None or output.weight is not loaded.model.get_input_embeddings().weight:
         return False
-    holders = (loaded.model.get_submodule(name.rpartition(".")[0]) for name in loaded.new)
+    holders = (loaded.model.get_submodule(name.rpartition(".")[0]) for name in loaded.newly_initialized)
     return any(parameter is output.weight for module in holders for parameter in module.parameters())

@@ -13,7 +13,7 @@ from typing import Any
 from workbench.data.load import Dataset
 from workbench.errors import NonFiniteLossError
 from workbench.files import write_text
-from workbench.models.base import Loaded
+from workbench.models.base import LoadedModel
 from workbench.runs import lr_range_test
 from workbench.runs.documents import Report
 from workbench.runs.lr_range_plot import range_svg
@@ -72,7 +72,7 @@ class RangeTestJob(TrainingJob):
             return TrainResult(position, self.bounds.steps, "finished")
 
     def _finish(
-        self, dataset: Dataset, loaded: Loaded, parts: dict[str, EncodedSplit], outcome: TrainResult, began: float
+        self, dataset: Dataset, loaded: LoadedModel, parts: dict[str, EncodedSplit], outcome: TrainResult, began: float
     ) -> None:
         rates, losses = lr_range_test.loss_curve(self.run.read_metrics()[0])
         found = lr_range_test.analyze(rates, losses, self.rising.diverged_at)

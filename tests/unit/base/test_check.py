@@ -61,8 +61,8 @@ def test_every_problem_at_once(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("minilm:x", "not written in full"),
-        ("path", "not written in full"),
+        ("minilm:x", "takes no argument"),
+        ("path", "lacks its argument"),
         ("path:/nowhere", "no config.json"),
         ("path:" + "a" * 5000, "no config.json"),
         ("path:a\0b", "no config.json"),

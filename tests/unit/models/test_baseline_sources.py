@@ -95,8 +95,8 @@ def test_recurrent_networks_write(name: str, workspace: Workspace, tokenizers: A
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("lstm", {"hidden_size": 33, "bidirectional": True}, "hidden_size is 33.*take 34"),
-        ("textcnn", {"narrowest": 4, "widest": 3}, "narrowest filters see 4 tokens and the widest 3"),
+        ("lstm", {"hidden_size": 33, "bidirectional": True}, "hidden_size is 33.*Use 34"),
+        ("textcnn", {"narrowest": 4, "widest": 3}, "narrowest \\(4 tokens\\) must not be above widest \\(3 tokens\\)"),
         ("gru", {"tokenizer": {"source": "nobody"}}, "nobody"),
         ("textcnn", {"filters": 0}, "greater than or equal to 1"),
     ],
@@ -153,7 +153,7 @@ def test_recurrent_networks_answer_questions_and_choose(name: str, workspace: Wo
     "head", ["AutoModelForTokenClassification", "AutoModelForCausalLM", "AutoModelForQuestionAnswering"]
 )
 def test_attention_where_nothing_is_summed_up(head: str, workspace: Workspace, tokenizers: Any) -> None:
-    with pytest.raises(SpecError, match="sums a text up to one vector"):
+    with pytest.raises(SpecError, match="reduces a text to one vector"):
         load("lstm", workspace, tokenizers, head=head, attention=True)
 
 

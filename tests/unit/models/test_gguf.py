@@ -14,8 +14,9 @@ import torch
 from workbench.errors import RequestError
 from workbench.files import Lock
 from workbench.models import gguf as module
-from workbench.models.gguf import CONVERTED, NOTE, converted
-from workbench.models.loading import load_tokenizer, refuse_unsafe
+from workbench.models.gguf import CONVERTED, NOTE, convert_gguf
+from workbench.models.loading import load_tokenizer
+from workbench.models.safety import refuse_unsafe
 
 gguf = pytest.importorskip("gguf")
 
@@ -77,7 +78,7 @@ def file(tmp_path: Path) -> Path:
 
 def convert(file: Path, told: list[str] | None = None) -> Path:
     lock = Lock(file.parent.parent / "locks" / "model.lock")
-    return converted(file, lock, "tiny", lambda label, done, total: (told if told is not None else []).append(label))
+    return convert_gguf(file, lock, "tiny", lambda label, done, total: (told if told is not None else []).append(label))
 
 
 def load(folder: Path) -> Any:

@@ -32,7 +32,7 @@ NOT_OFFERED = {("minilm", "AutoModelForCausalLM"), ("transformer-decoder", "Auto
 def test_the_heads_that_models_name_are_those_that_transformers_has() -> None:
     import transformers
 
-    from workbench.models.scratch import register_models
+    from workbench.models.loading import register_models
 
     register_models()
     heads = {task().head for _, task in tasks.items()}

@@ -61,7 +61,8 @@ def test_a_merged_run_answers_the_same_and_needs_nobody(workspace: Workspace, me
             found = model(**tokenizer(given["text"], return_tensors="pt")).logits.softmax(-1)[0].tolist()
         assert [ours[model.config.id2label[i]] for i in range(2)] == pytest.approx(found, abs=1e-5)
     spec = run.spec().changed({"model": f"path:{folder}", "tuning": "head"})
-    assert resolve(spec, workspace).model.load("AutoModelForSequenceClassification", {}).new == frozenset()
+    loaded = resolve(spec, workspace).model.load("AutoModelForSequenceClassification", {})
+    assert loaded.newly_initialized == frozenset()
 
 
 def test_a_folder_of_something_else_is_left_alone(workspace: Workspace, tmp_path: Path) -> None:
@@ -162,7 +163,8 @@ def test_a_changed_output_layer_of_a_base_is_refused(workspace: Workspace) -> No
     source = make_source(f"path:{folder}", workspace, None)
     source.config = source.Config()
     loaded = source.load("AutoModelForCausalLM", {})
-    entry(entry.Config()).save(entry(entry.Config()).apply(loaded.model, "CAUSAL_LM", loaded.new), adapter)
+    tuned = entry(entry.Config()).apply(loaded.model, "CAUSAL_LM", loaded.newly_initialized)
+    entry(entry.Config()).save(tuned, adapter)
     loaded.tokenizer.save_pretrained(adapter)
     note = {"base": loaded.base, "head": "AutoModelForCausalLM", "head_options": {}, "adapter": True}
     write_json(adapter / "workbench.json", note)

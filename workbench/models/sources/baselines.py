@@ -1,43 +1,47 @@
-"""Baselines to be trained from nothing: what does a Transformer buy?
+"""New baselines: is a Transformer worth it?
 
 model: {source: lstm, bidirectional: true, attention: true, tokenizer: {train: wordpiece, vocab_size: 8000}}
 
-A run of one of these beside a Transformer's, on the same data and split, answers it:
-``workbench compare RUN RUN`` gives the difference with its interval.
+Train one of these and a Transformer on the same data and split: ``workbench compare RUN RUN`` shows the difference and
+its interval.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from workbench.data.progress import Progress
 from workbench.errors import SpecError
-from workbench.models.base import Loaded, models
-from workbench.models.scratch import Scratch, ScratchConfig, special_token_ids
+from workbench.models.base import HeadOptions, LoadedModel, models
+from workbench.models.sources.scratch import Scratch, ScratchConfig, special_token_ids
+from workbench.types import JsonObject, Tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 
 class Baseline(Scratch):
-    """Base of the baselines. None of them has positions: a text may be of any length."""
+    """Base of the baselines. None of them has positions: a text may have any length."""
 
     heads = frozenset({"AutoModel", "AutoModelForSequenceClassification"})
 
-    def architecture(self, tokenizer: Any, options: dict[str, Any]) -> Any:
-        return self.shape()(
-            **{**self._numbers(), **special_token_ids(tokenizer), "vocab_size": len(tokenizer), **options}
-        )
+    def build_config(self, tokenizer: Tokenizer, options: HeadOptions) -> PreTrainedConfig:
+        fields = {**self._config_fields(), **special_token_ids(tokenizer), "vocab_size": len(tokenizer), **options}
+        return self.config_class()(**fields)
 
     @abstractmethod
-    def shape(self) -> Any:
-        """The class of the configuration."""
+    def config_class(self) -> Callable[..., PreTrainedConfig]:
+        """Return the class of the configuration."""
 
-    def _numbers(self) -> dict[str, Any]:
-        """The options as the configuration calls them."""
-        given = self.config.model_dump(exclude={"tokenizer"})
-        named = {"layers": "num_hidden_layers", "tied": "tie_word_embeddings"}
-        return {named.get(name, name): value for name, value in given.items()}
+    def _config_fields(self) -> JsonObject:
+        """The options under the names of the configuration's fields."""
+        names = {"layers": "num_hidden_layers", "tied": "tie_word_embeddings"}
+        options = self.config.model_dump(exclude={"tokenizer"})
+        return {names.get(name, name): value for name, value in options.items()}
 
 
 class BagOptions(ScratchConfig):
@@ -45,10 +49,10 @@ class BagOptions(ScratchConfig):
 
     embedding_size: int = Field(256, ge=1, le=65_536, description="Width of a token's vector.")
     hidden_size: int = Field(256, ge=1, le=65_536, description="Width of the layers after the mean.")
-    layers: int = Field(2, ge=0, le=100, description="Layers after the mean; 0 for a linear model of it.")
+    layers: int = Field(2, ge=0, le=100, description="Layers after the mean; 0 for a linear model of the mean.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout before each layer and before the head.")
     word_dropout: float = Field(
-        0.3, ge=0, lt=1, description="Probability with which a whole token is left out of the mean in training."
+        0.3, ge=0, lt=1, description="Probability of leaving a whole token out of the mean during training."
     )
 
 
@@ -58,7 +62,7 @@ class BagOfEmbeddings(Baseline):
 
     Config = BagOptions
 
-    def shape(self) -> Any:
+    def config_class(self) -> Callable[..., PreTrainedConfig]:
         from workbench.models.networks.baselines.bag_of_embeddings import BagOfEmbeddingsConfig
 
         return BagOfEmbeddingsConfig
@@ -68,9 +72,9 @@ class TextCNNOptions(ScratchConfig):
     """Options of a TextCNN."""
 
     embedding_size: int = Field(256, ge=1, le=65_536, description="Width of a token's vector.")
-    filters: int = Field(100, ge=1, le=65_536, description="Filters of each width.")
-    narrowest: int = Field(3, ge=1, le=100, description="Tokens in a row that the narrowest filters see.")
-    widest: int = Field(5, ge=1, le=100, description="Tokens in a row that the widest filters see.")
+    filters: int = Field(100, ge=1, le=65_536, description="Number of filters of each width.")
+    narrowest: int = Field(3, ge=1, le=100, description="Consecutive tokens that the narrowest filters see.")
+    widest: int = Field(5, ge=1, le=100, description="Consecutive tokens that the widest filters see.")
     dropout: float = Field(0.5, ge=0, lt=1, description="Dropout before the head.")
 
 
@@ -84,17 +88,15 @@ class TextCNN(Baseline):
     def problem(self, confined: bool) -> str | None:
         narrowest, widest = self.config.narrowest, self.config.widest
         if narrowest > widest:
-            return (
-                f"The narrowest filters see {narrowest} tokens and the widest {widest}: give the smaller number first."
-            )
+            return f"narrowest ({narrowest} tokens) must not be above widest ({widest} tokens)."
         return super().problem(confined)
 
-    def shape(self) -> Any:
+    def config_class(self) -> Callable[..., PreTrainedConfig]:
         from workbench.models.networks.baselines.textcnn import TextCNNConfig
 
         return TextCNNConfig
 
-    def _numbers(self) -> dict[str, Any]:
+    def _config_fields(self) -> JsonObject:
         options = self.config
         return {
             "embedding_size": options.embedding_size,
@@ -108,56 +110,56 @@ class RecurrentOptions(ScratchConfig):
     """Options of a recurrent network."""
 
     embedding_size: int = Field(256, ge=1, le=65_536, description="Width of a token's vector.")
-    hidden_size: int = Field(256, ge=1, le=65_536, description="Width of a state; two directions have half of it each.")
-    layers: int = Field(1, ge=1, le=100, description="Layers, each reading what the one below puts out.")
-    bidirectional: bool = Field(False, description="A second network reads from the end.")
+    hidden_size: int = Field(256, ge=1, le=65_536, description="Width of a state; half of it for each of 2 directions.")
+    layers: int = Field(1, ge=1, le=100, description="Layers, each reading the output of the one below.")
+    bidirectional: bool = Field(False, description="Add a second network that reads from the end.")
     attention: bool = Field(
-        False, description="The text is a weighted sum of all states (additive attention), not the last one."
+        False, description="Represent the text by a weighted sum of all states (additive attention), not the last one."
     )
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout before each layer and before the head.")
-    tied: bool = Field(True, description="A language model's output has the embeddings' own weights.")
+    tied: bool = Field(True, description="A language model's output layer shares the embeddings' weights.")
 
 
 class Recurrent(Baseline):
-    """Base of the two."""
+    """Base of the LSTM and the GRU."""
 
     Config = RecurrentOptions
     config: RecurrentOptions
-    _EACH_TOKEN: ClassVar = (
+    _TOKEN_HEADS: ClassVar = (
         "AutoModelForTokenClassification",
         "AutoModelForCausalLM",
         "AutoModelForQuestionAnswering",
     )
-    heads = Baseline.heads.union(_EACH_TOKEN, {"AutoModelForMultipleChoice"})
+    heads = Baseline.heads.union(_TOKEN_HEADS, {"AutoModelForMultipleChoice"})
 
     def problem(self, confined: bool) -> str | None:
         width = self.config.hidden_size
         if self.config.bidirectional and width % 2:
-            return f"hidden_size is {width}, and two directions cannot have half of it each: take {width + 1}."
+            return f"hidden_size is {width}, which two directions cannot share equally. Use {width + 1}."
         return super().problem(confined)
 
-    def load(self, head: str, options: dict[str, Any], progress: Progress | None = None) -> Loaded:
-        if self.config.attention and head in self._EACH_TOKEN:
+    def load(self, head: str, options: HeadOptions, progress: Progress | None = None) -> LoadedModel:
+        if self.config.attention and head in self._TOKEN_HEADS:
             raise SpecError(
-                f"model.attention sums a text up to one vector, and {head} reads the state of each token.",
+                f"model.attention reduces a text to one vector, but {head} reads the state of each token.",
                 "Set model.attention to false.",
             )
         return super().load(head, options, progress)
 
-    def shape(self) -> Any:
+    def config_class(self) -> Callable[..., PreTrainedConfig]:
         from workbench.models.networks.baselines.recurrent import RecurrentConfig
 
         return RecurrentConfig
 
-    def _numbers(self) -> dict[str, Any]:
-        return {**super()._numbers(), "cell": self.name}
+    def _config_fields(self) -> JsonObject:
+        return {**super()._config_fields(), "cell": self.name}
 
 
 @models.register("lstm")
 class LSTM(Recurrent):
-    """A new LSTM: a state is carried from token to token (Hochreiter and Schmidhuber 1997)."""
+    """A new LSTM: a state is passed from token to token (Hochreiter and Schmidhuber 1997)."""
 
 
 @models.register("gru")
 class GRU(Recurrent):
-    """A new GRU: as the LSTM with one gate less (Cho et al. 2014)."""
+    """A new GRU: like the LSTM with one gate less (Cho et al. 2014)."""

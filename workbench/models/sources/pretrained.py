@@ -1,11 +1,11 @@
-"""Pretrained models: of the catalogue, of the Hugging Face hub, in a folder, or the result of an earlier run."""
+"""Pretrained models: from the catalogue, from the Hugging Face hub, from a folder, or the result of an earlier run."""
 
 from __future__ import annotations
 
 import os
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -15,14 +15,13 @@ from workbench.data.catalogue.sources import fetch_hub_model, fetch_model
 from workbench.data.progress import Progress
 from workbench.errors import RefusedError, RequestError, WorkbenchError
 from workbench.files import inside, read_json
-from workbench.models.base import DECODER_HEADS, ENCODER_HEADS, Loaded, ModelSource, models
-from workbench.models.gguf import converted
+from workbench.models.base import DECODER_HEADS, ENCODER_HEADS, HeadOptions, LoadedModel, ModelSource, models
+from workbench.models.gguf import convert_gguf
+from workbench.models.identity import identify_base
 from workbench.models.loading import (
-    ADAPTER_FILE,
     BASE_FILE,
-    ENDLESS,
-    base_identity,
-    base_note,
+    CIRCULAR_BASES,
+    BaseNote,
     check_vocabulary,
     convert_to_workbench,
     dropout_fields,
@@ -32,9 +31,9 @@ from workbench.models.loading import (
     load_folder,
     load_tokenizer,
     make_source,
-    refuse_unsafe,
-    with_head,
+    replace_head,
 )
+from workbench.models.safety import ADAPTER_FILE, refuse_unsafe
 from workbench.runs.run import Run
 from workbench.spec import SpecModel
 from workbench.tuning.adapters import merge_adapter
@@ -45,12 +44,12 @@ class PretrainedConfig(SpecModel):
     """Options of every pretrained model."""
 
     dropout: float | None = Field(
-        None, ge=0, lt=1, description="Dropout in the body and before the head; empty for the model's own."
+        None, ge=0, lt=1, description="Dropout in the body and before the head. Default: the model's own."
     )
     code: Literal["transformers", "workbench"] = Field(
         "transformers",
-        description="Whose code computes it: transformers' (any architecture), or ours, which the notebooks build "
-        "(BERT, GPT-2; the same numbers).",
+        description="The code that computes it: transformers (any architecture), or workbench, which the notebooks "
+        "build (BERT and GPT-2, same numbers).",
     )
 
 
@@ -62,43 +61,47 @@ class Pretrained(ModelSource):
 
     @abstractmethod
     def folder(self, progress: Progress | None = None) -> Path:
-        """The folder with config, weights and tokenizer, fetched when it is missing."""
+        """Return the folder with config, weights and tokenizer, after fetching it if it is missing.
 
-    def load(self, head: str, options: dict[str, Any], progress: Progress | None = None) -> Loaded:
+        Args:
+            progress: receives the progress of downloads.
+        """
+
+    def load(self, head: str, options: HeadOptions, progress: Progress | None = None) -> LoadedModel:
         folder = self.folder(progress)
         refuse_unsafe(folder)
         if (folder / ADAPTER_FILE).exists():
             loaded = load_adapter(folder, self.workspace, progress, self.config)
             model, new = merge_adapter(loaded.model), frozenset[str]()
-            had = labels_of(model.config.to_dict())
+            trained_labels = labels_of(model.config.to_dict())
         else:
             if self.config.dropout is not None:
                 options = {**options, **dict.fromkeys(dropout_fields(folder), self.config.dropout)}
             model, new = load_folder(folder, head, options)
-            body = f"{model.base_model_prefix}."
-            had = labels_of(read_json(folder / "config.json")) if all(name.startswith(body) for name in new) else None
-        model, fresh = with_head(model, head, options, had)
+            head_was_loaded = all(name.startswith(f"{model.base_model_prefix}.") for name in new)
+            trained_labels = labels_of(read_json(folder / "config.json")) if head_was_loaded else None
+        model, replaced = replace_head(model, head, options, trained_labels)
+        new |= replaced
         if self.config.code == "workbench":
-            model, new = convert_to_workbench(model, new | fresh)
-            fresh = frozenset()
+            model, new = convert_to_workbench(model, new)
         tokenizer = load_tokenizer(folder)
         check_vocabulary(model, tokenizer)
         ensure_pad_token(model, tokenizer)
-        return Loaded(model, tokenizer, base_identity(self._source(folder), model, new | fresh), new | fresh)
+        return LoadedModel(model, tokenizer, identify_base(self._exact_source(folder), model, new), new)
 
     def _folder_problem(self, folder: Path, confined: bool) -> str | None:
-        """Why what ``folder`` holds cannot be loaded, or None; an adapter's base is looked at as well."""
+        """Why the folder cannot be loaded, or None. An adapter's base is checked as well."""
         refuse_unsafe(folder)
         if not (folder / ADAPTER_FILE).exists():
             return None
-        note = base_note(folder)
-        method = str((note.get("tuning") or {}).get("method"))
-        if method in tunings and not tunings.get(method).merges:
-            return f"{self.argument} is an adapter of {method}, which cannot be merged into its base to be tuned again."
-        return make_source(note["base"]["source"], self.workspace).problem(confined)
+        note = BaseNote.read(folder)
+        if note.method in tunings and not tunings.get(note.method).merges:
+            why = "which cannot be merged into its base to be tuned again"
+            return f"{self.argument} is an adapter of {note.method}, {why}."
+        return make_source(note.source, self.workspace).problem(confined)
 
-    def _source(self, folder: Path) -> str:
-        """How a spec names this very model."""
+    def _exact_source(self, folder: Path) -> str:
+        """The source by which a spec names exactly these weights."""
         return f"{self.name}:{self.argument}" if self.argument else self.name
 
 
@@ -110,20 +113,20 @@ class Catalogued(Pretrained):
         for file in catalogue().find("models", self.name).files:
             if file.endswith(".gguf"):
                 lock = entry_lock(downloads(self.workspace), "models", self.name)
-                return converted(folder / file, lock, self.name, progress)
+                return convert_gguf(folder / file, lock, self.name, progress)
         return folder
 
 
 for _name, _entry in catalogue().models.items():
-    # Those of the catalogue that come as GGUF write; the others read.
+    # In the catalogue, GGUF files are decoders; the others are encoders.
     _heads = DECODER_HEADS if any(file.endswith(".gguf") for file in _entry.files) else ENCODER_HEADS
-    _told = {
+    _attributes = {
         "__doc__": _entry.label,
         "heads": _heads,
         "pretrained_heads": _heads & {"AutoModelForCausalLM"},
         "lr_scale": _entry.lr_scale,
     }
-    models.register(_name)(type(f"Catalogued_{_name}", (Catalogued,), _told))
+    models.register(_name)(type(f"Catalogued_{_name}", (Catalogued,), _attributes))
 
 
 @models.register("hf")
@@ -142,7 +145,7 @@ class Hub(Pretrained):
         repository, _, revision = self.argument.partition("@")
         return fetch_hub_model(repository, revision, self.workspace, progress)
 
-    def _source(self, folder: Path) -> str:
+    def _exact_source(self, folder: Path) -> str:
         # The folder's name is the commit: a branch may move before an adapter looks for its base again.
         return f"hf:{self.argument.partition('@')[0]}@{folder.name}"
 
@@ -157,14 +160,14 @@ class Local(Pretrained):
         try:
             folder = self._confined_path() if confined else self._path()
             for file in folder.iterdir() if confined and folder.is_dir() else ():
-                inside(self.workspace.uploads, file, "model file")  # not a link that leads elsewhere
+                inside(self.workspace.uploads, file, "model file")  # no link to another place
             if not os.path.exists(folder / "config.json") and not os.path.exists(folder / ADAPTER_FILE):
                 return f"There is no model in {folder}: it has no config.json."
             return self._folder_problem(folder, confined)
         except WorkbenchError as error:
             return str(error)
         except RecursionError:
-            return ENDLESS
+            return CIRCULAR_BASES
 
     def folder(self, progress: Progress | None = None) -> Path:
         return self._path()
@@ -173,15 +176,15 @@ class Local(Pretrained):
         return Path(self.argument).expanduser().absolute()
 
     def _confined_path(self) -> Path:
-        """The folder, which must lie in the workspace's uploads. A relative name counts from the workspace."""
+        """The folder, which must be inside the workspace's uploads. A relative path starts at the workspace."""
         if self.argument.startswith("~"):
-            raise RefusedError(f"The model folder {self.argument[:120]!r} lies outside the workspace's uploads.")
+            raise RefusedError(f"The model folder {self.argument[:120]!r} is outside the workspace's uploads.")
         return inside(self.workspace.uploads, self.workspace.root / self.argument, "model folder")
 
 
 @models.register("run")
 class FromRun(Pretrained):
-    """What an earlier run of this workspace has trained: run:RUN."""
+    """The result of an earlier run in this workspace: run:RUN."""
 
     argument_form = "RUN"
 
@@ -191,7 +194,7 @@ class FromRun(Pretrained):
         except WorkbenchError as error:
             return str(error)
         except RecursionError:
-            return ENDLESS
+            return CIRCULAR_BASES
 
     def folder(self, progress: Progress | None = None) -> Path:
         run = Run.open(self.argument, self.workspace)

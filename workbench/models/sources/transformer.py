@@ -1,66 +1,71 @@
-"""New Transformers: an encoder, a decoder, or both, of any size, to be trained from nothing.
+"""New Transformers: an encoder, a decoder, or both, of any size, trained from scratch.
 
 model: {source: transformer-encoder, size: tiny, tokenizer: {train: bpe, vocab_size: 8000}}
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from workbench.errors import SpecError
-from workbench.models.base import DECODER_HEADS, ENCODER_HEADS, divisors, models
-from workbench.models.scratch import Scratch, ScratchConfig, special_token_ids
+from workbench.models.base import DECODER_HEADS, ENCODER_HEADS, HeadOptions, divisors, models
+from workbench.models.sources.scratch import Scratch, ScratchConfig, special_token_ids
+from workbench.types import JsonObject, Tokenizer
 
-HEAD_SIZE = 64  # numbers a head, in every size of the published models
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
-# width, layers: BERT's small sizes are those of Turc et al. 2019 (arXiv 1908.08962), base of Devlin et al. 2018 and
-# Radford et al. 2019; of the encoder-decoder of Vaswani et al. 2017, layers on each side.
+HEAD_DIM = 64  # in every size of the published models
+
+# Width and layers. BERT's small sizes are those of Turc et al. 2019 (arXiv 1908.08962); base is that of Devlin et al.
+# 2018, Radford et al. 2019 and, for the encoder-decoder, of Vaswani et al. 2017 (layers on each side).
 SIZES: dict[str, tuple[int, int]] = {"tiny": (128, 2), "small": (512, 4), "base": (768, 12)}
-TWO_SIDED_SIZES: dict[str, tuple[int, int]] = {"tiny": (128, 2), "small": (256, 3), "base": (512, 6)}
+ENCODER_DECODER_SIZES: dict[str, tuple[int, int]] = {"tiny": (128, 2), "small": (256, 3), "base": (512, 6)}
 
 Size = Literal["tiny", "small", "base"]
 
 
 class TransformerOptions(ScratchConfig):
-    """Options of every new Transformer: a size, and any number by itself."""
+    """Options of every new Transformer: a size, and any number that departs from it."""
 
-    size: Size = Field("tiny", description="Dial that sets the numbers left open: tiny, small or base.")
+    size: Size = Field("tiny", description="Sets the numbers that are left empty: tiny, small or base.")
     hidden_size: int | None = Field(
-        None, ge=2, le=65_536, description="Width of a token's vector; empty for the size's."
+        None, ge=2, le=65_536, description="Width of a token's vector. Default: from the size."
     )
-    layers: int | None = Field(None, ge=1, le=1_000, description="Layers; empty for the size's.")
-    heads: int | None = Field(None, ge=1, description="Heads of attention; empty for one for every 64 of width.")
+    layers: int | None = Field(None, ge=1, le=1_000, description="Number of layers. Default: from the size.")
+    heads: int | None = Field(None, ge=1, description="Number of attention heads. Default: one per 64 of the width.")
     intermediate_size: int | None = Field(
-        None, ge=1, description="Width inside the feed-forward network; empty for 4 times the width."
+        None, ge=1, description="Width inside the feed-forward network. Default: 4 times the width."
     )
     positions: Literal["learned", "sinusoidal", "rotary", "none"] | None = Field(
-        None, description="How a token knows its place; empty for the published model's way."
+        None, description="How positions are encoded. Default: as in the published model."
     )
     max_positions: int = Field(512, ge=4, le=1_000_000, description="Longest text in tokens.")
     norm: Literal["post", "pre"] | None = Field(
-        None, description="Norms after each part, or before it (steadier); empty for the published model's way."
+        None, description="Norm after each sublayer, or before it (more stable). Default: as in the published model."
     )
     activation: Literal["gelu", "gelu_tanh", "relu"] | None = Field(
-        None, description="Bend in the feed-forward network; empty for the published model's."
+        None, description="Activation in the feed-forward network. Default: as in the published model."
     )
-    tied: bool = Field(True, description="The map to the vocabulary has the embeddings' own weights.")
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout of embeddings and of what each part adds.")
+    tied: bool = Field(True, description="The output layer shares the embeddings' weights.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout of the embeddings and of each sublayer's output.")
     attention_dropout: float = Field(
         0.0, ge=0, lt=1, description="Dropout of attention weights; above 0 a CPU cannot use its fast kernel."
     )
     vocab_size: int | None = Field(
-        None, ge=1, description="Rows of the embedding; empty for the tokenizer's number of tokens."
+        None, ge=1, description="Rows of the embedding. Default: the tokenizer's number of tokens."
     )
     rotary_base: float | None = Field(
-        None, gt=1, description="Base of rotary positions: larger for longer texts; empty for 10,000."
+        None, gt=1, description="Base of rotary positions; larger for longer texts. Default: 10,000."
     )
     layer_norm_eps: float | None = Field(
-        None, gt=0, lt=1, description="Added to variances before norms divide by them; empty for the published model's."
+        None, gt=0, lt=1, description="Added to the variance in norms. Default: as in the published model."
     )
     initializer_range: float | None = Field(
-        None, gt=0, le=10, description="Standard deviation that weights begin with; empty for 0.02."
+        None, gt=0, le=10, description="Standard deviation of the initial weights. Default: 0.02."
     )
 
 
@@ -70,24 +75,24 @@ class NewTransformer(Scratch):
     Config = TransformerOptions
     config: TransformerOptions
     sizes: ClassVar[dict[str, tuple[int, int]]] = SIZES
-    config_name: ClassVar[str]  # the class in workbench.models.networks.transformer
+    config_name: ClassVar[str]  # the class in workbench.models.networks.configuration
 
     def problem(self, confined: bool) -> str | None:
-        trouble = super().problem(confined)
+        message = super().problem(confined)
         width, heads = self._width_and_heads()
-        if trouble is None and width % heads:
-            trouble = (
+        if message is None and width % heads:
+            message = (
                 f"{heads} heads do not divide the width {width}: each head takes an equal share of it. "
                 f"Heads that do: {', '.join(map(str, divisors(width)))}."
             )
-        return trouble
+        return message
 
     def max_length(self) -> int | None:
         unlimited = self.config.positions in ("rotary", "none")
         return None if unlimited else self.config.max_positions
 
-    def architecture(self, tokenizer: Any, options: dict[str, Any]) -> Any:
-        from workbench.models.networks import transformer
+    def build_config(self, tokenizer: Tokenizer, options: HeadOptions) -> PreTrainedConfig:
+        from workbench.models.networks import configuration
 
         rows = self.config.vocab_size or len(tokenizer)
         if rows < len(tokenizer):
@@ -95,18 +100,19 @@ class NewTransformer(Scratch):
                 f"The tokenizer has {len(tokenizer):,} tokens, and the embedding (model.vocab_size) {rows:,} rows.",
                 f"Leave model.vocab_size out, or set it to {len(tokenizer)} or more.",
             )
-        given = {**self._numbers(), **special_token_ids(tokenizer), "vocab_size": rows, **options}
-        return getattr(transformer, self.config_name)(**given)
+        config_class: Callable[..., PreTrainedConfig] = getattr(configuration, self.config_name)
+        fields = {**self._config_fields(), **special_token_ids(tokenizer), "vocab_size": rows, **options}
+        return config_class(**fields)
 
     def _width_and_heads(self) -> tuple[int, int]:
         width = self.config.hidden_size or self.sizes[self.config.size][0]
-        return width, self.config.heads or max(1, width // HEAD_SIZE)
+        return width, self.config.heads or max(1, width // HEAD_DIM)
 
-    def _numbers(self) -> dict[str, Any]:
-        """Every number of the configuration that the options decide."""
+    def _config_fields(self) -> JsonObject:
+        """The fields of the configuration that the options determine."""
         options = self.config
         width, heads = self._width_and_heads()
-        chosen = {
+        fields: JsonObject = {
             "hidden_size": width,
             "num_hidden_layers": options.layers or self.sizes[options.size][1],
             "num_attention_heads": heads,
@@ -116,52 +122,53 @@ class NewTransformer(Scratch):
             "attention_dropout": options.attention_dropout,
             "tie_word_embeddings": options.tied,
         }
-        same = ("positions", "norm", "activation", "rotary_base", "layer_norm_eps", "initializer_range")
-        return {**chosen, **_given(options, *same)}
+        same_names = ("positions", "norm", "activation", "rotary_base", "layer_norm_eps", "initializer_range")
+        return {**fields, **_set_options(options, *same_names)}
 
 
-def _given(options: Any, *names: str) -> dict[str, Any]:
-    """The options that are set, for those that the configuration calls the same."""
+def _set_options(options: TransformerOptions, *names: str) -> JsonObject:
+    """The options of these names that are set; the configuration has fields of the same names."""
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
 class EncoderOptions(TransformerOptions):
-    """And what only an encoder has."""
+    """Options of a new encoder."""
 
     pooling: Literal["first", "mean"] = Field(
-        "first", description="What sums up a text: its first token (BERT), or the mean of all tokens."
+        "first", description="What summarizes a text: its first token (BERT), or the mean of all tokens."
     )
     type_vocab_size: int | None = Field(
-        None, ge=0, le=100, description="Kinds of segment, told apart by a vector each; 0 for none, empty for 2."
+        None, ge=0, le=100, description="Number of segment types, each with its own vector; 0 for none. Default: 2."
     )
 
 
 @models.register("transformer-encoder")
 class Encoder(NewTransformer):
-    """A new encoder as BERT is one: every token sees the whole text."""
+    """A new encoder like BERT: every token sees the whole text."""
 
     Config = EncoderOptions
     config: EncoderOptions
     config_name = "EncoderConfig"
     heads = ENCODER_HEADS
 
-    def _numbers(self) -> dict[str, Any]:
-        return {**super()._numbers(), "pooling": self.config.pooling, **_given(self.config, "type_vocab_size")}
+    def _config_fields(self) -> JsonObject:
+        own: JsonObject = {"pooling": self.config.pooling, **_set_options(self.config, "type_vocab_size")}
+        return {**super()._config_fields(), **own}
 
 
 @models.register("transformer-decoder")
 class Decoder(NewTransformer):
-    """A new decoder as GPT-2 is one: every token sees what stands before it, and the next is guessed."""
+    """A new decoder like GPT-2: every token sees earlier tokens, and the next one is predicted."""
 
     config_name = "DecoderConfig"
     heads = DECODER_HEADS - {"AutoModelForQuestionAnswering"}
 
 
 class EncoderDecoderOptions(TransformerOptions):
-    """And what only an encoder-decoder has."""
+    """Options of a new encoder-decoder."""
 
     decoder_layers: int | None = Field(
-        None, ge=1, le=1_000, description="Layers of the decoder; empty for as many as the encoder has."
+        None, ge=1, le=1_000, description="Layers of the decoder. Default: as many as the encoder has."
     )
 
 
@@ -173,7 +180,7 @@ class EncoderDecoder(NewTransformer):
     config: EncoderDecoderOptions
     config_name = "EncoderDecoderConfig"
     heads = frozenset({"AutoModel", "AutoModelForSeq2SeqLM"})
-    sizes = TWO_SIDED_SIZES
+    sizes = ENCODER_DECODER_SIZES
 
-    def _numbers(self) -> dict[str, Any]:
-        return {**super()._numbers(), **_given(self.config, "decoder_layers")}
+    def _config_fields(self) -> JsonObject:
+        return {**super()._config_fields(), **_set_options(self.config, "decoder_layers")}

@@ -1,48 +1,68 @@
-"""Base of the model sources that begin with random weights, and with a tokenizer of their own."""
+"""The base of model sources with newly initialized weights and, by default, a tokenizer trained on the run's texts."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pydantic import Field
 
 from workbench.data.progress import Progress
 from workbench.data.text.tokenizers import TokenizerSpec, save_tokenizer, train_tokenizer
 from workbench.errors import RequestError, SpecError, WorkbenchError
-from workbench.models.base import Loaded, ModelSource
-from workbench.models.loading import fingerprint, load_tokenizer, make_source, register_models
+from workbench.models.base import HeadOptions, LoadedModel, ModelSource
+from workbench.models.identity import BaseIdentity, fingerprint
+from workbench.models.loading import load_tokenizer, make_source, register_models
 from workbench.spec import SpecModel
+from workbench.types import Tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 
 class ScratchConfig(SpecModel):
-    """Options of every model that begins at random."""
+    """Options of every newly initialized model."""
 
     tokenizer: TokenizerSpec = Field(
         default_factory=TokenizerSpec,
-        description="Train one on the training texts ({train: bpe, vocab_size: 8000}), or take a model's "
-        "({source: minilm}).",
+        description="Tokenizer to train on the training texts ({train: bpe, vocab_size: 8000}), or the model whose "
+        "tokenizer to use ({source: minilm}).",
     )
 
 
+@runtime_checkable
+class HasFolder(Protocol):
+    """A source whose weights and tokenizer are in a folder."""
+
+    def folder(self, progress: Progress | None = None) -> Path:
+        """Return the folder, after fetching it if it is missing.
+
+        Args:
+            progress: receives the progress of downloads.
+        """
+
+
 class Scratch(ModelSource):
-    """A new model: its tokenizer is learned from the training texts, its weights are drawn from the run's seed."""
+    """A new model: its tokenizer is trained on the training texts, its weights are initialized from the run's seed."""
 
     from_scratch = True
-    learning_rate = 5e-4  # ten times what suits weights that know something already
+    learning_rate = 5e-4  # ten times the default for pretrained weights
     Config = ScratchConfig
     config: ScratchConfig
-    tokenizer: Any = None
+    tokenizer: Tokenizer | None = None
 
     @abstractmethod
-    def architecture(self, tokenizer: Any, options: dict[str, Any]) -> Any:
-        """The transformers configuration of the model. Raises SpecError when its numbers do not fit together.
+    def build_config(self, tokenizer: Tokenizer, options: HeadOptions) -> PreTrainedConfig:
+        """Return the transformers configuration of the model.
 
         Args:
             tokenizer: whose tokens it reads.
             options: keyword arguments of the configuration that the head needs.
+
+        Raises:
+            SpecError: its numbers do not fit together.
         """
 
     def problem(self, confined: bool) -> str | None:
@@ -57,18 +77,21 @@ class Scratch(ModelSource):
     def prepare(self, texts: Callable[[], Iterator[str]], folder: Path, progress: Progress | None = None) -> list[str]:
         spec, notes = self.config.tokenizer, list[str]()
         if not (folder / "tokenizer.json").exists():
-            tokenizer = self._borrowed(progress) if spec.source else train_tokenizer(texts(), spec, progress, notes)
+            if spec.source:
+                tokenizer = self._load_other_tokenizer(spec.source, progress)
+            else:
+                tokenizer = train_tokenizer(texts(), spec, progress, notes)
             save_tokenizer(tokenizer, folder)
-        self.tokenizer = load_tokenizer(folder)  # from the file, so that a resumed run has the very same
+        self.tokenizer = load_tokenizer(folder)  # from the file, so that a resumed run has exactly the same
         return notes
 
-    def load(self, head: str, options: dict[str, Any], progress: Progress | None = None) -> Loaded:
+    def load(self, head: str, options: HeadOptions, progress: Progress | None = None) -> LoadedModel:
         import transformers
 
         register_models()
         if self.tokenizer is None:
             raise RequestError(f"{self.name} has no tokenizer yet.", "Call prepare with the training texts first.")
-        config = self.architecture(self.tokenizer, options)
+        config = self.build_config(self.tokenizer, options)
         try:
             model = getattr(transformers, head).from_config(config, attn_implementation="sdpa")
         except ValueError as error:
@@ -78,21 +101,25 @@ class Scratch(ModelSource):
                 f"The model {self.name} has no head of the kind {head}.",
                 "Choose another model for this task: `workbench models` lists them.",
             ) from error
-        return Loaded(model, self.tokenizer, {"source": self.name, "fingerprint": fingerprint(model)})
+        return LoadedModel(model, self.tokenizer, BaseIdentity(source=self.name, fingerprint=fingerprint(model)))
 
-    def _borrowed(self, progress: Progress | None) -> Any:
+    def _load_other_tokenizer(self, name: str, progress: Progress | None) -> Tokenizer:
         """The tokenizer of another model."""
-        source = make_source(str(self.config.tokenizer.source), self.workspace)
-        if not hasattr(source, "folder"):
+        source = make_source(name, self.workspace)
+        if not isinstance(source, HasFolder):
             raise SpecError(
-                f"{source.name} has no tokenizer to take.",
+                f"{source.name} has no pretrained tokenizer.",
                 "Name a pretrained model as tokenizer.source (minilm, hf:..., path:..., run:...), or train one.",
             )
         return load_tokenizer(source.folder(progress))
 
 
-def special_token_ids(tokenizer: Any) -> dict[str, int | None]:
-    """The numbers of the tokens that begin, end and fill up a text."""
+def special_token_ids(tokenizer: Tokenizer) -> dict[str, int | None]:
+    """Return the ids of the tokens that start, end and pad a text, as configurations name them.
+
+    Args:
+        tokenizer: of a new model.
+    """
     begin = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.cls_token_id
     end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
     return {
