@@ -23,7 +23,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 # Two workers with one thread each: torch with two threads in each of two workers would fight over two cores.
 PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-.PHONY: help setup demo test test-slow lint format course screenshots benchmarks dashboard lab clean
+.PHONY: help setup demo test test-slow lint format course docs screenshots benchmarks dashboard lab clean
 
 help:  ## List these commands
 	@echo "make COMMAND, where COMMAND is one of:"
@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { \
 		echo "No Python 3.11 or 3.12 was found. Install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "Making $(VENV) with $(PYTHON)"; "$(PYTHON)" -m venv $(VENV); }
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[all,dev,docs]'
 	@touch $@
 
 setup: $(STAMP)  ## Make .venv with everything at the tested versions, and fetch what the attention views need
@@ -62,6 +62,10 @@ format: $(STAMP)  ## Bring all code into the project's style
 
 course: $(STAMP)  ## Make the course's notebooks and lessons from their texts (notebooks/*.py, tutorials/src/*.py)
 	$(BIN)/python -m workbench.teach.course
+
+docs: $(STAMP)  ## Build the documentation site into build/site, strictly and without network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open build/site/index.html"
 
 screenshots: $(STAMP)  ## Draw the README's pictures anew into docs/images (needs Chromium)
 	$(BIN)/python -m dashboard.screenshots

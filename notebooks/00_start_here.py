@@ -13,23 +13,23 @@
 # %% [markdown]
 # # 00 · Start here
 #
-# **After this notebook you can** fine-tune a Transformer, ask it, say how far its figure can be trusted, and look at
-# its attention. The notebooks after it take each of these steps apart.
+# **After this notebook you can** fine-tune a Transformer, ask it questions, say how far its accuracy can be trusted,
+# and look at its attention. The later notebooks take each of these steps apart.
 #
-# **You need** nothing but Python at the level of a function and a list. How to use a notebook: click into a cell and
-# press Shift + Enter; the cell runs, and the next one is chosen. Run them in order, from the top.
+# **You need** nothing but Python at the level of a function and a list. To use a notebook, click into a cell and press
+# Shift + Enter: the cell runs, and the next one is selected. Run the cells in order, from the top.
 #
 # **Time:** about 3 minutes to read; the cells run in about a minute on a laptop CPU (GPU: not measured yet). The first
-# time, MiniLM and the reviews are fetched as well.
+# time, MiniLM and the reviews are downloaded as well.
 
 # %% [markdown]
 # ## This machine
 #
 # A Transformer is trained by multiplying large tables of numbers. A graphics card (GPU) does that tens of times faster
-# than a processor (CPU), but nothing in this course needs one: where there is none, models and data are smaller, and
-# the code is the same: where it says `size`, the size that fits your machine is taken. (The course belongs to a
-# *workbench*, whose code the cells import, and which is meant by "the library" where no other is named. The lines that
-# draw a picture need not be understood.)
+# than a processor (CPU), but nothing in this course needs one. Without a GPU, models and data are smaller and the code
+# is the same: `size` picks the values that fit your machine. (The course belongs to a *workbench*. Its code is what
+# the cells import, and what "the library" means where no other library is named. You do not have to understand the
+# lines that draw pictures.)
 
 # %%
 import html
@@ -54,19 +54,19 @@ print("sizes in this course follow from that:", scale())
 # %% [markdown]
 # ## A first fine-tuning
 #
-# **MiniLM** is a small Transformer: 22.7 million numbers, its *weights*, which were set by reading much text, by
-# learning from a larger model, and last by learning which of very many pairs of texts belong together (its full name is
-# all-MiniLM-L6-v2). It knows a good deal about English and nothing about film critics. We show it snippets of reviews
-# with the critic's verdict, *fresh* or *rotten*, and after every few snippets each weight moves a little towards the
-# right answer. That is **fine-tuning**.
+# **MiniLM** is a small Transformer with 22.7 million numbers, its *weights*. They were learned in three steps: by
+# reading a lot of text, by imitating a larger model, and by learning which of very many pairs of texts belong together
+# (its full name is all-MiniLM-L6-v2). It knows a good deal about English and nothing about film critics. We show it
+# snippets of reviews with the critic's verdict, *fresh* or *rotten*. After every few snippets, each weight moves a
+# little towards the right answer. That is **fine-tuning**.
 #
-# What is to be done is said in one document, a **spec**. `train`, `valid` and `test` are three parts of the reviews:
-# one to learn from, one to watch meanwhile, and one that is kept back for the end. `limit` says how many reviews of
-# each are taken, `max_length` after how many pieces (words, or parts of words) a review is cut off, `epochs` how many
-# times all of `train` is gone through, and `batch_size` after how many reviews the weights move. The cell tells how it
-# goes on: the *loss* is a measure of how wrong the model is, smaller is better. A *step* is one move of the weights,
-# and *eval* means: on `valid`. Look at `loss` and `accuracy` only; `macro_f1` and `matthews` are two other figures,
-# harder to get high where one answer is much more frequent (lesson 01 has the first of them).
+# One document, the **spec**, describes a run. `train`, `valid` and `test` are three splits of the reviews: one to
+# learn from, one to watch during training, and one that is saved for the end. `limit` sets how many reviews of each
+# are used, `max_length` the number of tokens (words or parts of words) after which a review is cut off, `epochs` how
+# many times the training split is read, and `batch_size` after how many reviews the weights are updated. The cell
+# shows its progress: the *loss* measures how wrong the model is, and smaller is better. A *step* is one update of the
+# weights, and *eval* means: on the validation split. Look at `loss` and `accuracy` only; `macro_f1` and `matthews` are
+# two other metrics, which are harder to get high when one answer is much more frequent (lesson 01 has the first).
 
 # %%
 limit = size(
@@ -86,15 +86,15 @@ finished = wb.run(
 )
 
 # %% [markdown]
-# Run the cell a second time: it is done at once. The run was kept, with its spec, its figures and its weights, and was
-# found again. The dashboard (`make dashboard`) lists it on the page **Runs**.
+# Run the cell a second time: it is done at once. The run was saved with its spec, its metrics and its weights, and is
+# reused. The dashboard (`make dashboard`) lists it on the page **Runs**.
 #
 # ## How good is it?
 #
-# **Accuracy** is the share of test reviews that it gets right. With a few hundred reviews that share would come out a
-# little different for other reviews; the **interval** says how different: were the test repeated with new reviews many
-# times, about 95 of 100 such intervals would hold the true share, which is that of all reviews there are. Beside it
-# stands a **baseline**: always saying what is most frequent. Without one, no figure means anything.
+# **Accuracy** is the share of test reviews that it gets right. With a few hundred reviews, other reviews would give a
+# slightly different share. The **interval** says how different: if you repeated the test with new reviews many times,
+# about 95 of 100 such intervals would contain the true share, the one over all reviews there are. The **baseline**
+# always gives the most frequent answer. Without a baseline, no metric means anything.
 
 # %%
 report = finished.report()
@@ -115,7 +115,7 @@ show(
 # %% [markdown]
 # ## Ask it
 #
-# Change the sentences and run the cell again. The number is the probability that the model gives its answer.
+# Change the sentences and run the cell again. The number is the probability that the model assigns to its answer.
 
 # %%
 predictor = Predictor.load(finished)
@@ -130,17 +130,17 @@ for sentence, answer in zip(sentences, predictor.predict([{"text": each} for eac
 # %% [markdown]
 # ## A first look inside
 #
-# Inside, each word looks at the others and takes something from them: that is **attention**, the subject of notebook
-# 03. The picture shows where each word (left) looks (right); a colour is one of twelve *heads*, and each looks in its
-# own way. Move the mouse over a word. `[CLS]` and `[SEP]` mark the beginning and the end. Below the picture it is said
-# in words.
+# Inside the model, each word looks at the others and takes something from them: that is **attention**, the subject of
+# notebook 03. The picture shows where each word (left) looks (right). Each color is one of twelve *heads*, and each
+# head looks in its own way. Move the mouse over a word. `[CLS]` and `[SEP]` mark the beginning and the end. The text
+# below the picture describes it in words.
 #
-# Do not wonder that most lines end at `[CLS]`: a head that finds nothing for it in this sentence has to look somewhere,
-# and in this model it looks there (notebook 03). Choose another layer, or double-click a coloured square to see one
-# head alone.
+# Do not be surprised that most lines end at `[CLS]`: a head that finds nothing of interest in this sentence has to
+# look somewhere, and in this model it looks there (notebook 03). Choose another layer, or double-click a colored
+# square to see one head alone.
 #
-# A warning that will return in notebook 11: the picture shows where information *can* flow. It does not prove why the
-# model answered so.
+# A warning that notebook 11 comes back to: the picture shows where information *can* flow. It does not prove why the
+# model answered as it did.
 
 # %%
 attention = capture_attention(predictor.model, predictor.tokenizer, sentences[0])
@@ -160,21 +160,22 @@ HTML(
 # %% [markdown]
 # ## Summary
 #
-# You have fine-tuned a Transformer, measured it on reviews that it had not seen, put the figure beside a baseline and
-# an interval, asked it, and looked at its attention.
+# You have fine-tuned a Transformer, measured it on reviews that it had not seen, compared its accuracy with a baseline
+# and read the interval, asked it questions, and looked at its attention.
 #
 # **Questions to think about.** Which of your sentences did it get wrong, and what do they have in common? Why is the
-# test part kept back until the end? If the interval is 10 points wide, what would make it narrower?
+# test split saved for the end? If the interval is 10 points wide, what would make it narrower?
 #
-# **Where to go on.** Notebooks [01](01_text_to_numbers.ipynb) to [12](12_comparing_honestly.ipynb) take this apart, one
-# piece at a time. If you would rather do a job first, take a [lesson](../tutorials/README.md): its exercises check
-# themselves. Each notebook ends with a cell like the next one, which marks it as read and names what comes next:
+# **Where to go next.** Notebooks [01](01_text_to_numbers.ipynb) to [12](12_comparing_honestly.ipynb) take this apart,
+# one piece at a time. If you would rather solve a real problem first, take a [lesson](../tutorials/README.md): its
+# exercises check themselves. Each notebook ends with a cell like the next one, which marks it as read and names what
+# comes next:
 
 # %%
 done("00-start-here")
 
 # %% [markdown]
-# And this is the whole course, with what you have done so far (the dashboard's page **Learn** shows the same):
+# This is the whole course, with what you have done so far (the dashboard's page **Learn** shows the same):
 
 # %%
 overview()

@@ -49,7 +49,7 @@ def demo(
     from workbench.cli.demo import run_demo
 
     runs, comparison = run_demo(Workspace.current(), quiet=as_json)
-    answer(comparison, as_json, lambda: views.show_comparison(comparison, runs))
+    answer(comparison.as_dict(), as_json, lambda: views.show_comparison(comparison.as_dict(), runs))
     if serve and not as_json:
         _serve(Workspace.current(), "127.0.0.1", port, [], open_browser=False)
 
@@ -267,13 +267,13 @@ def compare(
 
     workspace = Workspace.current()
     runs = [Run.open(run_id, workspace) for run_id in run_ids]
-    seeds = compare_seeds(runs, metric) if has_seed_groups(runs) else None
-    comparison = weigh(runs, metric).model_copy(update={"seeds": seeds})
+    found = weigh(runs, metric).as_dict()
+    found["seeds"] = compare_seeds(runs, metric).as_dict() if has_seed_groups(runs) else None
     if page is not None:
         from workbench.compare.report import write_comparison
 
         write_comparison(runs, page.expanduser(), metric)
-    answer(comparison, as_json, lambda: views.show_comparison(comparison, runs))
+    answer(found, as_json, lambda: views.show_comparison(found, [Run.open(i, workspace) for i in found["runs"]]))
 
 
 @app.command()

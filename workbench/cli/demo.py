@@ -5,8 +5,7 @@ from __future__ import annotations
 from workbench.check import load_spec, resolve
 from workbench.cli import views
 from workbench.cli.output import console, download_bars
-from workbench.compare.differences import compare
-from workbench.compare.results import Comparison
+from workbench.compare.differences import Comparison, compare
 from workbench.data.catalogue.sources import fetch_dataset, fetch_model
 from workbench.jobs import submit
 from workbench.jobs.running import find_succeeded, require_success

@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from workbench.cli.output import console, duration, errors, hanging, table
-from workbench.compare.results import Comparison
 from workbench.jobs import RunSnapshot, stop, watch
 from workbench.runs.documents import Estimate, Interval, Report, RunSummary
 from workbench.runs.run import Run
@@ -209,29 +208,29 @@ def _show_cost(report: Report) -> None:
         )
 
 
-def show_comparison(comparison: Comparison, runs: Sequence[Run]) -> None:
+def show_comparison(found: dict[str, Any], runs: Sequence[Run]) -> None:
     rows = []
     for run in runs:
         report = run.report() or Report()
         rows.append(
             {
                 "run": run.id,
-                "value": _with_interval(report.metrics.get(comparison.metric)),
+                "value": _with_interval(report.metrics.get(found["metric"])),
                 "training": duration(report.cost.seconds),
                 "trained": report.cost.trained_parameters,
             }
         )
     columns = {
         "run": "run",
-        "value": f">{comparison.metric} (95% interval)",
+        "value": f">{found['metric']} (95% interval)",
         "training": ">training",
         "trained": ">trained weights",
     }
     table(rows, columns, "")
-    seeds = comparison.seeds
-    sentences = [pair.verdict for pair in (seeds or comparison).pairs] + (seeds.notes if seeds else [])
+    seeds = found.get("seeds")
+    said = [pair["verdict"] for pair in (seeds or found)["pairs"]] + (seeds["notes"] if seeds else [])
     console.print()
-    for sentence in sentences:
+    for sentence in said:
         console.print(sentence, markup=False, soft_wrap=True)
 
 

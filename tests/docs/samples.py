@@ -1,0 +1,117 @@
+"""Example rows for the pages of the documentation: small, invented, and learnable in seconds."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+GOOD = ("wonderful", "lovely", "great", "superb", "charming")
+BAD = ("dreadful", "boring", "awful", "dull", "clumsy")
+PEOPLE = ("Mary Jones", "Li Wei", "Omar Hassan", "Anna Berg", "Tom Ito")
+CITIES = ("Oslo", "Berlin", "Cape Town", "Kyoto", "Lima")
+
+
+def reviews(path: Path) -> None:
+    """Write 240 reviews with the columns ``body`` and ``opinion``.
+
+    Args:
+        path: a CSV file.
+    """
+    draw = random.Random(0)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["body", "opinion"])
+        for number in range(240):
+            word = draw.choice(GOOD if number % 2 else BAD)
+            subject, degree = draw.choice(("film", "plot", "cast", "music")), draw.choice(("really", "quite", "very"))
+            rest = draw.choice(("I watched it twice.", "We left early.", "My friends agreed.", "It is two hours long."))
+            writer.writerow([f"The {subject} was {degree} {word}. {rest}", "good" if number % 2 else "bad"])
+
+
+def names(path: Path) -> None:
+    """Write 200 sentences with tagged names, a word and its tag a line.
+
+    Args:
+        path: a CoNLL file.
+    """
+    draw = random.Random(0)
+    lines = []
+    for _ in range(200):
+        person, city = draw.choice(PEOPLE), draw.choice(CITIES)
+        verb = draw.choice(("flew to", "lives in", "likes", "left"))
+        for text, kind in ((person, "PER"), (verb, None), (city, "LOC"), (".", None)):
+            for index, word in enumerate(text.split()):
+                lines.append(f"{word}\t{'O' if kind is None else ('I-' if index else 'B-') + kind}")
+        lines.append("")
+    path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def questions(path: Path) -> None:
+    """Write 160 questions in SQuAD's format.
+
+    Args:
+        path: a JSON file.
+    """
+    draw = random.Random(0)
+    paragraphs = []
+    for number in range(160):
+        person, city, year = draw.choice(PEOPLE), draw.choice(CITIES), 1900 + number
+        context = f"{person} was born in {city} in {year}."
+        asked, answer = draw.choice(((f"Where was {person} born?", city), (f"When was {person} born?", str(year))))
+        answers = [{"text": answer, "answer_start": context.index(answer, len(person))}]
+        paragraphs.append({"context": context, "qas": [{"id": str(number), "question": asked, "answers": answers}]})
+    document = {"version": "1.1", "data": [{"title": "people", "paragraphs": paragraphs}]}
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+
+def translations(path: Path) -> None:
+    """Write 384 English sentences with their German translations.
+
+    Args:
+        path: a CSV file with the columns ``en`` and ``de``.
+    """
+    draw = random.Random(0)
+    subjects = {"the dog": "der Hund", "the cat": "die Katze", "my friend": "mein Freund", "the child": "das Kind"}
+    subjects |= {"the man": "der Mann", "the woman": "die Frau", "a bird": "ein Vogel", "the horse": "das Pferd"}
+    verbs = {"sees": "sieht", "likes": "mag", "finds": "findet", "hears": "hört", "has": "hat", "buys": "kauft"}
+    objects = {"the house": "das Haus", "the book": "das Buch", "the bread": "das Brot", "the water": "das Wasser"}
+    objects |= {"the picture": "das Bild", "the radio": "das Radio", "the boat": "das Boot", "the glass": "das Glas"}
+    pairs = [
+        (f"{s} {v} {o}", f"{subjects[s]} {verbs[v]} {objects[o]}") for s in subjects for v in verbs for o in objects
+    ]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["en", "de"])
+        writer.writerows(draw.sample(pairs, len(pairs)))
+
+
+def conversations(path: Path) -> None:
+    """Write 120 short conversations.
+
+    Args:
+        path: a JSON lines file with the column ``turns``.
+    """
+    draw = random.Random(0)
+    lines = []
+    for number in range(120):
+        name, city = draw.choice(PEOPLE), draw.choice(CITIES)
+        turns = [
+            f"Hello, I am {name}.",
+            f"Hello {name}! How can I help?",
+            f"Where is order {number}?",
+            f"It is in {city}.",
+        ]
+        lines.append(json.dumps({"turns": turns}))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+SAMPLES: dict[str, Callable[[Path], None]] = {
+    "reviews.csv": reviews,
+    "names.conll": names,
+    "questions.json": questions,
+    "translations.csv": translations,
+    "conversations.jsonl": conversations,
+}
