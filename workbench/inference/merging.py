@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from workbench.errors import RequestError
-from workbench.files import read_json, replace_folder, write_json
+from workbench.files import replace_folder, write_json
 from workbench.models.loading import BASE_FILE, load_adapter
 from workbench.models.safety import refuse_unsafe
+from workbench.runs.documents import ModelBase
 from workbench.runs.run import Run
 from workbench.tuning.adapters import merge_adapter
-
-FOLDER = "merged"
 
 
 def merge(run: Run, folder: Path | None = None) -> Path:
@@ -22,20 +21,19 @@ def merge(run: Run, folder: Path | None = None) -> Path:
         folder: where to; ``merged`` in the run's own folder if left out. An earlier result there is replaced.
 
     Returns:
-        The folder: a model for ``path:FOLDER``, and for whoever has transformers alone.
+        The folder: a model for ``path:...``, and for whoever has transformers alone.
 
     Raises:
         RequestError: the run has no model, or a whole one already, or its adapter cannot be merged; or ``folder`` holds
             something else.
         RefusedError: the base is not the adapter's own.
     """
-    source = run.folder / "model"
-    note = read_json(source / BASE_FILE)
-    if not isinstance(note, dict):
+    source, note = run.model_folder, run.base_note()
+    if note is None:
         raise RequestError(*run.why_no_model())
-    if not note.get("adapter"):
+    if not note.adapter:
         raise RequestError(f"The result of run {run.id} is a whole model: there is nothing to merge.", f"Use {source}.")
-    target = folder or run.folder / FOLDER
+    target = folder or run.merged_folder
     if target.exists() and not (target / BASE_FILE).exists():
         raise RequestError(
             f"{target} is there already, and is no merged model.", "Name a folder that is not there yet."
@@ -47,6 +45,7 @@ def merge(run: Run, folder: Path | None = None) -> Path:
         model.save_pretrained(draft)
         loaded.tokenizer.save_pretrained(draft)
         # The base's name may hold a path of this machine, and is no longer needed.
-        base = {"source": f"run:{run.id}", "fingerprint": loaded.base["fingerprint"]}
-        write_json(draft / BASE_FILE, {**note, "base": base, "adapter": False})
+        base = ModelBase(source=f"run:{run.id}", fingerprint=str(loaded.base["fingerprint"]))
+        merged = note.model_copy(update={"base": base, "adapter": False})
+        write_json(draft / BASE_FILE, merged.as_dict())
     return target

@@ -18,9 +18,11 @@ from workbench.models.loading import (
     load_tokenizer,
 )
 from workbench.models.safety import refuse_unsafe
+from workbench.runs.documents import BaseNote
 from workbench.runs.run import Run
 from workbench.spec import TaskChoice
 from workbench.tasks.base import ScoringTask, Task, tasks
+from workbench.types import JsonObject
 
 
 class Predictor:
@@ -47,8 +49,8 @@ class Predictor:
             RequestError: the run has no model (it has not finished).
             FetchError: an adapter's base cannot be fetched.
         """
-        folder = run.folder / "model"
-        note = read_json(folder / BASE_FILE)
+        folder = run.model_folder
+        note = read_json(run.base_note_file)
         if not isinstance(note, dict):
             raise RequestError(*run.why_no_model())
         refuse_unsafe(folder)
@@ -124,14 +126,17 @@ def _refuse_half_characters(inputs: Sequence[dict[str, Any]]) -> None:
                 ) from error
 
 
-def _read_note(note: dict[str, Any], run: Run) -> tuple[Task, int, bool]:
+def _read_note(content: JsonObject, run: Run) -> tuple[Task, int, bool]:
     """Task, longest input, and whether it is an adapter, as the run has noted them beside its model."""
     try:
-        choice = TaskChoice.model_validate(note["task"])
+        note = BaseNote.model_validate(content)
+        choice = TaskChoice.model_validate(note.task)
         entry = tasks.get(choice.name)
         task = entry(entry.Config.model_validate(choice.options))
-        task.labels = [str(label) for label in note["labels"]]
-        return task, int(note["max_length"]), bool(note["adapter"])
+        task.labels = note.labels
+        if note.max_length is None:
+            raise ValueError("max_length is missing")
+        return task, note.max_length, note.adapter
     except (KeyError, TypeError, ValueError) as error:
         raise RequestError(
             f"The model of run {run.id} cannot be used: {BASE_FILE} is damaged ({type(error).__name__}: "

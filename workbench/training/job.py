@@ -27,7 +27,7 @@ from workbench.models.base import LoadedModel
 from workbench.models.identity import BaseIdentity, same_base
 from workbench.models.loading import BASE_FILE
 from workbench.runs import estimates
-from workbench.runs.documents import Cost, Report
+from workbench.runs.documents import BaseNote, Cost, ModelBase, Report
 from workbench.runs.predictions import with_columns, write_predictions
 from workbench.runs.run import Run
 from workbench.training import checkpoint
@@ -392,17 +392,18 @@ class TrainingJob:
         with replace_folder(self.run.folder / "model") as folder:
             self.resolved.tuning.save(self.model, folder)
             loaded.tokenizer.save_pretrained(folder)
-            note = {
-                "base": loaded.base if self.resolved.tuning.saves_adapter else _without_folder(loaded.base),
-                "task": self.spec.task.model_dump(mode="json"),
-                "tuning": self.spec.tuning.model_dump(mode="json"),
-                "labels": self.task.labels,
-                "head": self.task.head,
-                "head_options": self.task.model_options(),
-                "max_length": self.spec.data.max_length,
-                "adapter": self.resolved.tuning.saves_adapter,
-            }
-            write_json(folder / BASE_FILE, note)
+            adapter = self.resolved.tuning.saves_adapter
+            note = BaseNote(
+                base=ModelBase.model_validate(loaded.base if adapter else _without_folder(loaded.base)),
+                task=self.spec.task.model_dump(mode="json"),
+                tuning=self.spec.tuning.model_dump(mode="json"),
+                labels=self.task.labels,
+                head=self.task.head,
+                head_options=self.task.model_options(),
+                max_length=self.spec.data.max_length,
+                adapter=adapter,
+            )
+            write_json(folder / BASE_FILE, note.as_dict())
 
     def _cost(self, part: EncodedSplit, outcome: TrainResult, began: float) -> Cost:
         return cost(
