@@ -1,8 +1,8 @@
-"""What the tunings whose result is an adapter have in common: made, saved, loaded and merged through peft.
+"""What fine-tuning methods whose result is an adapter share: they create, save, load and merge it with peft.
 
-An adapter is saved alone, in peft's format: ``adapter_config.json`` and ``adapter_model.safetensors``. Which base it
-stands on, the workbench notes beside it. The methods that peft lacks (:mod:`workbench.tuning.networks`) are made known
-to peft, so that they are saved and loaded as its own are.
+An adapter is saved alone, in peft's format: ``adapter_config.json`` and ``adapter_model.safetensors``. The workbench
+records its base next to it. Methods that peft lacks (:mod:`workbench.tuning.networks`) are registered with peft, so
+that they are saved and loaded like its own.
 """
 
 from __future__ import annotations
@@ -10,56 +10,61 @@ from __future__ import annotations
 import contextlib
 import warnings
 from abc import abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from workbench.errors import RequestError, SpecError
 from workbench.files import read_json, write_json
 from workbench.tuning.base import Tuning, tunings
+from workbench.types import Model
 
-HEADS = ("classifier", "score", "qa_outputs")  # of transformers; peft trains and saves them by these names
+if TYPE_CHECKING:
+    from peft import PeftConfig, PeftModel
+
+    from workbench.tuning.networks.injection import InjectedConfig, InjectionTuner
+
+HEADS = ("classifier", "score", "qa_outputs")  # names of heads in transformers, which peft trains and saves
 
 
 class AdapterTuning(Tuning):
-    """Base of the tunings that save an adapter."""
+    """Base of the fine-tuning methods that save an adapter."""
 
     saves_adapter = True
 
     @abstractmethod
-    def peft_config(self, model: Any, peft_type: str, whole: list[str]) -> Any:
-        """peft's configuration of the method for ``model``.
+    def peft_config(self, model: Model, peft_type: str, modules_to_save: list[str]) -> PeftConfig:
+        """Return peft's configuration of the method for a model.
 
         Args:
-            model: as it was loaded.
-            peft_type: what peft calls the task.
-            whole: names of modules that are trained and saved whole (heads made anew).
+            model: as loaded.
+            peft_type: peft's name for the task.
+            modules_to_save: names of modules that are fully trained and saved (newly initialized heads).
 
         Raises:
             SpecError: the method does not fit this model; the message says why.
         """
 
     @classmethod
-    def peft_method(cls) -> tuple[Any, Any] | None:
-        """The configuration and the tuner of a method that peft lacks; None where peft has it."""
+    def peft_method(cls) -> tuple[type[InjectedConfig], type[InjectionTuner]] | None:
+        """Return the configuration and the tuner of a method that peft lacks; None if peft has it."""
         return None
 
-    def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:
+    def apply(self, model: Model, peft_type: str, newly_initialized: Collection[str] = ()) -> Model:
         from peft import get_peft_model
 
         register_peft_methods()
         with without_peft_warning():
-            return keep_all_inputs(
-                get_peft_model(model, self.peft_config(model, peft_type, newly_initialized_modules(new)))
-            )
+            config = self.peft_config(model, peft_type, newly_initialized_modules(newly_initialized))
+            return cast("Model", keep_all_inputs(cast("PeftModel", get_peft_model(model, config))))
 
-    def save(self, model: Any, folder: Path) -> None:
-        model.eval()  # what a prompt's network puts out is written, and that must be without dropout
+    def save(self, model: Model, folder: Path) -> None:
+        model.eval()  # the output of a prompt's network is saved, and must be computed without dropout
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*invalid shape.*")  # of matrices that AdaLoRA has left no rank
+            warnings.filterwarnings("ignore", ".*invalid shape.*")  # of matrices whose rank AdaLoRA reduced to zero
             model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
-        # The base is named in workbench.json. peft's own note and its model card hold a path of this machine.
+        # workbench.json names the base. peft's own note and its model card contain a path of this machine.
         (folder / "README.md").unlink(missing_ok=True)
         note = folder / "adapter_config.json"
         write_json(note, {**(read_json(note) or {}), "base_model_name_or_path": None})
@@ -67,16 +72,19 @@ class AdapterTuning(Tuning):
 
 @contextlib.contextmanager
 def without_peft_warning() -> Iterator[None]:
-    """While peft wraps a model: it asks for a property of which transformers warns that it will go."""
+    """Silence a warning while peft wraps a model: it uses a deprecated property of transformers."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         yield
 
 
-def keep_all_inputs(model: Any) -> Any:
-    """``model``, given to its base whole: peft's class for answers drops ``token_type_ids`` on the way.
+def keep_all_inputs(model: PeftModel) -> PeftModel:
+    """Let a model pass all inputs to its base: peft's class for question answering drops ``token_type_ids``.
 
-    A merged model would be given them, and answer otherwise.
+    A merged model would receive them, and answer differently.
+
+    Args:
+        model: changed in place.
     """
     from peft import PeftModel, PeftModelForQuestionAnswering
 
@@ -85,71 +93,81 @@ def keep_all_inputs(model: Any) -> Any:
     return model
 
 
-def newly_initialized_modules(new: Collection[str]) -> list[str]:
-    """Modules that were made anew and must be saved, but for the head: peft saves what ends so by itself."""
-    modules = {name.rpartition(".")[0] for name in new}
+def newly_initialized_modules(weights: Collection[str]) -> list[str]:
+    """Return the modules that must be saved with an adapter because their weights are newly initialized.
+
+    Args:
+        weights: names of newly initialized weights.
+
+    Returns:
+        Names of modules, without the heads that peft saves automatically.
+    """
+    modules = {name.rpartition(".")[0] for name in weights}
     return sorted(m for m in modules if not any(part.endswith(("classifier", "score")) for part in m.split(".")))
 
 
 def register_peft_methods() -> None:
-    """Make peft know the methods that are written here, by the names that their folders hold."""
+    """Register the methods that are written here with peft, by the names in their saved configurations."""
     from peft import mapping
 
     for _, entry in tunings.items():
-        own = entry.peft_method() if issubclass(entry, AdapterTuning) else None
-        if own is None:
+        method = entry.peft_method() if issubclass(entry, AdapterTuning) else None
+        if method is None:
             continue
-        config, tuner = own
-        # peft's own function for this takes the names of its enumeration alone.
+        config, tuner = method
+        # peft's own function for this accepts only members of its enumeration.
         name: Any = config.name
         mapping.PEFT_TYPE_TO_CONFIG_MAPPING[name] = config
         mapping.PEFT_TYPE_TO_TUNER_MAPPING[name] = tuner
         mapping.PEFT_TYPE_TO_PREFIX_MAPPING[name] = tuner.prefix
 
 
-def load_adapter_onto(base: Any, folder: Path) -> Any:
-    """The adapter in ``folder`` on its base, to be asked, not trained.
+def load_adapter_onto(base: Model, folder: Path) -> Model:
+    """Load an adapter for inference.
 
     Args:
-        base: the very model that the adapter was trained on, with the head that it had then.
-        folder: holds ``adapter_config.json`` and ``adapter_model.safetensors``.
+        base: the model that the adapter was trained on, with the same head.
+        folder: with ``adapter_config.json`` and ``adapter_model.safetensors``.
+
+    Returns:
+        The base with the adapter.
 
     Raises:
-        RequestError: the file lacks weights that the method has.
+        RequestError: the file lacks weights of the method.
     """
     register_peft_methods()
     with warnings.catch_warnings():
-        # peft warns of matrices without any rank, which AdaLoRA means, and of weights that lack, which is refused here.
+        # peft warns about matrices of rank zero, which AdaLoRA intends, and about missing weights, refused below.
         warnings.simplefilter("ignore")
         model = _load(base, folder)
-        lacking = _lacking(model, folder)
-    if lacking:
+        missing = _missing_weights(model, folder)
+    if missing:
         raise RequestError(
-            f"The adapter in {folder.name} lacks weights: {', '.join(sorted(lacking)[:3])}.",
-            "Its file was changed; do the run again.",
+            f"The adapter in {folder.name} lacks weights: {', '.join(sorted(missing)[:3])}.",
+            "Its file was changed. Start the run again.",
         )
-    return model
+    return cast("Model", model)
 
 
-def _load(base: Any, folder: Path) -> Any:
+def _load(base: Model, folder: Path) -> PeftModel:
     from peft import PeftConfig, PeftModel
 
     config = PeftConfig.from_pretrained(str(folder))
     if not config.is_prompt_learning:
-        model: Any = keep_all_inputs(PeftModel.from_pretrained(base, folder))
-        # peft forgets it when a model of this method is loaded to be asked, and misses it as soon as there are labels.
-        model.base_model.trainable_adapter_name = "default"
+        model = keep_all_inputs(PeftModel.from_pretrained(base, str(folder)))
+        # peft does not set it for a model loaded for inference, but reads it as soon as there are labels.
+        setattr(model.base_model, "trainable_adapter_name", "default")  # noqa: B010 - a module's attributes are typed
         return model
     from workbench.tuning.networks.virtual_tokens import VirtualTokens
 
     config.inference_mode = True
-    model = VirtualTokens(base, config)
-    model.load_adapter(str(folder), "default")
-    return model
+    virtual = VirtualTokens(base, config)
+    virtual.load_adapter(str(folder), "default")
+    return virtual
 
 
-def _lacking(model: Any, folder: Path) -> set[str]:
-    """Names of weights that the adapter on ``model`` has and its file has not."""
+def _missing_weights(model: PeftModel, folder: Path) -> set[str]:
+    """Names of the adapter's weights that its file lacks."""
     from peft import get_peft_model_state_dict
     from safetensors import safe_open
 
@@ -157,36 +175,48 @@ def _lacking(model: Any, folder: Path) -> set[str]:
         return set(get_peft_model_state_dict(model, save_embedding_layers=False)) - set(file.keys())
 
 
-def merge_adapter(model: Any) -> Any:
-    """The model that gives the same answers as base and adapter together, in the base's own architecture.
+def merge_adapter(model: Model) -> Model:
+    """Merge an adapter into its base: the same answers, in the base's own architecture.
 
     Args:
-        model: as :func:`load_adapter_onto` gives it; it is used up.
+        model: as :func:`load_adapter_onto` returned it. It cannot be used afterwards.
 
     Raises:
-        RequestError: what the adapter adds cannot be written into the base's weights.
+        RequestError: the adapter cannot be expressed by the base's weights.
     """
-    (config,) = model.peft_config.values()
+    peft_model: Any = model
+    (config,) = peft_model.peft_config.values()
     if config.is_prompt_learning:
         raise RequestError(
             "An adapter of virtual tokens cannot be merged into its base: no weight of the base can hold them.",
-            _instead(),
+            _mergeable_hint(),
         )
-    if not getattr(model.base_model, "merges", True):
+    if not getattr(peft_model.base_model, "merges", True):
         raise RequestError(
-            "Bottleneck adapters cannot be merged into their base: they bend what they add, and no weight can do that.",
-            _instead(),
+            "Bottleneck adapters cannot be merged into their base: they are nonlinear, and no weight can express that.",
+            _mergeable_hint(),
         )
-    return model.merge_and_unload()
+    merged: Model = peft_model.merge_and_unload()
+    return merged
 
 
-def _instead() -> str:
-    merging = [name for name, entry in tunings.items() if entry.saves_adapter and entry.merges]
-    return f"Use the run as it is; or tune with one of {', '.join(merging)}, whose results can be merged."
+def _mergeable_hint() -> str:
+    mergeable = [name for name, entry in tunings.items() if entry.saves_adapter and entry.merges]
+    return f"Use the run as it is, or tune with one of {', '.join(mergeable)}, whose results can be merged."
 
 
-def require_targets(names: list[str], method: str, what: str, model: Any) -> list[str]:
-    """``names``; raises SpecError when there are none."""
+def require_targets(names: list[str], method: str, what: str, model: Model) -> list[str]:
+    """Return the names of target modules after checking that there are any.
+
+    Args:
+        names: of modules.
+        method: for the message, such as ``"LoRA"``.
+        what: for the message: what the method does with them.
+        model: that has them.
+
+    Raises:
+        SpecError: there are none.
+    """
     if not names:
         raise SpecError(
             f"{method} {what}, and the layers of {type(model).__name__} have none.",
@@ -195,6 +225,11 @@ def require_targets(names: list[str], method: str, what: str, model: Any) -> lis
     return names
 
 
-def is_conv1d(model: Any, names: list[str]) -> bool:
-    """Whether the named maps store their weight the other way round, as GPT-2's do."""
+def is_conv1d(model: Model, names: Sequence[str]) -> bool:
+    """Return whether linear layers store the transpose of their weight, as GPT-2's do.
+
+    Args:
+        model: that has them.
+        names: of the layers.
+    """
     return any(type(model.get_submodule(name)).__name__ == "Conv1D" for name in names)

@@ -1,9 +1,8 @@
-"""Head only: the pretrained body stays as it is, what sits on top of it is trained."""
+"""Head only: the pretrained body is frozen, and what is on top of it is trained."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from pydantic import Field
 
@@ -11,18 +10,21 @@ from workbench.errors import SpecError
 from workbench.spec import SpecModel
 from workbench.tuning.base import Tuning, tunings
 from workbench.tuning.structure import ModelStructure
+from workbench.types import Model
 
 
 @tunings.register("head")
 class Head(Tuning):
-    """Head only: the body is frozen, its features are computed once; fastest, and a good first look."""
+    """Head only: the body is frozen and its features are computed once; the fastest method, and a good first try."""
 
     learning_rate = 5e-4
 
     class Config(SpecModel):
+        """Options of head tuning."""
+
         pooler: bool = Field(
             True,
-            description="Also train what sums a text up for the head (BERT's pooler), where there is one.",
+            description="Also train the layer that summarizes a text for the head (BERT's pooler), if there is one.",
         )
 
     config: Config
@@ -31,10 +33,10 @@ class Head(Tuning):
         if head == "AutoModel":
             return "the task uses the model without a head, and there is nothing else to train"
         if head == "AutoModelForSeq2SeqLM":
-            return "the head of a model that reads and writes is its embeddings, which stay as they are"
+            return "the head of an encoder-decoder shares the embeddings, which are frozen"
         return None
 
-    def apply(self, model: Any, peft_type: str, new: Collection[str] = ()) -> Any:
+    def apply(self, model: Model, peft_type: str, newly_initialized: Collection[str] = ()) -> Model:
         structure = ModelStructure.of(model)
         for parameter in model.parameters():
             parameter.requires_grad_(True)

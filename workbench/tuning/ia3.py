@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -10,8 +10,12 @@ from workbench.spec import SpecModel
 from workbench.tuning.adapters import AdapterTuning, is_conv1d, require_targets
 from workbench.tuning.base import tunings
 from workbench.tuning.structure import ModelStructure
+from workbench.types import Model
 
-# What architectures call the maps to keys and values. Where queries come out of the same map, they are scaled as well.
+if TYPE_CHECKING:
+    from peft import PeftConfig
+
+# Names of key and value layers. Where queries come from the same layer, they are scaled as well.
 KEY_AND_VALUE = {
     "key",
     "value",
@@ -32,17 +36,19 @@ KEY_AND_VALUE = {
 
 @tunings.register("ia3")
 class IA3(AdapterTuning):
-    """(IA)³: learned vectors scale keys, values and the feed-forward network; the fewest weights of all."""
+    """(IA)³: learned vectors scale keys, values and the feed-forward network; the fewest weights of all methods."""
 
     learning_rate = 3e-3
-    no_decay = ("ia3_l",)  # they begin at 1: decay would pull them to where nothing passes
+    no_decay = ("ia3_l",)  # they start at 1; decay would pull them to 0, where nothing passes
 
     class Config(SpecModel):
-        feed_forward: bool = Field(True, description="Also scale what goes into the end of the feed-forward network.")
+        """Options of (IA)³."""
+
+        feed_forward: bool = Field(True, description="Also scale the input of the feed-forward network's last layer.")
 
     config: Config
 
-    def peft_config(self, model: Any, peft_type: str, whole: list[str]) -> Any:
+    def peft_config(self, model: Model, peft_type: str, modules_to_save: list[str]) -> PeftConfig:
         from peft import IA3Config
 
         structure = ModelStructure.of(model)
@@ -54,5 +60,5 @@ class IA3(AdapterTuning):
             target_modules=attention + feed_forward,
             feedforward_modules=feed_forward,
             fan_in_fan_out=is_conv1d(model, attention),
-            modules_to_save=whole or None,
+            modules_to_save=modules_to_save or None,
         )

@@ -1,30 +1,36 @@
-"""P-tuning: virtual tokens made by a small network, which moves (Liu et al. 2021, arXiv 2103.10385)."""
+"""P-tuning: virtual tokens computed by a small trained network (Liu et al. 2021, arXiv 2103.10385)."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from workbench.tuning.base import tunings
 from workbench.tuning.prompt_learning import PromptLearning
+from workbench.types import Model
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
 
 
 @tunings.register("p-tuning")
 class PTuning(PromptLearning):
-    """P-tuning: virtual tokens in front of each text that a small network makes; only what it makes is saved."""
+    """P-tuning: virtual tokens before each text, computed by a small network; only its output is saved."""
 
     learning_rate = 3e-3
 
     class Config(PromptLearning.Config):
+        """Options of p-tuning."""
+
         network: Literal["mlp", "lstm"] = Field(
-            "mlp", description="What makes them: two hidden layers, or an LSTM over them (the paper's)."
+            "mlp", description="The network: two hidden layers, or an LSTM over the tokens (as in the paper)."
         )
         width: int = Field(128, ge=1, le=8192, description="Width of the hidden layers of that network.")
 
     config: Config
 
-    def peft_config(self, model: Any, peft_type: str, whole: list[str]) -> Any:
+    def peft_config(self, model: Model, peft_type: str, modules_to_save: list[str]) -> PeftConfig:
         from peft import PromptEncoderConfig
 
         return PromptEncoderConfig(
@@ -32,5 +38,5 @@ class PTuning(PromptLearning):
             num_virtual_tokens=self.config.tokens,
             encoder_reparameterization_type=self.config.network.upper(),
             encoder_hidden_size=self.config.width,
-            modules_to_save=whole or None,
+            modules_to_save=modules_to_save or None,
         )

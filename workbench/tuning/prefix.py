@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from workbench.tuning.base import tunings
 from workbench.tuning.prompt_learning import PromptLearning
+from workbench.types import Model
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
 
 
 @tunings.register("prefix")
@@ -17,8 +21,12 @@ class Prefix(PromptLearning):
     learning_rate = 3e-3
 
     class Config(PromptLearning.Config):
+        """Options of prefix tuning."""
+
         network: bool = Field(
-            False, description="Let a small network make them while training (the paper's way; steadier, more weights)."
+            False,
+            description="Compute them with a small network during training (as in the paper): more stable, but more "
+            "weights.",
         )
         width: int = Field(128, ge=1, le=8192, description="Width of the hidden layer of that network.")
 
@@ -26,10 +34,10 @@ class Prefix(PromptLearning):
 
     def problem_with(self, head: str) -> str | None:
         if head == "AutoModelForSeq2SeqLM":
-            return "it is made for an encoder or a decoder, and the task needs both"
+            return "it works with an encoder or a decoder, and the task needs both"
         return None
 
-    def peft_config(self, model: Any, peft_type: str, whole: list[str]) -> Any:
+    def peft_config(self, model: Model, peft_type: str, modules_to_save: list[str]) -> PeftConfig:
         from peft import PrefixTuningConfig
 
         return PrefixTuningConfig(
@@ -37,5 +45,5 @@ class Prefix(PromptLearning):
             num_virtual_tokens=self.config.tokens,
             prefix_projection=self.config.network,
             encoder_hidden_size=self.config.width,
-            modules_to_save=whole or None,
+            modules_to_save=modules_to_save or None,
         )

@@ -1,69 +1,64 @@
-"""Shifted biases (BitFit: Ben Zaken et al. 2022, arXiv 2106.10199), as a method of peft's.
+"""BitFit's layer (Ben Zaken et al. 2022, arXiv 2106.10199), as a method for peft: a vector added to a module's output.
 
-A bias is added last, so to add a vector to what a module puts out is to move its bias. The base stays as it is, and
-the vectors are saved alone; merged, they are added to the biases.
+A bias is added last, so adding a vector to the output trains the bias. The base is unchanged, and the vectors are saved
+alone; merging adds them to the biases.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from peft import PeftConfig
-from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer, check_adapters_to_merge
+from peft.tuners.tuners_utils import check_adapters_to_merge
 from torch import Tensor, nn
+
+from workbench.tuning.networks.injection import InjectedConfig, InjectedLayer, InjectionTuner
 
 
 @dataclass
-class BitFitConfig(PeftConfig):
-    """What ``adapter_config.json`` holds.
-
-    Attributes:
-        target_modules: names of the modules whose bias moves.
-        modules_to_save: names of modules that are trained whole.
-    """
+class BitFitConfig(InjectedConfig):
+    """Configuration of BitFit."""
 
     name: ClassVar[str] = "WORKBENCH_BITFIT"
-    target_modules: list[str] | None = field(default=None)
-    exclude_modules: list[str] | None = field(default=None)
-    modules_to_save: list[str] | None = field(default=None)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()  # type: ignore[no-untyped-call]
-        self.peft_type = self.name
 
 
-class Shift(nn.Module):
-    """A vector that is added; it is called a bias, and so weight decay leaves it alone."""
+class BiasShift(nn.Module):
+    """The vector that is added. It is named ``bias`` so that it gets no weight decay.
+
+    Args:
+        width: of the bias.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(width))
 
 
-class BitFitLayer(nn.Module, BaseTunerLayer):
-    """A linear map or a norm whose bias moves.
+class BitFitLayer(InjectedLayer):
+    """A linear layer or norm whose bias is trained.
 
     Args:
-        base_layer: the module; it has a ``bias``, which is the last thing that it adds.
+        base_layer: the module; adding its ``bias`` is its last operation.
         adapter_name: peft's name for the weights.
-        config: peft's.
+        config: of the method.
     """
 
     adapter_layer_names = ("shift",)
 
-    def __init__(self, base_layer: Any, adapter_name: str, config: BitFitConfig) -> None:
-        super().__init__()
-        self.base_layer = base_layer
-        self.shift = nn.ModuleDict({adapter_name: Shift(len(base_layer.bias))})
-        self._active_adapter = adapter_name
-        self.merged_adapters: list[str] = []
-        self._move_adapter_to_device_of_base_layer(adapter_name)
-        self.set_adapter(adapter_name, inference_mode=config.inference_mode)
+    def __init__(self, base_layer: nn.Module, adapter_name: str, config: BitFitConfig) -> None:
+        super().__init__(base_layer)
+        self.shift = nn.ModuleDict({adapter_name: BiasShift(len(self._base_bias()))})
+        self.activate(adapter_name, config)
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """What the module puts out, shifted."""
+        """Compute the module's output with the trained bias.
+
+        Args:
+            x: the module's input.
+            *args: passed to the module.
+            **kwargs: passed to the module.
+        """
         hidden: Tensor = self.base_layer(x, *args, **kwargs)
         if not self.disable_adapters and not self.merged:
             for name in self.active_adapters:
@@ -71,37 +66,32 @@ class BitFitLayer(nn.Module, BaseTunerLayer):
         return hidden
 
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Add the vectors to the base's bias."""
+        """Add the vectors to the base's bias.
+
+        Args:
+            safe_merge: part of peft's interface; not used.
+            adapter_names: whose vectors to add; all active ones if None.
+        """
         for name in check_adapters_to_merge(self, adapter_names):
-            self.get_base_layer().bias.data += self._vector(name).data  # type: ignore[operator]
+            self._base_bias().data += self._vector(name).data
             self.merged_adapters.append(name)
 
     def unmerge(self) -> None:
-        """Take them away again."""
+        """Subtract the merged vectors again."""
         while self.merged_adapters:
-            vector = self._vector(self.merged_adapters.pop())
-            self.get_base_layer().bias.data -= vector.data  # type: ignore[operator]
+            self._base_bias().data -= self._vector(self.merged_adapters.pop()).data
+
+    def _base_bias(self) -> Tensor:
+        bias: Tensor = self.get_base_layer().bias  # type: ignore[assignment]
+        return bias
 
     def _vector(self, name: str) -> Tensor:
-        found: Tensor = self.shift[name].bias  # type: ignore[assignment]
-        return found
+        vector: Tensor = self.shift[name].bias  # type: ignore[assignment]
+        return vector
 
 
-class BitFitModel(BaseTuner):
-    """Shifts the bias of each of the modules that the configuration names."""
+class BitFitModel(InjectionTuner):
+    """A model in which the biases of the target modules are trained."""
 
     prefix = "shift."
     tuner_layer_cls = BitFitLayer
-    target_module_mapping = {}  # noqa: RUF012
-
-    def _create_and_replace(
-        self,
-        peft_config: Any,
-        adapter_name: str,
-        target: Any,
-        target_name: str,
-        parent: Any,
-        current_key: str,
-        parameter_name: str | None = None,
-    ) -> None:
-        self._replace_module(parent, target_name, BitFitLayer(target, adapter_name, peft_config), target)
