@@ -13,8 +13,8 @@
 # %% [markdown]
 # # 01 · Text to numbers
 #
-# **After this notebook you can** cut a text into tokens in three ways, learn a tokenizer by hand, say what padding and
-# the mask are for, and turn tokens into vectors whose angles mean something.
+# **After this notebook you can** split a text into tokens in three ways, train a tokenizer by hand, say what padding
+# and the mask are for, and turn tokens into vectors whose angles mean something.
 #
 # **You need** notebook 00. School mathematics: a sum, a square root, the angle between two arrows.
 #
@@ -46,8 +46,8 @@ print(f"{len(texts):,} snippets of film reviews; the first: {texts[0][:90]}")
 # %% [markdown]
 # ## Characters: few numbers, long texts
 #
-# A model multiplies numbers, so each text must become a row of them. The simplest way: give each character a number.
-# The list of everything that has a number is the **vocabulary**; one entry of it is a **token**.
+# A model multiplies numbers, so each text must become a sequence of numbers. The simplest way is to give each
+# character a number. The list of everything that has a number is the **vocabulary**; one entry of it is a **token**.
 
 # %%
 characters = sorted({character for text in texts for character in text})
@@ -57,13 +57,13 @@ print(f"a vocabulary of {len(characters)} characters; {word!r} becomes {[number_
 print(f"a snippet is {sum(map(len, texts)) / len(texts):.0f} tokens long on average")
 
 # %% [markdown]
-# Nothing is ever unknown, and the vocabulary is small. But a text becomes a long row, and one character says little:
-# the model has to learn spelling before it can learn anything else. (And attention, notebook 03, compares each token
-# with each other one: twice the length is four times the work.)
+# No character is ever unknown, and the vocabulary is small. But a text becomes a long sequence, and one character says
+# little: the model has to learn spelling before it can learn anything else. (And attention, notebook 03, compares each
+# token with every other one: twice the length is four times the work.)
 #
 # ## Words: short texts, and never enough numbers
 #
-# Then let each word be a token. How many different words are there?
+# So let each word be a token. How many different words are there?
 
 # %%
 split = [re.findall(r"\w+|[^\w\s]", text.lower()) for text in texts]
@@ -91,15 +91,15 @@ show(
 )
 
 # %% [markdown]
-# The curve rises more slowly, but it does not end: names, numbers, spelling mistakes and compounds go on for ever. With
-# a list of words one has to say *unknown* to each new one, and throws away just the word that mattered. Also, *film*,
+# The curve flattens, but it never ends: names, numbers, spelling mistakes and compounds keep coming. With a list of
+# words you have to map every new word to *unknown*, and that throws away exactly the word that mattered. Also, *film*,
 # *films* and *filmed* are three numbers that have nothing to do with each other.
 #
-# ## Pieces: learn what to keep together
+# ## Subwords: learn what to keep together
 #
-# The way between: frequent words whole, rare ones in pieces. **Byte-pair encoding** (Sennrich et al. 2016, arXiv
-# 1508.07909, section 3.2) learns the pieces: begin with characters; find the pair of neighbours that occurs most often;
-# make it one token; repeat. By hand on five words, each with how often it occurs:
+# The way between: keep frequent words whole and split rare ones into subwords. **Byte-pair encoding** (Sennrich et al.
+# 2016, arXiv 1508.07909, section 3.2) learns the subwords: begin with characters; find the pair of neighbors that
+# occurs most often; make it one token; repeat. By hand on five words, each with the number of times it occurs:
 
 # %%
 counts = {"sun": 5, "sunny": 3, "run": 4, "runny": 1, "funny": 2}
@@ -135,13 +135,13 @@ for step in range(4):
     print(f"{step + 1}. {best[0]!r} + {best[1]!r} occurs {pairs[best]} times:", list(pieces.values()))
 
 # %% [markdown]
-# (Of equally frequent pairs this takes the last in the alphabet.) Count the first step yourself: *u* is followed by *n*
-# in every word, 5 + 3 + 4 + 1 + 2 = 15 times.
+# (Among equally frequent pairs this takes the last in the alphabet.) Count the first step yourself: *u* is followed by
+# *n* in every word, 5 + 3 + 4 + 1 + 2 = 15 times.
 #
-# ## The same on the reviews, and held against the library
+# ## The same on the reviews, compared with the library
 #
-# The `tokenizers` library does the same in compiled code. Where two pairs are equally frequent it takes the one whose
-# parts were numbered first; we do likewise, so that both cut every word the same.
+# The `tokenizers` library does the same in compiled code. Among equally frequent pairs it takes the one whose parts
+# were numbered first. We do the same, so that both split every word alike.
 
 # %%
 MERGES = size(test=60, cpu=300, gpu=300)
@@ -189,19 +189,19 @@ assert all(encode(word, merges) == library.encode(word).tokens for word in compa
 print(f"{len(compared)} words are cut as the library cuts them, such as", encode("wonderfully", merges))
 
 # %% [markdown]
-# *New* words are no trouble now: what was never seen is cut into pieces that were, as long as each of its characters
-# was. (For a character that was not, most tokenizers have a token `[UNK]`, unknown.) From here on we take the
-# library's.
+# *New* words are no problem now: a word that was never seen is split into subwords that were, as long as each of its
+# characters was. (For a character that was not, most tokenizers have a token `[UNK]`, unknown.) From here on we use
+# the library's.
 #
 # ## A tokenizer that came with a model
 #
-# A pretrained model and its tokenizer belong together: the model learned what token 2,143 means. MiniLM's, which is
-# that of BERT (a well-known Transformer of 2018, of whose kind MiniLM is; notebook 04), is a **WordPiece** tokenizer
-# with 30,522 tokens: a list of learned pieces as well, with `##` before a piece that goes on a word. It cuts a word by
-# taking, from the left, the longest piece that is on the list, and again from there. In the code, `load` gives a model
-# and its tokenizer, and `eval` says that the model is to be used, not trained. (A third kind that you will meet,
-# **Unigram**, comes from the other end: it begins with far too many pieces, and throws out, again and again, those that
-# the texts can best do without: Kudo 2018, arXiv 1804.10959.)
+# A pretrained model and its tokenizer belong together: the model learned what token 2,143 means. MiniLM is a small
+# relative of BERT (a well-known Transformer of 2018; notebook 04) and uses BERT's tokenizer, a **WordPiece** tokenizer
+# with 30,522 tokens. It, too, has a list of learned subwords, with `##` before a subword that continues a word. To
+# split a word, it takes the longest subword on the list from the left, and repeats with the rest. In the code, `load`
+# returns a model and its tokenizer, and `eval` says that the model will be used, not trained. (A third kind,
+# **Unigram**, works the other way around: it starts with far too many subwords and repeatedly removes those that the
+# texts can do without most easily: Kudo 2018, arXiv 1804.10959.)
 
 # %%
 loaded = make_source("minilm", workspace).load("AutoModel", {})  # fetched once, 91 MB, and kept
@@ -211,14 +211,14 @@ for text in ("A moving film.", "Unwatchable!", "Tschaikowsky's film-noirish scor
     print(f"{text!r}:", list(zip(tokenizer.convert_ids_to_tokens(ids), ids, strict=True)))
 
 # %% [markdown]
-# `[CLS]` and `[SEP]` are **special tokens**: they stand for no text, but mark where it begins and ends. (`[MASK]` hides
-# a word in pretraining, notebook 05.) A classifier reads its answer off `[CLS]` (notebook 07).
+# `[CLS]` and `[SEP]` are **special tokens**: they represent no text, but mark where it begins and ends. (`[MASK]`
+# hides a word in pretraining, notebook 05.) A classifier reads its answer from `[CLS]` (notebook 07).
 #
 # ## Tables of numbers: torch in one cell
 #
 # From here on we compute with whole tables. `torch` is the library for that. A **tensor** is a table of numbers with a
 # **shape**: `[3]` is a row of three numbers, `[2, 3]` two rows of three, `[4, 2, 3]` four such tables. This course
-# writes the shape behind what it computes, with letters: B texts, T tokens, D numbers in a vector, V tokens in the
+# writes the shape next to what it computes, with letters: B texts, T tokens, D numbers in a vector, V tokens in the
 # vocabulary.
 
 # %%
@@ -235,10 +235,10 @@ print("grid @ row =", grid @ row, "  [2, 3] @ [3] is [2]: 1·1 + 0·2 + 0·3 and
 print("grid @ grid.T =", (grid @ grid.T).tolist(), "  [2, 3] @ [3, 2] is [2, 2]; .T exchanges rows and columns")
 
 # %% [markdown]
-# What else torch does is help to **learn**: it keeps a record of how a result was computed from weights, so that it can
-# say afterwards how much the result would change if a weight were a little larger. That is the weight's **gradient**;
-# training (notebook 05) uses it to move each weight. `backward()` computes it. Two words tell torch that no record is
-# wanted, which saves time and memory:
+# Torch also helps to **learn**: it records how a result was computed from weights, so that it can say afterwards how
+# much the result would change if a weight were a little larger. That is the weight's **gradient**; training (notebook
+# 05) uses it to update each weight. `backward()` computes it. Two words tell torch that no record is needed, which
+# saves time and memory:
 
 # %%
 weight = torch.tensor(3.0, requires_grad=True)  # a number that is to be learned
@@ -252,9 +252,9 @@ with torch.no_grad():  # compute, do not learn
 # %% [markdown]
 # ## Several texts at once: padding, and a mask
 #
-# Texts are put through the model together, as one table, and a table needs rows of one length. Short texts are filled
-# up with `[PAD]`; a second table, the **attention mask**, says which tokens are real (1) and which are filling (0).
-# Whoever forgets the mask lets the model read the filling.
+# Texts go through the model together, as one table, and the rows of a table have the same length. Short texts are
+# padded with `[PAD]`. A second table, the **attention mask**, says which tokens are real (1) and which are padding
+# (0). If you forget the mask, the model reads the padding.
 
 # %%
 batch = tokenizer(
@@ -276,17 +276,17 @@ show(figure, "Three texts as rows of a table; the short ones are filled up with 
 # ## Numbers that mean something: embeddings
 #
 # Token 2,142 is not "twice" token 1,071: the numbers are names. So each token gets a row of a table of its own, a
-# **vector** that training moves about. That table is the **embedding**.
+# **vector** that training adjusts. That table is the **embedding**.
 #
 # | symbol | in the code | shape | |
 # |---|---|---|---|
 # | $E$ | `table` | `[V, D]` | a row for each of V tokens, D numbers in each |
-# | $x_t$ | `ids[0, t]` | one number | the token at place t |
+# | $x_t$ | `ids[0, t]` | one number | the token at position t |
 # | $E_{x_t}$ | `table[ids[0, t]]` | `[D]` | its vector |
 #
-# To look up row $x$ is the same as to multiply the table with a row that is 1 at $x$ and 0 elsewhere ("one-hot"). That
-# is why a network can learn it like any other weights. (`assert_close` complains unless two tensors are the same but
-# for rounding. In this course it is how what is built by hand is held against the library.)
+# Looking up row $x$ is the same as multiplying the table with a row that is 1 at $x$ and 0 elsewhere ("one-hot"). That
+# is why a network can learn it like any other weights. (`assert_close` complains unless two tensors are equal up to
+# rounding. This course uses it to compare what you build by hand with the library.)
 
 # %%
 table = minilm.get_input_embeddings().weight.detach()
@@ -300,8 +300,8 @@ print(f"the table: {list(table.shape)}; the first text becomes {list(by_hand.sha
 # %% [markdown]
 # ## Angles
 #
-# Do two vectors point the same way? The **cosine** of the angle between them says it: 1 for the same direction, 0 for a
-# right angle, -1 for opposite ones.
+# Do two vectors point the same way? The **cosine** of the angle between them answers that: 1 for the same direction, 0
+# for a right angle, -1 for opposite directions.
 #
 # $$\cos(a, b) = \frac{\sum_i a_i b_i}{\sqrt{\sum_i a_i^2}\,\sqrt{\sum_i b_i^2}}$$
 #
@@ -309,7 +309,7 @@ print(f"the table: {list(table.shape)}; the first text becomes {list(by_hand.sha
 # |---|---|---|
 # | $a$, $b$ | `a`, `b`, two rows of `table` | `[D]` each |
 # | $a_i$ | `a[i]` | one number |
-# | $\cos(a, b)$ | what `cosine` gives; of nine words with each other `angles` | a number; `[9, 9]` |
+# | $\cos(a, b)$ | what `cosine` returns; `angles` for each pair of nine words | a number; `[9, 9]` |
 
 
 # %%
@@ -338,14 +338,14 @@ show(
 )
 
 # %% [markdown]
-# Nobody gave the model a list of words that are alike, *film* and *movie* for example. It learned it from texts: such
-# words stand in the same places of sentences, and exchanging them changes little of the words around them. The same
-# holds for *good* and *bad*: look how near they are. Nearness here is likeness of use, not of meaning.
+# Nobody gave the model a list of similar words, such as *film* and *movie*. It learned the similarity from texts: such
+# words appear in the same positions of sentences, and exchanging them changes little of the words around them. The
+# same is true for *good* and *bad*: look how close they are. Closeness here means similar use, not similar meaning.
 #
 # ## One word, two meanings
 #
-# In the table each token has one vector, wherever it stands. That cannot be all: a *bank* has money, or water. What a
-# Transformer adds is that the vector changes with the words around it, layer by layer.
+# In the table each token has one vector, wherever it appears. That cannot be all: a *bank* has money, or water. A
+# Transformer adds something: the vector changes with the words around it, layer by layer.
 
 # %%
 sentences = [
@@ -381,23 +381,24 @@ show(
 )
 
 # %% [markdown]
-# In all three sentences *bank* is the same token at the same place (the place counts, too: before the first layer each
-# token's vector gets something added that says where it stands, notebook 03). So before the first layer the three
-# vectors are the same: all of the difference comes from the words around. How the layers do that is the subject of
-# notebooks 03 and 04. What was tried before, and where it ended, is notebook 02.
+# In all three sentences *bank* is the same token at the same position (the position matters, too: before the first
+# layer, something is added to each token's vector that says where it is, notebook 03). So before the first layer the
+# three vectors are the same, and all of the difference comes from the words around them. How the layers do that is the
+# subject of notebooks 03 and 04. Notebook 02 shows what was tried before, and where it ended.
 #
 # ## Summary
 #
-# Characters make long rows, words an endless list; pieces, learned by merging the most frequent pair, lie between. A
-# tokenizer belongs to its model. Texts of a batch are filled up, and the mask says so. Each token is a row of a table,
-# which training moves, so that tokens of like use point the same way; layers then bend each vector to its sentence.
+# Characters make long sequences, words make an endless list; subwords, learned by merging the most frequent pair, are
+# in between. A tokenizer belongs to its model. Texts of a batch are padded, and the mask says so. Each token is a row
+# of a table that training adjusts, so that tokens of similar use point the same way; layers then adapt each vector to
+# its sentence.
 #
-# **Questions to think about.** A tokenizer was learned on English. What happens to German, to Chinese, to code: how
+# **Questions to think about.** A tokenizer was trained on English. What happens to German, to Chinese, to code: how
 # many tokens for the same content, and who pays for it? Why must the merges be applied in the order in which they were
 # learned? What would change if `[PAD]` had the same number as a real word?
 #
-# **Where to go on.** Notebook [02](02_before_transformers.ipynb) shows what was done with these vectors before there
-# were Transformers, [03](03_attention.ipynb) what is done with them today. To learn a tokenizer of your own:
+# **Where to go next.** Notebook [02](02_before_transformers.ipynb) shows what was done with these vectors before there
+# were Transformers, [03](03_attention.ipynb) what is done with them today. To train a tokenizer of your own:
 # `workbench tokenizer train film-plots --kind bpe --vocab-size 4000 --out my-tokenizer`. The lessons are listed
 # [here](../tutorials/README.md).
 

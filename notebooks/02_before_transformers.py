@@ -35,12 +35,12 @@ _ = torch.manual_seed(0)
 # %% [markdown]
 # ## The question
 #
-# A review is a row of T words; each word has a vector of D numbers (its embedding, notebook 01). So a review is a table
-# `[T, D]`, and T differs from review to review. The answer is one of two labels. How does one get from a table of
+# A review is a sequence of T words; each word has a vector of D numbers (its embedding, notebook 01). So a review is a
+# table `[T, D]`, and T differs from review to review. The answer is one of two labels. How do you get from a table of
 # any length to an answer?
 #
 # Three small reviews of four words each, with vectors of three numbers, are enough to see how each network does it.
-# (`nn` holds torch's ready-made parts. `nn.Embedding` is a table of vectors to look tokens up in, random at first.)
+# (`nn` holds torch's ready-made layers. `nn.Embedding` is a table of vectors to look tokens up in, random at first.)
 
 # %%
 vocabulary = ["not", "good", "bad", "but", "film", "very"]
@@ -53,23 +53,23 @@ print("ids", list(ids.shape), "-> vectors", list(x.shape), "= [B, T, D]: reviews
 # %% [markdown]
 # ## Fully connected: take the mean
 #
-# The shortest way: the mean of all vectors, then a **fully connected** network. One of its layers multiplies with a
-# table of weights and adds a bias; between two layers stands something that is not a straight line, here the ReLU,
-# which makes negative numbers 0. Without it two layers would be no more than one.
+# The shortest way: the mean of all vectors, then a **fully connected** network. Each of its layers multiplies by a
+# table of weights and adds a bias. Between two layers there is a function that is not a straight line, here the ReLU,
+# which sets negative numbers to 0. Without it, two layers would be no more than one.
 #
 # $$h = \operatorname{ReLU}(W_1 \bar x + b_1), \qquad y = W_2 h + b_2$$
 #
 # | symbol | in the code | shape |
 # |---|---|---|
 # | $\bar x$ | `mean` | `[B, D]`: the mean over the T words |
-# | $W_1$, $b_1$ | `first.weight`, `first.bias` | `[H, D]`, `[H]`: H is ours to choose, here 8 |
+# | $W_1$, $b_1$ | `first.weight`, `first.bias` | `[H, D]`, `[H]`: we choose H, here 8 |
 # | $h$ | `hidden` | `[B, H]` |
 # | $W_2$, $b_2$ | `second.weight`, `second.bias` | `[2, H]`, `[2]` |
 # | $y$ | `scores` | `[B, 2]`: one for each label; the larger one is the answer |
 #
-# The formula is for one review, whose vector is a column. In the code the B vectors lie below each other as rows, so
-# the product is written the other way round, with `.T`. `nn.Linear(3, 8)` is torch's table of weights with a bias, from
-# 3 numbers to 8, filled with random numbers. `no_grad` (notebook 01) says: compute, do not learn.
+# The formula is for one review, whose vector is a column. In the code, the B vectors are the rows of a table, so the
+# product is written the other way around, with `.T`. `nn.Linear(3, 8)` is torch's table of weights with a bias, from 3
+# numbers to 8, filled with random numbers. `no_grad` (notebook 01) says: compute, do not learn.
 
 # %%
 first, second = nn.Linear(3, 8), nn.Linear(8, 2)
@@ -90,24 +90,24 @@ print(scores)
 # %% [markdown]
 # Look at the first two rows: *not good but bad* and *not bad but good* get the same scores, and always will, however
 # the network is trained. A mean does not know the order. For many reviews that hurts little: *wonderful* is wonderful
-# wherever it stands.
+# wherever it appears.
 #
-# ## Convolution: look at neighbours
+# ## Convolution: look at neighbors
 #
-# A **convolution** slides over the text and looks at a few neighbours at once, here at 3. At each place it lays their
-# vectors end to end (3 x D numbers) and multiplies with a table of **filters**; each filter learns to answer to one
-# kind of phrase. Then the largest answer of each filter is kept, wherever it was found (TextCNN: Kim 2014, arXiv
-# 1408.5882).
+# A **convolution** slides over the text and looks at a few neighbors at once, here at 3. At each position it
+# concatenates their vectors (3 x D numbers) and multiplies them by a table of **filters**; each filter learns to
+# respond to one kind of phrase. Then only the largest response of each filter is used, wherever it occurred (TextCNN:
+# Kim 2014, arXiv 1408.5882).
 #
 # $$c_{t,f} = \sum_{k=0}^{2} W_{f,k} \cdot x_{t+k} + b_f, \qquad m_f = \max_t c_{t,f}$$
 #
 # | symbol | in the code | shape |
 # |---|---|---|
-# | $x_{t+k}$ | `x[:, t + k]` | `[B, D]`: the word k places after word t |
+# | $x_{t+k}$ | `x[:, t + k]` | `[B, D]`: the word k positions after word t |
 # | $W$ | `filters.weight` | `[F, D, 3]`: F filters |
-# | $W_{f,k}$ | `filters.weight[f, :, k]` | `[D]`: what filter f wants of word k of the three |
+# | $W_{f,k}$ | `filters.weight[f, :, k]` | `[D]`: what filter f looks for in word k of the three |
 # | $b$ | `filters.bias` | `[F]` |
-# | $c$ | what `convolution` gives | `[B, T - 2, F]` |
+# | $c$ | what `convolution` returns | `[B, T - 2, F]` |
 # | $m$ | `pooled` | `[B, F]` |
 
 # %%
@@ -131,13 +131,13 @@ print("the first two reviews differ now:", [round(v, 2) for v in (pooled[0] - po
 
 # %% [markdown]
 # *not good* and *not bad* are different windows, so the two reviews can be told apart. But a window sees three words.
-# *Not, as so many had hoped after his last film, good* is out of reach; more layers widen the view, slowly.
+# *Not, as so many had hoped after his last film, good* is out of reach. More layers widen the view, slowly.
 #
 # ## Recurrence: read word by word
 #
-# A **recurrent** network reads from left to right and keeps a **state**, a vector that sums up what it has read. Each
-# word changes it; $\tanh$ makes any number one between -1 and 1, so that the state cannot grow without end (Elman
-# 1990):
+# A **recurrent** network reads from left to right and maintains a **state**, a vector that sums up what it has read.
+# Each word changes it. $\tanh$ maps any number to one between -1 and 1, so that the state cannot grow without limit
+# (Elman 1990):
 #
 # $$h_t = \tanh(W x_t + U h_{t-1} + b)$$
 #
@@ -146,11 +146,11 @@ print("the first two reviews differ now:", [round(v, 2) for v in (pooled[0] - po
 # | $x_t$ | `x[:, t]` | `[B, D]` |
 # | $h_t$ | `state` | `[B, H]`; before the first word it is 0 |
 # | $W$, $U$ | `weight_ih_l0`, `weight_hh_l0` | `[H, D]`, `[H, H]` |
-# | $b$ | `bias_ih_l0 + bias_hh_l0`: torch keeps two, of which only the sum matters | `[H]` |
+# | $b$ | `bias_ih_l0 + bias_hh_l0`: torch has two, of which only the sum matters | `[H]` |
 #
-# The same $W$ and $U$ at each word, so the text may have any length; and in principle the last state knows of the
-# first word. (`nn.RNN` gives back two things: `[0]` is the states after every word, `[1]` the last state, with one more
-# axis in front for layers.)
+# $W$ and $U$ are the same at each word, so the text may have any length; and in principle the last state knows about
+# the first word. (`nn.RNN` returns two things: `[0]` is the states after every word, `[1]` the last state, with an
+# additional first axis for layers.)
 
 # %%
 elman = nn.RNN(3, 6, batch_first=True)
@@ -174,9 +174,9 @@ print("the last state of each review:", list(recurrent(x)[:, -1].shape))
 # %% [markdown]
 # ## Why memories fade
 #
-# To learn from a mistake, training asks how the last state would change if the first word changed a little: a gradient.
-# By the chain rule it is a product, with one factor for each word after the first. ($\partial$ is the *d* of a
-# derivative where there are several variables, of which all but one are held still; $\prod$ says: multiply them all.)
+# To learn from a mistake, training asks how the last state would change if the first word changed a little: a
+# gradient. By the chain rule it is a product, with one factor for each word after the first. ($\partial$ is the *d* of
+# a derivative with several variables, all but one of which are held constant; $\prod$ says: multiply them all.)
 #
 # $$\frac{\partial h_T}{\partial h_1} = \prod_{t=2}^{T} \frac{\partial h_t}{\partial h_{t-1}}, \qquad
 # \frac{\partial h_t}{\partial h_{t-1}} = \operatorname{diag}(1 - h_t^2)\, U$$
@@ -190,12 +190,12 @@ print("the last state of each review:", list(recurrent(x)[:, -1].shape))
 #
 # The formula counts words from 1, the code from 0: $h_1$ is `states[0]`.
 #
-# Tables do not commute, so the order counts: the factor of $t = T$ stands leftmost, that of $t = 2$ at the right end.
+# Matrix products do not commute, so the order matters: the factor of $t = T$ is leftmost, that of $t = 2$ rightmost.
 # $\operatorname{diag}$ puts the H numbers on the diagonal of a table that is 0 elsewhere.
 #
 # Sixty factors that each shrink by a tenth leave $0.9^{60} \approx 0.002$; sixty that grow by a tenth make 304. In
 # between is a knife's edge. This is the **vanishing** (or exploding) gradient (Bengio et al. 1994). First the formula
-# against torch, then the picture.
+# compared with torch, then the picture.
 
 # %%
 torch.manual_seed(0)
@@ -219,10 +219,10 @@ torch.testing.assert_close(product, by_torch)
 print("the product of the formula is torch's gradient; its size:", f"{product.norm():.1e}")
 
 # %% [markdown]
-# The **LSTM** (Hochreiter and Schmidhuber 1997; the gate f was added by Gers et al. 2000) was made against this. Beside
-# the state it keeps a second vector, the *cell* $c$, which is changed by adding and by **gates**: numbers between 0 and
-# 1 that say how much to write (i), how much to keep (f) and how much to show (o). What is written is $g$. Each is
-# computed from the new word and the last state, just as the state of a plain recurrent network is:
+# The **LSTM** (Hochreiter and Schmidhuber 1997; the gate f was added by Gers et al. 2000) was invented to solve this.
+# In addition to the state it has a second vector, the *cell* $c$, which is changed by adding and by **gates**: numbers
+# between 0 and 1 that say how much to write (i), how much to keep (f) and how much to show (o). What is written is
+# $g$. Each is computed from the new word and the last state, just as the state of a plain recurrent network is:
 #
 # $$i_t = \sigma(W_i x_t + U_i h_{t-1} + b_i), \qquad f_t = \sigma(W_f x_t + U_f h_{t-1} + b_f)$$
 # $$o_t = \sigma(W_o x_t + U_o h_{t-1} + b_o), \qquad g_t = \tanh(W_g x_t + U_g h_{t-1} + b_g)$$
@@ -232,13 +232,13 @@ print("the product of the formula is torch's gradient; its size:", f"{product.no
 # |---|---|---|
 # | $i_t$, $f_t$, $o_t$, $g_t$ | `write`, `keep`, `reveal`, `new` | `[B, H]` each |
 # | $c_t$, $h_t$ | `cell`, `state` | `[B, H]` each |
-# | $W_i$, $W_f$, $W_g$, $W_o$ | `weight_ih_l0`: the four below each other, in this order | `[4H, D]` |
+# | $W_i$, $W_f$, $W_g$, $W_o$ | `weight_ih_l0`: the four on top of each other, in this order | `[4H, D]` |
 # | $U_i$, $U_f$, $U_g$, $U_o$ | `weight_hh_l0`, likewise | `[4H, H]` |
 # | $b_i$, $b_f$, $b_g$, $b_o$ | `bias_ih_l0 + bias_hh_l0`, likewise | `[4H]` |
 #
-# $\sigma(z) = 1 / (1 + e^{-z})$ makes any number one between 0 and 1; $\odot$ is number by number. Where the gate f is
-# open (near 1), the factor from $c_{t-1}$ to $c_t$ is near 1, and nothing fades. (The GRU, Cho et al. 2014, makes do
-# with two gates and no cell.)
+# $\sigma(z) = 1 / (1 + e^{-z})$ maps any number to one between 0 and 1; $\odot$ multiplies number by number. Where the
+# gate f is open (near 1), the factor from $c_{t-1}$ to $c_t$ is near 1, and nothing fades. (The GRU, Cho et al. 2014,
+# makes do with two gates and no cell.)
 
 # %%
 lstm = nn.LSTM(3, 6, batch_first=True)
@@ -264,9 +264,9 @@ with torch.no_grad():
 print("the states by hand are torch's")
 
 # %% [markdown]
-# How much does the last state feel each word before it? The size of the gradient, by distance, of three networks with
-# random weights: a plain one, an LSTM, and an LSTM whose gate f begins open, as is often done in practice (here by a
-# bias of 2; 1 is more usual, and opens it less).
+# How strongly does the last state depend on each word before it? The size of the gradient, by distance, for three
+# networks with random weights: a plain one, an LSTM, and an LSTM whose gate f starts open, as is often done in
+# practice (here with a bias of 2; 1 is more common, and opens it less).
 
 # %%
 WORDS, WIDTH = 60, 64
@@ -302,13 +302,13 @@ show(
 )
 
 # %% [markdown]
-# A straight line on this scale is a shrinking by the same factor with each word. The open gate makes the line flatter;
-# it does not make it level. And there is a second trouble, of time: word 60 has to wait for word 59. A GPU that could
-# work on all words at once stands idle.
+# A straight line on this scale means shrinking by the same factor with each word. The open gate makes the line
+# flatter; it does not make it level. And there is a second problem, time: word 60 has to wait for word 59. A GPU that
+# could process all words at once is idle.
 #
 # ## On real reviews
 #
-# All of these are models of the workbench, and are trained like any other; so is a small Transformer that has never
+# All of these are models of the workbench, and you train them like any other; so is a small Transformer that has never
 # read anything before. From here on we use the library's.
 
 # %%
@@ -362,30 +362,30 @@ show(
 )
 
 # %% [markdown]
-# Look at the intervals before you name a winner: where two overlap, other test reviews might well turn the order round
-# (notebook 12 says how to be sure). Look at the dashed line, too: a network whose interval reaches it is not shown to
-# have learned anything. And with another seed, that is, with other random weights to begin with, the places in the
-# middle change. All four began with random weights and read only these reviews. The Transformer can do well already,
-# but what makes it special is in the next notebooks: it learns from all places at once, so it can be shown billions of
-# words beforehand (05, 06), and what it learned there it brings along (07). Compare with the accuracy that notebook 00
-# printed: that model had read much before, and was trained on fewer reviews than these.
+# Look at the intervals before you name a winner: where two overlap, other test reviews might well reverse the order
+# (notebook 12 says how to be sure). Look at the dashed line, too: a network whose interval reaches it has not been
+# shown to have learned anything. With another seed, that is, with other initial weights, the ranks in the middle
+# change. All four began with random weights and read only these reviews. The Transformer already does well, but what
+# makes it special is in the next notebooks: it learns from all positions at once, so it can be shown billions of words
+# beforehand (05, 06), and it brings along what it learned there (07). Compare with the accuracy that notebook 00
+# printed: that model had read a lot before, and was trained on fewer reviews than these.
 #
 # ## Summary
 #
 # | network | sees | cannot |
 # |---|---|---|
-# | mean, fully connected | which words there are | tell any order |
-# | convolution | a few neighbours | join what stands far apart |
-# | recurrent | all that came before, fading | keep long memories; work on all words at once |
-# | attention (03) | all words at once | tell order by itself, as you will see |
+# | mean, fully connected | which words there are | see any order |
+# | convolution | a few neighbors | connect words that are far apart |
+# | recurrent | everything before, fading | keep long memories; process all words at once |
+# | attention (03) | all words at once | see the order without help, as you will find |
 #
 # **Questions to think about.** Which of the reviews in your own mailbox would a mean of vectors get wrong? A
 # convolution with windows of 3 and ten layers: how far does it see? Why do two directions (one LSTM from the left and
 # one from the right) help, and what can they still not do?
 #
-# **Where to go on.** [Notebook 03](03_attention.ipynb) lets each word look at every other one. `workbench run
-# baseline-lstm` trains a stronger LSTM, which reads in both directions and has more pieces; the dashboard's page
-# Compare sets it beside a Transformer.
+# **Where to go next.** [Notebook 03](03_attention.ipynb) lets each word look at every other one. `workbench run
+# baseline-lstm` trains a stronger LSTM, which reads in both directions and has more subwords; the dashboard's page
+# Compare shows it next to a Transformer.
 
 # %%
 done("02-before-transformers")

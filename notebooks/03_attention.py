@@ -14,10 +14,10 @@
 # # 03 · Attention
 #
 # **After this notebook you can** compute attention with pencil and paper, write it in four lines of torch, say what a
-# mask and a head are, and name the two things that attention cannot do by itself.
+# mask and a head are, and name the two things that attention alone cannot do.
 #
-# **You need** notebook 01 (a text is a row of token numbers, and each token has a vector). School mathematics: sums,
-# square roots, the exponential function. A *vector* here is a list of numbers; a *matrix* a table of them.
+# **You need** notebook 01 (a text is a sequence of token numbers, and each token has a vector). School mathematics:
+# sums, square roots, the exponential function. A *vector* here is a list of numbers; a *matrix* a table of them.
 #
 # **Time:** about 20 minutes to read; the cells run in less than a minute on a laptop CPU (GPU: not measured yet).
 
@@ -42,7 +42,7 @@ torch.set_printoptions(precision=3, sci_mode=False)
 # ## The question
 #
 # *"The pilot saw the storm because **it** was huge."* What is *it*? You looked back at *pilot* and at *storm*, and
-# took the one that fits. A network that reads tokens one by one has to carry everything it may need later (notebook
+# picked the one that fits. A network that reads tokens one by one has to carry everything it may need later (notebook
 # 02). **Attention** lets each token look directly at all others, and take from each as much as it wants.
 #
 # Each token does three things, with three vectors of its own:
@@ -50,14 +50,14 @@ torch.set_printoptions(precision=3, sci_mode=False)
 # | vector | letter | what it is for |
 # |---|---|---|
 # | query | $q$ | what this token is looking for |
-# | key | $k$ | what this token offers to be found by |
-# | value | $v$ | what this token hands over when it is found |
+# | key | $k$ | what this token offers to match a query |
+# | value | $v$ | what this token hands over when it matches |
 #
 # ## By hand, one number at a time
 #
-# Three tokens, vectors of two numbers. The numbers are chosen so that you can follow each step in your head. In the
-# picture to keep in mind, the first number of a key says "I am a thing", and the second "I can be huge": a pilot is a
-# thing, a storm is a thing that can well be huge, and *it* offers nothing yet.
+# Three tokens, vectors of two numbers. The numbers are chosen so that you can follow each step in your head. Imagine
+# that the first number of a key says "I am a thing", and the second "I can be huge": a pilot is a thing, a storm is a
+# thing that can well be huge, and *it* offers nothing yet.
 
 # %%
 tokens = ["pilot", "storm", "it"]
@@ -66,9 +66,9 @@ values = [[10.0, 0.0], [0.0, 10.0], [5.0, 5.0]]
 query_of_it = [1.0, 1.0]  # "it" looks for a thing, and for one that can be huge
 
 # %% [markdown]
-# **Step 1: scores.** How well does the query fit each key? Multiply number by number and add up: the *dot product*.
-# It is large when two vectors point the same way. Then divide by $\sqrt{d_k}$, where $d_k$ is how many numbers a key
-# has (here 2); why, we shall see below.
+# **Step 1: scores.** How well does the query match each key? Multiply number by number and add up: the *dot product*.
+# It is large when two vectors point the same way. Then divide by $\sqrt{d_k}$, where $d_k$ is the number of numbers in
+# a key (here 2); the reason follows below.
 #
 # $$s_j = \frac{q \cdot k_j}{\sqrt{d_k}}$$
 #
@@ -87,8 +87,8 @@ for token, key in zip(tokens, keys, strict=True):
     print(f"{token:>6}: {query_of_it[0]} x {key[0]} + {query_of_it[1]} x {key[1]} = {dot},  / √2 = {scores[-1]:.3f}")
 
 # %% [markdown]
-# **Step 2: weights.** Scores become shares that are positive and sum to 1. The *softmax* does it: take $e$ to the
-# power of each score, and divide by the sum of them all.
+# **Step 2: weights.** Scores become shares that are positive and sum to 1. The *softmax* does that: take $e$ to the
+# power of each score, and divide by the sum of all of them.
 #
 # $$w_j = \frac{e^{s_j}}{\sum_i e^{s_i}}$$
 
@@ -114,7 +114,7 @@ print("the new vector of 'it':", [round(number, 3) for number in output])
 #
 # ## All tokens at once
 #
-# Each token has a query. Write the queries below each other as a matrix $Q$, and likewise $K$ and $V$. Then all dot
+# Each token has a query. Stack the queries as the rows of a matrix $Q$, and likewise $K$ and $V$. Then all dot
 # products are one matrix product, $QK^\top$ ("$\top$": rows and columns exchanged):
 #
 # $$\operatorname{Attention}(Q, K, V) = \operatorname{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}}\right)V$$
@@ -124,14 +124,14 @@ print("the new vector of 'it':", [round(number, 3) for number in output])
 #
 # | symbol | in the code | shape | |
 # |---|---|---|---|
-# | $Q$ | `query` | $[T, d_k]$ | T tokens that ask |
-# | $K$ | `key` | $[S, d_k]$ | S tokens that are asked; within one text S = T |
+# | $Q$ | `query` | $[T, d_k]$ | T tokens that look |
+# | $K$ | `key` | $[S, d_k]$ | S tokens that are looked at; within one text S = T |
 # | $V$ | `value` | $[S, d_k]$ | |
 # | $d_k$ | `query.shape[-1]` | a number | the width of a key |
 # | the softmax | `weights` | `[T, S]` | row t: what token t takes from each; each row sums to 1 |
 #
-# In torch `@` multiplies matrices, and `transpose(-2, -1)` exchanges the last two axes. Three dots in a shape stand for
-# whatever axes come before (texts, heads); each of these is treated by itself. What a mask is for comes below;
+# In torch `@` multiplies matrices, and `transpose(-2, -1)` exchanges the last two axes. Three dots in a shape mean any
+# axes that come before (texts, heads); each of them is processed separately. What a mask is for comes below;
 # `masked_fill(~mask, -math.inf)` writes $-\infty$ wherever the mask is not True (`~` is *not*).
 
 
@@ -178,10 +178,10 @@ show(
 # %% [markdown]
 # ## Why divide by √d_k
 #
-# Let each number of $q$ and $k$ be drawn independently, with mean 0 and variance 1 (this is about right at the
-# beginning of training; the *variance* is the mean squared distance from the mean). Their dot product is a sum of $d_k$
-# products, each with mean 0 and variance 1; variances of independent numbers add up, so the dot product has variance
-# $d_k$. Wide vectors would give scores like ±20, and a softmax of such scores is almost 1 in one place and almost 0
+# Let the numbers of $q$ and $k$ be independent, with mean 0 and variance 1 (this is about right at the beginning of
+# training; the *variance* is the mean squared distance from the mean). Their dot product is a sum of $d_k$ products,
+# each with mean 0 and variance 1. Variances of independent numbers add up, so the dot product has variance $d_k$. Wide
+# vectors would produce scores like ±20, and a softmax of such scores is almost 1 in one position and almost 0
 # elsewhere. Its gradient (which way, and how much, each weight has to move) is then almost 0, and almost nothing is
 # learned. Divided by $\sqrt{d_k}$ the variance is 1, whatever the width. Look:
 
@@ -209,8 +209,8 @@ show(
 )
 
 # %% [markdown]
-# The same division, seen from another side, is a **temperature**: dividing scores by a larger number makes the
-# weights more even, by a smaller one more decided. You will meet it again when text is generated (notebook 06).
+# The same division, seen from another side, is a **temperature**: dividing scores by a larger number makes the weights
+# more even, by a smaller one more concentrated. You will meet it again when text is generated (notebook 06).
 
 # %%
 scores_of_it = torch.tensor(scores)
@@ -228,23 +228,23 @@ show(figure, f"Weights of 'it' at four temperatures: {'; '.join(told)}.")
 # ## Where queries, keys and values come from
 #
 # Nobody writes them down. A token's vector $x$ (width $D$) is multiplied by three matrices, and these matrices are
-# what is learned: $q = xW^Q + b^Q$, $k = xW^K + b^K$, $v = xW^V + b^V$. In torch such a map is `nn.Linear`, which keeps
-# its matrix turned round:
+# learned: $q = xW^Q + b^Q$, $k = xW^K + b^K$, $v = xW^V + b^V$. In torch such a map is `nn.Linear`, which stores its
+# matrix transposed:
 #
 # | symbol | in the code | shape |
 # |---|---|---|
-# | $x$ | `x`, all tokens below each other | `[T, D]` |
+# | $x$ | `x`, all tokens as rows | `[T, D]` |
 # | $W^Q$, $W^K$, $W^V$ | `W_q.weight.T`, `W_k.weight.T`, `W_v.weight.T` | `[D, D]` each |
 # | $b^Q$, $b^K$, $b^V$ | `W_q.bias`, `W_k.bias`, `W_v.bias` | `[D]` each |
 #
-# ## Masks: where nobody may look
+# ## Masks: where no token may look
 #
-# Two kinds of places have to be hidden, and both are done the same way: the score becomes $-\infty$ before the
-# softmax. As $e^{-\infty} = 0$, the weight is exactly 0, and the others still sum to 1.
+# Two kinds of positions have to be hidden, and both in the same way: the score becomes $-\infty$ before the softmax.
+# As $e^{-\infty} = 0$, the weight is exactly 0, and the others still sum to 1.
 #
-# * **Padding.** Texts of a batch are filled up to one length with `[PAD]`. Nobody may look at it.
-# * **The future.** A model that learns to guess the next token must not see it: token t sees tokens 0 … t (a *causal*
-#   mask).
+# * **Padding.** Texts of a batch are filled up to one length with `[PAD]`. No token may look at it.
+# * **The future.** A model that learns to predict the next token must not see it: token t sees tokens 0 … t (a
+#   *causal* mask).
 
 # %%
 words = ["a", "quiet", "moving", "film", "[PAD]", "[PAD]"]
@@ -274,16 +274,16 @@ show(
 )
 
 # %% [markdown]
-# Now move it yourself. Take the temperature down to 0.1 and up to 20 and watch the largest weight of each row; then
-# choose the causal mask, and hide two places at the end, as padding is. Every row keeps the sum 1, and what is hidden
-# has weight 0 at any temperature. (The sliders need a running notebook; elsewhere three settings are shown.)
+# Now try it yourself. Lower the temperature to 0.1 and raise it to 20, and watch the largest weight of each row. Then
+# choose the causal mask, and hide two positions at the end, like padding. Every row still sums to 1, and what is
+# hidden has weight 0 at any temperature. (The sliders need a running notebook; elsewhere three settings are shown.)
 
 # %%
 widgets.attention(q @ k.T / math.sqrt(width), words)
 
 # %% [markdown]
-# A mask that is forgotten raises no error, and gives numbers that look reasonable. So test it: **change what must not
-# be seen; what is computed must not change.**
+# A forgotten mask raises no error, and the numbers look reasonable. So test it: **change what must not be seen; the
+# result must not change.**
 
 # %%
 changed = x.clone()
@@ -298,9 +298,9 @@ torch.testing.assert_close(before[:4], after[:4])
 # %% [markdown]
 # ## Heads
 #
-# One softmax gives one way of looking. A token may need several: its verb, its adjective, the word before it. So the
-# $D$ numbers of query, key and value are cut into $H$ parts of $d_k = D / H$ numbers, each part attends by itself (a
-# **head**), and the outputs are put side by side again and mixed by one last matrix $W^O$ (section 3.2.2 of the paper).
+# One softmax is one way of looking. A token may need several: its verb, its adjective, the word before it. So the $D$
+# numbers of query, key and value are split into $H$ groups of $d_k = D / H$ numbers. Each group attends separately (a
+# **head**), and the outputs are concatenated again and mixed by one last matrix $W^O$ (section 3.2.2 of the paper).
 #
 # $$\operatorname{head}_h = \operatorname{Attention}(Q_h, K_h, V_h) \qquad
 # \operatorname{MultiHead} = [\operatorname{head}_1; \dots; \operatorname{head}_H]\,W^O + b^O$$
@@ -310,14 +310,14 @@ torch.testing.assert_close(before[:4], after[:4])
 # | $Q_h$, $K_h$, $V_h$ | `q[:, h]`, `k[:, h]`, `v[:, h]` | $[B, T, d_k]$ |
 # | $\operatorname{head}_h$ | `mixed[:, h]` | $[B, T, d_k]$ |
 # | $[\operatorname{head}_1; \dots; \operatorname{head}_H]$ | `joined` | `[B, T, D]` |
-# | $W^O$, $b^O$ | `output.weight.T`, `output.bias` | `[D, D]`, `[D]` (the paper leaves out all biases) |
+# | $W^O$, $b^O$ | `output.weight.T`, `output.bias` | `[D, D]`, `[D]` (the paper omits all biases) |
 #
-# In the code, cutting is a change of shape: `[B, T, D]` becomes $[B, T, H, d_k]$, and then the axes are exchanged to
-# $[B, H, T, d_k]$, so that torch computes all heads of all texts in one product. (B: texts in the batch, that is, of
-# those that are computed together. The library's comments write K for $d_k$.)
+# In the code, splitting is a change of shape: `[B, T, D]` becomes $[B, T, H, d_k]$, and then the axes are exchanged to
+# $[B, H, T, d_k]$, so that torch computes all heads of all texts in one product. (B: the texts in the batch, which are
+# computed together. The library's comments write K for $d_k$.)
 #
-# `nn.Module` is torch's class for a part with weights. Its `__init__` makes the weights, its `forward` says what is
-# computed; one calls it like a function.
+# `nn.Module` is torch's class for a layer with weights. Its `__init__` creates the weights, its `forward` says what is
+# computed; you call it like a function.
 
 
 # %%
@@ -347,23 +347,22 @@ output, weights = mine(batch)
 print("output ", list(output.shape), " weights", list(weights.shape), "(B, H, T, S)")
 
 # %% [markdown]
-# The word *weights* has two meanings here: the shares of attention, computed anew for each text, and the numbers of a
-# model that are to be learned. How many of the second kind are there? Four maps of $D \times D$ and a bias each,
-# however many heads. More heads cost no more weights: each is narrower.
+# The word *weights* has two meanings here: the shares of attention, computed for each text, and the numbers that a
+# model learns. How many of the second kind are there? Four maps of $D \times D$ and a bias each, however many heads.
+# More heads cost no more weights: each is narrower.
 
 # %%
 for heads in (1, 4, 8):
     print(heads, "heads:", sum(p.numel() for p in MyAttention(32, heads).parameters()), "weights")
 
 # %% [markdown]
-# ## Held against the library
+# ## Compared with the library
 #
-# `workbench.models.networks.attention.MultiHeadAttention` is what all models of this workbench run. It keeps the
-# three maps in
-# one matrix (one large product is faster than three small ones). Give it the same weights: it must give the same
-# numbers. It does so in two ways, one written out like ours, and one with torch's *fused kernel*: one piece of compiled
-# code for all the steps, which never holds the table of weights. (`eval()` switches off what is for training only;
-# `no_grad()` tells torch that no gradients are wanted.)
+# `workbench.models.networks.attention.MultiHeadAttention` is what all models of this workbench run. It stores the
+# three maps in one matrix (one large product is faster than three small ones). With the same weights, it must compute
+# the same numbers. It does so in two ways: one written out like ours, and one with torch's *fused kernel*, a single
+# piece of compiled code for all the steps that never stores the table of weights. (`eval()` switches off what is for
+# training only; `no_grad()` tells torch that no gradients are needed.)
 
 # %%
 library = MultiHeadAttention(hidden_size=32, num_heads=4).eval()
@@ -391,7 +390,7 @@ for name, mask in {
 #
 # ## What attention cannot do, 1: see the order
 #
-# Shuffle the tokens, and each gets the very same vector as before, only in another place: "dog bites man" and "man
+# Shuffle the tokens, and each gets the very same vector as before, only at another position: "dog bites man" and "man
 # bites dog" are the same set.
 
 # %%
@@ -402,11 +401,11 @@ torch.testing.assert_close(straight[:, order], shuffled, atol=1e-5, rtol=1e-5)
 print("order:", order.tolist(), "-> the same vectors, in that order")
 
 # %% [markdown]
-# So each token must be told its place. The first Transformer adds **waves** of many lengths to the tokens' vectors
-# (section 3.5): number $2i$ of place $p$ is $\sin(p / 10000^{2i/D})$, number $2i+1$ the cosine. In the code these are
-# `table[p, 2 * i]` and `table[p, 2 * i + 1]` of a `table` `[places, D]`. Fast waves tell neighbours apart, slow ones
-# say roughly where in the text. BERT and GPT-2 learn a vector for each place instead. Newer models turn queries and
-# keys by an angle that grows with the place ("rotary"), so that a score depends on the distance.
+# So each token needs to know its position. The first Transformer adds **waves** of many lengths to the tokens' vectors
+# (section 3.5): number $2i$ of position $p$ is $\sin(p / 10000^{2i/D})$, number $2i+1$ the cosine. In the code these
+# are `table[p, 2 * i]` and `table[p, 2 * i + 1]` of a `table` `[positions, D]`. Fast waves distinguish neighbors, slow
+# ones say roughly where in the text a token is. BERT and GPT-2 learn a vector for each position instead. Newer models
+# rotate queries and keys by an angle that grows with the position ("rotary"), so that a score depends on the distance.
 
 # %%
 table = Sinusoidal(max_positions=64, hidden_size=64).make_table()  # [places, D]
@@ -431,16 +430,16 @@ show(
 )
 
 # %% [markdown]
-# (In the left picture the lower rows hardly change over 64 places, since their waves are thousands of places long: the
-# sine stays near 0 and the cosine near 1, which gives the stripes.)
+# (In the left picture the lower rows hardly change over 64 positions, since their waves are thousands of positions
+# long: the sine stays near 0 and the cosine near 1, which makes the stripes.)
 #
-# Below, all this can be moved, and other kinds of positions chosen. (For *rotary*, three arrows are drawn at the left:
-# the numbers of a query or key are taken two by two, each such pair is an arrow in the plane, and each pair turns at
-# its own speed as the place grows.)
+# Below, you can change all this, and choose other kinds of positions. (For *rotary*, three arrows are drawn at the
+# left: the numbers of a query or key are taken two at a time, each pair is an arrow in the plane, and each pair
+# rotates at its own speed as the position grows.)
 #
-# Move the place: with waves and with rotary positions the curve keeps its shape and only travels along, because it
-# depends on the distance alone. Then move the base, the 10000 of the formula: with a small one all waves are quick; the
-# curve drops at once and then only ripples, and no longer says how far away a far place is.
+# Move the position: with waves and with rotary positions the curve keeps its shape and only shifts, because it depends
+# on the distance alone. Then change the base, the 10000 of the formula. With a small base all waves are fast: the
+# curve drops at once and then only ripples, and no longer says how far away a distant position is.
 
 # %%
 widgets.positions()
@@ -457,13 +456,12 @@ for length in lengths:
     print(f"{length:>5} tokens: {12 * 12 * length**2 * 4 / 2**20:>8,.0f} MiB for all weights of BERT-base, one text")
 
 # %% [markdown]
-# This is why the fused kernel never writes them down, and why notebook 11 asks for them only when they are to be
-# seen.
+# This is why the fused kernel never writes them down, and why notebook 11 asks for them only when it shows them.
 #
 # ## Real attention
 #
-# MiniLM is a small published BERT (6 layers, 12 heads). Two of its 72 heads, on a sentence (layers and
-# heads are counted from 0, as in the code):
+# MiniLM is a small published BERT (6 layers, 12 heads). Two of its 72 heads, on a sentence (layers and heads are
+# counted from 0, as in the code):
 
 # %%
 loaded = make_source("minilm", Workspace.current()).load("AutoModel", {})  # fetched once, 91 MB, and kept
@@ -476,9 +474,9 @@ with torch.no_grad():
 print("all weights:", list(attentions.shape))
 
 # %% [markdown]
-# Which head looks one token back, and which one looks everywhere about evenly? Ask by a number instead of by eye: the
-# mean weight on the token before, and the mean *entropy* $-\sum_j w_j \ln w_j$ of a row, which is 0 when one token
-# takes all, and largest when all take the same.
+# Which head looks one token back, and which one looks everywhere about evenly? Measure it instead of judging by eye:
+# the mean weight on the previous token, and the mean *entropy* $-\sum_j w_j \ln w_j$ of a row, which is 0 when one
+# token takes all, and largest when all take the same.
 
 # %%
 back = attentions.diagonal(offset=-1, dim1=-2, dim2=-1).mean(-1)  # [layers, H]
@@ -500,8 +498,8 @@ figure.tight_layout()
 show(figure, f"Two heads of MiniLM on one sentence, as tables of weights. Left: {told[0]}. Right: {told[1]}.")
 
 # %% [markdown]
-# Weights must sum to 1, so a head that finds nothing for it in a sentence has to put them somewhere all the same.
-# Where? See how much `[CLS]` and `[SEP]` get, in the mean of all tokens and heads of a layer:
+# Weights must sum to 1, so a head that finds nothing of interest in a sentence still has to put them somewhere. Where?
+# See how much `[CLS]` and `[SEP]` get, on average over all tokens and heads of a layer:
 
 # %%
 for name, place in (("[CLS]", 0), ("[SEP]", -1)):
@@ -509,30 +507,29 @@ for name, place in (("[CLS]", 0), ("[SEP]", -1)):
     print(f"share on {name}, layer by layer:", [round(share, 2) for share in shares])
 
 # %% [markdown]
-# In MiniLM it is mostly `[CLS]`; in BERT it is often `[SEP]` (Clark et al. 2019, arXiv 1906.04341). A large weight is
-# not yet an important token. Notebook 11 tests that.
+# In MiniLM it is mostly `[CLS]`; in BERT it is often `[SEP]` (Clark et al. 2019, arXiv 1906.04341). A large weight
+# does not make a token important. Notebook 11 tests that.
 #
 # ## Summary
 #
 # * Attention is a weighted mean of values. The weights are a softmax of scaled dot products of queries and keys.
-# * $\sqrt{d_k}$ keeps the softmax from freezing. A mask is $-\infty$ before the softmax: exactly weight 0.
-# * Heads are narrow attentions side by side; they cost no more weights.
-# * By itself attention sees no order, and its cost grows with the square of the length.
+# * $\sqrt{d_k}$ prevents the softmax from saturating. A mask is $-\infty$ before the softmax: weight exactly 0.
+# * Heads are narrow attentions that run in parallel; they cost no more weights.
+# * Attention alone sees no order, and its cost grows with the square of the length.
 #
 # ## Questions to think about
 #
-# 1. What happens to a row whose every place is masked with $-\infty$? (Try it. The library uses the smallest finite
+# 1. What happens to a row whose every position is masked with $-\infty$? (Try it. The library uses the smallest finite
 #    number instead: why?)
 # 2. If all keys were the same vector, what would attention compute?
 # 3. A causal mask makes the matrix of weights lower triangular. How many of the $T^2$ scores are then computed for
 #    nothing?
 #
-# ## Where to go on
+# ## Where to go next
 #
 # * [Notebook 04](04_transformer.ipynb) puts attention into a Transformer, and loads published weights into it.
-# * [`attention.py`](../workbench/models/networks/attention.py) is what this notebook built, as a module of the
-# library (and a
-#   little more: positions by turning, and the cache of notebook 06).
+# * [`attention.py`](../workbench/models/networks/attention.py) is what this notebook built, as a module of the library
+#   (with rotary positions and the cache of notebook 06).
 # * Vaswani et al. 2017, [*Attention Is All You Need*](https://arxiv.org/abs/1706.03762), section 3.2.
 
 # %%
