@@ -477,7 +477,8 @@ def sweep(
         SpecError: a value cannot run. Nothing was started.
         MissingPackageError: Optuna is not installed.
     """
-    from workbench.jobs.sweeps import Sweep, SweepPlan, trial_line
+    from workbench.jobs.sweep_plan import SweepPlan
+    from workbench.jobs.sweeps import Sweep, trial_line
     from workbench.jobs.watching import watch_sweep
 
     document = {

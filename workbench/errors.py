@@ -128,6 +128,9 @@ class FetchError(WorkbenchError):
     """A download that failed, was torn, or did not have the pinned hash. What was wrong is never used."""
 
 
+EXIT_ALREADY_RUNNING = 75  # of a process that finds another one at work on its run, or nothing to do (EX_TEMPFAIL)
+
+
 class RunError(WorkbenchError):
     """A run that began and could not end well."""
 

@@ -232,7 +232,8 @@ def _start_waiting_runs(workspace: Workspace) -> None:
     """Start the worker when runs are waiting or a sweep goes on, as after a reboot."""
     try:
         from workbench.jobs import is_paused
-        from workbench.jobs.worker import ensure_worker, has_work
+        from workbench.jobs.start_worker import ensure_worker
+        from workbench.jobs.waiting import has_work
         from workbench.runs.run import Run
 
         waits = any(run.state == "queued" for run in Run.all(workspace)) or has_work(workspace)

@@ -21,7 +21,7 @@ from _common import fresh_workspace, machine, print_table
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from workbench.jobs.worker import stop_worker
+from workbench.jobs.start_worker import stop_worker
 from workbench.teach import course
 from workbench.teach.sizes import SCALE, SCALES, scale
 

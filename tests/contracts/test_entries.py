@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from workbench.check import check, presets, resolve
-from workbench.cli.commands import _entries
+from workbench.cli.entries import list_entries
 from workbench.explain import explainers
 from workbench.models.base import models
 from workbench.registry import Registry
@@ -87,7 +87,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(kind: str, workspace: Works
 @every_entry
 def test_faces_can_show_it(kind: str, name: str) -> None:
     """``workbench tasks --json`` and its like: names, labels and options as JSON."""
-    (entry,) = [each for each in _entries(REGISTRIES[kind]) if each["name"] == name]
+    (entry,) = [each for each in list_entries(REGISTRIES[kind]) if each["name"] == name]
     assert json.loads(json.dumps(entry)) == entry
     assert set(entry) == {"name", "label", "options"}
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from dashboard.parts.compare import tradeoff
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, unfold, well
-from workbench.cli.commands import app
+from workbench.cli.app import app
 from workbench.compare.seeds import compare_seeds
 from workbench.workspace import Workspace
 

@@ -20,7 +20,7 @@ from dashboard.serving.guard import is_exposed
 from dashboard.serving.server import serve, set_password
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.serving import Server, answer_of, example_path, routes, served
-from workbench.cli.commands import app
+from workbench.cli.app import app
 from workbench.errors import RefusedError, RequestError
 from workbench.workspace import Workspace
 

@@ -10,9 +10,10 @@ from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.pages import open_page, text_of, well
 from workbench import jobs
-from workbench.jobs import sweeps
+
 from workbench.jobs.sweep_driver import advance
-from workbench.jobs.sweeps import Sweep, SweepPlan
+from workbench.jobs.sweep_plan import SweepPlan
+from workbench.jobs.sweeps import Sweep
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -35,8 +36,7 @@ def history_of(test: AppTest) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeps, "ensure_worker", lambda workspace: False)
-    monkeypatch.setattr("workbench.jobs.worker.ensure_worker", lambda workspace: False)
+    monkeypatch.setattr("workbench.jobs.start_worker.ensure_worker", lambda workspace: False)
 
 
 def made(workspace: Workspace, trials: int, ended: int, **changes: Any) -> Sweep:

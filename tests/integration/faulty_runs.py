@@ -17,7 +17,7 @@ from tests.integration.write_faults import Fault
 from tests.tiny import make_run
 from workbench.files import TEMPORARY_PREFIX, read_json, read_lines
 from workbench.jobs import reconcile, resume
-from workbench.jobs.worker import module_environment
+from workbench.jobs.start_worker import module_environment
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 from workbench.training import checkpoint

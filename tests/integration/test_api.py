@@ -10,7 +10,7 @@ import pytest
 import workbench as wb
 from tests.tiny import make_run
 from workbench.errors import RunError
-from workbench.jobs.worker import stop_worker, worker_status
+from workbench.jobs import stop_worker, worker_status
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 

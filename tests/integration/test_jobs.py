@@ -261,7 +261,7 @@ def test_told_to_end_the_worker_leaves_its_runs_going(
     wait_until(lambda: starts(runs[0]), "started")
     first.send_signal(signal.SIGTERM)
     said, _ = first.communicate(timeout=PATIENCE)
-    assert first.returncode == 0 and f"go on without it: {runs[0].id}" in said
+    assert first.returncode == 0 and f"continue without it: {runs[0].id}" in said
     assert [run.state for run in runs] == ["running", "queued"]
     work(workspace)
     assert [run.state for run in runs] == ["succeeded"] * 2

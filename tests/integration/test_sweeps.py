@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from workbench.files import read_lines
-from workbench.jobs import worker
-from workbench.jobs.sweeps import Sweep, SweepPlan
+from workbench.jobs.start_worker import module_environment
+from workbench.jobs.sweep_plan import SweepPlan
+from workbench.jobs.sweeps import Sweep
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -22,7 +23,7 @@ SPEC = {"task": "text-classification", "data": "rotten-tomatoes", "model": "mini
 
 
 def started(workspace: Workspace) -> subprocess.Popen[bytes]:
-    env = {**os.environ, **worker.module_environment()}
+    env = {**os.environ, **module_environment()}
     return subprocess.Popen([sys.executable, str(WORKER), str(workspace.root)], env=env, start_new_session=True)
 
 

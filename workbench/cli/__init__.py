@@ -2,8 +2,9 @@
 
     workbench demo | check SPEC | run SPEC | submit SPEC | worker | stop RUN | resume RUN | runs | show RUN | ...
 
-With ``--json``, standard output is one JSON document and nothing else. Exit codes: 0 done, 1 the run failed, 2 the
-request was wrong. An error says what was wrong and what to do; a traceback is shown with ``--debug`` only.
+A file per command, or per small group of commands; :mod:`workbench.cli.app` puts them together. With ``--json``,
+standard output is one JSON document and nothing else. Exit codes: 0 done, 1 the run failed, 2 the request was wrong. An
+error says what was wrong and what to do; a traceback is shown with ``--debug`` only.
 """
 
 from __future__ import annotations
@@ -13,16 +14,23 @@ from pathlib import Path
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["run-folder"]:  # the process of a run: none of the command line's own imports
-        return _run_folder(given[1:])
-    debug = "--debug" in given
-    given = [argument for argument in given if argument != "--debug"]
-    from workbench.cli.commands import app
+    """Run one command.
+
+    Args:
+        arguments: those of the command line, without the program's name; this process's own by default.
+
+    Returns:
+        The exit code.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ["run-folder"]:  # the process of a run: it needs no import of the command line's
+        return _run_folder(arguments[1:])
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    from workbench.cli.app import app
     from workbench.cli.output import call
 
-    return call(app, given, debug)
+    return call(app, arguments, debug)
 
 
 def _run_folder(arguments: list[str]) -> int:

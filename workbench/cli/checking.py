@@ -1,68 +1,100 @@
-"""``workbench data check``: what a file or data set holds, and which texts of its parts are nearly the same."""
+"""The report of ``workbench data check``: what a data set holds, and which of its texts are nearly the same."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from workbench.cli.output import console, download_bars
+from workbench.cli.output import console, download_bars, shorten
 from workbench.errors import RequestError
+from workbench.i18n import _
 from workbench.workspace import Workspace
 
-SHOWN = 5  # near-duplicates that are printed for each two parts; --json has more
-LONGEST = 100  # characters
+SHOWN = 5  # near-duplicates that are printed for each pair of splits; --json has more
+MAX_TEXT = 100  # characters
 
 
-def check_and_tell(
-    name: str, task: str | None, test: str | None, columns: list[str], alike: float
-) -> tuple[dict[str, Any], Callable[[], None]]:
-    """What was found, and how to print it. Raises DataError, FetchError, RequestError."""
+def check_data(name: str, task: str | None, test: str | None, columns: list[str], similarity: float) -> dict[str, Any]:
+    """Check a file or a data set.
+
+    Args:
+        name: a file, or a data set of the catalogue.
+        task: what a model will learn; the data set's own task by default.
+        test: a file with test examples.
+        columns: ``ROLE=COLUMN`` each.
+        similarity: from which on two texts are near-duplicates, from 0 to 1.
+
+    Raises:
+        DataError: the data cannot be used.
+        FetchError: it cannot be downloaded.
+        RequestError: a column is not ``ROLE=COLUMN``.
+    """
+    from workbench.data import overview
     from workbench.data.catalogue.entries import catalogue
-    from workbench.data.overview import check_data
     from workbench.spec import DataSpec
     from workbench.tasks.base import tasks
 
     entry = catalogue().datasets.get(name)
     kind = tasks.get(task or (entry.task if entry else "text-classification"))
-    given = {"train": name, "columns": _columns(columns), **({"test": test} if test else {})}
+    document = {"train": name, "columns": _columns(columns), **({"test": test} if test else {})}
     with download_bars() as progress:
         roles = kind(kind.Config()).columns()
-        found = check_data(DataSpec.model_validate(given), roles, Workspace.current(), alike, progress)
-    return found, lambda: _tell(found, alike)
+        return overview.check_data(
+            DataSpec.model_validate(document), roles, Workspace.current(), similarity, progress
+        )
 
 
-def _columns(given: list[str]) -> dict[str, str]:
-    parted = [text.partition("=") for text in given]
-    for text, (role, _, column) in zip(given, parted, strict=True):
+def _columns(options: list[str]) -> dict[str, str]:
+    columns = {}
+    for option in options:
+        role, _equals, column = option.partition("=")
         if not role or not column:
-            raise RequestError(f"--column {text!r} is not ROLE=COLUMN.", "For example: --column text=review.")
-    return {role: column for role, _, column in parted}
+            raise RequestError(f"--column {option!r} is not ROLE=COLUMN.", "For example: --column text=review.")
+        columns[role] = column
+    return columns
 
 
-def _tell(found: dict[str, Any], alike: float) -> None:
-    for part, what in found["parts"].items():
-        lengths = what["characters"]
-        labels = ", ".join(f"{label}: {count:,}" for label, count in list((what["labels"] or {}).items())[:10])
-        _say(f"{part}: {what['rows']:,} rows{f' ({labels})' if labels else ''}; characters: median {lengths['p50']:,}, "
-             f"95% up to {lengths['p95']:,}, longest {lengths['max']:,}")  # fmt: skip
-    for note in found["notes"]:
-        _say(f"- {note}")
-    if found["near_duplicates"] is None:
-        _say("Near-duplicates were not looked for: there are too many texts.")
-    for overlap in found["near_duplicates"] or []:
-        first, second = overlap["between"]
-        least = "at least " if overlap["unchecked"] else ""
-        _say(f"{least}{overlap['count']:,} of {overlap['of']:,} texts of {second} stand nearly so in {first} "
-             f"({alike:.0%} or more of their character 5-grams are shared)")  # fmt: skip
-        for pair in overlap["pairs"][:SHOWN]:
-            _say(f"  {pair['similarity']:.2f}  {pair['place']}: {_cut(pair['text'])}")
-            _say(f"        {pair['other_place']}: {_cut(pair['other_text'])}")
+def show_report(report: dict[str, Any], similarity: float) -> None:
+    """Print a report.
+
+    Args:
+        report: of :func:`check_data`.
+        similarity: from which on two texts are near-duplicates.
+    """
+    for split, summary in report["parts"].items():
+        lengths = summary["characters"]
+        counts = list((summary["labels"] or {}).items())[:10]
+        labels = ", ".join(f"{label}: {count:,}" for label, count in counts)
+        line = _("{split}: {rows:,} rows{labels}; characters: median {median:,}, 95% up to {p95:,}, longest {longest:,}")
+        _print(
+            line.format(
+                split=split,
+                rows=summary["rows"],
+                labels=f" ({labels})" if labels else "",
+                median=lengths["p50"],
+                p95=lengths["p95"],
+                longest=lengths["max"],
+            )
+        )
+    for note in report["notes"]:
+        _print(f"- {note}")
+    if report["near_duplicates"] is None:
+        _print(_("There are too many texts to look for near-duplicates."))
+    for overlap in report["near_duplicates"] or []:
+        _show_overlap(overlap, similarity)
 
 
-def _say(text: str) -> None:
+def _show_overlap(overlap: dict[str, Any], similarity: float) -> None:
+    first, second = overlap["between"]
+    if overlap["unchecked"]:
+        line = _("At least {count:,} of {total:,} texts of {second} have a near-duplicate in {first}")
+    else:
+        line = _("{count:,} of {total:,} texts of {second} have a near-duplicate in {first}")
+    line = line.format(count=overlap["count"], total=overlap["of"], second=second, first=first)
+    _print(line + " " + _("(at least {share:.0%} of their character 5-grams are shared).").format(share=similarity))
+    for pair in overlap["pairs"][:SHOWN]:
+        _print(f"  {pair['similarity']:.2f}  {pair['place']}: {shorten(pair['text'], MAX_TEXT)}")
+        _print(f"        {pair['other_place']}: {shorten(pair['other_text'], MAX_TEXT)}")
+
+
+def _print(text: str) -> None:
     console.print(text, markup=False, highlight=False)
-
-
-def _cut(text: str) -> str:
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"

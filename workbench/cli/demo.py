@@ -1,18 +1,34 @@
-"""The demo: two real runs on the same reviews, full fine-tuning and LoRA. Done once, reused afterwards."""
+"""``workbench demo``: two real runs on the same reviews, full fine-tuning and LoRA, done once and reused afterwards."""
 
 from __future__ import annotations
 
-from workbench.check import load_spec, resolve
-from workbench.cli import views
-from workbench.cli.output import console, download_bars
-from workbench.compare.differences import Comparison, compare
-from workbench.data.catalogue.sources import fetch_dataset, fetch_model
-from workbench.jobs import submit
-from workbench.jobs.running import find_succeeded, require_success
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from workbench.cli.dashboard import serve_dashboard
+from workbench.cli.output import Json, console, download_bars, print_result
+from workbench.cli.progress import show_progress
+from workbench.cli.views import show_comparison
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
+if TYPE_CHECKING:
+    from workbench.compare.differences import Comparison
+
 PRESETS = ("demo-full", "demo-lora")
+
+
+def demo_command(
+    serve: Annotated[bool, typer.Option(help="Serve the dashboard afterwards.")] = True,
+    port: Annotated[int, typer.Option(help="The dashboard's port.")] = 8501,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune MiniLM on film reviews twice (full and LoRA), compare the runs, and serve the dashboard."""
+    runs, comparison = run_demo(Workspace.current(), quiet=as_json)
+    print_result(comparison.as_dict(), as_json, lambda: show_comparison(comparison.as_dict(), runs))
+    if serve and not as_json:
+        serve_dashboard(Workspace.current(), "127.0.0.1", port, [], open_browser=False)
 
 
 def run_demo(workspace: Workspace, quiet: bool = False) -> tuple[list[Run], Comparison]:
@@ -26,6 +42,10 @@ def run_demo(workspace: Workspace, quiet: bool = False) -> tuple[list[Run], Comp
         FetchError: the model or the data cannot be downloaded.
         RunError: a run has not succeeded.
     """
+    from workbench.check import load_spec
+    from workbench.compare.differences import compare
+    from workbench.data.catalogue.sources import fetch_dataset, fetch_model
+
     with download_bars() as progress:
         spec = load_spec(PRESETS[0])
         fetch_model(spec.model.source, workspace, progress)
@@ -35,13 +55,20 @@ def run_demo(workspace: Workspace, quiet: bool = False) -> tuple[list[Run], Comp
 
 
 def _find(name: str, workspace: Workspace) -> Run | None:
+    from workbench.check import load_spec, resolve
+    from workbench.jobs.running import find_succeeded
+
     return find_succeeded(resolve(load_spec(name), workspace).spec, workspace)
 
 
 def _run(name: str, workspace: Workspace, quiet: bool) -> Run:
+    from workbench.check import load_spec
+    from workbench.jobs import submit
+    from workbench.jobs.running import require_success
+
     run = submit(load_spec(name), workspace)
     if not quiet:
         console.print(f"[bold]{name}[/]  ({run.id})")
-    views.show_progress(run, workspace, quiet)
+    show_progress(run, workspace, quiet)
     require_success(run)
     return run

@@ -1,13 +1,13 @@
-"""What commands print: a JSON document or something for people, and errors in either form."""
+"""What commands print: a JSON document or text for people, and errors in either form."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from textwrap import wrap
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,9 +19,13 @@ from rich.table import Table
 
 from workbench.errors import WorkbenchError
 from workbench.files import finite
+from workbench.i18n import _
 from workbench.runs.documents import Document
 
-NOTHING = "–"  # what stands for a value that is not there
+if TYPE_CHECKING:
+    import click
+
+NOTHING = "–"  # shown for a missing value
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -30,65 +34,112 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and 
 
 
 class Finished(Exception):
-    """Ends a command with an exit code, after everything has been printed."""
+    """Ends a command with an exit code, after everything has been printed.
+
+    Args:
+        code: the exit code.
+    """
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
         self.code = code
 
 
-def answer(document: Any, as_json: bool, show: Callable[[], None]) -> None:
-    """Print a document, or JSON, or a list of these as JSON; or call ``show`` to print it for people."""
+def print_result(document: object, as_json: bool, show: Callable[[], None]) -> None:
+    """Print a command's result.
+
+    Args:
+        document: the result: a document of a run, JSON, or a list of these.
+        as_json: print the document; otherwise call ``show``.
+        show: prints the result for people.
+    """
     if as_json:
-        content = [_as_json(item) for item in document] if isinstance(document, list) else _as_json(document)
+        content = [_content(item) for item in document] if isinstance(document, list) else _content(document)
         sys.stdout.write(json.dumps(finite(content), ensure_ascii=False, indent=1) + "\n")
     else:
         show()
 
 
-def _as_json(document: Any) -> Any:
+def _content(document: object) -> object:
     return document.as_dict() if isinstance(document, Document) else document
 
 
+def print_warning(text: str) -> None:
+    """Print a warning on standard error.
+
+    Args:
+        text: the warning, in English.
+    """
+    errors.print(f"[bold yellow]{escape(_('Warning:'))}[/] {escape(text)}", soft_wrap=True)
+
+
 def call(app: typer.Typer, arguments: Sequence[str], debug: bool) -> int:
-    """Run a command; returns the exit code."""
+    """Run a command.
+
+    Args:
+        app: the commands.
+        arguments: those of the command line.
+        debug: raise errors instead of printing them.
+
+    Returns:
+        The exit code.
+    """
     import click
 
     as_json = "--json" in arguments
     try:
-        result = typer.main.get_command(app).main(list(arguments), prog_name="workbench", standalone_mode=False)
+        command = typer.main.get_command(app)
+        _translate(command)
+        result = command.main(list(arguments), prog_name="workbench", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except Finished as finished:
         return finished.code
     except WorkbenchError as error:
         if debug:
             raise
-        _tell(error.as_dict(), as_json)
+        _print_error(error.as_dict(), as_json)
         return error.exit_code
     except (click.exceptions.Abort, KeyboardInterrupt):
-        _tell({"kind": "Aborted", "message": "Ended by the keyboard.", "hint": ""}, as_json)
+        _print_error({"kind": "Aborted", "message": _("Interrupted."), "hint": ""}, as_json)
         return 130
     except Exception as error:
         if debug:
             raise
-        usage = _usage_message(error)
-        if usage.startswith("Usage:"):  # no command was given: click's error is the help itself
-            errors.print(usage, markup=False, soft_wrap=True)
-            return 2
-        if usage:
-            _tell({"kind": "Usage", "message": usage, "hint": f"See: {_help_command(error)}"}, as_json)
-            return 2
-        if isinstance(error, BrokenPipeError):
-            sys.stdout = None  # the reader has gone: nothing more can be said to it
-            return 1
-        text = f"{type(error).__name__}: {error}"
-        hint = "This is a fault of the workbench. Run the command again with --debug to see where."
-        _tell({"kind": "Internal", "message": text, "hint": hint}, as_json)
+        return _print_unexpected(error, as_json)
+
+
+def _translate(command: click.Command) -> None:
+    """Translate the help texts of a command and of all below it."""
+    command.help = command.help and _(command.help)
+    for parameter in command.params:
+        text = getattr(parameter, "help", None)
+        if text:
+            parameter.help = _(text)  # type: ignore[attr-defined]
+    for child in getattr(command, "commands", {}).values():
+        _translate(child)
+
+
+def _print_unexpected(error: Exception, as_json: bool) -> int:
+    """Print a usage error, or one that is a bug of ours; return the exit code."""
+    usage = _usage_message(error)
+    if usage.startswith("Usage:"):  # no command was given: click's error is the help itself
+        errors.print(usage, markup=False, soft_wrap=True)
+        return 2
+    if usage:
+        hint = _("See: {command}").format(command=_help_command(error))
+        _print_error({"kind": "Usage", "message": usage, "hint": hint}, as_json)
+        return 2
+    if isinstance(error, BrokenPipeError):
+        sys.stdout = None  # the reader has gone: nothing more can be written to it
         return 1
+    text = f"{type(error).__name__}: {error}"
+    hint = _("This is a bug of the workbench. Run the command again with --debug to see where.")
+    _print_error({"kind": "Internal", "message": text, "hint": hint}, as_json)
+    return 1
 
 
 def _usage_message(error: Exception) -> str:
-    """The message of a usage error (typer brings its own copy of click's classes), else nothing."""
+    """Return the message of a usage error (typer brings its own copy of click's classes), else nothing."""
     if any(kind.__name__ in {"UsageError", "ClickException"} for kind in type(error).__mro__):
         return str(getattr(error, "format_message", lambda: error)())
     return ""
@@ -99,23 +150,23 @@ def _help_command(error: Exception) -> str:
     return f"{path} --help"
 
 
-def _tell(error: dict[str, str], as_json: bool) -> None:
+def _print_error(error: Mapping[str, str], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps({"error": error}, ensure_ascii=False) + "\n")
-    errors.print(f"[bold red]Error:[/] {escape(error['message'])}", soft_wrap=True)
+    errors.print(f"[bold red]{escape(_('Error:'))}[/] {escape(error['message'])}", soft_wrap=True)
     if error["hint"]:
         errors.print(escape(error["hint"]), soft_wrap=True)
 
 
-def table(rows: Sequence[dict[str, Any]], columns: dict[str, str], empty: str) -> None:
-    """Print rows as a table; where the terminal is too narrow for it, as a paragraph a row.
+def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], empty: str) -> None:
+    """Print rows as a table; where the terminal is too narrow for it, as a paragraph per row.
 
-    What stands in the first column (a run's id, a name) is never broken, so that it can be copied.
+    The first column (a run's id, a name) is never broken, so that it can be copied.
 
     Args:
         rows: a dictionary each.
         columns: key of a row -> heading; a heading that begins with ``>`` is aligned to the right.
-        empty: what to say when there are no rows.
+        empty: what to print when there are no rows.
     """
     if not rows:
         console.print(escape(empty))
@@ -135,8 +186,8 @@ def table(rows: Sequence[dict[str, Any]], columns: dict[str, str], empty: str) -
         _paragraphs(rows, columns)
 
 
-def _paragraphs(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> None:
-    """Each row as a paragraph: its first column on a line of its own, the others under it."""
+def _paragraphs(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
+    """Print each row as a paragraph: its first column on a line of its own, the others below it."""
     first, *others = columns
     for row in rows:
         console.print(f"[bold]{escape(_cell(row.get(first)))}[/]", soft_wrap=True)
@@ -146,7 +197,12 @@ def _paragraphs(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> None
 
 
 def hanging(text: str, indent: int = 4) -> None:
-    """Print a line whose continuation, where the terminal is narrow, stands further in."""
+    """Print a line that is indented, and further where it is wrapped in a narrow terminal.
+
+    Args:
+        text: the line.
+        indent: characters before it.
+    """
     if not console.is_terminal:
         console.print(" " * indent + text, soft_wrap=True, markup=False)
         return
@@ -154,11 +210,11 @@ def hanging(text: str, indent: int = 4) -> None:
     console.print("\n".join(lines), markup=False, style="dim")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return NOTHING
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if isinstance(value, float):
         return f"{value:.4f}"
     if isinstance(value, int):
@@ -167,27 +223,51 @@ def _cell(value: Any) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A time in words: ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """Return a time in words: ``45 s``, ``3 min 20 s``, ``2 h 5 min``.
+
+    Args:
+        seconds: None for an unknown time.
+    """
     if seconds is None:
-        return "–"
+        return NOTHING
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return _("{seconds} s").format(seconds=whole)
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+        return _("{minutes} min {seconds} s").format(minutes=whole // 60, seconds=whole % 60)
+    return _("{hours} h {minutes} min").format(hours=whole // 3600, minutes=whole % 3600 // 60)
+
+
+def gigabytes(count: float) -> str:
+    """Return bytes in GB or MB.
+
+    Args:
+        count: bytes.
+    """
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def shorten(text: str, length: int) -> str:
+    """Return a text on one line, without characters that a terminal would act on, cut to a length.
+
+    Args:
+        text: any text.
+        length: in characters, with the ellipsis.
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= length else line[: length - 1] + "…"
 
 
 @contextmanager
 def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
-    """Progress bars on standard error, one for each label."""
+    """Show progress bars on standard error, one per label; yields a function of label, bytes done and total."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=False) as progress:
         bars: dict[str, TaskID] = {}
 
-        def tell(label: str, done: int, total: int | None) -> None:
+        def update(label: str, done: int, total: int | None) -> None:
             if label not in bars:
                 bars[label] = progress.add_task(escape(label), total=total)
             progress.update(bars[label], completed=done, total=total)
 
-        yield tell
+        yield update

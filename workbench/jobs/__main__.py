@@ -1,4 +1,4 @@
-"""A worker on its own: ``python -m workbench.jobs WORKSPACE [--slots N] [--idle SECONDS]``. See ``ensure_worker``."""
+"""A detached worker: ``python -m workbench.jobs WORKSPACE [--slots N] [--idle SECONDS]``. See ``ensure_worker``."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import sys
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
-from workbench.jobs.worker import IDLE_SECONDS, run_worker
+from workbench.jobs.start_worker import IDLE_SECONDS
+from workbench.jobs.worker import run_worker
 from workbench.workspace import Workspace
 
 
 def main() -> int:
+    """Run a worker until it has been idle for a while; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m workbench.jobs", description=__doc__)
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--slots", type=int, default=None)
-    parser.add_argument("--idle", type=float, default=IDLE_SECONDS, help="end after so many seconds without work")
-    given = parser.parse_args()
+    parser.add_argument("--idle", type=float, default=IDLE_SECONDS, help="end after this many seconds without work")
+    options = parser.parse_args()
     try:
-        run_worker(Workspace(given.workspace).create(), given.slots, idle_seconds=given.idle)
+        run_worker(Workspace(options.workspace).create(), options.slots, idle_seconds=options.idle)
     except WorkbenchError as error:
         print(error, file=sys.stderr)
         return error.exit_code

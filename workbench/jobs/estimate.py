@@ -1,9 +1,9 @@
-"""What a spec will cost, asked before it is launched: a trial of it in a process of its own, like a run's.
+"""What a spec will cost, before it runs: a profiling run of a few real steps, in a process of its own.
 
-    found = estimate(spec, workspace)               # waits, some 20 to 60 seconds
-    start(spec, workspace); status(spec, workspace)   # comes back at once: for pages that ask again
+    estimate(spec, workspace)                           # waits 20 to 60 seconds
+    start(spec, workspace); status(spec, workspace)     # return at once: for pages that poll
 
-A trial is known by its spec: two pages that ask for the same one share it, and one that was reloaded finds it again.
+A profiling run is identified by its spec: two pages that ask for the same spec share it, and a reloaded page finds it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,17 +21,17 @@ from typing import Any, Literal
 from workbench.errors import RunError
 from workbench.files import read_json, storage_errors, write_json, write_text
 from workbench.jobs.process import RunProcess
-from workbench.jobs.queue import with_absolute_paths
+from workbench.jobs.spec_paths import with_absolute_paths
 from workbench.runs import estimates
 from workbench.runs.documents import Estimate
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
-OLD_SECONDS = 3600.0  # after which the folder of a trial that nobody asked about again is removed
-_processes: dict[Path, RunProcess] = {}  # that this process has started and must wait for
+KEEP_SECONDS = 3600.0  # after which the folder of a profiling run that ended is removed
+_processes: dict[Path, RunProcess] = {}  # those that this process has started and must reap
 
-OnProgress = Callable[[dict[str, Any]], None]
+OnProgress = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class EstimateStatus:
     """What is known of a spec's cost at this moment.
 
     Attributes:
-        state: ``unknown`` before anybody has asked; ``failed`` and ``stopped`` can be begun again.
-        estimate: the last that was made, in whatever state.
-        progress: what the trial does now: ``{"phase", "done", "total"}``.
+        state: ``unknown`` before the first request; after ``failed`` and ``stopped`` it can be started again.
+        estimate: the last one made, in whatever state.
+        progress: of the profiling run: ``{"phase", "done", "total"}``.
         error: why it failed: ``{"kind", "message", "hint"}``.
     """
 
@@ -52,22 +52,36 @@ class EstimateStatus:
 
 
 def resolved_spec(spec: RunSpec, workspace: Workspace, confined: bool = False) -> RunSpec:
-    """The spec as a run of it will have it. Raises SpecError with every problem."""
+    """Return a spec as its run will have it.
+
+    Args:
+        spec: as a user wrote it.
+        workspace: where it would run.
+        confined: only data and models inside the workspace's uploads are allowed.
+
+    Raises:
+        SpecError: with every problem.
+    """
     from workbench.check import resolve
 
     return with_absolute_paths(resolve(spec, workspace, confined).spec, workspace, confined)
 
 
 def start(spec: RunSpec, workspace: Workspace, confined: bool = False) -> None:
-    """Start a trial of ``spec``, if none is at work on it.
+    """Start a profiling run, if there is none of this spec.
+
+    Args:
+        spec: what would run.
+        workspace: where.
+        confined: only data and models inside the workspace's uploads are allowed.
 
     Raises:
-        SpecError: the spec cannot be run.
+        SpecError: the spec cannot run.
         StorageError: the disk is full or read-only.
     """
-    asked = resolved_spec(spec, workspace, confined)
-    _sweep(workspace)
-    run = Run(_folder(asked, workspace))
+    resolved = resolved_spec(spec, workspace, confined)
+    _remove_old(workspace)
+    run = Run(_folder(resolved, workspace))
     with storage_errors(run.folder):
         run.folder.mkdir(parents=True, exist_ok=True)
     lock = run.lock_for("estimating")
@@ -75,7 +89,7 @@ def start(spec: RunSpec, workspace: Workspace, confined: bool = False) -> None:
         return
     try:
         _empty(run.folder)
-        write_text(run.folder / "spec.yaml", asked.to_yaml())
+        write_text(run.folder / "spec.yaml", resolved.to_yaml())
         write_json(run.folder / "status.json", {"state": "running", "confined": confined})
         command = [sys.executable, "-m", "workbench.training.estimate", str(run.folder)]
         _processes[run.folder] = RunProcess.start(run, command, lock, None, workspace)
@@ -84,24 +98,39 @@ def start(spec: RunSpec, workspace: Workspace, confined: bool = False) -> None:
 
 
 def status(spec: RunSpec, workspace: Workspace, confined: bool = False) -> EstimateStatus:
-    """What is known of the cost of ``spec`` now. Raises SpecError."""
-    asked = resolved_spec(spec, workspace, confined)
-    run = Run(_folder(asked, workspace))
+    """Return what is known of a spec's cost now.
+
+    Args:
+        spec: what would run.
+        workspace: where.
+        confined: only data and models inside the workspace's uploads are allowed.
+
+    Raises:
+        SpecError: the spec cannot run.
+    """
+    resolved = resolved_spec(spec, workspace, confined)
+    run = Run(_folder(resolved, workspace))
     process = _processes.get(run.folder)
     if process is not None and process.has_ended():
         del _processes[run.folder]
-    found = estimates.find(asked, workspace)
+    last = estimates.find(resolved, workspace)
     if run.is_alive():
-        return EstimateStatus("measuring", found, (read_json(run.folder / "status.json") or {}).get("progress"))
-    status = read_json(run.folder / "status.json")
-    state = status.get("state") if isinstance(status, dict) else None
+        return EstimateStatus("measuring", last, (read_json(run.folder / "status.json") or {}).get("progress"))
+    document = read_json(run.folder / "status.json")
+    state = document.get("state") if isinstance(document, dict) else None
     if state in ("failed", "running"):
-        return EstimateStatus("failed", found, error=(status or {}).get("error") or _vanished(run))
-    return EstimateStatus("stopped" if state == "stopped" else "done" if found else "unknown", found)
+        return EstimateStatus("failed", last, error=(document or {}).get("error") or _vanished(run))
+    return EstimateStatus("stopped" if state == "stopped" else "done" if last else "unknown", last)
 
 
 def cancel(spec: RunSpec, workspace: Workspace, confined: bool = False) -> None:
-    """Ask the trial of ``spec`` to end. Nothing happens when there is none."""
+    """Ask the profiling run of a spec to end, if there is one.
+
+    Args:
+        spec: what would run.
+        workspace: where.
+        confined: only data and models inside the workspace's uploads are allowed.
+    """
     run = Run(_folder(resolved_spec(spec, workspace, confined), workspace))
     if run.is_alive():
         run.request_stop()
@@ -114,48 +143,49 @@ def estimate(
     on_progress: OnProgress = lambda progress: None,
     poll: float = 0.2,
 ) -> Estimate:
-    """Do a few real steps of ``spec`` in a process of their own, and say what the whole run will cost.
+    """Do a few real steps of a spec in a process of their own, and estimate what the whole run will cost.
 
     Args:
-        spec: what would be run.
+        spec: what would run.
         workspace: where.
         confined: only data and models inside the workspace's uploads are allowed.
-        on_progress: called with the trial's progress now and then.
+        on_progress: called with ``{"phase", "done", "total"}`` now and then.
         poll: seconds between looks.
 
     Raises:
-        SpecError: the spec cannot be run.
-        RunError: the trial failed, as the run would.
+        SpecError: the spec cannot run.
+        RunError: the profiling run failed, as the run would.
     """
     start(spec, workspace, confined)
     try:
-        while (trial := status(spec, workspace, confined)).state == "measuring":
-            on_progress(trial.progress or {"phase": "starting"})
+        while (now := status(spec, workspace, confined)).state == "measuring":
+            on_progress(now.progress or {"phase": "starting"})
             time.sleep(poll)
-    except BaseException:  # ended by the keyboard: what was started ends too
+    except BaseException:  # Ctrl-C: what was started ends too
         cancel(spec, workspace, confined)
         raise
-    if trial.state == "done" and trial.estimate is not None:
-        return trial.estimate
-    error = trial.error or {"message": "The estimate was stopped.", "hint": "Ask again."}
-    raise RunError(f"The trial of this spec failed: {error['message']}", error.get("hint", ""))
+    if now.state == "done" and now.estimate is not None:
+        return now.estimate
+    error = now.error or {"message": "The estimate was stopped.", "hint": "Start it again."}
+    raise RunError(f"The profiling run of this spec failed: {error['message']}", error.get("hint", ""))
 
 
-def _folder(asked: RunSpec, workspace: Workspace) -> Path:
-    return workspace.root / estimates.FOLDER / f"trial-{estimates.fingerprint(asked)}"
+def _folder(resolved: RunSpec, workspace: Workspace) -> Path:
+    return workspace.root / estimates.FOLDER / f"trial-{estimates.fingerprint(resolved)}"
 
 
 def _vanished(run: Run) -> dict[str, str]:
     lines = "\n".join(run.log(4096).splitlines()[-5:])
     return {
         "kind": "RunError",
-        "message": f"The trial's process ended without a result; memory may have run out. The end of its log: {lines}",
+        "message": "The profiling run's process ended without a result; memory may have run out. The end of its log: "
+        f"{lines}",
         "hint": "Lower training.batch_size or data.max_length, or choose a smaller model, and try again.",
     }
 
 
 def _empty(folder: Path) -> None:
-    """Remove all that an earlier trial has left, but for its lock."""
+    """Remove everything that an earlier profiling run has left, except its lock."""
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -163,9 +193,9 @@ def _empty(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _sweep(workspace: Workspace) -> None:
-    """Remove the folders of trials that have ended long ago."""
+def _remove_old(workspace: Workspace) -> None:
+    """Remove the folders of profiling runs that ended long ago."""
     for folder in (workspace.root / estimates.FOLDER).glob("trial-*"):
         with contextlib.suppress(OSError):
-            if time.time() - os.stat(folder).st_mtime > OLD_SECONDS and not Run(folder).is_alive():
+            if time.time() - os.stat(folder).st_mtime > KEEP_SECONDS and not Run(folder).is_alive():
                 shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The process of one run: how it is started, and what its end means."""
+"""The process of one run: how it starts, and what its end means."""
 
 from __future__ import annotations
 
@@ -8,49 +8,54 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import psutil
 
-from workbench.errors import OutOfMemoryError, RunError
+from workbench.errors import EXIT_ALREADY_RUNNING, OutOfMemoryError, RunError
 from workbench.files import Lock, read_json, storage_errors
+from workbench.jobs.start_worker import module_environment
 from workbench.jobs.usage import Usage
 from workbench.machine import oom_kills, tree_rss_bytes
 from workbench.runs.run import LOCK_VARIABLE, Run, State
 from workbench.workspace import Workspace
 
-TAKEN = 75  # exit code of a process that found another at work on its run, or nothing to do (EX_TEMPFAIL)
-LOG_LINES = 15  # of the log, in the message of a run that failed without a word
+LOG_LINES = 15  # of the log, in the message of a run whose process ended without storing a result
 _MEMORY_SECONDS = 0.5  # between two looks at a process's memory
 
 
 @dataclass
 class RunProcess:
-    """A run's process, as the worker that started it sees it."""
+    """A run's process, as the worker that started it sees it.
+
+    Attributes:
+        run: the run.
+        popen: its process.
+        oom_kills_before: how many processes the kernel had killed for lack of memory when it started.
+        usage: writes what it uses of the machine.
+        peak_rss: most memory in bytes that it was seen with.
+    """
 
     run: Run
     popen: subprocess.Popen[bytes]
     oom_kills_before: int
     usage: Usage | None = None
     peak_rss: int = 0
-    _looked_at: float = 0.0
+    _measured_at: float = 0.0
 
     @classmethod
     def start(cls, run: Run, command: list[str], lock: Lock, device: str | None, workspace: Workspace) -> RunProcess:
-        """Start the process; it leads a process group of its own, and holds the run's lock from its first moment.
+        """Start the process. It leads a process group of its own, and holds the run's lock from its first moment.
 
         Args:
             run: the run, claimed.
             command: the process's arguments.
-            lock: the run's lock, held by this process; it is passed on.
+            lock: the run's lock, held by this process; the new process inherits it.
             device: the GPU that it may use, as ``CUDA_VISIBLE_DEVICES`` names it; None for no restriction.
             workspace: the run's workspace.
 
         Raises:
             OSError: the system cannot start a process now.
         """
-        from workbench.jobs.worker import module_environment
-
         handle = lock.fileno()
         environment = {
             **os.environ,
@@ -77,12 +82,13 @@ class RunProcess:
 
     @property
     def pid(self) -> int:
+        """The number of the process."""
         return self.popen.pid
 
     def has_ended(self) -> bool:
-        """Whether the process has ended. What is left of its process group is then ended too."""
-        if time.monotonic() - self._looked_at > _MEMORY_SECONDS:
-            self._looked_at = time.monotonic()
+        """Return whether the process has ended, and kill what is left of its process group."""
+        if time.monotonic() - self._measured_at > _MEMORY_SECONDS:
+            self._measured_at = time.monotonic()
             self.peak_rss = max(self.peak_rss, tree_rss_bytes(self.pid))
             if self.usage is not None:
                 self.usage.look()
@@ -95,14 +101,14 @@ class RunProcess:
         return self.popen.poll() is not None
 
     def conclude(self) -> str:
-        """Store what became of the run if its process did not do so itself; a word about it for the log."""
+        """Store what became of the run if its process did not do so itself; return a summary for the log."""
         from workbench.training.runner import clear_leftovers
 
         stored = (read_json(self.run.folder / "status.json") or {}).get("state")
         if stored != "running":
-            clear_leftovers(self.run)  # of a process that was killed after its last word
+            clear_leftovers(self.run)  # of a process that was killed after it had stored its result
             return str(stored)
-        if self.popen.returncode == TAKEN and self.run.is_alive():
+        if self.popen.returncode == EXIT_ALREADY_RUNNING and self.run.is_alive():
             return "another process has it"
         state, error = self._verdict()
         self.run.transition(("running",), state, error=error)
@@ -117,23 +123,24 @@ class RunProcess:
         if code < 0:
             return "interrupted", {
                 "kind": "Interrupted",
-                "message": f"The run's process was ended from outside: {_how(code)}.",
-                "hint": f"Go on from its last checkpoint: workbench resume {self.run.id}",
+                "message": f"The run's process was ended by another program: {_how(code)}.",
+                "hint": f"Resume it from its last checkpoint: workbench resume {self.run.id}",
             }
         tail = "\n".join(self.run.log(8192).splitlines()[-LOG_LINES:])
         message = f"The run's process ended without a result: {_how(code)}. The end of its log:\n{tail}"
         return "failed", RunError(message, f"Read the log: {self.run.folder / 'log.txt'}").as_dict()
 
     def _out_of_memory(self) -> dict[str, str]:
-        total: Any = psutil.virtual_memory().total
+        total = int(psutil.virtual_memory().total)
         message = (
-            "The machine ran out of memory and its kernel ended the run: it was last seen with "
-            f"{self.peak_rss / 2**30:.1f} GiB at most, and the machine has {total / 2**30:.1f} GiB."
+            "The machine ran out of memory and its kernel killed the run. The run used at least "
+            f"{self.peak_rss / 2**30:.1f} GiB, and the machine has {total / 2**30:.1f} GiB."
         )
         return OutOfMemoryError(message, OutOfMemoryError.WHAT_TO_LOWER).as_dict()
 
 
 def _how(code: int) -> str:
+    """Describe how a process ended, from its return code."""
     if code >= 0:
         return f"exit code {code}"
     try:

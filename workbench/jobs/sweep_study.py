@@ -1,7 +1,7 @@
-"""What Optuna does for a sweep: it proposes the next trial, says which trial to give up, and what mattered.
+"""What Optuna does for a sweep: propose the next trial, decide which trial to prune, and tell which fields mattered.
 
 Its storage is an SQLite file in the sweep's folder. A proposal depends on the sweep's seed, the trial's number and the
-trials before it, and on nothing that a process holds: after a restart the sweep goes on as it would have.
+trials before it, and on nothing that a process holds: after a restart the sweep continues as it would have.
 """
 
 from __future__ import annotations
@@ -11,23 +11,27 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeAlias
 
 from workbench.errors import MissingPackageError
 from workbench.jobs.sweep_space import Axis
+from workbench.types import Json
 
 if TYPE_CHECKING:
     import optuna
 
-PRUNE_AFTER_TRIALS = 4  # that have ended, before one is given up
+Stored: TypeAlias = "bool | int | float | str | None"  # what Optuna stores of a value
+
+PRUNE_AFTER_TRIALS = 4  # that have ended, before one is pruned
 RANDOM_TRIALS = 10  # before TPE has enough to learn from
-LEAST_FOR_IMPORTANCE = 5  # trials with a value
+MIN_TRIALS_FOR_IMPORTANCE = 5  # with a value
 
-_SEEDS_APART = 1_000_003  # a prime: the seeds of two sweeps' trials do not meet
+_SEED_STRIDE = 1_000_003  # a prime: the seeds of two sweeps' trials do not meet
 
 
-def optuna_() -> Any:
-    """The package, quiet. Raises MissingPackageError."""
+def import_optuna() -> ModuleType:
+    """Return the package, with its logging reduced to errors. Raises MissingPackageError."""
     try:
         import optuna
     except ImportError as error:
@@ -40,8 +44,8 @@ class Study:
     """A sweep's study.
 
     Args:
-        file: the SQLite file; made when it is missing.
-        axes: what is varied.
+        file: the SQLite file, which is created if it is missing.
+        axes: the fields that vary.
         method: ``grid``, ``random`` or ``tpe``.
         combinations: all trials of a grid, in order.
         maximize: whether more is better.
@@ -53,12 +57,12 @@ class Study:
         file: Path,
         axes: Mapping[str, Axis],
         method: str,
-        combinations: Sequence[Mapping[str, Any]],
+        combinations: Sequence[Mapping[str, Json]],
         maximize: bool,
         seed: int,
     ) -> None:
         self.axes, self.method, self.combinations, self.seed = axes, method, combinations, seed
-        self._optuna = optuna_()
+        self._optuna = import_optuna()
         self.study: optuna.Study = self._optuna.create_study(
             storage=f"sqlite:///{file}",
             study_name="sweep",
@@ -68,8 +72,12 @@ class Study:
             pruner=self._optuna.pruners.MedianPruner(n_startup_trials=PRUNE_AFTER_TRIALS, n_warmup_steps=0),
         )
 
-    def propose(self, number: int) -> dict[str, Any]:
-        """The values of trial ``number``; the same again when it has been proposed already."""
+    def propose(self, number: int) -> dict[str, Json]:
+        """Return the values of a trial; the same when it has been proposed already.
+
+        Args:
+            number: of the trial, from 0.
+        """
         while len(known := self.study.get_trials(deepcopy=False)) <= number:
             self.study.sampler = self._sampler(len(known))
             self._suggest(self.study.ask())
@@ -80,97 +88,114 @@ class Study:
             return {field: _decoded(frozen.params[field]) for field in self.axes}
         return self._suggest(self._trial(number))
 
-    def report(self, number: int, place: int, value: float) -> None:
-        """Say what trial ``number`` had reached at its evaluation ``place``; saying it twice does no harm."""
+    def report(self, number: int, evaluation: int, value: float) -> None:
+        """Report what a trial had reached at an evaluation; a second report of the same one is ignored.
+
+        Args:
+            number: of the trial.
+            evaluation: its index, from 0.
+            value: of the metric.
+        """
         trial = self._trial(number)
-        if place not in self.study.get_trials(deepcopy=False)[number].intermediate_values:
-            trial.report(value, place)
+        if evaluation not in self.study.get_trials(deepcopy=False)[number].intermediate_values:
+            trial.report(value, evaluation)
 
     def should_stop(self, number: int) -> bool:
-        """Whether trial ``number`` is worse than the median of the trials before it at the same place."""
+        """Return whether a trial is worse than the median of the trials before it at the same evaluation.
+
+        Args:
+            number: of the trial.
+        """
         return bool(self._trial(number).should_prune())
 
     def tell(self, number: int, state: str, value: float | None) -> None:
-        """Say how a trial ended: ``succeeded`` with its value, ``pruned``, or ``failed``; the first word counts."""
+        """Report how a trial ended; the first report counts.
+
+        Args:
+            number: of the trial.
+            state: ``succeeded``, ``pruned`` or ``failed``.
+            value: of the metric, where it has succeeded.
+        """
         states = self._optuna.trial.TrialState
-        told = {"succeeded": states.COMPLETE, "pruned": states.PRUNED}.get(state, states.FAIL)
-        values = value if told == states.COMPLETE else None
-        self.study.tell(number, values, state=told, skip_if_finished=True)
+        outcome = {"succeeded": states.COMPLETE, "pruned": states.PRUNED}.get(state, states.FAIL)
+        values = value if outcome == states.COMPLETE else None
+        self.study.tell(number, values, state=outcome, skip_if_finished=True)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         storage = getattr(self.study._storage, "_backend", self.study._storage)
         engine = getattr(storage, "engine", None)
         if engine is not None:
             engine.dispose()
 
-    def _trial(self, number: int) -> Any:
+    def _trial(self, number: int) -> optuna.Trial:
         frozen = self.study.get_trials(deepcopy=False)[number]
         return self._optuna.trial.Trial(self.study, frozen._trial_id)
 
-    def _sampler(self, number: int) -> Any:
-        """The sampler of one trial: made anew for each, so that nothing depends on how long a process has lived."""
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        """Return a new sampler for one trial, so that nothing depends on how long a process has lived."""
         samplers = self._optuna.samplers
-        seed = (self.seed * _SEEDS_APART + number) % 2**32
+        seed = (self.seed * _SEED_STRIDE + number) % 2**32
         if self.method == "tpe":
             return samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS)
         random = samplers.RandomSampler(seed=seed)
         if self.method == "random":
             return random
-        chosen = self.combinations[min(number, len(self.combinations) - 1)]
-        fixed = {field: _encoded(chosen[field]) for field in self.axes}
+        combination = self.combinations[min(number, len(self.combinations) - 1)]
+        fixed = {field: _encoded(combination[field]) for field in self.axes}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", self._optuna.exceptions.ExperimentalWarning)
             return samplers.PartialFixedSampler(fixed, random)
 
-    def _suggest(self, trial: Any) -> dict[str, Any]:
+    def _suggest(self, trial: optuna.Trial) -> dict[str, Json]:
         return {field: _decoded(self._suggested(trial, field, axis)) for field, axis in self.axes.items()}
 
-    def _suggested(self, trial: Any, field: str, axis: Axis) -> Any:
+    def _suggested(self, trial: optuna.Trial, field: str, axis: Axis) -> Stored:
         if self.method == "grid" or axis.values is not None:
             return trial.suggest_categorical(field, [_encoded(value) for value in axis.grid()])
-        suggest = trial.suggest_int if axis.whole else trial.suggest_float
+        suggest = trial.suggest_int if axis.is_integer else trial.suggest_float
         return suggest(field, axis.low, axis.high, log=axis.log)
 
 
-def _encoded(value: Any) -> Any:
-    """A value as Optuna stores it: it knows no lists and mappings."""
+def _encoded(value: Json) -> Stored:
+    """Return a value as Optuna stores it, which knows no lists and mappings."""
     return value if value is None or isinstance(value, bool | int | float | str) else "json:" + json.dumps(value)
 
 
-def _decoded(value: Any) -> Any:
+def _decoded(value: Stored) -> Json:
     return json.loads(value[5:]) if isinstance(value, str) and value.startswith("json:") else value
 
 
-def importance(axes: Mapping[str, Axis], trials: Sequence[tuple[Mapping[str, Any], float]]) -> dict[str, float]:
-    """How much of the difference between trials each field explains, as shares of 1, the largest first.
+def importance(axes: Mapping[str, Axis], trials: Sequence[tuple[Mapping[str, Json], float]]) -> dict[str, float]:
+    """Return how much of the difference between trials each field explains.
 
-    fANOVA of Hutter, Hoos and Leyton-Brown 2014, as ``optuna.importance`` has it; it needs scikit-learn.
+    fANOVA (Hutter, Hoos and Leyton-Brown, 2014), as ``optuna.importance`` implements it. It needs scikit-learn.
 
     Args:
-        axes: what was varied.
+        axes: the fields that varied.
         trials: values and result of each trial that has one.
 
     Returns:
-        Empty when there are fewer than ``LEAST_FOR_IMPORTANCE`` trials, or they do not differ.
+        Shares of 1 by field, the largest first. Empty when there are fewer than ``MIN_TRIALS_FOR_IMPORTANCE`` trials,
+        or they do not differ.
     """
-    if len(trials) < LEAST_FOR_IMPORTANCE or len({value for _, value in trials}) < 2:
+    if len(trials) < MIN_TRIALS_FOR_IMPORTANCE or len({value for _, value in trials}) < 2:
         return {}
-    optuna = optuna_()
+    optuna = import_optuna()
     varied = [field for field in axes if len({_encoded(values[field]) for values, _ in trials}) > 1]
     study = optuna.create_study(direction="maximize")
-    spaces = {field: _distribution(optuna, field, axes[field], trials) for field in varied}
+    spaces = {field: _distribution(axes[field]) for field in varied}
     for values, result in trials:
         params = {field: _encoded(values[field]) for field in varied}
         study.add_trial(optuna.trial.create_trial(params=params, distributions=spaces, value=result))
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {field: float(share) for field, share in found.items()}
+    shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {field: float(share) for field, share in shares.items()}
 
 
-def _distribution(optuna: Any, field: str, axis: Axis, trials: Sequence[tuple[Mapping[str, Any], float]]) -> Any:
-    kinds = optuna.distributions
+def _distribution(axis: Axis) -> optuna.distributions.BaseDistribution:
+    kinds = import_optuna().distributions
     if axis.values is not None:
         return kinds.CategoricalDistribution([_encoded(value) for value in axis.values])
-    kind = kinds.IntDistribution if axis.whole else kinds.FloatDistribution
+    kind = kinds.IntDistribution if axis.is_integer else kinds.FloatDistribution
     return kind(axis.low, axis.high, log=axis.log)

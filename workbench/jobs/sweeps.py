@@ -1,244 +1,129 @@
 """A sweep: a group of ordinary runs over the values of some fields, in search of the best.
 
     WORKBENCH_HOME/sweeps/NAME/
-        sweep.yaml    what was asked for; written once
+        sweep.yaml    the plan; written once
         state.json    each trial: its values, its runs, what became of it       (replaced atomically)
         study.db      Optuna's storage: what proposes the next trial
-        sweep.lock    held by whoever changes state.json
+        sweep.lock    held while state.json is changed
 
 A trial is one choice of values; each of its seeds is a run like any other, whose spec names the sweep (``group``) and
-the ``trial``. The worker drives sweeps (:mod:`workbench.jobs.sweep_driver`), a few runs ahead: other runs find a place
-between them. What counts is the figure on the *validation* part: the test part stays unseen, for the final word.
+the ``trial``. The worker drives sweeps (:mod:`workbench.jobs.sweep_driver`), a few runs ahead, so that other runs get
+their turn. What counts is the metric on the *validation* split: the test split stays unseen, for the final comparison.
 """
 
 from __future__ import annotations
 
 import contextlib
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NotRequired, TypedDict, cast
 
-import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
-
-from workbench.check import Problem, check
-from workbench.errors import RequestError, SpecError, UnknownNameError
+from workbench.errors import RequestError, UnknownNameError
 from workbench.files import Lock, inside, read_json, safe_name, slug, storage_errors, write_json, write_text
-from workbench.jobs.queue import stop, with_absolute_paths
-from workbench.jobs.sweep_space import MOST_TRIALS, Axis, grid, parse_over
-from workbench.jobs.sweep_study import Study, importance, optuna_
-from workbench.jobs.worker import ensure_worker
+from workbench.jobs import start_worker
+from workbench.jobs.queue import stop
+from workbench.jobs.spec_paths import with_absolute_paths
+from workbench.jobs.sweep_plan import Method, SweepPlan, refuse_unrunnable, validation_metric
+from workbench.jobs.sweep_study import Study, import_optuna, importance
+from workbench.jobs.waiting import sweeps_folder
 from workbench.metrics.measures import SMALLER_IS_BETTER
 from workbench.runs.run import Run
-from workbench.spec import RunSpec, SpecModel, explain_validation
-from workbench.spec_versions import SCHEMA_VERSION, upgrade, upgrade_paths
+from workbench.spec_versions import upgrade_paths
+from workbench.types import Json
 from workbench.workspace import Workspace
 
-Method = Literal["grid", "random", "tpe"]
-TRIALS = 20  # of a search that is not told how many
-OPEN = ("waiting", "running")  # states of a trial that has not ended
-_VALUES_CHECKED = 20  # of each field, before a sweep begins
+TrialOutcome = Literal["waiting", "running", "succeeded", "failed", "stopped", "pruned"]
+SweepOutcome = Literal["running", "succeeded", "failed", "stopped"]
+OPEN: tuple[TrialOutcome, ...] = ("waiting", "running")  # states of a trial that has not ended
 
 
-class SweepPlan(SpecModel):
-    """What a sweep does: a spec, the fields that vary, and how the values are chosen."""
+class Trial(TypedDict):
+    """One choice of values, as ``state.json`` and ``--json`` hold it.
 
-    name: str | None = Field(None, max_length=60, description="Your name for the sweep; the spec's if left out.")
-    spec: RunSpec = Field(description="The run that all trials begin with.")
-    over: dict[str, Axis] = Field(
-        default_factory=dict,
-        description="The fields that vary, each with its values: 1e-5..1e-3:log, or 4,8,16. With two seeds or more it "
-        "may be empty: the same run again with each seed.",
-    )
-    method: Method = Field(
-        "tpe", description="grid: every combination. random: by chance. tpe: learns from the trials before (Optuna)."
-    )
-    trials: int | None = Field(
-        None, ge=1, le=MOST_TRIALS, description="How many trials; empty for 20, or a grid's every combination."
-    )
-    seeds: list[int] = Field(
-        default_factory=lambda: [0],
-        min_length=1,
-        max_length=100,
-        description="Seeds of each trial; its value is their mean.",
-    )
-    prune: bool = Field(
-        False,
-        description="Give a trial up when its first seed is worse than the median of the trials before it at the same "
-        "evaluation. Its other seeds begin when the first has ended.",
-    )
-    metric: str | None = Field(
-        None, max_length=80, description="The validation figure to improve, as the curves name it; the task's if empty."
-    )
-    seed: int = Field(0, ge=0, lt=2**31, description="Of the search: the same seed proposes the same trials.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_one_trial_without_fields(cls, given: Any) -> Any:
-        """Where nothing varies but the seed there is nothing to choose and nothing to give up."""
-        if isinstance(given, Mapping) and not given.get("over"):
-            return {**given, "over": {}, "method": "grid", "trials": None, "prune": False}
-        return given
-
-    @field_validator("over", mode="before")
-    @classmethod
-    def _read_over(cls, given: Any) -> Any:
-        try:
-            return parse_over(given)
-        except RequestError as error:
-            raise ValueError(f"{error.message} {error.hint}") from error
-
-    @field_validator("seeds", mode="before")
-    @classmethod
-    def _count_seeds(cls, given: Any) -> Any:
-        return list(range(given)) if isinstance(given, int) and not isinstance(given, bool) and given < 1000 else given
-
-    @model_validator(mode="after")
-    def _fits(self) -> SweepPlan:
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("a seed is given twice")
-        if not self.over and len(self.seeds) < 2:
-            raise ValueError(
-                "a sweep varies one field or more, or has two seeds or more, and neither is given. "
-                "Write: --over training.learning_rate=1e-5..1e-3:log, or --seeds 5"
-            )
-        if "training.seed" in self.over:
-            raise ValueError("training.seed varies by `seeds`: say how many, or which")
-        if {"group", "trial", "name", "schema_version", "kind"} & set(self.over):
-            raise ValueError("name, group, trial, kind and schema_version cannot vary")
-        return self
-
-    @classmethod
-    def parse(cls, document: Any, origin: str = "the sweep") -> SweepPlan:
-        """A plan from a dictionary; ``spec`` may be the name of a preset or a file, or a whole spec.
-
-        Raises:
-            SpecError: names every wrong field.
-            RequestError: a grid without numbers, or too large.
-        """
-        from workbench.check import load_spec
-
-        if not isinstance(document, Mapping):
-            raise SpecError(f"{origin} is not a sweep: a mapping with spec and over is needed.", "")
-        document = dict(document)
-        if isinstance(document.get("spec"), str):
-            document["spec"] = load_spec(document["spec"])
-        elif isinstance(document.get("spec"), Mapping):
-            document["spec"] = RunSpec.parse(document["spec"], f"spec of {origin}")
-        try:
-            plan = cls.model_validate(document)
-        except ValidationError as error:
-            lines = [f"{field or 'the sweep'}: {message}" for field, message in explain_validation(error)]
-            raise SpecError(f"{origin} cannot be used: " + "; ".join(lines), "", lines) from error
-        plan.size()  # a grid that cannot be made is refused here
-        return plan
-
-    @classmethod
-    def load(cls, path: Path) -> SweepPlan:
-        """A plan from a YAML file. Raises SpecError when it cannot be read or is none."""
-        return cls.parse(_read_yaml(path), str(path))
-
-    def to_yaml(self) -> str:
-        """The plan as a file that ``load`` reads."""
-        document = self.model_dump(mode="json", exclude={"spec", "over"})
-        document["spec"] = {
-            "schema_version": SCHEMA_VERSION,
-            **self.spec.model_dump(mode="json", exclude_unset=True),
-        }
-        document["over"] = {field: axis.model_dump(mode="json", exclude_none=True) for field, axis in self.over.items()}
-        return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-
-    def combinations(self) -> list[dict[str, Any]]:
-        """All trials of a grid; empty for the other methods, which choose as they go."""
-        return grid(self.over) if self.method == "grid" else []
-
-    def size(self) -> int:
-        """How many trials there will be."""
-        if self.method == "grid":
-            count = len(self.combinations())
-            return min(self.trials or count, count)
-        return self.trials or TRIALS
-
-    def spec_of(self, values: Mapping[str, Any], number: int, seed: int, group: str) -> RunSpec:
-        """The spec of one run. Raises SpecError when the values are no spec."""
-        parts = [f"t{number}"] if self.over else []
-        end = "-".join([*parts, f"s{seed}"] if len(self.seeds) > 1 else parts)
-        own = {"name": f"{group[:60]}-{end}", "group": group, "trial": number, "training.seed": seed}
-        return self.spec.changed({**values, **own})
-
-
-def _read_yaml(path: Path) -> Any:
-    """Return the document in a YAML file. Raises SpecError when it cannot be read."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise SpecError(f"The sweep {path} cannot be read: {' '.join(str(error).split())}.", "") from error
-
-
-def _upgrade_plan(document: Any) -> Any:
-    """Return the plan of a sweep's folder with the field names of the current version.
-
-    A plan that an older workbench wrote has no schema version in its spec.
+    ``value`` is the mean of ``figures``, the validation metric of each seed (None for a seed without one). ``runs``
+    has the run of each seed, ``resumed`` how often each was resumed, ``seen`` how many evaluations the pruner has
+    seen. Where only seeds vary, ``failed`` lists those whose run has failed while the others continued.
     """
-    spec = document.get("spec") if isinstance(document, Mapping) else None
-    if not isinstance(spec, Mapping) or "schema_version" in spec:
-        return document
-    return {**document, "spec": upgrade({**spec, "version": 1}), "over": upgrade_paths(document.get("over") or {})}
+
+    number: int
+    values: dict[str, Json]
+    state: TrialOutcome
+    value: float | None
+    runs: dict[str, str]
+    figures: dict[str, float | None]
+    resumed: dict[str, int]
+    seen: int
+    error: dict[str, str] | None
+    failed: NotRequired[list[str]]
 
 
-def validation_metric(spec: RunSpec) -> str:
-    """The validation figure that runs of this spec choose their weights by: ``eval/accuracy``."""
-    from workbench.tasks.base import tasks
+class SweepState(TypedDict):
+    """``state.json``. ``resuming`` is there until the next step after a sweep was resumed."""
 
-    entry = tasks.get(spec.task.name)
-    return f"eval/{entry(entry.Config.model_validate(spec.task.options)).evaluation_metric}"
-
-
-def trial_line(trial: Mapping[str, Any]) -> str:
-    """Describe a trial in one line: its number, its value or state, and the values of its fields."""
-    values = ", ".join(f"{field}={short(value)}" for field, value in trial["values"].items())
-    value = f"{trial['value']:.4f}" if trial["value"] is not None else trial["state"]
-    return f"trial {trial['number']}: {value}   {values}"
+    state: SweepOutcome
+    created: str | None
+    metric: str
+    maximize: bool
+    confined: bool
+    error: dict[str, str] | None
+    trials: list[Trial]
+    resuming: NotRequired[bool]
 
 
-def short(value: Any) -> str:
-    """Return a value of a field as text, a number with four digits."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+class SweepSummary(TypedDict):
+    """What ``workbench sweeps NAME --json`` prints, but for the importance of the fields."""
+
+    name: str
+    state: SweepOutcome
+    method: Method
+    over: dict[str, str]
+    seeds: list[int]
+    prune: bool
+    metric: str
+    maximize: bool
+    trials_asked: int
+    trials_done: int
+    created: str | None
+    best: Trial | None
+    error: dict[str, str] | None
+    trials: list[Trial]
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A handle on a sweep's folder. It holds no state: what it tells is what the folder says now."""
+    """A handle on a sweep's folder. It holds no state; what it returns is read from the folder.
+
+    Attributes:
+        folder: the sweep's.
+    """
 
     folder: Path
 
-    # -- making and finding ------------------------------------------------------------------------------------
+    # -- creating and opening ----------------------------------------------------------------------------------
 
     @classmethod
     def create(cls, plan: SweepPlan, workspace: Workspace, confined: bool = False, start: bool = True) -> Sweep:
-        """Check a plan, write it down, and have the worker begin.
+        """Check a plan, store it, and have the worker begin.
 
         Args:
-            plan: what to do. Relative file names in its spec count from the current folder.
+            plan: what to do. Relative paths in its spec count from the current folder.
             workspace: where.
             confined: its runs may read the workspace's uploads only.
-            start: whether to start the worker if none runs.
+            start: whether to start the worker if none is running.
 
         Raises:
-            SpecError: a value cannot be run; nothing was started.
+            SpecError: a value cannot run; nothing was started.
             MissingPackageError: Optuna is not installed.
             StorageError: the disk is full or read-only.
         """
-        optuna_()
-        plan = plan.model_copy(
-            update={"spec": with_absolute_paths(plan.spec.model_copy(deep=True), workspace, confined)}
-        )
-        _refuse_what_cannot_run(plan, workspace, confined)
+        import_optuna()
+        plan = plan.model_copy(update={"spec": with_absolute_paths(plan.spec, workspace, confined)})
+        refuse_unrunnable(plan, workspace, confined)
         metric = plan.metric or validation_metric(plan.spec)
-        first = {
+        state: SweepState = {
             "state": "running",
             "created": datetime.now(UTC).isoformat(),
             "metric": metric,
@@ -247,205 +132,250 @@ class Sweep:
             "error": None,
             "trials": [],
         }
-        sweep = cls(_new_folder(workspace, slug(plan.name or plan.spec.name or _usual_name(plan))))
+        sweep = cls(_new_folder(workspace, slug(plan.name or plan.spec.name or _default_name(plan))))
         write_text(sweep.folder / "sweep.yaml", plan.to_yaml())
-        write_json(sweep.folder / "state.json", first)  # last: what has a state is whole
+        write_json(sweep.folder / "state.json", state)  # last: a folder with a state is complete
         if start:
-            ensure_worker(workspace)
+            start_worker.ensure_worker(workspace)
         return sweep
 
     @classmethod
     def open(cls, name: str, workspace: Workspace) -> Sweep:
-        """The sweep of this name. Raises UnknownNameError."""
-        folder = folder_of(workspace)
+        """Open a sweep.
+
+        Args:
+            name: its name.
+            workspace: where it is.
+
+        Raises:
+            UnknownNameError: there is no such sweep.
+        """
+        folder = sweeps_folder(workspace)
         inside(folder, safe_name(name, "sweep name"), "sweep")
-        found = cls(folder / name)
-        if not (found.folder / "state.json").exists():
-            raise UnknownNameError("sweep", name, [sweep.name for sweep in cls.all(workspace)])
-        return found
+        sweep = cls(folder / name)
+        if not (sweep.folder / "state.json").exists():
+            raise UnknownNameError("sweep", name, [other.name for other in cls.all(workspace)])
+        return sweep
 
     @classmethod
     def all(cls, workspace: Workspace) -> list[Sweep]:
-        """Every sweep, the newest first."""
-        folder = folder_of(workspace)
+        """Return every sweep, the newest first.
+
+        Args:
+            workspace: whose sweeps.
+        """
+        folder = sweeps_folder(workspace)
         names = [path.name for path in folder.iterdir() if (path / "state.json").exists()] if folder.is_dir() else []
         sweeps = [cls(folder / name) for name in names]
-        return sorted(sweeps, key=lambda sweep: (str(sweep.read().get("created")), sweep.name), reverse=True)
+        return sorted(sweeps, key=lambda sweep: (str(sweep.read()["created"]), sweep.name), reverse=True)
 
     @property
     def name(self) -> str:
+        """The sweep's name, which is its folder's."""
         return self.folder.name
 
     @property
     def workspace(self) -> Workspace:
+        """The workspace that the sweep's folder is in."""
         return Workspace(self.folder.parent.parent)
 
     # -- reading -----------------------------------------------------------------------------------------------
 
     def plan(self) -> SweepPlan:
-        """What was asked for. Raises SpecError when the file is missing or damaged."""
-        path = self.folder / "sweep.yaml"
-        return SweepPlan.parse(_upgrade_plan(_read_yaml(path)), str(path))
+        """Return the plan. Raises SpecError when the file is missing or damaged."""
+        return SweepPlan.load_stored(self.folder / "sweep.yaml")
 
-    def read(self) -> dict[str, Any]:
-        """``state.json``: ``{"state", "metric", "maximize", "created", "error", "trials": [...]}``.
+    def read(self) -> SweepState:
+        """Return ``state.json``; a missing or damaged file is a failed sweep without trials."""
+        document = read_json(self.folder / "state.json")
+        state: SweepState = {
+            "state": "failed",
+            "created": None,
+            "metric": "",
+            "maximize": True,
+            "confined": False,
+            "error": None,
+            "trials": [],
+        }
+        if isinstance(document, dict):
+            trials = [{**trial, "values": upgrade_paths(trial["values"])} for trial in document.get("trials", [])]
+            state.update(cast(SweepState, {**document, "trials": trials}))
+        return state
 
-        A trial is ``{"number", "values", "state", "value", "runs": {seed: id}, "figures": {seed: value}, "error"}``;
-        its state is running, succeeded, failed, stopped or pruned. Where seeds alone vary, ``"failed"`` lists those
-        whose run has failed while the others went on.
-        """
-        found = read_json(self.folder / "state.json")
-        empty = {"state": "failed", "trials": [], "metric": "", "maximize": True, "created": None, "error": None}
-        if not isinstance(found, dict):
-            return empty
-        trials = [{**trial, "values": upgrade_paths(trial["values"])} for trial in found.get("trials", [])]
-        return {**empty, **found, "trials": trials}
-
-    def best(self) -> dict[str, Any] | None:
-        """The trial with the best value so far; of equals the earlier one."""
-        found = self.read()
-        done = with_value(found["trials"])
-        if not done:
-            return None
-        return max(done, key=lambda trial: (trial["value"] if found["maximize"] else -trial["value"], -trial["number"]))
+    def best(self) -> Trial | None:
+        """Return the trial with the best value so far, the earlier one of equals; None before there is one."""
+        state = self.read()
+        done = with_value(state["trials"])
+        sign = 1 if state["maximize"] else -1
+        return max(done, key=lambda trial: (sign * (trial["value"] or 0.0), -trial["number"]), default=None)
 
     def importance(self) -> dict[str, float]:
-        """How much each field mattered, as shares of 1; see :func:`workbench.jobs.sweep_study.importance`."""
+        """Return how much each field mattered, as shares of 1. See :func:`workbench.jobs.sweep_study.importance`."""
         done = with_value(self.read()["trials"])
-        return importance(self.plan().over, [(trial["values"], trial["value"]) for trial in done])
+        return importance(self.plan().over, [(trial["values"], trial["value"] or 0.0) for trial in done])
 
-    def summary(self) -> dict[str, Any]:
-        """What ``workbench sweeps NAME --json`` prints."""
-        found, plan, best = self.read(), self.plan(), self.best()
-        ended = [trial for trial in found["trials"] if trial["state"] not in OPEN]
+    def summary(self) -> SweepSummary:
+        """Return the plan and the state as one document for users."""
+        state, plan = self.read(), self.plan()
+        ended = [trial for trial in state["trials"] if trial["state"] not in OPEN]
         return {
             "name": self.name,
-            "state": found["state"],
+            "state": state["state"],
             "method": plan.method,
-            "over": {field: axis.told() for field, axis in plan.over.items()},
+            "over": {field: axis.to_text() for field, axis in plan.over.items()},
             "seeds": plan.seeds,
             "prune": plan.prune,
-            "metric": found["metric"],
-            "maximize": found["maximize"],
+            "metric": state["metric"],
+            "maximize": state["maximize"],
             "trials_asked": plan.size(),
             "trials_done": len(ended),
-            "created": found["created"],
-            "best": best,
-            "error": found["error"],
-            "trials": found["trials"],
+            "created": state["created"],
+            "best": self.best(),
+            "error": state["error"],
+            "trials": state["trials"],
         }
 
-    # -- what people do ----------------------------------------------------------------------------------------
+    # -- what users do -----------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Start no more trials, and stop the runs that are queued or running; they can be gone on with."""
-        with self.changing() as found:
-            if found["state"] == "running":
-                found["state"] = "stopped"
-            waiting = [
-                run_id for trial in found["trials"] if trial["state"] in OPEN for run_id in trial["runs"].values()
+        """Start no more trials, and stop the runs that are queued or running. They can be resumed."""
+        with self.changing() as state:
+            if state["state"] == "running":
+                state["state"] = "stopped"
+            unfinished = [
+                run_id for trial in state["trials"] if trial["state"] in OPEN for run_id in trial["runs"].values()
             ]
-        for run_id in waiting:
+        for run_id in unfinished:
             run = Run(self.workspace.run_folder(run_id))
             if run.folder.is_dir() and run.state in ("queued", "running"):
                 stop(run)
 
     def resume(self, start: bool = True) -> None:
-        """Go on with a stopped sweep: the trials that were stopped with it are resumed, then the rest.
+        """Resume a stopped or failed sweep: first the trials that were stopped with it, then the rest.
+
+        Args:
+            start: whether to start the worker if none is running.
 
         Raises:
             RequestError: it is not stopped.
         """
-        with self.changing() as found:
-            if found["state"] not in ("stopped", "failed"):
-                raise RequestError(f"The sweep {self.name} is {found['state']}: there is nothing to go on with.")
-            found.update(state="running", error=None, resuming=True)
+        with self.changing() as state:
+            if state["state"] not in ("stopped", "failed"):
+                raise RequestError(f"The sweep {self.name} is {state['state']}: there is nothing to resume.")
+            state.update(state="running", error=None, resuming=True)
         if start:
-            ensure_worker(self.workspace)
+            start_worker.ensure_worker(self.workspace)
 
     @contextlib.contextmanager
-    def changing(self) -> Iterator[dict[str, Any]]:
-        """The state, to be changed by nobody else meanwhile; written when the block ends, if it has changed."""
+    def changing(self) -> Iterator[SweepState]:
+        """Change the state under the sweep's lock; it is written when the block ends, if it has changed."""
         lock = Lock(self.folder / "sweep.lock", make_folder=False)
         lock.acquire(wait=True)
         try:
-            before = self.read()
-            found = self.read()
-            yield found
-            if found != before:
-                write_json(self.folder / "state.json", found)
+            before, state = self.read(), self.read()
+            yield state
+            if state != before:
+                write_json(self.folder / "state.json", state)
         finally:
             lock.release()
 
     def study(self, plan: SweepPlan, maximize: bool) -> Study:
-        """Optuna's side of it."""
+        """Open Optuna's study of this sweep.
+
+        Args:
+            plan: the sweep's.
+            maximize: whether more is better.
+
+        Raises:
+            StorageError: the disk is full or read-only.
+        """
         file = self.folder / "study.db"
         with storage_errors(file):
             return Study(file, plan.over, plan.method, plan.combinations(), maximize, plan.seed)
 
 
-def folder_of(workspace: Workspace) -> Path:
-    """Where sweeps are."""
-    return workspace.root / "sweeps"
+def running_sweeps(workspace: Workspace) -> list[Sweep]:
+    """Return the sweeps that have trials left, the oldest first.
 
-
-def active(workspace: Workspace) -> list[Sweep]:
-    """The sweeps that have trials left, the oldest first."""
+    Args:
+        workspace: whose sweeps.
+    """
     return [sweep for sweep in Sweep.all(workspace)[::-1] if sweep.read()["state"] == "running"]
 
 
-def with_value(trials: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The trials that came to a value."""
+def with_value(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that have succeeded with a value.
+
+    Args:
+        trials: of a sweep.
+    """
     return [trial for trial in trials if trial["state"] == "succeeded" and trial.get("value") is not None]
 
 
-def spread(trial: Mapping[str, Any]) -> float | None:
-    """Standard deviation of a trial's seeds; None with fewer than two."""
-    figures = [figure for figure in trial.get("figures", {}).values() if figure is not None]
-    return statistics.stdev(figures) if len(figures) > 1 else None
+def seed_deviation(trial: Trial) -> float | None:
+    """Return the standard deviation over a trial's seeds; None with fewer than two.
+
+    Args:
+        trial: of a sweep.
+    """
+    values = [value for value in trial.get("figures", {}).values() if value is not None]
+    return statistics.stdev(values) if len(values) > 1 else None
 
 
-def _usual_name(plan: SweepPlan) -> str:
-    """For a group of seeds what a run of it would be called, for its runs stand among the others."""
+def trial_line(trial: Trial) -> str:
+    """Describe a trial in one line: its number, its value or state, and the values of its fields.
+
+    Args:
+        trial: of a sweep.
+    """
+    values = ", ".join(f"{field}={value_text(value)}" for field, value in trial["values"].items())
+    result = f"{trial['value']:.4f}" if trial["value"] is not None else trial["state"]
+    return f"trial {trial['number']}: {result}   {values}"
+
+
+def value_text(value: Json) -> str:
+    """Return a field's value as text, a fraction with four digits.
+
+    Args:
+        value: of a field that varies.
+    """
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _default_name(plan: SweepPlan) -> str:
+    """Name a group of seeds as a run of it would be named, because its runs are listed among the others."""
     spec = plan.spec
     return "sweep" if plan.over else f"{spec.model.source}-{Path(spec.data.train).stem}-{spec.tuning.method}"
 
 
 def _new_folder(workspace: Workspace, stem: str) -> Path:
-    """A folder that nobody else has: ``reviews``, ``reviews-2`` ..."""
-    folder = folder_of(workspace)
+    """Make a folder whose name is free: ``reviews``, ``reviews-2``, ..."""
+    folder = sweeps_folder(workspace)
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for place in range(1, 10_000):
-            path = folder / (stem if place == 1 else f"{stem}-{place}")
+        for number in range(1, 10_000):
+            path = folder / (stem if number == 1 else f"{stem}-{number}")
             with contextlib.suppress(FileExistsError):
                 path.mkdir()
                 return path
     raise RequestError(f"There are too many sweeps named {stem}.", "Choose another name.")
 
 
-def problems_of_plan(plan: SweepPlan, workspace: Workspace, confined: bool = False) -> list[Problem]:
-    """What is wrong with the values of the first field that has wrong ones, each checked in a spec; empty for nothing.
-    Where no field varies, what is wrong with the spec.
+def empty_trial(number: int, values: Mapping[str, Json]) -> Trial:
+    """Return a trial that has no run yet.
 
-    Raises:
-        SpecError: a value makes no spec at all.
+    Args:
+        number: from 0.
+        values: of the fields that vary.
     """
-    tried = {field: axis.values or [axis.low, axis.high] for field, axis in plan.over.items()}
-    first = {field: values[0] for field, values in tried.items()}
-    trials = [[{**first, field: value} for value in values[:_VALUES_CHECKED]] for field, values in tried.items()]
-    for values_of_one_field in trials or [[{}]]:
-        wrong: list[Problem] = []
-        for values in values_of_one_field:
-            spec = plan.spec_of(values, 0, plan.seeds[0], "sweep")
-            wrong += [problem for problem in check(spec, workspace, confined) if problem.severity == "error"]
-        if wrong:
-            return list(dict.fromkeys(wrong))
-    return []
-
-
-def _refuse_what_cannot_run(plan: SweepPlan, workspace: Workspace, confined: bool) -> None:
-    wrong = problems_of_plan(plan, workspace, confined)
-    if wrong:
-        text = "; ".join(f"{problem.field}: {problem.message}" for problem in wrong)
-        raise SpecError(f"The sweep cannot be run: {text}", wrong[0].hint, wrong)
+    return {
+        "number": number,
+        "values": dict(values),
+        "state": "running",
+        "value": None,
+        "runs": {},
+        "figures": {},
+        "resumed": {},
+        "seen": 0,
+        "error": None,
+    }

@@ -1,4 +1,4 @@
-"""Looking on while a run works, from any other process."""
+"""A run or a sweep, observed from another process until it has ended."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from workbench.jobs.queue import queue, reconcile
-from workbench.jobs.worker import ensure_worker
+from workbench.jobs import start_worker
+from workbench.jobs.reconciling import reconcile
+from workbench.jobs.waiting import queue
 from workbench.runs.documents import Status
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from workbench.jobs.sweeps import Sweep
+    from workbench.jobs.sweeps import Sweep, Trial
 
 
 @dataclass(frozen=True)
 class RunSnapshot:
-    """What is to be seen of a run at one moment.
+    """A run at one moment.
 
     Attributes:
         status: its ``status.json``.
-        rows: the lines of metrics since the last look.
+        rows: the lines of metrics since the last snapshot.
         ahead: how many runs are before it in the queue; None when it is not queued.
     """
 
@@ -33,18 +34,23 @@ class RunSnapshot:
 
 
 def watch(run: Run, workspace: Workspace, poll: float = 0.2) -> Iterator[RunSnapshot]:
-    """Look at a run again and again until it has ended; the last snapshot shows its final state.
+    """Yield snapshots of a run until it has ended; the last one shows its final state.
 
-    A worker is started when the run is queued and none works. Closing the loop does not touch the run.
+    A worker is started when the run is queued and none is running. Closing the loop does not touch the run.
+
+    Args:
+        run: the run.
+        workspace: where it is.
+        poll: seconds between looks.
     """
-    seen = 0
+    start = 0
     while True:
         reconcile(run)
         status = run.status()
-        rows, seen = run.read_metrics(seen)
+        rows, start = run.read_metrics(start)
         ahead = None
         if status.state == "queued":
-            ensure_worker(workspace)
+            start_worker.ensure_worker(workspace)
             ids = [other.id for other in queue(workspace)]
             ahead = ids.index(run.id) if run.id in ids else 0
         yield RunSnapshot(status, rows, ahead)
@@ -53,13 +59,13 @@ def watch(run: Run, workspace: Workspace, poll: float = 0.2) -> Iterator[RunSnap
         time.sleep(poll)
 
 
-def watch_sweep(sweep: Sweep, poll: float = 0.5) -> Iterator[dict[str, Any]]:
+def watch_sweep(sweep: Sweep, poll: float = 0.5) -> Iterator[Trial]:
     """Yield each trial of a sweep when it has ended, until the sweep has ended.
 
-    A worker is started when none runs. Closing the loop does not touch the sweep.
+    A worker is started when none is running. Closing the loop does not touch the sweep.
 
     Args:
-        sweep: which.
+        sweep: the sweep.
         poll: seconds between looks.
     """
     seen = 0
@@ -70,5 +76,5 @@ def watch_sweep(sweep: Sweep, poll: float = 0.5) -> Iterator[dict[str, Any]]:
         seen = max(seen, len(ended))
         if state["state"] != "running":
             return
-        ensure_worker(sweep.workspace)
+        start_worker.ensure_worker(sweep.workspace)
         time.sleep(poll)

@@ -1,47 +1,45 @@
 """The worker: one process per workspace that starts queued runs and looks after them.
 
     workbench worker                 # in the foreground
-    python -m workbench.jobs DIR     # what ensure_worker starts: detached, ends by itself after some idle minutes
+    python -m workbench.jobs DIR     # what ensure_worker starts: detached, ends after some minutes without work
 
-The worker survives the dashboard, and the runs survive the worker: each is a process group of its own. A worker that
-comes later finds them by their locks and counts them as its own until they end.
+The worker survives the dashboard, and the runs survive the worker: each is a process group of its own. A later worker
+finds them by their locks and counts them as its own until they end.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
-import subprocess
 import sys
-import sysconfig
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from workbench.errors import BusyError, WorkbenchError
-from workbench.files import Lock, read_json, storage_errors
+from workbench.files import read_json
 from workbench.jobs.process import RunProcess
-from workbench.jobs.queue import is_paused, order_of, queue, reconcile
-from workbench.machine import gpu_names, is_same_process, process_identity
+from workbench.jobs.reconciling import reconcile
+from workbench.jobs.start_worker import worker_lock
+from workbench.jobs.waiting import StatusScan, has_work, is_paused, sweeps_folder
+from workbench.machine import gpu_names, process_identity
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
-IDLE_SECONDS = 300.0  # a worker that somebody else started ends after so long without work
-STARTING_SECONDS = 5.0  # for so long after starting a worker, no second one is started beside it
 SCAN_SECONDS = 0.5  # between two looks at the folders while nothing happens
 
 Command = Callable[[Run], list[str]]
 
 
 def run_command(run: Run) -> list[str]:
-    """The process of a run."""
+    """Return the command that executes a run.
+
+    Args:
+        run: the run.
+    """
     return [sys.executable, "-m", "workbench", "run-folder", str(run.folder)]
 
 
@@ -54,16 +52,16 @@ def run_worker(
     command: Command = run_command,
     say: Callable[[str], None] | None = None,
 ) -> None:
-    """Run the queue in this process until told to stop by SIGTERM or SIGINT; running runs then go on without it.
+    """Process the queue here until SIGTERM or SIGINT; runs that are running then continue without the worker.
 
     Args:
         workspace: whose queue.
-        slots: how many runs at once; one per GPU if left out, or one on a machine without.
+        slots: concurrent runs; by default one per GPU, or one on a machine without.
         until_empty: end when nothing is queued or running.
         poll: seconds between looks at the running processes.
-        idle_seconds: end after so long without work; None for never.
-        command: makes the command of a run's process.
-        say: is told what happens, a line at a time; prints it by default.
+        idle_seconds: end after this long without work; None for never.
+        command: returns the command of a run's process.
+        say: receives a line about each event; prints it by default.
 
     Raises:
         BusyError: another worker has this workspace; the message says which.
@@ -75,38 +73,14 @@ def _print(line: str) -> None:
     print(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {line}", flush=True)
 
 
-@dataclass
-class _Folders:
-    """What the stored states of all runs are, reading again only the ``status.json`` that have changed."""
-
-    workspace: Workspace
-    _seen: dict[str, tuple[tuple[int, int, int], str, float]] = field(default_factory=dict)
-
-    def look(self) -> tuple[list[Run], list[Run]]:
-        """The queued runs, the next one first, and the runs that say ``running``."""
-        fresh = {}
-        for run in Run.all(self.workspace):
-            with contextlib.suppress(OSError):  # deleted between two looks
-                stat = os.stat(run.folder / "status.json")
-                signature = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-                known = self._seen.get(run.id)
-                fresh[run.id] = known if known and known[0] == signature else (signature, *self._read(run))
-        self._seen = fresh
-        queued = sorted((order, name) for name, (_, state, order) in fresh.items() if state == "queued")
-        running = sorted(name for name, (_, state, _) in fresh.items() if state == "running")
-        runs = self.workspace.runs
-        return [Run(runs / name) for _, name in queued], [Run(runs / name) for name in running]
-
-    @staticmethod
-    def _read(run: Run) -> tuple[str, float]:
-        status = read_json(run.folder / "status.json")
-        return (str(status.get("state")), order_of(status)) if isinstance(status, dict) else ("", 0.0)
-
-
 class Worker:
-    """One worker. ``run`` does the work; the rest are its steps.
+    """One worker. ``run`` does everything; the other methods are its steps.
 
-    Args: see :func:`run_worker`.
+    Args:
+        workspace: whose queue.
+        slots: concurrent runs; None for one per GPU, or one on a machine without.
+        command: returns the command of a run's process.
+        say: receives a line about each event.
     """
 
     def __init__(self, workspace: Workspace, slots: int | None, command: Command, say: Callable[[str], None]) -> None:
@@ -117,14 +91,14 @@ class Worker:
         self.say = say
         self.children: dict[int, RunProcess] = {}  # by slot
         self.adopted: dict[str, int | None] = {}  # runs alive that another process started: id and its slot
-        self._folders = _Folders(workspace)
+        self._statuses = StatusScan(workspace)
         self._stopping = threading.Event()
         note = {**process_identity(), "since": datetime.now().isoformat(timespec="seconds"), "slots": self.slots}
-        self._lock = Lock(workspace.root / "worker.lock", holder=note)
+        self._lock = worker_lock(workspace, holder=note)
 
     def run(self, until_empty: bool = False, poll: float = 0.1, idle_seconds: float | None = None) -> None:
-        """Work until told to stop, or until there is nothing to do (see :func:`run_worker`)."""
-        self._take_lock()
+        """Work until a signal, or until there is nothing to do. See :func:`run_worker` for the arguments."""
+        self._acquire_lock()
         try:
             with _on_signals(self._stop):
                 self.say(f"The worker of {self.workspace.root} has started with {self.slots} slot(s).")
@@ -134,27 +108,27 @@ class Worker:
         finally:
             self._lock.release()
         left = [child.run.id for child in self.children.values()] + list(self.adopted)
-        self.say("The worker has ended." + (f" These runs go on without it: {', '.join(left)}." if left else ""))
+        self.say("The worker has ended." + (f" These runs continue without it: {', '.join(left)}." if left else ""))
 
-    def _take_lock(self) -> None:
+    def _acquire_lock(self) -> None:
         if not self._lock.acquire():
             raise BusyError(
-                f"Another worker has {self.workspace.root}: {_told(self._lock.holder())}.",
-                "It takes what is queued; there is nothing to do.",
+                f"Another worker has {self.workspace.root}: {_describe(self._lock.holder())}.",
+                "It runs what is queued; there is nothing to do.",
             )
 
     def _stop(self) -> None:
         self._stopping.set()
 
     def _loop(self, until_empty: bool, poll: float, idle_seconds: float | None) -> bool:
-        """Work until there is nothing to do (True), or until told to stop (False)."""
-        busy_at, looked_at = time.monotonic(), float("-inf")
+        """Work until there is nothing to do (True), or until a signal (False)."""
+        busy_at, scanned_at = time.monotonic(), float("-inf")
         while not self._stopping.is_set():
             ended = self.reap()
             now = time.monotonic()
-            if ended or now - looked_at >= SCAN_SECONDS:
+            if ended or now - scanned_at >= SCAN_SECONDS:
                 waiting = self.step()
-                looked_at = now
+                scanned_at = now
                 if waiting or self.children or self.adopted:
                     busy_at = now
                 elif until_empty or (idle_seconds is not None and now - busy_at >= idle_seconds):
@@ -163,16 +137,20 @@ class Worker:
         return False
 
     def _more_work(self) -> bool:
-        """Give the lock back, then look once more: whoever queued a run just before saw a worker and started none."""
+        """Release the lock, then look once more: who queued a run just before saw a worker and started none."""
         self._lock.release()
         return not is_paused(self.workspace) and has_work(self.workspace) and self._lock.acquire()
 
     # -- steps -----------------------------------------------------------------------------------------------------
 
     def step(self) -> bool:
-        """Look at the folders once: sweeps, reconcile, adopt, start. Returns whether runs are still waiting."""
+        """Look at the folders once: advance sweeps, reconcile, adopt and start runs.
+
+        Returns:
+            Whether runs are still waiting.
+        """
         sweeps = self._advance_sweeps()
-        queued, running = self._folders.look()
+        queued, running = self._statuses.scan()
         own = {child.run.id for child in self.children.values()}
         self._look_after([run for run in running if run.id not in own])
         if is_paused(self.workspace):
@@ -189,15 +167,15 @@ class Worker:
         return waiting > 0 or sweeps > 0
 
     def _advance_sweeps(self) -> int:
-        """One step of every sweep that goes on. Returns how many there are."""
-        if not (self.workspace.root / "sweeps").is_dir():
+        """Advance every running sweep by one step; return how many there are."""
+        if not sweeps_folder(self.workspace).is_dir():
             return 0
         from workbench.jobs.sweep_driver import advance_all  # late: most workspaces have none
 
         return advance_all(self.workspace, self.slots, self.say)
 
     def free_slots(self) -> list[int]:
-        """Slots that no run occupies. An adopted run whose slot is not known takes the last free one."""
+        """Return the slots that no run occupies. An adopted run whose slot is unknown takes the last free one."""
         taken = set(self.children) | {slot for slot in self.adopted.values() if slot is not None}
         free = [slot for slot in range(self.slots) if slot not in taken]
         unknown = sum(slot is None or slot >= self.slots for slot in self.adopted.values())
@@ -216,25 +194,33 @@ class Worker:
                 else:
                     state = reconcile(run)
                     if state:
-                        self.say(f"{run.id} had no process any more: {state}.")
+                        self.say(f"{run.id} has no process any more: {state}.")
         self.adopted = adopted
 
     def start(self, run: Run, slot: int) -> bool:
-        """Claim a queued run and start its process. False when somebody else was faster."""
+        """Claim a queued run and start its process.
+
+        Args:
+            run: a queued run.
+            slot: a free one.
+
+        Returns:
+            False when another process holds the run's lock, so that the slot stays free.
+        """
         lock = run.lock_for("starting")
         if not lock.acquire():
             return False
         try:
             now = time.time()
             if not run.transition(("queued",), "running", claimed=now, process=None, error=None, slot=slot):
-                return True  # stopped, or taken; the next look tells
+                return True  # stopped or claimed meanwhile; the next scan shows it
             device = self.devices[slot % len(self.devices)]
             try:
                 self.children[slot] = RunProcess.start(run, self.command(run), lock, device, self.workspace)
             except OSError as error:
                 message = f"The run's process could not be started: {error}."
-                told = {"kind": "Run", "message": message, "hint": "Free memory or processes, then resume the run."}
-                run.transition(("running",), "failed", error=told)
+                document = {"kind": "Run", "message": message, "hint": "Free memory or processes, then resume the run."}
+                run.transition(("running",), "failed", error=document)
                 self.say(f"{run.id}: {message}")
                 return True
             self.say(f"{run.id} has started as process {self.children[slot].pid} in slot {slot}.")
@@ -243,7 +229,7 @@ class Worker:
             lock.detach()
 
     def reap(self) -> bool:
-        """Look at the children; take in those that have ended. Returns whether there were any."""
+        """Conclude the processes that have ended; return whether there were any."""
         ended = False
         for slot, child in list(self.children.items()):
             if not child.has_ended():
@@ -256,7 +242,7 @@ class Worker:
 
     @contextlib.contextmanager
     def _survive(self, run: Run) -> Iterator[None]:
-        """One run that cannot be read or written must not end the worker."""
+        """Keep the worker alive when one run cannot be read or written."""
         try:
             yield
         except (OSError, WorkbenchError) as error:
@@ -265,7 +251,7 @@ class Worker:
 
 @contextlib.contextmanager
 def _on_signals(act: Callable[[], None]) -> Iterator[None]:
-    """Call ``act`` at SIGTERM and SIGINT, where this thread can be told of them."""
+    """Call ``act`` on SIGTERM and SIGINT, where this is the main thread, which receives them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -281,94 +267,8 @@ def _on_signals(act: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-# -- from other processes ------------------------------------------------------------------------------------------
-
-
-def has_work(workspace: Workspace) -> bool:
-    """Whether runs are queued, or a sweep has trials left."""
-    if queue(workspace):
-        return True
-    if not (workspace.root / "sweeps").is_dir():
-        return False
-    from workbench.jobs.sweeps import active
-
-    return bool(active(workspace))
-
-
-def worker_status(workspace: Workspace) -> dict[str, Any]:
-    """``{"running", "pid", "host", "since", "slots", "queued", "active"}``; ``active`` are the ids of runs alive."""
-    holder = Lock(workspace.root / "worker.lock").holder()
-    held = bool(holder) or Lock(workspace.root / "worker.lock").is_held()
-    queued, running = _Folders(workspace).look()
-    return {
-        "running": held,
-        **{key: holder.get(key) for key in ("pid", "host", "since", "slots")},
-        "queued": len(queued),
-        "active": [run.id for run in running if run.is_alive()],
-    }
-
-
-_starting_until: dict[Path, float] = {}  # by workspace: when a worker that this process started must have its lock
-
-
-def ensure_worker(
-    workspace: Workspace, slots: int | None = None, idle_seconds: float = IDLE_SECONDS, wait: float = 0.0
-) -> bool:
-    """Start a detached worker if none runs. Returns whether one was started; to start two does no harm.
-
-    Args:
-        workspace: whose queue.
-        slots: how many runs at once; by default one per GPU, or one.
-        idle_seconds: the worker ends after so long without work.
-        wait: seconds to wait until it holds the lock.
-    """
-    lock = Lock(workspace.root / "worker.lock")
-    if lock.is_held() or time.monotonic() < _starting_until.get(workspace.root, 0):
-        return False
-    command = [sys.executable, "-m", "workbench.jobs", str(workspace.root), "--idle", str(idle_seconds)]
-    command += ["--slots", str(slots)] if slots is not None else []
-    log = workspace.root / "worker.log"
-    with storage_errors(log), open(log, "ab") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # it outlives the terminal and the dashboard
-            cwd=workspace.root,
-            env={**os.environ, "WORKBENCH_HOME": str(workspace.root), **module_environment()},
-        )
-    _starting_until[workspace.root] = time.monotonic() + min(STARTING_SECONDS, idle_seconds)
-    threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie behind in a long-lived dashboard
-    deadline = time.monotonic() + wait
-    while not lock.is_held() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return True
-
-
-def module_environment() -> dict[str, str]:
-    """``PYTHONPATH`` for a process in another folder, so that it finds this very package."""
-    here = str(Path(__file__).resolve().parents[2])
-    if here in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
-        return {}
-    others = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part and part != here]
-    return {"PYTHONPATH": os.pathsep.join([here, *others])}
-
-
-def stop_worker(workspace: Workspace, wait: float = 10.0) -> bool:
-    """Tell the worker to end; its runs go on. Returns whether none is left after ``wait`` seconds."""
-    lock = Lock(workspace.root / "worker.lock")
-    holder = lock.holder()
-    if holder and is_same_process(holder):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(holder["pid"]), signal.SIGTERM)
-    deadline = time.monotonic() + wait
-    while lock.is_held() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not lock.is_held()
-
-
-def _told(holder: dict[str, Any]) -> str:
+def _describe(holder: Mapping[str, object]) -> str:
+    """Describe the process that holds the worker's lock."""
     host = holder.get("host")
     where = "" if host in (None, socket.gethostname()) else f" on {host}"
     return f"process {holder.get('pid', 'unknown')}{where}, since {holder.get('since', 'some time')}"

@@ -26,7 +26,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import OutOfMemoryError, RunError, StorageError, WorkbenchError
+from workbench.errors import EXIT_ALREADY_RUNNING, OutOfMemoryError, RunError, StorageError, WorkbenchError
 from workbench.files import (
     TEMPORARY_PREFIX,
     read_json,
@@ -44,7 +44,6 @@ from workbench.version import __version__
 if TYPE_CHECKING:
     from workbench.training.job import TrainingJob
 
-ALREADY_RUNNING = 75  # exit code of a process that found the run in other hands
 HEARTBEAT_SECONDS = 1.0
 RESERVE_BYTES = 256 * 1024  # freed when the disk is full, so that the reason can still be written
 
@@ -61,10 +60,10 @@ def run_folder(folder: Path) -> int:
     run = Run(folder)
     lock = run.process_lock()
     if not lock.acquire():
-        return ALREADY_RUNNING
+        return EXIT_ALREADY_RUNNING
     try:
         if not run.transition(("queued", "running"), "running", process=process_identity(), error=None):
-            return ALREADY_RUNNING
+            return EXIT_ALREADY_RUNNING
         return _do(run)
     finally:
         lock.release()

@@ -13,7 +13,8 @@ from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.text import cut, md
 from workbench import jobs
 from workbench.check import presets
-from workbench.jobs.sweeps import Sweep, SweepPlan
+from workbench.jobs.sweep_plan import SweepPlan
+from workbench.jobs.sweeps import Sweep
 from workbench.runs.run import Run
 from workbench.spec import RunSpec, TrainingSpec
 from workbench.workspace import Workspace

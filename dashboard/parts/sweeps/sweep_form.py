@@ -12,7 +12,8 @@ from dashboard.parts.shared.problems import show_problems
 from dashboard.parts.shared.text import cut, md
 from workbench.check import presets, problems_of
 from workbench.errors import RequestError, SpecError
-from workbench.jobs.sweeps import Sweep, SweepPlan, problems_of_plan
+from workbench.jobs.sweep_plan import SweepPlan, problems_of_plan
+from workbench.jobs.sweeps import Sweep
 from workbench.runs.run import Run
 from workbench.spec import RunSpec, TrainingSpec
 from workbench.tuning.base import tunings

@@ -16,8 +16,8 @@ from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.parallel import coordinates
 from dashboard.parts.shared.run_states import in_words
 from dashboard.parts.shared.text import ago, cut, md, number, plain
-from workbench.jobs.sweep_study import LEAST_FOR_IMPORTANCE
-from workbench.jobs.sweeps import Sweep, spread, with_value
+from workbench.jobs.sweep_study import MIN_TRIALS_FOR_IMPORTANCE
+from workbench.jobs.sweeps import Sweep, seed_deviation, with_value
 
 STATES = {"running": "goes on", "succeeded": "is done", "stopped": "is stopped", "failed": "has failed"}
 
@@ -107,7 +107,7 @@ def _compare(summary: dict[str, Any]) -> None:
 
 
 def _within(trial: dict[str, Any]) -> str:
-    deviation = spread(trial)
+    deviation = seed_deviation(trial)
     return "" if deviation is None else f" ± {number(deviation)}"
 
 
@@ -142,10 +142,10 @@ def _shares(folder: str, results: list[tuple[int, float]]) -> dict[str, float]:
 
 def _importance(sweep: Sweep, summary: dict[str, Any], done: int) -> None:
     results = [(trial["number"], trial["value"]) for trial in with_value(summary["trials"])]
-    shares = _shares(str(sweep.folder), results) if done >= LEAST_FOR_IMPORTANCE else {}
+    shares = _shares(str(sweep.folder), results) if done >= MIN_TRIALS_FOR_IMPORTANCE else {}
     if not shares:
         st.caption(
-            f"What mattered most can be told from {LEAST_FOR_IMPORTANCE} trials on whose results differ; {done} so far."
+            f"What mattered most can be told from {MIN_TRIALS_FOR_IMPORTANCE} trials on whose results differ; {done} so far."
         )
         return
     fields = list(shares)[::-1]
@@ -204,7 +204,7 @@ def _trials(summary: dict[str, Any]) -> None:
             "Trial": [trial["number"] for trial in trials],
             "State": [in_words(trial["state"]) if trial["state"] != "pruned" else "given up" for trial in trials],
             title(summary["metric"]): [trial["value"] for trial in trials],
-            **({"± seeds": [spread(trial) for trial in trials]} if len(summary["seeds"]) > 1 else {}),
+            **({"± seeds": [seed_deviation(trial) for trial in trials]} if len(summary["seeds"]) > 1 else {}),
             **values,
             "Why": [cut((trial.get("error") or {}).get("message", ""), 200) for trial in trials],
         },

@@ -222,7 +222,7 @@ def test_makefile_has_the_commands_that_the_pages_name() -> None:
 def test_workbench_has_the_commands_that_the_readme_names() -> None:
     from typer.main import get_command
 
-    from workbench.cli.commands import app
+    from workbench.cli.app import app
 
     known = set(get_command(app).commands)  # type: ignore[attr-defined]
     named = re.findall(r"^workbench ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)

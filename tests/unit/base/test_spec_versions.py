@@ -13,9 +13,11 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from workbench.cli.commands import app
+from workbench.cli.app import app
 from workbench.errors import SpecError
-from workbench.jobs.sweeps import Sweep, SweepPlan, folder_of
+from workbench.jobs.sweep_plan import SweepPlan
+from workbench.jobs.sweeps import Sweep
+from workbench.jobs.waiting import sweeps_folder
 from workbench.runs.run import Run
 from workbench.runs.table import filter_rows, read_settings, run_table
 from workbench.spec import RunSpec, TrainingSpec
@@ -80,7 +82,7 @@ def test_commands_read_old_runs(arguments: list[str], old_runs: list[Run], works
 
 
 def test_an_old_sweep_loads(workspace: Workspace) -> None:
-    shutil.copytree(OLD / "sweep", folder_of(workspace) / "old-sweep")
+    shutil.copytree(OLD / "sweep", sweeps_folder(workspace) / "old-sweep")
     sweep = Sweep.open("old-sweep", workspace)
     plan = sweep.plan()
     assert set(plan.over) == {"training.warmup_ratio", "training.learning_rate"}

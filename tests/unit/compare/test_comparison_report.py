@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.dashboard.fake_runs import fake_language_run, fake_run
-from workbench.cli.commands import app
+from workbench.cli.app import app
 from workbench.compare.differences import compare
 from workbench.compare.report import comparison_report, write_comparison
 from workbench.compare.seeds import compare_seeds

@@ -14,7 +14,8 @@ from workbench.files import read_json, write_json
 from workbench.jobs.sweep_driver import advance
 from workbench.jobs.sweep_space import grid, parse_axis, parse_over
 from workbench.jobs.sweep_study import Study, importance
-from workbench.jobs.sweeps import Sweep, SweepPlan
+from workbench.jobs.sweep_plan import SweepPlan
+from workbench.jobs.sweeps import Sweep
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -77,7 +78,7 @@ def finish(sweep: Sweep, value_of: Any = lambda trial: trial["number"] / 10, ste
 def test_axes_as_people_write_them(text: str, values: list[Any]) -> None:
     axis = parse_axis(text, "field")
     assert axis.grid() == pytest.approx(values) if isinstance(values[0], float) else axis.grid() == values
-    assert parse_axis(axis.told(), "field") == axis
+    assert parse_axis(axis.to_text(), "field") == axis
 
 
 @pytest.mark.parametrize("text", ["", "5..1", "0..1:log", "1..2:cubic", "4,4", "1..2:1", "a..b", "[", "1..nan"])
@@ -337,7 +338,7 @@ def test_stop_and_go_on(workspace: Workspace) -> None:
     advance(sweep)
     assert len(jobs.queue(workspace)) == 2 and len(Run.all(workspace)) == 2
     assert finish(sweep)["state"] == "succeeded"
-    with pytest.raises(RequestError, match="nothing to go on"):
+    with pytest.raises(RequestError, match="nothing to resume"):
         sweep.resume(start=False)
 
 

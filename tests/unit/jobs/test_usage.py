@@ -44,7 +44,7 @@ def test_a_busy_process_is_seen_as_busy(tmp_path: Path) -> None:
 
 
 def test_a_long_run_has_few_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(usage, "_processes", lambda pid: (0.0, 1))
+    monkeypatch.setattr(usage, "_measure", lambda pid: (0.0, 1))
     looker = Usage(tmp_path / "usage.jsonl", 1, _began=0.0)
     for second in range(1, 24 * 3600):
         looker.look(float(second))
@@ -80,7 +80,7 @@ def test_the_gpu_is_told_by_its_driver(
     driver("87, 40960")
     assert gpu_usage("1") == {"gpu_percent": 87.0, "gpu_memory_bytes": 40960 * 2**20}
     assert gpu_usage("0") == {}  # of which this driver knows nothing
-    monkeypatch.setattr(usage, "_processes", lambda pid: (0.0, 1))
+    monkeypatch.setattr(usage, "_measure", lambda pid: (0.0, 1))
     looker = Usage(tmp_path / "usage.jsonl", 1, device="1", _began=0.0)
     looker.look(1.0)
     looker.look(10.0)

@@ -1,0 +1,39 @@
+"""``workbench compare``: is one run better than another?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.cli.output import Json, print_result
+from workbench.cli.views import show_comparison
+from workbench.runs.run import Run
+from workbench.workspace import Workspace
+
+
+def compare_command(
+    run_ids: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Two runs or more. The first is compared with the others.")
+    ],
+    metric: Annotated[str | None, typer.Option(help="accuracy, macro_f1, ... Default: the task's own.")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the comparison to this file, as an HTML page.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Test whether one run is better than another on the same test examples, with interval and p-value."""
+    from workbench.compare.differences import compare
+    from workbench.compare.seeds import compare_seeds, has_seed_groups
+
+    workspace = Workspace.current()
+    runs = [Run.open(run_id, workspace) for run_id in run_ids]
+    document = compare(runs, metric).as_dict()
+    document["seeds"] = compare_seeds(runs, metric).as_dict() if has_seed_groups(runs) else None
+    if page is not None:
+        from workbench.compare.report import write_comparison
+
+        write_comparison(runs, page.expanduser(), metric)
+    compared = [Run.open(run_id, workspace) for run_id in document["runs"]]
+    print_result(document, as_json, lambda: show_comparison(document, compared))

@@ -1,0 +1,90 @@
+"""``workbench data``: the catalogue of data sets and models, what is cached of it, and a check of one's own data."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+import yaml
+
+from workbench.cli.output import Json, console, download_bars, print_result, table
+from workbench.i18n import _
+from workbench.workspace import Workspace
+
+app = typer.Typer(help="The catalogue of data sets and models, and what is cached of it.", no_args_is_help=True)
+
+EntryName = Annotated[str, typer.Argument(metavar="NAME", help="A name of `workbench data list`.")]
+EntryNames = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of `workbench data list`.")]
+
+
+@app.command("list")
+def list_command(as_json: Json = False) -> None:
+    """List the data sets, models and other files that can be downloaded."""
+    from workbench.data.catalogue.sources import list_entries
+
+    entries = list_entries(Workspace.current())
+    rows = [{**entry, "megabytes": f"{entry['bytes'] / 1e6:.1f}"} for entry in entries]
+    columns = {
+        "name": _("name"),
+        "label": _("description"),
+        "kind": _("kind"),
+        "task": _("task"),
+        "language": _("language"),
+        "megabytes": ">" + _("MB"),
+        "cached": _("cached"),
+        "licence": _("licence"),
+    }
+    print_result(entries, as_json, lambda: table(rows, columns, _("The catalogue is empty.")))
+
+
+@app.command("show")
+def show_command(name: EntryName, as_json: Json = False) -> None:
+    """Show an entry of the catalogue: licence, citation, columns, sources."""
+    from workbench.data.catalogue.sources import describe
+
+    entry = describe(name, Workspace.current())
+    text = yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, width=100)
+    print_result(entry, as_json, lambda: console.print(text, markup=False))
+
+
+@app.command("fetch")
+def fetch_command(names: EntryNames, as_json: Json = False) -> None:
+    """Download entries of the catalogue into the cache, and verify them."""
+    from workbench.data.catalogue.sources import fetch
+
+    workspace, rows = Workspace.current(), []
+    with download_bars() as progress:
+        for name in names:
+            rows.append({"name": name, "path": str(fetch(name, workspace, progress))})
+    columns = {"name": _("name"), "path": _("path")}
+    print_result(rows, as_json, lambda: table(rows, columns, _("No name was given.")))
+
+
+@app.command("check")
+def check_command(
+    name: Annotated[str, typer.Argument(metavar="FILE|NAME", help="A file, or a data set of the catalogue.")],
+    task: Annotated[str | None, typer.Option(help="What a model will learn. Default: the data set's own task.")] = None,
+    test: Annotated[str | None, typer.Option(help="A file with test examples. Default: some are held out.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="ROLE=COLUMN, when columns cannot be matched by name. Repeatable.")
+    ] = None,
+    similarity: Annotated[
+        float, typer.Option("--similarity", "--alike", help="From this similarity on, two texts are near-duplicates.")
+    ] = 0.8,
+    as_json: Json = False,
+) -> None:
+    """Check data before training: rows, labels, lengths, duplicates, and near-duplicates across splits."""
+    from workbench.cli.checking import check_data, show_report
+
+    report = check_data(name, task, test, column or [], similarity)
+    print_result(report, as_json, lambda: show_report(report, similarity))
+
+
+@app.command("clean")
+def clean_command(as_json: Json = False) -> None:
+    """Empty the cache. What is needed again is downloaded again; runs and uploads stay."""
+    from workbench.data.catalogue.sources import clean_cache
+
+    freed = clean_cache(Workspace.current())
+    text = _("Freed {megabytes:.1f} MB.").format(megabytes=freed / 1e6)
+    print_result({"freed_bytes": freed}, as_json, lambda: console.print(text))

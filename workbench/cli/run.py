@@ -1,0 +1,90 @@
+"""``workbench run``, ``submit``, ``range-test``, ``stop`` and ``resume``: the life of one run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from workbench.cli import views
+from workbench.cli.options import RunId, Sets, SpecName, read_spec
+from workbench.cli.output import Finished, Json, console, errors, print_result
+from workbench.cli.progress import show_progress
+from workbench.i18n import _
+from workbench.runs.run import Run
+from workbench.spec import RANGE_TEST
+from workbench.workspace import Workspace
+
+
+def run_command(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
+    """Run a spec now and show its progress. Ctrl-C stops it after a checkpoint; closing the terminal does not."""
+    from workbench.jobs import submit
+
+    workspace = Workspace.current()
+    _wait(submit(read_spec(spec, sets), workspace), workspace, as_json)
+
+
+def range_test_command(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
+    """Find a learning rate for a spec: train briefly while the rate rises, and see where the loss falls fastest."""
+    from workbench.jobs import submit
+
+    workspace = Workspace.current()
+    _wait(submit(read_spec(spec, sets).changed({"kind": RANGE_TEST}), workspace), workspace, as_json)
+
+
+def submit_command(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
+    """Put a run into the queue and return at once."""
+    from workbench.jobs import submit
+
+    run = submit(read_spec(spec, sets), Workspace.current())
+    text = _("Queued {id}\nWatch it: workbench show {id}").format(id=run.id)
+    print_result(run.summary(), as_json, lambda: console.print(text))
+
+
+def stop_command(
+    run_id: RunId,
+    kill_after: Annotated[
+        float | None, typer.Option(min=0, help="Kill its process if it has not ended after this many seconds.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Stop a run. A running one writes a checkpoint first and can be resumed."""
+    from workbench.jobs import stop
+
+    run = Run.open(run_id, Workspace.current())
+    state = stop(run, kill_after, wait=10.0)
+    if state == "running":
+        text = _("{id} will stop after its current step.").format(id=run.id)
+    else:
+        text = _("{id} is {state}.").format(id=run.id, state=_(state))
+    print_result(run.summary(), as_json, lambda: console.print(text))
+
+
+def resume_command(
+    run_id: RunId,
+    wait: Annotated[bool, typer.Option(help="Show its progress until it has ended.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Resume a stopped, failed or interrupted run from its last checkpoint."""
+    from workbench.jobs import resume
+
+    workspace = Workspace.current()
+    run = resume(Run.open(run_id, workspace), workspace)
+    if wait:
+        _wait(run, workspace, as_json)
+    else:
+        text = _("Queued {id}").format(id=run.id)
+        print_result(run.summary(), as_json, lambda: console.print(text))
+
+
+def _wait(run: Run, workspace: Workspace, as_json: bool) -> None:
+    """Show a run's progress until it has ended; the exit code tells how."""
+    show_progress(run, workspace, quiet=as_json)
+    summary = run.summary()
+    print_result(summary, as_json, lambda: views.show_run(summary, brief=True))
+    if summary.state != "succeeded":
+        error = summary.error
+        if error and not as_json:
+            label = _("Error:")
+            errors.print(f"{label} {error.message}\n{error.hint}", style="red", markup=False, soft_wrap=True)
+        raise Finished(0 if summary.state == "stopped" else 1)

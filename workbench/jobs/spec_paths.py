@@ -1,0 +1,40 @@
+"""Full paths in a spec, so that it means the same in another process and another folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workbench.runs.run import Run
+from workbench.spec import RunSpec
+from workbench.workspace import Workspace
+
+
+def with_absolute_paths(spec: RunSpec, workspace: Workspace, confined: bool) -> RunSpec:
+    """Return a copy of a spec with full paths of files and model folders, and full ids of runs.
+
+    Args:
+        spec: whose relative paths count from the current folder.
+        workspace: where it will run.
+        confined: only files inside the workspace's uploads are allowed, and relative paths count from there.
+
+    Raises:
+        RefusedError: a path of a confined spec lies outside.
+        UnknownNameError: there is no such run.
+    """
+    from workbench.data.catalogue.entries import catalogue
+    from workbench.data.uploads import confined_path
+
+    spec = spec.model_copy(deep=True)
+    for split in ("train", "valid", "test"):
+        name = getattr(spec.data, split)
+        if name is None or (split == "train" and name in catalogue().datasets):
+            continue
+        path = confined_path(workspace, name) if confined else Path(name).expanduser().absolute()
+        setattr(spec.data, split, str(path))
+    kind, _, argument = spec.model.source.partition(":")
+    if kind == "path":
+        base = workspace.root if confined else Path.cwd()
+        spec.model.source = f"path:{base / Path(argument).expanduser()}"
+    if kind == "run":  # in full: a later run may have the same name
+        spec.model.source = f"run:{Run.open(argument, workspace).id}"
+    return spec

@@ -1,0 +1,100 @@
+"""The worker, started and ended from other processes: the command line, the dashboard, a notebook."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from pathlib import Path
+
+from workbench.files import Lock, storage_errors
+from workbench.machine import is_same_process
+from workbench.workspace import Workspace
+
+IDLE_SECONDS = 300.0  # a worker that another process started ends after this long without work
+STARTING_SECONDS = 5.0  # after starting a worker, no second one is started for this long
+
+_starting_until: dict[Path, float] = {}  # by workspace: when a worker that this process started must hold its lock
+
+
+def worker_lock(workspace: Workspace, holder: dict[str, object] | None = None) -> Lock:
+    """Return the lock that the worker of a workspace holds while it lives.
+
+    Args:
+        workspace: whose worker.
+        holder: the note about the process that acquires it.
+    """
+    return Lock(workspace.root / "worker.lock", holder=holder)
+
+
+def ensure_worker(
+    workspace: Workspace, slots: int | None = None, idle_seconds: float = IDLE_SECONDS, wait: float = 0.0
+) -> bool:
+    """Start a detached worker if none is running. Starting two does no harm.
+
+    Args:
+        workspace: whose queue.
+        slots: concurrent runs; by default one per GPU, or one.
+        idle_seconds: the worker ends after this long without work.
+        wait: seconds to wait until it holds its lock.
+
+    Returns:
+        Whether one was started.
+    """
+    lock = worker_lock(workspace)
+    if lock.is_held() or time.monotonic() < _starting_until.get(workspace.root, 0):
+        return False
+    command = [sys.executable, "-m", "workbench.jobs", str(workspace.root), "--idle", str(idle_seconds)]
+    command += ["--slots", str(slots)] if slots is not None else []
+    log = workspace.root / "worker.log"
+    with storage_errors(log), open(log, "ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # it outlives the terminal and the dashboard
+            cwd=workspace.root,
+            env={**os.environ, "WORKBENCH_HOME": str(workspace.root), **module_environment()},
+        )
+    _starting_until[workspace.root] = time.monotonic() + min(STARTING_SECONDS, idle_seconds)
+    threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie behind in a long-lived dashboard
+    deadline = time.monotonic() + wait
+    while not lock.is_held() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return True
+
+
+def stop_worker(workspace: Workspace, wait: float = 10.0) -> bool:
+    """Ask the worker to end; its runs continue.
+
+    Args:
+        workspace: whose worker.
+        wait: seconds to wait for its end.
+
+    Returns:
+        Whether no worker is left.
+    """
+    lock = worker_lock(workspace)
+    holder = lock.holder()
+    if holder and is_same_process(holder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(holder["pid"]), signal.SIGTERM)
+    deadline = time.monotonic() + wait
+    while lock.is_held() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not lock.is_held()
+
+
+def module_environment() -> dict[str, str]:
+    """Return the ``PYTHONPATH`` with which a process in another folder finds this very package."""
+    here = str(Path(__file__).resolve().parents[2])
+    if here in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        return {}
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != here]
+    return {"PYTHONPATH": os.pathsep.join([here, *others])}
