@@ -502,7 +502,7 @@ def _show_progress(run: Run, quiet: bool) -> None:
     from workbench.jobs import stop, watch
 
     if not quiet and sys.stderr.isatty() and not _in_notebook():
-        from workbench.cli.views import show_progress
+        from workbench.cli.progress import show_progress
 
         show_progress(run, run.workspace, quiet=False)
         return

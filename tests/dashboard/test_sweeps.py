@@ -10,7 +10,6 @@ from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.pages import open_page, text_of, well
 from workbench import jobs
-
 from workbench.jobs.sweep_driver import advance
 from workbench.jobs.sweep_plan import SweepPlan
 from workbench.jobs.sweeps import Sweep
@@ -159,7 +158,7 @@ def test_long_names_and_words_as_values(workspace: Workspace) -> None:
 
 
 QUEUE = """
-from dashboard.parts import queue
+from dashboard.parts.runs import queue
 from workbench.workspace import Workspace
 queue.draw(Workspace.current())
 """

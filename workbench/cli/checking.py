@@ -38,9 +38,7 @@ def check_data(name: str, task: str | None, test: str | None, columns: list[str]
     document = {"train": name, "columns": _columns(columns), **({"test": test} if test else {})}
     with download_bars() as progress:
         roles = kind(kind.Config()).columns()
-        return overview.check_data(
-            DataSpec.model_validate(document), roles, Workspace.current(), similarity, progress
-        )
+        return overview.check_data(DataSpec.model_validate(document), roles, Workspace.current(), similarity, progress)
 
 
 def _columns(options: list[str]) -> dict[str, str]:
@@ -64,7 +62,9 @@ def show_report(report: dict[str, Any], similarity: float) -> None:
         lengths = summary["characters"]
         counts = list((summary["labels"] or {}).items())[:10]
         labels = ", ".join(f"{label}: {count:,}" for label, count in counts)
-        line = _("{split}: {rows:,} rows{labels}; characters: median {median:,}, 95% up to {p95:,}, longest {longest:,}")
+        line = _(
+            "{split}: {rows:,} rows{labels}; characters: median {median:,}, 95% up to {p95:,}, longest {longest:,}"
+        )
         _print(
             line.format(
                 split=split,

@@ -1,4 +1,4 @@
-"""``workbench explain``: why a run answers a text as it does. What it computes is in :mod:`workbench.cli.explaining`."""
+"""``workbench explain``: why a run answers a text as it does; :mod:`workbench.cli.explaining` computes it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ def explain_command(
         list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="An option of the method: --set layer=2")
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write an offline HTML page to this file.")] = None,
-    view: Annotated[
-        list[str] | None, typer.Option(help="tokens, head, model, neuron or canvas. Repeatable.")
-    ] = None,
+    view: Annotated[list[str] | None, typer.Option(help="tokens, head, model, neuron or canvas. Repeatable.")] = None,
     layers: Annotated[str | None, typer.Option(help="Layers to draw: 0,3,5-7.")] = None,
     heads: Annotated[str | None, typer.Option(help="Heads to draw: 0,3,5-7.")] = None,
     faithfulness: Annotated[
@@ -39,9 +37,7 @@ def explain_command(
     lens: Annotated[bool, typer.Option("--lens", help="Show what the model would answer after each layer.")] = False,
     compare: Annotated[
         str | None,
-        typer.Option(
-            metavar="RUN", help="Compare with another run, or `base` (the model before fine-tuning)."
-        ),
+        typer.Option(metavar="RUN", help="Compare with another run, or `base` (the model before fine-tuning)."),
     ] = None,
     other_text: Annotated[
         str | None,

@@ -1,21 +1,25 @@
-"""JupyterLab on the course: this environment's Python as kernel, offline, for this machine only, with a token."""
+"""``workbench lab``: JupyterLab on the course, with this environment's Python, offline, for this machine only."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 from urllib.parse import quote
 
+import typer
+
+from workbench.errors import MissingPackageError, RequestError
 from workbench.files import storage_errors, write_json
+from workbench.types import JsonObject
 from workbench.workspace import Workspace
 
-# What is opened first: the first of these that is there.
+# What is opened first: the first of these that exists.
 OPENED = ("notebooks/00_start_here.ipynb", "notebooks/README.md")
 
 # JupyterLab's own settings, where the user has not chosen others.
-SETTINGS: dict[str, Any] = {
+SETTINGS: JsonObject = {
     # It would ask at its first start whether it may fetch news.
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
     # Texts are for reading here.
@@ -23,17 +27,36 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def lab_command(root: Path, browser: bool, port: int, arguments: list[str]) -> list[str]:
-    """The command that starts JupyterLab.
+def lab_command(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="A notebook to open. What follows `--` is passed on to JupyterLab.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; the next free one if it is taken.")] = 8888,
+    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+) -> None:
+    """Open the notebooks and tutorials in JupyterLab, for this machine only. Its address holds a token."""
+    from importlib.util import find_spec
+
+    if find_spec("jupyterlab") is None:
+        raise MissingPackageError("jupyterlab", "to open notebooks")
+    root = Path(__file__).resolve().parents[2]
+    if not (root / "notebooks").is_dir():
+        raise RequestError(f"There are no notebooks in {root}.", "Run this from a checkout of the workbench.")
+    command = jupyter_command(root, browser, port, arguments or [])
+    os.execve(command[0], command, jupyter_environment(Workspace.current()))
+
+
+def jupyter_command(root: Path, browser: bool, port: int, arguments: list[str]) -> list[str]:
+    """Return the command that starts JupyterLab.
 
     Args:
-        root: the checkout, which is what JupyterLab shows of the disk.
+        root: the folder that JupyterLab shows.
         browser: open one.
-        port: or the next free one.
-        arguments: the user's own; a setting that they give takes the place of ours. The first that is a file below
-            ``root`` is what is opened.
+        port: the first to try.
+        arguments: the user's own; a setting among them replaces ours. The first that is a file below ``root`` is
+            opened.
     """
-    opened = next((path for path in arguments if _below(root, path)), None)
+    opened = next((path for path in arguments if _is_below(root, path)), None)
     arguments = [argument for argument in arguments if argument != opened]
     settings = {
         "ServerApp.root_dir": root,
@@ -48,16 +71,19 @@ def lab_command(root: Path, browser: bool, port: int, arguments: list[str]) -> l
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         "LabApp.extension_manager": "readonly",
     }
-    given = {argument.partition("=")[0] for argument in arguments}
-    flags = [f"--{name}={value}" for name, value in settings.items() if f"--{name}" not in given]
+    chosen = {argument.partition("=")[0] for argument in arguments}
+    flags = [f"--{name}={value}" for name, value in settings.items() if f"--{name}" not in chosen]
     return [sys.executable, "-m", "jupyter", "lab", *flags, *arguments]
 
 
-def lab_environment(workspace: Workspace) -> dict[str, str]:
-    """The environment of JupyterLab; makes the folders that it names.
+def jupyter_environment(workspace: Workspace) -> dict[str, str]:
+    """Return the environment of JupyterLab, and make the folders that it names.
 
-    All that Jupyter keeps (settings, layouts, history) stays in the workspace, so that neither the course changes the
-    user's own Jupyter, nor a setting there (another kernel, an open address, no token) changes the course.
+    Everything that Jupyter stores (settings, layouts, history) stays in the workspace: the course does not change the
+    user's own Jupyter, and a setting there (another kernel, an open address, no token) does not change the course.
+
+    Args:
+        workspace: where it is stored.
     """
     folder = workspace.root / "lab"
     # Named as every notebook names its kernel, and found before all others: the environment that has the workbench.
@@ -83,13 +109,13 @@ def lab_environment(workspace: Workspace) -> dict[str, str]:
     }
 
 
-def _write(path: Path, value: dict[str, Any]) -> None:
+def _write(path: Path, value: JsonObject) -> None:
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, value)
 
 
-def _below(root: Path, path: str) -> bool:
+def _is_below(root: Path, path: str) -> bool:
     return not path.startswith("-") and (root / path).is_file() and (root / path).resolve().is_relative_to(root)
 
 

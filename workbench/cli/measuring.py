@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from workbench.cli.output import Json, print_result, console, errors
+from workbench.cli.output import Json, console, errors, print_result
 from workbench.errors import RequestError
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -57,7 +57,9 @@ def heads(
     with _bar(f"measuring {measure}") as tell:
         found = _measured(predictor, measure, chosen, tell)
     keep_heads(run, found)
-    print_result(found.as_dict(), as_json, lambda: console.print("\n".join(found.lines()), markup=False, soft_wrap=True))
+    print_result(
+        found.as_dict(), as_json, lambda: console.print("\n".join(found.lines()), markup=False, soft_wrap=True)
+    )
 
 
 def _measured(predictor: Any, measure: str, texts: list[dict[str, str]], tell: Callable[[int, int], None]) -> Any:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from textwrap import wrap
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,9 +21,6 @@ from workbench.errors import WorkbenchError
 from workbench.files import finite
 from workbench.i18n import _
 from workbench.runs.documents import Document
-
-if TYPE_CHECKING:
-    import click
 
 NOTHING = "–"  # shown for a missing value
 
@@ -108,13 +105,13 @@ def call(app: typer.Typer, arguments: Sequence[str], debug: bool) -> int:
         return _print_unexpected(error, as_json)
 
 
-def _translate(command: click.Command) -> None:
-    """Translate the help texts of a command and of all below it."""
+def _translate(command: Any) -> None:
+    """Translate the help texts of a click command (typer brings classes of its own) and of all below it."""
     command.help = command.help and _(command.help)
     for parameter in command.params:
         text = getattr(parameter, "help", None)
         if text:
-            parameter.help = _(text)  # type: ignore[attr-defined]
+            parameter.help = _(text)
     for child in getattr(command, "commands", {}).values():
         _translate(child)
 

@@ -1,4 +1,4 @@
-"""``workbench predict``: the answers of a finished run's model. Inputs and display are in :mod:`workbench.cli.asking`."""
+"""``workbench predict``: the answers of a finished run's model."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -37,7 +37,7 @@ def prune_command(
 
     workspace = Workspace.current()
     run = Run.open(run_id, workspace)
-    how = "gradient" if measure is Measure.gradient else "ablation"
+    how: Literal["gradient", "ablation"] = "gradient" if measure is Measure.gradient else "ablation"
     pruned = prune_run(run, heads, workspace, how, texts, out.expanduser() if out else None)
     lines = [_("Pruned: {id}").format(id=pruned.id), *show_lines(pruned)]
     print_result(pruned.summary(), as_json, lambda: console.print("\n".join(lines), markup=False, soft_wrap=True))

@@ -29,7 +29,9 @@ def worker_command(
 
 
 def queue_command(
-    pause: Annotated[bool, typer.Option("--pause", help="Start no more runs. Those that are running continue.")] = False,
+    pause: Annotated[
+        bool, typer.Option("--pause", help="Start no more runs. Those that are running continue.")
+    ] = False,
     unpause: Annotated[bool, typer.Option("--continue", help="Start runs again.")] = False,
     first: Annotated[str | None, typer.Option(metavar="RUN", help="Move this run to the front.")] = None,
     last: Annotated[str | None, typer.Option(metavar="RUN", help="Move this run to the end.")] = None,

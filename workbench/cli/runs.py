@@ -1,4 +1,4 @@
-"""``workbench runs``, ``show``, ``tag``, ``merge`` and ``delete``: what there is, and what is done with it afterwards."""
+"""``workbench runs``, ``show``, ``tag``, ``merge`` and ``delete``: the runs of a workspace."""
 
 from __future__ import annotations
 
@@ -38,9 +38,7 @@ def runs_command(
     rows = select_runs(Workspace.current(), where or "", tag or [], archived, sort or "", settings=out is not None)
     if out is not None:
         table.export(rows, out.expanduser())
-    selected = [
-        summaries[row["id"]].model_copy(update={"tags": row["tags"]}) for row in rows if row["id"] in summaries
-    ]
+    selected = [summaries[row["id"]].model_copy(update={"tags": row["tags"]}) for row in rows if row["id"] in summaries]
     empty = _("No run matches.") if summaries else ""
     print_result(selected, as_json, lambda: views.show_runs(selected, empty))
 
@@ -58,12 +56,10 @@ def tag_command(
 
     run = Run.open(run_id, Workspace.current())
     changes = {"notes": note, "archived": archive}
-    tags.label(run, **{name: value for name, value in changes.items() if value is not None})
+    tags.update_tags(run, **{name: value for name, value in changes.items() if value is not None})
     result = tags.tag(run, tag or [], untag or [])
     text = f"{run.id}: {', '.join(result.tags) or _('no tags')}" + (f", {_('archived')}" if result.archived else "")
-    print_result(
-        {"id": run.id, **asdict(result)}, as_json, lambda: console.print(text, markup=False, soft_wrap=True)
-    )
+    print_result({"id": run.id, **asdict(result)}, as_json, lambda: console.print(text, markup=False, soft_wrap=True))
 
 
 def show_command(

@@ -32,9 +32,7 @@ def train_command(
     vocab_size: Annotated[int, typer.Option(help="Maximum vocabulary size, with special tokens.")] = 8000,
     lowercase: Annotated[bool, typer.Option(help="Convert texts to lower case.")] = False,
     min_frequency: Annotated[int, typer.Option(help="Minimum frequency of a token.")] = 2,
-    column: Annotated[
-        str | None, typer.Option(help="Column that holds the texts. Default: matched by name.")
-    ] = None,
+    column: Annotated[str | None, typer.Option(help="Column that holds the texts. Default: matched by name.")] = None,
     limit: Annotated[
         int | None, typer.Option(help="Maximum number of rows to learn from. Required for a data set of the hub (hf:).")
     ] = None,
@@ -77,9 +75,7 @@ def _specs(corpus: str, column: str | None, limit: int | None, **options: Any) -
 def _show(result: dict[str, Any]) -> None:
     text = _("{kind}: {tokens:,} tokens, learned from {texts:,} texts, in {folder}")
     console.print(
-        text.format(
-            kind=result["kind"], tokens=result["vocab_size"], texts=result["texts"], folder=result["folder"]
-        ),
+        text.format(kind=result["kind"], tokens=result["vocab_size"], texts=result["texts"], folder=result["folder"]),
         markup=False,
         soft_wrap=True,
     )

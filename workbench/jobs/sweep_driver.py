@@ -43,7 +43,7 @@ def advance_all(workspace: Workspace, slots: int, say: Callable[[str], None]) ->
         except Exception as error:  # such as a damaged database: it must not end the worker
             document = error.as_dict() if isinstance(error, WorkbenchError) else _error_document(error)
             with sweep.changing() as state:
-                state.update(state="failed", error=document)
+                state["state"], state["error"] = "failed", document
             say(f"The sweep {sweep.name} has failed: {document['message']}")
     return len(sweeps)
 
@@ -232,7 +232,7 @@ class _Step:
         """Store how a trial ended, and stop what is left of its runs."""
         values = [value for value in trial["figures"].values() if value is not None]
         value = sum(values) / len(values) if state == "succeeded" and values else None
-        trial.update(state=state, error=error, value=value)
+        trial["state"], trial["error"], trial["value"] = state, error, value
         if state == "succeeded" and self.plan.prune:  # the pruner compares with evaluations of trials that went through
             first = Run(self.workspace.run_folder(trial["runs"][str(self.plan.seeds[0])]))
             for index, evaluation in enumerate(evaluations(first, self.state["metric"])):

@@ -11,7 +11,6 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, TypeAlias
 
 from workbench.errors import MissingPackageError
@@ -30,14 +29,13 @@ MIN_TRIALS_FOR_IMPORTANCE = 5  # with a value
 _SEED_STRIDE = 1_000_003  # a prime: the seeds of two sweeps' trials do not meet
 
 
-def import_optuna() -> ModuleType:
-    """Return the package, with its logging reduced to errors. Raises MissingPackageError."""
+def require_optuna() -> None:
+    """Reduce Optuna's logging to errors. Raises MissingPackageError where it is not installed."""
     try:
         import optuna
     except ImportError as error:
         raise MissingPackageError("optuna", "for sweeps") from error
     optuna.logging.set_verbosity(logging.ERROR)
-    return optuna
 
 
 class Study:
@@ -62,14 +60,16 @@ class Study:
         seed: int,
     ) -> None:
         self.axes, self.method, self.combinations, self.seed = axes, method, combinations, seed
-        self._optuna = import_optuna()
-        self.study: optuna.Study = self._optuna.create_study(
+        require_optuna()
+        import optuna
+
+        self.study: optuna.Study = optuna.create_study(
             storage=f"sqlite:///{file}",
             study_name="sweep",
             direction="maximize" if maximize else "minimize",
             load_if_exists=True,
             sampler=self._sampler(0),
-            pruner=self._optuna.pruners.MedianPruner(n_startup_trials=PRUNE_AFTER_TRIALS, n_warmup_steps=0),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=PRUNE_AFTER_TRIALS, n_warmup_steps=0),
         )
 
     def propose(self, number: int) -> dict[str, Json]:
@@ -116,9 +116,10 @@ class Study:
             state: ``succeeded``, ``pruned`` or ``failed``.
             value: of the metric, where it has succeeded.
         """
-        states = self._optuna.trial.TrialState
-        outcome = {"succeeded": states.COMPLETE, "pruned": states.PRUNED}.get(state, states.FAIL)
-        values = value if outcome == states.COMPLETE else None
+        from optuna.trial import TrialState
+
+        outcome = {"succeeded": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(state, TrialState.FAIL)
+        values = value if outcome == TrialState.COMPLETE else None
         self.study.tell(number, values, state=outcome, skip_if_finished=True)
 
     def close(self) -> None:
@@ -129,12 +130,16 @@ class Study:
             engine.dispose()
 
     def _trial(self, number: int) -> optuna.Trial:
+        import optuna
+
         frozen = self.study.get_trials(deepcopy=False)[number]
-        return self._optuna.trial.Trial(self.study, frozen._trial_id)
+        return optuna.Trial(self.study, frozen._trial_id)
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         """Return a new sampler for one trial, so that nothing depends on how long a process has lived."""
-        samplers = self._optuna.samplers
+        import optuna
+
+        samplers = optuna.samplers
         seed = (self.seed * _SEED_STRIDE + number) % 2**32
         if self.method == "tpe":
             return samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS)
@@ -144,7 +149,7 @@ class Study:
         combination = self.combinations[min(number, len(self.combinations) - 1)]
         fixed = {field: _encoded(combination[field]) for field in self.axes}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", self._optuna.exceptions.ExperimentalWarning)
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return samplers.PartialFixedSampler(fixed, random)
 
     def _suggest(self, trial: optuna.Trial) -> dict[str, Json]:
@@ -153,8 +158,10 @@ class Study:
     def _suggested(self, trial: optuna.Trial, field: str, axis: Axis) -> Stored:
         if self.method == "grid" or axis.values is not None:
             return trial.suggest_categorical(field, [_encoded(value) for value in axis.grid()])
-        suggest = trial.suggest_int if axis.is_integer else trial.suggest_float
-        return suggest(field, axis.low, axis.high, log=axis.log)
+        assert axis.low is not None and axis.high is not None
+        if axis.is_integer:
+            return trial.suggest_int(field, int(axis.low), int(axis.high), log=axis.log)
+        return trial.suggest_float(field, axis.low, axis.high, log=axis.log)
 
 
 def _encoded(value: Json) -> Stored:
@@ -181,7 +188,9 @@ def importance(axes: Mapping[str, Axis], trials: Sequence[tuple[Mapping[str, Jso
     """
     if len(trials) < MIN_TRIALS_FOR_IMPORTANCE or len({value for _, value in trials}) < 2:
         return {}
-    optuna = import_optuna()
+    require_optuna()
+    import optuna
+
     varied = [field for field in axes if len({_encoded(values[field]) for values, _ in trials}) > 1]
     study = optuna.create_study(direction="maximize")
     spaces = {field: _distribution(axes[field]) for field in varied}
@@ -194,8 +203,11 @@ def importance(axes: Mapping[str, Axis], trials: Sequence[tuple[Mapping[str, Jso
 
 
 def _distribution(axis: Axis) -> optuna.distributions.BaseDistribution:
-    kinds = import_optuna().distributions
+    from optuna import distributions
+
     if axis.values is not None:
-        return kinds.CategoricalDistribution([_encoded(value) for value in axis.values])
-    kind = kinds.IntDistribution if axis.is_integer else kinds.FloatDistribution
-    return kind(axis.low, axis.high, log=axis.log)
+        return distributions.CategoricalDistribution([_encoded(value) for value in axis.values])
+    assert axis.low is not None and axis.high is not None
+    if axis.is_integer:
+        return distributions.IntDistribution(int(axis.low), int(axis.high), log=axis.log)
+    return distributions.FloatDistribution(axis.low, axis.high, log=axis.log)

@@ -27,7 +27,7 @@ from workbench.jobs import start_worker
 from workbench.jobs.queue import stop
 from workbench.jobs.spec_paths import with_absolute_paths
 from workbench.jobs.sweep_plan import Method, SweepPlan, refuse_unrunnable, validation_metric
-from workbench.jobs.sweep_study import Study, import_optuna, importance
+from workbench.jobs.sweep_study import Study, importance, require_optuna
 from workbench.jobs.waiting import sweeps_folder
 from workbench.metrics.measures import SMALLER_IS_BETTER
 from workbench.runs.run import Run
@@ -119,7 +119,7 @@ class Sweep:
             MissingPackageError: Optuna is not installed.
             StorageError: the disk is full or read-only.
         """
-        import_optuna()
+        require_optuna()
         plan = plan.model_copy(update={"spec": with_absolute_paths(plan.spec, workspace, confined)})
         refuse_unrunnable(plan, workspace, confined)
         metric = plan.metric or validation_metric(plan.spec)
@@ -262,7 +262,7 @@ class Sweep:
         with self.changing() as state:
             if state["state"] not in ("stopped", "failed"):
                 raise RequestError(f"The sweep {self.name} is {state['state']}: there is nothing to resume.")
-            state.update(state="running", error=None, resuming=True)
+            state["state"], state["error"], state["resuming"] = "running", None, True
         if start:
             start_worker.ensure_worker(self.workspace)
 

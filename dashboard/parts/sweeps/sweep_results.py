@@ -145,7 +145,8 @@ def _importance(sweep: Sweep, summary: dict[str, Any], done: int) -> None:
     shares = _shares(str(sweep.folder), results) if done >= MIN_TRIALS_FOR_IMPORTANCE else {}
     if not shares:
         st.caption(
-            f"What mattered most can be told from {MIN_TRIALS_FOR_IMPORTANCE} trials on whose results differ; {done} so far."
+            f"What mattered most can be told from {MIN_TRIALS_FOR_IMPORTANCE} trials on whose results differ; "
+            f"{done} so far."
         )
         return
     fields = list(shares)[::-1]

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from workbench.cli import main
-from workbench.cli.lab import lab_command, lab_environment
+from workbench.cli.lab import jupyter_command, jupyter_environment
 from workbench.workspace import Workspace
 
 
 def opened(root: Path, *given: str) -> str:
-    (flag,) = [flag for flag in lab_command(root, True, 8888, list(given)) if flag.startswith("--LabApp.default_url=")]
+    (flag,) = [
+        flag for flag in jupyter_command(root, True, 8888, list(given)) if flag.startswith("--LabApp.default_url=")
+    ]
     return flag.partition("=")[2]
 
 
@@ -36,7 +38,7 @@ def test_a_notebook_that_is_named_is_opened_if_it_is_of_the_course(tmp_path: Pat
     for path in (root / "tutorials" / "01 mail.ipynb", tmp_path / "other.ipynb"):
         path.touch()
     assert opened(root, "--debug", "tutorials/01 mail.ipynb") == "/lab/tree/tutorials/01%20mail.ipynb"
-    assert "tutorials/01 mail.ipynb" not in lab_command(root, True, 8888, ["tutorials/01 mail.ipynb"])
+    assert "tutorials/01 mail.ipynb" not in jupyter_command(root, True, 8888, ["tutorials/01 mail.ipynb"])
     assert opened(root, "../other.ipynb") == "/lab/tree/notebooks"
 
 
@@ -49,7 +51,7 @@ def test_the_kernel_is_this_python_whatever_else_is_installed(
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "theirs"))
     listed = subprocess.run(
         [sys.executable, "-m", "jupyter", "kernelspec", "list", "--json"],
-        env=lab_environment(workspace),
+        env=jupyter_environment(workspace),
         capture_output=True,
         check=True,
     )
@@ -57,14 +59,14 @@ def test_the_kernel_is_this_python_whatever_else_is_installed(
 
 
 def test_what_jupyter_keeps_stays_in_the_workspace(workspace: Workspace) -> None:
-    made = lab_environment(workspace)
+    made = jupyter_environment(workspace)
     changed = {name: value for name, value in made.items() if os.environ.get(name) != value}
     assert {"JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_PATH"} <= set(changed)
     assert all(Path(value).is_relative_to(workspace.root) for value in changed.values())
 
 
 def test_a_setting_that_the_user_gives_takes_the_place_of_ours(tmp_path: Path) -> None:
-    command = lab_command(tmp_path, True, 8888, ["--ServerApp.root_dir=/elsewhere"])  # twice would be an error
+    command = jupyter_command(tmp_path, True, 8888, ["--ServerApp.root_dir=/elsewhere"])  # twice would be an error
     assert [flag for flag in command if flag.startswith("--ServerApp.root_dir")] == ["--ServerApp.root_dir=/elsewhere"]
 
 

@@ -12,9 +12,9 @@ from workbench import jobs
 from workbench.errors import RequestError, SpecError
 from workbench.files import read_json, write_json
 from workbench.jobs.sweep_driver import advance
+from workbench.jobs.sweep_plan import SweepPlan
 from workbench.jobs.sweep_space import grid, parse_axis, parse_over
 from workbench.jobs.sweep_study import Study, importance
-from workbench.jobs.sweep_plan import SweepPlan
 from workbench.jobs.sweeps import Sweep
 from workbench.runs.run import Run
 from workbench.workspace import Workspace

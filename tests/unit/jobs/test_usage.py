@@ -31,7 +31,7 @@ def test_a_busy_process_is_seen_as_busy(tmp_path: Path) -> None:
         looker.look(now + 0.1)  # not due
         time.sleep(1)
         spent = sum(usage.psutil.Process(process.pid).cpu_times()[:2])
-        before = looker._spent or 0.0
+        before = looker._cpu_seconds or 0.0
         looker.look(now + 2)  # as if two seconds had passed
         (row,) = map(json.loads, (tmp_path / "usage.jsonl").read_text().splitlines())
         assert row["cpu_percent"] == pytest.approx(100 * (spent - before) / 2, abs=10)
