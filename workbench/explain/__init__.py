@@ -1,16 +1,15 @@
-"""Why a model decided as it did: attention, attributions, and how far each can be believed."""
+"""Why a model decided as it did: attention, attributions, and how faithful each of them is."""
 
 from workbench.explain.aggregates import HeadPatterns, head_patterns
 from workbench.explain.attention_difference import AttentionDivergence, attention_divergence
 from workbench.explain.base import Explainer, Explanation, explain, explainers, fitting, offered
 from workbench.explain.capture import Attention, EncoderDecoderAttention, capture_attention, capture_encoder_decoder
-from workbench.explain.evaluation import (
+from workbench.explain.dataset_faithfulness import (
     DatasetFaithfulness,
-    FaithfulnessEvaluation,
     evaluate_dataset_faithfulness,
-    evaluate_faithfulness,
     read_dataset_faithfulness,
 )
+from workbench.explain.evaluation import FaithfulnessEvaluation, evaluate_faithfulness
 from workbench.explain.heads import HeadImportance, head_importance
 from workbench.explain.lens import LogitLens, logit_lens
 from workbench.explain.patching import Patching, patch

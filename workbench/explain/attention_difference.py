@@ -1,24 +1,66 @@
-"""The attention of two models on the same text, or of one model on two texts: what has moved, and which heads most."""
+"""The attention of two models on the same text, or of one model on two texts: how far apart, and in which heads."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import RequestError
 from workbench.explain.capture import Attention, capture_attention
+from workbench.explain.display import HtmlDisplay
+from workbench.explain.examples import NO_TEXTS
+from workbench.types import Floats, Floats32, JsonObject, Model, Tokenizer
 
 
-def divergence(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """How differently each head looks: Jensen and Shannon's divergence in bits, 0 (alike) to 1 (nowhere the same).
+class DivergentHead(TypedDict):
+    """A head and how differently it attends."""
+
+    layer: int
+    head: int
+    divergence: float
+
+
+@dataclass(frozen=True)
+class AttentionDivergence(HtmlDisplay):
+    """How differently each head of two models attends.
+
+    Attributes:
+        texts: the number of texts.
+        divergence: [layers][heads], bits from 0 to 1; see :func:`jensen_shannon`.
+        order: all heads, the most different first.
+    """
+
+    texts: int
+    divergence: list[list[float]]
+    order: list[DivergentHead]
+
+    @classmethod
+    def of(cls, divergence: Floats, texts: int) -> AttentionDivergence:
+        """Rank the heads.
+
+        Args:
+            divergence: [layers, heads], the mean over texts.
+            texts: the number of texts.
+        """
+        indices = sorted(np.ndindex(*divergence.shape), key=lambda index: -float(divergence[index]))
+        order = [DivergentHead(layer=a, head=b, divergence=float(divergence[a, b])) for a, b in indices]
+        return cls(texts, divergence.tolist(), order)
+
+    def as_dict(self) -> JsonObject:
+        """Return all fields, for JSON."""
+        return asdict(self)
+
+
+def jensen_shannon(first: NDArray[np.floating], second: NDArray[np.floating]) -> Floats:
+    """Compute how differently each head attends: Jensen and Shannon's divergence in bits, 0 (same) to 1 (disjoint).
 
     Args:
-        first, second: [layers, heads, from token, to token], rows that sum to 1.
+        first: [layers, heads, from token, to token], rows that sum to 1.
+        second: the same shape.
 
     Returns:
         [layers, heads], the mean over the tokens that attend.
@@ -26,114 +68,69 @@ def divergence(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any
     p, q = (np.asarray(weights, dtype=np.float64) for weights in (first, second))
     middle = (p + q) / 2
 
-    def relative_entropy(one: NDArray[np.float64]) -> NDArray[np.float64]:
-        ratio = np.divide(one, middle, out=np.ones_like(one), where=one > 0)
-        bits: NDArray[np.float64] = (one * np.log2(ratio)).sum(-1)
+    def relative_entropy(weights: Floats) -> Floats:
+        ratio = np.divide(weights, middle, out=np.ones_like(weights), where=weights > 0)
+        bits: Floats = (weights * np.log2(ratio)).sum(-1)
         return bits
 
-    found: NDArray[np.float64] = ((relative_entropy(p) + relative_entropy(q)) / 2).mean(-1)
-    return found
+    divergence: Floats = ((relative_entropy(p) + relative_entropy(q)) / 2).mean(-1)
+    return divergence
 
 
-def difference(first: Attention, second: Attention) -> NDArray[np.float32]:
-    """The second's weights less the first's, [layers, heads, from, to]: where more attention goes now.
+def difference(first: Attention, second: Attention) -> Floats32:
+    """Subtract the first's weights from the second's.
+
+    Args:
+        first: attention over some tokens.
+        second: attention over the same tokens, of a model of the same shape.
+
+    Returns:
+        [layers, heads, from token, to token]; above 0 where the second attends more.
 
     Raises:
-        RequestError: the two are not over the same tokens, or not of the same layers and heads.
+        RequestError: the two differ in tokens, layers or heads.
     """
-    _check_alike(first, second)
+    _check_comparable(first, second)
     return second.weights - first.weights
 
 
-def aligned(first: Attention, second: Attention) -> list[tuple[int | None, int | None]]:
-    """Which token of the first text is which of the second, in order; None where there is none (a word changed)."""
-    return aligned_tokens(first.tokens, second.tokens)
-
-
-def aligned_tokens(first: Sequence[str], second: Sequence[str]) -> list[tuple[int | None, int | None]]:
-    """As :func:`aligned`, for tokens."""
-    pairs: list[tuple[int | None, int | None]] = []
-    matcher = difflib.SequenceMatcher(None, first, second, autojunk=False)
-    for what, a, b, c, d in matcher.get_opcodes():
-        if what == "replace" and b - a == d - c:  # one word for another: they stand side by side
-            what = "equal"
-        if what == "equal":
-            pairs += zip(range(a, b), range(c, d), strict=True)
-        else:
-            pairs += [(i, None) for i in range(a, b)] + [(None, j) for j in range(c, d)]
-    return pairs
-
-
-@dataclass(frozen=True)
-class AttentionDivergence:
-    """How far each head of one model looks elsewhere than the same head of another.
-
-    Attributes:
-        texts: over how many.
-        moved: [layers][heads], bits from 0 to 1 (see :func:`divergence`).
-        most: ``{"layer", "head", "divergence"}``, the head that moved most first.
-    """
-
-    texts: int
-    moved: list[list[float]]
-    most: list[dict[str, Any]]
-
-    def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
-        return asdict(self)
-
-    def _repr_html_(self) -> str:
-        from workbench.explain.render.maps import divergence_map
-        from workbench.explain.render.report import notebook
-
-        return notebook([], [divergence_map(self)])
-
-
 def attention_divergence(
-    first: Any,
-    second: Any,
-    tokenizer: Any,
+    first: Model,
+    second: Model,
+    tokenizer: Tokenizer,
     texts: Sequence[str],
     max_length: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> AttentionDivergence:
-    """Which heads of ``second`` look elsewhere than those of ``first``: a fine-tuned model and its base, for instance.
+    """Find the heads that attend differently in two models, such as a fine-tuned model and its base.
 
     Args:
-        first, second: two models of one tokenizer and shape.
-        tokenizer: theirs.
-        texts: that both read.
-        max_length: of a text, in tokens.
-        progress: told how many of how many are done.
+        first: a model.
+        second: a model of the same shape.
+        tokenizer: the tokenizer of both.
+        texts: what both read.
+        max_length: truncate each text to so many tokens.
+        progress: receives the number of texts done, and of all.
 
     Raises:
-        RequestError: there are no texts, or the models have not the same layers and heads.
+        RequestError: there are no texts, or the models differ in layers or heads.
     """
     if not texts:
-        raise RequestError("There are no texts to compare heads on.", "Give a list of some.")
-    total: NDArray[np.float64] | None = None
+        raise RequestError(NO_TEXTS, "Give some.")
+    divergences = []
     for number, text in enumerate(texts):
         one, other = (capture_attention(model, tokenizer, text, max_length=max_length) for model in (first, second))
-        _check_alike(one, other)
-        found = divergence(one.weights, other.weights)
-        total = found if total is None else total + found
+        _check_comparable(one, other)
+        divergences.append(jensen_shannon(one.weights, other.weights))
         if progress is not None:
             progress(number + 1, len(texts))
-    assert total is not None
-    return divergence_over(total / len(texts), len(texts))
+    return AttentionDivergence.of(np.sum(divergences, axis=0) / len(texts), len(texts))
 
 
-def divergence_over(moved: NDArray[np.float64], texts: int) -> AttentionDivergence:
-    """What :func:`divergence` [layers, heads] has found over so many texts, the heads that moved most first."""
-    places = sorted(np.ndindex(*moved.shape), key=lambda place: -float(moved[place]))
-    most = [{"layer": a, "head": b, "divergence": float(moved[a, b])} for a, b in places]
-    return AttentionDivergence(texts, [[float(value) for value in row] for row in moved], most)
-
-
-def _check_alike(first: Attention, second: Attention) -> None:
+def _check_comparable(first: Attention, second: Attention) -> None:
     if first.tokens != second.tokens:
         raise RequestError(
-            "The two are not over the same tokens.", "Compare two models that read with the same tokenizer."
+            "The two attentions are not over the same tokens.", "Compare two models with the same tokenizer."
         )
     if first.weights.shape != second.weights.shape:
         raise RequestError(

@@ -1,4 +1,4 @@
-"""What was measured of a run's heads and layers and is kept in its folder: ``heads/NAME.json``."""
+"""What was measured of a run's heads and layers, stored in its folder as ``heads/NAME.json``."""
 
 from __future__ import annotations
 
@@ -10,40 +10,60 @@ from workbench.explain.layers import LayerImportance
 from workbench.files import read_json, write_json
 from workbench.runs.run import Run
 
-Kept = TypeVar("Kept", HeadPatterns, HeadImportance, LayerImportance)
+FOLDER = "heads"
+Measurement = HeadPatterns | HeadImportance | LayerImportance
+Result = TypeVar("Result", HeadPatterns, HeadImportance, LayerImportance)
 
 
-def keep_heads(run: Run, found: HeadPatterns | HeadImportance | LayerImportance) -> None:
-    """Write what was measured into the run's folder; what was there of the same kind is replaced."""
-    folder = run.folder / "heads"
+def save_measurement(run: Run, result: Measurement) -> None:
+    """Write a measurement into the run's folder, in place of an earlier one of the same kind.
+
+    Args:
+        run: the run.
+        result: what was measured.
+    """
+    folder = run.folder / FOLDER
     folder.mkdir(exist_ok=True)
-    write_json(folder / f"{_name(found)}.json", found.as_dict())
+    write_json(folder / f"{_name(result)}.json", result.as_dict())
 
 
-def kept_patterns(run: Run) -> HeadPatterns | None:
-    """The patterns that were measured; None where none were, or the file is damaged."""
-    return _read(run, "patterns", HeadPatterns)
+def load_patterns(run: Run) -> HeadPatterns | None:
+    """Return the stored patterns; None where there are none, or the file is damaged.
+
+    Args:
+        run: the run.
+    """
+    return _load(run, "patterns", HeadPatterns)
 
 
-def kept_importance(run: Run, measure: str = "ablation") -> HeadImportance | None:
-    """The importance that was measured in this way; None where it was not, or the file is damaged."""
-    return _read(run, f"importance-{measure}", HeadImportance)
+def load_importance(run: Run, measure: str = "ablation") -> HeadImportance | None:
+    """Return the stored importance of heads; None where there is none, or the file is damaged.
+
+    Args:
+        run: the run.
+        measure: how it was measured.
+    """
+    return _load(run, f"importance-{measure}", HeadImportance)
 
 
-def kept_layers(run: Run) -> LayerImportance | None:
-    """The importance of layers that was measured; None where it was not, or the file is damaged."""
-    return _read(run, "layers", LayerImportance)
+def load_layers(run: Run) -> LayerImportance | None:
+    """Return the stored importance of layers; None where there is none, or the file is damaged.
+
+    Args:
+        run: the run.
+    """
+    return _load(run, "layers", LayerImportance)
 
 
-def _name(found: HeadPatterns | HeadImportance | LayerImportance) -> str:
-    if isinstance(found, HeadImportance):
-        return f"importance-{found.measure}"
-    return "patterns" if isinstance(found, HeadPatterns) else "layers"
+def _name(result: Measurement) -> str:
+    if isinstance(result, HeadImportance):
+        return f"importance-{result.measure}"
+    return "patterns" if isinstance(result, HeadPatterns) else "layers"
 
 
-def _read(run: Run, name: str, kind: type[Kept]) -> Kept | None:
-    found = read_json(run.folder / "heads" / f"{name}.json")
+def _load(run: Run, name: str, kind: type[Result]) -> Result | None:
+    document = read_json(run.folder / FOLDER / f"{name}.json")
     try:
-        return kind(**found) if isinstance(found, dict) else None
+        return kind(**document) if isinstance(document, dict) else None
     except TypeError:
         return None

@@ -1,7 +1,7 @@
-"""Attention weights out of any transformers model, whatever attention it computes with.
+"""Attention weights of any transformers model, whatever attention it computes with.
 
-The fast kernels (SDPA, flash) never hold the weights, so a model that uses them returns none. For the capture the
-model is switched to its plain ("eager") attention, and always switched back.
+The fast kernels (SDPA, flash) never hold the weights, so a model that uses them returns none. For the capture the model
+is switched to its plain ("eager") attention, and always switched back.
 """
 
 from __future__ import annotations
@@ -9,14 +9,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers.utils import ModelOutput
 
 from workbench.errors import RequestError
-from workbench.explain.instance import Encoded, encode, evaluating, readable
+from workbench.explain.encoding import Encoded, Inputs, Offsets, encode, readable
+from workbench.explain.hooks import evaluating
+from workbench.types import Floats, Floats32, Model, Tokenizer
+
+Item = TypeVar("Item")
+
+NO_ATTENTION = "returned no attention weights."
+OTHER_METHOD = "choose a method that needs no attention, such as occlusion."
 
 
 @dataclass(frozen=True)
@@ -24,18 +32,18 @@ class Attention:
     """The attention of every head over one text.
 
     Attributes:
-        weights: float32 [layers, heads, from token, to token]; each row sums to 1 unless special tokens were left out.
+        weights: float32 [layers, heads, from token, to token]; each row sums to 1 unless tokens were left out.
         tokens, shown, offsets, segments, special: one for each token, as in
-            :class:`~workbench.explain.instance.Encoded`.
-        notes: what a reader has to know, such as that the text was cut off.
-        words: the number of each token's word in its own text, None for a special token; empty where it is not known.
-        layer_numbers, head_numbers: which of the model's layers and heads ``weights`` hold; empty for all.
+            :class:`~workbench.explain.encoding.Encoded`.
+        notes: what readers should know, such as that the text was truncated.
+        words: the index of each token's word in its own text, None for a special token; empty where it is not known.
+        layer_numbers, head_numbers: which of the model's layers and heads ``weights`` holds; empty for all.
     """
 
-    weights: NDArray[np.float32]
+    weights: Floats32
     tokens: list[str]
     shown: list[str]
-    offsets: list[tuple[int, int]]
+    offsets: Offsets
     segments: list[int | None]
     special: list[bool]
     notes: list[str]
@@ -45,131 +53,165 @@ class Attention:
 
     @property
     def layers(self) -> int:
+        """The number of layers."""
         return int(self.weights.shape[0])
 
     @property
     def heads(self) -> int:
+        """The number of heads of a layer."""
         return int(self.weights.shape[1])
 
     @property
     def second_text_start(self) -> int | None:
-        """The index of the first token of the second text; None when there is one text only."""
+        """The position of the first token of the second text; None when there is one text only."""
         return self.segments.index(1) if 1 in self.segments else None
 
     @property
     def is_causal(self) -> bool:
-        """Whether no token attends to one after it: so in a decoder, where the last token has seen the whole text."""
+        """Whether no token attends to a later one, as in a decoder, where the last token has seen the whole text."""
         return len(self.tokens) > 1 and not np.triu(self.weights, 1).any()
 
     @property
     def readout(self) -> int:
-        """The token whose view of the text a classifier reads: the first, or in a causal model the last."""
+        """The position that a classifier reads: the first, or in a causal model the last."""
         return len(self.tokens) - 1 if self.is_causal else 0
 
+    def at(self, positions: Sequence[int]) -> Attention:
+        """Return the attention among some of the tokens; rows then sum to less than 1.
+
+        Args:
+            positions: of the tokens to keep, in order.
+        """
+
+        def select(values: list[Item]) -> list[Item]:
+            return [values[i] for i in positions] if values else []
+
+        return replace(
+            self,
+            weights=self.weights[:, :, positions][..., positions],
+            tokens=select(self.tokens),
+            shown=select(self.shown),
+            offsets=select(self.offsets),
+            segments=select(self.segments),
+            special=select(self.special),
+            words=select(self.words),
+        )
+
     def without_special(self) -> Attention:
-        """Only the text's own tokens. Rows then sum to less than 1: what went to special tokens is left out."""
-        keep = np.flatnonzero(~np.array(self.special))
-        chosen: dict[str, Any] = {
-            name: [getattr(self, name)[i] for i in keep]
-            for name in ("tokens", "shown", "offsets", "segments", "special", "words")
-            if name != "words" or self.words
-        }
-        note = "Special tokens are left out; what they receive is missing from the sums."
-        return replace(self, weights=self.weights[:, :, keep][..., keep], notes=[*self.notes, note], **chosen)
+        """Return the attention among the text's own tokens; rows then sum to less than 1."""
+        own = self.at(np.flatnonzero(~np.array(self.special)).tolist())
+        note = "Special tokens are left out; the attention that they receive is missing from the sums."
+        return replace(own, notes=[*self.notes, note])
 
 
 def capture_attention(
-    model: Any,
-    tokenizer: Any,
+    model: Model,
+    tokenizer: Tokenizer,
     text: str,
     text_pair: str | None = None,
     max_length: int | None = None,
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
 ) -> Attention:
-    """The attention weights of ``model`` reading ``text``; of an encoder-decoder, its encoder's.
+    """Capture the attention weights of a model that reads a text; of an encoder-decoder, its encoder's.
 
     Args:
-        model: a transformers model, or one that peft has wrapped.
+        model: a transformers model, or a peft model over one.
         tokenizer: its fast tokenizer.
-        text, text_pair: what it reads.
-        max_length: cut the text off at this many tokens; the tokenizer's own limit always holds.
-        layers, heads: keep only these, in this order; by default all.
+        text: the text.
+        text_pair: the second text of a pair.
+        max_length: truncate to so many tokens; the tokenizer's own limit always applies.
+        layers: only these layers, in this order; by default all.
+        heads: only these heads, in this order; by default all.
 
     Raises:
-        RequestError: the model has no attention to show, or what it returns is not attention over the tokens.
+        RequestError: the model returns no attention, or what it returns is not attention over the tokens.
     """
     encoded = encode(tokenizer, text, text_pair, max_length, next(model.parameters()).device)
     return attention_of(model, encoded, layers, heads)
 
 
 def attention_of(
-    model: Any, encoded: Encoded, layers: Sequence[int] | None = None, heads: Sequence[int] | None = None
+    model: Model, encoded: Encoded, layers: Sequence[int] | None = None, heads: Sequence[int] | None = None
 ) -> Attention:
-    """As :func:`capture_attention`, for a text that is encoded already."""
+    """Capture attention weights as :func:`capture_attention` does, for a text that is encoded already.
+
+    Args:
+        model: a transformers model, or a peft model over one.
+        encoded: the text.
+        layers: only these layers; by default all.
+        heads: only these heads; by default all.
+    """
     if getattr(model.config, "is_encoder_decoder", False):
-        return encoder_decoder_attention(model, _beginning(model, encoded), layers, heads).encoder
-    outputs = _outputs(model, encoded.inputs)
-    weights = _stacked(model, getattr(outputs, "attentions", None), layers, heads)
-    return _over(weights, encoded, layers, heads)
+        return encoder_decoder_attention(model, _with_any_start(model, encoded), layers, heads).encoder
+    weights = _stacked(model, _output(model, encoded.inputs), "attentions", layers, heads)
+    return _self_attention(weights, encoded, layers, heads)
 
 
-def _beginning(model: Any, encoded: Encoded) -> Encoded:
-    """With the token that a decoder starts from, where nothing is written yet."""
+def _with_any_start(model: Model, encoded: Encoded) -> Encoded:
+    """Add a first token for the decoder, where nothing is written yet; an encoder's attention does not depend on it."""
     if "decoder_input_ids" in encoded.inputs:
         return encoded
     start = torch.full((1, 1), int(model.config.decoder_start_token_id or 0), device=next(model.parameters()).device)
     return replace(encoded, inputs={**encoded.inputs, "decoder_input_ids": start})
 
 
-def _outputs(model: Any, inputs: dict[str, torch.Tensor]) -> Any:
+def _output(model: Model, inputs: Inputs) -> ModelOutput:
     with evaluating(model), eager_attention(model), torch.no_grad():
-        return model(**inputs, output_attentions=True, return_dict=True)
+        output: ModelOutput = model(**inputs, output_attentions=True, return_dict=True)
+    return output
 
 
-def _stacked(model: Any, found: Any, layers: Sequence[int] | None, heads: Sequence[int] | None) -> NDArray[np.float32]:
-    """float32 [layers, heads, from, to] of one text, of what was asked for; the rest is let go before it is copied."""
-    there = [layer for layer in found or () if layer is not None]
-    if not there:
+def _stacked(
+    model: Model, output: ModelOutput, name: str, layers: Sequence[int] | None, heads: Sequence[int] | None
+) -> Floats32:
+    """Return float32 [layers, heads, from, to] of one text; only the selected weights are copied from the device."""
+    available: list[torch.Tensor] = [layer for layer in output.get(name) or () if layer is not None]
+    if not available:
         raise RequestError(
-            f"{type(model).__name__} returned no attention weights.",
-            "It may not be a Transformer; choose a method that needs no attention, such as occlusion.",
+            f"{type(model).__name__} {NO_ATTENTION}", f"It may not be a Transformer; {OTHER_METHOD}"
         )
-    chosen = _chosen("layer", layers, len(there))
-    most = max(layer.shape[1] for layer in there)
-    of_each = _chosen("head", heads, most)
-    kept = [_with_room(there[layer][0], most) for layer in chosen]
-    kept = kept if heads is None else [layer[of_each] for layer in kept]
-    weights: NDArray[np.float32] = torch.stack(kept).float().cpu().numpy()
+    layer_indices = _selected("layer", layers, len(available))
+    most = max(layer.shape[1] for layer in available)
+    head_indices = _selected("head", heads, most)
+    selected = [_padded_heads(available[layer][0], most) for layer in layer_indices]
+    selected = selected if heads is None else [layer[head_indices] for layer in selected]
+    weights: Floats32 = torch.stack(selected).float().cpu().numpy()
     return weights
 
 
-def _with_room(layer: torch.Tensor, heads: int) -> torch.Tensor:
-    """A layer [H, T, S] of which heads were cut out, filled up to as many as the others have: these look nowhere."""
+def _padded_heads(layer: torch.Tensor, heads: int) -> torch.Tensor:
+    """Pad a pruned layer [H, T, S] to ``heads`` heads; the added ones attend to nothing."""
     missing = heads - len(layer)
     return layer if missing == 0 else torch.cat([layer, layer.new_zeros(missing, *layer.shape[1:])])
 
 
-def head_mean(weights: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """The mean over the heads that there are, [layers, ...] of [layers, heads, ...]; see :func:`_with_room`."""
-    there = weights.reshape(*weights.shape[:2], -1).any(-1).sum(1).clip(1)
-    mean: NDArray[np.float64] = weights.sum(1, dtype=np.float64) / there.reshape(-1, *[1] * (weights.ndim - 2))
+def head_mean(weights: NDArray[np.floating]) -> Floats:
+    """Average attention over heads; heads that were pruned, whose weights are all 0, do not count.
+
+    Args:
+        weights: [layers, heads, ...].
+
+    Returns:
+        [layers, ...].
+    """
+    present = weights.reshape(*weights.shape[:2], -1).any(-1).sum(1).clip(1)
+    mean: Floats = weights.sum(1, dtype=np.float64) / present.reshape(-1, *[1] * (weights.ndim - 2))
     return mean
 
 
-def _chosen(what: str, wanted: Sequence[int] | None, there: int) -> list[int]:
-    chosen = list(range(there)) if wanted is None else list(wanted)
-    wrong = [one for one in chosen if not 0 <= one < there]
-    if wrong or not chosen:
-        told = f"There is no {what} {wrong[0]}." if wrong else f"No {what} is asked for."
-        raise RequestError(told, f"Choose some from 0 to {there - 1}.")
-    return chosen
+def _selected(kind: str, indices: Sequence[int] | None, count: int) -> list[int]:
+    selected = list(range(count)) if indices is None else list(indices)
+    wrong = [index for index in selected if not 0 <= index < count]
+    if wrong or not selected:
+        message = f"There is no {kind} {wrong[0]}." if wrong else f"No {kind} is selected."
+        raise RequestError(message, f"Choose from 0 to {count - 1}.")
+    return selected
 
 
-def _over(
-    weights: NDArray[np.float32], encoded: Encoded, layers: Sequence[int] | None, heads: Sequence[int] | None
+def _self_attention(
+    weights: Floats32, encoded: Encoded, layers: Sequence[int] | None, heads: Sequence[int] | None
 ) -> Attention:
-    """Weights of a text over itself."""
     _check(weights, len(encoded.tokens), len(encoded.tokens))
     return Attention(
         weights,
@@ -185,7 +227,7 @@ def _over(
     )
 
 
-# -- an encoder and a decoder ---------------------------------------------------------------------------------------
+# -- encoder-decoders -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -193,29 +235,29 @@ class EncoderDecoderAttention:
     """The three kinds of attention of a model that reads one text and writes another.
 
     Attributes:
-        encoder: of the text that is read, over itself.
-        decoder: of the text that is written, over what stands before; its first token is the one that begins all.
-        cross: float32 [layers, heads, token that is written, token that is read]; each row sums to 1.
-        written: what the decoder has written.
+        encoder: self-attention over the text that is read.
+        decoder: self-attention over the text that is written; its first token is the decoder's start token.
+        cross: float32 [layers, heads, written token, read token]; each row sums to 1.
+        written: the text that the decoder has written.
     """
 
     encoder: Attention
     decoder: Attention
-    cross: NDArray[np.float32]
+    cross: Floats32
     written: str
 
     def cross_as_pair(self) -> Attention:
-        """The cross attention as attention of a pair, which every view can draw.
+        """Return the cross attention as attention over a pair of texts, which every view can draw.
 
-        The text that is read is the first of the pair, the one that is written the second, which looks at the first
-        and nowhere else; the first looks nowhere.
+        The first text of the pair is the one that is read and attends to nothing. The second is the one that is
+        written, and attends to the first only.
         """
         first, second = self.encoder, self.decoder
         read, total = len(first.tokens), len(first.tokens) + len(second.tokens)
         weights = np.zeros((*self.cross.shape[:2], total, total), dtype=np.float32)
         weights[:, :, read:, :read] = self.cross
         segments = [None if segment is None else 1 for segment in second.segments]
-        note = "Only the attention of the written text (the second) to the text that is read (the first) is shown."
+        note = "Only the attention from the written text (the second) to the text that is read (the first) is shown."
         return Attention(
             weights,
             first.tokens + second.tokens,
@@ -231,8 +273,8 @@ class EncoderDecoderAttention:
 
 
 def capture_encoder_decoder(
-    model: Any,
-    tokenizer: Any,
+    model: Model,
+    tokenizer: Tokenizer,
     text: str,
     written: str | None = None,
     max_length: int | None = None,
@@ -240,72 +282,90 @@ def capture_encoder_decoder(
     heads: Sequence[int] | None = None,
     max_new_tokens: int = 24,
 ) -> EncoderDecoderAttention:
-    """All attention of an encoder-decoder that reads ``text`` and writes ``written``.
+    """Capture all attention of an encoder-decoder that reads ``text`` and writes ``written``.
 
     Args:
-        model, tokenizer, text, max_length, layers, heads: as of :func:`capture_attention`.
-        written: what it writes; by default what it would write itself, token by token the most probable.
-        max_new_tokens: of these, at most.
+        model: a transformers model, or a peft model over one.
+        tokenizer: its fast tokenizer.
+        text: the text that is read.
+        written: the text that is written; by default what the model generates greedily.
+        max_length: truncate ``text`` to so many tokens.
+        layers: only these layers; by default all.
+        heads: only these heads; by default all.
+        max_new_tokens: the most tokens to generate.
 
     Raises:
-        RequestError: the model has not both an encoder and a decoder, or no attention to show.
+        RequestError: the model is no encoder-decoder, or returns no attention.
     """
     start = getattr(model.config, "decoder_start_token_id", None)
     if not getattr(model.config, "is_encoder_decoder", False) or start is None:
         raise RequestError(
-            f"{type(model).__name__} has not both an encoder and a decoder.", "Use capture_attention for this model."
+            f"{type(model).__name__} does not have both an encoder and a decoder.",
+            "Use capture_attention for this model.",
         )
     device = next(model.parameters()).device
     encoded = encode(tokenizer, text, None, max_length, device)
     if written is None:
         with evaluating(model), torch.no_grad():
-            ids = model.generate(**encoded.inputs, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1)[0]
-        ids = ids.tolist()
+            generated = model.generate(**encoded.inputs, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1)
+        ids = generated[0].tolist()
     else:
         ids = [start, *tokenizer(written, add_special_tokens=False)["input_ids"]]
-    both = replace(encoded, inputs={**encoded.inputs, "decoder_input_ids": torch.tensor([ids], device=device)})
-    return encoder_decoder_attention(model, both, layers, heads, tokenizer)
+    inputs = {**encoded.inputs, "decoder_input_ids": torch.tensor([ids], device=device)}
+    return encoder_decoder_attention(model, replace(encoded, inputs=inputs), layers, heads, tokenizer)
 
 
 def encoder_decoder_attention(
-    model: Any,
+    model: Model,
     encoded: Encoded,
     layers: Sequence[int] | None = None,
     heads: Sequence[int] | None = None,
-    tokenizer: Any = None,
+    tokenizer: Tokenizer | None = None,
 ) -> EncoderDecoderAttention:
-    """As :func:`capture_encoder_decoder`, for texts that are encoded already."""
-    outputs = _outputs(model, encoded.inputs)
-    own, written, cross = (
-        _stacked(model, getattr(outputs, f"{kind}_attentions", None), layers, heads)
-        for kind in ("encoder", "decoder", "cross")
-    )
+    """Capture attention as :func:`capture_encoder_decoder` does, for texts that are encoded already.
+
+    Args:
+        model: a transformers model, or a peft model over one.
+        encoded: the text that is read, with the ``decoder_input_ids`` of the one that is written.
+        layers: only these layers; by default all.
+        heads: only these heads; by default all.
+        tokenizer: names the written tokens; without it they are numbers.
+    """
+    output = _output(model, encoded.inputs)
+    kinds: tuple[Literal["encoder", "decoder", "cross"], ...] = ("encoder", "decoder", "cross")
+    own, written, cross = (_stacked(model, output, f"{kind}_attentions", layers, heads) for kind in kinds)
     ids = encoded.inputs["decoder_input_ids"][0].tolist()
-    side = _written(tokenizer, ids)
     _check(cross, len(ids), len(encoded.tokens))
-    text = "" if tokenizer is None else str(tokenizer.decode(ids, skip_special_tokens=True))
-    return EncoderDecoderAttention(_over(own, encoded, layers, heads), _over(written, side, layers, heads), cross, text)
+    return EncoderDecoderAttention(
+        _self_attention(own, encoded, layers, heads),
+        _self_attention(written, _encode_written(tokenizer, ids), layers, heads),
+        cross,
+        "" if tokenizer is None else str(tokenizer.decode(ids, skip_special_tokens=True)),
+    )
 
 
-def _written(tokenizer: Any, ids: list[int]) -> Encoded:
-    """The tokens of what a decoder has written. They have no place in a text that was given."""
+def _encode_written(tokenizer: Tokenizer | None, ids: list[int]) -> Encoded:
+    """Describe the tokens that a decoder has written; they have no offsets."""
     names = [str(i) for i in ids]
-    if tokenizer is not None:  # a model may write numbers that no token has
+    if tokenizer is not None:  # a model may write a number that no token has
         names = [name or f"[{i}]" for i, name in zip(ids, tokenizer.convert_ids_to_tokens(ids), strict=True)]
     special = [tokenizer is not None and i in tokenizer.all_special_ids for i in ids]
-    shown = [name if tokenizer is None or odd else readable(tokenizer.decode([i]) or name)
-             for i, name, odd in zip(ids, names, special, strict=True)]  # fmt: skip
-    segments: list[int | None] = [None if odd else 0 for odd in special]
+    shown = [
+        name if tokenizer is None or is_special else readable(str(tokenizer.decode([i])) or name)
+        for i, name, is_special in zip(ids, names, special, strict=True)
+    ]
+    segments: list[int | None] = [None if is_special else 0 for is_special in special]
     return Encoded(names, shown, [(0, 0)] * len(ids), segments, special, [None] * len(ids), {})
 
 
 @contextlib.contextmanager
-def eager_attention(model: Any) -> Iterator[None]:
-    """The model with the attention that returns its weights; as it was before in the end, also after an error.
+def eager_attention(model: Model) -> Iterator[None]:
+    """Switch the model to the attention that returns its weights; it is restored afterwards, also after an error.
 
-    A model that peft has wrapped passes this on to the model inside.
+    Args:
+        model: a transformers model, or a peft model over one, which passes this on to the model inside.
     """
-    configs = {id(part.config): part.config for part in model.modules() if hasattr(part, "config")}.values()
+    configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}.values()
     before = [(config, config._attn_implementation) for config in configs if hasattr(config, "_attn_implementation")]
     try:
         if any(implementation != "eager" for _, implementation in before):
@@ -317,18 +377,17 @@ def eager_attention(model: Any) -> Iterator[None]:
             config._attn_implementation = implementation
 
 
-def _check(weights: NDArray[np.float32], rows: int, columns: int) -> None:
-    """Raises RequestError unless ``weights`` are [layers, heads, rows, columns] and each row sums to 1."""
+def _check(weights: Floats32, rows: int, columns: int) -> None:
+    """Raise RequestError unless ``weights`` are [layers, heads, rows, columns] and each row sums to 1."""
     if weights.ndim != 4 or weights.shape[2:] != (rows, columns):
         raise RequestError(
-            f"The model's attention has the shape {weights.shape}, which is not over its {columns} tokens.",
-            "Prompt and prefix tuning add tokens of their own, and windowed attention leaves some out; "
-            "choose a method that needs no attention, such as occlusion.",
+            f"The model's attention has the shape {weights.shape}, which does not match its {columns} tokens.",
+            f"Prompt and prefix tuning add tokens of their own, and windowed attention leaves some out; {OTHER_METHOD}",
         )
     sums = weights.sum(-1)
-    error = float(np.abs(sums[sums.any(-1)] - 1).max(initial=0))  # a head that was cut out looks nowhere at all
+    error = float(np.abs(sums[sums.any(-1)] - 1).max(initial=0))  # a pruned head attends to nothing at all
     if not error < 0.02:  # half precision keeps two to three digits; NaN is refused as well
         raise RequestError(
             f"The model's attention weights do not sum to 1 (one row is off by {error:.3g}).",
-            "Its attention is of another kind; choose a method that needs no attention, such as occlusion.",
+            f"Its attention is of another kind; {OTHER_METHOD}",
         )

@@ -1,21 +1,21 @@
-"""The vectors that a text's tokens become first: to take gradients by, and to put others in their place."""
+"""The embeddings of a text's tokens: to compute gradients by them, and to replace them."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
 from workbench.explain.base import Explainer
-from workbench.explain.instance import Instance, Predictor, evaluating
+from workbench.explain.encoding import Inputs
+from workbench.explain.hooks import evaluating, intercept_embeddings
+from workbench.explain.instance import Instance
+from workbench.explain.predictor import Predictor
 from workbench.tasks.base import Target
 
 
 class GradientBased(Explainer):
-    """An explainer that takes gradients by the tokens' vectors; not an entry itself."""
+    """An explainer that computes gradients by the tokens' embeddings; a base class, not an entry."""
 
     signed: ClassVar[bool] = True
 
@@ -27,51 +27,37 @@ class GradientBased(Explainer):
         return reason
 
 
-@contextlib.contextmanager
-def embeddings_changed(model: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
-    """Within, what the model's embedding layer gives at its first call goes through ``change`` [B, T, D].
+def embed(instance: Instance, inputs: Inputs) -> torch.Tensor:
+    """Return the embeddings of inputs.
 
-    Only in this thread: another may be predicting with the same model.
+    Args:
+        instance: the model.
+        inputs: [B, T] each.
+
+    Returns:
+        [B, T, D].
     """
-    me, done = threading.get_ident(), False
+    embeddings: list[torch.Tensor] = []
 
-    def hook(_module: Any, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
-        nonlocal done
-        if threading.get_ident() != me or done:
-            return output
-        done = True
-        return change(output)
-
-    handle = model.get_input_embeddings().register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-@contextlib.contextmanager
-def differentiable(model: Any) -> Iterator[None]:
-    """The model in evaluation mode, with gradients, also of recurrent layers on a GPU."""
-    # cuDNN's recurrent layers have no backward in evaluation mode, so PyTorch's own are used.
-    with evaluating(model), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-        yield
-
-
-def embed(instance: Instance, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The vectors [B, T, D] that ``inputs`` become."""
-    kept: list[torch.Tensor] = []
-
-    def keep(output: torch.Tensor) -> torch.Tensor:
-        kept.append(output.detach())
+    def record(output: torch.Tensor) -> torch.Tensor:
+        embeddings.append(output.detach())
         return output
 
-    with evaluating(instance.model), torch.no_grad(), embeddings_changed(instance.model, keep):
+    with evaluating(instance.model), torch.no_grad(), intercept_embeddings(instance.model, record):
         instance.model(**inputs)
-    return kept[0]
+    return embeddings[0]
 
 
 def logits_of_embeddings(instance: Instance, embedded: torch.Tensor, target: Target) -> torch.Tensor:
-    """The target's logit [B] when the tokens' vectors are ``embedded`` [B, T, D] in place of the text's own."""
-    inputs = {name: value.expand(len(embedded), -1) for name, value in instance.encoded.inputs.items()}
-    with embeddings_changed(instance.model, lambda _: embedded):
-        return instance.explained(inputs, target).logit
+    """Return the target's logit when the tokens have other embeddings than the text's own.
+
+    Args:
+        instance: the text and its model.
+        embedded: [B, T, D].
+        target: what is explained.
+
+    Returns:
+        [B].
+    """
+    with intercept_embeddings(instance.model, lambda _: embedded):
+        return instance.target_score(instance.repeated(len(embedded)), target).logit

@@ -3,53 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from workbench.errors import RequestError
 from workbench.runs.predictions import has_predictions, read_predictions
 from workbench.runs.run import Run
-from workbench.tasks.base import tasks
+from workbench.tasks.base import Task, tasks
 
-PAIR_MARK = " ⟂ "  # stands between the two texts of a pair in the predictions
+NO_TEXTS = "There are no texts to measure on."
+PAIR_MARK = " ⟂ "  # separates the two texts of a pair in a run's predictions
 
 
-def evaluated_texts(run: Run, task: Any, most: int) -> list[dict[str, str]]:
-    """Some of the texts that a run was evaluated on: not the first but from all over.
+class TextInputs(TypedDict):
+    """One text, or a pair of texts."""
+
+    text: str
+    text_pair: NotRequired[str]
+
+
+def evaluated_texts(run: Run, task: Task, most: int) -> list[TextInputs]:
+    """Return some of the texts that a run was evaluated on, evenly from all of them.
 
     Args:
-        run: a finished one.
-        task: of its predictor.
-        most: texts at most.
+        run: a finished run.
+        task: its predictor's.
+        most: the largest number of texts.
 
     Raises:
-        RequestError: the run keeps no predictions.
+        RequestError: the run has no predictions.
     """
     if not has_predictions(run):
         raise RequestError(
-            f"The run {run.id} keeps no predictions to take texts from.", "Choose a run that was evaluated."
+            f"The run {run.id} has no predictions to take texts from.", "Choose a run that was evaluated."
         )
-    return some_texts(read_predictions(run, ["input"]).get("input", []), reads_pairs(task), most)
+    return sample_texts(read_predictions(run, ["input"]).get("input", []), reads_pairs(task), most)
 
 
-def reads_pairs(task: Any) -> bool:
-    """Whether a task reads two texts at once."""
+def reads_pairs(task: Task) -> bool:
+    """Return whether a task reads two texts at once.
+
+    Args:
+        task: any task.
+    """
     return len([column for column in task.inputs() if column.kind == "text" and column.required]) > 1
 
 
 def run_reads_pairs(run: Run) -> bool:
-    """Whether a run's task reads two texts at once, asked of its settings: no model is loaded."""
+    """Return whether a run's task reads two texts at once, without loading its model.
+
+    Args:
+        run: any run.
+    """
     choice = run.spec().task
     entry = tasks.get(choice.name)
     return reads_pairs(entry(entry.Config.model_validate(choice.options)))
 
 
-def some_texts(written: Sequence[str], pairs: bool, most: int) -> list[dict[str, str]]:
-    """``{"text": ...}`` of rows of predictions, of pairs also ``"text_pair"``; evenly from the whole list."""
-    chosen = written[:: max(1, len(written) // most)][:most]
-    return [as_given(text, pairs) for text in chosen]
+def sample_texts(rows: Sequence[str], pairs: bool, most: int) -> list[TextInputs]:
+    """Return some of a run's texts, evenly from all of them.
+
+    Args:
+        rows: the column "input" of a run's predictions.
+        pairs: whether a row contains two texts.
+        most: the largest number of texts.
+    """
+    chosen = rows[:: max(1, len(rows) // most)][:most]
+    return [split_pair(row, pairs) for row in chosen]
 
 
-def as_given(text: str, pairs: bool) -> dict[str, str]:
-    """A row's text, or its two texts."""
-    first, mark, second = text.partition(PAIR_MARK)
-    return {"text": first, "text_pair": second} if pairs and mark else {"text": text}
+def split_pair(row: str, pairs: bool) -> TextInputs:
+    """Split a row of a run's predictions into its texts.
+
+    Args:
+        row: the text, or both texts.
+        pairs: whether the row contains two texts.
+    """
+    first, mark, second = row.partition(PAIR_MARK)
+    return TextInputs(text=first, text_pair=second) if pairs and mark else TextInputs(text=row)

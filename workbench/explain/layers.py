@@ -1,39 +1,41 @@
-"""How much each layer matters: what is lost when a text goes past it, over many texts.
+"""The importance of each layer: what is lost when a text bypasses it, over many texts.
 
-A layer adds something to the state of each token. Leaving the layer out means that its output is its input, as if it
-had nothing to add; the layers behind it read what the layers before it wrote. Nothing is trained after that (compare
-Fan et al. 2020, "Reducing Transformer Depth on Demand with Structured Dropout", section 4.3).
+A layer adds something to the state of each token. Without the layer, its input becomes its output, as if it had nothing
+to add; later layers read what earlier layers wrote. Nothing is trained afterwards (compare Fan et al. 2020, "Reducing
+Transformer Depth on Demand with Structured Dropout", section 4.3).
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from workbench.errors import RequestError
-from workbench.explain.instance import Instance, Predictor
-from workbench.explain.patching import asked_with, layers_of, output_changed, states_of
+from workbench.explain.display import HtmlDisplay
+from workbench.explain.examples import NO_TEXTS, TextInputs
+from workbench.explain.hooks import intercept_layer, layers_of
+from workbench.explain.instance import Instance
+from workbench.explain.patching import layer_states, probabilities_within
+from workbench.explain.predictor import Predictor
 from workbench.explain.targets import resolve_target
+from workbench.types import Floats, JsonObject
 
 READING = (
-    "How far the answer's probability falls when a layer is left out, one layer at a time, nothing being trained after "
-    "that. Two layers that do the same can each be missed without loss."
+    "How far the answer's probability falls when one layer at a time is left out, without training afterwards. Each of "
+    "two layers that do the same can be left out without loss."
 )
 
 
 @dataclass(frozen=True)
-class LayerImportance:
-    """How much each layer matters.
+class LayerImportance(HtmlDisplay):
+    """The importance of every layer.
 
     Attributes:
-        texts: over how many.
+        texts: the number of texts.
         importance: [layers], how far the probability of the model's own answer falls without the layer, on average.
         low, high: [layers], bounds of the 95% interval of that mean over texts (percentile bootstrap).
     """
@@ -43,62 +45,58 @@ class LayerImportance:
     low: list[float]
     high: list[float]
 
-    def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+    def as_dict(self) -> JsonObject:
+        """Return all fields, for JSON."""
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """A line a layer, for people."""
+        """Return a line per layer, for people."""
         rows = zip(self.importance, self.low, self.high, strict=True)
         return [f"layer {i}: {fall:+.3f} ({low:+.3f} to {high:+.3f})" for i, (fall, low, high) in enumerate(rows)]
-
-    def _repr_html_(self) -> str:
-        items = "".join(f"<li>{html.escape(line)}</li>" for line in self.lines())
-        return f"<p>{html.escape(READING)}</p><ul style='font-variant-numeric:tabular-nums'>{items}</ul>"
 
 
 def layer_importance(
     predictor: Predictor,
-    examples: Sequence[dict[str, str]],
+    examples: Sequence[TextInputs],
     progress: Callable[[int, int], None] | None = None,
     seed: int = 0,
 ) -> LayerImportance:
-    """Leave out every layer in turn, for each of ``examples``, and look at the answer that the whole model gives.
+    """Leave out every layer in turn, and measure the probability of the answer that the whole model gives.
 
     Args:
         predictor: a loaded run.
-        examples: ``{"text": ...}``, of pairs also ``"text_pair"``.
-        progress: told how many of how many are done.
+        examples: the texts.
+        progress: receives the number of texts done, and of all.
         seed: of the bootstrap.
 
     Raises:
-        RequestError: there are no examples, or the model has no layers that can be told apart.
+        RequestError: there are no examples, or the model has no list of layers.
     """
     if not examples:
-        raise RequestError("There are no texts to measure layers on.", "Give a list of some.")
+        raise RequestError(NO_TEXTS, "Give some.")
     rows = []
     for number, example in enumerate(examples):
         rows.append(_falls(Instance(predictor, example["text"], example.get("text_pair"))))
         if progress is not None:
             progress(number + 1, len(examples))
     falls = np.stack(rows)
-    draw = np.random.default_rng(seed).integers(len(falls), size=(2000, len(falls)))
-    low, high = np.quantile(falls[draw].mean(1), [0.025, 0.975], axis=0)
+    samples = np.random.default_rng(seed).integers(len(falls), size=(2000, len(falls)))
+    low, high = np.quantile(falls[samples].mean(1), [0.025, 0.975], axis=0)
     return LayerImportance(len(falls), falls.mean(0).tolist(), low.tolist(), high.tolist())
 
 
-def _falls(instance: Instance) -> NDArray[np.float64]:
-    """[layers]: how far the answer's probability falls without each layer."""
+def _falls(instance: Instance) -> Floats:
+    """Return [layers]: how far the answer's probability falls without each layer."""
     layers, target = layers_of(instance.model), resolve_target(instance).target
-    states = states_of(instance, layers)
-    whole = float(instance.masked_probabilities(np.ones((1, len(instance.encoded.tokens)), dtype=bool), target)[0])
+    states = layer_states(instance, layers)
+    whole = instance.probability(target)
     without = [
-        asked_with(instance, target, 1, output_changed(layers, number, partial(_instead, before)))[0]
-        for number, before in enumerate(states[:-1], start=1)
+        probabilities_within(instance, target, 1, intercept_layer(layers, number, partial(_replace, state)))[0]
+        for number, state in enumerate(states[:-1], start=1)
     ]
     return whole - np.array(without)
 
 
-def _instead(state: torch.Tensor, _output: torch.Tensor) -> torch.Tensor:
-    """What would have gone into the layer comes out of it."""
+def _replace(state: torch.Tensor, _output: torch.Tensor) -> torch.Tensor:
+    """Return the layer's input in place of its output."""
     return state

@@ -1,27 +1,25 @@
-"""Logit lens: what the model would say if it stopped after each layer (nostalgebraist 2020; Belrose et al. 2023, 2.1).
+"""Logit lens: the model's prediction if it stopped after each layer (nostalgebraist 2020; Belrose et al. 2023, 2.1).
 
-The state of every layer is put in the place of the last layer's, and the model goes on from there: final norm, pooler
-and head are the model's own, whatever its architecture.
+Each layer's state replaces the last layer's output, and the rest of the model runs on it: the final norm, pooler and
+head are the model's own, whatever its architecture.
 """
 
 from __future__ import annotations
 
-import contextlib
-import html
-import threading
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 
-from workbench.errors import RequestError, SpecError
-from workbench.explain.instance import encode_for, evaluating
-from workbench.tuning.structure import ModelStructure
+from workbench.errors import RequestError
+from workbench.explain.display import HtmlDisplay
+from workbench.explain.encoding import Inputs, Offsets, encode_for
+from workbench.explain.hooks import evaluating, intercept_layer, layers_of, record_states
+from workbench.explain.predictor import Predictor
+from workbench.types import JsonObject, Model, Tokenizer
 
 READING = (
-    "Each row is what the model's own head makes of the text after one layer. Heads are trained on the last layer: "
-    "early rows may look uncertain because the head cannot read them, not because nothing is known yet."
+    "Each row is the prediction of the model's own head after one layer. The head was trained on the last layer: early "
+    "rows may look uncertain because the head cannot read them, not because the model knows nothing yet."
 )
 
 
@@ -34,64 +32,44 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class LogitLens:
-    """What a model would say after each layer.
+class LogitLens(HtmlDisplay):
+    """The model's prediction after each layer.
 
     Attributes:
-        tokens, shown, offsets: as in :class:`~workbench.explain.instance.Encoded`.
-        rows: for each layer (0: the embeddings, then after each) a list of places, and for each place its candidates,
-            the likeliest first. A classifier of texts has one place; any other model one for each token.
-        whole_text: whether the one place is the whole text.
-        settled: for each place, the first layer from which on the first candidate is the last layer's.
+        tokens, shown, offsets: as in :class:`~workbench.explain.encoding.Encoded`.
+        rows: [layers + 1][positions], the candidates of each, most probable first; row 0 is the embeddings. A text
+            classifier has one position, any other model one per token.
+        whole_text: whether the one position is the whole text.
+        settled: [positions], the first layer from which on the best candidate is the last layer's.
         reading: what the picture means, in plain words.
-        notes: what a reader has to know.
+        notes: what readers should know.
     """
 
     tokens: list[str]
     shown: list[str]
-    offsets: list[tuple[int, int]]
+    offsets: Offsets
     rows: list[list[list[Candidate]]]
     whole_text: bool
     settled: list[int]
     reading: str
     notes: list[str]
 
-    def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
+    def as_dict(self) -> JsonObject:
+        """Return all fields, for JSON."""
         return asdict(self)
 
-    def _repr_html_(self) -> str:
-        places = ["the text"] if self.whole_text else self.shown
-        head = "".join(f"<th><bdi>{html.escape(place)}</bdi></th>" for place in places)
-        body = "".join(
-            f"<tr><th>{layer or 'embeddings'}</th>{''.join(map(_cell, row))}</tr>"
-            for layer, row in enumerate(self.rows)
-        )
-        note = html.escape(" ".join([self.reading, *self.notes]))
-        table = f"<table><tr><th>layer</th>{head}</tr>{body}</table>"
-        return f"<div style='font:14px/1.45 system-ui,sans-serif;overflow-x:auto'>{table}<p>{note}</p></div>"
 
-
-def _cell(candidates: list[Candidate]) -> str:
-    first = candidates[0]
-    others = ", ".join(f"{one.name} {one.probability:.2f}" for one in candidates)
-    shade = f"rgba(0,114,178,{0.55 * first.probability:.3f})"  # as in workbench.explain.render.static
-    name = html.escape(first.name)
-    return (
-        f"<td title='{html.escape(others)}' style='background:{shade}'><bdi>{name}</bdi> {first.probability:.2f}</td>"
-    )
-
-
-def logit_lens(predictor: Any, text: str, text_pair: str | None = None, top: int = 3) -> LogitLens:
-    """What ``predictor`` would say of ``text`` if it stopped after each layer.
+def logit_lens(predictor: Predictor, text: str, text_pair: str | None = None, top: int = 3) -> LogitLens:
+    """Compute the prediction for a text after each layer.
 
     Args:
-        predictor: a loaded run; of a classifier, a tagger or a language model.
-        text, text_pair: what it reads.
-        top: candidates for each place.
+        predictor: a loaded run of a classifier, a tagger or a language model.
+        text: the text.
+        text_pair: the second text, for a model of text pairs.
+        top: candidates per position.
 
     Raises:
-        RequestError: the model has no layers that can be told apart, or no logits.
+        RequestError: the model has no single list of layers, or no logits.
     """
     model, tokenizer = predictor.model, predictor.tokenizer
     encoded = encode_for(predictor, text, text_pair)
@@ -100,13 +78,11 @@ def logit_lens(predictor: Any, text: str, text_pair: str | None = None, top: int
     if whole_text:
         logits = logits[:, None]
     count = logits.shape[-1]
-    labels = list(getattr(predictor, "labels", []) or [])
-    multi_label = bool(getattr(predictor.task.config, "multi_label", False))
-    probabilities = logits.sigmoid() if multi_label else logits.softmax(-1)
+    probabilities = predictor.task.label_probabilities(logits)
     best = probabilities.topk(min(top, count), dim=-1)
     rows = [
         [
-            [Candidate(_name(labels, tokenizer, count, i), p) for i, p in zip(ids, values, strict=True)]
+            [Candidate(_name(predictor.labels, tokenizer, count, i), p) for i, p in zip(ids, values, strict=True)]
             for ids, values in zip(layer_ids, layer_values, strict=True)
         ]
         for layer_ids, layer_values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
@@ -123,88 +99,42 @@ def logit_lens(predictor: Any, text: str, text_pair: str | None = None, top: int
     )
 
 
-def layer_logits(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The logits after each layer: [layers + 1, ...], the embeddings' first, the model's own last.
+def layer_logits(model: Model, inputs: Inputs) -> torch.Tensor:
+    """Compute the logits after each layer.
 
     Args:
         model: a transformers model or a peft model over one.
-        inputs: of one text, each [1, tokens].
+        inputs: of one text, [1, tokens] each.
+
+    Returns:
+        [layers + 1, ...], the embeddings' first, the model's own last.
+
+    Raises:
+        RequestError: the model has no single list of layers, or no logits.
     """
-    layers = _layers(model)
+    layers = layers_of(model, single_stack=True)
     with evaluating(model), torch.no_grad():
-        with layer_states(layers) as states:
+        with record_states(layers) as states:
             model(**inputs)
         stacked = torch.cat(states)
         repeated = {name: value.expand(len(stacked), -1) for name, value in inputs.items()}
-        with _put(layers[-1], stacked):
-            outputs = model(**repeated)
-    logits = outputs.get("logits", None)
-    logits = outputs.get("prediction_logits", None) if logits is None else logits
+        with intercept_layer(layers, len(layers), lambda _: stacked):
+            output = model(**repeated)
+    logits: torch.Tensor | None = output.get("logits", None)
+    logits = output.get("prediction_logits", None) if logits is None else logits
     if logits is None:
         raise RequestError(f"{type(model).__name__} has no logits to read after each layer.")
-    return logits.float().cpu()  # type: ignore[no-any-return]
+    return logits.float().cpu()
 
 
-def _layers(model: Any) -> Any:
-    inside = model.get_base_model() if hasattr(model, "get_base_model") else model
-    if getattr(inside.config, "is_encoder_decoder", False):
-        raise RequestError(
-            "The logit lens reads one stack of layers, and this model has two.", "Use it on an encoder or a decoder."
-        )
-    try:
-        return ModelStructure.of(inside).layers
-    except SpecError as error:
-        raise RequestError(
-            f"{type(inside).__name__} has no list of layers to look between.", "Choose another method."
-        ) from error
-
-
-@contextlib.contextmanager
-def layer_states(layers: Any) -> Iterator[list[torch.Tensor]]:
-    """Collects [1, T, D]: what goes into the first layer, and what comes out of each, as this thread runs the model."""
-    me, states = threading.get_ident(), []
-
-    def before(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if threading.get_ident() == me:
-            states.append(args[0] if args else kwargs["hidden_states"])
-
-    def after(_module: Any, _args: Any, output: Any) -> None:
-        if threading.get_ident() == me:
-            states.append(output[0] if isinstance(output, tuple) else output)
-
-    handles = [layers[0].register_forward_pre_hook(before, with_kwargs=True)]
-    handles += [layer.register_forward_hook(after) for layer in layers]
-    try:
-        yield states
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextlib.contextmanager
-def _put(layer: Any, states: torch.Tensor) -> Iterator[None]:
-    """Within, ``layer`` gives ``states`` whatever it computes."""
-    me = threading.get_ident()
-
-    def replace(_module: Any, _args: Any, output: Any) -> Any:
-        if threading.get_ident() != me:
-            return output
-        return (states, *output[1:]) if isinstance(output, tuple) else states
-
-    handle = layer.register_forward_hook(replace)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-def _name(labels: list[str], tokenizer: Any, count: int, index: int) -> str:
+def _name(labels: list[str], tokenizer: Tokenizer, count: int, index: int) -> str:
     if len(labels) == count:
         return labels[index]
     return str(tokenizer.decode([index])) if index < len(tokenizer) else f"[{index}]"
 
 
-def _settled(first: torch.Tensor) -> list[int]:
-    """For each place of ``first`` [layers + 1, places], the first layer from which on it is as in the last."""
-    same = (first == first[-1]).flip(0).long().cumprod(0)
-    return (len(first) - same.sum(0)).tolist()
+def _settled(best: torch.Tensor) -> list[int]:
+    """Return, for each position of ``best`` [layers + 1, positions], the first layer from which it equals the last."""
+    same = (best == best[-1]).flip(0).long().cumprod(0)
+    layers: list[int] = (len(best) - same.sum(0)).tolist()
+    return layers

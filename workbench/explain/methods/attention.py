@@ -1,4 +1,4 @@
-"""Attention of the token that the classifier reads."""
+"""Attention of the position that the classifier reads."""
 
 from __future__ import annotations
 
@@ -6,30 +6,41 @@ from pydantic import Field
 
 from workbench.errors import RequestError
 from workbench.explain.base import Explainer, Scores, explainers
-from workbench.explain.capture import attention_of, encoder_decoder_attention, head_mean
-from workbench.explain.instance import Instance, Predictor
+from workbench.explain.capture import Attention, attention_of, encoder_decoder_attention, head_mean
+from workbench.explain.instance import Instance
+from workbench.explain.predictor import Predictor
 from workbench.spec import SpecModel
 from workbench.tasks.base import Target
 
 
 class AttentionBased(Explainer):
-    """An explainer that reads attention weights; not an entry itself."""
+    """An explainer that reads attention weights of one stack of layers; a base class, not an entry."""
 
     @classmethod
     def fits(cls, predictor: Predictor) -> str | None:
         reason = super().fits(predictor)
         if reason is None and getattr(predictor.model.config, "is_encoder_decoder", False):
-            return "with an encoder and a decoder there are three kinds of attention, and this method reads one"
+            return "an encoder-decoder has three kinds of attention, and this method reads one"
         return reason or _no_heads(predictor)
+
+
+def readout_position(attention: Attention, target: Target) -> int:
+    """Return the position that the answer is read from.
+
+    Args:
+        attention: of the model over the text.
+        target: what is explained.
+    """
+    return attention.readout if target.position is None else target.position
 
 
 @explainers.register("attention")
 class AttentionExplainer(Explainer):
-    """Attention: where the token that the classifier reads looks, averaged over heads."""
+    """Attention: where the position that the classifier reads looks, averaged over heads."""
 
     reading = (
-        "The darker a token, the more the token that the classifier reads ([CLS], or the last one in a decoder) "
-        "attends to it in one layer. It shows where the model looks, not why it decides: see how faithful it is."
+        "The darker a token, the more the position that the classifier reads ([CLS], or the last one in a decoder) "
+        "attends to it in one layer. It shows where the model looks, not why it decides: see its faithfulness."
     )
 
     class Config(SpecModel):
@@ -42,21 +53,21 @@ class AttentionExplainer(Explainer):
     def run(self, instance: Instance, target: Target) -> Scores:
         if "decoder_input_ids" in instance.encoded.inputs:
             both = encoder_decoder_attention(instance.model, instance.encoded)
-            looking, shown = both.cross[:, :, -1], both.encoder  # the token that writes the next
+            weights, attention = both.cross[:, :, -1], both.encoder  # of the position that generates the next token
         else:
-            shown = attention_of(instance.model, instance.encoded)
-            looking = shown.weights[:, :, instance.readout_position(shown, target)]
-        layer, layers = self.config.layer, len(looking)
+            attention = attention_of(instance.model, instance.encoded)
+            weights = attention.weights[:, :, readout_position(attention, target)]
+        layer, layers = self.config.layer, len(weights)
         if not -layers <= layer < layers:
             raise RequestError(
                 f"There is no layer {layer}: the model has {layers}.",
                 f"Choose one from 0 to {layers - 1}, or -1 for the last.",
             )
-        return Scores(head_mean(looking)[layer], shown)
+        return Scores(head_mean(weights)[layer], attention)
 
 
 def _no_heads(predictor: Predictor) -> str | None:
-    """Why there is no attention to read; None where there is."""
+    """Return the reason why there is no attention to read; None where there is."""
     if getattr(predictor.model.config, "num_attention_heads", None):
         return None
     return f"{type(predictor.model).__name__} has no attention heads"

@@ -9,25 +9,26 @@ from workbench.errors import MissingPackageError, RequestError
 from workbench.explain.base import Scores, explainers
 from workbench.explain.capture import attention_of, head_mean
 from workbench.explain.instance import Instance
-from workbench.explain.methods.attention import AttentionBased
+from workbench.explain.methods.attention import AttentionBased, readout_position
 from workbench.tasks.base import Target
+from workbench.types import Floats
 
 LONGEST = 64  # tokens: the network has layers x tokens^2 edges, and a flow is computed for each token
 _UNIT = 1_000_000  # capacities are whole numbers
 
 
-def attention_flow(weights: NDArray[np.floating], reader: int) -> NDArray[np.float64]:
-    """The greatest flow from the last layer's token ``reader`` to each input token.
+def attention_flow(weights: NDArray[np.floating], readout: int) -> Floats:
+    """Compute the maximum flow from one token of the last layer to each input token.
 
     Attention is a network of pipes: heads are averaged, and with the residual connection (as in rollout) each weight is
-    the width of a pipe from a token to one of the layer below.
+    the capacity of a pipe from a token to one of the layer below.
 
     Args:
         weights: [layers, heads, tokens, tokens].
-        reader: index of the token that the flow starts from.
+        readout: index of the token that the flow starts from.
 
     Returns:
-        [tokens]; each from 0 to 1, to a millionth.
+        [tokens], each from 0 to 1, to a millionth.
 
     Raises:
         MissingPackageError: scipy is not installed.
@@ -42,21 +43,21 @@ def attention_flow(weights: NDArray[np.floating], reader: int) -> NDArray[np.flo
     mixed /= mixed.sum(-1, keepdims=True)
     # Node number: token + tokens * layer; layer 0 is the input.
     layer, here, below = np.nonzero(np.round(mixed * _UNIT))
-    width = np.round(mixed[layer, here, below] * _UNIT).astype(np.int32)
+    capacity = np.round(mixed[layer, here, below] * _UNIT).astype(np.int32)
     size = tokens * (layers + 1)
-    pipes = coo_array((width, (here + tokens * (layer + 1), below + tokens * layer)), shape=(size, size)).tocsr()
-    source = reader + tokens * layers
+    pipes = coo_array((capacity, (here + tokens * (layer + 1), below + tokens * layer)), shape=(size, size)).tocsr()
+    source = readout + tokens * layers
     flows = [maximum_flow(pipes, source, token).flow_value for token in range(tokens)]
     return np.array(flows) / _UNIT
 
 
 @explainers.register("flow")
 class Flow(AttentionBased):
-    """Attention flow: the most that can flow from the classifier's token down to each token of a short text."""
+    """Attention flow: the most that can flow from the classifier's position down to each token of a short text."""
 
     reading = (
-        "The darker a token, the more could flow from it to the token that the classifier reads, if attention weights "
-        "were the widths of pipes. Only for short texts; what the layers compute in between is left out."
+        "The darker a token, the more could flow from it to the position that the classifier reads, if attention "
+        "weights were the capacities of pipes. Only for short texts; the layers' other computations are left out."
     )
 
     slow = True
@@ -69,4 +70,4 @@ class Flow(AttentionBased):
                 "Shorten the text, or choose the method rollout.",
             )
         attention = attention_of(instance.model, instance.encoded)
-        return Scores(attention_flow(attention.weights, instance.readout_position(attention, target)), attention)
+        return Scores(attention_flow(attention.weights, readout_position(attention, target)), attention)

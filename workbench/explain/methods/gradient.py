@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from workbench.explain.base import Scores, explainers
-from workbench.explain.embeddings import GradientBased, differentiable, embed, logits_of_embeddings
+from workbench.explain.embeddings import GradientBased, embed, logits_of_embeddings
+from workbench.explain.hooks import differentiable
 from workbench.explain.instance import Instance
 from workbench.tasks.base import Target
 
@@ -16,12 +17,12 @@ class GradientTimesInput(GradientBased):
 
     reading = (
         "Tokens coloured for the label would raise its logit if their embedding grew; those coloured against would "
-        "lower it. It holds close to this text only: a model that is sure of itself may have small gradients."
+        "lower it. It holds close to this text only: a model that is very confident may have small gradients."
     )
 
     def run(self, instance: Instance, target: Target) -> Scores:
         embedded = embed(instance, instance.encoded.inputs).requires_grad_()
         with differentiable(instance.model):
             logit = logits_of_embeddings(instance, embedded, target)[0]
-            (gradient,) = torch.autograd.grad(logit, embedded)  # the parameters' .grad is not touched
+            (gradient,) = torch.autograd.grad(logit, embedded)  # leaves the parameters' .grad alone
         return Scores((gradient * embedded).detach().sum(-1)[0].double().cpu().numpy())

@@ -1,9 +1,9 @@
-"""bertviz's head view and model view as stand-alone HTML documents that draw with no network.
+"""bertviz's head view and model view as stand-alone HTML documents that work offline.
 
-bertviz (Vig 2019, "A Multiscale Visualization of Attention in the Transformer Model") makes the picture. Its HTML loads
-three scripts from a CDN and writes tokens into a script unescaped; here the scripts are put in from the workspace, the
-tokens are escaped, and a content security policy forbids any request and any script but these. What is replaced is
-looked for strictly: if bertviz changes its page, this fails instead of letting the CDN back in.
+bertviz (Vig 2019, "A Multiscale Visualization of Attention in the Transformer Model") draws the picture. Its HTML loads
+three scripts from a CDN and writes tokens into a script unescaped. Here the scripts come from the workspace, the tokens
+are escaped, and a content security policy forbids all requests and all other scripts. Every replacement is checked: if
+bertviz changes its page, this fails instead of loading from the CDN.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 import numpy as np
+import torch
 
 from workbench.errors import MissingPackageError, RequestError, WorkbenchError
 from workbench.explain.capture import Attention
@@ -29,18 +30,18 @@ from workbench.workspace import Workspace
 View = Literal["head", "model"]
 Theme = Literal["auto", "light", "dark"]
 
-DECIMALS = 4  # of a weight; more is not seen in a line's opacity and makes the page three times as large
+DECIMALS = 4  # of a weight; more does not change a line's opacity visibly and triples the size of the page
 _BYTES_PER_WEIGHT = 7  # "0.1234,"
 _BYTES_OF_SCRIPTS = 350_000
 
 
 @dataclass(frozen=True)
 class DrawLimit:
-    """What a browser can still draw well.
+    """The largest view that a browser can still draw well.
 
     Attributes:
         bytes: size of the HTML document.
-        lines: SVG lines drawn at a time: one for each weight of a layer (head view) or of all layers (model view).
+        lines: SVG lines drawn at once: one for each weight of a layer (head view) or of all layers (model view).
     """
 
     bytes: int
@@ -54,11 +55,12 @@ LIMITS: dict[View, DrawLimit] = {
 
 
 def view_size(attention: Attention, layers: Sequence[int] | None = None, heads: Sequence[int] | None = None) -> int:
-    """About how many bytes the document of a view will have (not less than it really has).
+    """Estimate the size of a view's document in bytes, from above.
 
     Args:
-        attention: what would be drawn.
-        layers, heads: only these; by default all.
+        attention: what to draw.
+        layers: only these layers; by default all.
+        heads: only these heads; by default all.
     """
     drawn = (len(layers) if layers else attention.layers) * (len(heads) if heads else attention.heads)
     copies = 1 if attention.second_text_start is None else 2  # bertviz adds the four parts of a pair to the whole
@@ -68,7 +70,14 @@ def view_size(attention: Attention, layers: Sequence[int] | None = None, heads: 
 def why_not_drawn(
     attention: Attention, view: View, layers: Sequence[int] | None = None, heads: Sequence[int] | None = None
 ) -> str | None:
-    """Why a view of this size is not drawn, with the numbers; None when it is."""
+    """Return the reason why a view is too large to draw; None when it is not.
+
+    Args:
+        attention: what to draw.
+        view: ``head`` or ``model``.
+        layers: only these layers; by default all.
+        heads: only these heads; by default all.
+    """
     limit, tokens = LIMITS[view], len(attention.tokens)
     shown_layers = len(layers) if layers else attention.layers
     lines = (len(heads) if heads and view == "model" else attention.heads) * tokens**2
@@ -76,10 +85,10 @@ def why_not_drawn(
     size = view_size(attention, layers, heads if view == "model" else None)
     if size <= limit.bytes and lines <= limit.lines:
         return None
-    over = f"{size / 1e6:.0f} MB, and at most {limit.bytes / 1e6:.0f} MB load well"
+    excess = f"{size / 1e6:.0f} MB; browsers handle at most {limit.bytes / 1e6:.0f} MB well"
     if lines > limit.lines:
-        over = f"{lines:,} lines at a time, and a browser draws at most {limit.lines:,} well"
-    return f"The {view} view of {tokens} tokens, {shown_layers} layers and {attention.heads} heads has {over}."
+        excess = f"{lines:,} lines at once; browsers draw at most {limit.lines:,} well"
+    return f"The {view} view of {tokens} tokens, {shown_layers} layers and {attention.heads} heads has {excess}."
 
 
 def head_view(
@@ -93,17 +102,17 @@ def head_view(
     title: str = "Attention: head view",
     workspace: Workspace | None = None,
 ) -> str:
-    """bertviz's head view: lines from each token to those it attends to, a colour for each head.
+    """Draw bertviz's head view: lines from each token to those it attends to, a colour for each head.
 
     Args:
         attention: what to draw.
         layers: the layers to choose from; by default all. Fewer make the page smaller.
-        heads: the heads switched on at first; by default all.
-        layer: the layer shown first; by default the last of ``layers``.
+        heads: the heads that are visible at first; by default all.
+        layer: the layer that is visible at first; by default the last of ``layers``.
         hide_special: leave out the tokens that the tokenizer added.
-        theme: light, dark, or as the browser wants it.
+        theme: light, dark, or the browser's own.
         title: the document's title.
-        workspace: where the scripts are kept; by default the current one.
+        workspace: where the scripts are stored; by default the current one.
 
     Returns:
         A whole HTML document.
@@ -119,9 +128,9 @@ def head_view(
     page = package().head_view(
         **_arguments(attention), include_layers=layers, heads=heads, layer=first, html_action="return"
     )
-    squares = f"The squares above the picture are heads 0 to {attention.heads - 1}, from left to right: click one to "
-    squares += "switch it off or on, double-click to see it alone."
-    caption = f"{_summary(attention, layers, first)} {squares} Point at a token to see only its lines."
+    squares = f"The squares above the picture are heads 0 to {attention.heads - 1}, from left to right: click to toggle "
+    squares += "a head, double-click to see it alone."
+    caption = f"{_summary(attention, layers, first)} {squares} Hover over a token to see only its lines."
     return _document(page.data, labels(attention, 14), caption, title, theme, workspace)
 
 
@@ -135,23 +144,37 @@ def model_view(
     title: str = "Attention: model view",
     workspace: Workspace | None = None,
 ) -> str:
-    """bertviz's model view: every head of every layer as a small picture, one of them large on a click.
+    """Draw bertviz's model view: every head of every layer as a small picture, which a click enlarges.
 
-    Arguments, result and errors are those of :func:`head_view`; only ``layers`` and ``heads`` are drawn.
+    Args:
+        attention: what to draw.
+        layers: only these layers; by default all.
+        heads: only these heads; by default all.
+        hide_special: leave out the tokens that the tokenizer added.
+        theme: light, dark, or the browser's own.
+        title: the document's title.
+        workspace: where the scripts are stored; by default the current one.
+
+    Returns:
+        A whole HTML document.
+
+    Raises:
+        RequestError: too large to draw, or a layer or head that does not exist.
+        MissingPackageError: bertviz is not installed.
     """
     attention, layers, heads = _prepare(attention, "model", layers, heads, hide_special)
     page = package().model_view(
         **_arguments(attention), include_layers=layers, include_heads=heads, display_mode="light", html_action="return"
     )
-    caption = f"{_summary(attention, layers, layers[-1])} A row is a layer, a column a head: click one to see it large."
+    caption = f"{_summary(attention, layers, layers[-1])} Rows are layers, columns are heads. Click one to enlarge it."
     return _document(page.data, labels(attention, 10), caption, title, theme, workspace)
 
 
-# -- what bertviz is given ----------------------------------------------------------------------------------------
+# -- bertviz's arguments ------------------------------------------------------------------------------------------
 
 
 def package() -> ModuleType:
-    """bertviz. Raises MissingPackageError where it is not installed."""
+    """Import bertviz. Raises MissingPackageError where it is not installed."""
     try:
         import bertviz
     except ImportError as error:
@@ -162,24 +185,29 @@ def package() -> ModuleType:
 def _prepare(
     attention: Attention, view: View, layers: Sequence[int] | None, heads: Sequence[int] | None, hide_special: bool
 ) -> tuple[Attention, list[int], list[int]]:
-    """The attention to draw, its layers and heads; RequestError where they do not exist or are too many."""
+    """Return the attention to draw, its layers and heads. Raises RequestError: they do not exist, or are too many."""
     if hide_special:
         attention = attention.without_special()
     chosen = []
-    for what, given, there in (("layer", layers, attention.layers), ("head", heads, attention.heads)):
-        indices = list(range(there)) if given is None else sorted(set(given))
-        if not indices or not 0 <= indices[0] <= indices[-1] < there:
-            raise RequestError(f"There are no such {what}s: {indices}.", f"Choose some from 0 to {there - 1}.")
+    for kind, selected, count in (("layer", layers, attention.layers), ("head", heads, attention.heads)):
+        indices = list(range(count)) if selected is None else sorted(set(selected))
+        if not indices or not 0 <= indices[0] <= indices[-1] < count:
+            raise RequestError(f"There are no such {kind}s: {indices}.", f"Choose from 0 to {count - 1}.")
         chosen.append(indices)
     reason = why_not_drawn(attention, view, chosen[0], chosen[1])
     if reason is not None:
-        what = "fewer layers or heads" if view == "model" else "fewer layers"
-        raise RequestError(reason, f"Choose {what}, leave out special tokens, or give a shorter text.")
+        fewer = "fewer layers or heads" if view == "model" else "fewer layers"
+        raise RequestError(reason, f"Choose {fewer}, hide special tokens, or give a shorter text.")
     return attention, chosen[0], chosen[1]
 
 
 def labels(attention: Attention, width: int) -> list[str]:
-    """The tokens as they are written beside the lines: what is wider than ``width`` letters is cut."""
+    """Return the tokens as labels of the lines.
+
+    Args:
+        attention: over the tokens.
+        width: cut wider tokens to so many letters; East Asian letters count twice.
+    """
     return [_cut(token, width) for token in attention.shown]
 
 
@@ -196,21 +224,26 @@ def _placeholder(index: int) -> str:
     return f"workbench-token-{index}."
 
 
-def _arguments(attention: Attention) -> dict[str, Any]:
-    """The arguments that both views share; tokens are placeholders, which :func:`_script` replaces."""
-    import torch
+class _Arguments(TypedDict):
+    attention: list[torch.Tensor]
+    tokens: list[str]
+    sentence_b_start: int | None
+    prettify_tokens: bool
 
+
+def _arguments(attention: Attention) -> _Arguments:
+    """Return the arguments that both views share; tokens are placeholders, which :func:`_drawing` replaces."""
     # 64-bit, so that 0.1234 is written as "0.1234" and not as its nearest 32-bit number with 17 digits.
     weights = torch.from_numpy(attention.weights.astype(np.float64).round(DECIMALS))
-    return {
-        "attention": [layer.unsqueeze(0) for layer in weights],
-        "tokens": [_placeholder(index) for index in range(len(attention.tokens))],
-        "sentence_b_start": attention.second_text_start,
-        "prettify_tokens": False,
-    }
+    return _Arguments(
+        attention=[layer.unsqueeze(0) for layer in weights],
+        tokens=[_placeholder(index) for index in range(len(attention.tokens))],
+        sentence_b_start=attention.second_text_start,
+        prettify_tokens=False,
+    )
 
 
-# -- what is made of its page -------------------------------------------------------------------------------------
+# -- bertviz's page -----------------------------------------------------------------------------------------------
 
 _SHIM = """
 {
@@ -221,7 +254,7 @@ _SHIM = """
 }
 """
 
-# bertviz repeats its ten colours; these tell 16 heads apart. Okabe and Ito's first, made for the colour-blind.
+# bertviz repeats its ten colours; these distinguish 16 heads. The first are Okabe and Ito's, for the colour-blind.
 _COLOURS = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56a4d8", "#8b5fc7", "#c23b4e",
     "#7f7f7f", "#4d8b31", "#a0522d", "#17a2a2", "#e08214", "#5c6bc0", "#b5508f", "#6b8e23",
@@ -229,7 +262,7 @@ _COLOURS = [
 
 
 def shim() -> str:
-    """Three lines in place of require.js, with colours for the heads."""
+    """Return a few lines of JavaScript that replace require.js, with colours for the heads."""
     return _SHIM.replace("COLOURS", json.dumps(_COLOURS))
 
 
@@ -261,20 +294,20 @@ _PAGE = re.compile(
 _CONFIGURATION = re.compile(r"require\.config\(\{.*?\}\s*\);\n", re.DOTALL)
 _COMMENT = re.compile(r"\A\s*/\*\*.*?\*/", re.DOTALL)
 _WIDTH = re.compile(r"const DIV_WIDTH = 970;")
-# The model view in the width that there is (44 pixels are margins), as long as its pictures stay large enough.
+# The model view uses the available width (44 pixels are margins), as long as its pictures stay large enough.
 _FITTING_WIDTH = "const DIV_WIDTH = Math.max(640, Math.min(970, document.documentElement.clientWidth - 44));"
 ADDRESS = re.compile(r"https?:|cdnjs|\bimport\s*\(", re.IGNORECASE)
 
 
 def _document(page: str, tokens: list[str], caption: str, title: str, theme: Theme, workspace: Workspace | None) -> str:
-    """bertviz's page as a document of its own."""
-    found = _PAGE.fullmatch(page)
+    """Turn bertviz's page into a document of its own."""
+    match = _PAGE.fullmatch(page)
     names = set(re.findall(r"bertviz-[0-9a-f]{32}", page))
-    if found is None or len(names) != 1:
-        raise changed("its page has other parts than expected")
-    drawing = _drawing(found["script"], tokens)
-    # bertviz names its element at random; named by its content, the same picture is the same document, and a dashboard
-    # has no reason to load it again.
+    if match is None or len(names) != 1:
+        raise changed("its page has unexpected parts")
+    drawing = _drawing(match["script"], tokens)
+    # bertviz names its element at random. Named by its content, the same picture is the same document, which a dashboard
+    # does not load again.
     random_name = names.pop()
     own_name = "attention-" + hashlib.sha256(drawing.replace(random_name, "").encode()).hexdigest()[:16]
     scripts = [
@@ -284,53 +317,61 @@ def _document(page: str, tokens: list[str], caption: str, title: str, theme: The
         shim(),
         drawing.replace(random_name, own_name),
     ]
-    body = _body(found["body"], caption).replace(random_name, own_name)
+    body = _body(match["body"], caption).replace(random_name, own_name)
     return assemble(body, scripts, title, theme, caption)
 
 
 def _drawing(script: str, tokens: list[str]) -> str:
-    """bertviz's script without its CDN and with the real tokens, as strings that cannot end it."""
+    """Return bertviz's script without its CDN and with the real tokens, as strings that cannot end it."""
     script, comments = _COMMENT.subn("", script)
     script, configurations = _CONFIGURATION.subn("", script)
     script, widths = _WIDTH.subn(_FITTING_WIDTH, script)
     if "DIV_WIDTH" in script and widths != 1:
-        raise changed("its width is not written as expected")
-    # The line of data ends with a remark that repeats all of it, because bertviz replaces its marker there too.
+        raise changed("its width is not where it was")
+    # The line of data ends with a comment that repeats all of it, because bertviz replaces its marker there too.
     parts = re.split(r"(const params = )(.*)(; // HACK: .*)", script)
     if comments != 1 or configurations != 1 or len(parts) != 5:
-        raise changed("its script does not begin as expected")
+        raise changed("its script has an unexpected beginning")
     before, start, data, _, after = parts
     if ADDRESS.search(before + after):
-        raise changed("its script holds an address")
+        raise changed("its script contains an address")
     return assets.escape_script(before) + start + _with_tokens(data, tokens) + ";" + assets.escape_script(after)
 
 
 def _with_tokens(data: str, tokens: Sequence[str]) -> str:
-    """bertviz's JSON with the tokens in place of their placeholders."""
-    data = data.replace(", ", ",")  # nothing in it holds a comma but lists: the tokens come now
-    places = 0
+    """Replace the placeholders in bertviz's JSON by the tokens."""
+    data = data.replace(", ", ",")  # only lists contain commas until the tokens are inserted
+    replaced = 0
     for index, token in enumerate(tokens):
         name = json.dumps(_placeholder(index))
-        places += data.count(name)
+        replaced += data.count(name)
         # JSON is JavaScript once no character can end the script element or open a comment in it.
         data = data.replace(name, json.dumps(token).replace("<", "\\u003c").replace(">", "\\u003e"))
-    if places < 2 * len(tokens):
-        raise changed("its data do not hold the tokens as expected")
+    if replaced < 2 * len(tokens):
+        raise changed("its data do not contain the tokens")
     return data
 
 
 def _body(body: str, caption: str) -> str:
-    """bertviz's elements with a name for those who do not see them."""
+    """Add labels for screen readers to bertviz's elements."""
     vis, select = "<div id='vis'>", '<select id="'
     if body.count(vis) != 1 or "<script" in body or ADDRESS.search(body):
-        raise changed("its elements are not as expected")
+        raise changed("its elements have changed")
     body = body.replace(vis, f"<div id='vis' role='img' aria-label='{html.escape(caption)}'>")
-    return body.replace(select, '<select aria-label="choose what is drawn" id="')
+    return body.replace(select, '<select aria-label="choose what to draw" id="')
 
 
 def assemble(body: str, scripts: list[str], title: str, theme: Theme, caption: str) -> str:
-    """The document: the first script stands in the head, before anything is drawn; the others run in their order."""
-    # Only these very scripts may run, and nothing may be requested: a token that got through would still do nothing.
+    """Return a whole HTML document in which only the given scripts may run, and which may request nothing.
+
+    Args:
+        body: HTML of the drawing.
+        scripts: the first one runs in the head, before anything is drawn; the others after the body, in order.
+        title: of the document.
+        theme: light, dark, or the browser's own.
+        caption: above the drawing.
+    """
+    # Even a script that a token smuggled in could not run.
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{value}'" for value in hashes)
     policy = f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -349,26 +390,30 @@ def assemble(body: str, scripts: list[str], title: str, theme: Theme, caption: s
 
 
 def _summary(attention: Attention, layers: list[int], layer: int) -> str:
-    """One sentence for those who cannot see the picture."""
+    """Describe the picture in a sentence, for screen readers."""
     row = attention.weights[layer, :, attention.readout].mean(0)
     most = int(row.argmax())
     notes = "".join(f" {note}" for note in attention.notes)
-    many = "1 layer" if len(layers) == 1 else f"{len(layers)} layers"
-    reader, read = (_quoted(attention.shown[index]) for index in (attention.readout, most))
+    count = "1 layer" if len(layers) == 1 else f"{len(layers)} layers"
+    source, destination = (_quoted(attention.shown[index]) for index in (attention.readout, most))
     return (
-        f"Attention of {many} with {attention.heads} heads over {len(attention.tokens)} tokens. In layer {layer}, "
-        f"{reader} attends most to {read} ({row[most]:.2f}, mean of all heads).{notes}"
+        f"Attention of {count} with {attention.heads} heads over {len(attention.tokens)} tokens. In layer {layer}, "
+        f"{source} attends most to {destination} ({row[most]:.2f}, mean of all heads).{notes}"
     )
 
 
 def _quoted(token: str) -> str:
-    """A token in a sentence, set apart so that a right-to-left one does not turn the rest around."""
+    """Quote a token, isolated so that a right-to-left one does not reverse the rest."""
     return f"“\u2068{_cut(token, 30)}\u2069”"
 
 
 def changed(what: str) -> WorkbenchError:
-    """What is raised where bertviz's page is not as expected."""
+    """Return the error for a bertviz whose page has changed.
+
+    Args:
+        what: is different.
+    """
     return WorkbenchError(
         f"bertviz's page cannot be made to draw offline: {what}.",
-        "Install the version this was tested with: pip install bertviz==1.4.1",
+        "Install the tested version: pip install bertviz==1.4.1",
     )

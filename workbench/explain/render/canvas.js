@@ -1,6 +1,6 @@
 "use strict";
 // Attention drawn on a canvas. Weights arrive as bytes: round(255 * sqrt(weight)), a head at a time, deflated.
-// There may be two sides (data.sides): the same tokens in two models, or two texts in one.
+// There may be two sides (data.second): the same tokens in two models, or two aligned texts in one.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const root = document.documentElement;
@@ -11,24 +11,24 @@ const byId = name => document.getElementById(name);
 const picture = byId("picture"), maps = byId("maps"), count = data.tokens.length;
 const state = {
   layer: data.layer, head: data.head, view: "matrix", special: false, words: false, threshold: 0, query: "",
-  cell: 0, x: 0, y: 0,      // pixels of a cell, and how far the picture is moved
-  side: 0,                  // 0 or 1: which of two is shown; 2: the second less the first
-  at: null, held: null,     // the cell under the mouse or the mark, and the token that is held: {row, column}
+  cell: 0, x: 0, y: 0,      // pixels of a cell, and the offset of the picture
+  side: 0,                  // 0 or 1: which side is shown; 2: the second minus the first
+  at: null, pinned: null,   // the cell under the mouse or the cursor, and the pinned token: {row, column}
 };
-let shown = null;           // what is drawn of the head: {names, groups, weights, both, image}
+let shown = null;           // the drawn head: {names, groups, weights, both, image}
 const MARGIN = 118, TOP = 96, LEAN = 50, MOST_ARCS = 4000;
 
-// -- colours: cividis (Nuñez et al. 2018), which looks the same to all kinds of colour vision ------------------------
+// -- colours: cividis (Nuñez et al. 2018), which looks the same to all kinds of colour vision -----------------------
 
 const STOPS = [[0, 32, 77], [0, 51, 111], [57, 72, 107], [87, 93, 109], [112, 113, 115], [138, 134, 120],
   [166, 157, 117], [196, 181, 108], [228, 207, 91], [255, 234, 70]];
 const COLOURS = Array.from({length: 256}, (_, value) => {
-  const place = value / 255 * (STOPS.length - 1), low = Math.min(Math.floor(place), STOPS.length - 2);
-  return STOPS[low].map((from, i) => Math.round(from + (STOPS[low + 1][i] - from) * (place - low)));
+  const position = value / 255 * (STOPS.length - 1), low = Math.min(Math.floor(position), STOPS.length - 2);
+  return STOPS[low].map((from, i) => Math.round(from + (STOPS[low + 1][i] - from) * (position - low)));
 });
 const asByte = weight => Math.min(255, Math.round(255 * Math.sqrt(weight)));
 const css = name => getComputedStyle(root).getPropertyValue(name).trim();
-// Differences: from orange (less) over the page's colour to blue (more), as far apart for every kind of colour vision.
+// Differences: from orange (less) over the page's colour to blue (more), distinct for every kind of colour vision.
 const isDifference = () => state.side === 2;
 function mixed(weight) {
   const dark = root.dataset.theme === "dark", none = dark ? [34, 40, 48] : [244, 245, 246];
@@ -52,7 +52,7 @@ function fromBase64(text) {
   return bytes;
 }
 
-const heads = new Map();    // the heads that were looked at, a few of them
+const heads = new Map();    // cache of the last heads that were shown
 
 async function fetched(source, layer, head) {
   const answer = await fetch(`${source}/${layer}/${head}`);
@@ -71,23 +71,23 @@ async function headBytes(side, layer, head) {
   return heads.get(key);
 }
 
-// The tokens that are drawn, each a group of tokens: without the special ones, or whole words.
+// The tokens to draw, as groups of tokens: without special tokens, or whole words.
 function groups() {
-  const found = [];
+  const result = [];
   for (let i = 0; i < count; i++) {
     if (state.special && data.special[i]) continue;
-    const last = found[found.length - 1];
+    const last = result[result.length - 1];
     if (state.words && last && data.words[last[0]] === data.words[i]) last.push(i);
-    else found.push([i]);
+    else result.push([i]);
   }
-  return found;
+  return result;
 }
 
 function groupName(group) {
-  return group.map((i, place) => place ? data.tokens[i].replace(/^##/, "") : data.tokens[i]).join("");
+  return group.map((i, index) => index ? data.tokens[i].replace(/^##/, "") : data.tokens[i]).join("");
 }
 
-// What a group receives is the sum over its tokens, what it gives is their mean: rows sum to 1 as before.
+// A group receives the sum over its tokens and attends with their mean: rows still sum to 1.
 function grouped(bytes, parts) {
   const n = parts.length, weights = new Float32Array(n * n);
   for (let row = 0; row < n; row++)
@@ -100,33 +100,33 @@ function grouped(bytes, parts) {
   return weights;
 }
 
-let wanted = 0;
+let lastRequest = 0;
 async function load() {
-  const turn = ++wanted, layer = state.layer, head = state.head;
+  const request = ++lastRequest, layer = state.layer, head = state.head;
   let bytes, others = null;
   try {
     bytes = await headBytes(0, layer, head);
     if (data.second) others = await headBytes(1, layer, head);
   } catch (error) {
-    byId("status").textContent = `Layer ${layer}, head ${head} could not be read: ${error.message}`;
+    byId("status").textContent = `Layer ${layer}, head ${head} could not be loaded: ${error.message}`;
     return;
   }
-  if (turn !== wanted) return;          // another head was asked for meanwhile
+  if (request !== lastRequest) return;   // another head was requested meanwhile
   const parts = groups(), before = shown && shown.groups.length;
   shown = {names: parts.map(groupName), groups: parts, weights: null, both: [grouped(bytes, parts)], image: null};
   if (others) shown.both.push(grouped(others, parts), null);
   setSide(state.side);
-  if (before !== parts.length) { state.at = state.held = null; fit(); }
+  if (before !== parts.length) { state.at = state.pinned = null; fit(); }
   find();
   paint();
 }
 
-// Show the first, the second, or the second less the first; what the tokens are stays.
+// Show the first, the second, or the second minus the first.
 function setSide(side) {
   const changed = state.side !== side;
   state.side = side;
   byId("heading").textContent = `Layer ${state.layer}, head ${state.head}` +
-    (data.second ? `: ${[data.name, data.second.name, `${data.second.name} less ${data.name}`][side]}` : "");
+    (data.second ? `: ${[data.name, data.second.name, `${data.second.name} minus ${data.name}`][side]}` : "");
   if (data.second) document.querySelector(`input[name=side][value="${side}"]`).checked = true;
   if (shown) {
     if (side === 2 && !shown.both[2]) shown.both[2] = shown.both[1].map((weight, i) => weight - shown.both[0][i]);
@@ -158,7 +158,7 @@ function sized(canvas, width, height) {
   return context;
 }
 
-// Room for the cells; the last names, which lean to the right, need some beside them.
+// Room for the cells; the last names, which lean to the right, need some next to them.
 const room = () => ({width: picture.clientWidth - MARGIN - LEAN, height: picture.clientHeight - TOP});
 
 function fit() {
@@ -181,18 +181,18 @@ function zoom(factor, px, py) {
 
 function bound() {
   const {width, height} = room(), size = state.cell * shown.names.length;
-  const keep = (value, space) => size <= space ? 0 : Math.min(0, Math.max(space - size, value));
-  state.x = state.view === "matrix" ? keep(state.x, width) : 0;
-  state.y = keep(state.y, height + (state.view === "arcs" ? TOP - 20 : 0));
+  const clamp = (value, space) => size <= space ? 0 : Math.min(0, Math.max(space - size, value));
+  state.x = state.view === "matrix" ? clamp(state.x, width) : 0;
+  state.y = clamp(state.y, height + (state.view === "arcs" ? TOP - 20 : 0));
 }
 
-const isolate = text => `\u2068${text}\u2069`;   // a right-to-left token does not turn the rest around
+const isolate = text => `\u2068${text}\u2069`;   // a right-to-left token does not reverse the rest
 function cut(text, letters) {
   const all = Array.from(text);
   return all.length > letters ? all.slice(0, letters).join("") + "…" : text;
 }
 
-function isFound(index) {
+function isMatch(index) {
   return state.query !== "" && shown.names[index].toLowerCase().includes(state.query);
 }
 
@@ -233,7 +233,7 @@ function paintMatrix() {
   context.imageSmoothingEnabled = state.cell < 1;
   context.drawImage(matrixImage(), MARGIN + state.x, TOP + state.y, size, size);
   context.lineWidth = 1;
-  for (const mark of [state.held, state.at]) {
+  for (const mark of [state.pinned, state.at]) {
     if (!mark) continue;
     context.strokeStyle = css("--mark");
     context.strokeRect(MARGIN, TOP + state.y + mark.row * state.cell, width, state.cell);
@@ -243,8 +243,8 @@ function paintMatrix() {
   const every = Math.max(1, Math.ceil(12 / state.cell));
   for (let i = 0; i < n; i++) {
     const middle = (i + 0.5) * state.cell, y = TOP + state.y + middle, x = MARGIN + state.x + middle;
-    const marked = isFound(i), row = state.at?.row === i || state.held?.row === i;
-    const column = state.at?.column === i || state.held?.column === i;
+    const marked = isMatch(i), row = state.at?.row === i || state.pinned?.row === i;
+    const column = state.at?.column === i || state.pinned?.column === i;
     if (y > TOP && y < TOP + height && (i % every === 0 || marked || row))
       label(context, i, MARGIN - 6, y, 0, marked || row);
     if (x > MARGIN && x < MARGIN + width && (i % every === 0 || marked || column))
@@ -254,7 +254,7 @@ function paintMatrix() {
   context.font = "12px system-ui, sans-serif";
   context.textAlign = "left";
   context.textBaseline = "alphabetic";
-  context.fillText("looks ↓   is looked at →", 6, 14);
+  context.fillText("attends ↓   is attended to →", 6, 14);
 }
 
 function label(context, index, x, y, angle, strong) {
@@ -269,22 +269,22 @@ function label(context, index, x, y, angle, strong) {
   context.restore();
 }
 
-// The arcs that are drawn: those of the token that is held or pointed at, or the strongest of all.
+// The arcs to draw: those of the token that is pinned or under the mouse, or the strongest of all.
 function arcs() {
-  const n = shown.names.length, focus = (state.held ?? state.at)?.row, found = [];
+  const n = shown.names.length, focus = (state.pinned ?? state.at)?.row, result = [];
   for (let row = 0; row < n; row++)
     for (let column = 0; column < n; column++) {
       const weight = shown.weights[row * n + column];
       if (Math.abs(weight) < Math.max(state.threshold, 0.004)) continue;
       if (focus !== undefined && row !== focus && column !== focus) continue;
-      found.push({row, column, weight});
+      result.push({row, column, weight});
     }
-  found.sort((a, b) => Math.abs(a.weight) - Math.abs(b.weight));
-  return {found: found.slice(-MOST_ARCS), left: Math.max(0, found.length - MOST_ARCS), focus};
+  result.sort((a, b) => Math.abs(a.weight) - Math.abs(b.weight));
+  return {strongest: result.slice(-MOST_ARCS), omitted: Math.max(0, result.length - MOST_ARCS), focus};
 }
 
 function arcPath(arc, middle, half, span) {
-  const y = place => place.toFixed(1), back = arc.column < arc.row;
+  const y = value => value.toFixed(1), back = arc.column < arc.row;
   const from = (arc.row + 0.5) * state.cell, to = (arc.column + 0.5) * state.cell;
   const x = middle + (back ? -half : half);
   const reach = (back ? -1 : 1) * Math.min(span, 18 + Math.abs(to - from) * 0.6);
@@ -298,13 +298,13 @@ const arcStrength = arc => 0.12 + 0.88 * Math.sqrt(Math.abs(arc.weight));
 function paintArcs() {
   const context = sized(picture, picture.clientWidth, picture.clientHeight);
   const n = shown.names.length, middle = picture.clientWidth / 2, half = 62, span = middle - half - 8;
-  const {found, left, focus} = arcs();
+  const {strongest, omitted, focus} = arcs();
   context.save();
   context.beginPath();
   context.rect(0, 20, picture.clientWidth, picture.clientHeight);
   context.clip();
   context.translate(0, 20 + state.y);
-  for (const arc of found) {
+  for (const arc of strongest) {
     context.globalAlpha = arcStrength(arc);
     context.strokeStyle = context.fillStyle = arcColour(arc, focus);
     context.lineWidth = 0.5 + 3 * Math.abs(arc.weight);
@@ -320,7 +320,7 @@ function paintArcs() {
   context.textAlign = "center";
   context.textBaseline = "middle";
   for (let i = 0; i < n; i++) {
-    const strong = isFound(i) || i === focus;
+    const strong = isMatch(i) || i === focus;
     if (i % every && !strong) continue;
     context.font = `${strong ? "bold " : ""}12px system-ui, sans-serif`;
     context.fillStyle = css(strong ? "--mark" : "--ink");
@@ -331,50 +331,50 @@ function paintArcs() {
   context.font = "12px system-ui, sans-serif";
   context.textAlign = "left";
   context.textBaseline = "alphabetic";
-  context.fillText("← looks back", 8, 14);
-  const right = left ? `the strongest ${MOST_ARCS.toLocaleString("en")} arcs; ${left.toLocaleString("en")} more · ` : "";
+  context.fillText("← attends back", 8, 14);
+  const right = omitted ? `the strongest ${MOST_ARCS.toLocaleString("en")} arcs; ${omitted.toLocaleString("en")} not shown · ` : "";
   context.textAlign = "right";
-  context.fillText(right + "looks ahead →", picture.clientWidth - 8, 14);
+  context.fillText(right + "attends ahead →", picture.clientWidth - 8, 14);
 }
 
 // -- in words --------------------------------------------------------------------------------------------------------
 
 const quoted = index => `“${isolate(cut(shown.names[index], 40))}”`;
 
-// A weight in words; of two sides both.
-function figure(row, column) {
-  const place = row * shown.names.length + column, [first, second] = shown.both.map(weights => weights?.[place]);
+// A weight in words; of two sides, both.
+function weightText(row, column) {
+  const index = row * shown.names.length + column, [first, second] = shown.both.map(weights => weights?.[index]);
   if (!data.second) return first.toFixed(3);
   const change = second - first, sign = change >= 0 ? "+" : "−";
   return `${first.toFixed(3)} → ${second.toFixed(3)} (${sign}${Math.abs(change).toFixed(3)})`;
 }
 
 function describe() {
-  const n = shown.names.length, mark = state.at ?? state.held;
-  let text = `${n} ${state.words ? "words" : "tokens"}. Point at a cell, or move the mark with Shift and the arrows.`;
+  const n = shown.names.length, mark = state.at ?? state.pinned;
+  let text = `${n} ${state.words ? "words" : "tokens"}. Hover over a cell, or move the cursor with Shift and the arrow keys.`;
   if (mark) {
     const row = shown.weights.subarray(mark.row * n, mark.row * n + n);
     const best = row.reduce((best, weight, i) => Math.abs(weight) > Math.abs(row[best]) ? i : best, 0);
-    const how = isDifference() ? "changes most at" : "looks most at";
-    const most = `${quoted(mark.row)} (${mark.row}) ${how} ${quoted(best)} (${best}): ${figure(mark.row, best)}`;
+    const how = isDifference() ? "changes most at" : "attends most to";
+    const most = `${quoted(mark.row)} (${mark.row}) ${how} ${quoted(best)} (${best}): ${weightText(mark.row, best)}`;
     text = state.view === "matrix"
-      ? `${quoted(mark.row)} (${mark.row}) looks at ${quoted(mark.column)} (${mark.column}): ` +
-        `${figure(mark.row, mark.column)}. ${most}.`
-      : `${most}. ${isDifference() ? "Blue: more than in the first; orange: less." : "Blue: where it looks; orange: who looks at it."}`;
+      ? `${quoted(mark.row)} (${mark.row}) attends to ${quoted(mark.column)} (${mark.column}): ` +
+        `${weightText(mark.row, mark.column)}. ${most}.`
+      : `${most}. ${isDifference() ? "Blue: more than in the first; orange: less." : "Blue: what it attends to; orange: what attends to it."}`;
   }
   if (byId("status").textContent !== text) byId("status").textContent = text;
 }
 
 function find() {
-  const places = shown.names.map((_, i) => i).filter(isFound);
-  byId("found").textContent = state.query ? `${places.length} found` : "";
-  return places;
+  const matches = shown.names.map((_, i) => i).filter(isMatch);
+  byId("matches").textContent = !state.query ? "" : matches.length === 1 ? "1 match" : `${matches.length} matches`;
+  return matches;
 }
 
 // -- all heads -------------------------------------------------------------------------------------------------------
 
-const small = [];   // the small maps of each side, as a canvas
-// Beside the large picture where there is room, above it on a narrow screen.
+const small = [];   // the small maps of each side, on one canvas each
+// Next to the large picture where there is room, above it on a narrow screen.
 function mapCell() {
   const width = innerWidth > 820 ? 0.36 * innerWidth : innerWidth - 32;
   return Math.max(18, Math.min(48, Math.floor((width - 30) / data.heads)));
@@ -391,7 +391,7 @@ function drawnMaps(bytes, side) {
   drawn.width = size * data.heads;
   drawn.height = size * data.layers;
   const context = drawn.getContext("2d");
-  // A difference travels as one byte, too: 128 + 127 times its root with its sign.
+  // A difference is one byte, too: 128 + 127 times its root with its sign.
   const signed = byte => Math.sign(byte - 128) * ((byte - 128) / 127) ** 2;
   for (let layer = 0; layer < data.layers; layer++)
     for (let head = 0; head < data.heads; head++) {
@@ -427,7 +427,7 @@ function paintMaps() {
   context.lineWidth = 2;
   context.strokeRect(25 + state.head * cell, 19 + state.layer * cell, cell, cell);
   maps.setAttribute("aria-label", `All heads as small maps, ${data.layers} layers by ${data.heads} heads; ` +
-    `layer ${state.layer}, head ${state.head} is shown large`);
+    `layer ${state.layer}, head ${state.head} is enlarged`);
   maps.dataset.drawn = `${state.layer}-${state.head}`;
 }
 
@@ -442,7 +442,7 @@ function paintLegend() {
   const context = byId("legend").getContext("2d");
   context.clearRect(0, 0, 260, 34);
   const most = data.second ? data.second.most : 1;
-  const left = 20, width = 220, half = width / 2;     // the numbers at the ends reach beyond
+  const left = 20, width = 220, half = width / 2;     // the numbers at the ends need room
   const signed = x => most * Math.sign(x - half) * ((x - half) / half) ** 2;
   for (let x = 0; x < width; x++) {
     context.fillStyle = isDifference() ? `rgb(${mixed(signed(x)).join(",")})` : rgb((x / width) ** 2);
@@ -453,8 +453,8 @@ function paintLegend() {
   context.font = "11px system-ui, sans-serif";
   context.textAlign = "center";
   for (const share of isDifference() ? [-1, -0.2, 0, 0.2, 1] : [0, 0.05, 0.2, 0.5, 1]) {
-    const place = Math.sign(share) * Math.sqrt(Math.abs(share));
-    const x = left + (isDifference() ? half * (1 + place) : width * place);
+    const root = Math.sign(share) * Math.sqrt(Math.abs(share));
+    const x = left + (isDifference() ? half * (1 + root) : width * root);
     const weight = isDifference() ? (share * most).toPrecision(2) : share;
     context.fillText(String(+weight).replace("-", "−"), x, 26);
   }
@@ -489,7 +489,7 @@ function svgText(index, x, y, anchor, turn) {
   return `<text x="${x}" y="${y}" text-anchor="${anchor}"${turned}>${escaped(isolate(cut(shown.names[index], 40)))}</text>`;
 }
 
-// The whole picture as vectors. A large matrix is one image inside, with its labels as text.
+// The whole picture as vectors. A large matrix is one image, with its labels as text.
 function svgMatrix() {
   const n = shown.names.length, cell = 14, parts = [], size = n * cell, x = 130, y = 130;
   if (n <= 128) {
@@ -511,8 +511,8 @@ function svgMatrix() {
 }
 
 function svgArcs() {
-  const width = 700, middle = 350, half = 62, {found, focus} = arcs(), parts = [];
-  for (const arc of found) {
+  const width = 700, middle = 350, half = 62, {strongest, focus} = arcs(), parts = [];
+  for (const arc of strongest) {
     const path = arcPath(arc, middle, half, 270), colour = arcColour(arc, focus);
     const opacity = arcStrength(arc).toFixed(3), width = Math.abs(arc.weight);
     parts.push(arc.row === arc.column
@@ -562,7 +562,7 @@ picture.addEventListener("pointermove", event => {
   paint();
 });
 picture.addEventListener("pointerup", event => {
-  if (shown && drag && !drag.moved) state.held = state.held ? null : cellAt(event);
+  if (shown && drag && !drag.moved) state.pinned = state.pinned ? null : cellAt(event);
   drag = null;
   paint();
 });
@@ -597,28 +597,28 @@ function setThreshold(percent) {
   paint();
 }
 
-function moveMark(rows, columns) {
-  const last = shown.names.length - 1, from = state.at ?? state.held ?? {row: 0, column: 0};
-  const keep = value => Math.max(0, Math.min(last, value));
-  state.at = {row: keep(from.row + rows), column: keep(from.column + columns)};
+function moveCursor(rows, columns) {
+  const last = shown.names.length - 1, from = state.at ?? state.pinned ?? {row: 0, column: 0};
+  const clamp = value => Math.max(0, Math.min(last, value));
+  state.at = {row: clamp(from.row + rows), column: clamp(from.column + columns)};
   show(state.at.row, state.at.column);
 }
 
-// Move the picture so that a cell can be seen.
+// Scroll the picture until a cell is visible.
 function show(row, column) {
   const {width, height} = room();
-  const into = (moved, place, space) => Math.max(-place * state.cell, Math.min(space - (place + 1) * state.cell, moved));
+  const into = (offset, index, space) => Math.max(-index * state.cell, Math.min(space - (index + 1) * state.cell, offset));
   state.x = into(state.x, column, width);
   state.y = into(state.y, row, height);
   bound();
   paint();
 }
 
-function nextFound() {
-  const places = find();
-  if (!places.length) return;
-  const next = places.find(place => place > (state.held?.row ?? -1)) ?? places[0];
-  state.held = {row: next, column: next};
+function nextMatch() {
+  const matches = find();
+  if (!matches.length) return;
+  const next = matches.find(index => index > (state.pinned?.row ?? -1)) ?? matches[0];
+  state.pinned = {row: next, column: next};
   show(next, next);
 }
 
@@ -635,9 +635,9 @@ const KEYS = {
   "[": () => setThreshold(+byId("threshold").value - 5), "]": () => setThreshold(+byId("threshold").value + 5),
   1: () => data.second && setSide(0), 2: () => data.second && setSide(1), d: () => data.second && setSide(2),
   b: () => data.second && blink(!blinking),
-  "/": () => byId("search").focus(), Escape: () => { state.held = state.at = null; paint(); },
+  "/": () => byId("search").focus(), Escape: () => { state.pinned = state.at = null; paint(); },
 };
-const MARKS = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]};
+const MOVES = {ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0]};
 
 document.addEventListener("keydown", event => {
   if (event.ctrlKey || event.metaKey || event.altKey || !shown) return;
@@ -645,7 +645,7 @@ document.addEventListener("keydown", event => {
     if (event.key === "Escape") event.target.blur();
     return;
   }
-  if (event.shiftKey && MARKS[event.key]) moveMark(...MARKS[event.key]);
+  if (event.shiftKey && MOVES[event.key]) moveCursor(...MOVES[event.key]);
   else if (KEYS[event.key]) KEYS[event.key]();
   else return;
   event.preventDefault();
@@ -669,14 +669,14 @@ byId("search").addEventListener("input", event => {
   state.query = event.target.value.trim().toLowerCase();
   if (shown) { find(); paint(); }
 });
-byId("search").addEventListener("keydown", event => { if (event.key === "Enter") nextFound(); });
+byId("search").addEventListener("keydown", event => { if (event.key === "Enter") nextMatch(); });
 byId("closer").addEventListener("click", () => zoom(1.25));
 byId("farther").addEventListener("click", () => zoom(0.8));
 byId("fit").addEventListener("click", () => { fit(); paint(); });
 byId("png").addEventListener("click", savePng);
 byId("svg").addEventListener("click", saveSvg);
 addEventListener("resize", () => { if (small.length) paintMaps(); });
-// The small maps take their room first, and the window may change: the picture fits itself into what there is.
+// The small maps take their room first, and the window may change: fit the picture into the rest.
 new ResizeObserver(() => { if (shown) { fit(); paint(); } }).observe(picture);
 
 if (data.second) setSide(2);

@@ -1,10 +1,8 @@
-"""The curves of a proof: the label's probability as tokens are hidden (deletion) or shown (insertion)."""
+"""Figures of a faithfulness evaluation: the label's probability as tokens are masked (deletion) or shown (insertion)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from workbench.explain.checks import Curves
 from workbench.explain.render.figure import Figure, escape, shortened, text
 
 _LEFT, _TOP, _WIDTH, _HEIGHT = 46, 40, 330, 190
@@ -14,44 +12,44 @@ _ORDERS = {
     "attention_": ("three", "in the order of raw attention"),
 }
 _KINDS = {
-    "deletion": ("Tokens hidden, the most important first", "share of the text hidden", "lower is better"),
+    "deletion": ("Tokens masked, the most important first", "share of the text masked", "lower is better"),
     "insertion": ("Tokens shown, the most important first", "share of the text shown", "higher is better"),
 }
 
 
-def faithfulness_curves(curves: Mapping[str, Any], label: str) -> list[Figure]:
-    """Deletion and insertion, a figure each.
+def faithfulness_curves(curves: Curves | None, label: str) -> list[Figure]:
+    """Draw deletion and insertion, a figure each.
 
     Args:
-        curves: as :func:`workbench.explain.evaluation.curves` gives them; empty ones give no figure.
-        label: whose probability it is.
+        curves: what was measured; without it there are no figures.
+        label: the label whose probability it is.
     """
-    return [_figure(curves, kind, label) for kind in _KINDS] if curves.get("shares") else []
+    return [] if curves is None else [_figure(curves, kind, label) for kind in _KINDS]
 
 
-def _figure(curves: Mapping[str, Any], kind: str, label: str) -> Figure:
+def _figure(curves: Curves, kind: str, label: str) -> Figure:
     title, axis, better = _KINDS[kind]
-    lines, legend, said = [], [], []
-    there = [(name, *look) for name, look in _ORDERS.items() if f"{name}{kind}" in curves]
-    for place, (name, look, words) in enumerate(there):
-        values = curves[f"{name}{kind}"]
-        area = curves["areas"][f"{name}{kind}"]
-        lines.append(_line(curves["shares"], values, look, words))
-        y = _TOP + _HEIGHT + 58 + 18 * place
+    lines, legend, averages = [], [], []
+    present = [(f"{order}{kind}", *look) for order, look in _ORDERS.items() if f"{order}{kind}" in curves.lines]
+    for row, (name, look, words) in enumerate(present):
+        area = curves.areas[name]
+        lines.append(_line(curves.shares, curves.lines[name], look, words))
+        y = _TOP + _HEIGHT + 58 + 18 * row
         legend.append(f'<path class="{look}" d="M{_LEFT} {y - 4}h34"/>')
         legend.append(text(_LEFT + 42, y, f"{words}: {area:.2f} on average", "quiet"))
-        said.append(f"{words} {area:.2f} on average")
+        averages.append(f"{words} {area:.2f} on average")
     body = [text(2, 16, title, "ink", "start", 14), *_axes(axis, label, better), *reversed(lines), *legend]
-    height = _TOP + _HEIGHT + 58 + 18 * len(there)
-    return Figure(_LEFT + _WIDTH + 16, height, "".join(body), title, f"Probability of {label}: {'; '.join(said)}")
+    height = _TOP + _HEIGHT + 58 + 18 * len(present)
+    description = f"Probability of {label}: {'; '.join(averages)}"
+    return Figure(_LEFT + _WIDTH + 16, height, "".join(body), title, description)
 
 
-def _at(share: float, value: float) -> tuple[float, float]:
+def _point(share: float, value: float) -> tuple[float, float]:
     return _LEFT + share * _WIDTH, _TOP + (1 - min(1.0, max(0.0, value))) * _HEIGHT
 
 
 def _line(shares: list[float], values: list[float], look: str, words: str) -> str:
-    points = [_at(share, value) for share, value in zip(shares, values, strict=True)]
+    points = [_point(share, value) for share, value in zip(shares, values, strict=True)]
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
     dots = "".join(
         f'<g><circle class="{look}-dot" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>'
@@ -65,11 +63,11 @@ def _line(shares: list[float], values: list[float], look: str, words: str) -> st
 def _axes(axis: str, label: str, better: str) -> list[str]:
     parts = []
     for value in (0.0, 0.25, 0.5, 0.75, 1.0):
-        _, y = _at(0, value)
+        _, y = _point(0, value)
         parts.append(f'<path class="grid" d="M{_LEFT} {y:g}h{_WIDTH}"/>')
         parts.append(text(_LEFT - 6, y + 4, f"{value:g}", "quiet", "end", 11))
     for share in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
-        x, y = _at(share, 0)
+        x, y = _point(share, 0)
         parts.append(text(x, y + 16, f"{share:.0%}", "quiet", "middle", 11))
     parts.append(text(_LEFT, _TOP - 8, f"probability of {shortened(label, 30)}, {better}", "quiet", "start", 11))
     parts.append(text(_LEFT + _WIDTH / 2, _TOP + _HEIGHT + 34, axis, "quiet", "middle", 11))

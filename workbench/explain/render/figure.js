@@ -1,21 +1,21 @@
 "use strict";
-// Two buttons below each figure: save it as PNG, and as SVG. Classes become the colours that they have on this page.
+// Two buttons below each figure, to save it as PNG and as SVG. Classes become the colours that they have on this page.
 
 const NAMES = ["fill", "stroke", "stroke-width", "stroke-dasharray"];
 
 function standAlone(drawn) {
   const copy = drawn.cloneNode(true), box = drawn.viewBox.baseVal;
   const originals = drawn.querySelectorAll("[class]");
-  copy.querySelectorAll("[class]").forEach((element, place) => {
-    const seen = getComputedStyle(originals[place]);
-    for (const name of NAMES) element.setAttribute(name, seen.getPropertyValue(name));
+  copy.querySelectorAll("[class]").forEach((element, index) => {
+    const computed = getComputedStyle(originals[index]);
+    for (const name of NAMES) element.setAttribute(name, computed.getPropertyValue(name));
     element.removeAttribute("class");
   });
-  const ground = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-  ground.setAttribute("width", box.width);
-  ground.setAttribute("height", box.height);
-  ground.setAttribute("fill", getComputedStyle(document.body).backgroundColor);
-  copy.prepend(ground);
+  const background = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+  background.setAttribute("width", box.width);
+  background.setAttribute("height", box.height);
+  background.setAttribute("fill", getComputedStyle(document.body).backgroundColor);
+  copy.prepend(background);
   copy.setAttribute("font-family", "sans-serif");
   copy.setAttribute("width", box.width);
   copy.setAttribute("height", box.height);

@@ -1,7 +1,7 @@
-"""Figures as SVG: without a library, sharp at every size, and readable by those who cannot see them.
+"""Figures as SVG: without a library, sharp at every size, and readable by screen readers.
 
-A :class:`Figure` holds elements that name their colours by class; the page it stands in says what these are in light
-and in dark. :func:`page` is a stand-alone document of some figures, each with buttons that save it as PNG and as SVG.
+A :class:`Figure` contains elements whose classes name colours; the page around it defines these, light and dark.
+:func:`page` is a stand-alone document of figures, each with buttons that save it as PNG and as SVG.
 """
 
 from __future__ import annotations
@@ -28,38 +28,51 @@ _LESS, _NONE, _MORE = (190, 75, 0), (244, 245, 246), (0, 84, 147)  # orange, nea
 
 @dataclass(frozen=True)
 class Figure:
-    """One drawing.
+    """One figure.
 
     Attributes:
         width, height: in pixels, at its natural size; it shrinks where there is less room.
-        body: SVG elements, every text in them escaped.
-        title: what it shows, in some words; also the name of the file that is saved.
-        words: the same for those who cannot see it: what is where, in a sentence or two.
+        body: SVG elements, with all texts escaped.
+        title: what it shows, in a few words; also the name of the saved file.
+        description: the same for screen readers, in a sentence or two.
     """
 
     width: float
     height: float
     body: str
     title: str
-    words: str
+    description: str
 
     def svg(self) -> str:
-        """The element; it inherits its colours from the page (``page``'s style has them)."""
+        """Return the element; the page's :func:`style` has its colours."""
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width:g} {self.height:g}" '
             f'width="{self.width:g}" height="{self.height:g}" role="img" aria-label="{escape(self.title)}. '
-            f'{escape(self.words)}">{self.body}</svg>'
+            f'{escape(self.description)}">{self.body}</svg>'
         )
 
 
 def escape(text: str) -> str:
-    """Text for an element or an attribute; what XML cannot hold becomes a replacement character."""
+    """Escape text for an element or an attribute; what XML does not allow becomes a replacement character.
+
+    Args:
+        text: any text.
+    """
     allowed = "".join(c if (c >= " " and c not in "\ufffe\uffff") or c in "\t\n" else "\ufffd" for c in text)
     return html.escape(allowed)
 
 
 def text(x: float, y: float, words: str, kind: str = "ink", anchor: str = "start", size: float = 12) -> str:
-    """A line of text. ``kind`` is ``ink`` or ``quiet``; a right-to-left word does not turn the rest around."""
+    """Return a line of text; a right-to-left word does not reverse the rest.
+
+    Args:
+        x: in pixels.
+        y: in pixels.
+        words: the text.
+        kind: ``ink`` or ``quiet``.
+        anchor: ``start``, ``middle`` or ``end``.
+        size: of the font, in pixels.
+    """
     return (
         f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}" font-size="{size:g}">'
         f"\u2068{escape(words)}\u2069</text>"
@@ -67,19 +80,31 @@ def text(x: float, y: float, words: str, kind: str = "ink", anchor: str = "start
 
 
 def sequential(share: float) -> str:
-    """The colour of a value from 0 (dark) to 1 (bright)."""
-    place = min(1.0, max(0.0, share)) * (len(_CIVIDIS) - 1)
-    low = min(int(place), len(_CIVIDIS) - 2)
-    return _mix(_CIVIDIS[low], _CIVIDIS[low + 1], place - low)
+    """Return the colour of a value on the sequential scale.
+
+    Args:
+        share: 0 (dark) to 1 (bright).
+    """
+    position = min(1.0, max(0.0, share)) * (len(_CIVIDIS) - 1)
+    low = min(int(position), len(_CIVIDIS) - 2)
+    return _mix(_CIVIDIS[low], _CIVIDIS[low + 1], position - low)
 
 
 def diverging(share: float) -> str:
-    """The colour of a value from -1 (orange) over 0 (near white) to 1 (blue)."""
+    """Return the colour of a value on the diverging scale.
+
+    Args:
+        share: -1 (orange) over 0 (near white) to 1 (blue).
+    """
     return _mix(_NONE, _MORE if share >= 0 else _LESS, min(1.0, abs(share)))
 
 
 def readable_on(colour: str) -> str:
-    """Black or white, whichever can be read on ``colour`` (``#rrggbb``)."""
+    """Return black or white, whichever is readable on a colour.
+
+    Args:
+        colour: ``#rrggbb``.
+    """
     red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return "#000000" if 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2 > 0.18 else "#ffffff"
 
@@ -89,17 +114,22 @@ def _mix(first: tuple[int, int, int], second: tuple[int, int, int], share: float
 
 
 def shortened(words: str, letters: int) -> str:
-    """At most so many letters, the last of them an ellipsis where something was cut."""
+    """Cut a text, with an ellipsis at its end.
+
+    Args:
+        words: the text.
+        letters: the largest number of characters, ellipsis included.
+    """
     return words if len(words) <= letters else words[: letters - 1] + "…"
 
 
 def page(figures: Sequence[Figure], caption: str = "", theme: Theme = "auto", title: str = "Figures") -> str:
-    """A whole HTML document that asks for nothing.
+    """Return a whole HTML document without external resources.
 
     Args:
-        figures: from top to bottom, beside each other where there is room.
+        figures: from left to right and top to bottom.
         caption: above them, in plain words.
-        theme: light, dark, or as the browser wants it.
+        theme: light, dark, or the browser's own.
         title: of the document.
     """
     script = escape_script((files(__package__) / "figure.js").read_text(encoding="utf-8"))
@@ -108,7 +138,7 @@ def page(figures: Sequence[Figure], caption: str = "", theme: Theme = "auto", ti
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src blob: data:; "
         "base-uri 'none'; form-action 'none'"
     )
-    # Only this very script may run; it makes the buttons, so that there are none where scripts are switched off.
+    # Only this script may run. It creates the buttons: where scripts are disabled there are none.
     return "\n".join(
         [
             "<!DOCTYPE html>",
@@ -123,7 +153,7 @@ def page(figures: Sequence[Figure], caption: str = "", theme: Theme = "auto", ti
             "<body>",
             f'<p id="caption">{html.escape(caption)}</p>' if caption else "",
             '<div id="figures">',
-            *(f'<figure data-name="{escape(one.title)}">{one.svg()}</figure>' for one in figures),
+            *(f'<figure data-name="{escape(figure.title)}">{figure.svg()}</figure>' for figure in figures),
             "</div>",
             f"<script>{script}</script>",
             "</body>",
@@ -134,10 +164,14 @@ def page(figures: Sequence[Figure], caption: str = "", theme: Theme = "auto", ti
 
 
 def style() -> str:
-    """What the classes of figures mean, light and dark; for a page that holds figures of its own, too."""
+    """Return the style sheet of the figures' classes, light and dark, also for other pages with figures."""
     return (files(__package__) / "figure.css").read_text(encoding="utf-8")
 
 
 def short_number(value: float) -> str:
-    """A number as it stands beside a mark: three significant digits."""
+    """Format a number for an axis, with three significant digits.
+
+    Args:
+        value: the number.
+    """
     return f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""Maps over layers and heads: which pattern a head follows, how much it matters, how far it has moved."""
+"""Maps over layers and heads: the pattern that a head follows, its importance, how differently it attends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from workbench.explain.aggregates import HeadPatterns
-from workbench.explain.attention_difference import AttentionDivergence, divergence
+from workbench.explain.attention_difference import AttentionDivergence, jensen_shannon
 from workbench.explain.capture import Attention
 from workbench.explain.heads import HeadImportance
 from workbench.explain.render.figure import (
@@ -25,7 +25,7 @@ Rows = Sequence[Sequence[float]]
 
 _LEFT, _TOP, _CELL = 52, 56, 30
 _SCALE = 150  # pixels of the colour scale
-# A letter tells patterns apart where colour does not; Okabe and Ito's colours, made for the colour-blind.
+# A letter distinguishes patterns where colour does not. The colours are Okabe and Ito's, made for the colour-blind.
 PATTERN_LOOKS = {
     "previous token": ("P", "#56b4e9"),
     "next token": ("N", "#009e73"),
@@ -39,21 +39,21 @@ PATTERN_LOOKS = {
 def head_map(
     values: Rows,
     title: str,
-    what: str,
+    unit: str,
     *,
     signed: bool = False,
     most: float | None = None,
     marks: Mapping[tuple[int, int], str] | None = None,
 ) -> Figure:
-    """A number for each head, as colours.
+    """Draw a number for each head as a colour.
 
     Args:
         values: [layers][heads].
         title: of the figure.
-        what: the numbers are: "bits", "fall of the probability"; stands below the scale.
-        signed: whether numbers below 0 mean the contrary of those above; drawn from orange to blue then.
-        most: the number that has the strongest colour; by default the greatest.
-        marks: letters in some cells.
+        unit: of the numbers, shown below the scale: "bits", "fall of the probability".
+        signed: draw numbers from orange (below 0) over white to blue.
+        most: the number with the strongest colour; by default the greatest.
+        marks: letters in some cells, by (layer, head).
     """
     numbers = np.asarray(values, dtype=np.float64)
     greatest = float(np.abs(numbers).max()) if most is None else most
@@ -62,63 +62,79 @@ def head_map(
     for (layer, head), value in np.ndenumerate(numbers):
         colour = diverging(value / scale) if signed else sequential(value / scale)
         mark = (marks or {}).get((layer, head), "")
-        cells.append(_cell(layer, head, colour, f"layer {layer}, head {head}: {value:.4g} {what}", mark))
+        cells.append(_cell(layer, head, colour, f"layer {layer}, head {head}: {value:.4g} {unit}", mark))
     low, high = (-scale, scale) if signed else (0.0, scale)
     layers, heads = numbers.shape
-    body = [*_axes(layers, heads, title), *cells, _scale(layers, heads, low, high, what, signed)]
+    body = [*_axes(layers, heads, title), *cells, _scale(layers, low, high, unit, signed)]
     layer, head = np.unravel_index(int(np.abs(numbers).argmax()), numbers.shape)
-    words = f"{layers} layers with {heads} heads; the greatest is head {head} of layer {layer}: "
-    words += f"{numbers[layer, head]:.3g} {what}"
-    return Figure(_width(heads, title), _TOP + layers * _CELL + 58, "".join(body), title, words)
+    description = f"{layers} layers with {heads} heads; the greatest is head {head} of layer {layer}: "
+    description += f"{numbers[layer, head]:.3g} {unit}"
+    return Figure(_width(heads, title), _TOP + layers * _CELL + 58, "".join(body), title, description)
 
 
-def pattern_map(found: HeadPatterns) -> Figure:
-    """Which known pattern each head follows, a letter and a colour each; a head that follows none is empty."""
-    layers, heads = np.asarray(found.entropy).shape
+def pattern_map(result: HeadPatterns) -> Figure:
+    """Draw the known pattern that each head follows, a letter and a colour each; other heads are empty.
+
+    Args:
+        result: what was measured.
+    """
+    layers, heads = np.asarray(result.entropy).shape
     title = "Patterns that heads follow"
-    named = {(one["layer"], one["head"]): one for one in reversed(found.named)}  # the clearest stays
+    named = {(entry["layer"], entry["head"]): entry for entry in reversed(result.named)}  # the clearest wins
     cells = []
     for layer, head in np.ndindex(layers, heads):
-        one = named.get((layer, head))
-        if one is None:
+        entry = named.get((layer, head))
+        if entry is None:
             cells.append(_cell(layer, head, "", f"layer {layer}, head {head}: none of the known patterns"))
             continue
-        letter, colour = PATTERN_LOOKS[one["pattern"]]
-        said = f"layer {layer}, head {head}: {one['pattern']} ({one['share']:.0%} of its attention; "
-        cells.append(_cell(layer, head, colour, f"{said}even attention: {one['even']:.0%})", letter))
-    there = [name for name in PATTERN_LOOKS if any(one["pattern"] == name for one in named.values())]
+        letter, colour = PATTERN_LOOKS[entry["pattern"]]
+        tooltip = f"layer {layer}, head {head}: {entry['pattern']} ({entry['share']:.0%} of its attention; "
+        cells.append(_cell(layer, head, colour, f"{tooltip}uniform attention: {entry['even']:.0%})", letter))
+    present = [name for name in PATTERN_LOOKS if any(entry["pattern"] == name for entry in named.values())]
     legend, y = [], _TOP + layers * _CELL + 22
-    for place, name in enumerate(there):
+    for index, name in enumerate(present):
         letter, colour = PATTERN_LOOKS[name]
-        x, row = _LEFT + 150 * (place % 2), y + 22 * (place // 2)
+        x, row = _LEFT + 150 * (index % 2), y + 22 * (index // 2)
         legend.append(_box(x, row - 13, 18, colour, letter, 11))
         legend.append(text(x + 25, row + 1, name, "quiet"))
-    if not there:
+    if not present:
         legend.append(text(_LEFT, y, "no head follows a known pattern", "quiet"))
-    counts = ", ".join(f"{sum(one['pattern'] == name for one in named.values())} {name}" for name in there)
-    words = f"{layers} layers with {heads} heads; {counts or 'none follows a known pattern'}"
-    height = _TOP + layers * _CELL + 30 + 22 * ((len(there) + 1) // 2)
+    counts = ", ".join(f"{sum(entry['pattern'] == name for entry in named.values())} {name}" for name in present)
+    description = f"{layers} layers with {heads} heads; {counts or 'none follows a known pattern'}"
+    height = _TOP + layers * _CELL + 30 + 22 * ((len(present) + 1) // 2)
     width = max(_width(heads, title), _LEFT + 310)
-    return Figure(width, height, "".join([*_axes(layers, heads, title), *cells, *legend]), title, words)
+    return Figure(width, height, "".join([*_axes(layers, heads, title), *cells, *legend]), title, description)
 
 
-def importance_map(found: HeadImportance) -> Figure:
-    """How much each head matters."""
-    if found.measure == "ablation":
-        title = "What is lost without each head"
-        return head_map(found.importance, title, "fall of the label's probability", signed=True)
-    return head_map(found.importance, "How strongly each head is felt", "size of the gradient")
+def importance_map(result: HeadImportance) -> Figure:
+    """Draw the importance of each head.
+
+    Args:
+        result: what was measured.
+    """
+    if result.measure == "ablation":
+        return head_map(result.importance, "Loss without each head", "fall of the label's probability", signed=True)
+    return head_map(result.importance, "Gradient of each head", "size of the gradient")
 
 
-def divergence_map(found: AttentionDivergence) -> Figure:
-    """How far each head looks elsewhere in the second model."""
-    return head_map(found.moved, "How far each head has moved", "Jensen-Shannon divergence")
+def divergence_map(result: AttentionDivergence) -> Figure:
+    """Draw how differently each head of two models attends.
+
+    Args:
+        result: what was measured.
+    """
+    return head_map(result.divergence, "Attention divergence of each head", "Jensen-Shannon divergence")
 
 
 def difference_map(first: Attention, second: Attention) -> Figure:
-    """How differently each head looks at one text; both over as many tokens, layers and heads."""
-    moved = divergence(first.weights, second.weights)
-    return head_map(moved.tolist(), "How differently each head looks", "Jensen-Shannon divergence")
+    """Draw how differently each head attends to one text.
+
+    Args:
+        first: attention over some tokens.
+        second: attention over as many tokens, of as many layers and heads.
+    """
+    divergence = jensen_shannon(first.weights, second.weights)
+    return head_map(divergence.tolist(), "Attention divergence of each head", "Jensen-Shannon divergence")
 
 
 # -- parts ----------------------------------------------------------------------------------------------------------
@@ -139,13 +155,13 @@ def _axes(layers: int, heads: int, title: str) -> list[str]:
     ]
     middle = _TOP + layers * _CELL / 2
     turned = f'<g transform="rotate(-90 14 {middle:g})">{text(14, middle, "layer", "quiet", "middle", 11)}</g>'
-    head = text(_LEFT, _TOP - 24, "head", "quiet", "start", 11)
-    return [text(2, 16, title, "ink", "start", 14), head, *columns, *rows, turned]
+    head_label = text(_LEFT, _TOP - 24, "head", "quiet", "start", 11)
+    return [text(2, 16, title, "ink", "start", 14), head_label, *columns, *rows, turned]
 
 
-def _cell(layer: int, head: int, colour: str, said: str, letter: str = "") -> str:
-    inside = _box(_LEFT + head * _CELL + 1, _TOP + layer * _CELL + 1, _CELL - 2, colour, letter, 13)
-    return f"<g>{inside}<title>{escape(said)}</title></g>"
+def _cell(layer: int, head: int, colour: str, tooltip: str, letter: str = "") -> str:
+    box = _box(_LEFT + head * _CELL + 1, _TOP + layer * _CELL + 1, _CELL - 2, colour, letter, 13)
+    return f"<g>{box}<title>{escape(tooltip)}</title></g>"
 
 
 def _box(x: float, y: float, size: float, colour: str, letter: str, letters: float) -> str:
@@ -159,8 +175,8 @@ def _box(x: float, y: float, size: float, colour: str, letter: str, letters: flo
     )
 
 
-def _scale(layers: int, heads: int, low: float, high: float, what: str, signed: bool) -> str:
-    """The colours and the numbers at their ends."""
+def _scale(layers: int, low: float, high: float, unit: str, signed: bool) -> str:
+    """Draw the colours, with the numbers at their ends."""
     x, y, steps = _LEFT, _TOP + layers * _CELL + 14, 50
     parts = []
     for step in range(steps):
@@ -170,5 +186,5 @@ def _scale(layers: int, heads: int, low: float, high: float, what: str, signed: 
         parts.append(f'<rect x="{x + step * _SCALE / steps:g}" y="{y}" width="{width:g}" height="10" fill="{colour}"/>')
     numbers = [(0.0, low), (0.5, (low + high) / 2), (1.0, high)] if signed else [(0.0, low), (1.0, high)]
     parts += [text(x + share * _SCALE, y + 24, short_number(v), "quiet", "middle", 11) for share, v in numbers]
-    parts.append(text(x, y + 40, shortened(what, 60), "quiet", "start", 11))
+    parts.append(text(x, y + 40, shortened(unit, 60), "quiet", "start", 11))
     return "".join(parts)

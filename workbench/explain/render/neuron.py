@@ -1,8 +1,7 @@
-"""bertviz's neuron view of any model: which numbers of a query and a key make a head look where it looks.
+"""bertviz's neuron view of any model: the numbers of a query and a key that make a head look where it looks.
 
-bertviz draws it for its own copies of three models only; here it is given the queries and keys that
-:mod:`workbench.explain.queries` has captured, and its script runs offline as in
-:mod:`workbench.explain.render.bertviz`.
+bertviz draws it for its own copies of three models only. Here it draws the queries and keys captured by
+:mod:`workbench.explain.queries`, and its script works offline as in :mod:`workbench.explain.render.bertviz`.
 """
 
 from __future__ import annotations
@@ -10,15 +9,16 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from workbench.errors import RequestError
 from workbench.explain.queries import QueriesKeys
 from workbench.explain.render import assets, bertviz
+from workbench.types import Json
 from workbench.workspace import Workspace
 
 DECIMALS = 3  # of a query's or key's number
@@ -36,7 +36,7 @@ _FILTERS = {
 
 
 def neuron_view(
-    found: QueriesKeys,
+    vectors: QueriesKeys,
     *,
     layers: Sequence[int] | None = None,
     layer: int | None = None,
@@ -45,15 +45,16 @@ def neuron_view(
     title: str = "Attention: neuron view",
     workspace: Workspace | None = None,
 ) -> str:
-    """The page: point at a token to see its query, all keys, their products, and the attention that comes of them.
+    """Draw the neuron view: hover over a token to see its query, all keys, their products, and the attention.
 
     Args:
-        found: queries and keys.
-        layers: to choose from; by default all. Fewer make the page smaller.
-        layer, head: shown first; by default the last of ``layers``, and head 0.
-        theme: light, dark, or as the browser wants it.
+        vectors: queries and keys.
+        layers: the layers to choose from; by default all. Fewer make the page smaller.
+        layer: the layer that is visible at first; by default the last of ``layers``.
+        head: the head that is visible at first.
+        theme: light, dark, or the browser's own.
         title: of the document.
-        workspace: where the scripts are kept; by default the current one.
+        workspace: where the scripts are stored; by default the current one.
 
     Returns:
         A whole HTML document.
@@ -62,20 +63,20 @@ def neuron_view(
         RequestError: too large to draw, or a layer or head that does not exist.
         MissingPackageError: bertviz is not installed.
     """
-    attention = found.attention
+    attention = vectors.attention
     chosen = list(range(attention.layers)) if layers is None else sorted(set(layers))
     if not chosen or not 0 <= chosen[0] <= chosen[-1] < attention.layers:
-        raise RequestError(f"There are no such layers: {chosen}.", f"Choose some from 0 to {attention.layers - 1}.")
+        raise RequestError(f"There are no such layers: {chosen}.", f"Choose from 0 to {attention.layers - 1}.")
     first = chosen[-1] if layer is None else layer
     if first not in chosen:
         raise RequestError(f"Layer {first} is not among the layers shown: {chosen}.")
     if not 0 <= head < attention.heads:
         raise RequestError(f"There is no head {head}.", f"Choose one from 0 to {attention.heads - 1}.")
-    reason = why_not_drawn(found, len(chosen))
+    reason = why_not_drawn(vectors, len(chosen))
     if reason is not None:
         raise RequestError(reason, "Choose fewer layers, or give a shorter text.")
     parameters = {
-        "attention": _parts(found, chosen),
+        "attention": _parts(vectors, chosen),
         "default_filter": "all",
         "root_div_id": "neurons",
         "bidirectional": not attention.is_causal,
@@ -93,67 +94,80 @@ def neuron_view(
         _script(),
     ]
     caption = (
-        f"Queries and keys of layer {first}, head {head} first. Point at a token on the left to see where it looks; "
-        "click the + beside it to see the numbers behind it. Blue is positive, orange negative, stronger is larger. "
-        + " ".join(found.notes)
+        f"Queries and keys; at first of layer {first}, head {head}. Hover over a token on the left to see where it looks; "
+        "click its + to see the numbers. Blue is positive, orange negative, stronger is larger. "
+        + " ".join(vectors.notes)
     )
     return bertviz.assemble(_body(attention.second_text_start is not None), scripts, title, theme, caption.strip())
 
 
-def why_not_drawn(found: QueriesKeys, layers: int | None = None) -> str | None:
-    """Why a neuron view of this size is not drawn, with the numbers; None when it is."""
-    shown, heads, tokens, width = found.queries.shape
+def why_not_drawn(vectors: QueriesKeys, layers: int | None = None) -> str | None:
+    """Return the reason why a neuron view is too large to draw; None when it is not.
+
+    Args:
+        vectors: queries and keys.
+        layers: the number of layers to draw; by default all.
+    """
+    shown, heads, tokens, width = vectors.queries.shape
     shown = layers or shown
     elements = 3 * tokens * width + 7 * tokens**2
-    copies = 1 if found.attention.second_text_start is None else 2
+    copies = 1 if vectors.attention.second_text_start is None else 2
     size = copies * shown * heads * tokens * (2 * width + tokens) * 7
     if elements <= MOST_ELEMENTS and size <= MOST_BYTES:
         return None
-    over = f"{size / 1e6:.0f} MB, and at most {MOST_BYTES / 1e6:.0f} MB load well"
+    excess = f"{size / 1e6:.0f} MB; browsers handle at most {MOST_BYTES / 1e6:.0f} MB well"
     if elements > MOST_ELEMENTS:
-        over = f"{elements:,} elements, and a browser draws at most {MOST_ELEMENTS:,} well"
-    return f"The neuron view of {tokens} tokens, {shown} layers and {heads} heads has {over}."
+        excess = f"{elements:,} elements; browsers draw at most {MOST_ELEMENTS:,} well"
+    return f"The neuron view of {tokens} tokens, {shown} layers and {heads} heads has {excess}."
 
 
-def _parts(found: QueriesKeys, layers: list[int]) -> dict[str, Any]:
-    """What bertviz's script reads: everything, and of a pair also the four parts."""
-    start, names = found.attention.second_text_start, bertviz.labels(found.attention, 14)
+class _Part(TypedDict):
+    attn: Json
+    queries: Json
+    keys: Json
+    left_text: list[str]
+    right_text: list[str]
+
+
+def _parts(vectors: QueriesKeys, layers: list[int]) -> dict[str, _Part]:
+    """Return the data of bertviz's script: everything, and of a pair also the four combinations of its texts."""
+    start, names = vectors.attention.second_text_start, bertviz.labels(vectors.attention, 14)
     everything = slice(None)
     sides = {"all": (everything, everything)}
     if start is not None:
         texts = {"a": slice(0, start), "b": slice(start, None)}
         sides |= {one + other: (texts[one], texts[other]) for one in "ab" for other in "ab"}
-    weights = np.round(found.attention.weights[layers].astype(np.float64), bertviz.DECIMALS)
-    queries, keys = (np.round(x[layers].astype(np.float64), DECIMALS) for x in (found.queries, found.keys))
+    weights = np.round(vectors.attention.weights[layers].astype(np.float64), bertviz.DECIMALS)
+    queries, keys = (np.round(x[layers].astype(np.float64), DECIMALS) for x in (vectors.queries, vectors.keys))
     return {
-        name: {
-            "attn": weights[:, :, left, right].tolist(),
-            "queries": queries[:, :, left].tolist(),
-            "keys": keys[:, :, right].tolist(),
-            "left_text": names[left],
-            "right_text": names[right],
-        }
+        name: _Part(
+            attn=weights[:, :, left, right].tolist(),
+            queries=queries[:, :, left].tolist(),
+            keys=keys[:, :, right].tolist(),
+            left_text=names[left],
+            right_text=names[right],
+        )
         for name, (left, right) in sides.items()
     }
 
 
-def _safe_json(value: Any) -> str:
+def _safe_json(value: Mapping[str, object]) -> str:
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _script() -> str:
-    """bertviz's script without its CDN, and with the names of the layers that are there."""
+    """Return bertviz's script without its CDN, and with the real numbers of the layers."""
     bertviz.package()
     script = (files("bertviz") / "neuron_view.js").read_text(encoding="utf-8")
     script, comments = re.subn(r"\A\s*/\*\*.*?\*/", "", script, flags=re.DOTALL)
     script, configurations = re.subn(r"require\.config\(\{.*?\}\s*\);\n", "", script, flags=re.DOTALL)
     if comments != 1 or configurations != 1 or script.count(_OPTION) != 1 or bertviz.ADDRESS.search(script):
-        raise bertviz.changed("the script of its neuron view is not as expected")
+        raise bertviz.changed("the script of its neuron view has changed")
     script = script.replace(_OPTION, _OPTION.replace(".text(i)", ".text(params['layer_names'][i])"))
     return assets.escape_script(script)
 
 
-# bertviz's black, and the mark of the other views that is too faint for weights, are overruled.
+# Overrides bertviz's black background, and a highlight that is too faint for weights.
 _STYLE = """<style>
 #neurons { background: var(--page) !important; }
 #neurons #rightText .highlight { fill: #3b8fd6; }

@@ -1,4 +1,4 @@
-"""A small picture of an explanation: its tokens, coloured by score. No script, no style sheet: it goes anywhere."""
+"""A small picture of an explanation: its tokens, coloured by score. No script or style sheet: it works anywhere."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Sequence
 
 from workbench.explain.base import Explanation
 
-# Blue and orange are told apart by every kind of colour vision, and each also by its underline.
-_FOR, _AGAINST = (0, 114, 178), (213, 94, 0)
-_STRONGEST = 0.55  # opacity of the highest score: text stays readable on it, light or dark
+# Every kind of colour vision tells blue from orange; tokens against the label are underlined as well.
+SUPPORTING, _AGAINST = (0, 114, 178), (213, 94, 0)
+STRONGEST = 0.55  # opacity of the highest score: text stays readable on it, light or dark
 
 
 def token_heat_html(explanation: Explanation) -> str:
-    """The explained text with each token coloured by its score, a legend, and the numbers as a table.
+    """Draw the explained text with each token coloured by its score, a legend, and the numbers as a table.
 
-    Colours are drawn over whatever the page's background is, so that it works light and dark. A number shows on hover.
+    Colours are drawn over the page's own background, light or dark. A score shows on hover.
 
     Args:
         explanation: what to draw.
@@ -25,9 +25,9 @@ def token_heat_html(explanation: Explanation) -> str:
         HTML of one ``div``; everything that comes from the text is escaped.
     """
     scale = max((abs(score) for score in explanation.scores), default=0.0)
-    marked = set(explanation.faithfulness.get("marked", ()))
+    top_k = set(explanation.faithfulness["top_k"])
     tokens = [
-        _token(explanation, index, scale, marked, begins) for index, begins in enumerate(_begins_word(explanation))
+        _token(explanation, index, scale, top_k, begins) for index, begins in enumerate(_begins_word(explanation))
     ]
     prediction = explanation.prediction
     heading = f"{prediction['label']} ({prediction['score']:.2f})"
@@ -38,7 +38,7 @@ def token_heat_html(explanation: Explanation) -> str:
         f"<p style='margin:0 0 .5em'><b><bdi>{html.escape(heading)}</bdi></b> · {html.escape(explanation.method)}</p>",
         f"<p style='{line}'>{''.join(tokens)}</p>",
         _legend(explanation, scale),
-        _paragraph(str(explanation.faithfulness.get("sentence", ""))),
+        _paragraph(explanation.faithfulness["sentence"]),
         _paragraph(" ".join([explanation.reading, *explanation.notes]), "opacity:.75"),
         _table(explanation),
     ]
@@ -50,31 +50,31 @@ def _paragraph(text: str, style: str = "") -> str:
 
 
 def _direction(text: str) -> str:
-    """The direction in which the text is read, from its first letter that has one: special tokens are always Latin."""
+    """Return the reading direction, from the first letter that has one: special tokens are always Latin."""
     kinds = (unicodedata.bidirectional(character) for character in text)
     return "ltr" if next((kind for kind in kinds if kind in ("L", "R", "AL")), "L") == "L" else "rtl"
 
 
 def _begins_word(explanation: Explanation) -> list[bool]:
-    """Whether a space stands before each token: where the text had one, around special tokens, between two texts."""
-    found, last = [], None
+    """Return whether a space precedes each token: where the text had one, around special tokens, between two texts."""
+    result, last = [], None
     for segment, (start, end) in zip(explanation.segments, explanation.offsets, strict=True):
-        found.append(segment is None or last is None or segment != last[0] or start > last[1])
+        result.append(segment is None or last is None or segment != last[0] or start > last[1])
         last = (segment, end)
-    return found
+    return result
 
 
 def _colour(score: float, scale: float) -> str:
-    red, green, blue = _FOR if score >= 0 else _AGAINST
-    return f"rgba({red},{green},{blue},{_STRONGEST * abs(score) / scale if scale else 0:.3f})"
+    red, green, blue = SUPPORTING if score >= 0 else _AGAINST
+    return f"rgba({red},{green},{blue},{STRONGEST * abs(score) / scale if scale else 0:.3f})"
 
 
-def _token(explanation: Explanation, index: int, scale: float, marked: set[int], begins_word: bool) -> str:
+def _token(explanation: Explanation, index: int, scale: float, top_k: set[int], begins_word: bool) -> str:
     score = explanation.scores[index]
     style = f"background:{_colour(score, scale)};padding:.15em .1em;border-radius:.2em"
     if explanation.special[index]:
         style += ";opacity:.6"
-    if index in marked:
+    if index in top_k:
         style += ";font-weight:600"
     if score < 0:
         style += ";border-bottom:2px dotted currentColor"
@@ -85,15 +85,16 @@ def _token(explanation: Explanation, index: int, scale: float, marked: set[int],
 
 def _legend(explanation: Explanation, scale: float) -> str:
     def box(score: float, text: str) -> str:
-        colour = _colour(score, scale)
-        sample = f"background:{colour};display:inline-block;width:1.6em;height:1em;vertical-align:-.1em"
+        sample = (
+            f"background:{_colour(score, scale)};display:inline-block;width:1.6em;height:1em;vertical-align:-.1em"
+        )
         return f"<span style='{sample}'></span> {html.escape(text)} · "
 
     if explanation.signed:
         boxes = box(scale, f"for {explanation.target} (up to {scale:.3g})") + box(-scale, "against it (underlined)")
     else:
         boxes = box(0, "0") + box(scale / 2, f"{scale / 2:.3g}") + box(scale, f"{scale:.3g}")
-    return f"<p style='margin:0 0 .5em;font-size:.9em'>{boxes}bold: marked for the test below</p>"
+    return f"<p style='margin:0 0 .5em;font-size:.9em'>{boxes}bold: top tokens, masked in the test below</p>"
 
 
 def _table(explanation: Explanation) -> str:
@@ -102,7 +103,7 @@ def _table(explanation: Explanation) -> str:
         for token, score in _by_size(explanation.shown, explanation.scores)
     )
     head = "<tr><th>token</th><th>score</th></tr>"
-    return f"<details><summary>All numbers</summary><table>{head}{rows}</table></details>"
+    return f"<details><summary>All scores</summary><table>{head}{rows}</table></details>"
 
 
 def _by_size(tokens: Sequence[str], scores: Sequence[float]) -> list[tuple[str, float]]:
