@@ -307,13 +307,13 @@ for method, found in explained.items():
 # %%
 faithfulness = explained["attention"].faithfulness
 hidden = inputs["input_ids"].clone()
-hidden[0, faithfulness["marked"]] = tokenizer.mask_token_id
+hidden[0, faithfulness["top_k"]] = tokenizer.mask_token_id
 with torch.no_grad():
     label = predictor.labels.index(explained["attention"].target)
     before = model(**inputs).logits.softmax(-1)[0, label].item()
     after = model(**{**inputs, "input_ids": hidden}).logits.softmax(-1)[0, label].item()
-np.testing.assert_allclose([before, after], [faithfulness["whole"], faithfulness["without_marked"]], atol=1e-5)
-print(f"{before:.3f} -> {after:.3f}, marked:", [names[i] for i in faithfulness["marked"]])
+np.testing.assert_allclose([before, after], [faithfulness["original"], faithfulness["without_top_k"]], atol=1e-5)
+print(f"{before:.3f} -> {after:.3f}, marked:", [names[i] for i in faithfulness["top_k"]])
 
 # %% [markdown]
 # One text is one toss of a coin. Over several texts, the mean fall of the probability (its name is

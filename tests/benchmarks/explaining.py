@@ -20,7 +20,7 @@ from transformers import BertConfig, BertModel
 
 from workbench.explain import evaluate_dataset_faithfulness, explain
 from workbench.explain.capture import Attention, attention_of
-from workbench.explain.instance import Encoded
+from workbench.explain.encoding import Encoded
 from workbench.explain.render.canvas import canvas_view
 from workbench.inference.predictor import Predictor
 from workbench.runs.predictions import read_predictions

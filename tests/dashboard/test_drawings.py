@@ -11,13 +11,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from workbench.explain.render.side_by_side import align_attention
 
 from tests.unit.explain.test_explain_render import HOSTILE, attention_of_size
 from workbench.errors import RequestError
 from workbench.explain.aggregates import HeadPatterns
 from workbench.explain.attention_difference import divergence
 from workbench.explain.render import canvas, curves, figure, maps
-from workbench.explain.render.side_by_side import align_attention
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -126,15 +126,15 @@ def test_two_texts_are_laid_over_each_other() -> None:
 
 def test_what_is_kept_of_heads_may_be_damaged(workspace: object) -> None:
     from tests.dashboard.fake_runs import fake_run
-    from workbench.explain.cache import keep_heads, kept_importance, kept_patterns
+    from workbench.explain.cache import load_importance, load_patterns, save_measurement
     from workbench.explain.heads import HeadImportance
 
     run = fake_run(workspace)  # type: ignore[arg-type]
-    assert kept_patterns(run) is None
+    assert load_patterns(run) is None
     found = HeadImportance("gradient", 2, [[0.5]], [{"layer": 0, "head": 0, "importance": 0.5}])
-    keep_heads(run, found)
-    assert kept_importance(run, "gradient") == found and kept_importance(run) is None
+    save_measurement(run, found)
+    assert load_importance(run, "gradient") == found and load_importance(run) is None
     (run.folder / "heads" / "patterns.json").write_text('{"texts": 1')
-    assert kept_patterns(run) is None
+    assert load_patterns(run) is None
     (run.folder / "heads" / "patterns.json").write_text("[1]")
-    assert kept_patterns(run) is None
+    assert load_patterns(run) is None

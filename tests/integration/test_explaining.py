@@ -12,7 +12,7 @@ import pytest
 from tests.tiny import make_run
 from workbench.cli import main
 from workbench.explain import evaluate_dataset_faithfulness, read_dataset_faithfulness
-from workbench.explain.cache import kept_importance, kept_layers, kept_patterns
+from workbench.explain.cache import load_importance, load_layers, load_patterns
 from workbench.inference.predictor import Predictor
 from workbench.runs.run import Run
 from workbench.training.runner import run_folder
@@ -120,7 +120,7 @@ def test_what_is_measured_over_the_runs_own_texts_is_kept_with_it(asked: Run, ca
     for measure in ("layers", "gradient", "patterns"):
         assert main(["heads", asked.id, "--measure", measure, "--texts", "3", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["texts"] == 3
-    layers, importance, patterns = kept_layers(asked), kept_importance(asked, "gradient"), kept_patterns(asked)
+    layers, importance, patterns = load_layers(asked), load_importance(asked, "gradient"), load_patterns(asked)
     assert layers and importance and patterns
     assert len(layers.importance) == len(importance.importance) == len(patterns.entropy)
     assert main(["heads", asked.id, "--measure", "size"]) == 2

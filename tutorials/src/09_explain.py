@@ -223,7 +223,7 @@ by_occlusion = most_important(scores, 0.2)
 by_gradients = most_important(by_word(blended.scores, predictor.tokenizer(REVIEW).word_ids()), 0.2)
 print("occlusion:           ", [WORDS[i] for i in by_occlusion])
 print("integrated gradients:", [WORDS[i] for i in by_gradients])
-assert by_occlusion == [i - 1 for i in library.faithfulness["marked"]]  # the library counts [CLS] as token 0
+assert by_occlusion == [i - 1 for i in library.faithfulness["top_k"]]  # the library counts [CLS] as token 0
 
 # %% [markdown]
 # ## Can it be believed?
@@ -277,7 +277,7 @@ print("the library says:", library.faithfulness["sentence"])
 # model's last layer looks at most.)
 
 # %%
-from workbench.explain.evaluation import evaluate_dataset_faithfulness
+from workbench.explain import evaluate_dataset_faithfulness
 
 texts = [{"text": text} for text in read_predictions(finished, ["input"])["input"][: size(test=4, cpu=40, gpu=200)]]
 evaluation = evaluate_dataset_faithfulness(predictor, texts, "occlusion")

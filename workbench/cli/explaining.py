@@ -1,16 +1,18 @@
-"""What `workbench explain` does: gathers all that was asked of one text, then tells it, or draws it on one page."""
+"""The work of `workbench explain`: compute everything that was requested of one text, then print it or write a page."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from workbench.cli.output import console, table
 from workbench.errors import RequestError
 from workbench.files import write_text
+from workbench.i18n import _
 from workbench.runs.run import Run
+from workbench.types import JsonObject
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
         Patching,
     )
     from workbench.explain.render.report import Section
+    from workbench.inference.predictor import Predictor
 
 VIEWS = ("tokens", "head", "model", "neuron", "canvas")
 BASE = "base"
@@ -30,14 +33,14 @@ BASE = "base"
 
 @dataclass(frozen=True)
 class ExplainRequest:
-    """What is asked of a run about one text; see the options of `workbench explain`."""
+    """What a user requests about one text; see the options of `workbench explain`."""
 
     text: str
     text_pair: str | None = None
     method: str = "attention"
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     target: str | None = None
-    place: str | None = None
+    word: str | None = None
     views: tuple[str, ...] = ("tokens",)
     layers: tuple[int, ...] | None = None
     heads: tuple[int, ...] | None = None
@@ -58,7 +61,22 @@ class ExplainRequest:
 
 @dataclass
 class ExplainResult:
-    """What was found; what was not asked for is None."""
+    """What was computed; what was not requested is None or empty.
+
+    Attributes:
+        request: what was requested.
+        explanation: of the text.
+        evaluation: of the explanation's faithfulness.
+        lens: the prediction after each layer.
+        attentions: for the views, by what they are over ("" for a model with one kind).
+        neuron: the neuron view's document.
+        names: of the two sides of a comparison.
+        other: the explanation of the other side.
+        side_by_side: attention of both sides over the same tokens.
+        divergence: between the two sides.
+        note: why attention or activations cannot be compared.
+        patching: what carries the difference between two texts.
+    """
 
     request: ExplainRequest
     explanation: Explanation
@@ -70,255 +88,291 @@ class ExplainResult:
     other: Explanation | None = None
     side_by_side: tuple[Attention, Attention] | None = None
     divergence: AttentionDivergence | None = None
-    side_by_side_note: str = ""
+    note: str = ""
     patching: Patching | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON: the explanation, and beside it what else was asked for."""
-        found = self.explanation.as_dict()
+    def as_dict(self) -> JsonObject:
+        """Return the explanation for JSON, with everything else that was requested."""
+        document = self.explanation.as_dict()
         if self.evaluation is not None:
-            found["faithfulness_evaluation"] = self.evaluation.as_dict()
+            document["faithfulness_evaluation"] = self.evaluation.as_dict()
         if self.lens is not None:
-            found["lens"] = self.lens.as_dict()
+            document["lens"] = self.lens.as_dict()
         if self.other is not None:
-            moved = None if self.divergence is None else self.divergence.as_dict()
-            found["comparison"] = {
-                "with": self.names[1], "explanation": self.other.as_dict(), "attention_divergence": moved,
-                "note": self.side_by_side_note,
-            }  # fmt: skip
+            document["comparison"] = {
+                "with": self.names[1],
+                "explanation": self.other.as_dict(),
+                "attention_divergence": None if self.divergence is None else self.divergence.as_dict(),
+                "note": self.note,
+            }
         if self.patching is not None:
-            found["patching"] = self.patching.as_dict()
-        return found
+            document["patching"] = self.patching.as_dict()
+        return document
 
 
 def compute(run: Run, request: ExplainRequest, draw: bool) -> ExplainResult:
-    """Ask the run.
+    """Compute everything that was requested.
 
     Args:
-        run: a finished one.
-        request: what is asked.
-        draw: a page is written: attention is captured for the views and for what is compared.
+        run: a finished run.
+        request: what to compute.
+        draw: also capture the attention that the views of a page need.
 
     Raises:
-        RequestError: something of it does not fit the run's model or the text.
+        RequestError: a part of the request does not fit the run's model or the text.
     """
-    from workbench.explain import evaluate_faithfulness, explain, logit_lens
+    from workbench.explain import evaluate_faithfulness, logit_lens
     from workbench.inference.predictor import Predictor
 
-    q = request
     predictor = Predictor.load(run)
-    result = ExplainResult(q, explain(predictor, q.text, q.method, q.text_pair, q.target, q.place, **q.options))
-    if q.faithfulness:
+    result = ExplainResult(request, _explain(predictor, request))
+    if request.faithfulness:
         result.evaluation = evaluate_faithfulness(
-            predictor, q.text, q.method, q.text_pair, q.target, q.place, **q.options
+            predictor,
+            request.text,
+            request.method,
+            request.text_pair,
+            request.target,
+            request.word,
+            options=request.options,
         )
-    if q.lens:
-        result.lens = logit_lens(predictor, q.text, q.text_pair)
+    if request.lens:
+        result.lens = logit_lens(predictor, request.text, request.text_pair)
     if draw:
         _capture(result, predictor)
-    if q.compare is not None:
+    if request.compare is not None:
         _compare_runs(result, run, predictor)
-    if q.other_text is not None:
-        _compare_texts(result, predictor)
+    if request.other_text is not None:
+        _compare_texts(result, predictor, request.other_text)
     return result
 
 
-def _capture(result: ExplainResult, predictor: Any) -> None:
-    """Attention for the views that draw it."""
+def _explain(
+    predictor: Predictor, request: ExplainRequest, text: str | None = None, target: str | None = None
+) -> Explanation:
+    from workbench.explain import explain
+
+    return explain(
+        predictor,
+        request.text if text is None else text,
+        request.method,
+        request.text_pair,
+        request.target if target is None else target,
+        request.word,
+        **request.options,
+    )
+
+
+def _capture(result: ExplainResult, predictor: Predictor) -> None:
+    """Capture attention for the views that draw it."""
     from workbench.explain import capture_encoder_decoder, capture_queries_keys
     from workbench.explain.capture import attention_of
-    from workbench.explain.instance import encode_for
+    from workbench.explain.encoding import encode_for
     from workbench.explain.render.neuron import neuron_view
 
-    q, model, tokenizer = result.request, predictor.model, predictor.tokenizer
-    if set(q.views) & {"head", "model", "canvas"}:
+    request, model, tokenizer = result.request, predictor.model, predictor.tokenizer
+    if set(request.views) & {"head", "model", "canvas"}:
         if getattr(model.config, "is_encoder_decoder", False):
-            longest = predictor.max_length
-            both = capture_encoder_decoder(model, tokenizer, q.text, None, longest)
+            both = capture_encoder_decoder(model, tokenizer, request.text, None, predictor.max_length)
             result.attentions = {
-                "of the text that is read": both.encoder,
-                "of the text that is written": both.decoder,
-                "from the written text to the one that is read": both.cross_as_pair(),
+                _("over the text that is read"): both.encoder,
+                _("over the text that is written"): both.decoder,
+                _("from the written text to the text that is read"): both.cross_as_pair(),
             }
         else:
-            encoded = encode_for(predictor, q.text, q.text_pair)
-            result.attentions = {"": attention_of(model, encoded)}
-    if "neuron" in q.views:
-        vectors = capture_queries_keys(model, tokenizer, q.text, q.text_pair, predictor.max_length)
-        result.neuron = neuron_view(vectors, layers=q.layers)
+            result.attentions = {"": attention_of(model, encode_for(predictor, request.text, request.text_pair))}
+    if "neuron" in request.views:
+        vectors = capture_queries_keys(model, tokenizer, request.text, request.text_pair, predictor.max_length)
+        result.neuron = neuron_view(vectors, layers=request.layers)
 
 
-def _compare_runs(result: ExplainResult, run: Run, predictor: Any) -> None:
-    """The same text in another run, or in the base as it was before training."""
-    from workbench.explain import explain
+def _compare_runs(result: ExplainResult, run: Run, predictor: Predictor) -> None:
+    """Explain the same text in another run, or in the run's base model."""
     from workbench.explain.base_model import load_base_model
     from workbench.inference.predictor import Predictor
 
-    q = result.request
-    assert q.compare is not None
-    if q.compare == BASE:
-        other, name = load_base_model(run, predictor), f"the base of {run.id}"
+    request = result.request
+    if request.compare == BASE:
+        other, name = load_base_model(run, predictor), _("the base model of {run}").format(run=run.id)
     else:
-        another = Run.open(q.compare, Workspace.current())
-        other, name = Predictor.load(another), another.id
+        other_run = Run.open(str(request.compare), Workspace.current())
+        other, name = Predictor.load(other_run), other_run.id
     result.names = (run.id, name)
-    target = q.target if q.target is not None else result.explanation.target
-    result.other = explain(other, q.text, q.method, q.text_pair, target, q.place, **q.options)
-    _align(result, predictor, other, (q.text, q.text_pair))
+    result.other = _explain(other, request, target=request.target or result.explanation.target)
+    _align(result, predictor, other, request.text)
 
 
-def _compare_texts(result: ExplainResult, predictor: Any) -> None:
-    """Another text in the same run, and what of the model carries the difference."""
-    from workbench.explain import explain, patch
+def _compare_texts(result: ExplainResult, predictor: Predictor, other_text: str) -> None:
+    """Explain another text in the same run, and find what in the model carries the difference."""
+    from workbench.explain import patch
 
-    q = result.request
-    assert q.other_text is not None
-    result.names = ("this text", "the other text")
-    target = q.target if q.target is not None else result.explanation.target
-    result.other = explain(predictor, q.other_text, q.method, q.text_pair, target, q.place, **q.options)
-    _align(result, predictor, predictor, (q.other_text, q.text_pair))
+    request = result.request
+    result.names = (_("this text"), _("the other text"))
+    target = request.target or result.explanation.target
+    result.other = _explain(predictor, request, other_text, target)
+    _align(result, predictor, predictor, other_text)
     try:
-        result.patching = patch(predictor, q.text, q.other_text, q.text_pair, target, q.place)
-    except RequestError as error:  # answers that do not differ, or a model without layers
-        result.side_by_side_note = f"{result.side_by_side_note} {error}".strip()
+        result.patching = patch(predictor, request.text, other_text, request.text_pair, target, request.word)
+    except RequestError as error:  # the answers do not differ, or the model has no layers
+        result.note = f"{result.note} {error}".strip()
 
 
-def _align(result: ExplainResult, first: Any, second: Any, texts: tuple[str, str | None]) -> None:
-    """The attention of both over the tokens that they share; where that cannot be, the reason is kept."""
-    from workbench.explain import AttentionDivergence
-    from workbench.explain.attention_difference import divergence as head_divergence
-    from workbench.explain.attention_difference import divergence_over
+def _align(result: ExplainResult, first: Predictor, second: Predictor, other_text: str) -> None:
+    """Restrict the attention of both sides to their common tokens; where that is impossible, note the reason."""
+    from workbench.explain.alignment import align_attention
+    from workbench.explain.attention_difference import AttentionDivergence, jensen_shannon
     from workbench.explain.capture import attention_of
-    from workbench.explain.instance import encode_for
-    from workbench.explain.render.side_by_side import align_attention
+    from workbench.explain.encoding import encode_for
 
-    q = result.request
+    request = result.request
     try:
-        one = attention_of(first.model, encode_for(first, q.text, q.text_pair))
-        two = attention_of(second.model, encode_for(second, *texts))
+        one = attention_of(first.model, encode_for(first, request.text, request.text_pair))
+        two = attention_of(second.model, encode_for(second, other_text, request.text_pair))
         if one.weights.shape[:2] != two.weights.shape[:2]:
-            result.side_by_side_note = "The models differ in layers or heads, so their attention cannot be overlaid."
+            result.note = _("The models differ in layers or heads, so their attention cannot be overlaid.")
             return
         result.side_by_side = (one, two) if one.tokens == two.tokens else align_attention(one, two)
         if one.tokens == two.tokens:
-            result.divergence = divergence_over(head_divergence(one.weights, two.weights), 1)
-            assert isinstance(result.divergence, AttentionDivergence)
-    except RequestError as error:  # a bag of words, say, has no attention to compare; the rest is told all the same
-        result.side_by_side_note = str(error)
+            result.divergence = AttentionDivergence.of(jensen_shannon(one.weights, two.weights), 1)
+    except RequestError as error:  # a bag of words, say, has no attention; the other results are still there
+        result.note = str(error)
 
 
-# -- told ------------------------------------------------------------------------------------------------------------
+# -- printed ---------------------------------------------------------------------------------------------------------
 
 
 def show(result: ExplainResult, page: Path | None) -> None:
-    """Print what was computed."""
+    """Print what was computed.
+
+    Args:
+        result: what was computed.
+        page: the file that was written, if any.
+    """
     explanation = result.explanation
-    console.print(
-        f"{explanation.target}: {explanation.prediction['scores'][explanation.target]:.4f}", style="bold", markup=False
-    )
+    probability = explanation.prediction["scores"][explanation.target]
+    console.print(f"{explanation.target}: {probability:.4f}", style="bold", markup=False)
     order = sorted(range(len(explanation.tokens)), key=lambda i: -abs(explanation.scores[i]))
     rows = [
         {"token": explanation.shown[i], "score": explanation.scores[i]} for i in order if not explanation.special[i]
     ]
-    table(rows[:15], {"token": "token", "score": ">score"}, "There are no tokens.")
-    say = [str(explanation.faithfulness.get("sentence", ""))]
-    say += result.evaluation.sentences if result.evaluation else []
-    say += [f"Note: {note}" for note in explanation.notes]
-    say += _compared(result)
-    say += result.patching.sentences if result.patching else []
-    for sentence in say:
+    table(rows[:15], {"token": _("token"), "score": ">" + _("score")}, _("There are no tokens."))
+    sentences = [explanation.faithfulness["sentence"]]
+    sentences += result.evaluation.sentences if result.evaluation else []
+    sentences += [_("Note: {note}").format(note=note) for note in explanation.notes]
+    sentences += _comparison_sentences(result)
+    sentences += result.patching.sentences if result.patching else []
+    for sentence in sentences:
         console.print(sentence, markup=False, soft_wrap=True)
     if result.lens is not None:
         _show_lens(result.lens)
     if page is not None:
-        console.print(f"Written: {page}", markup=False)
+        console.print(_("Written: {path}").format(path=page), markup=False)
 
 
 def _show_lens(lens: LogitLens) -> None:
-    """Of each layer the likeliest; of a model with an answer at each token, at the last of them."""
+    """Print the best candidates after each layer; of a model that answers at each token, those at the last."""
     rows = []
     for layer, row in enumerate(lens.rows):
-        told = ", ".join(f"{one.name} {one.probability:.2f}" for one in row[-1])
-        rows.append({"layer": layer or "embeddings", "says": told})
-    table(rows, {"layer": "after layer", "says": "the model would say"}, "There are no layers.")
+        candidates = ", ".join(f"{candidate.name} {candidate.probability:.2f}" for candidate in row[-1])
+        rows.append({"layer": layer or _("embeddings"), "prediction": candidates})
+    table(rows, {"layer": _("after layer"), "prediction": _("prediction")}, _("There are no layers."))
 
 
-def _compared(result: ExplainResult) -> list[str]:
+def _comparison_sentences(result: ExplainResult) -> list[str]:
     if result.other is None:
         return []
-    mine, other = result.explanation, result.other
+    own, other = result.explanation, result.other
     sentences = [
-        f"{mine.target!r} has {mine.prediction['scores'][mine.target]:.2f} in {result.names[0]} and "
-        f"{other.prediction['scores'][other.target]:.2f} in {result.names[1]}."
+        _("The probability of {label} is {first:.2f} in {first_name} and {second:.2f} in {second_name}.").format(
+            label=repr(own.target),
+            first=own.prediction["scores"][own.target],
+            first_name=result.names[0],
+            second=other.prediction["scores"][other.target],
+            second_name=result.names[1],
+        )
     ]
     if result.divergence is not None:
-        most = ", ".join(
-            f"{one['head']} of layer {one['layer']} ({one['divergence']:.2f} bits)"
-            for one in result.divergence.most[:3]
+        heads = ", ".join(
+            _("head {head} of layer {layer} ({divergence:.2f} bits)").format(**head)
+            for head in result.divergence.order[:3]
         )
-        sentences.append(f"The heads that look elsewhere most: {most}.")
-    return [*sentences, result.side_by_side_note] if result.side_by_side_note else sentences
+        sentences.append(_("Attention differs most in {heads}.").format(heads=heads))
+    return [*sentences, result.note] if result.note else sentences
 
 
-# -- drawn -----------------------------------------------------------------------------------------------------------
+# -- the page --------------------------------------------------------------------------------------------------------
 
 
 def write_page(result: ExplainResult, run: Run, path: Path) -> None:
-    """Write all that was found as one page that opens with no network. Raises RequestError, StorageError."""
+    """Write everything that was computed as one page that opens offline.
+
+    Args:
+        result: what was computed.
+        run: the run, for the title.
+        path: the file.
+
+    Raises:
+        RequestError: the folder does not exist.
+        StorageError: the file cannot be written.
+    """
     from workbench.explain.render.report import report
 
     if not path.parent.is_dir():
-        raise RequestError(f"The folder {path.parent} does not exist.", "Make it first.")
+        raise RequestError(f"The folder {path.parent} does not exist.", "Create it first.")
     write_text(path, report(f"{run.id}: {result.explanation.target}", _sections(result)))
 
 
 def _sections(result: ExplainResult) -> list[Section]:
     from workbench.explain.render.curves import faithfulness_curves
+    from workbench.explain.render.notebook import html
     from workbench.explain.render.report import Section
-    from workbench.explain.render.static import token_heat_html
 
     sections = []
     if "tokens" in result.request.views:
-        sections.append(Section("What each token counts for", html=token_heat_html(result.explanation)))
+        sections.append(Section(_("Scores of the tokens"), html=html(result.explanation)))
     if result.evaluation is not None:
         figures = faithfulness_curves(result.evaluation.curves, result.evaluation.target)
-        sections.append(Section("How faithful it is", result.evaluation.sentences, figures=figures))
+        sections.append(Section(_("Faithfulness"), result.evaluation.sentences, figures=figures))
     if result.lens is not None:
-        sections.append(Section("What the model would say after each layer", html=result.lens._repr_html_()))
-    return [*sections, *_comparison(result), *_views(result)]
+        sections.append(Section(_("Prediction after each layer"), html=html(result.lens)))
+    return [*sections, *_comparison_sections(result), *_view_sections(result)]
 
 
-def _comparison(result: ExplainResult) -> list[Section]:
-    from workbench.explain.render.canvas import comparing_view
+def _comparison_sections(result: ExplainResult) -> list[Section]:
+    from workbench.explain.render.canvas import comparison_view
     from workbench.explain.render.maps import divergence_map
+    from workbench.explain.render.notebook import html
+    from workbench.explain.render.positions import patching_maps
     from workbench.explain.render.report import Section
-    from workbench.explain.render.static import token_heat_html
 
     if result.other is None:
         return []
     figures = [] if result.divergence is None else [divergence_map(result.divergence)]
-    document = "" if result.side_by_side is None else comparing_view(*result.side_by_side, result.names)
-    title = f"Compared with {result.names[1]}"
-    sections = [Section(title, _compared(result), token_heat_html(result.other), figures, document)]
+    document = "" if result.side_by_side is None else comparison_view(*result.side_by_side, result.names)
+    title = _("Compared with {name}").format(name=result.names[1])
+    sections = [Section(title, _comparison_sentences(result), html(result.other), figures, document)]
     if result.patching is not None:
-        patching = result.patching
-        sections.append(Section("What carries the difference", patching.sentences, figures=patching.figures()))
+        maps = patching_maps(result.patching)
+        sections.append(Section(_("What carries the difference"), result.patching.sentences, figures=maps))
     return sections
 
 
-def _views(result: ExplainResult) -> list[Section]:
+def _view_sections(result: ExplainResult) -> list[Section]:
     from workbench.explain.render.report import Section
 
+    titles = {"head": _("Head view"), "model": _("Model view"), "canvas": _("All heads")}
     sections = []
     for view in result.request.views:
-        for which, attention in result.attentions.items() if view in ("head", "model", "canvas") else ():
-            title = f"{f'Attention {which}' if which else 'Attention'}: {view} view"
-            sections.append(Section(title, document=_drawn(result.request, view, attention)))
-    return [*sections, Section("Queries and keys: neuron view", document=result.neuron)] if result.neuron else sections
+        for kind, attention in result.attentions.items() if view in titles else ():
+            title = f"{titles[view]} {kind}".strip()
+            sections.append(Section(title, document=_document(result.request, view, attention)))
+    if result.neuron:
+        sections.append(Section(_("Neuron view: queries and keys"), document=result.neuron))
+    return sections
 
 
-def _drawn(request: ExplainRequest, view: str, attention: Attention) -> str:
-    """One view. bertviz draws the layers and heads that are asked for; the canvas has all, and begins with the last."""
+def _document(request: ExplainRequest, view: str, attention: Attention) -> str:
+    """Draw one view. bertviz draws the selected layers and heads; the canvas has all, and begins with the selected."""
     from workbench.explain.render.bertviz import head_view, model_view
     from workbench.explain.render.canvas import canvas_view
 
@@ -328,21 +382,33 @@ def _drawn(request: ExplainRequest, view: str, attention: Attention) -> str:
     return (head_view if view == "head" else model_view)(attention, layers=layers, heads=heads)
 
 
-def numbers(given: str | None, what: str) -> tuple[int, ...] | None:
-    """``"0,3,5-7"`` as numbers; None for all. Raises RequestError."""
-    if given is None:
+def parse_indices(value: str | None, option: str) -> tuple[int, ...] | None:
+    """Parse an option such as ``"0,3,5-7"``.
+
+    Args:
+        value: the option's value; None for all.
+        option: its name, for the error message.
+
+    Raises:
+        RequestError: it is no list of numbers.
+    """
+    if value is None:
         return None
-    result: list[int] = []
-    for part in given.split(","):
-        first, dash, last = part.strip().partition("-")
+    indices: list[int] = []
+    for item in value.split(","):
+        first, dash, last = item.strip().partition("-")
         if not first.isdigit() or (dash and not last.isdigit()):
-            raise RequestError(f"--{what} {given!r} is no list of numbers.", f"Write it as --{what} 0,3,5-7.")
-        result += range(int(first), int(last or first) + 1)
-    return tuple(result)
+            raise RequestError(f"--{option} {value!r} is not a list of numbers.", f"Write it as --{option} 0,3,5-7.")
+        indices += range(int(first), int(last or first) + 1)
+    return tuple(indices)
 
 
-def drawn_without_page(views: Sequence[str]) -> None:
-    """Raise RequestError for a view that only a page can show."""
+def refuse_views_without_page(views: Sequence[str]) -> None:
+    """Raise RequestError for a view that only a page can show.
+
+    Args:
+        views: the requested views.
+    """
     drawn = [view for view in views if view != "tokens"]
     if drawn:
-        raise RequestError(f"The view {drawn[0]} is a drawing.", "Say where to: --html FILE.")
+        raise RequestError(f"The view {drawn[0]} needs a page.", "Name the file to write: --html FILE.")

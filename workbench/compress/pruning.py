@@ -16,12 +16,13 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from workbench.errors import BusyError, RequestError
+from workbench.explain.examples import TextInputs
 from workbench.explain.heads import HeadImportance, Measure, head_importance
 from workbench.files import write_text
 from workbench.inference.predictor import Predictor
@@ -243,7 +244,7 @@ class PruningJob(TrainingJob):
             {name: part.examples.columns[role][row] for name, role in zip(names, roles, strict=False)} for row in rows
         ]
         predictor = Predictor(self.model, self.tokenizer, self.task, self.spec.data.max_length)
-        return head_importance(predictor, examples, self.measure, self.told)
+        return head_importance(predictor, cast("list[TextInputs]", examples), self.measure, self.told)
 
     def _state(self, part: EncodedSplit) -> dict[str, Any]:
         """What the model is worth as it is now: metrics of a part, texts a second, parameters."""

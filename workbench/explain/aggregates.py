@@ -200,7 +200,7 @@ def patterns_of(attentions: Sequence[Attention]) -> HeadPatterns:
     """
     shape = attentions[0].weights.shape[:2]
     spread, apart = np.zeros(shape), np.zeros(shape)
-    share = {name: np.zeros(shape) for name in PATTERNS}
+    share: dict[str, Floats] = {name: np.zeros(shape) for name in PATTERNS}
     even = dict.fromkeys(PATTERNS, 0.0)
     measured = dict.fromkeys(PATTERNS, 0)
     for attention in attentions:
@@ -221,14 +221,18 @@ def patterns_of(attentions: Sequence[Attention]) -> HeadPatterns:
     notes = [f"Too few tokens to measure: {', '.join(few)}. Use more texts, or repeat them."] if few else []
     return HeadPatterns(
         len(attentions),
-        spread.tolist(),
-        apart.tolist(),
-        {name: values.tolist() for name, values in share.items()},
+        _rows(spread),
+        _rows(apart),
+        {name: _rows(values) for name, values in share.items()},
         even,
         measured,
         _named(share, even, [name for name in PATTERNS if name not in few]),
         notes,
     )
+
+
+def _rows(values: Floats) -> list[list[float]]:
+    return [[float(value) for value in row] for row in values]
 
 
 def _uniform(attention: Attention) -> Floats:

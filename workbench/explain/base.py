@@ -216,7 +216,9 @@ def configured(predictor: Predictor, method: str, options: Mapping[str, object])
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
         known = ", ".join(entry.Config.model_fields) or "none"
-        raise RequestError(f"The options of {method!r} are not valid: {wrong}.", f"Its options are: {known}.") from error
+        raise RequestError(
+            f"The options of {method!r} are not valid: {wrong}.", f"Its options are: {known}."
+        ) from error
 
 
 def fitting(predictor: Predictor) -> dict[str, str | None]:

@@ -7,14 +7,14 @@ is switched to its plain ("eager") attention, and always switched back.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from workbench.errors import RequestError
 from workbench.explain.encoding import Encoded, Inputs, Offsets, encode, readable
@@ -168,9 +168,7 @@ def _stacked(
     """Return float32 [layers, heads, from, to] of one text; only the selected weights are copied from the device."""
     available: list[torch.Tensor] = [layer for layer in output.get(name) or () if layer is not None]
     if not available:
-        raise RequestError(
-            f"{type(model).__name__} {NO_ATTENTION}", f"It may not be a Transformer; {OTHER_METHOD}"
-        )
+        raise RequestError(f"{type(model).__name__} {NO_ATTENTION}", f"It may not be a Transformer; {OTHER_METHOD}")
     layer_indices = _selected("layer", layers, len(available))
     most = max(layer.shape[1] for layer in available)
     head_indices = _selected("head", heads, most)
@@ -307,7 +305,8 @@ def capture_encoder_decoder(
     encoded = encode(tokenizer, text, None, max_length, device)
     if written is None:
         with evaluating(model), torch.no_grad():
-            generated = model.generate(**encoded.inputs, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1)
+            generate: Callable[..., torch.Tensor] = getattr(model, "generate")  # noqa: B009  typed as a module
+            generated = generate(**encoded.inputs, max_new_tokens=max_new_tokens, do_sample=False, num_beams=1)
         ids = generated[0].tolist()
     else:
         ids = [start, *tokenizer(written, add_special_tokens=False)["input_ids"]]

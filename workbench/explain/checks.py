@@ -55,7 +55,7 @@ class Curves:
 
 
 class Agreement(TypedDict):
-    """How far another method ranks the tokens alike: rank correlation (-1 to 1), and the share of common top tokens."""
+    """The rank correlation (-1 to 1) of two methods' scores, and the share of the top tokens that both have."""
 
     rank_correlation: float | None
     shared: float
@@ -72,7 +72,7 @@ class Stability(TypedDict):
 
 
 class Sanity(TypedDict):
-    """The rank correlation with explanations of shuffled weights, and whether the explanation depends on the weights."""
+    """The rank correlation with explanations of shuffled weights, and whether it depends on the weights."""
 
     rank_correlation: float | None
     draws: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -85,9 +85,8 @@ def read_dataset_faithfulness(run_folder: Path) -> dict[str, DatasetFaithfulness
     """
     result = {}
     for path in sorted((run_folder / FOLDER).glob("*.json")):
-        document = read_json(path)
         try:
-            result[path.stem] = DatasetFaithfulness(**document)
+            result[path.stem] = DatasetFaithfulness(**(read_json(path) or {}))
         except TypeError:
             continue
     return result
@@ -101,7 +100,7 @@ def evaluate_dataset_faithfulness(
     draws: int = 5,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-    **options: object,
+    options: Mapping[str, object] | None = None,
 ) -> DatasetFaithfulness:
     """Evaluate a method over texts, each for the label that is predicted.
 
@@ -120,7 +119,7 @@ def evaluate_dataset_faithfulness(
     """
     if not examples:
         raise RequestError(NO_TEXTS, "Give some.")
-    explainer = configured(predictor, method, options)
+    explainer = configured(predictor, method, options or {})
     rows = []
     for number, example in enumerate(examples):
         instance = Instance(predictor, example["text"], example.get("text_pair"))

@@ -82,7 +82,7 @@ def encode(
             raise RequestError(f"The {role} must be a string, not {type(value).__name__}.")
     limit = _limit(tokenizer, max_length)
     batch = tokenizer(text, text_pair, truncation=True, max_length=limit, return_offsets_mapping=True)
-    encoding: Encoding = batch.encodings[0]  # type: ignore[index]  # a fast tokenizer always has them
+    encoding: Encoding = batch.encodings[0]
     segments: list[int | None] = batch.sequence_ids(0)
     special = [segment is None for segment in segments]
     if all(special):
@@ -238,7 +238,7 @@ def _surrounded(
     """Build the encoding of a row in which the tokens of ``text`` begin at ``start`` and all others are special."""
     end = start + len(offsets)
     before, after = start, len(row) - end
-    tokens: list[str] = tokenizer.convert_ids_to_tokens(list(row))
+    tokens = list(tokenizer.convert_ids_to_tokens(list(row)))
     surfaces = [text[begin:stop] for begin, stop in offsets]
     shown = [_shown(*pair, tokenizer.unk_token) for pair in zip(tokens[start:end], surfaces, strict=True)]
     ids = torch.tensor([list(row)], device=device)

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from workbench.errors import RequestError
@@ -67,7 +67,7 @@ def evaluate_faithfulness(
     word: WordRef = None,
     checks: Sequence[Check] = CHECKS,
     seed: int = 0,
-    **options: object,
+    options: Mapping[str, object] | None = None,
 ) -> FaithfulnessEvaluation:
     """Evaluate the explanation of one text.
 
@@ -89,11 +89,12 @@ def evaluate_faithfulness(
     unknown = sorted(set(checks) - set(CHECKS))
     if unknown:
         raise RequestError(f"There is no check {', '.join(unknown)}.", f"Choose from: {', '.join(CHECKS)}.")
-    explainer = configured(predictor, method, options)
+    explainer = configured(predictor, method, options or {})
     instance = Instance(predictor, text, text_pair)
     spec = resolve_target(instance, target, word)
     scores = explainer.run(instance, spec.target).values
-    texts, sentences = (text, text_pair), []
+    texts = (text, text_pair)
+    sentences: list[str] = []
     result = FaithfulnessEvaluation(method, spec.label, sentences=sentences)
     if "curves" in checks:
         rival = None if method == "attention" else attention_scores(predictor, instance, spec.target)
@@ -130,9 +131,7 @@ def _curves_sentence(areas: dict[str, float], label: str) -> str:
 
 
 def _agreement_sentence(result: dict[str, Agreement]) -> str:
-    correlations = {
-        name: value for name, entry in result.items() if (value := entry["rank_correlation"]) is not None
-    }
+    correlations = {name: value for name, entry in result.items() if (value := entry["rank_correlation"]) is not None}
     if not correlations:
         return "No other method can be compared here."
     best, worst = max(correlations, key=correlations.__getitem__), min(correlations, key=correlations.__getitem__)

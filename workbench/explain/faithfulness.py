@@ -1,8 +1,8 @@
 """How faithful an explanation is: mask the tokens that it ranks highest, and measure how the prediction changes.
 
-DeYoung et al. 2020, "ERASER: A Benchmark to Evaluate Rationalized NLP Models": comprehensiveness is how far the target's
-probability falls when the top-k tokens are masked (higher is better), sufficiency how far it falls when only they are
-visible (lower is better). Masking anything may move a model, so both are compared with random tokens of the same number.
+DeYoung et al. 2020, "ERASER: A Benchmark to Evaluate Rationalized NLP Models": comprehensiveness is how far the
+target's probability falls when the top-k tokens are masked (higher is better), sufficiency how far it falls when only
+they are visible (lower is better). Masking anything may move a model, so both are compared with as many random tokens.
 """
 
 from __future__ import annotations

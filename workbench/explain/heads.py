@@ -195,7 +195,8 @@ def _ablation(instance: Instance) -> Floats:
             scores = instance.target_score(instance.repeated(len(batch)), target)
         batches.append(scores.probability.double().cpu().numpy())
     probabilities: Floats = np.concatenate(batches)
-    return (probabilities[0] - probabilities[1:]).reshape(len(modules), heads)
+    falls: Floats = (probabilities[0] - probabilities[1:]).reshape(len(modules), heads)
+    return falls
 
 
 def _gradient_sizes(instance: Instance) -> Floats:

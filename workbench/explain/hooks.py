@@ -136,8 +136,8 @@ def unwrapped(model: Model) -> Model:
     Args:
         model: a transformers model or a peft model over one.
     """
-    inner: Model = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return inner
+    get_base_model: Callable[[], Model] | None = getattr(model, "get_base_model", None)
+    return model if get_base_model is None else get_base_model()
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """What is explained: one text, as the model sees it, and the model's answer when some of its tokens are masked.
 
-Explainers and measures of faithfulness query the model only through :class:`Instance`, so that all of them mean the same
-by "token", "masked" and "probability".
+Explainers and measures of faithfulness query the model only through :class:`Instance`, so that all of them mean
+the same by "token", "masked" and "probability".
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from inspect import signature
 
 import numpy as np
 import torch
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from workbench.errors import RequestError
 from workbench.explain.encoding import Inputs, encode_for
@@ -103,6 +103,13 @@ class Instance:
             )
         return token
 
+    @property
+    def mask_token_id(self) -> int:
+        """The index of ``mask_token`` in the vocabulary."""
+        index = self.tokenizer.convert_tokens_to_ids(self.mask_token)
+        assert isinstance(index, int)
+        return index
+
     def expand_mask(self, visible: Bools) -> Bools:
         """Return masks over all tokens, as :meth:`masked_probabilities` takes them.
 
@@ -141,8 +148,7 @@ class Instance:
         inputs = self.repeated(len(visible))
         if bool(visible.all()):
             return inputs
-        replacement = self.tokenizer.convert_tokens_to_ids(self.mask_token)
-        ids = torch.full_like(inputs["input_ids"], int(replacement))
+        ids = torch.full_like(inputs["input_ids"], self.mask_token_id)
         masked = {**inputs, "input_ids": torch.where(visible, inputs["input_ids"], ids)}
         if self.mask_token == self.tokenizer.pad_token and "attention_mask" in inputs:
             attention = inputs["attention_mask"] * visible

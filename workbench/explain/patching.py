@@ -220,8 +220,8 @@ def _sentences(
     row, column = np.unravel_index(int(np.abs(inner).argmax()), inner.shape)
     number = int(row) + (1 if len(positions) > 2 else 0)
     sentences.append(
-        f"Between the layers, the most important state is {names[column]!r} after layer {number}: it alone restores "
-        f"{inner[row, column]:.0%} of the difference."
+        f"Between the layers, the most important state is {names[int(column)]!r} after layer {number}: alone, it "
+        f"restores {inner[row, column]:.0%} of the difference."
     )
     if heads is not None:
         layer, head = np.unravel_index(int(np.abs(heads).argmax()), heads.shape)

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import NotRequired, TypeAlias, TypedDict
 
 import torch
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from workbench.errors import RequestError, UnknownNameError
 from workbench.explain.encoding import Encoded
 from workbench.explain.instance import Instance
-from workbench.tasks.base import Target, TargetKind
+from workbench.tasks.base import ScoringTask, Target, TargetKind
 from workbench.types import Tokenizer
 
 CANDIDATES = 10  # most probable tokens of the vocabulary that are reported with the one that is explained
@@ -79,8 +79,9 @@ def resolve_target(instance: Instance, label: str | None = None, word: WordRef =
 
 def _text_label(instance: Instance, output: ModelOutput, label: str | None, _word: WordRef) -> TargetSpec:
     """Find a label of the whole text."""
-    probabilities = instance.task.outputs(output, instance.encoded.inputs).double().cpu().numpy()
-    answer = instance.task.decode(probabilities)[0]
+    task = instance.task
+    assert isinstance(task, ScoringTask)  # what the kind "label" promises
+    answer = task.decode(task.outputs(output, instance.encoded.inputs).double().cpu().numpy())[0]
     prediction = Prediction(label=answer["label"], score=answer["score"], scores=answer["scores"])
     if "labels" in answer:
         prediction["labels"] = answer["labels"]

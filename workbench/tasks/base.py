@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from workbench.data.values import as_texts
 from workbench.errors import DataError, SpecError
 from workbench.registry import Registry
 from workbench.spec import SpecModel
+from workbench.types import Tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -68,6 +69,10 @@ class Encoded:
         if self.rows is None:
             return np.asarray(indices, dtype=np.int64)
         return concatenated_ranges(self.rows[indices], self.rows[np.asarray(indices) + 1])
+
+
+# What an explanation of an answer is about.
+TargetKind = Literal["label", "label of a word", "span", "next token", "masked token"]
 
 
 @dataclass(frozen=True)
@@ -130,8 +135,7 @@ class Task(ABC):
     evaluates_zero_shot: ClassVar[bool] = (
         False  # it measures against the model as it was before training: see ``before``
     )
-    # What an explanation of its answer is about, one of workbench.explain.targets.AIMS; None: nothing is explained.
-    target_kind: ClassVar[str | None] = None
+    target_kind: ClassVar[TargetKind | None] = None  # what an explanation of its answers is about; None: no explanation
     generates: ClassVar[bool] = False  # what a user gets for an input is text of the model's
     generates_code: ClassVar[bool] = False  # and that text is Python
     input_aliases: ClassVar[tuple[str, ...]] = ()  # names that an input may have beside those of ``inputs``
@@ -250,6 +254,32 @@ class Task(ABC):
             target: what is explained.
         """
         raise NotImplementedError(f"{self.name} does not say what is explained of an answer")
+
+    def label_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Turn logits into the probabilities of labels or tokens.
+
+        Args:
+            logits: [..., labels].
+        """
+        return logits.softmax(dim=-1)
+
+    def prompt_tokens(self, tokenizer: Tokenizer, text: str, max_length: int) -> list[int] | None:
+        """Return the tokens of the prompt that the task makes of a text; None for a task without prompts.
+
+        Args:
+            tokenizer: the model's.
+            text: what a user asks.
+            max_length: the longest prompt, in tokens.
+        """
+        return None
+
+    def continuation_prefix(self, tokenizer: Tokenizer) -> list[int] | None:
+        """Return the tokens before a text that the model continues; None for a task that reads whole texts.
+
+        Args:
+            tokenizer: the model's.
+        """
+        return None
 
     # -- results -------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from workbench.errors import DataError
 from workbench.tasks.base import Array, Encoded, Target, TargetScore, tasks
 from workbench.tasks.shared.generation import GenerationConfig, write
 from workbench.tasks.shared.language import IGNORED, SingleTextTask, first_tokens, token_sums
+from workbench.types import Tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +41,9 @@ class CausalLM(SingleTextTask):
         )
 
     config: Config
+
+    def continuation_prefix(self, tokenizer: Tokenizer) -> list[int]:
+        return self.ends(tokenizer)[0]
 
     def ends(self, tokenizer: Any) -> tuple[list[int], list[int]]:
         """As the tokenizer has them; where it has none (GPT-2's), its tokens for the begin and the end of a text."""

@@ -27,6 +27,7 @@ from workbench.data.text.batching import Batches
 from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
+from workbench.metrics.correlation import spearman
 from workbench.spec import SpecModel
 from workbench.tasks.base import INFERENCE_BATCH_SIZE, Array, Encoded, Task, read_list, tasks
 from workbench.tasks.shared.ranking import (
@@ -34,7 +35,6 @@ from workbench.tasks.shared.ranking import (
     Ints,
     Retrieved,
     retrieve,
-    spearman,
     spearman_gain,
     spearman_interval,
     tf_idf,

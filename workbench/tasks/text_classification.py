@@ -126,10 +126,10 @@ class TextClassification(ScoringTask):
         }
 
     def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        import torch
+        return self.label_probabilities(model_output.logits.float())
 
-        logits: torch.Tensor = model_output.logits.float()
-        return torch.sigmoid(logits) if self.config.multi_label else torch.softmax(logits, dim=-1)
+    def label_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        return logits.sigmoid() if self.config.multi_label else logits.softmax(dim=-1)
 
     def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
         if self.config.multi_label:

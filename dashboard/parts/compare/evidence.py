@@ -112,9 +112,9 @@ def explain_in_both(first: Run, second: Run, text: str) -> None:
         first, second: the second is left out where its answers cannot be explained.
         text: of an example, as the predictions have it: of a pair both texts.
     """
-    from workbench.explain.examples import as_given, run_reads_pairs  # brings torch: only for those who go there
+    from workbench.explain.examples import run_reads_pairs, split_pair  # brings torch: only for those who go there
 
-    given = as_given(text, run_reads_pairs(first))
+    given = split_pair(text, run_reads_pairs(first))
     query = {
         state.RUN.param: first.id,
         state.Explain.VIEW.param: "tokens",
@@ -131,7 +131,7 @@ def show_faithfulness(runs: list[Run]) -> None:
     """How faithful which method was found to be, a row a run and method."""
     found = []
     if any((run.folder / "explanations").is_dir() for run in runs):
-        from workbench.explain.evaluation import (
+        from workbench.explain.dataset_faithfulness import (
             read_dataset_faithfulness,  # brings torch: only when there is something to read
         )
 

@@ -12,11 +12,11 @@ from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.side_by_side import Side
 from dashboard.parts.shared.text import md
 from dashboard.serving import heads
+from workbench.explain.alignment import align_attention
 from workbench.explain.capture import Attention
-from workbench.explain.instance import MODEL_LOCK
+from workbench.explain.hooks import MODEL_LOCK
 from workbench.explain.queries import QueriesKeys, capture_queries_keys
 from workbench.explain.render import bertviz, canvas, figure, maps, neuron
-from workbench.explain.render.side_by_side import align_attention
 
 READINGS = {
     "head": "Each line goes from a token (left) to one it looks at (right); a colour is a head, and stronger is more.",
@@ -162,7 +162,7 @@ def show_canvas(both: list[Side], kind: str = "encoder") -> None:
     first, second = _over_the_same_tokens(*found)
     keys = [f"{both[0].key} {both[1].key} {kind} {number}" for number in (0, 1)]
     sources = [_source(key, one) for key, one in zip(keys, (first, second), strict=True)]
-    page = canvas.comparing_view(
+    page = canvas.comparison_view(
         first,
         second,
         (both[0].name, both[1].name),

@@ -13,7 +13,7 @@ from dashboard.parts.shared.text import md
 from workbench.explain import layers
 from workbench.explain.aggregates import HeadPatterns, head_patterns
 from workbench.explain.attention_difference import attention_divergence
-from workbench.explain.cache import keep_heads, kept_importance, kept_layers, kept_patterns
+from workbench.explain.cache import load_importance, load_layers, load_patterns, save_measurement
 from workbench.explain.examples import reads_pairs
 from workbench.explain.heads import HeadImportance, Measure, head_importance
 from workbench.explain.layers import layer_importance
@@ -60,7 +60,7 @@ def _texts(side: Side, most: int = TEXTS) -> list[dict[str, str]]:
 
 
 def _patterns(side: Side) -> None:
-    found = kept_patterns(side.run)
+    found = load_patterns(side.run)
     if found is None:
         texts = [given["text"] for given in _texts(side)]
         label = f"Measure patterns over {len(texts)} texts"
@@ -69,7 +69,7 @@ def _patterns(side: Side) -> None:
         tell = long_tasks.progress_bar("Measuring patterns")
         read = side.predictor
         found = head_patterns(read.model, read.tokenizer, texts, read.max_length, progress=tell)
-        keep_heads(side.run, found)
+        save_measurement(side.run, found)
         st.rerun()  # the button goes
     choices = {"which": "which pattern", "entropy": "how spread (bits)", "distance": "how far (tokens)"}
     choices |= {name: name for name in found.patterns}
@@ -105,7 +105,7 @@ def _importance(side: Side) -> None:
         )
         or "ablation"
     )
-    found = kept_importance(side.run, measure)
+    found = load_importance(side.run, measure)
     if found is None:
         texts = _texts(side)
         heads = _head_count(side)
@@ -113,7 +113,7 @@ def _importance(side: Side) -> None:
         if not long_tasks.start_button(f"Measure over {len(texts)} texts", f"explain.importance.{measure}", seconds):
             return
         found = head_importance(side.predictor, texts, measure, progress=long_tasks.progress_bar("Measuring heads"))
-        keep_heads(side.run, found)
+        save_measurement(side.run, found)
         st.rerun()
     _map(maps.importance_map(found), len(found.importance))
     st.caption(md(f"Over {found.texts} texts. {_least(found)} {READINGS['importance']}", 800))
@@ -121,14 +121,14 @@ def _importance(side: Side) -> None:
 
 def _layers(side: Side) -> None:
     """What is lost without each layer."""
-    found = kept_layers(side.run)
+    found = load_layers(side.run)
     if found is None:
         texts = _texts(side)
         seconds = len(texts) * side.seconds * _layer_count(side)
         if not long_tasks.start_button(f"Leave out each layer, over {len(texts)} texts", "explain.layers", seconds):
             return
         found = layer_importance(side.predictor, texts, long_tasks.progress_bar("Leaving out layers"))
-        keep_heads(side.run, found)
+        save_measurement(side.run, found)
         st.rerun()
     st.plotly_chart(_layer_bars(found), key="explain.layer_bars", config=curves.CONFIG)
     st.caption(md(f"Over {found.texts} texts. {layers.READING}", 800))
@@ -184,7 +184,7 @@ def show_divergence(both: list[Side]) -> None:
         moved = attention_divergence(read.model, second.predictor.model, read.tokenizer, texts, read.max_length, tell)
         side_by_side.keep(moved, *key)
         st.rerun()
-    _map(maps.divergence_map(found), len(found.moved))
+    _map(maps.divergence_map(found), len(found.divergence))
     top = ", ".join(f"{one['layer']}.{one['head']} ({one['divergence']:.3f})" for one in found.most[:5])
     st.caption(md(f"Over {found.texts} texts; most moved (layer.head): {top}. {READINGS['moves']}", 800))
 

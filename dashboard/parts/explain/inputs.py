@@ -11,7 +11,7 @@ from dashboard import state
 from dashboard.parts.shared import curves, run_list, side_by_side
 from dashboard.parts.shared.side_by_side import Side
 from dashboard.parts.shared.text import cut, md, plain
-from workbench.explain.examples import as_given, some_texts
+from workbench.explain.examples import sample_texts, split_pair
 from workbench.inference.predictor import Predictor
 from workbench.runs.predictions import has_predictions, read_predictions
 from workbench.runs.run import Run
@@ -50,7 +50,7 @@ def examples(run: Run) -> dict[str, list[Any]]:
 
 def example_texts(run: Run, pairs: bool, most: int) -> list[dict[str, str]]:
     """Some of the run's evaluated texts, as the explaining functions take them: not the first but from all over."""
-    return some_texts(examples(run).get("input", []), pairs, most)
+    return sample_texts(examples(run).get("input", []), pairs, most)
 
 
 def choose_example(run: Run, pairs: bool) -> None:
@@ -65,7 +65,7 @@ def choose_example(run: Run, pairs: bool) -> None:
     def take() -> None:
         place = st.session_state["explain.example"]
         if place is not None:
-            given = as_given(rows["input"][place], pairs)
+            given = split_pair(rows["input"][place], pairs)
             st.session_state[state.Explain.TEXT.key] = given["text"][: state.MAX_TEXT]
             st.session_state[state.Explain.PAIR.key] = given.get("text_pair", "")[: state.MAX_TEXT]
 

@@ -12,7 +12,7 @@ from dashboard.parts.shared.side_by_side import Side
 from dashboard.parts.shared.text import cut, md
 from workbench.explain.lens import LogitLens, logit_lens
 from workbench.explain.patching import patch
-from workbench.explain.render import figure
+from workbench.explain.render import figure, positions
 
 MOST_PLACES = 40  # columns
 _ASKS = 12  # about how often patching asks the model, for each token and layer that both texts have
@@ -49,7 +49,9 @@ def _patching(first: Side, second: Side) -> None:
             st.rerun()
         return
     st.info(md(" ".join(found.sentences), 800), icon=":material/balance:")
-    page = figure.page(found.figures(), theme=st.context.theme.type or "auto", title="What carries the difference")
+    page = figure.page(
+        positions.patching_maps(found), theme=st.context.theme.type or "auto", title="What carries the difference"
+    )
     st.iframe(page, height=_TOP + max(_TOKEN * len(found.tokens), _HEADS + 30 * len(found.heads)))
     st.caption(md(found.reading, 600))
 

@@ -15,7 +15,7 @@ from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.side_by_side import Side
 from dashboard.parts.shared.text import cut, md
 from workbench.explain import base as explaining
-from workbench.explain import evaluation
+from workbench.explain import dataset_faithfulness, evaluation
 from workbench.explain.evaluation import FaithfulnessEvaluation
 from workbench.explain.examples import reads_pairs
 from workbench.explain.render import curves, figure, static
@@ -287,7 +287,7 @@ def _evaluate(side: Side, choice: Choice) -> FaithfulnessEvaluation:
             choice.target,
             choice.place,
             checks=[check],
-            **choice.options,
+            options=choice.options,
         )
         whole = found if whole is None else _joined(whole, found, check)
         tell(number + 1, len(CHECKS))
@@ -302,7 +302,8 @@ def _joined(whole: FaithfulnessEvaluation, found: FaithfulnessEvaluation, check:
 def _over_dataset(side: Side, choice: Choice) -> None:
     """How faithful the method is over texts of the run's data; kept with the run, so that Compare shows it too."""
     for known in sorted(
-        evaluation.read_dataset_faithfulness(side.run.folder).values(), key=lambda one: one.method != choice.method
+        dataset_faithfulness.read_dataset_faithfulness(side.run.folder).values(),
+        key=lambda one: one.method != choice.method,
     ):
         st.info(md(known.sentence, 600), icon=":material/balance:")
     if side.what != side.run.id:
@@ -319,8 +320,8 @@ def _over_dataset(side: Side, choice: Choice) -> None:
         st.caption("The run keeps no predictions to take texts from.")
     if started:
         tell = long_tasks.progress_bar("Evaluating")
-        found = evaluation.evaluate_dataset_faithfulness(
-            side.predictor, texts, choice.method, progress=tell, **choice.options
+        found = dataset_faithfulness.evaluate_dataset_faithfulness(
+            side.predictor, texts, choice.method, progress=tell, options=choice.options
         )
         found.save(side.run.folder)
         st.rerun()

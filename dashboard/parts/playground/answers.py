@@ -15,7 +15,7 @@ from dashboard.parts.playground import answer_cards
 from dashboard.parts.shared import run_list, side_by_side
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import md
-from workbench.explain.instance import MODEL_LOCK
+from workbench.explain.hooks import MODEL_LOCK
 from workbench.inference.answers import to_answers
 from workbench.inference.predictor import Predictor
 from workbench.runs.documents import RunSummary

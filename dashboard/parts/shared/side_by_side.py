@@ -16,7 +16,8 @@ import streamlit as st
 
 from workbench.explain.base_model import load_base_model
 from workbench.explain.capture import Attention, attention_of, capture_encoder_decoder
-from workbench.explain.instance import MODEL_LOCK, Instance
+from workbench.explain.hooks import MODEL_LOCK
+from workbench.explain.instance import Instance
 from workbench.explain.targets import TargetSpec, resolve_target
 from workbench.inference.cache import PredictorCache
 from workbench.inference.predictor import Predictor
@@ -64,9 +65,9 @@ class Side:
         """The text as the model sees it. Raises WorkbenchError."""
         return Instance(self.predictor, self.text, self.pair)
 
-    def target_spec(self, target: str | None = None, place: int | None = None) -> TargetSpec:
+    def target_spec(self, target: str | None = None, word: int | None = None) -> TargetSpec:
         """What is explained, and what the model says; by default that."""
-        return computed(lambda: resolve_target(self.instance(), target, place), "target_spec", self.key, target, place)
+        return computed(lambda: resolve_target(self.instance(), target, word), "target_spec", self.key, target, word)
 
     @property
     def seconds(self) -> float:

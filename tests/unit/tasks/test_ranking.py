@@ -11,12 +11,11 @@ from sklearn import metrics
 
 from workbench.data.text.tokens import TokenTable
 from workbench.metrics import measures
+from workbench.metrics.correlation import ranks, spearman
 from workbench.tasks.shared.ranking import (
     RETRIEVAL,
     rank_for_users,
-    ranks,
     retrieve,
-    spearman,
     spearman_interval,
     tf_idf,
 )

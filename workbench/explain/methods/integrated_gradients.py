@@ -35,7 +35,9 @@ class IntegratedGradients(GradientBased):
         tolerance: float = Field(
             0.01, gt=0, lt=1, description="Largest error of the sum, as a share of the difference of the logits."
         )
-        max_steps: int = Field(384, ge=_FIRST_STEPS, description="Largest number of steps from the masked text to this one.")
+        max_steps: int = Field(
+            384, ge=_FIRST_STEPS, description="Largest number of steps from the masked text to this one."
+        )
 
     @classmethod
     def fits(cls, predictor: Predictor) -> str | None:
@@ -81,7 +83,7 @@ def masked_inputs(instance: Instance) -> Inputs:
         instance: the text and its model.
     """
     ids = instance.encoded.inputs["input_ids"].clone()
-    ids[:, instance.maskable] = instance.tokenizer.convert_tokens_to_ids(instance.mask_token)
+    ids[:, instance.maskable] = instance.mask_token_id
     return {**instance.encoded.inputs, "input_ids": ids}
 
 

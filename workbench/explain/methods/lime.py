@@ -32,7 +32,11 @@ class Lime(MaskingBased):
 
     class Config(SpecModel):
         samples: int = Field(500, ge=20, description="Number of masked texts that the model runs on.")
-        kernel_width: float = Field(0.25, gt=0, description="Width of the kernel that weights masked texts by their distance; smaller is more local.")
+        kernel_width: float = Field(
+            0.25,
+            gt=0,
+            description="Width of the kernel that weights texts by distance; smaller is more local.",
+        )
         seed: int = Field(0, description="Seed of the random choice of masked tokens.")
 
     def run(self, instance: Instance, target: Target) -> Scores:

@@ -39,7 +39,7 @@ class Shapley(MaskingBased):
 
     class Config(SpecModel):
         exact_up_to: int = Field(8, ge=1, le=14, description="Compute texts of at most this many tokens exactly.")
-        texts: int = Field(600, ge=20, description="Largest number of masked texts that the model runs on, for longer texts.")
+        texts: int = Field(600, ge=20, description="Largest number of masked texts for sampling longer texts.")
         seed: int = Field(0, description="Seed of the random orders of tokens.")
 
     def run(self, instance: Instance, target: Target) -> Scores:

@@ -128,7 +128,9 @@ def head_view(
     page = package().head_view(
         **_arguments(attention), include_layers=layers, heads=heads, layer=first, html_action="return"
     )
-    squares = f"The squares above the picture are heads 0 to {attention.heads - 1}, from left to right: click to toggle "
+    squares = (
+        f"The squares above the picture are heads 0 to {attention.heads - 1}, from left to right: click to toggle "
+    )
     squares += "a head, double-click to see it alone."
     caption = f"{_summary(attention, layers, first)} {squares} Hover over a token to see only its lines."
     return _document(page.data, labels(attention, 14), caption, title, theme, workspace)
@@ -306,8 +308,8 @@ def _document(page: str, tokens: list[str], caption: str, title: str, theme: The
     if match is None or len(names) != 1:
         raise changed("its page has unexpected parts")
     drawing = _drawing(match["script"], tokens)
-    # bertviz names its element at random. Named by its content, the same picture is the same document, which a dashboard
-    # does not load again.
+    # bertviz names its element at random. Named by its content, the same picture is the same document, which a
+    # dashboard does not load again.
     random_name = names.pop()
     own_name = "attention-" + hashlib.sha256(drawing.replace(random_name, "").encode()).hexdigest()[:16]
     scripts = [

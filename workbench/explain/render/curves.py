@@ -1,4 +1,4 @@
-"""Figures of a faithfulness evaluation: the label's probability as tokens are masked (deletion) or shown (insertion)."""
+"""Figures of a faithfulness evaluation: the probability as tokens are masked (deletion) or shown (insertion)."""
 
 from __future__ import annotations
 

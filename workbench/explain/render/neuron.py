@@ -94,8 +94,8 @@ def neuron_view(
         _script(),
     ]
     caption = (
-        f"Queries and keys; at first of layer {first}, head {head}. Hover over a token on the left to see where it looks; "
-        "click its + to see the numbers. Blue is positive, orange negative, stronger is larger. "
+        f"Queries and keys; at first of layer {first}, head {head}. Hover over a token on the left to see where it "
+        "looks; click its + to see the numbers. Blue is positive, orange negative, stronger is larger. "
         + " ".join(vectors.notes)
     )
     return bertviz.assemble(_body(attention.second_text_start is not None), scripts, title, theme, caption.strip())

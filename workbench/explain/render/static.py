@@ -85,9 +85,7 @@ def _token(explanation: Explanation, index: int, scale: float, top_k: set[int], 
 
 def _legend(explanation: Explanation, scale: float) -> str:
     def box(score: float, text: str) -> str:
-        sample = (
-            f"background:{_colour(score, scale)};display:inline-block;width:1.6em;height:1em;vertical-align:-.1em"
-        )
+        sample = f"background:{_colour(score, scale)};display:inline-block;width:1.6em;height:1em;vertical-align:-.1em"
         return f"<span style='{sample}'></span> {html.escape(text)} · "
 
     if explanation.signed:

@@ -33,6 +33,7 @@ from workbench.tasks.base import Array, Encoded, Target, TargetScore
 from workbench.tasks.shared.generation import GenerationConfig, evenly, write_all
 from workbench.tasks.shared.language import EXCERPT, IGNORED, SAMPLES, LanguageModel, TextTargets, token_sums
 from workbench.tuning.max_length import max_text_length
+from workbench.types import Tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -158,6 +159,11 @@ class PromptedTask(LanguageModel):
     @abstractmethod
     def prompts_of(self, tokenizer: Any, inputs: Sequence[dict[str, Any]]) -> list[Prompt]:
         """What a user asks, as prompts. Raises DataError, which says which input cannot be used."""
+
+    def prompt_tokens(self, tokenizer: Tokenizer, text: str, max_length: int) -> list[int]:
+        with as_text(tokenizer):
+            ids: list[int] = self.prompts_of(tokenizer, [{"text": text}])[0].within(max_length).tolist()
+        return ids
 
     @abstractmethod
     def shown(self, examples: Examples, number: int) -> tuple[str, str]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.data.text.tokens import TokenTable
+from workbench.metrics.correlation import spearman
 from workbench.metrics.scores import percentile_interval
 
 Floats = NDArray[np.float64]
@@ -143,22 +144,6 @@ def _weighted(table: TokenTable, words: NDArray[np.int32], idf: Floats) -> tuple
 
 
 # -- rank correlation ------------------------------------------------------------------------------------------------
-
-
-def ranks(values: NDArray[Any]) -> Floats:
-    """The place of each value from 1, the mean place where several are equal."""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    end = np.cumsum(count)
-    middle: Floats = end - (count - 1) / 2
-    return middle[place]
-
-
-def spearman(one: NDArray[Any], other: NDArray[Any]) -> float:
-    """Spearman's rank correlation of all entries, -1 to 1; 0 where one of the two is constant."""
-    a, b = ranks(one.ravel()), ranks(other.ravel())
-    a, b = a - a.mean(), b - b.mean()
-    spread = float(np.sqrt((a**2).sum() * (b**2).sum()))
-    return float((a * b).sum()) / spread if spread > 0 else 0.0
 
 
 def spearman_interval(one: NDArray[Any], other: NDArray[Any], seed: int = 0) -> tuple[float, float]:
