@@ -11,12 +11,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from workbench.explain.render.side_by_side import align_attention
 
 from tests.unit.explain.test_explain_render import HOSTILE, attention_of_size
 from workbench.errors import RequestError
 from workbench.explain.aggregates import HeadPatterns
-from workbench.explain.attention_difference import divergence
+from workbench.explain.alignment import align_attention
+from workbench.explain.attention_difference import jensen_shannon
+from workbench.explain.checks import Curves
 from workbench.explain.render import canvas, curves, figure, maps
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -31,7 +32,7 @@ def test_a_map_has_the_numbers_and_their_colours() -> None:
     assert titles(drawn) == [f"layer 0, head {i}: {v} units" for i, v in enumerate(("0", "-2", "1"))]
     found = [one.get("fill") for one in ElementTree.fromstring(drawn.svg()).iter(f"{SVG}rect")][:3]
     assert found == ["#f4f5f6", "#be4b00", figure.diverging(0.5)]
-    assert "head 1 of layer 0: -2 units" in drawn.words
+    assert "head 1 of layer 0: -2 units" in drawn.description
     assert maps.head_map([[0.0, 0.0]], "Map", "units").svg()  # nothing to scale by
 
 
@@ -56,14 +57,14 @@ def test_the_clearest_pattern_of_a_head_is_shown() -> None:
     drawn = maps.pattern_map(HeadPatterns(3, [[1.0, 1.0]], [[1.0, 1.0]], {}, {}, {}, named, []))
     assert titles(drawn) == [
         "layer 0, head 0: none of the known patterns",
-        "layer 0, head 1: separator (90% of its attention; even attention: 10%)",
+        "layer 0, head 1: separator (90% of its attention; uniform attention: 10%)",
     ]
 
 
 def test_curves_stand_where_their_values_are() -> None:
-    told = {"shares": [0.0, 0.5, 1.0], "areas": {"deletion": 0.5, "insertion": 0.25}}
-    told |= {"deletion": [1.0, 0.5, 0.0], "insertion": [0.0, 0.25, 0.5]}
-    down, up = curves.faithfulness_curves(told, HOSTILE[0])
+    lines = {"deletion": [1.0, 0.5, 0.0], "insertion": [0.0, 0.25, 0.5]}
+    measured = Curves([0.0, 0.5, 1.0], lines, {"deletion": 0.5, "insertion": 0.25}, draws=5, seed=0)
+    down, up = curves.faithfulness_curves(measured, HOSTILE[0])
     points = [
         [
             (float(one.get("cx", "")), float(one.get("cy", "")))
@@ -75,23 +76,23 @@ def test_curves_stand_where_their_values_are() -> None:
     assert points[1][0][1] > points[1][2][1] > points[1][4][1]
     assert points[0][2][1] == points[1][4][1]  # both are 0.5 there
     assert titles(down)[1] == "in the order of the explanation, 50%: 0.500"
-    assert curves.faithfulness_curves({}, "x") == []
+    assert curves.faithfulness_curves(None, "x") == []
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_labels_stay_text(text: str) -> None:
-    told = {"shares": [0.0, 1.0], "areas": {"deletion": 1.0}, "deletion": [1.0, 1.0], "insertion": [1.0, 1.0]}
-    told["areas"]["insertion"] = 1.0  # type: ignore[index]
-    document = figure.page(curves.faithfulness_curves(told, text), caption=text, title=text)
+    flat = {"deletion": [1.0, 1.0], "insertion": [1.0, 1.0]}
+    measured = Curves([0.0, 1.0], flat, {"deletion": 1.0, "insertion": 1.0}, draws=5, seed=0)
+    document = figure.page(curves.faithfulness_curves(measured, text), caption=text, title=text)
     assert document.count("<script") == 1 and "<img" not in document
-    for drawn in (*curves.faithfulness_curves(told, text), maps.head_map([[1.0]], text, text)):
+    for drawn in (*curves.faithfulness_curves(measured, text), maps.head_map([[1.0]], text, text)):
         ElementTree.fromstring(drawn.svg())
 
 
 def test_two_sides_travel_with_their_difference() -> None:
     first = attention_of_size(2, 3, 12)
     second = replace(first, weights=first.weights[:, :, ::-1].copy())
-    document = canvas.comparing_view(first, second, ("one", "</script><b>two"))
+    document = canvas.comparison_view(first, second, ("one", "</script><b>two"))
     told = json.loads(re.search(r'id="data">(.*?)</script>', document, re.DOTALL)[1])  # type: ignore[index]
     assert told["name"] == "one" and told["second"]["name"] == "</script><b>two" and "<b>two" not in document
     change = second.weights - first.weights
@@ -100,12 +101,12 @@ def test_two_sides_travel_with_their_difference() -> None:
     signed = (sent.astype(float) - 128) / 127
     np.testing.assert_allclose((np.sign(signed) * signed**2).reshape(change.shape), change, atol=0.008)
     assert document.count('type="text/plain" data-head="1-') == 6 + 3  # six heads of the second, three of layer 1
-    asked = canvas.comparing_view(first, second, ("one", "two"), sources=("/a", "/b"))
+    asked = canvas.comparison_view(first, second, ("one", "two"), sources=("/a", "/b"))
     assert asked.count('type="text/plain" data-head=') == 2 and "connect-src 'self'" in asked
     with pytest.raises(RequestError, match="differ in shape"):
-        canvas.comparing_view(first, attention_of_size(2, 3, 11), ("one", "two"))
-    moved = divergence(first.weights, second.weights)
-    assert f"{moved.max():.3g}" in maps.difference_map(first, second).words
+        canvas.comparison_view(first, attention_of_size(2, 3, 11), ("one", "two"))
+    moved = jensen_shannon(first.weights, second.weights)
+    assert f"{moved.max():.3g}" in maps.difference_map(first, second).description
 
 
 def test_two_texts_are_laid_over_each_other() -> None:
@@ -117,7 +118,7 @@ def test_two_texts_are_laid_over_each_other() -> None:
     np.testing.assert_array_equal(ours.weights, one.weights)
     places = [0, 1, 2, 3, 5]
     np.testing.assert_array_equal(theirs.weights, other.weights[:, :, places][..., places])
-    assert "1 token that only one" in ours.notes[-1]
+    assert ours.notes[-1] == "1 unpaired token is left out."
     strange = replace(first, tokens=list("vwxyz"), shown=list("vwxyz"), special=[False] * 5)
     longer = replace(second, tokens=list("ABCDEF"), shown=list("ABCDEF"), special=[False] * 6)
     with pytest.raises(RequestError, match="share no token"):

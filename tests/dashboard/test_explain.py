@@ -149,7 +149,7 @@ def test_ten_thousand_characters_are_shown(runs: list[Run]) -> None:
     for view in ("tokens", "canvas"):
         test = well(open_page("explain", run=runs[0].id, text=text, view=view))
         assert not test.error and (heat(test) if view == "tokens" else pictures(test))
-    assert "the rest was not seen" in pictures(test)[0]
+    assert "the rest was cut off" in pictures(test)[0]
 
 
 @pytest.mark.parametrize("view", ["head", "model", "neuron"])
@@ -227,7 +227,7 @@ def test_a_run_beside_its_base_another_run_and_another_text(runs: list[Run]) -> 
         assert not test.error
         document, difference = pictures(test)
         told = facts(document)
-        assert name in told["second"]["name"] and "How differently each head looks" in difference
+        assert name in told["second"]["name"] and "Attention divergence of each head" in difference
         tokens = told["tokens"]
         assert ("good → bad" in tokens) == (beside == "text") and len(tokens) == 11
         assert f"Prediction, this {'text' if beside == 'text' else 'run'}" in text_of(test)
@@ -249,7 +249,7 @@ def test_a_faithfulness_evaluation_is_drawn_when_asked_for(runs: list[Run]) -> N
     test = well(open_page("explain", run=runs[0].id, text=TEXT, view="faithfulness", method="occlusion"))
     assert pictures(test) == []
     well(test.button(key="explain.evaluate").click().run())
-    assert "Hidden token by token" in test.info[0].value
+    assert "As tokens are masked one by one" in test.info[0].value
     (page,) = pictures(test)
     assert page.count("<svg") == 2 and "in random order" in page
 
@@ -258,7 +258,7 @@ def test_a_faithfulness_evaluation_is_drawn_when_asked_for(runs: list[Run]) -> N
 def test_dataset_faithfulness_is_stored_with_the_run_and_shown_in_compare(runs: list[Run]) -> None:
     test = well(open_page("explain", run=runs[0].id, text=TEXT, view="faithfulness", method="gradient-x-input"))
     well(test.select_slider(key="explain.over").set_value(20).run())
-    well(test.button(key="explain.evaluate_dataset_faithfulness").click().run())
+    well(test.button(key="explain.evaluate_dataset").click().run())
     assert "Over 20 texts" in test.info[0].value
     assert (runs[0].folder / "explanations" / "gradient-x-input.json").exists()
     compared = well(open_page("compare", runs=f"{runs[0].id},{runs[1].id}", evidence="faithfulness"))

@@ -77,7 +77,7 @@ def drawn(page: Page, view: str, place: int = 0) -> None:
 def test_every_view_draws(chromium: Browser, server: Server, runs: list[Run]) -> None:
     with visitor(chromium, server.url) as someone:
         page = someone.open(f"/explain?run={runs[0].id}&text={quote(TEXT)}&view=tokens&method=occlusion")
-        expect(page.get_by_text("Hiding the").first).to_be_visible()
+        expect(page.get_by_text("Masking the").first).to_be_visible()
         for view, what, count in (
             ("Head view", "svg line", 12 * 81),
             ("Model view", "svg line", 12 * 12 * 81),
@@ -92,7 +92,7 @@ def test_every_view_draws(chromium: Browser, server: Server, runs: list[Run]) ->
         page.get_by_role("radio", name="Faithfulness").click()
         by_key(page, "explain.evaluate").get_by_role("button").click()
         at_least(page.frame_locator("iframe").locator("figure svg"), 2)
-        expect(page.get_by_text("Hidden token by token").first).to_be_visible()
+        expect(page.get_by_text("As tokens are masked one by one").first).to_be_visible()
 
 
 @pytest.mark.slow
@@ -127,7 +127,7 @@ def test_two_sides_blink(chromium: Browser, server: Server, runs: list[Run]) -> 
         drawn(page, "matrix-11-0-9")
         canvas = picture(page).locator("#picture")
         expect(canvas).to_have_attribute("data-side", "2")
-        expect(picture(page).locator("#heading")).to_have_text("Layer 11, head 0: the other text less this text")
+        expect(picture(page).locator("#heading")).to_have_text("Layer 11, head 0: the other text minus this text")
         picture(page).locator("#blink").check()
         for side in ("0", "1", "0"):
             expect(canvas).to_have_attribute("data-side", side)

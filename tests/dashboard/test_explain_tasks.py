@@ -69,7 +69,7 @@ def test_the_label_of_a_word(opens: Opens) -> None:
     assert [option.split()[-1] for option in words.options] == TEXT.split() and words.value == 3
     assert "(at " in text_of(test)
     changed = well(words.select_index(0).run())
-    assert heat(changed) != [] and changed.query_params["place"] in ("0", ["0"])
+    assert heat(changed) != [] and changed.query_params["position"] in ("0", ["0"])
 
 
 def test_the_answer_to_a_question(opens: Opens) -> None:

@@ -211,7 +211,7 @@ def test_the_canvas_shows_the_weights_that_were_captured(watched: Watched) -> No
     watched.show(canvas.canvas_view(attention), "canvas")
     drawn(page, f"matrix-2-0-{count}")
     at_cell(page, 3, 5, count)
-    assert f"({3}) looks at" in status(page) and f"(5): {attention.weights[2, 0, 3, 5]:.2f}"[:-1] in status(page)
+    assert f"({3}) attends to" in status(page) and f"(5): {attention.weights[2, 0, 3, 5]:.2f}"[:-1] in status(page)
     page.locator("#maps").focus()
     page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowRight")
@@ -242,10 +242,10 @@ def test_the_canvas_takes_long_texts(watched: Watched) -> None:
     for key in ("]", "]", "]"):
         page.keyboard.press(key)
     page.locator("#search").fill("word20")
-    assert page.locator("#found").inner_text() == "11 found"  # word20 and word200 to word209
+    assert page.locator("#matches").inner_text() == "11 matches"  # word20 and word200 to word209
     page.locator("#search").press("Enter")
     said = status(page)
-    assert "word20" in said and "(41) looks most at" in said  # the 41st token, and it looks 7 back
+    assert "word20" in said and "(41) attends most to" in said  # the 41st token, and it looks 7 back
     assert float(said.split("(34): ")[1].split(". ")[0]) == pytest.approx(0.8, abs=0.004)
     watched.shot(f"canvas-arcs-{theme}")
     page.keyboard.press("Escape")
@@ -254,7 +254,7 @@ def test_the_canvas_takes_long_texts(watched: Watched) -> None:
     for _ in range(12):
         page.keyboard.press("+")
     page.keyboard.press("Shift+ArrowDown")
-    assert "looks at" in status(page)
+    assert "attends to" in status(page)
     watched.shot(f"canvas-near-{theme}")
     watched.assert_clean()
 

@@ -54,9 +54,9 @@ def test_all_that_can_be_asked_is_in_the_json_and_on_the_page(asked: Run, tmp_pa
     assert found["details"]["samples"] == 50 and len(found["scores"]) == len(found["tokens"])
     assert len(found["faithfulness_evaluation"]["sentences"]) == 4 and len(found["lens"]["rows"]) == 4
     assert found["comparison"]["attention_divergence"]["texts"] == 1 and "base" in found["comparison"]["with"]
-    assert any(map(any, found["comparison"]["attention_divergence"]["moved"]))  # training has moved some head
+    assert any(map(any, found["comparison"]["attention_divergence"]["divergence"]))  # training has moved some head
     written = page.read_text(encoding="utf-8")
-    assert written.count("<iframe") == 2 and "How far it can be believed" in written and "after each layer" in written
+    assert written.count("<iframe") == 2 and "Faithfulness" in written and "after each layer" in written
     assert "<script" not in written and "&lt;script&gt;" in written  # those of the views stand in their frames
     # the views save pictures through links that they make themselves; nothing else is named
     assert not re.search(r"<[^>]*\s(?:src|href)\s*=|url\(|@import|https?://(?!www\.w3\.org)", written)
@@ -70,7 +70,7 @@ def test_two_texts_and_what_carries_their_difference(asked: Run, capsys: Any) ->
     assert patching["tokens"][4] == "lovely → dreadful" and patching["first"] > patching["second"]
     assert patching["positions"][0][4] == pytest.approx(1, abs=1e-3)
     assert main([*command, "--other-text", "the film is dreadful"]) == 0
-    assert "brings back" in capsys.readouterr().out
+    assert "restores" in capsys.readouterr().out
     assert main([*command, "--other-text", "the film is lovely", "--json"]) == 0  # nothing to carry: told, not an error
     same = json.loads(capsys.readouterr().out)
     assert "patching" not in same and "about the same probability" in same["comparison"]["note"]
@@ -80,13 +80,13 @@ def test_two_texts_and_what_carries_their_difference(asked: Run, capsys: Any) ->
     ("more", "told"),
     [
         (["--set", "steps=3", "--method", "lime"], "Its options are: samples"),
-        (["--view", "head"], "Say where to: --html"),
+        (["--view", "head"], "Name the file to write: --html"),
         (["--view", "heads"], "Choose from: tokens, head"),
-        (["--layers", "a"], "is no list of numbers"),
+        (["--layers", "a"], "is not a list of numbers"),
         (["--layers", "7", "--view", "canvas", "--html", "PAGE"], "Choose one from 0 to 2"),
         (["--compare", "base", "--other-text", "x"], "--compare or --other-text"),
         (["--target", "excellent"], "There are: bad, good"),
-        (["--place", "film"], "Leave it out"),
+        (["--word", "film"], "Leave the word out"),
         (["--method", "occlussion"], "occlusion"),
         (["--text-pair", "another"], "Leave out the second text"),
     ],

@@ -48,10 +48,9 @@ def align_attention(first: Attention, second: Attention) -> tuple[Attention, Att
         raise RequestError("The two texts share no token to align.", "View them one at a time.")
     names = [joint_name(first.shown[a], second.shown[b]) for a, b in pairs]
     unpaired = len(first.tokens) + len(second.tokens) - 2 * len(pairs)
-    tokens = (
-        "1 token that only one of the texts has is" if unpaired == 1 else f"{unpaired} tokens without counterpart are"
-    )
-    notes = [*first.notes, f"{tokens} left out."] if unpaired else first.notes
+    notes = list(first.notes)
+    if unpaired:
+        notes.append("1 unpaired token is left out." if unpaired == 1 else f"{unpaired} unpaired tokens are left out.")
     one = replace(first.at([a for a, _ in pairs]), shown=names, notes=notes)
     return one, replace(second.at([b for _, b in pairs]), shown=names)
 

@@ -125,5 +125,4 @@ def _sentence(label: str, count: int, unit: str, original: float, without: float
     else:
         verb = "lowers" if without < original else "raises"
         change = f"{verb} {label!r} from {original:.2f} to {without:.2f}"
-    article = number or ("a " if count == 1 else "")
-    return f"Masking the {number}top {unit} {change}; masking {article}random {unit}, to {random:.2f}."
+    return f"Masking the top {number}{unit} {change}; masking {number or 'a '}random {unit}: to {random:.2f}."

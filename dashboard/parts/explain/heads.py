@@ -185,7 +185,7 @@ def show_divergence(both: list[Side]) -> None:
         side_by_side.keep(moved, *key)
         st.rerun()
     _map(maps.divergence_map(found), len(found.divergence))
-    top = ", ".join(f"{one['layer']}.{one['head']} ({one['divergence']:.3f})" for one in found.most[:5])
+    top = ", ".join(f"{one['layer']}.{one['head']} ({one['divergence']:.3f})" for one in found.order[:5])
     st.caption(md(f"Over {found.texts} texts; most moved (layer.head): {top}. {READINGS['moves']}", 800))
 
 

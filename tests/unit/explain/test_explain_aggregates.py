@@ -17,9 +17,7 @@ from workbench.explain.aggregates import (
     distance,
     entropy,
     head_patterns,
-    induction,
     patterns_of,
-    same_word,
 )
 from workbench.explain.methods.flow import attention_flow
 
@@ -96,10 +94,10 @@ def test_flow_explains_short_texts_only() -> None:
 
 def test_where_induction_and_same_word_look() -> None:
     found = attention("[CLS] a b c a b [SEP]", [np.eye(7)])
-    assert np.argwhere(same_word(found)).tolist() == [[1, 4], [2, 5], [4, 1], [5, 2]]
-    assert np.argwhere(induction(found)).tolist() == [[4, 2], [5, 3]]
-    assert not same_word(attention("[SEP] a [SEP]", [np.eye(3)])).any()  # special tokens are no words
-    assert np.argwhere(induction(attention("a a a", [np.eye(3)]))).tolist() == [[2, 1]]  # not itself
+    assert np.argwhere(PATTERNS["same word"](found)).tolist() == [[1, 4], [2, 5], [4, 1], [5, 2]]
+    assert np.argwhere(PATTERNS["induction"](found)).tolist() == [[4, 2], [5, 3]]
+    assert not PATTERNS["same word"](attention("[SEP] a [SEP]", [np.eye(3)])).any()  # special tokens are no words
+    assert np.argwhere(PATTERNS["induction"](attention("a a a", [np.eye(3)]))).tolist() == [[2, 1]]  # not itself
 
 
 def planted(tokens: str) -> Attention:

@@ -16,7 +16,7 @@ from workbench.errors import MissingPackageError
 from workbench.explain import explain
 from workbench.explain.embeddings import embed, logits_of_embeddings
 from workbench.explain.instance import Instance
-from workbench.explain.methods.integrated_gradients import hidden_inputs
+from workbench.explain.methods.integrated_gradients import masked_inputs
 from workbench.explain.methods.lime import Lime, weighted_ridge
 from workbench.explain.methods.shapley import exact_shapley, sampled_shapley
 from workbench.tasks.base import Target
@@ -42,7 +42,7 @@ def test_integrated_gradients_are_complete_to_the_tolerance(tolerance: float) ->
     with torch.no_grad():
         end, start = (
             float(instance.model.eval()(**inputs).logits[0, target])
-            for inputs in (instance.encoded.inputs, hidden_inputs(instance))
+            for inputs in (instance.encoded.inputs, masked_inputs(instance))
         )
     assert details["complete"]
     assert sum(explanation.scores) == pytest.approx(end - start, abs=tolerance * abs(end - start) + 2e-3)
@@ -54,7 +54,7 @@ def test_integrated_gradients_equal_a_sum_by_hand() -> None:
     explanation = explain(small(), TEXT, "integrated-gradients", tolerance=1e-4, max_steps=384)
     instance = Instance(small(), TEXT)
     target = instance.labels.index(explanation.target)
-    there, start = embed(instance, instance.encoded.inputs), embed(instance, hidden_inputs(instance))
+    there, start = embed(instance, instance.encoded.inputs), embed(instance, masked_inputs(instance))
     instance.model.eval()
     share = (torch.arange(2000) + 0.5) / 2000
     way = (start + share[:, None, None] * (there - start)).requires_grad_()
@@ -188,11 +188,11 @@ def test_lime_fits_a_linear_model_fully() -> None:
 
     class Linear(Instance):
         def masked_probabilities(self, kept: Any, target: Any) -> Any:
-            return 0.5 + kept[:, self.positions] @ values
+            return 0.5 + kept[:, self.maskable] @ values
 
     linear = Linear(bag_of_words(), "good film was a bad story")
     scores = Lime(Lime.Config(samples=4000)).run(linear, Target(0))
-    np.testing.assert_allclose(scores.values[instance.positions], values, atol=0.003)
+    np.testing.assert_allclose(scores.values[instance.maskable], values, atol=0.003)
     assert scores.details["explained_variance"] > 0.99 and scores.values[0] == 0
 
 

@@ -122,5 +122,5 @@ def test_only_some_layers_and_heads() -> None:
     assert some.layer_numbers == [2, 0] and some.head_numbers == [3]
     with pytest.raises(RequestError, match="no layer 3"):
         capture_attention(bert(), tokenizer(), TEXT, layers=[3])
-    with pytest.raises(RequestError, match="not both an encoder"):
+    with pytest.raises(RequestError, match="not have both an encoder"):
         capture_encoder_decoder(bert(), tokenizer(), TEXT)

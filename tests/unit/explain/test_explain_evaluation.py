@@ -14,21 +14,11 @@ from tests.unit.explain.explain_models import bag_of_words, bert, predictor, tok
 from workbench.errors import RequestError
 from workbench.explain import attention_divergence, head_importance, head_patterns
 from workbench.explain.base import explainers
-from workbench.explain.evaluation import (
-    CHANGES,
-    FaithfulnessEvaluation,
-    _curves_sentence,
-    _same_tokens,
-    agreement,
-    curves,
-    evaluate_dataset_faithfulness,
-    evaluate_faithfulness,
-    rank_correlation,
-    sanity,
-    shuffled,
-    stability,
-)
+from workbench.explain.checks import CHANGES, _same_tokens, agreement, curves, sanity, shuffled, stability
+from workbench.explain.dataset_faithfulness import evaluate_dataset_faithfulness
+from workbench.explain.evaluation import FaithfulnessEvaluation, _curves_sentence, evaluate_faithfulness
 from workbench.explain.instance import Instance
+from workbench.metrics.correlation import rank_correlation
 from workbench.tasks.base import Target
 
 TEXT = "the story was bad and the film with actors and music was good"
@@ -48,30 +38,30 @@ def test_curves_by_hand() -> None:
     instance = Instance(bag_of_words(), "good film bad")
     found = curves(instance, scores_for(instance, good=2, film=1), FRESH)
     # "fresh" has the logit 4 + .05 - 1 - 1; hidden are good, then film, then bad; shown in the same order.
-    np.testing.assert_allclose(found["shares"], [0, 1 / 3, 2 / 3, 1])
+    np.testing.assert_allclose(found.shares, [0, 1 / 3, 2 / 3, 1])
     deletion = [sigmoid(2.05), sigmoid(-1.95), sigmoid(-2), sigmoid(-1)]
     insertion = [sigmoid(-1), sigmoid(3), sigmoid(3.05), sigmoid(2.05)]
-    np.testing.assert_allclose(found["deletion"], deletion, atol=1e-6)
-    np.testing.assert_allclose(found["insertion"], insertion, atol=1e-6)
+    np.testing.assert_allclose(found.lines["deletion"], deletion, atol=1e-6)
+    np.testing.assert_allclose(found.lines["insertion"], insertion, atol=1e-6)
     middle = (deletion[0] + 2 * deletion[1] + 2 * deletion[2] + deletion[3]) / 6
-    assert found["areas"]["deletion"] == pytest.approx(middle, abs=1e-6)
-    assert "attention_deletion" not in found and len(found["random_insertion"]) == 4
+    assert found.areas["deletion"] == pytest.approx(middle, abs=1e-6)
+    assert "attention_deletion" not in found.lines and len(found.lines["random_insertion"]) == 4
 
 
 def test_curves_rank_a_true_explanation_above_a_random_above_a_wrong_one() -> None:
     instance = Instance(bag_of_words(), TEXT)
     true = scores_for(instance, good=1, bad=-1)
-    found = curves(instance, true, FRESH, rival=-true, choices=20)["areas"]
+    found = curves(instance, true, FRESH, rival=-true, draws=20).areas
     assert found["deletion"] < found["random_deletion"] < found["attention_deletion"]
     assert found["insertion"] > found["random_insertion"] > found["attention_insertion"]
-    assert _curves_sentence({"areas": found}, "fresh").endswith("it finds what the model relies on.")
+    assert _curves_sentence(found, "fresh").endswith("the explanation finds what the model relies on.")
     wrong = curves(instance, -true, FRESH, rival=true)
-    assert _curves_sentence(wrong, "fresh").endswith("it does not find what the model relies on.")
+    assert _curves_sentence(wrong.areas, "fresh").endswith("the explanation does not find what the model relies on.")
 
 
 def test_many_tokens_are_hidden_in_few_steps() -> None:
     instance = Instance(bag_of_words(), TEXT)
-    assert len(curves(instance, scores_for(instance, good=1), FRESH, steps=4)["shares"]) == 5
+    assert len(curves(instance, scores_for(instance, good=1), FRESH, steps=4).shares) == 5
 
 
 def test_rank_correlation_is_scipys() -> None:
@@ -97,7 +87,7 @@ def test_methods_that_say_the_same_agree() -> None:
 def test_with_a_method_without_sign_magnitudes_are_compared() -> None:
     asked = predictor(bert(), tokenizer())
     instance, occlusion = Instance(asked, TEXT), explainers.get("occlusion")()
-    scores, own = occlusion.run(instance, FRESH).values, instance.positions
+    scores, own = occlusion.run(instance, FRESH).values, instance.maskable
     found = agreement(asked, instance, occlusion, scores, FRESH)
     attention = explainers.get("attention")().run(instance, FRESH).values
     assert scores.min() < 0
@@ -125,7 +115,7 @@ def test_a_stable_and_an_unstable_explanation() -> None:
 
 def test_changes_are_small() -> None:
     assert CHANGES["a full stop at the end"]("good. ") == "good"
-    assert CHANGES["case of the first letter"]("Good") == "good" and CHANGES["a space more"]("a b c") == "a  b c"
+    assert CHANGES["case of the first letter"]("Good") == "good" and CHANGES["an extra space"]("a b c") == "a  b c"
 
 
 def test_what_does_not_look_at_the_model_fails_the_sanity_check() -> None:
@@ -185,7 +175,9 @@ def test_over_texts_a_true_explanation_is_better_than_random(tmp_path: Path) -> 
     assert found.examples == 4 and done[-1] == (4, 4)
     assert found.against_random["low"] > 0.3 and found.against_attention is None
     assert found.comprehensiveness["low"] <= found.comprehensiveness["value"] <= found.comprehensiveness["high"]
-    assert found.sentence.startswith("Over 4 texts, hiding what occlusion marks drops the prediction more than hiding")
+    assert found.sentence.startswith(
+        "Over 4 texts, masking the top tokens of occlusion lowers the prediction more than masking"
+    )
     path = found.save(tmp_path)
     assert path == tmp_path / "explanations" / "occlusion.json" and json.loads(path.read_text())["examples"] == 4
     with pytest.raises(RequestError, match="no texts"):
@@ -196,7 +188,7 @@ def test_over_texts_against_raw_attention() -> None:
     found = evaluate_dataset_faithfulness(
         predictor(bert(), tokenizer()), [{"text": text} for text in TEXTS], "occlusion"
     )
-    assert found.against_attention is not None and "raw attention marks" in found.sentence
+    assert found.against_attention is not None and "the top tokens of raw attention" in found.sentence
     assert found.against_attention["value"] >= 0 - 0.05  # greedy hiding is hardly worse than attention's
 
 

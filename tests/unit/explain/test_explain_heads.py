@@ -14,7 +14,8 @@ from tests.unit.explain.explain_models import LABELS, bag_of_words, bert, predic
 from tests.unit.explain.test_explain_queries import CONFIGS, model_of
 from workbench.errors import RequestError
 from workbench.explain import capture_attention
-from workbench.explain.attention_difference import aligned, attention_divergence, difference, divergence
+from workbench.explain.alignment import align_tokens
+from workbench.explain.attention_difference import attention_divergence, difference, jensen_shannon
 from workbench.explain.heads import head_importance, switched_heads
 from workbench.explain.queries import attention_modules
 
@@ -117,7 +118,7 @@ def test_what_cannot_be_measured_is_told() -> None:
 
 def test_divergence_by_hand() -> None:
     sure, other, half = [[1, 0]] * 2, [[0, 1]] * 2, [[0.5, 0.5]] * 2
-    found = divergence(np.array([[sure, sure, sure]]), np.array([[sure, other, half]]))
+    found = jensen_shannon(np.array([[sure, sure, sure]]), np.array([[sure, other, half]]))
     # Of (1, 0) and (.5, .5): the middle is (.75, .25).
     by_hand = (math.log2(1 / 0.75) + 0.5 * math.log2(0.5 / 0.75) + 0.5 * math.log2(0.5 / 0.25)) / 2
     np.testing.assert_allclose(found, [[0, 1, by_hand]])
@@ -128,10 +129,10 @@ def test_the_head_that_moved_is_found() -> None:
     with torch.no_grad():
         second.bert.encoder.layer[1].attention.self.query.weight[8:12] *= -1  # head 2 of layer 1
     found = attention_divergence(first, second, tokenizer(), [one["text"] for one in EXAMPLES])
-    assert (found.most[0]["layer"], found.most[0]["head"]) in {(1, 2)} | {(2, head) for head in range(4)}
-    np.testing.assert_allclose(found.moved[0], 0, atol=1e-9)  # before it, nothing has
-    np.testing.assert_allclose(np.delete(found.moved[1], 2), 0, atol=1e-9)
-    assert found.moved[1][2] > 0.01 and found.texts == 2
+    assert (found.order[0]["layer"], found.order[0]["head"]) in {(1, 2)} | {(2, head) for head in range(4)}
+    np.testing.assert_allclose(found.divergence[0], 0, atol=1e-9)  # before it, nothing has
+    np.testing.assert_allclose(np.delete(found.divergence[1], 2), 0, atol=1e-9)
+    assert found.divergence[1][2] > 0.01 and found.texts == 2
     one, other = (capture_attention(model, tokenizer(), TEXT) for model in (first, second))
     np.testing.assert_allclose(difference(one, other).sum(-1), 0, atol=1e-5)
     with pytest.raises(RequestError, match="same tokens"):
@@ -144,6 +145,6 @@ def test_texts_are_aligned() -> None:
     first, second = (
         capture_attention(bert(), tokenizer(), text) for text in ("the film was good", "the story was bad")
     )
-    assert aligned(first, second) == [(i, i) for i in range(6)]
+    assert align_tokens(first.tokens, second.tokens) == [(i, i) for i in range(6)]
     longer = capture_attention(bert(), tokenizer(), "the film was a good")
-    assert aligned(first, longer) == [(0, 0), (1, 1), (2, 2), (3, 3), (None, 4), (4, 5), (5, 6)]
+    assert align_tokens(first.tokens, longer.tokens) == [(0, 0), (1, 1), (2, 2), (3, 3), (None, 4), (4, 5), (5, 6)]

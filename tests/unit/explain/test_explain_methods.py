@@ -72,7 +72,7 @@ def test_the_word_that_decides_is_found_and_the_check_agrees(method: str) -> Non
     start, end = explanation.offsets[best]
     assert TEXT[start:end] == "good"
     found = explanation.faithfulness
-    assert best in found["marked"] and len(found["marked"]) == 2  # a fifth of 13 tokens
+    assert best in found["top_k"] and len(found["top_k"]) == 2  # a fifth of 13 tokens
     assert found["comprehensiveness"] > 0.5 > found["random_comprehensiveness"]
     assert found["sufficiency"] < 0.05 < found["random_sufficiency"]
     assert found["random_at_least_as_good"] < 0.5
@@ -89,12 +89,12 @@ def test_the_check_ranks_a_true_explanation_above_a_wrong_one() -> None:
     assert faithfulness(instance, true, Target(0), "fresh", seed=1)["without_random"] != good["without_random"]
 
 
-def test_hiding_by_hand() -> None:
+def test_masking_by_hand() -> None:
     # Five words that count the same: whichever is hidden, four are left, and "only" leaves one.
     found = explain(bag_of_words(), "the film was a story", "occlusion", target="fresh").faithfulness
-    assert found["whole"] == pytest.approx(sigmoid(0.25 - 1))
-    assert found["without_marked"] == pytest.approx(sigmoid(0.2 - 1)) == pytest.approx(found["without_random"])
-    assert found["only_marked"] == pytest.approx(sigmoid(0.05 - 1)) == pytest.approx(found["only_random"])
+    assert found["original"] == pytest.approx(sigmoid(0.25 - 1))
+    assert found["without_top_k"] == pytest.approx(sigmoid(0.2 - 1)) == pytest.approx(found["without_random"])
+    assert found["only_top_k"] == pytest.approx(sigmoid(0.05 - 1)) == pytest.approx(found["only_random"])
     assert found["random_sufficiency"] == pytest.approx(sigmoid(0.25 - 1) - sigmoid(0.05 - 1))
     assert found["random_at_least_as_good"] == 1.0
 
@@ -102,17 +102,17 @@ def test_hiding_by_hand() -> None:
 def test_the_sentence_says_what_was_measured() -> None:
     found = explain(bag_of_words(), TEXT, "occlusion").faithfulness
     assert found["sentence"] == (
-        f"Hiding the 2 marked words drops 'fresh' from {found['whole']:.2f} to {found['without_marked']:.2f}; "
-        f"hiding 2 random words: to {found['without_random']:.2f}."
+        f"Masking the top 2 words lowers 'fresh' from {found['original']:.2f} to {found['without_top_k']:.2f}; "
+        f"masking 2 random words: to {found['without_random']:.2f}."
     )
     assert "1 " not in explain(bag_of_words(), "good film", "occlusion").faithfulness["sentence"].split("from")[0]
     assert "too short to tell" in explain(bag_of_words(), "good", "occlusion").faithfulness["sentence"]
-    assert "word piece" in explain(bag_of_words(), "unbelievable good", "occlusion").faithfulness["sentence"]
+    assert "subword" in explain(bag_of_words(), "unbelievable good", "occlusion").faithfulness["sentence"]
 
 
-def test_special_tokens_are_never_marked() -> None:
+def test_special_tokens_are_never_among_the_top() -> None:
     explanation = explain(predictor(bert(), tokenizer()), "good film", "attention")
-    assert set(explanation.faithfulness["marked"]) <= {1, 2}
+    assert set(explanation.faithfulness["top_k"]) <= {1, 2}
 
 
 @pytest.mark.parametrize("mask", [True, False])
@@ -209,5 +209,5 @@ def test_every_method_gives_json(method: str) -> None:
     count = len(found["tokens"])
     assert {"tokens", "offsets", "scores", "faithfulness", "prediction", "target", "method"} <= set(found)
     assert count == len(found["offsets"]) == len(found["scores"]) == len(found["segments"]) == 15
-    assert found["faithfulness"]["sentence"].startswith("Hiding")
+    assert found["faithfulness"]["sentence"].startswith("Masking")
     assert explainers.label(method).endswith(".") and len(explainers.get(method).reading) > 50

@@ -13,6 +13,7 @@ from tests.unit.explain.test_explain_targets import writer
 from workbench.errors import RequestError
 from workbench.explain import patch
 from workbench.explain.render.figure import page
+from workbench.explain.render.positions import patching_maps
 
 FIRST, SECOND = "the film was good", "the film was bad"
 
@@ -26,7 +27,7 @@ def test_what_must_be_so() -> None:
     np.testing.assert_allclose(positions[0], [float(i == changed) for i in range(6)], atol=1e-4)
     np.testing.assert_allclose(positions[-1], [1, 0, 0, 0, 0, 0], atol=1e-4)
     assert found.first != found.second and positions[1:3].max() > 0
-    assert "'good → bad'" in found.sentences[1] or "brings back" in found.sentences[1]
+    assert "'good → bad'" in found.sentences[1] or "restores" in found.sentences[1]
 
 
 def test_heads_against_a_patch_by_hand() -> None:
@@ -70,6 +71,6 @@ def test_what_cannot_be_patched_is_told() -> None:
 
 def test_it_is_drawn() -> None:
     found = patch(predictor(bert(), tokenizer()), "the <b>film was good", "the <b>film was bad")
-    drawn = page(found.figures())
+    drawn = page(patching_maps(found))
     assert "State of a layer at a token" in drawn and "Output of a head" in drawn
     assert "svg" in found._repr_html_() and "<b>film" not in found._repr_html_()

@@ -70,8 +70,8 @@ def test_another_next_token_can_be_named() -> None:
     assert found.target == "music" and "music" in found.prediction["scores"]
     with pytest.raises(RequestError, match="is not one token"):
         explain(reader, TEXT, "gradient-x-input", target="good film")
-    with pytest.raises(RequestError, match="stands at none"):
-        explain(reader, TEXT, "gradient-x-input", place="film")
+    with pytest.raises(RequestError, match="does not label single words"):
+        explain(reader, TEXT, "gradient-x-input", word="film")
 
 
 def test_of_a_long_text_a_writer_reads_the_end() -> None:
@@ -95,9 +95,10 @@ def test_exact_shapley_values_of_the_next_token_share_out_all() -> None:
     assert sum(explain(reader, TEXT, "shapley").scores) == pytest.approx(ends[0] - ends[1], abs=1e-6)
 
 
-def test_the_proof_of_a_next_token() -> None:
+def test_faithfulness_evaluation_of_a_next_token() -> None:
     found = evaluate_faithfulness(writer(), TEXT, "occlusion", checks=("curves", "stability"))
-    assert found.curves["deletion"][0] == pytest.approx(found.curves["insertion"][-1])
+    assert found.curves is not None
+    assert found.curves.lines["deletion"][0] == pytest.approx(found.curves.lines["insertion"][-1])
     assert len(found.sentences) == 2
 
 
@@ -106,19 +107,19 @@ def test_a_word_and_its_label() -> None:
     with torch.no_grad():
         ids = tagger.tokenizer(TEXT, return_tensors="pt")
         probabilities = tagger.model(**ids).logits[0].softmax(-1)
-    found = explain(tagger, TEXT, "occlusion", target="I", place="good")
+    found = explain(tagger, TEXT, "occlusion", target="I", word="good")
     place = found.tokens.index("good")
-    assert found.place == place and found.target == "I"
+    assert found.position == place and found.target == "I"
     hidden = ids["input_ids"].clone()
     hidden[0, 2] = tagger.tokenizer.mask_token_id
     with torch.no_grad():
         less = tagger.model(**{**ids, "input_ids": hidden}).logits[0, place].softmax(-1)
     assert found.scores[2] == pytest.approx(float(probabilities[place, 1] - less[1]), abs=1e-6)
-    assert explain(tagger, TEXT, "occlusion", place=3).place == place  # words are counted from 0
+    assert explain(tagger, TEXT, "occlusion", word=3).position == place  # words are counted from 0
     first = next((i for i in range(1, 6) if int(probabilities[i].argmax()) != 2), 1)
-    assert explain(tagger, TEXT, "occlusion").place == first
+    assert explain(tagger, TEXT, "occlusion").position == first
     with pytest.raises(RequestError, match="There is no word 'bad'") as error:
-        explain(tagger, TEXT, "occlusion", place="bad")
+        explain(tagger, TEXT, "occlusion", word="bad")
     assert "3 good" in error.value.hint
     with pytest.raises(UnknownNameError, match="B, I, O"):
         explain(tagger, TEXT, "occlusion", target="X")
@@ -126,9 +127,9 @@ def test_a_word_and_its_label() -> None:
 
 def test_attention_is_read_at_the_word_that_is_explained() -> None:
     tagger = of_bert(BertForTokenClassification, "token-classification", ["B", "I", "O"], num_labels=3)
-    found = explain(tagger, TEXT, "attention", place="good")
-    assert found.attention is not None and found.place is not None
-    np.testing.assert_allclose(found.scores, found.attention.weights[-1, :, found.place].mean(0), atol=1e-6)
+    found = explain(tagger, TEXT, "attention", word="good")
+    assert found.attention is not None and found.position is not None
+    np.testing.assert_allclose(found.scores, found.attention.weights[-1, :, found.position].mean(0), atol=1e-6)
 
 
 def test_an_answers_span_is_the_best_of_all() -> None:
@@ -142,19 +143,19 @@ def test_an_answers_span_is_the_best_of_all() -> None:
     best = max(
         ((i, j) for i in inside for j in inside if i <= j), key=lambda span: float(start[span[0]] * end[span[1]])
     )
-    assert found.place == best[0]
+    assert found.position == best[0]
     assert found.target == context[found.offsets[best[0]][0] : found.offsets[best[1]][1]]
     assert found.prediction["score"] == pytest.approx(float(start[best[0]] * end[best[1]]), abs=1e-6)
     other = explain(reader, question, "gradient-x-input", text_pair=context, target="unbelievable")
     assert other.target == "unbelievable" and "unbelievable" in other.prediction["scores"]
-    with pytest.raises(RequestError, match="does not stand in the text"):
+    with pytest.raises(RequestError, match="is not in the text as whole words"):
         explain(reader, question, "occlusion", text_pair=context, target="story")
 
 
 def test_a_masked_word() -> None:
     reader = of_bert(BertForMaskedLM, "masked-lm")
     found = explain(reader, "the [MASK] was good", "gradient-x-input")
-    assert found.place == 2 and found.tokens[2] == "[MASK]"
+    assert found.position == 2 and found.tokens[2] == "[MASK]"
     with torch.no_grad():
         ids = reader.tokenizer(found.text, return_tensors="pt")
         best = float(reader.model(**ids).logits[0, 2].softmax(-1).max())
@@ -169,7 +170,7 @@ def test_only_what_fits_is_offered() -> None:
     other.task = SimpleNamespace(name="sorting", target_kind=None)
     assert offered(other) == [] and "sorting" in str(fitting(other)["occlusion"])
     other.task = SimpleNamespace(name="sorting", target_kind="order")
-    assert offered(other) == [] and "those of sorting are a order" in str(fitting(other)["occlusion"])
+    assert offered(other) == [] and "the answers of sorting are a order" in str(fitting(other)["occlusion"])
 
 
 def test_what_a_task_says_is_explained_can_be() -> None:

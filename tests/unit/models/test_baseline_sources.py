@@ -207,7 +207,7 @@ def test_explainers_that_need_none_work(name: str, method: str, workspace: Works
     found = explain(asked, TEXT, method)
     assert len(found.scores) == len(found.tokens) and np.isfinite(found.scores).all()
     assert np.abs(found.scores)[~np.array(found.special)].max() > 0
-    assert found.faithfulness["sentence"].startswith("Hiding")
+    assert found.faithfulness["sentence"].startswith("Masking")
 
 
 def test_gradients_of_a_linear_bag_are_its_weights(workspace: Workspace, tokenizers: Any) -> None:
