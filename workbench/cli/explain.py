@@ -21,9 +21,7 @@ def explain_command(
     target: Annotated[
         str | None, typer.Option(help="The label, answer or next token to explain. Default: the model's own answer.")
     ] = None,
-    place: Annotated[
-        str | None, typer.Option(help="Where words have labels: the word to explain, or its index from 0.")
-    ] = None,
+    word: Annotated[str | None, typer.Option(help="For labels of words: the word, or its index from 0.")] = None,
     sets: Annotated[
         list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="An option of the method: --set layer=2")
     ] = None,
@@ -55,17 +53,17 @@ def explain_command(
         method=method,
         options=read_changes(sets),
         target=target,
-        place=place,
+        word=word,
         views=views,
-        layers=explaining.numbers(layers, "layers"),
-        heads=explaining.numbers(heads, "heads"),
+        layers=explaining.parse_indices(layers, "layers"),
+        heads=explaining.parse_indices(heads, "heads"),
         faithfulness=faithfulness,
         lens=lens,
         compare=compare,
         other_text=other_text,
     )
     if html is None:
-        explaining.drawn_without_page(views)
+        explaining.refuse_views_without_page(views)
     run = Run.open(run_id, Workspace.current())
     result = explaining.compute(run, request, draw=html is not None)
     if html is not None:

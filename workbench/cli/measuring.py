@@ -65,7 +65,9 @@ def heads(
     with _progress_bar(_("measuring {measure}").format(measure=measure)) as progress:
         result = _measure(predictor, measure, examples, progress)
     save_measurement(run, result)
-    print_result(result.as_dict(), as_json, lambda: console.print("\n".join(result.lines()), markup=False, soft_wrap=True))
+    print_result(
+        result.as_dict(), as_json, lambda: console.print("\n".join(result.lines()), markup=False, soft_wrap=True)
+    )
 
 
 def _measure(
