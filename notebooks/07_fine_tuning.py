@@ -253,7 +253,7 @@ def material(part, epochs):
         ((inputs, right),) = batches(chosen, len(rows))
         return {**inputs, "labels": right}
 
-    return loop.TrainingInputs(OurBatches(part, epochs, BATCH), batch, weight=len, tokens=len)
+    return loop.TrainingInputs(OurBatches(part, epochs, BATCH), batch, loss_weight=len, tokens=len)
 
 
 def without_dropout(model):

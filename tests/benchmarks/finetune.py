@@ -27,7 +27,7 @@ from workbench.data.load import load_data
 from workbench.models.loading import load_folder, load_tokenizer
 from workbench.runs.run import Run
 from workbench.training.job import TrainingJob
-from workbench.training.runner import RunReporter
+from workbench.training.reporter import RunReporter
 from workbench.tuning.base import tunings
 
 warnings.simplefilter("ignore")
@@ -55,18 +55,15 @@ class Bench:
         spec = resolve(self.spec.changed({**changes, "training.precision": precision}), self.workspace).spec
         run = Run.create(spec, self.workspace)
         run.transition(("queued",), "running")
-        watch = RunReporter(run)
-        watch.say = lambda text: None  # type: ignore[method-assign]
-        work = TrainingJob(run, watch)
-        dataset = work._read_data()
-        loaded = work._load_model()
-        parts = work._encode(dataset, loaded)
-        work._tune(loaded)
+        reporter = RunReporter(run)
+        reporter.info = lambda text: None  # type: ignore[method-assign]
+        job = TrainingJob(run, reporter)
+        prepared = job.prepare()
+        trainer = job.make_trainer(prepared)
         began = time.perf_counter()
-        work._train(parts)
+        trainer.load_best(trainer.train())
         seconds = time.perf_counter() - began
-        outputs, _ = work._outputs(parts["test"])
-        accuracy = work.task.metrics(outputs, parts["test"].encoded.targets)["accuracy"]
+        accuracy = trainer.evaluation.evaluate(prepared.splits["test"])["eval/accuracy"]
         run.transition(("running",), "stopped")
         run.delete()
         return seconds, accuracy

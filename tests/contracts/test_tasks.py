@@ -30,10 +30,9 @@ from workbench.models.loading import load_folder
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
+from workbench.training.evaluation import Evaluation
 from workbench.training.job import TrainingJob
-from workbench.training.loop import TrainResult
-from workbench.training.runner import RunReporter
-from workbench.training.splits import EncodedSplit
+from workbench.training.reporter import RunReporter
 from workbench.tuning.base import tunings
 from workbench.workspace import Workspace
 
@@ -73,19 +72,23 @@ WITH_MINILM = [
 ]
 
 
-class Observed(TrainingJob):
-    """A run's work that remembers its loss on the training part, and what it put out for the test part."""
+class Observed:
+    """A finished run that remembers its loss on the training split, before and after training."""
 
-    def _train(self, parts: dict[str, EncodedSplit]) -> TrainResult:
-        self.parts = parts
+    def __init__(self, run: Run) -> None:
+        job = TrainingJob(run, RunReporter(run))
+        self.run, self.context = run, job.context
+        prepared = job.prepare()
+        self.splits = prepared.splits
+        self.trainer = job.make_trainer(prepared)
         self.loss_before = self._loss()
-        outcome = super()._train(parts)
+        result = self.trainer.train()
+        job.finish(self.trainer, result)
         self.loss_after = self._loss()
-        return outcome
 
     def _loss(self) -> float:
-        self.parts["train"].features = None
-        return self._outputs(self.parts["train"])[1]
+        self.splits["train"].activations = None
+        return self.trainer.evaluation.outputs(self.splits["train"])[1]
 
 
 def rows(task: str) -> list[dict[str, Any]]:
@@ -257,9 +260,7 @@ def test_minilm_with_a_task_and_a_tuning(
 
 def run_once(spec: RunSpec, workspace: Workspace) -> Observed:
     run = Run.create(resolve(spec, workspace).spec, workspace)
-    work = Observed(run, RunReporter(run))
-    assert work.execute() == "succeeded"
-    return work
+    return Observed(run)
 
 
 def it_learned_and_reports(work: Observed) -> None:
@@ -274,7 +275,7 @@ def it_learned_and_reports(work: Observed) -> None:
 
 def loaded_again_it_puts_out_and_answers_the_same(work: Observed) -> None:
     predictor = Predictor.load(work.run)
-    before = work._outputs(work.parts["test"])[0]
+    before = work.trainer.evaluation.outputs(work.splits["test"])[0]
     task = predictor.task
     np.testing.assert_allclose(put_out(work, task, predictor.model, predictor.tokenizer), before, atol=1e-5, rtol=1e-5)
     asked = what_is_asked(task)
@@ -285,7 +286,7 @@ def loaded_again_it_puts_out_and_answers_the_same(work: Observed) -> None:
 
 def merged_it_puts_out_the_same(work: Observed) -> None:
     """Where the result is an adapter that can be written into its base's weights."""
-    tuning = work.resolved.tuning
+    tuning = work.context.tuning
     if not (tuning.saves_adapter and tuning.merges):
         return
     predictor = Predictor.load(work.run)
@@ -299,20 +300,20 @@ def merged_it_puts_out_the_same(work: Observed) -> None:
 
 
 def put_out(work: Observed, task: Any, model: Any, tokenizer: Any) -> Any:
-    """What the model puts out for the run's test part."""
-    part = work.parts["test"]
-    task.fit(work.parts["train"].examples)
+    """Return the outputs of a model for the run's test split."""
+    split = work.splits["test"]
+    task.fit(work.splits["train"].examples)
     task.configure(getattr(model, "get_base_model", lambda: model)())
-    encoded = task.encode(tokenizer, part.examples, work.run.spec().data.max_length)
-    work.task, work.model = task, model
-    return work._outputs(replace(part, encoded=encoded))[0]
+    encoded = task.encode(tokenizer, split.examples, work.run.spec().data.max_length)
+    evaluation = Evaluation(task, model, tokenizer, work.context.accelerator)
+    return evaluation.outputs(replace(split, encoded=encoded))[0]
 
 
 def resumed_it_ends_with_the_same_weights(work: Observed) -> None:
-    run = Run.create(work.run.spec(), work.workspace)
+    run = Run.create(work.run.spec(), work.context.workspace)
     assert TrainingJob(run, StopAfter(run)).execute() == "stopped"
     assert TrainingJob(run, RunReporter(run)).execute() == "succeeded"
-    weights = "adapter_model.safetensors" if work.resolved.tuning.saves_adapter else "model.safetensors"
+    weights = "adapter_model.safetensors" if work.context.tuning.saves_adapter else "model.safetensors"
     once, twice = (load_file(each.folder / "model" / weights) for each in (work.run, run))
     assert once.keys() == twice.keys()
     assert all(np.array_equal(once[name], twice[name]) for name in once)

@@ -25,8 +25,8 @@ from workbench.models.loading import load_folder, load_tokenizer
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
 from workbench.training.job import TrainingJob
-from workbench.training.loop import TrainResult
-from workbench.training.runner import RunReporter
+from workbench.training.reporter import RunReporter
+from workbench.training.state import TrainState
 from workbench.tuning.base import tunings
 from workbench.workspace import Workspace
 
@@ -44,21 +44,28 @@ ADAPTERS = [name for name in tunings.names() if tunings.get(name).saves_adapter]
 WHOLE = [name for name in tunings.names() if not tunings.get(name).saves_adapter]
 
 
-class Observed(TrainingJob):
-    """A run's work that remembers its weights and its loss on the training part, before and after."""
+class Observed:
+    """A finished run that remembers its weights and its loss on the training split, before and after training."""
 
-    def _train(self, parts: dict[str, Any]) -> TrainResult:
-        self.trained = {name for name, p in self.model.named_parameters() if p.requires_grad}
+    def __init__(self, run: Run) -> None:
+        job = TrainingJob(run, RunReporter(run))
+        self.resolved, self.spec = job.context.resolved, job.context.spec
+        self.trainer = job.make_trainer(job.prepare())
+        self.trained = {name for name, p in self.trainer.model.named_parameters() if p.requires_grad}
         self.before = self._weights()
-        self.loss_before = self._evaluate(parts["train"])["eval/loss"]
-        outcome = super()._train(parts)
+        self.loss_before = self._loss()
+        result = self.trainer.train()
         self.after = self._weights()
-        parts["train"].features = None
-        self.loss_after = self._evaluate(parts["train"])["eval/loss"]
-        return outcome
+        self.loss_after = self._loss()
+        job.finish(self.trainer, result)
+
+    def _loss(self) -> float:
+        split = self.trainer.prepared.splits["train"]
+        split.activations = None
+        return self.trainer.evaluation.evaluate(split)["eval/loss"]
 
     def _weights(self) -> dict[str, torch.Tensor]:
-        return {name: p.detach().clone() for name, p in self.model.named_parameters()}
+        return {name: p.detach().clone() for name, p in self.trainer.model.named_parameters()}
 
 
 class StopAfter(RunReporter):
@@ -66,9 +73,10 @@ class StopAfter(RunReporter):
 
     at = 8
 
-    def progress(self, position: Any, steps: int, epoch: float) -> None:
-        super().progress(position, steps, epoch)
-        self._stop = position.step >= self.at
+    def progress(self, state: TrainState, steps: int, epoch: float) -> None:
+        super().progress(state, steps, epoch)
+        if state.step >= self.at:
+            self.request_stop()
 
 
 @dataclass
@@ -108,8 +116,7 @@ def train(name: str, made: dict[str, Trained], folders: pytest.TempPathFactory) 
         workspace = Workspace(folders.mktemp(name)).create()
         make_lively_model(workspace.uploads / "tiny")
         run = make_run(workspace, options(name))
-        work = Observed(run, RunReporter(run))
-        assert work.execute() == "succeeded"
+        work = Observed(run)
         made[name] = Trained(run, work, workspace)
     return made[name]
 
@@ -291,8 +298,7 @@ def test_options_that_change_the_network_learn_load_and_merge(
 ) -> None:
     make_lively_model(workspace.uploads / "tiny")
     run = make_run(workspace, {**options(method), **option})
-    work = Observed(run, RunReporter(run))
-    assert work.execute() == "succeeded"
+    work = Observed(run)
     assert work.loss_after < work.loss_before
     texts = list(read_predictions(run)["input"])
     saved = read_predictions(run)["score:good"]

@@ -38,9 +38,9 @@ def main() -> int:
 
 def do(folder: Path, order: dict[str, Any], report: int | None) -> int:
     """Do the run in ``folder`` with the fault of ``order``; write the events to the file descriptor ``report``."""
-    from workbench.training import runner
+    from workbench.training import reporter, runner
 
-    runner.HEARTBEAT_SECONDS = order.get("heartbeat", QUIET_HEARTBEAT)
+    reporter.HEARTBEAT_SECONDS = order.get("heartbeat", QUIET_HEARTBEAT)
     limit(order.get("limits", {}))
     writes = install(folder, Fault(**order.get("fault", {})))
     try:

@@ -167,7 +167,7 @@ def assert_readable(run: Run) -> None:
     report = run.folder / "report.json"
     assert not report.exists() or run.report() is not None
     for path in checkpoint.find(run.folder / "checkpoints"):
-        assert checkpoint.is_whole(path), f"{path.name} has its name and is not whole"
+        assert checkpoint.is_complete(path), f"{path.name} has its name and is not whole"
 
 
 def spread(count: int, most: int) -> list[int]:

@@ -23,6 +23,7 @@ import sys
 import time
 from pathlib import Path
 
+from workbench.errors import EXIT_ALREADY_RUNNING
 from workbench.files import append_line, write_text
 from workbench.machine import process_identity
 from workbench.runs.run import Run
@@ -69,9 +70,9 @@ def main(folder: str) -> int:
         time.sleep(float(words[1]))
         words = words[2:]
     if not run.process_lock().acquire():
-        return 75
+        return EXIT_ALREADY_RUNNING
     if not run.transition(("queued", "running"), "running", process=process_identity()):
-        return 75
+        return EXIT_ALREADY_RUNNING
     gpu = os.environ.get("CUDA_VISIBLE_DEVICES")
     append_line(run.folder / "starts", {"pid": os.getpid(), "time": time.monotonic(), "gpu": gpu})
     code = Process(run).do(words)

@@ -116,11 +116,11 @@ def test_a_run_on_a_run_with_other_labels_gets_a_new_head(workspace):
 
 def test_a_run_does_not_go_on_with_another_base(workspace, monkeypatch):
     from workbench.jobs import resume
-    from workbench.training.runner import RunReporter
+    from workbench.training.reporter import RunReporter
 
     run = make_run(workspace, {"tuning": "lora"})
     with monkeypatch.context() as patch:
-        patch.setattr(RunReporter, "stop_requested", lambda watch: watch._progress.get("step", 0) >= 5)
+        patch.setattr(RunReporter, "stop_requested", lambda reporter: reporter.step >= 5)
         assert run_folder(run.folder) == 0
     assert run.state == "stopped"
     make_model(workspace.uploads / "tiny", seed=9)

@@ -16,7 +16,8 @@ from workbench.inference.predictor import Predictor
 from workbench.jobs import resume
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
-from workbench.training.runner import RunReporter, run_folder
+from workbench.training.reporter import RunReporter
+from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 
 TOKENIZER = {"train": "wordpiece", "vocab_size": 120, "min_frequency": 1}
@@ -61,7 +62,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_weights(
 ) -> None:
     whole, parts = done(run_of(workspace, name)), run_of(workspace, name)
     with monkeypatch.context() as patch:
-        patch.setattr(RunReporter, "stop_requested", lambda watch: watch._progress.get("step", 0) >= 11)
+        patch.setattr(RunReporter, "stop_requested", lambda reporter: reporter.step >= 11)
         assert run_folder(parts.folder) == 0
     assert parts.state == "stopped"
     resume(parts, workspace, start=False)

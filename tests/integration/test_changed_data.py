@@ -6,7 +6,8 @@ import pytest
 
 from tests.tiny import make_run, write_csv
 from workbench.jobs import resume
-from workbench.training.runner import RunReporter, run_folder
+from workbench.training.reporter import RunReporter
+from workbench.training.runner import run_folder
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ def stopped(workspace, monkeypatch):
     """A run that was stopped after its fifth step."""
     run = make_run(workspace)
     with monkeypatch.context() as patch:
-        patch.setattr(RunReporter, "stop_requested", lambda watch: watch._progress.get("step", 0) >= 5)
+        patch.setattr(RunReporter, "stop_requested", lambda reporter: reporter.step >= 5)
         assert run_folder(run.folder) == 0
     assert run.state == "stopped"
     return run

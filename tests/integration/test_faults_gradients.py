@@ -27,14 +27,14 @@ class Root(nn.Module):
         return SimpleNamespace(loss=torch.clamp(self.weight * 0 + target.mean(), min=0).sqrt())
 
 
-class TrainerCallback:
+class Silent:
     def log(self, row):
         pass
 
-    def progress(self, position, steps, epoch):
+    def progress(self, state, steps, epoch):
         pass
 
-    def save(self, position, save):
+    def save(self, state, save):
         save()
 
     def stop_requested(self):
@@ -43,13 +43,13 @@ class TrainerCallback:
 
 def test_a_checkpoint_is_not_written_with_spoiled_weights(tmp_path):
     targets = [1.0, 1.0, 1.0, 0.0]
-    material = TrainingInputs(
+    inputs = TrainingInputs(
         plan=SimpleNamespace(epoch=lambda number: [np.array([i]) for i in range(4)], count=lambda number: 4),
         batch=lambda indices: {"target": torch.tensor([targets[i] for i in indices])},
-        weight=len,
+        loss_weight=len,
         tokens=len,
     )
     settings = TrainingSpec(epochs=2, checkpoint_every=1, log_every=100)
     with pytest.raises(NonFiniteLossError, match="norm of the gradients became nan at or shortly before step 4"):
-        train(Root(), material, settings, 0.1, Accelerator(cpu=True), TrainerCallback(), tmp_path)
+        train(Root(), inputs, settings, 0.1, Accelerator(cpu=True), Silent(), tmp_path)
     assert checkpoint.latest(tmp_path).name == "step-00000003"

@@ -20,9 +20,9 @@ from tests.integration.faulty_runs import (
     spread,
 )
 from tests.integration.write_faults import Fault
+from workbench.runs.recovery import clear_leftovers
 from workbench.runs.run import Run
 from workbench.training import checkpoint
-from workbench.training.runner import clear_leftovers
 
 QUICK, SLOW_PARTS = 15, 4
 FAULTS = (("ENOSPC", True), ("EIO", False), ("EROFS", True))  # the error, and whether it lasts

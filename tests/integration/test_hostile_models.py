@@ -26,7 +26,7 @@ from workbench.errors import RefusedError
 from workbench.models.safety import refuse_unsafe
 from workbench.runs.run import Run
 from workbench.training.job import TrainingJob
-from workbench.training.runner import RunReporter
+from workbench.training.reporter import RunReporter
 from workbench.workspace import Workspace
 
 DRIVER = Path(__file__).with_name("hostile_process.py")

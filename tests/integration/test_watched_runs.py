@@ -11,7 +11,7 @@ from tests.contracts.test_tunings import StopAfter
 from tests.tiny import make_run
 from workbench.runs.run import Run
 from workbench.training.job import TrainingJob
-from workbench.training.runner import RunReporter
+from workbench.training.reporter import RunReporter
 from workbench.workspace import Workspace
 
 EVENTS: dict[str, Any] = {

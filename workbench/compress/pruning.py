@@ -16,7 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TypeAlias, cast
 
 import torch
 from torch import nn
@@ -29,17 +29,23 @@ from workbench.inference.predictor import Predictor
 from workbench.machine import process_identity
 from workbench.models.networks.attention import MultiHeadAttention
 from workbench.models.networks.transformer import DecoderConfig, EncoderConfig
-from workbench.runs.documents import Cost, Report
-from workbench.runs.predictions import with_columns, write_predictions
+from workbench.runs.documents import Cost, PrunedState, PruningResult, Report
 from workbench.runs.run import Run
-from workbench.training.cost import cost, parameters
-from workbench.training.job import TrainingJob
-from workbench.training.runner import RunReporter
+from workbench.training.context import RunContext
+from workbench.training.cost import count_parameters, measure_cost
+from workbench.training.evaluation import Evaluation
+from workbench.training.job import prepare_run
+from workbench.training.prepare import Prepared
+from workbench.training.reporter import RunReporter
+from workbench.training.results import evaluate_finished, report_fields, save_model, save_predictions
 from workbench.training.splits import EncodedSplit
+from workbench.types import Ints, Model
 from workbench.workspace import Workspace
 
 ROUNDS = 3  # each speed is the best of so many
 TIMED_BATCHES = 20
+
+Selection: TypeAlias = slice | torch.Tensor  # of rows or columns
 
 
 def prune_run(
@@ -81,11 +87,11 @@ def prune_run(
         raise BusyError(f"A worker has taken the run {new.id}.", "Stop and delete it, and try again.")
     done = False
     try:
-        watch = RunReporter(new)
+        reporter = RunReporter(new)
         said = io.StringIO()  # what a run says goes into its log, as that of a process of its own does
         with contextlib.redirect_stdout(said):
-            PruningJob(new, watch, run, count, measure, texts, progress).execute()
-        watch.end()
+            PruningJob(new, reporter, run, count, measure, texts, progress).execute()
+        reporter.close()
         write_text(new.folder / "log.txt", said.getvalue())
         if out is not None:
             shutil.copytree(new.folder / "model", out)
@@ -124,7 +130,7 @@ def heads_to_keep(importance: HeadImportance, count: int) -> list[list[int]]:
     return keep
 
 
-def cut_heads(model: Any, keep: Sequence[Sequence[int]]) -> None:
+def cut_heads(model: Model, keep: Sequence[Sequence[int]]) -> None:
     """Take all heads but ``keep`` (of each layer) out of ``model``, weights and configuration."""
     modules = [module for module in model.modules() if isinstance(module, MultiHeadAttention)]
     size = model.config.hidden_size // model.config.num_attention_heads
@@ -138,7 +144,7 @@ def cut_heads(model: Any, keep: Sequence[Sequence[int]]) -> None:
     model.config.kept_heads = [len(heads) for heads in keep]
 
 
-def _part(linear: nn.Linear, rows: Any, columns: Any) -> nn.Linear:
+def _part(linear: nn.Linear, rows: Selection, columns: Selection) -> nn.Linear:
     """A smaller map with some rows (outputs) and columns (inputs) of ``linear``."""
     weight = linear.weight.detach()[rows][:, columns].clone()
     made = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
@@ -148,7 +154,7 @@ def _part(linear: nn.Linear, rows: Any, columns: Any) -> nn.Linear:
     return made
 
 
-def _refuse_others(model: Any) -> None:
+def _refuse_others(model: Model) -> None:
     name = type(model).__name__
     if hasattr(model, "peft_config"):
         raise RequestError(
@@ -164,108 +170,128 @@ def _refuse_others(model: Any) -> None:
         raise RequestError("This model was pruned already.", "Prune the run that it came from, by more.")
 
 
-class PruningJob(TrainingJob):
-    """The work of a run that trains nothing: heads are measured, cut out, and the result is evaluated."""
+class PruningJob:
+    """A run that trains nothing: it measures the importance of the heads, removes some, and evaluates the result.
+
+    Args:
+        run: the new run's folder.
+        reporter: receives progress.
+        source: the run whose model is pruned.
+        count: number of heads to remove.
+        measure: of importance.
+        texts: number of texts that importance is measured on.
+        progress: called with the number of texts done and of all texts.
+    """
 
     def __init__(
         self,
         run: Run,
-        watch: RunReporter,
+        reporter: RunReporter,
         source: Run,
         count: int,
         measure: Measure,
         texts: int,
-        told: Callable[[int, int], None] | None,
+        progress: Callable[[int, int], None] | None,
     ) -> None:
-        super().__init__(run, watch)
-        self.source, self.count, self.measure, self.texts, self.told = source, count, measure, texts, told
+        self.context = RunContext.create(run, reporter)
+        self.source = source
+        self.count = count
+        self.measure = measure
+        self.texts = texts
+        self.progress = progress
 
-    def execute(self) -> Any:
+    def execute(self) -> None:
+        """Do the whole run.
+
+        Raises:
+            WorkbenchError: the run failed.
+        """
         began = time.monotonic()
-        dataset = self._read_data()
-        loaded = self._load_model()
-        self._record_environment(dataset, loaded)
-        parts = self._encode(dataset, loaded)
-        self.model = loaded.model.to(self.accelerator.device)
-        name = "test" if "test" in parts else "valid"
-        part = parts[name]
-        importance = self._importance(parts.get("valid", parts["train"]))
-        before = self._state(part)
-        cut_heads(self.model, heads_to_keep(importance, self.count))
-        after = self._state(part)
-        outputs = self._finish_outputs(part, self._outputs(part)[0])
-        result = self.task.report(outputs, part.encoded.targets, parts["train"].encoded.targets)
-        rows = self.task.prediction_rows(part.examples, outputs, part.encoded.targets)
-        write_predictions(self.run, with_columns(rows, part.examples.ids, part.examples.extra_columns))
-        self.resolved.tuning.apply(self.model, self.task.peft_type, frozenset())  # what saves it
-        self._save_model(loaded)
-        seconds = time.monotonic() - began
-        note = (
-            f"{self.count} heads of {self.source.id} were cut out, the least important by {self.measure} over "
+        context = self.context
+        notes: list[str] = []
+        prepared = prepare_run(context, notes)
+        model = prepared.model.to(context.accelerator.device)
+        evaluation = Evaluation(context.task, model, prepared.tokenizer, context.accelerator)
+        split = prepared.splits[prepared.reported]
+        importance = self._importance(prepared, prepared.splits.get("valid", prepared.splits["train"]))
+        before = _pruned_state(evaluation, split)
+        cut_heads(model, heads_to_keep(importance, self.count))
+        after = _pruned_state(evaluation, split)
+        final = evaluate_finished(evaluation, prepared, context.reporter.generation)
+        save_predictions(context, final)
+        context.tuning.apply(model, context.task.peft_type, frozenset())  # it saves the model
+        save_model(context, prepared, model)
+        notes.append(
+            f"{self.count} heads of {self.source.id} were removed, the least important by {self.measure} over "
             f"{importance.texts} texts; nothing was trained after that."
         )
-        self.run.write_report(
-            Report.model_validate(
-                {
-                    **result,
-                    "primary_metric": self.task.primary_metric,
-                    "smaller_is_better": self.task.smaller_is_better,
-                    "evaluated_on": name,
-                    "examples": {each: len(p) for each, p in parts.items()},
-                    "cost": self._nothing_trained(part, seconds),
-                    "steps": 0,
-                    "tuning": {},
-                    "pruning": {
-                        "source": self.source.id,
-                        "heads_cut": self.count,
-                        "heads_kept": self.model.config.kept_heads,
-                        "measure": self.measure,
-                        "before": before,
-                        "after": after,
-                    },
-                    "notes": [*self.notes, *result.get("notes", []), note],
-                    "data_fingerprint": dataset.fingerprint,
-                }
-            )
+        report = Report.model_validate(
+            {
+                **report_fields(prepared, final, notes),
+                "cost": self._cost(model, split, time.monotonic() - began),
+                "steps": 0,
+                "tuning": {},
+                "pruning": PruningResult(
+                    source=self.source.id,
+                    heads_cut=self.count,
+                    heads_kept=model.config.kept_heads,
+                    measure=self.measure,
+                    before=before,
+                    after=after,
+                ),
+            }
         )
+        context.run.write_report(report)
 
-    def _nothing_trained(self, part: EncodedSplit, seconds: float) -> Cost:
-        """The cost of a run that has trained on no token."""
-        length = round(float(part.encoded.tokens.lengths.mean()))
-        spent = cost(self.model, self.device, 0, max(seconds, 1e-9), seconds, length, 1.0, False)
-        return spent.model_copy(update={"seconds": 0.0})
+    def _cost(self, model: Model, split: EncodedSplit, seconds: float) -> Cost:
+        """Return the cost of a run that has trained on no token."""
+        cost = measure_cost(
+            model,
+            self.context.device,
+            tokens=0,
+            seconds=max(seconds, 1e-9),
+            total_seconds=seconds,
+            length=round(float(split.encoded.tokens.lengths.mean())),
+            predicted=1.0,
+            replayed=False,
+        )
+        return cost.model_copy(update={"seconds": 0.0})
 
-    def _importance(self, part: EncodedSplit) -> HeadImportance:
-        """Over the first texts of a part that is not reported on."""
-        roles = [column.role for column in self.task.inputs()]
-        rows = range(min(self.texts, len(part.examples)))
-        names = ("text", "text_pair")
+    def _importance(self, prepared: Prepared, split: EncodedSplit) -> HeadImportance:
+        """Measure the importance of the heads over the first texts of a split that is not reported on."""
+        roles = [column.role for column in prepared.task.inputs()]
+        rows = range(min(self.texts, len(split.examples)))
         examples = [
-            {name: part.examples.columns[role][row] for name, role in zip(names, roles, strict=False)} for row in rows
+            {name: split.examples.columns[role][row] for name, role in zip(("text", "text_pair"), roles, strict=False)}
+            for row in rows
         ]
-        predictor = Predictor(self.model, self.tokenizer, self.task, self.spec.data.max_length)
-        return head_importance(predictor, cast("list[TextInputs]", examples), self.measure, self.told)
+        max_length = prepared.spec.data.max_length
+        predictor = Predictor(prepared.model, prepared.tokenizer, prepared.task, max_length)
+        return head_importance(predictor, cast("list[TextInputs]", examples), self.measure, self.progress)
 
-    def _state(self, part: EncodedSplit) -> dict[str, Any]:
-        """What the model is worth as it is now: metrics of a part, texts a second, parameters."""
-        outputs, loss = self._outputs(part)
-        batches = part.batches.in_order()[:TIMED_BATCHES]
-        seconds = min(self._seconds(part, batches) for _ in range(ROUNDS))
-        return {
-            "metrics": {"loss": loss, **self.task.metrics(outputs, part.encoded.targets)},
-            "texts_per_second": sum(map(len, batches)) / seconds,
-            "parameters": parameters(self.model)[1],
-        }
 
-    def _seconds(self, part: EncodedSplit, batches: Sequence[Any]) -> float:
-        self.model.eval()
-        began = time.perf_counter()
-        with torch.inference_mode(), self.accelerator.autocast():
-            for indices in batches:
-                self.task.forward(self.model, self._batch(part, indices))
-            if self.accelerator.device.type == "cuda":
-                torch.cuda.synchronize()
-        return time.perf_counter() - began
+def _pruned_state(evaluation: Evaluation, split: EncodedSplit) -> PrunedState:
+    """Return metrics, speed and size of a model."""
+    outputs, loss = evaluation.outputs(split)
+    batches = split.batches.in_order()[:TIMED_BATCHES]
+    seconds = min(_forward_seconds(evaluation, split, batches) for _ in range(ROUNDS))
+    return PrunedState(
+        metrics={"loss": loss, **evaluation.task.metrics(outputs, split.encoded.targets)},
+        texts_per_second=sum(map(len, batches)) / seconds,
+        parameters=count_parameters(evaluation.model)[1],
+    )
+
+
+def _forward_seconds(evaluation: Evaluation, split: EncodedSplit, batches: Sequence[Ints]) -> float:
+    """Time the forward passes of some batches."""
+    evaluation.model.eval()
+    began = time.perf_counter()
+    with torch.inference_mode(), evaluation.accelerator.autocast():
+        for indices in batches:
+            evaluation.task.forward(evaluation.model, evaluation.batch(split, indices))
+        if evaluation.accelerator.device.type == "cuda":
+            torch.cuda.synchronize()
+    return time.perf_counter() - began
 
 
 def show_lines(run: Run) -> list[str]:

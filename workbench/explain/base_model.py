@@ -1,4 +1,4 @@
-"""The model that a run began with, to be compared with what the run made of it."""
+"""The model that a run began with, to be compared with the trained model."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from workbench.check import resolve
 from workbench.data.progress import Progress
 from workbench.inference.predictor import Predictor
 from workbench.runs.run import Run
+from workbench.training.prepare import load_base
 
 
 def load_base_model(run: Run, trained: Predictor, progress: Progress | None = None) -> Predictor:
-    """The base of a run as it was before the first step, with the new head that it was given then.
+    """Return the base model of a run as it was before the first step, with the head that the run gave it.
 
-    Its attention is the base's; what it predicts is chance where the head was new.
+    Its attention is that of the base. Its predictions are chance where the head was new.
 
     Args:
         run: a finished run.
-        trained: its own predictor; task, labels and length are the same.
-        progress: told of downloads.
+        trained: the run's predictor; task, labels and maximum length are the same.
+        progress: called during downloads.
 
     Raises:
-        SpecError: the run's spec names something that is not there any more.
-        FetchError: the base cannot be fetched.
+        SpecError: the run's spec names something that no longer exists.
+        DataError: the run's head depends on its training data, and these cannot be read or have changed.
+        FetchError: the base cannot be downloaded.
     """
     resolved = resolve(run.spec(), run.workspace, run.is_confined())
-    resolved.model.prepare(lambda: iter(()), run.folder / "tokenizer", progress)  # the one that the run has learned
+    resolved.task.labels = trained.task.labels
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(resolved.spec.training.seed)  # the new head is drawn from the seed, as in the run
-        loaded = resolved.model.load(trained.task.head, trained.task.model_options(), progress)
+        loaded = load_base(resolved, run, progress)
     model = loaded.model.to(next(trained.model.parameters()).device)
     return Predictor(model, loaded.tokenizer, trained.task, trained.max_length)

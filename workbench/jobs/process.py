@@ -16,6 +16,7 @@ from workbench.files import Lock, read_json, storage_errors
 from workbench.jobs.start_worker import module_environment
 from workbench.jobs.usage import Usage
 from workbench.machine import oom_kills, tree_rss_bytes
+from workbench.runs.recovery import clear_leftovers
 from workbench.runs.run import LOCK_VARIABLE, Run, State
 from workbench.workspace import Workspace
 
@@ -102,8 +103,6 @@ class RunProcess:
 
     def conclude(self) -> str:
         """Store what became of the run if its process did not do so itself; return a summary for the log."""
-        from workbench.training.runner import clear_leftovers
-
         stored = (read_json(self.run.folder / "status.json") or {}).get("state")
         if stored != "running":
             clear_leftovers(self.run)  # of a process that was killed after it had stored its result

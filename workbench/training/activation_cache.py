@@ -1,4 +1,4 @@
-"""Whether what frozen layers put out is kept for a run, and where. How it is computed and replayed: ``frozen.py``."""
+"""Decides whether the activations of a run's frozen layers are cached, and where. See ``frozen.py`` for the replay."""
 
 from __future__ import annotations
 
@@ -7,148 +7,170 @@ import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from typing import TypeAlias, TypedDict
 
 from workbench.files import TEMPORARY_PREFIX
 from workbench.spec import TrainingSpec
-from workbench.training.frozen import ActivationStore, Forward, FrozenPrefix, plain, quiet_frozen_layers
-from workbench.training.runner import RunReporter
+from workbench.training.forward import Batch, Forward, default_forward
+from workbench.training.frozen import ActivationStore, FrozenPrefix, disable_frozen_dropout
+from workbench.training.reporter import RunReporter
 from workbench.training.splits import EncodedSplit
 from workbench.tuning.structure import ModelStructure
+from workbench.types import Ints, Model
 
-Collate = Callable[[EncodedSplit, NDArray[np.int64]], dict[str, torch.Tensor]]
+Collate: TypeAlias = Callable[[EncodedSplit, Ints], Batch]
+Autocast: TypeAlias = "Callable[[], AbstractContextManager[object]]"
+
+PHASE = "running the frozen layers once"
+
+
+class CacheSummary(TypedDict):
+    """What ``report.json`` says about the cache."""
+
+    layers: int
+    bytes: int
+    place: str  # "in memory" or "on disk"
 
 
 class ActivationCache:
-    """What the frozen layers of a run's model put out, where it is kept.
+    """The cached activations of the frozen prefix of a run's model.
 
     Args:
         model: on its device.
         structure: its layers, embeddings and head; None where they are not known.
-        settings: the spec's training part.
-        folder: the run's.
-        watch: told of progress.
+        settings: the ``training`` section of the spec.
+        folder: the run's folder.
+        reporter: receives progress.
 
     Attributes:
-        depth: leading layers that are frozen.
-        prefix: replays them; None where nothing is kept.
-        kept: what ``report.json`` says of it; None where nothing is kept.
-        note: a sentence on what was done, or why not.
+        depth: number of leading frozen layers.
+        prefix: replays them; None without a cache.
+        summary: for the report; None without a cache.
+        note: a sentence about what was cached, or why not; None if there was nothing to decide.
     """
 
     def __init__(
-        self, model: Any, structure: ModelStructure | None, settings: TrainingSpec, folder: Path, watch: RunReporter
+        self,
+        model: Model,
+        structure: ModelStructure | None,
+        settings: TrainingSpec,
+        folder: Path,
+        reporter: RunReporter,
     ) -> None:
         self.model = model
         self.structure = structure
         self.settings = settings
         self.folder = folder
-        self.watch = watch
+        self.reporter = reporter
         self.depth = structure.frozen_prefix() if structure else 0
         self.prefix: FrozenPrefix | None = None
-        self.kept: dict[str, Any] | None = None
+        self.summary: CacheSummary | None = None
         self.note: str | None = None
 
-    def keep(
-        self,
-        parts: list[EncodedSplit],
-        collate: Collate,
-        autocast: Callable[[], AbstractContextManager[Any]],
-        forward: Forward = plain,
+    def fill(
+        self, splits: list[EncodedSplit], collate: Collate, autocast: Autocast, forward: Forward = default_forward
     ) -> None:
-        """Run the frozen layers once over ``parts``, when the result fits into the budget.
+        """Run the frozen layers once over some splits, if the activations fit into the spec's limits.
 
         Args:
-            parts: those that are met again.
-            collate: a batch of a part, on the device.
-            autocast: the precision to compute in.
-            forward: the model's output for a batch, as the task has it.
+            splits: those that the run reads more than once.
+            collate: builds a batch of a split, on the device.
+            autocast: enters the precision of the run.
+            forward: computes the model's output for a batch.
         """
         if self.depth == 0 or self.structure is None or not self.settings.cache_activations:
             return
-        needed = sum(int(p.encoded.tokens.offsets[-1] + 1) for p in parts) * self.model.config.hidden_size * 4
+        needed = sum(int(s.encoded.tokens.offsets[-1] + 1) for s in splits) * self.model.config.hidden_size * 4
         on_disk = needed > self.settings.cache_memory_gb * 1e9
         free = shutil.disk_usage(self.folder).free
         if on_disk and needed > min(self.settings.cache_disk_gb * 1e9, free * 0.8):
             self.note = (
-                f"The {self.depth} frozen layers ran again in each epoch: what they put out would take "
-                f"{needed / 1e9:.1f} GB, above training.cache_memory_gb and training.cache_disk_gb."
+                f"The {self.depth} frozen layers ran again in every epoch: their activations need {needed / 1e9:.1f} "
+                "GB, more than training.cache_memory_gb and training.cache_disk_gb allow."
             )
             return
-        self.watch.phase("running the frozen layers once")
+        self.reporter.phase(PHASE)
         prefix = FrozenPrefix(self.model, self.structure, self.depth, forward)
-        first = parts[0].batches.in_order()[-1]
-        constant = prefix.is_constant(collate(parts[0], first))
-        if not constant or not self._compute(prefix, parts, collate, autocast, on_disk):
-            self.note = f"The {self.depth} frozen layers ran again in each epoch: this architecture cannot replay them."
+        batch = collate(splits[0], splits[0].batches.in_order()[-1])
+        if not prefix.is_constant(batch) or not self._compute(prefix, splits, collate, autocast, on_disk):
+            self.note = (
+                f"The {self.depth} frozen layers ran again in every epoch: this architecture cannot replay their "
+                "activations."
+            )
             return
         self.prefix = prefix
         place = "on disk" if on_disk else "in memory"
-        self.kept = {"layers": self.depth, "bytes": needed, "place": place}
+        self.summary = {"layers": self.depth, "bytes": needed, "place": place}
         self.note = (
-            f"The {self.depth} frozen layers ran once per example; what they put out ({needed / 1e6:.0f} MB {place}) "
-            "was used in every epoch."
+            f"The {self.depth} frozen layers ran once per example; their activations ({needed / 1e6:.0f} MB {place}) "
+            "were used in every epoch."
         )
 
     def _compute(
         self,
         prefix: FrozenPrefix,
-        parts: list[EncodedSplit],
+        splits: list[EncodedSplit],
         collate: Collate,
-        autocast: Callable[[], AbstractContextManager[Any]],
+        autocast: Autocast,
         on_disk: bool,
     ) -> bool:
-        """Fill the parts' features. False, and none filled, when replaying them is not the same as a full pass."""
-        first = parts[0].batches.in_order()[-1]
+        """Fill the splits' activations; False, and none filled, if a replay differs from a full pass."""
+        last_batch = splits[0].batches.in_order()[-1]
         try:
-            for number, part in enumerate(parts):
-                file = self.folder / f"{TEMPORARY_PREFIX}features-{number}.bin" if on_disk else None
+            for number, split in enumerate(splits):
+                file = self.folder / f"{TEMPORARY_PREFIX}activations-{number}.bin" if on_disk else None
                 with autocast():
-                    part.features = self._features(prefix, part, collate, file)
-            features = parts[0].features
-            texts = parts[0].encoded.texts_of(first)
-            if features is not None and prefix.agrees(features, collate(parts[0], first), texts):
+                    split.activations = self._activations(prefix, split, collate, file)
+            store = splits[0].activations
+            texts = splits[0].encoded.texts_of(last_batch)
+            if store is not None and prefix.agrees(store, collate(splits[0], last_batch), texts):
                 return True
         except (TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
-            self.watch.say(f"Replaying frozen layers failed: {type(error).__name__}: {error}")
-        for part in parts:
-            part.features = None
+            self.reporter.info(f"Replaying frozen layers failed: {type(error).__name__}: {error}")
+        for split in splits:
+            split.activations = None
         return False
 
-    def _features(
-        self, prefix: FrozenPrefix, part: EncodedSplit, collate: Collate, file: Path | None
+    def _activations(
+        self, prefix: FrozenPrefix, split: EncodedSplit, collate: Collate, file: Path | None
     ) -> ActivationStore:
         return prefix.compute(
-            part.encoded.tokens.offsets,
-            part.batches.in_order(),
-            lambda indices: collate(part, indices),
+            split.encoded.tokens.offsets,
+            split.batches.in_order(),
+            lambda indices: collate(split, indices),
             next(self.model.parameters()).device,
             file,
-            lambda done, total: self.watch.phase("running the frozen layers once", done, total),
-            part.encoded.texts_of,
+            lambda done, total: self.reporter.phase(PHASE, done, total),
+            split.encoded.texts_of,
         )
 
-    def show(self, part: EncodedSplit, indices: NDArray[np.int64], width: int) -> None:
-        """Before a pass over a batch of ``part``: what the frozen layers put out for it, where that is kept."""
-        if self.prefix is not None and part.features is not None:
-            self.prefix.show(part.features.batch(part.encoded.texts_of(indices), width))
+    def show(self, split: EncodedSplit, indices: Ints, width: int) -> None:
+        """Set the activations that the next forward pass replays, where they are cached.
+
+        Args:
+            split: the split of the batch.
+            indices: rows of the batch.
+            width: tokens of the padded batch.
+        """
+        if self.prefix is not None and split.activations is not None:
+            self.prefix.show(split.activations.batch(split.encoded.texts_of(indices), width))
 
     def replaying(self) -> AbstractContextManager[None]:
-        """While this lasts, the model skips the layers whose output is kept."""
+        """Return a context in which the model skips the layers whose activations are cached."""
         return self.prefix.replaying() if self.prefix else contextlib.nullcontext()
 
-    def quiet(self) -> None:
-        """Turn dropout off in frozen layers; call after ``model.train()``."""
+    def disable_dropout(self) -> None:
+        """Turn dropout off in frozen layers. Call after ``model.train()``."""
         if self.structure:
-            quiet_frozen_layers(self.structure, self.depth)
+            disable_frozen_dropout(self.structure, self.depth)
 
 
 def remove_cached_activations(folder: Path) -> None:
-    """Remove what was kept on disk in a run's folder."""
-    with contextlib.suppress(OSError):  # must not hide what ended the run
-        for path in folder.glob(f"{TEMPORARY_PREFIX}features-*"):
+    """Remove the activations on disk.
+
+    Args:
+        folder: the run's folder.
+    """
+    with contextlib.suppress(OSError):  # must not hide the error that ended the run
+        for path in folder.glob(f"{TEMPORARY_PREFIX}activations-*"):
             path.unlink(missing_ok=True)

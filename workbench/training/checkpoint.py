@@ -1,14 +1,14 @@
-"""Checkpoints: whole or absent.
+"""Checkpoints: complete or absent.
 
     checkpoints/step-00000120/
-        weights.safetensors      the trained weights (frozen ones are where they came from)
-        optimizer.safetensors    AdamW's moments, by the name of their weight; absent when no step will follow
+        weights.safetensors      the trainable weights (frozen weights stay where they came from)
+        optimizer.safetensors    AdamW's moments by weight name; absent when no step will follow
         state.json               step, epoch, next batch, best evaluation, learning rate
-        manifest.json            size and sha256 of each of the files above
+        manifest.json            size and sha256 of each file above
 
-A checkpoint is written into a folder of another name, flushed to the disk, and renamed. One whose files do not have the
-sizes and hashes of its manifest is not a checkpoint. There is no state of a random generator in it: every random number
-is drawn from the seed and the position in the data, so the position is enough.
+A checkpoint is written to a temporary folder, flushed to disk, and renamed. A folder whose files do not have the sizes
+and hashes of its manifest is not a checkpoint. No random generator state is stored: every random number is drawn from
+the seed and the position in the run, so the position is enough.
 """
 
 from __future__ import annotations
@@ -20,53 +20,80 @@ import secrets
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from workbench.errors import CheckpointError
 from workbench.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, read_json, storage_errors, write_json
 from workbench.training.state import TrainState
 
-WEIGHTS, OPTIMIZER, STATE = FILES = ("weights.safetensors", "optimizer.safetensors", "state.json")
+WEIGHTS = "weights.safetensors"
+OPTIMIZER = "optimizer.safetensors"
+STATE = "state.json"
+FILES = (WEIGHTS, OPTIMIZER, STATE)
 _FOLDER = re.compile(r"step-(\d{8,})")
 
 
-def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Every weight that moves, and every buffer that is saved, by name, on the CPU."""
+class ManifestEntry(TypedDict):
+    """Size and hash of a file."""
+
+    bytes: int
+    sha256: str
+
+
+def trainable_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the trainable weights and the saved buffers by name, on the CPU.
+
+    Args:
+        model: frozen weights (without ``requires_grad``) are left out.
+    """
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     state = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items() if name not in frozen}
-    return _without_sharing(state)
+    return _without_tied(state)
 
 
 def save(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, scheduler: Any, position: TrainState
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+    scheduler: LambdaLR,
+    state: TrainState,
 ) -> Path:
-    """Write the checkpoint of ``position`` below ``folder`` and return its path.
+    """Write a checkpoint.
 
-    Without an ``optimizer`` its moments, twice as large as the weights, are not written: nothing follows the last step.
+    Args:
+        folder: folder of the run's checkpoints.
+        model: its trainable weights are saved.
+        optimizer: its moments are saved; they are twice as large as the weights. None after the last step.
+        scheduler: of the learning rate.
+        state: how far the run has trained.
+
+    Returns:
+        The folder of the checkpoint.
 
     Raises:
-        StorageError: the disk is full or broken; no earlier checkpoint is touched, nothing half is left.
+        StorageError: the disk is full or broken. Earlier checkpoints are unchanged, and no partial one is left.
     """
-    target = folder / f"step-{position.step:08d}"
-    if is_whole(target):  # of the same step, from before a resume: same content
+    target = folder / f"step-{state.step:08d}"
+    if is_complete(target):  # of the same step, from before a resume: same content
         return target
     draft = folder / f"{TEMPORARY_PREFIX}{target.name}-{secrets.token_hex(4)}"
     with storage_errors(target):
         try:
             draft.mkdir(parents=True)
-            save_file(trained_state(model), draft / WEIGHTS)
+            save_file(trainable_state(model), draft / WEIGHTS)
             if optimizer is not None:
                 save_file(_optimizer_state(model, optimizer), draft / OPTIMIZER)
-            write_json(draft / STATE, {"position": asdict(position), "scheduler": scheduler.state_dict()["last_epoch"]})
+            write_json(draft / STATE, {"position": asdict(state), "scheduler": scheduler.state_dict()["last_epoch"]})
             written = [name for name in FILES if (draft / name).exists()]
             for name in written:
                 fsync_file(draft / name)
-            write_json(draft / "manifest.json", {name: _entry(draft / name) for name in written})
-            if target.exists():  # damaged, from before a resume: out of the way
+            write_json(draft / "manifest.json", {name: _manifest_entry(draft / name) for name in written})
+            if target.exists():  # damaged, from before a resume: move it out of the way
                 target.rename(draft.with_name(draft.name + "-old"))
             os.replace(draft, target)
         except BaseException:
@@ -77,15 +104,27 @@ def save(
 
 
 def load(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None, scheduler: Any = None
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None = None,
+    scheduler: LambdaLR | None = None,
 ) -> TrainState:
-    """Put the checkpoint at ``path`` into model, optimizer and scheduler, and return its position.
+    """Load a checkpoint.
+
+    Args:
+        path: folder of the checkpoint.
+        model: receives the weights.
+        optimizer: receives the moments, if given.
+        scheduler: receives the position in the schedule, if given.
+
+    Returns:
+        How far the run had trained.
 
     Raises:
-        CheckpointError: its weights are not those that this run trains.
+        CheckpointError: the weights in the checkpoint are not those that the run trains.
     """
     weights = load_file(path / WEIGHTS)
-    expected = trained_state(model)
+    expected = trainable_state(model)
     if weights.keys() != expected.keys() or any(weights[n].shape != expected[n].shape for n in expected):
         raise CheckpointError(f"{path.name} holds other weights than this run trains.", "Start a new run.")
     model.load_state_dict(weights, strict=False)
@@ -93,66 +132,109 @@ def load(
     if optimizer is not None and (path / OPTIMIZER).exists():
         _load_optimizer_state(model, optimizer, load_file(path / OPTIMIZER))
     if scheduler is not None:
-        # Through the schedule's own function, so that the rate is exactly what it would have been.
-        scheduler.last_epoch = state["scheduler"]
-        rates = [
-            base * factor(state["scheduler"])
-            for base, factor in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
-        ]
-        for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate
-        scheduler._last_lr = rates
-    return TrainState(**state["position"])
+        _load_schedule(scheduler, state["scheduler"])
+    return TrainState.from_document(state["position"])
 
 
-def is_whole(path: Path) -> bool:
-    """Whether every file of the checkpoint has the size and the hash that its manifest gives."""
+def is_complete(path: Path) -> bool:
+    """Return whether every file of a checkpoint has the size and the hash in its manifest.
+
+    Args:
+        path: folder of the checkpoint.
+    """
     manifest = read_json(path / "manifest.json")
     if not isinstance(manifest, dict) or set(manifest) | {OPTIMIZER} != set(FILES):
         return False
     try:
-        return all(manifest[name] == _entry(path / name) for name in manifest)
+        return all(manifest[name] == _manifest_entry(path / name) for name in manifest)
     except OSError:
         return False
 
 
 def find(folder: Path) -> list[Path]:
-    """Checkpoints below ``folder`` by their names, oldest first; they may still prove damaged."""
+    """Return the checkpoints in a folder by name, oldest first. Some may be damaged.
+
+    Args:
+        folder: folder of the run's checkpoints.
+    """
     if not folder.is_dir():
         return []
-    found = [(int(match[1]), p) for p in folder.iterdir() if (match := _FOLDER.fullmatch(p.name)) and p.is_dir()]
-    return [path for _, path in sorted(found)]
+    paths = [(int(match[1]), p) for p in folder.iterdir() if (match := _FOLDER.fullmatch(p.name)) and p.is_dir()]
+    return [path for _, path in sorted(paths)]
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest whole checkpoint below ``folder``; damaged ones are passed over."""
-    return next((path for path in reversed(find(folder)) if is_whole(path)), None)
+    """Return the newest complete checkpoint; None if there is none.
+
+    Args:
+        folder: folder of the run's checkpoints.
+    """
+    return next((path for path in reversed(find(folder)) if is_complete(path)), None)
+
+
+def step_of(path: Path) -> int:
+    """Return the step of a checkpoint.
+
+    Args:
+        path: folder of the checkpoint.
+    """
+    return int(path.name.removeprefix("step-"))
 
 
 def at_step(folder: Path, step: int) -> Path:
-    """The checkpoint of ``step``. Raises CheckpointError when it is missing or damaged."""
+    """Return the checkpoint of a step.
+
+    Args:
+        folder: folder of the run's checkpoints.
+        step: the step.
+
+    Raises:
+        CheckpointError: the checkpoint is missing or damaged.
+    """
     path = folder / f"step-{step:08d}"
-    if not is_whole(path):
+    if not is_complete(path):
         raise CheckpointError(f"The checkpoint of step {step} is missing or damaged.", "Start the run again.")
     return path
 
 
+def stored_state(path: Path) -> TrainState | None:
+    """Return the state that a checkpoint stores, without loading weights; None if it cannot be read.
+
+    Args:
+        path: folder of the checkpoint.
+    """
+    document = read_json(path / STATE)
+    return TrainState.from_document(document["position"]) if isinstance(document, dict) else None
+
+
 def prune(folder: Path, keep: set[int]) -> None:
-    """Remove every checkpoint but those of the steps ``keep``, and what crashes have left."""
-    kept = {f"step-{step:08d}" for step in keep}
+    """Remove all checkpoints except some, and what crashes have left.
+
+    Args:
+        folder: folder of the run's checkpoints.
+        keep: the steps whose checkpoints stay.
+    """
+    kept_names = {f"step-{step:08d}" for step in keep}
     for path in folder.iterdir():
         if path.name.startswith(TEMPORARY_PREFIX):
             shutil.rmtree(path, ignore_errors=True)
-        elif _FOLDER.fullmatch(path.name) and path.name not in kept:
+        elif _FOLDER.fullmatch(path.name) and path.name not in kept_names:
             trash = path.with_name(f"{TEMPORARY_PREFIX}old-{path.name}")
-            path.rename(trash)  # readers never meet a half-deleted checkpoint
+            path.rename(trash)  # readers never see a half-deleted checkpoint
             shutil.rmtree(trash, ignore_errors=True)
 
 
-# -- parts --------------------------------------------------------------------------------------------------------
+def _load_schedule(scheduler: LambdaLR, epoch: int) -> None:
+    """Move a scheduler to a position, through its own function: the rates are exactly those of the first run."""
+    scheduler.last_epoch = epoch
+    rates = [base * factor(epoch) for base, factor in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)]
+    for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    scheduler._last_lr = rates  # what get_last_lr() returns
 
 
 def _optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Return the moments under ``WEIGHT|KEY``, on the CPU."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     state = {}
     for parameter, values in optimizer.state.items():
@@ -162,6 +244,7 @@ def _optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict
 
 
 def _load_optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, torch.Tensor]) -> None:
+    """Put moments back, each on the device of its weight."""
     parameters = dict(model.named_parameters())
     on_gpu = {id(p) for group in optimizer.param_groups for p in group["params"] if p.is_cuda}
     for label, value in state.items():
@@ -171,13 +254,13 @@ def _load_optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer, st
         optimizer.state[parameter][key] = value.clone() if keep_on_cpu else value.to(parameter.device, copy=True)
 
 
-def _without_sharing(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Tied weights once each: safetensors stores no tensor twice, and the model ties them again by itself."""
-    seen: dict[int, str] = {}
-    return {name: t for name, t in state.items() if seen.setdefault(t.data_ptr() or id(t), name) == name}
+def _without_tied(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Keep tied weights once: safetensors stores no tensor twice, and the model ties them again when it loads."""
+    first: dict[int, str] = {}
+    return {name: t for name, t in state.items() if first.setdefault(t.data_ptr() or id(t), name) == name}
 
 
-def _entry(path: Path) -> dict[str, Any]:
+def _manifest_entry(path: Path) -> ManifestEntry:
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"bytes": file.tell(), "sha256": digest}

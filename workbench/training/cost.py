@@ -1,8 +1,6 @@
-"""What a run has cost: time, memory, arithmetic, and what share of the device's peak was used."""
+"""The cost of a run: time, memory, arithmetic, and the share of the device's peak that was used."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 
@@ -10,19 +8,25 @@ from workbench.machine import peak_rss_bytes
 from workbench.runs.documents import Cost
 from workbench.training.device import Device
 from workbench.training.flops import flops_per_token, peak_flops
+from workbench.types import Model
 
-LONG_ENOUGH = 5.0  # seconds of training from which on its share of the peak says something
-
-
-def parameters(model: Any) -> tuple[int, int]:
-    """How many parameters are trained, and how many there are."""
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return trained, sum(p.numel() for p in model.parameters())
+MIN_SECONDS_FOR_MFU = 5.0  # shorter training says nothing about the share of the peak
 
 
-def cost(
-    model: Any,
+def count_parameters(model: Model) -> tuple[int, int]:
+    """Return the number of trainable parameters, and of all parameters.
+
+    Args:
+        model: parameters with ``requires_grad`` are trainable.
+    """
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return trainable, sum(p.numel() for p in model.parameters())
+
+
+def measure_cost(
+    model: Model,
     device: Device,
+    *,
     tokens: int,
     seconds: float,
     total_seconds: float,
@@ -30,39 +34,39 @@ def cost(
     predicted: float,
     replayed: bool,
 ) -> Cost:
-    """``report.json``'s part ``cost``.
+    """Return the ``cost`` section of ``report.json``.
 
     Args:
         model: after training.
         device: where it was trained.
-        tokens: of text that were trained on, padding left out.
-        seconds: that training took, evaluation included.
-        total_seconds: that the process took.
-        length: tokens of a row, usually: how far attention goes.
-        predicted: share of the tokens that scores of the whole vocabulary are computed for.
-        replayed: what frozen layers put out was kept, so that not every token took its whole arithmetic.
+        tokens: tokens of text in training, without padding.
+        seconds: training time, including evaluation.
+        total_seconds: time of the whole process.
+        length: mean number of tokens in a row: the span of attention.
+        predicted: share of the tokens that the vocabulary scores are computed for.
+        replayed: whether activations of frozen layers were cached, so that not every token cost its full arithmetic.
 
     Returns:
-        Beside what is said above, ``mfu``, the share of the peak: PaLM (Chowdhery et al. 2022), appendix B. None where
-        training was too short to tell, or frozen layers were replayed.
+        The values above, and ``mfu``, the share of the peak (PaLM, Chowdhery et al. 2022, appendix B). It is None where
+        training was too short to measure it, or activations were cached.
     """
-    trained, total = parameters(model)
+    trainable, total = count_parameters(model)
     speed = tokens / max(seconds, 1e-9)
-    each = flops_per_token(model, length, predicted)
-    telling = seconds >= LONG_ENOUGH and not replayed
-    peak, source = peak_flops(device, device.precision) if telling else (None, None)
+    per_token = flops_per_token(model, length, predicted)
+    measurable = seconds >= MIN_SECONDS_FOR_MFU and not replayed
+    peak, source = peak_flops(device, device.precision) if measurable else (None, None)
     return Cost(
         seconds=round(seconds, 3),
         total_seconds=round(total_seconds, 3),
         tokens_per_second=speed,
         tokens=tokens,
         peak_memory_bytes=torch.cuda.max_memory_allocated() if device.kind == "cuda" else peak_rss_bytes(),
-        trained_parameters=trained,
+        trained_parameters=trainable,
         total_parameters=total,
         device=device.name,
         precision=device.precision,
-        flops_per_token=each,
+        flops_per_token=per_token,
         peak_flops=peak,
         peak_flops_source=source,
-        mfu=speed * each / peak if peak else None,
+        mfu=speed * per_token / peak if peak else None,
     )

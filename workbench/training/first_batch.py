@@ -1,27 +1,27 @@
-"""The first batch that a run will train on, made by the code that training uses, to be looked at before launch."""
+"""The first batch of a run, made by the code that training uses, to be checked before launch."""
 
 from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from workbench.check import resolve
-from workbench.data.load import Dataset, load_data
+from workbench.data.load import Dataset
 from workbench.data.overview import input_texts
 from workbench.data.progress import Progress
 from workbench.data.text.tokens import fast_backend
 from workbench.spec import RunSpec
+from workbench.training.evaluation import COMPILED_MULTIPLE
+from workbench.training.forward import Batch
 from workbench.training.loop import seed_batch
-from workbench.training.splits import EncodedSplit, encode_splits
+from workbench.training.prepare import DownloadHooks, Prepared, prepare
 from workbench.training.state import TrainState
 from workbench.training.steps import StepSchedule
+from workbench.types import IGNORE_INDEX, Ints, JsonObject, Tokenizer
 from workbench.workspace import Workspace
-
-IGNORED = -100  # torch's mark of a place that has no target
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Row:
     """A row of a batch.
 
     Attributes:
-        text: what the model reads of the example; empty where a row is not one example (packed texts).
-        tokens: T tokens, padding included.
-        real: how many of them are no padding.
+        text: the text of the example; empty where a row is not one example (packed texts).
+        tokens: T tokens, with padding.
+        real: number of tokens that are not padding.
         full: tokens of the text before it was cut; more than ``real`` where ``max_length`` cut it.
-        label: its target in words; empty where targets stand at tokens.
+        label: its target in words; empty where tokens have targets.
         targets: T targets, empty where a token has none; None where the row has one target or none.
     """
 
@@ -46,7 +46,7 @@ class Row:
 
     @property
     def cut(self) -> int:
-        """Tokens that ``max_length`` cuts off."""
+        """Number of tokens that ``max_length`` cuts off."""
         return max(0, self.full - self.real)
 
 
@@ -55,125 +55,136 @@ class FirstBatch:
     """The first batch of a run, and what it was made with.
 
     Attributes:
-        rows: of the batch, in its order.
-        shapes: of each tensor that the model is given.
-        batches: in the first epoch.
+        rows: the rows of the batch, in order.
+        shapes: the shape of each tensor in the batch.
+        batches: number of batches in the first epoch.
         padding: share of the batch's tokens that are padding.
-        lengths: for each part, the report on lengths in tokens (:func:`workbench.data.report.length_report`).
-        tokenizer: the model's.
-        dataset: what was read.
+        lengths: for each split, the report on lengths in tokens (:func:`workbench.data.report.length_report`).
+        tokenizer: the model's tokenizer.
+        dataset: the examples.
     """
 
     rows: list[Row]
     shapes: dict[str, tuple[int, ...]]
     batches: int
     padding: float
-    lengths: dict[str, dict[str, Any]]
-    tokenizer: Any = field(repr=False)
+    lengths: dict[str, JsonObject]
+    tokenizer: Tokenizer = field(repr=False)
     dataset: Dataset = field(repr=False)
 
 
 def first_batch(
     spec: RunSpec, workspace: Workspace, confined: bool = False, progress: Progress | None = None
 ) -> FirstBatch:
-    """The first batch of the run that ``spec`` describes; nothing is trained and nothing is kept.
+    """Return the first batch of a run. Nothing is trained, and nothing is stored.
 
     Args:
-        spec: what would be launched.
-        workspace: whose cache and uploads are used.
-        confined: only files inside the workspace's uploads are allowed.
-        progress: called while something is downloaded.
+        spec: the spec to launch.
+        workspace: its cache and uploads are used.
+        confined: allow only files inside the workspace's uploads.
+        progress: called during downloads.
 
     Raises:
-        SpecError, DataError, FetchError, RequestError: what would make the run fail before its first step.
+        SpecError, DataError, FetchError, RequestError: the run would fail before its first step.
     """
     resolved = resolve(spec, workspace, confined)
-    task, settings = resolved.task, resolved.spec.training
-    dataset = load_data(resolved.spec.data, task.columns(), workspace, progress)
-    task.fit(dataset.train)
+    settings = resolved.spec.training
     with tempfile.TemporaryDirectory(dir=workspace.cache) as folder, torch.random.fork_rng(devices=[]):
-        resolved.model.prepare(lambda: task.texts(dataset.train), Path(folder) / "tokenizer", progress)
-        torch.manual_seed(settings.seed)
-        loaded = resolved.model.load(task.head, task.model_options(), progress)
-        task.configure(loaded.model)
-        parts, lengths = encode_splits(task, loaded.tokenizer, dataset, resolved.spec)
-        train = parts["train"]
-        steps = StepSchedule.from_spec(
-            train.batches, settings, lambda indices: int(train.encoded.lengths[indices].sum())
-        )
-        indices = next(iter(steps.optimizer_steps(TrainState()))).batches[0]
+        prepared = prepare(resolved, workspace, Path(folder) / "tokenizer", DownloadHooks(progress))
+        train = prepared.splits["train"]
+        steps = StepSchedule.from_spec(train.batches, settings, train.tokens)
+        indices = next(steps.optimizer_steps(TrainState())).batches[0]
         seed_batch(settings.seed, 0, 0)
-        batch = task.collate(train.encoded, indices, loaded.tokenizer.pad_token_id, 64 if settings.compile else 1)
-    rows = _rows(batch, train, indices, input_texts(dataset.train, task.columns()), loaded.tokenizer, task.labels)
+        multiple = COMPILED_MULTIPLE if settings.compile else 1
+        batch = prepared.task.collate(train.encoded, indices, prepared.tokenizer.pad_token_id, multiple)
     ids = batch["input_ids"]
     real = batch["attention_mask"].sum() if "attention_mask" in batch else ids.numel()
-    shapes = {name: tuple(tensor.shape) for name, tensor in batch.items()}
-    batches = train.batches.count(0)
-    return FirstBatch(rows, shapes, batches, 1 - float(real) / ids.numel(), lengths, loaded.tokenizer, dataset)
+    return FirstBatch(
+        rows=_rows(batch, prepared, indices),
+        shapes={name: tuple(tensor.shape) for name, tensor in batch.items()},
+        batches=train.batches.count(0),
+        padding=1 - float(real) / ids.numel(),
+        lengths=prepared.lengths,
+        tokenizer=prepared.tokenizer,
+        dataset=prepared.dataset,
+    )
 
 
-def pieces(tokenizer: Any, text: str, max_length: int | None = None) -> list[dict[str, Any]]:
-    """How a text is cut into tokens: ``{"token", "id", "text", "kept"}`` each.
+@dataclass(frozen=True)
+class TokenCell:
+    """A token of a text.
 
-    ``text`` is the part of the text that the token stands for, empty for a special token; ``kept`` is whether
-    ``max_length`` leaves it there.
+    Attributes:
+        token: its name in the vocabulary.
+        id: its index in the vocabulary.
+        text: the characters that it stands for; empty for a special token.
+        kept: whether it stays within ``max_length``.
+    """
+
+    token: str
+    id: int
+    text: str
+    kept: bool
+
+
+def tokenize_text(tokenizer: Tokenizer, text: str, max_length: int | None = None) -> list[TokenCell]:
+    """Return the tokens of a text.
+
+    Args:
+        tokenizer: a tokenizer of the tokenizers library.
+        text: the text.
+        max_length: longest input in tokens; None for no limit.
 
     Raises:
         RequestError: the tokenizer is not one of the tokenizers library.
     """
     backend = fast_backend(tokenizer)
     backend.no_truncation()
-    whole = backend.encode(text)
-    kept = len(whole)
+    encoding = backend.encode(text)
+    kept = len(encoding)
     if max_length is not None and kept > max_length:
-        kept = max_length - sum(whole.special_tokens_mask[1:])  # those at the end move forward
+        kept = max_length - sum(encoding.special_tokens_mask[1:])  # those at the end move forward
+    cells = zip(encoding.tokens, encoding.ids, encoding.offsets, encoding.special_tokens_mask, strict=True)
     return [
-        {"token": token, "id": number, "text": text[begin:end], "kept": i < kept or bool(special)}
-        for i, (token, number, (begin, end), special) in enumerate(
-            zip(whole.tokens, whole.ids, whole.offsets, whole.special_tokens_mask, strict=True)
-        )
+        TokenCell(token, number, text[begin:end], i < kept or bool(special))
+        for i, (token, number, (begin, end), special) in enumerate(cells)
     ]
 
 
-def _rows(
-    batch: dict[str, torch.Tensor],
-    part: EncodedSplit,
-    indices: Any,
-    texts: list[str],
-    tokenizer: Any,
-    labels: list[str],
-) -> list[Row]:
-    """The rows of ``batch`` in words. A row of several texts (choices) stands there as several rows."""
+def _rows(batch: Batch, prepared: Prepared, indices: Ints) -> list[Row]:
+    """Return the rows of a batch in words. An example of several texts (choices) takes several rows."""
+    split, task, tokenizer = prepared.splits["train"], prepared.task, prepared.tokenizer
+    texts = input_texts(prepared.dataset.train, task.columns())
     ids = batch["input_ids"].reshape(-1, batch["input_ids"].shape[-1])
     mask = batch.get("attention_mask", torch.ones_like(batch["input_ids"])).reshape(ids.shape)
-    one_each = len(ids) == len(indices) and len(part.encoded) == len(part.examples)
-    numbers = part.encoded.texts_of(indices)
+    one_each = len(ids) == len(indices) and len(split.encoded) == len(split.examples)
+    text_indices = split.encoded.texts_of(indices)
     rows = []
     for i in range(len(ids)):
         real = int(mask[i].sum())
-        full = int(part.encoded.tokens.full_lengths[numbers[i]]) if len(numbers) == len(ids) else real
-        label, targets = _targets(batch.get("labels"), i, ids.shape, tokenizer, labels)
+        full = int(split.encoded.tokens.full_lengths[text_indices[i]]) if len(text_indices) == len(ids) else real
+        label, targets = _targets(batch.get("labels"), i, ids.shape, tokenizer, task.labels)
         tokens = [str(token) for token in tokenizer.convert_ids_to_tokens(ids[i].tolist())]
         rows.append(Row(texts[int(indices[i])] if one_each else "", tokens, real, full, label, targets))
     return rows
 
 
 def _targets(
-    targets: torch.Tensor | None, i: int, shape: torch.Size, tokenizer: Any, labels: list[str]
+    targets: torch.Tensor | None, i: int, shape: torch.Size, tokenizer: Tokenizer, labels: list[str]
 ) -> tuple[str, list[str] | None]:
-    """The target of row ``i`` in words, and those at its tokens."""
+    """Return the target of row ``i`` in words, and the targets of its tokens."""
     if targets is None or len(targets) != shape[0]:
         return "", None
     row = targets[i]
     if row.dim() == 1 and row.is_floating_point() and len(row) == len(labels):  # several labels
-        return " | ".join(label for label, given in zip(labels, row.tolist(), strict=True) if given), None
+        return " | ".join(label for label, present in zip(labels, row.tolist(), strict=True) if present), None
     if row.dim() == 1 and not row.is_floating_point():
-        return "", ["" if v == IGNORED else _named(v, labels, tokenizer) for v in row.tolist()]
+        return "", ["" if v == IGNORE_INDEX else _target_name(v, labels, tokenizer) for v in row.tolist()]
     value = row.item() if row.dim() == 0 else row.tolist()
     return (labels[value] if isinstance(value, int) and 0 <= value < len(labels) else str(value)), None
 
 
-def _named(value: int, labels: list[str], tokenizer: Any) -> str:
+def _target_name(value: int, labels: list[str], tokenizer: Tokenizer) -> str:
     if labels:
         return labels[value] if 0 <= value < len(labels) else str(value)
     return str(tokenizer.convert_ids_to_tokens(value))

@@ -1,12 +1,12 @@
-"""What frozen layers put out is computed once per example and used again in later epochs.
+"""Frozen layers are computed once per example, and their activations are replayed in later epochs.
 
-A frozen layer that reads only frozen layers puts out the same for the same text in every epoch, if its dropout is off
-(it is: a frozen layer has nothing to be regularised). So the first ``n`` layers run once over all texts, what they put
-out is kept, and training runs the rest only. With N parameters in the frozen part this saves 2N operations for each
-token and epoch after the first.
+A frozen layer whose inputs come only from frozen layers has the same output for the same text in every epoch, as long
+as its dropout is off (it is: a frozen layer needs no regularization). So the first ``n`` layers run once over all
+texts, their activations are stored, and training runs only the remaining layers. With N parameters in the frozen prefix
+this saves 2N operations per token in every epoch after the first.
 
-It works for any transformers model with a list of layers: while features are replayed, the last frozen layer is
-replaced by a module that returns what was kept, and the ones before it by modules that do nothing.
+This works for any transformers model with a list of layers. During replay, the last frozen layer is replaced by a
+module that returns the stored activations, and the layers before it by modules that pass their input on.
 """
 
 from __future__ import annotations
@@ -15,90 +15,95 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from workbench.files import storage_errors
+from workbench.training.forward import Batch, Forward, ModelOutput, default_forward
 from workbench.tuning.structure import ModelStructure
+from workbench.types import Ints
 
-TOLERANCE = 1e-3  # largest difference between a replayed and a full pass before replaying is given up
+TOLERANCE = 1e-3  # largest difference between a replayed and a full pass, relative to the largest output
 
-
-Forward = Callable[[Any, dict[str, torch.Tensor]], Any]  # of the model and a batch
-
-
-def plain(model: Any, batch: dict[str, torch.Tensor]) -> Any:
-    """The model's output for a batch that is its keyword arguments."""
-    return model(**batch)
+LayerOutput: TypeAlias = torch.Tensor | tuple[torch.Tensor, ...]
 
 
 class _Captured(Exception):
-    """Ends a forward pass as soon as the last frozen layer has spoken."""
+    """Ends a forward pass after the last frozen layer."""
 
 
 class _Skip(nn.Module):
-    """Stands in for a frozen layer below the last: passes its input on."""
+    """Replaces a frozen layer below the last one: returns its input."""
 
     def __init__(self, returns_tuple: bool) -> None:
         super().__init__()
         self.returns_tuple = returns_tuple
 
-    def forward(self, hidden: torch.Tensor, *_: Any, **__: Any) -> Any:
+    def forward(self, hidden: torch.Tensor, *_: object, **__: object) -> LayerOutput:
         return (hidden,) if self.returns_tuple else hidden
 
 
 class _Replay(_Skip):
-    """Stands in for the last frozen layer: puts out what was kept for the current batch."""
+    """Replaces the last frozen layer: returns the stored activations of the current batch."""
 
     current: torch.Tensor | None = None
 
-    def forward(self, hidden: torch.Tensor, *_: Any, **__: Any) -> Any:
-        assert self.current is not None and self.current.shape == hidden.shape, "features of another batch"
+    def forward(self, hidden: torch.Tensor, *_: object, **__: object) -> LayerOutput:
+        assert self.current is not None and self.current.shape == hidden.shape, "activations of another batch"
         return (self.current,) if self.returns_tuple else self.current
 
 
 class ActivationStore:
-    """Hidden states of many texts, one after another.
+    """Activations (hidden states) of many texts, one after another.
 
     Args:
-        offsets: int64 [N + 1], text i has the rows ``offsets[i]:offsets[i + 1]``.
-        width: numbers in a hidden state, D.
-        file: keep them in this file, mapped into memory, instead of in memory.
-        device: where batches are needed.
+        offsets: int64 [N + 1]; text i has the rows ``offsets[i]:offsets[i + 1]``.
+        width: size D of a hidden state.
+        file: store in this memory-mapped file; None to store in memory.
+        device: device of the batches.
     """
 
-    def __init__(self, offsets: NDArray[np.int64], width: int, file: Path | None, device: torch.device) -> None:
-        rows = int(offsets[-1]) + 1  # one more, of zeros: what padding shows
+    def __init__(self, offsets: Ints, width: int, file: Path | None, device: torch.device) -> None:
+        rows = int(offsets[-1]) + 1  # the last row holds zeros, for padding
         if file is None:
             self.values = torch.zeros(rows, width, device=device)
         else:
-            _take_room(file, rows * width * 4)
+            _allocate(file, rows * width * 4)
             self.values = torch.from_file(str(file), shared=True, size=rows * width).view(rows, width)
             self.values[-1] = 0
         self.offsets = offsets
         self.device = device
 
-    def rows(self, indices: NDArray[np.int64], width: int) -> torch.Tensor:
-        """Which stored row each place of the padded batch shows, int64 [B, T]."""
-        starts, lengths = self.offsets[indices], np.diff(self.offsets)[indices]
-        places = np.arange(width)[None, :]
-        found = np.where(places < lengths[:, None], starts[:, None] + places, self.offsets[-1])
-        return torch.from_numpy(found).to(self.values.device)
+    def rows(self, texts: Ints, width: int) -> torch.Tensor:
+        """Return the stored row of each position of a padded batch, int64 [B, T].
 
-    def batch(self, indices: NDArray[np.int64], width: int) -> torch.Tensor:
-        """The hidden states of a padded batch, [B, T, D]."""
-        rows = self.rows(indices, width)
+        Args:
+            texts: indices of the texts, int64 [B].
+            width: tokens T of the padded batch.
+        """
+        starts, lengths = self.offsets[texts], np.diff(self.offsets)[texts]
+        positions = np.arange(width)[None, :]
+        rows = np.where(positions < lengths[:, None], starts[:, None] + positions, self.offsets[-1])
+        return torch.from_numpy(rows).to(self.values.device)
+
+    def batch(self, texts: Ints, width: int) -> torch.Tensor:
+        """Return the hidden states of a padded batch, [B, T, D].
+
+        Args:
+            texts: indices of the texts, int64 [B].
+            width: tokens T of the padded batch.
+        """
+        rows = self.rows(texts, width)
         return self.values.index_select(0, rows.view(-1)).view(*rows.shape, -1).to(self.device)
 
 
-def _take_room(file: Path, size: int) -> None:
-    """Make ``file`` of ``size`` bytes that the disk really has: a full disk is told of here, as a StorageError.
+def _allocate(file: Path, size: int) -> None:
+    """Create a file whose bytes are allocated on disk, so that a full disk is a StorageError here.
 
-    Without this the file would have holes, and the write into memory that finds no room for one ends the process.
+    Otherwise the file would be sparse, and writing to the mapped memory on a full disk would kill the process.
     """
     with storage_errors(file), open(file, "wb") as handle:
         if hasattr(os, "posix_fallocate"):  # not on macOS
@@ -106,16 +111,18 @@ def _take_room(file: Path, size: int) -> None:
 
 
 class FrozenPrefix:
-    """The first ``depth`` layers of a model, computed once.
+    """The leading frozen layers of a model.
 
     Args:
-        model: the model to be trained, in place.
+        model: the model to train; layers are replaced in place during replay.
         structure: its layers, embeddings and head.
-        depth: how many leading layers are frozen, at least 1.
-        forward: the model's output for a batch.
+        depth: number of leading frozen layers, at least 1.
+        forward: computes the model's output for a batch.
     """
 
-    def __init__(self, model: nn.Module, structure: ModelStructure, depth: int, forward: Forward = plain) -> None:
+    def __init__(
+        self, model: nn.Module, structure: ModelStructure, depth: int, forward: Forward = default_forward
+    ) -> None:
         self.model = model
         self.forward = forward
         self.layers = structure.layers
@@ -124,45 +131,50 @@ class FrozenPrefix:
         self._returns_tuple = False
         self._replay: _Replay | None = None
 
-    def hidden(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """What the last frozen layer puts out for a batch, [B, T, D], by a pass that ends there."""
-        caught: list[torch.Tensor] = []
+    def hidden(self, batch: Batch) -> torch.Tensor:
+        """Return the output of the last frozen layer, [B, T, D], by a forward pass that ends there.
 
-        def catch(_: nn.Module, __: Any, output: Any) -> None:
+        Args:
+            batch: on the device.
+        """
+        captured: list[torch.Tensor] = []
+
+        def capture(_: nn.Module, __: object, output: LayerOutput) -> None:
             self._returns_tuple = isinstance(output, tuple)
-            caught.append(output[0] if self._returns_tuple else output)
+            captured.append(output[0] if isinstance(output, tuple) else output)
             raise _Captured
 
-        handle = self.layers[self.depth - 1].register_forward_hook(catch)
+        handle = self.layers[self.depth - 1].register_forward_hook(capture)
         try:
             with torch.no_grad(), contextlib.suppress(_Captured):
                 self.forward(self.model, batch)
         finally:
             handle.remove()
-        return caught[0].float()
+        return captured[0].float()
 
     def compute(
         self,
-        offsets: NDArray[np.int64],
-        batches: list[NDArray[np.int64]],
-        collate: Callable[[NDArray[np.int64]], dict[str, torch.Tensor]],
+        offsets: Ints,
+        batches: list[Ints],
+        collate: Callable[[Ints], Batch],
         device: torch.device,
         file: Path | None = None,
         progress: Callable[[int, int], None] = lambda done, total: None,
-        texts_of: Callable[[NDArray[np.int64]], NDArray[np.int64]] = lambda indices: indices,
+        texts_of: Callable[[Ints], Ints] = lambda indices: indices,
     ) -> ActivationStore:
-        """The features of all texts.
+        """Compute the activations of all texts.
 
         Args:
-            offsets: of the texts' tokens, int64 [N + 1].
-            batches: every example once.
-            collate: a batch on the device, padded on the right.
-            device: where the model is.
-            file: keep the features here instead of in memory.
-            progress: told of texts done and all texts.
-            texts_of: the texts of some examples, where an example is several.
+            offsets: token offsets of the texts, int64 [N + 1].
+            batches: indices of examples; every example once.
+            collate: builds a batch on the device, padded on the right.
+            device: device of the model.
+            file: store in this file; None to store in memory.
+            progress: called with the number of texts done and of all texts.
+            texts_of: returns the texts of some examples, where an example has several.
         """
-        store = ActivationStore(offsets, self.model.config.hidden_size, file, device)  # type: ignore[union-attr,arg-type]
+        width: int = self.model.config.hidden_size  # type: ignore[union-attr,assignment]
+        store = ActivationStore(offsets, width, file, device)
         was_training = self.model.training
         self.model.eval()
         done = 0
@@ -179,68 +191,86 @@ class FrozenPrefix:
 
     @contextlib.contextmanager
     def replaying(self) -> Iterator[None]:
-        """While this lasts, the model skips its frozen layers; call :meth:`show` before each pass."""
+        """Make the model skip its frozen layers inside the block. Call :meth:`show` before each forward pass."""
         self._replay = _Replay(self._returns_tuple)
-        for place in range(self.depth):
-            self.layers[place] = self._replay if place == self.depth - 1 else _Skip(self._returns_tuple)
+        for index in range(self.depth):
+            self.layers[index] = self._replay if index == self.depth - 1 else _Skip(self._returns_tuple)
         try:
             yield
         finally:
-            for place, layer in enumerate(self._originals):
-                self.layers[place] = layer
+            for index, layer in enumerate(self._originals):
+                self.layers[index] = layer
             self._replay = None
 
-    def show(self, features: torch.Tensor) -> None:
-        """The features that the next pass replays, [B, T, D]."""
+    def show(self, activations: torch.Tensor) -> None:
+        """Set the activations that the next forward pass replays.
+
+        Args:
+            activations: of the batch, [B, T, D].
+        """
         assert self._replay is not None
-        self._replay.current = features
+        self._replay.current = activations
 
-    def is_constant(self, batch: dict[str, torch.Tensor]) -> bool:
-        """Whether the frozen layers put out the same when every trained weight has moved.
+    def is_constant(self, batch: Batch) -> bool:
+        """Return whether the output of the frozen layers is independent of the trainable weights.
 
-        They do not where a trained part is used inside each layer (relative positions that all layers share, say).
+        It is not where a trainable module is used inside each layer, for example relative positions that all layers
+        share.
+
+        Args:
+            batch: on the device.
         """
         was_training = self.model.training
         self.model.eval()
         before = self.hidden(batch)
-        trained = [p for p in self.model.parameters() if p.requires_grad]
-        kept = [p.detach().clone() for p in trained]
+        trainable = [p for p in self.model.parameters() if p.requires_grad]
+        saved = [p.detach().clone() for p in trainable]
         with torch.no_grad():
-            for parameter in trained:
+            for parameter in trainable:
                 parameter.add_(1.0)
             after = self.hidden(batch)
-            for parameter, value in zip(trained, kept, strict=True):
+            for parameter, value in zip(trainable, saved, strict=True):
                 parameter.copy_(value)
         self.model.train(was_training)
         return torch.equal(before, after)
 
-    def agrees(self, store: ActivationStore, batch: dict[str, torch.Tensor], texts: NDArray[np.int64]) -> bool:
-        """Whether a replayed pass gives what a full pass gives, for a batch of ``texts``: that replaying suits the
-        model."""
+    def agrees(self, store: ActivationStore, batch: Batch, texts: Ints) -> bool:
+        """Return whether a replayed pass has the same result as a full pass.
+
+        Args:
+            store: the activations of all texts.
+            batch: on the device.
+            texts: indices of the batch's texts.
+        """
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad():
-            full = _numbers(self.forward(self.model, batch), batch)
+            full = _float_outputs(self.forward(self.model, batch), batch)
             with self.replaying():
                 self.show(store.batch(texts, batch["input_ids"].shape[-1]))
-                replayed = _numbers(self.forward(self.model, batch), batch)
+                replayed = _float_outputs(self.forward(self.model, batch), batch)
         self.model.train(was_training)
-        return bool(full) and all(map(_near, full, replayed))
+        return bool(full) and all(map(_is_close, full, replayed))
 
 
-def _numbers(output: Any, batch: dict[str, torch.Tensor]) -> list[torch.Tensor]:
-    """What a model puts out for each row or real token: its logits, or those of both ends of an answer."""
+def _float_outputs(output: ModelOutput, batch: Batch) -> list[torch.Tensor]:
+    """Return the model's floating-point outputs (its logits, for example) without those at padding."""
     real = batch["attention_mask"].bool()
-    told = [t for t in output.values() if isinstance(t, torch.Tensor) and t.is_floating_point() and t.dim() > 0]
-    return [t[real] if t.shape[: real.dim()] == real.shape else t for t in told]
+    tensors = [t for t in output.values() if isinstance(t, torch.Tensor) and t.is_floating_point() and t.dim() > 0]
+    return [t[real] if t.shape[: real.dim()] == real.shape else t for t in tensors]
 
 
-def _near(full: torch.Tensor, replayed: torch.Tensor) -> bool:
+def _is_close(full: torch.Tensor, replayed: torch.Tensor) -> bool:
     return bool((full - replayed).abs().max() <= TOLERANCE * max(1.0, float(full.abs().max())))
 
 
-def quiet_frozen_layers(structure: ModelStructure, depth: int) -> None:
-    """Turn dropout off in the first ``depth`` layers and in what comes before them; call after ``model.train()``."""
+def disable_frozen_dropout(structure: ModelStructure, depth: int) -> None:
+    """Turn dropout off in the frozen prefix. Call after ``model.train()``.
+
+    Args:
+        structure: of the model.
+        depth: number of leading frozen layers; the modules before them are included.
+    """
     if depth == 0:
         return
     inside = {id(m) for layer in structure.layers for m in layer.modules()}

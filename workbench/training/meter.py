@@ -1,10 +1,9 @@
-"""Loss and speed between two lines of metrics, without making the device wait."""
+"""Loss and speed between two rows of metrics, measured without making the host wait for the device."""
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
 
 import torch
 
@@ -12,68 +11,94 @@ from workbench.errors import NonFiniteLossError
 from workbench.training.state import TrainState
 
 
-@dataclass
 class Meter:
-    """Loss and speed since the last line of metrics. The loss stays on the device until it is read."""
+    """Loss and speed since the last row of metrics. The loss stays on the device until it is read.
 
-    position: TrainState
-    tokens: int = field(init=False)
-    _loss: torch.Tensor | None = None
-    _steps_read: int = field(init=False)
-    _tokens_read: int = field(init=False)
-    _started: float = field(init=False)
-    _before: float = field(init=False)
-    _time_read: float = field(init=False)
+    Args:
+        state: how far the run had trained when this process began.
 
-    def __post_init__(self) -> None:
-        self.tokens = self._tokens_read = self.position.tokens
-        self._steps_read = self.position.step - self.position.unread_steps
-        if self.position.unread_steps:  # a resumed run's first line covers what the interrupted one would have told
-            self._loss = torch.tensor(self.position.unread_loss, dtype=torch.float32)
-        self._before = self.position.seconds
+    Attributes:
+        tokens: tokens of text seen in the whole run.
+    """
+
+    def __init__(self, state: TrainState) -> None:
+        self.tokens = state.tokens
+        self._loss: torch.Tensor | None = None
+        if state.unlogged_steps:  # the first row of a resumed run also covers the steps before the interruption
+            self._loss = torch.tensor(state.unlogged_loss, dtype=torch.float32)
+        self._logged_step = state.step - state.unlogged_steps
+        self._logged_tokens = state.tokens
+        self._seconds_before = state.seconds
         self._started = time.monotonic()
-        self._time_read = self.seconds()
+        self._logged_seconds = self.seconds()
 
     def seconds(self) -> float:
-        """Time spent training, earlier processes of the run counted in."""
-        return self._before + time.monotonic() - self._started
+        """Return the training time, including that of earlier processes of the run."""
+        return self._seconds_before + time.monotonic() - self._started
 
     def add(self, loss: torch.Tensor, tokens: int) -> None:
-        """Count one batch; nothing waits for the device."""
+        """Count one batch without waiting for the device.
+
+        Args:
+            loss: the batch's loss, a scalar on its device.
+            tokens: tokens of text in the batch.
+        """
         self._loss = loss if self._loss is None else self._loss.to(loss.device) + loss
         self.tokens += tokens
 
-    def read(self, norm: torch.Tensor, rate: float | torch.Tensor, step: int) -> dict[str, float]:
-        """The figures since the last call. Raises NonFiniteLossError."""
+    def read(self, norm: torch.Tensor, rate: float, step: int) -> dict[str, float]:
+        """Return the metrics since the last call.
+
+        Args:
+            norm: the gradient norm of the last step, a scalar.
+            rate: the learning rate of the last step.
+            step: the last step.
+
+        Raises:
+            NonFiniteLossError: a loss was NaN or infinite.
+        """
         self.check(step)
         assert self._loss is not None
-        steps = max(1, step - self._steps_read)
+        steps = max(1, step - self._logged_step)
+        seconds = max(1e-9, self.seconds() - self._logged_seconds)
         row = {
             "train/loss": float(self._loss) / steps,
             "train/learning_rate": float(rate),
             "train/gradient_norm": float(norm),
-            "train/tokens_per_second": (self.tokens - self._tokens_read) / max(1e-9, self.seconds() - self._time_read),
+            "train/tokens_per_second": (self.tokens - self._logged_tokens) / seconds,
         }
-        self._loss, self._steps_read, self._tokens_read, self._time_read = None, step, self.tokens, self.seconds()
+        self._loss, self._logged_step = None, step
+        self._logged_tokens, self._logged_seconds = self.tokens, self.seconds()
         return row
 
-    def note(self, position: TrainState) -> None:
-        """Write into ``position`` what a checkpoint needs of this meter: time, and the loss not yet told of."""
-        position.seconds = self.seconds()
-        position.unread_steps = position.step - self._steps_read
-        position.unread_loss = 0.0 if self._loss is None else float(self._loss)
+    def write_to(self, state: TrainState) -> None:
+        """Store the time and the unlogged loss in the state of a checkpoint.
+
+        Args:
+            state: changed in place.
+        """
+        state.seconds = self.seconds()
+        state.unlogged_steps = state.step - self._logged_step
+        state.unlogged_loss = 0.0 if self._loss is None else float(self._loss)
 
     def check(self, step: int, norm: torch.Tensor | None = None) -> None:
-        """Raise NonFiniteLossError when a loss since the last reading, or the gradients' ``norm``, is not finite.
+        """Raise an error if a loss since the last row, or the gradient norm, is not finite.
 
-        A finite loss can have gradients that are not, and they spoil the weights: told of by the next loss only, which
-        is too late for a checkpoint.
+        A finite loss can have gradients that are not finite. They make the weights NaN, which only the next loss shows:
+        too late for a checkpoint.
+
+        Args:
+            step: the last step, for the message.
+            norm: the gradient norm of the last step, a scalar; None to check the loss only.
+
+        Raises:
+            NonFiniteLossError: a value is NaN or infinite.
         """
-        for what, value in (("loss", self._loss), ("norm of the gradients", norm)):
+        for name, value in (("loss", self._loss), ("norm of the gradients", norm)):
             if value is None or math.isfinite(float(value)):
                 continue
             raise NonFiniteLossError(
-                f"The {what} became {float(value)} at or shortly before step {step}.",
+                f"The {name} became {float(value)} at or shortly before step {step}.",
                 "Try a smaller training.learning_rate, a longer training.warmup_ratio, training.max_grad_norm: 1.0, or "
                 "training.precision: fp32; then look for damaged examples.",
             )

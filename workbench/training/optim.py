@@ -1,10 +1,10 @@
-"""The optimizer and the learning rate's way through a run."""
+"""The optimizer and the learning rate schedule."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from typing import TypeAlias, TypedDict
 
 import torch
 from torch import nn
@@ -12,56 +12,78 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from workbench.spec import TrainingSpec
 
-# What the largest learning rate is multiplied by, at a step of so many.
-Schedule = Callable[[int, int], float]
+# Factor on the peak learning rate, given the step and the number of steps.
+LRMultiplier: TypeAlias = Callable[[int, int], float]
 
-NO_DECAY = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.BatchNorm1d)
+NORM_LAYERS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.BatchNorm1d)
+
+
+class ParameterGroup(TypedDict):
+    """Weights with the same weight decay and learning rate."""
+
+    params: list[nn.Parameter]
+    weight_decay: float
+    lr_multiplier: float
 
 
 def parameter_groups(
-    model: nn.Module, weight_decay: float, rates: Mapping[str, float] | None = None, no_decay: Collection[str] = ()
-) -> list[dict[str, Any]]:
-    """Trained parameters in groups of one decay and one rate: matrices decay, biases and norms do not.
+    model: nn.Module,
+    weight_decay: float,
+    lr_multipliers: Mapping[str, float] | None = None,
+    no_decay: Collection[str] = (),
+) -> list[ParameterGroup]:
+    """Group the trainable weights by weight decay and learning rate.
 
-    Decay pulls weights to zero to keep the function simple; a bias or a norm's gain has no such reading.
+    Matrices decay; biases and the weights of norm layers do not. Decay pulls weights towards zero to keep the function
+    simple, and this has no such meaning for a bias or the gain of a norm.
 
     Args:
-        model: with ``requires_grad`` where weights shall move.
-        weight_decay: of those that decay.
-        rates: what the learning rate is multiplied by, by a weight's name; 1 for those not named. Each group has it as
-            ``rate``.
-        no_decay: parts of names of further weights that shall not decay.
+        model: weights with ``requires_grad`` are trained.
+        weight_decay: of the weights that decay.
+        lr_multipliers: factors on the learning rate by weight name; 1 for other weights.
+        no_decay: parts of the names of further weights without weight decay.
+
+    Returns:
+        The groups, the largest learning rate first.
     """
     undecayed = {
         id(parameter)
         for module in model.modules()
         for name, parameter in module.named_parameters(recurse=False)
-        if isinstance(module, NO_DECAY) or "norm" in type(module).__name__.lower() or name.endswith("bias")
+        if isinstance(module, NORM_LAYERS) or "norm" in type(module).__name__.lower() or name.endswith("bias")
     }
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            spared = id(parameter) in undecayed or any(part in name for part in no_decay)
-            kind = ((rates or {}).get(name, 1.0), 0.0 if spared else weight_decay)
-            groups.setdefault(kind, []).append(parameter)
+            exempt = id(parameter) in undecayed or any(fragment in name for fragment in no_decay)
+            key = ((lr_multipliers or {}).get(name, 1.0), 0.0 if exempt else weight_decay)
+            groups.setdefault(key, []).append(parameter)
     in_order = sorted(groups.items(), key=lambda group: (-group[0][0], -group[0][1]))
-    return [{"params": members, "weight_decay": decay, "rate": rate} for (rate, decay), members in in_order]
+    return [
+        {"params": members, "weight_decay": decay, "lr_multiplier": multiplier}
+        for (multiplier, decay), members in in_order
+    ]
 
 
 def make_optimizer(
     model: nn.Module,
     settings: TrainingSpec,
     learning_rate: float,
-    rates: Mapping[str, float] | None = None,
+    lr_multipliers: Mapping[str, float] | None = None,
     no_decay: Collection[str] = (),
 ) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), in its fused form: one kernel for all weights.
+    """Make an AdamW optimizer (Loshchilov and Hutter 2019, arXiv 1711.05101), fused: one kernel for all weights.
 
-    ``rates`` and ``no_decay``: as of :func:`parameter_groups`; the first group has the largest rate.
+    Args:
+        model: weights with ``requires_grad`` are trained.
+        settings: the ``training`` section of a spec.
+        learning_rate: the peak learning rate.
+        lr_multipliers: see :func:`parameter_groups`.
+        no_decay: see :func:`parameter_groups`.
     """
-    groups = parameter_groups(model, settings.weight_decay, rates, no_decay)
+    groups = parameter_groups(model, settings.weight_decay, lr_multipliers, no_decay)
     return torch.optim.AdamW(
-        [{**group, "lr": learning_rate * group["rate"]} for group in groups],
+        [{**group, "lr": learning_rate * group["lr_multiplier"]} for group in groups],
         lr=learning_rate,
         betas=(settings.adam_beta1, settings.adam_beta2),
         eps=settings.adam_epsilon,
@@ -70,31 +92,49 @@ def make_optimizer(
 
 
 def learning_rate_factor(step: int, steps: int, warmup_ratio: float, lr_schedule: str) -> float:
-    """What the largest learning rate is multiplied by at ``step`` of ``steps``.
+    """Return the factor on the peak learning rate at a step.
 
-    It rises in a line over the first ``warmup_ratio`` share of steps, then falls to zero in a line or in half a
-    cosine, or stays.
+    It rises linearly during warm-up, then falls to zero linearly or along half a cosine, or stays at 1.
+
+    Args:
+        step: the step, from 0.
+        steps: number of steps of the run.
+        warmup_ratio: share of the steps that are warm-up.
+        lr_schedule: ``linear``, ``cosine`` or ``constant``.
     """
-    rising = math.ceil(warmup_ratio * steps)
-    if step < rising:
-        return step / rising
+    warmup_steps = math.ceil(warmup_ratio * steps)
+    if step < warmup_steps:
+        return step / warmup_steps
     if lr_schedule == "constant":
         return 1.0
-    done = (step - rising) / max(1, steps - rising)
-    return max(0.0, 1 - done) if lr_schedule == "linear" else 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    progress = (step - warmup_steps) / max(1, steps - warmup_steps)
+    if lr_schedule == "linear":
+        return max(0.0, 1 - progress)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 def make_schedule(
-    optimizer: torch.optim.Optimizer, settings: TrainingSpec, steps: int, schedule: Schedule | None = None
+    optimizer: torch.optim.Optimizer, settings: TrainingSpec, steps: int, lr_multiplier: LRMultiplier | None = None
 ) -> LambdaLR:
-    """The way of the learning rate through a run of ``steps`` optimizer steps: ``schedule``, or the spec's."""
-    if schedule is not None:
-        return LambdaLR(optimizer, lambda step: schedule(step, steps))
+    """Make the learning rate schedule of a run.
+
+    Args:
+        optimizer: with the peak learning rates.
+        settings: the ``training`` section of a spec.
+        steps: number of steps of the run.
+        lr_multiplier: factor on the peak learning rate at a step; None for the spec's schedule.
+    """
+    if lr_multiplier is not None:
+        return LambdaLR(optimizer, lambda step: lr_multiplier(step, steps))
     return LambdaLR(
         optimizer, lambda step: learning_rate_factor(step, steps, settings.warmup_ratio, settings.lr_schedule)
     )
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> torch.Tensor:
-    """Euclidean norm of all gradients together, a scalar on their device."""
+    """Return the Euclidean norm of all gradients together, a scalar on their device.
+
+    Args:
+        parameters: those without a gradient are skipped.
+    """
     return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])

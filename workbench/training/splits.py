@@ -1,9 +1,10 @@
-"""The parts of a run's data, ready for the model."""
+"""The splits of a run's data, encoded and batched for the model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from workbench.data.examples import Examples
 from workbench.data.load import Dataset
@@ -12,47 +13,98 @@ from workbench.data.text.batching import Batches
 from workbench.errors import SpecError
 from workbench.spec import RunSpec
 from workbench.tasks.base import Encoded, Task
-from workbench.training.frozen import ActivationStore
+from workbench.types import Ints, JsonObject, Tokenizer
 
-EVALUATION_FACTOR = 2  # evaluation keeps nothing for a backward pass: larger batches fit
+if TYPE_CHECKING:
+    from workbench.training.frozen import ActivationStore
+
+EVALUATION_BATCH_FACTOR = 2  # evaluation keeps no activations for a backward pass, so larger batches fit
 
 
 @dataclass
 class EncodedSplit:
-    """One part of the data, ready for the model."""
+    """A split of the data, encoded and batched for the model.
+
+    Attributes:
+        examples: the examples of the split.
+        encoded: the same as tokens and targets.
+        batches: which rows form a batch.
+        activations: cached activations of the frozen layers; None where there is no cache.
+    """
 
     examples: Examples
     encoded: Encoded
     batches: Batches
-    features: ActivationStore | None = None
+    activations: ActivationStore | None = None
 
     def __len__(self) -> int:
         return len(self.encoded)
 
+    def tokens(self, indices: Ints) -> int:
+        """Return the number of tokens in a batch, without padding.
+
+        Args:
+            indices: the rows of the batch.
+        """
+        return int(self.encoded.lengths[indices].sum())
+
+    def padded_tokens(self) -> int:
+        """Return the number of tokens in all batches, with padding."""
+        return self.batches.padded_tokens(self.batches.in_order())
+
+    def subset(self, rows: list[int], encode: Callable[[Examples], Encoded]) -> EncodedSplit:
+        """Return a split of some examples.
+
+        Args:
+            rows: indices of the examples.
+            encode: encodes examples as this split was encoded.
+        """
+        examples = self.examples.take(rows)
+        encoded = encode(examples)
+        return EncodedSplit(examples, encoded, replace(self.batches, lengths=encoded.lengths))
+
 
 def encode_splits(
-    task: Task, tokenizer: Any, dataset: Dataset, spec: RunSpec
-) -> tuple[dict[str, EncodedSplit], dict[str, dict[str, Any]]]:
-    """Every part that is not empty, as tokens and batches; and a report on the lengths of each.
+    task: Task, tokenizer: Tokenizer, dataset: Dataset, spec: RunSpec
+) -> tuple[dict[str, EncodedSplit], dict[str, JsonObject]]:
+    """Encode every split that is not empty.
+
+    Args:
+        task: encodes the examples.
+        tokenizer: the model's tokenizer.
+        dataset: the examples.
+        spec: a resolved spec.
+
+    Returns:
+        The splits by name, and for each the report on its lengths (:func:`workbench.data.report.length_report`).
 
     Raises:
-        DataError: the texts are too few, or are no texts.
-        SpecError: there is no part to evaluate on.
+        DataError: there are too few texts, or values that are not texts.
+        SpecError: there is no split to evaluate on.
     """
-    settings, longest = spec.training, spec.data.max_length
-    parts: dict[str, EncodedSplit] = {}
-    lengths: dict[str, dict[str, Any]] = {}
+    settings, max_length = spec.training, spec.data.max_length
+    splits: dict[str, EncodedSplit] = {}
+    lengths: dict[str, JsonObject] = {}
     for name, examples in (("train", dataset.train), ("valid", dataset.valid), ("test", dataset.test)):
         if not len(examples):
             continue
-        encoded = task.encode(tokenizer, examples, longest, training=name == "train")
-        larger = 1 if name == "train" else EVALUATION_FACTOR
-        budget = settings.max_tokens_per_batch * larger if settings.max_tokens_per_batch else None
+        encoded = task.encode(tokenizer, examples, max_length, training=name == "train")
+        factor = 1 if name == "train" else EVALUATION_BATCH_FACTOR
+        max_tokens = settings.max_tokens_per_batch * factor if settings.max_tokens_per_batch else None
         batches = Batches(
-            encoded.lengths, settings.batch_size * larger, budget, settings.group_by_length, settings.seed
+            encoded.lengths, settings.batch_size * factor, max_tokens, settings.group_by_length, settings.seed
         )
-        parts[name] = EncodedSplit(examples, encoded, batches)
-        lengths[name] = length_report(encoded.tokens.full_lengths.tolist(), longest)
-    if not parts.keys() & {"test", "valid"}:
-        raise SpecError("There is nothing to evaluate on.", "Give data.test, or a share for data.holdout.test.")
-    return parts, lengths
+        splits[name] = EncodedSplit(examples, encoded, batches)
+        lengths[name] = length_report(encoded.tokens.full_lengths.tolist(), max_length)
+    if not splits.keys() & {"test", "valid"}:
+        raise SpecError("There is nothing to evaluate on.", "Set data.test, or a share for data.holdout.test.")
+    return splits, lengths
+
+
+def reported_split(splits: dict[str, EncodedSplit]) -> str:
+    """Return the name of the split that the report is about: the test split, or else the validation split.
+
+    Args:
+        splits: the splits by name.
+    """
+    return "test" if "test" in splits else "valid"

@@ -1,26 +1,36 @@
-"""Where a run is."""
+"""The state of a training run between two steps."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+# Fields of checkpoints that version 1 wrote.
+_RENAMED = {
+    "best_value": "best_metric",
+    "worse": "evals_since_improvement",
+    "unread_loss": "unlogged_loss",
+    "unread_steps": "unlogged_steps",
+}
 
 
 @dataclass
 class TrainState:
-    """Where a run is. With the seed, it decides everything that comes after.
+    """How far a run has trained. Together with the seed, it determines everything that follows.
 
     Attributes:
         step: optimizer steps done.
         epoch: epoch of the next batch, from 0.
-        batch: place of the next batch in its epoch.
-        tokens: tokens of text seen, padding left out.
-        seconds: time spent training, over all processes that did.
-        best_step: the step of the best evaluation so far; None before the first.
-        best_value: its value.
-        worse: evaluations since then.
-        unread_loss: sum of the losses of steps that no line of metrics has told of yet.
-        unread_steps: how many steps those are.
-        loss_scale: state of the scaler that half precision multiplies the loss by; None in other precisions.
+        batch: index of the next batch in its epoch.
+        tokens: tokens of text seen, without padding.
+        seconds: training time, summed over all processes of the run.
+        best_step: step of the best evaluation so far; None before the first evaluation.
+        best_metric: value of the primary metric at ``best_step``.
+        evals_since_improvement: evaluations after ``best_step``.
+        unlogged_loss: sum of the losses of the steps since the last logged row.
+        unlogged_steps: number of those steps.
+        loss_scale: state of the gradient scaler in half precision; None in other precisions.
     """
 
     step: int = 0
@@ -29,8 +39,21 @@ class TrainState:
     tokens: int = 0
     seconds: float = 0.0
     best_step: int | None = None
-    best_value: float | None = None
-    worse: int = 0
-    unread_loss: float = 0.0
-    unread_steps: int = 0
+    best_metric: float | None = None
+    evals_since_improvement: int = 0
+    unlogged_loss: float = 0.0
+    unlogged_steps: int = 0
     loss_scale: dict[str, float] | None = None
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> TrainState:
+        """Return the state that a checkpoint stores.
+
+        Args:
+            document: the fields, by their current names or those of version 1.
+        """
+        return cls(**{_RENAMED.get(name, name): value for name, value in document.items()})
+
+    def needed_checkpoints(self) -> set[int]:
+        """Return the steps whose checkpoints are still needed: the last one, and the best one so far."""
+        return {self.step} if self.best_step is None else {self.step, self.best_step}

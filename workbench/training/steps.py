@@ -1,7 +1,7 @@
-"""The steps of a run: how many there are, and which batches each of them takes.
+"""The steps of a run: how many there are, and which batches each step takes.
 
-The answer depends on the spec and the data alone, so a resumed run asks again and goes on from its place, and the
-learning rate's way is known before the first step.
+Both depend on the spec and the data alone. A resumed run computes them again and continues where it stopped, and the
+learning rate schedule is known before the first step.
 """
 
 from __future__ import annotations
@@ -11,29 +11,33 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from workbench.spec import TrainingSpec
 from workbench.training.state import TrainState
-
-Indices = NDArray[np.int64]
+from workbench.types import Ints
 
 
 class BatchPlan(Protocol):
-    """Gives the batches of an epoch, the same ones whenever it is asked."""
+    """The batches of each epoch; the same ones at each call."""
 
-    def epoch(self, number: int) -> Sequence[Indices]: ...
+    def epoch(self, number: int) -> Sequence[Ints]:
+        """Return the batches of epoch ``number``, each as the indices of its examples."""
 
     def count(self, number: int) -> int:
-        """How many batches ``epoch(number)`` has."""
+        """Return the number of batches in ``epoch(number)``."""
 
 
 @dataclass(frozen=True)
 class OptimizerStep:
-    """The batches of one optimizer step, and where the run stands after it."""
+    """The batches of one optimizer step.
 
-    batches: Sequence[Indices]
+    Attributes:
+        batches: the indices of the examples of each batch, int64 [B] each.
+        after: epoch and index of the batch that follows this step.
+        ends_epoch: whether the step takes the last batch of its epoch.
+        epoch: epochs done after this step, with its fraction.
+    """
+
+    batches: Sequence[Ints]
     after: tuple[int, int]
     ends_epoch: bool
     epoch: float
@@ -41,7 +45,13 @@ class OptimizerStep:
 
 @dataclass(frozen=True)
 class StepSchedule:
-    """How many steps a run has, and which batches each of them takes."""
+    """The optimizer steps of a run.
+
+    Attributes:
+        plan: the batches of each epoch.
+        gradient_accumulation: batches per step.
+        total: number of steps.
+    """
 
     plan: BatchPlan
     gradient_accumulation: int
@@ -49,50 +59,54 @@ class StepSchedule:
 
     @classmethod
     def from_spec(
-        cls, plan: BatchPlan, settings: TrainingSpec, tokens: Callable[[Indices], int] | None = None
+        cls, plan: BatchPlan, settings: TrainingSpec, tokens: Callable[[Ints], int] | None = None
     ) -> StepSchedule:
-        """Count the steps up to whichever of ``epochs``, ``max_steps`` and ``max_tokens`` comes first.
+        """Count the steps up to the first of the limits ``epochs``, ``max_steps`` and ``max_tokens``.
 
         Args:
             plan: the batches of each epoch.
-            settings: the spec's training part.
-            tokens: tokens of text in a batch; needed when ``max_tokens`` is set.
+            settings: the ``training`` section of a spec.
+            tokens: counts the tokens of text in a batch; needed when ``max_tokens`` is set.
         """
-        steps, most = 0, settings.max_steps or math.inf
+        steps, max_steps = 0, settings.max_steps or math.inf
         for epoch in range(math.ceil(settings.epochs)):
             share = min(1.0, settings.epochs - epoch)
-            # The number of batches may differ from epoch to epoch, when a token budget cuts them.
+            # Epochs may differ in their number of batches when max_tokens_per_batch is set.
             steps += math.ceil(plan.count(epoch) * share / settings.gradient_accumulation)
-            if steps >= most:
+            if steps >= max_steps:
                 break
-        found = cls(plan, settings.gradient_accumulation, max(1, int(min(steps, most))))
+        schedule = cls(plan, settings.gradient_accumulation, max(1, int(min(steps, max_steps))))
         if settings.max_tokens is None or tokens is None:
-            return found
-        return replace(found, total=found._until(settings.max_tokens, tokens))
+            return schedule
+        return replace(schedule, total=schedule._step_at_tokens(settings.max_tokens, tokens))
 
-    def _until(self, most: int, tokens: Callable[[Indices], int]) -> int:
-        """The step that makes the tokens of text seen ``most`` or more; the last one when there are fewer."""
+    def _step_at_tokens(self, max_tokens: int, tokens: Callable[[Ints], int]) -> int:
+        """Return the step after which ``max_tokens`` have been seen, or the last step."""
         seen = 0
-        for step, group in enumerate(self.optimizer_steps(TrainState()), start=1):
-            seen += sum(map(tokens, group.batches))
-            if seen >= most:
-                return step
+        for number, step in enumerate(self.optimizer_steps(TrainState()), start=1):
+            seen += sum(map(tokens, step.batches))
+            if seen >= max_tokens:
+                return number
         return self.total
 
-    def meets_examples_again(self) -> bool:
-        """Whether the run has more steps than its first epoch."""
+    def repeats_examples(self) -> bool:
+        """Return whether the run is longer than its first epoch."""
         return self.total > math.ceil(self.plan.count(0) / self.gradient_accumulation)
 
     def optimizer_steps(self, start: TrainState) -> Iterator[OptimizerStep]:
-        """The steps from ``start`` on."""
+        """Yield the remaining steps of a run.
+
+        Args:
+            start: how far the run has trained.
+        """
         epoch, first, left = start.epoch, start.batch, self.total - start.step
         while left > 0:
             batches = self.plan.epoch(epoch)
             for begin in range(first, len(batches), self.gradient_accumulation):
                 end = min(begin + self.gradient_accumulation, len(batches))
-                ends = end == len(batches)
-                after = (epoch + 1, 0) if ends else (epoch, end)
-                yield OptimizerStep(batches[begin:end], after, ends, epoch + end / len(batches))
+                ends_epoch = end == len(batches)
+                after = (epoch + 1, 0) if ends_epoch else (epoch, end)
+                yield OptimizerStep(batches[begin:end], after, ends_epoch, epoch + end / len(batches))
                 left -= 1
                 if left == 0:
                     return

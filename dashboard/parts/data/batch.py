@@ -50,7 +50,7 @@ def _first_batch(document: str, when: int, root: str) -> Any:
 
 
 def _show(spec: RunSpec, workspace: Workspace) -> None:
-    from workbench.training.first_batch import pieces
+    from workbench.training.first_batch import tokenize_text
 
     found = _first_batch(spec.model_dump_json(), overview.changed(spec), str(workspace.root))
     shape = found.shapes["input_ids"]
@@ -75,5 +75,5 @@ def _show(spec: RunSpec, workspace: Workspace) -> None:
     text = found.rows[int(number) - 1].text
     st.caption(md(text, 1000) if text else "A row of several texts packed together.")
     if text:
-        cells = pieces(found.tokenizer, text, spec.data.max_length)
+        cells = tokenize_text(found.tokenizer, text, spec.data.max_length)
         st.dataframe(pd.DataFrame(cells), hide_index=True, key="data.pieces")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -10,8 +12,8 @@ from workbench.errors import CheckpointError
 from workbench.files import read_json
 from workbench.spec import TrainingSpec
 from workbench.training import checkpoint
-from workbench.training.checkpoint import TrainState
 from workbench.training.optim import make_optimizer, make_schedule
+from workbench.training.state import TrainState
 
 
 class Tied(nn.Module):
@@ -36,14 +38,21 @@ def trained(seed: int = 0, steps: int = 3):
     return model, optimizer, scheduler
 
 
-def test_weights_moments_rate_and_position_come_back(tmp_path):
+def test_weights_moments_rate_and_state_come_back(tmp_path):
     model, optimizer, scheduler = trained()
-    position = TrainState(
-        step=3, epoch=1, batch=4, tokens=99, best_step=2, best_value=0.1 + 0.2, worse=1, unread_loss=1 / 3
+    state = TrainState(
+        step=3,
+        epoch=1,
+        batch=4,
+        tokens=99,
+        best_step=2,
+        best_metric=0.1 + 0.2,
+        evals_since_improvement=1,
+        unlogged_loss=1 / 3,
     )
-    path = checkpoint.save(tmp_path, model, optimizer, scheduler, position)
+    path = checkpoint.save(tmp_path, model, optimizer, scheduler, state)
     other, other_optimizer, other_scheduler = trained(seed=1, steps=0)
-    assert checkpoint.load(path, other, other_optimizer, other_scheduler) == position
+    assert checkpoint.load(path, other, other_optimizer, other_scheduler) == state
     assert torch.equal(other.embedding.weight, model.embedding.weight)
     assert other.out.weight is other.embedding.weight
     assert other_scheduler.get_last_lr() == scheduler.get_last_lr()
@@ -88,7 +97,7 @@ def test_writing_the_same_step_again_mends_a_damaged_one(tmp_path):
     path = checkpoint.save(tmp_path, *trained(), TrainState(step=1))
     (path / "state.json").write_text("{")
     assert checkpoint.save(tmp_path, *trained(), TrainState(step=1)) == path
-    assert checkpoint.is_whole(path)
+    assert checkpoint.is_complete(path)
 
 
 def test_the_last_checkpoint_does_without_moments(tmp_path):
@@ -118,3 +127,15 @@ def test_the_manifest_is_the_truth_about_the_files(tmp_path):
             "bytes": (path / name).stat().st_size,
             "sha256": hashlib.sha256((path / name).read_bytes()).hexdigest(),
         }
+
+
+def test_a_checkpoint_of_version_1_loads(tmp_path):
+    path = checkpoint.save(tmp_path, *trained(), TrainState(step=3))
+    old = {"step": 3, "epoch": 1, "batch": 4, "tokens": 99, "seconds": 1.5, "best_step": 2, "best_value": 0.3,
+           "worse": 1, "unread_loss": 0.25, "unread_steps": 2, "loss_scale": None}  # fmt: skip
+    (path / "state.json").write_text(json.dumps({"position": old, "scheduler": 3}))
+    model, _, _ = trained(seed=1, steps=0)
+    state = checkpoint.load(path, model)
+    assert (state.best_metric, state.evals_since_improvement) == (0.3, 1)
+    assert (state.unlogged_loss, state.unlogged_steps) == (0.25, 2)
+    assert checkpoint.stored_state(path) == state

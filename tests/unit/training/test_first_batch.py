@@ -9,7 +9,7 @@ import torch
 
 from tests.tiny import make_run
 from workbench.tasks.text_classification import TextClassification
-from workbench.training.first_batch import first_batch, pieces
+from workbench.training.first_batch import first_batch, tokenize_text
 from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 
@@ -36,9 +36,9 @@ def test_it_is_the_batch_that_training_meets_first(workspace: Workspace, monkeyp
         assert row.cut == max(0, len(row.text.split()) + 2 - 12)
 
 
-def test_pieces_are_parts_of_the_text(workspace: Workspace) -> None:
+def test_tokens_point_at_their_characters(workspace: Workspace) -> None:
     run = make_run(workspace)
     tokenizer = first_batch(run.spec(), workspace).tokenizer
-    found = pieces(tokenizer, "a great <b> film", max_length=4)
-    assert [piece["text"] for piece in found] == ["", "a", "great", "<", "b", ">", "film", ""]
-    assert [piece["token"] for piece in found if piece["kept"]] == ["[CLS]", "a", "great", "[SEP]"]
+    cells = tokenize_text(tokenizer, "a great <b> film", max_length=4)
+    assert [cell.text for cell in cells] == ["", "a", "great", "<", "b", ">", "film", ""]
+    assert [cell.token for cell in cells if cell.kept] == ["[CLS]", "a", "great", "[SEP]"]

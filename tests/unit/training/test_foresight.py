@@ -53,7 +53,7 @@ def spec_of(workspace: Workspace, **changes: Any) -> RunSpec:
 
 
 def test_a_line_is_found_through_noise_and_never_falls() -> None:
-    from workbench.training.estimate import Line
+    from workbench.training.extrapolation import Line
 
     sizes = np.array([100.0, 400.0, 900.0, 1600.0])
     line = Line.through(sizes, 0.05 + 0.001 * sizes)
@@ -67,23 +67,23 @@ def test_a_line_is_found_through_noise_and_never_falls() -> None:
 
 
 def test_memory_that_grows_ever_more_slowly_is_followed() -> None:
-    from workbench.training.estimate import growth
+    from workbench.training.extrapolation import memory_growth
 
     grown = [int(1e9 + 1e8 * np.log(step)) for step in range(1, 21)]
-    assert growth(grown, 2000) == pytest.approx(1e8 * np.log(100), rel=1e-3)
-    assert growth(grown, 20) == 0 == growth(grown, 5)  # all of it was watched
-    assert growth([10**9] * 20, 2000) == pytest.approx(0, abs=1)
-    assert growth(grown[::-1], 2000) == 0  # memory that was given back is not given back again
-    assert growth([1, 2 * 10**9], 10**6) == 0  # too few to tell
+    assert memory_growth(grown, 2000) == pytest.approx(1e8 * np.log(100), rel=1e-3)
+    assert memory_growth(grown, 20) == 0 == memory_growth(grown, 5)  # all of it was watched
+    assert memory_growth([10**9] * 20, 2000) == pytest.approx(0, abs=1)
+    assert memory_growth(grown[::-1], 2000) == 0  # memory that was given back is not given back again
+    assert memory_growth([1, 2 * 10**9], 10**6) == 0  # too few to tell
 
 
 def test_the_chosen_steps_begin_with_the_widest_and_are_of_all_widths() -> None:
-    from workbench.training.estimate import _first_epoch, sample
+    from workbench.training.extrapolation import first_epoch, sample_steps
 
     lengths = np.random.default_rng(0).integers(3, 200, size=1000)
     plan = Batches(lengths, 8)
-    groups = _first_epoch(StepSchedule.from_spec(plan, TrainingSpec(epochs=3, gradient_accumulation=2)))
-    chosen = sample(groups, plan, most=12)
+    groups = first_epoch(StepSchedule.from_spec(plan, TrainingSpec(epochs=3, gradient_accumulation=2)))
+    chosen = sample_steps(groups, plan, count=12)
     sizes = [plan.padded_tokens(list(group.batches)) for group in chosen]
     every = [plan.padded_tokens(list(group.batches)) for group in groups]
     assert len(groups) == 63 and len(chosen) == 12
@@ -97,8 +97,8 @@ def test_the_chosen_steps_begin_with_the_widest_and_are_of_all_widths() -> None:
     "settings", [{"epochs": 3}, {"epochs": 2.5, "gradient_accumulation": 3}, {"epochs": 9, "max_steps": 75}]
 )
 def test_what_is_due_is_counted_as_the_loop_counts(settings: dict[str, Any], every: int | None) -> None:
-    from workbench.training.estimate import times_due
-    from workbench.training.loop import _due
+    from workbench.training.extrapolation import times_due
+    from workbench.training.loop import is_due
     from workbench.training.state import TrainState
 
     lengths = np.random.default_rng(1).integers(3, 60, size=61)
@@ -109,7 +109,7 @@ def test_what_is_due_is_counted_as_the_loop_counts(settings: dict[str, Any], eve
     steps = StepSchedule.from_spec(plan, TrainingSpec(**settings))
     seen = 0
     for number, group in enumerate(steps.optimizer_steps(TrainState()), start=1):
-        seen += _due(number, every, group.ends_epoch) or number == steps.total
+        seen += is_due(number, every, group.ends_epoch) or number == steps.total
     assert times_due(steps, every) == seen
 
 
@@ -182,13 +182,13 @@ def test_a_trial_counts_steps_and_weights_as_the_run_does(changes: dict[str, Any
 def test_a_slow_step_makes_a_long_estimate(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     from workbench.training import estimate as measuring
 
-    real = measuring.add_up_gradients
+    real = measuring.accumulate_gradients
 
     def slow(*given: Any) -> None:
         time.sleep(0.05)
         real(*given)
 
-    monkeypatch.setattr(measuring, "add_up_gradients", slow)
+    monkeypatch.setattr(measuring, "accumulate_gradients", slow)
     found = trial_of(spec_of(workspace, **{"training.epochs": 100}), workspace).measure()
     assert found.steps > 900 and 0.05 * found.steps < found.seconds.value < 0.15 * found.steps
 

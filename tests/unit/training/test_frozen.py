@@ -17,7 +17,7 @@ from transformers import (
 from workbench.data.text.batching import Batches
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import SpecError
-from workbench.training.frozen import FrozenPrefix, quiet_frozen_layers
+from workbench.training.frozen import FrozenPrefix, disable_frozen_dropout
 from workbench.tuning.freeze import Freeze
 from workbench.tuning.head import Head
 from workbench.tuning.structure import ModelStructure
@@ -102,7 +102,7 @@ def test_dropout_is_off_in_frozen_layers_and_on_in_the_rest():
     model = make("gpt2")
     Freeze(Freeze.Config(layers=2)).apply(model, "SEQ_CLS")
     model.train()
-    quiet_frozen_layers(ModelStructure.of(model), 2)
+    disable_frozen_dropout(ModelStructure.of(model), 2)
     layers = model.transformer.h
     assert not model.transformer.drop.training
     assert [layer.training for layer in layers] == [False, False, True]

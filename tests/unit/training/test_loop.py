@@ -13,8 +13,8 @@ from transformers import BertConfig, BertForSequenceClassification, Trainer, Tra
 from workbench.errors import NonFiniteLossError
 from workbench.spec import TrainingSpec
 from workbench.training import checkpoint
-from workbench.training.checkpoint import TrainState
 from workbench.training.loop import TrainingInputs, train
+from workbench.training.state import TrainState
 from workbench.training.steps import StepSchedule
 
 VOCABULARY, EXAMPLES, BATCH = 50, 64, 4
@@ -45,7 +45,7 @@ class InOrder:
 
 
 class Recorder:
-    """A watcher that remembers, and asks to stop at a step."""
+    """A callback that remembers, and asks to stop at a step."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.rows: list[dict] = []
@@ -54,10 +54,10 @@ class Recorder:
     def log(self, row):
         self.rows.append(row)
 
-    def progress(self, position, steps, epoch):
-        self.step = position.step
+    def progress(self, state, steps, epoch):
+        self.step = state.step
 
-    def save(self, position, save):
+    def save(self, state, save):
         save()
 
     def stop_requested(self):
@@ -67,7 +67,7 @@ class Recorder:
         return [row["train/loss"] for row in self.rows if "train/loss" in row]
 
 
-def material(model, evaluate=None) -> TrainingInputs:
+def training_inputs(model, evaluate=None) -> TrainingInputs:
     def batch(indices):
         ids = IDS[indices]
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": LABELS[indices]}
@@ -81,12 +81,19 @@ def settings(**changes) -> TrainingSpec:
     )
 
 
-def run(model, folder, watcher=None, resume=False, evaluate=None, **changes):
-    watcher = watcher or Recorder()
-    outcome = train(
-        model, material(model, evaluate), settings(**changes), 1e-3, Accelerator(cpu=True), watcher, folder, resume
+def run(model, folder, callback=None, resume=False, evaluate=None, **changes):
+    callback = callback or Recorder()
+    result = train(
+        model,
+        training_inputs(model, evaluate),
+        settings(**changes),
+        1e-3,
+        Accelerator(cpu=True),
+        callback,
+        folder,
+        resume,
     )
-    return watcher, outcome
+    return callback, result
 
 
 def trainer_losses(model, tmp_path, **arguments) -> list[float]:
@@ -148,7 +155,7 @@ def test_added_up_gradients_are_those_of_one_large_batch(tmp_path):
         def epoch(self, number):
             return [np.arange(i, i + 4 * BATCH) for i in range(0, EXAMPLES, 4 * BATCH)]
 
-    whole = material(large)
+    whole = training_inputs(large)
     whole.plan = Large()
     spec = settings(max_steps=3)
     train(large, whole, spec, 1e-3, Accelerator(cpu=True), Recorder(), tmp_path / "b")
@@ -162,13 +169,13 @@ def test_stopped_and_resumed_is_bit_identical(tmp_path, stop_at):
     whole = make_model(dropout=0.2)
     through, _ = run(whole, tmp_path / "whole", evaluate=lambda: {"eval/accuracy": 0.5}, log_every=3)
     halves = make_model(dropout=0.2)
-    first, outcome = run(
+    first, result = run(
         halves, tmp_path / "half", Recorder(stop_at), evaluate=lambda: {"eval/accuracy": 0.5}, log_every=3
     )
-    assert (outcome.ending, outcome.position.step) == ("stopped", stop_at)
+    assert (result.ending, result.state.step) == ("stopped", stop_at)
     again = make_model(dropout=0.2, seed=99)  # its weights must all come from the checkpoint
-    second, outcome = run(again, tmp_path / "half", resume=True, evaluate=lambda: {"eval/accuracy": 0.5}, log_every=3)
-    assert outcome.ending == "finished"
+    second, result = run(again, tmp_path / "half", resume=True, evaluate=lambda: {"eval/accuracy": 0.5}, log_every=3)
+    assert result.ending == "finished"
     for (name, a), b in zip(whole.state_dict().items(), again.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
     assert first.losses() + second.losses() == through.losses()
@@ -177,10 +184,10 @@ def test_stopped_and_resumed_is_bit_identical(tmp_path, stop_at):
 def test_early_stopping_ends_after_patience_and_stays_ended(tmp_path):
     values = iter([0.5, 0.7, 0.6, 0.65, 0.1, 0.9])
     evaluate = lambda: {"eval/accuracy": next(values)}  # noqa: E731
-    _, outcome = run(make_model(), tmp_path, evaluate=evaluate, eval_every=4, early_stopping_patience=2)
-    assert (outcome.ending, outcome.position.step, outcome.position.best_step) == ("early", 16, 8)
-    _, outcome = run(make_model(), tmp_path, evaluate=evaluate, eval_every=4, early_stopping_patience=2, resume=True)
-    assert (outcome.ending, outcome.position.step) == ("finished", 16) or outcome.ending == "early"
+    _, result = run(make_model(), tmp_path, evaluate=evaluate, eval_every=4, early_stopping_patience=2)
+    assert (result.ending, result.state.step, result.state.best_step) == ("early", 16, 8)
+    _, result = run(make_model(), tmp_path, evaluate=evaluate, eval_every=4, early_stopping_patience=2, resume=True)
+    assert (result.ending, result.state.step) == ("finished", 16) or result.ending == "early"
     assert next(values) == 0.1  # nothing was evaluated again
 
 
@@ -194,9 +201,9 @@ class Clock:
         return self.now
 
 
-def timed(model, folder, clock, watcher=None, **changes):
+def timed(model, folder, clock, callback=None, **changes):
     """Training in which each batch takes 10 seconds."""
-    slow = material(model, evaluate=lambda: {"eval/accuracy": 0.5})
+    slow = training_inputs(model, evaluate=lambda: {"eval/accuracy": 0.5})
     take = slow.batch
 
     def batch(indices):
@@ -204,33 +211,33 @@ def timed(model, folder, clock, watcher=None, **changes):
         return take(indices)
 
     slow.batch = batch
-    watcher = watcher or Recorder()
-    outcome = train(model, slow, settings(**changes), 1e-3, Accelerator(cpu=True), watcher, folder, resume=True)
-    return watcher, outcome
+    callback = callback or Recorder()
+    result = train(model, slow, settings(**changes), 1e-3, Accelerator(cpu=True), callback, folder, resume=True)
+    return callback, result
 
 
 def test_training_ends_when_its_minutes_have_passed_whoever_spent_them(tmp_path, monkeypatch):
     clock = Clock()
     monkeypatch.setattr("workbench.training.meter.time", clock)
-    through, outcome = timed(make_model(), tmp_path / "a", clock, max_minutes=1.0)
-    assert (outcome.ending, outcome.position.step, outcome.steps) == ("time", 6, 32)
-    assert "step 6 of 32" in outcome.note and "max_minutes" in outcome.note
+    through, result = timed(make_model(), tmp_path / "a", clock, max_minutes=1.0)
+    assert (result.ending, result.state.step, result.steps) == ("time", 6, 32)
+    assert "step 6 of 32" in result.note and "max_minutes" in result.note
     assert [row["step"] for row in through.rows if "eval/accuracy" in row] == [6]  # it can be the best one
     assert checkpoint.latest(tmp_path / "a").name == "step-00000006"
-    _, outcome = timed(make_model(), tmp_path / "b", clock, Recorder(stop_at=4), max_minutes=1.0)
-    assert outcome.ending == "stopped"
+    _, result = timed(make_model(), tmp_path / "b", clock, Recorder(stop_at=4), max_minutes=1.0)
+    assert result.ending == "stopped"
     clock.now += 10_000  # while nobody trains, no time passes
-    rest, outcome = timed(make_model(seed=9), tmp_path / "b", clock, max_minutes=1.0)
-    assert (outcome.ending, outcome.position.step, len(rest.losses())) == ("time", 6, 2)
-    again, outcome = timed(make_model(), tmp_path / "b", clock, max_minutes=1.0)  # killed before it could tell
-    assert (outcome.ending, outcome.position.step, again.rows) == ("time", 6, [])
+    rest, result = timed(make_model(seed=9), tmp_path / "b", clock, max_minutes=1.0)
+    assert (result.ending, result.state.step, len(rest.losses())) == ("time", 6, 2)
+    again, result = timed(make_model(), tmp_path / "b", clock, max_minutes=1.0)  # killed before it could tell
+    assert (result.ending, result.state.step, again.rows) == ("time", 6, [])
 
 
 def test_the_last_step_is_no_early_end_even_when_the_time_is_up(tmp_path, monkeypatch):
     clock = Clock()
     monkeypatch.setattr("workbench.training.meter.time", clock)
-    _, outcome = timed(make_model(), tmp_path, clock, max_minutes=1.0, max_steps=6)
-    assert (outcome.ending, outcome.note) == ("finished", None)
+    _, result = timed(make_model(), tmp_path, clock, max_minutes=1.0, max_steps=6)
+    assert (result.ending, result.note) == ("finished", None)
 
 
 @pytest.mark.parametrize(
@@ -246,9 +253,9 @@ def test_the_step_that_reaches_the_tokens_is_the_last(tmp_path, most, expected):
 
 
 def test_tokens_end_the_run_and_lay_out_the_schedule(tmp_path):
-    watcher, outcome = run(make_model(), tmp_path, max_tokens=250, warmup_ratio=0)
-    assert (outcome.ending, outcome.position.step, outcome.position.tokens) == ("finished", 6, 288)
-    rates = [row["train/learning_rate"] for row in watcher.rows]
+    callback, result = run(make_model(), tmp_path, max_tokens=250, warmup_ratio=0)
+    assert (result.ending, result.state.step, result.state.tokens) == ("finished", 6, 288)
+    rates = [row["train/learning_rate"] for row in callback.rows]
     np.testing.assert_allclose(rates, [1e-3 * (1 - step / 6) for step in range(6)])
 
 

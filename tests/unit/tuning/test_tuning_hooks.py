@@ -11,8 +11,7 @@ from tests.contracts.test_tunings import StopAfter
 from tests.tiny import make_run
 from workbench.runs.run import Run
 from workbench.training.job import TrainingJob
-from workbench.training.loop import TrainResult
-from workbench.training.runner import RunReporter
+from workbench.training.reporter import RunReporter
 from workbench.workspace import Workspace
 
 RANKS: dict[str, Any] = {"method": "adalora", "rank": 2, "initial_rank": 4, "targets": "attention"}
@@ -44,28 +43,26 @@ def weights(run: Run) -> bytes:
     return (run.folder / "model" / "adapter_model.safetensors").read_bytes()
 
 
-class Moves(TrainingJob):
-    """Remembers how far each weight has moved."""
-
-    def _train(self, parts: dict[str, Any]) -> TrainResult:
-        before = {name: p.detach().clone() for name, p in self.model.named_parameters()}
-        outcome = super()._train(parts)
-        self.moved = {n: float((p.detach() - before[n]).abs().max()) for n, p in self.model.named_parameters()}
-        return outcome
+def changes_of_weights(run: Run, reporter: RunReporter) -> dict[str, float]:
+    """Train a run; return the largest change of each weight."""
+    job = TrainingJob(run, reporter)
+    trainer = job.make_trainer(job.prepare())
+    before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+    trainer.train()
+    return {name: float((p.detach() - before[name]).abs().max()) for name, p in trainer.model.named_parameters()}
 
 
 def test_lower_layers_move_less_and_thaw_later(workspace: Workspace) -> None:
     torch.manual_seed(0)
     freeze = {"method": "freeze", "layers": 0, "embeddings": False}
-    work = Moves(run := make_run(workspace, {"tuning": {**freeze, "rate_decay": 0.1}, **STEPS}), RunReporter(run))
-    work.execute()
-    far = [max(d for n, d in work.moved.items() if f"layer.{i}." in n) for i in range(3)]
+    run = make_run(workspace, {"tuning": {**freeze, "rate_decay": 0.1}, **STEPS})
+    changes = changes_of_weights(run, RunReporter(run))
+    far = [max(d for n, d in changes.items() if f"layer.{i}." in n) for i in range(3)]
     assert far[1] == pytest.approx(10 * far[0], rel=0.5) and far[2] == pytest.approx(10 * far[1], rel=0.5)
     for at, layers in ((9, {0, 1, 2}), (5, {1, 2}), (3, {2}), (2, set())):
         run = make_run(workspace, {"tuning": {**freeze, "gradual": 1.0}, **STEPS, "training.max_steps": 9})
         watch = StopAfter(run)
         watch.at = at
-        work = Moves(run, watch)
-        work.execute()
-        assert {i for i in range(3) if any(d > 0 for n, d in work.moved.items() if f"layer.{i}." in n)} == layers
-        assert work.moved["classifier.weight"] > 0
+        changes = changes_of_weights(run, watch)
+        assert {i for i in range(3) if any(d > 0 for n, d in changes.items() if f"layer.{i}." in n)} == layers
+        assert changes["classifier.weight"] > 0

@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, DistilBertConfig, T
 from tests.unit.tuning.test_tuning_methods import BATCH, LAYERS, SIZES, base_model, make, take_steps, tuned
 from workbench.errors import SpecError
 from workbench.models.networks.transformer import EncoderDecoderConfig
-from workbench.training.checkpoint import trained_state
+from workbench.training.checkpoint import trainable_state
 from workbench.tuning.structure import ModelStructure
 
 # -- AdaLoRA ---------------------------------------------------------------------------------------------------------
@@ -51,11 +51,11 @@ def test_ranks_are_dealt_the_same_after_a_checkpoint(at: int) -> None:
     tuning, first = tuned("adalora", base_model("bert"), **RANKS)
     optimizer = take_steps(tuning, first, STEPS, until=at)
     tuning, second = tuned("adalora", base_model("bert"), **RANKS)
-    second.load_state_dict(trained_state(first), strict=False)
+    second.load_state_dict(trainable_state(first), strict=False)
     copy = torch.optim.AdamW([p for p in second.parameters() if p.requires_grad], lr=0.02, weight_decay=0)
     copy.load_state_dict(optimizer.state_dict())
     take_steps(tuning, second, STEPS, first=at + 1, optimizer=copy)
-    before, after = trained_state(whole), trained_state(second)
+    before, after = trainable_state(whole), trainable_state(second)
     assert before.keys() == after.keys()
     assert all(torch.equal(before[n], after[n]) for n in before)
     assert tuning.report(second) == make("adalora", **RANKS).report(whole)

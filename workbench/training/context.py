@@ -1,0 +1,89 @@
+"""A run and what it computes with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from workbench.check import Resolved, resolve
+from workbench.machine import limit_onednn_cache
+from workbench.runs.run import Run
+from workbench.spec import RunSpec
+from workbench.tasks.base import Task
+from workbench.training.device import Device
+from workbench.training.reporter import RunReporter
+from workbench.tuning.base import Tuning
+from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """A run in its process: its spec with everything it names, its device, and its reporter.
+
+    Attributes:
+        run: its folder.
+        reporter: receives progress.
+        workspace: the run's workspace.
+        resolved: the spec with its task, model source and fine-tuning method.
+        device: where the run trains, and in which precision.
+        accelerator: moves models and batches there.
+    """
+
+    run: Run
+    reporter: RunReporter
+    workspace: Workspace
+    resolved: Resolved
+    device: Device
+    accelerator: Accelerator
+
+    @classmethod
+    def create(cls, run: Run, reporter: RunReporter) -> RunContext:
+        """Resolve the run's spec and choose its device.
+
+        Args:
+            run: its folder holds the spec.
+            reporter: receives progress.
+
+        Raises:
+            SpecError: the spec cannot be run.
+            RequestError: the device is not available, or cannot compute in the precision.
+        """
+        workspace = run.workspace.create()
+        resolved = resolve(run.spec(), workspace, run.is_confined())
+        resolved.task.predict_with_run = partial(_predict_with_run, workspace)
+        limit_onednn_cache()
+        training = resolved.spec.training
+        device = Device.choose(training.device, training.precision)
+        AcceleratorState._reset_state(reset_partial_state=True)  # of an earlier run in this process
+        accelerator = Accelerator(mixed_precision=device.mixed_precision, cpu=device.kind == "cpu")
+        return cls(run, reporter, workspace, resolved, device, accelerator)
+
+    @property
+    def spec(self) -> RunSpec:
+        """The resolved spec."""
+        return self.resolved.spec
+
+    @property
+    def task(self) -> Task:
+        """The run's task."""
+        return self.resolved.task
+
+    @property
+    def tuning(self) -> Tuning:
+        """The run's fine-tuning method."""
+        return self.resolved.tuning
+
+
+def _predict_with_run(workspace: Workspace, run_id: str, inputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the predictions of another finished run. Raises RequestError if it has no model."""
+    from workbench.inference.predictor import Predictor
+
+    return Predictor.load(Run.open(run_id, workspace)).predict(inputs)

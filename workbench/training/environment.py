@@ -1,0 +1,48 @@
+"""What must be known to repeat a run: versions, device, data and seed."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+from workbench.machine import describe
+from workbench.training.device import Device
+from workbench.types import JsonObject
+from workbench.version import __version__
+
+PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors", "numpy")
+
+
+def describe_environment(device: Device, data_fingerprint: str, seed: int) -> JsonObject:
+    """Return the document ``environment.json``.
+
+    Args:
+        device: where the run trains.
+        data_fingerprint: of the data set.
+        seed: the run's seed.
+    """
+    return {
+        "workbench": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "device": {"kind": device.kind, "name": device.name, "precision": device.precision},
+        "machine": describe(),
+        "git_commit": _git_commit(),
+        "data_fingerprint": data_fingerprint,
+        "seed": seed,
+    }
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the workbench's own checkout; None if it does not run from one."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    return None
