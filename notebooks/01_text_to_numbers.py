@@ -68,10 +68,10 @@ print(f"a snippet is {sum(map(len, texts)) / len(texts):.0f} tokens long on aver
 # %%
 split = [re.findall(r"\w+|[^\w\s]", text.lower()) for text in texts]
 known, growth = set(), []
-for place, words in enumerate(split, start=1):
+for count, words in enumerate(split, start=1):
     known.update(words)
-    if place % (len(split) // 50) == 0:
-        growth.append((place, len(known)))
+    if count % (len(split) // 50) == 0:
+        growth.append((count, len(known)))
 half = len(split) // 2
 first_half = {word for words in split[:half] for word in words}
 later = [word for words in split[half:] for word in words]
@@ -117,14 +117,14 @@ def pair_counts(pieces, counts):
 
 def merge(parts, pair):
     """The parts of a word, with each occurrence of the pair made one."""
-    merged, place = [], 0
-    while place < len(parts):
-        if tuple(parts[place : place + 2]) == pair:
-            merged.append(parts[place] + parts[place + 1])
-            place += 2
+    merged, index = [], 0
+    while index < len(parts):
+        if tuple(parts[index : index + 2]) == pair:
+            merged.append(parts[index] + parts[index + 1])
+            index += 2
         else:
-            merged.append(parts[place])
-            place += 1
+            merged.append(parts[index])
+            index += 1
     return merged
 
 
@@ -358,9 +358,9 @@ sentences = [
 def states_of(sentence, word):
     """The vector of a word in a sentence before the first layer and after each: [layers + 1, D]."""
     inputs = tokenizer(sentence, return_tensors="pt")
-    place = inputs["input_ids"][0].tolist().index(tokenizer.convert_tokens_to_ids(word))
+    index = inputs["input_ids"][0].tolist().index(tokenizer.convert_tokens_to_ids(word))
     with torch.no_grad():
-        return torch.stack(minilm(**inputs, output_hidden_states=True).hidden_states)[:, 0, place]
+        return torch.stack(minilm(**inputs, output_hidden_states=True).hidden_states)[:, 0, index]
 
 
 money, account, river = (states_of(sentence, "bank") for sentence in sentences)

@@ -115,11 +115,11 @@ filters = nn.Conv1d(in_channels=3, out_channels=5, kernel_size=3)  # weight [F, 
 
 
 def convolution(x):
-    """What each of F filters answers at each place: [B, T - 2, F]."""
+    """What each of F filters answers at each position: [B, T - 2, F]."""
     table = filters.weight.transpose(1, 2).flatten(1)  # [F, D, 3] -> [F, 3, D] -> [F, 3 D]: each filter as one row
     answers = []
-    for place in range(x.shape[1] - 2):
-        window = x[:, place : place + 3].flatten(1)  # [B, 3, D] -> [B, 3 D]: three neighbours, end to end
+    for position in range(x.shape[1] - 2):
+        window = x[:, position : position + 3].flatten(1)  # [B, 3, D] -> [B, 3 D]: three neighbours, end to end
         answers.append(window @ table.T + filters.bias)  # [B, F]
     return torch.stack(answers, dim=1)
 
@@ -342,9 +342,9 @@ for name, source in kinds.items():
 
 # %%
 figure, axes = plt.subplots(figsize=(7, 2.4))
-values = [result["value"] for result in results.values()]
-errors = [[v - r["low"] for v, r in zip(values, results.values(), strict=True)],
-          [r["high"] - v for v, r in zip(values, results.values(), strict=True)]]  # fmt: skip
+values = [result.value for result in results.values()]
+errors = [[v - r.low for v, r in zip(values, results.values(), strict=True)],
+          [r.high - v for v, r in zip(values, results.values(), strict=True)]]  # fmt: skip
 axes.barh(list(results), values, xerr=errors, capsize=3, color="#2a7fa5", ecolor="black")
 axes.axvline(report.baseline["accuracy"], color="#c0562f", linestyle="--", label="always the same answer")
 axes.set_xlim(0, 1)

@@ -201,11 +201,11 @@ for (name, line), marker in zip(largest.items(), "os", strict=True):
     axis.plot(widths, line, marker=marker, label=name)
 axis.set(xscale="log", xlabel="d_k, numbers in a key", ylabel="largest of 10 weights (mean)", ylim=(0, 1))
 axis.legend()
-told = [f"{name} from {line[0]:.2f} to {line[-1]:.2f}" for name, line in largest.items()]
+summary = [f"{name} from {line[0]:.2f} to {line[-1]:.2f}" for name, line in largest.items()]
 show(
     figure,
-    f"The largest of ten weights as keys get wider, from {widths[0]} to {widths[-1]} numbers: {', '.join(told)}. Two "
-    "lines.",
+    f"The largest of ten weights as keys get wider, from {widths[0]} to {widths[-1]} numbers: {', '.join(summary)}. "
+    "Two lines.",
 )
 
 # %% [markdown]
@@ -215,14 +215,16 @@ show(
 # %%
 scores_of_it = torch.tensor(scores)
 figure, axes = plt.subplots(1, 4, figsize=(9, 2.2), sharey=True)
-told = []
+summary = []
 for axis, temperature in zip(axes, (0.2, 1.0, 3.0, 20.0), strict=True):
     shares = (scores_of_it / temperature).softmax(0)
     axis.bar(tokens, shares.tolist())
     axis.set_title(f"temperature {temperature}")
-    told.append(f"at {temperature} " + ", ".join(f"{t} {w:.2f}" for t, w in zip(tokens, shares.tolist(), strict=True)))
+    summary.append(
+        f"at {temperature} " + ", ".join(f"{t} {w:.2f}" for t, w in zip(tokens, shares.tolist(), strict=True))
+    )
 axes[0].set(ylim=(0, 1), ylabel="weight")
-show(figure, f"Weights of 'it' at four temperatures: {'; '.join(told)}.")
+show(figure, f"Weights of 'it' at four temperatures: {'; '.join(summary)}.")
 
 # %% [markdown]
 # ## Where queries, keys and values come from
@@ -259,17 +261,17 @@ padding = is_text[None, :].expand(length, length)  # [T, S]: a column is hidden 
 causal = torch.ones(length, length).tril().bool()  # row t: True up to column t
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.6))
-told = []
+summary = []
 for axis, mask, title in zip(axes, (None, padding, causal), ("no mask", "padding hidden", "causal"), strict=True):
     weights = attention(q, k, v, mask)[1].detach()
     heatmap(axis, weights, words, words, title)
     hidden = torch.zeros_like(weights, dtype=torch.bool) if mask is None else ~mask
     assert torch.equal(weights == 0, hidden)  # 0 where the mask hides, and nowhere else
-    told.append(f"{title}: {int(hidden.sum())} of {weights.numel()} weights are 0")
+    summary.append(f"{title}: {int(hidden.sum())} of {weights.numel()} weights are 0")
 figure.tight_layout()
 show(
     figure,
-    f"Three tables of weights of six tokens. {'; '.join(told)}: with padding hidden the last two columns, with the "
+    f"Three tables of weights of six tokens. {'; '.join(summary)}: with padding hidden the last two columns, with the "
     "causal mask all above the diagonal.",
 )
 
@@ -287,7 +289,7 @@ widgets.attention(q @ k.T / math.sqrt(width), words)
 
 # %%
 changed = x.clone()
-changed[4:] = 100.0  # rubbish in place of the padding
+changed[4:] = 100.0  # garbage in the padding
 before, _ = attention(W_q(x), W_k(x), W_v(x), padding)
 after, _ = attention(W_q(changed), W_k(changed), W_v(changed), padding)
 without, _ = attention(W_q(changed), W_k(changed), W_v(changed))
@@ -408,25 +410,26 @@ print("order:", order.tolist(), "-> the same vectors, in that order")
 # rotate queries and keys by an angle that grows with the position ("rotary"), so that a score depends on the distance.
 
 # %%
-table = Sinusoidal(max_positions=64, hidden_size=64).make_table()  # [places, D]
+table = Sinusoidal(max_positions=64, hidden_size=64).make_table()  # [positions, D]
 by_hand = [math.sin(5 / 10_000 ** (2 * 3 / 64)), math.cos(5 / 10_000 ** (2 * 3 / 64))]  # p = 5, i = 3
 torch.testing.assert_close(table[5, 6:8], torch.tensor(by_hand), atol=1e-5, rtol=1e-5)
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.4))
 axes[0].imshow(table.T.numpy(), aspect="auto", cmap="RdBu")
-axes[0].set(xlabel="place p", ylabel="number in the vector", title="waves")
-told = []
-for place in (5, 30, 50):
-    products = table @ table[place]
-    axes[1].plot(products, label=f"place {place}")
-    told.append(f"of place {place} it is largest at place {int(products.argmax())}")
-axes[1].set(xlabel="other place", ylabel="dot product", title="near places are alike", ylim=(None, 38))
+axes[0].set(xlabel="position p", ylabel="number in the vector", title="waves")
+summary = []
+for position in (5, 30, 50):
+    products = table @ table[position]
+    axes[1].plot(products, label=f"position {position}")
+    summary.append(f"of position {position} it is largest at position {int(products.argmax())}")
+axes[1].set(xlabel="other position", ylabel="dot product", title="near positions are alike", ylim=(None, 38))
 axes[1].legend(ncols=3, loc="upper center", fontsize=8)
 figure.tight_layout()
 show(
     figure,
-    "Left: waves over 64 places, quick in the upper rows and slow in the lower. Right: the dot product of a place's "
-    f"vector with all others: {', '.join(told)}.",
+    "Left: waves over 64 positions, quick in the upper rows and slow in the lower. Right: the dot product of a "
+    "position's "
+    f"vector with all others: {', '.join(summary)}.",
 )
 
 # %% [markdown]
@@ -486,24 +489,24 @@ print(f"weight one token back: {back.max():.2f} in one head, {back.mean():.2f} i
 print(f"entropy: from {entropy.min():.2f} to {entropy.max():.2f}; even over all tokens is {math.log(len(names)):.2f}")
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.6))
-told = []
+summary = []
 for axis, (layer, head), what in zip(axes, picked, ("one token back", "about evenly"), strict=True):
     weights = attentions[layer, head]
     heatmap(axis, weights, names, names, f"layer {layer}, head {head}: {what}")
-    told.append(
+    summary.append(
         f"weight one token back {weights.diagonal(offset=-1).mean():.2f} in the mean, "
         f"largest weight anywhere {weights.max():.2f}"
     )
 figure.tight_layout()
-show(figure, f"Two heads of MiniLM on one sentence, as tables of weights. Left: {told[0]}. Right: {told[1]}.")
+show(figure, f"Two heads of MiniLM on one sentence, as tables of weights. Left: {summary[0]}. Right: {summary[1]}.")
 
 # %% [markdown]
 # Weights must sum to 1, so a head that finds nothing of interest in a sentence still has to put them somewhere. Where?
 # See how much `[CLS]` and `[SEP]` get, on average over all tokens and heads of a layer:
 
 # %%
-for name, place in (("[CLS]", 0), ("[SEP]", -1)):
-    shares = attentions[..., place].mean(dim=(1, 2)).tolist()
+for name, position in (("[CLS]", 0), ("[SEP]", -1)):
+    shares = attentions[..., position].mean(dim=(1, 2)).tolist()
     print(f"share on {name}, layer by layer:", [round(share, 2) for share in shares])
 
 # %% [markdown]

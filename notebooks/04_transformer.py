@@ -14,7 +14,7 @@
 # # 04 · The Transformer
 #
 # **After this notebook you can** build an encoder, a decoder and an encoder-decoder from attention and a few small
-# parts, say what each part is for, count the weights, and load published weights into what you have built.
+# layers, say what each of them is for, count the weights, and load published weights into what you have built.
 #
 # **You need** notebook 03 (attention, masks, heads). A *layer* is one step of computation with weights of its own.
 #
@@ -48,41 +48,41 @@ torch.set_printoptions(precision=3, sci_mode=False)
 # %% [markdown]
 # ## The plan
 #
-# A Transformer is a tower of equal **blocks**. A text comes in as numbers, each becomes a vector of width $D$, and
-# each block changes these vectors a little. What a block does:
+# A Transformer is a stack of identical **blocks**. A text comes in as numbers, each becomes a vector of width $D$, and
+# each block changes these vectors a little. A block consists of:
 #
-# 1. **Attention**: tokens take from each other (notebook 03). It is the only place where tokens meet.
-# 2. **Feed-forward network**: each token by itself, the same small network for all.
+# 1. **Attention**: tokens take from each other (notebook 03). It is the only place where tokens interact.
+# 2. **Feed-forward network**: the same small network, applied to each token separately.
 #
-# Around both stand three things that make deep towers trainable: the **residual** (what comes in is added to what
-# comes out), the **layer norm**, and **dropout**.
+# Three things around them make deep stacks trainable: the **residual connection** (the input is added to the output),
+# the **layer norm**, and **dropout**.
 #
-# Nearly all of it comes from one paper, *Attention Is All You Need* (Vaswani et al. 2017, arXiv 1706.03762). Where each
-# piece stands in it:
+# Nearly all of it comes from one paper, *Attention Is All You Need* (Vaswani et al. 2017, arXiv 1706.03762). This is
+# where each component is described:
 #
-# | piece | section of the paper | below |
+# | component | section of the paper | below |
 # |---|---|---|
-# | block, residual, where the norm stands | 3.1 | part 3 |
+# | block, residual, position of the norm | 3.1 | part 3 |
 # | attention, and its heads | 3.2.1, 3.2.2 | notebook 03 |
-# | who looks at whom: encoder, decoder, from one to the other | 3.2.3 | the three models |
+# | what attends to what: encoder, decoder, from one to the other | 3.2.3 | the three models |
 # | feed-forward network | 3.3 | part 1 |
 # | embeddings, and back to words | 3.4 | encoder-decoder, decoder |
 # | waves for positions | 3.5 | notebook 03, encoder-decoder |
 # | dropout | 5.4 | part 3 |
 #
-# Two pieces come from other papers: layer norm, which this one uses (Ba et al. 2016, arXiv 1607.06450), and GELU, which
-# came into use with GPT and BERT (Hendrycks and Gimpel 2016, arXiv 1606.08415).
+# Two components come from other papers: layer norm, which this one uses (Ba et al. 2016, arXiv 1607.06450), and GELU,
+# which became common with GPT and BERT (Hendrycks and Gimpel 2016, arXiv 1606.08415).
 #
-# The letters of shapes are those of notebook 03: B texts, T tokens, D width, H heads. Besides the library, which is
-# this workbench's own code, we hold what we build against **transformers**, Hugging Face's library, with which most
-# published models are used.
+# The letters of shapes are those of notebook 03: B texts, T tokens, D width, H heads. We compare what we build with
+# the library, which is this workbench's own code, and with **transformers**, Hugging Face's library, which most
+# published models are used with.
 #
 # ## Part 1: the feed-forward network
 #
-# Two linear maps with a bend between them, from $D$ numbers to $4D$ and back. Without the bend two linear maps would
-# be one.
+# Two linear maps with an activation function between them, from $D$ numbers to $4D$ and back. Without the activation,
+# two linear maps would be one.
 #
-# $$\operatorname{FFN}(x) = W_2\,\operatorname{bend}(W_1 x + b_1) + b_2$$
+# $$\operatorname{FFN}(x) = W_2\,\operatorname{act}(W_1 x + b_1) + b_2$$
 #
 # | symbol | in the code | shape |
 # |---|---|---|
@@ -91,11 +91,11 @@ torch.set_printoptions(precision=3, sci_mode=False)
 # | $W_2$, $b_2$ | `down.weight`, `down.bias` | `[D, 4D]`, `[D]` |
 # | $z = W_1 x + b_1$ | `z` | `[4D]` |
 #
-# Three bends are in use. **ReLU** (the first Transformer): negative numbers become 0, positive ones stay. **GELU**
-# (BERT) is close to it, with a soft corner: $\operatorname{gelu}(z) = z\,\Phi(z)$, where $\Phi(z)$ is the probability
-# that a normally distributed number (one from the bell curve with mean 0 and variance 1) is below $z$. For that
-# probability there is no formula of school mathematics, so it has a function of its own, `erf` (the "error function"):
-# $\Phi(z) = \tfrac12\bigl(1 + \operatorname{erf}(z / \sqrt2)\bigr)$. **GPT-2** takes an approximation, from the days
+# Three activations are in use. **ReLU** (the first Transformer): negative numbers become 0, positive ones stay.
+# **GELU** (BERT) is close to it, with a soft corner: $\operatorname{gelu}(z) = z\,\Phi(z)$, where $\Phi(z)$ is the
+# probability that a normally distributed number (one from the bell curve with mean 0 and variance 1) is below $z$.
+# There is no elementary formula for that probability, so it has a function of its own, `erf` (the "error function"):
+# $\Phi(z) = \tfrac12\bigl(1 + \operatorname{erf}(z / \sqrt2)\bigr)$. **GPT-2** uses an approximation, from the days
 # when `erf` was slow: $\tfrac12 z\bigl(1 + \tanh(\sqrt{2/\pi}\,(z + 0.044715\,z^3))\bigr)$.
 
 
@@ -116,14 +116,14 @@ def gelu_tanh(z):
 class MyFeedForward(nn.Module):
     """[B, T, D] to [B, T, D], each token by itself."""
 
-    def __init__(self, width, inner, bend=gelu):
+    def __init__(self, width, inner, activation=gelu):
         super().__init__()
         self.up, self.down = nn.Linear(width, inner), nn.Linear(inner, width)
-        self.bend = bend
+        self.activation = activation
 
     def forward(self, x):
         z = self.up(x)  # [B, T, 4D]
-        return self.down(self.bend(z))
+        return self.down(self.activation(z))
 
 
 z = torch.linspace(-4, 4, 201)
@@ -146,17 +146,17 @@ show(
 # ## Part 2: layer norm
 #
 # Numbers that grow from layer to layer make training unstable. A **layer norm** brings each token's vector to mean 0
-# and variance 1, then stretches and shifts each number by a learned gain $\gamma$ and bias $\beta$:
+# and variance 1, then scales and shifts each number by a learned gain $\gamma$ and bias $\beta$:
 #
 # $$\operatorname{norm}(x) = \gamma \odot \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta$$
 #
 # | symbol | in the code | shape | |
 # |---|---|---|---|
 # | $x$ | `x` | `[B, T, D]` | |
-# | $\mu$, $\sigma^2$ | `mean`, `variance` | `[B, T, 1]` | of the $D$ numbers of **one token** |
+# | $\mu$, $\sigma^2$ | `mean`, `variance` | `[B, T, 1]` | over the $D$ numbers of **one token** |
 # | $\gamma$ | `gain`, torch's `norm.weight` | `[D]` | learned |
 # | $\beta$ | `bias`, torch's `norm.bias` | `[D]` | learned |
-# | $\varepsilon$ | `epsilon` | a number | tiny, and keeps from dividing by 0 |
+# | $\varepsilon$ | `epsilon` | a number | tiny, and prevents a division by 0 |
 #
 # $\odot$ multiplies number by number.
 
@@ -179,29 +179,29 @@ print(f"one token before: mean {x[0, 0].mean():.2f}, variance {x[0, 0].var(unbia
 print(f"one token after:  mean {token.mean().abs():.2f}, variance {token.var(unbiased=False):.2f}")
 
 # %% [markdown]
-# ## Part 3: the residual, and where the norm stands
+# ## Part 3: the residual, and the position of the norm
 #
-# Each part only says what to **change**: $x + \operatorname{part}(x)$, where *part* is attention or the feed-forward
-# network, and $x$ and what comes out are `[B, T, D]`. So there is a straight way from the last layer to the first, and
-# gradients come through unhurt. There are two places for the norm:
+# Each sublayer only says what to **change**: $x + \operatorname{sublayer}(x)$, where the *sublayer* is attention or
+# the feed-forward network, and $x$ and the output are `[B, T, D]`. So there is a direct path from the last layer to
+# the first, and gradients pass through it unchanged. The norm can be in two positions:
 #
-# * **post** (the first Transformer, BERT): $\operatorname{norm}(x + \operatorname{part}(x))$
-# * **pre** (GPT-2 and nearly all since): $x + \operatorname{part}(\operatorname{norm}(x))$, with one more norm at the
-#   top. The straight way is left untouched, and training is steadier.
+# * **post** (the first Transformer, BERT): $\operatorname{norm}(x + \operatorname{sublayer}(x))$
+# * **pre** (GPT-2 and nearly all since): $x + \operatorname{sublayer}(\operatorname{norm}(x))$, with one more norm at
+#   the top. The direct path is left alone, and training is more stable.
 #
-# **Dropout** sets a share of the numbers to 0 while training, at random, and scales up the rest, so that no part can
-# rely on one number alone. In evaluation, which `eval()` switches to, it does nothing.
+# **Dropout** sets a random share of the numbers to 0 during training and scales up the rest, so that no layer can rely
+# on a single number. In evaluation, which `eval()` switches to, it does nothing.
 
 
 # %%
 class MyBlock(nn.Module):
     """One layer: [B, T, D] to [B, T, D]."""
 
-    def __init__(self, width, heads, inner, dropout=0.1, pre=False, bend=gelu, epsilon=1e-12):
+    def __init__(self, width, heads, inner, dropout=0.1, pre=False, activation=gelu, epsilon=1e-12):
         super().__init__()
         self.attention = MultiHeadAttention(width, heads)  # notebook 03 built its equal; gives vectors, weights
         self.attention_norm = nn.LayerNorm(width, eps=epsilon)
-        self.feed_forward = MyFeedForward(width, inner, bend)
+        self.feed_forward = MyFeedForward(width, inner, activation)
         self.feed_forward_norm = nn.LayerNorm(width, eps=epsilon)
         self.dropout, self.pre = nn.Dropout(dropout), pre
 
@@ -214,35 +214,36 @@ class MyBlock(nn.Module):
 
 
 # %% [markdown]
-# Held against the library's `Block`, with the same weights, both ways of the norm. (`state_dict` gives the weights of a
-# part as a dictionary of names and tables, `load_state_dict` takes them. `padding_mask` makes notebook 03's mask of the
-# ones and zeros that a tokenizer gives, `causal_mask` the other one; both fit a whole batch and all heads.)
+# Compared with the library's `Block`, with the same weights, for both positions of the norm. (`state_dict` returns the
+# weights of a layer as a dictionary of names and tables, and `load_state_dict` reads them. `padding_mask` turns the
+# ones and zeros of a tokenizer into notebook 03's mask, `causal_mask` is the other one; both apply to a whole batch
+# and all heads.)
 
 # %%
-for place in ("post", "pre"):
-    numbers = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 128, "norm": place}
+for norm in ("post", "pre"):
+    numbers = {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 128, "norm": norm}
     library = Block(EncoderConfig(**numbers), layer=0).eval()
-    mine = MyBlock(32, 4, 128, pre=place == "pre").eval()
-    mine.load_state_dict(library.state_dict())  # the parts have the same names, so the weights find their places
+    mine = MyBlock(32, 4, 128, pre=norm == "pre").eval()
+    mine.load_state_dict(library.state_dict())  # the layers have the same names, so the weights match
     x = torch.randn(2, 7, 32)
     mask = padding_mask(torch.tensor([[1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0, 0]]))
     torch.testing.assert_close(mine(x, mask), library(x, mask)[0], atol=1e-5, rtol=1e-5)
-    print(f"norm {place}: same outputs")
+    print(f"norm {norm}: same outputs")
 
 # %% [markdown]
-# What does the residual do? Stack 24 fresh blocks, with it and without it, send a text of 16 random vectors through,
-# and look after each layer at how alike its tokens are: the mean *cosine* of two different tokens' vectors, which is
-# 1 where they point the same way.
+# What does the residual do? Stack 24 new blocks, with and without it, send a text of 16 random vectors through, and
+# check after each layer how similar its tokens are: the mean *cosine* of two different tokens' vectors, which is 1
+# when they point the same way.
 
 
 # %%
 @torch.no_grad()
-def likeness(kind, layers=24):
+def similarity_by_layer(kind, layers=24):
     torch.manual_seed(0)
-    tower = nn.ModuleList(MyBlock(64, 4, 256, dropout=0.0, pre=kind == "pre norm") for _ in range(layers))
+    stack = nn.ModuleList(MyBlock(64, 4, 256, dropout=0.0, pre=kind == "pre norm") for _ in range(layers))
     x = torch.randn(4, 16, 64)
-    found = []
-    for block in tower:
+    similarities = []
+    for block in stack:
         if kind == "no residual":
             x = block.attention_norm(block.attention(x)[0])
             x = block.feed_forward_norm(block.feed_forward(x))
@@ -250,51 +251,52 @@ def likeness(kind, layers=24):
             x = block(x)
         unit = nn.functional.normalize(x, dim=-1)
         cosines = unit @ unit.transpose(1, 2)  # [B, T, T]; 1 on the diagonal
-        found.append(((cosines.sum() - 4 * 16) / (4 * 16 * 15)).item())
-    return found
+        similarities.append(((cosines.sum() - 4 * 16) / (4 * 16 * 15)).item())
+    return similarities
 
 
 figure, axis = plt.subplots(figsize=(6, 3))
-found = {kind: likeness(kind) for kind in ("post norm", "pre norm", "no residual")}
-for (kind, cosine), marker in zip(found.items(), "os^", strict=True):
+curves = {kind: similarity_by_layer(kind) for kind in ("post norm", "pre norm", "no residual")}
+for (kind, cosine), marker in zip(curves.items(), "os^", strict=True):
     print(f"{kind:>11}: after the first layer {cosine[0]:.2f}, after the last {cosine[-1]:.2f}")
     axis.plot(range(1, 25), cosine, marker=marker, label=kind)
 axis.set(xlabel="layer", ylabel="cosine of two tokens", ylim=(-0.1, 1.1))
 axis.legend()
-told = ", ".join(f"{kind} {cosine[-1]:.2f}" for kind, cosine in found.items())
-show(figure, f"How alike the tokens of a text are after each of 24 fresh layers; after the last: {told}. Three lines.")
+last = ", ".join(f"{kind} {cosine[-1]:.2f}" for kind, cosine in curves.items())
+show(figure, f"How similar the tokens of a text are after each of 24 new layers; after the last: {last}. Three lines.")
 
 # %% [markdown]
-# A cosine near 1 means that all tokens have become the same vector. Attention is a mean, and means of means are soon
-# all alike: without the residual a fresh tower forgets which token is which within a few layers (Dong et al. 2021,
-# arXiv 2103.03404), and there is nothing left to learn from. With the residual, tokens grow alike far more slowly: look
-# at the numbers after the first layer, and after the last.
+# A cosine near 1 means that all tokens have become the same vector. Attention is a mean, and means of means soon
+# become equal: without the residual, a new stack forgets within a few layers which token is which (Dong et al. 2021,
+# arXiv 2103.03404), and there is nothing left to learn from. With the residual, tokens become similar far more slowly:
+# look at the numbers after the first layer, and after the last.
 #
-# Deep models with post norm need a slowly rising learning rate at the start (**warm-up**, notebook 05), those with pre
+# Deep models with post norm need a slowly rising learning rate at the start (**warm-up**, notebook 05). Those with pre
 # norm can do without it (Xiong et al. 2020, arXiv 2002.04745).
 #
 # ## The encoder: BERT
 #
-# Embeddings, then blocks without a causal mask: each token sees the whole text. The embedding of a token is the sum
-# of three vectors that are looked up in tables: of the token, of its place, of its segment (first or second text of a
-# pair). (`nn.Embedding` is such a table, and `nn.ModuleList` a list of parts whose weights torch is to know of.)
+# Embeddings, then blocks without a causal mask: each token sees the whole text. The embedding of a token is the sum of
+# three vectors that are looked up in tables: one for the token, one for its position, one for its segment (first or
+# second text of a pair). (`nn.Embedding` is such a table, and `nn.ModuleList` a list of layers whose weights torch
+# keeps track of.)
 
 
 # %%
 class MyEncoder(nn.Module):
     """Token numbers [B, T] to vectors [B, T, D]."""
 
-    def __init__(self, vocabulary, width, layers, heads, inner, places, dropout=0.1):
+    def __init__(self, vocabulary, width, layers, heads, inner, positions, dropout=0.1):
         super().__init__()
         self.tokens = nn.Embedding(vocabulary, width)
-        self.positions = nn.Embedding(places, width)
+        self.positions = nn.Embedding(positions, width)
         self.types = nn.Embedding(2, width)
         self.norm, self.dropout = nn.LayerNorm(width, eps=1e-12), nn.Dropout(dropout)
         self.layers = nn.ModuleList(MyBlock(width, heads, inner, dropout) for _ in range(layers))
 
     def forward(self, input_ids, attention_mask, token_type_ids):
-        place = torch.arange(input_ids.shape[1])
-        x = self.tokens(input_ids) + self.positions(place) + self.types(token_type_ids)
+        position = torch.arange(input_ids.shape[1])
+        x = self.tokens(input_ids) + self.positions(position) + self.types(token_type_ids)
         x = self.dropout(self.norm(x))
         for layer in self.layers:
             x = layer(x, padding_mask(attention_mask))
@@ -304,9 +306,9 @@ class MyEncoder(nn.Module):
 # %% [markdown]
 # ### Published weights in what you built
 #
-# MiniLM is a BERT that others have trained. Its weights are a dictionary of names and tables of numbers. We only need
-# to say which of ours is which of theirs. Ours keeps queries, keys and values in one matrix, so three of theirs are
-# put on top of each other.
+# MiniLM is a BERT that others have trained. Its weights are a dictionary of names and tables of numbers. We only have
+# to say which of ours is which of theirs. Ours stores queries, keys and values in one matrix, so three of theirs are
+# stacked.
 
 # %%
 loaded = make_source("minilm", Workspace.current()).load("AutoModel", {})
@@ -320,16 +322,16 @@ for name in list(theirs)[:8]:
 # %%
 def bert_weights(theirs, layers):
     """Their names, in our names."""
-    found = {}
+    weights = {}
     embeddings = {"tokens": "word_embeddings", "positions": "position_embeddings", "types": "token_type_embeddings"}
     for ours, name in embeddings.items():
-        found[f"{ours}.weight"] = theirs[f"embeddings.{name}.weight"]
+        weights[f"{ours}.weight"] = theirs[f"embeddings.{name}.weight"]
     for kind in ("weight", "bias"):
-        found[f"norm.{kind}"] = theirs[f"embeddings.LayerNorm.{kind}"]
+        weights[f"norm.{kind}"] = theirs[f"embeddings.LayerNorm.{kind}"]
         for i in range(layers):
             old, new = f"encoder.layer.{i}", f"layers.{i}"
             three = [theirs[f"{old}.attention.self.{part}.{kind}"] for part in ("query", "key", "value")]
-            found[f"{new}.attention.query_key_value.{kind}"] = torch.cat(three)
+            weights[f"{new}.attention.query_key_value.{kind}"] = torch.cat(three)
             for ours, name in {
                 "attention.output": "attention.output.dense",
                 "attention_norm": "attention.output.LayerNorm",
@@ -337,8 +339,8 @@ def bert_weights(theirs, layers):
                 "feed_forward.down": "output.dense",
                 "feed_forward_norm": "output.LayerNorm",
             }.items():
-                found[f"{new}.{ours}.{kind}"] = theirs[f"{old}.{name}.{kind}"]
-    return found
+                weights[f"{new}.{ours}.{kind}"] = theirs[f"{old}.{name}.{kind}"]
+    return weights
 
 
 mine = MyEncoder(
@@ -352,9 +354,9 @@ mine = MyEncoder(
 print(mine.load_state_dict(bert_weights(theirs, numbers.num_hidden_layers)))
 
 # %% [markdown]
-# Every weight found its place. Now the proof, on two texts of different length: the class written above, the library's
-# encoder, and transformers' BERT give the same numbers. (`from_transformers` makes the library's model of one of
-# transformers', with the same weights.)
+# Every weight was matched. Now the test, on two texts of different length: the class written above, the library's
+# encoder, and transformers' BERT return the same numbers. (`from_transformers` converts a model of transformers to the
+# library's, with the same weights.)
 
 # %%
 texts = ["A quiet, moving film.", "The second half loses its way, and the actors know it."]
@@ -372,9 +374,9 @@ print("by hand against published:", f"{(ours - published)[real].abs().max().item
 print("library against published:", f"{(theirs_again - published)[real].abs().max().item():.1e}")
 
 # %% [markdown]
-# The vectors mean something: MiniLM was trained so that texts of like meaning have vectors of like direction. The
-# mean over the tokens, scaled to length 1, gives one vector a text; the dot product of two of these is their *cosine
-# similarity*.
+# The vectors mean something: MiniLM was trained so that texts with similar meaning have vectors with similar
+# direction. The mean over the tokens, scaled to length 1, is one vector for each text; the dot product of two of them
+# is their *cosine similarity*.
 
 # %%
 texts = ["A wonderful film.", "I loved this movie.", "The train to Bern is late.", "My railway connection is delayed."]
@@ -405,22 +407,23 @@ show(
 # %% [markdown]
 # ## The decoder: GPT-2
 #
-# The same blocks with a causal mask, pre norm, and one norm at the top. What follows a token cannot change it. That
-# lets one text train T guesses at once: from each token's vector the next token is guessed, and none has seen it.
+# The same blocks with a causal mask, pre norm, and one norm at the top. What follows a token cannot change it. So one
+# text trains T predictions at once: the next token is predicted from each token's vector, and none of them has seen
+# it.
 #
-# To guess, a token's vector is compared with the vectors of all words: its dot product with row $v$ of the table of
-# embeddings is the score of word $v$. The table is used twice, forwards and backwards (section 3.4 of the paper).
+# To predict, a token's vector is compared with the vectors of all words: its dot product with row $v$ of the table of
+# embeddings is the score of word $v$. The table is used twice, for input and for output (section 3.4 of the paper).
 
 
 # %%
 class MyDecoder(nn.Module):
     """Token numbers [B, T] to a score for each word [B, T, V]; a token sees itself and what stands before it."""
 
-    def __init__(self, vocabulary, width, layers, heads, inner, places, dropout=0.1):
+    def __init__(self, vocabulary, width, layers, heads, inner, positions, dropout=0.1):
         super().__init__()
         self.tokens = nn.Embedding(vocabulary, width)
-        self.positions = nn.Embedding(places, width)
-        more = {"pre": True, "bend": gelu_tanh, "epsilon": 1e-5}
+        self.positions = nn.Embedding(positions, width)
+        more = {"pre": True, "activation": gelu_tanh, "epsilon": 1e-5}
         self.layers = nn.ModuleList(MyBlock(width, heads, inner, dropout, **more) for _ in range(layers))
         self.norm, self.dropout = nn.LayerNorm(width, eps=1e-5), nn.Dropout(dropout)
 
@@ -433,31 +436,31 @@ class MyDecoder(nn.Module):
 
 
 torch.manual_seed(0)
-decoder = MyDecoder(vocabulary=100, width=64, layers=2, heads=4, inner=256, places=32).eval()
+decoder = MyDecoder(vocabulary=100, width=64, layers=2, heads=4, inner=256, positions=32).eval()
 text = torch.randint(100, (1, 8))
 other_end = text.clone()
-other_end[0, 5:] = (text[0, 5:] + 1) % 100  # other tokens at the last three places
+other_end[0, 5:] = (text[0, 5:] + 1) % 100  # other tokens at the last three positions
 with torch.no_grad():
     one, two = decoder(text), decoder(other_end)
-for place in range(8):
-    same = torch.allclose(one[0, place], two[0, place], atol=1e-6)
-    print(f"token {place}: {'same scores' if same else 'other scores'}")
+for position in range(8):
+    same = torch.allclose(one[0, position], two[0, position], atol=1e-6)
+    print(f"token {position}: {'same scores' if same else 'other scores'}")
 
 # %% [markdown]
 # ### GPT-2's weights in what you built
 #
-# The published GPT-2 is not among this workbench's models (its smallest is a file of 548 MB). So transformers' own
-# GPT-2 stands in for it here, small and with random weights: names, shapes and arithmetic are the real ones, and to see
-# whether each number lands in its place, any numbers will do. GPT-2 keeps its maps turned round (rows and columns
+# The published GPT-2 is not among this workbench's models (its smallest file has 548 MB). Instead, we use
+# transformers' own GPT-2 here, small and with random weights: names, shapes and arithmetic are the real ones, and any
+# numbers will show whether each one ends up where it belongs. GPT-2 stores its maps transposed (rows and columns
 # exchanged), so ours are the transposes, `.T`.
 
 
 # %%
 def gpt2_weights(theirs, layers):
     """Their names, in our names."""
-    found = {"tokens.weight": theirs["transformer.wte.weight"], "positions.weight": theirs["transformer.wpe.weight"]}
+    weights = {"tokens.weight": theirs["transformer.wte.weight"], "positions.weight": theirs["transformer.wpe.weight"]}
     for kind in ("weight", "bias"):
-        found[f"norm.{kind}"] = theirs[f"transformer.ln_f.{kind}"]
+        weights[f"norm.{kind}"] = theirs[f"transformer.ln_f.{kind}"]
         for i in range(layers):
             for ours, name in {
                 "attention_norm": "ln_1",
@@ -468,8 +471,8 @@ def gpt2_weights(theirs, layers):
                 "feed_forward.down": "mlp.c_proj",
             }.items():
                 table = theirs[f"transformer.h.{i}.{name}.{kind}"]
-                found[f"layers.{i}.{ours}.{kind}"] = table.T if table.dim() == 2 else table
-    return found
+                weights[f"layers.{i}.{ours}.{kind}"] = table.T if table.dim() == 2 else table
+    return weights
 
 
 torch.manual_seed(0)
@@ -488,16 +491,16 @@ print("by hand, transformers' GPT-2 and the library's decoder: same scores")
 # %% [markdown]
 # ## Both: the encoder-decoder
 #
-# To translate, one text is read and another is written. The encoder reads. Each decoder block gets a third part
-# between its two, **cross attention**: queries from the text that is being written, keys and values from the text
-# that was read (`memory`). It is the same attention as in notebook 03, only with $T \ne S$ now:
+# To translate, one text is read and another is written. The encoder reads. Each decoder block has a third sublayer
+# between its two, **cross-attention**: queries from the text that is being written, keys and values from the text that
+# was read (`memory`). It is the same attention as in notebook 03, but now with $T \ne S$:
 #
 # | symbol | in the code | shape |
 # |---|---|---|
 # | T tokens that are written | `x` | `[B, T, D]` |
 # | S tokens that were read | `memory` | `[B, S, D]` |
-# | $Q$ | `self.query(x)`, cut into heads | `[B, H, T, D / H]` |
-# | $K$, $V$ | `self.key_value(memory)`, cut in two and into heads | `[B, H, S, D / H]` each |
+# | $Q$ | `self.query(x)`, split into heads | `[B, H, T, D / H]` |
+# | $K$, $V$ | `self.key_value(memory)`, split in two and into heads | `[B, H, S, D / H]` each |
 # | the softmax | `weights` | `[B, H, T, S]` |
 
 
@@ -544,26 +547,26 @@ class MyDecoderBlock(MyBlock):
 
 
 # %% [markdown]
-# Now the whole of figure 1 of the paper. Both sides have the same table of embeddings, and its vectors are made larger
-# by $\sqrt D$ before the waves are added, so that the waves do not drown them (section 3.4; the tables are
-# `self.tokens` `[V, D]` and `self.waves` `[places, D]`).
+# Now all of figure 1 of the paper. Both sides share one table of embeddings, and its vectors are multiplied by $\sqrt
+# D$ before the waves are added, so that the waves do not drown them (section 3.4; the tables are `self.tokens` `[V,
+# D]` and `self.waves` `[positions, D]`).
 
 
 # %%
-def waves(places, width):
-    """Notebook 03: number 2i of place p is sin(p / 10000^(2i/D)), number 2i + 1 the cosine; [places, D]."""
-    angles = torch.arange(places)[:, None] / 10_000 ** (torch.arange(0, width, 2) / width)  # [places, D / 2]
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(places, width)
+def waves(positions, width):
+    """Notebook 03: number 2i of position p is sin(p / 10000^(2i/D)), number 2i + 1 the cosine; [positions, D]."""
+    angles = torch.arange(positions)[:, None] / 10_000 ** (torch.arange(0, width, 2) / width)  # [positions, D / 2]
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(positions, width)
 
 
 class MyEncoderDecoder(nn.Module):
     """Token numbers that are read [B, S] and written [B, T] to the written tokens' vectors [B, T, D]."""
 
-    def __init__(self, vocabulary, width, layers, heads, inner, places=512, dropout=0.1):
+    def __init__(self, vocabulary, width, layers, heads, inner, positions=512, dropout=0.1):
         super().__init__()
         self.tokens, self.dropout = nn.Embedding(vocabulary, width), nn.Dropout(dropout)
-        self.waves, self.scale = waves(places, width), math.sqrt(width)
-        more = {"bend": relu, "epsilon": 1e-5}
+        self.waves, self.scale = waves(positions, width), math.sqrt(width)
+        more = {"activation": relu, "epsilon": 1e-5}
         self.encoder = nn.ModuleList(MyBlock(width, heads, inner, dropout, **more) for _ in range(layers))
         self.decoder = nn.ModuleList(MyDecoderBlock(width, heads, inner, dropout, **more) for _ in range(layers))
 
@@ -581,8 +584,8 @@ class MyEncoderDecoder(nn.Module):
 
 
 # %% [markdown]
-# Held against the library's encoder-decoder with the same weights, on two texts, of which the second is shorter. Our
-# parts have the names of its parts, so each tower takes the other's weights as they are.
+# Compared with the library's encoder-decoder with the same weights, on two texts, the second of which is shorter. Our
+# layers have the same names as the library's, so each model loads the other's weights as they are.
 
 # %%
 torch.manual_seed(0)
@@ -605,14 +608,14 @@ torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 print("encoder-decoder by hand and library:", f"{(ours - theirs).abs().max().item():.1e} apart at most")
 
 # %% [markdown]
-# And against one that is not ours at all: `torch.nn.Transformer`, which is that same figure 1 without the embeddings.
-# It has other names, and one more norm at the top of each tower, which we take out.
+# And compared with one that is not ours at all: `torch.nn.Transformer`, which is the same figure 1 without the
+# embeddings. It has other names, and one more norm at the top of each stack, which we remove.
 
 
 # %%
 def torch_weights(theirs):
     """Names of ``torch.nn.Transformer`` for the weights of one of our towers."""
-    found = {}
+    weights = {}
     for name, table in theirs.items():
         for ours, other in {
             "cross_attention.output": "multihead_attn.out_proj",
@@ -625,11 +628,11 @@ def torch_weights(theirs):
             "feed_forward_norm": "norm3" if any("cross" in each for each in theirs) else "norm2",
         }.items():
             if f".{ours}" in name:
-                found[name.replace(ours, other)] = table
+                weights[name.replace(ours, other)] = table
         if "cross_attention.query." in name:  # queries, keys and values in one table, as in self-attention
             three = torch.cat([table, theirs[name.replace("query", "key_value")]])
-            found[name.replace("cross_attention.query.", "multihead_attn.in_proj_")] = three
-    return found
+            weights[name.replace("cross_attention.query.", "multihead_attn.in_proj_")] = three
+    return weights
 
 
 by_torch = nn.Transformer(64, 4, 2, 2, dim_feedforward=256, dropout=0.0, batch_first=True)
@@ -649,17 +652,17 @@ torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 print("encoder-decoder by hand and torch.nn.Transformer: same outputs")
 
 # %% [markdown]
-# Who looks at whom in the three kinds of attention? The library gives its weights when asked (`output_attentions`),
-# each `[B, H, T, S]`; dark is every weight above 0.
+# What attends to what in the three kinds of attention? The library returns its weights on request
+# (`output_attentions`), each `[B, H, T, S]`; every weight above 0 is dark.
 
 # %%
 with torch.no_grad():
-    found = both(input_ids=read[:1], decoder_input_ids=write[:1], output_attentions=True)
+    output = both(input_ids=read[:1], decoder_input_ids=write[:1], output_attentions=True)
 kinds = ("encoder_attentions", "decoder_attentions", "cross_attentions")
 seen = {}
 figure, axes = plt.subplots(1, 3, figsize=(10, 3))
 for axis, name in zip(axes, kinds, strict=True):
-    first = found[name][0][0, 0] > 0  # of the first layer, text and head: [T, S]
+    first = output[name][0][0, 0] > 0  # of the first layer, text and head: [T, S]
     assert name != "decoder_attentions" or torch.equal(first, first.tril())  # nothing above the diagonal
     seen[name] = f"{name.replace('_', ' ')}: {int(first.sum())} of {first.shape[0]} x {first.shape[1]} weights above 0"
     print(seen[name])
@@ -677,16 +680,16 @@ show(
 # %% [markdown]
 # | | who sees whom | good for | published |
 # |---|---|---|---|
-# | encoder | all see all | sorting, finding, comparing texts | BERT |
-# | decoder | only back | writing | GPT-2 |
-# | encoder-decoder | read: all; write: back, and all that was read | translating, summing up | the first Transformer |
+# | encoder | all see all | classifying, searching, comparing texts | BERT |
+# | decoder | only back | generating | GPT-2 |
+# | encoder-decoder | input: all; output: back, and the whole input | translating, summarizing | the first Transformer |
 #
 # ## Where the weights are
 #
-# A block has $4D^2$ weights in attention (query, key, value, output) and $8D^2$ in the feed-forward network ($D \to
-# 4D \to D$), biases and norms apart: $12D^2$. So the tower has about $12 L D^2$ for $L$ layers, and the embeddings
-# $VD$ for $V$ tokens. (Counted below is also the *pooler*: one more map of $D \times D$, which BERT puts on the vector
-# of `[CLS]`, the mark at the beginning of a text.)
+# A block has $4D^2$ weights in attention (query, key, value, output) and $8D^2$ in the feed-forward network ($D \to 4D
+# \to D$), not counting biases and norms: $12D^2$. So the stack has about $12 L D^2$ for $L$ layers, and the embeddings
+# $VD$ for $V$ tokens. (The count below includes the *pooler*: one more map of $D \times D$, which BERT applies to the
+# vector of `[CLS]`, the mark at the beginning of a text.)
 
 # %%
 layers, width, vocabulary = size(test=(2, 128, 8_000), cpu=(12, 768, 30_522), gpu=(12, 768, 30_522))
@@ -706,29 +709,28 @@ print(f"counted       = {counted:>12,}  (with biases, norms, positions, pooler)"
 # %% [markdown]
 # ## Summary
 #
-# * A block is attention (tokens meet) and a feed-forward network (each by itself), each added to what came in.
-# * The residual keeps tokens apart, layer norm keeps sizes steady, pre norm leaves the straight way untouched.
-# * Encoder, decoder and both together differ in who may look at whom, and in nothing else that matters.
-# * What you built gives the numbers of a published model (MiniLM), of transformers' GPT-2 and of torch's Transformer,
-#   to a hundred-thousandth.
+# * A block is attention (tokens interact) and a feed-forward network (each token separately), each added to its input.
+# * The residual keeps tokens distinct, layer norm keeps sizes stable, pre norm leaves the direct path alone.
+# * Encoder, decoder and encoder-decoder differ in who may look at whom, and in nothing else that matters.
+# * What you built returns the numbers of a published model (MiniLM), of transformers' GPT-2 and of torch's
+#   Transformer, to a hundred-thousandth.
 #
 # ## Questions to think about
 #
-# 1. Leave out attention, then the feed-forward network, in the branch without residual of `likeness`. Which one makes
-#    tokens alike at once, and which only slowly? (The second never sees another token; but a random map with a bend
-#    brings any two vectors a little nearer.)
-# 2. Two thirds of a block's weights work on each token by itself. What might they be for?
+# 1. Leave out attention, then the feed-forward network, in the branch without residual of `similarity_by_layer`.
+#    Which one makes tokens similar at once, and which only slowly? (The second never sees another token; but a random
+#    map with an activation brings any two vectors a little closer.)
+# 2. Two thirds of a block's weights process each token separately. What might they be for?
 # 3. Why can the encoder's memory be computed once, while the decoder runs again for each new token?
 #
-# ## Where to go on
+# ## Where to go next
 #
 # * [Notebook 05](05_pretraining_masked.ipynb) trains an encoder from nothing, [06](06_pretraining_causal.ipynb) a
 #   decoder, [09](09_sequence_to_sequence.ipynb) an encoder-decoder.
-# * [`transformer.py`](../workbench/models/networks/transformer.py) and
-# [`convert.py`](../workbench/models/convert.py): the same,
-#   for every model of this workbench.
+# * [`transformer.py`](../workbench/models/networks/transformer.py) and [`convert.py`](../workbench/models/convert.py):
+#   the same, for every model of this workbench.
 # * [Vaswani et al. 2017](https://arxiv.org/abs/1706.03762); [Devlin et al. 2018](https://arxiv.org/abs/1810.04805)
-#   (BERT); [Xiong et al. 2020](https://arxiv.org/abs/2002.04745) on the place of the norm.
+#   (BERT); [Xiong et al. 2020](https://arxiv.org/abs/2002.04745) on the position of the norm.
 
 # %%
 done("04-transformer")
