@@ -183,7 +183,7 @@ def test_a_text_that_has_changed_is_noticed_and_made_anew(tmp_path: Path) -> Non
     assert notebook.cells[1].source == "print('two')"
     notebook.cells[1].outputs = [nbformat.v4.new_output("stream", text="two")]
     nbformat.write(notebook, text.with_suffix(".ipynb"))
-    assert course.stale(text) == "01_words.ipynb holds outputs"
+    assert course.stale(text) == "01_words.ipynb contains outputs"
 
 
 def test_sizes_follow_the_machine_or_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

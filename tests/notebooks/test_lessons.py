@@ -98,7 +98,7 @@ def test_each_exercise_is_asked_for_has_hints_and_two_wrong_answers() -> None:
 
 @pytest.mark.parametrize("lesson", lessons.lessons(ROOT), ids=lambda lesson: lesson.key)
 def test_a_lesson_says_what_it_gives_how_long_it_takes_and_asks_four_to_eight_times(lesson: lessons.Lesson) -> None:
-    assert lesson.able and lesson.minutes and 20 <= lesson.minutes <= 40
+    assert lesson.learning_outcome and lesson.minutes and 20 <= lesson.minutes <= 40
     assert 4 <= len(lesson.exercises) <= 8
     number = lesson.key.split("-")[0]
     names = {name.split(".")[0] for name in lesson.exercises}

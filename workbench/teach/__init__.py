@@ -1,4 +1,4 @@
-"""What the course needs: exercises that check themselves, sizes that follow the machine, pictures with words."""
+"""The library of the course: exercises that check themselves, sizes that fit the machine, pictures with descriptions."""
 
 from workbench.teach.check import check, hint, solution
 from workbench.teach.overview import done

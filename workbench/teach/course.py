@@ -1,11 +1,11 @@
-"""The notebooks of the course, made from the texts that are edited: ``python -m workbench.teach.course [--check]``.
+"""Builds the notebooks of the course from their texts: ``python -m workbench.teach.course [--check]``.
 
 notebooks/NN_name.py (py:percent, by jupytext)  -->  notebooks/NN_name.ipynb
 tutorials/src/NN_name.py                        -->  tutorials/NN_name.ipynb, with stubs to fill in
                                                      tutorials/solved/NN_name.ipynb
 
-All without outputs. In a lesson's text a solution stands between the lines ``# solution`` and ``# end solution``; the
-reader gets three dots in its place, or what stands behind ``# solution:``.
+All without outputs. In a lesson's text a solution is between the lines ``# solution`` and ``# end solution``. The
+reader's version has three dots instead, or the text after ``# solution:``.
 """
 
 from __future__ import annotations
@@ -14,87 +14,114 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from workbench.errors import MissingPackageError
 from workbench.files import write_text
 from workbench.teach.lessons import solved, stubbed
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from nbformat import NotebookNode
+
 
 def texts(root: Path) -> Iterator[Path]:
-    """The texts of all notebooks below ``root``, in their order: guided notebooks first, then lessons."""
+    """Iterate over the texts of all notebooks, in order: guided notebooks first, then lessons.
+
+    Args:
+        root: the folder of the checkout.
+    """
     for folder in ("notebooks", "tutorials/src"):
         yield from sorted((root / folder).glob("[0-9]*.py"))
 
 
-def notebooks(text: Path) -> dict[Path, Any]:
-    """What is made of a text: a guided notebook, or a lesson as the reader gets it and solved."""
+def notebooks(text: Path) -> dict[Path, NotebookNode]:
+    """Build the notebooks of a text: a guided notebook, or the reader's and the solved version of a lesson.
+
+    Args:
+        text: the file to build from.
+
+    Returns:
+        The notebooks, by their paths; nothing is written.
+    """
     if text.parent.name != "src":
         return {text.with_suffix(".ipynb"): _jupytext().read(text)}
-    lesson = text.parents[1]
+    folder = text.parents[1]
     return {
-        lesson / f"{text.stem}.ipynb": _changed(text, stubbed),
-        lesson / "solved" / f"{text.stem}.ipynb": _changed(text, solved),
+        folder / f"{text.stem}.ipynb": _with_code(text, stubbed),
+        folder / "solved" / f"{text.stem}.ipynb": _with_code(text, solved),
     }
 
 
 def stale(text: Path) -> str | None:
-    """What is wrong with the notebooks of ``text``; None when they are the same and hold no outputs."""
-    troubles = (_trouble(path, made, text) for path, made in notebooks(text).items())
-    return next((trouble for trouble in troubles if trouble), None)
+    """Explain why the notebooks of a text are out of date, or return None.
+
+    Args:
+        text: the file to build from.
+    """
+    problems = (_problem(path, notebook, text) for path, notebook in notebooks(text).items())
+    return next((problem for problem in problems if problem), None)
 
 
 def build(text: Path) -> bool:
-    """Write the notebooks of ``text`` that are not the same already; whether one was written."""
-    changed = {path: made for path, made in notebooks(text).items() if _trouble(path, made, text)}
-    for path, made in changed.items():
+    """Write the notebooks of a text that are out of date.
+
+    Args:
+        text: the file to build from.
+
+    Returns:
+        Whether any was written.
+    """
+    outdated = {path: notebook for path, notebook in notebooks(text).items() if _problem(path, notebook, text)}
+    for path, notebook in outdated.items():
         path.parent.mkdir(exist_ok=True)
-        write_text(path, _jupytext().writes(made, fmt="ipynb"))
-    return bool(changed)
+        write_text(path, _jupytext().writes(notebook, fmt="ipynb"))
+    return bool(outdated)
 
 
-def _trouble(path: Path, made: Any, text: Path) -> str | None:
+def _problem(path: Path, notebook: NotebookNode, text: Path) -> str | None:
     if not path.exists():
         return f"{path.name} is missing"
-    found = _jupytext().read(path)
-    if any(cell.get("outputs") or cell.get("execution_count") for cell in found.cells):
-        return f"{path.name} holds outputs"
-    return None if _cells(found) == _cells(made) else f"{path.name} differs from {text.name}"
+    existing = _jupytext().read(path)
+    if any(cell.get("outputs") or cell.get("execution_count") for cell in existing.cells):
+        return f"{path.name} contains outputs"
+    return None if _cells(existing) == _cells(notebook) else f"{path.name} differs from {text.name}"
 
 
-def _changed(text: Path, change: Callable[[str], str]) -> Any:
-    notebook = _jupytext().read(text)
+def _with_code(text: Path, change: Callable[[str], str]) -> NotebookNode:
+    notebook: NotebookNode = _jupytext().read(text)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.source = change(cell.source)
     return notebook
 
 
-def _cells(notebook: Any) -> list[tuple[str, str]]:
+def _cells(notebook: NotebookNode) -> list[tuple[str, str]]:
     return [(cell.cell_type, cell.source.strip()) for cell in notebook.cells]
 
 
-def _jupytext() -> Any:
+def _jupytext() -> ModuleType:
     try:
         import jupytext
     except ImportError as error:
-        raise MissingPackageError("jupytext", "to make the notebooks of the course") from error
-    return jupytext
+        raise MissingPackageError("jupytext", "to build the notebooks of the course") from error
+    return jupytext  # type: ignore[no-any-return]
 
 
 def main() -> int:
-    """Make what is missing or has changed; with ``--check`` only tell, and fail where there is something."""
+    """Build notebooks that are out of date; with ``--check`` report them, and fail if there are any."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="only tell what is not as it should be")
-    given = parser.parse_args()
+    parser.add_argument("--check", action="store_true", help="report notebooks that are out of date; write nothing")
+    options = parser.parse_args()
     problems = 0
     for text in texts(Path.cwd()):
-        if given.check:
-            trouble = stale(text)
-            problems += trouble is not None
-            print(trouble or f"{text.name}: the same")
+        if options.check:
+            problem = stale(text)
+            problems += problem is not None
+            print(problem or f"{text.name}: up to date")
         else:
-            print(f"{text.name}: {'written' if build(text) else 'the same'}")
+            print(f"{text.name}: {'written' if build(text) else 'up to date'}")
     return min(problems, 1)
 
 

@@ -1,4 +1,4 @@
-"""What the course holds: its guided notebooks and its lessons, read from the texts that they are made of."""
+"""The guided notebooks and lessons of the course, read from the texts that they are built from."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Lesson:
     """A guided notebook, or a lesson with exercises.
 
     Attributes:
-        key: ``07-fine-tuning``: the file's number and name.
+        key: the file's number and name, such as ``07-fine-tuning``.
         title: its first heading, without the number.
-        learning_outcome: what the reader is able to do afterwards, in a sentence.
-        minutes: how long it takes to read and do, as its opening says; None when it says nothing.
+        learning_outcome: what the reader can do afterwards, as a sentence.
+        minutes: the time that its opening gives; None if it gives none.
         exercises: their names, in order; empty for a guided notebook.
-        notebook: what the reader opens.
+        notebook: the file that the reader opens.
     """
 
     key: str
@@ -38,69 +38,107 @@ class Lesson:
 
 
 def notebooks(root: Path = ROOT) -> list[Lesson]:
-    """The guided notebooks, in their order."""
-    return [_part(text, text.with_suffix(".ipynb")) for text in sorted((root / "notebooks").glob("[0-9]*.py"))]
+    """Return the guided notebooks, in order.
+
+    Args:
+        root: the folder of the checkout.
+    """
+    return [_lesson(text, text.with_suffix(".ipynb")) for text in sorted((root / "notebooks").glob("[0-9]*.py"))]
 
 
 def lessons(root: Path = ROOT) -> list[Lesson]:
-    """The lessons, in their order."""
-    found = sorted((root / "tutorials" / "src").glob("[0-9]*.py"))
-    return [_part(text, root / "tutorials" / f"{text.stem}.ipynb") for text in found]
+    """Return the lessons, in order.
+
+    Args:
+        root: the folder of the checkout.
+    """
+    return [_lesson(text, root / "tutorials" / f"{text.stem}.ipynb") for text in _lesson_texts(root)]
 
 
 def stubbed(cell: str) -> str:
-    """A cell as the reader gets it: each solution gives way to three dots, or to what ``# solution:`` says."""
-    return _SOLUTION.sub(lambda found: f"{found[1]}{found[2] or '...'}\n", _ended(cell)).rstrip("\n")
+    """Replace each solution by three dots, or by the text after ``# solution:``, as in the reader's version.
+
+    Args:
+        cell: the source of a code cell.
+    """
+    return _SOLUTION.sub(lambda match: f"{match[1]}{match[2] or '...'}\n", _with_newline(cell)).rstrip("\n")
 
 
 def solved(cell: str) -> str:
-    """A cell with its solution, without the marks around it."""
-    return _SOLUTION.sub(lambda found: found[3], _ended(cell)).rstrip("\n")
+    """Remove the marks around solutions, as in the solved version.
+
+    Args:
+        cell: the source of a code cell.
+    """
+    return _SOLUTION.sub(lambda match: match[3], _with_newline(cell)).rstrip("\n")
 
 
-def answered(cell: str, other: str) -> str:
-    """A cell with another answer, given without indentation, in its solution's place."""
+def answered(cell: str, answer: str) -> str:
+    """Replace each solution by another answer.
+
+    Args:
+        cell: the source of a code cell.
+        answer: code without indentation.
+    """
     return _SOLUTION.sub(
-        lambda found: "".join(f"{found[1]}{line}\n" if line.strip() else "\n" for line in other.splitlines()),
-        _ended(cell),
+        lambda match: "".join(f"{match[1]}{line}\n" if line.strip() else "\n" for line in answer.splitlines()),
+        _with_newline(cell),
     )
 
 
 def exercise_of(cell: str) -> str | None:
-    """The exercise that a cell asks for, as its line ``# exercise: 02-names.3`` says."""
-    found = _NAME.search(cell)
-    return found[1] if found else None
+    """Return the exercise of a cell, from its line ``# exercise: 02-names.3``.
+
+    Args:
+        cell: the source of a code cell.
+    """
+    match = _NAME.search(cell)
+    return match[1] if match else None
 
 
 def solution_of(exercise: str, root: Path = ROOT) -> str:
-    """The code of a solution. Raises RequestError where the lessons' texts are not installed."""
-    for text in sorted((root / "tutorials" / "src").glob("[0-9]*.py")):
+    """Return the code of an exercise's solution.
+
+    Args:
+        exercise: its name.
+        root: the folder of the checkout.
+
+    Raises:
+        RequestError: the texts of the lessons are not installed.
+    """
+    for text in _lesson_texts(root):
         for cell in re.split(r"^# %%.*\n", text.read_text(encoding="utf-8"), flags=re.MULTILINE):
             if exercise_of(cell) == exercise:
-                kept = [line for line in solved(cell).splitlines() if not re.match(r"# exercise:|check\(", line)]
-                return "\n".join(kept).strip()
-    raise RequestError(f"The solution of {exercise} is not here.", "It stands in tutorials/solved of a checkout.")
+                lines = [line for line in solved(cell).splitlines() if not re.match(r"# exercise:|check\(", line)]
+                return "\n".join(lines).strip()
+    raise RequestError(
+        f"The solution of {exercise} is not installed.", "It is in the folder tutorials/solved of the repository."
+    )
 
 
-def _ended(cell: str) -> str:
+def _lesson_texts(root: Path) -> list[Path]:
+    return sorted((root / "tutorials" / "src").glob("[0-9]*.py"))
+
+
+def _with_newline(cell: str) -> str:
     return cell if cell.endswith("\n") else cell + "\n"
 
 
 @lru_cache(maxsize=256)
-def _read(text: Path, changed: float) -> str:
+def _read(text: Path, modified: float) -> str:
     return text.read_text(encoding="utf-8")
 
 
-def _part(text: Path, notebook: Path) -> Lesson:
+def _lesson(text: Path, notebook: Path) -> Lesson:
     source = _read(text, text.stat().st_mtime)
-    words = " ".join(line.lstrip("# ") for line in source.splitlines() if line.startswith("#"))
+    prose = " ".join(line.lstrip("# ") for line in source.splitlines() if line.startswith("#"))
     heading = re.search(r"^# # (.+)$", source, re.MULTILINE)
-    able = re.search(r"\*\*After this (?:notebook|lesson) you can\*\* (.+?\.) ", words)
-    minutes = re.search(r"\*\*Time:\*\*\D{0,20}(\d+)", words)
+    outcome = re.search(r"\*\*After this (?:notebook|lesson) you can\*\* (.+?\.) ", prose)
+    minutes = re.search(r"\*\*Time:\*\*\D{0,20}(\d+)", prose)
     return Lesson(
         key=text.stem.replace("_", "-"),
         title=re.sub(r"^\d+ · ", "", heading[1]) if heading else text.stem,
-        learning_outcome=able[1] if able else "",
+        learning_outcome=outcome[1] if outcome else "",
         minutes=int(minutes[1]) if minutes else None,
         exercises=tuple(dict.fromkeys(_NAME.findall(source))),
         notebook=notebook,

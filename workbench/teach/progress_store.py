@@ -1,83 +1,153 @@
-"""How far the reader has come in the tutorials: kept in the workspace, seen by notebooks and dashboard."""
+"""The reader's progress in the tutorials, stored in the workspace for notebooks and dashboard."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from workbench.files import read_json, waiting_lock, write_json
+from workbench.types import JsonObject
 from workbench.workspace import Workspace
 
 FILE = "progress.json"
 
 
-def exercise_progress(exercise: str) -> dict[str, Any]:
-    """``tries``, ``hints`` seen, whether the ``solution`` was seen, and ``passed`` (when, in UTC, or None)."""
-    return {"tries": 0, "hints": 0, "solution": False, "passed": None, **_all().get(exercise, {})}
+class ExerciseProgress(TypedDict):
+    """What the reader has done in one exercise.
+
+    Attributes:
+        tries: number of attempts.
+        hints: number of hints seen.
+        solution: whether the solution was seen.
+        passed: when it was passed for the first time, in UTC; None before that.
+    """
+
+    tries: int
+    hints: int
+    solution: bool
+    passed: str | None
+
+
+def exercise_progress(exercise: str) -> ExerciseProgress:
+    """Return the progress in an exercise.
+
+    Args:
+        exercise: its name.
+    """
+    start = ExerciseProgress(tries=0, hints=0, solution=False, passed=None)
+    return cast("ExerciseProgress", {**start, **_exercises().get(exercise, {})})
 
 
 def passed_exercises() -> set[str]:
-    """The exercises that were answered right at least once."""
-    return {exercise for exercise, found in _all().items() if found.get("passed")}
+    """Return the exercises that were answered correctly at least once."""
+    return {name for name, progress in _exercises().items() if progress.get("passed")}
 
 
-def record_attempt(exercise: str, right: bool) -> dict[str, Any]:
-    """Note one try; what is known of the exercise then."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return _note(exercise, lambda was: {"tries": was["tries"] + 1, "passed": was["passed"] or (now if right else None)})
+def record_attempt(exercise: str, right: bool) -> ExerciseProgress:
+    """Record one attempt.
+
+    Args:
+        exercise: its name.
+        right: whether the answer was right.
+
+    Returns:
+        The progress after it.
+    """
+    now = datetime.now(UTC).isoformat(timespec="seconds") if right else None
+
+    def change(progress: ExerciseProgress) -> None:
+        progress["tries"] += 1
+        progress["passed"] = progress["passed"] or now
+
+    return _update(exercise, change)
 
 
-def record_hint(exercise: str) -> dict[str, Any]:
-    """Note that one more hint was seen; what is known of the exercise then."""
-    return _note(exercise, lambda was: {"hints": was["hints"] + 1})
+def record_hint(exercise: str) -> ExerciseProgress:
+    """Record that one more hint was seen.
+
+    Args:
+        exercise: its name.
+
+    Returns:
+        The progress after it.
+    """
+
+    def change(progress: ExerciseProgress) -> None:
+        progress["hints"] += 1
+
+    return _update(exercise, change)
 
 
-def record_solution(exercise: str) -> dict[str, Any]:
-    """Note that the solution was seen; what is known of the exercise then."""
-    return _note(exercise, lambda was: {"solution": True})
+def record_solution(exercise: str) -> ExerciseProgress:
+    """Record that the solution was seen.
+
+    Args:
+        exercise: its name.
+
+    Returns:
+        The progress after it.
+    """
+
+    def change(progress: ExerciseProgress) -> None:
+        progress["solution"] = True
+
+    return _update(exercise, change)
 
 
 def reset_lesson(lesson: str) -> None:
-    """Begin a lesson anew, as if none of its exercises had been tried."""
+    """Delete the progress in all exercises of a lesson.
+
+    Args:
+        lesson: its key, such as ``"02-names"``.
+    """
     with waiting_lock(_file().with_suffix(".lock")):
-        _write(exercises={name: one for name, one in _all().items() if name.split(".")[0] != lesson})
+        remaining = {name: progress for name, progress in _exercises().items() if name.split(".")[0] != lesson}
+        _write("exercises", remaining)
 
 
 def read_notebooks() -> set[str]:
-    """The guided notebooks that the reader marked as read, by their keys, such as ``03-attention``."""
-    found = _document().get("read")
-    return {key for key in found if isinstance(key, str)} if isinstance(found, list) else set()
+    """Return the keys of the guided notebooks that are marked as read, such as ``03-attention``."""
+    keys = _document().get("read")
+    return {key for key in keys if isinstance(key, str)} if isinstance(keys, list) else set()
 
 
 def mark_read(notebook: str, is_read: bool = True) -> None:
-    """Note that a guided notebook was read, or that it was not."""
+    """Mark a guided notebook as read or unread.
+
+    Args:
+        notebook: its key.
+        is_read: whether it is read.
+    """
     with waiting_lock(_file().with_suffix(".lock")):
         others = read_notebooks() - {notebook}
-        _write(read=sorted(others | {notebook} if is_read else others))
+        _write("read", sorted(others | {notebook} if is_read else others))
 
 
-def _note(exercise: str, change: Any) -> dict[str, Any]:
+def _update(exercise: str, change: Callable[[ExerciseProgress], None]) -> ExerciseProgress:
     with waiting_lock(_file().with_suffix(".lock")):
-        now = exercise_progress(exercise)
-        now |= change(now)
-        _write(exercises={**_all(), exercise: now})
-    return now
+        progress = exercise_progress(exercise)
+        change(progress)
+        _write("exercises", {**_exercises(), exercise: progress})
+    return progress
 
 
-def _write(**changes: Any) -> None:
-    write_json(_file(), {**_document(), **changes})
+def _write(key: str, value: Any) -> None:
+    write_json(_file(), {**_document(), key: value})
 
 
 def _file() -> Path:
     return Workspace.current().root / FILE
 
 
-def _document() -> dict[str, Any]:
-    found = read_json(_file())
-    return found if isinstance(found, dict) else {}
+def _document() -> JsonObject:
+    document = read_json(_file())
+    return document if isinstance(document, dict) else {}
 
 
-def _all() -> dict[str, dict[str, Any]]:
-    noted = _document().get("exercises")
-    return {k: v for k, v in noted.items() if isinstance(v, dict)} if isinstance(noted, dict) else {}
+def _exercises() -> dict[str, JsonObject]:
+    exercises = _document().get("exercises")
+    if not isinstance(exercises, dict):
+        return {}
+    return {name: progress for name, progress in exercises.items() if isinstance(progress, dict)}

@@ -35,6 +35,6 @@ WRONG = [
     (
         "07-small.6",
         "import numpy as np\nstep = max(map(abs, weights)) / 127\nreturn step, np.round(np.array(weights) / step)",
-        "should give ([127, -50, 0], 0.01)",
+        "should return ([127, -50, 0], 0.01)",
     ),
 ]

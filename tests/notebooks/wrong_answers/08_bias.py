@@ -56,7 +56,7 @@ WRONG = [
         "return {n: sum(r for g, r in zip(groups, right) if g == n) / len(groups) for n in groups}",
         "the size of the group",
     ),
-    ("08-bias.5", "return [sum(right) / len(right)]", "should give a dictionary"),
+    ("08-bias.5", "return [sum(right) / len(right)]", "should return a dictionary"),
     (
         "08-bias.6",
         "return {n: sum(p == t for g, t, p in zip(groups, gold, predicted) if g == n) / groups.count(n)"

@@ -20,6 +20,6 @@ def test_a_picture_says_what_is_to_be_seen_on_it_and_closes_its_figure() -> None
 
 def test_a_picture_without_words_is_refused() -> None:
     figure, _ = plt.subplots()
-    with pytest.raises(ValueError, match="give alt"):
+    with pytest.raises(ValueError, match="pass alt"):
         show(figure, "  ")
     plt.close(figure)

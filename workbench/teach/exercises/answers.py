@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from workbench.teach.exercises import Exercise, exercises, expect
 
 
@@ -16,8 +14,8 @@ class BestSpan(Exercise):
         "max(pairs, key=lambda pair: begins[pair[0]] + ends[pair[1]]) takes the first of equals.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Simple, end before begin, too long, one word."""
+    def check(self, answer: object) -> None:
+        # Simple, end before begin, too long, one word.
         expect(answer, ([0.0, 5.0, 0.0], [0.0, 0.0, 5.0], 3), (1, 2), "The highest sum of begin and end is wanted.")
         why = "An answer cannot end before it begins."
         expect(answer, ([0.0, 0.0, 5.0], [4.0, 0.0, 1.0], 3), (2, 2), why)
@@ -36,8 +34,8 @@ class Windows(Exercise):
         "Each begin is the one before + step; each end is min(begin + size, words).",
     )
 
-    def check(self, answer: Any) -> None:
-        """One, exact, the last one shorter."""
+    def check(self, answer: object) -> None:
+        # One, exact, the last one shorter.
         expect(answer, (3, 5, 2), [(0, 3)], "One that reaches the end is enough, and none goes beyond.")
         expect(
             answer, (8, 4, 2), [(0, 4), (2, 6), (4, 8)], "Step on by step, stop with the first that reaches the end."
@@ -54,8 +52,8 @@ class Plain(Exercise):
         'Leave out whole words only, so split first: word not in ("a", "an", "the").',
     )
 
-    def check(self, answer: Any) -> None:
-        """Capitals, marks, articles, words with an a."""
+    def check(self, answer: object) -> None:
+        # Capitals, marks, articles, words with an a.
         expect(answer, ("Four Weeks",), ["four", "weeks"], "Small letters.")
         expect(answer, ("In Rome, Italy.",), ["in", "rome", "italy"], "Marks are taken out.")
         expect(answer, ("The cat and a theatre",), ["cat", "and", "theatre"], "Articles are whole words, big or small.")
@@ -70,8 +68,8 @@ class WordF1(Exercise):
         "2 * right / (len(gold) + len(given)) is 2PR / (P + R).",
     )
 
-    def check(self, answer: Any) -> None:
-        """Nearly right, words twice, nothing."""
+    def check(self, answer: object) -> None:
+        # Nearly right, words twice, nothing.
         expect(answer, (["four", "weeks"], ["about", "four", "weeks"]), 0.8, "2PR / (P + R): both lengths count.")
         expect(answer, (["a", "b", "b"], ["b", "b", "b"]), 2 / 3, "A word is right as often as it stands in both.")
         expect(answer, (["a"], ["b"]), 0.0, "Without a common word: 0.")

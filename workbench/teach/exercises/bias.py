@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from workbench.teach.exercises import Exercise, Wrong, called, exercises, expect, plain
+from workbench.teach.exercises import Exercise, call_answer, exercises, expect, expect_pair
 
 
 @exercises.register("08-bias.1")
@@ -17,8 +15,8 @@ class Swapped(Exercise):
         '" ".join(words) puts them together again.',
     )
 
-    def check(self, answer: Any) -> None:
-        """One word, both directions at once, words inside of words."""
+    def check(self, answer: object) -> None:
+        # One word, both directions at once, words inside of words.
         other = {"he": "she", "she": "he", "his": "her"}
         expect(answer, ("a fine film", other), "a fine film", "Words that are not in other stay as they are.")
         why = "Only whole words are meant: *the* holds *he*, and is another word."
@@ -36,8 +34,8 @@ class MeanChange(Exercise):
         "Add up women minus men over the pairs, and divide by the number of pairs.",
     )
 
-    def check(self, answer: Any) -> None:
-        """One direction, both directions."""
+    def check(self, answer: object) -> None:
+        # One direction, both directions.
         expect(answer, ([0.5, 0.7], [0.4, 0.4]), 0.2, "Divide the sum of the differences by the number of pairs.")
         expect(answer, ([0.2, 0.4], [0.4, 0.8]), -0.3, "Women minus men: below 0 where men get the higher answer.")
         expect(answer, ([0.6, 0.2], [0.4, 0.4]), 0.0, "Keep the signs: +0.2 and -0.2 cancel out.")
@@ -52,8 +50,8 @@ class ShareFlipped(Exercise):
         "(w >= threshold) != (m >= threshold) is True for a pair that flips. Count these, divide by the pairs.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Far apart on one side, near but across, on the line, another threshold."""
+    def check(self, answer: object) -> None:
+        # Far apart on one side, near but across, on the line, another threshold.
         expect(answer, ([0.9, 0.8], [0.6, 0.9], 0.5), 0.0, "All of these are above the threshold: nothing flips.")
         expect(answer, ([0.6, 0.51, 0.2, 0.9], [0.4, 0.49, 0.6, 0.8], 0.5), 0.75, "Flips in both directions count.")
         expect(answer, ([0.5, 0.5], [0.7, 0.9], 0.5), 0.0, "Exactly the threshold counts as above it: >=, not >.")
@@ -74,11 +72,9 @@ class Middle95(Exercise):
         "The last one that stays is ordered[len(ordered) - 1 - k].",
     )
 
-    def check(self, answer: Any) -> None:
-        """In order, mixed, with few values."""
-        got = plain(called(answer, [float(n) for n in range(40)]))
-        if not isinstance(got, (tuple, list)) or len(got) != 2:
-            raise Wrong("A pair is asked for: return low, high")
+    def check(self, answer: object) -> None:
+        # In order, mixed, with few values.
+        expect_pair(call_answer(answer, [float(n) for n in range(40)]), "A pair is asked for: return low, high")
         why = "Of 40 values 1 is left out at each end: 0 and 39. What stays begins with 1 and ends with 38."
         expect(answer, ([float(n) for n in range(40)],), (1.0, 38.0), why)
         mixed = [float((7 * n) % 200) for n in range(200)]
@@ -97,10 +93,10 @@ class AccuracyByGroup(Exercise):
         "for name in set(groups): kept = [r for g, r in zip(groups, right) if g == name]",
     )
 
-    def check(self, answer: Any) -> None:
-        """Groups of different sizes, a single one."""
-        given = (["a", "b", "a", "a", "a"], [True, False, True, False, True])
-        expect(answer, given, {"a": 0.75, "b": 0.0}, "Divide by the size of the group, not by that of all.")
+    def check(self, answer: object) -> None:
+        # Groups of different sizes, a single one.
+        arguments = (["a", "b", "a", "a", "a"], [True, False, True, False, True])
+        expect(answer, arguments, {"a": 0.75, "b": 0.0}, "Divide by the size of the group, not by that of all.")
         expect(answer, (["x", "x"], [True, True]), {"x": 1.0}, "There may be one group only.")
         expect(answer, (["s", "m", "l"], [True, False, True]), {"s": 1.0, "m": 0.0, "l": 1.0}, "Any names, any number.")
 
@@ -115,11 +111,11 @@ class Recognised(Exercise):
         'Of these the share of "fresh". Leave a group out where kept is empty, or you divide by 0.',
     )
 
-    def check(self, answer: Any) -> None:
-        """Rotten ones must not count; a group without fresh ones is left out."""
+    def check(self, answer: object) -> None:
+        # Rotten ones must not count; a group without fresh ones is left out.
         groups, gold = ["a", "a", "a", "b", "b"], ["fresh", "fresh", "rotten", "fresh", "rotten"]
         predicted = ["fresh", "rotten", "rotten", "fresh", "fresh"]
         why = "Were all reviews counted? Only those whose gold label is fresh count, above and below the line."
         expect(answer, (groups, gold, predicted), {"a": 0.5, "b": 1.0}, why)
-        given = (["a", "b"], ["fresh", "rotten"], ["fresh", "fresh"])
-        expect(answer, given, {"a": 1.0}, "A group without any fresh review must not appear.")
+        arguments = (["a", "b"], ["fresh", "rotten"], ["fresh", "fresh"])
+        expect(answer, arguments, {"a": 1.0}, "A group without any fresh review must not appear.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from workbench.teach.exercises import Exercise, exercises, expect
 
 
@@ -16,8 +14,8 @@ class EachHidden(Exercise):
         'words[:i] + ["[MASK]"] + words[i + 1:] is that as a list; " ".join(...) makes it a text.',
     )
 
-    def check(self, answer: Any) -> None:
-        """Three words, one word, a word that stands twice."""
+    def check(self, answer: object) -> None:
+        # Three words, one word, a word that stands twice.
         expected = ["[MASK] dull film", "a [MASK] film", "a dull [MASK]"]
         why = "[MASK] takes the place of one word, so that every text has as many words as before."
         expect(answer, (["a", "dull", "film"],), expected, why)
@@ -35,8 +33,8 @@ class Falls(Exercise):
         "[whole - one for one in hidden]",
     )
 
-    def check(self, answer: Any) -> None:
-        """Falls and rises."""
+    def check(self, answer: object) -> None:
+        # Falls and rises.
         why = "A word counts for the decision if the probability falls without it: whole minus hidden."
         expect(answer, (0.9, [0.4, 0.8]), [0.5, 0.1], why)
         expect(answer, (0.5, [0.7, 0.5]), [-0.2, 0.0], "A rise is a fall below 0: keep the sign.")
@@ -52,12 +50,14 @@ class ByWord(Exercise):
         "if word is not None: sums[word] += score",
     )
 
-    def check(self, answer: Any) -> None:
-        """Special tokens, pieces, signs."""
-        given = ([9.0, 0.1, 0.2, 9.0], [None, 0, 1, None])
-        expect(answer, given, [0.1, 0.2], "Forgot the special tokens? None marks them, and they belong to no word.")
-        given = ([5.0, 0.1, 0.2, 0.3, -0.4, 5.0], [None, 0, 0, 0, 1, None])
-        expect(answer, given, [0.6, -0.4], "The pieces of a word add up: a sum, not a mean, and not the last piece.")
+    def check(self, answer: object) -> None:
+        # Special tokens, pieces, signs.
+        arguments = ([9.0, 0.1, 0.2, 9.0], [None, 0, 1, None])
+        expect(answer, arguments, [0.1, 0.2], "Forgot the special tokens? None marks them, and they belong to no word.")
+        arguments = ([5.0, 0.1, 0.2, 0.3, -0.4, 5.0], [None, 0, 0, 0, 1, None])
+        expect(
+            answer, arguments, [0.6, -0.4], "The pieces of a word add up: a sum, not a mean, and not the last piece."
+        )
         expect(answer, ([0.5, -0.5], [0, 0]), [0.0], "Signs are kept: pieces can cancel out.")
 
 
@@ -71,8 +71,8 @@ class MostImportant(Exercise):
         "Cut off so many of these, and sort what you have by position.",
     )
 
-    def check(self, answer: Any) -> None:
-        """In order of the text, at least one, rounded down, signs."""
+    def check(self, answer: object) -> None:
+        # In order of the text, at least one, rounded down, signs.
         expect(answer, ([0.1, 0.9, 0.2, 0.8], 0.5), [1, 3], "The positions of the two highest scores are asked for.")
         expect(answer, ([0.8, 0.1, 0.2, 0.9], 0.5), [0, 3], "Put the positions in the order of the text at the end.")
         expect(answer, ([0.1, 0.3, 0.2], 0.2), [1], "At least one, even where the share is less than one word.")
@@ -91,8 +91,8 @@ class FurtherThanChance(Exercise):
         "Take the mean of without_random first.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Better than chance, as good, worse."""
+    def check(self, answer: object) -> None:
+        # Better than chance, as good, worse.
         why = "Named words: a fall of 0.5. Random words: 0.1 on average. The difference of these two is asked for."
         expect(answer, (0.9, 0.4, [0.8, 0.9, 0.7]), 0.4, why)
         expect(answer, (0.9, 0.7, [0.6, 0.8]), 0.0, "Take the mean over the draws, not the best or the worst of them.")
@@ -108,8 +108,8 @@ class Sentence(Exercise):
         '", ".join(all but the last) + " and " + the last. Mind the quotation marks, and the full stop.',
     )
 
-    def check(self, answer: Any) -> None:
-        """Several, two, one, none better than chance."""
+    def check(self, answer: object) -> None:
+        # Several, two, one, none better than chance.
         three = 'The words that counted most were "dull", "too" and "long".'
         expect(
             answer, (["dull", "too", "long"], 0.2), three, 'Commas between the words, and "and" before the last one.'

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from workbench.teach.exercises import Exercise, NotAttempted, Wrong, called, exercises, expect
+from workbench.teach.exercises import Exercise, NotAttempted, Wrong, call_answer, exercises, expect, expect_pair
 
 
 @exercises.register("01-mail.1")
@@ -16,8 +14,8 @@ class BaselineAccuracy(Exercise):
         "train.count(x) counts x in a list; max(train, key=train.count) gives the most frequent.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Other frequencies in test, absent from test, ties."""
+    def check(self, answer: object) -> None:
+        # Other frequencies in test, absent from test, ties.
         why = "The most frequent intent is that of train (the test's is not known beforehand), its share that of test."
         expect(answer, (["card", "card", "rate"], ["card", "rate", "rate", "rate"]), 0.25, why)
         expect(answer, (["card", "card"], ["rate"]), 0.0, why)
@@ -34,12 +32,10 @@ class PrecisionAndRecall(Exercise):
         "Either may be divided by 0: ask before you divide.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Both differ; nothing sent; nothing there."""
+    def check(self, answer: object) -> None:
+        # Both differ; nothing sent; nothing there.
         gold, guessed = ["card", "card", "card", "rate"], ["card", "rate", "rate", "rate"]
-        got = called(answer, gold, guessed, "card")
-        if not isinstance(got, (tuple, list)) or len(got) != 2:
-            raise Wrong("A pair is asked for: return precision, recall")
+        expect_pair(call_answer(answer, gold, guessed, "card"), "A pair is asked for: return precision, recall")
         expect(answer, (gold, guessed, "card"), (1.0, 1 / 3), "Precision divides by what was sent, recall by the true.")
         expect(answer, (gold, guessed, "rate"), (1 / 3, 1.0), "Precision divides by what was sent, recall by the true.")
         expect(answer, (["a", "b"], ["b", "b"], "a"), (0.0, 0.0), "Nothing was sent to this desk: precision is 0.")
@@ -55,8 +51,8 @@ class MacroF1(Exercise):
         "Where p + r is 0, F1 is 0, and it still counts in the mean.",
     )
 
-    def check(self, answer: Any) -> None:
-        """One, F1 of means, zeros that count."""
+    def check(self, answer: object) -> None:
+        # One, F1 of means, zeros that count.
         expect(answer, ([(0.5, 1.0)],), 2 / 3, "F1 is 2PR / (P + R), not the mean of both.")
         why = "Work out F1 for each intent first, then the mean of these."
         expect(answer, ([(1.0, 0.5), (0.2, 0.2)],), (2 / 3 + 0.2) / 2, why)
@@ -72,8 +68,8 @@ class Confusions(Exercise):
         "counts[pair] = counts.get(pair, 0) + 1 counts in a dictionary.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Direction, counts, none."""
+    def check(self, answer: object) -> None:
+        # Direction, counts, none.
         try:
             expect(answer, (["card", "rate", "fee"], ["rate", "rate", "fee"]), {("card", "rate"): 1})
         except NotAttempted:
@@ -94,8 +90,8 @@ class ForAPerson(Exercise):
         "key=lambda i: scores[i] sorts positions by their score; the first count of them are wanted.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Positions and not scores, lowest first, none."""
+    def check(self, answer: object) -> None:
+        # Positions and not scores, lowest first, none.
         why = "Positions are asked for (counted from 0), the lowest score first."
         expect(answer, ([0.9, 0.2, 0.5, 0.1], 2), [3, 1], why)
         expect(answer, ([0.3, 0.2, 0.1], 3), [2, 1, 0], why)

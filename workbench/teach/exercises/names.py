@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from workbench.teach.exercises import Exercise, exercises, expect
 
 
@@ -16,8 +14,8 @@ class Spans(Exercise):
         "tag[2:] is the kind. With an I-, replace found[-1] by one that ends at place + 1.",
     )
 
-    def check(self, answer: Any) -> None:
-        """One word, several, at the end, side by side, none."""
+    def check(self, answer: object) -> None:
+        # One word, several, at the end, side by side, none.
         why = "The second number is the word after the last one, so one word at 1 is (1, 2, ...)."
         expect(answer, (["O", "B-person", "O"],), [(1, 2, "person")], why)
         expect(answer, (["B-group", "I-group", "I-group", "O"],), [(0, 3, "group")], "An I- makes the name longer.")
@@ -38,8 +36,8 @@ class ShareOfNew(Exercise):
         "Count the names of test that are not in the set of train's, and divide by len(test).",
     )
 
-    def check(self, answer: Any) -> None:
-        """New and not known; capitals; twice."""
+    def check(self, answer: object) -> None:
+        # New and not known; capitals; twice.
         expect(
             answer, (["Ada", "Paris"], ["Ada", "Rome", "Oslo"]), 2 / 3, "The names that are NOT in train are wanted."
         )
@@ -56,8 +54,8 @@ class LabelsOnPieces(Exercise):
         "-100 if the word is None or the same as before; otherwise tags[word].",
     )
 
-    def check(self, answer: Any) -> None:
-        """Begin and end marks, pieces, word 0."""
+    def check(self, answer: object) -> None:
+        # Begin and end marks, pieces, word 0.
         expect(answer, ([None, 0, 1, None], [3, 7]), [-100, 3, 7, -100], "None is no word: its label is -100.")
         why = "Only the first piece of a word bears its tag, the others get -100."
         expect(answer, ([None, 0, 0, 0, 1, 1, None], [3, 7]), [-100, 3, -100, -100, 7, -100, -100], why)
@@ -75,8 +73,8 @@ class MaskedAccuracy(Exercise):
         "Divide by the number of places that are left, not by len(labels).",
     )
 
-    def check(self, answer: Any) -> None:
-        """Without mask, with it."""
+    def check(self, answer: object) -> None:
+        # Without mask, with it.
         expect(answer, ([1, 2, 3, 4], [1, 2, 0, 0]), 0.5)
         why = "Forgot the mask? Places with the label -100 count neither above nor below the line."
         expect(answer, ([-100, 1, -100, 2, -100], [1, 1, 1, 0, 2]), 0.5, why)
@@ -93,8 +91,8 @@ class NameF1(Exercise):
         "2 * right / (number of true + number of guessed); ask first whether both are empty.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Half right, too short, another kind, none."""
+    def check(self, answer: object) -> None:
+        # Half right, too short, another kind, none.
         ada, oslo, bob = (0, 2, "person"), (5, 6, "place"), (8, 9, "person")
         why = "2 * right / (number of true ones + number of guessed ones)."
         expect(answer, ([ada, oslo, bob], [ada]), 0.5, why)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from workbench.teach.exercises import Exercise, exercises, expect
 
 
@@ -16,8 +14,8 @@ class Mood(Exercise):
         "Then 2 * good - 1: it makes -1 to 1 of 0 to 1.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Good, bad, unsure."""
+    def check(self, answer: object) -> None:
+        # Good, bad, unsure.
         expect(answer, ("fresh", 0.9), 0.8, "Mood is 2g - 1: 0.5 becomes 0, and 1 stays 1.")
         expect(answer, ("rotten", 0.9), -0.8, "The score belongs to the label given: good has 1 - score here.")
         expect(answer, ("rotten", 0.5), 0.0, "At 0.5 nothing can be said: 0.")
@@ -32,8 +30,8 @@ class MovingMean(Exercise):
         "The beginning must not be below 0: max(0, i - window + 1). Divide by how many there are.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Backwards, the beginning, window 1."""
+    def check(self, answer: object) -> None:
+        # Backwards, the beginning, window 1.
         expect(answer, ([4.0, 2.0, 6.0], 1), [4.0, 2.0, 6.0], "With a window of 1 each value stands for itself.")
         why = "It looks back only, the present value included; at the beginning divide by the number of values there."
         expect(answer, ([2.0, 2.0, 8.0, 8.0], 2), [2.0, 2.0, 5.0, 8.0], why)
@@ -49,8 +47,8 @@ class AlarmLine(Exercise):
         "The line is mean - k * spread.",
     )
 
-    def check(self, answer: Any) -> None:
-        """No spread, hand-worked spreads."""
+    def check(self, answer: object) -> None:
+        # No spread, hand-worked spreads.
         expect(answer, ([0.5, 0.5], 3), 0.5, "Without any spread the line is the mean.")
         why = (
             "The spread is the square root of the mean of the squared distances; the line is k of them below the mean."
@@ -70,8 +68,8 @@ class FirstAlarm(Exercise):
         "When the counter reaches patience, give the place, counted from 0. Behind the loop: -1.",
     )
 
-    def check(self, answer: Any) -> None:
-        """At once, in a row, on the line, never."""
+    def check(self, answer: object) -> None:
+        # At once, in a row, on the line, never.
         expect(
             answer, ([0.5, -0.5, -0.5], 0.0, 1), 1, "Places are counted from 0; with patience 1 the first low counts."
         )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from workbench.teach.exercises import Exercise, Wrong, called, exercises, expect
+from workbench.teach.exercises import Exercise, call_answer, exercises, expect, expect_pair
 
 
 @exercises.register("11-recommend.1")
@@ -18,12 +17,10 @@ class LeaveLastOut(Exercise):
         "latest[user] = max(time, latest.get(user, time))",
     )
 
-    def check(self, answer: Any) -> None:
-        """One user, two users, in any order."""
+    def check(self, answer: object) -> None:
+        # One user, two users, in any order.
         one = [("ann", 1, "Heat"), ("ann", 2, "Alien"), ("ann", 5, "Jaws")]
-        got = called(answer, one)
-        if not isinstance(got, (tuple, list)) or len(got) != 2:
-            raise Wrong("Two lists are asked for: return stay, last")
+        expect_pair(call_answer(answer, one), "Two lists are asked for: return stay, last")
         expect(answer, (one,), (one[:2], one[2:]), "First the list of what stays, then that of the last ones.")
         mixed = [("ann", 1, "Heat"), ("bob", 9, "Big"), ("ann", 4, "Jaws"), ("bob", 2, "Up")]
         why = "Each user has a last rating of their own, whatever the times of other users."
@@ -40,14 +37,17 @@ class Popularity(Exercise):
 
     hints = ("Go through the pairs; where liked is True, add 1 for the film.", "count[film] = count.get(film, 0) + 1")
 
-    def check(self, answer: Any) -> None:
-        """Several likes, dislikes, none."""
+    def check(self, answer: object) -> None:
+        # Several likes, dislikes, none.
         expect(
             answer, ([("Heat", True), ("Jaws", True), ("Heat", True)],), {"Heat": 2, "Jaws": 1}, "One for each like."
         )
-        given = [("Heat", True), ("Heat", False), ("Cats", False)]
+        arguments = [("Heat", True), ("Heat", False), ("Cats", False)]
         expect(
-            answer, (given,), {"Heat": 1}, "Were dislikes counted? Only likes count; a film without any is left out."
+            answer,
+            (arguments,),
+            {"Heat": 1},
+            "Were dislikes counted? Only likes count; a film without any is left out.",
         )
         expect(answer, ([],), {}, "Without ratings the dictionary is empty.")
 
@@ -61,8 +61,8 @@ class Place(Exercise):
         "Those with an equal score stand before it, too: >=.",
     )
 
-    def check(self, answer: Any) -> None:
-        """First, middle, last, ties."""
+    def check(self, answer: object) -> None:
+        # First, middle, last, ties.
         expect(answer, (9, [5, 3, 1]), 1, "Nobody stands before it: place 1, not 0.")
         expect(answer, (4, [5, 3, 9, 1]), 3, "Two have higher scores, so it is third.")
         expect(answer, (0, [5, 3]), 3, "All stand before it.")
@@ -78,8 +78,8 @@ class Auc(Exercise):
         "A pair gives 1 if the liked one is higher, 0.5 if they are equal, 0 otherwise. Then divide by the pairs.",
     )
 
-    def check(self, answer: Any) -> None:
-        """All right, some, none, ties."""
+    def check(self, answer: object) -> None:
+        # All right, some, none, ties.
         expect(answer, ([0.9, 0.8], [0.1, 0.2]), 1.0, "Every liked one is above every other one.")
         expect(answer, ([0.9, 0.3], [0.5, 0.1, 0.4]), 4 / 6, "All pairs count: 2 times 3 of them here.")
         expect(answer, ([0.1], [0.9]), 0.0, "The liked one is lower: the pair is in the wrong order.")
@@ -95,8 +95,8 @@ class Ndcg(Exercise):
         "sorted(liked, reverse=True) puts all True first. Divide the one by the other.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Perfect, at the end, more likes than k, cut off."""
+    def check(self, answer: object) -> None:
+        # Perfect, at the end, more likes than k, cut off.
         expect(answer, ([True, False, False], 3), 1.0, "The liked one is first: perfect, so 1.")
         expect(answer, ([False, False, True], 3), 0.5, "Liked at place 3: 1 / log2(4).")
         both = (1 + 1 / math.log2(4)) / (1 + 1 / math.log2(3))
@@ -117,8 +117,8 @@ class Recommend(Exercise):
         "sorted(films, key=lambda film: -scores[film])[:k]",
     )
 
-    def check(self, answer: Any) -> None:
-        """In order, seen ones replaced, too few."""
+    def check(self, answer: object) -> None:
+        # In order, seen ones replaced, too few.
         scores = {"Up": 0.2, "Heat": 0.9, "Jaws": 0.8, "Big": 0.5}
         expect(answer, (scores, [], 2), ["Heat", "Jaws"], "The highest scores, the best first.")
         why = "Leave out what was seen before you cut off: k films are asked for."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from workbench.teach.exercises import Exercise, exercises, expect
 
 
@@ -16,8 +14,8 @@ class Marked(Exercise):
         'text.split("<e1>")[1].split("</e1>")[0] is what e1 marks.',
     )
 
-    def check(self, answer: Any) -> None:
-        """One word, two, at the ends."""
+    def check(self, answer: object) -> None:
+        # One word, two, at the ends.
         why = "What stands between the marks is wanted, without them, e1 first."
         expect(answer, ("The <e1>burst</e1> was caused by <e2>pressure</e2>.",), ("burst", "pressure"), why)
         expect(answer, ("<e1>a steam pipe</e1> in a <e2>wall</e2>",), ("a steam pipe", "wall"), "All of its words.")
@@ -32,8 +30,8 @@ class Fact(Exercise):
         'If the label ends with "(e1,e2)", e1 comes first, otherwise e2.',
     )
 
-    def check(self, answer: Any) -> None:
-        """Both directions and Other."""
+    def check(self, answer: object) -> None:
+        # Both directions and Other.
         expect(answer, ("Cause-Effect(e1,e2)", "fire", "smoke"), ("Cause-Effect", "fire", "smoke"), "Without brackets.")
         why = "(e2,e1): what e2 marks comes first."
         expect(answer, ("Cause-Effect(e2,e1)", "burst", "pressure"), ("Cause-Effect", "pressure", "burst"), why)
@@ -49,8 +47,8 @@ class WithAndWithoutDirection(Exercise):
         'Compare g.split("(")[0] with p.split("(")[0] for the second share.',
     )
 
-    def check(self, answer: Any) -> None:
-        """Turned round, right, another one, Other."""
+    def check(self, answer: object) -> None:
+        # Turned round, right, another one, Other.
         turned = (["A(e1,e2)", "A(e1,e2)"], ["A(e2,e1)", "A(e1,e2)"])
         expect(answer, turned, (0.5, 1.0), "The label turned round is wrong as a label and right as a relation.")
         other = (["A(e1,e2)", "Other", "Other", "B(e1,e2)"], ["B(e1,e2)", "Other", "A(e1,e2)", "B(e2,e1)"])
@@ -66,8 +64,8 @@ class FactScores(Exercise):
         "Precision is right / given, recall right / true; 0 where nothing is below the line.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Other in each place; none."""
+    def check(self, answer: object) -> None:
+        # Other in each place; none.
         gold, guessed = ["A(e1,e2)", "A(e1,e2)", "Other", "Other"], ["A(e1,e2)", "Other", "Other", "Other"]
         why = "Was Other counted? It is no fact: it counts neither above nor below the line."
         expect(answer, (gold, guessed), (1.0, 0.5), why)

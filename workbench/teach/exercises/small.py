@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from workbench.teach.exercises import Exercise, Wrong, called, exercises, expect
+from workbench.teach.exercises import Exercise, call_answer, exercises, expect, expect_pair
 
 
-def _candidate(name: str, megabytes: float, accuracy: float) -> dict[str, Any]:
+def _candidate(name: str, megabytes: float, accuracy: float) -> dict[str, str | float]:
     return {"name": name, "megabytes": megabytes, "accuracy": accuracy}
 
 
@@ -21,8 +19,8 @@ class TrainingMegabytes(Exercise):
         "All weights cost 4 bytes; those that move cost 12 more. Divide by a million.",
     )
 
-    def check(self, answer: Any) -> None:
-        """No weight moves, all move, some move."""
+    def check(self, answer: object) -> None:
+        # No weight moves, all move, some move.
         expect(answer, (1_000_000, 0), 4.0, "A frozen weight costs its own 4 bytes and nothing else.")
         why = "Each weight that moves has a gradient and two means of AdamW: 12 bytes beside its own 4."
         expect(answer, (1_000_000, 1_000_000), 16.0, why)
@@ -38,8 +36,8 @@ class LoraWeights(Exercise):
         "For each matrix it is rank * d_in + rank * d_out. Add these up over the list.",
     )
 
-    def check(self, answer: Any) -> None:
-        """One matrix, one that is not square, several, none."""
+    def check(self, answer: object) -> None:
+        # One matrix, one that is not square, several, none.
         expect(answer, (1, [(10, 10)]), 20, "There are two thin matrices: one down to the rank, and one up again.")
         why = "The detour goes from d_in to rank and from rank to d_out: sums, not the product of d_in and d_out."
         expect(answer, (4, [(100, 300)]), 1600, why)
@@ -57,12 +55,14 @@ class ThatFit(Exercise):
         "At the end, give only the names.",
     )
 
-    def check(self, answer: Any) -> None:
-        """In order, on the line, none."""
-        given = [_candidate("tiny", 1, 0.7), _candidate("middle", 20, 0.9), _candidate("large", 90, 0.95)]
-        expect(answer, (given, 50), ["middle", "tiny"], "The most accurate comes first, and names are asked for.")
-        expect(answer, (given, 20), ["middle", "tiny"], "What needs exactly the budget still fits: at most, not less.")
-        expect(answer, (given, 0.5), [], "If nothing fits, the list is empty.")
+    def check(self, answer: object) -> None:
+        # In order, on the line, none.
+        candidates = [_candidate("tiny", 1, 0.7), _candidate("middle", 20, 0.9), _candidate("large", 90, 0.95)]
+        expect(answer, (candidates, 50), ["middle", "tiny"], "The most accurate comes first, and names are asked for.")
+        expect(
+            answer, (candidates, 20), ["middle", "tiny"], "What needs exactly the budget still fits: at most, not less."
+        )
+        expect(answer, (candidates, 0.5), [], "If nothing fits, the list is empty.")
         turned = [_candidate("a", 1, 0.9), _candidate("b", 2, 0.8)]
         expect(answer, (turned, 5), ["a", "b"], "The order is by accuracy, not by size.")
 
@@ -76,8 +76,8 @@ class Beats(Exercise):
         "Two comparisons with <= and >= must both hold; of the two with < and > one is enough.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Better in both, a trade, better in one, equal."""
+    def check(self, answer: object) -> None:
+        # Better in both, a trade, better in one, equal.
         small, large = _candidate("small", 1, 0.7), _candidate("large", 90, 0.9)
         bad = _candidate("bad", 95, 0.8)
         expect(answer, (large, bad), True, "It is smaller and more accurate than the other.")
@@ -101,8 +101,8 @@ class GoodEnough(Exercise):
         "A loss of at most 0.03 means: the difference is at least -0.03.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Within, beyond, on the line, better."""
+    def check(self, answer: object) -> None:
+        # Within, beyond, on the line, better.
         expect(answer, (-0.02, 0.03), True, "It loses 0.02 at worst, and 0.03 would be accepted.")
         expect(
             answer, (-0.08, 0.03), False, "It may lose 0.08, more than the margin. Mind the signs: a loss is below 0."
@@ -121,11 +121,12 @@ class InBytes(Exercise):
         "Then round(w / step) for each weight. Give back the list and the step: return numbers, step",
     )
 
-    def check(self, answer: Any) -> None:
-        """A pair; the largest is negative; small ones; round and not cut."""
-        got = called(answer, [1.27, -0.5, 0.0])
-        if not isinstance(got, (tuple, list)) or len(got) != 2:
-            raise Wrong("Two things are asked for, the list of numbers and the step: return numbers, step")
+    def check(self, answer: object) -> None:
+        # A pair; the largest is negative; small ones; round and not cut.
+        expect_pair(
+            call_answer(answer, [1.27, -0.5, 0.0]),
+            "Two things are asked for, the list of numbers and the step: return numbers, step",
+        )
         expect(answer, ([1.27, -0.5, 0.0],), ([127, -50, 0], 0.01), "The step is the largest weight divided by 127.")
         why = "The largest weight is meant without its sign (abs), or numbers below -127 come out."
         expect(answer, ([-2.54, 1.0],), ([-127, 50], 0.02), why)

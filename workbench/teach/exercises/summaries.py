@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from workbench.teach.exercises import Exercise, exercises, expect
 
 
@@ -13,8 +11,8 @@ class Lead(Exercise):
 
     hints = ("parts[:k] are the first k, or all where there are fewer.", '" ".join(...) makes one text of them.')
 
-    def check(self, answer: Any) -> None:
-        """One, two, more than there are."""
+    def check(self, answer: object) -> None:
+        # One, two, more than there are.
         parts = ["We ask.", "We try.", "It works."]
         expect(answer, (parts, 1), "We ask.", "One sentence: the first, as a text and not as a list.")
         expect(answer, (parts, 2), "We ask. We try.", "A single space stands between two sentences.")
@@ -30,8 +28,8 @@ class Shared(Exercise):
         "A word counts min(how often here, how often there) times. Add these up.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Once each, repeated in one, repeated in both, nothing."""
+    def check(self, answer: object) -> None:
+        # Once each, repeated in one, repeated in both, nothing.
         expect(answer, (["a", "new", "model"], ["a", "model"]), 2, "Count the words that stand in both.")
         why = "A word counts as often as it stands in both: repeating it in one text must not help."
         expect(answer, (["the", "the", "the"], ["the", "end"]), 1, why)
@@ -47,8 +45,8 @@ class F1(Exercise):
 
     hints = ("First precision and recall, then 2PR / (P + R).", "With 0 shared words you would divide by 0: give 0.")
 
-    def check(self, answer: Any) -> None:
-        """Equal lengths, different lengths, nothing."""
+    def check(self, answer: object) -> None:
+        # Equal lengths, different lengths, nothing.
         expect(answer, (2, 4, 4), 0.5, "Precision and recall are both 0.5, and so is F1.")
         why = "F1 is 2PR / (P + R), and not the plain mean: precision 0.1 and recall 1 give 0.18."
         expect(answer, (2, 20, 2), 2 / 11, why)
@@ -64,8 +62,8 @@ class Best(Exercise):
         "max(range(len(scores)), key=lambda i: scores[i])",
     )
 
-    def check(self, answer: Any) -> None:
-        """In the middle, first, ties."""
+    def check(self, answer: object) -> None:
+        # In the middle, first, ties.
         expect(answer, ([0.1, 0.7, 0.3],), 1, "The position is asked for, counted from 0.")
         expect(answer, ([0.9, 0.7],), 0, "The first position is 0.")
         expect(answer, ([0.2, 0.8, 0.8],), 1, "Of equally good ones the first is taken.")
@@ -81,8 +79,8 @@ class Telling(Exercise):
         "Give 0.0 where that list is empty.",
     )
 
-    def check(self, answer: Any) -> None:
-        """A mean, whole text, short words, nothing."""
+    def check(self, answer: object) -> None:
+        # A mean, whole text, short words, nothing.
         why = "A mean over the words, not a sum: long sentences must not win by length."
         expect(answer, ([["model", "works"], ["idea"]],), [1.0, 1.0], why)
         parts = [["model", "learns"], ["model", "works"]]

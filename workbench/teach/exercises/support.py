@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from workbench.teach.exercises import Exercise, Wrong, called, exercises, expect
+from workbench.teach.exercises import Exercise, call_answer, exercises, expect, expect_pair
 
 
 @exercises.register("10-support.1")
@@ -16,8 +14,8 @@ class Cosine(Exercise):
         "The length of a is sum(x * x for x in a) ** 0.5.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Lengths of 1, other lengths, right angle, opposite."""
+    def check(self, answer: object) -> None:
+        # Lengths of 1, other lengths, right angle, opposite.
         expect(answer, ([1.0, 0.0], [0.6, 0.8]), 0.6, "Multiply number by number and add up.")
         why = "Divide by both lengths (square roots!): how long the arrows are must not count."
         expect(answer, ([3.0, 4.0], [6.0, 8.0]), 1.0, why)
@@ -34,11 +32,12 @@ class Nearest(Exercise):
         "max(range(len(nearness)), key=lambda i: nearness[i]) is that position; of equals it takes the first.",
     )
 
-    def check(self, answer: Any) -> None:
-        """A pair; below 0; ties."""
-        got = called(answer, [0.1, 0.9], ["card", "rate"])
-        if not isinstance(got, (tuple, list)) or len(got) != 2:
-            raise Wrong("A pair is asked for, the intent and its nearness: return intent, nearness")
+    def check(self, answer: object) -> None:
+        # A pair; below 0; ties.
+        expect_pair(
+            call_answer(answer, [0.1, 0.9], ["card", "rate"]),
+            "A pair is asked for, the intent and its nearness: return intent, nearness",
+        )
         expect(answer, ([0.1, 0.9, 0.3], ["card", "rate", "fee"]), ("rate", 0.9), "Nearest is the largest cosine.")
         expect(answer, ([-0.5, -0.1], ["card", "rate"]), ("rate", -0.1), "Nearness may be below 0: start from none.")
         expect(answer, ([0.7, 0.7], ["zoo", "card"]), ("zoo", 0.7), "Of equally near ones the earlier one is taken.")
@@ -54,8 +53,8 @@ class CoverageAndAccuracy(Exercise):
         "Without any answered question you would divide by 0: accuracy is 1 then.",
     )
 
-    def check(self, answer: Any) -> None:
-        """Some answered, on the line, none."""
+    def check(self, answer: object) -> None:
+        # Some answered, on the line, none.
         scores, right = [0.9, 0.8, 0.3, 0.2], [True, False, True, False]
         why = "Were all questions counted? Accuracy counts the answered questions only, above and below the line."
         expect(answer, (scores, right, 0.5), (0.5, 0.5), why)
@@ -73,8 +72,8 @@ class LowestThreshold(Exercise):
         'The lowest of these is wanted: min(..., default=float("inf")).',
     )
 
-    def check(self, answer: Any) -> None:
-        """The lowest and not the first; not monotone; all; none."""
+    def check(self, answer: object) -> None:
+        # The lowest and not the first; not monotone; all; none.
         scores, right = [0.9, 0.8, 0.7, 0.6], [True, True, False, False]
         expect(answer, (scores, right, 0.9), 0.8, "The lowest threshold that reaches it answers the most questions.")
         turned = ([0.6, 0.9, 0.7, 0.8], [False, True, False, True], 0.6)
@@ -95,8 +94,8 @@ class MeanCost(Exercise):
         "Add up over all questions, and divide by all of them, not only by the answered ones.",
     )
 
-    def check(self, answer: Any) -> None:
-        """A mean over all, each case alone, then mixed, on the line."""
+    def check(self, answer: object) -> None:
+        # A mean over all, each case alone, then mixed, on the line.
         why = "Use wrong_costs and passing_costs, and no fixed numbers."
         expect(answer, ([0.9], [False], 0.5, 10, 1), 10.0, why)
         why = "One of two is passed on, for nothing here: divide by the number of all questions, not of the answered."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from workbench.teach.exercises import Exercise, exercises, expect
 
 
@@ -16,8 +14,8 @@ class Lost(Exercise):
         "Counter(placeholders(translation)) counts; where it is at 0, the placeholder is lost.",
     )
 
-    def check(self, answer: Any) -> None:
-        """None, one, another order, twice in the line, more in the translation."""
+    def check(self, answer: object) -> None:
+        # None, one, another order, twice in the line, more in the translation.
         expect(answer, ("Could not find %1", "Impossible de trouver %1"), [], "Nothing is lost here.")
         expect(answer, ("Copy %1 to %2", "Dans %2 copier %1"), [], "The order may change.")
         expect(answer, ("Copy %1 to %2", "Copier dans %2"), ["%1"], "What the translation has not is lost.")
@@ -37,8 +35,8 @@ class BestWord(Exercise):
         "max(..., key=..., default=word) gives the word itself when there is nothing to choose from.",
     )
 
-    def check(self, answer: Any) -> None:
-        """A frequent word everywhere, too few, none, equals."""
+    def check(self, answer: object) -> None:
+        # A frequent word everywhere, too few, none, equals.
         together = {("file", "fichier"): 8, ("file", "de"): 9, ("open", "ouvrir"): 5, ("open", "fichier"): 1}
         alone = {"fichier": 10, "de": 60, "ouvrir": 5}
         expect(answer, ("file", together, alone, 2), "fichier", "Divide by how often the French word stands at all.")
@@ -60,8 +58,8 @@ class CharacterF(Exercise):
         "Counter & Counter keeps of each run the smaller count; precision divides by ours, recall by theirs.",
     )
 
-    def check(self, answer: Any) -> None:
-        """The same, nothing, too long, too short, repeated, spaces, shorter than n."""
+    def check(self, answer: object) -> None:
+        # The same, nothing, too long, too short, repeated, spaces, shorter than n.
         expect(answer, ("abc", "abc", 1), 1.0, "The same text scores 1.")
         expect(answer, ("abc", "xyz", 1), 0.0, "Nothing in common is 0.")
         expect(answer, ("fichiers", "fichier", 2), 5 * 6 / 7 / (4 * 6 / 7 + 1), "Precision divides by our own runs.")
@@ -80,8 +78,8 @@ class ToLookAt(Exercise):
         "(broken + others)[:most]",
     )
 
-    def check(self, answer: Any) -> None:
-        """Broken ones first, then the least probable, no more than most."""
+    def check(self, answer: object) -> None:
+        # Broken ones first, then the least probable, no more than most.
         lines = [(False, 0.9), (True, 0.95), (False, 0.2), (True, 0.1)]
         expect(answer, (lines, 2), [1, 3], "Broken lines come first, in their order, however sure the model is.")
         expect(answer, (lines, 4), [1, 3, 2, 0], "Then the least probable of the others.")
