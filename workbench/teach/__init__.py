@@ -1,4 +1,4 @@
-"""The library of the course: exercises that check themselves, sizes that fit the machine, pictures with descriptions."""
+"""The course's library: exercises that check themselves, sizes that fit the machine, pictures with descriptions."""
 
 from workbench.teach.check import check, hint, solution
 from workbench.teach.overview import done
