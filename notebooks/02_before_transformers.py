@@ -357,7 +357,7 @@ print(f"highest: {best}; with an interval that reaches into its own: {', '.join(
 show(
     figure,
     "Accuracies of four networks with their intervals: "
-    + ", ".join(f"{name} {result['value']:.2f}" for name, result in results.items())
+    + ", ".join(f"{name} {result.value:.2f}" for name, result in results.items())
     + f"; the most frequent answer alone gives {report.baseline['accuracy']:.2f}.",
 )
 
