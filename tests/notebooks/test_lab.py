@@ -128,13 +128,13 @@ def test_a_slider_moves_its_picture(page: Page, lab: Lab) -> None:
     box.scroll_into_view_if_needed()
     picture = box.locator(".widget-html")
     start = words_of(picture)
-    assert start.startswith("Attention weights at temperature 1, everything seen")
+    assert start.startswith("Attention weights at temperature 1, everything visible")
     assert picture.locator("img").evaluate("image => image.naturalWidth") > 300  # it is an image, and it is drawn
     handle = box.locator(".noUi-handle").first
     handle.focus()
     for _ in range(5):  # the left arrow: five steps of a tenth of a power of ten
         handle.press("ArrowLeft")
-    told(picture, "temperature 0.32, everything seen")
+    told(picture, "temperature 0.32, everything visible")
     box.get_by_role("button", name="causal").click()
     assert "15 of 36 are exactly 0" in told(picture, "temperature 0.32, causal")  # all above the diagonal
 
@@ -144,8 +144,8 @@ def test_attention_views_draw(page: Page, lab: Lab) -> None:
     frames = page.locator("iframe[title='Attention view']")
     frames.first.scroll_into_view_if_needed()
     assert frames.count() == 2
-    for place in range(2):
-        lines = page.frame_locator("iframe[title='Attention view']").nth(place).locator("svg line")
+    for index in range(2):
+        lines = page.frame_locator("iframe[title='Attention view']").nth(index).locator("svg line")
         lines.nth(100).wait_for(state="attached")  # tokens x tokens for each head that is shown
         drawn = lines.evaluate_all("all => all.filter(line => line.getTotalLength() > 5).length")
         assert drawn > 100

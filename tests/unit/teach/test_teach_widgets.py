@@ -16,13 +16,13 @@ import torch
 
 from workbench.models.networks.attention import Rotary, eager_attention, rotate
 from workbench.models.networks.transformer import Sinusoidal
-from workbench.teach import formulas, widgets
+from workbench.teach import drawings, formulas, widgets
 from workbench.teach.pictures import Picture
-from workbench.teach.widgets import VIEW, Choice, Moving, Slider
+from workbench.teach.widgets import VIEW, Choice, InteractivePicture, Slider
 
-MAKERS: dict[str, Callable[[], Moving]] = {
+MAKERS: dict[str, Callable[[], InteractivePicture]] = {
     "attention": lambda: widgets.attention(torch.tensor([[0.0, 1.0, 2.0]] * 3, requires_grad=True), ["a", "b", "<c>"]),
-    "positions": lambda: widgets.positions(places=8, width=8),
+    "positions": lambda: widgets.positions(count=8, width=8),
     "learning_rate": widgets.learning_rate,
     "beam": widgets.beam,
     "rank": widgets.rank,
@@ -33,7 +33,7 @@ MAKERS: dict[str, Callable[[], Moving]] = {
 @pytest.fixture
 def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures keep their words and are not painted, which is what takes time."""
-    monkeypatch.setattr(widgets, "show", lambda figure, alt: Picture(b"", alt, 1))
+    monkeypatch.setattr(drawings, "show", lambda figure, alt: Picture(b"", alt, 1))
 
 
 def alts(page: str) -> list[str]:
@@ -63,45 +63,45 @@ def test_attention_weights_are_the_librarys() -> None:
 
 
 def test_waves_by_hand_and_as_the_librarys() -> None:
-    table = formulas.wave_table(3, 4, base=100.0)  # angles from place to place: 1 and 1/10
+    table = formulas.sinusoidal_table(3, 4, base=100.0)  # angles from place to place: 1 and 1/10
     np.testing.assert_allclose(table[0], [0, 1, 0, 1])
     np.testing.assert_allclose(table[2], [math.sin(2), math.cos(2), math.sin(0.2), math.cos(0.2)])
-    np.testing.assert_allclose(formulas.wave_table(16, 8), Sinusoidal(16, 8).make_table(), atol=1e-6)
+    np.testing.assert_allclose(formulas.sinusoidal_table(16, 8), Sinusoidal(16, 8).make_table(), atol=1e-6)
 
 
 def test_turned_by_hand_and_as_the_librarys() -> None:
-    np.testing.assert_allclose(formulas.turned(np.array([1.0, 0.0]), math.pi / 2), [0, 1], atol=1e-12)
+    np.testing.assert_allclose(formulas.rotate(np.array([1.0, 0.0]), math.pi / 2), [0, 1], atol=1e-12)
     vector = np.random.default_rng(0).standard_normal(8)
     cosine, sine = Rotary(8)(torch.tensor([[5]]))
     expected = rotate(torch.tensor(vector, dtype=torch.float32)[None, None, None], cosine, sine)
-    np.testing.assert_allclose(formulas.turned(vector, 5), expected[0, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(formulas.rotate(vector, 5), expected[0, 0, 0], atol=1e-6)
 
 
 def test_turned_queries_and_keys_meet_by_distance_alone() -> None:
     query, key = np.random.default_rng(1).standard_normal((2, 8))
-    near, far = (formulas.turned(query, p) @ formulas.turned(key, p + 3) for p in (0, 40))
+    near, far = (formulas.rotate(query, p) @ formulas.rotate(key, p + 3) for p in (0, 40))
     assert near == pytest.approx(far)
-    assert near != pytest.approx(formulas.turned(query, 0) @ formulas.turned(key, 4))
+    assert near != pytest.approx(formulas.rotate(query, 0) @ formulas.rotate(key, 4))
 
 
 def test_descent_by_hand() -> None:
     # x: 2 - 0.1 * 8 = 1.2, y: 1 - 0.1 * 0.5 = 0.95
-    losses = formulas.descent(np.array([0.1]), start=(2.0, 1.0), slope=0.5)
+    losses = formulas.descent_losses(np.array([0.1]), start=(2.0, 1.0), slope=0.5)
     np.testing.assert_allclose(losses, [16 / 4 + 0.25, 1.2**4 / 4 + 0.25 * 0.95**2])
 
 
 def test_a_descent_that_explodes_stays_exploded_and_leaves_others_alone() -> None:
-    both = formulas.descent(np.array([[1.0] * 20, [0.1] * 20]))
+    both = formulas.descent_losses(np.array([[1.0] * 20, [0.1] * 20]))
     assert np.isinf(both[0, 2:]).all() and np.isfinite(both[0, 0])
-    np.testing.assert_array_equal(both[1], formulas.descent(np.array([0.1] * 20)))
+    np.testing.assert_array_equal(both[1], formulas.descent_losses(np.array([0.1] * 20)))
 
 
 def test_the_wall_stands_where_theory_has_it_and_warm_up_moves_it() -> None:
     # A step overshoots to the same distance where rate * x² = 2: at x = 3, at a rate of 2/9.
     for rate, survives in ((0.21, True), (0.23, False)):
-        assert np.isfinite(formulas.descent(widgets._rates(rate, 0.0, 60)))[-1] == survives
-    assert np.isfinite(formulas.descent(widgets._rates(0.5, 0.3, 60)))[-1]
-    np.testing.assert_allclose(widgets._rates(0.4, 0.5, 4), [0.0, 0.2, 0.4, 0.4])
+        assert np.isfinite(formulas.descent_losses(drawings.schedule_rates(rate, 0.0, 60)))[-1] == survives
+    assert np.isfinite(formulas.descent_losses(drawings.schedule_rates(0.5, 0.3, 60)))[-1]
+    np.testing.assert_allclose(drawings.schedule_rates(0.4, 0.5, 4), [0.0, 0.2, 0.4, 0.4])
 
 
 BRANCHES = {"": {"a": 0.6, "b": 0.4}, "a": {"c": 0.5, "d": 0.5}, "b": {"c": 0.9, "d": 0.1}}
@@ -109,7 +109,7 @@ BRANCHES = {"": {"a": 0.6, "b": 0.4}, "a": {"c": 0.5, "d": 0.5}, "b": {"c": 0.9,
 
 def test_beam_search_by_hand() -> None:
     greedy = formulas.beam_search(BRANCHES, width=1, length=2)
-    assert [(path.words, path.kept) for path in greedy[0]] == [(("a",), True), (("b",), False)]
+    assert [(path.words, path.selected) for path in greedy[0]] == [(("a",), True), (("b",), False)]
     assert greedy[1][0].words == ("a", "c") and greedy[1][0].probability == pytest.approx(0.3)
     assert len(greedy[1]) == 2  # only what follows the one that was kept
     wider = formulas.beam_search(BRANCHES, width=2, length=2)
@@ -136,15 +136,15 @@ def test_what_follows_a_word_has_probability_1(word: str) -> None:
 
 def test_rank_by_hand() -> None:
     change = np.diag([3.0, 4.0])
-    np.testing.assert_allclose(formulas.best_of_rank(change, 1), np.diag([0.0, 4.0]), atol=1e-12)
+    np.testing.assert_allclose(formulas.low_rank_approximation(change, 1), np.diag([0.0, 4.0]), atol=1e-12)
     np.testing.assert_allclose(formulas.rank_errors(change), [1.0, 0.6, 0.0])
-    for rank, error in enumerate(formulas.rank_errors(matrix := formulas.weak_and_strong(8, 2, 0.5))):
-        lacks = np.linalg.norm(matrix - formulas.best_of_rank(matrix, rank)) / np.linalg.norm(matrix)
+    for rank, error in enumerate(formulas.rank_errors(matrix := formulas.low_rank_plus_noise(8, 2, 0.5))):
+        lacks = np.linalg.norm(matrix - formulas.low_rank_approximation(matrix, rank)) / np.linalg.norm(matrix)
         assert lacks == pytest.approx(error, abs=1e-9)
 
 
 def test_a_change_of_few_directions_and_no_noise_has_that_rank() -> None:
-    assert formulas.rank_errors(formulas.weak_and_strong(16, 4, 0.0))[4] == pytest.approx(0, abs=1e-6)
+    assert formulas.rank_errors(formulas.low_rank_plus_noise(16, 4, 0.0))[4] == pytest.approx(0, abs=1e-6)
 
 
 # -- what is shown --------------------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ def test_jupyter_is_given_a_widget_and_static_pictures_with_words(name: str, ske
     assert bundle[VIEW]["model_id"]
     assert len(set(alts(bundle["text/html"]))) == len(alts(bundle["text/html"])) >= 2
     assert all(len(words) > 60 for words in alts(bundle["text/html"]))
-    assert bundle["text/plain"].startswith("To move: ")
+    assert bundle["text/plain"].startswith("Controls: ")
 
 
 @pytest.mark.parametrize("name", MAKERS)
