@@ -10,8 +10,11 @@ from urllib.parse import quote
 
 import typer
 
+from workbench.cli.output import console
+from workbench.course_files import copy_course, course_root, is_checkout
 from workbench.errors import MissingPackageError, RequestError
 from workbench.files import storage_errors, write_json
+from workbench.i18n import _
 from workbench.types import JsonObject
 from workbench.workspace import Workspace
 
@@ -39,11 +42,21 @@ def lab_command(
 
     if find_spec("jupyterlab") is None:
         raise MissingPackageError("jupyterlab", "to open notebooks")
-    root = Path(__file__).resolve().parents[2]
+    workspace = Workspace.current()
+    command = jupyter_command(_root(workspace), browser, port, arguments or [])
+    os.execve(command[0], command, jupyter_environment(workspace))
+
+
+def _root(workspace: Workspace) -> Path:
+    """Return the folder to work in: a checkout, or the user's own copy of the installed course."""
+    root = course_root()
+    if is_checkout():
+        return root
     if not (root / "notebooks").is_dir():
-        raise RequestError(f"There are no notebooks in {root}.", "Run this from a checkout of the workbench.")
-    command = jupyter_command(root, browser, port, arguments or [])
-    os.execve(command[0], command, jupyter_environment(Workspace.current()))
+        raise RequestError(f"There are no notebooks in {root}.", "Install the workbench again, or use a checkout.")
+    copy = copy_course(workspace)
+    console.print(_("Your copy of the course: {folder}").format(folder=copy), markup=False, soft_wrap=True)
+    return copy
 
 
 def jupyter_command(root: Path, browser: bool, port: int, arguments: list[str]) -> list[str]:

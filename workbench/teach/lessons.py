@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from workbench.course_files import course_root
 from workbench.errors import RequestError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = course_root()
 _NAME = re.compile(r"# exercise: (\d\d-[a-z-]+\.\d+)")
 _SOLUTION = re.compile(
     r"^([ \t]*)# solution(?::[ ]*([^\n]*))?\n(.*?)^[ \t]*# end solution[ \t]*\n?", re.MULTILINE | re.DOTALL

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import duration
+from workbench.course_files import is_checkout
 from workbench.teach import progress_store
 from workbench.teach.exercises import exercises
 from workbench.teach.lessons import ROOT
@@ -112,7 +113,8 @@ def heading(one: Progress) -> str:
 
 def opening(one: Progress, root: Path = ROOT) -> str:
     """The command that opens a part in JupyterLab."""
-    return f"make lab ARGS={one.lesson.notebook.relative_to(root).as_posix()}"
+    notebook = one.lesson.notebook.relative_to(root).as_posix()
+    return f"make lab ARGS={notebook}" if is_checkout() else f"workbench lab {notebook}"
 
 
 def _able(one: Progress) -> str:
