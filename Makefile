@@ -1,6 +1,6 @@
 # The workbench's commands; `make` alone lists them.
 #
-# `make demo` and `make test` set up what they need by themselves. What is done already is not done again.
+# `make demo` and `make test` set up what they need. Later calls reuse it.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -15,9 +15,9 @@ SERVE ?= 1
 JOBS ?= 2
 ARGS ?=
 
-# python3 when it is 3.11 or 3.12, else python3.12, else python3.11; PYTHON=... chooses another.
-PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
-	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo "$$p" && break; \
+# The first of these that is Python 3.11, 3.12 or 3.13; PYTHON=... chooses another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$p" && break; \
 	done)
 
 # Two workers with one thread each: torch with two threads in each of two workers would fight over two cores.
@@ -32,22 +32,22 @@ help:  ## List these commands
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { \
-		echo "No Python 3.11 or 3.12 was found. Install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
+		echo "No Python 3.11, 3.12 or 3.13 was found. Install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "Making $(VENV) with $(PYTHON)"; "$(PYTHON)" -m venv $(VENV); }
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[all,dev,docs]'
 	@touch $@
 
-setup: $(STAMP)  ## Make .venv with everything at the tested versions, and fetch what the attention views need
+setup: $(STAMP)  ## Make .venv with pinned versions, and download what the attention views need
 	@$(BIN)/workbench data fetch d3 jquery || \
-		echo "Warning: d3 and jQuery could not be fetched. All else works; run 'make setup' again to see attention views." >&2
+		echo "Warning: d3 and jQuery could not be downloaded. Only attention views need them; run 'make setup' again." >&2
 
 demo: setup  ## Fine-tune MiniLM on film reviews twice, compare, and open the dashboard (SERVE=0: end before that)
 	$(BIN)/workbench demo $(if $(filter 0 no false,$(SERVE)),--no-serve,--serve)
 
-test: lint  ## Run linters and the whole suite but its slow part (under 15 minutes on 2 cores)
+test: lint  ## Run the linters and all tests except slow ones (under 15 minutes on 2 cores)
 	$(PYTEST) -m "not slow" $(ARGS)
 
-test-slow: $(STAMP)  ## Run the slow part of the suite: whole matrices, hundreds of kill points, long journeys
+test-slow: $(STAMP)  ## Run the slow tests: whole matrices, hundreds of kill points, long journeys
 	$(PYTEST) -m slow $(ARGS)
 
 lint: $(STAMP)  ## Check style, types and layers
@@ -56,21 +56,21 @@ lint: $(STAMP)  ## Check style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(STAMP)  ## Bring all code into the project's style
+format: $(STAMP)  ## Format all code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-course: $(STAMP)  ## Make the course's notebooks and lessons from their texts (notebooks/*.py, tutorials/src/*.py)
+course: $(STAMP)  ## Build the course's notebooks from their sources (notebooks/*.py, tutorials/src/*.py)
 	$(BIN)/python -m workbench.teach.course
 
 docs: $(STAMP)  ## Build the documentation site into build/site, strictly and without network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "Open build/site/index.html"
 
-screenshots: $(STAMP)  ## Draw the README's pictures anew into docs/images (needs Chromium)
+screenshots: $(STAMP)  ## Redraw the README's pictures in docs/images (needs Chromium)
 	$(BIN)/python -m dashboard.screenshots
 
-benchmarks: $(STAMP)  ## Measure against peers, ratios in one run each (long; leave the machine alone meanwhile)
+benchmarks: $(STAMP)  ## Measure against peers, as ratios within one run (long; needs an idle machine)
 	for script in tests/benchmarks/[a-z]*.py; do $(BIN)/python "$$script" $(ARGS); done
 
 dashboard: setup  ## Serve the dashboard on this machine

@@ -327,7 +327,7 @@ def test_a_wrong_request_as_json(home: Workspace) -> None:
         ("task: text-classification\n", "data: is missing"),
         ("", "a mapping of fields is needed"),
         ("task: 3\ndata: [1]\nmodel: minilm\n", "task"),
-        ("version: 99\n", "newer workbench"),
+        ("schema_version: 99\n", "newer workbench"),
         ("!!python/object/apply:os.system ['touch pwned']\n", "not valid YAML"),
         ("\x00\x01\xff", "YAML"),
     ],

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 import workbench
 
@@ -23,9 +24,9 @@ ROOT = Path(__file__).resolve().parents[3]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 NAME = "transformer-workbench"
 
-# The design's layers, high to low; the siblings of a line do not import each other, or may (in the lowest).
+# The design's layers, high to low. The siblings of a line do not import each other; in the lowest they may.
 LAYERS = [
-    {"__main__"},
+    {"__main__", "api"},
     {"cli", "teach"},
     {"jobs", "compress"},
     {"explain"},
@@ -39,7 +40,18 @@ LAYERS = [
     {"runs"},
     {"metrics"},
     {"spec"},
-    {"registry", "spec_versions", "workspace", "files", "errors", "machine", "types", "i18n"},
+    {
+        "registry",
+        "course_files",
+        "spec_versions",
+        "workspace",
+        "files",
+        "errors",
+        "machine",
+        "types",
+        "i18n",
+        "version",
+    },
 ]
 
 
@@ -159,6 +171,65 @@ def test_every_import_is_declared(folder: str) -> None:
                     continue
                 packages = {_normal(owner) for owner in owners.get(module, [module])} | {BROUGHT_BY.get(module, "")}
                 assert packages & _declared().keys(), f"{file.relative_to(ROOT)} imports {module}; it is not declared"
+
+
+# Packages that are declared and never imported: programs, plugins and types; and what another package needs for us.
+PROGRAMS = {
+    "import-linter", "jupyter-server", "jupyterlab", "mkdocs-material", "mkdocstrings", "mypy", "pre-commit",
+    "pytest-timeout", "pytest-xdist", "ruff", "types-pyyaml",
+}  # fmt: skip
+NEEDED_BY = {"scikit-learn": "optuna"}  # for the importance of hyperparameters
+# Where the packages of an extra are imported; the library for all others.
+IMPORTED_IN = {
+    "dashboard": ("workbench", "dashboard"),
+    "notebooks": ("workbench", "notebooks", "tutorials"),
+    "dev": ("tests",),
+    "docs": ("docs", "tests"),
+}
+
+
+def _imported(folders: tuple[str, ...]) -> set[str]:
+    """The packages that the modules below some folders import."""
+    owners, packages = metadata.packages_distributions(), set()
+    for file in (file for folder in folders for file in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            packages |= {_normal(owner) for name in names for owner in owners.get(name.partition(".")[0], [])}
+    return packages
+
+
+def _groups() -> dict[str, list[str]]:
+    project = PROJECT["project"]
+    extras = {name: lines for name, lines in project["optional-dependencies"].items() if name != "all"}
+    return {"": project["dependencies"], **extras}
+
+
+@pytest.mark.parametrize("extra", sorted(_groups()))
+def test_every_declared_package_is_imported(extra: str) -> None:
+    imported = _imported(IMPORTED_IN.get(extra, ("workbench",)))
+    declared = {_normal(Requirement(line).name) for line in _groups()[extra]}
+    assert NEEDED_BY.keys() & declared <= {name for name, other in NEEDED_BY.items() if other in declared}
+    assert not declared - imported - PROGRAMS - NEEDED_BY.keys()
+
+
+def test_the_extra_all_has_every_extra_for_users() -> None:
+    [line] = PROJECT["project"]["optional-dependencies"]["all"]
+    assert Requirement(line).extras == _groups().keys() - {"", "dev", "docs"}
+
+
+def test_python_versions_agree() -> None:
+    """The range, the classifiers and the Makefile name the same versions."""
+    classified = {
+        text.rpartition(" ")[2]
+        for text in PROJECT["project"]["classifiers"]
+        if re.fullmatch(r"Programming Language :: Python :: 3\.\d+", text)
+    }
+    allowed = SpecifierSet(PROJECT["project"]["requires-python"])
+    assert classified == {f"3.{minor}" for minor in range(30) if f"3.{minor}.1" in allowed}
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert classified == set(re.findall(r"python(3\.\d+)", makefile.split("done")[0]))
 
 
 def test_layers_are_the_designs() -> None:
