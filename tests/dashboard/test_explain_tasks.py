@@ -12,7 +12,7 @@ from transformers import BartConfig, BartForConditionalGeneration, BertForQuesti
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
 from tests.dashboard.test_explain import heat, pictures
-from tests.unit.explain.test_explain_targets import asked, of_bert, writer
+from tests.unit.explain.test_explain_targets import of_bert, predictor_for, writer
 from workbench.inference.predictor import Predictor
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -44,7 +44,9 @@ def rewriter() -> Any:
     widths = {"d_model": 16, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
     ids = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "decoder_start_token_id": 2}
     ids["forced_eos_token_id"] = 3
-    return asked("seq2seq-denoising", BartForConditionalGeneration(BartConfig(vocab_size=40, **sizes, **widths, **ids)))
+    return predictor_for(
+        "seq2seq-denoising", BartForConditionalGeneration(BartConfig(vocab_size=40, **sizes, **widths, **ids))
+    )
 
 
 def test_the_next_token_of_a_writer(opens: Opens) -> None:

@@ -1,4 +1,4 @@
-"""The views in a real browser with the network cut: they draw, ask for nothing, and run nothing that a text holds.
+"""The views in a real browser without network: they draw, request nothing, and run no script from a text.
 
 Screenshots go to the folder that WORKBENCH_SCREENSHOTS names, if it is set.
 """
@@ -44,7 +44,7 @@ HOSTILE = [
 
 
 class Watched:
-    """A page of a browser without network, and all that went wrong on it."""
+    """A page of a browser without network, with its errors and requests."""
 
     def __init__(self, page: Page, folder: Path) -> None:
         self.page, self.folder = page, folder
@@ -55,7 +55,7 @@ class Watched:
         page.on("request", lambda request: self.requests.append(request.url))
 
     def show(self, document: str, name: str) -> None:
-        """Open the document as a file, as someone would who was sent it."""
+        """Open the document as a file, as a recipient would."""
         file = self.folder / f"{name}.html"
         write_text(file, document)
         self.page.goto(file.as_uri())
@@ -93,7 +93,7 @@ def hostile_attention() -> Attention:
     return Attention(weights, HOSTILE, HOSTILE, [(0, 0)] * count, [0] * count, [False] * count, [])
 
 
-def test_the_head_view_draws_and_follows_the_reader(watched: Watched, assets: Workspace) -> None:
+def test_the_head_view_draws_and_reacts_to_the_user(watched: Watched, assets: Workspace) -> None:
     attention = capture_attention(bert(), tokenizer(), TEXT)
     count = len(attention.tokens)
     watched.show(bertviz.head_view(attention, workspace=assets), "head")
@@ -152,7 +152,7 @@ def test_hostile_text_is_shown_and_not_run(view: object, watched: Watched, asset
 
 
 def test_the_policy_stops_a_script_that_is_not_ours(watched: Watched, assets: Workspace) -> None:
-    """The second wall: were a token not escaped, its script would still not run."""
+    """Second line of defence: if a token were not escaped, its script would still not run."""
     document = bertviz.head_view(hostile_attention(), workspace=assets)
     watched.show(document.replace("</body>", "<script>window.hacked = 1</script></body>"), "broken-into")
     assert watched.page.evaluate("window.hacked") is None
@@ -176,12 +176,12 @@ def test_the_static_picture(watched: Watched) -> None:
 
 
 def long_attention(tokens: int, layers: int, heads: int) -> Attention:
-    """Heads with a plan: head h of every layer looks h tokens back, and a little everywhere."""
+    """Head h of every layer attends h tokens back, and a little everywhere."""
     names = ["[CLS]", *(f"word{i // 2}" if i % 2 == 0 else "##piece" for i in range(tokens - 2)), "[SEP]"]
     weights = np.full((layers, heads, tokens, tokens), 0.2 / tokens, dtype=np.float32)
-    place = np.arange(tokens)
+    position = np.arange(tokens)
     for head in range(heads):
-        weights[:, head, place, np.maximum(place - head, 0)] += 0.8
+        weights[:, head, position, np.maximum(position - head, 0)] += 0.8
     special = [name.startswith("[") for name in names]
     words = [None, *(i // 2 for i in range(tokens - 2)), None]
     segments = [None if one else 0 for one in special]
@@ -193,7 +193,7 @@ def drawn(page: Page, what: str) -> None:
 
 
 def at_cell(page: Page, row: int, column: int, count: int) -> None:
-    """Point at a cell of the whole matrix: margins of 118 and 96 pixels, cells as large as fit (at most 40)."""
+    """Hover over a cell of the whole matrix: margins of 118 and 96 pixels, cells as large as fit (at most 40)."""
     box = page.locator("#picture").bounding_box()
     assert box is not None
     cell = min(box["width"] - 2 - 118, box["height"] - 2 - 96, 40 * count) / count
@@ -221,15 +221,15 @@ def test_the_canvas_shows_the_weights_that_were_captured(watched: Watched) -> No
     drawn(page, f"matrix-1-1-{count - 2}")
     at_cell(page, 4, 4, count - 2)
     one = attention.weights[1, 1, 4:7, 4:7].sum(-1).mean()
-    said = status(page)
-    assert "unbelievable" in said and abs(float(said.split("(4): ")[1].split(". ")[0]) - one) < 0.01
+    text = status(page)
+    assert "unbelievable" in text and abs(float(text.split("(4): ")[1].split(". ")[0]) - one) < 0.01
     page.keyboard.press("s")
     drawn(page, f"matrix-1-1-{count - 4}")
     watched.shot(f"canvas-{page.evaluate('document.documentElement.dataset.theme')}")
     watched.assert_clean()
 
 
-def test_the_canvas_takes_long_texts(watched: Watched) -> None:
+def test_the_canvas_draws_long_texts(watched: Watched) -> None:
     attention, page = long_attention(512, 12, 12), watched.page
     watched.show(canvas.canvas_view(attention, layer=3, head=5), "canvas-long")
     drawn(page, "matrix-3-5-512")
@@ -244,9 +244,9 @@ def test_the_canvas_takes_long_texts(watched: Watched) -> None:
     page.locator("#search").fill("word20")
     assert page.locator("#matches").inner_text() == "11 matches"  # word20 and word200 to word209
     page.locator("#search").press("Enter")
-    said = status(page)
-    assert "word20" in said and "(41) attends most to" in said  # the 41st token, and it looks 7 back
-    assert float(said.split("(34): ")[1].split(". ")[0]) == pytest.approx(0.8, abs=0.004)
+    text = status(page)
+    assert "word20" in text and "(41) attends most to" in text  # the 41st token, and it attends 7 back
+    assert float(text.split("(34): ")[1].split(". ")[0]) == pytest.approx(0.8, abs=0.004)
     watched.shot(f"canvas-arcs-{theme}")
     page.keyboard.press("Escape")
     page.keyboard.press("m")
@@ -259,7 +259,7 @@ def test_the_canvas_takes_long_texts(watched: Watched) -> None:
     watched.assert_clean()
 
 
-def test_the_canvas_gives_pictures_away(watched: Watched) -> None:
+def test_the_canvas_saves_pictures(watched: Watched) -> None:
     attention, page = hostile_attention(), watched.page
     watched.show(canvas.canvas_view(attention), "canvas-hostile")
     drawn(page, f"matrix-1-0-{len(HOSTILE)}")
@@ -283,14 +283,14 @@ def test_the_canvas_gives_pictures_away(watched: Watched) -> None:
     watched.assert_clean()
 
 
-def test_the_canvas_asks_a_server_for_the_heads_that_are_looked_at(watched: Watched) -> None:
+def test_the_canvas_requests_heads_from_a_server_when_they_are_shown(watched: Watched) -> None:
     attention, page = long_attention(60, 2, 3), watched.page
     document = canvas.canvas_view(attention, layer=0, head=1, source="/heads")
 
     def answer(route: Route) -> None:
-        place = route.request.url.removeprefix("http://view.test/heads/").split("/")
-        if len(place) == 2:
-            route.fulfill(body=canvas.packed_head(attention, int(place[0]), int(place[1])))
+        path = route.request.url.removeprefix("http://view.test/heads/").split("/")
+        if len(path) == 2:
+            route.fulfill(body=canvas.packed_head(attention, int(path[0]), int(path[1])))
         else:
             route.fulfill(body=document, content_type="text/html")
 
@@ -313,17 +313,17 @@ def test_the_canvas_asks_a_server_for_the_heads_that_are_looked_at(watched: Watc
 
 @pytest.mark.parametrize("model", ["bert", "our-rotary-encoder"])
 def test_the_neuron_view_draws_for_any_model(model: str, watched: Watched, assets: Workspace) -> None:
-    found = capture_queries_keys(bert() if model == "bert" else model_of(CONFIGS[model]), tokenizer(), TEXT)
+    vectors = capture_queries_keys(bert() if model == "bert" else model_of(CONFIGS[model]), tokenizer(), TEXT)
     page = watched.page
-    watched.show(neuron.neuron_view(found, head=1, workspace=assets), f"neuron-{model}")
+    watched.show(neuron.neuron_view(vectors, head=1, workspace=assets), f"neuron-{model}")
     names = page.locator("#collapsed #leftText text").all_text_contents()
-    assert names == found.attention.shown
+    assert names == vectors.attention.shown
     page.locator("#collapsed #leftText text").nth(3).hover()
     page.locator("#collapsed #leftText rect").nth(2 * 3 + 1).click()  # the plus
     assert page.locator("#expanded").get_attribute("visibility") == "visible"
     page.locator("#expanded #leftText text").nth(3).hover()
     products = [float(rect.get_attribute("data-value") or "nan") for rect in page.locator("#dotproducts rect").all()]
-    expected = found.queries[-1, 1, 3] @ found.keys[-1, 1].T / np.sqrt(found.keys.shape[-1])
+    expected = vectors.queries[-1, 1, 3] @ vectors.keys[-1, 1].T / np.sqrt(vectors.keys.shape[-1])
     np.testing.assert_allclose(products, expected, atol=0.02)
     watched.shot(f"neuron-{model}-{page.evaluate('document.documentElement.dataset.theme')}")
     assert watched.errors == [] and len(watched.requests) == 1

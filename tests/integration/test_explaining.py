@@ -1,4 +1,4 @@
-"""`workbench explain` on a real run: all that it can be asked, on one page that asks for nothing; and plain errors."""
+"""`workbench explain` on a real run: every request, one offline page, and plain errors."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture
-def asked(trained: Run, monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> Run:
+def finished(trained: Run, monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> Run:
     monkeypatch.setenv("WORKBENCH_HOME", str(trained.workspace.root))
     return trained
 
 
-def test_all_that_can_be_asked_is_in_the_json_and_on_the_page(asked: Run, tmp_path: Path, capsys: Any) -> None:
+def test_every_request_is_in_the_json_and_on_the_page(finished: Run, tmp_path: Path, capsys: Any) -> None:
     page = tmp_path / "page.html"
     command = [
         "explain",
-        asked.id,
+        finished.id,
         "--text",
         TEXT,
         "--method",
@@ -50,34 +50,34 @@ def test_all_that_can_be_asked_is_in_the_json_and_on_the_page(asked: Run, tmp_pa
     ]
     views = ["--view", "tokens", "--view", "canvas", "--layers", "1-2", "--compare", "base", "--html", str(page)]
     assert main([*command, *views, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["details"]["samples"] == 50 and len(found["scores"]) == len(found["tokens"])
-    assert len(found["faithfulness_evaluation"]["sentences"]) == 4 and len(found["lens"]["rows"]) == 4
-    assert found["comparison"]["attention_divergence"]["texts"] == 1 and "base" in found["comparison"]["with"]
-    assert any(map(any, found["comparison"]["attention_divergence"]["divergence"]))  # training has moved some head
+    result = json.loads(capsys.readouterr().out)
+    assert result["details"]["samples"] == 50 and len(result["scores"]) == len(result["tokens"])
+    assert len(result["faithfulness_evaluation"]["sentences"]) == 4 and len(result["lens"]["rows"]) == 4
+    assert result["comparison"]["attention_divergence"]["texts"] == 1 and "base" in result["comparison"]["with"]
+    assert any(map(any, result["comparison"]["attention_divergence"]["divergence"]))  # training has changed some head
     written = page.read_text(encoding="utf-8")
     assert written.count("<iframe") == 2 and "Faithfulness" in written and "after each layer" in written
-    assert "<script" not in written and "&lt;script&gt;" in written  # those of the views stand in their frames
-    # the views save pictures through links that they make themselves; nothing else is named
+    assert "<script" not in written and "&lt;script&gt;" in written  # the views' scripts are in their frames
+    # views save pictures through links of their own; there are no others
     assert not re.search(r"<[^>]*\s(?:src|href)\s*=|url\(|@import|https?://(?!www\.w3\.org)", written)
 
 
-def test_two_texts_and_what_carries_their_difference(asked: Run, capsys: Any) -> None:
-    command = ["explain", asked.id, "--text", "the film is lovely", "--method", "occlusion"]
+def test_two_texts_and_the_activations_that_carry_their_difference(finished: Run, capsys: Any) -> None:
+    command = ["explain", finished.id, "--text", "the film is lovely", "--method", "occlusion"]
     assert main([*command, "--other-text", "the film is dreadful", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    patching = found["patching"]
+    result = json.loads(capsys.readouterr().out)
+    patching = result["patching"]
     assert patching["tokens"][4] == "lovely → dreadful" and patching["first"] > patching["second"]
     assert patching["positions"][0][4] == pytest.approx(1, abs=1e-3)
     assert main([*command, "--other-text", "the film is dreadful"]) == 0
     assert "restores" in capsys.readouterr().out
-    assert main([*command, "--other-text", "the film is lovely", "--json"]) == 0  # nothing to carry: told, not an error
+    assert main([*command, "--other-text", "the film is lovely", "--json"]) == 0  # no difference: a note, not an error
     same = json.loads(capsys.readouterr().out)
     assert "patching" not in same and "about the same probability" in same["comparison"]["note"]
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("options", "message"),
     [
         (["--set", "steps=3", "--method", "lime"], "Its options are: samples"),
         (["--view", "head"], "Name the file to write: --html"),
@@ -91,37 +91,37 @@ def test_two_texts_and_what_carries_their_difference(asked: Run, capsys: Any) ->
         (["--text-pair", "another"], "Leave out the second text"),
     ],
 )
-def test_errors_say_what_to_do(asked: Run, tmp_path: Path, capsys: Any, more: list[str], told: str) -> None:
-    given = [str(tmp_path / "page.html") if one == "PAGE" else one for one in more]
-    assert main(["explain", asked.id, "--text", "the film is lovely", *given]) == 2
-    assert told in " ".join(capsys.readouterr().err.split())
+def test_errors_say_what_to_do(finished: Run, tmp_path: Path, capsys: Any, options: list[str], message: str) -> None:
+    arguments = [str(tmp_path / "page.html") if option == "PAGE" else option for option in options]
+    assert main(["explain", finished.id, "--text", "the film is lovely", *arguments]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
     assert not list(tmp_path.glob("*.html"))
 
 
-def test_only_what_fits_a_run_is_listed(asked: Run, capsys: Any) -> None:
-    assert main(["explainers", "--run", asked.id, "--json"]) == 0
+def test_only_fitting_explainers_are_listed(finished: Run, capsys: Any) -> None:
+    assert main(["explainers", "--run", finished.id, "--json"]) == 0
     assert "occlusion" in [entry["name"] for entry in json.loads(capsys.readouterr().out)]
 
 
-def test_dataset_faithfulness_is_stored_with_the_run(asked: Run) -> None:
-    predictor = Predictor.load(asked)
-    found = evaluate_dataset_faithfulness(
+def test_dataset_faithfulness_is_stored_with_the_run(finished: Run) -> None:
+    predictor = Predictor.load(finished)
+    result = evaluate_dataset_faithfulness(
         predictor, [{"text": "the lovely film is long"}, {"text": "an awful plot and music"}], "occlusion"
     )
-    found.save(asked.folder)
-    (asked.folder / "explanations" / "broken.json").write_text("{}", encoding="utf-8")
-    assert read_dataset_faithfulness(asked.folder) == {"occlusion": found}
+    result.save(finished.folder)
+    (finished.folder / "explanations" / "broken.json").write_text("{}", encoding="utf-8")
+    assert read_dataset_faithfulness(finished.folder) == {"occlusion": result}
 
 
-def test_what_is_measured_over_the_runs_own_texts_is_kept_with_it(asked: Run, capsys: Any) -> None:
-    assert main(["faithfulness", asked.id, "--texts", "3", "--json"]) == 0
+def test_measurements_over_texts_are_stored_with_the_run(finished: Run, capsys: Any) -> None:
+    assert main(["faithfulness", finished.id, "--texts", "3", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["examples"] == 3
-    assert read_dataset_faithfulness(asked.folder)["occlusion"].examples == 3
+    assert read_dataset_faithfulness(finished.folder)["occlusion"].examples == 3
     for measure in ("layers", "gradient", "patterns"):
-        assert main(["heads", asked.id, "--measure", measure, "--texts", "3", "--json"]) == 0
+        assert main(["heads", finished.id, "--measure", measure, "--texts", "3", "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["texts"] == 3
-    layers, importance, patterns = load_layers(asked), load_importance(asked, "gradient"), load_patterns(asked)
+    layers, importance, patterns = load_layers(finished), load_importance(finished, "gradient"), load_patterns(finished)
     assert layers and importance and patterns
     assert len(layers.importance) == len(importance.importance) == len(patterns.entropy)
-    assert main(["heads", asked.id, "--measure", "size"]) == 2
+    assert main(["heads", finished.id, "--measure", "size"]) == 2
     assert "ablation, gradient, patterns, layers" in " ".join(capsys.readouterr().err.split())

@@ -1,4 +1,4 @@
-"""The page that `workbench explain --html` writes, in a real browser with the network cut: every view draws on it."""
+"""The page of `workbench explain --html` in a real browser without network: every view draws."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.integration.test_explaining import asked, trained  # noqa: F401 - fixtures
+from tests.integration.test_explaining import finished, trained  # noqa: F401 - fixtures
 from workbench.cli import main
 from workbench.runs.run import Run
 
@@ -21,7 +21,7 @@ TEXT = "the film is lovely </script><script>window.hacked = 1</script> <img src=
 
 
 def test_one_page_with_everything_draws_offline(
-    asked: Run,  # noqa: F811
+    finished: Run,  # noqa: F811
     chromium: Browser,
     tmp_path: Path,
     capsys: Any,
@@ -30,7 +30,7 @@ def test_one_page_with_everything_draws_offline(
     views = [part for view in ("tokens", "head", "model", "neuron", "canvas") for part in ("--view", view)]
     command = [
         "explain",
-        asked.id,
+        finished.id,
         "--text",
         TEXT,
         "--method",

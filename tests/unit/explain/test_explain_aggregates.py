@@ -42,17 +42,17 @@ def test_distance_by_hand() -> None:
     np.testing.assert_allclose(distance(np.array([[head, np.eye(3)]])), [[(0 + 0.5 + 1) / 3, 0]])
 
 
-def flow_by_cuts(weights: np.ndarray[Any, Any], reader: int) -> list[float]:
+def flow_by_cuts(weights: np.ndarray[Any, Any], readout: int) -> list[float]:
     """The smallest cut is the greatest flow (Ford and Fulkerson): try every cut."""
     layers, _, count, _ = weights.shape
     mixed = 0.5 * weights.mean(1) + 0.5 * np.eye(count)
     nodes = [(layer, token) for layer in range(layers + 1) for token in range(count)]
-    found = []
+    flows = []
     for goal in range(count):
-        free = [node for node in nodes if node not in ((layers, reader), (0, goal))]
+        free = [node for node in nodes if node not in ((layers, readout), (0, goal))]
         cuts = []
         for sides in itertools.product([True, False], repeat=len(free)):
-            near = {(layers, reader)} | {node for node, side in zip(free, sides, strict=True) if side}
+            near = {(layers, readout)} | {node for node, side in zip(free, sides, strict=True) if side}
             cuts.append(
                 sum(
                     mixed[layer - 1, token, below]
@@ -62,8 +62,8 @@ def flow_by_cuts(weights: np.ndarray[Any, Any], reader: int) -> list[float]:
                     if (layer - 1, below) not in near
                 )
             )
-        found.append(min(cuts))
-    return found
+        flows.append(min(cuts))
+    return flows
 
 
 @pytest.mark.parametrize(("layers", "count"), [(1, 3), (2, 3), (3, 3)])
@@ -80,79 +80,77 @@ def test_flow_by_hand() -> None:
 
 
 def test_flow_explains_short_texts_only() -> None:
-    asked = predictor(bert(), tokenizer())
-    explanation = explain(asked, "the film was good", "flow")
+    loaded = predictor(bert(), tokenizer())
+    explanation = explain(loaded, "the film was good", "flow")
     expected = attention_flow(explanation.attention.weights, 0)  # type: ignore[union-attr]
     np.testing.assert_allclose(explanation.scores, expected)
-    asked.max_length = 64
-    asked.tokenizer.model_max_length = 80
-    asked = predictor(bert(max_position_embeddings=128), tokenizer())
-    asked.tokenizer.model_max_length = asked.max_length = 100
+    loaded = predictor(bert(max_position_embeddings=128), tokenizer())
+    loaded.tokenizer.model_max_length = loaded.max_length = 100
     with pytest.raises(RequestError, match="at most 64 tokens, and this has 92"):
-        explain(asked, "film " * 90, "flow")
+        explain(loaded, "film " * 90, "flow")
 
 
-def test_where_induction_and_same_word_look() -> None:
-    found = attention("[CLS] a b c a b [SEP]", [np.eye(7)])
-    assert np.argwhere(PATTERNS["same word"](found)).tolist() == [[1, 4], [2, 5], [4, 1], [5, 2]]
-    assert np.argwhere(PATTERNS["induction"](found)).tolist() == [[4, 2], [5, 3]]
+def test_patterns_of_induction_and_same_word() -> None:
+    repeated = attention("[CLS] a b c a b [SEP]", [np.eye(7)])
+    assert np.argwhere(PATTERNS["same word"](repeated)).tolist() == [[1, 4], [2, 5], [4, 1], [5, 2]]
+    assert np.argwhere(PATTERNS["induction"](repeated)).tolist() == [[4, 2], [5, 3]]
     assert not PATTERNS["same word"](attention("[SEP] a [SEP]", [np.eye(3)])).any()  # special tokens are no words
     assert np.argwhere(PATTERNS["induction"](attention("a a a", [np.eye(3)]))).tolist() == [[2, 1]]  # not itself
 
 
 def planted(tokens: str) -> Attention:
-    """Heads that follow each pattern with 0.9 of their attention, and one that is even."""
+    """Heads that follow each pattern with 0.9 of their attention, and a uniform one."""
     empty = attention(tokens, [np.zeros((len(tokens.split()),) * 2)])
     count, heads = len(empty.tokens), []
-    for places in PATTERNS.values():
-        where = places(empty).astype(float)
+    for pattern_of in PATTERNS.values():
+        where = pattern_of(empty).astype(float)
         rows = where.any(1, keepdims=True)
         spread = where / np.maximum(where.sum(1, keepdims=True), 1)
         heads.append(np.where(rows, 0.9 * spread + 0.1 / count, 1 / count))
     return attention(tokens, [*heads, np.full((count, count), 1 / count)])
 
 
-def test_planted_patterns_are_found_and_nothing_else() -> None:
+def test_only_planted_patterns_are_detected() -> None:
     texts = [
         "[CLS] a b c d e a b c d e [SEP]",
         "[CLS] f g h i j f g h i j [SEP]",
         "[CLS] k l m n o k l m n o [SEP]",
     ] * 2
-    found = patterns_of([planted(text) for text in texts])
-    named = {(one["head"], one["pattern"]) for one in found.named}
+    result = patterns_of([planted(text) for text in texts])
+    named = {(one["head"], one["pattern"]) for one in result.named}
     assert named == {(number, name) for number, name in enumerate(PATTERNS)}
-    assert found.patterns["induction"][0][5] == pytest.approx(0.9 + 0.1 / 12, abs=1e-6)
+    assert result.patterns["induction"][0][5] == pytest.approx(0.9 + 0.1 / 12, abs=1e-6)
     for name in PATTERNS:
-        assert found.patterns[name][0][6] == pytest.approx(found.even[name], abs=1e-6)
-    assert found.measured["induction"] == 6 * 5 and found.notes == []
-    assert json.loads(json.dumps(found.as_dict()))["texts"] == 6
+        assert result.patterns[name][0][6] == pytest.approx(result.even[name], abs=1e-6)
+    assert result.measured["induction"] == 6 * 5 and result.notes == []
+    assert json.loads(json.dumps(result.as_dict()))["texts"] == 6
 
 
-def test_what_is_measured_on_too_little_is_not_named() -> None:
-    found = patterns_of([planted("[CLS] a b a b [SEP]")])
-    assert found.named == [] and "Too few tokens" in found.notes[0]
+def test_too_few_tokens_name_no_pattern() -> None:
+    result = patterns_of([planted("[CLS] a b a b [SEP]")])
+    assert result.named == [] and "Too few tokens" in result.notes[0]
 
 
-def test_even_attention_over_a_short_text_is_no_pattern() -> None:
+def test_uniform_attention_over_a_short_text_is_no_pattern() -> None:
     even = attention("[CLS] a", [np.full((2, 2), 0.5)])  # half of it is on the first token, as on any
-    found = patterns_of([even] * 30)
-    assert found.patterns["first token"][0][0] == found.even["first token"] == 0.5
-    assert found.named == []
+    result = patterns_of([even] * 30)
+    assert result.patterns["first token"][0][0] == result.even["first token"] == 0.5
+    assert result.named == []
 
 
-def test_a_decoder_is_compared_with_what_it_may_see() -> None:
+def test_a_decoder_is_compared_with_causal_uniform_attention() -> None:
     count = 12
     head = np.tril(np.ones((count, count)))
     head /= head.sum(1, keepdims=True)
-    found = patterns_of([attention(" ".join(f"t{i}" for i in range(count)), [head])] * 3)
-    assert found.even["first token"] == pytest.approx(np.mean([1 / n for n in range(2, count + 1)]))
-    assert found.patterns["first token"][0][0] == pytest.approx(found.even["first token"], abs=1e-6)
-    assert found.measured["next token"] == 0  # a decoder cannot look there
+    result = patterns_of([attention(" ".join(f"t{i}" for i in range(count)), [head])] * 3)
+    assert result.even["first token"] == pytest.approx(np.mean([1 / n for n in range(2, count + 1)]))
+    assert result.patterns["first token"][0][0] == pytest.approx(result.even["first token"], abs=1e-6)
+    assert result.measured["next token"] == 0  # a decoder cannot look there
 
 
-def test_over_a_model() -> None:
-    found = head_patterns(bert(), tokenizer(), ["the film was good", "a bad story"], repeat=True)
-    assert np.shape(found.entropy) == (3, 4) == np.shape(found.patterns["separator"])
-    assert found.measured["induction"] == 4 - 1 + 3 - 1 + 2 and found.texts == 2
+def test_patterns_of_a_model() -> None:
+    result = head_patterns(bert(), tokenizer(), ["the film was good", "a bad story"], repeat=True)
+    assert np.shape(result.entropy) == (3, 4) == np.shape(result.patterns["separator"])
+    assert result.measured["induction"] == 4 - 1 + 3 - 1 + 2 and result.texts == 2
     with pytest.raises(RequestError, match="no texts"):
         head_patterns(bert(), tokenizer(), [])

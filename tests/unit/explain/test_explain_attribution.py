@@ -1,4 +1,4 @@
-"""Integrated gradients, LIME and Shapley values against what they must be: sums, brute force, other implementations."""
+"""Integrated gradients, LIME and Shapley values against sums, brute force and other implementations."""
 
 from __future__ import annotations
 
@@ -63,22 +63,22 @@ def test_integrated_gradients_equal_a_sum_by_hand() -> None:
     np.testing.assert_allclose(explanation.scores, expected.numpy(), atol=2e-3 * float(expected.abs().max()))
 
 
-def test_too_few_steps_are_told() -> None:
+def test_too_few_steps_add_a_note() -> None:
     explanation = explain(small(), TEXT, "integrated-gradients", tolerance=1e-9, max_steps=24)
-    found = explanation.details
-    assert found["steps"] == 24 and found["complete"] == (found["completeness_error"] <= 1e-3)
-    if not found["complete"]:
-        assert "still miss" in explanation.notes[-1]
+    details = explanation.details
+    assert details["steps"] == 24 and details["complete"] == (details["completeness_error"] <= 1e-3)
+    if not details["complete"]:
+        assert "still off by" in explanation.notes[-1]
 
 
-def test_the_models_gradients_and_hooks_are_left_alone() -> None:
+def test_the_model_has_no_gradients_or_hooks_afterwards() -> None:
     model = small()
     explain(model, TEXT, "integrated-gradients")
     assert all(parameter.grad is None for parameter in model.model.parameters())
     assert not model.model.get_input_embeddings()._forward_hooks
 
 
-def test_without_captum_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_captum_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(MissingPackageError, match="pip install captum"):
         explain(small(), TEXT, "integrated-gradients")
@@ -88,11 +88,11 @@ def by_all_orders(value: Any, count: int) -> np.ndarray[Any, Any]:
     """Shapley values by their first definition: the mean gain over every order."""
     shares = np.zeros(count)
     for order in itertools.permutations(range(count)):
-        kept = np.zeros(count, dtype=bool)
-        before = float(value(kept[None])[0])
+        visible = np.zeros(count, dtype=bool)
+        before = float(value(visible[None])[0])
         for feature in order:
-            kept[feature] = True
-            after = float(value(kept[None])[0])
+            visible[feature] = True
+            after = float(value(visible[None])[0])
             shares[feature] += after - before
             before = after
     return shares / math.factorial(count)
@@ -120,7 +120,7 @@ def test_sampled_shapley_values_converge_to_the_exact_ones() -> None:
     errors = []
     for pairs in (10, 100, 4000):
         shares, error = sampled_shapley(game(7), 7, pairs, seed=1)
-        assert shares.sum() == pytest.approx(exact.sum())  # they always share out all there is
+        assert shares.sum() == pytest.approx(exact.sum())  # they always sum to the whole difference
         assert np.all(np.abs(shares - exact) < 5 * error)
         errors.append(np.abs(shares - exact).max())
     assert errors[2] < 0.05 and errors[2] < errors[0] / 3
@@ -128,14 +128,14 @@ def test_sampled_shapley_values_converge_to_the_exact_ones() -> None:
     np.testing.assert_array_equal(again, sampled_shapley(game(7), 7, 10, seed=1)[0])
 
 
-def test_orders_come_in_pairs_that_run_against_each_other() -> None:
+def test_orders_come_in_reversed_pairs() -> None:
     for seed in range(4):  # of two features, such a pair is all there is
         shares, error = sampled_shapley(game(2), 2, 2, seed)
         np.testing.assert_allclose(shares, exact_shapley(game(2), 2))
         np.testing.assert_allclose(error, 0, atol=1e-12)
 
 
-def test_sampling_a_text_comes_to_the_exact_values() -> None:
+def test_sampled_values_of_a_text_approach_the_exact_ones() -> None:
     words = "good film was bad story and"
     exact = explain(small(), words, "shapley")
     sampled = explain(small(), words, "shapley", exact_up_to=1, texts=4000)
@@ -165,11 +165,11 @@ def test_shapley_values_are_captums() -> None:
     np.testing.assert_allclose(mine.scores, theirs[0].detach().numpy(), atol=0.03)
 
 
-def test_two_words_that_say_the_same_share_the_credit() -> None:
-    found = explain(bag_of_words(), "good the good", "shapley").scores
-    assert found[1] == pytest.approx(found[3]) and found[1] > found[2] > 0
+def test_two_equal_words_share_the_credit() -> None:
+    scores = explain(bag_of_words(), "good the good", "shapley").scores
+    assert scores[1] == pytest.approx(scores[3]) and scores[1] > scores[2] > 0
     alone = explain(bag_of_words(), "good the good", "occlusion").scores
-    assert found[1] > 3 * alone[1]  # occlusion sees hardly any
+    assert scores[1] > 3 * alone[1]  # occlusion sees hardly any
 
 
 def test_the_ridge_is_scikit_learns() -> None:
@@ -187,8 +187,8 @@ def test_lime_fits_a_linear_model_fully() -> None:
     values = np.array([0.3, 0.01, 0.02, -0.05, -0.2, 0.04])
 
     class Linear(Instance):
-        def masked_probabilities(self, kept: Any, target: Any) -> Any:
-            return 0.5 + kept[:, self.maskable] @ values
+        def masked_probabilities(self, visible: Any, target: Any) -> Any:
+            return 0.5 + visible[:, self.maskable] @ values
 
     linear = Linear(bag_of_words(), "good film was a bad story")
     scores = Lime(Lime.Config(samples=4000)).run(linear, Target(0))
@@ -197,7 +197,7 @@ def test_lime_fits_a_linear_model_fully() -> None:
 
 
 @pytest.mark.parametrize("method", ["lime", "shapley", "integrated-gradients"])
-def test_the_planted_word_is_found(method: str) -> None:
+def test_the_planted_word_has_the_highest_score(method: str) -> None:
     text = "the story was bad and the film with actors and music was good"
     explanation = explain(bag_of_words(), text, method)
     best = int(np.argmax(explanation.scores))

@@ -1,4 +1,4 @@
-"""The canvas view's document: bytes that keep the weights, small, closed, and with nothing a text could make run."""
+"""The canvas view's document: weights as bytes, no requests, no scripts from the text."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def facts(document: str) -> Any:
 
 
 def heads(document: str) -> dict[str, bytes]:
-    found = re.findall(r'data-head="([\d-]+)">([^<]*)</script>', document)
-    return {name: zlib.decompress(base64.b64decode(packed)) for name, packed in found}
+    blocks = re.findall(r'data-head="([\d-]+)">([^<]*)</script>', document)
+    return {name: zlib.decompress(base64.b64decode(packed)) for name, packed in blocks}
 
 
-def test_a_byte_keeps_a_weight() -> None:
+def test_a_weight_survives_as_a_byte() -> None:
     weights = np.linspace(0, 1, 100_001, dtype=np.float32)
     error = np.abs(canvas.from_bytes(canvas.as_bytes(weights)) - weights)
     assert error.max() < 0.004
@@ -36,21 +36,21 @@ def test_a_byte_keeps_a_weight() -> None:
     assert canvas.as_bytes(np.array([0.0, 1.0])).tolist() == [0, 255]
 
 
-def test_every_head_travels() -> None:
+def test_the_page_contains_every_head() -> None:
     attention = capture_attention(bert(), tokenizer(), "the film was unbelievable")
     document = canvas.canvas_view(attention)
-    found = heads(document)
-    assert set(found) == {f"{layer}-{head}" for layer in range(3) for head in range(4)}
-    values = np.frombuffer(found["1-2"], dtype=np.uint8).reshape(8, 8)
+    sent = heads(document)
+    assert set(sent) == {f"{layer}-{head}" for layer in range(3) for head in range(4)}
+    values = np.frombuffer(sent["1-2"], dtype=np.uint8).reshape(8, 8)
     np.testing.assert_allclose(canvas.from_bytes(values), attention.weights[1, 2], atol=0.004)
-    told = facts(document)
-    assert told["tokens"] == attention.shown and told["special"] == [1, 0, 0, 0, 0, 0, 0, 1]
-    assert told["words"] == [0, 1, 2, 3, 4, 4, 4, 7] and told["layer"] == 2
-    assert np.frombuffer(zlib.decompress(base64.b64decode(told["maps"])), dtype=np.uint8).size == 12 * 64
+    data = facts(document)
+    assert data["tokens"] == attention.shown and data["special"] == [1, 0, 0, 0, 0, 0, 0, 1]
+    assert data["words"] == [0, 1, 2, 3, 4, 4, 4, 7] and data["layer"] == 2
+    assert np.frombuffer(zlib.decompress(base64.b64decode(data["maps"])), dtype=np.uint8).size == 12 * 64
     assert zlib.decompress(canvas.packed_head(attention, 1, 2)) == values.tobytes()
 
 
-def test_words_of_two_texts_are_two() -> None:
+def test_words_of_two_texts_differ() -> None:
     attention = capture_attention(bert(), tokenizer(), "unbelievable", "unbelievable film")
     assert facts(canvas.canvas_view(attention))["words"] == [0, 1, 1, 1, 4, 5, 5, 5, 8, 9]
     bare = attention.without_special()  # the words of both are number 0 and side by side now
@@ -60,15 +60,15 @@ def test_words_of_two_texts_are_two() -> None:
 def test_a_small_map_keeps_a_single_line() -> None:
     values = np.zeros((200, 200), dtype=np.uint8)
     values[131] = 9
-    found = canvas.small_map(values)
-    assert found.shape == (64, 64) and (found == 9).sum() == 64
+    small = canvas.small_map(values)
+    assert small.shape == (64, 64) and (small == 9).sum() == 64
     one = np.zeros((200, 200), dtype=np.uint8)
     one[131, 17] = 9
     assert (canvas.small_map(one) == 9).sum() == 1
     assert canvas.small_map(values[:10, :10]).shape == (10, 10)
 
 
-def test_other_heads_can_stay_with_the_server() -> None:
+def test_other_heads_can_come_from_a_server() -> None:
     attention = attention_of_size(3, 4, 40)
     document = canvas.canvas_view(attention, layer=1, head=2, source="/attention/run")
     assert set(heads(document)) == {"1-2"} and "connect-src 'self'" in document
@@ -86,14 +86,14 @@ def test_hostile_tokens_stay_inside_the_data() -> None:
     assert facts(document)["tokens"] == [name[:400] for name in HOSTILE]
 
 
-def test_nothing_is_asked_of_the_network() -> None:
+def test_the_page_requests_nothing() -> None:
     document = canvas.canvas_view(attention_of_size(2, 2, 5))
     assert not [pair for pair in Parsed(document).attributes if pair[0] in ("src", "href", "srcset", "action")]
     assert set(re.findall(r"https?://[^\"' ]*", document)) == {"http://www.w3.org/2000/svg"}  # a name, not an address
     assert "default-src 'none'" in document
 
 
-def test_what_there_is_not_is_told() -> None:
+def test_a_missing_layer_or_head_is_an_error() -> None:
     with pytest.raises(RequestError, match="no layer 2"):
         canvas.canvas_view(attention_of_size(2, 2, 5), layer=2)
     with pytest.raises(RequestError, match="no head -1"):

@@ -1,4 +1,4 @@
-"""Captured attention is the model's own, and the model is left as it was."""
+"""Captured attention is the model's own, and the model is restored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workbench.explain import capture_attention
 TEXT = "the film was unbelievable"
 
 
-def test_it_equals_what_an_eager_model_returns() -> None:
+def test_attention_equals_that_of_an_eager_model() -> None:
     fast, words = bert(attn_implementation="sdpa"), tokenizer()
     plain = bert(attn_implementation="eager").eval()
     plain.load_state_dict(fast.state_dict())
@@ -49,24 +49,24 @@ def test_a_pair_knows_its_second_text() -> None:
     assert any("left out" in note for note in bare.notes)
 
 
-def test_a_decoder_attends_to_nothing_after_and_is_read_at_its_end() -> None:
+def test_a_decoder_is_causal_and_read_at_its_last_token() -> None:
     config = GPT2Config(vocab_size=40, n_positions=32, n_embd=8, n_layer=2, n_head=2, pad_token_id=0)
     attention = capture_attention(GPT2ForSequenceClassification(config), tokenizer(), TEXT)
     assert not np.triu(attention.weights, 1).any()
     assert attention.is_causal and attention.readout == len(attention.tokens) - 1
 
 
-def test_what_is_cut_off_is_told() -> None:
+def test_truncation_adds_a_note() -> None:
     attention = capture_attention(bert(), tokenizer(), "the film " * 50, max_length=10)
     assert len(attention.tokens) == 10
     assert "10 tokens" in attention.notes[0]
     assert capture_attention(bert(), tokenizer(), "the film").notes == []
 
 
-def test_the_model_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     model = bert(attn_implementation="sdpa", hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5).train()
-    model.bert.encoder.layer[0].eval()  # as freezing leaves it: a mode for each part
-    before = [part.training for part in model.modules()]
+    model.bert.encoder.layer[0].eval()  # as after freezing: modules differ in mode
+    before = [module.training for module in model.modules()]
     attention = capture_attention(model, tokenizer(), TEXT)  # sums to 1: no dropout
 
     def broken(*_: Any, **__: Any) -> None:
@@ -76,13 +76,13 @@ def test_the_model_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model.bert, "forward", broken)
     with pytest.raises(RuntimeError, match="broken"):
         capture_attention(model, tokenizer(), TEXT)
-    assert {part.config._attn_implementation for part in model.modules() if hasattr(part, "config")} == {"sdpa"}
-    assert [part.training for part in model.modules()] == before
+    assert {m.config._attn_implementation for m in model.modules() if hasattr(m, "config")} == {"sdpa"}
+    assert [module.training for module in model.modules()] == before
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
     assert attention.weights.dtype == np.float32
 
 
-def test_a_model_that_peft_has_wrapped() -> None:
+def test_a_peft_model() -> None:
     model = bert(attn_implementation="sdpa")
     plain = capture_attention(model, tokenizer(), TEXT)
     wrapped = get_peft_model(model, LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query", "value"]))
@@ -128,5 +128,5 @@ def test_a_text_without_tokens_is_refused() -> None:
         ("film \u2028good", "good"),
     ],
 )
-def test_what_the_tokenizer_does_not_know_is_still_shown(text: str, shown: str) -> None:
+def test_unknown_tokens_are_shown_as_text(text: str, shown: str) -> None:
     assert capture_attention(bert(), tokenizer(), text).shown[-2] == shown

@@ -1,4 +1,4 @@
-"""Three kinds of attention of an encoder-decoder, and only the layers and heads that are asked for."""
+"""The three kinds of attention of an encoder-decoder, and selected layers and heads."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def bart() -> Any:
     return BartForConditionalGeneration(BartConfig(vocab_size=40, **layers, **widths, **ids)).eval()
 
 
-def reader(model: Any) -> Any:
+def predictor_of(model: Any) -> Any:
     entry = tasks.get("seq2seq-denoising")
     return SimpleNamespace(model=model, tokenizer=tokenizer(), task=entry(entry.Config()), labels=[], max_length=32)
 
 
 @pytest.mark.parametrize("make", [ours, bart])
-def test_three_kinds_equal_what_the_model_returns(make: Any) -> None:
+def test_three_kinds_of_attention_equal_the_models_own(make: Any) -> None:
     model, words = make(), tokenizer()
     before = model.config._attn_implementation
-    found = capture_encoder_decoder(model, words, TEXT, "story good")
+    captured = capture_encoder_decoder(model, words, TEXT, "story good")
     assert model.config._attn_implementation == before
     inputs = words(TEXT, return_tensors="pt")
     inputs.pop("token_type_ids", None)
@@ -67,17 +67,17 @@ def test_three_kinds_equal_what_the_model_returns(make: Any) -> None:
     with torch.no_grad():
         output = eager(**inputs, decoder_input_ids=decoded, output_attentions=True)
     for mine, theirs in (
-        (found.encoder.weights, output.encoder_attentions),
-        (found.decoder.weights, output.decoder_attentions),
-        (found.cross, output.cross_attentions),
+        (captured.encoder.weights, output.encoder_attentions),
+        (captured.decoder.weights, output.decoder_attentions),
+        (captured.cross, output.cross_attentions),
     ):
         np.testing.assert_allclose(mine, torch.stack(theirs)[:, 0].numpy(), atol=1e-5)
         np.testing.assert_allclose(mine.sum(-1), 1, atol=1e-4)
-    assert found.cross.shape == (2, 4, 3, 6) and found.decoder.is_causal and not found.encoder.is_causal
-    assert found.decoder.tokens[1:] == ["story", "good"]
+    assert captured.cross.shape == (2, 4, 3, 6) and captured.decoder.is_causal and not captured.encoder.is_causal
+    assert captured.decoder.tokens[1:] == ["story", "good"]
 
 
-def test_what_it_writes_itself_is_taken_by_default() -> None:
+def test_the_default_text_is_what_the_model_generates() -> None:
     model, words = ours(), tokenizer()
     inputs = words(TEXT, return_tensors="pt")
     inputs.pop("token_type_ids", None)
@@ -87,32 +87,32 @@ def test_what_it_writes_itself_is_taken_by_default() -> None:
 
 
 def test_cross_attention_as_a_pair_can_be_drawn() -> None:
-    found = capture_encoder_decoder(ours(), tokenizer(), TEXT, "story")
-    pair = found.cross_as_pair()
+    captured = capture_encoder_decoder(ours(), tokenizer(), TEXT, "story")
+    pair = captured.cross_as_pair()
     assert pair.second_text_start is not None
-    np.testing.assert_array_equal(pair.weights[:, :, 6:, :6], found.cross)
+    np.testing.assert_array_equal(pair.weights[:, :, 6:, :6], captured.cross)
     assert not pair.weights[:, :, :6].any() and not pair.weights[:, :, 6:, 6:].any()
     assert "story" in canvas_view(pair) and why_not_drawn(pair, "head") is None
 
 
-def test_the_first_token_that_is_written_is_explained() -> None:
-    asked = reader(ours())
+def test_the_first_generated_token_is_explained() -> None:
+    loaded = predictor_of(ours())
     with torch.no_grad():
-        inputs = asked.tokenizer(TEXT, return_tensors="pt")
+        inputs = loaded.tokenizer(TEXT, return_tensors="pt")
         ids, mask = inputs["input_ids"], inputs["attention_mask"]
-        first = asked.model(input_ids=ids, attention_mask=mask, decoder_input_ids=torch.tensor([[2]])).logits[0, -1]
+        first = loaded.model(input_ids=ids, attention_mask=mask, decoder_input_ids=torch.tensor([[2]])).logits[0, -1]
         best = int(first.argmax())
         hidden = ids.clone()
-        hidden[0, 1] = asked.tokenizer.mask_token_id
-        less = asked.model(input_ids=hidden, attention_mask=mask, decoder_input_ids=torch.tensor([[2]])).logits[0, -1]
-    instance = Instance(asked, TEXT)
+        hidden[0, 1] = loaded.tokenizer.mask_token_id
+        less = loaded.model(input_ids=hidden, attention_mask=mask, decoder_input_ids=torch.tensor([[2]])).logits[0, -1]
+    instance = Instance(loaded, TEXT)
     assert resolve_target(instance).target.index == best
-    found = explain(asked, TEXT, "occlusion")
-    assert found.scores[1] == pytest.approx(float(first.softmax(-1)[best] - less.softmax(-1)[best]), abs=1e-6)
-    looking = explain(asked, TEXT, "attention")
-    both = capture_encoder_decoder(asked.model, asked.tokenizer, TEXT, "")
+    explanation = explain(loaded, TEXT, "occlusion")
+    assert explanation.scores[1] == pytest.approx(float(first.softmax(-1)[best] - less.softmax(-1)[best]), abs=1e-6)
+    looking = explain(loaded, TEXT, "attention")
+    both = capture_encoder_decoder(loaded.model, loaded.tokenizer, TEXT, "")
     np.testing.assert_allclose(looking.scores, both.cross[-1, :, 0].mean(0), atol=1e-6)
-    assert "three kinds" in str(fitting(asked)["rollout"]) and fitting(asked)["attention"] is None
+    assert "three kinds" in str(fitting(loaded)["rollout"]) and fitting(loaded)["attention"] is None
 
 
 def test_only_some_layers_and_heads() -> None:

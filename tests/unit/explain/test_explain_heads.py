@@ -1,4 +1,4 @@
-"""Heads are switched off in truth, what matters is found, and moved heads are told by their divergence."""
+"""Heads are really switched off, important ones are result, and changed ones have a high divergence."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", ["bert", "gpt2", "our-encoder", "our-decoder"])
-def test_a_switched_off_head_is_one_without_its_map(name: str) -> None:
+def test_a_head_switched_off_equals_one_without_its_projection(name: str) -> None:
     model, inputs = make(name), dict(tokenizer()(TEXT, return_tensors="pt"))
     if name in ("gpt2", "our-decoder"):
         inputs.pop("token_type_ids", None)
@@ -63,27 +63,27 @@ def test_a_switched_off_head_is_one_without_its_map(name: str) -> None:
 
 
 def test_ablation_by_hand() -> None:
-    asked = predictor(bert().eval(), tokenizer())
-    found = head_importance(asked, EXAMPLES[:1])
+    loaded = predictor(bert().eval(), tokenizer())
+    result = head_importance(loaded, EXAMPLES[:1])
     inputs = dict(tokenizer()(TEXT, return_tensors="pt"))
     with torch.no_grad():
-        whole = asked.model(**inputs).logits.softmax(-1)[0]
+        whole = loaded.model(**inputs).logits.softmax(-1)[0]
         label = int(whole.argmax())
         for layer, head in ((0, 0), (2, 3)):
             changed = bert().eval()
             without_head(changed, layer, head)
             fall = float(whole[label] - changed(**inputs).logits.softmax(-1)[0, label])
-            assert found.importance[layer][head] == pytest.approx(fall, abs=1e-5)
-    assert len(found.order) == 12 and found.order[0]["importance"] <= found.order[-1]["importance"]
-    assert json.loads(json.dumps(found.as_dict()))["texts"] == 1
+            assert result.importance[layer][head] == pytest.approx(fall, abs=1e-5)
+    assert len(result.order) == 12 and result.order[0]["importance"] <= result.order[-1]["importance"]
+    assert json.loads(json.dumps(result.as_dict()))["texts"] == 1
 
 
 @pytest.mark.parametrize("name", ["bert", "our-encoder"])
-def test_the_gradient_is_that_of_small_steps(name: str) -> None:
+def test_the_gradient_equals_a_finite_difference(name: str) -> None:
     model = make(name).double()
     model.config.id2label = dict(enumerate(LABELS))
-    asked = predictor(model, tokenizer())
-    found = head_importance(asked, EXAMPLES[:1], "gradient")
+    loaded = predictor(model, tokenizer())
+    result = head_importance(loaded, EXAMPLES[:1], "gradient")
     inputs = dict(tokenizer()(TEXT, return_tensors="pt"))
     modules = attention_modules(model, inputs)
 
@@ -94,7 +94,7 @@ def test_the_gradient_is_that_of_small_steps(name: str) -> None:
             return float(model.eval()(**inputs).logits.log_softmax(-1).max())
 
     slope = abs(log_probability(1e-4) - log_probability(-1e-4)) / 2e-4
-    assert found.importance[1][2] == pytest.approx(slope, rel=1e-2, abs=1e-5)
+    assert result.importance[1][2] == pytest.approx(slope, rel=1e-2, abs=1e-5)
 
 
 @pytest.mark.parametrize("measure", ["ablation", "gradient"])
@@ -104,12 +104,12 @@ def test_a_head_that_does_nothing_has_no_importance(measure: Any) -> None:
         if head != 1:
             without_head(model, 0, head)
     done: list[int] = []
-    found = head_importance(predictor(model, tokenizer()), EXAMPLES, measure, lambda now, _: done.append(now))
-    np.testing.assert_allclose(np.array(found.importance[0])[[0, 2, 3]], 0, atol=1e-6)
-    assert abs(found.importance[0][1]) > 1e-4 and done == [1, 2]
+    result = head_importance(predictor(model, tokenizer()), EXAMPLES, measure, lambda now, _: done.append(now))
+    np.testing.assert_allclose(np.array(result.importance[0])[[0, 2, 3]], 0, atol=1e-6)
+    assert abs(result.importance[0][1]) > 1e-4 and done == [1, 2]
 
 
-def test_what_cannot_be_measured_is_told() -> None:
+def test_models_without_heads_are_refused() -> None:
     with pytest.raises(RequestError, match="cannot be switched off"):
         head_importance(bag_of_words(), EXAMPLES)
     with pytest.raises(RequestError, match="no texts"):
@@ -118,21 +118,21 @@ def test_what_cannot_be_measured_is_told() -> None:
 
 def test_divergence_by_hand() -> None:
     sure, other, half = [[1, 0]] * 2, [[0, 1]] * 2, [[0.5, 0.5]] * 2
-    found = jensen_shannon(np.array([[sure, sure, sure]]), np.array([[sure, other, half]]))
+    divergence = jensen_shannon(np.array([[sure, sure, sure]]), np.array([[sure, other, half]]))
     # Of (1, 0) and (.5, .5): the middle is (.75, .25).
     by_hand = (math.log2(1 / 0.75) + 0.5 * math.log2(0.5 / 0.75) + 0.5 * math.log2(0.5 / 0.25)) / 2
-    np.testing.assert_allclose(found, [[0, 1, by_hand]])
+    np.testing.assert_allclose(divergence, [[0, 1, by_hand]])
 
 
-def test_the_head_that_moved_is_found() -> None:
+def test_the_changed_head_has_the_highest_divergence() -> None:
     first, second = bert().eval(), bert().eval()
     with torch.no_grad():
         second.bert.encoder.layer[1].attention.self.query.weight[8:12] *= -1  # head 2 of layer 1
-    found = attention_divergence(first, second, tokenizer(), [one["text"] for one in EXAMPLES])
-    assert (found.order[0]["layer"], found.order[0]["head"]) in {(1, 2)} | {(2, head) for head in range(4)}
-    np.testing.assert_allclose(found.divergence[0], 0, atol=1e-9)  # before it, nothing has
-    np.testing.assert_allclose(np.delete(found.divergence[1], 2), 0, atol=1e-9)
-    assert found.divergence[1][2] > 0.01 and found.texts == 2
+    result = attention_divergence(first, second, tokenizer(), [one["text"] for one in EXAMPLES])
+    assert (result.order[0]["layer"], result.order[0]["head"]) in {(1, 2)} | {(2, head) for head in range(4)}
+    np.testing.assert_allclose(result.divergence[0], 0, atol=1e-9)  # before it, nothing has
+    np.testing.assert_allclose(np.delete(result.divergence[1], 2), 0, atol=1e-9)
+    assert result.divergence[1][2] > 0.01 and result.texts == 2
     one, other = (capture_attention(model, tokenizer(), TEXT) for model in (first, second))
     np.testing.assert_allclose(difference(one, other).sum(-1), 0, atol=1e-5)
     with pytest.raises(RequestError, match="same tokens"):

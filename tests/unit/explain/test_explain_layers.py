@@ -1,4 +1,4 @@
-"""How much each layer matters, against a model that really lacks the layer."""
+"""The importance of each layer, against a model that really lacks the layer."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def _probability(model: nn.Module, text: str, label: int) -> float:
 
 def test_a_layer_left_out_is_a_model_without_it() -> None:
     model = bert().eval()
-    found = layer_importance(predictor(model, tokenizer()), TEXTS)
+    result = layer_importance(predictor(model, tokenizer()), TEXTS)
     for number in range(3):
         smaller = copy.deepcopy(model)
         del smaller.bert.encoder.layer[number]
         falls = []
-        for given in TEXTS:
-            label = max(range(2), key=lambda one: _probability(model, given["text"], one))
-            falls.append(_probability(model, given["text"], label) - _probability(smaller, given["text"], label))
-        assert found.importance[number] == pytest.approx(np.mean(falls), abs=1e-6)
-        assert found.low[number] <= found.importance[number] <= found.high[number]
-    assert found.texts == 2 and len(found.lines()) == 3 and "layer 2" in found._repr_html_()
+        for example in TEXTS:
+            label = max(range(2), key=lambda index: _probability(model, example["text"], index))
+            falls.append(_probability(model, example["text"], label) - _probability(smaller, example["text"], label))
+        assert result.importance[number] == pytest.approx(np.mean(falls), abs=1e-6)
+        assert result.low[number] <= result.importance[number] <= result.high[number]
+    assert result.texts == 2 and len(result.lines()) == 3 and "layer 2" in result._repr_html_()
 
 
-def test_what_has_no_layers_is_told() -> None:
+def test_models_without_layers_are_refused() -> None:
     with pytest.raises(RequestError, match="no list of layers"):
         layer_importance(bag_of_words(), TEXTS)
     with pytest.raises(RequestError, match="no texts"):

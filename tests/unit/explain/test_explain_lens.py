@@ -25,27 +25,27 @@ def gpt2() -> GPT2LMHeadModel:
     return GPT2LMHeadModel(config).eval()
 
 
-def test_a_classifier_read_by_hand() -> None:
+def test_a_classifier_by_hand() -> None:
     model, words = bert().eval(), tokenizer()
     inputs = dict(words(TEXT, return_tensors="pt"))
-    found = layer_logits(model, inputs)
+    logits = layer_logits(model, inputs)
     with torch.no_grad():
         states = model(**inputs, output_hidden_states=True).hidden_states
         expected = torch.cat([model.classifier(model.bert.pooler(state)) for state in states])
-    torch.testing.assert_close(found, expected)
-    assert found.shape == (4, 2)
+    torch.testing.assert_close(logits, expected)
+    assert logits.shape == (4, 2)
 
 
-def test_a_language_model_read_by_hand_through_its_final_norm() -> None:
+def test_a_language_model_by_hand_with_its_final_norm() -> None:
     model, words = gpt2(), tokenizer()
     inputs = {"input_ids": words(TEXT, return_tensors="pt")["input_ids"]}
-    found = layer_logits(model, inputs)
+    logits = layer_logits(model, inputs)
     with torch.no_grad():
         states = model(**inputs, output_hidden_states=True).hidden_states
         # transformers' last state has passed the final norm already
         expected = [model.lm_head(model.transformer.ln_f(state)) for state in states[:-1]]
         expected.append(model.lm_head(states[-1]))
-    torch.testing.assert_close(found, torch.cat(expected))
+    torch.testing.assert_close(logits, torch.cat(expected))
 
 
 def test_the_last_row_is_the_models_answer() -> None:
@@ -58,21 +58,21 @@ def test_the_last_row_is_the_models_answer() -> None:
     assert 0 <= lens.settled[0] <= 3
 
 
-def test_every_place_of_a_language_model_has_candidates() -> None:
+def test_every_token_of_a_language_model_has_candidates() -> None:
     task = tasks.get("causal-lm")()
-    asked = SimpleNamespace(model=gpt2(), tokenizer=tokenizer(), task=task, labels=[], max_length=32)
-    lens = logit_lens(asked, "good <b> film", top=2)
+    loaded = SimpleNamespace(model=gpt2(), tokenizer=tokenizer(), task=task, labels=[], max_length=32)
+    lens = logit_lens(loaded, "good <b> film", top=2)
     assert not lens.whole_text and len(lens.rows[0]) == len(lens.tokens) == len(lens.settled)
-    assert all(len(place) == 2 and place[0].probability >= place[1].probability for row in lens.rows for place in row)
+    assert all(len(best) == 2 and best[0].probability >= best[1].probability for row in lens.rows for best in row)
     assert "<b>" not in lens._repr_html_().replace("<bdi>", "")
 
 
-def test_when_it_settled() -> None:
+def test_the_layer_from_which_the_answer_is_final() -> None:
     first = torch.tensor([[1, 0], [0, 0], [1, 0], [1, 0]])
     assert _settled(first) == [2, 0]
 
 
-def test_a_model_that_peft_has_wrapped_and_hooks_are_gone() -> None:
+def test_a_peft_model_has_no_hooks_afterwards() -> None:
     wrapped: Any = get_peft_model(bert(), LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query", "value"]))
     inputs = dict(tokenizer()(TEXT, return_tensors="pt"))
     with torch.no_grad():
@@ -81,6 +81,6 @@ def test_a_model_that_peft_has_wrapped_and_hooks_are_gone() -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in wrapped.modules())
 
 
-def test_what_has_no_layers_is_told() -> None:
+def test_models_without_layers_are_refused() -> None:
     with pytest.raises(RequestError, match="no list of layers"):
         logit_lens(bag_of_words(), TEXT)

@@ -1,4 +1,4 @@
-"""Each method finds what is known to decide, and the faithfulness check tells a true explanation from a random one."""
+"""Each method finds the tokens known to decide, and faithfulness distinguishes right explanations from random ones."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_occlusion_is_the_drop_of_the_probability() -> None:
     expected = [0, whole - sigmoid(-1.95), whole - sigmoid(2), whole - sigmoid(3.05), 0]
     np.testing.assert_allclose(explanation.scores, expected, atol=1e-6)
     assert explanation.prediction["label"] == explanation.target == "fresh"
-    assert explanation.scores[3] < 0  # "bad" speaks against it
+    assert explanation.scores[3] < 0  # "bad" is against it
 
 
 def test_gradient_times_input_is_exact_for_a_linear_model() -> None:
@@ -66,44 +66,44 @@ def test_gradient_times_input_is_exact_for_a_linear_model() -> None:
 
 
 @pytest.mark.parametrize("method", ["occlusion", "gradient-x-input"])
-def test_the_word_that_decides_is_found_and_the_check_agrees(method: str) -> None:
+def test_the_deciding_word_has_the_highest_score_and_is_faithful(method: str) -> None:
     explanation = explain(bag_of_words(), TEXT, method)
     best = int(np.argmax(explanation.scores))
     start, end = explanation.offsets[best]
     assert TEXT[start:end] == "good"
-    found = explanation.faithfulness
-    assert best in found["top_k"] and len(found["top_k"]) == 2  # a fifth of 13 tokens
-    assert found["comprehensiveness"] > 0.5 > found["random_comprehensiveness"]
-    assert found["sufficiency"] < 0.05 < found["random_sufficiency"]
-    assert found["random_at_least_as_good"] < 0.5
+    measured = explanation.faithfulness
+    assert best in measured["top_k"] and len(measured["top_k"]) == 2  # a fifth of 13 tokens
+    assert measured["comprehensiveness"] > 0.5 > measured["random_comprehensiveness"]
+    assert measured["sufficiency"] < 0.05 < measured["random_sufficiency"]
+    assert measured["random_at_least_as_good"] < 0.5
 
 
-def test_the_check_ranks_a_true_explanation_above_a_wrong_one() -> None:
+def test_faithfulness_ranks_a_right_explanation_above_a_wrong_one() -> None:
     instance = Instance(bag_of_words(), TEXT)
     true = np.zeros(len(instance.encoded.tokens))
     true[instance.encoded.tokens.index("good")] = 1
     good, wrong = faithfulness(instance, true, Target(0), "fresh"), faithfulness(instance, -true, Target(0), "fresh")
     assert good["comprehensiveness"] > good["random_comprehensiveness"] > wrong["comprehensiveness"]
     assert good["sufficiency"] < wrong["sufficiency"]
-    assert good == faithfulness(instance, true, Target(0), "fresh")  # random, and the same again
+    assert good == faithfulness(instance, true, Target(0), "fresh")  # reproducible
     assert faithfulness(instance, true, Target(0), "fresh", seed=1)["without_random"] != good["without_random"]
 
 
 def test_masking_by_hand() -> None:
-    # Five words that count the same: whichever is hidden, four are left, and "only" leaves one.
-    found = explain(bag_of_words(), "the film was a story", "occlusion", target="fresh").faithfulness
-    assert found["original"] == pytest.approx(sigmoid(0.25 - 1))
-    assert found["without_top_k"] == pytest.approx(sigmoid(0.2 - 1)) == pytest.approx(found["without_random"])
-    assert found["only_top_k"] == pytest.approx(sigmoid(0.05 - 1)) == pytest.approx(found["only_random"])
-    assert found["random_sufficiency"] == pytest.approx(sigmoid(0.25 - 1) - sigmoid(0.05 - 1))
-    assert found["random_at_least_as_good"] == 1.0
+    # Five words with the same weight: whichever is masked, four are left, and "only" leaves one.
+    measured = explain(bag_of_words(), "the film was a story", "occlusion", target="fresh").faithfulness
+    assert measured["original"] == pytest.approx(sigmoid(0.25 - 1))
+    assert measured["without_top_k"] == pytest.approx(sigmoid(0.2 - 1)) == pytest.approx(measured["without_random"])
+    assert measured["only_top_k"] == pytest.approx(sigmoid(0.05 - 1)) == pytest.approx(measured["only_random"])
+    assert measured["random_sufficiency"] == pytest.approx(sigmoid(0.25 - 1) - sigmoid(0.05 - 1))
+    assert measured["random_at_least_as_good"] == 1.0
 
 
 def test_the_sentence_says_what_was_measured() -> None:
-    found = explain(bag_of_words(), TEXT, "occlusion").faithfulness
-    assert found["sentence"] == (
-        f"Masking the top 2 words lowers 'fresh' from {found['original']:.2f} to {found['without_top_k']:.2f}; "
-        f"masking 2 random words: to {found['without_random']:.2f}."
+    measured = explain(bag_of_words(), TEXT, "occlusion").faithfulness
+    assert measured["sentence"] == (
+        f"Masking the top 2 words lowers 'fresh' from {measured['original']:.2f} to {measured['without_top_k']:.2f}; "
+        f"masking 2 random words: to {measured['without_random']:.2f}."
     )
     assert "1 " not in explain(bag_of_words(), "good film", "occlusion").faithfulness["sentence"].split("from")[0]
     assert "too short to tell" in explain(bag_of_words(), "good", "occlusion").faithfulness["sentence"]
@@ -116,34 +116,34 @@ def test_special_tokens_are_never_among_the_top() -> None:
 
 
 @pytest.mark.parametrize("mask", [True, False])
-def test_a_hidden_token_is_masked_or_else_padding_that_nobody_attends_to(mask: bool) -> None:
+def test_without_a_mask_token_padding_replaces_tokens_and_is_not_attended_to(mask: bool) -> None:
     instance = Instance(bag_of_words(mask=mask), "good film bad")
     assert instance.mask_token == ("[MASK]" if mask else "[PAD]")
-    asked: list[dict[str, torch.Tensor]] = []
-    instance.model.register_forward_pre_hook(lambda _, __, inputs: asked.append(inputs), with_kwargs=True)
+    batches: list[dict[str, torch.Tensor]] = []
+    instance.model.register_forward_pre_hook(lambda _, __, inputs: batches.append(inputs), with_kwargs=True)
     instance.masked_probabilities(np.array([[False, False, True, True, False]]), Target(0))
     instance.masked_probabilities(np.array([[True] * 5]), Target(0))
-    hidden, whole = asked
+    hidden, whole = batches
     assert instance.tokenizer.convert_ids_to_tokens(hidden["input_ids"][0])[1] == instance.mask_token
     assert hidden["input_ids"][0, [0, 2, 3, 4]].tolist() == whole["input_ids"][0, [0, 2, 3, 4]].tolist()
     assert hidden["attention_mask"][0].tolist() == [1, int(mask), 1, 1, 1]
 
 
-def test_what_is_hidden_again_is_asked_once_and_answered_in_its_place() -> None:
+def test_equal_masks_are_computed_once_and_returned_in_order() -> None:
     instance = Instance(bag_of_words(), "good film bad")
-    asked: list[int] = []
+    sizes: list[int] = []
     instance.model.register_forward_pre_hook(
-        lambda _, __, inputs: asked.append(len(inputs["input_ids"])), with_kwargs=True
+        lambda _, __, inputs: sizes.append(len(inputs["input_ids"])), with_kwargs=True
     )
     whole, without = [True] * 5, [True, False, True, True, True]
-    found = instance.masked_probabilities(np.array([whole, without, whole, without, without]), Target(0))
-    assert asked == [2]
+    probabilities = instance.masked_probabilities(np.array([whole, without, whole, without, without]), Target(0))
+    assert sizes == [2]
     alone = [instance.masked_probabilities(np.array([one]), Target(0))[0] for one in (whole, without)]
     assert alone[0] != pytest.approx(alone[1])
-    np.testing.assert_allclose(found, [alone[place] for place in (0, 1, 0, 1, 1)])
+    np.testing.assert_allclose(probabilities, [alone[index] for index in (0, 1, 0, 1, 1)])
 
 
-def test_a_label_can_be_chosen_and_a_wrong_one_is_told() -> None:
+def test_a_label_can_be_chosen_and_an_unknown_one_is_an_error() -> None:
     fresh, rotten = (explain(bag_of_words(), TEXT, "occlusion", target=label) for label in ("fresh", "rotten"))
     np.testing.assert_allclose(fresh.scores, -np.array(rotten.scores), atol=1e-6)
     with pytest.raises(UnknownNameError, match="There are: fresh, rotten"):
@@ -154,7 +154,7 @@ def test_a_label_can_be_chosen_and_a_wrong_one_is_told() -> None:
 def test_the_prediction_is_the_predictors_own(pair: str | None) -> None:
     small = predictor(bert(), tokenizer(), pairs=pair is not None)
     real = Predictor(small.model, small.tokenizer, small.task, max_length=8)
-    text = "the film was unbelievable with good actors"  # longer than that: both cut it off alike
+    text = "the film was unbelievable with good actors"  # longer than max_length: both truncate it alike
     (expected,) = real.predict([{"text": text} | ({"text_pair": pair} if pair else {})])
     explanation = explain(real, text, "gradient-x-input", text_pair=pair)
     assert explanation.prediction["scores"] == pytest.approx(expected["scores"], abs=1e-6)
@@ -166,7 +166,7 @@ def test_several_labels_at_once_are_explained_by_their_own_probability() -> None
     explanation = explain(bag_of_words(multi_label=True), "good film", "occlusion", target="rotten")
     assert explanation.prediction["scores"]["rotten"] == pytest.approx(0.5)
     assert explanation.prediction["labels"] == ["fresh", "rotten"]
-    np.testing.assert_allclose(explanation.scores, 0, atol=1e-9)  # its logit is 0 whatever is written
+    np.testing.assert_allclose(explanation.scores, 0, atol=1e-9)  # its logit is always 0
 
 
 def test_pairs_only_for_a_model_of_pairs() -> None:
@@ -178,7 +178,7 @@ def test_pairs_only_for_a_model_of_pairs() -> None:
         explain(bag_of_words(), "good film", "occlusion", text_pair="bad story")
 
 
-def test_what_does_not_fit_is_refused_with_what_does() -> None:
+def test_methods_that_do_not_fit_are_refused_with_a_list_of_those_that_do() -> None:
     assert set(METHODS) <= set(explainers.names())
     with pytest.raises(UnknownNameError, match="Did you mean 'occlusion'"):
         explain(bag_of_words(), TEXT, "oclusion")
@@ -191,7 +191,7 @@ def test_what_does_not_fit_is_refused_with_what_does() -> None:
     assert all("weather" in str(reason) for reason in fitting(other).values())
 
 
-def test_the_model_is_left_as_it_was() -> None:
+def test_the_model_is_restored() -> None:
     bag = bag_of_words()
     bag.model.train()
     for method in ("occlusion", "gradient-x-input"):
@@ -203,11 +203,11 @@ def test_the_model_is_left_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_gives_json(method: str) -> None:
+def test_every_method_has_json(method: str) -> None:
     explanation = explain(predictor(bert(), tokenizer()), TEXT, method)
-    found: dict[str, Any] = json.loads(json.dumps(explanation.as_dict(), allow_nan=False))
-    count = len(found["tokens"])
-    assert {"tokens", "offsets", "scores", "faithfulness", "prediction", "target", "method"} <= set(found)
-    assert count == len(found["offsets"]) == len(found["scores"]) == len(found["segments"]) == 15
-    assert found["faithfulness"]["sentence"].startswith("Masking")
+    document: dict[str, Any] = json.loads(json.dumps(explanation.as_dict(), allow_nan=False))
+    count = len(document["tokens"])
+    assert {"tokens", "offsets", "scores", "faithfulness", "prediction", "target", "method"} <= set(document)
+    assert count == len(document["offsets"]) == len(document["scores"]) == len(document["segments"]) == 15
+    assert document["faithfulness"]["sentence"].startswith("Masking")
     assert explainers.label(method).endswith(".") and len(explainers.get(method).reading) > 50

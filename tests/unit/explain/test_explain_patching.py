@@ -1,4 +1,4 @@
-"""What carries the difference between two texts: against what must be so, and against a patch by hand."""
+"""Activation patching: known properties, and a patch by hand."""
 
 from __future__ import annotations
 
@@ -18,59 +18,59 @@ from workbench.explain.render.positions import patching_maps
 FIRST, SECOND = "the film was good", "the film was bad"
 
 
-def test_what_must_be_so() -> None:
-    found = patch(predictor(bert(), tokenizer()), FIRST, SECOND)
-    positions = np.array(found.positions)
-    changed = found.tokens.index("good → bad")
+def test_embeddings_and_last_layer_carry_what_they_must() -> None:
+    result = patch(predictor(bert(), tokenizer()), FIRST, SECOND)
+    positions = np.array(result.positions)
+    changed = result.tokens.index("good → bad")
     assert positions.shape == (4, 6)
     # All else of the embeddings is the same in both texts; and of the last layer only the first token is read.
     np.testing.assert_allclose(positions[0], [float(i == changed) for i in range(6)], atol=1e-4)
     np.testing.assert_allclose(positions[-1], [1, 0, 0, 0, 0, 0], atol=1e-4)
-    assert found.first != found.second and positions[1:3].max() > 0
-    assert "'good → bad'" in found.sentences[1] or "restores" in found.sentences[1]
+    assert result.first != result.second and positions[1:3].max() > 0
+    assert "'good → bad'" in result.sentences[1] or "restores" in result.sentences[1]
 
 
-def test_heads_against_a_patch_by_hand() -> None:
-    reader = predictor(bert(), tokenizer())
-    found = patch(reader, FIRST, SECOND)
-    index = reader.labels.index(found.target)
+def test_a_head_equals_a_patch_by_hand() -> None:
+    loaded = predictor(bert(), tokenizer())
+    result = patch(loaded, FIRST, SECOND)
+    index = loaded.labels.index(result.target)
     layer, head, width = 1, 2, 4
-    module = reader.model.bert.encoder.layer[layer].attention.output.dense
-    kept: list[Any] = []
-    handle = module.register_forward_pre_hook(lambda _, args: kept.append(args[0].clone()))
-    reader.model.eval()
+    module = loaded.model.bert.encoder.layer[layer].attention.output.dense
+    recorded: list[Any] = []
+    handle = module.register_forward_pre_hook(lambda _, args: recorded.append(args[0].clone()))
+    loaded.model.eval()
     with torch.no_grad():
-        reader.model(**reader.tokenizer(FIRST, return_tensors="pt"))
+        loaded.model(**loaded.tokenizer(FIRST, return_tensors="pt"))
     handle.remove()
 
-    def put(_: Any, args: Any) -> Any:
+    def replace_head(_: Any, args: Any) -> Any:
         changed = args[0].clone()
-        changed[..., head * width : (head + 1) * width] = kept[0][..., head * width : (head + 1) * width]
+        changed[..., head * width : (head + 1) * width] = recorded[0][..., head * width : (head + 1) * width]
         return (changed,)
 
-    handle = module.register_forward_pre_hook(put)
+    handle = module.register_forward_pre_hook(replace_head)
     with torch.no_grad():
-        probability = float(reader.model(**reader.tokenizer(SECOND, return_tensors="pt")).logits.softmax(-1)[0, index])
+        probability = float(loaded.model(**loaded.tokenizer(SECOND, return_tensors="pt")).logits.softmax(-1)[0, index])
     handle.remove()
-    expected = (probability - found.second) / (found.first - found.second)
-    assert found.heads[layer][head] == pytest.approx(expected, abs=1e-4)
+    expected = (probability - result.second) / (result.first - result.second)
+    assert result.heads[layer][head] == pytest.approx(expected, abs=1e-4)
 
 
-def test_texts_of_different_length_and_a_model_that_writes() -> None:
-    found = patch(writer(), "the good film", "the bad story film", target="music")
-    assert found.tokens[-1] == "film" and len(found.positions) == 3
-    np.testing.assert_allclose(found.positions[-1][-1], 1, atol=1e-4)  # the last token's last state is all
+def test_texts_of_different_length_in_a_language_model() -> None:
+    result = patch(writer(), "the good film", "the bad story film", target="music")
+    assert result.tokens[-1] == "film" and len(result.positions) == 3
+    np.testing.assert_allclose(result.positions[-1][-1], 1, atol=1e-4)  # only the last token's last state is read
 
 
-def test_what_cannot_be_patched_is_told() -> None:
+def test_equal_answers_and_models_without_layers_are_refused() -> None:
     with pytest.raises(RequestError, match="about the same probability"):
         patch(predictor(bert(), tokenizer()), FIRST, FIRST)
     with pytest.raises(RequestError, match=r"no list of layers"):
         patch(bag_of_words(), FIRST, SECOND)
 
 
-def test_it_is_drawn() -> None:
-    found = patch(predictor(bert(), tokenizer()), "the <b>film was good", "the <b>film was bad")
-    drawn = page(patching_maps(found))
+def test_maps_and_html() -> None:
+    result = patch(predictor(bert(), tokenizer()), "the <b>film was good", "the <b>film was bad")
+    drawn = page(patching_maps(result))
     assert "State of a layer at a token" in drawn and "Output of a head" in drawn
-    assert "svg" in found._repr_html_() and "<b>film" not in found._repr_html_()
+    assert "svg" in result._repr_html_() and "<b>film" not in result._repr_html_()

@@ -1,4 +1,4 @@
-"""Heads cut out for good: the same numbers as with these heads switched off, smaller, and loaded again."""
+"""Pruned heads: the same outputs as with these heads switched off, fewer parameters, and loading again."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def encoder(**more: Any) -> EncoderForSequenceClassification:
 
 
 @pytest.mark.parametrize("positions", ["learned", "rotary"])
-def test_a_cut_model_computes_what_the_whole_does_with_these_heads_off(positions: str) -> None:
+def test_a_pruned_model_equals_the_whole_with_these_heads_switched_off(positions: str) -> None:
     model = encoder(positions=positions)
     ids = torch.tensor([[2, 7, 9, 11, 3], [2, 8, 6, 3, 0]])
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]])
-    switches = torch.tensor([[float(head in kept) for head in range(4)] for kept in KEEP])
+    switches = torch.tensor([[float(head in heads) for head in range(4)] for heads in KEEP])
     modules = [module for module in model.modules() if isinstance(module, MultiHeadAttention)]
     with torch.no_grad(), switched_heads(model, modules, switches):
         expected = model(ids, attention_mask=mask).logits
@@ -60,7 +60,7 @@ def test_a_cut_model_computes_what_the_whole_does_with_these_heads_off(positions
     assert whole - sum(p.numel() for p in model.parameters()) == gone * (3 * 17 + 16)
 
 
-def test_a_cut_decoder_is_saved_loaded_and_writes_with_its_cache(tmp_path: Path) -> None:
+def test_a_pruned_decoder_loads_again_and_generates_with_its_cache(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = DecoderForCausalLM(DecoderConfig(**SIZES)).eval()
     cut_heads(model, KEEP)
@@ -75,31 +75,31 @@ def test_a_cut_decoder_is_saved_loaded_and_writes_with_its_cache(tmp_path: Path)
     assert written.tolist() == slow.tolist()
 
 
-def test_the_least_important_go_first_and_one_stays_in_each_layer() -> None:
+def test_the_least_important_heads_go_first_and_every_layer_keeps_one() -> None:
     values = [[0.1, 0.2, 0.05], [0.9, 0.8, 0.7]]
-    places = sorted(((a, b) for a in range(2) for b in range(3)), key=lambda place: values[place[0]][place[1]])
-    order = [{"layer": a, "head": b, "importance": values[a][b]} for a, b in places]
-    found = HeadImportance("gradient", 1, values, order)
-    assert heads_to_keep(found, 2) == [[1], [0, 1, 2]]
-    assert heads_to_keep(found, 3) == [[1], [0, 1]]  # not the first layer's last head
+    indices = sorted(((a, b) for a in range(2) for b in range(3)), key=lambda index: values[index[0]][index[1]])
+    order = [{"layer": a, "head": b, "importance": values[a][b]} for a, b in indices]
+    importance = HeadImportance("gradient", 1, values, order)
+    assert heads_to_keep(importance, 2) == [[1], [0, 1, 2]]
+    assert heads_to_keep(importance, 3) == [[1], [0, 1]]  # not the first layer's last head
     assert heads_to_cut("30%", 6, 72) == 22 and heads_to_cut(" 5 ", 6, 72) == 5
     for wrong in ("0", "67", "100%", "many", "-3"):
         with pytest.raises(RequestError):
             heads_to_cut(wrong, 6, 72)
 
 
-def test_a_cut_model_is_looked_into_as_far_as_it_can_be() -> None:
-    asked = predictor(encoder(), tokenizer())
-    cut_heads(asked.model, KEEP)
-    attention = capture_attention(asked.model, asked.tokenizer, "good film")
+def test_a_pruned_model_can_be_explained() -> None:
+    loaded = predictor(encoder(), tokenizer())
+    cut_heads(loaded.model, KEEP)
+    attention = capture_attention(loaded.model, loaded.tokenizer, "good film")
     assert attention.weights.shape[:2] == (3, 4)
     assert [int(row.any((-1, -2)).sum()) for row in attention.weights] == [2, 1, 4]
     for method in ("attention", "rollout", "occlusion", "integrated-gradients"):
-        assert np.isfinite(explain(asked, "good film", method).scores).all()
-    layer = explain(asked, "good film", "attention", layer=1)
+        assert np.isfinite(explain(loaded, "good film", method).scores).all()
+    layer = explain(loaded, "good film", "attention", layer=1)
     np.testing.assert_allclose(layer.scores, attention.weights[1, 0, 0], atol=1e-6)  # the one that there is
     with pytest.raises(SpecError, match="no form"):
-        to_transformers(asked.model)
+        to_transformers(loaded.model)
 
 
 @pytest.fixture(scope="module")
@@ -118,17 +118,17 @@ def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return workspace.root
 
 
-def test_pruning_a_run_gives_a_run(_trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_pruning_a_run_makes_a_new_run(_trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.setenv("WORKBENCH_HOME", str(_trained))
     workspace = Workspace.current()
     (source,) = [run for run in Run.all(workspace) if "pruned" not in run.id]
     assert main(["prune", source.id, "--heads", "2", "--texts", "10", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    pruned = Run.open(found["id"], workspace)
-    told = pruned.report().pruning
-    assert pruned.state == "succeeded" and told.heads_cut == 2
-    assert told.after.parameters < told.before.parameters
-    assert set(told.before.metrics) == set(told.after.metrics) and told.after.texts_per_second > 0
+    printed = json.loads(capsys.readouterr().out)
+    pruned = Run.open(printed["id"], workspace)
+    pruning = pruned.report().pruning
+    assert pruned.state == "succeeded" and pruning.heads_cut == 2
+    assert pruning.after.parameters < pruning.before.parameters
+    assert set(pruning.before.metrics) == set(pruning.after.metrics) and pruning.after.texts_per_second > 0
     model = Predictor.load(pruned).model
     assert sum(model.config.kept_heads) == model.config.num_hidden_layers * model.config.num_attention_heads - 2
     assert explain(Predictor.load(pruned), "a lovely film", "occlusion").scores
@@ -138,7 +138,7 @@ def test_pruning_a_run_gives_a_run(_trained: Path, monkeypatch: pytest.MonkeyPat
     )  # as any other
 
 
-def test_what_cannot_be_pruned_is_refused_with_the_reason(workspace: Workspace, capsys: Any) -> None:
+def test_a_model_that_cannot_be_pruned_is_refused(workspace: Workspace, capsys: Any) -> None:
     run = make_run(workspace, {"training.epochs": 1})
     assert run_folder(run.folder) == 0
     assert main(["prune", run.id, "--heads", "2"]) == 2

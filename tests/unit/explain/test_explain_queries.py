@@ -1,4 +1,4 @@
-"""Queries and keys rebuild the attention they were captured with, of every kind of model; the neuron view is closed."""
+"""Queries and keys of every kind of model rebuild its attention; the neuron view requests nothing."""
 
 from __future__ import annotations
 
@@ -64,42 +64,42 @@ def _no_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_softmax_of_the_products_is_the_attention(name: str) -> None:
-    found = capture_queries_keys(model_of(CONFIGS[name]), tokenizer(), TEXT)
-    assert found.queries.shape == found.keys.shape == (2, 4, 8, 4)
-    again = rebuild(found.queries, found.keys, found.attention.is_causal)
-    np.testing.assert_allclose(again, found.attention.weights, atol=1e-5)
-    assert found.rebuilt < 1e-5 and found.notes == []
-    assert found.attention.weights.std() > 0.02  # the model looks somewhere, so the test can fail
+    vectors = capture_queries_keys(model_of(CONFIGS[name]), tokenizer(), TEXT)
+    assert vectors.queries.shape == vectors.keys.shape == (2, 4, 8, 4)
+    again = rebuild(vectors.queries, vectors.keys, vectors.attention.is_causal)
+    np.testing.assert_allclose(again, vectors.attention.weights, atol=1e-5)
+    assert vectors.rebuilt < 1e-5 and vectors.notes == []
+    assert vectors.attention.weights.std() > 0.02  # the model looks somewhere, so the test can fail
 
 
-def test_of_an_encoder_decoder_the_encoder_is_heard() -> None:
+def test_an_encoder_decoder_shows_its_encoder() -> None:
     torch.manual_seed(0)
     sizes = {f"{part}_{what}": n for part in ("encoder", "decoder") for what, n in BART.items()}
     model = BartForConditionalGeneration(BartConfig(vocab_size=40, d_model=16, init_std=0.5, pad_token_id=0, **sizes))
-    found = capture_queries_keys(model.eval(), tokenizer(), TEXT)
+    vectors = capture_queries_keys(model.eval(), tokenizer(), TEXT)
     ids = tokenizer()(TEXT, return_tensors="pt")["input_ids"]
     layer = model.get_encoder().layers[0]
     with torch.no_grad():
         model.set_attn_implementation("eager")
         encoded = model.get_encoder()(ids, output_attentions=True, output_hidden_states=True)
         query = layer.self_attn.q_proj(encoded.hidden_states[0])[0]  # [T, D]
-    np.testing.assert_allclose(found.attention.weights[0], encoded.attentions[0][0], atol=1e-5)
-    np.testing.assert_allclose(np.swapaxes(found.queries[0], 0, 1).reshape(len(query), -1), query, atol=1e-5)
-    assert found.rebuilt < 1e-5
+    np.testing.assert_allclose(vectors.attention.weights[0], encoded.attentions[0][0], atol=1e-5)
+    np.testing.assert_allclose(np.swapaxes(vectors.queries[0], 0, 1).reshape(len(query), -1), query, atol=1e-5)
+    assert vectors.rebuilt < 1e-5
 
 
-def test_queries_by_hand_and_a_model_that_peft_has_wrapped() -> None:
+def test_queries_by_hand_and_of_a_peft_model() -> None:
     model = bert()
-    found = capture_queries_keys(model, tokenizer(), TEXT)
+    vectors = capture_queries_keys(model, tokenizer(), TEXT)
     with torch.no_grad():
         hidden = model.eval().bert.embeddings(tokenizer()(TEXT, return_tensors="pt")["input_ids"])
         query = model.bert.encoder.layer[0].attention.self.query(hidden)[0]
-    np.testing.assert_allclose(found.queries[0, 1], query[:, 4:8].numpy(), atol=1e-5)
+    np.testing.assert_allclose(vectors.queries[0, 1], query[:, 4:8].numpy(), atol=1e-5)
     wrapped = get_peft_model(model, LoraConfig(task_type="SEQ_CLS", r=2, target_modules=["query"]))
-    np.testing.assert_allclose(capture_queries_keys(wrapped, tokenizer(), TEXT).keys, found.keys, atol=1e-5)
+    np.testing.assert_allclose(capture_queries_keys(wrapped, tokenizer(), TEXT).keys, vectors.keys, atol=1e-5)
 
 
-def test_transformers_is_left_as_it_was() -> None:
+def test_transformers_is_restored() -> None:
     before = AttentionInterface.get_interface
     capture_queries_keys(bert(), tokenizer(), TEXT)
     assert AttentionInterface.get_interface is before
@@ -108,7 +108,7 @@ def test_transformers_is_left_as_it_was() -> None:
     assert not any(module._forward_pre_hooks for module in ours.modules())
 
 
-def test_another_thread_is_not_heard() -> None:
+def test_another_thread_is_not_recorded() -> None:
     model, other = bert(), bert().eval()
     inputs = dict(tokenizer()("good", return_tensors="pt"))
 
@@ -121,7 +121,7 @@ def test_another_thread_is_not_heard() -> None:
     assert capture_queries_keys(model, tokenizer(), TEXT).rebuilt < 1e-5
 
 
-def test_what_has_more_than_queries_and_keys_says_so_or_is_refused() -> None:
+def test_attention_beyond_queries_and_keys_is_refused() -> None:
     mpnet = model_of(MPNetConfig(**SMALL, **LOUD))
     deberta = model_of(DebertaV2Config(**SMALL, relative_attention=True, pos_att_type=["p2c", "c2p"]))
     for model in (mpnet, deberta):
@@ -135,46 +135,46 @@ def data_of(document: str) -> Any:
     return json.loads(re.search(r"window.bertviz_params = (.*);\n", document)[1])  # type: ignore[index]
 
 
-def test_the_view_holds_the_numbers() -> None:
-    found = capture_queries_keys(bert(), tokenizer(), TEXT)
-    data = data_of(neuron.neuron_view(found, layers=[2, 1], head=3))
+def test_the_view_contains_the_numbers() -> None:
+    vectors = capture_queries_keys(bert(), tokenizer(), TEXT)
+    data = data_of(neuron.neuron_view(vectors, layers=[2, 1], head=3))
     assert data["layer_names"] == [1, 2] and data["layer"] == 1 and data["head"] == 3 and data["bidirectional"]
     part = data["attention"]["all"]
-    np.testing.assert_allclose(part["queries"], found.queries[1:], atol=6e-4)
-    np.testing.assert_allclose(part["keys"], found.keys[1:], atol=6e-4)
-    np.testing.assert_allclose(part["attn"], found.attention.weights[1:], atol=6e-5)
-    assert part["left_text"] == found.attention.shown
+    np.testing.assert_allclose(part["queries"], vectors.queries[1:], atol=6e-4)
+    np.testing.assert_allclose(part["keys"], vectors.keys[1:], atol=6e-4)
+    np.testing.assert_allclose(part["attn"], vectors.attention.weights[1:], atol=6e-5)
+    assert part["left_text"] == vectors.attention.shown
 
 
-def test_a_pair_has_its_four_parts() -> None:
-    found = capture_queries_keys(bert(), tokenizer(), "good film", "bad story")
-    parts = data_of(neuron.neuron_view(found))["attention"]
+def test_a_pair_has_four_parts() -> None:
+    vectors = capture_queries_keys(bert(), tokenizer(), "good film", "bad story")
+    parts = data_of(neuron.neuron_view(vectors))["attention"]
     assert parts["ab"]["left_text"] == ["[CLS]", "good", "film", "[SEP]"]
     assert parts["ab"]["right_text"] == ["bad", "story", "[SEP]"]
-    np.testing.assert_allclose(parts["ab"]["keys"], found.keys[:, :, 4:], atol=6e-4)
-    np.testing.assert_allclose(parts["ba"]["attn"], found.attention.weights[:, :, 4:, :4], atol=6e-5)
+    np.testing.assert_allclose(parts["ab"]["keys"], vectors.keys[:, :, 4:], atol=6e-4)
+    np.testing.assert_allclose(parts["ba"]["attn"], vectors.attention.weights[:, :, 4:, :4], atol=6e-5)
 
 
 def hostile() -> QueriesKeys:
-    found = capture_queries_keys(bert(), tokenizer(), "the film was good and bad and good")
-    shown = HOSTILE[: len(found.attention.tokens)]
-    return replace(found, attention=replace(found.attention, shown=shown))
+    vectors = capture_queries_keys(bert(), tokenizer(), "the film was good and bad and good")
+    shown = HOSTILE[: len(vectors.attention.tokens)]
+    return replace(vectors, attention=replace(vectors.attention, shown=shown))
 
 
-def test_nothing_is_requested_and_hostile_tokens_stay_inside() -> None:
+def test_nothing_is_requested_and_hostile_tokens_stay_data() -> None:
     document = neuron.neuron_view(hostile())
     plain = neuron.neuron_view(capture_queries_keys(bert(), tokenizer(), "the film was good and bad and good"))
     assert Parsed(document).tags == Parsed(plain).tags and "<!--" not in document
     assert not re.search(r"https?:|cdnjs|url\(|@import", document) and "default-src 'none'" in document
 
 
-def test_what_is_too_large_or_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = capture_queries_keys(bert(), tokenizer(), TEXT)
+def test_views_too_large_or_of_missing_layers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = capture_queries_keys(bert(), tokenizer(), TEXT)
     for wrong in ({"layers": [3]}, {"layers": []}, {"head": 4}, {"layers": [0], "layer": 1}):
         with pytest.raises(RequestError):
-            neuron.neuron_view(found, **wrong)  # type: ignore[arg-type]
-    long = replace(found, queries=np.zeros((1, 1, 400, 4), np.float32))
+            neuron.neuron_view(vectors, **wrong)  # type: ignore[arg-type]
+    long = replace(vectors, queries=np.zeros((1, 1, 400, 4), np.float32))
     assert "1,124,800 elements" in str(neuron.why_not_drawn(long))
     monkeypatch.setattr(neuron, "_OPTION", "another script")
     with pytest.raises(WorkbenchError, match="cannot be made to draw offline"):
-        neuron.neuron_view(found)
+        neuron.neuron_view(vectors)

@@ -1,4 +1,4 @@
-"""The pictures: whole, offline, and with nothing in them that a text could make run."""
+"""The pictures: complete, offline, and without scripts from the text."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def attention_of_size(layers: int, heads: int, tokens: int) -> Attention:
 
 @pytest.fixture(autouse=True)
 def _no_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The libraries are of no account here."""
+    """The libraries do not matter here."""
     monkeypatch.setattr(assets, "script", lambda name, workspace=None: f"/* {name} */")
 
 
@@ -71,7 +71,7 @@ VIEWS = [bertviz.head_view, bertviz.model_view]
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_no_address_is_left_that_could_be_requested(view: Any) -> None:
+def test_no_address_can_be_requested(view: Any) -> None:
     document = view(capture_attention(bert(), tokenizer(), "good film"))
     parsed = Parsed(document)
     assert not [pair for pair in parsed.attributes if pair[0] in ("src", "href", "srcset", "data", "action")]
@@ -81,7 +81,7 @@ def test_no_address_is_left_that_could_be_requested(view: Any) -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_hostile_tokens_stay_inside_their_strings(view: Any) -> None:
+def test_hostile_tokens_stay_strings(view: Any) -> None:
     attention = replace(attention_of_size(2, 2, len(HOSTILE)), shown=HOSTILE)
     document = view(attention)
     plain = Parsed(view(attention_of_size(2, 2, len(HOSTILE))))
@@ -90,7 +90,7 @@ def test_hostile_tokens_stay_inside_their_strings(view: Any) -> None:
     assert "<!--" not in document and "\u2028" not in document.split("</p>", 1)[1]
     data = json.loads(re.search(r"const params = (.*);\n", document)[1])  # type: ignore[index]
     shown = data["attention"][0]["left_text"]
-    # What a reader sees: the token, cut where it would run out of its place.
+    # The tokens are shown, and cut where they are too long.
     assert all(token.startswith(text.removesuffix("…")) for token, text in zip(HOSTILE, shown, strict=True))
     assert all(len(text) <= 15 for text in shown) and shown[6] == "\U0001f642"
 
@@ -118,14 +118,14 @@ def test_layers_heads_and_special_tokens_can_be_left_out() -> None:
         bertviz.head_view(attention, layers=[1], layer=0)
 
 
-def test_a_pair_can_be_seen_in_parts() -> None:
+def test_a_pair_can_be_shown_in_parts() -> None:
     document = bertviz.head_view(capture_attention(bert(), tokenizer(), "good film", "bad story"))
     assert "Sentence A -> Sentence B" in document and "&quot;" not in document.split("</p>")[1][:500]
     data = json.loads(re.search(r"const params = (.*);\n", document)[1])  # type: ignore[index]
     assert data["attention"][3]["right_text"] == ["bad", "story", "[SEP]"]
 
 
-def test_the_same_attention_is_the_same_document() -> None:
+def test_the_same_attention_makes_the_same_document() -> None:
     attention = capture_attention(bert(), tokenizer(), "good film")
     other = capture_attention(bert(), tokenizer(), "bad film")
     assert bertviz.head_view(attention) == bertviz.head_view(attention)
@@ -133,7 +133,7 @@ def test_the_same_attention_is_the_same_document() -> None:
     assert len(ids) == 2
 
 
-def test_the_size_is_told_beforehand_and_limited() -> None:
+def test_the_size_is_estimated_and_limited() -> None:
     attention = attention_of_size(4, 6, 40)
     for layers in (None, [0, 2]):
         real = len(bertviz.head_view(attention, layers=layers)) + 237_682 + 89_501  # d3 and jQuery
@@ -161,7 +161,7 @@ def test_the_size_is_told_beforehand_and_limited() -> None:
         ("; // HACK: ", ";"),
     ],
 )
-def test_a_page_of_another_bertviz_is_refused(before: str, after: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_bertviz_is_refused(before: str, after: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import bertviz as package
 
     original = package.head_view
@@ -177,7 +177,7 @@ def test_a_page_of_another_bertviz_is_refused(before: str, after: str, monkeypat
         bertviz.head_view(attention_of_size(1, 1, 3))
 
 
-def test_without_bertviz_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_bertviz_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bertviz", None)
     with pytest.raises(MissingPackageError, match="pip install bertviz"):
         bertviz.head_view(attention_of_size(1, 1, 3))
@@ -204,7 +204,7 @@ def test_the_static_picture_shows_hostile_text_as_text() -> None:
     assert all(text in parsed.text for text in (*HOSTILE[:4], "<b>", "<script>", "<i>", "<u>"))
 
 
-def test_the_static_picture_says_all_it_shows() -> None:
+def test_the_static_picture_has_its_numbers_as_text() -> None:
     explanation = explain(bag_of_words(), "good film was bad", "occlusion")
     html = token_heat_html(explanation)
     assert html == explanation._repr_html_()
@@ -218,7 +218,7 @@ def test_the_static_picture_says_all_it_shows() -> None:
     assert f"{explanation.scores[1]:+.4f}" in parsed.text
 
 
-def test_word_pieces_are_joined_in_the_static_picture() -> None:
+def test_subwords_are_joined_in_the_static_picture() -> None:
     text = Parsed(token_heat_html(explain(predictor(bert(), tokenizer()), "was unbelievable"))).text
     assert "[CLS] was unbelievable [SEP]" in text
 

@@ -28,7 +28,7 @@ SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "i
 TEXT = "the film with good actors"
 
 
-def asked(name: str, model: Any, labels: list[str] | None = None) -> Any:
+def predictor_for(name: str, model: Any, labels: list[str] | None = None) -> Any:
     entry = tasks.get(name)
     task = entry(entry.Config())
     task.labels = labels or []
@@ -37,69 +37,69 @@ def asked(name: str, model: Any, labels: list[str] | None = None) -> Any:
 
 def writer() -> Any:
     torch.manual_seed(0)
-    return asked("causal-lm", GPT2LMHeadModel(GPT2Config(
+    return predictor_for("causal-lm", GPT2LMHeadModel(GPT2Config(
         vocab_size=40, n_positions=64, n_embd=16, n_layer=2, n_head=4, initializer_range=0.5, bos_token_id=2
     )))  # fmt: skip
 
 
 def of_bert(kind: Any, name: str, labels: list[str] | None = None, **more: Any) -> Any:
     torch.manual_seed(0)
-    return asked(name, kind(BertConfig(vocab_size=40, initializer_range=0.5, **SIZES, **more)), labels)
+    return predictor_for(name, kind(BertConfig(vocab_size=40, initializer_range=0.5, **SIZES, **more)), labels)
 
 
-def test_the_next_token_is_the_models_own() -> None:
-    reader = writer()
-    ids = reader.tokenizer(TEXT, add_special_tokens=False)["input_ids"]
-    before = reader.task.ends(reader.tokenizer)[0]
+def test_the_next_token_is_the_models_prediction() -> None:
+    model = writer()
+    ids = model.tokenizer(TEXT, add_special_tokens=False)["input_ids"]
+    before = model.task.ends(model.tokenizer)[0]
     with torch.no_grad():
-        probabilities = reader.model(torch.tensor([[*before, *ids]])).logits[0, -1].softmax(-1)
-    found = explain(reader, TEXT, "occlusion")
-    assert reader.tokenizer.convert_tokens_to_ids(found.tokens) == [*before, *ids]  # nothing stands behind the text
-    assert found.prediction["score"] == pytest.approx(float(probabilities.max()), abs=1e-6)
+        probabilities = model.model(torch.tensor([[*before, *ids]])).logits[0, -1].softmax(-1)
+    explanation = explain(model, TEXT, "occlusion")
+    assert model.tokenizer.convert_tokens_to_ids(explanation.tokens) == [*before, *ids]  # nothing follows the text
+    assert explanation.prediction["score"] == pytest.approx(float(probabilities.max()), abs=1e-6)
     hidden = [*before, *ids]
-    hidden[2] = reader.tokenizer.mask_token_id
+    hidden[2] = model.tokenizer.mask_token_id
     with torch.no_grad():
-        less = reader.model(torch.tensor([hidden])).logits[0, -1].softmax(-1)
+        less = model.model(torch.tensor([hidden])).logits[0, -1].softmax(-1)
     best = int(probabilities.argmax())
-    assert found.scores[2] == pytest.approx(float(probabilities[best] - less[best]), abs=1e-6)
+    assert explanation.scores[2] == pytest.approx(float(probabilities[best] - less[best]), abs=1e-6)
 
 
 def test_another_next_token_can_be_named() -> None:
-    reader = writer()
-    found = explain(reader, TEXT, "gradient-x-input", target="music")
-    assert found.target == "music" and "music" in found.prediction["scores"]
+    model = writer()
+    explanation = explain(model, TEXT, "gradient-x-input", target="music")
+    assert explanation.target == "music" and "music" in explanation.prediction["scores"]
     with pytest.raises(RequestError, match="is not one token"):
-        explain(reader, TEXT, "gradient-x-input", target="good film")
+        explain(model, TEXT, "gradient-x-input", target="good film")
     with pytest.raises(RequestError, match="does not label single words"):
-        explain(reader, TEXT, "gradient-x-input", word="film")
+        explain(model, TEXT, "gradient-x-input", word="film")
 
 
-def test_of_a_long_text_a_writer_reads_the_end() -> None:
-    reader = writer()
-    found = explain(reader, "film " * 40 + "good", "gradient-x-input")
-    assert len(found.tokens) == 32 and found.tokens[-1] == "good" and "last" in found.notes[0]
+def test_a_language_model_reads_the_end_of_a_long_text() -> None:
+    model = writer()
+    explanation = explain(model, "film " * 40 + "good", "gradient-x-input")
+    assert len(explanation.tokens) == 32 and explanation.tokens[-1] == "good" and "last" in explanation.notes[0]
 
 
 @pytest.mark.parametrize("method", ["attention", "rollout", "integrated-gradients", "lime", "shapley", "flow"])
 def test_every_method_explains_the_next_token(method: str) -> None:
-    found = explain(writer(), TEXT, method)
-    assert len(found.scores) == len(found.tokens) and np.isfinite(found.scores).all()
-    assert any(found.scores)
+    explanation = explain(writer(), TEXT, method)
+    assert len(explanation.scores) == len(explanation.tokens) and np.isfinite(explanation.scores).all()
+    assert any(explanation.scores)
 
 
-def test_exact_shapley_values_of_the_next_token_share_out_all() -> None:
-    reader = writer()
-    instance = Instance(reader, TEXT)
+def test_exact_shapley_values_of_the_next_token_sum_to_the_difference() -> None:
+    model = writer()
+    instance = Instance(model, TEXT)
     target = resolve_target(instance).target
     ends = instance.masked_probabilities(instance.expand_mask(np.array([[True] * 5, [False] * 5])), target)
-    assert sum(explain(reader, TEXT, "shapley").scores) == pytest.approx(ends[0] - ends[1], abs=1e-6)
+    assert sum(explain(model, TEXT, "shapley").scores) == pytest.approx(ends[0] - ends[1], abs=1e-6)
 
 
 def test_faithfulness_evaluation_of_a_next_token() -> None:
-    found = evaluate_faithfulness(writer(), TEXT, "occlusion", checks=("curves", "stability"))
-    assert found.curves is not None
-    assert found.curves.lines["deletion"][0] == pytest.approx(found.curves.lines["insertion"][-1])
-    assert len(found.sentences) == 2
+    explanation = evaluate_faithfulness(writer(), TEXT, "occlusion", checks=("curves", "stability"))
+    assert explanation.curves is not None
+    assert explanation.curves.lines["deletion"][0] == pytest.approx(explanation.curves.lines["insertion"][-1])
+    assert len(explanation.sentences) == 2
 
 
 def test_a_word_and_its_label() -> None:
@@ -107,15 +107,15 @@ def test_a_word_and_its_label() -> None:
     with torch.no_grad():
         ids = tagger.tokenizer(TEXT, return_tensors="pt")
         probabilities = tagger.model(**ids).logits[0].softmax(-1)
-    found = explain(tagger, TEXT, "occlusion", target="I", word="good")
-    place = found.tokens.index("good")
-    assert found.position == place and found.target == "I"
+    explanation = explain(tagger, TEXT, "occlusion", target="I", word="good")
+    position = explanation.tokens.index("good")
+    assert explanation.position == position and explanation.target == "I"
     hidden = ids["input_ids"].clone()
     hidden[0, 2] = tagger.tokenizer.mask_token_id
     with torch.no_grad():
-        less = tagger.model(**{**ids, "input_ids": hidden}).logits[0, place].softmax(-1)
-    assert found.scores[2] == pytest.approx(float(probabilities[place, 1] - less[1]), abs=1e-6)
-    assert explain(tagger, TEXT, "occlusion", word=3).position == place  # words are counted from 0
+        less = tagger.model(**{**ids, "input_ids": hidden}).logits[0, position].softmax(-1)
+    assert explanation.scores[2] == pytest.approx(float(probabilities[position, 1] - less[1]), abs=1e-6)
+    assert explain(tagger, TEXT, "occlusion", word=3).position == position  # words are counted from 0
     first = next((i for i in range(1, 6) if int(probabilities[i].argmax()) != 2), 1)
     assert explain(tagger, TEXT, "occlusion").position == first
     with pytest.raises(RequestError, match="There is no word 'bad'") as error:
@@ -125,46 +125,48 @@ def test_a_word_and_its_label() -> None:
         explain(tagger, TEXT, "occlusion", target="X")
 
 
-def test_attention_is_read_at_the_word_that_is_explained() -> None:
+def test_attention_is_read_at_the_explained_word() -> None:
     tagger = of_bert(BertForTokenClassification, "token-classification", ["B", "I", "O"], num_labels=3)
-    found = explain(tagger, TEXT, "attention", word="good")
-    assert found.attention is not None and found.position is not None
-    np.testing.assert_allclose(found.scores, found.attention.weights[-1, :, found.position].mean(0), atol=1e-6)
+    explanation = explain(tagger, TEXT, "attention", word="good")
+    assert explanation.attention is not None and explanation.position is not None
+    np.testing.assert_allclose(
+        explanation.scores, explanation.attention.weights[-1, :, explanation.position].mean(0), atol=1e-6
+    )
 
 
-def test_an_answers_span_is_the_best_of_all() -> None:
-    reader = of_bert(BertForQuestionAnswering, "question-answering")
+def test_the_explained_span_is_the_most_probable() -> None:
+    model = of_bert(BertForQuestionAnswering, "question-answering")
     question, context = "was the film good", "the music and the actors was unbelievable"
     with torch.no_grad():
-        output = reader.model(**reader.tokenizer(question, context, return_tensors="pt"))
+        output = model.model(**model.tokenizer(question, context, return_tensors="pt"))
     start, end = output.start_logits[0].softmax(-1), output.end_logits[0].softmax(-1)
-    found = explain(reader, question, "occlusion", text_pair=context)
-    inside = [i for i, segment in enumerate(found.segments) if segment == 1]
+    explanation = explain(model, question, "occlusion", text_pair=context)
+    inside = [i for i, segment in enumerate(explanation.segments) if segment == 1]
     best = max(
         ((i, j) for i in inside for j in inside if i <= j), key=lambda span: float(start[span[0]] * end[span[1]])
     )
-    assert found.position == best[0]
-    assert found.target == context[found.offsets[best[0]][0] : found.offsets[best[1]][1]]
-    assert found.prediction["score"] == pytest.approx(float(start[best[0]] * end[best[1]]), abs=1e-6)
-    other = explain(reader, question, "gradient-x-input", text_pair=context, target="unbelievable")
+    assert explanation.position == best[0]
+    assert explanation.target == context[explanation.offsets[best[0]][0] : explanation.offsets[best[1]][1]]
+    assert explanation.prediction["score"] == pytest.approx(float(start[best[0]] * end[best[1]]), abs=1e-6)
+    other = explain(model, question, "gradient-x-input", text_pair=context, target="unbelievable")
     assert other.target == "unbelievable" and "unbelievable" in other.prediction["scores"]
     with pytest.raises(RequestError, match="is not in the text as whole words"):
-        explain(reader, question, "occlusion", text_pair=context, target="story")
+        explain(model, question, "occlusion", text_pair=context, target="story")
 
 
 def test_a_masked_word() -> None:
-    reader = of_bert(BertForMaskedLM, "masked-lm")
-    found = explain(reader, "the [MASK] was good", "gradient-x-input")
-    assert found.position == 2 and found.tokens[2] == "[MASK]"
+    model = of_bert(BertForMaskedLM, "masked-lm")
+    explanation = explain(model, "the [MASK] was good", "gradient-x-input")
+    assert explanation.position == 2 and explanation.tokens[2] == "[MASK]"
     with torch.no_grad():
-        ids = reader.tokenizer(found.text, return_tensors="pt")
-        best = float(reader.model(**ids).logits[0, 2].softmax(-1).max())
-    assert found.prediction["score"] == pytest.approx(best, abs=1e-6)
+        ids = model.tokenizer(explanation.text, return_tensors="pt")
+        best = float(model.model(**ids).logits[0, 2].softmax(-1).max())
+    assert explanation.prediction["score"] == pytest.approx(best, abs=1e-6)
     with pytest.raises(RequestError, match="has no \\[MASK\\]"):
-        explain(reader, "the film", "gradient-x-input")
+        explain(model, "the film", "gradient-x-input")
 
 
-def test_only_what_fits_is_offered() -> None:
+def test_only_fitting_methods_are_offered() -> None:
     assert set(offered(predictor(bert(), tokenizer()))) == set(fitting(predictor(bert(), tokenizer())))
     other = predictor(bert(), tokenizer())
     other.task = SimpleNamespace(name="sorting", target_kind=None)
@@ -173,30 +175,34 @@ def test_only_what_fits_is_offered() -> None:
     assert offered(other) == [] and "the answers of sorting are a order" in str(fitting(other)["occlusion"])
 
 
-def test_what_a_task_says_is_explained_can_be() -> None:
+def test_every_target_kind_of_a_task_can_be_explained() -> None:
     for name, entry in tasks.items():
         assert entry.target_kind is None or entry.target_kind in TARGET_FINDERS, name
         assert entry.target_kind is None or entry.target_score is not Task.target_score, name
 
 
 @pytest.mark.parametrize("name", ["dialogue", "code-generation", "controlled-generation"])
-def test_a_prompt_is_explained_as_the_task_writes_it(name: str) -> None:
-    reader = asked(name, writer().model)
-    reader.tokenizer.eos_token = "[SEP]"
+def test_a_text_is_explained_within_its_prompt(name: str) -> None:
+    model = predictor_for(name, writer().model)
+    model.tokenizer.eos_token = "[SEP]"
     text = f"  {TEXT}"
     with torch.no_grad():
-        (prompt,) = reader.task.prompts_of(reader.tokenizer, [{"text": text}])
+        (prompt,) = model.task.prompts_of(model.tokenizer, [{"text": text}])
         row = prompt.within(32).tolist()
-        expected = reader.model(torch.tensor([row])).logits[0, -1].softmax(-1)
-    found = explain(reader, text, "occlusion")
-    assert reader.tokenizer.convert_tokens_to_ids(found.tokens) == row
-    seen = [text[slice(*place)] for place, special in zip(found.offsets, found.special, strict=True) if not special]
-    assert seen == TEXT.split()  # what the task put around the text is never hidden
-    assert found.prediction["score"] == pytest.approx(float(expected.max()), abs=1e-6)
+        expected = model.model(torch.tensor([row])).logits[0, -1].softmax(-1)
+    explanation = explain(model, text, "occlusion")
+    assert model.tokenizer.convert_tokens_to_ids(explanation.tokens) == row
+    seen = [
+        text[slice(*pair)]
+        for pair, special in zip(explanation.offsets, explanation.special, strict=True)
+        if not special
+    ]
+    assert seen == TEXT.split()  # what the task put around the text is never masked
+    assert explanation.prediction["score"] == pytest.approx(float(expected.max()), abs=1e-6)
 
 
-def test_a_prompt_that_does_not_hold_the_text_is_told() -> None:
-    reader = asked("code-generation", writer().model)
-    reader.tokenizer.eos_token = "[SEP]"
+def test_a_text_that_does_not_fit_its_prompt_is_an_error() -> None:
+    model = predictor_for("code-generation", writer().model)
+    model.tokenizer.eos_token = "[SEP]"
     with pytest.raises(RequestError, match="fewer than 32 tokens"):
-        explain(reader, "film " * 40, "occlusion")
+        explain(model, "film " * 40, "occlusion")
