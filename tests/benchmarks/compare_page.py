@@ -30,10 +30,11 @@ from dashboard.parts.runs import detail
 from workbench.check import load_spec, resolve
 from workbench.files import write_json
 from workbench.runs.curves import plot_points
+from workbench.runs.filter import filter_rows
 from workbench.runs.metric_store import _cached_in_memory, open_metrics
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
-from workbench.runs.table import filter_rows, run_table
+from workbench.runs.table import run_table
 from workbench.workspace import Workspace
 
 STEPS = 1000

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench.cli.output import console, download_bars, shorten
+from workbench.cli.output import console, download_bars
 from workbench.errors import RequestError
+from workbench.formatting import shorten
 from workbench.i18n import _
 from workbench.workspace import Workspace
 

@@ -244,17 +244,6 @@ def gigabytes(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
-def shorten(text: str, length: int) -> str:
-    """Return a text on one line, without characters that a terminal would act on, cut to a length.
-
-    Args:
-        text: any text.
-        length: in characters, with the ellipsis.
-    """
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= length else line[: length - 1] + "…"
-
-
 @contextmanager
 def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
     """Show progress bars on standard error, one per label; yields a function of label, bytes done and total."""

@@ -30,14 +30,14 @@ def runs_command(
     as_json: Json = False,
 ) -> None:
     """List all runs, oldest first."""
-    from workbench.runs import table
+    from workbench.runs.export import export
     from workbench.runs.query import list_runs
     from workbench.runs.selection import select_runs
 
     summaries = {summary.id: summary for summary in list_runs(Workspace.current())}
     rows = select_runs(Workspace.current(), where or "", tag or [], archived, sort or "", settings=out is not None)
     if out is not None:
-        table.export(rows, out.expanduser())
+        export(rows, out.expanduser())
     selected = [summaries[row["id"]].model_copy(update={"tags": row["tags"]}) for row in rows if row["id"] in summaries]
     empty = _("No run matches.") if summaries else ""
     print_result(selected, as_json, lambda: views.show_runs(selected, empty))

@@ -33,6 +33,7 @@ from workbench.compare.evaluated import (
 )
 from workbench.compare.verdicts import examples_needed
 from workbench.errors import MissingPackageError, RequestError, UnknownNameError, WorkbenchError
+from workbench.formatting import flatten
 from workbench.metrics import measures, scores, text_scores
 from workbench.runs.documents import Report
 from workbench.runs.run import Run
@@ -369,7 +370,7 @@ def compare_settings(runs: Sequence[Run], only_different: bool = False) -> list[
     troubles: list[str | None] = []
     for run in runs:
         try:
-            documents.append(_flat(run.spec().model_dump(mode="json")))
+            documents.append(flatten(run.spec().model_dump(mode="json"), keep_empty=True))
             troubles.append(None)
         except WorkbenchError as error:
             documents.append({})
@@ -382,13 +383,3 @@ def compare_settings(runs: Sequence[Run], only_different: bool = False) -> list[
         if differs or not only_different:
             rows.append({"field": field, "values": values, "differs": differs})
     return rows
-
-
-def _flat(document: dict[str, Any], above: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in document.items():
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{above}{key}.")
-        else:
-            flat[above + key] = value
-    return flat

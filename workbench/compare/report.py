@@ -20,6 +20,7 @@ from workbench.compare.figures import curve_svg, interval_svg, scatter_svg
 from workbench.compare.seeds import SeedComparison, compare_seeds, has_seed_groups
 from workbench.errors import RequestError, WorkbenchError
 from workbench.files import write_text
+from workbench.formatting import shorten
 from workbench.metrics import measures
 from workbench.runs.curves import overlaid_curves
 from workbench.runs.documents import RunSummary
@@ -100,13 +101,13 @@ def _what(found: Comparison, run: Run) -> str:
         tested = f"{spec.task.name} on {spec.data.train}"
     except WorkbenchError:
         tested = "an unknown task"
-    return f"{_cut(tested, 200)}; {found.examples:,} test examples, the same for all runs."
+    return f"{shorten(tested, 200)}; {found.examples:,} test examples, the same for all runs."
 
 
 def _names(runs: Sequence[Run]) -> dict[str, str]:
     """What the report calls each run: its name, or its id without the time; the last section has the whole ids."""
     return {
-        run.id: _cut(_TIME.sub("", name) if name == run.id else name, MAX_NAME_LENGTH)
+        run.id: shorten(_TIME.sub("", name) if name == run.id else name, MAX_NAME_LENGTH)
         for run, name in zip(runs, display_names(runs), strict=True)
     }
 
@@ -229,10 +230,4 @@ def _number(value: float) -> str:
 
 
 def _text(value: object) -> str:
-    return f"<bdi>{html.escape(_cut(value, MAX_TEXT_LENGTH))}</bdi>"
-
-
-def _cut(value: object, length: int) -> str:
-    """One line of at most so many characters, without what is no character of a text."""
-    text = "".join(c if c.isprintable() else " " for c in str(value)[: 4 * length])
-    return text if len(text) <= length else text[: length - 1] + "…"
+    return f"<bdi>{html.escape(shorten(value, MAX_TEXT_LENGTH))}</bdi>"

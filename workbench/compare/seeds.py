@@ -22,9 +22,10 @@ import numpy as np
 from workbench.compare import verdicts
 from workbench.compare.differences import display_names, holm, metric_value, read_comparable
 from workbench.errors import MissingPackageError, RequestError
+from workbench.metrics.statistics import t_quantile
 from workbench.runs.curves import IGNORED_FIELDS, group_by_config
 from workbench.runs.run import Run
-from workbench.runs.table import read_settings
+from workbench.runs.settings import read_settings
 
 MIN_SEEDS = 2  # seeds of a group
 MAX_PERMUTATIONS = 200_000  # ways to deal the values that are counted one by one; more are drawn
@@ -200,7 +201,7 @@ def _stem(titles: Sequence[str]) -> str:
 def _group(name: str, used: Sequence[Run], again: Sequence[Run], values: dict[str, float]) -> SeedGroup:
     found = np.array([values[run.id] for run in used])
     mean, deviation = float(found.mean()), float(found.std(ddof=1))
-    half = _student(len(found) - 1) * deviation / math.sqrt(len(found))
+    half = t_quantile(len(found) - 1) * deviation / math.sqrt(len(found))
     ids, repeated = [run.id for run in used], [run.id for run in again]
     return SeedGroup(name, ids, found.tolist(), mean, mean - half, mean + half, deviation, repeated)
 
@@ -266,7 +267,7 @@ def welch(first: Sequence[float], second: Sequence[float]) -> WelchResult:
         from scipy.special import stdtr
     except ImportError as problem:
         raise MissingPackageError("scipy", "to compare runs over seeds") from problem
-    half = _student(freedom) * error
+    half = t_quantile(freedom) * error
     p_value = float(2 * stdtr(freedom, -abs(difference) / error))
     return WelchResult(difference, difference - half, difference + half, p_value)
 
@@ -281,15 +282,6 @@ def _error_and_freedom(first: Sequence[float], second: Sequence[float]) -> tuple
         part**2 / (len(each) - 1) for part, each in zip(parts, (first, second), strict=True)
     )
     return math.sqrt(sum(parts)), freedom
-
-
-def _student(freedom: float, share: float = 0.975) -> float:
-    """A quantile of Student's t; with more than 1e10 degrees of freedom it is the normal distribution's."""
-    try:
-        from scipy.special import stdtrit
-    except ImportError as error:
-        raise MissingPackageError("scipy", "to compare runs over seeds") from error
-    return float(stdtrit(min(freedom, 1e10), share))
 
 
 def permutation_test(first: Sequence[float], second: Sequence[float]) -> float:
@@ -335,7 +327,7 @@ def seeds_needed(first: Sequence[float], second: Sequence[float], comparisons: i
 
     def power(n: int) -> float:
         freedom = (n - 1) * sum(variances) ** 2 / sum(variance**2 for variance in variances)
-        critical = _student(freedom, 1 - verdicts.ALPHA / max(1, comparisons) / 2)
+        critical = t_quantile(freedom, 1 - verdicts.ALPHA / max(1, comparisons) / 2)
         found = 1 - float(nctdtr(freedom, difference / math.sqrt(sum(variances) / n), critical))
         return found if math.isfinite(found) else 1.0  # so far out that it cannot be computed
 

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import MissingPackageError, RequestError
+from workbench.metrics.statistics import t_quantile
 from workbench.runs.metric_store import MetricStore, open_metrics
 from workbench.runs.pyramid import Floats, Ints
 from workbench.runs.run import Run
+from workbench.runs.settings import read_settings
 
 MAX_POINTS = 1000  # of one line that is drawn; more cannot be seen
 MAX_POINTS_PER_FIGURE = 15_000  # of all lines of one figure: what a browser draws in half a second
@@ -128,16 +130,8 @@ def mean_band(label: str, traces: Sequence[tuple[str, Floats, Floats]]) -> Band:
         xs = xs if len(xs) <= GRID_POINTS else np.linspace(low, high, GRID_POINTS)
     values = np.stack([np.interp(xs, x, y) for _, x, y in traces])
     mean = values.mean(axis=0)
-    half = t975(len(traces) - 1) * values.std(axis=0, ddof=1) / np.sqrt(len(traces))
+    half = t_quantile(len(traces) - 1) * values.std(axis=0, ddof=1) / np.sqrt(len(traces))
     return Band(label, ids, xs, mean, mean - half, mean + half)
-
-
-def t975(freedom: int) -> float:
-    try:
-        from scipy.special import stdtrit
-    except ImportError as error:
-        raise MissingPackageError("scipy", "for the interval over runs") from error
-    return float(stdtrit(freedom, 0.975))
 
 
 def group_by_config(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
@@ -153,8 +147,6 @@ def group_by_config(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
 
 
 def _settings_without_seed(run: Run) -> str:
-    from workbench.runs.table import read_settings
-
     fields = {name: value for name, value in read_settings(run).items() if name not in IGNORED_FIELDS}
     return json.dumps(fields, sort_keys=True, default=str) if fields else run.id
 
@@ -166,8 +158,6 @@ def group_by_field(runs: Sequence[Run], field: str) -> list[tuple[str, list[Run]
         runs: which.
         field: its dotted name, such as ``training.learning_rate``.
     """
-    from workbench.runs.table import read_settings
-
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(json.dumps(read_settings(run).get(field), default=str), []).append(run)

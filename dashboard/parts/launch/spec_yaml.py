@@ -11,6 +11,7 @@ from dashboard.parts.launch import launch_form
 from dashboard.parts.shared.errors import show_error
 from dashboard.parts.shared.text import md
 from workbench.errors import SpecError
+from workbench.formatting import flatten
 from workbench.spec import RunSpec
 
 TEXT = "launch_yaml_text"
@@ -74,9 +75,9 @@ def lost(filled: RunSpec, document: dict[str, Any]) -> list[str]:
         now = RunSpec.parse(document).model_dump(mode="json")
     except SpecError:
         return []  # it cannot be started, and the check says why
-    meant = _flat(filled.model_dump(mode="json", exclude={"name", "notes", "schema_version"}))
-    has = _flat(now)
-    given = _flat(filled.model_dump(mode="json", exclude_unset=True))
+    meant = flatten(filled.model_dump(mode="json", exclude={"name", "notes", "schema_version"}))
+    has = flatten(now)
+    given = flatten(filled.model_dump(mode="json", exclude_unset=True))
     defaults = _option_defaults(filled)
     return [path for path in given if path in meant and has.get(path, defaults.get(path)) != meant[path]]
 
@@ -93,14 +94,7 @@ def _option_defaults(spec: RunSpec) -> dict[str, Any]:
         ("task", tasks, spec.task.name), ("model", models, source), ("tuning", tunings, spec.tuning.method)
     ):  # fmt: skip
         if name in registry:
-            found |= _flat({part: registry.get(name).Config().model_dump(mode="json")})  # type: ignore[attr-defined]
-    return found
-
-
-def _flat(document: dict[str, Any], path: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in document.items():
-        found |= _flat(value, f"{path}{name}.") if isinstance(value, dict) else {f"{path}{name}": value}
+            found |= flatten({part: registry.get(name).Config().model_dump(mode="json")})  # type: ignore[attr-defined]
     return found
 
 

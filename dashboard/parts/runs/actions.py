@@ -11,7 +11,7 @@ from dashboard import state
 from dashboard.parts.runs import run_table
 from dashboard.parts.shared.text import md
 from workbench.errors import WorkbenchError
-from workbench.runs import table, tags
+from workbench.runs import export, tags
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -31,11 +31,11 @@ def draw(rows: Rows) -> None:
         st.caption(count)
         _compare(rows)
         st.download_button(
-            "CSV", lambda: table.as_csv(rows).encode("utf-8", errors="replace"), "runs.csv", "text/csv",
+            "CSV", lambda: export.as_csv(rows).encode("utf-8", errors="replace"), "runs.csv", "text/csv",
             key="list.csv", icon=":material/download:", on_click="ignore", help="These runs, with all their fields.",
         )  # fmt: skip
         st.download_button(
-            "Parquet", lambda: table.as_parquet(rows), "runs.parquet", "application/vnd.apache.parquet",
+            "Parquet", lambda: export.as_parquet(rows), "runs.parquet", "application/vnd.apache.parquet",
             key="list.parquet", icon=":material/download:", on_click="ignore", help="The same, with types.",
         )  # fmt: skip
         if rows:

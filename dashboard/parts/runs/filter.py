@@ -14,6 +14,8 @@ from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.glossary import WORDS
 from dashboard.parts.shared.text import md, number
 from workbench.runs import table, tags
+from workbench.runs.filter import EXAMPLES, filter_rows
+from workbench.runs.rows import column_names
 from workbench.runs.run import Run
 
 Rows = list[dict[str, Any]]
@@ -24,12 +26,12 @@ _NO_METRIC = ("step", "steps", "value", "low", "high")  # numbers of a row by wh
 
 def controls(rows: Rows) -> None:
     """The filter, always seen, and the rest behind a button; what is chosen stands in the URL."""
-    fields, tags = table.column_names(rows), sorted({tag for row in rows for tag in row["tags"]})
+    fields, tags = column_names(rows), sorted({tag for row in rows for tag in row["tags"]})
     metrics = _metrics(rows)
     _from_url(fields, tags, metrics)
     with st.container(horizontal=True, vertical_alignment="bottom", key="list_controls"):
         condition = st.text_input(
-            "Filter", key=state.Runs.FILTER.key, placeholder=table.EXAMPLES[0], help=WORDS["filter"], max_chars=1000
+            "Filter", key=state.Runs.FILTER.key, placeholder=EXAMPLES[0], help=WORDS["filter"], max_chars=1000
         )
         with st.popover("View", icon=":material/tune:", key="list.view"):
             wanted = (
@@ -53,7 +55,7 @@ def controls(rows: Rows) -> None:
             archived = st.toggle("Show archived runs", key=state.Runs.ARCHIVED.key)
             st.caption("Fields that a filter can name: " + md(", ".join(fields), 3000))
             st.caption("Examples:")
-            st.markdown("\n".join(f"- `{example}`" for example in table.EXAMPLES))
+            st.markdown("\n".join(f"- `{example}`" for example in EXAMPLES))
     state.to_url(state.Runs.FILTER, condition or "")
     state.to_url(state.Runs.SORT, "" if order == f"-{_NEWEST}" else order or "")
     state.to_url(state.Runs.GROUP, ",".join(by))
@@ -120,19 +122,19 @@ def chosen(rows: Rows) -> Rows:
         rows = [row for row in rows if not row["archived"]]
     rows = table.with_tags(rows, look.get(state.Runs.TAGS.key) or [])
     with show_errors("filter_error"):
-        rows = table.filter_rows(rows, condition)
+        rows = filter_rows(rows, condition)
     order = look.get(state.Runs.SORT.key) or f"-{_NEWEST}"
-    if order == f"-{_NEWEST}" or order.lstrip("-") not in table.column_names(rows):
+    if order == f"-{_NEWEST}" or order.lstrip("-") not in column_names(rows):
         return rows
     return table.sort_rows(rows, order.lstrip("-"), descending=order.startswith("-"))
 
 
 def show_groups(rows: Rows) -> None:
     """The groups, when some are asked for: how many runs, and the mean of the metric with its interval."""
-    by = [name for name in st.session_state.get(state.Runs.GROUP.key) or [] if name in table.column_names(rows)]
+    by = [name for name in st.session_state.get(state.Runs.GROUP.key) or [] if name in column_names(rows)]
     if not by:
         return
-    judged = metric() if metric() in table.column_names(rows) else None
+    judged = metric() if metric() in column_names(rows) else None
     groups = table.group_rows(rows, by, judged or "value")
     st.dataframe(
         {

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from dashboard.parts.shared.text import md
+from workbench.formatting import flatten
 
 
 def draw(
@@ -195,13 +196,5 @@ def fill(document: dict[str, Any], prefix: str) -> None:
     """Set the form to ``document``; every field that it does not name goes back to its default."""
     for key in [key for key in st.session_state if isinstance(key, str) and key.startswith(f"{prefix}.")]:
         del st.session_state[key]
-    for path, value in _flat(document):
+    for path, value in flatten(document).items():
         st.session_state[f"{prefix}.{path}"] = value
-
-
-def _flat(document: dict[str, Any], path: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in document.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{path}{name}.")
-        else:
-            yield f"{path}{name}", value

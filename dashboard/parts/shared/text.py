@@ -10,6 +10,7 @@ import html
 import re
 from datetime import UTC, datetime
 
+from workbench.formatting import shorten
 from workbench.runs.documents import Interval
 
 LONGEST = 200  # characters of somebody else's text in one place of the page
@@ -20,8 +21,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&\"'=^])")
 
 def cut(text: object, length: int = LONGEST) -> str:
     """``text`` on one line, at most ``length`` characters, without control characters."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
-    return line if len(line) <= length else line[: length - 1] + "…"
+    return shorten(text, length)
 
 
 def middle_cut(text: str, length: int) -> str:

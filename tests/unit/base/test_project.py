@@ -46,6 +46,7 @@ LAYERS = [
         "spec_versions",
         "workspace",
         "files",
+        "formatting",
         "errors",
         "machine",
         "types",

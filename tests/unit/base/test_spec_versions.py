@@ -18,8 +18,10 @@ from workbench.errors import SpecError
 from workbench.jobs.sweep_plan import SweepPlan
 from workbench.jobs.sweeps import Sweep
 from workbench.jobs.waiting import sweeps_folder
+from workbench.runs.filter import filter_rows
 from workbench.runs.run import Run
-from workbench.runs.table import filter_rows, read_settings, run_table
+from workbench.runs.settings import read_settings
+from workbench.runs.table import run_table
 from workbench.spec import RunSpec, TrainingSpec
 from workbench.spec_versions import RENAMED, SCHEMA_VERSION, upgrade
 from workbench.workspace import Workspace

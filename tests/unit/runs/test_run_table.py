@@ -14,19 +14,12 @@ import pytest
 
 from workbench.errors import RequestError, UnknownNameError
 from workbench.files import read_json_cached, write_json
-from workbench.runs import table
+from workbench.runs import filter as filters
+from workbench.runs import settings
+from workbench.runs.export import as_csv, as_parquet, export
+from workbench.runs.filter import EXAMPLES, filter_rows
 from workbench.runs.run import Run
-from workbench.runs.table import (
-    EXAMPLES,
-    as_csv,
-    as_parquet,
-    export,
-    filter_rows,
-    group_rows,
-    run_table,
-    sort_rows,
-    with_tags,
-)
+from workbench.runs.table import group_rows, run_table, sort_rows, with_tags
 from workbench.runs.tags import Tags, read_tags, tag, update_tags
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
@@ -141,8 +134,8 @@ def test_a_hostile_filter_reads_and_writes_nothing(rows: list[dict[str, Any]], a
 def test_a_filter_that_never_ends_is_ended(
     rows: list[dict[str, Any]], endless: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table, "TIMEOUT_SECONDS", 0.3)
-    monkeypatch.setattr(table, "_START", 20.0)
+    monkeypatch.setattr(filters, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(filters, "_START_SECONDS", 20.0)
     for row in rows:
         row["x"] = "text"
     began = time.monotonic()
@@ -156,8 +149,8 @@ def test_what_may_take_long_is_never_evaluated_here(
     rows: list[dict[str, Any]], condition: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began = time.monotonic()
-    monkeypatch.setattr(table, "_elsewhere", lambda given, expression: [1])
-    monkeypatch.setattr(table, "matching_indices", lambda given, expression: pytest.fail("evaluated in this process"))
+    monkeypatch.setattr(filters, "_in_own_process", lambda given, expression: [1])
+    monkeypatch.setattr(filters, "matching_indices", lambda given, expression: pytest.fail("evaluated in this process"))
     assert filter_rows(rows, condition) == [rows[1]]
     assert time.monotonic() - began < 2
 
@@ -165,7 +158,7 @@ def test_what_may_take_long_is_never_evaluated_here(
 def test_examples_are_evaluated_here_and_give_the_same_elsewhere(
     rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table, "_elsewhere", lambda *_: pytest.fail("a process for a simple filter"))
+    monkeypatch.setattr(filters, "_in_own_process", lambda *_: pytest.fail("a process for a simple filter"))
     for condition in EXAMPLES:
         filter_rows(rows, condition)
     monkeypatch.undo()
@@ -181,7 +174,7 @@ def test_settings_are_read_once_and_again_when_a_spec_changes(
     workspace: Workspace, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
-    monkeypatch.setattr(table, "read_settings", lambda run: calls.append(run.id) or {"training.seed": 9})
+    monkeypatch.setattr(settings, "read_settings", lambda run: calls.append(run.id) or {"training.seed": 9})
     assert run_table(workspace) == rows and not calls
     new = make_run(workspace)
     assert run_table(workspace)[0]["training.seed"] == 9 and calls == [new.id]
@@ -256,8 +249,8 @@ def test_a_filter_is_asked_again_only_when_a_row_has_changed(
     workspace: Workspace, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    evaluated = table._places
-    monkeypatch.setattr(table, "_places", lambda *given: asked.append(1) or evaluated(*given))
+    evaluated = filters._evaluate
+    monkeypatch.setattr(filters, "_evaluate", lambda *given: asked.append(1) or evaluated(*given))
     assert titles(filter_rows(rows, "accuracy > 0.8")) == titles(filter_rows(rows, "accuracy > 0.8")) == ["high"]
     assert len(asked) == 1
     low = next(row for row in rows if row["title"] == "low")

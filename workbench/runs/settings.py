@@ -1,0 +1,72 @@
+"""The settings of runs as flat fields: each spec by dotted names, such as ``training.learning_rate``."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from pathlib import Path
+
+from workbench.files import read_json_cached, waiting_lock, write_json
+from workbench.formatting import flatten
+from workbench.runs.rows import Row
+from workbench.runs.run import Run
+from workbench.spec_versions import SCHEMA_VERSION, upgrade
+from workbench.workspace import Workspace
+
+# Fields of a row that come from the run's status; the spec's fields of these names are left out.
+STATUS_FIELDS = (
+    "id", "title", "state", "kind", "task", "model", "data", "tuning", "created", "tags", "notes", "archived",
+)  # fmt: skip
+
+
+def read_settings(run: Run) -> Row:
+    """Return the run's spec as dotted fields; empty when it cannot be read."""
+    try:
+        stat = run.spec_file.stat()
+    except OSError:
+        return {}
+    return dict(_read_settings(str(run.spec_file), stat.st_mtime_ns, stat.st_size))
+
+
+@functools.lru_cache(maxsize=128)
+def _read_settings(path: str, changed: int, size: int) -> Row:
+    """Read a spec once for each time of change and size; a spec is written once."""
+    import yaml
+
+    try:  # not validated again: it was valid when it was written, and a damaged one has no fields
+        document = yaml.load(Path(path).read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    if not isinstance(document, dict):
+        return {}
+    # Interned, because the names are the same in every run.
+    fields = flatten(upgrade(document))
+    return {sys.intern(name): value for name, value in fields.items() if name not in STATUS_FIELDS}
+
+
+def read_all_settings(workspace: Workspace) -> dict[str, Row]:
+    """Return the settings of all runs by id. They are cached, because reading a thousand YAML files takes seconds."""
+    path = workspace.cache / f"settings-of-runs-{SCHEMA_VERSION}.json"
+    cached = read_json_cached(path)
+    cached = cached if isinstance(cached, dict) else {}
+    entries, changed = {}, False
+    for run in Run.all(workspace):
+        try:
+            stat = run.spec_file.stat()
+        except OSError:
+            continue
+        mark = [stat.st_mtime_ns, stat.st_size]
+        entry = cached.get(run.id)
+        if not (isinstance(entry, dict) and entry.get("mark") == mark):
+            entry, changed = {"mark": mark, "fields": _plain(read_settings(run))}, True
+        entries[run.id] = entry
+    if changed:
+        with waiting_lock(path.with_suffix(".lock")):
+            write_json(path, entries)
+    return {run_id: entry["fields"] for run_id, entry in entries.items()}
+
+
+def _plain(fields: Row) -> Row:
+    return {name: value if isinstance(value, str | int | float | bool | None) else json.dumps(value, default=str)
+            for name, value in fields.items()}  # fmt: skip
