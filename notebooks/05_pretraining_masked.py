@@ -14,8 +14,8 @@
 # # 05 · Pretraining I: masked words
 #
 # **After this notebook you can** turn plain text into exercises that a model sets itself, derive the loss and its
-# gradient, write AdamW and warm-up by hand, and train a small BERT from nothing, with a held-out part that says when
-# to stop.
+# gradient, write AdamW and warm-up by hand, and train a small BERT from nothing, with a validation split that says
+# when to stop.
 #
 # **You need** notebook 04 (the encoder). School mathematics and the derivative of $e^x$ and $\ln x$.
 #
@@ -49,14 +49,15 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 # %% [markdown]
 # ## Exercises that cost nothing
 #
-# Labels are expensive; text is not. Hide some words of a text and let the model guess them: the text is its own
-# solution. *"The detective finds the [MASK] in the old house."* To guess well, one has to know grammar, and a little of
-# the world. What a model learns this way can be used for other tasks afterwards (notebook 07). That is **pretraining**.
+# Labels are expensive; text is not. Hide some words of a text and let the model predict them: the text is its own
+# solution. *"The detective finds the [MASK] in the old house."* To predict well, you have to know grammar, and a
+# little of the world. What a model learns this way can be used for other tasks afterwards (notebook 07). That is
+# **pretraining**.
 #
 # ## Text, and a tokenizer for it
 #
-# The plots of a thousand films, and a WordPiece tokenizer learned from them (notebook 01). Every tenth plot is held
-# out: we shall need texts that the model has not trained on.
+# We use the plots of a thousand films, and a WordPiece tokenizer trained on them (notebook 01). Every tenth plot is
+# held out: we need texts that the model has not trained on.
 
 # %%
 texts, _ = load_texts(DataSpec(train="film-plots", holdout={"valid": 0.1, "test": 0}), workspace)
@@ -70,10 +71,10 @@ print(tokenizer.tokenize(texts[0])[:24])
 # %% [markdown]
 # ## The second exercise: does it follow?
 #
-# BERT is given two pieces of text at once, `[CLS] first [SEP] second [SEP]`. In half of the examples the second
-# really follows the first, in the other half it is from another text. From the vector of `[CLS]` the model says
-# which. (Later work found that this *next-sentence* task helps little: RoBERTa leaves it out. It is here because BERT
-# has it, and because it is a good first example of a loss with two parts.)
+# BERT reads two passages at once, `[CLS] first [SEP] second [SEP]`. In half of the examples the second really follows
+# the first, in the other half it is from another text. From the vector of `[CLS]` the model predicts which. (Later
+# work showed that this *next-sentence* task helps little: RoBERTa leaves it out. It is here because BERT has it, and
+# because it is a good first example of a loss with two terms.)
 
 # %%
 PIECE = size(test=12, cpu=24, gpu=60)  # tokens in each of the two pieces
@@ -108,10 +109,10 @@ print("training pairs:", list(train_pairs[0].shape), " held out:", list(valid_pa
 # %% [markdown]
 # ## Masking
 #
-# 15% of the tokens are chosen, special ones (`[CLS]`, `[SEP]`) never. Of the chosen, 80% become `[MASK]`, 10% another
-# token, 10% stay as they are. Why not all `[MASK]`? Because later texts have no `[MASK]`: the model must not learn that
-# tokens without one need no thought. The label of a place that was not chosen is $-100$: "nothing to be predicted
-# here". The masks are drawn anew each time a text is seen.
+# 15% of the tokens are chosen, never special ones (`[CLS]`, `[SEP]`). Of the chosen ones, 80% become `[MASK]`, 10%
+# become another token, and 10% stay as they are. Why not all `[MASK]`? Because later texts contain no `[MASK]`: the
+# model must not learn that it can ignore all other tokens. The label of a position that was not chosen is $-100$:
+# "nothing to predict here". The masks are sampled again each time a text is seen.
 
 
 # %%
@@ -136,11 +137,11 @@ may_be = ~torch.isin(train_pairs[0][:200], torch.tensor(tokenizer.all_special_id
 print(f"chosen: {chosen.sum() / may_be.sum():.1%} of all tokens that may be, {chosen.sum()} of them")
 
 # %% [markdown]
-# The library chooses the places in another way (as many in each text, and whole words if asked for). What then stands
-# there follows the same rule; its function is `replace`. Hold ours against it: give both the same places and the same
-# dice (the same *seed* of the random numbers), and compare. Then count whether 80% and 10% come out, give or take what
-# chance does to so few: where the share $s$ is expected (`share`), what $n$ draws give (`count`) is off by about
-# $\sqrt{s(1-s)/n}$, its *standard deviation* (`spread`), and seldom by more than twice that.
+# The library chooses the positions in another way (the same number in each text, and whole words on request). How it
+# then replaces them follows the same rule; its function is `replace`. Compare ours with it: use the same positions and
+# the same random numbers (the same *seed*). Then count whether 80% and 10% come out, within what chance does to so
+# few: where a share $s$ is expected (`share`), the result of $n$ draws (`count`) is off by about $\sqrt{s(1-s)/n}$,
+# its *standard deviation* (`spread`), and rarely by more than twice that.
 
 # %%
 ids = train_pairs[0][:200]
@@ -165,34 +166,34 @@ for name, fits, share in (
 # %% [markdown]
 # ## The loss, derived
 #
-# At a masked place the model gives a score (*logit*) $z_v$ to each of the $V$ words. The softmax makes probabilities
-# of them, $p_v = e^{z_v} / \sum_u e^{z_u}$. We want the right word $y$ to be probable, so the loss is its surprise,
-# $-\ln p_y$: 0 when the model is certain and right, large when it is certain and wrong. Over the set $M$ of masked
-# places this is the **cross-entropy**:
+# At a masked position the model outputs a score (*logit*) $z_v$ for each of the $V$ words. The softmax turns them into
+# probabilities, $p_v = e^{z_v} / \sum_u e^{z_u}$. We want the right word $y$ to be probable, so the loss is its
+# surprise, $-\ln p_y$: 0 when the model is certain and right, large when it is certain and wrong. Over the set $M$ of
+# masked positions this is the **cross-entropy**:
 #
 # $$L = -\frac{1}{|M|}\sum_{m \in M} \ln p_{m, y_m}$$
 #
-# To learn we need its gradient: for each score the derivative of the loss by it, which says whether the loss rises or
-# falls when that score rises a little, and how fast. Write one place out: $-\ln p_y = -z_y + \ln\sum_u e^{z_u}$. The
-# derivative by $z_v$ of the first part is $-1$ if $v = y$ and else $0$; of the second $e^{z_v}/\sum_u e^{z_u} = p_v$.
-# So
+# To learn, we need its gradient: the derivative of the loss with respect to each score. It says whether the loss rises
+# or falls when that score rises a little, and how fast. Write one position out: $-\ln p_y = -z_y + \ln\sum_u e^{z_u}$.
+# The derivative of the first term with respect to $z_v$ is $-1$ if $v = y$ and $0$ otherwise; that of the second is
+# $e^{z_v}/\sum_u e^{z_u} = p_v$. So
 #
 # $$\frac{\partial L}{\partial z_{m,v}} = \frac{1}{|M|}\,\bigl(p_{m,v} - [v = y_m]\bigr)$$
 #
-# where $[v = y_m]$ is 1 for the right word, else 0 (and $\partial$ is the *d* of a derivative where there are several
-# variables, of which all but one are held still). In words:
+# where $[v = y_m]$ is 1 for the right word and 0 otherwise (and $\partial$ is the *d* of a derivative with several
+# variables, all but one of which are held constant). In words:
 #
 # **the probabilities, minus 1 at the right word.** Every wrong word is pushed down by its probability, the right word
-# is pushed up by what it lacks. At places that are not masked the gradient is 0.
+# is pushed up by what it lacks. At positions that are not masked the gradient is 0.
 #
 # | symbol | in the code | shape |
 # |---|---|---|
 # | $z$ | `logits` | `[B, T, V]` |
 # | $p$ | `probabilities` | `[B, T, V]` |
 # | $y$ | `labels`, -100 outside $M$ | `[B, T]` |
-# | $M$ | `masked`, True at a masked place | `[B, T]` |
+# | $M$ | `masked`, True at a masked position | `[B, T]` |
 # | $\lvert M\rvert$ | `masked.sum()` | a number |
-# | $[v = y_m]$ | `one_hot(labels[masked], V)` | $[\lvert M\rvert, V]$: a row for each masked place |
+# | $[v = y_m]$ | `one_hot(labels[masked], V)` | $[\lvert M\rvert, V]$: a row for each masked position |
 
 # %%
 logits = torch.randn(2, 6, 50, requires_grad=True)  # B = 2, T = 6, V = 50
@@ -213,8 +214,8 @@ torch.testing.assert_close(my_gradient, logits.grad, atol=1e-5, rtol=1e-5)
 print(f"loss {my_loss:.5f}; same loss and gradient as the library's")
 
 # %% [markdown]
-# The library goes one step further while training: `fused_cross_entropy` uses this very gradient formula to compute
-# loss and gradient a few rows at a time, and never holds all $|M| \times V$ scores.
+# The library goes one step further in training: `fused_cross_entropy` uses this gradient formula to compute loss and
+# gradient a few rows at a time, and never holds all $|M| \times V$ scores.
 
 # %%
 hidden, to_words = torch.randn(5, 16), nn.Linear(16, 50)
@@ -223,8 +224,8 @@ torch.testing.assert_close(fused_cross_entropy(hidden, to_words, words), token_l
 print("a few rows at a time, and all at once: the same loss")
 
 # %% [markdown]
-# What loss is bad? A model that knows nothing gives each word $1/V$: $L = \ln V$. Every figure below should be read
-# against it. $e^L$ is called **perplexity**: between how many words the model still wavers.
+# Which loss is bad? A model that knows nothing assigns each word $1/V$: $L = \ln V$. Compare every loss below with it.
+# $e^L$ is called **perplexity**: the model is as uncertain as if it chose among that many equally likely words.
 
 # %%
 print(f"knows nothing: loss {math.log(len(tokenizer)):.2f}, perplexity {len(tokenizer)}")
@@ -232,20 +233,20 @@ print(f"knows nothing: loss {math.log(len(tokenizer)):.2f}, perplexity {len(toke
 # %% [markdown]
 # ### Two exercises, one loss
 #
-# The second exercise, whether the second piece follows, is a choice between two answers, so its loss is a cross-entropy
-# too, over the $B$ pairs of a batch, with two scores each. BERT adds the two up:
+# The second exercise, whether the second passage follows, is a choice between two answers, so its loss is a
+# cross-entropy as well, over the $B$ pairs of a batch, with two scores each. BERT adds the two:
 #
 # $$L = L_\text{mask} + L_\text{next}, \qquad L_\text{next} = -\frac{1}{B}\sum_{b=1}^{B} \ln q_{b, n_b}$$
 #
 # | symbol | in the code | shape |
 # |---|---|---|
-# | $L_\text{mask}$ | `mask_loss`: $L$ of above | a number |
+# | $L_\text{mask}$ | `mask_loss`: $L$ from above | a number |
 # | $q$ | the softmax of `seq_relationship_logits` | `[B, 2]` |
 # | $n$ | `follows`: 0 where it follows, 1 where not | `[B]` |
 #
 # A model that knows nothing has $\ln V + \ln 2$. The library's `EncoderForPreTraining` is the encoder of notebook 04
-# with what both exercises need on top: from each token's vector a score for each word, and from that of `[CLS]` the two
-# scores. Below, a tiny one that has learned nothing yet: is our sum the loss that the library computes?
+# with what both exercises need on top: from each token's vector a score for each word, and from that of `[CLS]` the
+# two scores. Below is a tiny one that has learned nothing yet: is our sum the loss that the library computes?
 
 # %%
 tiny = EncoderForPreTraining(
@@ -263,24 +264,24 @@ some = slice(0, 8)
 shown, labels = mask_tokens(train_pairs[0][some], tokenizer)
 segments, follows = train_pairs[1][some], train_pairs[2][some]
 with torch.no_grad():
-    found = tiny(shown, labels=labels, token_type_ids=segments, next_sentence_label=follows)
+    output = tiny(shown, labels=labels, token_type_ids=segments, next_sentence_label=follows)
 
 masked = labels != -100
-words = found.prediction_logits.softmax(-1)[masked]  # [M, V]
+words = output.prediction_logits.softmax(-1)[masked]  # [M, V]
 mask_loss = -words.gather(1, labels[masked][:, None]).log().mean()
-next_loss = -found.seq_relationship_logits.softmax(-1).gather(1, follows[:, None]).log().mean()
-torch.testing.assert_close(mask_loss + next_loss, found.loss, atol=1e-5, rtol=1e-5)
-print(f"{mask_loss:.3f} + {next_loss:.3f} = {found.loss:.3f}, as the library has it")
+next_loss = -output.seq_relationship_logits.softmax(-1).gather(1, follows[:, None]).log().mean()
+torch.testing.assert_close(mask_loss + next_loss, output.loss, atol=1e-5, rtol=1e-5)
+print(f"{mask_loss:.3f} + {next_loss:.3f} = {output.loss:.3f}, as the library has it")
 print(f"knows nothing: {math.log(len(tokenizer)):.3f} + {math.log(2):.3f}")
 
 # %% [markdown]
 # ## AdamW by hand
 #
-# The plainest step is $\theta \leftarrow \theta - \eta g$: weight $\theta$, gradient $g$, learning rate $\eta$.
-# **Adam** takes a running mean of gradients, $m$, instead of the newest alone, and divides by the root of the running
-# mean of their squares, $v$: weights with small gradients move as far as those with large ones. Both means begin at 0
-# and are too small at first, which the division by $1 - \beta^t$ corrects at step $t$. The **W** is weight decay:
-# each step also shrinks the weights a little, by $\eta\lambda\theta$.
+# The simplest step is $\theta \leftarrow \theta - \eta g$: weight $\theta$, gradient $g$, learning rate $\eta$.
+# **Adam** uses a running mean of gradients, $m$, instead of the newest one alone, and divides by the root of the
+# running mean of their squares, $v$: weights with small gradients move as far as those with large ones. Both means
+# start at 0 and are too small at first, which the division by $1 - \beta^t$ corrects at step $t$. The **W** is weight
+# decay: each step also shrinks the weights a little, by $\eta\lambda\theta$.
 #
 # $$m \leftarrow \beta_1 m + (1-\beta_1) g \quad v \leftarrow \beta_2 v + (1-\beta_2) g^2 \quad
 # \theta \leftarrow \theta - \eta\lambda\theta - \eta\,\frac{m / (1-\beta_1^t)}{\sqrt{v / (1-\beta_2^t)} +
@@ -288,15 +289,15 @@ print(f"knows nothing: {math.log(len(tokenizer)):.3f} + {math.log(2):.3f}")
 #
 # | symbol | in the code | shape |
 # |---|---|---|
-# | $\theta$ | `p`, one table of weights | whatever it has, say `[4D, D]` |
+# | $\theta$ | `p`, one table of weights | its own shape, say `[4D, D]` |
 # | $g$ | `p.grad` | as $\theta$ |
-# | $m$, $v$ | `m`, `v` | as $\theta$: so beside each weight two more numbers are kept |
+# | $m$, $v$ | `m`, `v` | as $\theta$: two more numbers are stored for each weight |
 # | $\eta$, $\lambda$ | `lr`, `decay` | a number each |
 # | $\beta_1$, $\beta_2$ | `b1`, `b2`: how long the running means remember | a number each |
-# | $\varepsilon$ | `epsilon`: keeps from dividing by 0 | a number |
+# | $\varepsilon$ | `epsilon`: prevents a division by 0 | a number |
 # | $t$ | `self.t`: steps so far | a whole number |
 #
-# (In torch a name that ends in `_` changes the tensor itself: `m.mul_(b1)` multiplies `m` by `b1`.)
+# (In torch a name that ends in `_` changes the tensor in place: `m.mul_(b1)` multiplies `m` by `b1`.)
 
 
 # %%
@@ -340,9 +341,9 @@ print("after five steps: the same weights as by the library's optimizer and by t
 # %% [markdown]
 # ## Warm-up
 #
-# In the first steps $v$ has seen few gradients, and the network is random: large steps then do harm that takes long
-# to mend. So the learning rate rises from 0 over the first steps, and falls to 0 towards the end, when weights should
-# settle. At step $t$ of $N$, with a warm-up of $R$ steps, the rate is $\eta$ times
+# In the first steps $v$ has seen few gradients, and the network is random: large steps then do damage that takes long
+# to repair. So the learning rate rises from 0 over the first steps, and falls to 0 towards the end, when weights
+# should settle. At step $t$ of $N$, with a warm-up of $R$ steps, the rate is $\eta$ times
 #
 # $$f(t) = \begin{cases} t / R & t < R \\ (N - t) / (N - R) & t \ge R \end{cases}$$
 #
@@ -350,7 +351,7 @@ print("after five steps: the same weights as by the library's optimizer and by t
 # |---|---|
 # | $t$, $N$ | `step`, `steps` |
 # | $R$ | `rising`: the share `warmup` of all steps, rounded up |
-# | $f(t)$ | what `my_factor` gives, from 0 to 1 |
+# | $f(t)$ | what `my_factor` returns, from 0 to 1 |
 
 
 # %%
@@ -367,7 +368,7 @@ for warmup in (0.1, 0.3):
 print("warm-up by hand and by the library: the same at every step")
 
 # %% [markdown]
-# The library can also fall along half a cosine, slowly at first and at the end.
+# In the library the rate can also fall along half a cosine, slowly at first and at the end.
 
 # %%
 figure, axis = plt.subplots(figsize=(6, 2.8))
@@ -383,11 +384,10 @@ show(
 )
 
 # %% [markdown]
-# What warm-up is worth can be seen where there are only two weights, $x$ and $y$, and the loss is
-# $\tfrac14 x^4 + 0.01 y^2$: steep in $x$ at the start, as a random network is, and flat in $y$, where the rest of the
-# way lies. Plain steps $\theta \leftarrow \theta - \eta g$. Raise the rate without warm-up: above 0.22 the first
-# steps throw the training out of the valley. Now give it warm-up, and the rate may be many times larger, which ends
-# far lower.
+# You can see what warm-up is worth with only two weights, $x$ and $y$, and the loss $\tfrac14 x^4 + 0.01 y^2$: steep
+# in $x$ at the start, as a random network is, and flat in $y$, where the rest of the path leads. The steps are plain:
+# $\theta \leftarrow \theta - \eta g$. Raise the rate without warm-up: above 0.22 the first steps throw the training
+# out of the valley. Now add warm-up: the rate may be many times larger, and the loss ends far lower.
 
 # %%
 widgets.learning_rate()
@@ -395,14 +395,14 @@ widgets.learning_rate()
 # %% [markdown]
 # ## The training
 #
-# All is there: model, loss, optimizer, schedule. A step takes one **batch**, some rows drawn at random; an **epoch** is
-# one pass over all rows. After each epoch the loss on the held-out pairs is computed, with masks that are always the
-# same. When it has not become better for `PATIENCE` epochs, we stop, and the best weights are kept: what comes after is
-# learning by heart (**over-fitting**).
+# Everything is ready: model, loss, optimizer, schedule. A step uses one **batch**, some randomly chosen rows; an
+# **epoch** is one pass over all rows. After each epoch, we compute the loss on the held-out pairs, always with the
+# same masks. When it has not improved for `PATIENCE` epochs, we stop and restore the best weights: what comes later is
+# memorizing (**overfitting**).
 #
-# In a step, `backward()` computes the gradient of every weight, `optimizer.step()` moves the weights by it, and
-# `zero_grad()` forgets it before the next batch. (At first the training loss may be the higher one: it is taken with
-# dropout, and before the later steps of its epoch.)
+# In a step, `backward()` computes the gradient of every weight, `optimizer.step()` updates the weights, and
+# `zero_grad()` clears the gradients before the next batch. (At first the training loss may be the higher one: it is
+# computed with dropout, and before the later steps of its epoch.)
 
 # %%
 width, layers, epochs, batch_size, peak = size(
@@ -483,15 +483,15 @@ show(
 )
 
 # %% [markdown]
-# A fair look at what it has learned, on held-out text: the masked words alone, beside a model that only counts how
-# often each word comes; and whether the second piece follows.
+# A fair look at what it has learned, on held-out text: the masked words alone, compared with a model that only counts
+# how often each word occurs; and whether the second passage follows.
 
 # %%
 model.eval()
 with torch.no_grad():
-    found = model(masked_valid[0].to(device), token_type_ids=valid_pairs[1].to(device))
+    output = model(masked_valid[0].to(device), token_type_ids=valid_pairs[1].to(device))
 masked = masked_valid[1] != -100
-loss = token_loss(found.prediction_logits.cpu(), masked_valid[1]).item()
+loss = token_loss(output.prediction_logits.cpu(), masked_valid[1]).item()
 counts = torch.bincount(train_pairs[0].flatten(), minlength=len(tokenizer)).float() + 1
 counts[tokenizer.all_special_ids] = 0  # they are never masked
 by_count = -(counts / counts.sum()).log()[masked_valid[1][masked]].mean().item()
@@ -501,19 +501,18 @@ for name, value in (
     ("this model", loss),
 ):
     print(f"{name:>13}: loss {value:.2f}, perplexity {math.exp(value):8,.0f}")
-follow = nn.functional.cross_entropy(found.seq_relationship_logits.cpu(), valid_pairs[2]).item()
+follow = nn.functional.cross_entropy(output.seq_relationship_logits.cpu(), valid_pairs[2]).item()
 print(f"does it follow: loss {follow:.3f}; knows nothing: {math.log(2):.3f}")
 
 # %% [markdown]
-# The steps and the texts are few, so do not expect much: a small model first learns how often words come, then which go
-# together. Where the last line is near $\ln 2$, the second exercise has taught the model nothing so far: it takes far
-# more text than this. BERT saw 3.3 billion words. What pretraining must be judged by is what it is worth
-# afterwards, on a task, against a model that begins at random: that is what notebook 07 does, and notebook 12 how to
-# be sure.
+# The steps and the texts are few, so do not expect much: a small model first learns how often words occur, then which
+# ones go together. If the last line is near $\ln 2$, the second exercise has taught the model nothing so far: it takes
+# far more text than this. BERT saw 3.3 billion words. Judge pretraining by what it is worth afterwards, on a task,
+# compared with a model that starts from random weights: notebook 07 does that, and notebook 12 says how to be sure.
 #
-# ## The same by the library
+# ## The same with the library
 #
-# One document says all that was written above. `check` names whatever is wrong with it before anything runs.
+# One document describes everything above. `check` reports whatever is wrong with it before anything runs.
 
 # %%
 spec = RunSpec.parse(
@@ -534,28 +533,28 @@ print("errors:", problems)
 
 # %% [markdown]
 # `workbench run pretrain-tiny` in a terminal starts it (some minutes on a CPU), and `workbench run demo-full --set
-# model=run:pretrain-tiny` fine-tunes what came out.
+# model=run:pretrain-tiny` fine-tunes the result.
 #
 # ## Summary
 #
-# * Hide words, guess them: text is its own label. The loss is the cross-entropy at the masked places; its gradient is
-#   probabilities minus the right word.
+# * Hide words, predict them: text is its own label. The loss is the cross-entropy at the masked positions; its
+#   gradient is probabilities minus the right word.
 # * AdamW: running means of gradients and their squares, and decay. Warm-up protects the first steps.
-# * A held-out part says when to stop. $\ln V$ and word counts are what to compare with.
+# * A validation split says when to stop. Compare with $\ln V$ and with word counts.
 #
 # ## Questions to think about
 #
-# 1. The gradient formula has the right word's probability in it. What is the gradient of a word that the model
-#    already knows for certain?
+# 1. The gradient formula contains the right word's probability. What is the gradient of a word that the model already
+#    knows for certain?
 # 2. What would change if 50% of the tokens were masked? And 1%?
-# 3. Our random second pieces come from the *beginning* of other plots. How could the model cheat?
+# 3. Our random second passages come from the *beginning* of other plots. How could the model cheat?
 #
-# ## Where to go on
+# ## Where to go next
 #
-# * [Notebook 06](06_pretraining_causal.ipynb): guess the next word instead, and write.
+# * [Notebook 06](06_pretraining_causal.ipynb): predict the next word instead, and generate text.
 # * The library's own: [`masking.py`](../workbench/tasks/shared/masking.py),
-# [`losses.py`](../workbench/models/networks/losses.py),
-#   [`optim.py`](../workbench/training/optim.py), [`loop.py`](../workbench/training/loop.py).
+#   [`losses.py`](../workbench/models/networks/losses.py), [`optim.py`](../workbench/training/optim.py),
+#   [`loop.py`](../workbench/training/loop.py).
 # * [Devlin et al. 2018](https://arxiv.org/abs/1810.04805) (BERT); [Loshchilov and Hutter
 #   2019](https://arxiv.org/abs/1711.05101) (AdamW); [Liu et al. 2019](https://arxiv.org/abs/1907.11692) (RoBERTa).
 

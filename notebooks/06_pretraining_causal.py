@@ -13,8 +13,8 @@
 # %% [markdown]
 # # 06 · Pretraining II: the next word
 #
-# **After this notebook you can** train a decoder to guess the next token, write text with it by several ways of
-# sampling, and build the cache that makes writing quick.
+# **After this notebook you can** train a decoder to predict the next token, generate text with it by several sampling
+# methods, and build the cache that makes generation fast.
 #
 # **You need** notebooks 04 (the decoder, causal mask) and 05 (cross-entropy, AdamW, warm-up).
 #
@@ -45,10 +45,10 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 # %% [markdown]
 # ## The exercise
 #
-# A text $x_0, x_1, \dots, x_{T-1}$ is as probable as its first token, times the second after the first, and so on:
-# $p(x) = \prod_t p(x_t \mid x_0, \dots, x_{t-1})$ ($\prod$: multiply them all; $\mid$: "when there stands before
-# it"). With the logarithm the product becomes a sum, and the loss is its mean with a minus (the first token is left
-# out: nothing stands before it to guess it from):
+# The probability of a text $x_0, x_1, \dots, x_{T-1}$ is that of its first token, times that of the second after the
+# first, and so on: $p(x) = \prod_t p(x_t \mid x_0, \dots, x_{t-1})$ ($\prod$: multiply them all; $\mid$: "given").
+# With the logarithm the product becomes a sum, and the loss is its negative mean (the first token is left out: there
+# is nothing before it to predict it from):
 #
 # $$L = -\frac{1}{T-1}\sum_{t=1}^{T-1} \ln p(x_t \mid x_0, \dots, x_{t-1})$$
 #
@@ -60,8 +60,8 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 # | V words' scores | `logits` | `[B, T, V]` |
 # | $L$ | `my_loss(logits, ids)`, mean over the texts as well | a number |
 #
-# Thanks to the causal mask one pass gives all $T - 1$ guesses: the scores at place $t - 1$ guess token $t$. So labels
-# are the text itself, **shifted by one**.
+# Thanks to the causal mask, one pass makes all $T - 1$ predictions: the scores at position $t - 1$ predict token $t$.
+# So the labels are the text itself, **shifted by one**.
 
 # %%
 vocabulary, length = size(test=(400, 32), cpu=(1_500, 64), gpu=(4_000, 128))
@@ -94,22 +94,22 @@ model = DecoderForCausalLM(config).to(device)
 
 
 def my_loss(logits, ids):
-    """Mean surprise at the tokens 1 ... T-1, each guessed at the place before it."""
-    logs = logits[:, :-1].log_softmax(-1)  # [B, T - 1, V]; the last place guesses what comes after the text
+    """Mean surprise at the tokens 1 ... T-1, each predicted at the position before it."""
+    logs = logits[:, :-1].log_softmax(-1)  # [B, T - 1, V]; the last position predicts what comes after the text
     return -logs.gather(2, ids[:, 1:, None]).mean()
 
 
 model.eval()
 with torch.no_grad():
-    found = model(valid_rows[:4].to(device), labels=valid_rows[:4].to(device))
-    torch.testing.assert_close(my_loss(found.logits, valid_rows[:4].to(device)), found.loss, atol=1e-5, rtol=1e-5)
-print(f"loss by hand and by the library: {found.loss.item():.4f}; knows nothing: {math.log(len(tokenizer)):.4f}")
+    output = model(valid_rows[:4].to(device), labels=valid_rows[:4].to(device))
+    torch.testing.assert_close(my_loss(output.logits, valid_rows[:4].to(device)), output.loss, atol=1e-5, rtol=1e-5)
+print(f"loss by hand and by the library: {output.loss.item():.4f}; knows nothing: {math.log(len(tokenizer)):.4f}")
 
 # %% [markdown]
 # ## The training
 #
-# As in notebook 05, with other rows and labels, and a rate that falls along half a cosine. (The model shifts the labels
-# itself, so it is given the text twice.)
+# As in notebook 05, with other rows and labels, and a rate that falls along half a cosine. (The model shifts the
+# labels itself, so it receives the text twice.)
 
 # %%
 batch_size, peak = size(test=(32, 2e-3), cpu=(8, 2e-3), gpu=(32, 2e-3))  # few texts: small batches make more steps
@@ -135,18 +135,19 @@ for epoch in range(1, epochs + 1):
     print(f"epoch {epoch}: held out {held_out:.2f}, perplexity {math.exp(held_out):.0f}")
 
 # %% [markdown]
-# ## Writing
+# ## Generating text
 #
-# Give the model a beginning, draw one token from its guess, append it, and again. How to draw is a choice:
+# Give the model a beginning, sample one token from its prediction, append it, and repeat. You can sample in several
+# ways:
 #
-# * **greedy**: always the most probable. Dull, and soon repeats itself.
+# * **greedy**: always the most probable token. Dull, and it soon repeats itself.
 # * **temperature** $\tau$: divide the scores by $\tau$ before the softmax, $p_v = e^{z_v / \tau} / \sum_u e^{z_u /
-#   \tau}$; below 1 more decided, above 1 wilder.
+#   \tau}$; below 1 more focused, above 1 wilder.
 # * **top-k**: only the k most probable tokens.
 # * **top-p** (Holtzman et al. 2019, arXiv 1904.09751): the fewest tokens whose probabilities sum to p or more.
 #
-# Here $z$ is `scores` and $p$ what `filtered` gives, each `[V]`; $\tau$ is `temperature`, a number. What is kept is
-# divided by its sum, so that it sums to 1 again.
+# Here $z$ is `scores` and $p$ what `filtered` returns, each `[V]`; $\tau$ is `temperature`, a number. The remaining
+# probabilities are divided by their sum, so that they sum to 1 again.
 
 
 # %%
@@ -187,31 +188,31 @@ for name, how in {
 
 # %% [markdown]
 # On a CPU this is not yet English, and cannot be: the model has read fewer than a thousand plots a few times, and its
-# tokens are mostly parts of words. It has learned which pieces come often, and which follow each other. Compare the
-# ways of drawing, not the stories: greedy soon goes round in circles, and a temperature of 1.5 breaks words. What each
-# of them does to the probabilities:
+# tokens are mostly parts of words. It has learned which subwords are frequent, and which follow each other. Compare
+# the sampling methods, not the stories: greedy soon goes in circles, and a temperature of 1.5 breaks words. This is
+# what each of them does to the probabilities:
 
 # %%
 ids = tokenizer("A young", add_special_tokens=False, return_tensors="pt")["input_ids"].to(device)
 with torch.no_grad():
     scores = model(ids).logits[0, -1].cpu()
 figure, axis = plt.subplots(figsize=(6, 3))
-told = []
+summary = []
 for how in ({}, {"temperature": 0.5}, {"top_k": 10}, {"top_p": 0.5}):
     label = ", ".join(f"{name} {value}" for name, value in how.items()) or "as it is"
     drawn = filtered(scores, **how).sort(descending=True).values
     axis.plot(drawn[:40], label=label)
-    told.append(f"{label}: {int((drawn > 0).sum())} tokens can be drawn, the first five with {drawn[:5].sum():.0%}")
+    summary.append(f"{label}: {int((drawn > 0).sum())} tokens can be drawn, the first five with {drawn[:5].sum():.0%}")
 axis.set(xlabel="tokens, the most probable first", ylabel="probability to be drawn")
 axis.legend()
-show(figure, f"Probability of the 40 likeliest next tokens. {'; '.join(told)}.")
+show(figure, f"Probability of the 40 likeliest next tokens. {'; '.join(summary)}.")
 
 # %% [markdown]
-# ### Held against the library
+# ### Compared with the library
 #
-# transformers has a class for each of the three, and calls them *warpers*. A warper gives scores in which what cannot
-# be drawn is $-\infty$; the softmax of these must be our probabilities, for each by itself and for all three. And
-# transformers' way to write, `generate`, which our models have, must give the same tokens when greedy.
+# transformers has a class for each of the three, and calls them *warpers*. A warper sets the scores of excluded tokens
+# to $-\infty$; the softmax of its scores must be our probabilities, for each method alone and for all three. And
+# `generate`, transformers' own method, which our models have, must return the same tokens when greedy.
 
 # %%
 warpers = {"temperature": TemperatureLogitsWarper, "top_k": TopKLogitsWarper, "top_p": TopPLogitsWarper}
@@ -239,16 +240,16 @@ print("greedy by hand and generate: same", theirs.shape[1], "tokens")
 # ## The cache
 #
 # Our `write` reads the whole text again for each new token. But keys and values of earlier tokens do not change, as
-# they see nothing after them. So **keep** them: a step then reads one token, and computes the query, key and value of
+# they see nothing after them. So **store** them: a step then reads one token, and computes the query, key and value of
 # that one alone. $T$ steps read $T$ tokens instead of $T(T+1)/2$.
 #
 # For one attention layer that is two tables which grow by a row at each step. No mask is needed: the newest token may
-# look at all that is there.
+# look at everything so far.
 #
 # | what | in the code | shape at step t |
 # |---|---|---|
 # | the new token's vector | `x` | `[B, 1, D]` |
-# | its query, key and value, cut into heads | `query`, `key`, `value` | `[B, H, 1, D / H]` each |
+# | its query, key and value, split into heads | `query`, `key`, `value` | `[B, H, 1, D / H]` each |
 # | all keys and values so far | `self.key`, `self.value` | `[B, H, t + 1, D / H]` each |
 # | the softmax | `weights` | `[B, H, 1, t + 1]` |
 
@@ -273,29 +274,29 @@ class MyCachedAttention:
 
 
 # %% [markdown]
-# Held against the library's layer, which reads the whole text at once under a causal mask; and the kept tables against
-# those that the library keeps (`past_key_values`).
+# Compared with the library's layer, which reads the whole text at once under a causal mask, and with the tables that
+# the library stores (`past_key_values`).
 
 # %%
 first_layer = model.model.layers[0]
 text = valid_rows[:2, :12].to(device)
 mine = MyCachedAttention(first_layer.attention)
 with torch.no_grad():
-    found = model(text, use_cache=True, output_hidden_states=True)
-    x = first_layer.attention_norm(found.hidden_states[0])  # what the first layer's attention is given: [B, T, D]
+    output = model(text, use_cache=True, output_hidden_states=True)
+    x = first_layer.attention_norm(output.hidden_states[0])  # what the first layer's attention is given: [B, T, D]
     one_by_one = torch.cat([mine.step(x[:, t : t + 1]) for t in range(x.shape[1])], dim=1)
     at_once, _ = first_layer.attention(x, causal=True)
-kept = found.past_key_values.layers[0]
+cached = output.past_key_values.layers[0]
 torch.testing.assert_close(one_by_one, at_once, atol=1e-5, rtol=1e-5)
-torch.testing.assert_close(mine.key, kept.keys, atol=1e-5, rtol=1e-5)
-torch.testing.assert_close(mine.value, kept.values, atol=1e-5, rtol=1e-5)
+torch.testing.assert_close(mine.key, cached.keys, atol=1e-5, rtol=1e-5)
+torch.testing.assert_close(mine.value, cached.values, atol=1e-5, rtol=1e-5)
 print("token by token with the cache, and all at once: the same vectors", list(at_once.shape))
-print("keys that were kept:", list(mine.key.shape), "as the library keeps them")
+print("cached keys:", list(mine.key.shape), "as in the library")
 
 # %% [markdown]
-# ### Writing with the cache
+# ### Generating with the cache
 #
-# A model has such a cache in each layer. The rest of a block works on each token by itself, so it needs none: the
+# A model has such a cache in each layer. The rest of a block processes each token separately, so it needs none: the
 # decoder of notebook 04, one token at a time.
 
 
@@ -304,26 +305,26 @@ class Reader:
     """A decoder that reads one token at a time; ``model`` has the weights."""
 
     def __init__(self, model):
-        self.model, self.place = model, 0
+        self.model, self.position = model, 0
         self.caches = [MyCachedAttention(block.attention) for block in model.model.layers]
 
     @torch.no_grad()
     def read(self, token):
         """Scores [B, V] for what follows a token [B, 1]."""
         embeddings = self.model.model.embeddings
-        x = embeddings.tokens(token) + embeddings.positions(torch.tensor([[self.place]], device=token.device))
+        x = embeddings.tokens(token) + embeddings.positions(torch.tensor([[self.position]], device=token.device))
         for block, cache in zip(self.model.model.layers, self.caches, strict=True):
             x = x + cache.step(block.attention_norm(x))
             x = x + block.feed_forward(block.feed_forward_norm(x))
-        self.place += 1
+        self.position += 1
         return self.model.vocabulary(self.model.model.final_norm(x))[:, 0]
 
 
 def write_cached(model, ids, count):
     """Greedy: the text [1, T + count], and the seconds at which each new token was there."""
     reader, seconds, begun = Reader(model), [], time.perf_counter()
-    for place in range(ids.shape[1]):
-        scores = reader.read(ids[:, place : place + 1])
+    for position in range(ids.shape[1]):
+        scores = reader.read(ids[:, position : position + 1])
     for _ in range(count):
         following = int(scores.argmax())
         seconds.append(time.perf_counter() - begun)
@@ -333,7 +334,7 @@ def write_cached(model, ids, count):
 
 
 @torch.no_grad()
-def write_anew(model, ids, count):
+def write_uncached(model, ids, count):
     """The same, reading the whole text again for each token."""
     seconds, begun = [], time.perf_counter()
     for _ in range(count):
@@ -351,8 +352,8 @@ first = start["input_ids"].shape[1]
 print(f"the same text with the cache; tokens read: {ids.shape[1]}, without: {sum(range(first, first + count))}")
 
 # %% [markdown]
-# What is it worth in seconds? Our model is so small that most of a step is spent on getting ready. A larger one shows
-# it better; how long it takes does not depend on what it has learned, so its weights may be random.
+# What is it worth in seconds? Our model is so small that most of a step is overhead. A larger one shows it better. Its
+# speed does not depend on what it has learned, so its weights may be random.
 
 # %%
 wide, deep, long = size(test=(32, 1, 12), cpu=(256, 4, 250), gpu=(1_024, 12, 1_000))
@@ -371,33 +372,33 @@ larger = (
     .to(device)
     .eval()
 )
-write_anew(larger, start["input_ids"], 3)  # the first steps of a program are slow; they are not to count
-_, anew = write_anew(larger, start["input_ids"], long)
+write_uncached(larger, start["input_ids"], 3)  # the first steps of a program are slow; they are not to count
+_, uncached = write_uncached(larger, start["input_ids"], long)
 _, cached, _ = write_cached(larger, start["input_ids"], long)
 
 figure, axis = plt.subplots(figsize=(6, 3))
-axis.plot(range(1, long + 1), anew, label="reads all again")
+axis.plot(range(1, long + 1), uncached, label="reads all again")
 axis.plot(range(1, long + 1), cached, linestyle="--", label="keeps keys and values")
 axis.set(xlabel="tokens written", ylabel="seconds")
 axis.legend()
-told = f"{long} tokens took {anew[-1]:.2f} s without the cache, and {cached[-1]:.2f} s with it"
-print(told)
-halves = [f"{line[long // 2 - 1] / line[-1]:.0%}" for line in (anew, cached)]
+summary = f"{long} tokens took {uncached[-1]:.2f} s without the cache, and {cached[-1]:.2f} s with it"
+print(summary)
+halves = [f"{line[long // 2 - 1] / line[-1]:.0%}" for line in (uncached, cached)]
 show(
     figure,
-    f"Seconds against tokens written: {told}. The first half of the tokens took {halves[0]} of the time without the "
+    f"Seconds against tokens written: {summary}. The first half of the tokens took {halves[0]} of the time without the "
     f"cache, and {halves[1]} with it.",
 )
 
 # %% [markdown]
-# The price is memory: two vectors of width $D$ (a key and a value) for each token and layer, so for $L$ layers $2 L D$
-# numbers a token.
+# The price is memory: two vectors of width $D$ (a key and a value) for each token and layer, so $2 L D$ numbers for
+# each token with $L$ layers.
 #
 # ## Summary
 #
-# * A decoder learns by guessing each next token; labels are the text shifted by one.
-# * Writing is drawing again and again; temperature, top-k and top-p shape the draw.
-# * The cache keeps the keys and values of each layer: same text, far fewer tokens read.
+# * A decoder learns by predicting each next token; labels are the text shifted by one.
+# * Generating means sampling again and again; temperature, top-k and top-p shape the distribution.
+# * The cache stores the keys and values of each layer: same text, far fewer tokens read.
 #
 # ## Questions to think about
 #
@@ -405,12 +406,12 @@ show(
 # 2. What do top-k 1 and a temperature near 0 have in common?
 # 3. What would the loss be if the labels were not shifted?
 #
-# ## Where to go on
+# ## Where to go next
 #
-# * [Notebook 07](07_fine_tuning.ipynb): fine-tuning. [Notebook 09](09_sequence_to_sequence.ipynb): the same way to
-#   write, in an encoder-decoder.
-# * `workbench run write-tiny` in a terminal trains a decoder by a ready-made spec (a *preset*); what it computes stands
-#   in [`causal_lm.py`](../workbench/tasks/causal_lm.py).
+# * [Notebook 07](07_fine_tuning.ipynb): fine-tuning. [Notebook 09](09_sequence_to_sequence.ipynb): generation with an
+#   encoder-decoder.
+# * `workbench run write-tiny` in a terminal trains a decoder from a ready-made spec (a *preset*); its task is in
+#   [`causal_lm.py`](../workbench/tasks/causal_lm.py).
 # * Radford et al. 2019, *Language Models are Unsupervised Multitask Learners* (GPT-2); [Holtzman et al.
 #   2019](https://arxiv.org/abs/1904.09751) (top-p).
 
