@@ -125,7 +125,7 @@ sentences = [
     "Not the worst film of the year.",
 ]
 for sentence, answer in zip(sentences, predictor.predict([{"text": each} for each in sentences]), strict=True):
-    print(f"{answer['label']:>7} {answer['score']:.2f}  {sentence}")
+    print(f"{answer.label:>7} {answer.score:.2f}  {sentence}")
 
 # %% [markdown]
 # ## A first look inside

@@ -32,8 +32,8 @@ from workbench.data.load import load_data
 from workbench.data.text.batching import Batches
 from workbench.models.loading import make_source
 from workbench.spec import DataSpec, TrainingSpec
-from workbench.tasks.base import tasks
-from workbench.tasks.relation_extraction import Marked, choose_signs
+from workbench.tasks.base import InferenceContext, tasks
+from workbench.tasks.shared.marked_pairs import MarkedSentence, choose_signs
 from workbench.teach import done, size
 from workbench.teach.pictures import show
 from workbench.training.optim import learning_rate_factor, make_optimizer
@@ -182,7 +182,7 @@ relations = relations(relations.Config())
 source = make_source("minilm", workspace)
 tokenizer = source.load("AutoModel", {}).tokenizer
 
-sentence = Marked.read("The <e1>storm</e1> flooded the <e2>city</e2> .", "the example")
+sentence = MarkedSentence.read("The <e1>storm</e1> flooded the <e2>city</e2> .", "the example")
 signs, _ = choose_signs(tokenizer)
 written = " ".join(sentence.written(signs))
 print(written)
@@ -334,11 +334,11 @@ asked = {
 answers = {}
 for name, given in asked.items():
     task, model, *_ = trained[name]
-    answers[name] = task.predict(model, tokenizer, [given], jobs[name]["max_length"], {})[0]
+    answers[name] = task.predict(InferenceContext(model, tokenizer, jobs[name]["max_length"]), [given])[0]
 
-print("names:    ", [(found["text"], found["label"]) for found in answers["token-classification"]["entities"]])
-print("answer:   ", answers["question-answering"]["answer"])
-print("relation: ", answers["relation-extraction"]["label"])
+print("names:    ", [(span.text, span.label) for span in answers["token-classification"].spans])
+print("answer:   ", answers["question-answering"].text)
+print("relation: ", answers["relation-extraction"].label)
 
 # %% [markdown]
 # With so few examples each of them may miss: *Other* means none of the nine relations, and of a date only a part may be

@@ -95,7 +95,7 @@ print(f"beside it, {report.baseline_name}: chrF {report.baseline['chrf']:.3f}")
 # %%
 predictor = Predictor.load(finished)
 for sentence in ("He is my friend.", "I like tea.", "Where do you live?", "The weather was better than we thought."):
-    print(f"{sentence:>40}  {predictor.predict([{'text': sentence}])[0]['text'] or '(nothing)'}")
+    print(f"{sentence:>40}  {predictor.predict([{'text': sentence}])[0].text or '(nothing)'}")
 
 # %% [markdown]
 # ## Teacher forcing

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from workbench.inference.cache import PredictorCache
     from workbench.inference.predictor import Predictor
     from workbench.jobs.sweeps import Sweep
+    from workbench.tasks.answers import Answer
 
 SpecLike: TypeAlias = "str | Path | Mapping[str, Any] | RunSpec"
 RunLike: TypeAlias = "str | StoredRun"
@@ -105,7 +106,7 @@ class Run(StoredRun):
 
     def predict(
         self, inputs: str | Sequence[str | Mapping[str, Any]], *, device: str = "cpu", **options: Any
-    ) -> list[dict[str, Any]]:
+    ) -> list[Answer]:
         """Predict the label, the answer or the text that the model generates for each input.
 
         Args:
@@ -115,7 +116,9 @@ class Run(StoredRun):
             options: how a generating model writes: ``max_new_tokens=100``.
 
         Returns:
-            A result for each input, as ``workbench predict --json`` prints it.
+            An answer for each input, of one of the classes in :mod:`workbench.tasks.answers`: ``answer.label`` of a
+            classifier, ``answer.text`` of a model that generates. ``answer.to_json()`` is what ``workbench predict
+            --json`` prints.
 
         Raises:
             DataError: an input lacks a role, or has one that the task does not read.

@@ -42,6 +42,7 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 JsonObject: TypeAlias = "dict[str, Json]"
 
 Ints: TypeAlias = NDArray[np.int64]
+TokenIds: TypeAlias = NDArray[np.int32]  # of corpora, where int64 would take twice the memory
 Floats: TypeAlias = NDArray[np.float64]
 Floats32: TypeAlias = NDArray[np.float32]
 Bools: TypeAlias = NDArray[np.bool_]

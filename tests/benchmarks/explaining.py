@@ -123,7 +123,7 @@ def explanations(run: Run, rounds: int) -> None:
 def over_examples(run: Run, count: int) -> None:
     """Faithfulness over a data set, and a true explanation beside a random one."""
     predictor = Predictor.load(run)
-    texts = [{"text": text} for text in read_predictions(run, ["input"])["input"][:count]]
+    texts = [{"text": text} for text in read_predictions(run, ["input:text"])["input:text"][:count]]
     for method in ("gradient-x-input", "occlusion", "integrated-gradients"):
         began = time.perf_counter()
         found = evaluate_dataset_faithfulness(predictor, texts, method)

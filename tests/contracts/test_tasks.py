@@ -280,7 +280,8 @@ def loaded_again_it_puts_out_and_answers_the_same(work: Observed) -> None:
     np.testing.assert_allclose(put_out(work, task, predictor.model, predictor.tokenizer), before, atol=1e-5, rtol=1e-5)
     asked = what_is_asked(task)
     answers = predictor.predict(asked)
-    assert len(answers) == len(asked) and json.loads(json.dumps(answers)) == answers
+    printed = [answer.to_json() for answer in answers]
+    assert len(answers) == len(asked) and json.loads(json.dumps(printed)) == printed
     assert predictor.predict(asked) == answers, "asked twice, it answers twice the same"
 
 

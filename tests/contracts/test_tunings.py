@@ -153,10 +153,10 @@ def test_loaded_again_it_says_the_same(trained: Trained) -> None:
     saved = read_predictions(trained.run)
     predictor = Predictor.load(trained.run)
     assert predictor.labels == ["bad", "good"]
-    results = predictor.predict([{"text": text} for text in saved["input"]])
-    assert [r["label"] for r in results] == list(saved["prediction"])
+    results = predictor.predict([{"text": text} for text in saved["input:text"]])
+    assert [r.label for r in results] == list(saved["prediction"])
     for label in predictor.labels:
-        now = [r["scores"][label] for r in results]
+        now = [r.scores[label] for r in results]
         np.testing.assert_allclose(now, saved[f"score:{label}"], atol=1e-6, rtol=0)
 
 
@@ -234,7 +234,7 @@ def test_plain_transformers_reads_whole_results(
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     for run, theirs in zip(runs, json.loads(done.stdout), strict=True):
-        ours = [result["scores"] for result in Predictor.load(run).predict([{"text": text} for text in texts])]
+        ours = [result.scores for result in Predictor.load(run).predict([{"text": text} for text in texts])]
         assert all(a == pytest.approx(b, abs=1e-6) for a, b in zip(theirs, ours, strict=True)), run.id
 
 
@@ -280,7 +280,7 @@ def test_a_result_is_a_model_to_start_from(trained: Trained) -> None:
     with torch.no_grad():
         logits = loaded.model.eval()(**loaded.tokenizer(text, return_tensors="pt")).logits
     (ours,) = Predictor.load(trained.run).predict([{"text": text}])
-    assert logits.softmax(-1)[0].tolist() == pytest.approx([ours["scores"][x] for x in ("bad", "good")], abs=1e-5)
+    assert logits.softmax(-1)[0].tolist() == pytest.approx([ours.scores[x] for x in ("bad", "good")], abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -300,14 +300,14 @@ def test_options_that_change_the_network_learn_load_and_merge(
     run = make_run(workspace, {**options(method), **option})
     work = Observed(run)
     assert work.loss_after < work.loss_before
-    texts = list(read_predictions(run)["input"])
+    texts = list(read_predictions(run)["input:text"])
     saved = read_predictions(run)["score:good"]
-    told = [found["scores"]["good"] for found in Predictor.load(run).predict([{"text": text} for text in texts])]
+    told = [found.scores["good"] for found in Predictor.load(run).predict([{"text": text} for text in texts])]
     np.testing.assert_allclose(told, saved, atol=1e-6, rtol=0)
     if not tunings.get(method).merges:
         return
     folder = merge(run)
     model, _ = load_folder(folder, "AutoModelForSequenceClassification", {}, complete=True)
     whole = Predictor(model, load_tokenizer(folder), Predictor.load(run).task, 32)
-    told = [found["scores"]["good"] for found in whole.predict([{"text": text} for text in texts])]
+    told = [found.scores["good"] for found in whole.predict([{"text": text} for text in texts])]
     np.testing.assert_allclose(told, saved, atol=1e-5, rtol=0)

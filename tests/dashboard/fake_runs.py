@@ -218,7 +218,7 @@ def _write_predictions(run: Run, labels: list[str], seed: int, examples: int) ->
     score = [0.55 + 0.4 * random_.random() for _ in gold]
     columns: dict[str, list[Any]] = {
         "id": [f"row-{i:04d}" for i in range(examples)],
-        "input": [f"a fine film, number {i}, with a long second act" for i in range(examples)],
+        "input:text": [f"a fine film, number {i}, with a long second act" for i in range(examples)],
         "gold": gold,
         "prediction": given,
         "score": score,

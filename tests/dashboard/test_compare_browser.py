@@ -97,7 +97,7 @@ def test_hostile_predictions_are_text_in_every_evidence(chromium: Browser, works
         rows = read_predictions(run)
         texts = [f"{SCRIPT} {LINK} <b>{i}</b> ⟂ {SCRIPT}" for i in range(len(rows["id"]))]
         column = [(SCRIPT, LINK)[i % 2] for i in range(len(texts))]
-        write_predictions(run, {**rows, "input": texts, f"column:{SCRIPT}": column, f"column:{LINK}": column})
+        write_predictions(run, {**rows, "input:text": texts, f"column:{SCRIPT}": column, f"column:{LINK}": column})
     with served(workspace, OMP_NUM_THREADS="1") as server, visitor(chromium, server.url) as someone:
         query = {"runs": ",".join(run.id for run in made), "class": LINK, "slices": SCRIPT, "metric": LINK}
         page = someone.open(f"/compare?{urlencode(query)}")

@@ -112,7 +112,7 @@ def test_a_cell_that_is_chosen_opens_its_examples(workspace: Workspace, monkeypa
     rows = read_predictions(runs[0])
     inside = [
         text
-        for text, gold, given in zip(rows["input"], rows["gold"], rows["prediction"], strict=True)
+        for text, gold, given in zip(rows["input:text"], rows["gold"], rows["prediction"], strict=True)
         if (gold, given) == ("negative", "positive")
     ]
     assert inside and f"**negative** taken for **positive**: {len(inside)} examples" in text_of(test)
@@ -149,13 +149,21 @@ def went_to(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     return links
 
 
+COLUMNS_OF_PAIRS = {
+    "one column (older files)": {"input": ["does it rain ⟂ yes, it does"] * 60},
+    "a column for each role": {"input:text": ["does it rain"] * 60, "input:text_pair": ["yes, it does"] * 60},
+}
+
+
+@pytest.mark.parametrize("columns", COLUMNS_OF_PAIRS.values(), ids=COLUMNS_OF_PAIRS)
 @pytest.mark.parametrize(("pairs", "text"), [(True, "does it rain"), (False, "does it rain ⟂ yes, it does")])
 def test_an_example_of_two_texts_is_explained_as_two(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, pairs: bool, text: str
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, pairs: bool, text: str, columns: dict[str, list[str]]
 ) -> None:
     runs = [fake_run(workspace, seed=seed, changes={"task.pairs": pairs}) for seed in (0, 1)]
     for run in runs:
-        write_predictions(run, {**read_predictions(run), "input": ["does it rain ⟂ yes, it does"] * 60})
+        rows = {name: values for name, values in read_predictions(run).items() if name != "input:text"}
+        write_predictions(run, {**rows, **columns})
     links = went_to(monkeypatch)
     chosen_rows(monkeypatch, "compare.examples", [0])
     look_at("examples", runs)
@@ -182,7 +190,7 @@ def test_the_mistakes_of_a_slice_lead_to_their_explanation(
     chosen_rows(monkeypatch, "compare.slice_examples", [0])
     look_at("slices", runs, slices="stars")
     lowest = [i for i in range(60) if rows["column:stars"][i] <= 6 and not rows["correct"][i]]
-    assert lowest and links[0]["text"] == rows["input"][lowest[0]] and links[0]["with"] == runs[1].id
+    assert lowest and links[0]["text"] == rows["input:text"][lowest[0]] and links[0]["with"] == runs[1].id
 
 
 def test_many_classes_show_their_most_frequent_mistakes(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

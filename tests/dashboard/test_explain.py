@@ -114,11 +114,11 @@ def test_examples_begin_with_the_most_confident_mistake_and_can_be_searched(runs
     test = well(open_page("explain", run=runs[0].id))
     assert "Type a sentence" in text_of(test)
     well(test.selectbox(key="explain.example").select_index(0).run())
-    assert test.text_area(key="explain.text").value == rows["input"][surest]
+    assert test.text_area(key="explain.text").value == rows["input:text"][surest]
     well(test.text_input(key="explain.search").set_value("NUMBER 42,").run())
     assert len(test.selectbox(key="explain.example").options) == 1
     well(test.selectbox(key="explain.example").select_index(0).run())
-    assert test.text_area(key="explain.text").value == rows["input"][42]
+    assert test.text_area(key="explain.text").value == rows["input:text"][42]
 
 
 def test_a_slow_method_waits_for_a_click(runs: list[Run]) -> None:

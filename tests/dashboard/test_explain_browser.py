@@ -173,7 +173,7 @@ def test_from_an_example_to_its_explanation_in_both_runs(chromium: Browser, serv
     other["correct"][right] = False  # the only example that one of the two gets right
     other["prediction"][right] = "another"
     write_predictions(runs[1], other)
-    text = rows["input"][right]
+    text = rows["input:text"][right]
     with visitor(chromium, server.url) as someone:
         page = someone.open(f"/compare?runs={runs[0].id},{runs[1].id}")
         click_row(page, by_key(page, "compare.examples"), 0)

@@ -15,6 +15,7 @@ from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
 from workbench.inference.predictor import Predictor
 from workbench.runs.run import Run
+from workbench.tasks.answers import Answer, Choice, GeneratedText, Ranking, Relation
 from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
@@ -148,7 +149,7 @@ def test_a_model_that_writes_is_told_how(opens: Opens, monkeypatch: pytest.Monke
     from tests.unit.explain.test_explain_targets import writer
 
     told: list[dict[str, Any]] = []
-    monkeypatch.setattr(Predictor, "predict", lambda _, given, how: [{"text": str(told.append(how) or len(told))}])
+    monkeypatch.setattr(Predictor, "predict", lambda _, given, how: [GeneratedText(str(told.append(how) or len(told)))])
     run = opens(writer())
     link = {"run": run.id, "input": asked(text=TEXT), "how": json.dumps({"max_new_tokens": 3, "temperature": 0.0})}
     test = well(open_page("playground", **link))
@@ -211,21 +212,21 @@ def test_what_was_asked_is_there_when_one_comes_back(opens: Opens) -> None:
     assert test.text_area(key="play.field.text").value == TEXT and charts(test)
 
 
-# What a task asks for and answers with, in the form that its ``answers`` says; the model is none.
-ANSWERS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+# What a task asks for and answers; there is no model.
+ANSWERS: dict[str, tuple[dict[str, Any], Answer, str]] = {
     "relation-extraction": (
         {"text": "The fire caused a loss.", "head": "fire", "tail": "loss"},
-        {"label": "Cause(e1,e2)", "relation": "Cause", "from": "fire", "to": "loss", "scores": {"Cause(e1,e2)": 1.0}},
+        Relation("Cause(e1,e2)", 1.0, {"Cause(e1,e2)": 1.0}, relation="Cause", source="fire", target="loss"),
         "from fire to loss",
     ),
     "dialogue": (
         {"text": "How are you?", "turns": ["Hello", "Hi, who is there?"]},
-        {"text": "I am fine today."},
+        GeneratedText("I am fine today."),
         "I am fine today.",
     ),
     "multiple-choice": (
         {"context": "It began to rain.", "choices": ["She opened her umbrella.", "The sun is hot."]},
-        {"choice": "She opened her umbrella.", "label": "0", "scores": {"She opened her umbrella.": 0.9}},
+        Choice("She opened her umbrella.", 0, 0.9, {"She opened her umbrella.": 0.9}),
         "She opened her umbrella",
     ),
     "sentence-similarity": (
@@ -234,20 +235,20 @@ ANSWERS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
             "text_b": "my card was stolen",
             "candidates": ["what are the fees", "I lost my card"],
         },
-        {"text": "I lost my card", "ranked": [{"text": "I lost my card", "score": 0.75}]},
+        Ranking.of(["I lost my card"], [0.75]),
         "I lost my card",
     ),
     "recommendation": (
         {"history": "Alien (1979), Horror", "candidate": "Heat (1995), Action", "candidates": ["Heat", "Casino"]},
-        {"text": "Casino", "ranked": [{"text": "Casino", "score": 0.6}, {"text": "Heat", "score": 0.4}]},
+        Ranking.of(["Heat", "Casino"], [0.4, 0.6]),
         "Casino",
     ),
     "controlled-generation": (
         {"label": "fresh", "length": "short", "keyword": "camera", "text": "The film"},
-        {"text": "The film has a lively camera."},
+        GeneratedText("The film has a lively camera."),
         "a lively camera",
     ),
-    "translation": ({"source": "He is my friend."}, {"text": "Il est mon ami.", "tokens": 5}, "Il est mon ami."),
+    "translation": ({"source": "He is my friend."}, GeneratedText("Il est mon ami.", tokens=5), "Il est mon ami."),
 }
 
 
@@ -255,14 +256,14 @@ ANSWERS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 def test_every_input_of_a_task_reaches_its_model_and_the_answer_is_drawn(
     name: str, opens: Opens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from workbench.inference.answers import input_fields
+    from workbench.inference.inputs import input_fields
     from workbench.inference.predictor import _refuse_unknown_roles
 
     given, result, shown = ANSWERS[name]
     task = tasks.get(name)()
     reached: list[dict[str, Any]] = []
 
-    def predict(self: Predictor, inputs: list[dict[str, Any]], how: Any) -> list[dict[str, Any]]:
+    def predict(self: Predictor, inputs: list[dict[str, Any]], how: Any) -> list[Answer]:
         _refuse_unknown_roles(inputs, self.task)
         reached.extend(inputs)
         return [result]

@@ -24,7 +24,7 @@ def test_a_run_succeeds_and_learns(workspace, tuning):
     on_gpu, on_cpu = (
         Predictor.load(run, device).predict([{"text": "the film is superb"}])[0] for device in ("cuda", "cpu")
     )
-    assert on_gpu["score"] == pytest.approx(on_cpu["score"], abs=1e-3)
+    assert on_gpu.score == pytest.approx(on_cpu.score, abs=1e-3)
 
 
 def test_a_stopped_run_goes_on(workspace):

@@ -81,16 +81,16 @@ def test_question_answering(workspace: Workspace, run_of_questions: Run) -> None
     nothing = " ".join(OTHER)
     asked = [{"question": "the film is", "context": text} for text in (context, nothing)]
     found, silent = predictor.predict(asked)
-    assert found["answer"] == "superb" == context[found["start"] : found["end"]] and not found["no_answer"]
-    assert silent["no_answer"] and silent["answer"] == ""
+    assert found.text == "superb" == context[found.span.start : found.span.end] and not found.no_answer
+    assert silent.no_answer and silent.text == ""
     (forced,) = predictor.predict(asked[1:], {"null_bias": -1000})
-    assert not forced["no_answer"] and forced["answer"] in nothing
+    assert not forced.no_answer and forced.text in nothing
     told = dict(zip(rows["id"], rows["prediction"], strict=True))
     inputs = questions(160)
     for key, prediction in list(told.items())[:5]:
         row = inputs[int(key.rpartition(":")[2]) - 1]
         (again,) = predictor.predict([{"question": row["question"], "context": row["context"]}])
-        assert again["answer"] == prediction, "loaded again it answers as it did"
+        assert again.text == prediction, "loaded again it answers as it did"
 
     other = finished(workspace, "question-answering", questions(160), **{"task.stride": 8, "training.max_steps": 1})
     compared = compare([run_of_questions, other])
@@ -107,7 +107,7 @@ def test_multiple_choice(workspace: Workspace) -> None:
     told = dict(zip(rows["id"], rows["prediction"], strict=True))
     asked = [choices(160)[int(key.rpartition(":")[2]) - 1] for key in told]
     found = Predictor.load(run).predict([{name: each[name] for name in ("context", "choices")} for each in asked])
-    assert [each["choice"] for each in found] == list(told.values()), "loaded again it chooses as it did"
+    assert [each.text for each in found] == list(told.values()), "loaded again it chooses as it did"
     with pytest.raises(DataError, match="Input 1: there is 1 choice"):
         Predictor.load(run).predict([{"context": "the story", "choices": ["a plot"]}])
 

@@ -69,10 +69,10 @@ def run_of(workspace: Workspace, name: str, tuning: str, **changes: object) -> R
 def test_the_saved_result_answers_as_the_trained_model_did(workspace, name, tuning):
     run = run_of(workspace, name, tuning)
     rows = read_predictions(run)
-    found = Predictor.load(run).predict([{"text": text} for text in rows["input"]])
+    found = Predictor.load(run).predict([{"text": text} for text in rows["input:text"]])
     for result, label, score in zip(found, rows["prediction"], rows["score"], strict=True):
-        assert result["label"] == label
-        assert result["score"] == pytest.approx(score, abs=1e-5)
+        assert result.label == label
+        assert result.score == pytest.approx(score, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["mpnet", "deberta", "gpt2", "our-encoder", "our-rotary-encoder", "our-decoder"])
@@ -107,7 +107,7 @@ def test_a_run_on_a_run_with_other_labels_gets_a_new_head(workspace):
             workspace, {"model": {"source": f"run:{first.id}"}, "tuning": tuning, "data": {"train": str(other)}}
         )
         assert run_folder(second.folder) == 0, second.status()
-        assert sorted(Predictor.load(second).predict([{"text": "the film"}])[0]["scores"]) == ["maybe", "no", "yes"]
+        assert sorted(Predictor.load(second).predict([{"text": "the film"}])[0].scores) == ["maybe", "no", "yes"]
     from workbench.errors import BusyError
 
     with pytest.raises(BusyError, match="is the base of 1 other"):

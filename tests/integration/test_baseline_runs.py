@@ -47,9 +47,9 @@ def test_it_learns_and_answers_again_as_it_did(workspace: Workspace, name: str) 
     report = run.report()
     assert report.metrics["accuracy"].value > 0.85 > report.baseline["accuracy"]
     rows = read_predictions(run)
-    found = Predictor.load(run).predict([{"text": text} for text in rows["input"]])
-    assert [r["label"] for r in found] == list(rows["prediction"])
-    np.testing.assert_allclose([r["score"] for r in found], rows["score"], atol=1e-5)
+    found = Predictor.load(run).predict([{"text": text} for text in rows["input:text"]])
+    assert [r.label for r in found] == list(rows["prediction"])
+    np.testing.assert_allclose([r.score for r in found], rows["score"], atol=1e-5)
     text = "the film is superb and the music"
     why = explain(Predictor.load(run), text, "occlusion")
     start, end = why.offsets[int(np.argmax(np.abs(why.scores)))]
@@ -106,7 +106,7 @@ def test_a_recurrent_language_model_learns_and_writes(workspace: Workspace, cell
     rows = [row["train/loss"] for row in run.read_metrics()[0] if "train/loss" in row]
     assert np.mean(rows[-5:]) < 0.8 * rows[0]
     (found,) = Predictor.load(run).predict([{"text": "the film"}])
-    assert found["tokens"] > 0
+    assert found.tokens > 0
 
 
 @pytest.mark.parametrize(

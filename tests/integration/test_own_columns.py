@@ -35,7 +35,7 @@ def test_results_can_be_cut_by_any_column_of_the_file(workspace: Workspace) -> N
     assert run_folder(run.folder) == 0, run.log()
     written = read_predictions(run)
     assert len(written["id"]) > 10
-    for place, text in enumerate(written["input"]):
+    for place, text in enumerate(written["input:text"]):
         found = [written[f"column:{name}"][place] for name in HEADER[2:]]
         assert [str(value) for value in found] == rows[text][2:]
     assert set(written["correct"]) <= {True, False}  # the user's column of that name is another one

@@ -72,7 +72,7 @@ def test_the_whole_way(workspace: Workspace, name: str) -> None:
     assert saved["id"] == ids and set(saved["correct"]) == {None}
     prompt = "a [MASK] film" if name != "causal-lm" else "the film is"
     (found,) = Predictor.load(run).predict([{"text": prompt}])
-    assert found["prompt"] == prompt and isinstance(found["text"], str)
+    assert found.prompt == prompt and isinstance(found.text, str)
     packed = [note for note in report.notes if "packed into" in note]
     assert packed
 
@@ -188,7 +188,7 @@ def test_an_adapter_on_a_language_model_writes(workspace: Workspace, before: str
     base = train(workspace, before, **{"training.max_steps": 4})
     run = train(workspace, after, f"run:{base.id}", **{"tuning": "lora", "training.max_steps": 4})
     (found,) = Predictor.load(run).predict([{"text": "the film [MASK]"}], {"max_new_tokens": 4})
-    assert found["tokens"] <= 4
+    assert found.tokens <= 4
 
 
 def test_an_adapter_with_a_new_head_that_shares_the_embeddings_is_refused(workspace: Workspace) -> None:

@@ -59,7 +59,7 @@ def test_the_whole_way(name: str, workspace: Workspace) -> None:
     assert any("task.written" in note for note in report.notes)
     predictor = Predictor.load(run)
     (answer,) = predictor.predict([ASKED[name]], {"temperature": 0})
-    assert isinstance(answer["text"], str)
+    assert isinstance(answer.text, str)
     assert predictor.predict([ASKED[name]] * 3, {"temperature": 0}) == [answer] * 3
 
 

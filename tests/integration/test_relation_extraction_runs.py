@@ -37,7 +37,7 @@ def test_relations_are_told_by_a_transformer_of_our_own(workspace: Workspace) ->
     asked += [{"text": "the noise caused much panic", "head": "noise", "tail": "panic"}]
     first, second = Predictor.load(run).predict(asked)
     assert first == second
-    assert (first["label"], first["from"], first["to"]) == ("Cause-Effect(e1,e2)", "noise", "panic")
+    assert (first.label, first.source, first.target) == ("Cause-Effect(e1,e2)", "noise", "panic")
 
 
 @pytest.mark.parametrize("tuning", ["lora", "prompt", "head"])
@@ -54,6 +54,6 @@ def test_a_tuned_model_answers_the_same_when_it_is_loaded(workspace: Workspace, 
     assert run_folder(run.folder) == 0, run.status()
     rows = read_predictions(run)
     predictor = Predictor.load(run)
-    again = predictor.predict([{"text": text} for text in rows["input"]])
-    assert [each["label"] for each in again] == list(rows["prediction"])
-    assert [each["score"] for each in again] == pytest.approx(list(rows["score"]), abs=1e-5)
+    again = predictor.predict([{"text": text} for text in rows["input:text"]])
+    assert [each.label for each in again] == list(rows["prediction"])
+    assert [each.score for each in again] == pytest.approx(list(rows["score"]), abs=1e-5)

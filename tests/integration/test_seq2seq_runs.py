@@ -53,8 +53,8 @@ def test_the_whole_way(workspace: Workspace, name: str, architecture: str) -> No
     assert evaluated[-1] < 0.7 * evaluated[0] and report.metrics["loss"].value < report.baseline["loss"]
     saved = read_predictions(run)
     role = {"translation": "source", "summarization": "text"}[name]
-    answers = Predictor.load(run).predict([{role: text} for text in saved["input"]])
-    assert [answer["text"] for answer in answers] == saved["prediction"]
+    answers = Predictor.load(run).predict([{role: text} for text in saved[f"input:{role}"]])
+    assert [answer.text for answer in answers] == saved["prediction"]
 
 
 def test_runs_that_wrote_for_different_examples_are_not_compared(workspace: Workspace) -> None:

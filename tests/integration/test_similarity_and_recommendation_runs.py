@@ -68,9 +68,9 @@ def test_texts_of_a_label_come_together(workspace: Workspace, tuning: str) -> No
     asked = [hit for hit in saved["correct"] if hit is not None]
     assert sum(asked) / len(asked) == pytest.approx(report.metrics["recall@1"].value)
     predictor = Predictor.load(run)
-    (found,) = predictor.predict([{"text": saved["input"][0], "candidates": saved["input"][1:]}])
-    assert found["score"] == pytest.approx(saved["score"][0], abs=1e-4), "loaded, it is the same model"
-    assert found["text"] == saved["nearest"][0]
+    (found,) = predictor.predict([{"text": saved["input:text"][0], "candidates": saved["input:text"][1:]}])
+    assert found.score == pytest.approx(saved["score"][0], abs=1e-4), "loaded, it is the same model"
+    assert found.text == saved["nearest"][0]
 
 
 def test_a_model_that_does_not_move_is_its_baseline(workspace: Workspace) -> None:
@@ -92,7 +92,7 @@ def test_questions_and_answers_from_nothing(workspace: Workspace) -> None:
     )
     assert report_of(run).baseline_name == "the model before training, whose weights are random"
     (found,) = Predictor.load(run).predict([{"text_a": "my card was stolen", "text_b": "my card was stolen"}])
-    assert found["similarity"] == pytest.approx(1.0, abs=1e-5)
+    assert found.score == pytest.approx(1.0, abs=1e-5)
 
 
 def test_only_a_head_is_refused(workspace: Workspace) -> None:
@@ -115,9 +115,9 @@ def test_what_a_user_likes(workspace: Workspace) -> None:
     assert report.primary_metric == "auc" and report.baseline.keys() == {"auc", "ndcg@10", "recall@10"}
     assert report.users >= 1 and "popularity" in report.baseline_name
     saved = read_predictions(run)
-    history, _, candidate = saved["input"][1].partition(" ⟂ ")
+    history, candidate = saved["input:history"][1], saved["input:candidate"][1]
     predictor = Predictor.load(run)
     (found,) = predictor.predict([{"history": history, "candidates": [candidate]}])
-    assert found["score"] == pytest.approx(saved["score"][1], abs=1e-4)
+    assert found.score == pytest.approx(saved["score"][1], abs=1e-4)
     explained = resolve_target(Instance(predictor, history or "a film", candidate), "liked")
     assert explained.label == "liked" and set(explained.prediction["scores"]) == {"liked", "not liked"}

@@ -46,7 +46,7 @@ def test_fetched_converted_tuned_merged_and_asked(shared_cache: Path, workspace:
     assert report.metrics["perplexity"].value == pytest.approx(report.baseline["perplexity"], rel=0.2)
     predictor = Predictor.load(run)
     (reply,) = predictor.predict(ASKED, {"max_new_tokens": 8})
-    assert "Paris" in reply["text"]
+    assert "Paris" in reply.text
     folder = merge(run)
     whole, new = load_folder(folder, "AutoModelForCausalLM", {}, complete=True)
     assert not new

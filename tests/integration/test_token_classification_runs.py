@@ -42,8 +42,8 @@ def test_names_are_found_by_a_transformer_of_our_own(workspace: Workspace) -> No
     assert sum(rows["hits"]) / sum(rows["names"]) == report.metrics["recall"].value
     text = " Mary left New York ."
     (answer,) = Predictor.load(run).predict([{"text": text}])
-    assert answer["entities"][0]["label"] == "PER" and answer["entities"][0]["text"] == "Mary"
-    assert all(text[each["start"] : each["end"]] == each["text"] for each in answer["entities"])
+    assert answer.spans[0].label == "PER" and answer.spans[0].text == "Mary"
+    assert all(text[each.start : each.end] == each.text for each in answer.spans)
 
 
 def test_a_new_head_begins_with_the_shares_of_the_training_tags(workspace: Workspace) -> None:
@@ -79,6 +79,6 @@ def test_a_tuned_model_answers_the_same_when_it_is_loaded(workspace: Workspace, 
     assert run_folder(run.folder) == 0, run.status()
     rows = read_predictions(run)
     predictor = Predictor.load(run)
-    again = predictor.predict([{"words": text.split()} for text in rows["input"]])
-    told = ["; ".join(f"{e['text']} ({e['label']})" for e in each["entities"]) for each in again]
+    again = predictor.predict([{"words": text.split()} for text in rows["input:text"]])
+    told = ["; ".join(f"{e.text} ({e.label})" for e in each.spans) for each in again]
     assert told == list(rows["prediction"])

@@ -125,7 +125,7 @@ finished = wb.run(
     quiet=True,
     reuse=True,
 )
-kept = read_predictions(finished, ["input", "gold", "prediction", "score"])
+kept = read_predictions(finished, ["input:text", "gold", "prediction", "score"])
 gold, guessed, scores = list(kept["gold"]), list(kept["prediction"]), list(kept["score"])
 print(
     f"{sum(g == p for g, p in zip(gold, guessed, strict=True)) / len(gold):.1%} of {len(gold)} new questions are right"
@@ -244,7 +244,7 @@ tenth = set(for_a_person(scores, len(scores) // 10))
 for name, rows in (("given to a person", tenth), ("sorted by the model", set(range(len(scores))) - tenth)):
     print(f"{name}: {len(rows)}, the model is right on {sum(gold[i] == guessed[i] for i in rows) / len(rows):.1%}")
 answer = Predictor.load(finished).predict([{"text": "I lost my card on the train"}])[0]
-print(f"a new question: {answer['label']}, score {answer['score']:.2f}")
+print(f"a new question: {answer.label}, score {answer.score:.2f}")
 
 # %% [markdown]
 # Try your own sentences on the dashboard's page **Playground**, with this run.

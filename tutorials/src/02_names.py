@@ -223,7 +223,7 @@ print(f"F1 by hand {name_f1(true, guessed):.3f}, by the library {finished.result
 predictor = Predictor.load(finished)
 texts = [" ".join(words) for words in data.test.columns["words"][:6]]
 for text, found in zip(texts, predictor.predict([{"text": text} for text in texts]), strict=True):
-    print(text, "->", [(name["text"], name["label"]) for name in found["entities"]])
+    print(text, "->", [(span.text, span.label) for span in found.spans])
 
 # %% [markdown]
 # Try posts of your own on the dashboard's page **Playground**, with this run: write a name that you have made up.

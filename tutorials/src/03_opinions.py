@@ -71,7 +71,7 @@ finished = wb.run(
     quiet=True,
     reuse=True,
 )
-kept = read_predictions(finished, ["input", "gold", "prediction", "score"])
+kept = read_predictions(finished, ["input:text", "gold", "prediction", "score"])
 print(f"{sum(g == p for g, p in zip(kept['gold'], kept['prediction'], strict=True)) / len(kept['gold']):.1%} right")
 
 # %% [markdown]
@@ -257,7 +257,7 @@ news = [
 ]
 answers = Predictor.load(share).predict([{"text": text} for text in news])
 for text, answer in zip(news, answers, strict=True):
-    print(f"mood {answer['scores']['positive'] - answer['scores']['negative']:+.2f}  {text}")
+    print(f"mood {answer.scores['positive'] - answer.scores['negative']:+.2f}  {text}")
 
 # %% [markdown]
 # Trend and alarm are the same from here on. But take a warning along: news tell what has happened, and a price may have

@@ -119,7 +119,7 @@ finished = wb.run(
     quiet=True,
     reuse=True,
 )
-kept = read_predictions(finished, ["input", "gold", "prediction"])
+kept = read_predictions(finished, ["input:text", "gold", "prediction"])
 gold, guessed = list(kept["gold"]), list(kept["prediction"])
 
 # %% [markdown]
@@ -173,7 +173,7 @@ check("04-relations.4", fact_scores)
 # %%
 precision, recall = fact_scores(gold, guessed)
 print(f"facts: precision {precision:.2f}, recall {recall:.2f}")
-for text, true, label in list(zip(kept["input"], gold, guessed, strict=True))[:200]:
+for text, true, label in list(zip(kept["input:text"], gold, guessed, strict=True))[:200]:
     if label.startswith("Cause-Effect") and "<e1>" in str(text) and "<e2>" in str(text):
         print(fact(label, *marked(str(text))), "" if label == true else f"(in truth {true})")
 

@@ -159,7 +159,7 @@ print({name: round(value, 3) for name, value in finished.results().items()})
 print(f"f1 of {finished.report().baseline_name}: {finished.report().baseline['f1']:.3f}")
 rules = "A contract may be ended by either side. The notice is four weeks. The director signs it."
 answer = Predictor.load(finished).predict([{"question": "How long is the notice?", "context": rules}])[0]
-print(f"{answer['answer']!r}, from character {answer['start']} on, score {answer['score']:.2f}")
+print(f"{answer.text!r}, from character {answer.span.start} on, score {answer.score:.2f}")
 
 # %% [markdown]
 # And now yours beside the library's, over the test questions. The library also takes away other marks, such as

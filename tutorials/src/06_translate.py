@@ -247,7 +247,7 @@ lines = data.test.columns["source"]
 asked = [line for line in lines if placeholders(line)][:10] + [line for line in lines if not placeholders(line)][:10]
 predictor = Predictor.load(finished)
 answers = predictor.predict([{"source": line} for line in asked])
-translated = [answer["text"] for answer in answers]
+translated = [answer.text for answer in answers]
 
 
 def probability(line, translation):

@@ -175,7 +175,7 @@ runs = {
 candidates = []
 for name, finished in runs.items():
     report, predictor = finished.report(), Predictor.load(finished)
-    questions = [{"text": text} for text in read_predictions(finished, ["input"])["input"][:50]]
+    questions = [{"text": text} for text in read_predictions(finished, ["input:text"])["input:text"][:50]]
     predictor.predict(questions[:5])  # the first answers also wait for what is only done once
     start = time.perf_counter()
     predictor.predict(questions)
@@ -332,12 +332,12 @@ check("07-small.6", in_bytes)
 # %%
 best = max(candidates, key=lambda one: one["accuracy"])["name"]
 predictor = Predictor.load(runs[best])
-asked = read_predictions(runs[best], ["input", "gold"])
-questions = [{"text": text} for text in asked["input"]]
+asked = read_predictions(runs[best], ["input:text", "gold"])
+questions = [{"text": text} for text in asked["input:text"]]
 
 
 def accuracy():
-    answers = [answer["label"] for answer in predictor.predict(questions)]
+    answers = [answer.label for answer in predictor.predict(questions)]
     return sum(a == g for a, g in zip(answers, asked["gold"], strict=True)) / len(answers)
 
 

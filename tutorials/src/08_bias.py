@@ -96,7 +96,7 @@ predictor = Predictor.load(finished)
 
 def fresh(texts):
     """How probable the model finds it that each text is a kind review, 0 to 1."""
-    return [answer["scores"]["fresh"] for answer in predictor.predict([{"text": text} for text in texts])]
+    return [answer.scores["fresh"] for answer in predictor.predict([{"text": text} for text in texts])]
 
 
 # %% [markdown]
@@ -308,8 +308,8 @@ def accuracy_by_group(groups, right):
 check("08-bias.5", accuracy_by_group)
 
 # %%
-tested = read_predictions(finished, ["input", "gold", "prediction", "correct"])
-groups = ["short" if len(text.split()) <= 15 else "long" for text in tested["input"]]
+tested = read_predictions(finished, ["input:text", "gold", "prediction", "correct"])
+groups = ["short" if len(text.split()) <= 15 else "long" for text in tested["input:text"]]
 right = [bool(correct) for correct in tested["correct"]]
 for name, share in accuracy_by_group(groups, right).items():
     low, high = interval([r for g, r in zip(groups, right, strict=True) if g == name])

@@ -73,13 +73,13 @@ finished = wb.run(
 )
 predictor = Predictor.load(finished)
 answer = predictor.predict([{"text": REVIEW}])[0]
-LABEL = answer["label"]
-print(f"{REVIEW!r}: {LABEL} with {answer['score']:.3f}")
+LABEL = answer.label
+print(f"{REVIEW!r}: {LABEL} with {answer.score:.3f}")
 
 
 def probability(texts):
     """How probable the model finds that label for each text."""
-    return [one["scores"][LABEL] for one in predictor.predict([{"text": text} for text in texts])]
+    return [one.scores[LABEL] for one in predictor.predict([{"text": text} for text in texts])]
 
 
 # %% [markdown]
@@ -279,7 +279,9 @@ print("the library says:", library.faithfulness["sentence"])
 # %%
 from workbench.explain import evaluate_dataset_faithfulness
 
-texts = [{"text": text} for text in read_predictions(finished, ["input"])["input"][: size(test=4, cpu=40, gpu=200)]]
+texts = [
+    {"text": text} for text in read_predictions(finished, ["input:text"])["input:text"][: size(test=4, cpu=40, gpu=200)]
+]
 evaluation = evaluate_dataset_faithfulness(predictor, texts, "occlusion")
 print(evaluation.sentence)
 

@@ -109,7 +109,7 @@ predictor = Predictor.load(finished)
 
 def vectors(texts):
     """A vector for each text, [texts, numbers]."""
-    return np.array([one["embedding"] for one in predictor.predict([{"text": text} for text in texts])])
+    return np.array([one.vector for one in predictor.predict([{"text": text} for text in texts])])
 
 
 # %%
@@ -119,8 +119,8 @@ for text, vector in zip(known, vectors(known), strict=True):
     print(f"{cosine(vectors([asked])[0], vector):+.3f}  {text}")
 theirs = predictor.predict([{"text": asked, "candidates": known}])[0]
 ours = max(cosine(vectors([asked])[0], vector) for vector in vectors(known))
-np.testing.assert_allclose(ours, theirs["score"], atol=1e-5)
-print("the library finds the same nearest one:", theirs["text"])
+np.testing.assert_allclose(ours, theirs.score, atol=1e-5)
+print("the library finds the same nearest one:", theirs.text)
 
 # %% [markdown]
 # ## Answer like the nearest question

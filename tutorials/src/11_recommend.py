@@ -378,8 +378,8 @@ predictor = Predictor.load(chosen)
 user = last[-1][0]
 history = "; ".join(film for one, _, film in reversed(likes) if one == user)[:200]
 shelf = sorted(counts, key=lambda film: -counts[film])[:200]
-ranked = predictor.predict([{"history": history, "candidates": shelf}])[0]["ranked"]
-by_model = {one["text"]: one["score"] for one in ranked}
+ranked = predictor.predict([{"history": history, "candidates": shelf}])[0].items
+by_model = {one.text: one.score for one in ranked}
 print("liked before:", history[:100], "...")
 print("the model:   ", recommend(by_model, seen[user], 3))
 print("the rule:    ", recommend({film: counts[film] for film in shelf}, seen[user], 3))

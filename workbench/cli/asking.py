@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from workbench.cli.output import console, hanging, table
 from workbench.errors import DataError, RequestError
+from workbench.tasks.answers import (
+    Answer,
+    Choice,
+    Embedding,
+    ExtractedAnswer,
+    FilledMasks,
+    GeneratedText,
+    LabeledSpans,
+    Ranking,
+    ScoredLabels,
+    Similarity,
+    Span,
+)
+from workbench.tasks.base import TaskInput
 
-MOST_SHOWN = 300  # characters of an input above its answer
+MAX_SHOWN = 300  # characters of an input above its answer
 
 
 def inputs_of_texts(texts: Sequence[str], pairs: Sequence[str]) -> list[dict[str, Any]]:
@@ -71,53 +85,95 @@ def _example(task: Any) -> str:
     return "'{" + ", ".join(f'"{column.role}": "..."' for column in task.inputs()) + "}'"
 
 
-# -- shown ---------------------------------------------------------------------------------------------------------
+# -- answers -----------------------------------------------------------------------------------------------------------
 
 
-def show_predictions(inputs: Sequence[dict[str, Any]], found: Sequence[dict[str, Any]]) -> None:
-    """Labels as a table; any other answer under its input."""
-    if all("label" in result or "labels" in result for result in found):
+def show_predictions(inputs: Sequence[TaskInput], answers: Sequence[Answer]) -> None:
+    """Print labels as a table, and any other answer under its input.
+
+    Args:
+        inputs: role and text of each.
+        answers: the answer to each.
+    """
+    if all(isinstance(answer, (ScoredLabels, Choice)) for answer in answers):
         rows = [
-            {"label": _labels(result), "score": result["score"], "text": _shown(given)}
-            for given, result in zip(inputs, found, strict=True)
+            {"label": _labels(answer), "score": answer.score, "text": _shown(each)}
+            for each, answer in zip(inputs, answers, strict=True)
+            if isinstance(answer, (ScoredLabels, Choice))
         ]
         table(rows, {"label": "label", "score": ">probability", "text": "text"}, "Nothing was asked.")
         return
-    for given, result in zip(inputs, found, strict=True):
-        console.print(_shown(given), style="bold", markup=False, soft_wrap=True)
-        told = {n: v for n, v in result.items() if n not in ("prompt", "tokens") and given.get(n) != v}
-        for name, value in (told or {"text": result.get("text", "")}).items():  # a written text may be the input's own
-            _show_value(name, value)
+    for each, answer in zip(inputs, answers, strict=True):
+        console.print(_shown(each), style="bold", markup=False, soft_wrap=True)
+        _show_answer(each, answer)
 
 
-def _show_value(name: str, value: Any) -> None:
-    """One part of an answer: the text alone, numbers with their name, lists line by line."""
-    if name in ("text", "answer"):
-        hanging(str(value) or "(nothing)")
-    elif name == "masks":
-        for place, candidates in enumerate(value, start=1):
-            thought = ", ".join(f"{each['token']} {each['score']:.3f}" for each in candidates)
-            hanging(f"[MASK] {place}: {thought}")
-    elif isinstance(value, list):
-        hanging(f"{name}: {len(value)}" if value else f"{name}: none")
-        for item in value:
-            hanging(_line(item), indent=8)
-    else:
-        hanging(f"{name}: {_line(value)}")
+def _show_answer(inputs: TaskInput, answer: Answer) -> None:
+    """Print one answer: text alone, numbers with their names, lists line by line."""
+    match answer:
+        case GeneratedText():
+            _show_text(answer.text)
+            if answer.unread_tokens:
+                hanging(f"unread_tokens: {answer.unread_tokens}")
+        case FilledMasks():
+            _show_text(answer.text)
+            for number, candidates in enumerate(answer.masks, start=1):
+                tokens = ", ".join(f"{each.text} {each.score:.3f}" for each in candidates)
+                hanging(f"[MASK] {number}: {tokens}")
+        case ExtractedAnswer():
+            _show_text(answer.text)
+            start, end = (None, None) if answer.span is None else (answer.span.start, answer.span.end)
+            _show_values({"start": start, "end": end, "score": answer.score, "no_answer": answer.no_answer})
+            _show_list("candidates", [_span(span, "answer") for span in answer.candidates])
+        case LabeledSpans():
+            if answer.text != inputs.get("text"):
+                _show_text(answer.text)
+            _show_list("entities", [_span(span, "text") for span in answer.spans])
+        case Ranking():
+            if answer.text != inputs.get("text"):
+                _show_text(answer.text)
+            _show_values({"score": answer.score})
+            _show_list("ranked", [f"text {item.text}  score {_number(item.score)}" for item in answer.items])
+        case Similarity():
+            _show_values({"similarity": answer.score})
+        case Embedding():
+            _show_list("embedding", [_number(coordinate) for coordinate in answer.vector])
+        case _:
+            _show_values({"label": _labels(answer), "score": answer.score})
 
 
-def _line(value: Any) -> str:
-    if isinstance(value, dict):
-        return "  ".join(f"{name} {_line(part)}" for name, part in value.items())
+def _show_text(text: str) -> None:
+    hanging(text or "(nothing)")
+
+
+def _show_values(values: Mapping[str, object]) -> None:
+    for name, value in values.items():
+        hanging(f"{name}: {_number(value)}")
+
+
+def _show_list(name: str, lines: Sequence[str]) -> None:
+    hanging(f"{name}: {len(lines)}" if lines else f"{name}: none")
+    for line in lines:
+        hanging(line, indent=8)
+
+
+def _span(span: Span, name: str) -> str:
+    label = f"  label {span.label}" if span.label else ""
+    return f"{name} {span.text}{label}  start {span.start}  end {span.end}  score {_number(span.score)}"
+
+
+def _number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _shown(given: dict[str, Any]) -> str:
-    """An input on one line."""
-    parts = [" | ".join(map(str, value)) if isinstance(value, list) else str(value) for value in given.values()]
+def _shown(inputs: TaskInput) -> str:
+    """Return an input on one line."""
+    parts = [" | ".join(map(str, value)) if isinstance(value, list) else str(value) for value in inputs.values()]
     text = "  ⟂  ".join(parts)
-    return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…"
+    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
 
 
-def _labels(result: dict[str, Any]) -> str:
-    return ", ".join(result["labels"]) or "(none)" if "labels" in result else str(result["label"])
+def _labels(answer: ScoredLabels | Choice) -> str:
+    if isinstance(answer, ScoredLabels) and answer.labels is not None:
+        return ", ".join(answer.labels) or "(none)"
+    return answer.label

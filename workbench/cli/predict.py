@@ -48,5 +48,6 @@ def predict_command(
     predictor = Predictor.load(Run.open(run_id, Workspace.current()))
     inputs += asking.inputs_of_json(documents or [], predictor.task)
     inputs += asking.inputs_of_file(file, predictor.task) if file else []
-    results = predictor.predict(inputs, options) if options else predictor.predict(inputs)
-    print_result(results, as_json, lambda: asking.show_predictions(inputs, results))
+    answers = predictor.predict(inputs, options)
+    printed = [answer.to_json() for answer in answers]
+    print_result(printed, as_json, lambda: asking.show_predictions(inputs, answers))

@@ -9,10 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.runs.predictions import COLUMN_PREFIX, read_predictions
+from workbench.runs.predictions import (
+    COLUMN_PREFIX,
+    INPUT,
+    INPUT_PREFIX,
+    example_inputs,
+    input_text,
+    read_predictions,
+)
 from workbench.runs.run import Run
 
-_OWN = ("id", "input", "gold", "prediction", "score", "correct")
+_OWN = ("id", "gold", "prediction", "score", "correct")
 _SCORE = "score:"
 MAX_LABELS = 200
 
@@ -22,7 +29,8 @@ class ClassPredictions:
     """What a run said of N examples that can be right or wrong.
 
     Attributes:
-        ids, texts: [N].
+        ids: [N].
+        inputs: what the model read, by role, [N].
         gold, predicted: [N], as text.
         correct: [N].
         scores: [N], how sure the run was of what it said; None where it keeps no probabilities.
@@ -33,7 +41,7 @@ class ClassPredictions:
     """
 
     ids: list[str]
-    texts: list[str]
+    inputs: list[dict[str, Any]]
     gold: list[str]
     predicted: list[str]
     correct: list[bool]
@@ -44,6 +52,11 @@ class ClassPredictions:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def texts(self) -> list[str]:
+        """The inputs of each example as one text, [N]."""
+        return [input_text(inputs) for inputs in self.inputs]
 
     @property
     def has_classes(self) -> bool:
@@ -59,7 +72,7 @@ def read_class_predictions(run: Run) -> ClassPredictions | None:
         DataError: the file is damaged.
     """
     table = read_predictions(run)
-    if not {"id", "input", "gold", "prediction", "correct"} <= set(table):
+    if not {"id", "gold", "prediction", "correct"} <= set(table):
         return None
     kept = [i for i, right in enumerate(table["correct"]) if right is not None]
     if not kept:
@@ -71,7 +84,7 @@ def read_class_predictions(run: Run) -> ClassPredictions | None:
     scores = columns.get("score")
     return ClassPredictions(
         ids=[str(value) for value in columns["id"]],
-        texts=[_text(value) for value in columns["input"]],
+        inputs=example_inputs(columns),
         gold=gold,
         predicted=[_text(value) for value in columns["prediction"]],
         correct=[bool(value) for value in columns["correct"]],
@@ -84,7 +97,8 @@ def read_class_predictions(run: Run) -> ClassPredictions | None:
 
 def _more(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """What cuts the examples into slices; a column of the data before one of the predictions with the same name."""
-    own = {name: values for name, values in columns.items() if not name.startswith((_SCORE, COLUMN_PREFIX))}
+    other = (_SCORE, COLUMN_PREFIX, INPUT_PREFIX)
+    own = {name: values for name, values in columns.items() if name != INPUT and not name.startswith(other)}
     found = {name: values for name, values in own.items() if name not in _OWN and _are_few(values)}
     for name, values in columns.items():
         if not name.startswith(COLUMN_PREFIX):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.runs.predictions import read_predictions
+from workbench.runs.predictions import example_inputs, input_text, read_predictions
 from workbench.runs.run import Run
 
 COLUMNS = ["id", "input", "gold", "prediction", "score", "correct"]
@@ -16,19 +16,26 @@ class Disagreement:
     """One example that exactly one of two runs gets right.
 
     Attributes:
-        id: of the example. text: what both read. gold: what is right.
+        id: of the example.
+        inputs: what both read, by role.
+        gold: what is right.
         first, second: what each says.
         first_is_right: whether it is the first that is.
         score: how sure the wrong one is (0 to 1); None where runs keep no scores.
     """
 
     id: str
-    text: str
+    inputs: dict[str, Any]
     gold: str
     first: str
     second: str
     first_is_right: bool
     score: float | None
+
+    @property
+    def text(self) -> str:
+        """The inputs as one text."""
+        return input_text(self.inputs)
 
 
 def disagreements(first: Run, second: Run) -> list[Disagreement]:
@@ -39,9 +46,10 @@ def disagreements(first: Run, second: Run) -> list[Disagreement]:
         DataError: a file is damaged.
     """
     ours, theirs = (read_predictions(run, COLUMNS) for run in (first, second))
-    if not {"id", "input", "prediction", "correct"} <= set(ours) & set(theirs):
+    if not {"id", "prediction", "correct"} <= set(ours) & set(theirs):
         return []
     place = {name: i for i, name in enumerate(theirs["id"])}
+    inputs = example_inputs(ours)
     found = []
     for i, name in enumerate(ours["id"]):
         j = place.get(name)
@@ -54,7 +62,7 @@ def disagreements(first: Run, second: Run) -> list[Disagreement]:
         found.append(
             Disagreement(
                 str(name),
-                str(ours["input"][i]),
+                inputs[i],
                 _text(ours.get("gold"), i),
                 _text(ours["prediction"], i),
                 _text(theirs["prediction"], j),

@@ -211,7 +211,9 @@ class PruningJob:
         notes: list[str] = []
         prepared = prepare_run(context, notes)
         model = prepared.model.to(context.accelerator.device)
-        evaluation = Evaluation(context.task, model, prepared.tokenizer, context.accelerator)
+        evaluation = Evaluation(
+            context.task, model, prepared.tokenizer, context.spec.data.max_length, context.accelerator
+        )
         split = prepared.splits[prepared.reported]
         importance = self._importance(prepared, prepared.splits.get("valid", prepared.splits["train"]))
         before = _pruned_state(evaluation, split)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NotRequired, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
 
 from workbench.errors import RequestError
-from workbench.runs.predictions import has_predictions, read_predictions
+from workbench.runs.predictions import INPUT, SEPARATOR, example_inputs, has_predictions, input_text, read_predictions
 from workbench.runs.run import Run
 from workbench.tasks.base import Task, tasks
 
 NO_TEXTS = "There are no texts to measure on."
-PAIR_MARK = " ⟂ "  # separates the two texts of a pair in a run's predictions
 
 
 class TextInputs(TypedDict):
@@ -36,7 +35,7 @@ def evaluated_texts(run: Run, task: Task, most: int) -> list[TextInputs]:
         raise RequestError(
             f"The run {run.id} has no predictions to take texts from.", "Choose a run that was evaluated."
         )
-    return sample_texts(read_predictions(run, ["input"]).get("input", []), reads_pairs(task), most)
+    return sample_texts(example_inputs(read_predictions(run, [INPUT])), reads_pairs(task), most)
 
 
 def reads_pairs(task: Task) -> bool:
@@ -59,24 +58,28 @@ def run_reads_pairs(run: Run) -> bool:
     return reads_pairs(entry(entry.Config.model_validate(choice.options)))
 
 
-def sample_texts(rows: Sequence[str], pairs: bool, most: int) -> list[TextInputs]:
+def sample_texts(rows: Sequence[Mapping[str, Any]], pairs: bool, most: int) -> list[TextInputs]:
     """Return some of a run's texts, evenly from all of them.
 
     Args:
-        rows: the column "input" of a run's predictions.
-        pairs: whether a row contains two texts.
+        rows: the inputs of each example, from :func:`workbench.runs.predictions.example_inputs`.
+        pairs: whether the task reads two texts.
         most: the largest number of texts.
     """
     chosen = rows[:: max(1, len(rows) // most)][:most]
-    return [split_pair(row, pairs) for row in chosen]
+    return [text_inputs(row, pairs) for row in chosen]
 
 
-def split_pair(row: str, pairs: bool) -> TextInputs:
-    """Split a row of a run's predictions into its texts.
+def text_inputs(row: Mapping[str, Any], pairs: bool) -> TextInputs:
+    """Return the inputs of an example as a text, or as a pair of texts.
 
     Args:
-        row: the text, or both texts.
-        pairs: whether the row contains two texts.
+        row: the example's inputs, by role.
+        pairs: whether the task reads two texts.
     """
-    first, mark, second = row.partition(PAIR_MARK)
-    return TextInputs(text=first, text_pair=second) if pairs and mark else TextInputs(text=row)
+    texts = [input_text({role: value}) for role, value in row.items()]
+    if set(row) == {INPUT} and pairs:  # an older file, with joined texts
+        texts = texts[0].split(SEPARATOR, 1)
+    if pairs and len(texts) > 1:
+        return TextInputs(text=texts[0], text_pair=texts[1])
+    return TextInputs(text=SEPARATOR.join(texts))

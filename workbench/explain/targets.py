@@ -16,6 +16,7 @@ from transformers.utils.generic import ModelOutput
 from workbench.errors import RequestError, UnknownNameError
 from workbench.explain.encoding import Encoded
 from workbench.explain.instance import Instance
+from workbench.tasks.answers import ScoredLabels
 from workbench.tasks.base import ScoringTask, Target, TargetKind
 from workbench.types import Tokenizer
 
@@ -82,10 +83,11 @@ def _text_label(instance: Instance, output: ModelOutput, label: str | None, _wor
     task = instance.task
     assert isinstance(task, ScoringTask)  # what the kind "label" promises
     answer = task.decode(task.outputs(output, instance.encoded.inputs).double().cpu().numpy())[0]
-    prediction = Prediction(label=answer["label"], score=answer["score"], scores=answer["scores"])
-    if "labels" in answer:
-        prediction["labels"] = answer["labels"]
-    name = str(answer["label"] if label is None else label)
+    assert isinstance(answer, ScoredLabels)
+    prediction = Prediction(label=answer.label, score=answer.score, scores=answer.scores)
+    if answer.labels is not None:
+        prediction["labels"] = list(answer.labels)
+    name = answer.label if label is None else label
     return TargetSpec(Target(_label_index(instance.labels, name)), name, prediction)
 
 

@@ -21,8 +21,9 @@ from workbench.models.safety import refuse_unsafe
 from workbench.runs.documents import BaseNote
 from workbench.runs.run import Run
 from workbench.spec import TaskChoice
-from workbench.tasks.base import ScoringTask, Task, tasks
-from workbench.types import JsonObject
+from workbench.tasks.answers import Answer
+from workbench.tasks.base import InferenceContext, ScoringTask, Task, TaskInput, tasks
+from workbench.types import Json, JsonObject
 
 
 class Predictor:
@@ -68,23 +69,25 @@ class Predictor:
         return cls(model.to(device), load_tokenizer(folder), task, max_length)
 
     @property
+    def context(self) -> InferenceContext:
+        """The model as the task uses it."""
+        return InferenceContext(self.model, self.tokenizer, self.max_length)
+
+    @property
     def labels(self) -> list[str]:
         """The labels in the order of the head's outputs."""
         return self.task.labels
 
-    def predict(
-        self, inputs: Sequence[dict[str, Any]], options: Mapping[str, Any] | None = None
-    ) -> list[dict[str, Any]]:
-        """A result for each input.
+    def predict(self, inputs: Sequence[TaskInput], options: Mapping[str, Json] | None = None) -> list[Answer]:
+        """Return an answer for each input.
 
         Args:
             inputs: a dictionary of role and text each: ``{"text": "..."}``.
-            options: of a model that writes, how: ``{"max_new_tokens": 100, "temperature": 0}``, as the task's options.
+            options: how a model generates text: ``{"max_new_tokens": 100, "temperature": 0}``, as the task's options.
 
         Returns:
-            What the task's ``answers`` says: for classification ``{"label", "score", "scores"}``; of a model that
-            writes ``{"prompt", "text"}``, and for masked words also ``"masks"``: for each [MASK] its candidates
-            ``{"token", "score"}``.
+            One of the classes of :mod:`workbench.tasks.answers` each: a classifier returns ``ScoredLabels``, a model
+            that generates ``GeneratedText``.
 
         Raises:
             DataError: an input without text, or without a [MASK] where one is to be filled in; a role that the task
@@ -95,15 +98,15 @@ class Predictor:
             return []
         _refuse_unknown_roles(inputs, self.task)
         _refuse_half_characters(inputs)
-        return self.task.predict(self.model, self.tokenizer, inputs, self.max_length, options or {})
+        return self.task.predict(self.context, inputs, options)
 
     def outputs(self, tokens: TokenTable) -> np.ndarray[Any, Any]:
         """A scoring task's outputs for texts that are tokens already, [N, ...], in their order."""
         assert isinstance(self.task, ScoringTask)
-        return self.task.scores(self.model, tokens, self.tokenizer.pad_token_id or 0)
+        return self.task.scores(self.context, tokens)
 
 
-def _refuse_unknown_roles(inputs: Sequence[dict[str, Any]], task: Task) -> None:
+def _refuse_unknown_roles(inputs: Sequence[TaskInput], task: Task) -> None:
     """Raise DataError for a role that the task does not read: a control that is misspelt would be no control."""
     roles = [column.role for column in task.inputs()]
     for place, given in enumerate(inputs, start=1):
@@ -113,7 +116,7 @@ def _refuse_unknown_roles(inputs: Sequence[dict[str, Any]], task: Task) -> None:
                 raise DataError(f"Input {place}: {error.message}", f"This model is asked with {', '.join(roles)}.")
 
 
-def _refuse_half_characters(inputs: Sequence[dict[str, Any]]) -> None:
+def _refuse_half_characters(inputs: Sequence[TaskInput]) -> None:
     """Raise DataError for a lone surrogate (JSON can hold one): no tokenizer can read it."""
     for place, given in enumerate(inputs, start=1):
         for role, text in given.items():

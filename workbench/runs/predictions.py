@@ -1,9 +1,9 @@
 """What a run predicted, example by example: ``predictions.parquet``, or ``predictions.jsonl`` where pyarrow is missing.
 
-Columns: ``id`` (the same for the same row of data in every run), ``input``, ``gold``, ``prediction``, ``score``,
-``correct``, ``score:LABEL`` for each label where there are few, and ``column:NAME`` for each of the data's columns that
-play no role in the task (the first 20; values are cut at 200 characters). These come from the user's file as they are:
-who hands predictions on hands them on, too.
+Columns: ``id`` (the same for the same row of data in every run), ``input:ROLE`` for each role of the task's inputs (a
+list of texts for some roles), ``gold``, ``prediction``, ``score``, ``correct``, ``score:LABEL`` for each label where
+there are few, and ``column:NAME`` for each of the data's columns that play no role in the task (the first 20; values
+are cut at 200 characters). These come from the user's file unchanged: whoever shares predictions shares them, too.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from workbench.files import finite, read_lines, write_atomically
 from workbench.runs.run import Run
 
 PARQUET, JSON_LINES = "predictions.parquet", "predictions.jsonl"
+INPUT_PREFIX = "input:"  # before a role of the task's inputs
+INPUT = "input"  # the only column of inputs in older files, the roles joined by SEPARATOR
+SEPARATOR, LIST_SEPARATOR = " ⟂ ", " | "  # between the inputs of an example, and between the texts of one input
 COLUMN_PREFIX = "column:"  # before the name of a column of the data: no name of ours begins so
 
 
@@ -83,7 +86,7 @@ def read_predictions(run: Run, columns: Sequence[str] | None = None) -> dict[str
 
     Args:
         run: the run.
-        columns: which; all if left out. One that is missing is left out.
+        columns: which; all if left out. One that is missing is left out. ``input`` selects the columns of all inputs.
 
     Raises:
         RequestError: the run has no predictions.
@@ -95,13 +98,46 @@ def read_predictions(run: Run, columns: Sequence[str] | None = None) -> dict[str
     if (run.folder / JSON_LINES).exists():
         rows, _ = read_lines(run.folder / JSON_LINES)
         names = list(rows[0]) if rows else []
-        return {name: [row.get(name) for row in rows] for name in names if columns is None or name in columns}
+        return {name: [row.get(name) for row in rows] for name in names if _is_selected(name, columns)}
     if run.kind() != "training":
         raise RequestError(f"The run {run.id} is a {run.kind()}: it predicts nothing.", "Name runs of kind training.")
     raise RequestError(
         f"The run {run.id} has no predictions: it is {run.state}.",
         "They are written when a run ends well: wait for it, or resume it.",
     )
+
+
+def example_inputs(predictions: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return what the model read of each example, by role.
+
+    Args:
+        predictions: columns of predictions.
+
+    Returns:
+        A dictionary for each row. In older files, which have one column of inputs, its only key is ``input``, and the
+        texts of several roles are joined by :data:`SEPARATOR`.
+    """
+    columns = {
+        name.removeprefix(INPUT_PREFIX): values for name, values in predictions.items() if _is_selected(name, [INPUT])
+    }
+    rows = zip(*columns.values(), strict=True)
+    return [{role: value for role, value in zip(columns, row, strict=True) if value is not None} for row in rows]
+
+
+def input_text(inputs: Mapping[str, Any]) -> str:
+    """Return an example's inputs as one text, for people.
+
+    Args:
+        inputs: text, or texts, for each role.
+    """
+    return SEPARATOR.join(
+        LIST_SEPARATOR.join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+        for value in inputs.values()
+    )
+
+
+def _is_selected(name: str, columns: Sequence[str] | None) -> bool:
+    return columns is None or name in columns or (INPUT in columns and name.startswith(INPUT_PREFIX))
 
 
 def _read_parquet(run: Run, columns: Sequence[str] | None) -> dict[str, list[Any]]:
@@ -111,7 +147,7 @@ def _read_parquet(run: Run, columns: Sequence[str] | None) -> dict[str, list[Any
         raise MissingPackageError("pyarrow", "to read predictions") from error
     try:
         with parquet.ParquetFile(run.folder / PARQUET) as file:
-            names = [name for name in file.schema_arrow.names if columns is None or name in columns]
+            names = [name for name in file.schema_arrow.names if _is_selected(name, columns)]
             found: dict[str, list[Any]] = file.read(columns=names).to_pydict()
     except (ArrowException, OSError) as error:
         raise DataError(

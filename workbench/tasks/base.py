@@ -1,10 +1,26 @@
-"""What a task is: its columns, its head, its numbers.
+"""The contract of a task: its columns, its head, its outputs and its metrics.
 
-A task is one file with one class. It says which columns it needs, how an example becomes numbers, which head of
-transformers it trains, and how outputs become predictions and metrics. It knows no model: where transformers has an
-``AutoModelFor...`` head, the task names it and the model source fills it.
+A task is one class in one file, registered under its name. It knows no model: it names one of transformers'
+``AutoModelFor...`` heads, and the model source loads a model with that head.
 
-Nothing here imports torch at module level: listing tasks and checking a spec must be quick.
+To add a task, write the abstract methods. They are called in this order:
+
+    ======================  ===========================================================================================
+    training                ``columns`` (read the data), ``fit`` (learn the labels), ``model_options`` (load the model),
+                            ``configure`` (inspect the model), ``encode`` (text to numbers), ``init_head``
+    each batch              ``collate``, ``forward``
+    each evaluation         ``collate``, ``forward``, ``outputs`` for each batch; then ``metrics``, ``confusion`` and
+                            ``samples``
+    the end of training     ``outputs`` for each batch; then ``finish``, ``report``, ``prediction_rows``
+    a finished run          ``predict``
+    ======================  ===========================================================================================
+
+``columns``, ``encode``, ``collate``, ``outputs``, ``metrics``, ``report``, ``prediction_rows`` and ``predict`` are
+abstract; every other method has a default. A task whose answer follows from one row of outputs (a label, say) derives
+from :class:`ScoringTask` and writes ``encode_inputs`` and ``decode`` instead of ``predict``. ``predict`` returns one of
+the classes in :mod:`workbench.tasks.answers`, which the command line and the dashboard already show.
+
+No module of this package imports torch at module level: listing tasks and checking a spec must be quick.
 """
 
 from __future__ import annotations
@@ -13,7 +29,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,17 +42,35 @@ from workbench.data.text.tokens import TokenTable
 from workbench.data.values import as_texts
 from workbench.errors import DataError, SpecError
 from workbench.registry import Registry
+from workbench.runs.predictions import INPUT_PREFIX
 from workbench.spec import SpecModel
-from workbench.types import Tokenizer
+from workbench.tasks.answers import Answer
+from workbench.types import Ints, Json, Model, Tokenizer
 
 if TYPE_CHECKING:
     import torch
 
-Array = NDArray[Any]
-PredictWithRun = Callable[[str, Sequence[dict[str, Any]]], list[dict[str, Any]]]
-"""Called with the id of a finished run of the workspace and the inputs that it is asked; gives its answers."""
+Array: TypeAlias = NDArray[Any]
+Batch: TypeAlias = "Mapping[str, torch.Tensor]"
+ModelOutput: TypeAlias = Any  # of the task's head: transformers' ModelOutput, with ``loss`` and mostly ``logits``
+Targets: TypeAlias = Any  # what ``encode`` puts into ``Encoded.targets``: each task has its own form
+Outcome: TypeAlias = Any  # what ``finish`` returns: the array of outputs, or a form of the task's own
+Report: TypeAlias = dict[str, Any]  # a task's part of report.json
+PredictionRows: TypeAlias = "dict[str, list[Json]]"
+HeadOptions: TypeAlias = "dict[str, Json | Mapping[int, str] | Mapping[str, int]]"
 
-INFERENCE_BATCH_SIZE = 64  # inputs in a batch
+TaskInput: TypeAlias = "Mapping[str, Json]"
+"""What a user asks: a text, or a list of texts, for each role."""
+
+PredictWithRun: TypeAlias = "Callable[[str, Sequence[TaskInput]], list[Answer]]"
+"""Takes the id of a finished run of the workspace and some inputs, and returns the run's answers."""
+
+TargetKind: TypeAlias = Literal["label", "label of a word", "span", "next token", "masked token"]
+
+INFERENCE_BATCH_SIZE = 64
+MAX_SCORE_COLUMNS = 100  # with more labels than this, predictions hold the best score only
+
+ConfigT = TypeVar("ConfigT", bound=SpecModel)
 
 
 @dataclass(frozen=True)
@@ -44,45 +78,105 @@ class Encoded:
     """Examples as numbers.
 
     Attributes:
-        tokens: their texts, N of them.
-        targets: what is to be predicted, and what the figures need to know of it; its form is the task's own.
-        note: what to tell of how the texts became numbers; empty for nothing.
-        rows: int64 [N + 1], where an example is several texts: example i has the texts ``rows[i]:rows[i + 1]``, and the
-            model reads each as a row of its own, in this order; None where an example is one text.
+        tokens: the N texts of the examples.
+        targets: what is to be predicted, and what the metrics need to know of it.
+        note: a message about how the texts were encoded; empty for none.
+        rows: int64 [N + 1], where an example has several texts: example i has the texts ``rows[i]:rows[i + 1]``, and
+            the model reads each as a row of its own, in this order; None where an example is one text.
     """
 
     tokens: TokenTable
-    targets: Any
+    targets: Targets
     note: str = ""
-    rows: NDArray[np.int64] | None = None
+    rows: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.tokens) if self.rows is None else len(self.rows) - 1
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
+    def lengths(self) -> Ints:
         """Tokens of each example, int64 [N]."""
         return self.tokens.lengths if self.rows is None else np.diff(self.tokens.offsets[self.rows])
 
-    def texts_of(self, indices: Array) -> NDArray[np.int64]:
-        """The texts of the examples ``indices``, one after another."""
+    def texts_of(self, indices: Array) -> Ints:
+        """Return the indices of the texts of some examples, one example after another.
+
+        Args:
+            indices: of the examples.
+        """
         if self.rows is None:
             return np.asarray(indices, dtype=np.int64)
         return concatenated_ranges(self.rows[indices], self.rows[np.asarray(indices) + 1])
 
 
-# What an explanation of an answer is about.
-TargetKind = Literal["label", "label of a word", "span", "next token", "masked token"]
+@dataclass(frozen=True)
+class InferenceContext:
+    """A model that a task uses to predict.
+
+    Attributes:
+        model: on its device, in evaluation mode.
+        tokenizer: its tokenizer.
+        max_length: longest input in tokens.
+    """
+
+    model: Model
+    tokenizer: Tokenizer
+    max_length: int
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the model's weights."""
+        return next(self.model.parameters()).device
+
+    @property
+    def pad_id(self) -> int:
+        """The token that fills up short rows."""
+        return self.tokenizer.pad_token_id or 0
+
+    def to_device(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Move a batch to the model's device.
+
+        Args:
+            batch: tensors on any device.
+        """
+        device = self.device
+        return {name: tensor.to(device) for name, tensor in batch.items()}
+
+
+def ignore_progress(done: int, total: int) -> None:
+    """Report progress to nobody.
+
+    Args:
+        done: finished items.
+        total: all items.
+    """
+
+
+@dataclass(frozen=True)
+class FinishContext(InferenceContext):
+    """The finished model and the split that the run reports on.
+
+    Attributes:
+        examples: the examples of the split.
+        encoded: the same examples as numbers.
+        outputs: what ``Task.outputs`` returned for all of them, [N, ...].
+        progress: takes the number of finished examples and of all examples.
+    """
+
+    examples: Examples
+    encoded: Encoded
+    outputs: Array
+    progress: Callable[[int, int], None] = ignore_progress
 
 
 @dataclass(frozen=True)
 class Target:
-    """The one thing in a model's answer that an explanation is about.
+    """The single output that an explanation is about.
 
     Attributes:
-        index: number of the label, or of the token in the vocabulary; of an answer span nothing.
-        position: index in the input of the token that the answer is about (of an answer span its first token); None
-            where the answer is about the whole text, or comes after it.
+        index: index of the label, or of the token in the vocabulary; unused for an answer span.
+        position: position in the input of the token that the answer is about (for a span, its first token); None where
+            the answer is about the whole text, or comes after it.
         end: position of the last token of an answer span.
     """
 
@@ -91,18 +185,12 @@ class Target:
     end: int | None = None
 
 
-def concatenated_ranges(begin: Array, end: Array) -> NDArray[np.int64]:
-    """``begin[0], ..., end[0] - 1, begin[1], ...``"""
-    lengths = end - begin
-    return np.repeat(begin, lengths) + offsets_within(lengths)
-
-
 class TargetScore(NamedTuple):
-    """How much a model is for a target, for each row of a batch.
+    """The model's score of a target, for each row of a batch.
 
     Attributes:
-        logit: [B], before the softmax: what gradients are taken of.
-        probability: [B], 0 to 1: what is measured while words are hidden.
+        logit: [B], before the softmax; gradients are computed of it.
+        probability: [B], 0 to 1; measured while words are masked.
     """
 
     logit: torch.Tensor
@@ -110,63 +198,71 @@ class TargetScore(NamedTuple):
 
     @classmethod
     def choice(cls, logits: torch.Tensor, index: int) -> TargetScore:
-        """Of ``logits`` [B, choices] of which one is chosen, that with number ``index``."""
+        """Return the score of one of several exclusive choices.
+
+        Args:
+            logits: [B, choices].
+            index: of the choice.
+        """
         logits = logits.float()
         return cls(logits[:, index], logits.softmax(dim=-1)[:, index])
 
 
 class Task(ABC):
-    """Base of every task.
+    """Base of every task; the module's docstring lists the calls in their order.
 
-    The order of calls is ``fit`` (learn the labels), ``adapt`` (look at the model), ``encode``, then for each batch
-    ``collate``, ``forward`` and ``outputs``; at the end ``finish``, ``report`` and ``prediction_rows``. What a user
-    asks of a finished run goes to ``answers``.
-
-    ``collate`` may draw random numbers (which tokens are masked) from torch's global generator alone: it is seeded by
-    the batch's place before each call, so that a resumed run draws the same, and so does each evaluation.
+    ``collate`` may draw random numbers (which tokens are masked), but from torch's global generator alone. It is seeded
+    with the index of the batch before each call, so a resumed run and each evaluation draw the same numbers.
     """
 
     name: ClassVar[str]
-    head: ClassVar[str]  # the transformers Auto class that makes the model, by name
-    peft_type: ClassVar[str]  # what peft calls this task
+    head: ClassVar[str]  # name of the transformers Auto class that loads the model
+    peft_type: ClassVar[str]  # peft's name for this kind of task
     primary_metric: ClassVar[str]
-    smaller_is_better: ClassVar[bool] = False  # of the primary metric: true for a loss
-    stochastic_inputs: ClassVar[bool] = False  # a batch is drawn anew each time: nothing computed from it can be kept
-    evaluates_zero_shot: ClassVar[bool] = (
-        False  # it measures against the model as it was before training: see ``before``
-    )
-    target_kind: ClassVar[TargetKind | None] = None  # what an explanation of its answers is about; None: no explanation
-    generates: ClassVar[bool] = False  # what a user gets for an input is text of the model's
+    smaller_is_better: ClassVar[bool] = False  # whether the primary metric is better when it is smaller, like a loss
+    stochastic_inputs: ClassVar[bool] = False  # whether ``collate`` draws random inputs: nothing of a batch is cached
+    evaluates_zero_shot: ClassVar[bool] = False  # whether it needs ``on_untrained_outputs``
+    target_kind: ClassVar[TargetKind | None] = None  # what an explanation is about; None if nothing can be explained
+    generates: ClassVar[bool] = False  # whether its answer is generated text
     generates_code: ClassVar[bool] = False  # and that text is Python
-    input_aliases: ClassVar[tuple[str, ...]] = ()  # names that an input may have beside those of ``inputs``
+    input_aliases: ClassVar[tuple[str, ...]] = ()  # names that an input may have besides the roles of ``inputs``
 
     class Config(SpecModel):
         """The task's own options."""
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: SpecModel | None = None) -> None:
         self.config = config if config is not None else self.Config()
         self.labels: list[str] = []
-        self.predict_with_run: PredictWithRun | None = (
-            None  # while a run is at work: another finished run's answers to inputs
-        )
+        self.predict_with_run: PredictWithRun | None = None  # set while a run trains
 
     @property
     def evaluation_metric(self) -> str:
-        """The metric that evaluations choose the weights by: one that needs no writing, where the primary one does."""
+        """The metric that chooses the best weights: one that needs no generated text, where the primary one does."""
         return self.primary_metric
 
-    # -- data ----------------------------------------------------------------------------------------------------
+    # -- data ----------------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def columns(self) -> Sequence[Column]:
-        """The columns that an example needs."""
+        """Return the columns that an example needs."""
 
-    @abstractmethod
     def fit(self, train: Examples) -> None:
-        """Learn what has to be known before the first batch (the labels). Raises DataError."""
+        """Learn what must be known before the first batch, such as the labels.
+
+        Args:
+            train: the training split.
+
+        Raises:
+            DataError: nothing can be learned from these examples.
+        """
+        return None
 
     def texts(self, examples: Examples) -> Iterator[str]:
-        """Every text of the examples, for a tokenizer to learn from."""
+        """Yield every text of the examples, for a tokenizer to learn from.
+
+        Args:
+            examples: the training split.
+        """
         for column in self.columns():
             values = examples.columns.get(column.role, ())
             if column.kind == "text":
@@ -177,86 +273,110 @@ class Task(ABC):
                 yield from chain.from_iterable(values)
 
     @abstractmethod
-    def encode(self, tokenizer: Any, examples: Examples, max_length: int, training: bool = False) -> Encoded:
-        """Examples as numbers, texts cut to ``max_length`` tokens.
+    def encode(self, tokenizer: Tokenizer, examples: Examples, max_length: int, training: bool = False) -> Encoded:
+        """Encode the examples of one split.
 
         Args:
-            tokenizer: the model's.
-            examples: of one part.
-            max_length: longest input in tokens.
-            training: they are trained on: a row need not be an example then (texts may be packed together).
+            tokenizer: the model's tokenizer.
+            examples: of the split.
+            max_length: longest text in tokens; longer ones are cut.
+            training: whether they are trained on; a row need not be an example then (texts may be packed together).
         """
 
     @abstractmethod
-    def collate(self, encoded: Encoded, indices: Array, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
-        """A batch as the model's keyword arguments, ``labels`` among them, on the CPU."""
+    def collate(self, encoded: Encoded, indices: Ints, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
+        """Return a batch as the model's keyword arguments, with ``labels``, on the CPU.
 
-    def loss_weight(self, encoded: Encoded, indices: Array) -> int:
-        """How many targets a batch holds: what its mean loss is weighted by when gradients are added up."""
+        Args:
+            encoded: a split.
+            indices: of the batch's examples, [B].
+            pad_id: the token that fills up short rows.
+            multiple: the length of the rows is a multiple of this.
+        """
+
+    def loss_weight(self, encoded: Encoded, indices: Ints) -> int:
+        """Return how many targets a batch has: its mean loss counts by this when gradients are accumulated.
+
+        Args:
+            encoded: a split.
+            indices: of the batch's examples.
+        """
         return len(indices)
 
-    # -- model ---------------------------------------------------------------------------------------------------
+    # -- model ---------------------------------------------------------------------------------------------------------
 
-    def configure(self, model: Any) -> None:
-        """Learn what the model can take, before anything is encoded. Raises SpecError when it does not suit."""
-        return None
-
-    @abstractmethod
-    def model_options(self) -> dict[str, Any]:
-        """Keyword arguments of ``from_pretrained`` that the head needs (number of labels, their names)."""
-
-    def init_head(self, model: Any, train: Encoded, new: Collection[str]) -> None:
-        """Set what is known of a new head before it learns; called before the tuning and before training.
+    def configure(self, model: Model) -> None:
+        """Inspect the model before anything is encoded.
 
         Args:
             model: as it was loaded.
-            train: the training part.
-            new: names of the model's weights that were made anew.
+
+        Raises:
+            SpecError: the model does not suit the task.
         """
         return None
 
-    def forward(self, model: Any, batch: Mapping[str, torch.Tensor]) -> Any:
-        """The model's output for a batch, with its ``loss``; a task whose loss no head of transformers has computes it.
+    def model_options(self) -> HeadOptions:
+        """Return the keyword arguments of ``from_pretrained`` that the head needs (number of labels, their names)."""
+        return {}
+
+    def init_head(self, model: Model, train: Encoded, new: Collection[str]) -> None:
+        """Initialize a new head with what the training data tells; called before the fine-tuning method is applied.
 
         Args:
-            model: may be wrapped (several processes, compiled): call it, do not reach into it.
-            batch: what ``collate`` gave, on the model's device.
+            model: as it was loaded.
+            train: the training split.
+            new: names of the model's newly initialized weights.
+        """
+        return None
+
+    def forward(self, model: torch.nn.Module, batch: Batch) -> ModelOutput:
+        """Return the model's output for a batch, with its ``loss``.
+
+        A task whose loss no head of transformers computes does it here.
+
+        Args:
+            model: may be wrapped (compiled): call it, do not use its attributes.
+            batch: what ``collate`` returned, on the model's device.
         """
         return model(**batch)
 
     def on_untrained_outputs(self, outputs: Array, loss: float, from_scratch: bool) -> None:
-        """See what the untouched model puts out; called before training where ``evaluates_zero_shot`` is true.
+        """Take the outputs of the model before training; called where ``evaluates_zero_shot`` is true.
 
         Args:
-            outputs: what ``outputs`` gave for all rows of the part that will be reported on.
+            outputs: what ``outputs`` returned for all rows of the split that the run will report on.
             loss: their mean loss.
-            from_scratch: the model's weights are random as yet.
+            from_scratch: whether the model's weights are random.
         """
         return None
 
     @abstractmethod
-    def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """What is kept of a model's output for each row of ``batch``, [B, ...]: probabilities, say.
+    def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
+        """Return what is needed of a model's output for each row of a batch, [B, ...]: probabilities, say.
 
-        The second dimension may differ from batch to batch (tokens of a row): all are filled up on the right with NaN,
-        or -100 where they are whole numbers.
-        """
-
-    def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
-        """How much the model is for ``target`` in each row: what every explanation of this task is about.
-
-        A task that can be explained has it, and says so with ``explains``; gradients flow through it. The rows of
-        ``batch`` are variants of one text.
+        The second dimension may differ between batches (tokens of a row): all are filled up on the right with NaN, or
+        with -100 where they are whole numbers.
 
         Args:
-            model_output: of the model, in evaluation mode.
-            batch: what it was given.
+            model_output: what ``forward`` returned.
+            batch: what ``collate`` returned.
+        """
+
+    def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
+        """Return the model's score of a target in each row: what every explanation of this task is about.
+
+        A task with a ``target_kind`` must have this method, and gradients must flow through it.
+
+        Args:
+            model_output: in evaluation mode.
+            batch: the model's inputs; its rows are variants of one text.
             target: what is explained.
         """
         raise NotImplementedError(f"{self.name} does not say what is explained of an answer")
 
     def label_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Turn logits into the probabilities of labels or tokens.
+        """Return the probabilities of labels or tokens.
 
         Args:
             logits: [..., labels].
@@ -267,9 +387,9 @@ class Task(ABC):
         """Return the tokens of the prompt that the task makes of a text; None for a task without prompts.
 
         Args:
-            tokenizer: the model's.
+            tokenizer: the model's tokenizer.
             text: what a user asks.
-            max_length: the longest prompt, in tokens.
+            max_length: longest prompt in tokens.
         """
         return None
 
@@ -277,165 +397,315 @@ class Task(ABC):
         """Return the tokens before a text that the model continues; None for a task that reads whole texts.
 
         Args:
-            tokenizer: the model's.
+            tokenizer: the model's tokenizer.
         """
         return None
 
-    # -- results -------------------------------------------------------------------------------------------------
+    # -- results -------------------------------------------------------------------------------------------------------
 
-    def finish(
-        self,
-        model: Any,
-        tokenizer: Any,
-        examples: Examples,
-        encoded: Encoded,
-        outputs: Array,
-        progress: Callable[[int, int], None],
-    ) -> Any:
-        """What ``report`` and ``prediction_rows`` get as outputs; a task measured by its texts writes them here.
-
-        Called once, when training has ended, for the part that is reported on.
+    @abstractmethod
+    def metrics(self, outputs: Array, targets: Targets) -> dict[str, float]:
+        """Return the metrics of a whole split; called at each evaluation, so it must be quick.
 
         Args:
-            model: on its device, in evaluation mode.
-            tokenizer: its tokenizer.
-            examples: of the part.
-            encoded: the same as numbers.
-            outputs: what ``outputs`` gave for all its rows.
-            progress: to be told how many examples of how many are done.
+            outputs: what ``outputs`` returned for all rows.
+            targets: of the split.
         """
-        return outputs
 
-    @abstractmethod
-    def metrics(self, outputs: Array, targets: Any) -> dict[str, float]:
-        """The metrics of a whole split, cheap enough to be computed at each evaluation."""
+    def confusion(self, outputs: Array, targets: Targets) -> Ints | None:
+        """Return the confusion matrix of a whole split, [labels, labels], with a row for each true label.
 
-    def confusion(self, outputs: Array, targets: Any) -> Array | None:
-        """Examples of a whole split by what they are and what the model says, [labels, labels], a row a right label;
-        None where an answer is not one of ``labels``. Called at each evaluation."""
+        Args:
+            outputs: what ``outputs`` returned for all rows.
+            targets: of the split.
+
+        Returns:
+            None where an answer is not one of ``labels``.
+        """
         return None
 
-    @abstractmethod
-    def report(self, outputs: Any, targets: Any, train_targets: Any) -> dict[str, Any]:
-        """What ``report.json`` says of the test part: ``metrics`` with 95% intervals, ``baseline``, ``baseline_name``
-        and details; ``measures``, where metrics are sums over examples: see :mod:`workbench.metrics.measures`."""
+    def samples(self, context: InferenceContext) -> list[dict[str, str]]:
+        """Generate a few texts, to be looked at during training.
 
-    @abstractmethod
-    def prediction_rows(self, examples: Examples, outputs: Any, targets: Any) -> dict[str, list[Any]]:
-        """``predictions.parquet`` as columns: ``id, input, gold, prediction, score, correct``, scores by label, and the
-        columns of the ``measures``. A row is an example; where it has nothing to tell, ``correct`` is None."""
+        torch's generator is seeded before each call.
 
-    def samples(self, model: Any, tokenizer: Any) -> list[dict[str, str]]:
-        """What the model writes by now, to be looked at as training goes on: ``[{"prompt", "text"}]``.
+        Args:
+            context: the model as it is now.
 
-        The model is in evaluation mode, and torch's generator is seeded: the same model writes the same.
+        Returns:
+            ``[{"prompt", "text"}]``; none for a task that generates no text.
         """
         return []
 
-    # -- asked -----------------------------------------------------------------------------------------------------
+    def finish(self, context: FinishContext) -> Outcome:
+        """Return what ``report`` and ``prediction_rows`` get; called once, when training has ended.
+
+        A task that measures generated text generates it here.
+
+        Args:
+            context: the finished model and the split that is reported on.
+        """
+        return context.outputs
+
+    @abstractmethod
+    def report(self, outcome: Outcome, targets: Targets, train_targets: Targets) -> Report:
+        """Return the task's part of ``report.json``.
+
+        Args:
+            outcome: what ``finish`` returned.
+            targets: of the split that is reported on.
+            train_targets: of the training split.
+
+        Returns:
+            ``metrics`` with 95% intervals, ``baseline``, ``baseline_name`` and details; ``measures`` where metrics are
+            sums over examples (see :mod:`workbench.metrics.measures`).
+        """
+
+    @abstractmethod
+    def prediction_rows(self, examples: Examples, outcome: Outcome, targets: Targets) -> PredictionRows:
+        """Return the columns of ``predictions.parquet``; see :func:`prediction_table`.
+
+        Args:
+            examples: of the split that is reported on.
+            outcome: what ``finish`` returned.
+            targets: of the split.
+        """
+
+    # -- inference -----------------------------------------------------------------------------------------------------
 
     def inputs(self) -> Sequence[Column]:
-        """What a user gives to be answered: texts, by role."""
+        """Return the roles of a user's input: by default the columns that hold texts."""
         return [column for column in self.columns() if column.kind == "text"]
 
     @abstractmethod
     def predict(
-        self,
-        model: Any,
-        tokenizer: Any,
-        inputs: Sequence[dict[str, Any]],
-        max_length: int,
-        options: Mapping[str, Any],
-    ) -> list[dict[str, Any]]:
-        """What a user gets for each input: ``{"label", "score"}``, ``{"text"}``, spans with their characters.
+        self, context: InferenceContext, inputs: Sequence[TaskInput], options: Mapping[str, Json] | None = None
+    ) -> list[Answer]:
+        """Return an answer for each input.
 
         Args:
-            model: on its device, in evaluation mode.
-            tokenizer: its tokenizer.
-            inputs: a dictionary of role and text each.
-            max_length: longest input in tokens.
-            options: changes of the task's own options (``max_new_tokens``); see ``changed``.
+            context: a finished model.
+            inputs: role and text of each.
+            options: changes of the task's own options, such as ``max_new_tokens``.
 
         Raises:
-            DataError: an input that cannot be used; the message says which.
-            SpecError: an option that there is not.
+            DataError: an input cannot be used; the message says which.
+            SpecError: there is no such option.
         """
 
-    def changed(self, options: Mapping[str, Any]) -> Any:
-        """The task's options with some of them changed. Raises SpecError."""
-        from pydantic import ValidationError
+    def refuse_options(self, options: Mapping[str, Json] | None) -> None:
+        """Raise SpecError for any option; for a task whose predictions have none.
 
-        try:
-            return type(self.config).model_validate({**self.config.model_dump(), **options})
-        except ValidationError as error:
-            told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+        Args:
+            options: what a user wants to change.
+        """
+        if options:
             raise SpecError(
-                f"{self.name} cannot answer with these options: {told}.",
-                f"Its options: {', '.join(type(self.config).model_fields)}.",
-            ) from error
+                f"{', '.join(options)} cannot be set: a model for {self.name} does not generate text.",
+                "Ask without options.",
+            )
 
 
 class ScoringTask(Task):
-    """Base of the tasks whose answer is read off one row of outputs for each input: a label, a choice."""
+    """Base of the tasks whose answer follows from one row of outputs for each input: a label, a choice."""
 
     @abstractmethod
-    def encode_inputs(self, tokenizer: Any, inputs: Sequence[dict[str, Any]], max_length: int) -> TokenTable:
-        """What a user types, as tokens: one dictionary of role and text for each input. Raises DataError."""
+    def encode_inputs(self, tokenizer: Tokenizer, inputs: Sequence[TaskInput], max_length: int) -> TokenTable:
+        """Tokenize what a user asks.
+
+        Args:
+            tokenizer: the model's tokenizer.
+            inputs: role and text of each.
+            max_length: longest text in tokens.
+
+        Raises:
+            DataError: an input cannot be used; the message says which.
+        """
 
     @abstractmethod
-    def decode(self, outputs: Array) -> list[dict[str, Any]]:
-        """What a user gets for each input: ``{"label", "score", "scores"}``, say."""
+    def decode(self, outputs: Array) -> Sequence[Answer]:
+        """Return the answer for each row of outputs.
+
+        Args:
+            outputs: [N, ...].
+        """
 
     def predict(
-        self,
-        model: Any,
-        tokenizer: Any,
-        inputs: Sequence[dict[str, Any]],
-        max_length: int,
-        options: Mapping[str, Any],
-    ) -> list[dict[str, Any]]:
-        if options:
-            raise SpecError(
-                f"{', '.join(options)} cannot be set: a model for {self.name} does not write.", "Ask without options."
-            )
-        tokens = self.encode_inputs(tokenizer, inputs, max_length)
-        return self.decode(self.scores(model, tokens, tokenizer.pad_token_id or 0))
+        self, context: InferenceContext, inputs: Sequence[TaskInput], options: Mapping[str, Json] | None = None
+    ) -> list[Answer]:
+        self.refuse_options(options)
+        return list(
+            self.decode(self.scores(context, self.encode_inputs(context.tokenizer, inputs, context.max_length)))
+        )
 
-    def scores(self, model: Any, tokens: TokenTable, pad_id: int) -> Array:
-        """The outputs for texts that are tokens already, [N, ...], in their order; ``model`` in evaluation mode."""
+    def scores(self, context: InferenceContext, tokens: TokenTable) -> Array:
+        """Return the outputs for tokenized texts, [N, ...], in their order.
+
+        Args:
+            context: a finished model.
+            tokens: N texts.
+        """
         import torch
 
-        batches = Batches(tokens.lengths, INFERENCE_BATCH_SIZE).in_order()
-        device = next(model.parameters()).device
-        found = []
-        with torch.inference_mode():
-            for indices in batches:
-                batch = {k: torch.from_numpy(v).to(device) for k, v in tokens.pad(indices, pad_id).items()}
-                found.append(self.outputs(model(**batch), batch).float().cpu().numpy())
-        stacked = np.concatenate(found)
-        in_order = np.empty_like(stacked)
-        in_order[np.concatenate(batches)] = stacked
-        return in_order
+        def compute(indices: Ints) -> torch.Tensor:
+            arrays = tokens.pad(indices, context.pad_id)
+            batch = context.to_device({name: torch.from_numpy(array) for name, array in arrays.items()})
+            return self.outputs(context.model(**batch), batch).float()
+
+        return compute_in_batches(tokens.lengths, compute)
 
 
-def read_list(given: Mapping[str, Any], role: str, place: int) -> Any:
-    """What an input holds for a role of several texts; text is read as in a CSV file: a JSON array, or one text.
+# -- helpers for tasks -------------------------------------------------------------------------------------------------
+
+
+def compute_in_batches(
+    lengths: Ints, compute: Callable[[Ints], torch.Tensor], batch_size: int = INFERENCE_BATCH_SIZE
+) -> Array:
+    """Compute something for every example, in batches of similar length and without gradients.
 
     Args:
-        given: the input.
-        role: of several texts.
-        place: the input's number, from 1.
+        lengths: tokens of each example, [N].
+        compute: takes the indices of a batch, [B], and returns a tensor [B, ...].
+        batch_size: most examples in a batch.
+
+    Returns:
+        The results in the order of the examples, [N, ...].
+    """
+    import torch
+
+    batches = Batches(lengths, batch_size).in_order()
+    with torch.inference_mode():
+        stacked = np.concatenate([compute(indices).cpu().numpy() for indices in batches])
+    in_order = np.empty_like(stacked)
+    in_order[np.concatenate(batches)] = stacked
+    return in_order
+
+
+def concatenated_ranges(begin: Ints, end: Ints) -> Ints:
+    """Return ``begin[0], ..., end[0] - 1, begin[1], ...``.
+
+    Args:
+        begin: first number of each range.
+        end: the number after its last.
+    """
+    lengths = end - begin
+    return np.repeat(begin, lengths) + offsets_within(lengths)
+
+
+def label_options(labels: Sequence[str]) -> HeadOptions:
+    """Return the options of a head that has an output for each label.
+
+    Args:
+        labels: in the order of the outputs.
+    """
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: i for i, label in enumerate(labels)},
+    }
+
+
+def prediction_table(
+    ids: Sequence[str],
+    inputs: Mapping[str, Sequence[Json]],
+    *,
+    gold: Sequence[Json],
+    prediction: Sequence[Json],
+    score: Sequence[Json],
+    correct: Sequence[Json] | None = None,
+    columns: Mapping[str, Array] | None = None,
+) -> PredictionRows:
+    """Return predictions as columns of one length; a row is an example.
+
+    Args:
+        ids: of the examples.
+        inputs: what the model read, by role; each becomes a column ``input:ROLE``.
+        gold: the right answers.
+        prediction: the model's answers.
+        score: the score of each answer.
+        correct: whether each answer is right; None where an answer is neither right nor wrong.
+        columns: further columns, such as those that the metrics add up, [N] each.
+    """
+    return {
+        "id": list(ids),
+        **{f"{INPUT_PREFIX}{role}": list(values) for role, values in inputs.items()},
+        "gold": list(gold),
+        "prediction": list(prediction),
+        "score": list(score),
+        "correct": [None] * len(ids) if correct is None else list(correct),
+        **{name: column.tolist() for name, column in (columns or {}).items()},
+    }
+
+
+def score_columns(labels: Sequence[str], outputs: Array) -> dict[str, Array]:
+    """Return a column ``score:LABEL`` for each label; none where there are too many labels.
+
+    Args:
+        labels: in the order of the outputs.
+        outputs: the probability of each label, [N, labels].
+    """
+    if len(labels) > MAX_SCORE_COLUMNS:
+        return {}
+    return {f"score:{label}": outputs[:, i].astype(float) for i, label in enumerate(labels)}
+
+
+def with_options(config: ConfigT, options: Mapping[str, Json] | None, task: str) -> ConfigT:
+    """Return a task's options with some of them changed.
+
+    Args:
+        config: the options.
+        options: the new values, by name.
+        task: name of the task, for messages.
 
     Raises:
-        DataError: text that begins like an array and is none.
+        SpecError: there is no such option, or the value is not allowed.
     """
-    value = given.get(role)
+    from pydantic import ValidationError
+
+    try:
+        return type(config).model_validate({**config.model_dump(), **(options or {})})
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+        raise SpecError(
+            f"{task} cannot answer with these options: {'; '.join(problems)}.",
+            f"Its options: {', '.join(type(config).model_fields)}.",
+        ) from error
+
+
+def read_list(inputs: TaskInput, role: str, number: int) -> Json:
+    """Return what an input has for a role of several texts; a string is read as in a CSV file.
+
+    In a CSV file such a value is a JSON array, or one text.
+
+    Args:
+        inputs: one input.
+        role: a role of several texts.
+        number: the input's number, from 1, for messages.
+
+    Raises:
+        DataError: a string begins like an array and is none.
+    """
+    value = inputs.get(role)
     if not isinstance(value, str):
         return value
     try:
-        return as_texts(value)
+        return list(as_texts(value))
     except ValueError as error:
-        raise DataError(f"Input {place}: {role} {error}.", 'Write a list: ["...", "..."].') from error
+        raise DataError(f"Input {number}: {role} {error}.", 'Write a list: ["...", "..."].') from error
+
+
+def refuse_missing_texts(inputs: Sequence[TaskInput], roles: Sequence[str], hint: str) -> None:
+    """Raise DataError for an input that lacks the text of a role.
+
+    Args:
+        inputs: the user's inputs.
+        roles: those that must have a text.
+        hint: what to do.
+    """
+    for number, each in enumerate(inputs, start=1):
+        missing = [role for role in roles if not str(each.get(role) or "").strip()]
+        if missing:
+            raise DataError(f"Input {number} has no {' and no '.join(missing)}.", hint)
 
 
 tasks: Registry[Task] = Registry("task", package="workbench.tasks")

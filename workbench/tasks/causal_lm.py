@@ -1,24 +1,23 @@
-"""Guess the next token from those before it: what GPT learns (Radford et al. 2018, section 3.1).
+"""Predict the next token from those before it: what GPT learns (Radford et al. 2018, section 3.1).
 
 task: causal-lm
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from workbench.data.text.packing import tokenize_documents
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError
-from workbench.tasks.base import Array, Encoded, Target, TargetScore, tasks
-from workbench.tasks.shared.generation import GenerationConfig, write
-from workbench.tasks.shared.language import IGNORED, SingleTextTask, first_tokens, token_sums
-from workbench.types import Tokenizer
+from workbench.tasks.answers import GeneratedText
+from workbench.tasks.base import Batch, Encoded, InferenceContext, ModelOutput, Target, TargetScore, tasks
+from workbench.tasks.shared.generation import GenerationConfig, generate
+from workbench.tasks.shared.language import SingleTextTask, first_tokens, token_sums
+from workbench.types import IGNORE_INDEX, Bools, Ints, Tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +32,7 @@ class CausalLM(SingleTextTask):
     peft_type = "CAUSAL_LM"
     stochastic_inputs = False
     ends_documents = True
-    figures = ("loss", "perplexity", "bits_per_byte", "token_accuracy")
+    metric_names = ("loss", "perplexity", "bits_per_byte", "token_accuracy")
 
     class Config(GenerationConfig):
         packing: bool = Field(
@@ -42,50 +41,52 @@ class CausalLM(SingleTextTask):
 
     config: Config
 
+    def special_tokens(self, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+        """Return the tokenizer's special tokens; where it adds none (GPT-2's), those that begin and end a text."""
+        prefix, suffix = super().special_tokens(tokenizer)
+        if not prefix and tokenizer.bos_token_id is not None:
+            prefix = [tokenizer.bos_token_id]  # without it the first word would be predicted from nothing
+        if not suffix and tokenizer.eos_token_id is not None:
+            suffix = [tokenizer.eos_token_id]
+        return prefix, suffix
+
     def continuation_prefix(self, tokenizer: Tokenizer) -> list[int]:
-        return self.ends(tokenizer)[0]
+        return self.special_tokens(tokenizer)[0]
 
-    def ends(self, tokenizer: Any) -> tuple[list[int], list[int]]:
-        """As the tokenizer has them; where it has none (GPT-2's), its tokens for the begin and the end of a text."""
-        before, after = super().ends(tokenizer)
-        if not before and tokenizer.bos_token_id is not None:
-            before = [tokenizer.bos_token_id]  # without it the first word of a text would be guessed from nothing
-        if not after and tokenizer.eos_token_id is not None:
-            after = [tokenizer.eos_token_id]
-        return before, after
-
-    def predictable(self, table: TokenTable) -> NDArray[np.bool_]:
+    def predictable(self, table: TokenTable) -> Bools:
         return ~first_tokens(table)
 
     def corrupt(
-        self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Array, multiple: int
+        self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Ints, multiple: int
     ) -> dict[str, torch.Tensor]:
-        return {**batch, "labels": batch["input_ids"].masked_fill(batch["attention_mask"] == 0, IGNORED)}
+        """Add the labels; the texts stay whole."""
+        return {**batch, "labels": batch["input_ids"].masked_fill(batch["attention_mask"] == 0, IGNORE_INDEX)}
 
-    def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        following = batch["labels"][:, 1:]
+    def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
+        next_tokens = batch["labels"][:, 1:]
         if "document_ids" in batch:
             crossing = batch["document_ids"][:, 1:] != batch["document_ids"][:, :-1]
-            following = following.masked_fill(crossing, IGNORED)
-        return token_sums(model_output.logits[:, :-1], following)
+            next_tokens = next_tokens.masked_fill(crossing, IGNORE_INDEX)
+        return token_sums(model_output.logits[:, :-1], next_tokens)
 
-    def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
-        """The token that comes after the text."""
+    def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
+        """Return the score of a token as the continuation of the text."""
         return TargetScore.choice(model_output.logits[:, -1], target.index)
 
-    # -- asked -----------------------------------------------------------------------------------------------------
+    # -- inference -----------------------------------------------------------------------------------------------------
 
-    def answer(self, model: Any, tokenizer: Any, text: str, place: int, settings: Any) -> dict[str, Any]:
-        """How the text goes on."""
-        before, after = self.ends(tokenizer)
-        ids = before + tokenize_documents(tokenizer, [text]).ids.tolist()
-        ids = ids or after
+    def answer(self, context: InferenceContext, text: str, number: int, config: GenerationConfig) -> GeneratedText:
+        """Continue a text."""
+        prefix, suffix = self.special_tokens(context.tokenizer)
+        ids = prefix + tokenize_documents(context.tokenizer, [text]).ids.tolist()
+        ids = ids or suffix
         if not ids:
-            raise DataError(f"Input {place} has no token to begin with.", "Write the beginning of a text.")
-        written = write(model, tokenizer, ids, settings, place, reads_apart=False)
-        return {"prompt": text, "text": tokenizer.decode(written, skip_special_tokens=True), "tokens": len(written)}
+            raise DataError(f"Input {number} has no token to begin with.", "Write the beginning of a text.")
+        generated = generate(context, ids, config, number, encoder_decoder=False)
+        decoded = str(context.tokenizer.decode(generated, skip_special_tokens=True))
+        return GeneratedText(decoded, prompt=text, tokens=len(generated))
 
-    def prompts(self, tokenizer: Any) -> Iterator[str]:
-        """The first few words of training texts."""
+    def prompts(self, tokenizer: Tokenizer) -> Iterator[str]:
+        """Yield the first few words of training texts."""
         for text in self.excerpts:
             yield " ".join(text.split()[:4])

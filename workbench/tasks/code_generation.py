@@ -1,18 +1,17 @@
-"""Write a function: from its signature and docstring to its body.
+"""Generate the body of a function from its signature and docstring.
 
     workbench run write-code
 
-Learned and measured is the body. What is written for test functions is parsed, never run: does it make a function with
-its head, and how near does it come to the body that a person wrote (edit similarity, as in Svyatkovskiy et al. 2020,
-"IntelliCode Compose", section 6)? What a model writes on after the function, less indented, is left out; of a text that
-reached ``max_new_tokens`` the last, broken line is.
+The body is what is learned and measured. Bodies generated for test functions are parsed, never run: whether a body
+forms a function with its head, and how similar it is to the body that a person wrote (edit similarity, as in
+Svyatkovskiy et al. 2020, "IntelliCode Compose", section 6). What a model generates after the function, less indented,
+is left out; of a text that reached ``max_new_tokens`` the last, incomplete line is.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from pydantic import Field
@@ -21,18 +20,18 @@ from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.errors import DataError
 from workbench.metrics.measures import Measure
-from workbench.tasks.base import tasks
+from workbench.tasks.base import FinishContext, TaskInput, tasks
 from workbench.tasks.shared.prompted import (
-    Columns,
-    Ints,
     Prompt,
     PromptedOptions,
     PromptedTask,
     Row,
+    TextColumns,
     text_ends,
     token_lists,
 )
 from workbench.tasks.shared.python_text import edit_similarity, function_body, parses
+from workbench.types import Json, TokenIds, Tokenizer
 
 
 @tasks.register("code-generation")
@@ -40,24 +39,24 @@ class CodeGeneration(PromptedTask):
     """Code: write the body of a function from its signature and docstring."""
 
     generates_code = True
-    trivial_name = "the body most frequent in training"
+    baseline_texts_name = "the body most frequent in training"
 
     class Config(PromptedOptions):
-        max_new_tokens: int = Field(128, ge=1, le=32_768, description="Most tokens that are written for a function.")
+        max_new_tokens: int = Field(128, ge=1, le=32_768, description="Most tokens that are generated for a function.")
         temperature: float = Field(
             0.0,
             ge=0,
             le=10,
-            description="Spread of what is drawn: 0 takes the most probable token, 1 draws as learned.",
+            description="Randomness of sampling: 0 takes the most probable token, 1 samples as learned.",
         )
 
     config: Config
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: Config | None = None) -> None:
         super().__init__(config)
-        self.usual_body = ""
+        self.majority_body = ""
 
-    # -- data --------------------------------------------------------------------------------------------------------
+    # -- data ----------------------------------------------------------------------------------------------------------
 
     def columns(self) -> Sequence[Column]:
         return [
@@ -67,101 +66,97 @@ class CodeGeneration(PromptedTask):
 
     def fit(self, train: Examples) -> None:
         bodies = Counter(body.strip("\n") for body in train.columns["body"])
-        self.usual_body = min(bodies, key=lambda body: (-bodies[body], body))
+        self.majority_body = min(bodies, key=lambda body: (-bodies[body], body))
         self.sample_inputs = [{"prompt": prompt} for prompt in train.columns["prompt"][:3]]
 
-    def rows(self, tokenizer: Any, examples: Examples, training: bool) -> list[Row]:
+    def rows(self, tokenizer: Tokenizer, examples: Examples, training: bool) -> list[Row]:
         prompts, bodies = examples.columns["prompt"], examples.columns["body"]
         _check_code(examples)
-        before, after = text_ends(tokenizer)
+        prefix, suffix = text_ends(tokenizer)
         heads = token_lists(tokenizer, [_head(prompt) for prompt in prompts])
-        targets = token_lists(tokenizer, [_behind(body) for body in bodies])
-        ending = np.array(after, dtype=np.int32)
+        targets = token_lists(tokenizer, [_body(body) for body in bodies])
+        ending = np.array(suffix, dtype=np.int32)
         return [
-            Row(_shortened(before, head), np.concatenate([target, ending]), number, len(bodies[number].encode()))
+            Row(_prompt(prefix, head), np.concatenate([target, ending]), number, len(bodies[number].encode()))
             for number, (head, target) in enumerate(zip(heads, targets, strict=True))
         ]
 
-    # -- results -----------------------------------------------------------------------------------------------------
+    # -- results -------------------------------------------------------------------------------------------------------
 
-    def shown(self, examples: Examples, number: int) -> tuple[str, str]:
-        return examples.columns["prompt"][number], examples.columns["body"][number]
+    def example_inputs(self, examples: Examples, index: int) -> dict[str, Json]:
+        return {"prompt": examples.columns["prompt"][index]}
 
-    def postprocess(self, written: str, whole: bool) -> str:
-        return function_body(written, whole)
+    def example_target(self, examples: Examples, index: int) -> str:
+        return str(examples.columns["body"][index])
 
-    def trivial_texts(
-        self,
-        model: Any,
-        tokenizer: Any,
-        examples: Examples,
-        chosen: Sequence[int],
-        progress: Callable[[int, int], None],
-    ) -> list[str]:
-        return [self.usual_body] * len(chosen)
+    def postprocess(self, text: str, complete: bool) -> str:
+        return function_body(text, complete)
 
-    def measured(self, examples: Examples, chosen: Sequence[int], texts: Sequence[str]) -> Columns:
+    def baseline_texts(self, context: FinishContext, chosen: Sequence[int]) -> list[str]:
+        return [self.majority_body] * len(chosen)
+
+    def measure_texts(self, examples: Examples, chosen: Sequence[int], texts: Sequence[str]) -> TextColumns:
         prompts, bodies = examples.columns["prompt"], examples.columns["body"]
-        near = [edit_similarity(text, bodies[i].strip("\n").rstrip()) for i, text in zip(chosen, texts, strict=True)]
-        sound = [bool(t.strip()) and parses(_head(prompts[i]) + _behind(t)) for i, t in zip(chosen, texts, strict=True)]
+        similar = [edit_similarity(text, bodies[i].strip("\n").rstrip()) for i, text in zip(chosen, texts, strict=True)]
+        valid = [bool(t.strip()) and parses(_head(prompts[i]) + _body(t)) for i, t in zip(chosen, texts, strict=True)]
         return {
-            "parsed": np.array(sound, dtype=np.float64),
-            "similarity": np.array(near, dtype=np.float64),
+            "parsed": np.array(valid, dtype=np.float64),
+            "similarity": np.array(similar, dtype=np.float64),
             "functions": np.ones(len(texts)),
         }
 
-    def written_measures(self) -> dict[str, Measure]:
+    def text_measures(self) -> dict[str, Measure]:
         return {"parse_rate": ("ratio", "parsed", "functions"), "edit_similarity": ("ratio", "similarity", "functions")}
 
-    # -- asked -------------------------------------------------------------------------------------------------------
+    # -- inference -----------------------------------------------------------------------------------------------------
 
     def inputs(self) -> Sequence[Column]:
         return [
             Column("prompt", "Signature and docstring of a function.", required=False),
-            Column("text", "The same, under the name that the command line has.", required=False),
+            Column("text", "The same, under the name that the command line uses.", required=False),
         ]
 
-    def prompts_of(self, tokenizer: Any, inputs: Sequence[dict[str, Any]]) -> list[Prompt]:
-        asked = [str(given.get("prompt", given.get("text")) or "") for given in inputs]
-        for place, prompt in enumerate(asked, start=1):
+    def encode_prompts(self, tokenizer: Tokenizer, inputs: Sequence[TaskInput]) -> list[Prompt]:
+        prompts = [str(each.get("prompt", each.get("text")) or "") for each in inputs]
+        for number, prompt in enumerate(prompts, start=1):
             if not prompt.strip():
                 raise DataError(
-                    f"Input {place} has no signature.",
+                    f"Input {number} has no signature.",
                     "Write the head of a function: def area(radius: float) -> float:",
                 )
-        before, _ = text_ends(tokenizer)
-        return [_shortened(before, ids) for ids in token_lists(tokenizer, [_head(prompt) for prompt in asked])]
+        prefix, _ = text_ends(tokenizer)
+        return [_prompt(prefix, ids) for ids in token_lists(tokenizer, [_head(prompt) for prompt in prompts])]
 
-    def told(self, given: Mapping[str, Any]) -> str:
-        return str(given["prompt"])
+    def input_text(self, inputs: TaskInput) -> str:
+        return str(inputs["prompt"])
 
 
 def _check_code(examples: Examples) -> None:
     """Raise DataError for a function without a head or without a line of code."""
     columns = zip(examples.locations(), examples.columns["prompt"], examples.columns["body"], strict=True)
-    for place, prompt, body in columns:
+    for where, prompt, body in columns:
         missing = "prompt" if not prompt.strip() else "body" if not body.strip() else ""
         if missing:
-            raise DataError(f"{place}: the function has no {missing}.", "Leave it out, or write it.")
+            raise DataError(f"{where}: the function has no {missing}.", "Leave it out, or write it.")
 
 
 def _head(prompt: str) -> str:
-    """A prompt without the line end behind it: that belongs to the body, as tokenizers join it with the indent."""
+    """Return a prompt without the line end after it: that belongs to the body, as tokenizers join it to the indent."""
     return prompt.rstrip()
 
 
-def _behind(body: str) -> str:
+def _body(body: str) -> str:
     return "\n" + body.strip("\n").rstrip()
 
 
-def _shortened(before: Sequence[int], head: Ints) -> Prompt:
-    """A head whose middle goes first: it begins with the signature, and ends with what the body is to go on with."""
-    opening = np.asarray(before, dtype=np.int32)
+def _prompt(prefix: Sequence[int], head: TokenIds) -> Prompt:
+    """Return a prompt that loses its middle first: it begins with the signature, and the body continues its end."""
+    opening = np.asarray(prefix, dtype=np.int32)
 
-    def within(room: int) -> Ints:
-        kept = max(2, room - len(opening))
-        if len(head) <= kept:
+    def within(room: int) -> TokenIds:
+        length = max(2, room - len(opening))
+        if len(head) <= length:
             return np.concatenate([opening, head])
-        return np.concatenate([opening, head[: kept - kept // 2], head[len(head) - kept // 2 :]])
+        return np.concatenate([opening, head[: length - length // 2], head[len(head) - length // 2 :]])
 
     return Prompt(len(opening) + len(head), within)

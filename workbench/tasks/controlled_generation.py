@@ -1,26 +1,27 @@
-"""Write a text that is as asked: of a label, of a length, with a word in it.
+"""Generate a text to order: with a label, of a length, with a word in it.
 
     workbench run steered-reviews
 
-The controls stand before the text (Keskar et al. 2019, "CTRL", section 3):
+The controls come before the text (Keskar et al. 2019, "CTRL", section 3):
 
     label: fresh
     length: short
     keyword: camera
     text: ...
 
-Some training texts have no controls, so that the same model also writes without (as in Ho and Salimans 2022,
-"Classifier-Free Diffusion Guidance", section 3.2). Measured is how often what is written obeys, against what the same
-model writes without controls. Whether a text is of its label is judged by a classifier that was trained apart: by
-another run (``judge: run:ID``), or by a small one that learns here, from training texts that the model does not get.
+Some training texts have no controls, so that the same model also generates without them (as in Ho and Salimans 2022,
+"Classifier-Free Diffusion Guidance", section 3.2). The metrics are how often generated texts obey each control; the
+baseline is the same model without controls. Whether a text has its label is judged by a classifier that was trained
+separately: another run (``judge: run:ID``), or a small classifier that learns from training texts that the model does
+not get.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, TypedDict
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -30,59 +31,79 @@ from workbench.data.examples import Examples
 from workbench.errors import DataError, SpecError
 from workbench.metrics.measures import Measure
 from workbench.metrics.overlap import rouge_tokens
-from workbench.tasks.base import Array, Encoded, tasks
-from workbench.tasks.shared.generation import evenly
+from workbench.tasks.answers import ScoredLabels
+from workbench.tasks.base import FinishContext, Report, TaskInput, tasks
+from workbench.tasks.shared.generation import evenly_spaced
 from workbench.tasks.shared.judge import BagOfWords
+from workbench.tasks.shared.language import TextTargets
 from workbench.tasks.shared.prompted import (
-    Columns,
+    GeneratedTexts,
     Prompt,
     PromptedOptions,
     PromptedTask,
     Row,
-    Written,
+    TextColumns,
     text_ends,
     token_lists,
 )
+from workbench.types import Json, Model, Tokenizer
 
 CONTROLS = ("label", "length", "keyword")
 LENGTHS = ("short", "medium", "long")
 Length = Literal["short", "medium", "long"]
-FREQUENT = 150  # so many of the most frequent words are no keywords, or a tenth of all where there are few
+FREQUENT_WORDS = 150  # as many of the most frequent words are no keywords, or a tenth of all where there are few
 SHORTEST_KEYWORD = 4  # letters
-JUDGED = 1_000  # test texts that the judge itself is tried on
+JUDGE_EXAMPLES = 1_000  # test texts that the judge itself is measured on
+
+
+class JudgeReport(TypedDict):
+    """How good the judge is.
+
+    Attributes:
+        name: what it is.
+        accuracy: on texts that people wrote, 0 to 1.
+        examples: how many texts.
+    """
+
+    name: str
+    accuracy: float
+    examples: int
 
 
 @tasks.register("controlled-generation")
 class ControlledGeneration(PromptedTask):
     """Controlled generation: write a text of a given label and length, with a given word in it."""
 
-    trivial_name = "the same model without the controls"
+    baseline_texts_name = "the same model without the controls"
 
     class Config(PromptedOptions):
         written: int = Field(
-            100, ge=0, le=100_000, description="For so many test examples a text is written and measured at the end."
+            100,
+            ge=0,
+            le=100_000,
+            description="How many test examples a text is generated and measured for at the end.",
         )
         label: bool = Field(True, description="Control the label (column label).")
         length: bool = Field(True, description="Control the length: short, medium or long.")
-        keyword: bool = Field(True, description="Control a word that is to stand in the text.")
+        keyword: bool = Field(True, description="Control a word that the text contains.")
         short: int = Field(14, ge=1, description="Texts of fewer words are short.")
         long: int = Field(24, ge=1, description="Texts of more words are long.")
         left_out: float = Field(0.1, ge=0, lt=1, description="Share of the training texts that have no controls.")
         judge: str = Field(
             "",
             pattern=r"^(run:.+)?$",
-            description="Who judges labels: a finished text-classification run as run:ID; empty for a small classifier "
-            "that learns from training texts that are kept from the model.",
+            description="What judges labels: a finished text-classification run as run:ID; empty for a small "
+            "classifier that learns from training texts that the model does not get.",
         )
         judge_share: float = Field(
             0.5,
             gt=0,
             lt=1,
-            description="Share of the training texts that the small classifier gets, and the model not.",
+            description="Share of the training texts that the small classifier gets instead of the model.",
         )
 
         @model_validator(mode="after")
-        def _something_to_control(self) -> Any:
+        def _something_to_control(self) -> ControlledGeneration.Config:
             if not (self.label or self.length or self.keyword):
                 raise ValueError("at least one of label, length and keyword must be controlled")
             if self.long < self.short:
@@ -91,25 +112,25 @@ class ControlledGeneration(PromptedTask):
 
     config: Config
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: Config | None = None) -> None:
         super().__init__(config)
         self.frequent: frozenset[str] = frozenset()
         self.own_judge: BagOfWords | None = None
-        self.kept_back: frozenset[int] = frozenset()  # training texts that the judge learned from
-        self.judged: dict[str, Any] = {}
+        self.held_out: frozenset[int] = frozenset()  # training texts that the judge learned from
+        self.judge_report: JudgeReport | None = None
 
-    # -- data --------------------------------------------------------------------------------------------------------
+    # -- data ----------------------------------------------------------------------------------------------------------
 
     def columns(self) -> Sequence[Column]:
-        text = Column("text", "The text to be written.", ("text", "sentence", "review", "content", "body"))
+        text = Column("text", "The text to generate.", ("text", "sentence", "review", "content", "body"))
         guesses = ("label", "category", "class", "sentiment", "topic")
-        label = Column("label", "Its label, which is asked for.", guesses, kind="label")
+        label = Column("label", "Its label, which is a control.", guesses, kind="label")
         return [text, label] if self.config.label else [text]
 
     def fit(self, train: Examples) -> None:
         texts = train.columns["text"]
         counts = Counter(word for text in texts for word in rouge_tokens(text, "unicode"))
-        self.frequent = frozenset(word for word, _ in counts.most_common(min(FREQUENT, len(counts) // 10)))
+        self.frequent = frozenset(word for word, _ in counts.most_common(min(FREQUENT_WORDS, len(counts) // 10)))
         self.sample_inputs = []
         if not self.config.label:
             return
@@ -131,120 +152,119 @@ class ControlledGeneration(PromptedTask):
                 f"{len(train)} training texts cannot be divided between the model and its judge.", "Give more texts."
             )
         chosen = np.sort(order[:count]).tolist()
-        number = {label: i for i, label in enumerate(self.labels)}
+        index = {label: i for i, label in enumerate(self.labels)}
         texts, labels = train.columns["text"], train.columns["label"]
-        self.own_judge = BagOfWords([texts[i] for i in chosen], [number[labels[i]] for i in chosen], len(self.labels))
-        self.kept_back = frozenset(chosen)
+        self.own_judge = BagOfWords([texts[i] for i in chosen], [index[labels[i]] for i in chosen], len(self.labels))
+        self.held_out = frozenset(chosen)
 
     def texts(self, examples: Examples) -> Iterator[str]:
         for number, text in enumerate(examples.columns["text"]):
             yield _prefix(self.controls(examples, number)) + " " + text
 
-    def configure(self, model: Any) -> None:
+    def configure(self, model: Model) -> None:
         super().configure(model)
         if self.config.judge and self.config.label:
-            self._ask_judge(["a text"])  # a judge that cannot judge is told of before training, not after
+            self._judge(["a text"])  # a judge that cannot be used is an error before training, not after
 
-    def rows(self, tokenizer: Any, examples: Examples, training: bool) -> list[Row]:
-        used = [number for number in range(len(examples)) if not (training and number in self.kept_back)]
+    def rows(self, tokenizer: Tokenizer, examples: Examples, training: bool) -> list[Row]:
+        used = [number for number in range(len(examples)) if not (training and number in self.held_out)]
         texts = [examples.columns["text"][number].strip() for number in used]
         for number, text in zip(used, texts, strict=True):
             if not text:
                 raise DataError(f"{examples.locations()[number]}: the text is empty.", "Leave the row out.")
-        asked = []
+        prefixes = []
         for number, text in zip(used, texts, strict=True):
             bare = training and zlib.crc32(text.encode()) % 1000 < 1000 * self.config.left_out
-            asked.append(_prefix({} if bare else self.controls(examples, number)))
-        before, after = text_ends(tokenizer)
-        prompts, targets = token_lists(tokenizer, asked), token_lists(tokenizer, [f" {text}" for text in texts])
-        ending = np.array(after, dtype=np.int32)
+            prefixes.append(_prefix({} if bare else self.controls(examples, number)))
+        prefix, suffix = text_ends(tokenizer)
+        prompts, targets = token_lists(tokenizer, prefixes), token_lists(tokenizer, [f" {text}" for text in texts])
+        ending = np.array(suffix, dtype=np.int32)
         return [
-            Row(Prompt.of(before, prompt), np.concatenate([target, ending]), number, len(text.encode()))
+            Row(Prompt.of(prefix, prompt), np.concatenate([target, ending]), number, len(text.encode()))
             for number, prompt, target, text in zip(used, prompts, targets, texts, strict=True)
         ]
 
-    def controls(self, examples: Examples, number: int) -> dict[str, str]:
-        """What an example's text is, as controls."""
-        text, found = examples.columns["text"][number], {}
+    def controls(self, examples: Examples, index: int) -> dict[str, str]:
+        """Return the controls that describe an example's text.
+
+        Args:
+            examples: of one split.
+            index: of the example.
+        """
+        text, controls = examples.columns["text"][index], {}
         if self.config.label:
-            found["label"] = examples.columns["label"][number]
+            controls["label"] = examples.columns["label"][index]
         if self.config.length:
-            found["length"] = self.length_of(text)
+            controls["length"] = self.length_of(text)
         keyword = self.keyword_of(text) if self.config.keyword else None
         if keyword:
-            found["keyword"] = keyword
-        return found
+            controls["keyword"] = keyword
+        return controls
 
     def length_of(self, text: str) -> Length:
-        """``short``, ``medium`` or ``long``, by the number of words."""
+        """Return ``short``, ``medium`` or ``long``, by the number of words.
+
+        Args:
+            text: any text.
+        """
         words = len(rouge_tokens(text, "unicode"))
         return "short" if words < self.config.short else "long" if words > self.config.long else "medium"
 
     def keyword_of(self, text: str) -> str | None:
-        """A word of the text that is not among the most frequent; always the same one of the same text."""
+        """Return a word of the text that is not among the most frequent; always the same one for the same text.
+
+        Args:
+            text: any text.
+        """
         words = rouge_tokens(text, "unicode")
         rare = [w for w in words if len(w) >= SHORTEST_KEYWORD and w.isalpha() and w not in self.frequent]
         return rare[zlib.crc32(text.encode()) % len(rare)] if rare else None
 
-    # -- results -----------------------------------------------------------------------------------------------------
+    # -- results -------------------------------------------------------------------------------------------------------
 
-    def finish(
-        self,
-        model: Any,
-        tokenizer: Any,
-        examples: Examples,
-        encoded: Encoded,
-        outputs: Array,
-        progress: Callable[[int, int], None],
-    ) -> Written:
+    def finish(self, context: FinishContext) -> GeneratedTexts:
         if self.config.label and self.config.written:
-            self.judged = self._try_judge(examples)
-        return super().finish(model, tokenizer, examples, encoded, outputs, progress)
+            self.judge_report = self._measure_judge(context.examples)
+        return super().finish(context)
 
-    def _try_judge(self, examples: Examples) -> dict[str, Any]:
-        """How often the judge is right on texts that people wrote: what it says of written ones is worth no more."""
-        chosen = evenly(len(examples), JUDGED).tolist()
-        said = self._ask_judge([examples.columns["text"][i] for i in chosen])
-        right = sum(label == examples.columns["label"][i] for i, label in zip(chosen, said, strict=True))
+    def _measure_judge(self, examples: Examples) -> JudgeReport:
+        """Return how often the judge is right on texts that people wrote: an upper bound for its other judgements."""
+        chosen = evenly_spaced(len(examples), JUDGE_EXAMPLES).tolist()
+        labels = self._judge([examples.columns["text"][i] for i in chosen])
+        right = sum(label == examples.columns["label"][i] for i, label in zip(chosen, labels, strict=True))
         return {
-            "name": self.config.judge or f"naive Bayes on {len(self.kept_back):,} training texts kept from the model",
+            "name": self.config.judge or f"naive Bayes on {len(self.held_out):,} training texts kept from the model",
             "accuracy": right / len(chosen),
             "examples": len(chosen),
         }
 
-    def _ask_judge(self, texts: Sequence[str]) -> list[str]:
-        """The label that the judge gives each text. Raises SpecError when it cannot judge these labels."""
+    def _judge(self, texts: Sequence[str]) -> list[str]:
+        """Return the judge's label for each text. Raise SpecError when it cannot judge these labels."""
         if self.own_judge is not None:
-            return [self.labels[number] for number in self.own_judge.predict(texts)]
+            return [self.labels[index] for index in self.own_judge.predict(texts)]
         if self.predict_with_run is None:
-            raise SpecError("Nobody can be asked here to judge labels.", "Leave task.judge empty.")
+            raise SpecError("No other run can judge labels here.", "Leave task.judge empty.")
         answers = self.predict_with_run(self.config.judge.removeprefix("run:"), [{"text": text} for text in texts])
-        known = set(answers[0].get("scores", ())) if answers else set()
+        labelled = [answer for answer in answers if isinstance(answer, ScoredLabels)]
+        known = set(labelled[0].scores) if labelled else set()
         if known != set(self.labels):
             raise SpecError(
-                f"{self.config.judge} gives the labels {sorted(known)}, and the texts here have {self.labels}.",
+                f"{self.config.judge} predicts the labels {sorted(known)}, but the texts here have {self.labels}.",
                 "Name a text-classification run that was trained on the same labels.",
             )
-        return [str(answer["label"]) for answer in answers]
+        return [answer.label for answer in labelled]
 
-    def trivial_texts(
-        self,
-        model: Any,
-        tokenizer: Any,
-        examples: Examples,
-        chosen: Sequence[int],
-        progress: Callable[[int, int], None],
-    ) -> list[str]:
-        before, _ = text_ends(tokenizer)
-        bare = [*before, *token_lists(tokenizer, [_prefix({})])[0].tolist()]
-        return self.write(model, tokenizer, [bare] * len(chosen), self.config, progress)
+    def baseline_texts(self, context: FinishContext, chosen: Sequence[int]) -> list[str]:
+        prefix, _ = text_ends(context.tokenizer)
+        bare = [*prefix, *token_lists(context.tokenizer, [_prefix({})])[0].tolist()]
+        return self.generate_texts(context, [bare] * len(chosen), self.config, context.progress)
 
-    def measured(self, examples: Examples, chosen: Sequence[int], texts: Sequence[str]) -> Columns:
-        """For each control whether it was asked for, and whether the text obeys."""
-        asked = [self.controls(examples, number) for number in chosen]
-        said = self._ask_judge(texts) if self.config.label else [""] * len(texts)
+    def measure_texts(self, examples: Examples, chosen: Sequence[int], texts: Sequence[str]) -> TextColumns:
+        """Return for each control whether it was set, and whether the text obeys it."""
+        all_controls = [self.controls(examples, index) for index in chosen]
+        labels = self._judge(texts) if self.config.label else [""] * len(texts)
         columns = {f"{name}_{what}": np.zeros(len(texts)) for name in self._used() for what in ("asked", "obeyed")}
-        for i, (controls, text, label) in enumerate(zip(asked, texts, said, strict=True)):
+        for i, (controls, text, label) in enumerate(zip(all_controls, texts, labels, strict=True)):
             obeyed = {
                 "label": bool(text.strip()) and label == controls.get("label"),
                 "length": bool(text.strip()) and self.length_of(text) == controls.get("length"),
@@ -255,69 +275,73 @@ class ControlledGeneration(PromptedTask):
                 columns[f"{name}_obeyed"][i] = float(obeyed[name])
         return columns
 
-    def written_measures(self) -> dict[str, Measure]:
+    def text_measures(self) -> dict[str, Measure]:
         return {f"{name}_obeyed": ("ratio", f"{name}_obeyed", f"{name}_asked") for name in self._used()}
 
     def _used(self) -> list[str]:
         return [name for name in CONTROLS if getattr(self.config, name)]
 
-    def report(self, outputs: Written, targets: Any, train_targets: Any) -> dict[str, Any]:
-        result = super().report(outputs, targets, train_targets)
-        if self.judged:
-            result["judge"] = self.judged
-            result["notes"] = [
-                *result["notes"],
-                f"Labels were judged by {self.judged['name']}, which is right on {self.judged['accuracy']:.1%} of "
-                f"{self.judged['examples']:,} test texts that people wrote.",
+    def report(self, outcome: GeneratedTexts, targets: TextTargets, train_targets: TextTargets) -> Report:
+        report = super().report(outcome, targets, train_targets)
+        if self.judge_report:
+            judge = self.judge_report
+            report["judge"] = judge
+            report["notes"] = [
+                *report["notes"],
+                f"Labels were judged by {judge['name']}, which is right on {judge['accuracy']:.1%} of "
+                f"{judge['examples']:,} test texts that people wrote.",
             ]
-        return result
+        return report
 
-    def shown(self, examples: Examples, number: int) -> tuple[str, str]:
-        return _prefix(self.controls(examples, number)), examples.columns["text"][number]
+    def example_inputs(self, examples: Examples, index: int) -> dict[str, Json]:
+        return {name: self.controls(examples, index).get(name) for name in self._used()}
 
-    # -- asked -------------------------------------------------------------------------------------------------------
+    def example_target(self, examples: Examples, index: int) -> str:
+        return str(examples.columns["text"][index])
+
+    # -- inference -----------------------------------------------------------------------------------------------------
 
     def inputs(self) -> Sequence[Column]:
-        told = {
+        descriptions = {
             "label": f"One of {', '.join(self.labels[:10])}." if self.labels else "A label of the training texts.",
             "length": f"One of {', '.join(LENGTHS)}.",
-            "keyword": "A word that is to stand in the text.",
+            "keyword": "A word that the text contains.",
         }
-        found = [Column(name, told[name], required=False) for name in self._used()]
-        return [*found, Column("text", "How the text begins; may be empty.", required=False, may_be_empty=True)]
+        controls = [Column(name, descriptions[name], required=False) for name in self._used()]
+        return [*controls, Column("text", "How the text begins; may be empty.", required=False, may_be_empty=True)]
 
-    def prompts_of(self, tokenizer: Any, inputs: Sequence[dict[str, Any]]) -> list[Prompt]:
-        before, _ = text_ends(tokenizer)
-        asked = []
-        for place, given in enumerate(inputs, start=1):
-            begin = " ".join(str(given.get("text") or "").split())
-            asked.append(_prefix(self._checked(given, place)) + (f" {begin}" if begin else ""))
-        return [Prompt.of(before, ids) for ids in token_lists(tokenizer, asked)]
+    def encode_prompts(self, tokenizer: Tokenizer, inputs: Sequence[TaskInput]) -> list[Prompt]:
+        prefix, _ = text_ends(tokenizer)
+        texts = []
+        for number, each in enumerate(inputs, start=1):
+            begin = " ".join(str(each.get("text") or "").split())
+            texts.append(_prefix(self._input_controls(each, number)) + (f" {begin}" if begin else ""))
+        return [Prompt.of(prefix, ids) for ids in token_lists(tokenizer, texts)]
 
-    def _checked(self, given: Mapping[str, Any], place: int) -> dict[str, str]:
-        """The controls of an input. Raises DataError for one that the model does not know."""
+    def _input_controls(self, inputs: TaskInput, number: int) -> dict[str, str]:
+        """Return the controls of an input. Raise DataError for one that the model does not know."""
         allowed = {"label": self.labels, "length": list(LENGTHS)}
-        found = {}
+        controls = {}
         for name in CONTROLS:
-            value = " ".join(str(given.get(name) or "").split())
+            value = " ".join(str(inputs.get(name) or "").split())
             if not value:
                 continue
             if name not in self._used():
                 raise DataError(
-                    f"Input {place} asks for a {name}, and this model was trained without that control.",
+                    f"Input {number} sets a {name}, but this model was trained without that control.",
                     f"It has: {', '.join(self._used())}.",
                 )
             if name in allowed and value not in allowed[name]:
                 raise DataError(
-                    f"Input {place}: there is no {name} {value[:80]!r}.", f"Allowed: {', '.join(allowed[name][:40])}."
+                    f"Input {number}: there is no {name} {value[:80]!r}.", f"Allowed: {', '.join(allowed[name][:40])}."
                 )
-            found[name] = value.lower() if name == "keyword" else value
-        return found
+            controls[name] = value.lower() if name == "keyword" else value
+        return controls
 
-    def told(self, given: Mapping[str, Any]) -> str:
-        return ", ".join(f"{name}: {value}" for name, value in given.items())
+    def input_text(self, inputs: TaskInput) -> str:
+        return ", ".join(f"{name}: {value}" for name, value in inputs.items())
 
 
 def _prefix(controls: Mapping[str, str]) -> str:
-    """What stands before a text."""
+    """Return what comes before a text."""
     return "".join(f"{name}: {controls[name]}\n" for name in CONTROLS if name in controls) + "text:"

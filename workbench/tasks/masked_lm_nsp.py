@@ -2,9 +2,8 @@
 
     task: masked-lm-nsp
 
-The loss is the sum of both. How pairs are made is told in :mod:`workbench.tasks.shared.sentence_pairs`. Which of them
-are
-replaced, and which words are masked, is drawn anew each time.
+The loss is the sum of both. :mod:`workbench.tasks.shared.sentence_pairs` describes how pairs are made. Which of them
+are replaced, and which words are masked, is sampled again each time.
 """
 
 from __future__ import annotations
@@ -12,8 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import signature
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,27 +28,28 @@ from workbench.data.text.packing import (
 )
 from workbench.data.text.tokens import TokenTable, fast_backend
 from workbench.errors import DataError, SpecError
-from workbench.tasks.base import Array, Encoded, tasks
+from workbench.tasks.base import Array, Batch, Encoded, ModelOutput, tasks
 from workbench.tasks.masked_lm import MaskedLM
-from workbench.tasks.shared.language import IGNORED, Ints, TextTargets
-from workbench.tasks.shared.sentence_pairs import FOLLOWS, RANDOM, Elsewhere, make_pairs, sentences
+from workbench.tasks.shared.language import TextTargets
+from workbench.tasks.shared.sentence_pairs import FOLLOWS, RANDOM, OtherDocuments, make_pairs, sentences
+from workbench.types import IGNORE_INDEX, Floats, Ints, Model, Tokenizer
 
 if TYPE_CHECKING:
     import torch
 
-PAIR_SEED = 0  # pairs are part of the data: the same in every run
+PAIR_SEED = 0  # pairs belong to the data: they are the same in every run
 NEXT_SENTENCE = 2**24  # added to the word numbers of every second sentence
 
 
 @dataclass(frozen=True)
 class PairPlan:
-    """What has to be known to replace second texts.
+    """What is needed to replace second texts.
 
     Attributes:
         documents: the tokens of all documents.
-        elsewhere: where in them second texts may be taken from.
+        others: where in them second texts may be taken from.
         document: int64 [P], the document of each pair.
-        second: int64 [P], where the second text begins in its pair, special tokens counted; and, once ``placed``, in
+        second: int64 [P], where the second text begins in its pair, special tokens included; and, once ``placed``, in
             the tokens of all rows.
         length: int64 [P], its tokens.
         first: int64 [P], where each pair begins in the tokens of all rows.
@@ -56,7 +57,7 @@ class PairPlan:
     """
 
     documents: Documents
-    elsewhere: Elsewhere
+    others: OtherDocuments
     document: Ints
     second: Ints
     length: Ints
@@ -64,11 +65,17 @@ class PairPlan:
     row: Ints
 
     def placed(self, lengths: Ints, order: Ints, row: Ints) -> PairPlan:
-        """The plan of the rows that the pairs, of ``lengths`` [P], were put into, as :func:`best_fit` tells."""
+        """Return the plan of the rows that the pairs were packed into.
+
+        Args:
+            lengths: tokens of each pair, [P].
+            order: the pairs in the order of the rows, [P].
+            row: which of them each row has, [N + 1].
+        """
         first = np.cumsum(lengths[order]) - lengths[order]
         return PairPlan(
             self.documents,
-            self.elsewhere,
+            self.others,
             self.document[order],
             self.second[order] + first,
             self.length[order],
@@ -82,66 +89,64 @@ class MaskedLMWithPairs(MaskedLM):
     """BERT's two losses: guess masked words, and whether the second text follows the first."""
 
     head = "AutoModelForPreTraining"
-    figures = ("loss", "perplexity", "bits_per_byte", "masked_accuracy", "nsp_accuracy")
+    metric_names = ("loss", "perplexity", "bits_per_byte", "masked_accuracy", "nsp_accuracy")
     baseline_name = "the frequencies of the tokens in training; of pairs one half"
 
-    def configure(self, model: Any) -> None:
+    def configure(self, model: Model) -> None:
         super().configure(model)
-        from inspect import signature
-
         if "next_sentence_label" not in signature(model.forward).parameters:
             raise SpecError(
-                f"{self.model_name} has no head that tells whether a text follows another.",
+                f"{type(model).__name__} has no head that predicts whether a text follows another.",
                 "Use a model of BERT's kind (transformer-encoder), or the task masked-lm.",
             )
 
-    # -- data ------------------------------------------------------------------------------------------------------
+    # -- data ----------------------------------------------------------------------------------------------------------
 
-    def read(self, tokenizer: Any, examples: Examples) -> tuple[Documents, list[Ints]]:
-        """The documents' tokens, sentence by sentence, and where in them each document's sentences begin and end."""
+    def read(self, tokenizer: Tokenizer, examples: Examples) -> tuple[Documents, list[Ints]]:
+        """Return the documents' tokens, and the offsets of each document's sentences among them."""
         by_document = [sentences(text) for text in examples.columns["text"]]
         flat = tokenize_documents(tokenizer, [s for each in by_document for s in each], self.needs_words)
         first = np.concatenate([[0], np.cumsum([len(each) for each in by_document])])
-        borders = [flat.offsets[a : b + 1] for a, b in pairwise(first)]
-        # Words are numbered in each sentence: where two meet, they shall not look like one word.
+        sentence_ends = [flat.offsets[a : b + 1] for a, b in pairwise(first)]
+        # Words are numbered in each sentence: the last of one and the first of the next must not look like one word.
         words = flat.words + np.repeat(np.arange(len(flat)) % 2, flat.lengths).astype(np.int32) * NEXT_SENTENCE
-        return Documents(flat.ids, words, flat.offsets[first]), borders
+        return Documents(flat.ids, words, flat.offsets[first]), sentence_ends
 
-    def cut_pieces(
-        self, documents: Documents, borders: list[Ints], tokenizer: Any, max_length: int
-    ) -> tuple[TokenTable, Ints, Any]:
-        if sum(len(each) > 1 for each in borders) < 2:
+    def cut_chunks(
+        self, documents: Documents, sentence_ends: list[Ints], tokenizer: Tokenizer, max_length: int
+    ) -> tuple[TokenTable, Ints, PairPlan]:
+        if sum(len(each) > 1 for each in sentence_ends) < 2:
             raise DataError(
-                f"A part has {len(documents)} document, and a text that does not follow must come from another one.",
-                "Give more documents to each part, or use the task masked-lm.",
+                f"A split has {len(documents)} document, but a text that does not follow must come from another one.",
+                "Give more documents to each split, or use the task masked-lm.",
             )
-        before, between, behind = pair_layout(tokenizer)
-        special = len(before) + len(between) + len(behind)
+        prefix, separator, suffix = pair_layout(tokenizer)
+        special = len(prefix) + len(separator) + len(suffix)
         if max_length < special + 2:
             raise SpecError(
                 f"data.max_length is {max_length} tokens: a pair of texts takes {special} special ones and two others.",
                 f"Set data.max_length to {special + 2} or more.",
             )
-        pairs = make_pairs(borders, max_length - special, PAIR_SEED)
+        pairs = make_pairs(sentence_ends, max_length - special, PAIR_SEED)
         if not len(pairs.document):
-            raise DataError("No document of a part has two tokens to make a pair of.", "Give longer documents.")
+            raise DataError("No document of a split has two tokens to make a pair of.", "Give longer documents.")
         a, b = (TokenSpan(pairs.starts[:, i], pairs.lengths[:, i], type=i) for i in (0, 1))
         layout: list[TokenSpan | SpecialTokens] = [
-            SpecialTokens(before),
+            SpecialTokens(prefix),
             a,
-            SpecialTokens(between),
+            SpecialTokens(separator),
             b,
-            SpecialTokens(behind, type=1),
+            SpecialTokens(suffix, type=1),
         ]
-        table = join_chunks(documents, len(pairs.document), layout, types=self.takes_types)
-        second = len(before) + len(between) + pairs.lengths[:, 0]
-        nowhere = np.zeros(0, dtype=np.int64)
-        elsewhere = Elsewhere(borders)
-        plan = PairPlan(documents, elsewhere, pairs.document, second, pairs.lengths[:, 1], nowhere, nowhere)
+        table = join_chunks(documents, len(pairs.document), layout, types=self.model_inputs.token_types)
+        second = len(prefix) + len(separator) + pairs.lengths[:, 0]
+        empty = np.zeros(0, dtype=np.int64)
+        others = OtherDocuments(sentence_ends)
+        plan = PairPlan(documents, others, pairs.document, second, pairs.lengths[:, 1], empty, empty)
         return table, pairs.document, plan
 
     def corrupt(
-        self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Array, multiple: int
+        self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Ints, multiple: int
     ) -> dict[str, torch.Tensor]:
         import torch
 
@@ -152,14 +157,17 @@ class MaskedLMWithPairs(MaskedLM):
         packed = encoded.tokens.documents is not None
         return {**batch, "next_sentence_label": torch.from_numpy(kinds if packed else kinds[:, 0])}
 
-    def replace_texts(self, ids: Ints, words: Ints, encoded: Encoded, indices: Array) -> Ints:
-        """Replace the second text of about half of the pairs by one of another document, in place.
+    def replace_texts(self, ids: Ints, words: Ints, encoded: Encoded, indices: Ints) -> Ints:
+        """Replace the second text of about half of the pairs by one of another document, in the arrays themselves.
 
         Args:
             ids, words: of the rows ``indices``, [B, T].
+            encoded: the split.
+            indices: of the batch's rows, [B].
 
         Returns:
-            int64 [B, T]: at a pair's first token 0 where its second text follows and 1 where it does not; else -100.
+            int64 [B, T]: at a pair's first token 0 where its second text follows and 1 where it does not; else
+            IGNORE_INDEX.
         """
         import torch
 
@@ -169,33 +177,36 @@ class MaskedLMWithPairs(MaskedLM):
         pair = np.repeat(plan.row[indices], count) + offsets_within(count)
         line = np.repeat(np.arange(len(indices)), count)
         begin = encoded.tokens.offsets[indices][line]
-        kinds = np.full(ids.shape, IGNORED, dtype=np.int64)
-        start = plan.elsewhere.draw(plan.document[pair], plan.length[pair], generator)
-        gone = (generator.random(len(pair)) < 0.5) & (start >= 0)
-        kinds[line, plan.first[pair] - begin] = np.where(gone, RANDOM, FOLLOWS)
-        pair, line, begin, start = pair[gone], line[gone], begin[gone], start[gone]
+        kinds = np.full(ids.shape, IGNORE_INDEX, dtype=np.int64)
+        start = plan.others.sample(plan.document[pair], plan.length[pair], generator)
+        replaced = (generator.random(len(pair)) < 0.5) & (start >= 0)
+        kinds[line, plan.first[pair] - begin] = np.where(replaced, RANDOM, FOLLOWS)
+        pair, line, begin, start = pair[replaced], line[replaced], begin[replaced], start[replaced]
         length = plan.length[pair]
         to = (np.repeat(line, length), np.repeat(plan.second[pair] - begin, length) + offsets_within(length))
         source = np.repeat(start, length) + offsets_within(length)
         ids[to], words[to] = plan.documents.ids[source], plan.documents.words[source]
         return kinds
 
-    # -- results ---------------------------------------------------------------------------------------------------
+    # -- results -------------------------------------------------------------------------------------------------------
 
     output_columns = ("nats", "predicted", "right", "pair_nats", "pairs", "pairs_right")
 
-    def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
+        """Return the sums of the words of each row, and those of its pair, [B, 6]."""
         import torch
         from torch.nn import functional
 
         words = super().outputs(model_output, batch)
         logits, kind = model_output.seq_relationship_logits, batch["next_sentence_label"]
-        assert kind.dim() == 1, "pairs are not packed where they are evaluated"
-        nats = functional.cross_entropy(logits.float(), kind, reduction="none")
-        right = logits.argmax(dim=-1) == kind
-        return torch.cat([words, torch.stack([nats, torch.ones_like(nats), right], dim=1).double().cpu()], dim=1)
+        assert kind.dim() == 1, "pairs are not packed for an evaluation"
+        nll = functional.cross_entropy(logits.float(), kind, reduction="none")
+        correct = logits.argmax(dim=-1) == kind
+        return torch.cat([words, torch.stack([nll, torch.ones_like(nll), correct], dim=1).double().cpu()], dim=1)
 
-    def baseline(self, table: Mapping[str, Any], targets: TextTargets, train_targets: TextTargets) -> dict[str, float]:
+    def baseline(
+        self, table: Mapping[str, Floats], targets: TextTargets, train_targets: TextTargets
+    ) -> dict[str, float]:
         pairs = float(np.sum(table["pairs"]))
         return {
             **super().baseline(table, targets, train_targets),
@@ -205,13 +216,20 @@ class MaskedLMWithPairs(MaskedLM):
         }
 
 
-def pair_layout(tokenizer: Any) -> tuple[list[int], list[int], list[int]]:
-    """The special tokens before, between and behind the two texts of a pair."""
+def pair_layout(tokenizer: Tokenizer) -> tuple[list[int], list[int], list[int]]:
+    """Return the special tokens before, between and after the two texts of a pair.
+
+    Args:
+        tokenizer: the model's tokenizer.
+
+    Raises:
+        SpecError: the tokenizer cannot encode a letter.
+    """
     encoding = fast_backend(tokenizer).encode("a", "a")
-    special = np.array(encoding.special_tokens_mask, dtype=bool)
+    special: Array = np.array(encoding.special_tokens_mask, dtype=bool)
     ids = np.array(encoding.ids)
     text = np.flatnonzero(~special)
     if not len(text):
-        raise SpecError("The tokenizer knows no letter a, so the place of its special tokens is not known.")
+        raise SpecError("The tokenizer does not know the letter a, so its special tokens cannot be located.")
     first, last = text[0], text[-1]
     return ids[:first].tolist(), ids[first:last][special[first:last]].tolist(), ids[last + 1 :].tolist()

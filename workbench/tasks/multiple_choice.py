@@ -1,21 +1,20 @@
-"""Choose the best of several texts: how a story goes on, which answer is right.
+"""Choose the best of several texts: how a story continues, which answer is right.
 
     workbench run multiple-choice
     workbench predict RUN --input '{"context": "It began to rain.", "choices": ["She opened her umbrella.", "He won."]}'
 
 As in GPT (Radford et al. 2018, section 3.3) and BERT (Devlin et al. 2018, section 4.4): the model reads the context
-with each choice, one at a time, and gives a number; the softmax is over the numbers of one example. Examples may have
-different numbers of choices: those of a batch stand one below the other, and nothing is filled up.
+with each choice, one at a time, and returns a number; the softmax is over the numbers of one example. Examples may have
+different numbers of choices: the rows of a batch are those of all choices, and no choice is filled up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from workbench.data.columns import Column
@@ -26,25 +25,38 @@ from workbench.data.values import as_texts
 from workbench.errors import DataError
 from workbench.metrics import measures
 from workbench.spec import SpecModel
-from workbench.tasks.base import Array, Encoded, Task, tasks
+from workbench.tasks.answers import Answer, Choice
+from workbench.tasks.base import (
+    Array,
+    Batch,
+    Encoded,
+    InferenceContext,
+    ModelOutput,
+    PredictionRows,
+    Report,
+    Task,
+    TaskInput,
+    prediction_table,
+    tasks,
+    with_options,
+)
+from workbench.types import Floats, Ints, Json, Tokenizer
 
 if TYPE_CHECKING:
     import torch
 
-Ints = NDArray[np.int64]
-
-EXAMPLES_AT_ONCE = 16  # when the model is asked
+PREDICTION_BATCH_SIZE = 16  # examples in a batch of predictions
 MEASURES: measures.Measures = {"accuracy": ("ratio", "right", "examples")}
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What there is to choose from.
+    """The choices of N examples.
 
     Attributes:
-        right: int64 [N], number of the right choice, from 0.
+        right: int64 [N], index of the right choice.
         count: int64 [N], how many choices there are.
-        longest: int64 [N], number of the longest choice, in characters.
+        longest: int64 [N], index of the longest choice, in characters.
     """
 
     right: Ints
@@ -57,32 +69,32 @@ class MultipleChoice(Task):
     """Multiple choice: find the text that goes with another one best."""
 
     head = "AutoModelForMultipleChoice"
-    peft_type = "SEQ_CLS"  # peft has no type of its own for it; this one keeps the new head and passes all on
+    peft_type = "SEQ_CLS"  # peft has no type for this head; SEQ_CLS keeps a new head and passes all inputs on
     primary_metric = "accuracy"
 
     class Config(SpecModel):
         labels: Literal["auto", "number", "text"] = Field(
             "auto",
-            description="How the right choice is told: its number from 0, or its text; auto takes numbers where each "
-            "training row has one that fits.",
+            description="How labels name the right choice: by its number from 0, or by its text; auto takes numbers "
+            "where each training row has one that fits.",
         )
 
     config: Config
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: Config | None = None) -> None:
         super().__init__(config)
         self.numbered = self.config.labels != "text"
 
-    # -- data ----------------------------------------------------------------------------------------------------
+    # -- data ----------------------------------------------------------------------------------------------------------
 
     def columns(self) -> Sequence[Column]:
         contexts = ("context", "question", "prompt", "premise", "sent1", "startphrase", "text")
         return [
-            Column("context", "What the choices are to go with.", contexts),
+            Column("context", "The text that the choices go with.", contexts),
             Column(
                 "choices", "The texts to choose from.", ("choices", "options", "endings", "candidates"), kind="texts"
             ),
-            # As a text: rows that tell the right choice by its text have nearly as many labels as rows.
+            # Of kind text: where labels are the choices' texts, there are nearly as many labels as rows.
             Column(
                 "label",
                 "The right choice: its number from 0, or its text.",
@@ -105,143 +117,145 @@ class MultipleChoice(Task):
             rows = zip(train.columns["label"], train.columns["choices"], strict=True)
             self.numbered = all(_number(label) in range(len(choices)) for label, choices in rows)
 
-    def encode(self, tokenizer: Any, examples: Examples, max_length: int, training: bool = False) -> Encoded:
+    def encode(self, tokenizer: Tokenizer, examples: Examples, max_length: int, training: bool = False) -> Encoded:
         columns = examples.columns
         rows = zip(examples.locations(), columns["choices"], columns["label"], strict=True)
-        right = [self._right(place, choices, label) for place, choices, label in rows]
+        right = [self._right(where, choices, label) for where, choices, label in rows]
         return encode_choices(tokenizer, columns["context"], columns["choices"], right, max_length)
 
-    def _right(self, place: str, choices: Sequence[str], label: str) -> int:
-        """The number of the right choice. Raises DataError that begins with ``place``."""
-        problem = trouble(choices)
+    def _right(self, where: str, choices: Sequence[str], label: str) -> int:
+        """Return the index of the right choice. Raise DataError with a message that begins with ``where``."""
+        problem = choices_problem(choices)
         if problem:
-            raise DataError(f"{place}: {problem}.", "Give each row two or more different choices.")
+            raise DataError(f"{where}: {problem}.", "Give each row two or more different choices.")
         if not label.strip():
-            raise DataError(f"{place}: nothing says which choice is right.", "Give every row a label.")
+            raise DataError(f"{where}: nothing says which choice is right.", "Give every row a label.")
         if self.numbered:
             number = _number(label)
             if number is not None and 0 <= number < len(choices):
                 return number
             raise DataError(
-                f"{place}: the label is {label[:60]!r}, and the {len(choices)} choices have the numbers 0 to "
+                f"{where}: the label is {label[:60]!r}, and the {len(choices)} choices have the numbers 0 to "
                 f"{len(choices) - 1}.",
                 "Correct it; where labels are the choices' texts, set task.labels: text.",
             )
         texts = [choice.strip() for choice in choices]
         if label.strip() not in texts:
             raise DataError(
-                f"{place}: the label {label[:60]!r} is none of the {len(choices)} choices.",
+                f"{where}: the label {label[:60]!r} is none of the {len(choices)} choices.",
                 "Write it as the choice is written; where labels are numbers from 0, set task.labels: number.",
             )
         return texts.index(label.strip())
 
-    def collate(self, encoded: Encoded, indices: Array, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
-        """Texts [R, 1, T] of the R choices of all examples, where the choices of each are in them, and ``labels``."""
+    def collate(self, encoded: Encoded, indices: Ints, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
+        """Return texts [R, 1, T] of the R choices of all examples, the rows of each example's choices, and labels."""
         import torch
 
         choices: Choices = encoded.targets
         padded = encoded.tokens.pad(encoded.texts_of(indices), pad_id, multiple)
         count = choices.count[indices]
         number = np.arange(int(count.max()))
-        places = np.where(number < count[:, None], (np.cumsum(count) - count)[:, None] + number, -1)
+        rows = np.where(number < count[:, None], (np.cumsum(count) - count)[:, None] + number, -1)
         arrays = {name: array[:, None] for name, array in padded.items()}
-        arrays |= {"places": places, "labels": choices.right[indices]}
+        arrays |= {"rows": rows, "labels": choices.right[indices]}
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
-    # -- model ---------------------------------------------------------------------------------------------------
+    # -- model ---------------------------------------------------------------------------------------------------------
 
-    def model_options(self) -> dict[str, Any]:
-        return {}
-
-    def forward(self, model: Any, batch: Mapping[str, torch.Tensor]) -> Any:
+    def forward(self, model: torch.nn.Module, batch: Batch) -> ModelOutput:
         from torch.nn import functional
 
-        output = model(**{name: tensor for name, tensor in batch.items() if name not in ("places", "labels")})
-        output["loss"] = functional.cross_entropy(_side_by_side(output.logits, batch["places"]), batch["labels"])
+        output = model(**{name: tensor for name, tensor in batch.items() if name not in ("rows", "labels")})
+        output["loss"] = functional.cross_entropy(_by_example(output.logits, batch["rows"]), batch["labels"])
         return output
 
-    def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Probability of each choice, [B, C]; NaN where an example has fewer."""
+    def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
+        """Return the probability of each choice, [B, C]; NaN where an example has fewer."""
         import torch
 
-        places = batch["places"]
-        return _side_by_side(model_output.logits, places).softmax(dim=-1).masked_fill(places < 0, torch.nan)
+        rows = batch["rows"]
+        return _by_example(model_output.logits, rows).softmax(dim=-1).masked_fill(rows < 0, torch.nan)
 
-    # -- results -------------------------------------------------------------------------------------------------
+    # -- results -------------------------------------------------------------------------------------------------------
 
     def metrics(self, outputs: Array, targets: Choices) -> dict[str, float]:
         return measures.metric_values(_sums(np.nanargmax(outputs, axis=1), targets), MEASURES)
 
-    def report(self, outputs: Array, targets: Choices, train_targets: Choices) -> dict[str, Any]:
-        simple = {
+    def report(self, outcome: Array, targets: Choices, train_targets: Choices) -> Report:
+        baselines = {
             "chance": float((1 / targets.count).mean()),
             "the longest choice": float((targets.longest == targets.right).mean()),
         }
-        better = max(simple, key=simple.__getitem__)
+        better = max(baselines, key=baselines.__getitem__)
         return {
-            "metrics": measures.intervals(_sums(np.nanargmax(outputs, axis=1), targets), MEASURES),
+            "metrics": measures.intervals(_sums(np.nanargmax(outcome, axis=1), targets), MEASURES),
             "measures": MEASURES,
-            "baseline": {"accuracy": simple[better]},
+            "baseline": {"accuracy": baselines[better]},
             "baseline_name": better,
-            "baselines": simple,
+            "baselines": baselines,
         }
 
-    def prediction_rows(self, examples: Examples, outputs: Array, targets: Choices) -> dict[str, list[Any]]:
-        chosen = np.nanargmax(outputs, axis=1)
+    def prediction_rows(self, examples: Examples, outcome: Array, targets: Choices) -> PredictionRows:
+        chosen = np.nanargmax(outcome, axis=1)
         columns, table = examples.columns, _sums(chosen, targets)
-        return {
-            "id": list(examples.ids),
-            "input": [f"{c} ⟂ {' | '.join(o)}" for c, o in zip(columns["context"], columns["choices"], strict=True)],
-            "gold": [o[i] for o, i in zip(columns["choices"], targets.right, strict=True)],
-            "prediction": [o[i] for o, i in zip(columns["choices"], chosen, strict=True)],
-            "score": np.nanmax(outputs, axis=1).astype(float).tolist(),
-            "correct": (table["right"] > 0).tolist(),
-            **{name: column.tolist() for name, column in table.items()},
-        }
+        return prediction_table(
+            examples.ids,
+            {role: columns[role] for role in ("context", "choices")},
+            gold=[texts[i] for texts, i in zip(columns["choices"], targets.right, strict=True)],
+            prediction=[texts[i] for texts, i in zip(columns["choices"], chosen, strict=True)],
+            score=np.nanmax(outcome, axis=1).astype(float).tolist(),
+            correct=(table["right"] > 0).tolist(),
+            columns=table,
+        )
 
-    # -- asked -----------------------------------------------------------------------------------------------------
+    # -- inference -----------------------------------------------------------------------------------------------------
 
     def predict(
-        self,
-        model: Any,
-        tokenizer: Any,
-        inputs: Sequence[dict[str, Any]],
-        max_length: int,
-        options: Mapping[str, Any],
-    ) -> list[dict[str, Any]]:
-        """``{"choice", "label", "score", "scores"}``: the choice, its number from 0, and all of them, best first."""
-        self.changed(options)
-        contexts, choices = zip(*(_asked(place, given) for place, given in enumerate(inputs, start=1)), strict=True)
-        encoded = encode_choices(tokenizer, contexts, choices, [0] * len(inputs), max_length)
-        results = []
-        for texts, row in zip(choices, self._read(model, encoded, tokenizer.pad_token_id or 0), strict=True):
+        self, context: InferenceContext, inputs: Sequence[TaskInput], options: Mapping[str, Json] | None = None
+    ) -> list[Answer]:
+        with_options(self.config, options, self.name)
+        rows = [_context_and_choices(number, each) for number, each in enumerate(inputs, start=1)]
+        contexts, choices = zip(*rows, strict=True)
+        encoded = encode_choices(context.tokenizer, contexts, choices, [0] * len(inputs), context.max_length)
+        answers: list[Answer] = []
+        for texts, row in zip(choices, self._probabilities(context, encoded), strict=True):
             best = int(np.argmax(row))
             scores = dict(sorted(zip(texts, row.tolist(), strict=True), key=lambda item: -item[1]))
-            results.append({"choice": texts[best], "label": str(best), "score": float(row[best]), "scores": scores})
-        return results
+            answers.append(Choice(texts[best], best, float(row[best]), scores))
+        return answers
 
-    def _read(self, model: Any, encoded: Encoded, pad_id: int) -> list[NDArray[np.float64]]:
-        """The probabilities of the choices of each example, in their order; ``model`` in evaluation mode."""
+    def _probabilities(self, context: InferenceContext, encoded: Encoded) -> list[Floats]:
+        """Return the probabilities of the choices of each example, in their order."""
         import torch
 
-        device = next(model.parameters()).device
-        found: dict[int, NDArray[np.float64]] = {}
+        rows: dict[int, Floats] = {}
         with torch.inference_mode():
-            for indices in Batches(encoded.lengths, EXAMPLES_AT_ONCE).in_order():
-                batch = {name: t.to(device) for name, t in self.collate(encoded, indices, pad_id).items()}
-                rows = self.outputs(self.forward(model, batch), batch).double().cpu().numpy()
-                for i, row in zip(indices.tolist(), rows, strict=True):
-                    found[i] = row[: encoded.targets.count[i]]
-        return [found[i] for i in range(len(encoded))]
+            for indices in Batches(encoded.lengths, PREDICTION_BATCH_SIZE).in_order():
+                batch = context.to_device(self.collate(encoded, indices, context.pad_id))
+                outputs = self.outputs(self.forward(context.model, batch), batch).double().cpu().numpy()
+                rows |= {int(i): row[: encoded.targets.count[i]] for i, row in zip(indices, outputs, strict=True)}
+        return [rows[i] for i in range(len(encoded))]
 
 
-# -- small parts ---------------------------------------------------------------------------------------------------
+# -- helpers -----------------------------------------------------------------------------------------------------------
 
 
 def encode_choices(
-    tokenizer: Any, contexts: Sequence[str], choices: Sequence[Sequence[str]], right: Sequence[int], max_length: int
+    tokenizer: Tokenizer,
+    contexts: Sequence[str],
+    choices: Sequence[Sequence[str]],
+    right: Sequence[int],
+    max_length: int,
 ) -> Encoded:
-    """Each context with each of its choices as a text of two parts; the longer part is cut first."""
+    """Tokenize each context with each of its choices, as a pair of texts; the longer of the two is cut first.
+
+    Args:
+        tokenizer: the model's tokenizer.
+        contexts: of N examples.
+        choices: of each, two or more.
+        right: index of the right choice of each.
+        max_length: longest pair in tokens.
+    """
     count = np.array([len(each) for each in choices], dtype=np.int64)
     repeated = [context for context, each in zip(contexts, choices, strict=True) for _ in each]
     tokens = tokenize(tokenizer, repeated, [choice for each in choices for choice in each], max_length)
@@ -250,43 +264,47 @@ def encode_choices(
     return Encoded(tokens, targets, rows=np.concatenate([[0], np.cumsum(count)]))
 
 
-def trouble(choices: Sequence[str]) -> str:
-    """What is wrong with the choices of an example; empty for nothing."""
+def choices_problem(choices: Sequence[str]) -> str:
+    """Return what is wrong with the choices of an example; an empty text for nothing.
+
+    Args:
+        choices: of one example.
+    """
     if len(choices) < 2:
-        return f"there {'is 1 choice' if choices else 'is no choice'}, and two are needed to choose from"
-    twice = next((choice for i, choice in enumerate(choices) if choice in choices[:i]), None)
-    return "" if twice is None else f"the choice {twice[:60]!r} is there twice"
+        return f"there {'is 1 choice' if choices else 'is no choice'}, but two are needed to choose from"
+    duplicate = next((choice for i, choice in enumerate(choices) if choice in choices[:i]), None)
+    return "" if duplicate is None else f"the choice {duplicate[:60]!r} is there twice"
 
 
-def _asked(place: int, given: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """The context and the choices of an input. Raises DataError."""
+def _context_and_choices(number: int, inputs: TaskInput) -> tuple[str, list[str]]:
+    """Return the context and the choices of an input. Raise DataError."""
     example = '{"context": "It began to rain.", "choices": ["She opened her umbrella.", "The sun is hot."]}'
-    context = str(given.get("context") or "")
+    context = str(inputs.get("context") or "")
     if not context.strip():
-        raise DataError(f"Input {place} has no context.", f"Give both, as in {example}.")
+        raise DataError(f"Input {number} has no context.", f"Give both, as in {example}.")
     try:
-        choices = as_texts(given.get("choices"))
+        choices = as_texts(inputs.get("choices"))
     except ValueError as error:
-        raise DataError(f"Input {place}: choices {error}.", f"Give a list of texts, as in {example}.") from error
-    problem = trouble(choices)
+        raise DataError(f"Input {number}: choices {error}.", f"Give a list of texts, as in {example}.") from error
+    problem = choices_problem(choices)
     if problem:
-        raise DataError(f"Input {place}: {problem}.", f"Give two or more, as in {example}.")
+        raise DataError(f"Input {number}: {problem}.", f"Give two or more, as in {example}.")
     return context, choices
 
 
 def _number(label: str) -> int | None:
-    """A label as a whole number; a table may have written 2 as 2.0. None where it is none."""
+    """Return a label as a whole number, None where it is none; a table may have written 2 as 2.0."""
     text = label.strip().removesuffix(".0")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-def _side_by_side(logits: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """The numbers of all choices, [R, 1], as those of each example, [B, C]; -inf where an example has fewer."""
+def _by_example(logits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Arrange the numbers of all choices, [R, 1], by example, [B, C]; -inf where an example has fewer."""
     import torch
 
-    return logits.float().flatten()[places.clamp(min=0)].masked_fill(places < 0, -torch.inf)
+    return logits.float().flatten()[rows.clamp(min=0)].masked_fill(rows < 0, -torch.inf)
 
 
-def _sums(chosen: Ints, targets: Choices) -> dict[str, NDArray[np.float64]]:
-    """Of each example what the measures add up, columns [N]."""
+def _sums(chosen: Ints, targets: Choices) -> dict[str, Floats]:
+    """Return what the measures add up for each example, columns [N]."""
     return {"right": (chosen == targets.right).astype(np.float64), "examples": np.ones(len(chosen))}

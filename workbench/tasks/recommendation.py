@@ -1,25 +1,24 @@
-"""Will this user like this? Learned from what users liked before, read as texts.
+"""Predict whether a user will like something, from what the user liked before, read as texts.
 
     task: recommendation
 
-The model reads what a user liked before (newest first) and a candidate as one pair of texts, and says how probable it
-is that the user likes it: a cross-encoder, which knows of users and items nothing but these texts, so new ones are no
-problem.
+The model reads what a user liked before (newest first) and a candidate as one pair of texts, and predicts how probable
+it is that the user likes the candidate: a cross-encoder. It knows users and items by these texts alone, so new ones are
+no problem.
 
-What is ranked: of each user the examples of the test part, by their scores. The figures are means over the users who
-have both there, something they liked and something they did not. They are held against popularity: how often a
-candidate was liked in training. Split by time, or the model knows what came later: the data set movielens-small is so.
+The examples of each user in the test split are ranked by their scores. The metrics are means over the users who have
+both there: something they liked and something they did not. The baseline is popularity: how often a candidate was liked
+in training. Split by time, or the model has seen what came later: the data set movielens-small is split so.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from workbench.data.columns import Column
@@ -28,16 +27,33 @@ from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
 from workbench.spec import SpecModel
-from workbench.tasks.base import Array, Encoded, ScoringTask, Target, TargetScore, read_list, tasks
-from workbench.tasks.shared.ranking import RANKING, Floats, Ints, rank_for_users
+from workbench.tasks.answers import Answer, Ranking, ScoredLabels
+from workbench.tasks.base import (
+    Array,
+    Batch,
+    Encoded,
+    HeadOptions,
+    InferenceContext,
+    ModelOutput,
+    PredictionRows,
+    Report,
+    ScoringTask,
+    Target,
+    TargetScore,
+    TaskInput,
+    label_options,
+    prediction_table,
+    read_list,
+    tasks,
+)
+from workbench.tasks.shared.ranking import RANKING, rank_for_users
+from workbench.types import Bools, Floats, Ints, Json, Tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import torch
 
-LIKED = ("liked", "like", "yes", "true", "1", "positive", "good")  # labels that are plainly the better of two
-BETWEEN = "; "  # of texts in a history
+LIKED = ("liked", "like", "yes", "true", "1", "positive", "good")  # labels that plainly mean "liked"
+HISTORY_SEPARATOR = "; "  # between the texts of a history
 
 
 @dataclass(frozen=True)
@@ -51,7 +67,7 @@ class Ratings:
     """
 
     user: Ints
-    liked: NDArray[np.bool_]
+    liked: Bools
     popularity: Floats
 
 
@@ -69,29 +85,31 @@ class Recommendation(ScoringTask):
             None, description="The label that means liked; empty where one of the two plainly does (liked, yes, 1)."
         )
         history_length: int | None = Field(
-            None, ge=0, description="Most texts of a history that are read, the newest, parted by ; (empty for all)."
+            None,
+            ge=0,
+            description="Most texts of a history that are read, the newest, separated by ; (empty for all).",
         )
 
     config: Config
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: Config | None = None) -> None:
         super().__init__(config)
         self.likes: Counter[str] = Counter()
         self.latest = -np.inf  # time of the last training example
 
-    # -- data ----------------------------------------------------------------------------------------------------
+    # -- data ----------------------------------------------------------------------------------------------------------
 
     def columns(self) -> Sequence[Column]:
         return [
             Column("history", "What the user liked before, newest first.", ("liked_before",), may_be_empty=True),
             Column("candidate", "What the user may like.", ("item", "title")),
             Column("label", "Whether the user liked it.", ("liked", "like", "clicked"), kind="label"),
-            Column("user", "Whose it is: users are measured one by one.", ("user_id", "userid", "customer")),
-            Column("time", "When it was; only to see that the test part is later.", ("timestamp",), False, "number"),
+            Column("user", "The user; metrics are computed for each user.", ("user_id", "userid", "customer")),
+            Column("time", "When it was; only to check that the test split is later.", ("timestamp",), False, "number"),
         ]
 
     def texts(self, examples: Examples) -> Iterator[str]:
-        # A history is made of candidates; read once, a tokenizer learns the same from it.
+        # A history consists of candidates: a tokenizer learns the same from the candidates alone.
         yield from examples.columns["candidate"]
 
     def fit(self, train: Examples) -> None:
@@ -99,7 +117,7 @@ class Recommendation(ScoringTask):
         if len(names) != 2:
             shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
             raise DataError(
-                f"The column of labels has {len(names)} different ones ({shown}), and liked or not are two.",
+                f"The column of labels has {len(names)} different ones ({shown}); liked or not needs two.",
                 "Write one for what users liked, and one for what they did not.",
             )
         liked = self._liked(names)
@@ -109,11 +127,11 @@ class Recommendation(ScoringTask):
         self.latest = max(train.columns.get("time", ()), default=-np.inf)
 
     def _liked(self, names: Sequence[str]) -> str:
-        """Which of the two labels means liked. Raises SpecError where that is not plain."""
+        """Return the label that means liked. Raise SpecError where neither does plainly."""
         if self.config.liked is not None:
             if self.config.liked not in names:
                 raise SpecError(
-                    f"task.liked is {self.config.liked!r}, and the labels are {names[0]!r} and {names[1]!r}.",
+                    f"task.liked is {self.config.liked!r}, but the labels are {names[0]!r} and {names[1]!r}.",
                     "Name one of these.",
                 )
             return self.config.liked
@@ -125,13 +143,13 @@ class Recommendation(ScoringTask):
             )
         return plain[0]
 
-    def encode(self, tokenizer: Any, examples: Examples, max_length: int, training: bool = False) -> Encoded:
+    def encode(self, tokenizer: Tokenizer, examples: Examples, max_length: int, training: bool = False) -> Encoded:
         columns = examples.columns
         histories = [self._newest(history) for history in columns["history"]]
         tokens = tokenize(tokenizer, histories, columns["candidate"], max_length)
-        number: dict[str, int] = {}
+        index: dict[str, int] = {}
         ratings = Ratings(
-            np.array([number.setdefault(user, len(number)) for user in columns["user"]], dtype=np.int64),
+            np.array([index.setdefault(user, len(index)) for user in columns["user"]], dtype=np.int64),
             np.array([label == self.labels[1] for label in columns["label"]], dtype=bool),
             np.array([self.likes[candidate] for candidate in columns["candidate"]], dtype=np.float64),
         )
@@ -147,50 +165,46 @@ class Recommendation(ScoringTask):
     def _newest(self, history: str) -> str:
         if self.config.history_length is None:
             return history
-        return BETWEEN.join(history.split(BETWEEN)[: self.config.history_length])
+        return HISTORY_SEPARATOR.join(history.split(HISTORY_SEPARATOR)[: self.config.history_length])
 
-    def encode_inputs(self, tokenizer: Any, inputs: Sequence[dict[str, Any]], max_length: int) -> TokenTable:
-        """A row for each input's one candidate."""
-        histories = [self._newest(_history(given, place)) for place, given in enumerate(inputs, start=1)]
-        candidates = []
-        for place, given in enumerate(inputs, start=1):
-            found = _candidates(given, place)
-            if len(found) != 1:
-                raise DataError(f"Input {place} has {len(found)} candidates, and one is needed.", "Give one candidate.")
-            candidates += found
+    def encode_inputs(self, tokenizer: Tokenizer, inputs: Sequence[TaskInput], max_length: int) -> TokenTable:
+        """Tokenize inputs that have one candidate each."""
+        histories = [self._newest(_history(each, number)) for number, each in enumerate(inputs, start=1)]
+        candidates: list[str] = []
+        for number, each in enumerate(inputs, start=1):
+            own = _candidates(each, number)
+            if len(own) != 1:
+                raise DataError(f"Input {number} has {len(own)} candidates, and one is needed.", "Give one candidate.")
+            candidates += own
         return tokenize(tokenizer, histories, candidates, max_length)
 
-    def collate(self, encoded: Encoded, indices: Array, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
+    def collate(self, encoded: Encoded, indices: Ints, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
         import torch
 
         arrays = encoded.tokens.pad(indices, pad_id, multiple)
         arrays["labels"] = encoded.targets.liked[indices].astype(np.int64)
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
-    # -- model ---------------------------------------------------------------------------------------------------
+    # -- model ---------------------------------------------------------------------------------------------------------
 
-    def model_options(self) -> dict[str, Any]:
-        return {
-            "num_labels": 2,
-            "id2label": dict(enumerate(self.labels)),
-            "label2id": {label: i for i, label in enumerate(self.labels)},
-            "problem_type": "single_label_classification",
-        }
+    def model_options(self) -> HeadOptions:
+        return {**label_options(self.labels), "problem_type": "single_label_classification"}
 
-    def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Probabilities of not liked and of liked, [B, 2]."""
-        return model_output.logits.float().softmax(dim=-1)  # type: ignore[no-any-return]
+    def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
+        """Return the probabilities of not liked and of liked, [B, 2]."""
+        probabilities: torch.Tensor = model_output.logits.float().softmax(dim=-1)
+        return probabilities
 
-    def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
+    def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
         return TargetScore.choice(model_output.logits, target.index)
 
-    # -- results -------------------------------------------------------------------------------------------------
+    # -- results -------------------------------------------------------------------------------------------------------
 
     def metrics(self, outputs: Array, targets: Ratings) -> dict[str, float]:
         return measures.metric_values(_by_user(targets, outputs[:, 1]), RANKING)
 
-    def report(self, outputs: Array, targets: Ratings, train_targets: Ratings) -> dict[str, Any]:
-        table = _by_user(targets, outputs[:, 1])
+    def report(self, outcome: Array, targets: Ratings, train_targets: Ratings) -> Report:
+        table = _by_user(targets, outcome[:, 1])
         popular = _by_user(targets, targets.popularity)
         candidates = np.bincount(targets.user)
         return {
@@ -200,93 +214,86 @@ class Recommendation(ScoringTask):
             "gain": measures.improvements(popular, table, RANKING),
             "baseline_name": "popularity: how often each candidate was liked in training",
             "labels": self.labels,
-            "ranked": "each user's examples of this part; means over the users with both labels there",
+            "ranked": "each user's examples of this split; means over the users with both labels there",
             "users": int(table["users"].sum()),
             "users_left_out": int(len(candidates) - table["users"].sum()),
             "candidates_per_user": {"median": float(np.median(candidates)), "largest": int(candidates.max())},
         }
 
-    def prediction_rows(self, examples: Examples, outputs: Array, targets: Ratings) -> dict[str, list[Any]]:
-        """``correct``: whether the more probable of the two labels is the right one; users are what is measured."""
+    def prediction_rows(self, examples: Examples, outcome: Array, targets: Ratings) -> PredictionRows:
+        """Return a row for each example; ``correct`` tells whether the more probable label is the right one."""
         columns = examples.columns
-        readable = self.decode(outputs)
+        predicted = [answer.label for answer in self.decode(outcome)]
         gold = [self.labels[int(liked)] for liked in targets.liked]
-        rows: dict[str, list[Any]] = {
-            "id": list(examples.ids),
-            "input": [f"{h} ⟂ {c}" for h, c in zip(columns["history"], columns["candidate"], strict=True)],
-            "gold": gold,
-            "prediction": [each["label"] for each in readable],
-            "score": outputs[:, 1].astype(float).tolist(),
-            "correct": [g == each["label"] for g, each in zip(gold, readable, strict=True)],
-            "user": list(columns["user"]),
-            "popularity": targets.popularity.tolist(),
-        }
-        return rows | {name: column.tolist() for name, column in _by_user(targets, outputs[:, 1]).items()}
+        return prediction_table(
+            examples.ids,
+            {role: columns[role] for role in ("history", "candidate")},
+            gold=gold,
+            prediction=predicted,
+            score=outcome[:, 1].astype(float).tolist(),
+            correct=[a == b for a, b in zip(gold, predicted, strict=True)],
+            columns={
+                "user": np.array(columns["user"], dtype=object),
+                "popularity": targets.popularity,
+                **_by_user(targets, outcome[:, 1]),
+            },
+        )
 
-    def decode(self, outputs: Array) -> list[dict[str, Any]]:
-        results = []
+    def decode(self, outputs: Array) -> list[ScoredLabels]:
+        answers = []
         for row in outputs.astype(float):
             best = int(row.argmax())
-            by_label = dict(zip(self.labels, row.tolist(), strict=True))
-            results.append({"label": self.labels[best], "score": float(row[best]), "scores": by_label})
-        return results
+            scores = dict(zip(self.labels, row.tolist(), strict=True))
+            answers.append(ScoredLabels(self.labels[best], float(row[best]), scores))
+        return answers
 
-    # -- asked -----------------------------------------------------------------------------------------------------
+    # -- inference -----------------------------------------------------------------------------------------------------
 
     def inputs(self) -> Sequence[Column]:
         return [
-            Column("history", "What the user liked before, newest first: texts parted by ;.", may_be_empty=True),
+            Column("history", "What the user liked before, newest first: texts separated by ;.", may_be_empty=True),
             Column("candidate", "What the user may like; or several, as candidates."),
-            Column("candidates", "What is to be put in order.", required=False, kind="texts"),
+            Column("candidates", "The texts to rank.", required=False, kind="texts"),
         ]
 
     def predict(
-        self,
-        model: Any,
-        tokenizer: Any,
-        inputs: Sequence[dict[str, Any]],
-        max_length: int,
-        options: Mapping[str, Any],
-    ) -> list[dict[str, Any]]:
-        """``{"text", "score", "ranked"}``: candidates with the probability that they are liked, best first."""
-        candidates = [_candidates(given, place) for place, given in enumerate(inputs, start=1)]
-        rows = [
-            {"history": _history(given, place), "candidate": candidate}
-            for place, (given, found) in enumerate(zip(inputs, candidates, strict=True), start=1)
-            for candidate in found
+        self, context: InferenceContext, inputs: Sequence[TaskInput], options: Mapping[str, Json] | None = None
+    ) -> list[Answer]:
+        """Rank the candidates of each input by the probability that they are liked."""
+        self.refuse_options(options)
+        candidates = [_candidates(each, number) for number, each in enumerate(inputs, start=1)]
+        rows: list[TaskInput] = [
+            {"history": _history(each, number), "candidate": candidate}
+            for number, (each, own) in enumerate(zip(inputs, candidates, strict=True), start=1)
+            for candidate in own
         ]
-        told = super().predict(model, tokenizer, rows, max_length, options)
-        results, begin = [], 0
-        for found in candidates:
-            scores = [each["scores"][self.labels[1]] for each in told[begin : begin + len(found)]]
-            begin += len(found)
-            ranked = [{"text": t, "score": s} for t, s in zip(found, scores, strict=True)]
-            ranked.sort(key=lambda each: -each["score"])
-            results.append({**ranked[0], "ranked": ranked})
-        return results
+        scores = self.scores(context, self.encode_inputs(context.tokenizer, rows, context.max_length))
+        borders = np.cumsum([len(own) for own in candidates])[:-1]
+        by_input = np.split(scores[:, 1].astype(float), borders)
+        return [Ranking.of(own, liked.tolist()) for own, liked in zip(candidates, by_input, strict=True)]
 
 
-def _by_user(targets: Ratings, scores: NDArray[Any]) -> dict[str, Floats]:
+def _by_user(targets: Ratings, scores: Array) -> dict[str, Floats]:
     return rank_for_users(targets.user, targets.liked, np.asarray(scores, dtype=np.float64))
 
 
-def _history(given: Mapping[str, Any], place: int) -> str:
-    """What was liked before as one text. Raises DataError."""
-    history = read_list(given, "history", place)
+def _history(inputs: TaskInput, number: int) -> str:
+    """Return what was liked before as one text. Raise DataError."""
+    history = read_list(inputs, "history", number)
     if isinstance(history, list | tuple):
-        return BETWEEN.join(str(each) for each in history)
+        return HISTORY_SEPARATOR.join(str(each) for each in history)
     if history is not None:
-        raise DataError(f"Input {place}: the history is neither text nor a list of texts.", 'Write ["...", "..."].')
+        raise DataError(f"Input {number}: the history is neither text nor a list of texts.", 'Write ["...", "..."].')
     return ""
 
 
-def _candidates(given: Mapping[str, Any], place: int) -> list[str]:
-    """The candidates of an input; one may be given alone. Raises DataError."""
-    alone = given.get("candidate")
-    found = read_list(given, "candidates", place) or ([alone] if isinstance(alone, str) else alone)
-    if not isinstance(found, list | tuple) or not found or not all(str(each).strip() for each in found):
+def _candidates(inputs: TaskInput, number: int) -> list[str]:
+    """Return the candidates of an input; there may be a single one. Raise DataError."""
+    single = inputs.get("candidate")
+    candidates = read_list(inputs, "candidates", number) or ([single] if isinstance(single, str) else single)
+    if not isinstance(candidates, list | tuple) or not candidates or not all(str(each).strip() for each in candidates):
         raise DataError(
-            f"Input {place} has no candidates, or an empty one.",
+            f"Input {number} has no candidates, or an empty one.",
             'Write {"history": ["..."], "candidates": ["...", "..."]}.',
         )
-    return [str(each) for each in found]
+    return [str(each) for each in candidates]

@@ -1,31 +1,42 @@
-"""Write a text whole again that has holes: what BART learns from text alone (Lewis et al. 2020, section 2.2).
+"""Restore a text from which spans were removed: what BART learns from text alone (Lewis et al. 2020, section 2.2).
 
     task: seq2seq-denoising
 
-Spans of tokens, their lengths drawn from a Poisson distribution of mean 3, are each replaced by one [MASK], until 30%
-of the tokens are gone; a span of no tokens puts in a [MASK] that stands for nothing. The model reads what is left and
-writes the whole text, so it has to find out how much is missing as well. Spans are drawn anew each time.
+Spans of tokens, their lengths sampled from a Poisson distribution of mean 3, are each replaced by one [MASK], until 30%
+of the tokens are removed; a span of no tokens inserts a [MASK] that stands for nothing. The model reads what is left
+and generates the whole text, so it has to find out how much is missing as well. Other spans are sampled each time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from workbench.data.text.tokenizers import special_tokens_in_text
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError, SpecError
-from workbench.tasks.base import Array, Encoded, Target, TargetScore, tasks
-from workbench.tasks.shared.generation import GenerationConfig, write
-from workbench.tasks.shared.language import IGNORED, SingleTextTask, first_tokens
+from workbench.tasks.answers import GeneratedText
+from workbench.tasks.base import Batch, Encoded, InferenceContext, ModelOutput, Target, TargetScore, tasks
+from workbench.tasks.shared.generation import GenerationConfig, generate
+from workbench.tasks.shared.language import SingleTextTask, first_tokens
+from workbench.types import IGNORE_INDEX, Bools, Ints, Model, TokenIds, Tokenizer
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True)
+class _SpecialTokens:
+    """The tokens that corrupted texts need."""
+
+    mask_id: int
+    pad_id: int
 
 
 @tasks.register("seq2seq-denoising")
@@ -35,153 +46,159 @@ class Seq2SeqDenoising(SingleTextTask):
     head = "AutoModelForSeq2SeqLM"
     target_kind = "next token"
     peft_type = "SEQ_2_SEQ_LM"
-    figures = ("loss", "perplexity", "bits_per_byte", "token_accuracy")
+    metric_names = ("loss", "perplexity", "bits_per_byte", "token_accuracy")
 
     class Config(GenerationConfig):
-        mask_share: float = Field(0.3, gt=0, lt=1, description="Share of the tokens that are taken away.")
-        span_length: float = Field(
-            3.0, gt=0, le=100, description="Mean length of a span that is taken away, in tokens."
-        )
+        mask_share: float = Field(0.3, gt=0, lt=1, description="Share of the tokens that are removed.")
+        span_length: float = Field(3.0, gt=0, le=100, description="Mean length of a span that is removed, in tokens.")
         packing: bool = Field(
             True, description="Pack several short texts into one row while training, where the model keeps them apart."
         )
 
     config: Config
 
-    mask_id = -1
-    pad_id = 0
-    start_id: int | None = None
+    def __init__(self, config: Config | None = None) -> None:
+        super().__init__(config)
+        self.special: _SpecialTokens | None = None
+        self.start_id: int | None = None  # the token that the model's decoder starts with
 
-    def configure(self, model: Any) -> None:
+    def configure(self, model: Model) -> None:
         super().configure(model)
         self.start_id = getattr(model.config, "decoder_start_token_id", None)
-        self.packs = self.packs and self.start_id is not None
 
-    def learn_tokens(self, tokenizer: Any) -> None:
+    @property
+    def packs(self) -> bool:
+        return super().packs and self.start_id is not None
+
+    def read_special_tokens(self, tokenizer: Tokenizer) -> None:
         if tokenizer.mask_token_id is None:
             raise SpecError(
-                "The model's tokenizer has no mask token, and this task needs one.",
+                "The model's tokenizer has no mask token, but this task needs one.",
                 "Use a model whose tokenizer has one, or the task causal-lm.",
             )
-        self.mask_id, self.pad_id = tokenizer.mask_token_id, tokenizer.pad_token_id
+        self.special = _SpecialTokens(tokenizer.mask_token_id, tokenizer.pad_token_id)
 
-    def predictable(self, table: TokenTable) -> NDArray[np.bool_]:
-        """All but a first token that the decoder is given to start with."""
-        given = -1 if self.start_id is None else self.start_id
-        found: NDArray[np.bool_] = ~(first_tokens(table) & (table.ids == given))
-        return found
+    def predictable(self, table: TokenTable) -> Bools:
+        """Return all tokens but a first one that the decoder starts with."""
+        start = -1 if self.start_id is None else self.start_id
+        return np.asarray(~(first_tokens(table) & (table.ids == start)))
 
     def corrupt(
-        self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Array, multiple: int
+        self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Ints, multiple: int
     ) -> dict[str, torch.Tensor]:
         import torch
 
+        assert self.special is not None
         table = encoded.tokens
-        # numpy's generators draw what torch's cannot; seeded from torch's, the draw has its place in the run
+        # numpy samples distributions that torch does not; the seed comes from torch, so a resumed run samples the same
         generator = np.random.default_rng(int(torch.randint(2**62, ())))
-        known = self.predictable(table)
-        shown, whole = [], []  # of each row, the texts that stand in it
+        predictable = self.predictable(table)
+        corrupted, whole = [], []  # of each row, its texts
         for i in indices:
             texts = list(_texts_of_row(table, int(i)))
-            shown.append([self._spoiled(table, text, generator) for text in texts])
-            whole.append([table.ids[text][known[text]] for text in texts])
-        ids = _rectangle(shown, self.pad_id, multiple)
-        lengths = np.array([sum(map(len, row)) for row in shown])
-        real = np.arange(ids.shape[1])[None, :] < lengths[:, None]
-        found = {"input_ids": ids, "attention_mask": real.astype(np.int64)}
-        found["labels"] = _rectangle(whole, IGNORED, multiple)
+            corrupted.append([self._without_spans(table, text, generator) for text in texts])
+            whole.append([table.ids[text][predictable[text]] for text in texts])
+        ids = _rectangle(corrupted, self.special.pad_id, multiple)
+        lengths = np.array([sum(map(len, row)) for row in corrupted])
+        mask = np.arange(ids.shape[1])[None, :] < lengths[:, None]
+        arrays = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
+        arrays["labels"] = _rectangle(whole, IGNORE_INDEX, multiple)
         if table.documents is not None:
-            found["document_ids"] = _rectangle(_numbered(shown), 0, multiple)
-            found["decoder_document_ids"] = _rectangle(_numbered(whole), 0, multiple)
-            found["decoder_input_ids"] = _rectangle(self._written_before(whole), self.pad_id, multiple)
-        return {name: torch.from_numpy(array) for name, array in found.items()}
+            arrays["document_ids"] = _rectangle(_numbered(corrupted), 0, multiple)
+            arrays["decoder_document_ids"] = _rectangle(_numbered(whole), 0, multiple)
+            arrays["decoder_input_ids"] = _rectangle(self._decoder_inputs(whole), self.special.pad_id, multiple)
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
-    def _spoiled(self, table: TokenTable, text: slice, generator: np.random.Generator) -> NDArray[np.int32]:
-        """One text with spans taken away."""
-        assert table.words is not None
-        settings = self.config
-        return take_spans(
-            table.ids[text], table.words[text] != -1, self.mask_id, settings.mask_share, settings.span_length, generator
-        )
+    def _without_spans(self, table: TokenTable, text: slice, generator: np.random.Generator) -> TokenIds:
+        """Return one text with spans removed."""
+        assert table.words is not None and self.special is not None
+        ordinary = table.words[text] != -1
+        share, length = self.config.mask_share, self.config.span_length
+        return take_spans(table.ids[text], ordinary, self.special.mask_id, share, length, generator)
 
-    def _written_before(self, whole: list[list[NDArray[np.int32]]]) -> list[list[NDArray[np.int32]]]:
-        """What the decoder has written before each token: its start, then the text up to there; anew in each text."""
+    def _decoder_inputs(self, whole: list[list[TokenIds]]) -> list[list[TokenIds]]:
+        """Return what the decoder reads: in each text its start token, then the text up to the last token."""
         assert self.start_id is not None
         start = np.array([self.start_id], dtype=np.int32)
         return [[np.concatenate([start, text[:-1]]) if len(text) else text for text in row] for row in whole]
 
-    def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
-        """The first token that is written."""
+    def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
+        """Return the score of the first generated token."""
         return TargetScore.choice(model_output.logits[:, -1], target.index)
 
-    # -- asked -----------------------------------------------------------------------------------------------------
+    # -- inference -----------------------------------------------------------------------------------------------------
 
-    def answer(self, model: Any, tokenizer: Any, text: str, place: int, settings: Any) -> dict[str, Any]:
-        """The text written whole."""
+    def answer(self, context: InferenceContext, text: str, number: int, config: GenerationConfig) -> GeneratedText:
+        """Return the restored text."""
+        tokenizer = context.tokenizer
         if not text.strip():
-            raise DataError(f"Input {place} has no text.", f"Write a text with {tokenizer.mask_token} in it.")
+            raise DataError(f"Input {number} has no text.", f"Write a text with {tokenizer.mask_token} in it.")
         with special_tokens_in_text(tokenizer):
             ids = tokenizer(text)["input_ids"]
-        written = write(model, tokenizer, ids, settings, place, reads_apart=True)
-        return {"prompt": text, "text": tokenizer.decode(written, skip_special_tokens=True), "tokens": len(written)}
+        generated = generate(context, ids, config, number, encoder_decoder=True)
+        decoded = str(tokenizer.decode(generated, skip_special_tokens=True))
+        return GeneratedText(decoded, prompt=text, tokens=len(generated))
 
-    def prompts(self, tokenizer: Any) -> Iterator[str]:
-        """The beginnings of training texts with a span of three words taken away."""
+    def prompts(self, tokenizer: Tokenizer) -> Iterator[str]:
+        """Yield the beginnings of training texts with a span of three words removed."""
         for text in self.excerpts:
             words = text.split()
             middle = len(words) // 2
-            yield " ".join([*words[: max(0, middle - 1)], tokenizer.mask_token, *words[middle + 2 :]])
+            yield " ".join([*words[: max(0, middle - 1)], str(tokenizer.mask_token), *words[middle + 2 :]])
+
+
+# -- helpers -----------------------------------------------------------------------------------------------------------
 
 
 def take_spans(
-    ids: NDArray[np.int32],
-    text: NDArray[np.bool_],
+    ids: TokenIds,
+    ordinary: Bools,
     mask_id: int,
     share: float,
     mean: float,
     generator: np.random.Generator,
-) -> NDArray[np.int32]:
-    """A text with spans replaced by one [MASK] each.
+) -> TokenIds:
+    """Replace spans of a text by one [MASK] each.
 
     Args:
-        ids: int32 [T].
-        text: bool [T], the tokens that are not special; they stand together.
-        mask_id: the number of [MASK].
-        share: of the text's tokens that are taken away, exactly (rounded).
+        ids: [T].
+        ordinary: [T], the tokens that are not special; they are consecutive.
+        mask_id: the token [MASK].
+        share: of the text's tokens that are removed, exactly (rounded).
         mean: mean length of a span.
         generator: source of randomness.
 
     Returns:
-        int32, as long as what is left.
+        What is left of the text, with the masks.
     """
-    places = np.flatnonzero(text)
-    gone = int(np.rint(share * len(places)))
-    if gone == 0:
+    positions = np.flatnonzero(ordinary)
+    removed = int(np.rint(share * len(positions)))
+    if removed == 0:
         return ids
-    spans = _span_lengths(gone, mean, generator)
-    kept = len(places) - gone
-    # Kept tokens and spans in any order, each equally probable: -1 is a kept token, else the number of a span.
-    order = generator.permutation(np.concatenate([np.full(kept, -1), np.arange(len(spans))]))
+    spans = _span_lengths(removed, mean, generator)
+    left = len(positions) - removed
+    # Remaining tokens and spans in any order, each equally probable: -1 is a token, else the number of a span.
+    order = generator.permutation(np.concatenate([np.full(left, -1), np.arange(len(spans))]))
     is_span = order >= 0
     width = np.where(is_span, spans[order], 1)  # tokens of the whole text that each of them stands for
-    before = int(places[0])
+    before = int(positions[0])
     begin = before + np.cumsum(width) - width
     middle = np.where(is_span, mask_id, ids[np.minimum(begin, len(ids) - 1)])
-    return np.concatenate([ids[:before], middle, ids[before + len(places) :]]).astype(np.int32)
+    return np.concatenate([ids[:before], middle, ids[before + len(positions) :]]).astype(np.int32)
 
 
-def _span_lengths(gone: int, mean: float, generator: np.random.Generator) -> NDArray[np.int64]:
-    """Lengths drawn from Poisson(mean) until they add up to ``gone``; the last is cut to fit."""
-    found: list[int] = []
-    while gone > 0:
-        length = min(gone, int(generator.poisson(mean)))
-        found.append(length)
-        gone -= length
-    return np.array(found, dtype=np.int64)
+def _span_lengths(removed: int, mean: float, generator: np.random.Generator) -> Ints:
+    """Return lengths of spans that together have exactly ``removed`` tokens."""
+    lengths: list[int] = []
+    while removed > 0:
+        length = min(removed, int(generator.poisson(mean)))
+        lengths.append(length)
+        removed -= length
+    return np.array(lengths, dtype=np.int64)
 
 
 def _texts_of_row(table: TokenTable, row: int) -> Iterator[slice]:
-    """Where in the table's tokens each text of a row stands: one, or several that are packed into it."""
+    """Yield the tokens of the table that belong to each text of a row: one, or several that are packed into it."""
     begin, end = int(table.offsets[row]), int(table.offsets[row + 1])
     borders = np.zeros(0, dtype=np.int64)
     if table.documents is not None:
@@ -189,16 +206,16 @@ def _texts_of_row(table: TokenTable, row: int) -> Iterator[slice]:
     yield from (slice(a, b) for a, b in pairwise([begin, *borders.tolist(), end]))
 
 
-def _numbered(rows: list[list[NDArray[np.int32]]]) -> list[list[NDArray[np.int32]]]:
-    """For each token the number of its text in the row, from 1."""
+def _numbered(rows: list[list[TokenIds]]) -> list[list[TokenIds]]:
+    """Return the number of its text in the row for each token, from 1."""
     return [[np.full(len(text), n, dtype=np.int32) for n, text in enumerate(row, start=1)] for row in rows]
 
 
-def _rectangle(rows: list[list[NDArray[np.int32]]], fill: int, multiple: int) -> NDArray[np.int64]:
-    """The texts of each row one after another, filled up to one width."""
-    width = -(-max(sum(map(len, row)) for row in rows) // multiple) * multiple
-    found = np.full((len(rows), width), fill, dtype=np.int64)
-    for line, row in zip(found, rows, strict=True):
+def _rectangle(rows: list[list[TokenIds]], fill: int, multiple: int) -> Ints:
+    """Return the texts of each row one after another, filled up to one width."""
+    width = math.ceil(max(sum(map(len, row)) for row in rows) / multiple) * multiple
+    table = np.full((len(rows), width), fill, dtype=np.int64)
+    for line, row in zip(table, rows, strict=True):
         joined = np.concatenate(row)
         line[: len(joined)] = joined
-    return found
+    return table

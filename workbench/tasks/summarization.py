@@ -9,7 +9,7 @@ against is the text's first sentence, which is hard to beat: writers put first w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -20,7 +20,8 @@ from workbench.metrics import overlap
 from workbench.metrics.overlap import Counts
 from workbench.tasks.base import tasks
 from workbench.tasks.shared.sentence_pairs import sentences
-from workbench.tasks.shared.seq2seq import PLACE, PairTargets, Seq2Seq, Seq2SeqOptions
+from workbench.tasks.shared.seq2seq import SOURCE, PairTargets, Seq2Seq, Seq2SeqOptions
+from workbench.types import JsonObject
 
 TEXTS = ("text", "document", "article", "body", "content", "source", "abstract")
 SUMMARIES = ("summary", "summaries", "highlights", "tldr", "target", "headline")
@@ -36,7 +37,7 @@ class Summarization(Seq2Seq):
 
     class Config(Seq2SeqOptions):
         prompt: str = Field(
-            PLACE + "\nTL;DR:\n", description="What a decoder goes on with; {source} stands for the text."
+            SOURCE + "\nTL;DR:\n", description="The prompt that a decoder continues; {source} is the text."
         )
         rouge_words: Literal["auto", "ascii", "unicode"] = Field(
             "auto",
@@ -46,7 +47,7 @@ class Summarization(Seq2Seq):
 
     config: Config
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: Config | None = None) -> None:
         super().__init__(config)
         chosen = self.config.rouge_words
         self.words: overlap.RougeTokenization = "ascii" if chosen == "auto" else chosen
@@ -65,13 +66,13 @@ class Summarization(Seq2Seq):
     def references(self, examples: Examples) -> list[list[str]]:
         return [list(texts) for texts in examples.columns["summary"]]
 
-    def counts(self, written: Sequence[str], references: Sequence[Sequence[str]]) -> Counts:
-        return {**overlap.rouge_scores(written, references, self.words), "examples": np.ones(len(written))}
+    def counts(self, texts: Sequence[str], references: Sequence[Sequence[str]]) -> Counts:
+        return {**overlap.rouge_scores(texts, references, self.words), "examples": np.ones(len(texts))}
 
-    def trivial(self, sources: Sequence[str], train: PairTargets) -> dict[str, list[str]]:
+    def baseline_texts(self, sources: Sequence[str], train: PairTargets) -> dict[str, list[str]]:
         return {"the first sentence": [lead(text) for text in sources]}
 
-    def details(self) -> dict[str, Any]:
+    def details(self) -> JsonObject:
         return {"rouge_signature": f"F1|stemming:no|words:{self.words}|references:best"}
 
 

@@ -1,11 +1,11 @@
-"""Find names (or slots) in texts: each word gets a tag, and tags that belong together are a name.
+"""Find entities (or slots) in texts: each word gets a tag, and tags that belong together form an entity.
 
     workbench run wikigold-entities
 
-The first token of a word carries its tag. What the model says of the words of a text is read as the most probable row
-of tags that is possible: I-LOC only follows B-LOC or I-LOC (Viterbi's search over the head's probabilities).
+The first token of a word carries its tag. The predicted tags of a text are the most probable sequence that is possible:
+I-LOC only follows B-LOC or I-LOC (Viterbi's search over the head's probabilities).
 
-A name is right when its borders and its type are (entity F1 as seqeval counts it in its mode "strict").
+An entity is right when its borders and its type are (entity F1 as seqeval computes it in its mode "strict").
 """
 
 from __future__ import annotations
@@ -13,45 +13,59 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field
 
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.text.batching import Batches
 from workbench.data.text.tokens import TokenTable, tokenize_words
 from workbench.errors import DataError
 from workbench.metrics import measures
 from workbench.spec import SpecModel
-from workbench.tasks.base import INFERENCE_BATCH_SIZE, Array, Encoded, Target, TargetScore, Task, tasks
+from workbench.tasks.answers import Answer, LabeledSpans, Span
+from workbench.tasks.base import (
+    Array,
+    Batch,
+    Encoded,
+    HeadOptions,
+    InferenceContext,
+    ModelOutput,
+    PredictionRows,
+    Report,
+    Target,
+    TargetScore,
+    Task,
+    TaskInput,
+    label_options,
+    prediction_table,
+    tasks,
+    with_options,
+)
 from workbench.tasks.shared.entities import (
     OUTSIDE,
-    TOLD,
-    Counts,
-    Ints,
-    Names,
+    SCHEME_NAMES,
+    Entities,
+    EntityCounts,
     Scheme,
     Tags,
     bio_labels,
-    first_pieces,
+    first_subwords,
     row_offsets,
     split_words,
     types_of,
 )
+from workbench.tasks.shared.word_tags import read_rows, read_tags, word_logits
+from workbench.types import IGNORE_INDEX, Ints, Json, Model, Tokenizer
 
 if TYPE_CHECKING:
     import torch
 
-IGNORED = -100  # the label of a token that no loss is computed for
-NO_LIMIT = 2**31 - 1
-OVERLAP = 0.25  # share of a window of a long text that the next one shows again
-
 WORD_GUESSES = ("words", "tokens")
 TAG_GUESSES = ("tags", "ner_tags", "labels", "slots", "entities")
 
-MEASURES = {
+MEASURES: measures.Measures = {
     "entity_f1": ("f1", "hits", "found", "names"),
     "precision": ("ratio", "hits", "found"),
     "recall": ("ratio", "hits", "names"),
@@ -60,14 +74,14 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class WordTargets:
-    """The tags of N rows of words, and where each word stands among the tokens.
+    """The tags of N rows of words, and the positions of the words among the tokens.
 
     Attributes:
         words: the rows themselves.
         offsets: int64 [N + 1]; row i has the words ``offsets[i]:offsets[i + 1]`` of all.
-        tags: int64 [words], numbers of BIO; types that the model does not know have numbers behind its labels.
-        first: int64 [words], place in its row of a word's first token; -1 where it has none.
-        labels: int32 [total tokens], the tag that is learned for a token; -100 for none.
+        tags: int64 [words], numbers of BIO; types that the model does not know have numbers above those of its labels.
+        first: int64 [words], position in its row of a word's first token; -1 where it has none.
+        labels: int64 [total tokens], the tag that is learned for a token; IGNORE_INDEX for none.
         learned: int64 [N], how many tokens of a row have one.
         types: names of the types in ``tags``.
     """
@@ -76,12 +90,17 @@ class WordTargets:
     offsets: Ints
     tags: Ints
     first: Ints
-    labels: Array
+    labels: Ints
     learned: Ints
     types: list[str]
 
     def of_words(self, outputs: Array, missing: float) -> Array:
-        """What ``outputs`` [N, T] say of the first token of each word, [words]; ``missing`` where there is none."""
+        """Return the outputs of the first token of each word, [words].
+
+        Args:
+            outputs: of the tokens, [N, T].
+            missing: the value for a word without a token.
+        """
         row = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
         return np.where(self.first >= 0, outputs[row, np.maximum(self.first, 0)], missing)
 
@@ -98,24 +117,24 @@ class TokenClassification(Task):
     class Config(SpecModel):
         scheme: Literal["auto", "bio", "iob1", "io", "bioes", "plain"] = Field(
             "auto",
-            description="How tags are written; plain: types without a prefix. auto finds out by looking at them.",
+            description="How tags are written; plain: types without a prefix. auto detects it from the tags.",
         )
         label_all_pieces: bool = Field(
             False, description="Every token of a word learns the word's tag, not only its first token."
         )
         constrained: bool = Field(
             True,
-            description="Answer with the most probable row of tags that is possible (I-LOC after B-LOC or I-LOC only); "
-            "otherwise with the most probable tag of each word.",
+            description="Answer with the most probable sequence of tags that is possible (I-LOC after B-LOC or I-LOC "
+            "only); otherwise with the most probable tag of each word.",
         )
 
     config: Config
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: Config | None = None) -> None:
         super().__init__(config)
         self.scheme: Scheme = "bio"
 
-    # -- data ----------------------------------------------------------------------------------------------------
+    # -- data ----------------------------------------------------------------------------------------------------------
 
     def columns(self) -> Sequence[Column]:
         return [
@@ -147,150 +166,145 @@ class TokenClassification(Task):
         row = int(np.searchsorted(tags.offsets, word, side="right")) - 1
         tag = examples.columns["tags"][row][word - int(tags.offsets[row])]
         raise DataError(
-            f"{examples.locations()[row]}: the tag {tag!r} has no prefix such as B- or I-, and other tags have.",
-            "Write all tags in one way; if a prefix is a part of the types' names, set task.scheme to plain.",
+            f"{examples.locations()[row]}: the tag {tag!r} has no prefix such as B- or I-, but other tags have one.",
+            "Write all tags in one way; if a prefix belongs to the types' names, set task.scheme to plain.",
         )
 
     def texts(self, examples: Examples) -> Iterator[str]:
         for words in examples.columns["words"]:
             yield " ".join(words)
 
-    def encode(self, tokenizer: Any, examples: Examples, max_length: int, training: bool = False) -> Encoded:
+    def encode(self, tokenizer: Tokenizer, examples: Examples, max_length: int, training: bool = False) -> Encoded:
         words = examples.columns["words"]
         tags = self._read(examples)
         self._refuse_mixed(examples, tags)
         gold, impossible = tags.to_bio(self.scheme)
         tokens = tokenize_words(tokenizer, words, max_length)
-        first = first_pieces(tokens, tags.offsets)
+        first = first_subwords(tokens, tags.offsets)
         _refuse_unreadable(examples, first, tags.offsets)
         labels = self._token_labels(tokens, gold, first, tags.offsets)
-        learned = np.add.reduceat(labels != IGNORED, tokens.offsets[:-1])
+        learned = np.add.reduceat(labels != IGNORE_INDEX, tokens.offsets[:-1])
         targets = WordTargets(words, tags.offsets, gold, first, labels, learned, tags.types)
         return Encoded(tokens, targets, " ".join(self._notes(tokens, targets, impossible, training)))
 
-    def _token_labels(self, tokens: TokenTable, gold: Ints, first: Ints, offsets: Ints) -> Array:
-        """The tag that is learned for each token, int32 [total tokens]."""
-        gold = np.where(gold < len(self.labels), gold, OUTSIDE)  # of a type unknown: nothing can be said of it
-        labels = np.full(len(tokens.ids), IGNORED, dtype=np.int32)
+    def _token_labels(self, tokens: TokenTable, gold: Ints, first: Ints, offsets: Ints) -> Ints:
+        """Return the tag that is learned for each token, int64 [total tokens]."""
+        gold = np.where(gold < len(self.labels), gold, OUTSIDE)  # an unknown type: the model has no label for it
+        labels = np.full(len(tokens.ids), IGNORE_INDEX, dtype=np.int64)
         if self.config.label_all_pieces:
             assert tokens.words is not None
-            pieces = np.flatnonzero(tokens.words >= 0)
-            row = np.repeat(np.arange(len(tokens)), tokens.lengths)[pieces]
-            tags = gold[offsets[row] + tokens.words[pieces]]
-            labels[pieces] = tags + (tags % 2)  # a piece goes on with the name that its word begins
+            subwords = np.flatnonzero(tokens.words >= 0)
+            row = np.repeat(np.arange(len(tokens)), tokens.lengths)[subwords]
+            tags = gold[offsets[row] + tokens.words[subwords]]
+            labels[subwords] = tags + (tags % 2)  # a later subword continues the entity that its word begins
         row = np.repeat(np.arange(len(tokens)), np.diff(offsets))
-        there = first >= 0
-        labels[tokens.offsets[row[there]] + first[there]] = gold[there]
+        readable = first >= 0
+        labels[tokens.offsets[row[readable]] + first[readable]] = gold[readable]
         return labels
 
     def _notes(self, tokens: TokenTable, targets: WordTargets, impossible: int, training: bool) -> Iterator[str]:
         if training and self.scheme != "bio":
-            yield f"Tags are read as {TOLD[self.scheme]}."
+            yield f"Tags are read as {SCHEME_NAMES[self.scheme]}."
         if impossible:
             yield (
-                f"{impossible:,} tags are impossible where they stand (such as I-LOC after O); each was taken for the "
-                "beginning of a name."
+                f"{impossible:,} tags are impossible at their position (such as I-LOC after O); each was read as the "
+                "beginning of an entity."
             )
         cut = tokens.full_lengths > tokens.lengths
         lost = int((targets.first < 0)[np.repeat(cut, np.diff(targets.offsets))].sum())
         if lost:
-            what = "they are not learned from" if training else "names there count as missed"
+            what = "they are not learned from" if training else "entities there count as missed"
             yield f"{lost:,} words of {int(cut.sum()):,} rows were cut off by data.max_length: {what}."
         known = len(types_of(self.labels))
-        unknown = int((Names.read(targets.tags, targets.offsets).type >= known).sum())
+        unknown = int((Entities.read(targets.tags, targets.offsets).type >= known).sum())
         if unknown:
             names = ", ".join(targets.types[known:][:5])
-            yield f"{unknown:,} names are of types that the training part lacks ({names}): they count as missed."
+            yield f"{unknown:,} entities have types that the training split lacks ({names}): they count as missed."
 
-    def collate(self, encoded: Encoded, indices: Array, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
+    def collate(self, encoded: Encoded, indices: Ints, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
         import torch
 
         batch = encoded.tokens.pad(indices, pad_id, multiple)
-        batch["labels"] = encoded.tokens.pad_values(encoded.targets.labels, indices, IGNORED, multiple)
+        batch["labels"] = encoded.tokens.pad_values(encoded.targets.labels, indices, IGNORE_INDEX, multiple)
         return {name: torch.from_numpy(values) for name, values in batch.items()}
 
-    def loss_weight(self, encoded: Encoded, indices: Array) -> int:
+    def loss_weight(self, encoded: Encoded, indices: Ints) -> int:
         return int(encoded.targets.learned[indices].sum())
 
-    # -- model ---------------------------------------------------------------------------------------------------
+    # -- model ---------------------------------------------------------------------------------------------------------
 
-    def model_options(self) -> dict[str, Any]:
-        return {
-            "num_labels": len(self.labels),
-            "id2label": dict(enumerate(self.labels)),
-            "label2id": {label: i for i, label in enumerate(self.labels)},
-        }
+    def model_options(self) -> HeadOptions:
+        return label_options(self.labels)
 
-    def init_head(self, model: Any, train: Encoded, new: Collection[str]) -> None:
-        """Begin with each tag as probable as it is common: the bias is the logarithm of its share.
+    def init_head(self, model: Model, train: Encoded, new: Collection[str]) -> None:
+        """Set the bias of each tag to the logarithm of its share in the training data.
 
-        Nearly every word is no name. A head that begins even learns this first, in steps that are large and all of one
-        direction; adapters and LoRA in a small model then make all tokens alike, for good. Lin et al. 2017, "Focal Loss
-        for Dense Object Detection", section 4.1, begin so for the same reason.
+        Nearly every word is outside of all entities. A head that begins with equal probabilities learns this first, in
+        large steps that all have one direction; adapters and LoRA in a small model then make all tokens similar, for
+        good. Lin et al. 2017, "Focal Loss for Dense Object Detection", section 4.1, do the same for the same reason.
         """
         import torch
 
         if "classifier.bias" not in new:
             return
-        learned = train.targets.labels[train.targets.labels != IGNORED]
-        counts = np.bincount(learned, minlength=len(self.labels)) + 1.0  # one more: what is cut off stays possible
+        learned = train.targets.labels[train.targets.labels != IGNORE_INDEX]
+        counts = np.bincount(learned, minlength=len(self.labels)) + 1.0  # add one: a tag that was cut off is possible
+        bias = model.get_parameter("classifier.bias")
         with torch.no_grad():
-            model.classifier.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
+            bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
 
-    def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """[B, T, 2]: of each token that has a label the number of its tag, and the probability of that; NaN else."""
+    def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
+        """Return the tag of each token that has a label and its probability, [B, T, 2]; NaN for the other tokens."""
         import torch
 
-        said = batch["labels"] != IGNORED
-        tags, probability = read_tags(model_output.logits.float(), said, self.config.constrained)
-        found = torch.stack([tags.float(), probability], dim=-1)
-        return found.masked_fill(~said[..., None], float("nan"))
+        tagged = batch["labels"] != IGNORE_INDEX
+        tags, probability = read_tags(model_output.logits.float(), tagged, self.config.constrained)
+        outputs = torch.stack([tags.float(), probability], dim=-1)
+        return outputs.masked_fill(~tagged[..., None], float("nan"))
 
-    def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
+    def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
         return TargetScore.choice(model_output.logits[:, target.position], target.index)
 
-    # -- results -------------------------------------------------------------------------------------------------
-
-    def _counts(self, outputs: Array, targets: WordTargets) -> Counts:
-        tags = targets.of_words(outputs[..., 0], OUTSIDE).astype(np.int64)
-        return Counts.of(tags, targets.tags, targets.offsets, len(targets.types))
+    # -- results -------------------------------------------------------------------------------------------------------
 
     def metrics(self, outputs: Array, targets: WordTargets) -> dict[str, float]:
-        return measures.metric_values(_columns(self._counts(outputs, targets)), MEASURES)
+        return measures.metric_values(_columns(_counts(outputs, targets)), MEASURES)
 
-    def report(self, outputs: Array, targets: WordTargets, train_targets: WordTargets) -> dict[str, Any]:
-        counts = self._counts(outputs, targets)
-        usual = Counts.of(usual_tags(train_targets, targets), targets.tags, targets.offsets, len(targets.types))
+    def report(self, outcome: Array, targets: WordTargets, train_targets: WordTargets) -> Report:
+        counts = _counts(outcome, targets)
+        majority = EntityCounts.of(
+            majority_tags(train_targets, targets), targets.tags, targets.offsets, len(targets.types)
+        )
         return {
             "metrics": measures.intervals(_columns(counts), MEASURES),
             "measures": {name: list(measure) for name, measure in MEASURES.items()},
-            "baseline": measures.metric_values(_columns(usual), MEASURES),
+            "baseline": measures.metric_values(_columns(majority), MEASURES),
             "baseline_name": "each word's most frequent tag in training",
             "labels": targets.types,
             "per_class": _per_type(counts, targets.types),
             "scheme": self.scheme,
         }
 
-    def prediction_rows(self, examples: Examples, outputs: Array, targets: WordTargets) -> dict[str, list[Any]]:
-        tags = targets.of_words(outputs[..., 0], OUTSIDE).astype(np.int64)
-        columns = _columns(self._counts(outputs, targets))
-        score = targets.of_words(outputs[..., 1], np.nan)
+    def prediction_rows(self, examples: Examples, outcome: Array, targets: WordTargets) -> PredictionRows:
+        tags = targets.of_words(outcome[..., 0], OUTSIDE).astype(np.int64)
+        columns = _columns(_counts(outcome, targets))
+        score = targets.of_words(outcome[..., 1], np.nan)
         row = np.repeat(np.arange(len(examples)), np.diff(targets.offsets))
-        there = ~np.isnan(score)
-        sums = np.bincount(row[there], weights=score[there], minlength=len(examples))
-        number = np.bincount(row[there], minlength=len(examples))
+        tagged = ~np.isnan(score)
+        sums = np.bincount(row[tagged], weights=score[tagged], minlength=len(examples))
+        number = np.bincount(row[tagged], minlength=len(examples))
         right = (columns["hits"] == columns["found"]) & (columns["hits"] == columns["names"])
-        return {
-            "id": list(examples.ids),
-            "input": [" ".join(words) for words in targets.words],
-            "gold": _written(targets, targets.tags),
-            "prediction": _written(targets, tags),
-            "score": (sums / np.maximum(number, 1)).tolist(),
-            "correct": right.tolist(),
-            **{name: column.tolist() for name, column in columns.items()},
-        }
+        return prediction_table(
+            examples.ids,
+            {"text": [" ".join(words) for words in targets.words]},
+            gold=_entities_as_text(targets, targets.tags),
+            prediction=_entities_as_text(targets, tags),
+            score=(sums / np.maximum(number, 1)).tolist(),
+            correct=right.tolist(),
+            columns=columns,
+        )
 
-    # -- asked -----------------------------------------------------------------------------------------------------
+    # -- inference -----------------------------------------------------------------------------------------------------
 
     def inputs(self) -> Sequence[Column]:
         return [
@@ -299,48 +313,34 @@ class TokenClassification(Task):
         ]
 
     def predict(
-        self,
-        model: Any,
-        tokenizer: Any,
-        inputs: Sequence[dict[str, Any]],
-        max_length: int,
-        options: Mapping[str, Any],
-    ) -> list[dict[str, Any]]:
-        """``{"text", "entities": [{"text", "label", "start", "end", "score"}]}`` for each input.
+        self, context: InferenceContext, inputs: Sequence[TaskInput], options: Mapping[str, Json] | None = None
+    ) -> list[Answer]:
+        """Find the entities of each input.
 
-        ``start`` and ``end`` are characters of the text; of words given as a list, of these joined by spaces. The score
-        is the mean probability of the tags. A long text is read in overlapping windows.
+        Characters are those of the text; of words given as a list, of these joined by spaces. The score of an entity is
+        the mean probability of its tags. A long text is read in overlapping windows.
         """
-        config = self.changed(options)
-        asked = [_asked(given, place) for place, given in enumerate(inputs, start=1)]
-        rows = [[text[start:end] for start, end in spans] for text, spans in asked]
-        logits = word_logits(model, tokenizer, rows, max_length)
-        tags, scores = _read_rows(logits, config.constrained)
-        names = Names.read(np.concatenate(tags), row_offsets(rows))
-        flat = np.concatenate(scores)
+        config = with_options(self.config, options, self.name)
+        texts = [_text_and_words(each, number) for number, each in enumerate(inputs, start=1)]
+        rows = [[text[start:end] for start, end in words] for text, words in texts]
+        tags, scores = read_rows(word_logits(context, rows), config.constrained)
         first = row_offsets(rows)
+        entities = Entities.read(np.concatenate(tags), first)
+        flat = np.concatenate(scores)
         types = types_of(self.labels)
-        answers: list[dict[str, Any]] = [{"text": text, "entities": []} for text, _ in asked]
-        for start, end, kind, row in zip(names.start, names.end, names.type, names.row, strict=True):
-            text, spans = asked[row]
-            begin, stop = spans[start - first[row]][0], spans[end - 1 - first[row]][1]
-            answers[row]["entities"].append(
-                {
-                    "text": text[begin:stop],
-                    "label": types[kind],
-                    "start": begin,
-                    "end": stop,
-                    "score": float(flat[start:end].mean()),
-                }
-            )
-        return answers
+        spans: list[list[Span]] = [[] for _ in texts]
+        for start, end, kind, row in zip(entities.start, entities.end, entities.type, entities.row, strict=True):
+            text, words = texts[row]
+            begin, stop = words[start - first[row]][0], words[end - 1 - first[row]][1]
+            spans[row].append(Span(text[begin:stop], begin, stop, float(flat[start:end].mean()), types[kind]))
+        return [LabeledSpans(text, tuple(own)) for (text, _), own in zip(texts, spans, strict=True)]
 
 
-# -- tokens and words -----------------------------------------------------------------------------------------------
+# -- helpers -----------------------------------------------------------------------------------------------------------
 
 
 def _refuse_unreadable(examples: Examples, first: Ints, offsets: Ints) -> None:
-    """Raise DataError for a row of which the tokenizer knows nothing: there is nothing to learn or to ask."""
+    """Raise DataError for a row that has no token: there is nothing to learn from it."""
     readable = np.add.reduceat(first >= 0, offsets[:-1])
     if readable.all():
         return
@@ -348,216 +348,68 @@ def _refuse_unreadable(examples: Examples, first: Ints, offsets: Ints) -> None:
     raise DataError(
         f"{examples.locations()[row]}: the tokenizer finds nothing in "
         f"{' '.join(examples.columns['words'][row])[:60]!r}.",
-        "Take the row out (invisible characters?), or use a model whose tokenizer knows this script.",
+        "Remove the row (invisible characters?), or use a model whose tokenizer knows this script.",
     )
 
 
-def read_tags(logits: torch.Tensor, said: torch.Tensor, constrained: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """The tag of each token, and its probability.
-
-    Args:
-        logits: float [B, T, C], scores of the C tags of BIO.
-        said: bool [B, T], which tokens have a tag; the others are passed over.
-        constrained: read the most probable row of tags that is possible, not the most probable tag of each token.
-
-    Returns:
-        int64 and float, [B, T] each; of tokens that have no tag they mean nothing.
-    """
-    scores = logits.log_softmax(-1)
-    tags = _possible(scores, said) if constrained else scores.argmax(-1)
-    return tags, scores.gather(-1, tags[..., None])[..., 0].exp()
+def _counts(outputs: Array, targets: WordTargets) -> EntityCounts:
+    tags = targets.of_words(outputs[..., 0], OUTSIDE).astype(np.int64)
+    return EntityCounts.of(tags, targets.tags, targets.offsets, len(targets.types))
 
 
-def _possible(scores: torch.Tensor, said: torch.Tensor) -> torch.Tensor:
-    """The row of tags with the highest sum of ``scores`` [B, T, C] in which I only goes on with its own type, [B, T].
-
-    Where the most probable tags of a row are possible together, no other row of tags has a higher sum: only the other
-    rows are searched.
-    """
-    import torch
-
-    found = scores.argmax(-1)
-    places = torch.arange(said.shape[1], device=said.device)
-    last = torch.where(said, places, -1).cummax(dim=1).values.roll(1, dims=1)  # the place of the last tag up to there
-    last[:, :1] = -1
-    before = found.gather(1, last.clamp(min=0)).masked_fill(last < 0, OUTSIDE)
-    inner = (found > 0) & (found % 2 == 0)
-    broken = (said & inner & (before != found) & (before != found - 1)).any(dim=1).nonzero()[:, 0]
-    if len(broken):
-        found[broken] = _search(scores[broken], said[broken])
-    return found
+def _columns(counts: EntityCounts) -> dict[str, Ints]:
+    return {"hits": counts.hits, "found": counts.predicted, "names": counts.gold}
 
 
-def _search(scores: torch.Tensor, said: torch.Tensor) -> torch.Tensor:
-    """The row of tags with the highest sum of ``scores`` [B, T, C] in which I only goes on with its own type, [B, T].
-
-    Viterbi (1967). A tag may follow any other, but for I: so each step takes two maxima, and no table of C x C.
-    """
-    import torch
-
-    batch, length, classes = scores.shape
-    every = torch.arange(classes, device=scores.device)
-    inner = (every > 0) & (every % 2 == 0)
-    best = torch.full((batch, classes), float("-inf"), device=scores.device)
-    best[:, OUTSIDE] = 0  # what stands before a row
-    origins = []
-    for at in range(length):
-        highest, of = best.max(-1, keepdim=True)
-        begun, gone_on = best[:, 1::2], best[:, 2::2]
-        origin = of.expand(-1, classes).clone()
-        before = highest.expand(-1, classes).clone()
-        before[:, inner] = torch.maximum(begun, gone_on)
-        origin[:, inner] = torch.where(begun >= gone_on, every[1::2], every[2::2])
-        here = said[:, at, None]
-        origins.append(torch.where(here, origin, every))
-        best = torch.where(here, before + scores[:, at], best)
-    found = torch.empty((batch, length), dtype=torch.int64, device=scores.device)
-    tag = best.argmax(-1, keepdim=True)
-    for at in reversed(range(length)):
-        found[:, at] = tag[:, 0]
-        tag = origins[at].gather(-1, tag)
-    return found
-
-
-# -- figures --------------------------------------------------------------------------------------------------------
-
-
-def _columns(counts: Counts) -> dict[str, Array]:
-    return {"hits": counts.hits, "found": counts.found, "names": counts.gold}
-
-
-def _per_type(counts: Counts, types: Sequence[str]) -> dict[str, dict[str, float]]:
-    hits, found, gold = counts.by_type.T
-    columns = measures.ratio(hits, found), measures.ratio(hits, gold), measures.f1(hits, found, gold), gold
+def _per_type(counts: EntityCounts, types: Sequence[str]) -> dict[str, dict[str, float]]:
+    hits, predicted, gold = counts.by_type.T
+    columns = (
+        measures.ratio(hits, predicted),
+        measures.ratio(hits, gold),
+        measures.f1(hits, predicted, gold),
+        gold,
+    )
     return {
         name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)}
         for name, p, r, f, n in zip(types, *columns, strict=True)
     }
 
 
-def usual_tags(train: WordTargets, asked: WordTargets) -> Ints:
-    """For each word of ``asked`` its most frequent tag in ``train``, O for a word unknown there, int64 [words]."""
-    known: dict[str, Counter[int]] = {}
+def majority_tags(train: WordTargets, targets: WordTargets) -> Ints:
+    """Return each word's most frequent tag in training, O for a word unknown there, int64 [words].
+
+    Args:
+        train: of the training split.
+        targets: of another split.
+    """
+    counts: dict[str, Counter[int]] = {}
     for word, tag in zip((word for row in train.words for word in row), train.tags.tolist(), strict=True):
-        known.setdefault(word, Counter())[tag] += 1
-    usual = {word: min(tags, key=lambda tag: (-tags[tag], tag)) for word, tags in known.items()}
-    return np.array([usual.get(word, OUTSIDE) for row in asked.words for word in row], dtype=np.int64)
+        counts.setdefault(word, Counter())[tag] += 1
+    majority = {word: min(tags, key=lambda tag: (-tags[tag], tag)) for word, tags in counts.items()}
+    return np.array([majority.get(word, OUTSIDE) for row in targets.words for word in row], dtype=np.int64)
 
 
-def _written(targets: WordTargets, tags: Ints) -> list[str]:
-    """The names in each row as text: ``"Empire State Building (LOC); Mary (PER)"``."""
-    names = Names.read(tags, targets.offsets)
-    found: list[list[str]] = [[] for _ in targets.words]
-    begin = targets.offsets[names.row]
-    for row, start, end, kind in zip(names.row, names.start - begin, names.end - begin, names.type, strict=True):
-        found[row].append(f"{' '.join(targets.words[row][start:end])} ({targets.types[kind]})")
-    return ["; ".join(each) for each in found]
+def _entities_as_text(targets: WordTargets, tags: Ints) -> list[str]:
+    """Return the entities of each row as text: ``"Empire State Building (LOC); Mary (PER)"``."""
+    entities = Entities.read(tags, targets.offsets)
+    texts: list[list[str]] = [[] for _ in targets.words]
+    first = targets.offsets[entities.row]
+    columns = (entities.row, entities.start - first, entities.end - first, entities.type)
+    for row, start, end, kind in zip(*columns, strict=True):
+        texts[row].append(f"{' '.join(targets.words[row][start:end])} ({targets.types[kind]})")
+    return ["; ".join(each) for each in texts]
 
 
-# -- asked ----------------------------------------------------------------------------------------------------------
-
-
-def _asked(given: Mapping[str, Any], place: int) -> tuple[str, list[tuple[int, int]]]:
-    """A text and its words, as characters from and to. Raises DataError."""
-    words = given.get("words") or given.get("text")
+def _text_and_words(inputs: TaskInput, number: int) -> tuple[str, list[tuple[int, int]]]:
+    """Return the text of an input, and the first and last character of its words. Raise DataError."""
+    words = inputs.get("words") or inputs.get("text")
     if isinstance(words, list | tuple) and words and all(isinstance(w, str) and w.strip() for w in words):
-        ends = np.cumsum([len(word) + 1 for word in words]) - 1
-        return " ".join(words), [(int(end) - len(word), int(end)) for word, end in zip(words, ends, strict=True)]
-    text = given.get("text")
+        texts = [str(word) for word in words]
+        ends = np.cumsum([len(word) + 1 for word in texts]) - 1
+        return " ".join(texts), [(int(end) - len(word), int(end)) for word, end in zip(texts, ends, strict=True)]
+    text = inputs.get("text")
     if not isinstance(text, str) or not text.strip():
         raise DataError(
-            f"Input {place} has no text.", 'Write some text, or give its words: {"words": ["Mary", "sings"]}.'
+            f"Input {number} has no text.", 'Write some text, or give its words: {"words": ["Mary", "sings"]}.'
         )
     return text, split_words(text)
-
-
-def word_logits(model: Any, tokenizer: Any, rows: Sequence[Sequence[str]], max_length: int) -> list[torch.Tensor]:
-    """The head's scores for each word of each row, [words, C] on the CPU; NaN for a word that has no token.
-
-    A row of more than ``max_length`` tokens is read in windows that overlap; a word is taken from the window that shows
-    more around it.
-    """
-    import torch
-
-    windows = _windows(tokenizer, rows, max_length)
-    shown = [rows[row][begin:end] for row, begin, end in windows]
-    tokens = tokenize_words(tokenizer, shown, max_length)
-    offsets = row_offsets(shown)
-    first = first_pieces(tokens, offsets)
-    device = next(model.parameters()).device
-    of_windows: list[Any] = [None] * len(windows)
-    for indices in Batches(np.maximum(tokens.lengths, 1), INFERENCE_BATCH_SIZE).in_order():
-        if not tokens.lengths[indices].any():
-            continue  # nothing but invisible characters
-        batch = {k: torch.from_numpy(v).to(device) for k, v in tokens.pad(indices, tokenizer.pad_token_id or 0).items()}
-        with torch.inference_mode():
-            logits = model(**batch).logits.float().cpu()
-        for place, window in enumerate(indices.tolist()):
-            at = torch.from_numpy(first[offsets[window] : offsets[window + 1]])
-            said = logits[place][at.clamp(min=0)]
-            of_windows[window] = said.masked_fill((at < 0)[:, None], float("nan"))
-    classes = int(model.config.num_labels)
-    return _joined(windows, of_windows, rows, classes)
-
-
-def _windows(tokenizer: Any, rows: Sequence[Sequence[str]], max_length: int) -> list[tuple[int, int, int]]:
-    """Stretches of words that fit into ``max_length`` tokens: (row, first word, behind the last)."""
-    tokens = tokenize_words(tokenizer, rows, NO_LIMIT)
-    assert tokens.words is not None
-    windows: list[tuple[int, int, int]] = []
-    for row, words in enumerate(rows):
-        if tokens.lengths[row] <= max_length:
-            windows.append((row, 0, len(words)))
-            continue
-        own = tokens.words[tokens.offsets[row] : tokens.offsets[row + 1]]
-        pieces = np.bincount(own[own >= 0], minlength=len(words))
-        room = max(1, max_length - int((own < 0).sum()))
-        ends = np.cumsum(pieces)
-        begin = 0
-        while True:
-            before = int(ends[begin] - pieces[begin])
-            end = max(begin + 1, int(np.searchsorted(ends, before + room, side="right")))
-            windows.append((row, begin, end))
-            if end >= len(words):
-                break
-            starts = ends - pieces
-            shared = int(np.searchsorted(starts, int(ends[end - 1]) - OVERLAP * room, side="right")) - 1
-            fits = int(np.searchsorted(starts, int(ends[end]) - room))  # from there the next word is shown, too
-            begin = max(begin + 1, min(max(shared, fits), end))
-    return windows
-
-
-def _joined(
-    windows: Sequence[tuple[int, int, int]], of_windows: Sequence[Any], rows: Sequence[Sequence[str]], classes: int
-) -> list[torch.Tensor]:
-    """The scores of whole rows from those of their windows: where two overlap, each gives the half nearer to it."""
-    import torch
-
-    found = [torch.full((len(words), classes), float("nan")) for words in rows]
-    for place, (row, begin, end) in enumerate(windows):
-        if of_windows[place] is None:
-            continue
-        start = begin
-        if place and windows[place - 1][0] == row:
-            start = (begin + windows[place - 1][2]) // 2
-        found[row][start:end] = of_windows[place][start - begin :]
-    return found
-
-
-def _read_rows(logits: Sequence[torch.Tensor], constrained: bool) -> tuple[list[Array], list[Array]]:
-    """Tags and their probabilities, [words] of each row; a word without token is O."""
-    import torch
-
-    order = sorted(range(len(logits)), key=lambda row: len(logits[row]))
-    tags: list[Any] = [None] * len(logits)
-    scores: list[Any] = [None] * len(logits)
-    for start in range(0, len(order), INFERENCE_BATCH_SIZE):
-        rows = order[start : start + INFERENCE_BATCH_SIZE]
-        padded = torch.nn.utils.rnn.pad_sequence([logits[r] for r in rows], True, float("nan"))
-        said = ~padded.isnan().any(-1)
-        found, probability = read_tags(padded.nan_to_num(0.0), said, constrained)
-        found = found.masked_fill(~said, OUTSIDE)
-        for place, row in enumerate(rows):
-            tags[row] = found[place, : len(logits[row])].numpy()
-            scores[row] = probability[place, : len(logits[row])].numpy()
-    return tags, scores

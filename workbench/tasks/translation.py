@@ -3,13 +3,13 @@
     workbench run translate        # English to Chinese from nothing, on sentences of tatoeba.org
 
 BLEU is sacreBLEU's, on words that suit the target's script; chrF compares characters, and suits every script. What a
-run is held against: translating word by word with a lexicon of the training part, and copying the source.
+run is held against: translating word by word with a lexicon of the training split, and copying the source.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -19,7 +19,8 @@ from workbench.metrics import overlap
 from workbench.metrics.overlap import Counts
 from workbench.tasks.base import tasks
 from workbench.tasks.shared.lexicon import Lexicon
-from workbench.tasks.shared.seq2seq import PLACE, PairTargets, Seq2Seq, Seq2SeqOptions
+from workbench.tasks.shared.seq2seq import SOURCE, PairTargets, Seq2Seq, Seq2SeqOptions
+from workbench.types import JsonObject
 
 SOURCES = ("source", "src", "source_text", "original", "sentence", "text")
 TARGETS = ("target", "tgt", "target_text", "translation", "translated")
@@ -35,17 +36,17 @@ class Translation(Seq2Seq):
 
     class Config(Seq2SeqOptions):
         prompt: str = Field(
-            PLACE + "\nTranslation:\n", description="What a decoder goes on with; {source} stands for the text."
+            SOURCE + "\nTranslation:\n", description="The prompt that a decoder continues; {source} is the text."
         )
         bleu_words: Literal["auto", "13a", "zh", "char"] = Field(
             "auto",
-            description="What BLEU counts as a word, by sacreBLEU's names: 13a where spaces part words, zh for "
+            description="What BLEU counts as a word, by sacreBLEU's names: 13a where spaces separate words, zh for "
             "Chinese, char for other scripts without spaces; auto looks at the targets.",
         )
 
     config: Config
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: Config | None = None) -> None:
         super().__init__(config)
         self.words: overlap.Tokenization = "13a" if self.config.bleu_words == "auto" else self.config.bleu_words
 
@@ -63,16 +64,16 @@ class Translation(Seq2Seq):
     def references(self, examples: Examples) -> list[list[str]]:
         return [[text] for text in examples.columns["target"]]
 
-    def counts(self, written: Sequence[str], references: Sequence[Sequence[str]]) -> Counts:
+    def counts(self, texts: Sequence[str], references: Sequence[Sequence[str]]) -> Counts:
         wanted = [texts[0] for texts in references]
-        return overlap.chrf_counts(written, wanted) | overlap.bleu_counts(written, wanted, self.words)
+        return overlap.chrf_counts(texts, wanted) | overlap.bleu_counts(texts, wanted, self.words)
 
-    def trivial(self, sources: Sequence[str], train: PairTargets) -> dict[str, list[str]]:
+    def baseline_texts(self, sources: Sequence[str], train: PairTargets) -> dict[str, list[str]]:
         lexicon = Lexicon.learn(train.sources, [texts[0] for texts in train.references])
         return {
-            "word by word, with a lexicon of the training part": [lexicon.translate(text) for text in sources],
+            "word by word, with a lexicon of the training split": [lexicon.translate(text) for text in sources],
             "copying the source": list(sources),
         }
 
-    def details(self) -> dict[str, Any]:
+    def details(self) -> JsonObject:
         return {"bleu_signature": f"nrefs:1|case:mixed|eff:no|tok:{self.words}|smooth:exp"}

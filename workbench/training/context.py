@@ -14,14 +14,15 @@ from workbench.check import Resolved, resolve
 from workbench.machine import limit_onednn_cache
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
-from workbench.tasks.base import Task
+from workbench.tasks.answers import Answer
+from workbench.tasks.base import Task, TaskInput
 from workbench.training.device import Device
 from workbench.training.reporter import RunReporter
 from workbench.tuning.base import Tuning
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from typing import Any
+    pass
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class RunContext:
         return self.resolved.tuning
 
 
-def _predict_with_run(workspace: Workspace, run_id: str, inputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _predict_with_run(workspace: Workspace, run_id: str, inputs: Sequence[TaskInput]) -> list[Answer]:
     """Return the predictions of another finished run. Raises RequestError if it has no model."""
     from workbench.inference.predictor import Predictor
 

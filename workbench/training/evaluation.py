@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from workbench.tasks.base import Task
+from workbench.tasks.base import FinishContext, InferenceContext, Task
 from workbench.training.forward import Batch
 from workbench.training.loop import seed_batch
 from workbench.training.splits import EncodedSplit
@@ -35,6 +35,7 @@ class Evaluation:
         task: interprets the outputs.
         model: on the accelerator's device.
         tokenizer: the model's tokenizer.
+        max_length: longest input in tokens.
         accelerator: holds the device and the precision.
         compiled: whether the model is compiled.
         activations: replays the cached activations of frozen layers; None without a cache.
@@ -45,6 +46,7 @@ class Evaluation:
         task: Task,
         model: Model,
         tokenizer: Tokenizer,
+        max_length: int,
         accelerator: Accelerator,
         compiled: bool = False,
         activations: ActivationCache | None = None,
@@ -52,6 +54,7 @@ class Evaluation:
         self.task = task
         self.model = model
         self.tokenizer = tokenizer
+        self.max_length = max_length
         self.accelerator = accelerator
         self.activations = activations
         self._multiple = COMPILED_MULTIPLE if compiled else 1
@@ -118,18 +121,19 @@ class Evaluation:
             progress: called with the number of examples done and of all examples.
         """
         self.model.eval()
+        context = FinishContext(
+            self.model, self.tokenizer, self.max_length, split.examples, split.encoded, outputs, progress
+        )
         seed_batch(EVALUATION_SEED, 2, 0)
         # Texts grow token by token, and a compiled model would be compiled for each length.
         with torch.inference_mode(), self.accelerator.autocast(), torch.compiler.set_stance("force_eager"):
-            return self.task.finish(  # type: ignore[no-any-return]
-                self.model, self.tokenizer, split.examples, split.encoded, outputs, progress
-            )
+            return self.task.finish(context)  # type: ignore[no-any-return]
 
     def samples(self) -> list[dict[str, str]]:
         """Return texts that the model generates now; empty for a task that generates none."""
         seed_batch(EVALUATION_SEED, 1, 0)
         with self.accelerator.autocast(), torch.compiler.set_stance("force_eager"):
-            return self.task.samples(self.model, self.tokenizer)
+            return self.task.samples(InferenceContext(self.model, self.tokenizer, self.max_length))
 
 
 def stack_rows(batches: list[torch.Tensor]) -> Outputs:

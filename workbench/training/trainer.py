@@ -63,6 +63,7 @@ class Trainer:
             context.task,
             self.model,
             prepared.tokenizer,
+            context.spec.data.max_length,
             context.accelerator,
             self.settings.compile,
             self.activations,
@@ -208,7 +209,10 @@ def evaluate_zero_shot(context: RunContext, prepared: Prepared, splits: dict[str
         return
     context.reporter.phase("evaluating the model before training")
     model = prepared.model.to(context.accelerator.device)
-    evaluation = Evaluation(context.task, model, prepared.tokenizer, context.accelerator, context.spec.training.compile)
+    spec = context.spec
+    evaluation = Evaluation(
+        context.task, model, prepared.tokenizer, spec.data.max_length, context.accelerator, spec.training.compile
+    )
     with torch.random.fork_rng():
         outputs, loss = evaluation.outputs(splits[reported_split(splits)])
     context.task.on_untrained_outputs(outputs, loss, context.resolved.model.from_scratch)

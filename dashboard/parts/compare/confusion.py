@@ -122,7 +122,7 @@ def _show_cell(run: ClassPredictions, counted: ConfusionMatrix, gold: str, said:
     st.markdown(f"**{md(gold, 60)}** taken for **{md(said, 60)}**: {len(inside):,} examples")
     if inside:
         key = f"compare.cell.{counted.labels.index(gold)}.{counted.labels.index(said)}"
-        evidence.example_table([run.texts[place] for place in inside[:MOST_ROWS]], {}, key, first, second)
+        evidence.example_table([run.inputs[place] for place in inside[:MOST_ROWS]], {}, key, first, second)
 
 
 def _show_classes(counted: dict[str, ConfusionMatrix]) -> None:

@@ -13,6 +13,7 @@ from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import cut, md, number
 from workbench.compare.disagreements import disagreements
 from workbench.runs.curves import group_by_config
+from workbench.runs.predictions import input_text
 from workbench.runs.run import Run
 
 MOST_ROWS = 200
@@ -64,15 +65,17 @@ def show_examples(first: Run, second: Run) -> None:
         "Second": [cut(one.second, 60) for one in seen],
         "The wrong one's score": [one.score for one in seen],
     }
-    example_table([one.text for one in seen], columns, "compare.examples", first, second)
+    example_table([one.inputs for one in seen], columns, "compare.examples", first, second)
     st.caption(f"{len(found):,} of the examples; those where the wrong run is surest stand on top.")
 
 
-def example_table(texts: list[str], columns: dict[str, list[Any]], key: str, first: Run, second: Run) -> None:
+def example_table(
+    inputs: list[dict[str, Any]], columns: dict[str, list[Any]], key: str, first: Run, second: Run
+) -> None:
     """Examples as a table; a click on one opens its explanation in both runs, where the task has explanations.
 
     Args:
-        texts: of the examples, as the predictions have them.
+        inputs: of the examples, by role.
         columns: what stands beside them; numbers are shown with two digits.
         key: of the table.
         first, second: the two runs.
@@ -80,13 +83,13 @@ def example_table(texts: list[str], columns: dict[str, list[Any]], key: str, fir
     opens = can_explain(first)
     numbers = [name for name, values in columns.items() if any(isinstance(value, float) for value in values)]
     event: Any = st.dataframe(
-        {"Text": [cut(text, 300) for text in texts], **columns},
+        {"Text": [cut(input_text(each), 300) for each in inputs], **columns},
         column_config={
             "Text": st.column_config.TextColumn(width="large"),
             **{name: st.column_config.NumberColumn(format="%.2f") for name in numbers},
         },
         hide_index=True,
-        height=min(320, 38 + 35 * len(texts)),
+        height=min(320, 38 + 35 * len(inputs)),
         on_select="rerun" if opens else "ignore",
         selection_mode="single-row",
         key=key,
@@ -96,8 +99,8 @@ def example_table(texts: list[str], columns: dict[str, list[Any]], key: str, fir
         return
     st.caption("Choose a row to see its explanation in both runs.")
     rows = event["selection"]["rows"]
-    if rows and rows[0] < len(texts):
-        explain_in_both(first, second, texts[rows[0]])
+    if rows and rows[0] < len(inputs):
+        explain_in_both(first, second, inputs[rows[0]])
 
 
 def can_explain(run: Run) -> bool:
@@ -105,16 +108,16 @@ def can_explain(run: Run) -> bool:
     return run_list.explainable(run.summary(with_spec=False).model_copy(update={"task": run.status().task}))
 
 
-def explain_in_both(first: Run, second: Run, text: str) -> None:
+def explain_in_both(first: Run, second: Run, inputs: dict[str, Any]) -> None:
     """To the Explain page, with both runs side by side.
 
     Args:
         first, second: the second is left out where its answers cannot be explained.
-        text: of an example, as the predictions have it: of a pair both texts.
+        inputs: of an example, by role.
     """
-    from workbench.explain.examples import run_reads_pairs, split_pair  # brings torch: only for those who go there
+    from workbench.explain.examples import run_reads_pairs, text_inputs  # brings torch: only for those who go there
 
-    given = split_pair(text, run_reads_pairs(first))
+    given = text_inputs(inputs, run_reads_pairs(first))
     query = {
         state.RUN.param: first.id,
         state.Explain.VIEW.param: "tokens",

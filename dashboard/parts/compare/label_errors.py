@@ -33,7 +33,7 @@ def draw(first: Run, second: Run) -> None:
     if not places:
         st.caption("There is none.")
         return
-    evidence.example_table([run.texts[place] for place in places], columns, "compare.doubtful", first, second)
+    evidence.example_table([run.inputs[place] for place in places], columns, "compare.doubtful", first, second)
     st.caption(words)
 
 

@@ -91,5 +91,5 @@ def _show_wrong(ours: ClassPredictions, theirs: ClassPredictions, one: Slice, fi
         "First": [cut(ours.predicted[place], 60) for place in seen],
         "Second": [cut(theirs.predicted[place], 60) for place in seen],
     }
-    evidence.example_table([ours.texts[place] for place in seen], columns, "compare.slice_examples", first, second)
+    evidence.example_table([ours.inputs[place] for place in seen], columns, "compare.slice_examples", first, second)
     st.caption(f"{len(wrong):,} of {one.count:,} that the first run gets wrong.")

@@ -11,9 +11,9 @@ from dashboard import state
 from dashboard.parts.shared import curves, run_list, side_by_side
 from dashboard.parts.shared.side_by_side import Side
 from dashboard.parts.shared.text import cut, md, plain
-from workbench.explain.examples import sample_texts, split_pair
+from workbench.explain.examples import sample_texts, text_inputs
 from workbench.inference.predictor import Predictor
-from workbench.runs.predictions import has_predictions, read_predictions
+from workbench.runs.predictions import example_inputs, has_predictions, input_text, read_predictions
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -28,7 +28,9 @@ COLUMNS = ["input", "gold", "prediction", "score", "correct"]
 @st.cache_data(max_entries=2, show_spinner=False)
 def _predictions(run_id: str, changed: int, root: str) -> dict[str, list[Any]]:
     rows = read_predictions(Run.open(run_id, Workspace.current()), COLUMNS)
-    order = sorted(range(len(rows["input"])), key=lambda i: _rank(rows, i))
+    inputs = example_inputs(rows)
+    rows |= {"inputs": inputs, "text": [input_text(each) for each in inputs]}
+    order = sorted(range(len(inputs)), key=lambda i: _rank(rows, i))
     return {name: [column[i] for i in order] for name, column in rows.items()}
 
 
@@ -50,22 +52,22 @@ def examples(run: Run) -> dict[str, list[Any]]:
 
 def example_texts(run: Run, pairs: bool, most: int) -> list[dict[str, str]]:
     """Some of the run's evaluated texts, as the explaining functions take them: not the first but from all over."""
-    return sample_texts(examples(run).get("input", []), pairs, most)
+    return sample_texts(examples(run).get("inputs", []), pairs, most)
 
 
 def choose_example(run: Run, pairs: bool) -> None:
     """A text of the run's data, found by its words, put into the text field."""
     rows = examples(run)
-    if not rows.get("input"):
+    if not rows.get("inputs"):
         return
     find, chooser = st.columns([1, 2])
     words = find.text_input("Find an example", key="explain.search", placeholder="words in it").lower().split()
-    places = [i for i, text in enumerate(rows["input"]) if all(word in text.lower() for word in words)]
+    places = [i for i, text in enumerate(rows["text"]) if all(word in text.lower() for word in words)]
 
     def take() -> None:
         place = st.session_state["explain.example"]
         if place is not None:
-            given = split_pair(rows["input"][place], pairs)
+            given = text_inputs(rows["inputs"][place], pairs)
             st.session_state[state.Explain.TEXT.key] = given["text"][: state.MAX_TEXT]
             st.session_state[state.Explain.PAIR.key] = given.get("text_pair", "")[: state.MAX_TEXT]
 
@@ -84,7 +86,7 @@ def choose_example(run: Run, pairs: bool) -> None:
 def example_label(rows: dict[str, list[Any]], place: int) -> str:
     """An example in a list: whether it was right, what was said, and its text."""
     right, said = _cell(rows, "correct", place), cut(_cell(rows, "prediction", place) or "", 24)
-    text = cut(rows["input"][place], 90)
+    text = cut(rows["text"][place], 90)
     if right is None or not said:
         return text
     return f"✔ {said}: {text}" if right else f"✖ {said}, not {cut(_cell(rows, 'gold', place), 24)}: {text}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -10,45 +11,97 @@ import streamlit as st
 from dashboard.parts.playground.marked_text import marked_html
 from dashboard.parts.shared import curves
 from dashboard.parts.shared.text import cut, md, number, plain
-from workbench.inference.answers import Answer, Bars, Fact, Marked, Ranked, Written
+from workbench.tasks.answers import (
+    Answer,
+    Choice,
+    Embedding,
+    ExtractedAnswer,
+    FilledMasks,
+    GeneratedText,
+    LabeledSpans,
+    Ranking,
+    Relation,
+    ScoredLabels,
+    Similarity,
+    Span,
+)
 
+MAX_BARS = 12
+MAX_COORDINATES = 8  # of a vector
 LONGEST_NAME = 34  # characters beside a bar
 
 
-def draw(parts: Sequence[Answer], key: str, place: int = 0) -> None:
-    """Draw the parts of one answer, one below the other.
+def draw(answer: Answer, key: str, index: int = 0) -> None:
+    """Draw one answer.
 
     Args:
-        parts: of the answer.
+        answer: of any form.
         key: prefix of session keys; no two answers on a page share it.
-        place: which of the answers that stand side by side it is: it chooses the colour.
+        index: which of the answers that are shown side by side it is: it chooses the colour.
     """
-    for i, part in enumerate(parts):
-        if isinstance(part, Fact):
-            value = number(part.value) if isinstance(part.value, float) else part.value
-            st.markdown(f"**{md(part.name)}: {md(value, 400)}**")
-        elif isinstance(part, Bars):
-            _draw_bars(part, f"{key}.bars.{i}", place)
-        elif isinstance(part, Marked):
-            _draw_marked(part)
-        elif isinstance(part, Ranked):
-            _draw_ranked(part, f"{key}.ranked.{i}")
-        else:
-            _draw_written(part)
+    match answer:
+        case ScoredLabels():
+            _draw_value(*_label(answer))
+            _draw_bars("Probabilities", answer.scores.items(), f"{key}.scores", index)
+        case Choice():
+            _draw_value("Choice", answer.text)
+            _draw_bars("Probabilities", answer.scores.items(), f"{key}.scores", index)
+        case ExtractedAnswer():
+            _draw_value("Answer", answer.text if answer.span else "none: the text does not tell")
+            spans = () if answer.span is None else (replace(answer.span, label="answer"),)
+            _draw_spans(answer.context, spans)
+            if answer.candidates:
+                candidates = [(span.text, span.score) for span in answer.candidates]
+                _draw_bars("Candidates", candidates, f"{key}.candidates", index)
+        case LabeledSpans():
+            _draw_spans(answer.text, answer.spans)
+        case Ranking():
+            _draw_ranking(answer, f"{key}.ranking")
+        case Similarity():
+            _draw_value("Similarity, -1 to 1", number(answer.score))
+        case Embedding():
+            first = ", ".join(f"{coordinate:.3f}" for coordinate in answer.vector[:MAX_COORDINATES])
+            more = ", ..." if len(answer.vector) > MAX_COORDINATES else ""
+            _draw_value(f"A vector of {len(answer.vector):,} numbers", first + more)
+        case GeneratedText():
+            _draw_text(answer.text, answer.is_code)
+            if answer.unread_tokens:
+                _draw_value("Tokens at the end that were not read", number(float(answer.unread_tokens)))
+        case FilledMasks():
+            _draw_text(answer.text)
+            for i, mask in enumerate(answer.masks, start=1):
+                candidates = [(each.text, each.score) for each in mask]
+                _draw_bars(f"Gap {i}", candidates, f"{key}.gap.{i}", index)
 
 
-def _draw_bars(bars: Bars, key: str, place: int) -> None:
-    names = _short([name for name, _ in bars.values])
+def _label(answer: ScoredLabels) -> tuple[str, str]:
+    """The name of what was predicted, and the prediction."""
+    if isinstance(answer, Relation) and answer.relation is not None:
+        return "Relation", f"{answer.relation}: from {answer.source} to {answer.target}"
+    if answer.labels is not None:
+        return "Labels", ", ".join(answer.labels) or "none is likely enough"
+    return "Label", answer.label
+
+
+def _draw_value(name: str, value: str) -> None:
+    st.markdown(f"**{md(name)}: {md(value, 400)}**")
+
+
+def _draw_bars(title: str, scores: Iterable[tuple[str, float]], key: str, index: int) -> None:
+    """Probabilities as bars, the highest first."""
+    ordered = sorted(scores, key=lambda item: -item[1])
+    shown, left_out = ordered[:MAX_BARS], max(0, len(ordered) - MAX_BARS)
+    names = _short([name for name, _ in shown])
     figure = go.Figure(
         go.Bar(
-            x=[value for _, value in bars.values],
+            x=[value for _, value in shown],
             y=names,
             orientation="h",
-            text=[f"{value:.1%}" for _, value in bars.values],
+            text=[f"{value:.1%}" for _, value in shown],
             textposition="auto",
             insidetextfont={"color": "#11181D" if st.context.theme.type == "dark" else "#FFFFFF"},
-            marker_color=curves.palette()[place],
-            customdata=[plain(name) or "(empty)" for name, _ in bars.values],
+            marker_color=curves.palette()[index],
+            customdata=[plain(name) or "(empty)" for name, _ in shown],
             hovertemplate="%{customdata}: %{x:.4f}<extra></extra>",
         )
     )
@@ -59,11 +112,11 @@ def _draw_bars(bars: Bars, key: str, place: int) -> None:
         yaxis={"autorange": "reversed", "automargin": True, "type": "category"},
         bargap=0.25,
     )
-    if bars.name != "Probabilities":
-        st.caption(md(bars.name))
+    if title != "Probabilities":
+        st.caption(md(title))
     st.plotly_chart(figure, key=key, config={"displayModeBar": False})
-    if bars.left_out:
-        st.caption(f"And {bars.left_out:,} more that are less likely.")
+    if left_out:
+        st.caption(f"And {left_out:,} more that are less likely.")
 
 
 def _short(names: list[str]) -> list[str]:
@@ -78,16 +131,19 @@ def _short(names: list[str]) -> list[str]:
     return found
 
 
-def _draw_marked(part: Marked) -> None:
-    st.html(marked_html(part.text, part.spans, curves.palette()))
-    if not part.spans:
+def _draw_spans(text: str, spans: Sequence[Span]) -> None:
+    st.html(marked_html(text, spans, curves.palette()))
+    if not spans:
         st.caption("Nothing is marked: the model found nothing in it.")
 
 
-def _draw_ranked(part: Ranked, key: str) -> None:
-    st.caption(md(part.name))
+def _draw_ranking(ranking: Ranking, key: str) -> None:
+    st.caption("Best first")
     st.dataframe(
-        {"Text": [cut(text, 300) for text, _ in part.rows], "Score": [score for _, score in part.rows]},
+        {
+            "Text": [cut(item.text, 300) for item in ranking.items],
+            "Score": [item.score for item in ranking.items],
+        },
         column_config={
             "Text": st.column_config.TextColumn(width="large"),
             "Score": st.column_config.NumberColumn(format="%.3f", width="small"),
@@ -97,11 +153,11 @@ def _draw_ranked(part: Ranked, key: str) -> None:
     )
 
 
-def _draw_written(part: Written) -> None:
-    if not part.text.strip():
+def _draw_text(text: str, is_code: bool = False) -> None:
+    if not text.strip():
         st.caption("The model wrote nothing.")
-    elif part.code:
-        st.code(part.text, language="python")
+    elif is_code:
+        st.code(text, language="python")
     else:
         with st.container(border=True):
-            st.text(part.text)
+            st.text(text)

@@ -16,10 +16,10 @@ from dashboard.parts.shared import run_list, side_by_side
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import md
 from workbench.explain.hooks import MODEL_LOCK
-from workbench.inference.answers import to_answers
 from workbench.inference.predictor import Predictor
 from workbench.runs.documents import RunSummary
 from workbench.runs.run import Run
+from workbench.tasks.answers import Answer
 from workbench.tasks.base import Task
 
 
@@ -31,7 +31,7 @@ def show(runs: Sequence[Run], given: dict[str, Any], options: dict[str, Any]) ->
                 st.markdown(f"**{md(run_list.title(run.id))}**")
             predictor = side_by_side.load(run)
             result, seconds = answer(run, given, options)
-            answer_cards.draw(to_answers(predictor.task, given, result), f"play.answer.{place}", place)
+            answer_cards.draw(result, f"play.answer.{place}", place)
             st.caption(f"Answered in {_seconds(seconds)} on {where(predictor)}.")
 
 
@@ -42,10 +42,10 @@ def where(predictor: Predictor) -> str:
     return {"cpu": "the processor", "cuda": "the GPU", "mps": "the GPU"}.get(device, f"the device {device}")
 
 
-def answer(run: Run, given: dict[str, Any], options: dict[str, Any]) -> tuple[dict[str, Any], float]:
+def answer(run: Run, given: dict[str, Any], options: dict[str, Any]) -> tuple[Answer, float]:
     """What the run answers, and how many seconds it took; asked once in a session. Raises WorkbenchError."""
 
-    def asked() -> tuple[dict[str, Any], float]:
+    def asked() -> tuple[Answer, float]:
         predictor = side_by_side.load(run)
         with st.spinner("Asking the model ..."), MODEL_LOCK:
             start = time.perf_counter()

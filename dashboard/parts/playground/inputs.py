@@ -14,7 +14,7 @@ from dashboard.parts.explain import inputs
 from dashboard.parts.shared import spec_form
 from dashboard.parts.shared.text import md
 from workbench.data.columns import Column
-from workbench.inference.answers import input_fields, inputs_from_row
+from workbench.inference.inputs import input_fields, inputs_from_row
 from workbench.runs.run import Run
 from workbench.tasks.base import Task
 from workbench.tasks.shared.generation import GenerationConfig
@@ -107,7 +107,7 @@ def _from_url(columns: Sequence[Column]) -> None:
 def _choose_example(run: Run, columns: Sequence[Column]) -> None:
     """A row of the run's own data, put into the fields."""
     rows = inputs.examples(run)
-    offered = [i for i, text in enumerate(rows.get("input", ())) if inputs_from_row(columns, text)]
+    offered = [i for i, row in enumerate(rows.get("inputs", ())) if inputs_from_row(columns, row)]
     if not offered:
         return
     key = f"play.example.{run.id}"
@@ -115,7 +115,7 @@ def _choose_example(run: Run, columns: Sequence[Column]) -> None:
     def take() -> None:
         place = st.session_state[key]
         if place is not None:
-            put(columns, inputs_from_row(columns, rows["input"][place]))
+            put(columns, inputs_from_row(columns, rows["inputs"][place]))
 
     st.selectbox(
         "An example of the run's data",

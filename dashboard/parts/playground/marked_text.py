@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from dashboard.parts.shared.text import cut
-from workbench.inference.answers import Span
+from workbench.tasks.answers import Span
 
 LONGEST = 20_000  # characters that are shown
 _STYLE = "line-height:2.1;white-space:pre-wrap;overflow-wrap:anywhere"

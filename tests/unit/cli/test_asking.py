@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import astuple
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from workbench.cli.asking import inputs_of_file, inputs_of_json, inputs_of_texts, show_predictions
 from workbench.errors import DataError, RequestError
 from workbench.inference.predictor import Predictor
+from workbench.tasks.answers import GeneratedText
 from workbench.tasks.base import read_list, tasks
 
 QUESTIONS = tasks.get("question-answering")()
@@ -44,7 +46,7 @@ def test_rows_of_a_file_by_its_columns(tmp_path: Path) -> None:
 
 
 def test_what_was_written_is_shown_though_the_input_has_the_same_key(capsys: pytest.CaptureFixture[str]) -> None:
-    show_predictions([{"text": "He is my friend."}], [{"text": "他是我的朋友。", "unread_tokens": 0}])
+    show_predictions([{"text": "He is my friend."}], [GeneratedText("他是我的朋友。")])
     assert "他是我的朋友。" in capsys.readouterr().out
 
 
@@ -58,8 +60,8 @@ class Echo:
         self.of = tasks.get(name)()
         self.inputs, self.input_aliases = self.of.inputs, self.of.input_aliases
 
-    def predict(self, model: Any, tokenizer: Any, inputs: Any, max_length: int, options: Any) -> list[dict[str, Any]]:
-        return [{"text": json.dumps(given)} for given in inputs]
+    def predict(self, context: Any, inputs: Any, options: Any) -> list[GeneratedText]:
+        return [GeneratedText(json.dumps(given)) for given in inputs]
 
 
 def predictor_of(name: str) -> Predictor:
@@ -89,7 +91,7 @@ def test_a_role_that_the_task_does_not_read_is_refused_with_a_guess(
     ("task", "role"), [("translation", "text"), ("sentence-similarity", "text_a"), ("code-generation", "text")]
 )
 def test_other_names_of_a_role_are_read_still(task: str, role: str) -> None:
-    assert predictor_of(task).predict([{role: "a"}]) == [{"text": json.dumps({role: "a"})}]
+    assert predictor_of(task).predict([{role: "a"}]) == [GeneratedText(json.dumps({role: "a"}))]
 
 
 @pytest.mark.parametrize(
@@ -111,25 +113,25 @@ def test_what_a_csv_file_holds_reaches_every_task_as_a_list() -> None:
     from workbench.tasks import dialogue, recommendation, sentence_similarity
 
     listed = '["a", "b", "c"]'
-    assert sentence_similarity._asked({"text": "x", "candidates": listed}, 1) == ("x", ["a", "b", "c"], True)
-    assert sentence_similarity._asked({"text": "x", "text_b": "d"}, 1) == ("x", ["d"], False)
-    assert sentence_similarity._asked({"text": "x", "candidates": listed, "text_b": "d"}, 1)[1] == ["a", "b", "c", "d"]
+    assert astuple(sentence_similarity._query({"text": "x", "candidates": listed}, 1)) == ("x", ["a", "b", "c"], True)
+    assert astuple(sentence_similarity._query({"text": "x", "text_b": "d"}, 1)) == ("x", ["d"], False)
+    assert sentence_similarity._query({"text": "x", "candidates": listed, "text_b": "d"}, 1).others == [*"abcd"]
     assert recommendation._candidates({"candidates": listed}, 1) == ["a", "b", "c"]
     assert (
         recommendation._history({"history": listed}, 1)
         == "a; b; c"
         == recommendation._history({"history": "a; b; c"}, 1)
     )
-    assert dialogue._asked_turns({"turns": listed}, 1) == ["a", "b", "c"]
+    assert dialogue.input_turns({"turns": listed}, 1) == ["a", "b", "c"]
 
 
 def test_a_message_comes_after_the_turns() -> None:
-    from workbench.tasks.dialogue import _asked_turns
+    from workbench.tasks.dialogue import input_turns
 
-    assert _asked_turns({"turns": ["Hello", "Hi!"], "text": "How are you?"}, 1) == ["Hello", "Hi!", "How are you?"]
-    assert _asked_turns({"turns": ["Hello"], "text": " "}, 1) == ["Hello"] == _asked_turns({"text": "Hello"}, 1)
+    assert input_turns({"turns": ["Hello", "Hi!"], "text": "How are you?"}, 1) == ["Hello", "Hi!", "How are you?"]
+    assert input_turns({"turns": ["Hello"], "text": " "}, 1) == ["Hello"] == input_turns({"text": "Hello"}, 1)
     with pytest.raises(DataError, match="Input 2 has 2 turns"):
-        _asked_turns({"turns": ["Hello"], "text": "Are you there?"}, 2)
+        input_turns({"turns": ["Hello"], "text": "Are you there?"}, 2)
     for given in ({}, {"turns": 7, "text": "x"}, {"text": 7}):
         with pytest.raises(DataError, match="Input 1 has no turns"):
-            _asked_turns(given, 1)
+            input_turns(given, 1)

@@ -99,7 +99,7 @@ def test_nothing_that_anybody_wrote_becomes_an_element(workspace: Workspace) -> 
     runs = [fake_run(workspace, name=f"{SCRIPT[:60]}{i}", labels=[SCRIPT, "b"], seed=i) for i in range(2)]
     for run in runs:
         rows: dict[str, Any] = read_predictions(run)
-        write_predictions(run, rows | {"input": [f"{SCRIPT}\x00\u202e{'long ' * 9000}"] * 60})
+        write_predictions(run, rows | {"input:text": [f"{SCRIPT}\x00\u202e{'long ' * 9000}"] * 60})
         report = run.report().as_dict()
         report["metrics"][SCRIPT] = {"value": 0.5, "low": 0.4, "high": 0.6}
         report["cost"]["seconds"] = 0

@@ -157,8 +157,8 @@ def test_the_prediction_is_the_predictors_own(pair: str | None) -> None:
     text = "the film was unbelievable with good actors"  # longer than max_length: both truncate it alike
     (expected,) = real.predict([{"text": text} | ({"text_pair": pair} if pair else {})])
     explanation = explain(real, text, "gradient-x-input", text_pair=pair)
-    assert explanation.prediction["scores"] == pytest.approx(expected["scores"], abs=1e-6)
-    assert explanation.prediction["label"] == expected["label"]
+    assert explanation.prediction["scores"] == pytest.approx(expected.scores, abs=1e-6)
+    assert explanation.prediction["label"] == expected.label
     assert explanation.notes and len(explanation.tokens) == 8
 
 

@@ -50,7 +50,7 @@ def of_bert(kind: Any, name: str, labels: list[str] | None = None, **more: Any) 
 def test_the_next_token_is_the_models_prediction() -> None:
     model = writer()
     ids = model.tokenizer(TEXT, add_special_tokens=False)["input_ids"]
-    before = model.task.ends(model.tokenizer)[0]
+    before = model.task.special_tokens(model.tokenizer)[0]
     with torch.no_grad():
         probabilities = model.model(torch.tensor([[*before, *ids]])).logits[0, -1].softmax(-1)
     explanation = explain(model, TEXT, "occlusion")
@@ -187,7 +187,7 @@ def test_a_text_is_explained_within_its_prompt(name: str) -> None:
     model.tokenizer.eos_token = "[SEP]"
     text = f"  {TEXT}"
     with torch.no_grad():
-        (prompt,) = model.task.prompts_of(model.tokenizer, [{"text": text}])
+        (prompt,) = model.task.encode_prompts(model.tokenizer, [{"text": text}])
         row = prompt.within(32).tolist()
         expected = model.model(torch.tensor([row])).logits[0, -1].softmax(-1)
     explanation = explain(model, text, "occlusion")

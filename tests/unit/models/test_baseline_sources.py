@@ -62,7 +62,7 @@ def test_a_model_with_the_tokenizer_of_its_texts(name: str, workspace: Workspace
     assert loaded.base["source"] == name
     same, other = (load(name, workspace, tokenizers, seed=seed).base["fingerprint"] for seed in (0, 1))
     assert same == loaded.base["fingerprint"] != other
-    assert predictor(loaded).predict([{"text": TEXT}])[0]["label"] in ("bad", "good")
+    assert predictor(loaded).predict([{"text": TEXT}])[0].label in ("bad", "good")
 
 
 def test_options_are_the_models_shape(workspace: Workspace, tokenizers: Any) -> None:

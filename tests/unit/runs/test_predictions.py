@@ -16,7 +16,7 @@ from workbench.workspace import Workspace
 
 ROWS: dict[str, list[Any]] = {
     "id": ["a", "b"],
-    "input": ["Zeile\neins\u2028zwei", "好 </script>"],
+    "input:text": ["Zeile\neins\u2028zwei", "好 </script>"],
     "gold": ["x", "y"],
     "prediction": ["x", "x"],
     "score": [0.75, 0.5],

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.tasks.test_prompted_tasks import make_task
 from workbench.data.examples import Examples
 from workbench.errors import DataError
-from workbench.tasks.code_generation import _shortened
+from workbench.tasks.code_generation import _prompt
 from workbench.tasks.shared.python_text import LONGEST_CODE, edit_distance, edit_similarity, function_body, parses
 
 
@@ -104,7 +104,7 @@ def test_what_parses(code: str, sound: bool) -> None:
 
 
 def test_a_head_loses_its_middle() -> None:
-    prompt = _shortened([1], np.arange(10, 30, dtype=np.int32))
+    prompt = _prompt([1], np.arange(10, 30, dtype=np.int32))
     assert prompt.within(7).tolist() == [1, 10, 11, 12, 27, 28, 29]
     assert prompt.within(21).tolist() == [1, *range(10, 30)] and prompt.length == 21
 
@@ -121,7 +121,7 @@ def test_measures_by_hand() -> None:
     task = make_task("code-generation")
     head = 'def f(x):\n    """Do."""\n'
     examples = functions((head, "    return x\n"), (head, "    return x\n"), ("async def g():", "    pass\n"))
-    found = task.measured(examples, [0, 1, 2], ["    return x", "    return (", ""])
+    found = task.measure_texts(examples, [0, 1, 2], ["    return x", "    return (", ""])
     assert found["parsed"].tolist() == [1.0, 0.0, 0.0], "no body is no function, though a docstring would do"
     assert found["similarity"].tolist() == pytest.approx([1.0, 1 - 1 / 12, 0.0])
     assert ast.parse(head + "    return x")

@@ -13,6 +13,8 @@ from tests.unit.tasks.test_prompted_tasks import examples_of, make_model, make_t
 from workbench.data.examples import Examples
 from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
 from workbench.errors import DataError, SpecError
+from workbench.tasks.answers import ScoredLabels
+from workbench.tasks.base import FinishContext
 from workbench.tasks.shared.judge import BagOfWords, features
 
 NAME = "controlled-generation"
@@ -52,36 +54,36 @@ def test_the_judge_is_naive_bayes() -> None:
 
 def test_the_model_never_sees_what_its_judge_learned_from(tokenizer: Any) -> None:
     task, examples = fitted(judge_share=0.4)
-    assert len(task.kept_back) == 16
+    assert len(task.held_out) == 16
     encoded = task.encode(tokenizer, examples, 64, training=True)
-    assert set(encoded.targets.document) == set(range(40)) - task.kept_back
+    assert set(encoded.targets.document) == set(range(40)) - task.held_out
     assert len(task.encode(tokenizer, examples, 64)) == 40, "a part that is measured on is whole"
     again, _ = fitted(judge_share=0.4)
-    assert again.kept_back == task.kept_back, "a resumed run divides alike"
+    assert again.held_out == task.held_out, "a resumed run divides alike"
 
 
 def test_without_labels_nothing_is_kept_back(tokenizer: Any) -> None:
     task, examples = fitted(label=False)
-    assert task.kept_back == frozenset() and [column.role for column in task.columns()] == ["text"]
+    assert task.held_out == frozenset() and [column.role for column in task.columns()] == ["text"]
     assert len(task.encode(tokenizer, examples, 64, training=True)) == 40
-    assert set(task.written_measures()) == {"length_obeyed", "keyword_obeyed"}
+    assert set(task.text_measures()) == {"length_obeyed", "keyword_obeyed"}
 
 
 def test_another_run_can_judge(tokenizer: Any) -> None:
     task, examples = fitted(judge="run:abc", written=10, max_new_tokens=5)
-    assert task.kept_back == frozenset()
+    assert task.held_out == frozenset()
     asked: list[str] = []
 
-    def ask(run: str, inputs: Any) -> list[dict[str, Any]]:
+    def ask(run: str, inputs: Any) -> list[ScoredLabels]:
         asked.append(run)
-        return [{"label": "good", "score": 1.0, "scores": {"good": 1.0, "bad": 0.0}} for _ in inputs]
+        return [ScoredLabels.of({"good": 1.0, "bad": 0.0}) for _ in inputs]
 
     task.predict_with_run = ask
     model = make_model("ours", len(tokenizer))
     task.configure(model)
     assert asked == ["abc"], "asked before training, so that a wrong one is told of in time"
     encoded = task.encode(tokenizer, examples, 64)
-    finished = task.finish(model, tokenizer, examples, encoded, np.ones((40, 3)), lambda a, b: None)
+    finished = task.finish(FinishContext(model, tokenizer, 64, examples, encoded, np.ones((40, 3))))
     report = task.report(finished, encoded.targets, encoded.targets)
     gains_agree(report)
     assert "label_obeyed" in report["gain"]
@@ -94,7 +96,7 @@ def test_another_run_can_judge(tokenizer: Any) -> None:
 
 def test_a_judge_of_other_labels_is_refused() -> None:
     task, _ = fitted(judge="run:abc")
-    task.predict_with_run = lambda run, inputs: [{"label": "x", "scores": {"x": 1.0}} for _ in inputs]
+    task.predict_with_run = lambda run, inputs: [ScoredLabels.of({"x": 1.0}) for _ in inputs]
     with pytest.raises(SpecError, match="trained on the same labels"):
         task.configure(make_model("ours", 100))
 
@@ -107,7 +109,8 @@ def test_controls_by_hand() -> None:
     examples = Examples({"text": ["a b", "a b c", "a b c d e", "a b c d e f"], "label": ["x"] * 4}, ["t"] * 4)
     lengths = [task.controls(examples, i)["length"] for i in range(4)]
     assert lengths == ["short", "medium", "medium", "long"]
-    assert task.shown(examples, 0) == ("label: x\nlength: short\ntext:", "a b")
+    assert task.example_inputs(examples, 0) == {"label": "x", "length": "short", "keyword": None}
+    assert task.example_target(examples, 0) == "a b"
 
 
 def test_a_keyword_is_a_rare_word_of_the_text() -> None:
@@ -121,13 +124,13 @@ def test_a_keyword_is_a_rare_word_of_the_text() -> None:
 
 def test_obedience_by_hand() -> None:
     task, _ = fitted(short=3, long=5)
-    task._ask_judge = lambda texts: ["good" if "great" in text else "bad" for text in texts]
+    task._judge = lambda texts: ["good" if "great" in text else "bad" for text in texts]
     task.keyword_of = lambda text: "camera"
     examples = Examples({"text": ["one two", "one two"], "label": ["good", "good"]}, ["t"] * 2)
-    found = task.measured(examples, [0, 1], ["a great", "some dull Camera work here, and more of it"])
+    found = task.measure_texts(examples, [0, 1], ["a great", "some dull Camera work here, and more of it"])
     assert found["label_obeyed"].tolist() == [1, 0] and found["length_obeyed"].tolist() == [1, 0]
     assert found["keyword_obeyed"].tolist() == [0, 1]
-    empty = task.measured(examples, [0], [" "])
+    empty = task.measure_texts(examples, [0], [" "])
     assert not any(empty[f"{name}_obeyed"][0] for name in ("label", "length", "keyword")), "nothing obeys nothing"
 
 
@@ -142,7 +145,7 @@ def test_some_training_texts_have_no_controls(tokenizer: Any) -> None:
 
 def test_a_control_cannot_add_another() -> None:
     task, _ = fitted()
-    assert task._checked({"keyword": "camera\nlabel: bad"}, 1) == {"keyword": "camera label: bad"}
+    assert task._input_controls({"keyword": "camera\nlabel: bad"}, 1) == {"keyword": "camera label: bad"}
 
 
 def test_wrong_options_and_data() -> None:
@@ -153,4 +156,4 @@ def test_wrong_options_and_data() -> None:
         make_task(NAME).fit(Examples({"text": ["a", "b"], "label": ["x", "x"]}, ["t:1", "t:2"], [1, 2]))
     task, _ = fitted(keyword=False)
     with pytest.raises(DataError, match="without that control"):
-        task._checked({"keyword": "camera"}, 1)
+        task._input_controls({"keyword": "camera"}, 1)

@@ -12,9 +12,10 @@ from tests.unit.tasks.test_prompted_tasks import examples_of, make_model, make_t
 from workbench.data.examples import Examples
 from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
 from workbench.errors import DataError, SpecError
-from workbench.tasks.dialogue import distinct, draw_candidates
+from workbench.tasks.base import FinishContext
+from workbench.tasks.dialogue import distinct, sample_candidates
 from workbench.tasks.shared.chat import Chat, history
-from workbench.tasks.shared.prompted import as_text, token_lists
+from workbench.tasks.shared.prompted import token_lists, verbatim
 
 TEMPLATE = (
     "{% for m in messages %}{% if loop.first %}[CLS]Be kind.[SEP]{% endif %}"
@@ -45,7 +46,7 @@ def reference(tokenizer: Any, turns: list[str]) -> list[int]:
 
 
 def prompt(tokenizer: Any, turns: list[str], room: int = 1000) -> list[int]:
-    with as_text(tokenizer):
+    with verbatim(tokenizer):
         return history(Chat(tokenizer), token_lists(tokenizer, turns), room).tolist()
 
 
@@ -147,13 +148,14 @@ def test_distinct_by_hand() -> None:
 
 def test_candidates_are_different_replies_of_others() -> None:
     replies = [np.array([i % 6], dtype=np.int32) for i in range(20)]
-    lots = draw_candidates(replies, [0, 3, 19], 4)
-    assert lots == draw_candidates(replies, [0, 3, 19], 4)
-    for number, candidates in lots:
+    lots = sample_candidates(replies, [0, 3, 19], 4)
+    assert lots == sample_candidates(replies, [0, 3, 19], 4)
+    for lot in lots:
+        number, candidates = lot.example, lot.replies
         assert candidates[0] == number and len(candidates) == 4
         assert len({int(replies[c][0]) for c in candidates}) == 4
-    assert all(len(candidates) == 6 for _, candidates in draw_candidates(replies, [0], 50))
-    assert draw_candidates([np.array([1])] * 4, [0], 4) == []
+    assert all(len(lot.replies) == 6 for lot in sample_candidates(replies, [0], 50))
+    assert sample_candidates([np.array([1])] * 4, [0], 4) == []
 
 
 def test_ranking_is_by_likelihood_per_token(tokenizer: Any) -> None:
@@ -161,15 +163,16 @@ def test_ranking_is_by_likelihood_per_token(tokenizer: Any) -> None:
     tokenizer.chat_template = None
     task, model, examples, encoded = ready("dialogue", tokenizer, "llama", candidates=4, ranked=5, written=0)
     nats: list[float] = []
-    own = task._likelihoods
-    task._likelihoods = lambda *given: nats.extend(own(*given).tolist()) or np.array(nats)
-    finished = task.finish(model, tokenizer, examples, encoded, np.ones((len(encoded), 3)), lambda a, b: None)
+    own = task._losses
+    task._losses = lambda *given: nats.extend(own(*given).tolist()) or np.array(nats)
+    finished = task.finish(FinishContext(model, tokenizer, 64, examples, encoded, np.ones((len(encoded), 3))))
     table, prompts = encoded.tokens, encoded.targets.more
     last = {int(document): row for row, document in enumerate(encoded.targets.document)}
     rows = [table.ids[table.offsets[last[i]] : table.offsets[last[i] + 1]] for i in range(len(examples))]
     replies = [row[prompts[last[i]] :] for i, row in enumerate(rows)]
     hits = np.zeros(len(examples))
-    for number, candidates in draw_candidates(replies, [0, 7, 14, 21, 28], 4):
+    for lot in sample_candidates(replies, [0, 7, 14, 21, 28], 4):
+        number, candidates = lot.example, lot.replies
         scores = []
         for candidate in candidates:
             start = int(prompts[last[number]])
@@ -194,5 +197,5 @@ def test_a_model_of_equal_scores_finds_nothing(tokenizer: Any) -> None:
     with torch.no_grad():
         model.lm_head.weight.zero_()
     task.configure(model)
-    finished = task.finish(model, tokenizer, examples, encoded, np.ones((len(encoded), 3)), lambda a, b: None)
+    finished = task.finish(FinishContext(model, tokenizer, 64, examples, encoded, np.ones((len(encoded), 3))))
     assert finished.columns["recall_1"].sum() == 0

@@ -13,16 +13,17 @@ import transformers
 
 import workbench.models.networks.heads  # noqa: F401 - makes the Auto classes know our models
 from tests.tiny import make_model, reviews
+from tests.unit.tasks.predicting import predict_json
 from workbench.data.examples import Examples
 from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
 from workbench.errors import DataError, SpecError
 from workbench.models.loading import load_tokenizer
 from workbench.models.networks.transformer import DecoderConfig, EncoderConfig, EncoderDecoderConfig
-from workbench.tasks.base import tasks
+from workbench.tasks.base import InferenceContext, tasks
 from workbench.tasks.masked_lm import MaskedLM
 from workbench.tasks.shared import language
 from workbench.tasks.shared.language import token_sums
-from workbench.tasks.shared.sentence_pairs import Elsewhere
+from workbench.tasks.shared.sentence_pairs import OtherDocuments
 
 TASKS = ["masked-lm", "masked-lm-nsp", "causal-lm", "seq2seq-denoising"]
 PACKED = ["masked-lm", "masked-lm-nsp", "causal-lm"]
@@ -102,7 +103,7 @@ def test_the_figures_are_the_models_own_loss(name, sparse, tokenizer):
     assert rows["id"] == examples.ids and sum(rows["predicted"]) == outputs[:, 1].sum()
     assert rows["bytes"] == [len(t.encode()) for t in examples.columns["text"]]
     report = task.report(outputs, encoded.targets, encoded.targets)
-    assert set(report["metrics"]) == set(report["baseline"]) == set(task.figures)
+    assert set(report["metrics"]) == set(report["baseline"]) == set(task.metric_names)
     for metric, value in report["metrics"].items():
         assert value["low"] <= value["value"] <= value["high"], metric
         assert value["value"] == pytest.approx(figures[metric])
@@ -110,7 +111,7 @@ def test_the_figures_are_the_models_own_loss(name, sparse, tokenizer):
 
 def test_sums_are_those_of_each_row(monkeypatch):
     """Against a loop, a few places at a time, with all logits and with those of the labels only."""
-    monkeypatch.setattr(language, "PLACES_AT_ONCE", 3)
+    monkeypatch.setattr(language, "SCORED_AT_ONCE", 3)
     torch.manual_seed(0)
     logits, labels = torch.randn(4, 6, 9), torch.randint(9, (4, 6))
     labels[torch.rand(4, 6) < 0.4] = -100
@@ -222,7 +223,7 @@ def test_packing_changes_no_documents_loss(name, tokenizer, monkeypatch):
     assert packed.tokens.ids.size == alone.tokens.ids.size
     sums = []
     if name == "masked-lm-nsp":  # no text is replaced: what is replaced would differ
-        monkeypatch.setattr(Elsewhere, "draw", lambda self, document, *_: np.full(len(document), -1))
+        monkeypatch.setattr(OtherDocuments, "sample", lambda self, document, *_: np.full(len(document), -1))
     for encoded in (packed, alone):
         batch = whole(task, encoded)
         if name != "causal-lm":  # masks would be drawn differently: predict every token, unmasked
@@ -254,7 +255,7 @@ def test_a_changed_document_changes_nothing_in_its_neighbours(name, tokenizer):
     task, model = make(name, tokenizer)
     encoded = task.encode(tokenizer, texts(30), LENGTH, training=True)
     batch = {**encoded.tokens.pad(np.arange(len(encoded)), 0)}
-    if not task.takes_types:
+    if not task.model_inputs.token_types:
         batch.pop("token_type_ids", None)
     batch = {key: torch.from_numpy(value) for key, value in batch.items()}
     row = int(batch["document_ids"].max(dim=1).values.argmax())
@@ -284,7 +285,7 @@ def test_without_packing_a_row_is_a_piece(name, tokenizer):
 @pytest.mark.parametrize("whole_words", [False, True])
 @pytest.mark.parametrize("name", ["masked-lm", "masked-lm-nsp"])
 def test_masking_statistics_through_the_task(name, whole_words, tokenizer, monkeypatch):
-    monkeypatch.setattr(Elsewhere, "draw", lambda self, document, *_: np.full(len(document), -1))  # texts stay
+    monkeypatch.setattr(OtherDocuments, "sample", lambda self, document, *_: np.full(len(document), -1))  # texts stay
     task, _ = make(name, tokenizer, whole_words=whole_words)
     encoded = task.encode(tokenizer, texts(800, 3), 64, training=True)
     plain = torch.from_numpy(encoded.tokens.pad(np.arange(len(encoded)), 0)["input_ids"])
@@ -407,15 +408,15 @@ def test_pairs_need_a_head_for_pairs(tokenizer):
 def test_masked_words_are_filled_in(tokenizer):
     for name in ("masked-lm", "masked-lm-nsp"):
         task, model = make(name, tokenizer, candidates=3)
-        found, other = task.predict(
-            model, tokenizer, [{"text": "the [MASK] is [MASK]"}, {"text": "a [MASK]"}], LENGTH, {}
+        found, other = predict_json(
+            task, model, tokenizer, [{"text": "the [MASK] is [MASK]"}, {"text": "a [MASK]"}], LENGTH, {}
         )
         assert [len(each) for each in found["masks"]] == [3, 3] and len(other["masks"]) == 1
         scores = [candidate["score"] for candidate in found["masks"][0]]
         assert scores == sorted(scores, reverse=True) and 0 < sum(scores) <= 1
         assert found["text"].split()[0] == "the" and found["text"].split()[2] == "is"
         with pytest.raises(DataError, match=r"Input 1 has no \[MASK\]"):
-            task.predict(model, tokenizer, [{"text": "the film"}], LENGTH, {})
+            predict_json(task, model, tokenizer, [{"text": "the film"}], LENGTH, {})
 
 
 @pytest.mark.parametrize("name", ["causal-lm", "seq2seq-denoising"])
@@ -423,7 +424,7 @@ def test_a_model_writes_as_it_is_told(name, tokenizer):
     task, model = make(name, tokenizer)
 
     def ask(**options: Any) -> dict[str, Any]:
-        return task.predict(model, tokenizer, [{"text": "the film is"}], LENGTH, options)[0]
+        return predict_json(task, model, tokenizer, [{"text": "the film is"}], LENGTH, options)[0]
 
     assert ask(max_new_tokens=5)["tokens"] <= 5
     assert ask(temperature=0) == ask(temperature=0, writing_seed=7), "greedy: nothing is drawn"
@@ -441,17 +442,17 @@ def test_a_model_writes_as_it_is_told(name, tokenizer):
 def test_writing_ends_where_the_positions_do(tokenizer):
     task, model = make("causal-lm", tokenizer)
     long = " ".join(["film"] * 100)
-    (found,) = task.predict(model, tokenizer, [{"text": long}], LENGTH, {"max_new_tokens": 500, "temperature": 0})
+    (found,) = predict_json(task, model, tokenizer, [{"text": long}], LENGTH, {"max_new_tokens": 500, "temperature": 0})
     assert found["tokens"] <= 63
 
 
 def test_a_prompt_longer_than_the_positions_is_refused_with_the_numbers(tokenizer):
     task, model = make("masked-lm", tokenizer)
     long = " ".join(["film"] * 70) + " [MASK]"
-    with pytest.raises(DataError, match=r"Input 2 has 73 tokens, and the model has 64 positions"):
-        task.predict(model, tokenizer, [{"text": "a [MASK]"}, {"text": long}], LENGTH, {})
+    with pytest.raises(DataError, match=r"Input 2 has 73 tokens, but the model has 64 positions"):
+        predict_json(task, model, tokenizer, [{"text": "a [MASK]"}, {"text": long}], LENGTH, {})
     task.excerpts = [long.removesuffix(" [MASK]"), "the film is dull"]
-    assert len(task.samples(model, tokenizer)) == 1, "a sample that does not fit ends no run"
+    assert len(task.samples(InferenceContext(model, tokenizer, LENGTH))) == 1, "a sample that does not fit ends no run"
 
 
 def test_positions_that_begin_later_and_positions_without_an_end(tokenizer):
@@ -462,12 +463,12 @@ def test_positions_that_begin_later_and_positions_without_an_end(tokenizer):
         transformers.RobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=66, pad_token_id=1, **options)
     ).eval()
     asked = {"text": " ".join(["film"] * 61) + " [MASK]"}
-    assert task.predict(roberta, tokenizer, [asked], LENGTH, {})[0]["masks"]
-    with pytest.raises(DataError, match=r"65 tokens, and the model has 64 positions"):
-        task.predict(roberta, tokenizer, [{"text": f"film {asked['text']}"}], LENGTH, {})
+    assert predict_json(task, roberta, tokenizer, [asked], LENGTH, {})[0]["masks"]
+    with pytest.raises(DataError, match=r"65 tokens, but the model has 64 positions"):
+        predict_json(task, roberta, tokenizer, [{"text": f"film {asked['text']}"}], LENGTH, {})
     ours = EncoderConfig(vocab_size=len(tokenizer), max_position_embeddings=8, positions="rotary", **options)
     rotary = transformers.AutoModelForMaskedLM.from_config(ours).eval()
-    assert task.predict(rotary, tokenizer, [asked], LENGTH, {})[0]["masks"]
+    assert predict_json(task, rotary, tokenizer, [asked], LENGTH, {})[0]["masks"]
 
 
 def test_writing_has_no_end_where_positions_have_none(tokenizer):
@@ -479,7 +480,7 @@ def test_writing_has_no_end_where_positions_have_none(tokenizer):
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     model.generation_config.eos_token_id = None
     asked = {"max_new_tokens": 20, "temperature": 0, "beams": 1}
-    written = task.predict(model, tokenizer, [{"text": "the film is"}], LENGTH, asked)[0]["tokens"]
+    written = predict_json(task, model, tokenizer, [{"text": "the film is"}], LENGTH, asked)[0]["tokens"]
     assert written > 8
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 from transformers import BertConfig, BertForMultipleChoice
 
 from tests.tiny import make_model
+from tests.unit.tasks.predicting import predict_json
 from workbench.data.examples import Examples
 from workbench.errors import DataError
 from workbench.models.loading import load_tokenizer
@@ -190,7 +191,7 @@ def test_figures_against_chance_and_the_longest_choice() -> None:
 def test_answers(tokenizer: Any) -> None:
     made = task()
     asked = [{"context": context, "choices": choices} for context, choices, _ in ROWS]
-    found = made.predict(model(), tokenizer, asked, 32, {})
+    found = predict_json(made, model(), tokenizer, asked, 32, {})
     for answer, given in zip(found, asked, strict=True):
         assert answer["choice"] == given["choices"][int(answer["label"])] == next(iter(answer["scores"]))
         assert set(answer["scores"]) == set(given["choices"])
@@ -213,4 +214,4 @@ def test_answers(tokenizer: Any) -> None:
 )
 def test_inputs_that_cannot_be_used(tokenizer: Any, given: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        task().predict(model(), tokenizer, [{"context": "a", "choices": ["b", "c"]}, given], 32, {})
+        predict_json(task(), model(), tokenizer, [{"context": "a", "choices": ["b", "c"]}, given], 32, {})

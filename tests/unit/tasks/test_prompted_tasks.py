@@ -12,13 +12,14 @@ import torch
 import transformers
 
 import workbench.models.networks.heads  # noqa: F401 - makes the Auto classes know our models
+from tests.unit.tasks.predicting import predict_json
 from workbench.data.examples import Examples
 from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
 from workbench.models.networks.transformer import DecoderConfig
-from workbench.tasks.base import tasks
-from workbench.tasks.shared.generation import evenly
+from workbench.tasks.base import FinishContext, tasks
+from workbench.tasks.shared.generation import evenly_spaced
 from workbench.tasks.shared.prompted import Prompt
 
 NAMES = ["dialogue", "code-generation", "controlled-generation"]
@@ -124,11 +125,11 @@ def test_gradients_do_not_reach_what_stands_in_padding(name: str, tokenizer: Any
 @pytest.mark.parametrize("name", NAMES)
 def test_sparing_the_logits_of_prompts_changes_nothing(name: str, tokenizer: Any) -> None:
     task, model, _, encoded = ready(name, tokenizer, "llama")
-    assert task.spares_logits and not ready(name, tokenizer, "ours")[0].spares_logits
+    assert task.selects_logits and not ready(name, tokenizer, "ours")[0].selects_logits
     batch = task.collate(encoded, np.arange(5), pad_id=0)
     model.train()
     short = task.forward(model, batch)
-    task.spares_logits = False
+    task.selects_logits = False
     full = task.forward(model, batch)
     assert short.logits.shape[1] < full.logits.shape[1]
     assert short.loss.item() == pytest.approx(full.loss.item(), rel=1e-5)
@@ -143,7 +144,7 @@ def test_targets_are_the_texts_and_end(name: str, tokenizer: Any) -> None:
         ids = table.ids[table.offsets[row] + targets.more[row] : table.offsets[row + 1]]
         assert ids[-1] == tokenizer.eos_token_id
     number = int(targets.document[-1])
-    gold = task.shown(examples, number)[1]
+    gold = task.example_target(examples, number)
     last = table.ids[table.offsets[-2] + targets.more[-1] : -1]
     assert tokenizer.decode(last).strip() == gold.strip()
     assert targets.bytes.sum() == sum(
@@ -194,7 +195,7 @@ def test_the_model_before_training_is_the_baseline(tokenizer: Any) -> None:
     with torch.no_grad():
         outputs = task.outputs(task.forward(model, batch), batch).numpy()
     task.on_untrained_outputs(outputs * [2.0, 1.0, 1.0], 0.0, from_scratch=False)
-    finished = task.finish(model, tokenizer, examples, encoded, outputs, lambda done, total: None)
+    finished = task.finish(FinishContext(model, tokenizer, 64, examples, encoded, outputs))
     report = task.report(finished, encoded.targets, encoded.targets)
     value = report["metrics"]["perplexity"]["value"]
     assert value == pytest.approx(np.exp(outputs[:, 0].sum() / outputs[:, 1].sum()))
@@ -206,7 +207,7 @@ def test_the_model_before_training_is_the_baseline(tokenizer: Any) -> None:
     rows = task.prediction_rows(examples, finished, encoded.targets)
     assert len({len(column) for column in rows.values()}) == 1 and rows["id"] == examples.ids
     assert set(measures.columns(report["measures"])) <= set(rows)
-    assert [i for i, text in enumerate(rows["functions"]) if text] == evenly(len(examples), 4).tolist()
+    assert [i for i, text in enumerate(rows["functions"]) if text] == evenly_spaced(len(examples), 4).tolist()
 
 
 def test_a_new_model_is_held_against_frequencies(tokenizer: Any) -> None:
@@ -214,7 +215,9 @@ def test_a_new_model_is_held_against_frequencies(tokenizer: Any) -> None:
     outputs = np.ones((len(encoded), 3))
     task.on_untrained_outputs(outputs, 0.0, from_scratch=True)
     report = task.report(
-        task.finish(model, tokenizer, examples, encoded, outputs, print), encoded.targets, encoded.targets
+        task.finish(FinishContext(model, tokenizer, 64, examples, encoded, outputs, print)),
+        encoded.targets,
+        encoded.targets,
     )
     counts = encoded.targets.counts
     share = (counts + 1) / (counts.sum() + len(counts))
@@ -262,18 +265,18 @@ WRONG: dict[str, list[tuple[dict[str, Any], str]]] = {
 @pytest.mark.parametrize("name", NAMES)
 def test_answers_are_texts_and_the_same_alone(name: str, tokenizer: Any) -> None:
     task, model, _, _ = ready(name, tokenizer, temperature=0, max_new_tokens=6)
-    together = task.predict(model, tokenizer, ASKED[name], 64, {})
-    alone = [task.predict(model, tokenizer, [given], 64, {})[0] for given in ASKED[name]]
+    together = predict_json(task, model, tokenizer, ASKED[name], 64, {})
+    alone = [predict_json(task, model, tokenizer, [given], 64, {})[0] for given in ASKED[name]]
     assert together == alone and all(isinstance(answer["text"], str) for answer in together)
     with pytest.raises(SpecError, match="no_such"):
-        task.predict(model, tokenizer, ASKED[name], 64, {"no_such": 1})
+        predict_json(task, model, tokenizer, ASKED[name], 64, {"no_such": 1})
 
 
 @pytest.mark.parametrize(("name", "given", "message"), [(n, g, m) for n, cases in WRONG.items() for g, m in cases])
 def test_an_input_that_cannot_be_used_is_named(name: str, given: dict[str, Any], message: str, tokenizer: Any) -> None:
     task, model, _, _ = ready(name, tokenizer)
     with pytest.raises(DataError, match="Input 2") as error:
-        task.predict(model, tokenizer, [ASKED[name][0], given], 64, {})
+        predict_json(task, model, tokenizer, [ASKED[name][0], given], 64, {})
     assert message in str(error.value)
 
 
@@ -281,4 +284,4 @@ def test_an_input_that_cannot_be_used_is_named(name: str, given: dict[str, Any],
 def test_a_prompt_longer_than_the_model_is_shortened(name: str, tokenizer: Any) -> None:
     task, model, _, _ = ready(name, tokenizer, temperature=0, max_new_tokens=6)
     long = {"text": "film " * 5_000}
-    assert isinstance(task.predict(model, tokenizer, [long], 10_000, {})[0]["text"], str)
+    assert isinstance(predict_json(task, model, tokenizer, [long], 10_000, {})[0]["text"], str)

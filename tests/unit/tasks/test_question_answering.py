@@ -14,18 +14,19 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForQuestionAnswering, PreTrainedTokenizerFast
 from transformers.modeling_outputs import QuestionAnsweringModelOutput
 
+from tests.unit.tasks.predicting import predict_json
 from workbench.data.examples import Examples
 from workbench.data.text.windows import tokenize_windows
 from workbench.errors import DataError, SpecError
 from workbench.metrics import squad
-from workbench.tasks.base import Encoded, Target
+from workbench.tasks.base import Encoded, InferenceContext, Target
 from workbench.tasks.question_answering import (
     NO_ANSWER,
-    UNKNOWN,
-    Asked,
     QuestionAnswering,
+    Questions,
     longest_sentence,
 )
+from workbench.types import IGNORE_INDEX
 
 
 @cache
@@ -96,7 +97,7 @@ def test_exact_match_and_f1(given: str, right: list[str], exact: float, f1: floa
 
 def test_figures_are_means_over_questions() -> None:
     table = {"exact_match": 100 * 1 / 3, "f1": 100 * (1 + 2 / 3 + 0) / 3}
-    asked = Asked(
+    asked = Questions(
         ["Denver Broncos", "Denver Broncos", "none of it"],
         [["Denver Broncos"], ["Denver"], []],
         np.arange(3),
@@ -137,7 +138,7 @@ def test_answers_become_token_places_and_come_back() -> None:
     words = [(m, n) for m, n in words if not CONTEXT[m].isspace() and not CONTEXT[n - 1].isspace()]
     rows = examples(*(("who?", CONTEXT, [(CONTEXT[m:n], m)]) for m, n in words))
     encoded = task(stride=3).encode(tokenizer(), rows, 24)
-    asked: Asked = encoded.targets
+    asked: Questions = encoded.targets
     assert len(encoded) > 2 * len(rows) and set(asked.example) == set(range(len(rows)))
     held = np.zeros(len(rows), dtype=bool)
     for window, example in enumerate(asked.example):
@@ -151,15 +152,15 @@ def test_answers_become_token_places_and_come_back() -> None:
             assert (asked.start[window], asked.end[window]) == (inside[0], inside[-1])
             assert CONTEXT[spans[inside[0]][0] : spans[inside[-1]][1]] == CONTEXT[begin:end]  # a token a character
         else:
-            assert asked.start[window] == asked.end[window] and asked.start[window] in (0, UNKNOWN)
-    assert all((asked.start[asked.example == i] == UNKNOWN).all() == (not held[i]) for i in range(len(rows)))
+            assert asked.start[window] == asked.end[window] and asked.start[window] in (0, IGNORE_INDEX)
+    assert all((asked.start[asked.example == i] == IGNORE_INDEX).all() == (not held[i]) for i in range(len(rows)))
 
 
 def test_an_answer_that_no_window_holds_is_told_and_not_learned() -> None:
     rows = examples(("q", "ab cd ef gh ij kl mn", [("ab cd ef gh ij kl", 0)]), ("q", "ab", [("ab", 0)]))
     encoded = task(stride=0).encode(tokenizer(), rows, 9)
-    assert (encoded.targets.start[:-1] == UNKNOWN).all() and encoded.targets.start[-1] > 0
-    assert "1 answers stand whole in no window" in encoded.note
+    assert (encoded.targets.start[:-1] == IGNORE_INDEX).all() and encoded.targets.start[-1] > 0
+    assert "1 answers fit whole into no window" in encoded.note
     assert task().loss_weight(encoded, np.arange(len(encoded))) == 1
 
 
@@ -221,7 +222,7 @@ def test_the_best_span_of_all_windows_counts(silent: bool) -> None:
     made = task(silent, candidates=3, max_answer_tokens=6, stride=4)
     rows = examples(("who?", CONTEXT, []), ("when?", "In 1843.", []), ("what?", CONTEXT[::-1], []))
     encoded = made.encode(tokenizer(), rows, 26)
-    asked: Asked = encoded.targets
+    asked: Questions = encoded.targets
     generator = torch.Generator().manual_seed(1)
     outputs, by_example = [], [dict[tuple[int, int], float]() for _ in range(3)]
     total, nothing = [[] for _ in range(3)], [[] for _ in range(3)]
@@ -236,33 +237,33 @@ def test_the_best_span_of_all_windows_counts(silent: bool) -> None:
             by_example[example][key] = max(score, by_example[example].get(key, -np.inf))
             total[example].append(score)
         nothing[example].append(float(start[0, 0] + end[0, 0]))
-    found = made.found(torch.cat(outputs).numpy(), asked)
+    found = made.best_spans(torch.cat(outputs).numpy(), asked)
     for row in range(3):
         best = sorted(by_example[row].items(), key=lambda item: -item[1])[:1]
         (key, score), quiet = best[0], min(nothing[row])
         assert (found.start[row, 0], found.end[row, 0]) == key
         whole = np.logaddexp.reduce([*total[row], *([quiet] if silent else [])])
         assert found.probability[row, 0] == pytest.approx(np.exp(score - whole), rel=1e-4)
-        assert found.nothing[row] == pytest.approx(np.exp(quiet - whole) if silent else 0, rel=1e-4)
-        assert found.silent[row] == (silent and quiet > score)
+        assert found.p_no_answer[row] == pytest.approx(np.exp(quiet - whole) if silent else 0, rel=1e-4)
+        assert found.no_answer[row] == (silent and quiet > score)
         pairs = list(zip(found.start[row].tolist(), found.end[row].tolist(), strict=True))
         assert len(set(pairs)) == len(pairs), "what two windows hold is told once"
         assert list(found.probability[row]) == sorted(found.probability[row], reverse=True)
 
 
 def test_null_bias_decides_for_no_answer() -> None:
-    asked = Asked(
+    asked = Questions(
         ["ab"], [["ab"]], np.array([0]), np.array([0, 2]), np.array([[-1, -1], [0, 2]], dtype=np.int32),
         np.array([1]), np.array([1]),
     )  # fmt: skip
     outputs = np.array([[1, 1, 2.0, 2.0, 1.5]])  # the span at 2, no answer at 1.5
     for bias, silent in ((0.0, False), (0.6, True)):
         made = task(True, candidates=1, null_bias=bias)
-        (answer,) = made.decode(made.found(outputs, asked), asked.contexts)
-        assert answer["no_answer"] is silent and answer["answer"] == ("" if silent else "ab")
-        assert answer["candidates"][0]["answer"] == "ab"
-    (answer,) = task(candidates=1, null_bias=9).decode(task(candidates=1).found(outputs, asked), ["ab"])
-    assert not answer["no_answer"], "a model that never learned to say so does not"
+        (answer,) = made.decode(made.best_spans(outputs, asked), asked.contexts)
+        assert answer.no_answer is silent and answer.text == ("" if silent else "ab")
+        assert answer.candidates[0].text == "ab"
+    (answer,) = task(candidates=1, null_bias=9).decode(task(candidates=1).best_spans(outputs, asked), ["ab"])
+    assert not answer.no_answer, "a model that never learned to say so does not"
 
 
 # -- loss -----------------------------------------------------------------------------------------------------------
@@ -316,7 +317,9 @@ def test_rows_do_not_change_each_other() -> None:
     alone = [
         made.outputs(made.forward(model(), b), b) for b in (made.collate(encoded, np.array([i]), 0) for i in (0, 1))
     ]
-    assert made.read(model(), encoded, 0) == pytest.approx(torch.cat(alone).detach().numpy(), abs=1e-4)
+    assert made.window_outputs(InferenceContext(model(), tokenizer(), 40), encoded) == pytest.approx(
+        torch.cat(alone).detach().numpy(), abs=1e-4
+    )
 
 
 def test_explained_is_the_span() -> None:
@@ -334,9 +337,9 @@ def test_no_answer_is_learned_from_the_data_or_refused() -> None:
     both = examples(("q", "ab", [("ab", 0)]), ("q", "cd", []))
     made = task()
     made.fit(both)
-    assert made.may_be_silent
+    assert made.allows_no_answer
     made.fit(both.take([0]))
-    assert not made.may_be_silent
+    assert not made.allows_no_answer
     assert "cannot say" in made.encode(tokenizer(), both, 20).note
     with pytest.raises(DataError, match="line 2"):
         task(no_answer="never").fit(both)
@@ -344,24 +347,24 @@ def test_no_answer_is_learned_from_the_data_or_refused() -> None:
         made.fit(both.take([1]))
     allowed = task(no_answer="allowed")
     allowed.fit(both.take([0]))
-    assert allowed.may_be_silent
+    assert allowed.allows_no_answer
 
 
 def test_answers_say_where_and_what_is_missing() -> None:
     made = task(stride=8)
     given = [{"question": "who?", "context": f"  {CONTEXT} " * 4}, {"question": "when?", "context": "In 1843."}]
-    long, short = made.predict(model(), tokenizer(), given, 40, {})
+    long, short = predict_json(made, model(), tokenizer(), given, 40, {})
     for answer, asked in ((long, given[0]), (short, given[1])):
         assert answer["no_answer"] is False and 0 <= answer["score"] <= 1
         for each in (answer, *answer["candidates"]):
             assert each["answer"] and asked["context"][each["start"] : each["end"]] == each["answer"]
         assert answer["answer"] == answer["candidates"][0]["answer"]
-    (one,) = made.predict(model(), tokenizer(), given[1:], 40, {"candidates": 2})
+    (one,) = predict_json(made, model(), tokenizer(), given[1:], 40, {"candidates": 2})
     assert len(one["candidates"]) == 2
     with pytest.raises(DataError, match="Input 2 has no context"):
-        made.predict(model(), tokenizer(), [given[0], {"question": "q", "context": " "}], 40, {})
+        predict_json(made, model(), tokenizer(), [given[0], {"question": "q", "context": " "}], 40, {})
     with pytest.raises(SpecError, match="candidates"):
-        made.predict(model(), tokenizer(), given, 40, {"candidates": 0})
+        predict_json(made, model(), tokenizer(), given, 40, {"candidates": 0})
 
 
 def test_windows_cover_the_whole_context() -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.tiny import gains_agree, make_model
+from tests.unit.tasks.predicting import predict_json
 from workbench.data.examples import Examples
 from workbench.errors import DataError, SpecError
 from workbench.models.loading import load_folder, load_tokenizer
@@ -143,7 +144,8 @@ def test_candidates_are_ranked(model: Any, tokenizer: Any) -> None:
     it = task()
     it.fit(examples())
     films = ["dull film", "great story", "lovely music"]
-    one, two = it.predict(
+    one, two = predict_json(
+        it,
         model,
         tokenizer,
         [{"history": ["great film", "lovely plot"], "candidates": films}, {"history": "", "candidate": "dull film"}],
@@ -175,4 +177,4 @@ def test_inputs_that_cannot_be_used(model: Any, tokenizer: Any, given: dict[str,
     it = task()
     it.fit(examples())
     with pytest.raises(DataError, match=told):
-        it.predict(model, tokenizer, [{"history": "", "candidates": ["film"]}, given], 32, {})
+        predict_json(it, model, tokenizer, [{"history": "", "candidates": ["film"]}, given], 32, {})

@@ -13,20 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tiny import GOOD, OTHER, make_model
+from tests.unit.tasks.predicting import predict_json
 from workbench.data.examples import Examples
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
 from workbench.models.loading import load_tokenizer
 from workbench.tasks.relation_extraction import (
-    IGNORED,
-    SIGNS,
-    Marked,
     RelationExtraction,
     RelationTargets,
-    _with_marks,
-    choose_signs,
     relation,
 )
+from workbench.tasks.shared.marked_pairs import SIGNS, MarkedSentence, choose_signs, marked_text
+from workbench.types import IGNORE_INDEX
 
 # The nine relations of SemEval-2010 task 8.
 NINE = [
@@ -136,7 +134,7 @@ def test_report_and_rows_tell_the_same() -> None:
 
 def test_what_counts_is_told_by_an_option() -> None:
     assert fitted(["no_relation", "works for", "Other"], other="no_relation").relations == ["Other", "works for"]
-    with pytest.raises(DataError, match="no relation beside 'no'"):
+    with pytest.raises(DataError, match="no relation besides 'no'"):
         fitted(["no(e1,e2)", "no(e2,e1)"], other="no")
     with pytest.raises(DataError, match="one label only"):
         fitted([CE, CE])
@@ -161,7 +159,7 @@ def test_a_sentence_without_proper_marks_is_refused_with_its_line(text: str, tok
     with pytest.raises(DataError, match=r"TRAIN\.TXT, line 5: there is"):
         fitted().encode(tokenizer, given_, 32)
     with pytest.raises(DataError, match="Input 1: there is"):
-        fitted().predict(None, tokenizer, [{"text": text}], 32, {})
+        predict_json(fitted(), None, tokenizer, [{"text": text}], 32, {})
 
 
 def test_marks_reach_the_model_as_signs(tokenizer: Any) -> None:
@@ -172,7 +170,7 @@ def test_marks_reach_the_model_as_signs(tokenizer: Any) -> None:
     assert read == ["[CLS] a @ b c @ d # e # f [SEP]", "[CLS] # a # @ b @ [SEP]", "[CLS] @ a # b # @ [SEP]"]
     batch = task.collate(encoded, np.array([1, 0]), 0)
     count = len(LABELS)
-    expected = torch.full((2, 12), IGNORED)
+    expected = torch.full((2, 12), IGNORE_INDEX)
     expected[0, 4], expected[0, 1] = LABELS.index(EC), LABELS.index(EC) + count
     expected[1, 2], expected[1, 7] = LABELS.index(CE), LABELS.index(CE) + count
     assert torch.equal(batch["labels"], expected)
@@ -182,7 +180,7 @@ def test_marks_reach_the_model_as_signs(tokenizer: Any) -> None:
 def test_signs_that_the_tokenizer_knows(tokenizer: Any, tmp_path: Path) -> None:
     assert choose_signs(tokenizer) == (SIGNS[0], "")
     signs, note = choose_signs(load_tokenizer(make_model(tmp_path)))
-    assert signs == SIGNS[0] and "the model sees no marks" in note
+    assert signs == SIGNS[0] and "the model cannot see the marks" in note
 
 
 def test_long_sentences_are_cut_around_the_marks(tokenizer: Any) -> None:
@@ -247,16 +245,16 @@ def test_the_head_is_one_linear_map_over_both_marks(tokenizer: Any) -> None:
 
 def test_head_and_tail_are_found_in_the_text() -> None:
     given_ = {"text": "The fire caused a loss.", "head": "loss", "tail": "The fire"}
-    assert _with_marks(given_, "Input 1") == "<e2>The fire</e2> caused a <e1>loss</e1>."
-    assert _with_marks({"text": "ab", "head": "a", "tail": "b"}, "Input 1") == "<e1>a</e1><e2>b</e2>"
-    assert _with_marks({"text": "ab", "head": "b", "tail": "a"}, "Input 1") == "<e2>a</e2><e1>b</e1>"
+    assert marked_text(given_, "Input 1") == "<e2>The fire</e2> caused a <e1>loss</e1>."
+    assert marked_text({"text": "ab", "head": "a", "tail": "b"}, "Input 1") == "<e1>a</e1><e2>b</e2>"
+    assert marked_text({"text": "ab", "head": "b", "tail": "a"}, "Input 1") == "<e2>a</e2><e1>b</e1>"
 
 
 @pytest.mark.parametrize(
     ("given_", "message"),
     [
-        ({"text": "a fire and a fire", "head": "fire", "tail": "and"}, "head 'fire' stands 2 times"),
-        ({"text": "a fire", "head": "fire", "tail": "loss"}, "tail 'loss' does not stand"),
+        ({"text": "a fire and a fire", "head": "fire", "tail": "and"}, "head 'fire' occurs 2 times"),
+        ({"text": "a fire", "head": "fire", "tail": "loss"}, "tail 'loss' does not occur"),
         ({"text": "a fire", "head": "fire"}, "Input 3 has no tail"),
         ({"text": "a fire", "head": "a fire", "tail": "fire"}, "overlap"),
         ({"head": "fire", "tail": "loss"}, "Input 3 has no text"),
@@ -264,7 +262,7 @@ def test_head_and_tail_are_found_in_the_text() -> None:
 )
 def test_head_and_tail_that_cannot_be_used(given_: dict[str, str], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        _with_marks(given_, "Input 3")
+        marked_text(given_, "Input 3")
 
 
 def test_answers_say_what_is_related_to_what(tokenizer: Any) -> None:
@@ -277,20 +275,20 @@ def test_answers_say_what_is_related_to_what(tokenizer: Any) -> None:
         model.classifier.weight.zero_()
         model.classifier.bias.copy_(torch.tensor([1.0, 0.0, 1.0, 0.0]))
     inputs = [{"text": "the <e1>d e</e1> of <e2>a <x>b</e2>"}, {"text": "a b", "head": "a", "tail": "b"}]
-    first, second = task.predict(model, tokenizer, inputs, 32, {})
+    first, second = predict_json(task, model, tokenizer, inputs, 32, {})
     assert list(first) == ["label", "score", "relation", "from", "to", "scores"]
     assert (first["label"], first["relation"], first["from"], first["to"]) == (EC, "Cause-Effect", "a <x>b", "d e")
     assert first["score"] == pytest.approx(1 / (1 + np.exp(-2)))
     assert (second["from"], second["to"]) == ("b", "a")
     with torch.no_grad():
         model.classifier.bias.zero_()[1] = 9.0
-    (other,) = task.predict(model, tokenizer, inputs[:1], 32, {})
+    (other,) = predict_json(task, model, tokenizer, inputs[:1], 32, {})
     assert list(other) == ["label", "score", "scores"] and other["label"] == "Other"
     with pytest.raises(SpecError, match="temperature cannot be set"):
-        task.predict(model, tokenizer, inputs, 32, {"temperature": 1})
+        predict_json(task, model, tokenizer, inputs, 32, {"temperature": 1})
 
 
 def test_marked_things_are_read_back() -> None:
-    marked = Marked.read("a <e2>b <e1>c</e1> d</e2>", "here")
-    assert (marked.thing(1), marked.thing(2)) == ("c", "b c d")
-    assert Marked.read(f"<e1>{GOOD[0]}</e1><e2>{OTHER[0]}</e2>", "here").places == (0, 2, 3, 5)
+    marked = MarkedSentence.read("a <e2>b <e1>c</e1> d</e2>", "here")
+    assert (marked.expression(1), marked.expression(2)) == ("c", "b c d")
+    assert MarkedSentence.read(f"<e1>{GOOD[0]}</e1><e2>{OTHER[0]}</e2>", "here").marks == (0, 2, 3, 5)

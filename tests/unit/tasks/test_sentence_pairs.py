@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from workbench.tasks.shared.sentence_pairs import Elsewhere, make_pairs, sentences
+from workbench.tasks.shared.sentence_pairs import OtherDocuments, make_pairs, sentences
 
 SENTENCES = {
     'It is late. He said "no!" Then he left?  Yes': ["It is late. ", 'He said "no!" ', "Then he left?  ", "Yes"],
@@ -82,7 +82,7 @@ def test_a_stretch_elsewhere_is_long_enough_and_of_another_document():
     starts = {int(b): (number, int(own[-1])) for number, own in enumerate(borders) for b in own[:-1]}
     generator = np.random.default_rng(0)
     document, lengths = generator.integers(0, 50, 4000), generator.integers(1, 60, 4000)
-    found = Elsewhere(borders).draw(document, lengths, generator)
+    found = OtherDocuments(borders).sample(document, lengths, generator)
     assert (found >= 0).mean() > 0.95
     for place, mine, length in zip(found, document, lengths, strict=True):
         if place >= 0:
@@ -94,5 +94,5 @@ def test_a_stretch_elsewhere_is_long_enough_and_of_another_document():
 
 def test_nothing_elsewhere_is_long_enough():
     borders = [np.array([0, 5]), np.array([5, 105])]
-    found = Elsewhere(borders).draw(np.array([1, 0, 0]), np.array([6, 6, 101]), np.random.default_rng(0))
+    found = OtherDocuments(borders).sample(np.array([1, 0, 0]), np.array([6, 6, 101]), np.random.default_rng(0))
     assert found.tolist() == [-1, 5, -1]

@@ -13,11 +13,16 @@ from scipy import stats
 from torch.nn import functional
 
 from tests.tiny import BAD, GOOD, gains_agree, make_model, reviews
+from tests.unit.tasks.predicting import predict_json
 from workbench.data.examples import Examples
 from workbench.errors import DataError, SpecError
 from workbench.models.loading import load_folder, load_tokenizer
-from workbench.tasks.sentence_similarity import LEFT_OUT, SentenceSimilarity, _lexical, contrastive_loss
+from workbench.tasks.base import InferenceContext
+from workbench.tasks.sentence_similarity import SentenceSimilarity
+from workbench.tasks.shared.pair_search import search_by_vectors, search_by_words
 from workbench.tasks.shared.ranking import tf_idf
+from workbench.tasks.shared.text_pairs import contrastive_loss
+from workbench.types import IGNORE_INDEX
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +73,9 @@ def test_the_loss_is_the_one_worked_out_pair_by_pair(both: bool) -> None:
     torch.manual_seed(0)
     first, second = (functional.normalize(torch.randn(6, 8), dim=-1) for _ in range(2))
     labels = torch.zeros(6, 6, dtype=torch.long)
-    labels[1, 4] = labels[4, 1] = LEFT_OUT
+    labels[1, 4] = labels[4, 1] = IGNORE_INDEX
     labels.fill_diagonal_(1)
-    labels[2, 2] = LEFT_OUT  # not alike: nobody's partner, but a negative of the others
+    labels[2, 2] = IGNORE_INDEX  # not alike: nobody's partner, but a negative of the others
     wanted = by_hand(first, second, labels, 0.1)
     if both:
         wanted = (wanted + by_hand(second, first, labels.T, 0.1)) / 2
@@ -79,8 +84,8 @@ def test_the_loss_is_the_one_worked_out_pair_by_pair(both: bool) -> None:
 
 def test_without_negatives_or_partners_the_loss_is_nothing() -> None:
     one = functional.normalize(torch.randn(3, 4), dim=-1).requires_grad_()
-    alone = torch.full((3, 3), LEFT_OUT)
-    for diagonal in (1, LEFT_OUT):
+    alone = torch.full((3, 3), IGNORE_INDEX)
+    for diagonal in (1, IGNORE_INDEX):
         loss = contrastive_loss(one, one.detach(), alone.fill_diagonal_(diagonal), 0.05)
         loss.backward()
         assert loss.item() == 0.0 and torch.isfinite(one.grad).all()
@@ -90,13 +95,15 @@ def test_padding_has_no_part_in_a_vector(model: Any, tokenizer: Any) -> None:
     texts = ["the film is great", "a story with a very dull ending and music", "lovely"]
     for pooling in ("mean", "cls"):
         it = task(pooling=pooling)
-        together = it._vectors(model, tokenizer, texts, 32)
-        alone = np.concatenate([it._vectors(model, tokenizer, [text], 32) for text in texts])
+        together = it._vectors(InferenceContext(model, tokenizer, 32), texts)
+        alone = np.concatenate([it._vectors(InferenceContext(model, tokenizer, 32), [text]) for text in texts])
         np.testing.assert_allclose(together, alone, atol=1e-6)
         np.testing.assert_allclose((together**2).sum(1), 1.0, atol=1e-6)
     ids = torch.tensor([tokenizer(texts[1])["input_ids"]])
     mean = functional.normalize(model(ids).last_hidden_state[0].mean(0), dim=0)
-    np.testing.assert_allclose(task()._vectors(model, tokenizer, [texts[1]], 32)[0], mean.detach(), atol=1e-6)
+    np.testing.assert_allclose(
+        task()._vectors(InferenceContext(model, tokenizer, 32), [texts[1]])[0], mean.detach(), atol=1e-6
+    )
 
 
 def test_virtual_tokens_before_a_text_are_passed_over() -> None:
@@ -115,7 +122,7 @@ def test_nothing_to_train_is_refused(model: Any, tokenizer: Any) -> None:
     encoded = it.encode(tokenizer, labelled(), 32)
     model.requires_grad_(False).train()
     try:
-        with pytest.raises(SpecError, match="None of the weights that are trained"):
+        with pytest.raises(SpecError, match="None of the trainable weights"):
             it.forward(model, it.collate(encoded, np.arange(4), 0))
     finally:
         model.requires_grad_(True).eval()
@@ -152,7 +159,7 @@ def test_texts_of_one_label_are_no_negatives(tokenizer: Any) -> None:
     kinds = data.columns["label"]
     for i in range(8):
         for j in range(8):
-            assert labels[i, j] == (1 if i == j else LEFT_OUT if kinds[i] == kinds[j] else 0)
+            assert labels[i, j] == (1 if i == j else IGNORE_INDEX if kinds[i] == kinds[j] else 0)
 
 
 def test_pairs_that_share_a_text_are_no_negatives(tokenizer: Any) -> None:
@@ -174,7 +181,7 @@ def test_pairs_that_are_not_alike_are_not_learned_from(tokenizer: Any) -> None:
     assert len(training) == 1 and "1 pairs with a score below 0.5" in training.note
     measured = it.encode(tokenizer, data, 32)
     assert len(measured) == 2 and it.loss_weight(measured, np.array([0, 1])) == 1
-    assert it.collate(measured, np.array([0, 1]), 0)["labels"].tolist() == [[1, 0], [0, LEFT_OUT]]
+    assert it.collate(measured, np.array([0, 1]), 0)["labels"].tolist() == [[1, 0], [0, IGNORE_INDEX]]
     with pytest.raises(DataError, match="No training pair"):
         task(positive_from=0.95).encode(tokenizer, data, 32, training=True)
     data.columns["score"][1] = 4.0
@@ -203,7 +210,7 @@ def test_an_answer_counts_whichever_row_it_comes_from(tokenizer: Any) -> None:
     encoded = it.encode(tokenizer, data, 32)
     vector = {word: generator.normal(size=6).astype(np.float32) for word in [*GOOD, *BAD]}
     outputs = np.stack([np.stack([vector[x] for x in a]), np.stack([vector[x] for x in b])], axis=1)
-    found = it._found(outputs, encoded.targets)
+    found = search_by_vectors(outputs, encoded.targets)
     alike = {(x, y) for x, y, s in zip(a, b, score, strict=True) if s >= 0.5}
     for row, query in enumerate(a):
         order = sorted(set(b), key=lambda answer: -float(vector[query] @ vector[answer]))
@@ -228,7 +235,7 @@ def test_the_untouched_model_is_the_baseline(tokenizer: Any) -> None:
     knowing = np.eye(2, dtype=np.float32)[kinds]
     it.on_untrained_outputs(knowing, 0.1, from_scratch=True)
     blind = np.eye(30, dtype=np.float32)
-    report = it.report(it._found(blind, encoded.targets), encoded.targets, encoded.targets)
+    report = it.report(search_by_vectors(blind, encoded.targets), encoded.targets, encoded.targets)
     gains_agree(report)
     assert "recall@1" in report["gain"]
     assert report["baseline"]["recall@1"] == 1.0 and report["metrics"]["recall@1"]["value"] == 0.0
@@ -243,18 +250,18 @@ def test_pairs_are_drawn_once_for_spearman(tokenizer: Any) -> None:
     given = labelled(31)
     given.columns["label"][:] = ["a", "b"] * 15 + ["alone"]
     pairs = it.encode(tokenizer, given, 32).targets
-    own, same, other = pairs.drawn.T
+    own, same, other = pairs.sampled.T
     assert own.tolist() == list(range(30)) and not (own == same).any()
     assert (pairs.second[own] == pairs.second[same]).all() and (pairs.second[own] != pairs.second[other]).all()
     assert len(set(other.tolist())) > 5, "others are drawn, not all the same"
-    assert (it.encode(tokenizer, given, 32).targets.drawn == pairs.drawn).all()
+    assert (it.encode(tokenizer, given, 32).targets.sampled == pairs.sampled).all()
     vectors = np.random.default_rng(0).normal(size=(31, 4)).astype(np.float32)
-    found = it._found(vectors, pairs)
-    cosines = [[vectors[a] @ vectors[b], vectors[a] @ vectors[c]] for a, b, c in pairs.drawn]
+    found = search_by_vectors(vectors, pairs)
+    cosines = [[vectors[a] @ vectors[b], vectors[a] @ vectors[c]] for a, b, c in pairs.sampled]
     np.testing.assert_allclose(found.similarity, cosines, rtol=1e-5)
     expected = stats.spearmanr([1, 0] * 30, np.ravel(cosines)).statistic
     assert it.metrics(vectors, pairs)["spearman"] == pytest.approx(expected)
-    lexical, near = _lexical(pairs, pairs), tf_idf(pairs.texts, pairs.texts, pairs.texts)(slice(0, 31))
+    lexical, near = search_by_words(pairs, pairs), tf_idf(pairs.texts, pairs.texts, pairs.texts)(slice(0, 31))
     np.testing.assert_allclose(lexical.similarity[:, 0], near[own, same])
     np.testing.assert_allclose(lexical.similarity[:, 1], near[own, other])
     given.columns["label"][:] = ["a"] * 31
@@ -267,7 +274,8 @@ def test_pairs_are_drawn_once_for_spearman(tokenizer: Any) -> None:
 def test_answers(model: Any, tokenizer: Any) -> None:
     it = task()
     candidates = ["the plot is dull", "the film is great", "great film"]
-    one, two, three = it.predict(
+    one, two, three = predict_json(
+        it,
         model,
         tokenizer,
         [
@@ -297,9 +305,9 @@ def test_answers(model: Any, tokenizer: Any) -> None:
 )
 def test_inputs_that_cannot_be_used(model: Any, tokenizer: Any, given: dict[str, Any], told: str) -> None:
     with pytest.raises(DataError, match=told):
-        task().predict(model, tokenizer, [{"text": "great"}, given], 32, {})
+        predict_json(task(), model, tokenizer, [{"text": "great"}, given], 32, {})
 
 
 def test_an_encoder_with_a_decoder_is_refused() -> None:
-    with pytest.raises(SpecError, match="one vector for a text"):
+    with pytest.raises(SpecError, match="one vector for each text"):
         task().configure(SimpleNamespace(config=SimpleNamespace(is_encoder_decoder=True)))

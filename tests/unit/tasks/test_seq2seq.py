@@ -16,12 +16,13 @@ from pydantic import ValidationError
 
 import workbench.models.networks.heads  # noqa: F401 - makes the Auto classes know our models
 from tests.tiny import gains_agree
+from tests.unit.tasks.predicting import predict_json
 from workbench.data.examples import Examples
 from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
 from workbench.models.networks.transformer import DecoderConfig, EncoderDecoderConfig
-from workbench.tasks.base import tasks
+from workbench.tasks.base import FinishContext, InferenceContext, tasks
 from workbench.tasks.shared.lexicon import Lexicon
 from workbench.tasks.summarization import lead
 
@@ -150,7 +151,7 @@ def test_a_long_source_leaves_the_target_half_of_a_decoders_row(tokenizer):
     whole = [len(tokenizer(texts[0])["input_ids"]) - 1 for texts in examples("summarization").columns["summary"]]
     assert encoded.targets.predicted.tolist() == whole  # all shorter than half of the room
     shorter = task.encode(tokenizer, examples("summarization"), 20)
-    room = 20 - sum(len(part) for part in task._prompt(tokenizer))
+    room = 20 - sum(len(part) for part in task._prompt_tokens(tokenizer))
     assert (shorter.tokens.lengths[np.array(whole) > room // 2] == 19).all()  # half each, and no end token
     assert set(shorter.targets.predicted.tolist()) == {room // 2}
 
@@ -182,7 +183,9 @@ def test_report_and_predictions_are_of_what_was_written_for(name, architecture, 
     told: list[tuple[int, int]] = []
     with torch.no_grad():
         sums = task.outputs(model(**everything), everything).numpy()
-        outputs = task.finish(model, tokenizer, given, encoded, sums, lambda *done: told.append(done))
+        outputs = task.finish(
+            FinishContext(model, tokenizer, LENGTH, given, encoded, sums, lambda *done: told.append(done))
+        )
     count = min(written, len(given))
     assert told[-1] == (count, count) and len(outputs.texts) == count
     report = task.report(outputs, encoded.targets, task.encode(tokenizer, given, LENGTH, training=True).targets)
@@ -199,7 +202,9 @@ def test_report_and_predictions_are_of_what_was_written_for(name, architecture, 
     assert report["metrics"]["loss"]["value"] == pytest.approx(
         sums[outputs.chosen, 0].sum() / sums[outputs.chosen, 1].sum()
     )
-    (one,) = task.predict(model, tokenizer, [{task.source_role: rows["input"][0]}], LENGTH, {})
+    (one,) = predict_json(
+        task, model, tokenizer, [{task.source_role: rows[f"input:{task.source_role}"][0]}], LENGTH, {}
+    )
     assert one["text"] == rows["prediction"][0]
 
 
@@ -209,7 +214,7 @@ def test_the_unigram_baseline_by_hand(tokenizer):
     given = examples("translation")
     train, test = given.take(range(20)), given.take(range(20, 32))
     encoded = task.encode(tokenizer, test, LENGTH)
-    outputs = task.finish(model, tokenizer, test, encoded, np.zeros((12, 3)), lambda *_: None)
+    outputs = task.finish(FinishContext(model, tokenizer, LENGTH, test, encoded, np.zeros((12, 3))))
     report = task.report(outputs, encoded.targets, task.encode(tokenizer, train, LENGTH, training=True).targets)
     known = Counter(i for text in train.columns["target"] for i in tokenizer(text)["input_ids"][1:])
     asked = [i for text in test.columns["target"] for i in tokenizer(text)["input_ids"][1:]]
@@ -234,15 +239,15 @@ def test_perfect_and_empty_texts(tokenizer):
 def test_answers_come_in_the_order_of_the_questions(name, architecture, tokenizer):
     task, model = make(name, architecture, tokenizer, max_new_tokens=6)
     texts = examples(name).columns[task.source_role][:5]
-    together = task.predict(model, tokenizer, [{task.source_role: text} for text in texts], LENGTH, {})
-    alone = [task.predict(model, tokenizer, [{"text": text}], LENGTH, {})[0] for text in texts]
+    together = predict_json(task, model, tokenizer, [{task.source_role: text} for text in texts], LENGTH, {})
+    alone = [predict_json(task, model, tokenizer, [{"text": text}], LENGTH, {})[0] for text in texts]
     assert together == alone and next(iter(alone[0])) == "text"
 
 
 @pytest.mark.parametrize("architecture", ["encoder-decoder", "decoder"])
 def test_a_source_too_long_to_read_is_told(architecture, tokenizer):
     task, model = make("translation", architecture, tokenizer, max_new_tokens=4)
-    (found,) = task.predict(model, tokenizer, [{"source": "The dog sleeps. " * 60}], 24, {})
+    (found,) = predict_json(task, model, tokenizer, [{"source": "The dog sleeps. " * 60}], 24, {})
     whole = len(tokenizer("The dog sleeps. " * 60)["input_ids"])
     assert whole - 24 <= found["unread_tokens"] < whole
 
@@ -251,15 +256,17 @@ def test_inputs_that_cannot_be_answered(tokenizer):
     task, model = make("translation", "encoder-decoder", tokenizer)
     assert [column.role for column in task.inputs()] == ["source"]
     with pytest.raises(DataError, match="Input 2 has no source"):
-        task.predict(model, tokenizer, [{"source": "x"}, {"source": " "}], LENGTH, {})
+        predict_json(task, model, tokenizer, [{"source": "x"}, {"source": " "}], LENGTH, {})
     with pytest.raises(SpecError, match="max_new_tokens"):
-        task.predict(model, tokenizer, [{"source": "x"}], LENGTH, {"max_new_tokens": 0})
+        predict_json(task, model, tokenizer, [{"source": "x"}], LENGTH, {"max_new_tokens": 0})
 
 
 def test_samples_are_written_for_training_sources(tokenizer):
     task, model = make("translation", "encoder-decoder", tokenizer, max_new_tokens=3)
     task.encode(tokenizer, examples("translation"), LENGTH, training=True)
-    assert [row["prompt"] for row in task.samples(model, tokenizer)] == examples("translation").columns["source"][:3]
+    assert [row["prompt"] for row in task.samples(InferenceContext(model, tokenizer, LENGTH))] == examples(
+        "translation"
+    ).columns["source"][:3]
 
 
 @pytest.mark.parametrize("prompt", ["no place", "{source} and {source}"])

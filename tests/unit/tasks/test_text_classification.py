@@ -14,7 +14,7 @@ from sklearn import metrics as reference
 from tests.tiny import make_run, reviews
 from workbench.data.load import Examples
 from workbench.inference.predictor import Predictor
-from workbench.runs.predictions import read_predictions
+from workbench.runs.predictions import example_inputs, input_text, read_predictions
 from workbench.runs.run import Run
 from workbench.tasks.text_classification import TextClassification
 from workbench.training.runner import run_folder
@@ -77,8 +77,8 @@ def test_multi_label_report(seed: int) -> None:
         assert value["low"] <= value["value"] <= value["high"]
     for name, result in zip(["a", "b", "c", "d"], np.eye(4), strict=True):
         (read,) = made.decode(result[None])
-        assert read["labels"] == [name] and read["label"] == name
-    assert made.decode(np.zeros((1, 4)))[0]["labels"] == []
+        assert read.labels == (name,) and read.label == name
+    assert made.decode(np.zeros((1, 4)))[0].labels == ()
 
 
 ODD = ["a|b", "two\nlines", "😀", "<script>alert(1)</script>", 'say "yes"', "0", "好评", "a,b;c"]
@@ -102,7 +102,7 @@ def test_labels_may_be_any_text(workspace: Workspace) -> None:
     predictor = Predictor.load(run)
     assert predictor.labels == sorted(ODD)
     (found,) = predictor.predict([{"text": "a great film"}])
-    assert set(found["scores"]) == set(ODD) and found["label"] in ODD
+    assert set(found.scores) == set(ODD) and found.label in ODD
     saved = read_predictions(run)
     assert set(saved["gold"]) == set(ODD) and {f"score:{label}" for label in ODD} <= set(saved)
     assert json.loads((run.folder / "report.json").read_text())["labels"] == sorted(ODD)
@@ -116,7 +116,7 @@ def test_several_labels_from_file_to_prediction(workspace: Workspace) -> None:
     predictor = Predictor.load(run)
     assert predictor.labels == ["bad", "good", "long"]
     (found,) = predictor.predict([{"text": "a great film"}])
-    assert found["labels"] == [label for label, p in found["scores"].items() if p >= 0.5]
+    assert list(found.labels) == [label for label, p in found.scores.items() if p >= 0.5]
     report = run.report()
     assert report.primary_metric == "macro_f1" and report.baseline_name
     assert set(report.per_class) == {"bad", "good", "long"}
@@ -131,8 +131,10 @@ def test_pairs_from_file_to_prediction(workspace: Workspace) -> None:
     run = train(workspace, rows, **{"task": {"name": "text-classification", "pairs": True}})
     predictor = Predictor.load(run)
     one, other = predictor.predict([{"text": "a film", "text_pair": t} for t in ("a film", "dull story with music")])
-    assert one["scores"] != other["scores"], "the second text must count"
-    assert "⟂" in read_predictions(run)["input"][0]
+    assert one.scores != other.scores, "the second text must count"
+    saved = read_predictions(run)
+    assert len(set(saved["input:text"])) > 1 and len(set(saved["input:text_pair"])) > 1
+    assert "⟂" in input_text(example_inputs(saved)[0])
 
 
 def test_an_input_without_text_is_named() -> None:
@@ -153,5 +155,5 @@ def test_chinese_reviews(workspace: Workspace, mirror: Path) -> None:
     assert run_folder(run.folder) == 0, run.status().error
     saved = read_predictions(run)
     assert set(saved["gold"]) == {"0", "1"} and len(saved["gold"]) == 20
-    assert any("酒店" in text for text in saved["input"])
-    assert Predictor.load(run).predict([{"text": "房间很干净,服务也好。"}])[0]["label"] in ("0", "1")
+    assert any("酒店" in text for text in saved["input:text"])
+    assert Predictor.load(run).predict([{"text": "房间很干净,服务也好。"}])[0].label in ("0", "1")

@@ -14,18 +14,30 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics.v1 import precision_recall_fscore_support
-from seqeval.scheme import IOB1, IOB2, IOBES, Entities
+from seqeval.scheme import IOB1, IOB2, IOBES
+from seqeval.scheme import Entities as SeqevalEntities
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.tiny import GOOD, OTHER, make_model
+from tests.unit.tasks.predicting import predict_json
 from workbench.data.examples import Examples
 from workbench.data.text.tokens import tokenize_words
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
 from workbench.models.loading import load_tokenizer
-from workbench.tasks import token_classification
-from workbench.tasks.shared.entities import Counts, Names, Tags, bio_labels, first_pieces, row_offsets, split_words
-from workbench.tasks.token_classification import IGNORED, TokenClassification, _joined, _windows, read_tags
+from workbench.tasks.shared import word_tags
+from workbench.tasks.shared.entities import (
+    Entities,
+    EntityCounts,
+    Tags,
+    bio_labels,
+    first_subwords,
+    row_offsets,
+    split_words,
+)
+from workbench.tasks.shared.word_tags import Window, join_windows, read_tags, split_windows
+from workbench.tasks.token_classification import TokenClassification
+from workbench.types import IGNORE_INDEX
 
 Rows = list[list[str]]
 
@@ -77,11 +89,11 @@ def test_names_are_counted_as_seqeval_counts_them(seed: int) -> None:
     labels = bio_labels(types)
     gold = [draw.choices(labels, k=draw.randint(1, 9)) for _ in range(draw.randint(1, 12))]
     said = [[tag if draw.random() < 0.6 else draw.choice(labels) for tag in row] for row in gold]
-    counts = Counts.of(numbers(said, labels), numbers(gold, labels), row_offsets(gold), len(types))
+    counts = EntityCounts.of(numbers(said, labels), numbers(gold, labels), row_offsets(gold), len(types))
     precision, recall, f1, _ = precision_recall_fscore_support(
         gold, said, average="micro", scheme=IOB2, zero_division=0
     )
-    hits, found, there = counts.hits.sum(), counts.found.sum(), counts.gold.sum()
+    hits, found, there = counts.hits.sum(), counts.predicted.sum(), counts.gold.sum()
     assert [measures.ratio(hits, found), measures.ratio(hits, there), measures.f1(hits, found, there)] == pytest.approx(
         [precision, recall, f1]
     )
@@ -95,16 +107,16 @@ def test_counts_by_hand() -> None:
     labels = bio_labels(["LOC", "PER"])
     gold = [["B-PER", "I-PER", "O", "B-LOC"], ["B-LOC", "B-LOC"], ["O"]]
     said = [["B-PER", "O", "O", "B-LOC"], ["B-LOC", "I-LOC"], ["I-PER"]]
-    counts = Counts.of(numbers(said, labels), numbers(gold, labels), row_offsets(gold), 2)
+    counts = EntityCounts.of(numbers(said, labels), numbers(gold, labels), row_offsets(gold), 2)
     assert counts.hits.tolist() == [1, 0, 0]
-    assert counts.found.tolist() == [2, 1, 0], "an I alone is no name"
+    assert counts.predicted.tolist() == [2, 1, 0], "an I alone is no name"
     assert counts.gold.tolist() == [2, 2, 0]
     assert counts.by_type.tolist() == [[1, 2, 3], [0, 1, 1]]
 
 
 def test_a_name_does_not_reach_into_the_next_row() -> None:
     labels = bio_labels(["X"])
-    names = Names.read(numbers([["O", "B-X"], ["I-X", "O"], ["B-X"]], labels), np.array([0, 2, 4, 5]))
+    names = Entities.read(numbers([["O", "B-X"], ["I-X", "O"], ["B-X"]], labels), np.array([0, 2, 4, 5]))
     assert list(zip(names.start, names.end, names.row, strict=True)) == [(1, 2, 0), (4, 5, 2)]
 
 
@@ -151,10 +163,10 @@ def test_names_of_proper_tags_are_those_of_seqeval(scheme: Any, reference: Any, 
         rows.append([_respelled(row, i, scheme) for i in range(len(row))])
     found, impossible = Tags.read(rows, ["X", "Y"]).to_bio(scheme)
     assert impossible == 0
-    names = Names.read(found, row_offsets(rows))
+    names = Entities.read(found, row_offsets(rows))
     begin = row_offsets(rows)[names.row]
     ours = sorted(zip(names.row.tolist(), names.start - begin, names.end - begin, names.type, strict=True))
-    theirs = [e.to_tuple() for each in Entities(rows, reference).entities for e in each]
+    theirs = [e.to_tuple() for each in SeqevalEntities(rows, reference).entities for e in each]
     assert ours == sorted((row, start, end, "XY".index(kind)) for row, kind, start, end in theirs)
 
 
@@ -198,7 +210,7 @@ def test_a_bare_tag_among_others_is_refused_with_its_line() -> None:
 def test_the_first_piece_of_a_word_learns_its_tag(pieces: Any) -> None:
     words, tags = [["abc", "d", "ef"], ["a"]], [["B-X", "I-X", "O"], ["O"]]
     encoded = fitted(tags).encode(pieces, examples(words, tags), 32)
-    no = IGNORED
+    no = IGNORE_INDEX
     assert encoded.targets.labels.tolist() == [no, 1, no, no, 2, 0, no, no, no, 0, no]
     assert encoded.targets.first.tolist() == [1, 4, 5, 1]
     every = fitted(tags, label_all_pieces=True).encode(pieces, examples(words, tags), 32)
@@ -214,7 +226,7 @@ def test_first_pieces_are_those_that_the_tokenizer_tells(pieces: Any, rows: Rows
     for row in rows:
         told = pieces(row, is_split_into_words=True, truncation=True, max_length=9).word_ids()
         expected += [told.index(word) if word in told else -1 for word in range(len(row))]
-    assert first_pieces(tokens, row_offsets(rows)).tolist() == expected
+    assert first_subwords(tokens, row_offsets(rows)).tolist() == expected
 
 
 def test_first_pieces_where_nothing_stands_between_rows(pieces: Any) -> None:
@@ -225,7 +237,7 @@ def test_first_pieces_where_nothing_stands_between_rows(pieces: Any) -> None:
     pieces.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
     try:
         rows = [["ab"], ["c"], ["d", "e"]]
-        assert first_pieces(tokenize_words(pieces, rows, 9), row_offsets(rows)).tolist() == [0, 0, 0, 1]
+        assert first_subwords(tokenize_words(pieces, rows, 9), row_offsets(rows)).tolist() == [0, 0, 0, 1]
     finally:
         pieces.backend_tokenizer.post_processor = usual
 
@@ -234,7 +246,7 @@ def test_words_that_are_cut_off_count_as_missed_and_are_told(pieces: Any) -> Non
     words, tags = [["abcd", "a", "b"], ["a"]], [["O", "B-X", "B-X"], ["B-X"]]
     task = fitted(tags)
     encoded = task.encode(pieces, examples(words, tags), 6)
-    assert encoded.note == "2 words of 1 rows were cut off by data.max_length: names there count as missed."
+    assert encoded.note == "2 words of 1 rows were cut off by data.max_length: entities there count as missed."
     outputs = np.full((2, 6, 2), np.nan, dtype=np.float32)
     outputs[0, 1], outputs[1, 1] = (0, 0.9), (1, 0.8)
     found = task.metrics(outputs, encoded.targets)
@@ -245,7 +257,7 @@ def test_types_that_training_lacks_count_as_missed_and_are_told(pieces: Any) -> 
     task = fitted([["B-X", "O"]])
     tags = [["B-X", "B-New", "I-New"], ["O"]]
     encoded = task.encode(pieces, examples([["a", "b", "c"], ["d"]], tags), 32)
-    assert "1 names are of types that the training part lacks (New): they count as missed." in encoded.note
+    assert "1 entities have types that the training split lacks (New): they count as missed." in encoded.note
     assert encoded.targets.labels.max() < len(task.labels), "no loss of a class that the head lacks"
     outputs = np.zeros((2, 5, 2), dtype=np.float32)
     outputs[0, 1, 0] = 1
@@ -334,19 +346,19 @@ def test_only_rows_whose_best_tags_are_impossible_are_searched(monkeypatch: pyte
     scores = (3 * torch.randn(60, 7, 5, generator=generator)).log_softmax(-1)
     said = torch.rand(60, 7, generator=generator) < 0.6
     searched: list[int] = []
-    whole = token_classification._search(scores, said)
-    search = token_classification._search
+    whole = word_tags.viterbi(scores, said)
+    search = word_tags.viterbi
 
     def counted(*given: torch.Tensor) -> torch.Tensor:
         searched.append(len(given[0]))
         return search(*given)
 
-    monkeypatch.setattr(token_classification, "_search", counted)
-    found = token_classification._possible(scores, said)
+    monkeypatch.setattr(word_tags, "viterbi", counted)
+    found = word_tags._best_possible(scores, said)
     assert torch.equal(found[said], whole[said])
     broken = (whole != scores.argmax(-1)).logical_and(said).any(1)
     assert searched == [int(broken.sum())] and 0 < searched[0] < 60
-    token_classification._possible(scores[~broken], said[~broken])
+    word_tags._best_possible(scores[~broken], said[~broken])
     assert len(searched) == 1, "nothing is searched where nothing is broken"
 
 
@@ -396,7 +408,7 @@ def test_report_rows_and_baseline_by_hand(tokenizer: Any) -> None:
     assert report["baseline"] == pytest.approx({"entity_f1": 0.5, "precision": 0.5, "recall": 0.5})
     rows = task.prediction_rows(given_, outputs, test.targets)
     assert rows["gold"] == ["great (X)", "unseen (X)", ""] == rows["prediction"]
-    assert rows["input"] == ["great film", "plot unseen", "great"]
+    assert rows["input:text"] == ["great film", "plot unseen", "great"]
     assert rows["score"] == [0.75, 0.5, 0.5] and rows["correct"] == [True] * 3
     again = measures.metric_values(
         {name: np.array(rows[name]) for name in ("hits", "found", "names")}, report["measures"]
@@ -454,7 +466,7 @@ def named() -> TokenClassification:
 
 def test_names_stand_where_they_are_said_to_stand(tokenizer: Any) -> None:
     texts = ["  a film, (wonderful of) 👩‍👩‍👧 lovely", "superb", "film 北京 great", "the plot"]
-    found = named().predict(Stub(tokenizer), tokenizer, [{"text": text} for text in texts], 64, {})
+    found = predict_json(named(), Stub(tokenizer), tokenizer, [{"text": text} for text in texts], 64, {})
     assert [[e["text"] for e in each["entities"]] for each in found] == [
         ["wonderful of", "lovely"],
         ["superb"],
@@ -471,7 +483,7 @@ def test_names_stand_where_they_are_said_to_stand(tokenizer: Any) -> None:
 
 def test_words_may_be_given_as_they_are(tokenizer: Any) -> None:
     for role in ("words", "text"):
-        (answer,) = named().predict(Stub(tokenizer), tokenizer, [{role: ["the", "great", "of", "film"]}], 64, {})
+        (answer,) = predict_json(named(), Stub(tokenizer), tokenizer, [{role: ["the", "great", "of", "film"]}], 64, {})
         (entity,) = answer["entities"]
         assert answer["text"] == "the great of film"
         assert (entity["text"], entity["start"], entity["end"]) == ("great of", 4, 12)
@@ -480,10 +492,10 @@ def test_words_may_be_given_as_they_are(tokenizer: Any) -> None:
 def test_an_impossible_tag_is_no_name_unless_it_can_be_read_as_one(tokenizer: Any) -> None:
     """ "of" alone is tagged I: the best possible row has no I there; without the search it is just no name."""
     for options in ({}, {"constrained": False}):
-        (answer,) = named().predict(Stub(tokenizer), tokenizer, [{"text": "of film of great of"}], 64, options)
+        (answer,) = predict_json(named(), Stub(tokenizer), tokenizer, [{"text": "of film of great of"}], 64, options)
         assert [e["text"] for e in answer["entities"]][-1] == "great of"
     with pytest.raises(SpecError, match="no_such"):
-        named().predict(Stub(tokenizer), tokenizer, [{"text": "of"}], 64, {"no_such": 1})
+        predict_json(named(), Stub(tokenizer), tokenizer, [{"text": "of"}], 64, {"no_such": 1})
 
 
 @pytest.mark.parametrize(
@@ -491,7 +503,7 @@ def test_an_impossible_tag_is_no_name_unless_it_can_be_read_as_one(tokenizer: An
 )
 def test_an_input_without_words_is_refused_by_its_number(tokenizer: Any, given_: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="Input 2 has no text"):
-        named().predict(Stub(tokenizer), tokenizer, [{"text": "a film"}, given_], 64, {})
+        predict_json(named(), Stub(tokenizer), tokenizer, [{"text": "a film"}, given_], 64, {})
 
 
 def test_long_texts_are_read_in_windows(tokenizer: Any) -> None:
@@ -499,11 +511,11 @@ def test_long_texts_are_read_in_windows(tokenizer: Any) -> None:
     texts = [" ".join(draw.choices([*GOOD, *OTHER], k=length)) for length in (200, 5, 37, 11)]
     inputs = [{"text": text} for text in texts]
     stub = Stub(tokenizer)
-    whole = named().predict(stub, tokenizer, inputs, 512, {})
+    whole = predict_json(named(), stub, tokenizer, inputs, 512, {})
     assert stub.longest == 202
     for longest in (12, 13, 40):
         stub.longest = 0
-        assert named().predict(stub, tokenizer, inputs, longest, {}) == whole
+        assert predict_json(named(), stub, tokenizer, inputs, longest, {}) == whole
         assert stub.longest == longest
 
 
@@ -513,7 +525,7 @@ def test_long_texts_are_read_in_windows(tokenizer: Any) -> None:
     st.integers(3, 20),
 )
 def test_windows_hold_every_word_and_fit(pieces: Any, rows: Rows, longest: int) -> None:
-    windows = _windows(pieces, rows, longest)
+    windows = split_windows(pieces, rows, longest)
     for number, words in enumerate(rows):
         own = [(begin, end) for row, begin, end in windows if row == number]
         assert own[0][0] == 0 and own[-1][1] == len(words)
@@ -525,13 +537,13 @@ def test_windows_hold_every_word_and_fit(pieces: Any, rows: Rows, longest: int) 
 
 
 def test_windows_share_a_quarter(pieces: Any) -> None:
-    assert _windows(pieces, [["a"] * 50], 22) == [(0, 0, 20), (0, 15, 35), (0, 30, 50)]
+    assert split_windows(pieces, [["a"] * 50], 22) == [(0, 0, 20), (0, 15, 35), (0, 30, 50)]
 
 
 def test_a_word_is_read_in_the_window_that_shows_more_around_it() -> None:
-    windows = [(0, 0, 20), (0, 15, 35), (1, 0, 2)]
+    windows = [Window(0, 0, 20), Window(0, 15, 35), Window(1, 0, 2)]
     logits = [torch.full((end - begin, 3), float(place)) for place, (_, begin, end) in enumerate(windows)]
-    first, second = _joined(windows, logits, [["a"] * 35, ["a"] * 2], 3)
+    first, second = join_windows(windows, logits, [["a"] * 35, ["a"] * 2], 3)
     assert first[:, 0].tolist() == [0.0] * 17 + [1.0] * 18
     assert second[:, 0].tolist() == [2.0, 2.0]
 
@@ -544,7 +556,7 @@ def test_an_invisible_word_has_no_tag(pieces: Any) -> None:
     stub.tags[pieces.convert_tokens_to_ids("a")] = 1
     pieces.backend_tokenizer.normalizer = normalizers.Replace("z", "")
     try:
-        found = named().predict(stub, pieces, [{"text": "zz z"}, {"text": "a zz b a zz"}], 16, {})
+        found = predict_json(named(), stub, pieces, [{"text": "zz z"}, {"text": "a zz b a zz"}], 16, {})
     finally:
         pieces.backend_tokenizer.normalizer = None
     assert [[(e["start"], e["end"]) for e in answer["entities"]] for answer in found] == [[], [(0, 1), (7, 8)]]

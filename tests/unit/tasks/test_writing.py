@@ -11,7 +11,8 @@ import workbench.models.networks.heads  # noqa: F401 - makes the Auto classes kn
 from tests.tiny import make_model
 from workbench.models.loading import load_tokenizer
 from workbench.models.networks.transformer import DecoderConfig, EncoderDecoderConfig
-from workbench.tasks.shared.generation import GenerationConfig, evenly, until_end, write, write_all
+from workbench.tasks.base import InferenceContext
+from workbench.tasks.shared.generation import GenerationConfig, evenly_spaced, generate, generate_all, until_end
 
 GREEDY = GenerationConfig(temperature=0, max_new_tokens=12)
 
@@ -65,7 +66,7 @@ def rows(tokenizer):
 @pytest.mark.parametrize("kind", ["encoder-decoder", "decoder", "gpt2"])
 @pytest.mark.parametrize("options", [GREEDY, GREEDY.model_copy(update={"beams": 3})], ids=["greedy", "beams"])
 def test_many_at_once_are_written_as_each_alone(tokenizer, kind, options, monkeypatch):
-    monkeypatch.setattr("workbench.tasks.shared.generation.WRITTEN_AT_ONCE", 3)
+    monkeypatch.setattr("workbench.tasks.shared.generation.GENERATION_BATCH_SIZE", 3)
     apart = kind == "encoder-decoder"
     if kind == "gpt2":
         model = theirs(tokenizer)
@@ -73,16 +74,17 @@ def test_many_at_once_are_written_as_each_alone(tokenizer, kind, options, monkey
         model = ours(EncoderDecoderConfig, "AutoModelForSeq2SeqLM", tokenizer)
     else:
         model = ours(DecoderConfig, "AutoModelForCausalLM", tokenizer)
+    context = InferenceContext(model, tokenizer, 64)
     told = []
-    found = write_all(model, tokenizer, rows(tokenizer), options, apart, lambda *done: told.append(done))
-    alone = [until_end(write(model, tokenizer, row, options, 1, apart), tokenizer) for row in rows(tokenizer)]
+    found = generate_all(context, rows(tokenizer), options, apart, lambda *done: told.append(done))
+    alone = [until_end(generate(context, row, options, 1, apart), tokenizer) for row in rows(tokenizer)]
     assert found == alone
     assert len({tuple(each) for each in found}) > 3  # they do depend on what is read
     assert told == [(3, 7), (6, 7), (7, 7)]
 
 
 def test_no_rows(tokenizer):
-    assert write_all(None, tokenizer, [], GREEDY, True) == []
+    assert generate_all(InferenceContext(None, tokenizer, 64), [], GREEDY, True) == []
 
 
 def test_a_text_ends_where_its_end_is_written(tokenizer):
@@ -91,9 +93,9 @@ def test_a_text_ends_where_its_end_is_written(tokenizer):
 
 
 def test_what_is_drawn_is_the_same_for_the_same_seed(tokenizer):
-    model = ours(EncoderDecoderConfig, "AutoModelForSeq2SeqLM", tokenizer)
+    context = InferenceContext(ours(EncoderDecoderConfig, "AutoModelForSeq2SeqLM", tokenizer), tokenizer, 64)
     one, again, other = (
-        write_all(model, tokenizer, rows(tokenizer), GenerationConfig(temperature=2, writing_seed=seed), True)
+        generate_all(context, rows(tokenizer), GenerationConfig(temperature=2, writing_seed=seed), True)
         for seed in (1, 1, 2)
     )
     assert one == again != other
@@ -103,11 +105,15 @@ def test_what_is_drawn_is_the_same_for_the_same_seed(tokenizer):
 
 
 def test_evenly() -> None:
-    assert evenly(10, 3).tolist() == [0, 3, 6] and evenly(2, 5).tolist() == [0, 1] and evenly(0, 5).tolist() == []
-    assert all(len(np.unique(evenly(n, most))) == min(n, most) for n in range(40) for most in range(1, 40))
+    assert (
+        evenly_spaced(10, 3).tolist() == [0, 3, 6]
+        and evenly_spaced(2, 5).tolist() == [0, 1]
+        and evenly_spaced(0, 5).tolist() == []
+    )
+    assert all(len(np.unique(evenly_spaced(n, most))) == min(n, most) for n in range(40) for most in range(1, 40))
 
 
 @pytest.mark.parametrize(("count", "wanted"), [(10, 3), (10, 10), (3, 10), (1000, 7), (5, 0)])
 def test_evenly_each_once(count: int, wanted: int) -> None:
-    found = evenly(count, wanted).tolist()
+    found = evenly_spaced(count, wanted).tolist()
     assert len(found) == len(set(found)) == min(count, wanted) and all(0 <= place < count for place in found)

@@ -32,7 +32,7 @@ VIRTUAL = ["prompt", "p-tuning", "prefix"]
 
 
 def scores(predictor: Predictor) -> list[dict[str, float]]:
-    return [result["scores"] for result in predictor.predict(TEXTS)]
+    return [result.scores for result in predictor.predict(TEXTS)]
 
 
 @pytest.mark.slow
@@ -41,9 +41,9 @@ def scores(predictor: Predictor) -> list[dict[str, float]]:
 def test_the_saved_result_answers_as_the_trained_model_did(workspace: Workspace, method: str, name: str) -> None:
     run = run_of(workspace, name, method)
     rows = read_predictions(run)
-    found = Predictor.load(run).predict([{"text": text} for text in rows["input"]])
-    assert [result["label"] for result in found] == list(rows["prediction"])
-    assert [result["score"] for result in found] == pytest.approx(list(rows["score"]), abs=1e-5)
+    found = Predictor.load(run).predict([{"text": text} for text in rows["input:text"]])
+    assert [result.label for result in found] == list(rows["prediction"])
+    assert [result.score for result in found] == pytest.approx(list(rows["score"]), abs=1e-5)
 
 
 @pytest.mark.parametrize("method", MERGING)
@@ -141,7 +141,7 @@ def test_a_language_model_writes_with_an_adapter(workspace: Workspace, method: s
     assert run_folder(run.folder) == 0, run.status()
     assert (run.folder / "samples.jsonl").exists()
     (answer,) = Predictor.load(run).predict([{"text": "a great film"}])
-    assert answer["prompt"] == "a great film" and "text" in answer
+    assert answer.prompt == "a great film" and isinstance(answer.text, str)
 
 
 def test_a_changed_output_layer_of_a_base_is_refused(workspace: Workspace) -> None:

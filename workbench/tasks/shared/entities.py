@@ -1,4 +1,4 @@
-"""Names in a row of words: the ways of writing them as tags, who is right about how many, and the words of a raw text.
+"""Entities in rows of words: how tags spell them, how many are right, and the words of a raw text.
 
     words   Empire   State    Building   in   New     York
     BIO     B-LOC    I-LOC    I-LOC      O    B-LOC   I-LOC
@@ -19,16 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.data.text.tokens import TokenTable
+from workbench.types import Ints
 
 Scheme = Literal["bio", "iob1", "io", "bioes", "plain"]
-Ints = NDArray[np.int64]
-
 OUTSIDE = 0
 _O, _B, _I, _E, _S = range(5)
 # BILOU and BMES are BIOES with other letters.
 _PREFIXES = {"B": _B, "I": _I, "M": _I, "E": _E, "L": _E, "S": _S, "U": _S}
 
-TOLD = {
+SCHEME_NAMES = {
     "bio": "BIO",
     "iob1": "IOB1 (a name begins with B only where it follows another of its type)",
     "io": "IO: neighbouring words of one type are taken as one name",
@@ -144,7 +143,7 @@ def row_offsets(rows: Sequence[Sequence[str]]) -> Ints:
     return offsets
 
 
-def first_pieces(tokens: TokenTable, offsets: Ints) -> Ints:
+def first_subwords(tokens: TokenTable, offsets: Ints) -> Ints:
     """The place in its row of each word's first token, int64 [words]; -1 for a word without any.
 
     Args:
@@ -175,7 +174,7 @@ def types_of(labels: Sequence[str]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Names:
+class Entities:
     """The names in rows of words, in their order.
 
     Attributes:
@@ -191,7 +190,7 @@ class Names:
     row: Ints
 
     @classmethod
-    def read(cls, tags: Ints, offsets: Ints) -> Names:
+    def read(cls, tags: Ints, offsets: Ints) -> Entities:
         """The names that BIO numbers [words] spell, strictly: one begins with B, and I of its type goes on with it.
 
         An I without a beginning belongs to no name (seqeval's mode "strict" with the scheme IOB2).
@@ -205,7 +204,7 @@ class Names:
         end = borders[np.searchsorted(borders, start, side="right")]
         return cls(start, end, kind[start], np.searchsorted(offsets, start, side="right") - 1)
 
-    def among(self, others: Names, words: int) -> NDArray[np.bool_]:
+    def among(self, others: Entities, words: int) -> NDArray[np.bool_]:
         """Which of these names stand in ``others`` too, with the same border and type, [names].
 
         Args:
@@ -218,18 +217,18 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Counts:
+class EntityCounts:
     """How many names are right, found and there: by row, int64 [N] each, and by type, int64 [types, 3]."""
 
     hits: Ints
-    found: Ints
+    predicted: Ints
     gold: Ints
     by_type: Ints
 
     @classmethod
-    def of(cls, tags: Ints, gold: Ints, offsets: Ints, types: int) -> Counts:
-        """Counts for predicted ``tags`` [words] against ``gold`` [words]."""
-        said, true = Names.read(tags, offsets), Names.read(gold, offsets)
+    def of(cls, tags: Ints, gold: Ints, offsets: Ints, types: int) -> EntityCounts:
+        """EntityCounts for predicted ``tags`` [words] against ``gold`` [words]."""
+        said, true = Entities.read(tags, offsets), Entities.read(gold, offsets)
         right = said.among(true, len(tags))
         rows = len(offsets) - 1
         hits, found, there = (np.bincount(at, minlength=rows) for at in (said.row[right], said.row, true.row))

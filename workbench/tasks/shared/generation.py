@@ -1,144 +1,160 @@
-"""How a model writes text, through transformers' ``generate``: greedy, drawn, or searched with beams."""
+"""Text generation with transformers' ``generate``: greedy, sampled, or by beam search."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from workbench.spec import SpecModel
+from workbench.tasks.base import InferenceContext
 from workbench.tuning.max_length import max_text_length
+from workbench.types import Ints, Tokenizer
 
 if TYPE_CHECKING:
     import torch
 
-WRITTEN_AT_ONCE = 32  # texts in a batch
+GENERATION_BATCH_SIZE = 32  # texts in a batch
 
 
 class GenerationConfig(SpecModel):
-    """Options of the tasks whose model writes."""
+    """Options of the tasks whose model generates text."""
 
-    max_new_tokens: int = Field(40, ge=1, le=32_768, description="Most tokens that are written for a text.")
+    max_new_tokens: int = Field(40, ge=1, le=32_768, description="Most tokens that are generated for a text.")
     temperature: float = Field(
-        0.8, ge=0, le=10, description="Spread of what is drawn: 0 takes the most probable token, 1 draws as learned."
+        0.8, ge=0, le=10, description="Randomness of sampling: 0 takes the most probable token, 1 samples as learned."
     )
-    top_k: int = Field(50, ge=0, description="Draw from so many of the most probable tokens; 0 for all.")
+    top_k: int = Field(50, ge=0, description="Sample from this many of the most probable tokens; 0 for all.")
     top_p: float = Field(
-        1.0, gt=0, le=1, description="Draw from the most probable tokens that together have this probability."
+        1.0, gt=0, le=1, description="Sample from the most probable tokens that together have this probability."
     )
-    beams: int = Field(1, ge=1, le=64, description="Texts searched side by side for the most probable; 1 for none.")
+    beams: int = Field(1, ge=1, le=64, description="Beams of a beam search; 1 for none.")
     repetition_penalty: float = Field(
-        1.0, ge=0.1, le=10, description="Divides the scores of tokens that were written before; 1 for none."
+        1.0, ge=0.1, le=10, description="Divides the scores of tokens that were generated before; 1 for none."
     )
-    writing_seed: int = Field(0, ge=0, lt=2**31, description="Seed of what is drawn while writing.")
+    writing_seed: int = Field(0, ge=0, lt=2**31, description="Seed of sampling.")
 
 
-def write(
-    model: Any, tokenizer: Any, ids: Sequence[int], options: GenerationConfig, place: int, reads_apart: bool
+def generate(
+    context: InferenceContext, ids: Sequence[int], config: GenerationConfig, number: int, encoder_decoder: bool
 ) -> list[int]:
-    """Tokens that the model writes.
+    """Generate tokens for one text.
 
     Args:
-        model: a transformers model that can ``generate``.
-        tokenizer: its tokenizer.
-        ids: what it reads.
-        options: how it writes.
-        place: of the text in its request: each is drawn with a seed of its own.
-        reads_apart: it reads with an encoder and writes with a decoder; otherwise it goes on with what it reads.
+        context: a model that can ``generate``.
+        ids: the tokens that the model reads.
+        config: how it generates.
+        number: of the text in its request; each is sampled with a seed of its own.
+        encoder_decoder: whether the model reads with an encoder; otherwise it continues what it reads.
     """
-    return _generate(model, tokenizer, [ids], options, options.writing_seed + place, reads_apart)[0]
+    return _generate_batch(context, [ids], config, config.writing_seed + number, encoder_decoder)[0]
 
 
-def write_all(
-    model: Any,
-    tokenizer: Any,
+def generate_all(
+    context: InferenceContext,
     rows: Sequence[Sequence[int]],
-    options: GenerationConfig,
-    reads_apart: bool,
+    config: GenerationConfig,
+    encoder_decoder: bool,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[list[int]]:
-    """Tokens that the model writes for each of many texts, in batches of like length, without the token that ends one.
+    """Generate tokens for many texts, in batches of similar length, without the token that ends a text.
+
+    What is sampled depends on the batch that a text is in.
 
     Args:
-        rows: what it reads, N rows of token numbers, none empty.
-        progress: told how many of how many are done.
-
-    The other arguments are those of :func:`write`. What is drawn depends on the batch that a text stands in.
+        context: a model that can ``generate``.
+        rows: the tokens that it reads, N rows, none empty.
+        config: how it generates.
+        encoder_decoder: see :func:`generate`.
+        progress: takes the number of finished texts and of all texts.
     """
     order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
-    found: list[list[int]] = [[] for _ in rows]
-    for start in range(0, len(order), WRITTEN_AT_ONCE):
-        batch = order[start : start + WRITTEN_AT_ONCE]
-        seed = options.writing_seed + start
-        for i, written in zip(
-            batch, _generate(model, tokenizer, [rows[i] for i in batch], options, seed, reads_apart), strict=True
-        ):
-            found[i] = until_end(written, tokenizer)
+    generated: list[list[int]] = [[] for _ in rows]
+    for start in range(0, len(order), GENERATION_BATCH_SIZE):
+        batch = order[start : start + GENERATION_BATCH_SIZE]
+        seed = config.writing_seed + start
+        outputs = _generate_batch(context, [rows[i] for i in batch], config, seed, encoder_decoder)
+        for i, output in zip(batch, outputs, strict=True):
+            generated[i] = until_end(output, context.tokenizer)
         if progress is not None:
-            progress(min(start + WRITTEN_AT_ONCE, len(order)), len(order))
-    return found
+            progress(min(start + GENERATION_BATCH_SIZE, len(order)), len(order))
+    return generated
 
 
-def until_end(written: list[int], tokenizer: Any) -> list[int]:
-    """What stands before the token that ends a text, and before padding."""
+def until_end(ids: list[int], tokenizer: Tokenizer) -> list[int]:
+    """Return the tokens before the one that ends a text, and before padding.
+
+    Args:
+        ids: generated tokens.
+        tokenizer: the model's tokenizer.
+    """
     ends = {tokenizer.eos_token_id, tokenizer.pad_token_id} - {None}
-    return written[: next((place for place, token in enumerate(written) if token in ends), len(written))]
+    return ids[: next((i for i, token in enumerate(ids) if token in ends), len(ids))]
 
 
-def _generate(
-    model: Any, tokenizer: Any, rows: Sequence[Sequence[int]], options: GenerationConfig, seed: int, reads_apart: bool
+def _generate_batch(
+    context: InferenceContext,
+    rows: Sequence[Sequence[int]],
+    config: GenerationConfig,
+    seed: int,
+    encoder_decoder: bool,
 ) -> list[list[int]]:
-    """What is written for a batch; texts that end sooner are filled up with padding."""
+    """Generate tokens for a batch; texts that end sooner are filled up with padding."""
     import torch
     import transformers
 
+    model, tokenizer = context.model, context.tokenizer
     room = max_text_length(model)
-    new = options.max_new_tokens
+    new = config.max_new_tokens
     if room is not None:
         new = min(new, room - 1)
-        most = room if reads_apart else room - new
-        rows = [row[:most] if reads_apart else row[-most:] for row in rows]
-    draws = options.temperature > 0 and options.beams == 1
-    spread = {"temperature": options.temperature, "top_k": options.top_k, "top_p": options.top_p} if draws else {}
-    config = transformers.GenerationConfig(
+        most = room if encoder_decoder else room - new
+        rows = [row[:most] if encoder_decoder else row[-most:] for row in rows]
+    samples = config.temperature > 0 and config.beams == 1
+    sampling = {"temperature": config.temperature, "top_k": config.top_k, "top_p": config.top_p} if samples else {}
+    generation_config = transformers.GenerationConfig(
         max_new_tokens=new,
-        do_sample=draws,
-        num_beams=options.beams,
-        repetition_penalty=options.repetition_penalty,
+        do_sample=samples,
+        num_beams=config.beams,
+        repetition_penalty=config.repetition_penalty,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         decoder_start_token_id=getattr(model.config, "decoder_start_token_id", None),
-        **spread,
+        **sampling,
     )
-    given, mask = _rectangle(rows, tokenizer.pad_token_id or 0, left=not reads_apart)
+    ids, mask = _rectangle(rows, tokenizer.pad_token_id or 0, left=not encoder_decoder)
     with torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(seed)
-        found = model.generate(
-            input_ids=given.to(model.device),  # by name: peft's models take nothing else
+        output = model.generate(
+            input_ids=ids.to(model.device),  # by name: peft's models accept nothing else
             attention_mask=mask.to(model.device),
-            generation_config=config,
+            generation_config=generation_config,
         )
-    written: list[list[int]] = found[:, 1 if reads_apart else given.shape[1] :].tolist()
-    return written
+    generated: list[list[int]] = output[:, 1 if encoder_decoder else ids.shape[1] :].tolist()
+    return generated
 
 
 def _rectangle(rows: Sequence[Sequence[int]], pad_id: int, left: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows filled up to one length, and what of it is real; on the left where the text is to go on at its right end."""
+    """Return rows filled up to one length, and what of them is text; filled up on the left if they are continued."""
     import torch
 
     longest = max(map(len, rows))
-    ids, real = torch.full((len(rows), longest), pad_id), torch.zeros(len(rows), longest, dtype=torch.long)
+    ids, mask = torch.full((len(rows), longest), pad_id), torch.zeros(len(rows), longest, dtype=torch.long)
     for i, row in enumerate(rows):
-        place = slice(longest - len(row), longest) if left else slice(len(row))
-        ids[i, place], real[i, place] = torch.tensor(list(row)), 1
-    return ids, real
+        columns = slice(longest - len(row), longest) if left else slice(len(row))
+        ids[i, columns], mask[i, columns] = torch.tensor(list(row)), 1
+    return ids, mask
 
 
-def evenly(count: int, most: int) -> NDArray[np.int64]:
-    """At most ``most`` of the numbers below ``count``, evenly spread, each once, int64 [min(count, most)]."""
+def evenly_spaced(count: int, most: int) -> Ints:
+    """Return at most ``most`` of the numbers below ``count``, evenly spaced, each once, int64 [min(count, most)].
+
+    Args:
+        count: how many numbers there are.
+        most: how many are wanted.
+    """
     chosen = min(count, most)
     return np.arange(chosen) * count // max(1, chosen)

@@ -1,11 +1,11 @@
-"""What the tasks share that learn from text alone: masked-lm, masked-lm-nsp, causal-lm and seq2seq-denoising.
+"""The base of the tasks that learn from text alone: masked-lm, masked-lm-nsp, causal-lm and seq2seq-denoising.
 
-    texts --> documents as tokens --> pieces of at most data.max_length --> rows (packed, where trained on)
+    texts --> documents as tokens --> chunks of at most data.max_length --> rows (packed, where trained on)
 
-A task of this kind says how a document is cut into pieces, which tokens can be predicted, and how a batch is spoiled so
-that there is something to predict. What is trained on is packed where the model keeps documents apart
-(``document_ids``). What is evaluated is not: a row is then a piece of one document, and every figure is known by
-document, which is what intervals and comparisons of runs draw from.
+A task of this kind says how a document is cut into chunks, which tokens can be predicted, and how a batch is corrupted
+so that there is something to predict. Training rows are packed where the model keeps documents apart
+(``document_ids``). Evaluation rows are not: each is a chunk of one document, and every metric is known by document,
+which is what intervals and comparisons of runs sample from.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
@@ -35,25 +34,40 @@ from workbench.data.text.packing import (
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures, text_scores
-from workbench.tasks.base import Array, Encoded, Task
+from workbench.spec import SpecModel
+from workbench.tasks.answers import Answer, FilledMasks, GeneratedText
+from workbench.tasks.base import (
+    Array,
+    Batch,
+    Encoded,
+    InferenceContext,
+    ModelOutput,
+    Outcome,
+    PredictionRows,
+    Report,
+    Task,
+    TaskInput,
+    prediction_table,
+    with_options,
+)
+from workbench.types import IGNORE_INDEX, Bools, Floats, Ints, Json, JsonObject, Model, Tokenizer
 
 if TYPE_CHECKING:
     import torch
 
-IGNORED = -100  # the label of a token that is not to be predicted
-EXCERPT = 200  # characters of a document that predictions keep
-SAMPLES = 3  # texts that the model writes after each evaluation
-SAMPLE_WORDS = 12  # how many words of a training text a sample's prompt is made of
-PLACES_AT_ONCE = 4096  # predictions scored at a time: float32 logits of all of them would not fit
+EXCERPT = 200  # characters of a document that predictions hold
+SAMPLES = 3  # texts that the model generates after each evaluation
+SAMPLE_WORDS = 12  # words of a training text in a sample's prompt
+SCORED_AT_ONCE = 4096  # predictions scored at a time: float32 logits of all of them would not fit into memory
 
-GUESSES = ("text", "sentence", "content", "document", "body", "article", "review", "comment", "docstring")
+TEXT_GUESSES = ("text", "sentence", "content", "document", "body", "article", "review", "comment", "docstring")
 
-Ints = NDArray[np.int64]
+Plan: TypeAlias = Any  # what a task notes of its rows, for ``corrupt``
 
 
 @dataclass(frozen=True)
 class TextTargets:
-    """What the figures need to know of N rows that were cut from D documents.
+    """What the metrics need to know of N rows that were cut from D documents.
 
     Attributes:
         predicted: int64 [N], how many tokens of each row are predicted.
@@ -62,9 +76,8 @@ class TextTargets:
         bytes: int64 [D], length of each document in UTF-8.
         counts: int64 [V], how often each token can be predicted: the unigram model.
         more: what the task itself needs to know of the rows.
-        tokenizer: what of the texts does not come back from their tokens: ``unknown``, the share of tokens that stand
-            for anything the tokenizer does not know, and ``lowercase``, whether capitals are made small; None where
-            that was not looked at.
+        tokenizer: what the tokenizer loses of the texts: ``unknown``, the share of tokens it does not know, and
+            ``lowercase``, whether it drops capitals; None where that was not measured.
     """
 
     predicted: Ints
@@ -72,8 +85,37 @@ class TextTargets:
     tokens: Ints
     bytes: Ints
     counts: Ints
-    more: Any = None
-    tokenizer: dict[str, Any] | None = None
+    more: Plan = None
+    tokenizer: JsonObject | None = None
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """What a model accepts beyond tokens and labels.
+
+    Attributes:
+        packed: rows of several documents (``document_ids``).
+        token_types: the number of the text that a token belongs to.
+        label_positions: the positions of the labels, for heads that compute no other logits.
+    """
+
+    packed: bool = False
+    token_types: bool = False
+    label_positions: bool = False
+
+    @classmethod
+    def of(cls, model: Model) -> ModelInputs:
+        """Return what a model accepts.
+
+        Args:
+            model: as it was loaded.
+        """
+        names = {*signature(model.forward).parameters, *signature(model.base_model.forward).parameters}
+        return cls(
+            packed="document_ids" in names,
+            token_types="token_type_ids" in names and getattr(model.config, "type_vocab_size", 0) > 1,
+            label_positions="label_positions" in names,
+        )
 
 
 class LanguageModel(Task):
@@ -84,43 +126,41 @@ class LanguageModel(Task):
     smaller_is_better = True
     stochastic_inputs = True
     generates = True
-    figures: ClassVar[Sequence[str]]  # names of text_scores.measures
+    metric_names: ClassVar[Sequence[str]]  # of text_scores.measures
     baseline_name = "the frequencies of the tokens in training, whatever the text around"
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: SpecModel | None = None) -> None:
         super().__init__(config)
-        self.packs = False
-        self.takes_types = False
-        self.takes_places = False
-        self.model_name = ""
+        self.model_inputs = ModelInputs()
         self.excerpts: list[str] = []
 
-    # -- data ----------------------------------------------------------------------------------------------------
+    # -- data ----------------------------------------------------------------------------------------------------------
 
     def columns(self) -> Sequence[Column]:
-        return [Column("text", "The text to learn from.", GUESSES)]
+        return [Column("text", "The text to learn from.", TEXT_GUESSES)]
 
     def fit(self, train: Examples) -> None:
         self.excerpts = [" ".join(text.split()[:SAMPLE_WORDS]) for text in train.columns["text"][:SAMPLES]]
 
-    def configure(self, model: Any) -> None:
-        takes = {*signature(model.forward).parameters, *signature(model.base_model.forward).parameters}
-        self.packs = "document_ids" in takes and bool(getattr(self.config, "packing", False))
-        self.takes_types = "token_type_ids" in takes and getattr(model.config, "type_vocab_size", 0) > 1
-        self.takes_places = "label_positions" in takes
-        self.model_name = type(model).__name__
+    def configure(self, model: Model) -> None:
+        self.model_inputs = ModelInputs.of(model)
 
-    def encode(self, tokenizer: Any, examples: Examples, max_length: int, training: bool = False) -> Encoded:
-        self.learn_tokens(tokenizer)
-        documents, borders = self.read(tokenizer, examples)
+    @property
+    def packs(self) -> bool:
+        """Whether training rows hold several documents."""
+        return self.model_inputs.packed and bool(getattr(self.config, "packing", False))
+
+    def encode(self, tokenizer: Tokenizer, examples: Examples, max_length: int, training: bool = False) -> Encoded:
+        self.read_special_tokens(tokenizer)
+        documents, sentence_ends = self.read(tokenizer, examples)
         _check_corpus(documents, max_length, training)
-        pieces, owner, plan = self.cut_pieces(documents, borders, tokenizer, max_length)
-        tokens = self.tokens_by_document(documents, pieces, owner)
-        counts = np.bincount(pieces.ids[self.predictable(pieces)], minlength=len(tokenizer))
-        rows, note = pieces, ""
-        order, first = np.arange(len(pieces)), np.arange(len(pieces) + 1)  # a row is a piece
+        chunks, owner, plan = self.cut_chunks(documents, sentence_ends, tokenizer, max_length)
+        tokens = self.tokens_by_document(documents, chunks, owner)
+        counts = np.bincount(chunks.ids[self.predictable(chunks)], minlength=len(tokenizer))
+        rows, note = chunks, ""
+        order, first = np.arange(len(chunks)), np.arange(len(chunks) + 1)  # a row is a chunk
         if training and self.packs:
-            rows, order, first = pack_chunks(pieces, max_length)
+            rows, order, first = pack_chunks(chunks, max_length)
             owner = np.full(len(rows), -1, dtype=np.int64)
             full = int(rows.offsets[-1]) / (len(rows) * max_length)
             note = (
@@ -128,68 +168,109 @@ class LanguageModel(Task):
                 f"{full:.1%} full."
             )
         size = np.array([len(text.encode("utf-8")) for text in examples.columns["text"]], dtype=np.int64)
-        more = None if plan is None else plan.placed(pieces.lengths, order, first)
-        lost = {
+        more = None if plan is None else plan.placed(chunks.lengths, order, first)
+        lost: JsonObject = {
             "unknown": float((documents.ids == tokenizer.unk_token_id).mean()),
-            "lowercase": makes_small(tokenizer),
+            "lowercase": drops_capitals(tokenizer),
         }
         targets = TextTargets(self.predicted(rows), owner, tokens, size, counts, more, lost)
         return Encoded(rows, targets, note)
 
     @property
     def needs_words(self) -> bool:
-        """Whether the words that tokens are pieces of have to be known."""
+        """Whether the word of each token has to be known."""
         return False
 
-    def learn_tokens(self, tokenizer: Any) -> None:
-        """Note the special tokens that the task writes. Raises SpecError when the tokenizer lacks one."""
+    def read_special_tokens(self, tokenizer: Tokenizer) -> None:
+        """Note the special tokens that the task writes.
 
-    def read(self, tokenizer: Any, examples: Examples) -> tuple[Documents, list[Ints]]:
-        """The documents' tokens, and for each where its sentences begin and end (nothing where nobody asks)."""
+        Args:
+            tokenizer: the model's tokenizer.
+
+        Raises:
+            SpecError: the tokenizer lacks one.
+        """
+
+    def read(self, tokenizer: Tokenizer, examples: Examples) -> tuple[Documents, list[Ints]]:
+        """Return the documents' tokens, and the offsets of the sentences of each, where the task needs these.
+
+        Args:
+            tokenizer: the model's tokenizer.
+            examples: of one split.
+        """
         return tokenize_documents(tokenizer, examples.columns["text"], words=self.needs_words), []
 
-    def cut_pieces(
-        self, documents: Documents, borders: list[Ints], tokenizer: Any, max_length: int
-    ) -> tuple[TokenTable, Ints, Any]:
-        """Documents cut into P pieces; the document of each, int64 [P]; and a plan that is told, through ``placed``,
-        which piece came into which row. None where the task needs no plan."""
-        before, after = self.ends(tokenizer)
-        document, begin, lengths = split_chunks(documents.lengths, _room(max_length, len(before) + len(after)))
+    def cut_chunks(
+        self, documents: Documents, sentence_ends: list[Ints], tokenizer: Tokenizer, max_length: int
+    ) -> tuple[TokenTable, Ints, Plan]:
+        """Cut documents into P chunks.
+
+        Args:
+            documents: tokens of D documents.
+            sentence_ends: what ``read`` returned.
+            tokenizer: the model's tokenizer.
+            max_length: most tokens of a chunk.
+
+        Returns:
+            The chunks; the document of each, int64 [P]; and a plan whose method ``placed`` takes the rows that the
+            chunks were packed into. None where the task needs no plan.
+        """
+        prefix, suffix = self.special_tokens(tokenizer)
+        document, begin, lengths = split_chunks(documents.lengths, _room(max_length, len(prefix) + len(suffix)))
         span = TokenSpan(documents.offsets[document] + begin, lengths)
         last = None
-        if self.ends_documents:  # a model that writes must not learn to stop where a text was merely cut
+        if self.ends_documents:  # a model that generates must not learn to stop where a text was merely cut
             last = begin + lengths == documents.lengths[document]
         return (
-            join_chunks(documents, len(lengths), [SpecialTokens(before), span, SpecialTokens(after, where=last)]),
+            join_chunks(documents, len(lengths), [SpecialTokens(prefix), span, SpecialTokens(suffix, where=last)]),
             document,
             None,
         )
 
-    ends_documents: ClassVar[bool] = False  # the tokens behind a text stand at a document's end only
+    ends_documents: ClassVar[bool] = (
+        False  # whether only the last chunk of a document has the special tokens at its end
+    )
 
-    def ends(self, tokenizer: Any) -> tuple[list[int], list[int]]:
-        """The special tokens before and behind each piece."""
+    def special_tokens(self, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+        """Return the special tokens before and after each chunk.
+
+        Args:
+            tokenizer: the model's tokenizer.
+        """
         return special_prefix_suffix(tokenizer)
 
-    def predictable(self, table: TokenTable) -> NDArray[np.bool_]:
-        """Which tokens of the table can be predicted, [total tokens]."""
+    def predictable(self, table: TokenTable) -> Bools:
+        """Return which tokens can be predicted, [total tokens].
+
+        Args:
+            table: chunks or rows.
+        """
         assert table.words is not None
-        found: NDArray[np.bool_] = table.words != -1
-        return found
+        return np.asarray(table.words != -1)
 
     def predicted(self, rows: TokenTable) -> Ints:
-        """How many tokens of each row are predicted at a time, int64 [N]."""
+        """Return how many tokens of each row are predicted at a time, int64 [N].
+
+        Args:
+            rows: N rows.
+        """
         return row_sums(rows, self.predictable(rows))
 
-    def tokens_by_document(self, documents: Documents, pieces: TokenTable, owner: Ints) -> Ints:
-        """How many tokens can be predicted of each document, int64 [D]."""
-        found = np.bincount(owner, row_sums(pieces, self.predictable(pieces)), minlength=len(documents))
-        return found.astype(np.int64)
+    def tokens_by_document(self, documents: Documents, chunks: TokenTable, owner: Ints) -> Ints:
+        """Return how many tokens of each document can be predicted, int64 [D].
 
-    def loss_weight(self, encoded: Encoded, indices: Array) -> int:
+        Args:
+            documents: D documents.
+            chunks: P chunks.
+            owner: the document of each chunk, [P].
+        """
+        counts = np.bincount(owner, row_sums(chunks, self.predictable(chunks)), minlength=len(documents))
+        return counts.astype(np.int64)
+
+    def loss_weight(self, encoded: Encoded, indices: Ints) -> int:
         return int(encoded.targets.predicted[indices].sum())
 
-    def collate(self, encoded: Encoded, indices: Array, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
+    def collate(self, encoded: Encoded, indices: Ints, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
         import torch
 
         arrays = encoded.tokens.pad(indices, pad_id, multiple)
@@ -198,25 +279,34 @@ class LanguageModel(Task):
 
     @abstractmethod
     def corrupt(
-        self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Array, multiple: int
+        self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Ints, multiple: int
     ) -> dict[str, torch.Tensor]:
-        """Make a batch of whole texts one that has something to predict: with ``labels``."""
+        """Turn a batch of whole texts into one with something to predict, and with ``labels``.
 
-    # -- model ---------------------------------------------------------------------------------------------------
+        Args:
+            batch: whole texts, [B, T].
+            encoded: the split.
+            indices: of the batch's rows, [B].
+            multiple: the length of the rows is a multiple of this.
+        """
 
-    def model_options(self) -> dict[str, Any]:
-        return {}
+    # -- model ---------------------------------------------------------------------------------------------------------
 
-    def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Nats, predicted tokens, and how many of them are right, of each row: [B, 3]."""
+    def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
+        """Return the loss in nats, the predicted tokens and how many of them are right, for each row, [B, 3]."""
         return token_sums(model_output.logits, batch["labels"])
 
-    # -- results -------------------------------------------------------------------------------------------------
+    # -- results -------------------------------------------------------------------------------------------------------
 
     output_columns: ClassVar[tuple[str, ...]] = ("nats", "predicted", "right")
 
-    def by_document(self, outputs: Array, targets: TextTargets) -> dict[str, NDArray[np.float64]]:
-        """The sums of each document, columns [D] of :mod:`workbench.metrics.text_scores`."""
+    def by_document(self, outputs: Array, targets: TextTargets) -> dict[str, Floats]:
+        """Return the sums of each document, columns [D] of :mod:`workbench.metrics.text_scores`.
+
+        Args:
+            outputs: what ``outputs`` returned for all rows, [N, columns].
+            targets: of the split.
+        """
         documents = len(targets.bytes)
         table = {
             name: np.bincount(targets.document, outputs[:, i], minlength=documents).astype(np.float64)
@@ -225,11 +315,11 @@ class LanguageModel(Task):
         return table | {"tokens": targets.tokens.astype(np.float64), "bytes": targets.bytes.astype(np.float64)}
 
     def metrics(self, outputs: Array, targets: TextTargets) -> dict[str, float]:
-        return measures.metric_values(self.by_document(outputs, targets), text_scores.measures(self.figures))
+        return measures.metric_values(self.by_document(outputs, targets), text_scores.measures(self.metric_names))
 
-    def report(self, outputs: Any, targets: TextTargets, train_targets: TextTargets) -> dict[str, Any]:
-        table = self.by_document(outputs, targets)
-        known = text_scores.measures(self.figures)
+    def report(self, outcome: Outcome, targets: TextTargets, train_targets: TextTargets) -> Report:
+        table = self.by_document(outcome, targets)
+        known = text_scores.measures(self.metric_names)
         baseline = self.baseline(table, targets, train_targets)
         lost = text_scores.describe_lost_text(targets.tokenizer)
         note = f"{text_scores.LOSES_TEXT} ({lost}): bits per byte are those of what is left, and too low."
@@ -243,79 +333,91 @@ class LanguageModel(Task):
             "notes": [note] if lost and "bits_per_byte" in known else [],
         }
 
-    def baseline(self, table: Mapping[str, Any], targets: TextTargets, train_targets: TextTargets) -> dict[str, float]:
-        """The sums of a model that knows how often each token stands in training (add-one smoothing), and no more."""
-        known, asked = train_targets.counts, targets.counts
-        nats = -np.log((known + 1.0) / (known.sum() + len(known)))
+    def baseline(
+        self, table: Mapping[str, Floats], targets: TextTargets, train_targets: TextTargets
+    ) -> dict[str, float]:
+        """Return the sums of a model that only knows how often each token occurs in training (add-one smoothing).
+
+        Args:
+            table: the sums of the model, by document.
+            targets: of the split that is reported on.
+            train_targets: of the training split.
+        """
         return {
-            "nats": float((asked * nats).sum()),
-            "predicted": float(asked.sum()),
-            "right": float(asked[known.argmax()]),
+            **unigram_sums(targets.counts, train_targets.counts),
             "tokens": float(targets.tokens.sum()),
             "bytes": float(targets.bytes.sum()),
         }
 
-    def prediction_rows(self, examples: Examples, outputs: Any, targets: TextTargets) -> dict[str, list[Any]]:
-        """A row for each document: nothing of it is right or wrong as a whole, ``score`` is its loss per token."""
-        table = self.by_document(outputs, targets)
-        return {
-            "id": list(examples.ids),
-            "input": [text[:EXCERPT] for text in examples.columns["text"]],
-            "gold": [""] * len(examples),
-            "prediction": [""] * len(examples),
-            "score": measures.ratio(table["nats"], table["predicted"]).tolist(),
-            "correct": [None] * len(examples),
-            **{name: column.tolist() for name, column in table.items()},
-        }
+    def prediction_rows(self, examples: Examples, outcome: Outcome, targets: TextTargets) -> PredictionRows:
+        """Return a row for each document; ``score`` is its loss per token."""
+        table = self.by_document(outcome, targets)
+        return prediction_table(
+            examples.ids,
+            {"text": [text[:EXCERPT] for text in examples.columns["text"]]},
+            gold=[""] * len(examples),
+            prediction=[""] * len(examples),
+            score=measures.ratio(table["nats"], table["predicted"]).tolist(),
+            columns=table,
+        )
 
 
 class SingleTextTask(LanguageModel):
-    """Base of the tasks that are asked with one text, and write one for each."""
+    """Base of the language models that take one text and generate one for it."""
 
     def predict(
-        self,
-        model: Any,
-        tokenizer: Any,
-        inputs: Sequence[dict[str, str]],
-        max_length: int,
-        options: Mapping[str, Any],
-    ) -> list[dict[str, Any]]:
+        self, context: InferenceContext, inputs: Sequence[TaskInput], options: Mapping[str, Json] | None = None
+    ) -> list[Answer]:
         import torch
 
-        settings = self.changed(options)
+        config = with_options(self.config, options, self.name)
         with torch.inference_mode():
             return [
-                self.answer(model, tokenizer, str(given.get("text", "")), place, settings)
-                for place, given in enumerate(inputs, start=1)
+                self.answer(context, str(each.get("text", "")), number, config)
+                for number, each in enumerate(inputs, start=1)
             ]
 
     @abstractmethod
-    def answer(self, model: Any, tokenizer: Any, text: str, place: int, settings: Any) -> dict[str, Any]:
-        """What the model writes for one text, the ``place``-th of its request. Raises DataError."""
+    def answer(self, context: InferenceContext, text: str, number: int, config: Any) -> GeneratedText | FilledMasks:
+        """Return the answer to one text.
 
-    def samples(self, model: Any, tokenizer: Any) -> list[dict[str, str]]:
+        Args:
+            context: a finished model.
+            text: the text.
+            number: of the input, from 1.
+            config: the task's options for this answer.
+
+        Raises:
+            DataError: the text cannot be used.
+        """
+
+    def samples(self, context: InferenceContext) -> list[dict[str, str]]:
         import torch
 
-        found = []
+        samples = []
         with torch.inference_mode():
-            for place, prompt in enumerate(self.prompts(tokenizer), start=1):
+            for number, prompt in enumerate(self.prompts(context.tokenizer), start=1):
                 with contextlib.suppress(DataError):  # too long for a model of few positions: no reason to end a run
-                    text = self.answer(model, tokenizer, prompt, place, self.config)["text"]
-                    found.append({"prompt": prompt, "text": text})
-        return found
+                    text = self.answer(context, prompt, number, self.config).text
+                    samples.append({"prompt": prompt, "text": text})
+        return samples
 
-    def prompts(self, tokenizer: Any) -> Iterator[str]:
-        """What samples begin with; made of the first training texts."""
+    def prompts(self, tokenizer: Tokenizer) -> Iterator[str]:
+        """Yield the prompts of samples, from the first training texts.
+
+        Args:
+            tokenizer: the model's tokenizer.
+        """
         yield from self.excerpts
 
 
-# -- small parts ---------------------------------------------------------------------------------------------------
+# -- helpers -----------------------------------------------------------------------------------------------------------
 
 
 def _room(max_length: int, special: int) -> int:
     if max_length <= special:
         raise SpecError(
-            f"data.max_length is {max_length} tokens, and the special tokens of a piece take {special} of them.",
+            f"data.max_length is {max_length} tokens, but the special tokens of a chunk take {special} of them.",
             f"Set data.max_length to {special + 1} or more.",
         )
     return max_length - special
@@ -324,7 +426,7 @@ def _room(max_length: int, special: int) -> int:
 def _check_corpus(documents: Documents, max_length: int, training: bool) -> None:
     total, count = int(documents.offsets[-1]), len(documents)
     if total == 0:
-        raise DataError(f"The {count:,} texts of a part hold no token at all.", "Give a corpus with text in it.")
+        raise DataError(f"The {count:,} texts of a split hold no token at all.", "Give a corpus with text in it.")
     if training and total < max_length:
         raise DataError(
             f"The training texts are {total:,} tokens in {count:,} documents: less than one sequence of "
@@ -333,33 +435,61 @@ def _check_corpus(documents: Documents, max_length: int, training: bool) -> None
         )
 
 
-def makes_small(tokenizer: Any) -> bool:
-    """Whether a capital and its small letter are one token to the tokenizer."""
+def drops_capitals(tokenizer: Tokenizer) -> bool:
+    """Return whether a capital and its small letter are one token.
+
+    Args:
+        tokenizer: the model's tokenizer.
+    """
     capital, small = (tokenizer.encode(letter, add_special_tokens=False) for letter in ("A", "a"))
     return bool(capital) and capital == small and tokenizer.unk_token_id not in capital
 
 
-def row_sums(table: TokenTable, values: NDArray[Any]) -> Ints:
-    """``values`` [total tokens] added up over each row, int64 [N]."""
+def row_sums(table: TokenTable, values: Array) -> Ints:
+    """Return the sum of some values over each row, int64 [N].
+
+    Args:
+        table: N rows.
+        values: of the tokens, [total tokens].
+    """
     ends = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
     return np.asarray(ends[table.offsets[1:]] - ends[table.offsets[:-1]])
 
 
-def first_tokens(table: TokenTable) -> NDArray[np.bool_]:
-    """Which tokens begin a document (or a piece of one), [total tokens]."""
-    found = np.zeros(len(table.ids), dtype=bool)
-    found[table.offsets[:-1]] = True
+def first_tokens(table: TokenTable) -> Bools:
+    """Return which tokens begin a document (or a chunk of one), [total tokens].
+
+    Args:
+        table: chunks, or rows that they were packed into.
+    """
+    first = np.zeros(len(table.ids), dtype=bool)
+    first[table.offsets[:-1]] = True
     if table.documents is not None:
-        found[1:] |= table.documents[1:] != table.documents[:-1]
-    return found
+        first[1:] |= table.documents[1:] != table.documents[:-1]
+    return first
+
+
+def unigram_sums(counts: Ints, train_counts: Ints) -> dict[str, float]:
+    """Return the sums of a model that only knows how often each token occurs in training (add-one smoothing).
+
+    Args:
+        counts: how often each token is predicted, [V].
+        train_counts: the same in the training split.
+    """
+    nll = -np.log((train_counts + 1.0) / (train_counts.sum() + len(train_counts)))
+    return {
+        "nats": float((counts * nll).sum()),
+        "predicted": float(counts.sum()),
+        "right": float(counts[train_counts.argmax()]),
+    }
 
 
 def token_sums(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Sum of losses in nats, number of labels, and how many are the most probable token, of each row.
+    """Return the sum of losses in nats, the number of labels, and how many are the most probable token, for each row.
 
     Args:
-        logits: [B, T, V], or [M, V] of the M places with a label, in reading order.
-        labels: [B, T], -100 where there is nothing to predict.
+        logits: [B, T, V], or [M, V] of the M positions with a label, in reading order.
+        labels: [B, T], IGNORE_INDEX where there is nothing to predict.
 
     Returns:
         float64 [B, 3].
@@ -367,13 +497,13 @@ def token_sums(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     import torch
     from torch.nn import functional
 
-    places = (labels.flatten() != IGNORED).nonzero().squeeze(1)
-    rows, wanted = places // labels.shape[1], labels.flatten()[places]
+    positions = (labels.flatten() != IGNORE_INDEX).nonzero().squeeze(1)
+    rows, target = positions // labels.shape[1], labels.flatten()[positions]
     sums = torch.zeros(len(labels), 3, dtype=torch.float64)
-    for part in torch.split(torch.arange(len(places), device=labels.device), PLACES_AT_ONCE):
-        scores = logits[part] if logits.dim() == 2 else logits.flatten(0, 1)[places[part]]
-        nats = functional.cross_entropy(scores.float(), wanted[part], reduction="none")
-        right = scores.argmax(dim=-1) == wanted[part]
-        found = torch.stack([nats.double(), torch.ones_like(nats).double(), right.double()], dim=1)
-        sums.index_add_(0, rows[part].cpu(), found.cpu())
+    for chunk in torch.split(torch.arange(len(positions), device=labels.device), SCORED_AT_ONCE):
+        scores = logits[chunk] if logits.dim() == 2 else logits.flatten(0, 1)[positions[chunk]]
+        nll = functional.cross_entropy(scores.float(), target[chunk], reduction="none")
+        correct = scores.argmax(dim=-1) == target[chunk]
+        columns = torch.stack([nll.double(), torch.ones_like(nll).double(), correct.double()], dim=1)
+        sums.index_add_(0, rows[chunk].cpu(), columns.cpu())
     return sums

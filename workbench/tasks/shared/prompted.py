@@ -1,13 +1,14 @@
-"""What the tasks share whose model goes on with a prompt: dialogue, code-generation and controlled-generation.
+"""The base of the tasks whose model continues a prompt: dialogue, code-generation and controlled-generation.
 
     prompt + target --> one row of tokens; the loss is on the target's tokens alone
 
-A task of this kind says what an example's prompt and target are. A row too long is cut by one rule: the target keeps
-what the prompt leaves it, but at least half of ``data.max_length``; the prompt is then shortened by the task, the
-oldest first. A target that was cut has no end token: a model must not learn to stop where a text was merely cut.
+A task of this kind says what an example's prompt and target are. A row that is too long is cut by one rule: the target
+gets the room that the prompt leaves, but at least half of ``data.max_length``; the prompt is then shortened by the
+task, the oldest first. A target that was cut has no end token: a model must not learn to stop where a text was merely
+cut.
 
-What the figures are held against is the model as it was before training (its perplexity on the same targets), or, for a
-model that begins at random, the frequencies of the tokens in training.
+The baseline is the model before training (its perplexity on the same targets), or, for a model with random weights,
+the frequencies of the tokens in training.
 """
 
 from __future__ import annotations
@@ -17,10 +18,9 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import signature
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from workbench.data.columns import Column
@@ -29,98 +29,119 @@ from workbench.data.text.packing import special_prefix_suffix, tokenize_document
 from workbench.data.text.tokens import TokenTable, fast_backend
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures, text_scores
-from workbench.tasks.base import Array, Encoded, Target, TargetScore
-from workbench.tasks.shared.generation import GenerationConfig, evenly, write_all
-from workbench.tasks.shared.language import EXCERPT, IGNORED, SAMPLES, LanguageModel, TextTargets, token_sums
+from workbench.tasks.answers import Answer, GeneratedText
+from workbench.tasks.base import (
+    Array,
+    Batch,
+    Encoded,
+    FinishContext,
+    InferenceContext,
+    ModelOutput,
+    PredictionRows,
+    Report,
+    Target,
+    TargetScore,
+    TaskInput,
+    prediction_table,
+    with_options,
+)
+from workbench.tasks.shared.generation import GenerationConfig, evenly_spaced, generate_all
+from workbench.tasks.shared.language import EXCERPT, SAMPLES, LanguageModel, TextTargets, token_sums
 from workbench.tuning.max_length import max_text_length
-from workbench.types import Tokenizer
+from workbench.types import IGNORE_INDEX, Floats, Ints, Json, Model, TokenIds, Tokenizer
 
 if TYPE_CHECKING:
     import torch
 
-Ints = NDArray[np.int32]
-Columns = dict[str, NDArray[np.float64]]
+TextColumns: TypeAlias = dict[str, Floats]  # columns of measures
 
-LEAST_PROMPT = 4  # tokens of a prompt that must fit beside a target
+MIN_PROMPT = 4  # tokens of a prompt that must fit beside a target
+PROMPT_EXCERPT = 4 * EXCERPT  # characters of a prompt that predictions hold, its last ones
+SAMPLE_MAX_LENGTH = 256  # tokens of a sample's prompt
 
 
 class PromptedOptions(GenerationConfig):
-    """Options of the tasks that go on with a prompt."""
+    """Options of the tasks that continue a prompt."""
 
     written: int = Field(
         50,
         ge=0,
         le=100_000,
-        description="For so many test examples a text is written and measured at the end.",
+        description="How many test examples a text is generated and measured for at the end.",
     )
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model is to go on with.
+    """What a model continues.
 
     Attributes:
         length: its tokens, nothing cut.
-        within: the tokens, shortened to at most so many.
+        within: takes a number of tokens, and returns the prompt shortened to at most this number.
     """
 
     length: int
-    within: Callable[[int], Ints]
+    within: Callable[[int], TokenIds]
 
     @classmethod
-    def of(cls, before: Sequence[int], ids: Ints) -> Prompt:
-        """Tokens of which the first are dropped, but for those in ``before``, which open every prompt."""
-        opening = np.asarray(before, dtype=np.int32)
+    def of(cls, prefix: Sequence[int], ids: TokenIds) -> Prompt:
+        """Return a prompt that loses its first tokens, except for the prefix, when it is shortened.
 
-        def within(room: int) -> Ints:
-            kept = max(1, room - len(opening))
-            return np.concatenate([opening, ids[-kept:]])
+        Args:
+            prefix: the tokens that open every prompt.
+            ids: the tokens after them.
+        """
+        opening = np.asarray(prefix, dtype=np.int32)
+
+        def within(room: int) -> TokenIds:
+            length = max(1, room - len(opening))
+            return np.concatenate([opening, ids[-length:]])
 
         return cls(len(opening) + len(ids), within)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One text to learn: a prompt and what comes after it.
+    """One text to learn: a prompt and its continuation.
 
     Attributes:
         prompt: see :class:`Prompt`.
-        target: tokens, the end token included.
-        example: the number of the example that it is of.
+        target: tokens of the continuation, the end token included.
+        example: index of its example.
         bytes: length of the target's text in UTF-8.
     """
 
     prompt: Prompt
-    target: Ints
+    target: TokenIds
     example: int
     bytes: int
 
 
 @dataclass(frozen=True)
-class Written:
+class GeneratedTexts:
     """What ``report`` and ``prediction_rows`` get.
 
     Attributes:
-        sums: what ``outputs`` gave, [N, 3].
-        chosen: the W examples that texts were written for.
-        texts: what was written for each, [W].
-        columns: columns of measures of what was written, [D], 0 where nothing was.
-        baseline: the same of the trivial texts.
-        extra: metrics that are no sums over examples, by name: of what was written, and of the trivial texts.
-        notes: what else to tell.
+        sums: what ``outputs`` returned, [N, 3].
+        chosen: the W examples that texts were generated for.
+        texts: the text of each, [W].
+        columns: columns of measures of these texts, [D], 0 where there is none.
+        baseline: the same for the baseline's texts.
+        extra: metrics that are no sums over examples, by name: of the generated texts, and of the baseline's.
+        notes: further messages.
     """
 
     sums: Array
     chosen: list[int]
     texts: list[str]
-    columns: Columns
-    baseline: Columns
+    columns: TextColumns
+    baseline: TextColumns
     extra: dict[str, tuple[float, float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
 class PromptedTask(LanguageModel):
-    """Base of the tasks whose model goes on with a prompt."""
+    """Base of the tasks whose model continues a prompt."""
 
     head = "AutoModelForCausalLM"
     target_kind = "next token"
@@ -128,78 +149,128 @@ class PromptedTask(LanguageModel):
     primary_metric = "perplexity"
     stochastic_inputs = False
     evaluates_zero_shot = True
-    figures = ("loss", "perplexity", "bits_per_byte", "token_accuracy")
-    trivial_name: ClassVar[str]  # what the texts are compared with, in words
+    metric_names = ("loss", "perplexity", "bits_per_byte", "token_accuracy")
+    baseline_texts_name: ClassVar[str]  # what generated texts are compared with
 
     class Config(PromptedOptions):
-        pass
+        """The task's own options."""
 
     config: PromptedOptions
 
-    def __init__(self, config: Any = None) -> None:
+    def __init__(self, config: PromptedOptions | None = None) -> None:
         super().__init__(config)
-        self.untouched: Array | None = None
-        self.spares_logits = False
-        self.sample_inputs: list[dict[str, Any]] = []
+        self.untrained: Array | None = None  # the outputs before training
+        self.selects_logits = False  # whether the model can leave out the logits of prompts
+        self.sample_inputs: list[TaskInput] = []
 
-    # -- to be said by the task --------------------------------------------------------------------------------------
+    # -- methods of each task ------------------------------------------------------------------------------------------
 
     @abstractmethod
     def columns(self) -> Sequence[Column]:
-        """The columns that an example needs."""
+        """Return the columns that an example needs."""
 
     @abstractmethod
     def fit(self, train: Examples) -> None:
-        """Learn what has to be known before the first batch."""
+        """Learn what must be known before the first batch."""
 
     @abstractmethod
-    def rows(self, tokenizer: Any, examples: Examples, training: bool) -> list[Row]:
-        """The texts to learn of all examples, in their order; an example may have several. Raises DataError."""
+    def rows(self, tokenizer: Tokenizer, examples: Examples, training: bool) -> list[Row]:
+        """Return the texts to learn of all examples, in their order; an example may have several.
+
+        Args:
+            tokenizer: the model's tokenizer.
+            examples: of one split.
+            training: whether they are trained on.
+
+        Raises:
+            DataError: an example cannot be used.
+        """
 
     @abstractmethod
-    def prompts_of(self, tokenizer: Any, inputs: Sequence[dict[str, Any]]) -> list[Prompt]:
-        """What a user asks, as prompts. Raises DataError, which says which input cannot be used."""
+    def encode_prompts(self, tokenizer: Tokenizer, inputs: Sequence[TaskInput]) -> list[Prompt]:
+        """Return a user's inputs as prompts.
 
-    def prompt_tokens(self, tokenizer: Tokenizer, text: str, max_length: int) -> list[int]:
-        with as_text(tokenizer):
-            ids: list[int] = self.prompts_of(tokenizer, [{"text": text}])[0].within(max_length).tolist()
-        return ids
+        Args:
+            tokenizer: the model's tokenizer.
+            inputs: role and text of each.
 
-    @abstractmethod
-    def shown(self, examples: Examples, number: int) -> tuple[str, str]:
-        """An example's prompt and the target that is written for it, for people."""
-
-    @abstractmethod
-    def measured(self, examples: Examples, chosen: Sequence[int], texts: Sequence[str]) -> Columns:
-        """Columns [W] of the measures of texts written for the examples ``chosen``."""
+        Raises:
+            DataError: an input cannot be used; the message says which.
+        """
 
     @abstractmethod
-    def written_measures(self) -> dict[str, measures.Measure]:
-        """The measures of what is written, of the columns of ``measured``."""
+    def example_inputs(self, examples: Examples, index: int) -> dict[str, Json]:
+        """Return what the model reads of an example before it generates, by role.
 
-    def postprocess(self, written: str, whole: bool) -> str:
-        """What was written, as a user gets it; ``whole``: the model itself has ended it."""
-        return written.strip()
+        Args:
+            examples: of one split.
+            index: of the example.
+        """
 
-    # -- data --------------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def example_target(self, examples: Examples, index: int) -> str:
+        """Return the text that is right for an example.
 
-    def configure(self, model: Any) -> None:
+        Args:
+            examples: of one split.
+            index: of the example.
+        """
+
+    @abstractmethod
+    def measure_texts(self, examples: Examples, chosen: Sequence[int], texts: Sequence[str]) -> TextColumns:
+        """Return columns [W] of the measures of generated texts.
+
+        Args:
+            examples: of the split that is reported on.
+            chosen: the W examples that texts were generated for.
+            texts: the text of each.
+        """
+
+    @abstractmethod
+    def text_measures(self) -> dict[str, measures.Measure]:
+        """Return the measures of generated texts, for the columns of ``measure_texts``."""
+
+    @abstractmethod
+    def baseline_texts(self, context: FinishContext, chosen: Sequence[int]) -> list[str]:
+        """Return the texts that generated texts are compared with.
+
+        Args:
+            context: the finished model and the split that is reported on.
+            chosen: the W examples that texts were generated for.
+        """
+
+    def corpus_metrics(self) -> dict[str, Callable[[Sequence[str]], float]]:
+        """Return metrics of all generated texts together, by name."""
+        return {}
+
+    def postprocess(self, text: str, complete: bool) -> str:
+        """Return a generated text as a user gets it.
+
+        Args:
+            text: as it was generated.
+            complete: whether the model itself ended it.
+        """
+        return text.strip()
+
+    # -- data ----------------------------------------------------------------------------------------------------------
+
+    def configure(self, model: Model) -> None:
         super().configure(model)
-        takes = signature(model.forward).parameters
-        # Ours spare the logits of what has no label by themselves.
-        self.spares_logits = "logits_to_keep" in takes and "document_ids" not in takes
+        accepted = signature(model.forward).parameters
+        # The workbench's own models leave out the logits of positions without a label automatically.
+        self.selects_logits = "logits_to_keep" in accepted and "document_ids" not in accepted
 
-    def encode(self, tokenizer: Any, examples: Examples, max_length: int, training: bool = False) -> Encoded:
-        if max_length < 2 * LEAST_PROMPT:
+    def encode(self, tokenizer: Tokenizer, examples: Examples, max_length: int, training: bool = False) -> Encoded:
+        if max_length < 2 * MIN_PROMPT:
             raise SpecError(
-                f"data.max_length is {max_length} tokens: too few for a prompt and what comes after it.",
-                f"Set it to {2 * LEAST_PROMPT} or more.",
+                f"data.max_length is {max_length} tokens: too few for a prompt and its continuation.",
+                f"Set it to {2 * MIN_PROMPT} or more.",
             )
-        with as_text(tokenizer):
+        with verbatim(tokenizer):
             rows = self.rows(tokenizer, examples, training)
         if not rows:
-            raise DataError("A part of the data has nothing to learn.", "Give more examples.")
-        table, prompts, cut = _put_together(rows, max_length)
+            raise DataError("A split of the data has nothing to learn.", "Give more examples.")
+        table, prompts, cut = _join_rows(rows, max_length)
         owner = np.array([row.example for row in rows], dtype=np.int64)
         lengths = np.array([len(row.target) for row in rows], dtype=np.int64)
         targets = TextTargets(
@@ -210,200 +281,201 @@ class PromptedTask(LanguageModel):
             counts=np.bincount(np.concatenate([row.target for row in rows]), minlength=len(tokenizer)),
             more=prompts,
         )
-        return Encoded(table, targets, _told_of_cuts(cut, len(rows), max_length))
+        return Encoded(table, targets, _cut_note(cut, len(rows), max_length))
 
     def corrupt(
-        self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Array, multiple: int
+        self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Ints, multiple: int
     ) -> dict[str, torch.Tensor]:
-        """Labels on the targets only."""
+        """Add labels on the targets; the texts stay whole."""
         import torch
 
         prompt = torch.from_numpy(encoded.targets.more[np.asarray(indices)])[:, None]
-        places = torch.arange(batch["input_ids"].shape[1])[None]
-        unseen = (places < prompt) | (batch["attention_mask"] == 0)
-        return {**batch, "labels": batch["input_ids"].masked_fill(unseen, IGNORED)}
+        positions = torch.arange(batch["input_ids"].shape[1])[None]
+        ignored = (positions < prompt) | (batch["attention_mask"] == 0)
+        return {**batch, "labels": batch["input_ids"].masked_fill(ignored, IGNORE_INDEX)}
 
-    # -- model -------------------------------------------------------------------------------------------------------
+    # -- model ---------------------------------------------------------------------------------------------------------
 
     def on_untrained_outputs(self, outputs: Array, loss: float, from_scratch: bool) -> None:
-        self.untouched = None if from_scratch else outputs
+        self.untrained = None if from_scratch else outputs
 
-    def forward(self, model: Any, batch: Mapping[str, torch.Tensor]) -> Any:
-        """The model's own; where it can, without the scores of the prompts, which nobody reads."""
-        if not self.spares_logits:
+    def forward(self, model: torch.nn.Module, batch: Batch) -> ModelOutput:
+        """Return the model's output; where it can, without the logits of the prompts, which nothing needs."""
+        if not self.selects_logits:
             return model(**batch)
         from torch.nn import functional
 
-        given = {name: tensor for name, tensor in batch.items() if name != "labels"}
+        inputs = {name: tensor for name, tensor in batch.items() if name != "labels"}
         labels = batch["labels"]
-        first = int((labels != IGNORED).any(dim=0).int().argmax())
-        keep = labels.shape[1] - max(0, first - 1)
-        result = model(**given, logits_to_keep=keep)
-        scores, wanted = result.logits[:, :-1].float(), labels[:, -keep:][:, 1:]
-        result.loss = functional.cross_entropy(scores.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED)
-        return result
+        first = int((labels != IGNORE_INDEX).any(dim=0).int().argmax())
+        selected = labels.shape[1] - max(0, first - 1)
+        output = model(**inputs, logits_to_keep=selected)
+        scores, targets = output.logits[:, :-1].float(), labels[:, -selected:][:, 1:]
+        output.loss = functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=IGNORE_INDEX)
+        return output
 
-    def outputs(self, model_output: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
         logits = model_output.logits
         return token_sums(logits[:, :-1], batch["labels"][:, -logits.shape[1] :][:, 1:])
 
-    def target_score(self, model_output: Any, batch: Mapping[str, torch.Tensor], target: Target) -> TargetScore:
-        """The token that comes after the prompt."""
+    def prompt_tokens(self, tokenizer: Tokenizer, text: str, max_length: int) -> list[int]:
+        with verbatim(tokenizer):
+            ids: list[int] = self.encode_prompts(tokenizer, [{"text": text}])[0].within(max_length).tolist()
+        return ids
+
+    def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
+        """Return the score of a token as the continuation of the prompt."""
         return TargetScore.choice(model_output.logits[:, -1], target.index)
 
-    # -- results -----------------------------------------------------------------------------------------------------
+    # -- results -------------------------------------------------------------------------------------------------------
 
-    def finish(
-        self,
-        model: Any,
-        tokenizer: Any,
-        examples: Examples,
-        encoded: Encoded,
-        outputs: Array,
-        progress: Callable[[int, int], None],
-    ) -> Written:
-        """Write for some of the examples, spread evenly, and measure it; the same for trivial texts."""
-        chosen = evenly(len(examples), self.config.written).tolist()
+    def finish(self, context: FinishContext) -> GeneratedTexts:
+        """Generate texts for some evenly spaced examples, and measure them and the baseline's."""
+        examples, encoded = context.examples, context.encoded
+        chosen = evenly_spaced(len(examples), self.config.written).tolist()
         if not chosen:
-            return Written(outputs, [], [], {}, {})
-        last = np.zeros(len(examples), dtype=np.int64)
-        last[encoded.targets.document] = np.arange(len(encoded))  # of an example of several rows the last is written
+            return GeneratedTexts(context.outputs, [], [], {}, {})
+        last = last_rows(encoded, len(examples))  # an example may have several rows; a text is generated for the last
         table, prompts = encoded.tokens, encoded.targets.more
         begins = [table.offsets[row] for row in last[chosen]]
-        asked = [table.ids[at : at + prompts[row]].tolist() for at, row in zip(begins, last[chosen], strict=True)]
-        texts = self.write(model, tokenizer, asked, self.config, progress)
-        trivial = self.trivial_texts(model, tokenizer, examples, chosen, progress)
-        columns, baseline = (self.measured(examples, chosen, found) for found in (texts, trivial))
-        extra = {name: (f(texts), f(trivial)) for name, f in self.corpus_metrics().items()}
+        ids = [
+            table.ids[begin : begin + prompts[row]].tolist() for begin, row in zip(begins, last[chosen], strict=True)
+        ]
+        texts = self.generate_texts(context, ids, self.config, context.progress)
+        baseline_texts = self.baseline_texts(context, chosen)
+        columns, baseline = (
+            spread_columns(self.measure_texts(examples, chosen, each), chosen, len(examples))
+            for each in (texts, baseline_texts)
+        )
+        extra = {name: (metric(texts), metric(baseline_texts)) for name, metric in self.corpus_metrics().items()}
         notes = []
         if len(chosen) < len(examples):
             notes.append(
-                f"Texts were written for {len(chosen):,} of {len(examples):,} examples, spread evenly (task.written)."
+                f"Texts were generated for {len(chosen):,} of {len(examples):,} examples, evenly spaced (task.written)."
             )
-        columns, baseline = (placed(found, chosen, len(examples)) for found in (columns, baseline))
-        return Written(outputs, chosen, texts, columns, baseline, extra, notes)
+        return GeneratedTexts(context.outputs, chosen, texts, columns, baseline, extra, notes)
 
-    def write(
+    def generate_texts(
         self,
-        model: Any,
-        tokenizer: Any,
-        asked: Sequence[list[int]],
-        options: GenerationConfig,
+        context: InferenceContext,
+        prompts: Sequence[list[int]],
+        config: GenerationConfig,
         progress: Callable[[int, int], None] | None = None,
     ) -> list[str]:
-        """What the model writes after each prompt, as text."""
-        found = []
-        for ids in write_all(model, tokenizer, asked, options, reads_apart=False, progress=progress):
-            text = tokenizer.decode(ids, skip_special_tokens=True)
-            found.append(self.postprocess(text, whole=len(ids) < options.max_new_tokens))
-        return found
+        """Generate a text for each prompt.
 
-    @abstractmethod
-    def trivial_texts(
-        self,
-        model: Any,
-        tokenizer: Any,
-        examples: Examples,
-        chosen: Sequence[int],
-        progress: Callable[[int, int], None],
-    ) -> list[str]:
-        """What the written texts are held against."""
+        Args:
+            context: a model.
+            prompts: tokens of each.
+            config: how it generates.
+            progress: takes the number of finished texts and of all texts.
+        """
+        texts = []
+        for ids in generate_all(context, prompts, config, encoder_decoder=False, progress=progress):
+            text = str(context.tokenizer.decode(ids, skip_special_tokens=True))
+            texts.append(self.postprocess(text, complete=len(ids) < config.max_new_tokens))
+        return texts
 
-    def corpus_metrics(self) -> dict[str, Callable[[Sequence[str]], float]]:
-        """Metrics of all that was written together."""
-        return {}
-
-    def report(self, outputs: Written, targets: TextTargets, train_targets: TextTargets) -> dict[str, Any]:
-        table = self.by_document(outputs.sums, targets)
-        known = text_scores.measures(self.figures)
-        if self.untouched is None:
-            sums: Mapping[str, Any] = self.baseline(table, targets, train_targets)
+    def report(self, outcome: GeneratedTexts, targets: TextTargets, train_targets: TextTargets) -> Report:
+        table = self.by_document(outcome.sums, targets)
+        known = text_scores.measures(self.metric_names)
+        if self.untrained is None:
+            sums: Mapping[str, float | Floats] = self.baseline(table, targets, train_targets)
             name = "the frequencies of the tokens in training"
         else:
-            sums = measures.totals(self.by_document(self.untouched, targets))
+            sums = measures.totals(self.by_document(self.untrained, targets))
             name = "the model before training"
-        result = {
+        report: Report = {
             "metrics": measures.intervals(table, known),
             "measures": dict(known),
             "baseline": {each: float(measures.metric_value(measure, sums)) for each, measure in known.items()},
             "baseline_name": name,
             "documents": len(targets.bytes),
         }
-        if self.untouched is not None:
-            result["gain"] = measures.improvements(self.by_document(self.untouched, targets), table, known)
-        result["notes"] = outputs.notes
-        if outputs.chosen:
-            self._report_written(outputs, result)
-        return result
+        if self.untrained is not None:
+            report["gain"] = measures.improvements(self.by_document(self.untrained, targets), table, known)
+        report["notes"] = outcome.notes
+        if outcome.chosen:
+            self._report_texts(outcome, report)
+        return report
 
-    def _report_written(self, outputs: Written, result: dict[str, Any]) -> None:
-        """Add what is known of the written texts."""
-        known = self.written_measures()
-        result["metrics"] |= measures.intervals(outputs.columns, known)
-        result["metrics"] |= {
-            name: {"value": value, "low": None, "high": None} for name, (value, _) in outputs.extra.items()
+    def _report_texts(self, outcome: GeneratedTexts, report: Report) -> None:
+        """Add the metrics of the generated texts to a report."""
+        known = self.text_measures()
+        report["metrics"] |= measures.intervals(outcome.columns, known)
+        report["metrics"] |= {
+            name: {"value": value, "low": None, "high": None} for name, (value, _) in outcome.extra.items()
         }
-        result["baseline"] |= measures.metric_values(outputs.baseline, known)
-        result["baseline"] |= {name: trivial for name, (_, trivial) in outputs.extra.items()}
-        result["measures"] |= known
-        result["gain"] = result.get("gain", {}) | measures.improvements(outputs.baseline, outputs.columns, known)
-        result["baseline_name"] += f"; for written texts: {self.trivial_name}"
-        result["written"] = len(outputs.chosen)
+        report["baseline"] |= measures.metric_values(outcome.baseline, known)
+        report["baseline"] |= {name: baseline for name, (_, baseline) in outcome.extra.items()}
+        report["measures"] |= known
+        report["gain"] = report.get("gain", {}) | measures.improvements(outcome.baseline, outcome.columns, known)
+        report["baseline_name"] += f"; for generated texts: {self.baseline_texts_name}"
+        report["written"] = len(outcome.chosen)
 
-    def prediction_rows(self, examples: Examples, outputs: Written, targets: TextTargets) -> dict[str, list[Any]]:
-        """A row for each example: what was asked, what followed in truth, and what was written, where it was."""
-        table = self.by_document(outputs.sums, targets)
-        if self.untouched is not None:
-            before = self.by_document(self.untouched, targets)
-            table["untouched_nats"] = before["nats"]
-        shown = [self.shown(examples, number) for number in range(len(examples))]
-        written = dict(zip(outputs.chosen, outputs.texts, strict=True))
-        return {
-            "id": list(examples.ids),
-            "input": [asked[-EXCERPT * 4 :] for asked, _ in shown],
-            "gold": [gold for _, gold in shown],
-            "prediction": [written.get(number, "") for number in range(len(examples))],
-            "score": measures.ratio(table["nats"], table["predicted"]).tolist(),
-            "correct": [None] * len(examples),
-            **{name: column.tolist() for name, column in {**table, **outputs.columns}.items()},
-        }
+    def prediction_rows(self, examples: Examples, outcome: GeneratedTexts, targets: TextTargets) -> PredictionRows:
+        """Return a row for each example, with a generated text where there is one; ``score`` is the loss per token."""
+        table = self.by_document(outcome.sums, targets)
+        if self.untrained is not None:
+            table["untouched_nats"] = self.by_document(self.untrained, targets)["nats"]
+        generated = dict(zip(outcome.chosen, outcome.texts, strict=True))
+        inputs = [self.example_inputs(examples, index) for index in range(len(examples))]
+        roles = dict.fromkeys(role for each in inputs for role in each)
+        return prediction_table(
+            examples.ids,
+            {role: [_excerpt(each.get(role)) for each in inputs] for role in roles},
+            gold=[self.example_target(examples, index) for index in range(len(examples))],
+            prediction=[generated.get(index, "") for index in range(len(examples))],
+            score=measures.ratio(table["nats"], table["predicted"]).tolist(),
+            columns={**table, **outcome.columns},
+        )
 
-    # -- asked -------------------------------------------------------------------------------------------------------
+    # -- inference -----------------------------------------------------------------------------------------------------
 
     def predict(
-        self,
-        model: Any,
-        tokenizer: Any,
-        inputs: Sequence[dict[str, Any]],
-        max_length: int,
-        options: Mapping[str, Any],
-    ) -> list[dict[str, Any]]:
-        settings = self.changed(options)
-        with as_text(tokenizer):
-            prompts = self.prompts_of(tokenizer, inputs)
-        positions = max_text_length(model) or max_length
-        room = max(LEAST_PROMPT, min(max_length, positions - min(settings.max_new_tokens, positions // 2)))
-        asked = [prompt.within(room).tolist() for prompt in prompts]
-        return [{"text": text} for text in self.write(model, tokenizer, asked, settings)]
+        self, context: InferenceContext, inputs: Sequence[TaskInput], options: Mapping[str, Json] | None = None
+    ) -> list[Answer]:
+        return list(self._continue(context, inputs, with_options(self.config, options, self.name)))
 
-    def samples(self, model: Any, tokenizer: Any) -> list[dict[str, str]]:
+    def _continue(
+        self, context: InferenceContext, inputs: Sequence[TaskInput], config: GenerationConfig
+    ) -> list[GeneratedText]:
+        with verbatim(context.tokenizer):
+            prompts = self.encode_prompts(context.tokenizer, inputs)
+        positions = max_text_length(context.model) or context.max_length
+        room = max(MIN_PROMPT, min(context.max_length, positions - min(config.max_new_tokens, positions // 2)))
+        texts = self.generate_texts(context, [prompt.within(room).tolist() for prompt in prompts], config)
+        return [GeneratedText(text, is_code=self.generates_code) for text in texts]
+
+    def samples(self, context: InferenceContext) -> list[dict[str, str]]:
         if not self.sample_inputs:
             return []
         inputs = self.sample_inputs[:SAMPLES]
-        found = self.predict(model, tokenizer, inputs, 256, {})
-        return [{"prompt": self.told(given), "text": got["text"]} for given, got in zip(inputs, found, strict=True)]
+        short = InferenceContext(context.model, context.tokenizer, SAMPLE_MAX_LENGTH)
+        answers = self._continue(short, inputs, self.config)
+        return [
+            {"prompt": self.input_text(each), "text": answer.text} for each, answer in zip(inputs, answers, strict=True)
+        ]
 
-    def told(self, given: Mapping[str, Any]) -> str:
-        """An input in one text, for people."""
-        return " | ".join(str(value) for value in given.values())
+    def input_text(self, inputs: TaskInput) -> str:
+        """Return an input as one text, for people.
+
+        Args:
+            inputs: one input.
+        """
+        return " | ".join(str(value) for value in inputs.values())
 
 
-# -- parts -----------------------------------------------------------------------------------------------------------
+# -- helpers -----------------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def as_text(tokenizer: Any) -> Iterator[None]:
-    """While this lasts, a special token that somebody wrote into a text is text: no one else can end a turn."""
+def verbatim(tokenizer: Tokenizer) -> Iterator[None]:
+    """Read special tokens in a text as ordinary text, so that nobody can end a turn by writing its end token.
+
+    Args:
+        tokenizer: the model's tokenizer.
+    """
     backend = fast_backend(tokenizer)
     before = backend.encode_special_tokens
     backend.encode_special_tokens = True
@@ -413,23 +485,75 @@ def as_text(tokenizer: Any) -> Iterator[None]:
         backend.encode_special_tokens = before
 
 
-def token_lists(tokenizer: Any, texts: Sequence[str]) -> list[Ints]:
-    """The tokens of each text, without special ones."""
+def token_lists(tokenizer: Tokenizer, texts: Sequence[str]) -> list[TokenIds]:
+    """Return the tokens of each text, without special ones.
+
+    Args:
+        tokenizer: the model's tokenizer.
+        texts: any texts.
+    """
     documents = tokenize_documents(tokenizer, texts)
     return np.split(documents.ids, documents.offsets[1:-1]) if len(documents) else []
 
 
-def text_ends(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """The tokens before a text, as the tokenizer has them, and the one that ends what a model writes."""
-    before, after = special_prefix_suffix(tokenizer)
+def text_ends(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """Return the tokens before a text, as the tokenizer adds them, and the one that ends a generated text.
+
+    Args:
+        tokenizer: the model's tokenizer.
+    """
+    prefix, suffix = special_prefix_suffix(tokenizer)
     if tokenizer.eos_token_id is not None:
-        after = [tokenizer.eos_token_id]
-    return before, after[:1]
+        suffix = [tokenizer.eos_token_id]
+    return prefix, suffix[:1]
 
 
-def _put_together(rows: Sequence[Row], max_length: int) -> tuple[TokenTable, NDArray[np.int64], tuple[int, int]]:
-    """Rows as a table, the length of each one's prompt [N], and how many targets and how many prompts were cut."""
-    pieces: list[Ints] = []
+def last_rows(encoded: Encoded, count: int) -> Ints:
+    """Return the last row of each example, int64 [D].
+
+    Args:
+        encoded: the rows of a split.
+        count: number of examples, D.
+    """
+    last = np.zeros(count, dtype=np.int64)
+    last[encoded.targets.document] = np.arange(len(encoded))
+    return last
+
+
+def spread_columns(columns: TextColumns, chosen: Sequence[int], count: int) -> TextColumns:
+    """Return columns of all examples, [D], from those of the chosen ones, [W]; 0 for the others.
+
+    Args:
+        columns: of the chosen examples, [W].
+        chosen: W examples.
+        count: number of examples, D.
+    """
+    result = {}
+    for name, column in columns.items():
+        result[name] = np.zeros(count)
+        result[name][list(chosen)] = column
+    return result
+
+
+def _excerpt(value: Json) -> Json:
+    """Return the end of what a model read: the last characters of a text, the last texts of a list."""
+    if isinstance(value, str):
+        return value[-PROMPT_EXCERPT:]
+    if not isinstance(value, list):
+        return value
+    texts: list[Json] = []
+    room = PROMPT_EXCERPT
+    for text in reversed(value):
+        texts.append(str(text)[-room:])
+        room -= len(str(text))
+        if room <= 0:
+            break
+    return texts[::-1]
+
+
+def _join_rows(rows: Sequence[Row], max_length: int) -> tuple[TokenTable, Ints, tuple[int, int]]:
+    """Return rows as a table, the length of each prompt [N], and how many targets and how many prompts were cut."""
+    parts: list[TokenIds] = []
     prompts = np.zeros(len(rows), dtype=np.int64)
     full = np.zeros(len(rows), dtype=np.int32)
     cut_targets = cut_prompts = 0
@@ -438,28 +562,19 @@ def _put_together(rows: Sequence[Row], max_length: int) -> tuple[TokenTable, NDA
         prompt = row.prompt.within(max_length - len(target))
         cut_targets += len(target) < len(row.target)
         cut_prompts += len(prompt) < row.prompt.length
-        pieces += [prompt, target]
+        parts += [prompt, target]
         prompts[number] = len(prompt)
         full[number] = row.prompt.length + len(row.target)
     offsets = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum([len(a) + len(b) for a, b in zip(pieces[::2], pieces[1::2], strict=True)], out=offsets[1:])
-    return TokenTable(np.concatenate(pieces), None, offsets, full), prompts, (cut_targets, cut_prompts)
+    np.cumsum([len(a) + len(b) for a, b in zip(parts[::2], parts[1::2], strict=True)], out=offsets[1:])
+    return TokenTable(np.concatenate(parts), None, offsets, full), prompts, (cut_targets, cut_prompts)
 
 
-def _told_of_cuts(cut: tuple[int, int], rows: int, max_length: int) -> str:
+def _cut_note(cut: tuple[int, int], rows: int, max_length: int) -> str:
     targets, prompts = cut
     if not targets and not prompts:
         return ""
     return (
-        f"Of {rows:,} texts {prompts:,} had a part of their prompt left out and {targets:,} their target cut, to "
+        f"Of {rows:,} texts, {prompts:,} had a part of their prompt left out and {targets:,} their target cut, to "
         f"fit into {max_length} tokens (data.max_length)."
     )
-
-
-def placed(columns: Columns, chosen: Sequence[int], count: int) -> Columns:
-    """Columns [W] of the chosen examples as columns [D] of all, 0 elsewhere."""
-    found = {}
-    for name, column in columns.items():
-        found[name] = np.zeros(count)
-        found[name][list(chosen)] = column
-    return found

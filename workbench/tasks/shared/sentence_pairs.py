@@ -110,7 +110,7 @@ def _reach(borders: list[int], at: int, room: int, generator: np.random.Generato
     return end
 
 
-class Elsewhere:
+class OtherDocuments:
     """Where a second text may be taken from: from the beginning of any sentence to the end of its document.
 
     Args:
@@ -125,7 +125,7 @@ class Elsewhere:
         order = np.argsort(-rest, kind="stable")
         self.starts, self.rest, self.document = starts[order], rest[order], document[order]
 
-    def draw(self, document: Ints, lengths: Ints, generator: np.random.Generator) -> Ints:
+    def sample(self, document: Ints, lengths: Ints, generator: np.random.Generator) -> Ints:
         """A stretch for each of K pairs that is as long as its second text and of another document.
 
         Args:

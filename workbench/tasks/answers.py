@@ -1,0 +1,329 @@
+"""The forms of an answer: what ``Task.predict`` returns for each input.
+
+    answer = predictor.predict([{"text": "A great film."}])[0]
+    answer.label, answer.score          # a ScoredLabels
+
+A task returns instances of these classes. The command line, the dashboard and the course choose by class how to show
+an answer, so a task that uses one of them needs no changes anywhere else. ``to_json`` returns what
+``workbench predict --json`` prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from workbench.types import Json, JsonObject
+
+
+@dataclass(frozen=True)
+class ScoredLabels:
+    """A label, or any number of labels, and the probability of each label.
+
+    Attributes:
+        label: the most probable label.
+        score: its probability, 0 to 1.
+        scores: the probability of each label.
+        labels: the labels that apply, where an input can have any number of them; else None.
+    """
+
+    label: str
+    score: float
+    scores: dict[str, float]
+    labels: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, scores: dict[str, float], threshold: float | None = None) -> ScoredLabels:
+        """Return the answer that the probabilities of all labels give.
+
+        Args:
+            scores: probability of each label.
+            threshold: the labels with at least this probability apply; None where exactly one label does.
+        """
+        ordered = dict(sorted(scores.items(), key=lambda item: -item[1]))
+        best = next(iter(ordered))
+        labels = None if threshold is None else tuple(name for name, score in ordered.items() if score >= threshold)
+        return cls(best, ordered[best], ordered, labels)
+
+    def to_json(self) -> JsonObject:
+        """Return the answer as JSON."""
+        result: JsonObject = {"label": self.label, "score": self.score, "scores": {**self.scores}}
+        if self.labels is not None:
+            result["labels"] = [*self.labels]
+        return result
+
+
+@dataclass(frozen=True)
+class Relation(ScoredLabels):
+    """A relation between two marked expressions of a text.
+
+    Attributes:
+        relation: its name without the direction; None where the label has no direction.
+        source: the expression that the relation starts from.
+        target: the expression that it leads to.
+    """
+
+    relation: str | None = None
+    source: str = ""
+    target: str = ""
+
+    def to_json(self) -> JsonObject:
+        """Return the answer as JSON."""
+        result: JsonObject = {"label": self.label, "score": self.score}
+        if self.relation is not None:
+            result |= {"relation": self.relation, "from": self.source, "to": self.target}
+        return result | {"scores": {**self.scores}}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several texts.
+
+    Attributes:
+        text: the chosen text.
+        index: its index among the texts, from 0.
+        score: its probability, 0 to 1.
+        scores: the probability of each text, the highest first.
+    """
+
+    text: str
+    index: int
+    score: float
+    scores: dict[str, float]
+
+    @property
+    def label(self) -> str:
+        """The index of the chosen text, as data sets write it."""
+        return str(self.index)
+
+    def to_json(self) -> JsonObject:
+        """Return the answer as JSON."""
+        return {"choice": self.text, "label": self.label, "score": self.score, "scores": {**self.scores}}
+
+
+@dataclass(frozen=True)
+class Span:
+    """A marked stretch of a text.
+
+    Attributes:
+        text: the characters from ``start`` up to ``end``.
+        start: its first character.
+        end: the character after its last.
+        score: its probability, 0 to 1.
+        label: what it is, such as ``"PER"``; empty where spans have no labels.
+    """
+
+    text: str
+    start: int
+    end: int
+    score: float
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class LabeledSpans:
+    """The spans that the model found in a text.
+
+    Attributes:
+        text: the whole text.
+        spans: its spans, in the order of the text.
+    """
+
+    text: str
+    spans: tuple[Span, ...]
+
+    def to_json(self) -> JsonObject:
+        """Return the answer as JSON."""
+        entities: list[Json] = [
+            {"text": span.text, "label": span.label, "start": span.start, "end": span.end, "score": span.score}
+            for span in self.spans
+        ]
+        return {"text": self.text, "entities": entities}
+
+
+@dataclass(frozen=True)
+class ExtractedAnswer:
+    """The answer to a question, as a span of a context.
+
+    Attributes:
+        span: the answer; None where the model says that the context has none.
+        score: probability of the answer, or of there being none, 0 to 1.
+        candidates: the most probable spans, the best first.
+        context: the text that was searched.
+    """
+
+    span: Span | None
+    score: float
+    candidates: tuple[Span, ...]
+    context: str
+
+    @property
+    def text(self) -> str:
+        """The answer, empty where there is none."""
+        return "" if self.span is None else self.span.text
+
+    @property
+    def no_answer(self) -> bool:
+        """Whether the model says that the context has no answer."""
+        return self.span is None
+
+    def to_json(self) -> JsonObject:
+        """Return the answer as JSON."""
+        candidates: list[Json] = [
+            {"answer": span.text, "start": span.start, "end": span.end, "score": span.score} for span in self.candidates
+        ]
+        return {
+            "answer": self.text,
+            "start": None if self.span is None else self.span.start,
+            "end": None if self.span is None else self.span.end,
+            "score": self.score,
+            "no_answer": self.no_answer,
+            "candidates": candidates,
+        }
+
+
+@dataclass(frozen=True)
+class ScoredText:
+    """A text and its score."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Texts in the model's order.
+
+    Attributes:
+        items: the texts, the highest score first; a score may be a probability or a cosine (-1 to 1).
+    """
+
+    items: tuple[ScoredText, ...]
+
+    @classmethod
+    def of(cls, texts: Sequence[str], scores: Sequence[float]) -> Ranking:
+        """Return the ranking of some texts by their scores; equal scores keep their order.
+
+        Args:
+            texts: at least one text.
+            scores: the score of each.
+        """
+        items = [ScoredText(text, float(score)) for text, score in zip(texts, scores, strict=True)]
+        return cls(tuple(sorted(items, key=lambda item: -item.score)))
+
+    @property
+    def text(self) -> str:
+        """The best text."""
+        return self.items[0].text
+
+    @property
+    def score(self) -> float:
+        """The score of the best text."""
+        return self.items[0].score
+
+    def to_json(self) -> JsonObject:
+        """Return the answer as JSON."""
+        ranked: list[Json] = [{"text": item.text, "score": item.score} for item in self.items]
+        return {"text": self.text, "score": self.score, "ranked": ranked}
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """How similar two texts are.
+
+    Attributes:
+        score: cosine of the vectors of both texts, -1 to 1.
+        text_a, text_b: the texts.
+    """
+
+    score: float
+    text_a: str
+    text_b: str
+
+    def to_json(self) -> JsonObject:
+        """Return the answer as JSON."""
+        return {"similarity": self.score, "text_a": self.text_a, "text_b": self.text_b}
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A text as a vector.
+
+    Attributes:
+        text: the text.
+        vector: its coordinates; the vector has length 1.
+    """
+
+    text: str
+    vector: tuple[float, ...]
+
+    def to_json(self) -> JsonObject:
+        """Return the answer as JSON."""
+        return {"text": self.text, "embedding": [*self.vector]}
+
+
+@dataclass(frozen=True)
+class GeneratedText:
+    """Text that the model generated.
+
+    Attributes:
+        text: the generated text.
+        prompt: the text it continues; None where the task reports none.
+        tokens: how many tokens were generated; None where the task does not count them.
+        unread_tokens: how many tokens at the end of the input did not fit into the model.
+        is_code: whether the text is Python.
+    """
+
+    text: str
+    prompt: str | None = None
+    tokens: int | None = None
+    unread_tokens: int = 0
+    is_code: bool = False
+
+    def to_json(self) -> JsonObject:
+        """Return the answer as JSON."""
+        result: JsonObject = {} if self.prompt is None else {"prompt": self.prompt}
+        result["text"] = self.text
+        if self.tokens is not None:
+            result["tokens"] = self.tokens
+        if self.unread_tokens:
+            result["unread_tokens"] = self.unread_tokens
+        return result
+
+
+@dataclass(frozen=True)
+class FilledMasks:
+    """A text with its masks filled in.
+
+    Attributes:
+        text: the text with the most probable token in place of each mask.
+        prompt: the text with the masks.
+        masks: the most probable tokens of each mask, the best first.
+    """
+
+    text: str
+    prompt: str
+    masks: tuple[tuple[ScoredText, ...], ...]
+
+    def to_json(self) -> JsonObject:
+        """Return the answer as JSON."""
+        masks: list[Json] = [
+            [{"token": candidate.text, "score": candidate.score} for candidate in candidates]
+            for candidates in self.masks
+        ]
+        return {"prompt": self.prompt, "text": self.text, "masks": masks}
+
+
+Answer: TypeAlias = (
+    ScoredLabels
+    | Relation
+    | Choice
+    | LabeledSpans
+    | ExtractedAnswer
+    | Ranking
+    | Similarity
+    | Embedding
+    | GeneratedText
+    | FilledMasks
+)

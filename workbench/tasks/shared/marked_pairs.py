@@ -1,0 +1,175 @@
+"""Sentences with two marked expressions: reading the marks, writing them as signs, cropping around them.
+
+    The <e1>burst</e1> was caused by water hammer <e2>pressure</e2>.
+    The @ burst @ was caused by water hammer # pressure #.
+
+(Zhou and Chen 2021, arXiv 2102.01373, "entity marker (punct)".)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.data.text.tokens import TokenTable, tokenize_words
+from workbench.errors import DataError
+from workbench.tasks.base import TaskInput
+from workbench.types import Ints, Tokenizer
+
+NO_LIMIT = 2**31 - 1
+SIGNS = (("@", "#"), ("$", "^"), ("*", "~"), ("+", "="))  # how marks are written; the first pair the tokenizer knows
+HINT = "Write <e1> and </e1> around the first of the two, <e2> and </e2> around the second."
+
+_MARK = re.compile(r"(</?e[12]>)")
+_MARKS = ("<e1>", "</e1>", "<e2>", "</e2>")
+
+
+@dataclass(frozen=True)
+class MarkedSentence:
+    """A sentence with two marked expressions.
+
+    Attributes:
+        chunks: the sentence, split at its marks; the marks are chunks, too.
+        marks: the indices of the chunks ``<e1>``, ``</e1>``, ``<e2>`` and ``</e2>``.
+    """
+
+    chunks: list[str]
+    marks: tuple[int, ...]
+
+    @classmethod
+    def read(cls, text: str, where: str) -> MarkedSentence:
+        """Split a sentence at its marks.
+
+        Args:
+            text: the sentence.
+            where: where it was found, for messages.
+
+        Raises:
+            DataError: a mark is missing or repeated, or there is nothing between two marks.
+        """
+        chunks = [chunk.strip() for chunk in _MARK.split(text)]
+        chunks = [chunk for chunk in chunks if chunk]
+        for mark in _MARKS:
+            if chunks.count(mark) != 1:
+                many = "no" if mark not in chunks else str(chunks.count(mark))
+                raise DataError(f"{where}: there is {many} {mark} in {text[:60]!r}.", f"{HINT} Write each mark once.")
+        marks = tuple(chunks.index(mark) for mark in _MARKS)
+        for first, last in (marks[:2], marks[2:]):
+            if not any(chunk not in _MARKS for chunk in chunks[first + 1 : last]):
+                raise DataError(
+                    f"{where}: there is nothing between {chunks[first]} and its end in {text[:60]!r}.", HINT
+                )
+        return cls(chunks, marks)
+
+    def written(self, signs: tuple[str, str]) -> list[str]:
+        """Return the chunks with signs instead of marks.
+
+        Args:
+            signs: the sign of each expression.
+        """
+        sign = dict(zip(_MARKS, (signs[0], signs[0], signs[1], signs[1]), strict=True))
+        return [sign.get(chunk, chunk) for chunk in self.chunks]
+
+    def expression(self, number: int) -> str:
+        """Return what is marked as e1 or e2.
+
+        Args:
+            number: 1 or 2.
+        """
+        first, last = self.marks[2 * number - 2 : 2 * number]
+        return " ".join(chunk for chunk in self.chunks[first + 1 : last] if chunk not in _MARKS)
+
+
+def choose_signs(tokenizer: Tokenizer) -> tuple[tuple[str, str], str]:
+    """Return two signs that the tokenizer knows as one token each, and a message if it knows no two.
+
+    Args:
+        tokenizer: the model's tokenizer.
+    """
+    for signs in SIGNS:
+        tokens = tokenize_words(tokenizer, [["a", signs[0], "a", signs[1], "a"]], NO_LIMIT)
+        assert tokens.words is not None
+        first, second = (tokens.ids[tokens.words == word].tolist() for word in (1, 3))
+        if len(first) == len(second) == 1 and first != second and tokenizer.unk_token_id not in (*first, *second):
+            return signs, ""
+    return SIGNS[0], "The tokenizer knows no two of the signs that mark e1 and e2: the model cannot see the marks."
+
+
+def crop(tokens: TokenTable, marks: Ints, max_length: int, where: Sequence[str]) -> tuple[TokenTable, int]:
+    """Cut rows to at most ``max_length`` tokens, around their marks.
+
+    Args:
+        tokens: N rows with their words.
+        marks: int64 [N, 4], positions of the marks in their row.
+        max_length: most tokens of a row.
+        where: where each row was found, for messages.
+
+    Returns:
+        The rows, and how many of them were cut.
+
+    Raises:
+        DataError: the marks are further apart than that.
+    """
+    assert tokens.words is not None
+    if (marks < 0).any():
+        raise DataError(f"{where[int((marks < 0).any(axis=1).argmax())]}: the tokenizer drops the marks.", HINT)
+    long = np.flatnonzero(tokens.lengths > max_length)
+    selected = np.ones(len(tokens.ids), dtype=bool)
+    for row in long.tolist():
+        begin, end = tokens.offsets[row], tokens.offsets[row + 1]
+        own = np.flatnonzero(tokens.words[begin:end] >= 0)  # between the special tokens
+        room = max_length - int(end - begin) + len(own)
+        first, last = np.searchsorted(own, [marks[row].min(), marks[row].max()])
+        if last - first + 1 > room:
+            raise DataError(
+                f"{where[row]}: from e1 to e2 there are {last - first + 1} tokens, and data.max_length has room for "
+                f"{room}.",
+                "Raise data.max_length, or remove the row.",
+            )
+        start = min(max(0, first - (room - (last - first + 1)) // 2), max(0, len(own) - room))
+        selected[begin + own[:start]] = False
+        selected[begin + own[start + room :]] = False
+    if not len(long):
+        return tokens, 0
+    lengths = np.add.reduceat(selected, tokens.offsets[:-1])
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    types = None if tokens.types is None else tokens.types[selected]
+    cropped = TokenTable(tokens.ids[selected], types, offsets, tokens.full_lengths, words=tokens.words[selected])
+    return cropped, len(long)
+
+
+def marked_text(inputs: TaskInput, where: str) -> str:
+    """Return the text of an input with marks: its own, or around its ``head`` and ``tail``.
+
+    Args:
+        inputs: one input.
+        where: which input it is, for messages.
+
+    Raises:
+        DataError: there is no text, or head and tail do not each occur once in it.
+    """
+    text = inputs.get("text")
+    if not isinstance(text, str) or not text.strip():
+        raise DataError(f"{where} has no text.", HINT)
+    expressions = [inputs.get(role) for role in ("head", "tail")]
+    if not any(expressions):
+        return text
+    marks: list[tuple[int, str]] = []
+    spans: list[tuple[int, int]] = []
+    for number, (role, expression) in enumerate(zip(("head", "tail"), expressions, strict=True), start=1):
+        if not isinstance(expression, str) or not expression.strip():
+            raise DataError(f"{where} has no {role}.", "Give text, head and tail; or mark both in the text.")
+        starts = [match.start() for match in re.finditer(re.escape(expression), text)]
+        if len(starts) != 1:
+            many = "does not occur" if not starts else f"occurs {len(starts)} times"
+            raise DataError(f"{where}: the {role} {expression[:60]!r} {many} in the text.", HINT)
+        spans.append((starts[0], starts[0] + len(expression)))
+        marks += [(starts[0], f"<e{number}>"), (starts[0] + len(expression), f"</e{number}>")]
+    if spans[0][0] < spans[1][1] and spans[1][0] < spans[0][1]:
+        raise DataError(f"{where}: head and tail overlap in the text.", HINT)
+    for position, mark in sorted(marks, key=lambda item: (-item[0], item[1][1] == "/")):
+        text = text[:position] + mark + text[position:]
+    return text
