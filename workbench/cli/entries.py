@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 import typer
 from pydantic.fields import FieldInfo
 
 from workbench.cli import views
 from workbench.cli.output import Json, print_result, print_warning, table
+from workbench.cli.views import Entry
 from workbench.i18n import _
 from workbench.registry import Registry
 from workbench.runs.run import Run
 from workbench.types import Json as JsonValue
 from workbench.workspace import Workspace
-
-
-class OptionEntry(TypedDict):
-    """An option of an entry: its name, its default as JSON, and its description."""
-
-    name: str
-    default: JsonValue
-    help: str | None
-
-
-class Entry(TypedDict, total=False):
-    """An entry of a registry, as ``--json`` prints it; ``form`` shows how a model with an argument is written."""
-
-    name: str
-    label: str
-    options: list[OptionEntry]
-    form: str
 
 
 def list_entries(registry: Registry[Any]) -> list[Entry]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypedDict
 
 import yaml
 
@@ -14,10 +14,24 @@ from workbench.runs.documents import Estimate, Interval, Report, RunSummary
 from workbench.runs.run import Run
 from workbench.types import Json, JsonObject
 
-if TYPE_CHECKING:
-    from workbench.cli.entries import Entry
-
 MARKS = {"queued": "…", "running": "▶", "succeeded": "✓", "failed": "✗", "stopped": "■", "interrupted": "!"}
+
+
+class OptionEntry(TypedDict):
+    """An option of an entry: its name, its default as JSON, and its description."""
+
+    name: str
+    default: Json
+    help: str | None
+
+
+class Entry(TypedDict, total=False):
+    """An entry of a registry, as ``--json`` prints it; ``form`` shows how a model with an argument is written."""
+
+    name: str
+    label: str
+    options: list[OptionEntry]
+    form: str
 
 
 def show_estimate(estimate: Estimate) -> None:
