@@ -19,13 +19,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from functools import cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from workbench.compare.differences import Comparison as PlainComparison
+from workbench.compare.results import Comparison as PlainComparison
 from workbench.errors import MissingPackageError, SpecError
 from workbench.runs.documents import Interval, Report
 from workbench.runs.run import Run as StoredRun
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     import pandas
 
     from workbench.check import Problem
-    from workbench.compare.seeds import SeedComparison
     from workbench.data.load import Dataset
     from workbench.explain.base import Explanation
     from workbench.inference.cache import PredictorCache
@@ -348,15 +346,8 @@ def runs(
 # -- comparison ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, repr=False)
 class Comparison(PlainComparison):
-    """Whether the first run is better than the others: printed as a verdict, drawn in a notebook as a table.
-
-    Attributes:
-        seeds: the comparison over seeds, where the runs have several; its verdict then counts.
-    """
-
-    seeds: SeedComparison | None = None
+    """Whether the first run is better than the others: printed as a verdict, drawn in a notebook as a table."""
 
     def __str__(self) -> str:
         return "\n".join(pair.verdict for pair in (self.seeds or self).pairs)
@@ -396,9 +387,8 @@ def compare(*runs: RunLike, metric: str | None = None, workspace: Workspace | No
     from workbench.compare.seeds import compare_seeds, has_seed_groups
 
     opened = [Run.open(each, workspace) if isinstance(each, str) else each for each in runs]
-    plain = compare(opened, metric)
-    values = {field.name: getattr(plain, field.name) for field in fields(plain)}
-    return Comparison(**values, seeds=compare_seeds(opened, metric) if has_seed_groups(opened) else None)
+    seeds = compare_seeds(opened, metric) if has_seed_groups(opened) else None
+    return Comparison.model_validate(dict(compare(opened, metric)) | {"seeds": seeds})
 
 
 # -- data and sweeps -------------------------------------------------------------------------------------------------

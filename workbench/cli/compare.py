@@ -29,11 +29,10 @@ def compare_command(
 
     workspace = Workspace.current()
     runs = [Run.open(run_id, workspace) for run_id in run_ids]
-    document = compare(runs, metric).as_dict()
-    document["seeds"] = compare_seeds(runs, metric).as_dict() if has_seed_groups(runs) else None
+    seeds = compare_seeds(runs, metric) if has_seed_groups(runs) else None
+    comparison = compare(runs, metric).model_copy(update={"seeds": seeds})
     if page is not None:
         from workbench.compare.report import write_comparison
 
         write_comparison(runs, page.expanduser(), metric)
-    compared = [Run.open(run_id, workspace) for run_id in document["runs"]]
-    print_result(document, as_json, lambda: show_comparison(document, compared))
+    print_result(comparison, as_json, lambda: show_comparison(comparison, runs))

@@ -14,7 +14,7 @@ from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from workbench.compare.differences import Comparison
+    from workbench.compare.results import Comparison
 
 PRESETS = ("demo-full", "demo-lora")
 
@@ -26,7 +26,7 @@ def demo_command(
 ) -> None:
     """Fine-tune MiniLM on film reviews twice (full and LoRA), compare the runs, and serve the dashboard."""
     runs, comparison = run_demo(Workspace.current(), quiet=as_json)
-    print_result(comparison.as_dict(), as_json, lambda: show_comparison(comparison.as_dict(), runs))
+    print_result(comparison, as_json, lambda: show_comparison(comparison, runs))
     if serve and not as_json:
         serve_dashboard(Workspace.current(), "127.0.0.1", port, [], open_browser=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import yaml
 
@@ -13,6 +13,9 @@ from workbench.i18n import _
 from workbench.runs.documents import Estimate, Interval, Report, RunSummary
 from workbench.runs.run import Run
 from workbench.types import Json, JsonObject
+
+if TYPE_CHECKING:
+    from workbench.compare.results import Comparison
 
 MARKS = {"queued": "…", "running": "▶", "succeeded": "✓", "failed": "✗", "stopped": "■", "interrupted": "!"}
 
@@ -226,14 +229,14 @@ def _show_cost(report: Report) -> None:
         )
 
 
-def show_comparison(comparison: Mapping[str, Any], runs: Sequence[Run]) -> None:
+def show_comparison(comparison: Comparison, runs: Sequence[Run]) -> None:
     """Print the metric of each run, and a verdict for each pair.
 
     Args:
-        comparison: of ``workbench compare --json``.
+        comparison: the first run against the others.
         runs: those that were compared.
     """
-    metric, seeds = comparison["metric"], comparison.get("seeds")
+    metric, seeds = comparison.metric, comparison.seeds
     rows = []
     for run in runs:
         report = run.report() or Report()
@@ -253,7 +256,7 @@ def show_comparison(comparison: Mapping[str, Any], runs: Sequence[Run]) -> None:
     }
     table(rows, columns, "")
     console.print()
-    sentences = [pair["verdict"] for pair in (seeds or comparison)["pairs"]] + (seeds["notes"] if seeds else [])
+    sentences = [pair.verdict for pair in (seeds or comparison).pairs] + (seeds.notes if seeds else [])
     for sentence in sentences:
         console.print(sentence, markup=False, soft_wrap=True)
 

@@ -13,7 +13,7 @@ that differ in their seed only: :mod:`workbench.compare.seeds`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ from workbench.compare.evaluated import (
     shared_metrics,
     why_not_comparable,
 )
+from workbench.compare.results import Comparison, RunPair
 from workbench.compare.verdicts import examples_needed
 from workbench.errors import MissingPackageError, RequestError, UnknownNameError, WorkbenchError
 from workbench.formatting import flatten
@@ -42,61 +43,6 @@ __all__ = ["accuracy_interval", "compare", "compare_settings", "examples_needed"
 
 RESAMPLES = 10_000
 SEED = 0
-
-
-@dataclass(frozen=True)
-class RunPair:
-    """The first run against another one.
-
-    Attributes:
-        runs: the two ids.
-        values: the metric of each.
-        difference: first minus second.
-        low: lower end of its 95% interval.
-        high: upper end.
-        p_value: chance of a difference at least this large if there were none; corrected if there are several pairs.
-        test: what the p-value is of.
-        verdict: one sentence.
-    """
-
-    runs: tuple[str, str]
-    values: tuple[float, float]
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    test: str
-    verdict: str
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The first run against every other. ``difference`` to ``test`` are those of the first pair; ``pairs`` has all.
-
-    Attributes:
-        runs: ids, in the order given.
-        metric: what was compared.
-        values: the metric of each run.
-        examples: number of test examples.
-        verdict: a sentence a pair, for people.
-        pairs: see :class:`RunPair`.
-    """
-
-    runs: list[str]
-    metric: str
-    values: list[float]
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    test: str
-    verdict: str
-    examples: int
-    pairs: list[RunPair]
-
-    def as_dict(self) -> dict[str, Any]:
-        """What ``workbench compare --json`` prints."""
-        return asdict(self)
 
 
 def compare(runs: Sequence[Run], metric: str | None = None) -> Comparison:
@@ -336,7 +282,16 @@ def _pair(
     advice = verdicts.more_examples_advice(difference, (found.low, found.high), examples, comparisons)
     said = verdicts.verdict(metric, names, found.values, (found.low, found.high), p_value, test, advice)
     said += _lossy(runs, names) if metric == "bits_per_byte" else ""
-    return RunPair((runs[0].id, runs[1].id), found.values, difference, found.low, found.high, p_value, test, said)
+    return RunPair(
+        runs=(runs[0].id, runs[1].id),
+        values=found.values,
+        difference=difference,
+        low=found.low,
+        high=found.high,
+        p_value=p_value,
+        test=test,
+        verdict=said,
+    )
 
 
 def _lossy(runs: tuple[Run, Run], names: tuple[str, str]) -> str:

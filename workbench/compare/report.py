@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from workbench.compare import tradeoff
-from workbench.compare.differences import Comparison, compare, compare_settings, display_names
+from workbench.compare.differences import compare, compare_settings, display_names
 from workbench.compare.disagreements import disagreements
 from workbench.compare.figures import curve_svg, interval_svg, scatter_svg
-from workbench.compare.seeds import SeedComparison, compare_seeds, has_seed_groups
+from workbench.compare.results import Comparison, SeedComparison
+from workbench.compare.seeds import compare_seeds, has_seed_groups
 from workbench.errors import RequestError, WorkbenchError
 from workbench.files import write_text
 from workbench.formatting import shorten

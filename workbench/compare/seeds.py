@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations, takewhile
 from typing import Any
 
@@ -21,6 +21,7 @@ import numpy as np
 
 from workbench.compare import verdicts
 from workbench.compare.differences import display_names, holm, metric_value, read_comparable
+from workbench.compare.results import SeedComparison, SeedGroup, SeedGroupPair
 from workbench.errors import MissingPackageError, RequestError
 from workbench.metrics.statistics import t_quantile
 from workbench.runs.curves import IGNORED_FIELDS, group_by_config
@@ -35,80 +36,6 @@ MAX_NAME_FIELDS = 2  # that are told of a setting to set it apart
 _SEED_ENDING = re.compile(r"[\W_]*\b_?(?:seeds?|s)?[\W_]*\d*$", re.IGNORECASE)
 _TIME_AND_MARK = re.compile(r"^\d{8}-\d{6}-|-[0-9a-f]{4}$")
 _SEEDS = tuple(name for name in IGNORED_FIELDS if name.endswith("seed"))
-
-
-@dataclass(frozen=True)
-class SeedGroup:
-    """Runs of one setting with different seeds.
-
-    Attributes:
-        name: of the setting.
-        runs: their ids.
-        values: the metric of each.
-        mean: of the values.
-        low, high: the mean's 95% interval, Student's t over the runs.
-        deviation: standard deviation over the runs.
-        repeated: ids of runs that are left out, for their seed was there already.
-    """
-
-    name: str
-    runs: list[str]
-    values: list[float]
-    mean: float
-    low: float
-    high: float
-    deviation: float
-    repeated: list[str]
-
-
-@dataclass(frozen=True)
-class SeedGroupPair:
-    """The first group against another one.
-
-    Attributes:
-        groups: the two names.
-        difference: of the means, first minus second.
-        low, high: its 95% interval (Welch).
-        p_value: of Welch's test; corrected by Holm's method where there are several pairs.
-        permutation: p-value of the permutation test, corrected alike.
-        least_permutation: the smallest that so few runs can give.
-        test: what the p-value is of.
-        verdict: one sentence.
-    """
-
-    groups: tuple[str, str]
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    permutation: float
-    least_permutation: float
-    test: str
-    verdict: str
-
-
-@dataclass(frozen=True)
-class SeedComparison:
-    """The first group against every other one.
-
-    Attributes:
-        metric: what was compared.
-        examples: on which all of them were tested.
-        groups: see :class:`SeedGroup`.
-        pairs: see :class:`SeedGroupPair`.
-        verdict: a sentence a pair.
-        notes: what was left out, and why.
-    """
-
-    metric: str
-    examples: int
-    groups: list[SeedGroup]
-    pairs: list[SeedGroupPair]
-    verdict: str
-    notes: list[str]
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def has_seed_groups(runs: Sequence[Run]) -> bool:
@@ -203,7 +130,16 @@ def _group(name: str, used: Sequence[Run], again: Sequence[Run], values: dict[st
     mean, deviation = float(found.mean()), float(found.std(ddof=1))
     half = t_quantile(len(found) - 1) * deviation / math.sqrt(len(found))
     ids, repeated = [run.id for run in used], [run.id for run in again]
-    return SeedGroup(name, ids, found.tolist(), mean, mean - half, mean + half, deviation, repeated)
+    return SeedGroup(
+        name=name,
+        runs=ids,
+        values=found.tolist(),
+        mean=mean,
+        low=mean - half,
+        high=mean + half,
+        deviation=deviation,
+        repeated=repeated,
+    )
 
 
 def _refuse_infinite(values: dict[str, float], metric: str) -> None:
@@ -380,7 +316,15 @@ def _pair(
         " over seeds",
     )
     return SeedGroupPair(
-        (first.name, second.name), found.difference, found.low, found.high, p_value, dealt, least, test, said
+        groups=(first.name, second.name),
+        difference=found.difference,
+        low=found.low,
+        high=found.high,
+        p_value=p_value,
+        permutation=dealt,
+        least_permutation=least,
+        test=test,
+        verdict=said,
     )
 
 

@@ -540,6 +540,8 @@ class SweepTrial(Document):
         failed: seeds whose runs failed.
     """
 
+    file_name: ClassVar[str] = "state.json"
+
     number: int
     values: JsonObject = {}
     state: str = "running"
