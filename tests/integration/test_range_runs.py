@@ -67,7 +67,7 @@ def test_a_loss_that_explodes_ends_the_test_well(server: Any, workspace: Workspa
     assert run.state == "succeeded"
     assert found(run).diverged_at is not None
     assert found(run).diverged_at <= 120 and len(found(run).rates) <= 120
-    assert "exploded" in run.log()
+    assert "diverged" in run.log()
 
 
 @pytest.mark.parametrize("kind", ["kill", "stop"])
@@ -152,7 +152,7 @@ def test_a_model_that_writes_through_the_command_line(ending: Workspace, tmp_pat
     assert told["state"] == "succeeded", told["error"]
     assert {sample["step"] for sample in told["samples"]} == {30}
     shown = call(ending, "show", told["id"]).stdout
-    assert "Written after step 30" in shown and "perplexity" in shown
+    assert "Generated after step 30" in shown and "perplexity" in shown
     asked = ["predict", told["id"], "--text", "The red cat", "--set", "max_new_tokens=5"]
     (answer,) = read(ending, *asked)
     assert answer["tokens"] <= 5 and answer["text"]

@@ -153,7 +153,7 @@ class RecordingHooks(PrepareHooks):
         before = read_json(self.context.run.folder / "splits.json")
         if isinstance(before, dict) and before.get("fingerprint") != dataset.fingerprint and self._resumes:
             raise DataError(
-                f"The data of this run have changed since it began: {self.context.spec.data.train} has other examples "
+                f"The data of this run has changed since it began: {self.context.spec.data.train} has other examples "
                 "now.",
                 "Restore the file to resume, or start a new run on the new data.",
             )

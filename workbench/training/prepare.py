@@ -227,7 +227,7 @@ def load_base(resolved: Resolved, run: Run, progress: Progress | None = None) ->
     stored = read_json(run.folder / "splits.json")
     if isinstance(stored, dict) and stored.get("fingerprint") != prepared.dataset.fingerprint:
         raise DataError(
-            f"The data of run {run.id} have changed: {resolved.spec.data.train} has other examples now. Its new head "
+            f"The data of run {run.id} has changed: {resolved.spec.data.train} has other examples now. Its new head "
             "was initialized from them.",
             "Restore the file.",
         )
