@@ -16,6 +16,7 @@ import pytest
 
 from tests.unit.data.test_corpora import install
 from workbench.check import check
+from workbench.data import storage
 from workbench.data.catalogue import hub_rows, site_packages, sources
 from workbench.data.columns import Column
 from workbench.data.load import TEXT, Dataset, load_data, load_texts
@@ -178,7 +179,7 @@ def test_docstrings_of_what_is_installed(workspace: Workspace, installed: Path) 
     first = data.fingerprint
     install(installed, "another", {"another.py": '"""One more package, which was installed in between."""'})
     assert load(workspace, "python-docs").fingerprint != first
-    assert sources.clean_cache(workspace) > 0 and not sources.describe("python-docs", workspace)["cached"]
+    assert storage.clean_cache(workspace) > 0 and not sources.describe("python-docs", workspace)["cached"]
 
 
 # -- rows of a hub ----------------------------------------------------------------------------------------------------
@@ -256,16 +257,16 @@ def test_a_resumed_run_sees_the_same_rows(workspace: Workspace, hub: Hub) -> Non
     shutil.rmtree(hub.folder)  # neither network nor repository
     again = load(workspace, "hf:owner/corpus", limit={"train": 300})
     assert again.fingerprint == first.fingerprint and again.train.columns == first.train.columns
-    assert sources.clean_cache(workspace) > 0
+    assert storage.clean_cache(workspace) > 0
     with pytest.raises(FetchError, match=r"owner/corpus@main.*404"):
         load(workspace, "hf:owner/corpus", limit={"train": 300})
 
 
 def test_the_fingerprint_is_of_the_rows(workspace: Workspace, hub: Hub) -> None:
     first = load(workspace, "hf:owner/corpus", limit={"train": 300}).fingerprint
-    sources.clean_cache(workspace)
+    storage.clean_cache(workspace)
     assert load(workspace, "hf:owner/corpus", limit={"train": 300}).fingerprint == first
-    sources.clean_cache(workspace)
+    storage.clean_cache(workspace)
     hub.add("owner/corpus", {"train.jsonl": lines(5000, 1)})
     assert load(workspace, "hf:owner/corpus", limit={"train": 300}).fingerprint != first
 

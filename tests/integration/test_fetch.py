@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pytest
 
+from workbench.data import storage
 from workbench.data.catalogue import cache, download, sources
 from workbench.data.catalogue.entries import Catalogue, catalogue
 from workbench.data.catalogue.wheel import _pip_error, _wheel_bytes
@@ -126,7 +127,7 @@ class Server:
 
 FETCH = """
 import json, sys
-from workbench.data import download, sources
+from workbench.data.catalogue import download, sources
 from workbench.data.catalogue.entries import Catalogue
 from workbench.workspace import Workspace
 
@@ -238,7 +239,7 @@ def test_torn_downloads_are_mended(workspace: Workspace, use, behaviours, reques
 def test_a_part_left_by_an_earlier_process_is_continued_and_a_bad_one_replaced(workspace: Workspace, use) -> None:
     part = workspace.cache / "partial" / "datasets-small" / f"{hashlib.sha256(CONTENT).hexdigest()}.part"
     for earlier in (CONTENT[:1000], b"bad" * 1000, CONTENT + b"longer"):
-        sources.clean_cache(workspace)
+        storage.clean_cache(workspace)
         part.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(earlier)
         with Server("whole") as server:
@@ -313,7 +314,7 @@ def test_the_mirror_is_asked_first_and_checked(workspace: Workspace, use, tmp_pa
         file.write_bytes(CONTENT)
         sources.fetch_dataset("small", workspace)
         assert server.asked == []
-        sources.clean_cache(workspace)
+        storage.clean_cache(workspace)
         file.write_bytes(CONTENT[::-1])
         sources.fetch_dataset("small", workspace)
         assert len(server.asked) == 1, "a mirror with other content is passed over"
@@ -483,8 +484,8 @@ def test_the_cache_can_be_shared_and_cleaned(workspace: Workspace, use, tmp_path
         assert sources.describe("small", workspace)["cached"]
         lock = cache.entry_lock(tmp_path / "shared", "datasets", "small")
         with lock:
-            assert sources.clean_cache(workspace) == 0, "what is being fetched is left alone"
-        assert sources.clean_cache(workspace) == len(CONTENT)
+            assert storage.clean_cache(workspace) == 0, "what is being fetched is left alone"
+        assert storage.clean_cache(workspace) == len(CONTENT)
         assert not sources.describe("small", workspace)["cached"]
 
 

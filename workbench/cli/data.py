@@ -83,7 +83,7 @@ def check_command(
 @app.command("clean")
 def clean_command(as_json: Json = False) -> None:
     """Empty the cache. What is needed again is downloaded again; runs and uploads stay."""
-    from workbench.data.catalogue.sources import clean_cache
+    from workbench.data.storage import clean_cache
 
     freed = clean_cache(Workspace.current())
     text = _("Freed {megabytes:.1f} MB.").format(megabytes=freed / 1e6)

@@ -1,9 +1,9 @@
-"""Which column plays which role: told by the spec, or found by name when the names leave no doubt."""
+"""Roles of columns: named by the spec, or matched by name if the names are unambiguous."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ from workbench.data.readers.table import Table
 from workbench.errors import DataError
 
 ColumnKind = Literal["text", "label", "labels", "words", "tags", "texts", "answers", "number"]
-CLASSES: tuple[ColumnKind, ...] = ("label", "labels")  # what splits are stratified by
+CLASSES: tuple[ColumnKind, ...] = ("label", "labels")  # splits are stratified by these
 _TARGETS: tuple[ColumnKind, ...] = (*CLASSES, "tags", "answers")
 
 
@@ -24,26 +24,26 @@ class Column:
     =======  ==================================  ======================================================================
     text     ``str``                             text
     label    ``str``                             text or a number
-    labels   ``list[str]``                       an array; in CSV parted by ``|`` or ``;``
-    words    ``list[str]``, at least one         an array; in CSV parted by spaces
-    tags     ``list[str]``, one for each word    like words
+    labels   ``list[str]``                       an array; in CSV separated by ``|`` or ``;``
+    words    ``list[str]``, at least one         an array; in CSV separated by spaces
+    tags     ``list[str]``, one per word         like words
     texts    ``list[str]``                       an array; in CSV a JSON array, or one text
-    answers  ``list`` of ``{"text", "start"}``   an array of such objects (``answer_start`` does too); in CSV as JSON.
-                                                 ``start`` is in characters of the role ``context``. None: no answer
+    answers  ``list`` of ``{"text", "start"}``   an array of such objects (``answer_start`` also works); in CSV as JSON.
+                                                 ``start`` is in characters of the role ``context``. Empty: no answer
     number   ``float``                           a number
     =======  ==================================  ======================================================================
 
     Args:
         role: its name in the spec: ``"text"``.
-        description: what stands in it, for people.
-        guesses: names under which such a column is often found; capitals do not matter.
+        description: what it holds, for people.
+        guesses: common names of such a column; case does not matter.
         required: whether the task needs it.
         kind: see above.
-        target: whether it is what the model is to give, and is not read by it; None for what the kind says: labels,
-            tags and answers are. Examples that differ in targets only stay on one side of a split.
-        may_be_empty: whether an example may have an empty text there, or no words or texts; others are left out.
-        keeps_together: whether examples with the same value there stay on one side of a split, where neither the spec
-            nor the data name a group.
+        target: whether the model predicts it instead of reading it; None for the default of the kind: labels, tags and
+            answers are targets. Examples that differ only in their targets stay in one split.
+        may_be_empty: whether an example may have an empty text, or no words or texts; otherwise such rows are excluded.
+        keeps_together: whether examples with the same value stay in one split, if neither the spec nor the data name a
+            group.
     """
 
     role: str
@@ -57,74 +57,86 @@ class Column:
 
     @property
     def is_target(self) -> bool:
-        """Whether it is what the model is to give."""
+        """Whether the model predicts it."""
         return self.kind in _TARGETS if self.target is None else self.target
 
 
-def map_columns(table: Table, columns: Sequence[Column], given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Find the column for each role.
+def map_columns(table: Table, columns: Sequence[Column], chosen: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Choose a column for each role.
 
     Args:
-        table: the table whose columns there are.
+        table: the table with the columns.
         columns: the roles of the task.
-        given: role -> column, as the spec says; these are taken as they are.
+        chosen: role -> column, as the spec says; used as they are.
 
     Returns:
-        role -> column, in the order of ``columns``, and notes that tell what was chosen by name.
+        role -> column, in the order of ``columns``, and notes on what was matched by name.
 
     Raises:
-        DataError: a role or column that does not exist, a required role without a column, a column in two roles.
+        DataError: a role or column does not exist, a required role has no column, or a column has two roles.
     """
-    _check_roles(columns, given)
+    _check_roles(columns, chosen)
     mapping: dict[str, str] = {}
     notes: list[str] = []
     for column in columns:
-        if column.role in given:
-            mapping[column.role] = require_column(table, given[column.role], f"columns.{column.role}")
+        if column.role in chosen:
+            mapping[column.role] = require_column(table, chosen[column.role], f"columns.{column.role}")
             continue
-        found = _guess(table, column, taken=set(given.values()) | set(mapping.values()))
-        if found is not None:
-            mapping[column.role] = require_column(table, found, f"columns.{column.role}")
-            notes.append(f"{table.name}: column {found!r} is taken as {column.role} because of its name.")
+        name = _match_by_name(table, column, taken={*chosen.values(), *mapping.values()})
+        if name is not None:
+            mapping[column.role] = require_column(table, name, f"columns.{column.role}")
+            notes.append(f"{table.name}: column {name!r} is used as {column.role} because of its name.")
         elif column.required:
             raise DataError(
-                f"{table.name}: no column is plainly the {column.role} ({column.description}). {_columns_there(table)}",
-                f"Say which: columns: {{{column.role}: NAME}}.",
+                f"{table.name}: no column matches the role {column.role} ({column.description}). "
+                f"{_list_columns(table)}",
+                f"Name the column: columns: {{{column.role}: NAME}}.",
             )
     _check_used_once(table, mapping)
     return mapping, notes
 
 
 def require_column(table: Table, name: str, field: str) -> str:
-    """``name`` when the table has such a column that can be used. Raises DataError with a near guess."""
+    """Return ``name`` if the table has a usable column of that name.
+
+    Args:
+        table: the table with the columns.
+        name: the column.
+        field: the spec's field that names it, without ``data.``, for the hint.
+
+    Raises:
+        DataError: the column does not exist (the message suggests a similar one) or cannot be used.
+    """
     if name in table.unusable:
         raise DataError(
             f"{table.name}: column {name!r} cannot be used as {field}: {table.unusable[name]}.",
             "Choose another column, or write it as text.",
         )
     if name not in table.columns:
-        near = difflib.get_close_matches(name, table.columns, n=1, cutoff=0.5)
-        guess = f" Did you mean {near[0]!r}?" if near else ""
         raise DataError(
-            f"{table.name} has no column {name!r}.{guess}", f"{_columns_there(table)} Change data.{field} in the spec."
+            f"{table.name} has no column {name!r}.{_suggest(name, table.columns)}",
+            f"{_list_columns(table)} Change data.{field} in the spec.",
         )
     return name
 
 
-def _columns_there(table: Table) -> str:
+def _suggest(name: str, known: Collection[str]) -> str:
+    similar = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f" Did you mean {similar[0]!r}?" if similar else ""
+
+
+def _list_columns(table: Table) -> str:
     names = list(table.columns) + list(table.unusable)
     more = f" and {len(names) - 30} more" if len(names) > 30 else ""
     return "Its columns are: " + ", ".join(repr(name[:60]) for name in names[:30]) + f"{more}."
 
 
-def _check_roles(columns: Sequence[Column], given: Mapping[str, str]) -> None:
+def _check_roles(columns: Sequence[Column], chosen: Mapping[str, str]) -> None:
     roles = [column.role for column in columns]
-    for role in given:
+    for role in chosen:
         if role not in roles:
-            near = difflib.get_close_matches(role, roles, n=1, cutoff=0.5)
-            guess = f" Did you mean {near[0]!r}?" if near else ""
             raise DataError(
-                f"This task has no role {role!r}.{guess}",
+                f"This task has no role {role!r}.{_suggest(role, roles)}",
                 f"Its roles are: {', '.join(roles)} (written as role: column).",
             )
 
@@ -134,23 +146,23 @@ def _check_used_once(table: Table, mapping: Mapping[str, str]) -> None:
     for role, name in mapping.items():
         if name in roles:
             raise DataError(
-                f"{table.name}: column {name!r} is given as {roles[name]} and as {role}.",
+                f"{table.name}: column {name!r} is used as {roles[name]} and as {role}.",
                 "Give each role its own column.",
             )
         roles[name] = role
 
 
-def _guess(table: Table, column: Column, taken: set[str]) -> str | None:
-    """The one column whose name is the role's, or else the only one whose name is among its guesses."""
+def _match_by_name(table: Table, column: Column, taken: set[str]) -> str | None:
+    """Return the only column named like the role, or the only one whose name is among the role's guesses."""
     free = [name for name in [*table.columns, *table.unusable] if name not in taken]
     exact = [name for name in free if name.casefold() == column.role.casefold()]
     if len(exact) == 1:
         return exact[0]
-    known = {guess.casefold() for guess in column.guesses}
-    found = exact or [name for name in free if name.casefold() in known]
-    if len(found) > 1 and column.required:
+    guesses = {guess.casefold() for guess in column.guesses}
+    matches = exact or [name for name in free if name.casefold() in guesses]
+    if len(matches) > 1 and column.required:
         raise DataError(
-            f"{table.name}: {' and '.join(repr(name) for name in found)} could each be the {column.role}.",
-            f"Say which: columns: {{{column.role}: {found[0]}}}.",
+            f"{table.name}: {' and '.join(repr(name) for name in matches)} both match the role {column.role}.",
+            f"Name the column: columns: {{{column.role}: {matches[0]}}}.",
         )
-    return found[0] if len(found) == 1 else None
+    return matches[0] if len(matches) == 1 else None

@@ -1,22 +1,26 @@
-"""The examples of one part of a data set, by role."""
+"""The examples of one split of a data set, by role."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+SplitName: TypeAlias = Literal["train", "valid", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "valid", "test")
 
 
 @dataclass
 class Examples:
-    """Examples of one part.
+    """The examples of one split.
 
     Args:
-        columns: role -> values: strings for texts and labels, lists of strings for several labels.
+        columns: role -> values; the type of a value depends on the kind of its column
+            (:class:`workbench.data.columns.Column`).
         ids: for each example ``file:row``, the same in every run on the same data.
         rows: for each example its line (or record) in the file.
         unit: what ``rows`` counts: ``"line"`` or ``"row"``.
-        extra_columns: name -> values (texts, numbers, None) of the file's other columns. They are saved with the
+        extra_columns: name -> values (text, numbers, None) of the file's other columns. They are saved with the
             predictions so that results can be sliced by them; no model reads them, and the train split has none.
     """
 
@@ -30,17 +34,21 @@ class Examples:
         return len(self.ids)
 
     def locations(self) -> list[str]:
-        """For each example where it stands, for messages: ``"reviews.csv, line 17"``."""
+        """Return where each example is in its file, for messages: ``"reviews.csv, line 17"``."""
         names = (key.rpartition(":")[0] for key in self.ids)
         return [f"{name}, {self.unit} {row}" for name, row in zip(names, self.rows, strict=True)]
 
     def take(self, indices: Iterable[int]) -> Examples:
-        """These examples only, in this order."""
-        chosen = list(indices)
+        """Return only some of the examples.
+
+        Args:
+            indices: positions of the examples, in the order wanted.
+        """
+        selected = list(indices)
         return Examples(
-            {role: [values[i] for i in chosen] for role, values in self.columns.items()},
-            [self.ids[i] for i in chosen],
-            [self.rows[i] for i in chosen],
+            {role: [values[i] for i in selected] for role, values in self.columns.items()},
+            [self.ids[i] for i in selected],
+            [self.rows[i] for i in selected],
             self.unit,
-            {name: [values[i] for i in chosen] for name, values in self.extra_columns.items()},
+            {name: [values[i] for i in selected] for name, values in self.extra_columns.items()},
         )

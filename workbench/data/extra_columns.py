@@ -1,61 +1,66 @@
-"""The columns of a file that play no role: a source, a date, a number of stars. Results can be cut by them later."""
+"""The columns of a file without a role: a source, a date, a number of stars. Results can be sliced by them later."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from workbench.data.readers.table import Table
+from workbench.types import Json
 
-MAX_COLUMNS = 20  # columns; of a wider table the first ones
-MAX_CHARACTERS = 200  # characters of a value or a name
+MAX_COLUMNS = 20  # of a wider table the first ones
+MAX_CHARACTERS = 200  # of a value or a name
+
+Scalars = list[str | None] | list[bool | None] | list[float | None]
 
 
-def extra_columns(table: Table, mapped: Collection[str], rows: Sequence[int]) -> dict[str, list[Any]]:
-    """The first columns that are not ``mapped``, each of one type (texts, numbers, or true and false) and None.
+def extra_columns(table: Table, mapped: Collection[str], rows: Sequence[int]) -> dict[str, Scalars]:
+    """Return the first columns without a role, each of one type (text, numbers or booleans) and None.
+
+    Equal texts share one object. Columns of lists or objects are skipped.
 
     Args:
         table: as it was read.
-        mapped: columns that play a role.
-        rows: the numbers (``Table.rows``) of those whose values are wanted, in this order.
-
-    Values that occur often are held once. Columns of lists or objects are left out.
+        mapped: columns that have a role.
+        rows: the numbers (``Table.rows``) of the rows wanted, in this order.
     """
-    place = {number: i for i, number in enumerate(table.rows)}
-    if len(place) < len(table.rows):  # several files, each counted anew: nothing says which is which
+    indices = {number: i for i, number in enumerate(table.rows)}
+    if len(indices) < len(table.rows):  # several files, each with its own numbers: rows cannot be told apart
         return {}
-    places = [place[number] for number in rows]
-    found: dict[str, list[Any]] = {}
+    selected = [indices[number] for number in rows]
+    extra: dict[str, Scalars] = {}
     for name, values in table.columns.items():
-        if name in mapped or len(found) == MAX_COLUMNS:
+        if name in mapped or len(extra) == MAX_COLUMNS:
             continue
-        column = _of_one_type([values[i] for i in places])
+        column = _to_one_type([values[i] for i in selected])
         if column is not None:
-            found.setdefault(_whole(name), column)
-    return found
+            extra.setdefault(_truncate(name), column)
+    return extra
 
 
-def _of_one_type(values: Sequence[Any]) -> list[Any] | None:
-    """The values as they are, or all of them as text; None where there is nothing, or something that has parts."""
-    kinds = {type(value) for value in values if value is not None}
-    if not kinds or not kinds <= {str, int, float, bool}:
+def _to_one_type(values: Sequence[Json]) -> Scalars | None:
+    """Return the values unchanged or all as text; None if there are none, or some are lists or objects."""
+    if not all(value is None or isinstance(value, str | int | float) for value in values):
+        return None
+    scalars = [value for value in values if value is None or isinstance(value, str | int | float)]
+    kinds = {type(value) for value in scalars if value is not None}
+    if not kinds:
         return None
     if kinds == {bool}:
-        return list(values)
+        return [None if value is None else bool(value) for value in scalars]
     if kinds <= {int, float}:
-        return [None if value is None else _number(value) for value in values]
-    held: dict[str, str] = {}
-    texts = (None if value is None else _whole(str(value)) for value in values)
-    return [None if text is None else held.setdefault(text, text) for text in texts]
+        return [None if value is None else _to_float(value) for value in scalars]
+    shared: dict[str, str] = {}
+    texts = [None if value is None else _truncate(str(value)) for value in scalars]
+    return [None if text is None else shared.setdefault(text, text) for text in texts]
 
 
-def _number(value: float) -> float:
+def _to_float(value: float | str) -> float:
     try:
         return float(value)
     except OverflowError:  # an integer of hundreds of digits
-        return float("inf") if value > 0 else float("-inf")
+        return float("inf") if isinstance(value, int) and value > 0 else float("-inf")
 
 
-def _whole(text: str) -> str:
-    """Cut, and without half characters, which no file can hold."""
+def _truncate(text: str) -> str:
+    """Truncate a text and replace lone surrogates, which cannot be saved."""
     return text[:MAX_CHARACTERS].encode("utf-8", errors="replace").decode()

@@ -1,188 +1,227 @@
-"""From a table to examples: each row's values are checked, and what is left out is listed."""
+"""From a table to examples: the values of each row are checked, and the rows that are excluded are listed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
 
 from workbench.data.columns import CLASSES, Column, require_column
-from workbench.data.examples import Examples
+from workbench.data.examples import Examples, SplitName
 from workbench.data.readers.table import Table
 from workbench.data.report import ExcludedRows, format_list
-from workbench.data.values import PARSERS, as_answers, describe_type, valid_text
+from workbench.data.roles import Roles
+from workbench.data.values import PARSERS, Answer, as_answers, describe_type, valid_text
 from workbench.errors import DataError
+from workbench.types import Json
+
+T = TypeVar("T")
+Values: TypeAlias = dict[str, list[Any]]  # role -> a value for each row of the table
 
 _HINTS = {
     "text": "Choose another column (data.columns), or write it as text.",
-    "words": "Write words parted by spaces in CSV, or as an array in JSON.",
-    "tags": "Write a tag for each word, parted by spaces in CSV, or as an array in JSON.",
+    "words": "Write words separated by spaces in CSV, or as an array in JSON.",
+    "tags": "Write one tag per word, separated by spaces in CSV, or as an array in JSON.",
     "texts": "Write the texts as a JSON array.",
     "answers": 'Write answers as [{"text": "...", "start": 17}], start in characters of the context; [] for none.',
-    "number": "Choose another column (data.columns), or write a number there in every row.",
+    "number": "Choose another column (data.columns), or write a number in every row.",
 }
+_ENCODING_HINT = "Save the file as UTF-8."
 
 
-class Extract:
-    """The usable examples of one table, and what was left out of it."""
+@dataclass
+class Extracted:
+    """The usable examples of one table.
 
-    def __init__(
-        self,
-        part: str,
-        table: Table,
-        columns: Sequence[Column],
-        mapping: Mapping[str, str],
-        group: str | None,
-        left_out: list[ExcludedRows],
-    ) -> None:
-        self.table = table
-        self.notes: list[str] = []
-        for role, name in mapping.items():
-            require_column(table, name, f"columns.{role}")
-        roles = [column for column in columns if column.role in mapping]
-        values = {c.role: self._values(c, mapping[c.role]) for c in roles if c.kind in PARSERS}
-        for column in roles:
-            if column.kind == "answers":
-                values[column.role] = self._answers(mapping[column.role], values.get("context"))
-        self._check_tags(roles, mapping, values)
-        kept = self._with_text(part, [c for c in roles if c.kind not in CLASSES], values, left_out)
-        for column in roles:
-            if column.kind == "label":
-                values[column.role] = self._labels(mapping[column.role], kept)
-            elif column.kind == "labels":
-                values[column.role] = self._label_lists(mapping[column.role], kept)
-        ids = [f"{table.name}:{row}" for row in table.rows]
-        everything = Examples({c.role: values[c.role] for c in roles}, ids, table.rows, table.unit)
-        self.examples = everything.take(kept)
-        self.groups = [table.columns[group][i] for i in kept] if group is not None else None
-        self._note_labels(roles)
+    Args:
+        examples: the examples.
+        groups: for each example the value of the group column; None without one.
+        excluded: the rows that are not used.
+        notes: what was normalized or looks odd, for people.
+    """
 
-    def _values(self, column: Column, name: str) -> list[Any]:
-        """The column as its kind says."""
-        read = PARSERS[column.kind]
-        values = []
-        for i, value in enumerate(self.table.columns[name]):
-            try:
-                values.append(read(value))
-            except ValueError as error:
-                raise self._unusable(i, name, error, column.kind) from error
-        return values
+    examples: Examples
+    groups: list[Json] | None
+    excluded: list[ExcludedRows]
+    notes: list[str]
 
-    def _answers(self, name: str, contexts: Sequence[str] | None) -> list[Any]:
-        """The column as answers, each of which stands in its context."""
-        values = []
-        for i, value in enumerate(self.table.columns[name]):
-            try:
-                values.append(as_answers(value, contexts[i] if contexts is not None else None))
-            except ValueError as error:
-                raise self._unusable(i, name, error, "answers") from error
-        return values
 
-    def _unusable(self, i: int, name: str, reason: ValueError, kind: str) -> DataError:
-        hint = "Write the file again as UTF-8." if "half a character" in str(reason) else _HINTS[kind]
-        return DataError(f"{self.table.where(i)}: column {name!r} {reason}.", hint)
+def extract(split: SplitName, table: Table, roles: Roles, group: str | None) -> Extracted:
+    """Turn the rows of a table into examples.
 
-    def _check_tags(self, roles: Sequence[Column], mapping: Mapping[str, str], values: Mapping[str, list[Any]]) -> None:
-        """As many tags as words in every row."""
-        words = next((column.role for column in roles if column.kind == "words"), None)
-        for column in roles:
-            if column.kind != "tags" or words is None:
-                continue
-            for i, (tags, row) in enumerate(zip(values[column.role], values[words], strict=True)):
-                if len(tags) != len(row):
-                    reason = ValueError(f"has {len(tags)} tags, and column {mapping[words]!r} has {len(row)} words")
-                    raise self._unusable(i, mapping[column.role], reason, "tags")
+    Args:
+        split: which split the table is.
+        table: the rows.
+        roles: the roles to fill, and their columns.
+        group: the column that groups examples; None, or a column that the table lacks, for no groups.
 
-    def _with_text(
-        self, part: str, roles: Sequence[Column], values: Mapping[str, list[Any]], left_out: list[ExcludedRows]
-    ) -> list[int]:
-        """The rows whose texts are all there; the others are left out, and listed."""
-        kept = list(range(len(self.table)))
-        for column in roles:
-            if column.may_be_empty or column.kind in ("answers", "number", "tags"):
-                continue
-            empty = [i for i in kept if _is_empty(values[column.role][i])]
-            if empty:
-                what = f"the {column.role} is empty"
-                left_out.append(ExcludedRows(part, what, [self.table.rows[i] for i in empty]))
-                gone = set(empty)
-                kept = [i for i in kept if i not in gone]
-        if not kept:
-            raise DataError(f"{self.table.name}: no row has any text.", "Is the right column given (data.columns)?")
-        return kept
+    Raises:
+        DataError: a column is missing or cannot be used, or a row has an invalid value; the message names the row.
+    """
+    for role, name in roles.mapping.items():
+        require_column(table, name, f"columns.{role}")
+    values = _parse_values(table, roles)
+    _check_tags(table, roles, values)
+    selected, excluded = _select_rows(split, table, roles, values)
+    notes: list[str] = []
+    for column in roles.columns:
+        if column.kind == "label":
+            values[column.role] = _parse_labels(table, roles.mapping[column.role], selected, notes)
+        elif column.kind == "labels":
+            values[column.role] = _parse_label_lists(table, roles.mapping[column.role], selected, notes)
+    ids = [f"{table.name}:{row}" for row in table.rows]
+    all_rows = Examples({column.role: values[column.role] for column in roles.columns}, ids, table.rows, table.unit)
+    examples = all_rows.take(selected)
+    notes += _note_label_spellings(table, roles, examples)
+    groups = [table.columns[group][i] for i in selected] if group in table.columns else None
+    return Extracted(examples, groups, excluded, notes)
 
-    def _labels(self, name: str, kept: Iterable[int]) -> list[Any]:
-        """The column as labels: text without spaces around it. Rows that are not kept stay empty."""
-        values: list[Any] = [""] * len(self.table)
-        missing: list[int] = []
-        stripped = 0
-        for i in kept:
-            value = self.table.columns[name][i]
-            text = self._label(value, name, i)
-            stripped += isinstance(value, str) and text != value
-            if not text:
-                missing.append(i)
-            values[i] = text
-        if missing:
-            rows = format_list([self.table.rows[i] for i in missing])
-            raise DataError(
-                f"{self.table.where(missing[0])}: the label (column {name!r}) is missing; {len(missing):,} "
-                f"{'row lacks' if len(missing) == 1 else 'rows lack'} it ({self.table.unit} {rows}).",
-                "Give every row a label, or take those rows out.",
-            )
-        if stripped:
-            self.notes.append(f"{self.table.name}: spaces around {stripped:,} labels were taken away.")
-        return values
 
-    def _label(self, value: Any, name: str, i: int) -> str:
-        if value is None or value != value:  # NaN: a missing number
-            return ""
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, float) and value.is_integer():
-            return str(int(value))  # tables store a column of whole numbers with gaps as 1.0
-        if isinstance(value, str | int | float):
-            return self._whole_label(str(value).strip(), name, i)
-        raise DataError(
-            f"{self.table.where(i)}: column {name!r} holds {describe_type(value)}, where one label is needed.",
-            "Choose another column (data.columns), or a task with several labels.",
-        )
+# -- values other than labels -----------------------------------------------------------------------------------------
 
-    def _whole_label(self, value: str, name: str, i: int) -> str:
+
+def _parse_values(table: Table, roles: Roles) -> Values:
+    values: Values = {}
+    for column in roles.columns:
+        if column.kind in PARSERS:
+            values[column.role] = _parse_column(table, roles.mapping[column.role], column.kind, PARSERS[column.kind])
+    for column in roles.columns:
+        if column.kind == "answers":
+            values[column.role] = _parse_answers(table, roles.mapping[column.role], values.get("context"))
+    return values
+
+
+def _parse_answers(table: Table, name: str, contexts: Sequence[str] | None) -> list[list[Answer]]:
+    """Return the answers of each row, checked against its context."""
+    remaining = iter(contexts) if contexts is not None else itertools.repeat(None)
+    return _parse_column(table, name, "answers", lambda value: as_answers(value, next(remaining)))
+
+
+def _parse_column(table: Table, name: str, kind: str, parse: Callable[[Json], T]) -> list[T]:
+    values = []
+    for i, value in enumerate(table.columns[name]):
         try:
-            return valid_text(value)
+            values.append(parse(value))
         except ValueError as error:
-            raise self._unusable(i, name, error, "text") from error
-
-    def _label_lists(self, name: str, kept: Sequence[int]) -> list[Any]:
-        """The column as lists of labels: lists as they are, strings taken apart at ``|`` or ``;``."""
-        column = self.table.columns[name]
-        strings = [column[i] for i in kept if isinstance(column[i], str)]
-        separator = "|" if any("|" in value for value in strings) else ";"
-        values: list[Any] = [[]] * len(self.table)
-        for i in kept:
-            value = column[i]
-            pieces = value.split(separator) if isinstance(value, str) else value
-            if not isinstance(pieces, list):
-                pieces = [] if pieces is None else [pieces]
-            labels = [self._label(piece, name, i) for piece in pieces]
-            values[i] = sorted({label for label in labels if label})
-        if strings:
-            self.notes.append(f"{self.table.name}: several labels in column {name!r} are taken apart at {separator!r}.")
-        return values
-
-    def _note_labels(self, roles: Sequence[Column]) -> None:
-        """Tell of labels that look like one, written in two ways."""
-        for column in roles:
-            if column.kind not in CLASSES:
-                continue
-            spellings: dict[str, set[str]] = {}
-            for value in self.examples.columns[column.role]:
-                for label in value if isinstance(value, list) else [value]:
-                    spellings.setdefault(label.casefold(), set()).add(label)
-            alike = [" and ".join(map(repr, sorted(names))) for names in spellings.values() if len(names) > 1]
-            if alike:
-                self.notes.append(f"{self.table.name}: labels that differ in capitals only: {format_list(alike)}.")
+            raise _invalid_value(table, i, name, error, kind) from error
+    return values
 
 
-def _is_empty(value: Any) -> bool:
+def _invalid_value(table: Table, index: int, name: str, reason: ValueError, kind: str) -> DataError:
+    hint = _ENCODING_HINT if "lone surrogate" in str(reason) else _HINTS[kind]
+    return DataError(f"{table.where(index)}: column {name!r} {reason}.", hint)
+
+
+def _check_tags(table: Table, roles: Roles, values: Values) -> None:
+    """Refuse rows with more or fewer tags than words."""
+    words = next((column.role for column in roles.columns if column.kind == "words"), None)
+    for column in roles.columns:
+        if column.kind != "tags" or words is None:
+            continue
+        for i, (tags, row) in enumerate(zip(values[column.role], values[words], strict=True)):
+            if len(tags) != len(row):
+                reason = ValueError(f"has {len(tags)} tags, but column {roles.mapping[words]!r} has {len(row)} words")
+                raise _invalid_value(table, i, roles.mapping[column.role], reason, "tags")
+
+
+def _select_rows(split: SplitName, table: Table, roles: Roles, values: Values) -> tuple[list[int], list[ExcludedRows]]:
+    """Return the positions of the rows whose texts are not empty, and the rows that are excluded."""
+    selected = list(range(len(table)))
+    excluded: list[ExcludedRows] = []
+    for column in roles.columns:
+        if column.may_be_empty or column.kind in (*CLASSES, "answers", "number", "tags"):
+            continue
+        empty = [i for i in selected if _is_empty(values[column.role][i])]
+        if empty:
+            rows = [table.rows[i] for i in empty]
+            excluded.append(ExcludedRows(split, f"the {column.role} is empty", rows))
+            removed = set(empty)
+            selected = [i for i in selected if i not in removed]
+    if not selected:
+        raise DataError(f"{table.name}: every row is empty.", "Check that data.columns names the right column.")
+    return selected, excluded
+
+
+def _is_empty(value: str | Sequence[str]) -> bool:
     return not value or (isinstance(value, str) and not value.strip())
+
+
+# -- labels -----------------------------------------------------------------------------------------------------------
+
+
+def _parse_labels(table: Table, name: str, selected: Iterable[int], notes: list[str]) -> list[str]:
+    """Return a label for each row, without surrounding spaces; rows that are not selected get an empty one."""
+    labels = [""] * len(table)
+    missing: list[int] = []
+    stripped = 0
+    for i in selected:
+        value = table.columns[name][i]
+        labels[i] = _parse_label(table, value, name, i)
+        stripped += isinstance(value, str) and labels[i] != value
+        if not labels[i]:
+            missing.append(i)
+    if missing:
+        rows = format_list([table.rows[i] for i in missing])
+        raise DataError(
+            f"{table.where(missing[0])}: the label (column {name!r}) is missing. {len(missing):,} "
+            f"{'row has' if len(missing) == 1 else 'rows have'} no label ({table.unit} {rows}).",
+            "Give every row a label, or remove those rows.",
+        )
+    if stripped:
+        notes.append(f"{table.name}: removed surrounding spaces from {stripped:,} labels.")
+    return labels
+
+
+def _parse_label_lists(table: Table, name: str, selected: Sequence[int], notes: list[str]) -> list[list[str]]:
+    """Return the labels of each row: a list as it is, a string split at ``|`` or ``;``."""
+    column = table.columns[name]
+    strings = [column[i] for i in selected if isinstance(column[i], str)]
+    separator = "|" if any("|" in value for value in strings) else ";"
+    label_lists: list[list[str]] = [[]] * len(table)
+    for i in selected:
+        value = column[i]
+        items = value.split(separator) if isinstance(value, str) else value
+        if not isinstance(items, list):
+            items = [] if items is None else [items]
+        labels = [_parse_label(table, item, name, i) for item in items]
+        label_lists[i] = sorted({label for label in labels if label})
+    if strings:
+        notes.append(f"{table.name}: the labels in column {name!r} are split at {separator!r}.")
+    return label_lists
+
+
+def _parse_label(table: Table, value: Json, name: str, index: int) -> str:
+    if value is None or value != value:  # NaN: a missing number
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # tables store a column of whole numbers with gaps as 1.0
+    if isinstance(value, str | int | float):
+        try:
+            return valid_text(str(value).strip())
+        except ValueError as error:
+            raise _invalid_value(table, index, name, error, "text") from error
+    raise DataError(
+        f"{table.where(index)}: column {name!r} holds {describe_type(value)}, but a single label is needed.",
+        "Choose another column (data.columns), or a task with several labels.",
+    )
+
+
+def _note_label_spellings(table: Table, roles: Roles, examples: Examples) -> list[str]:
+    """Return notes on labels that differ only in case."""
+    notes = []
+    for column in _label_columns(roles):
+        spellings: dict[str, set[str]] = {}
+        for value in examples.columns[column.role]:
+            for label in value if isinstance(value, list) else [value]:
+                spellings.setdefault(label.casefold(), set()).add(label)
+        similar = [" and ".join(map(repr, sorted(names))) for names in spellings.values() if len(names) > 1]
+        if similar:
+            notes.append(f"{table.name}: labels that differ only in case: {format_list(similar)}.")
+    return notes
+
+
+def _label_columns(roles: Roles) -> list[Column]:
+    return [column for column in roles.columns if column.kind in CLASSES]

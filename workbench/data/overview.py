@@ -1,46 +1,81 @@
-"""What a data set holds, to be looked at before training: rows, labels, lengths, doubles, near-duplicates."""
+"""An overview of a data set before training: rows, labels, lengths, sample rows, duplicates and near-duplicates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
 from workbench.data.columns import Column
-from workbench.data.examples import Examples
-from workbench.data.load import SPLITS, Dataset, load_data
-from workbench.data.near_duplicates import DEFAULT_THRESHOLD, near_duplicates
+from workbench.data.examples import SPLITS, Examples, SplitName
+from workbench.data.load import Dataset, load_data
+from workbench.data.near_duplicates import DEFAULT_THRESHOLD, OverlapRecord, near_duplicates
 from workbench.data.progress import Progress
+from workbench.data.report import ExcludedReport, OverlapReport, SplitReport
 from workbench.spec import DataSpec
 from workbench.workspace import Workspace
 
-SAMPLE_ROWS = 20  # rows shown of a part
-MAX_CHARACTERS = 500  # characters of one value in a sample
+SAMPLE_ROWS = 20  # of each split
+MAX_CHARACTERS = 500  # of a value in a sample row
 BINS = 24
-MAX_COMPARED = 200_000  # texts in all; more would take minutes
+MAX_COMPARED = 200_000  # texts in total; more would take minutes
 
 
-def overview(dataset: Dataset, columns: Sequence[Column], sample: int = SAMPLE_ROWS) -> dict[str, Any]:
-    """Rows, labels, lengths and first rows of each part that is not empty.
+class Histogram(TypedDict):
+    """Lengths in characters; bin i counts from ``edges[i]`` to below ``edges[i + 1]``."""
 
-    Returns:
-        ``{"parts": {part: {"rows", "labels", "duplicates", "conflicts", "characters", "sample"}}, "overlaps",
-        "left_out", "notes", "mapping"}``; ``characters`` is a histogram of the lengths of what the model reads, and
-        ``sample`` a list of rows by role, with ``"place"``.
+    edges: list[int]
+    counts: list[int]
+    p50: int
+    p95: int
+    max: int
+
+
+class SplitOverview(SplitReport):
+    """The report on a split, with the lengths of its inputs and its first rows (by role, and ``"place"``)."""
+
+    characters: Histogram
+    sample: list[dict[str, str]]
+
+
+class Overview(TypedDict):
+    """What a data set contains; ``near_duplicates`` is None if there are too many texts to compare."""
+
+    overlaps: list[OverlapReport]
+    left_out: list[ExcludedReport]
+    notes: list[str]
+    mapping: dict[str, str]
+    parts: dict[SplitName, SplitOverview]
+    near_duplicates: NotRequired[list[OverlapRecord] | None]
+
+
+def overview(dataset: Dataset, columns: Sequence[Column], sample: int = SAMPLE_ROWS) -> Overview:
+    """Describe each split that is not empty: rows, labels, lengths and first rows.
+
+    Args:
+        dataset: the data.
+        columns: the roles of the task.
+        sample: rows to include from each split.
     """
-    found: dict[str, Any] = {name: dataset.report[name] for name in ("overlaps", "left_out", "notes", "mapping")}
-    found["parts"] = {}
-    for part in SPLITS:
-        examples: Examples = getattr(dataset, part)
+    report = dataset.report
+    splits: dict[SplitName, SplitOverview] = {}
+    for name in SPLITS:
+        examples = dataset.split(name)
         if len(examples):
             lengths = [len(text) for text in input_texts(examples, columns)]
-            found["parts"][part] = {
-                **dataset.report["parts"][part],
+            splits[name] = {
+                **report["parts"][name],
                 "characters": histogram(lengths),
                 "sample": sample_rows(examples, sample),
             }
-    return found
+    return {
+        "overlaps": report["overlaps"],
+        "left_out": report["left_out"],
+        "notes": report["notes"],
+        "mapping": report["mapping"],
+        "parts": splits,
+    }
 
 
 def check_data(
@@ -49,15 +84,15 @@ def check_data(
     workspace: Workspace,
     threshold: float = DEFAULT_THRESHOLD,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """The overview of the data that a spec names, with the near-duplicates between its parts.
+) -> Overview:
+    """Describe the data that a spec names, with the near-duplicates between its splits.
 
     Args:
-        spec: the data part of a spec.
+        spec: the data section of a spec.
         columns: the roles of the task.
         workspace: whose cache is used.
-        threshold: similarity from which on two texts are near-duplicates, 0.6 to 1.
-        progress: called while something is downloaded.
+        threshold: similarity from which two texts are near-duplicates, 0.6 to 1.
+        progress: called during downloads.
 
     Raises:
         DataError: the data cannot be used; the message says which row, and why.
@@ -65,44 +100,71 @@ def check_data(
         RequestError: ``threshold`` is out of range.
     """
     dataset = load_data(spec, columns, workspace, progress)
-    return overview(dataset, columns) | {"near_duplicates": find_near_duplicates(dataset, columns, threshold)}
+    result = overview(dataset, columns)
+    result["near_duplicates"] = find_near_duplicates(dataset, columns, threshold)
+    return result
 
 
 def find_near_duplicates(
     dataset: Dataset, columns: Sequence[Column], threshold: float = DEFAULT_THRESHOLD
-) -> list[dict[str, Any]] | None:
-    """Near-duplicates between the parts, see :func:`near_duplicates`; None where there are more texts than are
-    compared."""
-    parts = {
-        part: (input_texts(examples, columns), examples.locations())
-        for part in SPLITS
-        if len(examples := getattr(dataset, part))
+) -> list[OverlapRecord] | None:
+    """Find texts of one split that are almost the same as a text of another.
+
+    Args:
+        dataset: the data.
+        columns: the roles of the task.
+        threshold: similarity from which two texts are near-duplicates, 0.6 to 1.
+
+    Returns:
+        See :func:`workbench.data.near_duplicates.near_duplicates`; None if there are too many texts to compare.
+
+    Raises:
+        RequestError: ``threshold`` is out of range.
+    """
+    splits = {
+        name: (input_texts(examples, columns), examples.locations())
+        for name in SPLITS
+        if len(examples := dataset.split(name))
     }
-    if sum(len(texts) for texts, _ in parts.values()) > MAX_COMPARED:
+    if sum(len(texts) for texts, _ in splits.values()) > MAX_COMPARED:
         return None
-    return [overlap.as_dict() for overlap in near_duplicates(parts, threshold)]
+    return [overlap.as_dict() for overlap in near_duplicates(splits, threshold)]
 
 
 def input_texts(examples: Examples, columns: Sequence[Column]) -> list[str]:
-    """For each example all that the model reads of it, a line a role."""
+    """Return for each example everything that the model reads, one line per role.
+
+    Args:
+        examples: N examples.
+        columns: the roles of the task.
+
+    Returns:
+        N texts.
+    """
     roles = [column.role for column in columns if not column.is_target and column.role in examples.columns]
     rows = zip(*(examples.columns[role] for role in roles), strict=True)
-    return ["\n".join(_as_text(value) for value in row) for row in rows]
+    return ["\n".join(_to_text(value) for value in row) for row in rows]
 
 
 def sample_rows(examples: Examples, count: int) -> list[dict[str, str]]:
-    """The first rows as text, with the place where each stands."""
-    places = examples.take(range(min(count, len(examples)))).locations()
+    """Return the first rows as text by role, and their location as ``"place"``.
+
+    Args:
+        examples: the examples of a split.
+        count: rows to return at most.
+    """
+    locations = examples.take(range(min(count, len(examples)))).locations()
     return [
-        {"place": place, **{role: _as_text(values[i])[:MAX_CHARACTERS] for role, values in examples.columns.items()}}
-        for i, place in enumerate(places)
+        {"place": location, **{role: _to_text(values[i])[:MAX_CHARACTERS] for role, values in examples.columns.items()}}
+        for i, location in enumerate(locations)
     ]
 
 
-def histogram(lengths: Sequence[int]) -> dict[str, Any]:
-    """``{"edges", "counts", "p50", "p95", "max"}``; bin i counts from ``edges[i]`` to below ``edges[i + 1]``.
+def histogram(lengths: Sequence[int]) -> Histogram:
+    """Count lengths in bins of equal width; the last bin counts everything beyond four times the 95th percentile.
 
-    A few very long texts do not flatten the rest: the last bin holds all beyond four times the 95th percentile.
+    Args:
+        lengths: at least one length.
     """
     values = np.asarray(lengths, dtype=np.int64)
     p50, p95 = (int(np.percentile(values, q, method="higher")) for q in (50, 95))
@@ -113,9 +175,10 @@ def histogram(lengths: Sequence[int]) -> dict[str, Any]:
     return {"edges": edges.tolist(), "counts": counts.tolist(), "p50": p50, "p95": p95, "max": longest}
 
 
-def _as_text(value: Any) -> str:
+def _to_text(value: object) -> str:
+    """Return any value of an example as text; of an answer only its text."""
     if isinstance(value, list | tuple):
-        return " ".join(_as_text(item) for item in value)
+        return " ".join(_to_text(item) for item in value)
     if isinstance(value, dict):
         return str(value.get("text", value))
     return "" if value is None else str(value)

@@ -1,199 +1,348 @@
-"""What a practitioner should know of the data before training, and what makes it unusable.
+"""The report on a data set before training (``data.json``), and the checks that refuse unusable data.
 
-:func:`describe_splits` counts; :func:`check_splits` refuses; :func:`length_report` says what ``max_length`` cuts off.
+:func:`describe_splits` counts; :func:`check_splits` refuses; :func:`build_report` puts the report together;
+:func:`length_report` says how much ``max_length`` truncates.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
+from workbench.data.examples import SplitName
 from workbench.errors import DataError
 
 MAX_LISTED = 20  # rows named in a list; the others are counted
+_LENGTH_BINS = 24
+
+
+# -- the document -----------------------------------------------------------------------------------------------------
+
+
+class Duplicates(TypedDict):
+    """Examples whose inputs occur earlier in the same split; ``examples`` are the locations of the first ones."""
+
+    count: int
+    examples: list[str]
+
+
+# ``places``: the locations of the text, such as "reviews.csv, line 17".
+class SharedText(TypedDict):
+    text: str
+    places: list[str]
+
+
+class Conflicts(TypedDict):
+    """Texts that occur in a split with different labels."""
+
+    count: int
+    examples: list[SharedText]
+
+
+class SplitReport(TypedDict):
+    """The report on one split; ``labels`` counts each label, and is None if the task has none."""
+
+    rows: int
+    labels: dict[str, int] | None
+    duplicates: Duplicates
+    conflicts: Conflicts
+
+
+class OverlapReport(TypedDict):
+    """Texts that occur in two splits; ``count`` counts texts of the second."""
+
+    between: list[SplitName]
+    count: int
+    examples: list[SharedText]
+
+
+class SplitsReport(TypedDict):
+    """The reports on all splits, and the texts they share."""
+
+    parts: dict[SplitName, SplitReport]
+    overlaps: list[OverlapReport]
+
+
+class ExcludedReport(TypedDict):
+    """Rows that are not used, for one reason; ``more`` counts those beyond the ``rows`` listed."""
+
+    part: SplitName
+    reason: str
+    count: int
+    rows: list[int]
+    more: int
+
+
+class DataReport(SplitsReport):
+    """The report on a data set.
+
+    ``mapping`` is role -> column, ``notes`` are sentences for people, and ``origin`` says where each file comes from,
+    if that is known.
+    """
+
+    left_out: list[ExcludedReport]
+    mapping: dict[str, str]
+    notes: list[str]
+    origin: dict[SplitName, Mapping[str, object]]
+
+
+class LengthHistogram(TypedDict):
+    """Bin i counts lengths from ``edges[i]`` to below ``edges[i + 1]``."""
+
+    edges: list[int]
+    counts: list[int]
+
+
+class LengthReport(TypedDict):
+    """Lengths of the inputs in tokens, special tokens included, before truncation; the optional keys need inputs."""
+
+    count: int
+    max_length: int
+    p50: NotRequired[int]
+    p95: NotRequired[int]
+    max: NotRequired[int]
+    truncated: int
+    truncated_share: float
+    histogram: NotRequired[LengthHistogram]
+
+
+# -- the pieces it is made of -----------------------------------------------------------------------------------------
 
 
 @dataclass
 class SplitView:
-    """What the report looks at of one part.
+    """What the report needs to know of one split.
 
     Args:
-        texts: for each example what the model reads of it, a value for each role that is no target.
-        labels: for each example its labels; None where the task has none.
-        places: for each example where it stands: ``"reviews.csv, line 17"``.
+        inputs: for each example what the model reads of it, one value per input role.
+        locations: for each example where it is in its file: ``"reviews.csv, line 17"``.
+        labels: for each example its labels; None if the task has none.
     """
 
-    texts: list[tuple[Hashable, ...]]
-    places: list[str]
+    inputs: list[tuple[Hashable, ...]]
+    locations: list[str]
     labels: list[tuple[str, ...]] | None = None
 
 
 @dataclass
 class ExcludedRows:
-    """Rows that are not used, for one reason."""
+    """Rows that are not used, for one reason.
 
-    part: str
+    Args:
+        split: the split they would belong to.
+        reason: why they are not used; ends a sentence.
+        rows: their numbers in the file; empty if only their number is known.
+        count: how many they are, if ``rows`` is empty.
+    """
+
+    split: SplitName
     reason: str
     rows: list[int] = field(default_factory=list)
     count: int = 0
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> ExcludedReport:
+        """Return the entry of the report."""
         count = self.count or len(self.rows)
-        listed = self.rows[:MAX_LISTED]
-        return {
-            "part": self.part,
-            "reason": self.reason,
-            "count": count,
-            "rows": listed,
-            "more": count - len(listed) if self.rows else 0,
-        }
+        rows = self.rows[:MAX_LISTED]
+        more = count - len(rows) if self.rows else 0
+        return {"part": self.split, "reason": self.reason, "count": count, "rows": rows, "more": more}
 
     def __str__(self) -> str:
-        found = self.as_dict()
-        text = f"{self.part}: {found['count']:,} left out: {self.reason}"
-        if found["rows"]:
-            text += f" (rows {format_list(self.rows)})"
-        return text + "."
+        rows = f" (rows {format_list(self.rows)})" if self.rows else ""
+        return f"{self.split}: {self.count or len(self.rows):,} excluded: {self.reason}{rows}."
 
 
-def format_list(items: Sequence[Any]) -> str:
-    """The first items, and how many more there are: ``"3, 9 and 12 more"``."""
-    shown = ", ".join(str(item) for item in items[:MAX_LISTED])
-    return shown + (f" and {len(items) - MAX_LISTED:,} more" if len(items) > MAX_LISTED else "")
+def format_list(items: Sequence[object]) -> str:
+    """Return the first items, and how many more there are: ``"3, 9 and 12 more"``.
 
-
-def describe_splits(parts: Mapping[str, SplitView]) -> dict[str, Any]:
-    """Count rows, labels, duplicates, contradictions and texts on both sides.
-
-    Returns:
-        ``{"parts": {part: {"rows", "labels", "duplicates", "conflicts"}}, "overlaps": [{"between", "count",
-        "examples"}]}``. A duplicate is an example whose texts stand earlier in the same part; a conflict is a text that
-        stands there with different labels; examples are capped.
+    Args:
+        items: the items, in order.
     """
+    text = ", ".join(str(item) for item in items[:MAX_LISTED])
+    return text + (f" and {len(items) - MAX_LISTED:,} more" if len(items) > MAX_LISTED else "")
+
+
+# -- counting ---------------------------------------------------------------------------------------------------------
+
+
+def build_report(
+    views: Mapping[SplitName, SplitView],
+    excluded: Sequence[ExcludedRows],
+    mapping: dict[str, str],
+    notes: Sequence[str],
+    origin: dict[SplitName, Mapping[str, object]],
+) -> DataReport:
+    """Put the report on a data set together.
+
+    Args:
+        views: the splits that are used.
+        excluded: the rows that are not used.
+        mapping: role -> column.
+        notes: sentences collected so far; the report appends its own.
+        origin: where each file comes from, if that is known.
+    """
+    described = describe_splits(views)
     return {
-        "parts": {name: _describe(part) for name, part in parts.items()},
-        "overlaps": _overlaps(parts),
+        **described,
+        "left_out": [rows.as_dict() for rows in excluded],
+        "mapping": mapping,
+        "notes": [*notes, *map(str, excluded), *_warnings(described)],
+        "origin": origin,
     }
 
 
-def _describe(part: SplitView) -> dict[str, Any]:
+def describe_splits(views: Mapping[SplitName, SplitView]) -> SplitsReport:
+    """Count the rows, labels, duplicates and conflicts of each split, and the texts that two splits share.
+
+    Args:
+        views: the splits that are used.
+    """
+    return {"parts": {name: _describe_split(view) for name, view in views.items()}, "overlaps": _find_overlaps(views)}
+
+
+def _describe_split(view: SplitView) -> SplitReport:
     first: dict[tuple[Hashable, ...], int] = {}
     duplicates: list[int] = []
     conflicts: dict[tuple[Hashable, ...], list[int]] = {}
-    for i, text in enumerate(part.texts):
-        j = first.setdefault(text, i)
+    for i, inputs in enumerate(view.inputs):
+        j = first.setdefault(inputs, i)
         if j != i:
             duplicates.append(i)
-            if part.labels is not None and part.labels[i] != part.labels[j]:
-                conflicts.setdefault(text, [j]).append(i)
+            if view.labels is not None and view.labels[i] != view.labels[j]:
+                conflicts.setdefault(inputs, [j]).append(i)
+    examples: list[SharedText] = [
+        {"text": _shorten(inputs), "places": [view.locations[i] for i in indices[:MAX_LISTED]]}
+        for inputs, indices in list(conflicts.items())[:MAX_LISTED]
+    ]
     return {
-        "rows": len(part.texts),
-        "labels": None if part.labels is None else dict(sorted(Counter(x for xs in part.labels for x in xs).items())),
-        "duplicates": {
-            "count": len(duplicates),
-            "examples": [part.places[i] for i in duplicates[:MAX_LISTED]],
-        },
-        "conflicts": {
-            "count": len(conflicts),
-            "examples": [
-                {"text": _short(text), "places": [part.places[i] for i in where[:MAX_LISTED]]}
-                for text, where in list(conflicts.items())[:MAX_LISTED]
-            ],
-        },
+        "rows": len(view.inputs),
+        "labels": None if view.labels is None else _count_labels(view.labels),
+        "duplicates": {"count": len(duplicates), "examples": [view.locations[i] for i in duplicates[:MAX_LISTED]]},
+        "conflicts": {"count": len(conflicts), "examples": examples},
     }
 
 
-def _overlaps(parts: Mapping[str, SplitView]) -> list[dict[str, Any]]:
-    """For each pair of parts, the texts that stand in both."""
-    found = []
-    names = list(parts)
+def _count_labels(labels: Iterable[tuple[str, ...]]) -> dict[str, int]:
+    return dict(sorted(Counter(label for names in labels for label in names).items()))
+
+
+def _find_overlaps(views: Mapping[SplitName, SplitView]) -> list[OverlapReport]:
+    """Return the texts that two splits share, for each two splits that share any."""
+    overlaps: list[OverlapReport] = []
+    names = list(views)
     for a, first in enumerate(names):
-        places = {text: place for text, place in zip(parts[first].texts, parts[first].places, strict=True)}
+        locations = dict(zip(views[first].inputs, views[first].locations, strict=True))
         for second in names[a + 1 :]:
-            both = [
-                (text, places[text], place)
-                for text, place in zip(parts[second].texts, parts[second].places, strict=True)
-                if text in places
+            shared = [
+                (inputs, [locations[inputs], location])
+                for inputs, location in zip(views[second].inputs, views[second].locations, strict=True)
+                if inputs in locations
             ]
-            if both:
-                examples = [{"text": _short(text), "places": [one, other]} for text, one, other in both[:MAX_LISTED]]
-                found.append({"between": [first, second], "count": len(both), "examples": examples})
-    return found
+            if shared:
+                examples: list[SharedText] = [
+                    {"text": _shorten(inputs), "places": both} for inputs, both in shared[:MAX_LISTED]
+                ]
+                overlaps.append({"between": [first, second], "count": len(shared), "examples": examples})
+    return overlaps
 
 
-def _short(text: tuple[Hashable, ...]) -> str:
-    """The beginning of an example, for people; words are written as a text."""
-    return " / ".join(" ".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in text)[:120]
+def _shorten(inputs: tuple[Hashable, ...]) -> str:
+    """Return the beginning of an example, for people; words are joined to a text."""
+    return " / ".join(" ".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in inputs)[:120]
 
 
-def check_splits(parts: Mapping[str, SplitView], several: bool, held_out: bool) -> None:
-    """Refuse data that cannot be learned from or measured on.
+def _warnings(report: SplitsReport) -> list[str]:
+    """Return the problems of the report as sentences."""
+    notes = []
+    for name, split in report["parts"].items():
+        if split["duplicates"]["count"]:
+            notes.append(f"{name}: {_count_texts(split['duplicates']['count'])} occur more than once.")
+        if split["conflicts"]["count"]:
+            notes.append(f"{name}: {_count_texts(split['conflicts']['count'])} occur with different labels.")
+    for overlap in report["overlaps"]:
+        first, second = overlap["between"]
+        shared = f"{_count_texts(overlap['count'])} of {second} also occur in {first}"
+        notes.append(f"{shared}: metrics on {second} are too optimistic.")
+    return notes
+
+
+def _count_texts(count: int) -> str:
+    return f"{count:,} {'text' if count == 1 else 'texts'}"
+
+
+# -- refusing ---------------------------------------------------------------------------------------------------------
+
+
+def check_splits(views: Mapping[SplitName, SplitView], several: bool, held_out: bool) -> None:
+    """Refuse data that a model cannot learn from or be evaluated on.
 
     Args:
-        parts: train and whatever else is used.
+        views: train and the other splits that are used.
         several: whether an example can have several labels.
-        held_out: whether the other parts were held out of train by us; only the hint depends on it.
+        held_out: whether the other splits were held out of train; only the hint depends on it.
 
     Raises:
-        DataError: a part with fewer than 2 examples, one class only, a label that train lacks.
+        DataError: a split has fewer than 2 examples, train has only one class, or a split has a label that train lacks.
     """
-    for name, part in parts.items():
-        if len(part.texts) < 2:
-            found = "1 example" if part.texts else "no examples"
-            share = f", hold out a larger share (data.holdout.{name}), or smaller groups" if held_out else ""
+    for name, view in views.items():
+        if len(view.inputs) < 2:
+            size = "1 example" if view.inputs else "no examples"
+            share = f", hold out a larger share (data.holdout.{name}), or use smaller groups" if held_out else ""
             raise DataError(
-                f"The {name} part has {found}; at least 2 are needed.", f"Give more data, raise data.limit{share}."
+                f"The {name} split has {size}; at least 2 are needed.", f"Provide more data, raise data.limit{share}."
             )
-    train = parts["train"]
+    train = views["train"]
     if train.labels is None:
         return
     known = {label for labels in train.labels for label in labels}
-    if len(known) < (1 if several else 2):
+    minimum = 1 if several else 2
+    if len(known) < minimum:
         only = f"only the label {next(iter(known))!r}" if known else "no label at all"
         raise DataError(
-            f"The train part has {only}; at least {1 if several else 2} different ones are needed.",
-            "Is the right column given as label (data.columns)? Is data.limit too small, or the file sorted and cut?",
+            f"The train split has {only}; at least {minimum} different labels are needed.",
+            "Check that data.columns names the label column, that data.limit is not too small, and that the file was "
+            "not sorted and truncated.",
         )
-    for name, part in parts.items():
-        _check_known(name, part, known)
+    for name, view in views.items():
+        _check_labels(name, view, known)
 
 
-def _check_known(name: str, part: SplitView, known: set[str]) -> None:
+def _check_labels(name: SplitName, view: SplitView, known: set[str]) -> None:
+    """Refuse labels that train does not have."""
     unknown: dict[str, str] = {}
-    for labels, place in zip(part.labels or [], part.places, strict=bool(part.labels)):
+    for labels, location in zip(view.labels or [], view.locations, strict=bool(view.labels)):
         for label in labels:
             if label not in known:
-                unknown.setdefault(label, place)
+                unknown.setdefault(label, location)
     if unknown:
-        shown = format_list([f"{label[:60]!r} ({place})" for label, place in unknown.items()])
-        there = format_list([repr(label[:60]) for label in sorted(known)])
+        shown = format_list([f"{label[:60]!r} ({location})" for label, location in unknown.items()])
+        available = format_list([repr(label[:60]) for label in sorted(known)])
         raise DataError(
-            f"The {name} part has labels that train lacks: {shown}.",
-            f"A model cannot learn them. Train has: {there}. "
+            f"The {name} split has labels that train lacks: {shown}.",
+            f"A model cannot learn them. The labels of train are: {available}. "
             "Correct the labels, add examples to train, or raise data.limit.train.",
         )
 
 
-def length_report(lengths: Sequence[int], max_length: int) -> dict[str, Any]:
-    """How long the inputs are, in tokens, and how many of them ``max_length`` cuts.
+# -- lengths ----------------------------------------------------------------------------------------------------------
+
+
+def length_report(lengths: Sequence[int], max_length: int) -> LengthReport:
+    """Summarize the lengths of the inputs in tokens, and count those that ``max_length`` truncates.
 
     Args:
-        lengths: for each example its tokens, special tokens included, before cutting.
+        lengths: for each example its tokens, special tokens included, before truncation.
         max_length: longest input in tokens.
-
-    Returns:
-        ``{"count", "max_length", "p50", "p95", "max", "truncated", "truncated_share", "histogram": {"edges",
-        "counts"}}``; bin i of the histogram counts lengths from ``edges[i]`` to below ``edges[i + 1]``.
     """
     values = np.asarray(lengths, dtype=np.int64)
     if values.size == 0:
         return {"count": 0, "max_length": max_length, "truncated": 0, "truncated_share": 0.0}
     longest = int(values.max())
-    width = max(1, -(-(longest + 1) // 24))
+    width = max(1, -(-(longest + 1) // _LENGTH_BINS))
     edges = np.arange(0, longest + width + 1, width)
     counts, _ = np.histogram(values, bins=edges)
     truncated = int((values > max_length).sum())

@@ -1,6 +1,6 @@
-"""Who is held out: seeded, stratified by label, groups and identical texts on one side.
+"""Seeded splits and samples: stratified by label; groups and identical texts stay in one split.
 
-The order in which examples are dealt out comes from a hash of the seed and the example's position, so the same data and
+The order in which examples are assigned comes from a hash of the seed and the example's position, so the same data and
 seed give the same split on every machine and under every version of Python and NumPy.
 """
 
@@ -9,50 +9,55 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 
-_ALL = "\0"  # counts every example, beside the labels
+from workbench.data.examples import SplitName
+
+_ALL = "\0"  # counts every example, in addition to the labels
 
 
-def split(
+def split_indices(
     count: int,
-    shares: Mapping[str, float],
+    shares: Mapping[SplitName, float],
     seed: int,
     labels: Sequence[Sequence[str]] | None = None,
     together: Sequence[Sequence[Hashable]] = (),
-) -> dict[str, list[int]]:
-    """Deal examples out to train and the held-out parts.
+) -> dict[SplitName, list[int]]:
+    """Assign examples to train and the held-out splits.
 
     Args:
-        count: number of examples.
-        shares: part -> share of all examples, for the parts held out; train gets the rest.
+        count: number of examples, N.
+        shares: split -> share of all examples, for the held-out splits; train gets the rest.
         seed: another seed gives another split.
-        labels: each example's labels; each part gets its share of every label, as far as that is possible. The first
+        labels: the labels of each example, [N]; each split gets its share of every label, as far as possible. The first
             example of a label always goes to train.
-        together: any number of keys an example (a film, a text); examples that share one go to the same part. None
-            stands for no key.
+        together: any number of sequences of N keys (a film, a text); examples that share a key go to the same split.
+            None stands for no key.
 
     Returns:
-        part -> positions, ascending. Train is always there.
+        split -> indices, ascending. Train is always included.
     """
-    parts = {"train": 1.0 - sum(shares.values()), **{part: share for part, share in shares.items() if share > 0}}
-    units = _units(count, together)
-    of = [tuple(each) or ("",) for each in labels] if labels is not None else [("",)] * count
-    weights = [_count(of, members) for members in units]
-    order = sorted(range(len(units)), key=lambda u: (len(weights[u]) == 2, -len(units[u]), _hash(seed, units[u][0])))
-    placed = _deal(order, weights, parts)
-    dealt: dict[str, list[int]] = {part: [] for part in parts}
-    for unit, part in zip(order, placed, strict=True):
-        dealt[part] += units[unit]
-    return {part: sorted(positions) for part, positions in dealt.items()}
+    all_shares: dict[SplitName, float] = {"train": 1.0 - sum(shares.values())}
+    all_shares |= {name: share for name, share in shares.items() if share > 0}
+    units = _join_units(count, together)
+    strata = [tuple(each) or ("",) for each in labels] if labels is not None else [("",)] * count
+    counts = [_count_labels(strata, members) for members in units]
+    order = sorted(range(len(units)), key=lambda u: (len(counts[u]) == 2, -len(units[u]), _hash(seed, units[u][0])))
+    indices: dict[SplitName, list[int]] = {name: [] for name in all_shares}
+    for unit, name in zip(order, _assign(order, counts, all_shares), strict=True):
+        indices[name] += units[unit]
+    return {name: sorted(members) for name, members in indices.items()}
 
 
-def sample(indices: Sequence[int], labels: Sequence[Sequence[str]] | None, size: int, seed: int) -> list[int]:
-    """A stratified subset of at most ``size`` positions, ascending; every label at least once where there is room.
+def sample_indices(indices: Sequence[int], labels: Sequence[Sequence[str]] | None, size: int, seed: int) -> list[int]:
+    """Sample at most ``size`` indices, stratified: every label at least once if there is room.
 
     Args:
-        indices: positions to choose from.
+        indices: what to sample from.
         labels: the labels of each of ``indices``, in the same order.
-        size: how many to choose.
-        seed: another seed gives another subset. A larger ``size`` with the same seed mostly adds to the smaller one.
+        size: how many to sample.
+        seed: another seed gives another sample. A larger ``size`` with the same seed mostly adds to the smaller one.
+
+    Returns:
+        The sample, ascending.
     """
     if size >= len(indices):
         return sorted(indices)
@@ -60,19 +65,19 @@ def sample(indices: Sequence[int], labels: Sequence[Sequence[str]] | None, size:
     for position, index in enumerate(indices):
         strata.setdefault(tuple(labels[position]) if labels else (), []).append(index)
     quotas = _quotas({key: len(members) for key, members in strata.items()}, size)
-    chosen: list[int] = []
+    sampled: list[int] = []
     for key, members in strata.items():
         members.sort(key=lambda index: _hash(seed, index, "sample"))
-        chosen += members[: quotas[key]]
-    return sorted(chosen)
+        sampled += members[: quotas[key]]
+    return sorted(sampled)
 
 
-def _hash(seed: int, position: int, salt: str = "split") -> bytes:
-    return hashlib.sha256(f"{salt}:{seed}:{position}".encode()).digest()
+def _hash(seed: int, index: int, salt: str = "split") -> bytes:
+    return hashlib.sha256(f"{salt}:{seed}:{index}".encode()).digest()
 
 
-def _units(count: int, together: Sequence[Sequence[Hashable]]) -> list[list[int]]:
-    """Positions that must not be separated: those that share a key, and those that share one with one of these."""
+def _join_units(count: int, together: Sequence[Sequence[Hashable]]) -> list[list[int]]:
+    """Return groups of indices that share a key, directly or through others (union-find)."""
     parent = list(range(count))
 
     def root(i: int) -> int:
@@ -93,43 +98,46 @@ def _units(count: int, together: Sequence[Sequence[Hashable]]) -> list[list[int]
     return list(units.values())
 
 
-def _count(labels: Sequence[Sequence[str]], members: Sequence[int]) -> dict[str, int]:
-    """How often each label stands in a unit, and its size, so that the parts' sizes come out right as well."""
-    found: dict[str, int] = {_ALL: len(members)}
+def _count_labels(labels: Sequence[Sequence[str]], members: Sequence[int]) -> dict[str, int]:
+    """Count the labels of a unit, and its examples under ``_ALL`` so that the sizes of the splits come out right."""
+    counts: dict[str, int] = {_ALL: len(members)}
     for i in members:
         for label in labels[i]:
-            found[label] = found.get(label, 0) + 1
-    return found
+            counts[label] = counts.get(label, 0) + 1
+    return counts
 
 
-def _deal(order: Sequence[int], weights: Sequence[Mapping[str, int]], parts: Mapping[str, float]) -> list[str]:
-    """For each unit in ``order`` the part that it takes nearest to its share of each of the unit's labels."""
+def _assign(
+    order: Sequence[int], counts: Sequence[Mapping[str, int]], shares: Mapping[SplitName, float]
+) -> list[SplitName]:
+    """Return for each unit in ``order`` the split whose label shares it brings nearest to their targets."""
     totals: dict[str, int] = {}
-    for weight in weights:
-        for label, n in weight.items():
-            totals[label] = totals.get(label, 0) + n
-    have = {part: dict.fromkeys(totals, 0) for part in parts}
-    want = {part: {label: share * n for label, n in totals.items()} for part, share in parts.items()}
-    placed: list[str] = []
-    for u in order:
-        unit = weights[u]
-        chosen, least = "train", float("inf")
-        if all(have["train"][label] for label in unit):  # else train has yet to see one of these labels
-            for part in parts:
-                # By how much the squared distance from the shares would grow, relative to the shares.
-                has, target, cost = have[part], want[part], 0.0
-                for label, n in unit.items():
-                    cost += n * (2 * (has[label] - target[label]) + n) / target[label]
-                if cost < least:
-                    chosen, least = part, cost
+    for unit in counts:
         for label, n in unit.items():
-            have[chosen][label] += n
-        placed.append(chosen)
-    return placed
+            totals[label] = totals.get(label, 0) + n
+    current = {name: dict.fromkeys(totals, 0) for name in shares}
+    targets = {name: {label: share * n for label, n in totals.items()} for name, share in shares.items()}
+    assigned: list[SplitName] = []
+    for u in order:
+        unit = counts[u]
+        best: SplitName = "train"
+        least = float("inf")
+        if all(current["train"][label] for label in unit):  # otherwise train has not seen one of these labels yet
+            for name in shares:
+                # By how much the squared distance from the targets would grow, relative to the targets.
+                have, target, cost = current[name], targets[name], 0.0
+                for label, n in unit.items():
+                    cost += n * (2 * (have[label] - target[label]) + n) / target[label]
+                if cost < least:
+                    best, least = name, cost
+        for label, n in unit.items():
+            current[best][label] += n
+        assigned.append(best)
+    return assigned
 
 
 def _quotas(counts: Mapping[tuple[str, ...], int], size: int) -> dict[tuple[str, ...], int]:
-    """``size`` shared out in proportion to ``counts`` (largest remainders), at least one each if there is room."""
+    """Divide ``size`` in proportion to ``counts`` (largest remainders), at least one each if there is room."""
     total = sum(counts.values())
     least = 1 if size >= len(counts) else 0
     exact = {key: size * n / total for key, n in counts.items()}

@@ -1,6 +1,6 @@
-"""The user's own files: which of them a request from elsewhere may name, what there is, and deleting one.
+"""The user's uploaded files: which of them a remote request may name, listing and deleting them.
 
-A request may name a file that lies in the workspace's uploads, and no other.
+A remote request may name a file in the workspace's uploads, and no other.
 """
 
 from __future__ import annotations
@@ -18,60 +18,70 @@ from workbench.workspace import Workspace
 
 ACTIVE = ("queued", "running")  # states in which a run reads its data, or will
 
-# Home folders, network shares, control characters, backslashes, schemes, and dots or separators in an encoded form:
-# none of them is decoded here, and none is let through to somebody who might.
+# Home folders, network shares, control characters, backslashes, schemes, and encoded dots or separators: none of them
+# is decoded here, and none is passed on to code that might.
 _SUSPECT = re.compile(r"^~|^//|[\x00-\x1f\x7f\\#?]|^[A-Za-z][\w+.-]*:|%(2e|2f|5c|00|25)", re.IGNORECASE)
-
-
-def confined_path(workspace: Workspace, name: str) -> Path:
-    """The file that ``name`` names, when it lies inside the workspace's uploads.
-
-    For requests from elsewhere, which may not read the machine's other files. A relative name is taken from the
-    uploads.
-
-    Raises:
-        RefusedError: it lies outside, by whatever spelling, or is no plain path.
-        DataError: there is no such file.
-    """
-    if not name or _SUSPECT.search(name):
-        raise RefusedError(
-            f"{name[:120]!r} is not the name of an uploaded file.",
-            "Upload the file, and give its name as it is listed.",
-        )
-    try:
-        path = inside(workspace.uploads, name, "data file")
-        there = path.is_file()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, or a loop of links
-        raise RefusedError(f"{name[:120]!r} is not the name of an uploaded file.", "Choose another name.") from error
-    if not there:
-        raise DataError(f"There is no uploaded file {name[:120]!r}.", "Upload it, or choose one that is listed.")
-    return path
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A file in the workspace's uploads: its name, path, and size in bytes."""
+    """An uploaded file: its name, path, and size in bytes."""
 
     name: str
     path: Path
     bytes: int
 
 
+def confined_path(workspace: Workspace, name: str) -> Path:
+    """Return the uploaded file with this name, for remote requests, which must not read other files.
+
+    Args:
+        workspace: whose uploads are meant.
+        name: the file's name or path; a relative one starts at the uploads.
+
+    Raises:
+        RefusedError: it is outside the uploads, however it is spelled, or is not a plain path.
+        DataError: the file does not exist.
+    """
+    if not name or _SUSPECT.search(name):
+        raise RefusedError(
+            f"{name[:120]!r} is not the name of an uploaded file.",
+            "Upload the file, and use its name as it is listed.",
+        )
+    try:
+        path = inside(workspace.uploads, name, "data file")
+        exists = path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, or a loop of links
+        raise RefusedError(f"{name[:120]!r} is not the name of an uploaded file.", "Choose another name.") from error
+    if not exists:
+        raise DataError(f"There is no uploaded file {name[:120]!r}.", "Upload it, or choose one that is listed.")
+    return path
+
+
 def list_uploads(workspace: Workspace) -> list[Upload]:
-    """The files that were uploaded, by name; links and half-written files are none."""
-    found = []
+    """List the uploaded files by name, without links and partial files.
+
+    Args:
+        workspace: whose uploads are meant.
+    """
+    uploads = []
     for path in sorted(workspace.uploads.iterdir()) if workspace.uploads.is_dir() else ():
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_symlink():
             with contextlib.suppress(OSError):  # deleted just now
                 if path.is_file():
-                    found.append(Upload(path.name, path, path.stat().st_size))
-    return found
+                    uploads.append(Upload(path.name, path, path.stat().st_size))
+    return uploads
 
 
 def active_runs_using(path: Path, workspace: Workspace) -> list[str]:
-    """Ids of the runs that read this file and are queued or at work."""
-    wanted = path.resolve()
-    using = []
+    """Return the ids of the queued and running runs that read a file.
+
+    Args:
+        path: the file.
+        workspace: whose runs are meant.
+    """
+    target = path.resolve()
+    ids = []
     for run in Run.all(workspace):
         if run.state not in ACTIVE:
             continue
@@ -79,33 +89,37 @@ def active_runs_using(path: Path, workspace: Workspace) -> list[str]:
             data = run.spec().data
         except WorkbenchError:
             continue  # a damaged spec names no file, and cannot run
-        given = [name for name in (data.train, data.valid, data.test) if name]
-        if any(_is(Path(name), wanted, workspace) for name in given):
-            using.append(run.id)
-    return using
+        names = [name for name in (data.train, data.valid, data.test) if name]
+        if any(_is_same_file(Path(name), target, workspace) for name in names):
+            ids.append(run.id)
+    return ids
 
 
 def delete_upload(name: str, workspace: Workspace) -> None:
-    """Remove an uploaded file.
+    """Delete an uploaded file.
+
+    Args:
+        name: the file's name.
+        workspace: whose uploads are meant.
 
     Raises:
-        RefusedError: it lies elsewhere.
-        DataError: there is no such file.
+        RefusedError: it is outside the uploads.
+        DataError: the file does not exist.
         RequestError: a queued or running run reads it.
     """
     path = confined_path(workspace, name)
-    using = active_runs_using(path, workspace)
-    if using:
+    runs = active_runs_using(path, workspace)
+    if runs:
         raise RequestError(
-            f"{path.name} is used by {len(using)} run{'s' if len(using) > 1 else ''}: {', '.join(using[:3])}.",
-            "Wait until they have finished, or stop or cancel them first.",
+            f"{path.name} is used by {len(runs)} run{'s' if len(runs) > 1 else ''}: {', '.join(runs[:3])}.",
+            "Wait until they have finished, or stop them first.",
         )
     with storage_errors(path):
         path.unlink(missing_ok=True)
 
 
-def _is(given: Path, wanted: Path, workspace: Workspace) -> bool:
+def _is_same_file(path: Path, target: Path, workspace: Workspace) -> bool:
     try:
-        return (workspace.uploads / given.expanduser()).resolve() == wanted
+        return (workspace.uploads / path.expanduser()).resolve() == target
     except (OSError, RuntimeError, ValueError):
         return False

@@ -9,7 +9,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.data.splits import sample, split
+from workbench.data.splits import sample_indices, split_indices
 
 
 def singles(labels: list[str]) -> list[tuple[str, ...]]:
@@ -18,7 +18,7 @@ def singles(labels: list[str]) -> list[tuple[str, ...]]:
 
 def test_shares_and_labels() -> None:
     labels = ["a"] * 700 + ["b"] * 200 + ["c"] * 100
-    parts = split(1000, {"test": 0.2, "valid": 0.1}, 0, singles(labels))
+    parts = split_indices(1000, {"test": 0.2, "valid": 0.1}, 0, singles(labels))
     assert {part: Counter(labels[i] for i in chosen) for part, chosen in parts.items()} == {
         "train": {"a": 490, "b": 140, "c": 70},
         "test": {"a": 140, "b": 40, "c": 20},
@@ -29,9 +29,9 @@ def test_shares_and_labels() -> None:
 def test_the_split_is_the_same_on_every_machine() -> None:
     """Pinned: another version of Python or NumPy must not deal anew, or runs could no longer be compared."""
     labels = singles(list("aabbabbaabbaabba"))
-    parts = split(16, {"test": 0.25}, 7, labels)
+    parts = split_indices(16, {"test": 0.25}, 7, labels)
     assert parts["test"] == [6, 8, 12, 13] and sorted(parts["train"] + parts["test"]) == list(range(16))
-    code = "from workbench.data.splits import split; print(split(50, {'test': 0.3}, 1, [(str(i % 3),)"
+    code = "from workbench.data.splits import split_indices; print(split_indices(50, {'test': 0.3}, 1, [(str(i % 3),)"
     code += " for i in range(50)]))"
     outputs = {
         subprocess.run(
@@ -43,7 +43,7 @@ def test_the_split_is_the_same_on_every_machine() -> None:
 
 
 def test_another_seed_splits_otherwise() -> None:
-    first, second = (split(200, {"test": 0.2}, seed, singles(["a", "b"] * 100)) for seed in (0, 1))
+    first, second = (split_indices(200, {"test": 0.2}, seed, singles(["a", "b"] * 100)) for seed in (0, 1))
     assert first != second
 
 
@@ -59,7 +59,7 @@ def test_nothing_is_lost_and_nothing_is_on_both_sides(rows, seed, shares) -> Non
     labels = singles([label for label, _, _ in rows])
     groups = [group for _, group, _ in rows]
     texts = [text for _, _, text in rows]
-    parts = split(len(rows), shares, seed, labels, [texts, groups])
+    parts = split_indices(len(rows), shares, seed, labels, [texts, groups])
     assert sorted(i for chosen in parts.values() for i in chosen) == list(range(len(rows)))
     for keys in (texts, groups):
         sides = [{keys[i] for i in chosen} - {None} for chosen in parts.values()]
@@ -71,7 +71,7 @@ def test_nothing_is_lost_and_nothing_is_on_both_sides(rows, seed, shares) -> Non
 def test_groups_keep_shares_and_labels_nearly() -> None:
     groups = [i // 10 for i in range(3000)]  # 300 groups of 10, each of them nearly of one label
     labels = singles(["a" if (i // 10) % 3 else "b" for i in range(3000)])
-    parts = split(3000, {"test": 0.2, "valid": 0.1}, 3, labels, [groups])
+    parts = split_indices(3000, {"test": 0.2, "valid": 0.1}, 3, labels, [groups])
     for part, share in (("train", 0.7), ("test", 0.2), ("valid", 0.1)):
         counts = Counter(labels[i][0] for i in parts[part])
         assert abs(counts["a"] - share * 2000) <= 10 and abs(counts["b"] - share * 1000) <= 10
@@ -79,13 +79,13 @@ def test_groups_keep_shares_and_labels_nearly() -> None:
 
 def test_several_labels_are_stratified_one_by_one() -> None:
     labels = [("x", "y") if i % 2 else ("x",) if i % 4 else ("z",) for i in range(400)]
-    parts = split(400, {"test": 0.25}, 0, labels)
+    parts = split_indices(400, {"test": 0.25}, 0, labels)
     counts = Counter(label for i in parts["test"] for label in labels[i])
     assert abs(counts["x"] - 75) <= 1 and abs(counts["y"] - 50) <= 1 and abs(counts["z"] - 25) <= 1
 
 
 def test_without_labels() -> None:
-    parts = split(100, {"test": 0.3}, 0)
+    parts = split_indices(100, {"test": 0.3}, 0)
     assert len(parts["test"]) == 30 and len(parts["train"]) == 70
     assert parts["test"] != list(range(30)) and parts["test"] != list(range(70, 100))
 
@@ -95,7 +95,7 @@ def test_without_labels() -> None:
     labels=st.lists(st.sampled_from("abcd"), min_size=1, max_size=60), size=st.integers(1, 70), seed=st.integers(0, 9)
 )
 def test_a_sample_has_its_size_and_every_label_it_can(labels, size, seed) -> None:
-    chosen = sample(range(len(labels)), singles(labels), size, seed)
+    chosen = sample_indices(range(len(labels)), singles(labels), size, seed)
     assert len(chosen) == len(set(chosen)) == min(size, len(labels)) and chosen == sorted(chosen)
     if size >= len(set(labels)):
         assert {labels[i] for i in chosen} == set(labels)
@@ -103,4 +103,4 @@ def test_a_sample_has_its_size_and_every_label_it_can(labels, size, seed) -> Non
 
 def test_a_sample_is_stratified() -> None:
     labels = ["a"] * 900 + ["b"] * 90 + ["c"] * 10
-    assert Counter(labels[i] for i in sample(range(1000), singles(labels), 100, 0)) == {"a": 90, "b": 9, "c": 1}
+    assert Counter(labels[i] for i in sample_indices(range(1000), singles(labels), 100, 0)) == {"a": 90, "b": 9, "c": 1}

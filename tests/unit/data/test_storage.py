@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.data.catalogue.storage import folder_usage
+from workbench.data.storage import folder_usage
 from workbench.workspace import Workspace
 
 

@@ -1,4 +1,4 @@
-"""Fetching files of a public repository: from the mirror, or over http with what was torn going on where it ended."""
+"""Fetch files of a public repository: from the mirror, or over HTTP, resuming interrupted downloads."""
 
 from __future__ import annotations
 
@@ -19,14 +19,28 @@ from workbench.errors import FetchError
 RAW_FILE = "https://raw.githubusercontent.com/{repository}/{commit}/{path}"
 _ATTEMPTS = 4
 _PAUSE = 0.5  # seconds before the second attempt; doubled each time
+_RETRIED = (408, 416, 429, 500, 502, 503, 504)  # HTTP status codes
+_TIMEOUT = 30  # seconds without data
 
 
 def from_url(source: UrlSource, entry: Entry, folder: Path, partial: Path, name: str, progress: Progress) -> None:
-    """Copy files from the mirror, or download them from the repository."""
+    """Copy files from the mirror, or download them from the repository.
+
+    Args:
+        source: the repository, its commit and its files.
+        entry: the pinned size and sha256 of each file.
+        folder: the entry's folder.
+        partial: the folder for unfinished downloads.
+        name: the entry's name, for messages.
+        progress: called during downloads.
+
+    Raises:
+        FetchError: a file could not be downloaded, or is not the pinned one.
+    """
     problems: list[str] = []
     for file, path in source.files.items():
         target, pinned = folder / file, entry.files[file]
-        if is_verified(target, pinned) or _from_mirror(source, path, target, pinned, partial, problems):
+        if is_verified(target, pinned) or _copy_from_mirror(source, path, target, pinned, partial, problems):
             continue
         url = RAW_FILE.format(repository=source.repository, commit=source.commit, path=urllib.parse.quote(path))
         try:
@@ -35,7 +49,9 @@ def from_url(source: UrlSource, entry: Entry, folder: Path, partial: Path, name:
             raise FetchError("; ".join([*problems, error.message])) from error
 
 
-def _from_mirror(source: UrlSource, path: str, target: Path, pinned: File, partial: Path, problems: list[str]) -> bool:
+def _copy_from_mirror(
+    source: UrlSource, path: str, target: Path, pinned: File, partial: Path, problems: list[str]
+) -> bool:
     mirror = os.environ.get("WORKBENCH_MIRROR")
     if not mirror:
         return False
@@ -53,16 +69,18 @@ def _from_mirror(source: UrlSource, path: str, target: Path, pinned: File, parti
 
 
 def download(url: str, target: Path, file: File, partial: Path, progress: Progress, label: str) -> None:
-    """Download one file, going on where an earlier attempt was torn.
+    """Download one file, resuming an interrupted attempt.
 
     Args:
-        url: an http or https address; a redirection to anything else is refused.
-        target: where it goes, when it is exactly what is pinned.
+        url: an http or https address; redirects to anything else are refused.
+        target: the file to write if the content is the pinned one.
         file: its pinned size and sha256.
-        partial: a folder for what has come so far; it may hold an earlier part.
+        partial: the folder for the unfinished file; it may hold an earlier one.
+        progress: called during the download.
+        label: for ``progress``.
 
     Raises:
-        FetchError: it did not come, or is not what is pinned.
+        FetchError: the download failed, or the content is not the pinned one.
     """
     part = partial / f"{file.sha256}.part"
     reason = ""
@@ -73,7 +91,7 @@ def download(url: str, target: Path, file: File, partial: Path, progress: Progre
             _receive(url, part, file, progress, label)
         except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
             reason = _reason(error)
-            if isinstance(error, urllib.error.HTTPError) and error.code not in (408, 416, 429, 500, 502, 503, 504):
+            if isinstance(error, urllib.error.HTTPError) and error.code not in _RETRIED:
                 break
             continue
         if size_of(part) < file.bytes:
@@ -84,14 +102,14 @@ def download(url: str, target: Path, file: File, partial: Path, progress: Progre
                 write_verified(stream, target, file, partial)
             return
         except FetchError as error:
-            reason = error.message  # perhaps the earlier part was bad: once more, from the beginning
+            reason = error.message  # perhaps the earlier part was damaged: start again from the beginning
         finally:
             part.unlink(missing_ok=True)
     raise FetchError(f"{_host(url)}: {reason}")
 
 
 def _receive(url: str, part: Path, file: File, progress: Progress, label: str) -> None:
-    """Append to ``part`` what is missing of it; begin anew where the server cannot go on."""
+    """Append the missing bytes to ``part``; start again if the server cannot resume."""
     have = max(0, size_of(part))
     if have >= file.bytes:
         part.unlink()
@@ -101,16 +119,16 @@ def _receive(url: str, part: Path, file: File, progress: Progress, label: str) -
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
-        response = _opener().open(request, timeout=30)
+        response = _opener().open(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code == 416:
+        if error.code == 416:  # the range is beyond the end
             part.unlink(missing_ok=True)
         raise
     with response:
-        goes_on = response.status == 206 and str(response.headers.get("Content-Range", "")).startswith(f"bytes {have}-")
-        with open(part, "ab" if goes_on else "wb") as out:
-            size = have if goes_on else 0
-            # One byte more than is pinned shows that it is too large; a server that never ends is cut off there.
+        resumes = response.status == 206 and str(response.headers.get("Content-Range", "")).startswith(f"bytes {have}-")
+        with open(part, "ab" if resumes else "wb") as out:
+            size = have if resumes else 0
+            # One byte more than pinned shows that the file is too large; a server that never ends is cut off there.
             while size <= file.bytes and (block := response.read1(min(BLOCK, file.bytes + 1 - size))):
                 out.write(block)
                 size += len(block)
@@ -118,7 +136,7 @@ def _receive(url: str, part: Path, file: File, progress: Progress, label: str) -
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """http and https only: no ``file:``, no ``ftp:``, not by a redirection either."""
+    """Return an opener for http and https only: no ``file:``, no ``ftp:``, not by a redirect either."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -137,8 +155,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answered {error.code} {error.reason}"
     reason = getattr(error, "reason", error)
-    what = "no connection" if isinstance(error, urllib.error.URLError) else "the connection broke"
-    return f"{what} ({reason})"
+    problem = "no connection" if isinstance(error, urllib.error.URLError) else "the connection broke"
+    return f"{problem} ({reason})"
 
 
 def _host(url: str) -> str:

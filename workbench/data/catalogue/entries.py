@@ -1,19 +1,21 @@
 """The catalogue: data sets, models and assets that can be fetched by name, read from ``catalogue.yaml``.
 
-An entry says what it consists of (files pinned by size and sha256) and where these can be fetched (sources, tried in
-order). :mod:`workbench.data.catalogue.sources` does the fetching.
+An entry lists its files, pinned by size and sha256, and its sources, tried in order.
+:mod:`workbench.data.catalogue.sources` fetches them.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from workbench.data.readers.options import ReadOptions
 from workbench.errors import RefusedError, UnknownNameError
 from workbench.files import safe_name
 
@@ -33,7 +35,7 @@ def _file_name(name: str) -> str:
 
 
 def _inner_path(path: str) -> str:
-    """``path`` when it names something inside an archive or repository, and cannot climb out of it."""
+    """Return ``path`` if it names something inside an archive or repository and cannot escape it."""
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts or set(path) & set("\\\0:?#%"):
         raise ValueError(f"{path!r} is not a path inside an archive or repository")
@@ -42,7 +44,7 @@ def _inner_path(path: str) -> str:
 
 FileName = Annotated[str, AfterValidator(_file_name)]
 FileNames = Annotated[
-    tuple[FileName, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)
+    tuple[FileName, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
 ]
 InnerPath = Annotated[str, AfterValidator(_inner_path)]
 
@@ -52,7 +54,7 @@ class _FrozenModel(BaseModel):
 
 
 class File(_FrozenModel):
-    """A file as it lies in the cache."""
+    """A file in the cache: its pinned size and sha256."""
 
     bytes: int = Field(ge=0)
     sha256: Sha256
@@ -98,7 +100,7 @@ class HubSource(_FrozenModel):
 
 
 class SitePackagesSource(_FrozenModel):
-    """Docstrings of the installed packages, made on this machine; see :mod:`workbench.data.catalogue.site_packages`."""
+    """Tables made on this machine from the installed packages; see :mod:`workbench.data.catalogue.site_packages`."""
 
     kind: Literal["site-packages"]
     tables: tuple[Literal["docstrings.jsonl", "summaries.jsonl", "functions.jsonl"], ...]
@@ -121,27 +123,17 @@ class FileSource(_FrozenModel):
 Source = Annotated[WheelSource | UrlSource | HubSource | FileSource | SitePackagesSource, Field(discriminator="kind")]
 
 
-class ReadOptions(_FrozenModel):
-    """How a text table is written, where it is not plain CSV with one header line.
-
-    ``header_lines`` is 4 for the format of Orange: names, types and flags of the columns, then an empty line.
-    ``header`` names the columns of a file that has no header; ``quoting`` says whether ``"`` encloses fields.
-    ``documents`` says how a text that is no table is cut; see :mod:`workbench.data.readers.documents`. ``format``
-    names what
-    reads files that are written in a way of their own; see :mod:`workbench.data.readers.formats`.
-    """
-
-    delimiter: str | None = Field(None, min_length=1, max_length=1)
-    encoding: str | None = None
-    quoting: bool | None = None
-    header: tuple[str, ...] | None = None
-    header_lines: Literal[1, 4] = 1
-    documents: Literal["file", "paragraph", "line", "passages", "articles"] | None = None
-    format: str | None = None
-
-
 class Entry(_FrozenModel):
-    """What is common to data sets, models and assets."""
+    """A data set, a model or an asset.
+
+    Attributes:
+        label: one line for people.
+        size: number of examples or parameters, for people.
+        licence: of the content.
+        citation: of the publication, or the authors.
+        files: the files of the entry, by their names in the cache.
+        sources: where to fetch them, tried in order.
+    """
 
     label: str
     size: str
@@ -154,17 +146,17 @@ class Entry(_FrozenModel):
     def _every_source_has_every_file(self) -> Entry:
         if self.made_here is not None:
             if self.files or len(self.sources) > 1:
-                raise ValueError("what is made on this machine cannot be pinned, nor come from anywhere else")
+                raise ValueError("an entry made on this machine has no pinned files and no other source")
             return self
         for source in self.sources:
             assert not isinstance(source, SitePackagesSource)
             if set(source.files) != set(self.files):
-                raise ValueError(f"{source} does not give exactly the files {sorted(self.files)}")
+                raise ValueError(f"{source} must provide exactly the files {sorted(self.files)}")
         return self
 
     @property
     def made_here(self) -> SitePackagesSource | None:
-        """The source that makes the files on this machine, if that is where they come from."""
+        """The source that makes the files on this machine; None if they are fetched."""
         return next((source for source in self.sources if isinstance(source, SitePackagesSource)), None)
 
 
@@ -176,7 +168,17 @@ class ModelEntry(Entry):
 
 
 class DatasetEntry(Entry):
-    """A data set: tables, and which column plays which role. ``splits`` names the file of each part, or its files."""
+    """A data set.
+
+    Attributes:
+        task: the task it is meant for.
+        language: its language, or two with a hyphen.
+        columns: role -> column.
+        splits: the files of each split; a split without files is held out of train.
+        group: a column whose values stay in one split when one is held out.
+        keep: column -> values of the rows to use.
+        read_options: how the files are written.
+    """
 
     task: str
     language: str
@@ -193,34 +195,63 @@ class DatasetEntry(Entry):
         if not self.splits.get("train") or not named <= files:
             raise ValueError("splits must name a training file, and only files of the entry")
         if self.read_options.format is None and any(len(names) != 1 for names in self.splits.values()):
-            raise ValueError("a part that is made from several files needs a format that reads them")
+            raise ValueError("a split with several files needs a format that reads them")
         return self
 
 
 class Catalogue(_FrozenModel):
+    """All entries, by kind and name."""
+
     datasets: dict[FileName, DatasetEntry] = Field(default_factory=dict)
     models: dict[FileName, ModelEntry] = Field(default_factory=dict)
     assets: dict[FileName, Entry] = Field(default_factory=dict)
 
     def find(self, kind: EntryKind, name: str) -> Entry:
-        """The entry with this name. Raises UnknownNameError, which lists what there is."""
-        entries: dict[str, Any] = getattr(self, kind)
+        """Return the entry with this name.
+
+        Args:
+            kind: the entry's kind.
+            name: the entry's name.
+
+        Raises:
+            UnknownNameError: there is none; the message lists similar names.
+        """
+        entries = self.entries(kind)
         if name not in entries:
             raise UnknownNameError(_SINGULAR[kind], name, entries)
-        found: Entry = entries[name]
-        return found
+        return entries[name]
+
+    def entries(self, kind: EntryKind) -> Mapping[str, Entry]:
+        """Return all entries of one kind, by name.
+
+        Args:
+            kind: datasets, models or assets.
+        """
+        entries: dict[EntryKind, Mapping[str, Entry]] = {
+            "datasets": self.datasets,
+            "models": self.models,
+            "assets": self.assets,
+        }
+        return entries[kind]
 
 
 @functools.cache
 def catalogue() -> Catalogue:
-    """The catalogue that comes with the workbench."""
+    """Return the catalogue of the workbench."""
     text = resources.files("workbench.data.catalogue").joinpath("catalogue.yaml").read_text(encoding="utf-8")
-    # The parser in C takes a tenth of the time; it is missing where PyYAML was built without it.
+    # The parser in C takes a tenth of the time; some builds of PyYAML lack it.
     return Catalogue.model_validate(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
 def dataset(name: str) -> DatasetEntry:
-    """The data set with this name. Raises UnknownNameError."""
-    found = catalogue().find("datasets", name)
-    assert isinstance(found, DatasetEntry)
-    return found
+    """Return the data set with this name.
+
+    Args:
+        name: the entry's name.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    entry = catalogue().find("datasets", name)
+    assert isinstance(entry, DatasetEntry)
+    return entry

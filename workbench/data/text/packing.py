@@ -1,41 +1,42 @@
-"""From documents to rows of at most T tokens: cut what is long, pack what is short.
+"""From documents to rows of at most T tokens: split what is long, pack what is short.
 
-    documents --cut--> pieces --join--> pieces with special tokens --pack--> rows of several documents
+    documents --split--> chunks --join--> chunks with special tokens --pack--> rows of several documents
 
-A row of one short document is mostly padding, and padding costs as much as text. So several go into one row, which
-knows which token is whose (``document_ids``): positions restart and attention does not cross from one to another, as if
-each were alone. Krell et al. (2021), "Efficient sequence packing without cross-contamination", arXiv 2107.02027.
+A row of one short document is mostly padding, and padding costs as much as text. So several documents share a row,
+which knows the document of each token (``document_ids``): positions restart and attention does not cross documents, as
+if each were alone. Krell et al. (2021), "Efficient sequence packing without cross-contamination", arXiv 2107.02027.
 
-Everything is a gather in flat arrays; nothing depends on a random number, so a resumed run has the same rows.
+Everything is a gather in flat arrays; nothing is random, so a resumed run has the same rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workbench.data.text.token_cache import Arrays, cached_arrays
-from workbench.data.text.tokens import ENCODE_BATCH, TokenTable, fast_backend
+from workbench.data.text.tokens import ENCODE_BATCH, Ints32, TokenTable, fast_backend
+from workbench.types import Bools, Ints, Tokenizer
 
-Ints = NDArray[np.int64]
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Backend
 
 
 @dataclass(frozen=True)
 class Documents:
-    """Whole texts as tokens, without special tokens and not cut, one after another.
+    """Whole texts as tokens, without special tokens and truncation, one after another.
 
     Attributes:
         ids: int32 [total tokens].
-        words: int32 [total tokens], number of the word in its text; all 0 where words were not asked for.
+        words: int32 [total tokens], number of the word in its text; all 0 if words are not needed.
         offsets: int64 [D + 1]; text i is ``ids[offsets[i]:offsets[i + 1]]``.
     """
 
-    ids: NDArray[np.int32]
-    words: NDArray[np.int32]
+    ids: Ints32
+    words: Ints32
     offsets: Ints
 
     def __len__(self) -> int:
@@ -47,16 +48,16 @@ class Documents:
         return np.diff(self.offsets)
 
 
-def tokenize_documents(tokenizer: Any, texts: Sequence[str], words: bool = False) -> Documents:
-    """The tokens of whole texts.
+def tokenize_documents(tokenizer: Tokenizer, texts: Sequence[str], words: bool = False) -> Documents:
+    """Tokenize whole texts.
 
     Args:
-        tokenizer: a transformers tokenizer with a ``backend_tokenizer``.
+        tokenizer: a fast tokenizer.
         texts: D texts.
-        words: also tell which tokens are pieces of one word (half as fast).
+        words: also number the words, so that the subwords of a word are known (half as fast).
 
     Raises:
-        RequestError: the tokenizer is not one of the tokenizers library.
+        RequestError: the tokenizer is not a fast one.
     """
     backend = fast_backend(tokenizer)
     arrays = cached_arrays(
@@ -66,65 +67,90 @@ def tokenize_documents(tokenizer: Any, texts: Sequence[str], words: bool = False
     return Documents(ids, arrays.get("words", np.zeros_like(ids)), arrays["offsets"])
 
 
-def _read_documents(backend: Any, texts: Sequence[str], words: bool) -> Arrays:
+def _read_documents(backend: Backend, texts: Sequence[str], words: bool) -> Arrays:
     backend.no_padding()
     backend.no_truncation()
-    ids: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
-    numbers: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
-    encode = backend.encode_batch if words else backend.encode_batch_fast  # the fast one does not count words
+    ids: list[Ints32] = [np.zeros(0, np.int32)]
+    numbers: list[Ints32] = [np.zeros(0, np.int32)]
+    encode = backend.encode_batch if words else backend.encode_batch_fast  # the fast one does not number words
     for start in range(0, len(texts), ENCODE_BATCH):
         for encoding in encode(texts[start : start + ENCODE_BATCH], add_special_tokens=False):
             ids.append(np.asarray(encoding.ids, dtype=np.int32))
             if words:
                 numbers.append(_word_numbers(encoding.word_ids))
-    found: Arrays = {"ids": np.concatenate(ids), "offsets": np.cumsum([len(i) for i in ids], dtype=np.int64)}
-    return {**found, "words": np.concatenate(numbers)} if words else found
+    arrays: Arrays = {"ids": np.concatenate(ids), "offsets": np.cumsum([len(i) for i in ids], dtype=np.int64)}
+    return {**arrays, "words": np.concatenate(numbers)} if words else arrays
 
 
-def _word_numbers(words: Sequence[int | None]) -> NDArray[np.int32]:
-    """A number for each token's word; a token of no word is a word of its own, with a number below -1."""
+def _word_numbers(words: Sequence[int | None]) -> Ints32:
+    """Return a number for each token's word; a token without a word is its own word, with a number below -1."""
     return np.array([-2 - i if word is None else word for i, word in enumerate(words)], dtype=np.int32)
 
 
-def special_prefix_suffix(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """The special tokens that the tokenizer puts before and behind a text: ``([CLS],), ([SEP],)`` for BERT."""
+def special_prefix_suffix(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """Return the special tokens that a tokenizer puts before and after a text: ``[CLS]`` and ``[SEP]`` for BERT.
+
+    Args:
+        tokenizer: a fast tokenizer.
+
+    Returns:
+        The ids before, and the ids after.
+
+    Raises:
+        RequestError: the tokenizer is not a fast one.
+    """
     encoding = fast_backend(tokenizer).encode("a")
     special = encoding.special_tokens_mask
-    if all(special):  # a tokenizer that knows no "a" at all
+    if all(special):  # a tokenizer without the letter "a"
         return list(encoding.ids[:1]), list(encoding.ids[1:])
     first = special.index(0)
     last = len(special) - special[::-1].index(0)
     return list(encoding.ids[:first]), list(encoding.ids[last:])
 
 
-def split_chunks(lengths: Ints, room: int) -> tuple[Ints, Ints, Ints]:
-    """Documents cut into pieces of at most ``room`` tokens.
+class Chunks(NamedTuple):
+    """P chunks: the document of each, its start in the document, and its length, in tokens; int64 [P] each."""
+
+    document: Ints
+    start: Ints
+    length: Ints
+
+
+def split_chunks(lengths: Ints, room: int) -> Chunks:
+    """Split documents into chunks of at most ``room`` tokens.
 
     Args:
-        lengths: of the documents, [D].
-        room: most tokens in a piece, at least 1.
+        lengths: tokens of the documents, [D].
+        room: most tokens in a chunk, at least 1.
 
     Returns:
-        For each of P pieces its document, where in it it begins, and its length; a document of no tokens has none.
+        The chunks, in order; an empty document has none.
     """
-    pieces = -(-lengths // room)
-    document = np.repeat(np.arange(len(lengths)), pieces)
-    begin = offsets_within(pieces) * room
-    return document, begin, np.minimum(lengths[document] - begin, room)
+    counts = -(-lengths // room)
+    document = np.repeat(np.arange(len(lengths)), counts)
+    start = offsets_within(counts) * room
+    return Chunks(document, start, np.minimum(lengths[document] - start, room))
 
 
 def offsets_within(lengths: Ints) -> Ints:
-    """0, 1, ... of each stretch: lengths [2, 3] give [0, 1, 0, 1, 2]."""
+    """Number the elements of each segment from 0: lengths [2, 3] return [0, 1, 0, 1, 2].
+
+    Args:
+        lengths: lengths of the segments, [S].
+
+    Returns:
+        int64 [sum of lengths].
+    """
     ends = np.cumsum(lengths)
     return np.arange(int(lengths.sum())) - np.repeat(ends - lengths, lengths)
 
 
 @dataclass(frozen=True)
 class TokenSpan:
-    """A stretch of some document's text for each of P pieces.
+    """A span of some document's text for each of P chunks.
 
     Attributes:
-        starts: place in ``Documents.ids``, int64 [P].
+        starts: index in ``Documents.ids``, int64 [P].
         lengths: tokens, int64 [P].
         type: token type, 0 or 1.
     """
@@ -136,75 +162,88 @@ class TokenSpan:
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """The same special tokens in each piece, or in those where ``where`` [P] is true."""
+    """The same special tokens in each chunk, or in those where ``where`` [P] is true."""
 
     ids: Sequence[int]
     type: int = 0
-    where: NDArray[np.bool_] | None = None
+    where: Bools | None = None
+
+
+class _Source(NamedTuple):
+    """The tokens of one template element: for each chunk a span of arrays of ids and word numbers."""
+
+    starts: Ints
+    lengths: Ints
+    ids: Ints32
+    words: Ints32
 
 
 def join_chunks(
-    documents: Documents, pieces: int, layout: Sequence[TokenSpan | SpecialTokens], types: bool = False
+    documents: Documents, count: int, template: Sequence[TokenSpan | SpecialTokens], types: bool = False
 ) -> TokenTable:
-    """Pieces of text and special tokens put together, each of P pieces after the same plan.
+    """Join spans of text and special tokens to chunks, all after the same template.
 
     Args:
-        documents: what is cut from.
-        pieces: P.
-        layout: what follows what in a piece: ``[CLS] A [SEP] B [SEP]`` is five elements.
-        types: also give token types.
+        documents: the texts.
+        count: number of chunks, P.
+        template: the elements of a chunk, in order: ``[CLS] A [SEP] B [SEP]`` has five.
+        types: also return token types.
 
     Returns:
-        A table of P pieces with ``words`` (-1 at special tokens).
+        A table of P chunks with ``words`` (-1 at special tokens).
     """
-    elements = [_source(documents, element, pieces) for element in layout]
-    offsets = np.zeros(pieces + 1, dtype=np.int64)
-    np.cumsum(sum((lengths for _, lengths, _, _ in elements), np.zeros(pieces, np.int64)), out=offsets[1:])
+    sources = [_source(documents, element, count) for element in template]
+    offsets = np.zeros(count + 1, dtype=np.int64)
+    np.cumsum(sum((source.lengths for source in sources), np.zeros(count, np.int64)), out=offsets[1:])
     ids = np.empty(int(offsets[-1]), dtype=np.int32)
     words = np.empty_like(ids)
-    kinds = np.zeros(len(ids), dtype=np.int8) if types else None
+    token_types = np.zeros(len(ids), dtype=np.int8) if types else None
     cursor = offsets[:-1].copy()
-    for element, (starts, lengths, from_ids, from_words) in zip(layout, elements, strict=True):
-        place = offsets_within(lengths)
-        target, source = np.repeat(cursor, lengths) + place, np.repeat(starts, lengths) + place
-        ids[target], words[target] = from_ids[source], from_words[source]
-        if kinds is not None:
-            kinds[target] = element.type
-        cursor += lengths
-    return TokenTable(ids, kinds, offsets, np.diff(offsets).astype(np.int32), words=words)
+    for element, source in zip(template, sources, strict=True):
+        offset = offsets_within(source.lengths)
+        targets = np.repeat(cursor, source.lengths) + offset
+        origins = np.repeat(source.starts, source.lengths) + offset
+        ids[targets], words[targets] = source.ids[origins], source.words[origins]
+        if token_types is not None:
+            token_types[targets] = element.type
+        cursor += source.lengths
+    return TokenTable(ids, token_types, offsets, np.diff(offsets).astype(np.int32), words=words)
 
 
-def _source(documents: Documents, element: TokenSpan | SpecialTokens, pieces: int) -> tuple[Ints, Ints, Any, Any]:
-    """Starts, lengths, and the arrays of ids and word numbers that they point into."""
+def _source(documents: Documents, element: TokenSpan | SpecialTokens, count: int) -> _Source:
     if isinstance(element, TokenSpan):
-        return element.starts, element.lengths, documents.ids, documents.words
+        return _Source(element.starts, element.lengths, documents.ids, documents.words)
     ids = np.asarray(element.ids, dtype=np.int32)
-    lengths = np.full(pieces, len(ids), dtype=np.int64)
+    lengths = np.full(count, len(ids), dtype=np.int64)
     if element.where is not None:
         lengths = lengths * element.where
-    return np.zeros(pieces, dtype=np.int64), lengths, ids, np.full(len(ids), -1, dtype=np.int32)
+    return _Source(np.zeros(count, dtype=np.int64), lengths, ids, np.full(len(ids), -1, dtype=np.int32))
 
 
 def best_fit(lengths: Ints, capacity: int) -> tuple[Ints, Ints]:
-    """Pieces put into as few rows as best-fit decreasing finds (at most 11/9 of the least, Johnson 1974).
+    """Pack chunks into rows by best-fit decreasing (at most 11/9 of the minimal number of rows, Johnson 1974).
 
-    The longest piece first, each into the row where the least room is left over. Rows are kept by their room, and which
-    rooms there are in the bits of one number, so that the search for a row is one shift: O(n log n) in all.
+    The longest chunk first, each into the row where the least room remains. Rows are listed by their room, and the
+    rooms that occur are bits of one number, so that the search for a row is one shift: O(n log n) in total.
 
     Args:
-        lengths: tokens of each piece, [P], none above ``capacity``.
+        lengths: tokens of each chunk, [P], none above ``capacity``.
         capacity: tokens in a row.
 
     Returns:
-        The pieces in the order of their rows, int64 [P], and where in that order each row begins, int64 [rows + 1].
+        The chunks in the order of their rows, int64 [P], and the index in that order where each row begins, int64
+        [rows + 1].
+
+    Raises:
+        ValueError: a chunk is longer than a row.
     """
     if len(lengths) and int(lengths.max()) > capacity:
-        raise ValueError(f"A piece of {int(lengths.max())} tokens does not fit into a row of {capacity}.")
+        raise ValueError(f"A chunk of {int(lengths.max())} tokens does not fit into a row of {capacity}.")
     row_of = np.empty(len(lengths), dtype=np.int64)
     with_room: dict[int, list[int]] = {}  # room -> rows that have so much left
-    rooms = 0  # bit r is set when some row has room r
+    rooms = 0  # bit r is set if some row has room r
     rows = 0
-    for piece, length in _longest_first(lengths):
+    for chunk, length in _longest_first(lengths):
         enough = rooms >> length
         if enough:
             room = length + (enough & -enough).bit_length() - 1
@@ -213,7 +252,7 @@ def best_fit(lengths: Ints, capacity: int) -> tuple[Ints, Ints]:
                 rooms &= ~(1 << room)
         else:
             room, row, rows = capacity, rows, rows + 1
-        row_of[piece] = row
+        row_of[chunk] = row
         with_room.setdefault(room - length, []).append(row)
         rooms |= 1 << (room - length)
     order = np.argsort(row_of, kind="stable")
@@ -227,24 +266,31 @@ def _longest_first(lengths: Ints) -> Iterator[tuple[int, int]]:
     return zip(order.tolist(), lengths[order].tolist(), strict=True)
 
 
-def pack_chunks(pieces: TokenTable, capacity: int) -> tuple[TokenTable, Ints, Ints]:
-    """Pieces packed into rows of at most ``capacity`` tokens.
+def pack_chunks(chunks: TokenTable, capacity: int) -> tuple[TokenTable, Ints, Ints]:
+    """Pack chunks into rows of at most ``capacity`` tokens.
+
+    Args:
+        chunks: P chunks.
+        capacity: tokens in a row.
 
     Returns:
-        The rows, with ``documents`` numbered from 1 in each; and as :func:`best_fit` which pieces went where.
+        The rows, with ``documents`` numbered from 1 in each; and as :func:`best_fit` the chunks of each row.
+
+    Raises:
+        ValueError: a chunk is longer than a row.
     """
-    order, first = best_fit(pieces.lengths, capacity)
-    lengths = pieces.lengths[order]
-    source = np.repeat(pieces.offsets[order], lengths) + offsets_within(lengths)
+    order, first = best_fit(chunks.lengths, capacity)
+    lengths = chunks.lengths[order]
+    source = np.repeat(chunks.offsets[order], lengths) + offsets_within(lengths)
     numbers = offsets_within(np.diff(first)).astype(np.int32) + 1
     ends = np.concatenate([[0], np.cumsum(lengths)])
     offsets = ends[first]
     table = TokenTable(
-        pieces.ids[source],
-        None if pieces.types is None else pieces.types[source],
+        chunks.ids[source],
+        None if chunks.types is None else chunks.types[source],
         offsets,
         np.diff(offsets).astype(np.int32),
         documents=np.repeat(numbers, lengths),
-        words=None if pieces.words is None else pieces.words[source],
+        words=None if chunks.words is None else chunks.words[source],
     )
     return table, order, first

@@ -3,25 +3,25 @@
     tokenizer = train_tokenizer(texts, TokenizerSpec(train="bpe", vocab_size=8000))
 
 Whatever the kind, five special tokens come first: ``[PAD]`` 0, ``[UNK]`` 1, ``[CLS]`` 2, ``[SEP]`` 3, ``[MASK]`` 4;
-``[CLS]`` begins a text and ``[SEP]`` ends it, for decoders too (bos and eos). The texts are streamed: what is held are
-the different words of the corpus and how often they stand there, never the corpus.
+``[CLS]`` begins a text and ``[SEP]`` ends it, for decoders too (bos and eos). The texts are streamed: only the
+different words of the corpus and their counts are in memory, never the corpus.
 
 =========  ==========================================  =======================  ================================
 kind       paper                                       unknown characters       decodes back to
 =========  ==========================================  =======================  ================================
-bpe        Sennrich et al. 2016; bytes: Radford 2019   none (bytes)             the very text
-wordpiece  Schuster 2012; as in Devlin et al. 2019     ``[UNK]`` for the word   the text, spaces made regular
-unigram    Kudo 2018                                   ``[UNK]``                the text, spaces made regular
-character                                              ``[UNK]``                the very text
+bpe        Sennrich et al. 2016; bytes: Radford 2019   none (bytes)             exactly the text
+wordpiece  Schuster 2012; as in Devlin et al. 2019     ``[UNK]`` for the word   the text, with regular spaces
+unigram    Kudo 2018                                   ``[UNK]``                the text, with regular spaces
+character                                              ``[UNK]``                exactly the text
 =========  ==========================================  =======================  ================================
 
-The same texts give the same tokenizer, on every machine and in every process. The trainers of the tokenizers library
-promise that for BPE only: its WordPiece trainer numbers characters in an order that is drawn anew in each process, and
-its unigram trainer adds floats in such an order. So WordPiece is learned here from BPE's merges, and unigram's scores
-are rounded.
+The same texts result in the same tokenizer, on every machine and in every process. The trainers of the tokenizers
+library promise that only for BPE: its WordPiece trainer numbers characters in an order that is random in each process,
+and its unigram trainer adds floats in such an order. So WordPiece is learned here from BPE's merges, and unigram's
+scores are rounded.
 
-What a user writes stays text: ``[MASK]`` inside a text is six characters and not the special token. Who wants the
-special token (a prompt to fill in) says so: ``with special_tokens_in_text(tokenizer): ...``.
+User text stays text: ``[MASK]`` inside a text is six characters and not the special token. To get the special token (a
+prompt to fill in), use ``with special_tokens_in_text(tokenizer): ...``.
 """
 
 from __future__ import annotations
@@ -34,123 +34,140 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from pydantic import Field, model_validator
 
+from workbench.data.catalogue.hub_rows import is_reference
+from workbench.data.load import load_texts
 from workbench.data.progress import Progress, silent
+from workbench.data.text.characters import is_cjk
+from workbench.data.text.corpus import stream_texts
 from workbench.errors import DataError, SpecError
 from workbench.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, storage_errors
 from workbench.spec import DataSpec, SpecModel
+from workbench.types import Tokenizer
 from workbench.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Backend
+    from tokenizers.normalizers import Normalizer
+    from tokenizers.pre_tokenizers import PreTokenizer
 
 TokenizerKind = Literal["bpe", "wordpiece", "unigram", "character"]
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 PAD, UNK, CLS, SEP, MASK = range(5)
 
-_PREFIX = "##"  # of a WordPiece that goes on with a word
-_START = "\u2581"  # stands for the space before a word: SentencePiece's mark
+_PREFIX = "##"  # of a subword inside a word, in WordPiece
+_START = "\u2581"  # replaces the space before a word: SentencePiece's mark
 _DIGITS = 4  # decimals of unigram's log probabilities: far above the noise of adding them in another order
-_TELL_EVERY = 1000  # texts between two calls of progress
+_EXTRA_MERGES = 20_000  # joining the mark with a letter makes no new subword, so more merges than that are needed
+_REPORT_EVERY = 1000  # texts between two calls of progress
 
 
 class TokenizerSpec(SpecModel):
-    """How a from-scratch model gets its tokenizer: trained on the training texts, or taken from another model."""
+    """The tokenizer of a from-scratch model: trained on the training texts, or taken from another model."""
 
     train: TokenizerKind | None = Field(
         "wordpiece",
-        description="Kind of tokenizer to train: bpe (of bytes), wordpiece, unigram or character; empty with a source.",
+        description="Kind of tokenizer to train: bpe (of bytes), wordpiece, unigram or character. Leave empty with "
+        "a source.",
     )
     vocab_size: int = Field(
-        8000, ge=8, le=1_000_000, description="Most tokens in the vocabulary, the 5 special ones included."
+        8000, ge=8, le=1_000_000, description="Maximum vocabulary size, including the 5 special tokens."
     )
-    lowercase: bool = Field(False, description="Make all letters small.")
+    lowercase: bool = Field(False, description="Convert all letters to lowercase.")
     min_frequency: int = Field(
-        2, ge=1, le=1_000_000, description="A character, or a pair to be joined, must stand in the texts so many times."
+        2, ge=1, le=1_000_000, description="Minimum count of a character, or of a pair to merge, in the texts."
     )
     source: str | None = Field(
-        None, description="Take the tokenizer of this model (minilm, hf:..., path:..., run:...) instead of training."
+        None, description="Use the tokenizer of this model (minilm, hf:..., path:..., run:...) instead of training one."
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _source_replaces_training(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("source") is not None and "train" not in given:
-            return {**given, "train": None}
-        return given
+    def _source_replaces_training(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("source") is not None and "train" not in value:
+            return {**value, "train": None}
+        return value
 
     @model_validator(mode="after")
     def _one_of_the_two(self) -> TokenizerSpec:
         if (self.train is None) == (self.source is None):
-            raise ValueError("give either train (bpe, wordpiece, unigram, character) or source (a model), not both")
+            raise ValueError("set either train (bpe, wordpiece, unigram, character) or source (a model), not both")
         return self
+
+
+class TrainedTokenizer(TypedDict):
+    """What ``workbench tokenizer --json`` prints; ``texts`` counts the texts it was trained on."""
+
+    folder: str
+    kind: TokenizerKind | None
+    vocab_size: int
+    texts: int
+    notes: list[str]
 
 
 def train_tokenizer(
     texts: Iterable[str], spec: TokenizerSpec, progress: Progress | None = None, notes: list[str] | None = None
-) -> Any:
-    """A tokenizer learned from texts.
+) -> Tokenizer:
+    """Train a tokenizer on texts.
 
     Args:
-        texts: read once, from front to end, and not kept.
+        texts: read once, from the first to the last, and not stored.
         spec: its kind and size.
         progress: called with the number of characters read so far.
-        notes: sentences about what came out differently than asked are appended here.
+        notes: sentences on what differs from the spec are appended to it.
 
     Returns:
-        a transformers ``PreTrainedTokenizerFast``. ``vocab_size`` is what was asked for, or less where the texts do
-        not hold so many pieces.
+        A fast tokenizer. Its vocabulary is smaller than ``vocab_size`` if the texts have too few subwords.
 
     Raises:
-        DataError: there is no text, or a text holds half a character.
-        SpecError: the special tokens and the characters of the texts alone are more than ``vocab_size``, or ``spec``
-            names a source.
+        DataError: there is no text, or a text contains a lone surrogate.
+        SpecError: the special tokens and the characters of the texts alone exceed ``vocab_size``, or ``spec`` names a
+            source.
     """
     return _train(_Corpus(texts, progress or silent), spec, notes)
 
 
-def _train(corpus: _Corpus, spec: TokenizerSpec, notes: list[str] | None) -> Any:
+def _train(corpus: _Corpus, spec: TokenizerSpec, notes: list[str] | None) -> Tokenizer:
     if spec.train is None:
-        raise SpecError("This tokenizer is not trained: it is taken from a model.", "Leave tokenizer.source out.")
+        raise SpecError("This tokenizer is not trained: it is taken from a model.", "Remove tokenizer.source.")
     backend = _TRAINERS[spec.train](corpus, spec)
-    found = backend.get_vocab_size()
+    size = backend.get_vocab_size()
     if notes is not None:
         notes += corpus.notes
-        if found < spec.vocab_size:
+        if size < spec.vocab_size:
             notes.append(
-                f"The tokenizer has {found:,} tokens, not {spec.vocab_size:,}: no more pieces stand often enough in "
-                f"the {corpus.count:,} texts of {corpus.characters:,} characters."
+                f"The tokenizer has {size:,} tokens instead of {spec.vocab_size:,}: no other subwords are frequent "
+                f"enough in the {corpus.count:,} texts of {corpus.characters:,} characters."
             )
     return _as_transformers(backend)
 
 
 def train_on_corpus(
     data: DataSpec, spec: TokenizerSpec, workspace: Workspace, folder: Path, progress: Progress | None = None
-) -> dict[str, Any]:
-    """Train a tokenizer on a corpus, all of it, and save it as a transformers folder.
+) -> TrainedTokenizer:
+    """Train a tokenizer on a whole corpus, and save it as a transformers folder.
 
-    Nothing is held out unless ``data`` says so: nobody is measured here. The corpus is streamed
-    (:mod:`workbench.data.text.corpus`), but for a part that is held out or drawn, for which every row has to be known.
+    Nothing is held out unless ``data`` says so, because nothing is evaluated. The corpus is streamed
+    (:mod:`workbench.data.text.corpus`), except with a held-out split or a limit, for which all rows must be known.
 
     Args:
-        data: a name of the catalogue, of which every text is taken, or a file; ``columns: {text: NAME}`` names the
+        data: a data set of the catalogue, all of whose texts are used, or a file; ``columns: {text: NAME}`` names the
             column.
         spec: its kind and size.
         workspace: whose cache is used.
-        folder: where the tokenizer goes; ``AutoTokenizer.from_pretrained(folder)`` reads it.
-        progress: told of downloads and of the training.
-
-    Returns:
-        ``{"folder", "kind", "vocab_size", "texts", "notes"}``.
+        folder: where to save the tokenizer; ``AutoTokenizer.from_pretrained(folder)`` loads it.
+        progress: called during downloads and training.
 
     Raises:
-        DataError, SpecError, FetchError, StorageError: as :func:`train_tokenizer` and ``load_data``.
+        DataError: the data cannot be used, or there is no text.
+        FetchError: the data could not be fetched.
+        SpecError: ``vocab_size`` is too small, or ``spec`` names a source.
+        StorageError: the folder cannot be written.
     """
-    from workbench.data.catalogue.hub_rows import is_reference
-    from workbench.data.load import load_texts
-    from workbench.data.text.corpus import stream_texts
-
     texts: Iterable[str]
     holds_out = "holdout" in data.model_fields_set and (data.holdout.test or data.holdout.valid)
     if holds_out or (data.limit.train is not None and not is_reference(data.train)):
@@ -169,8 +186,16 @@ def train_on_corpus(
     }
 
 
-def save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Write a tokenizer as a transformers folder: where its ``tokenizer.json`` is, it is whole. Raises StorageError."""
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Save a tokenizer as a transformers folder; once ``tokenizer.json`` exists, the folder is complete.
+
+    Args:
+        tokenizer: a fast tokenizer.
+        folder: where to save it; created if missing.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=folder))
@@ -186,8 +211,12 @@ def save_tokenizer(tokenizer: Any, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def special_tokens_in_text(tokenizer: Any) -> Iterator[None]:
-    """While this lasts, ``[MASK]`` written in a text is the special token: for prompts with places to fill in."""
+def special_tokens_in_text(tokenizer: Tokenizer) -> Iterator[None]:
+    """Read ``[MASK]`` in a text as the special token inside a ``with`` block: for prompts to fill in.
+
+    Args:
+        tokenizer: a fast tokenizer.
+    """
     backend = tokenizer.backend_tokenizer
     before = backend.encode_special_tokens, tokenizer.split_special_tokens  # transformers sets the first by the second
     backend.encode_special_tokens = tokenizer.split_special_tokens = False
@@ -197,11 +226,11 @@ def special_tokens_in_text(tokenizer: Any) -> Iterator[None]:
         backend.encode_special_tokens, tokenizer.split_special_tokens = before
 
 
-# -- the corpus, as it streams by -------------------------------------------------------------------------------------
+# -- the corpus -------------------------------------------------------------------------------------------------------
 
 
 class _Corpus:
-    """The texts on their way to a trainer: counted, and looked at for what no trainer can use."""
+    """A stream of texts for a trainer: counted, and checked for what no trainer can use."""
 
     def __init__(self, texts: Iterable[str], progress: Progress) -> None:
         self.texts = texts
@@ -211,66 +240,87 @@ class _Corpus:
         self.notes: list[str] = []
 
     def stream(self) -> Iterator[str]:
-        """Each text. Raises DataError for half a character; it is raised out of the trainer."""
+        """Yield the texts that are not blank.
+
+        Raises:
+            DataError: a text contains a lone surrogate; the error passes through the trainer.
+        """
         for text in self.texts:
             if not text.isascii():
-                _check_whole(text, self.count)
+                _check_encodable(text, self.count)
             if text and not text.isspace():
                 self.count += 1
                 self.characters += len(text)
-                if self.count % _TELL_EVERY == 0:
+                if self.count % _REPORT_EVERY == 0:
                     self.progress("training the tokenizer: characters read", self.characters, None)
                 yield text
-        self.progress("training the tokenizer: joining pieces", 0, None)
+        self.progress("training the tokenizer: merging subwords", 0, None)
 
-    def counting(self, normalizer: Any, alphabet: Counter[str]) -> Iterator[str]:
-        """Each text; what its characters are is counted in ``alphabet`` on the way."""
+    def counting(self, normalizer: Normalizer | None, alphabet: Counter[str]) -> Iterator[str]:
+        """Yield the texts, and count their characters.
+
+        Args:
+            normalizer: applied before counting; None for none.
+            alphabet: the counts.
+        """
         for text in self.stream():
             alphabet.update(normalizer.normalize_str(text) if normalizer is not None else text)
             yield text
 
     def check(self) -> None:
-        """Refuse a corpus without text, once it has been read."""
+        """Refuse a corpus without text, after it was read.
+
+        Raises:
+            DataError: there is no text.
+        """
         if not self.count:
             raise DataError(
-                "There is no text to train a tokenizer on.", "Is the right column given as text (data.columns)?"
+                "There is no text to train a tokenizer on.", "Check that data.columns names the text column."
             )
 
     def frequent(self, alphabet: Counter[str], spec: TokenizerSpec) -> list[str]:
-        """The characters that stand there often enough, sorted; the others are told of."""
-        kept = sorted(char for char, n in alphabet.items() if n >= spec.min_frequency)
-        if not kept:
+        """Return the frequent characters, sorted; a note counts the others.
+
+        Args:
+            alphabet: the counts of all characters.
+            spec: says which count is frequent.
+
+        Raises:
+            DataError: no character is frequent.
+        """
+        frequent = sorted(char for char, n in alphabet.items() if n >= spec.min_frequency)
+        if not frequent:
             raise DataError(
-                f"No character stands in the texts {spec.min_frequency:,} times: {self.count:,} texts, "
+                f"No character occurs {spec.min_frequency:,} times in the {self.count:,} texts of "
                 f"{self.characters:,} characters.",
-                "Give more text, or lower tokenizer.min_frequency.",
+                "Provide more text, or lower tokenizer.min_frequency.",
             )
-        if len(kept) < len(alphabet):
+        if len(frequent) < len(alphabet):
             self.notes.append(
-                f"{len(alphabet) - len(kept):,} of {len(alphabet):,} different characters stand in the texts fewer "
-                f"than {spec.min_frequency:,} times, and are no tokens."
+                f"{len(alphabet) - len(frequent):,} of {len(alphabet):,} different characters occur less than "
+                f"{spec.min_frequency:,} times and are not in the vocabulary."
             )
-        return kept
+        return frequent
 
 
-def _check_whole(text: str, number: int) -> None:
+def _check_encodable(text: str, number: int) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise DataError(
-            f"Text {number + 1:,} holds half a character (a lone surrogate) at position {error.start + 1:,}.",
-            "Write the texts again as UTF-8.",
+            f"Text {number + 1:,} contains a lone surrogate (half a character) at position {error.start + 1:,}.",
+            "Save the texts as UTF-8.",
         ) from error
 
 
-def _check_fits(needed: int, what: str, spec: TokenizerSpec) -> None:
-    """Refuse a vocabulary in which not even the characters have room."""
+def _check_fits(needed: int, content: str, spec: TokenizerSpec) -> None:
+    """Refuse a vocabulary that is too small for the characters."""
     needed += len(SPECIAL_TOKENS)
     if needed > spec.vocab_size:
         raise SpecError(
-            f"tokenizer.vocab_size is {spec.vocab_size:,}, and {len(SPECIAL_TOKENS)} special tokens with {what} are "
-            f"{needed:,} already.",
-            f"Set it above {needed:,}, raise tokenizer.min_frequency to leave rare characters out, or train: bpe, "
+            f"tokenizer.vocab_size is {spec.vocab_size:,}, but {len(SPECIAL_TOKENS)} special tokens and {content} "
+            f"already need {needed:,}.",
+            f"Set it above {needed:,}, raise tokenizer.min_frequency to exclude rare characters, or train: bpe, "
             "which needs 256 bytes and no characters.",
         )
 
@@ -278,8 +328,8 @@ def _check_fits(needed: int, what: str, spec: TokenizerSpec) -> None:
 # -- the four kinds ---------------------------------------------------------------------------------------------------
 
 
-def _train_bpe(corpus: _Corpus, spec: TokenizerSpec) -> Any:
-    """Byte-level BPE: the 256 bytes, and the most frequent pair joined again and again."""
+def _train_bpe(corpus: _Corpus, spec: TokenizerSpec) -> Backend:
+    """Train byte-level BPE: the 256 bytes, and the most frequent pair merged repeatedly."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     bytes_ = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -301,10 +351,10 @@ def _train_bpe(corpus: _Corpus, spec: TokenizerSpec) -> Any:
     return backend
 
 
-def _train_wordpiece(corpus: _Corpus, spec: TokenizerSpec) -> Any:
-    """WordPiece: pieces that begin a word, and pieces (``##``) that go on with one; the longest that fits is taken.
+def _train_wordpiece(corpus: _Corpus, spec: TokenizerSpec) -> Backend:
+    """Train WordPiece: subwords that begin a word, and subwords (``##``) inside one; the longest match is used.
 
-    Learned as BPE over words that begin with a mark: a piece with the mark begins a word, any other goes on with one.
+    Learned as BPE over words that begin with a mark: a subword with the mark begins a word, any other is inside one.
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -313,25 +363,24 @@ def _train_wordpiece(corpus: _Corpus, spec: TokenizerSpec) -> Any:
     learner = Tokenizer(models.BPE())
     learner.normalizer = normalizer
     learner.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.Metaspace(prepend_scheme="always")])
-    # Joining the mark with a letter gives no new piece, so there must be room for more merges than are used.
-    room = spec.vocab_size + 20_000
-    trainer = trainers.BpeTrainer(vocab_size=room, min_frequency=spec.min_frequency, show_progress=False)
+    size = spec.vocab_size + _EXTRA_MERGES
+    trainer = trainers.BpeTrainer(vocab_size=size, min_frequency=spec.min_frequency, show_progress=False)
     alphabet: Counter[str] = Counter()
     learner.train_from_iterator(corpus.counting(normalizer, alphabet), trainer)
     corpus.check()
     for space in [char for char in alphabet if char.isspace()]:
         del alphabet[space]
     letters = corpus.frequent(alphabet, spec)
-    inner = [_PREFIX + char for char in letters if _goes_on(words, char)]
+    inner = [_PREFIX + char for char in letters if _can_be_inside_word(words, char)]
     _check_fits(len(letters) + len(inner), f"{len(letters):,} characters (alone, and inside words)", spec)
-    pieces = dict.fromkeys([*SPECIAL_TOKENS, *letters, *inner])
+    subwords = dict.fromkeys([*SPECIAL_TOKENS, *letters, *inner])
     learned = learner.get_vocab()
-    for piece in sorted(learned, key=learned.__getitem__):
-        if len(pieces) == spec.vocab_size:
+    for subword in sorted(learned, key=learned.__getitem__):
+        if len(subwords) == spec.vocab_size:
             break
-        if len(piece.removeprefix(_START)) > 1:
-            pieces.setdefault(piece[1:] if piece.startswith(_START) else _PREFIX + piece)
-    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+        if len(subword.removeprefix(_START)) > 1:
+            subwords.setdefault(subword[1:] if subword.startswith(_START) else _PREFIX + subword)
+    vocabulary = {subword: number for number, subword in enumerate(subwords)}
     backend = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     backend.normalizer = normalizer
     backend.pre_tokenizer = words
@@ -339,26 +388,20 @@ def _train_wordpiece(corpus: _Corpus, spec: TokenizerSpec) -> Any:
     return backend
 
 
-def _goes_on(words: Any, char: str) -> bool:
-    """Whether a word can go on with this character: punctuation and Chinese characters are words of their own."""
+def _can_be_inside_word(words: PreTokenizer, char: str) -> bool:
+    """Return whether a word can contain this character: punctuation and Chinese characters are their own words."""
     return len(words.pre_tokenize_str(f"a{char}")) == 1 and not is_cjk(char)
 
 
-def is_cjk(char: str) -> bool:
-    """Whether BERT's normalizer sets spaces around this character (CJK Unified Ideographs and their extensions)."""
-    blocks = ((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2CEAF), (0xF900, 0xFAFF), (0x2F800, 0x2FA1F))
-    return any(low <= ord(char) <= high for low, high in blocks)
-
-
-def _train_unigram(corpus: _Corpus, spec: TokenizerSpec) -> Any:
-    """Unigram: pieces with probabilities, the likeliest segmentation is taken; unlikely pieces were weeded out."""
+def _train_unigram(corpus: _Corpus, spec: TokenizerSpec) -> Backend:
+    """Train unigram: subwords with probabilities; the likeliest segmentation is used, unlikely subwords are pruned."""
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     learner = Tokenizer(models.Unigram())
     learner.normalizer = (
         normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()]) if spec.lowercase else normalizers.NFC()
     )
-    # Line ends alone, and signs apart from letters: no piece reaches from one word into the next.
+    # Line ends alone, and punctuation apart from letters: no subword crosses words.
     signs = Regex(rf"[\r\n\t]|[^\p{{L}}\p{{M}}\p{{N}}\s{_START}]+")
     learner.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Metaspace(), pre_tokenizers.Split(signs, "isolated")]
@@ -372,7 +415,7 @@ def _train_unigram(corpus: _Corpus, spec: TokenizerSpec) -> Any:
     alphabet: Counter[str] = Counter()
     try:
         learner.train_from_iterator(corpus.counting(learner.normalizer, alphabet), trainer)
-    except Exception as error:  # the library's own are of no narrower type
+    except Exception as error:  # the library raises nothing narrower
         if "not large enough" in str(error):
             _check_fits(len(alphabet), f"{len(alphabet):,} characters", spec)
         raise
@@ -380,33 +423,33 @@ def _train_unigram(corpus: _Corpus, spec: TokenizerSpec) -> Any:
     del alphabet[" "]
     letters = {_START, *corpus.frequent(alphabet, spec)}
     _check_fits(len(letters), f"{len(letters):,} characters", spec)
-    backend = Tokenizer(models.Unigram(_unigram_pieces(learner, letters, spec), UNK, False))
+    backend = Tokenizer(models.Unigram(_unigram_subwords(learner, letters, spec), UNK, False))
     backend.normalizer = learner.normalizer
     backend.pre_tokenizer = learner.pre_tokenizer
     backend.decoder = decoders.Metaspace()
     return backend
 
 
-def _unigram_pieces(learner: Any, letters: set[str], spec: TokenizerSpec) -> list[tuple[str, float]]:
-    """The learned pieces of frequent characters only, likeliest first, in an order that is the same each time."""
+def _unigram_subwords(learner: Backend, letters: set[str], spec: TokenizerSpec) -> list[tuple[str, float]]:
+    """Return the learned subwords of frequent characters, likeliest first, in an order that is always the same."""
     learned: list[tuple[str, float]] = json.loads(learner.to_str())["model"]["vocab"][len(SPECIAL_TOKENS) :]
-    # Characters that were weeded out come back with the lowest score, 0.0001 apart in an order of chance.
+    # Characters that were pruned come back with the lowest score, 0.0001 apart in random order.
     lowest = min(score for _, score in learned)
-    readmitted = lowest + 0.0001 * sum(len(piece) == 1 for piece, _ in learned)
+    readmitted = lowest + 0.0001 * sum(len(subword) == 1 for subword, _ in learned)
     scores = {
-        piece: round(lowest if len(piece) == 1 and score <= readmitted else score, _DIGITS)
-        for piece, score in learned
-        if letters.issuperset(piece)
+        subword: round(lowest if len(subword) == 1 and score <= readmitted else score, _DIGITS)
+        for subword, score in learned
+        if letters.issuperset(subword)
     }
-    # Every character has its place; the likeliest of the others fill what is left.
-    ranked = sorted(scores, key=lambda piece: (len(piece) > 1, -scores[piece], piece))
-    kept = ranked[: spec.vocab_size - len(SPECIAL_TOKENS)]
-    kept.sort(key=lambda piece: (-scores[piece], piece))
-    return [*((token, 0.0) for token in SPECIAL_TOKENS), *((piece, scores[piece]) for piece in kept)]
+    # Every character is in the vocabulary; the likeliest of the other subwords fill the rest.
+    ranked = sorted(scores, key=lambda subword: (len(subword) > 1, -scores[subword], subword))
+    selected = ranked[: spec.vocab_size - len(SPECIAL_TOKENS)]
+    selected.sort(key=lambda subword: (-scores[subword], subword))
+    return [*((token, 0.0) for token in SPECIAL_TOKENS), *((subword, scores[subword]) for subword in selected)]
 
 
-def _train_character(corpus: _Corpus, spec: TokenizerSpec) -> Any:
-    """Characters: each code point is a token."""
+def _train_character(corpus: _Corpus, spec: TokenizerSpec) -> Backend:
+    """Train a character tokenizer: each code point is a token."""
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
     normalizer = normalizers.Lowercase() if spec.lowercase else None
@@ -416,7 +459,7 @@ def _train_character(corpus: _Corpus, spec: TokenizerSpec) -> Any:
     corpus.check()
     letters = corpus.frequent(alphabet, spec)
     _check_fits(len(letters), f"{len(letters):,} characters", spec)
-    vocabulary = {piece: number for number, piece in enumerate([*SPECIAL_TOKENS, *letters])}
+    vocabulary = {token: number for number, token in enumerate([*SPECIAL_TOKENS, *letters])}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     if normalizer is not None:
         backend.normalizer = normalizer
@@ -425,7 +468,7 @@ def _train_character(corpus: _Corpus, spec: TokenizerSpec) -> Any:
     return backend
 
 
-_TRAINERS: dict[TokenizerKind, Callable[[_Corpus, TokenizerSpec], Any]] = {
+_TRAINERS: dict[TokenizerKind, Callable[[_Corpus, TokenizerSpec], Backend]] = {
     "bpe": _train_bpe,
     "wordpiece": _train_wordpiece,
     "unigram": _train_unigram,
@@ -433,11 +476,11 @@ _TRAINERS: dict[TokenizerKind, Callable[[_Corpus, TokenizerSpec], Any]] = {
 }
 
 
-# -- what they share --------------------------------------------------------------------------------------------------
+# -- special tokens ---------------------------------------------------------------------------------------------------
 
 
-def _as_transformers(backend: Any) -> Any:
-    """The tokenizer with its special tokens, as transformers knows it."""
+def _as_transformers(backend: Backend) -> Tokenizer:
+    """Add the special tokens, and wrap the tokenizer for transformers."""
     from tokenizers import AddedToken, processors
     from transformers import PreTrainedTokenizerFast
 

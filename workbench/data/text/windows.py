@@ -1,26 +1,27 @@
-"""Questions with long contexts, as overlapping windows: each window is the question and a part of the context.
+"""Questions with long contexts as overlapping windows: each window is the question and a span of the context.
 
     [CLS] question [SEP] context[0:room] [SEP]
     [CLS] question [SEP] context[room - stride : 2 * room - stride] [SEP]     ... up to the context's end
 
-Every context is tokenized once, however many questions are asked of it; windows are gathers in flat arrays.
+Every context is tokenized once, however many questions refer to it; windows are gathers in flat arrays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from workbench.data.text.packing import Documents, SpecialTokens, TokenSpan, join_chunks, offsets_within
+from workbench.data.text.packing import Chunks, Documents, SpecialTokens, TokenSpan, join_chunks, offsets_within
 from workbench.data.text.token_cache import Arrays, cached_arrays
-from workbench.data.text.tokens import ENCODE_BATCH, TokenTable, fast_backend
+from workbench.data.text.tokens import ENCODE_BATCH, Ints32, TokenTable, fast_backend
 from workbench.errors import RequestError
+from workbench.types import Ints, Tokenizer
 
-Ints = NDArray[np.int64]
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Backend
 
 
 @dataclass(frozen=True)
@@ -28,102 +29,118 @@ class Windows:
     """Windows of N examples; those of one example follow each other, from its context's beginning to its end.
 
     Attributes:
-        tokens: the windows, W >= N of them. ``full_lengths`` is above a window's length by the tokens that were cut
-            off its question; nothing of a context is lost.
-        example: int64 [W], the example that a window is of, ascending.
-        spans: int32 [total tokens, 2], where a token begins and ends in the context, in characters; -1 for tokens of
-            the question and special tokens. Token t of window w is row ``tokens.offsets[w] + t``.
+        tokens: the windows, W >= N of them. ``full_lengths`` exceeds a window's length by the tokens truncated from its
+            question; nothing of a context is lost.
+        example: int64 [W], the example of a window, ascending.
+        spans: int32 [total tokens, 2], the start and end of a token in the context, in characters; -1 for tokens of the
+            question and special tokens. Token t of window w is row ``tokens.offsets[w] + t``.
     """
 
     tokens: TokenTable
     example: Ints
-    spans: NDArray[np.int32]
+    spans: Ints32
 
     def __len__(self) -> int:
         return len(self.example)
 
 
 def tokenize_windows(
-    tokenizer: Any, questions: Sequence[str], contexts: Sequence[str], max_length: int = 384, stride: int = 128
+    tokenizer: Tokenizer, questions: Sequence[str], contexts: Sequence[str], max_length: int = 384, stride: int = 128
 ) -> Windows:
-    """Each question with its whole context, in windows of at most ``max_length`` tokens.
+    """Tokenize each question with its whole context, in windows of at most ``max_length`` tokens.
 
     Args:
-        tokenizer: a transformers tokenizer with a ``backend_tokenizer`` of the tokenizers library.
-        questions: N questions. One of more than half of the room is cut to that: there must be some for the context.
+        tokenizer: a fast tokenizer.
+        questions: N questions. A question of more than half of the room is truncated to that, to leave room for the
+            context.
         contexts: N contexts.
-        max_length: longest window, in tokens.
-        stride: tokens of the context that a window shares with the one before; at most half of those it has room for.
+        max_length: longest window in tokens.
+        stride: tokens of the context that a window shares with the one before; at most half of its room for the
+            context.
 
     Raises:
-        RequestError: ``max_length`` leaves no room, or the tokenizer is not one of the tokenizers library.
+        RequestError: ``max_length`` leaves no room, or the tokenizer is not a fast one.
     """
     backend = fast_backend(tokenizer)
     wants_types = "token_type_ids" in tokenizer.model_input_names
-    settings = {"max_length": max_length, "stride": stride, "types": wants_types}
     columns = [questions, contexts]
-    found = cached_arrays(
-        "windows", backend, settings, columns, lambda: _make(backend, columns, max_length, stride, wants_types)
+    arrays = cached_arrays(
+        "windows",
+        backend,
+        {"max_length": max_length, "stride": stride, "types": wants_types},
+        columns,
+        lambda: _make(backend, columns, max_length, stride, wants_types),
     )
-    example, spans = found.pop("example"), found.pop("spans")
-    return Windows(TokenTable(types=found.pop("types", None), **found), example, spans)
+    example, spans = arrays.pop("example"), arrays.pop("spans")
+    return Windows(TokenTable(types=arrays.pop("types", None), **arrays), example, spans)
 
 
-def _make(backend: Any, texts: Sequence[Sequence[str]], max_length: int, stride: int, wants_types: bool) -> Arrays:
+class _PairTemplate(NamedTuple):
+    """The special tokens before, between and after the two texts of a pair, and the token type of the second."""
+
+    before: list[SpecialTokens]
+    between: list[SpecialTokens]
+    after: list[SpecialTokens]
+    second_type: int
+
+
+def _make(backend: Backend, texts: Sequence[Sequence[str]], max_length: int, stride: int, wants_types: bool) -> Arrays:
     questions, contexts = texts
-    before, between, behind = _pair_layout(backend)
-    free = max_length - len(before) - len(between) - len(behind)
+    template = _pair_template(backend)
+    free = max_length - len(template.before) - len(template.between) - len(template.after)
     if free < 2:
         raise RequestError(
             f"{max_length} tokens leave no room for a question and its context.", "Raise data.max_length."
         )
-    asked, _ = _read(backend, questions)
-    rows = {context: row for row, context in enumerate(dict.fromkeys(contexts))}
-    read, spans = _read(backend, list(rows))
-    of = np.array([rows[context] for context in contexts], dtype=np.int64)
+    question, _ = _read(backend, questions)
+    unique = {context: row for row, context in enumerate(dict.fromkeys(contexts))}
+    context, spans = _read(backend, list(unique))
+    context_of = np.array([unique[text] for text in contexts], dtype=np.int64)
 
-    question_lengths = np.minimum(asked.lengths, free // 2)
-    example, begin, lengths = _cut(read.lengths[of], free - question_lengths, stride)
-    both = Documents(  # a token's place in ``spans`` travels as the number of its word
-        np.concatenate([asked.ids, read.ids]),
-        np.concatenate([np.full(len(asked.ids), -1, np.int32), np.arange(len(read.ids), dtype=np.int32)]),
-        np.concatenate([asked.offsets, len(asked.ids) + read.offsets[1:]]),
+    question_lengths = np.minimum(question.lengths, free // 2)
+    example, start, lengths = _split_windows(context.lengths[context_of], free - question_lengths, stride)
+    both = Documents(  # word numbers carry the index of a token in ``spans``
+        np.concatenate([question.ids, context.ids]),
+        np.concatenate([np.full(len(question.ids), -1, np.int32), np.arange(len(context.ids), dtype=np.int32)]),
+        np.concatenate([question.offsets, len(question.ids) + context.offsets[1:]]),
     )
-    layout: list[TokenSpan | SpecialTokens] = [
-        *before,
-        TokenSpan(asked.offsets[example], question_lengths[example]),
-        *between,
-        TokenSpan(len(asked.ids) + read.offsets[of[example]] + begin, lengths, type=_context_type(backend)),
-        *behind,
+    context_starts = len(question.ids) + context.offsets[context_of[example]] + start
+    elements: list[TokenSpan | SpecialTokens] = [
+        *template.before,
+        TokenSpan(question.offsets[example], question_lengths[example]),
+        *template.between,
+        TokenSpan(context_starts, lengths, type=template.second_type),
+        *template.after,
     ]
-    table = join_chunks(both, len(example), layout, types=wants_types)
+    table = join_chunks(both, len(example), elements, types=wants_types)
     assert table.words is not None
-    full_lengths = table.lengths + (asked.lengths - question_lengths)[example]
-    found: Arrays = {
+    full_lengths = table.lengths + (question.lengths - question_lengths)[example]
+    arrays: Arrays = {
         "ids": table.ids,
         "offsets": table.offsets,
         "full_lengths": full_lengths.astype(np.int32),
         "example": example,
         "spans": np.where(table.words[:, None] >= 0, spans[table.words], np.int32(-1)).astype(np.int32),
     }
-    return found if table.types is None else {**found, "types": table.types}
+    return arrays if table.types is None else {**arrays, "types": table.types}
 
 
-def _cut(lengths: Ints, room: Ints, stride: int) -> tuple[Ints, Ints, Ints]:
-    """For each window its example, where in the context it begins, and its length, in tokens; one at least."""
+def _split_windows(lengths: Ints, room: Ints, stride: int) -> Chunks:
+    """Split contexts into windows, at least one each; ``document`` is the example of a window."""
     step = room - np.minimum(stride, room // 2)
     count = 1 + np.maximum(0, -(-(lengths - room) // step))
     example = np.repeat(np.arange(len(lengths)), count)
-    begin = offsets_within(count) * step[example]
-    return example, begin, np.minimum(lengths[example] - begin, room[example])
+    start = offsets_within(count) * step[example]
+    return Chunks(example, start, np.minimum(lengths[example] - start, room[example]))
 
 
-def _read(backend: Any, texts: Sequence[str]) -> tuple[Documents, NDArray[np.int32]]:
-    """Tokens of whole texts without special tokens, and int32 [total tokens, 2] where each stands in its text."""
+def _read(backend: Backend, texts: Sequence[str]) -> tuple[Documents, Ints32]:
+    """Return the tokens of whole texts without special tokens, and the start and end of each token in its text,
+    int32 [total tokens, 2]."""
     backend.no_padding()
     backend.no_truncation()
-    ids: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
-    spans: list[NDArray[np.int32]] = [np.full((1, 2), -1, np.int32)]  # so that there is a row to point at
+    ids: list[Ints32] = [np.zeros(0, np.int32)]
+    spans: list[Ints32] = [np.full((1, 2), -1, np.int32)]  # so that there is a row to point at
     for start in range(0, len(texts), ENCODE_BATCH):
         for encoding in backend.encode_batch(texts[start : start + ENCODE_BATCH], add_special_tokens=False):
             ids.append(np.asarray(encoding.ids, dtype=np.int32))
@@ -134,19 +151,15 @@ def _read(backend: Any, texts: Sequence[str]) -> tuple[Documents, NDArray[np.int
     return Documents(flat, np.zeros_like(flat), offsets), np.concatenate([*spans[1:], spans[0]])
 
 
-def _pair_layout(backend: Any) -> tuple[list[SpecialTokens], list[SpecialTokens], list[SpecialTokens]]:
-    """The special tokens before, between and behind the two texts of a pair, each with its type."""
+def _pair_template(backend: Backend) -> _PairTemplate:
+    """Return the special tokens of a pair of texts."""
     backend.no_truncation()
     encoding = backend.encode("a", "a")
     sequences = encoding.sequence_ids
     if 0 not in sequences or 1 not in sequences:
-        raise RequestError("The tokenizer knows no letter a, so the place of its special tokens is not known.")
+        raise RequestError("The tokenizer lacks the letter a, so the positions of its special tokens are not known.")
     specials = [SpecialTokens([i], type=t) for i, t in zip(encoding.ids, encoding.type_ids, strict=True)]
     first, last = sequences.index(0), len(sequences) - sequences[::-1].index(1)
-    middle = len(sequences) - sequences[::-1].index(0), sequences.index(1)
-    return specials[:first], specials[slice(*middle)], specials[last:]
-
-
-def _context_type(backend: Any) -> int:
-    encoding = backend.encode("a", "a")
-    return int(encoding.type_ids[encoding.sequence_ids.index(1)])
+    middle = slice(len(sequences) - sequences[::-1].index(0), sequences.index(1))
+    second_type = int(encoding.type_ids[sequences.index(1)])
+    return _PairTemplate(specials[:first], specials[middle], specials[last:], second_type)

@@ -1,14 +1,14 @@
-"""Files that are no plain table: one module a format, each turns files into a
+"""Dataset formats: files that are not plain tables. One module per format; each turns files into a
 :class:`workbench.data.readers.table.Table`.
 
 A catalogue entry names one (``read_options: {format: conll}``), and a format can claim users' files by their suffix.
-Adding a format is adding a file with a class that is registered here::
+To add a format, add a file with a registered class::
 
     @formats.register("lines")
     class Lines(Format):
-        "A text a line."
+        "One text per line."
 
-        def read(self, files: Sequence[RawFile], part: str) -> Table:
+        def read(self, files: Sequence[RawFile], split: SplitName) -> Table:
             lines = files[0].text().splitlines()
             return self.table({"text": lines}, rows=range(1, len(lines) + 1), unit="line")
 """

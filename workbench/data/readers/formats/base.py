@@ -1,4 +1,4 @@
-"""What a format is: files in, a table out; and what all of them share: decoding, JSON, errors with the row."""
+"""The contract of a dataset format, files in and a table out; and what formats share: decoding, JSON, errors."""
 
 from __future__ import annotations
 
@@ -8,26 +8,30 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, TypeVar
 
+from workbench.data.examples import SplitName
 from workbench.data.readers.encoding import decode
-from workbench.data.readers.file_types import check_file
+from workbench.data.readers.file_types import check_file, read_bytes
 from workbench.data.readers.table import Table
 from workbench.errors import DataError
 from workbench.registry import Registry
+from workbench.types import Json
 
-_HINT = "Fetch the data set again, or mend the file."
+T = TypeVar("T", str, int, list[Json], dict[str, Json])
+
+_HINT = "Fetch the data set again, or correct the file."
 
 
 @dataclass
 class RawFile:
-    """A file as it lies there.
+    """A file that is not decoded yet.
 
     Args:
         name: for messages.
         content: its bytes.
-        encoding: taken as it is when given; else found out.
-        notes: what was found out while reading it.
+        encoding: detected if None.
+        notes: what was detected while reading it.
     """
 
     name: str
@@ -36,28 +40,40 @@ class RawFile:
     notes: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """The file's text, lines ended by ``\\n``. Raises DataError, with the line of what is no text."""
+        """Return the file's text, with lines that end in ``\\n``.
+
+        Raises:
+            DataError: it is not text; the message names the line.
+        """
         text, notes = decode(self.content, self.name, self.encoding)
         self.notes += notes
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
-    def json(self) -> Any:
-        """The file as one JSON document. Raises DataError, with the line."""
+    def json(self) -> Json:
+        """Return the file as one JSON document.
+
+        Raises:
+            DataError: it is not JSON; the message names the line.
+        """
         return load_json(self.text(), self.name)
 
-    def json_lines(self) -> Iterator[tuple[int, Any]]:
-        """The number of each line that is not empty, and the JSON on it. Raises DataError, with the line."""
+    def json_lines(self) -> Iterator[tuple[int, Json]]:
+        """Yield the number of each line that is not empty, and the JSON on it.
+
+        Raises:
+            DataError: a line is not JSON; the message names it.
+        """
         for number, line in enumerate(self.text().split("\n"), start=1):
             if line.strip():
                 yield number, load_json(line, f"{self.name}, line {number}")
 
 
 class Format(ABC):
-    """Base of every format.
+    """Base of every dataset format.
 
     Attributes:
-        version: to be raised when the same files become other rows: runs on them are then told apart.
-        suffixes: endings of users' files that are read so.
+        version: increment it when the same files result in other rows, so that runs on them are told apart.
+        suffixes: suffixes of users' files in this format.
     """
 
     name: ClassVar[str]
@@ -65,49 +81,59 @@ class Format(ABC):
     suffixes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def read(self, files: Sequence[RawFile], part: str) -> Table:
-        """The table of one part.
+    def read(self, files: Sequence[RawFile], split: SplitName) -> Table:
+        """Return the table of one split.
 
         Args:
-            files: in the order in which the catalogue's entry names them.
-            part: ``train``, ``valid`` or ``test``, for formats that make several from the same files.
+            files: in the order of the catalogue entry.
+            split: for formats that make several splits from the same files.
 
         Raises:
-            DataError: a file is not what it should be; the message says which, and the row.
+            DataError: a file is malformed; the message names it and the row.
         """
 
     @classmethod
-    def knows(cls, path: Path) -> bool:
-        """Whether a user's file is in this format: by its ending, where a format has one of its own."""
+    def matches(cls, path: Path) -> bool:
+        """Return whether a user's file is in this format, by default by its suffix.
+
+        Args:
+            path: the file.
+        """
         return path.suffix.lower() in cls.suffixes
 
-    def table(self, columns: Mapping[str, list[Any]], rows: Iterable[int], unit: str = "row") -> Table:
-        """A table without a name yet; :func:`read_format` gives it one."""
-        return Table("", dict(columns), list(rows), unit)
+    def table(self, columns: Mapping[str, Sequence[object]], rows: Iterable[int], unit: str = "row") -> Table:
+        """Return a table; :func:`read_format` sets its name.
+
+        Args:
+            columns: for each column its values.
+            rows: the number of each row in the file.
+            unit: what ``rows`` counts: ``"line"`` or ``"row"``.
+        """
+        return Table("", {name: list(values) for name, values in columns.items()}, list(rows), unit)
 
 
 formats: Registry[Format] = Registry("format", package="workbench.data.readers.formats")
 
 
 def read_format(
-    format_name: str, paths: Sequence[Path], name: str, part: str = "train", encoding: str | None = None
+    format_name: str, paths: Sequence[Path], name: str, split: SplitName = "train", encoding: str | None = None
 ) -> Table:
-    """Read files of a format.
+    """Read files in a dataset format.
 
     Args:
-        format_name: one of the registry ``formats``.
-        paths: the files of one part.
-        name: what the table is called, in messages and in the ids of its rows.
-        part: see :meth:`Format.read`.
-        encoding: of the files; found out if left out.
+        format_name: an entry of the registry ``formats``.
+        paths: the files of one split.
+        name: the table's name, in messages and in the ids of its rows.
+        split: see :meth:`Format.read`.
+        encoding: of the files; detected if None.
 
     Raises:
         UnknownNameError: there is no such format.
-        DataError: a file is not what it should be; the message says which, and the row.
+        DataError: a file is malformed; the message names it and the row.
     """
     reader = formats.get(format_name)()
     files = [RawFile(path.name, _read_bytes(path), encoding) for path in paths]
-    table = reader.read(files, part)
+    table = reader.read(files, split)
     if not len(table):
         raise DataError(f"{' and '.join(file.name for file in files)}: there are no rows.", _HINT)
     table.name = name
@@ -117,17 +143,18 @@ def read_format(
 
 
 def format_for(path: Path) -> str | None:
-    """The format that a user's file is in; None for a plain table or text."""
-    return next((name for name, kind in formats.items() if kind.knows(path)), None)
+    """Return the format of a user's file; None for a plain table or text.
+
+    Args:
+        path: the file.
+    """
+    return next((name for name, kind in formats.items() if kind.matches(path)), None)
 
 
 def _read_bytes(path: Path) -> bytes:
-    if format_for(path) is not None:  # a user's: the catalogue's are pinned
+    if format_for(path) is not None:  # a user's file; those of the catalogue are pinned
         check_file(path, path.suffix.lower())
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {error.strerror}.", "Check the file's permissions.") from error
+    return read_bytes(path, path.name)
 
 
 def _digest(reader: Format, files: Sequence[RawFile]) -> str:
@@ -140,10 +167,19 @@ def _digest(reader: Format, files: Sequence[RawFile]) -> str:
 # -- JSON -------------------------------------------------------------------------------------------------------------
 
 
-def load_json(text: str, where: str) -> Any:
-    """The JSON in ``text``. Raises DataError that begins with ``where``."""
+def load_json(text: str, where: str) -> Json:
+    """Parse JSON.
+
+    Args:
+        text: the JSON.
+        where: its location, for messages.
+
+    Raises:
+        DataError: it is not JSON.
+    """
     try:
-        return json.loads(text)
+        value: Json = json.loads(text)
+        return value
     except json.JSONDecodeError as error:
         line = f", line {error.lineno}" if error.lineno > 1 or "line" not in where else ""
         raise DataError(f"{where}{line}: not JSON: {error.msg}, at character {error.colno}.", _HINT) from error
@@ -151,15 +187,30 @@ def load_json(text: str, where: str) -> Any:
         raise DataError(f"{where}: nested too deeply.", _HINT) from error
 
 
-def member(value: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:
-    """``value[key]`` when it is there and of this type. Raises DataError that begins with ``where``."""
-    found = value.get(key) if isinstance(value, dict) else None
-    if not isinstance(found, kind) or isinstance(found, bool):
-        what = "is missing" if found is None else f"is {type(found).__name__}"
-        raise DataError(f"{where}: {key!r} {what}.", _HINT)
-    return found
+def member(value: Json, key: str, kind: type[T], where: str) -> T:
+    """Return a member of a JSON object.
+
+    Args:
+        value: the object.
+        key: the member's key.
+        kind: the type that the member must have.
+        where: the object's location, for messages.
+
+    Raises:
+        DataError: the value is not an object, or the member is missing or has another type.
+    """
+    result = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(result, kind) or isinstance(result, bool):
+        problem = "is missing" if result is None else f"is {type(result).__name__}"
+        raise DataError(f"{where}: {key!r} {problem}.", _HINT)
+    return result
 
 
-def malformed(where: str, what: str) -> DataError:
-    """The error that says where something is not what it should be."""
-    return DataError(f"{where}: {what}.", _HINT)
+def malformed(where: str, problem: str) -> DataError:
+    """Return the error for a malformed file.
+
+    Args:
+        where: the location of the problem.
+        problem: what is wrong.
+    """
+    return DataError(f"{where}: {problem}.", _HINT)

@@ -1,4 +1,4 @@
-"""ChatterBot's corpus: YAML files with a list of conversations each."""
+"""ChatterBot's corpus: YAML files, each with a list of conversations."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import Any
 
 import yaml
 
+from workbench.data.examples import SplitName
 from workbench.data.readers.formats.base import Format, RawFile, formats, malformed, member
 from workbench.data.readers.table import Table
+from workbench.types import Json
 
 
 @formats.register("chatterbot")
 class ChatterBot(Format):
-    """Conversations: what is said in turn (``turns``), and the first two turns as ``question`` and ``answer``.
+    """Conversations: all turns (``turns``), and the first two as ``question`` and ``answer``.
 
-    More than half of the English ones stand there twice and more; each is read once.
+    More than half of the English ones occur more than once; each is read once.
     """
 
-    def read(self, files: Sequence[RawFile], part: str) -> Table:
+    def read(self, files: Sequence[RawFile], split: SplitName) -> Table:
         columns: dict[str, list[Any]] = {name: [] for name in ("turns", "question", "answer", "topic")}
         seen: set[tuple[str, ...]] = set()
         short = repeated = 0
@@ -36,42 +38,42 @@ class ChatterBot(Format):
                 for name, value in zip(columns, values, strict=True):
                     columns[name].append(value)
         table = self.table(columns, range(1, len(columns["turns"]) + 1))
-        for count, which in ((short, "of less than two turns"), (repeated, "that stand there before")):
-            if count:
-                table.notes.append(f"{count:,} conversations {which} were left out.")
+        if short:
+            table.notes.append(f"Excluded {short:,} conversations of less than two turns.")
+        if repeated:
+            table.notes.append(f"Excluded {repeated:,} duplicate conversations.")
         return table
 
 
 class _Loader(yaml.BaseLoader):
-    """YAML of which nothing but texts, lists and mappings is made (``No`` is a text), and that knows no aliases."""
+    """Loads YAML as text, lists and mappings only (``No`` is a text), and refuses aliases."""
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):  # a few lines of them could stand for gigabytes
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):  # a few lines of aliases could expand to gigabytes
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases (*name) are not read", problem_mark=mark)
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not supported", problem_mark=mark)
         return super().compose_node(parent, index)
 
 
-def _conversations(file: RawFile) -> list[Any]:
+def _conversations(file: RawFile) -> list[Json]:
     try:
         document = yaml.load(file.text(), _Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise malformed(file.name, f"not YAML: {' '.join(str(error).split())[:200]}") from error
-    found: list[Any] = member(document, "conversations", list, file.name)
-    return found
+    return member(document, "conversations", list, file.name)
 
 
-def _turns(conversation: Any, where: str) -> list[str]:
-    turns = [conversation] if isinstance(conversation, str) else conversation  # one has lost its list
+def _turns(conversation: Json, where: str) -> list[str]:
+    turns = [conversation] if isinstance(conversation, str) else conversation  # one conversation lacks its list
     if not isinstance(turns, list):
         raise malformed(where, "a conversation must be a list of texts")
-    return [text for turn in turns if (text := _text(turn, where))]
+    return [text for turn in turns if (text := _turn_text(turn, where))]
 
 
-def _text(turn: Any, where: str) -> str:
-    """What is said. A text with a colon in it is a mapping to YAML, and put together again."""
+def _turn_text(turn: Json, where: str) -> str:
+    """Return the text of a turn; one with a colon is a mapping to YAML, and is joined again."""
     if isinstance(turn, dict) and all(isinstance(value, str) for value in turn.values()):
         return "\n".join(f"{key}: {value}" for key, value in turn.items()).strip()
     if not isinstance(turn, str):
-        raise malformed(where, f"{str(turn)[:60]!r} is no text")
+        raise malformed(where, f"{str(turn)[:60]!r} is not a text")
     return turn.strip()

@@ -1,79 +1,104 @@
-"""CLUENER: JSON objects one after another, each a text and the places of its names. Words are characters."""
+"""CLUENER: JSON objects one after another, each a text and the positions of its names. Words are characters."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+from workbench.data.examples import SplitName
 from workbench.data.readers.formats.base import Format, RawFile, formats, malformed, member
 from workbench.data.readers.table import Table
+from workbench.types import Json
 
 
 @formats.register("cluener")
 class Cluener(Format):
-    """Characters of Chinese texts, with tags B-name, I-name and so on, and O; spaces are no words."""
+    """Characters of Chinese texts, with tags B-name, I-name and so on, and O; spaces are not words."""
 
-    def read(self, files: Sequence[RawFile], part: str) -> Table:
+    def read(self, files: Sequence[RawFile], split: SplitName) -> Table:
         (file,) = files
         words: list[list[str]] = []
         tags: list[list[str]] = []
-        inner = 0
-        for number, record in objects(file):
+        nested = 0
+        for number, record in json_objects(file):
             where = f"{file.name}, row {number}"
             text = member(record, "text", str, where)
-            marked, left_out = _tags(text, spans(record, text, where))
-            inner += left_out
-            shown = [i for i, character in enumerate(text) if not character.isspace()]
-            words.append([text[i] for i in shown])
-            tags.append([marked[i] for i in shown])
+            all_tags, excluded = _tag_characters(text, name_spans(record, text, where))
+            nested += excluded
+            visible = [i for i, character in enumerate(text) if not character.isspace()]
+            words.append([text[i] for i in visible])
+            tags.append([all_tags[i] for i in visible])
         table = self.table({"words": words, "tags": tags}, range(1, len(words) + 1))
-        if inner:
-            table.notes.append(f"{file.name}: {inner:,} names inside others were left out.")
+        if nested:
+            table.notes.append(f"{file.name}: excluded {nested:,} names inside longer ones.")
         return table
 
 
-def objects(file: RawFile) -> Iterator[tuple[int, Any]]:
-    """The JSON values that follow each other, each with its number from 1."""
+def json_objects(file: RawFile) -> Iterator[tuple[int, Json]]:
+    """Yield the JSON values of a file that holds one after another, each with its number from 1.
+
+    Args:
+        file: the file.
+
+    Raises:
+        DataError: a value is not JSON; the message names its number and line.
+    """
     text = file.text()
     decoder = json.JSONDecoder()
-    place, number = len(text) - len(text.lstrip()), 1
-    while place < len(text):
+    position, number = len(text) - len(text.lstrip()), 1
+    while position < len(text):
         try:
-            value, place = decoder.raw_decode(text, place)
+            value, position = decoder.raw_decode(text, position)
         except json.JSONDecodeError as error:
             raise malformed(f"{file.name}, row {number}, line {error.lineno}", f"not JSON: {error.msg}") from error
         except RecursionError as error:
             raise malformed(f"{file.name}, row {number}", "nested too deeply") from error
         yield number, value
         number += 1
-        while place < len(text) and text[place].isspace():
-            place += 1
+        while position < len(text) and text[position].isspace():
+            position += 1
 
 
-def spans(record: Any, text: str, where: str) -> list[tuple[int, int, str]]:
-    """Beginning, end (exclusive) and kind of each name, checked against the text."""
-    found = []
+def name_spans(record: Json, text: str, where: str) -> list[tuple[int, int, str]]:
+    """Return the start, end (exclusive) and kind of each name, checked against the text.
+
+    Args:
+        record: the object that lists the names.
+        text: its text.
+        where: its location, for messages.
+
+    Raises:
+        DataError: a name is not where the record says.
+    """
+    spans: list[tuple[int, int, str]] = []
     for kind, names in member(record, "label", dict, where).items():
         if not isinstance(names, dict):
-            raise malformed(where, f"the names of kind {kind[:40]!r} are no object")
-        for name, places in names.items():
-            for place in places if isinstance(places, list) else [None]:
-                if not (isinstance(place, list) and len(place) == 2 and all(isinstance(i, int) for i in place)):
-                    raise malformed(where, f"{str(place)[:40]} is no place of {name[:40]!r}")
-                if text[max(0, place[0]) : place[1] + 1] != name or not name:
-                    raise malformed(where, f"{name[:40]!r} does not stand at characters {place[0]} to {place[1]}")
-                found.append((place[0], place[1] + 1, kind))
-    return found
+            raise malformed(where, f"the names of kind {kind[:40]!r} are not an object")
+        for name, ranges in names.items():
+            for each in ranges if isinstance(ranges, list) else [None]:
+                start, end = _range(each, name, where)
+                if text[max(0, start) : end] != name or not name:
+                    raise malformed(where, f"{name[:40]!r} is not at characters {start} to {end - 1}")
+                spans.append((start, end, kind))
+    return spans
 
 
-def _tags(text: str, found: Sequence[tuple[int, int, str]]) -> tuple[list[str], int]:
-    """A tag for each character, and how many names lie in longer ones and are left out."""
+def _range(value: Json, name: str, where: str) -> tuple[int, int]:
+    """Return start and end (exclusive) of a range whose end is inclusive in the file."""
+    if isinstance(value, list) and len(value) == 2:
+        start, last = value
+        if isinstance(start, int) and isinstance(last, int):
+            return start, last + 1
+    raise malformed(where, f"{str(value)[:40]} is not a position of {name[:40]!r}")
+
+
+def _tag_characters(text: str, spans: Sequence[tuple[int, int, str]]) -> tuple[list[str], int]:
+    """Return a tag for each character, and how many names are inside longer ones and excluded."""
     tags = ["O"] * len(text)
-    inner = 0
-    for begin, end, kind in sorted(found, key=lambda span: (span[0] - span[1], span)):
-        if tags[begin:end] != ["O"] * (end - begin):
-            inner += 1
+    nested = 0
+    for start, end, kind in sorted(spans, key=lambda span: (span[0] - span[1], span)):
+        if tags[start:end] != ["O"] * (end - start):
+            nested += 1
             continue
-        tags[begin:end] = [f"B-{kind}"] + [f"I-{kind}"] * (end - begin - 1)
-    return tags, inner
+        tags[start:end] = [f"B-{kind}"] + [f"I-{kind}"] * (end - start - 1)
+    return tags, nested

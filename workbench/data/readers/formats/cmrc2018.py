@@ -1,43 +1,52 @@
-"""CMRC 2018: SQuAD's JSON whose places of answers are not always right."""
+"""CMRC 2018: SQuAD's JSON, with some wrong answer positions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from workbench.data.examples import SplitName
 from workbench.data.readers.formats.base import RawFile, formats, member
-from workbench.data.readers.formats.squad import Squad
+from workbench.data.readers.formats.squad import RawAnswer, Squad
 from workbench.data.readers.table import Table
+from workbench.types import Json
 
 
 @formats.register("cmrc2018")
 class Cmrc2018(Squad):
-    """Like SQuAD; an answer that stands nearby is moved there, and one that stands nowhere is left out, and counted."""
+    """Like SQuAD, but corrects wrong positions and excludes answers that are not in their context; both are counted."""
 
-    def read(self, files: Sequence[RawFile], part: str) -> Table:
-        self.moved = self.gone = 0
-        table = super().read(files, part)
+    def read(self, files: Sequence[RawFile], split: SplitName) -> Table:
+        self.moved = self.missing = 0
+        table = super().read(files, split)
         answers = table.columns["answers"]
-        for i, given in enumerate(answers):
-            answers[i] = [answer for answer in given if answer["text"]]
-        kept = [i for i in range(len(table)) if answers[i]]
+        for i, candidates in enumerate(answers):
+            answers[i] = [answer for answer in candidates if answer["text"]]
+        selected = [i for i in range(len(table)) if answers[i]]
         table.notes.append(
-            f"{files[0].name}: {self.moved:,} answers stood a little beside their place and were moved to it; "
-            f"{self.gone:,} stand nowhere in their context and were left out, and with them "
-            f"{len(table) - len(kept):,} questions that have no other."
+            f"{files[0].name}: corrected the position of {self.moved:,} answers; excluded {self.missing:,} answers "
+            f"that are not in their context, and {len(table) - len(selected):,} questions without another answer."
         )
-        return table.take(kept)
+        return table.take(selected)
 
-    def answer(self, answer: Any, context: str, where: str) -> dict[str, Any]:
+    def answer(self, answer: Json, context: str, where: str) -> RawAnswer:
         text, start = member(answer, "text", str, where), member(answer, "answer_start", int, where)
-        found = nearest(text, start, context)
-        self.gone += found is None
-        self.moved += found is not None and found != start
-        return {"text": text if found is not None else "", "start": found}
+        position = nearest(text, start, context)
+        self.missing += position is None
+        self.moved += position is not None and position != start
+        return {"text": text if position is not None else "", "start": position}
 
 
 def nearest(text: str, start: int, context: str) -> int | None:
-    """Where ``text`` stands in ``context`` nearest to ``start``; None when it does not."""
+    """Return the position of ``text`` in ``context`` nearest to ``start``.
+
+    Args:
+        text: the answer.
+        start: where it should be, in characters.
+        context: the text that contains it.
+
+    Returns:
+        The position in characters; None if the context does not contain the text.
+    """
     before, after = context.rfind(text, 0, max(0, start) + len(text)), context.find(text, max(0, start))
-    places = [place for place in (before, after) if text and place >= 0]
-    return min(places, key=lambda place: abs(place - start), default=None)
+    positions = [position for position in (before, after) if text and position >= 0]
+    return min(positions, key=lambda position: abs(position - start), default=None)

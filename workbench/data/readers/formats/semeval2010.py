@@ -1,10 +1,11 @@
-"""SemEval-2010 task 8: a sentence with two marked nouns, and the relation between them on the line below."""
+"""SemEval-2010 task 8: a sentence with two marked nouns, and the relation between them on the next line."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
+from workbench.data.examples import SplitName
 from workbench.data.readers.formats.base import Format, RawFile, formats, malformed
 from workbench.data.readers.table import Table
 
@@ -15,25 +16,25 @@ _RELATION = re.compile(r"Other|[A-Z][a-z]+-[A-Z][a-z]+\((?:e1,e2|e2,e1)\)")
 
 @formats.register("semeval2010-task8")
 class SemEval2010(Format):
-    """Sentences with <e1>...</e1> and <e2>...</e2> as they stand in the file, and directed relations."""
+    """Sentences with <e1>...</e1> and <e2>...</e2> as they are in the file, and directed relations."""
 
-    def read(self, files: Sequence[RawFile], part: str) -> Table:
+    def read(self, files: Sequence[RawFile], split: SplitName) -> Table:
         (file,) = files
         texts: list[str] = []
         labels: list[str] = []
         rows: list[int] = []
         lines = file.text().split("\n")
         for number, line in enumerate(lines, start=1):
-            found = _SENTENCE.fullmatch(line)
-            if found is None:
+            match = _SENTENCE.fullmatch(line)
+            if match is None:
                 continue
             where = f"{file.name}, line {number}"
-            if not _MARKED.fullmatch(found[2]):
+            if not _MARKED.fullmatch(match[2]):
                 raise malformed(where, "there are no <e1>...</e1> and <e2>...</e2> in the sentence")
             relation = lines[number].strip() if number < len(lines) else ""
             if not _RELATION.fullmatch(relation):
-                raise malformed(f"{file.name}, line {number + 1}", f"{relation[:60]!r} is no relation such as Other")
-            texts.append(found[2])
+                raise malformed(f"{file.name}, line {number + 1}", f"{relation[:60]!r} is not a relation such as Other")
+            texts.append(match[2])
             labels.append(relation)
             rows.append(number)
         return self.table({"text": texts, "label": labels}, rows, "line")

@@ -1,35 +1,44 @@
-"""Snips' benchmark of 2017: one file an intent; an utterance is a list of pieces, some of which fill a slot."""
+"""Snips' benchmark of 2017: one file per intent; an utterance is a list of segments, some of which fill a slot."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from workbench.data.examples import SplitName
 from workbench.data.readers.formats.base import Format, RawFile, formats, load_json, malformed, member
 from workbench.data.readers.table import Table
+from workbench.types import Json
 
 
 @formats.register("snips")
 class Snips(Format):
     """Utterances as a text and its intent (``text``, ``label``), and as words with the slots' tags (BIO)."""
 
-    def read(self, files: Sequence[RawFile], part: str) -> Table:
+    def read(self, files: Sequence[RawFile], split: SplitName) -> Table:
         columns: dict[str, list[Any]] = {name: [] for name in ("text", "label", "words", "tags")}
         for file in files:
-            document = load_json(lines_of_two_encodings(file), file.name)
+            document = load_json(decode_mixed_lines(file), file.name)
             if not isinstance(document, dict) or len(document) != 1:
                 raise malformed(file.name, "an object with one intent is needed")
             intent = next(iter(document))
             for number, utterance in enumerate(member(document, intent, list, file.name), start=1):
-                pieces = member(utterance, "data", list, f"{file.name}, row {number}")
-                text, words, tags = _read(pieces, f"{file.name}, row {number}")
+                segments = member(utterance, "data", list, f"{file.name}, row {number}")
+                text, words, tags = _read_segments(segments, f"{file.name}, row {number}")
                 for name, value in zip(columns, (text, intent, words, tags), strict=True):
                     columns[name].append(value)
         return self.table(columns, range(1, len(columns["text"]) + 1))
 
 
-def lines_of_two_encodings(file: RawFile) -> str:
-    """The text of a file most of whose lines are UTF-8, and a few Windows-1252: each line is read as what it is."""
+def decode_mixed_lines(file: RawFile) -> str:
+    """Return the text of a file whose lines are UTF-8, except for a few in Windows-1252.
+
+    Args:
+        file: the file; a note counts the lines in Windows-1252.
+
+    Raises:
+        DataError: a line is neither.
+    """
     lines = []
     other = 0
     for number, line in enumerate(file.content.split(b"\n"), start=1):
@@ -40,24 +49,23 @@ def lines_of_two_encodings(file: RawFile) -> str:
             try:
                 lines.append(line.decode("cp1252"))
             except UnicodeDecodeError as error:
-                raise malformed(
-                    f"{file.name}, line {number}", f"it is neither UTF-8 nor Windows-1252 ({error})"
-                ) from error
+                problem = f"it is neither UTF-8 nor Windows-1252 ({error})"
+                raise malformed(f"{file.name}, line {number}", problem) from error
     if other:
-        file.notes.append(f"{file.name}: {other:,} lines are not UTF-8, and were read as Windows-1252.")
+        file.notes.append(f"{file.name}: {other:,} lines are not UTF-8 and were read as Windows-1252.")
     return "\n".join(lines)
 
 
-def _read(pieces: Sequence[Any], where: str) -> tuple[str, list[str], list[str]]:
-    """The text, its words and their tags. A piece's border is a word's border too."""
+def _read_segments(segments: Sequence[Json], where: str) -> tuple[str, list[str], list[str]]:
+    """Return the text, its words and their tags. A word never crosses segments."""
     texts: list[str] = []
     words: list[str] = []
     tags: list[str] = []
-    for piece in pieces:
-        text = member(piece, "text", str, where)
-        slot = member(piece, "entity", str, where) if "entity" in piece else None
-        found = text.split()
+    for segment in segments:
+        text = member(segment, "text", str, where)
+        slot = member(segment, "entity", str, where) if isinstance(segment, dict) and "entity" in segment else None
+        segment_words = text.split()
         texts.append(text)
-        words += found
-        tags += [f"{'I' if i else 'B'}-{slot}" if slot else "O" for i in range(len(found))]
+        words += segment_words
+        tags += [f"{'I' if i else 'B'}-{slot}" if slot else "O" for i in range(len(segment_words))]
     return " ".join("".join(texts).split()), words, tags
