@@ -38,7 +38,7 @@ def test_changed_data_is_refused_and_nothing_is_lost(stopped, workspace):
     assert stopped.state == "succeeded"
 
 
-def test_a_run_that_never_trained_takes_the_data_as_it_is_now(workspace):
+def test_a_run_that_never_trained_uses_the_current_data(workspace):
     run = make_run(workspace)
     data = workspace.uploads / "reviews.csv"
     data.write_text("text,label\nonly one class,good\nand again,good\nthird,good\nfourth,good\nfifth,good\n")

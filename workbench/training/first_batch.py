@@ -12,6 +12,7 @@ from workbench.check import resolve
 from workbench.data.load import Dataset
 from workbench.data.overview import input_texts
 from workbench.data.progress import Progress
+from workbench.data.report import LengthReport
 from workbench.data.text.tokens import fast_backend
 from workbench.spec import RunSpec
 from workbench.training.evaluation import COMPILED_MULTIPLE
@@ -68,7 +69,7 @@ class FirstBatch:
     shapes: dict[str, tuple[int, ...]]
     batches: int
     padding: float
-    lengths: dict[str, JsonObject]
+    lengths: dict[str, LengthReport]
     tokenizer: Tokenizer = field(repr=False)
     dataset: Dataset = field(repr=False)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from workbench.data.examples import Examples
 from workbench.data.load import Dataset
-from workbench.data.report import length_report
+from workbench.data.report import LengthReport, length_report
 from workbench.data.text.batching import Batches
 from workbench.errors import SpecError
 from workbench.spec import RunSpec
@@ -66,7 +66,7 @@ class EncodedSplit:
 
 def encode_splits(
     task: Task, tokenizer: Tokenizer, dataset: Dataset, spec: RunSpec
-) -> tuple[dict[str, EncodedSplit], dict[str, JsonObject]]:
+) -> tuple[dict[str, EncodedSplit], dict[str, LengthReport]]:
     """Encode every split that is not empty.
 
     Args:
@@ -84,7 +84,7 @@ def encode_splits(
     """
     settings, max_length = spec.training, spec.data.max_length
     splits: dict[str, EncodedSplit] = {}
-    lengths: dict[str, JsonObject] = {}
+    lengths: dict[str, LengthReport] = {}
     for name, examples in (("train", dataset.train), ("valid", dataset.valid), ("test", dataset.test)):
         if not len(examples):
             continue

@@ -21,9 +21,9 @@ LENGTHS = np.random.default_rng(0).integers(3, 120, size=1000)
 )
 def test_every_example_is_in_exactly_one_batch(lengths, batch_size, budget, group_by_length, epoch):
     batches = Batches(np.array(lengths), batch_size, budget, group_by_length, seed=3)
-    for found in (batches.epoch(epoch), batches.in_order()):
-        assert sorted(np.concatenate(found).tolist()) == list(range(len(lengths)))
-        assert all(len(b) > 0 for b in found)
+    for result in (batches.epoch(epoch), batches.in_order()):
+        assert sorted(np.concatenate(result).tolist()) == list(range(len(lengths)))
+        assert all(len(b) > 0 for b in result)
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=200), st.integers(50, 400))
@@ -33,7 +33,7 @@ def test_no_batch_is_above_the_token_budget(lengths, budget):
         assert sizes[batch].max() * len(batch) <= budget
 
 
-def test_a_text_longer_than_the_budget_is_alone():
+def test_a_text_longer_than_the_budget_gets_its_own_batch():
     batches = Batches(np.array([5, 100, 5]), max_tokens_per_batch=20).in_order()
     assert [b.tolist() for b in batches] == [[1], [0, 2]]
 

@@ -34,7 +34,7 @@ def documents(how: str, text: str = TEXT) -> list[tuple[int, str]]:
 # -- documents --------------------------------------------------------------------------------------------------------
 
 
-def test_each_way_to_cut() -> None:
+def test_each_document_splitting() -> None:
     """Worked by hand."""
     assert documents("file") == [(1, TEXT.rstrip())]
     assert documents("paragraph") == [(1, "first line\nits second"), (5, "another one"), (7, " third, set in")]
@@ -48,27 +48,27 @@ def test_articles_begin_at_titles_only() -> None:
         " \n = Lobster = \n \n It is blue . \n \n = = Life = = \n \n so k : \n = 1 <unk> = \n \n"
         " = Du Fu = \n \n A poet . \n"
     )
-    found = documents("articles", text)
-    assert [number for number, _ in found] == [2, 11]
-    assert found[0][1].startswith(" = Lobster = ") and found[0][1].endswith("= 1 <unk> =")
-    assert found[1][1] == " = Du Fu = \n \n A poet ."
+    result = documents("articles", text)
+    assert [number for number, _ in result] == [2, 11]
+    assert result[0][1].startswith(" = Lobster = ") and result[0][1].endswith("= 1 <unk> =")
+    assert result[1][1] == " = Du Fu = \n \n A poet ."
 
 
-def test_passages_are_whole_paragraphs_of_like_length() -> None:
+def test_passages_are_whole_paragraphs_of_similar_length() -> None:
     paragraphs = [f"Speaker {i}:\n" + "word " * (i % 90 + 1) for i in range(300)]
-    found = documents("passages", "\n\n".join(paragraphs))
-    assert "\n\n".join(text for _, text in found).split("\n\n") == [p.rstrip() for p in paragraphs]
-    assert all(PASSAGE_LENGTH <= len(text) + 2 * text.count("\n\n") < PASSAGE_LENGTH + 1200 for _, text in found[:-1])
+    result = documents("passages", "\n\n".join(paragraphs))
+    assert "\n\n".join(text for _, text in result).split("\n\n") == [p.rstrip() for p in paragraphs]
+    assert all(PASSAGE_LENGTH <= len(text) + 2 * text.count("\n\n") < PASSAGE_LENGTH + 1200 for _, text in result[:-1])
 
 
 @pytest.mark.parametrize("how", ["file", "paragraph", "line", "passages", "articles"])
 @given(text=st.text(st.sampled_from("ab \n="), max_size=200))
 def test_nothing_is_lost_but_empty_lines(how: str, text: str) -> None:
-    found = documents(how, text)
-    assert re.sub(r"\s", "", "".join(each for _, each in found)) == re.sub(r"\s", "", text)
-    assert all(each.strip() for _, each in found)
+    result = documents(how, text)
+    assert re.sub(r"\s", "", "".join(each for _, each in result)) == re.sub(r"\s", "", text)
+    assert all(each.strip() for _, each in result)
     lines = text.split("\n")
-    for number, each in found:
+    for number, each in result:
         assert lines[number - 1].strip() and lines[number - 1].rstrip() == each.split("\n")[0].rstrip()
 
 
@@ -93,7 +93,7 @@ def test_lines_are_documents_where_there_are_no_empty_ones(tmp_path: Path) -> No
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b" \n\n ", "nothing but spaces"),
+        (b" \n\n ", "only whitespace"),
         (b"text\0with NUL", "NUL"),
         (b"PK\x03\x04zip", "zip archive"),
         (b"\x80\x04\x95pickle", "pickle"),
@@ -102,13 +102,13 @@ def test_lines_are_documents_where_there_are_no_empty_ones(tmp_path: Path) -> No
     ],
 )
 @pytest.mark.parametrize("name", ["notes.txt", "notes.md"])
-def test_what_is_no_text_is_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_files_that_are_not_text_are_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(WorkbenchError, match=message):
         read_documents(tmp_path / name, "auto")
 
 
-def test_other_encodings_are_found_out_or_given(tmp_path: Path) -> None:
+def test_other_encodings_are_detected_or_set(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     text = "Grüße aus Köln, schöne Straße.\n\n" * 30
     path.write_bytes(text.encode("cp1252"))
@@ -143,14 +143,14 @@ def test_a_folder_of_texts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["passages", "articles"])
-def test_a_users_text_may_be_cut_into_passages_or_articles(how: str, tmp_path: Path, workspace: Workspace) -> None:
+def test_a_users_text_can_be_split_into_passages_or_articles(how: str, tmp_path: Path, workspace: Workspace) -> None:
     text = "\n\n".join(f" = Title {i} = \n\n" + "word " * 500 for i in range(12))
     (tmp_path / "book.txt").write_text(text)
     spec = DataSpec.model_validate(
         {"train": str(tmp_path / "book.txt"), "documents": how, "holdout": {"test": 0, "valid": 0}}
     )
-    found, _ = load_texts(spec, workspace)
-    assert found == [document for _, document in split_documents(text.split("\n"), how)] and 5 < len(found) <= 12  # type: ignore[arg-type]
+    result, _ = load_texts(spec, workspace)
+    assert result == [document for _, document in split_documents(text.split("\n"), how)] and 5 < len(result) <= 12  # type: ignore[arg-type]
 
 
 # -- docstrings -------------------------------------------------------------------------------------------------------
@@ -192,25 +192,25 @@ def one_liner(): """All that this function does is in its docstring."""; return 
 '''
 
 
-def test_docstrings_as_worked_by_hand() -> None:
-    found = {record["name"]: record for record in read_docstrings(SOURCE, "sea.lobster")}
-    assert list(found) == [
+def test_docstrings_match_a_manual_example() -> None:
+    result = {record["name"]: record for record in read_docstrings(SOURCE, "sea.lobster")}
+    assert list(result) == [
         "sea.lobster",
         "sea.lobster.Lobster",
         "sea.lobster.Lobster.claws",
         "sea.lobster.feed",
         "sea.lobster.one_liner",
     ]
-    module = found["sea.lobster"]
+    module = result["sea.lobster"]
     assert (module["kind"], module["first_line"], module["rest"]) == (
         "module",
         "A module of forty characters, or of even more.",
         "It says something after its first line.",
     )
-    lobster = found["sea.lobster.Lobster"]
+    lobster = result["sea.lobster.Lobster"]
     assert (lobster["kind"], lobster["signature"]) == ("class", "class Lobster(Animal, metaclass=Meta):")
     assert lobster["first_line"] == lobster["rest"] == "" and lobster["code"] == ""
-    claws = found["sea.lobster.Lobster.claws"]
+    claws = result["sea.lobster.Lobster.claws"]
     assert (
         claws["text"]
         == "How many claws it has; two, unless something happened.\n\nSo it says:\n\n    a block that is set in"
@@ -222,14 +222,14 @@ def test_docstrings_as_worked_by_hand() -> None:
             # One is for crushing.
             return 2  # and one for cutting"""
     )
-    feed = found["sea.lobster.feed"]
+    feed = result["sea.lobster.feed"]
     assert feed["signature"] == "async def feed(*what: str, times=3, **more) -> None:"
     assert feed["code"].splitlines()[1].strip() == "for each in what: await give(each)"
-    assert found["sea.lobster.one_liner"]["code"] == "", "it shares its line with the docstring"
-    assert {record["module"] for record in found.values()} == {"sea.lobster"}
+    assert result["sea.lobster.one_liner"]["code"] == "", "it shares its line with the docstring"
+    assert {record["module"] for record in result.values()} == {"sea.lobster"}
 
 
-def test_what_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+def test_unreadable_files_are_skipped(tmp_path: Path) -> None:
     long_enough = "x" * 40
     cases = {
         "python2.py": b'print "no parentheses"',
@@ -300,13 +300,13 @@ def rows(folder: Path, table: str) -> list[dict[str, str]]:
     return [json.loads(line) for line in (folder / table).read_text(encoding="utf-8").splitlines()]
 
 
-def test_an_installation_as_worked_by_hand(workspace: Workspace, installation: Path) -> None:
-    told: list[tuple[int, int | None]] = []
+def test_an_installation_matches_a_manual_example(workspace: Workspace, installation: Path) -> None:
+    reports: list[tuple[int, int | None]] = []
     folder = site_packages.collect(
-        "python-docs", workspace, lambda label, done, total: told.append((done, total)), [installation]
+        "python-docs", workspace, lambda label, done, total: reports.append((done, total)), [installation]
     )
-    found = rows(folder, "docstrings.jsonl")
-    assert [(row["package"], row["name"], row["kind"]) for row in found] == [
+    result = rows(folder, "docstrings.jsonl")
+    assert [(row["package"], row["name"], row["kind"]) for row in result] == [
         ("alpha", "alpha", "module"),
         ("alpha", "alpha.f", "function"),
         ("sea-life", "sea.lobster", "module"),
@@ -315,7 +315,7 @@ def test_an_installation_as_worked_by_hand(workspace: Workspace, installation: P
         ("sea-life", "sea.lobster.feed", "function"),
         ("sea-life", "sea.lobster.one_liner", "function"),
     ]
-    assert {(row["package"], row["version"], row["licence"]) for row in found} == {
+    assert {(row["package"], row["version"], row["licence"]) for row in result} == {
         ("alpha", "2.1", "BSD License"),
         ("sea-life", "1.0", "MIT"),
     }
@@ -337,7 +337,7 @@ def test_an_installation_as_worked_by_hand(workspace: Workspace, installation: P
         "unreadable": 1,
         "repeated": 1,
     }
-    assert told == sorted(told) and told[-1][0] == told[-1][1] > 1000
+    assert reports == sorted(reports) and reports[-1][0] == reports[-1][1] > 1000
 
 
 def test_documentation_is_read_with_its_licence_and_once(workspace: Workspace, tmp_path: Path) -> None:
@@ -358,18 +358,18 @@ def test_documentation_is_read_with_its_licence_and_once(workspace: Workspace, t
     )
     install(folder, "beta", {"beta/COPY.rst": readme, "beta/own.rst": "What beta is for: nothing that is known of."})
     (folder / "beta" / "own.rst").write_bytes(b"caf\xe9 " * 20)
-    found = site_packages.collect("python-docs", workspace, None, [folder])
-    assert [(row["package"], row["name"], row["kind"], row["licence"]) for row in rows(found, "docstrings.jsonl")] == [
+    result = site_packages.collect("python-docs", workspace, None, [folder])
+    assert [(row["package"], row["name"], row["kind"], row["licence"]) for row in rows(result, "docstrings.jsonl")] == [
         ("alpha", "METADATA", "documentation", "MIT"),
         ("alpha", "alpha/docs/guide.rst", "documentation", "MIT"),
     ]
-    assert rows(found, "docstrings.jsonl")[0]["text"] == readme
-    assert rows(found, "summaries.jsonl") == rows(found, "functions.jsonl") == []
-    about = site_packages.read_manifest(found)
+    assert rows(result, "docstrings.jsonl")[0]["text"] == readme
+    assert rows(result, "summaries.jsonl") == rows(result, "functions.jsonl") == []
+    about = site_packages.read_manifest(result)
     assert about["packages"][0]["documentation"] == 2 and about["unreadable"] == 1 and about["repeated"] == 2
 
 
-def test_it_is_read_once_and_again_after_a_change(workspace: Workspace, installation: Path, monkeypatch) -> None:
+def test_packages_are_read_once_and_again_after_a_change(workspace: Workspace, installation: Path, monkeypatch) -> None:
     first = site_packages.collect("python-docs", workspace, None, [installation])
     stamp = (first / "docstrings.jsonl").stat().st_mtime_ns
     with monkeypatch.context() as patch:
@@ -383,9 +383,7 @@ def test_it_is_read_once_and_again_after_a_change(workspace: Workspace, installa
     assert len(rows(first, "docstrings.jsonl")) == 7, "a run on the first still finds it"
 
 
-def test_a_torn_attempt_leaves_nothing_that_would_be_used(
-    workspace: Workspace, installation: Path, monkeypatch
-) -> None:
+def test_an_interrupted_attempt_leaves_nothing_usable(workspace: Workspace, installation: Path, monkeypatch) -> None:
     read = site_packages._read_all
 
     def dies(work):
@@ -428,9 +426,9 @@ def test_real_packages(workspace: Workspace, monkeypatch) -> None:
     import yaml
 
     everything = site_packages.find_packages(site_packages.site_folders())
-    found = [package for package in everything if package.name in {"click", "pyyaml", "typer"}]
-    assert len(found) == 3 and all(package.licence != "not stated" for package in found)
-    monkeypatch.setattr(site_packages, "find_packages", lambda folders: found)
+    result = [package for package in everything if package.name in {"click", "pyyaml", "typer"}]
+    assert len(result) == 3 and all(package.licence != "not stated" for package in result)
+    monkeypatch.setattr(site_packages, "find_packages", lambda folders: result)
     folder = site_packages.collect("python-docs", workspace)
     texts = {row["name"]: row["text"] for row in rows(folder, "docstrings.jsonl")}
     assert texts["click.core.Context"] == inspect.getdoc(click.Context)
@@ -441,7 +439,7 @@ def test_real_packages(workspace: Workspace, monkeypatch) -> None:
     assert len(texts) > 200
 
 
-def test_what_is_found_does_not_depend_on_where_a_run_starts(workspace: Workspace, tmp_path: Path) -> None:
+def test_packages_do_not_depend_on_the_current_folder(workspace: Workspace, tmp_path: Path) -> None:
     """A folder with a package in it, as every checkout is: what is not installed is no part of the corpus."""
     install(tmp_path, "stray", {"stray.py": ""})
     code = "from workbench.data.catalogue import site_packages as s; print(s._key(s.site_folders()))"
@@ -449,6 +447,6 @@ def test_what_is_found_does_not_depend_on_where_a_run_starts(workspace: Workspac
     for folder in (tmp_path, Path(__file__).parent):
         environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{folder}"}
         command = [sys.executable, "-c", code]
-        found = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
-        keys.add(found.stdout)
+        result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+        keys.add(result.stdout)
     assert len(keys) == 1

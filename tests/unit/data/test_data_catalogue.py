@@ -17,7 +17,7 @@ DOCUMENT = yaml.safe_load(
 )
 
 
-def test_what_the_workbench_promises_is_there() -> None:
+def test_the_catalogue_has_the_promised_entries() -> None:
     names = {"rotten-tomatoes", "newsgroups-20", "banking77", "chnsenticorp-hotel", "financial-phrasebank"}
     corpora = {"film-plots", "wikitext-2", "tinyshakespeare", "python-docs"}
     assert names | corpora <= set(catalogue().datasets)
@@ -30,7 +30,7 @@ def test_models_are_safetensors_and_text() -> None:
         assert all(name.endswith((".safetensors", ".gguf", ".json", ".txt")) for name in entry.files), "no pickles"
 
 
-def test_an_unknown_name_is_told_with_the_nearest() -> None:
+def test_an_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'banking77'"):
         dataset("banking")
 
@@ -63,15 +63,15 @@ def test_entries_that_would_be_unsafe_or_unpinned_are_refused(path: str, value: 
     entry = copy.deepcopy(DOCUMENT["datasets"]["banking77"])
     Catalogue.model_validate({"datasets": {"banking77": entry}})
     *parents, last = path.split("/")
-    place = entry
+    node = entry
     for key in parents:
-        place = place[int(key) if isinstance(place, list) else key]
-    place[int(last) if isinstance(place, list) else last] = value
+        node = node[int(key) if isinstance(node, list) else key]
+    node[int(last) if isinstance(node, list) else last] = value
     with pytest.raises(ValidationError):
         Catalogue.model_validate({"datasets": {"banking77": entry}})
 
 
-def test_what_is_made_here_is_not_pinned_and_comes_from_nowhere_else() -> None:
+def test_entries_made_here_are_not_pinned_and_have_no_other_source() -> None:
     entry = copy.deepcopy(DOCUMENT["datasets"]["python-docs"])
     Catalogue.model_validate({"datasets": {"docs": entry}})
     pinned = {"docstrings.jsonl": {"bytes": 1, "sha256": "0" * 64}}

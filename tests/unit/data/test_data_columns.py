@@ -20,7 +20,7 @@ def table(*names: str) -> Table:
 
 
 @pytest.mark.parametrize(
-    ("names", "given", "mapping"),
+    ("names", "chosen", "mapping"),
     [
         (["text", "label"], {}, {"text": "text", "label": "label"}),
         (["Review", "CATEGORY"], {}, {"text": "Review", "label": "CATEGORY"}),
@@ -31,33 +31,33 @@ def table(*names: str) -> Table:
         (["sentence", "review", "label"], {"text": "review"}, {"text": "review", "label": "label"}),
     ],
 )
-def test_mapping(names: list[str], given: dict, mapping: dict) -> None:
-    found, notes = map_columns(table(*names), COLUMNS, given)
-    assert found == mapping
-    told = [role for role in mapping if any(f"is taken as {role}" in note for note in notes)]
-    assert told == [role for role in mapping if role not in given], "what was chosen is told"
+def test_mapping(names: list[str], chosen: dict, mapping: dict) -> None:
+    result, notes = map_columns(table(*names), COLUMNS, chosen)
+    assert result == mapping
+    noted = [role for role in mapping if any(f"is used as {role}" in note for note in notes)]
+    assert noted == [role for role in mapping if role not in chosen], "what was chosen is told"
 
 
 @pytest.mark.parametrize(
-    ("names", "given", "message"),
+    ("names", "chosen", "message"),
     [
-        (["a", "label"], {}, r"no column is plainly the text .*'a', 'label'"),
-        (["sentence", "review", "label"], {}, r"'sentence' and 'review' could each be the text"),
-        (["Text", "TEXT", "label"], {}, r"'Text' and 'TEXT' could each be the text"),
+        (["a", "label"], {}, r"no column matches the role text .*'a', 'label'"),
+        (["sentence", "review", "label"], {}, r"'sentence' and 'review' both match the role text"),
+        (["Text", "TEXT", "label"], {}, r"'Text' and 'TEXT' both match the role text"),
         (["text", "label"], {"text": "txt"}, r"no column 'txt'\. Did you mean 'text'\?"),
         (["text", "label"], {"txt": "text"}, r"no role 'txt'\. Did you mean 'text'\?"),
-        (["text", "label"], {"text": "text", "label": "text"}, r"'text' is given as text and as label"),
-        (["x", "label"], {"text": "label"}, r"no column is plainly the label"),
+        (["text", "label"], {"text": "text", "label": "text"}, r"'text' is used as text and as label"),
+        (["x", "label"], {"text": "label"}, r"no column matches the role label"),
     ],
 )
-def test_what_is_not_plain_is_refused(names: list[str], given: dict, message: str) -> None:
+def test_ambiguous_columns_are_refused(names: list[str], chosen: dict, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
-        map_columns(table(*names), COLUMNS, given)
+        map_columns(table(*names), COLUMNS, chosen)
     assert caught.value.hint
 
 
-def test_a_column_that_cannot_be_used_says_why() -> None:
-    found = table("label")
-    found.unusable["text"] = "its type is binary"
+def test_an_unusable_column_is_refused_with_the_reason() -> None:
+    result = table("label")
+    result.unusable["text"] = "its type is binary"
     with pytest.raises(DataError, match="its type is binary"):
-        map_columns(found, COLUMNS, {})
+        map_columns(result, COLUMNS, {})

@@ -45,48 +45,48 @@ def test_words_and_tags_of_csv_jsonl_and_conll_are_the_same(tmp_path: Path, work
     conll.write_text("\n".join("".join(f"{w} {t}\n" for w, t in zip(*row, strict=True)) for row in rows))
     lines = jsonl(tmp_path / "a.jsonl", *({"words": w, "tags": t} for w, t in rows))
     for path in (csv, lines, conll):
-        found = load(path, WORDS, workspace).train
-        assert found.columns == {"words": [["Ann", "sings"], ["Yes"]], "tags": [["B-PER", "O"], ["O"]]}, path.name
-    assert found.ids == ["a.conll:1", "a.conll:4"] and found.locations()[1] == "a.conll, line 4"
+        result = load(path, WORDS, workspace).train
+        assert result.columns == {"words": [["Ann", "sings"], ["Yes"]], "tags": [["B-PER", "O"], ["O"]]}, path.name
+    assert result.ids == ["a.conll:1", "a.conll:4"] and result.locations()[1] == "a.conll, line 4"
 
 
-def test_parts_of_conll_files(tmp_path: Path, workspace: Workspace) -> None:
+def test_splits_of_conll_files(tmp_path: Path, workspace: Workspace) -> None:
     for name in ("train", "test"):
         (tmp_path / f"{name}.conll").write_text(f"{name} O\n\nx B-A\n\n{name}s O\n")
-    found = load(tmp_path / "train.conll", WORDS, workspace, test=str(tmp_path / "test.conll"))
-    assert (len(found.train), len(found.test)) == (3, 3) and found.test.ids[0] == "test.conll:1"
-    assert found.report["overlaps"] == [
-        {"between": ["train", "test"], "count": 1, "examples": found.report["overlaps"][0]["examples"]}
+    result = load(tmp_path / "train.conll", WORDS, workspace, test=str(tmp_path / "test.conll"))
+    assert (len(result.train), len(result.test)) == (3, 3) and result.test.ids[0] == "test.conll:1"
+    assert result.report["overlaps"] == [
+        {"between": ["train", "test"], "count": 1, "examples": result.report["overlaps"][0]["examples"]}
     ]
-    assert found.report["overlaps"][0]["examples"][0]["text"] == "x"
+    assert result.report["overlaps"][0]["examples"][0]["text"] == "x"
 
 
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"words": ["a", "b"], "tags": ["O"]}, "line 2: column 'tags' has 1 tags, and column 'words' has 2 words"),
+        ({"words": ["a", "b"], "tags": ["O"]}, "line 2: column 'tags' has 1 tags, but column 'words' has 2 words"),
         ({"words": "a b", "tags": "O O O"}, "line 2: column 'tags' has 3 tags"),
-        ({"words": ["a", ""], "tags": ["O", "O"]}, "line 2: column 'words' holds nothing as word 2 of 2"),
-        ({"words": ["a", ["b"]], "tags": ["O", "O"]}, "line 2: column 'words' holds a list, where text is needed"),
+        ({"words": ["a", ""], "tags": ["O", "O"]}, "line 2: column 'words' has no text in word 2 of 2"),
+        ({"words": ["a", ["b"]], "tags": ["O", "O"]}, "line 2: column 'words' holds a list, but text is needed"),
         ({"words": {"a": 1}, "tags": ["O"]}, "line 2: column 'words' holds an object"),
-        ({"words": ["\ud800"], "tags": ["O"]}, "line 2: column 'words' holds half a character"),
+        ({"words": ["\ud800"], "tags": ["O"]}, "line 2: column 'words' contains a lone surrogate"),
         ({"words": 3, "tags": ["O"]}, "line 2: column 'words' holds a int"),
     ],
 )
-def test_words_that_cannot_be_used(tmp_path: Path, workspace: Workspace, row: dict, message: str) -> None:
+def test_invalid_words_are_refused(tmp_path: Path, workspace: Workspace, row: dict, message: str) -> None:
     path = jsonl(tmp_path / "a.jsonl", {"words": ["a"], "tags": ["O"]}, row, {"words": ["b"], "tags": ["O"]})
     with pytest.raises(DataError, match=message) as caught:
         load(path, WORDS, workspace)
     assert caught.value.hint
 
 
-def test_rows_without_words_are_left_out_and_listed(tmp_path: Path, workspace: Workspace) -> None:
+def test_rows_without_words_are_excluded_and_listed(tmp_path: Path, workspace: Workspace) -> None:
     row = {"words": ["a"], "tags": ["O"]}
     path = jsonl(tmp_path / "a.jsonl", row, {"words": [], "tags": []}, row, {"words": None, "tags": None})
-    found = load(path, WORDS, workspace)
-    assert len(found.train) == 2 and found.report["left_out"][0]["rows"] == [2, 4]
-    assert found.report["parts"]["train"]["duplicates"]["count"] == 1, "tags do not make words different"
-    assert "train: 1 text stands there more than once." in found.notes
+    result = load(path, WORDS, workspace)
+    assert len(result.train) == 2 and result.report["left_out"][0]["rows"] == [2, 4]
+    assert result.report["parts"]["train"]["duplicates"]["count"] == 1, "tags do not make words different"
+    assert "train: 1 text occurs more than once." in result.notes
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def test_rows_without_words_are_left_out_and_listed(tmp_path: Path, workspace: W
 CONTEXT = "Bräu 😀 is in Bonn, not in Bonn."
 
 
-def asked(answers: Any, context: str = CONTEXT) -> dict[str, Any]:
+def qa(answers: Any, context: str = CONTEXT) -> dict[str, Any]:
     return {"question": "Where?", "context": context, "answers": answers}
 
 
@@ -107,10 +107,10 @@ def asked(answers: Any, context: str = CONTEXT) -> dict[str, Any]:
         '[{"text": "Bonn", "start": 13}]',
     ],
 )
-def test_answers_in_each_way_to_write_them(tmp_path: Path, workspace: Workspace, answers: Any) -> None:
-    path = jsonl(tmp_path / "a.jsonl", asked(answers), asked([], "nothing"), asked(None, "at all"))
-    found = load(path, QUESTIONS, workspace).train
-    assert found.columns["answers"] == [[{"text": "Bonn", "start": 13}], [], []]
+def test_every_form_of_answers(tmp_path: Path, workspace: Workspace, answers: Any) -> None:
+    path = jsonl(tmp_path / "a.jsonl", qa(answers), qa([], "nothing"), qa(None, "at all"))
+    result = load(path, QUESTIONS, workspace).train
+    assert result.columns["answers"] == [[{"text": "Bonn", "start": 13}], [], []]
     assert CONTEXT[13:17] == "Bonn"
 
 
@@ -123,38 +123,38 @@ def test_answers_of_csv(tmp_path: Path, workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        ([{"text": "Bonn", "start": 12}], "'Bonn' begins at character 12 of the context, where ' Bon' is"),
-        ([{"text": "Bonn", "start": 14}], "where 'onn,' is"),
-        ([{"text": "Bonn", "start": -18}], "an answer 'Bonn' at character -18"),
-        ([{"text": "Bonn", "start": 4000}], "where '' is"),
-        ([{"text": "", "start": 0}], "an answer '' at character 0"),
-        ([{"text": "Bonn"}], "where an answer is"),
-        ([{"text": "Bonn", "start": "13"}], "where an answer is"),
-        ([{"text": "Bonn", "start": True}], "where an answer is"),
-        (["Bonn"], "where an answer is"),
-        ("Bonn", "begins like JSON and is none"),
-        ({"text": ["Bonn"], "answer_start": []}, "without as many starts"),
-        (3, "where a list of answers is needed"),
+        ([{"text": "Bonn", "start": 12}], "'Bonn' starts at character 12 of the context, which is ' Bon'"),
+        ([{"text": "Bonn", "start": 14}], "which is 'onn,'"),
+        ([{"text": "Bonn", "start": -18}], "the answer 'Bonn' at character -18"),
+        ([{"text": "Bonn", "start": 4000}], "which is ''"),
+        ([{"text": "", "start": 0}], "the answer '' at character 0"),
+        ([{"text": "Bonn"}], "but an answer is"),
+        ([{"text": "Bonn", "start": "13"}], "but an answer is"),
+        ([{"text": "Bonn", "start": True}], "but an answer is"),
+        (["Bonn"], "but an answer is"),
+        ("Bonn", "looks like JSON but is not valid"),
+        ({"text": ["Bonn"], "answer_start": []}, "but not as many starts"),
+        (3, "but a list of answers is needed"),
     ],
 )
-def test_answers_that_cannot_be_used(tmp_path: Path, workspace: Workspace, answers: Any, message: str) -> None:
-    path = jsonl(tmp_path / "a.jsonl", asked([]), asked(answers))
+def test_invalid_answers_are_refused(tmp_path: Path, workspace: Workspace, answers: Any, message: str) -> None:
+    path = jsonl(tmp_path / "a.jsonl", qa([]), qa(answers))
     with pytest.raises(DataError, match=f"line 2: column 'answers' .*{message}"):
         load(path, QUESTIONS, workspace)
 
 
-def test_a_file_of_squad_is_known_by_its_beginning(tmp_path: Path, workspace: Workspace) -> None:
+def test_a_squad_file_is_recognized_by_its_beginning(tmp_path: Path, workspace: Workspace) -> None:
     """Whatever it is called; questions on one article stay on one side. Another .json file is a table."""
     articles = []
     for i in range(30):
-        asked_of = [{"question": f"{i} {j}?", "answers": [{"text": "Bonn", "answer_start": 13}]} for j in range(4)]
-        articles.append({"title": f"T{i}", "paragraphs": [{"context": CONTEXT, "qas": asked_of}]})
+        qas = [{"question": f"{i} {j}?", "answers": [{"text": "Bonn", "answer_start": 13}]} for j in range(4)]
+        articles.append({"title": f"T{i}", "paragraphs": [{"context": CONTEXT, "qas": qas}]})
     path = tmp_path / "mine.json"
     path.write_text(json.dumps({"version": "1.1", "data": articles}, indent=2))
-    found = load(path, QUESTIONS, workspace, holdout={"valid": 0.2, "test": 0.2})
-    sides = [{q.split()[0] for q in part.columns["question"]} for part in (found.train, found.valid, found.test)]
+    result = load(path, QUESTIONS, workspace, holdout={"valid": 0.2, "test": 0.2})
+    sides = [{q.split()[0] for q in split.columns["question"]} for split in (result.train, result.valid, result.test)]
     assert all(sides) and sum(map(len, sides)) == len(set.union(*sides)) == 30
-    path.write_text(json.dumps([asked([]), asked([], "b")]))
+    path.write_text(json.dumps([qa([]), qa([], "b")]))
     assert len(load(path, QUESTIONS, workspace).train) == 2
     path.write_text(json.dumps({"data": [{"paragraphs": 3}]}))
     with pytest.raises(DataError, match=r"mine\.json, article 1"):
@@ -169,7 +169,7 @@ def test_starts_are_characters_not_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "found"),
+    ("value", "result"),
     [
         (["a", "b c"], ["a", "b c"]),
         ('["a", "b c"]', ["a", "b c"]),
@@ -181,25 +181,25 @@ def test_starts_are_characters_not_bytes() -> None:
         ([1, 2.5], ["1", "2.5"]),
     ],
 )
-def test_texts(value: Any, found: list[str]) -> None:
-    assert as_texts(value) == found
+def test_texts(value: Any, result: list[str]) -> None:
+    assert as_texts(value) == result
 
 
 @pytest.mark.parametrize("value", ['["a", ', '["a", ["b"]]', ["a", " "], ["a", None], {"a": 1}, True])
-def test_what_is_no_list_of_texts(value: Any) -> None:
-    with pytest.raises(ValueError, match="holds"):
+def test_invalid_lists_of_texts(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"holds|has no text"):
         as_texts(value)
 
 
-def test_words_of_a_text_are_parted_at_spaces() -> None:
+def test_words_of_a_text_are_separated_by_spaces() -> None:
     assert as_words("  a\tb \n c ") == ["a", "b", "c"] and as_words(None) == []
 
 
 def test_choices_with_labels(tmp_path: Path, workspace: Workspace) -> None:
     path = tmp_path / "a.csv"
     path.write_text('choices,label\n"[""x"", ""y""]",0\n"[""z"", ""y""]",1\n')
-    found = load(path, CHOICES, workspace).train
-    assert found.columns == {"choices": [["x", "y"], ["z", "y"]], "label": ["0", "1"]}
+    result = load(path, CHOICES, workspace).train
+    assert result.columns == {"choices": [["x", "y"], ["z", "y"]], "label": ["0", "1"]}
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_numbers(tmp_path: Path, workspace: Workspace, value: Any, message: str)
         load(path, NUMBERS, workspace)
 
 
-def test_a_text_that_may_be_empty_is_kept(tmp_path: Path, workspace: Workspace) -> None:
+def test_a_text_that_may_be_empty_is_used(tmp_path: Path, workspace: Workspace) -> None:
     columns = (Column("text", "a text"), Column("history", "what was before", may_be_empty=True))
     path = jsonl(tmp_path / "a.jsonl", *({"text": t, "history": h} for t, h in [("a", ""), ("b", "x"), ("", "y")]))
     assert load(path, columns, workspace).train.columns == {"text": ["a", "b"], "history": ["", "x"]}
@@ -229,29 +229,29 @@ def test_a_text_that_may_be_empty_is_kept(tmp_path: Path, workspace: Workspace) 
 # -- splits -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_differs_in_targets_only_stays_on_one_side(tmp_path: Path, workspace: Workspace) -> None:
+def test_rows_that_differ_only_in_targets_stay_in_one_split(tmp_path: Path, workspace: Workspace) -> None:
     """By kind (tags, answers) or because the task says so (a translation): texts alone decide."""
     half = {"valid": 0.2, "test": 0.4}
     pairs = [{"source": f"text {i % 40}", "target": f"{i}"} for i in range(120)]
     words = [{"words": ["w", str(i % 40)], "tags": ["O", f"B-{i}"]} for i in range(120)]
-    questions = [asked([{"text": CONTEXT[:1], "start": 0}] if i % 2 else [], f"{CONTEXT} {i % 40}") for i in range(120)]
-    given = [(pairs, PAIRS, "source"), (words, WORDS, "words"), (questions, QUESTIONS, "context")]
-    for number, (rows, columns, role) in enumerate(given):
-        found = load(jsonl(tmp_path / f"{number}.jsonl", *rows), columns, workspace, holdout=half)
-        sides = [{str(value) for value in part.columns[role]} for part in (found.train, found.valid, found.test)]
+    questions = [qa([{"text": CONTEXT[:1], "start": 0}] if i % 2 else [], f"{CONTEXT} {i % 40}") for i in range(120)]
+    cases = [(pairs, PAIRS, "source"), (words, WORDS, "words"), (questions, QUESTIONS, "context")]
+    for number, (rows, columns, role) in enumerate(cases):
+        result = load(jsonl(tmp_path / f"{number}.jsonl", *rows), columns, workspace, holdout=half)
+        sides = [{str(value) for value in split.columns[role]} for split in (result.train, result.valid, result.test)]
         assert all(sides) and sum(map(len, sides)) == len(set.union(*sides)) == 40, role
-        assert found.report["overlaps"] == [] and found.report["parts"]["train"]["labels"] is None
+        assert result.report["overlaps"] == [] and result.report["parts"]["train"]["labels"] is None
 
 
-def test_parts_are_stratified_by_the_label_beside_texts(tmp_path: Path, workspace: Workspace) -> None:
+def test_splits_are_stratified_by_the_label_of_lists_of_texts(tmp_path: Path, workspace: Workspace) -> None:
     rows = [{"choices": [f"a{i}", f"b{i}"], "label": int(i < 20)} for i in range(100)]
     path = jsonl(tmp_path / "a.jsonl", *rows)
-    found = load(path, CHOICES, workspace, holdout={"valid": 0.2, "test": 0.2})
-    assert found.test.columns["label"].count("1") == found.valid.columns["label"].count("1") == 4
+    result = load(path, CHOICES, workspace, holdout={"valid": 0.2, "test": 0.2})
+    assert result.test.columns["label"].count("1") == result.valid.columns["label"].count("1") == 4
 
 
 def test_a_limit_takes_whole_rows(tmp_path: Path, workspace: Workspace) -> None:
     rows = [{"words": [str(i)] * (i + 1), "tags": ["O"] * (i + 1)} for i in range(50)]
-    found = load(jsonl(tmp_path / "a.jsonl", *rows), WORDS, workspace, limit={"train": 7}).train
-    assert len(found) == 7 and all(map(len, found.columns["words"]))
-    assert [len(w) for w in found.columns["words"]] == [len(t) for t in found.columns["tags"]] == found.rows
+    result = load(jsonl(tmp_path / "a.jsonl", *rows), WORDS, workspace, limit={"train": 7}).train
+    assert len(result) == 7 and all(map(len, result.columns["words"]))
+    assert [len(w) for w in result.columns["words"]] == [len(t) for t in result.columns["tags"]] == result.rows

@@ -22,32 +22,32 @@ GOOD = view(("a", "x"), ("b", "y"), ("c", "x"), ("d", "y"))
 def test_duplicates_conflicts_overlaps_and_labels() -> None:
     train = view(("a", "x"), ("b", "y"), ("a", "x"), ("b", "x"), ("a", "x"))
     test = view(("c", "x"), ("a", "y"), name="u.csv")
-    found = describe_splits({"train": train, "test": test})
-    assert found["parts"]["train"]["rows"] == 5
-    assert found["parts"]["train"]["labels"] == {"x": 4, "y": 1}
-    assert found["parts"]["train"]["duplicates"] == {
+    report = describe_splits({"train": train, "test": test})
+    assert report["parts"]["train"]["rows"] == 5
+    assert report["parts"]["train"]["labels"] == {"x": 4, "y": 1}
+    assert report["parts"]["train"]["duplicates"] == {
         "count": 3,
         "examples": ["t.csv, line 4", "t.csv, line 5", "t.csv, line 6"],
     }
-    assert found["parts"]["train"]["conflicts"] == {
+    assert report["parts"]["train"]["conflicts"] == {
         "count": 1,
         "examples": [{"text": "b", "places": ["t.csv, line 3", "t.csv, line 5"]}],
     }
-    (overlap,) = found["overlaps"]
+    (overlap,) = report["overlaps"]
     assert overlap["between"] == ["train", "test"] and overlap["count"] == 1
     assert overlap["examples"][0]["text"] == "a" and overlap["examples"][0]["places"][1] == "u.csv, line 3"
 
 
-def test_a_part_without_faults_has_none() -> None:
-    found = describe_splits({"train": GOOD, "test": view(("e", "x"), ("f", "y"))})
-    assert found["overlaps"] == [] and found["parts"]["train"]["duplicates"]["count"] == 0
+def test_a_clean_split_has_no_problems() -> None:
+    report = describe_splits({"train": GOOD, "test": view(("e", "x"), ("f", "y"))})
+    assert report["overlaps"] == [] and report["parts"]["train"]["duplicates"]["count"] == 0
 
 
 @pytest.mark.parametrize(
-    ("parts", "message"),
+    ("splits", "message"),
     [
-        ({"train": view(("a", "x"))}, r"train part has 1 example;"),
-        ({"train": GOOD, "valid": view()}, r"valid part has no examples"),
+        ({"train": view(("a", "x"))}, r"train split has 1 example;"),
+        ({"train": GOOD, "valid": view()}, r"valid split has no examples"),
         ({"train": view(("a", "x"), ("b", "x"))}, r"only the label 'x'"),
         (
             {"train": GOOD, "test": view(("e", "x"), ("f", "z"), ("g", "w"))},
@@ -55,13 +55,13 @@ def test_a_part_without_faults_has_none() -> None:
         ),
     ],
 )
-def test_what_cannot_be_used_is_refused(parts: dict, message: str) -> None:
+def test_unusable_splits_are_refused(splits: dict, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
-        check_splits(parts, several=False, held_out=True)
+        check_splits(splits, several=False, held_out=True)
     assert caught.value.hint
 
 
-def test_good_parts_pass() -> None:
+def test_good_splits_pass() -> None:
     check_splits({"train": GOOD, "test": view(("e", "x"), ("f", "y"))}, several=False, held_out=False)
     check_splits({"train": SplitView([("a",), ("b",)], ["", ""])}, several=False, held_out=False)
 
@@ -73,14 +73,14 @@ def test_lists_are_capped_and_the_rest_counted() -> None:
     assert left.as_dict() == {
         "part": "train", "reason": "the text is empty", "count": 28, "rows": list(range(2, 22)), "more": 8,
     }  # fmt: skip
-    assert str(left).startswith("train: 28 left out: the text is empty (rows 2, 3,") and "and 8 more" in str(left)
+    assert str(left).startswith("train: 28 excluded: the text is empty (rows 2, 3,") and "and 8 more" in str(left)
 
 
 def test_lengths() -> None:
-    found = length_report([3, 10, 10, 20, 200], 20)
-    assert (found["count"], found["p50"], found["max"]) == (5, 10, 200)
-    assert found["truncated"] == 1 and found["truncated_share"] == 0.2
-    histogram = found["histogram"]
+    report = length_report([3, 10, 10, 20, 200], 20)
+    assert (report["count"], report["p50"], report["max"]) == (5, 10, 200)
+    assert report["truncated"] == 1 and report["truncated_share"] == 0.2
+    histogram = report["histogram"]
     assert sum(histogram["counts"]) == 5 and len(histogram["edges"]) == len(histogram["counts"]) + 1
     assert histogram["edges"][0] == 0 and histogram["edges"][-1] > 200
     assert length_report([], 20)["truncated"] == 0

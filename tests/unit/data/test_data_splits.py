@@ -18,8 +18,8 @@ def singles(labels: list[str]) -> list[tuple[str, ...]]:
 
 def test_shares_and_labels() -> None:
     labels = ["a"] * 700 + ["b"] * 200 + ["c"] * 100
-    parts = split_indices(1000, {"test": 0.2, "valid": 0.1}, 0, singles(labels))
-    assert {part: Counter(labels[i] for i in chosen) for part, chosen in parts.items()} == {
+    splits = split_indices(1000, {"test": 0.2, "valid": 0.1}, 0, singles(labels))
+    assert {split: Counter(labels[i] for i in chosen) for split, chosen in splits.items()} == {
         "train": {"a": 490, "b": 140, "c": 70},
         "test": {"a": 140, "b": 40, "c": 20},
         "valid": {"a": 70, "b": 20, "c": 10},
@@ -29,8 +29,8 @@ def test_shares_and_labels() -> None:
 def test_the_split_is_the_same_on_every_machine() -> None:
     """Pinned: another version of Python or NumPy must not deal anew, or runs could no longer be compared."""
     labels = singles(list("aabbabbaabbaabba"))
-    parts = split_indices(16, {"test": 0.25}, 7, labels)
-    assert parts["test"] == [6, 8, 12, 13] and sorted(parts["train"] + parts["test"]) == list(range(16))
+    splits = split_indices(16, {"test": 0.25}, 7, labels)
+    assert splits["test"] == [6, 8, 12, 13] and sorted(splits["train"] + splits["test"]) == list(range(16))
     code = "from workbench.data.splits import split_indices; print(split_indices(50, {'test': 0.3}, 1, [(str(i % 3),)"
     code += " for i in range(50)]))"
     outputs = {
@@ -42,7 +42,7 @@ def test_the_split_is_the_same_on_every_machine() -> None:
     assert len(outputs) == 1
 
 
-def test_another_seed_splits_otherwise() -> None:
+def test_another_seed_gives_another_split() -> None:
     first, second = (split_indices(200, {"test": 0.2}, seed, singles(["a", "b"] * 100)) for seed in (0, 1))
     assert first != second
 
@@ -55,46 +55,46 @@ def test_another_seed_splits_otherwise() -> None:
     seed=st.integers(0, 1000),
     shares=st.sampled_from([{"test": 0.2, "valid": 0.1}, {"test": 0.5}, {"valid": 0.4, "test": 0.5}]),
 )
-def test_nothing_is_lost_and_nothing_is_on_both_sides(rows, seed, shares) -> None:
+def test_every_example_is_in_exactly_one_split(rows, seed, shares) -> None:
     labels = singles([label for label, _, _ in rows])
     groups = [group for _, group, _ in rows]
     texts = [text for _, _, text in rows]
-    parts = split_indices(len(rows), shares, seed, labels, [texts, groups])
-    assert sorted(i for chosen in parts.values() for i in chosen) == list(range(len(rows)))
+    splits = split_indices(len(rows), shares, seed, labels, [texts, groups])
+    assert sorted(i for chosen in splits.values() for i in chosen) == list(range(len(rows)))
     for keys in (texts, groups):
-        sides = [{keys[i] for i in chosen} - {None} for chosen in parts.values()]
+        sides = [{keys[i] for i in chosen} - {None} for chosen in splits.values()]
         assert sum(map(len, sides)) == len(set().union(*sides)), "a key is on two sides"
-    known = {label for i in parts["train"] for label in labels[i]}
+    known = {label for i in splits["train"] for label in labels[i]}
     assert known == {label for each in labels for label in each}, "a label that train lacks"
 
 
 def test_groups_keep_shares_and_labels_nearly() -> None:
     groups = [i // 10 for i in range(3000)]  # 300 groups of 10, each of them nearly of one label
     labels = singles(["a" if (i // 10) % 3 else "b" for i in range(3000)])
-    parts = split_indices(3000, {"test": 0.2, "valid": 0.1}, 3, labels, [groups])
-    for part, share in (("train", 0.7), ("test", 0.2), ("valid", 0.1)):
-        counts = Counter(labels[i][0] for i in parts[part])
+    splits = split_indices(3000, {"test": 0.2, "valid": 0.1}, 3, labels, [groups])
+    for split, share in (("train", 0.7), ("test", 0.2), ("valid", 0.1)):
+        counts = Counter(labels[i][0] for i in splits[split])
         assert abs(counts["a"] - share * 2000) <= 10 and abs(counts["b"] - share * 1000) <= 10
 
 
 def test_several_labels_are_stratified_one_by_one() -> None:
     labels = [("x", "y") if i % 2 else ("x",) if i % 4 else ("z",) for i in range(400)]
-    parts = split_indices(400, {"test": 0.25}, 0, labels)
-    counts = Counter(label for i in parts["test"] for label in labels[i])
+    splits = split_indices(400, {"test": 0.25}, 0, labels)
+    counts = Counter(label for i in splits["test"] for label in labels[i])
     assert abs(counts["x"] - 75) <= 1 and abs(counts["y"] - 50) <= 1 and abs(counts["z"] - 25) <= 1
 
 
 def test_without_labels() -> None:
-    parts = split_indices(100, {"test": 0.3}, 0)
-    assert len(parts["test"]) == 30 and len(parts["train"]) == 70
-    assert parts["test"] != list(range(30)) and parts["test"] != list(range(70, 100))
+    splits = split_indices(100, {"test": 0.3}, 0)
+    assert len(splits["test"]) == 30 and len(splits["train"]) == 70
+    assert splits["test"] != list(range(30)) and splits["test"] != list(range(70, 100))
 
 
 @settings(max_examples=200, deadline=None)
 @given(
     labels=st.lists(st.sampled_from("abcd"), min_size=1, max_size=60), size=st.integers(1, 70), seed=st.integers(0, 9)
 )
-def test_a_sample_has_its_size_and_every_label_it_can(labels, size, seed) -> None:
+def test_a_sample_has_the_right_size_and_as_many_labels_as_possible(labels, size, seed) -> None:
     chosen = sample_indices(range(len(labels)), singles(labels), size, seed)
     assert len(chosen) == len(set(chosen)) == min(size, len(labels)) and chosen == sorted(chosen)
     if size >= len(set(labels)):

@@ -57,7 +57,7 @@ def no_more(monkeypatch) -> None:
         monkeypatch.setattr(f"workbench.data.text.{name}", lambda *_: pytest.fail("tokenized again"))
 
 
-def test_each_kind_of_table_comes_back_the_same(tokenizer, folder, monkeypatch) -> None:
+def test_every_kind_of_table_is_cached_unchanged(tokenizer, folder, monkeypatch) -> None:
     rows = [text.split() for text in TEXTS]
 
     def make() -> list[TokenTable]:
@@ -80,7 +80,7 @@ def test_each_kind_of_table_comes_back_the_same(tokenizer, folder, monkeypatch) 
     assert first[1].types is not None and first[2].words is not None
 
 
-def test_what_differs_is_tokenized_for_itself(tokenizer, model, folder) -> None:
+def test_other_inputs_or_settings_are_tokenized_separately(tokenizer, model, folder) -> None:
     """Texts that are cut elsewhere, in another order, or by another tokenizer; pairs that join to the same text."""
     other = load_tokenizer(model)
     other.add_tokens(["zebra"])
@@ -97,14 +97,14 @@ def test_what_differs_is_tokenized_for_itself(tokenizer, model, folder) -> None:
     assert len(files(folder)) == 10
 
 
-def test_few_texts_are_not_kept(tokenizer, folder, monkeypatch) -> None:
+def test_few_texts_are_not_cached(tokenizer, folder, monkeypatch) -> None:
     monkeypatch.setattr(token_cache, "MIN_TEXTS", 61)
     tokenize(tokenizer, TEXTS)
     assert files(folder) == []
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit", "empty", "text", "pickle", "foreign"])
-def test_a_damaged_file_is_made_anew(tokenizer, folder, damage) -> None:
+def test_a_damaged_file_is_replaced(tokenizer, folder, damage) -> None:
     expected = tokenize(tokenizer, TEXTS)
     (path,) = files(folder)
     content = bytearray(path.read_bytes())
@@ -123,7 +123,7 @@ def test_a_damaged_file_is_made_anew(tokenizer, folder, damage) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
-def test_a_full_disk_is_no_error_and_leaves_nothing(tokenizer, folder, monkeypatch, number) -> None:
+def test_a_full_disk_is_not_an_error_and_leaves_nothing(tokenizer, folder, monkeypatch, number) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -132,7 +132,7 @@ def test_a_full_disk_is_no_error_and_leaves_nothing(tokenizer, folder, monkeypat
     assert files(folder) == []
 
 
-def test_without_a_folder_nothing_is_kept(tokenizer, tmp_path, monkeypatch) -> None:
+def test_without_a_folder_nothing_is_cached(tokenizer, tmp_path, monkeypatch) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "file"))
     assert len(tokenize(tokenizer, TEXTS)) == len(TEXTS)
@@ -155,7 +155,7 @@ def test_the_oldest_go_first(tokenizer, folder, monkeypatch) -> None:
     tokenize(tokenizer, tables[2])
 
 
-def test_a_table_that_would_fill_it_alone_is_not_kept(tokenizer, folder, monkeypatch) -> None:
+def test_a_too_large_table_is_not_cached(tokenizer, folder, monkeypatch) -> None:
     monkeypatch.setattr(token_cache, "MAX_TABLE_BYTES", 1000)
     tokenize(tokenizer, TEXTS)
     assert files(folder) == []

@@ -18,39 +18,39 @@ def table(**columns: list[Any]) -> Table:
 
 
 def test_each_column_is_of_one_type_and_of_the_rows_that_are_wanted() -> None:
-    given = table(
+    source = table(
         text=["a", "b", "c"], stars=[1, 2.5, None], flag=[True, None, False], mixed=[1, "x", True],
         tags=[["a"], [], []], empty=[None] * 3, long=["y" * 1000, "\ud800", "z"], huge=[10**400, 1, 2],
     )  # fmt: skip
-    found = extra_columns(given, {"text"}, [12, 10])
-    assert found["stars"] == [None, 1.0] and found["flag"] == [False, True] and found["mixed"] == ["True", "1"]
-    assert found["long"] == ["z", "y" * MAX_CHARACTERS] and found["huge"] == [2.0, float("inf")]
-    assert set(found) == {"stars", "flag", "mixed", "long", "huge"}
-    assert extra_columns(given, {"text"}, [11])["long"] == ["?"]  # half a character could not be written
+    result = extra_columns(source, {"text"}, [12, 10])
+    assert result["stars"] == [None, 1.0] and result["flag"] == [False, True] and result["mixed"] == ["True", "1"]
+    assert result["long"] == ["z", "y" * MAX_CHARACTERS] and result["huge"] == [2.0, float("inf")]
+    assert set(result) == {"stars", "flag", "mixed", "long", "huge"}
+    assert extra_columns(source, {"text"}, [11])["long"] == ["?"]  # half a character could not be written
 
 
-def test_of_a_wide_table_the_first_columns_are_kept() -> None:
-    found = extra_columns(table(**{f"c{i}": ["x", "y"] for i in range(50)}), {"c0"}, [10, 11])
-    assert list(found) == [f"c{i}" for i in range(1, MAX_COLUMNS + 1)]
+def test_a_wide_table_is_reduced_to_its_first_columns() -> None:
+    result = extra_columns(table(**{f"c{i}": ["x", "y"] for i in range(50)}), {"c0"}, [10, 11])
+    assert list(result) == [f"c{i}" for i in range(1, MAX_COLUMNS + 1)]
 
 
-def test_where_rows_are_counted_anew_nothing_is_kept() -> None:
+def test_repeated_row_numbers_have_no_extra_columns() -> None:
     several = Table("folder", {"a": ["x", "y"]}, [1, 1])
     assert extra_columns(several, (), [1]) == {}
 
 
-def test_columns_stand_beside_the_predictions_by_id() -> None:
+def test_columns_are_joined_to_the_predictions_by_id() -> None:
     rows = with_columns({"id": ["b", "a", "packed"], "correct": [True, False, None]}, ["a", "b"], {"correct": [1, 2]})
     assert rows["column:correct"] == [2, 1, None] and rows["correct"] == [True, False, None]
 
 
-def test_numbers_are_cut_into_stretches_of_as_many_examples() -> None:
+def test_numbers_are_sliced_into_ranges_of_equal_counts() -> None:
     values = [None, *range(40, 0, -1)]
     correct = [True, *(value > 10 for value in range(40, 0, -1))]
-    found = slices_by_number(values, correct)
-    assert [one.name for one in found] == ["1 to 10", "11 to 20", "21 to 30", "31 to 40"]
-    assert [one.count for one in found] == [10] * 4 and [one.share for one in found] == [0, 1, 1, 1]
-    assert all(values[place] <= 10 for place in found[0].indices if values[place] is not None)
+    result = slices_by_number(values, correct)
+    assert [one.name for one in result] == ["1 to 10", "11 to 20", "21 to 30", "31 to 40"]
+    assert [one.count for one in result] == [10] * 4 and [one.share for one in result] == [0, 1, 1, 1]
+    assert all(values[index] <= 10 for index in result[0].indices if values[index] is not None)
     assert [one.name for one in slices_by_number([0.5, 0.5, 1e-3], [True] * 3)] == ["0.001", "0.5"]
     assert slices_by_number([None], [True]) == []
     with pytest.raises(ValueError, match="as many are needed"):

@@ -38,8 +38,9 @@ def test_the_same_pairs_as_brute_force() -> None:
     chance = random.Random(3)
     train = texts(250, 1)
     test = texts(100, 2) + [changed(train[i], chance, i % 6) for i in range(150)]
-    (found,) = near_duplicates(
-        {"train": (train, [f"a:{i}" for i in range(250)]), "test": (test, [f"b:{i}" for i in range(250)])}, listed=1000
+    (overlap,) = near_duplicates(
+        {"train": (train, [f"a:{i}" for i in range(250)]), "test": (test, [f"b:{i}" for i in range(250)])},
+        max_listed=1000,
     )
     expected = {}
     for i, text in enumerate(test):
@@ -47,9 +48,9 @@ def test_the_same_pairs_as_brute_force() -> None:
         if best >= 0.8:
             expected[f"b:{i}"] = best
     assert 40 < len(expected) < 140  # there is something to find, and something to leave
-    assert {pair.place: pair.similarity for pair in found.pairs} == pytest.approx(expected, abs=1e-4)
-    assert (found.count, found.of, found.unchecked) == (len(expected), 250, 0)
-    assert [pair.similarity for pair in found.pairs] == sorted((p.similarity for p in found.pairs), reverse=True)
+    assert {pair.location: pair.similarity for pair in overlap.pairs} == pytest.approx(expected, abs=1e-4)
+    assert (overlap.count, overlap.of, overlap.unchecked) == (len(expected), 250, 0)
+    assert [pair.similarity for pair in overlap.pairs] == sorted((p.similarity for p in overlap.pairs), reverse=True)
 
 
 @pytest.mark.parametrize(
@@ -67,24 +68,24 @@ def test_similarity_is_jaccard(first: str, second: str) -> None:
     assert similarity(first, second) == pytest.approx(jaccard(first, second))
 
 
-def test_capitals_and_punctuation_do_not_hide_a_copy() -> None:
-    (found,) = near_duplicates(
+def test_case_and_punctuation_do_not_hide_a_copy() -> None:
+    (overlap,) = near_duplicates(
         {"train": (["A film -- with a HEART!"], ["x"]), "test": (["a film with a heart"], ["y"])}
     )
-    assert found.pairs[0].similarity == 1.0
+    assert overlap.pairs[0].similarity == 1.0
 
 
-def test_a_template_is_not_quadratic_and_says_what_was_not_compared() -> None:
+def test_templates_are_not_quadratic_and_unchecked_texts_are_counted() -> None:
     train = [f"the weather report of the day for the station with number {i:04d} in the north" for i in range(600)]
-    (found,) = near_duplicates({"train": (train, train), "test": (["x" + train[0] + "y"], ["b"])})
-    assert found.unchecked == 1
+    (overlap,) = near_duplicates({"train": (train, train), "test": (["x" + train[0] + "y"], ["b"])})
+    assert overlap.unchecked == 1
 
 
-def test_texts_without_words_are_nobodys_duplicate() -> None:
-    (found,) = near_duplicates({"train": (["...", "!!!"], ["a", "b"]), "test": (["???", ""], ["c", "d"])})
-    assert found.count == 0
+def test_texts_without_words_are_not_duplicates() -> None:
+    (overlap,) = near_duplicates({"train": (["...", "!!!"], ["a", "b"]), "test": (["???", ""], ["c", "d"])})
+    assert overlap.count == 0
 
 
-def test_a_similarity_that_would_miss_pairs_is_refused() -> None:
+def test_a_threshold_that_would_miss_pairs_is_refused() -> None:
     with pytest.raises(RequestError, match=r"0\.6 to 1"):
         near_duplicates({}, threshold=0.3)

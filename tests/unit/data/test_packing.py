@@ -29,17 +29,17 @@ def tokenizer(tmp_path_factory):
 
 
 @pytest.mark.parametrize("room", [1, 5, 16, 100])
-def test_cut_covers_every_document_once(room):
+def test_chunks_cover_every_document_once(room):
     lengths = np.array([0, 1, 5, 6, 16, 33, 0, 100])
     document, begin, length = split_chunks(lengths, room)
     assert (length > 0).all() and (length <= room).all()
     for number, size in enumerate(lengths):
         mine = document == number
-        covered = [place for b, n in zip(begin[mine], length[mine], strict=True) for place in range(b, b + n)]
+        covered = [position for b, n in zip(begin[mine], length[mine], strict=True) for position in range(b, b + n)]
         assert covered == list(range(size))
 
 
-def test_best_fit_is_worked_by_hand():
+def test_best_fit_matches_a_manual_example():
     """Longest first: 6 | 5 | 4 goes to the 6, where none is left over, and not to the 5 | 3 and 2 go to the 5."""
     order, first = best_fit(np.array([4, 6, 5, 3, 2]), 10)
     rows = [sorted(order[a:b].tolist()) for a, b in pairwise(first)]
@@ -53,19 +53,19 @@ def test_best_fit_is_worked_by_hand():
 def test_packing_loses_nothing_and_fills_the_rows(capacity, typical):
     generator = np.random.default_rng(capacity)
     lengths = generator.lognormal(np.log(typical), 0.8, 20_000).astype(np.int64) + 1
-    _, _, pieces = split_chunks(lengths, capacity)
+    _, _, chunks = split_chunks(lengths, capacity)
     began = time.process_time()
-    order, first = best_fit(pieces, capacity)
+    order, first = best_fit(chunks, capacity)
     assert time.process_time() - began < 5, "quadratic?"  # a twentieth of a second on a quiet machine
-    assert sorted(order.tolist()) == list(range(len(pieces)))
-    sums = np.add.reduceat(pieces[order], first[:-1])
+    assert sorted(order.tolist()) == list(range(len(chunks)))
+    sums = np.add.reduceat(chunks[order], first[:-1])
     assert sums.max() <= capacity
-    assert pieces.sum() / (capacity * len(sums)) > 0.95
-    again, _ = best_fit(pieces, capacity)
+    assert chunks.sum() / (capacity * len(sums)) > 0.95
+    again, _ = best_fit(chunks, capacity)
     assert (again == order).all()
 
 
-def test_pieces_have_the_tokenizers_special_tokens_and_all_of_the_text(tokenizer):
+def test_chunks_have_special_tokens_and_the_whole_text(tokenizer):
     texts = [text for text, _ in reviews(30)]
     documents = tokenize_documents(tokenizer, texts, words=True)
     before, after = special_prefix_suffix(tokenizer)
@@ -86,23 +86,23 @@ def test_pieces_have_the_tokenizers_special_tokens_and_all_of_the_text(tokenizer
         assert [i for i in ids if i not in (2, 3)] == tokenizer(texts[number], add_special_tokens=False)["input_ids"]
 
 
-def test_filling_is_no_special_token_of_a_text(tokenizer):
+def test_padding_is_not_a_special_token_of_a_text(tokenizer):
     ends = special_prefix_suffix(tokenizer)
     filling = copy.deepcopy(tokenizer)
     filling.backend_tokenizer.enable_padding(length=64)
     assert special_prefix_suffix(filling) == ends
 
 
-def test_packed_rows_number_their_documents_and_hold_every_piece(tokenizer):
+def test_packed_rows_number_their_documents_and_contain_every_chunk(tokenizer):
     documents = tokenize_documents(tokenizer, [text for text, _ in reviews(40)])
     layout = [SpecialTokens([2]), TokenSpan(documents.offsets[:-1], documents.lengths), SpecialTokens([3])]
-    pieces = join_chunks(documents, len(documents), layout)
-    table, order, first = pack_chunks(pieces, 32)
+    chunks = join_chunks(documents, len(documents), layout)
+    table, order, first = pack_chunks(chunks, 32)
     assert table.lengths.max() <= 32
     batch = table.pad(range(len(table)), pad_id=0)
     assert batch["document_ids"].shape == batch["input_ids"].shape
     assert ((batch["document_ids"] == 0) == (batch["attention_mask"] == 0)).all()
     for row, members in enumerate(np.split(order, first[1:-1])):
         for number, piece in enumerate(members, start=1):
-            found = batch["input_ids"][row][batch["document_ids"][row] == number]
-            assert found.tolist() == pieces.ids[pieces.offsets[piece] : pieces.offsets[piece + 1]].tolist()
+            ids = batch["input_ids"][row][batch["document_ids"][row] == number]
+            assert ids.tolist() == chunks.ids[chunks.offsets[piece] : chunks.offsets[piece + 1]].tolist()

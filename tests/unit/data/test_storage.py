@@ -12,7 +12,7 @@ from workbench.workspace import Workspace
 
 
 def by_name(workspace: Workspace) -> dict[str, tuple[int, int, int]]:
-    return {place.name: (place.bytes, place.files, place.entries) for place in folder_usage(workspace)}
+    return {folder.name: (folder.bytes, folder.files, folder.entries) for folder in folder_usage(workspace)}
 
 
 def test_files_at_any_depth_are_counted(workspace: Workspace) -> None:
@@ -31,11 +31,11 @@ def test_links_are_not_followed(workspace: Workspace, tmp_path: Path) -> None:
     (workspace.runs / "loop").symlink_to(workspace.root)
     (workspace.runs / "out").symlink_to(tmp_path / "elsewhere")
     (workspace.cache / "file").symlink_to(tmp_path / "elsewhere" / "large")
-    found = by_name(workspace)
-    assert found["Runs"][:2] == found["Cache"][:2] == (0, 0)
+    usage = by_name(workspace)
+    assert usage["Runs"][:2] == usage["Cache"][:2] == (0, 0)
 
 
-def test_a_shared_folder_of_downloads_is_named(
+def test_a_shared_folder_of_downloads_is_listed(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "shared"))
@@ -46,6 +46,6 @@ def test_a_shared_folder_of_downloads_is_named(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
-def test_what_may_not_be_read_is_passed_over(workspace: Workspace) -> None:
+def test_unreadable_folders_are_skipped(workspace: Workspace) -> None:
     (workspace.runs / "a").mkdir(mode=0)
     assert by_name(workspace)["Runs"] == (0, 0, 1)

@@ -19,7 +19,7 @@ def tokenizer(tmp_path_factory):
     return load_tokenizer(make_model(tmp_path_factory.mktemp("model")))
 
 
-def test_ids_and_padding_are_what_transformers_gives(tokenizer):
+def test_ids_and_padding_match_transformers(tokenizer):
     texts = [text for text, _ in reviews(40)]
     table = tokenize(tokenizer, texts, max_length=10)
     chosen = [7, 0, 33]
@@ -30,7 +30,7 @@ def test_ids_and_padding_are_what_transformers_gives(tokenizer):
 
 
 @pytest.mark.parametrize("max_length", [8, 14, 60])
-def test_pairs_have_types_and_lose_the_longer_text_first(tokenizer, max_length):
+def test_pairs_have_types_and_the_longer_text_is_truncated_first(tokenizer, max_length):
     first, second = ["the film is great"] * 2, ["a story", "a story and a plot with music and actors and its ending"]
     table = tokenize(tokenizer, first, second, max_length)
     ours = table.pad([0, 1], pad_id=0)
@@ -41,7 +41,7 @@ def test_pairs_have_types_and_lose_the_longer_text_first(tokenizer, max_length):
         assert (ours[name] == theirs[name]).all(), name
 
 
-def test_lengths_before_truncation_are_kept(tokenizer):
+def test_lengths_before_truncation_are_stored(tokenizer):
     table = tokenize(tokenizer, ["the film", "the film is very very very dull"], max_length=5)
     assert table.full_lengths.tolist() == [4, 9]
     assert table.lengths.tolist() == [4, 5]
@@ -53,13 +53,13 @@ def test_the_width_is_rounded_up(tokenizer):
     assert (table.pad([0], 0, multiple=8)["attention_mask"].sum(), len(table)) == (4, 2)
 
 
-def test_no_texts_is_an_empty_table(tokenizer):
+def test_no_texts_make_an_empty_table(tokenizer):
     table = tokenize(tokenizer, [])
     assert len(table) == 0 and table.ids.dtype == np.int32
 
 
-def test_a_tokenizer_without_a_fast_form_is_refused():
-    with pytest.raises(RequestError, match="no fast form"):
+def test_a_slow_tokenizer_is_refused():
+    with pytest.raises(RequestError, match="not a fast tokenizer"):
         tokenize(object(), ["a"])
 
 
@@ -84,7 +84,7 @@ WORDS = [["the", "unbelievable", "film", "is", "great"], ["a"], ["dull", "\u200b
 
 
 @pytest.mark.parametrize("max_length", [5, 9, 100])
-def test_words_are_what_the_tokenizer_says_of_each_row(tokenizer, max_length):
+def test_words_match_the_tokenizer_for_each_row(tokenizer, max_length):
     table = tokenize_words(tokenizer, WORDS, max_length)
     backend = tokenizer.backend_tokenizer
     for i, row in enumerate(WORDS):
@@ -98,7 +98,7 @@ def test_words_are_what_the_tokenizer_says_of_each_row(tokenizer, max_length):
         assert table.full_lengths[i] == full
 
 
-def test_words_of_a_tokenizer_that_knows_them_by_their_space():
+def test_words_of_a_tokenizer_that_needs_spaces():
     """Given one by one they become what they are in a text, and each token is its word's by its characters."""
     tokenizer = byte_level()
     row = ["the", "unbelievable", "film", "is", "great"]
@@ -131,50 +131,50 @@ def slow_windows(tokenizer, question: str, context: str, max_length: int, stride
     backend = tokenizer.backend_tokenizer
     backend.enable_truncation(max_length, stride=stride, strategy="only_second")
     first = backend.encode(question, context)
-    found = []
+    result = []
     for e in [first, *first.overflowing]:
         spans = [s if q == 1 else (-1, -1) for s, q in zip(e.offsets, e.sequence_ids, strict=True)]
-        found.append((e.ids, e.type_ids, spans))
+        result.append((e.ids, e.type_ids, spans))
     backend.no_truncation()
-    return found
+    return result
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "bytes", "bytes, spaces kept"])
 @pytest.mark.parametrize(("max_length", "stride"), [(40, 8), (64, 16), (33, 0), (2000, 100)])
-def test_windows_are_those_of_the_library(tokenizer, kind, max_length, stride):
+def test_windows_match_the_library(tokenizer, kind, max_length, stride):
     used = tokenizer if kind == "wordpiece" else byte_level(trim=kind == "bytes")
-    found = tokenize_windows(used, QUESTIONS, CONTEXTS, max_length, stride)
-    assert sorted(set(found.example.tolist())) == list(range(len(QUESTIONS)))
-    assert (found.tokens.types is not None) == (kind == "wordpiece")
+    result = tokenize_windows(used, QUESTIONS, CONTEXTS, max_length, stride)
+    assert sorted(set(result.example.tolist())) == list(range(len(QUESTIONS)))
+    assert (result.tokens.types is not None) == (kind == "wordpiece")
     for example, (question, context) in enumerate(zip(QUESTIONS, CONTEXTS, strict=True)):
         slow = slow_windows(used, question, context, max_length, stride)
-        mine = np.flatnonzero(found.example == example)
+        mine = np.flatnonzero(result.example == example)
         assert len(mine) == len(slow)
         for window, (ids, types, spans) in zip(mine, slow, strict=True):
-            place = slice(found.tokens.offsets[window], found.tokens.offsets[window + 1])
-            assert found.tokens.ids[place].tolist() == ids
-            assert [tuple(span) for span in found.spans[place].tolist()] == spans
-            if found.tokens.types is not None:
-                assert found.tokens.types[place].tolist() == types
+            tokens_of = slice(result.tokens.offsets[window], result.tokens.offsets[window + 1])
+            assert result.tokens.ids[tokens_of].tolist() == ids
+            assert [tuple(span) for span in result.spans[tokens_of].tolist()] == spans
+            if result.tokens.types is not None:
+                assert result.tokens.types[tokens_of].tolist() == types
 
 
 def test_spans_are_characters_of_the_context(tokenizer):
     context = "é😀 the film was great"
-    found = tokenize_windows(tokenizer, ["film"], [context], 60, 10)
-    pieces = [context[begin:end] for begin, end in found.spans.tolist() if begin >= 0]
-    assert "".join(pieces) == context.replace(" ", "")
+    result = tokenize_windows(tokenizer, ["film"], [context], 60, 10)
+    chunks = [context[begin:end] for begin, end in result.spans.tolist() if begin >= 0]
+    assert "".join(chunks) == context.replace(" ", "")
 
 
-def test_a_long_question_is_cut_and_told(tokenizer):
-    found = tokenize_windows(tokenizer, ["film " * 50], ["the plot is dull"], 23, 4)
-    assert found.tokens.lengths.max() <= 23
-    assert (found.tokens.full_lengths - found.tokens.lengths).tolist() == [40] * len(found)
-    assert sorted({tuple(s) for s in found.spans.tolist()} - {(-1, -1)})[-1][1] == len("the plot is dull")
+def test_a_long_question_is_truncated_and_counted(tokenizer):
+    result = tokenize_windows(tokenizer, ["film " * 50], ["the plot is dull"], 23, 4)
+    assert result.tokens.lengths.max() <= 23
+    assert (result.tokens.full_lengths - result.tokens.lengths).tolist() == [40] * len(result)
+    assert sorted({tuple(s) for s in result.spans.tolist()} - {(-1, -1)})[-1][1] == len("the plot is dull")
 
 
-def test_a_stride_wider_than_the_room_still_ends(tokenizer):
-    found = tokenize_windows(tokenizer, ["film"], ["the film " * 500], 20, 1000)
-    assert len(found) < 200
+def test_a_stride_wider_than_the_window_terminates(tokenizer):
+    result = tokenize_windows(tokenizer, ["film"], ["the film " * 500], 20, 1000)
+    assert len(result) < 200
 
 
 def test_no_room_and_no_examples(tokenizer):
