@@ -61,7 +61,7 @@ def test_a_text_file_is_read_as_documents_if_only_text_is_needed(workspace: Work
         "duplicates": {"count": 0, "examples": []},
         "conflicts": {"count": 0, "examples": []},
     }
-    assert any("40 documents, parted by empty lines" in note for note in data.notes)
+    assert any("40 documents, separated by empty lines" in note for note in data.notes)
     assert json.dumps(data.report)
     assert len(load(workspace, tmp_path / "book.txt", documents="line").train) == 56
 
@@ -151,7 +151,7 @@ def test_film_plots(workspace: Workspace, shared_cache: Path) -> None:
         shutil.copy(reviews, plots)
     data = load(workspace, "film-plots")
     assert (len(data.train), len(data.valid), len(data.test)) == (758, 108, 217)
-    assert any("14 left out: the text is empty" in note for note in data.notes)
+    assert any("14 excluded: text is empty" in note for note in data.notes)
 
 
 @pytest.fixture

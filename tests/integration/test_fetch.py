@@ -514,7 +514,7 @@ def test_a_cache_that_cannot_be_created_is_an_error(
     use(url_entry())
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / subfolder))
-    with pytest.raises(StorageError, match="cannot be made"):
+    with pytest.raises(StorageError, match="cannot be created"):
         sources.fetch_dataset("small", workspace)
 
 

@@ -45,4 +45,4 @@ def test_results_can_be_sliced_by_any_column_of_the_file(workspace: Workspace) -
     slices = slices_by_value(known.more["source"], known.correct)
     assert {one.name for one in slices} <= set(SOURCES) and sum(one.count for one in slices) == len(known)
     stretches = slices_by_number(known.more["stars"], known.correct)
-    assert len(stretches) == 4 and sum(one.right for one in stretches) == sum(known.correct)
+    assert len(stretches) == 4 and sum(one.n_correct for one in stretches) == sum(known.correct)

@@ -119,7 +119,7 @@ def test_texts_in_two_files_are_reported(workspace: Workspace, tmp_path: Path) -
     data = load(workspace, write(tmp_path / "a.csv", rows(50)), test=str(test), holdout={"valid": 0})
     (overlap,) = data.report["overlaps"]
     assert overlap["between"] == ["train", "test"] and overlap["count"] == 5
-    assert any("5 texts of test stand in train too" in note for note in data.notes)
+    assert any("5 texts of test occur in train too" in note for note in data.notes)
 
 
 def test_limits_are_stratified_and_counted(workspace: Workspace, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_pairs_and_several_labels(workspace: Workspace, tmp_path: Path) -> None:
         content = [(f"t{i}", f"x{separator} y" if i % 2 else "x") for i in range(40)]
         data = load(workspace, write(tmp_path / "b.csv", content, "text,tags"), SEVERAL)
         assert {tuple(each) for each in data.train.columns["labels"]} == {("x",), ("x", "y")}
-        assert any(f"taken apart at {separator!r}" in note for note in data.notes)
+        assert any(f"split at {separator!r}" in note for note in data.notes)
 
 
 def test_labels_become_text(workspace: Workspace, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_labels_become_text(workspace: Workspace, tmp_path: Path) -> None:
     data = load(workspace, tmp_path / "a.jsonl")
     assert set(data.train.columns["label"]) == {"0", "1", "true", "x", "X"}
     assert any("differ only in case: 'X' and 'x'" in note for note in data.notes)
-    assert any("spaces around 12 labels" in note for note in data.notes)
+    assert any("surrounding spaces from 12 labels" in note for note in data.notes)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_labels_become_text(workspace: Workspace, tmp_path: Path) -> None:
         (rows(40), {"columns": {"text": "txt"}}, r"no column 'txt'. Did you mean 'text'"),
         (rows(40), {"holdout": {"valid": 0.5, "test": 0.49}}, r"takes 99% of the training data"),
         ([("", "good")] * 5, {}, r"every row is empty"),
-        (rows(40), {"limit": {"test": 1}}, r"test part has 1 example"),
+        (rows(40), {"limit": {"test": 1}}, r"test split has 1 example"),
     ],
 )
 def test_bad_data_are_refused(workspace: Workspace, tmp_path: Path, content: list, spec: dict, message: str) -> None:
@@ -189,7 +189,7 @@ def test_bad_data_are_refused(workspace: Workspace, tmp_path: Path, content: lis
 
 def test_a_label_that_train_lacks_is_named_with_its_row(workspace: Workspace, tmp_path: Path) -> None:
     test = write(tmp_path / "test.csv", [*rows(10), ("new", "odd")])
-    with pytest.raises(DataError, match=r"test part has labels that train lacks: 'odd' \(test\.csv, line 12\)"):
+    with pytest.raises(DataError, match=r"test split has labels that train lacks: 'odd' \(test\.csv, line 12\)"):
         load(workspace, write(tmp_path / "a.csv", rows(50)), test=str(test))
 
 

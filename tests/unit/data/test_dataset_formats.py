@@ -515,9 +515,7 @@ def test_no_history_contains_a_later_rating(workspace: Workspace, mirror) -> Non
     everything = [
         row
         for examples in (result.train, result.valid, result.test)
-        for row in zip(
-            *(examples.columns[name] for name in ("user", "time", "label", "candidate", "history")), strict=True
-        )
+        for row in zip(*(examples.columns[name] for name in names), strict=True)
     ]
     by_user: dict[str, list[tuple]] = {}
     for row in everything:
