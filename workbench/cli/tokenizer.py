@@ -55,7 +55,7 @@ def _specs(corpus: str, column: str | None, limit: int | None, **options: Any) -
     """Validate the options. Raises RequestError that names every wrong one."""
     from pydantic import ValidationError
 
-    from workbench.data.text.tokenizers import TokenizerSpec, TrainedTokenizer
+    from workbench.data.text.tokenizers import TokenizerSpec
     from workbench.spec import DataSpec, Holdout, explain_validation
 
     try:

@@ -21,7 +21,7 @@ from workbench.training.loop import seed_batch
 from workbench.training.prepare import DownloadHooks, Prepared, prepare
 from workbench.training.state import TrainState
 from workbench.training.steps import StepSchedule
-from workbench.types import IGNORE_INDEX, Ints, JsonObject, Tokenizer
+from workbench.types import IGNORE_INDEX, Ints, Tokenizer
 from workbench.workspace import Workspace
 
 

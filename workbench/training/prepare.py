@@ -17,6 +17,7 @@ from workbench.check import Resolved
 from workbench.data.examples import Examples
 from workbench.data.load import Dataset, load_data
 from workbench.data.progress import Progress
+from workbench.data.report import LengthReport
 from workbench.errors import DataError, SpecError
 from workbench.files import read_json
 from workbench.models.base import LoadedModel
@@ -25,7 +26,7 @@ from workbench.spec import RunSpec
 from workbench.tasks.base import Encoded, Task
 from workbench.training.splits import EncodedSplit, encode_splits, reported_split
 from workbench.tuning.max_length import max_text_length
-from workbench.types import JsonObject, Model, Tokenizer
+from workbench.types import Model, Tokenizer
 from workbench.workspace import Workspace
 
 
@@ -104,7 +105,7 @@ class Prepared:
     dataset: Dataset
     loaded: LoadedModel
     splits: dict[str, EncodedSplit]
-    lengths: dict[str, JsonObject]
+    lengths: dict[str, LengthReport]
     notes: list[str]
 
     @property

@@ -13,7 +13,7 @@ from workbench.data.text.batching import Batches
 from workbench.errors import SpecError
 from workbench.spec import RunSpec
 from workbench.tasks.base import Encoded, Task
-from workbench.types import Ints, JsonObject, Tokenizer
+from workbench.types import Ints, Tokenizer
 
 if TYPE_CHECKING:
     from workbench.training.frozen import ActivationStore
