@@ -84,10 +84,10 @@ def explainers_command(
 
     entries = list_entries(explainers)
     if run_id is not None:
-        from workbench.explain import offered
+        from workbench.explain import compatible_methods
         from workbench.inference.predictor import Predictor
 
-        names = offered(Predictor.load(Run.open(run_id, Workspace.current())))
+        names = compatible_methods(Predictor.load(Run.open(run_id, Workspace.current())))
         entries = [entry for entry in entries if entry["name"] in names]
     _print(explainers, entries, as_json)
 

@@ -2,7 +2,7 @@
 
 from workbench.explain.aggregates import HeadPatterns, head_patterns
 from workbench.explain.attention_difference import AttentionDivergence, attention_divergence
-from workbench.explain.base import Explainer, Explanation, explain, explainers, fitting, offered
+from workbench.explain.base import Explainer, Explanation, compatibility, compatible_methods, explain, explainers
 from workbench.explain.capture import Attention, EncoderDecoderAttention, capture_attention, capture_encoder_decoder
 from workbench.explain.dataset_faithfulness import (
     DatasetFaithfulness,
@@ -32,15 +32,15 @@ __all__ = [
     "capture_attention",
     "capture_encoder_decoder",
     "capture_queries_keys",
+    "compatibility",
+    "compatible_methods",
     "evaluate_dataset_faithfulness",
     "evaluate_faithfulness",
     "explain",
     "explainers",
-    "fitting",
     "head_importance",
     "head_patterns",
     "logit_lens",
-    "offered",
     "patch",
     "read_dataset_faithfulness",
 ]

@@ -70,7 +70,7 @@ class Explainer(ABC):
         self.config: Any = config if config is not None else self.Config()
 
     @classmethod
-    def fits(cls, predictor: Predictor) -> str | None:
+    def why_incompatible(cls, predictor: Predictor) -> str | None:
         """Return the reason why the method cannot explain a predictor; None when it can.
 
         Args:
@@ -166,7 +166,7 @@ def explain(
         UnknownNameError: there is no such method or label.
         RequestError: the method does not fit the model, or the text has no tokens.
     """
-    explainer = configured(predictor, method, options)
+    explainer = build_explainer(predictor, method, options)
     instance = Instance(predictor, text, text_pair)
     spec = resolve_target(instance, target, word)
     scores = explainer.run(instance, spec.target)
@@ -193,7 +193,7 @@ def explain(
     )
 
 
-def configured(predictor: Predictor, method: str, options: Mapping[str, object]) -> Explainer:
+def build_explainer(predictor: Predictor, method: str, options: Mapping[str, object]) -> Explainer:
     """Return an explainer with its options, ready for a predictor.
 
     Args:
@@ -206,9 +206,9 @@ def configured(predictor: Predictor, method: str, options: Mapping[str, object])
         RequestError: it does not fit the model, or has no such option.
     """
     entry = explainers.get(method)
-    reason = entry.fits(predictor)
+    reason = entry.why_incompatible(predictor)
     if reason is not None:
-        names = offered(predictor)
+        names = compatible_methods(predictor)
         hint = f"Available methods: {', '.join(names)}." if names else "No method explains this task yet."
         raise RequestError(f"The method {method!r} cannot be used here: {reason}.", hint)
     try:
@@ -221,20 +221,20 @@ def configured(predictor: Predictor, method: str, options: Mapping[str, object])
         ) from error
 
 
-def fitting(predictor: Predictor) -> dict[str, str | None]:
+def compatibility(predictor: Predictor) -> dict[str, str | None]:
     """Return every explainer's name, with the reason why it cannot explain a predictor (None when it can).
 
     Args:
         predictor: a loaded run.
     """
-    return {name: entry.fits(predictor) for name, entry in explainers.items()}
+    return {name: entry.why_incompatible(predictor) for name, entry in explainers.items()}
 
 
-def offered(predictor: Predictor) -> list[str]:
+def compatible_methods(predictor: Predictor) -> list[str]:
     """Return the names of the explainers that can explain a predictor, fast ones first.
 
     Args:
         predictor: a loaded run.
     """
-    names = [name for name, reason in fitting(predictor).items() if reason is None]
+    names = [name for name, reason in compatibility(predictor).items() if reason is None]
     return sorted(names, key=lambda name: explainers.get(name).slow)

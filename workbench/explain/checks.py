@@ -20,7 +20,7 @@ from typing import Literal, TypedDict, get_args
 import numpy as np
 import torch
 
-from workbench.explain.base import Explainer, explainers, fitting
+from workbench.explain.base import Explainer, compatibility, explainers
 from workbench.explain.instance import Instance
 from workbench.explain.predictor import LoadedModel, Predictor
 from workbench.metrics.correlation import rank_correlation
@@ -88,7 +88,7 @@ def attention_scores(predictor: Predictor, instance: Instance, target: Target) -
         target: what is explained.
     """
     entry = explainers.get("attention")
-    return entry().run(instance, target).values if entry.fits(predictor) is None else None
+    return entry().run(instance, target).values if entry.why_incompatible(predictor) is None else None
 
 
 # -- curves ---------------------------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def agreement(
     """
     result = {}
     own = instance.maskable
-    for name, reason in fitting(predictor).items():
+    for name, reason in compatibility(predictor).items():
         entry = explainers.get(name)
         if reason is not None or entry.slow or name == explainer.name:
             continue

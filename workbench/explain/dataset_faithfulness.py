@@ -10,7 +10,7 @@ from typing import TypedDict
 import numpy as np
 
 from workbench.errors import RequestError
-from workbench.explain.base import configured
+from workbench.explain.base import build_explainer
 from workbench.explain.checks import attention_scores
 from workbench.explain.examples import NO_TEXTS, TextInputs
 from workbench.explain.faithfulness import faithfulness
@@ -119,7 +119,7 @@ def evaluate_dataset_faithfulness(
     """
     if not examples:
         raise RequestError(NO_TEXTS, "Give some.")
-    explainer = configured(predictor, method, options or {})
+    explainer = build_explainer(predictor, method, options or {})
     rows = []
     for number, example in enumerate(examples):
         instance = Instance(predictor, example["text"], example.get("text_pair"))

@@ -20,8 +20,8 @@ class GradientBased(Explainer):
     signed: ClassVar[bool] = True
 
     @classmethod
-    def fits(cls, predictor: Predictor) -> str | None:
-        reason = super().fits(predictor)
+    def why_incompatible(cls, predictor: Predictor) -> str | None:
+        reason = super().why_incompatible(predictor)
         if reason is None and not isinstance(predictor.model.get_input_embeddings(), torch.nn.Module):
             return f"{type(predictor.model).__name__} has no token embeddings"
         return reason

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from workbench.errors import RequestError
-from workbench.explain.base import configured
+from workbench.explain.base import build_explainer
 from workbench.explain.checks import (
     CHECKS,
     Agreement,
@@ -89,7 +89,7 @@ def evaluate_faithfulness(
     unknown = sorted(set(checks) - set(CHECKS))
     if unknown:
         raise RequestError(f"There is no check {', '.join(unknown)}.", f"Choose from: {', '.join(CHECKS)}.")
-    explainer = configured(predictor, method, options or {})
+    explainer = build_explainer(predictor, method, options or {})
     instance = Instance(predictor, text, text_pair)
     spec = resolve_target(instance, target, word)
     scores = explainer.run(instance, spec.target).values

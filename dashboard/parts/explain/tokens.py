@@ -72,7 +72,7 @@ def _slow_asks(choice: Choice) -> int:
 
 def choose(side: Side) -> Choice:
     """Method, target and options; only what fits the model is offered."""
-    usable = explaining.offered(side.predictor)
+    usable = explaining.compatible_methods(side.predictor)
     state.from_url(state.Explain.METHOD, lambda given: given if given in usable else None)
     _reset(state.Explain.METHOD.key, usable, usable[0] if usable else None)
     columns = st.columns([2, 2, 2, 1] if _at_words(side) else [2, 2, 1], vertical_alignment="bottom")

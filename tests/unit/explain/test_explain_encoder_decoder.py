@@ -12,7 +12,7 @@ from transformers import BartConfig, BartForConditionalGeneration
 
 from tests.unit.explain.explain_models import bert, tokenizer
 from workbench.errors import RequestError
-from workbench.explain import capture_attention, capture_encoder_decoder, explain, fitting
+from workbench.explain import capture_attention, capture_encoder_decoder, compatibility, explain
 from workbench.explain.instance import Instance
 from workbench.explain.render.bertviz import why_not_drawn
 from workbench.explain.render.canvas import canvas_view
@@ -112,7 +112,7 @@ def test_the_first_generated_token_is_explained() -> None:
     looking = explain(loaded, TEXT, "attention")
     both = capture_encoder_decoder(loaded.model, loaded.tokenizer, TEXT, "")
     np.testing.assert_allclose(looking.scores, both.cross[-1, :, 0].mean(0), atol=1e-6)
-    assert "three kinds" in str(fitting(loaded)["rollout"]) and fitting(loaded)["attention"] is None
+    assert "three kinds" in str(compatibility(loaded)["rollout"]) and compatibility(loaded)["attention"] is None
 
 
 def test_only_some_layers_and_heads() -> None:

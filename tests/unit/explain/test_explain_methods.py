@@ -12,7 +12,7 @@ import torch
 
 from tests.unit.explain.explain_models import bag_of_words, bert, predictor, tokenizer
 from workbench.errors import RequestError, UnknownNameError
-from workbench.explain import explain, explainers, fitting
+from workbench.explain import compatibility, explain, explainers
 from workbench.explain.faithfulness import faithfulness
 from workbench.explain.instance import Instance
 from workbench.explain.methods.rollout import rollout
@@ -188,7 +188,7 @@ def test_methods_that_do_not_fit_are_refused_with_a_list_of_those_that_do() -> N
         explain(predictor(bert(), tokenizer()), TEXT, layers=2)
     other = bag_of_words()
     other.task = type("Other", (), {"name": "weather", "target_kind": None})()
-    assert all("weather" in str(reason) for reason in fitting(other).values())
+    assert all("weather" in str(reason) for reason in compatibility(other).values())
 
 
 def test_the_model_is_restored() -> None:

@@ -19,7 +19,7 @@ from transformers import (
 
 from tests.unit.explain.explain_models import bert, predictor, tokenizer
 from workbench.errors import RequestError, UnknownNameError
-from workbench.explain import evaluate_faithfulness, explain, fitting, offered
+from workbench.explain import compatibility, compatible_methods, evaluate_faithfulness, explain
 from workbench.explain.instance import Instance
 from workbench.explain.targets import TARGET_FINDERS, resolve_target
 from workbench.tasks.base import Task, tasks
@@ -167,12 +167,14 @@ def test_a_masked_word() -> None:
 
 
 def test_only_fitting_methods_are_offered() -> None:
-    assert set(offered(predictor(bert(), tokenizer()))) == set(fitting(predictor(bert(), tokenizer())))
+    assert set(compatible_methods(predictor(bert(), tokenizer()))) == set(compatibility(predictor(bert(), tokenizer())))
     other = predictor(bert(), tokenizer())
     other.task = SimpleNamespace(name="sorting", target_kind=None)
-    assert offered(other) == [] and "sorting" in str(fitting(other)["occlusion"])
+    assert compatible_methods(other) == [] and "sorting" in str(compatibility(other)["occlusion"])
     other.task = SimpleNamespace(name="sorting", target_kind="order")
-    assert offered(other) == [] and "the answers of sorting are a order" in str(fitting(other)["occlusion"])
+    assert compatible_methods(other) == [] and "the answers of sorting are a order" in str(
+        compatibility(other)["occlusion"]
+    )
 
 
 def test_every_target_kind_of_a_task_can_be_explained() -> None:

@@ -12,7 +12,7 @@ import torch
 from tests.tiny import reviews
 from workbench.check import check
 from workbench.errors import RequestError, SpecError, UnknownNameError
-from workbench.explain import explain, fitting
+from workbench.explain import compatibility, explain
 from workbench.inference.predictor import Predictor
 from workbench.models.base import models
 from workbench.spec import RunSpec
@@ -192,7 +192,7 @@ def test_explainers_that_need_attention_say_so(name: str, workspace: Workspace, 
     """Also where it has attention: its weights sum a text up, they are not one token's view of the others."""
     options = {"attention": True} if name in ("lstm", "gru") else {}
     asked = predictor(load(name, workspace, tokenizers, **options))
-    reasons = fitting(asked)
+    reasons = compatibility(asked)
     for method in ("attention", "rollout"):
         assert "no attention heads" in str(reasons[method])
         with pytest.raises(RequestError, match=r"no attention heads.*gradient-x-input.* occlusion"):

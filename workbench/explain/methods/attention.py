@@ -17,8 +17,8 @@ class AttentionBased(Explainer):
     """An explainer that reads attention weights of one stack of layers; a base class, not an entry."""
 
     @classmethod
-    def fits(cls, predictor: Predictor) -> str | None:
-        reason = super().fits(predictor)
+    def why_incompatible(cls, predictor: Predictor) -> str | None:
+        reason = super().why_incompatible(predictor)
         if reason is None and getattr(predictor.model.config, "is_encoder_decoder", False):
             return "an encoder-decoder has three kinds of attention, and this method reads one"
         return reason or _no_heads(predictor)
@@ -47,8 +47,8 @@ class AttentionExplainer(Explainer):
         layer: int = Field(-1, description="Index of the layer, from 0; negative numbers count from the last.")
 
     @classmethod
-    def fits(cls, predictor: Predictor) -> str | None:
-        return super().fits(predictor) or _no_heads(predictor)
+    def why_incompatible(cls, predictor: Predictor) -> str | None:
+        return super().why_incompatible(predictor) or _no_heads(predictor)
 
     def run(self, instance: Instance, target: Target) -> Scores:
         if "decoder_input_ids" in instance.encoded.inputs:

@@ -40,10 +40,10 @@ class IntegratedGradients(GradientBased):
         )
 
     @classmethod
-    def fits(cls, predictor: Predictor) -> str | None:
+    def why_incompatible(cls, predictor: Predictor) -> str | None:
         if mask_token(predictor.tokenizer) is None:
             return "the tokenizer has no mask, padding, unknown or end token to start from"
-        return super().fits(predictor)
+        return super().why_incompatible(predictor)
 
     def run(self, instance: Instance, target: Target) -> Scores:
         """Double the steps until the scores sum to the difference of the logits, up to the tolerance."""

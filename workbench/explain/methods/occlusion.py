@@ -18,10 +18,10 @@ class MaskingBased(Explainer):
     signed: ClassVar[bool] = True
 
     @classmethod
-    def fits(cls, predictor: Predictor) -> str | None:
+    def why_incompatible(cls, predictor: Predictor) -> str | None:
         if mask_token(predictor.tokenizer) is None:
             return "the tokenizer has no mask, padding, unknown or end token to replace tokens with"
-        return super().fits(predictor)
+        return super().why_incompatible(predictor)
 
 
 @explainers.register("occlusion")
