@@ -115,7 +115,7 @@ def test_a_recurrent_language_model_learns_and_writes(workspace: Workspace, cell
         ({"task": "masked-lm"}, "lstm cannot do masked-lm: it has no head of the kind AutoModelForMaskedLM"),
         ({"task": "causal-lm", "model.bidirectional": True, "model.attention": False}, "cannot read in two directions"),
         ({"task": "causal-lm", "model.bidirectional": False}, "reduces a text to one vector"),
-        ({"tuning": "lora"}, "lora adds to weights that were learned before, and lstm begins at random"),
+        ({"tuning": "lora"}, "lora adapts trained weights, and lstm starts from random weights"),
     ],
 )
 def test_what_it_cannot_do_is_told(workspace: Workspace, changes: dict[str, Any], message: str) -> None:

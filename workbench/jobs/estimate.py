@@ -21,7 +21,6 @@ from typing import Any, Literal
 from workbench.errors import RunError
 from workbench.files import read_json, storage_errors, write_json, write_text
 from workbench.jobs.process import RunProcess
-from workbench.jobs.spec_paths import with_absolute_paths
 from workbench.runs import estimates
 from workbench.runs.documents import Estimate
 from workbench.runs.run import Run
@@ -62,7 +61,7 @@ def resolved_spec(spec: RunSpec, workspace: Workspace, confined: bool = False) -
     Raises:
         SpecError: with every problem.
     """
-    from workbench.check import resolve
+    from workbench.check import resolve, with_absolute_paths
 
     return with_absolute_paths(resolve(spec, workspace, confined).spec, workspace, confined)
 

@@ -16,7 +16,6 @@ from workbench.errors import BusyError, RequestError
 from workbench.files import storage_errors
 from workbench.jobs import start_worker
 from workbench.jobs.reconciling import reconcile, reconciled_state
-from workbench.jobs.spec_paths import with_absolute_paths
 from workbench.jobs.waiting import PAUSED, has_work, next_order, queue, queued
 from workbench.machine import is_same_process
 from workbench.runs.run import RESUMABLE, Run, State
@@ -40,7 +39,7 @@ def submit(spec: RunSpec, workspace: Workspace, confined: bool = False, start: b
         SpecError: the spec cannot run; ``problems`` holds all of them. Nothing was queued.
         StorageError: the disk is full or read-only. Nothing was queued.
     """
-    from workbench.check import resolve
+    from workbench.check import resolve, with_absolute_paths
 
     resolved = resolve(spec, workspace, confined).spec
     run = Run.create(with_absolute_paths(resolved, workspace, confined), workspace, next_order(workspace), confined)

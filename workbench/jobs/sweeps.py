@@ -25,7 +25,6 @@ from workbench.errors import RequestError, UnknownNameError
 from workbench.files import Lock, inside, read_json, safe_name, slug, storage_errors, write_json, write_text
 from workbench.jobs import start_worker
 from workbench.jobs.queue import stop
-from workbench.jobs.spec_paths import with_absolute_paths
 from workbench.jobs.sweep_plan import Method, SweepPlan, refuse_unrunnable, validation_metric
 from workbench.jobs.sweep_study import Study, importance, require_optuna
 from workbench.jobs.waiting import sweeps_folder
@@ -119,6 +118,8 @@ class Sweep:
             MissingPackageError: Optuna is not installed.
             StorageError: the disk is full or read-only.
         """
+        from workbench.check import with_absolute_paths
+
         require_optuna()
         plan = plan.model_copy(update={"spec": with_absolute_paths(plan.spec, workspace, confined)})
         refuse_unrunnable(plan, workspace, confined)

@@ -23,8 +23,9 @@ from typing import ClassVar, TypeAlias
 
 from workbench.data.progress import Progress
 from workbench.models.identity import BaseIdentity
+from workbench.problem import Problem
 from workbench.registry import Registry
-from workbench.spec import SpecModel
+from workbench.spec import RunSpec, SpecModel
 from workbench.types import Model, Tokenizer
 from workbench.workspace import Workspace
 
@@ -93,6 +94,14 @@ class ModelSource(ABC):
             confined: whether only files inside the workspace may be read (for a request that came over the network).
         """
         return None
+
+    def problems(self, spec: RunSpec) -> list[Problem]:
+        """Return the problems of a spec that only this source knows about. Must be fast and download nothing.
+
+        Args:
+            spec: the whole spec, as a user wrote it.
+        """
+        return []
 
     def max_length(self) -> int | None:
         """Return the longest text, in tokens, that the model has positions for; None if known only after loading."""

@@ -41,9 +41,10 @@ from workbench.data.text.packing import offsets_within
 from workbench.data.text.tokens import TokenTable
 from workbench.data.values import as_texts
 from workbench.errors import DataError, SpecError
+from workbench.problem import Problem
 from workbench.registry import Registry
 from workbench.runs.predictions import INPUT_PREFIX
-from workbench.spec import SpecModel
+from workbench.spec import RunSpec, SpecModel
 from workbench.tasks.answers import Answer
 from workbench.types import Ints, Json, Model, Tokenizer
 
@@ -245,6 +246,22 @@ class Task(ABC):
     @abstractmethod
     def columns(self) -> Sequence[Column]:
         """Return the columns that an example needs."""
+
+    def problems(self, spec: RunSpec) -> list[Problem]:
+        """Return the problems of a spec that only the task knows about. Must be fast and download nothing.
+
+        By default these are columns for roles that the task does not have.
+
+        Args:
+            spec: the whole spec, as a user wrote it.
+        """
+        roles = [column.role for column in self.columns()]
+        hint = f"Its roles: {', '.join(roles)}."
+        return [
+            Problem("error", f"data.columns.{role}", f"{self.name} has no role {role!r}.", hint)
+            for role in spec.data.columns
+            if role not in roles
+        ]
 
     def fit(self, train: Examples) -> None:
         """Learn what must be known before the first batch, such as the labels.

@@ -13,8 +13,9 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import ClassVar
 
+from workbench.problem import Problem
 from workbench.registry import Registry
-from workbench.spec import SpecModel
+from workbench.spec import RunSpec, SpecModel
 from workbench.types import JsonObject, Model
 
 
@@ -52,6 +53,14 @@ class Tuning(ABC):
         Raises:
             SpecError: the method does not fit this model; the message says why.
         """
+
+    def problems(self, spec: RunSpec) -> list[Problem]:
+        """Return the problems of a spec that only this method knows about. Must be fast and download nothing.
+
+        Args:
+            spec: the whole spec, as a user wrote it.
+        """
+        return []
 
     def problem_with(self, head: str) -> str | None:
         """Explain why the method cannot train models with a head, or return None.

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from tests.tiny import make_model, write_csv
-from workbench.check import Problem, check, fitting_tunings, load_spec, problems_of, resolve
+from workbench.check import Problem, check, fitting_tunings, load_spec, problems_of, resolve, with_absolute_paths
 from workbench.data.catalogue.entries import catalogue
 from workbench.errors import SpecError, UnknownNameError
+from workbench.models.base import models
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
+from workbench.tuning.base import tunings
 from workbench.workspace import Workspace
 
 
@@ -190,9 +192,9 @@ def test_what_does_not_fit_a_new_model(workspace):
     assert not [p for p in check(rotary, workspace) if p.severity == "error"]
     spec = RunSpec.parse({**NEW, "data": {"train": "film-plots", "max_length": 64}, "tuning": "lora"})
     (problem,) = [p for p in check(spec, workspace) if p.severity == "error"]
-    assert problem.field == "tuning" and "begins at random" in problem.message
+    assert problem.field == "tuning" and "starts from random weights" in problem.message
     (problem,) = check(spec.changed({"tuning": "head"}), workspace)
-    assert problem.severity == "warning" and "as they were drawn" in problem.message
+    assert problem.severity == "warning" and "random initial values" in problem.message
 
 
 def test_virtual_tokens_take_positions_and_forbid_packing(workspace: Workspace) -> None:
@@ -273,9 +275,29 @@ def test_an_option_that_lets_a_model_do_a_task_is_named(task: str, named: bool, 
 def test_an_adapter_is_refused_where_the_model_has_no_head_over_its_words(workspace: Workspace) -> None:
     spec = RunSpec.parse({"task": "masked-lm", "data": "film-plots", "model": "minilm", "tuning": "lora"})
     (problem,) = check(spec, workspace)
-    assert problem.field == "tuning" and "cannot carry a new one" in problem.message
+    assert problem.field == "tuning" and "cannot hold a new one" in problem.message
     assert not check(spec.changed({"tuning": "full"}), workspace)
     assert "lora" not in fitting_tunings(tasks.get("masked-lm")(), "minilm")
     assert "lora" in fitting_tunings(tasks.get("causal-lm")(), "smollm2")
     writes = {"task": "dialogue", "data": "chatterbot-en", "model": "smollm2", "tuning": "lora"}
     assert not check(RunSpec.parse(writes), workspace)
+
+
+def test_absolute_paths_leave_names_and_references_alone(workspace: Workspace, tmp_path: Path) -> None:
+    reference = "hf:owner/name@0123456789abcdef0123456789abcdef01234567?split=train"
+    streamed = spec(data__train=reference, data__limit__train=100)
+    assert with_absolute_paths(streamed, workspace, confined=False).data.train == reference
+    assert with_absolute_paths(spec(), workspace, confined=False).data.train == "rotten-tomatoes"
+    relative = with_absolute_paths(spec(data__train="a.csv", model="path:m"), workspace, confined=False)
+    assert (relative.data.train, relative.model.source) == (str(Path.cwd() / "a.csv"), f"path:{Path.cwd() / 'm'}")
+
+
+def test_an_entry_may_bring_problems_of_its_own(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = {"task": tasks.get("text-classification"), "model": models.get("minilm"), "tuning": tunings.get("full")}
+    for section, entry in entries.items():
+        own = Problem("error", section, "is not for Mondays")
+        with monkeypatch.context() as patch:
+            patch.setattr(entry, "problems", lambda self, spec, own=own: [own])
+            assert check(spec(tuning="full"), workspace) == [own]
+    (problem,) = check(spec(data__columns={"txt": "a"}), workspace)
+    assert problem.field == "data.columns.txt" and "text, label" in problem.hint

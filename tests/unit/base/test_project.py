@@ -41,6 +41,7 @@ LAYERS = [
     {"metrics"},
     {"spec"},
     {
+        "problem",
         "registry",
         "course_files",
         "spec_versions",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from workbench.data.catalogue import hub_rows
+from workbench.data.catalogue.entries import catalogue
+from workbench.data.uploads import confined_path
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
@@ -13,21 +16,18 @@ def with_absolute_paths(spec: RunSpec, workspace: Workspace, confined: bool) -> 
     """Return a copy of a spec with full paths of files and model folders, and full ids of runs.
 
     Args:
-        spec: whose relative paths count from the current folder.
+        spec: its relative paths are relative to the current folder.
         workspace: where it will run.
-        confined: only files inside the workspace's uploads are allowed, and relative paths count from there.
+        confined: allow only files inside the workspace's uploads; relative paths are then relative to the uploads.
 
     Raises:
-        RefusedError: a path of a confined spec lies outside.
+        RefusedError: a path of a confined spec is outside the uploads.
         UnknownNameError: there is no such run.
     """
-    from workbench.data.catalogue.entries import catalogue
-    from workbench.data.uploads import confined_path
-
     spec = spec.model_copy(deep=True)
     for split in ("train", "valid", "test"):
         name = getattr(spec.data, split)
-        if name is None or (split == "train" and name in catalogue().datasets):
+        if name is None or (split == "train" and name in catalogue().datasets) or hub_rows.is_reference(name):
             continue
         path = confined_path(workspace, name) if confined else Path(name).expanduser().absolute()
         setattr(spec.data, split, str(path))
