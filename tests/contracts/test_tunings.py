@@ -1,4 +1,4 @@
-"""What every tuning keeps: it learns, moves only what it says, is saved safely, loaded and resumed the same."""
+"""The contract of every fine-tuning method: it learns, changes its own weights only, saves, loads, resumes."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_it_learns(trained: Trained) -> None:
 
 
 @every_tuning
-def test_only_what_is_trained_moves(trained: Trained) -> None:
+def test_only_trainable_weights_change(trained: Trained) -> None:
     work = trained.work
     moved = {name for name in work.before if not torch.equal(work.before[name], work.after[name])}
     assert moved, "nothing moved"
@@ -149,7 +149,7 @@ def test_only_what_is_trained_moves(trained: Trained) -> None:
 
 
 @every_tuning
-def test_loaded_again_it_says_the_same(trained: Trained) -> None:
+def test_a_loaded_result_answers_the_same(trained: Trained) -> None:
     saved = read_predictions(trained.run)
     predictor = Predictor.load(trained.run)
     assert predictor.labels == ["bad", "good"]
@@ -161,7 +161,7 @@ def test_loaded_again_it_says_the_same(trained: Trained) -> None:
 
 
 @every_tuning
-def test_resumed_it_ends_with_the_same_weights(trained: Trained, workspace: Workspace) -> None:
+def test_a_resumed_run_ends_with_the_same_weights(trained: Trained, workspace: Workspace) -> None:
     shutil.copytree(trained.workspace.uploads, workspace.uploads, dirs_exist_ok=True)
     run = make_run(workspace, options(trained.work.spec.tuning.method))
     assert TrainingJob(run, StopAfter(run)).execute() == "stopped"
@@ -176,7 +176,7 @@ def test_resumed_it_ends_with_the_same_weights(trained: Trained, workspace: Work
 
 
 @every_tuning
-def test_what_is_saved_is_safe_and_knows_no_paths(trained: Trained) -> None:
+def test_saved_results_are_safetensors_without_paths(trained: Trained) -> None:
     folder = trained.run.folder / "model"
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert not [p.name for p in files if p.suffix in {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py"}]
@@ -190,7 +190,7 @@ def test_what_is_saved_is_safe_and_knows_no_paths(trained: Trained) -> None:
 
 
 @every_whole
-def test_a_whole_result_needs_nothing_else(trained: Trained) -> None:
+def test_a_complete_result_needs_nothing_else(trained: Trained) -> None:
     """It is loaded where its base is gone."""
     other = Workspace(trained.workspace.root.parent / f"{trained.workspace.root.name}-moved").create()
     moved = Run(other.runs / trained.run.id)
@@ -213,19 +213,19 @@ sys.meta_path.insert(0, NotHere())
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-texts, found = json.loads(sys.argv[1]), []
+texts, answers = json.loads(sys.argv[1]), []
 for folder in sys.argv[2:]:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     with torch.no_grad():
         batch = tokenizer(texts, padding=True, truncation=True, max_length=32, return_tensors="pt")
         rows = model(**batch).logits.softmax(-1).tolist()
-    found.append([{model.config.id2label[i]: p for i, p in enumerate(row)} for row in rows])
-print(json.dumps(found))
+    answers.append([{model.config.id2label[i]: p for i, p in enumerate(row)} for row in rows])
+print(json.dumps(answers))
 """
 
 
-def test_plain_transformers_reads_whole_results(
+def test_plain_transformers_reads_complete_results(
     made: dict[str, Trained], tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
     runs = [train(name, made, tmp_path_factory).run for name in WHOLE]
@@ -255,19 +255,19 @@ def test_an_adapter_is_small_and_names_its_base(trained: Trained) -> None:
 
 @every_adapter
 def test_an_adapter_refuses_another_base(trained: Trained, tmp_path: Path) -> None:
-    base, kept = trained.workspace.uploads / "tiny", tmp_path / "kept"
-    shutil.move(base, kept)
+    base, backup = trained.workspace.uploads / "tiny", tmp_path / "kept"
+    shutil.move(base, backup)
     try:
         make_model(base, seed=1)
         with pytest.raises(RefusedError, match="another version"):
             Predictor.load(trained.run)
     finally:
         shutil.rmtree(base)
-        shutil.move(kept, base)
+        shutil.move(backup, base)
 
 
 @every_tuning
-def test_a_result_is_a_model_to_start_from(trained: Trained) -> None:
+def test_a_result_can_be_fine_tuned_again(trained: Trained) -> None:
     """``model: run:RUN``, an adapter's too: it begins where the other ended."""
     spec = trained.run.spec().changed({"model": f"run:{trained.run.id}", "tuning": "head"})
     if not trained.work.resolved.tuning.merges:
@@ -302,12 +302,12 @@ def test_options_that_change_the_network_learn_load_and_merge(
     assert work.loss_after < work.loss_before
     texts = list(read_predictions(run)["input:text"])
     saved = read_predictions(run)["score:good"]
-    told = [found.scores["good"] for found in Predictor.load(run).predict([{"text": text} for text in texts])]
-    np.testing.assert_allclose(told, saved, atol=1e-6, rtol=0)
+    scores = [answer.scores["good"] for answer in Predictor.load(run).predict([{"text": text} for text in texts])]
+    np.testing.assert_allclose(scores, saved, atol=1e-6, rtol=0)
     if not tunings.get(method).merges:
         return
     folder = merge(run)
     model, _ = load_folder(folder, "AutoModelForSequenceClassification", {}, complete=True)
     whole = Predictor(model, load_tokenizer(folder), Predictor.load(run).task, 32)
-    told = [found.scores["good"] for found in whole.predict([{"text": text} for text in texts])]
-    np.testing.assert_allclose(told, saved, atol=1e-5, rtol=0)
+    scores = [answer.scores["good"] for answer in whole.predict([{"text": text} for text in texts])]
+    np.testing.assert_allclose(scores, saved, atol=1e-5, rtol=0)

@@ -10,7 +10,7 @@ WRONG = [
     (
         "01-mail.2",
         "right = sum(g == p for g, p in zip(gold, guessed))\nreturn right / len(gold)",
-        "A pair is asked for",
+        "must be a pair",
     ),
     (
         "01-mail.2",
@@ -28,10 +28,10 @@ WRONG = [
     (
         "01-mail.4",
         "counts = {}\nfor pair in zip(gold, guessed):\n    counts[pair] = counts.get(pair, 0) + 1\nreturn counts",
-        "Wrong answers only",
+        "Count wrong answers only",
     ),
     ("01-mail.4", "return {(g, p): 1 for g, p in zip(gold, guessed) if g != p}", "count it"),
-    ("01-mail.5", "return sorted(scores)[:count]", "Positions are asked for"),
+    ("01-mail.5", "return sorted(scores)[:count]", "Return positions"),
     (
         "01-mail.5",
         "return sorted(range(len(scores)), key=lambda i: scores[i], reverse=True)[:count]",

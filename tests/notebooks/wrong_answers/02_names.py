@@ -14,11 +14,11 @@ WRONG = [
         "    if start is not None and not tag.startswith('I-'):\n"
         "        found.append((start, place, tags[start][2:]))\n        start = None\n"
         "    if tag.startswith('B-'):\n        start = place\nreturn found",
-        "may go on to the last word",
+        "may continue to the last word",
     ),
     ("02-names.2", "return sum(name in train for name in test) / len(test)", "NOT in train"),
     ("02-names.2", "return sum(name not in train for name in test) / len(test)", "Capital letters"),
-    ("02-names.3", "return [-100 if word is None else tags[word] for word in word_of_piece]", "Only the first piece"),
+    ("02-names.3", "return [-100 if word is None else tags[word] for word in word_of_piece]", "Only the first subword"),
     (
         "02-names.3",
         "labels, before = [], None\nfor word in word_of_piece:\n    tag = -100 if word is None else tags[word]\n"
@@ -29,7 +29,7 @@ WRONG = [
     (
         "02-names.4",
         "right = sum(a == b for a, b in zip(labels, guessed) if a != -100)\nreturn right / len(labels)",
-        "neither above nor below",
+        "neither in the numerator nor in the denominator",
     ),
     (
         "02-names.5",
@@ -45,6 +45,6 @@ WRONG = [
         "02-names.5",
         "if not true and not guessed:\n    return 1.0\n"
         "return 2 * sum(a == b for a, b in zip(true, guessed)) / (len(true) + len(guessed))",
-        "not place by place",
+        "not position by position",
     ),
 ]

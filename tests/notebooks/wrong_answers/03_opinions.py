@@ -2,7 +2,7 @@
 
 WRONG = [
     ("03-opinions.1", "return score if label == 'fresh' else -score", "Mood is 2g - 1"),
-    ("03-opinions.1", "return 2 * score - 1", "belongs to the label given"),
+    ("03-opinions.1", "return 2 * score - 1", "belongs to the predicted label"),
     (
         "03-opinions.2",
         "return [sum(values[i : i + window]) / len(values[i : i + window]) for i in range(len(values))]",

@@ -10,14 +10,14 @@ WRONG = [
     ),
     ("05-answers.2", "return [(b, min(b + size, words)) for b in range(0, words, step)]", "is enough"),
     ("05-answers.2", "return [(b, b + size) for b in range(0, max(1, words - size + step), step)]", "goes beyond"),
-    ("05-answers.3", "return [w for w in text.lower().split() if w not in ('a', 'an', 'the')]", "Marks are taken out"),
+    ("05-answers.3", "return [w for w in text.lower().split() if w not in ('a', 'an', 'the')]", "Remove punctuation"),
     (
         "05-answers.3",
         "for mark in ('.', ',', '?', 'the', 'a'):\n    text = text.replace(mark, '')\nreturn text.lower().split()",
         "italy",
     ),
     ("05-answers.4", "return sum(w in gold for w in given) / len(given)", "both lengths count"),
-    ("05-answers.4", "return 2 * sum(w in gold for w in given) / (len(gold) + len(given))", "as often as it stands"),
+    ("05-answers.4", "return 2 * sum(w in gold for w in given) / (len(gold) + len(given))", "as often as it occurs"),
     (
         "05-answers.1",
         "begin = begins.index(max(begins))\nnear = ends[begin : begin + longest]\n"

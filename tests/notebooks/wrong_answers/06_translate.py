@@ -1,7 +1,7 @@
 """Typical wrong answers of lesson 06, and words of the message that each must earn."""
 
 WRONG = [
-    ("06-translate.1", "return [p for p in placeholders(line) if p not in translation]", "has to be kept twice"),
+    ("06-translate.1", "return [p for p in placeholders(line) if p not in translation]", "must be kept twice"),
     (
         "06-translate.1",
         "return [a for a, b in zip(placeholders(line), placeholders(translation) + [''] * 9) if a != b]",
@@ -11,7 +11,7 @@ WRONG = [
         "06-translate.2",
         "found = [o for (w, o), n in together.items() if w == word and n >= least]\n"
         "return max(sorted(found), key=lambda o: together[(word, o)], default=word)",
-        "how often the French word stands at all",
+        "how often the French word occurs at all",
     ),
     (
         "06-translate.2",

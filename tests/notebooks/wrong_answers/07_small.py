@@ -15,7 +15,7 @@ WRONG = [
         "07-small.3",
         "return [one['name'] for one in sorted(candidates, key=lambda one: one['accuracy'])"
         " if one['megabytes'] <= budget]",
-        "The most accurate comes first",
+        "the most accurate first",
     ),
     (
         "07-small.4",

@@ -9,7 +9,7 @@ WRONG = [
     (
         "09-explain.1",
         "return [' '.join('[MASK]' if w == word else w for w in words) for word in words]",
-        "not every place where the word stands",
+        "not every occurrence of the word",
     ),
     ("09-explain.2", "return [one - whole for one in hidden]", "whole minus hidden"),
     ("09-explain.2", "return [abs(whole - one) for one in hidden]", "keep the sign"),

@@ -7,7 +7,7 @@ WRONG = [
         "return sum(x * y for x, y in zip(a, b)) / (sum(x * x for x in a) * sum(y * y for y in b))",
         "square roots",
     ),
-    ("10-support.2", "best = max(nearness)\nreturn best", "A pair is asked for"),
+    ("10-support.2", "best = max(nearness)\nreturn best", "must be a pair"),
     (
         "10-support.2",
         "best, at = 0, None\nfor i, n in enumerate(nearness):\n    if n > best:\n        best, at = n, intents[i]\n"

@@ -2,7 +2,7 @@
 
 WRONG = [
     ("12-summaries.1", "return parts[:k]", "not as a list"),
-    ("12-summaries.1", "return ''.join(parts[:k])", "A single space"),
+    ("12-summaries.1", "return ''.join(parts[:k])", "by a single space"),
     ("12-summaries.2", "return sum(word in reference for word in written)", "must not help"),
     ("12-summaries.2", "return len(set(written) & set(reference))", "counts twice"),
     ("12-summaries.3", "return (hits / written + hits / reference) / 2", "not the plain mean"),
@@ -11,11 +11,11 @@ WRONG = [
         "p, r = hits / written, hits / reference\nreturn 2 * p * r / (p + r)",
         "without dividing by 0",
     ),
-    ("12-summaries.4", "return max(scores)", "The position is asked for"),
+    ("12-summaries.4", "return max(scores)", "Return the position"),
     (
         "12-summaries.4",
         "return max(range(len(scores)), key=lambda i: (scores[i], i))",
-        "the first is taken",
+        "take the first",
     ),
     (
         "12-summaries.5",

@@ -1,5 +1,4 @@
-"""The sources bag-of-embeddings, textcnn, lstm and gru: what a spec gets, which tunings and explainers fit, what is
-refused and how."""
+"""The sources bag-of-embeddings, textcnn, lstm and gru: their options, which tunings and explainers fit, refusals."""
 
 from __future__ import annotations
 
@@ -54,7 +53,7 @@ def predictor(loaded: Any) -> Predictor:
 
 
 @every_baseline
-def test_a_model_with_the_tokenizer_of_its_texts(name: str, workspace: Workspace, tokenizers: Any) -> None:
+def test_a_new_model_trains_a_tokenizer_on_its_texts(name: str, workspace: Workspace, tokenizers: Any) -> None:
     loaded = load(name, workspace, tokenizers)
     assert loaded.model.config.vocab_size == len(loaded.tokenizer) <= 120
     assert loaded.model.config.id2label == {0: "bad", 1: "good"}
@@ -65,7 +64,7 @@ def test_a_model_with_the_tokenizer_of_its_texts(name: str, workspace: Workspace
     assert predictor(loaded).predict([{"text": TEXT}])[0].label in ("bad", "good")
 
 
-def test_options_are_the_models_shape(workspace: Workspace, tokenizers: Any) -> None:
+def test_options_set_the_shape_of_the_model(workspace: Workspace, tokenizers: Any) -> None:
     bag = load("bag-of-embeddings", workspace, tokenizers, embedding_size=7, hidden_size=9, layers=3).model
     assert bag.model.embeddings.weight.shape[1] == 7 and bag.model.feed_forward.linear_2.weight.shape == (9, 9)
     cnn = load("textcnn", workspace, tokenizers, filters=6, narrowest=2, widest=3).model
@@ -79,11 +78,11 @@ def test_options_are_the_models_shape(workspace: Workspace, tokenizers: Any) -> 
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru"])
-def test_recurrent_networks_write(name: str, workspace: Workspace, tokenizers: Any) -> None:
+def test_recurrent_networks_generate_text(name: str, workspace: Workspace, tokenizers: Any) -> None:
     loaded = load(name, workspace, tokenizers, head="AutoModelForCausalLM", hidden_size=16, embedding_size=16)
-    given = loaded.tokenizer("the film", return_tensors="pt")
-    written = loaded.model.eval().generate(**given, max_new_tokens=5, do_sample=False)
-    assert written.shape[1] > given["input_ids"].shape[1]
+    inputs = loaded.tokenizer("the film", return_tensors="pt")
+    written = loaded.model.eval().generate(**inputs, max_new_tokens=5, do_sample=False)
+    assert written.shape[1] > inputs["input_ids"].shape[1]
     assert loaded.model.generation_config.eos_token_id == loaded.tokenizer.eos_token_id
     loaded = load(name, workspace, tokenizers, head="AutoModelForTokenClassification")
     assert type(loaded.model).__name__ == "RecurrentForTokenClassification"
@@ -101,7 +100,7 @@ def test_recurrent_networks_write(name: str, workspace: Workspace, tokenizers: A
         ("textcnn", {"filters": 0}, "greater than or equal to 1"),
     ],
 )
-def test_a_shape_that_cannot_be_is_told_before_the_run(
+def test_an_impossible_shape_is_reported_before_the_run(
     name: str, options: dict[str, Any], message: str, workspace: Workspace
 ) -> None:
     spec = RunSpec.parse(
@@ -115,49 +114,51 @@ def test_a_shape_that_cannot_be_is_told_before_the_run(
 
 @every_baseline
 @pytest.mark.parametrize("head", ["AutoModelForMaskedLM", "AutoModelForPreTraining", "AutoModelForSeq2SeqLM"])
-def test_a_head_that_it_does_not_have(name: str, head: str, workspace: Workspace, tokenizers: Any) -> None:
+def test_a_missing_head_is_refused(name: str, head: str, workspace: Workspace, tokenizers: Any) -> None:
     with pytest.raises(SpecError, match=f"The model {name} has no head of the kind {head}"):
         load(name, workspace, tokenizers, head=head)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru"])
-def test_recurrent_networks_answer_questions_and_choose(name: str, workspace: Workspace, tokenizers: Any) -> None:
+def test_recurrent_networks_answer_questions_and_select_choices(
+    name: str, workspace: Workspace, tokenizers: Any
+) -> None:
     """They learn by heart where spans begin and end, and which text is right; padding changes nothing."""
     spans = load(name, workspace, tokenizers, "AutoModelForQuestionAnswering", bidirectional=True, dropout=0.0)
     choices = load(name, workspace, tokenizers, "AutoModelForMultipleChoice", attention=True, dropout=0.0)
     texts = [text for text, _ in reviews(8)]
-    given = spans.tokenizer(texts, padding=True, return_tensors="pt")
+    inputs = spans.tokenizer(texts, padding=True, return_tensors="pt")
     first = torch.arange(8) % 3 + 1
-    several = {key: value.view(2, 4, -1) for key, value in given.items()}
-    for model, inputs in (
-        (spans.model, {**given, "start_positions": first, "end_positions": first + 1}),
+    several = {key: value.view(2, 4, -1) for key, value in inputs.items()}
+    for model, batch in (
+        (spans.model, {**inputs, "start_positions": first, "end_positions": first + 1}),
         (choices.model, {**several, "labels": torch.tensor([2, 1])}),
     ):
         optimizer = torch.optim.Adam(model.parameters(), 1e-2)
         for _ in range(60):
-            loss = model(**inputs).loss
+            loss = model(**batch).loss
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         assert float(loss.detach()) < 0.1
     spans.model.eval()
-    found = spans.model(**given)
-    assert found.start_logits.argmax(1).tolist() == first.tolist()
+    output = spans.model(**inputs)
+    assert output.start_logits.argmax(1).tolist() == first.tolist()
     alone = spans.model(**spans.tokenizer(texts[:1], return_tensors="pt"))
     width = alone.start_logits.shape[1]
-    assert torch.allclose(alone.start_logits[0], found.start_logits[0, :width], atol=1e-4)
+    assert torch.allclose(alone.start_logits[0], output.start_logits[0, :width], atol=1e-4)
     assert choices.model(**several).logits.argmax(1).tolist() == [2, 1]
 
 
 @pytest.mark.parametrize(
     "head", ["AutoModelForTokenClassification", "AutoModelForCausalLM", "AutoModelForQuestionAnswering"]
 )
-def test_attention_where_nothing_is_summed_up(head: str, workspace: Workspace, tokenizers: Any) -> None:
+def test_attention_pooling_is_refused_for_token_heads(head: str, workspace: Workspace, tokenizers: Any) -> None:
     with pytest.raises(SpecError, match="reduces a text to one vector"):
         load("lstm", workspace, tokenizers, head=head, attention=True)
 
 
-def test_a_language_model_of_two_directions(workspace: Workspace, tokenizers: Any) -> None:
+def test_a_bidirectional_language_model_is_refused(workspace: Workspace, tokenizers: Any) -> None:
     with pytest.raises(SpecError, match="cannot read in two directions"):
         load("gru", workspace, tokenizers, head="AutoModelForCausalLM", bidirectional=True)
 
@@ -167,7 +168,7 @@ def test_a_language_model_of_two_directions(workspace: Workspace, tokenizers: An
 
 @every_baseline
 @pytest.mark.parametrize("method", ["full", "head", "freeze", "lora"])
-def test_a_tuning_works_or_says_why_not(name: str, method: str, workspace: Workspace, tokenizers: Any) -> None:
+def test_a_tuning_works_or_explains_why_not(name: str, method: str, workspace: Workspace, tokenizers: Any) -> None:
     loaded = load(name, workspace, tokenizers, **({"layers": 3} if name in ("lstm", "gru") else {}))
     tuning = tunings.get(method)()
     recurrent = name in ("lstm", "gru")
@@ -188,37 +189,37 @@ def test_a_tuning_works_or_says_why_not(name: str, method: str, workspace: Works
 
 
 @every_baseline
-def test_explainers_that_need_attention_say_so(name: str, workspace: Workspace, tokenizers: Any) -> None:
+def test_explainers_that_need_attention_refuse_baselines(name: str, workspace: Workspace, tokenizers: Any) -> None:
     """Also where it has attention: its weights sum a text up, they are not one token's view of the others."""
     options = {"attention": True} if name in ("lstm", "gru") else {}
-    asked = predictor(load(name, workspace, tokenizers, **options))
-    reasons = compatibility(asked)
+    subject = predictor(load(name, workspace, tokenizers, **options))
+    reasons = compatibility(subject)
     for method in ("attention", "rollout"):
         assert "no attention heads" in str(reasons[method])
         with pytest.raises(RequestError, match=r"no attention heads.*gradient-x-input.* occlusion"):
-            explain(asked, TEXT, method)
+            explain(subject, TEXT, method)
     assert reasons["occlusion"] is None and reasons["gradient-x-input"] is None
 
 
 @every_baseline
 @pytest.mark.parametrize("method", ["occlusion", "gradient-x-input"])
-def test_explainers_that_need_none_work(name: str, method: str, workspace: Workspace, tokenizers: Any) -> None:
-    asked = predictor(load(name, workspace, tokenizers))
-    found = explain(asked, TEXT, method)
-    assert len(found.scores) == len(found.tokens) and np.isfinite(found.scores).all()
-    assert np.abs(found.scores)[~np.array(found.special)].max() > 0
-    assert found.faithfulness["sentence"].startswith("Masking")
+def test_explainers_without_attention_work(name: str, method: str, workspace: Workspace, tokenizers: Any) -> None:
+    subject = predictor(load(name, workspace, tokenizers))
+    output = explain(subject, TEXT, method)
+    assert len(output.scores) == len(output.tokens) and np.isfinite(output.scores).all()
+    assert np.abs(output.scores)[~np.array(output.special)].max() > 0
+    assert output.faithfulness["sentence"].startswith("Masking")
 
 
 def test_gradients_of_a_linear_bag_are_its_weights(workspace: Workspace, tokenizers: Any) -> None:
     loaded = load("bag-of-embeddings", workspace, tokenizers, layers=0)
-    found = explain(predictor(loaded), TEXT, "gradient-x-input", target="good")
+    output = explain(predictor(loaded), TEXT, "gradient-x-input", target="good")
     ids = loaded.tokenizer(TEXT)["input_ids"]
     model = loaded.model
     by_hand = (model.model.embeddings.weight[ids] @ model.classifier.weight[1] / len(ids)).tolist()
-    np.testing.assert_allclose(found.scores, by_hand, atol=1e-6)
+    np.testing.assert_allclose(output.scores, by_hand, atol=1e-6)
 
 
-def test_a_wrong_name_is_guessed(workspace: Workspace) -> None:
+def test_a_misspelled_name_gets_a_suggestion(workspace: Workspace) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'textcnn'"):
         models.get("text-cnn")

@@ -1,4 +1,4 @@
-"""The baselines compute what their papers say, padding changes nothing, and they are transformers models."""
+"""The baselines compute what their papers say, ignore padding, and are models of transformers."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ def test_bag_is_the_mean_through_the_layers() -> None:
         torch.testing.assert_close(model(ids, mask).pooler_output[row], z)
 
 
-def test_bag_does_not_know_the_order_and_the_others_do() -> None:
+def test_only_the_bag_ignores_word_order() -> None:
     ids, mask = text(7)
     for name, config in CONFIGS.items():
         model = make(AutoModel, config)
-        first, turned = (model(given, mask).pooler_output for given in (ids, ids.flip(1)))
+        first, turned = (model(tokens_in_order, mask).pooler_output for tokens_in_order in (ids, ids.flip(1)))
         assert torch.allclose(first, turned, atol=1e-6) == name.startswith("bag"), name
 
 
@@ -100,13 +100,13 @@ def test_textcnn_is_the_largest_value_of_each_filter() -> None:
         expected = []
         for width, convolution in zip((3, 4, 5), model.convolutions, strict=True):
             filled = torch.cat([words, torch.zeros(max(0, width - length), 8)])
-            places = [filled[i : i + width] for i in range(max(length, width) - width + 1)]
+            windows = [filled[i : i + width] for i in range(max(length, width) - width + 1)]
             for weight, bias in zip(convolution.weight, convolution.bias, strict=True):  # weight [E, width]
-                expected.append(max(((weight.T * words_seen).sum() + bias).relu() for words_seen in places))
+                expected.append(max(((weight.T * words_seen).sum() + bias).relu() for words_seen in windows))
         torch.testing.assert_close(model(ids, mask).pooler_output[row], torch.stack(expected))
 
 
-def test_whole_places() -> None:
+def test_window_starts_are_inside_the_text() -> None:
     real = torch.tensor([[1, 1, 1, 1, 0], [0, 0, 1, 1, 1], [1, 0, 0, 0, 0]]).bool()
     assert window_starts(real, 3).int().tolist() == [[1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [1, 0, 0, 0, 0]]
     assert window_starts(real, 1).int().tolist() == [[1, 1, 1, 1, 0], [0, 0, 1, 1, 1], [1, 0, 0, 0, 0]]
@@ -145,7 +145,7 @@ def test_states_are_those_of_the_formulas(name: str) -> None:
     model = make(AutoModel, config)
     by_hand = {"lstm": lstm_by_hand, "gru": gru_by_hand}[config.cell]
     ids, mask = text(5, 3)
-    found = model(ids, mask)
+    output = model(ids, mask)
     for row, length in enumerate((5, 3)):
         x = model.embeddings.weight[ids[row, :length]]
         for layer in model.layers:
@@ -154,18 +154,18 @@ def test_states_are_those_of_the_formulas(name: str) -> None:
                 back = torch.stack(by_hand(layer.cell, x.flip(0), "_reverse")).flip(0)
                 states = torch.cat([states, back], dim=1)
             x = states
-        torch.testing.assert_close(found.last_hidden_state[row, :length], x, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(output.last_hidden_state[row, :length], x, atol=1e-6, rtol=1e-4)
         if not config.attention:
             both = torch.cat([x[-1, :6], x[0, 6:]]) if config.bidirectional else x[-1]
-            torch.testing.assert_close(found.pooler_output[row], both, atol=1e-6, rtol=1e-4)
+            torch.testing.assert_close(output.pooler_output[row], both, atol=1e-6, rtol=1e-4)
             continue
         v, hidden = model.pooling.energy.weight[0], model.pooling.hidden
         weights = torch.stack([v @ (hidden.weight @ h + hidden.bias).tanh() for h in x]).softmax(0)
-        torch.testing.assert_close(found.pooling_weights[row, :length], weights, atol=1e-6, rtol=1e-4)
-        torch.testing.assert_close(found.pooler_output[row], weights @ x, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(output.pooling_weights[row, :length], weights, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(output.pooler_output[row], weights @ x, atol=1e-6, rtol=1e-4)
 
 
-def test_attention_weights_reach_whoever_asks() -> None:
+def test_attention_weights_are_in_the_output() -> None:
     model = make(AutoModelForSequenceClassification, CONFIGS["gru-both-attention"])
     ids, mask = text(5, 2)
     weights = model(ids, mask).pooling_weights
@@ -179,7 +179,7 @@ def test_attention_weights_reach_whoever_asks() -> None:
 
 
 @every_baseline
-def test_padding_changes_nothing_wherever_it_stands(name: str) -> None:
+def test_padding_on_either_side_changes_nothing(name: str) -> None:
     model = make(AutoModelForSequenceClassification, CONFIGS[name])
     for length in (1, 2, 6):
         ids, mask = text(length)
@@ -204,7 +204,7 @@ def test_padding_changes_no_tokens_label(name: str) -> None:
 
 
 @every_baseline
-def test_a_text_that_is_all_padding_is_a_number_still(name: str) -> None:
+def test_a_text_of_padding_alone_gives_finite_logits(name: str) -> None:
     model = make(AutoModelForSequenceClassification, CONFIGS[name])
     ids, mask = text(4, 3)
     mask[1] = 0
@@ -212,7 +212,7 @@ def test_a_text_that_is_all_padding_is_a_number_still(name: str) -> None:
 
 
 @every_baseline
-def test_words_can_be_given_as_vectors(name: str) -> None:
+def test_inputs_embeds_replace_input_ids(name: str) -> None:
     model = make(AutoModelForSequenceClassification, CONFIGS[name])
     ids, mask = text(6, 4)
     vectors = model.get_input_embeddings()(ids)
@@ -237,15 +237,15 @@ def test_the_loss_is_the_tasks_own_and_every_weight_learns(name: str, kind: str)
     labels = torch.tensor([2, 0])
     if kind.startswith("multi"):
         labels = F.one_hot(labels, 3).float()
-    found = model(ids, mask, labels=labels)
+    output = model(ids, mask, labels=labels)
     single = F.cross_entropy if kind.startswith("single") else F.binary_cross_entropy_with_logits
-    torch.testing.assert_close(found.loss, single(found.logits, labels))
-    found.loss.backward()
+    torch.testing.assert_close(output.loss, single(output.logits, labels))
+    output.loss.backward()
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
 
 
 @every_baseline
-def test_one_batch_is_learned_by_heart(name: str) -> None:
+def test_one_batch_can_be_memorized(name: str) -> None:
     config = type(CONFIGS[name]).from_dict({**CONFIGS[name].to_dict(), "dropout": 0.0, "word_dropout": 0.0})
     model = make(AutoModelForSequenceClassification, config).train()
     ids, mask = text(7, 5, 3, 6)
@@ -303,7 +303,7 @@ def test_first_weights() -> None:
 @every_baseline
 @pytest.mark.parametrize("auto", [AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification,
                                   AutoModelForCausalLM], ids=lambda auto: auto.__name__)  # fmt: skip
-def test_saved_and_loaded_it_says_the_same(name: str, auto: Any, tmp_path: Path) -> None:
+def test_a_saved_model_loads_with_the_same_outputs(name: str, auto: Any, tmp_path: Path) -> None:
     config = CONFIGS[name]
     if auto in (AutoModelForTokenClassification, AutoModelForCausalLM) and not isinstance(config, RecurrentConfig):
         with pytest.raises(ValueError, match="Unrecognized configuration class"):
@@ -330,8 +330,8 @@ def test_saved_and_loaded_it_says_the_same(name: str, auto: Any, tmp_path: Path)
 def test_a_new_head_on_a_saved_body(name: str, tmp_path: Path) -> None:
     make(AutoModel, CONFIGS[name]).save_pretrained(tmp_path)
     torch.manual_seed(3)
-    model, found = AutoModelForSequenceClassification.from_pretrained(tmp_path, num_labels=5, output_loading_info=True)
-    assert set(found["missing_keys"]) == {"classifier.weight", "classifier.bias"}
+    model, output = AutoModelForSequenceClassification.from_pretrained(tmp_path, num_labels=5, output_loading_info=True)
+    assert set(output["missing_keys"]) == {"classifier.weight", "classifier.bias"}
     assert model.classifier.weight.shape[0] == 5
     assert float(model.classifier.weight.detach().std()) > 0.1  # drawn, not left empty
     body = make(AutoModel, CONFIGS[name])
@@ -346,7 +346,7 @@ def language_model(cell: str = "lstm", **changes: Any) -> Any:
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_what_comes_later_changes_nothing_before(cell: str) -> None:
+def test_later_tokens_do_not_change_earlier_outputs(cell: str) -> None:
     model = language_model(cell)
     ids, _ = text(8)
     changed = ids.clone()
@@ -356,58 +356,58 @@ def test_what_comes_later_changes_nothing_before(cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_step_by_step_equals_all_at_once(cell: str) -> None:
+def test_reading_step_by_step_equals_reading_at_once(cell: str) -> None:
     model = language_model(cell)
     ids, mask = text(8, 8)
     mask[1, :3] = 0  # padding on the left, as generate has it
     whole = model(ids, mask).logits
     state = None
     for start, end in ((0, 5), (5, 6), (6, 8)):
-        found = model(ids[:, start:end], mask[:, :end], past_key_values=state, use_cache=True)
-        state = found.past_key_values
+        output = model(ids[:, start:end], mask[:, :end], past_key_values=state, use_cache=True)
+        state = output.past_key_values
         assert isinstance(state, RecurrentState) and state.get_seq_length() == end
         expected = whole[:, start:end]
-        torch.testing.assert_close(found.logits[0], expected[0], atol=1e-6, rtol=1e-5)
-        torch.testing.assert_close(found.logits[1, max(0, 3 - start) :], expected[1, max(0, 3 - start) :], atol=1e-6, rtol=1e-5)  # fmt: skip  # noqa: E501
+        torch.testing.assert_close(output.logits[0], expected[0], atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(output.logits[1, max(0, 3 - start) :], expected[1, max(0, 3 - start) :], atol=1e-6, rtol=1e-5)  # fmt: skip  # noqa: E501
     assert model(ids).past_key_values is None
 
 
 @pytest.mark.parametrize("ways", [{}, {"num_beams": 3}, {"do_sample": True, "top_k": 5, "num_return_sequences": 2}])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_generating_with_the_state_is_generating_without(cell: str, ways: dict[str, Any]) -> None:
+def test_generation_with_the_state_equals_generation_without(cell: str, ways: dict[str, Any]) -> None:
     model = language_model(cell)
     with torch.no_grad():
         model.lm_head.weight.mul_(20)  # far from even: no choice hangs on the last digit
     ids, mask = text(5, 5)
     mask[1, :2] = 0
-    found = []
+    output = []
     for cached in (True, False):
         torch.manual_seed(0)
-        found.append(
+        output.append(
             model.generate(ids, attention_mask=mask, max_new_tokens=12, use_cache=cached, pad_token_id=0, **ways)
         )
-    assert found[0].shape[1] > 8 and torch.equal(found[0], found[1])
+    assert output[0].shape[1] > 8 and torch.equal(output[0], output[1])
     alone = model.generate(ids[1:, 2:], max_new_tokens=12, pad_token_id=0) if not ways else None
     if alone is not None:
-        assert alone[0].tolist() == found[0][1, 2:][: alone.shape[1]].tolist()
+        assert alone[0].tolist() == output[0][1, 2:][: alone.shape[1]].tolist()
 
 
-def test_a_language_model_guesses_the_next_word() -> None:
+def test_a_language_model_predicts_the_next_word() -> None:
     model = language_model()
     ids, mask = text(6, 4)
     labels = ids.masked_fill(mask == 0, -100)
-    found = model(ids, mask, labels=labels)
+    output = model(ids, mask, labels=labels)
     pairs = [(row, t) for row, length in enumerate((6, 4)) for t in range(length - 1)]
-    by_hand = [-found.logits[row, t].log_softmax(-1)[ids[row, t + 1]] for row, t in pairs]
-    torch.testing.assert_close(found.loss, torch.stack(by_hand).mean())
-    assert float(found.loss.detach()) == pytest.approx(torch.log(torch.tensor(30.0)).item(), rel=0.05)
+    by_hand = [-output.logits[row, t].log_softmax(-1)[ids[row, t + 1]] for row, t in pairs]
+    torch.testing.assert_close(output.loss, torch.stack(by_hand).mean())
+    assert float(output.loss.detach()) == pytest.approx(torch.log(torch.tensor(30.0)).item(), rel=0.05)
     torch.testing.assert_close(model(ids, logits_to_keep=2).logits, model(ids).logits[:, -2:])
-    kept = model(ids, mask, labels=labels, logits_to_keep=2)
-    torch.testing.assert_close(kept.loss, found.loss)
-    torch.testing.assert_close(kept.logits, found.logits[:, -2:])
+    last_two = model(ids, mask, labels=labels, logits_to_keep=2)
+    torch.testing.assert_close(last_two.loss, output.loss)
+    torch.testing.assert_close(last_two.logits, output.logits[:, -2:])
 
 
-def test_the_output_is_the_table_of_words_again(tmp_path: Path) -> None:
+def test_the_output_layer_is_tied_to_the_embeddings(tmp_path: Path) -> None:
     tied, free = language_model(), language_model(tie_word_embeddings=False)
     assert tied.lm_head.weight is tied.model.embeddings.weight
     assert free.lm_head.weight is not free.model.embeddings.weight
@@ -430,18 +430,18 @@ def test_the_output_is_the_table_of_words_again(tmp_path: Path) -> None:
         (lambda: TextCNNConfig(widths=[]), "at least 1 word"),
     ],
 )
-def test_a_shape_that_cannot_be_is_refused(wrong: Any, message: str) -> None:
+def test_an_impossible_shape_is_refused(wrong: Any, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         wrong()
 
 
-def test_two_directions_cannot_go_on_from_a_state() -> None:
+def test_a_bidirectional_network_cannot_continue_from_a_state() -> None:
     model = make(AutoModel, CONFIGS["lstm-both"])
     with pytest.raises(SpecError, match="bidirectional network cannot continue"):
         model(text(4)[0], use_cache=True)
 
 
-def test_names_are_where_they_should_be() -> None:
+def test_models_are_registered_with_the_auto_classes() -> None:
     for body in (BagOfEmbeddingsModel, TextCNNModel, RecurrentModel):
         assert body.config_class.model_type.startswith("workbench-") and body.base_model_prefix == "model"
     assert heads.RecurrentForCausalLM.can_generate() and not heads.TextCNNForSequenceClassification.can_generate()

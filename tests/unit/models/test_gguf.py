@@ -1,4 +1,4 @@
-"""A GGUF file becomes a folder of safetensors once, whole or not at all; the same weights, the same tokens."""
+"""A GGUF file is converted to safetensors once, completely or not at all, with the same weights and tokens."""
 
 from __future__ import annotations
 
@@ -76,9 +76,11 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def convert(file: Path, told: list[str] | None = None) -> Path:
+def convert(file: Path, labels: list[str] | None = None) -> Path:
     lock = Lock(file.parent.parent / "locks" / "model.lock")
-    return convert_gguf(file, lock, "tiny", lambda label, done, total: (told if told is not None else []).append(label))
+    return convert_gguf(
+        file, lock, "tiny", lambda label, done, total: (labels if labels is not None else []).append(label)
+    )
 
 
 def load(folder: Path) -> Any:
@@ -87,11 +89,11 @@ def load(folder: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, dtype=torch.float32).eval()
 
 
-def test_weights_and_tokens_are_those_of_the_file(file: Path) -> None:
-    told: list[str] = []
-    folder = convert(file, told)
+def test_weights_and_tokens_equal_those_of_the_file(file: Path) -> None:
+    labels: list[str] = []
+    folder = convert(file, labels)
     refuse_unsafe(folder)
-    assert folder == file.parent / CONVERTED and any("tokenizer" in text for text in told)
+    assert folder == file.parent / CONVERTED and any("tokenizer" in text for text in labels)
     weights = write_gguf(file.with_name("again.gguf"))
     model = load(folder)
     assert np.array_equal(model.get_input_embeddings().weight.detach().numpy(), weights["token_embd"])
@@ -108,7 +110,7 @@ def test_weights_and_tokens_are_those_of_the_file(file: Path) -> None:
 
 
 @pytest.mark.parametrize(("pre", "expected"), [("smollm", ["x", "ĠĠ", "1", "0"]), ("gpt-2", ["x", "Ġ", "Ġ", "1", "0"])])
-def test_digits_stand_apart_where_the_model_was_trained_so(pre: str, expected: list[str], tmp_path: Path) -> None:
+def test_digits_are_split_when_the_model_was_trained_so(pre: str, expected: list[str], tmp_path: Path) -> None:
     """By the rule of llama.cpp for "smollm": each digit is a word, so two spaces before it stay together."""
     path = tmp_path / "model" / "model.gguf"
     path.parent.mkdir()
@@ -127,7 +129,7 @@ def test_it_is_converted_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("damage", ["short", "missing", "note", "version"])
-def test_what_is_damaged_is_made_anew(damage: str, file: Path) -> None:
+def test_a_damaged_conversion_is_repeated(damage: str, file: Path) -> None:
     folder = convert(file)
     weights = folder / "model.safetensors"
     whole = weights.read_bytes()
@@ -154,7 +156,7 @@ def test_a_conversion_that_fails_leaves_nothing(file: Path, monkeypatch: pytest.
     assert [path.name for path in file.parent.iterdir()] == ["model.gguf"]
 
 
-def test_what_a_dead_process_left_is_removed(file: Path) -> None:
+def test_leftovers_of_a_killed_process_are_removed(file: Path) -> None:
     left = file.parent / ".tmp-transformers-dead"
     left.mkdir()
     (left / "model.safetensors").write_bytes(b"half")
@@ -172,7 +174,7 @@ def test_a_file_that_is_no_model_is_refused(content: bytes, tmp_path: Path) -> N
     assert not (path.parent / CONVERTED).exists()
 
 
-def test_without_the_package_it_says_what_to_install(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     from workbench.errors import MissingPackageError

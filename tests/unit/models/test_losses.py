@@ -1,4 +1,4 @@
-"""The loss without the scores is the loss of the scores."""
+"""The fused loss equals the loss of the logits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workbench.models.networks.losses import classification_loss, fused_cross_en
 
 def both(bias: bool, dtype=torch.float64, rows: int = 23):
     """Loss and gradients of the two ways."""
-    found = []
+    results = []
     for way in ("plain", "chunked"):
         torch.manual_seed(0)
         vocabulary = nn.Linear(5, 11, bias=bias, dtype=dtype)
@@ -25,13 +25,13 @@ def both(bias: bool, dtype=torch.float64, rows: int = 23):
             else fused_cross_entropy(hidden, vocabulary, labels)
         )
         (3 * loss).backward()
-        found.append([loss.detach(), hidden.grad, *(p.grad for p in vocabulary.parameters())])
-    return found
+        results.append([loss.detach(), hidden.grad, *(p.grad for p in vocabulary.parameters())])
+    return results
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 10])
 @pytest.mark.parametrize("bias", [True, False])
-def test_loss_and_gradients_are_those_of_all_scores(monkeypatch, bias, chunk):
+def test_loss_and_gradients_equal_those_of_all_logits(monkeypatch, bias, chunk):
     monkeypatch.setattr(losses, "CHUNK", chunk)
     for plain, chunked in zip(*both(bias), strict=True):
         torch.testing.assert_close(chunked, plain, atol=1e-6, rtol=1e-5)
@@ -45,7 +45,7 @@ def test_half_precision_under_autocast():
         torch.testing.assert_close(b, a, atol=2e-2, rtol=2e-2)
 
 
-def test_frozen_words_get_no_gradient():
+def test_a_frozen_output_layer_gets_no_gradient():
     vocabulary = nn.Linear(5, 11)
     vocabulary.weight.requires_grad_(False)
     hidden = torch.randn(4, 5, requires_grad=True)
@@ -55,7 +55,7 @@ def test_frozen_words_get_no_gradient():
     assert hidden.grad is not None
 
 
-def test_what_follows_what():
+def test_targets_are_the_next_tokens_of_the_same_document():
     labels = torch.tensor([[1, 2, 3, 4, -100]])
     assert next_tokens(labels, None).tolist() == [[2, 3, 4, -100, -100]]
     documents = torch.tensor([[1, 1, 2, 2, 0]])
@@ -63,14 +63,14 @@ def test_what_follows_what():
     assert labels.tolist() == [[1, 2, 3, 4, -100]]  # untouched
 
 
-def test_the_kind_of_answer_decides_the_loss():
+def test_the_labels_decide_the_loss():
     logits = torch.tensor([[0.0, 0.0]])
     assert classification_loss(logits, torch.tensor([1]), None).item() == pytest.approx(0.6931, abs=1e-4)
     assert classification_loss(logits, torch.tensor([[1.0, 0.0]]), None).item() == pytest.approx(0.6931, abs=1e-4)
     assert classification_loss(torch.tensor([[3.0]]), torch.tensor([1.0]), None).item() == pytest.approx(4.0)
 
 
-def test_nothing_to_predict():
+def test_a_batch_without_targets():
     vocabulary = nn.Linear(5, 11)
     hidden = torch.randn(0, 5, requires_grad=True)
     loss = fused_cross_entropy(hidden, vocabulary, torch.zeros(0, dtype=torch.long))
@@ -79,12 +79,12 @@ def test_nothing_to_predict():
     assert vocabulary.weight.grad is None
 
 
-def test_small_gradients_live_in_fp16():
+def test_small_gradients_survive_in_fp16():
     """Scaled up before they are rounded (as GradScaler does), not after: of 4,000 tokens each gives next to nothing."""
     torch.manual_seed(0)
     start = torch.randn(4000, 5)
     labels = torch.randint(0, 50, (4000,))
-    found = []
+    results = []
     for number in (torch.float32, torch.float16):
         torch.manual_seed(1)
         vocabulary = nn.Linear(5, 50)
@@ -92,6 +92,6 @@ def test_small_gradients_live_in_fp16():
         with torch.autocast("cpu", dtype=number, enabled=number is torch.float16):
             loss = fused_cross_entropy(hidden, vocabulary.to(number), labels)
         (loss * 2.0**16).backward()
-        found.append((hidden.grad.float(), vocabulary.weight.grad.float()))
-    for exact, rough in zip(*found, strict=True):
+        results.append((hidden.grad.float(), vocabulary.weight.grad.float()))
+    for exact, rough in zip(*results, strict=True):
         torch.testing.assert_close(rough, exact, rtol=0.02, atol=0.01 * float(exact.abs().mean()))

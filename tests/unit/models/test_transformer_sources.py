@@ -1,5 +1,4 @@
-"""The sources transformer-encoder, -decoder and -encoder-decoder: every number can be set; what does not fit is
-refused with the numbers."""
+"""The sources transformer-encoder, -decoder and -encoder-decoder: every number can be set, and bad ones are refused."""
 
 from __future__ import annotations
 
@@ -36,9 +35,9 @@ def test_every_number_can_be_set(name: str, workspace: Workspace, tmp_path: Path
         "transformer-decoder": {},
         "transformer-encoder-decoder": {"decoder_layers": 3},
     }[name]
-    asked = {"layer_norm_eps": 1e-3, "initializer_range": 0.3, "rotary_base": 500.0, "positions": "rotary", **own}
-    model = load(name, workspace, tmp_path / "tokenizer", **asked).model
-    for field, value in asked.items():
+    requested = {"layer_norm_eps": 1e-3, "initializer_range": 0.3, "rotary_base": 500.0, "positions": "rotary", **own}
+    model = load(name, workspace, tmp_path / "tokenizer", **requested).model
+    for field, value in requested.items():
         assert getattr(model.config, field) == value
     norms = [module.eps for module in model.modules() if type(module).__name__ == "LayerNorm"]
     assert set(norms) == {1e-3}
@@ -51,7 +50,7 @@ def test_every_number_can_be_set(name: str, workspace: Workspace, tmp_path: Path
 
 
 @pytest.mark.parametrize("kinds", [0, 1])
-def test_pairs_are_read_without_kinds_of_segment(kinds: int, workspace: Workspace, tmp_path: Path) -> None:
+def test_pairs_are_read_without_segment_types(kinds: int, workspace: Workspace, tmp_path: Path) -> None:
     """A tokenizer that numbers segments, and a model that does not tell them apart."""
     loaded = load("transformer-encoder", workspace, tmp_path / "tokenizer", type_vocab_size=kinds)
     pair = loaded.tokenizer("the film", "a story", return_tensors="pt")

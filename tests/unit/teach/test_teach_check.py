@@ -1,4 +1,4 @@
-"""Checking answers: what a message says of each kind of mistake, and what is kept of it."""
+"""Checking answers: the message for each kind of mistake, and the progress that is recorded."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def one_exercise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     del exercises._entries["99-double.1"]
 
 
-def message(function: Any, given: tuple[Any, ...], expected: Any) -> str:
+def message(function: Any, arguments: tuple[Any, ...], expected: Any) -> str:
     with pytest.raises(Wrong) as wrong:
-        expect(function, given, expected)
+        expect(function, arguments, expected)
     return str(wrong.value)
 
 
@@ -45,7 +45,7 @@ def test_a_right_answer_may_be_a_list_an_array_or_a_tensor() -> None:
     assert "returns (0.5, [1, 2, 3]), and should return" in message(lambda: (0.5, [1, 2, 3]), (), ([1, 2, 3], 0.5))
 
 
-def test_an_unfilled_stub_is_called_so() -> None:
+def test_an_unfilled_stub_is_recognized() -> None:
     def dots(numbers: Any) -> None:
         """Its words stay."""
         ...
@@ -55,7 +55,7 @@ def test_an_unfilled_stub_is_called_so() -> None:
     assert "Is there a `return`" in message(lambda numbers: print(end=""), ([1],), [2])
 
 
-def test_each_mistake_is_named() -> None:
+def test_each_mistake_gets_its_message() -> None:
     assert "raises ZeroDivisionError: division by zero" in message(lambda x: x / 0, (1,), 1)
     assert "should return 6. Off by one" in message(lambda x: 5, (1,), 6)
     assert "not a percentage" in message(lambda x: 25.0, (1,), 0.25)
@@ -79,7 +79,7 @@ def test_true_is_not_one() -> None:
     assert "returns True" in message(lambda x: True, (1,), 1)
 
 
-def test_what_is_given_must_stay_as_it_is() -> None:
+def test_arguments_must_not_be_changed() -> None:
     def sorts(numbers: list[int]) -> list[int]:
         numbers.sort()
         return numbers
@@ -87,22 +87,22 @@ def test_what_is_given_must_stay_as_it_is() -> None:
     assert "changes its arguments" in message(sorts, ([3, 1],), [1, 3])
 
 
-def test_a_value_is_not_told() -> None:
+def test_the_expected_value_is_not_revealed() -> None:
     with pytest.raises(Wrong) as wrong:
         expect_value(7, 8)
     assert "8" not in str(wrong.value)
 
 
-def test_hints_come_one_by_one_then_the_solution_is_offered() -> None:
-    said = check("99-double.1", lambda numbers: numbers)
-    assert not said.right and "hint('99-double.1') shows a hint (2 left)" in str(said)
+def test_hints_come_one_by_one_before_the_solution() -> None:
+    verdict = check("99-double.1", lambda numbers: numbers)
+    assert not verdict.right and "hint('99-double.1') shows a hint (2 left)" in str(verdict)
     assert "Think of a product" in repr(hint("99-double.1"))
     assert "Multiply by two" in repr(hint("99-double.1")) and "solution(" in repr(hint("99-double.1"))
     assert "solution('99-double.1') shows" in str(check("99-double.1", lambda numbers: numbers))
     assert progress_store.exercise_progress("99-double.1")["tries"] == 2
 
 
-def test_progress_is_kept_and_a_later_mistake_does_not_take_it_away() -> None:
+def test_progress_survives_a_later_mistake() -> None:
     assert check("99-double.1", lambda numbers: [2 * number for number in numbers]).right
     check("99-double.1", lambda numbers: numbers)
     assert progress_store.passed_exercises() == {"99-double.1"}

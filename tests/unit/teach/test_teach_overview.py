@@ -1,4 +1,4 @@
-"""The overview of the course in JupyterLab: what is done, and what comes next."""
+"""The overview of the course in JupyterLab: what is done and what comes next."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def standing(key: str, done: int, of: int, minutes: int | None = 30) -> Progress
     return Progress(part, done, of, done > 0)
 
 
-def test_what_is_done_and_what_comes_next() -> None:
+def test_the_overview_names_what_comes_next() -> None:
     shown = Overview([standing("01-a", 3, 3), standing("02-b", 0, 4), standing("03-c", 1, 4)])
     # 03 was begun, so it comes before 02; a quarter of its 30 minutes is done.
     assert repr(shown).endswith("Next: 03-c, About <03-c> (about 22 minutes).")
@@ -27,40 +27,40 @@ def test_what_is_done_and_what_comes_next() -> None:
     assert "About &lt;02-b&gt;" in shown._repr_html_() and "About <02-b>" not in shown._repr_html_()
 
 
-def test_when_all_is_done_and_when_nothing_is_there() -> None:
+def test_a_finished_course_and_no_course() -> None:
     assert repr(Overview([standing("01-a", 3, 3)])).endswith("Everything is done.")
     assert repr(Overview([])).endswith("The course is not installed here.")
 
 
-def test_it_holds_the_whole_course() -> None:
+def test_the_overview_lists_the_whole_course() -> None:
     assert len(overview().entries) == len(course_progress()) > 0
 
 
-def test_a_notebook_that_was_read_is_marked_and_the_next_one_named(workspace: Workspace) -> None:
-    said = done("00-start-here")
+def test_a_finished_notebook_is_marked_and_the_next_one_named(workspace: Workspace) -> None:
+    shown = done("00-start-here")
     assert progress_store.read_notebooks() == {"00-start-here"}
-    assert repr(said).startswith("00-start-here is marked as read. Next: 01-text-to-numbers, ")
-    assert "<b" in said._repr_html_() and "Next: 01-text-to-numbers" in said._repr_html_()
+    assert repr(shown).startswith("00-start-here is marked as read. Next: 01-text-to-numbers, ")
+    assert "<b" in shown._repr_html_() and "Next: 01-text-to-numbers" in shown._repr_html_()
     # Behind the one that was read, not the first of all that were not.
     assert "Next: 04-transformer" in repr(done("03-attention"))
     assert progress_store.read_notebooks() == {"00-start-here", "03-attention"}
 
 
-def test_of_a_lesson_its_exercises_are_counted(workspace: Workspace) -> None:
+def test_the_exercises_of_a_lesson_are_counted(workspace: Workspace) -> None:
     progress_store.record_attempt("01-mail.2", right=True)
-    said = done("01-mail")
-    assert repr(said).startswith("01-mail: 1 of 5 exercises are done. Next: 02-names, ")
+    shown = done("01-mail")
+    assert repr(shown).startswith("01-mail: 1 of 5 exercises are done. Next: 02-names, ")
     assert progress_store.read_notebooks() == set()  # a lesson is done by its exercises
 
 
-def test_a_part_that_is_not_there_is_guessed_and_all_are_listed(workspace: Workspace) -> None:
-    with pytest.raises(UnknownNameError, match=r"no part of the course '00-start'.*'00-start-here'") as found:
+def test_an_unknown_lesson_gets_a_suggestion(workspace: Workspace) -> None:
+    with pytest.raises(UnknownNameError, match=r"no part of the course '00-start'.*'00-start-here'") as error:
         done("00-start")
-    assert "12-summaries" in found.value.hint
+    assert "12-summaries" in error.value.hint
     assert progress_store.read_notebooks() == set()
 
 
-def test_after_the_last_comes_what_is_left_and_after_all_nothing() -> None:
+def test_after_the_last_lesson_come_unfinished_ones() -> None:
     parts = [standing("00-a", 0, 1), standing("01-b", 1, 1)]
     following = next_after("01-b", parts)
     assert following is not None and following.lesson.key == "00-a"

@@ -1,4 +1,4 @@
-"""Pictures of the course carry their words."""
+"""Pictures of the course carry a description."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from workbench.teach.pictures import show
 
 
-def test_a_picture_says_what_is_to_be_seen_on_it_and_closes_its_figure() -> None:
+def test_a_picture_has_a_description_and_closes_its_figure() -> None:
     figure, axes = plt.subplots(figsize=(2, 1))
     axes.plot([0, 1])
     shown = show(figure, 'It rises: "0 < 1".')
@@ -18,7 +18,7 @@ def test_a_picture_says_what_is_to_be_seen_on_it_and_closes_its_figure() -> None
     assert shown.png.startswith(b"\x89PNG") and repr(shown) == 'Picture: It rises: "0 < 1".'
 
 
-def test_a_picture_without_words_is_refused() -> None:
+def test_a_picture_without_a_description_is_refused() -> None:
     figure, _ = plt.subplots()
     with pytest.raises(ValueError, match="pass alt"):
         show(figure, "  ")

@@ -1,4 +1,4 @@
-"""Where the reader stands: counted from what was answered, and what comes next."""
+"""The reader's progress: counted from passed exercises, and what comes next."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def course(tmp_path: Path) -> Path:
 
 
 def following(course: Path) -> str | None:
-    found = next_lesson(course_progress(course))
-    return found.lesson.key if found else None
+    entries = next_lesson(course_progress(course))
+    return entries.lesson.key if entries else None
 
 
-def test_what_comes_next_is_what_was_begun_then_what_is_not_done(course: Path, workspace: Workspace) -> None:
+def test_started_lessons_come_before_untouched_ones(course: Path, workspace: Workspace) -> None:
     assert following(course) == "00-start"
     progress_store.mark_read("00-start")
     assert following(course) == "01-lesson"
@@ -49,16 +49,16 @@ def test_what_comes_next_is_what_was_begun_then_what_is_not_done(course: Path, w
     assert following(course) is None
 
 
-def test_minutes_left_are_those_of_what_is_not_done(course: Path, workspace: Workspace) -> None:
+def test_minutes_left_count_unfinished_work_only(course: Path, workspace: Workspace) -> None:
     assert [one.minutes_left for one in course_progress(course)] == [10, 30, 30]
     progress_store.mark_read("00-start")
     progress_store.record_attempt("01-lesson.2", right=True)
-    found = course_progress(course)
-    assert [one.minutes_left for one in found] == [0, 15, 30]
-    assert [(one.done, one.total, one.started) for one in found] == [(1, 1, True), (1, 2, True), (0, 2, False)]
+    entries = course_progress(course)
+    assert [one.minutes_left for one in entries] == [0, 15, 30]
+    assert [(one.done, one.total, one.started) for one in entries] == [(1, 1, True), (1, 2, True), (0, 2, False)]
 
 
-def test_a_mark_is_taken_back_and_leaves_the_exercises_as_they_are(course: Path, workspace: Workspace) -> None:
+def test_unmarking_a_notebook_leaves_exercises_alone(course: Path, workspace: Workspace) -> None:
     progress_store.record_attempt("01-lesson.1", right=True)
     progress_store.mark_read("00-start")
     progress_store.mark_read("03-other")
@@ -68,11 +68,11 @@ def test_a_mark_is_taken_back_and_leaves_the_exercises_as_they_are(course: Path,
     assert progress_store.read_notebooks() == {"03-other"} and progress_store.passed_exercises() == set()
 
 
-def test_a_file_that_somebody_edited_counts_as_nothing(workspace: Workspace) -> None:
+def test_a_damaged_progress_file_is_ignored(workspace: Workspace) -> None:
     write_json(workspace.root / progress_store.FILE, {"read": "all", "exercises": []})
     assert progress_store.read_notebooks() == set() and progress_store.passed_exercises() == set()
 
 
-def test_without_a_checkout_there_is_no_course(tmp_path: Path, workspace: Workspace) -> None:
+def test_there_is_no_course_without_a_checkout(tmp_path: Path, workspace: Workspace) -> None:
     nothing: list[Progress] = []
     assert course_progress(tmp_path) == nothing

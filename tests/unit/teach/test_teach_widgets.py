@@ -1,4 +1,4 @@
-"""The course's widgets: their mathematics against values worked by hand, and what is shown where they cannot run."""
+"""The course's interactive pictures: their mathematics by hand, and static pictures where widgets cannot run."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_attention_weights_by_hand() -> None:
     assert formulas.attention_weights(np.array([[0.0, 1e5]])).tolist() == [[0.0, 1.0]]  # and no overflow
 
 
-def test_attention_weights_are_the_librarys() -> None:
+def test_attention_weights_equal_the_librarys() -> None:
     torch.manual_seed(0)
     query, key = torch.randn(1, 1, 5, 8), torch.randn(1, 1, 5, 8)
     mask = torch.ones(5, 5).tril().bool()
@@ -62,14 +62,14 @@ def test_attention_weights_are_the_librarys() -> None:
     np.testing.assert_allclose(formulas.attention_weights(scores, mask=mask.numpy()), weights[0, 0], atol=1e-6)
 
 
-def test_waves_by_hand_and_as_the_librarys() -> None:
+def test_sinusoids_by_hand_and_against_the_library() -> None:
     table = formulas.sinusoidal_table(3, 4, base=100.0)  # angles from place to place: 1 and 1/10
     np.testing.assert_allclose(table[0], [0, 1, 0, 1])
     np.testing.assert_allclose(table[2], [math.sin(2), math.cos(2), math.sin(0.2), math.cos(0.2)])
     np.testing.assert_allclose(formulas.sinusoidal_table(16, 8), Sinusoidal(16, 8).make_table(), atol=1e-6)
 
 
-def test_turned_by_hand_and_as_the_librarys() -> None:
+def test_rotation_by_hand_and_against_the_library() -> None:
     np.testing.assert_allclose(formulas.rotate(np.array([1.0, 0.0]), math.pi / 2), [0, 1], atol=1e-12)
     vector = np.random.default_rng(0).standard_normal(8)
     cosine, sine = Rotary(8)(torch.tensor([[5]]))
@@ -77,7 +77,7 @@ def test_turned_by_hand_and_as_the_librarys() -> None:
     np.testing.assert_allclose(formulas.rotate(vector, 5), expected[0, 0, 0], atol=1e-6)
 
 
-def test_turned_queries_and_keys_meet_by_distance_alone() -> None:
+def test_rotated_queries_and_keys_depend_on_distance_only() -> None:
     query, key = np.random.default_rng(1).standard_normal((2, 8))
     near, far = (formulas.rotate(query, p) @ formulas.rotate(key, p + 3) for p in (0, 40))
     assert near == pytest.approx(far)
@@ -90,13 +90,13 @@ def test_descent_by_hand() -> None:
     np.testing.assert_allclose(losses, [16 / 4 + 0.25, 1.2**4 / 4 + 0.25 * 0.95**2])
 
 
-def test_a_descent_that_explodes_stays_exploded_and_leaves_others_alone() -> None:
+def test_divergence_is_final_and_does_not_affect_other_runs() -> None:
     both = formulas.descent_losses(np.array([[1.0] * 20, [0.1] * 20]))
     assert np.isinf(both[0, 2:]).all() and np.isfinite(both[0, 0])
     np.testing.assert_array_equal(both[1], formulas.descent_losses(np.array([0.1] * 20)))
 
 
-def test_the_wall_stands_where_theory_has_it_and_warm_up_moves_it() -> None:
+def test_the_wall_is_where_theory_says_and_warm_up_moves_it() -> None:
     # A step overshoots to the same distance where rate * x² = 2: at x = 3, at a rate of 2/9.
     for rate, survives in ((0.21, True), (0.23, False)):
         assert np.isfinite(formulas.descent_losses(drawings.schedule_rates(rate, 0.0, 60)))[-1] == survives
@@ -117,20 +117,20 @@ def test_beam_search_by_hand() -> None:
     assert formulas.beam_search(BRANCHES, width=2, length=9)[-1] == wider[-1]  # nothing follows
 
 
-def test_the_widest_beam_finds_what_trying_all_finds() -> None:
+def test_the_widest_beam_equals_exhaustive_search() -> None:
     words = {word for following in widgets.SENTENCES.values() for word in following}
     every = {
         path: math.prod(widgets.SENTENCES.get(a, {}).get(b, 0.0) for a, b in itertools.pairwise(("", *path)))
         for path in itertools.product(words, repeat=3)
     }
     best = max(every, key=lambda path: every[path])
-    found = [formulas.beam_search(widgets.SENTENCES, width, 3)[-1][0] for width in (1, 2, 50)]
-    assert found[2].words == best and found[2].probability == pytest.approx(every[best])
-    assert found[0].words != best and found[1].words == best  # which is what the widget teaches
+    results = [formulas.beam_search(widgets.SENTENCES, width, 3)[-1][0] for width in (1, 2, 50)]
+    assert results[2].words == best and results[2].probability == pytest.approx(every[best])
+    assert results[0].words != best and results[1].words == best  # which is what the widget teaches
 
 
 @pytest.mark.parametrize("word", widgets.SENTENCES)
-def test_what_follows_a_word_has_probability_1(word: str) -> None:
+def test_next_word_probabilities_sum_to_1(word: str) -> None:
     assert sum(widgets.SENTENCES[word].values()) == pytest.approx(1)
 
 
@@ -143,7 +143,7 @@ def test_rank_by_hand() -> None:
         assert lacks == pytest.approx(error, abs=1e-9)
 
 
-def test_a_change_of_few_directions_and_no_noise_has_that_rank() -> None:
+def test_a_change_of_few_directions_without_noise_has_that_rank() -> None:
     assert formulas.rank_errors(formulas.low_rank_plus_noise(16, 4, 0.0))[4] == pytest.approx(0, abs=1e-6)
 
 
@@ -151,7 +151,7 @@ def test_a_change_of_few_directions_and_no_noise_has_that_rank() -> None:
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_jupyter_is_given_a_widget_and_static_pictures_with_words(name: str, sketched: None) -> None:
+def test_jupyter_receives_a_widget_and_described_pictures(name: str, sketched: None) -> None:
     bundle: Any = MAKERS[name]()._repr_mimebundle_()
     assert bundle[VIEW]["model_id"]
     assert len(set(alts(bundle["text/html"]))) == len(alts(bundle["text/html"])) >= 2
@@ -185,7 +185,7 @@ def test_every_end_of_every_slider_can_be_drawn(name: str) -> None:
             assert moving.draw(**made).png.startswith(b"\x89PNG")
 
 
-def test_without_ipywidgets_the_static_pictures_are_all(monkeypatch: pytest.MonkeyPatch, sketched: None) -> None:
+def test_without_ipywidgets_there_are_only_static_pictures(monkeypatch: pytest.MonkeyPatch, sketched: None) -> None:
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     bundle = widgets.beam()._repr_mimebundle_()
     assert set(bundle) == {"text/plain", "text/html"} and len(alts(bundle["text/html"])) == 3

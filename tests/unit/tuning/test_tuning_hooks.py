@@ -1,4 +1,4 @@
-"""The loop tells the tuning of each step: ranks are dealt, layers thaw and move at their own rates, in whole runs."""
+"""Hooks of fine-tuning methods in whole runs: ranks are allocated, layers are unfrozen and have their own rates."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ STEPS = {"training.max_steps": 20, "training.epochs": 20, "data.max_length": 32,
          "training.checkpoint_every": 5, "training.load_best": False}  # fmt: skip
 
 
-def test_ranks_are_dealt_in_a_run_and_told_in_its_report(workspace: Workspace) -> None:
+def test_ranks_are_allocated_in_a_run_and_reported(workspace: Workspace) -> None:
     run = make_run(workspace, {"tuning": RANKS, **STEPS})
     assert TrainingJob(run, RunReporter(run)).execute() == "succeeded"
-    told = run.report().tuning
-    assert told["total_rank"] == 2 * 6 and len(told["ranks"]) == 6
+    reported = run.report().tuning
+    assert reported["total_rank"] == 2 * 6 and len(reported["ranks"]) == 6
 
 
-def test_a_run_that_was_stopped_deals_the_same_ranks(workspace: Workspace) -> None:
+def test_a_resumed_run_allocates_the_same_ranks(workspace: Workspace) -> None:
     once = make_run(workspace, {"tuning": RANKS, **STEPS})
     assert TrainingJob(once, RunReporter(once)).execute() == "succeeded"
     for at in (8, 17):
@@ -52,7 +52,7 @@ def changes_of_weights(run: Run, reporter: RunReporter) -> dict[str, float]:
     return {name: float((p.detach() - before[name]).abs().max()) for name, p in trainer.model.named_parameters()}
 
 
-def test_lower_layers_move_less_and_thaw_later(workspace: Workspace) -> None:
+def test_lower_layers_change_less_and_are_unfrozen_later(workspace: Workspace) -> None:
     torch.manual_seed(0)
     freeze = {"method": "freeze", "layers": 0, "embeddings": False}
     run = make_run(workspace, {"tuning": {**freeze, "rate_decay": 0.1}, **STEPS})

@@ -1,4 +1,4 @@
-"""The methods that save adapters, on BERT, GPT-2 and our models: they learn, move only their own, are saved whole."""
+"""Adapter methods on BERT, GPT-2 and our models: they learn, change their own weights only, and save everything."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def loss(model: Any) -> float:
 
 @every_model
 @every_adapter
-def test_it_learns_and_only_its_own_weights_move(method: str, name: str) -> None:
+def test_it_learns_and_changes_its_own_weights_only(method: str, name: str) -> None:
     model = base_model(name)
     tuning, wrapped = tuned(method, model)
     before, began = {n: p.detach().clone() for n, p in wrapped.named_parameters()}, loss(wrapped)
@@ -111,12 +111,12 @@ def test_it_learns_and_only_its_own_weights_move(method: str, name: str) -> None
     # AdaLoRA may take all the ranks of a matrix: its entries are then what they were in the beginning, zero.
     assert moved <= trained and {n for n in trained - moved if "lora_E" not in n} == set()
     original = dict(base_model(name).named_parameters())
-    kept = {n for n in original if not n.startswith(HEAD)}
+    frozen = {n for n in original if not n.startswith(HEAD)}
     now = {n.replace("base_model.", "", 1).replace("model.", "", 1) if method not in VIRTUAL else n.removeprefix(
         "base_model."): p for n, p in wrapped.named_parameters()}  # fmt: skip
     now = {n.replace(".base_layer", "").replace(".original_module", ""): p for n, p in now.items()}
-    assert kept <= now.keys()
-    assert all(torch.equal(now[n], original[n]) for n in kept), "the base has changed"
+    assert frozen <= now.keys()
+    assert all(torch.equal(now[n], original[n]) for n in frozen), "the base has changed"
 
 
 @every_model
@@ -153,7 +153,7 @@ def test_padding_changes_nothing(method: str, name: str) -> None:
 
 @pytest.mark.parametrize("method", ["bitfit", "ia3", "lora", "adalora"])
 @every_model
-def test_what_has_not_moved_changes_nothing(method: str, name: str) -> None:
+def test_an_untrained_adapter_changes_nothing(method: str, name: str) -> None:
     _, wrapped = tuned(method, base_model(name))
     torch.testing.assert_close(logits(wrapped), logits(base_model(name)), atol=1e-6, rtol=0)
 
@@ -188,7 +188,7 @@ COUNTS: list[tuple[str, str, dict[str, Any], int]] = [
 
 
 @pytest.mark.parametrize(("method", "name", "options", "count"), COUNTS)
-def test_weights_are_as_many_as_the_formula_says(method: str, name: str, options: dict[str, Any], count: int) -> None:
+def test_the_number_of_weights_follows_the_formula(method: str, name: str, options: dict[str, Any], count: int) -> None:
     _, wrapped = tuned(method, base_model(name), **options)
     assert trained_in_body(wrapped) == count
     head = sum(p.numel() for n, p in base_model(name).named_parameters() if n.startswith(HEAD))
@@ -199,7 +199,7 @@ def test_weights_are_as_many_as_the_formula_says(method: str, name: str, options
 
 
 @every_model
-def test_adapters_begin_as_nearly_nothing(name: str) -> None:
+def test_adapters_start_close_to_the_identity(name: str) -> None:
     _, wrapped = tuned("adapter", base_model(name), width=8)
     off = (logits(wrapped) - logits(base_model(name))).abs().max()
     assert 0 < off < 0.05 * logits(base_model(name)).abs().max()
@@ -213,7 +213,7 @@ def test_adapters_begin_as_nearly_nothing(name: str) -> None:
         ("our-encoder", ["attention.output", "feed_forward.down"]),
     ],
 )
-def test_adapters_stand_behind_attention_and_feed_forward_before_the_addition(name: str, ends: list[str]) -> None:
+def test_adapters_follow_attention_and_feed_forward_before_the_addition(name: str, ends: list[str]) -> None:
     """An adapter that puts out a constant beside its input is that constant on the bias of the map before it."""
     _, wrapped = tuned("adapter", base_model(name), width=4, norms=False)
     constant = torch.linspace(-1, 1, D)
@@ -244,7 +244,7 @@ def test_peft_alone_reads_what_was_saved(method: str, name: str, tmp_path: Path)
 
 
 @every_model
-def test_a_prompt_is_vectors_before_the_words(name: str) -> None:
+def test_a_prompt_is_prepended_to_the_embeddings(name: str) -> None:
     auto = transformers.AutoModelForTokenClassification
     _, wrapped = tuned("prompt", base_model(name, auto), "TOKEN_CLS", tokens=V)
     model = base_model(name, auto)
@@ -259,7 +259,7 @@ def test_a_prompt_is_vectors_before_the_words(name: str) -> None:
 
 @every_model
 @pytest.mark.parametrize("method", VIRTUAL)
-def test_heads_see_the_tokens_of_the_text_only(method: str, name: str) -> None:
+def test_heads_see_the_texts_tokens_only(method: str, name: str) -> None:
     auto = transformers.AutoModelForTokenClassification
     model = base_model(name, auto)
     tuning, wrapped = tuned(method, model, "TOKEN_CLS", tokens=V)
@@ -273,14 +273,14 @@ def test_heads_see_the_tokens_of_the_text_only(method: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["gpt2", "our-decoder"])
 @pytest.mark.parametrize("method", ADAPTERS)
-def test_written_with_the_cache_it_is_the_same_text(method: str, name: str) -> None:
+def test_generation_with_the_cache_gives_the_same_text(method: str, name: str) -> None:
     _, wrapped = tuned(method, base_model(name, transformers.AutoModelForCausalLM), "CAUSAL_LM")
     optimizer = torch.optim.AdamW([p for p in wrapped.parameters() if p.requires_grad], lr=0.05)
     wrapped(input_ids=IDS, attention_mask=MASK, labels=IDS.masked_fill(MASK == 0, -100)).loss.backward()
     optimizer.step()
-    asked = {"input_ids": IDS[:1, :4], "attention_mask": MASK[:1, :4], "max_new_tokens": 8, "do_sample": False}
+    options = {"input_ids": IDS[:1, :4], "attention_mask": MASK[:1, :4], "max_new_tokens": 8, "do_sample": False}
     wrapped.eval()
-    assert torch.equal(wrapped.generate(**asked), wrapped.generate(**asked, use_cache=False))
+    assert torch.equal(wrapped.generate(**options), wrapped.generate(**options, use_cache=False))
 
 
 def test_a_model_that_cannot_take_a_prefix_is_refused() -> None:
@@ -294,7 +294,7 @@ def test_a_model_that_cannot_take_a_prefix_is_refused() -> None:
         tuned("prefix", seq2seq, "SEQ_2_SEQ_LM")
 
 
-def test_packed_rows_and_texts_without_places_are_refused() -> None:
+def test_packed_rows_and_too_long_texts_are_refused() -> None:
     _, wrapped = tuned("prompt", base_model("our-encoder"), tokens=V)
     with pytest.raises(RequestError, match="packed with several documents"):
         wrapped(input_ids=IDS, document_ids=torch.ones_like(IDS))
@@ -307,7 +307,7 @@ def test_packed_rows_and_texts_without_places_are_refused() -> None:
 
 
 @pytest.mark.parametrize("method", [name for name in ADAPTERS if name != "prefix"])
-def test_a_model_of_two_sides(method: str, tmp_path: Path) -> None:
+def test_an_encoder_decoder(method: str, tmp_path: Path) -> None:
     config = EncoderDecoderConfig(**SIZES, dropout=0, pad_token_id=0, bos_token_id=1, decoder_start_token_id=1)
 
     def build() -> Any:

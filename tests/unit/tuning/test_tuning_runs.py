@@ -1,4 +1,4 @@
-"""Adapters through whole runs on GPT-2 and our own models: saved, loaded, asked, explained, merged."""
+"""Adapters in whole runs on GPT-2 and our own models: saved, loaded, used for predictions, explained, merged."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def scores(predictor: Predictor) -> list[dict[str, float]]:
 def test_the_saved_result_answers_as_the_trained_model_did(workspace: Workspace, method: str, name: str) -> None:
     run = run_of(workspace, name, method)
     rows = read_predictions(run)
-    found = Predictor.load(run).predict([{"text": text} for text in rows["input:text"]])
-    assert [result.label for result in found] == list(rows["prediction"])
-    assert [result.score for result in found] == pytest.approx(list(rows["score"]), abs=1e-5)
+    predictions = Predictor.load(run).predict([{"text": text} for text in rows["input:text"]])
+    assert [result.label for result in predictions] == list(rows["prediction"])
+    assert [result.score for result in predictions] == pytest.approx(list(rows["score"]), abs=1e-5)
 
 
 @pytest.mark.parametrize("method", MERGING)
-def test_a_merged_run_answers_the_same_and_needs_nobody(workspace: Workspace, method: str, tmp_path: Path) -> None:
+def test_a_merged_run_answers_the_same_without_its_base(workspace: Workspace, method: str, tmp_path: Path) -> None:
     run = make_run(workspace, {"tuning": method, "training.epochs": 1, "data.max_length": 32})
     assert run_folder(run.folder) == 0, run.status()
     expected = scores(Predictor.load(run))
@@ -56,10 +56,10 @@ def test_a_merged_run_answers_the_same_and_needs_nobody(workspace: Workspace, me
     assert str(workspace.root) not in (folder / "workbench.json").read_text()
     model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    for given, ours in zip(TEXTS, expected, strict=True):
+    for row, ours in zip(TEXTS, expected, strict=True):
         with torch.no_grad():
-            found = model(**tokenizer(given["text"], return_tensors="pt")).logits.softmax(-1)[0].tolist()
-        assert [ours[model.config.id2label[i]] for i in range(2)] == pytest.approx(found, abs=1e-5)
+            predictions = model(**tokenizer(row["text"], return_tensors="pt")).logits.softmax(-1)[0].tolist()
+        assert [ours[model.config.id2label[i]] for i in range(2)] == pytest.approx(predictions, abs=1e-5)
     spec = run.spec().changed({"model": f"path:{folder}", "tuning": "head"})
     loaded = resolve(spec, workspace).model.load("AutoModelForSequenceClassification", {})
     assert loaded.newly_initialized == frozenset()
@@ -82,13 +82,13 @@ def test_a_folder_of_something_else_is_left_alone(workspace: Workspace, tmp_path
     assert (tmp_path / "whole" / "model.safetensors").exists()
 
 
-def test_what_cannot_be_merged_is_told(workspace: Workspace) -> None:
-    for tuning, said in (("prompt", "no weight of the base can hold them"), ("head", "is a whole model")):
+def test_unmergeable_runs_are_refused(workspace: Workspace) -> None:
+    for tuning, message in (("prompt", "no weight of the base can hold them"), ("head", "is a whole model")):
         run = make_run(workspace, {"tuning": tuning, "training.epochs": 1, "data.max_length": 32})
         with pytest.raises(RequestError, match="has no model to ask"):
             merge(run)
         assert run_folder(run.folder) == 0, run.status()
-        with pytest.raises(RequestError, match=said):
+        with pytest.raises(RequestError, match=message):
             merge(run)
         assert not (run.folder / "merged").exists()
 
@@ -127,7 +127,7 @@ def test_a_file_that_lacks_weights_is_refused(workspace: Workspace, method: str)
 
 
 @pytest.mark.parametrize("method", ADAPTERS)
-def test_a_language_model_writes_with_an_adapter(workspace: Workspace, method: str) -> None:
+def test_a_language_model_generates_with_an_adapter(workspace: Workspace, method: str) -> None:
     """Causal language modelling: samples while training, a text for whoever asks, the same figures when loaded."""
     changes: dict[str, Any] = {
         "task": {"name": "causal-lm", "packing": False, "max_new_tokens": 4},

@@ -1,4 +1,4 @@
-"""What tunings do from step to step: ranks that are dealt, layers that thaw, rates that differ; where layers are."""
+"""Fine-tuning methods from step to step: rank allocation, unfreezing, rates of layers; and model structure."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_ranks_fall_to_the_budget_as_the_paper_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("at", [3, 9, 17])
-def test_ranks_are_dealt_the_same_after_a_checkpoint(at: int) -> None:
+def test_ranks_are_the_same_after_a_checkpoint(at: int) -> None:
     """All that the method remembers is in what a checkpoint holds."""
     tuning, whole = tuned("adalora", base_model("bert"), **RANKS)
     take_steps(tuning, whole, STEPS)
@@ -86,33 +86,33 @@ def test_the_gradient_of_orthogonality_is_that_of_the_papers_term() -> None:
     ({"rank": 12}, "initial_rank .12. must be above rank .12."),
     ({"start": 0.6, "end": 0.5}, "together must be below 1"),
 ])  # fmt: skip
-def test_ranks_that_cannot_fall_are_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_ranks_that_cannot_fall_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         make("adalora", **options)
 
 
 # -- freeze ----------------------------------------------------------------------------------------------------------
 
 
-def test_lower_layers_move_more_slowly() -> None:
+def test_lower_layers_have_lower_rates() -> None:
     model = base_model("bert")
     tuning = make("freeze", layers=0, embeddings=False, rate_decay=0.5)
     rates = tuning.lr_multipliers(tuning.apply(model, "SEQ_CLS"))
-    found = {name: rates.get(name, 1.0) for name, _ in model.named_parameters()}
-    assert {found[n] for n in found if "layer.1." in n} == {0.5}
-    assert {found[n] for n in found if "layer.0." in n} == {0.25}
-    assert {found[n] for n in found if "embeddings" in n} == {0.125}
-    assert {found[n] for n in found if n.startswith(("classifier", "bert.pooler"))} == {1.0}
+    multipliers = {name: rates.get(name, 1.0) for name, _ in model.named_parameters()}
+    assert {multipliers[n] for n in multipliers if "layer.1." in n} == {0.5}
+    assert {multipliers[n] for n in multipliers if "layer.0." in n} == {0.25}
+    assert {multipliers[n] for n in multipliers if "embeddings" in n} == {0.125}
+    assert {multipliers[n] for n in multipliers if n.startswith(("classifier", "bert.pooler"))} == {1.0}
     assert make("freeze", layers=0).lr_multipliers(model) == {}
 
 
-def test_only_what_moves_has_a_rate() -> None:
+def test_only_trainable_weights_have_a_multiplier() -> None:
     tuning = make("freeze", layers=1, rate_decay=0.5)
     rates = tuning.lr_multipliers(tuning.apply(base_model("bert"), "SEQ_CLS"))
     assert rates and all(".layer.1." in name for name in rates)
 
 
-def test_layers_thaw_one_after_another_from_the_last() -> None:
+def test_layers_are_unfrozen_one_by_one_from_the_last() -> None:
     model = base_model("bert")
     tuning = make("freeze", layers=0, embeddings=False, gradual=0.8)
     tuning.apply(model, "SEQ_CLS")
@@ -129,7 +129,7 @@ def test_layers_thaw_one_after_another_from_the_last() -> None:
     assert moved == {"head": 1, "last": 3, "first": 5, "embeddings": 7}
 
 
-def test_all_move_at_once_where_nothing_is_said() -> None:
+def test_everything_is_trained_at_once_by_default() -> None:
     model = base_model("bert")
     tuning = make("freeze", layers=1)
     tuning.apply(model, "SEQ_CLS")
@@ -161,9 +161,9 @@ def two_sided() -> Any:
         )), "self_attn.o_proj", "mlp.down_proj"),
     ],
 )  # fmt: skip
-def test_what_ends_attention_and_feed_forward_is_found(model: Any, attention: str, feed_forward: str) -> None:
-    found = ModelStructure.of(model()).output_projections()
-    for names, end in zip(found, (attention, feed_forward), strict=True):
+def test_output_projections_are_recognized(model: Any, attention: str, feed_forward: str) -> None:
+    multipliers = ModelStructure.of(model()).output_projections()
+    for names, end in zip(multipliers, (attention, feed_forward), strict=True):
         assert len(names) == 2 and all(name.endswith(f".{number}.{end}") for number, name in enumerate(names))
 
 
@@ -173,7 +173,7 @@ def test_what_ends_attention_and_feed_forward_is_found(model: Any, attention: st
         T5Config(d_model=8, d_kv=4, d_ff=8, num_layers=2, num_decoder_layers=2, num_heads=2, vocab_size=9)
     ),
 ])  # fmt: skip
-def test_both_sides_are_found(model: Any) -> None:
+def test_both_stacks_of_an_encoder_decoder_are_recognized(model: Any) -> None:
     structure = ModelStructure.of(model())
     assert len(structure.layers) == 2 and len(structure.all_layers) == 4
     attention, feed_forward = structure.output_projections()

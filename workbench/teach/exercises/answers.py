@@ -11,12 +11,17 @@ class BestSpan(Exercise):
 
     hints = (
         "Try all pairs with begin <= end < begin + longest, in two loops.",
-        "max(pairs, key=lambda pair: begins[pair[0]] + ends[pair[1]]) takes the first of equals.",
+        "max(pairs, key=lambda pair: begins[pair[0]] + ends[pair[1]]) takes the first of several equal ones.",
     )
 
     def check(self, answer: object) -> None:
         # Simple, end before begin, too long, one word.
-        expect(answer, ([0.0, 5.0, 0.0], [0.0, 0.0, 5.0], 3), (1, 2), "The highest sum of begin and end is wanted.")
+        expect(
+            answer,
+            ([0.0, 5.0, 0.0], [0.0, 0.0, 5.0], 3),
+            (1, 2),
+            "Return the pair with the highest sum of begin and end.",
+        )
         why = "An answer cannot end before it begins."
         expect(answer, ([0.0, 0.0, 5.0], [4.0, 0.0, 1.0], 3), (2, 2), why)
         expect(answer, ([5.0, 0.0, 2.0], [0.0, 1.0, 4.0], 2), (0, 1), "It may have at most longest words.")
@@ -30,7 +35,7 @@ class Windows(Exercise):
     """Windows that overlap."""
 
     hints = (
-        "Begin with (0, the smaller of size and words), and go on while the last end is before words.",
+        "Begin with (0, the smaller of size and words), and continue while the last end is before words.",
         "Each begin is the one before + step; each end is min(begin + size, words).",
     )
 
@@ -48,14 +53,14 @@ class Plain(Exercise):
     """Texts made comparable."""
 
     hints = (
-        "replace(mark, '') takes a mark out; lower() and split() make words.",
+        "replace(mark, '') removes a mark; lower() and split() make words.",
         'Leave out whole words only, so split first: word not in ("a", "an", "the").',
     )
 
     def check(self, answer: object) -> None:
         # Capitals, marks, articles, words with an a.
         expect(answer, ("Four Weeks",), ["four", "weeks"], "Small letters.")
-        expect(answer, ("In Rome, Italy.",), ["in", "rome", "italy"], "Marks are taken out.")
+        expect(answer, ("In Rome, Italy.",), ["in", "rome", "italy"], "Remove punctuation.")
         expect(answer, ("The cat and a theatre",), ["cat", "and", "theatre"], "Articles are whole words, big or small.")
 
 
@@ -64,12 +69,12 @@ class WordF1(Exercise):
     """F1 of words."""
 
     hints = (
-        "How often a word is right: the smaller of its two counts.",
-        "2 * right / (len(gold) + len(given)) is 2PR / (P + R).",
+        "How often a word counts: the smaller of its two counts.",
+        "2 * right / (len(gold) + len(predicted)) is 2PR / (P + R).",
     )
 
     def check(self, answer: object) -> None:
         # Nearly right, words twice, nothing.
         expect(answer, (["four", "weeks"], ["about", "four", "weeks"]), 0.8, "2PR / (P + R): both lengths count.")
-        expect(answer, (["a", "b", "b"], ["b", "b", "b"]), 2 / 3, "A word is right as often as it stands in both.")
+        expect(answer, (["a", "b", "b"], ["b", "b", "b"]), 2 / 3, "A word counts as often as it occurs in both.")
         expect(answer, (["a"], ["b"]), 0.0, "Without a common word: 0.")

@@ -1,4 +1,4 @@
-"""Lesson 08, is my model biased: swaps, changes with their sign, flips, intervals, and figures by group."""
+"""Lesson 08, is my model biased: swaps, changes with their sign, flips, intervals, and metrics by group."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class Swapped(Exercise):
 
     hints = (
         'Go through the words one by one: text.split(" ") gives them.',
-        "other.get(word, word) gives what stands for the word in other, or the word itself.",
-        '" ".join(words) puts them together again.',
+        "other.get(word, word) returns the replacement of the word, or the word itself.",
+        '" ".join(words) joins them again.',
     )
 
     def check(self, answer: object) -> None:
@@ -30,7 +30,7 @@ class MeanChange(Exercise):
     """The mean difference of the pairs."""
 
     hints = (
-        "zip(as_women, as_men) gives the pairs, one after the other.",
+        "zip(as_women, as_men) iterates over the pairs.",
         "Add up women minus men over the pairs, and divide by the number of pairs.",
     )
 
@@ -51,14 +51,14 @@ class ShareFlipped(Exercise):
     )
 
     def check(self, answer: object) -> None:
-        # Far apart on one side, near but across, on the line, another threshold.
+        # Far apart on one side, near but across, exactly on the threshold, another threshold.
         expect(answer, ([0.9, 0.8], [0.6, 0.9], 0.5), 0.0, "All of these are above the threshold: nothing flips.")
         expect(answer, ([0.6, 0.51, 0.2, 0.9], [0.4, 0.49, 0.6, 0.8], 0.5), 0.75, "Flips in both directions count.")
         expect(answer, ([0.5, 0.5], [0.7, 0.9], 0.5), 0.0, "Exactly the threshold counts as above it: >=, not >.")
         why = "A text on the threshold is above it, and so flips if the other one is below."
         expect(answer, ([0.5, 0.5], [0.3, 0.9], 0.5), 0.5, why)
         expect(
-            answer, ([0.6, 0.9, 0.9], [0.4, 0.7, 0.6], 0.8), 2 / 3, "The threshold is what is given, not always 0.5."
+            answer, ([0.6, 0.9, 0.9], [0.4, 0.7, 0.6], 0.8), 2 / 3, "Use the argument threshold; it is not always 0.5."
         )
 
 
@@ -74,7 +74,7 @@ class Middle95(Exercise):
 
     def check(self, answer: object) -> None:
         # In order, mixed, with few values.
-        expect_pair(call_answer(answer, [float(n) for n in range(40)]), "A pair is asked for: return low, high")
+        expect_pair(call_answer(answer, [float(n) for n in range(40)]), "The result must be a pair: return low, high")
         why = "Of 40 values 1 is left out at each end: 0 and 39. What stays begins with 1 and ends with 38."
         expect(answer, ([float(n) for n in range(40)],), (1.0, 38.0), why)
         mixed = [float((7 * n) % 200) for n in range(200)]
@@ -90,7 +90,7 @@ class AccuracyByGroup(Exercise):
 
     hints = (
         "For one group: keep the entries of right whose group it is. Their sum divided by their number is the share.",
-        "for name in set(groups): kept = [r for g, r in zip(groups, right) if g == name]",
+        "for name in set(groups): group = [r for g, r in zip(groups, right) if g == name]",
     )
 
     def check(self, answer: object) -> None:
@@ -107,15 +107,15 @@ class Recognised(Exercise):
 
     hints = (
         'Keep only the reviews of the group whose gold label is "fresh"; the rotten ones have no part in this.',
-        'kept = [p for g, t, p in zip(groups, gold, predicted) if g == name and t == "fresh"]',
-        'Of these the share of "fresh". Leave a group out where kept is empty, or you divide by 0.',
+        'group = [p for g, t, p in zip(groups, gold, predicted) if g == name and t == "fresh"]',
+        'Of these the share of "fresh". Leave a group out where group is empty, or you divide by 0.',
     )
 
     def check(self, answer: object) -> None:
         # Rotten ones must not count; a group without fresh ones is left out.
         groups, gold = ["a", "a", "a", "b", "b"], ["fresh", "fresh", "rotten", "fresh", "rotten"]
         predicted = ["fresh", "rotten", "rotten", "fresh", "fresh"]
-        why = "Were all reviews counted? Only those whose gold label is fresh count, above and below the line."
+        why = "Were all reviews counted? Only those whose gold label is fresh count, in numerator and denominator."
         expect(answer, (groups, gold, predicted), {"a": 0.5, "b": 1.0}, why)
         arguments = (["a", "b"], ["fresh", "rotten"], ["fresh", "fresh"])
         expect(answer, arguments, {"a": 1.0}, "A group without any fresh review must not appear.")

@@ -10,18 +10,18 @@ class EachHidden(Exercise):
     """As many texts as words, one word hidden in each."""
 
     hints = (
-        "For one i: what stands before the word, [MASK], and what stands behind it.",
+        "For one i: the words before it, [MASK], and the words after it.",
         'words[:i] + ["[MASK]"] + words[i + 1:] is that as a list; " ".join(...) makes it a text.',
     )
 
     def check(self, answer: object) -> None:
-        # Three words, one word, a word that stands twice.
+        # Three words, one word, a word that occurs twice.
         expected = ["[MASK] dull film", "a [MASK] film", "a dull [MASK]"]
         why = "[MASK] takes the place of one word, so that every text has as many words as before."
         expect(answer, (["a", "dull", "film"],), expected, why)
         expect(answer, (["dull"],), ["[MASK]"], "A text of one word gives one text: [MASK].")
         twice = ["[MASK] so dull", "so [MASK] dull", "so so [MASK]"]
-        expect(answer, (["so", "so", "dull"],), twice, "One place is hidden, not every place where the word stands.")
+        expect(answer, (["so", "so", "dull"],), twice, "Mask one position, not every occurrence of the word.")
 
 
 @exercises.register("09-explain.2")
@@ -58,7 +58,7 @@ class ByWord(Exercise):
         expect(
             answer, arguments, [0.6, -0.4], "The pieces of a word add up: a sum, not a mean, and not the last piece."
         )
-        expect(answer, ([0.5, -0.5], [0, 0]), [0.0], "Signs are kept: pieces can cancel out.")
+        expect(answer, ([0.5, -0.5], [0, 0]), [0.0], "Signs count: subwords can cancel out.")
 
 
 @exercises.register("09-explain.4")
@@ -73,7 +73,7 @@ class MostImportant(Exercise):
 
     def check(self, answer: object) -> None:
         # In order of the text, at least one, rounded down, signs.
-        expect(answer, ([0.1, 0.9, 0.2, 0.8], 0.5), [1, 3], "The positions of the two highest scores are asked for.")
+        expect(answer, ([0.1, 0.9, 0.2, 0.8], 0.5), [1, 3], "Return the positions of the two highest scores.")
         expect(answer, ([0.8, 0.1, 0.2, 0.9], 0.5), [0, 3], "Put the positions in the order of the text at the end.")
         expect(answer, ([0.1, 0.3, 0.2], 0.2), [1], "At least one, even where the share is less than one word.")
         expect(answer, ([0.1, 0.3, 0.2, 0.5, 0.4], 0.5), [3, 4], "Half of 5, rounded down, are 2.")
@@ -84,7 +84,7 @@ class MostImportant(Exercise):
 
 @exercises.register("09-explain.5")
 class FurtherThanChance(Exercise):
-    """The faithfulness of an explanation, beside that of chance."""
+    """The faithfulness of an explanation, compared with chance."""
 
     hints = (
         "Two falls: whole - without_named, and on average whole - (each of without_random).",
@@ -93,7 +93,7 @@ class FurtherThanChance(Exercise):
 
     def check(self, answer: object) -> None:
         # Better than chance, as good, worse.
-        why = "Named words: a fall of 0.5. Random words: 0.1 on average. The difference of these two is asked for."
+        why = "Named words: a fall of 0.5. Random words: 0.1 on average. Return the difference of these two."
         expect(answer, (0.9, 0.4, [0.8, 0.9, 0.7]), 0.4, why)
         expect(answer, (0.9, 0.7, [0.6, 0.8]), 0.0, "Take the mean over the draws, not the best or the worst of them.")
         expect(answer, (0.6, 0.5, [0.2]), -0.3, "Random words take more away here: the result is below 0.")

@@ -19,7 +19,12 @@ class BaselineAccuracy(Exercise):
         why = "The most frequent intent is that of train (the test's is not known beforehand), its share that of test."
         expect(answer, (["card", "card", "rate"], ["card", "rate", "rate", "rate"]), 0.25, why)
         expect(answer, (["card", "card"], ["rate"]), 0.0, why)
-        expect(answer, (["rate", "card"], ["rate", "rate", "card", "fee"]), 0.5, "Of equals the first in train counts.")
+        expect(
+            answer,
+            (["rate", "card"], ["rate", "rate", "card", "fee"]),
+            0.5,
+            "For equal counts, the first in train wins.",
+        )
 
 
 @exercises.register("01-mail.2")
@@ -35,7 +40,7 @@ class PrecisionAndRecall(Exercise):
     def check(self, answer: object) -> None:
         # Both differ; nothing sent; nothing there.
         gold, guessed = ["card", "card", "card", "rate"], ["card", "rate", "rate", "rate"]
-        expect_pair(call_answer(answer, gold, guessed, "card"), "A pair is asked for: return precision, recall")
+        expect_pair(call_answer(answer, gold, guessed, "card"), "The result must be a pair: return precision, recall")
         expect(answer, (gold, guessed, "card"), (1.0, 1 / 3), "Precision divides by what was sent, recall by the true.")
         expect(answer, (gold, guessed, "rate"), (1 / 3, 1.0), "Precision divides by what was sent, recall by the true.")
         expect(answer, (["a", "b"], ["b", "b"], "a"), (0.0, 0.0), "Nothing was sent to this desk: precision is 0.")
@@ -56,7 +61,7 @@ class MacroF1(Exercise):
         expect(answer, ([(0.5, 1.0)],), 2 / 3, "F1 is 2PR / (P + R), not the mean of both.")
         why = "Work out F1 for each intent first, then the mean of these."
         expect(answer, ([(1.0, 0.5), (0.2, 0.2)],), (2 / 3 + 0.2) / 2, why)
-        expect(answer, ([(1.0, 1.0), (0.0, 0.0)],), 0.5, "An intent that is never found has F1 0, and counts.")
+        expect(answer, ([(1.0, 1.0), (0.0, 0.0)],), 0.5, "An intent that is never predicted has F1 0, and counts.")
 
 
 @exercises.register("01-mail.4")
@@ -75,7 +80,7 @@ class Confusions(Exercise):
         except NotAttempted:
             raise
         except Wrong as wrong:
-            raise Wrong(f"{wrong} Wrong answers only, and the true intent stands first.") from wrong
+            raise Wrong(f"{wrong} Count wrong answers only, with the true intent first.") from wrong
         why = "The same confusion may happen several times: count it."
         expect(answer, (["a", "a", "b"], ["b", "b", "a"]), {("a", "b"): 2, ("b", "a"): 1}, why)
         expect(answer, (["a"], ["a"]), {}, "Without a wrong answer the dictionary is empty.")
@@ -87,13 +92,13 @@ class ForAPerson(Exercise):
 
     hints = (
         "Sort the positions, not the scores: sorted(range(len(scores)), key=...).",
-        "key=lambda i: scores[i] sorts positions by their score; the first count of them are wanted.",
+        "key=lambda i: scores[i] sorts positions by their score; return the first count of them.",
     )
 
     def check(self, answer: object) -> None:
         # Positions and not scores, lowest first, none.
-        why = "Positions are asked for (counted from 0), the lowest score first."
+        why = "Return positions (counted from 0), the lowest score first."
         expect(answer, ([0.9, 0.2, 0.5, 0.1], 2), [3, 1], why)
         expect(answer, ([0.3, 0.2, 0.1], 3), [2, 1, 0], why)
-        expect(answer, ([0.5, 0.1, 0.1], 2), [1, 2], "Each position once; of equals the earlier comes first.")
+        expect(answer, ([0.5, 0.1, 0.1], 2), [1, 2], "Each position once; for equal scores the earlier one first.")
         expect(answer, ([0.5, 0.4], 0), [], "For none the list is empty.")

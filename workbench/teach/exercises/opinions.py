@@ -17,8 +17,8 @@ class Mood(Exercise):
     def check(self, answer: object) -> None:
         # Good, bad, unsure.
         expect(answer, ("fresh", 0.9), 0.8, "Mood is 2g - 1: 0.5 becomes 0, and 1 stays 1.")
-        expect(answer, ("rotten", 0.9), -0.8, "The score belongs to the label given: good has 1 - score here.")
-        expect(answer, ("rotten", 0.5), 0.0, "At 0.5 nothing can be said: 0.")
+        expect(answer, ("rotten", 0.9), -0.8, "The score belongs to the predicted label: good has 1 - score here.")
+        expect(answer, ("rotten", 0.5), 0.0, "0.5 is undecided: the mood is 0.")
 
 
 @exercises.register("03-opinions.2")
@@ -26,13 +26,13 @@ class MovingMean(Exercise):
     """The mean of the last values."""
 
     hints = (
-        "At place i the window begins at i - window + 1, and i belongs to it: values[... : i + 1].",
-        "The beginning must not be below 0: max(0, i - window + 1). Divide by how many there are.",
+        "At position i the window starts at i - window + 1 and includes i: values[... : i + 1].",
+        "The start must not be below 0: max(0, i - window + 1). Divide by the number of values in it.",
     )
 
     def check(self, answer: object) -> None:
         # Backwards, the beginning, window 1.
-        expect(answer, ([4.0, 2.0, 6.0], 1), [4.0, 2.0, 6.0], "With a window of 1 each value stands for itself.")
+        expect(answer, ([4.0, 2.0, 6.0], 1), [4.0, 2.0, 6.0], "With a window of 1 the values stay as they are.")
         why = "It looks back only, the present value included; at the beginning divide by the number of values there."
         expect(answer, ([2.0, 2.0, 8.0, 8.0], 2), [2.0, 2.0, 5.0, 8.0], why)
         expect(answer, ([3.0, 6.0, 9.0, 12.0], 3), [3.0, 4.5, 6.0, 9.0], why)
@@ -65,16 +65,19 @@ class FirstAlarm(Exercise):
 
     hints = (
         "Keep a counter: one more where the trend is below the line, back to 0 where it is not.",
-        "When the counter reaches patience, give the place, counted from 0. Behind the loop: -1.",
+        "When the counter reaches patience, return the position, counted from 0. After the loop, return -1.",
     )
 
     def check(self, answer: object) -> None:
-        # At once, in a row, on the line, never.
+        # At once, in a row, exactly on the line, never.
         expect(
-            answer, ([0.5, -0.5, -0.5], 0.0, 1), 1, "Places are counted from 0; with patience 1 the first low counts."
+            answer,
+            ([0.5, -0.5, -0.5], 0.0, 1),
+            1,
+            "Positions are counted from 0; with patience 1 the first low counts.",
         )
-        expect(answer, ([0.5, -1.0, -1.0, -1.0], 0.0, 2), 2, "The last of the places in a row is asked for.")
+        expect(answer, ([0.5, -1.0, -1.0, -1.0], 0.0, 2), 2, "Return the last of the positions in a row.")
         broken = ([-1.0, 1.0, -1.0, 1.0, -1.0, -1.0], 0.0, 2)
         expect(answer, broken, 5, "In a row: count from 0 again when the trend is above the line.")
         expect(answer, ([0.0, 0.0, -1.0], 0.0, 1), 2, "Exactly on the line is not below it.")
-        expect(answer, ([1.0, -1.0], 0.0, 2), -1, "If it never happens: -1.")
+        expect(answer, ([1.0, -1.0], 0.0, 2), -1, "If it never happens, return -1.")

@@ -1,4 +1,4 @@
-"""Lesson 11, recommend: leave the last out, popularity, places, AUC, nDCG, and what was not seen yet."""
+"""Lesson 11, recommend: leave the last out, popularity, ranks, AUC, nDCG, and unseen films."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class LeaveLastOut(Exercise):
     def check(self, answer: object) -> None:
         # One user, two users, in any order.
         one = [("ann", 1, "Heat"), ("ann", 2, "Alien"), ("ann", 5, "Jaws")]
-        expect_pair(call_answer(answer, one), "Two lists are asked for: return stay, last")
-        expect(answer, (one,), (one[:2], one[2:]), "First the list of what stays, then that of the last ones.")
+        expect_pair(call_answer(answer, one), "The result must be two lists: return stay, last")
+        expect(answer, (one,), (one[:2], one[2:]), "First the ratings that stay, then the last ones.")
         mixed = [("ann", 1, "Heat"), ("bob", 9, "Big"), ("ann", 4, "Jaws"), ("bob", 2, "Up")]
         why = "Each user has a last rating of their own, whatever the times of other users."
-        why += " Both lists keep the order that was given."
+        why += " Both lists keep the original order."
         expect(answer, (mixed,), ([mixed[0], mixed[3]], [mixed[1], mixed[2]]), why)
-        turned = [("ann", 7, "Jaws"), ("ann", 3, "Heat")]
-        why = "The last is the one with the latest time, wherever it stands in the list."
-        expect(answer, (turned,), ([turned[1]], [turned[0]]), why)
+        reversed_times = [("ann", 7, "Jaws"), ("ann", 3, "Heat")]
+        why = "The last is the one with the latest time, wherever it is in the list."
+        expect(answer, (reversed_times,), ([reversed_times[1]], [reversed_times[0]]), why)
 
 
 @exercises.register("11-recommend.2")
@@ -53,20 +53,20 @@ class Popularity(Exercise):
 
 
 @exercises.register("11-recommend.3")
-class Place(Exercise):
-    """The place of the hidden film."""
+class Rank(Exercise):
+    """The rank of the hidden film."""
 
     hints = (
-        "How many of the others stand before it? The place is one more.",
-        "Those with an equal score stand before it, too: >=.",
+        "How many of the others come before it? The rank is one more.",
+        "Those with an equal score come before it, too: >=.",
     )
 
     def check(self, answer: object) -> None:
         # First, middle, last, ties.
-        expect(answer, (9, [5, 3, 1]), 1, "Nobody stands before it: place 1, not 0.")
+        expect(answer, (9, [5, 3, 1]), 1, "None comes before it: rank 1, not 0.")
         expect(answer, (4, [5, 3, 9, 1]), 3, "Two have higher scores, so it is third.")
-        expect(answer, (0, [5, 3]), 3, "All stand before it.")
-        expect(answer, (5, [5, 5, 1]), 3, "Of equal scores it stands last: ties must not flatter.")
+        expect(answer, (0, [5, 3]), 3, "All come before it.")
+        expect(answer, (5, [5, 5, 1]), 3, "Among equal scores it comes last: ties must not flatter.")
 
 
 @exercises.register("11-recommend.4")
@@ -98,14 +98,14 @@ class Ndcg(Exercise):
     def check(self, answer: object) -> None:
         # Perfect, at the end, more likes than k, cut off.
         expect(answer, ([True, False, False], 3), 1.0, "The liked one is first: perfect, so 1.")
-        expect(answer, ([False, False, True], 3), 0.5, "Liked at place 3: 1 / log2(4).")
+        expect(answer, ([False, False, True], 3), 0.5, "Liked at rank 3: 1 / log2(4).")
         both = (1 + 1 / math.log2(4)) / (1 + 1 / math.log2(3))
         why = "Divide by the best possible order of these films, not by the number of likes or by what k would allow."
         expect(answer, ([True, False, True], 3), both, why)
-        why = "The best order takes liked films from behind place k, too: sort first, then cut off."
+        why = "The best order takes liked films from beyond rank k, too: sort first, then cut off."
         expect(answer, ([True, False, True], 2), 1 / (1 + 1 / math.log2(3)), why)
-        expect(answer, ([True, True, True], 2), 1.0, "More likes than places: the best order fills the k places.")
-        expect(answer, ([False, False, True], 2), 0.0, "What stands behind place k does not count.")
+        expect(answer, ([True, True, True], 2), 1.0, "More likes than ranks: the best order fills all k ranks.")
+        expect(answer, ([False, False, True], 2), 0.0, "What comes after rank k does not count.")
 
 
 @exercises.register("11-recommend.6")
@@ -121,6 +121,6 @@ class Recommend(Exercise):
         # In order, seen ones replaced, too few.
         scores = {"Up": 0.2, "Heat": 0.9, "Jaws": 0.8, "Big": 0.5}
         expect(answer, (scores, [], 2), ["Heat", "Jaws"], "The highest scores, the best first.")
-        why = "Leave out what was seen before you cut off: k films are asked for."
+        why = "Leave out what was seen before you cut off: the result must have k films."
         expect(answer, (scores, ["Heat", "Big"], 2), ["Jaws", "Up"], why)
-        expect(answer, (scores, ["Heat"], 10), ["Jaws", "Big", "Up"], "If fewer are left, give those.")
+        expect(answer, (scores, ["Heat"], 10), ["Jaws", "Big", "Up"], "If fewer are left, return those.")

@@ -16,7 +16,7 @@ class Marked(Exercise):
 
     def check(self, answer: object) -> None:
         # One word, two, at the ends.
-        why = "What stands between the marks is wanted, without them, e1 first."
+        why = "Return the text between the marks, without them, e1 first."
         expect(answer, ("The <e1>burst</e1> was caused by <e2>pressure</e2>.",), ("burst", "pressure"), why)
         expect(answer, ("<e1>a steam pipe</e1> in a <e2>wall</e2>",), ("a steam pipe", "wall"), "All of its words.")
 
@@ -49,8 +49,8 @@ class WithAndWithoutDirection(Exercise):
 
     def check(self, answer: object) -> None:
         # Turned round, right, another one, Other.
-        turned = (["A(e1,e2)", "A(e1,e2)"], ["A(e2,e1)", "A(e1,e2)"])
-        expect(answer, turned, (0.5, 1.0), "The label turned round is wrong as a label and right as a relation.")
+        reversed_label = (["A(e1,e2)", "A(e1,e2)"], ["A(e2,e1)", "A(e1,e2)"])
+        expect(answer, reversed_label, (0.5, 1.0), "A reversed label is wrong as a label and right as a relation.")
         other = (["A(e1,e2)", "Other", "Other", "B(e1,e2)"], ["B(e1,e2)", "Other", "A(e1,e2)", "B(e2,e1)"])
         expect(answer, other, (0.25, 0.5), "Divide by all sentences; Other counts here like any label.")
 
@@ -60,15 +60,17 @@ class FactScores(Exercise):
     """Precision and recall of facts."""
 
     hints = (
-        "Three counts: right and not Other, given and not Other, true and not Other.",
-        "Precision is right / given, recall right / true; 0 where nothing is below the line.",
+        "Three counts: right and not Other, predicted and not Other, true and not Other.",
+        "Precision is right / predicted, recall right / true; 0 where the denominator is 0.",
     )
 
     def check(self, answer: object) -> None:
-        # Other in each place; none.
+        # Other in each position; none.
         gold, guessed = ["A(e1,e2)", "A(e1,e2)", "Other", "Other"], ["A(e1,e2)", "Other", "Other", "Other"]
-        why = "Was Other counted? It is no fact: it counts neither above nor below the line."
+        why = "Was Other counted? It is no fact: it counts neither in the numerator nor in the denominator."
         expect(answer, (gold, guessed), (1.0, 0.5), why)
-        expect(answer, (guessed, gold), (0.5, 1.0), "Precision divides by the facts given, recall by the true ones.")
+        expect(
+            answer, (guessed, gold), (0.5, 1.0), "Precision divides by the predicted facts, recall by the true ones."
+        )
         expect(answer, (["A(e1,e2)"], ["A(e2,e1)"]), (0.0, 0.0), "The whole label has to be right, with its direction.")
         expect(answer, (["Other"], ["Other"]), (0.0, 0.0), "Without facts both are 0.")

@@ -14,7 +14,7 @@ class TrainingMegabytes(Exercise):
     """How much memory training takes."""
 
     hints = (
-        "Count the bytes of a weight that stands still, then those of a weight that moves.",
+        "Count the bytes of a frozen weight, then those of a trainable one.",
         "A moving weight has its own 4 bytes, 4 for the gradient and 2 times 4 for AdamW.",
         "All weights cost 4 bytes; those that move cost 12 more. Divide by a million.",
     )
@@ -22,9 +22,9 @@ class TrainingMegabytes(Exercise):
     def check(self, answer: object) -> None:
         # No weight moves, all move, some move.
         expect(answer, (1_000_000, 0), 4.0, "A frozen weight costs its own 4 bytes and nothing else.")
-        why = "Each weight that moves has a gradient and two means of AdamW: 12 bytes beside its own 4."
+        why = "Each trainable weight has a gradient and two means of AdamW: 12 bytes besides its own 4."
         expect(answer, (1_000_000, 1_000_000), 16.0, why)
-        expect(answer, (10_000_000, 500_000), 46.0, "Weights that stand still need no gradient.")
+        expect(answer, (10_000_000, 500_000), 46.0, "Frozen weights need no gradient.")
 
 
 @exercises.register("07-small.2")
@@ -50,21 +50,21 @@ class ThatFit(Exercise):
     """What fits into a budget."""
 
     hints = (
-        "Two steps: keep those whose megabytes are at most the budget; then put these in order.",
+        "Two steps: keep those whose megabytes are at most the budget; then sort these.",
         'sorted(list, key=lambda one: one["accuracy"]) puts the smallest first; reverse=True turns that round.',
         "At the end, give only the names.",
     )
 
     def check(self, answer: object) -> None:
-        # In order, on the line, none.
+        # In order, exactly the budget, none.
         candidates = [_candidate("tiny", 1, 0.7), _candidate("middle", 20, 0.9), _candidate("large", 90, 0.95)]
-        expect(answer, (candidates, 50), ["middle", "tiny"], "The most accurate comes first, and names are asked for.")
+        expect(answer, (candidates, 50), ["middle", "tiny"], "Return names, the most accurate first.")
         expect(
             answer, (candidates, 20), ["middle", "tiny"], "What needs exactly the budget still fits: at most, not less."
         )
         expect(answer, (candidates, 0.5), [], "If nothing fits, the list is empty.")
-        turned = [_candidate("a", 1, 0.9), _candidate("b", 2, 0.8)]
-        expect(answer, (turned, 5), ["a", "b"], "The order is by accuracy, not by size.")
+        by_size = [_candidate("a", 1, 0.9), _candidate("b", 2, 0.8)]
+        expect(answer, (by_size, 5), ["a", "b"], "The order is by accuracy, not by size.")
 
 
 @exercises.register("07-small.4")
@@ -102,7 +102,7 @@ class GoodEnough(Exercise):
     )
 
     def check(self, answer: object) -> None:
-        # Within, beyond, on the line, better.
+        # Within, beyond, exactly the margin, better.
         expect(answer, (-0.02, 0.03), True, "It loses 0.02 at worst, and 0.03 would be accepted.")
         expect(
             answer, (-0.08, 0.03), False, "It may lose 0.08, more than the margin. Mind the signs: a loss is below 0."
@@ -125,7 +125,7 @@ class InBytes(Exercise):
         # A pair; the largest is negative; small ones; round and not cut.
         expect_pair(
             call_answer(answer, [1.27, -0.5, 0.0]),
-            "Two things are asked for, the list of numbers and the step: return numbers, step",
+            "The result must be a pair, the list of numbers and the step: return numbers, step",
         )
         expect(answer, ([1.27, -0.5, 0.0],), ([127, -50, 0], 0.01), "The step is the largest weight divided by 127.")
         why = "The largest weight is meant without its sign (abs), or numbers below -127 come out."

@@ -1,4 +1,4 @@
-"""Lesson 10, an assistant that answers or passes on: cosine, the nearest, coverage, thresholds, costs."""
+"""Lesson 10, an assistant that answers or hands over: cosine, the nearest, coverage, thresholds, costs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Cosine(Exercise):
     """The cosine of the angle between two vectors."""
 
     hints = (
-        "Above the line: multiply number by number, and add up. Below: the product of the two lengths.",
+        "Numerator: multiply number by number, and add up. Denominator: the product of the two lengths.",
         "The length of a is sum(x * x for x in a) ** 0.5.",
     )
 
@@ -28,19 +28,19 @@ class Nearest(Exercise):
     """The intent of the nearest known question."""
 
     hints = (
-        "First the position of the largest nearness; then what stands there in both lists.",
-        "max(range(len(nearness)), key=lambda i: nearness[i]) is that position; of equals it takes the first.",
+        "First the position of the largest nearness; then the items there in both lists.",
+        "max(range(len(nearness)), key=lambda i: nearness[i]) is that position; of equal ones it takes the first.",
     )
 
     def check(self, answer: object) -> None:
         # A pair; below 0; ties.
         expect_pair(
             call_answer(answer, [0.1, 0.9], ["card", "rate"]),
-            "A pair is asked for, the intent and its nearness: return intent, nearness",
+            "The result must be a pair, the intent and its nearness: return intent, nearness",
         )
         expect(answer, ([0.1, 0.9, 0.3], ["card", "rate", "fee"]), ("rate", 0.9), "Nearest is the largest cosine.")
         expect(answer, ([-0.5, -0.1], ["card", "rate"]), ("rate", -0.1), "Nearness may be below 0: start from none.")
-        expect(answer, ([0.7, 0.7], ["zoo", "card"]), ("zoo", 0.7), "Of equally near ones the earlier one is taken.")
+        expect(answer, ([0.7, 0.7], ["zoo", "card"]), ("zoo", 0.7), "Of equally near ones, take the earlier one.")
 
 
 @exercises.register("10-support.3")
@@ -54,9 +54,9 @@ class CoverageAndAccuracy(Exercise):
     )
 
     def check(self, answer: object) -> None:
-        # Some answered, on the line, none.
+        # Some answered, exactly on the threshold, none.
         scores, right = [0.9, 0.8, 0.3, 0.2], [True, False, True, False]
-        why = "Were all questions counted? Accuracy counts the answered questions only, above and below the line."
+        why = "Were all questions counted? Accuracy counts the answered questions only, in both parts of the fraction."
         expect(answer, (scores, right, 0.5), (0.5, 0.5), why)
         expect(answer, ([0.9, 0.8, 0.7, 0.2], [True, True, True, False], 0.5), (0.75, 1.0), why)
         expect(answer, (scores, right, 0.3), (0.75, 2 / 3), "A score of exactly the threshold is answered: >=.")
@@ -69,15 +69,15 @@ class LowestThreshold(Exercise):
 
     hints = (
         "Try each score as a threshold, and keep those at which accuracy_at(score) >= wanted.",
-        'The lowest of these is wanted: min(..., default=float("inf")).',
+        'Return the lowest of these: min(..., default=float("inf")).',
     )
 
     def check(self, answer: object) -> None:
         # The lowest and not the first; not monotone; all; none.
         scores, right = [0.9, 0.8, 0.7, 0.6], [True, True, False, False]
         expect(answer, (scores, right, 0.9), 0.8, "The lowest threshold that reaches it answers the most questions.")
-        turned = ([0.6, 0.9, 0.7, 0.8], [False, True, False, True], 0.6)
-        expect(answer, turned, 0.7, "The scores come in any order: look at all of them.")
+        unsorted = ([0.6, 0.9, 0.7, 0.8], [False, True, False, True], 0.6)
+        expect(answer, unsorted, 0.7, "The scores come in any order: look at all of them.")
         bumpy = ([0.9, 0.8, 0.7, 0.6, 0.5], [False, True, True, True, True], 0.76)
         why = "Do not stop at the first that fails: with lower thresholds accuracy may rise again."
         expect(answer, bumpy, 0.5, why)
@@ -95,7 +95,7 @@ class MeanCost(Exercise):
     )
 
     def check(self, answer: object) -> None:
-        # A mean over all, each case alone, then mixed, on the line.
+        # A mean over all, each case alone, then mixed, exactly on the threshold.
         why = "Use wrong_costs and passing_costs, and no fixed numbers."
         expect(answer, ([0.9], [False], 0.5, 10, 1), 10.0, why)
         why = "One of two is passed on, for nothing here: divide by the number of all questions, not of the answered."

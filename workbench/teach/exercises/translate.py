@@ -18,12 +18,12 @@ class Lost(Exercise):
         # None, one, another order, twice in the line, more in the translation.
         expect(answer, ("Could not find %1", "Impossible de trouver %1"), [], "Nothing is lost here.")
         expect(answer, ("Copy %1 to %2", "Dans %2 copier %1"), [], "The order may change.")
-        expect(answer, ("Copy %1 to %2", "Copier dans %2"), ["%1"], "What the translation has not is lost.")
+        expect(answer, ("Copy %1 to %2", "Copier dans %2"), ["%1"], "A placeholder that the translation lacks is lost.")
         expect(answer, ("Move %2 to %1", "Déplacer"), ["%2", "%1"], "In the order of the line.")
-        why = "A placeholder that stands twice has to be kept twice."
+        why = "A placeholder that occurs twice must be kept twice."
         expect(answer, ("%1 of %2, %1 left", "%1 de %2"), ["%1"], why)
-        expect(answer, ("Page %1", "Page %1 (%1, %2)"), [], "What is too much is not lost.")
-        expect(answer, ("Page %12", "Page %1"), ["%12"], "%12 is not %1 with a 2 behind it.")
+        expect(answer, ("Page %1", "Page %1 (%1, %2)"), [], "Extra placeholders are not lost.")
+        expect(answer, ("Page %12", "Page %1"), ["%12"], "%12 is not %1 followed by a 2.")
 
 
 @exercises.register("06-translate.2")
@@ -31,7 +31,7 @@ class BestWord(Exercise):
     """The likeliest translation of a word."""
 
     hints = (
-        "First the French words that stand together with the word often enough; then the largest share.",
+        "First the French words that occur together with the word often enough; then the largest share.",
         "max(..., key=..., default=word) gives the word itself when there is nothing to choose from.",
     )
 
@@ -39,14 +39,14 @@ class BestWord(Exercise):
         # A frequent word everywhere, too few, none, equals.
         together = {("file", "fichier"): 8, ("file", "de"): 9, ("open", "ouvrir"): 5, ("open", "fichier"): 1}
         alone = {"fichier": 10, "de": 60, "ouvrir": 5}
-        expect(answer, ("file", together, alone, 2), "fichier", "Divide by how often the French word stands at all.")
+        expect(answer, ("file", together, alone, 2), "fichier", "Divide by how often the French word occurs at all.")
         rare = {("open", "ouvrir"): 4, ("open", "x"): 1}
         expect(
             answer, ("open", rare, {"ouvrir": 16, "x": 2}, 2), "ouvrir", "Together fewer than least times is chance."
         )
         expect(answer, ("Jupyter", together, alone, 1), "Jupyter", "Without a candidate the word stays as it is.")
         even = {("cell", "b"): 2, ("cell", "a"): 2}
-        expect(answer, ("cell", even, {"a": 4, "b": 4}, 2), "a", "Of equals the first in the alphabet.")
+        expect(answer, ("cell", even, {"a": 4, "b": 4}, 2), "a", "For equal shares, take the first in the alphabet.")
 
 
 @exercises.register("06-translate.3")
@@ -54,7 +54,7 @@ class CharacterF(Exercise):
     """F over runs of characters."""
 
     hints = (
-        "Take the spaces out first. A text of length L has L - n + 1 runs of n.",
+        "Remove the spaces first. A text of length L has L - n + 1 runs of n.",
         "Counter & Counter keeps of each run the smaller count; precision divides by ours, recall by theirs.",
     )
 
@@ -71,7 +71,7 @@ class CharacterF(Exercise):
 
 @exercises.register("06-translate.4")
 class ToLookAt(Exercise):
-    """The lines that a person looks at."""
+    """The lines that a person reviews."""
 
     hints = (
         "Two lists of numbers: the broken ones, and the others sorted by probability.",
