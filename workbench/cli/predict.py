@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli import asking
+from workbench.cli.inputs import inputs_of_file, inputs_of_json, inputs_of_texts
 from workbench.cli.options import RunId, read_changes
 from workbench.cli.output import Json, print_result
 from workbench.errors import RequestError
@@ -39,15 +39,16 @@ def predict_command(
     as_json: Json = False,
 ) -> None:
     """Predict with a finished run: labels, entities, answers or generated text."""
+    from workbench.cli.answers import show_answers
     from workbench.inference.predictor import Predictor
 
     if not (text or documents or file):
         raise RequestError("There is no input.", "Give --text, --input or --file.")
     options = read_changes(sets)
-    inputs = asking.inputs_of_texts(text or [], text_pair or [])
+    inputs = inputs_of_texts(text or [], text_pair or [])
     predictor = Predictor.load(Run.open(run_id, Workspace.current()))
-    inputs += asking.inputs_of_json(documents or [], predictor.task)
-    inputs += asking.inputs_of_file(file, predictor.task) if file else []
+    inputs += inputs_of_json(documents or [], predictor.task)
+    inputs += inputs_of_file(file, predictor.task) if file else []
     answers = predictor.predict(inputs, options)
     printed = [answer.to_json() for answer in answers]
-    print_result(printed, as_json, lambda: asking.show_predictions(inputs, answers))
+    print_result(printed, as_json, lambda: show_answers(inputs, answers))

@@ -1,14 +1,11 @@
-"""What `workbench predict` asks: texts, inputs of several roles, or the rows of a file; and how answers are shown."""
+"""The answers of a model, printed for people."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 from workbench.cli.output import console, hanging, table
-from workbench.errors import DataError, RequestError
+from workbench.i18n import _
 from workbench.tasks.answers import (
     Answer,
     Choice,
@@ -27,68 +24,7 @@ from workbench.tasks.base import TaskInput
 MAX_SHOWN = 300  # characters of an input above its answer
 
 
-def inputs_of_texts(texts: Sequence[str], pairs: Sequence[str]) -> list[dict[str, Any]]:
-    """An input for each --text, with its --text-pair. Raises RequestError when there are not as many."""
-    if pairs and len(pairs) != len(texts):
-        raise RequestError(f"{len(texts)} --text and {len(pairs)} --text-pair were given.", "Give one for each.")
-    if pairs:
-        return [{"text": text, "text_pair": pair} for text, pair in zip(texts, pairs, strict=True)]
-    return [{"text": text} for text in texts]
-
-
-def inputs_of_json(given: Sequence[str], task: Any) -> list[dict[str, Any]]:
-    """An input for each --input; the task looks at its roles when it is asked. Raises RequestError."""
-    found = []
-    for place, text in enumerate(given, start=1):
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise RequestError(f"--input {place} is not JSON: {error}", f"Write it as {_example(task)}.") from error
-        if not isinstance(value, dict):
-            raise RequestError(
-                f"--input {place} is {type(value).__name__}, where an object is needed.",
-                f"Write it as {_example(task)}.",
-            )
-        found.append(value)
-    return found
-
-
-def inputs_of_file(path: Path, task: Any) -> list[dict[str, Any]]:
-    """An input for each row of a CSV, JSONL or Parquet file whose columns are named as the roles.
-
-    Raises:
-        DataError: no such file, no table, or none of its columns is a role.
-    """
-    from workbench.data.readers.read import read_table
-
-    read = read_table(path)
-    columns = {column.role: column for column in task.inputs()}
-    there = [role for role in dict.fromkeys((*columns, *task.input_aliases)) if role in read.columns]
-    if not there:
-        raise DataError(
-            f"{path.name} has the columns {', '.join(read.columns)}; a model for {task.name} is asked with "
-            f"{', '.join(columns)}.",
-            "Name the columns so.",
-        )
-    optional = {role for role, column in columns.items() if not column.required}
-    return [
-        {role: value for role, value in zip(there, row, strict=True) if not (role in optional and _is_empty(value))}
-        for row in zip(*(read.columns[role] for role in there), strict=True)
-    ]
-
-
-def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
-def _example(task: Any) -> str:
-    return "'{" + ", ".join(f'"{column.role}": "..."' for column in task.inputs()) + "}'"
-
-
-# -- answers -----------------------------------------------------------------------------------------------------------
-
-
-def show_predictions(inputs: Sequence[TaskInput], answers: Sequence[Answer]) -> None:
+def show_answers(inputs: Sequence[TaskInput], answers: Sequence[Answer]) -> None:
     """Print labels as a table, and any other answer under its input.
 
     Args:
@@ -101,7 +37,7 @@ def show_predictions(inputs: Sequence[TaskInput], answers: Sequence[Answer]) -> 
             for each, answer in zip(inputs, answers, strict=True)
             if isinstance(answer, (ScoredLabels, Choice))
         ]
-        table(rows, {"label": "label", "score": ">probability", "text": "text"}, "Nothing was asked.")
+        table(rows, {"label": _("label"), "score": ">" + _("probability"), "text": _("text")}, _("There is no input."))
         return
     for each, answer in zip(inputs, answers, strict=True):
         console.print(_shown(each), style="bold", markup=False, soft_wrap=True)
@@ -143,7 +79,7 @@ def _show_answer(inputs: TaskInput, answer: Answer) -> None:
 
 
 def _show_text(text: str) -> None:
-    hanging(text or "(nothing)")
+    hanging(text or _("(empty)"))
 
 
 def _show_values(values: Mapping[str, object]) -> None:
@@ -152,7 +88,7 @@ def _show_values(values: Mapping[str, object]) -> None:
 
 
 def _show_list(name: str, lines: Sequence[str]) -> None:
-    hanging(f"{name}: {len(lines)}" if lines else f"{name}: none")
+    hanging(f"{name}: {len(lines)}" if lines else _("{name}: none").format(name=name))
     for line in lines:
         hanging(line, indent=8)
 
@@ -175,5 +111,5 @@ def _shown(inputs: TaskInput) -> str:
 
 def _labels(answer: ScoredLabels | Choice) -> str:
     if isinstance(answer, ScoredLabels) and answer.labels is not None:
-        return ", ".join(answer.labels) or "(none)"
+        return ", ".join(answer.labels) or _("(none)")
     return answer.label

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from workbench.cli.asking import inputs_of_file, inputs_of_json, inputs_of_texts, show_predictions
+from workbench.cli.answers import show_answers
+from workbench.cli.inputs import inputs_of_file, inputs_of_json, inputs_of_texts
 from workbench.errors import DataError, RequestError
 from workbench.inference.predictor import Predictor
 from workbench.tasks.answers import GeneratedText
@@ -39,14 +40,14 @@ def test_rows_of_a_file_by_its_columns(tmp_path: Path) -> None:
     path.write_text('question,context,other\nWho?,"Mary, sings.",x\n', encoding="utf-8")
     assert inputs_of_file(path, QUESTIONS) == [{"question": "Who?", "context": "Mary, sings."}]
     path.write_text("title,body\na,b\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"columns title, body; .* is asked with question, context"):
+    with pytest.raises(DataError, match=r"columns title, body; .* reads question, context"):
         inputs_of_file(path, QUESTIONS)
     with pytest.raises(DataError, match="does not exist"):
         inputs_of_file(tmp_path / "no.csv", QUESTIONS)
 
 
 def test_what_was_written_is_shown_though_the_input_has_the_same_key(capsys: pytest.CaptureFixture[str]) -> None:
-    show_predictions([{"text": "He is my friend."}], [GeneratedText("他是我的朋友。")])
+    show_answers([{"text": "He is my friend."}], [GeneratedText("他是我的朋友。")])
     assert "他是我的朋友。" in capsys.readouterr().out
 
 
