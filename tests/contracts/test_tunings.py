@@ -86,7 +86,7 @@ class Trained:
     workspace: Workspace
 
 
-# The model has some ten thousand weights: what is small beside a real one has to be smaller here.
+# The model has some ten thousand weights, so what is small compared with a real one must be smaller here.
 SMALL: dict[str, dict[str, Any]] = {
     "adapter": {"tuning.width": 8},
     "adalora": {"tuning.rank": 2, "tuning.initial_rank": 3},

@@ -39,7 +39,7 @@ __all__ = [
     "replace_head",
 ]
 
-BASE_FILE = "workbench.json"  # beside a run's model: which base its adapter needs
+BASE_FILE = "workbench.json"  # next to a run's model: which base its adapter needs
 CIRCULAR_BASES = "The adapter's bases refer to each other in a circle."
 DROPOUT_FIELDS = (  # names of the field in transformers' architectures
     "hidden_dropout_prob",

@@ -90,7 +90,7 @@ def test_sinusoids_by_the_formula():
 
 
 def test_rotary_sees_distances_only():
-    """Moved along by 9 places, a text is read the same; with learned positions it is not."""
+    """Shifted by 9 positions, a text gives the same output; with learned positions it does not."""
     ids, positions = tokens(2, 8), torch.arange(8)[None].expand(2, -1)
     for way, same in (("rotary", True), ("learned", False)):
         model = build("AutoModel", EncoderConfig(**STRONG, positions=way))

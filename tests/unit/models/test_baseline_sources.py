@@ -123,7 +123,7 @@ def test_a_missing_head_is_refused(name: str, head: str, workspace: Workspace, t
 def test_recurrent_networks_answer_questions_and_select_choices(
     name: str, workspace: Workspace, tokenizers: Any
 ) -> None:
-    """They learn by heart where spans begin and end, and which text is right; padding changes nothing."""
+    """They memorize where spans start and end, and which text is right; padding changes nothing."""
     spans = load(name, workspace, tokenizers, "AutoModelForQuestionAnswering", bidirectional=True, dropout=0.0)
     choices = load(name, workspace, tokenizers, "AutoModelForMultipleChoice", attention=True, dropout=0.0)
     texts = [text for text, _ in reviews(8)]

@@ -75,8 +75,8 @@ def test_only_the_bag_ignores_word_order() -> None:
     ids, mask = text(7)
     for name, config in CONFIGS.items():
         model = make(AutoModel, config)
-        first, turned = (model(tokens_in_order, mask).pooler_output for tokens_in_order in (ids, ids.flip(1)))
-        assert torch.allclose(first, turned, atol=1e-6) == name.startswith("bag"), name
+        original, reordered = (model(order, mask).pooler_output for order in (ids, ids.flip(1)))
+        assert torch.allclose(original, reordered, atol=1e-6) == name.startswith("bag"), name
 
 
 def test_words_are_dropped_in_training_only() -> None:
@@ -380,16 +380,16 @@ def test_generation_with_the_state_equals_generation_without(cell: str, ways: di
         model.lm_head.weight.mul_(20)  # far from even: no choice hangs on the last digit
     ids, mask = text(5, 5)
     mask[1, :2] = 0
-    output = []
+    generated = []
     for cached in (True, False):
         torch.manual_seed(0)
-        output.append(
+        generated.append(
             model.generate(ids, attention_mask=mask, max_new_tokens=12, use_cache=cached, pad_token_id=0, **ways)
         )
-    assert output[0].shape[1] > 8 and torch.equal(output[0], output[1])
+    assert generated[0].shape[1] > 8 and torch.equal(generated[0], generated[1])
     alone = model.generate(ids[1:, 2:], max_new_tokens=12, pad_token_id=0) if not ways else None
     if alone is not None:
-        assert alone[0].tolist() == output[0][1, 2:][: alone.shape[1]].tolist()
+        assert alone[0].tolist() == generated[0][1, 2:][: alone.shape[1]].tolist()
 
 
 def test_a_language_model_predicts_the_next_word() -> None:

@@ -122,7 +122,7 @@ def test_the_published_gradients(name):
     assert carried.keys() == {n for n, _ in ours.named_parameters()}
     for n, p in ours.named_parameters():
         grad = p.grad if p.grad is not None else torch.zeros_like(p)
-        if n.endswith("embeddings.tokens.weight"):  # theirs holds padding's vector still; nobody looks at it
+        if n.endswith("embeddings.tokens.weight"):  # theirs keeps padding's vector; it is never attended to
             grad, carried[n] = grad[1:], carried[n][1:]
         torch.testing.assert_close(grad, carried[n], atol=1e-4, rtol=1e-4, msg=lambda m, n=n: f"{n}: {m}")
 
@@ -195,7 +195,7 @@ def test_a_model_without_counterpart_is_refused():
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
 @pytest.mark.parametrize("norm", ["post", "pre"])
 def test_the_encoder_decoder_agrees_with_torch(norm, implementation):
-    """torch.nn.Transformer, given the same weights: a third implementation, by other people. Outputs and gradients."""
+    """torch.nn.Transformer, with the same weights: a third implementation, by other people. Outputs and gradients."""
     config = EncoderDecoderConfig(**STRONG, norm=norm, decoder_layers=2)
     torch.manual_seed(1)
     ours = EncoderDecoderModel(config).eval()
@@ -216,7 +216,7 @@ def test_the_encoder_decoder_agrees_with_torch(norm, implementation):
     torch.testing.assert_close(real(output, target_mask), real(want, target_mask), atol=1e-4, rtol=1e-4)
     for states in (output, want):
         real(states, target_mask).pow(3).mean().backward()
-    with torch.no_grad():  # then ours, turned into theirs once more, has the gradients for its weights
+    with torch.no_grad():  # converted to theirs again, our model has the gradients as its weights
         for parameter in ours.parameters():
             parameter.copy_(parameter.grad if parameter.grad is not None else torch.zeros_like(parameter))
     wanted = dict(torch_transformer(ours, norm == "pre").named_parameters())

@@ -61,7 +61,7 @@ def test_padding_changes_nothing(config, positions, implementation):
     wide = torch.cat((ids, torch.full((1, 4), 9)), dim=1)
     mask = torch.tensor([[1] * 7 + [0] * 4])
     torch.testing.assert_close(model(wide, attention_mask=mask)[0][:, :7], alone, atol=1e-5, rtol=1e-5)
-    # On the left as well, where generation puts it: places are then given.
+    # Padding on the left as well, as in generation, with explicit positions.
     left, left_mask = torch.cat((torch.full((1, 4), 9), ids), dim=1), mask.flip(1)
     positions = (left_mask.cumsum(1) - 1).clamp(min=0)
     output = model(left, attention_mask=left_mask, position_ids=positions)[0]

@@ -18,7 +18,7 @@ from workbench.models.networks.transformer import (
     EncoderDecoderConfig,
 )
 
-# -- its place among transformers ------------------------------------------------------------------------------------
+# -- as models of transformers -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("config", "auto"), [(c, auto) for c, output in HEADS.items() for auto in output])
@@ -40,7 +40,7 @@ def test_saved_and_loaded_by_the_auto_class(config, auto, tmp_path):
 
 
 def test_a_saved_body_loads_with_another_head(tmp_path):
-    """Pretrained with masked words and next sentences, then a classifier: body and pooler come along."""
+    """Pretrained with masked words and next sentences, then a classifier: body and pooler are loaded."""
     pretrained = build("AutoModelForPreTraining", EncoderConfig(**STRONG))
     pretrained.save_pretrained(tmp_path)
     model, info = transformers.AutoModelForSequenceClassification.from_pretrained(
@@ -159,14 +159,14 @@ def test_the_fused_loss_equals_the_loss_of_the_logits(kind):
         "causal": ("AutoModelForCausalLM", DecoderConfig(**small)),
         "both": ("AutoModelForSeq2SeqLM", EncoderDecoderConfig(**small)),
     }[kind]
-    output = []
+    results = []
     for training in (False, True):
         model = build(auto, config).train(training)
         out = model(ids, labels=labels)
         assert (out.logits is None) is training
         out.loss.backward()
-        output.append([out.loss.detach(), *(p.grad for p in model.parameters())])
-    for a, b in zip(*output, strict=True):
+        results.append([out.loss.detach(), *(p.grad for p in model.parameters())])
+    for a, b in zip(*results, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
 
@@ -269,11 +269,11 @@ def test_a_decoder_of_another_depth(tmp_path):
     deeper = EncoderDecoderConfig(**{**STRONG, "num_hidden_layers": 1}, decoder_layers=3)
     model = build("AutoModelForSeq2SeqLM", deeper)
     model.generate(source, max_new_tokens=4, do_sample=False)
-    assert EncoderDecoderConfig(**STRONG).decoder_layers == 3, "as deep as the encoder where nothing is said"
+    assert EncoderDecoderConfig(**STRONG).decoder_layers == 3, "as deep as the encoder by default"
 
 
 def test_the_base_of_rotary_positions():
-    """By the formula: pair i of the token at place p is turned by p base^(-2i/K)."""
+    """By the formula: pair i of the token at position p is rotated by p base^(-2i/K)."""
     model = build("AutoModel", EncoderConfig(**SMALL, positions="rotary", rotary_base=500.0))
     wanted = torch.tensor([500.0 ** (-2 * i / 6) for i in range(3)])
     torch.testing.assert_close(model.rotary.frequencies, wanted)

@@ -51,7 +51,7 @@ def test_every_number_can_be_set(name: str, workspace: Workspace, tmp_path: Path
 
 @pytest.mark.parametrize("kinds", [0, 1])
 def test_pairs_are_read_without_segment_types(kinds: int, workspace: Workspace, tmp_path: Path) -> None:
-    """A tokenizer that numbers segments, and a model that does not tell them apart."""
+    """A tokenizer that numbers segments, and a model without segment types."""
     loaded = load("transformer-encoder", workspace, tmp_path / "tokenizer", type_vocab_size=kinds)
     pair = loaded.tokenizer("the film", "a story", return_tensors="pt")
     assert pair["token_type_ids"].max() == 1

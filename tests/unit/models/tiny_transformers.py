@@ -39,7 +39,7 @@ def build(auto: str, config, seed: int = 0):
 
 
 def real(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Only what stands at text: at padding nobody looks."""
+    """Select the states of the text's own tokens, without padding."""
     return states[mask.bool()]
 
 

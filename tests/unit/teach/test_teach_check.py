@@ -41,7 +41,7 @@ def message(function: Any, arguments: tuple[Any, ...], expected: Any) -> str:
 def test_a_right_answer_may_be_a_list_an_array_or_a_tensor() -> None:
     for kind in (list, np.array, torch.tensor):
         expect(lambda numbers, kind=kind: kind([2.0 * number for number in numbers]), ([1, 2],), [2, 4])
-        expect(lambda kind=kind: (kind([1, 2, 3]), 0.5), (), ([1, 2, 3], 0.5))  # beside a number in a pair
+        expect(lambda kind=kind: (kind([1, 2, 3]), 0.5), (), ([1, 2, 3], 0.5))  # together with a number, in a pair
     assert "returns (0.5, [1, 2, 3]), and should return" in message(lambda: (0.5, [1, 2, 3]), (), ([1, 2, 3], 0.5))
 
 

@@ -63,7 +63,7 @@ def test_attention_weights_equal_the_librarys() -> None:
 
 
 def test_sinusoids_by_hand_and_against_the_library() -> None:
-    table = formulas.sinusoidal_table(3, 4, base=100.0)  # angles from place to place: 1 and 1/10
+    table = formulas.sinusoidal_table(3, 4, base=100.0)  # angles between positions: 1 and 1/10
     np.testing.assert_allclose(table[0], [0, 1, 0, 1])
     np.testing.assert_allclose(table[2], [math.sin(2), math.cos(2), math.sin(0.2), math.cos(0.2)])
     np.testing.assert_allclose(formulas.sinusoidal_table(16, 8), Sinusoidal(16, 8).make_table(), atol=1e-6)
@@ -111,7 +111,7 @@ def test_beam_search_by_hand() -> None:
     greedy = formulas.beam_search(BRANCHES, width=1, length=2)
     assert [(path.words, path.selected) for path in greedy[0]] == [(("a",), True), (("b",), False)]
     assert greedy[1][0].words == ("a", "c") and greedy[1][0].probability == pytest.approx(0.3)
-    assert len(greedy[1]) == 2  # only what follows the one that was kept
+    assert len(greedy[1]) == 2  # only extensions of the selected one
     wider = formulas.beam_search(BRANCHES, width=2, length=2)
     assert wider[1][0].words == ("b", "c") and wider[1][0].probability == pytest.approx(0.36)
     assert formulas.beam_search(BRANCHES, width=2, length=9)[-1] == wider[-1]  # nothing follows

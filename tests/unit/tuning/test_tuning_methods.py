@@ -70,7 +70,7 @@ def tuned(method: str, model: Any, peft_type: str = "SEQ_CLS", **options: Any) -
 
 def take_steps(tuning: Any, model: Any, steps: int = 20, rate: float = 0.02, until: int | None = None, first: int = 1,
                optimizer: Any = None) -> Any:  # fmt: skip
-    """Steps of training on one batch, with all that the loop tells the tuning."""
+    """Train on one batch, with every hook that the loop calls."""
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = optimizer or torch.optim.AdamW(trained, lr=rate, weight_decay=0)
     model.train()
@@ -171,7 +171,7 @@ COUNTS: list[tuple[str, str, dict[str, Any], int]] = [
     ("adapter", "bert", {"width": M}, LAYERS * (2 * (2 * M * D + D + M) + 2 * 2 * D)),
     ("adapter", "gpt2", {"width": M, "norms": False}, LAYERS * 2 * (2 * M * D + D + M)),
     ("adapter", "our-decoder", {"width": M}, LAYERS * (2 * (2 * M * D + D + M) + 2 * 2 * D)),
-    # query, key, value, output; up and down; two norms; and beside the layers the embeddings' norm and the pooler
+    # query, key, value, output; up and down; two norms; and outside the layers the embeddings' norm and the pooler
     ("bitfit", "bert", {}, LAYERS * (4 * D + WIDE + D + 2 * D) + D + D),
     ("bitfit", "our-encoder", {}, LAYERS * (4 * D + WIDE + D + 2 * D) + D + D),
     ("bitfit", "gpt2", {}, LAYERS * (4 * D + WIDE + D + 2 * D) + D),
@@ -214,7 +214,7 @@ def test_adapters_start_close_to_the_identity(name: str) -> None:
     ],
 )
 def test_adapters_follow_attention_and_feed_forward_before_the_addition(name: str, ends: list[str]) -> None:
-    """An adapter that puts out a constant beside its input is that constant on the bias of the map before it."""
+    """An adapter that adds a constant to its input equals that constant on the bias of the layer before it."""
     _, wrapped = tuned("adapter", base_model(name), width=4, norms=False)
     constant = torch.linspace(-1, 1, D)
     for part, module in wrapped.named_modules():
@@ -234,7 +234,7 @@ def test_adapters_follow_attention_and_feed_forward_before_the_addition(name: st
 
 @pytest.mark.parametrize(("method", "name"), [("prompt", "bert"), ("p-tuning", "bert"), ("prefix", "gpt2")])
 def test_peft_alone_reads_what_was_saved(method: str, name: str, tmp_path: Path) -> None:
-    """Where peft's own way is right (a head that reads the first place; a prefix on a decoder) ours is the same."""
+    """Where peft is right (a head that reads the first position; a prefix on a decoder), ours gives the same."""
     tuning, wrapped = tuned(method, base_model(name), tokens=V)
     take_steps(tuning, wrapped, 5)
     tuning.save(wrapped, tmp_path)

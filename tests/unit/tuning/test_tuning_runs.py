@@ -66,7 +66,7 @@ def test_a_merged_run_answers_the_same_without_its_base(workspace: Workspace, me
 
 
 def test_a_folder_of_something_else_is_left_alone(workspace: Workspace, tmp_path: Path) -> None:
-    """By the command: a merged model may take an earlier one's place, and nothing else's."""
+    """The command overwrites an earlier merged model, and nothing else."""
     run = make_run(workspace, {"tuning": "lora", "training.epochs": 1, "data.max_length": 32})
     assert run_folder(run.folder) == 0, run.status()
     letters = tmp_path / "letters"
@@ -128,7 +128,7 @@ def test_a_file_that_lacks_weights_is_refused(workspace: Workspace, method: str)
 
 @pytest.mark.parametrize("method", ADAPTERS)
 def test_a_language_model_generates_with_an_adapter(workspace: Workspace, method: str) -> None:
-    """Causal language modelling: samples while training, a text for whoever asks, the same figures when loaded."""
+    """Causal language modelling: samples during training, generated text, the same metrics when loaded."""
     changes: dict[str, Any] = {
         "task": {"name": "causal-lm", "packing": False, "max_new_tokens": 4},
         "model": f"path:{model_folder(workspace, 'our-decoder')}",

@@ -161,8 +161,8 @@ class AttentionPooling(nn.Module):
         α_t = exp(e_t) / Σ_s exp(e_s)           its weight, over the text's own tokens; they sum to 1
         s   = Σ_t α_t h_t                       the text [B, H]
 
-    In translation, a term of the decoder's state, the query, is added to W h_t. Here there is only one query, for which
-    the learned b stands. W [H, H] and b are ``hidden``, v [H] is ``energy``.
+    In translation, a term of the decoder's state, the query, is added to W h_t. Here there is only one query,
+    which the learned b represents. W [H, H] and b are ``hidden``, v [H] is ``energy``.
 
     Args:
         width: H.
