@@ -80,7 +80,7 @@ def test_a_batch_without_targets():
 
 
 def test_small_gradients_survive_in_fp16():
-    """Gradients are scaled before they are rounded (as with GradScaler), not after: each of 4,000 tokens adds very little."""
+    """Gradients are scaled before rounding (as with GradScaler), not after: each of 4,000 tokens adds very little."""
     torch.manual_seed(0)
     start = torch.randn(4000, 5)
     labels = torch.randint(0, 50, (4000,))
