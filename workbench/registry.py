@@ -33,6 +33,8 @@ from workbench.errors import UnknownNameError
 
 T = TypeVar("T")
 
+_SHOWN = 3  # problems in the hint of an error
+
 
 @dataclass(frozen=True)
 class RegistryProblem:
@@ -99,7 +101,11 @@ class Registry(Generic[T]):
         self._discover()
         if name not in self._entries:
             error = UnknownNameError(self.what, name, self._entries)
-            error.hint = " ".join([error.hint, *map(str, self._problems)]).strip()
+            more = len(self._problems) - _SHOWN
+            problems = [f"{problem}." for problem in self._problems[:_SHOWN]] + [f"{more} more were not loaded."] * (
+                more > 0
+            )
+            error.hint = " ".join([error.hint, *problems]).strip()
             raise error
         return self._entries[name]
 
