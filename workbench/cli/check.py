@@ -11,7 +11,7 @@ from workbench.workspace import Workspace
 
 
 def check_command(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
-    """Report every problem of a spec without starting anything. Exit code 2 if it cannot run."""
+    """Report every problem of a spec. Exit code 2 if it cannot run."""
     from workbench.check import check, problems_of, resolve
 
     workspace = Workspace.current()
@@ -28,7 +28,7 @@ def check_command(spec: SpecName, sets: Sets = None, as_json: Json = False) -> N
 
 
 def estimate_command(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
-    """Estimate a run's time and memory from a few of its real steps on this machine."""
+    """Estimate a run's time and memory, from a few real steps."""
     import signal
 
     from workbench.jobs.estimate import estimate

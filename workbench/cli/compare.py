@@ -23,7 +23,10 @@ def compare_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Test whether one run is better than another on the same test examples, with interval and p-value."""
+    """Test whether one run is better than another.
+
+    Runs are compared on the same test examples, with an interval and a p-value.
+    """
     from workbench.compare.differences import compare
     from workbench.compare.seeds import compare_seeds, has_seed_groups
 

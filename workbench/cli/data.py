@@ -11,7 +11,7 @@ from workbench.cli.output import Json, console, download_bars, print_result, tab
 from workbench.i18n import _
 from workbench.workspace import Workspace
 
-app = typer.Typer(help="The catalogue of data sets and models, and what is cached of it.", no_args_is_help=True)
+app = typer.Typer(help="List, download and check data sets and models.", no_args_is_help=True)
 
 EntryName = Annotated[str, typer.Argument(metavar="NAME", help="A name of `workbench data list`.")]
 EntryNames = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of `workbench data list`.")]

@@ -24,7 +24,10 @@ def demo_command(
     port: Annotated[int, typer.Option(help="The dashboard's port.")] = 8501,
     as_json: Json = False,
 ) -> None:
-    """Fine-tune MiniLM on film reviews twice (full and LoRA), compare the runs, and serve the dashboard."""
+    """Fine-tune MiniLM in two ways, and compare the runs.
+
+    It classifies film reviews, with full fine-tuning and with LoRA. Then it serves the dashboard.
+    """
     runs, comparison = run_demo(Workspace.current(), quiet=as_json)
     print_result(comparison, as_json, lambda: show_comparison(comparison, runs))
     if serve and not as_json:

@@ -43,7 +43,10 @@ def explain_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show which words of a text decided its answer, and how faithful that explanation is."""
+    """Explain which words of a text decided its answer.
+
+    Every explanation comes with a measure of its faithfulness.
+    """
     from workbench.cli import explaining
 
     views = tuple(dict.fromkeys(view or ["tokens"]))

@@ -37,7 +37,10 @@ def lab_command(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; the next free one if it is taken.")] = 8888,
     browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
 ) -> None:
-    """Open the notebooks and tutorials in JupyterLab, for this machine only. Its address holds a token."""
+    """Open the course in JupyterLab.
+
+    JupyterLab listens to this machine only, and its address holds a token.
+    """
     from importlib.util import find_spec
 
     if find_spec("jupyterlab") is None:

@@ -38,7 +38,7 @@ def predict_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Predict with a finished run: labels, entities, answers or generated text."""
+    """Predict labels, entities, answers or text with a run."""
     from workbench.cli.answers import show_answers
     from workbench.inference.predictor import Predictor
 

@@ -32,7 +32,10 @@ def prune_command(
     out: Annotated[Path | None, typer.Option(help="Also write the model to this folder.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Remove the least important attention heads from a run's model; the result is a new run."""
+    """Remove the least important attention heads of a model.
+
+    The result is a new run.
+    """
     from workbench.compress.pruning import prune_run, show_lines
 
     workspace = Workspace.current()

@@ -22,7 +22,10 @@ def worker_command(
     ] = None,
     until_empty: Annotated[bool, typer.Option(help="End when the queue is empty.")] = False,
 ) -> None:
-    """Process the queue in this terminal. Usually a worker starts automatically in the background."""
+    """Process the queue in this terminal.
+
+    Usually a worker starts automatically in the background.
+    """
     from workbench.jobs import run_worker
 
     run_worker(Workspace.current(), slots, until_empty)
@@ -40,7 +43,10 @@ def queue_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what runs next and why it waits; reorder, pause or continue the queue."""
+    """Show what runs next and why it waits.
+
+    The options reorder, pause or continue the queue.
+    """
     from workbench import jobs
 
     workspace = Workspace.current()

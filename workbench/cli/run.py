@@ -17,7 +17,10 @@ from workbench.workspace import Workspace
 
 
 def run_command(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
-    """Run a spec now and show its progress. Ctrl-C stops it after a checkpoint; closing the terminal does not."""
+    """Run a spec now and show its progress.
+
+    Ctrl-C stops the run after a checkpoint; closing the terminal does not.
+    """
     from workbench.jobs import submit
 
     workspace = Workspace.current()
@@ -25,7 +28,10 @@ def run_command(spec: SpecName, sets: Sets = None, as_json: Json = False) -> Non
 
 
 def range_test_command(spec: SpecName, sets: Sets = None, as_json: Json = False) -> None:
-    """Find a learning rate for a spec: train briefly while the rate rises, and see where the loss falls fastest."""
+    """Find a learning rate for a spec.
+
+    It trains briefly while the rate rises, and sees where the loss falls fastest.
+    """
     from workbench.jobs import submit
 
     workspace = Workspace.current()
@@ -65,7 +71,7 @@ def resume_command(
     wait: Annotated[bool, typer.Option(help="Show its progress until it has ended.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Resume a stopped, failed or interrupted run from its last checkpoint."""
+    """Resume a run from its last checkpoint."""
     from workbench.jobs import resume
 
     workspace = Workspace.current()

@@ -69,7 +69,7 @@ def show_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show a run: state, settings, results, cost, and the last texts that its model generated."""
+    """Show a run: state, settings, results, cost and samples."""
     run = Run.open(run_id, Workspace.current())
     summary = run.summary()
     if html is not None:
@@ -82,7 +82,10 @@ def merge_command(
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: merged/ in the run's folder.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Merge a run's adapter into its base, as one model that transformers loads without the workbench."""
+    """Merge a run's adapter into its base model.
+
+    transformers loads the result without the workbench.
+    """
     from workbench.inference.merging import merge
 
     folder = merge(Run.open(run_id, Workspace.current()), out.expanduser() if out else None)

@@ -51,8 +51,11 @@ def sweep_command(
     wait: Annotated[bool, typer.Option(help="Show its progress until it has ended.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Search for the best settings: many runs over the values of some fields; or, with --seeds alone, the same run with
-    several seeds. The sweep continues when this command ends."""
+    """Search for the best settings with many runs.
+
+    The values of some fields vary; or, with --seeds alone, the same run is repeated with several seeds. The sweep
+    continues when this command ends.
+    """
     from workbench.jobs.sweep_plan import SweepPlan
     from workbench.jobs.sweeps import Sweep
 
