@@ -172,7 +172,7 @@ def to_url(choice: Linked, text: str) -> None:
     param = choice.param
     st.session_state[f"remembered.{param}"] = text
     key = st.session_state.get(f"key.{param}")
-    if key in st.session_state:
+    if key is not None and key in st.session_state:
         st.session_state[f"held.{param}"] = st.session_state[key]
     if len(quote(text, errors="replace")) > MAX_URL_TEXT:
         text = ""

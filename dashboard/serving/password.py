@@ -1,4 +1,4 @@
-"""The dashboard's password: kept as a salted scrypt hash in the workspace's settings, compared in constant time."""
+"""The dashboard's password: stored as a salted scrypt hash in the workspace's settings, compared in constant time."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ import hmac
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 
 from workbench.errors import RequestError
 from workbench.workspace import Workspace
 
 SETTING = "dashboard_password"
-SHORTEST = 8
-LONGEST = 1024  # characters; hashing a longer one would only be work for the server
+MIN_LENGTH = 8
+MAX_LENGTH = 1024  # characters; hashing more would only be work for the server
 # 32 MB and about 0.1 s a try (n: cost, r: block size, p: parallelism; RFC 7914).
 _COST = {"n": 2**15, "r": 8, "p": 1}
 _MEMORY = 2**26
 
 
 def set_password(workspace: Workspace, password: str) -> None:
-    """Store a new password, or remove it when ``password`` is empty.
+    """Store a new password, or remove it.
+
+    Args:
+        workspace: whose password.
+        password: the new one; empty to remove it.
 
     Raises:
         RequestError: it is shorter than 8 characters or longer than 1,024.
@@ -28,35 +33,41 @@ def set_password(workspace: Workspace, password: str) -> None:
     if not password:
         workspace.save_settings(**{SETTING: None})
         return
-    if not SHORTEST <= len(password) <= LONGEST:
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise RequestError(
-            f"The password has {len(password)} characters; {SHORTEST} to {LONGEST} are allowed.", "Choose another one."
+            f"The password has {len(password)} characters; {MIN_LENGTH} to {MAX_LENGTH:,} are allowed.",
+            "Choose another password.",
         )
     salt = secrets.token_bytes(16)
     stored = {"salt": salt.hex(), "hash": _hash(password, salt).hex()}
     workspace.save_settings(**{SETTING: stored})
 
 
-_LONGEST_WAIT = 60.0  # seconds
+_MAX_WAIT = 60.0  # seconds
 _tries_lock = threading.Lock()
 _tries = {"failures": 0.0, "until": 0.0}
 
 
 def change_password(workspace: Workspace, old: str, new: str) -> None:
-    """Store a new password for whoever knows the old one; where none is set, ``old`` does not matter.
+    """Store a new password if the old one is right. It never removes the password.
 
-    Who gives a wrong one waits before the next try, longer each time. It never takes the password away.
+    After wrong passwords the next try has to wait, longer each time.
+
+    Args:
+        workspace: whose password.
+        old: the current password; ignored if none is set.
+        new: the new password.
 
     Raises:
         RequestError: the old password is wrong, it is too early for another try, or the new one is too short.
     """
     stored = stored_hash(workspace)
     if not new:
-        raise RequestError("No new password was given.", f"It has {SHORTEST} to {LONGEST:,} characters.")
+        raise RequestError("The new password is empty.", f"Enter {MIN_LENGTH} to {MAX_LENGTH:,} characters.")
     if stored is not None:
-        _count_try()  # before the comparison, so that tries made at once all wait for the first
+        _count_try()  # before the comparison, so that simultaneous tries all wait for the first
         if not is_right(old, stored):
-            raise RequestError("That is not the password that is set.", "Type the one that you log in with.")
+            raise RequestError("The current password is wrong.", "Enter the password that you log in with.")
     with _tries_lock:
         _tries.update(failures=0.0, until=0.0)
     set_password(workspace, new)
@@ -69,22 +80,31 @@ def _count_try() -> None:
             raise RequestError("Too many wrong passwords.", f"Try again in {wait:.0f} s.")
         _tries["failures"] += 1
         if _tries["failures"] > 2:
-            _tries["until"] = time.monotonic() + min(2.0 ** (_tries["failures"] - 2), _LONGEST_WAIT)
+            _tries["until"] = time.monotonic() + min(2.0 ** (_tries["failures"] - 2), _MAX_WAIT)
 
 
 def stored_hash(workspace: Workspace) -> dict[str, str] | None:
-    """The salt and hash in the settings; None when no password is set."""
+    """Return the salt and hash in the settings; None if no password is set.
+
+    Args:
+        workspace: whose password.
+    """
     stored = workspace.settings().get(SETTING)
     return stored if isinstance(stored, dict) else None
 
 
-def is_right(password: str, stored: dict[str, str]) -> bool:
-    """Whether ``password`` has the stored hash; takes the same time for every wrong one."""
+def is_right(password: str, stored: Mapping[str, str]) -> bool:
+    """Return whether a password is right; takes the same time for every wrong one.
+
+    Args:
+        password: as it was entered.
+        stored: of :func:`stored_hash`.
+    """
     try:
         salt, expected = bytes.fromhex(stored["salt"]), bytes.fromhex(stored["hash"])
     except (KeyError, TypeError, ValueError):
         return False
-    return hmac.compare_digest(_hash(password[:LONGEST], salt), expected)
+    return hmac.compare_digest(_hash(password[:MAX_LENGTH], salt), expected)
 
 
 def _hash(password: str, salt: bytes) -> bytes:

@@ -1,1 +1,1 @@
-"""A file a page; each is run by streamlit from top to bottom."""
+"""One file per page; Streamlit runs each from top to bottom."""

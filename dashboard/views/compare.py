@@ -1,4 +1,4 @@
-"""Compare: what differs between runs in results, in curves and in settings, and what can be claimed of it."""
+"""Compare: how runs differ in results, curves and settings, and which differences are real."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ from dashboard.parts.compare import (
 )
 from dashboard.parts.shared import curves, first_visit, run_list, url_widgets
 from dashboard.parts.shared.errors import show_errors
-from dashboard.parts.shared.glossary import WORDS
+from dashboard.parts.shared.glossary import help_for
+from workbench.i18n import N_, _
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
-st.title("Compare")
+st.title(_("Compare"))
 first_visit.explain(
     "compare",
-    "**Compare** says whether runs differ more than chance would make them, on the same test examples, "
-    "and shows where. The first run chosen is what the others are compared with.",
+    _(
+        "**Compare** shows whether runs differ more than chance explains, on the same test examples, and where. "
+        "All runs are compared with the first one."
+    ),
 )
-runs = {run.id: run for run in run_list.trainings(run_list.newest_first())}
+runs = {run.id: run for run in run_list.training_runs(run_list.newest_first())}
 if not runs:
-    run_list.nothing_yet("There is nothing to compare yet: two runs are needed.")
+    run_list.show_empty(_("There is nothing to compare yet. You need two runs."))
     st.stop()
 chosen = selection.choose(runs)
 if len(chosen) < 2:
@@ -41,37 +44,37 @@ summaries = [runs[run_id] for run_id in chosen]
 handles = [Run.open(run_id, Workspace.current()) for run_id in chosen]
 
 metrics = comparison.common_metrics(summaries)
-st.subheader("Results", help=WORDS["claims"], anchor=False)
+st.subheader(_("Results"), help=help_for("claims"), anchor=False)
 if metrics:
-    metric = url_widgets.select("Metric", metrics, state.Compare.METRIC, format_func=run_list.metric_name, width=260)
+    metric = url_widgets.select(_("Metric"), metrics, state.Compare.METRIC, format_func=run_list.metric_name, width=260)
     with show_errors("verdict_error"):
         comparison.show_claims(handles, metric)
     st.plotly_chart(comparison.picture(summaries, metric), key="compare.picture", config=curves.CONFIG)
-    comparison.show_figures(summaries, metric)
+    comparison.show_metrics(summaries, metric)
     with show_errors("tradeoff_error"):
         tradeoff.draw(summaries, metric)
 else:
-    st.info("These runs share no final metric: one of them has not finished.", icon=":material/hourglass_empty:")
+    st.info(_("These runs share no final metric: one of them has not finished."), icon=":material/hourglass_empty:")
 
-st.subheader("Curves", anchor=False)
+st.subheader(_("Curves"), anchor=False)
 with show_errors("curves_error"):
     comparison_curves.draw(handles)
 
-st.subheader("Evidence", anchor=False)
-KINDS = {
-    "examples": ("Only one is right", evidence.show_examples),
-    "confusion": ("Confusion", confusion.draw),
-    "calibration": ("Calibration", calibration.draw),
-    "thresholds": ("Thresholds", thresholds.draw),
-    "slices": ("Slices", slices.draw),
-    "labels": ("Doubtful labels", label_errors.draw),
-    "faithfulness": ("Faithfulness", lambda *_: evidence.show_faithfulness(handles)),
-    "heads": ("Heads that moved", evidence.show_divergence),
+st.subheader(_("Evidence"), anchor=False)
+KINDS: dict[str, evidence.Kind] = {
+    "examples": evidence.Kind(N_("Only one is right"), evidence.show_examples),
+    "confusion": evidence.Kind(N_("Confusion matrix"), confusion.draw),
+    "calibration": evidence.Kind(N_("Calibration"), calibration.draw),
+    "thresholds": evidence.Kind(N_("Thresholds"), thresholds.draw),
+    "slices": evidence.Kind(N_("Slices"), slices.draw),
+    "labels": evidence.Kind(N_("Label errors"), label_errors.draw),
+    "faithfulness": evidence.Kind(N_("Faithfulness"), lambda *both: evidence.show_faithfulness(handles)),
+    "heads": evidence.Kind(N_("Attention heads"), evidence.show_divergence),
 }
 with show_errors("evidence_error"):
     evidence.draw(handles, KINDS)
 
-st.subheader("Settings", anchor=False)
+st.subheader(_("Settings"), anchor=False)
 with show_errors("settings_error"):
     comparison.show_settings(handles)
     if metrics:

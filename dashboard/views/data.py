@@ -1,4 +1,4 @@
-"""Data: the catalogue and one's own files, looked at closely before anything is trained on them."""
+"""Data: data sets of the catalogue and your own files, checked before a run trains on them."""
 
 from __future__ import annotations
 
@@ -6,49 +6,46 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts.data import batch, choice, overview
-from dashboard.parts.shared import first_visit
+from dashboard.parts.shared import first_visit, url_widgets
 from dashboard.parts.shared.errors import show_errors
+from workbench.i18n import N_, _
 from workbench.workspace import Workspace
 
-VIEWS = {"rows": "Rows and labels", "near": "Near-duplicates", "batch": "Tokens and the first batch"}
+VIEWS = {"rows": N_("Rows and labels"), "near": N_("Near-duplicates"), "batch": N_("Tokens and the first batch")}
 
-st.title("Data")
+st.title(_("Data"))
 first_visit.explain(
     "data",
-    "**Data** shows what there is to learn from, and checks a file of your own before a run does: rows "
-    "that are wrong, labels, lengths, texts that stand in two parts. *Use these data* takes them to "
-    "Launch.",
+    _(
+        "**Data** shows the data sets that you can train on, and checks your own files before a run does: invalid "
+        "rows, labels, lengths, texts that appear in more than one split. *Train on this data* opens Launch."
+    ),
 )
 workspace = Workspace.current()
-names = choice.names(workspace)
-state.from_url(state.Data.DATASET, lambda given: given if given in names else None)
-chosen = None
+state.from_url(state.Data.DATASET, state.known(choice.names(workspace)))
+name = None
 with show_errors("data_choice_error"):
     browse, own = st.columns([3, 1], gap="large")
     with own:
         choice.draw_upload(workspace)
     with browse:
-        chosen = choice.choose(workspace)
-    choice.draw_catalogue(chosen, workspace)
-if chosen is None:
-    st.info("Choose a data set, or upload a file of yours.", icon=":material/table:")
+        name = choice.choose(workspace)
+    choice.draw_catalogue(name, workspace)
+if name is None:
+    st.info(_("Choose a data set, or upload a file."), icon=":material/table:")
     st.stop()
-state.to_url(state.Data.DATASET, chosen)
+state.to_url(state.Data.DATASET, name)
 with show_errors("data_error"):
-    choice.tell_about(chosen, workspace)
-    if not choice.is_here(chosen, workspace):
-        choice.draw_fetch(chosen, workspace)
+    choice.show_details(name, workspace)
+    if not choice.is_local(name, workspace):
+        choice.draw_fetch(name, workspace)
         st.stop()
-    spec = choice.choose_use(chosen, workspace)
-    if st.button("Use these data", type="primary", icon=":material/rocket_launch:", key="data_use"):
+    spec = choice.choose_use(name, workspace)
+    if st.button(_("Train on this data"), type="primary", icon=":material/rocket_launch:", key="data_use"):
         choice.use(spec)
-    state.from_url(state.Data.VIEW, lambda given: given if given in VIEWS else None)
-    if st.session_state.get(state.Data.VIEW.key) not in VIEWS:
-        st.session_state[state.Data.VIEW.key] = "rows"
-    view = st.segmented_control("Show", list(VIEWS), format_func=VIEWS.get, key=state.Data.VIEW.key, required=True)
-    state.to_url(state.Data.VIEW, "" if view == "rows" else str(view))
+    view = url_widgets.segments(_("Show"), list(VIEWS), state.Data.VIEW, format_func=lambda view: _(VIEWS[view]))
     if view == "near":
-        overview.draw_near(spec, workspace)
+        overview.draw_near_duplicates(spec, workspace)
     elif view == "batch":
         batch.draw(spec, workspace)
     else:

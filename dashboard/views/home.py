@@ -1,4 +1,4 @@
-"""Home: what to do next, what runs now and what waits, the last runs, and what this machine can do."""
+"""Home: the next step, what is running and queued, the last runs, and this machine."""
 
 from __future__ import annotations
 
@@ -8,38 +8,42 @@ from dashboard.parts.home import overview
 from dashboard.parts.shared import first_visit, run_list
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.machine import show_machine
+from workbench.i18n import _
 from workbench.workspace import Workspace
 
-st.title("Home")
+st.title(_("Home"))
 first_visit.explain(
     "home",
-    "Teach a language model a task of yours on this machine, and see how far its results can be trusted: **Data** "
-    "first, then **Launch**, watch it in **Runs**, judge it in **Compare**, look inside with **Explain**. "
-    "**Learn** has the course behind it.",
+    _(
+        "Train a language model for a task of your own on this machine, and see how far you can trust its results. "
+        "Start with **Data** and **Launch**, watch the training in **Runs**, judge it in **Compare**, and look inside "
+        "with **Explain**. **Learn** has the course behind it."
+    ),
 )
 workspace = Workspace.current()
 runs = run_list.newest_first()
-ended = [run for run in runs if run.state not in run_list.ACTIVE]
+finished = [run for run in runs if run.state not in run_list.ACTIVE]
 active = run_list.ids(runs, *run_list.ACTIVE)
 
 
 @st.fragment(run_every=3 if active else None)
-def now_and_next() -> None:
-    """Drawn again by itself while something runs; the whole page when a run has ended or begun to wait."""
-    found = run_list.newest_first()
-    if run_list.ids(found, *run_list.ACTIVE) != active:
+def running_and_queued() -> None:
+    """Redraw while something runs; rerun the whole page when a run has ended or was queued."""
+    latest = run_list.newest_first()
+    if run_list.ids(latest, *run_list.ACTIVE) != active:
         st.rerun()
-    overview.now_and_next(found, workspace)
+    overview.running_and_queued(latest, workspace)
 
 
 with st.container(border=True, key="home_next"):
-    st.subheader("Next step", anchor=False)
+    st.subheader(_("Next step"), anchor=False)
     overview.next_step(runs)
 with show_errors("running_error"):
-    st.subheader("Now and next", anchor=False)
-    now_and_next()
-if ended:
-    st.subheader("Last runs", help="The key metric on the test examples, with its 95% interval.", anchor=False)
-    overview.last_runs(ended)
+    st.subheader(_("Running and queued"), anchor=False)
+    running_and_queued()
+if finished:
+    help = _("The primary metric on the test examples, with its 95% interval.")
+    st.subheader(_("Last runs"), help=help, anchor=False)
+    overview.last_runs(finished)
 with show_errors("machine_error"):
     show_machine()

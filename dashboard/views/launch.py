@@ -1,4 +1,4 @@
-"""Launch: a form made from the spec's own fields, checked as it is filled in; what the run will take; start."""
+"""Launch: a form generated from the spec's fields, checked as it is filled in; a cost estimate; start."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ import streamlit as st
 from dashboard.parts.launch import cost_estimate, launch_form, spec_yaml, start
 from dashboard.parts.shared import first_visit
 from dashboard.parts.shared.problems import problems_of, show_problems
+from workbench.i18n import _
 from workbench.workspace import Workspace
 
-st.title("Launch")
+st.title(_("Launch"))
 first_visit.explain(
     "launch",
-    "**Launch** makes a run: choose what is to be learned, the data, a model and how it is tuned. What "
-    "cannot work is told at the right before anything starts; *Estimate* takes a few real steps to tell "
-    "time and memory. Runs go on when you close the page.",
+    _(
+        "**Launch** starts a run: choose the task, the data, a model and a fine-tuning method. Problems are shown on "
+        "the right before anything starts. *Estimate* runs a few real steps to measure time and memory. Runs continue "
+        "when you close the page."
+    ),
 )
 workspace = Workspace.current()
 form, side = st.columns([3, 2], gap="large")
 with form:
-    start.begin(workspace)
+    start.choose_preset(workspace)
     document = launch_form.draw()
 with side:
-    st.subheader("Check", help="Made anew at each change, before anything is fetched or trained.", anchor=False)
+    help = _("Updated with each change, before anything is downloaded or trained.")
+    st.subheader(_("Check"), help=help, anchor=False)
     spec, problems = problems_of(document, workspace)
     show_problems(problems)
-    spec_yaml.tell_what_is_lost(document)
+    spec_yaml.warn_about_lost_settings(document)
     blocked = spec is None or any(problem.severity == "error" for problem in problems)
-    seeds = start.seeds(document)
+    seeds = start.choose_seeds(document)
     start.start(None if blocked else spec, seeds, workspace)
     cost_estimate.draw(None if blocked else spec, workspace)
     spec_yaml.draw(document)

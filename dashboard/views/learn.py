@@ -1,4 +1,4 @@
-"""Learn: the course, how far one has come in it, and what comes next."""
+"""Learn: the course, your progress in it, and what comes next."""
 
 from __future__ import annotations
 
@@ -7,26 +7,32 @@ import streamlit as st
 from dashboard.parts.learn import course
 from dashboard.parts.shared import first_visit
 from dashboard.parts.shared.errors import show_errors
+from workbench.i18n import _
 from workbench.teach.progress import course_progress
 
-st.title("Learn")
+st.title(_("Learn"))
 first_visit.explain(
     "learn",
-    "**Learn** lists the course: guided notebooks to read and run, and lessons whose exercises check themselves. "
-    "Both are opened in JupyterLab; this page shows how far you have come.",
+    _(
+        "**Learn** lists the course: guided notebooks to read and run, and lessons whose exercises check themselves. "
+        "Both open in JupyterLab; this page shows your progress."
+    ),
 )
 with show_errors("course_error"):
-    standing = course_progress()
-    if not standing:
+    lessons = course_progress()
+    if not lessons:
         st.info(
-            "The notebooks and lessons come with a checkout of the workbench's repository; they are not beside this "
-            "installation.",
+            _("The notebooks and lessons come with the workbench's repository and are not part of this installation."),
             icon=":material/inbox:",
         )
         st.stop()
-    course.show_sum(standing)
-    course.show_next(standing)
-    st.subheader("Guided notebooks", help="From text to a Transformer that you built. Tick what you have read.")
-    course.show_guided(standing)
-    st.subheader("Lessons", help="Real jobs, 20 to 40 minutes each, with exercises that check themselves.")
-    course.show_lessons(standing)
+    course.show_totals(lessons)
+    course.show_next(lessons)
+    st.subheader(
+        _("Guided notebooks"), help=_("From text to a Transformer that you build. Check off what you have read.")
+    )
+    course.show_guided(lessons)
+    st.subheader(
+        _("Lessons"), help=_("Realistic tasks of 20 to 40 minutes each, with exercises that check themselves.")
+    )
+    course.show_lessons(lessons)

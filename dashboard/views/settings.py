@@ -1,4 +1,4 @@
-"""Settings: where things are and what they take, cleaning the cache, the password, the look, versions."""
+"""Settings: folders and their sizes, the cache, the password, the appearance, versions."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ import streamlit as st
 from dashboard.parts.settings import password_form, sections
 from dashboard.parts.shared import first_visit
 from dashboard.parts.shared.errors import show_errors
+from workbench.i18n import _
 from workbench.workspace import Workspace
 
-st.title("Settings")
+st.title(_("Settings"))
 first_visit.explain(
     "settings",
-    "**Settings** tells where your runs and files are and what they take, and frees what can be fetched again. "
-    "Settings of a run are chosen on *Launch*.",
+    _(
+        "**Settings** shows where your runs and files are and how much space they use, and clears what can be "
+        "downloaded again. The settings of a run are on *Launch*."
+    ),
 )
 workspace = Workspace.current()
-with show_errors("settings_places_error"):
-    sections.draw_places(workspace)
+with show_errors("settings_folders_error"):
+    sections.draw_folders(workspace)
 with show_errors("settings_cleaning_error"):
-    sections.draw_cleaning(workspace)
+    sections.draw_cache(workspace)
 left, right = st.columns(2, gap="large")
 with left, show_errors("settings_password_error"):
     password_form.draw(workspace)
-with right, show_errors("settings_look_error"):
-    sections.draw_look()
+with right, show_errors("settings_appearance_error"):
+    sections.draw_appearance()
 sections.draw_versions()

@@ -1,4 +1,4 @@
-"""Sweeps: begin a search over settings, watch it, and take the best trial to Launch."""
+"""Sweeps: start a search over settings, watch it, and take the best trial to Launch."""
 
 from __future__ import annotations
 
@@ -8,57 +8,62 @@ from dashboard import state
 from dashboard.parts.shared import first_visit
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.sweeps import sweep_form, sweep_results
+from workbench.i18n import _
 from workbench.jobs.sweeps import Sweep
 from workbench.workspace import Workspace
 
-st.title("Sweeps")
+st.title(_("Sweeps"))
 first_visit.explain(
     "sweeps",
-    "**Sweeps** try a run many times with other settings, or with several seeds, and tell which did best. "
-    "Each trial is an ordinary run.",
+    _(
+        "**Sweeps** repeat a run with different settings or several seeds and show which did best. Each trial is an "
+        "ordinary run."
+    ),
 )
 workspace = Workspace.current()
 names = [sweep.name for sweep in Sweep.all(workspace)]
 
 
-def sweep_in_link(given: str) -> str | None:
-    if given in names:
-        return given
-    st.warning("The link names a sweep that is not there.", icon=":material/link_off:")
+def sweep_in_link(name: str) -> str | None:
+    """Return the sweep of a link, or warn that it does not exist."""
+    if name in names:
+        return name
+    st.warning(_("This link points to a sweep that no longer exists."), icon=":material/link_off:")
     return None
 
 
-state.from_url(state.Sweeps.SWEEP, sweep_in_link)
-with (
-    st.expander("New sweep", icon=":material/add:", expanded=not names, key="sweep_new"),
-    show_errors("sweep_form_error"),
-):
+choice = state.Sweeps.SWEEP
+state.from_url(choice, sweep_in_link)
+form = st.expander(_("New sweep"), icon=":material/add:", expanded=not names, key="sweep_new")
+with form, show_errors("sweep_form_error"):
     started = sweep_form.draw(workspace)
     if started:
-        st.session_state[f"remembered.{state.Sweeps.SWEEP.param}"] = started.name
-        st.query_params[state.Sweeps.SWEEP.param] = started.name
+        st.session_state[f"remembered.{choice.param}"] = started.name
+        st.query_params[choice.param] = started.name
         st.rerun()
 if not names:
     st.info(
-        "There are no sweeps yet. A sweep runs the same training with several settings, and tells which was best on "
-        "the validation part.",
+        _(
+            "There are no sweeps yet. A sweep runs the same training with several settings and shows which was best "
+            "on the validation set."
+        ),
         icon=":material/inbox:",
     )
     st.stop()
-if st.session_state.get(state.Sweeps.SWEEP.key) not in names:
-    st.session_state[state.Sweeps.SWEEP.key] = names[0]
-chosen = st.selectbox("Sweep", names, key=state.Sweeps.SWEEP.key)
-state.to_url(state.Sweeps.SWEEP, chosen)
-going = Sweep.open(chosen, workspace).read()["state"] == "running"
+if st.session_state.get(choice.key) not in names:
+    st.session_state[choice.key] = names[0]
+sweep_name = st.selectbox(_("Sweep"), names, key=choice.key)
+state.to_url(choice, sweep_name)
+is_running = Sweep.open(sweep_name, workspace).read()["state"] == "running"
 
 
-@st.fragment(run_every=3 if going else None)
+@st.fragment(run_every=3 if is_running else None)
 def results() -> None:
-    """Drawn again by itself while the sweep goes on."""
+    """Redraw while the sweep runs."""
     with show_errors("sweep_error"):
-        sweep = Sweep.open(chosen, workspace)
+        sweep = Sweep.open(sweep_name, workspace)
         summary = sweep.summary()
-        if going and summary["state"] != "running":
+        if is_running and summary["state"] != "running":
             st.rerun()
         sweep_results.draw(sweep, summary)
 

@@ -185,7 +185,7 @@ def long_rows(workspace: Workspace, most: int, rounds: int) -> list[list[str]]:
 def tick(run: Run, step: int) -> None:
     """One line comes, and everything that moves on the page is drawn anew (but for the way to a browser)."""
     run.append_metrics({"step": step, "epoch": 1.0, "time": step / 10, "tokens": 1, "train/loss": 1.0})
-    detail.tick(run, run.summary(with_spec=False))
+    detail.draw_once(run, run.summary(with_spec=False))
 
 
 MLFLOW = """

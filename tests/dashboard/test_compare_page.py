@@ -20,7 +20,7 @@ def test_a_run_alone_is_asked_for_another_the_likest_first(workspace: Workspace)
     elsewhere = fake_run(workspace, changes={"data.train": "ag-news"})
     unfinished = fake_run(workspace, "failed")
     test = well(open_page("compare", runs=one.id))
-    assert "With which run shall it be compared" in text_of(test)
+    assert "Choose a run to compare it with" in text_of(test)
     offered = test.selectbox(key="compare.with").options
     assert [name.rpartition(", ")[2] for name in offered] == ["same data set", "same task", "not finished"]
     assert other.id[-4:] in offered[0] and elsewhere.id[-4:] in offered[1] and unfinished.id[-4:] in offered[2]
@@ -28,18 +28,18 @@ def test_a_run_alone_is_asked_for_another_the_likest_first(workspace: Workspace)
     assert test.query_params["runs"] == f"{one.id},{other.id}" and "Evidence" in text_of(test)
 
 
-def test_likeness_asks_for_the_same_rows() -> None:
+def test_comparability_needs_the_same_rows() -> None:
     report = Report(data_fingerprint="x")
     one = RunSummary(id="1", state="succeeded", task="t", data="d", report=report)
 
-    def likeness(**changes: Any) -> int:
-        return selection.likeness(one, one.model_copy(update=changes))
+    def comparability(**changes: Any) -> int:
+        return selection.comparability(one, one.model_copy(update=changes))
 
-    assert likeness() == 4
-    assert likeness(report=Report(data_fingerprint="y")) == 3
-    assert likeness(report=None, data="e") == 2
-    assert likeness(task="u") == 1
-    assert likeness(state="failed") == 0
+    assert comparability() == 4
+    assert comparability(report=Report(data_fingerprint="y")) == 3
+    assert comparability(report=None, data="e") == 2
+    assert comparability(task="u") == 1
+    assert comparability(state="failed") == 0
 
 
 def test_many_runs_are_a_table_and_not_a_wall(workspace: Workspace) -> None:
@@ -47,12 +47,12 @@ def test_many_runs_are_a_table_and_not_a_wall(workspace: Workspace) -> None:
     test = well(open_page("compare", runs=",".join(run.id for run in runs)))
     assert len(test.multiselect(key="chosen.runs").value) == 30
     assert len(test.info) == 4  # sentences; the rest is in the table
-    pairs = next(frame.value for frame in test.dataframe if "In words" in frame.value.columns)
-    assert len(pairs) == 29 and (pairs["Lower"] <= pairs["Upper"]).all()
-    surest = pairs.sort_values("p", kind="stable")["In words"].iloc[0]
+    pairs = next(frame.value for frame in test.dataframe if "verdict" in frame.value.columns)
+    assert len(pairs) == 29 and (pairs["low"] <= pairs["high"]).all()
+    surest = pairs.sort_values("p", kind="stable")["verdict"].iloc[0]
     assert test.info[0].value.replace("\\", "").startswith(surest[:40])
-    figures = next(frame.value for frame in test.dataframe if "Training time (s)" in frame.value.columns)
-    assert len(figures) == 30 and figures["accuracy"].dtype == float and figures["Trained parameters"][0] == 22_713_986
+    figures = next(frame.value for frame in test.dataframe if "seconds" in frame.value.columns)
+    assert len(figures) == 30 and figures["accuracy"].dtype == float and figures["trained_parameters"][0] == 22_713_986
     settings = [frame.value for frame in test.dataframe if "training.learning_rate" in frame.value.columns]
     assert len(settings[0]) == 30  # a row a run
 
@@ -102,7 +102,7 @@ WIDGETS = {
         {"evidence": "confusion"},
         {"evidence": "thresholds", "class": "positive"},
         {"evidence": "slices", "slices": "right label"},
-        {"evidence": "labels", "labels": "likely label errors"},
+        {"evidence": "labels", "labels": "label-errors"},
     ],
     ids=lambda part: part.get("evidence", "examples"),
 )

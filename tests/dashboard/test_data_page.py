@@ -13,6 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.parts.data import warnings
+from dashboard.parts.data.overview import SPLITS
 from dashboard.parts.shared.uploads import store
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
@@ -48,17 +49,17 @@ def test_filters_leave_what_fits(workspace: Workspace) -> None:
 
 
 def catalogue_of(page: AppTest) -> Any:
-    return next(each.value for each in page.dataframe if "Licence" in each.value)
+    return next(each.value for each in page.dataframe if "licence" in each.value)
 
 
 def test_the_catalogue_is_a_table_that_follows_the_filters(workspace: Workspace) -> None:
     page = well(open_page("data", task="translation"))
     listed = catalogue_of(page)
-    assert set(listed["Task"]) == {"translation"} and not any(listed["Fetched"])
-    entry = catalogue().datasets[listed["Name"][0]]
-    assert listed["Licence"][0] == entry.licence[:200] and listed["Language"][0] == entry.language
+    assert set(listed["task"]) == {"translation"} and not any(listed["cached"])
+    entry = catalogue().datasets[listed["name"][0]]
+    assert listed["licence"][0] == entry.licence[:200] and listed["language"][0] == entry.language
     page = well(page.selectbox(key="data.task").set_value(None).run())
-    assert sorted(catalogue_of(page)["Name"]) == sorted(catalogue().datasets)
+    assert sorted(catalogue_of(page)["name"]) == sorted(catalogue().datasets)
     assert page.query_params.get("task") is None
 
 
@@ -78,7 +79,7 @@ def test_the_link_says_what_is_seen_of_a_file(workspace: Workspace) -> None:
         well(open_page("data", data=name, roles=broken, task=broken, language=broken, split=broken))
 
 
-def test_doubles_and_contradictions_are_told_with_their_places(workspace: Workspace) -> None:
+def test_duplicates_and_conflicts_are_listed_with_their_rows(workspace: Workspace) -> None:
     rows = [*reviews(60), ("the same words", "a"), ("the same words", "b"), ("twice", "a"), ("twice", "a")]
     labels = sorted({label for _, label in reviews(60)})
     lines = "".join(
@@ -91,11 +92,13 @@ def test_doubles_and_contradictions_are_told_with_their_places(workspace: Worksp
     }})  # fmt: skip
     columns = tasks.get("text-classification")(tasks.get("text-classification").Config()).columns()
     found = overview(load_data(spec.data, columns, workspace), columns)
-    rows_told = {(row["What"], row["Part"], row["Text"]): row["Places"] for row in warnings.doubts(found)}
-    conflict = rows_told["different labels", "train", "the same words"]
+    locations: dict[Any, Any] = {
+        (row["problem"], row["split"], row["text"]): row["rows"] for row in warnings.problems(found)
+    }
+    conflict = locations["conflicting labels", "train", "the same words"]
     assert len(conflict) == 2 and conflict[0].endswith("line 62") and conflict[1].endswith("line 63")
-    assert rows_told["stands there again", "train", None][0].endswith(("line 63", "line 65"))
-    assert rows_told["stands in both", "train and test", "twice"][1].endswith("line 2")
+    assert locations["duplicate", "train", None][0].endswith(("line 63", "line 65"))
+    assert locations["in both splits", "train and test", "twice"][1].endswith("line 2")
 
 
 def test_the_first_batch_is_made_once_and_is_of_what_stands_in_the_fields(
@@ -125,19 +128,21 @@ def test_the_first_batch_is_made_once_and_is_of_what_stands_in_the_fields(
     assert "of them padding" not in text_of(page) and len(made) == 1
 
 
-def test_an_entry_tells_licence_and_citation_before_it_is_fetched(workspace: Workspace) -> None:
+def test_an_entry_shows_licence_and_citation_before_it_is_downloaded(workspace: Workspace) -> None:
     page = well(open_page("data", data="rotten-tomatoes"))
     assert "licence:" in text_of(page) and "Cite:" in text_of(page)
-    assert page.button(key="data_fetch").label == "Fetch it"
+    assert page.button(key="data_fetch").label == "Download"
 
 
 def test_a_file_is_looked_through_and_used(workspace: Workspace, tmp_path: Path) -> None:
     name = upload(workspace, tmp_path)
     page = well(open_page("data", data=name))
-    assert {metric.label for metric in page.metric} == {"train, rows", "valid, rows", "test, rows"}
+    assert {metric.label for metric in page.metric} == {f"Rows, {name}" for name in SPLITS.values()}
     assert sum(int(metric.value) for metric in page.metric) == 120
     page = well(page.segmented_control(key="data.view").set_value("near").run())
-    assert "of test stand nearly so in train" in "\n".join(str(e.value) for e in [*page.success, *page.warning])
+    assert "in the test set nearly appear in the training set" in "\n".join(
+        str(e.value) for e in [*page.success, *page.warning]
+    )
     page = well(page.button(key="data_use").click().run())
     assert page.title[0].value == "Launch"
     assert Path(page.selectbox(key="launch.data").value).name == name
@@ -147,8 +152,8 @@ def test_hostile_cells_and_labels_are_text(workspace: Workspace) -> None:
     rows = "".join(f'"{text} {HOSTILE}","{label}{HOSTILE}"\n' for text, label in reviews(60))
     name = store(f"{HOSTILE}.csv", f"text,label\n{rows}".encode(), workspace).name
     page = well(open_page("data", data=name))
-    told = text_of(page)
-    assert "<img" not in told.replace(r"\<img", "") and "](javascript" not in told
+    text = text_of(page)
+    assert "<img" not in text.replace(r"\<img", "") and "](javascript" not in text
     assert not any("<img" in chart.proto.spec for chart in page.get("plotly_chart"))
 
 

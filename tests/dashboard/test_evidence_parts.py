@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.parts.compare import label_errors, slices
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
 from workbench.compare.classified import read_class_predictions
@@ -51,24 +52,24 @@ def test_slices_are_told_for_both_runs(workspace: Workspace) -> None:
     test = look_at("slices", runs)
     test = well(test.selectbox(key="compare.slice_by").set_value("source").run())
     assert test.query_params["slices"] == "source"
-    table = next(frame.value for frame in test.dataframe if "Slice" in frame.value.columns)
-    assert set(table["Slice"]) == {f"{hostile} *", "films"} and sorted(table["Examples"]) == [20, 40]
-    for run, column in zip(runs, ("First is right", "Second is right"), strict=True):
+    table = next(frame.value for frame in test.dataframe if "slice" in frame.value.columns)
+    assert set(table["slice"]) == {f"{hostile} ★", "films"} and sorted(table["examples"]) == [20, 40]
+    for run, column in zip(runs, ("first", "second"), strict=True):
         rows = read_predictions(run)
         right = sum(c for c, s in zip(rows["correct"], source, strict=True) if s == "films") / 40
-        assert table.loc[table["Slice"] == "films", column].iloc[0] == pytest.approx(right)
+        assert table.loc[table["slice"] == "films", column].iloc[0] == pytest.approx(right)
 
 
 def test_doubtful_labels_and_confident_mistakes(workspace: Workspace) -> None:
     runs = two(workspace)
     test = look_at("labels", runs)
-    table = next(frame.value for frame in test.dataframe if "Probability" in frame.value.columns)
+    table = next(frame.value for frame in test.dataframe if "score" in frame.value.columns)
     rows = read_predictions(runs[0])
     wrong = [score for score, right in zip(rows["score"], rows["correct"], strict=True) if not right]
-    assert list(table["Probability"]) == sorted(wrong, reverse=True)
-    test = well(test.segmented_control(key="compare.labels").set_value("likely label errors").run())
-    table = next(frame.value for frame in test.dataframe if "It may be" in frame.value.columns)
-    assert len(table) and (table["In the data"] != table["It may be"]).all()
+    assert list(table["score"]) == sorted(wrong, reverse=True)
+    test = well(test.segmented_control(key="compare.labels").set_value(label_errors.LABELS).run())
+    table = next(frame.value for frame in test.dataframe if "suggested" in frame.value.columns)
+    assert len(table) and (table["label"] != table["suggested"]).all()
     assert "cannot say whether the label or the model is wrong" in text_of(test)
 
 
@@ -76,27 +77,27 @@ def test_thresholds_of_a_class_in_both_runs(workspace: Workspace) -> None:
     runs = two(workspace)
     test = look_at("thresholds", runs)
     test = well(test.selectbox(key="compare.class").set_value("positive").run())
-    table = next(frame.value for frame in test.dataframe if "Best threshold" in frame.value.columns)
-    assert len(table) == 2 and table["Best threshold"].between(0, 1).all()  # numbers, and no texts
+    table = next(frame.value for frame in test.dataframe if "threshold" in frame.value.columns)
+    assert len(table) == 2 and table["threshold"].between(0, 1).all()  # numbers, and no texts
     # Another run's file is read anew when it changes.
     write_predictions(runs[1], {k: v for k, v in read_predictions(runs[1]).items() if not k.startswith("score")})
-    table = next(frame.value for frame in well(test.run()).dataframe if "Best threshold" in frame.value.columns)
+    table = next(frame.value for frame in well(test.run()).dataframe if "threshold" in frame.value.columns)
     assert len(table) == 1
 
 
 def test_classes_and_calibration_of_both_runs(workspace: Workspace) -> None:
     runs = two(workspace)
     test = look_at("confusion", runs)
-    table = next(frame.value for frame in test.dataframe if "Class" in frame.value.columns)
+    table = next(frame.value for frame in test.dataframe if "class" in frame.value.columns)
     rows = read_predictions(runs[1])
     said = [gold for gold, given in zip(rows["gold"], rows["prediction"], strict=True) if given == "positive"]
-    positive = table[table["Class"] == "positive"].iloc[0]
-    assert positive["Precision, second"] == pytest.approx(said.count("positive") / len(said))
-    assert positive["Examples"] == 30
+    positive = table[table["class"] == "positive"].iloc[0]
+    assert positive["precision_1"] == pytest.approx(said.count("positive") / len(said))
+    assert positive["examples"] == 30
     test = look_at("calibration", runs)
-    assert not [frame for frame in test.dataframe if "Class" in frame.value.columns]  # only what is looked at
-    table = next(frame.value for frame in test.dataframe if "Calibration error" in frame.value.columns)
-    assert len(table) == 2 and (table["Temperature"] > 0).all() and table["Calibration error"].between(0, 1).all()
+    assert not [frame for frame in test.dataframe if "class" in frame.value.columns]  # only what is looked at
+    table = next(frame.value for frame in test.dataframe if "error" in frame.value.columns)
+    assert len(table) == 2 and (table["temperature"] > 0).all() and table["error"].between(0, 1).all()
 
 
 def test_a_cell_that_is_chosen_opens_its_examples(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,8 +116,8 @@ def test_a_cell_that_is_chosen_opens_its_examples(workspace: Workspace, monkeypa
         for text, gold, given in zip(rows["input:text"], rows["gold"], rows["prediction"], strict=True)
         if (gold, given) == ("negative", "positive")
     ]
-    assert inside and f"**negative** taken for **positive**: {len(inside)} examples" in text_of(test)
-    assert any(list(frame.value.get("Text", [])) == inside for frame in test.dataframe)
+    assert inside and f"**negative** predicted as **positive**: {len(inside)} examples" in text_of(test)
+    assert any(list(frame.value.get("text", [])) == inside for frame in test.dataframe)
 
 
 def test_runs_whose_answers_are_no_labels_say_so(workspace: Workspace) -> None:
@@ -124,10 +125,10 @@ def test_runs_whose_answers_are_no_labels_say_so(workspace: Workspace) -> None:
     for run in runs:
         rows = {k: v for k, v in read_predictions(run).items() if not k.startswith("score:")}
         write_predictions(run, {**rows, "gold": [f"text {i}" for i in range(60)]})
-    assert "keeps no probabilities" in text_of(look_at("thresholds", runs))
-    assert "answer with texts" in text_of(look_at("confusion", runs))
+    assert "stores no label probabilities" in text_of(look_at("thresholds", runs))
+    assert "predict text" in text_of(look_at("confusion", runs))
     test = look_at("slices", runs)
-    assert list(test.selectbox(key="compare.slice_by").options) == ["length of the text"]
+    assert list(test.selectbox(key="compare.slice_by").options) == [slices.NAMES[slices.LENGTH]]
 
 
 def chosen_rows(monkeypatch: pytest.MonkeyPatch, key: str, rows: list[int]) -> None:
@@ -177,7 +178,7 @@ def test_a_task_without_explanations_offers_none(workspace: Workspace, monkeypat
     links = went_to(monkeypatch)
     page = look_at("examples", runs)
     assert "cannot be explained" in text_of(page) and not links
-    assert "of a task whose answers can be explained" in text_of(look_at("heads", runs))
+    assert "their task must have explanations" in text_of(look_at("heads", runs))
 
 
 def test_the_mistakes_of_a_slice_lead_to_their_explanation(
@@ -201,8 +202,8 @@ def test_many_classes_show_their_most_frequent_mistakes(workspace: Workspace, mo
     most = max(mistakes.count(pair) for pair in mistakes)
     first = min(pair for pair in mistakes if mistakes.count(pair) == most)
     page = look_at("confusion", runs)
-    table = next(frame.value for frame in page.dataframe if "Of the class" in frame.value.columns)
-    assert (table["Right"][0], table["Said"][0], table["Examples"][0]) == (*first, most)
-    assert "Of 70 classes the 30 with the most mistakes" in text_of(page)
+    table = next(frame.value for frame in page.dataframe if "share" in frame.value.columns)
+    assert (table["gold"][0], table["predicted"][0], table["examples"][0]) == (*first, most)
+    assert "The 30 of 70 classes with the most errors" in text_of(page)
     chosen_rows(monkeypatch, "compare.mistakes", [0])
-    assert f"**{first[0]}** taken for **{first[1]}**: {most} examples" in text_of(look_at("confusion", runs))
+    assert f"**{first[0]}** predicted as **{first[1]}**: {most} examples" in text_of(look_at("confusion", runs))

@@ -28,12 +28,12 @@ def test_an_explanation_is_put_away_for_good_and_comes_back_when_asked(workspace
 
 
 def test_other_pages_and_settings_stay_as_they_were(workspace: Workspace) -> None:
-    workspace.save_settings(theme="dark", **{first_visit.PUT_AWAY: ["two"]})
+    workspace.save_settings(theme="dark", **{first_visit.DISMISSED: ["two"]})
     well(well(AppTest.from_function(_page).run()).button[0].click().run())
-    assert first_visit.put_away(workspace) == ["two", "one"]
+    assert first_visit.dismissed_pages(workspace) == ["two", "one"]
     assert workspace.settings()["theme"] == "dark"
 
 
 def test_a_settings_file_that_somebody_edited_does_not_break_the_page(workspace: Workspace) -> None:
-    workspace.save_settings(**{first_visit.PUT_AWAY: {"one": 1}})
+    workspace.save_settings(**{first_visit.DISMISSED: {"one": 1}})
     assert "What one is for." in text_of(well(AppTest.from_function(_page).run()))

@@ -40,10 +40,10 @@ def test_there_is_one_next_step(states: list[str], step: str, workspace: Workspa
 
 def test_a_newcomer_can_also_begin_with_a_file_or_the_course(workspace: Workspace) -> None:
     test = well(open_page("home"))
-    assert links(test) == ["Or begin with a file of yours", "Or learn how Transformers work"]
-    assert "Teach a language model" in text_of(test)
+    assert links(test) == ["Or start with your own file", "Or learn how Transformers work"]
+    assert "Train a language model" in text_of(test)
     test = well(test.button(key="first_visit.home.button").click().run())
-    assert "Teach a language model" not in text_of(test)
+    assert "Train a language model" not in text_of(test)
 
 
 def test_the_second_run_begins_with_the_settings_of_the_first(workspace: Workspace) -> None:
@@ -56,14 +56,14 @@ def test_what_runs_and_what_waits_in_the_queues_order(workspace: Workspace) -> N
     fake_run(workspace, "running", name="at-work")
     waiting = [fake_run(workspace, "queued", name=f"waits-{number}") for number in range(5)]
     jobs.move(waiting[4], 0)
-    told = links(well(open_page("home")))
-    places = [next(i for i, label in enumerate(told) if name in label) for name in ("at-work", "waits-4", "waits-0")]
-    assert places == sorted(places)
-    assert not any("waits-3" in label for label in told)
-    assert "And 2 more wait." in text_of(well(open_page("home")))
+    labels = links(well(open_page("home")))
+    indices = [next(i for i, label in enumerate(labels) if name in label) for name in ("at-work", "waits-4", "waits-0")]
+    assert indices == sorted(indices)
+    assert not any("waits-3" in label for label in labels)
+    assert "2 more runs are queued." in text_of(well(open_page("home")))
 
 
-def test_a_paused_queue_is_told(workspace: Workspace) -> None:
+def test_a_paused_queue_is_shown(workspace: Workspace) -> None:
     fake_run(workspace, "queued")
     jobs.pause(workspace)
     assert "The queue is paused" in text_of(well(open_page("home")))
@@ -78,12 +78,12 @@ def test_the_last_runs_whatever_their_end(workspace: Workspace) -> None:
     assert "accuracy 0." in text_of(test)
 
 
-def test_little_room_is_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_low_disk_space_shows_a_warning(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     from dashboard.parts.shared import machine as part
 
-    found: dict[str, Any] = machine.describe(workspace.root)
-    for free, told in ((1_900_000_000, True), (2_100_000_000, False)):
-        told_of = {**found, "disk": {"total_bytes": 10**12, "free_bytes": free}}
-        monkeypatch.setattr(part, "_described", lambda told_of=told_of: told_of)
+    description: dict[str, Any] = machine.describe(workspace.root)
+    for free, warns in ((1_900_000_000, True), (2_100_000_000, False)):
+        changed = {**description, "disk": {"total_bytes": 10**12, "free_bytes": free}}
+        monkeypatch.setattr(part, "_description", lambda changed=changed: changed)
         warnings = [str(warning.value) for warning in well(open_page("home")).warning]
-        assert any("1.9 GB are free" in warning for warning in warnings) == told
+        assert any("Only 1.9 GB" in warning for warning in warnings) == warns

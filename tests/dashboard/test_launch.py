@@ -175,6 +175,6 @@ def test_nothing_is_estimated_of_what_cannot_be_run(workspace: Workspace) -> Non
 
 def test_a_finished_run_tells_how_far_the_estimate_was_off() -> None:
     cost = Cost(total_seconds=1000.0, seconds=900.0, peak_memory_bytes=1_500_000_000)
-    said = panel.beside_truth(Report(cost=cost, estimate=ESTIMATE))
-    assert "12 min for the whole run, it took 17 min (-30%)" in said and "1.5 GB" in said and "(+0%)" in said
-    assert panel.beside_truth(Report(cost=cost)) == "" == panel.beside_truth(Report(estimate=ESTIMATE))
+    text = panel.compare_with_actual(Report(cost=cost, estimate=ESTIMATE))
+    assert "12 min; actual: 17 min (-30%)" in text and "1.5 GB" in text and "(+0%)" in text
+    assert panel.compare_with_actual(Report(cost=cost)) == "" == panel.compare_with_actual(Report(estimate=ESTIMATE))

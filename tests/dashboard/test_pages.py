@@ -181,8 +181,8 @@ def test_a_language_model_shows_what_it_writes_newest_first_and_as_text(workspac
     steps = [box.label for box in test.expander if box.label.startswith("After step")]
     assert steps == ["After step 100", "After step 75", "After step 50"]
     assert "who <script>alert(100)</script> lives" in [text.value for text in test.text]
-    table = next(each.value for each in test.dataframe if "Metric" in each.value)
-    assert "perplexity (lower is better)" in list(table["Metric"]) and 446.0 in list(table["Baseline"])
+    table = next(each.value for each in test.dataframe if "baseline" in each.value)
+    assert "perplexity (lower is better)" in list(table["metric"]) and 446.0 in list(table["baseline"])
     headings = [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in test.get("plotly_chart")]
     assert "Validation perplexity" in headings and "Validation accuracy" in headings  # not on one axis
     assert "12\\.3%" in text_of(test)
@@ -313,7 +313,7 @@ def test_what_was_filled_in_is_there_when_one_comes_back(workspace: Workspace) -
 
 def settings_of(test: AppTest) -> Any:
     """The table of settings on the Compare page."""
-    return next(each.value for each in test.dataframe if "Setting" in each.value)
+    return next(each.value for each in test.dataframe if "setting" in each.value)
 
 
 def test_compare_shows_the_runs_in_the_link(workspace: Workspace) -> None:
@@ -322,7 +322,7 @@ def test_compare_shows_the_runs_in_the_link(workspace: Workspace) -> None:
     assert test.multiselect(key="chosen.runs").value == [second.id, first.id]
     assert "interval" in text_of(test)
     table = settings_of(test)
-    assert "tuning.method" in list(table["Setting"])
+    assert "tuning.method" in list(table["setting"])
     well(test.toggle(key="compare.only").set_value(False).run())
     assert len(settings_of(test)) > len(table)
 

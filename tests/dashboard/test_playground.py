@@ -99,9 +99,9 @@ def test_two_runs_are_asked_the_same(opens: Opens) -> None:
 def test_it_is_told_what_the_model_computes_on(device: str, words: str) -> None:
     import torch
 
-    from dashboard.parts.playground.answers import where
+    from dashboard.parts.playground.answers import device_name
 
-    assert where(SimpleNamespace(model=torch.nn.Linear(1, 1, device=device))) == words  # type: ignore[arg-type]
+    assert device_name(SimpleNamespace(model=torch.nn.Linear(1, 1, device=device))) == words  # type: ignore[arg-type]
 
 
 def test_only_runs_of_the_same_task_stand_beside_it(opens: Opens) -> None:

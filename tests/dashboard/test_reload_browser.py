@@ -97,7 +97,7 @@ def paths(runs: list[Run]) -> dict[str, dict[str, str]]:
         "compare?thresholds": COMPARED
         | {"runs": f"{second},{first}", "evidence": "thresholds", "class": "good", "together": "training.seed"},
         "compare?slices": {"runs": f"{second},{first}", "evidence": "slices", "slices": "right label"},
-        "compare?labels": {"runs": f"{second},{first}", "evidence": "labels", "labels": "likely label errors"},
+        "compare?labels": {"runs": f"{second},{first}", "evidence": "labels", "labels": "label-errors"},
         "compare?examples": {"runs": f"{second},{first}", "which": "second"},
         "explain": {"run": first, "text": TEXT, "view": "lens", "with": second},
         "playground": {"run": first, "with": second, "input": asked},

@@ -102,7 +102,7 @@ def test_it_serves_and_sends_no_secret_headers(server: Server) -> None:
 def test_what_nothing_needs_is_not_held_in_memory() -> None:
     code = (
         "import sys; from dashboard.serving.server import _keep_memory_small; _keep_memory_small(); "
-        "import bertviz; from workbench.training import predictor; print('botocore' in sys.modules)"
+        "import bertviz; from workbench.inference import predictor; print('botocore' in sys.modules)"
     )
     assert answer_of(code) == "False"
 
@@ -304,5 +304,5 @@ def test_a_password_is_set_and_taken_away_in_a_terminal(workspace: Workspace, mo
     assert said.exit_code == 0 and stored is not None and password.is_right(PASSWORD, stored), said.output
     assert PASSWORD not in said.output
     said = CliRunner().invoke(app, command, input="\n\n")
-    assert said.exit_code == 0 and "Taken away" in said.output, said.output
+    assert said.exit_code == 0 and "Password removed" in said.output, said.output
     assert password.stored_hash(workspace) is None

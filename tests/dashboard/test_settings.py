@@ -1,4 +1,4 @@
-"""Settings: what is told is true, and cleaning asks first and never touches runs or uploads."""
+"""Settings: what is shown is true, and cleaning asks first and never touches runs or uploads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.parts.shared.first_visit import PUT_AWAY
+from dashboard.parts.shared.first_visit import DISMISSED
 from dashboard.parts.shared.uploads import store
 from dashboard.serving import password
 from dashboard.serving.guard import EXPOSED
@@ -36,18 +36,18 @@ def _no_shared_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     from dashboard.parts.settings import sections
 
     monkeypatch.delenv("WORKBENCH_CACHE", raising=False)
-    sections._places.clear()
+    sections._folders.clear()
     monkeypatch.delenv(EXPOSED, raising=False)
 
 
-def test_it_tells_where_things_are_and_what_they_take(workspace: Workspace) -> None:
+def test_folders_are_shown_with_their_sizes(workspace: Workspace) -> None:
     fake_run(workspace)
     cached(workspace)
     page = well(open_page("settings"))
-    table = page.dataframe[0].value.set_index("Folder")
-    assert table.loc["Cache", "Takes, MB"] == pytest.approx(2.0, abs=0.01)
-    assert table.loc["Runs", "Path"] == str(workspace.runs) and table.loc["Runs", "Files"] > 3
-    assert {metric.label for metric in page.metric} >= {"Free on this disk", "Taken by the workspace"}
+    table = page.dataframe[0].value.set_index("folder")
+    assert table.loc["Cache", "size"] == pytest.approx(2.0, abs=0.01)
+    assert table.loc["Runs", "path"] == str(workspace.runs) and table.loc["Runs", "files"] > 3
+    assert {metric.label for metric in page.metric} >= {"Free on this disk", "Used by the workspace"}
 
 
 def test_cleaning_asks_and_leaves_runs_and_uploads(workspace: Workspace, tmp_path: Path) -> None:
@@ -58,12 +58,12 @@ def test_cleaning_asks_and_leaves_runs_and_uploads(workspace: Workspace, tmp_pat
     before = snapshot(workspace.runs), snapshot(workspace.uploads)
     page = well(open_page("settings"))
     assert path.exists(), "opening the page removes nothing"
-    assert any("at work" in str(warning.value) for warning in page.warning)
+    assert any("queued or running" in str(warning.value) for warning in page.warning)
     page = well(page.button(key="settings_clean_now").click().run())
     assert not path.exists()
     assert "2 MB freed" in str(page.success[0].value)
     assert (snapshot(workspace.runs), snapshot(workspace.uploads)) == before
-    assert not well(page.run()).success, "told once"
+    assert not well(page.run()).success, "shown once"
 
 
 def test_a_folder_that_others_share_is_named(
@@ -72,18 +72,18 @@ def test_a_folder_that_others_share_is_named(
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "shared"))
     page = well(open_page("settings"))
     assert any("others may share" in str(warning.value) for warning in page.warning)
-    assert "Shared downloads" in list(page.dataframe[0].value["Folder"])
+    assert "Shared downloads" in list(page.dataframe[0].value["folder"])
 
 
 def test_the_password_itself_is_never_shown(workspace: Workspace) -> None:
-    assert "None is set" in text_of(well(open_page("settings")))
+    assert "No password is set" in text_of(well(open_page("settings")))
     set_password(workspace, "correct horse battery")
     page = well(open_page("settings"))
-    told = text_of(page)
+    text = text_of(page)
     stored = workspace.settings()["dashboard_password"]
-    assert "A password is set" in told and "workbench dashboard --set-password" in told
+    assert "A password is set" in text and "workbench dashboard --set-password" in text
     for secret in ("correct horse", stored["hash"], stored["salt"]):
-        assert secret not in told
+        assert secret not in text
 
 
 def submitted(page: AppTest, **fields: str) -> AppTest:
@@ -95,11 +95,11 @@ def submitted(page: AppTest, **fields: str) -> AppTest:
 def test_the_first_password_is_set_and_then_changed_with_the_old_one(workspace: Workspace) -> None:
     page = submitted(well(open_page("settings")), new="correct horse", again="correct horse")
     stored = workspace.settings()["dashboard_password"]
-    assert password.is_right("correct horse", stored) and "is changed" in page.success[0].value
+    assert password.is_right("correct horse", stored) and "was changed" in page.success[0].value
     page = submitted(page, old="wrong", new="another horse", again="another horse")
-    assert "not the password" in page.error[0].value and workspace.settings()["dashboard_password"] == stored
+    assert "current password is wrong" in page.error[0].value and workspace.settings()["dashboard_password"] == stored
     page = submitted(page, old="correct horse", new="another horse", again="another hose")
-    assert "two ways" in page.error[0].value and workspace.settings()["dashboard_password"] == stored
+    assert "do not match" in page.error[0].value and workspace.settings()["dashboard_password"] == stored
     submitted(page, old="correct horse", new="another horse", again="another horse")
     assert password.is_right("another horse", workspace.settings()["dashboard_password"])
 
@@ -115,7 +115,7 @@ def test_no_page_takes_the_password_away_or_guesses_it(workspace: Workspace, mon
     monkeypatch.setattr(password, "_tries", {"failures": 0.0, "until": 0.0})
     waits = []
     for _ in range(8):
-        with pytest.raises(RequestError, match="not the password"):
+        with pytest.raises(RequestError, match="current password is wrong"):
             password.change_password(workspace, "guess", "another horse")
         waits.append(password._tries["until"] - now[0])
         if waits[-1] > 0:
@@ -135,7 +135,7 @@ def test_others_cannot_set_the_first_password(workspace: Workspace, monkeypatch:
 def test_every_page_explains_itself_again(workspace: Workspace) -> None:
     page = well(open_page("settings"))
     assert page.button(key="settings_explain").disabled
-    workspace.save_settings(**{PUT_AWAY: list(PAGES)})
+    workspace.save_settings(**{DISMISSED: list(PAGES)})
     page = well(page.run())
     well(page.button(key="settings_explain").click().run())
-    assert PUT_AWAY not in workspace.settings()
+    assert DISMISSED not in workspace.settings()

@@ -91,7 +91,7 @@ def test_a_sweep_in_full(workspace: Workspace) -> None:
     said = text_of(test)
     assert "Trial 6" in said and test.metric[0].value == "0.760"
     table = test.dataframe[0].value
-    assert list(table["Trial"]) == list(range(8)) and "failed" in table["State"][2].lower()
+    assert list(table["trial"]) == list(range(8)) and "failed" in table["state"][2].lower()
     assert table["tuning.rank"].dtype.kind == "i"
     assert history_of(test)["y"] == pytest.approx([0.7, 0.71, 0.73, 0.74, 0.75, 0.76])  # the third has failed
     importance = chart(test, "sweep.importance")["data"][0]
@@ -130,7 +130,7 @@ def test_seeds_of_one_run_are_launched_told_and_compared(workspace: Workspace) -
         run.update_status(state="succeeded")
     advance(sweep)
     test = well(open_page("sweeps", sweep=sweep.name))
-    assert "0.710" in test.metric[0].value and list(test.dataframe[0].value["Seed"]) == [0, 1, 2]
+    assert "0.710" in test.metric[0].value and list(test.dataframe[0].value["seed"]) == [0, 1, 2]
     test.button(key="sweep.compare").click().run()
     assert test.title[0].value == "Compare" and test.query_params["runs"] == ",".join(runs)
 
@@ -145,9 +145,9 @@ def test_stop_and_go_on(workspace: Workspace) -> None:
     assert sweep.read()["state"] == "running"
 
 
-def test_a_link_to_no_sweep_is_told(workspace: Workspace) -> None:
+def test_a_link_to_a_missing_sweep_shows_a_warning(workspace: Workspace) -> None:
     made(workspace, 2, 0)
-    assert any("not there" in warning.value for warning in well(open_page("sweeps", sweep=HOSTILE)).warning)
+    assert any("no longer exists" in warning.value for warning in well(open_page("sweeps", sweep=HOSTILE)).warning)
 
 
 def test_long_names_and_words_as_values(workspace: Workspace) -> None:

@@ -48,7 +48,7 @@ def test_a_filter_in_the_link_is_shown_and_a_wrong_one_helps(workspace: Workspac
     well(test.text_input(key="list.where").set_value("acuracy > 1").run())
     assert "Did you mean accuracy" in test.error[0].value and len(table_of(test)) == 2
     well(test.text_input(key="list.where").set_value("accuracy > 5").run())
-    assert any("No run fits" in info.value for info in test.info)
+    assert any("No run matches" in info.value for info in test.info)
     assert test.query_params["where"] in ("accuracy > 5", ["accuracy > 5"])
 
 
@@ -96,7 +96,7 @@ def test_what_a_filter_lets_through_is_compared(workspace: Workspace) -> None:
     fake_run(workspace)
     fake_range_test(workspace)
     test = well(open_page("runs", where="tuning = 'lora'", sort="training.seed"))
-    assert test.button(key="list.compare").label == "Compare these 3"
+    assert test.button(key="list.compare").label == "Compare 3 runs"
     test.button(key="list.compare").click().run()
     assert test.title[0].value == "Compare" and in_link(test, "runs") == ",".join(run.id for run in runs)
 
@@ -111,16 +111,16 @@ def test_ticks_take_runs_and_a_clicked_cell_shows_one(workspace: Workspace) -> N
     test = well(open_page("runs"))
     test.session_state["list.ticked"] = [ids[0], ids[2], "gone"]
     well(test.run())
-    assert test.button(key="list.compare").label == "Compare these 2"
+    assert test.button(key="list.compare").label == "Compare 2 runs"
     held: dict[str, Any] = {"list.ticked": [ids[0], "hidden"], "chosen.run": ids[0]}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(st, "session_state", held)
-        run_table._take({"rows": [1, 2], "cells": []}, ids, "key")
+        run_table._select({"rows": [1, 2], "cells": []}, ids, "key")
         assert held["list.ticked"] == ["hidden", ids[1], ids[2]] and held["chosen.run"] == ids[0]
-        run_table._take({"rows": [1, 2], "cells": [(2, "Run")]}, ids, "key")
+        run_table._select({"rows": [1, 2], "cells": [(2, "Run")]}, ids, "key")
         assert held["chosen.run"] == ids[2]
         held["chosen.run"] = ids[0]  # chosen elsewhere; a tick must not bring the old cell's run back
-        run_table._take({"rows": [1], "cells": [(2, "Run")]}, ids, "key")
+        run_table._select({"rows": [1], "cells": [(2, "Run")]}, ids, "key")
         assert held["chosen.run"] == ids[0] and held["list.ticked"] == ["hidden", ids[1]]
 
 
@@ -210,9 +210,9 @@ def test_what_the_run_uses_of_the_machine_is_drawn(workspace: Workspace) -> None
 def test_the_result_is_a_table_of_numbers(workspace: Workspace) -> None:
     """As numbers they stand at the right, under each other."""
     test = well(open_page("runs", run=fake_run(workspace).id))
-    table = next(each.value for each in test.dataframe if "Metric" in each.value)
+    table = next(each.value for each in test.dataframe if "baseline" in each.value)
     first = table.iloc[0]
-    assert [first[name] for name in ("Value", "Low", "High", "Baseline")] == pytest.approx([0.79, 0.765, 0.814, 0.52])
+    assert [first[name] for name in ("value", "low", "high", "baseline")] == pytest.approx([0.79, 0.765, 0.814, 0.52])
 
 
 def test_the_log_is_searched(workspace: Workspace) -> None:
@@ -224,11 +224,11 @@ def test_the_log_is_searched(workspace: Workspace) -> None:
 
 def test_seeds_are_one_line_with_their_number(workspace: Workspace) -> None:
     runs = [fake_run(workspace, seed=seed, name="same") for seed in range(3)] + [fake_run(workspace, tuning="lora")]
-    first, second = curves.overlaid_lines(runs, "train/loss", "step")
+    first, second = curves.overlaid_lines(runs, "train/loss", curves.Style())
     assert "n = 3" in first.label and first.low is not None and second.low is None
     mean = np.mean([open_metrics(run).curve("train/loss")[1] for run in runs[:3]], axis=0)
     np.testing.assert_allclose(first.y, mean)
-    singles = curves.overlaid_lines(runs, "train/loss", "step", singles=True)
+    singles = curves.overlaid_lines(runs, "train/loss", curves.Style(), curves.Averaging(singles=True))
     assert sum(line.faint for line in singles) == 3
     test = well(open_page("compare", runs=",".join(run.id for run in runs)))
     assert any("n = 3" in trace["name"] for trace in figures(test)["Training loss"]["data"] if trace.get("name"))
@@ -307,7 +307,9 @@ def test_a_tick_of_a_long_run_costs_what_one_of_a_short_run_costs(
         run.append_metrics({"step": lines, "epoch": 1.0, "time": 1e6, "tokens": 1, "train/loss": 1.0})
         Counted.taken = parsed = 0
         well(test.run())
-        assert {"Loss", "Validation accuracy", "Memory (GB)"} <= set(figures(test)) and "model writes" in text_of(test)
+        assert {"Loss", "Validation accuracy", "Memory (GB)"} <= set(figures(test)) and "Generated text" in text_of(
+            test
+        )
         costs.append((Counted.taken, parsed))
     (short, short_bytes), (long, long_bytes) = costs
     assert 0 < long < 1.3 * short and long_bytes < 1.3 * short_bytes, costs

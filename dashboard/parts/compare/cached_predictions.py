@@ -1,4 +1,4 @@
-"""Predictions of runs as labels and judgements, read once for as long as their files stay as they are."""
+"""Predictions of runs as classes, read once until their files change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from workbench.runs.run import Run
 
 
 def load_classified(run: Run) -> ClassPredictions | None:
-    """Return a run's class predictions from the cache. The result is shared: do not change it."""
+    """Return a run's class predictions from the cache. The result is shared: do not change it.
+
+    Args:
+        run: a finished run.
+    """
     files = [run.folder / name for name in (PARQUET, JSON_LINES)]
     changed = tuple(file.stat().st_mtime_ns for file in files if file.exists())
     return _read(run.folder, changed)

@@ -1,72 +1,84 @@
-"""Compare's calibration: whether each of two runs is right as often as it says, and what a temperature would mend."""
+"""Compare's calibration: whether each of two runs is right as often as it is confident, and temperature scaling."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.parts.compare.cached_predictions import load_classified
 from dashboard.parts.shared import curves, run_list
-from dashboard.parts.shared.glossary import WORDS
+from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.text import cut, plain
 from workbench.compare.calibration import calibration_error, reliability_bins, temperature_scaling
 from workbench.compare.classified import ClassPredictions
+from workbench.i18n import _
 from workbench.runs.run import Run
 
 
 def draw(first: Run, second: Run) -> None:
-    """The reliability curves of both, and a table of their errors."""
-    found = {
-        run.id: one for run in (first, second) if (one := load_classified(run)) is not None and one.scores is not None
-    }
-    if not found:
-        st.caption("These runs keep no probabilities of their labels.")
+    """Draw the reliability curves of both runs, and a table of their errors.
+
+    Args:
+        first: a finished run.
+        second: another.
+    """
+    predictions = {run.id: load_classified(run) for run in (first, second)}
+    scored = {name: run for name, run in predictions.items() if run is not None and run.scores is not None}
+    if not scored:
+        st.caption(_("These runs store no label probabilities."))
         return
-    st.plotly_chart(_curves(found), key="compare.reliability", config=curves.CONFIG)
-    rows = [_row(name, one) for name, one in found.items()]
-    numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in rows[0] if name != "Run"}
-    numbers["Calibration error"] = st.column_config.NumberColumn(format="%.3f", help=WORDS["ECE"])
-    st.dataframe(rows, hide_index=True, column_config=numbers, key="compare.calibration")
+    st.plotly_chart(_curves(scored), key="compare.reliability", config=curves.CONFIG)
+    column = st.column_config
+    st.dataframe(
+        [_row(name, run) for name, run in scored.items()],
+        hide_index=True,
+        column_config={
+            "run": column.TextColumn(_("Run")),
+            "error": column.NumberColumn(_("Calibration error"), format="%.3f", help=help_for("ECE")),
+            "temperature": column.NumberColumn(_("Temperature"), format="%.3f"),
+            "before": column.NumberColumn(_("Error on the other half"), format="%.3f"),
+            "after": column.NumberColumn(_("After temperature scaling"), format="%.3f"),
+        },
+        key="compare.calibration",
+    )
     st.caption(
-        "On the diagonal a run is right as often as it says; below it, it is too sure. The error is the mean distance "
-        "over the examples (expected calibration error, Guo 2017). The temperature divides the logits: above 1 the run "
-        "was too sure. It is fitted on one half of the test examples and judged on the other, and changes no answer."
+        _(
+            "On the diagonal a run is right as often as it is confident; below it, it is overconfident. The error is "
+            "the mean gap over the examples (expected calibration error, Guo 2017). The temperature divides the "
+            "logits; above 1 the run was overconfident. It is fitted on one half of the test examples, evaluated on "
+            "the other, and changes no prediction."
+        )
     )
 
 
-def _curves(found: dict[str, ClassPredictions]) -> go.Figure:
+def _curves(runs: Mapping[str, ClassPredictions]) -> go.Figure:
     figure, colours = go.Figure(), curves.palette()
     figure.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", name="as sure as right", hoverinfo="skip",
-        line={"dash": "dot", "width": 1.5, "color": "#7F8A93"},
+        x=[0, 1], y=[0, 1], mode="lines", name=_("perfectly calibrated"), hoverinfo="skip",
+        line={"dash": "dot", "width": 1.5, "color": curves.GRAY},
     )  # fmt: skip
-    for place, (name, run) in enumerate(found.items()):
+    point = _("confidence {x}, accuracy {y}, {n} examples").format(x="%{x:.2f}", y="%{y:.2f}", n="%{text}")
+    for index, (name, run) in enumerate(runs.items()):
         bins = reliability_bins(run.scores or [], run.correct)
         figure.add_scatter(
-            x=[one.confidence for one in bins], y=[one.accuracy for one in bins], mode="lines+markers",
-            name=plain(run_list.title(name)), line={"color": colours[place]},
-            text=[f"{one.count:,} examples" for one in bins],
-            hovertemplate="sure %{x:.2f}, right %{y:.2f}, %{text}<extra></extra>",
+            x=[bin.confidence for bin in bins], y=[bin.accuracy for bin in bins], mode="lines+markers",
+            name=plain(run_list.title(name)), line={"color": colours[index]},
+            text=[f"{bin.count:,}" for bin in bins], hovertemplate=f"{point}<extra></extra>",
         )  # fmt: skip
     figure.update_layout(
         height=340, margin={"l": 10, "r": 10, "t": 10, "b": 10}, legend={"orientation": "h", "y": -0.25},
-        xaxis={"title": "says that it is right with probability", "range": [-0.02, 1.02]},
-        yaxis={"title": "is right", "range": [-0.02, 1.05]},
+        xaxis={"title": _("Confidence"), "range": [-0.02, 1.02]},
+        yaxis={"title": _("Accuracy"), "range": [-0.02, 1.05]},
     )  # fmt: skip
     return figure
 
 
-def _row(name: str, run: ClassPredictions) -> dict[str, Any]:
+def _row(name: str, run: ClassPredictions) -> dict[str, str | float | None]:
     error = calibration_error(reliability_bins(run.scores or [], run.correct))
-    row = {"Run": cut(run_list.title(name), 80), "Calibration error": error}
+    row: dict[str, str | float | None] = {"run": cut(run_list.title(name), 80), "error": error}
     if run.probabilities is None or len(run) < 2:
-        return {**row, "Temperature": None, "Error on the other half": None, "With the temperature": None}
-    fitted = temperature_scaling(run.probabilities, [run.labels.index(label) for label in run.gold])
-    return {
-        **row,
-        "Temperature": fitted.temperature,
-        "Error on the other half": fitted.error_before,
-        "With the temperature": fitted.error_after,
-    }
+        return {**row, "temperature": None, "before": None, "after": None}
+    scaled = temperature_scaling(run.probabilities, [run.labels.index(label) for label in run.gold])
+    return {**row, "temperature": scaled.temperature, "before": scaled.error_before, "after": scaled.error_after}

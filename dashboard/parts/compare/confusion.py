@@ -1,95 +1,113 @@
-"""Compare's confusion matrix of one of two runs: a cell opens its examples; the figures of each class of both."""
+"""Compare's confusion matrix of one of two runs: a cell opens its examples; the metrics of each class of both."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
+from numpy.typing import ArrayLike
 
 from dashboard import state
 from dashboard.parts.compare import evidence
 from dashboard.parts.compare.cached_predictions import load_classified
 from dashboard.parts.shared import curves, run_list, url_widgets
-from dashboard.parts.shared.glossary import WORDS
+from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.text import cut, md, plain
 from workbench.compare.classified import ClassPredictions
 from workbench.compare.confusion import ConfusionMatrix, confusion_matrix
+from workbench.i18n import _, ngettext
 from workbench.runs.run import Run
 
-MOST_CLASSES = 30  # of more, cells are too small to be met: those with the most mistakes are drawn
-LONGEST_LABEL = 24  # characters beside the matrix
-MOST_ROWS = 100
-MOST_PAIRS = 50
+MAX_CLASSES = 30  # of more, cells are too small to click: those with the most errors are drawn
+MAX_LABEL = 24  # characters beside the matrix
+MAX_ROWS = 100
+MAX_PAIRS = 50
 
 
 def draw(first: Run, second: Run) -> None:
-    """The matrix of the run that is chosen, the examples of the chosen cell, and the classes of both runs."""
-    found = {run.id: one for run in (first, second) if (one := load_classified(run)) is not None and one.has_classes}
-    if not found:
-        st.caption("These runs answer with texts, not with one of a few labels.")
+    """Draw the matrix of one run, the examples of the selected cell, and the classes of both runs.
+
+    Args:
+        first: a finished run.
+        second: another.
+    """
+    predictions = {run.id: load_classified(run) for run in (first, second)}
+    runs = {name: run for name, run in predictions.items() if run is not None and run.has_classes}
+    if not runs:
+        st.caption(_("These runs predict text and not one of a few labels."))
         return
-    chosen = url_widgets.select("Run", list(found), state.Compare.CONFUSION_RUN, format_func=run_list.title, width=520)
-    run, counted = found[chosen], confusion_matrix(found[chosen].gold, found[chosen].predicted)
-    drawn = counted.worst(MOST_CLASSES)
-    event: Any = st.plotly_chart(
-        matrix(drawn.labels, drawn.counts), width="content", key="compare.confusion", on_select="rerun",
+    run_id = url_widgets.select(
+        _("Run"), list(runs), state.Compare.CONFUSION_RUN, format_func=run_list.title, width=520
+    )
+    run = runs[run_id]
+    counts = confusion_matrix(run.gold, run.predicted)
+    shown = counts.worst(MAX_CLASSES)
+    event = st.plotly_chart(
+        matrix(shown.labels, shown.counts), width="content", key="compare.confusion", on_select="rerun",
         selection_mode="points", config=curves.CONFIG,
     )  # fmt: skip
-    st.caption(
-        "Rows are what is right, columns what the run says. A cell opens its examples."
-        + ("" if drawn is counted else f" Of {len(counted.labels)} classes the {MOST_CLASSES} with the most mistakes.")
-    )
-    pairs = [(drawn.labels[row], drawn.labels[column]) for row, column in _cells(event, len(drawn.labels))]
-    pairs += _chosen_pair(counted)
-    for gold, said in pairs[:1]:
-        _show_cell(run, counted, gold, said, first, second)
-    _show_classes({name: confusion_matrix(one.gold, one.predicted) for name, one in found.items()})
+    caption = _("Rows: actual label. Columns: predicted label. Click a cell to see its examples.")
+    if shown is not counts:
+        text = _("The {n} of {total} classes with the most errors are shown.")
+        caption += " " + text.format(n=MAX_CLASSES, total=len(counts.labels))
+    st.caption(caption)
+    pairs = [(shown.labels[row], shown.labels[column]) for row, column in _cells(event, len(shown.labels))]
+    pairs += _choose_pair(counts)
+    for gold, predicted in pairs[:1]:
+        _show_cell(run, counts, gold, predicted, first, second)
+    _show_classes([confusion_matrix(run.gold, run.predicted) for run in runs.values()])
 
 
 def _cells(event: Any, size: int) -> list[tuple[int, int]]:
-    """The cells that are chosen in the matrix, as row and column."""
-    places = {(int(point["y"]), int(point["x"])) for point in event["selection"]["points"]}
-    return sorted(place for place in places if max(place) < size)
+    """The cells selected in the matrix, as row and column."""
+    cells = {(int(point["y"]), int(point["x"])) for point in event["selection"]["points"]}
+    return sorted(cell for cell in cells if max(cell) < size)
 
 
-def _chosen_pair(counted: ConfusionMatrix) -> list[tuple[str, str]]:
-    """The classes that are mistaken for each other, most often first; the pair that is chosen among them."""
-    mistakes = counted.most_confused()[:MOST_PAIRS]
-    if not mistakes:
-        st.caption("The run makes no mistake.")
+def _choose_pair(counts: ConfusionMatrix) -> list[tuple[str, str]]:
+    """Draw the pairs of classes that are confused, most often first; return the selected one."""
+    errors = counts.most_confused()[:MAX_PAIRS]
+    if not errors:
+        st.caption(_("The run makes no errors."))
         return []
-    support = dict(zip(counted.labels, counted.counts.sum(axis=1).tolist(), strict=True))
+    support = dict(zip(counts.labels, counts.counts.sum(axis=1).tolist(), strict=True))
+    column = st.column_config
     event: Any = st.dataframe(
         {
-            "Right": [cut(gold, 60) for gold, _, _ in mistakes],
-            "Said": [cut(said, 60) for _, said, _ in mistakes],
-            "Examples": [count for _, _, count in mistakes],
-            "Of the class": [100 * count / support[gold] for gold, _, count in mistakes],
+            "gold": [cut(gold, 60) for gold, predicted, count in errors],
+            "predicted": [cut(predicted, 60) for gold, predicted, count in errors],
+            "examples": [count for gold, predicted, count in errors],
+            "share": [100 * count / support[gold] for gold, predicted, count in errors],
         },
-        column_config={"Of the class": st.column_config.NumberColumn(format="%.1f%%")},
+        column_config={
+            "gold": column.TextColumn(_("Actual")),
+            "predicted": column.TextColumn(_("Predicted")),
+            "examples": column.NumberColumn(_("Examples")),
+            "share": column.NumberColumn(_("Share of the class"), format="%.1f%%"),
+        },
         hide_index=True,
-        height=min(320, 38 + 35 * len(mistakes)),
+        height=min(320, 38 + 35 * len(errors)),
         on_select="rerun",
         selection_mode="single-row",
         key="compare.mistakes",
     )
-    st.caption("What is taken for what, most often first. A row opens its examples.")
-    return [mistakes[row][:2] for row in event["selection"]["rows"] if row < len(mistakes)]
+    st.caption(_("Most frequent confusions first. Click a row to see its examples."))
+    return [errors[row][:2] for row in event["selection"]["rows"] if row < len(errors)]
 
 
-def matrix(labels: Sequence[str], counts: Any) -> go.Figure:
-    """Coloured by the share of the row, written with the count; invisible points on the cells can be chosen.
+def matrix(labels: Sequence[str], counts: ArrayLike) -> go.Figure:
+    """Return the matrix, coloured by the share of the row; invisible points on the cells can be selected.
 
     Args:
         labels: C of them.
-        counts: examples [C, C], a row a right label.
+        counts: examples [C, C], a row per actual label.
     """
     counts = np.asarray(counts)
     shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
-    names = [plain(label, LONGEST_LABEL) for label in labels]
+    names = [plain(label, MAX_LABEL) for label in labels]
     size = len(names)
     side = max(14, min(80, 700 // size))  # of a cell, in pixels
     figure = go.Figure()
@@ -98,44 +116,65 @@ def matrix(labels: Sequence[str], counts: Any) -> go.Figure:
         text=counts, texttemplate="%{text:,}" if size <= 20 else None,
     )  # fmt: skip
     cells = [(row, column) for row in range(size) for column in range(size)]
+    tooltip = _("{gold} predicted as {predicted}: {n}")
     figure.add_scatter(
-        x=[column for _, column in cells], y=[row for row, _ in cells], mode="markers", showlegend=False,
+        x=[column for row, column in cells], y=[row for row, column in cells], mode="markers", showlegend=False,
         marker={"symbol": "square", "size": 0.9 * side, "opacity": 0.005},
-        text=[f"{names[row]} taken for {names[column]}: {counts[row, column]:,}" for row, column in cells],
+        text=[
+            tooltip.format(gold=names[row], predicted=names[column], n=f"{counts[row, column]:,}")
+            for row, column in cells
+        ],
         hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
-    room = 30 + 8 * max(len(cut(label, LONGEST_LABEL)) for label in labels)  # that labels need, in pixels
-    below = room if room > 30 + side else 60
+    left = 30 + 8 * max(len(cut(label, MAX_LABEL)) for label in labels)  # space for labels, in pixels
+    bottom = left if left > 30 + side else 60
     ticks = {"tickvals": list(range(size)), "ticktext": names, "showgrid": False, "zeroline": False}
-    ends = [-0.5, size - 0.5]  # set, because plotly would leave room around the points that are chosen
+    ends = [-0.5, size - 0.5]  # set, because Plotly would leave space around selected points
     figure.update_layout(
-        height=below + 40 + side * size, width=room + 10 + side * size,
-        margin={"l": room, "r": 10, "t": 40, "b": below},  # above: the plot's buttons, which would hide cells
-        xaxis={**ticks, "title": "said", "tickangle": 90 if below == room else 0, "range": ends},
-        yaxis={**ticks, "title": "right", "range": ends[::-1]},
+        height=bottom + 40 + side * size, width=left + 10 + side * size,
+        margin={"l": left, "r": 10, "t": 40, "b": bottom},  # above: the plot's buttons, which would hide cells
+        xaxis={**ticks, "title": _("Predicted"), "tickangle": 90 if bottom == left else 0, "range": ends},
+        yaxis={**ticks, "title": _("Actual"), "range": ends[::-1]},
     )  # fmt: skip
     return figure
 
 
-def _show_cell(run: ClassPredictions, counted: ConfusionMatrix, gold: str, said: str, first: Run, second: Run) -> None:
-    inside = counted.indices(gold, said)
-    st.markdown(f"**{md(gold, 60)}** taken for **{md(said, 60)}**: {len(inside):,} examples")
+def _show_cell(
+    run: ClassPredictions, counts: ConfusionMatrix, gold: str, predicted: str, first: Run, second: Run
+) -> None:
+    inside = counts.indices(gold, predicted)
+    text = ngettext(
+        "**{gold}** predicted as **{predicted}**: {n} example",
+        "**{gold}** predicted as **{predicted}**: {n} examples",
+        len(inside),
+    )
+    st.markdown(text.format(gold=md(gold, 60), predicted=md(predicted, 60), n=f"{len(inside):,}"))
     if inside:
-        key = f"compare.cell.{counted.labels.index(gold)}.{counted.labels.index(said)}"
-        evidence.example_table([run.inputs[place] for place in inside[:MOST_ROWS]], {}, key, first, second)
+        key = f"compare.cell.{counts.labels.index(gold)}.{counts.labels.index(predicted)}"
+        evidence.example_table([run.texts[index] for index in inside[:MAX_ROWS]], [], key, first, second)
 
 
-def _show_classes(counted: dict[str, ConfusionMatrix]) -> None:
-    labels = sorted({label for one in counted.values() for label in one.labels})
-    nothing = {"precision": None, "recall": None, "f1": None, "support": 0}
-    table: dict[str, list[Any]] = {"Class": [cut(label, 60) for label in labels]}
-    for place, one in enumerate(counted.values()):
-        figures, which = one.per_class(), ("first", "second")[place]
-        rows = [figures.get(label, nothing) for label in labels]
-        if place == 0:
-            table["Examples"] = [int(row["support"] or 0) for row in rows]
+def _show_classes(matrices: Sequence[ConfusionMatrix]) -> None:
+    labels = sorted({label for counts in matrices for label in counts.labels})
+    column = st.column_config
+    table: dict[str, list[str] | list[int] | list[float | None]] = {"class": [cut(label, 60) for label in labels]}
+    config = {"class": column.TextColumn(_("Class")), "examples": column.NumberColumn(_("Examples"))}
+    names = {
+        ("precision", 0): _("Precision, first run"),
+        ("recall", 0): _("Recall, first run"),
+        ("f1", 0): _("F1, first run"),
+        ("precision", 1): _("Precision, second run"),
+        ("recall", 1): _("Recall, second run"),
+        ("f1", 1): _("F1, second run"),
+    }
+    for index, counts in enumerate(matrices):
+        metrics = counts.per_class()
+        rows: list[Mapping[str, float | None]] = [metrics.get(label, {}) for label in labels]
+        if index == 0:
+            table["examples"] = [int(row.get("support") or 0) for row in rows]
         for name in ("precision", "recall", "f1"):
-            table[f"{name.capitalize()}, {which}"] = [row[name] for row in rows]
-    numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in table if ", " in name}
-    st.subheader("Each class", help=WORDS["precision and recall"], anchor=False)
-    st.dataframe(table, hide_index=True, column_config=numbers, key="compare.classes")
+            key = f"{name}_{index}"
+            table[key] = [row.get(name) for row in rows]
+            config[key] = column.NumberColumn(names[name, index], format="%.3f")
+    st.subheader(_("Metrics per class"), help=help_for("precision and recall"), anchor=False)
+    st.dataframe(table, hide_index=True, column_config=config, key="compare.classes")

@@ -1,181 +1,244 @@
-"""What stands behind a comparison of two runs: a kind of evidence is chosen, and only that one is computed."""
+"""The evidence behind a comparison of two runs: a kind is chosen, and only that one is computed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import streamlit as st
 
 from dashboard import state
 from dashboard.parts.shared import run_list, url_widgets
 from dashboard.parts.shared.errors import show_errors
-from dashboard.parts.shared.text import cut, md, number
+from dashboard.parts.shared.text import between, cut, md
 from workbench.compare.disagreements import disagreements
+from workbench.i18n import N_, _, ngettext
 from workbench.runs.curves import group_by_config
-from workbench.runs.predictions import input_text
+from workbench.runs.documents import Interval
 from workbench.runs.run import Run
 
-MOST_ROWS = 200
-Draw = Callable[[Run, Run], None]
+MAX_ROWS = 200
+CORRECT_RUNS = {"first": N_("only the first run is right"), "second": N_("only the second run is right")}
 
 
-def draw(runs: list[Run], kinds: dict[str, tuple[str, Draw]]) -> None:
-    """The first run beside another one.
+class Kind(NamedTuple):
+    """A kind of evidence; its name is translated where it is shown."""
+
+    name: str
+    draw: Callable[[Run, Run], None]
+
+
+class Column(NamedTuple):
+    """A column of a table of examples; the label is translated."""
+
+    key: str
+    label: str
+    cells: Sequence[str] | Sequence[float | None]
+
+
+def draw(runs: list[Run], kinds: Mapping[str, Kind]) -> None:
+    """Draw the evidence on the first run and another one.
 
     Args:
         runs: all that are compared.
-        kinds: for each kind its name in the URL, what it is called, and what draws it.
+        kinds: by their name in the URL.
     """
     other = other_of(runs)
-    kind = url_widgets.select(
-        "What to look at", list(kinds), state.Compare.EVIDENCE, buttons=True,
-        format_func=lambda name: kinds[name][0], label_visibility="collapsed",
-    )  # fmt: skip
+    kind = url_widgets.segments(
+        _("Kind of evidence"),
+        list(kinds),
+        state.Compare.EVIDENCE,
+        format_func=lambda name: _(kinds[name].name),
+        label_visibility="collapsed",
+    )
     with show_errors(f"evidence_error.{kind}"):
-        kinds[kind][1](runs[0], other)
+        kinds[kind].draw(runs[0], other)
 
 
 def other_of(runs: list[Run]) -> Run:
-    """The run that the first one is laid beside: at first one of another setting, not another seed of the same."""
+    """Draw the choice of the other run; by default one of another setting, not another seed of the same.
+
+    Args:
+        runs: all that are compared.
+    """
     if len(runs) == 2:
         return runs[1]
     ids = [run.id for run in runs[1:]]
-    usual = next((group[0].id for _, group in group_by_config(runs)[1:]), ids[0])
+    default = next((group[0].id for name, group in group_by_config(runs)[1:]), ids[0])
     chosen = url_widgets.select(
-        "The first run beside", ids, state.Compare.OTHER, usual, format_func=run_list.title, width=520
+        _("Compare the first run with"), ids, state.Compare.OTHER, default, format_func=run_list.title, width=520
     )
     return runs[1 + ids.index(chosen)]
 
 
 def show_examples(first: Run, second: Run) -> None:
-    """Examples that one gets right and the other wrong; a click on one opens its explanation in both."""
-    which = url_widgets.select(
-        "Which examples", ["first", "second"], state.Compare.CORRECT_RUN, buttons=True,
-        format_func=lambda name: f"only the {name} run is right", label_visibility="collapsed",
-    )  # fmt: skip
-    found = [one for one in disagreements(first, second) if one.first_is_right == (which == "first")]
-    if not found:
-        st.caption("There is no such example.")
-        return
-    seen = found[:MOST_ROWS]
-    columns = {
-        "Right": [cut(one.gold, 60) for one in seen],
-        "First": [cut(one.first, 60) for one in seen],
-        "Second": [cut(one.second, 60) for one in seen],
-        "The wrong one's score": [one.score for one in seen],
-    }
-    example_table([one.inputs for one in seen], columns, "compare.examples", first, second)
-    st.caption(f"{len(found):,} of the examples; those where the wrong run is surest stand on top.")
-
-
-def example_table(
-    inputs: list[dict[str, Any]], columns: dict[str, list[Any]], key: str, first: Run, second: Run
-) -> None:
-    """Examples as a table; a click on one opens its explanation in both runs, where the task has explanations.
+    """Show the examples that only one run gets right; a click opens an example's explanation in both.
 
     Args:
-        inputs: of the examples, by role.
-        columns: what stands beside them; numbers are shown with two digits.
+        first: a finished run.
+        second: another.
+    """
+    which = url_widgets.segments(
+        _("Examples"),
+        list(CORRECT_RUNS),
+        state.Compare.CORRECT_RUN,
+        format_func=lambda name: _(CORRECT_RUNS[name]),
+        label_visibility="collapsed",
+    )
+    rows = [row for row in disagreements(first, second) if row.first_is_right == (which == "first")]
+    if not rows:
+        st.caption(_("There are no such examples."))
+        return
+    shown = rows[:MAX_ROWS]
+    columns = [
+        Column("gold", _("Actual"), [cut(row.gold, 60) for row in shown]),
+        Column("first", _("First run"), [cut(row.first, 60) for row in shown]),
+        Column("second", _("Second run"), [cut(row.second, 60) for row in shown]),
+        Column("score", _("Confidence of the wrong run"), [row.score for row in shown]),
+    ]
+    example_table([row.text for row in shown], columns, "compare.examples", first, second)
+    text = ngettext(
+        "{n} example, most confident errors first.", "{n} examples, most confident errors first.", len(rows)
+    )
+    st.caption(text.format(n=f"{len(rows):,}"))
+
+
+def example_table(texts: Sequence[str], columns: Sequence[Column], key: str, first: Run, second: Run) -> None:
+    """Show examples as a table; a click opens an example's explanation in both runs, if the task has explanations.
+
+    Args:
+        texts: of the examples, as in the predictions.
+        columns: beside the texts; numbers are shown with two digits.
         key: of the table.
-        first, second: the two runs.
+        first: a finished run.
+        second: another.
     """
     opens = can_explain(first)
-    numbers = [name for name, values in columns.items() if any(isinstance(value, float) for value in values)]
+    config = {"text": st.column_config.TextColumn(_("Text"), width="large")}
+    for column in columns:
+        is_number = any(isinstance(cell, float) for cell in column.cells)
+        config[column.key] = (
+            st.column_config.NumberColumn(column.label, format="%.2f")
+            if is_number
+            else st.column_config.TextColumn(column.label)
+        )
     event: Any = st.dataframe(
-        {"Text": [cut(input_text(each), 300) for each in inputs], **columns},
-        column_config={
-            "Text": st.column_config.TextColumn(width="large"),
-            **{name: st.column_config.NumberColumn(format="%.2f") for name in numbers},
-        },
+        {"text": [cut(text, 300) for text in texts], **{column.key: column.cells for column in columns}},
+        column_config=config,
         hide_index=True,
-        height=min(320, 38 + 35 * len(inputs)),
+        height=min(320, 38 + 35 * len(texts)),
         on_select="rerun" if opens else "ignore",
         selection_mode="single-row",
         key=key,
     )
     if not opens:
-        st.caption("Answers of this task cannot be explained word by word, so an example opens nothing.")
+        st.caption(_("Predictions of this task cannot be explained word by word."))
         return
-    st.caption("Choose a row to see its explanation in both runs.")
+    st.caption(_("Click a row to see its explanation in both runs."))
     rows = event["selection"]["rows"]
-    if rows and rows[0] < len(inputs):
-        explain_in_both(first, second, inputs[rows[0]])
+    if rows and rows[0] < len(texts):
+        explain_in_both(first, second, texts[rows[0]])
 
 
 def can_explain(run: Run) -> bool:
-    """Whether the Explain page takes this run."""
+    """Return whether the Explain page can open a run.
+
+    Args:
+        run: the run.
+    """
     return run_list.explainable(run.summary(with_spec=False).model_copy(update={"task": run.status().task}))
 
 
-def explain_in_both(first: Run, second: Run, inputs: dict[str, Any]) -> None:
-    """To the Explain page, with both runs side by side.
+def explain_in_both(first: Run, second: Run, text: str) -> None:
+    """Open the Explain page with both runs side by side.
 
     Args:
-        first, second: the second is left out where its answers cannot be explained.
-        inputs: of an example, by role.
+        first: a finished run.
+        second: another; left out if its predictions cannot be explained.
+        text: of an example, as in the predictions: of a pair both texts.
     """
-    from workbench.explain.examples import run_reads_pairs, text_inputs  # brings torch: only for those who go there
+    from workbench.explain.examples import run_reads_pairs, split_pair  # imports torch: only when it is needed
 
-    given = text_inputs(inputs, run_reads_pairs(first))
+    inputs = split_pair(text, run_reads_pairs(first))
     query = {
         state.RUN.param: first.id,
         state.Explain.VIEW.param: "tokens",
-        state.Explain.TEXT.param: given["text"][: state.MAX_TEXT],
+        state.Explain.TEXT.param: inputs["text"][: state.MAX_TEXT],
     }
-    if "text_pair" in given:
-        query[state.Explain.PAIR.param] = given["text_pair"][: state.MAX_TEXT]
+    if "text_pair" in inputs:
+        query[state.Explain.PAIR.param] = inputs["text_pair"][: state.MAX_TEXT]
     if can_explain(second):
         query[state.Explain.COMPARE_WITH.param] = second.id
     st.switch_page(state.EXPLAIN_PAGE, query_params=query)
 
 
 def show_faithfulness(runs: list[Run]) -> None:
-    """How faithful which method was found to be, a row a run and method."""
-    found = []
-    if any((run.folder / "explanations").is_dir() for run in runs):
-        from workbench.explain.dataset_faithfulness import (
-            read_dataset_faithfulness,  # brings torch: only when there is something to read
-        )
+    """Show how faithful each method was found to be, a row per run and method.
 
-        found = [(run, evaluation) for run in runs for evaluation in read_dataset_faithfulness(run.folder).values()]
-    if not found:
-        st.caption("No method was evaluated on these runs' texts yet. Go to Explain, Faithfulness.")
+    Args:
+        runs: finished runs.
+    """
+    evaluations = []
+    if any((run.folder / "explanations").is_dir() for run in runs):
+        from workbench.explain.dataset_faithfulness import read_dataset_faithfulness  # imports torch
+
+        evaluations = [
+            (run, evaluation) for run in runs for evaluation in read_dataset_faithfulness(run.folder).values()
+        ]
+    if not evaluations:
+        st.caption(_("No method was evaluated on these runs' texts yet. Go to Explain, Faithfulness."))
         return
+    column = st.column_config
     st.dataframe(
         {
-            "Run": [run_list.title(run.id) for run, _ in found],
-            "Method": [cut(evaluation.method) for _, evaluation in found],
-            "Texts": [evaluation.examples for _, evaluation in found],
-            "More than random": [_interval(evaluation.against_random) for _, evaluation in found],
-            "More than raw attention": [_interval(evaluation.against_attention) for _, evaluation in found],
+            "run": [run_list.title(run.id) for run, evaluation in evaluations],
+            "method": [cut(evaluation.method) for run, evaluation in evaluations],
+            "texts": [evaluation.examples for run, evaluation in evaluations],
+            "random": [_interval(evaluation.against_random) for run, evaluation in evaluations],
+            "attention": [_interval(evaluation.against_attention) for run, evaluation in evaluations],
+        },
+        column_config={
+            "run": column.TextColumn(_("Run")),
+            "method": column.TextColumn(_("Method")),
+            "texts": column.NumberColumn(_("Texts")),
+            "random": column.TextColumn(_("More than random")),
+            "attention": column.TextColumn(_("More than raw attention")),
         },
         hide_index=True,
         key="compare.faithfulness",
     )
     st.caption(
-        "How much further the prediction falls when the marked words are hidden than when random words are, or those "
-        "that raw attention marks; with 95% interval. Above 0: the explanation finds what the model relies on."
+        _(
+            "How much more the prediction drops when the highlighted words are masked than when random words are, or "
+            "those that raw attention ranks highest; with 95% interval. Above 0, the explanation finds what the model "
+            "relies on."
+        )
     )
-    for run, evaluation in found:
+    for run, evaluation in evaluations:
         st.caption(f"{md(run_list.title(run.id))}: {md(evaluation.sentence, 600)}")
 
 
-def _interval(value: dict[str, float] | None) -> str:
-    if value is None:
+def _interval(value: Interval | None) -> str:
+    if value is None or value.value is None:
         return "-"
-    return f"{value['value']:+.3f} ({number(value['low'])} to {number(value['high'])})"
+    return f"{value.value:+.3f} ({between(value.low, value.high)})"
 
 
 def show_divergence(first: Run, second: Run) -> None:
-    """Which heads moved most between two runs; the models are only loaded when this is asked for."""
+    """Show which attention heads differ most between two runs; the models are only loaded on request.
+
+    Args:
+        first: a finished run.
+        second: another.
+    """
     if not can_explain(first) or not can_explain(second):
-        st.caption("Both runs must be finished, and of a task whose answers can be explained.")
+        st.caption(_("Both runs must have finished, and their task must have explanations."))
         return
-    if not st.toggle("Compare their heads", key="compare.heads"):
+    if not st.toggle(_("Compare their heads"), key="compare.heads"):
         return
     from dashboard.parts.explain import heads
     from dashboard.parts.shared import side_by_side
 
-    both = [side_by_side.Side("", run, side_by_side.load(run), {"text": ""}, run.id) for run in (first, second)]
-    heads.show_divergence(both)
+    heads.show_divergence(
+        [side_by_side.Side("", run, side_by_side.load(run), {"text": ""}, run.id) for run in (first, second)]
+    )

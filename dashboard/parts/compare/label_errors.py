@@ -1,64 +1,88 @@
-"""Compare's doubtful labels: what the first run is sure of against the data, and the labels that are probably wrong."""
+"""Compare's label errors: where the first run confidently contradicts the data, and labels that are probably wrong."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import streamlit as st
 
 from dashboard import state
 from dashboard.parts.compare import evidence
 from dashboard.parts.compare.cached_predictions import load_classified
+from dashboard.parts.compare.evidence import Column
 from dashboard.parts.shared import url_widgets
 from dashboard.parts.shared.text import cut
 from workbench.compare.classified import ClassPredictions
 from workbench.compare.label_errors import find_label_issues
+from workbench.i18n import N_, _, ngettext
 from workbench.runs.run import Run
 
-MOST_ROWS = 100
-MISTAKES, LABELS = "most confident mistakes", "likely label errors"
+MAX_ROWS = 100
+MISTAKES, LABELS = "mistakes", "label-errors"
+LISTS = {MISTAKES: N_("most confident errors"), LABELS: N_("likely label errors")}
+
+
+class Examples(NamedTuple):
+    """Rows of the predictions, what is shown beside them, and a caption."""
+
+    indices: list[int]
+    columns: list[Column]
+    caption: str
 
 
 def draw(first: Run, second: Run) -> None:
-    """One of two lists; a click on an example opens its explanation in both runs."""
+    """Draw one of two lists; a click on an example opens its explanation in both runs.
+
+    Args:
+        first: a finished run.
+        second: another.
+    """
     run = load_classified(first)
     if run is None or run.scores is None:
-        st.caption("The first run keeps no probabilities of its labels.")
+        st.caption(_("The first run stores no label probabilities."))
         return
-    which = url_widgets.select(
-        "List", [MISTAKES, LABELS] if run.probabilities is not None else [MISTAKES], state.Compare.LABEL_ERRORS,
-        buttons=True, label_visibility="collapsed",
-    )  # fmt: skip
-    places, columns, words = _mistakes(run) if which == MISTAKES else _suspicions(run)
-    if not places:
-        st.caption("There is none.")
-        return
-    evidence.example_table([run.inputs[place] for place in places], columns, "compare.doubtful", first, second)
-    st.caption(words)
-
-
-def _mistakes(run: ClassPredictions) -> tuple[list[int], dict[str, list[Any]], str]:
-    scores = run.scores or []
-    wrong = sorted((i for i in range(len(run)) if not run.correct[i]), key=lambda i: -scores[i])[:MOST_ROWS]
-    columns = {
-        "Right": [cut(run.gold[i], 60) for i in wrong],
-        "First": [cut(run.predicted[i], 60) for i in wrong],
-        "Probability": [scores[i] for i in wrong],
-    }
-    return wrong, columns, "Wrong answers of the first run, those it is surest of on top."
-
-
-def _suspicions(run: ClassPredictions) -> tuple[list[int], dict[str, list[Any]], str]:
-    found = find_label_issues(run.probabilities, run.gold, run.labels) if run.probabilities is not None else []
-    shown = found[:MOST_ROWS]
-    columns = {
-        "In the data": [cut(one.label, 60) for one in shown],
-        "It may be": [cut(one.suggested, 60) for one in shown],
-        "Surer by": [one.margin for one in shown],
-    }
-    words = (
-        f"{len(found):,} of {len(run):,} test labels are suspicious by confident learning (Northcutt 2021). This says "
-        "where to look first. It cannot say whether the label or the model is wrong, and finds no mistake that the "
-        "model has learned."
+    which = url_widgets.segments(
+        _("List"),
+        [MISTAKES, LABELS] if run.probabilities is not None else [MISTAKES],
+        state.Compare.LABEL_ERRORS,
+        format_func=lambda name: _(LISTS[name]),
+        label_visibility="collapsed",
     )
-    return [one.index for one in shown], columns, words
+    examples = _mistakes(run) if which == MISTAKES else _label_issues(run)
+    if not examples.indices:
+        st.caption(_("There are none."))
+        return
+    texts = [run.texts[index] for index in examples.indices]
+    evidence.example_table(texts, examples.columns, "compare.doubtful", first, second)
+    st.caption(examples.caption)
+
+
+def _mistakes(run: ClassPredictions) -> Examples:
+    scores = run.scores or []
+    wrong = sorted((i for i in range(len(run)) if not run.correct[i]), key=lambda i: -scores[i])[:MAX_ROWS]
+    columns = [
+        Column("gold", _("Actual"), [cut(run.gold[i], 60) for i in wrong]),
+        Column("predicted", _("Predicted"), [cut(run.predicted[i], 60) for i in wrong]),
+        Column("score", _("Confidence"), [scores[i] for i in wrong]),
+    ]
+    return Examples(wrong, columns, _("Errors of the first run, most confident first."))
+
+
+def _label_issues(run: ClassPredictions) -> Examples:
+    issues = find_label_issues(run.probabilities, run.gold, run.labels) if run.probabilities is not None else []
+    shown = issues[:MAX_ROWS]
+    columns = [
+        Column("label", _("Label in the data"), [cut(issue.label, 60) for issue in shown]),
+        Column("suggested", _("Suggested label"), [cut(issue.suggested, 60) for issue in shown]),
+        Column("margin", _("Margin"), [issue.margin for issue in shown]),
+    ]
+    caption = ngettext(
+        "{n} of {total} test labels is suspicious by confident learning (Northcutt 2021).",
+        "{n} of {total} test labels are suspicious by confident learning (Northcutt 2021).",
+        len(issues),
+    ).format(n=f"{len(issues):,}", total=f"{len(run):,}")
+    caption += " " + _(
+        "This shows where to look first. It cannot say whether the label or the model is wrong, and misses label "
+        "errors that the model has learned."
+    )
+    return Examples([issue.index for issue in shown], columns, caption)

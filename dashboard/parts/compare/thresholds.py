@@ -1,8 +1,9 @@
-"""Compare's thresholds: precision and recall of one class in two runs, and from which probability on to say it."""
+"""Compare's thresholds: precision and recall of one class in two runs, and the best decision threshold."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -10,84 +11,108 @@ import streamlit as st
 from dashboard import state
 from dashboard.parts.compare.cached_predictions import load_classified
 from dashboard.parts.shared import curves, run_list, url_widgets
-from dashboard.parts.shared.glossary import WORDS
+from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.text import cut, plain
 from workbench.compare.classified import ClassPredictions
 from workbench.compare.thresholds import PrecisionRecallCurve, best_threshold, precision_recall
+from workbench.i18n import _
 from workbench.runs.run import Run
 
 
+class Scored(NamedTuple):
+    """A run's scores of one class, and their precision and recall."""
+
+    scores: list[float]
+    is_class: list[bool]
+    curve: PrecisionRecallCurve
+
+
 def draw(first: Run, second: Run) -> None:
-    """Two pictures of a class that is chosen, and the best threshold of each run."""
-    found = {
-        run.id: run_ for run in (first, second) if (run_ := load_classified(run)) and run_.probabilities is not None
-    }
-    if first.id not in found:
-        st.caption("The first run keeps no probabilities of its labels.")
+    """Draw two figures of a class, and the best threshold of each run.
+
+    Args:
+        first: a finished run.
+        second: another.
+    """
+    predictions = {run.id: load_classified(run) for run in (first, second)}
+    runs = {name: run for name, run in predictions.items() if run is not None and run.probabilities is not None}
+    if first.id not in runs:
+        st.caption(_("The first run stores no label probabilities."))
         return
-    labels = [label for label in found[first.id].labels if label in set(found[first.id].gold)]
+    labels = [label for label in runs[first.id].labels if label in set(runs[first.id].gold)]
     label = url_widgets.select(
-        "Class", labels, state.Compare.CLASS, format_func=lambda name: cut(name, 60), width=360,
-        help=WORDS["precision and recall"],
-    )  # fmt: skip
-    drawn = {name: (run, _curve(run, label)) for name, run in found.items() if label in run.gold}
+        _("Class"),
+        labels,
+        state.Compare.CLASS,
+        format_func=lambda name: cut(name, 60),
+        width=360,
+        help=help_for("precision and recall"),
+    )
+    scored = {name: _scored(run, label) for name, run in runs.items() if label in run.gold}
     left, right = st.columns(2)
-    left.plotly_chart(_precision_recall(drawn), key="compare.precision_recall", config=curves.CONFIG)
-    right.plotly_chart(_by_threshold(drawn), key="compare.thresholds", config=curves.CONFIG)
-    rows = [row for name, (run, curve) in drawn.items() if (row := _row(name, run, curve, label))]
+    left.plotly_chart(_precision_recall(scored), key="compare.precision_recall", config=curves.CONFIG)
+    right.plotly_chart(_by_threshold(scored), key="compare.thresholds", config=curves.CONFIG)
+    rows = [row for name, run in scored.items() if (row := _row(name, run))]
     if rows:
-        numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in rows[0] if name != "Run"}
-        st.dataframe(rows, hide_index=True, column_config=numbers, key="compare.best_thresholds")
+        labels_of = {
+            "average_precision": _("Average precision"),
+            "threshold": _("Best threshold"),
+            "f1": _("F1 on the other half"),
+            "default_f1": _("F1 at 0.5"),
+        }
+        column = st.column_config
+        config = {"run": column.TextColumn(_("Run"))}
+        config |= {name: column.NumberColumn(label, format="%.3f") for name, label in labels_of.items()}
+        st.dataframe(rows, hide_index=True, column_config=config, key="compare.best_thresholds")
     st.caption(
-        "The best threshold by F1 is found on one half of the test examples and judged on the other; on the half where "
-        "it was chosen it looks better than it is."
+        _(
+            "The threshold with the best F1 is chosen on one half of the test examples and evaluated on the other; on "
+            "the half where it is chosen, F1 is too optimistic."
+        )
     )
 
 
-def _curve(run: ClassPredictions, label: str) -> PrecisionRecallCurve:
-    return precision_recall(_scores(run, label), [gold == label for gold in run.gold])
-
-
-def _scores(run: ClassPredictions, label: str) -> list[float]:
+def _scored(run: ClassPredictions, label: str) -> Scored:
     assert run.probabilities is not None
-    return [float(value) for value in run.probabilities[:, run.labels.index(label)]]
+    scores = [float(value) for value in run.probabilities[:, run.labels.index(label)]]
+    is_class = [gold == label for gold in run.gold]
+    return Scored(scores, is_class, precision_recall(scores, is_class))
 
 
-def _row(name: str, run: ClassPredictions, curve: PrecisionRecallCurve, label: str) -> dict[str, Any] | None:
-    truth = [gold == label for gold in run.gold]
-    if sum(truth) < 2:
+def _row(name: str, run: Scored) -> dict[str, str | float] | None:
+    if sum(run.is_class) < 2:
         return None
-    best = best_threshold(_scores(run, label), truth)
+    best = best_threshold(run.scores, run.is_class)
     return {
-        "Run": cut(run_list.title(name), 80),
-        "Average precision": curve.average_precision,
-        "Best threshold": best.threshold,
-        "F1 on the other half": best.held_out_f1,
-        "F1 there from 0.5 on": best.default_f1,
+        "run": cut(run_list.title(name), 80),
+        "average_precision": run.curve.average_precision,
+        "threshold": best.threshold,
+        "f1": best.held_out_f1,
+        "default_f1": best.default_f1,
     }
 
 
-def _precision_recall(drawn: dict[str, tuple[ClassPredictions, PrecisionRecallCurve]]) -> go.Figure:
+def _precision_recall(runs: Mapping[str, Scored]) -> go.Figure:
     figure, colours = go.Figure(), curves.palette()
-    for place, (name, (_, curve)) in enumerate(drawn.items()):
+    for index, (name, run) in enumerate(runs.items()):
         figure.add_scatter(
-            x=curve.recall, y=curve.precision, mode="lines", name=plain(run_list.title(name)),
-            line={"color": colours[place], "shape": "vh"},
+            x=run.curve.recall, y=run.curve.precision, mode="lines", name=plain(run_list.title(name)),
+            line={"color": colours[index], "shape": "vh"},
         )  # fmt: skip
-    return _laid_out(figure, "Precision and recall", "recall", "precision")
+    return _lay_out(figure, _("Precision and recall"), _("Recall"), _("Precision"))
 
 
-def _by_threshold(drawn: dict[str, tuple[ClassPredictions, PrecisionRecallCurve]]) -> go.Figure:
+def _by_threshold(runs: Mapping[str, Scored]) -> go.Figure:
     figure, colours = go.Figure(), curves.palette()
-    for place, (name, (_, curve)) in enumerate(drawn.items()):
+    for index, (name, run) in enumerate(runs.items()):
         figure.add_scatter(
-            x=curve.thresholds, y=curve.f1, mode="lines", name=plain(run_list.title(name)),
-            line={"color": colours[place]},
+            x=run.curve.thresholds, y=run.curve.f1, mode="lines", name=plain(run_list.title(name)),
+            line={"color": colours[index]},
         )  # fmt: skip
-    return _laid_out(figure, "F1 by threshold", "said from this probability on", "F1")
+    return _lay_out(figure, _("F1 by threshold"), _("Threshold"), "F1")
 
 
-def _laid_out(figure: go.Figure, heading: str, x: str, y: str) -> go.Figure:
+def _lay_out(figure: go.Figure, heading: str, x: str, y: str) -> go.Figure:
     figure.update_layout(
         title={"text": heading, "font": {"size": 14}}, height=320, margin={"l": 10, "r": 10, "t": 40, "b": 10},
         legend={"orientation": "h", "y": -0.25}, xaxis={"title": x, "range": [-0.02, 1.02]},

@@ -1,34 +1,35 @@
-"""The catalogue as a table: a click on a row chooses that data set."""
+"""The catalogue as a table; a click on a row chooses that data set."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
 from dashboard import state
 from dashboard.parts.shared.text import cut
 from workbench.data.catalogue.sources import list_entries
+from workbench.i18n import _
 from workbench.workspace import Workspace
 
 HEIGHT = 300
 
 
-def draw(names: list[str], chosen: str | None, workspace: Workspace) -> None:
-    """Some data sets of the catalogue, to be sorted by any column.
+def draw(names: Sequence[str], chosen: str | None, workspace: Workspace) -> None:
+    """Draw data sets of the catalogue, sortable by any column.
 
     Args:
-        names: which of them.
+        names: of the data sets.
         chosen: the one that is marked, if it is among them.
-        workspace: whose cache tells which of them are fetched.
+        workspace: whose cache shows which of them are downloaded.
     """
     entries = [entry for entry in list_entries(workspace, "datasets") if entry["name"] in names]
     if not entries:
-        st.caption("No data set of the catalogue is of this task and language.")
+        st.caption(_("The catalogue has no data set for this task and language."))
         return
     listed = [entry["name"] for entry in entries]
-    # A new key whenever the rows or the mark move, so that the mark stays with the data set.
+    # A new key whenever the rows or the mark change, so that the mark stays with the data set.
     key = f"data.catalogue.{hashlib.sha256(repr((listed, chosen)).encode()).hexdigest()[:12]}"
 
     def choose() -> None:
@@ -36,17 +37,20 @@ def draw(names: list[str], chosen: str | None, workspace: Workspace) -> None:
         if rows and rows[0] < len(listed):
             st.session_state[state.Data.DATASET.key] = listed[rows[0]]
 
+    column = st.column_config
     st.dataframe(
         table(entries),
         column_config={
-            "Name": st.column_config.TextColumn(width=150),
-            "Task": st.column_config.TextColumn(width=125),
-            "Language": st.column_config.TextColumn(width=75),
-            "Size": st.column_config.TextColumn(width=215),
-            "Download, MB": st.column_config.NumberColumn(format="%.1f", width=95),
-            "Fetched": st.column_config.CheckboxColumn(width=65, help="It lies on this disk and needs no network."),
-            "Licence": st.column_config.TextColumn(width=170),
-            "What it is": st.column_config.TextColumn(width=330),
+            "name": column.TextColumn(_("Name"), width=150),
+            "task": column.TextColumn(_("Task"), width=125),
+            "language": column.TextColumn(_("Language"), width=75),
+            "size": column.TextColumn(_("Size"), width=215),
+            "download": column.NumberColumn(_("Download (MB)"), format="%.1f", width=95),
+            "cached": column.CheckboxColumn(
+                _("Downloaded"), width=65, help=_("It is on this disk and needs no network.")
+            ),
+            "licence": column.TextColumn(_("Licence"), width=170),
+            "label": column.TextColumn(_("Description"), width=330),
         },
         height="auto" if len(entries) < 8 else HEIGHT,
         hide_index=True,
@@ -58,15 +62,20 @@ def draw(names: list[str], chosen: str | None, workspace: Workspace) -> None:
     )
 
 
-def table(entries: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """The columns; a data set that comes with an installed package has no download."""
+def table(entries: Sequence[Mapping[str, object]]) -> dict[str, list[object]]:
+    """Return the columns; a data set of an installed package has no download.
+
+    Args:
+        entries: as the catalogue describes them.
+    """
+    sizes = [entry["bytes"] for entry in entries]
     return {
-        "Name": [entry["name"] for entry in entries],
-        "Task": [entry["task"] for entry in entries],
-        "Language": [entry["language"] for entry in entries],
-        "Size": [cut(entry["size"]) for entry in entries],
-        "Download, MB": [entry["bytes"] / 1e6 if entry["bytes"] else None for entry in entries],
-        "Fetched": [bool(entry["cached"]) for entry in entries],
-        "Licence": [cut(entry["licence"]) for entry in entries],
-        "What it is": [cut(entry["label"]) for entry in entries],
+        "name": [entry["name"] for entry in entries],
+        "task": [entry["task"] for entry in entries],
+        "language": [entry["language"] for entry in entries],
+        "size": [cut(entry["size"]) for entry in entries],
+        "download": [size / 1e6 if isinstance(size, int | float) and size else None for size in sizes],
+        "cached": [bool(entry["cached"]) for entry in entries],
+        "licence": [cut(entry["licence"]) for entry in entries],
+        "label": [cut(_(str(entry["label"]))) for entry in entries],
     }

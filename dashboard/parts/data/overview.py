@@ -1,7 +1,8 @@
-"""What data hold: rows, labels, lengths, what was left out and why; and texts that stand nearly so in two parts."""
+"""The content of a data set: rows, labels, lengths, what was left out and why; and near-duplicates between splits."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,40 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.parts.data import warnings
-from dashboard.parts.shared.text import cut, md, plain
+from dashboard.parts.shared import url_widgets
+from dashboard.parts.shared.text import md, plain
 from workbench.data.load import load_data
 from workbench.data.overview import find_near_duplicates, overview
+from workbench.i18n import N_, _
 from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
-MOST_LABELS = 40  # drawn
+MAX_LABELS = 40  # that are drawn
+SPLITS = {"train": N_("training set"), "valid": N_("validation set"), "test": N_("test set")}
+
+
+def split_name(split: str) -> str:
+    """Return the name of a split.
+
+    Args:
+        split: ``train``, ``valid`` or ``test``.
+    """
+    return _(SPLITS.get(split, split))
 
 
 def changed(spec: RunSpec) -> int:
-    """When an upload changed: what is remembered of it is old then."""
+    """Return when an upload changed, as a number: what is cached of it is outdated then.
+
+    Args:
+        spec: whose data.
+    """
     path = Path(spec.data.train)
     return path.stat().st_mtime_ns if path.is_absolute() and path.is_file() else 0
 
 
-@st.cache_data(show_spinner="Reading the data ...", max_entries=4)
-def _found(document: str, when: int, root: str, near: bool) -> Any:
+@st.cache_data(show_spinner=False, max_entries=4)
+def _overview(document: str, when: int, root: str, near: bool) -> Any:
     spec = RunSpec.model_validate_json(document)
     task = tasks.get(spec.task.name)
     columns = task(task.Config()).columns()
@@ -36,66 +53,94 @@ def _found(document: str, when: int, root: str, near: bool) -> Any:
     return find_near_duplicates(dataset, columns) if near else overview(dataset, columns)
 
 
+def _read(spec: RunSpec, workspace: Workspace, near: bool) -> Any:
+    with st.spinner(_("Reading the data ...")):
+        return _overview(spec.model_dump_json(), changed(spec), str(workspace.root), near)
+
+
 def draw(spec: RunSpec, workspace: Workspace) -> None:
-    """The validation report, labels, lengths and the first rows. Raises DataError: which row is wrong, and why."""
-    found = _found(spec.model_dump_json(), changed(spec), str(workspace.root), False)
-    parts = found["parts"]
-    for part, column in zip(parts, st.columns(len(parts)), strict=True):
-        column.metric(f"{part}, rows", f"{parts[part]['rows']:,}")
-    for note in found["notes"]:
+    """Draw the validation report, labels, lengths and the first rows.
+
+    Args:
+        spec: whose data.
+        workspace: whose cache is used.
+
+    Raises:
+        DataError: a row is invalid; the message says which and why.
+    """
+    report = _read(spec, workspace, near=False)
+    splits = report["parts"]
+    for split, column in zip(splits, st.columns(len(splits)), strict=True):
+        column.metric(_("Rows, {split}").format(split=split_name(split)), f"{splits[split]['rows']:,}")
+    for note in report["notes"]:
         st.caption(md(note, 600))
-    warnings.draw(found)
-    state.from_url(state.Data.SPLIT, lambda given: given if given in parts else None)
-    if st.session_state.get(state.Data.SPLIT.key) not in parts:
-        st.session_state[state.Data.SPLIT.key] = "train"
-    part = str(st.segmented_control("Part", list(parts), key=state.Data.SPLIT.key, required=True))
-    state.to_url(state.Data.SPLIT, "" if part == "train" else part)
+    warnings.draw(report)
+    options = list(splits)
+    default = "train" if "train" in options else options[0]
+    split = url_widgets.segments(_("Split"), options, state.Data.SPLIT, default, format_func=split_name)
     labels, lengths = st.columns(2)
     with labels:
-        _draw_labels(parts[part]["labels"])
+        _draw_labels(splits[split]["labels"])
     with lengths:
-        _draw_lengths(parts[part]["characters"])
-    st.caption("The first rows, with the place where each stands")
-    st.dataframe(pd.DataFrame(parts[part]["sample"]), hide_index=True, key="data.sample")
+        _draw_lengths(splits[split]["characters"])
+    st.caption(_("Preview"))
+    sample = pd.DataFrame(splits[split]["sample"])
+    headings = {name: st.column_config.Column(_(str(name).replace("_", " "))) for name in sample.columns}
+    st.dataframe(sample, column_config=headings, hide_index=True, key="data.sample")
 
 
-def draw_near(spec: RunSpec, workspace: Workspace) -> None:
-    """How many texts of a part stand nearly so in another, and the pairs."""
-    found = _found(spec.model_dump_json(), changed(spec), str(workspace.root), True)
-    if found is None:
-        st.info("There are too many texts to compare here.", icon=":material/info:")
+def draw_near_duplicates(spec: RunSpec, workspace: Workspace) -> None:
+    """Draw how many texts of a split nearly appear in another, and the pairs.
+
+    Args:
+        spec: whose data.
+        workspace: whose cache is used.
+    """
+    overlaps = _read(spec, workspace, near=True)
+    if overlaps is None:
+        st.info(_("There are too many texts to compare here."), icon=":material/info:")
         return
-    st.caption("Nearly the same: 80% or more of the sequences of five characters are shared by two texts.")
-    for overlap in found:
+    st.caption(_("Near-duplicates: two texts that share 80% or more of their sequences of five characters."))
+    for overlap in overlaps:
         first, second = overlap["between"]
-        least = "At least " if overlap["unchecked"] else ""
-        text = f"{least}{overlap['count']:,} of {overlap['of']:,} texts of {second} stand nearly so in {first}."
+        text = _("{n} of {total} texts in the {second} nearly appear in the {first}.")
+        if overlap["unchecked"]:
+            text = _("At least {n} of {total} texts in the {second} nearly appear in the {first}.")
+        text = text.format(
+            n=f"{overlap['count']:,}", total=f"{overlap['of']:,}", second=split_name(second), first=split_name(first)
+        )
         (st.warning if overlap["count"] else st.success)(md(text))
         if overlap["pairs"]:
-            st.dataframe(pd.DataFrame(overlap["pairs"]), hide_index=True, key=f"data.near.{first}.{second}")
+            pairs = pd.DataFrame(overlap["pairs"])
+            headings = {name: st.column_config.Column(_(str(name).replace("_", " "))) for name in pairs.columns}
+            st.dataframe(pairs, column_config=headings, hide_index=True, key=f"data.near.{first}.{second}")
 
 
-def _draw_labels(labels: dict[str, int] | None) -> None:
+def _draw_labels(labels: Mapping[str, int] | None) -> None:
     if not labels:
-        st.caption("This task has no labels.")
+        st.caption(_("This task has no class labels."))
         return
-    most = sorted(labels.items(), key=lambda item: -item[1])[:MOST_LABELS]
-    names = [f"{plain(name, 30)}" for name, _ in most]
-    bars = go.Bar(x=[count for _, count in most], y=list(range(len(most))), orientation="h")
+    most = sorted(labels.items(), key=lambda item: -item[1])[:MAX_LABELS]
+    names = [f"{plain(name, 30)}" for name, count in most]
+    bars = go.Bar(x=[count for name, count in most], y=list(range(len(most))), orientation="h")
     figure = go.Figure(bars).update_yaxes(tickvals=list(range(len(most))), ticktext=names, autorange="reversed")
-    _plot(figure, "rows", "data.labels")
-    if len(labels) > MOST_LABELS:
-        st.caption(cut(f"{len(labels) - MOST_LABELS} rarer labels are not drawn."))
+    _plot(figure, _("rows"), "data.labels")
+    if len(labels) > MAX_LABELS:
+        st.caption(_("{n} rarer labels are not shown.").format(n=len(labels) - MAX_LABELS))
 
 
-def _draw_lengths(lengths: dict[str, Any]) -> None:
+def _draw_lengths(lengths: Mapping[str, Any]) -> None:
     width = lengths["edges"][1] - lengths["edges"][0]
     _plot(
         go.Figure(go.Bar(x=lengths["edges"][:-1], y=lengths["counts"], offset=0, width=width)),
-        "length of a text in characters",
+        _("text length in characters"),
         "data.lengths",
     )
-    st.caption(f"Median {lengths['p50']:,}; 95% are up to {lengths['p95']:,}; the longest has {lengths['max']:,}.")
+    st.caption(
+        _("Median {median}; 95% have at most {p95}; the longest has {max}.").format(
+            median=f"{lengths['p50']:,}", p95=f"{lengths['p95']:,}", max=f"{lengths['max']:,}"
+        )
+    )
 
 
 def _plot(figure: go.Figure, axis: str, key: str) -> None:

@@ -1,78 +1,92 @@
-"""What of the data is doubtful, and where it stands: texts that come twice, with different labels, or in two parts."""
+"""Problems of the data and where they are: duplicates, conflicting labels, texts in more than one split."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
-from dashboard.parts.shared.text import cut, md, number
+from dashboard.parts.shared.text import cut, md
+from workbench.i18n import _, ngettext
 
 
-def draw(found: dict[str, Any]) -> None:
-    """Which column plays which role, and the places of all that the report counts.
+def draw(report: Mapping[str, Any]) -> None:
+    """Draw which columns are used, and the locations of everything that the report counts.
 
     Args:
-        found: of :func:`workbench.data.overview.overview`.
+        report: of :func:`workbench.data.overview.overview`.
     """
-    mapping = found.get("mapping") or {}
+    mapping = report.get("mapping") or {}
     if mapping:
-        told = " · ".join(f"{md(role.replace('_', ' '))}: *{md(column)}*" for role, column in mapping.items())
-        st.caption(f"Columns that are read, by their role: {told}")
-    rows = doubts(found)
+        columns = " · ".join(f"{md(_(role.replace('_', ' ')))}: *{md(column)}*" for role, column in mapping.items())
+        st.caption(_("Columns used: {columns}").format(columns=columns))
+    rows = problems(report)
     if not rows:
-        st.caption("No text stands twice in a part, with different labels, or in two parts.")
+        st.caption(_("No duplicate texts, within or across splits."))
         return
-    with st.expander(f"Doubtful rows, and where they stand ({_sum(found)})", icon=":material/rule:", key="data_doubts"):
+    heading = _("Problems in the data ({counts})").format(counts=_counts(report))
+    with st.expander(heading, icon=":material/rule:", key="data_doubts"):
         st.dataframe(
-            {name: [row[name] for row in rows] for name in ("What", "Part", "Text", "Places")},
+            {name: [row[name] for row in rows] for name in ("problem", "split", "text", "rows")},
             column_config={
-                "What": st.column_config.TextColumn(width=150),
-                "Part": st.column_config.TextColumn(width=110),
-                "Text": st.column_config.TextColumn(width=420),
-                "Places": st.column_config.ListColumn(width=420),
+                "problem": st.column_config.TextColumn(_("Problem"), width=150),
+                "split": st.column_config.TextColumn(_("Split"), width=110),
+                "text": st.column_config.TextColumn(_("Text"), width=420),
+                "rows": st.column_config.ListColumn(_("Rows"), width=420),
             },
             hide_index=True,
             placeholder="",
             key="data.doubts",
         )
-        if _listed_fewer(found):
-            st.caption("Of each kind the first are listed.")
+        if _is_truncated(report):
+            st.caption(_("Only the first examples of each problem are listed."))
 
 
-def doubts(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row for each doubt that the report lists: what, in which part, which text, and its places."""
-    rows: list[dict[str, Any]] = []
-    for part, counts in found["parts"].items():
-        for each in counts["conflicts"]["examples"]:
-            rows.append(_row("different labels", part, each["text"], each["places"]))
-        for place in counts["duplicates"]["examples"]:
-            rows.append(_row("stands there again", part, None, [place]))
-    for overlap in found.get("overlaps") or []:
-        for each in overlap["examples"]:
-            rows.append(_row("stands in both", " and ".join(overlap["between"]), each["text"], each["places"]))
-    for left in found.get("left_out") or []:
-        if left["rows"]:
-            rows.append(_row(f"left out: {left['reason']}", left["part"], None, [f"row {row}" for row in left["rows"]]))
+def problems(report: Mapping[str, Any]) -> list[dict[str, object]]:
+    """Return a row for each problem that the report lists: what, in which split, which text, which rows.
+
+    Args:
+        report: of :func:`workbench.data.overview.overview`.
+    """
+    rows: list[dict[str, object]] = []
+    for split, counts in report["parts"].items():
+        for example in counts["conflicts"]["examples"]:
+            rows.append(_row(_("conflicting labels"), split, example["text"], example["places"]))
+        for location in counts["duplicates"]["examples"]:
+            rows.append(_row(_("duplicate"), split, None, [location]))
+    for overlap in report.get("overlaps") or []:
+        for example in overlap["examples"]:
+            splits = _("{first} and {second}").format(first=overlap["between"][0], second=overlap["between"][1])
+            rows.append(_row(_("in both splits"), splits, example["text"], example["places"]))
+    for group in report.get("left_out") or []:
+        if group["rows"]:
+            locations = [_("row {n}").format(n=row) for row in group["rows"]]
+            reason = _("left out: {reason}").format(reason=_(group["reason"]))
+            rows.append(_row(reason, group["part"], None, locations))
     return rows
 
 
-def _row(what: str, part: str, text: str | None, places: list[str]) -> dict[str, Any]:
-    return {"What": cut(what), "Part": part, "Text": None if text is None else cut(text), "Places": places}
+def _row(problem: str, split: str, text: str | None, rows: Sequence[str]) -> dict[str, object]:
+    return {"problem": cut(problem), "split": split, "text": None if text is None else cut(text), "rows": list(rows)}
 
 
-def _sum(found: dict[str, Any]) -> str:
-    parts = found["parts"].values()
-    counts = {
-        "doubles": sum(part["duplicates"]["count"] for part in parts),
-        "contradictions": sum(part["conflicts"]["count"] for part in parts),
-        "in two parts": sum(overlap["count"] for overlap in found.get("overlaps") or []),
-        "left out": sum(left["count"] for left in found.get("left_out") or [] if left["rows"]),
-    }
-    return ", ".join(f"{number(count)} {what}" for what, count in counts.items() if count)
+def _counts(report: Mapping[str, Any]) -> str:
+    splits = report["parts"].values()
+    duplicates = sum(split["duplicates"]["count"] for split in splits)
+    conflicts = sum(split["conflicts"]["count"] for split in splits)
+    overlaps = sum(overlap["count"] for overlap in report.get("overlaps") or [])
+    left_out = sum(group["count"] for group in report.get("left_out") or [] if group["rows"])
+    counts = [
+        (duplicates, ngettext("{n} duplicate", "{n} duplicates", duplicates)),
+        (conflicts, ngettext("{n} conflicting label", "{n} conflicting labels", conflicts)),
+        (overlaps, ngettext("{n} in two splits", "{n} in two splits", overlaps)),
+        (left_out, ngettext("{n} left out", "{n} left out", left_out)),
+    ]
+    return ", ".join(text.format(n=f"{count:,}") for count, text in counts if count)
 
 
-def _listed_fewer(found: dict[str, Any]) -> bool:
-    lists = [part[kind] for part in found["parts"].values() for kind in ("duplicates", "conflicts")]
-    lists += found.get("overlaps") or []
-    return any(each["count"] > len(each["examples"]) for each in lists)
+def _is_truncated(report: Mapping[str, Any]) -> bool:
+    lists = [split[kind] for split in report["parts"].values() for kind in ("duplicates", "conflicts")]
+    lists += report.get("overlaps") or []
+    return any(entry["count"] > len(entry["examples"]) for entry in lists)

@@ -1,4 +1,4 @@
-"""What the heads do over many texts: the patterns they follow, how much each matters, how far each has moved."""
+"""What attention heads do over many texts: their patterns, their importance, and how they differ between two runs."""
 
 from __future__ import annotations
 
@@ -6,89 +6,106 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.parts.explain import inputs
-from dashboard.parts.shared import curves, long_tasks, side_by_side
-from dashboard.parts.shared.glossary import WORDS
+from dashboard.parts.shared import curves, long_tasks, session_cache, side_by_side
+from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.side_by_side import Side
 from dashboard.parts.shared.text import md
 from workbench.explain import layers
 from workbench.explain.aggregates import HeadPatterns, head_patterns
 from workbench.explain.attention_difference import attention_divergence
 from workbench.explain.cache import load_importance, load_layers, load_patterns, save_measurement
-from workbench.explain.examples import reads_pairs
+from workbench.explain.examples import TextInputs, reads_pairs
 from workbench.explain.heads import HeadImportance, Measure, head_importance
 from workbench.explain.layers import layer_importance
 from workbench.explain.render import figure, maps
+from workbench.i18n import N_, _
 
-TEXTS = 50
+MAX_TEXTS = 50
 _CELL, _AROUND = 30, 175  # pixels of a map
-MEASURES: dict[Measure, str] = {
-    "ablation": "what is lost without it",
-    "gradient": "how strongly it is felt (quicker)",
+MEASURES: dict[Measure, str] = {"ablation": N_("ablation"), "gradient": N_("gradient (faster)")}
+MAPS = {
+    "which": N_("strongest pattern"),
+    "entropy": N_("entropy (bits)"),
+    "distance": N_("distance (tokens)"),
 }
 READINGS = {
-    "patterns": "A pattern is measured, not judged by eye: a head is named after one when at least 40% of its "
-    "attention follows it, and three times as much as even attention would. A head without a name may still be of use.",
-    "importance": "Heads are switched off one at a time. Small numbers do not add up: two heads that do the same can "
-    "each be missed without loss.",
-    "moves": "0: the head looks exactly where it looked; 1: nowhere the same. A head that moved need not matter.",
+    "patterns": N_(
+        "A head is named after a pattern if at least 40% of its attention follows it, and three times as much as "
+        "uniform attention would. A head without a name may still be useful."
+    ),
+    "importance": N_(
+        "Heads are removed one at a time. Small values do not add up: of two heads that do the same, each can be "
+        "removed without loss."
+    ),
+    "divergence": N_("0: the head attends exactly as before; 1: nowhere the same. A large change need not matter."),
 }
+NO_TEXTS = N_("The run has no predictions to take texts from.")
 
 
-def show(both: list[Side]) -> None:
-    """The maps that are there, and buttons for those that are not."""
-    side = both[0]
-    if side.what != side.run.id or not inputs.examples(side.run):
-        st.caption("The run keeps no predictions to take texts from.")
+def show(sides: list[Side]) -> None:
+    """Show the maps that were computed, and buttons for the others.
+
+    Args:
+        sides: one or two.
+    """
+    side = sides[0]
+    if not side.is_run or not inputs.examples(side.run):
+        st.caption(_(NO_TEXTS))
         return
-    if len(both) > 1 and both[1].what != side.what:
-        st.subheader("Which heads moved most", help=WORDS["head"], anchor=False)
-        show_divergence(both)
-    st.subheader("Patterns", help=WORDS["head"], anchor=False)
+    if len(sides) > 1 and sides[1].model_key != side.model_key:
+        st.subheader(_("Heads that changed most"), help=help_for("head"), anchor=False)
+        show_divergence(sides)
+    st.subheader(_("Patterns"), help=help_for("head"), anchor=False)
     _patterns(side)
-    st.subheader("Importance", anchor=False)
+    st.subheader(_("Importance"), anchor=False)
     _importance(side)
-    st.subheader("Layers", anchor=False)
+    st.subheader(_("Layers"), anchor=False)
     _layers(side)
 
 
-def _texts(side: Side, most: int = TEXTS) -> list[dict[str, str]]:
+def _texts(side: Side) -> list[TextInputs]:
     pairs = reads_pairs(side.predictor.task)
-    return inputs.example_texts(side.run, pairs, most)
+    return inputs.example_texts(side.run, pairs, MAX_TEXTS)
+
+
+def _caption(n_texts: int, *sentences: str) -> None:
+    over = _("Over {n} texts.").format(n=n_texts)
+    st.caption(md(" ".join([over, *sentences]), 800))
 
 
 # -- patterns -------------------------------------------------------------------------------------------------------
 
 
 def _patterns(side: Side) -> None:
-    found = load_patterns(side.run)
-    if found is None:
-        texts = [given["text"] for given in _texts(side)]
-        label = f"Measure patterns over {len(texts)} texts"
+    patterns = load_patterns(side.run)
+    if patterns is None:
+        texts = [text["text"] for text in _texts(side)]
+        label = _("Measure patterns over {n} texts").format(n=len(texts))
         if not long_tasks.start_button(label, "explain.patterns", 3 * side.seconds * len(texts)):
             return
-        tell = long_tasks.progress_bar("Measuring patterns")
-        read = side.predictor
-        found = head_patterns(read.model, read.tokenizer, texts, read.max_length, progress=tell)
-        save_measurement(side.run, found)
-        st.rerun()  # the button goes
-    choices = {"which": "which pattern", "entropy": "how spread (bits)", "distance": "how far (tokens)"}
-    choices |= {name: name for name in found.patterns}
+        progress = long_tasks.progress_bar(_("Measuring patterns"))
+        predictor = side.predictor
+        patterns = head_patterns(predictor.model, predictor.tokenizer, texts, predictor.max_length, progress=progress)
+        save_measurement(side.run, patterns)
+        st.rerun()  # the button disappears
+    names = {name: _(label) for name, label in MAPS.items()} | {name: _(name) for name in patterns.patterns}
     chosen = st.segmented_control(
-        "Shown", list(choices), format_func=lambda name: choices[name], default="which", key="explain.pattern"
+        _("Map"), list(names), format_func=lambda name: names[name], default="which", key="explain.pattern"
     )
-    _map(_pattern_figure(found, chosen or "which"), len(found.entropy))
-    st.caption(md(" ".join([f"Over {found.texts} texts.", READINGS["patterns"], *found.notes]), 800))
+    _draw_map(_pattern_figure(patterns, chosen or "which"), len(patterns.entropy))
+    _caption(patterns.texts, _(READINGS["patterns"]), *patterns.notes)
 
 
-def _pattern_figure(found: HeadPatterns, chosen: str) -> figure.Figure:
+def _pattern_figure(patterns: HeadPatterns, chosen: str) -> figure.Figure:
     if chosen == "which":
-        return maps.pattern_map(found)
+        return maps.pattern_map(patterns)
     if chosen == "entropy":
-        return maps.head_map(found.entropy, "How spread each head's attention is", "bits")
+        return maps.head_map(patterns.entropy, _("Entropy of each head's attention"), _("bits"))
     if chosen == "distance":
-        return maps.head_map(found.distance, "How far each head looks", "tokens")
-    what = f"of its attention (even attention: {found.even[chosen]:.2f})"
-    return maps.head_map(found.patterns[chosen], f"Attention to: {chosen}", what, most=1.0)
+        return maps.head_map(patterns.distance, _("Mean distance that each head attends"), _("tokens"))
+    unit = _("of its attention (uniform attention: {value})").format(value=f"{patterns.even[chosen]:.2f}")
+    title = _("Attention to: {pattern}").format(pattern=_(chosen))
+    return maps.head_map(patterns.patterns[chosen], title, unit, most=1.0)
 
 
 # -- importance -----------------------------------------------------------------------------------------------------
@@ -97,98 +114,105 @@ def _pattern_figure(found: HeadPatterns, chosen: str) -> figure.Figure:
 def _importance(side: Side) -> None:
     measure: Measure = (
         st.segmented_control(
-            "Measured by",
+            _("Measured by"),
             list(MEASURES),
-            format_func=lambda name: MEASURES[name],
+            format_func=lambda name: _(MEASURES[name]),
             default="ablation",
             key="explain.measure",
         )
         or "ablation"
     )
-    found = load_importance(side.run, measure)
-    if found is None:
+    importance = load_importance(side.run, measure)
+    if importance is None:
         texts = _texts(side)
-        heads = _head_count(side)
-        seconds = len(texts) * side.seconds * (6.0 if measure == "gradient" else heads)
-        if not long_tasks.start_button(f"Measure over {len(texts)} texts", f"explain.importance.{measure}", seconds):
+        seconds = len(texts) * side.seconds * (6.0 if measure == "gradient" else _num_heads(side))
+        label = _("Measure over {n} texts").format(n=len(texts))
+        if not long_tasks.start_button(label, f"explain.importance.{measure}", seconds):
             return
-        found = head_importance(side.predictor, texts, measure, progress=long_tasks.progress_bar("Measuring heads"))
-        save_measurement(side.run, found)
+        progress = long_tasks.progress_bar(_("Measuring heads"))
+        importance = head_importance(side.predictor, texts, measure, progress=progress)
+        save_measurement(side.run, importance)
         st.rerun()
-    _map(maps.importance_map(found), len(found.importance))
-    st.caption(md(f"Over {found.texts} texts. {_least(found)} {READINGS['importance']}", 800))
+    _draw_map(maps.importance_map(importance), len(importance.importance))
+    _caption(importance.texts, _least(importance), _(READINGS["importance"]))
 
 
 def _layers(side: Side) -> None:
     """What is lost without each layer."""
-    found = load_layers(side.run)
-    if found is None:
+    importance = load_layers(side.run)
+    if importance is None:
         texts = _texts(side)
-        seconds = len(texts) * side.seconds * _layer_count(side)
-        if not long_tasks.start_button(f"Leave out each layer, over {len(texts)} texts", "explain.layers", seconds):
+        seconds = len(texts) * side.seconds * side.num_layers
+        label = _("Remove each layer, over {n} texts").format(n=len(texts))
+        if not long_tasks.start_button(label, "explain.layers", seconds):
             return
-        found = layer_importance(side.predictor, texts, long_tasks.progress_bar("Leaving out layers"))
-        save_measurement(side.run, found)
+        progress = long_tasks.progress_bar(_("Removing layers"))
+        importance = layer_importance(side.predictor, texts, progress)
+        save_measurement(side.run, importance)
         st.rerun()
-    st.plotly_chart(_layer_bars(found), key="explain.layer_bars", config=curves.CONFIG)
-    st.caption(md(f"Over {found.texts} texts. {layers.READING}", 800))
+    st.plotly_chart(_layer_bars(importance), key="explain.layer_bars", config=curves.CONFIG)
+    _caption(importance.texts, _(layers.READING))
 
 
-def _layer_bars(found: layers.LayerImportance) -> go.Figure:
-    """A bar a layer, with the 95% interval of its mean."""
-    above = [high - value for high, value in zip(found.high, found.importance, strict=True)]
-    below = [value - low for low, value in zip(found.low, found.importance, strict=True)]
+def _layer_bars(importance: layers.LayerImportance) -> go.Figure:
+    """A bar per layer, with the 95% interval of its mean."""
+    above = [high - value for high, value in zip(importance.high, importance.importance, strict=True)]
+    below = [value - low for low, value in zip(importance.low, importance.importance, strict=True)]
+    point = _("{layer}: drops by {value}").format(layer="%{x}", value="%{y:.3f}")
     bars = go.Bar(
-        x=[f"layer {number}" for number in range(len(found.importance))],
-        y=found.importance,
+        x=[_("layer {n}").format(n=index) for index in range(len(importance.importance))],
+        y=importance.importance,
         error_y={"type": "data", "array": above, "arrayminus": below},
-        hovertemplate="%{x}: falls by %{y:.3f}<extra></extra>",
+        hovertemplate=f"{point}<extra></extra>",
     )
-    drawn = go.Figure(bars)
-    drawn.update_layout(
-        height=280, margin={"l": 0, "r": 0, "t": 10, "b": 0}, yaxis_title="fall of the answer's probability"
+    chart = go.Figure(bars)
+    chart.update_layout(
+        height=280, margin={"l": 0, "r": 0, "t": 10, "b": 0}, yaxis_title=_("drop of the predicted probability")
     )
-    return drawn
+    return chart
 
 
-def _least(found: HeadImportance) -> str:
-    names = ", ".join(f"{one['layer']}.{one['head']}" for one in found.order[:5])
-    return f"Least needed (layer.head): {names}."
+def _least(importance: HeadImportance) -> str:
+    names = ", ".join(f"{head['layer']}.{head['head']}" for head in importance.order[:5])
+    return _("Least important (layer.head): {heads}.").format(heads=names)
 
 
-def _layer_count(side: Side) -> int:
-    return int(getattr(side.predictor.model.config, "num_hidden_layers", 6))
-
-
-def _head_count(side: Side) -> int:
+def _num_heads(side: Side) -> int:
     config = side.predictor.model.config
-    return _layer_count(side) * int(getattr(config, "num_attention_heads", 12) or 1)
+    return side.num_layers * int(getattr(config, "num_attention_heads", 12) or 1)
 
 
-# -- moves ----------------------------------------------------------------------------------------------------------
+# -- divergence -----------------------------------------------------------------------------------------------------
 
 
-def show_divergence(both: list[Side]) -> None:
-    """How far each head of the second looks elsewhere than the same head of the first."""
-    first, second = both
-    key = ("moves", first.what, second.what, side_by_side.changed(first.run), side_by_side.changed(second.run))
-    found = side_by_side.kept(*key)
-    if found is None:
-        texts = [given["text"] for given in _texts(first)]
-        if not long_tasks.start_button(
-            f"Compare all heads over {len(texts)} texts", "explain.moves", 6 * first.seconds * len(texts)
-        ):
+def show_divergence(sides: list[Side]) -> None:
+    """Show how differently each head of the second side attends from the same head of the first.
+
+    Args:
+        sides: two.
+    """
+    first, second = sides
+    versions = (side_by_side.version_of(first.run), side_by_side.version_of(second.run))
+    key = ("divergence", first.model_key, second.model_key, *versions)
+    divergence = session_cache.get(*key)
+    if divergence is None:
+        texts = [text["text"] for text in _texts(first)]
+        label = _("Compare all heads over {n} texts").format(n=len(texts))
+        if not long_tasks.start_button(label, "explain.moves", 6 * first.seconds * len(texts)):
             return
-        read = first.predictor
-        tell = long_tasks.progress_bar("Comparing heads")
-        moved = attention_divergence(read.model, second.predictor.model, read.tokenizer, texts, read.max_length, tell)
-        side_by_side.keep(moved, *key)
+        predictor = first.predictor
+        progress = long_tasks.progress_bar(_("Comparing heads"))
+        result = attention_divergence(
+            predictor.model, second.predictor.model, predictor.tokenizer, texts, predictor.max_length, progress
+        )
+        session_cache.put(result, *key)
         st.rerun()
-    _map(maps.divergence_map(found), len(found.divergence))
-    top = ", ".join(f"{one['layer']}.{one['head']} ({one['divergence']:.3f})" for one in found.order[:5])
-    st.caption(md(f"Over {found.texts} texts; most moved (layer.head): {top}. {READINGS['moves']}", 800))
+    _draw_map(maps.divergence_map(divergence), len(divergence.divergence))
+    top = ", ".join(f"{head['layer']}.{head['head']} ({head['divergence']:.3f})" for head in divergence.order[:5])
+    most = _("Changed most (layer.head): {heads}.").format(heads=top)
+    _caption(divergence.texts, most, _(READINGS["divergence"]))
 
 
-def _map(drawn: figure.Figure, layers: int) -> None:
-    page = figure.page([drawn], theme=st.context.theme.type or "auto", title=drawn.title)
-    st.iframe(page, height=_AROUND + _CELL * layers)
+def _draw_map(chart: figure.Figure, n_layers: int) -> None:
+    page = figure.page([chart], theme=st.context.theme.type or "auto", title=chart.title)
+    st.iframe(page, height=_AROUND + _CELL * n_layers)

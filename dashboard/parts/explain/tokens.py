@@ -1,179 +1,190 @@
-"""What each token counts for a decision: the method with its options, the picture, and how far to believe it."""
+"""How much each token counts for a prediction: the method and its options, the picture, and its faithfulness."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
+from pydantic import BaseModel
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import state
 from dashboard.parts.explain import inputs
-from dashboard.parts.shared import long_tasks, side_by_side, spec_form
-from dashboard.parts.shared.glossary import WORDS
+from dashboard.parts.explain.heads import NO_TEXTS
+from dashboard.parts.shared import long_tasks, session_cache, side_by_side, spec_form
+from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.side_by_side import Side
 from dashboard.parts.shared.text import cut, md
 from workbench.explain import base as explaining
 from workbench.explain import dataset_faithfulness, evaluation
+from workbench.explain.checks import CHECKS
 from workbench.explain.evaluation import FaithfulnessEvaluation
 from workbench.explain.examples import reads_pairs
 from workbench.explain.render import curves, figure, static
+from workbench.i18n import _
 
 OPTIONS_PREFIX = "explain.options"
-CHECKS = {
-    "curves": "hiding tokens one after the other",
-    "agreement": "asking other methods",
-    "stability": "changing what means nothing",
-    "sanity": "shuffling the weights",
-}
-EVALUATION_CALLS = 400  # about how often the four checks ask the model, for a quick method
-DATASET_CALLS = 30  # and the evaluation over many texts, for each of them
+EVALUATION_CALLS = 400  # approximate calls of the model by the four checks, for a quick method
+DATASET_CALLS = 30  # and by the evaluation over many texts, for each of them
 _CURVES_HEIGHT = 385  # pixels
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """How it is explained.
+    """How a prediction is explained.
 
-    Args:
+    Attributes:
         method: the explainer's name.
         options: the method's own, without those that have their default value.
-        target: the label, answer or token that is explained; None for what the model says.
-        place: the number of the word whose label is explained; None for the first that tells something.
+        target: the label, answer or token that is explained; None for the prediction.
+        position: the index of the word whose label is explained; None for the first one with a label.
     """
 
     method: str
     options: dict[str, Any]
     target: str | None
-    place: int | None
+    position: int | None
 
     @property
     def key(self) -> str:
-        return json.dumps([self.method, self.options, self.target, self.place], sort_keys=True, default=str)
+        """Identifies the choice."""
+        return json.dumps([self.method, self.options, self.target, self.position], sort_keys=True, default=str)
 
     @property
     def slow(self) -> bool:
+        """Whether the method starts only on request."""
         return bool(explaining.explainers.get(self.method).slow)
 
-    def asks(self) -> int | None:
-        """About how often the method asks the model for one text; None where that is not known."""
+    def n_calls(self) -> int | None:
+        """Return about how often the method calls the model for one text; None if it is unknown."""
         config = explaining.explainers.get(self.method).Config(**self.options)
         return next((int(getattr(config, name)) for name in ("samples", "texts") if hasattr(config, name)), None)
 
 
-def _slow_asks(choice: Choice) -> int:
-    """How often a slow method asks the model for one text."""
-    return (choice.asks() or 1000) if choice.slow else 0
+def _slow_calls(choice: Choice) -> int:
+    """How often a slow method calls the model for one text."""
+    return (choice.n_calls() or 1000) if choice.slow else 0
 
 
 # -- the choice -----------------------------------------------------------------------------------------------------
 
 
 def choose(side: Side) -> Choice:
-    """Method, target and options; only what fits the model is offered."""
-    usable = explaining.compatible_methods(side.predictor)
-    state.from_url(state.Explain.METHOD, lambda given: given if given in usable else None)
-    _reset(state.Explain.METHOD.key, usable, usable[0] if usable else None)
-    columns = st.columns([2, 2, 2, 1] if _at_words(side) else [2, 2, 1], vertical_alignment="bottom")
-    method = columns[0].selectbox("Method", usable, format_func=_method_name, key=state.Explain.METHOD.key)
-    state.to_url(state.Explain.METHOD, method)
-    place = _choose_place(side, columns[2]) if _at_words(side) else None
-    return Choice(method, _options(method, columns[-1]), _choose_target(side, columns[1]), place)
+    """Draw the choice of method, target and options; only what fits the model is offered.
+
+    Args:
+        side: what is explained.
+    """
+    methods = explaining.offered(side.predictor)
+    choice = state.Explain.METHOD
+    state.from_url(choice, state.known(methods))
+    _reset(choice.key, methods, methods[0] if methods else None)
+    explains_words = side.predictor.task.target_kind == "label of a word"
+    columns = st.columns([2, 2, 2, 1] if explains_words else [2, 2, 1], vertical_alignment="bottom")
+    method = columns[0].selectbox(_("Method"), methods, format_func=_method_name, key=choice.key)
+    state.to_url(choice, method)
+    position = _choose_position(side, columns[2]) if explains_words else None
+    return Choice(method, _options(method, columns[-1]), _choose_target(side, columns[1]), position)
 
 
-def _at_words(side: Side) -> bool:
-    return side.predictor.task.target_kind == "label of a word"
-
-
-def _choose_target(side: Side, column: Any) -> str | None:
-    """What is explained: one of the labels; for tasks without labels an answer or a token, typed or chosen."""
-    labels, span = list(side.predictor.labels), side.predictor.task.target_kind == "span"
-    free = not labels or span
-    words = "Explained label" if not free else "Explained answer" if span else "Explained token"
-    offered = list(side.target_spec().prediction["scores"]) if free else labels
-    state.from_url(state.Explain.TARGET, lambda given: given if free or given in labels else None)
-    now = st.session_state.get(state.Explain.TARGET.key)
-    if free and now is not None and now not in offered:
-        offered = [*offered, now]
-    _reset(state.Explain.TARGET.key, [None, *offered], None)
+def _choose_target(side: Side, column: DeltaGenerator) -> str | None:
+    """What is explained: one of the labels; of tasks without labels, an answer or a token, typed or chosen."""
+    labels, is_span = list(side.predictor.labels), side.predictor.task.target_kind == "span"
+    is_free = not labels or is_span
+    title = _("Explained label")
+    if is_free:
+        title = _("Explained answer") if is_span else _("Explained token")
+    options = list(side.target_spec().prediction["scores"]) if is_free else labels
+    choice = state.Explain.TARGET
+    state.from_url(choice, lambda text: text if is_free or text in labels else None)
+    value = st.session_state.get(choice.key)
+    if is_free and value is not None and value not in options:
+        options = [*options, value]
+    _reset(choice.key, [None, *options], None)
     target = column.selectbox(
-        words,
-        offered,
+        title,
+        options,
         index=None,
-        format_func=lambda label: cut(label, 60) or "(empty)",
-        key=state.Explain.TARGET.key,
-        placeholder="what the model says",
-        accept_new_options=free,
-        help="What the numbers below are about. Left empty: what the model itself says.",
+        format_func=lambda label: cut(label, 60) or _("(empty)"),
+        key=choice.key,
+        placeholder=_("the prediction"),
+        accept_new_options=is_free,
+        help=_("What the scores below are about. Empty: the model's prediction."),
     )
-    state.to_url(state.Explain.TARGET, target or "")
+    state.to_url(choice, target or "")
     return target
 
 
-def _choose_place(side: Side, column: Any) -> int | None:
-    """The word whose label is explained."""
-    names = _words(side)
-    numbers = range(len(names))
-    state.from_url(state.Explain.POSITION, lambda given: next((i for i in numbers if str(i) == given), None))
-    _reset(state.Explain.POSITION.key, [None, *numbers], None)
-    place = column.selectbox(
-        "Of the word",
-        list(numbers),
+def _choose_position(side: Side, column: DeltaGenerator) -> int | None:
+    """The index of the word whose label is explained."""
+    words = _words(side)
+    indices = range(len(words))
+    choice = state.Explain.POSITION
+    state.from_url(choice, lambda text: next((i for i in indices if str(i) == text), None))
+    _reset(choice.key, [None, *indices], None)
+    position = column.selectbox(
+        _("Word"),
+        list(indices),
         index=None,
-        format_func=lambda i: f"{i} {cut(names[i], 40)}",
-        key=state.Explain.POSITION.key,
-        placeholder="the first with a label",
+        format_func=lambda i: f"{i} {cut(words[i], 40)}",
+        key=choice.key,
+        placeholder=_("the first with a label"),
     )
-    state.to_url(state.Explain.POSITION, "" if place is None else str(place))
-    return place
+    state.to_url(choice, "" if position is None else str(position))
+    return position
 
 
 def _words(side: Side) -> list[str]:
     """The words of the text, in order."""
     encoded = side.instance().encoded
-    ends: dict[Any, tuple[int, int]] = {}
+    spans: dict[tuple[int, int | None], tuple[int, int]] = {}
     for segment, word, (start, end) in zip(encoded.segments, encoded.words, encoded.offsets, strict=True):
         if segment is not None:
-            ends[segment, word] = (ends.get((segment, word), (start, end))[0], end)
+            first = spans.get((segment, word), (start, end))[0]
+            spans[segment, word] = (first, end)
     texts = (side.text, side.pair or "")
-    return [texts[segment][start:end] for (segment, _), (start, end) in ends.items()]
+    return [texts[segment][start:end] for (segment, word), (start, end) in spans.items()]
 
 
-def _reset(key: str, allowed: list[Any], default: Any) -> None:
-    """Another run may not have what was chosen for the last one."""
+def _reset(key: str, allowed: Sequence[object], default: object) -> None:
+    """Drop a value that another run offered and this one does not."""
     if st.session_state.get(key) not in allowed:
         st.session_state[key] = default
 
 
 def _method_name(name: str) -> str:
-    label = explaining.explainers.label(name).split(":")[0]
-    return f"{label} (slow)" if explaining.explainers.get(name).slow else label
+    label = _(explaining.explainers.label(name)).split(":")[0]
+    return _("{method} (slow)").format(method=label) if explaining.explainers.get(name).slow else label
 
 
-def _options(method: str, place: Any) -> dict[str, Any]:
-    """The method's own options, out of the URL where it names some."""
+def _options(method: str, column: DeltaGenerator) -> dict[str, Any]:
+    """The method's own options; the URL may set some."""
     config, prefix = explaining.explainers.get(method).Config, f"{OPTIONS_PREFIX}.{method}"
 
-    def read(given: str) -> None:
-        for name, value in _checked(config, given).items():
+    def read(text: str) -> None:
+        for name, value in _valid_options(config, text).items():
             st.session_state[f"{prefix}.{name}"] = value
 
-    state.from_url(state.Explain.OPTIONS._replace(key=f"{prefix}."), read)
+    choice = state.Explain.OPTIONS._replace(key=f"{prefix}.")
+    state.from_url(choice, read)
     if not config.model_fields:
-        state.to_url(state.Explain.OPTIONS, "")
+        state.to_url(choice, "")
         return {}
-    with place.popover("Options", icon=":material/tune:", key="explain.options_of_method"):
-        found = spec_form.draw(config, prefix)
-    state.to_url(state.Explain.OPTIONS, json.dumps(found, sort_keys=True) if found else "")
-    return found
+    with column.popover(_("Options"), icon=":material/tune:", key="explain.options_of_method"):
+        options = spec_form.draw(config, prefix)
+    state.to_url(choice, json.dumps(options, sort_keys=True) if options else "")
+    return options
 
 
-def _checked(config: Any, given: str) -> dict[str, Any]:
-    """Options out of a URL, when they are options of this method."""
+def _valid_options(config: type[BaseModel], text: str) -> dict[str, Any]:
+    """Options out of a URL, if they are options of this method."""
     try:
-        found = json.loads(given)
-        return {name: value for name, value in found.items() if config(**found)}
+        document = json.loads(text)
+        return {name: value for name, value in document.items() if config(**document)}
     except (ValueError, TypeError, AttributeError):
         return {}
 
@@ -181,147 +192,162 @@ def _checked(config: Any, given: str) -> dict[str, Any]:
 # -- the picture ----------------------------------------------------------------------------------------------------
 
 
-def show_tokens(both: list[Side], choice: Choice) -> None:
-    """What each token counts, of one side or of two beside each other."""
-    found = explained(both, choice)
-    if found is None:
+def show_tokens(sides: list[Side], choice: Choice) -> None:
+    """Show how much each token counts, for one side or two.
+
+    Args:
+        sides: one or two.
+        choice: how they are explained.
+    """
+    explanations = explained(sides, choice)
+    if explanations is None:
         return
-    for column, side, one in zip(st.columns(len(both), gap="large"), both, found, strict=True):
+    for column, side, explanation in zip(st.columns(len(sides), gap="large"), sides, explanations, strict=True):
         with column:
-            if len(both) > 1:
-                st.markdown(f"**{md(side.name, 80)}**")
-            st.html(static.token_heat_html(one))
-    if len(found) == 2:
-        _show_changes(found, both)
+            side_by_side.show_name(sides, side)
+            st.html(static.token_heat_html(explanation))
+    if len(explanations) == 2:
+        _show_changes(*explanations)
 
 
-def explained(both: list[Side], choice: Choice) -> list[explaining.Explanation] | None:
-    """The explanations; None while a slow method was not started."""
-    keys = [("explanation", side.key, choice.key) for side in both]
-    if choice.slow and any(side_by_side.kept(*key) is None for key in keys):
-        asks = choice.asks()
-        seconds = None if asks is None else asks * both[0].seconds * len(both)
-        st.caption(f"{_method_name(choice.method)} asks the model many times, so it starts when you say so.")
-        if not long_tasks.start_button("Explain", "explain.start", seconds):
+def explained(sides: list[Side], choice: Choice) -> list[explaining.Explanation] | None:
+    """Return the explanations; None while a slow method was not started.
+
+    Args:
+        sides: one or two.
+        choice: how they are explained.
+    """
+    keys = [("explanation", side.key, choice.key) for side in sides]
+    if choice.slow and any(session_cache.get(*key) is None for key in keys):
+        calls = choice.n_calls()
+        seconds = None if calls is None else calls * sides[0].seconds * len(sides)
+        text = _("{method} calls the model many times, so it starts on request.")
+        st.caption(text.format(method=_method_name(choice.method)))
+        if not long_tasks.start_button(_("Explain"), "explain.start", seconds):
             return None
-    with st.spinner("Explaining ..."):
+    with st.spinner(_("Explaining ...")):
         return [
-            side_by_side.computed(lambda side=side: _explain(side, choice), *key)
-            for side, key in zip(both, keys, strict=True)
+            session_cache.get_or_compute(partial(_explain, side, choice), *key)
+            for side, key in zip(sides, keys, strict=True)
         ]
 
 
 def _explain(side: Side, choice: Choice) -> explaining.Explanation:
-    found = explaining.explain(
-        side.predictor, side.text, choice.method, side.pair, choice.target, choice.place, **choice.options
+    explanation = explaining.explain(
+        side.predictor, side.text, choice.method, side.pair, choice.target, choice.position, **choice.options
     )
-    return dataclasses.replace(found, attention=None)  # tens of megabytes for a long text, and not drawn here
+    return dataclasses.replace(explanation, attention=None)  # tens of megabytes for a long text, and not drawn here
 
 
-def _show_changes(found: list[explaining.Explanation], both: list[Side]) -> None:
+def _show_changes(first: explaining.Explanation, second: explaining.Explanation) -> None:
     """The tokens that count for more or less on the second side."""
-    first, second = found
     if first.tokens != second.tokens:
         return
     rows = sorted(zip(first.shown, first.scores, second.scores, strict=True), key=lambda row: -abs(row[2] - row[1]))
-    with st.expander("What changed most, token by token", key="explain.changes"):
+    column = st.column_config
+    with st.expander(_("Largest changes, token by token"), key="explain.changes"):
         st.dataframe(
             {
-                "Token": [cut(token, 60) for token, _, _ in rows],
-                "First": [one for _, one, _ in rows],
-                "Second": [other for _, _, other in rows],
-                "Change": [other - one for _, one, other in rows],
+                "token": [cut(token, 60) for token, before, after in rows],
+                "first": [before for token, before, after in rows],
+                "second": [after for token, before, after in rows],
+                "change": [after - before for token, before, after in rows],
             },
             column_config={
-                name: st.column_config.NumberColumn(format="%+.4f") for name in ("First", "Second", "Change")
+                "token": column.TextColumn(_("Token")),
+                "first": column.NumberColumn(_("First"), format="%+.4f"),
+                "second": column.NumberColumn(_("Second"), format="%+.4f"),
+                "change": column.NumberColumn(_("Change"), format="%+.4f"),
             },
             hide_index=True,
             key="explain.changes.table",
         )
-        st.caption("Scores of two models have different scales: compare the order first.")
+        st.caption(_("Scores of two models have different scales: compare their order first."))
 
 
-# -- how far to believe it ------------------------------------------------------------------------------------------
+# -- faithfulness ---------------------------------------------------------------------------------------------------
 
 
-def show_faithfulness(both: list[Side], choice: Choice) -> None:
-    """Evaluate this explanation, and the method over the run's data, when the user asks for it."""
-    st.caption(WORDS["faithfulness evaluation"])
-    keys = [("faithfulness", side.key, choice.key) for side in both]
-    if any(side_by_side.kept(*key) is None for key in keys):
-        seconds = (EVALUATION_CALLS + 8 * _slow_asks(choice)) * sum(side.seconds for side in both)
-        if long_tasks.start_button("Evaluate this explanation", "explain.evaluate", seconds):
-            for side, key in zip(both, keys, strict=True):
-                side_by_side.keep(_evaluate(side, choice), *key)
-            st.rerun()  # the button goes
+def show_faithfulness(sides: list[Side], choice: Choice) -> None:
+    """Evaluate this explanation, and the method over the run's data, when the user asks for it.
+
+    Args:
+        sides: one or two.
+        choice: how they are explained.
+    """
+    st.caption(help_for("faithfulness evaluation"))
+    keys = [("faithfulness", side.key, choice.key) for side in sides]
+    if any(session_cache.get(*key) is None for key in keys):
+        seconds = (EVALUATION_CALLS + 8 * _slow_calls(choice)) * sum(side.seconds for side in sides)
+        if long_tasks.start_button(_("Evaluate this explanation"), "explain.evaluate", seconds):
+            for side, key in zip(sides, keys, strict=True):
+                session_cache.put(_evaluate(side, choice), *key)
+            st.rerun()  # the button disappears
     else:
-        for column, side, key in zip(st.columns(len(both), gap="large"), both, keys, strict=True):
+        for column, side, key in zip(st.columns(len(sides), gap="large"), sides, keys, strict=True):
             with column:
-                if len(both) > 1:
-                    st.markdown(f"**{md(side.name, 80)}**")
-                _draw_evaluation(side_by_side.kept(*key), alone=len(both) == 1)
-    st.subheader("Over many texts", help=WORDS["faithfulness"], anchor=False)
-    _over_dataset(both[0], choice)
+                side_by_side.show_name(sides, side)
+                _draw_evaluation(session_cache.get(*key), alone=len(sides) == 1)
+    st.subheader(_("Over many texts"), help=help_for("faithfulness"), anchor=False)
+    _over_dataset(sides[0], choice)
 
 
-def _draw_evaluation(found: FaithfulnessEvaluation, alone: bool) -> None:
-    """What follows, in words; then the curves."""
-    st.info(md(found.sentences[0], 600), icon=":material/balance:")
-    for sentence in found.sentences[1:]:
+def _draw_evaluation(result: FaithfulnessEvaluation, alone: bool) -> None:
+    """The result in words, then the curves."""
+    st.info(md(result.sentences[0], 600), icon=":material/balance:")
+    for sentence in result.sentences[1:]:
         st.caption(md(sentence, 600))
-    drawn = curves.faithfulness_curves(found.curves, found.target)
-    page = figure.page(drawn, theme=st.context.theme.type or "auto", title="Faithfulness")
+    charts = curves.faithfulness_curves(result.curves, result.target)
+    page = figure.page(charts, theme=st.context.theme.type or "auto", title=_("Faithfulness"))
     st.iframe(page, height=_CURVES_HEIGHT * (1 if alone else 2))  # below each other in half the width
 
 
 def _evaluate(side: Side, choice: Choice) -> FaithfulnessEvaluation:
     """All checks, one after the other."""
-    tell = long_tasks.progress_bar("Evaluating")
-    whole: FaithfulnessEvaluation | None = None
-    for number, check in enumerate(CHECKS):
-        found = evaluation.evaluate_faithfulness(
+    progress = long_tasks.progress_bar(_("Evaluating"))
+    total: FaithfulnessEvaluation | None = None
+    for index, check in enumerate(CHECKS):
+        result = evaluation.evaluate_faithfulness(
             side.predictor,
             side.text,
             choice.method,
             side.pair,
             choice.target,
-            choice.place,
+            choice.position,
             checks=[check],
             options=choice.options,
         )
-        whole = found if whole is None else _joined(whole, found, check)
-        tell(number + 1, len(CHECKS))
-    assert whole is not None
-    return whole
+        total = result if total is None else _merged(total, result, check)
+        progress(index + 1, len(CHECKS))
+    assert total is not None
+    return total
 
 
-def _joined(whole: FaithfulnessEvaluation, found: FaithfulnessEvaluation, check: str) -> FaithfulnessEvaluation:
-    return dataclasses.replace(whole, **{check: getattr(found, check)}, sentences=[*whole.sentences, *found.sentences])
+def _merged(total: FaithfulnessEvaluation, result: FaithfulnessEvaluation, check: str) -> FaithfulnessEvaluation:
+    sentences = [*total.sentences, *result.sentences]
+    return dataclasses.replace(total, **{check: getattr(result, check)}, sentences=sentences)
 
 
 def _over_dataset(side: Side, choice: Choice) -> None:
-    """How faithful the method is over texts of the run's data; kept with the run, so that Compare shows it too."""
-    for known in sorted(
-        dataset_faithfulness.read_dataset_faithfulness(side.run.folder).values(),
-        key=lambda one: one.method != choice.method,
-    ):
-        st.info(md(known.sentence, 600), icon=":material/balance:")
-    if side.what != side.run.id:
+    """How faithful the method is over texts of the run's data; stored with the run, so that Compare shows it too."""
+    results = dataset_faithfulness.read_dataset_faithfulness(side.run.folder).values()
+    for result in sorted(results, key=lambda result: result.method != choice.method):
+        st.info(md(result.sentence, 600), icon=":material/balance:")
+    if not side.is_run:
         return
     pairs = reads_pairs(side.predictor.task)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        most = st.select_slider("Texts", [20, 50, 100, 200, 500], value=50, key="explain.over", width=260)
+        most = st.select_slider(_("Texts"), [20, 50, 100, 200, 500], value=50, key="explain.over", width=260)
         texts = inputs.example_texts(side.run, pairs, most)
-        seconds = (DATASET_CALLS + _slow_asks(choice)) * len(texts) * side.seconds
-        started = bool(texts) and long_tasks.start_button(
-            f"Evaluate {_method_name(choice.method)} over {len(texts)} texts", "explain.evaluate_dataset", seconds
-        )
+        seconds = (DATASET_CALLS + _slow_calls(choice)) * len(texts) * side.seconds
+        label = _("Evaluate {method} over {n} texts").format(method=_method_name(choice.method), n=len(texts))
+        started = bool(texts) and long_tasks.start_button(label, "explain.evaluate_dataset", seconds)
     if not texts:
-        st.caption("The run keeps no predictions to take texts from.")
+        st.caption(_(NO_TEXTS))
     if started:
-        tell = long_tasks.progress_bar("Evaluating")
-        found = dataset_faithfulness.evaluate_dataset_faithfulness(
-            side.predictor, texts, choice.method, progress=tell, options=choice.options
+        progress = long_tasks.progress_bar(_("Evaluating"))
+        new = dataset_faithfulness.evaluate_dataset_faithfulness(
+            side.predictor, texts, choice.method, progress=progress, options=choice.options
         )
-        found.save(side.run.folder)
+        new.save(side.run.folder)
         st.rerun()

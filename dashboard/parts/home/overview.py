@@ -1,4 +1,4 @@
-"""The sections of Home: the next step, what runs and what waits, the last runs."""
+"""The sections of Home: the next step, what is running and queued, the last runs."""
 
 from __future__ import annotations
 
@@ -10,67 +10,79 @@ from dashboard.parts.shared.progress import show_progress
 from dashboard.parts.shared.run_states import badge, look
 from dashboard.parts.shared.text import ago, cut, interval, md
 from workbench import jobs
+from workbench.i18n import _, ngettext
 from workbench.runs.documents import RunSummary
 from workbench.workspace import Workspace
 
-LAST, SHOWN_RUNNING, SHOWN_WAITING = 6, 5, 3  # runs
+MAX_LAST, MAX_RUNNING, MAX_QUEUED = 6, 5, 3  # runs that are shown
 
 
 def next_step(runs: list[RunSummary]) -> None:
-    """One clear thing to do, by what has been done so far."""
-    alike = run_list.last_alike(runs)
+    """Show one clear thing to do, depending on what has been done so far.
+
+    Args:
+        runs: summaries of all runs, newest first.
+    """
+    comparable = run_list.last_comparable(runs)
     if not runs:
-        st.markdown("Fine-tune a small Transformer on film reviews: about a minute on a laptop, no account, no GPU.")
-        if st.button("Start with the demo run", type="primary", icon=":material/rocket_launch:", key="home.demo"):
+        st.markdown(_("Fine-tune a small Transformer on film reviews: about a minute on a laptop, no account, no GPU."))
+        if st.button(_("Start with the demo"), type="primary", icon=":material/rocket_launch:", key="home.demo"):
             st.switch_page(state.LAUNCH_PAGE, query_params={state.Launch.PRESET.param: "demo-full"})
         with st.container(horizontal=True, key="home_others"):
-            st.page_link(state.DATA_PAGE, label="Or begin with a file of yours", icon=":material/table:")
-            st.page_link(state.LEARN_PAGE, label="Or learn how Transformers work", icon=":material/school:")
-    elif len(alike) == 2:
-        st.markdown("Two or more runs are finished: see whether they really differ.")
-        if st.button("Compare the last two", type="primary", icon=":material/compare_arrows:", key="home.compare"):
-            st.switch_page(state.COMPARE_PAGE, query_params={state.Compare.RUNS.param: ",".join(alike)})
-    elif alike:
-        st.markdown("A run is finished. Try another way of tuning on the same data, then compare the two.")
-        if st.button("Launch a second run", type="primary", icon=":material/rocket_launch:", key="home.launch"):
-            st.switch_page(state.LAUNCH_PAGE, query_params={state.Launch.FROM.param: alike[0]})
+            st.page_link(state.DATA_PAGE, label=_("Or start with your own file"), icon=":material/table:")
+            st.page_link(state.LEARN_PAGE, label=_("Or learn how Transformers work"), icon=":material/school:")
+    elif len(comparable) == 2:
+        st.markdown(_("Two or more runs have finished. See whether they really differ."))
+        if st.button(_("Compare the last two"), type="primary", icon=":material/compare_arrows:", key="home.compare"):
+            st.switch_page(state.COMPARE_PAGE, query_params={state.Compare.RUNS.param: ",".join(comparable)})
+    elif comparable:
+        st.markdown(_("A run has finished. Try another fine-tuning method on the same data, then compare the two."))
+        if st.button(_("Launch a second run"), type="primary", icon=":material/rocket_launch:", key="home.launch"):
+            st.switch_page(state.LAUNCH_PAGE, query_params={state.Launch.FROM.param: comparable[0]})
         st.page_link(
             state.PLAYGROUND_PAGE,
-            label="Or ask it about a text of yours",
+            label=_("Or try it on your own text"),
             icon=":material/chat:",
-            query_params={state.RUN.param: alike[0]},
+            query_params={state.RUN.param: comparable[0]},
         )
     else:
-        st.markdown("See how the run is doing, or why it ended.")
-        if st.button("Show the newest run", type="primary", icon=":material/list_alt:", key="home.runs"):
+        st.markdown(_("See how the run is doing, or why it ended."))
+        if st.button(_("Show the newest run"), type="primary", icon=":material/list_alt:", key="home.runs"):
             st.switch_page(state.RUNS_PAGE, query_params={state.RUN.param: runs[0].id})
 
 
-def now_and_next(runs: list[RunSummary], workspace: Workspace) -> None:
-    """What runs, with its progress; what comes then, and why it waits."""
+def running_and_queued(runs: list[RunSummary], workspace: Workspace) -> None:
+    """Show the running runs with their progress, then the queued ones and why they wait.
+
+    Args:
+        runs: summaries of all runs, newest first.
+        workspace: whose queue.
+    """
     running = [run for run in runs if run.state == "running"]
-    for run in reversed(running[:SHOWN_RUNNING]):
+    for run in reversed(running[:MAX_RUNNING]):
         with st.container(horizontal=True, vertical_alignment="center"):
             badge(run.state)
             _link(run)
         show_progress(run)
-    if len(running) > SHOWN_RUNNING:
-        st.caption(f"And {len(running) - SHOWN_RUNNING:,} more are running.")
-    found = jobs.queue_status(workspace)
+    if len(running) > MAX_RUNNING:
+        more = len(running) - MAX_RUNNING
+        st.caption(ngettext("{n} more run is running.", "{n} more runs are running.", more).format(n=f"{more:,}"))
+    status = jobs.queue_status(workspace)
     by_id = {run.id: run for run in runs}
-    waiting = dict.fromkeys([*found["queued"], *run_list.ids(runs, "queued")])  # also one that is being started
+    waiting = dict.fromkeys([*status["queued"], *run_list.ids(runs, "queued")])  # also one that is being started
     queued = [by_id[run_id] for run_id in waiting if run_id in by_id and by_id[run_id].state == "queued"]
-    for place, run in enumerate(queued[:SHOWN_WAITING], start=1):
+    for position, run in enumerate(queued[:MAX_QUEUED], start=1):
         with st.container(horizontal=True, vertical_alignment="center"):
             badge(run.state)
             _link(run)
-            st.caption("next" if place == 1 else f"{place}.", width="content")
-    if len(queued) > SHOWN_WAITING:
-        st.caption(f"And {len(queued) - SHOWN_WAITING:,} more wait.")
-    if queued or found["paused"]:
-        st.caption(md(found["why"], 300))
+            st.caption(_("next") if position == 1 else f"{position}.", width="content")
+    if len(queued) > MAX_QUEUED:
+        more = len(queued) - MAX_QUEUED
+        st.caption(ngettext("{n} more run is queued.", "{n} more runs are queued.", more).format(n=f"{more:,}"))
+    if queued or status["paused"]:
+        st.caption(md(_(status["why"]), 300))
     elif not running:
-        st.caption("Nothing is running, and nothing waits.")
+        st.caption(_("Nothing is running or queued."))
 
 
 def _link(run: RunSummary) -> None:
@@ -78,20 +90,27 @@ def _link(run: RunSummary) -> None:
 
 
 def last_runs(runs: list[RunSummary]) -> None:
-    """The runs that ended last: what each reached, and where to look at it."""
-    for run in runs[:LAST]:
+    """Show the runs that ended last: the result of each, and a link to it.
+
+    Args:
+        runs: summaries of the runs that ended, newest first.
+    """
+    for run in runs[:MAX_LAST]:
         name, result, when = st.columns([6, 4, 2], vertical_alignment="center")
-        inside = run_list.explainable(run)
+        explainable = run_list.explainable(run)
         name.page_link(
-            state.EXPLAIN_PAGE if inside else state.RUNS_PAGE,
+            state.EXPLAIN_PAGE if explainable else state.RUNS_PAGE,
             label=md(run_list.title(run.id)),
             icon=look(run.state).icon,
             query_params={state.RUN.param: run.id},
-            help="Look inside this run" if inside else "Show this run",
+            help=_("Explain this run") if explainable else _("Show this run"),
         )
         metric = run_list.key_metric(run.report)
-        said = f"{cut(metric[0].replace('_', ' '), 40)} {interval(metric[1])}" if metric else run.state
-        result.text(said)
+        if metric:
+            result.text(f"{cut(_(metric[0].replace('_', ' ')), 40)} {interval(metric[1])}")
+        else:
+            result.text(_(look(run.state).name))
         when.caption(ago(run.created))
-    if len(runs) > LAST:
-        st.page_link(state.RUNS_PAGE, label=f"All {len(runs):,} runs that ended", icon=":material/list_alt:")
+    if len(runs) > MAX_LAST:
+        label = _("All {n} finished runs").format(n=f"{len(runs):,}")
+        st.page_link(state.RUNS_PAGE, label=label, icon=":material/list_alt:")

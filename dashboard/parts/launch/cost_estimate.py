@@ -1,4 +1,4 @@
-"""What a run will take, before it is started; and, when it has ended, how far that was off."""
+"""What a run will cost, before it is started; and, when it has finished, how good the estimate was."""
 
 from __future__ import annotations
 
@@ -9,104 +9,144 @@ import streamlit as st
 
 from dashboard.parts.shared.errors import show_error, show_errors
 from dashboard.parts.shared.text import cut, duration, gigabytes, md, number
+from workbench.i18n import _
 from workbench.jobs import estimate
 from workbench.runs.documents import Estimate, Interval, Report
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 
-HELP = (
-    "A few real steps of this very run are done on this machine, evaluation and saving are tried once, and the whole "
-    "is reckoned from them. It takes up to a minute; nothing of it is kept but the figures."
-)
+
+def _help() -> str:
+    return _(
+        "Runs a few real training steps here, one evaluation and one checkpoint, and extrapolates. Takes up to a "
+        "minute; only the estimate is kept."
+    )
 
 
 def draw(spec: RunSpec | None, workspace: Workspace) -> None:
-    """The estimate of ``spec``, the trial that makes it, or the button that starts one; None where it cannot be run."""
-    st.subheader("Time and memory", help=HELP, anchor=False)
+    """Draw the estimate of a run, its profiling run, or the button that starts one.
+
+    Args:
+        spec: of the run; None if it cannot run.
+        workspace: where estimates are kept.
+    """
+    st.subheader(_("Time and memory"), help=_help(), anchor=False)
     if spec is None:
-        st.caption("Mend what is wrong first.")
+        st.caption(_("Fix the problems above first."))
         return
-    with show_errors("foresight_error"):
+    with show_errors("estimate_error"):
         measuring = estimate.status(spec, workspace, confined=True).state == "measuring"
 
         @st.fragment(run_every=1 if measuring else None)
         def live() -> None:
-            trial = estimate.status(spec, workspace, confined=True)
-            if (trial.state == "measuring") != measuring:
+            status = estimate.status(spec, workspace, confined=True)
+            if (status.state == "measuring") != measuring:
                 st.rerun()
-            _draw(trial, spec, workspace)
+            _draw(status, spec, workspace)
 
         live()
 
 
-def _draw(trial: estimate.EstimateStatus, spec: RunSpec, workspace: Workspace) -> None:
-    if trial.estimate is not None:
-        show(trial.estimate)
-    if trial.state == "measuring":
-        now = trial.progress or {}
-        done, total = now.get("done"), now.get("total")
+def _draw(status: estimate.EstimateStatus, spec: RunSpec, workspace: Workspace) -> None:
+    if status.estimate is not None:
+        show(status.estimate)
+    if status.state == "measuring":
+        progress = status.progress or {}
+        done, total = progress.get("done"), progress.get("total")
         share = min(1.0, done / total) if isinstance(done, int) and isinstance(total, int) and total > 0 else 0.0
-        st.progress(share, text=md(cut(str(now.get("phase") or "starting"), 60).capitalize()))
-        if st.button("Stop measuring", key="foresight_stop", type="tertiary"):
+        phase = _(str(progress.get("phase") or "starting"))
+        st.progress(share, text=md(cut(phase, 60).capitalize()))
+        if st.button(_("Stop measuring"), key="foresight_stop", type="tertiary"):
             estimate.cancel(spec, workspace, confined=True)
         return
-    if trial.error:
-        show_error(trial.error, "foresight_failed")
-    if trial.estimate is None:
-        st.caption("Not measured yet for these settings.")
-    label = "Estimate time and memory" if trial.estimate is None else "Measure again"
-    if st.button(label, icon=":material/timer:", key="foresight_begin", help=HELP):
+    if status.error:
+        show_error(status.error, "estimate_failed")
+    if status.estimate is None:
+        st.caption(_("Not measured yet for these settings."))
+    label = _("Estimate time and memory") if status.estimate is None else _("Measure again")
+    if st.button(label, icon=":material/timer:", key="foresight_begin", help=_help()):
         estimate.start(spec, workspace, confined=True)
         st.rerun()
 
 
-def show(found: Estimate) -> None:
-    """An estimate: ranges first, then what they rest on."""
-    trained, total = number(found.trained_parameters), number(found.total_parameters)
+def show(result: Estimate) -> None:
+    """Show an estimate: the ranges first, then how it was measured.
+
+    Args:
+        result: the estimate.
+    """
+    total = _("of {n}").format(n=number(result.total_parameters))
+    memory = result.peak_memory_bytes
     lines = [
-        ("Whole run", duration(found.total_seconds.value), span(found.total_seconds, duration)),
-        ("Training alone", duration(found.seconds.value), span(found.seconds, duration)),
-        ("Memory at most", gigabytes(found.peak_memory_bytes.value), span(found.peak_memory_bytes, gigabytes)),
-        ("Trained parameters", trained, f"of {total}"),
+        (_("Whole run"), duration(result.total_seconds.value), span(result.total_seconds, duration)),
+        (_("Training only"), duration(result.seconds.value), span(result.seconds, duration)),
+        (_("Peak memory"), gigabytes(memory.value), span(memory, gigabytes)),
+        (_("Trained parameters"), number(result.trained_parameters), total),
     ]
-    rows = "".join(f"| {md(what)} | {md(about)} | {md(range_)} |\n" for what, about, range_ in lines)
-    st.markdown(f"| | About | Range |\n|:---|---:|---:|\n{rows}")
-    st.caption(
-        md(
-            f"{number(found.steps)} steps of {duration_of_step(found.seconds_per_step)} and {found.evaluations} "
-            f"evaluations of {duration(found.seconds_per_evaluation)}; from {found.measured_steps} steps on "
-            f"{found.device}, {found.machine}.",
-            300,
-        )
+    rows = "".join(f"| {md(name)} | {md(about)} | {md(range_)} |\n" for name, about, range_ in lines)
+    st.markdown(f"| | {_('About')} | {_('Range')} |\n|:---|---:|---:|\n{rows}")
+    text = _(
+        "{steps} steps of {step} and {evaluations} evaluations of {evaluation}; measured over {n} steps on {device}, "
+        "{machine}."
+    ).format(
+        steps=number(result.steps),
+        step=duration_of_step(result.seconds_per_step),
+        evaluations=result.evaluations,
+        evaluation=duration(result.seconds_per_evaluation),
+        n=result.measured_steps,
+        device=result.device,
+        machine=result.machine,
     )
-    for note in found.notes:
-        st.caption(md(note, 300))
-    there = psutil.virtual_memory().total
-    if found.device == "cpu" and (found.peak_memory_bytes.high or 0) > 0.9 * there:
+    st.caption(md(text, 300))
+    for note in result.notes:
+        st.caption(md(_(note), 300))
+    available = psutil.virtual_memory().total
+    if result.device == "cpu" and (memory.high or 0) > 0.9 * available:
         st.warning(
-            f"This machine has {gigabytes(there)} of memory: lower the batch size or the longest input.",
+            _("This machine has {size} of memory. Lower the batch size or the maximum length.").format(
+                size=gigabytes(available)
+            ),
             icon=":material/memory:",
         )
 
 
 def duration_of_step(seconds: float) -> str:
-    """``0.54 s``, ``12 ms``."""
+    """Return a short duration: ``0.54 s``, ``12 ms``.
+
+    Args:
+        seconds: the duration in seconds.
+    """
     return f"{seconds:.2g} s" if seconds >= 0.1 else f"{1000 * seconds:.2g} ms"
 
 
-def span(figure: Interval, told: Callable[[float], str]) -> str:
-    """``37 s to 2 min``."""
-    return f"{told(figure.low)} to {told(figure.high)}"
+def span(value: Interval, format: Callable[[float | None], str]) -> str:
+    """Return a range in words: ``37 s to 2 min``.
+
+    Args:
+        value: with its range.
+        format: formats one end.
+    """
+    return _("{low} to {high}").format(low=format(value.low), high=format(value.high))
 
 
-def beside_truth(report: Report) -> str:
-    """A sentence on what was expected of a finished run; empty where nothing was."""
+def compare_with_actual(report: Report) -> str:
+    """Return a sentence on how good the estimate of a finished run was; empty if there was none.
+
+    Args:
+        report: of the run.
+    """
     estimate, cost = report.estimate, report.cost
     if estimate is None or not cost.total_seconds or not cost.peak_memory_bytes:
         return ""
     time, memory = estimate.total_seconds, estimate.peak_memory_bytes
-    return (
-        f"Estimated before: {duration(time.value)} for the whole run, it took {duration(cost.total_seconds)} "
-        f"({time.relative_error(cost.total_seconds):+.0%}); {gigabytes(memory.value)} of memory, it took "
-        f"{gigabytes(cost.peak_memory_bytes)} ({memory.relative_error(cost.peak_memory_bytes):+.0%})."
+    return _(
+        "Estimated time: {time}; actual: {actual_time} ({time_error}). Estimated memory: {memory}; actual: "
+        "{actual_memory} ({memory_error})."
+    ).format(
+        time=duration(time.value),
+        actual_time=duration(cost.total_seconds),
+        time_error=f"{time.relative_error(cost.total_seconds):+.0%}",
+        memory=gigabytes(memory.value),
+        actual_memory=gigabytes(cost.peak_memory_bytes),
+        memory_error=f"{memory.relative_error(cost.peak_memory_bytes):+.0%}",
     )

@@ -1,79 +1,108 @@
-"""The answers of the Playground, side by side, and where to go from them."""
+"""The answers of the Playground side by side, and links to what to do with them."""
 
 from __future__ import annotations
 
 import json
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from dashboard import state
 from dashboard.parts.playground import answer_cards
-from dashboard.parts.shared import run_list, side_by_side
+from dashboard.parts.playground.inputs import Inputs, Options
+from dashboard.parts.shared import run_list, session_cache, side_by_side
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import md
 from workbench.explain.hooks import MODEL_LOCK
+from workbench.i18n import _
+from workbench.inference.answers import to_answers
 from workbench.inference.predictor import Predictor
 from workbench.runs.documents import RunSummary
 from workbench.runs.run import Run
-from workbench.tasks.answers import Answer
 from workbench.tasks.base import Task
 
 
-def show(runs: Sequence[Run], given: dict[str, Any], options: dict[str, Any]) -> None:
-    """What each run answers, in a column of its own; what went wrong with one does not hide the other."""
-    for place, (column, run) in enumerate(zip(st.columns(len(runs), gap="large"), runs, strict=True)):
-        with column, show_errors(f"play_error_{place}"):
+def show(runs: Sequence[Run], inputs: Inputs, options: Options) -> None:
+    """Show the answer of each run in its own column; an error of one does not hide the other.
+
+    Args:
+        runs: one or two.
+        inputs: by role.
+        options: how a model generates.
+    """
+    for index, (column, run) in enumerate(zip(st.columns(len(runs), gap="large"), runs, strict=True)):
+        with column, show_errors(f"play_error_{index}"):
             if len(runs) > 1:
                 st.markdown(f"**{md(run_list.title(run.id))}**")
             predictor = side_by_side.load(run)
-            result, seconds = answer(run, given, options)
-            answer_cards.draw(result, f"play.answer.{place}", place)
-            st.caption(f"Answered in {_seconds(seconds)} on {where(predictor)}.")
+            prediction, seconds = predict(run, inputs, options)
+            answers = to_answers(predictor.task, inputs, prediction)
+            answer_cards.draw(answers, f"play.answer.{index}", index)
+            text = _("Answered in {time} on {device}.")
+            st.caption(text.format(time=_time(seconds), device=device_name(predictor)))
 
 
-def where(predictor: Predictor) -> str:
-    """What the model computes on, in words: asked of its weights. One without weights is the processor's."""
+def device_name(predictor: Predictor) -> str:
+    """Return where a model computes, from its weights; a model without weights uses the processor.
+
+    Args:
+        predictor: the model.
+    """
     weight = next(iter(predictor.model.parameters()), None)
     device = "cpu" if weight is None else weight.device.type
-    return {"cpu": "the processor", "cuda": "the GPU", "mps": "the GPU"}.get(device, f"the device {device}")
+    names = {"cpu": _("the processor"), "cuda": _("the GPU"), "mps": _("the GPU")}
+    return names.get(device) or _("the device {name}").format(name=device)
 
 
-def answer(run: Run, given: dict[str, Any], options: dict[str, Any]) -> tuple[Answer, float]:
-    """What the run answers, and how many seconds it took; asked once in a session. Raises WorkbenchError."""
+def predict(run: Run, inputs: Inputs, options: Options) -> tuple[Mapping[str, Any], float]:
+    """Return a run's prediction and its time in seconds; computed once in a session.
 
-    def asked() -> tuple[Answer, float]:
+    Args:
+        run: a finished run.
+        inputs: by role.
+        options: how a model generates.
+
+    Raises:
+        WorkbenchError: the model cannot answer.
+    """
+
+    def compute() -> tuple[Mapping[str, Any], float]:
         predictor = side_by_side.load(run)
-        with st.spinner("Asking the model ..."), MODEL_LOCK:
+        with st.spinner(_("Running the model ...")), MODEL_LOCK:
             start = time.perf_counter()
-            (result,) = predictor.predict([given], options)
-            return result, time.perf_counter() - start
+            (prediction,) = predictor.predict([inputs], options)
+            return prediction, time.perf_counter() - start
 
-    found = side_by_side.computed(asked, "play", run.id, side_by_side.changed(run), given, options)
-    return found[0], found[1]
+    return session_cache.get_or_compute(compute, "play", run.id, side_by_side.version_of(run), inputs, options)
 
 
-def _seconds(seconds: float) -> str:
+def _time(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
-def tell_more(
-    runs: Sequence[Run], given: dict[str, Any], options: dict[str, Any], task: Task, summaries: list[RunSummary]
-) -> None:
-    """The way to Explain with the same text, and the same question on the command line."""
-    summary = next(each for each in summaries if each.id == runs[0].id)
-    texts = [str(given.get(each.role, "")) for each in task.inputs() if each.kind == "text" and each.required]
+def show_links(runs: Sequence[Run], inputs: Inputs, options: Options, task: Task, summaries: list[RunSummary]) -> None:
+    """Show the link to Explain with the same text, and the command that does the same.
+
+    Args:
+        runs: one or two.
+        inputs: by role.
+        options: how a model generates.
+        task: of the runs.
+        summaries: of all finished runs.
+    """
+    summary = next(summary for summary in summaries if summary.id == runs[0].id)
+    roles = [column.role for column in task.inputs() if column.kind == "text" and column.required]
+    texts = [str(inputs.get(role, "")) for role in roles]
     if run_list.explainable(summary) and texts:
         query = {state.RUN.param: runs[0].id, state.Explain.TEXT.param: texts[0]}
         query |= {state.Explain.PAIR.param: texts[1]} if len(texts) > 1 else {}
         query |= {state.Explain.COMPARE_WITH.param: runs[1].id} if len(runs) > 1 else {}
-        st.page_link(
-            state.EXPLAIN_PAGE, label="Explain this answer", icon=":material/search_insights:", query_params=query
-        )
-    with st.expander("The same on the command line", icon=":material/terminal:", key="play_command"):
+        label = _("Explain this answer")
+        st.page_link(state.EXPLAIN_PAGE, label=label, icon=":material/search_insights:", query_params=query)
+    with st.expander(_("The same on the command line"), icon=":material/terminal:", key="play_command"):
         sets = "".join(f" --set {shlex.quote(f'{name}={value}')}" for name, value in options.items())
-        asked = shlex.quote(json.dumps(given, ensure_ascii=False))
-        st.code("\n".join(f"workbench predict {run.id} --input {asked}{sets}" for run in runs), language="bash")
+        document = shlex.quote(json.dumps(inputs, ensure_ascii=False))
+        st.code("\n".join(f"workbench predict {run.id} --input {document}{sets}" for run in runs), language="bash")

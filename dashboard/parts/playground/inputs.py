@@ -1,37 +1,45 @@
-"""What is asked in the Playground: a field for each input of the task, examples, and how a model writes."""
+"""The inputs of the Playground: a field for each input of the task, examples, and how a model generates."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 from pydantic import Field
 
 from dashboard import state
-from dashboard.parts.explain import inputs
+from dashboard.parts.explain import inputs as examples_of
 from dashboard.parts.shared import spec_form
 from dashboard.parts.shared.text import md
 from workbench.data.columns import Column
-from workbench.inference.inputs import input_fields, inputs_from_row
+from workbench.i18n import _
+from workbench.inference.answers import input_fields, inputs_from_row
 from workbench.runs.run import Run
 from workbench.tasks.base import Task
 from workbench.tasks.shared.generation import GenerationConfig
 
+Inputs = dict[str, str | list[str]]  # by role
+Options = dict[str, object]
+
 FIELD, OPTION = "play.field", "play.option"  # prefixes of session keys
-MOST_NEW_TOKENS = 500  # a page waits for them
-LONG = ("context", "source", "document", "article", "text", "prompt")  # roles that often hold paragraphs
+MAX_NEW_TOKENS = 500  # a page waits for them
+LONG_ROLES = ("context", "source", "document", "article", "text", "prompt")  # often paragraphs
 
 
-class Writing(GenerationConfig):
-    """How a model writes on this page: as in a spec, but so that the page is not held up for long."""
+class PageGeneration(GenerationConfig):
+    """How a model generates on this page: as in a spec, with a limit so that the page does not wait for long."""
 
-    max_new_tokens: int = Field(40, ge=1, le=MOST_NEW_TOKENS, description="Most tokens that are written.")
+    max_new_tokens: int = Field(40, ge=1, le=MAX_NEW_TOKENS, description="Maximum new tokens.")
 
 
-def ask(run: Run, task: Task) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The form. Returns what is asked, by role, without what is empty; and how the model is to write."""
+def ask(run: Run, task: Task) -> tuple[Inputs, Options]:
+    """Draw the form; return the inputs that are not empty, and how the model generates.
+
+    Args:
+        run: a finished run.
+        task: of the run.
+    """
     columns = input_fields(task)
     _from_url(columns)
     _choose_example(run, columns)
@@ -39,133 +47,157 @@ def ask(run: Run, task: Task) -> tuple[dict[str, Any], dict[str, Any]]:
         for column in columns:
             _field(column)
         options = _options(run, task)
-        st.form_submit_button("Ask", type="primary", icon=":material/chat:", key="play_ask")
-    given = _given(columns)
-    st.session_state[state.Playground.INPUT.key] = given
-    state.to_url(state.Playground.INPUT, json.dumps(given, ensure_ascii=False) if given else "")
-    return given, options
+        st.form_submit_button(_("Run"), type="primary", icon=":material/chat:", key="play_ask")
+    values = _values(columns)
+    st.session_state[state.Playground.INPUT.key] = values
+    state.to_url(state.Playground.INPUT, json.dumps(values, ensure_ascii=False) if values else "")
+    return values, options
 
 
 def may_be_empty(task: Task) -> bool:
-    """Whether a task can be asked without a word, as a model that writes from nothing."""
+    """Return whether a task needs no input, like a model that generates from nothing.
+
+    Args:
+        task: of a run.
+    """
     return not any(column.required and not column.may_be_empty for column in input_fields(task))
 
 
+def role_name(role: str) -> str:
+    """Return the name of a role.
+
+    Args:
+        role: such as ``text_pair``.
+    """
+    name = _(role.replace("_", " "))
+    return name[:1].upper() + name[1:]
+
+
 def _field(column: Column) -> None:
-    label = column.role.replace("_", " ").capitalize() + ("" if column.required else " (optional)")
-    several = column.kind == "texts"
+    label, several = role_name(column.role), column.kind == "texts"
+    if not column.required:
+        label = _("{label} (optional)").format(label=label)
+    if several:
+        label = _("{label}, one per line").format(label=label)
     st.text_area(
-        label + (", one a line" if several else ""),
+        label,
         key=f"{FIELD}.{column.role}",
         max_chars=state.MAX_TEXT,
-        height=110 if several or column.role in LONG else 68,
-        help=md(column.description, 400),
+        height=110 if several or column.role in LONG_ROLES else 68,
+        help=md(_(column.description), 400),
         persist_state="session",
     )
 
 
-def _given(columns: Sequence[Column]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _values(columns: Sequence[Column]) -> Inputs:
+    values: Inputs = {}
     for column in columns:
         text = st.session_state.get(f"{FIELD}.{column.role}") or ""
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         if lines:
-            found[column.role] = lines if column.kind == "texts" else text
-    return found
+            values[column.role] = lines if column.kind == "texts" else text
+    return values
 
 
-def put(columns: Sequence[Column], given: dict[str, Any]) -> dict[str, Any]:
-    """Fill the fields; returns what was taken: only fields that there are, and only text."""
-    taken = {}
+def put(columns: Sequence[Column], document: Mapping[str, object]) -> Inputs:
+    """Fill the fields, and return what was used: only existing fields, and only text.
+
+    Args:
+        columns: of the fields.
+        document: by role, from a link or a row.
+    """
+    used: Inputs = {}
     for column in columns:
-        value = given.get(column.role)
+        value = document.get(column.role)
         lines = value if isinstance(value, list) else [value]
         # JSON can hold half a character, which no page can show
         texts = [line.encode("utf-8", "replace").decode() for line in lines if isinstance(line, str)]
         if texts:
-            taken[column.role] = texts if column.kind == "texts" else texts[0]
+            used[column.role] = texts if column.kind == "texts" else texts[0]
         st.session_state[f"{FIELD}.{column.role}"] = "\n".join(texts)[: state.MAX_TEXT]
-    return taken
+    return used
 
 
 def _from_url(columns: Sequence[Column]) -> None:
-    def read(given: str) -> dict[str, Any] | None:
+    def read(text: str) -> Inputs | None:
         try:
-            found = json.loads(given)
+            document = json.loads(text)
         except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            st.warning("What the link asks cannot be read; it may have been cut.", icon=":material/link_off:")
+            document = None
+        if not isinstance(document, dict):
+            st.warning(
+                _("The input in this link cannot be read. The link may be incomplete."), icon=":material/link_off:"
+            )
             return None
-        return put(columns, found)
+        return put(columns, document)
 
     if any(f"{FIELD}.{column.role}" in st.session_state for column in columns):
-        st.session_state[state.Playground.INPUT.key] = _given(columns)
+        st.session_state[state.Playground.INPUT.key] = _values(columns)
     state.from_url(state.Playground.INPUT, read)
 
 
 def _choose_example(run: Run, columns: Sequence[Column]) -> None:
-    """A row of the run's own data, put into the fields."""
-    rows = inputs.examples(run)
-    offered = [i for i, row in enumerate(rows.get("inputs", ())) if inputs_from_row(columns, row)]
-    if not offered:
+    """Draw the choice of a row of the run's data, which fills the fields."""
+    rows = examples_of.examples(run)
+    indices = [i for i, text in enumerate(rows.get("input", ())) if inputs_from_row(columns, text)]
+    if not indices:
         return
     key = f"play.example.{run.id}"
 
     def take() -> None:
-        place = st.session_state[key]
-        if place is not None:
-            put(columns, inputs_from_row(columns, rows["inputs"][place]))
+        index = st.session_state[key]
+        if index is not None:
+            put(columns, inputs_from_row(columns, rows["input"][index]))
 
     st.selectbox(
-        "An example of the run's data",
-        offered[: inputs.MOST_EXAMPLES],
+        _("An example of the run's data"),
+        indices[: examples_of.MAX_EXAMPLES],
         index=None,
-        format_func=lambda i: inputs.example_label(rows, i),
+        format_func=lambda index: examples_of.example_label(rows, index),
         key=key,
         on_change=take,
-        placeholder="take one, or type your own below",
-        help="Texts that the run was evaluated on: first those that it got wrong and was most sure of.",
+        placeholder=_("choose one, or type your own below"),
+        help=_("Texts that the run was evaluated on, most confident errors first."),
     )
 
 
-# -- how a model writes ---------------------------------------------------------------------------------------------
+# -- how a model generates ------------------------------------------------------------------------------------------
 
 
-def _options(run: Run, task: Task) -> dict[str, Any]:
-    """How the model is to write; the fields begin with what the run was given. Empty for a model that does not."""
-    names = [name for name in Writing.model_fields if name in type(task.config).model_fields]
+def _options(run: Run, task: Task) -> Options:
+    """How the model generates; the fields start with the run's own values. Empty for a model that does not."""
+    names = [name for name in PageGeneration.model_fields if name in type(task.config).model_fields]
     if not names:
         return {}
     prefix = f"{OPTION}.{run.id}"
-    usual = {name: getattr(task.config, name) for name in names}
-    _options_from_url(prefix, usual)
-    with st.expander("How it writes", icon=":material/tune:", key="play_options"):
+    defaults = {name: getattr(task.config, name) for name in names}
+    _options_from_url(prefix, defaults)
+    with st.expander(_("Generation options"), icon=":material/tune:", key="play_options"):
         for name in names:
-            st.session_state.setdefault(f"{prefix}.{name}", usual[name])
-        spec_form.draw(Writing, prefix, only=names, columns=2)
-    found = {name: st.session_state[f"{prefix}.{name}"] for name in names}
-    found = {name: usual[name] if value is None else value for name, value in found.items()}
-    st.session_state[state.Playground.GENERATION.key] = changed = {n: v for n, v in found.items() if v != usual[n]}
+            st.session_state.setdefault(f"{prefix}.{name}", defaults[name])
+        spec_form.draw(PageGeneration, prefix, only=names, columns=2)
+    held = {name: st.session_state[f"{prefix}.{name}"] for name in names}
+    values = {name: defaults[name] if value is None else value for name, value in held.items()}
+    changed = {name: value for name, value in values.items() if value != defaults[name]}
+    st.session_state[state.Playground.GENERATION.key] = changed
     state.to_url(state.Playground.GENERATION, json.dumps(changed) if changed else "")
-    return found
+    return values
 
 
-def _options_from_url(prefix: str, usual: dict[str, Any]) -> None:
-    def read(given: str) -> dict[str, Any] | None:
+def _options_from_url(prefix: str, defaults: Mapping[str, object]) -> None:
+    def read(text: str) -> Options | None:
         try:
-            found = json.loads(given)
-            Writing.model_validate(found)
+            document = json.loads(text)
+            PageGeneration.model_validate(document)
         except (ValueError, RecursionError):  # pydantic's errors are ValueErrors
             return None
-        taken = {name: value for name, value in found.items() if name in usual}
-        for name, value in taken.items():
+        used = {name: value for name, value in document.items() if name in defaults}
+        for name, value in used.items():
             st.session_state[f"{prefix}.{name}"] = value
-        return taken
+        return used
 
-    if any(f"{prefix}.{name}" in st.session_state for name in usual):
-        held = {name: st.session_state.get(f"{prefix}.{name}") for name in usual}
-        st.session_state[state.Playground.GENERATION.key] = {
-            n: v for n, v in held.items() if v is not None and v != usual[n]
-        }
+    if any(f"{prefix}.{name}" in st.session_state for name in defaults):
+        held = {name: st.session_state.get(f"{prefix}.{name}") for name in defaults}
+        changed = {name: value for name, value in held.items() if value is not None and value != defaults[name]}
+        st.session_state[state.Playground.GENERATION.key] = changed
     state.from_url(state.Playground.GENERATION, read)

@@ -1,4 +1,4 @@
-"""What is done with many runs at once: compared, exported, tagged, archived, deleted."""
+"""Bulk actions on runs: compare, export, tag, archive, delete."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dashboard import state
 from dashboard.parts.runs import run_table
 from dashboard.parts.shared.text import md
 from workbench.errors import WorkbenchError
+from workbench.i18n import _, ngettext
 from workbench.runs import export, tags
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
@@ -19,69 +20,72 @@ Rows = list[dict[str, Any]]
 
 
 def draw(rows: Rows) -> None:
-    """What can be done with the runs that are ticked; with all that are shown, when none is.
+    """Draw the actions for the ticked runs, or for all that are shown if none is ticked.
 
     Args:
-        rows: that are shown, in their order.
+        rows: of the runs that are shown, in their order.
     """
     ticked = run_table.ticked(rows)
-    count = f"{len(rows):,} {'run' if len(rows) == 1 else 'runs'}" + (f", {len(ticked):,} ticked" if ticked else "")
+    count = ngettext("{n} run", "{n} runs", len(rows)).format(n=f"{len(rows):,}")
+    if ticked:
+        count = _("{runs}, {n} ticked").format(runs=count, n=f"{len(ticked):,}")
     rows = ticked or rows
     with st.container(horizontal=True, vertical_alignment="center", key="list_actions"):
         st.caption(count)
         _compare(rows)
         st.download_button(
             "CSV", lambda: export.as_csv(rows).encode("utf-8", errors="replace"), "runs.csv", "text/csv",
-            key="list.csv", icon=":material/download:", on_click="ignore", help="These runs, with all their fields.",
+            key="list.csv", icon=":material/download:", on_click="ignore", help=_("These runs, with all their fields."),
         )  # fmt: skip
         st.download_button(
             "Parquet", lambda: export.as_parquet(rows), "runs.parquet", "application/vnd.apache.parquet",
-            key="list.parquet", icon=":material/download:", on_click="ignore", help="The same, with types.",
+            key="list.parquet", icon=":material/download:", on_click="ignore", help=_("The same, with types."),
         )  # fmt: skip
         if rows:
-            with st.popover(f"Change these {len(rows):,}", icon=":material/edit_note:", key="list.change"):
-                _changes(rows)
+            label = ngettext("Edit {n} run", "Edit {n} runs", len(rows)).format(n=f"{len(rows):,}")
+            with st.popover(label, icon=":material/edit_note:", key="list.change"):
+                _edit(rows)
 
 
 def _compare(rows: Rows) -> None:
-    """The way to Compare with all of them."""
+    """The button that opens Compare with all of them."""
     runs = [row["id"] for row in rows if row["kind"] in (None, "training")]
-    fits = 2 <= len(runs) <= state.MAX_RUNS
-    tip = "The first one is what the others are compared with."
-    if not fits:
-        tip = f"2 to {state.MAX_RUNS} trainings can be compared; tick some, or write a filter."
+    allowed = 2 <= len(runs) <= state.MAX_RUNS
+    help = _("All runs are compared with the first one.")
+    if not allowed:
+        help = _("You can compare 2 to {max} training runs. Tick some, or filter the list.").format(max=state.MAX_RUNS)
     if st.button(
-        f"Compare these {len(runs):,}",
+        ngettext("Compare {n} run", "Compare {n} runs", len(runs)).format(n=f"{len(runs):,}"),
         icon=":material/compare_arrows:",
         key="list.compare",
-        disabled=not fits,
-        help=tip,
+        disabled=not allowed,
+        help=help,
     ):
         st.switch_page(state.COMPARE_PAGE, query_params={state.Compare.RUNS.param: ",".join(runs)})
 
 
-def _changes(rows: Rows) -> None:
-    tag = st.text_input("Tag", key="list.tag", max_chars=tags.MAX_TAG_LENGTH)
+def _edit(rows: Rows) -> None:
+    tag = st.text_input(_("Tag"), key="list.tag", max_chars=tags.MAX_TAG_LENGTH)
     with st.container(horizontal=True):
-        if st.button("Add to all", key="list.tag.add", disabled=not tag):
-            _to_each(rows, lambda run: tags.tag(run, [tag]))
-        if st.button("Take from all", key="list.tag.remove", disabled=not tag):
-            _to_each(rows, lambda run: tags.tag(run, remove=[tag]))
+        if st.button(_("Add to all"), key="list.tag.add", disabled=not tag):
+            _for_each(rows, lambda run: tags.tag(run, [tag]))
+        if st.button(_("Remove from all"), key="list.tag.remove", disabled=not tag):
+            _for_each(rows, lambda run: tags.tag(run, remove=[tag]))
     with st.container(horizontal=True):
-        if st.button("Archive all", key="list.archive", help="They stay on disk, and leave the list."):
-            _to_each(rows, lambda run: tags.update_tags(run, archived=True))
-        if st.button("Bring all back", key="list.unarchive"):
-            _to_each(rows, lambda run: tags.update_tags(run, archived=False))
-    sure = st.number_input(
-        f"To delete all {len(rows):,}, type their number", 0, None, 0, key="list.delete.count",
-        help="Their folders go, with models and predictions. They cannot be brought back.",
+        if st.button(_("Archive all"), key="list.archive", help=_("Hides them from the list; they stay on disk.")):
+            _for_each(rows, lambda run: tags.update_tags(run, archived=True))
+        if st.button(_("Restore all"), key="list.unarchive", help=_("Shows archived runs in the list again.")):
+            _for_each(rows, lambda run: tags.update_tags(run, archived=False))
+    confirmed = st.number_input(
+        _("To delete all of them, enter their number ({n})").format(n=len(rows)), 0, None, 0, key="list.delete.count",
+        help=_("This deletes their folders with models and predictions. It cannot be undone."),
     )  # fmt: skip
-    if st.button("Delete for good", key="list.delete", type="primary", disabled=sure != len(rows)):
-        _to_each(rows, Run.delete)
+    if st.button(_("Delete permanently"), key="list.delete", type="primary", disabled=confirmed != len(rows)):
+        _for_each(rows, Run.delete)
 
 
-def _to_each(rows: Rows, change: Callable[[Run], object]) -> None:
-    """Do it to every run; those that refuse are told, the others are done."""
+def _for_each(rows: Rows, change: Callable[[Run], object]) -> None:
+    """Apply a change to every run, and show how many refused it."""
     refused = []
     for row in rows:
         try:
@@ -89,6 +93,7 @@ def _to_each(rows: Rows, change: Callable[[Run], object]) -> None:
         except WorkbenchError as error:
             refused.append(str(error))
     if refused:
-        st.error(md(f"{len(refused)} of {len(rows)} refused: {refused[0]}", 500), icon=":material/error:")
+        text = _("{n} of {total} runs could not be changed: {reason}")
+        st.error(md(text.format(n=len(refused), total=len(rows), reason=refused[0]), 500), icon=":material/error:")
     else:
         st.rerun()

@@ -1,4 +1,4 @@
-"""The queue: what runs next and why it waits; order, pause, and taking a run out."""
+"""The queue: which runs are next and why they wait; reorder, pause, and remove a run."""
 
 from __future__ import annotations
 
@@ -9,56 +9,64 @@ from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import md
 from workbench import jobs
 from workbench.errors import WorkbenchError
+from workbench.i18n import _
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
-SHOWN = 10  # runs, the next ones; the others are counted
+MAX_SHOWN = 10  # runs, the next ones; the others are counted
 
 
 def draw(workspace: Workspace) -> None:
-    """The section Queue; nothing at all while nothing waits and nothing is paused."""
-    found = jobs.queue_status(workspace)
-    if not found["queued"] and not found["paused"]:
+    """Draw the section Queue; nothing while no run waits and the queue is not paused.
+
+    Args:
+        workspace: whose queue.
+    """
+    status = jobs.queue_status(workspace)
+    queued, paused = status["queued"], status["paused"]
+    if not queued and not paused:
         return
-    count = len(found["queued"])
-    heading = f"Queue: {count} waiting" + (", paused" if found["paused"] else "")
-    with (
-        st.expander(heading, icon=":material/queue:", expanded=found["paused"], key="queue"),
-        show_errors("queue_error"),
-    ):
+    heading = _("Queue: {n} waiting, paused") if paused else _("Queue: {n} waiting")
+    heading = heading.format(n=len(queued))
+    with st.expander(heading, icon=":material/queue:", expanded=paused, key="queue"), show_errors("queue_error"):
         with st.container(horizontal=True, vertical_alignment="center", key="queue_head"):
-            _pause_button(found["paused"], workspace)
-            st.caption(md(found["why"], 300))
-        for place, run_id in enumerate(found["queued"][:SHOWN]):
-            _row(place, run_id, count, workspace)
-        if count > SHOWN:
-            st.caption(f"And {count - SHOWN:,} more.")
+            _pause_button(paused, workspace)
+            st.caption(md(_(status["why"]), 300))
+        for position, run_id in enumerate(queued[:MAX_SHOWN]):
+            _row(position, run_id, len(queued), workspace)
+        if len(queued) > MAX_SHOWN:
+            st.caption(_("And {n} more.").format(n=f"{len(queued) - MAX_SHOWN:,}"))
 
 
 def _pause_button(paused: bool, workspace: Workspace) -> None:
     if paused:
-        if st.button("Continue", icon=":material/play_arrow:", type="primary", key="queue.continue"):
+        if st.button(_("Continue"), icon=":material/play_arrow:", type="primary", key="queue.continue"):
             jobs.unpause(workspace)
             st.rerun()
-    elif st.button("Pause", icon=":material/pause:", key="queue.pause", help="What runs goes on; nothing is started."):
+    elif st.button(
+        _("Pause"), icon=":material/pause:", key="queue.pause", help=_("Running runs continue; no new run starts.")
+    ):
         jobs.pause(workspace)
         st.rerun()
 
 
-def _row(place: int, run_id: str, count: int, workspace: Workspace) -> None:
-    """A waiting run with its place, and the buttons that move it or take it out."""
+def _row(position: int, run_id: str, count: int, workspace: Workspace) -> None:
+    """A waiting run with its position, and the buttons that move or remove it."""
     with st.container(horizontal=True, vertical_alignment="center", key=f"queue_{run_id}"):
-        up = st.button("", icon=":material/vertical_align_top:", key=f"queue.first.{run_id}", help="Next",
-                       disabled=place == 0)  # fmt: skip
-        down = st.button("", icon=":material/arrow_downward:", key=f"queue.later.{run_id}", help="One place later",
-                         disabled=place == count - 1)  # fmt: skip
-        out = st.button("", icon=":material/close:", key=f"queue.cancel.{run_id}",
-                        help="Take it out of the queue; it can be resumed.")  # fmt: skip
-        st.markdown(f"{place + 1}. {md(run_list.title(run_id), 90)}")
-    if up or down or out:
+        first = st.button("", icon=":material/vertical_align_top:", key=f"queue.first.{run_id}",
+                          help=_("Move to the front"), disabled=position == 0)  # fmt: skip
+        later = st.button("", icon=":material/arrow_downward:", key=f"queue.later.{run_id}", help=_("Move down"),
+                          disabled=position == count - 1)  # fmt: skip
+        cancelled = st.button("", icon=":material/close:", key=f"queue.cancel.{run_id}",
+                              help=_("Remove from the queue; you can resume the run later."))  # fmt: skip
+        st.markdown(f"{position + 1}. {md(run_list.title(run_id), 90)}")
+    if first or later or cancelled:
         try:
             run = Run.open(run_id, workspace)
-            jobs.cancel(run) if out else jobs.move(run, 0 if up else place + 1)
-        except WorkbenchError as error:  # it has been started meanwhile
+            if cancelled:
+                jobs.cancel(run)
+            else:
+                jobs.move(run, 0 if first else position + 1)
+        except WorkbenchError as error:  # it has started in the meantime
             st.toast(md(error.message, 300))
         st.rerun()

@@ -1,146 +1,173 @@
-"""The table of runs: a click shows a run, ticks take some for what is done with several."""
+"""The table of runs: a click shows a run, ticks select runs for bulk actions."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from dashboard import state
 from dashboard.parts.shared import progress, run_list, run_states
-from dashboard.parts.shared.text import ago, cut, middle_cut, number
+from dashboard.parts.shared.text import ago, between, cut, middle_cut, number
+from workbench.i18n import N_, _
 from workbench.metrics.measures import scale_note
 from workbench.runs.documents import RunSummary
 
 HEIGHT = 320
-LONGEST_NAME = 38  # characters that the column of names shows
-COLUMNS = ("State", "Progress", "Time left", "Result", "95% interval", "Tags", "Started")  # the usual ones
-_CELL = "list.cell"  # the cell that was clicked last
+MAX_NAME = 38  # characters of a name
+# The default columns; their names are translated where they are shown.
+COLUMNS = (
+    N_("State"),
+    N_("Progress"),
+    N_("Time left"),
+    N_("Result"),
+    N_("95% interval"),
+    N_("Tags"),
+    N_("Started"),
+)
+_CELL = "list.cell"  # session key: the cell that was clicked last
 
 Runs = list[RunSummary]
+Rows = list[dict[str, Any]]
 
 
-def draw(
-    runs: Runs, rows: list[dict[str, Any]], chosen: str | None, columns: Sequence[str] = (), metric: str | None = None
-) -> None:
-    """Some runs; a click into a row chooses that run.
+class Column(NamedTuple):
+    """The cells of a column and how they are shown."""
+
+    cells: Sequence[object]
+    config: ColumnConfig | None
+
+
+def draw(runs: Runs, rows: Rows, shown: str | None, columns: Sequence[str] = (), metric: str | None = None) -> None:
+    """Draw some runs; a click into a row chooses that run.
 
     Args:
         runs: summaries of all runs.
-        rows: of the library's table: which of them are shown, in their order.
-        chosen: the id of the run that is marked.
-        columns: of ``COLUMNS`` and of the rows' fields; the usual ones when empty.
-        metric: the figure in the column of results; None for that by which each run is judged.
+        rows: of the library's table: the runs to draw, in their order.
+        shown: the id of the run that is marked.
+        columns: of ``COLUMNS`` and of the rows' fields; the default ones if empty.
+        metric: shown in the column of results; None for the primary metric of each run.
     """
     by_id = {run.id: run for run in runs}
     rows = [row for row in rows if row["id"] in by_id]
     runs = [by_id[row["id"]] for row in rows]
     if not runs:
-        st.info("No run fits the filter. Archived runs are hidden; see View.", icon=":material/filter_alt_off:")
+        st.info(_("No run matches the filter. Archived runs are hidden; see View."), icon=":material/filter_alt_off:")
         return
-    ids, now_ticked = run_list.ids(runs), [row["id"] for row in ticked(rows)]
-    # A new key whenever the rows move, so that ticks stay with the runs and not with the rows' numbers.
+    ids, ticked_ids = run_list.ids(runs), [row["id"] for row in ticked(rows)]
+    # A new key whenever the rows change, so that ticks stay with the runs and not with the rows' numbers.
     key = f"runs.table.{hashlib.sha256(chr(10).join(ids).encode()).hexdigest()[:12]}"
-    cells, looks = {}, {}
-    for name, (values, look) in _columns(runs, rows, chosen, columns, metric).items():
-        cells[name], looks[name] = values, look
+    table = _columns(runs, rows, shown, columns, metric)
     st.dataframe(
-        cells,
-        column_config=looks,
+        {name: column.cells for name, column in table.items()},
+        column_config={name: column.config for name, column in table.items()},
         height="auto" if len(runs) < 9 else HEIGHT,
         hide_index=True,
-        on_select=lambda: _take(st.session_state[key]["selection"], ids, key),
+        on_select=lambda: _select(st.session_state[key]["selection"], ids, key),
         selection_mode=["multi-row", "single-cell"],
-        selection_default={"selection": {"rows": [ids.index(run) for run in now_ticked]}} if now_ticked else None,
+        selection_default={"selection": {"rows": [ids.index(run) for run in ticked_ids]}} if ticked_ids else None,
         placeholder="",
         key=key,
     )
 
 
-def ticked(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of the rows that are ticked."""
-    wanted = set(st.session_state.get(state.Runs.TICKED) or [])
-    return [row for row in rows if row["id"] in wanted]
+def ticked(rows: Rows) -> Rows:
+    """Return the rows that are ticked.
+
+    Args:
+        rows: of the runs that are shown.
+    """
+    ids = set(st.session_state.get(state.Runs.TICKED) or [])
+    return [row for row in rows if row["id"] in ids]
 
 
-def _take(selection: Any, ids: list[str], key: str) -> None:
-    """Take over what was ticked; and the run of the cell that was clicked, if it is another cell than before."""
-    kept = [run for run in st.session_state.get(state.Runs.TICKED) or [] if run not in ids]  # hidden by the filter
-    st.session_state[state.Runs.TICKED] = kept + [ids[row] for row in selection["rows"] if row < len(ids)]
+def _select(selection: Mapping[str, Any], ids: Sequence[str], key: str) -> None:
+    """Store the ticks; and choose the run of the clicked cell, if it is another cell than before."""
+    hidden = [run for run in st.session_state.get(state.Runs.TICKED) or [] if run not in ids]  # by the filter
+    st.session_state[state.Runs.TICKED] = hidden + [ids[row] for row in selection["rows"] if row < len(ids)]
     clicked = [key, *(list(cell) for cell in selection["cells"])]
-    if clicked != st.session_state.get(_CELL) and len(clicked) > 1 and clicked[1][0] < len(ids):
-        st.session_state[state.RUN.key] = ids[clicked[1][0]]
+    if clicked != st.session_state.get(_CELL) and len(clicked) > 1 and int(clicked[1][0]) < len(ids):
+        st.session_state[state.RUN.key] = ids[int(clicked[1][0])]
     st.session_state[_CELL] = clicked
 
 
 # -- columns ---------------------------------------------------------------------------------------------------------
 
-Column = tuple[list[Any], Any]
-
 
 def column_label(name: str) -> str:
-    """A column as the chooser names it."""
-    return name if name in COLUMNS else f"{name} (field)"
+    """Return the name of a column for its chooser.
+
+    Args:
+        name: of ``COLUMNS``, or a field.
+    """
+    return _(name) if name in COLUMNS else _("{name} (field)").format(name=name)
 
 
-def _columns(
-    runs: Runs, rows: list[dict[str, Any]], chosen: str | None, wanted: Sequence[str], metric: str | None
-) -> dict[str, Column]:
-    """The cells and the look of each column, by its heading. The run's name is always there, the shown one marked."""
-    usual: dict[str, Callable[[], dict[str, Column]]] = {
-        "State": lambda: {"State": ([run_states.in_words(run.state) for run in runs], _text(105))},
-        "Progress": lambda: {"Progress": ([_share(run) for run in runs], _bar(95))},
-        "Time left": lambda: {"Time left": ([progress.time_left(run) for run in runs], _text(75))},
+def _columns(runs: Runs, rows: Rows, shown: str | None, wanted: Sequence[str], metric: str | None) -> dict[str, Column]:
+    """The columns by name. The run's name is always among them, and the shown run is marked."""
+    defaults: dict[str, Callable[[], dict[str, Column]]] = {
+        "State": lambda: {"State": Column([run_states.in_words(run.state) for run in runs], _text(_("State"), 105))},
+        "Progress": lambda: {"Progress": Column([_share(run) for run in runs], _bar(_("Progress"), 95))},
+        "Time left": lambda: {
+            "Time left": Column([progress.time_left(run) for run in runs], _text(_("Time left"), 75))
+        },
         "Result": lambda: _result(runs, metric),
-        "95% interval": lambda: {"95% interval": ([_figure(run, metric)[2] for run in runs], _text(105))},
-        "Tags": lambda: {"Tags": ([row["tags"] for row in rows], st.column_config.ListColumn(width=120))},
-        "Started": lambda: {"Started": ([ago(run.created) for run in runs], _text(85))},
+        "95% interval": lambda: {
+            "95% interval": Column([_metric(run, metric)[2] for run in runs], _text(_("95% interval"), 105))
+        },
+        "Tags": lambda: {
+            "Tags": Column([row["tags"] for row in rows], st.column_config.ListColumn(_("Tags"), width=120))
+        },
+        "Started": lambda: {"Started": Column([ago(run.created) for run in runs], _text(_("Started"), 85))},
     }
-    shown = list(wanted) or list(COLUMNS)
-    found: dict[str, Column] = {" ": (["●" if run.id == chosen else "" for run in runs], _text(30))}
-    name: dict[str, Column] = {"Run": ([middle_cut(run_list.title(run.id), LONGEST_NAME) for run in runs], _text(250))}
-    found |= {} if "State" in shown else name
-    for column in shown:
-        made = usual[column]() if column in usual else {column: _field([row.get(column) for row in rows])}
-        if column in usual and not wanted and column in ("Time left", "Tags"):
-            made = {heading: each for heading, each in made.items() if any(each[0])}
-        found |= made
-        if column == "State":
-            found |= name
-    return found
+    names = list(wanted) or list(COLUMNS)
+    table = {" ": Column(["●" if run.id == shown else "" for run in runs], _text(None, 30))}
+    titles = {"Run": Column([middle_cut(run_list.title(run.id), MAX_NAME) for run in runs], _text(_("Run"), 250))}
+    table |= {} if "State" in names else titles
+    for name in names:
+        columns = defaults[name]() if name in defaults else {name: _field([row.get(name) for row in rows])}
+        if name in ("Time left", "Tags") and not wanted and not any(columns[name].cells):
+            columns = {}
+        table |= columns
+        if name == "State":
+            table |= titles
+    return table
 
 
-def _text(width: int) -> Any:
-    return st.column_config.TextColumn(width=width)
+def _text(label: str | None, width: int) -> ColumnConfig:
+    return st.column_config.TextColumn(label, width=width)
 
 
-def _bar(width: int) -> Any:
-    return st.column_config.ProgressColumn(width=width, min_value=0, max_value=100, format="%d%%")
+def _bar(label: str, width: int) -> ColumnConfig:
+    return st.column_config.ProgressColumn(label, width=width, min_value=0, max_value=100, format="%d%%")
 
 
-def _field(values: list[Any]) -> Column:
-    """Any field of the rows: numbers stay numbers where the whole column is, so that they sort and stand aligned."""
-    there = [value for value in values if value is not None]
-    if there and all(isinstance(value, int | float) and not isinstance(value, bool) for value in there):
-        return values, st.column_config.NumberColumn(format="%.4g" if not all(map(_is_whole, there)) else None)
-    return [None if value is None else cut(number(value), 200) for value in values], None
-
-
-def _is_whole(value: float) -> bool:
-    return isinstance(value, int) or value.is_integer()
+def _field(values: Sequence[object]) -> Column:
+    """Any field of the rows. A column of numbers stays numeric, so that it sorts and aligns."""
+    present = [value for value in values if value is not None]
+    numbers = [value for value in present if isinstance(value, int | float) and not isinstance(value, bool)]
+    if present and len(numbers) == len(present):
+        whole = all(isinstance(value, int) or value.is_integer() for value in numbers)
+        return Column(values, st.column_config.NumberColumn(format=None if whole else "%.4g"))
+    return Column([None if value is None else cut(number(value), 200) for value in values], None)
 
 
 def _result(runs: Runs, metric: str | None) -> dict[str, Column]:
-    """One figure of each run. Where it is the same metric everywhere, its name is the heading."""
-    found = [_figure(run, metric) for run in runs]
-    names = {name for name, _, _ in found if name}
-    look = st.column_config.NumberColumn(format="%.4g", width=75)
+    """One metric of each run. If it is the same metric everywhere, its name is the heading."""
+    metrics = [_metric(run, metric) for run in runs]
+    names = {name for name, value, interval in metrics if name}
+    values = [value for name, value, interval in metrics]
     if len(names) == 1:
-        return {names.pop().capitalize(): ([value for _, value, _ in found], look)}
-    metrics = {"Metric": ([name for name, _, _ in found], _text(110))}
-    return {**metrics, "Value": ([value for _, value, _ in found], look)}
+        name = names.pop()
+        heading = name[:1].upper() + name[1:]
+        return {heading: Column(values, st.column_config.NumberColumn(heading, format="%.4g", width=75))}
+    return {
+        "Metric": Column([name for name, value, interval in metrics], _text(_("Metric"), 110)),
+        "Value": Column(values, st.column_config.NumberColumn(_("Value"), format="%.4g", width=75)),
+    }
 
 
 def _share(run: RunSummary) -> float | None:
@@ -150,12 +177,11 @@ def _share(run: RunSummary) -> float | None:
     return None if done is None else 100 * done
 
 
-def _figure(run: RunSummary, metric: str | None) -> tuple[str, float | None, str]:
+def _metric(run: RunSummary, metric: str | None) -> tuple[str, float | None, str]:
     """A metric's name, its value, and its interval in words."""
-    found = run_list.figure(run.report, metric)
-    if found is None:
+    result = run_list.metric_value(run.report, metric)
+    if result is None:
         return "", None, ""
-    name, value = found
-    known = value.low is not None and value.high is not None
-    between = f"{number(value.low)} to {number(value.high)}" if known else ""
-    return cut(name.replace("_", " "), 40) + scale_note(name), value.value, between
+    name, value = result
+    interval = between(value.low, value.high) if value.low is not None and value.high is not None else ""
+    return cut(_(name.replace("_", " ")), 40) + scale_note(name), value.value, interval

@@ -1,4 +1,4 @@
-"""The sections of Settings: where things are, what the cache takes, the look, versions."""
+"""The sections of Settings: folders, the cache, the appearance, versions."""
 
 from __future__ import annotations
 
@@ -12,100 +12,120 @@ from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import gigabytes, md
 from workbench import machine
 from workbench.data.catalogue.cache import downloads
-from workbench.data.storage import FolderUsage, clean_cache, folder_usage
+from workbench.data.catalogue.sources import clean_cache
+from workbench.data.catalogue.storage import FolderUsage, folder_usage
+from workbench.i18n import _, ngettext
 from workbench.workspace import Workspace
 
 PACKAGES = ("transformer-workbench", "torch", "transformers", "peft", "streamlit")
-FREED = "settings.freed"  # session key: what cleaning has freed, told once
+FREED = "settings.freed"  # session key: bytes that clearing the cache freed, shown once
 
 
-@st.cache_data(ttl=20, show_spinner="Looking through the folders ...")
-def _places(root: str) -> list[FolderUsage]:
+@st.cache_data(ttl=20, show_spinner=False)
+def _folders(root: str) -> list[FolderUsage]:
     return folder_usage(Workspace.current())
 
 
-def draw_places(workspace: Workspace) -> None:
-    """Where the workspace is, what each folder takes, and what is free."""
-    st.subheader("Where things are", anchor=False)
-    found = _places(str(workspace.root))
+def draw_folders(workspace: Workspace) -> None:
+    """Draw where the workspace is, the size of each folder, and the free space.
+
+    Args:
+        workspace: the workspace.
+    """
+    st.subheader(_("Folders"), anchor=False)
+    with st.spinner(_("Measuring the folders ...")):
+        folders = _folders(str(workspace.root))
     disk = machine.describe(workspace.root)["disk"]
     columns = st.columns(3)
-    columns[0].metric("Taken by the workspace", gigabytes(sum(place.bytes for place in found)))
-    columns[1].metric("Free on this disk", gigabytes(disk["free_bytes"]))
-    columns[2].metric("Size of this disk", gigabytes(disk["total_bytes"]))
+    columns[0].metric(_("Used by the workspace"), gigabytes(sum(folder.bytes for folder in folders)))
+    columns[1].metric(_("Free on this disk"), gigabytes(disk["free_bytes"]))
+    columns[2].metric(_("Size of this disk"), gigabytes(disk["total_bytes"]))
     st.dataframe(
         {
-            "Folder": [place.name for place in found],
-            "Holds": [place.holds for place in found],
-            "Takes, MB": [place.bytes / 1e6 for place in found],
-            "Files": [place.files for place in found],
-            "Path": [str(place.path) for place in found],
+            "folder": [_(folder.name) for folder in folders],
+            "contents": [_(folder.holds) for folder in folders],
+            "size": [folder.bytes / 1e6 for folder in folders],
+            "files": [folder.files for folder in folders],
+            "path": [str(folder.path) for folder in folders],
         },
         column_config={
-            "Folder": st.column_config.TextColumn(width=130),
-            "Holds": st.column_config.TextColumn(width=310),
-            "Takes, MB": st.column_config.NumberColumn(format="%.1f", width=90),
-            "Files": st.column_config.NumberColumn(format="localized", width=80),
-            "Path": st.column_config.TextColumn(width=330),
+            "folder": st.column_config.TextColumn(_("Folder"), width=130),
+            "contents": st.column_config.TextColumn(_("Contents"), width=310),
+            "size": st.column_config.NumberColumn(_("Size (MB)"), format="%.1f", width=90),
+            "files": st.column_config.NumberColumn(_("Files"), format="localized", width=80),
+            "path": st.column_config.TextColumn(_("Path"), width=330),
         },
         hide_index=True,
         key="settings.places",
     )
     st.caption(
-        "Nothing is written outside these folders. To keep them elsewhere, set the variable WORKBENCH\\_HOME before "
-        "the dashboard is started."
+        _(
+            "Nothing is written outside these folders. To keep them elsewhere, set the variable {variable} before you "
+            "start the dashboard."
+        ).format(variable="`WORKBENCH_HOME`")
     )
 
 
-def draw_cleaning(workspace: Workspace) -> None:
-    """Empty the cache, after a second click."""
+def draw_cache(workspace: Workspace) -> None:
+    """Draw the button that clears the cache, after a second click.
+
+    Args:
+        workspace: whose cache.
+    """
     if FREED in st.session_state:
-        st.success(f"{gigabytes(st.session_state.pop(FREED))} freed.", icon=":material/check:")
-    with st.popover("Clean the cache", icon=":material/cleaning_services:", key="settings_clean"):
+        text = _("{size} freed.").format(size=gigabytes(st.session_state.pop(FREED)))
+        st.success(text, icon=":material/check:")
+    with st.popover(_("Clear the cache"), icon=":material/cleaning_services:", key="settings_clean"):
         st.markdown(
-            "Removes downloaded data sets and models, and tokens that were kept. What is needed again is fetched "
-            "again, which takes a network. **Runs and uploads stay.**"
+            _(
+                "Removes downloaded data sets and models, and cached tokens. They are downloaded again when needed, "
+                "which requires a network. **Runs and uploads stay.**"
+            )
         )
         if downloads(workspace) != workspace.cache:
-            st.warning("Downloads lie in a folder that others may share (WORKBENCH\\_CACHE).", icon=":material/group:")
-        active = run_list.ids(run_list.newest_first(), *run_list.ACTIVE)
+            text = _("The downloads are in a folder that others may share ({variable}).")
+            st.warning(text.format(variable="`WORKBENCH_CACHE`"), icon=":material/group:")
+        active = len(run_list.ids(run_list.newest_first(), *run_list.ACTIVE))
         if active:
-            st.warning(
-                f"{len(active):,} run{'s wait or are' if len(active) > 1 else ' waits or is'} at work: what they have "
-                "not read yet they fetch again.",
-                icon=":material/pending:",
+            text = ngettext(
+                "{n} run is queued or running: it downloads again what it has not read yet.",
+                "{n} runs are queued or running: they download again what they have not read yet.",
+                active,
             )
-        if st.button("Clean it now", key="settings_clean_now"):
-            with show_errors("settings_clean_error"), st.spinner("Cleaning ..."):
+            st.warning(text.format(n=f"{active:,}"), icon=":material/pending:")
+        if st.button(_("Clear it now"), key="settings_clean_now"):
+            with show_errors("settings_clean_error"), st.spinner(_("Clearing ...")):
                 st.session_state[FREED] = clean_cache(workspace)
-            _places.clear()
+            _folders.clear()
             st.rerun()
 
 
-def draw_look() -> None:
-    """The theme, and the explanations that were put away."""
-    st.subheader("Look", anchor=False)
-    now = "dark" if st.context.theme.type == "dark" else "light"
+def draw_appearance() -> None:
+    """Draw the theme, and the button that shows dismissed explanations again."""
+    st.subheader(_("Appearance"), anchor=False)
+    theme = _("dark") if st.context.theme.type == "dark" else _("light")
     st.markdown(
-        f"The theme is **{now}** now. The menu ⋮ at the top right of every page chooses light, dark, or what your "
-        "system says. Your browser remembers it."
+        _(
+            "The current theme is **{theme}**. Choose light, dark or the system's theme in the menu ⋮ at the top right "
+            "of every page. Your browser remembers it."
+        ).format(theme=theme)
     )
-    away = first_visit.put_away(Workspace.current())
-    label = "Explain every page again"
-    if st.button(label, icon=":material/help:", key="settings_explain", disabled=not away):
+    dismissed = first_visit.dismissed_pages(Workspace.current())
+    label = _("Show the explanation of every page again")
+    if st.button(label, icon=":material/help:", key="settings_explain", disabled=not dismissed):
         with show_errors("settings_explain_error"):
             first_visit.show_all_again()
             st.rerun()
 
 
 def draw_versions() -> None:
-    """What is installed: for whoever asks for help."""
-    st.subheader("Versions", anchor=False)
-    told = {"python": platform.python_version()}
+    """Draw the versions of the installed packages, for bug reports."""
+    st.subheader(_("Versions"), anchor=False)
+    versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            told[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            told[name] = "not installed"
-    st.markdown(" · ".join(f"{md(name)} {md(found)}" for name, found in told.items()))
+            versions[name] = _("not installed")
+    st.markdown(" · ".join(f"{md(name)} {md(number)}" for name, number in versions.items()))
     st.caption(md(platform.platform()))

@@ -1,4 +1,4 @@
-"""What is drawn first where a page holds much: a browser is given its figures when it has drawn what stands above."""
+"""Drawing in two steps where a page holds a lot: first what is above, then the figures."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import time
 
 import streamlit as st
 
-SECONDS = 0.3  # a table of 1,000 rows is drawn in less
+SECONDS = 0.3  # a browser draws a table of 1,000 rows in less
 
 
 def let_browser_draw(key: str) -> None:
-    """Wait a moment, once in a visit: figures need a second of the browser, in which it draws nothing else.
+    """Wait a moment, once per visit: figures keep the browser busy for a second, in which it draws nothing else.
 
     Args:
-        key: of the place on the page.
+        key: of the position on the page.
     """
-    mark = f"drawn.{key}"
-    if st.runtime.exists() and mark not in st.session_state:
-        st.session_state[mark] = True
+    drawn_key = f"drawn.{key}"
+    if st.runtime.exists() and drawn_key not in st.session_state:
+        st.session_state[drawn_key] = True
         time.sleep(SECONDS)

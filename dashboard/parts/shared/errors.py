@@ -10,23 +10,45 @@ import streamlit as st
 
 from dashboard.parts.shared.text import md
 from workbench.errors import WorkbenchError
+from workbench.i18n import _
 from workbench.runs.documents import RunError
 
 log = logging.getLogger("dashboard")
-_LONGEST = 2000
+_MAX_LENGTH = 2000
+
+
+def with_hint(message: object, hint: object, length: int = 500) -> str:
+    """Return a message as Markdown, with what to do below it.
+
+    Args:
+        message: what was wrong.
+        hint: what to do; may be empty.
+        length: maximum number of characters of each.
+    """
+    text = md(message, length)
+    return f"{text}\n\n**{_('What to do:')}** {md(hint, length)}" if hint else text
 
 
 def show_error(error: WorkbenchError | RunError | dict[str, str], key: str = "error") -> None:
-    """An error's message, with its hint below."""
-    found = error if isinstance(error, dict) else error.as_dict()
-    message, hint = md(found.get("message") or "Something failed.", _LONGEST), md(found.get("hint") or "", _LONGEST)
+    """Show an error with its hint.
+
+    Args:
+        error: the error, or ``message`` and ``hint`` as a run's status holds them.
+        key: of the container.
+    """
+    fields = error if isinstance(error, dict) else error.as_dict()
     with st.container(key=key):
-        st.error(message + (f"\n\n**What to do:** {hint}" if hint else ""), icon=":material/error:")
+        message = fields.get("message") or _("Something failed.")
+        st.error(with_hint(message, fields.get("hint"), _MAX_LENGTH), icon=":material/error:")
 
 
 @contextlib.contextmanager
 def show_errors(key: str = "error") -> Iterator[None]:
-    """Show a library error that is raised inside, and go on after it."""
+    """Show a library error raised inside the block, and continue after it.
+
+    Args:
+        key: of the container that holds the error.
+    """
     try:
         yield
     except WorkbenchError as error:

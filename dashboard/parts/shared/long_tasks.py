@@ -1,4 +1,4 @@
-"""Work that takes a while: it starts on a click, says about how long it takes, and how far it is."""
+"""Work that takes a while: it starts on a click, shows about how long it takes, and then its progress."""
 
 from __future__ import annotations
 
@@ -8,23 +8,45 @@ from collections.abc import Callable
 import streamlit as st
 
 from dashboard.parts.shared.text import duration
+from workbench.i18n import _
 
 
 def start_button(label: str, key: str, seconds: float | None = None, help: str | None = None) -> bool:
-    """A button that says how long what it starts takes; True on the run of the page in which it was clicked."""
-    takes = f" (about {duration(seconds)})" if seconds is not None and seconds >= 1 else ""
-    return st.button(f"{label}{takes}", icon=":material/play_arrow:", key=key, help=help)
+    """Show a button with the time that its work takes.
+
+    Args:
+        label: translated.
+        key: of the button.
+        seconds: the estimated time; None when it is unknown.
+        help: tooltip, translated.
+
+    Returns:
+        True on the run of the page in which it was clicked.
+    """
+    if seconds is not None and seconds >= 1:
+        label = _("{label} (about {duration})").format(label=label, duration=duration(seconds))
+    return st.button(label, icon=":material/play_arrow:", key=key, help=help)
 
 
-def progress_bar(what: str) -> Callable[[int, int], None]:
-    """A bar, to be told how many of how many are done; it says how much time is left, and goes when all is done."""
-    bar, began = st.progress(0.0, text=f"{what} ..."), time.monotonic()
+def progress_bar(label: str) -> Callable[[int, int], None]:
+    """Show a progress bar with the time that is left; it disappears at the end.
 
-    def tell(done: int, total: int) -> None:
-        left = (time.monotonic() - began) / max(done, 1) * (total - done)
-        words = f"{what}: {done} of {total}, about {duration(left)} left"
-        bar.progress(min(1.0, done / max(total, 1)), text=words)
+    Args:
+        label: what is being done, translated.
+
+    Returns:
+        A function to call with the number of items done and their total.
+    """
+    bar, started = st.progress(0.0, text=f"{label} ..."), time.monotonic()
+
+    def update(done: int, total: int) -> None:
+        left = (time.monotonic() - started) / max(done, 1) * (total - done)
+        text = _("{label}: {done} of {total}, about {duration} left")
+        bar.progress(
+            min(1.0, done / max(total, 1)),
+            text=text.format(label=label, done=done, total=total, duration=duration(left)),
+        )
         if done >= total:
             bar.empty()
 
-    return tell
+    return update

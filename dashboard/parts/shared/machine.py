@@ -1,47 +1,60 @@
-"""What this machine can do, for Home."""
+"""This machine's processor, memory, disk and graphics cards, for Home."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import streamlit as st
 
 from dashboard.parts.shared.text import cut, gigabytes, md
 from workbench import machine
+from workbench.i18n import _, ngettext
+from workbench.types import JsonObject
 from workbench.workspace import Workspace
 
-LITTLE_DISK = 2_000_000_000  # bytes; a run of a small model with its checkpoints takes some hundred millions
+LOW_DISK = 2_000_000_000  # bytes; a run of a small model with its checkpoints takes some hundred millions
 
 
 @st.cache_data(ttl=30, show_spinner=False)
-def _described() -> dict[str, Any]:
+def _description() -> JsonObject:
     return machine.describe(Workspace.current().root)
 
 
 def show_machine() -> None:
-    """Processor, memory, disk and graphics cards, each with its free part."""
-    st.subheader("This machine", anchor=False)
-    found = _described()
-    cpu, memory, disk = (found.get(part) or {} for part in ("cpu", "memory", "disk"))
-    gpus = found.get("gpus") or []
+    """Show processor, memory, disk and graphics cards, and how much of each is free."""
+    st.subheader(_("This machine"), anchor=False)
+    description = _description()
+    cpu, memory, disk = (_object(description.get(name)) for name in ("cpu", "memory", "disk"))
     columns = st.columns(4)
     cores = cpu.get("cores", "?")
-    columns[0].metric("Processor", f"{cores} core{'' if cores == 1 else 's'}", help=md(cpu.get("name") or "unknown"))
+    label = ngettext("{n} core", "{n} cores", cores if isinstance(cores, int) else 2).format(n=cores)
+    columns[0].metric(_("Processor"), label, help=md(cpu.get("name") or _("unknown")))
     columns[1].metric(
-        "Memory free", gigabytes(memory.get("available_bytes")), help=f"Of {gigabytes(memory.get('total_bytes'))}."
+        _("Free memory"),
+        gigabytes(_number(memory.get("available_bytes"))),
+        help=_("Out of {size}.").format(size=gigabytes(_number(memory.get("total_bytes")))),
     )
-    columns[2].metric("Disk free", gigabytes(disk.get("free_bytes")), help="Where the workspace is.")
+    free = _number(disk.get("free_bytes"))
+    columns[2].metric(_("Free disk space"), gigabytes(free), help=_("On the disk of the workspace."))
+    gpus = description.get("gpus")
+    names = [str(gpu.get("name", gpu)) if isinstance(gpu, dict) else str(gpu) for gpu in gpus or ()]  # type: ignore[union-attr]
     columns[3].metric(
-        "Graphics cards",
-        str(len(gpus)) if gpus else "none",
-        help=md("; ".join(str(gpu.get("name", gpu)) if isinstance(gpu, dict) else str(gpu) for gpu in gpus))
-        or "None is needed: small models train on the processor.",
+        _("Graphics cards"),
+        str(len(names)) if names else _("none"),
+        help=md("; ".join(names)) or _("Not required: small models train on the processor."),
     )
-    free = disk.get("free_bytes")
-    if isinstance(free, int) and free < LITTLE_DISK:
+    if free is not None and free < LOW_DISK:
         st.warning(
-            f"Only {gigabytes(free)} are free where the workspace is: a run may end for want of room. Settings tells "
-            "what takes it, and cleans the cache.",
+            _(
+                "Only {size} of disk space is left for the workspace, so a run may fail. Settings shows what uses the "
+                "space and can clear the cache."
+            ).format(size=gigabytes(free)),
             icon=":material/hard_drive:",
         )
-    st.caption("Workspace: " + md(cut(Workspace.current().root)))
+    st.caption(_("Workspace: {path}").format(path=md(cut(Workspace.current().root))))
+
+
+def _object(value: object) -> JsonObject:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) else None

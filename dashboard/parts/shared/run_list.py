@@ -1,14 +1,16 @@
-"""The runs as a page shows them: read once per look at the folders, newest first, with a short title each."""
+"""The runs as pages show them: newest first, with a short title each."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
 
 import streamlit as st
 
+from dashboard import state
 from dashboard.parts.shared.run_states import look
 from dashboard.parts.shared.text import cut
+from workbench.i18n import _
 from workbench.metrics.measures import SMALLER_IS_BETTER, scale_note
 from workbench.runs.documents import Interval, Report, RunProgress, RunSummary
 from workbench.runs.query import list_runs
@@ -20,62 +22,99 @@ ACTIVE = ("queued", "running")
 
 
 def newest_first() -> list[RunSummary]:
-    """Summaries of all runs, newest first."""
+    """Return summaries of all runs, newest first."""
     return list_runs(Workspace.current())
 
 
 def ids(runs: list[RunSummary], *states: str) -> list[str]:
-    """The ids of the runs in one of these states (in any, when none is named)."""
+    """Return the ids of runs.
+
+    Args:
+        runs: their summaries.
+        states: only runs in one of these states; all runs if left out.
+    """
     return [run.id for run in runs if not states or run.state in states]
 
 
-def trainings(runs: list[RunSummary]) -> list[RunSummary]:
-    """Those that give a model: without range tests."""
+def training_runs(runs: list[RunSummary]) -> list[RunSummary]:
+    """Return the runs that train a model, without LR range tests.
+
+    Args:
+        runs: their summaries.
+    """
     return [run for run in runs if run.is_training]
 
 
-def last_alike(runs: list[RunSummary]) -> list[str]:
-    """The last two finished trainings of one task: what one most likely wants to compare."""
-    done = [run for run in trainings(runs) if run.state == "succeeded"]
+def last_comparable(runs: list[RunSummary]) -> list[str]:
+    """Return the last two finished training runs of one task: what people most likely want to compare.
+
+    Args:
+        runs: summaries, newest first.
+    """
+    done = [run for run in training_runs(runs) if run.state == "succeeded"]
     return [run.id for run in done if run.task == done[0].task][:2]
 
 
-def with_one_alike(run_id: str) -> list[str]:
-    """A run, and the newest other finished training of its task: what it can be compared with at once."""
-    done = [run for run in of_the_task(newest_first(), run_id) if run.state == "succeeded"]
-    return [run_id, *(run for run in ids(trainings(done)) if run != run_id)][:2]
+def with_comparable(run_id: str) -> list[str]:
+    """Return a run and the newest other finished training run of its task.
+
+    Args:
+        run_id: of the run.
+    """
+    done = [run for run in same_task(newest_first(), run_id) if run.state == "succeeded"]
+    return [run_id, *(run for run in ids(training_runs(done)) if run != run_id)][:2]
 
 
 def explainable(run: RunSummary) -> bool:
-    """Whether Explain can look into a run: it is a finished training of a task that says what is explained."""
-    if run.state != "succeeded" or not trainings([run]):
+    """Return whether Explain can open a run: a finished training run of a task with explanations.
+
+    Args:
+        run: its summary.
+    """
+    if run.state != "succeeded" or not training_runs([run]):
         return False
-    name = run.task
+    name = run.task or ""
     return name not in tasks or tasks.get(name).target_kind is not None
 
 
-def of_the_task(runs: list[RunSummary], run_id: str) -> list[RunSummary]:
-    """Those that learned the same as the run with this id."""
+def same_task(runs: list[RunSummary], run_id: str) -> list[RunSummary]:
+    """Return the runs of the same task as one of them.
+
+    Args:
+        runs: their summaries.
+        run_id: of the run.
+    """
     task = next((run.task for run in runs if run.id == run_id), None)
     return [run for run in runs if run.task == task]
 
 
 def title(run_id: str) -> str:
-    """A run's id without its time: ``minilm-rotten-tomatoes-lora (7f3a)``."""
-    found = _ID.fullmatch(run_id)
-    return cut(f"{found['title']} ({found['end']})" if found else run_id, 90)
+    """Return a run's id without its time: ``minilm-rotten-tomatoes-lora (7f3a)``.
+
+    Args:
+        run_id: of the run.
+    """
+    match = _ID.fullmatch(run_id)
+    return cut(f"{match['title']} ({match['end']})" if match else run_id, 90)
 
 
-def chooser_label(runs: list[RunSummary]) -> Any:
-    """Formats run ids for a selectbox: state's symbol and title."""
+def chooser_label(runs: list[RunSummary]) -> Callable[[str], str]:
+    """Return a function that labels a run's id in a selectbox: the state's symbol and the title.
+
+    Args:
+        runs: their summaries.
+    """
     symbols = {run.id: look(run.state).symbol for run in runs}
     return lambda run_id: f"{symbols.get(run_id, '?')} {title(run_id)}"
 
 
 def key_metric(report: Report | None) -> tuple[str, Interval] | None:
-    """The metric that a run is judged by, and its value with interval; None before it has one.
+    """Return the name of a run's primary metric and its value with interval; None before it has one.
 
-    Of a range test it is the learning rate that it suggests.
+    For an LR range test it is the suggested learning rate.
+
+    Args:
+        report: of the run.
     """
     if report is None:
         return None
@@ -88,33 +127,49 @@ def key_metric(report: Report | None) -> tuple[str, Interval] | None:
     return name, report.metrics[name]
 
 
-def figure(report: Report | None, metric: str | None) -> tuple[str, Interval] | None:
-    """A metric or cost of a run by its name, as :func:`key_metric` gives the one that it is judged by (None)."""
+def metric_value(report: Report | None, metric: str | None) -> tuple[str, Interval] | None:
+    """Return a metric or cost of a run by its name, in the form of :func:`key_metric`.
+
+    Args:
+        report: of the run.
+        metric: its name; None for the primary metric.
+    """
     if metric is None:
         return key_metric(report)
     if report is None:
         return None
     if metric in report.metrics:
         return metric, report.metrics[metric]
-    spent = getattr(report.cost, metric, None)
-    return (metric, Interval(value=spent)) if isinstance(spent, int | float) else None
+    value = getattr(report.cost, metric, None)
+    return (metric, Interval(value=float(value))) if isinstance(value, int | float) else None
 
 
 def metric_name(name: str) -> str:
-    """A metric as people read it; which way is better is said where smaller is, and a scale that may surprise."""
-    return name.replace("_", " ") + scale_note(name) + (" (lower is better)" if name in SMALLER_IS_BETTER else "")
+    """Return a metric's name with its scale, and a note if smaller is better.
+
+    Args:
+        name: such as ``macro_f1``.
+    """
+    text = _(name.replace("_", " ")) + scale_note(name)
+    return _("{metric} (lower is better)").format(metric=text) if name in SMALLER_IS_BETTER else text
 
 
 def share_done(progress: RunProgress | None) -> float | None:
-    """How much of a run is done, 0 to 1; None when nobody knows yet."""
+    """Return how much of a run is done, 0 to 1; None while it is unknown.
+
+    Args:
+        progress: of the run's summary.
+    """
     if progress is None or progress.step is None or progress.steps is None or progress.steps <= 0:
         return None
     return min(1.0, max(0.0, progress.step / progress.steps))
 
 
-def nothing_yet(what: str = "There are no runs yet.") -> None:
-    """What an empty page says: why it is empty, and the way out."""
-    from dashboard import state
+def show_empty(message: str) -> None:
+    """Show why a page is empty, and a link to start a run.
 
-    st.info(what, icon=":material/inbox:")
-    st.page_link(state.LAUNCH_PAGE, label="Launch the first run", icon=":material/rocket_launch:")
+    Args:
+        message: translated.
+    """
+    st.info(message, icon=":material/inbox:")
+    st.page_link(state.LAUNCH_PAGE, label=_("Start your first run"), icon=":material/rocket_launch:")

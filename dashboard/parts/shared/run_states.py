@@ -1,4 +1,4 @@
-"""How the state of a run looks: always a symbol and a word, so that colour is never needed to tell states apart."""
+"""The look of a run's state: always a symbol and a word, so that nobody has to tell colours apart."""
 
 from __future__ import annotations
 
@@ -6,44 +6,69 @@ from typing import Literal, NamedTuple
 
 import streamlit as st
 
+from workbench.i18n import N_, _
+
 Colour = Literal["gray", "blue", "green", "red", "orange", "violet"]
 
 
 class Look(NamedTuple):
+    """A state as the pages show it; its texts are translated where they are shown."""
+
+    name: str
     symbol: str
     icon: str
-    colour: Colour  # streamlit's name; the theme gives shades that colour-blind people can tell apart
+    colour: Colour  # Streamlit's name; the theme uses shades that colour-blind people can tell apart
     meaning: str
 
 
 LOOKS: dict[str, Look] = {
-    "queued": Look("○", ":material/schedule:", "gray", "Waits for the runs before it."),
-    "running": Look("▶", ":material/play_arrow:", "blue", "Is being trained now."),
-    "succeeded": Look("✔", ":material/check:", "green", "Trained and evaluated to the end."),
-    "failed": Look("✖", ":material/close:", "red", "Ended by an error; the run's page says which and what to do."),
+    "queued": Look(N_("queued"), "○", ":material/schedule:", "gray", N_("Waiting for the runs before it.")),
+    "running": Look(N_("running"), "▶", ":material/play_arrow:", "blue", N_("Training now.")),
+    "succeeded": Look(N_("succeeded"), "✔", ":material/check:", "green", N_("Trained and evaluated to the end.")),
+    "failed": Look(
+        N_("failed"), "✖", ":material/close:", "red", N_("Ended with an error. The run's page shows what to do.")
+    ),
     "stopped": Look(
-        "■", ":material/stop:", "orange", "Stopped by request; it can be resumed from its last checkpoint."
+        N_("stopped"),
+        "■",
+        ":material/stop:",
+        "orange",
+        N_("Stopped on request. You can resume it from its last checkpoint."),
     ),
     "interrupted": Look(
+        N_("interrupted"),
         "⚡",
         ":material/bolt:",
         "violet",
-        "Its process vanished (a crash, a reboot); it can be resumed from its last checkpoint.",
+        N_("Its process ended unexpectedly (a crash, a reboot). You can resume it from its last checkpoint."),
     ),
 }
-_UNKNOWN = Look("?", ":material/help:", "gray", "Unknown.")
+_UNKNOWN = Look(N_("unknown"), "?", ":material/help:", "gray", N_("Unknown state."))
 
 
 def look(state: str) -> Look:
+    """Return the look of a state.
+
+    Args:
+        state: of a run; a damaged folder may hold any text.
+    """
     return LOOKS.get(state, _UNKNOWN)
 
 
 def in_words(state: str) -> str:
-    """``✔ succeeded``: for tables and lists."""
-    return f"{look(state).symbol} {state}"
+    """Return a state for tables and lists: ``✔ succeeded``.
+
+    Args:
+        state: of a run.
+    """
+    return f"{look(state).symbol} {_(look(state).name)}"
 
 
 def badge(state: str) -> None:
-    """The state as a coloured label with a symbol."""
+    """Show a state as a coloured label with a symbol.
+
+    Args:
+        state: of a run.
+    """
     shown = look(state)
-    st.badge(state if state in LOOKS else "unknown", icon=shown.icon, color=shown.colour, help=shown.meaning)
+    st.badge(_(shown.name), icon=shown.icon, color=shown.colour, help=_(shown.meaning))

@@ -1,14 +1,14 @@
-"""Form fields made from a pydantic model: the model's fields, limits and descriptions are all that it knows.
+"""Form fields generated from a pydantic model: from its fields, limits and descriptions, and nothing else.
 
-A field of a spec lives in the session under ``PREFIX.path.of.field``, so that tests and presets can set it by name.
+A field of a spec is in the session under ``PREFIX.path.of.field``, so that tests and presets can set it by name.
 """
 
 from __future__ import annotations
 
 import re
 import types
-from collections.abc import Iterable
-from typing import Any, Literal, Union, get_args, get_origin
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Union, cast, get_args, get_origin
 
 import streamlit as st
 import yaml
@@ -19,6 +19,12 @@ from pydantic_core import PydanticUndefined
 
 from dashboard.parts.shared.text import md
 from workbench.formatting import flatten
+from workbench.i18n import N_, _
+
+Values = dict[str, object]
+YAML = "YAML"
+# Headings of options inside options, shown before the names of their fields.
+GROUPS = {"limit": N_("limit"), "learning rate": N_("learning rate")}
 
 
 def draw(
@@ -28,61 +34,83 @@ def draw(
     skip: Iterable[str] = (),
     columns: int = 1,
     group: str = "",
-    find: str = "",
-) -> dict[str, Any]:
-    """Draw the fields of ``model``.
+    query: str = "",
+) -> Values:
+    """Draw the fields of a model.
 
     Args:
         model: whose fields.
         prefix: of the session keys.
         only: draw these, in this order; by default all.
         skip: leave these out.
-        columns: side by side.
-        group: what stands before each label, for fields whose names say little alone.
-        find: draw only what these words are found in; the others keep what they were given.
+        columns: how many fields are side by side.
+        group: text before each label, for fields whose names say little alone.
+        query: draw only the fields that match these words; the others keep their values.
 
     Returns:
-        What was given, without the fields that have their default value.
+        The values that differ from the defaults.
     """
     names = list(only) if only is not None else [name for name in model.model_fields if name not in set(skip)]
-    given: dict[str, Any] = {}
-    inner = {name: below for name in names if (below := _model_in(model.model_fields[name].annotation))}
-    shown = [name for name in names if name not in inner and _is_found(name, model.model_fields[name], find, group)]
-    places = st.columns(columns) if shown else []
-    for name in (name for name in names if name not in inner):
+    values: Values = {}
+    nested = {name: inner for name in names if (inner := _nested_model(model.model_fields[name].annotation))}
+    simple = [name for name in names if name not in nested]
+    shown = [name for name in simple if _matches(name, model.model_fields[name], query, group)]
+    cells = st.columns(columns) if shown else []
+    for name in simple:
         field = model.model_fields[name]
-        label = f"{group}: {name}".strip(": ").replace("_", " ").capitalize()
         if name in shown:
-            with places[shown.index(name) % columns]:
-                value = draw_field(name, field, f"{prefix}.{name}", label)
+            with cells[shown.index(name) % columns]:
+                value = draw_field(name, field, f"{prefix}.{name}", field_label(name, group))
         else:
-            value = _given(field, f"{prefix}.{name}")
+            value = _held_value(field, f"{prefix}.{name}")
         if value != _default(field):
-            given[name] = value
-    for name, below in inner.items():  # options inside options stand together, below the others
-        found = draw(below, f"{prefix}.{name}", columns=columns, group=name, find=find)
-        if found:
-            given[name] = found
-    return given
+            values[name] = value
+    for name, inner in nested.items():  # options inside options are drawn together, below the others
+        inner_values = draw(inner, f"{prefix}.{name}", columns=columns, group=name, query=query)
+        if inner_values:
+            values[name] = inner_values
+    return values
 
 
-def count(model: type[BaseModel], find: str, skip: Iterable[str] = (), group: str = "") -> int:
-    """How many fields of ``model`` these words are found in."""
-    found = 0
+def field_label(name: str, group: str = "") -> str:
+    """Return the label of a field, translated.
+
+    Args:
+        name: of the field.
+        group: text before it.
+    """
+    label = _(name.replace("_", " "))
+    if group:
+        label = f"{_(group.replace('_', ' '))}: {label}"
+    return label[:1].upper() + label[1:]
+
+
+def count(model: type[BaseModel], query: str, skip: Iterable[str] = (), group: str = "") -> int:
+    """Return how many fields of a model match these words.
+
+    Args:
+        model: whose fields.
+        query: the words.
+        skip: leave these fields out.
+        group: text before each label.
+    """
+    total = 0
     for name in (name for name in model.model_fields if name not in set(skip)):
         field = model.model_fields[name]
-        below = _model_in(field.annotation)
-        found += count(below, find, group=name) if below else _is_found(name, field, find, group)
-    return found
+        inner = _nested_model(field.annotation)
+        total += count(inner, query, group=name) if inner else _matches(name, field, query, group)
+    return total
 
 
-def _is_found(name: str, field: FieldInfo, find: str, group: str) -> bool:
-    """Whether every word of ``find`` stands in the field's name or description."""
-    text = f"{group} {name} {name.replace('_', ' ')} {field.description or ''}".lower()
-    return all(word in text for word in find.lower().split())
+def _matches(name: str, field: FieldInfo, query: str, group: str) -> bool:
+    """Whether every word of the query is in the field's name or description, in English or translated."""
+    description = field.description or ""
+    names = f"{group} {name} {name.replace('_', ' ')} {field_label(name, group)}"
+    text = f"{names} {description} {_(description)}".lower()
+    return all(word in text for word in query.lower().split())
 
 
-def _given(field: FieldInfo, key: str) -> Any:
+def _held_value(field: FieldInfo, key: str) -> object:
     """The value of a field that is not drawn now."""
     value, (kind, optional) = st.session_state.get(key, _default(field)), _kind(field.annotation)
     if kind is str:
@@ -92,108 +120,145 @@ def _given(field: FieldInfo, key: str) -> Any:
     return _default(field) if value is None and not optional else value
 
 
-def draw_field(name: str, field: FieldInfo, key: str, label: str | None = None) -> Any:
-    """One field, drawn by its type, with its description as help. Returns the value; None for an empty field."""
-    default, kind, optional = _default(field), *_kind(field.annotation)
+def draw_field(name: str, field: FieldInfo, key: str, label: str | None = None) -> object:
+    """Draw one field by its type, with its description as help.
+
+    Args:
+        name: of the field.
+        field: of the model.
+        key: of the session.
+        label: translated; by default made from the name.
+
+    Returns:
+        Its value; None for an empty field.
+    """
+    default, (kind, optional) = _default(field), _kind(field.annotation)
     if key not in st.session_state:
         st.session_state[key] = default if default is not None or optional else _empty(kind)
-    label = label or name.replace("_", " ").capitalize()
-    options: dict[str, Any] = {"key": key, "help": md(field.description or "", 600), "persist_state": "session"}
+    label = label or field_label(name)
+    help = md(_(field.description or ""), 600)
     if kind is bool and not optional:
-        return st.checkbox(label, **options)
+        return st.checkbox(label, key=key, help=help, persist_state="session")
     if get_origin(kind) is Literal:
-        empty = "none" if default is not None else _when_empty(field)
-        can_be_empty = {"index": None, "placeholder": empty} if optional else {}
-        return st.selectbox(label, get_args(kind), **can_be_empty, **options)
+        return _literal(label, field, key, help)
     if kind in (int, float):
-        return _number(label, field, kind, default, options)
+        return _number(label, field, key, help)
     if kind is str:
-        text = st.text_input(label, value=None, max_chars=_longest(field), **options)
+        text = st.text_input(
+            label, value=None, max_chars=_max_length(field), key=key, help=help, persist_state="session"
+        )
         return text or (None if optional else "")
     value = st.session_state[key]
     if value is not None and not isinstance(value, str):  # a list, say, from a preset
         st.session_state[key] = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True).strip()
-    return _from_yaml(st.text_input(label, value=None, placeholder="YAML", **options))
+    return _from_yaml(st.text_input(label, value=None, placeholder=YAML, key=key, help=help, persist_state="session"))
 
 
-def _number(label: str, field: FieldInfo, kind: type, default: Any, options: dict[str, Any]) -> Any:
+def _literal(label: str, field: FieldInfo, key: str, help: str) -> object:
+    kind, optional = _kind(field.annotation)
+    options: Sequence[str] = get_args(kind)
+    if not optional:
+        return st.selectbox(label, options, key=key, help=help, persist_state="session")
+    placeholder = _("none") if _default(field) is not None else _meaning_of_empty(field)
+    return st.selectbox(
+        label, options, index=None, placeholder=placeholder, key=key, help=help, persist_state="session"
+    )
+
+
+def _number(label: str, field: FieldInfo, key: str, help: str) -> object:
+    default, (kind, optional) = _default(field), _kind(field.annotation)
     low, high = _limits(field, kind)
-    if kind is int:
-        limits = {"min_value": low, "max_value": high, "step": 1}
-        shown = None
-    else:
-        limits = {"min_value": low, "max_value": high, "step": abs(default) / 5 if default else 0.01}
-        shown = "%g"
-    value = st.session_state[options["key"]]
+    step: int | float = 1
+    if kind is float:
+        step = abs(default) / 5 if isinstance(default, int | float) and default else 0.01
+    value = st.session_state[key]
     if value is not None:
         value = kind(value)
         value = value if low is None else max(low, value)
-        st.session_state[options["key"]] = value if high is None else min(high, value)
-    found = st.number_input(label, value=None, format=shown, placeholder=_when_empty(field), **limits, **options)
-    return default if found is None and not _kind(field.annotation)[1] else found
+        st.session_state[key] = value if high is None else min(high, value)
+    result = st.number_input(
+        label,
+        value=None,
+        min_value=low,
+        max_value=high,
+        step=step,
+        format="%g" if kind is float else None,
+        placeholder=_meaning_of_empty(field),
+        key=key,
+        help=help,
+        persist_state="session",
+    )
+    return default if result is None and not optional else result
 
 
-def _limits(field: FieldInfo, kind: type) -> tuple[Any, Any]:
-    """The least and greatest value. A float's open limit is left to the check: there is no next number to name."""
-    low = high = None
+def _limits(field: FieldInfo, kind: type[int] | type[float]) -> tuple[float | None, float | None]:
+    """The least and greatest value. An open limit of a float is left to the check: no next number can be named."""
+    low: float | None = None
+    high: float | None = None
     for limit in field.metadata:
         if isinstance(limit, Ge):
-            low = kind(limit.ge)
+            low = kind(cast(float, limit.ge))
         elif isinstance(limit, Le):
-            high = kind(limit.le)
+            high = kind(cast(float, limit.le))
         elif isinstance(limit, Gt) and kind is int:
-            low = int(limit.gt) + 1  # type: ignore[call-overload]
+            low = int(cast(int, limit.gt)) + 1
         elif isinstance(limit, Lt) and kind is int:
-            high = int(limit.lt) - 1  # type: ignore[call-overload]
+            high = int(cast(int, limit.lt)) - 1
     return low, high
 
 
-def _when_empty(field: FieldInfo) -> str:
-    """What an empty field means, as its description says: ``empty for all``."""
-    found = re.search(r"empty for ([\w' ]+)", field.description or "")
-    return found[1] if found and len(found[1]) < 16 else "automatic"
+def _meaning_of_empty(field: FieldInfo) -> str:
+    """What an empty field means, from its description: ``empty for all``."""
+    match = re.search(r"empty for ([\w' ]+)", field.description or "")
+    return _(match[1]) if match and len(match[1]) < 16 else _("automatic")
 
 
-def _longest(field: FieldInfo) -> int | None:
+def _max_length(field: FieldInfo) -> int | None:
     return next((limit.max_length for limit in field.metadata if hasattr(limit, "max_length")), None)
 
 
-def _default(field: FieldInfo) -> Any:
-    default = field.get_default(call_default_factory=True)
+def _default(field: FieldInfo) -> object:
+    default: object = field.get_default(call_default_factory=True)
     return None if default is PydanticUndefined else default
 
 
 def _kind(annotation: Any) -> tuple[Any, bool]:
-    """The type of a field without ``None``, and whether ``None`` was allowed."""
+    """The type of a field without ``None``, and whether ``None`` is allowed."""
     if get_origin(annotation) in (Union, types.UnionType):
         others = [part for part in get_args(annotation) if part is not type(None)]
-        return (others[0] if len(others) == 1 else Any), len(others) < len(get_args(annotation))
+        return (others[0] if len(others) == 1 else object), len(others) < len(get_args(annotation))
     return annotation, False
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    kind, _ = _kind(annotation)
+def _nested_model(annotation: Any) -> type[BaseModel] | None:
+    kind = _kind(annotation)[0]
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
-def _empty(kind: Any) -> Any:
+def _empty(kind: object) -> object:
     if get_origin(kind) is Literal:
         return get_args(kind)[0]
-    return {bool: False, str: ""}.get(kind)
+    return {bool: False, str: ""}.get(cast(type, kind))
 
 
-def _from_yaml(text: str | None) -> Any:
+def _from_yaml(text: str | None) -> object:
     try:
-        return yaml.safe_load(text) if text else None
+        value: object = yaml.safe_load(text) if text else None
     except yaml.YAMLError:
-        return text  # the check says what is wrong with it
+        return text  # the check reports what is wrong with it
+    return value
 
 
 # -- a whole document into the form ------------------------------------------------------------------------------
 
 
-def fill(document: dict[str, Any], prefix: str) -> None:
-    """Set the form to ``document``; every field that it does not name goes back to its default."""
+def fill(document: Mapping[str, object], prefix: str) -> None:
+    """Set the form to a document; every field that the document leaves out returns to its default.
+
+    Args:
+        document: nested values.
+        prefix: of the session keys.
+    """
     for key in [key for key in st.session_state if isinstance(key, str) and key.startswith(f"{prefix}.")]:
         del st.session_state[key]
     for path, value in flatten(document).items():

@@ -1,4 +1,4 @@
-"""The form that begins a sweep: what all trials share, the fields that vary, and how values are chosen."""
+"""The form that starts a sweep: what all trials share, the fields that vary, and how values are chosen."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 import streamlit as st
 
 from dashboard.parts.shared import run_list
-from dashboard.parts.shared.glossary import WORDS
+from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.problems import show_problems
 from dashboard.parts.shared.text import cut, md
 from workbench.check import presets, problems_of
 from workbench.errors import RequestError, SpecError
+from workbench.i18n import N_, _, ngettext
 from workbench.jobs.sweep_plan import SweepPlan, problems_of_plan
 from workbench.jobs.sweeps import Sweep
 from workbench.runs.run import Run
@@ -19,8 +20,8 @@ from workbench.spec import RunSpec, TrainingSpec
 from workbench.tuning.base import tunings
 from workbench.workspace import Workspace
 
-METHODS = {"tpe": "Learn from the trials before (TPE)", "random": "By chance", "grid": "Every combination"}
-FIRST_VALUES = {
+METHODS = {"tpe": N_("Guided by earlier trials (TPE)"), "random": N_("Random"), "grid": N_("Every combination")}
+EXAMPLES = {
     "training.learning_rate": "1e-5..1e-3:log",
     "training.batch_size": "16,32,64",
     "training.epochs": "1,2,3",
@@ -28,136 +29,166 @@ FIRST_VALUES = {
     "training.weight_decay": "0..0.1",
     "tuning.rank": "4,8,16",
 }
-MOST_FIELDS = 8
-_LEAST_TRAINING = ("device", "log_every", "checkpoint_every", "keep_checkpoints", "seed")  # of no use to vary
-VALUES_HELP = (
-    "Values with commas: 4,8,16. A range: 0..0.2, or 1e-5..1e-3:log for even steps in the logarithm. "
-    "For every combination, a range ends with how many values: 1e-5..1e-3:log:5."
+FIRST_FIELD = "training.learning_rate"
+MAX_FIELDS = 8
+_NOT_VARIED = ("device", "log_every", "checkpoint_every", "keep_checkpoints", "seed")  # of training; of no use
+VALUES_HELP = N_(
+    "Values separated by commas: 4,8,16. A range: 0..0.2, or 1e-5..1e-3:log for even steps in the logarithm. With "
+    "every combination, end a range with the number of values: 1e-5..1e-3:log:5."
 )
 
 
 def draw(workspace: Workspace) -> Sweep | None:
-    """The whole form. Returns the sweep when one was started."""
-    spec = _beginning(workspace)
+    """Draw the whole form; return the sweep when one was started.
+
+    Args:
+        workspace: where it is stored.
+    """
+    spec = _base_spec(workspace)
     if spec is None:
-        st.caption("Choose what all trials share; then the fields that vary.")
+        st.caption(_("Choose what all trials share, then the fields that vary."))
         return None
     over = _fields(spec)
     document = {"spec": spec, "over": over, **_settings(spec)}
     try:
         plan: SweepPlan | None = SweepPlan.parse(document, "The form")
-        wrong = problems_of_plan(plan, workspace, confined=True) if plan else []
+        problems = problems_of_plan(plan, workspace, confined=True) if plan else []
     except SpecError as error:
-        wrong = problems_of(error)
+        plan, problems = None, problems_of(error)
     except RequestError as error:
-        plan, wrong = None, []
+        plan, problems = None, []
         st.info(md(f"{error.message} {error.hint}", 500), icon=":material/info:")
-    if wrong:
+    if problems:
         plan = None
-        show_problems(wrong)
+        show_problems(problems)
     if plan is not None:
-        runs = plan.size() * len(plan.seeds)
-        trials = f"{plan.size():,} trials, " if plan.over else "The same run with each seed: "
-        st.markdown(f"**{trials}{runs:,} runs.** They share the queue with your other runs.")
-        _command(plan, over)
+        _show_size(plan)
+        _show_command(plan)
     if st.button(
-        "Start the sweep", type="primary", icon=":material/rocket_launch:", key="sweep.start", disabled=plan is None
+        _("Start the sweep"), type="primary", icon=":material/rocket_launch:", key="sweep.start", disabled=plan is None
     ):
         assert plan is not None
         return Sweep.create(plan, workspace, confined=True)
     return None
 
 
-def _beginning(workspace: Workspace) -> RunSpec | None:
-    """The spec that all trials begin with: a preset's, or a run's."""
-    runs = run_list.ids(run_list.trainings(run_list.newest_first()))
-    kinds = {f"preset:{name}": f"Preset {name}" for name in presets()}
-    kinds |= {f"run:{run_id}": f"As in {run_list.title(run_id)}" for run_id in runs}
+def _show_size(plan: SweepPlan) -> None:
+    n_runs = plan.size() * len(plan.seeds)
+    runs = ngettext("{n} run", "{n} runs", n_runs).format(n=f"{n_runs:,}")
+    if plan.over:
+        trials = ngettext("{n} trial", "{n} trials", plan.size()).format(n=f"{plan.size():,}")
+        text = _("**{trials}, {runs}.** They share the queue with your other runs.")
+        st.markdown(text.format(trials=trials, runs=runs))
+    else:
+        text = _("**The same run with each seed: {runs}.** They share the queue with your other runs.")
+        st.markdown(text.format(runs=runs))
+
+
+def _base_spec(workspace: Workspace) -> RunSpec | None:
+    """The spec that all trials start from: a preset's, or a run's."""
+    runs = run_list.ids(run_list.training_runs(run_list.newest_first()))
+    options = {f"preset:{name}": _("Preset {name}").format(name=name) for name in presets()}
+    options |= {f"run:{run_id}": _("As in {run}").format(run=run_list.title(run_id)) for run_id in runs}
     chosen = st.selectbox(
-        "Begin with",
-        list(kinds),
+        _("Start from"),
+        list(options),
         index=None,
-        format_func=lambda key: kinds[key],
-        placeholder="a preset, or the settings of a run",
+        format_func=lambda key: options[key],
+        placeholder=_("a preset, or the settings of a run"),
         key="sweep.spec",
-        help="What the trials share. Launch makes a run with any settings; its sweep begins here.",
+        help=_("What all trials share. To use other settings, start a run with Launch and choose it here."),
     )
-    kind, _, name = (chosen or "").partition(":")
+    kind, _colon, name = (chosen or "").partition(":")
     if kind == "preset":
         return presets()[name].model_copy(deep=True)
     return Run.open(name, workspace).spec().changed({"name": None, "notes": ""}) if kind == "run" else None
 
 
 def fields_of(spec: RunSpec) -> dict[str, str]:
-    """The fields that one may want to vary, each with its description."""
-    found = {
+    """Return the fields that may vary, each with its description.
+
+    Args:
+        spec: that all trials start from.
+    """
+    fields = {
         f"training.{name}": field.description or ""
         for name, field in TrainingSpec.model_fields.items()
-        if name not in _LEAST_TRAINING
+        if name not in _NOT_VARIED
     }
     options = tunings.get(spec.tuning.method).Config.model_fields
-    found |= {f"tuning.{name}": field.description or "" for name, field in options.items()}
-    found |= {"data.max_length": "Longest input in tokens.", "data.limit.train": "Most training examples to use."}
-    first = [name for name in FIRST_VALUES if name in found]
-    return {name: found[name] for name in [*first, *(name for name in found if name not in first)]}
+    fields |= {f"tuning.{name}": field.description or "" for name, field in options.items()}
+    fields |= {
+        "data.max_length": N_("Maximum input length in tokens."),
+        "data.limit.train": N_("Maximum number of training examples."),
+    }
+    first = [name for name in EXAMPLES if name in fields]
+    return {name: fields[name] for name in [*first, *(name for name in fields if name not in first)]}
 
 
 def _fields(spec: RunSpec) -> list[str]:
-    """A row for each field that varies; the same as ``--over`` says."""
+    """A row for each field that varies, in the syntax of ``--over``."""
     known = fields_of(spec)
     count = st.session_state.setdefault("sweep.fields", 2)
-    found = []
-    for place in range(count):
+    over = []
+    for index in range(count):
+        is_first = index == 0
         left, right = st.columns(2)
         field = left.selectbox(
-            "Field" if place == 0 else f"Field {place + 1}",
+            _("Field") if is_first else _("Field {n}").format(n=index + 1),
             list(known),
-            index=0 if place == 0 else None,
-            key=f"sweep.field.{place}",
-            placeholder="another field",
+            index=0 if is_first else None,
+            key=f"sweep.field.{index}",
+            placeholder=_("another field"),
             accept_new_options=True,
-            help="Any field of a spec; others can be typed: model.size, tuning.alpha.",
+            help=_("Any field of a spec. You can type others: model.size, tuning.alpha."),
         )
+        description = f" {_(known[field])}" if field in known else ""
         values = right.text_input(
-            "Values" if place == 0 else f"Values {place + 1}",
-            value=FIRST_VALUES["training.learning_rate"] if place == 0 else None,
-            key=f"sweep.values.{place}",
-            placeholder=FIRST_VALUES.get(field or "", "4,8,16 or 0..0.2"),
-            help=VALUES_HELP + (f" {known[field]}" if field in known else ""),
+            _("Values") if is_first else _("Values {n}").format(n=index + 1),
+            value=EXAMPLES[FIRST_FIELD] if is_first else None,
+            key=f"sweep.values.{index}",
+            placeholder=EXAMPLES.get(field or "", "4,8,16 / 0..0.2"),
+            help=_(VALUES_HELP) + description,
         )
         if field and values:
-            found.append(f"{field}={values}")
-    if count < MOST_FIELDS and st.button("Another field", icon=":material/add:", key="sweep.more"):
+            over.append(f"{field}={values}")
+    if count < MAX_FIELDS and st.button(_("Add a field"), icon=":material/add:", key="sweep.more"):
         st.session_state["sweep.fields"] = count + 1
         st.rerun()
-    return found
+    return over
 
 
 def _settings(spec: RunSpec) -> dict[str, Any]:
     columns = st.columns([2, 1, 1, 2], vertical_alignment="bottom")
     method = columns[0].selectbox(
-        "Values are chosen", list(METHODS), format_func=METHODS.__getitem__, key="sweep.method",
-        help="Learning from the trials before needs the fewest trials; every combination suits a handful of values.",
+        _("Search"), list(METHODS), format_func=lambda method: _(METHODS[method]), key="sweep.method",
+        help=_("A guided search needs the fewest trials; every combination suits a handful of values."),
     )  # fmt: skip
     trials = columns[1].number_input(
-        "Trials", 1, 10_000, 20, key="sweep.trials", disabled=method == "grid", help="Choices of values to try."
+        _("Trials"), 1, 10_000, 20, key="sweep.trials", disabled=method == "grid", help=_("How many settings to try.")
     )
     seeds = columns[2].number_input(
-        "Seeds",
+        _("Seeds"),
         1,
         20,
         1,
         key="sweep.seeds",
-        help="Runs of each trial, with seeds 0, 1, ...; their mean counts. " + WORDS["seeds"],
+        help=_("Runs per trial, with seeds 0, 1, ...; the trial's result is their mean.") + " " + help_for("seeds"),
     )
     name = columns[3].text_input(
-        "Name", max_chars=60, key="sweep.name", placeholder=cut(spec.name or "sweep", 40), help="The folder's name."
+        _("Name"),
+        max_chars=60,
+        key="sweep.name",
+        placeholder=cut(spec.name or "sweep", 40),
+        help=_("The name of the folder."),
     )
     prune = st.checkbox(
-        "Give up trials that fall behind",
+        _("Stop weak trials early"),
         key="sweep.prune",
-        help="A trial stops when its first seed is worse than the median of the trials before it at the same "
-        "evaluation. It needs four trials to compare with.",
+        help=_(
+            "Stops a trial when its first seed is worse than the median of the earlier trials at the same evaluation. "
+            "This needs four earlier trials."
+        ),
     )
     return {
         "method": method,
@@ -168,8 +199,8 @@ def _settings(spec: RunSpec) -> dict[str, Any]:
     }
 
 
-def _command(plan: SweepPlan, over: list[str]) -> None:
-    with st.expander("The same on the command line", icon=":material/terminal:", key="sweep_yaml"):
+def _show_command(plan: SweepPlan) -> None:
+    with st.expander(_("The same on the command line"), icon=":material/terminal:", key="sweep_yaml"):
         st.code(plan.to_yaml(), language="yaml")
-        st.markdown("Save this as `sweep.yaml`, then:")
+        st.markdown(_("Save this as `{name}`, then run:").format(name="sweep.yaml"))
         st.code("workbench sweep sweep.yaml", language="bash")

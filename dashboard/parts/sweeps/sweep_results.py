@@ -1,9 +1,9 @@
-"""One sweep: how far it is, its trials as figures and as a table, and the way from the best one to a new run."""
+"""One sweep: its progress, its trials as figures and as a table, and a new run from the best one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -12,25 +12,38 @@ from dashboard import state
 from dashboard.parts.shared import run_list
 from dashboard.parts.shared.curves import CONFIG, palette, title
 from dashboard.parts.shared.errors import show_error
-from dashboard.parts.shared.glossary import WORDS
-from dashboard.parts.shared.parallel import coordinates
+from dashboard.parts.shared.glossary import help_for
+from dashboard.parts.shared.parallel import parallel_coordinates
 from dashboard.parts.shared.run_states import in_words
 from dashboard.parts.shared.text import ago, cut, md, number, plain
+from workbench.i18n import N_, _, ngettext
 from workbench.jobs.sweep_study import MIN_TRIALS_FOR_IMPORTANCE
-from workbench.jobs.sweeps import Sweep, seed_deviation, with_value
+from workbench.jobs.sweeps import Sweep, SweepSummary, Trial, seed_deviation, with_value
 
-STATES = {"running": "goes on", "succeeded": "is done", "stopped": "is stopped", "failed": "has failed"}
+STATES = {
+    "running": N_("the sweep is running"),
+    "succeeded": N_("the sweep has finished"),
+    "stopped": N_("the sweep was stopped"),
+    "failed": N_("the sweep failed"),
+}
 
 
-def draw(sweep: Sweep, summary: dict[str, Any]) -> None:
-    """The whole of one sweep."""
+def draw(sweep: Sweep, summary: SweepSummary) -> None:
+    """Draw the whole of one sweep.
+
+    Args:
+        sweep: the sweep.
+        summary: of the sweep.
+    """
     _header(sweep, summary)
     done = with_value(summary["trials"])
     if summary["error"]:
         show_error(summary["error"], "sweep_failed")
     if not done:
-        what = "trial" if summary["over"] else "seed"
-        st.info(f"No {what} has ended with a result yet.", icon=":material/hourglass_empty:")
+        text = _("No trial has finished with a result yet.")
+        if not summary["over"]:
+            text = _("No seed has finished with a result yet.")
+        st.info(text, icon=":material/hourglass_empty:")
     elif summary["over"]:
         left, right = st.columns(2)
         left.plotly_chart(history(summary), key="sweep.history", config=CONFIG)
@@ -44,53 +57,71 @@ def draw(sweep: Sweep, summary: dict[str, Any]) -> None:
         _seeds(summary, summary["trials"][0])
 
 
-def _header(sweep: Sweep, summary: dict[str, Any]) -> None:
-    """State, progress, the best trial, and what can be done now."""
-    done, asked, best = summary["trials_done"], summary["trials_asked"], summary["best"]
-    going = {"running": "stop", "stopped": "continue", "failed": "continue"}.get(summary["state"])
-    what = "trials"
+def _header(sweep: Sweep, summary: SweepSummary) -> None:
+    """State, progress, the best trial, and the buttons for what can be done now."""
+    done, total = summary["trials_done"], summary["trials_asked"]
+    text = _("{done} of {total} trials finished; {state}")
     if not summary["over"]:  # its progress is that of its only trial
-        what, asked = "seeds", len(summary["seeds"])
+        text, total = _("{done} of {total} seeds finished; {state}"), len(summary["seeds"])
         done = sum(len(trial["figures"]) for trial in summary["trials"])
-    st.progress(done / asked, f"{done:,} of {asked:,} {what} have ended; the sweep {STATES.get(summary['state'], '')}")
-    seeds = f"{len(summary['seeds'])} seeds each" if len(summary["seeds"]) > 1 else "one run each"
-    method = f"{summary['method']} · {seeds}" if summary["over"] else "the same settings with each seed"
-    st.caption(md(f"{method} · begun {ago(summary['created'])}"))
-    if best:
-        left, right = st.columns([1, 3])
-        left.metric(
-            f"{'Best' if summary['over'] else 'Mean'} {md(title(summary['metric']).lower())}",
-            number(best["value"]) + _within(best),
-            help="On the validation part, which settings are chosen by: the test part is kept for the final word.",
-        )
-        settings = " · ".join(f"{field} = {number(value)}" for field, value in best["values"].items())
-        if settings:
-            right.markdown(f"**Trial {best['number']}**: {md(settings, 500)}")
+    sweep_state = _(STATES.get(summary["state"], str(summary["state"])))
+    st.progress(done / total, text.format(done=f"{done:,}", total=f"{total:,}", state=sweep_state))
+    count = len(summary["seeds"])
+    description = _("the same settings with each seed")
+    if summary["over"]:
+        seeds = ngettext("one run each", "{n} seeds each", count).format(n=count)
+        description = f"{summary['method']} · {seeds}"
+    st.caption(md(f"{description} · {_('started {ago}').format(ago=ago(summary['created']))}"))
+    if summary["best"]:
+        _best(summary)
     with st.container(horizontal=True, key="sweep_actions"):
-        _compare(summary)
-        if (
-            best
-            and summary["over"]
-            and st.button("New run from the best", type="primary", icon=":material/rocket_launch:", key="sweep.launch")
-        ):
-            first = next(iter(best["runs"].values()))
-            st.switch_page(state.LAUNCH_PAGE, query_params={state.Launch.FROM.param: first})
-        if best and summary["over"] and st.button("Show its run", icon=":material/list_alt:", key="sweep.show"):
-            st.switch_page(state.RUNS_PAGE, query_params={state.RUN.param: next(iter(best["runs"].values()))})
-        if going == "stop" and st.button(
-            "Stop", icon=":material/stop:", key="sweep.stop", help="Stops its runs, too. It can be gone on with."
-        ):
-            sweep.stop()
-            st.rerun()
-        if going == "continue" and st.button("Go on", icon=":material/resume:", key="sweep.continue"):
-            sweep.resume()
-            st.rerun()
+        _actions(sweep, summary)
 
 
-def _compare(summary: dict[str, Any]) -> None:
-    """The way to Compare: all seeds of one setting, or the trials from the best one on, each with its seeds."""
-    pick = -1 if summary["maximize"] else 1
-    best_first = sorted(with_value(summary["trials"]), key=lambda trial: pick * trial["value"])
+def _best(summary: SweepSummary) -> None:
+    best, metric = summary["best"], md(title(summary["metric"]))
+    label = _("Best: {metric}") if summary["over"] else _("Mean: {metric}")
+    left, right = st.columns([1, 3])
+    left.metric(
+        label.format(metric=metric),
+        number(best["value"]) + _deviation(best),
+        help=_("On the validation set, by which settings are chosen. The test set is for the final result."),
+    )
+    settings = " · ".join(f"{field} = {number(value)}" for field, value in best["values"].items())
+    if settings:
+        right.markdown(f"**{_('Trial {n}').format(n=best['number'])}**: {md(settings, 500)}")
+
+
+def _actions(sweep: Sweep, summary: SweepSummary) -> None:
+    _compare(summary)
+    best = summary["best"] if summary["over"] else None
+    if best and st.button(
+        _("New run from the best"), type="primary", icon=":material/rocket_launch:", key="sweep.launch"
+    ):
+        first = next(iter(best["runs"].values()))
+        st.switch_page(state.LAUNCH_PAGE, query_params={state.Launch.FROM.param: first})
+    if best and st.button(_("Show its run"), icon=":material/list_alt:", key="sweep.show"):
+        first = next(iter(best["runs"].values()))
+        st.switch_page(state.RUNS_PAGE, query_params={state.RUN.param: first})
+    if summary["state"] == "running" and st.button(
+        _("Stop"),
+        icon=":material/stop:",
+        key="sweep.stop",
+        help=_("Also stops its runs. You can resume it later."),
+    ):
+        sweep.stop()
+        st.rerun()
+    if summary["state"] in ("stopped", "failed") and st.button(
+        _("Resume"), icon=":material/resume:", key="sweep.continue"
+    ):
+        sweep.resume()
+        st.rerun()
+
+
+def _compare(summary: SweepSummary) -> None:
+    """The button that opens Compare: with all seeds of one setting, or with the best trials and their seeds."""
+    sign = -1 if summary["maximize"] else 1
+    best_first = sorted(with_value(summary["trials"]), key=lambda trial: sign * _value(trial))
     trials = best_first if summary["over"] else summary["trials"]
     runs = [
         run
@@ -98,89 +129,125 @@ def _compare(summary: dict[str, Any]) -> None:
         for seed, run in trial["runs"].items()
         if seed in trial["figures"] and seed not in trial.get("failed", ())
     ]
-    runs = runs[: state.MAX_RUNS]
-    label, kind, tip = "Compare the trials", "secondary", "The best ones with all their seeds, on the test examples."
-    if not summary["over"]:
-        label, kind, tip = "Compare the seeds", "primary", WORDS["seeds"]
-    if len(runs) > 1 and st.button(label, type=kind, icon=":material/compare_arrows:", key="sweep.compare", help=tip):
-        st.switch_page(state.COMPARE_PAGE, query_params={state.Compare.RUNS.param: ",".join(runs)})
+    if len(runs) < 2:
+        return
+    if summary["over"]:
+        help = _("The best trials with all their seeds, on the test examples.")
+        pressed = st.button(_("Compare the trials"), icon=":material/compare_arrows:", key="sweep.compare", help=help)
+    else:
+        pressed = st.button(
+            _("Compare the seeds"),
+            type="primary",
+            icon=":material/compare_arrows:",
+            key="sweep.compare",
+            help=help_for("seeds"),
+        )
+    if pressed:
+        ids = ",".join(runs[: state.MAX_RUNS])
+        st.switch_page(state.COMPARE_PAGE, query_params={state.Compare.RUNS.param: ids})
 
 
-def _within(trial: dict[str, Any]) -> str:
+def _value(trial: Trial) -> float:
+    """The value of a trial that has one."""
+    assert trial["value"] is not None
+    return trial["value"]
+
+
+def _deviation(trial: Trial) -> str:
     deviation = seed_deviation(trial)
     return "" if deviation is None else f" ± {number(deviation)}"
 
 
-def history(summary: dict[str, Any]) -> go.Figure:
-    """Each trial's value in order, and the best so far."""
-    done, pick = with_value(summary["trials"]), max if summary["maximize"] else min
-    numbers, values = [trial["number"] for trial in done], [trial["value"] for trial in done]
-    so_far = [pick(values[: place + 1]) for place in range(len(values))]
-    colours, drawn = palette(), go.Figure()
-    drawn.add_scatter(x=numbers, y=values, mode="markers", name="trial", marker={"color": colours[0], "size": 8})
-    drawn.add_scatter(x=numbers, y=so_far, mode="lines", name="best so far", line={"color": colours[1], "shape": "hv"})
-    _lay_out(drawn, title(summary["metric"]), 300)
-    drawn.update_layout(xaxis_title="Trial", legend={"orientation": "h", "y": -0.3})
-    drawn.update_xaxes(tickformat=",d")
-    return drawn
+def history(summary: SweepSummary) -> go.Figure:
+    """Return a figure of each trial's value in order, and the best so far.
+
+    Args:
+        summary: of the sweep.
+    """
+    done, best_of = with_value(summary["trials"]), max if summary["maximize"] else min
+    numbers, values = [trial["number"] for trial in done], [_value(trial) for trial in done]
+    so_far = [best_of(values[: index + 1]) for index in range(len(values))]
+    colours, figure = palette(), go.Figure()
+    figure.add_scatter(x=numbers, y=values, mode="markers", name=_("trial"), marker={"color": colours[0], "size": 8})
+    figure.add_scatter(
+        x=numbers, y=so_far, mode="lines", name=_("best so far"), line={"color": colours[1], "shape": "hv"}
+    )
+    _lay_out(figure, title(summary["metric"]), 300)
+    figure.update_layout(xaxis_title=_("Trial"), legend={"orientation": "h", "y": -0.3})
+    figure.update_xaxes(tickformat=",d")
+    return figure
 
 
-def parallel(summary: dict[str, Any]) -> go.Figure:
-    """Parallel coordinates: a line a trial, an axis a field, the result on the right and as the colour."""
+def parallel(summary: SweepSummary) -> go.Figure:
+    """Return parallel coordinates: one line per trial, one axis per field.
+
+    Args:
+        summary: of the sweep.
+    """
     done = with_value(summary["trials"])
     settings = {field: [trial["values"].get(field) for trial in done] for field in summary["over"]}
-    values = [trial["value"] for trial in done]
-    heading = "Every trial, setting by setting"
-    return coordinates(settings, title(summary["metric"]), values, summary["maximize"], heading)
+    values = [_value(trial) for trial in done]
+    heading = _("Every trial, setting by setting")
+    return parallel_coordinates(settings, title(summary["metric"]), values, summary["maximize"], heading)
 
 
-@st.cache_data(max_entries=50, show_spinner="Finding out what mattered ...")
+@st.cache_data(max_entries=50, show_spinner=False)
 def _shares(folder: str, results: list[tuple[int, float]]) -> dict[str, float]:
-    """It takes seconds, and changes only when another trial has ended: ``results`` says so."""
+    """The importance of each field. It takes seconds, and changes only with ``results``."""
     return Sweep(Path(folder)).importance()
 
 
-def _importance(sweep: Sweep, summary: dict[str, Any], done: int) -> None:
-    results = [(trial["number"], trial["value"]) for trial in with_value(summary["trials"])]
-    shares = _shares(str(sweep.folder), results) if done >= MIN_TRIALS_FOR_IMPORTANCE else {}
+def _importance(sweep: Sweep, summary: SweepSummary, n_done: int) -> None:
+    results = [(trial["number"], _value(trial)) for trial in with_value(summary["trials"])]
+    shares: dict[str, float] = {}
+    if n_done >= MIN_TRIALS_FOR_IMPORTANCE:
+        with st.spinner(_("Computing importance ...")):
+            shares = _shares(str(sweep.folder), results)
     if not shares:
-        st.caption(
-            f"What mattered most can be told from {MIN_TRIALS_FOR_IMPORTANCE} trials on whose results differ; "
-            f"{done} so far."
-        )
+        text = _("Importance needs {min} trials with different results ({n} so far).")
+        st.caption(text.format(min=MIN_TRIALS_FOR_IMPORTANCE, n=n_done))
         return
     fields = list(shares)[::-1]
-    drawn = go.Figure(
+    figure = go.Figure(
         go.Bar(x=[100 * shares[f] for f in fields], y=[plain(f, 40) for f in fields], orientation="h",
                marker_color=palette()[0], hovertemplate="%{x:.0f}%<extra></extra>")
     )  # fmt: skip
-    _lay_out(drawn, "What mattered, in % of the differences between trials", 300)
-    drawn.update_xaxes(range=[0, 100], ticksuffix="%")
-    st.plotly_chart(drawn, key="sweep.importance", config=CONFIG)
-    if done < 4 * len(fields) + 8:
-        st.caption(f"A first guess: {done} trials are few for {len(fields)} field{'s' if len(fields) > 1 else ''}.")
+    _lay_out(figure, _("Importance: share of the differences between trials"), 300)
+    figure.update_xaxes(range=[0, 100], ticksuffix="%")
+    st.plotly_chart(figure, key="sweep.importance", config=CONFIG)
+    if n_done < 4 * len(fields) + 8:
+        text = ngettext(
+            "A rough estimate: {n} trials are few for {fields} field.",
+            "A rough estimate: {n} trials are few for {fields} fields.",
+            len(fields),
+        )
+        st.caption(text.format(n=n_done, fields=len(fields)))
 
 
-def _lay_out(drawn: go.Figure, heading: str, height: int) -> None:
-    drawn.update_layout(
+def _lay_out(figure: go.Figure, heading: str, height: int) -> None:
+    figure.update_layout(
         height=height,
         margin={"l": 10, "r": 10, "t": 40, "b": 40},
         title={"text": plain(heading), "font": {"size": 14}},
         uirevision="stay",
     )
-    drawn.update_yaxes(automargin=True)
+    figure.update_yaxes(automargin=True)
 
 
-def _seeds(summary: dict[str, Any], trial: dict[str, Any]) -> None:
-    """A row a seed, where nothing else varies."""
-    seeds = list(trial["runs"])
+def _seeds(summary: SweepSummary, trial: Trial) -> None:
+    """A row per seed, where nothing else varies."""
+    seeds, metric = list(trial["runs"]), title(summary["metric"])
     st.dataframe(
         {
-            "Seed": [int(seed) for seed in seeds],
-            title(summary["metric"]): [trial["figures"].get(seed) for seed in seeds],
-            "Run": [run_list.title(trial["runs"][seed]) for seed in seeds],
+            "seed": [int(seed) for seed in seeds],
+            "value": [trial["figures"].get(seed) for seed in seeds],
+            "run": [run_list.title(trial["runs"][seed]) for seed in seeds],
         },
-        column_config={title(summary["metric"]): st.column_config.NumberColumn(format="%.4g")},
+        column_config={
+            "seed": st.column_config.NumberColumn(_("Seed")),
+            "value": st.column_config.NumberColumn(metric, format="%.4g"),
+            "run": st.column_config.TextColumn(_("Run")),
+        },
         hide_index=True,
         key="sweep.seeds.table",
     )
@@ -188,35 +255,33 @@ def _seeds(summary: dict[str, Any], trial: dict[str, Any]) -> None:
         show_error(trial["error"], "sweep_seeds_failed")
 
 
-def _trials(summary: dict[str, Any]) -> None:
-    """A row a trial."""
+def _trials(summary: SweepSummary) -> None:
+    """A row per trial."""
     trials = summary["trials"]
     if not trials:
-        st.caption("The worker begins the first trial in a moment.")
+        st.caption(_("The first trial starts in a moment."))
         return
-    values = {
-        cut(field, 60): [
-            _cell([t["values"].get(field) for t in trials], trial["values"].get(field)) for trial in trials
-        ]
-        for field in summary["over"]
+    values = {cut(field, 60): _cells([trial["values"].get(field) for trial in trials]) for field in summary["over"]}
+    column = st.column_config
+    pruned = _("stopped early")
+    table: dict[str, Sequence[object]] = {
+        "trial": [trial["number"] for trial in trials],
+        "state": [pruned if trial["state"] == "pruned" else in_words(trial["state"]) for trial in trials],
+        "value": [trial["value"] for trial in trials],
     }
+    if len(summary["seeds"]) > 1:
+        table["deviation"] = [seed_deviation(trial) for trial in trials]
+    table |= values
+    table["reason"] = [cut((trial.get("error") or {}).get("message", ""), 200) for trial in trials]
     st.dataframe(
-        {
-            "Trial": [trial["number"] for trial in trials],
-            "State": [in_words(trial["state"]) if trial["state"] != "pruned" else "given up" for trial in trials],
-            title(summary["metric"]): [trial["value"] for trial in trials],
-            **({"± seeds": [seed_deviation(trial) for trial in trials]} if len(summary["seeds"]) > 1 else {}),
-            **values,
-            "Why": [cut((trial.get("error") or {}).get("message", ""), 200) for trial in trials],
-        },
+        table,
         column_config={
-            title(summary["metric"]): st.column_config.NumberColumn(format="%.4g"),
-            "± seeds": st.column_config.NumberColumn(format="%.2g"),
-            **{
-                name: st.column_config.NumberColumn(format="%.3g")
-                for name, column in values.items()
-                if _fractions(column)
-            },
+            "trial": column.NumberColumn(_("Trial")),
+            "state": column.TextColumn(_("State")),
+            "value": column.NumberColumn(title(summary["metric"]), format="%.4g"),
+            "deviation": column.NumberColumn(_("± seeds"), format="%.2g"),
+            **{name: column.NumberColumn(format="%.3g") for name, cells in values.items() if _has_fractions(cells)},
+            "reason": column.TextColumn(_("Reason")),
         },
         hide_index=True,
         placeholder="",
@@ -224,12 +289,12 @@ def _trials(summary: dict[str, Any]) -> None:
     )
 
 
-def _fractions(column: list[Any]) -> bool:
-    return all(isinstance(each, int | float) for each in column) and any(isinstance(each, float) for each in column)
+def _has_fractions(cells: Sequence[object]) -> bool:
+    return all(isinstance(cell, int | float) for cell in cells) and any(isinstance(cell, float) for cell in cells)
 
 
-def _cell(column: list[Any], value: Any) -> Any:
-    """Numbers stay numbers where the whole column is numbers, so that they sort and stand aligned."""
-    if all(isinstance(each, int | float) and not isinstance(each, bool) for each in column):
-        return value
-    return number(value) if value is not None else "-"
+def _cells(values: Sequence[object]) -> list[object]:
+    """A column of a setting. Numbers stay numeric where all values are numbers, so that they sort and align."""
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return list(values)
+    return [number(value) for value in values]
