@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.parts.playground.marked_text import MAX_LENGTH, marked_html
-from workbench.inference.answers import Span
+from workbench.tasks.answers import Span
 
 COLOURS = ["#0072B2", "#D55E00"]
 
@@ -45,7 +45,7 @@ def seen(text: str, spans: list[Span]) -> Shown:
 
 
 numbers = st.integers(-3, 40)
-spans = st.builds(Span, numbers, numbers, st.text(max_size=9), st.floats(0, 1))
+spans = st.builds(Span, st.just(""), numbers, numbers, st.floats(0, 1), st.text(max_size=9))
 
 
 @given(st.text(alphabet=st.characters(exclude_characters="\r\0"), max_size=30), st.lists(spans, max_size=6))
@@ -58,12 +58,12 @@ def test_each_letter_carries_as_many_marks_as_spans_cover_it(text: str, found: l
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", "<mark>&amp;", "'\"`", "</div><img src=x onerror=a()>"])
 def test_nothing_in_text_or_label_becomes_html(text: str) -> None:
-    page = seen(text, [Span(0, 3, text, 0.5)])
+    page = seen(text, [Span(text[:3], 0, 3, 0.5, text)])
     assert page.text == text
 
 
 def test_a_label_has_one_colour_and_stands_once() -> None:
-    page = marked_html("Ada in Rome", [Span(0, 3, "PER", 0.91), Span(7, 11, "LOC", 0.8)], COLOURS)
+    page = marked_html("Ada in Rome", [Span("Ada", 0, 3, 0.91, "PER"), Span("Rome", 7, 11, 0.8, "LOC")], COLOURS)
     assert page.count(">PER<") == page.count(">LOC<") == 1 and "PER, 91.0%" in page
     assert len(set(re.findall(r"background:(#\w{6})", page))) == 2
 

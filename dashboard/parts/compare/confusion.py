@@ -151,7 +151,7 @@ def _show_cell(
     st.markdown(text.format(gold=md(gold, 60), predicted=md(predicted, 60), n=f"{len(inside):,}"))
     if inside:
         key = f"compare.cell.{counts.labels.index(gold)}.{counts.labels.index(predicted)}"
-        evidence.example_table([run.texts[index] for index in inside[:MAX_ROWS]], [], key, first, second)
+        evidence.example_table([run.inputs[index] for index in inside[:MAX_ROWS]], [], key, first, second)
 
 
 def _show_classes(matrices: Sequence[ConfusionMatrix]) -> None:

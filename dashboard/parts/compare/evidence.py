@@ -15,7 +15,10 @@ from workbench.compare.disagreements import disagreements
 from workbench.i18n import N_, _, ngettext
 from workbench.runs.curves import group_by_config
 from workbench.runs.documents import Interval
+from workbench.runs.predictions import input_text
 from workbench.runs.run import Run
+
+Inputs = dict[str, Any]  # of an example, by role
 
 MAX_ROWS = 200
 CORRECT_RUNS = {"first": N_("only the first run is right"), "second": N_("only the second run is right")}
@@ -96,19 +99,19 @@ def show_examples(first: Run, second: Run) -> None:
         Column("second", _("Second run"), [cut(row.second, 60) for row in shown]),
         Column("score", _("Confidence of the wrong run"), [row.score for row in shown]),
     ]
-    example_table([row.text for row in shown], columns, "compare.examples", first, second)
+    example_table([row.inputs for row in shown], columns, "compare.examples", first, second)
     text = ngettext(
         "{n} example, most confident errors first.", "{n} examples, most confident errors first.", len(rows)
     )
     st.caption(text.format(n=f"{len(rows):,}"))
 
 
-def example_table(texts: Sequence[str], columns: Sequence[Column], key: str, first: Run, second: Run) -> None:
+def example_table(inputs: Sequence[Inputs], columns: Sequence[Column], key: str, first: Run, second: Run) -> None:
     """Show examples as a table; a click opens an example's explanation in both runs, if the task has explanations.
 
     Args:
-        texts: of the examples, as in the predictions.
-        columns: beside the texts; numbers are shown with two digits.
+        inputs: of the examples, by role.
+        columns: beside the inputs; numbers are shown with two digits.
         key: of the table.
         first: a finished run.
         second: another.
@@ -123,10 +126,10 @@ def example_table(texts: Sequence[str], columns: Sequence[Column], key: str, fir
             else st.column_config.TextColumn(column.label)
         )
     event: Any = st.dataframe(
-        {"text": [cut(text, 300) for text in texts], **{column.key: column.cells for column in columns}},
+        {"text": [cut(input_text(each), 300) for each in inputs], **{column.key: column.cells for column in columns}},
         column_config=config,
         hide_index=True,
-        height=min(320, 38 + 35 * len(texts)),
+        height=min(320, 38 + 35 * len(inputs)),
         on_select="rerun" if opens else "ignore",
         selection_mode="single-row",
         key=key,
@@ -136,8 +139,8 @@ def example_table(texts: Sequence[str], columns: Sequence[Column], key: str, fir
         return
     st.caption(_("Click a row to see its explanation in both runs."))
     rows = event["selection"]["rows"]
-    if rows and rows[0] < len(texts):
-        explain_in_both(first, second, texts[rows[0]])
+    if rows and rows[0] < len(inputs):
+        explain_in_both(first, second, inputs[rows[0]])
 
 
 def can_explain(run: Run) -> bool:
@@ -149,24 +152,24 @@ def can_explain(run: Run) -> bool:
     return run_list.explainable(run.summary(with_spec=False).model_copy(update={"task": run.status().task}))
 
 
-def explain_in_both(first: Run, second: Run, text: str) -> None:
+def explain_in_both(first: Run, second: Run, inputs: Inputs) -> None:
     """Open the Explain page with both runs side by side.
 
     Args:
         first: a finished run.
         second: another; left out if its predictions cannot be explained.
-        text: of an example, as in the predictions: of a pair both texts.
+        inputs: of an example, by role.
     """
-    from workbench.explain.examples import run_reads_pairs, split_pair  # imports torch: only when it is needed
+    from workbench.explain.examples import run_reads_pairs, text_inputs  # imports torch: only when it is needed
 
-    inputs = split_pair(text, run_reads_pairs(first))
+    texts = text_inputs(inputs, run_reads_pairs(first))
     query = {
         state.RUN.param: first.id,
         state.Explain.VIEW.param: "tokens",
-        state.Explain.TEXT.param: inputs["text"][: state.MAX_TEXT],
+        state.Explain.TEXT.param: texts["text"][: state.MAX_TEXT],
     }
-    if "text_pair" in inputs:
-        query[state.Explain.PAIR.param] = inputs["text_pair"][: state.MAX_TEXT]
+    if "text_pair" in texts:
+        query[state.Explain.PAIR.param] = texts["text_pair"][: state.MAX_TEXT]
     if can_explain(second):
         query[state.Explain.COMPARE_WITH.param] = second.id
     st.switch_page(state.EXPLAIN_PAGE, query_params=query)

@@ -52,8 +52,8 @@ def draw(first: Run, second: Run) -> None:
     if not examples.indices:
         st.caption(_("There are none."))
         return
-    texts = [run.texts[index] for index in examples.indices]
-    evidence.example_table(texts, examples.columns, "compare.doubtful", first, second)
+    inputs = [run.inputs[index] for index in examples.indices]
+    evidence.example_table(inputs, examples.columns, "compare.doubtful", first, second)
     st.caption(examples.caption)
 
 

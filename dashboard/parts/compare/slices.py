@@ -125,7 +125,7 @@ def _show_errors_in(ours: ClassPredictions, theirs: ClassPredictions, slice: Sli
         Column("first", _("First run"), [cut(ours.predicted[index], 60) for index in shown]),
         Column("second", _("Second run"), [cut(theirs.predicted[index], 60) for index in shown]),
     ]
-    texts = [ours.texts[index] for index in shown]
-    evidence.example_table(texts, columns, "compare.slice_examples", first, second)
+    inputs = [ours.inputs[index] for index in shown]
+    evidence.example_table(inputs, columns, "compare.slice_examples", first, second)
     text = _("The first run gets {n} of {total} examples wrong.")
     st.caption(text.format(n=f"{len(wrong):,}", total=f"{slice.count:,}"))

@@ -12,10 +12,10 @@ from dashboard import state
 from dashboard.parts.shared import curves, run_list, side_by_side
 from dashboard.parts.shared.side_by_side import Side
 from dashboard.parts.shared.text import cut, md, plain
-from workbench.explain.examples import TextInputs, sample_texts, split_pair
+from workbench.explain.examples import TextInputs, sample_texts, text_inputs
 from workbench.i18n import N_, _, ngettext
 from workbench.inference.predictor import Predictor
-from workbench.runs.predictions import has_predictions, read_predictions
+from workbench.runs.predictions import example_inputs, has_predictions, input_text, read_predictions
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -33,7 +33,9 @@ Rows = dict[str, list[Any]]  # columns of predictions
 @st.cache_data(max_entries=2, show_spinner=False)
 def _predictions(run_id: str, version: int, root: str) -> Rows:
     rows = read_predictions(Run.open(run_id, Workspace.current()), COLUMNS)
-    order = sorted(range(len(rows["input"])), key=lambda i: _rank(rows, i))
+    inputs = example_inputs(rows)
+    rows |= {"inputs": inputs, "text": [input_text(each) for each in inputs]}
+    order = sorted(range(len(inputs)), key=lambda i: _rank(rows, i))
     return {name: [column[i] for i in order] for name, column in rows.items()}
 
 
@@ -67,7 +69,7 @@ def example_texts(run: Run, pairs: bool, most: int) -> list[TextInputs]:
         pairs: whether its model reads two texts.
         most: how many texts at most.
     """
-    return sample_texts(examples(run).get("input", []), pairs, most)
+    return sample_texts(examples(run).get("inputs", []), pairs, most)
 
 
 def choose_example(run: Run, pairs: bool) -> None:
@@ -78,17 +80,17 @@ def choose_example(run: Run, pairs: bool) -> None:
         pairs: whether its model reads two texts.
     """
     rows = examples(run)
-    if not rows.get("input"):
+    if not rows.get("inputs"):
         return
     search, chooser = st.columns([1, 2])
     query = search.text_input(_("Search examples"), key="explain.search", placeholder=_("words of the text"))
     words = query.lower().split()
-    indices = [i for i, text in enumerate(rows["input"]) if all(word in text.lower() for word in words)]
+    indices = [i for i, text in enumerate(rows["text"]) if all(word in text.lower() for word in words)]
 
     def take() -> None:
         index = st.session_state["explain.example"]
         if index is not None:
-            inputs = split_pair(rows["input"][index], pairs)
+            inputs = text_inputs(rows["inputs"][index], pairs)
             st.session_state[state.Explain.TEXT.key] = inputs["text"][: state.MAX_TEXT]
             st.session_state[state.Explain.PAIR.key] = inputs.get("text_pair", "")[: state.MAX_TEXT]
 
@@ -115,7 +117,7 @@ def example_label(rows: Rows, index: int) -> str:
         index: of the row.
     """
     is_right, prediction = _cell(rows, "correct", index), cut(_cell(rows, "prediction", index) or "", 24)
-    text = cut(rows["input"][index], 90)
+    text = cut(rows["text"][index], 90)
     if is_right is None or not prediction:
         return text
     if is_right:

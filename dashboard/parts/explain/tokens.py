@@ -79,7 +79,7 @@ def choose(side: Side) -> Choice:
     Args:
         side: what is explained.
     """
-    methods = explaining.offered(side.predictor)
+    methods = explaining.compatible_methods(side.predictor)
     choice = state.Explain.METHOD
     state.from_url(choice, state.known(methods))
     _reset(choice.key, methods, methods[0] if methods else None)

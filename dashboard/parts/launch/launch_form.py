@@ -199,7 +199,7 @@ def choose(section: str, label: str, registry: Registry[Any], help: str, fitting
     key = f"{Launch.PREFIX}.{section}"
     value, filled_for = st.session_state.get(key), st.session_state.get(f"{Launch.PREFIX}.data_for")
     if value in registry and value not in names and filled_for == st.session_state.get(f"{Launch.PREFIX}.task"):
-        names.append(value)
+        names.append(str(value))
     if st.session_state.get(key) not in names:
         st.session_state[key] = DEFAULTS[section] if DEFAULTS[section] in names else names[0]
     chosen = st.selectbox(label, names, key=key, help=help, persist_state="session")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -11,45 +12,99 @@ from dashboard.parts.playground.marked_text import marked_html
 from dashboard.parts.shared import curves
 from dashboard.parts.shared.text import cut, md, number, plain
 from workbench.i18n import _, ngettext
-from workbench.inference.answers import Answer, Bars, Fact, Marked, Ranked, Written
+from workbench.tasks.answers import (
+    Answer,
+    Choice,
+    Embedding,
+    ExtractedAnswer,
+    FilledMasks,
+    GeneratedText,
+    LabeledSpans,
+    Ranking,
+    Relation,
+    ScoredLabels,
+    Similarity,
+    Span,
+)
 
+MAX_BARS = 12
+MAX_COORDINATES = 8  # of a vector
 MAX_NAME = 34  # characters beside a bar
 
 
-def draw(parts: Sequence[Answer], key: str, index: int = 0) -> None:
-    """Draw the parts of one answer below each other.
+def draw(answer: Answer, key: str, index: int = 0) -> None:
+    """Draw one answer.
 
     Args:
-        parts: of the answer.
+        answer: of any form.
         key: prefix of session keys; no two answers on a page share it.
         index: of the answer among those side by side; it sets the colour.
     """
-    for i, part in enumerate(parts):
-        if isinstance(part, Fact):
-            value = number(part.value) if isinstance(part.value, float) else part.value
-            st.markdown(f"**{md(_(part.name))}: {md(value, 400)}**")
-        elif isinstance(part, Bars):
-            _draw_bars(part, f"{key}.bars.{i}", index)
-        elif isinstance(part, Marked):
-            _draw_marked(part)
-        elif isinstance(part, Ranked):
-            _draw_ranked(part, f"{key}.ranked.{i}")
-        else:
-            _draw_generated(part)
+    match answer:
+        case ScoredLabels():
+            _draw_value(*_label(answer))
+            _draw_bars("", answer.scores.items(), f"{key}.scores", index)
+        case Choice():
+            _draw_value(_("Choice"), answer.text)
+            _draw_bars("", answer.scores.items(), f"{key}.scores", index)
+        case ExtractedAnswer():
+            _draw_value(_("Answer"), answer.text if answer.span else _("none: the text does not contain it"))
+            spans = () if answer.span is None else (replace(answer.span, label=_("answer")),)
+            _draw_spans(answer.context, spans)
+            if answer.candidates:
+                candidates = [(span.text, span.score) for span in answer.candidates]
+                _draw_bars(_("Candidates"), candidates, f"{key}.candidates", index)
+        case LabeledSpans():
+            _draw_spans(answer.text, answer.spans)
+        case Ranking():
+            _draw_ranking(answer, f"{key}.ranking")
+        case Similarity():
+            _draw_value(_("Similarity, -1 to 1"), number(answer.score))
+        case Embedding():
+            first = ", ".join(f"{coordinate:.3f}" for coordinate in answer.vector[:MAX_COORDINATES])
+            more = ", ..." if len(answer.vector) > MAX_COORDINATES else ""
+            _draw_value(_("A vector of {n} numbers").format(n=f"{len(answer.vector):,}"), first + more)
+        case GeneratedText():
+            _draw_text(answer.text, answer.is_code)
+            if answer.unread_tokens:
+                _draw_value(_("Truncated tokens at the end"), number(float(answer.unread_tokens)))
+        case FilledMasks():
+            _draw_text(answer.text)
+            for i, mask in enumerate(answer.masks, start=1):
+                candidates = [(candidate.text, candidate.score) for candidate in mask]
+                _draw_bars(_("Gap {n}").format(n=i), candidates, f"{key}.gap.{i}", index)
 
 
-def _draw_bars(bars: Bars, key: str, index: int) -> None:
-    names = _short([name for name, value in bars.values])
+def _label(answer: ScoredLabels) -> tuple[str, str]:
+    """The name of what was predicted, and the prediction."""
+    if isinstance(answer, Relation) and answer.relation is not None:
+        text = _("{relation}: from {source} to {target}")
+        values = text.format(relation=answer.relation, source=answer.source, target=answer.target)
+        return _("Relation"), values
+    if answer.labels is not None:
+        return _("Labels"), ", ".join(answer.labels) or _("none is likely enough")
+    return _("Label"), answer.label
+
+
+def _draw_value(name: str, value: str) -> None:
+    st.markdown(f"**{md(name)}: {md(value, 400)}**")
+
+
+def _draw_bars(title: str, scores: Iterable[tuple[str, float]], key: str, index: int) -> None:
+    """Probabilities as bars, the highest first."""
+    ordered = sorted(scores, key=lambda item: -item[1])
+    shown, left_out = ordered[:MAX_BARS], max(0, len(ordered) - MAX_BARS)
+    names = _short([name for name, score in shown])
     figure = go.Figure(
         go.Bar(
-            x=[value for name, value in bars.values],
+            x=[score for name, score in shown],
             y=names,
             orientation="h",
-            text=[f"{value:.1%}" for name, value in bars.values],
+            text=[f"{score:.1%}" for name, score in shown],
             textposition="auto",
             insidetextfont={"color": "#11181D" if st.context.theme.type == "dark" else "#FFFFFF"},
             marker_color=curves.palette()[index],
-            customdata=[plain(name) or _("(empty)") for name, value in bars.values],
+            customdata=[plain(name) or _("(empty)") for name, score in shown],
             hovertemplate="%{customdata}: %{x:.4f}<extra></extra>",
         )
     )
@@ -60,12 +115,12 @@ def _draw_bars(bars: Bars, key: str, index: int) -> None:
         yaxis={"autorange": "reversed", "automargin": True, "type": "category"},
         bargap=0.25,
     )
-    if bars.name != "Probabilities":
-        st.caption(md(_(bars.name)))
+    if title:
+        st.caption(md(title))
     st.plotly_chart(figure, key=key, config={"displayModeBar": False})
-    if bars.left_out:
-        text = ngettext("And {n} more that is less likely.", "And {n} more that are less likely.", bars.left_out)
-        st.caption(text.format(n=f"{bars.left_out:,}"))
+    if left_out:
+        text = ngettext("And {n} more that is less likely.", "And {n} more that are less likely.", left_out)
+        st.caption(text.format(n=f"{left_out:,}"))
 
 
 def _short(names: Sequence[str]) -> list[str]:
@@ -80,16 +135,16 @@ def _short(names: Sequence[str]) -> list[str]:
     return shortened
 
 
-def _draw_marked(part: Marked) -> None:
-    st.html(marked_html(part.text, part.spans, curves.palette()))
-    if not part.spans:
+def _draw_spans(text: str, spans: Sequence[Span]) -> None:
+    st.html(marked_html(text, spans, curves.palette()))
+    if not spans:
         st.caption(_("Nothing is highlighted: the model found nothing."))
 
 
-def _draw_ranked(part: Ranked, key: str) -> None:
-    st.caption(md(_(part.name)))
+def _draw_ranking(ranking: Ranking, key: str) -> None:
+    st.caption(_("Best first"))
     st.dataframe(
-        {"text": [cut(text, 300) for text, score in part.rows], "score": [score for text, score in part.rows]},
+        {"text": [cut(item.text, 300) for item in ranking.items], "score": [item.score for item in ranking.items]},
         column_config={
             "text": st.column_config.TextColumn(_("Text"), width="large"),
             "score": st.column_config.NumberColumn(_("Score"), format="%.3f", width="small"),
@@ -99,11 +154,11 @@ def _draw_ranked(part: Ranked, key: str) -> None:
     )
 
 
-def _draw_generated(part: Written) -> None:
-    if not part.text.strip():
+def _draw_text(text: str, is_code: bool = False) -> None:
+    if not text.strip():
         st.caption(_("The model generated nothing."))
-    elif part.code:
-        st.code(part.text, language="python")
+    elif is_code:
+        st.code(text, language="python")
     else:
         with st.container(border=True):
-            st.text(part.text)
+            st.text(text)

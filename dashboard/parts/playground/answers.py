@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -18,10 +17,10 @@ from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import md
 from workbench.explain.hooks import MODEL_LOCK
 from workbench.i18n import _
-from workbench.inference.answers import to_answers
 from workbench.inference.predictor import Predictor
 from workbench.runs.documents import RunSummary
 from workbench.runs.run import Run
+from workbench.tasks.answers import Answer
 from workbench.tasks.base import Task
 
 
@@ -38,9 +37,8 @@ def show(runs: Sequence[Run], inputs: Inputs, options: Options) -> None:
             if len(runs) > 1:
                 st.markdown(f"**{md(run_list.title(run.id))}**")
             predictor = side_by_side.load(run)
-            prediction, seconds = predict(run, inputs, options)
-            answers = to_answers(predictor.task, inputs, prediction)
-            answer_cards.draw(answers, f"play.answer.{index}", index)
+            answer, seconds = predict(run, inputs, options)
+            answer_cards.draw(answer, f"play.answer.{index}", index)
             text = _("Answered in {time} on {device}.")
             st.caption(text.format(time=_time(seconds), device=device_name(predictor)))
 
@@ -57,7 +55,7 @@ def device_name(predictor: Predictor) -> str:
     return names.get(device) or _("the device {name}").format(name=device)
 
 
-def predict(run: Run, inputs: Inputs, options: Options) -> tuple[Mapping[str, Any], float]:
+def predict(run: Run, inputs: Inputs, options: Options) -> tuple[Answer, float]:
     """Return a run's prediction and its time in seconds; computed once in a session.
 
     Args:
@@ -69,12 +67,12 @@ def predict(run: Run, inputs: Inputs, options: Options) -> tuple[Mapping[str, An
         WorkbenchError: the model cannot answer.
     """
 
-    def compute() -> tuple[Mapping[str, Any], float]:
+    def compute() -> tuple[Answer, float]:
         predictor = side_by_side.load(run)
         with st.spinner(_("Running the model ...")), MODEL_LOCK:
             start = time.perf_counter()
-            (prediction,) = predictor.predict([inputs], options)
-            return prediction, time.perf_counter() - start
+            (answer,) = predictor.predict([inputs], options)
+            return answer, time.perf_counter() - start
 
     return session_cache.get_or_compute(compute, "play", run.id, side_by_side.version_of(run), inputs, options)
 

@@ -14,7 +14,7 @@ from dashboard.parts.shared import spec_form
 from dashboard.parts.shared.text import md
 from workbench.data.columns import Column
 from workbench.i18n import _
-from workbench.inference.answers import input_fields, inputs_from_row
+from workbench.inference.inputs import input_fields, inputs_from_row
 from workbench.runs.run import Run
 from workbench.tasks.base import Task
 from workbench.tasks.shared.generation import GenerationConfig
@@ -139,7 +139,7 @@ def _from_url(columns: Sequence[Column]) -> None:
 def _choose_example(run: Run, columns: Sequence[Column]) -> None:
     """Draw the choice of a row of the run's data, which fills the fields."""
     rows = examples_of.examples(run)
-    indices = [i for i, text in enumerate(rows.get("input", ())) if inputs_from_row(columns, text)]
+    indices = [i for i, row in enumerate(rows.get("inputs", ())) if inputs_from_row(columns, row)]
     if not indices:
         return
     key = f"play.example.{run.id}"
@@ -147,7 +147,7 @@ def _choose_example(run: Run, columns: Sequence[Column]) -> None:
     def take() -> None:
         index = st.session_state[key]
         if index is not None:
-            put(columns, inputs_from_row(columns, rows["input"][index]))
+            put(columns, inputs_from_row(columns, rows["inputs"][index]))
 
     st.selectbox(
         _("An example of the run's data"),

@@ -12,8 +12,7 @@ from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import gigabytes, md
 from workbench import machine
 from workbench.data.catalogue.cache import downloads
-from workbench.data.catalogue.sources import clean_cache
-from workbench.data.catalogue.storage import FolderUsage, folder_usage
+from workbench.data.storage import FolderUsage, clean_cache, folder_usage
 from workbench.i18n import _, ngettext
 from workbench.workspace import Workspace
 

@@ -73,13 +73,13 @@ def _header(sweep: Sweep, summary: SweepSummary) -> None:
         description = f"{summary['method']} · {seeds}"
     st.caption(md(f"{description} · {_('started {ago}').format(ago=ago(summary['created']))}"))
     if summary["best"]:
-        _best(summary)
+        _best(summary, summary["best"])
     with st.container(horizontal=True, key="sweep_actions"):
         _actions(sweep, summary)
 
 
-def _best(summary: SweepSummary) -> None:
-    best, metric = summary["best"], md(title(summary["metric"]))
+def _best(summary: SweepSummary, best: Trial) -> None:
+    metric = md(title(summary["metric"]))
     label = _("Best: {metric}") if summary["over"] else _("Mean: {metric}")
     left, right = st.columns([1, 3])
     left.metric(
@@ -251,7 +251,7 @@ def _seeds(summary: SweepSummary, trial: Trial) -> None:
         hide_index=True,
         key="sweep.seeds.table",
     )
-    if trial.get("error"):
+    if trial["error"]:
         show_error(trial["error"], "sweep_seeds_failed")
 
 
