@@ -1,11 +1,8 @@
-"""A finished run as something to ask: text in, predictions out."""
+"""Predicts with the model of a finished run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy as np
 
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError, RefusedError, RequestError, UnknownNameError
@@ -22,21 +19,21 @@ from workbench.runs.documents import BaseNote
 from workbench.runs.run import Run
 from workbench.spec import TaskChoice
 from workbench.tasks.answers import Answer
-from workbench.tasks.base import InferenceContext, ScoringTask, Task, TaskInput, tasks
-from workbench.types import Json, JsonObject
+from workbench.tasks.base import Array, InferenceContext, ScoringTask, Task, TaskInput, tasks
+from workbench.types import Json, JsonObject, Model, Tokenizer
 
 
 class Predictor:
-    """A run's model, tokenizer and task.
+    """A model with its tokenizer and task, ready to predict.
 
-    Attributes:
-        model: transformers model, or peft model over one, in evaluation mode.
-        tokenizer: its tokenizer.
-        task: knows columns, labels and how to read outputs.
+    Args:
+        model: a transformers model, or a peft model around one. It is put into evaluation mode.
+        tokenizer: the model's tokenizer.
+        task: knows the columns, the labels, and how to interpret outputs.
         max_length: longest input in tokens.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, task: Task, max_length: int) -> None:
+    def __init__(self, model: Model, tokenizer: Tokenizer, task: Task, max_length: int) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.task = task
@@ -44,11 +41,16 @@ class Predictor:
 
     @classmethod
     def load(cls, run: Run, device: str = "cpu") -> Predictor:
-        """The predictor of a finished run.
+        """Load the predictor of a finished run.
+
+        Args:
+            run: the run.
+            device: where to predict, such as ``cpu`` or ``cuda``.
 
         Raises:
-            RequestError: the run has no model (it has not finished).
-            FetchError: an adapter's base cannot be fetched.
+            RequestError: the run has no model (it has not finished), or the note about its model is damaged.
+            RefusedError: the model's files were changed.
+            FetchError: the base of an adapter cannot be downloaded.
         """
         folder = run.model_folder
         note = read_json(run.base_note_file)
@@ -57,7 +59,7 @@ class Predictor:
         refuse_unsafe(folder)
         task, max_length, adapter = _read_note(note, run)
         if adapter != (folder / ADAPTER_FILE).exists():
-            # transformers would follow an adapter's own note to whatever base it names
+            # transformers would load whatever base the adapter's own config names
             raise RefusedError(
                 f"The model of run {run.id} was changed: {BASE_FILE} and {ADAPTER_FILE} contradict each other.",
                 "Do the run again.",
@@ -70,29 +72,30 @@ class Predictor:
 
     @property
     def context(self) -> InferenceContext:
-        """The model as the task uses it."""
+        """The model, its tokenizer and the longest input, as tasks use them."""
         return InferenceContext(self.model, self.tokenizer, self.max_length)
 
     @property
     def labels(self) -> list[str]:
-        """The labels in the order of the head's outputs."""
+        """The labels, in the order of the head's outputs."""
         return self.task.labels
 
     def predict(self, inputs: Sequence[TaskInput], options: Mapping[str, Json] | None = None) -> list[Answer]:
         """Return an answer for each input.
 
         Args:
-            inputs: a dictionary of role and text each: ``{"text": "..."}``.
-            options: how a model generates text: ``{"max_new_tokens": 100, "temperature": 0}``, as the task's options.
+            inputs: a text for each role of the task: ``{"text": "..."}``.
+            options: for tasks that generate text, changes of the task's options: ``{"max_new_tokens": 100,
+                "temperature": 0}``.
 
         Returns:
             One of the classes of :mod:`workbench.tasks.answers` each: a classifier returns ``ScoredLabels``, a model
             that generates ``GeneratedText``.
 
         Raises:
-            DataError: an input without text, or without a [MASK] where one is to be filled in; a role that the task
-                does not read.
-            SpecError: an option that there is not.
+            DataError: an input has no text, lacks the [MASK] that the task fills in, or has a role that the task does
+                not have.
+            SpecError: there is no such option.
         """
         if not inputs:
             return []
@@ -100,37 +103,41 @@ class Predictor:
         _refuse_half_characters(inputs)
         return self.task.predict(self.context, inputs, options)
 
-    def outputs(self, tokens: TokenTable) -> np.ndarray[Any, Any]:
-        """A scoring task's outputs for texts that are tokens already, [N, ...], in their order."""
+    def outputs(self, tokens: TokenTable) -> Array:
+        """Return the outputs of a scoring task for tokenized texts, [N, ...], in their order.
+
+        Args:
+            tokens: of the texts.
+        """
         assert isinstance(self.task, ScoringTask)
         return self.task.scores(self.context, tokens)
 
 
 def _refuse_unknown_roles(inputs: Sequence[TaskInput], task: Task) -> None:
-    """Raise DataError for a role that the task does not read: a control that is misspelt would be no control."""
+    """Raise DataError for a role that the task does not have: a misspelt control would have no effect."""
     roles = [column.role for column in task.inputs()]
-    for place, given in enumerate(inputs, start=1):
-        for role in given:
+    for number, texts in enumerate(inputs, start=1):
+        for role in texts:
             if role not in roles and role not in task.input_aliases:
                 error = UnknownNameError("role", str(role), roles)
-                raise DataError(f"Input {place}: {error.message}", f"This model is asked with {', '.join(roles)}.")
+                raise DataError(f"Input {number}: {error.message}", f"The roles of this model: {', '.join(roles)}.")
 
 
 def _refuse_half_characters(inputs: Sequence[TaskInput]) -> None:
-    """Raise DataError for a lone surrogate (JSON can hold one): no tokenizer can read it."""
-    for place, given in enumerate(inputs, start=1):
-        for role, text in given.items():
+    """Raise DataError for a lone surrogate: JSON can hold one, and no tokenizer can read it."""
+    for number, texts in enumerate(inputs, start=1):
+        for role, text in texts.items():
             try:
                 str(text).encode()
             except UnicodeEncodeError as error:
                 raise DataError(
-                    f"Input {place}: {role} holds half a character (a lone surrogate) at position {error.start + 1:,}.",
+                    f"Input {number}: {role} has half a character (a lone surrogate) at position {error.start + 1:,}.",
                     "Remove it.",
                 ) from error
 
 
 def _read_note(content: JsonObject, run: Run) -> tuple[Task, int, bool]:
-    """Task, longest input, and whether it is an adapter, as the run has noted them beside its model."""
+    """Return the task, the longest input, and whether the model is an adapter, from the note beside a model."""
     try:
         note = BaseNote.model_validate(content)
         choice = TaskChoice.model_validate(note.task)

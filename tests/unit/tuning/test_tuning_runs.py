@@ -74,7 +74,7 @@ def test_a_folder_of_something_else_is_left_alone(workspace: Workspace, tmp_path
     (letters / "dear.txt").write_text("kept")
     command = [sys.executable, "-m", "workbench", "merge", run.id, "--out"]
     refused = subprocess.run([*command, str(letters)], capture_output=True, text=True)
-    assert refused.returncode == 2 and "is no merged model" in refused.stderr
+    assert refused.returncode == 2 and "is not a merged model" in refused.stderr
     assert (letters / "dear.txt").read_text() == "kept"
     for _ in range(2):
         done = subprocess.run([*command, str(tmp_path / "whole"), "--json"], capture_output=True, text=True)
@@ -83,7 +83,7 @@ def test_a_folder_of_something_else_is_left_alone(workspace: Workspace, tmp_path
 
 
 def test_unmergeable_runs_are_refused(workspace: Workspace) -> None:
-    for tuning, message in (("prompt", "no weight of the base can hold them"), ("head", "is a whole model")):
+    for tuning, message in (("prompt", "no weight of the base can hold them"), ("head", "is a complete model")):
         run = make_run(workspace, {"tuning": tuning, "training.epochs": 1, "data.max_length": 32})
         with pytest.raises(RequestError, match="has no model to ask"):
             merge(run)
