@@ -82,7 +82,7 @@ def test_the_gradient_of_orthogonality_is_that_of_the_papers_term() -> None:
         torch.testing.assert_close(weight.grad, 1 + gradient)
 
 
-@pytest.mark.parametrize(("options", "said"), [
+@pytest.mark.parametrize(("options", "message"), [
     ({"rank": 12}, "initial_rank .12. must be above rank .12."),
     ({"start": 0.6, "end": 0.5}, "together must be below 1"),
 ])  # fmt: skip
