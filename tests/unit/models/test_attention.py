@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ from workbench.models.networks.transformer import (
 )
 
 
-def test_attention_by_hand():
+def test_attention_by_hand() -> None:
     """Two tokens, one head of width 1: every number can be checked with a pocket calculator."""
     query = torch.tensor([[[[0.0], [1.0]]]])
     key, value = torch.tensor([[[[1.0], [3.0]]]]), torch.tensor([[[[10.0], [20.0]]]])
@@ -33,7 +34,7 @@ def test_attention_by_hand():
 
 
 @pytest.mark.parametrize("masked", ["nothing", "padding", "causal", "both"])
-def test_eager_and_sdpa_attention_agree(masked):
+def test_eager_and_sdpa_attention_agree(masked: Any) -> None:
     torch.manual_seed(0)
     query, key, value = (torch.randn(2, 3, 5, 4) for _ in range(3))
     causal = causal_mask(5, 5, query.device)
@@ -54,7 +55,7 @@ def test_eager_and_sdpa_attention_agree(masked):
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_eager_and_sdpa_cross_attention_agree(masked):
+def test_eager_and_sdpa_cross_attention_agree(masked: Any) -> None:
     """With fewer queries than keys: output, and gradients by both texts and all weights."""
     torch.manual_seed(0)
     cross = CrossAttention(24, 4).eval()
@@ -73,14 +74,14 @@ def test_eager_and_sdpa_cross_attention_agree(masked):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
-def test_a_mask_for_new_tokens_after_a_cache():
+def test_a_mask_for_new_tokens_after_a_cache() -> None:
     assert causal_mask(2, 5, torch.device("cpu"))[0, 0].tolist() == [
         [True, True, True, True, False],
         [True, True, True, True, True],
     ]
 
 
-def test_sinusoids_by_the_formula():
+def test_sinusoids_by_the_formula() -> None:
     table = Sinusoidal(7, 6).table
     for position in range(7):
         for i in range(3):
@@ -89,7 +90,7 @@ def test_sinusoids_by_the_formula():
             assert table[position, 2 * i + 1] == pytest.approx(math.cos(angle), abs=1e-6)
 
 
-def test_rotary_sees_distances_only():
+def test_rotary_sees_distances_only() -> None:
     """Shifted by 9 positions, a text gives the same output; with learned positions it does not."""
     ids, positions = tokens(2, 8), torch.arange(8)[None].expand(2, -1)
     for way, same in (("rotary", True), ("learned", False)):
@@ -100,6 +101,6 @@ def test_rotary_sees_distances_only():
         assert not torch.allclose(here[0], other_order, atol=1e-3)
 
 
-def test_positions_restart_in_each_document():
+def test_positions_restart_in_each_document() -> None:
     ids = torch.tensor([[1, 1, 1, 2, 2, 3, 0, 0], [1, 2, 2, 2, 2, 2, 2, 2]])
     assert document_positions(ids).tolist() == [[0, 1, 2, 0, 1, 0, 0, 1], [0, 0, 1, 2, 3, 4, 5, 6]]

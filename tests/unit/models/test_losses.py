@@ -11,7 +11,7 @@ from workbench.models.networks.heads import next_tokens
 from workbench.models.networks.losses import classification_loss, fused_cross_entropy, token_loss
 
 
-def both(bias: bool, dtype=torch.float64, rows: int = 23):
+def both(bias: bool, dtype: torch.dtype = torch.float64, rows: int = 23):
     """Loss and gradients of the two ways."""
     results = []
     for way in ("plain", "chunked"):
@@ -31,13 +31,13 @@ def both(bias: bool, dtype=torch.float64, rows: int = 23):
 
 @pytest.mark.parametrize("chunk", [1, 2, 10])
 @pytest.mark.parametrize("bias", [True, False])
-def test_loss_and_gradients_equal_those_of_all_logits(monkeypatch, bias, chunk):
+def test_loss_and_gradients_equal_those_of_all_logits(monkeypatch: pytest.MonkeyPatch, bias: bool, chunk: int) -> None:
     monkeypatch.setattr(losses, "CHUNK", chunk)
     for plain, chunked in zip(*both(bias), strict=True):
         torch.testing.assert_close(chunked, plain, atol=1e-6, rtol=1e-5)
 
 
-def test_half_precision_under_autocast():
+def test_half_precision_under_autocast() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         plain, chunked = both(bias=True, dtype=torch.float32)
     for a, b in zip(plain, chunked, strict=True):
@@ -45,7 +45,7 @@ def test_half_precision_under_autocast():
         torch.testing.assert_close(b, a, atol=2e-2, rtol=2e-2)
 
 
-def test_a_frozen_output_layer_gets_no_gradient():
+def test_a_frozen_output_layer_gets_no_gradient() -> None:
     vocabulary = nn.Linear(5, 11)
     vocabulary.weight.requires_grad_(False)
     hidden = torch.randn(4, 5, requires_grad=True)
@@ -55,7 +55,7 @@ def test_a_frozen_output_layer_gets_no_gradient():
     assert hidden.grad is not None
 
 
-def test_targets_are_the_next_tokens_of_the_same_document():
+def test_targets_are_the_next_tokens_of_the_same_document() -> None:
     labels = torch.tensor([[1, 2, 3, 4, -100]])
     assert next_tokens(labels, None).tolist() == [[2, 3, 4, -100, -100]]
     documents = torch.tensor([[1, 1, 2, 2, 0]])
@@ -63,14 +63,14 @@ def test_targets_are_the_next_tokens_of_the_same_document():
     assert labels.tolist() == [[1, 2, 3, 4, -100]]  # untouched
 
 
-def test_the_labels_decide_the_loss():
+def test_the_labels_decide_the_loss() -> None:
     logits = torch.tensor([[0.0, 0.0]])
     assert classification_loss(logits, torch.tensor([1]), None).item() == pytest.approx(0.6931, abs=1e-4)
     assert classification_loss(logits, torch.tensor([[1.0, 0.0]]), None).item() == pytest.approx(0.6931, abs=1e-4)
     assert classification_loss(torch.tensor([[3.0]]), torch.tensor([1.0]), None).item() == pytest.approx(4.0)
 
 
-def test_a_batch_without_targets():
+def test_a_batch_without_targets() -> None:
     vocabulary = nn.Linear(5, 11)
     hidden = torch.randn(0, 5, requires_grad=True)
     loss = fused_cross_entropy(hidden, vocabulary, torch.zeros(0, dtype=torch.long))
@@ -79,7 +79,7 @@ def test_a_batch_without_targets():
     assert vocabulary.weight.grad is None
 
 
-def test_small_gradients_survive_in_fp16():
+def test_small_gradients_survive_in_fp16() -> None:
     """Gradients are scaled before rounding (as with GradScaler), not after: each of 4,000 tokens adds very little."""
     torch.manual_seed(0)
     start = torch.randn(4000, 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -43,7 +44,7 @@ PUBLISHED = {
 }
 
 
-def published(name: str):
+def published(name: str) -> Any:
     """The published model with weights that are all random, biases and norms too."""
     torch.manual_seed(0)
     config = copy.deepcopy(PUBLISHED[name])
@@ -87,7 +88,7 @@ def inputs_for(name: str) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
-def test_the_published_numbers(name, implementation):
+def test_the_published_numbers(name: str, implementation: str) -> None:
     theirs = published(name)
     ours = from_transformers(theirs)
     ours.set_attn_implementation(implementation)
@@ -109,7 +110,7 @@ def test_the_published_numbers(name, implementation):
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if "For" in name or "LMHead" in name])
-def test_the_published_gradients(name):
+def test_the_published_gradients(name: str) -> None:
     theirs = published(name)
     ours = from_transformers(theirs)
     for model in (theirs, ours):
@@ -128,7 +129,7 @@ def test_the_published_gradients(name):
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_conversion_round_trip_is_the_identity(name):
+def test_conversion_round_trip_is_the_identity(name: str) -> None:
     theirs = published(name)
     back = to_transformers(from_transformers(theirs))
     assert type(back) is type(theirs)
@@ -139,7 +140,7 @@ def test_conversion_round_trip_is_the_identity(name):
         assert getattr(back.config, field) == getattr(theirs.config, field)
 
 
-def test_a_body_without_a_pooler_round_trips():
+def test_a_body_without_a_pooler_round_trips() -> None:
     torch.manual_seed(0)
     theirs = transformers.BertModel(BERT, add_pooling_layer=False).eval()
     ours = from_transformers(theirs)
@@ -150,7 +151,7 @@ def test_a_body_without_a_pooler_round_trips():
 
 
 @pytest.mark.parametrize("name", ["BertForSequenceClassification", "GPT2LMHeadModel"])
-def test_settings_besides_weights_round_trip(name):
+def test_settings_besides_weights_round_trip(name: str) -> None:
     theirs = published(name).to(torch.bfloat16)
     theirs.config.classifier_dropout = 0.37
     theirs.generation_config = transformers.GenerationConfig(max_new_tokens=7, top_k=3)
@@ -165,7 +166,7 @@ def test_settings_besides_weights_round_trip(name):
     assert torch.equal(next(back.parameters()), next(theirs.parameters()))
 
 
-def test_our_model_round_trips():
+def test_our_model_round_trips() -> None:
     config = EncoderConfig(**STRONG, classifier_dropout=0.2, dropout=0.15)
     for sparse in (True, False):
         config.sparse_prediction = sparse
@@ -178,7 +179,7 @@ def test_our_model_round_trips():
         assert all(torch.equal(back.state_dict()[n], w) for n, w in ours.state_dict().items())
 
 
-def test_a_model_without_counterpart_is_refused():
+def test_a_model_without_counterpart_is_refused() -> None:
     with pytest.raises(SpecError, match="type_vocab_size=0"):
         to_transformers(EncoderModel(EncoderConfig(**SMALL, type_vocab_size=0)))
     with pytest.raises(SpecError, match="BertLMHeadModel has no counterpart"):
@@ -194,7 +195,7 @@ def test_a_model_without_counterpart_is_refused():
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
 @pytest.mark.parametrize("norm", ["post", "pre"])
-def test_the_encoder_decoder_agrees_with_torch(norm, implementation):
+def test_the_encoder_decoder_agrees_with_torch(norm: str, implementation: str) -> None:
     """torch.nn.Transformer, with the same weights: a third implementation, by other people. Outputs and gradients."""
     config = EncoderDecoderConfig(**STRONG, norm=norm, decoder_layers=2)
     torch.manual_seed(1)
@@ -247,7 +248,7 @@ def torch_transformer(ours: EncoderDecoderModel, pre: bool) -> nn.Transformer:
     return theirs.eval()
 
 
-def copy_block(block, layer) -> None:
+def copy_block(block: Any, layer: Any) -> None:
     cross = hasattr(block, "cross_attention")
     with torch.no_grad():
         copy_attention(layer.self_attn, block.attention.query_key_value, block.attention.output)
@@ -263,7 +264,7 @@ def copy_block(block, layer) -> None:
             getattr(layer, f"norm{number}").load_state_dict(norm.state_dict())
 
 
-def copy_attention(theirs, together, output) -> None:
+def copy_attention(theirs: Any, together: Any, output: Any) -> None:
     theirs.in_proj_weight.copy_(together.weight)
     theirs.in_proj_bias.copy_(together.bias)
     theirs.out_proj.load_state_dict(output.state_dict())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from workbench.models.networks.transformer import (
 
 @pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
-def test_a_decoder_does_not_see_the_future(positions, implementation):
+def test_a_decoder_does_not_see_the_future(positions: str, implementation: str) -> None:
     model = build("AutoModelForCausalLM", DecoderConfig(**STRONG, positions=positions))
     model.set_attn_implementation(implementation)
     ids = tokens(2, 12)
@@ -33,7 +34,7 @@ def test_a_decoder_does_not_see_the_future(positions, implementation):
     assert not torch.allclose(model(changed).logits[:, -1], before[:, -1], atol=1e-3)  # but the past
 
 
-def test_the_loss_covers_all_tokens_with_logits_to_keep():
+def test_the_loss_covers_all_tokens_with_logits_to_keep() -> None:
     model = build("AutoModelForCausalLM", DecoderConfig(**STRONG))
     ids = tokens(2, 12)
     whole, original = model(ids, labels=ids), model(ids, labels=ids, logits_to_keep=3)
@@ -42,7 +43,7 @@ def test_the_loss_covers_all_tokens_with_logits_to_keep():
     torch.testing.assert_close(model(ids, logits_to_keep=3).logits, whole.logits[:, -3:])
 
 
-def test_an_encoder_without_positions_ignores_order():
+def test_an_encoder_without_positions_ignores_order() -> None:
     model = build("AutoModel", EncoderConfig(**STRONG, positions="none"))
     ids, order = tokens(2, 9), torch.tensor([3, 1, 4, 0, 8, 2, 6, 5, 7])
     torch.testing.assert_close(model(ids[:, order])[0], model(ids)[0][:, order], atol=1e-5, rtol=1e-5)
@@ -53,7 +54,7 @@ def test_an_encoder_without_positions_ignores_order():
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 @pytest.mark.parametrize("config", [EncoderConfig, DecoderConfig])
 @pytest.mark.parametrize("positions", POSITIONS)
-def test_padding_changes_nothing(config, positions, implementation):
+def test_padding_changes_nothing(config: Any, positions: str, implementation: str) -> None:
     model = build("AutoModel", config(**STRONG, positions=positions))
     model.set_attn_implementation(implementation)
     ids = tokens(1, 7)
@@ -69,7 +70,7 @@ def test_padding_changes_nothing(config, positions, implementation):
     torch.testing.assert_close(output[:, 4:], alone, atol=1e-5, rtol=1e-5)
 
 
-def test_pooling_uses_the_first_token_or_the_mean():
+def test_pooling_uses_the_first_token_or_the_mean() -> None:
     torch.manual_seed(0)
     ids = torch.randint(4, 53, (2, 7))
     seen = torch.tensor([[1] * 7, [1] * 4 + [0] * 3])
@@ -84,7 +85,7 @@ def test_pooling_uses_the_first_token_or_the_mean():
         torch.testing.assert_close(alone.pooler_output[0], expected, atol=1e-5, rtol=0)
 
 
-def test_padding_changes_nothing_for_encoder_and_decoder():
+def test_padding_changes_nothing_for_encoder_and_decoder() -> None:
     model = build("AutoModelForSeq2SeqLM", EncoderDecoderConfig(**STRONG))
     source, target = tokens(1, 7), tokens(1, 5, seed=2)
     wide = torch.cat((source, torch.zeros(1, 3, dtype=torch.long)), dim=1)
@@ -97,7 +98,7 @@ def test_padding_changes_nothing_for_encoder_and_decoder():
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 @pytest.mark.parametrize("config", [EncoderConfig, DecoderConfig])
 @pytest.mark.parametrize("positions", POSITIONS)
-def test_packed_documents_do_not_see_each_other(config, positions, implementation):
+def test_packed_documents_do_not_see_each_other(config: Any, positions: str, implementation: str) -> None:
     model = build("AutoModel", config(**STRONG, positions=positions))
     model.set_attn_implementation(implementation)
     first, second = tokens(1, 5), tokens(1, 6, seed=3)
@@ -110,7 +111,7 @@ def test_packed_documents_do_not_see_each_other(config, positions, implementatio
     assert torch.equal(model(row, document_ids=documents)[0][:, 5:11], output[:, 5:11])
 
 
-def test_packing_changes_no_loss():
+def test_packing_changes_no_loss() -> None:
     """Three pairs in two rows: the mean losses of both tasks are those of the pairs one by one."""
     model = build("AutoModelForPreTraining", EncoderConfig(**STRONG))
     pairs = [tokens(1, n, seed=n) for n in (5, 6, 4)]
@@ -135,7 +136,7 @@ def test_packing_changes_no_loss():
     torch.testing.assert_close(packed.loss, wanted, atol=1e-5, rtol=1e-5)
 
 
-def test_no_target_crosses_the_start_of_a_document():
+def test_no_target_crosses_the_start_of_a_document() -> None:
     model = build("AutoModelForCausalLM", DecoderConfig(**STRONG))
     first, second = tokens(1, 5), tokens(1, 6, seed=3)
     documents = torch.tensor([[1] * 5 + [2] * 6])
@@ -147,7 +148,7 @@ def test_no_target_crosses_the_start_of_a_document():
 
 @pytest.mark.parametrize("positions", POSITIONS)
 @pytest.mark.parametrize("chunk", [1, 3])
-def test_the_cache_changes_nothing(positions, chunk):
+def test_the_cache_changes_nothing(positions: str, chunk: int) -> None:
     model = build("AutoModelForCausalLM", DecoderConfig(**STRONG, positions=positions))
     ids = tokens(2, 10)
     at_once, cache, parts = model(ids).logits, None, []
@@ -158,7 +159,7 @@ def test_the_cache_changes_nothing(positions, chunk):
     torch.testing.assert_close(torch.cat(parts, dim=1), at_once, atol=1e-5, rtol=1e-5)
 
 
-def test_the_cache_changes_nothing_for_encoder_and_decoder():
+def test_the_cache_changes_nothing_for_encoder_and_decoder() -> None:
     model = build("AutoModelForSeq2SeqLM", EncoderDecoderConfig(**STRONG))
     (source, mask), target = padded(), tokens(3, 6, seed=4)
     at_once, cache, parts = model(source, mask, target).logits, None, []
@@ -169,7 +170,7 @@ def test_the_cache_changes_nothing_for_encoder_and_decoder():
     torch.testing.assert_close(torch.cat(parts, dim=1), at_once, atol=1e-5, rtol=1e-5)
 
 
-def test_gradients_against_finite_differences():
+def test_gradients_against_finite_differences() -> None:
     """In float64, for every weight of a small model: the derivative of the loss by hand, and by autograd."""
     tiny = {**STRONG, "vocab_size": 11, "hidden_size": 4, "num_attention_heads": 2, "intermediate_size": 6,
             "num_hidden_layers": 1, "max_position_embeddings": 6}  # fmt: skip
@@ -200,7 +201,7 @@ def test_gradients_against_finite_differences():
 
 @pytest.mark.parametrize("size", [200, 3000])
 @pytest.mark.parametrize("kind", ["masked", "causal", "both"])
-def test_an_untrained_model_predicts_uniformly(kind, size):
+def test_an_untrained_model_predicts_uniformly(kind: str, size: int) -> None:
     """Its loss is that of guessing: ln(vocabulary) within 5%."""
     small = {**SMALL, "vocab_size": size, "hidden_size": 64}
     ids = torch.randint(5, size, (8, 32), generator=torch.Generator().manual_seed(0))
@@ -213,7 +214,7 @@ def test_an_untrained_model_predicts_uniformly(kind, size):
 
 
 @pytest.mark.parametrize("kind", ["masked", "causal", "both", "rotary", "post-norm decoder"])
-def test_a_tiny_model_memorizes_one_batch(kind):
+def test_a_tiny_model_memorizes_one_batch(kind: str) -> None:
     small = {**SMALL, "hidden_size": 48, "num_hidden_layers": 2, "dropout": 0.0, "attention_dropout": 0.0}
     ids = tokens(4, 12)
     labels = ids.masked_fill(torch.arange(12) % 4 > 0, -100) if kind == "masked" else ids

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +24,7 @@ from workbench.models.networks.transformer import (
 
 
 @pytest.mark.parametrize(("config", "auto"), [(c, auto) for c, output in HEADS.items() for auto in output])
-def test_saved_and_loaded_by_the_auto_class(config, auto, tmp_path):
+def test_saved_and_loaded_by_the_auto_class(config: Any, auto: str, tmp_path: Path) -> None:
     model = build(auto, config(**STRONG, num_labels=4, positions="sinusoidal"))
     model.save_pretrained(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} <= {"config.json", "model.safetensors", "generation_config.json"}
@@ -39,7 +41,7 @@ def test_saved_and_loaded_by_the_auto_class(config, auto, tmp_path):
             assert torch.equal(a, b)
 
 
-def test_a_saved_body_loads_with_another_head(tmp_path):
+def test_a_saved_body_loads_with_another_head(tmp_path: Path) -> None:
     """Pretrained with masked words and next sentences, then a classifier: body and pooler are loaded."""
     pretrained = build("AutoModelForPreTraining", EncoderConfig(**STRONG))
     pretrained.save_pretrained(tmp_path)
@@ -62,7 +64,7 @@ def test_a_saved_body_loads_with_another_head(tmp_path):
     ids=str,
 )
 @pytest.mark.parametrize("config", [DecoderConfig, EncoderDecoderConfig])
-def test_generate_with_and_without_the_cache(config, options):
+def test_generate_with_and_without_the_cache(config: Any, options: dict[str, Any]) -> None:
     auto = "AutoModelForCausalLM" if config is DecoderConfig else "AutoModelForSeq2SeqLM"
     model = build(auto, config(**STRONG))
     ids, mask = padded()
@@ -89,7 +91,7 @@ def test_generate_with_and_without_the_cache(config, options):
         (EncoderDecoderConfig, "AutoModelForSeq2SeqLM", "SEQ_2_SEQ_LM"),
     ],
 )
-def test_peft_tunes_it(config, auto, kind, tmp_path):
+def test_peft_tunes_it(config: Any, auto: str, kind: str, tmp_path: Path) -> None:
     from workbench.tuning.base import tunings
 
     labels = torch.tensor([0, 1]) if kind == "SEQ_CLS" else tokens(2, 8)
@@ -114,7 +116,7 @@ def test_peft_tunes_it(config, auto, kind, tmp_path):
     )
 
 
-def test_bertviz_draws_its_attention():
+def test_bertviz_draws_its_attention() -> None:
     from bertviz import head_view
 
     model = build("AutoModel", EncoderConfig(**STRONG))
@@ -125,7 +127,7 @@ def test_bertviz_draws_its_attention():
     assert "bertviz" in html
 
 
-def test_cross_attention_is_returned():
+def test_cross_attention_is_returned() -> None:
     model = build("AutoModelForSeq2SeqLM", EncoderDecoderConfig(**STRONG))
     source, mask = padded()
     out = model(source, mask, tokens(3, 4), output_attentions=True)
@@ -136,7 +138,7 @@ def test_cross_attention_is_returned():
     assert (cross.masked_select((mask == 0)[:, None, None].expand_as(cross)) == 0).all()
 
 
-def test_only_masked_words_get_logits():
+def test_only_masked_words_get_logits() -> None:
     model = build("AutoModelForMaskedLM", EncoderConfig(**STRONG))
     ids = tokens()
     labels = ids.masked_fill(torch.arange(11) % 5 > 0, -100)
@@ -149,7 +151,7 @@ def test_only_masked_words_get_logits():
 
 
 @pytest.mark.parametrize("kind", ["masked", "causal", "both"])
-def test_the_fused_loss_equals_the_loss_of_the_logits(kind):
+def test_the_fused_loss_equals_the_loss_of_the_logits(kind: str) -> None:
     """While training no scores are held; loss and gradients are those of the scores."""
     small = {**STRONG, "dropout": 0.0, "attention_dropout": 0.0}
     ids = tokens()
@@ -170,7 +172,7 @@ def test_the_fused_loss_equals_the_loss_of_the_logits(kind):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
 
-def test_weights_are_initialized_as_published():
+def test_weights_are_initialized_as_published() -> None:
     torch.manual_seed(0)
     model = DecoderForCausalLM(DecoderConfig(**{**SMALL, "hidden_size": 128, "num_hidden_layers": 8}))
     block = model.model.layers[0]
@@ -186,7 +188,7 @@ def test_weights_are_initialized_as_published():
 # -- bad input --------------------------------------------------------------------------------------------------------
 
 
-def test_heads_that_do_not_divide_the_width():
+def test_heads_that_do_not_divide_the_width() -> None:
     with pytest.raises(SpecError, match=r"5 heads do not divide the width 24.*1, 2, 3, 4, 6, 8, 12, 24"):
         EncoderConfig(**{**SMALL, "num_attention_heads": 5})
     with pytest.raises(SpecError, match="24 / 8 = 3"):
@@ -194,12 +196,12 @@ def test_heads_that_do_not_divide_the_width():
 
 
 @pytest.mark.parametrize("name", ["positions", "norm", "activation", "pooling"])
-def test_unknown_options_are_refused(name):
+def test_unknown_options_are_refused(name: str) -> None:
     with pytest.raises(SpecError, match=rf"{name} is 'odd'.*Allowed"):
         EncoderConfig(**SMALL, **{name: "odd"})
 
 
-def test_a_text_longer_than_the_positions():
+def test_a_text_longer_than_the_positions() -> None:
     model = build("AutoModelForCausalLM", DecoderConfig(**SMALL))
     with pytest.raises(RequestError, match=r"33 tokens.*32 positions"):
         model(tokens(1, 33))
@@ -212,7 +214,7 @@ def test_a_text_longer_than_the_positions():
 
 
 @pytest.mark.parametrize("config", [DecoderConfig, EncoderDecoderConfig])
-def test_generating_past_the_positions(config):
+def test_generating_past_the_positions(config: Any) -> None:
     both = config is EncoderDecoderConfig
     model = build("AutoModelForSeq2SeqLM" if both else "AutoModelForCausalLM", config(**SMALL))
     for options in ({"use_cache": True}, {"use_cache": False}):
@@ -222,7 +224,7 @@ def test_generating_past_the_positions(config):
 
 
 @pytest.mark.parametrize("config", [EncoderConfig, DecoderConfig])
-def test_positions_beyond_the_table_are_refused(config):
+def test_positions_beyond_the_table_are_refused(config: Any) -> None:
     """Given outright, or counted in the longest document of packed rows."""
     model = build("AutoModel", config(**SMALL))
     with pytest.raises(RequestError, match=r"41 tokens.*32 positions"):
@@ -233,7 +235,7 @@ def test_positions_beyond_the_table_are_refused(config):
     model(tokens(1, 53), document_ids=torch.tensor([[1] * 21 + [2] * 32]))  # a row may be longer than its documents
 
 
-def test_a_cached_call_on_a_device_is_checked_by_its_length(monkeypatch):
+def test_a_cached_call_on_a_device_is_checked_by_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the values cannot be looked at without waiting for them."""
     model = build("AutoModelForCausalLM", DecoderConfig(**SMALL))
     past = model(tokens(1, 30), use_cache=True).past_key_values
@@ -242,7 +244,7 @@ def test_a_cached_call_on_a_device_is_checked_by_its_length(monkeypatch):
         model(tokens(1, 3), past_key_values=past, position_ids=torch.tensor([[30, 31, 32]]))
 
 
-def test_pretraining_on_pairs_needs_first_token_pooling(monkeypatch):
+def test_pretraining_on_pairs_needs_first_token_pooling(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SpecError, match=r"pooling is 'mean'.*pooling: first"):
         EncoderForPreTraining(EncoderConfig(**SMALL, pooling="mean"))
     model, pooled = build("AutoModelForPreTraining", EncoderConfig(**SMALL)), []
@@ -254,7 +256,7 @@ def test_pretraining_on_pairs_needs_first_token_pooling(monkeypatch):
 # -- every number can be set ------------------------------------------------------------------------------------------
 
 
-def test_a_decoder_of_another_depth(tmp_path):
+def test_a_decoder_of_another_depth(tmp_path: Path) -> None:
     config = EncoderDecoderConfig(**{**STRONG, "num_hidden_layers": 3}, decoder_layers=1)
     model = build("AutoModelForSeq2SeqLM", config)
     assert (len(model.model.encoder.layers), len(model.model.decoder.layers)) == (3, 1)
@@ -272,7 +274,7 @@ def test_a_decoder_of_another_depth(tmp_path):
     assert EncoderDecoderConfig(**STRONG).decoder_layers == 3, "as deep as the encoder by default"
 
 
-def test_the_base_of_rotary_positions():
+def test_the_base_of_rotary_positions() -> None:
     """By the formula: pair i of the token at position p is rotated by p base^(-2i/K)."""
     model = build("AutoModel", EncoderConfig(**SMALL, positions="rotary", rotary_base=500.0))
     wanted = torch.tensor([500.0 ** (-2 * i / 6) for i in range(3)])

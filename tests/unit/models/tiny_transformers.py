@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import transformers
 
@@ -33,7 +35,7 @@ def padded(rows: int = 3, length: int = 11) -> tuple[torch.Tensor, torch.Tensor]
     return ids.masked_fill(mask == 0, 0), mask
 
 
-def build(auto: str, config, seed: int = 0):
+def build(auto: str, config: Any, seed: int = 0) -> Any:
     torch.manual_seed(seed)
     return getattr(transformers, auto).from_config(config).eval()
 
