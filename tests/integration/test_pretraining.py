@@ -146,7 +146,7 @@ def test_those_of_different_tokenizers_by_bits_per_byte(workspace: Workspace) ->
     letters = train(workspace, "causal-lm", model)
     found = compare([words, letters])
     assert found.metric == "bits_per_byte"
-    assert f"that of {letters.id} loses part of it (capitals are made small)" in found.verdict
+    assert f"that of {letters.id} loses part of it (it converts text to lower case)" in found.verdict
     with pytest.raises(UnknownNameError, match="different tokens"):
         compare([words, letters], "loss")
     masked = train(workspace, "masked-lm")

@@ -1,99 +1,140 @@
-"""Metrics of which every example knows its share: sums over examples, functions of them, bootstrap intervals.
+"""Metrics as functions of sums over examples, with bootstrap intervals.
 
-A run's ``predictions.parquet`` holds a few numbers for each example (of an answer: whether it is exact, its overlap); a
-measure names the columns it needs and the function that makes a metric of their sums:
+A run's ``predictions.parquet`` holds a few numbers for each example (whether an answer is exact, its overlap with the
+reference, ...). A measure names the columns that it needs and the function that computes a metric from their sums:
 
     measures = {"exact_match": ("ratio", "exact", "examples"), "entity_f1": ("f1", "hits", "predicted", "gold")}
 
-``report.json`` carries the measures, so that two runs can be compared by any of them, example by example, without
-knowing the task: a bootstrap draws examples and adds up again. Where examples belong together (the pieces of a
-document), the task adds them up first. Only numpy is needed.
+``report.json`` contains the measures, so that two runs can be compared by any of them, example by example, without
+knowledge of the task: the bootstrap resamples examples and sums again. Where examples belong together (the chunks of a
+document), the task sums over them first. Only numpy is needed.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from workbench.metrics import scores
+from workbench.types import Floats
 
-Floats = NDArray[np.float64]
-Sums = Mapping[str, Any]
-Measure = Sequence[str]  # the name of a function below, then its columns
-Measures = Mapping[str, Measure]
+Measure: TypeAlias = Sequence[str]  # the name of a function below, then its columns
+Measures: TypeAlias = Mapping[str, Measure]
+Columns: TypeAlias = Mapping[str, ArrayLike]  # by name: a number for each example [N], or sums of these
 
-MAX_UNITS = 5_000  # more examples than this are added up to so many before the bootstrap draws from them
-MAX_LOSS = 700.0  # exp() of more is infinite
-FRACTIONS = frozenset({"bleu", "chrf"})  # kept as a share of 1, though sacreBLEU and most papers print them out of 100
+MAX_UNITS = 5_000  # more examples are summed into this many units before the bootstrap resamples them
+MAX_LOSS = 700.0  # exp() of more overflows
+FRACTIONS = frozenset({"bleu", "chrf"})  # stored as fractions of 1, though sacreBLEU and most papers use 0 to 100
 SMALLER_IS_BETTER = frozenset({"loss", "perplexity", "bits_per_byte"})
 
 
-def ratio(above: Any, below: Any) -> Floats:
-    """``above / below``, 0 where nothing is below: a mean, a share."""
-    above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
+def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
+    """Return ``numerator / denominator``, and 0 where the denominator is 0: a mean, a share.
+
+    Args:
+        numerator: sums, of any shape.
+        denominator: sums, of a shape that broadcasts with it.
+    """
+    above, below = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
     out: Floats = np.zeros(np.broadcast(above, below).shape)
     np.divide(above, below, out=out, where=below > 0)
     return out
 
 
-def f1(hits: Any, predicted: Any, gold: Any) -> Floats:
-    """Harmonic mean of precision and recall over all examples: ``2 hits / (predicted + gold)``."""
+def f1(hits: ArrayLike, predicted: ArrayLike, gold: ArrayLike) -> Floats:
+    """Return the harmonic mean of precision and recall: ``2 hits / (predicted + gold)``.
+
+    Args:
+        hits: predictions that are right.
+        predicted: all predictions.
+        gold: all references.
+    """
     return ratio(2 * np.asarray(hits, dtype=np.float64), np.asarray(predicted) + np.asarray(gold))
 
 
-def macro_f1(*counts: Any) -> Floats:
-    """Mean F1 over classes; three counts for each: hits, predicted, gold. A class that never occurs counts as 0."""
+def macro_f1(*counts: ArrayLike) -> Floats:
+    """Return the mean F1 over classes. A class that never occurs counts as 0.
+
+    Args:
+        counts: three for each class: hits, predicted, gold.
+    """
     return np.asarray(np.mean([f1(*counts[i : i + 3]) for i in range(0, len(counts), 3)], axis=0))
 
 
-def perplexity(nats: Any, predicted: Any) -> Floats:
-    """Among how many equally probable tokens the model is as unsure: exp(nats per predicted token)."""
-    return np.asarray(np.exp(np.minimum(ratio(nats, predicted), MAX_LOSS)))
+def perplexity(nll: ArrayLike, n_targets: ArrayLike) -> Floats:
+    """Return exp(nats per target): the number of equally likely tokens that the model is as uncertain about.
 
-
-def loss(nats: Any, predicted: Any, pair_nats: Any = 0.0, pairs: Any = 0.0) -> Floats:
-    """Nats per predicted token and, where there are pairs of sentences, nats per pair beside."""
-    return ratio(nats, predicted) + ratio(pair_nats, pairs)
-
-
-def bits_per_byte(nats: Any, predicted: Any, tokens: Any, size: Any) -> Floats:
-    """Nats per predicted token x tokens per byte of the text, in bits: comparable across tokenizers."""
-    return ratio(nats, predicted) * ratio(tokens, size) / math.log(2)
-
-
-def bleu(*counts: Any) -> Floats:
-    """BLEU of a corpus, 0 to 1: matches of 1- to 4-grams, their number in what was written, then both lengths.
-
-    Papineni et al. (2002), section 2.3; 0 where there is no match of some order (no smoothing but sacreBLEU's "exp":
-    each order without a match counts as half as much as the one before; Chen and Cherry 2014, method 3).
+    Args:
+        nll: negative log-likelihood of the targets, in nats.
+        n_targets: number of predicted tokens.
     """
-    matches, written = np.asarray(counts[:4], dtype=np.float64), np.asarray(counts[4:8], dtype=np.float64)
+    return np.asarray(np.exp(np.minimum(ratio(nll, n_targets), MAX_LOSS)))
+
+
+def loss(nll: ArrayLike, n_targets: ArrayLike, pair_nll: ArrayLike = 0.0, pairs: ArrayLike = 0.0) -> Floats:
+    """Return nats per target, plus nats per pair of sentences where there are pairs.
+
+    Args:
+        nll: negative log-likelihood of the targets, in nats.
+        n_targets: number of predicted tokens.
+        pair_nll: negative log-likelihood of the next-sentence labels, in nats.
+        pairs: number of pairs.
+    """
+    return ratio(nll, n_targets) + ratio(pair_nll, pairs)
+
+
+def bits_per_byte(nll: ArrayLike, n_targets: ArrayLike, tokens: ArrayLike, n_bytes: ArrayLike) -> Floats:
+    """Return the loss in bits per byte of text, which is comparable across tokenizers.
+
+    Args:
+        nll: negative log-likelihood of the targets, in nats.
+        n_targets: number of predicted tokens.
+        tokens: number of tokens that could be predicted.
+        n_bytes: length of the text in UTF-8.
+    """
+    return ratio(nll, n_targets) * ratio(tokens, n_bytes) / math.log(2)
+
+
+def bleu(*counts: ArrayLike) -> Floats:
+    """Return the BLEU of a corpus, 0 to 1; 0 where no n-gram matches at all.
+
+    Papineni et al. (2002), section 2.3, with sacreBLEU's "exp" smoothing: each order without a match counts half as
+    much as the one before (Chen and Cherry 2014, method 3).
+
+    Args:
+        counts: matches of 1- to 4-grams, numbers of generated 1- to 4-grams, then generated and reference length.
+    """
+    matches, generated = np.asarray(counts[:4], dtype=np.float64), np.asarray(counts[4:8], dtype=np.float64)
     length, reference = np.asarray(counts[8], dtype=np.float64), np.asarray(counts[9], dtype=np.float64)
-    missing = np.cumsum((matches == 0) & (written > 0), axis=0)
+    missing = np.cumsum((matches == 0) & (generated > 0), axis=0)
     smoothed = np.where(matches == 0, 0.5 ** np.maximum(missing, 1), matches)
-    precision = ratio(smoothed, written)
-    known = (written > 0).all(axis=0) & (matches.sum(axis=0) > 0)
+    precision = ratio(smoothed, generated)
+    defined = (generated > 0).all(axis=0) & (matches.sum(axis=0) > 0)
     logs = np.log(np.where(precision > 0, precision, 1.0)).mean(axis=0)
     brevity = np.where(length > 0, np.minimum(0.0, 1.0 - ratio(reference, np.maximum(length, 1e-9))), 0.0)
-    return np.asarray(np.where(known, np.exp(logs + brevity), 0.0))
+    return np.asarray(np.where(defined, np.exp(logs + brevity), 0.0))
 
 
-def chrf(*counts: Any) -> Floats:
-    """chrF2 of a corpus, 0 to 1: matches, written and reference n-grams of characters, of orders 1 to 6 each.
+def chrf(*counts: ArrayLike) -> Floats:
+    """Return the chrF2 of a corpus, 0 to 1.
 
-    Popovic (2015), section 2: F with recall counting twice as much, of the mean precision and recall over the orders.
+    Popovic (2015), section 2: F-score with recall weighted twice, of the mean precision and recall over the orders.
+
+    Args:
+        counts: matching, generated and reference character n-grams, of orders 1 to 6 each.
     """
     orders = len(counts) // 3
-    matches, written, reference = (
+    matches, generated, reference = (
         np.asarray(counts[i * orders : (i + 1) * orders], dtype=np.float64) for i in range(3)
     )
-    there = (written > 0) & (reference > 0)
-    used = np.maximum(there.sum(axis=0), 1)
-    precision, recall = ratio(matches, written).sum(axis=0) / used, ratio(matches, reference).sum(axis=0) / used
+    present = (generated > 0) & (reference > 0)
+    n_present = np.maximum(present.sum(axis=0), 1)
+    precision = ratio(matches, generated).sum(axis=0) / n_present
+    recall = ratio(matches, reference).sum(axis=0) / n_present
     return ratio(5 * precision * recall, 4 * precision + recall)
 
 
@@ -110,106 +151,133 @@ FUNCTIONS: dict[str, Callable[..., Floats]] = {
 
 
 def scale_note(name: str) -> str:
-    """What to say behind a metric's name of a scale that readers may not expect; empty for nothing."""
+    """Return what to write behind a metric's name about an unusual scale; empty for most metrics."""
     return " (0 to 1)" if name in FRACTIONS else ""
 
 
 def is_per_token(measure: Measure) -> bool:
-    """Whether a measure means another thing with another tokenizer: one per predicted token."""
-    function, *needed = measure
-    return "predicted" in needed and function != "bits_per_byte"
+    """Return whether a measure is counted in tokens, so that it cannot be compared across tokenizers."""
+    function, *names = measure
+    return "predicted" in names and function != "bits_per_byte"
 
 
-def valid_measures(measures: Any) -> dict[str, Measure]:
-    """The measures of a report that can be computed; anything else in it is passed over."""
+def valid_measures(measures: object) -> dict[str, Measure]:
+    """Return the measures of a report that can be computed; anything else is skipped.
+
+    Args:
+        measures: the report's field ``measures``, which may come from another version.
+    """
     if not isinstance(measures, Mapping):
         return {}
     return {
-        str(name): tuple(map(str, given))
-        for name, given in measures.items()
-        if isinstance(given, Sequence) and not isinstance(given, str) and given and given[0] in FUNCTIONS
+        str(name): tuple(map(str, measure))
+        for name, measure in measures.items()
+        if isinstance(measure, Sequence) and not isinstance(measure, str) and measure and measure[0] in FUNCTIONS
     }
 
 
 def columns(measures: Measures) -> list[str]:
-    """Every column that the measures need, once."""
-    return list(dict.fromkeys(column for _, *needed in measures.values() for column in needed))
+    """Return the names of the columns that the measures need, each once."""
+    return list(dict.fromkeys(column for _, *names in measures.values() for column in names))
 
 
-def metric_value(measure: Measure, sums: Sums) -> Floats:
-    """A metric of sums: numbers, or arrays [resamples]."""
-    function, *needed = measure
-    return FUNCTIONS[function](*(sums[column] for column in needed))
-
-
-def totals(table: Mapping[str, Any]) -> dict[str, Floats]:
-    """The sums over all examples of columns [N]."""
-    return {name: np.asarray(column, dtype=np.float64).sum() for name, column in table.items()}
-
-
-def bootstrap_sums(table: Mapping[str, Any], resamples: int, seed: int = 0) -> Iterator[dict[str, Floats]]:
-    """Bootstrap samples of examples, as their sums, in chunks [chunk] of ``resamples`` in all.
+def metric_value(measure: Measure, sums: Columns) -> Floats:
+    """Compute a metric from sums.
 
     Args:
-        table: columns [N]. Of more than ``MOST_UNITS`` examples every so many are one unit: the interval is nearly the
-            same, and the time does not grow.
-        resamples: how many samples.
-        seed: of the drawing; tables of as many examples, drawn with one seed, are drawn alike (paired).
+        measure: the function and its columns.
+        sums: by column: a number, or an array [resamples].
     """
-    examples = len(next(iter(table.values())))
+    function, *names = measure
+    return FUNCTIONS[function](*(sums[name] for name in names))
+
+
+def totals(table: Columns) -> dict[str, Floats]:
+    """Return the sums over all examples of columns [N]."""
+    return {name: np.asarray(np.asarray(column, dtype=np.float64).sum()) for name, column in table.items()}
+
+
+def bootstrap_sums(table: Columns, resamples: int, seed: int = 0) -> Iterator[dict[str, Floats]]:
+    """Draw bootstrap samples of examples and return their sums, in chunks [chunk] of ``resamples`` in all.
+
+    Args:
+        table: columns [N]. More than ``MAX_UNITS`` examples are grouped into units first: the interval is nearly the
+            same, and the time does not grow.
+        resamples: number of samples.
+        seed: of the random generator. Tables with the same number of examples and the same seed draw the same examples,
+            so that their samples are paired.
+    """
+    examples = _length(table)
     unit = np.arange(examples) % MAX_UNITS
     units = min(examples, MAX_UNITS)
-    matrix = np.stack([np.bincount(unit, weights=column, minlength=units) for column in table.values()], axis=1)
+    weights = [np.asarray(column, dtype=np.float64) for column in table.values()]
+    matrix = np.stack([np.bincount(unit, weights=column, minlength=units) for column in weights], axis=1)
     for counts in scores.resample_counts(np.ones(units, dtype=np.int64), resamples, np.random.default_rng(seed)):
         yield dict(zip(table, (counts @ matrix).T, strict=True))
 
 
-def metric_values(table: Mapping[str, Any], measures: Measures) -> dict[str, float]:
-    """Each metric of all examples."""
-    whole = totals(table)
-    return {name: float(metric_value(measure, whole)) for name, measure in measures.items()}
+def _length(table: Columns) -> int:
+    return len(np.asarray(next(iter(table.values())))) if table else 0
 
 
-def intervals(table: Mapping[str, Any], measures: Measures, resamples: int = 2000) -> dict[str, dict[str, float]]:
-    """Each metric of all examples, with its 95% percentile interval: ``{name: {"value", "low", "high"}}``."""
-    whole = metric_values(table, measures)
-    chunks = list(bootstrap_sums(table, resamples)) if len(next(iter(table.values()))) else []
-    found = {}
+def metric_values(table: Columns, measures: Measures) -> dict[str, float]:
+    """Compute each metric over all examples.
+
+    Args:
+        table: columns [N].
+        measures: the metrics by name.
+    """
+    sums = totals(table)
+    return {name: float(metric_value(measure, sums)) for name, measure in measures.items()}
+
+
+def intervals(table: Columns, measures: Measures, resamples: int = 2000) -> dict[str, dict[str, float]]:
+    """Compute each metric over all examples, with its 95% percentile interval.
+
+    Args:
+        table: columns [N].
+        measures: the metrics by name.
+        resamples: number of bootstrap samples.
+
+    Returns:
+        ``{name: {"value", "low", "high"}}``.
+    """
+    values = metric_values(table, measures)
+    chunks = list(bootstrap_sums(table, resamples)) if _length(table) else []
+    result = {}
     for name, measure in measures.items():
-        drawn = (
-            np.concatenate([metric_value(measure, chunk) for chunk in chunks]) if chunks else np.array([whole[name]])
-        )
-        low, high = scores.percentile_interval(drawn)
-        found[name] = {"value": whole[name], "low": low, "high": high}
-    return found
+        samples = [metric_value(measure, chunk) for chunk in chunks]
+        low, high = scores.percentile_interval(np.concatenate(samples) if samples else np.array([values[name]]))
+        result[name] = {"value": values[name], "low": low, "high": high}
+    return result
 
 
 def improvements(
-    before: Mapping[str, Any], after: Mapping[str, Any], measures: Measures, resamples: int = 2000
+    baseline: Columns, table: Columns, measures: Measures, resamples: int = 2000
 ) -> dict[str, dict[str, float]]:
-    """How much better each metric is than before, with its 95% interval by a paired bootstrap of examples.
+    """Compute how much better each metric is than a baseline, with its 95% interval by a paired bootstrap.
 
     Args:
-        before: columns [N] of what is compared with: the model before training, say, or a trivial answer.
-        after: columns [N] of the same examples, in the same order.
-        measures: the metrics; a smaller loss or perplexity is a gain.
-        resamples: how many samples are drawn.
+        baseline: columns [N] of the baseline: the model before training, say, or a simple answer.
+        table: columns [N] for the same examples, in the same order.
+        measures: the metrics by name; a smaller loss or perplexity is an improvement.
+        resamples: number of bootstrap samples.
 
     Returns:
-        ``{name: {"value", "low", "high"}}``, above 0 where it is better.
+        ``{name: {"value", "low", "high"}}``, above 0 where ``table`` is better.
     """
     names = columns(measures)
-    table = {f"{side}:{name}": each[name] for side, each in (("-", before), ("+", after)) for name in names}
+    both = {f"{side}:{name}": each[name] for side, each in (("-", baseline), ("+", table)) for name in names}
 
-    def difference(name: str, sums: Sums) -> Floats:
-        was, now = (metric_value(measures[name], {n: sums[f"{side}:{n}"] for n in names}) for side in "-+")
-        return was - now if name in SMALLER_IS_BETTER else now - was
+    def difference(name: str, sums: Columns) -> Floats:
+        before, after = (metric_value(measures[name], {n: sums[f"{side}:{n}"] for n in names}) for side in "-+")
+        return before - after if name in SMALLER_IS_BETTER else after - before
 
-    whole = totals(table)
-    chunks = list(bootstrap_sums(table, resamples)) if table and len(next(iter(table.values()))) else []
-    found = {}
+    sums = totals(both)
+    chunks = list(bootstrap_sums(both, resamples)) if _length(both) else []
+    result = {}
     for name in measures:
-        drawn = np.concatenate([difference(name, chunk) for chunk in chunks] or [difference(name, whole).reshape(1)])
-        low, high = scores.percentile_interval(drawn)
-        found[name] = {"value": float(difference(name, whole)), "low": low, "high": high}
-    return found
+        samples = [difference(name, chunk) for chunk in chunks] or [difference(name, sums).reshape(1)]
+        low, high = scores.percentile_interval(np.concatenate(samples))
+        result[name] = {"value": float(difference(name, sums)), "low": low, "high": high}
+    return result

@@ -1,14 +1,14 @@
-"""What a written text has in common with one that a person wrote: counts for BLEU and chrF, and ROUGE.
+"""Overlap of generated texts with references: counts for BLEU and chrF, and ROUGE.
 
-For each example the counts that :mod:`workbench.metrics.measures` adds up over a corpus:
+For each example the counts that :mod:`workbench.metrics.measures` sums over a corpus:
 
-    table = bleu_counts(written, references, "13a") | chrf_counts(written, references)
-    figures(table, {"bleu": BLEU, "chrf": CHRF})
+    table = bleu_counts(generated, references, "13a") | chrf_counts(generated, references)
+    metric_values(table, {"bleu": BLEU, "chrf": CHRF})
 
-BLEU is sacreBLEU's (Post 2018), with its tokenizations "13a" (languages that part words by spaces), "zh" (each Chinese
-character is a word) and "char" (each character is one, for other scripts without spaces). chrF is chrF2 of Popovic
-(2015), spaces left out, as sacreBLEU has it. ROUGE is that of Lin (2004), as the package rouge-score computes it. The
-tests hold each to these packages; none of them is needed here.
+BLEU is sacreBLEU's (Post 2018), with its tokenizations "13a" (languages with spaces between words), "zh" (each Chinese
+character is a word) and "char" (each character is a word, for other scripts without spaces). chrF is chrF2 of Popovic
+(2015) without spaces, as in sacreBLEU. ROUGE is that of Lin (2004), as the package rouge-score computes it. Tests
+compare each with these packages; none of them is needed here.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workbench.metrics.measures import Measure
+from workbench.types import Floats
 
-Tokenization = Literal["13a", "zh", "char"]
-RougeTokenization = Literal["ascii", "unicode"]
-Counts = dict[str, NDArray[np.float64]]
+Tokenization: TypeAlias = Literal["13a", "zh", "char"]
+RougeTokenization: TypeAlias = Literal["ascii", "unicode"]
+Counts: TypeAlias = dict[str, Floats]  # columns [N] by name
 
 BLEU_ORDERS, CHRF_ORDERS = range(1, 5), range(1, 7)
 BLEU_COLUMNS = (
@@ -40,26 +40,26 @@ BLEU: Measure = ("bleu", *BLEU_COLUMNS)
 CHRF: Measure = ("chrf", *CHRF_COLUMNS)
 ROUGE = ("rouge1", "rouge2", "rougeL")
 
-SCRIPT_SAMPLE = 1_000  # texts that are looked at to tell their script
-MAX_NON_ASCII = 0.05  # share of letters that the 26 lack from which ROUGE must know all letters
+SCRIPT_SAMPLE = 1_000  # texts that are inspected to detect their script
+MAX_NON_ASCII = 0.05  # share of letters outside a-z above which ROUGE tokenizes all letters
 
 # -- words ---------------------------------------------------------------------------------------------------------
 
-# Each of these becomes a word: ASCII punctuation but for , - . and the apostrophe; then , and . not between digits, and
-# a hyphen behind a digit (mteval-v13a, the script of the NIST evaluations).
+# Each of these becomes a word: ASCII punctuation except , - . and the apostrophe; then , and . not between digits, and
+# a hyphen after a digit (mteval-v13a, the script of the NIST evaluations).
 _PUNCTUATION = re.compile(r"([{-~\[-` -&(-+:-@/])")
 _MARK_BEHIND = re.compile(r"([^0-9])([.,])")
 _MARK_BEFORE = re.compile(r"([.,])([^0-9])")
 _DASH = re.compile(r"([0-9])(-)")
 _ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
-# sacreBLEU's "zh": Chinese characters and marks. Its table of ranges writes two planes with four digits and so takes in
-# U+2001 to U+2A6D and U+2F81 to U+2FA1 as well (curly quotes, dashes): kept, or the figures would differ.
+# sacreBLEU's "zh": Chinese characters and marks. Its table of ranges writes two planes with four digits and so includes
+# U+2001 to U+2A6D and U+2F81 to U+2FA1 (curly quotes, dashes). Kept as it is, so that scores are equal.
 _CHINESE = re.compile(
     "([\u2001-\u2a6d\u2e80-\u2fdf\u2ff0-\u303f\u3100-\u312f\u31a0-\u31bf\u31c0-\u31ef\u3200-\u33ff\u3400-\u4db5"
     "\u4e00-\u9fbb\uf900-\ufa2d\ufa30-\ufa6a\ufa70-\ufad9\ufe10-\ufe1f\ufe30-\ufe4f\uff00-\uffef])"
 )
 _ASCII_WORDS = re.compile(r"[a-z0-9]+")
-# One word: a character of a script that parts no words by spaces, or letters and digits of any other together.
+# One word: a character of a script without spaces between words, or a run of letters and digits of any other script.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 _UNSPACED += "\uf900-\ufaff\U00020000-\U0003ffff"
 _UNICODE_WORDS = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
@@ -93,20 +93,28 @@ TOKENIZERS: dict[Tokenization, Callable[[str], list[str]]] = {"13a": _words_13a,
 
 
 def bleu_tokenization(texts: Iterable[str]) -> Tokenization:
-    """The tokenization of BLEU that suits the script of ``texts``; the first ``SAMPLE`` of them are looked at."""
+    """Choose BLEU's tokenization for the script of some texts.
+
+    Args:
+        texts: the first ``SCRIPT_SAMPLE`` of them are inspected.
+    """
     letters = _letters(texts)
     unspaced = _ONE_UNSPACED.findall(letters)
     if 2 * len(unspaced) < len(letters) or not letters:
         return "13a"
-    # Japanese is written with Chinese characters too, but never without kana for long.
+    # Japanese uses Chinese characters too, but rarely without kana in between.
     return "zh" if len(_HAN.findall(letters)) > 10 * len(_KANA.findall(letters)) else "char"
 
 
 def rouge_tokenization(texts: Iterable[str]) -> RougeTokenization:
-    """``"ascii"`` (rouge-score's own words: a-z and 0-9) where nearly all letters of ``texts`` are among these."""
+    """Choose ROUGE's tokenization: ``"ascii"`` (rouge-score's own: a-z and 0-9) where nearly all letters are ASCII.
+
+    Args:
+        texts: the first ``SCRIPT_SAMPLE`` of them are inspected.
+    """
     letters = _letters(texts)
-    foreign = sum(not character.isascii() for character in letters)
-    return "unicode" if letters and foreign > MAX_NON_ASCII * len(letters) else "ascii"
+    non_ascii = sum(not character.isascii() for character in letters)
+    return "unicode" if letters and non_ascii > MAX_NON_ASCII * len(letters) else "ascii"
 
 
 def _letters(texts: Iterable[str]) -> str:
@@ -117,47 +125,58 @@ def _letters(texts: Iterable[str]) -> str:
 # -- BLEU and chrF -------------------------------------------------------------------------------------------------
 
 
-def bleu_counts(written: Sequence[str], references: Sequence[str], words: Tokenization) -> Counts:
-    """Counts of each example, columns [N] named ``BLEU_COLUMNS``.
+def bleu_counts(generated: Sequence[str], references: Sequence[str], tokenization: Tokenization) -> Counts:
+    """Count the n-grams of each example for BLEU.
 
     Args:
-        written: N texts of a model's.
-        references: what should have been written, one for each.
-        words: what a word is.
+        generated: texts of a model [N].
+        references: reference texts [N].
+        tokenization: how texts are split into words.
+
+    Returns:
+        Columns [N] named ``BLEU_COLUMNS``.
     """
-    cut = TOKENIZERS[words]
-    rows = [_bleu_row(cut(a.rstrip()), cut(b.rstrip())) for a, b in zip(written, references, strict=True)]
+    split = TOKENIZERS[tokenization]
+    rows = [_bleu_row(split(a.rstrip()), split(b.rstrip())) for a, b in zip(generated, references, strict=True)]
     return _columns(BLEU_COLUMNS, rows)
 
 
-def _bleu_row(written: list[str], reference: list[str]) -> list[int]:
-    hits = [_shared(_grams(written, n), _grams(reference, n)) for n in BLEU_ORDERS]
-    return [*hits, *(max(0, len(written) - n + 1) for n in BLEU_ORDERS), len(written), len(reference)]
+def _bleu_row(generated: list[str], reference: list[str]) -> list[int]:
+    hits = [_n_shared(_ngrams(generated, n), _ngrams(reference, n)) for n in BLEU_ORDERS]
+    return [*hits, *(max(0, len(generated) - n + 1) for n in BLEU_ORDERS), len(generated), len(reference)]
 
 
-def chrf_counts(written: Sequence[str], references: Sequence[str]) -> Counts:
-    """Counts of each example, columns [N] named ``CHRF_COLUMNS``; arguments as of :func:`bleu_counts`."""
-    rows = [_chrf_row("".join(a.split()), "".join(b.split())) for a, b in zip(written, references, strict=True)]
-    return _columns(CHRF_COLUMNS, rows)
+def chrf_counts(generated: Sequence[str], references: Sequence[str]) -> Counts:
+    """Count the character n-grams of each example for chrF.
+
+    Args:
+        generated: texts of a model [N].
+        references: reference texts [N].
+
+    Returns:
+        Columns [N] named ``CHRF_COLUMNS``.
+    """
+    pairs = zip(generated, references, strict=True)
+    return _columns(CHRF_COLUMNS, [_chrf_row("".join(a.split()), "".join(b.split())) for a, b in pairs])
 
 
-def _chrf_row(written: str, reference: str) -> list[int]:
-    hits = [_shared(_grams(written, n), _grams(reference, n)) for n in CHRF_ORDERS]
-    there = [max(0, len(reference) - n + 1) for n in CHRF_ORDERS]
-    # An order that the reference is too short for is not counted against what was written.
-    counted = [max(0, len(written) - n + 1) if there[i] else 0 for i, n in enumerate(CHRF_ORDERS)]
-    return [*hits, *counted, *there]
+def _chrf_row(generated: str, reference: str) -> list[int]:
+    hits = [_n_shared(_ngrams(generated, n), _ngrams(reference, n)) for n in CHRF_ORDERS]
+    in_reference = [max(0, len(reference) - n + 1) for n in CHRF_ORDERS]
+    # An order for which the reference is too short does not count against the generated text.
+    counted = [max(0, len(generated) - n + 1) if in_reference[i] else 0 for i, n in enumerate(CHRF_ORDERS)]
+    return [*hits, *counted, *in_reference]
 
 
-def _grams(text: str | list[str], n: int) -> Counter[Any]:
-    """The n-grams of a text's characters, or of a list of words, with how often each stands there."""
+def _ngrams(text: str | list[str], n: int) -> Counter[Hashable]:
+    """Count the n-grams of a text's characters, or of a list of words."""
     if isinstance(text, str):
         return Counter(text[i : i + n] for i in range(len(text) - n + 1))
     return Counter(zip(*(text[i:] for i in range(n)), strict=False))
 
 
-def _shared(one: Counter[Any], other: Counter[Any]) -> int:
-    return sum(min(count, other[gram]) for gram, count in one.items() if gram in other)
+def _n_shared(one: Counter[Hashable], other: Counter[Hashable]) -> int:
+    return sum(min(count, other[ngram]) for ngram, count in one.items() if ngram in other)
 
 
 def _columns(names: Sequence[str], rows: Sequence[Sequence[float]]) -> Counts:
@@ -169,54 +188,66 @@ def _columns(names: Sequence[str], rows: Sequence[Sequence[float]]) -> Counts:
 
 
 def rouge_scores(
-    written: Sequence[str], references: Sequence[Sequence[str]], words: RougeTokenization = "ascii"
+    generated: Sequence[str], references: Sequence[Sequence[str]], tokenization: RougeTokenization = "ascii"
 ) -> Counts:
-    """F of ROUGE-1, ROUGE-2 and ROUGE-L of each example, columns [N] named ``ROUGE``; no stemming.
+    """Compute the F-scores of ROUGE-1, ROUGE-2 and ROUGE-L of each example, without stemming.
 
     Args:
-        written: N texts of a model's.
-        references: what should have been written; of several the best counts, for each figure by itself.
-        words: what a word is: ``"ascii"`` as in rouge-score, which drops every other letter; or ``"unicode"``, where
-            accents stay, and each Chinese or Japanese character is a word.
+        generated: texts of a model [N].
+        references: one or more reference texts for each [N]; the best one counts, for each score separately.
+        tokenization: ``"ascii"`` as in rouge-score, which drops every other letter; or ``"unicode"``, which keeps
+            accents and splits Chinese and Japanese into characters.
+
+    Returns:
+        Columns [N] named ``ROUGE``.
     """
     rows = []
-    for text, given in zip(written, references, strict=True):
-        own = rouge_tokens(text, words)
-        rows.append(np.max([_rouge_row(own, rouge_tokens(each, words)) for each in given], axis=0))
+    for text, candidates in zip(generated, references, strict=True):
+        words = rouge_tokens(text, tokenization)
+        rows.append(np.max([_rouge_row(words, rouge_tokens(each, tokenization)) for each in candidates], axis=0))
     return _columns(ROUGE, rows)
 
 
-def rouge_tokens(text: str, words: RougeTokenization) -> list[str]:
-    """The words that ROUGE counts, in small letters."""
-    if words == "ascii":
+def rouge_tokens(text: str, tokenization: RougeTokenization) -> list[str]:
+    """Split a text into the words that ROUGE counts, in lower case.
+
+    Args:
+        text: any text.
+        tokenization: see :func:`rouge_scores`.
+    """
+    if tokenization == "ascii":
         return _ASCII_WORDS.findall(text.lower())
     return _UNICODE_WORDS.findall(unicodedata.normalize("NFC", text).lower())
 
 
-def _rouge_row(written: list[str], reference: list[str]) -> list[float]:
-    found = []
+def _rouge_row(generated: list[str], reference: list[str]) -> list[float]:
+    scores = []
     for n in (1, 2):
-        one, other = _grams(written, n), _grams(reference, n)
-        found.append(_f(_shared(one, other), one.total(), other.total()))
-    return [*found, _f(lcs_length(written, reference), len(written), len(reference))]
+        one, other = _ngrams(generated, n), _ngrams(reference, n)
+        scores.append(_f_score(_n_shared(one, other), one.total(), other.total()))
+    return [*scores, _f_score(lcs_length(generated, reference), len(generated), len(reference))]
 
 
-def _f(hits: int, written: int, reference: int) -> float:
-    return 2 * hits / (written + reference) if hits else 0.0
+def _f_score(hits: int, generated: int, reference: int) -> float:
+    return 2 * hits / (generated + reference) if hits else 0.0
 
 
-def lcs_length(one: Sequence[Any], other: Sequence[Any]) -> int:
-    """Length of the longest sequence that is in both, gaps allowed.
+def lcs_length(one: Sequence[Hashable], other: Sequence[Hashable]) -> int:
+    """Return the length of the longest common subsequence, gaps allowed.
 
-    A row of the usual table is one number, a bit for each element of ``one``: Hyyrö (2004), "Bit-parallel LCS-length
-    computation revisited".
+    A row of the usual table is one integer with a bit for each element of ``one``: Hyyrö (2004), "Bit-parallel
+    LCS-length computation revisited".
+
+    Args:
+        one: a sequence.
+        other: another one.
     """
-    places: dict[Any, int] = {}
+    positions: dict[Hashable, int] = {}
     for i, element in enumerate(one):
-        places[element] = places.get(element, 0) | 1 << i
-    whole = (1 << len(one)) - 1
-    row = whole
+        positions[element] = positions.get(element, 0) | 1 << i
+    all_bits = (1 << len(one)) - 1
+    row = all_bits
     for element in other:
-        steps = row & places.get(element, 0)
-        row = ((row + steps) | (row - steps)) & whole
+        matches = row & positions.get(element, 0)
+        row = ((row + matches) | (row - matches)) & all_bits
     return len(one) - row.bit_count()

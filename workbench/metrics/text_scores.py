@@ -1,34 +1,34 @@
-"""Figures of merit of language models, from sums over documents: :mod:`workbench.metrics.measures` with these columns.
+"""Metrics of language models, from sums over documents: :mod:`workbench.metrics.measures` with these columns.
 
-A document is a unit: the bootstrap draws documents, which are independent of each other, and never tokens, which are
-not.
+The unit is a document: the bootstrap resamples documents, which are independent of each other, and never tokens, which
+are not.
 
 ==================  ================================================================================================
-column of a table   of each document
+column of a table   for each document
 ==================  ================================================================================================
-``nats``            sum of the losses of its predicted tokens, -ln p
-``predicted``       how many tokens were predicted (15% of them where tokens are masked)
-``right``           how many of them were predicted right
-``tokens``          how many tokens can be predicted in it
-``bytes``           its length in UTF-8
-``pair_nats``       of pairs of sentences: sum of the losses of "does B follow A?"
-``pairs``           how many pairs
-``pairs_right``     how many of them were told right
+``nats``            negative log-likelihood of its targets, in nats
+``predicted``       number of targets (15% of the tokens where tokens are masked)
+``right``           number of targets that were predicted correctly
+``tokens``          number of tokens that could be predicted
+``bytes``           length in UTF-8
+``pair_nats``       sum of the losses of next-sentence prediction
+``pairs``           number of sentence pairs
+``pairs_right``     number of pairs that were classified correctly
 ==================  ================================================================================================
 
-Bits per byte is the loss on a scale that knows no tokenizer: nats per predicted token x tokens per byte of the text,
-over ln 2. A tokenizer of longer tokens has a larger loss per token and fewer of them. For a causal model it is the size
-to which the model would compress the text, in bits for each byte of it. That holds of a tokenizer from whose tokens the
-text comes back. One that makes capitals small, or has one token for all that it does not know, leaves less to be
-guessed: :func:`describe_lost_text` says so.
+Bits per byte is the loss on a scale that does not depend on the tokenizer: nats per predicted token x tokens per byte
+of the text, over ln 2. A tokenizer with longer tokens has a larger loss per token and fewer tokens. For a causal model
+it is the size to which the model would compress the text, in bits for each byte. This holds for a tokenizer whose
+tokens can be decoded to the same text. One that lowercases, or has one token for everything unknown, leaves less to
+predict: :func:`describe_lost_text` reports it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from workbench.metrics.measures import Measure
+from workbench.types import Json
 
 COLUMNS = ("nats", "predicted", "right", "tokens", "bytes")
 PAIR_COLUMNS = ("pair_nats", "pairs", "pairs_right")
@@ -44,23 +44,26 @@ _MEASURES: dict[str, Measure] = {
 
 
 def measures(names: Iterable[str]) -> dict[str, Measure]:
-    """The measures of these names; the loss is that of both tasks where pairs are told too."""
-    found = {name: _MEASURES[name] for name in names}
-    if "nsp_accuracy" in found and "loss" in found:
-        found["loss"] = (*_MEASURES["loss"], "pair_nats", "pairs")
-    return found
+    """Return the measures of these names; with next-sentence prediction the loss is that of both objectives.
+
+    Args:
+        names: of metrics.
+    """
+    selected = {name: _MEASURES[name] for name in names}
+    if "nsp_accuracy" in selected and "loss" in selected:
+        selected["loss"] = (*_MEASURES["loss"], "pair_nats", "pairs")
+    return selected
 
 
 LOSES_TEXT = "The tokenizer loses part of the text"
 
 
-def describe_lost_text(tokenizer: Any) -> str:
-    """What of a text does not come back from its tokens, for people; empty where nothing is lost, or nothing known.
+def describe_lost_text(tokenizer: Mapping[str, Json] | None) -> str:
+    """Describe what is lost when a text is encoded and decoded; empty where nothing is, or nothing is known.
 
     Args:
-        tokenizer: a report's ``tokenizer``: ``unknown``, the share of tokens that stand for anything not known, and
-            ``lowercase``.
+        tokenizer: a report's field ``tokenizer``: ``unknown``, the share of unknown tokens, and ``lowercase``.
     """
-    found = tokenizer if isinstance(tokenizer, Mapping) else {}
-    lost = [f"{found['unknown']:.2%} of its tokens are unknown"] if found.get("unknown") else []
-    return " and ".join([*lost, *(["capitals are made small"] if found.get("lowercase") else [])])
+    properties = tokenizer or {}
+    lost = [f"{properties['unknown']:.2%} of its tokens are unknown"] if properties.get("unknown") else []
+    return " and ".join([*lost, *(["it converts text to lower case"] if properties.get("lowercase") else [])])

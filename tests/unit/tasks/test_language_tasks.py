@@ -500,7 +500,7 @@ def test_what_a_tokenizer_loses_is_told_beside_bits_per_byte():
         found.append(task.report(outputs, encoded.targets, encoded.targets))
     count = sum(len(lossy(text, add_special_tokens=False)["input_ids"]) for text in examples.columns["text"])
     assert found[0]["tokenizer"] == {"unknown": 2 / count, "lowercase": True}
-    assert "are unknown and capitals are made small" in found[0]["notes"][0]
+    assert "are unknown and it converts text to lower case" in found[0]["notes"][0]
     assert found[1]["tokenizer"] == {"unknown": 0.0, "lowercase": False} and found[1]["notes"] == []
 
 
