@@ -24,7 +24,6 @@ from workbench.compare.evaluated import (
     LABEL_METRICS,
     LABEL_SEPARATOR,
     EvaluatedRun,
-    Floats,
     Metric,
     check_comparable,
     primary_metric,
@@ -38,6 +37,7 @@ from workbench.formatting import flatten
 from workbench.metrics import measures, scores, text_scores
 from workbench.runs.documents import Report
 from workbench.runs.run import Run
+from workbench.types import Floats
 
 __all__ = ["accuracy_interval", "compare", "compare_settings", "examples_needed", "holm", "mcnemar"]
 

@@ -1,7 +1,8 @@
-"""Examples that one run gets right and another wrong: where to look for why they differ."""
+"""Examples that one run gets right and another wrong, which show why they differ."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +18,12 @@ class Disagreement:
 
     Attributes:
         id: of the example.
-        inputs: what both read, by role.
-        gold: what is right.
-        first, second: what each says.
-        first_is_right: whether it is the first that is.
-        score: how sure the wrong one is (0 to 1); None where runs keep no scores.
+        inputs: what both runs read, by role.
+        gold: the right answer.
+        first: the first run's prediction.
+        second: the second run's prediction.
+        first_is_right: whether the first run is right.
+        score: confidence of the run that is wrong, 0 to 1; None where runs store no scores.
     """
 
     id: str
@@ -39,7 +41,11 @@ class Disagreement:
 
 
 def disagreements(first: Run, second: Run) -> list[Disagreement]:
-    """The examples that both were evaluated on and exactly one got right, the most confident mistakes first.
+    """Find the examples that exactly one of two runs gets right, the most confident mistakes first.
+
+    Args:
+        first: a run.
+        second: a run that was evaluated on the same examples, or on some of them.
 
     Raises:
         RequestError: a run has no predictions.
@@ -48,30 +54,30 @@ def disagreements(first: Run, second: Run) -> list[Disagreement]:
     ours, theirs = (read_predictions(run, COLUMNS) for run in (first, second))
     if not {"id", "prediction", "correct"} <= set(ours) & set(theirs):
         return []
-    place = {name: i for i, name in enumerate(theirs["id"])}
-    inputs = example_inputs(ours)
-    found = []
+    index = {name: i for i, name in enumerate(theirs["id"])}
+    inputs, differing = example_inputs(ours), []
     for i, name in enumerate(ours["id"]):
-        j = place.get(name)
+        j = index.get(name)
         if j is None or None in (ours["correct"][i], theirs["correct"][j]):
-            continue  # the task has no right and wrong for this example
-        right = bool(ours["correct"][i])
-        if right == bool(theirs["correct"][j]):
+            continue  # for this example, the task has no right or wrong
+        first_is_right = bool(ours["correct"][i])
+        if first_is_right == bool(theirs["correct"][j]):
             continue
-        score = theirs.get("score", [None] * (j + 1))[j] if right else ours.get("score", [None] * (i + 1))[i]
-        found.append(
+        wrong, k = (theirs, j) if first_is_right else (ours, i)
+        score = wrong["score"][k] if "score" in wrong else None
+        differing.append(
             Disagreement(
-                str(name),
-                inputs[i],
-                _text(ours.get("gold"), i),
-                _text(ours["prediction"], i),
-                _text(theirs["prediction"], j),
-                right,
-                None if score is None else float(score),
+                id=str(name),
+                inputs=inputs[i],
+                gold=_text(ours.get("gold"), i),
+                first=_text(ours["prediction"], i),
+                second=_text(theirs["prediction"], j),
+                first_is_right=first_is_right,
+                score=None if score is None else float(score),
             )
         )
-    return sorted(found, key=lambda one: (not one.first_is_right, -(one.score or 0.0)))
+    return sorted(differing, key=lambda one: (not one.first_is_right, -(one.score or 0.0)))
 
 
-def _text(column: list[Any] | None, place: int) -> str:
-    return "" if column is None else str(column[place])
+def _text(column: Sequence[object] | None, index: int) -> str:
+    return "" if column is None else str(column[index])

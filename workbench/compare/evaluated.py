@@ -1,27 +1,26 @@
-"""What runs were tested on: their predictions in one order, and whether they can be laid beside each other at all.
+"""Predictions of runs on their test examples, and whether runs can be compared at all.
 
-Two runs can be compared on the same test examples with the same gold labels only. Runs of a task whose metrics are sums
-over examples (:mod:`workbench.metrics.measures`) can be compared by those of them that both know; language models of
+Two runs can be compared only on the same test examples with the same gold labels. Runs of a task whose metrics are sums
+over examples (:mod:`workbench.metrics.measures`) can be compared by the metrics that both have; language models with
 different tokenizers by bits per byte, the only loss that means the same for both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workbench.errors import RequestError, WorkbenchError
 from workbench.metrics import measures, scores
 from workbench.runs.documents import Report
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
+from workbench.types import Floats
 
-Floats = NDArray[np.float64]
-Metric = Callable[[Any], Floats]
+Metric: TypeAlias = Callable[[Any], Floats]  # of counts [..., C, C] or [..., L, 4], or of sums by column
 
 LABEL_SEPARATOR = "|"  # between the labels of one example, where it may have several
 LABEL_METRICS: dict[str, Metric] = {
@@ -33,45 +32,72 @@ LABEL_METRICS: dict[str, Metric] = {
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """A run's predictions in the order of their ids."""
+    """A run's predictions, sorted by the ids of the examples.
+
+    Attributes:
+        run: the run.
+        ids: of the test examples [N].
+        gold: gold labels [N].
+        predicted: predictions [N].
+        multi_label: whether an example may have several labels.
+        measures: the metrics that are sums over examples, by name; empty where metrics are counted from labels.
+        sums: the columns [N] that these need.
+    """
 
     run: Run
     ids: list[str]
     gold: list[str]
     predicted: list[str]
-    multi_label: bool  # whether an example may have several labels
-    measures: dict[str, measures.Measure]  # by name; empty where metrics are counted from labels
-    sums: dict[str, Floats]  # the columns that these need
+    multi_label: bool
+    measures: dict[str, measures.Measure]
+    sums: dict[str, Floats]
 
     @classmethod
     def read(cls, run: Run) -> EvaluatedRun:
+        """Read the predictions of a run.
+
+        Args:
+            run: a finished run.
+
+        Raises:
+            RequestError: it has no predictions, or no test example.
+            DataError: the file is damaged.
+        """
         known = measures.valid_measures((run.report() or Report()).measures)
-        sums = [*measures.columns(known), *(["tokens"] if known else [])]
-        columns = read_predictions(run, ("id", "gold", "prediction", *sums))
+        needed = [*measures.columns(known), *(["tokens"] if known else [])]
+        columns = read_predictions(run, ("id", "gold", "prediction", *needed))
         missing = [name for name in ("id", "gold", "prediction") if name not in columns]
         if missing:
             raise RequestError(f"The predictions of run {run.id} have no column {' and no '.join(missing)}.")
         keys = list(zip(columns["id"], columns["gold"], strict=True))
         order = sorted(range(len(keys)), key=keys.__getitem__)
         if not order:
-            raise RequestError(f"The run {run.id} has no test example.", "Give its data a test part.")
+            raise RequestError(f"The run {run.id} has no test example.", "Give its data a test split.")
         ids, gold, predicted = ([columns[name][i] for i in order] for name in ("id", "gold", "prediction"))
         try:
             multi_label = bool(run.spec().task.options.get("multi_label"))
         except WorkbenchError:
             multi_label = False
-        found = {name: np.array(columns[name], dtype=np.float64)[order] for name in sums if name in columns}
-        known = {name: measure for name, measure in known.items() if set(measure[1:]) <= set(found)}
-        return cls(run, ids, gold, predicted, multi_label, known, found)
+        sums = {name: np.array(columns[name], dtype=np.float64)[order] for name in needed if name in columns}
+        known = {name: measure for name, measure in known.items() if set(measure[1:]) <= set(sums)}
+        return cls(run, ids, gold, predicted, multi_label, known, sums)
 
 
 def check_comparable(one: EvaluatedRun, other: EvaluatedRun) -> None:
-    """Raises RequestError when the two were not tested on the same examples."""
-    hint = "Runs compared need the same data, data.split_seed, data.holdout and data.limit."
+    """Check that two runs were evaluated on the same examples.
+
+    Args:
+        one: a run.
+        other: another one.
+
+    Raises:
+        RequestError: their tasks, their test examples or their gold labels differ.
+    """
+    hint = "Runs can be compared if they have the same data, data.split_seed, data.holdout and data.limit."
     tasks = [_task(each.run) for each in (one, other)]
     if (one.measures or other.measures) and tasks[0] != tasks[1]:
         raise RequestError(
-            f"{one.run.id} has learned {tasks[0]} and {other.run.id} {tasks[1]}: they measure different things.",
+            f"{one.run.id} has learned {tasks[0]} and {other.run.id} {tasks[1]}: their metrics are different.",
             "Compare runs of one task.",
         )
     if one.ids != other.ids:
@@ -93,33 +119,52 @@ def _task(run: Run) -> str:
         return "an unknown task"
 
 
-def shared_metrics(tables: list[EvaluatedRun], multi_label: bool) -> list[str]:
-    """What these runs can be compared by."""
-    first = tables[0]
+def shared_metrics(runs: Sequence[EvaluatedRun], multi_label: bool) -> list[str]:
+    """Return the metrics by which these runs can be compared.
+
+    Args:
+        runs: on the same examples.
+        multi_label: whether an example may have several labels.
+    """
+    first = runs[0]
     if not first.measures:
         metrics: dict[str, Metric] = dict(LABEL_METRICS if multi_label else scores.CLASS_METRICS)
         return ["accuracy", *(name for name in metrics if name != "accuracy")]
-    known = [name for name in first.measures if all(name in table.measures for table in tables)]
-    if _tokenizers_differ(tables):
-        known = [name for name in known if not measures.is_per_token(first.measures[name])]
-    return known
+    shared = [name for name in first.measures if all(name in run.measures for run in runs)]
+    if _tokenizers_differ(runs):
+        shared = [name for name in shared if not measures.is_per_token(first.measures[name])]
+    return shared
 
 
-def _tokenizers_differ(tables: list[EvaluatedRun]) -> bool:
-    tokens = [table.sums.get("tokens") for table in tables]
+def _tokenizers_differ(runs: Sequence[EvaluatedRun]) -> bool:
+    tokens = [run.sums.get("tokens") for run in runs]
     return tokens[0] is not None and any(other is None or not np.array_equal(tokens[0], other) for other in tokens)
 
 
-def why_not_comparable(metric: str, tables: list[EvaluatedRun]) -> str:
-    """What to say of a metric that runs of different tokenizers cannot be compared by; empty for any other."""
-    if metric not in tables[0].measures or not _tokenizers_differ(tables):
+def why_not_comparable(metric: str, runs: Sequence[EvaluatedRun]) -> str:
+    """Return why runs with different tokenizers cannot be compared by a metric; empty for other reasons.
+
+    Args:
+        metric: its name.
+        runs: on the same examples.
+    """
+    if metric not in runs[0].measures or not _tokenizers_differ(runs):
         return ""
-    return f"These runs cut the texts into different tokens, and {metric} is counted in tokens: use bits_per_byte."
+    return f"These runs tokenize the texts differently, and {metric} is counted in tokens: use bits_per_byte."
 
 
-def primary_metric(run: Run, known: list[str]) -> str:
-    report = run.report() or Report()
-    usual = [name for name in (report.primary_metric, "accuracy", "bits_per_byte") if name in known]
-    if not usual and not known:
+def primary_metric(run: Run, shared: Sequence[str]) -> str:
+    """Return the metric to compare by when none was chosen.
+
+    Args:
+        run: the first run; its report names its primary metric.
+        shared: the metrics that all runs have.
+
+    Raises:
+        RequestError: there is none.
+    """
+    preferred = ((run.report() or Report()).primary_metric, "accuracy", "bits_per_byte")
+    candidates = [name for name in preferred if name in shared]
+    if not candidates and not shared:
         raise RequestError(f"The run {run.id} has no metric that these runs could be compared by.")
-    return usual[0] if usual else known[0]
+    return str(candidates[0]) if candidates else shared[0]

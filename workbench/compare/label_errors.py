@@ -1,11 +1,11 @@
-"""Labels of the data that are probably wrong, found by what a model says that has not been trained on them.
+"""Find labels of the data that are probably wrong, by the predictions of a model that was not trained on them.
 
 Confident learning (Northcutt, Jiang and Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels",
-section 3.1): an example is counted as class j when the probability of j is at least as high as j's probability is on
-average over the examples that bear the label j. Where that class is not the given label, the label is suspicious.
+section 3.1): an example is counted as class j when the probability of j is at least as high as it is on average over
+the examples labelled j. Where that class is not the example's label, the label is suspicious.
 
-What it can tell: where to look first. What it cannot: whether the label or the model is wrong. A model that has learned
-the data's own mistakes repeats them and finds none.
+The result says where to look first. It does not say whether the label or the model is wrong: a model that has learned
+the mistakes in the data repeats them and finds none.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class LabelIssue:
     """A label that may be wrong.
 
     Attributes:
-        index: of the example among all that were given.
+        index: of the example.
         label: its label in the data.
-        suggested: what it seems to be.
-        margin: probability of the suggested label less that of the given one, -1 to 1.
+        suggested: the label that it seems to have.
+        margin: probability of the suggested label minus that of the label in the data, -1 to 1.
     """
 
     index: int
@@ -34,34 +34,34 @@ class LabelIssue:
     margin: float
 
 
-def find_label_issues(probabilities: ArrayLike, given: Sequence[str], labels: Sequence[str]) -> list[LabelIssue]:
-    """Examples whose label is probably wrong, the surest first.
+def find_label_issues(probabilities: ArrayLike, assigned: Sequence[str], labels: Sequence[str]) -> list[LabelIssue]:
+    """Find the examples whose label is probably wrong, the most certain first.
 
     Args:
         probabilities: [N, C], of each class, by a model that was not trained on these examples.
-        given: the label of each example in the data, [N].
-        labels: the names of the classes, [C].
+        assigned: the label of each example in the data, [N].
+        labels: names of the classes, [C].
 
     Raises:
-        ValueError: the shapes do not fit, a label is not among ``labels``, or a probability is no number.
+        ValueError: the shapes do not match, a label is not among ``labels``, or a probability is not a number.
     """
     table = np.asarray(probabilities, dtype=np.float64)
-    if table.shape != (len(given), len(labels)):
-        raise ValueError(f"Probabilities of the shape {(len(given), len(labels))} are needed, and not {table.shape}.")
+    if table.shape != (len(assigned), len(labels)):
+        raise ValueError(f"The probabilities have the shape {table.shape} instead of {(len(assigned), len(labels))}.")
     if not np.isfinite(table).all():
         raise ValueError("A probability is not a number.")
-    number = {label: i for i, label in enumerate(labels)}
-    unknown = sorted(set(given) - set(number))
+    class_index = {label: i for i, label in enumerate(labels)}
+    unknown = sorted(set(assigned) - set(class_index))
     if unknown:
         raise ValueError(f"The label {unknown[0]!r} has no column of probabilities.")
-    own = np.array([number[label] for label in given], dtype=np.int64)
-    # A class that no example bears has no average, and is suggested to none.
+    own = np.array([class_index[label] for label in assigned], dtype=np.int64)
+    # A class without examples has no average, and is never suggested.
     threshold = np.array([table[own == j, j].mean() if (own == j).any() else np.inf for j in range(len(labels))])
     passing = np.where(table >= threshold, table, -np.inf)
-    found = []
-    for place in np.flatnonzero(np.isfinite(passing).any(axis=1)) if len(table) else []:
-        suggested = int(np.argmax(passing[place]))
-        if suggested != own[place]:
-            margin = float(table[place, suggested] - table[place, own[place]])
-            found.append(LabelIssue(int(place), given[int(place)], labels[suggested], margin))
-    return sorted(found, key=lambda one: (-one.margin, one.index))
+    issues = []
+    for index in np.flatnonzero(np.isfinite(passing).any(axis=1)) if len(table) else []:
+        suggested = int(np.argmax(passing[index]))
+        if suggested != own[index]:
+            margin = float(table[index, suggested] - table[index, own[index]])
+            issues.append(LabelIssue(int(index), assigned[int(index)], labels[suggested], margin))
+    return sorted(issues, key=lambda issue: (-issue.margin, issue.index))

@@ -1,9 +1,9 @@
-"""What a run predicted, example by example: ``predictions.parquet``, or ``predictions.jsonl`` where pyarrow is missing.
+"""A run's predictions, example by example: ``predictions.parquet``, or ``predictions.jsonl`` without pyarrow.
 
 Columns: ``id`` (the same for the same row of data in every run), ``input:ROLE`` for each role of the task's inputs (a
 list of texts for some roles), ``gold``, ``prediction``, ``score``, ``correct``, ``score:LABEL`` for each label where
-there are few, and ``column:NAME`` for each of the data's columns that play no role in the task (the first 20; values
-are cut at 200 characters). These come from the user's file unchanged: whoever shares predictions shares them, too.
+there are few, and ``column:NAME`` for each column of the data that has no role in the task (the first 20; values are
+cut at 200 characters). These come unchanged from the user's file: sharing predictions shares them, too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from workbench.errors import DataError, MissingPackageError, RequestError
 from workbench.files import finite, read_lines, write_atomically
@@ -20,30 +20,32 @@ from workbench.runs.run import Run
 
 PARQUET, JSON_LINES = "predictions.parquet", "predictions.jsonl"
 INPUT_PREFIX = "input:"  # before a role of the task's inputs
-INPUT = "input"  # the only column of inputs in older files, the roles joined by SEPARATOR
+INPUT = "input"  # the only column of inputs in older files, with the roles joined by SEPARATOR
 SEPARATOR, LIST_SEPARATOR = " ⟂ ", " | "  # between the inputs of an example, and between the texts of one input
-COLUMN_PREFIX = "column:"  # before the name of a column of the data: no name of ours begins so
+COLUMN_PREFIX = "column:"  # before the name of a column of the data; no column of ours starts like this
+
+Predictions: TypeAlias = dict[str, list[Any]]  # columns [N] by name; tasks store values of their own
 
 
 def with_columns(
-    rows: Mapping[str, Sequence[Any]], ids: Sequence[str], more: Mapping[str, Sequence[Any]]
+    rows: Mapping[str, Sequence[Any]], ids: Sequence[str], extra: Mapping[str, Sequence[Any]]
 ) -> dict[str, Sequence[Any]]:
-    """Predictions with the other columns of the data beside them.
+    """Add the other columns of the data to predictions.
 
     Args:
-        rows: the columns of the predictions; ``id`` says which example a row is of. There may be fewer than examples.
+        rows: columns of the predictions; ``id`` says which example a row is for. There may be fewer than examples.
         ids: of the examples, [N].
-        more: the columns, by name, [N] each.
+        extra: the other columns, by name, [N] each.
     """
-    place = {name: i for i, name in enumerate(ids)} if more else {}
-    places = [place.get(name) for name in rows.get("id", ())]
+    index = {name: i for i, name in enumerate(ids)} if extra else {}
+    indices = [index.get(name) for name in rows.get("id", ())]
     return dict(rows) | {
-        COLUMN_PREFIX + name: [None if i is None else column[i] for i in places] for name, column in more.items()
+        COLUMN_PREFIX + name: [None if i is None else column[i] for i in indices] for name, column in extra.items()
     }
 
 
 def write_predictions(run: Run, rows: Mapping[str, Sequence[Any]]) -> Path:
-    """Write all predictions of a run, or nothing; what was there before is replaced.
+    """Write all predictions of a run, or nothing; earlier ones are replaced.
 
     Args:
         run: the run.
@@ -59,56 +61,59 @@ def write_predictions(run: Run, rows: Mapping[str, Sequence[Any]]) -> Path:
     lengths = {name: len(column) for name, column in rows.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"The columns of predictions differ in length: {lengths}.")
+    parquet_file, lines_file = run.predictions_files
     if importlib.util.find_spec("pyarrow") is None:
         names = list(rows)
         lines = (dict(zip(names, values, strict=True)) for values in zip(*rows.values(), strict=True))
         text = "".join(json.dumps(finite(line), ensure_ascii=False) + "\n" for line in lines)
-        path, other = run.folder / JSON_LINES, run.folder / PARQUET
+        path, other = lines_file, parquet_file
         write_atomically(path, lambda file: file.write(text.encode("utf-8")))
     else:
         import pyarrow
         from pyarrow import parquet
 
         table = pyarrow.table({name: pyarrow.array(list(column)) for name, column in rows.items()})
-        path, other = run.folder / PARQUET, run.folder / JSON_LINES
+        path, other = parquet_file, lines_file
         write_atomically(path, lambda file: parquet.write_table(table, file, compression="zstd"))
     other.unlink(missing_ok=True)
     return path
 
 
 def has_predictions(run: Run) -> bool:
-    """Whether the run has written predictions."""
-    return (run.folder / PARQUET).exists() or (run.folder / JSON_LINES).exists()
+    """Return whether the run has written predictions."""
+    return any(file.exists() for file in run.predictions_files)
 
 
-def read_predictions(run: Run, columns: Sequence[str] | None = None) -> dict[str, list[Any]]:
-    """The predictions of a run, as columns of one length.
+def read_predictions(run: Run, columns: Sequence[str] | None = None) -> Predictions:
+    """Read the predictions of a run, as columns of one length.
 
     Args:
         run: the run.
-        columns: which; all if left out. One that is missing is left out. ``input`` selects the columns of all inputs.
+        columns: names of the columns to read; all by default. A missing column is left out. ``input`` selects the
+            columns of all inputs.
 
     Raises:
         RequestError: the run has no predictions.
         DataError: the file is damaged.
         MissingPackageError: they are Parquet, and pyarrow is not installed.
     """
-    if (run.folder / PARQUET).exists():
-        return _read_parquet(run, columns)
-    if (run.folder / JSON_LINES).exists():
-        rows, _ = read_lines(run.folder / JSON_LINES)
+    parquet_file, lines_file = run.predictions_files
+    if parquet_file.exists():
+        return _read_parquet(run, parquet_file, columns)
+    if lines_file.exists():
+        rows, _ = read_lines(lines_file)
         names = list(rows[0]) if rows else []
         return {name: [row.get(name) for row in rows] for name in names if _is_selected(name, columns)}
     if run.kind() != "training":
         raise RequestError(f"The run {run.id} is a {run.kind()}: it predicts nothing.", "Name runs of kind training.")
     raise RequestError(
         f"The run {run.id} has no predictions: it is {run.state}.",
-        "They are written when a run ends well: wait for it, or resume it.",
+        "Predictions are written when a run succeeds: wait for it, or resume it.",
     )
 
 
 def example_inputs(predictions: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """Return what the model read of each example, by role.
+    """Return the inputs of each example, by role.
 
     Args:
         predictions: columns of predictions.
@@ -140,17 +145,17 @@ def _is_selected(name: str, columns: Sequence[str] | None) -> bool:
     return columns is None or name in columns or (INPUT in columns and name.startswith(INPUT_PREFIX))
 
 
-def _read_parquet(run: Run, columns: Sequence[str] | None) -> dict[str, list[Any]]:
+def _read_parquet(run: Run, path: Path, columns: Sequence[str] | None) -> Predictions:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
         raise MissingPackageError("pyarrow", "to read predictions") from error
     try:
-        with parquet.ParquetFile(run.folder / PARQUET) as file:
+        with parquet.ParquetFile(path) as file:
             names = [name for name in file.schema_arrow.names if _is_selected(name, columns)]
-            found: dict[str, list[Any]] = file.read(columns=names).to_pydict()
+            table: Predictions = file.read(columns=names).to_pydict()
     except (ArrowException, OSError) as error:
         raise DataError(
             f"The predictions of run {run.id} cannot be read: {error}.", "Evaluate the run again."
         ) from error
-    return found
+    return table
