@@ -1,4 +1,4 @@
-"""Draws the README's pictures: python -m dashboard.screenshots [FOLDER] (needs Chromium and two finished runs).
+"""Take the README's screenshots: python -m dashboard.screenshots [FOLDER] (needs Chromium and two finished runs).
 
 The runs are those of the current workspace; ``make demo SERVE=0`` makes two.
 """
@@ -23,23 +23,28 @@ if TYPE_CHECKING:
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 SENTENCE = "A film with a big heart and very little brain."
-TALLEST = 2600  # pixels of a picture
+MAX_HEIGHT = 2600  # pixels of a picture
 IN_README = ("dashboard", "attention")
 _SERVE = "import sys; from dashboard.serving.server import serve; from workbench.workspace import Workspace; "
 _SERVE += "serve(Workspace.current(), port=0)"
 
 
 def pages(first: str, second: str) -> dict[str, str]:
-    """The path of each picture, by the picture's name."""
+    """Return the path of each page, by the picture's name.
+
+    Args:
+        first: id of a finished run.
+        second: id of another.
+    """
     explain = f"/explain?run={first}&text={SENTENCE}"
-    asked = quote(json.dumps({"text": SENTENCE}))
+    document = quote(json.dumps({"text": SENTENCE}))
     return {
         "home": "/",
         "data": "/data?data=rotten-tomatoes",
         "launch": "/launch",
         "runs": f"/runs?run={first}",
         "sweeps": "/sweeps",
-        "playground": f"/playground?run={first}&with={second}&input={asked}",
+        "playground": f"/playground?run={first}&with={second}&input={document}",
         "learn": "/learn",
         "settings": "/settings",
         "dashboard": f"/compare?runs={first},{second}",
@@ -52,7 +57,16 @@ def pages(first: str, second: str) -> dict[str, str]:
 def draw(
     browser: Browser, url: str, paths: dict[str, str], folder: Path, width: int = 1280, scheme: str = "light"
 ) -> None:
-    """One picture of each page."""
+    """Take one picture of each page.
+
+    Args:
+        browser: Chromium.
+        url: of the dashboard.
+        paths: of the pages, by the picture's name.
+        folder: where the pictures go.
+        width: of the window, in pixels.
+        scheme: light or dark.
+    """
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
     for name, path in paths.items():
         page = context.new_page()
@@ -60,9 +74,9 @@ def draw(
         page.wait_for_selector("h1", timeout=60_000)
         page.wait_for_timeout(1500)
         page.wait_for_function("() => !document.querySelector('[data-testid=stStatusWidget]')", timeout=120_000)
-        page.wait_for_timeout(4000)  # plotly and bertviz draw after the page's script has ended
+        page.wait_for_timeout(4000)  # Plotly and bertviz draw after the page's script has ended
         height = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight")
-        page.set_viewport_size({"width": width, "height": min(max(int(height), 500), TALLEST)})
+        page.set_viewport_size({"width": width, "height": min(max(int(height), 500), MAX_HEIGHT)})
         page.wait_for_timeout(1000)
         page.screenshot(path=folder / f"{name}.png")
         page.close()
@@ -75,17 +89,21 @@ def main(
     schemes: tuple[str, ...] = ("light",),
     names: tuple[str, ...] = IN_README,
 ) -> None:
-    """Serve the current workspace for a moment and draw pictures of its pages.
+    """Serve the current workspace for a moment and take pictures of its pages.
 
     Args:
-        folder: where to; with several widths or schemes in folders of their own.
-        widths: of the browser, in pixels.
+        folder: where the pictures go; with several widths or schemes, into a subfolder each.
+        widths: of the window, in pixels.
         schemes: light, dark.
         names: of the pictures, see ``pages``; empty for all.
+
+    Raises:
+        RequestError: there are fewer than two finished runs, or no Chromium.
+        MissingPackageError: playwright is not installed.
     """
     finished = [run.id for run in list_runs(Workspace.current()) if run.state == "succeeded"]
     if len(finished) < 2:
-        raise RequestError(f"Two finished runs are needed, found {len(finished)}.", "Make them with: make demo SERVE=0")
+        raise RequestError(f"Two finished runs are required; there are {len(finished)}.", "Run: make demo SERVE=0")
     executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome-stable"))), None)
     if executable is None:
         raise RequestError("Chromium is not installed.", "Install it (Debian's package: chromium).")
@@ -96,21 +114,19 @@ def main(
     server = subprocess.Popen([sys.executable, "-c", _SERVE], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
-        found = re.search(r"http://\S+", server.stdout.readline())
-        if found is None:
-            raise RequestError(
-                "The dashboard could not be started.", "Start it by hand to see why: workbench dashboard"
-            )
+        match = re.search(r"http://\S+", server.stdout.readline())
+        if match is None:
+            raise RequestError("The dashboard did not start.", "Run `workbench dashboard` to see why.")
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
             for width in widths:
                 for scheme in schemes:
                     several = len(widths) * len(schemes) > 1
-                    place = folder / f"{width}-{scheme}" if several else folder
-                    place.mkdir(parents=True, exist_ok=True)
+                    target = folder / f"{width}-{scheme}" if several else folder
+                    target.mkdir(parents=True, exist_ok=True)
                     paths = pages(finished[1], finished[0])
                     wanted = {name: path for name, path in paths.items() if not names or name in names}
-                    draw(browser, found[0], wanted, place, width, scheme)
+                    draw(browser, match[0], wanted, target, width, scheme)
             browser.close()
     finally:
         server.terminate()
@@ -119,7 +135,7 @@ def main(
 
 if __name__ == "__main__":
     try:
-        if len(sys.argv) > 1:  # every look at every page, for whoever changes one
+        if len(sys.argv) > 1:  # every page in every size and scheme
             main(Path(sys.argv[1]), (1280, 1920), ("light", "dark"), ())
         else:
             main()

@@ -1,9 +1,9 @@
-"""What stands before every route of the dashboard, the WebSocket included.
+"""Protects every route of the dashboard, the WebSocket included.
 
-1. The ``Host`` header must be a name that this server goes by. A page elsewhere whose DNS name was rebound to this
-   machine is refused here.
-2. A request that another site's page makes (``Origin``, ``Sec-Fetch-Site``) is refused.
-3. Where a password is set, nothing but the login page answers until a browser has logged in.
+1. The ``Host`` header must be a name of this server. This refuses a page elsewhere whose DNS name was rebound to this
+   machine.
+2. Requests made by another site's page (``Origin``, ``Sec-Fetch-Site``) are refused.
+3. If a password is set, only the login page answers until a browser has logged in.
 
 It wraps the whole ASGI application, so that no route can be forgotten.
 """
@@ -27,18 +27,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from dashboard.serving import password
+from workbench.i18n import _
 
 LOGIN, LOGOUT = "/login", "/logout"
-EXPOSED = "WORKBENCH_DASHBOARD_EXPOSED"  # in the environment of a server that others may reach
+EXPOSED = "WORKBENCH_DASHBOARD_EXPOSED"  # in the environment of a server that other machines can reach
 SESSION_SECONDS = 12 * 3600
-_MOST_SESSIONS = 1000
-_LARGEST_LOGIN = 8192  # bytes of a login form
-_LONGEST_WAIT = 60.0  # seconds after many wrong passwords
+_MAX_SESSIONS = 1000
+_MAX_LOGIN_BYTES = 8192  # bytes of a login form
+_MAX_WAIT = 60.0  # seconds after many wrong passwords
 
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 log = logging.getLogger("dashboard")
 
-# Nothing is ever loaded from, or sent to, another machine: also when a page is tricked into trying.
+# Nothing is ever loaded from, or sent to, another machine, even if a page is tricked into trying.
 _POLICY = "; ".join(
     [
         "default-src 'self' data: blob:",
@@ -62,12 +63,12 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Names:
-    """The names by which this server may be called.
+    """The host names that this server accepts.
 
-    Args:
+    Attributes:
         port: where it listens.
-        names: lower-case names or addresses, each with any port when it names none (``box``, ``box:9000``).
-        any_address: allow every IP address literal: such a name cannot be rebound.
+        names: lower-case names or addresses; one without a port is accepted with any port (``box``, ``box:9000``).
+        any_address: accept every IP address literal: such a name cannot be rebound.
     """
 
     port: int
@@ -76,7 +77,13 @@ class Names:
 
     @classmethod
     def of(cls, host: str, port: int, allow_hosts: Iterable[str] = ()) -> Names:
-        """The names for a server bound to ``host``."""
+        """Return the names of a server.
+
+        Args:
+            host: the address that it is bound to.
+            port: where it listens.
+            allow_hosts: further names.
+        """
         own = {f"{name}:{port}" for name in _LOOPBACK_NAMES}
         allowed = {name.strip().lower().rstrip(".") for name in allow_hosts if name.strip()}
         everywhere = host in ("0.0.0.0", "::")
@@ -85,7 +92,11 @@ class Names:
         return cls(port, frozenset(own | allowed), everywhere)
 
     def allow(self, header: str) -> bool:
-        """Whether a ``Host`` header names this server."""
+        """Return whether a ``Host`` header names this server.
+
+        Args:
+            header: its value.
+        """
         parsed = _split_host(header)
         if parsed is None:
             return False
@@ -114,19 +125,28 @@ def _is_address(name: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server bound to ``host``."""
+    """Return whether only this machine can reach a server.
+
+    Args:
+        host: the address that it is bound to.
+    """
     return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def is_exposed(host: str, allow_hosts: Iterable[str] = ()) -> bool:
-    """Whether others may reach the server: by its address, or by a proxy, which a foreign allowed name means."""
+    """Return whether other machines can reach a server: by its address, or through a proxy, as a foreign name implies.
+
+    Args:
+        host: the address that it is bound to.
+        allow_hosts: further names.
+    """
     names = [(_split_host(name.strip()) or ("", 0))[0] for name in allow_hosts if name.strip()]
     return not is_loopback(host) or not all(is_loopback(name) for name in names)
 
 
 @dataclass
-class _Patience:
-    """How long somebody who gave wrong passwords must wait; one a client address."""
+class _Backoff:
+    """How long a client that sent wrong passwords must wait; one per address."""
 
     failures: int = 0
     until: float = 0.0
@@ -136,10 +156,10 @@ class _Patience:
 class Guard:
     """ASGI middleware; see the module.
 
-    Args:
-        app: what is guarded.
-        names: the names by which the server may be called.
-        stored: gives the stored password hash now, or None when no password is set.
+    Attributes:
+        app: the application that it protects.
+        names: the host names of the server.
+        stored: returns the current password hash, or None if no password is set.
         must_log_in: refuse everything while no password is set (a server that other machines can reach).
     """
 
@@ -148,7 +168,7 @@ class Guard:
     stored: Callable[[], dict[str, str] | None]
     must_log_in: bool = False
     _sessions: dict[str, tuple[float, str]] = field(default_factory=dict)
-    _patience: dict[str, _Patience] = field(default_factory=dict)
+    _backoffs: dict[str, _Backoff] = field(default_factory=dict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -169,8 +189,8 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                kept = [(name, value) for name, value in message["headers"] if name.lower() not in _HEADERS]
-                message = {**message, "headers": [*kept, *_HEADERS.items()]}
+                others = [(name, value) for name, value in message["headers"] if name.lower() not in _HEADERS]
+                message = {**message, "headers": [*others, *_HEADERS.items()]}
             await send(message)
 
         await (answer or self.app)(scope, receive, send_with_headers)
@@ -181,15 +201,15 @@ class Guard:
         hosts = connection.headers.getlist("host")
         if len(hosts) != 1 or not self.names.allow(hosts[0]):
             return PlainTextResponse(
-                "This server does not go by that name. Start the dashboard with --allow-host NAME to allow it.", 421
+                _("Host name not allowed. Start the dashboard with --allow-host NAME to allow it."), 421
             )
         if self.must_log_in and self.stored() is None:
-            return PlainTextResponse("No password is set. Set one with: workbench dashboard --set-password", 403)
+            return PlainTextResponse(_("No password is set. Set one with: workbench dashboard --set-password"), 403)
         for origin in connection.headers.getlist("origin"):
             if urlsplit(origin).netloc.lower() != hosts[0].lower():
-                return PlainTextResponse("Requests from other sites are refused.", 403)
+                return PlainTextResponse(_("Requests from other sites are refused."), 403)
         if connection.headers.get("sec-fetch-site") in ("cross-site", "same-site") and not _is_navigation(connection):
-            return PlainTextResponse("Requests from other sites are refused.", 403)
+            return PlainTextResponse(_("Requests from other sites are refused."), 403)
         return None
 
     # -- login -----------------------------------------------------------------------------------------------------
@@ -209,7 +229,7 @@ class Guard:
         if connection.scope["type"] == "http" and _is_navigation(connection):
             query = f"?{connection.url.query}" if connection.url.query else ""
             return RedirectResponse(f"{LOGIN}?next={quote(connection.url.path + query, safe='')}", 303)
-        return PlainTextResponse("Log in first.", 401)
+        return PlainTextResponse(_("Log in first."), 401)
 
     async def _login_pages(self, request: Request) -> Response | None:
         if request.url.path == LOGOUT:
@@ -220,37 +240,37 @@ class Guard:
         if request.method == "POST":
             return await self._log_in(request)
         if request.method not in ("GET", "HEAD"):
-            return PlainTextResponse("Not allowed.", 405)
+            return PlainTextResponse(_("Not allowed."), 405)
         return _login_page(request.query_params.get("next", "/"))
 
     async def _log_in(self, request: Request) -> Response:
         form = await _form(request)
         to = form.get("next", "/")
         client = request.client.host if request.client else ""
-        patience = self._patience.get(client, _Patience())
-        wait = patience.until - time.monotonic()
+        backoff = self._backoffs.get(client, _Backoff())
+        wait = backoff.until - time.monotonic()
         if wait > 0:
-            return _login_page(to, f"Too many wrong passwords. Try again in {wait:.0f} s.", 429)
+            return _login_page(to, _("Too many wrong passwords. Try again in {n} s.").format(n=f"{wait:.0f}"), 429)
         stored = self.stored()
-        # Counted before the comparison, so that tries made at once all wait for the first.
-        self._count_failure(client, patience)
+        # Counted before the comparison, so that simultaneous tries all wait for the first.
+        self._count_failure(client, backoff)
         if stored is None or not await anyio.to_thread.run_sync(password.is_right, form.get("password", ""), stored):
             log.warning("Wrong password from %s.", client)
-            return _login_page(to, "That is not the password.", 401)
-        self._patience.pop(client, None)
+            return _login_page(to, _("Wrong password."), 401)
+        self._backoffs.pop(client, None)
         return self._new_session(to, str(stored["hash"]))
 
-    def _count_failure(self, client: str, patience: _Patience) -> None:
-        if len(self._patience) > _MOST_SESSIONS:
-            self._patience.pop(next(iter(self._patience)))
-        patience.failures += 1
-        patience.until = time.monotonic() + min(0.5 * 2 ** (patience.failures - 1), _LONGEST_WAIT)
-        self._patience[client] = patience
+    def _count_failure(self, client: str, backoff: _Backoff) -> None:
+        if len(self._backoffs) > _MAX_SESSIONS:
+            self._backoffs.pop(next(iter(self._backoffs)))
+        backoff.failures += 1
+        backoff.until = time.monotonic() + min(0.5 * 2 ** (backoff.failures - 1), _MAX_WAIT)
+        self._backoffs[client] = backoff
 
     def _new_session(self, to: str, made_with: str) -> Response:
         now = time.monotonic()
         self._sessions = {key: value for key, value in self._sessions.items() if value[0] > now}
-        if len(self._sessions) >= _MOST_SESSIONS:
+        if len(self._sessions) >= _MAX_SESSIONS:
             self._sessions.pop(next(iter(self._sessions)))
         token = secrets.token_urlsafe(32)
         self._sessions[_digest(token)] = (now + SESSION_SECONDS, made_with)
@@ -260,12 +280,12 @@ class Guard:
 
 
 def _digest(token: str) -> str:
-    """Sessions are looked up by hash: how long a look-up takes tells nothing about a token."""
+    """Hash a token. Sessions are looked up by hash, so that the time of a look-up reveals nothing about a token."""
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
 def _is_navigation(connection: HTTPConnection) -> bool:
-    """Whether a browser is going to this page as a whole, as by a typed address or a followed link."""
+    """Whether a browser opens a whole page, from a typed address or a link."""
     mode = connection.headers.get("sec-fetch-mode")
     asks_for_page = "text/html" in connection.headers.get("accept", "")
     frame = connection.headers.get("sec-fetch-dest", "document") == "document"
@@ -273,7 +293,7 @@ def _is_navigation(connection: HTTPConnection) -> bool:
 
 
 def _local(to: str) -> str:
-    """``to`` when it is a path on this server, else the first page."""
+    """``to`` if it is a path on this server, otherwise the first page."""
     safe = to.startswith("/") and not to.startswith(("//", "/\\")) and all(" " < c < "\x7f" for c in to)
     return to if safe else "/"
 
@@ -282,24 +302,33 @@ async def _form(request: Request) -> dict[str, str]:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _LARGEST_LOGIN:
+        if len(body) > _MAX_LOGIN_BYTES:
             return {}
     fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=10)
     return {name: values[0] for name, values in fields.items()}
 
 
-_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Log in - Transformer workbench</title>
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>TITLE</title>
 <meta name="viewport" content="width=device-width"><style>
 :root{color-scheme:light dark;font-family:system-ui,sans-serif}body{display:grid;place-items:center;min-height:90vh}
 form{display:grid;gap:.8rem;width:20rem}
 input,button{font:inherit;padding:.6rem;border-radius:.4rem;border:1px solid #888}
 button{background:#0b6e8f;color:#fff;border:0}p{margin:0;color:#c2410c}h1{font-size:1.3rem;margin:0}</style>
-<form method="post" action="/login"><h1>Transformer workbench</h1><label for="p">Password</label>
+<form method="post" action="/login"><h1>PRODUCT</h1><label for="p">LABEL</label>
 <input id="p" name="password" type="password" autocomplete="current-password" autofocus required>
-<input type="hidden" name="next" value="NEXT">MESSAGE<button>Log in</button></form></html>"""
+<input type="hidden" name="next" value="NEXT">MESSAGE<button>BUTTON</button></form></html>"""
 
 
 def _login_page(to: str, message: str = "", status: int = 200) -> Response:
-    said = f'<p role="alert">{html.escape(message)}</p>' if message else ""
-    page = _PAGE.replace("MESSAGE", said).replace("NEXT", html.escape(_local(to)))
+    alert = f'<p role="alert">{html.escape(message)}</p>' if message else ""
+    texts = {
+        "TITLE": _("Log in - Transformer workbench"),
+        "PRODUCT": _("Transformer workbench"),
+        "LABEL": _("Password"),
+        "BUTTON": _("Log in"),
+    }
+    page = _PAGE
+    for name, text in texts.items():
+        page = page.replace(name, html.escape(text))
+    page = page.replace("MESSAGE", alert).replace("NEXT", html.escape(_local(to)))
     return HTMLResponse(page, status, {"cache-control": "no-store"})

@@ -41,7 +41,7 @@ _BACKLOG = 128
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # of malloc.h
 _READ_AHEAD_AFTER = 1500  # milliseconds after the page has loaded: what it needs itself comes first
 
-# Set here and not only in config.toml, so that a user's own streamlit settings cannot open what must stay shut.
+# Set here and not only in config.toml, so that a user's own Streamlit settings cannot weaken them.
 _OPTIONS: dict[str, object] = {
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "none",
@@ -53,7 +53,7 @@ _OPTIONS: dict[str, object] = {
     "server.baseUrlPath": "",
     "server.corsAllowedOrigins": [],
     "server.enableAgentApi": False,
-    "server.enableCORS": True,  # streamlit's word for "protect against cross-origin requests"
+    "server.enableCORS": True,  # Streamlit's name for "protect against cross-origin requests"
     "server.enableStaticServing": False,
     "server.enableXsrfProtection": True,
     "server.fileWatcherType": "none",
@@ -73,16 +73,16 @@ def serve(
     open_browser: bool = False,
     allow_hosts: Iterable[str] = (),
 ) -> None:
-    """Serve the dashboard until the process is asked to end (Ctrl-C, SIGTERM).
+    """Serve the dashboard until the process is stopped (Ctrl-C, SIGTERM).
 
-    Prints one line, ``Dashboard: http://127.0.0.1:8501``; when the port is taken, the next free one is used.
+    Prints one line, ``Dashboard: http://127.0.0.1:8501``. If the port is in use, the next free one is used.
 
     Args:
         workspace: whose runs are shown; nothing outside it is read or written.
-        host: address to listen on; any but this machine's own needs a password.
-        port: first port to try; 0 for any free one.
-        open_browser: show the first page in the user's browser.
-        allow_hosts: further names by which browsers may call the server.
+        host: the address to listen on; any but this machine's own needs a password.
+        port: the first port to try; 0 for any free port.
+        open_browser: open the first page in the user's browser.
+        allow_hosts: further host names that browsers may use.
 
     Raises:
         RefusedError: other machines could reach the server and no password is set.
@@ -121,15 +121,15 @@ def serve(
 
 
 def _keep_memory_small() -> None:
-    """Have the many threads of a dashboard take memory from two pools, not one each, and give large pieces back.
+    """Let the many threads of a dashboard share two memory pools, and return large blocks to the system.
 
-    Arrow, which holds the tables, does without its own pool, and accelerate without Amazon's client (10 MB), which it
-    reads wherever bertviz has brought it and nothing here uses. It all must be said before these are loaded and threads
-    start; with another C library than glibc the rest stays as it is.
+    Arrow, which holds the tables, uses no pool of its own. accelerate does not load Amazon's client (10 MB), which
+    bertviz installs and nothing here uses. This must run before these are loaded and threads start. The pools are a
+    setting of glibc; with another C library nothing happens.
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     limit_onednn_cache()
-    sys.modules.setdefault("boto3", None)  # type: ignore[arg-type]  # what Python takes for "not installed"
+    sys.modules.setdefault("boto3", None)  # type: ignore[arg-type]  # Python treats this as "not installed"
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_ARENA_MAX, 2)
@@ -137,7 +137,14 @@ def _keep_memory_small() -> None:
 
 
 def create_app(workspace: Workspace, host: str, port: int, allow_hosts: Iterable[str] = ()) -> Guard:
-    """The whole dashboard as one ASGI application, guarded."""
+    """Return the whole dashboard as one guarded ASGI application.
+
+    Args:
+        workspace: whose runs are shown.
+        host: the address to listen on.
+        port: the port to listen on.
+        allow_hosts: further host names that browsers may use.
+    """
     from streamlit import config
     from streamlit.starlette import App
     from streamlit.web import bootstrap
@@ -158,48 +165,49 @@ def create_app(workspace: Workspace, host: str, port: int, allow_hosts: Iterable
 
 
 def _pages() -> list[Route]:
-    """A route for each page: streamlit's own document, told where the server is. And one for heads of attention.
+    """A route for each page: Streamlit's document with the server's address. And one for attention heads.
 
-    Without that, its front end looks for the server below the page's path first, and the browser reports the misses.
+    Without the address, Streamlit's front end first looks for the server below the page's path, and the browser reports
+    the misses.
     """
     import streamlit
 
     static = Path(streamlit.__file__).with_name("static")
     document = static.joinpath("index.html").read_text(encoding="utf-8")
     head = f"<script>window.__streamlit={{BACKEND_BASE_URL:location.origin}};{_read_ahead(static)}</script>"
-    told = document.replace("<head>", f"<head>{head}", 1)
+    html = document.replace("<head>", f"<head>{head}", 1)
 
     def page(request: Request) -> HTMLResponse:
-        return HTMLResponse(told, headers={"cache-control": "no-cache"})
+        return HTMLResponse(html, headers={"cache-control": "no-cache"})
 
     return [*(Route(path, page) for path in PAGES), heads.route()]
 
 
 def _read_ahead(static: Path) -> str:
-    """A script that reads what draws tables and figures while a page is looked at, so that the next page has them.
+    """A script that loads the code for tables and figures in advance, while a page is read.
 
-    The browser needs a second for it, which the page would otherwise wait for when the first figure comes.
+    The browser needs a second for it, which would otherwise delay the first figure.
     """
-    found = [*static.glob("static/js/DataFrame.*.js"), *static.glob("static/js/PlotlyChart.*.js")]
-    parts = [f"/{path.relative_to(static).as_posix()}" for path in found]
-    wait = "window.requestIdleCallback||setTimeout"  # Safari has no such thing
+    files = [*static.glob("static/js/DataFrame.*.js"), *static.glob("static/js/PlotlyChart.*.js")]
+    parts = [f"/{path.relative_to(static).as_posix()}" for path in files]
+    wait = "window.requestIdleCallback||setTimeout"  # Safari does not have it
     read = f"{json.dumps(parts)}.reduce((before,part)=>before.then(()=>import(part)),Promise.resolve())"
     return f"addEventListener('load',()=>setTimeout(()=>({wait})(()=>{read}),{_READ_AHEAD_AFTER}))"
 
 
 def _log_error(error: Exception) -> None:
-    """The page says only that something failed; the traceback goes to the log of the server."""
+    """Write the traceback to the server's log; the page shows only that something failed."""
     logging.getLogger("dashboard").error("a page failed", exc_info=error)
 
 
 def _stored_now(workspace: Workspace) -> Callable[[], dict[str, str] | None]:
-    """A function that tells the stored password hash, reading the settings only when the file has changed."""
+    """A function that returns the stored password hash, reading the settings only when the file has changed."""
     seen: list[object] = [(), None]
 
     def now() -> dict[str, str] | None:
         try:
-            found = workspace.settings_file.stat()
-            mark = (found.st_mtime_ns, found.st_ino, found.st_size)
+            stat = workspace.settings_file.stat()
+            mark = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
         except FileNotFoundError:
             mark = None
         if mark != seen[0]:
@@ -225,11 +233,11 @@ def _bind(host: str, port: int) -> socket.socket:
                 raise RequestError(
                     f"The dashboard cannot listen on {host}: {error}.", "Choose another --host."
                 ) from error
-    raise BusyError(f"No port from {port} on is free on {host} ({_PORTS_TRIED} tried).", "Name another with --port.")
+    raise BusyError(f"No port from {port} on is free on {host} ({_PORTS_TRIED} tried).", "Choose another --port.")
 
 
 def _start_waiting_runs(workspace: Workspace) -> None:
-    """Start the worker when runs are waiting or a sweep goes on, as after a reboot."""
+    """Start the worker if runs are queued or a sweep is running, as after a reboot."""
     try:
         from workbench.jobs import is_paused
         from workbench.jobs.start_worker import ensure_worker

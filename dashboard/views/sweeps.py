@@ -25,7 +25,11 @@ names = [sweep.name for sweep in Sweep.all(workspace)]
 
 
 def sweep_in_link(name: str) -> str | None:
-    """Return the sweep of a link, or warn that it does not exist."""
+    """Return the sweep of a link, or warn that it does not exist.
+
+    Args:
+        name: as the link says.
+    """
     if name in names:
         return name
     st.warning(_("This link points to a sweep that no longer exists."), icon=":material/link_off:")

@@ -72,7 +72,7 @@ def launch(page: Page, tuning: str) -> str:
 def test_the_whole_journey(chromium: Browser, server: Server, workspace: Workspace) -> None:
     with visitor(chromium, server.url) as someone:
         home = someone.open("/")
-        home.get_by_text("Start with the demo run").wait_for()
+        home.get_by_text("Start with the demo").wait_for()
         home.goto(server.url + "/launch")
         settle(home)
         first = launch(home, "full")
@@ -225,7 +225,7 @@ def test_a_click_shows_a_run_and_ticks_are_compared(chromium: Browser, server: S
         click_row(page, table, 0)
         settle(page)
         click_row(page, table, 1)
-        expect(by_key(page, "list.compare")).to_contain_text("Compare these 2")
+        expect(by_key(page, "list.compare")).to_contain_text("Compare 2 runs")
         assert f"run={ids[2]}" in page.url  # a tick shows no other run
         click_row(page, table, 1, x=250)
         page.wait_for_url(f"**run={ids[1]}*")

@@ -74,12 +74,12 @@ def test_three_runs_of_three_seeds(chromium: Browser, workspace: Workspace, runs
 def test_a_cell_of_the_matrix_leads_to_an_explanation(chromium: Browser, workspace: Workspace, runs: list[Run]) -> None:
     with served(workspace, OMP_NUM_THREADS="1") as server, visitor(chromium, server.url) as someone:
         page = someone.open(f"/compare?runs={runs[0].id},{runs[1].id}")
-        page.get_by_role("radio", name="Confusion").click()
+        page.get_by_role("radio", name="Confusion matrix").click()
         page.wait_for_url("**evidence=confusion**")
         cells = by_key(page, "compare.confusion").locator(".scatterlayer .point")
         cell = steady(page, cells.nth(1))  # right: negative; said: positive
         page.mouse.click(cell["x"] + 8, cell["y"] + 8)  # not its middle: the whole cell is met
-        expect(page.get_by_text(re.compile(r"taken for .*: \d+ examples"))).to_be_visible()
+        expect(page.get_by_text(re.compile(r"predicted as .*: \d+ example"))).to_be_visible()
         click_row(page, by_key(page, "compare.cell.0.1"), 0)
         page.wait_for_url("**/explain?*")
         assert f"run={runs[0].id}" in page.url and f"with={runs[1].id}" in page.url
@@ -101,7 +101,7 @@ def test_hostile_predictions_are_text_in_every_evidence(chromium: Browser, works
     with served(workspace, OMP_NUM_THREADS="1") as server, visitor(chromium, server.url) as someone:
         query = {"runs": ",".join(run.id for run in made), "class": LINK, "slices": SCRIPT, "metric": LINK}
         page = someone.open(f"/compare?{urlencode(query)}")
-        for kind in ("Only one is right", "Confusion", "Calibration", "Thresholds", "Slices", "Doubtful labels"):
+        for kind in ("Only one is right", "Confusion matrix", "Calibration", "Thresholds", "Slices", "Label errors"):
             page.get_by_role("radio", name=kind).click()
             settle(page)
             for chart in page.locator(".js-plotly-plot .nsewdrag").all():

@@ -36,7 +36,7 @@ def test_a_wrong_row_is_mended_and_trained_on(chromium: Browser, workspace: Work
             expect(page.get_by_text("line 2").first).to_be_visible()
             assert list(workspace.uploads.iterdir()) == []
             page.locator("input[type=file]").set_input_files(sent("reviews.csv", good))  # type: ignore[arg-type]
-            expect(page.get_by_text("train, rows")).to_be_visible()
+            expect(page.get_by_text("Rows, training set")).to_be_visible()
             settle(page)
             by_key(page, "data_use").get_by_role("button").click()
             page.wait_for_url("**/launch*")

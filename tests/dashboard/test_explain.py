@@ -163,7 +163,7 @@ def test_what_bertviz_would_not_draw_is_drawn_by_ours(
         monkeypatch.setitem(bertviz.LIMITS, name, bertviz.DrawLimit(bytes=25_000_000, lines=1000))
     test = well(open_page("explain", run=runs[0].id, text=LONG, view=view))
     (document,) = pictures(test)
-    assert "all heads instead" in test.warning[0].value and len(facts(document)["tokens"]) == 123
+    assert "all heads is shown instead" in test.warning[0].value and len(facts(document)["tokens"]) == 123
 
 
 def test_fewer_layers_are_offered_when_they_fit(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +174,7 @@ def test_fewer_layers_are_offered_when_they_fit(runs: list[Run], monkeypatch: py
     assert test.multiselect(key="explain.layers.model").value == [2]
     assert len(pictures(test)) == 1 and not test.warning
     well(test.multiselect(key="explain.layers.model").set_value([0, 1, 2]).run())
-    assert "all heads instead" in test.warning[0].value
+    assert "all heads is shown instead" in test.warning[0].value
     assert test.query_params["layers"] in ("0,1,2", ["0,1,2"])
 
 
@@ -222,7 +222,7 @@ def test_the_store_forgets_what_was_looked_at_least() -> None:
 
 def test_a_run_beside_its_base_another_run_and_another_text(runs: list[Run]) -> None:
     given = {"run": runs[0].id, "text": TEXT, "view": "canvas"}
-    for beside, name in (("base", "its base"), (runs[1].id, "lora"), ("text", "the other text")):
+    for beside, name in (("base", "base model"), (runs[1].id, "lora"), ("text", "other text")):
         test = well(open_page("explain", **given, other="the film was bad and the story was bad", **{"with": beside}))
         assert not test.error
         document, difference = pictures(test)
@@ -275,7 +275,7 @@ def test_heads_are_measured_once_and_kept(runs: list[Run]) -> None:
     again = well(open_page("explain", **given))
     assert len(pictures(again)) == 2  # what two models have in common is of the session; the rest is the run's
     well(again.segmented_control(key="explain.pattern").set_value("entropy").run())
-    assert "How spread each head" in "".join(pictures(again))
+    assert "Entropy of each head" in "".join(pictures(again))
 
 
 # -- compare --------------------------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def test_every_view_draws(chromium: Browser, server: Server, runs: list[Run]) ->
         page.get_by_role("radio", name="All heads").click()
         drawn(page, "matrix-11-0-9")
         page.get_by_role("radio", name="Layer by layer").click()
-        expect(page.get_by_text("the answer is the final one").first).to_be_visible()
+        expect(page.get_by_text("the prediction is the final one").first).to_be_visible()
         page.get_by_role("radio", name="Faithfulness").click()
         by_key(page, "explain.evaluate").get_by_role("button").click()
         at_least(page.frame_locator("iframe").locator("figure svg"), 2)

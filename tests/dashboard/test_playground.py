@@ -73,7 +73,7 @@ def query(test: AppTest, name: str) -> str:
 def test_a_text_is_asked_and_a_reload_gives_the_same(opens: Opens) -> None:
     run = opens(classifier())
     test = well(open_page("playground"))
-    assert not charts(test) and any("Write something" in str(e.value) for e in test.info)
+    assert not charts(test) and any("press Run" in str(e.value) for e in test.info)
     test.text_area(key="play.field.text").set_value(TEXT)
     test = well(test.button(key="play_ask").click().run())
     (chart,) = charts(test)
@@ -151,7 +151,7 @@ def test_a_model_that_writes_is_told_how(opens: Opens, monkeypatch: pytest.Monke
     told: list[dict[str, Any]] = []
     monkeypatch.setattr(Predictor, "predict", lambda _, given, how: [GeneratedText(str(told.append(how) or len(told)))])
     run = opens(writer())
-    link = {"run": run.id, "input": asked(text=TEXT), "how": json.dumps({"max_new_tokens": 3, "temperature": 0.0})}
+    link = {"run": run.id, "input": asked(text=TEXT), "generation": json.dumps({"max_new_tokens": 3, "temperature": 0.0})}
     test = well(open_page("playground", **link))
     assert test.number_input(key=f"play.option.{run.id}.max_new_tokens").value == 3
     assert not test.error and "--set max_new_tokens=3" in test.code[0].value
@@ -160,7 +160,7 @@ def test_a_model_that_writes_is_told_how(opens: Opens, monkeypatch: pytest.Monke
     test = well(test.button(key="play_ask").click().run())
     assert [text.value for text in test.text] == ["2"]
     assert [(how["max_new_tokens"], how["temperature"], how["top_k"]) for how in told] == [(3, 0.0, 50), (12, 0.0, 50)]
-    assert json.loads(query(test, "how")) == {"max_new_tokens": 12, "temperature": 0.0}
+    assert json.loads(query(test, "generation")) == {"max_new_tokens": 12, "temperature": 0.0}
 
 
 WRONG = ["{", "[]", "7", '{"text": 5}', '{"text": {"a": 1}}', '{"other": "x"}', "[" * 5000, HOSTILE, "\0"]
@@ -170,7 +170,7 @@ def test_nothing_in_a_link_is_trusted(opens: Opens) -> None:
     run = opens(classifier())
     test = open_page("playground", run=run.id)
     for wrong in WRONG:
-        for name in ("input", "how", "with"):
+        for name in ("input", "generation", "with"):
             test.query_params[name] = wrong
         test = well(test.run())
         assert not charts(test) and not test.error, wrong
@@ -185,7 +185,7 @@ def test_a_link_cannot_make_the_page_write_for_long(opens: Opens) -> None:
     run = opens(writer())
     test = open_page("playground", run=run.id)
     for how in ('{"max_new_tokens": 100000}', '{"max_new_tokens": "x"}', '{"__class__": 1}', "9" * 900, "null"):
-        test.query_params["how"] = how
+        test.query_params["generation"] = generation
         test = well(test.run())
         assert test.number_input(key=f"play.option.{run.id}.max_new_tokens").value == 40
 

@@ -93,7 +93,7 @@ def paths(runs: list[Run]) -> dict[str, dict[str, str]]:
             "log": "1",
         },
         "compare": COMPARED
-        | {"runs": f"{second},{first},{third}", "beside": third, "evidence": "confusion", "confused": third},
+        | {"runs": f"{second},{first},{third}", "against": third, "evidence": "confusion", "confused": third},
         "compare?thresholds": COMPARED
         | {"runs": f"{second},{first}", "evidence": "thresholds", "class": "good", "together": "training.seed"},
         "compare?slices": {"runs": f"{second},{first}", "evidence": "slices", "slices": "right label"},

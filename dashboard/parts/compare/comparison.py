@@ -16,6 +16,7 @@ from dashboard.parts.shared.text import cut, md, number, plain
 from workbench.compare import differences as statistics
 from workbench.compare import seeds
 from workbench.compare.report import comparison_report
+from workbench.compare.results import SeedGroup
 from workbench.errors import WorkbenchError
 from workbench.i18n import N_, _
 from workbench.runs.documents import RunSummary
@@ -274,7 +275,7 @@ def _claims(_runs: list[Run], versions: tuple[Any, ...], metric: str) -> Claims:
     return Claims([sentences[i] for i in order], table, groups, notes, True)
 
 
-def _groups_table(groups: Sequence[seeds.SeedGroup]) -> Table:
+def _groups_table(groups: Sequence[SeedGroup]) -> Table:
     """A row per setting: its mean over seeds."""
     return {
         "setting": [cut(group.name, 90) for group in groups],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import streamlit as st
 
@@ -14,9 +14,11 @@ from dashboard.parts.shared.text import between, cut, md
 from workbench.compare.disagreements import disagreements
 from workbench.i18n import N_, _, ngettext
 from workbench.runs.curves import group_by_config
-from workbench.runs.documents import Interval
 from workbench.runs.predictions import input_text
 from workbench.runs.run import Run
+
+if TYPE_CHECKING:
+    from workbench.explain.dataset_faithfulness import Interval
 
 Inputs = dict[str, Any]  # of an example, by role
 
@@ -222,9 +224,9 @@ def show_faithfulness(runs: list[Run]) -> None:
 
 
 def _interval(value: Interval | None) -> str:
-    if value is None or value.value is None:
+    if value is None:
         return "-"
-    return f"{value.value:+.3f} ({between(value.low, value.high)})"
+    return f"{value['value']:+.3f} ({between(value['low'], value['high'])})"
 
 
 def show_divergence(first: Run, second: Run) -> None:

@@ -18,9 +18,10 @@ from workbench.inference.inputs import input_fields, inputs_from_row
 from workbench.runs.run import Run
 from workbench.tasks.base import Task
 from workbench.tasks.shared.generation import GenerationConfig
+from workbench.types import Json
 
-Inputs = dict[str, str | list[str]]  # by role
-Options = dict[str, object]
+Inputs = dict[str, Json]  # text or texts by role
+Options = dict[str, Json]
 
 FIELD, OPTION = "play.field", "play.option"  # prefixes of session keys
 MAX_NEW_TOKENS = 500  # a page waits for them
