@@ -151,7 +151,11 @@ def test_a_model_that_writes_is_told_how(opens: Opens, monkeypatch: pytest.Monke
     told: list[dict[str, Any]] = []
     monkeypatch.setattr(Predictor, "predict", lambda _, given, how: [GeneratedText(str(told.append(how) or len(told)))])
     run = opens(writer())
-    link = {"run": run.id, "input": asked(text=TEXT), "generation": json.dumps({"max_new_tokens": 3, "temperature": 0.0})}
+    link = {
+        "run": run.id,
+        "input": asked(text=TEXT),
+        "generation": json.dumps({"max_new_tokens": 3, "temperature": 0.0}),
+    }
     test = well(open_page("playground", **link))
     assert test.number_input(key=f"play.option.{run.id}.max_new_tokens").value == 3
     assert not test.error and "--set max_new_tokens=3" in test.code[0].value
@@ -184,7 +188,7 @@ def test_a_link_cannot_make_the_page_write_for_long(opens: Opens) -> None:
 
     run = opens(writer())
     test = open_page("playground", run=run.id)
-    for how in ('{"max_new_tokens": 100000}', '{"max_new_tokens": "x"}', '{"__class__": 1}', "9" * 900, "null"):
+    for generation in ('{"max_new_tokens": 100000}', '{"max_new_tokens": "x"}', '{"__class__": 1}', "9" * 900, "null"):
         test.query_params["generation"] = generation
         test = well(test.run())
         assert test.number_input(key=f"play.option.{run.id}.max_new_tokens").value == 40

@@ -114,7 +114,7 @@ def put(columns: Sequence[Column], document: Mapping[str, object]) -> Inputs:
         # JSON can hold half a character, which no page can show
         texts = [line.encode("utf-8", "replace").decode() for line in lines if isinstance(line, str)]
         if texts:
-            used[column.role] = texts if column.kind == "texts" else texts[0]
+            used[column.role] = [*texts] if column.kind == "texts" else texts[0]
         st.session_state[f"{FIELD}.{column.role}"] = "\n".join(texts)[: state.MAX_TEXT]
     return used
 
