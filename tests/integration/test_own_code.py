@@ -51,7 +51,7 @@ def test_a_run_in_our_code_predicts_what_its_folder_says(workspace, tmp_path):
     with torch.inference_mode():
         scores = again(**batch).logits.softmax(-1)
     for result, row in zip(results, scores, strict=True):
-        assert result["scores"] == pytest.approx(dict(zip(predictor.labels, row.tolist(), strict=True)), abs=1e-5)
+        assert result.scores == pytest.approx(dict(zip(predictor.labels, row.tolist(), strict=True)), abs=1e-5)
 
 
 def test_its_attention_is_explained_like_any_other(workspace):

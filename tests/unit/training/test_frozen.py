@@ -132,5 +132,5 @@ def test_head_trains_pooler_and_classifier_only():
 
 
 def test_more_layers_than_there_are_is_refused():
-    with pytest.raises(SpecError, match=r"tuning\.layers is 4, and the model has 3"):
+    with pytest.raises(SpecError, match=r"tuning\.layers is 4, but the model has 3"):
         Freeze(Freeze.Config(layers=4)).apply(make("bert"), "SEQ_CLS")
