@@ -32,7 +32,8 @@ from workbench.data.load import load_data
 from workbench.data.text.batching import Batches
 from workbench.models.loading import make_source
 from workbench.spec import DataSpec, TrainingSpec
-from workbench.tasks.base import InferenceContext, tasks
+from workbench.tasks.base import tasks
+from workbench.tasks.contexts import InferenceContext
 from workbench.tasks.shared.marked_pairs import MarkedSentence, choose_signs
 from workbench.teach import done, size
 from workbench.teach.pictures import show

@@ -306,7 +306,7 @@ def put_out(work: Observed, task: Any, model: Any, tokenizer: Any) -> Any:
     task.fit(work.splits["train"].examples)
     task.configure(getattr(model, "get_base_model", lambda: model)())
     encoded = task.encode(tokenizer, split.examples, work.run.spec().data.max_length)
-    evaluation = Evaluation(task, model, tokenizer, work.context.accelerator)
+    evaluation = Evaluation(task, model, tokenizer, work.context.spec.data.max_length, work.context.accelerator)
     return evaluation.outputs(replace(split, encoded=encoded))[0]
 
 

@@ -19,7 +19,7 @@ from workbench.tasks.answers import (
     Similarity,
     Span,
 )
-from workbench.tasks.base import TaskInput
+from workbench.tasks.contexts import TaskInput
 
 MAX_SHOWN = 300  # characters of an input above its answer
 

@@ -19,7 +19,8 @@ from workbench.runs.documents import BaseNote
 from workbench.runs.run import Run
 from workbench.spec import TaskChoice
 from workbench.tasks.answers import Answer
-from workbench.tasks.base import Array, InferenceContext, ScoringTask, Task, TaskInput, tasks
+from workbench.tasks.base import ScoringTask, Task, tasks
+from workbench.tasks.contexts import Array, InferenceContext, TaskInput
 from workbench.types import Json, JsonObject, Model, Tokenizer
 
 

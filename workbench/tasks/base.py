@@ -29,145 +29,41 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.text.batching import Batches
-from workbench.data.text.packing import offsets_within
 from workbench.data.text.tokens import TokenTable
-from workbench.data.values import as_texts
-from workbench.errors import DataError, SpecError
+from workbench.errors import SpecError
 from workbench.problem import Problem
 from workbench.registry import Registry
-from workbench.runs.predictions import INPUT_PREFIX
 from workbench.spec import RunSpec, SpecModel
 from workbench.tasks.answers import Answer
+from workbench.tasks.contexts import (
+    Array,
+    Batch,
+    Encoded,
+    FinishContext,
+    InferenceContext,
+    Targets,
+    TaskInput,
+    compute_in_batches,
+)
 from workbench.types import Ints, Json, Model, Tokenizer
 
 if TYPE_CHECKING:
     import torch
 
-Array: TypeAlias = NDArray[Any]
-Batch: TypeAlias = "Mapping[str, torch.Tensor]"
 ModelOutput: TypeAlias = Any  # of the task's head: transformers' ModelOutput, with ``loss`` and mostly ``logits``
-Targets: TypeAlias = Any  # what ``encode`` puts into ``Encoded.targets``: each task has its own form
 Outcome: TypeAlias = Any  # what ``finish`` returns: the array of outputs, or a form of the task's own
-Report: TypeAlias = dict[str, Any]  # a task's part of report.json
+TaskReport: TypeAlias = dict[str, Any]  # fields of workbench.runs.documents.Report, and some of the task's own
 PredictionRows: TypeAlias = "dict[str, list[Json]]"
 HeadOptions: TypeAlias = "dict[str, Json | Mapping[int, str] | Mapping[str, int]]"
-
-TaskInput: TypeAlias = "Mapping[str, Json]"
-"""What a user asks: a text, or a list of texts, for each role."""
 
 PredictWithRun: TypeAlias = "Callable[[str, Sequence[TaskInput]], list[Answer]]"
 """Takes the id of a finished run of the workspace and some inputs, and returns the run's answers."""
 
 TargetKind: TypeAlias = Literal["label", "label of a word", "span", "next token", "masked token"]
-
-INFERENCE_BATCH_SIZE = 64
-MAX_SCORE_COLUMNS = 100  # with more labels than this, predictions hold the best score only
-
-ConfigT = TypeVar("ConfigT", bound=SpecModel)
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Examples as numbers.
-
-    Attributes:
-        tokens: the N texts of the examples.
-        targets: what is to be predicted, and what the metrics need to know of it.
-        note: a message about how the texts were encoded; empty for none.
-        rows: int64 [N + 1], where an example has several texts: example i has the texts ``rows[i]:rows[i + 1]``, and
-            the model reads each as a row of its own, in this order; None where an example is one text.
-    """
-
-    tokens: TokenTable
-    targets: Targets
-    note: str = ""
-    rows: Ints | None = None
-
-    def __len__(self) -> int:
-        return len(self.tokens) if self.rows is None else len(self.rows) - 1
-
-    @property
-    def lengths(self) -> Ints:
-        """Tokens of each example, int64 [N]."""
-        return self.tokens.lengths if self.rows is None else np.diff(self.tokens.offsets[self.rows])
-
-    def texts_of(self, indices: Array) -> Ints:
-        """Return the indices of the texts of some examples, one example after another.
-
-        Args:
-            indices: of the examples.
-        """
-        if self.rows is None:
-            return np.asarray(indices, dtype=np.int64)
-        return concatenated_ranges(self.rows[indices], self.rows[np.asarray(indices) + 1])
-
-
-@dataclass(frozen=True)
-class InferenceContext:
-    """A model that a task uses to predict.
-
-    Attributes:
-        model: on its device, in evaluation mode.
-        tokenizer: its tokenizer.
-        max_length: longest input in tokens.
-    """
-
-    model: Model
-    tokenizer: Tokenizer
-    max_length: int
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the model's weights."""
-        return next(self.model.parameters()).device
-
-    @property
-    def pad_id(self) -> int:
-        """The token that fills up short rows."""
-        return self.tokenizer.pad_token_id or 0
-
-    def to_device(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Move a batch to the model's device.
-
-        Args:
-            batch: tensors on any device.
-        """
-        device = self.device
-        return {name: tensor.to(device) for name, tensor in batch.items()}
-
-
-def ignore_progress(done: int, total: int) -> None:
-    """Report progress to nobody.
-
-    Args:
-        done: finished items.
-        total: all items.
-    """
-
-
-@dataclass(frozen=True)
-class FinishContext(InferenceContext):
-    """The finished model and the split that the run reports on.
-
-    Attributes:
-        examples: the examples of the split.
-        encoded: the same examples as numbers.
-        outputs: what ``Task.outputs`` returned for all of them, [N, ...].
-        progress: takes the number of finished examples and of all examples.
-    """
-
-    examples: Examples
-    encoded: Encoded
-    outputs: Array
-    progress: Callable[[int, int], None] = ignore_progress
 
 
 @dataclass(frozen=True)
@@ -465,7 +361,7 @@ class Task(ABC):
         return context.outputs
 
     @abstractmethod
-    def report(self, outcome: Outcome, targets: Targets, train_targets: Targets) -> Report:
+    def report(self, outcome: Outcome, targets: Targets, train_targets: Targets) -> TaskReport:
         """Return the task's part of ``report.json``.
 
         Args:
@@ -573,156 +469,6 @@ class ScoringTask(Task):
 
 
 # -- helpers for tasks -------------------------------------------------------------------------------------------------
-
-
-def compute_in_batches(
-    lengths: Ints, compute: Callable[[Ints], torch.Tensor], batch_size: int = INFERENCE_BATCH_SIZE
-) -> Array:
-    """Compute something for every example, in batches of similar length and without gradients.
-
-    Args:
-        lengths: tokens of each example, [N].
-        compute: takes the indices of a batch, [B], and returns a tensor [B, ...].
-        batch_size: most examples in a batch.
-
-    Returns:
-        The results in the order of the examples, [N, ...].
-    """
-    import torch
-
-    batches = Batches(lengths, batch_size).in_order()
-    with torch.inference_mode():
-        stacked = np.concatenate([compute(indices).cpu().numpy() for indices in batches])
-    in_order = np.empty_like(stacked)
-    in_order[np.concatenate(batches)] = stacked
-    return in_order
-
-
-def concatenated_ranges(begin: Ints, end: Ints) -> Ints:
-    """Return ``begin[0], ..., end[0] - 1, begin[1], ...``.
-
-    Args:
-        begin: first number of each range.
-        end: the number after its last.
-    """
-    lengths = end - begin
-    return np.repeat(begin, lengths) + offsets_within(lengths)
-
-
-def label_options(labels: Sequence[str]) -> HeadOptions:
-    """Return the options of a head that has an output for each label.
-
-    Args:
-        labels: in the order of the outputs.
-    """
-    return {
-        "num_labels": len(labels),
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: i for i, label in enumerate(labels)},
-    }
-
-
-def prediction_table(
-    ids: Sequence[str],
-    inputs: Mapping[str, Sequence[Json]],
-    *,
-    gold: Sequence[Json],
-    prediction: Sequence[Json],
-    score: Sequence[Json],
-    correct: Sequence[Json] | None = None,
-    columns: Mapping[str, Array] | None = None,
-) -> PredictionRows:
-    """Return predictions as columns of one length; a row is an example.
-
-    Args:
-        ids: of the examples.
-        inputs: what the model read, by role; each becomes a column ``input:ROLE``.
-        gold: the right answers.
-        prediction: the model's answers.
-        score: the score of each answer.
-        correct: whether each answer is right; None where an answer is neither right nor wrong.
-        columns: further columns, such as those that the metrics add up, [N] each.
-    """
-    return {
-        "id": list(ids),
-        **{f"{INPUT_PREFIX}{role}": list(values) for role, values in inputs.items()},
-        "gold": list(gold),
-        "prediction": list(prediction),
-        "score": list(score),
-        "correct": [None] * len(ids) if correct is None else list(correct),
-        **{name: column.tolist() for name, column in (columns or {}).items()},
-    }
-
-
-def score_columns(labels: Sequence[str], outputs: Array) -> dict[str, Array]:
-    """Return a column ``score:LABEL`` for each label; none where there are too many labels.
-
-    Args:
-        labels: in the order of the outputs.
-        outputs: the probability of each label, [N, labels].
-    """
-    if len(labels) > MAX_SCORE_COLUMNS:
-        return {}
-    return {f"score:{label}": outputs[:, i].astype(float) for i, label in enumerate(labels)}
-
-
-def with_options(config: ConfigT, options: Mapping[str, Json] | None, task: str) -> ConfigT:
-    """Return a task's options with some of them changed.
-
-    Args:
-        config: the options.
-        options: the new values, by name.
-        task: name of the task, for messages.
-
-    Raises:
-        SpecError: there is no such option, or the value is not allowed.
-    """
-    from pydantic import ValidationError
-
-    try:
-        return type(config).model_validate({**config.model_dump(), **(options or {})})
-    except ValidationError as error:
-        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
-        raise SpecError(
-            f"{task} cannot answer with these options: {'; '.join(problems)}.",
-            f"Its options: {', '.join(type(config).model_fields)}.",
-        ) from error
-
-
-def read_list(inputs: TaskInput, role: str, number: int) -> Json:
-    """Return what an input has for a role of several texts; a string is read as in a CSV file.
-
-    In a CSV file such a value is a JSON array, or one text.
-
-    Args:
-        inputs: one input.
-        role: a role of several texts.
-        number: the input's number, from 1, for messages.
-
-    Raises:
-        DataError: a string begins like an array and is none.
-    """
-    value = inputs.get(role)
-    if not isinstance(value, str):
-        return value
-    try:
-        return list(as_texts(value))
-    except ValueError as error:
-        raise DataError(f"Input {number}: {role} {error}.", 'Write a list: ["...", "..."].') from error
-
-
-def refuse_missing_texts(inputs: Sequence[TaskInput], roles: Sequence[str], hint: str) -> None:
-    """Raise DataError for an input that lacks the text of a role.
-
-    Args:
-        inputs: the user's inputs.
-        roles: those that must have a text.
-        hint: what to do.
-    """
-    for number, each in enumerate(inputs, start=1):
-        missing = [role for role in roles if not str(each.get(role) or "").strip()]
-        if missing:
-            raise DataError(f"Input {number} has no {' and no '.join(missing)}.", hint)
 
 
 tasks: Registry[Task] = Registry("task", package="workbench.tasks")

@@ -14,9 +14,11 @@ from workbench.data.text.packing import tokenize_documents
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError
 from workbench.tasks.answers import GeneratedText
-from workbench.tasks.base import Batch, Encoded, InferenceContext, ModelOutput, Target, TargetScore, tasks
+from workbench.tasks.base import ModelOutput, Target, TargetScore, tasks
+from workbench.tasks.contexts import Batch, Encoded, InferenceContext
 from workbench.tasks.shared.generation import GenerationConfig, generate
-from workbench.tasks.shared.language import SingleTextTask, first_tokens, token_sums
+from workbench.tasks.shared.language import SingleTextTask
+from workbench.tasks.shared.token_sums import first_tokens, token_sums
 from workbench.types import IGNORE_INDEX, Bools, Ints, Tokenizer
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class CausalLM(SingleTextTask):
     config: Config
 
     def special_tokens(self, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-        """Return the tokenizer's special tokens; where it adds none (GPT-2's), those that begin and end a text."""
+        # The tokenizer's special tokens; where it adds none (GPT-2's), those that begin and end a text.
         prefix, suffix = super().special_tokens(tokenizer)
         if not prefix and tokenizer.bos_token_id is not None:
             prefix = [tokenizer.bos_token_id]  # without it the first word would be predicted from nothing
@@ -59,7 +61,7 @@ class CausalLM(SingleTextTask):
     def corrupt(
         self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Ints, multiple: int
     ) -> dict[str, torch.Tensor]:
-        """Add the labels; the texts stay whole."""
+        # Add the labels; the texts stay whole.
         return {**batch, "labels": batch["input_ids"].masked_fill(batch["attention_mask"] == 0, IGNORE_INDEX)}
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
@@ -70,13 +72,13 @@ class CausalLM(SingleTextTask):
         return token_sums(model_output.logits[:, :-1], next_tokens)
 
     def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
-        """Return the score of a token as the continuation of the text."""
+        # The score of a token as the continuation of the text.
         return TargetScore.choice(model_output.logits[:, -1], target.index)
 
     # -- inference -----------------------------------------------------------------------------------------------------
 
     def answer(self, context: InferenceContext, text: str, number: int, config: GenerationConfig) -> GeneratedText:
-        """Continue a text."""
+        # Continue a text.
         prefix, suffix = self.special_tokens(context.tokenizer)
         ids = prefix + tokenize_documents(context.tokenizer, [text]).ids.tolist()
         ids = ids or suffix
@@ -87,6 +89,6 @@ class CausalLM(SingleTextTask):
         return GeneratedText(decoded, prompt=text, tokens=len(generated))
 
     def prompts(self, tokenizer: Tokenizer) -> Iterator[str]:
-        """Yield the first few words of training texts."""
+        # The first few words of training texts.
         for text in self.excerpts:
             yield " ".join(text.split()[:4])

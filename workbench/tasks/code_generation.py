@@ -20,16 +20,10 @@ from workbench.data.columns import Column
 from workbench.data.examples import Examples
 from workbench.errors import DataError
 from workbench.metrics.measures import Measure
-from workbench.tasks.base import FinishContext, TaskInput, tasks
-from workbench.tasks.shared.prompted import (
-    Prompt,
-    PromptedOptions,
-    PromptedTask,
-    Row,
-    TextColumns,
-    text_ends,
-    token_lists,
-)
+from workbench.tasks.base import tasks
+from workbench.tasks.contexts import FinishContext, TaskInput
+from workbench.tasks.shared.prompted import PromptedOptions, PromptedTask
+from workbench.tasks.shared.prompts import Prompt, Row, TextColumns, text_ends, token_lists
 from workbench.tasks.shared.python_text import edit_similarity, function_body, parses
 from workbench.types import Json, TokenIds, Tokenizer
 

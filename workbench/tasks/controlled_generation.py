@@ -32,20 +32,13 @@ from workbench.errors import DataError, SpecError
 from workbench.metrics.measures import Measure
 from workbench.metrics.overlap import rouge_tokens
 from workbench.tasks.answers import ScoredLabels
-from workbench.tasks.base import FinishContext, Report, TaskInput, tasks
+from workbench.tasks.base import TaskReport, tasks
+from workbench.tasks.contexts import FinishContext, TaskInput
 from workbench.tasks.shared.generation import evenly_spaced
 from workbench.tasks.shared.judge import BagOfWords
 from workbench.tasks.shared.language import TextTargets
-from workbench.tasks.shared.prompted import (
-    GeneratedTexts,
-    Prompt,
-    PromptedOptions,
-    PromptedTask,
-    Row,
-    TextColumns,
-    text_ends,
-    token_lists,
-)
+from workbench.tasks.shared.prompted import GeneratedTexts, PromptedOptions, PromptedTask
+from workbench.tasks.shared.prompts import Prompt, Row, TextColumns, text_ends, token_lists
 from workbench.types import Json, Model, Tokenizer
 
 CONTROLS = ("label", "length", "keyword")
@@ -260,7 +253,7 @@ class ControlledGeneration(PromptedTask):
         return self.generate_texts(context, [bare] * len(chosen), self.config, context.progress)
 
     def measure_texts(self, examples: Examples, chosen: Sequence[int], texts: Sequence[str]) -> TextColumns:
-        """Return for each control whether it was set, and whether the text obeys it."""
+        # For each control whether it was set, and whether the text obeys it.
         all_controls = [self.controls(examples, index) for index in chosen]
         labels = self._judge(texts) if self.config.label else [""] * len(texts)
         columns = {f"{name}_{what}": np.zeros(len(texts)) for name in self._used() for what in ("asked", "obeyed")}
@@ -281,7 +274,7 @@ class ControlledGeneration(PromptedTask):
     def _used(self) -> list[str]:
         return [name for name in CONTROLS if getattr(self.config, name)]
 
-    def report(self, outcome: GeneratedTexts, targets: TextTargets, train_targets: TextTargets) -> Report:
+    def report(self, outcome: GeneratedTexts, targets: TextTargets, train_targets: TextTargets) -> TaskReport:
         report = super().report(outcome, targets, train_targets)
         if self.judge_report:
             judge = self.judge_report

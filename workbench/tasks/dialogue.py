@@ -27,21 +27,14 @@ from workbench.errors import DataError
 from workbench.metrics import measures
 from workbench.metrics.measures import Measure
 from workbench.metrics.overlap import CHRF, chrf_counts, rouge_tokens
-from workbench.tasks.base import Encoded, FinishContext, Report, TaskInput, read_list, tasks
+from workbench.tasks.base import TaskReport, tasks
+from workbench.tasks.contexts import Encoded, FinishContext, TaskInput
 from workbench.tasks.shared.chat import Chat, history
 from workbench.tasks.shared.generation import evenly_spaced
+from workbench.tasks.shared.inputs import read_list
 from workbench.tasks.shared.language import TextTargets
-from workbench.tasks.shared.prompted import (
-    GeneratedTexts,
-    Prompt,
-    PromptedOptions,
-    PromptedTask,
-    Row,
-    TextColumns,
-    last_rows,
-    spread_columns,
-    token_lists,
-)
+from workbench.tasks.shared.prompted import GeneratedTexts, PromptedOptions, PromptedTask
+from workbench.tasks.shared.prompts import Prompt, Row, TextColumns, last_rows, spread_columns, token_lists
 from workbench.types import Floats, Ints, Json, TokenIds, Tokenizer
 
 CANDIDATE_BATCH_SIZE = 32  # rows in a batch
@@ -208,7 +201,7 @@ class Dialogue(PromptedTask):
             context.progress(min(start + CANDIDATE_BATCH_SIZE, len(order)), len(order))
         return losses
 
-    def report(self, outcome: GeneratedTexts, targets: TextTargets, train_targets: TextTargets) -> Report:
+    def report(self, outcome: GeneratedTexts, targets: TextTargets, train_targets: TextTargets) -> TaskReport:
         report = super().report(outcome, targets, train_targets)
         if "ranked" in outcome.columns:
             report["metrics"] |= measures.intervals(outcome.columns, RANK_MEASURES)

@@ -21,9 +21,11 @@ from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError, SpecError
 from workbench.spec import SpecModel
 from workbench.tasks.answers import FilledMasks, ScoredText
-from workbench.tasks.base import Batch, Encoded, InferenceContext, ModelOutput, Target, TargetScore, tasks
-from workbench.tasks.shared.language import SingleTextTask, row_sums, token_sums
+from workbench.tasks.base import ModelOutput, Target, TargetScore, tasks
+from workbench.tasks.contexts import Batch, Encoded, InferenceContext
+from workbench.tasks.shared.language import SingleTextTask
 from workbench.tasks.shared.masking import draw_tokens, draw_words, replace
+from workbench.tasks.shared.token_sums import row_sums, token_sums
 from workbench.tuning.max_length import max_text_length
 from workbench.types import IGNORE_INDEX, Ints, Tokenizer
 
@@ -149,7 +151,7 @@ class MaskedLM(SingleTextTask):
     # -- inference -----------------------------------------------------------------------------------------------------
 
     def answer(self, context: InferenceContext, text: str, number: int, config: MaskedOptions) -> FilledMasks:
-        """Fill in each [MASK] of a text."""
+        # Fill in each [MASK] of a text.
         import torch
 
         tokenizer, model = context.tokenizer, context.model
@@ -178,7 +180,7 @@ class MaskedLM(SingleTextTask):
         return FilledMasks(str(tokenizer.decode(filled, skip_special_tokens=True)), text, masks)
 
     def prompts(self, tokenizer: Tokenizer) -> Iterator[str]:
-        """Yield the beginnings of training texts with their middle word masked."""
+        # The beginnings of training texts with their middle word masked.
         for text in self.excerpts:
             words = text.split()
             middle = len(words) // 2
@@ -188,7 +190,7 @@ class MaskedLM(SingleTextTask):
         return token_sums(word_logits(model_output), batch["labels"])
 
     def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
-        """Return the score of a token at a mask."""
+        # The score of a token at a mask.
         return TargetScore.choice(word_logits(model_output)[:, target.position], target.index)
 
 

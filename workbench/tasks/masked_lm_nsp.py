@@ -28,7 +28,8 @@ from workbench.data.text.packing import (
 )
 from workbench.data.text.tokens import TokenTable, fast_backend
 from workbench.errors import DataError, SpecError
-from workbench.tasks.base import Array, Batch, Encoded, ModelOutput, tasks
+from workbench.tasks.base import ModelOutput, tasks
+from workbench.tasks.contexts import Array, Batch, Encoded
 from workbench.tasks.masked_lm import MaskedLM
 from workbench.tasks.shared.language import TextTargets
 from workbench.tasks.shared.sentence_pairs import FOLLOWS, RANDOM, OtherDocuments, make_pairs, sentences
@@ -103,7 +104,7 @@ class MaskedLMWithPairs(MaskedLM):
     # -- data ----------------------------------------------------------------------------------------------------------
 
     def read(self, tokenizer: Tokenizer, examples: Examples) -> tuple[Documents, list[Ints]]:
-        """Return the documents' tokens, and the offsets of each document's sentences among them."""
+        # The documents' tokens, and the offsets of each document's sentences among them.
         by_document = [sentences(text) for text in examples.columns["text"]]
         flat = tokenize_documents(tokenizer, [s for each in by_document for s in each], self.needs_words)
         first = np.concatenate([[0], np.cumsum([len(each) for each in by_document])])
@@ -193,7 +194,7 @@ class MaskedLMWithPairs(MaskedLM):
     output_columns = ("nats", "predicted", "right", "pair_nats", "pairs", "pairs_right")
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
-        """Return the sums of the words of each row, and those of its pair, [B, 6]."""
+        # The sums of the words of each row, and those of its pair, [B, 6].
         import torch
         from torch.nn import functional
 

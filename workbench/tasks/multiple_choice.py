@@ -26,20 +26,10 @@ from workbench.errors import DataError
 from workbench.metrics import measures
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, Choice
-from workbench.tasks.base import (
-    Array,
-    Batch,
-    Encoded,
-    InferenceContext,
-    ModelOutput,
-    PredictionRows,
-    Report,
-    Task,
-    TaskInput,
-    prediction_table,
-    tasks,
-    with_options,
-)
+from workbench.tasks.base import ModelOutput, PredictionRows, Task, TaskReport, tasks
+from workbench.tasks.contexts import Array, Batch, Encoded, InferenceContext, TaskInput
+from workbench.tasks.shared.inputs import with_options
+from workbench.tasks.shared.results import prediction_table
 from workbench.types import Floats, Ints, Json, Tokenizer
 
 if TYPE_CHECKING:
@@ -148,7 +138,7 @@ class MultipleChoice(Task):
         return texts.index(label.strip())
 
     def collate(self, encoded: Encoded, indices: Ints, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
-        """Return texts [R, 1, T] of the R choices of all examples, the rows of each example's choices, and labels."""
+        # Texts [R, 1, T] of the R choices of all examples, the rows of each example's choices, and labels.
         import torch
 
         choices: Choices = encoded.targets
@@ -170,7 +160,7 @@ class MultipleChoice(Task):
         return output
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
-        """Return the probability of each choice, [B, C]; NaN where an example has fewer."""
+        # The probability of each choice, [B, C]; NaN where an example has fewer.
         import torch
 
         rows = batch["rows"]
@@ -181,7 +171,7 @@ class MultipleChoice(Task):
     def metrics(self, outputs: Array, targets: Choices) -> dict[str, float]:
         return measures.metric_values(_sums(np.nanargmax(outputs, axis=1), targets), MEASURES)
 
-    def report(self, outcome: Array, targets: Choices, train_targets: Choices) -> Report:
+    def report(self, outcome: Array, targets: Choices, train_targets: Choices) -> TaskReport:
         baselines = {
             "chance": float((1 / targets.count).mean()),
             "the longest choice": float((targets.longest == targets.right).mean()),

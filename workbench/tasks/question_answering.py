@@ -21,30 +21,16 @@ from pydantic import Field
 
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.text.packing import offsets_within
 from workbench.data.text.windows import Windows, tokenize_windows
 from workbench.errors import DataError
 from workbench.metrics import measures, squad
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, ExtractedAnswer, Span
-from workbench.tasks.base import (
-    Array,
-    Batch,
-    Encoded,
-    InferenceContext,
-    ModelOutput,
-    PredictionRows,
-    Report,
-    Target,
-    TargetScore,
-    Task,
-    TaskInput,
-    compute_in_batches,
-    prediction_table,
-    refuse_missing_texts,
-    tasks,
-    with_options,
-)
+from workbench.tasks.base import ModelOutput, PredictionRows, Target, TargetScore, Task, TaskReport, tasks
+from workbench.tasks.contexts import Array, Batch, Encoded, InferenceContext, TaskInput, compute_in_batches
+from workbench.tasks.shared.answer_spans import answer_positions, best_of_windows
+from workbench.tasks.shared.inputs import refuse_missing_texts, with_options
+from workbench.tasks.shared.results import prediction_table
 from workbench.tasks.shared.sentence_pairs import sentences
 from workbench.types import IGNORE_INDEX, Bools, Floats, Ints, Json, Tokenizer
 
@@ -53,7 +39,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ANSWER, NO_ANSWER = "answer", "no answer"  # the model's labels, which are saved with it
-NO_POSITION = 2**31  # above every position
 WINDOW_BATCH_SIZE = 16  # windows in a batch of predictions
 EXCERPT = 2000  # characters of a context that predictions hold
 
@@ -229,11 +214,10 @@ class QuestionAnswering(Task):
         return output
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
-        """Return the C best spans of each window, [B, 3 C + 2].
-
-        C first tokens, C last ones and C scores; then the logarithm of the sum of exp(score) over all spans of the
-        window, and the score of no answer.
-        """
+        # The C best spans of each window, [B, 3 C + 2].
+        #
+        # C first tokens, C last ones and C scores; then the logarithm of the sum of exp(score) over all spans of the
+        # window, and the score of no answer.
         import torch
         from torch.nn import functional
 
@@ -253,7 +237,7 @@ class QuestionAnswering(Task):
         return torch.cat([*tokens, scores, spans.logsumexp(1, keepdim=True), no_answer[:, None]], dim=1)
 
     def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
-        """Return the score of the span from ``target.position`` to ``target.end``; without a position, of no answer."""
+        # The score of the span from ``target.position`` to ``target.end``; without a position, of no answer.
         position = target.position or 0
         start = TargetScore.choice(model_output.start_logits, position)
         end = TargetScore.choice(model_output.end_logits, position if target.end is None else target.end)
@@ -282,7 +266,7 @@ class QuestionAnswering(Task):
         if self.allows_no_answer:
             total = np.logaddexp(total, no_answer)
         windows = np.diff(first, append=len(questions.example))
-        start, end, scores = _best_of_windows(start, end, scores, windows, count)
+        start, end, scores = best_of_windows(start, end, scores, windows, count)
         says_none = ~np.isfinite(scores[:, 0])
         probability = np.exp(scores - np.where(says_none, 0, total)[:, None])
         if self.allows_no_answer:
@@ -321,7 +305,7 @@ class QuestionAnswering(Task):
         both = any(targets.right) and not all(targets.right)
         return {**MEASURES, **NO_ANSWER_MEASURES} if both else MEASURES
 
-    def report(self, outcome: Array, targets: Questions, train_targets: Questions) -> Report:
+    def report(self, outcome: Array, targets: Questions, train_targets: Questions) -> TaskReport:
         known = self._measures(targets)
         mostly_none = sum(not answers for answers in train_targets.right) > len(train_targets) / 2
         baseline = [("" if mostly_none else longest_sentence(context)) for context in targets.contexts]
@@ -385,45 +369,6 @@ class QuestionAnswering(Task):
 # -- helpers -----------------------------------------------------------------------------------------------------------
 
 
-def answer_positions(windows: Windows, answers: Sequence[Sequence[Mapping[str, str | int]]]) -> tuple[Ints, Ints]:
-    """Return the first and the last token of each question's first answer in each window, int64 [W] both.
-
-    0 where a window does not hold the answer whole, or there is none; IGNORE_INDEX where no window of the question
-    holds it. A token that is partly in the answer belongs to it.
-
-    Args:
-        windows: of all questions.
-        answers: ``text`` and ``start`` (in characters of the context) of the answers to each question.
-    """
-    tokens, example, (begin, end) = windows.tokens, windows.example, windows.spans.T
-    gold = np.array(
-        [(int(a[0]["start"]), int(a[0]["start"]) + len(str(a[0]["text"]))) if a else (-1, -1) for a in answers]
-    )
-    wanted = gold.reshape(-1, 2)[example]  # [W, 2], characters
-    left, right = np.repeat(wanted, tokens.lengths, axis=0).T
-    context = begin >= 0
-    inside = context & (begin < right) & (end > left)
-    first, last = _ends(inside, tokens.offsets)
-    context_first, context_last = _ends(context, tokens.offsets)
-    exists = last >= 0
-    row = tokens.offsets[:-1]
-    # An answer that continues after the end of its window is cut off; after the end of the context there are spaces.
-    opens, closes = np.diff(example, prepend=-1) > 0, np.diff(example, append=len(answers)) > 0
-    from_left = opens | (first > context_first) | (begin[np.where(exists, row + first, 0)] <= wanted[:, 0])
-    to_right = closes | (last < context_last) | (end[np.where(exists, row + last, 0)] >= wanted[:, 1])
-    whole = exists & from_left & to_right
-    has_window = np.bincount(example, whole, minlength=len(answers)) > 0
-    absent = np.where(has_window[example] | (wanted[:, 0] < 0), 0, IGNORE_INDEX)
-    return np.where(whole, first, absent), np.where(whole, last, absent)
-
-
-def _ends(chosen: Bools, offsets: Ints) -> tuple[Ints, Ints]:
-    """Return the first and last position in each row where ``chosen`` is true; NO_POSITION and -1 for none."""
-    position = offsets_within(np.diff(offsets))
-    first = np.minimum.reduceat(np.where(chosen, position, NO_POSITION), offsets[:-1])
-    return first, np.maximum.reduceat(np.where(chosen, position, -1), offsets[:-1])
-
-
 def _position_loss(logits: torch.Tensor, positions: torch.Tensor, eligible: torch.Tensor) -> torch.Tensor:
     """Return the mean cross-entropy of ``positions`` [B] among the context's tokens and [CLS]."""
     import torch
@@ -434,33 +379,6 @@ def _position_loss(logits: torch.Tensor, positions: torch.Tensor, eligible: torc
     scores = logits.float().masked_fill(~allowed, -torch.inf)
     total = functional.cross_entropy(scores, positions, ignore_index=IGNORE_INDEX, reduction="sum")
     return total / (positions != IGNORE_INDEX).sum().clamp(min=1)
-
-
-def _best_of_windows(start: Ints, end: Ints, scores: Floats, windows: Ints, count: int) -> tuple[Ints, Ints, Floats]:
-    """Return the ``count`` best spans of each question from those of its windows; a span of two windows counts once.
-
-    Args:
-        start, end, scores: the spans of each window, [W, C].
-        windows: int64 [N], how many windows each question has.
-        count: most spans of a question.
-
-    Returns:
-        [N, count] each, the best first; -1 and -inf where there are fewer.
-    """
-    width = int(windows.max()) * count
-    row = np.repeat(np.arange(len(windows)), windows * count)
-    column = offsets_within(windows * count)
-    table = np.full((len(windows), width), -1, dtype=np.int64), np.full((len(windows), width), -1, dtype=np.int64)
-    values = np.full((len(windows), width), -np.inf)
-    table[0][row, column], table[1][row, column], values[row, column] = start.ravel(), end.ravel(), scores.ravel()
-    order = np.lexsort((-values, *table[::-1]), axis=1)  # by span, and the best score of a span first
-    start, end, values = (np.take_along_axis(each, order, axis=1) for each in (*table, values))
-    duplicate = (np.diff(start, axis=1, prepend=-2) == 0) & (np.diff(end, axis=1, prepend=-2) == 0)
-    values = np.where(duplicate, -np.inf, values)
-    order = np.argsort(-values, axis=1, kind="stable")[:, :count]
-    start, end, values = (np.take_along_axis(each, order, axis=1) for each in (start, end, values))
-    exists = np.isfinite(values)
-    return np.where(exists, start, -1), np.where(exists, end, -1), values
 
 
 def _stripped(context: str, start: int, end: int, score: float) -> Span:

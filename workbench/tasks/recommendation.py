@@ -29,24 +29,20 @@ from workbench.metrics import measures
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, Ranking, ScoredLabels
 from workbench.tasks.base import (
-    Array,
-    Batch,
-    Encoded,
     HeadOptions,
-    InferenceContext,
     ModelOutput,
     PredictionRows,
-    Report,
     ScoringTask,
     Target,
     TargetScore,
-    TaskInput,
-    label_options,
-    prediction_table,
-    read_list,
+    TaskReport,
     tasks,
 )
+from workbench.tasks.contexts import Array, Batch, Encoded, InferenceContext, TaskInput
+from workbench.tasks.shared.head_options import label_options
+from workbench.tasks.shared.inputs import read_list
 from workbench.tasks.shared.ranking import RANKING, rank_for_users
+from workbench.tasks.shared.results import prediction_table
 from workbench.types import Bools, Floats, Ints, Json, Tokenizer
 
 if TYPE_CHECKING:
@@ -168,7 +164,7 @@ class Recommendation(ScoringTask):
         return HISTORY_SEPARATOR.join(history.split(HISTORY_SEPARATOR)[: self.config.history_length])
 
     def encode_inputs(self, tokenizer: Tokenizer, inputs: Sequence[TaskInput], max_length: int) -> TokenTable:
-        """Tokenize inputs that have one candidate each."""
+        # Tokenize inputs that have one candidate each.
         histories = [self._newest(_history(each, number)) for number, each in enumerate(inputs, start=1)]
         candidates: list[str] = []
         for number, each in enumerate(inputs, start=1):
@@ -191,7 +187,7 @@ class Recommendation(ScoringTask):
         return {**label_options(self.labels), "problem_type": "single_label_classification"}
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
-        """Return the probabilities of not liked and of liked, [B, 2]."""
+        # The probabilities of not liked and of liked, [B, 2].
         probabilities: torch.Tensor = model_output.logits.float().softmax(dim=-1)
         return probabilities
 
@@ -203,7 +199,7 @@ class Recommendation(ScoringTask):
     def metrics(self, outputs: Array, targets: Ratings) -> dict[str, float]:
         return measures.metric_values(_by_user(targets, outputs[:, 1]), RANKING)
 
-    def report(self, outcome: Array, targets: Ratings, train_targets: Ratings) -> Report:
+    def report(self, outcome: Array, targets: Ratings, train_targets: Ratings) -> TaskReport:
         table = _by_user(targets, outcome[:, 1])
         popular = _by_user(targets, targets.popularity)
         candidates = np.bincount(targets.user)
@@ -221,7 +217,7 @@ class Recommendation(ScoringTask):
         }
 
     def prediction_rows(self, examples: Examples, outcome: Array, targets: Ratings) -> PredictionRows:
-        """Return a row for each example; ``correct`` tells whether the more probable label is the right one."""
+        # A row for each example; ``correct`` tells whether the more probable label is the right one.
         columns = examples.columns
         predicted = [answer.label for answer in self.decode(outcome)]
         gold = [self.labels[int(liked)] for liked in targets.liked]
@@ -259,7 +255,7 @@ class Recommendation(ScoringTask):
     def predict(
         self, context: InferenceContext, inputs: Sequence[TaskInput], options: Mapping[str, Json] | None = None
     ) -> list[Answer]:
-        """Rank the candidates of each input by the probability that they are liked."""
+        # Rank the candidates of each input by the probability that they are liked.
         self.refuse_options(options)
         candidates = [_candidates(each, number) for number, each in enumerate(inputs, start=1)]
         rows: list[TaskInput] = [

@@ -29,25 +29,12 @@ from workbench.errors import DataError
 from workbench.metrics import measures, scores
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, Relation, ScoredLabels
-from workbench.tasks.base import (
-    Array,
-    Batch,
-    Encoded,
-    HeadOptions,
-    InferenceContext,
-    ModelOutput,
-    PredictionRows,
-    Report,
-    Task,
-    TaskInput,
-    compute_in_batches,
-    label_options,
-    prediction_table,
-    score_columns,
-    tasks,
-)
+from workbench.tasks.base import HeadOptions, ModelOutput, PredictionRows, Task, TaskReport, tasks
+from workbench.tasks.contexts import Array, Batch, Encoded, InferenceContext, TaskInput, compute_in_batches
 from workbench.tasks.shared.entities import first_subwords, row_offsets
+from workbench.tasks.shared.head_options import label_options
 from workbench.tasks.shared.marked_pairs import NO_LIMIT, SIGNS, MarkedSentence, choose_signs, crop, marked_text
+from workbench.tasks.shared.results import prediction_table, score_columns
 from workbench.types import IGNORE_INDEX, Ints, Json, Tokenizer
 
 if TYPE_CHECKING:
@@ -144,7 +131,7 @@ class RelationExtraction(Task):
         return tokens, marks, note.strip()
 
     def collate(self, encoded: Encoded, indices: Ints, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
-        """Return a batch whose ``labels`` [B, T] hold the class at e1, and the class + the number of labels at e2."""
+        # A batch whose ``labels`` [B, T] hold the class at e1, and the class + the number of labels at e2.
         targets: RelationTargets = encoded.targets
         batch = self._batch(encoded.tokens, targets.marks, indices, pad_id, multiple)
         classes = batch["labels"].new_tensor(targets.classes[indices])
@@ -166,7 +153,7 @@ class RelationExtraction(Task):
         return label_options([f"{mark} {label}" for mark in ("e1", "e2") for label in self.labels])
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> ModelOutput:
-        """Return the cross-entropy of the relation; ``logits`` are [B, relations]."""
+        # The cross-entropy of the relation; ``logits`` are [B, relations].
         from torch.nn import functional
         from transformers.modeling_outputs import SequenceClassifierOutput
 
@@ -187,7 +174,7 @@ class RelationExtraction(Task):
         return logits[rows, first, :count].float() + logits[rows, second, count:].float()
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
-        """Return the probability of each relation, [B, relations]."""
+        # The probability of each relation, [B, relations].
         probabilities: torch.Tensor = model_output.logits.softmax(dim=-1)
         return probabilities
 
@@ -233,7 +220,7 @@ class RelationExtraction(Task):
     def metrics(self, outputs: Array, targets: RelationTargets) -> dict[str, float]:
         return measures.metric_values(self._columns(outputs.argmax(axis=1), targets.classes), self.measures())
 
-    def report(self, outcome: Array, targets: RelationTargets, train_targets: RelationTargets) -> Report:
+    def report(self, outcome: Array, targets: RelationTargets, train_targets: RelationTargets) -> TaskReport:
         predicted = outcome.argmax(axis=1)
         columns = self._columns(predicted, targets.classes)
         majority = int(np.bincount(train_targets.classes, minlength=len(self.labels)).argmax())

@@ -28,25 +28,21 @@ from workbench.metrics import measures
 from workbench.metrics.correlation import spearman
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, Embedding, Ranking, Similarity
-from workbench.tasks.base import (
+from workbench.tasks.base import ModelOutput, PredictionRows, Task, TaskReport, tasks
+from workbench.tasks.contexts import (
     Array,
     Batch,
     Encoded,
     FinishContext,
     InferenceContext,
-    ModelOutput,
-    PredictionRows,
-    Report,
-    Task,
     TaskInput,
     compute_in_batches,
-    prediction_table,
-    read_list,
-    tasks,
 )
+from workbench.tasks.shared.inputs import read_list
 from workbench.tasks.shared.labels import LABEL_GUESSES
 from workbench.tasks.shared.pair_search import SearchResult, search_by_vectors, search_by_words
 from workbench.tasks.shared.ranking import RETRIEVAL, spearman_gain, spearman_interval
+from workbench.tasks.shared.results import prediction_table
 from workbench.tasks.shared.text_pairs import (
     Pairs,
     contrastive_loss,
@@ -163,7 +159,7 @@ class SentenceSimilarity(Task):
         return Encoded(_rows_of_pairs(texts), Pairs(texts, numbered(a), numbered(b), score, positive), note)
 
     def collate(self, encoded: Encoded, indices: Ints, pad_id: int, multiple: int = 1) -> dict[str, torch.Tensor]:
-        """Return 2B rows, first texts, then second texts; ``labels`` [B, B]: 1 positive, 0 negative, -100 neither."""
+        # 2B rows, first texts, then second texts; ``labels`` [B, B]: 1 positive, 0 negative, -100 neither.
         import torch
 
         pairs: Pairs = encoded.targets
@@ -221,7 +217,7 @@ class SentenceSimilarity(Task):
         return functional.normalize((hidden * mask).sum(1) / mask.sum(1).clamp(min=1), dim=-1)
 
     def outputs(self, model_output: Embeddings, batch: Batch) -> torch.Tensor:
-        """Return the vectors of each pair, [B, 2, D]; with labels the vector of each text, [B, D]."""
+        # The vectors of each pair, [B, 2, D]; with labels the vector of each text, [B, D].
         import torch
 
         if self.config.pairs_from_labels:
@@ -239,7 +235,7 @@ class SentenceSimilarity(Task):
     def metrics(self, outputs: Array, targets: Pairs) -> dict[str, float]:
         return search_by_vectors(outputs, targets).metrics(targets)
 
-    def report(self, outcome: SearchResult, targets: Pairs, train_targets: Pairs) -> Report:
+    def report(self, outcome: SearchResult, targets: Pairs, train_targets: Pairs) -> TaskReport:
         table = outcome.retrieved.columns()
         metrics = measures.intervals(table, RETRIEVAL)
         true, has_scores = targets.true_similarity, targets.score is not None
@@ -274,7 +270,7 @@ class SentenceSimilarity(Task):
         }
 
     def prediction_rows(self, examples: Examples, outcome: SearchResult, targets: Pairs) -> PredictionRows:
-        """Return a row for each query: the nearest text, and whether it is relevant."""
+        # A row for each query: the nearest text, and whether it is relevant.
         by_label = self.config.pairs_from_labels
         query, answer = ("text", "label") if by_label else ("text_a", "text_b")
         texts = examples.columns["text" if by_label else "text_b"]
@@ -309,7 +305,7 @@ class SentenceSimilarity(Task):
     def predict(
         self, context: InferenceContext, inputs: Sequence[TaskInput], options: Mapping[str, Json] | None = None
     ) -> list[Answer]:
-        """Return the similarity of two texts, the ranking of candidates, or the vector of a text alone."""
+        # The similarity of two texts, the ranking of candidates, or the vector of a text alone.
         self.refuse_options(options)
         queries = [_query(each, number) for number, each in enumerate(inputs, start=1)]
         texts = list(dict.fromkeys(text for query in queries for text in [query.text, *query.others]))

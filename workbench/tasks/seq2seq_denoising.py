@@ -22,9 +22,11 @@ from workbench.data.text.tokenizers import special_tokens_in_text
 from workbench.data.text.tokens import TokenTable
 from workbench.errors import DataError, SpecError
 from workbench.tasks.answers import GeneratedText
-from workbench.tasks.base import Batch, Encoded, InferenceContext, ModelOutput, Target, TargetScore, tasks
+from workbench.tasks.base import ModelOutput, Target, TargetScore, tasks
+from workbench.tasks.contexts import Batch, Encoded, InferenceContext
 from workbench.tasks.shared.generation import GenerationConfig, generate
-from workbench.tasks.shared.language import SingleTextTask, first_tokens
+from workbench.tasks.shared.language import SingleTextTask
+from workbench.tasks.shared.token_sums import first_tokens
 from workbench.types import IGNORE_INDEX, Bools, Ints, Model, TokenIds, Tokenizer
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ class Seq2SeqDenoising(SingleTextTask):
         self.special = _SpecialTokens(tokenizer.mask_token_id, tokenizer.pad_token_id)
 
     def predictable(self, table: TokenTable) -> Bools:
-        """Return all tokens but a first one that the decoder starts with."""
+        # All tokens but a first one that the decoder starts with.
         start = -1 if self.start_id is None else self.start_id
         return np.asarray(~(first_tokens(table) & (table.ids == start)))
 
@@ -123,13 +125,13 @@ class Seq2SeqDenoising(SingleTextTask):
         return [[np.concatenate([start, text[:-1]]) if len(text) else text for text in row] for row in whole]
 
     def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
-        """Return the score of the first generated token."""
+        # The score of the first generated token.
         return TargetScore.choice(model_output.logits[:, -1], target.index)
 
     # -- inference -----------------------------------------------------------------------------------------------------
 
     def answer(self, context: InferenceContext, text: str, number: int, config: GenerationConfig) -> GeneratedText:
-        """Return the restored text."""
+        # The restored text.
         tokenizer = context.tokenizer
         if not text.strip():
             raise DataError(f"Input {number} has no text.", f"Write a text with {tokenizer.mask_token} in it.")
@@ -140,7 +142,7 @@ class Seq2SeqDenoising(SingleTextTask):
         return GeneratedText(decoded, prompt=text, tokens=len(generated))
 
     def prompts(self, tokenizer: Tokenizer) -> Iterator[str]:
-        """Yield the beginnings of training texts with a span of three words removed."""
+        # The beginnings of training texts with a span of three words removed.
         for text in self.excerpts:
             words = text.split()
             middle = len(words) // 2

@@ -20,7 +20,8 @@ from workbench.metrics import overlap
 from workbench.metrics.overlap import Counts
 from workbench.tasks.base import tasks
 from workbench.tasks.shared.sentence_pairs import sentences
-from workbench.tasks.shared.seq2seq import SOURCE, PairTargets, Seq2Seq, Seq2SeqOptions
+from workbench.tasks.shared.seq2seq import SOURCE, Seq2Seq, Seq2SeqOptions
+from workbench.tasks.shared.seq2seq_targets import PairTargets
 from workbench.types import JsonObject
 
 TEXTS = ("text", "document", "article", "body", "content", "source", "abstract")
@@ -77,5 +78,9 @@ class Summarization(Seq2Seq):
 
 
 def lead(text: str) -> str:
-    """The first sentence of a text."""
+    """Return the first sentence of a text.
+
+    Args:
+        text: any text.
+    """
     return next(iter(sentences(text)), text).strip()

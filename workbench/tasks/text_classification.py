@@ -19,24 +19,20 @@ from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.spec import SpecModel
 from workbench.tasks.answers import ScoredLabels
 from workbench.tasks.base import (
-    Array,
-    Batch,
-    Encoded,
     HeadOptions,
     ModelOutput,
     PredictionRows,
-    Report,
     ScoringTask,
     Target,
     TargetScore,
-    TaskInput,
-    label_options,
-    prediction_table,
-    refuse_missing_texts,
-    score_columns,
+    TaskReport,
     tasks,
 )
+from workbench.tasks.contexts import Array, Batch, Encoded, TaskInput
+from workbench.tasks.shared.head_options import label_options
+from workbench.tasks.shared.inputs import refuse_missing_texts
 from workbench.tasks.shared.labels import Labelling, MultiLabel, SingleLabel
+from workbench.tasks.shared.results import prediction_table, score_columns
 from workbench.types import Ints, Tokenizer
 
 if TYPE_CHECKING:
@@ -115,7 +111,7 @@ class TextClassification(ScoringTask):
         return {**label_options(self.labels), "problem_type": self.labelling.problem_type}
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
-        """Return the probability of each label, [B, labels]."""
+        # The probability of each label, [B, labels].
         return self.label_probabilities(model_output.logits.float())
 
     def label_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
@@ -132,7 +128,7 @@ class TextClassification(ScoringTask):
     def metrics(self, outputs: Array, targets: Array) -> dict[str, float]:
         return self.labelling.metrics(outputs, targets)
 
-    def report(self, outcome: Array, targets: Array, train_targets: Array) -> Report:
+    def report(self, outcome: Array, targets: Array, train_targets: Array) -> TaskReport:
         return self.labelling.report(outcome, targets, train_targets, self.labels)
 
     def prediction_rows(self, examples: Examples, outcome: Array, targets: Array) -> PredictionRows:

@@ -25,24 +25,8 @@ from workbench.errors import DataError
 from workbench.metrics import measures
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, LabeledSpans, Span
-from workbench.tasks.base import (
-    Array,
-    Batch,
-    Encoded,
-    HeadOptions,
-    InferenceContext,
-    ModelOutput,
-    PredictionRows,
-    Report,
-    Target,
-    TargetScore,
-    Task,
-    TaskInput,
-    label_options,
-    prediction_table,
-    tasks,
-    with_options,
-)
+from workbench.tasks.base import HeadOptions, ModelOutput, PredictionRows, Target, TargetScore, Task, TaskReport, tasks
+from workbench.tasks.contexts import Array, Batch, Encoded, InferenceContext, TaskInput
 from workbench.tasks.shared.entities import (
     OUTSIDE,
     SCHEME_NAMES,
@@ -56,6 +40,9 @@ from workbench.tasks.shared.entities import (
     split_words,
     types_of,
 )
+from workbench.tasks.shared.head_options import label_options
+from workbench.tasks.shared.inputs import with_options
+from workbench.tasks.shared.results import prediction_table
 from workbench.tasks.shared.word_tags import read_rows, read_tags, word_logits
 from workbench.types import IGNORE_INDEX, Ints, Json, Model, Tokenizer
 
@@ -237,12 +224,11 @@ class TokenClassification(Task):
         return label_options(self.labels)
 
     def init_head(self, model: Model, train: Encoded, new: Collection[str]) -> None:
-        """Set the bias of each tag to the logarithm of its share in the training data.
-
-        Nearly every word is outside of all entities. A head that begins with equal probabilities learns this first, in
-        large steps that all have one direction; adapters and LoRA in a small model then make all tokens similar, for
-        good. Lin et al. 2017, "Focal Loss for Dense Object Detection", section 4.1, do the same for the same reason.
-        """
+        # Set the bias of each tag to the logarithm of its share in the training data.
+        #
+        # Nearly every word is outside of all entities. A head that begins with equal probabilities learns this first,
+        # in large steps that all have one direction; adapters and LoRA in a small model then make all tokens similar,
+        # for good. Lin et al. 2017, "Focal Loss for Dense Object Detection", section 4.1, do the same for this reason.
         import torch
 
         if "classifier.bias" not in new:
@@ -254,7 +240,7 @@ class TokenClassification(Task):
             bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
-        """Return the tag of each token that has a label and its probability, [B, T, 2]; NaN for the other tokens."""
+        # The tag of each token that has a label and its probability, [B, T, 2]; NaN for the other tokens.
         import torch
 
         tagged = batch["labels"] != IGNORE_INDEX
@@ -270,7 +256,7 @@ class TokenClassification(Task):
     def metrics(self, outputs: Array, targets: WordTargets) -> dict[str, float]:
         return measures.metric_values(_columns(_counts(outputs, targets)), MEASURES)
 
-    def report(self, outcome: Array, targets: WordTargets, train_targets: WordTargets) -> Report:
+    def report(self, outcome: Array, targets: WordTargets, train_targets: WordTargets) -> TaskReport:
         counts = _counts(outcome, targets)
         majority = EntityCounts.of(
             majority_tags(train_targets, targets), targets.tags, targets.offsets, len(targets.types)
@@ -315,11 +301,10 @@ class TokenClassification(Task):
     def predict(
         self, context: InferenceContext, inputs: Sequence[TaskInput], options: Mapping[str, Json] | None = None
     ) -> list[Answer]:
-        """Find the entities of each input.
-
-        Characters are those of the text; of words given as a list, of these joined by spaces. The score of an entity is
-        the mean probability of its tags. A long text is read in overlapping windows.
-        """
+        # Find the entities of each input.
+        #
+        # Characters are those of the text; for a list of words, those of the words joined by spaces. The score of an
+        # entity is the mean probability of its tags. A long text is read in overlapping windows.
         config = with_options(self.config, options, self.name)
         texts = [_text_and_words(each, number) for number, each in enumerate(inputs, start=1)]
         rows = [[text[start:end] for start, end in words] for text, words in texts]

@@ -19,7 +19,8 @@ from workbench.metrics import overlap
 from workbench.metrics.overlap import Counts
 from workbench.tasks.base import tasks
 from workbench.tasks.shared.lexicon import Lexicon
-from workbench.tasks.shared.seq2seq import SOURCE, PairTargets, Seq2Seq, Seq2SeqOptions
+from workbench.tasks.shared.seq2seq import SOURCE, Seq2Seq, Seq2SeqOptions
+from workbench.tasks.shared.seq2seq_targets import PairTargets
 from workbench.types import JsonObject
 
 SOURCES = ("source", "src", "source_text", "original", "sentence", "text")

@@ -15,7 +15,8 @@ from workbench.machine import limit_onednn_cache
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.tasks.answers import Answer
-from workbench.tasks.base import Task, TaskInput
+from workbench.tasks.base import Task
+from workbench.tasks.contexts import TaskInput
 from workbench.training.device import Device
 from workbench.training.reporter import RunReporter
 from workbench.tuning.base import Tuning

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from workbench.tasks.base import FinishContext, InferenceContext, Task
+from workbench.tasks.base import Task
+from workbench.tasks.contexts import FinishContext, InferenceContext
 from workbench.training.forward import Batch
 from workbench.training.loop import seed_batch
 from workbench.training.splits import EncodedSplit

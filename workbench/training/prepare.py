@@ -23,7 +23,8 @@ from workbench.files import read_json
 from workbench.models.base import LoadedModel
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
-from workbench.tasks.base import Encoded, Task
+from workbench.tasks.base import Task
+from workbench.tasks.contexts import Encoded
 from workbench.training.splits import EncodedSplit, encode_splits, reported_split
 from workbench.tuning.max_length import max_text_length
 from workbench.types import Model, Tokenizer

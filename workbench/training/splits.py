@@ -12,7 +12,8 @@ from workbench.data.report import LengthReport, length_report
 from workbench.data.text.batching import Batches
 from workbench.errors import SpecError
 from workbench.spec import RunSpec
-from workbench.tasks.base import Encoded, Task
+from workbench.tasks.base import Task
+from workbench.tasks.contexts import Encoded
 from workbench.types import Ints, Tokenizer
 
 if TYPE_CHECKING:

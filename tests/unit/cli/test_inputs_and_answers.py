@@ -15,7 +15,8 @@ from workbench.cli.inputs import inputs_of_file, inputs_of_json, inputs_of_texts
 from workbench.errors import DataError, RequestError
 from workbench.inference.predictor import Predictor
 from workbench.tasks.answers import GeneratedText
-from workbench.tasks.base import read_list, tasks
+from workbench.tasks.base import tasks
+from workbench.tasks.shared.inputs import read_list
 
 QUESTIONS = tasks.get("question-answering")()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workbench.tasks.base import InferenceContext, Task
+from workbench.tasks.base import Task
+from workbench.tasks.contexts import InferenceContext
 
 
 def predict_json(

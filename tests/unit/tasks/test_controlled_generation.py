@@ -14,7 +14,7 @@ from workbench.data.examples import Examples
 from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
 from workbench.errors import DataError, SpecError
 from workbench.tasks.answers import ScoredLabels
-from workbench.tasks.base import FinishContext
+from workbench.tasks.contexts import FinishContext
 from workbench.tasks.shared.judge import BagOfWords, features
 
 NAME = "controlled-generation"

@@ -12,10 +12,10 @@ from tests.unit.tasks.test_prompted_tasks import examples_of, make_model, make_t
 from workbench.data.examples import Examples
 from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
 from workbench.errors import DataError, SpecError
-from workbench.tasks.base import FinishContext
+from workbench.tasks.contexts import FinishContext
 from workbench.tasks.dialogue import distinct, sample_candidates
 from workbench.tasks.shared.chat import Chat, history
-from workbench.tasks.shared.prompted import token_lists, verbatim
+from workbench.tasks.shared.prompts import token_lists, verbatim
 
 TEMPLATE = (
     "{% for m in messages %}{% if loop.first %}[CLS]Be kind.[SEP]{% endif %}"

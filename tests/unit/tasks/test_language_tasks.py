@@ -19,11 +19,11 @@ from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
 from workbench.errors import DataError, SpecError
 from workbench.models.loading import load_tokenizer
 from workbench.models.networks.transformer import DecoderConfig, EncoderConfig, EncoderDecoderConfig
-from workbench.tasks.base import InferenceContext, tasks
+from workbench.tasks.base import tasks
+from workbench.tasks.contexts import InferenceContext
 from workbench.tasks.masked_lm import MaskedLM
-from workbench.tasks.shared import language
-from workbench.tasks.shared.language import token_sums
 from workbench.tasks.shared.sentence_pairs import OtherDocuments
+from workbench.tasks.shared.token_sums import token_sums
 
 TASKS = ["masked-lm", "masked-lm-nsp", "causal-lm", "seq2seq-denoising"]
 PACKED = ["masked-lm", "masked-lm-nsp", "causal-lm"]
@@ -111,7 +111,7 @@ def test_the_figures_are_the_models_own_loss(name, sparse, tokenizer):
 
 def test_sums_are_those_of_each_row(monkeypatch):
     """Against a loop, a few places at a time, with all logits and with those of the labels only."""
-    monkeypatch.setattr(language, "SCORED_AT_ONCE", 3)
+    monkeypatch.setattr("workbench.tasks.shared.token_sums.SCORED_AT_ONCE", 3)
     torch.manual_seed(0)
     logits, labels = torch.randn(4, 6, 9), torch.randint(9, (4, 6))
     labels[torch.rand(4, 6) < 0.4] = -100

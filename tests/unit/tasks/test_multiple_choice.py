@@ -16,7 +16,7 @@ from tests.unit.tasks.predicting import predict_json
 from workbench.data.examples import Examples
 from workbench.errors import DataError
 from workbench.models.loading import load_tokenizer
-from workbench.tasks.base import Encoded
+from workbench.tasks.contexts import Encoded
 from workbench.tasks.multiple_choice import Choices, MultipleChoice
 from workbench.training.frozen import FrozenPrefix
 from workbench.tuning.structure import ModelStructure

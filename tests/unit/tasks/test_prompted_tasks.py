@@ -18,9 +18,10 @@ from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
 from workbench.models.networks.transformer import DecoderConfig
-from workbench.tasks.base import FinishContext, tasks
+from workbench.tasks.base import tasks
+from workbench.tasks.contexts import FinishContext
 from workbench.tasks.shared.generation import evenly_spaced
-from workbench.tasks.shared.prompted import Prompt
+from workbench.tasks.shared.prompts import Prompt
 
 NAMES = ["dialogue", "code-generation", "controlled-generation"]
 ROWS = Path(__file__).resolve().parents[2] / "rows"

@@ -19,7 +19,8 @@ from workbench.data.examples import Examples
 from workbench.data.text.windows import tokenize_windows
 from workbench.errors import DataError, SpecError
 from workbench.metrics import squad
-from workbench.tasks.base import Encoded, InferenceContext, Target
+from workbench.tasks.base import Target
+from workbench.tasks.contexts import Encoded, InferenceContext
 from workbench.tasks.question_answering import (
     NO_ANSWER,
     QuestionAnswering,

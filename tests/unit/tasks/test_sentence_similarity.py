@@ -17,7 +17,7 @@ from tests.unit.tasks.predicting import predict_json
 from workbench.data.examples import Examples
 from workbench.errors import DataError, SpecError
 from workbench.models.loading import load_folder, load_tokenizer
-from workbench.tasks.base import InferenceContext
+from workbench.tasks.contexts import InferenceContext
 from workbench.tasks.sentence_similarity import SentenceSimilarity
 from workbench.tasks.shared.pair_search import search_by_vectors, search_by_words
 from workbench.tasks.shared.ranking import tf_idf

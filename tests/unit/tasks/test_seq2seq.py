@@ -22,7 +22,8 @@ from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
 from workbench.models.networks.transformer import DecoderConfig, EncoderDecoderConfig
-from workbench.tasks.base import FinishContext, InferenceContext, tasks
+from workbench.tasks.base import tasks
+from workbench.tasks.contexts import FinishContext, InferenceContext
 from workbench.tasks.shared.lexicon import Lexicon
 from workbench.tasks.summarization import lead
 

@@ -11,7 +11,7 @@ import workbench.models.networks.heads  # noqa: F401 - makes the Auto classes kn
 from tests.tiny import make_model
 from workbench.models.loading import load_tokenizer
 from workbench.models.networks.transformer import DecoderConfig, EncoderDecoderConfig
-from workbench.tasks.base import InferenceContext
+from workbench.tasks.contexts import InferenceContext
 from workbench.tasks.shared.generation import GenerationConfig, evenly_spaced, generate, generate_all, until_end
 
 GREEDY = GenerationConfig(temperature=0, max_new_tokens=12)

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from workbench.spec import SpecModel
-from workbench.tasks.base import InferenceContext
+from workbench.tasks.contexts import InferenceContext
 from workbench.tuning.max_length import max_text_length
 from workbench.types import Ints, Tokenizer
 

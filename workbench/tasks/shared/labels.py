@@ -16,7 +16,8 @@ from workbench.data.columns import Column
 from workbench.errors import DataError
 from workbench.metrics import scores
 from workbench.tasks.answers import ScoredLabels
-from workbench.tasks.base import Array, Report, TargetScore
+from workbench.tasks.base import TargetScore, TaskReport
+from workbench.tasks.contexts import Array
 from workbench.types import Floats32, Ints
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Labelling(ABC):
         """
 
     @abstractmethod
-    def report(self, outputs: Array, targets: Array, train_targets: Array, labels: list[str]) -> Report:
+    def report(self, outputs: Array, targets: Array, train_targets: Array, labels: list[str]) -> TaskReport:
         """Return the task's part of the report.
 
         Args:
@@ -170,7 +171,7 @@ class SingleLabel(Labelling):
     def metrics(self, outputs: Array, targets: Ints) -> dict[str, float]:
         return scores.class_scores(self.confusion(outputs, targets, outputs.shape[1]))
 
-    def report(self, outputs: Array, targets: Ints, train_targets: Ints, labels: list[str]) -> Report:
+    def report(self, outputs: Array, targets: Ints, train_targets: Ints, labels: list[str]) -> TaskReport:
         confusion = self.confusion(outputs, targets, len(labels))
         majority = np.bincount(train_targets, minlength=len(labels)).argmax()
         always = scores.confusion_matrix(targets, np.full_like(targets, majority), len(labels))
@@ -241,7 +242,7 @@ class MultiLabel(Labelling):
     def metrics(self, outputs: Array, targets: Floats32) -> dict[str, float]:
         return scores.label_scores(targets > 0.5, outputs >= self.threshold)
 
-    def report(self, outputs: Array, targets: Floats32, train_targets: Floats32, labels: list[str]) -> Report:
+    def report(self, outputs: Array, targets: Floats32, train_targets: Floats32, labels: list[str]) -> TaskReport:
         gold, predicted = targets > 0.5, outputs >= self.threshold
         majority = np.broadcast_to(train_targets.mean(axis=0) >= 0.5, gold.shape)
         intervals = scores.bootstrap_label_intervals(gold, predicted)

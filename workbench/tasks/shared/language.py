@@ -36,21 +36,12 @@ from workbench.errors import DataError, SpecError
 from workbench.metrics import measures, text_scores
 from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, FilledMasks, GeneratedText
-from workbench.tasks.base import (
-    Array,
-    Batch,
-    Encoded,
-    InferenceContext,
-    ModelOutput,
-    Outcome,
-    PredictionRows,
-    Report,
-    Task,
-    TaskInput,
-    prediction_table,
-    with_options,
-)
-from workbench.types import IGNORE_INDEX, Bools, Floats, Ints, Json, JsonObject, Model, Tokenizer
+from workbench.tasks.base import ModelOutput, Outcome, PredictionRows, Task, TaskReport
+from workbench.tasks.contexts import Array, Batch, Encoded, InferenceContext, TaskInput
+from workbench.tasks.shared.inputs import with_options
+from workbench.tasks.shared.results import prediction_table
+from workbench.tasks.shared.token_sums import drops_capitals, row_sums, token_sums, unigram_sums
+from workbench.types import Bools, Floats, Ints, Json, JsonObject, Model, Tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +49,6 @@ if TYPE_CHECKING:
 EXCERPT = 200  # characters of a document that predictions hold
 SAMPLES = 3  # texts that the model generates after each evaluation
 SAMPLE_WORDS = 12  # words of a training text in a sample's prompt
-SCORED_AT_ONCE = 4096  # predictions scored at a time: float32 logits of all of them would not fit into memory
 
 TEXT_GUESSES = ("text", "sentence", "content", "document", "body", "article", "review", "comment", "docstring")
 
@@ -293,7 +283,7 @@ class LanguageModel(Task):
     # -- model ---------------------------------------------------------------------------------------------------------
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
-        """Return the loss in nats, the predicted tokens and how many of them are right, for each row, [B, 3]."""
+        # The loss in nats, the predicted tokens and how many of them are right, for each row, [B, 3].
         return token_sums(model_output.logits, batch["labels"])
 
     # -- results -------------------------------------------------------------------------------------------------------
@@ -317,7 +307,7 @@ class LanguageModel(Task):
     def metrics(self, outputs: Array, targets: TextTargets) -> dict[str, float]:
         return measures.metric_values(self.by_document(outputs, targets), text_scores.measures(self.metric_names))
 
-    def report(self, outcome: Outcome, targets: TextTargets, train_targets: TextTargets) -> Report:
+    def report(self, outcome: Outcome, targets: TextTargets, train_targets: TextTargets) -> TaskReport:
         table = self.by_document(outcome, targets)
         known = text_scores.measures(self.metric_names)
         baseline = self.baseline(table, targets, train_targets)
@@ -350,7 +340,7 @@ class LanguageModel(Task):
         }
 
     def prediction_rows(self, examples: Examples, outcome: Outcome, targets: TextTargets) -> PredictionRows:
-        """Return a row for each document; ``score`` is its loss per token."""
+        # A row for each document; ``score`` is its loss per token.
         table = self.by_document(outcome, targets)
         return prediction_table(
             examples.ids,
@@ -433,77 +423,3 @@ def _check_corpus(documents: Documents, max_length: int, training: bool) -> None
             f"{max_length:,} tokens (data.max_length).",
             f"Give more text, or set data.max_length to {max(4, total)} or less.",
         )
-
-
-def drops_capitals(tokenizer: Tokenizer) -> bool:
-    """Return whether a capital and its small letter are one token.
-
-    Args:
-        tokenizer: the model's tokenizer.
-    """
-    capital, small = (tokenizer.encode(letter, add_special_tokens=False) for letter in ("A", "a"))
-    return bool(capital) and capital == small and tokenizer.unk_token_id not in capital
-
-
-def row_sums(table: TokenTable, values: Array) -> Ints:
-    """Return the sum of some values over each row, int64 [N].
-
-    Args:
-        table: N rows.
-        values: of the tokens, [total tokens].
-    """
-    ends = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
-    return np.asarray(ends[table.offsets[1:]] - ends[table.offsets[:-1]])
-
-
-def first_tokens(table: TokenTable) -> Bools:
-    """Return which tokens begin a document (or a chunk of one), [total tokens].
-
-    Args:
-        table: chunks, or rows that they were packed into.
-    """
-    first = np.zeros(len(table.ids), dtype=bool)
-    first[table.offsets[:-1]] = True
-    if table.documents is not None:
-        first[1:] |= table.documents[1:] != table.documents[:-1]
-    return first
-
-
-def unigram_sums(counts: Ints, train_counts: Ints) -> dict[str, float]:
-    """Return the sums of a model that only knows how often each token occurs in training (add-one smoothing).
-
-    Args:
-        counts: how often each token is predicted, [V].
-        train_counts: the same in the training split.
-    """
-    nll = -np.log((train_counts + 1.0) / (train_counts.sum() + len(train_counts)))
-    return {
-        "nats": float((counts * nll).sum()),
-        "predicted": float(counts.sum()),
-        "right": float(counts[train_counts.argmax()]),
-    }
-
-
-def token_sums(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return the sum of losses in nats, the number of labels, and how many are the most probable token, for each row.
-
-    Args:
-        logits: [B, T, V], or [M, V] of the M positions with a label, in reading order.
-        labels: [B, T], IGNORE_INDEX where there is nothing to predict.
-
-    Returns:
-        float64 [B, 3].
-    """
-    import torch
-    from torch.nn import functional
-
-    positions = (labels.flatten() != IGNORE_INDEX).nonzero().squeeze(1)
-    rows, target = positions // labels.shape[1], labels.flatten()[positions]
-    sums = torch.zeros(len(labels), 3, dtype=torch.float64)
-    for chunk in torch.split(torch.arange(len(positions), device=labels.device), SCORED_AT_ONCE):
-        scores = logits[chunk] if logits.dim() == 2 else logits.flatten(0, 1)[positions[chunk]]
-        nll = functional.cross_entropy(scores.float(), target[chunk], reduction="none")
-        correct = scores.argmax(dim=-1) == target[chunk]
-        columns = torch.stack([nll.double(), torch.ones_like(nll).double(), correct.double()], dim=1)
-        sums.index_add_(0, rows[chunk].cpu(), columns.cpu())
-    return sums

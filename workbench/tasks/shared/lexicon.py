@@ -1,12 +1,12 @@
-"""The simplest translator: each word by itself, by the word that most often stands opposite.
+"""The simplest translator: each word is translated separately, by the word that most often occurs with it.
 
     lexicon = Lexicon.learn(english, french)
     lexicon.translate("The cat sleeps.")        # "Le chat dort."
 
-A word's translation is the one of the highest Dice coefficient, 2 x pairs with both / (pairs with the one + pairs with
-the other), over the pairs of sentences (Dice 1945; Smadja et al. 1996 find translations by it); a mark's is a mark.
-Where words are not parted by spaces, stretches of one to three characters are tried; of equals the longer, then the
-more frequent wins. The order stays that of the source; a word that was never met stays as it is.
+A word's translation is the one with the highest Dice coefficient, 2 x pairs with both / (pairs with the one + pairs
+with the other), over the pairs of sentences (Dice 1945; Smadja et al. 1996 translate with it); a punctuation mark's is
+a mark. Where words are not separated by spaces, stretches of one to three characters are used; of equal ones the
+longer, then the more frequent wins. The order stays that of the source; an unknown word stays as it is.
 """
 
 from __future__ import annotations
@@ -16,30 +16,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workbench.metrics.overlap import bleu_tokenization
+from workbench.types import Bools, Ints
 
-PAIRS = 50_000  # most pairs of sentences that are learned from
-MOST_PAIRS_OF_WORDS = 20_000_000  # 8 bytes each
-WORDS_OF_A_TEXT = 100  # words behind these are not looked at
-CHARACTERS = 3  # in the longest stretch that stands for a word where no spaces do
+MAX_PAIRS = 50_000  # pairs of sentences to learn from
+MAX_WORD_PAIRS = 20_000_000  # 8 bytes each
+MAX_WORDS = 100  # of a text; the words after these are ignored
+MAX_CHARACTERS = 3  # in a stretch that stands for a word where there are no spaces
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 _SPACE_BEFORE_MARK = re.compile(r"\s+(?=[.,;:!?…)\]}])")
 
-Ints = NDArray[np.int64]
-
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())[:WORDS_OF_A_TEXT]
+    return _WORD.findall(text.lower())[:MAX_WORDS]
 
 
 def _stretches(text: str) -> list[str]:
-    """Every stretch of one to three characters that holds no space and no mark; marks alone."""
-    text = text[:WORDS_OF_A_TEXT]
-    found = [text[i : i + n] for n in range(1, CHARACTERS + 1) for i in range(len(text) - n + 1)]
-    return [stretch for stretch in found if stretch.isalnum() or (len(stretch) == 1 and not stretch.isspace())]
+    """Return every stretch of one to three characters without a space or mark, and single marks."""
+    text = text[:MAX_WORDS]
+    stretches = [text[i : i + n] for n in range(1, MAX_CHARACTERS + 1) for i in range(len(text) - n + 1)]
+    return [each for each in stretches if each.isalnum() or (len(each) == 1 and not each.isspace())]
 
 
 @dataclass(frozen=True)
@@ -47,9 +45,9 @@ class Lexicon:
     """Words and their translations.
 
     Attributes:
-        entries: source word, in small letters -> its translation.
-        spaced: whether the target's words are parted by spaces.
-        source_words: how a source is taken apart.
+        entries: the translation of each source word, which is in small letters.
+        spaced: whether the target's words are separated by spaces.
+        source_words: splits a source into words.
     """
 
     entries: dict[str, str]
@@ -58,18 +56,22 @@ class Lexicon:
 
     @classmethod
     def learn(cls, sources: Sequence[str], targets: Sequence[str]) -> Lexicon:
-        """From pairs of sentences, the first ``PAIRS`` of them."""
-        sources, targets = sources[:PAIRS], targets[:PAIRS]
+        """Learn from pairs of sentences, the first ``MAX_PAIRS`` of them.
+
+        Args:
+            sources: N sentences.
+            targets: their translations, [N].
+        """
+        sources, targets = sources[:MAX_PAIRS], targets[:MAX_PAIRS]
         spaced = bleu_tokenization(targets) == "13a"
         source_words = _words if bleu_tokenization(sources) == "13a" else _characters
         target_words = _words if spaced else _stretches
-        own, own_of, own_counts = _number([source_words(text) for text in sources])
-        other, other_of, other_counts = _number([target_words(text) for text in targets])
-        together = _together(own_of, other_of, len(other))
-        keys, both = np.unique(together, return_counts=True)
+        own, own_by_text, own_counts = _number([source_words(text) for text in sources])
+        other, other_by_text, other_counts = _number([target_words(text) for text in targets])
+        keys, both = np.unique(_word_pairs(own_by_text, other_by_text, len(other)), return_counts=True)
         one, two = keys // max(1, len(other)), keys % max(1, len(other))
-        alike = _marks(own)[one] == _marks(other)[two]  # a word is no translation of a full stop
-        one, two, both = one[alike], two[alike], both[alike]
+        same_kind = _are_marks(own)[one] == _are_marks(other)[two]  # a full stop is no translation of a word
+        one, two, both = one[same_kind], two[same_kind], both[same_kind]
         dice = 2 * both / (own_counts[one] + other_counts[two])
         length = np.array([len(word) for word in other], dtype=np.int64)
         longer = np.zeros(len(two), np.int64) if spaced else length[two]
@@ -78,7 +80,11 @@ class Lexicon:
         return cls({own[one[i]]: other[two[i]] for i in order[last]}, spaced, source_words)
 
     def translate(self, text: str) -> str:
-        """``text``, word by word."""
+        """Translate a text word by word.
+
+        Args:
+            text: a source.
+        """
         words = [self.entries.get(word, word) for word in self.source_words(text)]
         if not self.spaced:
             return "".join(words)
@@ -87,30 +93,30 @@ class Lexicon:
 
 
 def _characters(text: str) -> list[str]:
-    return [character for character in text[:WORDS_OF_A_TEXT] if not character.isspace()]
+    return [character for character in text[:MAX_WORDS] if not character.isspace()]
 
 
 def _number(texts: Sequence[Sequence[str]]) -> tuple[list[str], list[Ints], Ints]:
-    """The different words, those of each text as numbers (each once), and in how many texts each stands, [words]."""
+    """Return the different words, those of each text as numbers (each once), and the number of texts of each word."""
     numbers: dict[str, int] = {}
-    of = [
+    by_text = [
         np.unique(np.array([numbers.setdefault(word, len(numbers)) for word in words], dtype=np.int64))
         for words in texts
     ]
-    flat = np.concatenate(of) if of else np.zeros(0, np.int64)
-    return list(numbers), of, np.bincount(flat, minlength=len(numbers))
+    flat = np.concatenate(by_text) if by_text else np.zeros(0, np.int64)
+    return list(numbers), by_text, np.bincount(flat, minlength=len(numbers))
 
 
-def _marks(words: Sequence[str]) -> NDArray[np.bool_]:
+def _are_marks(words: Sequence[str]) -> Bools:
     return np.array([not word[0].isalnum() for word in words], dtype=bool)
 
 
-def _together(one: Sequence[Ints], other: Sequence[Ints], width: int) -> Ints:
-    """Every pair of words that stand opposite, as ``one * width + other``; a pair of sentences gives each once."""
-    found, total = [np.zeros(0, np.int64)], 0
+def _word_pairs(one: Sequence[Ints], other: Sequence[Ints], width: int) -> Ints:
+    """Return every pair of words of the two sentences of a pair, once, as ``one * width + other``."""
+    pairs, total = [np.zeros(0, np.int64)], 0
     for a, b in zip(one, other, strict=True):
-        found.append((a[:, None] * width + b[None, :]).ravel())
-        total += len(found[-1])
-        if total > MOST_PAIRS_OF_WORDS:
+        pairs.append((a[:, None] * width + b[None, :]).ravel())
+        total += len(pairs[-1])
+        if total > MAX_WORD_PAIRS:
             break
-    return np.concatenate(found)
+    return np.concatenate(pairs)

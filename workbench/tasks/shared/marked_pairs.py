@@ -16,7 +16,7 @@ import numpy as np
 
 from workbench.data.text.tokens import TokenTable, tokenize_words
 from workbench.errors import DataError
-from workbench.tasks.base import TaskInput
+from workbench.tasks.contexts import TaskInput
 from workbench.types import Ints, Tokenizer
 
 NO_LIMIT = 2**31 - 1

@@ -1,6 +1,6 @@
-"""Which tokens are masked, and what stands in their place (Devlin et al. 2018, section 3.1 and appendix A.1).
+"""Which tokens are masked, and what is shown instead (Devlin et al. 2018, section 3.1 and appendix A.1).
 
-Everything is drawn from torch's global generator, for a whole batch at once. Shapes: ``B`` rows, ``T`` tokens.
+Everything is sampled from torch's global generator, for a whole batch at once. Shapes: ``B`` rows, ``T`` tokens.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def draw_tokens(maskable: Tensor, wanted: Tensor) -> Tensor:
-    """Exactly ``wanted`` tokens of each row, every choice of them equally probable.
+    """Choose exactly ``wanted`` tokens of each row, every choice being equally probable.
 
     Args:
         maskable: bool [B, T], the tokens to choose from.
@@ -29,13 +29,13 @@ def draw_tokens(maskable: Tensor, wanted: Tensor) -> Tensor:
 
 
 def draw_words(words: Tensor, wanted: Tensor) -> Tensor:
-    """Whole words, until ``wanted`` tokens of each row are chosen.
+    """Choose whole words, until ``wanted`` tokens of each row are chosen.
 
-    The word that would go beyond is taken with the probability that makes the expected number right; at least one word
-    of each row is taken, so that there is something to predict.
+    The word that would exceed the number is chosen with the probability that makes the expected number right; at least
+    one word of each row is chosen, so that there is something to predict.
 
     Args:
-        words: int64 [B, T], the number of the word that a token is a piece of; -1 for what cannot be masked.
+        words: int64 [B, T], the number of the word that a token is a subword of; -1 for what cannot be masked.
         wanted: int64 [B].
 
     Returns:
@@ -46,13 +46,13 @@ def draw_words(words: Tensor, wanted: Tensor) -> Tensor:
     maskable = words != -1
     begins = maskable.clone()
     begins[:, 1:] &= words[:, 1:] != words[:, :-1]
-    group = (begins.cumsum(dim=1) - 1).clamp(min=0)  # [B, T], the words of each row from 0 on
+    group = (begins.cumsum(dim=1) - 1).clamp(min=0)  # [B, T], the words of each row, numbered from 0
     sizes = torch.zeros(words.shape, dtype=torch.int64).scatter_add_(1, group, maskable.long())
     draws = torch.rand(words.shape).masked_fill(sizes == 0, 2.0)
     order = draws.argsort(dim=1)
     sorted_sizes = sizes.gather(1, order)
     after = sorted_sizes.cumsum(dim=1)
-    left = wanted[:, None] - (after - sorted_sizes)  # tokens still wanted when a word's turn comes
+    left = wanted[:, None] - (after - sorted_sizes)  # tokens still wanted when it is a word's turn
     share = left.clamp(min=0) / sorted_sizes.clamp(min=1)
     taken = torch.rand(len(words), 1) < share  # certain for the words that fit
     taken[:, 0] = True
@@ -63,15 +63,15 @@ def draw_words(words: Tensor, wanted: Tensor) -> Tensor:
 def replace(
     ids: Tensor, masked: Tensor, mask_id: int, ordinary: Tensor, mask_share: float, random_share: float
 ) -> Tensor:
-    """What the model reads: of the masked tokens most are [MASK], some another token, some themselves.
+    """Return what the model reads: most masked tokens are [MASK], some another token, some unchanged.
 
     Args:
         ids: int64 [B, T].
         masked: bool [B, T].
-        mask_id: the number of [MASK].
-        ordinary: int64 [K], the tokens that may stand in for another.
+        mask_id: the token [MASK].
+        ordinary: int64 [K], the tokens that can replace another.
         mask_share: share of the masked tokens that become [MASK].
-        random_share: share that becomes a token drawn from ``ordinary``; the rest stays.
+        random_share: share that becomes a token sampled from ``ordinary``; the rest stays.
 
     Returns:
         int64 [B, T].
@@ -80,5 +80,5 @@ def replace(
 
     draws = torch.rand(ids.shape)
     others = ordinary[torch.randint(len(ordinary), ids.shape)]
-    found = ids.masked_fill(masked & (draws < mask_share), mask_id)
-    return torch.where(masked & (draws >= mask_share) & (draws < mask_share + random_share), others, found)
+    shown = ids.masked_fill(masked & (draws < mask_share), mask_id)
+    return torch.where(masked & (draws >= mask_share) & (draws < mask_share + random_share), others, shown)

@@ -10,7 +10,7 @@ import numpy as np
 from workbench.data.text.tokens import TokenTable
 from workbench.metrics import measures
 from workbench.metrics.correlation import spearman
-from workbench.tasks.base import Array
+from workbench.tasks.contexts import Array
 from workbench.tasks.shared.ranking import RETRIEVAL, Retrieved, retrieve, tf_idf
 from workbench.tasks.shared.text_pairs import Pairs
 from workbench.types import Bools, Floats, Ints

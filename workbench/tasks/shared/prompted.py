@@ -13,49 +13,44 @@ the frequencies of the tokens in training.
 
 from __future__ import annotations
 
-import contextlib
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import signature
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from workbench.data.columns import Column
 from workbench.data.examples import Examples
-from workbench.data.text.packing import special_prefix_suffix, tokenize_documents
-from workbench.data.text.tokens import TokenTable, fast_backend
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures, text_scores
 from workbench.tasks.answers import Answer, GeneratedText
-from workbench.tasks.base import (
-    Array,
-    Batch,
-    Encoded,
-    FinishContext,
-    InferenceContext,
-    ModelOutput,
-    PredictionRows,
-    Report,
-    Target,
-    TargetScore,
-    TaskInput,
-    prediction_table,
-    with_options,
-)
+from workbench.tasks.base import ModelOutput, PredictionRows, Target, TargetScore, TaskReport
+from workbench.tasks.contexts import Array, Batch, Encoded, FinishContext, InferenceContext, TaskInput
 from workbench.tasks.shared.generation import GenerationConfig, evenly_spaced, generate_all
-from workbench.tasks.shared.language import EXCERPT, SAMPLES, LanguageModel, TextTargets, token_sums
+from workbench.tasks.shared.inputs import with_options
+from workbench.tasks.shared.language import EXCERPT, SAMPLES, LanguageModel, TextTargets
+from workbench.tasks.shared.prompts import (
+    MIN_PROMPT,
+    Prompt,
+    Row,
+    TextColumns,
+    join_rows,
+    last_rows,
+    spread_columns,
+    verbatim,
+)
+from workbench.tasks.shared.results import prediction_table
+from workbench.tasks.shared.token_sums import token_sums
 from workbench.tuning.max_length import max_text_length
-from workbench.types import IGNORE_INDEX, Floats, Ints, Json, Model, TokenIds, Tokenizer
+from workbench.types import IGNORE_INDEX, Floats, Ints, Json, Model, Tokenizer
 
 if TYPE_CHECKING:
     import torch
 
-TextColumns: TypeAlias = dict[str, Floats]  # columns of measures
 
-MIN_PROMPT = 4  # tokens of a prompt that must fit beside a target
 PROMPT_EXCERPT = 4 * EXCERPT  # characters of a prompt that predictions hold, its last ones
 SAMPLE_MAX_LENGTH = 256  # tokens of a sample's prompt
 
@@ -69,52 +64,6 @@ class PromptedOptions(GenerationConfig):
         le=100_000,
         description="How many test examples a text is generated and measured for at the end.",
     )
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What a model continues.
-
-    Attributes:
-        length: its tokens, nothing cut.
-        within: takes a number of tokens, and returns the prompt shortened to at most this number.
-    """
-
-    length: int
-    within: Callable[[int], TokenIds]
-
-    @classmethod
-    def of(cls, prefix: Sequence[int], ids: TokenIds) -> Prompt:
-        """Return a prompt that loses its first tokens, except for the prefix, when it is shortened.
-
-        Args:
-            prefix: the tokens that open every prompt.
-            ids: the tokens after them.
-        """
-        opening = np.asarray(prefix, dtype=np.int32)
-
-        def within(room: int) -> TokenIds:
-            length = max(1, room - len(opening))
-            return np.concatenate([opening, ids[-length:]])
-
-        return cls(len(opening) + len(ids), within)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One text to learn: a prompt and its continuation.
-
-    Attributes:
-        prompt: see :class:`Prompt`.
-        target: tokens of the continuation, the end token included.
-        example: index of its example.
-        bytes: length of the target's text in UTF-8.
-    """
-
-    prompt: Prompt
-    target: TokenIds
-    example: int
-    bytes: int
 
 
 @dataclass(frozen=True)
@@ -270,7 +219,7 @@ class PromptedTask(LanguageModel):
             rows = self.rows(tokenizer, examples, training)
         if not rows:
             raise DataError("A split of the data has nothing to learn.", "Give more examples.")
-        table, prompts, cut = _join_rows(rows, max_length)
+        table, prompts, cut = join_rows(rows, max_length)
         owner = np.array([row.example for row in rows], dtype=np.int64)
         lengths = np.array([len(row.target) for row in rows], dtype=np.int64)
         targets = TextTargets(
@@ -286,7 +235,7 @@ class PromptedTask(LanguageModel):
     def corrupt(
         self, batch: dict[str, torch.Tensor], encoded: Encoded, indices: Ints, multiple: int
     ) -> dict[str, torch.Tensor]:
-        """Add labels on the targets; the texts stay whole."""
+        # Add labels on the targets; the texts stay whole.
         import torch
 
         prompt = torch.from_numpy(encoded.targets.more[np.asarray(indices)])[:, None]
@@ -300,7 +249,7 @@ class PromptedTask(LanguageModel):
         self.untrained = None if from_scratch else outputs
 
     def forward(self, model: torch.nn.Module, batch: Batch) -> ModelOutput:
-        """Return the model's output; where it can, without the logits of the prompts, which nothing needs."""
+        # The model's output; where it can, without the logits of the prompts, which nothing needs.
         if not self.selects_logits:
             return model(**batch)
         from torch.nn import functional
@@ -324,13 +273,13 @@ class PromptedTask(LanguageModel):
         return ids
 
     def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
-        """Return the score of a token as the continuation of the prompt."""
+        # The score of a token as the continuation of the prompt.
         return TargetScore.choice(model_output.logits[:, -1], target.index)
 
     # -- results -------------------------------------------------------------------------------------------------------
 
     def finish(self, context: FinishContext) -> GeneratedTexts:
-        """Generate texts for some evenly spaced examples, and measure them and the baseline's."""
+        # Generate texts for some evenly spaced examples, and measure them and the baseline's.
         examples, encoded = context.examples, context.encoded
         chosen = evenly_spaced(len(examples), self.config.written).tolist()
         if not chosen:
@@ -376,7 +325,7 @@ class PromptedTask(LanguageModel):
             texts.append(self.postprocess(text, complete=len(ids) < config.max_new_tokens))
         return texts
 
-    def report(self, outcome: GeneratedTexts, targets: TextTargets, train_targets: TextTargets) -> Report:
+    def report(self, outcome: GeneratedTexts, targets: TextTargets, train_targets: TextTargets) -> TaskReport:
         table = self.by_document(outcome.sums, targets)
         known = text_scores.measures(self.metric_names)
         if self.untrained is None:
@@ -385,7 +334,7 @@ class PromptedTask(LanguageModel):
         else:
             sums = measures.totals(self.by_document(self.untrained, targets))
             name = "the model before training"
-        report: Report = {
+        report: TaskReport = {
             "metrics": measures.intervals(table, known),
             "measures": dict(known),
             "baseline": {each: float(measures.metric_value(measure, sums)) for each, measure in known.items()},
@@ -399,7 +348,7 @@ class PromptedTask(LanguageModel):
             self._report_texts(outcome, report)
         return report
 
-    def _report_texts(self, outcome: GeneratedTexts, report: Report) -> None:
+    def _report_texts(self, outcome: GeneratedTexts, report: TaskReport) -> None:
         """Add the metrics of the generated texts to a report."""
         known = self.text_measures()
         report["metrics"] |= measures.intervals(outcome.columns, known)
@@ -414,7 +363,7 @@ class PromptedTask(LanguageModel):
         report["written"] = len(outcome.chosen)
 
     def prediction_rows(self, examples: Examples, outcome: GeneratedTexts, targets: TextTargets) -> PredictionRows:
-        """Return a row for each example, with a generated text where there is one; ``score`` is the loss per token."""
+        # A row for each example, with a generated text where there is one; ``score`` is the loss per token.
         table = self.by_document(outcome.sums, targets)
         if self.untrained is not None:
             table["untouched_nats"] = self.by_document(self.untrained, targets)["nats"]
@@ -469,72 +418,6 @@ class PromptedTask(LanguageModel):
 # -- helpers -----------------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def verbatim(tokenizer: Tokenizer) -> Iterator[None]:
-    """Read special tokens in a text as ordinary text, so that nobody can end a turn by writing its end token.
-
-    Args:
-        tokenizer: the model's tokenizer.
-    """
-    backend = fast_backend(tokenizer)
-    before = backend.encode_special_tokens
-    backend.encode_special_tokens = True
-    try:
-        yield
-    finally:
-        backend.encode_special_tokens = before
-
-
-def token_lists(tokenizer: Tokenizer, texts: Sequence[str]) -> list[TokenIds]:
-    """Return the tokens of each text, without special ones.
-
-    Args:
-        tokenizer: the model's tokenizer.
-        texts: any texts.
-    """
-    documents = tokenize_documents(tokenizer, texts)
-    return np.split(documents.ids, documents.offsets[1:-1]) if len(documents) else []
-
-
-def text_ends(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """Return the tokens before a text, as the tokenizer adds them, and the one that ends a generated text.
-
-    Args:
-        tokenizer: the model's tokenizer.
-    """
-    prefix, suffix = special_prefix_suffix(tokenizer)
-    if tokenizer.eos_token_id is not None:
-        suffix = [tokenizer.eos_token_id]
-    return prefix, suffix[:1]
-
-
-def last_rows(encoded: Encoded, count: int) -> Ints:
-    """Return the last row of each example, int64 [D].
-
-    Args:
-        encoded: the rows of a split.
-        count: number of examples, D.
-    """
-    last = np.zeros(count, dtype=np.int64)
-    last[encoded.targets.document] = np.arange(len(encoded))
-    return last
-
-
-def spread_columns(columns: TextColumns, chosen: Sequence[int], count: int) -> TextColumns:
-    """Return columns of all examples, [D], from those of the chosen ones, [W]; 0 for the others.
-
-    Args:
-        columns: of the chosen examples, [W].
-        chosen: W examples.
-        count: number of examples, D.
-    """
-    result = {}
-    for name, column in columns.items():
-        result[name] = np.zeros(count)
-        result[name][list(chosen)] = column
-    return result
-
-
 def _excerpt(value: Json) -> Json:
     """Return the end of what a model read: the last characters of a text, the last texts of a list."""
     if isinstance(value, str):
@@ -549,25 +432,6 @@ def _excerpt(value: Json) -> Json:
         if room <= 0:
             break
     return texts[::-1]
-
-
-def _join_rows(rows: Sequence[Row], max_length: int) -> tuple[TokenTable, Ints, tuple[int, int]]:
-    """Return rows as a table, the length of each prompt [N], and how many targets and how many prompts were cut."""
-    parts: list[TokenIds] = []
-    prompts = np.zeros(len(rows), dtype=np.int64)
-    full = np.zeros(len(rows), dtype=np.int32)
-    cut_targets = cut_prompts = 0
-    for number, row in enumerate(rows):
-        target = row.target[: max(max_length - row.prompt.length, max_length // 2)]
-        prompt = row.prompt.within(max_length - len(target))
-        cut_targets += len(target) < len(row.target)
-        cut_prompts += len(prompt) < row.prompt.length
-        parts += [prompt, target]
-        prompts[number] = len(prompt)
-        full[number] = row.prompt.length + len(row.target)
-    offsets = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum([len(a) + len(b) for a, b in zip(parts[::2], parts[1::2], strict=True)], out=offsets[1:])
-    return TokenTable(np.concatenate(parts), None, offsets, full), prompts, (cut_targets, cut_prompts)
 
 
 def _cut_note(cut: tuple[int, int], rows: int, max_length: int) -> str:

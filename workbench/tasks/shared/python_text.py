@@ -1,4 +1,4 @@
-"""What can be told of Python code without running it: whether it parses, and how near it is to other code."""
+"""Properties of Python code that need no execution: whether it parses, and its similarity to other code."""
 
 from __future__ import annotations
 
@@ -8,44 +8,48 @@ import warnings
 
 import numpy as np
 
-LONGEST_CODE = 20_000  # characters that are parsed; longer is not looked at
-LONGEST_COMPARED = 4_000  # characters of each side that are compared
+LONGEST_CODE = 20_000  # characters that are parsed; longer code counts as invalid
+LONGEST_COMPARED = 4_000  # characters of each text that are compared
 
 
 def parses(code: str) -> bool:
-    """Whether ``code`` is Python of this version. It is never run, and nothing in it is looked up.
+    """Return whether ``code`` is Python of this version; it is never run.
 
-    What is longer than ``LONGEST_CODE`` counts as no Python, and so does what the parser gives up on: nested too deep,
-    half a character.
+    Code longer than ``LONGEST_CODE`` counts as invalid, and so does what the parser gives up on: nesting that is too
+    deep, half a character.
+
+    Args:
+        code: any text.
     """
     if len(code) > LONGEST_CODE:
         return False
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd escapes
+            warnings.simplefilter("ignore")  # about invalid escapes
             ast.parse(textwrap.dedent(code))
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
         return False
     return True
 
 
-def function_body(written: str, whole: bool) -> str:
-    """The body of a function in what a model wrote after its head: up to the first line that is indented less.
+def function_body(text: str, complete: bool) -> str:
+    """Return the body of a function in what a model generated after its head: up to the first line with less indent.
 
     Args:
-        written: what comes behind the docstring; its first line of code gives the indent.
-        whole: the model has ended it; otherwise its last line may be half a line, and is left out if there are others.
+        text: what comes after the docstring; its first line of code sets the indent.
+        complete: whether the model ended it; otherwise its last line may be incomplete, and is left out if there are
+            others.
     """
-    lines = written.strip("\n").split("\n")
-    if not whole and len(lines) > 1:
+    lines = text.strip("\n").split("\n")
+    if not complete and len(lines) > 1:
         lines = lines[:-1]
     indent = next((_indent(line) for line in lines if line.strip()), 0)
-    kept: list[str] = []
+    body: list[str] = []
     for line in lines:
         if line.strip() and _indent(line) < indent:
             break
-        kept.append(line.rstrip())
-    return "\n".join(kept).rstrip()
+        body.append(line.rstrip())
+    return "\n".join(body).rstrip()
 
 
 def _indent(line: str) -> int:
@@ -54,24 +58,31 @@ def _indent(line: str) -> int:
 
 
 def edit_similarity(one: str, other: str) -> float:
-    """1 less the edit distance (Levenshtein 1966) over the length of the longer text, in characters; 0 to 1."""
+    """Return 1 - the edit distance (Levenshtein 1966) / the length of the longer text, in characters; 0 to 1.
+
+    Args:
+        one, other: any texts; only their first ``LONGEST_COMPARED`` characters are compared.
+    """
     one, other = one[:LONGEST_COMPARED], other[:LONGEST_COMPARED]
     longest = max(len(one), len(other))
     return 1.0 - edit_distance(one, other) / longest if longest else 1.0
 
 
 def edit_distance(one: str, other: str) -> int:
-    """Characters to be put in, taken out or replaced to make one text the other.
+    """Return how many characters must be inserted, deleted or replaced to turn one text into the other.
 
     The usual table row by row (Wagner and Fischer 1974). Within a row each number depends on the one to its left; as
-    that adds one for each step, ``min.accumulate`` of the numbers less their place gives them all at once.
+    each step adds one, ``min.accumulate`` of the numbers minus their column computes them all at once.
+
+    Args:
+        one, other: any texts.
     """
     first, second = (np.array([ord(character) for character in text], dtype=np.int64) for text in (one, other))
-    places = np.arange(len(second) + 1)
-    row = places.copy()
+    columns = np.arange(len(second) + 1)
+    row = columns.copy()
     for number, character in enumerate(first, start=1):
         best = np.empty_like(row)
         best[0] = number
         best[1:] = np.minimum(row[1:] + 1, row[:-1] + (second != character))
-        row = np.minimum.accumulate(best - places) + places
+        row = np.minimum.accumulate(best - columns) + columns
     return int(row[-1])

@@ -36,24 +36,13 @@ from workbench.errors import DataError, SpecError
 from workbench.metrics import measures, text_scores
 from workbench.metrics.overlap import Counts
 from workbench.tasks.answers import Answer, GeneratedText
-from workbench.tasks.base import (
-    Array,
-    Batch,
-    Encoded,
-    FinishContext,
-    InferenceContext,
-    ModelOutput,
-    PredictionRows,
-    Report,
-    Target,
-    TargetScore,
-    Task,
-    TaskInput,
-    prediction_table,
-    with_options,
-)
+from workbench.tasks.base import ModelOutput, PredictionRows, Target, TargetScore, Task, TaskReport
+from workbench.tasks.contexts import Array, Batch, Encoded, FinishContext, InferenceContext, TaskInput
 from workbench.tasks.shared.generation import GenerationConfig, evenly_spaced, generate_all
-from workbench.tasks.shared.language import token_sums, unigram_sums
+from workbench.tasks.shared.inputs import with_options
+from workbench.tasks.shared.results import prediction_table
+from workbench.tasks.shared.seq2seq_targets import GeneratedTexts, PairTargets, loss_columns, unigram_columns
+from workbench.tasks.shared.token_sums import token_sums
 from workbench.tuning.max_length import max_text_length
 from workbench.types import IGNORE_INDEX, Bools, Ints, Json, JsonObject, Model, Tokenizer
 
@@ -94,44 +83,6 @@ class Seq2SeqOptions(GenerationConfig):
         if prompt.count(SOURCE) != 1:
             raise ValueError(f"the prompt must hold {SOURCE} once; it holds it {prompt.count(SOURCE)} times")
         return prompt
-
-
-@dataclass(frozen=True)
-class PairTargets:
-    """What the metrics need to know of N rows.
-
-    Attributes:
-        sources: the source of each.
-        references: the right texts for each, one or several; the loss is the first's.
-        labels: the tokens that are predicted, for an encoder-decoder; None where they are in the rows.
-        prompt: int64 [N], how many tokens of a row come before the target; 0 for an encoder-decoder.
-        predicted: int64 [N], how many tokens are predicted.
-        bytes: int64 [N], length of the target in UTF-8.
-        counts: int64 [V], how often each token is predicted: the unigram model.
-    """
-
-    sources: list[str]
-    references: list[list[str]]
-    labels: TokenTable | None
-    prompt: Ints
-    predicted: Ints
-    bytes: Ints
-    counts: Ints
-
-
-@dataclass(frozen=True)
-class GeneratedTexts:
-    """The texts generated for W test examples.
-
-    Attributes:
-        chosen: the examples, int64 [W], ascending.
-        texts: the text of each.
-        sums: loss in nats, predicted tokens, and how many of them are right, [W, 3].
-    """
-
-    chosen: Ints
-    texts: list[str]
-    sums: Array
 
 
 @dataclass(frozen=True)
@@ -243,7 +194,7 @@ class Seq2Seq(Task):
             )
 
     def encode(self, tokenizer: Tokenizer, examples: Examples, max_length: int, training: bool = False) -> Encoded:
-        """In training each reference is a row of its own; otherwise an example is a row, with its first reference."""
+        # In training each reference is a row of its own; otherwise an example is a row, with its first reference.
         references = self.references(examples)
         owner = np.repeat(np.arange(len(examples)), [len(each) if training else 1 for each in references])
         sources = [examples.columns[self.source_role][i] for i in owner]
@@ -359,19 +310,19 @@ class Seq2Seq(Task):
         return {name: torch.from_numpy(array) for name, array in {**batch, "labels": labels}.items()}
 
     def outputs(self, model_output: ModelOutput, batch: Batch) -> torch.Tensor:
-        """Return the loss in nats, the predicted tokens and how many of them are right, for each row, [B, 3]."""
+        # The loss in nats, the predicted tokens and how many of them are right, for each row, [B, 3].
         if self.is_decoder:
             return token_sums(model_output.logits[:, :-1], batch["labels"][:, 1:])
         return token_sums(model_output.logits, batch["labels"])
 
     def target_score(self, model_output: ModelOutput, batch: Batch, target: Target) -> TargetScore:
-        """Return the score of the first generated token."""
+        # The score of the first generated token.
         return TargetScore.choice(model_output.logits[:, -1], target.index)
 
     # -- results -------------------------------------------------------------------------------------------------------
 
     def metrics(self, outputs: Array, targets: PairTargets) -> dict[str, float]:
-        return measures.metric_values(_loss_columns(outputs, targets.bytes), text_scores.measures(LOSSES))
+        return measures.metric_values(loss_columns(outputs, targets.bytes), text_scores.measures(LOSSES))
 
     def finish(self, context: FinishContext) -> GeneratedTexts:
         chosen = evenly_spaced(len(context.examples), self.config.written)
@@ -399,9 +350,9 @@ class Seq2Seq(Task):
             targets: of the split.
         """
         references = [targets.references[i] for i in outcome.chosen]
-        return self.counts(outcome.texts, references) | _loss_columns(outcome.sums, targets.bytes[outcome.chosen])
+        return self.counts(outcome.texts, references) | loss_columns(outcome.sums, targets.bytes[outcome.chosen])
 
-    def report(self, outcome: GeneratedTexts, targets: PairTargets, train_targets: PairTargets) -> Report:
+    def report(self, outcome: GeneratedTexts, targets: PairTargets, train_targets: PairTargets) -> TaskReport:
         table = self.table(outcome, targets)
         known = {**self.text_measures, **text_scores.measures(LOSSES)}
         sources = [targets.sources[i] for i in outcome.chosen]
@@ -410,7 +361,7 @@ class Seq2Seq(Task):
         counted = {name: self.counts(texts, references) for name, texts in baseline_texts.items()}
         baselines = {name: measures.metric_values(counts, self.text_measures) for name, counts in counted.items()}
         name = next(iter(baselines))
-        unigram = measures.metric_values(_unigram_columns(targets, train_targets), text_scores.measures(LOSSES))
+        unigram = measures.metric_values(unigram_columns(targets, train_targets), text_scores.measures(LOSSES))
         return {
             "metrics": measures.intervals(table, known),
             "measures": known,
@@ -424,7 +375,7 @@ class Seq2Seq(Task):
         }
 
     def prediction_rows(self, examples: Examples, outcome: GeneratedTexts, targets: PairTargets) -> PredictionRows:
-        """Return a row for each example with a generated text; ``score`` is the primary metric of that text alone."""
+        # A row for each example with a generated text; ``score`` is the primary metric of that text alone.
         table = self.table(outcome, targets)
         chosen = outcome.chosen.tolist()
         return prediction_table(
@@ -437,7 +388,7 @@ class Seq2Seq(Task):
         )
 
     def samples(self, context: InferenceContext) -> list[dict[str, str]]:
-        """Generate texts for the first training sources."""
+        # Generate texts for the first training sources.
         rows, _ = self._source_rows(context, self.excerpts, self.config)
         texts = self._generate(context, rows, self.config)
         return [{"prompt": a[:SAMPLE_EXCERPT], "text": b} for a, b in zip(self.excerpts, texts, strict=True)]
@@ -489,18 +440,6 @@ def _after_prompt(table: TokenTable, prompt: Ints) -> Bools:
     """Return which tokens of the table come after their row's prompt, [total tokens]."""
     position = np.arange(len(table.ids)) - np.repeat(table.offsets[:-1], table.lengths)
     return np.asarray(position >= np.repeat(prompt, table.lengths))
-
-
-def _loss_columns(sums: Array, size: Ints) -> Counts:
-    """Return the columns [N] of :mod:`workbench.metrics.text_scores`."""
-    nll, predicted, right = sums.astype(np.float64).T
-    return {"nats": nll, "predicted": predicted, "right": right, "tokens": predicted, "bytes": size.astype(np.float64)}
-
-
-def _unigram_columns(targets: PairTargets, train: PairTargets) -> Counts:
-    """Return the sums of a model that only knows how often each token occurs in training."""
-    sums = np.array([list(unigram_sums(targets.counts, train.counts).values())])
-    return _loss_columns(sums, np.array([targets.bytes.sum()]))
 
 
 def _cut_note(cut: tuple[int, int], rows: int, max_length: int) -> str:

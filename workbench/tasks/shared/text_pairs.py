@@ -11,7 +11,7 @@ import numpy as np
 from workbench.data.examples import Examples
 from workbench.data.text.tokens import TokenTable, tokenize
 from workbench.errors import DataError
-from workbench.tasks.base import Encoded
+from workbench.tasks.contexts import Encoded
 from workbench.types import IGNORE_INDEX, Bools, Floats, Ints, Tokenizer
 
 if TYPE_CHECKING:

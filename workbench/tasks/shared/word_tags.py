@@ -13,7 +13,7 @@ import numpy as np
 
 from workbench.data.text.batching import Batches
 from workbench.data.text.tokens import tokenize_words
-from workbench.tasks.base import INFERENCE_BATCH_SIZE, InferenceContext
+from workbench.tasks.contexts import INFERENCE_BATCH_SIZE, InferenceContext
 from workbench.tasks.shared.entities import OUTSIDE, first_subwords, row_offsets
 from workbench.types import Floats32, Ints, Tokenizer
 

@@ -1,0 +1,20 @@
+"""Options of the heads that tasks share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workbench.tasks.base import HeadOptions
+
+
+def label_options(labels: Sequence[str]) -> HeadOptions:
+    """Return the options of a head that has an output for each label.
+
+    Args:
+        labels: in the order of the outputs.
+    """
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: i for i, label in enumerate(labels)},
+    }
