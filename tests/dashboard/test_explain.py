@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.serving import heads
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
+from tests.dashboard.translation import check
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
@@ -300,3 +301,14 @@ def test_a_run_without_a_model_says_so(workspace: Workspace) -> None:
     fake_run(workspace)
     test = well(open_page("explain", text="x"))
     assert "has no model" in text_of(test)
+
+
+# -- translation ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("other", ["", "base", "text"])
+@pytest.mark.parametrize("view", ["tokens", "faithfulness", "canvas", "head", "neuron", "lens", "heads"])
+def test_every_view_is_translated(view: str, other: str, runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_LANGUAGE", "pseudo")
+    more = {"with": other, "other": "the film was bad"} if other else {}
+    check(open_page("explain", run=runs[0].id, text=TEXT, view=view, method="occlusion", **more))

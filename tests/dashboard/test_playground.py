@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.dashboard.fake_runs import fake_run
 from tests.dashboard.pages import open_page, text_of, well
+from tests.dashboard.translation import check
 from workbench.inference.predictor import Predictor
 from workbench.runs.run import Run
 from workbench.tasks.answers import Answer, Choice, GeneratedText, Ranking, Relation
@@ -281,3 +282,10 @@ def test_every_input_of_a_task_reaches_its_model_and_the_answer_is_drawn(
     assert [area.key for area in test.text_area] == [f"play.field.{role}" for role in roles]
     tables = " ".join(str(table.value.to_dict()) for table in [*test.table, *test.dataframe])
     assert shown in text_of(test) + tables
+
+
+def test_answers_are_translated(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_LANGUAGE", "pseudo")
+    first, second = opens(classifier()), opens(classifier(seed=1), tuning="lora")
+    check(open_page("playground", run=first.id, input=asked(text=TEXT)))
+    check(open_page("playground", run=first.id, input=asked(text=TEXT), **{"with": second.id}))
