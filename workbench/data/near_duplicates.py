@@ -38,12 +38,10 @@ Hashes: TypeAlias = NDArray[np.uint64]
 
 
 # ``place`` and ``other_place``: the locations of the texts, such as "reviews.csv, line 17".
-class NearDuplicateRecord(TypedDict):
-    place: str
-    text: str
-    other_place: str
-    other_text: str
-    similarity: float
+NearDuplicateRecord = TypedDict(  # noqa: UP013
+    "NearDuplicateRecord",
+    {"place": str, "text": str, "other_place": str, "other_text": str, "similarity": float},
+)
 
 
 class OverlapRecord(TypedDict):

@@ -31,9 +31,7 @@ class Duplicates(TypedDict):
 
 
 # ``places``: the locations of the text, such as "reviews.csv, line 17".
-class SharedText(TypedDict):
-    text: str
-    places: list[str]
+SharedText = TypedDict("SharedText", {"text": str, "places": list[str]})  # noqa: UP013
 
 
 class Conflicts(TypedDict):
