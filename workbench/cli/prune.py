@@ -36,11 +36,11 @@ def prune_command(
 
     The result is a new run.
     """
-    from workbench.compress.pruning import prune_run, show_lines
+    from workbench.compress.pruning import describe_pruning, prune_run
 
     workspace = Workspace.current()
     run = Run.open(run_id, workspace)
     how: Literal["gradient", "ablation"] = "gradient" if measure is Measure.gradient else "ablation"
     pruned = prune_run(run, heads, workspace, how, texts, out.expanduser() if out else None)
-    lines = [_("Pruned: {id}").format(id=pruned.id), *show_lines(pruned)]
+    lines = [_("Pruned: {id}").format(id=pruned.id), *describe_pruning(pruned)]
     print_result(pruned.summary(), as_json, lambda: console.print("\n".join(lines), markup=False, soft_wrap=True))

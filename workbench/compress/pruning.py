@@ -1,11 +1,11 @@
-"""Heads taken out of a model for good: the least important first, over all layers (Michel et al. 2019, section 4).
+"""Removes attention heads from a model: the least important first, over all layers (Michel et al. 2019, section 4).
 
-Their rows of the maps that make queries, keys and values, and their columns of the map that puts the heads together,
-are cut out: the model computes less and is saved smaller. What it is worth is measured before and after, on the same
-test part, and the result is a run like any other.
+The rows of the query, key and value projections that belong to these heads are removed, and the columns of the output
+projection: the model computes less, and its file is smaller. The model is evaluated before and after, on the same
+split, and the result is a run like any other.
 
-transformers 5 has dropped its own pruning, and has no place in a configuration for layers of different width: a BERT or
-GPT-2 of transformers that was cut could be saved, and not loaded again. So only our own encoder and decoder are pruned.
+transformers 5 has no pruning of its own, and its configurations cannot describe layers of different width: a pruned
+BERT or GPT-2 of transformers could be saved, but not loaded again. So only our own encoder and decoder can be pruned.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from workbench.errors import BusyError, RequestError
 from workbench.explain.examples import TextInputs
 from workbench.explain.heads import HeadImportance, Measure, head_importance
 from workbench.files import write_text
+from workbench.i18n import _
 from workbench.inference.predictor import Predictor
 from workbench.machine import process_identity
 from workbench.models.networks.attention import MultiHeadAttention
@@ -42,7 +43,7 @@ from workbench.training.splits import EncodedSplit
 from workbench.types import Ints, Model
 from workbench.workspace import Workspace
 
-ROUNDS = 3  # each speed is the best of so many
+ROUNDS = 3  # a speed is the best of this many measurements
 TIMED_BATCHES = 20
 
 Selection: TypeAlias = slice | torch.Tensor  # of rows or columns
@@ -57,42 +58,43 @@ def prune_run(
     out: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Run:
-    """A new run: the model of ``run`` without its least important heads.
+    """Make a new run: the model of a run without its least important heads.
 
     Args:
         run: a finished run of our own encoder or decoder.
-        heads: how many go, as a number (``"12"``) or a share of all (``"30%"``). Each layer keeps one at least.
-        workspace: where the new run stands.
+        heads: how many to remove, as a number (``"12"``) or a share of all (``"30%"``). Each layer keeps at least one.
+        workspace: of the new run.
         measure: of importance; see :func:`workbench.explain.heads.head_importance`.
-        texts: that importance is measured on: of the validation part, or else of the training part.
-        out: a folder that the model is also written to.
-        progress: told how many of these texts are done.
+        texts: number of texts that importance is measured on, from the validation split or else the training split.
+        out: a folder to which the model is also written.
+        progress: called with the number of texts done and of all texts.
 
     Raises:
-        RequestError: heads cannot be cut out of this model, or not so many; ``out`` exists.
+        RequestError: heads cannot be removed from this model, or not so many; or ``out`` exists.
+        BusyError: a worker has started the new run.
     """
-    predictor = Predictor.load(run)
-    _refuse_others(predictor.model)
-    total = predictor.model.config.num_hidden_layers * predictor.model.config.num_attention_heads
-    count = heads_to_cut(heads, predictor.model.config.num_hidden_layers, total)
+    model = Predictor.load(run).model
+    _check_prunable(model)
+    layers = model.config.num_hidden_layers
+    count = parse_head_count(heads, layers, layers * model.config.num_attention_heads)
     if out is not None and out.exists():
-        raise RequestError(f"{out} is there already.", "Name a folder that is not there yet.")
+        raise RequestError(f"{out} exists.", "Name a folder that does not exist.")
     spec = run.spec()
     name = f"{spec.name or 'run'}-pruned"
     changed = spec.changed({"name": name, "model": f"run:{run.id}", "tuning": "full", "kind": "training"})
     new = Run.create(changed, workspace)
     lock = new.process_lock()
-    # Held before a worker can take it for a run that is to be trained.
+    # Taken before a worker can start the run as a training run.
     if not lock.acquire() or not new.transition(("queued",), "running", process=process_identity()):
-        raise BusyError(f"A worker has taken the run {new.id}.", "Stop and delete it, and try again.")
+        raise BusyError(f"A worker has started the run {new.id}.", "Stop and delete it, and try again.")
     done = False
     try:
         reporter = RunReporter(new)
-        said = io.StringIO()  # what a run says goes into its log, as that of a process of its own does
-        with contextlib.redirect_stdout(said):
+        log = io.StringIO()  # the run's own log, as if it had a process of its own
+        with contextlib.redirect_stdout(log):
             PruningJob(new, reporter, run, count, measure, texts, progress).execute()
         reporter.close()
-        write_text(new.folder / "log.txt", said.getvalue())
+        write_text(new.folder / "log.txt", log.getvalue())
         if out is not None:
             shutil.copytree(new.folder / "model", out)
         done = new.transition(("running",), "succeeded", error=None)
@@ -104,70 +106,90 @@ def prune_run(
     return new
 
 
-def heads_to_cut(given: str, layers: int, total: int) -> int:
-    """``"30%"`` or ``"12"`` as a number of heads. Raises RequestError."""
-    text = given.strip()
+def parse_head_count(heads: str, layers: int, total: int) -> int:
+    """Return a number of heads.
+
+    Args:
+        heads: ``"12"``, or a share: ``"30%"``.
+        layers: number of layers; each keeps one head.
+        total: number of all heads.
+
+    Raises:
+        RequestError: not a number of heads, or too many.
+    """
+    text = heads.strip()
     try:
         count = round(float(text[:-1]) / 100 * total) if text.endswith("%") else int(text)
     except ValueError as error:
-        raise RequestError(f"{given!r} is no number of heads.", "Write it as 12, or as a share: 30%.") from error
+        raise RequestError(f"{heads!r} is not a number of heads.", "Write it as 12, or as a share: 30%.") from error
     if not 1 <= count <= total - layers:
         raise RequestError(
-            f"{given} of {total} heads are {count}.",
+            f"{heads} of {total} heads are {count}.",
             f"Choose from 1 to {total - layers}: each of the {layers} layers keeps one.",
         )
     return count
 
 
 def heads_to_keep(importance: HeadImportance, count: int) -> list[list[int]]:
-    """For each layer the heads that stay when the ``count`` least important go; one stays in every layer."""
-    keep = [list(range(len(row))) for row in importance.importance]
-    for one in importance.order:
-        layer = keep[one["layer"]]
+    """Return the heads that remain in each layer when the least important are removed.
+
+    Args:
+        importance: of every head.
+        count: number of heads to remove; one remains in every layer.
+    """
+    remaining = [list(range(len(row))) for row in importance.importance]
+    for head in importance.order:
+        layer = remaining[head["layer"]]
         if count and len(layer) > 1:
-            layer.remove(one["head"])
+            layer.remove(head["head"])
             count -= 1
-    return keep
+    return remaining
 
 
-def cut_heads(model: Model, keep: Sequence[Sequence[int]]) -> None:
-    """Take all heads but ``keep`` (of each layer) out of ``model``, weights and configuration."""
+def remove_heads(model: Model, remaining: Sequence[Sequence[int]]) -> None:
+    """Remove heads from the weights and the configuration of a model, in place.
+
+    Args:
+        model: one of our own encoders or decoders.
+        remaining: for each layer, the heads to keep.
+    """
     modules = [module for module in model.modules() if isinstance(module, MultiHeadAttention)]
     size = model.config.hidden_size // model.config.num_attention_heads
-    for module, heads in zip(modules, keep, strict=True):
+    for module, heads in zip(modules, remaining, strict=True):
         inside = torch.tensor([head * size + i for head in heads for i in range(size)])
         width = module.num_heads * size
-        rows = torch.cat([part * width + inside for part in range(3)])  # queries, keys, values
-        module.query_key_value = _part(module.query_key_value, rows, slice(None))
-        module.output = _part(module.output, slice(None), inside)
+        rows = torch.cat([projection * width + inside for projection in range(3)])  # queries, keys, values
+        module.query_key_value = _select(module.query_key_value, rows, slice(None))
+        module.output = _select(module.output, slice(None), inside)
         module.num_heads = len(heads)
-    model.config.kept_heads = [len(heads) for heads in keep]
+    model.config.kept_heads = [len(heads) for heads in remaining]
 
 
-def _part(linear: nn.Linear, rows: Selection, columns: Selection) -> nn.Linear:
-    """A smaller map with some rows (outputs) and columns (inputs) of ``linear``."""
+def _select(linear: nn.Linear, rows: Selection, columns: Selection) -> nn.Linear:
+    """Return a smaller linear layer with some rows (outputs) and columns (inputs) of another."""
     weight = linear.weight.detach()[rows][:, columns].clone()
-    made = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
+    smaller = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
     with torch.no_grad():
-        made.weight.copy_(weight)
-        made.bias.copy_(linear.bias[rows])
-    return made
+        smaller.weight.copy_(weight)
+        smaller.bias.copy_(linear.bias[rows])
+    return smaller
 
 
-def _refuse_others(model: Model) -> None:
+def _check_prunable(model: Model) -> None:
+    """Raise RequestError for a model whose heads cannot be removed."""
     name = type(model).__name__
     if hasattr(model, "peft_config"):
         raise RequestError(
-            f"The result is an adapter on a {name}: heads are cut out of whole models.",
-            "Write it as one model first: workbench merge RUN, and train with model: path:FOLDER.",
+            f"The result is an adapter on a {name}: heads can only be removed from complete models.",
+            "Merge it first (workbench merge RUN), and train with model: path:FOLDER.",
         )
     if not isinstance(model.config, EncoderConfig | DecoderConfig):
         raise RequestError(
-            f"Heads cannot be cut out of a {name} for good: transformers 5 has no form to save it in that loads again.",
-            "Heads of transformer-encoder and transformer-decoder can; see which matter with head importance.",
+            f"Heads cannot be removed from a {name}: transformers 5 has no format that would load it again.",
+            "Heads of transformer-encoder and transformer-decoder can be removed; head importance works for all.",
         )
     if model.config.kept_heads is not None:
-        raise RequestError("This model was pruned already.", "Prune the run that it came from, by more.")
+        raise RequestError("This model was already pruned.", "Prune more heads of the run that it came from.")
 
 
 class PruningJob:
@@ -217,7 +239,7 @@ class PruningJob:
         split = prepared.splits[prepared.reported]
         importance = self._importance(prepared, prepared.splits.get("valid", prepared.splits["train"]))
         before = _pruned_state(evaluation, split)
-        cut_heads(model, heads_to_keep(importance, self.count))
+        remove_heads(model, heads_to_keep(importance, self.count))
         after = _pruned_state(evaluation, split)
         final = evaluate_finished(evaluation, prepared, context.reporter.generation)
         save_predictions(context, final)
@@ -296,19 +318,27 @@ def _forward_seconds(evaluation: Evaluation, split: EncodedSplit, batches: Seque
     return time.perf_counter() - began
 
 
-def show_lines(run: Run) -> list[str]:
-    """What pruning has done to a run, in words."""
+def describe_pruning(run: Run) -> list[str]:
+    """Return what pruning has changed, in sentences; empty for a run that was not pruned.
+
+    Args:
+        run: a finished run.
+    """
     report = run.report()
     pruning = report.pruning if report else None
     if report is None or pruning is None:
         return []
     before, after, metric = pruning.before, pruning.after, report.primary_metric or ""
-    lines = [f"{pruning.heads_cut} heads cut out; the layers keep {', '.join(map(str, pruning.heads_kept))}."]
+    remaining = ", ".join(map(str, pruning.heads_kept))
+    lines = [_("{count} heads removed; the layers keep {heads}.").format(count=pruning.heads_cut, heads=remaining)]
     if metric in before.metrics:
-        lines.append(f"{metric}: {before.metrics[metric]:.4f} before, {after.metrics[metric]:.4f} after.")
+        change = _("{metric}: {before:.4f} before, {after:.4f} after.")
+        lines.append(change.format(metric=metric, before=before.metrics[metric], after=after.metrics[metric]))
     slow, fast = before.texts_per_second or 0.0, after.texts_per_second or 0.0
+    speed = _("Texts per second: {before:,.0f} before, {after:,.0f} after ({factor:.2f} times).")
+    size = _("Parameters: {before:,} before, {after:,} after.")
     return [
         *lines,
-        f"Texts a second: {slow:,.0f} before, {fast:,.0f} after ({fast / max(slow, 1e-9):.2f} times).",
-        f"Parameters: {before.parameters:,} before, {after.parameters:,} after.",
+        speed.format(before=slow, after=fast, factor=fast / max(slow, 1e-9)),
+        size.format(before=before.parameters, after=after.parameters),
     ]

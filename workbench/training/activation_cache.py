@@ -99,11 +99,11 @@ class ActivationCache:
             )
             return
         self.prefix = prefix
-        place = "on disk" if on_disk else "in memory"
-        self.summary = {"layers": self.depth, "bytes": needed, "place": place}
+        location = "on disk" if on_disk else "in memory"
+        self.summary = {"layers": self.depth, "bytes": needed, "place": location}
         self.note = (
-            f"The {self.depth} frozen layers ran once per example; their activations ({needed / 1e6:.0f} MB {place}) "
-            "were used in every epoch."
+            f"The {self.depth} frozen layers ran once per example; their activations "
+            f"({needed / 1e6:.0f} MB {location}) were used in every epoch."
         )
 
     def _compute(

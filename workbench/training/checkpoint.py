@@ -214,11 +214,11 @@ def prune(folder: Path, keep: set[int]) -> None:
         folder: folder of the run's checkpoints.
         keep: the steps whose checkpoints stay.
     """
-    kept_names = {f"step-{step:08d}" for step in keep}
+    names = {f"step-{step:08d}" for step in keep}
     for path in folder.iterdir():
         if path.name.startswith(TEMPORARY_PREFIX):
             shutil.rmtree(path, ignore_errors=True)
-        elif _FOLDER.fullmatch(path.name) and path.name not in kept_names:
+        elif _FOLDER.fullmatch(path.name) and path.name not in names:
             trash = path.with_name(f"{TEMPORARY_PREFIX}old-{path.name}")
             path.rename(trash)  # readers never see a half-deleted checkpoint
             shutil.rmtree(trash, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Where a run computes, and in which number format."""
+"""The device of a run, and its number format."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Device:
 
     Attributes:
         kind: ``cpu``, ``cuda`` or ``mps``.
-        precision: ``fp32``, ``bf16`` or ``fp16``: what autocast uses; weights and optimizer stay in fp32.
-        name: the hardware, as a person calls it.
+        precision: ``fp32``, ``bf16`` or ``fp16``: the format of autocast; weights and optimizer stay in fp32.
+        name: name of the hardware.
     """
 
     kind: str
@@ -25,29 +25,33 @@ class Device:
 
     @classmethod
     def choose(cls, device: str = "auto", precision: str = "auto") -> Device:
-        """The device and precision that a spec asks for; ``auto`` takes what the machine does well.
+        """Return the device and precision of a spec.
+
+        Args:
+            device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for a GPU if there is one.
+            precision: ``fp32``, ``bf16``, ``fp16``, or ``auto`` for what the device does well.
 
         Raises:
-            RequestError: a device that is not here, or a precision that it cannot do.
+            RequestError: the device is not available, or cannot compute in the precision.
         """
-        available = [kind for kind, there in (("cuda", torch.cuda.is_available()), ("mps", _has_mps())) if there]
+        available = [kind for kind, present in (("cuda", torch.cuda.is_available()), ("mps", _has_mps())) if present]
         kind = (available or ["cpu"])[0] if device == "auto" else device
         if kind not in [*available, "cpu"]:
             raise RequestError(f"training.device is {device}; this machine has {', '.join([*available, 'cpu'])}.")
         if precision == "auto":
             precision = _best_precision(kind)
         if precision == "fp16" and kind == "cpu":
-            raise RequestError("training.precision is fp16, which a CPU does not do well.", "Use auto, bf16 or fp32.")
+            raise RequestError("training.precision is fp16, which is slow on a CPU.", "Use auto, bf16 or fp32.")
         return cls(kind, precision, torch.cuda.get_device_name() if kind == "cuda" else kind)
 
     @property
     def mixed_precision(self) -> str:
-        """What accelerate calls the precision."""
+        """The precision by accelerate's name."""
         return "no" if self.precision == "fp32" else self.precision
 
 
 def _best_precision(kind: str) -> str:
-    """bf16 where the hardware multiplies it natively; where it is emulated it is 5 to 8 times slower than fp32."""
+    """Return bf16 where the hardware supports it; emulated, it is 5 to 8 times slower than fp32."""
     if kind == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     if kind == "cpu":

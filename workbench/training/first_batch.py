@@ -142,12 +142,12 @@ def tokenize_text(tokenizer: Tokenizer, text: str, max_length: int | None = None
     backend = fast_backend(tokenizer)
     backend.no_truncation()
     encoding = backend.encode(text)
-    kept = len(encoding)
-    if max_length is not None and kept > max_length:
-        kept = max_length - sum(encoding.special_tokens_mask[1:])  # those at the end move forward
+    cut_at = len(encoding)
+    if max_length is not None and cut_at > max_length:
+        cut_at = max_length - sum(encoding.special_tokens_mask[1:])  # those at the end move forward
     cells = zip(encoding.tokens, encoding.ids, encoding.offsets, encoding.special_tokens_mask, strict=True)
     return [
-        TokenCell(token, number, text[begin:end], i < kept or bool(special))
+        TokenCell(token, number, text[begin:end], i < cut_at or bool(special))
         for i, (token, number, (begin, end), special) in enumerate(cells)
     ]
 

@@ -1,8 +1,7 @@
-"""How much arithmetic training takes, and how much the device could do: what the share of the peak (MFU) is made of.
+"""The arithmetic of training, and the peak of the device: what model FLOPs utilization (MFU) is computed from.
 
-Model FLOPs utilization (Chowdhery et al. 2022, PaLM, arXiv 2204.02311, appendix B) is the arithmetic that the model
-needs for the tokens seen in a second, divided by what the device does at best in a second. What is computed twice to
-save memory, or for padding, does not count as needed.
+MFU (Chowdhery et al. 2022, PaLM, arXiv 2204.02311, appendix B) is the arithmetic that the model needs for the tokens it
+sees in a second, divided by the peak of the device in a second. Padding and recomputation to save memory do not count.
 """
 
 from __future__ import annotations
@@ -10,16 +9,21 @@ from __future__ import annotations
 import re
 import time
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-MEASURED_FOR = 0.2  # seconds, about, of a measured peak
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
-# Dense peak in 10^12 FLOPs a second, by name: matrix products in bf16 and fp16 (accumulated in fp32), in TF32, and in
-# plain fp32. From the makers' data sheets, without sparsity; the first name that fits counts. A device without TF32 has
-# no bf16 either (but for AMD's).
+    from workbench.training.device import Device
+
+MEASURED_FOR = 0.2  # seconds, roughly, to measure a peak
+
+# Dense peak in 10^12 FLOPs per second, by name: matrix products in bf16 and fp16 (accumulated in fp32), in TF32, and in
+# plain fp32. From the manufacturers' data sheets, without sparsity; the first matching name counts. A device without
+# TF32 has no bf16 either (except AMD's).
 _TERA: tuple[tuple[str, float, float | None, float], ...] = (
     # NVIDIA for data centres: data sheets of B200 and B100 (2024), H200 (2024), H100 (2023), A100 (2021), L40S, L40 and
     # L4 (2023), A40, A30 and A10 (2021), V100 (2020), T4 (2019)
@@ -59,77 +63,77 @@ _OTHER_CHIP = r"\s+(Ti|SUPER|D|Laptop|with Max-Q)\b"  # what makes another devic
 
 
 def flops_per_token(model: nn.Module, length: int, predicted: float = 1.0) -> float:
-    """Arithmetic of training for one token: 6 N + 12 L d T.
+    """Return the FLOPs of training for one token: 6 N + 12 L d T.
 
     Kaplan et al. 2020 (arXiv 2001.08361, section 2.1) and PaLM, appendix B. Each weight of a matrix product takes a
     multiplication and an addition forward, and twice as much backward: 6. Attention takes for each layer two products
-    with T keys, d wide, of 2 d T each, forward and twice backward: 12 d T (half of that is masked in a causal model,
-    and counted all the same, as is usual).
+    with T keys of width d, 2 d T each, forward and twice backward: 12 d T (half of that is masked in a causal model,
+    and counted nevertheless, as usual).
 
-    Where some weights are frozen, the gradient of these is not computed: 4 for each of them instead of 6. (Of leading
-    frozen layers nothing is computed backward at all; this is not taken off.)
+    The gradient of a frozen weight is not computed: 4 instead of 6. (Leading frozen layers have no backward pass at
+    all; this is not subtracted.)
 
     Args:
-        model: a transformers model, or anything with a ``config`` like theirs.
-        length: tokens T that attend to one another.
-        predicted: share of the tokens for which scores of the whole vocabulary are computed; below 1 where only masked
-            tokens are predicted, and the output matrix is spared the others.
+        model: a transformers model, or a module with a similar ``config``.
+        length: number T of tokens that attend to each other.
+        predicted: share of the tokens that the vocabulary scores are computed for; below 1 where only masked tokens are
+            predicted and the output matrix skips the others.
 
     Returns:
-        FLOPs, N being the parameters without embeddings that are only looked up. A matrix that is both embedding and
-        output counts once. Every token is taken to pass every other matrix: of an encoder-decoder this is too much.
+        FLOPs. N counts the parameters without embeddings that are only looked up; a matrix that is both embedding and
+        output counts once. Every token is assumed to pass every matrix, which overestimates an encoder-decoder.
     """
     looked_up = _only_looked_up(model)
-    worked = [p for p in model.parameters() if id(p) not in looked_up]
-    trained = sum(p.numel() for p in worked if p.requires_grad)
-    total = sum(p.numel() for p in worked)
-    spared = (1.0 - predicted) * _output_flops(model)
-    return 4.0 * total + 2.0 * trained - spared + 12.0 * _attention_width(model) * length
+    used = [p for p in model.parameters() if id(p) not in looked_up]
+    trainable = sum(p.numel() for p in used if p.requires_grad)
+    total = sum(p.numel() for p in used)
+    skipped = (1.0 - predicted) * _output_flops(model)
+    return 4.0 * total + 2.0 * trainable - skipped + 12.0 * _attention_width(model) * length
 
 
-def _output_flops(model: Any) -> float:
-    """What the map to the vocabulary takes for one token; 0 for a model without one."""
-    output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+def _output_flops(model: nn.Module) -> float:
+    """Return the FLOPs of the output matrix over the vocabulary for one token; 0 for a model without one."""
+    get_output = getattr(model, "get_output_embeddings", None)
+    output: nn.Linear | None = get_output() if get_output is not None else None
     return 0.0 if output is None else output.weight.numel() * (6.0 if output.weight.requires_grad else 4.0)
 
 
 def _only_looked_up(model: nn.Module) -> set[int]:
-    """The ids of parameters that are embeddings and nothing else."""
+    """Return the ids of parameters that are only used as embeddings."""
     tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     multiplied = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
     return tables - multiplied
 
 
 def _attention_width(model: nn.Module) -> float:
-    """L d: the width of what attends, added up over all layers of attention; 0 for a model without attention."""
-    config: Any = getattr(model, "config", None)
+    """Return L d: the width of attention, summed over all layers; 0 for a model without attention."""
+    config: PretrainedConfig | None = getattr(model, "config", None)
     heads = _first(config, "num_attention_heads", "n_head", "encoder_attention_heads")
     if not heads:
         return 0.0
     width = _first(config, "hidden_size", "n_embd", "d_model") or 0
     head = _first(config, "head_dim", "d_kv") or width / heads
     decoder = _first(config, "num_decoder_layers", "decoder_layers") or 0
-    if getattr(config, "is_encoder_decoder", False):  # the decoder looks at itself, and at the encoder
+    if getattr(config, "is_encoder_decoder", False):  # the decoder attends to itself and to the encoder
         encoder = _first(config, "num_hidden_layers", "num_layers", "encoder_layers") or 0
         return float((encoder + 2 * (decoder or encoder)) * heads * head)
     return float((_first(config, "num_hidden_layers", "n_layer") or 0) * heads * head)
 
 
-def _first(config: Any, *names: str) -> int | None:
+def _first(config: PretrainedConfig | None, *names: str) -> int | None:
     return next((int(value) for name in names if (value := getattr(config, name, None))), None)
 
 
-def peak_flops(device: Any, precision: str) -> tuple[float, str]:
-    """The most FLOPs a second that a device does in matrix products, and how that is known.
+def peak_flops(device: Device | torch.device | str, precision: str) -> tuple[float, str]:
+    """Return the most FLOPs per second of a device in matrix products, and the source of that number.
 
     Args:
         device: a :class:`workbench.training.device.Device`, a ``torch.device`` or its name.
         precision: ``fp32``, ``bf16`` or ``fp16``. With fp32 on a GPU, TF32 counts where torch is allowed to use it.
 
     Returns:
-        The dense peak of the data sheet for GPUs that are known by name; for others, and for a CPU, what one product of
-        two large matrices reaches, measured in about a quarter of a second. A measured peak is lower than the real one,
-        and a share of it is too high.
+        The dense peak from the data sheet for known GPUs. For others, and for a CPU, the speed of a product of two
+        large matrices, measured in about a quarter of a second; it is below the real peak, so the MFU is too high.
     """
     kind = str(getattr(device, "kind", None) or getattr(device, "type", None) or device).partition(":")[0]
     name = torch.cuda.get_device_name() if kind == "cuda" else kind
@@ -141,17 +145,17 @@ def peak_flops(device: Any, precision: str) -> tuple[float, str]:
 
 
 def _column(precision: str) -> str:
-    """The number format that the matrix products really use."""
+    """Return the number format that the matrix products really use."""
     if precision != "fp32":
         return precision
     return "tf32" if torch.backends.cuda.matmul.allow_tf32 else "fp32"
 
 
 def listed_peak(name: str, format: str) -> float | None:
-    """The dense peak of the GPU ``name`` in FLOPs a second; None when it is not listed, or is a part of one (MIG).
+    """Return the dense peak of a GPU in FLOPs per second; None if it is not listed, or is a slice of a GPU (MIG).
 
     Args:
-        name: as the driver tells it, ``"NVIDIA H100 80GB HBM3"``.
+        name: as the driver reports it, ``"NVIDIA H100 80GB HBM3"``.
         format: bf16, fp16, tf32 or fp32.
     """
     if re.search(r"\bMIG\b", name):
@@ -159,14 +163,15 @@ def listed_peak(name: str, format: str) -> float | None:
     for pattern, half, tf32, single in _TERA:
         if re.search(rf"\b({pattern})\b(?!{_OTHER_CHIP})", name, re.IGNORECASE):
             lacks_bf16 = format == "bf16" and tf32 is None and not pattern.startswith("MI")
-            found = {"bf16": None if lacks_bf16 else half, "fp16": half, "tf32": tf32, "fp32": single}.get(format)
-            return None if found is None else found * 1e12
+            peaks = {"bf16": None if lacks_bf16 else half, "fp16": half, "tf32": tf32, "fp32": single}
+            peak = peaks.get(format)
+            return None if peak is None else peak * 1e12
     return None
 
 
 @cache
 def _measured(kind: str, precision: str) -> tuple[float, str]:
-    """What a product of two square matrices reaches; the size grows until one takes long enough to be timed."""
+    """Measure the speed of a product of two square matrices; the size grows until it can be timed."""
     number = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
     size, best, began = 256, 0.0, time.perf_counter()
     while True:

@@ -48,13 +48,28 @@ class TrainerCallback(Protocol):
     """Receives the events of the loop, and can ask it to stop."""
 
     def log(self, row: MetricsRow) -> None:
-        """Receive a row of metrics."""
+        """Receive a row of metrics.
+
+        Args:
+            row: a line of ``metrics.jsonl``.
+        """
 
     def progress(self, state: TrainState, steps: int, epoch: float) -> None:
-        """Receive the state after a step. Called at every step, so it must be fast."""
+        """Receive the state after a step. Called at every step, so it must be fast.
+
+        Args:
+            state: after the step.
+            steps: number of steps of the run.
+            epoch: epochs done, with the fraction.
+        """
 
     def save(self, state: TrainState, save: Callable[[], Path]) -> None:
-        """Save a checkpoint by calling ``save``."""
+        """Save a checkpoint.
+
+        Args:
+            state: of the checkpoint.
+            save: writes the checkpoint.
+        """
 
     def stop_requested(self) -> bool:
         """Return whether the run should stop after this step."""

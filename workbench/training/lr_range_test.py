@@ -166,7 +166,7 @@ class RangeTestCallback:
         self._detector: lr_range_test.DivergenceDetector | None = None
 
     def log(self, row: MetricsRow) -> None:
-        """Report a row of metrics. Raises Diverged when its loss has diverged."""
+        # Raises Diverged when the loss has diverged.
         if self._detector is None:  # a resumed test starts from the losses of the process before
             self._detector = lr_range_test.DivergenceDetector()
             for loss in lr_range_test.loss_curve(self.run.read_metrics()[0])[1]:
@@ -176,15 +176,12 @@ class RangeTestCallback:
             raise Diverged
 
     def progress(self, state: TrainState, steps: int, epoch: float) -> None:
-        """Report a step."""
         self.state = state
         self.reporter.progress(state, steps, epoch)
 
     def save(self, state: TrainState, save: Callable[[], Path]) -> None:
-        """Save a checkpoint if the test was asked to stop."""
         if self.stop_requested():
             self.reporter.save(state, save)
 
     def stop_requested(self) -> bool:
-        """Return whether the test was asked to stop."""
         return self.reporter.stop_requested()

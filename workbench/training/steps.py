@@ -20,10 +20,18 @@ class BatchPlan(Protocol):
     """The batches of each epoch; the same ones at each call."""
 
     def epoch(self, number: int) -> Sequence[Ints]:
-        """Return the batches of epoch ``number``, each as the indices of its examples."""
+        """Return the batches of an epoch, each as the indices of its examples.
+
+        Args:
+            number: the epoch, from 0.
+        """
 
     def count(self, number: int) -> int:
-        """Return the number of batches in ``epoch(number)``."""
+        """Return the number of batches in an epoch.
+
+        Args:
+            number: the epoch, from 0.
+        """
 
 
 @dataclass(frozen=True)

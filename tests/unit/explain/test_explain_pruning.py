@@ -13,7 +13,7 @@ import torch
 from tests.tiny import make_run
 from tests.unit.explain.explain_models import predictor, tokenizer
 from workbench.cli import main
-from workbench.compress.pruning import cut_heads, heads_to_cut, heads_to_keep
+from workbench.compress.pruning import heads_to_keep, parse_head_count, remove_heads
 from workbench.errors import RequestError, SpecError
 from workbench.explain import capture_attention, explain
 from workbench.explain.heads import HeadImportance, switched_heads
@@ -53,7 +53,7 @@ def test_a_pruned_model_equals_the_whole_with_these_heads_switched_off(positions
     with torch.no_grad(), switched_heads(model, modules, switches):
         expected = model(ids, attention_mask=mask).logits
     whole = sum(p.numel() for p in model.parameters())
-    cut_heads(model, KEEP)
+    remove_heads(model, KEEP)
     with torch.no_grad():
         torch.testing.assert_close(model(ids, attention_mask=mask).logits, expected, atol=1e-6, rtol=1e-5)
     gone = 5 * 4  # heads of 4 numbers: rows of three maps with their biases, columns of one
@@ -63,7 +63,7 @@ def test_a_pruned_model_equals_the_whole_with_these_heads_switched_off(positions
 def test_a_pruned_decoder_loads_again_and_generates_with_its_cache(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = DecoderForCausalLM(DecoderConfig(**SIZES)).eval()
-    cut_heads(model, KEEP)
+    remove_heads(model, KEEP)
     model.save_pretrained(tmp_path)
     again = DecoderForCausalLM.from_pretrained(tmp_path).eval()
     assert again.config.kept_heads == [2, 1, 4]
@@ -82,15 +82,15 @@ def test_the_least_important_heads_go_first_and_every_layer_keeps_one() -> None:
     importance = HeadImportance("gradient", 1, values, order)
     assert heads_to_keep(importance, 2) == [[1], [0, 1, 2]]
     assert heads_to_keep(importance, 3) == [[1], [0, 1]]  # not the first layer's last head
-    assert heads_to_cut("30%", 6, 72) == 22 and heads_to_cut(" 5 ", 6, 72) == 5
+    assert parse_head_count("30%", 6, 72) == 22 and parse_head_count(" 5 ", 6, 72) == 5
     for wrong in ("0", "67", "100%", "many", "-3"):
         with pytest.raises(RequestError):
-            heads_to_cut(wrong, 6, 72)
+            parse_head_count(wrong, 6, 72)
 
 
 def test_a_pruned_model_can_be_explained() -> None:
     loaded = predictor(encoder(), tokenizer())
-    cut_heads(loaded.model, KEEP)
+    remove_heads(loaded.model, KEEP)
     attention = capture_attention(loaded.model, loaded.tokenizer, "good film")
     assert attention.weights.shape[:2] == (3, 4)
     assert [int(row.any((-1, -2)).sum()) for row in attention.weights] == [2, 1, 4]
@@ -142,5 +142,5 @@ def test_a_model_that_cannot_be_pruned_is_refused(workspace: Workspace, capsys: 
     run = make_run(workspace, {"training.epochs": 1})
     assert run_folder(run.folder) == 0
     assert main(["prune", run.id, "--heads", "2"]) == 2
-    assert "transformers 5 has no form" in capsys.readouterr().err
+    assert "transformers 5 has no format" in capsys.readouterr().err
     assert [each.id for each in Run.all(workspace)] == [run.id]  # nothing is left behind
