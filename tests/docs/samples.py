@@ -31,6 +31,22 @@ def reviews(path: Path) -> None:
             writer.writerow([f"The {subject} was {degree} {word}. {rest}", "good" if number % 2 else "bad"])
 
 
+def stars(path: Path) -> None:
+    """Write 200 reviews with the columns ``text`` and ``stars``, 1 to 5.
+
+    Args:
+        path: a CSV file.
+    """
+    draw = random.Random(0)
+    words = ("awful", "weak", "fair", "good", "superb")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "stars"])
+        for _ in range(200):
+            rating = draw.randrange(5)
+            writer.writerow([f"The {draw.choice(('food', 'room', 'view'))} was {words[rating]}.", rating + 1])
+
+
 def names(path: Path) -> None:
     """Write 200 sentences with tagged names, a word and its tag a line.
 
@@ -49,21 +65,22 @@ def names(path: Path) -> None:
     path.write_text("\n".join(lines), encoding="utf-8")
 
 
-def questions(path: Path) -> None:
+def squad_questions(path: Path) -> None:
     """Write 160 questions in SQuAD's format.
 
     Args:
         path: a JSON file.
     """
     draw = random.Random(0)
-    paragraphs = []
+    articles = []
     for number in range(160):
         person, city, year = draw.choice(PEOPLE), draw.choice(CITIES), 1900 + number
         context = f"{person} was born in {city} in {year}."
-        asked, answer = draw.choice(((f"Where was {person} born?", city), (f"When was {person} born?", str(year))))
+        question, answer = draw.choice(((f"Where was {person} born?", city), (f"When was {person} born?", str(year))))
         answers = [{"text": answer, "answer_start": context.index(answer, len(person))}]
-        paragraphs.append({"context": context, "qas": [{"id": str(number), "question": asked, "answers": answers}]})
-    document = {"version": "1.1", "data": [{"title": "people", "paragraphs": paragraphs}]}
+        questions = [{"id": str(number), "question": question, "answers": answers}]
+        articles.append({"title": str(number), "paragraphs": [{"context": context, "qas": questions}]})
+    document = {"version": "1.1", "data": articles}
     path.write_text(json.dumps(document), encoding="utf-8")
 
 
@@ -110,8 +127,9 @@ def conversations(path: Path) -> None:
 
 SAMPLES: dict[str, Callable[[Path], None]] = {
     "reviews.csv": reviews,
+    "stars.csv": stars,
     "names.conll": names,
-    "questions.json": questions,
+    "questions.json": squad_questions,
     "translations.csv": translations,
     "conversations.jsonl": conversations,
 }
