@@ -14,7 +14,7 @@
 # # 07 · Fine-tuning
 #
 # **After this notebook you can** put a task's head on a pretrained model, write the training loop by hand, find a
-# learning rate with a range test, freeze layers, and see over-fitting when it happens.
+# learning rate with a range test, freeze layers, and recognize overfitting when it happens.
 #
 # **You need** notebooks 04 (the encoder) and 05 (loss, AdamW, warm-up).
 #
@@ -49,9 +49,10 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 # %% [markdown]
 # ## The task
 #
-# Snippets of film reviews, *fresh* or *rotten*. They are *split* into the parts train, valid and test, and all snippets
-# about one film go into the same part: otherwise the model could learn films instead of opinions, and look better than
-# it is. (`tasks` holds the library's tasks; here it says which columns of the data are needed, the text and its label.)
+# Snippets of film reviews, *fresh* or *rotten*. They are divided into the splits train, valid and test, and all
+# snippets about one film go into the same split: otherwise the model could learn films instead of opinions, and look
+# better than it is. (`tasks` contains the library's tasks; here it says which columns of the data are needed, the text
+# and its label.)
 
 # %%
 limit = size(
@@ -69,24 +70,23 @@ for text, label in list(zip(dataset.train.columns["text"], dataset.train.columns
 # %% [markdown]
 # ## A head on a body
 #
-# Pretraining gave a **body** that makes a vector of each token. The task needs a **head**: here one linear map to two
-# scores. It reads the vector of the first token, `[CLS]`, as BERT's own classifiers do: through one more map and a
-# tanh, the **pooler**. BERT's own pretraining has trained it (it guessed the next sentence from it, notebook 05).
-# MiniLM was trained on the mean of its tokens instead, so its pooler is still random, and has to be learned like the
-# head.
+# Pretraining produced a **body** that turns each token into a vector. The task needs a **head**: here one linear map
+# to two scores. It reads the vector of the first token, `[CLS]`, as BERT's own classifiers do: through one more map
+# and a tanh, the **pooler**. In BERT, pretraining has trained it (to predict the next sentence, notebook 05). MiniLM
+# was trained on the mean of its tokens instead, so its pooler is still random, and has to be learned like the head.
 #
 # $$\text{scores} = W_c \tanh(W_p\, h_{\text{CLS}} + b_p) + b_c$$
 #
 # | symbol | in the code | shape | |
 # |---|---|---|---|
 # | $B, T, D$ | | numbers | texts in a batch, tokens of a text, numbers in a token's vector |
-# | $h_{\text{CLS}}$ | `hidden[:, 0]` | `[B, D]` | what the body makes of the first token |
+# | $h_{\text{CLS}}$ | `hidden[:, 0]` | `[B, D]` | the body's vector of the first token |
 # | $W_p, b_p$ | `body.pooler.dense` | `[D, D]`, `[D]` | pretrained in BERT, random in MiniLM |
 # | $W_c, b_c$ | `classifier` | `[classes, D]`, `[classes]` | new |
-# | scores | `scores` | `[B, classes]` | their softmax are the probabilities |
+# | scores | `scores` | `[B, classes]` | their softmax is the probabilities |
 #
-# The other weights of the body are there already; the head's are random. That difference is what makes fine-tuning
-# quick, and delicate.
+# The other weights of the body are already useful; the head's are random. That difference makes fine-tuning fast, and
+# delicate.
 
 
 # %%
@@ -121,8 +121,8 @@ head = sum(p.numel() for p in model.classifier.parameters())
 print(f"body {body:,} weights, head {head:,}")
 
 # %% [markdown]
-# Is that what the library has? Give both the same weights and the same texts: the scores and the loss must be equal.
-# (The loss is the cross-entropy, the mean of $-\ln p$ of the right class.)
+# Is that what the library has? With the same weights and the same texts, the scores and the loss must be equal. (The
+# loss is the cross-entropy, the mean of $-\ln p$ of the right class.)
 
 # %%
 theirs = make_source("minilm", workspace).load("AutoModelForSequenceClassification", {"num_labels": len(labels)}).model
@@ -140,9 +140,9 @@ print("our classifier and transformers' give the same scores and loss")
 # %% [markdown]
 # ## The loop, by hand
 #
-# Everything that training is: take a batch, compute the loss, let torch compute the gradients, clip, step, repeat.
-# **Clip** means: where all gradients together, seen as one long vector, are longer than 1 (the length is the root of
-# the sum of their squares), they are shortened to 1, so that one odd batch cannot throw the weights far. **Step** is
+# This is all that training is: take a batch, compute the loss, let torch compute the gradients, clip, step, repeat.
+# **Clip** means: if all gradients together, seen as one long vector, are longer than 1 (the length is the root of the
+# sum of their squares), they are shortened to 1, so that one odd batch cannot throw the weights far. **Step** is
 # AdamW's (notebook 05), with a rate that rises over the first tenth of the steps and then falls to 0.
 
 
@@ -175,7 +175,7 @@ def evaluate(model, part):
 
 
 def train(model, part, epochs, peak, batch_size=BATCH, schedule=None, seen=None, held_out=None):
-    """Train in place. ``schedule(step, steps)`` scales the largest rate; ``seen`` is told each loss.
+    """Train in place. ``schedule(step, steps)`` scales the peak rate; ``seen`` receives each loss.
 
     Where ``held_out`` is given: after each epoch, the loss of the part and that of what is held out.
     """
@@ -206,9 +206,9 @@ def train(model, part, epochs, peak, batch_size=BATCH, schedule=None, seen=None,
 
 # %% [markdown]
 # The library's loop ([workbench/training/loop.py](../workbench/training/loop.py)) is these lines, with checkpoints and
-# metrics around them. (A *checkpoint* is a copy of the weights on the disk; the `Accelerator`, of Hugging Face, puts
-# the work on the processor or the graphics card.) Here is the proof: the same weights, the same batches, without
-# dropout (which is drawn at random): the losses of all steps, and the weights at the end, must be equal.
+# metrics around them. (A *checkpoint* is a copy of the weights on disk; the `Accelerator`, from Hugging Face, moves
+# the work to the processor or the graphics card.) Here is the test: with the same weights and the same batches,
+# without dropout (which is random), the losses of all steps, and the weights at the end, must be equal.
 
 
 # %%
@@ -281,19 +281,19 @@ print("the library's loop:", [round(loss, 4) for loss in listener.losses])
 # %% [markdown]
 # ## Which learning rate? A range test
 #
-# What a rate does to a loss can be moved here: the two-weight valley of notebook 05. Move the rate from left to right
-# and look at the right-hand picture: too small and little is learned, larger is better, and just behind the best rate
-# stands a wall. Then move the warm-up and see the wall give way.
+# Here you can change the rate and watch the loss, in the two-weight valley of notebook 05. Move the rate from left to
+# right and look at the right-hand picture: too small and little is learned, larger is better, and just beyond the best
+# rate there is a wall. Then raise the warm-up and see the wall recede.
 
 # %%
 widgets.learning_rate()
 
 # %% [markdown]
-# Of a real model nobody knows where the wall stands, so one goes and looks. Let the rate rise from far too small to far
-# too large within one short training, multiplied by the same factor at each step (`rise`), and watch the loss: as a
-# rule it stays, falls, and explodes. Two readings are common: the rate where the loss falls fastest (Smith 2015, arXiv
-# 1506.01186), and a tenth of the rate where it is lowest. The library's `judge` smooths the curve and takes the smaller
-# one.
+# For a real model nobody knows where the wall is, so you go and look. Let the rate rise from far too small to far too
+# large within one short training, multiplied by the same factor at each step (`rise`), and watch the loss: as a rule
+# it stays, falls, and explodes. Two readings are common: the rate where the loss falls fastest (Smith 2015, arXiv
+# 1506.01186), and a tenth of the rate where it is lowest. The library's `judge` smooths the curve and takes the
+# smaller one.
 
 # %%
 lowest, highest, epochs = 1e-6, 1e-1, size(test=2, cpu=1, gpu=1)
@@ -324,16 +324,16 @@ show(
 )
 
 # %% [markdown]
-# A small data set gives a rough curve: read the order of magnitude, no more. For full fine-tuning of BERT-base values
+# A small data set gives a rough curve: read the order of magnitude, no more. For full fine-tuning of BERT-base, values
 # between 2e-5 and 5e-5 are common; small models such as this one, MiniLM, take up to 3e-4. We take 1e-4.
 #
 # ## Fine-tuning, frozen, and from nothing
 #
 # Three models with the same head and loop:
 #
-# * **full**: all weights move;
-# * **head only**: the body is **frozen** (`requires_grad_(False)`), only the pooler and $W_c$, $b_c$ move;
-# * **from nothing**: the same architecture with random weights. This is what pretraining has to beat.
+# * **full**: all weights are trained;
+# * **head only**: the body is **frozen** (`requires_grad_(False)`), only the pooler and $W_c$, $b_c$ are trained;
+# * **from nothing**: the same architecture with random weights. Pretraining has to beat this.
 
 # %%
 epochs = size(test=1, cpu=3, gpu=3)
@@ -367,22 +367,23 @@ always = dataset.test.columns["label"].count(most) / len(dataset.test)
 print(f"{'always ' + most:>12}: {0:>10,} weights moved, accuracy on unseen films {always:.3f}")
 
 # %% [markdown]
-# Compare each with the last line. On so few reviews a model from nothing hardly gets beyond it: it would have to learn
-# English from them. The frozen body's vectors hold much of what is needed, but not in the form that the task wants.
+# Compare each with the last line. With so few reviews a model from nothing hardly gets beyond it: it would have to
+# learn English from them. The frozen body's vectors contain much of what is needed, but not in the form that the task
+# wants.
 #
-# How sure is such a number? It would be another with other test texts. On $n$ examples an accuracy $a$ varies by about
-# $\sqrt{a(1-a)/n}$ (its *standard error*); twice that, to both sides, is a rough 95% interval.
-# [Notebook 12](12_comparing_honestly.ipynb) does it properly.
+# How certain is such a number? It would differ with other test texts. On $n$ examples an accuracy $a$ varies by about
+# $\sqrt{a(1-a)/n}$ (its *standard error*); twice that, to both sides, is a rough 95% interval. [Notebook
+# 12](12_comparing_honestly.ipynb) does it properly.
 
 # %%
 count = len(dataset.test)
 print(f"with {count} test examples: about ± {2 * math.sqrt(0.7 * 0.3 / count):.3f} at an accuracy of 0.7")
 
 # %% [markdown]
-# ## Over-fitting, seen
+# ## Overfitting, seen
 #
-# Few examples, many passes, a high rate: look what the loss of the training examples does, and what that of held-out
-# ones does. Where the first goes towards 0 and the second rises, the model learns its examples by heart.
+# Few examples, many passes, a high rate: watch what the loss of the training examples does, and what that of the
+# held-out ones does. Where the first goes towards 0 and the second rises, the model memorizes its examples.
 
 # %%
 few = size(test=8, cpu=100, gpu=200)
@@ -403,15 +404,15 @@ show(
 
 # %% [markdown]
 # What helps: more data, fewer passes (stop when the held-out loss stops falling: `training.early_stopping_patience`),
-# fewer weights that move (notebook 10), dropout and weight decay.
+# fewer trainable weights (notebook 10), dropout and weight decay.
 #
-# ## The same by the library
+# ## The same with the library
 #
 # Classifier, loss and loop are the library's, as you have seen. Now the whole job as one document; the run goes into a
-# folder with its metrics, predictions and report. Its accuracy is not exactly ours: head, order and dropout are drawn
-# with other random numbers, and at the end the library takes the weights of the best evaluation (`load_best`). Look
-# also at `eval/loss`: where it rises from epoch to epoch, that is over-fitting again. (`macro_f1` and `matthews` are
-# two more measures, which cannot be raised by always giving the most frequent answer; for that, `matthews` is 0.)
+# folder with its metrics, predictions and report. Its accuracy is not exactly ours: head, order and dropout use other
+# random numbers, and at the end the library restores the weights of the best evaluation (`load_best`). Look at
+# `eval/loss`, too: where it rises from epoch to epoch, that is overfitting again. (`macro_f1` and `matthews` are two
+# more metrics, which you cannot raise by always giving the most frequent answer; for that, `matthews` is 0.)
 
 # %%
 finished = wb.run(
@@ -430,11 +431,11 @@ print({name: round(value, 3) for name, value in finished.results().items()})
 # %% [markdown]
 # ## Summary
 #
-# * A task is a head on a pretrained body. The loop is six lines; the rest is book-keeping.
+# * A task is a head on a pretrained body. The loop is six lines; the rest is bookkeeping.
 # * A range test finds the order of magnitude of the learning rate.
-# * Full tuning moves all; frozen bodies are cheap. Compare with a model from nothing, and with the size of the test
-#   set in mind.
-# * When held-out loss rises while training loss falls, it is over-fitting.
+# * Full fine-tuning trains all weights; frozen bodies are cheap. Compare with a model from nothing, and mind the size
+#   of the test split.
+# * When held-out loss rises while training loss falls, the model overfits.
 #
 # ## Questions to think about
 #
@@ -443,12 +444,12 @@ print({name: round(value, 3) for name, value in finished.results().items()})
 # 3. With the body frozen and its dropout off (the library turns it off in frozen layers; our `train` does not), its
 #    vectors are the same in every epoch. What can be saved? (The library does it: `training.cache_activations`.)
 #
-# ## Where to go on
+# ## Where to go next
 #
 # * [Notebook 08](08_many_tasks.ipynb): other heads, other tasks. [Notebook 10](10_fewer_weights.ipynb): fewer weights.
 #   [Notebook 12](12_comparing_honestly.ipynb): is the better one better?
 # * Lesson 01, [the mail of a bank](../tutorials/01_mail.ipynb), does this for many classes.
-# * [workbench/training/loop.py](../workbench/training/loop.py), and the same in the browser: **Launch** on the
+# * [workbench/training/loop.py](../workbench/training/loop.py), and the same in the browser: **Launch** in the
 #   dashboard.
 # * Howard and Ruder 2018 (arXiv 1801.06146); Mosbach et al. 2021 on the stability of fine-tuning (arXiv 2006.04884).
 
