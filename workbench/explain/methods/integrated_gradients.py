@@ -46,13 +46,12 @@ class IntegratedGradients(GradientBased):
         return super().why_incompatible(predictor)
 
     def run(self, instance: Instance, target: Target) -> Scores:
-        """Double the steps until the scores sum to the difference of the logits, up to the tolerance."""
         embedded = embed(instance, instance.encoded.inputs)
         baseline = embed(instance, masked_inputs(instance))
         with differentiable(instance.model), torch.no_grad():
             start, end = logits_of_embeddings(instance, torch.cat([baseline, embedded]), target).tolist()
         allowed = max(self.config.tolerance * abs(end - start), _NOISE)
-        steps = _FIRST_STEPS
+        steps = _FIRST_STEPS  # doubled until the scores sum to the difference of the logits, up to the tolerance
         while True:
             attributions = _attributions(instance, embedded, baseline, target, steps)
             error = abs(float(attributions.sum()) - (end - start))
