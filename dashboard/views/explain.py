@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from dashboard import state
-from dashboard.parts.shared import first_visit, run_list, url_widgets
+from dashboard.parts.shared import first_visit, run_list
 from dashboard.parts.shared.errors import show_errors
 from workbench.i18n import N_, _
 from workbench.runs.run import Run
@@ -35,6 +35,7 @@ first_visit.explain(
 runs = [run for run in run_list.newest_first() if run_list.explainable(run)]
 ids = run_list.ids(runs)
 state.from_url(state.RUN, state.one_of(ids))
+state.from_url(state.Explain.VIEW, state.known(list(VIEWS)))
 if not ids:
     run_list.show_empty(_("There is no finished run to explain yet."))
     st.stop()
@@ -65,7 +66,11 @@ with right, show_errors("prediction_error"):
         name = _("this text") if other.is_run and other.run.id == run.id else _("this run")
         sides = [replace(sides[0], name=name), other]
     inputs.show_predictions(sides)
-view = url_widgets.segments(_("View"), list(VIEWS), state.Explain.VIEW, format_func=lambda view: _(VIEWS[view]))
+st.session_state.setdefault(state.Explain.VIEW.key, "tokens")
+view = st.segmented_control(
+    _("View"), list(VIEWS), format_func=lambda view: _(VIEWS[view]), key=state.Explain.VIEW.key, required=True
+)
+state.to_url(state.Explain.VIEW, view or "")
 with show_errors("view_error"):
     if view in ("tokens", "faithfulness"):
         method = tokens.choose(sides[0])
@@ -75,4 +80,4 @@ with show_errors("view_error"):
     elif view == "heads":
         heads.show(sides)
     else:
-        attention_views.show(sides, view)
+        attention_views.show(sides, view or "canvas")

@@ -15,7 +15,7 @@ from workbench.runs.documents import Report, RunSummary
 from workbench.workspace import Workspace
 
 
-def test_a_run_alone_is_asked_for_another_the_likest_first(workspace: Workspace) -> None:
+def test_a_single_run_offers_the_most_comparable_runs_first(workspace: Workspace) -> None:
     one, other = fake_run(workspace), fake_run(workspace, seed=1)
     elsewhere = fake_run(workspace, changes={"data.train": "ag-news"})
     unfinished = fake_run(workspace, "failed")
@@ -124,7 +124,7 @@ def test_the_link_holds_the_whole_view(workspace: Workspace, part: dict[str, str
             assert getattr(test, kind)(key=key).value == given[name], name
 
 
-def test_a_link_that_names_nothing_shows_what_is_usual(workspace: Workspace) -> None:
+def test_a_link_with_unknown_values_shows_the_defaults(workspace: Workspace) -> None:
     runs = [fake_run(workspace, seed=seed) for seed in (0, 1)]
     wrong = dict.fromkeys([*FULL, *WIDGETS, "evidence"], "<b>nothing</b>")
     test = well(open_page("compare", runs=",".join(run.id for run in runs), **wrong))

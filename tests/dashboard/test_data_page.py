@@ -35,13 +35,13 @@ def upload(workspace: Workspace, tmp_path: Path, name: str = "reviews.csv") -> s
     return store(name, write_csv(tmp_path / "sent.csv").read_bytes(), workspace).name
 
 
-def test_nothing_chosen_shows_what_can_be_chosen(workspace: Workspace) -> None:
+def test_without_a_choice_the_page_lists_the_options(workspace: Workspace) -> None:
     page = well(open_page("data"))
     assert "Choose a data set, or upload a file" in "\n".join(str(info.value) for info in page.info)
     assert any(option.startswith("rotten-tomatoes") for option in page.selectbox(key="data.chosen").options)
 
 
-def test_filters_leave_what_fits(workspace: Workspace) -> None:
+def test_filters_reduce_the_options(workspace: Workspace) -> None:
     page = well(open_page("data"))
     before = len(page.selectbox(key="data.chosen").options)
     page = well(page.selectbox(key="data.task").set_value("translation").run())
@@ -63,7 +63,7 @@ def test_the_catalogue_is_a_table_that_follows_the_filters(workspace: Workspace)
     assert page.query_params.get("task") is None
 
 
-def test_the_link_says_what_is_seen_of_a_file(workspace: Workspace) -> None:
+def test_the_link_restores_the_view_of_a_file(workspace: Workspace) -> None:
     rows = "".join(f'"{text}","{label}","{n}"\n' for n, (text, label) in enumerate(reviews(60)))
     name = store("odd.csv", f"a,b,c\n{rows}".encode(), workspace).name
     roles = json.dumps({"text": "a", "label": "b", "no-such": "c"})
@@ -101,7 +101,7 @@ def test_duplicates_and_conflicts_are_listed_with_their_rows(workspace: Workspac
     assert locations["in both splits", "train and test", "twice"][1].endswith("line 2")
 
 
-def test_the_first_batch_is_made_once_and_is_of_what_stands_in_the_fields(
+def test_the_first_batch_is_built_once_and_matches_the_fields(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[str] = []
@@ -179,7 +179,7 @@ def zipped(name: str, size: int = 10) -> bytes:
     [zipped("../../climbs"), zipped("bomb", 5_000_000), pickle.dumps({"a": 1}), b"\x1f\x8b\x08\0rest", b"\x7fELF\0"],
     ids=["climbing-zip", "bomb", "pickle", "gzip", "program"],
 )
-def test_archives_pickles_and_programs_are_refused_and_not_kept(
+def test_archives_pickles_and_programs_are_refused_and_not_stored(
     workspace: Workspace, name: str, content: bytes
 ) -> None:
     with pytest.raises((DataError, RefusedError)):

@@ -36,7 +36,7 @@ def test_a_map_has_the_numbers_and_their_colours() -> None:
     assert maps.head_map([[0.0, 0.0]], "Map", "units").svg()  # nothing to scale by
 
 
-def test_colours_are_told_apart_in_grey_and_letters_can_be_read_on_them() -> None:
+def test_colours_differ_in_gray_and_text_on_them_is_readable() -> None:
     def grey(colour: str) -> float:
         parts = [(int(colour[i : i + 2], 16) / 255) ** 2.2 for i in (1, 3, 5)]
         return float(np.dot(parts, [0.2126, 0.7152, 0.0722]))
@@ -125,7 +125,7 @@ def test_two_texts_are_laid_over_each_other() -> None:
         align_attention(strange, longer)
 
 
-def test_what_is_kept_of_heads_may_be_damaged(workspace: object) -> None:
+def test_damaged_measurements_of_heads_are_ignored(workspace: object) -> None:
     from tests.dashboard.fake_runs import fake_run
     from workbench.explain.cache import load_importance, load_patterns, save_measurement
     from workbench.explain.heads import HeadImportance

@@ -37,7 +37,7 @@ def test_predictions_as_labels_and_judgements(workspace: Workspace) -> None:
     assert sum(found.correct) == sum(a == b for a, b in zip(found.gold, found.predicted, strict=True))
 
 
-def test_what_cannot_be_right_or_wrong_is_left_out(workspace: Workspace) -> None:
+def test_rows_without_a_verdict_are_left_out(workspace: Workspace) -> None:
     run = two(workspace, correct=[None if i % 2 else i % 4 == 0 for i in range(60)])[0]
     found = read_class_predictions(run)
     assert found is not None and len(found) == 30 and sum(found.correct) == 15
@@ -45,7 +45,7 @@ def test_what_cannot_be_right_or_wrong_is_left_out(workspace: Workspace) -> None
     assert read_class_predictions(run) is None
 
 
-def test_slices_are_told_for_both_runs(workspace: Workspace) -> None:
+def test_slices_show_both_runs(workspace: Workspace) -> None:
     hostile = "<script>x</script> **[y](z)**"
     source = [hostile if i < 20 else "films" for i in range(60)]
     runs = two(workspace, **{"column:source": source})
@@ -60,7 +60,7 @@ def test_slices_are_told_for_both_runs(workspace: Workspace) -> None:
         assert table.loc[table["slice"] == "films", column].iloc[0] == pytest.approx(right)
 
 
-def test_doubtful_labels_and_confident_mistakes(workspace: Workspace) -> None:
+def test_label_errors_and_confident_errors(workspace: Workspace) -> None:
     runs = two(workspace)
     test = look_at("labels", runs)
     table = next(frame.value for frame in test.dataframe if "score" in frame.value.columns)

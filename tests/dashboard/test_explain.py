@@ -154,7 +154,7 @@ def test_ten_thousand_characters_are_shown(runs: list[Run]) -> None:
 
 
 @pytest.mark.parametrize("view", ["head", "model", "neuron"])
-def test_what_bertviz_would_not_draw_is_drawn_by_ours(
+def test_texts_too_long_for_bertviz_use_our_own_view(
     view: str, runs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from workbench.explain.render import bertviz, neuron
@@ -182,7 +182,7 @@ def test_fewer_layers_are_offered_when_they_fit(runs: list[Run], monkeypatch: py
 def test_heads_of_a_long_text_are_given_one_at_a_time(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
     from dashboard.parts.explain import attention_views
 
-    monkeypatch.setattr(attention_views, "_INSIDE", 1000)
+    monkeypatch.setattr(attention_views, "_MAX_INLINE", 1000)
     test = well(open_page("explain", run=runs[0].id, text=TEXT, view="canvas"))
     (document,) = pictures(test)
     assert document.count('type="text/plain" data-head=') == 1
@@ -208,20 +208,20 @@ def test_heads_of_a_long_text_are_given_one_at_a_time(runs: list[Run], monkeypat
     assert other != address  # another session has another address
 
 
-def test_the_store_forgets_what_was_looked_at_least() -> None:
+def test_the_store_drops_the_least_recently_used() -> None:
     from tests.unit.explain.test_explain_render import attention_of_size
 
     store = heads.HeadStore(max_bytes=3 * 2 * 2 * 100)
-    keys = [store.keep(attention_of_size(2, 2, 10)).removeprefix(heads.PATH + "/") for _ in range(3)]
+    keys = [store.add(attention_of_size(2, 2, 10)).removeprefix(heads.PATH + "/") for _ in range(3)]
     assert store.packed(keys[0], "0", "0") is not None
-    keys.append(store.keep(attention_of_size(2, 2, 10)).removeprefix(heads.PATH + "/"))
+    keys.append(store.add(attention_of_size(2, 2, 10)).removeprefix(heads.PATH + "/"))
     assert [store.packed(key, "0", "0") is not None for key in keys] == [True, False, True, True]
 
 
 # -- two sides ------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_beside_its_base_another_run_and_another_text(runs: list[Run]) -> None:
+def test_a_run_compared_with_its_base_another_run_and_another_text(runs: list[Run]) -> None:
     given = {"run": runs[0].id, "text": TEXT, "view": "canvas"}
     for beside, name in (("base", "base model"), (runs[1].id, "lora"), ("text", "other text")):
         test = well(open_page("explain", **given, other="the film was bad and the story was bad", **{"with": beside}))
@@ -246,7 +246,7 @@ def test_both_sides_are_shown(view: str, frames: int, runs: list[Run]) -> None:
 # -- faithfulness, layers, heads -------------------------------------------------------------------------------------
 
 
-def test_a_faithfulness_evaluation_is_drawn_when_asked_for(runs: list[Run]) -> None:
+def test_a_faithfulness_evaluation_starts_on_request(runs: list[Run]) -> None:
     test = well(open_page("explain", run=runs[0].id, text=TEXT, view="faithfulness", method="occlusion"))
     assert pictures(test) == []
     well(test.button(key="explain.evaluate").click().run())
@@ -267,7 +267,7 @@ def test_dataset_faithfulness_is_stored_with_the_run_and_shown_in_compare(runs: 
 
 
 @pytest.mark.slow
-def test_heads_are_measured_once_and_kept(runs: list[Run]) -> None:
+def test_heads_are_measured_once_and_stored(runs: list[Run]) -> None:
     given = {"run": runs[0].id, "text": TEXT, "view": "heads", "with": "base"}
     test = well(open_page("explain", **given))
     for key in ("explain.patterns", "explain.importance.ablation", "explain.layers", "explain.moves"):

@@ -96,7 +96,7 @@ def test_every_view_draws(chromium: Browser, server: Server, runs: list[Run]) ->
 
 
 @pytest.mark.slow
-def test_512_tokens_are_drawn_and_heads_asked_for_one_by_one(
+def test_512_tokens_are_drawn_and_heads_requested_one_by_one(
     chromium: Browser, server: Server, runs: list[Run]
 ) -> None:
     asked: list[str] = []
@@ -135,7 +135,7 @@ def test_two_sides_blink(chromium: Browser, server: Server, runs: list[Run]) -> 
 
 
 @pytest.mark.slow
-def test_a_run_beside_its_base_and_another_run(chromium: Browser, server: Server, runs: list[Run]) -> None:
+def test_a_run_compared_with_its_base_and_another_run(chromium: Browser, server: Server, runs: list[Run]) -> None:
     with visitor(chromium, server.url) as someone:
         for beside in ("base", runs[1].id):
             query = f"run={runs[0].id}&text={quote(TEXT)}&with={beside}"

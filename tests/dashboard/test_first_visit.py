@@ -15,7 +15,7 @@ def _page() -> None:
     first_visit.explain("one", "What one is for.")
 
 
-def test_an_explanation_is_put_away_for_good_and_comes_back_when_asked(workspace: Workspace) -> None:
+def test_an_explanation_stays_dismissed_until_it_is_shown_again(workspace: Workspace) -> None:
     test = well(AppTest.from_function(_page).run())
     assert "What one is for." in text_of(test)
     well(test.button[0].click().run())

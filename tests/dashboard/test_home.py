@@ -52,7 +52,7 @@ def test_the_second_run_begins_with_the_settings_of_the_first(workspace: Workspa
     assert test.title[0].value == "Launch" and test.selectbox(key="launch.tuning").value == "lora"
 
 
-def test_what_runs_and_what_waits_in_the_queues_order(workspace: Workspace) -> None:
+def test_running_and_queued_runs_are_in_the_queues_order(workspace: Workspace) -> None:
     fake_run(workspace, "running", name="at-work")
     waiting = [fake_run(workspace, "queued", name=f"waits-{number}") for number in range(5)]
     jobs.move(waiting[4], 0)

@@ -42,7 +42,7 @@ def document_of(test: AppTest) -> dict[str, Any]:
     return found
 
 
-def test_only_what_goes_with_the_task_can_be_chosen(workspace: Workspace) -> None:
+def test_only_fitting_entries_are_offered(workspace: Workspace) -> None:
     test = well(open_page("launch"))
     assert "transformer-encoder-decoder" not in test.selectbox(key="launch.model").options
     assert {"full", "lora", "head"} <= set(test.selectbox(key="launch.tuning").options)
@@ -89,7 +89,7 @@ def test_the_form_follows_the_yaml_and_the_yaml_the_form(workspace: Workspace) -
     ("text", "said"),
     [("task: [", "not valid YAML"), ("task: x\nmodel: 3\n", "model"), ("a: &a 1\nb: *a\n", "aliases"), ("", "empty")],
 )
-def test_wrong_yaml_is_told_and_changes_nothing(text: str, said: str, workspace: Workspace) -> None:
+def test_invalid_yaml_shows_an_error_and_changes_nothing(text: str, said: str, workspace: Workspace) -> None:
     test = well(open_page("launch"))
     before = document_of(test)
     well(test.text_area(key="launch_yaml_text").set_value(text).run())
@@ -130,7 +130,7 @@ def test_a_link_to_a_run_that_cannot_be_read_leaves_the_form(workspace: Workspac
         assert document_of(test)["data"]["train"] == "rotten-tomatoes"
 
 
-def test_what_the_form_cannot_hold_is_named() -> None:
+def test_settings_that_the_form_cannot_hold_are_named() -> None:
     document = {"task": "text-classification", "data": "a.csv", "model": "minilm"}
     spec = RunSpec.parse({**document, "data": {"train": "a.csv", "test": "b.csv"}})
     assert lost(spec, document) == ["data.test"]
@@ -140,7 +140,7 @@ def test_what_the_form_cannot_hold_is_named() -> None:
 # -- what a run will take -----------------------------------------------------------------------------------------
 
 
-def test_an_estimate_is_asked_for_shown_and_stopped(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_estimate_is_started_shown_and_stopped(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     now = {"trial": estimate.EstimateStatus("unknown")}
     asked: list[tuple[str, bool]] = []
 
@@ -166,14 +166,14 @@ def test_an_estimate_is_asked_for_shown_and_stopped(workspace: Workspace, monkey
     assert any("memory" in error.value for error in test.error)
 
 
-def test_nothing_is_estimated_of_what_cannot_be_run(workspace: Workspace) -> None:
+def test_an_invalid_spec_is_not_estimated(workspace: Workspace) -> None:
     test = well(open_page("launch"))
     test.number_input(key="launch.data_fields.holdout.valid").set_value(0.6)
     well(test.number_input(key="launch.data_fields.holdout.test").set_value(0.6).run())
     assert not any(button.key == "foresight_begin" for button in test.button)
 
 
-def test_a_finished_run_tells_how_far_the_estimate_was_off() -> None:
+def test_a_finished_run_shows_the_error_of_its_estimate() -> None:
     cost = Cost(total_seconds=1000.0, seconds=900.0, peak_memory_bytes=1_500_000_000)
     text = panel.compare_with_actual(Report(cost=cost, estimate=ESTIMATE))
     assert "12 min; actual: 17 min (-30%)" in text and "1.5 GB" in text and "(+0%)" in text

@@ -62,7 +62,7 @@ def test_nothing_in_text_or_label_becomes_html(text: str) -> None:
     assert page.text == text
 
 
-def test_a_label_has_one_colour_and_stands_once() -> None:
+def test_a_label_has_one_colour_and_appears_once() -> None:
     page = marked_html("Ada in Rome", [Span("Ada", 0, 3, 0.91, "PER"), Span("Rome", 7, 11, 0.8, "LOC")], COLOURS)
     assert page.count(">PER<") == page.count(">LOC<") == 1 and "PER, 91.0%" in page
     assert len(set(re.findall(r"background:(#\w{6})", page))) == 2

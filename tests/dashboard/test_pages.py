@@ -123,7 +123,7 @@ def test_a_link_chooses_the_run_and_the_choice_is_in_the_link(workspace: Workspa
     assert test.query_params["run"] in (second.id, [second.id])
 
 
-def test_a_failed_run_says_why_and_what_to_do(workspace: Workspace) -> None:
+def test_a_failed_run_shows_why_and_what_to_do(workspace: Workspace) -> None:
     fake_run(workspace, "failed")
     test = well(open_page("runs"))
     assert "9\\.1 GB" in test.error[0].value and "batch\\_size" in test.error[0].value
@@ -169,13 +169,13 @@ def test_a_range_test_shows_its_curve_and_leads_to_a_training_with_its_rate(work
     assert "range" not in written
 
 
-def test_a_range_test_that_runs_draws_what_there_is(workspace: Workspace) -> None:
+def test_a_running_range_test_draws_its_losses_so_far(workspace: Workspace) -> None:
     run = fake_range_test(workspace, "stopped")
     test = well(open_page("runs", run=run.id))
     assert len(test.get("plotly_chart")) == 1 and not test.metric
 
 
-def test_a_language_model_shows_what_it_writes_newest_first_and_as_text(workspace: Workspace) -> None:
+def test_a_language_model_shows_its_generated_text_newest_first(workspace: Workspace) -> None:
     run = fake_language_run(workspace)
     test = well(open_page("runs", run=run.id))
     steps = [box.label for box in test.expander if box.label.startswith("After step")]
@@ -188,7 +188,7 @@ def test_a_language_model_shows_what_it_writes_newest_first_and_as_text(workspac
     assert "12\\.3%" in text_of(test)
 
 
-def test_explain_and_compare_leave_out_what_they_cannot_read(workspace: Workspace) -> None:
+def test_explain_and_compare_leave_out_runs_they_cannot_open(workspace: Workspace) -> None:
     all_kinds(workspace)
     fake_run(workspace, tuning="lora")
     explained = open_page("explain").selectbox(key="chosen.run").options
@@ -201,7 +201,7 @@ def test_explain_and_compare_leave_out_what_they_cannot_read(workspace: Workspac
 # -- Launch -------------------------------------------------------------------------------------------------------
 
 
-def test_launch_submits_what_the_form_says(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_launch_submits_the_form(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = []
     monkeypatch.setattr(
         jobs, "submit", lambda spec, where, confined=False: sent.append((spec, confined)) or fake_run(where)
@@ -299,7 +299,7 @@ def test_a_model_from_outside_blocks_the_launch(source: str, argument: str, work
     assert test.button(key="launch_submit").disabled, text_of(test)
 
 
-def test_what_was_filled_in_is_there_when_one_comes_back(workspace: Workspace) -> None:
+def test_the_form_keeps_its_values_across_pages(workspace: Workspace) -> None:
     test = well(open_page("launch", preset="demo-lora"))
     well(test.number_input(key="launch.training.epochs").set_value(7.0).run())
     well(test.switch_page("views/runs.py").run())
@@ -327,7 +327,7 @@ def test_compare_shows_the_runs_in_the_link(workspace: Workspace) -> None:
     assert len(settings_of(test)) > len(table)
 
 
-def test_runs_that_cannot_be_compared_are_told_why(workspace: Workspace) -> None:
+def test_incomparable_runs_show_the_reason(workspace: Workspace) -> None:
     first, second = fake_run(workspace), fake_run(workspace, examples=20)
     test = well(open_page("compare", runs=f"{first.id},{second.id}"))
     assert "cannot be compared" in text_of(test)

@@ -53,7 +53,7 @@ def test_an_upload_lands_in_uploads_whatever_its_name(name: str, workspace: Work
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_table_is_refused_and_not_kept(name: str, workspace: Workspace) -> None:
+def test_files_that_are_no_table_are_refused_and_not_stored(name: str, workspace: Workspace) -> None:
     with pytest.raises(WorkbenchError):
         uploads.store(name, REFUSED[name], workspace)
     assert list(workspace.uploads.iterdir()) == []

@@ -71,7 +71,7 @@ def query(test: AppTest, name: str) -> str:
     return value if isinstance(value, str) else value[0]
 
 
-def test_a_text_is_asked_and_a_reload_gives_the_same(opens: Opens) -> None:
+def test_a_prediction_survives_a_reload(opens: Opens) -> None:
     run = opens(classifier())
     test = well(open_page("playground"))
     assert not charts(test) and any("press Run" in str(e.value) for e in test.info)
@@ -86,7 +86,7 @@ def test_a_text_is_asked_and_a_reload_gives_the_same(opens: Opens) -> None:
     assert again.text_area(key="play.field.text").value == TEXT
 
 
-def test_two_runs_are_asked_the_same(opens: Opens) -> None:
+def test_two_runs_get_the_same_input(opens: Opens) -> None:
     first, second = opens(classifier()), opens(classifier(), tuning="lora")
     test = well(open_page("playground", **{"run": first.id, "with": second.id, "input": asked(text=TEXT)}))
     assert len(charts(test)) == 2 and not test.error
@@ -97,7 +97,7 @@ def test_two_runs_are_asked_the_same(opens: Opens) -> None:
 
 
 @pytest.mark.parametrize(("device", "words"), [("cpu", "the processor"), ("meta", "the device meta")])
-def test_it_is_told_what_the_model_computes_on(device: str, words: str) -> None:
+def test_the_device_of_the_model_is_named(device: str, words: str) -> None:
     import torch
 
     from dashboard.parts.playground.answers import device_name
@@ -105,7 +105,7 @@ def test_it_is_told_what_the_model_computes_on(device: str, words: str) -> None:
     assert device_name(SimpleNamespace(model=torch.nn.Linear(1, 1, device=device))) == words  # type: ignore[arg-type]
 
 
-def test_only_runs_of_the_same_task_stand_beside_it(opens: Opens) -> None:
+def test_only_runs_of_the_same_task_can_be_compared(opens: Opens) -> None:
     from tests.unit.explain.test_explain_targets import writer
 
     first, other = opens(classifier()), opens(writer())
@@ -146,7 +146,7 @@ def test_names_are_marked_in_the_text(opens: Opens) -> None:
     assert [area.key for area in test.text_area] == ["play.field.text"]
 
 
-def test_a_model_that_writes_is_told_how(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generation_options_reach_the_model(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.unit.explain.test_explain_targets import writer
 
     told: list[dict[str, Any]] = []
@@ -209,7 +209,7 @@ def test_a_run_whose_model_is_gone_says_so(workspace: Workspace) -> None:
     assert len(test.error) == 1 and "What to do" in test.error[0].value
 
 
-def test_what_was_asked_is_there_when_one_comes_back(opens: Opens) -> None:
+def test_the_input_is_kept_across_pages(opens: Opens) -> None:
     run = opens(classifier())
     test = well(open_page("playground", run=run.id, input=asked(text=TEXT)))
     test = well(test.switch_page("views/home.py").run())

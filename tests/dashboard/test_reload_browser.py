@@ -155,7 +155,7 @@ def test_reload_everywhere_and_find_the_same(chromium: Browser, server: Server, 
 
 
 @pytest.mark.timeout(900)
-def test_what_is_asked_in_the_playground_stays_and_is_text(chromium: Browser, server: Server, runs: list[Run]) -> None:
+def test_the_playground_keeps_its_input_and_escapes_it(chromium: Browser, server: Server, runs: list[Run]) -> None:
     with visitor(chromium, server.url) as someone:
         page = someone.open(f"/playground?run={runs[0].id}")
         field = by_key(page, "play.field.text").locator("textarea")

@@ -99,7 +99,7 @@ def test_it_serves_and_sends_no_secret_headers(server: Server) -> None:
     assert server.shake_hands(Origin=server.url) == 101
 
 
-def test_what_nothing_needs_is_not_held_in_memory() -> None:
+def test_unused_packages_are_not_loaded() -> None:
     code = (
         "import sys; from dashboard.serving.server import _keep_memory_small; _keep_memory_small(); "
         "import bertviz; from workbench.inference import predictor; print('botocore' in sys.modules)"
@@ -107,7 +107,7 @@ def test_what_nothing_needs_is_not_held_in_memory() -> None:
     assert answer_of(code) == "False"
 
 
-def test_a_page_reads_ahead_what_draws_tables_and_figures(server: Server) -> None:
+def test_a_page_preloads_the_code_for_tables_and_figures(server: Server) -> None:
     """Also when a release of streamlit names its files anew."""
     (told,) = re.findall(r'\["/static/js/[^\]]*\]', server.ask("/").text)
     parts = json.loads(told)

@@ -52,6 +52,6 @@ def test_a_second_quick_click_is_not_undone_by_the_url_of_before_the_first(query
     assert test.radio[0].value == in_url(test) == "model"
 
 
-def test_what_is_not_there_changes_nothing() -> None:
+def test_unknown_values_change_nothing() -> None:
     test = opened(view="nothing")
     assert test.radio[0].value == in_url(test) == "tokens"

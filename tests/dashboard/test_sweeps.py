@@ -55,7 +55,7 @@ def made(workspace: Workspace, trials: int, ended: int, **changes: Any) -> Sweep
     return sweep
 
 
-def test_a_newcomer_is_told_what_a_sweep_is(workspace: Workspace) -> None:
+def test_an_empty_page_explains_sweeps(workspace: Workspace) -> None:
     test = well(open_page("sweeps"))
     assert "no sweeps yet" in text_of(test) and not [b for b in test.button if b.key == "sweep.start"]
 
@@ -77,7 +77,7 @@ def test_a_sweep_is_begun_from_a_preset(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("values", ["5..1", "4,4", HOSTILE + "..", "["])
-def test_wrong_values_block_the_start_and_are_told(values: str, workspace: Workspace) -> None:
+def test_invalid_values_block_the_start_and_are_shown(values: str, workspace: Workspace) -> None:
     test = well(open_page("sweeps"))
     well(test.selectbox(key="sweep.spec").set_value("preset:demo-lora").run())
     well(test.text_input(key="sweep.values.0").set_value(values).run())
@@ -114,7 +114,7 @@ def test_from_the_trials_it_is_one_click_to_compare_the_best_of_them(workspace: 
     assert test.title[0].value == "Compare" and test.query_params["runs"] == ",".join([*second, *first])
 
 
-def test_seeds_of_one_run_are_launched_told_and_compared(workspace: Workspace) -> None:
+def test_seeds_of_one_run_are_launched_shown_and_compared(workspace: Workspace) -> None:
     test = well(open_page("launch", preset="demo-lora"))
     well(test.number_input(key="launch_seeds").set_value(3).run())
     assert "workbench sweep seeds.yaml" in text_of(test)

@@ -29,7 +29,7 @@ def test_an_empty_page_is_translated(page: str) -> None:
 
 @pytest.mark.usefixtures("pseudo")
 @pytest.mark.parametrize("page", ["home", "launch", "sweeps", "settings", "learn"])
-def test_a_page_beside_runs_is_translated(page: str, workspace: Workspace) -> None:
+def test_a_page_with_runs_is_translated(page: str, workspace: Workspace) -> None:
     for state in ("succeeded", "succeeded", "running", "queued", "failed"):
         fake_run(workspace, state)
     check(open_page(page))

@@ -91,7 +91,7 @@ def test_the_columns_and_the_metric_of_the_link(workspace: Workspace) -> None:
     assert list(table_of(test)["Seconds"]) == [71.5, 71.5] and in_link(test, "value") == "seconds"
 
 
-def test_what_a_filter_lets_through_is_compared(workspace: Workspace) -> None:
+def test_filtered_runs_are_compared(workspace: Workspace) -> None:
     runs = [fake_run(workspace, seed=seed, tuning="lora") for seed in range(3)]
     fake_run(workspace)
     fake_range_test(workspace)
@@ -187,7 +187,7 @@ def test_the_link_says_how_curves_are_drawn(workspace: Workspace) -> None:
         well(open_page("runs", run=run.id, range=wrong))
 
 
-def test_an_alert_stands_on_the_page(workspace: Workspace) -> None:
+def test_an_alert_is_shown(workspace: Workspace) -> None:
     run = fake_run(workspace)
     assert not well(open_page("runs", run=run.id)).warning
     run.append_metrics({"step": 121, "train/loss": float("nan")})
@@ -195,7 +195,7 @@ def test_an_alert_stands_on_the_page(workspace: Workspace) -> None:
     assert "not finite" in test.error[0].value and "What to do" in test.error[0].value
 
 
-def test_what_the_run_uses_of_the_machine_is_drawn(workspace: Workspace) -> None:
+def test_the_use_of_the_machine_is_drawn(workspace: Workspace) -> None:
     run = fake_run(workspace)
     for second in range(2, 42, 2):
         row = {"time": float(second), "cpu_percent": 98.5, "memory_bytes": 1.5e9}
@@ -278,7 +278,7 @@ def long_run(workspace: Workspace, lines: int) -> Run:
 
 
 @pytest.mark.parametrize("smoothing", ["", "0.9"])
-def test_a_tick_of_a_long_run_costs_what_one_of_a_short_run_costs(
+def test_redrawing_costs_the_same_for_long_and_short_runs(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, smoothing: str
 ) -> None:
     """Of 16 times as many lines no more values are taken out of the columns, and no more bytes are read as JSON."""
