@@ -1,11 +1,13 @@
-"""Files that are whole or absent: atomic replacement, appended lines, locks, and names that stay inside a folder.
+"""Files that are complete or absent: atomic replacement, appended lines, locks, and names that stay inside a folder.
 
-Everything that the workbench writes goes through this module, so that the rules stand in one place:
+POSIX only: locks are ``flock``'s, and a rename must replace a file atomically.
 
-- a file that others read is written aside, flushed to the disk and renamed into place; a reader sees the old
-  content or the new one, never half;
-- a file of lines is appended to with one write a line; a reader passes over an unfinished last line;
-- a lock is the operating system's (``flock``): it goes with the process that held it, however that ended.
+Everything that the workbench writes goes through this module, so that the rules are in one place:
+
+- a file that others read is written to a temporary file, flushed to the disk and renamed into place; a reader sees the
+  old content or the new one, never half of it;
+- a file of lines is appended to with one write per line; a reader skips an unfinished last line;
+- a lock is the operating system's: it is released when the process that holds it ends, however it ends.
 """
 
 from __future__ import annotations
@@ -21,13 +23,13 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Generic, TypeVar
 
 from workbench.errors import BusyError, RefusedError, StorageError, UnknownNameError, WorkbenchError
 
-TEMPORARY_PREFIX = ".tmp-"  # what a crash may leave behind begins so, and is never read
+TEMPORARY_PREFIX = ".tmp-"  # of what a crash may leave behind; such files are never read
 
 _STORAGE_ERRNOS = {
     errno.ENOSPC: "the disk is full",
@@ -40,14 +42,20 @@ _STORAGE_ERRNOS = {
 }
 
 
-_WRAPPED_ERRNO = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust tell the system's error
+_WRAPPED_ERRNO = re.compile(r"\(os error (\d+)\)")  # how libraries written in Rust report the system's error
 
 
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
     """Turn the operating system's storage errors into :class:`StorageError`, which says what to do.
 
-    safetensors and tokenizers raise errors of their own, which hold the system's error number in their text only.
+    safetensors and tokenizers raise errors of their own, which have the system's error number in their text only.
+
+    Args:
+        path: what is written, for the message.
+
+    Raises:
+        StorageError: the disk is full, read-only or broken, or writing is not allowed.
     """
     try:
         yield
@@ -62,7 +70,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def _errno_of(error: Exception) -> int:
-    """The number of the system's error behind ``error``; 0 if there is none."""
+    """Return the number of the system's error behind an exception; 0 if there is none."""
     if isinstance(error, OSError):
         return error.errno or 0
     match = None if isinstance(error, WorkbenchError) else _WRAPPED_ERRNO.search(str(error))
@@ -70,13 +78,21 @@ def _errno_of(error: Exception) -> int:
 
 
 def fsync_file(path: Path) -> None:
-    """Flush what some library has written to ``path``."""
+    """Flush what a library has written to a file.
+
+    Args:
+        path: the file.
+    """
     with open(path, "rb") as file:
         os.fsync(file.fileno())
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make renames inside ``folder`` survive a power cut, where the file system can do that for a folder."""
+    """Make renames inside a folder survive a power cut, where the file system supports that.
+
+    Args:
+        folder: the folder.
+    """
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -88,7 +104,7 @@ def fsync_folder(folder: Path) -> None:
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object], mode: int = 0o644) -> None:
-    """Replace ``path`` by what ``write(file)`` writes, all of it or nothing.
+    """Replace a file by what ``write(file)`` writes, completely or not at all.
 
     Args:
         path: the file; its folder must exist.
@@ -96,8 +112,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], mode: int
         mode: permissions of the new file.
 
     Raises:
-        StorageError: the disk is full, read-only or broken; ``path`` is then as it was before, or (when only the
-            folder could not be flushed) already whole and new.
+        StorageError: the disk is full, read-only or broken; the file is then as it was before, or (when only the
+            folder could not be flushed) complete and new.
     """
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{secrets.token_hex(4)}")
     with storage_errors(path):
@@ -116,22 +132,38 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object], mode: int
 
 
 def write_text(path: Path, text: str, mode: int = 0o644) -> None:
-    """Replace ``path`` by ``text`` in UTF-8, atomically."""
+    """Replace a file by a text in UTF-8, atomically.
+
+    Args:
+        path: the file; its folder must exist.
+        text: the new content.
+        mode: permissions of the new file.
+    """
     write_atomically(path, lambda file: file.write(_encode(text)), mode)
 
 
 def _encode(text: str) -> bytes:
-    """``text`` in UTF-8; a lone surrogate, which UTF-8 has no bytes for, becomes JSON's escape for it."""
+    """Return a text in UTF-8; a lone surrogate, which UTF-8 has no bytes for, becomes JSON's escape for it."""
     return text.encode("utf-8", errors="backslashreplace")
 
 
-def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
-    """Replace ``path`` by ``value`` as JSON, atomically. NaN and infinity become null: they are not JSON."""
+def write_json(path: Path, value: object, mode: int = 0o644) -> None:
+    """Replace a file by a value as JSON, atomically. NaN and infinity become null: they are not JSON.
+
+    Args:
+        path: the file; its folder must exist.
+        value: the new content.
+        mode: permissions of the new file.
+    """
     write_text(path, json.dumps(finite(value), indent=1, ensure_ascii=False) + "\n", mode)
 
 
-def finite(value: Any) -> Any:
-    """``value`` with every NaN and infinity replaced by None, all the way down."""
+def finite(value: object) -> object:
+    """Return a value with every NaN and infinity in it replaced by None.
+
+    Args:
+        value: any JSON value.
+    """
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else None
     if isinstance(value, dict):
@@ -142,72 +174,95 @@ def finite(value: Any) -> Any:
 
 
 def read_json(path: Path) -> Any | None:
-    """The JSON in ``path``; None when it is missing or is not JSON (a foreign or damaged file)."""
+    """Return the JSON in a file; None when it is missing or is not JSON (another program's, or damaged).
+
+    Args:
+        path: the file.
+    """
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
 
 
-_YOUNG = 2 * 10**9  # ns: within the clock of a file system two changes may look like one
+_RECENT = 2 * 10**9  # nanoseconds: within the clock of a file system two changes may look like one
+
+C = TypeVar("C")
 
 
-class _FileCache:
-    """What files held when they were last read.
+class _FileCache(Generic[C]):
+    """What files contained when they were last read.
 
     Args:
-        most: files, beyond which those that were read first are forgotten.
+        size: number of files, beyond which those that were read first are dropped.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._found: dict[tuple[str, int], tuple[tuple[int, int, int], Any]] = {}
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._contents: dict[tuple[str, int], tuple[tuple[int, int, int], C]] = {}
         self._lock = threading.Lock()
 
-    def read(self, path: Path, read: Callable[[Path], Any], bytes_read: int = 0) -> Any | None:
-        """``read(path)``, or what it returned before if the file has not changed since; None for a missing one.
+    def read(self, path: Path, read: Callable[[Path], C], bytes_read: int = 0) -> C | None:
+        """Return ``read(path)``, or what it returned before if the file has not changed since.
 
-        What is told of a file (time of change, size, inode) decides; one that changed in the last two seconds is
-        always read, for it could change again without looking so. The same object is given to everybody: it must not
-        be changed.
+        A file has changed if its modification time, size or inode has; one that changed in the last two seconds is
+        always read, because it could change again without a trace. All callers share the object: they must not
+        change it.
 
         Args:
-            path: of the file.
+            path: the file.
             read: called with it.
             bytes_read: how much of the file that reads, 0 for all of it; one file may be read in several ways.
+
+        Returns:
+            The content; None for a missing file.
         """
-        name = str(path), bytes_read
+        key = str(path), bytes_read
         try:
             stat = os.stat(path)
         except OSError:
-            self._found.pop(name, None)
+            self._contents.pop(key, None)
             return None
-        mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        known = self._found.get(name)
-        if known is not None and known[0] == mark:
-            return known[1]
-        found = read(path)
-        if time.time_ns() - stat.st_mtime_ns > _YOUNG:
+        signature = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        cached = self._contents.get(key)
+        if cached is not None and cached[0] == signature:
+            return cached[1]
+        content = read(path)
+        if time.time_ns() - stat.st_mtime_ns > _RECENT:
             with self._lock:
-                self._found[name] = (mark, found)
-                while len(self._found) > self._most:
-                    self._found.pop(next(iter(self._found)))
-        return found
+                self._contents[key] = (signature, content)
+                while len(self._contents) > self._size:
+                    self._contents.pop(next(iter(self._contents)))
+        return content
 
 
-_JSON = _FileCache(30_000)
-_ENDS = _FileCache(16)
+_json_cache: _FileCache[Any] = _FileCache(30_000)
+_tail_cache: _FileCache[list[dict[str, Any]]] = _FileCache(16)
 
 
 def read_json_cached(path: Path) -> Any | None:
-    """As ``read_json``, for who asks again and again: a file that has not changed is not read again."""
-    return _JSON.read(path, read_json)
+    """Return the JSON in a file like :func:`read_json`; a file that has not changed is not read again.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The JSON, which the caller must not change.
+    """
+    return _json_cache.read(path, read_json)
 
 
-def append_line(path: Path, value: dict[str, Any]) -> None:
-    """Append ``value`` to ``path`` as one line of JSON.
+def append_line(path: Path, value: Mapping[str, object]) -> None:
+    """Append a JSON object to a file as one line.
 
-    If a process died in the middle of the line before, that half line is ended first, so that it spoils nothing.
+    If a process died in the middle of the line before, that half line is ended first, so that only it is lost.
+
+    Args:
+        path: the file, which is created if it is missing.
+        value: the object.
+
+    Raises:
+        StorageError: the disk is full, read-only or broken.
     """
     line = _encode(json.dumps(finite(value), ensure_ascii=False)) + b"\n"
     with storage_errors(path), open(path, "ab+", buffering=0) as file:
@@ -221,13 +276,19 @@ def append_line(path: Path, value: dict[str, Any]) -> None:
 
 
 def read_lines(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """The whole JSON lines of ``path`` from byte ``start``, and the byte to go on from.
+    """Return the complete JSON lines of a file from a byte on.
 
-    An unfinished last line is left for the next call; a damaged line is passed over.
+    Args:
+        path: the file; a missing one has no lines.
+        start: the byte to start from.
+
+    Returns:
+        The lines, and the byte to start from next time. An unfinished last line is left for then; a damaged line is
+        skipped.
     """
     try:
         with open(path, "rb") as file:
-            if start > file.seek(0, os.SEEK_END):  # it has been replaced by a shorter one: begin again
+            if start > file.seek(0, os.SEEK_END):  # it has been replaced by a shorter one
                 start = 0
             file.seek(start)
             content = file.read()
@@ -237,23 +298,28 @@ def read_lines(path: Path, start: int = 0) -> tuple[list[dict[str, Any]], int]:
     return _rows(content[:end]), start + end
 
 
-def last_lines(path: Path, most: int) -> list[dict[str, Any]]:
-    """The whole JSON lines among the last ``most`` bytes of ``path``: what a look costs does not grow with the file.
+def last_lines(path: Path, max_bytes: int) -> list[dict[str, Any]]:
+    """Return the complete JSON lines among the last bytes of a file, so that the cost does not grow with the file.
 
-    Who asks again is given the same rows until the file changes: they must not be changed.
+    Args:
+        path: the file; a missing one has no lines.
+        max_bytes: how much of it is read.
+
+    Returns:
+        The lines, which the caller must not change: until the file changes, every call returns the same.
     """
-    return _ENDS.read(path, lambda path: _last_lines(path, most), most) or []
+    return _tail_cache.read(path, lambda path: _last_lines(path, max_bytes), max_bytes) or []
 
 
-def _last_lines(path: Path, most: int) -> list[dict[str, Any]]:
+def _last_lines(path: Path, max_bytes: int) -> list[dict[str, Any]]:
     try:
         with open(path, "rb") as file:
-            begin = max(0, file.seek(0, os.SEEK_END) - most)
-            file.seek(max(0, begin - 1))
+            start = max(0, file.seek(0, os.SEEK_END) - max_bytes)
+            file.seek(max(0, start - 1))
             content = file.read()
     except OSError:
         return []
-    first = content.find(b"\n") + 1 if begin else 0
+    first = content.find(b"\n") + 1 if start else 0
     return _rows(content[first : content.rfind(b"\n") + 1])
 
 
@@ -267,46 +333,66 @@ def _rows(content: bytes) -> list[dict[str, Any]]:
     return rows
 
 
-# -- names and places ---------------------------------------------------------------------------------------------
+# -- names and paths ----------------------------------------------------------------------------------------------
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 def safe_name(name: str, what: str = "name") -> str:
-    """``name`` when it can be one path component anywhere; RefusedError for anything else.
+    """Return a name if it can be one path component on any system.
 
-    Letters, digits, ``.``, ``_`` and ``-``, not beginning with a dot: no separators, no drive, no NUL, no encoding of
-    these can be in it.
+    Letters, digits, ``.``, ``_`` and ``-``, not starting with a dot: it cannot contain a separator, a drive, a NUL, or
+    an encoding of these.
+
+    Args:
+        name: any text.
+        what: what it names, for the message.
+
+    Raises:
+        RefusedError: it is anything else.
     """
     if not isinstance(name, str) or not _SAFE_NAME.fullmatch(name) or ".." in name:
         raise RefusedError(
             f"{str(name)[:80]!r} is not a valid {what}.",
-            "It may hold letters, digits, '.', '_' and '-', and must begin with a letter or digit.",
+            "It may contain letters, digits, '.', '_' and '-', and must start with a letter or digit.",
         )
     return name
 
 
 def inside(folder: Path, path: str | Path, what: str = "file") -> Path:
-    """``path`` resolved, when it lies inside ``folder``; RefusedError when it does not.
+    """Return a resolved path if it is inside a folder.
 
-    Resolved paths are compared, component by component: ``..``, symbolic links and a sibling that shares the prefix
+    Resolved paths are compared component by component: ``..``, symbolic links and a sibling that shares the prefix
     (``runs`` and ``runs2``) all count as outside.
+
+    Args:
+        folder: the folder.
+        path: relative to it, or absolute.
+        what: what it names, for the message.
+
+    Raises:
+        RefusedError: it is outside, or cannot be resolved.
     """
     text = str(path)
     if "\0" in text:
-        raise RefusedError(f"The {what} name holds a NUL character.", "Choose another name.")
+        raise RefusedError(f"The {what} name contains a NUL character.", "Choose another name.")
     try:
         base = folder.resolve()
         resolved = (base / path).resolve()
-    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, characters that no file name can hold
-        raise RefusedError(f"The {what} {text[:120]!a} cannot be looked up: {error}.", "Choose another.") from error
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, or characters that no file name can contain
+        raise RefusedError(f"The {what} {text[:120]!a} cannot be resolved: {error}.", "Choose another.") from error
     if resolved != base and base not in resolved.parents:
-        raise RefusedError(f"The {what} {text[:120]!r} lies outside {base}.", f"Put it into {base} first.")
+        raise RefusedError(f"The {what} {text[:120]!r} is outside {base}.", f"Put it into {base} first.")
     return resolved
 
 
 def slug(text: str, length: int = 60) -> str:
-    """``text`` as a piece of a folder name: ASCII letters and digits, joined by single hyphens."""
+    """Return a text as part of a folder name: ASCII letters and digits, joined by single hyphens.
+
+    Args:
+        text: any text.
+        length: of the result at most.
+    """
     words = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()
     return words[:length].strip("-") or "run"
 
@@ -315,30 +401,36 @@ def slug(text: str, length: int = 60) -> str:
 
 
 class Lock:
-    """A lock that one process holds, with a note of who holds it.
+    """A lock that one process holds, with a note about the holder.
 
-    The operating system frees it when the process ends, so a crash leaves no stale lock and a process id that was
-    given out again deceives nobody.
+    The operating system releases it when the process ends, so a crash leaves no stale lock, and a reused process id
+    causes no confusion.
 
     Args:
         path: the lock file; it stays when the lock is free.
-        holder: what others are told while it is held: ``{"pid": ..., "what": ...}``.
-        make_folder: make the lock's folder when it is missing. False for a folder that may be deleted meanwhile,
-            such as a run's: it must not come back as a ghost.
+        holder: the note that others can read while it is held: ``{"pid": ..., "what": ...}``.
+        make_folder: create the lock's folder when it is missing. False for a folder that may be deleted meanwhile,
+            such as a run's: it must not reappear.
     """
 
-    def __init__(self, path: Path, holder: dict[str, Any] | None = None, make_folder: bool = True) -> None:
+    def __init__(self, path: Path, holder: Mapping[str, object] | None = None, make_folder: bool = True) -> None:
         self.path = path
         self._make_folder = make_folder
         self._holder = holder if holder is not None else {"pid": os.getpid()}
         self._handle: int | None = None
 
     def acquire(self, wait: bool = False) -> bool:
-        """Take the lock; with ``wait``, until it is free. False when another holds it.
+        """Acquire the lock.
+
+        Args:
+            wait: until it is free.
+
+        Returns:
+            False when another process holds it.
 
         Raises:
-            UnknownNameError: the folder is missing and is not to be made.
-            StorageError: the lock file cannot be made.
+            UnknownNameError: the folder is missing and must not be created.
+            StorageError: the lock file cannot be created.
         """
         handle = self._open() if self._handle is None else self._handle
         try:
@@ -365,24 +457,28 @@ class Lock:
                 raise UnknownNameError("folder", folder, (), "It may have been deleted meanwhile.") from error
 
     def inherit(self, handle: int) -> None:
-        """Take over the lock from the process that started this one, which held it under this file descriptor."""
+        """Take over the lock from the process that started this one.
+
+        Args:
+            handle: the file descriptor under which that process held it.
+        """
         os.set_inheritable(handle, False)
         self._handle = handle
 
     def detach(self) -> None:
-        """Forget the lock without giving it back: a child that was given ``fileno`` holds it from now on."""
+        """Close the lock without releasing it: a child that has inherited ``fileno`` holds it from now on."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
     def fileno(self) -> int:
-        """The file descriptor that holds the lock, to be passed on to a child."""
+        """Return the file descriptor that holds the lock, for a child to inherit."""
         if self._handle is None:
             raise ValueError(f"{self.path.name} is not held")
         return self._handle
 
     def release(self) -> None:
-        """Give the lock back; nothing happens when it is not held."""
+        """Release the lock, if this object holds it."""
         if self._handle is not None:
             handle, self._handle = self._handle, None
             with contextlib.suppress(OSError):
@@ -390,14 +486,14 @@ class Lock:
             os.close(handle)
 
     def holder(self) -> dict[str, Any]:
-        """The note of whoever holds the lock now; empty when nobody does."""
+        """Return the note of the process that holds the lock now; empty when none does."""
         if not self.is_held():
             return {}
         note = read_json(self.path)
         return note if isinstance(note, dict) else {}
 
     def is_held(self) -> bool:
-        """Whether some process (this one included) holds the lock."""
+        """Return whether some process (this one included) holds the lock."""
         try:
             handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -422,7 +518,7 @@ class Lock:
 
 
 def _flock(handle: int, wait: bool) -> bool:
-    """Take the exclusive lock. Somebody who only looks whether it is held (``is_held``) does not count as a holder."""
+    """Acquire the exclusive lock. A process that only checks whether it is held (``is_held``) is not a holder."""
     if wait:
         fcntl.flock(handle, fcntl.LOCK_EX)
         return True
@@ -433,7 +529,7 @@ def _flock(handle: int, wait: bool) -> bool:
         except BlockingIOError:
             pass
         try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # fails only where somebody holds it exclusively
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # fails only if another process holds it exclusively
         except BlockingIOError:
             return False
         fcntl.flock(handle, fcntl.LOCK_UN)
@@ -442,7 +538,12 @@ def _flock(handle: int, wait: bool) -> bool:
 
 @contextlib.contextmanager
 def waiting_lock(path: Path, make_folder: bool = True) -> Iterator[None]:
-    """Hold the lock at ``path`` for a moment, waiting for whoever holds it now."""
+    """Hold a lock for a moment, after waiting for the process that holds it now.
+
+    Args:
+        path: the lock file.
+        make_folder: see :class:`Lock`.
+    """
     lock = Lock(path, make_folder=make_folder)
     lock.acquire(wait=True)
     try:
@@ -453,7 +554,10 @@ def waiting_lock(path: Path, make_folder: bool = True) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replace_folder(target: Path) -> Iterator[Path]:
-    """A folder to write into that takes the place of ``target`` when all went well, and vanishes when not.
+    """Yield a folder to write into. It replaces another one when the block succeeds, and is removed when it fails.
+
+    Args:
+        target: the folder to replace.
 
     Raises:
         StorageError: the disk is full, read-only or broken.

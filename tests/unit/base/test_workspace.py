@@ -46,7 +46,7 @@ def test_run_ids_that_are_no_names(workspace: Workspace, name: str) -> None:
 def test_run_folder_that_is_a_link_out(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (workspace.runs / "link").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(RefusedError, match="lies outside"):
+    with pytest.raises(RefusedError, match="is outside"):
         workspace.run_folder("link")
 
 
