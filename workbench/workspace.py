@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import StorageError
-from workbench.files import inside, read_json, safe_name, storage_errors, waiting_lock, write_json
+from workbench.files import inside, read_json, safe_name, storage_errors, write_json
+from workbench.locks import waiting_lock
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from workbench.files import Lock, append_line
+from workbench.files import append_line
+from workbench.locks import Lock
 from workbench.runs.lr_range_test import analyze, loss_curve
 from workbench.runs.run import Run
 from workbench.runs.tags import update_tags as note

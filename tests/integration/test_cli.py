@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from tests.tiny import make_model, write_csv
-from workbench.files import waiting_lock
 from workbench.jobs import stop, stop_worker
+from workbench.locks import waiting_lock
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 

@@ -22,9 +22,10 @@ import pytest
 from tests.integration.worker_process import POINTS, PROCESS
 from workbench import jobs
 from workbench.errors import BusyError, RequestError, SpecError
-from workbench.files import Lock, read_json, read_lines, write_json
+from workbench.files import read_json, read_lines, write_json
 from workbench.jobs import process
 from workbench.jobs.start_worker import module_environment
+from workbench.locks import Lock
 from workbench.machine import process_identity
 from workbench.runs.run import Run
 from workbench.spec import RunSpec

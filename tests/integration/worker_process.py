@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError
-from workbench.files import Lock
 from workbench.jobs import run_worker
 from workbench.jobs.process import RunProcess
 from workbench.jobs.worker import Worker
+from workbench.locks import Lock
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import psutil
 
 from workbench.errors import EXIT_ALREADY_RUNNING, OutOfMemoryError, RunError
-from workbench.files import Lock, read_json, storage_errors
+from workbench.files import read_json, storage_errors
 from workbench.jobs.start_worker import module_environment
 from workbench.jobs.usage import Usage
+from workbench.locks import Lock
 from workbench.machine import oom_kills, tree_rss_bytes
 from workbench.runs.recovery import clear_leftovers
 from workbench.runs.run import LOCK_VARIABLE, Run, State

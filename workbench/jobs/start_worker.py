@@ -12,7 +12,8 @@ import threading
 import time
 from pathlib import Path
 
-from workbench.files import Lock, storage_errors
+from workbench.files import storage_errors
+from workbench.locks import Lock
 from workbench.machine import is_same_process
 from workbench.workspace import Workspace
 

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import cast
 
 from workbench.errors import SpecError, StorageError, WorkbenchError
-from workbench.files import Lock, read_json
+from workbench.files import read_json
 from workbench.jobs.queue import resume, stop, submit
 from workbench.jobs.reconciling import reconcile
 from workbench.jobs.sweep_plan import SweepPlan
 from workbench.jobs.sweep_study import Study
 from workbench.jobs.sweeps import OPEN, Sweep, SweepState, Trial, TrialOutcome, empty_trial, running_sweeps
+from workbench.locks import Lock
 from workbench.runs.run import Run
 from workbench.workspace import Workspace
 

@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Literal, NotRequired, TypedDict, cast
 
 from workbench.errors import RequestError, UnknownNameError
-from workbench.files import Lock, inside, read_json, safe_name, slug, storage_errors, write_json, write_text
+from workbench.files import inside, read_json, safe_name, slug, storage_errors, write_json, write_text
 from workbench.jobs import start_worker
 from workbench.jobs.queue import stop
 from workbench.jobs.sweep_plan import Method, SweepPlan, refuse_unrunnable, validation_metric
 from workbench.jobs.sweep_study import Study, importance, require_optuna
 from workbench.jobs.waiting import sweeps_folder
+from workbench.locks import Lock
 from workbench.metrics.measures import SMALLER_IS_BETTER
 from workbench.runs.run import Run
 from workbench.spec_versions import upgrade_paths

@@ -19,7 +19,8 @@ from typing import Any
 
 from workbench.data.progress import Progress, silent
 from workbench.errors import MissingPackageError, RequestError
-from workbench.files import TEMPORARY_PREFIX, Lock, fsync_file, fsync_folder, read_json, storage_errors, write_json
+from workbench.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, read_json, storage_errors, write_json
+from workbench.locks import Lock
 from workbench.types import Model, Tokenizer
 
 CONVERTED = "transformers"  # the folder next to the file

@@ -32,7 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import StorageError, UnknownNameError
-from workbench.files import read_json, storage_errors, waiting_lock, write_text
+from workbench.files import read_json, storage_errors, write_text
+from workbench.locks import waiting_lock
 from workbench.runs.pyramid import SEGMENT, Floats, Ints, Segments, Trace, extend
 from workbench.runs.run import Run
 

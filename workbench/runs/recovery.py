@@ -7,7 +7,8 @@ import json
 import shutil
 
 from workbench.errors import StorageError
-from workbench.files import TEMPORARY_PREFIX, read_lines, waiting_lock, write_text
+from workbench.files import TEMPORARY_PREFIX, read_lines, write_text
+from workbench.locks import waiting_lock
 from workbench.runs.run import Run
 
 # Files with a line per step, which a resumed run writes again from its checkpoint on.

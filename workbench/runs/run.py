@@ -21,7 +21,6 @@ from typing import Any
 from workbench.errors import BusyError, RequestError, UnknownNameError, WorkbenchError
 from workbench.files import (
     TEMPORARY_PREFIX,
-    Lock,
     append_line,
     last_lines,
     read_json,
@@ -29,10 +28,10 @@ from workbench.files import (
     read_lines,
     slug,
     storage_errors,
-    waiting_lock,
     write_json,
     write_text,
 )
+from workbench.locks import Lock, waiting_lock
 from workbench.machine import process_identity
 from workbench.runs import estimates
 from workbench.runs.documents import STATES, BaseNote, Report, RunError, RunSummary, State, Status

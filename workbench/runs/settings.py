@@ -7,8 +7,9 @@ import json
 import sys
 from pathlib import Path
 
-from workbench.files import read_json_cached, waiting_lock, write_json
+from workbench.files import read_json_cached, write_json
 from workbench.formatting import flatten
+from workbench.locks import waiting_lock
 from workbench.runs.rows import Row
 from workbench.runs.run import Run
 from workbench.spec_versions import SCHEMA_VERSION, upgrade

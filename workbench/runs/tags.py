@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from workbench.errors import RequestError, UnknownNameError
-from workbench.files import read_json, read_json_cached, waiting_lock, write_json
+from workbench.files import read_json, read_json_cached, write_json
+from workbench.locks import waiting_lock
 from workbench.runs.run import Run
 
 MAX_TAG_LENGTH = 40  # characters

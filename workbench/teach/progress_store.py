@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
-from workbench.files import read_json, waiting_lock, write_json
+from workbench.files import read_json, write_json
+from workbench.locks import waiting_lock
 from workbench.types import JsonObject
 from workbench.workspace import Workspace
 

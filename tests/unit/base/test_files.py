@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from workbench import files
 from workbench.errors import BusyError, RefusedError, StorageError, UnknownNameError
 from workbench.files import (
-    Lock,
     append_line,
     finite,
     inside,
@@ -30,11 +29,11 @@ from workbench.files import (
     read_lines,
     safe_name,
     slug,
-    waiting_lock,
     write_atomically,
     write_json,
     write_text,
 )
+from workbench.locks import Lock, waiting_lock
 
 # -- whole or absent ----------------------------------------------------------------------------------------------
 
@@ -301,7 +300,7 @@ def test_slug_is_a_safe_name(text: str, length: int) -> None:
 _HOLD = """
 import sys, time
 from pathlib import Path
-from workbench.files import Lock
+from workbench.locks import Lock
 assert Lock(Path(sys.argv[1]), {"pid": 7, "what": "a test"}).acquire()
 print("held", flush=True)
 time.sleep(60)

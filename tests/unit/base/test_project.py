@@ -44,6 +44,7 @@ LAYERS = [
         "problem",
         "registry",
         "course_files",
+        "locks",
         "spec_versions",
         "workspace",
         "files",

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from workbench.errors import RequestError
-from workbench.files import Lock
+from workbench.locks import Lock
 from workbench.models import gguf as module
 from workbench.models.gguf import CONVERTED, NOTE, convert_gguf
 from workbench.models.loading import load_tokenizer

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from workbench.data.progress import Progress
 from workbench.errors import StorageError
-from workbench.files import Lock, storage_errors
+from workbench.files import storage_errors
+from workbench.locks import Lock
 from workbench.workspace import Workspace
 
 
