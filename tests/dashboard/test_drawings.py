@@ -14,10 +14,10 @@ import pytest
 
 from tests.unit.explain.test_explain_render import HOSTILE, attention_of_size
 from workbench.errors import RequestError
-from workbench.explain.aggregates import HeadPatterns
-from workbench.explain.alignment import align_attention
-from workbench.explain.attention_difference import jensen_shannon
 from workbench.explain.checks import Curves
+from workbench.explain.internals.aggregates import HeadPatterns
+from workbench.explain.internals.alignment import align_attention
+from workbench.explain.internals.attention_difference import jensen_shannon
 from workbench.explain.render import canvas, curves, figure, maps
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -127,8 +127,8 @@ def test_two_texts_are_laid_over_each_other() -> None:
 
 def test_damaged_measurements_of_heads_are_ignored(workspace: object) -> None:
     from tests.dashboard.fake_runs import fake_run
-    from workbench.explain.cache import load_importance, load_patterns, save_measurement
-    from workbench.explain.heads import HeadImportance
+    from workbench.explain.internals.cache import load_importance, load_patterns, save_measurement
+    from workbench.explain.internals.heads import HeadImportance
 
     run = fake_run(workspace)  # type: ignore[arg-type]
     assert load_patterns(run) is None

@@ -18,7 +18,7 @@ import pytest
 from tests.unit.explain.explain_models import bag_of_words, bert, tokenizer
 from tests.unit.explain.test_explain_queries import CONFIGS, model_of
 from workbench.explain import Attention, capture_attention, explain
-from workbench.explain.queries import capture_queries_keys
+from workbench.explain.internals.queries import capture_queries_keys
 from workbench.explain.render import bertviz, canvas, neuron
 from workbench.explain.render.static import token_heat_html
 from workbench.files import write_text

@@ -12,7 +12,7 @@ import pytest
 from tests.tiny import make_run
 from workbench.cli import main
 from workbench.explain import evaluate_dataset_faithfulness, read_dataset_faithfulness
-from workbench.explain.cache import load_importance, load_layers, load_patterns
+from workbench.explain.internals.cache import load_importance, load_layers, load_patterns
 from workbench.inference.predictor import Predictor
 from workbench.runs.run import Run
 from workbench.training.runner import run_folder

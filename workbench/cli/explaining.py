@@ -219,10 +219,10 @@ def _compare_texts(result: ExplainResult, predictor: Predictor, other_text: str)
 
 def _align(result: ExplainResult, first: Predictor, second: Predictor, other_text: str) -> None:
     """Restrict the attention of both sides to their common tokens; where that is impossible, note the reason."""
-    from workbench.explain.alignment import align_attention
-    from workbench.explain.attention_difference import AttentionDivergence, jensen_shannon
     from workbench.explain.capture import attention_of
     from workbench.explain.encoding import encode_for
+    from workbench.explain.internals.alignment import align_attention
+    from workbench.explain.internals.attention_difference import AttentionDivergence, jensen_shannon
 
     request = result.request
     try:

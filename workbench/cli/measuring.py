@@ -19,8 +19,8 @@ from workbench.runs.run import Run
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from workbench.explain.cache import Measurement
     from workbench.explain.examples import TextInputs
+    from workbench.explain.internals.cache import Measurement
     from workbench.inference.predictor import Predictor
 
 MEASURES = ("ablation", "gradient", "patterns", "layers")
@@ -57,7 +57,7 @@ def heads(
     as_json: Json = False,
 ) -> None:
     """Measure the importance and the attention patterns of each head, or the importance of each layer."""
-    from workbench.explain.cache import save_measurement
+    from workbench.explain.internals.cache import save_measurement
 
     if measure not in MEASURES:
         raise RequestError(f"There is no measure {measure!r}.", f"Choose from: {', '.join(MEASURES)}.")
@@ -73,9 +73,9 @@ def heads(
 def _measure(
     predictor: Predictor, measure: str, examples: list[TextInputs], progress: Callable[[int, int], None]
 ) -> Measurement:
-    from workbench.explain.aggregates import head_patterns
-    from workbench.explain.heads import head_importance
-    from workbench.explain.layers import layer_importance
+    from workbench.explain.internals.aggregates import head_patterns
+    from workbench.explain.internals.heads import head_importance
+    from workbench.explain.internals.layers import layer_importance
 
     if measure == "layers":
         return layer_importance(predictor, examples, progress)

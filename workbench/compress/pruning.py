@@ -23,7 +23,7 @@ from torch import nn
 
 from workbench.errors import BusyError, RequestError
 from workbench.explain.examples import TextInputs
-from workbench.explain.heads import HeadImportance, Measure, head_importance
+from workbench.explain.internals.heads import HeadImportance, Measure, head_importance
 from workbench.files import write_text
 from workbench.i18n import _
 from workbench.inference.predictor import Predictor
@@ -64,7 +64,7 @@ def prune_run(
         run: a finished run of our own encoder or decoder.
         heads: how many to remove, as a number (``"12"``) or a share of all (``"30%"``). Each layer keeps at least one.
         workspace: of the new run.
-        measure: of importance; see :func:`workbench.explain.heads.head_importance`.
+        measure: of importance; see :func:`workbench.explain.internals.heads.head_importance`.
         texts: number of texts that importance is measured on, from the validation split or else the training split.
         out: a folder to which the model is also written.
         progress: called with the number of texts done and of all texts.

@@ -1,7 +1,5 @@
 """Why a model decided as it did: attention, attributions, and how faithful each of them is."""
 
-from workbench.explain.aggregates import HeadPatterns, head_patterns
-from workbench.explain.attention_difference import AttentionDivergence, attention_divergence
 from workbench.explain.base import Explainer, Explanation, compatibility, compatible_methods, explain, explainers
 from workbench.explain.capture import Attention, EncoderDecoderAttention, capture_attention, capture_encoder_decoder
 from workbench.explain.dataset_faithfulness import (
@@ -10,10 +8,12 @@ from workbench.explain.dataset_faithfulness import (
     read_dataset_faithfulness,
 )
 from workbench.explain.evaluation import FaithfulnessEvaluation, evaluate_faithfulness
-from workbench.explain.heads import HeadImportance, head_importance
-from workbench.explain.lens import LogitLens, logit_lens
-from workbench.explain.patching import Patching, patch
-from workbench.explain.queries import QueriesKeys, capture_queries_keys
+from workbench.explain.internals.aggregates import HeadPatterns, head_patterns
+from workbench.explain.internals.attention_difference import AttentionDivergence, attention_divergence
+from workbench.explain.internals.heads import HeadImportance, head_importance
+from workbench.explain.internals.lens import LogitLens, logit_lens
+from workbench.explain.internals.patching import Patching, patch
+from workbench.explain.internals.queries import QueriesKeys, capture_queries_keys
 
 __all__ = [
     "Attention",

@@ -12,10 +12,10 @@ from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.side_by_side import Side
 from dashboard.parts.shared.text import md
 from dashboard.serving import heads
-from workbench.explain.alignment import align_attention
 from workbench.explain.capture import Attention
 from workbench.explain.hooks import MODEL_LOCK
-from workbench.explain.queries import QueriesKeys, capture_queries_keys
+from workbench.explain.internals.alignment import align_attention
+from workbench.explain.internals.queries import QueriesKeys, capture_queries_keys
 from workbench.explain.render import bertviz, canvas, figure, maps, neuron
 from workbench.i18n import N_, _
 

@@ -10,13 +10,13 @@ from dashboard.parts.shared import curves, long_tasks, session_cache, side_by_si
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.side_by_side import Side
 from dashboard.parts.shared.text import md
-from workbench.explain import layers
-from workbench.explain.aggregates import HeadPatterns, head_patterns
-from workbench.explain.attention_difference import attention_divergence
-from workbench.explain.cache import load_importance, load_layers, load_patterns, save_measurement
 from workbench.explain.examples import TextInputs, reads_pairs
-from workbench.explain.heads import HeadImportance, Measure, head_importance
-from workbench.explain.layers import layer_importance
+from workbench.explain.internals import layers
+from workbench.explain.internals.aggregates import HeadPatterns, head_patterns
+from workbench.explain.internals.attention_difference import attention_divergence
+from workbench.explain.internals.cache import load_importance, load_layers, load_patterns, save_measurement
+from workbench.explain.internals.heads import HeadImportance, Measure, head_importance
+from workbench.explain.internals.layers import layer_importance
 from workbench.explain.render import figure, maps
 from workbench.i18n import N_, _
 

@@ -12,8 +12,8 @@ from dashboard.parts.shared import long_tasks, session_cache, side_by_side
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.side_by_side import Side
 from dashboard.parts.shared.text import cut, md
-from workbench.explain.lens import LogitLens, logit_lens
-from workbench.explain.patching import patch
+from workbench.explain.internals.lens import LogitLens, logit_lens
+from workbench.explain.internals.patching import patch
 from workbench.explain.render import figure, positions
 from workbench.i18n import _
 

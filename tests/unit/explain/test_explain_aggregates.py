@@ -12,7 +12,7 @@ import pytest
 from tests.unit.explain.explain_models import bert, predictor, tokenizer
 from workbench.errors import RequestError
 from workbench.explain import Attention, explain
-from workbench.explain.aggregates import (
+from workbench.explain.internals.aggregates import (
     PATTERNS,
     distance,
     entropy,

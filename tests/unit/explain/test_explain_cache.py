@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from workbench.explain.cache import load_importance, load_layers, load_patterns, save_measurement
 from workbench.explain.dataset_faithfulness import read_dataset_faithfulness
-from workbench.explain.heads import HeadImportance
-from workbench.explain.layers import LayerImportance
+from workbench.explain.internals.cache import load_importance, load_layers, load_patterns, save_measurement
+from workbench.explain.internals.heads import HeadImportance
+from workbench.explain.internals.layers import LayerImportance
 
 INTERVAL = {"value": 0.2, "low": 0.1, "high": 0.3}
 OLD_FILES: dict[str, Any] = {

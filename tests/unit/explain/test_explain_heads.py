@@ -14,10 +14,10 @@ from tests.unit.explain.explain_models import LABELS, bag_of_words, bert, predic
 from tests.unit.explain.test_explain_queries import CONFIGS, model_of
 from workbench.errors import RequestError
 from workbench.explain import capture_attention
-from workbench.explain.alignment import align_tokens
-from workbench.explain.attention_difference import attention_divergence, difference, jensen_shannon
-from workbench.explain.heads import head_importance, switched_heads
-from workbench.explain.queries import attention_modules
+from workbench.explain.internals.alignment import align_tokens
+from workbench.explain.internals.attention_difference import attention_divergence, difference, jensen_shannon
+from workbench.explain.internals.heads import head_importance, switched_heads
+from workbench.explain.internals.queries import attention_modules
 
 TEXT = "the film was unbelievable"
 EXAMPLES = [{"text": TEXT}, {"text": "a good story with bad music"}]

@@ -11,7 +11,7 @@ from torch import nn
 
 from tests.unit.explain.explain_models import bag_of_words, bert, predictor, tokenizer
 from workbench.errors import RequestError
-from workbench.explain.layers import layer_importance
+from workbench.explain.internals.layers import layer_importance
 
 TEXTS = [{"text": "the film was good"}, {"text": "bad story"}]
 

@@ -13,7 +13,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from tests.unit.explain.explain_models import bag_of_words, bert, predictor, tokenizer
 from workbench.errors import RequestError
-from workbench.explain.lens import _settled, layer_logits, logit_lens
+from workbench.explain.internals.lens import _settled, layer_logits, logit_lens
 from workbench.tasks.base import tasks
 
 TEXT = "the film was unbelievable"

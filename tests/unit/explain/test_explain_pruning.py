@@ -16,7 +16,7 @@ from workbench.cli import main
 from workbench.compress.pruning import heads_to_keep, parse_head_count, remove_heads
 from workbench.errors import RequestError, SpecError
 from workbench.explain import capture_attention, explain
-from workbench.explain.heads import HeadImportance, switched_heads
+from workbench.explain.internals.heads import HeadImportance, switched_heads
 from workbench.inference.predictor import Predictor
 from workbench.models.convert import to_transformers
 from workbench.models.networks.attention import MultiHeadAttention

@@ -28,7 +28,7 @@ from transformers import (
 from tests.unit.explain.explain_models import bag_of_words, bert, tokenizer
 from tests.unit.explain.test_explain_render import HOSTILE, Parsed
 from workbench.errors import RequestError, WorkbenchError
-from workbench.explain.queries import QueriesKeys, capture_queries_keys, rebuild
+from workbench.explain.internals.queries import QueriesKeys, capture_queries_keys, rebuild
 from workbench.explain.render import assets, neuron
 from workbench.models.loading import register_models
 from workbench.models.networks.transformer import DecoderConfig, EncoderConfig

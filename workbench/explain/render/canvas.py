@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.errors import RequestError
-from workbench.explain.attention_difference import jensen_shannon
 from workbench.explain.capture import Attention
+from workbench.explain.internals.attention_difference import jensen_shannon
 from workbench.explain.render.assets import escape_script
 from workbench.types import Floats32
 
@@ -146,7 +146,7 @@ def comparison_view(
     Args:
         first: over some tokens.
         second: over as many tokens, of as many layers and heads: the same text in another model, or another text that
-            was aligned (:func:`workbench.explain.alignment.align_attention`).
+            was aligned (:func:`workbench.explain.internals.alignment.align_attention`).
         names: of the two, for people.
         layer: the layer that is large at first; by default the last.
         head: the head that is large at first.

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from workbench.explain.aggregates import HeadPatterns
-from workbench.explain.attention_difference import AttentionDivergence, jensen_shannon
 from workbench.explain.capture import Attention
-from workbench.explain.heads import HeadImportance
+from workbench.explain.internals.aggregates import HeadPatterns
+from workbench.explain.internals.attention_difference import AttentionDivergence, jensen_shannon
+from workbench.explain.internals.heads import HeadImportance
 from workbench.explain.render.figure import (
     Figure,
     diverging,

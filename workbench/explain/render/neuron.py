@@ -1,7 +1,7 @@
 """bertviz's neuron view of any model: the numbers of a query and a key that make a head look where it looks.
 
 bertviz draws it for its own copies of three models only. Here it draws the queries and keys captured by
-:mod:`workbench.explain.queries`, and its script works offline as in :mod:`workbench.explain.render.bertviz`.
+:mod:`workbench.explain.internals.queries`, and its script works offline as in :mod:`workbench.explain.render.bertviz`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TypedDict
 import numpy as np
 
 from workbench.errors import RequestError
-from workbench.explain.queries import QueriesKeys
+from workbench.explain.internals.queries import QueriesKeys
 from workbench.explain.render import assets, bertviz
 from workbench.types import Json
 from workbench.workspace import Workspace

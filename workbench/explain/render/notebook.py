@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from functools import singledispatch
 from html import escape
 
-from workbench.explain.aggregates import HeadPatterns
-from workbench.explain.attention_difference import AttentionDivergence
 from workbench.explain.base import Explanation
 from workbench.explain.evaluation import FaithfulnessEvaluation
-from workbench.explain.heads import HeadImportance
-from workbench.explain.layers import READING, LayerImportance
-from workbench.explain.lens import Candidate, LogitLens
-from workbench.explain.patching import Patching
+from workbench.explain.internals.aggregates import HeadPatterns
+from workbench.explain.internals.attention_difference import AttentionDivergence
+from workbench.explain.internals.heads import HeadImportance
+from workbench.explain.internals.layers import READING, LayerImportance
+from workbench.explain.internals.lens import Candidate, LogitLens
+from workbench.explain.internals.patching import Patching
 from workbench.explain.render.curves import faithfulness_curves
 from workbench.explain.render.figure import Figure
 from workbench.explain.render.maps import divergence_map, importance_map, pattern_map

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from workbench.explain.patching import Patching
+from workbench.explain.internals.patching import Patching
 from workbench.explain.render.figure import Figure, diverging, escape, shortened, text
 from workbench.explain.render.maps import head_map
 

@@ -20,8 +20,8 @@ from workbench.explain.display import HtmlDisplay
 from workbench.explain.examples import NO_TEXTS, TextInputs
 from workbench.explain.hooks import AttentionFunction, differentiable, evaluating, intercept_attention
 from workbench.explain.instance import BATCH, Instance
+from workbench.explain.internals.queries import attention_modules
 from workbench.explain.predictor import Predictor
-from workbench.explain.queries import attention_modules
 from workbench.explain.targets import resolve_target
 from workbench.models.networks.attention import MultiHeadAttention
 from workbench.types import Floats, JsonObject, Model
@@ -105,7 +105,7 @@ def switched_heads(model: Model, modules: list[torch.nn.Module], factors: torch.
 
     Args:
         model: the model.
-        modules: as :func:`~workbench.explain.queries.attention_modules` returns them.
+        modules: as :func:`~workbench.explain.internals.queries.attention_modules` returns them.
         factors: [layers, heads]; or [layers, B, heads] for other factors in each row of the batch.
     """
 
@@ -125,7 +125,7 @@ def intercept_heads(
 
     Args:
         model: the model.
-        modules: as :func:`~workbench.explain.queries.attention_modules` returns them.
+        modules: as :func:`~workbench.explain.internals.queries.attention_modules` returns them.
         change: takes the layer's index and the outputs [B, T, H, K], and returns the outputs to use instead.
     """
     thread, layer_of = threading.get_ident(), {id(module): layer for layer, module in enumerate(modules)}

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from workbench.errors import RequestError
-from workbench.explain.alignment import align_tokens, joint_name
 from workbench.explain.display import HtmlDisplay
-from workbench.explain.heads import heads_of, intercept_heads
 from workbench.explain.hooks import evaluating, intercept_layer, layers_of, record_states
 from workbench.explain.instance import BATCH, Instance
+from workbench.explain.internals.alignment import align_tokens, joint_name
+from workbench.explain.internals.heads import heads_of, intercept_heads
 from workbench.explain.predictor import Predictor
 from workbench.explain.targets import WordRef, resolve_target
 from workbench.tasks.base import Target

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from workbench.explain.aggregates import HeadPatterns
-from workbench.explain.heads import HeadImportance
-from workbench.explain.layers import LayerImportance
+from workbench.explain.internals.aggregates import HeadPatterns
+from workbench.explain.internals.heads import HeadImportance
+from workbench.explain.internals.layers import LayerImportance
 from workbench.files import read_json, write_json
 from workbench.runs.run import Run
 

@@ -19,7 +19,7 @@ from workbench.explain.display import HtmlDisplay
 from workbench.explain.examples import NO_TEXTS, TextInputs
 from workbench.explain.hooks import intercept_layer, layers_of
 from workbench.explain.instance import Instance
-from workbench.explain.patching import layer_states, probabilities_within
+from workbench.explain.internals.patching import layer_states, probabilities_within
 from workbench.explain.predictor import Predictor
 from workbench.explain.targets import resolve_target
 from workbench.types import Floats, JsonObject
