@@ -1,4 +1,4 @@
-"""Things small enough to train in a second: a BERT of some thousand weights, and reviews that can be learned."""
+"""A model and data small enough to train in a second: a BERT with some thousand weights, and learnable reviews."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OTHER = [
 
 
 def make_model(folder: Path, layers: int = 3, dropout: float = 0.1, seed: int = 0) -> Path:
-    """A random BERT body with a word-level tokenizer, saved in transformers' format."""
+    """Save a random BERT body with a word-level tokenizer in transformers' format."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -78,18 +78,18 @@ def make_model(folder: Path, layers: int = 3, dropout: float = 0.1, seed: int = 
 
 
 def reviews(count: int, seed: int = 0) -> list[tuple[str, str]]:
-    """Texts of 4 to 20 words with one telling word each, and their label."""
+    """Return texts of 4 to 20 words with one informative word each, and their labels."""
     generator = random.Random(seed)
-    found = []
+    rows = []
     for number in range(count):
         words = generator.choices(OTHER, k=generator.randint(3, 19))
         words.insert(generator.randrange(len(words)), generator.choice(GOOD if number % 2 else BAD))
-        found.append((" ".join(words), "good" if number % 2 else "bad"))
-    return found
+        rows.append((" ".join(words), "good" if number % 2 else "bad"))
+    return rows
 
 
 def write_csv(path: Path, count: int = 120, seed: int = 0) -> Path:
-    """A CSV file of :func:`reviews`."""
+    """Write a CSV file of :func:`reviews`."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
@@ -98,7 +98,7 @@ def write_csv(path: Path, count: int = 120, seed: int = 0) -> Path:
 
 
 def make_run(workspace: Workspace, changes: dict[str, Any] | None = None, model: dict[str, Any] | None = None) -> Run:
-    """A queued run of the tiny model on the tiny reviews; ``changes`` are dotted fields of its spec."""
+    """Return a queued run of the tiny model on the tiny reviews; ``changes`` are fields of its spec by dotted path."""
     folder = workspace.uploads / "tiny"
     if not (folder / "config.json").exists():
         make_model(folder, **(model or {}))

@@ -1,4 +1,4 @@
-"""What every entry of every registry keeps, found by itself: a new file is under these tests from its first day."""
+"""Rules for every entry of every registry. Entries are discovered, so a new file is tested automatically."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ every_entry = pytest.mark.parametrize(("kind", "name"), ENTRIES, ids=[f"{k}-{n}"
 
 def test_there_are_entries() -> None:
     for kind, registry in REGISTRIES.items():
-        assert registry.names(), f"no {kind} was found"
+        assert registry.names(), f"there is no {kind}"
     assert {"full", "head", "freeze", "lora"} <= set(tunings.names())
 
 
@@ -67,10 +67,10 @@ def test_an_unknown_option_is_refused_with_the_allowed_ones(kind: str, name: str
     value = f"{name}:a/b@c" if getattr(entry, "argument_form", "") else name
     spec = RunSpec.parse({"task": "text-classification", "data": "rotten-tomatoes", "model": "minilm"})
     spec = spec.changed({kind: {key: value, "no_such_option": 1}})
-    found = [problem for problem in check(spec, workspace) if problem.field == f"{kind}.no_such_option"]
-    assert len(found) == 1 and found[0].severity == "error"
+    (problem,) = [each for each in check(spec, workspace) if each.field == f"{kind}.no_such_option"]
+    assert problem.severity == "error"
     for option in entry.Config.model_fields:
-        assert option in found[0].hint
+        assert option in problem.hint
 
 
 @pytest.mark.parametrize("kind", ["task", "model", "tuning"])
@@ -81,11 +81,11 @@ def test_an_unknown_name_is_refused_with_the_nearest(kind: str, workspace: Works
     (problem,) = check(spec.changed({kind: name}), workspace)
     assert problem.field == kind and problem.severity == "error"
     assert repr(name) in problem.message and f"Did you mean {near!r}" in problem.message
-    assert all(there in problem.hint for there in REGISTRIES[kind].names())
+    assert all(known in problem.hint for known in REGISTRIES[kind].names())
 
 
 @every_entry
-def test_faces_can_show_it(kind: str, name: str) -> None:
+def test_entries_can_be_listed_as_json(kind: str, name: str) -> None:
     """``workbench tasks --json`` and its like: names, labels and options as JSON."""
     (entry,) = [each for each in list_entries(REGISTRIES[kind]) if each["name"] == name]
     assert json.loads(json.dumps(entry)) == entry
@@ -95,39 +95,39 @@ def test_faces_can_show_it(kind: str, name: str) -> None:
 @pytest.mark.parametrize("name", sorted(presets()))
 def test_presets_can_be_run(name: str, workspace: Workspace) -> None:
     assert check(presets()[name], workspace) == []
-    whole = resolve(presets()[name], workspace).spec
-    assert whole.training.learning_rate is not None
-    assert resolve(whole, workspace).spec == whole, "a spec made whole stays as it is"
+    resolved = resolve(presets()[name], workspace).spec
+    assert resolved.training.learning_rate is not None
+    assert resolve(resolved, workspace).spec == resolved, "resolving is idempotent"
 
 
 # -- the public options ---------------------------------------------------------------------------------------------
 
 
 def surface() -> dict[str, Any]:
-    """Every field of a spec and every option of every entry, with its default."""
-    found: dict[str, Any] = {"spec": _fields("", RunSpec)}
+    """Return every field of a spec and every option of every entry, with its default."""
+    options: dict[str, Any] = {"spec": _fields("", RunSpec)}
     for kind, name in ENTRIES:
-        found[f"{kind} {name}"] = _fields("", REGISTRIES[kind].get(name).Config)
-    return found
+        options[f"{kind} {name}"] = _fields("", REGISTRIES[kind].get(name).Config)
+    return options
 
 
 def _fields(prefix: str, model: type[BaseModel]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            found |= _fields(f"{prefix}{name}.", inner)
+            options |= _fields(f"{prefix}{name}.", inner)
         else:
             default = "required" if field.is_required() else field.get_default(call_default_factory=True)
-            found[prefix + name] = default
-    return found
+            options[prefix + name] = default
+    return options
 
 
-def test_options_change_on_purpose_only() -> None:
-    """People's specs hold these names: what is removed or renamed breaks them."""
+def test_options_do_not_change_by_accident() -> None:
+    """Users' specs contain these names: removing or renaming one breaks them."""
     now = json.loads(json.dumps(surface()))
     before = json.loads(OPTIONS.read_text(encoding="utf-8"))
     assert now == before, (
-        "The options that users write have changed. If that is meant, say it in CHANGELOG.md, raise the schema version "
-        "where old specs can no longer be read, and run: python tests/contracts/update_options.py"
+        "The options that users write have changed. If this is intended, describe it in CHANGELOG.md, raise the schema "
+        "version if old specs no longer load, and run: python tests/contracts/update_options.py"
     )

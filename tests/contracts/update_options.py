@@ -1,4 +1,4 @@
-"""Writes options.json, the public options with their defaults: ``python tests/contracts/update_options.py``."""
+"""Write options.json, the public options with their defaults: ``python tests/contracts/update_options.py``."""
 
 import json
 import sys

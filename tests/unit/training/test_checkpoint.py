@@ -1,4 +1,4 @@
-"""A checkpoint is whole or absent."""
+"""A checkpoint is complete or absent."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_frozen_weights_are_not_stored(tmp_path):
 
 @pytest.mark.parametrize("name", [*checkpoint.FILES, "manifest.json"])
 @pytest.mark.parametrize("damage", ["cut", "flip", "remove", "empty"])
-def test_a_damaged_checkpoint_is_never_chosen(tmp_path, name, damage):
+def test_a_damaged_checkpoint_is_never_used(tmp_path, name, damage):
     checkpoint.save(tmp_path, *trained(), TrainState(step=1))
     path = checkpoint.save(tmp_path, *trained(), TrainState(step=2)) / name
     content = path.read_bytes()
@@ -85,7 +85,7 @@ def test_a_damaged_checkpoint_is_never_chosen(tmp_path, name, damage):
         checkpoint.at_step(tmp_path, 2)
 
 
-def test_prune_keeps_what_it_is_told_and_removes_what_crashes_left(tmp_path):
+def test_prune_keeps_the_given_steps_and_removes_leftovers(tmp_path):
     for step in (1, 2, 3):
         checkpoint.save(tmp_path, *trained(), TrainState(step=step))
     (tmp_path / ".tmp-step-00000004-abcd").mkdir()
@@ -93,14 +93,14 @@ def test_prune_keeps_what_it_is_told_and_removes_what_crashes_left(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000001", "step-00000003"]
 
 
-def test_writing_the_same_step_again_mends_a_damaged_one(tmp_path):
+def test_writing_the_same_step_again_replaces_a_damaged_one(tmp_path):
     path = checkpoint.save(tmp_path, *trained(), TrainState(step=1))
     (path / "state.json").write_text("{")
     assert checkpoint.save(tmp_path, *trained(), TrainState(step=1)) == path
     assert checkpoint.is_complete(path)
 
 
-def test_the_last_checkpoint_does_without_moments(tmp_path):
+def test_the_last_checkpoint_has_no_moments(tmp_path):
     model, _, scheduler = trained()
     path = checkpoint.save(tmp_path, model, None, scheduler, TrainState(step=3))
     assert not (path / "optimizer.safetensors").exists()
@@ -118,7 +118,7 @@ def test_weights_of_another_model_are_refused(tmp_path):
         checkpoint.load(path, nn.Linear(2, 2))
 
 
-def test_the_manifest_is_the_truth_about_the_files(tmp_path):
+def test_the_manifest_matches_the_files(tmp_path):
     path = checkpoint.save(tmp_path, *trained(), TrainState(step=1))
     import hashlib
 

@@ -1,4 +1,4 @@
-"""The batch that is shown before launch is the one that training meets."""
+"""The batch shown before launch is the first batch of training."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 
 
-def test_it_is_the_batch_that_training_meets_first(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_the_first_batch_of_training(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run(workspace, {"training.max_steps": 1, "data.max_length": 12})
     shown = first_batch(run.spec(), workspace)
-    met: list[dict[str, torch.Tensor]] = []
+    batches: list[dict[str, torch.Tensor]] = []
     forward = TextClassification.forward
 
-    def seen(self: Any, model: Any, batch: Any) -> Any:
-        met.append(batch)
+    def spy(self: Any, model: Any, batch: Any) -> Any:
+        batches.append(batch)
         return forward(self, model, batch)
 
-    monkeypatch.setattr(TextClassification, "forward", seen)
+    monkeypatch.setattr(TextClassification, "forward", spy)
     run_folder(run.folder)
-    ids = met[0]["input_ids"]
+    ids = batches[0]["input_ids"]
     assert [row.tokens for row in shown.rows] == [shown.tokenizer.convert_ids_to_tokens(r.tolist()) for r in ids]
-    assert [row.label for row in shown.rows] == [["bad", "good"][int(i)] for i in met[0]["labels"]]
-    assert [row.real for row in shown.rows] == met[0]["attention_mask"].sum(dim=1).tolist()
+    assert [row.label for row in shown.rows] == [["bad", "good"][int(i)] for i in batches[0]["labels"]]
+    assert [row.real for row in shown.rows] == batches[0]["attention_mask"].sum(dim=1).tolist()
     assert shown.shapes["input_ids"] == tuple(ids.shape)
-    assert shown.padding == pytest.approx(1 - float(met[0]["attention_mask"].float().mean()))
-    for row in shown.rows:  # cut is what max_length took: the words and two special tokens, beyond 12
+    assert shown.padding == pytest.approx(1 - float(batches[0]["attention_mask"].float().mean()))
+    for row in shown.rows:  # cut counts the words and two special tokens beyond max_length, 12
         assert row.cut == max(0, len(row.text.split()) + 2 - 12)
 
 

@@ -1,4 +1,4 @@
-"""Replayed features give what a full pass gives, for every architecture that has layers."""
+"""Replayed activations have the result of a full pass, for every architecture that has layers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def prefix_of(model, depth, file=None):
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_replaying_is_a_full_pass(tmp_path, name, depth, on_disk):
     model = make(name).eval()
-    prefix, store = prefix_of(model, depth, tmp_path / "features" if on_disk else None)
+    prefix, store = prefix_of(model, depth, tmp_path / "activations" if on_disk else None)
     indices = np.array([3, 0, 2])
     batch = collate(indices)
     full = model(**batch).logits
@@ -70,10 +70,10 @@ def test_replaying_is_a_full_pass(tmp_path, name, depth, on_disk):
         replayed = model(**batch).logits
     torch.testing.assert_close(replayed, full, atol=1e-5, rtol=0)
     assert prefix.agrees(store, batch, indices)
-    torch.testing.assert_close(model(**batch).logits, full)  # the layers are back in their places
+    torch.testing.assert_close(model(**batch).logits, full)  # the original layers are back
 
 
-def test_a_wrong_feature_is_noticed():
+def test_a_wrong_activation_is_noticed():
     model = make("bert").eval()
     prefix, store = prefix_of(model, 2)
     store.values[0] = torch.randn(16, generator=torch.Generator().manual_seed(1)) * 3

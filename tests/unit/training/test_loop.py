@@ -1,4 +1,4 @@
-"""The loop computes what transformers' Trainer computes, and its parts do what they say."""
+"""The loop computes what transformers' Trainer computes, and its limits, resumption and errors work."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class InOrder:
 
 
 class Recorder:
-    """A callback that remembers, and asks to stop at a step."""
+    """A callback that records metrics, and requests a stop at a step."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.rows: list[dict] = []
@@ -138,16 +138,16 @@ def trainer_losses(model, tmp_path, **arguments) -> list[float]:
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
-def test_twenty_losses_are_those_of_trainer(tmp_path, schedule):
+def test_losses_equal_those_of_trainer(tmp_path, schedule):
     kind = {"constant": "constant_with_warmup"}.get(schedule, schedule)
     theirs = trainer_losses(make_model(), tmp_path / "theirs", lr_scheduler_type=kind)
     ours, _ = run(make_model(), tmp_path / "ours", lr_schedule=schedule)
     assert len(theirs) == len(ours.losses()) == 32
     np.testing.assert_allclose(ours.losses()[:20], theirs[:20], atol=1e-4)
-    assert max(theirs) - min(theirs) > 0.05  # they moved: equal constants would prove nothing
+    assert max(theirs) - min(theirs) > 0.05  # they changed: equal constants would prove nothing
 
 
-def test_added_up_gradients_are_those_of_one_large_batch(tmp_path):
+def test_accumulated_gradients_equal_those_of_one_large_batch(tmp_path):
     small, large = make_model(), make_model()
     run(small, tmp_path / "a", gradient_accumulation=4, max_steps=3)
 
@@ -192,7 +192,7 @@ def test_early_stopping_ends_after_patience_and_stays_ended(tmp_path):
 
 
 class Clock:
-    """A clock that only batches move."""
+    """A clock that advances only with batches."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -216,20 +216,20 @@ def timed(model, folder, clock, callback=None, **changes):
     return callback, result
 
 
-def test_training_ends_when_its_minutes_have_passed_whoever_spent_them(tmp_path, monkeypatch):
+def test_training_ends_when_its_minutes_have_passed_over_all_processes(tmp_path, monkeypatch):
     clock = Clock()
     monkeypatch.setattr("workbench.training.meter.time", clock)
     through, result = timed(make_model(), tmp_path / "a", clock, max_minutes=1.0)
     assert (result.ending, result.state.step, result.steps) == ("time", 6, 32)
     assert "step 6 of 32" in result.note and "max_minutes" in result.note
-    assert [row["step"] for row in through.rows if "eval/accuracy" in row] == [6]  # it can be the best one
+    assert [row["step"] for row in through.rows if "eval/accuracy" in row] == [6]  # this evaluation can be the best
     assert checkpoint.latest(tmp_path / "a").name == "step-00000006"
     _, result = timed(make_model(), tmp_path / "b", clock, Recorder(stop_at=4), max_minutes=1.0)
     assert result.ending == "stopped"
-    clock.now += 10_000  # while nobody trains, no time passes
+    clock.now += 10_000  # no training time passes between processes
     rest, result = timed(make_model(seed=9), tmp_path / "b", clock, max_minutes=1.0)
     assert (result.ending, result.state.step, len(rest.losses())) == ("time", 6, 2)
-    again, result = timed(make_model(), tmp_path / "b", clock, max_minutes=1.0)  # killed before it could tell
+    again, result = timed(make_model(), tmp_path / "b", clock, max_minutes=1.0)  # killed before it could report
     assert (result.ending, result.state.step, again.rows) == ("time", 6, [])
 
 
@@ -252,7 +252,7 @@ def test_the_step_that_reaches_the_tokens_is_the_last(tmp_path, most, expected):
     assert fewer == -(-expected // 4)
 
 
-def test_tokens_end_the_run_and_lay_out_the_schedule(tmp_path):
+def test_tokens_end_the_run_and_determine_the_schedule(tmp_path):
     callback, result = run(make_model(), tmp_path, max_tokens=250, warmup_ratio=0)
     assert (result.ending, result.state.step, result.state.tokens) == ("finished", 6, 288)
     rates = [row["train/learning_rate"] for row in callback.rows]

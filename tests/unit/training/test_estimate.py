@@ -1,4 +1,4 @@
-"""Estimates: what is counted against the loop itself, what is reckoned against worked cases, one whole trial."""
+"""Cost estimates: counts against the loop itself, extrapolation against worked cases, and whole profiling runs."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def spec_of(workspace: Workspace, **changes: Any) -> RunSpec:
     return spec
 
 
-# -- what is reckoned ---------------------------------------------------------------------------------------------
+# -- extrapolation ------------------------------------------------------------------------------------------------
 
 
-def test_a_line_is_found_through_noise_and_never_falls() -> None:
+def test_a_line_is_fitted_through_noise_and_never_falls() -> None:
     from workbench.training.extrapolation import Line
 
     sizes = np.array([100.0, 400.0, 900.0, 1600.0])
@@ -66,27 +66,27 @@ def test_a_line_is_found_through_noise_and_never_falls() -> None:
     assert same.at(np.array([128]))[0] == 1.5
 
 
-def test_memory_that_grows_ever_more_slowly_is_followed() -> None:
+def test_slowing_memory_growth_is_extrapolated() -> None:
     from workbench.training.extrapolation import memory_growth
 
-    grown = [int(1e9 + 1e8 * np.log(step)) for step in range(1, 21)]
-    assert memory_growth(grown, 2000) == pytest.approx(1e8 * np.log(100), rel=1e-3)
-    assert memory_growth(grown, 20) == 0 == memory_growth(grown, 5)  # all of it was watched
+    resident = [int(1e9 + 1e8 * np.log(step)) for step in range(1, 21)]
+    assert memory_growth(resident, 2000) == pytest.approx(1e8 * np.log(100), rel=1e-3)
+    assert memory_growth(resident, 20) == 0 == memory_growth(resident, 5)  # all steps were measured
     assert memory_growth([10**9] * 20, 2000) == pytest.approx(0, abs=1)
-    assert memory_growth(grown[::-1], 2000) == 0  # memory that was given back is not given back again
-    assert memory_growth([1, 2 * 10**9], 10**6) == 0  # too few to tell
+    assert memory_growth(resident[::-1], 2000) == 0  # shrinking memory is not extrapolated
+    assert memory_growth([1, 2 * 10**9], 10**6) == 0  # too few measurements
 
 
-def test_the_chosen_steps_begin_with_the_widest_and_are_of_all_widths() -> None:
+def test_sampled_steps_begin_with_the_largest_and_cover_all_sizes() -> None:
     from workbench.training.extrapolation import first_epoch, sample_steps
 
     lengths = np.random.default_rng(0).integers(3, 200, size=1000)
     plan = Batches(lengths, 8)
-    groups = first_epoch(StepSchedule.from_spec(plan, TrainingSpec(epochs=3, gradient_accumulation=2)))
-    chosen = sample_steps(groups, plan, count=12)
-    sizes = [plan.padded_tokens(list(group.batches)) for group in chosen]
-    every = [plan.padded_tokens(list(group.batches)) for group in groups]
-    assert len(groups) == 63 and len(chosen) == 12
+    steps = first_epoch(StepSchedule.from_spec(plan, TrainingSpec(epochs=3, gradient_accumulation=2)))
+    sampled = sample_steps(steps, plan, count=12)
+    sizes = [plan.padded_tokens(list(step.batches)) for step in sampled]
+    every = [plan.padded_tokens(list(step.batches)) for step in steps]
+    assert len(steps) == 63 and len(sampled) == 12
     assert sizes[0] == max(every) and min(every) in sizes
     assert abs(np.mean(sizes) / np.mean(every) - 1) < 0.15
     assert sizes[1:] != sorted(sizes[1:], reverse=True)  # time may be up before the last
@@ -96,7 +96,7 @@ def test_the_chosen_steps_begin_with_the_widest_and_are_of_all_widths() -> None:
 @pytest.mark.parametrize(
     "settings", [{"epochs": 3}, {"epochs": 2.5, "gradient_accumulation": 3}, {"epochs": 9, "max_steps": 75}]
 )
-def test_what_is_due_is_counted_as_the_loop_counts(settings: dict[str, Any], every: int | None) -> None:
+def test_periodic_actions_are_counted_as_the_loop_counts_them(settings: dict[str, Any], every: int | None) -> None:
     from workbench.training.extrapolation import times_due
     from workbench.training.loop import is_due
     from workbench.training.state import TrainState
@@ -107,13 +107,13 @@ def test_what_is_due_is_counted_as_the_loop_counts(settings: dict[str, Any], eve
     )  # its epochs have different numbers of batches
     assert len({plan.count(epoch) for epoch in range(4)}) > 1
     steps = StepSchedule.from_spec(plan, TrainingSpec(**settings))
-    seen = 0
-    for number, group in enumerate(steps.optimizer_steps(TrainState()), start=1):
-        seen += is_due(number, every, group.ends_epoch) or number == steps.total
-    assert times_due(steps, every) == seen
+    times = 0
+    for number, step in enumerate(steps.optimizer_steps(TrainState()), start=1):
+        times += is_due(number, every, step.ends_epoch) or number == steps.total
+    assert times_due(steps, every) == times
 
 
-def test_an_estimate_is_kept_for_the_settings_that_it_was_made_for(workspace: Workspace) -> None:
+def test_an_estimate_is_stored_for_its_settings(workspace: Workspace) -> None:
     spec = spec_of(workspace)
     estimates.save(ESTIMATE, spec, workspace)
     same = spec.changed({"name": "other", "notes": "x", "training.seed": 9})
@@ -125,31 +125,30 @@ def test_an_estimate_is_kept_for_the_settings_that_it_was_made_for(workspace: Wo
     assert estimates.find(spec, workspace) is None  # the file is another
 
 
-def test_what_is_stored_and_damaged_is_no_estimate() -> None:
+def test_a_damaged_estimate_is_none() -> None:
     whole = ESTIMATE.as_dict()
     assert Estimate.read(whole) == ESTIMATE
     for damaged in (None, [], {}, {**whole, "seconds": 3}, {k: v for k, v in whole.items() if k != "steps"}):
         assert Estimate.read(damaged) is None
 
 
-def test_the_error_is_a_share_of_the_truth() -> None:
+def test_errors_are_relative_to_the_truth() -> None:
     cost = Cost(total_seconds=80.0, seconds=100.0, peak_memory_bytes=2_000_000_000)
-    found = estimates.with_errors(ESTIMATE, cost)
-    assert found is not None
-    assert found.errors == {"total_seconds": 0.25, "seconds": -0.1, "peak_memory_bytes": 0.0}
+    estimate_with_errors = estimates.with_errors(ESTIMATE, cost)
+    assert estimate_with_errors is not None
+    assert estimate_with_errors.errors == {"total_seconds": 0.25, "seconds": -0.1, "peak_memory_bytes": 0.0}
     assert estimates.with_errors(None, cost) is None
 
 
-# -- a trial in this process --------------------------------------------------------------------------------------
+# -- a profiling run in this process ------------------------------------------------------------------------------
 
 
-def trial_of(spec: RunSpec, workspace: Workspace) -> Any:
+def profiling_run(spec: RunSpec, workspace: Workspace) -> Any:
     from workbench.training.estimate import ProfilingReporter, ProfilingRun
 
     run = Run.create(spec, workspace)
     run.transition(("queued",), "running")
-    watch = ProfilingReporter(run)
-    return ProfilingRun(run, watch)
+    return ProfilingRun(run, ProfilingReporter(run))
 
 
 @pytest.mark.parametrize(
@@ -164,70 +163,70 @@ def trial_of(spec: RunSpec, workspace: Workspace) -> Any:
     ],
     ids=["full", "gradient_accumulation", "frozen", "lora", "range-test", "no-valid"],
 )
-def test_a_trial_counts_steps_and_weights_as_the_run_does(changes: dict[str, Any], workspace: Workspace) -> None:
+def test_a_profiling_run_counts_like_the_run(changes: dict[str, Any], workspace: Workspace) -> None:
     run = make_run(workspace, changes)
-    found = trial_of(run.spec(), workspace).measure()
+    result = profiling_run(run.spec(), workspace).measure()
     assert run_folder(run.folder) == 0
     report = run.report()
     rows, _ = run.read_metrics()
-    assert found.trained_parameters == report.cost.trained_parameters
-    assert found.total_parameters == report.cost.total_parameters
+    assert result.trained_parameters == report.cost.trained_parameters
+    assert result.total_parameters == report.cost.total_parameters
     if run.kind() == "training":
-        assert found.steps == report.steps
-        assert found.evaluations == sum("eval/loss" in row for row in rows)
-    for figure in (found.total_seconds, found.seconds, found.peak_memory_bytes):
-        assert 0 < figure.low <= figure.value <= figure.high
+        assert result.steps == report.steps
+        assert result.evaluations == sum("eval/loss" in row for row in rows)
+    for interval in (result.total_seconds, result.seconds, result.peak_memory_bytes):
+        assert 0 < interval.low <= interval.value <= interval.high
 
 
-def test_a_slow_step_makes_a_long_estimate(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_steps_make_a_long_estimate(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     from workbench.training import estimate as measuring
 
     real = measuring.accumulate_gradients
 
-    def slow(*given: Any) -> None:
+    def slow(*arguments: Any) -> None:
         time.sleep(0.05)
-        real(*given)
+        real(*arguments)
 
     monkeypatch.setattr(measuring, "accumulate_gradients", slow)
-    found = trial_of(spec_of(workspace, **{"training.epochs": 100}), workspace).measure()
-    assert found.steps > 900 and 0.05 * found.steps < found.seconds.value < 0.15 * found.steps
+    result = profiling_run(spec_of(workspace, **{"training.epochs": 100}), workspace).measure()
+    assert result.steps > 900 and 0.05 * result.steps < result.seconds.value < 0.15 * result.steps
 
 
 def test_max_minutes_and_patience_bound_the_estimate(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     changes = {"training.epochs": 10_000, "training.max_minutes": 0.01, "training.early_stopping_patience": 2}
-    found = trial_of(spec_of(workspace, **changes), workspace).measure()
-    assert found.seconds.value == pytest.approx(0.6)
-    assert found.seconds.low < 0.1 and len(found.notes) == 2
+    result = profiling_run(spec_of(workspace, **changes), workspace).measure()
+    assert result.seconds.value == pytest.approx(0.6)
+    assert result.seconds.low < 0.1 and len(result.notes) == 2
 
 
 # -- a process of its own -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_a_run_ends_with_its_estimate_beside_the_truth(workspace: Workspace) -> None:
+def test_a_report_contains_the_estimate_with_its_errors(workspace: Workspace) -> None:
     spec = spec_of(workspace)
-    told: list[dict[str, Any]] = []
-    found = estimate.estimate(spec, workspace, on_progress=told.append)
-    assert any(now.get("phase") for now in told)
-    assert estimate.status(spec, workspace).estimate == found
+    progress: list[dict[str, Any]] = []
+    result = estimate.estimate(spec, workspace, on_progress=progress.append)
+    assert any(entry.get("phase") for entry in progress)
+    assert estimate.status(spec, workspace).estimate == result
     assert not list((workspace.root / "estimates").glob("*/checkpoints")) and not Run.all(workspace)
     run = Run.create(resolve(spec, workspace).spec, workspace)
     assert run_folder(run.folder) == 0
     report = run.report()
-    assert report.estimate.model_copy(update={"errors": None}) == found
+    assert report.estimate.model_copy(update={"errors": None}) == result
     assert set(report.estimate.errors) == {"total_seconds", "seconds", "peak_memory_bytes"}
 
 
 @pytest.mark.slow
-def test_a_trial_that_fails_says_why_and_one_that_is_stopped_ends(workspace: Workspace) -> None:
+def test_a_failed_profiling_run_explains_itself_and_a_stopped_one_ends(workspace: Workspace) -> None:
     spec = spec_of(workspace)
     broken = Path(spec.model.source.removeprefix("path:")) / "model.safetensors"
-    kept = broken.read_bytes()
-    broken.write_bytes(kept[:100])
-    with pytest.raises(RunError, match="trial of this spec failed"):
+    content = broken.read_bytes()
+    broken.write_bytes(content[:100])
+    with pytest.raises(RunError, match="profiling run of this spec failed"):
         estimate.estimate(spec, workspace)
     assert estimate.status(spec, workspace).state == "failed"
-    broken.write_bytes(kept)
+    broken.write_bytes(content)
     estimate.start(spec, workspace)
     assert estimate.status(spec, workspace).state == "measuring"
     estimate.start(spec, workspace)  # two pages share it
@@ -239,23 +238,23 @@ def test_a_trial_that_fails_says_why_and_one_that_is_stopped_ends(workspace: Wor
 
 
 @pytest.mark.slow
-def test_a_command_that_is_told_to_end_ends_its_trial(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_terminated_command_stops_its_profiling_run(workspace: Workspace, tmp_path: Path) -> None:
     spec = spec_of(workspace).changed({"training.epochs": 1000})
     (tmp_path / "spec.yaml").write_text(spec.to_yaml(), encoding="utf-8")
     command = [sys.executable, "-m", "workbench", "estimate", str(tmp_path / "spec.yaml")]
     process = subprocess.Popen(command, env={**os.environ, "WORKBENCH_HOME": str(workspace.root)})
     deadline = time.monotonic() + 60
     while not estimate.status(spec, workspace).progress and time.monotonic() < deadline:
-        time.sleep(0.05)  # until the trial itself says what it does
+        time.sleep(0.05)  # until the profiling run itself reports progress
     process.terminate()
     assert process.wait(60) == 130
     while estimate.status(spec, workspace).state == "measuring" and time.monotonic() < deadline:
         time.sleep(0.1)
-    found = estimate.status(spec, workspace)
-    assert found.state == "stopped", found
+    status = estimate.status(spec, workspace)
+    assert status.state == "stopped", status
 
 
-def test_what_cannot_be_run_is_not_estimated(workspace: Workspace) -> None:
+def test_an_invalid_spec_is_not_estimated(workspace: Workspace) -> None:
     spec = spec_of(workspace).changed({"data.train": "/no/such.csv"})
     with pytest.raises(SpecError, match="neither a file"):
         estimate.start(spec, workspace)
