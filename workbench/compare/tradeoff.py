@@ -1,4 +1,4 @@
-"""Quality against cost: which runs are not beaten by another one that is at least as good and costs no more."""
+"""Quality against cost: the runs for which no other run is at least as good and costs no more."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from workbench.metrics.measures import SMALLER_IS_BETTER
-from workbench.runs.documents import Interval, RunSummary
+from workbench.runs.documents import Interval, Number, RunSummary
 
-COSTS = {  # as a report has them, and what one unit of what is shown is
+COSTS = {  # field of a report's cost: title, unit, and how many of the field are one unit
     "seconds": ("Training time", "s", 1.0),
-    "peak_memory_bytes": ("Memory at most", "GB", 1e9),
+    "peak_memory_bytes": ("Peak memory", "GB", 1e9),
     "trained_parameters": ("Trained parameters", "", 1.0),
 }
 
@@ -22,35 +22,38 @@ class Point:
 
     Attributes:
         run: its id.
-        quality: the metric; low, high: its 95% interval, where the report has one.
-        cost: in the unit that ``COSTS`` names.
-        on_front: whether it is on the Pareto front of the runs given.
+        quality: the metric.
+        low: lower end of its 95% interval; None where the report has none.
+        high: upper end.
+        cost: in the unit of ``COSTS``.
+        on_front: whether it is on the Pareto front of the runs.
     """
 
     run: str
     quality: float
-    low: float | None
-    high: float | None
+    low: Number | None
+    high: Number | None
     cost: float
     on_front: bool
 
 
 def pareto_front(quality: Sequence[float], cost: Sequence[float], larger_is_better: bool = True) -> list[bool]:
-    """Which of some things are on the Pareto front: none other is as good or better, costs as little or less, and is
-    truly better or cheaper.
+    """Find the Pareto front: no other item is as good or better, costs as little or less, and is better or cheaper.
 
     Args:
-        quality: of each.
-        cost: of each, smaller is better.
+        quality: of each item.
+        cost: of each item; smaller is better.
         larger_is_better: of the quality.
 
-    Things with the same quality and cost are on the front together. One with a value that is not a number never is.
+    Returns:
+        Whether each item is on the front. Items with equal quality and cost are on it together; an item with a value
+        that is not a number never is.
     """
     sign = 1 if larger_is_better else -1
     known = [i for i in range(len(quality)) if not (math.isnan(quality[i]) or math.isnan(cost[i]))]
     best, front = -math.inf, [False] * len(quality)
     last: tuple[float, float] | None = None
-    for i in sorted(known, key=lambda i: (cost[i], -sign * quality[i])):  # a cheaper one comes first, then a better one
+    for i in sorted(known, key=lambda i: (cost[i], -sign * quality[i])):  # the cheapest first, then the best
         value = (cost[i], sign * quality[i])
         if sign * quality[i] > best or value == last:
             front[i], best, last = True, sign * quality[i], value
@@ -58,11 +61,11 @@ def pareto_front(quality: Sequence[float], cost: Sequence[float], larger_is_bett
 
 
 def tradeoff_points(runs: Sequence[RunSummary], metric: str, cost: str) -> list[Point]:
-    """The runs that have both, in their order.
+    """Return the runs that have a metric and a cost, in their order.
 
     Args:
         runs: summaries of :func:`workbench.runs.query.list_runs`.
-        metric: a final metric of theirs.
+        metric: a final metric.
         cost: one of ``COSTS``.
     """
     unit = COSTS[cost][2]
@@ -80,24 +83,44 @@ def tradeoff_points(runs: Sequence[RunSummary], metric: str, cost: str) -> list[
 
 
 def quality(run: RunSummary, metric: str) -> float | None:
-    """Return a final metric of a run; None where its report has no finite number of it."""
+    """Return a final metric of a run; None where its report has no finite number for it.
+
+    Args:
+        run: its summary.
+        metric: name of the metric.
+    """
     value = run.metric(metric).value
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def front_line(found: Sequence[Point]) -> tuple[list[float], list[float]]:
-    """The front as steps, from the cheapest run to the dearest: what can be had at most for each cost."""
-    on = sorted({(point.cost, point.quality) for point in found if point.on_front})
-    return [cost for cost, _ in on], [quality for _, quality in on]
+def front_line(points: Sequence[Point]) -> tuple[list[float], list[float]]:
+    """Return the front as steps: costs ascending, and the best quality for each.
+
+    Args:
+        points: of :func:`tradeoff_points`.
+    """
+    front = sorted({(point.cost, point.quality) for point in points if point.on_front})
+    return [cost for cost, _ in front], [quality for _, quality in front]
 
 
-def summary_sentence(found: Sequence[Point], names: Mapping[str, str], metric: str, cost: str) -> str:
-    """What follows from the front, in words."""
-    on, beaten = [p for p in found if p.on_front], sum(not p.on_front for p in found)
-    if len(found) < 2:
+def summary_sentence(points: Sequence[Point], names: Mapping[str, str], metric: str, cost: str) -> str:
+    """Return the result in words; empty for fewer than two runs.
+
+    Args:
+        points: of :func:`tradeoff_points`.
+        names: of the runs, by id.
+        metric: name of the metric.
+        cost: one of ``COSTS``.
+    """
+    front, dominated = [point for point in points if point.on_front], sum(not point.on_front for point in points)
+    if len(points) < 2:
         return ""
     title = COSTS[cost][0].lower()
-    if len(on) == 1:
-        return f"{names[on[0].run]} is the best by {metric.replace('_', ' ')}, and no other costs less ({title})."
-    said = f"{len(on)} of {len(found)} runs are on the Pareto front: more quality is only had at more cost ({title})."
-    return said + (f" The other {beaten} are beaten by one that is as good and costs no more." if beaten else "")
+    if len(front) == 1:
+        return f"{names[front[0].run]} is the best by {metric.replace('_', ' ')}, and no other costs less ({title})."
+    sentence = (
+        f"{len(front)} of {len(points)} runs are on the Pareto front: better quality only at more cost ({title})."
+    )
+    return sentence + (
+        f" The other {dominated} are dominated by a run that is as good and costs no more." if dominated else ""
+    )

@@ -1,8 +1,9 @@
-"""What a comparison says in words, for somebody who has never heard of a p-value, and how much more data it would need.
+"""Verdicts of a comparison in words, for people who do not know p-values, and how much more data would be needed.
 
-A difference is claimed where its 95% interval leaves out zero and the p-value, corrected where several things are
-compared, is below 0.05. Otherwise the sentence says that none can be claimed, and what would be enough to show one of
-the size that was seen: 80% power at 5%. What was seen is itself uncertain, so that is a guide and no promise.
+A difference is claimed where its 95% interval excludes zero and the p-value, corrected where several things are
+compared, is below 0.05. Otherwise the sentence says that none can be claimed, and what would be enough to show a
+difference of the observed size: 80% power at the 5% level. The observed size is itself uncertain, so the number is a
+guide and not a promise.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from workbench.metrics import measures
 
 ALPHA = 0.05
 POWER = 0.8
-NEVER = 10**12  # what stands for "never"
-_TOLD = 1_000_000  # more than this many are not told as a number
+NEVER = 10**12  # examples, when no number of them would be enough
+_MAX_SHOWN = 1_000_000  # a larger number of examples is not written out
 
 
 @dataclass(frozen=True)
 class MetricFormat:
-    """How the values of one metric are told: shares in points (hundredths), the others as they are."""
+    """The format of one metric's values: shares in points (hundredths), others as they are."""
 
     metric: str
 
@@ -33,7 +34,13 @@ class MetricFormat:
     def unit(self) -> str:
         return ("points of " if self.larger_is_better else "in ") + self.metric.replace("_", " ")
 
-    def told(self, value: float, sign: str = "") -> str:
+    def format(self, value: float, sign: str = "") -> str:
+        """Return a value as text.
+
+        Args:
+            value: the metric, or a difference of it.
+            sign: ``+`` to show the sign of positive values.
+        """
         return format(100 * value, f"{sign}.1f") if self.larger_is_better else format(value, f"{sign}.4g")
 
 
@@ -47,73 +54,81 @@ def verdict(
     advice: str,
     over: str = "",
 ) -> str:
-    """One sentence on two runs, or on two groups of them.
+    """Return one sentence about two runs, or about two groups of them.
 
     Args:
         metric: what was compared.
-        names: what to call the two.
+        names: of the two.
         values: the metric of each.
-        interval: 95%, of the first's value minus the second's.
+        interval: 95%, of the first value minus the second.
         p_value: of the test, corrected.
         test: its name.
         advice: what would be needed to show a difference of this size.
-        over: what the interval is over, where that is not the test examples: `` over seeds``.
+        over: what the interval is over, if not the test examples: `` over seeds``.
     """
-    scale = MetricFormat(metric)
-    told, unit, (low, high) = scale.told, scale.unit, interval
-    outside = low > 0 or high < 0
+    style, (low, high) = MetricFormat(metric), interval
+    text, unit = style.format, style.unit
+    excludes_zero = low > 0 or high < 0
     mean = " on average" if over else ""
-    if outside and p_value < ALPHA:
-        ranked = sorted(zip(names, values, strict=True), key=lambda one: -one[1] if scale.larger_is_better else one[1])
+    if excludes_zero and p_value < ALPHA:
+        ranked = sorted(zip(names, values, strict=True), key=lambda one: -one[1] if style.larger_is_better else one[1])
         (better, best), (worse, other) = ranked
-        low_end, high_end = sorted((abs(low), abs(high)))
+        smallest, largest = sorted((abs(low), abs(high)))
         return (
-            f"{better} is better than {worse} by {told(abs(best - other))} {unit}{mean} ({told(best)} against "
-            f"{told(other)}); the 95% interval{over} {told(low_end)} to {told(high_end)} leaves out zero."
+            f"{better} is better than {worse} by {text(abs(best - other))} {unit}{mean} ({text(best)} against "
+            f"{text(other)}); the 95% interval{over} {text(smallest)} to {text(largest)} excludes zero."
         )
-    which = f"{names[0]} minus {names[1]} is {told(values[0] - values[1], '+')} {unit}{mean}"
-    between = f"the 95% interval{over} {told(low)} to {told(high)}"
-    if outside:
-        said = f"{which}, {between} leaves out zero, but {test} gives p = {p_value:.2f}"
+    difference = f"{names[0]} minus {names[1]} is {text(values[0] - values[1], '+')} {unit}{mean}"
+    bounds = f"the 95% interval{over} {text(low)} to {text(high)}"
+    if excludes_zero:
+        reason = f"{difference}, {bounds} excludes zero, but p = {p_value:.2f} ({test})"
     else:
-        said = f"{which}, and {between} holds zero"
-    return f"No difference can be claimed: {said}; {advice}."
+        reason = f"{difference}, and {bounds} includes zero"
+    return f"No difference can be claimed: {reason}; {advice}."
 
 
 def more_examples_advice(difference: float, interval: tuple[float, float], examples: int, comparisons: int = 1) -> str:
-    """What is said of the test examples that would be needed."""
+    """Return how many more test examples would be needed, in words.
+
+    Args:
+        difference: that was observed.
+        interval: its 95% interval.
+        examples: on which it was observed.
+        comparisons: made at once.
+    """
     if difference == 0:
         return "on these examples they are equal"
     more = examples_needed(difference, *interval, examples, comparisons) - examples
-    if more > _TOLD:
+    if more > _MAX_SHOWN:
         return "more than a million further test examples would be needed to show a difference this small"
     return f"about {round_up(max(more, 10)):,} more test examples would be needed to show a difference of this size"
 
 
 def examples_needed(difference: float, low: float, high: float, examples: int, comparisons: int = 1) -> int:
-    """Test examples with which a difference of this size would be shown in four cases of five.
+    """Estimate the number of test examples that show a difference of this size with 80% power at the 5% level.
 
-    The interval's width goes with one over the square root of the number of examples; 5% two-sided, power 80%.
+    The width of the interval is inversely proportional to the square root of the number of examples.
 
     Args:
-        difference: that was seen.
-        low, high: of its 95% interval.
-        examples: on which it was seen.
-        comparisons: made at once; each is then held to 5% divided by their number, the hardest step of Holm's method.
+        difference: that was observed.
+        low: lower end of its 95% interval.
+        high: upper end.
+        examples: on which it was observed.
+        comparisons: made at once; the level is divided by their number, the hardest step of Holm's method.
     """
     if difference == 0:
         return NEVER
     error = (high - low) / (2 * z_two_sided(ALPHA))
-    wanted = z_two_sided(ALPHA / max(1, comparisons)) + NormalDist().inv_cdf(POWER)
-    return min(NEVER, math.ceil(examples * (wanted * error / abs(difference)) ** 2))
+    required = z_two_sided(ALPHA / max(1, comparisons)) + NormalDist().inv_cdf(POWER)
+    return min(NEVER, math.ceil(examples * (required * error / abs(difference)) ** 2))
 
 
 def z_two_sided(alpha: float) -> float:
-    """How many standard errors a normal variable leaves on either side with probability ``alpha``; 1.96 for 0.05."""
+    """Return the number of standard errors that a normal variable exceeds with probability ``alpha``: 1.96 for 0.05."""
     return NormalDist().inv_cdf(1 - alpha / 2)
 
 
 def round_up(number: int) -> int:
-    """``number`` to two significant digits, upwards."""
+    """Round a number up to two significant digits."""
     unit: int = 10 ** max(0, len(str(number)) - 2)
     return math.ceil(number / unit) * unit

@@ -74,7 +74,7 @@ def test_a_clear_difference_is_told_with_its_direction(workspace: Workspace) -> 
     assert found.verdict.startswith(
         "A is better than B by 6.0 points of accuracy (80.0 against 74.0); the 95% interval "
     )
-    assert found.verdict.endswith("leaves out zero.")
+    assert found.verdict.endswith("excludes zero.")
     turned = compare([b, a])
     assert turned.difference == pytest.approx(-0.06) and turned.high < 0
     assert turned.verdict.startswith("A is better than B by 6.0 points")
@@ -93,7 +93,7 @@ def test_no_difference_is_claimed_where_the_interval_holds_zero(workspace: Works
 def test_an_interval_without_zero_is_not_enough_when_the_test_says_otherwise(workspace: Workspace) -> None:
     found = compare([*two_runs(workspace, both=30, only_a=5, only_b=0, neither=5)])
     assert found.low > 0 and found.p_value == pytest.approx(2 / 32)
-    assert "No difference can be claimed" in found.verdict and "gives p = 0.06" in found.verdict
+    assert "No difference can be claimed" in found.verdict and "p = 0.06" in found.verdict
 
 
 def test_examples_needed_shows_the_difference_four_times_in_five() -> None:
@@ -278,5 +278,5 @@ def test_a_correction_that_undoes_a_claim_says_what_would_be_needed(workspace: W
     a, b = two_runs(workspace, both=700, only_a=100, only_b=72, neither=128)
     _, c = two_runs(workspace, both=700, only_a=100, only_b=98, neither=102)
     first, second = compare([a, b, c]).pairs
-    assert "gives p = 0.0" in first.verdict and first.verdict.endswith("to show a difference of this size.")
-    assert "holds zero" in second.verdict and "a million" not in first.verdict
+    assert "p = 0.0" in first.verdict and first.verdict.endswith("to show a difference of this size.")
+    assert "includes zero" in second.verdict and "a million" not in first.verdict

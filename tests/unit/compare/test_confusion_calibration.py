@@ -54,7 +54,7 @@ def test_reliability_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("confidence", "correct", "message"),
-    [([0.1], [True, True], "as many"), ([1.1], [True], "between"), ([np.nan], [True], "between")],
+    [([0.1], [True, True], "do not match"), ([1.1], [True], "between"), ([np.nan], [True], "between")],
 )
 def test_what_is_no_confidence_is_refused(confidence: list[float], correct: list[bool], message: str) -> None:
     with pytest.raises(ValueError, match=message):

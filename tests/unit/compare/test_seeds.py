@@ -148,7 +148,7 @@ def test_groups_over_seeds_are_told_with_their_means(workspace: Workspace) -> No
     assert pair.permutation == pytest.approx(0.1) == pytest.approx(pair.least_permutation)
     assert found.verdict.startswith(
         "good (3 seeds) is better than bad (3 seeds) by 5.0 points of accuracy on average (85.0 against 80.0); "
-        "the 95% interval over seeds 2.7 to 7.3 leaves out zero."
+        "the 95% interval over seeds 2.7 to 7.3 excludes zero."
     )
     assert any("permutation test cannot fall below 0.05" in note and "4 seeds each" in note for note in found.notes)
 

@@ -52,8 +52,8 @@ def test_points_have_both_and_say_what_follows() -> None:
     found = tradeoff_points(runs, "accuracy", "seconds")
     assert [(p.run, p.on_front) for p in found] == [("good", True), ("cheap", True), ("beaten", False)]
     assert front_line(found) == ([10, 100], [0.8, 0.9])
-    said = summary_sentence(found, {}, "accuracy", "seconds")
-    assert said.startswith("2 of 3 runs are on the Pareto front") and "at more cost (training time)" in said
+    sentence = summary_sentence(found, {}, "accuracy", "seconds")
+    assert sentence.startswith("2 of 3 runs are on the Pareto front") and "at more cost (training time)" in sentence
     assert [p.cost for p in tradeoff_points(runs, "accuracy", "peak_memory_bytes")] == [2.0]
     smaller = tradeoff_points(runs, "loss", "seconds")
     assert [p.run for p in smaller if p.on_front] == ["cheap", "beaten"]

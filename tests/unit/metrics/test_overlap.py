@@ -168,14 +168,15 @@ def test_rouge_of_scripts_that_rouge_score_does_not_know():
     assert overlap.rouge_scores(["汤姆在家"], [["汤姆不在家"]], "unicode")["rouge1"][0] == pytest.approx(8 / 9)
 
 
-def test_whoever_reads_a_score_is_told_its_scale(capsys):
-    """sacreBLEU prints these out of 100; here they are shares."""
+def test_the_scale_of_bleu_and_chrf_is_shown(capsys):
+    """sacreBLEU prints these out of 100; here they are fractions."""
     from dashboard.parts.shared.run_list import metric_name
     from workbench.cli.views import _show_metrics
+    from workbench.runs.documents import Interval, Report
 
     assert metric_name("bleu") == "bleu (0 to 1)" and metric_name("chrf") == "chrf (0 to 1)"
     assert metric_name("macro_f1") == "macro f1"
-    value = {"value": 0.25, "low": 0.2, "high": 0.3}
-    _show_metrics({"metrics": {"bleu": value, "accuracy": value}, "baseline": {"bleu": 0.1}})
+    value = Interval(value=0.25, low=0.2, high=0.3)
+    _show_metrics(Report(metrics={"bleu": value, "accuracy": value}, baseline={"bleu": 0.1}))
     shown = capsys.readouterr().out
     assert "bleu (0 to 1)" in shown and "accuracy (" not in shown

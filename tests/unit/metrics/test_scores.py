@@ -104,7 +104,7 @@ def test_bootstrap_interval_is_that_of_drawing_examples() -> None:
 
 def test_bootstrap_in_small_chunks_draws_as_many_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = scores.confusion_matrix(*sample(4), 4)
-    monkeypatch.setattr(scores, "_CELLS_AT_ONCE", 16 * 7)
+    monkeypatch.setattr(scores, "_MAX_CELLS", 16 * 7)
     chunks = list(scores.resample_counts(counts.ravel(), 100, np.random.default_rng(0)))
     assert [len(c) for c in chunks] == [7] * 14 + [2]
     assert all((c.sum(axis=1) == counts.sum()).all() for c in chunks)
