@@ -320,8 +320,8 @@ def _lossy_tokenizers(runs: tuple[Run, Run], names: tuple[str, str]) -> str:
         f"that of {name} loses part of it ({what})" for name, what in zip(names, lost, strict=True) if what
     )
     return (
-        f" Their tokenizers do not keep the same text: {which}. Less is left to predict there, so the bits per byte are "
-        "too low."
+        f" Their tokenizers do not keep the same text: {which}. Less is left to predict there, so the bits per byte "
+        "are too low."
     )
 
 

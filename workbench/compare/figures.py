@@ -1,17 +1,17 @@
-"""The pictures of a comparison's report, as SVG without a script: results as dots, quality over cost, curves."""
+"""Plots of a comparison's report as SVG without scripts: metrics with intervals, quality over cost, curves."""
 
 from __future__ import annotations
 
 import html
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from workbench.compare.tradeoff import COSTS, Point, front_line
 from workbench.runs.curves import Band, thin
 from workbench.runs.documents import RunSummary
+from workbench.types import Floats
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 300, 80, 20, 34, 46
 COLOURS = ["#0072B2", "#D55E00", "#00805D", "#B25C8E", "#B87A00", "#3A94C4", "#7A57A3", "#7F8A93"]
@@ -19,21 +19,30 @@ MAX_POINTS = 300  # of a line
 
 
 def interval_svg(summaries: Sequence[RunSummary], metric: str, names: Mapping[str, str]) -> str:
-    """One metric of each run as a dot with its 95% interval, a row a run."""
+    """Plot one metric of each run as a dot with its 95% interval.
+
+    Args:
+        summaries: of the runs.
+        metric: name of the metric.
+        names: of the runs, by id.
+
+    Returns:
+        An SVG element; empty when no run has the metric.
+    """
     rows = []
-    for place, summary in enumerate(summaries):
+    for index, summary in enumerate(summaries):
         interval = summary.metric(metric)
         if interval.value is not None and math.isfinite(interval.value):
             middle = float(interval.value)
             low, high = (middle if end is None else float(end) for end in (interval.low, interval.high))
-            rows.append((place, names[summary.id], low, middle, high))
+            rows.append((index, names[summary.id], low, middle, high))
     if not rows:
         return ""
     left, height = 300, TOP + 28 * len(rows) + BOTTOM
     axis = _Axis([low for _, _, low, _, _ in rows] + [high for *_, high in rows], left, WIDTH - RIGHT)
     parts = axis.across(TOP, height - BOTTOM)
-    for row, (place, name, low, middle, high) in enumerate(rows):
-        y, colour = TOP + 28 * row + 14, COLOURS[place % len(COLOURS)]
+    for row, (index, name, low, middle, high) in enumerate(rows):
+        y, colour = TOP + 28 * row + 14, COLOURS[index % len(COLOURS)]
         parts.append(_words(left - 12, y + 4, name[:44] + ("…" if len(name) > 44 else ""), "end"))
         parts.append(f'<path d="M{axis.at(low):.1f} {y}H{axis.at(high):.1f}" stroke="{colour}" stroke-width="2"/>')
         parts.append(f'<circle cx="{axis.at(middle):.1f}" cy="{y}" r="5" fill="{colour}"/>')
@@ -44,38 +53,54 @@ def interval_svg(summaries: Sequence[RunSummary], metric: str, names: Mapping[st
 
 
 def scatter_svg(points: Sequence[Point], names: Mapping[str, str], metric: str, cost: str) -> str:
-    """Quality over cost; filled dots and the dotted steps are the Pareto front."""
+    """Plot quality over cost. Filled dots and the dotted steps are the Pareto front.
+
+    Args:
+        points: two runs or more.
+        names: of the runs, by id.
+        metric: name of the metric.
+        cost: one of ``COSTS``.
+    """
     name, unit, _ = COSTS[cost]
-    paid = [point.cost for point in points]
-    across = _Axis(paid, LEFT, WIDTH - RIGHT, log=min(paid) > 0 and max(paid) / min(paid) > 30)
+    costs = [point.cost for point in points]
+    across = _Axis(costs, LEFT, WIDTH - RIGHT, log=min(costs) > 0 and max(costs) / min(costs) > 30)
     up = _Axis([point.quality for point in points], HEIGHT - BOTTOM, TOP)
     parts = across.across(TOP, HEIGHT - BOTTOM) + up.up(LEFT, WIDTH - RIGHT)
     steps = [(across.at(x), up.at(y)) for x, y in zip(*front_line(points), strict=True)]
     path = f"M{steps[0][0]:.1f} {steps[0][1]:.1f}" + "".join(f"H{x:.1f}V{y:.1f}" for x, y in steps[1:])
     parts.append(f'<path d="{path}" fill="none" stroke="#7F8A93" stroke-dasharray="3 4"/>')
-    for place, point in enumerate(points):
+    for index, point in enumerate(points):
         colour = COLOURS[list(names).index(point.run) % len(COLOURS)]
         fill = colour if point.on_front else "none"
-        said = html.escape(f"{names[point.run]}: {point.quality:.4g} at {point.cost:.4g} {unit}")
+        label = html.escape(f"{names[point.run]}: {point.quality:.4g} at {point.cost:.4g} {unit}")
         parts.append(
             f'<circle cx="{across.at(point.cost):.1f}" cy="{up.at(point.quality):.1f}" r="5.5" fill="{fill}" '
-            f'stroke="{colour}" stroke-width="2"><title>{said}</title></circle>'
+            f'stroke="{colour}" stroke-width="2"><title>{label}</title></circle>'
         )
-        parts.append(_words(across.at(point.cost) + 9, up.at(point.quality) - 7, str(place + 1), "start"))
-    label = f"{name} ({unit})" if unit else name
-    parts.append(_words((LEFT + WIDTH) / 2, HEIGHT - 8, label, "middle"))
-    key = "; ".join(f"{place + 1} {names[point.run]}" for place, point in enumerate(points))
+        parts.append(_words(across.at(point.cost) + 9, up.at(point.quality) - 7, str(index + 1), "start"))
+    title = f"{name} ({unit})" if unit else name
+    parts.append(_words((LEFT + WIDTH) / 2, HEIGHT - 8, title, "middle"))
+    key = "; ".join(f"{index + 1} {names[point.run]}" for index, point in enumerate(points))
     legend = f'<p class="quiet">{html.escape(key)}</p>'
     return _svg(HEIGHT, f"{_spaced(metric)} against {name.lower()}", parts) + legend
 
 
 def curve_svg(bands: Sequence[Band], names: Mapping[str, str], metric: str) -> str:
-    """One metric while the runs were trained; seeds of one setting as their mean with its 95% interval."""
+    """Plot one metric over the steps of training; seeds of one setting as their mean with its 95% interval.
+
+    Args:
+        bands: the curves.
+        names: of the runs, by id.
+        metric: name of the metric.
+
+    Returns:
+        An SVG element with a legend; empty when there is no point.
+    """
     lines = [(band, *_few(band.x, band.mean)) for band in bands]
     lines = [(band, xs, ys) for band, xs, ys in lines if len(xs)]
     if not lines:
         return ""
-    edges = [part for band, _, _ in lines for part in (band.low, band.high) if part is not None]
+    edges = [edge for band, _, _ in lines for edge in (band.low, band.high) if edge is not None]
     across = _Axis(np.concatenate([xs for _, xs, _ in lines]).tolist(), LEFT, WIDTH - RIGHT, margin=0)
     up = _Axis(np.concatenate([*(ys for _, _, ys in lines), *edges]).tolist(), HEIGHT - BOTTOM, TOP)
     parts, legend = across.across(TOP, HEIGHT - BOTTOM) + up.up(LEFT, WIDTH - RIGHT), []
@@ -93,17 +118,17 @@ def curve_svg(bands: Sequence[Band], names: Mapping[str, str], metric: str) -> s
     return _svg(HEIGHT, _spaced(metric), parts) + f'<p class="quiet">{"; ".join(legend)}</p>'
 
 
-def _few(x: Any, y: Any) -> tuple[Any, Any]:
-    good = np.isfinite(x) & np.isfinite(y)
-    return thin(x[good], y[good], MAX_POINTS)
+def _few(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    finite = np.isfinite(x) & np.isfinite(y)
+    return thin(x[finite], y[finite], MAX_POINTS)
 
 
-def _points(found: Sequence[tuple[float, float]], across: _Axis, up: _Axis) -> str:
-    return " ".join(f"{across.at(x):.1f},{up.at(y):.1f}" for x, y in found)
+def _points(points: Sequence[tuple[float, float]], across: _Axis, up: _Axis) -> str:
+    return " ".join(f"{across.at(x):.1f},{up.at(y):.1f}" for x, y in points)
 
 
 class _Axis:
-    """Where values stand between two places in the picture, with some room at both ends."""
+    """Maps values to coordinates between two ends, with some margin."""
 
     def __init__(
         self, values: Sequence[float], start: float, end: float, log: bool = False, margin: float = 0.06
@@ -121,8 +146,8 @@ class _Axis:
 
     def ticks(self) -> list[float]:
         if self.log:
-            whole = [10.0**p for p in range(math.ceil(self.low), math.floor(self.high) + 1)]
-            return whole or [10**self.low, 10**self.high]
+            powers = [10.0**p for p in range(math.ceil(self.low), math.floor(self.high) + 1)]
+            return powers or [10**self.low, 10**self.high]
         unit = 10.0 ** math.floor(math.log10((self.high - self.low) / 4))
         step = next(unit * k for k in (1, 2, 5, 10, 20) if (self.high - self.low) / (unit * k) <= 6)
         return [step * k for k in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
@@ -153,9 +178,9 @@ def _short(value: float) -> str:
 
 
 def _spaced(metric: str) -> str:
-    place, _, name = metric.rpartition("/")
-    words = {"train": "Training ", "eval": "Validation "}.get(place, "")
-    return (words + name.replace("_", " "))[:80]
+    split, _, name = metric.rpartition("/")
+    prefix = {"train": "Training ", "eval": "Validation "}.get(split, "")
+    return (prefix + name.replace("_", " "))[:80]
 
 
 def _words(x: float, y: float, text: str, anchor: str) -> str:

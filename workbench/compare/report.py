@@ -1,8 +1,8 @@
-"""A comparison as one HTML file that can be sent: it opens without network, server or script.
+"""A comparison as one HTML file to share: it opens without network, server or script.
 
-It holds what can be claimed and of what, figures and costs, pictures as SVG, the settings that differ, and examples
-that only one of two runs gets right. Everything that a user, a file or a model wrote is escaped and cut, and the page
-forbids itself to load or to run anything, so that a report from a stranger can be opened, too.
+It contains the verdicts, metrics and costs, plots as SVG, the settings that differ, and examples that only one of two
+runs gets right. Everything that a user, a file or a model wrote is escaped and shortened, and the page's content
+security policy forbids it to load or run anything, so that a report from somebody else is safe to open.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from workbench.compare import tradeoff
 from workbench.compare.differences import compare, compare_settings, display_names
@@ -24,7 +23,7 @@ from workbench.files import write_text
 from workbench.formatting import shorten
 from workbench.metrics import measures
 from workbench.runs.curves import overlaid_curves
-from workbench.runs.documents import RunSummary
+from workbench.runs.documents import Number, RunSummary
 from workbench.runs.query import metric_names
 from workbench.runs.run import Run
 
@@ -38,7 +37,7 @@ _STYLE = (
     "@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--quiet:#9aa5b1;--rule:#3a424b;--page:#15191e}}"
     "body{max-width:70em;margin:1.5em auto;padding:0 1em;font:15px/1.5 system-ui,sans-serif;color:var(--ink);"
     "background:var(--page)}h1{font-size:1.4em}h2{font-size:1.15em;margin:1.8em 0 .4em}"
-    ".said{border-left:4px solid #3a94c4;padding:.3em .9em;margin:.5em 0}.quiet{color:var(--quiet)}"
+    ".verdict{border-left:4px solid #3a94c4;padding:.3em .9em;margin:.5em 0}.quiet{color:var(--quiet)}"
     ".wide{overflow-x:auto}table{border-collapse:collapse;margin:.6em 0}"
     "td,th{padding:.2em .9em .2em 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule);"
     "overflow-wrap:break-word;max-width:22em}td{min-width:5em}"
@@ -50,7 +49,7 @@ _STYLE = (
 
 
 def comparison_report(runs: Sequence[Run], metric: str | None = None) -> str:
-    """The whole HTML document.
+    """Return the report as an HTML document.
 
     Args:
         runs: two or more; the first is compared with the others.
@@ -58,24 +57,24 @@ def comparison_report(runs: Sequence[Run], metric: str | None = None) -> str:
 
     Raises:
         RequestError: the runs cannot be compared, with the reason.
-        UnknownNameError: no such metric.
+        UnknownNameError: there is no such metric.
         MissingPackageError: scipy or pyarrow is not installed.
     """
-    found = compare(runs, metric)
+    comparison = compare(runs, metric)
     seeds = compare_seeds(runs, metric) if has_seed_groups(runs) else None
     names = _names(runs)
     summaries = [run.summary(with_spec=False) for run in runs]
-    title = f"{len(runs)} runs compared by {found.metric.replace('_', ' ')}"
+    title = f"{len(runs)} runs compared by {comparison.metric.replace('_', ' ')}"
     body = [
         f"<h1>{_text(title)}</h1>",
-        f'<p class="quiet">{_text(_what(found, runs[0]))}</p>',
-        _section("What can be claimed", _verdicts(found, seeds, names)),
-        _section("Results", interval_svg(summaries, found.metric, names) + _metrics(summaries, names)),
-        _section("Quality against cost", _costs(summaries, found.metric, names)),
+        f'<p class="quiet">{_text(_subject(comparison, runs[0]))}</p>',
+        _section("What can be claimed", _verdicts(comparison, seeds, names)),
+        _section("Results", interval_svg(summaries, comparison.metric, names) + _metrics(summaries, names)),
+        _section("Quality against cost", _costs(summaries, comparison.metric, names)),
         _section("Curves", _curves(runs, names)),
         _section("Settings that differ", _settings(runs, names)),
         _section("Examples that only one gets right", _examples(runs, names)),
-        _section("How this was found", _how(found, seeds)),
+        _section("Methods", _methods(comparison, seeds)),
         _section("The runs", _table(["Name", "Id"], [[names[run.id], run.id] for run in runs])),
     ]
     return (
@@ -87,51 +86,61 @@ def comparison_report(runs: Sequence[Run], metric: str | None = None) -> str:
 
 
 def write_comparison(runs: Sequence[Run], path: Path, metric: str | None = None) -> None:
-    """Write the report to ``path``. Raises RequestError as above, and where the folder does not exist."""
+    """Write the report to a file.
+
+    Args:
+        runs: two or more; the first is compared with the others.
+        path: the file.
+        metric: as for :func:`comparison_report`.
+
+    Raises:
+        RequestError: as for :func:`comparison_report`, or the folder does not exist.
+    """
     if not path.parent.is_dir():
-        raise RequestError(f"The folder {path.parent} does not exist.", "Make it first.")
+        raise RequestError(f"The folder {path.parent} does not exist.", "Create it first.")
     write_text(path, comparison_report(runs, metric))
 
 
-# -- parts -----------------------------------------------------------------------------------------------------------
+# -- sections -----------------------------------------------------------------------------------------------------
 
 
-def _what(found: Comparison, run: Run) -> str:
+def _subject(comparison: Comparison, run: Run) -> str:
     try:
         spec = run.spec()
-        tested = f"{spec.task.name} on {spec.data.train}"
+        task = f"{spec.task.name} on {spec.data.train}"
     except WorkbenchError:
-        tested = "an unknown task"
-    return f"{shorten(tested, 200)}; {found.examples:,} test examples, the same for all runs."
+        task = "an unknown task"
+    return f"{shorten(task, 200)}; {comparison.examples:,} test examples, the same for all runs."
 
 
 def _names(runs: Sequence[Run]) -> dict[str, str]:
-    """What the report calls each run: its name, or its id without the time; the last section has the whole ids."""
+    """Return a name for each run: its own, or its id without the time. The last section lists the full ids."""
     return {
         run.id: shorten(_TIME.sub("", name) if name == run.id else name, MAX_NAME_LENGTH)
         for run, name in zip(runs, display_names(runs), strict=True)
     }
 
 
-def _named(sentence: str, names: dict[str, str]) -> str:
+def _with_names(sentence: str, names: dict[str, str]) -> str:
     for run_id, name in names.items():
         sentence = sentence.replace(run_id, name)
     return sentence
 
 
-def _verdicts(found: Comparison, seeds: SeedComparison | None, names: dict[str, str]) -> str:
-    said = "".join(f'<p class="said">{_text(_named(pair.verdict, names))}</p>' for pair in (seeds or found).pairs)
+def _verdicts(comparison: Comparison, seeds: SeedComparison | None, names: dict[str, str]) -> str:
+    pairs = (seeds or comparison).pairs
+    verdicts = "".join(f'<p class="verdict">{_text(_with_names(pair.verdict, names))}</p>' for pair in pairs)
     if seeds is None:
-        return said
+        return verdicts
     rows = [[g.name, len(g.runs), _span(g.mean, g.low, g.high), f"{g.deviation:.4g}"] for g in seeds.groups]
-    notes = "".join(f'<p class="quiet">{_text(_named(note, names))}</p>' for note in seeds.notes)
-    heads = ["Setting", "Seeds", "Mean (95% interval over seeds)", "Deviation over seeds"]
-    return said + _table(heads, rows, "figures") + notes
+    notes = "".join(f'<p class="quiet">{_text(_with_names(note, names))}</p>' for note in seeds.notes)
+    heads = ["Setting", "Seeds", "Mean (95% interval over seeds)", "Standard deviation over seeds"]
+    return verdicts + _table(heads, rows, "figures") + notes
 
 
 def _metrics(summaries: Sequence[RunSummary], names: dict[str, str]) -> str:
     metrics = dict.fromkeys(name for summary in summaries if summary.report for name in summary.report.metrics)
-    rows: list[list[Any]] = []
+    rows: list[list[object]] = []
     for name in metrics:
         values = [summary.metric(name) for summary in summaries]
         cells = [_span(value.value, value.low, value.high) for value in values]
@@ -140,7 +149,7 @@ def _metrics(summaries: Sequence[RunSummary], names: dict[str, str]) -> str:
         spent = [getattr(summary.cost, key) for summary in summaries]
         cells = ["-" if value is None else _number(value / scale) for value in spent]
         rows.append([f"{label} ({unit})" if unit else label, *cells])
-    return _table(["Figure", *(names[summary.id] for summary in summaries)], rows, "figures")
+    return _table(["Metric", *(names[summary.id] for summary in summaries)], rows, "figures")
 
 
 def _costs(summaries: Sequence[RunSummary], metric: str, names: dict[str, str]) -> str:
@@ -148,23 +157,24 @@ def _costs(summaries: Sequence[RunSummary], metric: str, names: dict[str, str]) 
     for cost in tradeoff.COSTS:
         points = tradeoff.tradeoff_points(summaries, metric, cost)
         if len(points) > 1:
-            said = tradeoff.summary_sentence(points, names, metric, cost)
-            parts.append(scatter_svg(points, names, metric, cost) + f"<p>{_text(said)}</p>")
+            sentence = tradeoff.summary_sentence(points, names, metric, cost)
+            parts.append(scatter_svg(points, names, metric, cost) + f"<p>{_text(sentence)}</p>")
     if parts:
-        parts.append('<p class="quiet">Time and memory are those of the machine that each run was on.</p>')
+        parts.append('<p class="quiet">Time and memory were measured on the machine of each run.</p>')
     return "".join(parts)
 
 
 def _curves(runs: Sequence[Run], names: dict[str, str]) -> str:
-    known = metric_names(runs)
-    wanted = [name for name in ("train/loss", "eval/loss", "eval/accuracy") if name in known]
-    drawn = []
-    for name in wanted:
+    available = metric_names(runs)
+    curves = []
+    for name in ("train/loss", "eval/loss", "eval/accuracy"):
+        if name not in available:
+            continue
         try:
-            drawn.append(curve_svg(overlaid_curves(runs, name), names, name))
+            curves.append(curve_svg(overlaid_curves(runs, name), names, name))
         except WorkbenchError as error:
-            drawn.append(f'<p class="quiet">{_text(str(error))}</p>')
-    return "".join(drawn)
+            curves.append(f'<p class="quiet">{_text(str(error))}</p>')
+    return "".join(curves)
 
 
 def _settings(runs: Sequence[Run], names: dict[str, str]) -> str:
@@ -180,30 +190,35 @@ def _examples(runs: Sequence[Run], names: dict[str, str]) -> str:
     every = disagreements(first, second)
     parts = []
     for right, own in ((True, first), (False, second)):
-        found = [one for one in every if one.first_is_right == right]
-        if found:
-            heads = ["Text", "Right", names[first.id], names[second.id]]
-            rows = [[one.text, one.gold, one.first, one.second] for one in found[:MAX_EXAMPLES]]
-            shown = f", {MAX_EXAMPLES} of them here" if len(found) > MAX_EXAMPLES else ""
-            said = f"Only {names[own.id]} is right on {len(found):,} examples{shown}; the surest mistakes come first."
-            parts.append(f"<p>{_text(said)}</p>{_table(heads, rows)}")
+        examples = [one for one in every if one.first_is_right == right]
+        if examples:
+            heads = ["Text", "Gold", names[first.id], names[second.id]]
+            rows = [[one.text, one.gold, one.first, one.second] for one in examples[:MAX_EXAMPLES]]
+            shown = f" ({MAX_EXAMPLES} shown)" if len(examples) > MAX_EXAMPLES else ""
+            sentence = (
+                f"Only {names[own.id]} is right on {len(examples):,} examples{shown}; most confident errors first."
+            )
+            parts.append(f"<p>{_text(sentence)}</p>{_table(heads, rows)}")
     return "".join(parts)
 
 
-def _how(found: Comparison, seeds: SeedComparison | None) -> str:
-    said = [
-        "Run by run: " + "; ".join(dict.fromkeys(pair.test for pair in found.pairs)) + ". The 95% intervals are those "
-        "of a paired bootstrap over the test examples: would other examples of the same kind give the same?"
+def _methods(comparison: Comparison, seeds: SeedComparison | None) -> str:
+    sentences = [
+        "Run by run: " + "; ".join(dict.fromkeys(pair.test for pair in comparison.pairs)) + ". The 95% intervals come "
+        "from a paired bootstrap over the test examples: would other examples of the same kind give the same result?"
     ]
     if seeds:
-        dealt = ", ".join(f"{pair.permutation:.3g}" for pair in seeds.pairs)
-        said.append(
-            "Over seeds: " + "; ".join(dict.fromkeys(pair.test for pair in seeds.pairs)) + ": would other seeds give "
-            f"the same, on these test examples? The exact permutation test gives p = {dealt}."
+        permutations = ", ".join(f"{pair.permutation:.3g}" for pair in seeds.pairs)
+        tests = "; ".join(dict.fromkeys(pair.test for pair in seeds.pairs))
+        sentences.append(
+            f"Over seeds: {tests}: would other seeds give the same result on these test examples? The exact "
+            f"permutation test has p = {permutations}."
         )
-    said.append("A difference is claimed where its interval leaves out zero and p, corrected by Holm's method where "
-                "several are compared, is below 0.05. What would be needed is told for 80% power.")  # fmt: skip
-    return "".join(f"<p>{_text(sentence)}</p>" for sentence in said)
+    sentences.append(
+        "A difference is claimed where its interval excludes zero and p, corrected by Holm's method for several "
+        "comparisons, is below 0.05. Recommended sample sizes are for 80% power."
+    )
+    return "".join(f"<p>{_text(sentence)}</p>" for sentence in sentences)
 
 
 # -- elements --------------------------------------------------------------------------------------------------------
@@ -213,17 +228,17 @@ def _section(title: str, content: str) -> str:
     return f"<section><h2>{_text(title)}</h2>{content}</section>" if content else ""
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]], kind: str = "") -> str:
+def _table(heads: Sequence[str], rows: Iterable[Sequence[object]], kind: str = "") -> str:
     head = "".join(f"<th>{_text(name)}</th>" for name in heads)
     body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table class="{kind}"><tr>{head}</tr>{body}</table></div>'
 
 
-def _span(value: Any, low: Any, high: Any) -> str:
-    if not isinstance(value, int | float):
+def _span(value: Number | None, low: Number | None, high: Number | None) -> str:
+    if value is None:
         return "-"
-    between = f" ({low:.4g} to {high:.4g})" if isinstance(low, int | float) and isinstance(high, int | float) else ""
-    return f"{value:.4g}{between}"
+    interval = "" if low is None or high is None else f" ({low:.4g} to {high:.4g})"
+    return f"{value:.4g}{interval}"
 
 
 def _number(value: float) -> str:
