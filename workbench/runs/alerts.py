@@ -1,4 +1,4 @@
-"""What should worry somebody who watches a run: told with the step, the figures and what to do."""
+"""Alerts about a run: what is wrong, at which step, with the numbers, and what to do."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from typing import Literal
 import numpy as np
 
 from workbench.runs.metric_store import MetricStore, open_metrics
-from workbench.runs.pyramid import Floats, Trace
+from workbench.runs.pyramid import Trace
 from workbench.runs.run import Run
+from workbench.types import Floats
 
 Kind = Literal["non-finite", "rising", "over-fitting", "plateau", "silent"]
-MAX_POINTS = 200_000  # points that a rule looks at, however long the run is: what was long before worries nobody
-MIN_WORSE_EVALUATIONS = 3  # after the best one, until over-fitting is spoken of
-MIN_RISE = 0.1  # of the loss's own fall or size, below which nothing is said
-MIN_STANDARD_ERRORS = 4.0  # standard errors that a rise must have
-SILENT_SECONDS, SILENT_TIMES = 60.0, 10.0  # no line for so long, and for so many usual intervals
+MAX_POINTS = 200_000  # that a rule looks at, however long the run is: the distant past is no cause for alarm
+MIN_WORSE_EVALUATIONS = 3  # after the best one, before an alert about over-fitting
+MIN_RISE = 0.1  # of the loss's own fall or size, below which there is no alert
+MIN_STANDARD_ERRORS = 4.0  # of a rise
+SILENT_SECONDS, SILENT_TIMES = 60.0, 10.0  # without a line, and in multiples of the usual interval
 
 
 @dataclass(frozen=True)
 class Alert:
-    """Something about a run that somebody should know.
+    """Something about a run that needs attention.
 
-    Args:
+    Attributes:
         kind: which of the rules.
-        severity: ``error`` spoils the result, ``warning`` may.
-        message: what was seen, with figures.
+        severity: an ``error`` spoils the result, a ``warning`` may.
+        message: what was observed, with numbers.
         hint: what to do.
-        step: where; None when it has no place.
+        step: where; None when it is not at one step.
     """
 
     kind: Kind
@@ -40,48 +41,48 @@ class Alert:
 
 
 def find_alerts(run: Run, now: float | None = None) -> list[Alert]:
-    """Everything that is worrying about a run at this moment, the worst first.
+    """Return the alerts about a run at this moment, errors first.
 
     Args:
         run: which.
-        now: seconds since the epoch; the clock's if left out.
+        now: seconds since the epoch; the clock's by default.
     """
-    found = open_metrics(run)
-    seen = [_not_finite(found), _rising(found), _over_fitting(found)]
+    metrics = open_metrics(run)
+    alerts = [_non_finite(metrics), _rising(metrics), _over_fitting(metrics)]
     if run.state == "running":
-        seen += [_plateau(found), _silent(run, found, time.time() if now is None else now)]
-    return sorted((alert for alert in seen if alert), key=lambda alert: alert.severity != "error")
+        alerts += [_plateau(metrics), _silent(run, metrics, time.time() if now is None else now)]
+    return sorted((alert for alert in alerts if alert), key=lambda alert: alert.severity != "error")
 
 
-def _not_finite(found: MetricStore) -> Alert | None:
+def _non_finite(metrics: MetricStore) -> Alert | None:
     for name in ("train/loss", "eval/loss", "train/gradient_norm"):
-        if name not in found.broken:
+        if name not in metrics.broken:
             continue
-        count, last = found.broken[name]
+        count, last = metrics.broken[name]
         step = None if last is None else int(last)
         where = "" if step is None else f", last at step {step:,}"
-        what = "value was" if count == 1 else "values were"
-        if name == "train/gradient_norm":  # half precision skips such a step and goes on
+        values = "value was" if count == 1 else "values were"
+        if name == "train/gradient_norm":  # half precision skips such a step and continues
             return Alert(
                 "non-finite",
                 "warning",
-                f"{count:,} {what} not finite in {name}{where}.",
-                "Now and then is normal in half precision; if it goes on: training.precision: fp32.",
+                f"{count:,} {values} not finite in {name}{where}.",
+                "Now and then this is normal in half precision. If it continues, set training.precision: fp32.",
                 step,
             )
         return Alert(
             "non-finite",
             "error",
-            f"{count:,} {what} not finite (NaN or infinite) in {name}{where}.",
-            "Lower training.learning_rate, lengthen training.warmup_ratio, or set training.max_grad_norm: 1.0.",
+            f"{count:,} {values} not finite (NaN or infinite) in {name}{where}.",
+            "Lower training.learning_rate, raise training.warmup_ratio, or set training.max_grad_norm: 1.0.",
             step,
         )
     return None
 
 
-def _rising(found: MetricStore) -> Alert | None:
-    """The training loss: the mean of its last tenth against the best tenth before, with the noise of both."""
-    xs, ys = _last(found, "train/loss")
+def _rising(metrics: MetricStore) -> Alert | None:
+    """Compare the mean training loss of the last tenth with the best tenth before, given the noise of both."""
+    xs, ys = _last(metrics, "train/loss")
     size = max(10, len(ys) // 10)
     count = len(ys) // size
     if count < 3:
@@ -97,23 +98,24 @@ def _rising(found: MetricStore) -> Alert | None:
     return Alert(
         "rising",
         "warning",
-        f"The training loss rises: {means[-1]:.3g} on average over the last {size:,} figures, "
+        f"The training loss rises: {means[-1]:.3g} on average over the last {size:,} values, "
         f"after {means[best]:.3g} around step {step:,}.",
-        "Stop, and begin again with a smaller training.learning_rate or a longer training.warmup_ratio.",
+        "Stop the run, and start again with a smaller training.learning_rate or a larger training.warmup_ratio.",
         step,
     )
 
 
-def _over_fitting(found: MetricStore) -> Alert | None:
-    """The validation loss has risen for several evaluations while the training loss went on falling."""
-    xs, ys = _last(found, "eval/loss")
+def _over_fitting(metrics: MetricStore) -> Alert | None:
+    """Check whether the validation loss has risen for several evaluations while the training loss kept falling."""
+    xs, ys = _last(metrics, "eval/loss")
     if len(ys) <= MIN_WORSE_EVALUATIONS:
         return None
     best = int(np.argmin(ys))
     after = ys[best + 1 :]
-    if len(after) < MIN_WORSE_EVALUATIONS or ys[-1] - ys[best] < 0.05 * abs(ys[best]) or not (after > ys[best]).all():
+    rise = ys[-1] - ys[best]
+    if len(after) < MIN_WORSE_EVALUATIONS or rise < 0.05 * abs(ys[best]) or not (after > ys[best]).all():
         return None
-    before, since = _around(found.trace("train/loss"), float(xs[best]))
+    before, since = _around(metrics.trace("train/loss"), float(xs[best]))
     if not len(since) or not len(before) or float(np.mean(since)) >= float(np.mean(before)):
         return None
     step = int(xs[best])
@@ -121,32 +123,32 @@ def _over_fitting(found: MetricStore) -> Alert | None:
         "over-fitting",
         "warning",
         f"The validation loss was best at step {step:,} ({ys[best]:.3g}) and is {ys[-1]:.3g} now, while the training "
-        "loss falls: the model learns the training examples by heart.",
-        "Stop: the best checkpoint is kept (training.load_best). Then fewer epochs, training.early_stopping_patience, "
-        "or more data.",
+        "loss falls: the model memorizes the training examples.",
+        "Stop: the best checkpoint is kept (training.load_best). Then use fewer epochs, "
+        "training.early_stopping_patience, or more data.",
         step,
     )
 
 
-def _last(found: MetricStore, name: str) -> tuple[Floats, Floats]:
-    """The last ``MANY`` points of a metric."""
-    trace = found.trace(name)
+def _last(metrics: MetricStore, name: str) -> tuple[Floats, Floats]:
+    """Return the last ``MAX_POINTS`` points of a metric."""
+    trace = metrics.trace(name)
     xs, ys = trace.points(max(0, len(trace) - MAX_POINTS))
     return xs, np.asarray(ys)
 
 
-def _around(trained: Trace, place: float) -> tuple[Floats, Floats]:
-    """The last tenth of the figures before ``place``, and as many of the last ones of all after it."""
-    end = trained.count_until(place)
+def _around(trace: Trace, step: float) -> tuple[Floats, Floats]:
+    """Return the last tenth of the values before a step, and as many of the very last values after it."""
+    end = trace.count_until(step)
     length = min(MAX_POINTS, max(1, end // 10))
-    _, before = trained.points(max(0, end - length), end)
-    _, since = trained.points(max(end, len(trained) - len(before)))
+    _, before = trace.points(max(0, end - length), end)
+    _, since = trace.points(max(end, len(trace) - len(before)))
     return before, since
 
 
-def _plateau(found: MetricStore) -> Alert | None:
-    """The last half of many evaluations brought nothing better."""
-    xs, ys = _last(found, "eval/loss")
+def _plateau(metrics: MetricStore) -> Alert | None:
+    """Check whether the second half of many evaluations has brought no improvement."""
+    xs, ys = _last(metrics, "eval/loss")
     half = len(ys) // 2
     if len(ys) < 10 or ys[half:].min() < ys[:half].min() - 1e-3 * abs(ys[:half].min()):
         return None
@@ -156,26 +158,28 @@ def _plateau(found: MetricStore) -> Alert | None:
         "warning",
         f"No progress for long: the validation loss has not improved in the last {len(ys) - half} of {len(ys)} "
         f"evaluations; the best was at step {best:,}.",
-        "Stop it, and set training.early_stopping_patience for the next run.",
+        "Stop the run, and set training.early_stopping_patience for the next one.",
         best,
     )
 
 
-def _silent(run: Run, found: MetricStore, now: float) -> Alert | None:
-    """No line of metrics for much longer than usual, though the process lives and trains."""
-    if (progress := run.status().progress) is None or progress.phase != "training":
+def _silent(run: Run, metrics: MetricStore, now: float) -> Alert | None:
+    """Check whether a running training has written no line for much longer than usual."""
+    progress = run.status().progress
+    if progress is None or progress.phase != "training":
         return None
     try:
         since = now - run.metrics_file.stat().st_mtime
     except OSError:
         return None
-    times = found.axes["time"][-200:]
+    times = metrics.axes["time"][-200:]
     usual = float(np.nanmedian(np.diff(times))) if len(times) > 2 else 0.0
     if since < max(SILENT_SECONDS, SILENT_TIMES * usual):
         return None
     return Alert(
         "silent",
         "warning",
-        f"No progress for long: nothing was written for {since / 60:.0f} min, where a line comes each {usual:.2g} s.",
-        "Look at the log and at the machine's memory. If it hangs, stop the run and resume it from its checkpoint.",
+        f"No progress for long: nothing was written for {since / 60:.0f} min, though a line is usually written every "
+        f"{usual:.2g} s.",
+        "Look at the log and at the machine's memory. If the run hangs, stop it and resume it from its checkpoint.",
     )

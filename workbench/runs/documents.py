@@ -53,11 +53,11 @@ class Document(BaseModel):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            places = [_existing(content, problem["loc"]) for problem in error.errors(include_url=False)]
+            paths = [_existing(content, problem["loc"]) for problem in error.errors(include_url=False)]
             readable = copy.deepcopy(content)
-            for place in places:
-                _remove(readable, place)
-        names = ", ".join(dict.fromkeys(".".join(place) for place in places))
+            for path in paths:
+                _remove(readable, path)
+        names = ", ".join(dict.fromkeys(".".join(path) for path in paths))
         message = f"{cls.file_name} is damaged: the value of {names} has the wrong type and was ignored."
         return cls.model_validate(readable).damaged(message)
 

@@ -21,7 +21,7 @@ from workbench.workspace import Workspace
 FOLDER = "estimates"  # in the workspace
 FILE = "estimate.json"  # in a run's folder
 # What changes neither time nor memory.
-_NO_COST = ("name", "notes", "version")
+_NO_COST = ("name", "notes", "schema_version")
 _SEEDS = ("seed",)
 
 
@@ -71,12 +71,23 @@ def save(estimate: Estimate, spec: RunSpec, workspace: Workspace) -> None:
 
 
 def find(spec: RunSpec, workspace: Workspace) -> Estimate | None:
-    """Return the last estimate that was made on this machine for a resolved spec; None when there is none."""
+    """Return the last estimate that was made on this machine for a spec; None when there is none.
+
+    Args:
+        spec: a resolved spec.
+        workspace: where it was stored.
+    """
     return Estimate.read(read_json(workspace.root / FOLDER / f"{fingerprint(spec)}.json"))
 
 
 def copy_to_run(spec: RunSpec, workspace: Workspace, folder: Path) -> None:
-    """Copy the estimate of a spec into a run's folder, once: a resumed run keeps what was expected before it began."""
+    """Copy the estimate of a spec into a run's folder, once: a resumed run keeps what was expected before it began.
+
+    Args:
+        spec: a resolved spec.
+        workspace: where the estimate was stored.
+        folder: of the run.
+    """
     if not (folder / FILE).exists() and (estimate := find(spec, workspace)) is not None:
         write_json(folder / FILE, estimate.as_dict())
 

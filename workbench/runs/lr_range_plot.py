@@ -1,4 +1,4 @@
-"""A range test as a picture: loss over learning rate, the suggestion marked. An SVG of its own, without any script."""
+"""Plot of a learning-rate range test: loss over learning rate, with the suggestion, as an SVG without scripts."""
 
 from __future__ import annotations
 
@@ -16,15 +16,23 @@ CURVE, MARK = "#0072B2", "#D55E00"  # told apart by every kind of colour vision
 Point = tuple[float, float]
 
 
-def range_svg(found: RangeTestResult, title: str = "Learning-rate range test") -> str:
-    """The picture of ``found``. An exploding loss leaves at the top: what matters is the part before."""
-    scale = _Scale(found)
-    raw = [scale.point(rate, loss) for rate, loss in zip(found.rates, found.losses, strict=True)]
-    smooth = [scale.point(rate, loss) for rate, loss in zip(found.rates, found.smoothed, strict=True)]
+def range_svg(result: RangeTestResult, title: str = "Learning-rate range test") -> str:
+    """Draw a range test. An exploding loss leaves the plot at the top: what matters is the range before.
+
+    Args:
+        result: of the test.
+        title: shown above the plot.
+
+    Returns:
+        An SVG document.
+    """
+    scale = _Scale(result)
+    raw = [scale.point(rate, loss) for rate, loss in zip(result.rates, result.losses, strict=True)]
+    smooth = [scale.point(rate, loss) for rate, loss in zip(result.rates, result.smoothed, strict=True)]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
         'font-family="system-ui,sans-serif" font-size="13" role="img">',
-        f"<title>{html.escape(title)}</title><desc>{html.escape(found.how)}</desc>",
+        f"<title>{html.escape(title)}</title><desc>{html.escape(result.how)}</desc>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#FFFFFF"/>',
         f'<clipPath id="inside"><rect x="{LEFT}" y="{TOP}" width="{scale.width}" height="{scale.height}"/></clipPath>',
         _text(LEFT, 24, title, weight="600", size=15),
@@ -33,21 +41,21 @@ def range_svg(found: RangeTestResult, title: str = "Learning-rate range test") -
         *(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.8" fill="{QUIET}"/>' for x, y in raw),
         _line(smooth, CURVE),
         "</g>",
-        *_mark(found, scale),
+        *_mark(result, scale),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
 
 
 class _Scale:
-    """Where a learning rate and a loss stand in the picture."""
+    """Maps learning rates and losses to coordinates."""
 
     width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
-    def __init__(self, found: RangeTestResult) -> None:
-        rates = found.rates or [1e-7, 1.0]
+    def __init__(self, result: RangeTestResult) -> None:
+        rates = result.rates or [1e-7, 1.0]
         self.first, self.last = math.log10(min(rates)), math.log10(max(rates))
-        self.low, self.high = loss_limits(found)
+        self.low, self.high = loss_limits(result)
 
     def x(self, rate: float) -> float:
         return LEFT + self.width * (math.log10(rate) - self.first) / max(1e-9, self.last - self.first)
@@ -73,24 +81,24 @@ class _Scale:
         yield _text(18, TOP + self.height / 2, "Training loss", anchor="middle", turn=True)
 
 
-def loss_limits(found: RangeTestResult) -> tuple[float, float]:
-    """The lowest and the highest loss that a picture shows: the fall in full, and the beginning of the explosion."""
-    if not found.smoothed:
+def loss_limits(result: RangeTestResult) -> tuple[float, float]:
+    """Return the lowest and the highest loss to show: the full fall, and the beginning of the explosion."""
+    if not result.smoothed:
         return 0.0, 1.0
-    start = found.smoothed[: max(1, len(found.smoothed) // 10)]
-    low, high = min(found.smoothed), max(*start, *found.losses[: len(start)])
+    start = result.smoothed[: max(1, len(result.smoothed) // 10)]
+    low, high = min(result.smoothed), max(*start, *result.losses[: len(start)])
     room = 0.25 * (high - low) or 0.1
     return low - room, high + room
 
 
-def _mark(found: RangeTestResult, scale: _Scale) -> Iterator[str]:
-    if found.suggestion is None:
+def _mark(result: RangeTestResult, scale: _Scale) -> Iterator[str]:
+    if result.suggestion is None:
         yield _text(LEFT + 8, TOP + 18, "No suggestion: the loss did not fall clearly.", colour=MARK)
         return
-    x = scale.x(found.suggestion)
+    x = scale.x(result.suggestion)
     right = x > LEFT + 0.7 * scale.width
     yield f'<path d="M{x:.1f} {TOP}V{TOP + scale.height}" stroke="{MARK}" stroke-width="2" stroke-dasharray="6 4"/>'
-    label = f"suggestion {found.suggestion:.2g}"
+    label = f"suggestion {result.suggestion:.2g}"
     yield _text(x + (-8 if right else 8), TOP + 18, label, anchor="end" if right else "start", colour=MARK)
 
 

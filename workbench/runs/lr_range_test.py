@@ -1,17 +1,17 @@
-"""What a learning-rate range test says: the loss while the learning rate rises, and the rate to train with.
+"""Analysis of a learning-rate range test: the loss while the learning rate rises, and the rate to train with.
 
 One short training in which the learning rate rises from very small to far too large (Smith 2015, arXiv 1506.01186, in
-the exponential form that is common since: each step multiplies the rate by the same factor). While the rate is too
-small the loss stays; then it falls, the faster the better the rate; at last it grows again: the steps jump too far.
+the exponential form that has become common: each step multiplies the rate by the same factor). While the rate is too
+small the loss stays the same; then it falls, faster with better rates; at last it grows again, because steps are too
+large.
 
-Numpy only: whoever reads runs can read a range test.
+Only numpy is needed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,28 +20,34 @@ from workbench.runs.documents import RangeTestResult
 
 Floats = NDArray[np.float64]
 
-MIN_STEPS = 8  # steps below which nothing can be read from a curve
+MIN_STEPS = 8  # below which a curve says nothing
 WIDTH = 0.025  # standard deviation of the smoothing, as a share of all steps
-MEMORY = 0.8  # how much of the running mean, by which divergence is noticed, is kept at each step
-CLEAR = (
-    5.0  # a fall counts from so many standard errors of the smoothed loss on; noise alone has its deepest place, too
-)
-ABOVE_FIRST, ABOVE_LOWEST = 1.5, 2.0  # the running mean has diverged when it is above both, times these
+MEMORY = 0.8  # decay of the running mean that detects divergence
+CLEAR = 5.0  # standard errors of the smoothed loss that a fall must have; noise alone has a lowest value, too
+# The running mean has diverged when it is above its first and its lowest value, times these.
+ABOVE_FIRST, ABOVE_LOWEST = 1.5, 2.0
 
 
 def lr_multiplier(step: int, steps: int, lowest: float, highest: float) -> float:
-    """What ``highest`` is multiplied by at ``step`` (from 0) of ``steps``, so that the rate rises from ``lowest``."""
+    """Return the multiplier of the highest rate at a step.
+
+    Args:
+        step: from 0.
+        steps: of the whole test.
+        lowest: learning rate of the first step.
+        highest: learning rate of the last step.
+    """
     return float((lowest / highest) ** (1 - min(step, steps - 1) / max(1, steps - 1)))
 
 
 class DivergenceDetector:
-    """Notices that a loss explodes: its running mean stands far above its first and its lowest value."""
+    """Detects an exploding loss: its running mean is far above its first and its lowest value."""
 
     def __init__(self) -> None:
         self._steps, self._mean, self._first, self._lowest = 0, 0.0, math.inf, math.inf
 
     def add(self, loss: float) -> bool:
-        """Whether the loss has exploded with this step's."""
+        """Add the loss of a step, and return whether the loss has exploded."""
         self._steps += 1
         self._mean = MEMORY * self._mean + (1 - MEMORY) * loss
         value = self._mean / (1 - MEMORY**self._steps)  # the mean began at 0: this takes that out
@@ -51,27 +57,30 @@ class DivergenceDetector:
 
 
 def smooth(losses: Sequence[float]) -> Floats:
-    """``losses`` [N] as a mean of their neighbours with Gaussian weights.
+    """Return the mean of each loss and its neighbours with Gaussian weights.
 
-    Centred, so that the curve does not lag: a running mean would move its minimum to higher rates.
+    The window is centred, so that the curve does not lag: a running mean would move its minimum to higher rates.
+
+    Args:
+        losses: [N].
     """
     values = np.asarray(losses, dtype=np.float64)
-    places = np.arange(len(values))
-    weights = _weights(places[:, None] - places[None, :], len(values))
-    found: Floats = (weights @ values) / weights.sum(axis=1)
-    return found
+    steps = np.arange(len(values))
+    weights = _weights(steps[:, None] - steps[None, :], len(values))
+    smoothed: Floats = (weights @ values) / weights.sum(axis=1)
+    return smoothed
 
 
 def _weights(distance: NDArray[np.int64], count: int) -> Floats:
-    found: Floats = np.exp(-0.5 * (distance / max(1.0, WIDTH * count)) ** 2)
-    return found
+    weights: Floats = np.exp(-0.5 * (distance / max(1.0, WIDTH * count)) ** 2)
+    return weights
 
 
 def analyze(rates: Sequence[float], losses: Sequence[float], diverged_at: int | None = None) -> RangeTestResult:
-    """What a range test has found.
+    """Find the learning rate to train with.
 
-    The suggestion is the smaller of two readings that are both in use: the rate of the steepest fall, and a tenth of
-    the rate of the lowest loss.
+    The suggestion is the smaller of two common choices: the rate of the steepest fall, and a tenth of the rate of the
+    lowest loss.
 
     Args:
         rates: learning rate of each step, rising by the same factor, [N].
@@ -92,14 +101,14 @@ def analyze(rates: Sequence[float], losses: Sequence[float], diverged_at: int | 
         smoothed=smoothed.tolist(),
     )
     if len(losses) < MIN_STEPS:
-        why = f"The test ended after {len(losses)} steps: too few to read anything from. Lower range_test.lowest."
+        why = f"The test ended after {len(losses)} steps, which is too few. Lower range_test.lowest."
         return nothing.model_copy(update={"how": why})
     lowest = int(smoothed.argmin())
     start = float(smoothed[: max(1, len(smoothed) // 10)].mean())
     fall = start - float(smoothed[lowest])
     if fall < CLEAR * _noise(losses[: lowest + 1], smoothed) or lowest == 0:
         why = (
-            f"No rate can be suggested: the smoothed loss fell by {max(0.0, fall):.3g}, no more than its noise. Take "
+            f"No rate can be suggested: the smoothed loss fell by {max(0.0, fall):.3g}, no more than its noise. Use "
             "more range_test.steps, larger batches, or other bounds."
         )
         return nothing.model_copy(update={"how": why, "fall": fall})
@@ -108,7 +117,7 @@ def analyze(rates: Sequence[float], losses: Sequence[float], diverged_at: int | 
     which = "where the loss falls fastest" if steepest <= minimum / 10 else "a tenth of the rate with the lowest loss"
     suggestion = float(f"{min(steepest, minimum / 10):.2g}")  # more digits would promise more than a test can tell
     how = (
-        f"{suggestion:.2g} is {which}, the smaller of two readings: fastest fall at {steepest:.2g}, lowest loss at "
+        f"{suggestion:.2g} is {which}, the smaller of two choices: fastest fall at {steepest:.2g}, lowest loss at "
         f"{minimum:.2g}."
     )
     return nothing.model_copy(
@@ -124,21 +133,25 @@ def analyze(rates: Sequence[float], losses: Sequence[float], diverged_at: int | 
 
 
 def _noise(losses: Sequence[float], smoothed: Floats) -> float:
-    """Standard error of the smoothed loss: what the averaging leaves of the scatter of ``losses``, its beginning."""
+    """Return the standard error of the smoothed loss, from the scatter of ``losses``, its first values."""
     scatter = float(np.std(np.asarray(losses) - smoothed[: len(losses)]))
     weights = _weights(np.arange(-len(smoothed), len(smoothed) + 1), len(smoothed))
     return scatter * math.sqrt(float((weights**2).sum())) / float(weights.sum())
 
 
 def _steepest(rates: Sequence[float], smoothed: Floats, start: float, lowest: int) -> int:
-    """The step of the fastest fall over the logarithm of the rate, between the end of the plateau and the minimum."""
+    """Return the step of the fastest fall over the log of the rate, between the end of the plateau and the minimum."""
     fallen = start - smoothed[:lowest] < 0.1 * (start - smoothed[lowest])
     begin = int(np.flatnonzero(fallen)[-1]) if fallen.any() else 0
     slopes = np.gradient(smoothed, np.log10(np.asarray(rates, dtype=np.float64)))
     return begin + int(slopes[begin : lowest + 1].argmin())
 
 
-def loss_curve(rows: Sequence[dict[str, Any]]) -> tuple[list[float], list[float]]:
-    """The learning rates and the losses in lines of metrics, in their order."""
-    told = [row for row in rows if "train/loss" in row and "train/learning_rate" in row]
-    return [row["train/learning_rate"] for row in told], [row["train/loss"] for row in told]
+def loss_curve(rows: Sequence[Mapping[str, float]]) -> tuple[list[float], list[float]]:
+    """Return the learning rates and the losses in lines of metrics.
+
+    Args:
+        rows: of ``metrics.jsonl``.
+    """
+    complete = [row for row in rows if "train/loss" in row and "train/learning_rate" in row]
+    return [row["train/learning_rate"] for row in complete], [row["train/loss"] for row in complete]

@@ -92,7 +92,11 @@ def test_the_best_threshold_is_judged_where_it_was_not_found() -> None:
 
 @pytest.mark.parametrize(
     ("scores", "truth", "message"),
-    [([0.1], [True, False], "do not match"), ([0.1, 0.2], [False, False], "No example"), ([np.nan], [True], "not a number")],
+    [
+        ([0.1], [True, False], "do not match"),
+        ([0.1, 0.2], [False, False], "No example"),
+        ([np.nan], [True], "not a number"),
+    ],
 )
 def test_what_has_no_curve_is_refused(scores: list[float], truth: list[bool], message: str) -> None:
     with pytest.raises(ValueError, match=message):
