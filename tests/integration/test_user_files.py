@@ -1,4 +1,4 @@
-"""A user's own files, from the spec to examples: mapped, split, limited, reported, or refused with the row."""
+"""A user's files, from the spec to examples: mapped, split, limited, reported, or refused with the row."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_same_data_give_the_same_ids_and_fingerprint(workspace: Workspace, t
     assert first.split_ids() == second.split_ids() and first.fingerprint == second.fingerprint
     (tmp_path / "elsewhere").mkdir()
     moved = load(workspace, write(tmp_path / "elsewhere" / "a.csv", rows(60)))
-    assert moved.fingerprint == first.fingerprint, "the place is not part of the data"
+    assert moved.fingerprint == first.fingerprint, "the folder is not part of the data"
     assert load(workspace, path, split_seed=1).fingerprint != first.fingerprint
     changed = load(workspace, write(tmp_path / "a.csv", [*rows(59), ("other", "good")]))
     assert changed.fingerprint != first.fingerprint
@@ -94,7 +94,7 @@ def test_groups_stay_in_one_split(workspace: Workspace, tmp_path: Path) -> None:
 
 
 def test_questions_on_one_text_stay_in_one_split_by_default(workspace: Workspace, tmp_path: Path) -> None:
-    """Else a model is asked about texts that it has been trained on."""
+    """Otherwise a model is evaluated on texts of its training data."""
     columns = (Column("question", "asks"), Column("context", "what it asks about", keeps_together=True))
     content = [(f"Who wrote it? {i}", f"Book {i // 6} was written by Ada.") for i in range(120)]
     path = write(tmp_path / "qa.csv", content, "question,context")
@@ -106,7 +106,7 @@ def test_questions_on_one_text_stay_in_one_split_by_default(workspace: Workspace
     train, valid, test = contexts()
     assert not train & valid and not train & test and not valid & test and test
     train, _, test = contexts(group="question")
-    assert train & test, "a group that is named goes before"
+    assert train & test, "a named group has precedence"
 
 
 def test_equal_texts_stay_in_one_split(workspace: Workspace, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_an_unknown_name_lists_the_catalogue(workspace: Workspace) -> None:
         load_data(DataSpec(train="rotten-tomatos"), COLUMNS, workspace)
 
 
-# -- places that a request may name ------------------------------------------------------------------------------------
+# -- files that a request may name ------------------------------------------------------------------------------------
 
 OUTSIDE = [
     "../secret.csv", "../../secret.csv", "a/../../secret.csv", "./../secret.csv", "../uploads2/secret.csv",
@@ -243,7 +243,7 @@ OUTSIDE = [
 
 @pytest.fixture
 def traps(workspace: Workspace) -> Workspace:
-    """A workspace with an upload, and a secret beside it that links and odd names point to."""
+    """A workspace with an upload, and a secret file that links and odd names point to."""
     root, uploads = workspace.root, workspace.uploads
     for folder in (root, uploads, root / "uploads2"):
         folder.mkdir(exist_ok=True)
@@ -259,7 +259,7 @@ def traps(workspace: Workspace) -> Workspace:
 
 @pytest.mark.parametrize("name", OUTSIDE, ids=lambda name: repr(name)[:40])
 def test_nothing_outside_the_uploads_can_be_named(traps: Workspace, name: str) -> None:
-    """A1, A2, A3. Two of them are harmless names inside the uploads, where nothing of that name is."""
+    """A1, A2, A3. Two of them are harmless names inside the uploads that do not exist."""
     with pytest.raises(DataError if name in (".", "....//secret.csv") else RefusedError):
         confined_path(traps, name.format(root=traps.root) if "{root}" in name else name)
 
@@ -276,7 +276,7 @@ def test_uploads_can_be_named(traps: Workspace, monkeypatch) -> None:
         confined_path(traps, "absent.csv")
 
 
-# -- the catalogue's own -----------------------------------------------------------------------------------------------
+# -- the catalogue -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.mirror
@@ -319,7 +319,7 @@ def test_reviews_are_split_by_film_and_plots_are_excluded(workspace: Workspace, 
 
 
 def test_a_file_swapped_for_a_link_while_its_run_waits(workspace: Workspace, tmp_path: Path) -> None:
-    """What a request over the network may read is looked at again when the run begins."""
+    """The files of a remote request are checked again when the run begins."""
     from tests.tiny import make_run, write_csv
     from workbench import jobs
     from workbench.training.runner import run_folder
@@ -335,4 +335,4 @@ def test_a_file_swapped_for_a_link_while_its_run_waits(workspace: Workspace, tmp
     assert "data.train" in run.status().error.message
     assert not (run.folder / "splits.json").exists()
     open_run = jobs.submit(spec.changed({"data": str(secret)}), workspace, start=False)
-    assert run_folder(open_run.folder) == 0  # the owner of the machine may name any file
+    assert run_folder(open_run.folder) == 0  # the machine's owner may name any file

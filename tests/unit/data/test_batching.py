@@ -1,4 +1,4 @@
-"""Batches: every example once, the same ones whenever asked, little padding."""
+"""Batches: every example once, the same every time, and little padding."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_buckets_pad_little_and_still_mix_the_batches():
     assert plain.padded_tokens(plain.epoch(0)) > 1.7 * text
     assert bucketed.padded_tokens(bucketed.epoch(0)) < 1.1 * text
     means = [LENGTHS[b].mean() for b in bucketed.epoch(0)]
-    assert abs(np.corrcoef(means, range(len(means)))[0, 1]) < 0.5  # short and long batches take turns
+    assert abs(np.corrcoef(means, range(len(means)))[0, 1]) < 0.5  # short and long batches alternate
 
 
 @pytest.mark.parametrize("group_by_length", [True, False])

@@ -1,4 +1,4 @@
-"""Corpora: texts cut into documents, and the docstrings of an installation that was written by hand."""
+"""Corpora: texts split into documents, and the docstrings of a handwritten installation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def documents(how: str, text: str = TEXT) -> list[tuple[int, str]]:
 
 
 def test_each_document_splitting() -> None:
-    """Worked by hand."""
+    """A manual example."""
     assert documents("file") == [(1, TEXT.rstrip())]
     assert documents("paragraph") == [(1, "first line\nits second"), (5, "another one"), (7, " third, set in")]
     assert documents("line") == [(1, "first line"), (2, "its second"), (5, "another one"), (7, " third, set in")]
@@ -43,7 +43,7 @@ def test_each_document_splitting() -> None:
 
 
 def test_articles_begin_at_titles_only() -> None:
-    """As in WikiText: a section is no article, nor is a line of a formula that looks like a title."""
+    """As in WikiText: neither a section nor a formula that looks like a title begins an article."""
     text = (
         " \n = Lobster = \n \n It is blue . \n \n = = Life = = \n \n so k : \n = 1 <unk> = \n \n"
         " = Du Fu = \n \n A poet . \n"
@@ -245,16 +245,18 @@ def test_unreadable_files_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "latin.py").write_bytes(f'# coding: latin-1\n"""caf\xe9 {long_enough}"""'.encode("latin-1"))
     assert read_file(tmp_path / "latin.py", "m")[0]["text"] == f"café {long_enough}"
     (tmp_path / "half.py").write_text(f'"""half \\ud83d {long_enough}"""')
-    assert read_file(tmp_path / "half.py", "m") == [], "half a character is no text"
+    assert read_file(tmp_path / "half.py", "m") == [], "a lone surrogate is not text"
     (tmp_path / "feed.py").write_bytes(b'x = "\x0c"\ndef f():\n    """' + b"x" * 40 + b'"""\n    return 1\n')
-    assert read_file(tmp_path / "feed.py", "m")[0]["code"] == "def f():\n    return 1", "a form feed ends no line"
+    assert read_file(tmp_path / "feed.py", "m")[0]["code"] == "def f():\n    return 1", (
+        "a form feed does not end a line"
+    )
 
 
 # -- installed packages -----------------------------------------------------------------------------------------------
 
 
 def install(folder: Path, name: str, files: dict[str, str], version: str = "1.0", metadata: str = "") -> None:
-    """What pip would have left behind."""
+    """Write the files that pip would install."""
     about = folder / f"{name.replace('-', '_')}-{version}.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{metadata}\n")
@@ -380,7 +382,7 @@ def test_packages_are_read_once_and_again_after_a_change(workspace: Workspace, i
     install(installation, "later", {"later.py": '"""A package that was installed later than all the others."""'})
     second = site_packages.collect("python-docs", workspace, None, [installation])
     assert second != first and len(rows(second, "docstrings.jsonl")) == 8
-    assert len(rows(first, "docstrings.jsonl")) == 7, "a run on the first still finds it"
+    assert len(rows(first, "docstrings.jsonl")) == 7, "the tables of the first installation are still there"
 
 
 def test_an_interrupted_attempt_leaves_nothing_usable(workspace: Workspace, installation: Path, monkeypatch) -> None:
@@ -421,7 +423,7 @@ def test_licences_are_read_from_the_metadata(tmp_path: Path, metadata: str, lice
 
 
 def test_real_packages(workspace: Workspace, monkeypatch) -> None:
-    """Three that are always there: what is found is what importing them would show."""
+    """Three packages that are always installed: the docstrings match those of the imported objects."""
     import click
     import yaml
 
@@ -440,7 +442,7 @@ def test_real_packages(workspace: Workspace, monkeypatch) -> None:
 
 
 def test_packages_do_not_depend_on_the_current_folder(workspace: Workspace, tmp_path: Path) -> None:
-    """A folder with a package in it, as every checkout is: what is not installed is no part of the corpus."""
+    """A package in the current folder, as in a checkout, is not installed and not part of the corpus."""
     install(tmp_path, "stray", {"stray.py": ""})
     code = "from workbench.data.catalogue import site_packages as s; print(s._key(s.site_folders()))"
     keys = set()

@@ -1,4 +1,4 @@
-"""Columns are mapped by the spec, or by name where the names leave no doubt; anything else is asked."""
+"""Columns are mapped by the spec, or by name if the names are unambiguous; anything else is an error."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_mapping(names: list[str], chosen: dict, mapping: dict) -> None:
     result, notes = map_columns(table(*names), COLUMNS, chosen)
     assert result == mapping
     noted = [role for role in mapping if any(f"is used as {role}" in note for note in notes)]
-    assert noted == [role for role in mapping if role not in chosen], "what was chosen is told"
+    assert noted == [role for role in mapping if role not in chosen], "every match by name is noted"
 
 
 @pytest.mark.parametrize(

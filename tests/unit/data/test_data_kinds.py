@@ -1,4 +1,4 @@
-"""Columns of words, tags, texts, answers and numbers: from users' files, with the row where something is wrong."""
+"""Columns of words, tags, texts, answers and numbers from users' files; errors name the row."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_invalid_answers_are_refused(tmp_path: Path, workspace: Workspace, answe
 
 
 def test_a_squad_file_is_recognized_by_its_beginning(tmp_path: Path, workspace: Workspace) -> None:
-    """Whatever it is called; questions on one article stay on one side. Another .json file is a table."""
+    """Whatever its name; questions on one article stay in one split. Other .json files are tables."""
     articles = []
     for i in range(30):
         qas = [{"question": f"{i} {j}?", "answers": [{"text": "Bonn", "answer_start": 13}]} for j in range(4)]
@@ -230,7 +230,7 @@ def test_a_text_that_may_be_empty_is_used(tmp_path: Path, workspace: Workspace) 
 
 
 def test_rows_that_differ_only_in_targets_stay_in_one_split(tmp_path: Path, workspace: Workspace) -> None:
-    """By kind (tags, answers) or because the task says so (a translation): texts alone decide."""
+    """Targets by kind (tags, answers) or by the task (a translation): only inputs decide."""
     half = {"valid": 0.2, "test": 0.4}
     pairs = [{"source": f"text {i % 40}", "target": f"{i}"} for i in range(120)]
     words = [{"words": ["w", str(i % 40)], "tags": ["O", f"B-{i}"]} for i in range(120)]

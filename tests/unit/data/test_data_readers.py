@@ -1,4 +1,4 @@
-"""Tables are read as they were written, or refused with the row where they are wrong."""
+"""Tables are read as they were written, or refused with the row."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
 def test_csv_round_trip(tmp_path, table, delimiter, quoting, ending, encoding, told) -> None:
     names, rows = table
     if quoting == csv.QUOTE_MINIMAL:
-        ending = "\r\n"  # with "\n", Python's writer before 3.13 leaves a "\r" unquoted, and the row is not what it was
+        ending = "\r\n"  # with "\n", Python's writer before 3.13 leaves a "\r" unquoted, which changes the row
     out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter=delimiter, quoting=quoting, lineterminator=ending)
     writer.writerow(names)
@@ -159,7 +159,7 @@ def test_encodings_are_detected_or_set(tmp_path: Path, encoding: str) -> None:
     path.write_bytes(("text,label\n" + f'"{text}",a\n' * 20).encode(encoding))
     result = read_table(path)
     assert result.columns["text"] == [text] * 20
-    assert any("encoding" in note or "utf-16" in note for note in result.notes), "a guess is told"
+    assert any("encoding" in note or "utf-16" in note for note in result.notes), "a guess is noted"
     told = read_table(path, encoding=encoding)
     assert told.columns["text"] == [text] * 20 and not told.notes
 
@@ -233,7 +233,7 @@ def test_bad_files_are_refused_with_the_row(tmp_path: Path, name: str, content: 
 
 
 class _Trap:
-    """A pickle of this makes a file when it is opened."""
+    """Unpickling this class creates a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -281,11 +281,11 @@ def test_binary_files_under_a_tables_name_are_refused(tmp_path: Path, name: str,
     path.write_bytes(content)
     with pytest.raises(WorkbenchError) as caught:
         read_table(path)
-    assert isinstance(caught.value, DataError | RefusedError), "told as bad data, whatever is in it"
+    assert isinstance(caught.value, DataError | RefusedError), "refused as bad data, whatever it contains"
 
 
 def _varint(number: int) -> bytes:
-    """A 64-bit number as the file's footer writes it (zigzag, 7 bits a byte)."""
+    """A 64-bit number as in the file's footer (zigzag, 7 bits per byte)."""
     number *= 2
     out = b""
     while number >= 0x80:
@@ -314,7 +314,7 @@ def test_folders_and_absent_files(tmp_path: Path) -> None:
         read_table(tmp_path / "d.csv")
     with pytest.raises(DataError, match="does not exist"):
         read_table(tmp_path / "e.csv")
-    os.mkfifo(tmp_path / "f.csv")  # reading it would wait for ever
+    os.mkfifo(tmp_path / "f.csv")  # reading it would block forever
     with pytest.raises(DataError, match="not a regular file"):
         read_table(tmp_path / "f.csv")
 

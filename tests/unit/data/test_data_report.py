@@ -1,4 +1,4 @@
-"""The report counts what there is, and refuses what cannot be learned from."""
+"""The report counts rows, labels and problems; unusable splits are refused."""
 
 from __future__ import annotations
 

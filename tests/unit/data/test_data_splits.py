@@ -1,4 +1,4 @@
-"""Splits keep shares, labels, groups and equal texts, and are the same everywhere."""
+"""Splits preserve shares and labels, keep groups and equal texts together, and are the same everywhere."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_shares_and_labels() -> None:
 
 
 def test_the_split_is_the_same_on_every_machine() -> None:
-    """Pinned: another version of Python or NumPy must not deal anew, or runs could no longer be compared."""
+    """Pinned: if another version of Python or NumPy changed the split, runs could not be compared."""
     labels = singles(list("aabbabbaabbaabba"))
     splits = split_indices(16, {"test": 0.25}, 7, labels)
     assert splits["test"] == [6, 8, 12, 13] and sorted(splits["train"] + splits["test"]) == list(range(16))
@@ -63,13 +63,13 @@ def test_every_example_is_in_exactly_one_split(rows, seed, shares) -> None:
     assert sorted(i for chosen in splits.values() for i in chosen) == list(range(len(rows)))
     for keys in (texts, groups):
         sides = [{keys[i] for i in chosen} - {None} for chosen in splits.values()]
-        assert sum(map(len, sides)) == len(set().union(*sides)), "a key is on two sides"
+        assert sum(map(len, sides)) == len(set().union(*sides)), "a key is in two splits"
     known = {label for i in splits["train"] for label in labels[i]}
     assert known == {label for each in labels for label in each}, "a label that train lacks"
 
 
 def test_groups_keep_shares_and_labels_nearly() -> None:
-    groups = [i // 10 for i in range(3000)]  # 300 groups of 10, each of them nearly of one label
+    groups = [i // 10 for i in range(3000)]  # 300 groups of 10, each mostly of one label
     labels = singles(["a" if (i // 10) % 3 else "b" for i in range(3000)])
     splits = split_indices(3000, {"test": 0.2, "valid": 0.1}, 3, labels, [groups])
     for split, share in (("train", 0.7), ("test", 0.2), ("valid", 0.1)):

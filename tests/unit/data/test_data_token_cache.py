@@ -1,4 +1,4 @@
-"""Kept tokens are found again for the same texts, tokenizer and settings, and for no others; never a hindrance."""
+"""Cached tokens are used for the same texts, tokenizer and settings, and for no others; the cache never hinders."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def tokenizer(model):
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch) -> None:
-    """Keep tables of few texts too."""
+    """Cache tables of few texts too."""
     monkeypatch.setattr(token_cache, "MIN_TEXTS", 2)
 
 
@@ -52,7 +52,7 @@ def same(a: TokenTable, b: TokenTable) -> bool:
 
 
 def no_more(monkeypatch) -> None:
-    """From now on, tokenizing is an error: what is asked for must come from the cache."""
+    """Make tokenizing an error: results must come from the cache."""
     for name in ("tokens._tokenize", "tokens._tokenize_words", "windows._make", "packing._read_documents"):
         monkeypatch.setattr(f"workbench.data.text.{name}", lambda *_: pytest.fail("tokenized again"))
 
@@ -81,7 +81,7 @@ def test_every_kind_of_table_is_cached_unchanged(tokenizer, folder, monkeypatch)
 
 
 def test_other_inputs_or_settings_are_tokenized_separately(tokenizer, model, folder) -> None:
-    """Texts that are cut elsewhere, in another order, or by another tokenizer; pairs that join to the same text."""
+    """Other text boundaries, order or tokenizer; pairs that join to the same text."""
     other = load_tokenizer(model)
     other.add_tokens(["zebra"])
     tokenize(tokenizer, ["a b", "c"])
@@ -119,7 +119,7 @@ def test_a_damaged_file_is_replaced(tokenizer, folder, damage) -> None:
         path.write_bytes(whole[damage])
     assert same(tokenize(tokenizer, TEXTS), expected)
     with np.load(path) as archive:
-        assert np.array_equal(archive["ids"], expected.ids), "it is whole again"
+        assert np.array_equal(archive["ids"], expected.ids), "the file is valid again"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT])
@@ -139,7 +139,7 @@ def test_without_a_folder_nothing_is_cached(tokenizer, tmp_path, monkeypatch) ->
 
 
 def test_the_oldest_go_first(tokenizer, folder, monkeypatch) -> None:
-    """Three tables, room for two: the one that was of no use for longest goes; the newest always stays."""
+    """Three tables, room for two: the least recently used is deleted; the newest always stays."""
     tables = [[*TEXTS[:50], str(i)] for i in range(3)]
     tokenize(tokenizer, tables[0])
     size = files(folder)[0].stat().st_size

@@ -1,6 +1,6 @@
-"""Formats of files that are no table: each against a small file written by hand, and what is broken is told by its row.
+"""Dataset formats, each against a small handwritten file; malformed files are refused with the row.
 
-The data sets themselves are counted where a mirror of their files is (``mirror``).
+The real data sets are counted if there is a mirror of their files (``mirror``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from workbench.workspace import Workspace
 
 
 def read(name: str, *contents: str | bytes, split: str = "train") -> Table:
-    """The table in files with this content, called a, b, ..."""
+    """Read files with this content, named a, b, ..."""
     files = [
         RawFile(f"{chr(97 + i)}.file", content.encode() if isinstance(content, str) else content)
         for i, content in enumerate(contents)
@@ -52,7 +52,7 @@ CONLL = "The\tO\r\nMad\tB-group\nIf\tI-group\n\n\t\n-DOCSTART- O\n\nü a\tO\n. O
 
 
 def test_conll() -> None:
-    """Tabs or spaces, Windows' line ends, several empty lines, a document mark, a word with a space in it."""
+    """Tabs or spaces, Windows line ends, several empty lines, a document marker, a word that contains a space."""
     table = read("conll", CONLL)
     assert table.columns["words"] == [["The", "Mad", "If"], ["ü a", "."]]
     assert table.columns["tags"] == [["O", "B-group", "I-group"], ["O", "O"]]
@@ -72,7 +72,7 @@ def test_a_conll_line_without_a_tag_is_refused(line: str) -> None:
 
 
 def test_cluener() -> None:
-    """Objects one after another; words are characters, spaces are none, an inner name is left out."""
+    """Consecutive objects; words are characters except spaces; a nested name is excluded."""
     first = {
         "text": "他在《北京 爱情》里",
         "label": {"book": {"《北京 爱情》": [[2, 8]]}, "address": {"北京": [[3, 4]]}},
@@ -85,7 +85,9 @@ def test_cluener() -> None:
     assert any("excluded 1 names inside longer ones" in note for note in table.notes)
     third = {"text": "北京大学好", "label": {"address": {"北京": [[0, 1]]}, "organization": {"北京大学": [[0, 3]]}}}
     both = read("cluener", json.dumps(third)).columns["tags"][0]
-    assert both == ["B-organization", *["I-organization"] * 3, "O"], "the longer one, where both begin alike"
+    assert both == ["B-organization", *["I-organization"] * 3, "O"], (
+        "the longer one, if both begin at the same character"
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def snips(intent: str, *utterances: list[dict]) -> str:
 
 
 def test_snips() -> None:
-    """Borders of pieces are borders of words, texts are whole; a line that is no UTF-8 is read for itself."""
+    """Segment boundaries are word boundaries, texts are complete; a line that is not UTF-8 is decoded separately."""
     one = [{"text": "Play "}, {"text": "La  Bohème", "entity": "album"}, {"text": ", now "}]
     two = [{"text": "sunny"}]
     content = snips("PlayMusic", one).encode() + b"\n"
@@ -231,7 +233,7 @@ def test_cmrc_corrects_the_positions_of_answers() -> None:
 
 @pytest.mark.parametrize(("start", "result"), [(0, 0), (2, 3), (3, 3), (1, 0), (9, 6), (-1, 0)])
 def test_nearest_position(start: int, result: int) -> None:
-    """By hand, in "ab ab ab"."""
+    """Positions in "ab ab ab"."""
     assert nearest("ab", start, "ab ab ab") == result
     assert nearest("x", start, "ab ab ab") is None
 
@@ -250,7 +252,7 @@ def test_scitldr() -> None:
 
 
 def test_messages() -> None:
-    """The head is no message, nor is what stands before the mark of a context; a pair stands there once."""
+    """Neither the header nor a context is part of a message; a pair occurs once."""
     first = {"": {"language": "fr"}, "menu\x04Open": ["Ouvrir"], "%1 Item": ["%1 élément", "%1 éléments"], "No": [""]}
     table = read("messages", json.dumps(first), json.dumps({"Open": ["Ouvrir"], "dialog\x04Open": ["Ouvert"]}))
     assert table.columns["source"] == ["Open", "%1 Item", "Open"]
@@ -264,7 +266,7 @@ def test_messages() -> None:
 
 
 def test_chatterbot() -> None:
-    """YAML makes True of No and a mapping of a colon; here all is text. What stands there twice is read once."""
+    """YAML reads No as False and a colon as a mapping; here everything is text. Duplicates are read once."""
     text = (
         "categories:\n- x\nconversations:\n- - Yes?\n  - No\n- - 1\n  - 'a: b'\n  - c: d\n- - Yes?\n  - No\n- alone\n"
     )
@@ -336,7 +338,7 @@ def test_broken_crosswoz(content: bytes, message: str) -> None:
 
 
 def test_a_zip_bomb_is_refused_at_the_limit(monkeypatch) -> None:
-    """Also one that says it is small: what it says of its size is not believed."""
+    """Also one that declares a small size: the declared size is not trusted."""
     monkeypatch.setattr(crosswoz_format, "MAX_BYTES", 1_000_000)
     bomb = archive(b" " * 3_000_000)
     assert len(bomb) < 10_000
@@ -368,7 +370,9 @@ def test_movielens_matches_a_manual_example() -> None:
     assert train["candidate"][:3] == [suspects, "Up (2009)", heat]
     assert train["label"][:3] == ["liked", "not liked", "liked"]
     assert train["history"][:3] == ["", suspects, suspects]
-    assert train["history"][3:6] == ["", f"{heat}; {suspects}", f"{heat}; {suspects}"], "the same second is not before"
+    assert train["history"][3:6] == ["", f"{heat}; {suspects}", f"{heat}; {suspects}"], (
+        "ratings of the same second are not in the history"
+    )
     assert train["history"][6:] == ["", ""]
     assert result[1].columns["history"] == [f"Up (2009); {suspects}"]
     assert result[2].columns["history"] == [f"Up (2009); {heat}; {suspects}"]
@@ -389,7 +393,7 @@ def test_broken_movielens() -> None:
 
 
 def test_sentences() -> None:
-    """By hand: initials, abbreviations and numbers of a list end none."""
+    """Initials, abbreviations and list numbers do not end a sentence."""
     text = 'Dr. J. R. Smith came to the U.S. Army. He said "Go!" Then 1. Run. What? Yes (no.) And "so" it was...'
     expected = ["Dr. J. R. Smith came to the U.S. Army.", 'He said "Go!', "Then 1. Run.", "What?", "Yes (no.", "And"]
     assert [s[: len(e)] for s, e in zip(sentences(text), expected, strict=True)] == expected
@@ -423,7 +427,7 @@ def test_next_sentences() -> None:
 
 
 def test_functions() -> None:
-    """Signature, docstring and body are Python together, whatever stands in the docstring."""
+    """Signature, docstring and body together are valid Python, whatever the docstring contains."""
     row = {"name": "f", "package": "p", "version": "1", "licence": "MIT", "signature": "def f(x):", "code": ""}
     texts = ["One line.", "Two\n\nlines.", 'Ends with "quotes"', 'Has """three""" and \\d', "Back\\"]
     rows = [{**row, "text": text, "body": "    return x"} for text in texts] + [{**row, "text": "None.", "body": " "}]
@@ -527,7 +531,7 @@ def test_no_history_contains_a_later_rating(workspace: Workspace, mirror) -> Non
 
 
 def tied(before: list[tuple], history: str) -> bool:
-    """Whether the tenth film is one of several of the same second: any of them will do."""
+    """Return whether the tenth film is one of several of the same second: any of them is correct."""
     times = sorted((row[1] for row in before), reverse=True)
     shown = history.split("; ")
     known = {(row[3]): row[1] for row in before}

@@ -1,4 +1,4 @@
-"""Columns of a file that play no role: which are kept beside the predictions, and how examples are cut by them."""
+"""Columns without a role: which are saved with the predictions, and how examples are sliced by them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_each_column_is_of_one_type_and_of_the_rows_that_are_wanted() -> None:
     assert result["stars"] == [None, 1.0] and result["flag"] == [False, True] and result["mixed"] == ["True", "1"]
     assert result["long"] == ["z", "y" * MAX_CHARACTERS] and result["huge"] == [2.0, float("inf")]
     assert set(result) == {"stars", "flag", "mixed", "long", "huge"}
-    assert extra_columns(source, {"text"}, [11])["long"] == ["?"]  # half a character could not be written
+    assert extra_columns(source, {"text"}, [11])["long"] == ["?"]  # a lone surrogate cannot be saved
 
 
 def test_a_wide_table_is_reduced_to_its_first_columns() -> None:

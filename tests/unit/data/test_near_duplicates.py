@@ -1,4 +1,4 @@
-"""Near-duplicates between parts, against brute force over all pairs of sets of 5-grams."""
+"""Near-duplicates between splits, against brute force over all pairs of 5-gram sets."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_same_pairs_as_brute_force() -> None:
         best = max(jaccard(text, other) for other in train)
         if best >= 0.8:
             expected[f"b:{i}"] = best
-    assert 40 < len(expected) < 140  # there is something to find, and something to leave
+    assert 40 < len(expected) < 140  # some are near-duplicates, and some are not
     assert {pair.location: pair.similarity for pair in overlap.pairs} == pytest.approx(expected, abs=1e-4)
     assert (overlap.count, overlap.of, overlap.unchecked) == (len(expected), 250, 0)
     assert [pair.similarity for pair in overlap.pairs] == sorted((p.similarity for p in overlap.pairs), reverse=True)

@@ -1,4 +1,4 @@
-"""Packing: nothing is lost, rows are full, and what is joined is what stood there."""
+"""Packing: nothing is lost, rows are full, and chunks contain the original text."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_chunks_cover_every_document_once(room):
 
 
 def test_best_fit_matches_a_manual_example():
-    """Longest first: 6 | 5 | 4 goes to the 6, where none is left over, and not to the 5 | 3 and 2 go to the 5."""
+    """Longest first: 6 | 5 | 4 goes to the 6, which fills the row, and not to the 5 | 3 and 2 go to the 5."""
     order, first = best_fit(np.array([4, 6, 5, 3, 2]), 10)
     rows = [sorted(order[a:b].tolist()) for a, b in pairwise(first)]
     assert rows == [[0, 1], [2, 3, 4]]
@@ -74,7 +74,7 @@ def test_chunks_have_special_tokens_and_the_whole_text(tokenizer):
     span = TokenSpan(documents.offsets[document] + begin, lengths)
     table = join_chunks(documents, len(lengths), [SpecialTokens(before), span, SpecialTokens(after)])
     short = [i for i, text in enumerate(texts) if len(text.split()) <= 6]
-    for number in short:  # as transformers' own call gives it
+    for number in short:  # matches transformers
         (piece,) = np.flatnonzero(document == number)
         ids = table.ids[table.offsets[piece] : table.offsets[piece + 1]]
         assert ids.tolist() == tokenizer(texts[number])["input_ids"]

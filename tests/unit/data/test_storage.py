@@ -1,4 +1,4 @@
-"""What folders take: checked against a count by hand; links lead nowhere."""
+"""Folder sizes against a manual count; links are not followed."""
 
 from __future__ import annotations
 

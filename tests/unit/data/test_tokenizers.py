@@ -1,4 +1,4 @@
-"""Tokenizers trained from text: the same each time, streamed, and what a user writes stays text."""
+"""Tokenizers trained from text: deterministic, streamed, and user text stays text."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CHINESE = [
     "早餐不错，下次还会来住。",
     "服务态度很差，房间有异味。",
 ] * 3
-# Everything but lone surrogates, which no text can hold.
+# Everything but lone surrogates, which no text can contain.
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
@@ -69,7 +69,7 @@ def test_special_tokens_have_fixed_ids_and_positions(trained, kind: str) -> None
     ids = (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id)
     assert ids == (0, 1, 2, 3) and tokenizer.mask_token_id == 4
     assert (tokenizer.bos_token_id, tokenizer.eos_token_id) == (2, 3)
-    assert sorted(tokenizer.get_vocab().values()) == list(range(len(tokenizer))), "every number once, none left out"
+    assert sorted(tokenizer.get_vocab().values()) == list(range(len(tokenizer))), "every id once, without gaps"
     pair = tokenizer("The cat", "the mat")
     middle = pair["input_ids"].index(3)
     assert pair["input_ids"][0] == 2 and pair["input_ids"][-1] == 3 and pair["input_ids"].count(3) == 2
@@ -86,12 +86,12 @@ def test_a_saved_folder_is_a_tokenizer_of_transformers(trained, kind: str, tmp_p
         assert loaded(text)["input_ids"] == trained[kind](text)["input_ids"]
         assert subwords(loaded, text) == subwords(trained[kind], text)
     assert loaded.special_tokens_map == trained[kind].special_tokens_map
-    assert not [path.name for path in (tmp_path / "tokenizer").iterdir() if path.is_dir()], "no drafts are left"
+    assert not [path.name for path in (tmp_path / "tokenizer").iterdir() if path.is_dir()], "no drafts remain"
 
 
 @pytest.mark.parametrize("torn", [0, 1])
 def test_an_interrupted_save_leaves_no_tokenizer(trained, tmp_path: Path, monkeypatch, torn: int) -> None:
-    """A run that is killed here trains anew; it must not take half a folder for a tokenizer."""
+    """A run that is killed here trains again; it must not use an incomplete folder."""
     replace, done = os.replace, []
 
     def dies(source, target) -> None:
@@ -104,12 +104,12 @@ def test_an_interrupted_save_leaves_no_tokenizer(trained, tmp_path: Path, monkey
     with pytest.raises(KeyboardInterrupt):
         save_tokenizer(trained["bpe"], tmp_path)
     assert not (tmp_path / "tokenizer.json").exists()
-    assert [path.name for path in tmp_path.iterdir()] == [path.name for path in done], "no drafts are left"
+    assert [path.name for path in tmp_path.iterdir()] == [path.name for path in done], "no drafts remain"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_special_tokens_in_user_text_stay_text(trained, kind: str) -> None:
-    """No text of a user can make a special token; a prompt to fill in asks for it."""
+    """User text never becomes a special token; prompts to fill in enable it explicitly."""
     tokenizer = train(kind, [f"{token} is written here, {token}" for token in SPECIAL_TOKENS] * 3)
     for token in SPECIAL_TOKENS:
         text = f"{token} is written here, {token}"
@@ -119,11 +119,11 @@ def test_special_tokens_in_user_text_stay_text(trained, kind: str) -> None:
     with special_tokens_in_text(tokenizer):
         assert tokenizer("is [MASK] here")["input_ids"].count(4) == 1
         assert tokenizer.backend_tokenizer.encode("is [MASK] here").ids.count(4) == 1
-    assert 4 not in tokenizer("is [MASK] here")["input_ids"], "only while it was asked for"
+    assert 4 not in tokenizer("is [MASK] here")["input_ids"], "only inside the with block"
 
 
 def test_the_same_texts_give_the_same_tokenizer_in_every_process(tmp_path: Path) -> None:
-    """The library's own WordPiece and unigram trainers do not: their hash tables are seeded anew in each process."""
+    """The library's WordPiece and unigram trainers are not deterministic: their hash tables are seeded per process."""
     (tmp_path / "texts.json").write_text(json.dumps(ENGLISH * 2 + CHINESE))
     code = (
         "import json, sys; from workbench.data.text.tokenizers import *\n"
@@ -143,7 +143,7 @@ def test_the_same_texts_give_the_same_tokenizer_in_every_process(tmp_path: Path)
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_corpus_is_streamed(kind: str) -> None:
-    """Texts are pulled a few at a time, given up again, and only once."""
+    """Texts are read once, a few at a time, and released."""
     alive: Counter[int] = Counter()
     most = 0
 
@@ -192,7 +192,7 @@ def test_an_error_of_the_texts_is_raised(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "needed"),
-    # 12 letters: alone, and for WordPiece inside words too; the space is a character where it is kept
+    # 12 letters: alone, and for WordPiece inside words too; the space is a character if the tokenizer keeps it
     [("bpe", 5 + 256), ("wordpiece", 5 + 24), ("unigram", 5 + 13), ("character", 5 + 13)],
 )
 def test_a_vocabulary_too_small_for_the_characters_is_refused(kind: str, needed: int) -> None:
@@ -226,7 +226,7 @@ def test_rare_characters_are_unknown_and_noted(kind: str) -> None:
 @settings(max_examples=150, deadline=None)
 @given(text=ANY_TEXT)
 def test_bytes_decode_to_every_text(trained, text: str) -> None:
-    """NUL, emoji, right-to-left marks, private use, special tokens written out: all come back, none is unknown."""
+    """NUL, emoji, right-to-left marks, private use, written special tokens: all are decoded, none is unknown."""
     tokenizer = trained["bpe"]
     ids = tokenizer(text)["input_ids"]
     assert 1 not in ids
@@ -247,7 +247,7 @@ def test_bytes_decode_to_hostile_texts(trained, text: str) -> None:
 def test_known_characters_are_decoded(trained, text: str) -> None:
     character, unigram = trained["character"], trained["unigram"]
     assert character.decode(character(text)["input_ids"], skip_special_tokens=True) == text
-    # The mark for the space before a text is taken away again, and one space with it.
+    # The mark for the space before a text is removed again, together with one space.
     assert unigram.decode(unigram(text)["input_ids"], skip_special_tokens=True) == text.removeprefix(" ")
 
 
@@ -263,7 +263,7 @@ def test_nothing_breaks_a_tokenizer(trained, kind: str, text: str) -> None:
 
 
 def test_bpe_merges_the_most_frequent_pair_first() -> None:
-    """Worked by hand: "aab" stands twice and "ab" four times, so a+b (6) is joined before a+ab (2)."""
+    """A manual example: "aab" occurs twice and "ab" four times, so a+b (6) is merged before a+ab (2)."""
     tokenizer = train("bpe", ["aab ab ab"] * 2, vocab_size=5 + 256 + 3)
     assert tokenizer.convert_ids_to_tokens([261, 262, 263]) == ["ab", "Ġab", "aab"]
 
@@ -287,14 +287,14 @@ def test_wordpiece_separates_chinese_characters() -> None:
 
 
 def test_wordpiece_can_spell_every_word() -> None:
-    """Each letter has a form that begins a word and one that goes on with it."""
+    """Each letter has a form that begins a word and one inside a word."""
     tokenizer = train("wordpiece", ["abc", "cab", "bca"] * 3, vocab_size=100)
     for word in ("aaa", "bca", "ccb", "abcabcabc"):
         assert 1 not in tokenizer(word)["input_ids"]
 
 
 def test_wordpiece_learns_the_same_as_the_library() -> None:
-    """Apart from the order of characters, the merges are those of the library's own trainer."""
+    """Except for the order of characters, the merges are those of the library's trainer."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     theirs = Tokenizer(models.WordPiece(unk_token="[UNK]"))
@@ -325,7 +325,7 @@ def test_unigram_uses_the_likeliest_segmentation() -> None:
 
 @pytest.mark.mirror
 def test_unigram_separates_punctuation_from_words(workspace: Workspace, mirror: Path) -> None:
-    """No piece reaches from letters into signs or over a line's end."""
+    """No subword crosses from letters into punctuation or over a line end."""
     texts, _ = load_texts(DataSpec(train="tinyshakespeare"), workspace)
     tokenizer = train("unigram", texts, vocab_size=500)
     for token in set(tokenizer.get_vocab()) - set(SPECIAL_TOKENS):
@@ -377,15 +377,15 @@ def test_trained_on_a_file(workspace: Workspace, tmp_path: Path) -> None:
         DataSpec(train=str(file)), TokenizerSpec(train="bpe", vocab_size=300), workspace, tmp_path / "out"
     )
     assert result["vocab_size"] == len(AutoTokenizer.from_pretrained(tmp_path / "out")) == 300
-    assert result["kind"] == "bpe" and result["texts"] == len(ENGLISH), "a file is learned from whole"
+    assert result["kind"] == "bpe" and result["texts"] == len(ENGLISH), "the whole file is used"
     assert json.dumps(result)
     held_out = DataSpec.model_validate({"train": str(file), "holdout": {"test": 0.15, "valid": 0.15}})
     result = train_on_corpus(held_out, TokenizerSpec(train="bpe", vocab_size=300), workspace, tmp_path / "part")
-    assert result["texts"] == round(0.7 * len(ENGLISH)), "but for what the spec holds out"
+    assert result["texts"] == round(0.7 * len(ENGLISH)), "without the held-out share"
 
 
 def test_a_runs_tokenizer_is_trained_on_the_train_split_only(workspace: Workspace, tmp_path: Path) -> None:
-    """Words that stand in one text each: none of a held-out text is a token."""
+    """Each word occurs in one text: no word of a held-out text is a token."""
     from workbench.data.load import load_data
     from workbench.models.base import models
     from workbench.tasks.base import tasks
@@ -402,7 +402,7 @@ def test_a_runs_tokenizer_is_trained_on_the_train_split_only(workspace: Workspac
 
 
 def written(path: Path, rows: int) -> Path:
-    """A file of this kind with texts of 300 characters, 6 MB in all for 20,000 rows."""
+    """Write a file of this kind with texts of 300 characters, 6 MB in total for 20,000 rows."""
     texts = [f"{i:06d} " + "the old cat sat on the big red roof " * 8 for i in range(rows)]
     if path.suffix == ".parquet":
         import pyarrow
@@ -423,16 +423,16 @@ def written(path: Path, rows: int) -> Path:
     "suffix", [".jsonl", *(pytest.param(one, marks=pytest.mark.slow) for one in (".txt", ".csv", ".parquet", ".tsv"))]
 )
 def test_a_corpus_is_streamed_from_its_file(suffix: str, workspace: Workspace, tmp_path: Path) -> None:
-    """6 MB of text, of which no more than a sixth is ever held."""
+    """6 MB of text, of which at most a quarter is in memory at once."""
     few = DataSpec(train=str(written(tmp_path / f"few{suffix}", 50)))
-    train_on_corpus(few, TokenizerSpec(train="character"), workspace, tmp_path / "first")  # modules are imported by now
+    train_on_corpus(few, TokenizerSpec(train="character"), workspace, tmp_path / "first")  # import modules first
     data = DataSpec(train=str(written(tmp_path / f"texts{suffix}", 20_000)))
     tracemalloc.start()
     result = train_on_corpus(data, TokenizerSpec(train="character"), workspace, tmp_path / "out")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert result["texts"] == 20_000
-    assert peak < 1_500_000, f"{peak:,} bytes were held at once"
+    assert peak < 1_500_000, f"{peak:,} bytes were in memory at once"
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".csv", ".tsv", ".jsonl", ".parquet", ".md"])
@@ -442,7 +442,7 @@ def test_streamed_texts_are_those_of_the_table(suffix: str, workspace: Workspace
         path.write_bytes("# Käse\r\n\r\nOne.\r\nTwo.\r\n\r\n\r\nThree.".encode("cp1252"))
     else:
         written(path, 50)
-    if suffix == ".tsv":  # a quote that encloses nothing, far down
+    if suffix == ".tsv":  # an unpaired quote, far down
         path.write_text(path.read_text() + '\n"odd\t1\nlast\t2', encoding="utf-8")
     data = DataSpec.model_validate({"train": str(path), "holdout": {"test": 0, "valid": 0}})
     streamed, notes = stream_texts(data, workspace)
@@ -472,7 +472,7 @@ def test_a_bad_row_of_a_stream_is_refused_with_its_location(
 
 
 def test_all_texts_of_an_array_of_objects(workspace: Workspace, tmp_path: Path) -> None:
-    """Named columns are all taken; words are one text, other lists a text an item, and classes are none."""
+    """All named columns are used; words are one text, other lists one text per item, and classes are skipped."""
     rows = [{"words": ["The", "cat", "房", "间"], "turns": ["Hi!", "Oh."], "label": "x", "n": 3}]
     (tmp_path / "a.json").write_text(json.dumps(rows), encoding="utf-8")
     columns = {"words": "words", "turns": "turns", "label": "label"}
@@ -487,7 +487,7 @@ QUICK = sorted(name for name, entry in catalogue().datasets.items() if not entry
 @pytest.mark.mirror
 @pytest.mark.parametrize("name", QUICK)
 def test_any_corpus_of_the_catalogue(name: str, workspace: Workspace, mirror: Path) -> None:
-    """Every one gives texts, of every role that holds any; and they are read by what trains."""
+    """Every corpus has texts, of every role with text, and a tokenizer can be trained on them."""
     texts, _ = stream_texts(DataSpec(train=name), workspace)
     few = list(itertools.islice(texts, 400))
     assert few and all(isinstance(text, str) for text in few)
@@ -498,7 +498,7 @@ def test_any_corpus_of_the_catalogue(name: str, workspace: Workspace, mirror: Pa
 @pytest.mark.mirror
 @pytest.mark.slow
 def test_chinese_reviews(workspace: Workspace, mirror: Path) -> None:
-    """Real Chinese: characters of WordPiece stand alone, BPE and unigram learn words, all of it comes back."""
+    """Real Chinese: WordPiece separates characters, BPE and unigram learn words, everything is decoded."""
     texts, _ = load_texts(
         DataSpec(train="chnsenticorp-hotel", columns={"text": "review"}, limit={"train": 2000}), workspace
     )

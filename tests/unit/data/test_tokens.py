@@ -1,4 +1,4 @@
-"""Texts as token tables, held against transformers' own tokenizer call."""
+"""Texts as token tables, compared with transformers' tokenizers."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_slow_tokenizer_is_refused():
 
 
 def byte_level(trim: bool = True) -> PreTrainedTokenizerFast:
-    """A tokenizer like RoBERTa's: bytes, words begin with a space, two separators between the texts of a pair."""
+    """A tokenizer like RoBERTa's: bytes, a space before words, two separators between the texts of a pair."""
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
@@ -99,7 +99,7 @@ def test_words_match_the_tokenizer_for_each_row(tokenizer, max_length):
 
 
 def test_words_of_a_tokenizer_that_needs_spaces():
-    """Given one by one they become what they are in a text, and each token is its word's by its characters."""
+    """Words tokenize as they do in a text, and each token belongs to the word with its characters."""
     tokenizer = byte_level()
     row = ["the", "unbelievable", "film", "is", "great"]
     table = tokenize_words(tokenizer, [row])
@@ -127,7 +127,7 @@ CONTEXTS = [" ".join(text for text, _ in reviews(30)), "a story — naïve 😀 
 
 
 def slow_windows(tokenizer, question: str, context: str, max_length: int, stride: int) -> list[tuple]:
-    """Each window's ids, types and spans, from the library's own way of cutting the second text."""
+    """Return each window's ids, types and spans, from the library's own truncation of the second text."""
     backend = tokenizer.backend_tokenizer
     backend.enable_truncation(max_length, stride=stride, strategy="only_second")
     first = backend.encode(question, context)
