@@ -1,4 +1,4 @@
-"""The catalogue is valid: entries are pinned, sources cannot escape their folder, and the file ships with the package."""
+"""The catalogue is valid: entries are pinned, sources stay in their folder, and the file ships with the package."""
 
 from __future__ import annotations
 

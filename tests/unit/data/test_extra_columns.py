@@ -53,5 +53,5 @@ def test_numbers_are_sliced_into_ranges_of_equal_counts() -> None:
     assert all(values[index] <= 10 for index in result[0].indices if values[index] is not None)
     assert [one.name for one in slices_by_number([0.5, 0.5, 1e-3], [True] * 3)] == ["0.001", "0.5"]
     assert slices_by_number([None], [True]) == []
-    with pytest.raises(ValueError, match="as many are needed"):
+    with pytest.raises(ValueError, match="one for each example"):
         slices_by_number([1.0], [True, False])
