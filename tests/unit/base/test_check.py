@@ -1,4 +1,4 @@
-"""``check``: every problem at once, told with what was given and what is allowed; and nothing outside the workspace."""
+"""``check`` reports every problem at once, with value and allowed values; confined specs read nothing but uploads."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def spec(**changes: Any) -> RunSpec:
     return base.changed({name.replace("__", "."): value for name, value in changes.items()})
 
 
-def fields(found: list[Problem], severity: str = "error") -> list[str]:
-    return sorted(problem.field for problem in found if problem.severity == severity)
+def fields(problems: list[Problem], severity: str = "error") -> list[str]:
+    return sorted(problem.field for problem in problems if problem.severity == severity)
 
 
 def test_every_problem_at_once(workspace: Workspace) -> None:
@@ -40,7 +40,7 @@ def test_every_problem_at_once(workspace: Workspace) -> None:
         data__holdout__valid=0,
         training__learning_rate=5,
     )
-    found = check(wrong, workspace)
+    problems = check(wrong, workspace)
     errors = [
         "data.train",
         "model.dropout",
@@ -49,12 +49,12 @@ def test_every_problem_at_once(workspace: Workspace) -> None:
         "training.early_stopping_patience",
         "tuning.rank",
     ]
-    assert fields(found) == errors and fields(found, "warning") == ["training.learning_rate"]
-    assert [problem.severity for problem in found] == ["error"] * 6 + ["warning"], "the worst comes first"
-    told = {problem.field: problem for problem in found}
-    assert "7" in told["task.threshold"].message and "less than 1" in told["task.threshold"].message
-    assert "multi_label" in told["task.pears"].hint and "alpha" in told["tuning.rank"].hint
-    assert "'nowhere.csv'" in told["data.train"].message and "banking77" in told["data.train"].hint
+    assert fields(problems) == errors and fields(problems, "warning") == ["training.learning_rate"]
+    assert [problem.severity for problem in problems] == ["error"] * 6 + ["warning"], "errors come first"
+    by_field = {problem.field: problem for problem in problems}
+    assert "7" in by_field["task.threshold"].message and "less than 1" in by_field["task.threshold"].message
+    assert "multi_label" in by_field["task.pears"].hint and "alpha" in by_field["tuning.rank"].hint
+    assert "'nowhere.csv'" in by_field["data.train"].message and "banking77" in by_field["data.train"].hint
     with pytest.raises(SpecError) as caught:
         resolve(wrong, workspace)
     assert fields(caught.value.problems) == errors
@@ -75,7 +75,7 @@ def test_every_problem_at_once(workspace: Workspace) -> None:
         ("", "no model ''"),
     ],
 )
-def test_sources_that_are_none(source: str, words: str, workspace: Workspace) -> None:
+def test_invalid_model_sources(source: str, words: str, workspace: Workspace) -> None:
     (problem,) = check(spec(model=source), workspace)
     assert problem.field == "model" and words in problem.message + problem.hint
 
@@ -104,7 +104,7 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("place", OUTSIDE)
-def test_confined_nothing_outside_the_uploads_is_taken(place: str, traps: Workspace, tmp_path: Path) -> None:
+def test_confined_specs_read_only_uploads(place: str, traps: Workspace, tmp_path: Path) -> None:
     def written(x: str, end: str) -> str:
         return place.format(tmp=tmp_path, home=traps.root, x=x, end=end)
 
@@ -117,7 +117,7 @@ def test_confined_nothing_outside_the_uploads_is_taken(place: str, traps: Worksp
     assert fields(check(base.changed({"data.test": data}), traps, confined=True)) == ["data.test"]
 
 
-def test_confined_an_uploaded_adapter_cannot_name_a_base_outside(traps: Workspace, tmp_path: Path) -> None:
+def test_confined_adapters_cannot_name_a_base_outside(traps: Workspace, tmp_path: Path) -> None:
     folder = traps.uploads / "adapter"
     folder.mkdir()
     (folder / "adapter_config.json").write_text("{}")
@@ -126,12 +126,12 @@ def test_confined_an_uploaded_adapter_cannot_name_a_base_outside(traps: Workspac
     (folder / "workbench.json").write_text(
         json.dumps({"base": {"source": source, "fingerprint": "x"}, "head": "AutoModel", "head_options": {}})
     )
-    found = spec(model=f"path:{folder}")
-    assert check(found, traps) == []
-    assert fields(check(found, traps, confined=True)) == ["model"]
+    adapter = spec(model=f"path:{folder}")
+    assert check(adapter, traps) == []
+    assert fields(check(adapter, traps, confined=True)) == ["model"]
 
 
-def test_confined_a_run_must_be_of_this_workspace(traps: Workspace, tmp_path: Path) -> None:
+def test_confined_runs_must_be_in_the_workspace(traps: Workspace, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "status.json").write_text("{}")
     (traps.runs / "linked").symlink_to(tmp_path / "elsewhere")
@@ -139,7 +139,7 @@ def test_confined_a_run_must_be_of_this_workspace(traps: Workspace, tmp_path: Pa
         assert fields(check(spec(model=f"run:{name}"), traps, confined=True)) == ["model"]
 
 
-def test_a_run_that_has_not_finished_is_no_model(workspace: Workspace) -> None:
+def test_an_unfinished_run_has_no_model(workspace: Workspace) -> None:
     run = Run.create(spec(), workspace)
     (problem,) = check(spec(model=f"run:{run.id}"), workspace)
     assert "queued" in problem.message
@@ -148,15 +148,17 @@ def test_a_run_that_has_not_finished_is_no_model(workspace: Workspace) -> None:
 @pytest.mark.parametrize(("model", "tuning", "rate"), [
     ("minilm", "full", 3e-4), ("smollm2", "full", 5e-5), ("smollm2", "lora", 1e-3), ("lstm", "full", 5e-4)
 ])  # fmt: skip
-def test_the_rate_suits_tuning_and_model(model: str, tuning: str, rate: float, workspace: Workspace) -> None:
-    found = resolve(spec(model=model, tuning=tuning), workspace).spec.training.learning_rate
-    assert found == pytest.approx(rate)
+def test_the_default_learning_rate_depends_on_method_and_model(
+    model: str, tuning: str, rate: float, workspace: Workspace
+) -> None:
+    learning_rate = resolve(spec(model=model, tuning=tuning), workspace).spec.training.learning_rate
+    assert learning_rate == pytest.approx(rate)
 
 
-def test_a_whole_spec_says_everything(workspace: Workspace) -> None:
-    whole = resolve(spec(tuning="lora"), workspace).spec
-    assert whole.training.learning_rate == pytest.approx(6e-3) and whole.tuning.options["rank"] == 8
-    assert whole.task.options["threshold"] == 0.5
+def test_a_resolved_spec_holds_every_default(workspace: Workspace) -> None:
+    resolved = resolve(spec(tuning="lora"), workspace).spec
+    assert resolved.training.learning_rate == pytest.approx(6e-3) and resolved.tuning.options["rank"] == 8
+    assert resolved.task.options["threshold"] == 0.5
     assert resolve(spec(tuning="lora", training__learning_rate=0.01), workspace).spec.training.learning_rate == 0.01
 
 
@@ -172,18 +174,18 @@ def test_load_spec(tmp_path: Path) -> None:
             load_spec(name)
 
 
-def test_what_is_no_spec_is_told_as_problems() -> None:
+def test_an_invalid_document_is_reported_as_problems() -> None:
     with pytest.raises(SpecError) as caught:
         RunSpec.parse({"task": "x", "data": {"trian": "y"}, "model": "z", "training": {"epochs": "many"}})
-    found = problems_of(caught.value)
-    assert fields(found) == ["data.train", "data.trian", "training.epochs"]
-    assert "max_length" in found[0].hint and "many" in {p.field: p for p in found}["training.epochs"].message
+    problems = problems_of(caught.value)
+    assert fields(problems) == ["data.train", "data.trian", "training.epochs"]
+    assert "max_length" in problems[0].hint and "many" in {p.field: p for p in problems}["training.epochs"].message
 
 
 NEW = {"task": "masked-lm", "data": "film-plots", "model": {"source": "transformer-encoder", "max_positions": 64}}
 
 
-def test_what_does_not_fit_a_new_model(workspace):
+def test_misfits_of_a_model_from_scratch(workspace):
     spec = RunSpec.parse({**NEW, "data": {"train": "film-plots", "max_length": 65}})
     (problem,) = [p for p in check(spec, workspace) if p.severity == "error"]
     assert problem.field == "data.max_length"
@@ -197,24 +199,24 @@ def test_what_does_not_fit_a_new_model(workspace):
     assert problem.severity == "warning" and "random initial values" in problem.message
 
 
-def test_virtual_tokens_take_positions_and_forbid_packing(workspace: Workspace) -> None:
+def test_virtual_tokens_use_positions_and_exclude_packing(workspace: Workspace) -> None:
     model = {"source": "transformer-encoder", "max_positions": 64}
     spec = RunSpec.parse({**NEW, "model": model, "data": {"train": "film-plots", "max_length": 50}, "tuning": "prompt"})
-    found = {problem.field: problem for problem in check(spec, workspace)}
-    assert "50 tokens and 20 virtual ones of prompt are more than the 64" in found["data.max_length"].message
-    assert "44 or less" in found["data.max_length"].hint
-    assert "packing puts several texts into one" in found["task.packing"].message
+    problems = {problem.field: problem for problem in check(spec, workspace)}
+    assert "50 tokens and 20 virtual ones of prompt are more than the 64" in problems["data.max_length"].message
+    assert "44 or less" in problems["data.max_length"].hint
+    assert "packing puts several texts into one" in problems["task.packing"].message
     fits = spec.changed({"data.max_length": 44, "task.packing": False})
     assert not {"data.max_length", "task.packing"} & {problem.field for problem in check(fits, workspace)}
 
 
-def test_heads_that_do_not_divide_the_width_are_told_at_once(workspace):
+def test_heads_must_divide_the_width(workspace):
     spec = RunSpec.parse({**NEW, "model": {"source": "transformer-encoder", "heads": 5}})
     problems = [p for p in check(spec, workspace) if p.severity == "error"]
     assert any("5 heads do not divide the width 128" in p.message for p in problems)
 
 
-def test_a_new_model_learns_faster_when_nothing_is_said(workspace):
+def test_a_model_from_scratch_has_a_higher_default_learning_rate(workspace):
     spec = RunSpec.parse({**NEW, "data": {"train": "film-plots", "max_length": 64}})
     assert resolve(spec, workspace).spec.training.learning_rate == 5e-4
     assert resolve(spec.changed({"training.learning_rate": 0.01}), workspace).spec.training.learning_rate == 0.01
@@ -225,14 +227,14 @@ def test_the_default_epochs_end_a_run_before_its_limit(workspace: Workspace, lim
     spec = RunSpec.parse(
         {"task": "text-classification", "data": "rotten-tomatoes", "model": "minilm", "training": {limit: 10**6}}
     )
-    (found,) = [p for p in check(spec, workspace) if p.field == f"training.{limit}"]
-    assert found.severity == "info" and "3 epochs (the default)" in found.message
-    asked = spec.changed({"training.epochs": 40})
-    assert not [p for p in check(asked, workspace) if p.field == f"training.{limit}"]
+    (problem,) = [p for p in check(spec, workspace) if p.field == f"training.{limit}"]
+    assert problem.severity == "info" and "3 epochs (the default)" in problem.message
+    longer = spec.changed({"training.epochs": 40})
+    assert not [p for p in check(longer, workspace) if p.field == f"training.{limit}"]
 
 
 @pytest.mark.parametrize(
-    ("task", "data", "told", "suits"),
+    ("task", "data", "message", "suitable"),
     [
         ("text-classification", "wikigold", "wikigold has no text and no label", "banking77"),
         ("question-answering", "cluener", "no question and no context", "xquad-en"),
@@ -240,16 +242,18 @@ def test_the_default_epochs_end_a_run_before_its_limit(workspace: Workspace, lim
         ("dialogue", "chatterbot-faq-en", "no turns", "crosswoz"),
     ],
 )
-def test_data_of_another_task_is_told_with_what_suits(
-    task: str, data: str, told: str, suits: str, workspace: Workspace
+def test_data_of_another_task_is_refused_with_suitable_data(
+    task: str, data: str, message: str, suitable: str, workspace: Workspace
 ) -> None:
-    found = [p for p in check(RunSpec.parse({"task": task, "data": data, "model": "minilm"}), workspace)]
-    (problem,) = [p for p in found if p.field == "data.train"]
-    assert problem.severity == "error" and told in problem.message
-    assert suits in problem.hint and f" {data}," not in problem.hint and catalogue().datasets[data].task in problem.hint
+    problems = [p for p in check(RunSpec.parse({"task": task, "data": data, "model": "minilm"}), workspace)]
+    (problem,) = [p for p in problems if p.field == "data.train"]
+    assert problem.severity == "error" and message in problem.message
+    assert (
+        suitable in problem.hint and f" {data}," not in problem.hint and catalogue().datasets[data].task in problem.hint
+    )
 
 
-def test_data_is_fine_where_its_columns_will_do(workspace: Workspace) -> None:
+def test_data_with_the_needed_columns_is_accepted(workspace: Workspace) -> None:
     """By the role, by a usual name of it, by an option that needs other roles, or because the spec names columns."""
     for task, data in (
         ("masked-lm", "banking77"),
@@ -258,12 +262,12 @@ def test_data_is_fine_where_its_columns_will_do(workspace: Workspace) -> None:
         ("text-classification", {"train": "wikigold", "columns": {"text": "words", "label": "tags"}}),
         *((entry.task, name) for name, entry in catalogue().datasets.items() if entry.task in tasks),
     ):
-        found = check(RunSpec.parse({"task": task, "data": data, "model": "minilm"}), workspace)
-        assert "data.train" not in fields(found), (task, data)
+        problems = check(RunSpec.parse({"task": task, "data": data, "model": "minilm"}), workspace)
+        assert "data.train" not in fields(problems), (task, data)
 
 
 @pytest.mark.parametrize(("task", "named"), [("translation", True), ("summarization", True), ("masked-lm", False)])
-def test_an_option_that_lets_a_model_do_a_task_is_named(task: str, named: bool, workspace: Workspace) -> None:
+def test_an_option_with_which_a_model_fits_is_suggested(task: str, named: bool, workspace: Workspace) -> None:
     data = {"translation": "tatoeba-en-zh", "summarization": "scitldr", "masked-lm": "film-plots"}[task]
     (problem,) = [p for p in check(RunSpec.parse({"task": task, "data": data, "model": "smollm2"}), workspace)]
     assert problem.field == "model" and ("task.architecture: decoder" in problem.hint) is named
@@ -272,7 +276,7 @@ def test_an_option_that_lets_a_model_do_a_task_is_named(task: str, named: bool, 
         assert not check(RunSpec.parse({"task": choice, "data": data, "model": "smollm2"}), workspace)
 
 
-def test_an_adapter_is_refused_where_the_model_has_no_head_over_its_words(workspace: Workspace) -> None:
+def test_an_adapter_is_refused_where_the_vocabulary_head_would_be_new(workspace: Workspace) -> None:
     spec = RunSpec.parse({"task": "masked-lm", "data": "film-plots", "model": "minilm", "tuning": "lora"})
     (problem,) = check(spec, workspace)
     assert problem.field == "tuning" and "cannot hold a new one" in problem.message

@@ -1,4 +1,4 @@
-"""The spec: short forms, whole round trips, and errors that name every wrong field."""
+"""The spec: short forms, complete round trips, and errors that name every wrong field."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_short_and_long_form_are_the_same() -> None:
     assert RunSpec.from_yaml(SHORT) == RunSpec.parse(LONG)
 
 
-def test_the_designs_example_reads() -> None:
+def test_a_full_example_loads() -> None:
     spec = RunSpec.from_yaml(
         """
         name: reviews-lora
@@ -58,7 +58,7 @@ def test_learning_rate_without_a_dot() -> None:
     assert RunSpec.from_yaml(SHORT + "training: {learning_rate: 5e-5}").training.learning_rate == 5e-5
 
 
-def test_written_spec_holds_every_default_and_reads_back_the_same() -> None:
+def test_a_written_spec_holds_every_default_and_loads_back() -> None:
     spec = RunSpec.from_yaml(SHORT)
     document = yaml.safe_load(spec.to_yaml())
     assert document["training"].keys() == TrainingSpec.model_fields.keys()
@@ -71,7 +71,7 @@ _option = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(a
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\x85", "\u2028", "\u2029", "\ufeff", "\t"])
-def test_rare_line_ends_are_kept(end: str) -> None:
+def test_rare_line_breaks_are_preserved(end: str) -> None:
     spec = RunSpec.parse({**LONG, "notes": f"one{end}two{end}"})
     assert RunSpec.from_yaml(spec.to_yaml()).notes == f"one{end}two{end}"
 
@@ -85,7 +85,7 @@ def test_rare_line_ends_are_kept(end: str) -> None:
     rate=st.floats(1e-9, 10),
     options=st.dictionaries(st.from_regex(r"[a-z]{3,8}", fullmatch=True), _option | st.lists(_option, max_size=3)),
 )
-def test_any_spec_reads_back_the_same(
+def test_any_spec_loads_back(
     name: str, notes: str, train: str, columns: dict[str, str], rate: float, options: dict[str, Any]
 ) -> None:
     """Whatever people write into fields: quotes, colons, line ends, 'no', '1e5', emoji."""
@@ -102,14 +102,14 @@ def test_any_spec_reads_back_the_same(
     assert RunSpec.from_yaml(spec.to_yaml()) == spec
 
 
-def test_every_field_says_what_it_means() -> None:
+def test_every_field_has_a_description() -> None:
     for part in _parts(RunSpec):
         for name, field in part.model_fields.items():
             assert field.description, f"{part.__name__}.{name} has no description"
             assert field.description[0].isupper() or part is RunSpec or "`" in field.description
 
 
-def test_every_wrong_field_is_named_with_what_was_given() -> None:
+def test_every_wrong_field_is_reported_with_its_value() -> None:
     with pytest.raises(SpecError) as caught:
         RunSpec.parse({**LONG, "training": {"epochs": 0, "batchsize": 3}, "data": {}, "colour": 1})
     assert len(caught.value.problems) == 4
@@ -138,39 +138,39 @@ def test_every_wrong_field_is_named_with_what_was_given() -> None:
         ("task: \x07", "not valid YAML"),
     ],
 )
-def test_what_is_no_spec(text: str, words: str) -> None:
+def test_invalid_documents(text: str, words: str) -> None:
     with pytest.raises(SpecError, match="the spec is not") as caught:
         RunSpec.from_yaml(text)
     assert words in caught.value.message
 
 
-def test_few_lines_cannot_stand_for_gigabytes() -> None:
+def test_aliases_cannot_expand_to_gigabytes() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
     with pytest.raises(SpecError, match="aliases"):
         RunSpec.from_yaml("\n".join(lines))
 
 
-def test_a_long_wrong_value_is_told_in_short() -> None:
+def test_a_long_wrong_value_is_shortened() -> None:
     with pytest.raises(SpecError) as caught:
         RunSpec.parse({**LONG, "training": ["x" * 10_000] * 10_000})
     assert len(caught.value.message) < 500
 
 
-def test_newer_schema_is_told_as_such() -> None:
+def test_a_newer_schema_version_is_refused() -> None:
     with pytest.raises(SpecError, match=f"schema version {SCHEMA_VERSION + 1}") as caught:
         RunSpec.parse({**LONG, "schema_version": SCHEMA_VERSION + 1, "new_field": 1})
     assert "newer workbench" in caught.value.hint
 
 
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"name: caf\xe9")
     for path in (tmp_path / "missing.yaml", tmp_path, tmp_path / "latin", Path("a\0b")):
         with pytest.raises(SpecError, match="cannot be read"):
             RunSpec.load(path)
 
 
-def test_json_reads_too(tmp_path: Path) -> None:
+def test_json_loads_too(tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(RunSpec.parse(LONG).model_dump_json())
     assert RunSpec.load(tmp_path / "spec.json") == RunSpec.parse(LONG)
 
@@ -204,19 +204,19 @@ def test_changed_understands_the_short_form_at_the_top_only() -> None:
         spec.changed({"tuning.target": "all", "tuning.target.layers": 1})
 
 
-def test_changed_leaves_the_callers_values_alone() -> None:
-    given_value = {"epochs": 1}
-    RunSpec.from_yaml(SHORT).changed({"training": given_value, "training.epochs": 2})
-    assert given_value == {"epochs": 1}
+def test_changed_does_not_modify_the_callers_values() -> None:
+    values = {"epochs": 1}
+    RunSpec.from_yaml(SHORT).changed({"training": values, "training.epochs": 2})
+    assert values == {"epochs": 1}
 
 
 @pytest.mark.parametrize("path", ["training.epoch", "", "training.epochs.x", "nothing.here"])
-def test_changed_refuses_what_is_not_there(path: str) -> None:
+def test_changed_refuses_unknown_fields(path: str) -> None:
     with pytest.raises(SpecError):
         RunSpec.from_yaml(SHORT).changed({path: 1})
 
 
-def test_parts_check_a_change_like_a_first_value() -> None:
-    part: SpecModel = RunSpec.from_yaml(SHORT).training
+def test_assignments_are_validated() -> None:
+    section: SpecModel = RunSpec.from_yaml(SHORT).training
     with pytest.raises(ValueError, match="greater than 0"):
-        part.epochs = -1  # type: ignore[attr-defined]
+        section.epochs = -1  # type: ignore[attr-defined]
