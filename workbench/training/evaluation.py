@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional
 
-from workbench.tasks.base import Task
-from workbench.tasks.contexts import FinishContext, InferenceContext
+from workbench.tasks.base import Outcome, Task
+from workbench.tasks.contexts import Array, FinishContext, InferenceContext
 from workbench.training.forward import Batch
 from workbench.training.loop import seed_batch
 from workbench.training.splits import EncodedSplit
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from workbench.training.activation_cache import ActivationCache
-
-Outputs: TypeAlias = NDArray[Any]  # a task's outputs, [N, ...]; the type and the shape are the task's own
 
 # For what tasks sample during an evaluation (which tokens are masked): the same at each evaluation and in every run.
 EVALUATION_SEED = 2**31
@@ -72,7 +69,7 @@ class Evaluation:
             self.activations.show(split, indices, batch["input_ids"].shape[-1])
         return {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
 
-    def outputs(self, split: EncodedSplit) -> tuple[Outputs, float]:
+    def outputs(self, split: EncodedSplit) -> tuple[Array, float]:
         """Return the task's outputs for all rows of a split, in their order, and the mean loss.
 
         Args:
@@ -94,7 +91,7 @@ class Evaluation:
         in_order[np.concatenate(order)] = stacked
         return in_order, float(torch.stack(losses).sum()) / sum(weights)
 
-    def metrics(self, split: EncodedSplit, outputs: Outputs, loss: float) -> dict[str, float]:
+    def metrics(self, split: EncodedSplit, outputs: Array, loss: float) -> dict[str, float]:
         """Return the metrics of a split under their names in ``metrics.jsonl``.
 
         Args:
@@ -113,7 +110,7 @@ class Evaluation:
         """
         return self.metrics(split, *self.outputs(split))
 
-    def final_outputs(self, split: EncodedSplit, outputs: Outputs, progress: Callable[[int, int], None]) -> Outputs:
+    def final_outputs(self, split: EncodedSplit, outputs: Array, progress: Callable[[int, int], None]) -> Outcome:
         """Return what the task reports on: the outputs, or what it generates with the finished model.
 
         Args:
@@ -128,7 +125,7 @@ class Evaluation:
         seed_batch(EVALUATION_SEED, 2, 0)
         # Texts grow token by token, and a compiled model would be compiled for each length.
         with torch.inference_mode(), self.accelerator.autocast(), torch.compiler.set_stance("force_eager"):
-            return self.task.finish(context)  # type: ignore[no-any-return]
+            return self.task.finish(context)
 
     def samples(self) -> list[dict[str, str]]:
         """Return texts that the model generates now; empty for a task that generates none."""
@@ -137,7 +134,7 @@ class Evaluation:
             return self.task.samples(InferenceContext(self.model, self.tokenizer, self.max_length))
 
 
-def stack_rows(batches: list[torch.Tensor]) -> Outputs:
+def stack_rows(batches: list[torch.Tensor]) -> Array:
     """Concatenate the outputs of batches, padded to the longest T with NaN, or with -100 for integers.
 
     Args:
@@ -151,5 +148,5 @@ def stack_rows(batches: list[torch.Tensor]) -> Outputs:
         fill = float("nan") if batches[0].is_floating_point() else IGNORE_INDEX
         padding = [0, 0] * (batches[0].dim() - 2)
         batches = [functional.pad(batch, [*padding, 0, longest - batch.shape[1]], value=fill) for batch in batches]
-    stacked: Outputs = torch.cat(batches).cpu().numpy()
+    stacked: Array = torch.cat(batches).cpu().numpy()
     return stacked

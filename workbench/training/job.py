@@ -121,7 +121,7 @@ class TrainingJob:
         context.run.write_report(report)
         name = context.task.primary_metric
         context.reporter.info(
-            f"{name} {format_metric(metrics[name])} on {len(final.split.examples)} examples; baseline "
+            f"{name} {format_metric(report.metrics[name])} on {len(final.split.examples)} examples; baseline "
             f"{final.result['baseline'][name]:.4f}"
         )
 

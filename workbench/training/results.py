@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from workbench.files import replace_folder, write_json
 from workbench.models.identity import BaseIdentity
 from workbench.models.loading import BASE_FILE
-from workbench.runs.documents import BaseNote, ModelBase
+from workbench.runs.documents import BaseNote, Interval, ModelBase
 from workbench.runs.predictions import with_columns, write_predictions
+from workbench.tasks.base import Outcome, TaskReport
 from workbench.training.context import RunContext
-from workbench.training.evaluation import Evaluation, Outputs
+from workbench.training.evaluation import Evaluation
 from workbench.training.prepare import Prepared
 from workbench.training.splits import EncodedSplit
 from workbench.types import JsonObject, Model
@@ -31,9 +31,9 @@ class FinalEvaluation:
     """
 
     split: EncodedSplit
-    outputs: Outputs
+    outputs: Outcome
     loss: float
-    result: dict[str, Any]
+    result: TaskReport
 
 
 def evaluate_finished(
@@ -111,15 +111,15 @@ def report_fields(prepared: Prepared, final: FinalEvaluation, notes: list[str]) 
     }
 
 
-def format_metric(value: dict[str, Any]) -> str:
+def format_metric(metric: Interval) -> str:
     """Return a metric as text, with its confidence interval where it has one.
 
     Args:
-        value: ``{"value", "low", "high"}``.
+        metric: with a value.
     """
-    if value.get("low") is None:
-        return f"{value['value']:.4f}"
-    return f"{value['value']:.4f} (95% interval {value['low']:.4f} to {value['high']:.4f})"
+    if metric.low is None:
+        return f"{metric.value:.4f}"
+    return f"{metric.value:.4f} (95% interval {metric.low:.4f} to {metric.high:.4f})"
 
 
 def _without_folder(base: BaseIdentity) -> BaseIdentity:
