@@ -8,7 +8,7 @@ they read, so each class here defines ``forward`` once, for Transformers and for
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from workbench.errors import RequestError
 from workbench.models.networks.losses import classification_loss, span_loss, token_loss, upcast_to_fp32
 
 Output = ModelOutput | tuple[Tensor, ...]
+OutputFields: TypeAlias = "dict[str, Any]"  # keyword arguments of a ModelOutput
 
 
 def as_requested(output: ModelOutput, return_dict: bool | None) -> Output:
@@ -67,7 +68,7 @@ class ModelWithHead(PreTrainedModel):
         """
         raise NotImplementedError
 
-    def output_fields(self, body: ModelOutput) -> dict[str, Any]:
+    def output_fields(self, body: ModelOutput) -> OutputFields:
         """Return the fields of the output besides loss and logits.
 
         Args:

@@ -12,7 +12,7 @@ Importing this module registers them: ``from_pretrained`` and ``save_pretrained`
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedModel
@@ -28,6 +28,7 @@ from workbench.models.networks.heads import register_with_auto_classes
 from workbench.models.networks.outputs import (
     ChoicePredictor,
     ModelWithHead,
+    OutputFields,
     SequenceClassifier,
     SpanPredictor,
     TokenClassifier,
@@ -48,7 +49,7 @@ class WeightedClassifierOutput(SequenceClassifierOutput):
 class BaselineWithHead(BaselineModel, ModelWithHead):
     """Base of the baselines' heads."""
 
-    def output_fields(self, body: ModelOutput) -> dict[str, Any]:
+    def output_fields(self, body: ModelOutput) -> OutputFields:
         return {}  # no hidden states, no attentions
 
 
@@ -66,7 +67,7 @@ class ForSequenceClassification(BaselineWithHead, SequenceClassifier):
         self.classifier = nn.Linear(config.hidden_size, self.num_labels)
         self.post_init()  # type: ignore[no-untyped-call]
 
-    def output_fields(self, body: ModelOutput) -> dict[str, Any]:
+    def output_fields(self, body: ModelOutput) -> OutputFields:
         return {"pooling_weights": body.get("pooling_weights")}
 
 
