@@ -239,7 +239,7 @@ CASES = [
 ]
 
 NOTES: list[tuple[str, dict[str, Any] | bytes, str]] = [
-    ("no JSON", b"\x80\x04cos\nsystem\n", "has no model to ask"),
+    ("no JSON", b"\x80\x04cos\nsystem\n", "has no model"),
     ("an unknown task", {"task": {"name": "evil"}}, "There is no task"),
     ("options that there are not", {"task": {"name": "text-classification", "run": "evil"}}, "is damaged"),
     ("no labels", {"labels": None}, "is damaged"),

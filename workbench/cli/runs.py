@@ -55,8 +55,7 @@ def tag_command(
     from workbench.runs import tags
 
     run = Run.open(run_id, Workspace.current())
-    changes = {"notes": note, "archived": archive}
-    tags.update_tags(run, **{name: value for name, value in changes.items() if value is not None})
+    tags.update_tags(run, notes=note, archived=archive)
     result = tags.tag(run, tag or [], untag or [])
     text = f"{run.id}: {', '.join(result.tags) or _('no tags')}" + (f", {_('archived')}" if result.archived else "")
     print_result({"id": run.id, **asdict(result)}, as_json, lambda: console.print(text, markup=False, soft_wrap=True))

@@ -1,21 +1,38 @@
-"""Questions over many runs at once: what there is, and their curves. The folders are the only store."""
+"""Queries over many runs: lists and curves. The run folders are the only store."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from workbench.errors import MissingPackageError, UnknownNameError
 from workbench.files import read_json
 from workbench.runs.documents import Environment, RunSummary
 from workbench.runs.run import Run
+from workbench.types import JsonObject
 from workbench.workspace import Workspace
 
 AXES = ("step", "epoch", "time", "tokens")
-SUMMARY_FIELDS = ("title", "kind", "task", "model", "data", "tuning")  # words about the spec that a status holds
+SUMMARY_FIELDS = ("title", "kind", "task", "model", "data", "tuning")  # of the spec, stored in the status
 
 _LONGEST_LINE = 2**24  # bytes; DuckDB refuses longer ones by default as damaged, too
+
+
+class Curve(TypedDict):
+    """One metric of one run.
+
+    Attributes:
+        run: its id.
+        name: of the metric.
+        x: values of the axis, ascending.
+        y: values of the metric.
+    """
+
+    run: str
+    name: str
+    x: list[float]
+    y: list[float]
 
 
 def list_runs(workspace: Workspace) -> list[RunSummary]:
@@ -23,6 +40,9 @@ def list_runs(workspace: Workspace) -> list[RunSummary]:
 
     A damaged folder is listed as ``failed``, with the reason; one that vanishes meanwhile is left out. No YAML is read,
     and no file that has not changed since the last call.
+
+    Args:
+        workspace: whose runs.
     """
     summaries = []
     for run in Run.all(workspace):
@@ -38,7 +58,14 @@ def list_runs(workspace: Workspace) -> list[RunSummary]:
 
 
 def metric_names(runs: Sequence[Run]) -> list[str]:
-    """Every name of a metric that one of the runs has written, sorted, without step, epoch, time and tokens."""
+    """Return the names of all metrics that the runs have written, sorted, without step, epoch, time and tokens.
+
+    Args:
+        runs: which.
+
+    Raises:
+        MissingPackageError: duckdb is not installed.
+    """
     files = _metric_files(runs)
     if not files:
         return []
@@ -50,18 +77,18 @@ def metric_names(runs: Sequence[Run]) -> list[str]:
     return sorted(name for (name,) in keys if name not in AXES)
 
 
-def read_curves(runs: Sequence[Run], names: Sequence[str] | None = None, x: str = "step") -> list[dict[str, Any]]:
-    """The curves of some metrics of some runs.
+def read_curves(runs: Sequence[Run], names: Sequence[str] | None = None, x: str = "step") -> list[Curve]:
+    """Read the curves of some metrics of some runs.
 
     Args:
         runs: which runs; one whose folder or file is missing has no curves.
-        names: which metrics; all of them if left out.
-        x: what they are drawn over: ``step``, ``epoch``, ``time`` (seconds of training) or ``tokens``.
+        names: which metrics; all by default.
+        x: the axis: ``step``, ``epoch``, ``time`` (seconds of training) or ``tokens``.
 
     Returns:
-        ``[{"run", "name", "x": [...], "y": [...]}]`` in the order of ``runs`` and then of names, ``x`` ascending. A
-        half last line and rows that are not metrics are passed over. A step that was written twice (a resumed run
-        repeats those after its checkpoint) has its last value only.
+        The curves in the order of ``runs`` and then of names, ``x`` ascending. An unfinished last line and rows that
+        are not metrics are skipped. A step that was written twice (a resumed run repeats those after its checkpoint)
+        has its last value only.
 
     Raises:
         UnknownNameError: there is no such axis.
@@ -70,10 +97,10 @@ def read_curves(runs: Sequence[Run], names: Sequence[str] | None = None, x: str 
     if x not in AXES:
         raise UnknownNameError("axis", x, AXES)
     files = _metric_files(runs)
-    wanted = sorted(metric_names(runs) if names is None else set(names) - set(AXES))
-    if not files or not wanted:
+    selected = sorted(metric_names(runs) if names is None else set(names) - set(AXES))
+    if not files or not selected:
         return []
-    # Names and files travel as values, never as SQL.
+    # Names and files are passed as parameters, never as SQL.
     rows = _query(
         f"""
         WITH lines AS (
@@ -86,27 +113,32 @@ def read_curves(runs: Sequence[Run], names: Sequence[str] | None = None, x: str 
                    unnest(found[3:]) AS value, generate_subscripts(found[3:], 1) AS name
             FROM lines
         ), numbers AS (
-            SELECT filename, line, name, coalesce(step, x) AS place, x, try_cast(value AS DOUBLE) AS y FROM points
+            SELECT filename, line, name, coalesce(step, x) AS position, x, try_cast(value AS DOUBLE) AS y FROM points
         ), latest AS (
             SELECT filename, name, arg_max(x, line) AS x, arg_max(y, line) AS y FROM numbers
-            WHERE x IS NOT NULL AND y IS NOT NULL AND isfinite(y) GROUP BY filename, name, place
+            WHERE x IS NOT NULL AND y IS NOT NULL AND isfinite(y) GROUP BY filename, name, position
         )
         SELECT filename, name, list(x ORDER BY x), list(y ORDER BY x) FROM latest GROUP BY filename, name
         """,
-        {"files": files, "paths": [_pointer(name) for name in ("step", x, *wanted)]},
+        {"files": files, "paths": [_pointer(name) for name in ("step", x, *selected)]},
     )
-    place = {run.id: number for number, run in enumerate(runs)}
-    found = [{"run": Path(file).parent.name, "name": wanted[n - 1], "x": xs, "y": ys} for file, n, xs, ys in rows]
-    return sorted(found, key=lambda curve: (place[curve["run"]], curve["name"]))
+    order = {run.id: index for index, run in enumerate(runs)}
+    curves = [Curve(run=Path(file).parent.name, name=selected[n - 1], x=xs, y=ys) for file, n, xs, ys in rows]
+    return sorted(curves, key=lambda curve: (order[curve["run"]], curve["name"]))
 
 
-def latest_metrics(run: Run, last_bytes: int = 65_536) -> dict[str, Any]:
-    """The last value of each metric among the last lines of a run; cheap, and without DuckDB."""
+def latest_metrics(run: Run, last_bytes: int = 65_536) -> JsonObject:
+    """Return the last value of each metric among the last lines of a run; cheap, and without DuckDB.
+
+    Args:
+        run: which.
+        last_bytes: of its metrics that are read.
+    """
     try:
         size = run.metrics_file.stat().st_size
     except OSError:
         return {}
-    merged: dict[str, Any] = {}
+    merged: JsonObject = {}
     for row in run.read_metrics(max(0, size - last_bytes))[0]:
         merged |= {name: value for name, value in row.items() if value is not None}
     return merged
@@ -119,34 +151,34 @@ def environment(run: Run) -> Environment:
 
 
 def _metric_files(runs: Sequence[Run]) -> list[str]:
-    """The metric files that exist and hold something. The names are folders that this code has listed itself."""
-    found = []
+    """Return the metric files that are not empty."""
+    files = []
     for run in runs:
         path = run.metrics_file
         try:
             if path.stat().st_size:
-                found.append(_without_glob(str(path)))
+                files.append(_without_glob(str(path)))
         except OSError:
             continue
-    return found
+    return files
 
 
 def _pointer(name: str) -> str:
-    """The JSON pointer (RFC 6901) to a key of an object; unlike a JSON path it can name any key."""
+    """Return the JSON pointer (RFC 6901) to a key of an object; unlike a JSON path it can name any key."""
     return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def _without_glob(path: str) -> str:
-    """``path`` such that DuckDB takes every character of it as itself."""
+    """Escape a path so that DuckDB takes every character literally."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in path)
 
 
 def _query(sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """Run one query in a database in memory that can read local files and do nothing else."""
+    """Run one query in a database in memory."""
     try:
         import duckdb
     except ImportError as error:
         raise MissingPackageError("duckdb", "to read the curves of runs") from error
     with duckdb.connect(":memory:", config={"threads": 2, "autoinstall_known_extensions": False}) as connection:
-        found: list[tuple[Any, ...]] = connection.execute(sql, values).fetchall()
-    return found
+        rows: list[tuple[Any, ...]] = connection.execute(sql, values).fetchall()
+    return rows

@@ -47,8 +47,8 @@ __all__ = ["FINISHED", "LOCK_VARIABLE", "RESUMABLE", "STATES", "Run", "State"]
 
 LOCK_VARIABLE = "WORKBENCH_RUN_LOCK"  # in the process of a run: the file descriptor under which it inherits its lock
 
-TAIL_BYTES = 2**19  # bytes at the end of a file of lines that are read when somebody looks at what is written there
-MAX_LABELS = 100  # of a confusion matrix that is kept at each evaluation
+TAIL_BYTES = 2**19  # at the end of a file of lines, that are read
+MAX_LABELS = 100  # of a confusion matrix that is stored at each evaluation
 MAX_LABEL_LENGTH = 200  # characters
 
 
@@ -56,17 +56,17 @@ MAX_LABEL_LENGTH = 200  # characters
 class Run(RunFolder):
     """A handle on a run's folder. It holds no state: every call reads what the folder contains now."""
 
-    # -- making and finding ------------------------------------------------------------------------------------
+    # -- creating and finding ----------------------------------------------------------------------------------
 
     @classmethod
     def create(cls, spec: RunSpec, workspace: Workspace, order: float | None = None, confined: bool = False) -> Run:
-        """A new folder in state ``queued``; it appears whole, under its final name.
+        """Create a run in state ``queued``. Its folder appears complete, under its final name.
 
         Args:
             spec: what to run.
             workspace: where.
-            order: its place in the queue, smallest first; the time now if left out.
-            confined: it may read the workspace's uploads only; stored, and looked at again when the run begins.
+            order: position in the queue, the smallest first; the current time by default.
+            confined: whether it may read the workspace's uploads only; checked again when the run begins.
 
         Raises:
             StorageError: the disk is full or read-only; nothing is left behind.
@@ -89,10 +89,14 @@ class Run(RunFolder):
 
     @classmethod
     def open(cls, run_id: str, workspace: Workspace) -> Run:
-        """The run with this id, or the only one whose id begins or ends with it or holds it as its name.
+        """Return the run with an id, or the only one whose id starts or ends with it, or has it as its name.
+
+        Args:
+            run_id: the id, or a part of it.
+            workspace: where to look.
 
         Raises:
-            UnknownNameError: there is none.
+            UnknownNameError: there is no such run.
             RequestError: there are several.
         """
         run = cls(workspace.run_folder(run_id))
@@ -104,13 +108,13 @@ class Run(RunFolder):
             return cls(workspace.run_folder(matches[0]))
         if matches:
             raise RequestError(
-                f"{run_id!r} fits {len(matches)} runs: {', '.join(matches[:5])}.", "Write more of the id."
+                f"{run_id!r} matches {len(matches)} runs: {', '.join(matches[:5])}.", "Write more of the id."
             )
         raise UnknownNameError("run", run_id, ids, "" if ids else "There are no runs yet.")
 
     @classmethod
     def all(cls, workspace: Workspace) -> list[Run]:
-        """Every run folder, oldest first."""
+        """Return every run of a workspace, oldest first."""
         try:
             with os.scandir(workspace.runs) as entries:
                 names = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
@@ -121,7 +125,11 @@ class Run(RunFolder):
     # -- reading -----------------------------------------------------------------------------------------------
 
     def spec(self) -> RunSpec:
-        """The run's spec. Raises SpecError when the file is missing, damaged or of a newer version."""
+        """Return the run's spec.
+
+        Raises:
+            SpecError: the file is missing, damaged or of a newer version.
+        """
         return RunSpec.load(self.spec_file)
 
     def is_confined(self) -> bool:
@@ -147,7 +155,11 @@ class Run(RunFolder):
         return status
 
     def stored_status(self, cached: bool = False) -> Status:
-        """Return ``status.json`` as it is stored; ``failed`` with the reason when it cannot be read."""
+        """Return ``status.json`` as it is stored; ``failed`` with the reason when it cannot be read.
+
+        Args:
+            cached: as for :meth:`status`.
+        """
         content = self._stored(cached)
         if content.get("state") in STATES:
             return Status.load(content)
@@ -156,7 +168,11 @@ class Run(RunFolder):
         return Status(state="failed", error=damage)
 
     def state_without_process(self, status: Status) -> State:
-        """Return what a run is that says ``running`` although nobody holds its lock."""
+        """Return the state of a run that says ``running`` although nobody holds its lock.
+
+        Args:
+            status: as it is stored.
+        """
         if self.stop_requested():
             return "stopped"
         return "interrupted" if status.process else "queued"
@@ -180,51 +196,68 @@ class Run(RunFolder):
         return BaseNote.load(content) if isinstance(content, dict) else None
 
     def read_metrics(self, start: int = 0) -> tuple[list[dict[str, Any]], int]:
-        """The metric lines from byte ``start`` on, and the byte to go on from (cheap to call again and again)."""
+        """Return the metric lines from a position on; cheap to call repeatedly.
+
+        Args:
+            start: in bytes.
+
+        Returns:
+            The lines, and the position after them.
+        """
         return read_lines(self.metrics_file, start)
 
     def samples(self) -> list[dict[str, Any]]:
-        """Texts that the model has written as training went on: ``{"step", "prompt", "text"}``, oldest first.
+        """Return texts that the model generated during training: ``{"step", "prompt", "text"}``, oldest first.
 
-        Those at the file's end (``LOOKED_AT`` bytes of it), however long it is.
+        Only the last ``TAIL_BYTES`` of the file are read.
         """
         rows = last_lines(self.samples_file, TAIL_BYTES)
         return [row for row in rows if isinstance(row.get("text"), str)]
 
     def last_samples(self) -> list[dict[str, Any]]:
-        """The texts of the last time that it wrote some."""
+        """Return the texts that were generated last."""
         rows = self.samples()
         return [row for row in rows if row.get("step") == rows[-1].get("step")]
 
     def confusions(self) -> list[dict[str, Any]]:
-        """Which label was taken for which, at the last evaluations: ``{"step", "labels", "counts"}``, oldest first.
+        """Return the confusion matrices of the last evaluations: ``{"step", "labels", "counts"}``, oldest first.
 
-        ``counts`` [labels, labels] has a row for each right label. At most ``LOOKED_AT`` bytes of the file are read;
-        runs of tasks that choose no label, and of more than ``MOST_LABELS``, have none.
+        ``counts`` [labels, labels] has a row for each gold label. Only the last ``TAIL_BYTES`` of the file are read.
+        Tasks without labels, and with more than ``MAX_LABELS``, store none.
         """
         return [row for row in last_lines(self.confusion_file, TAIL_BYTES) if _is_confusion(row)]
 
     def append_confusion(self, step: int, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
-        """Add one line to ``confusion.jsonl``, if there are few enough labels."""
+        """Add a confusion matrix to ``confusion.jsonl``, unless it has more than ``MAX_LABELS`` labels.
+
+        Args:
+            step: of the evaluation.
+            labels: names of the classes [L].
+            counts: by gold and predicted label [L, L].
+        """
         if len(labels) <= MAX_LABELS:
-            cut = [label[:MAX_LABEL_LENGTH] for label in labels]
-            append_line(self.confusion_file, {"step": step, "labels": cut, "counts": counts})
+            names = [label[:MAX_LABEL_LENGTH] for label in labels]
+            append_line(self.confusion_file, {"step": step, "labels": names, "counts": counts})
 
     def kind(self) -> str:
-        """``RunSpec.kind``, without reading the spec."""
+        """Return the kind of the run (``RunSpec.kind``) without reading the spec."""
         return str(self._stored().get("kind") or "training")
 
     def why_no_model(self) -> tuple[str, str]:
-        """What to say when this run's model is asked for and there is none: a message and a hint."""
+        """Return a message and a hint for an error: this run has no model."""
         if self.kind() != "training":
             return f"The run {self.id} is a {self.kind()}: it keeps no model.", "Name a run of kind training."
         if self.state == "succeeded":
-            told = f"The run {self.id} has no model to ask, though it succeeded: its files were removed or changed."
-            return told, "Do the run again, or name another."
-        return f"The run {self.id} has no model to ask: its state is {self.state}.", "Wait for it, or resume it."
+            message = f"The run {self.id} has no model, though it succeeded: its files were removed or changed."
+            return message, "Run it again, or name another run."
+        return f"The run {self.id} has no model: its state is {self.state}.", "Wait for it, or resume it."
 
     def log(self, last_bytes: int = 65_536) -> str:
-        """The end of what the process printed."""
+        """Return the end of what the process printed.
+
+        Args:
+            last_bytes: of the log.
+        """
         try:
             with open(self.log_file, "rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - last_bytes))
@@ -233,7 +266,7 @@ class Run(RunFolder):
             return ""
 
     def is_alive(self) -> bool:
-        """Whether the run's process exists."""
+        """Return whether the run's process exists."""
         return Lock(self.lock_file).is_held()
 
     def summary(self, with_spec: bool = True) -> RunSummary:
@@ -263,10 +296,10 @@ class Run(RunFolder):
     # -- writing -----------------------------------------------------------------------------------------------
 
     def process_lock(self) -> Lock:
-        """The lock that the run's process holds while it lives.
+        """Return the lock that the run's process holds while it lives.
 
-        A worker takes it before it starts the process, and the process inherits it: there is no moment in which the
-        process exists and the lock is free. ``acquire`` in the process then succeeds at once.
+        A worker acquires it before it starts the process, and the process inherits it: the lock is never free while the
+        process exists. ``acquire`` in the process then succeeds at once.
         """
         lock = Lock(self.lock_file, holder=process_identity(), make_folder=False)
         inherited = os.environ.get(LOCK_VARIABLE, "")
@@ -275,21 +308,34 @@ class Run(RunFolder):
         return lock
 
     def lock_for(self, purpose: str) -> Lock:
-        """The same lock for those who are not the run's process, and want none to begin meanwhile.
+        """Return the same lock for a caller that is not the run's process, and wants none to start meanwhile.
 
-        Its note names no process: nobody who stops the run can end theirs.
+        Its note names no process, so that stopping the run does not end the caller.
+
+        Args:
+            purpose: what the caller does, for messages.
         """
         return Lock(self.lock_file, holder={"what": purpose}, make_folder=False)
 
     def update_status(self, **changes: Any) -> None:
-        """Change some fields of ``status.json``."""
+        """Change some fields of ``status.json``.
+
+        Args:
+            changes: new values by field.
+        """
         with self._status_lock():
             write_json(self.status_file, {**self._stored(), **changes})
 
     def transition(self, expected: tuple[State, ...], to: State, **changes: Any) -> bool:
-        """Go to state ``to`` if the stored state is one of ``expected``; False, and nothing done, if it is not.
+        """Change the state, if the stored state is an expected one. Of two processes that try at once, one succeeds.
 
-        Of two processes that try at once, one succeeds.
+        Args:
+            expected: states that may be left.
+            to: the new state.
+            changes: new values of other fields.
+
+        Returns:
+            Whether the state was changed.
         """
         with self._status_lock():
             stored = self._stored()
@@ -299,11 +345,15 @@ class Run(RunFolder):
             return True
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        """Add one line to ``metrics.jsonl``."""
+        """Add one line to ``metrics.jsonl``.
+
+        Args:
+            row: ``step``, ``epoch``, ``time``, ``tokens``, and metrics.
+        """
         append_line(self.metrics_file, row)
 
     def request_stop(self) -> None:
-        """Ask the run's process to write a checkpoint and end."""
+        """Ask the run's process to write a checkpoint and exit."""
         self._must_exist()
         with storage_errors(self.stop_file):
             self.stop_file.touch()
@@ -315,21 +365,25 @@ class Run(RunFolder):
         self.stop_file.unlink(missing_ok=True)
 
     def delete(self) -> None:
-        """Remove the folder. Raises BusyError while the run's process lives, or other runs' adapters stand on it."""
+        """Delete the folder.
+
+        Raises:
+            BusyError: the run's process lives, or adapters of other runs need this run's model.
+        """
         self._must_exist()
         needed_by = self.needed_by()
         if needed_by:
             raise BusyError(
-                f"The run {self.id} is the base of {len(needed_by)} other: {', '.join(needed_by[:5])}.",
+                f"The run {self.id} is the base of {len(needed_by)} other runs: {', '.join(needed_by[:5])}.",
                 "Their adapters cannot be used without it. Delete those first.",
             )
         lock = self.lock_for("deleting")
-        if not lock.acquire():  # held meanwhile: no worker starts what is being removed
+        if not lock.acquire():  # held until the end, so that no worker starts the run
             raise BusyError(f"The run {self.id} is running.", "Stop it first.")
         try:
             trash = self.folder.with_name(f"{TEMPORARY_PREFIX}deleted-{self.id}-{secrets.token_hex(2)}")
             with storage_errors(self.folder):
-                self.folder.rename(trash)  # readers see the run whole or not at all
+                self.folder.rename(trash)  # readers see the complete run or none
             shutil.rmtree(trash, ignore_errors=True)
         finally:
             lock.release()
@@ -340,14 +394,18 @@ class Run(RunFolder):
         return [run_id for run_id, note in notes if note and note.adapter and note.base.source == f"run:{self.id}"]
 
     def write_report(self, report: Report) -> None:
-        """Write ``report.json``, the last thing that a run writes, with what the run was expected to cost."""
+        """Write ``report.json``, the last file of a run, with what the run was expected to cost.
+
+        Args:
+            report: without its estimate.
+        """
         expected = estimates.with_errors(estimates.read(self.folder), report.cost)
         if expected is not None:
             report = report.model_copy(update={"estimate": expected})
         write_json(self.report_file, report.as_dict())
 
     def _must_exist(self) -> None:
-        """Raises UnknownNameError when the folder is gone: a late writer must not bring half of it back."""
+        """Raise UnknownNameError when the folder is gone: a late writer must not restore half of it."""
         if not self.folder.is_dir():
             raise UnknownNameError("run", self.id, (), "It was deleted.")
 
@@ -363,7 +421,7 @@ class Run(RunFolder):
 
 
 def _is_confusion(row: dict[str, Any]) -> bool:
-    """Whether a line of ``confusion.jsonl`` holds what it should: a file may be damaged, or of another version."""
+    """Return whether a line of ``confusion.jsonl`` is complete: a file may be damaged, or of another version."""
     labels, counts = row.get("labels"), row.get("counts")
     if not isinstance(row.get("step"), int) or not isinstance(labels, list) or not isinstance(counts, list):
         return False
@@ -374,10 +432,10 @@ def _is_confusion(row: dict[str, Any]) -> bool:
 
 
 def _new_folder(runs: Path, stem: str) -> tuple[Path, Path]:
-    """An empty draft folder that nobody else has, and the free name that it will be given.
+    """Return an empty draft folder of our own, and the free name that it will get.
 
-    The draft is made before the name is looked at: whoever drew the same name has renamed its own draft by then, or
-    still holds it.
+    The draft is created before the name is checked: another process with the same name has either renamed its draft by
+    then, or still has it.
     """
     runs.mkdir(parents=True, exist_ok=True)
     while True:
@@ -393,7 +451,7 @@ def _new_folder(runs: Path, stem: str) -> tuple[Path, Path]:
 
 
 def _first_status(spec: RunSpec, now: datetime, order: float) -> dict[str, Any]:
-    """The status of a new run, with the few words about its spec that a list of runs shows."""
+    """Return the status of a new run, with the fields of its spec that a list of runs shows."""
     return {
         "state": "queued",
         "created": now.isoformat(),
@@ -411,12 +469,12 @@ def _first_status(spec: RunSpec, now: datetime, order: float) -> dict[str, Any]:
 
 
 def _mark(spec: RunSpec) -> list[str]:
-    """What a run's name begins with when it is no training."""
+    """Return what the name of a run starts with when it is not a training."""
     return [] if spec.kind == "training" else [spec.kind.removeprefix("learning-rate-")]
 
 
 def _is_file(handle: int, path: Path) -> bool:
-    """Whether this file descriptor is open on ``path``."""
+    """Return whether a file descriptor is open on ``path``."""
     try:
         return os.path.samestat(os.fstat(handle), os.stat(path))
     except OSError:

@@ -1,10 +1,9 @@
-"""What people note about a run: tags, a note, and whether it is put away: ``notes.json`` in its folder."""
+"""Tags, note and archived flag of a run: ``notes.json`` in its folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from workbench.errors import RequestError, UnknownNameError
 from workbench.files import read_json, read_json_cached, write_json
@@ -18,7 +17,13 @@ MAX_NOTE_LENGTH = 10_000  # characters
 
 @dataclass(frozen=True)
 class Tags:
-    """Of one run: short words to find it by, a free text, and whether the list leaves it out."""
+    """Tags, note and archived flag of a run.
+
+    Attributes:
+        tags: short words to find it by.
+        notes: free text.
+        archived: whether lists leave it out.
+    """
 
     tags: tuple[str, ...] = ()
     notes: str = ""
@@ -32,47 +37,79 @@ def read_tags(run: Run, cached: bool = False) -> Tags:
         run: whose.
         cached: do not read the file again while it has not changed.
     """
-    found = read_json_cached(run.notes_file) if cached else read_json(run.notes_file)
-    if not isinstance(found, dict):
+    content = read_json_cached(run.notes_file) if cached else read_json(run.notes_file)
+    if not isinstance(content, dict):
         return Tags()
-    tags = found.get("tags")
-    kept = tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
-    return Tags(kept[:MAX_TAGS], str(found.get("notes") or ""), found.get("archived") is True)
+    tags = content.get("tags")
+    valid = tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
+    return Tags(valid[:MAX_TAGS], str(content.get("notes") or ""), content.get("archived") is True)
 
 
-def update_tags(run: Run, **changes: Any) -> Tags:
-    """Change some of ``tags``, ``notes``, ``archived``; of two who do it at once, both are heard.
+def update_tags(
+    run: Run, tags: Iterable[str] | None = None, notes: str | None = None, archived: bool | None = None
+) -> Tags:
+    """Change tags, note or archived flag. Changes that two processes make at once are both kept.
+
+    Args:
+        run: whose.
+        tags: all tags; None to keep them.
+        notes: the note; None to keep it.
+        archived: whether lists leave the run out; None to keep it.
+
+    Returns:
+        All of them after the change.
 
     Raises:
         RequestError: too long, too many, or a tag with a comma.
         UnknownNameError: the run was deleted.
     """
-    if "tags" in changes:
-        changes["tags"] = clean_tags(changes["tags"])
-    if len(changes.get("notes", "")) > MAX_NOTE_LENGTH:
-        raise RequestError(f"The note has {len(changes['notes']):,} characters.", f"At most {MAX_NOTE_LENGTH:,} fit.")
+    if notes is not None and len(notes) > MAX_NOTE_LENGTH:
+        raise RequestError(f"The note has {len(notes):,} characters.", f"At most {MAX_NOTE_LENGTH:,} are allowed.")
+    cleaned = None if tags is None else clean_tags(tags)
     if not run.folder.is_dir():
         raise UnknownNameError("run", run.id, (), "It was deleted.")
     with waiting_lock(run.folder / "notes.lock", make_folder=False):
-        new = replace(read_tags(run), **changes)
+        old = read_tags(run)
+        new = replace(
+            old,
+            tags=old.tags if cleaned is None else cleaned,
+            notes=old.notes if notes is None else notes,
+            archived=old.archived if archived is None else archived,
+        )
         write_json(run.notes_file, asdict(new))
     return new
 
 
 def tag(run: Run, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Tags:
-    """Add and remove tags."""
-    gone = set(remove)
-    return update_tags(run, tags=[tag for tag in [*read_tags(run).tags, *add] if tag not in gone])
+    """Add and remove tags.
+
+    Args:
+        run: whose.
+        add: new tags.
+        remove: tags to remove.
+
+    Returns:
+        All of them after the change.
+    """
+    removed = set(remove)
+    return update_tags(run, tags=[tag for tag in [*read_tags(run).tags, *add] if tag not in removed])
 
 
 def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Tags without blanks around and each once; RequestError for what is no tag."""
-    found = tuple(dict.fromkeys(" ".join(tag.split()) for tag in tags if tag.strip()))
-    for each in found:
+    """Return the tags without surrounding spaces and duplicates.
+
+    Args:
+        tags: as a user wrote them.
+
+    Raises:
+        RequestError: a tag is too long or has a comma, or there are too many.
+    """
+    cleaned = tuple(dict.fromkeys(" ".join(tag.split()) for tag in tags if tag.strip()))
+    for each in cleaned:
         if len(each) > MAX_TAG_LENGTH or "," in each or not each.isprintable():
             raise RequestError(
-                f"{each[:60]!r} is no tag.", f"A tag has at most {MAX_TAG_LENGTH} printable characters and no comma."
+                f"{each[:60]!r} is not a tag.", f"A tag has at most {MAX_TAG_LENGTH} printable characters and no comma."
             )
-    if len(found) > MAX_TAGS:
-        raise RequestError(f"There are {len(found)} tags.", f"A run has at most {MAX_TAGS}.")
-    return found
+    if len(cleaned) > MAX_TAGS:
+        raise RequestError(f"There are {len(cleaned)} tags.", f"A run has at most {MAX_TAGS}.")
+    return cleaned

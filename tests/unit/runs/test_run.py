@@ -73,7 +73,7 @@ def test_full_disk_leaves_no_half_run(workspace: Workspace, monkeypatch: pytest.
 def test_open_by_a_part_of_the_id(workspace: Workspace, run: Run) -> None:
     other = Run.create(SPEC, workspace)
     assert Run.open(run.id[-4:], workspace).id == run.id or run.id[-4:] == other.id[-4:]
-    with pytest.raises(RequestError, match="fits 2 runs"):
+    with pytest.raises(RequestError, match="matches 2 runs"):
         Run.open(run.id[:8], workspace)
     with pytest.raises(UnknownNameError, match="There is no run 'nonesuch'"):
         Run.open("nonesuch", workspace)
@@ -278,7 +278,7 @@ def test_a_run_is_found_by_its_name_as_long_as_it_is_the_only_one(workspace: Wor
     first = Run.create(spec, workspace)
     assert Run.open("reviews", workspace) == first
     Run.create(spec, workspace)
-    with pytest.raises(RequestError, match="fits 2 runs"):
+    with pytest.raises(RequestError, match="matches 2 runs"):
         Run.open("reviews", workspace)
 
 

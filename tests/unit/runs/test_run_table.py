@@ -341,7 +341,7 @@ def test_what_is_no_tag_is_refused(workspace: Workspace, bad: list[str]) -> None
     assert read_tags(run) == Tags()
 
 
-def test_a_deleted_run_does_not_come_back_by_its_label(workspace: Workspace) -> None:
+def test_tagging_a_deleted_run_does_not_restore_it(workspace: Workspace) -> None:
     run = make_run(workspace)
     run.delete()
     with pytest.raises(UnknownNameError):

@@ -85,7 +85,7 @@ def test_a_folder_of_something_else_is_left_alone(workspace: Workspace, tmp_path
 def test_unmergeable_runs_are_refused(workspace: Workspace) -> None:
     for tuning, message in (("prompt", "no weight of the base can hold them"), ("head", "is a complete model")):
         run = make_run(workspace, {"tuning": tuning, "training.epochs": 1, "data.max_length": 32})
-        with pytest.raises(RequestError, match="has no model to ask"):
+        with pytest.raises(RequestError, match="has no model: its state"):
             merge(run)
         assert run_folder(run.folder) == 0, run.status()
         with pytest.raises(RequestError, match=message):
