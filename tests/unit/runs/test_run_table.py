@@ -316,10 +316,10 @@ def test_no_cell_is_a_formula(text: str) -> None:
     assert cell[0].startswith("'")
 
 
-# -- labels ----------------------------------------------------------------------------------------------------------
+# -- tags ------------------------------------------------------------------------------------------------------------
 
 
-def test_labels_are_kept_in_the_folder(workspace: Workspace) -> None:
+def test_tags_are_stored_in_the_folder(workspace: Workspace) -> None:
     run = make_run(workspace)
     assert read_tags(run) == Tags()
     update_tags(run, notes="good <b>", archived=True)
