@@ -13,16 +13,16 @@
 # %% [markdown]
 # # 01 · Sort the mail of a bank
 #
-# **After this lesson you can** train a model that sorts texts into classes, hold it against a guess that needs no
-# model, measure each class by itself, and find the classes that it confuses.
+# **After this lesson you can** train a model that sorts texts into classes, compare it with a baseline that needs no
+# model, measure each class separately, and find the classes that it confuses.
 #
-# **You need** Python and school mathematics. Notebook 07 says what happens inside the training.
+# **You need** Python and school mathematics. Notebook 07 explains what happens during training.
 #
 # **Time:** about 30 minutes to read and do. The cells on a laptop CPU: about 3 minutes; on a GPU: not measured yet.
 #
-# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
-# says what is wrong, `hint("01-mail.1")` helps, and `solution("01-mail.1")` ends the search. Cells below
-# an exercise need your function: they fail until it is filled in.
+# **How to work:** replace the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("01-mail.1")` helps, and `solution("01-mail.1")` shows the solution. Cells below an
+# exercise need your function: they fail until you have written it.
 #
 # ## The story
 #
@@ -30,8 +30,8 @@
 # payments. Today a person reads every one. You are asked whether a model can sort them, **and which questions it must
 # not be trusted with**.
 #
-# The data is `banking77` in the catalogue, the list of data that the workbench knows: questions of customers, each with
-# its *intent*, what the customer wants. There are 77 intents.
+# The data is `banking77` in the catalogue, the list of data sets that the workbench knows: questions of customers,
+# each with its *intent*, what the customer wants. There are 77 intents.
 
 # %% tags=["setup"]
 from workbench.teach import check, done, hint, size, solution
@@ -53,9 +53,9 @@ from workbench.workspace import Workspace
 # %% [markdown]
 # ## Look before you train
 #
-# Start the dashboard: `workbench dashboard` in a terminal, or `make dashboard` in the folder of the workbench. It shows
-# the same data and the same runs as this notebook. There: page **Data**, choose `banking77`. Look at its rows and at
-# how often each label occurs. In code:
+# Start the dashboard: `workbench dashboard` in a terminal, or `make dashboard` in the folder of the workbench. It
+# shows the same data and the same runs as this notebook. On the page **Data**, choose `banking77`. Look at its rows
+# and at how often each label occurs. In code:
 
 # %%
 task = tasks.get("text-classification")
@@ -65,14 +65,14 @@ for text, intent in list(zip(data.train.columns["text"], data.train.columns["lab
 print(len(data.train), "questions to learn from,", len(set(data.train.columns["label"])), "intents")
 
 # %% [markdown]
-# ## The guess that needs no model
+# ## The answer that needs no model
 #
-# Whoever always answers with the most frequent intent is right sometimes, too. A model has to beat this **baseline**.
-# The share of right answers is called **accuracy**. It is counted on questions that are kept apart: the data has a part
-# `train` to learn from, and a part `test` that the model never sees while it learns.
+# If you always answer with the most frequent intent, you are sometimes right, too. A model has to beat this
+# **baseline**. The share of right answers is called **accuracy**. It is measured on questions that are set aside: the
+# data has a split `train` to learn from, and a split `test` that the model never sees while it learns.
 #
-# **Exercise 1.** Find the most frequent intent in `train`, and give the share of `test` that has it. Both are lists of
-# intents. If two are equally frequent, take the one that comes first in `train`.
+# **Exercise 1.** Find the most frequent intent in `train`, and return the share of `test` that has it. Both are lists
+# of intents. If two are equally frequent, take the one that comes first in `train`.
 
 
 # %%
@@ -94,14 +94,15 @@ print(f"always the same answer: {share:.1%} right")
 # %% [markdown]
 # ## Train it
 #
-# On the dashboard: page **Launch**, *Begin with* the preset `bank-intents`, then start it and watch it on the page
-# **Runs**. Below runs a smaller version, which appears there too. (It is tested on fewer questions than the preset, so
-# the page **Compare** will not set the two against each other: a difference could come from the questions.)
+# In the dashboard: on the page **Launch**, choose the preset `bank-intents` under *Begin with*, then start it and
+# watch it on the page **Runs**. The cell below runs a smaller version, which appears there too. (It is tested on fewer
+# questions than the preset, so the page **Compare** does not compare the two: a difference could come from the
+# questions.)
 #
-# `minilm` is a small Transformer that has learned from much English text before; here it learns our intents
-# (*fine-tuning*). `limit` says how many questions each part may have; `valid` is looked at while it learns. `epochs`
-# says how often it goes through the questions, `learning_rate` how far each step moves its weights, and `max_length`
-# after how many pieces of words a text is cut off. `size` chooses the number that suits your machine. The run keeps its
+# `minilm` is a small Transformer that has learned from a lot of English text; here it learns our intents
+# (*fine-tuning*). `limit` says how many questions each split may have; `valid` is evaluated during training. `epochs`
+# says how many times it reads the questions, `learning_rate` how far each step moves its weights, and `max_length`
+# after how many subwords a text is cut off. `size` chooses the number that suits your machine. The run saves its
 # answers to the test questions, and `read_predictions` reads them: `gold` is the true intent, `prediction` what the
 # model says.
 
@@ -137,8 +138,9 @@ print(
 # The desk for lost cards asks two things. *Of the mail that you send us, how much is for us?* That is **precision**.
 # *Of the mail that is for us, how much do we get?* That is **recall**. Both are shares, 0 to 1.
 #
-# **Exercise 2.** Give both for one intent, as a pair (precision, recall). `gold` holds the true intents and `guessed`
-# the model's, in the same order. If nothing was sent, precision is 0; if nothing was for this desk, recall is 0.
+# **Exercise 2.** Return both for one intent, as a pair (precision, recall). `gold` contains the true intents and
+# `guessed` the model's, in the same order. If nothing was sent, precision is 0; if nothing was for this desk, recall
+# is 0.
 
 
 # %%
@@ -155,11 +157,11 @@ def precision_and_recall(gold, guessed, intent):
 check("01-mail.2", precision_and_recall)
 
 # %% [markdown]
-# Two figures for 77 desks are many. The usual summary is **F1**: $2PR/(P+R)$ with precision $P$ and recall $R$, and 0
-# if both are 0. It is high only if both are. **Macro F1** is the mean over the intents: a rare intent counts as much as
-# a frequent one.
+# Two numbers for each of 77 desks are many. The usual summary is **F1**: $2PR/(P+R)$ with precision $P$ and recall
+# $R$, and 0 if both are 0. It is high only if both are. **Macro F1** is the mean over the intents: a rare intent
+# counts as much as a frequent one.
 #
-# **Exercise 3.** Give macro F1. `pairs` is a list with one pair (precision, recall) for each intent.
+# **Exercise 3.** Return macro F1. `pairs` is a list with one pair (precision, recall) for each intent.
 
 
 # %%
@@ -181,16 +183,16 @@ for intent, (precision, recall) in sorted(pairs.items(), key=lambda item: sum(it
     print(f"{intent:>45}: precision {precision:.2f}, recall {recall:.2f}")
 
 # %% [markdown]
-# ## What is taken for what?
+# ## Which intents are confused?
 #
-# A wrong answer says most when it comes with its partner: which intent is taken for which other one? A table of this, a
-# row for each true intent and a column for each guessed one, is called a *confusion matrix*. On the dashboard the page
-# **Runs** shows it for the run's validation questions (*What is taken for what*). For two runs that were tested on the
-# same questions the page **Compare** has it too (*Evidence*, *Confusion*), and there a click on a cell opens its texts.
-# Here is the list of its largest entries, over the test questions.
+# A wrong answer is most informative together with the right one: which intent is mistaken for which? A table of this,
+# with a row for each true intent and a column for each predicted one, is called a *confusion matrix*. In the
+# dashboard, the page **Runs** shows it for the run's validation questions. For two runs that were tested on the same
+# questions, the page **Compare** has it too (*Evidence*, *Confusion*), and a click on a cell opens its texts. Here is
+# the list of its largest entries, over the test questions.
 #
-# **Exercise 4.** Count each pair (true intent, guessed intent), **wrong answers only**, and give a dictionary from the
-# pair to its count.
+# **Exercise 4.** Count each pair (true intent, predicted intent), **wrong answers only**, and return a dictionary from
+# the pair to its count.
 
 
 # %%
@@ -217,15 +219,15 @@ told = "; ".join(f"{true} taken for {other}, {count} times" for (true, other), c
 show(figure, f"Bars of the pairs of intents that are confused most often: {told}.")
 
 # %% [markdown]
-# Read the names: would two people have agreed? Where not, the remedy is a better list of intents, not a better model.
+# Read the names: would two people have agreed? If not, you need a better list of intents, not a better model.
 #
 # ## Sort, or give it to a person
 #
-# With each answer the model gives a **score**, 0 to 1: how much of its belief went to the intent that it chose. The
+# With each answer the model returns a **score**, 0 to 1: the probability that it assigns to the chosen intent. The
 # desk that opens the mail can read only so many questions itself. It should get the doubtful ones.
 #
-# **Exercise 5.** Give the positions of the `count` questions with the **lowest** scores, the lowest first. Of
-# equals the earlier comes first.
+# **Exercise 5.** Return the positions of the `count` questions with the **lowest** scores, the lowest first. Of equal
+# scores the earlier comes first.
 
 
 # %%
@@ -251,18 +253,18 @@ print(f"a new question: {answer.label}, score {answer.score:.2f}")
 #
 # ## Summary
 #
-# * Look at the data first, and know what a guess without a model reaches.
+# * Look at the data first, and know what a baseline without a model reaches.
 # * Accuracy hides single classes; precision and recall show them; macro F1 counts each class alike.
-# * The confused pairs tell what to mend, often the list of classes itself.
+# * The confused pairs tell you what to fix, often the list of classes itself.
 # * The lowest scores go to a person.
 #
 # ## Questions to think about
 #
 # 1. A desk has no time for mail that is not for it. Which of the two, precision or recall, would you raise, and how?
 # 2. A question has two intents. What would you change: the data, the task, or the desk?
-# 3. Why does macro F1 move much when one rare intent is right or wrong?
+# 3. Why does macro F1 move so much when one rare intent is right or wrong?
 #
-# ## Where to go on
+# ## Where to go next
 #
 # * Lesson 10 answers the same questions instead of sorting them, and sets the threshold by costs.
 # * Casanueva et al. 2020, the paper of the data (arXiv 2003.04807).

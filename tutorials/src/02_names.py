@@ -13,20 +13,20 @@
 # %% [markdown]
 # # 02 · Find names in noisy text
 #
-# **After this lesson you can** mark names word by word, carry the marks over to a model's pieces of words, count whole
-# names rightly, and say why a dictionary of names is not enough.
+# **After this lesson you can** mark names word by word, transfer the tags to a model's subwords, count whole names
+# correctly, and say why a dictionary of names is not enough.
 #
-# **You need** Python and school mathematics. Notebook 08 shows the model behind it.
+# **You need** Python and school mathematics. Notebook 08 explains the model behind it.
 #
 # **Time:** about 30 minutes to read and do. The cells on a laptop CPU: about 3 minutes; on a GPU: not measured yet.
 #
-# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
-# says what is wrong, `hint("02-names.1")` helps, and `solution("02-names.1")` ends the search. Cells below
-# an exercise need your function: they fail until it is filled in.
+# **How to work:** replace the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("02-names.1")` helps, and `solution("02-names.1")` shows the solution. Cells below an
+# exercise need your function: they fail until you have written it.
 #
 # ## The story
 #
-# A news desk wants to hear of a thing as soon as people post about it: a band, a product, a place. "Just keep a list of
+# A news desk wants to hear of a thing as soon as people post about it: a band, a product, a town. "Just keep a list of
 # names", says somebody. But posts are full of typing errors, and **the names that matter are those that nobody has
 # heard of yet**. You find out how far a list gets, and what a model adds.
 #
@@ -45,13 +45,13 @@ from workbench.inference.predictor import Predictor
 from workbench.workspace import Workspace
 
 # %% [markdown]
-# ## Names as marks on words
+# ## Names as tags on words
 #
-# Each word has a **tag**: `B-person` where a person's name begins, `I-person` where it goes on (*inside*), `O` for
-# *outside*, no name. After the three letters they are called **BIO tags**. Two names side by side stay apart: the
-# second begins with `B` again.
+# Each word has a **tag**: `B-person` where a person's name begins, `I-person` where it continues (*inside*), `O` for
+# *outside*, no name. After the three letters they are called **BIO tags**. Two adjacent names stay apart: the second
+# begins with `B` again.
 #
-# On the dashboard: page **Data**, choose `wnut17` and look at its rows. In code:
+# In the dashboard, choose `wnut17` on the page **Data** and look at its rows. In code:
 
 # %%
 task = tasks.get("token-classification")
@@ -60,9 +60,9 @@ for words, tags in list(zip(data.train.columns["words"], data.train.columns["tag
     print(" ".join(word if tag == "O" else f"{word}[{tag}]" for word, tag in zip(words, tags, strict=True)))
 
 # %% [markdown]
-# **Exercise 1.** Turn the tags of a text into its names: a list of (place of the first word, place of the **word after
-# the last**, kind), in order; places are counted from 0. `["B-person", "I-person", "O"]` gives `[(0, 2, "person")]`.
-# Here an `I-` always goes on with the name before it.
+# **Exercise 1.** Turn the tags of a text into its names: a list of (position of the first word, position of the **word
+# after the last**, kind), in order; positions are counted from 0. `["B-person", "I-person", "O"]` gives `[(0, 2,
+# "person")]`. Here an `I-` always continues the name before it.
 
 
 # %%
@@ -85,8 +85,8 @@ check("02-names.1", spans)
 # %% [markdown]
 # ## How far does a list get?
 #
-# **Exercise 2.** `train` and `test` are lists of names. Give the share of the names in `test` that do **not** stand in
-# `train`, whatever their capital letters. A name that occurs twice in `test` counts twice.
+# **Exercise 2.** `train` and `test` are lists of names. Return the share of the names in `test` that do **not** occur
+# in `train`, ignoring upper and lower case. A name that occurs twice in `test` counts twice.
 
 
 # %%
@@ -111,15 +111,16 @@ def names_of(part):
 print(f"{share_of_new(names_of(data.train), names_of(data.test)):.1%} of the names in the test are on no list")
 
 # %% [markdown]
-# ## Pieces of words
+# ## Subwords
 #
-# A model does not read words, it reads **pieces**: *Blackpink* may become *black*, *##pin*, *##k* (*##* marks a piece
-# that goes on with a word). The tags are for words, and for a model each tag is a number. So each word's first piece
-# gets its tag, and all the others get **-100**, which means *do not count this one* (a *mask*). A list tells the word
-# of each piece: `[None, 0, 1, 1, 1, None]`. `None` belongs to no word (a mark of begin or end).
+# A model does not read words, it reads **subwords**: *Blackpink* may become *black*, *##pin*, *##k* (*##* marks a
+# subword that continues a word). The tags are for words, and for a model each tag is a number. So each word's first
+# subword gets its tag, and all the others get **-100**, which means *do not count this one* (a *mask*). A list says
+# which word each subword belongs to: `[None, 0, 1, 1, 1, None]`. `None` belongs to no word (it marks the beginning or
+# the end).
 #
-# **Exercise 3.** `word_of_piece` is such a list, `tags` holds the number of each word's tag. Give a list with a label
-# for each piece: on a word's first piece the number of the word's tag, elsewhere -100.
+# **Exercise 3.** `word_of_piece` is such a list, `tags` contains the number of each word's tag. Return a list with a
+# label for each subword: on a word's first subword the number of the word's tag, elsewhere -100.
 
 
 # %%
@@ -138,8 +139,9 @@ def labels_on_pieces(word_of_piece, tags):
 check("02-names.3", labels_on_pieces)
 
 # %% [markdown]
-# **Exercise 4.** Now count. `labels` are such labels, `guessed` is the number that the model says for each piece. Give
-# the share that was guessed rightly of the pieces whose label is **not** -100. (At least one piece counts.)
+# **Exercise 4.** Now count. `labels` are such labels, `guessed` is the number that the model predicts for each
+# subword. Return the share of right predictions among the subwords whose label is **not** -100. (At least one subword
+# counts.)
 
 
 # %%
@@ -157,8 +159,8 @@ check("02-names.4", masked_accuracy)
 # %% [markdown]
 # ## Train it
 #
-# On the dashboard: page **Launch**, *Begin with* the preset `wnut17-entities`. Below runs a smaller version; it
-# appears on the page **Runs**.
+# In the dashboard: on the page **Launch**, choose the preset `wnut17-entities` under *Begin with*. The cell below runs
+# a smaller version; it appears on the page **Runs**.
 
 # %%
 finished = wb.run(
@@ -187,11 +189,12 @@ print(f"entity_f1 of {finished.report().baseline_name}: {baseline:.3f}")
 # %% [markdown]
 # ## A whole name or nothing
 #
-# Most words are no names: whoever always says `O` is right on nearly every word and finds nothing. So it is usual to
-# count whole names. One is right if its first word, its last word and its kind are all right. With $r$ right names, $g$
-# guessed and $t$ true ones: precision $P = r/g$, recall $R = r/t$, and $F_1 = 2PR/(P+R) = 2r/(g+t)$.
+# Most words are not part of a name: if you always say `O`, you are right on nearly every word and find nothing. So it
+# is usual to count whole names. A name is right if its first word, its last word and its kind are all right. With $r$
+# right names, $g$ predicted and $t$ true ones: precision $P = r/g$, recall $R = r/t$, and $F_1 = 2PR/(P+R) =
+# 2r/(g+t)$.
 #
-# **Exercise 5.** Give F1 of two lists of names as exercise 1 makes them. If both are empty, nothing was missed: 1.
+# **Exercise 5.** Return F1 of two lists of names as exercise 1 makes them. If both are empty, nothing was missed: 1.
 
 
 # %%
@@ -208,8 +211,8 @@ def name_f1(true, guessed):
 check("02-names.5", name_f1)
 
 # %% [markdown]
-# Yours beside the library's, over the test posts. The run keeps names as texts, not as places; one that stands twice in
-# a post counts once here, so the two may differ by a hundredth.
+# Yours and the library's, over the test posts. The run saves names as texts, not as positions; a name that occurs
+# twice in a post counts once here, so the two may differ by a hundredth.
 
 # %%
 kept = read_predictions(finished)
@@ -227,23 +230,24 @@ for text, found in zip(texts, predictor.predict([{"text": text} for text in text
 
 # %% [markdown]
 # Try posts of your own on the dashboard's page **Playground**, with this run: write a name that you have made up.
-# Write it without capital letters, too: nothing changes, because MiniLM's tokenizer makes all letters small. What is
+# Write it without capital letters, too: nothing changes, because MiniLM's tokenizer lowercases all letters. What is
 # lost by that?
 #
 # ## Summary
 #
 # * BIO tags mark names word by word; a name ends before the next `B-` or `O`.
-# * A list of names fails on new names, and those are the ones wanted.
-# * Only the first piece of a word bears its tag; the mask (-100) must be kept out of every count.
-# * Whole names are counted, not words.
+# * A list of names fails on new names, and those are the ones you want.
+# * Only the first subword of a word has its tag; the mask (-100) must be excluded from every count.
+# * Count whole names, not words.
 #
 # ## Questions to think about
 #
-# 1. The model finds *Royal Albert* where *Royal Albert Hall* stands. What does that cost in precision, what in recall?
+# 1. The model finds *Royal Albert* where *Royal Albert Hall* is right. What does that cost in precision, what in
+#    recall?
 # 2. What would happen in training if the label -100 were `O` instead?
 # 3. For this news desk: is a missed name worse than a wrong one?
 #
-# ## Where to go on
+# ## Where to go next
 #
 # * Notebook 08, one model and many tasks. Lesson 04: how two marked words are related.
 # * Derczynski et al. 2017, *Results of the WNUT2017 Shared Task on Novel and Emerging Entity Recognition*.
