@@ -73,11 +73,11 @@ def test_what_is_tuned_further_is_held_against_what_it_was(workspace: Workspace)
     )
     before, after = first.report(), second.report()
     assert before is not None and after is not None
-    assert after["baseline"]["perplexity"] == pytest.approx(before["metrics"]["perplexity"]["value"], rel=1e-4)
-    assert after["baseline_name"] == "the model before training"
-    assert after["metrics"]["perplexity"]["value"] < after["baseline"]["perplexity"]
+    assert after.baseline["perplexity"] == pytest.approx(before.metrics["perplexity"].value, rel=1e-4)
+    assert after.baseline_name == "the model before training"
+    assert after.metrics["perplexity"].value < after.baseline["perplexity"]
     found = compare([second, first], "perplexity")
-    assert found.difference == pytest.approx(-after["gain"]["perplexity"]["value"], rel=1e-3)
+    assert found.difference == pytest.approx(-after.gain["perplexity"].value, rel=1e-3)
     saved = read_predictions(second)
     assert saved["untouched_nats"] == pytest.approx(read_predictions(first)["nats"], rel=1e-4)
 

@@ -337,7 +337,7 @@ class Report(Document):
         metrics: the final metrics with their intervals.
         baseline: the same metrics of a simple baseline.
         baseline_name: what the baseline is.
-        baselines: of several baselines, the metrics of each by name.
+        baselines: of several baselines, the metrics of each by name; or only the primary metric of each.
         gain: improvement over the baseline, with a paired bootstrap's interval.
         measures: the metrics that are sums over examples, see :mod:`workbench.metrics.measures`.
         primary_metric: the metric that the run is judged by.
@@ -366,7 +366,7 @@ class Report(Document):
     metrics: dict[str, Interval] = {}
     baseline: dict[str, Number | None] = {}
     baseline_name: str | None = None
-    baselines: dict[str, dict[str, Number | None]] = {}
+    baselines: dict[str, dict[str, Number | None] | Number] = {}
     gain: dict[str, Interval] = {}
     measures: dict[str, list[str]] = {}
     primary_metric: str | None = None
