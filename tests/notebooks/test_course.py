@@ -60,7 +60,7 @@ OPENING = {
 END = {
     "a summary": r"## Summary\n",
     "questions": r"(## |\*\*)Questions to think about",
-    "where to go on": r"(## |\*\*)Where to go on",
+    "where to go next": r"(## |\*\*)Where to go (on|next)",
 }
 
 
