@@ -36,8 +36,8 @@ def test_each_evaluation_leaves_its_confusion_matrix(workspace: Workspace) -> No
 def test_a_resumed_run_leaves_each_once_and_the_same(workspace: Workspace) -> None:
     once, twice = (make_run(workspace, EVENTS) for _ in range(2))
     assert TrainingJob(once, RunReporter(once)).execute() == "succeeded"
-    watch = StopAfter(twice)
-    assert TrainingJob(twice, watch).execute() == "stopped"
+    reporter = StopAfter(twice)
+    assert TrainingJob(twice, reporter).execute() == "stopped"
     twice.append_confusion(9, ["bad", "good"], [[9, 9], [9, 9]])  # as if it had been killed after its checkpoint
     assert TrainingJob(twice, RunReporter(twice)).execute() == "succeeded"
     assert lines(twice) == lines(once)

@@ -31,9 +31,9 @@ def test_a_resumed_run_allocates_the_same_ranks(workspace: Workspace) -> None:
     assert TrainingJob(once, RunReporter(once)).execute() == "succeeded"
     for at in (8, 17):
         twice = make_run(workspace, {"tuning": RANKS, **STEPS})
-        watch = StopAfter(twice)
-        watch.at = at
-        assert TrainingJob(twice, watch).execute() == "stopped"
+        reporter = StopAfter(twice)
+        reporter.at = at
+        assert TrainingJob(twice, reporter).execute() == "stopped"
         assert TrainingJob(twice, RunReporter(twice)).execute() == "succeeded"
         assert weights(once) == weights(twice)
         assert once.report().tuning == twice.report().tuning
@@ -61,8 +61,8 @@ def test_lower_layers_change_less_and_are_unfrozen_later(workspace: Workspace) -
     assert far[1] == pytest.approx(10 * far[0], rel=0.5) and far[2] == pytest.approx(10 * far[1], rel=0.5)
     for at, layers in ((9, {0, 1, 2}), (5, {1, 2}), (3, {2}), (2, set())):
         run = make_run(workspace, {"tuning": {**freeze, "gradual": 1.0}, **STEPS, "training.max_steps": 9})
-        watch = StopAfter(run)
-        watch.at = at
-        changes = changes_of_weights(run, watch)
+        reporter = StopAfter(run)
+        reporter.at = at
+        changes = changes_of_weights(run, reporter)
         assert {i for i in range(3) if any(d > 0 for n, d in changes.items() if f"layer.{i}." in n)} == layers
         assert changes["classifier.weight"] > 0
