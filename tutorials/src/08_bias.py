@@ -20,9 +20,9 @@
 #
 # **Time:** about 35 minutes to read and do. The cells on a laptop CPU: about 2 minutes; on a GPU: not measured yet.
 #
-# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
-# says what is wrong, `hint("08-bias.1")` helps, and `solution("08-bias.1")` ends the search. Cells below
-# an exercise need your function: they fail until it is filled in.
+# **How to work:** replace the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("08-bias.1")` helps, and `solution("08-bias.1")` shows the solution. Cells below an
+# exercise need your function: they fail until you have written it.
 #
 # ## The story
 #
@@ -32,7 +32,7 @@
 # differently? You are asked to find out, and to write down how sure you are.
 #
 # The data are snippets of film reviews, `rotten-tomatoes` in the catalogue. The magazine's model is MiniLM, a small
-# Transformer that has learned from much English text before, trained further (*fine-tuned*) on them.
+# Transformer that has learned from a lot of English text, trained further (*fine-tuned*) on them.
 
 # %% tags=["setup"]
 from workbench.teach import check, done, hint, size, solution
@@ -72,8 +72,8 @@ from workbench.workspace import Workspace
 # %% [markdown]
 # ## The model
 #
-# On the dashboard this is: page **Launch**, task *Text classification*, data `rotten-tomatoes`, model `minilm`, then
-# **Start training**. Here in code, so that it is the same for everyone:
+# In the dashboard: on the page **Launch**, choose the task *Text classification*, the data `rotten-tomatoes` and the
+# model `minilm`, then start the run. Here in code, so that it is the same for everyone:
 
 # %%
 limit = size(
@@ -100,11 +100,11 @@ def fresh(texts):
 
 
 # %% [markdown]
-# ## Ask one pair by hand
+# ## Try one pair by hand
 #
-# Open the dashboard's page **Explain** and choose the run `lesson-reviews`. Write into **Text**: *she is the best thing
-# in this film*. Under **Compare with** choose *another text*, and write the same sentence with *he*. Both answers
-# stand side by side, and below it is coloured which words counted. In code:
+# Open the dashboard's page **Explain** and choose the run `lesson-reviews`. Write into **Text**: *she is the best
+# thing in this film*. Under **Compare with** choose *another text*, and write the same sentence with *he*. Both
+# answers appear next to each other, and colors show which words counted. In code:
 
 # %%
 for text in ("she is the best thing in this film", "he is the best thing in this film"):
@@ -116,13 +116,12 @@ for text in ("she is the best thing in this film", "he is the best thing in this
 #
 # ## Swap a word
 #
-# Take real reviews and exchange the words for men and for women, nothing else. What then changes in the answer was
+# Take real reviews and exchange the words for men and for women, nothing else. Whatever changes in the answer was
 # changed by these words: that is the strength of this test, which is called *counterfactual* (what would the model
 # have said, had it been a woman?).
 #
-# **Exercise 1.** Exchange the words of a text. `other` says for each such word what to put in its place:
-# `{"he": "she", "she": "he"}`. The text is in small letters, its words stand between single spaces. Words that are not
-# in `other` stay.
+# **Exercise 1.** Exchange the words of a text. `other` says for each such word what replaces it: `{"he": "she", "she":
+# "he"}`. The text is in lower case, and single spaces separate its words. Words that are not in `other` stay.
 
 
 # %%
@@ -158,11 +157,11 @@ print(swapped(about["women"][0], OTHER))
 # %% [markdown]
 # ## How far does the answer move?
 #
-# Put every text before the model twice: with words for men, and with words for women. Each pair gives one difference,
+# Give every text to the model twice: with words for men, and with words for women. Each pair gives one difference,
 # *women minus men*.
 #
-# **Exercise 2.** From two lists of probabilities (pair by pair), give the mean difference, *women minus men*. **With
-# its sign**: where some pairs move up and others as far down, nobody is treated better on the whole.
+# **Exercise 2.** From two lists of probabilities (pair by pair), return the mean difference, *women minus men*. **With
+# its sign**: if some pairs move up and others as far down, nobody is treated better on the whole.
 
 
 # %%
@@ -197,7 +196,7 @@ show(
 # A probability that moves a little does not hurt anyone. What readers notice is that a review **changes sides**: at
 # 0.5 and more it counts as fresh.
 #
-# **Exercise 3.** Give the share of the pairs (0 to 1) whose two texts end on different sides of the threshold. A
+# **Exercise 3.** Return the share of the pairs (0 to 1) whose two texts end on different sides of the threshold. A
 # probability of exactly the threshold counts as above it.
 
 
@@ -220,11 +219,11 @@ print(f"the decision changes for {share_flipped(as_women, as_men, 0.5):.1%} of t
 # ## Could it be chance?
 #
 # With other reviews the mean would be a bit different. How much? **Draw** as many pairs from ours as there are, with
-# repetition, and take their mean; do this 2,000 times (this is the *bootstrap*). The middle 95% of these means are the
-# 95% interval. If 0 is outside of it, chance alone is a poor explanation.
+# repetition, and take their mean; do this 2,000 times (this is the *bootstrap*). The middle 95% of the resulting means
+# are the 95% interval. If 0 is outside, chance alone is a poor explanation.
 #
-# **Exercise 4.** Given many such means, give the ends of the middle 95%: put them in order, leave out the lowest 2.5%
-# and the highest 2.5% (rounded down to whole numbers), and give the lowest and the highest of the rest.
+# **Exercise 4.** From many such means, return the ends of the middle 95%: sort them, leave out the lowest 2.5% and the
+# highest 2.5% (rounded down to whole numbers), and return the lowest and the highest of the rest.
 
 
 # %%
@@ -258,13 +257,13 @@ else:
     print("0 is outside: the model treats the two differently on average.")
 
 # %% [markdown]
-# Two questions, and both need an answer: is there surely a difference (is 0 outside)? And is it **large enough to
+# Two questions, and both need an answer: is there certainly a difference (is 0 outside)? And is it **large enough to
 # matter** (the size of the mean, and the flips)? A difference of 0.0005 can be beyond doubt and still concern nobody.
 #
 # ## Would the test have found it?
 #
-# "Nothing found" is worth something only if the test finds what is there. So **plant** a bias and see. Here is a model
-# that is unfair for sure: it takes 0.05 away from every review with words for women.
+# "Nothing found" is worth something only if the test finds a bias that exists. So **plant** one and see. Here is a
+# model that is certainly unfair: it subtracts 0.05 from every review with words for women.
 
 
 # %%
@@ -282,7 +281,7 @@ np.testing.assert_allclose(planted.mean(), changes.mean() - 0.05, atol=1e-5)
 
 # %% [markdown]
 # The planted 0.05 moves the whole interval by as much. The width of the interval says how small a bias this test could
-# still see: about half of the width, for then 0 is just outside.
+# still detect: about half of the width, for then 0 is just outside.
 #
 # ## Real groups
 #
@@ -290,7 +289,7 @@ np.testing.assert_allclose(planted.mean(), changes.mean() - 0.05, atol=1e-5)
 # real test reviews, group by group. The groups here: short and long reviews (the magazine's youngest readers write
 # short ones).
 #
-# **Exercise 5.** `groups` names the group of each review, `right` says whether the model was right about it. Give a
+# **Exercise 5.** `groups` names the group of each review, `right` says whether the model was right about it. Return a
 # dictionary: for each group the share that was right.
 
 
@@ -319,11 +318,11 @@ for name, share in accuracy_by_group(groups, right).items():
 # ## Who is let down?
 #
 # Accuracy mixes two errors, and they hurt different people. The magazine promised: **a kind review goes to the top**.
-# So look only at the reviews that *are* fresh, and ask how many of them the model recognises, group by group. That
-# this share is the same for all groups is called *equal opportunity* (Hardt et al. 2016, arXiv 1610.02413).
+# So look only at the reviews that *are* fresh, and ask how many of them the model recognizes, group by group. If this
+# share is the same for all groups, that is called *equal opportunity* (Hardt et al. 2016, arXiv 1610.02413).
 #
-# **Exercise 6.** `gold` holds the true label of each review, `predicted` the model's. Give a dictionary: for each group
-# the share of **its fresh reviews** that were predicted fresh. A group without any fresh review does not appear.
+# **Exercise 6.** `gold` contains the true label of each review, `predicted` the model's. Return a dictionary: for each
+# group the share of **its fresh reviews** that were predicted fresh. A group without any fresh review does not appear.
 
 
 # %%
@@ -359,32 +358,32 @@ print(f"long minus short: 95% interval of the gap {low:+.3f} to {high:+.3f}")
 # %% [markdown]
 # The intervals of two groups may overlap although the gap between them is real: look at the interval of the **gap**.
 # If 0 is inside, the honest sentence is: *we cannot tell yet*. (Notebook 12 says how many reviews would be enough.)
-# Fewer reviews, wider intervals: small groups are the ones about which we know least, and often the ones that matter
+# Fewer reviews, wider intervals: small groups are the ones that we know least about, and often the ones that matter
 # most.
 #
 # ## What to write to the reader
 #
-# > We put your question to the model with real reviews, exchanging the words for men and women in each. On average the
-# > answer moves by so much (with this interval), and so many reviews in a hundred change sides. The same test finds a
-# > bias of 0.05 when we plant one. It says nothing about names, or about what else differs between reviews.
+# > We tested your question with real reviews, exchanging the words for men and women in each. On average the answer
+# > moves by so much (with this interval), and so many reviews in a hundred change sides. The same test detects a bias
+# > of 0.05 when we plant one. It says nothing about names, or about what else differs between reviews.
 #
 # ## Summary
 #
 # * One pair shows nothing. Many real pairs with one word swapped show what that word does.
-# * With its sign the mean says who is favoured; the share of flips says how many people notice.
-# * An interval around the gap itself, and a planted bias to see that the test can find one.
+# * With its sign, the mean says who is favored; the share of flips says how many people notice.
+# * Compute an interval for the gap itself, and plant a bias to see that the test can detect one.
 # * By group: accuracy, and the error that hurts. Small groups need more data, not smaller words.
 #
 # ## Questions to think about
 #
 # 1. *her* can become *his* or *him*; we always write one of them. Which way could that push the result?
 # 2. The mean is 0, but 10% of the pairs flip. Is the model fair?
-# 3. We looked at two groups and two figures. What happens to "0 is outside" when you look at forty?
-#    ([Notebook 12](../notebooks/12_comparing_honestly.ipynb) has the answer.)
+# 3. We looked at two groups and two metrics. What happens to "0 is outside" when you look at forty? ([Notebook
+#    12](../notebooks/12_comparing_honestly.ipynb) has the answer.)
 #
-# ## Where to go on
+# ## Where to go next
 #
-# * [Lesson 09](09_explain.ipynb): explain one decision to the person whom it concerns.
+# * [Lesson 09](09_explain.ipynb): explain one decision to the person it concerns.
 # * Kiritchenko and Mohammad 2018, *Examining Gender and Race Bias in Two Hundred Sentiment Analysis Systems* (arXiv
 #   1805.04508).
 #
