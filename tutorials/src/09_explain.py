@@ -21,16 +21,16 @@
 #
 # **Time:** about 35 minutes to read and do. The cells on a laptop CPU: about 2 minutes; on a GPU: not measured yet.
 #
-# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
-# says what is wrong, `hint("09-explain.1")` helps, and `solution("09-explain.1")` ends the search. Cells below
-# an exercise need your function: they fail until it is filled in.
+# **How to work:** replace the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("09-explain.1")` helps, and `solution("09-explain.1")` shows the solution. Cells below an
+# exercise need your function: they fail until you have written it.
 #
 # ## The story
 #
-# The film magazine of [lesson 08](08_bias.ipynb) lets a model decide which readers' reviews stand at the top (*fresh*,
-# a kind review) and which at the bottom (*rotten*). Ms. Lindqvist's review was put at the bottom. She writes: "Why? I
-# praised the acting!" She has a right to an answer: in plain words, and **true**. A nice story about what the model
-# might have thought is not an answer.
+# The film magazine of [lesson 08](08_bias.ipynb) lets a model decide which readers' reviews appear at the top
+# (*fresh*, a kind review) and which at the bottom (*rotten*). Ms. Lindqvist's review was put at the bottom. She
+# writes: "Why? I praised the acting!" She has a right to an answer: in plain words, and **true**. A nice story about
+# what the model might have thought is not an answer.
 
 # %% tags=["setup"]
 from workbench.teach import check, done, hint, size, solution
@@ -51,8 +51,8 @@ from workbench.inference.predictor import Predictor
 # %% [markdown]
 # ## The model and its answer
 #
-# If you did lesson 08 in this workspace, the same run is found again, and nothing is trained. (Should your model call
-# her review *fresh*, read on with that word: the steps are the same.)
+# If you did lesson 08 in this workspace, the same run is reused, and nothing is trained. (If your model calls her
+# review *fresh*, read on with that word: the steps are the same.)
 
 # %%
 limit = size(
@@ -83,21 +83,22 @@ def probability(texts):
 
 
 # %% [markdown]
-# ## First look, on the dashboard
+# ## First look, in the dashboard
 #
-# Page **Explain**, run `lesson-reviews`, and her review as the **Text**: *the acting is fine but the story is a mess
-# and the jokes are dull*. Under **View** choose **Tokens**, under **Method** *Occlusion*. The words are coloured: the
-# stronger, the more the word speaks for the decision; the other colour speaks against it. Change the method to
-# *Integrated gradients*, then to *Attention*. The colours change. Which of them goes into the letter?
+# On the page **Explain**, choose the run `lesson-reviews` and enter her review as the **Text**: *the acting is fine
+# but the story is a mess and the jokes are dull*. Under **View** choose **Tokens**, under **Method** *Occlusion*. The
+# words are colored: the stronger the color, the more the word speaks for the decision; the other color speaks against
+# it. Change the method to *Integrated gradients*, then to *Attention*. The colors change. Which of them goes into the
+# letter?
 #
 # ## Hide one word
 #
-# The simplest idea is the best place to begin: **hide a word and ask again**. If the answer gets less sure, the word
-# counted. What a model reads are **tokens**: words, or pieces of words. MiniLM, our model, knows the token `[MASK]`,
-# which stands for a word that cannot be read.
+# Start with the simplest idea: **hide a word and ask again**. If the answer becomes less certain, the word counted. A
+# model reads **tokens**: words, or subwords. MiniLM, our model, knows the token `[MASK]`, which represents a word that
+# cannot be read.
 #
 # **Exercise 1.** From a list of words make as many texts, in each of which **one** word is hidden: in the first text
-# the first word, and so on. In a text, words stand between single spaces.
+# the first word, and so on. In a text, single spaces separate the words.
 
 
 # %%
@@ -112,9 +113,9 @@ def each_hidden(words):
 check("09-explain.1", each_hidden)
 
 # %% [markdown]
-# **Exercise 2.** `whole` is the probability of the decision for the whole text, `hidden` the list of probabilities with
-# each word hidden. Give for each word how much it counted **for** the decision: how far the probability **falls**
-# without it.
+# **Exercise 2.** `whole` is the probability of the decision for the whole text, `hidden` the list of probabilities
+# with each word hidden. Return for each word how much it counted **for** the decision: how far the probability
+# **falls** without it.
 
 
 # %%
@@ -139,7 +140,7 @@ axis.set_xlabel(f"how far {LABEL!r} falls when the word is hidden")
 show(figure, "A bar for each word of the review: how far the decision's probability falls when the word is hidden.")
 
 # %% [markdown]
-# That is **occlusion**, one of the methods of the library. Held against it (each word of this review is one token, so
+# That is **occlusion**, one of the methods of the library. Compared with it (each word of this review is one token, so
 # both hide the same things):
 
 # %%
@@ -149,13 +150,13 @@ np.testing.assert_allclose(scores, theirs, atol=1e-5)
 print("same as the library's occlusion, for", len(scores), "words")
 
 # %% [markdown]
-# ## Integrated gradients, and pieces of words
+# ## Integrated gradients, and subwords
 #
-# Occlusion hides one word at a time, so it overlooks words that say the same twice: hide *dull*, and *mess* is
-# still there. **Integrated gradients** go another way: they blend the text in slowly, out of a text that consists of
-# `[MASK]` alone, and add up how strongly each token pushes at every step. What they promise can be checked: their
+# Occlusion hides one word at a time, so it overlooks words that say the same twice: hide *dull*, and *mess* is still
+# there. **Integrated gradients** work differently: they blend the text in slowly, starting from a text that consists
+# of `[MASK]` alone, and add up how strongly each token pushes at every step. You can check what they promise: their
 # numbers add up to the whole difference between the two texts (up to 1%: the library adds up in steps, and stops when
-# it is that near).
+# it is that close).
 
 # %%
 blended = explain(predictor, REVIEW, method="integrated-gradients")
@@ -163,15 +164,15 @@ gap = blended.details["logit"] - blended.details["baseline_logit"]
 print(f"sum of the numbers {sum(blended.scores):+.3f}, difference to be shared out {gap:+.3f}")
 
 # %% [markdown]
-# (The difference is one of *logits*: the scores from which the probabilities are made.)
+# (The difference is one of *logits*: the scores that the probabilities are computed from.)
 #
-# A tokenizer cuts rare words into pieces, *unfunny* into *un*, *##fu*, *##nn*, *##y* (*##* marks a piece that goes on
-# with a word); and it adds special tokens at the ends, `[CLS]` and `[SEP]`. A customer reads words. What the pieces of
-# a word count adds up to what the word counts.
+# A tokenizer splits rare words into subwords, *unfunny* into *un*, *##fu*, *##nn*, *##y* (*##* marks a subword that
+# continues a word); and it adds special tokens at the ends, `[CLS]` and `[SEP]`. A customer reads words. The scores of
+# the subwords add up to the score of the word.
 #
-# **Exercise 3.** `scores` says what each token counts. `words` says for each token to which word it belongs (0 for the
-# first word), and `None` for a special token. Give the sum for each word, in the order of the words. Special tokens
-# belong to no word.
+# **Exercise 3.** `scores` says how much each token counts. `words` says for each token which word it belongs to (0 for
+# the first word), and `None` for a special token. Return the sum for each word, in the order of the words. Special
+# tokens belong to no word.
 
 
 # %%
@@ -200,9 +201,9 @@ for word, number in zip(other.split(), numbers, strict=True):
 # %% [markdown]
 # ## Which words go into the letter?
 #
-# **Exercise 4.** `scores` says what each word counts. Give the **positions** (from 0) of the words that count most. How
-# many? `share` (0 to 1) times the number of all words, rounded down, but at least one. Give them in the order in which
-# they stand in the text.
+# **Exercise 4.** `scores` says how much each word counts. Return the **positions** (from 0) of the words that count
+# most. How many? `share` (0 to 1) times the number of all words, rounded down, but at least one. Return them in the
+# order of the text.
 
 
 # %%
@@ -233,7 +234,7 @@ assert by_occlusion == [i - 1 for i in library.faithfulness["top_k"]]  # the lib
 # random** too, several times, and compare. This is the *faithfulness test* (DeYoung et al. 2020, arXiv 1911.03429).
 #
 # **Exercise 5.** `whole` is the probability for the whole text, `without_named` without the named words,
-# `without_random` a list: without random words, once for each draw. Give how much **further** the probability falls
+# `without_random` a list: without random words, once for each draw. Return how much **further** the probability falls
 # for the named words than it does on average for random ones.
 
 
@@ -272,9 +273,9 @@ print("the library says:", library.faithfulness["sentence"])
 #
 # The dashboard's page **Explain** does the same: **View** → **Faithfulness** → **Evaluate this explanation**.
 #
-# One review is one case. Is the **method** any good for this model? The same over many reviews, with an interval; on
-# the dashboard at the bottom of the same view, *Over many texts*. (*Raw attention* in its answer: the words that the
-# model's last layer looks at most.)
+# One review is one case. Is the **method** any good for this model? Measure the same over many reviews, with an
+# interval; in the dashboard, *Over many texts* at the bottom of the same view does that. (*Raw attention* in its
+# answer: the words that the model's last layer looks at most.)
 
 # %%
 from workbench.explain import evaluate_dataset_faithfulness
@@ -288,14 +289,14 @@ print(evaluation.sentence)
 # %% [markdown]
 # ## The letter
 #
-# The rule of the house: words are named **only if** naming them is better than chance. Otherwise the letter says
-# honestly that we do not know. Of the two explanations, the one that stood the test better goes into the letter.
+# The rule of the house: the letter names words **only if** naming them is better than chance. Otherwise it says
+# honestly that we do not know. Of the two explanations, the one that did better in the test goes into the letter.
 #
 # **Exercise 6.** Write the sentence for the letter. With the words `["dull", "too", "long"]`:
 #
 # * `The words that counted most were "dull", "too" and "long".`
 # * for one word: `The word that counted most was "dull".`
-# * where it is not better than chance (`further` is 0 or below): `We cannot say which words counted most.`
+# * if it is not better than chance (`further` is 0 or below): `We cannot say which words counted most.`
 
 
 # %%
@@ -344,22 +345,22 @@ If you think that it is wrong here, write to us: a person will then decide.
 #
 # ## Summary
 #
-# * Occlusion: hide a word, ask again. Integrated gradients: share out the whole difference, up to
-#   the error of adding up in steps.
-# * Add up the pieces of words, leave out special tokens: readers read words.
-# * Test an explanation before you send it: hide what it names, beside as many random words, over many texts.
+# * Occlusion: hide a word, ask again. Integrated gradients: distribute the whole difference over the tokens, up to the
+#   error of adding up in steps.
+# * Add up subwords, leave out special tokens: readers read words.
+# * Test an explanation before you send it: hide what it names, compare with as many random words, over many texts.
 # * If it is not better than chance, say so.
 #
 # ## Questions to think about
 #
-# 1. *not bad at all*: what does occlusion say of *not*, and of *bad*? Try it on the page **Explain**.
+# 1. *not bad at all*: what does occlusion say about *not*, and about *bad*? Try it on the page **Explain**.
 # 2. "Without *dull* it would have been fresh." Is that the same as "*dull* was the reason"?
 # 3. Would you show the customer the explanation of a decision that was wrong?
 #
-# ## Where to go on
+# ## Where to go next
 #
 # * [Notebook 11](../notebooks/11_looking_inside.ipynb): integrated gradients by hand.
-# * `workbench explain RUN --text "..." --method occlusion --html why.html` makes a page that can be sent.
+# * `workbench explain RUN --text "..." --method occlusion --html why.html` makes a page that you can send.
 #
 # How far you have come (the dashboard's page **Learn** shows the same), and what comes next:
 
