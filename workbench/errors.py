@@ -2,20 +2,20 @@
 
     WorkbenchError              what was wrong, and what to do about it
     ├── RequestError            the request was wrong: nothing was started (exit code 2)
-    │   ├── UnknownNameError    a name that no registry or folder holds
-    │   ├── SpecError           a spec that cannot be run, with all its problems
+    │   ├── UnknownNameError    a name that does not exist
+    │   ├── SpecError           a spec that cannot run, with all its problems
     │   ├── DataError           a file or a row that cannot be used
     │   └── RefusedError        something that would be unsafe: outside the workspace, a pickle, remote code
-    ├── MissingPackageError     an optional package is needed for this, and not installed
-    ├── BusyError               somebody else holds what is needed
+    ├── MissingPackageError     an optional package is needed, and not installed
+    ├── BusyError               another process holds what is needed
     ├── FetchError              a download that failed or did not have the pinned hash
-    └── RunError                a run that began and could not end well (exit code 1)
+    └── RunError                a run that failed after it started (exit code 1)
         ├── NonFiniteLossError  the loss became NaN or infinite
         ├── OutOfMemoryError    the device or the machine had too little memory
-        ├── CheckpointError     no whole checkpoint to go on from
+        ├── CheckpointError     there is no complete checkpoint to resume from
         └── StorageError        the disk is full, read-only or broken
 
-A message says what was wrong, what was given and what is allowed; the hint says what to do next.
+A message says what was wrong, the value, and what is allowed; the hint says what to do next.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class WorkbenchError(Exception):
     """Base of the tree.
 
     Args:
-        message: what was wrong, what was given, what is allowed; one or two sentences.
+        message: what was wrong, the value, what is allowed; one or two sentences.
         hint: what to do next.
     """
 
@@ -42,19 +42,19 @@ class WorkbenchError(Exception):
 
     @property
     def kind(self) -> str:
-        """The class's name without ``Error``: what ``status.json`` and ``--json`` call this error."""
+        """The class's name without ``Error``, as ``status.json`` and ``--json`` name this error."""
         return type(self).__name__.removesuffix("Error")
 
     def as_dict(self) -> dict[str, str]:
-        """``{"kind", "message", "hint"}``, as the command line's JSON and ``status.json`` hold it."""
+        """Return ``{"kind", "message", "hint"}``, as ``status.json`` and ``--json`` hold it."""
         return {"kind": self.kind, "message": self.message, "hint": self.hint}
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Subclasses take other arguments than a message, which the default way of pickling would call them with.
-        # An error must come whole out of a process pool: one that cannot be unpickled breaks the pool.
+        # Subclasses take other arguments than a message, with which the default pickling would call them. An error
+        # must survive a process pool: one that cannot be unpickled breaks the pool.
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
@@ -76,8 +76,9 @@ class UnknownNameError(RequestError):
 
     Args:
         what: the kind of thing, in the singular: ``"task"``.
-        name: what was asked for.
-        known: every name that there is.
+        name: the unknown name.
+        known: every name that exists.
+        hint: what to do; by default the known names.
     """
 
     def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
@@ -90,7 +91,13 @@ class UnknownNameError(RequestError):
 
 
 class SpecError(RequestError):
-    """A spec that cannot be run. ``problems`` holds every one of them, not only the first."""
+    """A spec that cannot run.
+
+    Args:
+        message: what was wrong.
+        hint: what to do next.
+        problems: every problem, not only the first.
+    """
 
     def __init__(self, message: str, hint: str = "", problems: Iterable[Any] = ()) -> None:
         super().__init__(message, hint)
@@ -102,7 +109,7 @@ class DataError(RequestError):
 
 
 class RefusedError(RequestError):
-    """Something that would be unsafe, whoever asks: outside the workspace, a pickle, remote code."""
+    """Something that would be unsafe for any user: outside the workspace, a pickle, remote code."""
 
 
 class MissingPackageError(WorkbenchError):
@@ -121,18 +128,18 @@ class MissingPackageError(WorkbenchError):
 
 
 class BusyError(WorkbenchError):
-    """Somebody else holds what is needed; the message says who."""
+    """Another process holds what is needed; the message says which."""
 
 
 class FetchError(WorkbenchError):
-    """A download that failed, was torn, or did not have the pinned hash. What was wrong is never used."""
+    """A download that failed, was incomplete, or did not have the pinned hash. It is never used."""
 
 
 EXIT_ALREADY_RUNNING = 75  # of a process that finds another one at work on its run, or nothing to do (EX_TEMPFAIL)
 
 
 class RunError(WorkbenchError):
-    """A run that began and could not end well."""
+    """A run that failed after it started."""
 
 
 class NonFiniteLossError(RunError):
@@ -150,7 +157,7 @@ class OutOfMemoryError(RunError):
 
 
 class CheckpointError(RunError):
-    """There is no whole checkpoint to go on from."""
+    """There is no complete checkpoint to resume from."""
 
 
 class StorageError(RunError):

@@ -1,6 +1,6 @@
-"""What this machine is: processor, memory, disk, GPUs; and who a process is, beyond its number.
+"""This machine: processor, memory, disk, GPUs; and the identity of a process, beyond its number.
 
-Nothing here imports torch: asking what there is must not cost seconds or occupy a GPU.
+Nothing here imports torch: describing the machine must not cost seconds or occupy a GPU.
 """
 
 from __future__ import annotations
@@ -13,24 +13,60 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import psutil
 
-# -- what there is ---------------------------------------------------------------------------------------------------
+# -- hardware -------------------------------------------------------------------------------------------------------
 
 
-def describe(folder: Path | None = None) -> dict[str, Any]:
-    """What this machine can do.
+class Gpu(TypedDict):
+    """A GPU; memory in bytes, None where the driver does not report it."""
+
+    name: str
+    memory_bytes: int | None
+    free_bytes: int | None
+
+
+class Cpu(TypedDict):
+    """The processor; ``cores`` are those that this process may use."""
+
+    name: str
+    cores: int
+
+
+class Memory(TypedDict):
+    """Main memory."""
+
+    total_bytes: int
+    available_bytes: int
+
+
+class Disk(TypedDict):
+    """The disk of a folder."""
+
+    total_bytes: int
+    free_bytes: int
+
+
+class Machine(TypedDict):
+    """What this machine has, and the versions of Python and of the operating system."""
+
+    cpu: Cpu
+    memory: Memory
+    disk: Disk
+    gpus: list[Gpu]
+    python: str
+    platform: str
+
+
+def describe(folder: Path | None = None) -> Machine:
+    """Describe this machine.
 
     Args:
-        folder: whose disk is told; the current folder if left out.
-
-    Returns:
-        ``{"cpu": {"name", "cores"}, "memory": {"total_bytes", "available_bytes"}, "disk": {"total_bytes",
-        "free_bytes"}, "gpus": [{"name", "memory_bytes", "free_bytes"}], "python", "platform"}``; ``cores`` are those
-        that this process may use.
+        folder: whose disk is described; the current folder by default.
     """
     memory = psutil.virtual_memory()
     disk = shutil.disk_usage(_existing(folder or Path.cwd()))
@@ -45,29 +81,29 @@ def describe(folder: Path | None = None) -> dict[str, Any]:
 
 
 def cpu_cores() -> int:
-    """Number of cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def gpus() -> list[dict[str, Any]]:
-    """NVIDIA GPUs as ``{"name", "memory_bytes", "free_bytes"}``, as the driver's own tool tells them."""
-    found = []
+def gpus() -> list[Gpu]:
+    """Return the NVIDIA GPUs that nvidia-smi lists; none without it."""
+    cards: list[Gpu] = []
     for line in _nvidia_smi("--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"):
         name, *numbers = (part.strip() for part in line.rsplit(",", 2))
         total, free = (int(number) * 2**20 if number.isdigit() else None for number in numbers)
-        found.append({"name": name, "memory_bytes": total, "free_bytes": free})
-    return found
+        cards.append({"name": name, "memory_bytes": total, "free_bytes": free})
+    return cards
 
 
 def gpu_count() -> int:
-    """How many GPUs a run can be given: see :func:`gpu_names`."""
+    """Return how many GPUs runs can use: see :func:`gpu_names`."""
     return len(gpu_names())
 
 
 def gpu_names() -> list[str]:
-    """What to write into ``CUDA_VISIBLE_DEVICES`` for each GPU; where that variable is set, only what it names."""
+    """Return the value of ``CUDA_VISIBLE_DEVICES`` for each GPU; where that variable is set, only those it names."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return [str(number) for number in range(_installed_gpus())]
@@ -103,7 +139,7 @@ def _cpu_name() -> str:
 
 
 def _existing(folder: Path) -> Path:
-    """``folder``, or the nearest folder above it that exists."""
+    """Return a folder, or the nearest folder above it that exists."""
     folder = folder.absolute()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -114,22 +150,26 @@ def _existing(folder: Path) -> Path:
 
 
 def limit_onednn_cache() -> None:
-    """Have oneDNN, which computes on CPUs, keep 32 of the kernels that it builds, one for each length of a batch.
+    """Limit the kernels that oneDNN, which computes on CPUs, caches: one for each length of a batch.
 
-    It would keep 1,024. With 32 a training is as fast, and needs some hundred megabytes less (`RESULTS.md`). To be said
-    before the process computes anything; what the user has set stays.
+    It would cache 1,024. With 32 a training run is as fast, and needs some hundred megabytes less (`RESULTS.md`). Call
+    it before the process computes anything; a limit that the user has set stays.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
 
 
 def peak_rss_bytes() -> int:
-    """Most memory in bytes that this process has held at once (resident set)."""
+    """Return the peak memory of this process in bytes (resident set)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def tree_rss_bytes(pid: int) -> int:
-    """Memory in bytes that process ``pid`` and its children hold now; 0 when it is gone."""
+    """Return the memory in bytes of a process and its children now; 0 when it has ended.
+
+    Args:
+        pid: the process.
+    """
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
@@ -145,7 +185,7 @@ def tree_rss_bytes(pid: int) -> int:
 
 
 def oom_kills() -> int:
-    """How many processes the kernel has killed for want of memory since it started; 0 where it does not say."""
+    """Return how many processes the kernel has killed for lack of memory since it started; 0 where it does not say."""
     try:
         lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -156,21 +196,28 @@ def oom_kills() -> int:
 # -- processes -------------------------------------------------------------------------------------------------------
 
 
-def process_identity(pid: int | None = None) -> dict[str, Any]:
-    """Who a process is: ``{"pid", "started", "boot", "host"}``.
+def process_identity(pid: int | None = None) -> dict[str, int | float | str]:
+    """Return what identifies a process: ``{"pid", "started", "boot", "host"}``.
 
-    A process id is given out again after a while, and after a reboot at once; with the start (in clock ticks since
-    boot where the kernel tells them, so that a clock set back changes nothing) and the boot it names one process only.
+    A process id is reused after a while, and after a reboot at once. With its start (in clock ticks since boot where
+    the kernel has them, so that a clock that is set back changes nothing) and the boot it identifies one process.
 
     Args:
-        pid: the process; this one if left out. Raises psutil.NoSuchProcess when there is none.
+        pid: the process; this one by default.
+
+    Raises:
+        psutil.NoSuchProcess: there is none.
     """
     pid = os.getpid() if pid is None else pid
     return {"pid": pid, "started": _started(pid), "boot": _boot(), "host": socket.gethostname()}
 
 
-def is_same_process(identity: dict[str, Any]) -> bool:
-    """Whether the process that :func:`process_identity` once described is alive, and not another with its number."""
+def is_same_process(identity: Mapping[str, object]) -> bool:
+    """Return whether a process is alive, and not another with its number.
+
+    Args:
+        identity: of :func:`process_identity`, as it was stored.
+    """
     pid = identity.get("pid")
     if not isinstance(pid, int) or pid <= 0:
         return False
@@ -183,7 +230,7 @@ def is_same_process(identity: dict[str, Any]) -> bool:
 def _started(pid: int) -> float:
     try:
         after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
-        return int(after_name.split()[19])  # field 22, "starttime"; the name, field 2, may hold blanks
+        return int(after_name.split()[19])  # field 22, "starttime"; the name, field 2, may contain spaces
     except (OSError, IndexError, ValueError):
         return float(psutil.Process(pid).create_time())
 

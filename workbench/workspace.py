@@ -1,10 +1,13 @@
-"""Where everything of one user lives: ``WORKBENCH_HOME``, by default ``~/.workbench``.
+"""The folder where everything of one user lives: ``WORKBENCH_HOME``, by default ``~/.workbench``.
 
-    runs/            one folder a run
-    cache/           what can be fetched or computed again
-    uploads/         the user's own files, as the dashboard took them
-    progress.json    what was done of the course
-    worker.lock      who runs the queue
+    runs/            a folder per run
+    sweeps/          a folder per sweep
+    cache/           what can be downloaded or computed again
+    uploads/         the user's own files, uploaded in the dashboard
+    estimates/       what specs are expected to cost
+    course/          the user's copy of the course, where the workbench is installed from a wheel
+    progress.json    the reader's progress in the course
+    worker.lock      held by the process that runs the queue
     settings.json    settings and the dashboard's password (hashed), readable by the owner only
 
 Nothing is ever written outside it.
@@ -15,65 +18,87 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from workbench.errors import StorageError
 from workbench.files import inside, read_json, safe_name, storage_errors, write_json
 from workbench.locks import waiting_lock
 
+if TYPE_CHECKING:
+    from workbench.types import Json, JsonObject
+
 
 @dataclass(frozen=True)
 class Workspace:
-    """One user's folder. ``Workspace.current()`` is the one that ``WORKBENCH_HOME`` names."""
+    """One user's folder. ``Workspace.current()`` is the one that ``WORKBENCH_HOME`` names.
+
+    Args:
+        root: the folder.
+    """
 
     root: Path
 
     @classmethod
     def current(cls) -> Workspace:
-        """The workspace that ``WORKBENCH_HOME`` names (default ``~/.workbench``), created when it is missing."""
+        """Return the workspace that ``WORKBENCH_HOME`` names (default ``~/.workbench``); create it if it is missing."""
         return cls(Path(os.environ.get("WORKBENCH_HOME") or "~/.workbench").expanduser().absolute()).create()
 
     def create(self) -> Workspace:
-        """Make the folders that are missing. Raises StorageError when that cannot be done."""
+        """Create the folders that are missing. Raises StorageError when that is not possible."""
         try:
             with storage_errors(self.root):
                 for folder in (self.root, self.runs, self.cache, self.uploads):
                     folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise StorageError(
-                f"The workspace {self.root} cannot be made: a file stands in its place.",
+                f"The workspace {self.root} cannot be created: there is a file of that name.",
                 "Set WORKBENCH_HOME to a folder.",
             ) from error
         return self
 
     @property
     def runs(self) -> Path:
+        """The folder of all runs."""
         return self.root / "runs"
 
     @property
     def cache(self) -> Path:
+        """The folder of what can be downloaded or computed again."""
         return self.root / "cache"
 
     @property
     def uploads(self) -> Path:
+        """The folder of the user's own files."""
         return self.root / "uploads"
 
     def run_folder(self, run_id: str) -> Path:
-        """The folder of the run with this id, whether or not it exists. Refuses an id that is not one name."""
+        """Return the folder of a run, whether or not it exists.
+
+        Args:
+            run_id: the run's id.
+
+        Raises:
+            RefusedError: the id is not a single valid name.
+        """
         inside(self.runs, safe_name(run_id, "run id"), "run")
         return self.runs / run_id
 
     @property
     def settings_file(self) -> Path:
+        """The file of the settings."""
         return self.root / "settings.json"
 
-    def settings(self) -> dict[str, Any]:
-        """The stored settings; empty when there are none."""
-        found = read_json(self.settings_file)
-        return found if isinstance(found, dict) else {}
+    def settings(self) -> JsonObject:
+        """Return the stored settings; empty when there are none."""
+        settings = read_json(self.settings_file)
+        return settings if isinstance(settings, dict) else {}
 
-    def save_settings(self, **changes: Any) -> None:
-        """Change some settings; None removes one. Only the owner can read the file."""
+    def save_settings(self, **changes: Json) -> None:
+        """Change some settings. Only the owner can read the file.
+
+        Args:
+            changes: new values by name; None removes a setting.
+        """
         with waiting_lock(self.root / "settings.lock"):
             merged = {key: value for key, value in {**self.settings(), **changes}.items() if value is not None}
             write_json(self.settings_file, merged, mode=0o600)

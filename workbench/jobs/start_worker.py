@@ -10,6 +10,7 @@ import sys
 import sysconfig
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.files import storage_errors
@@ -23,7 +24,7 @@ STARTING_SECONDS = 5.0  # after starting a worker, no second one is started for 
 _starting_until: dict[Path, float] = {}  # by workspace: when a worker that this process started must hold its lock
 
 
-def worker_lock(workspace: Workspace, holder: dict[str, object] | None = None) -> Lock:
+def worker_lock(workspace: Workspace, holder: Mapping[str, object] | None = None) -> Lock:
     """Return the lock that the worker of a workspace holds while it lives.
 
     Args:

@@ -7,6 +7,7 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
+from typing import cast
 
 from workbench.machine import describe
 from workbench.training.device import Device
@@ -30,7 +31,7 @@ def describe_environment(device: Device, data_fingerprint: str, seed: int) -> Js
         "platform": platform.platform(),
         "packages": {name: metadata.version(name) for name in PACKAGES},
         "device": {"kind": device.kind, "name": device.name, "precision": device.precision},
-        "machine": describe(),
+        "machine": cast(JsonObject, describe()),
         "git_commit": _git_commit(),
         "data_fingerprint": data_fingerprint,
         "seed": seed,

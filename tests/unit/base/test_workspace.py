@@ -31,7 +31,7 @@ def test_default_is_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_file_in_its_place_is_told(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
-    with pytest.raises(StorageError, match="a file stands in its place"):
+    with pytest.raises(StorageError, match="there is a file of that name"):
         Workspace(tmp_path / "taken").create()
 
 
