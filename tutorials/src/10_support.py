@@ -11,25 +11,25 @@
 # ---
 
 # %% [markdown]
-# # 10 · A support assistant that answers or passes on
+# # 10 · A support assistant that answers or hands over
 #
-# **After this lesson you can** find the known question that is nearest to a new one, let a model answer only when it is
-# sure, draw coverage against accuracy, and choose the threshold by what errors cost.
+# **After this lesson you can** find the known question that is nearest to a new one, let a model answer only when it
+# is confident, plot coverage against accuracy, and choose the threshold by what errors cost.
 #
-# **You need** Python and school mathematics. Notebook 01 says how a text becomes numbers.
+# **You need** Python and school mathematics. Notebook 01 explains how a text becomes numbers.
 #
 # **Time:** about 35 minutes to read and do. The cells on a laptop CPU: about 5 minutes; on a GPU: not measured yet.
 #
-# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
-# says what is wrong, `hint("10-support.1")` helps, and `solution("10-support.1")` ends the search. Cells below
-# an exercise need your function: they fail until it is filled in.
+# **How to work:** replace the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("10-support.1")` helps, and `solution("10-support.1")` shows the solution. Cells below an
+# exercise need your function: they fail until you have written it.
 #
 # ## The story
 #
-# A bank's help line gets thousands of questions a day, and most of them were asked before. An assistant shall answer
-# what it knows and **pass everything else on to a person**. The head of the help line has one condition: "Of what it
-# answers itself, 95 in 100 must be right. A wrong answer costs us 20 euros in angry calls, a question that is passed on
-# costs 4." Your task: say how many questions the assistant may answer itself.
+# A bank's help line gets thousands of questions a day, and most of them were asked before. An assistant answers what
+# it knows and **hands everything else over to a person**. The head of the help line has one condition: "Of what it
+# answers itself, 95 in 100 must be right. A wrong answer costs us 20 euros in angry calls, a question that is handed
+# over costs 4." Your task: say how many questions the assistant may answer itself.
 #
 # The data: questions of bank customers, `banking77` in the catalogue, each with its *intent* (what the customer wants,
 # one of 77), for which the bank has a ready answer. And, because people ask anything, small talk from
@@ -53,9 +53,9 @@ from workbench.workspace import Workspace
 # %% [markdown]
 # ## Texts as arrows
 #
-# A model for *sentence similarity* turns a text into a list of numbers, a **vector**: think of an arrow. Texts that
-# mean the same shall point the same way. Whether two arrows do is told by the **cosine** of the angle between them: 1
-# for the same direction, 0 for a right angle, -1 for opposite ones.
+# A model for *sentence similarity* turns a text into a list of numbers, a **vector**: think of an arrow. Texts with
+# the same meaning should point the same way. The **cosine** of the angle between two arrows measures that: 1 for the
+# same direction, 0 for a right angle, -1 for opposite directions.
 #
 # $$\cos(a, b) = \frac{a_1 b_1 + a_2 b_2 + \dots}{|a|\,|b|},\qquad |a| = \sqrt{a_1^2 + a_2^2 + \dots}$$
 #
@@ -77,12 +77,13 @@ check("10-support.1", cosine)
 # %% [markdown]
 # ## Train it
 #
-# On the dashboard: page **Launch**, *Begin with* the preset `similar-questions`. It takes questions with the same
-# intent as pairs that belong together, pulls their arrows towards each other, and pushes those of other pairs apart.
-# Below runs a smaller version; it appears on the page **Runs**. Open it there: the table *Result* has a column
-# **Baseline**, the same figures for the model **before** training. `recall@1` is how often the nearest other question
-# has the same intent, `recall@5` how often one of the five nearest has it; `mrr` is the mean of 1 / place of the first
-# that has it; `spearman` says whether pairs of one intent come out nearer than others, 1 at best.
+# In the dashboard: on the page **Launch**, choose the preset `similar-questions` under *Begin with*. It takes
+# questions with the same intent as pairs that belong together, pulls their arrows towards each other, and pushes those
+# of other pairs apart. The cell below runs a smaller version; it appears on the page **Runs**. Open it there: the
+# table *Result* has a column **Baseline** with the same metrics for the model **before** training. `recall@1` is how
+# often the nearest other question has the same intent, `recall@5` how often one of the five nearest has it; `mrr` is
+# the mean of 1 / rank of the first that has it; `spearman` says whether pairs of one intent come out nearer than
+# others, 1 at best.
 
 # %%
 limit = size(
@@ -125,11 +126,12 @@ print("the library finds the same nearest one:", theirs.text)
 # %% [markdown]
 # ## Answer like the nearest question
 #
-# The assistant needs no list of rules. It keeps questions that were answered before, each with its intent, looks for
-# the nearest one, and gives that one's answer. How near it is tells how sure it may be.
+# The assistant needs no list of rules. It stores questions that were answered before, each with its intent, looks for
+# the nearest one, and uses that one's answer. The closer it is, the more certain the answer.
 #
-# **Exercise 2.** `nearness` is a list: how near each known question is to the new one. `intents` are theirs. Give the
-# intent of the nearest known question and its nearness, as a pair. If two are equally near, take the earlier one.
+# **Exercise 2.** `nearness` is a list: how near each known question is to the new one. `intents` are their intents.
+# Return the intent of the nearest known question and its nearness, as a pair. If two are equally near, take the
+# earlier one.
 
 
 # %%
@@ -167,17 +169,17 @@ right = [intent == true for (intent, _), true in zip(found, new_intents, strict=
 print(f"answering everything: {sum(right) / len(right):.1%} right")
 
 # %% [markdown]
-# ## Answer, or pass on
+# ## Answer, or hand over
 #
-# The rule: answer if the nearest question is at least as near as a **threshold**, otherwise pass on. A higher threshold
-# answers fewer questions, and, one hopes, more of these rightly. Two figures describe it:
+# The rule: answer if the nearest question is at least as near as a **threshold**, otherwise hand over. A higher
+# threshold answers fewer questions, and, one hopes, more of them correctly. Two metrics describe it:
 #
 # * **coverage**: the share of all questions that the assistant answers,
-# * **accuracy**: of those that it answers, the share that is right.
+# * **accuracy**: the share of the answered questions that is right.
 #
-# **Exercise 3.** For each new question, `scores` says how near the nearest known one is, and `right` whether its intent
-# is the right one. Give both figures as a pair (coverage, accuracy). If nothing is answered, coverage is 0 and we say
-# that accuracy is 1 (nothing was answered wrongly).
+# **Exercise 3.** For each new question, `scores` says how near the nearest known one is, and `right` whether its
+# intent is the right one. Return both metrics as a pair (coverage, accuracy). If nothing is answered, coverage is 0
+# and we say that accuracy is 1 (nothing was answered wrongly).
 
 
 # %%
@@ -208,14 +210,14 @@ show(
 )
 
 # %% [markdown]
-# The curve is not smooth: where few questions are answered, chance moves it much. So the next exercise looks at all
+# The curve is not smooth: where few questions are answered, chance moves it a lot. So the next exercise looks at all
 # thresholds.
 #
 # ## Keep the promise
 #
-# **Exercise 4.** Give the **lowest** threshold at which the wanted accuracy is reached, so that as many questions as
-# possible are answered. Try the scores themselves as thresholds. If none of them reaches it, give infinity
-# (`float("inf")`): then everything is passed on. `accuracy_at(threshold)` is given.
+# **Exercise 4.** Return the **lowest** threshold that reaches the required accuracy, so that as many questions as
+# possible are answered. Try the scores themselves as thresholds. If none of them reaches it, return infinity
+# (`float("inf")`): then everything is handed over. Use `accuracy_at(threshold)`.
 
 
 # %%
@@ -243,13 +245,13 @@ for name, part in (("chosen on", choose), ("tested on", test)):
 # %% [markdown]
 # Always report the second line. The threshold was **fitted** to the first half, so there it looks better than it is;
 # new questions are like the second half. Is the second line below 95%? Then the promise is not kept. On $n$ answered
-# questions an accuracy $a$ moves by about $2\sqrt{a(1-a)/n}$, some two points here. To be safe, choose with a margin,
-# such as `lowest_threshold(scores[choose], right[choose], 0.975)`, and tell the head of the help line the coverage of
-# *that*.
+# questions an accuracy $a$ varies by about $2\sqrt{a(1-a)/n}$, some two points here. To be safe, choose with a margin,
+# such as `lowest_threshold(scores[choose], right[choose], 0.975)`, and report the coverage of *that* to the head of
+# the help line.
 #
 # ## People ask anything
 #
-# The assistant has seen bank questions only. What does it do with small talk? The right thing is always to pass on.
+# The assistant has seen bank questions only. What does it do with small talk? The right thing is always to hand over.
 
 # %%
 faq = tasks.get("sentence-similarity")
@@ -271,10 +273,10 @@ show(figure, "Nearness of the nearest known question: bank questions are mostly 
 # %% [markdown]
 # ## What it costs
 #
-# "95 in 100" was a guess of somebody who had to say a number. The costs say it better: 20 euros for a wrong answer, 4
-# for a question that is passed on, nothing for a right answer.
+# "95 in 100" was a guess by somebody who had to name a number. The costs say it better: 20 euros for a wrong answer, 4
+# for a question that is handed over, nothing for a right answer.
 #
-# **Exercise 5.** Give the mean cost of a question. (All questions count: those that are passed on, too.)
+# **Exercise 5.** Return the mean cost of a question. (All questions count, also those that are handed over.)
 
 
 # %%
@@ -314,27 +316,27 @@ for name, t in (("answer everything", -1.0), ("pass everything on", 2.0), ("95 i
     print(f"{name:>18}: {cost:5.2f} euros a question, coverage {coverage:6.1%}, accuracy {accuracy:6.1%}")
 
 # %% [markdown]
-# One thing can even be said without any data: passing on costs 4, a wrong answer 20. Answering a question that is right
-# with probability $p$ costs $20\,(1 - p)$ on average. That is less than 4 as soon as $p > 0.8$. So answer each question
-# that is right with more than **80%**. (A cosine is no such probability: so the threshold for it has to be found from
-# data.) This is a bound for the single question, the 95% of the head of the help line one for the mean of all that are
-# answered; they are different. The table above shows what each costs.
+# One thing can be said without any data: handing over costs 4, a wrong answer 20. Answering a question that is right
+# with probability $p$ costs $20\,(1 - p)$ on average. That is less than 4 as soon as $p > 0.8$. So answer each
+# question that is right with more than **80%**. (A cosine is not such a probability, so its threshold has to be found
+# from data.) This is a bound for the single question; the 95% of the head of the help line is one for the mean of all
+# answered questions. They are different. The table above shows what each costs.
 #
 # ## Summary
 #
-# * A vector for each text; the cosine says how near two are; the nearest known question brings its answer along.
-# * A threshold turns nearness into *answer* or *pass on*. Coverage and accuracy belong together.
+# * Each text has a vector; the cosine says how near two are; the nearest known question provides the answer.
+# * A threshold turns nearness into *answer* or *hand over*. Coverage and accuracy belong together.
 # * Choose the threshold on one half, report the other one.
 # * Test with what does not belong there at all. And let costs, not taste, set the threshold.
 #
 # ## Questions to think about
 #
-# 1. The bank adds a 78th intent. What has to be trained anew here, and what would a model need that sorts texts into
+# 1. The bank adds a 78th intent. What has to be trained again here, and what would a model need that sorts texts into
 #    classes, as in lesson 01?
 # 2. Could small talk help to choose the threshold? What would you add to the costs?
-# 3. Next year customers ask about other things. Which of the figures of this lesson would you watch?
+# 3. Next year customers ask about other things. Which of the metrics of this lesson would you watch?
 #
-# ## Where to go on
+# ## Where to go next
 #
 # * The dashboard's page **Data**, `banking77`, view **Near-duplicates**: are questions of the test in the memory?
 # * Lesson [01](01_mail.ipynb) sorts the same questions with a classifier.
