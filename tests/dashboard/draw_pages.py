@@ -60,9 +60,9 @@ def _upload(workspace: Workspace, name: str) -> None:
 
 def paths(workspace: Workspace) -> dict[str, str]:
     """Every page; Data with the upload, where there is one."""
-    found = {page: "/" if page == "home" else f"/{page}" for page in PAGES}
+    result = {page: "/" if page == "home" else f"/{page}" for page in PAGES}
     files = list(workspace.uploads.iterdir())
-    return found | ({"data": f"/data?data={files[0].name}"} if files else {})
+    return result | ({"data": f"/data?data={files[0].name}"} if files else {})
 
 
 def main(folder: Path, scenarios: Sequence[str], looks: Sequence[str]) -> None:
@@ -78,18 +78,18 @@ def main(folder: Path, scenarios: Sequence[str], looks: Sequence[str]) -> None:
             browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
             for look in looks:
                 width, _, scheme = look.partition("-")
-                place = folder / scenario / look
-                place.mkdir(parents=True, exist_ok=True)
-                screenshots.draw(browser, server.url, paths(workspace), place, int(width), scheme)
-                print(place, flush=True)
+                target = folder / scenario / look
+                target.mkdir(parents=True, exist_ok=True)
+                screenshots.draw(browser, server.url, paths(workspace), target, int(width), scheme)
+                print(target, flush=True)
             browser.close()
         shutil.rmtree(workspace.root.parent, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    asked = argparse.ArgumentParser(description="Draws every page in every state that people meet.")
-    asked.add_argument("folder", type=Path)
-    asked.add_argument("--scenario", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
-    asked.add_argument("--look", nargs="+", choices=LOOKS, default=LOOKS)
-    given = asked.parse_args()
-    main(given.folder.absolute(), given.scenario, given.look)
+    parser = argparse.ArgumentParser(description="Draws every page in every state that people meet.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--scenario", nargs="+", choices=SCENARIOS, default=list(SCENARIOS))
+    parser.add_argument("--look", nargs="+", choices=LOOKS, default=LOOKS)
+    options = parser.parse_args()
+    main(options.folder.absolute(), options.scenario, options.look)

@@ -91,9 +91,9 @@ def fake_range_test(workspace: Workspace, state: str = "succeeded", steps: int =
         run.append_metrics(rows[-1])
     run.update_status(state=state)
     if state == "succeeded":
-        found = analyze(*loss_curve(rows)).as_dict()
+        result = analyze(*loss_curve(rows)).as_dict()
         cost = report(LABELS)["cost"]
-        _write(run, "report.json", {"metrics": {}, "primary_metric": None, "range_test": found, "cost": cost})
+        _write(run, "report.json", {"metrics": {}, "primary_metric": None, "range_test": result, "cost": cost})
     return run
 
 
@@ -133,11 +133,11 @@ def many_runs(workspace: Workspace, count: int) -> list[Run]:
     """So many ended runs, an hour apart. A few are made, and the others are copies of these."""
     made = [fake_run(workspace, seed=0), fake_run(workspace, tuning="lora", seed=1), fake_run(workspace, "failed")]
     made += [fake_run(workspace, "stopped"), fake_run(workspace, seed=2), fake_run(workspace, tuning="lora", seed=3)]
-    for place in range(count - len(made)):
-        source, when = made[place % len(made)], datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=place)
-        copy = Run(workspace.runs / f"{when:%Y%m%d-%H%M%S}-run-{place}-{place:04x}")
+    for index in range(count - len(made)):
+        source, when = made[index % len(made)], datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=index)
+        copy = Run(workspace.runs / f"{when:%Y%m%d-%H%M%S}-run-{index}-{index:04x}")
         shutil.copytree(source.folder, copy.folder)
-        copy.update_status(created=when.isoformat(), title=f"run-{place}")
+        copy.update_status(created=when.isoformat(), title=f"run-{index}")
     return Run.all(workspace)
 
 
@@ -215,19 +215,19 @@ def _write_predictions(run: Run, labels: list[str], seed: int, examples: int) ->
     random_ = random.Random(seed)
     gold = [labels[i % len(labels)] for i in range(examples)]
     right = [random_.random() < 0.8 for _ in gold]
-    given = [g if r else labels[(labels.index(g) + 1) % len(labels)] for g, r in zip(gold, right, strict=True)]
+    predicted = [g if r else labels[(labels.index(g) + 1) % len(labels)] for g, r in zip(gold, right, strict=True)]
     score = [0.55 + 0.4 * random_.random() for _ in gold]
     columns: dict[str, list[Any]] = {
         "id": [f"row-{i:04d}" for i in range(examples)],
         "input:text": [f"a fine film, number {i}, with a long second act" for i in range(examples)],
         "gold": gold,
-        "prediction": given,
+        "prediction": predicted,
         "score": score,
         "correct": right,
     }
     for label in labels:
         columns[f"score:{label}"] = [
-            s if p == label else (1 - s) / max(1, len(labels) - 1) for s, p in zip(score, given, strict=True)
+            s if p == label else (1 - s) / max(1, len(labels) - 1) for s, p in zip(score, predicted, strict=True)
         ]
     pq.write_table(pa.table(columns), run.folder / "predictions.parquet")
 

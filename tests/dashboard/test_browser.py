@@ -143,10 +143,10 @@ def test_no_text_of_anybody_becomes_script(chromium: Browser, server: Server, wo
     column = f"{SCRIPT},{LINK}".replace(",", ";")
     upload = store(f"{SCRIPT}{LINK}.csv", f'"{column}",label\ngood,a\nbad,b\n'.encode(), workspace)
     sweep = made(workspace, 2, 2, name=SCRIPT[:60], over={"tuning.method": "lora,full"}, method="grid")
-    with sweep.changing() as found:
-        found["trials"][0]["error"] = {"kind": "Run", "message": SCRIPT, "hint": LINK}
-        found["error"] = {"kind": "Sweep", "message": SCRIPT + LINK, "hint": LINK}
-        found["trials"][0]["values"]["tuning.method"] = SCRIPT
+    with sweep.changing() as content:
+        content["trials"][0]["error"] = {"kind": "Run", "message": SCRIPT, "hint": LINK}
+        content["error"] = {"kind": "Sweep", "message": SCRIPT + LINK, "hint": LINK}
+        content["trials"][0]["values"]["tuning.method"] = SCRIPT
     ids = ",".join(run.id for run in runs)
     roles = json.dumps({"text": column, "label": SCRIPT})
     paths = [
@@ -208,8 +208,8 @@ def test_an_upload_is_taken_and_a_pickle_is_not(chromium: Browser, server: Serve
         choose(page, "launch.data_fields.columns.text", "review")
         choose(page, "launch.data_fields.columns.label", "verdict")
         expect(by_key(page, "launch_submit").get_by_role("button")).to_be_enabled()
-        (kept,) = workspace.uploads.iterdir()
-        assert kept.read_bytes() == good["buffer"] and kept.name.startswith("my-reviews-")
+        (stored,) = workspace.uploads.iterdir()
+        assert stored.read_bytes() == good["buffer"] and stored.name.startswith("my-reviews-")
 
 
 @pytest.mark.slow

@@ -34,9 +34,9 @@ def runs(workspace: Workspace) -> list[Run]:
 
 def claims(page: Page, count: int) -> list[str]:
     """What is claimed of pairs, as soon as the page says so much."""
-    found = page.locator("[data-testid=stAlert]").filter(has_text=re.compile("claimed|better"))
-    at_least(found, count)
-    return found.all_inner_texts()
+    alerts = page.locator("[data-testid=stAlert]").filter(has_text=re.compile("claimed|better"))
+    at_least(alerts, count)
+    return alerts.all_inner_texts()
 
 
 def test_three_runs_of_three_seeds(chromium: Browser, workspace: Workspace, runs: list[Run], tmp_path: Path) -> None:
@@ -48,9 +48,9 @@ def test_three_runs_of_three_seeds(chromium: Browser, workspace: Workspace, runs
         choose(page, "compare.cost", "Trained parameters")
         page.wait_for_url("**cost=trained_parameters**")
         at_least(page.locator(".js-plotly-plot"), 5)
-        said = claims(page, 2)
-        assert len(said) == len(expected.pairs) == 2
-        for sentence, pair in zip(said, expected.pairs, strict=True):
+        sentences = claims(page, 2)
+        assert len(sentences) == len(expected.pairs) == 2
+        for sentence, pair in zip(sentences, expected.pairs, strict=True):
             assert pair.verdict[:25] in sentence and "3 seeds" in sentence
         url = page.url
         assert "metric=macro_f1" in url and "cost=trained_parameters" in url
@@ -58,7 +58,7 @@ def test_three_runs_of_three_seeds(chromium: Browser, workspace: Workspace, runs
         page.reload()
         page.get_by_text("macro f1 on average").first.wait_for()
         settle(page)
-        assert page.url == url and claims(page, 2) == said
+        assert page.url == url and claims(page, 2) == sentences
         expect(by_key(page, "compare.cost").locator("input").first).to_have_value("Trained parameters")
 
         with page.expect_download() as download:

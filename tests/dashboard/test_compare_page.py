@@ -59,10 +59,10 @@ def test_many_runs_are_a_table_and_not_a_wall(workspace: Workspace) -> None:
 
 def test_curves_are_grouped_by_any_setting(workspace: Workspace) -> None:
     runs = [fake_run(workspace, tuning=tuning, seed=seed) for tuning in ("full", "lora") for seed in (1, 2, 3)]
-    given = {"runs": ",".join(run.id for run in runs), "curves": "train/loss"}
+    query = {"runs": ",".join(run.id for run in runs), "curves": "train/loss"}
 
     def lines(**more: str) -> list[str]:
-        page = well(open_page("compare", **given, **more))
+        page = well(open_page("compare", **query, **more))
         drawn = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
         (curve,) = [one for one in drawn if one["layout"].get("title", {}).get("text") == "Training loss"]
         return [trace["name"] for trace in curve["data"] if trace.get("name") and trace.get("showlegend", True)]
@@ -108,11 +108,11 @@ WIDGETS = {
 )
 def test_the_link_holds_the_whole_view(workspace: Workspace, part: dict[str, str]) -> None:
     runs = [fake_run(workspace, seed=seed) for seed in (0, 1, 2)]
-    given = FULL | part | {"runs": ",".join(run.id for run in runs), "against": runs[2].id}
+    query = FULL | part | {"runs": ",".join(run.id for run in runs), "against": runs[2].id}
     if part.get("evidence") == "confusion":
-        given["confused"] = runs[2].id
-    test = well(open_page("compare", **given))
-    assert {name: test.query_params.get(name) for name in given} == given
+        query["confused"] = runs[2].id
+    test = well(open_page("compare", **query))
+    assert {name: test.query_params.get(name) for name in query} == query
     assert test.selectbox(key=state.Compare.METRIC.key).value == "macro_f1"
     assert test.multiselect(key="compare.metrics").value == ["train/loss"]
     assert test.selectbox(key="compare.together").value == "training.seed"
@@ -120,8 +120,8 @@ def test_the_link_holds_the_whole_view(workspace: Workspace, part: dict[str, str
     assert test.toggle(key="compare.singles").value and not test.toggle(key="compare.only").value
     assert test.segmented_control(key="compare.evidence").value == part.get("evidence", "examples")
     for name, (kind, key) in WIDGETS.items():
-        if name in given:
-            assert getattr(test, kind)(key=key).value == given[name], name
+        if name in query:
+            assert getattr(test, kind)(key=key).value == query[name], name
 
 
 def test_a_link_with_unknown_values_shows_the_defaults(workspace: Workspace) -> None:

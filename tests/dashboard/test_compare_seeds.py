@@ -25,16 +25,16 @@ def test_settings_with_several_seeds_are_judged_over_these(workspace: Workspace)
     assert list(groups["seeds"]) == [2, 2] and groups["mean"][0] == expected.groups[0].mean
     printed = CliRunner().invoke(app, ["compare", *ids]).output
     assert expected.verdict in printed and printed.count("(2 seeds) minus") <= 1
-    found = json.loads(CliRunner().invoke(app, ["compare", *ids, "--json"]).output)
-    assert found["seeds"]["verdict"] == expected.verdict and len(found["pairs"]) == 3
+    document = json.loads(CliRunner().invoke(app, ["compare", *ids, "--json"]).output)
+    assert document["seeds"]["verdict"] == expected.verdict and len(document["pairs"]) == 3
     two = json.loads(CliRunner().invoke(app, ["compare", ids[0], ids[2], "--json"]).output)
     assert two["seeds"] is None
 
 
 def test_quality_is_drawn_against_cost_and_the_link_says_how(workspace: Workspace) -> None:
     runs = [fake_run(workspace, tuning=tuning, seed=seed) for tuning in ("full", "lora") for seed in (1, 2)]
-    given = {"runs": ",".join(run.id for run in runs), "metric": "macro_f1", "cost": "trained_parameters"}
-    page = well(open_page("compare", **given, x="time", log="1"))
+    query = {"runs": ",".join(run.id for run in runs), "metric": "macro_f1", "cost": "trained_parameters"}
+    page = well(open_page("compare", **query, x="time", log="1"))
     assert page.selectbox(key="compare.metric").value == "macro_f1"
     assert page.selectbox(key="compare.cost").value == "trained_parameters"
     assert page.selectbox(key="compare.x").value == "time" and page.toggle(key="compare.log").value
@@ -46,5 +46,5 @@ def test_quality_is_drawn_against_cost_and_the_link_says_how(workspace: Workspac
     drawn = [json.loads(chart.proto.spec) for chart in well(unfold(page, tradeoff.PARALLEL)).get("plotly_chart")]
     (lines,) = [trace for one in drawn for trace in one["data"] if trace["type"] == "parcoords"]
     assert {"method", "rank", "seed"} <= {axis["label"] for axis in lines["dimensions"]}
-    elsewhere = well(open_page("compare", **given | {"metric": "<b>", "cost": "nothing"}))
+    elsewhere = well(open_page("compare", **query | {"metric": "<b>", "cost": "nothing"}))
     assert elsewhere.selectbox(key="compare.metric").value == "accuracy"

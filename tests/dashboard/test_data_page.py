@@ -73,8 +73,8 @@ def test_the_link_restores_the_view_of_a_file(workspace: Workspace) -> None:
     assert page.segmented_control(key="data.view").value == "rows"
     well(page.selectbox(key="data.columns.text").set_value("c").run())  # a field that is moved wins over the link
     assert page.selectbox(key="data.columns.text").value == "c"
-    found = page.query_params["roles"]
-    assert json.loads(found if isinstance(found, str) else found[0]) == {"text": "c", "label": "b"}
+    value = page.query_params["roles"]
+    assert json.loads(value if isinstance(value, str) else value[0]) == {"text": "c", "label": "b"}
     for broken in ("[", "3", '{"text": 4}', '{"text": "<img src=x>"}', "[" * 5000):
         well(open_page("data", data=name, roles=broken, task=broken, language=broken, split=broken))
 
@@ -91,9 +91,9 @@ def test_duplicates_and_conflicts_are_listed_with_their_rows(workspace: Workspac
         "holdout": {"valid": 0.0},
     }})  # fmt: skip
     columns = tasks.get("text-classification")(tasks.get("text-classification").Config()).columns()
-    found = overview(load_data(spec.data, columns, workspace), columns)
+    report = overview(load_data(spec.data, columns, workspace), columns)
     locations: dict[Any, Any] = {
-        (row["problem"], row["split"], row["text"]): row["rows"] for row in warnings.problems(found)
+        (row["problem"], row["split"], row["text"]): row["rows"] for row in warnings.problems(report)
     }
     conflict = locations["conflicting labels", "train", "the same words"]
     assert len(conflict) == 2 and conflict[0].endswith("line 62") and conflict[1].endswith("line 63")
@@ -119,10 +119,10 @@ def test_the_first_batch_is_built_once_and_matches_the_fields(
     page = well(page.number_input(key="data.batch_row").set_value(2).run())
     assert "of them padding" in text_of(page) and len(made) == 1
     for key, value in (("data.use", "sentence-similarity"), ("data.columns.text", "text")):
-        kept = page.selectbox(key=key).value
+        before = page.selectbox(key=key).value
         page = well(page.selectbox(key=key).set_value(value).run())
         assert "of them padding" not in text_of(page), key
-        page = well(page.selectbox(key=key).set_value(kept).run())
+        page = well(page.selectbox(key=key).set_value(before).run())
         assert "of them padding" in text_of(page), key
     page = well(page.number_input(key="data.batch_size").set_value(5).run())
     assert "of them padding" not in text_of(page) and len(made) == 1

@@ -30,8 +30,8 @@ def titles(drawn: figure.Figure) -> list[str]:
 def test_a_map_has_the_numbers_and_their_colours() -> None:
     drawn = maps.head_map([[0.0, -2.0, 1.0]], "Map", "units", signed=True)
     assert titles(drawn) == [f"layer 0, head {i}: {v} units" for i, v in enumerate(("0", "-2", "1"))]
-    found = [one.get("fill") for one in ElementTree.fromstring(drawn.svg()).iter(f"{SVG}rect")][:3]
-    assert found == ["#f4f5f6", "#be4b00", figure.diverging(0.5)]
+    fills = [one.get("fill") for one in ElementTree.fromstring(drawn.svg()).iter(f"{SVG}rect")][:3]
+    assert fills == ["#f4f5f6", "#be4b00", figure.diverging(0.5)]
     assert "head 1 of layer 0: -2 units" in drawn.description
     assert maps.head_map([[0.0, 0.0]], "Map", "units").svg()  # nothing to scale by
 
@@ -93,16 +93,16 @@ def test_two_sides_travel_with_their_difference() -> None:
     first = attention_of_size(2, 3, 12)
     second = replace(first, weights=first.weights[:, :, ::-1].copy())
     document = canvas.comparison_view(first, second, ("one", "</script><b>two"))
-    told = json.loads(re.search(r'id="data">(.*?)</script>', document, re.DOTALL)[1])  # type: ignore[index]
-    assert told["name"] == "one" and told["second"]["name"] == "</script><b>two" and "<b>two" not in document
+    data = json.loads(re.search(r'id="data">(.*?)</script>', document, re.DOTALL)[1])  # type: ignore[index]
+    assert data["name"] == "one" and data["second"]["name"] == "</script><b>two" and "<b>two" not in document
     change = second.weights - first.weights
-    assert told["second"]["most"] == pytest.approx(np.abs(change).max(), abs=0.001)
-    sent = np.frombuffer(zlib.decompress(base64.b64decode(told["second"]["difference"])), np.uint8)
+    assert data["second"]["most"] == pytest.approx(np.abs(change).max(), abs=0.001)
+    sent = np.frombuffer(zlib.decompress(base64.b64decode(data["second"]["difference"])), np.uint8)
     signed = (sent.astype(float) - 128) / 127
     np.testing.assert_allclose((np.sign(signed) * signed**2).reshape(change.shape), change, atol=0.008)
     assert document.count('type="text/plain" data-head="1-') == 6 + 3  # six heads of the second, three of layer 1
-    asked = canvas.comparison_view(first, second, ("one", "two"), sources=("/a", "/b"))
-    assert asked.count('type="text/plain" data-head=') == 2 and "connect-src 'self'" in asked
+    page = canvas.comparison_view(first, second, ("one", "two"), sources=("/a", "/b"))
+    assert page.count('type="text/plain" data-head=') == 2 and "connect-src 'self'" in page
     with pytest.raises(RequestError, match="differ in shape"):
         canvas.comparison_view(first, attention_of_size(2, 3, 11), ("one", "two"))
     moved = jensen_shannon(first.weights, second.weights)
@@ -116,8 +116,8 @@ def test_two_texts_are_laid_over_each_other() -> None:
     ours, theirs = align_attention(one, other)
     assert ours.shown == theirs.shown == ["[CLS]", "a", "good → bad", "film", "[SEP]"]
     np.testing.assert_array_equal(ours.weights, one.weights)
-    places = [0, 1, 2, 3, 5]
-    np.testing.assert_array_equal(theirs.weights, other.weights[:, :, places][..., places])
+    indices = [0, 1, 2, 3, 5]
+    np.testing.assert_array_equal(theirs.weights, other.weights[:, :, indices][..., indices])
     assert ours.notes[-1] == "1 unpaired token is left out."
     strange = replace(first, tokens=list("vwxyz"), shown=list("vwxyz"), special=[False] * 5)
     longer = replace(second, tokens=list("ABCDEF"), shown=list("ABCDEF"), special=[False] * 6)
@@ -132,9 +132,9 @@ def test_damaged_measurements_of_heads_are_ignored(workspace: object) -> None:
 
     run = fake_run(workspace)  # type: ignore[arg-type]
     assert load_patterns(run) is None
-    found = HeadImportance("gradient", 2, [[0.5]], [{"layer": 0, "head": 0, "importance": 0.5}])
-    save_measurement(run, found)
-    assert load_importance(run, "gradient") == found and load_importance(run) is None
+    importance = HeadImportance("gradient", 2, [[0.5]], [{"layer": 0, "head": 0, "importance": 0.5}])
+    save_measurement(run, importance)
+    assert load_importance(run, "gradient") == importance and load_importance(run) is None
     (run.folder / "heads" / "patterns.json").write_text('{"texts": 1')
     assert load_patterns(run) is None
     (run.folder / "heads" / "patterns.json").write_text("[1]")

@@ -24,8 +24,8 @@ def test_names_notes_and_errors_of_runs_are_text(page: str, workspace: Workspace
     failed = fake_run(workspace, "failed", name=HOSTILE)
     failed.update_status(error={"kind": HOSTILE, "message": HOSTILE, "hint": HOSTILE})
     test = well(open_page(page))
-    told = text_of(test) + "".join(link.proto.label for link in test.get("page_link"))
-    assert "<img" not in told.replace(r"\<img", "") and "](javascript" not in told and " :red[" not in told
+    text = text_of(test) + "".join(link.proto.label for link in test.get("page_link"))
+    assert "<img" not in text.replace(r"\<img", "") and "](javascript" not in text and " :red[" not in text
 
 
 def test_a_text_without_end_in_a_link_is_cut(workspace: Workspace) -> None:

@@ -30,17 +30,17 @@ def look_at(kind: str, runs: list[Run], **query: str) -> AppTest:
 def test_predictions_as_labels_and_judgements(workspace: Workspace) -> None:
     source = [("books", "films", "music")[i % 3] for i in range(60)]
     run = two(workspace, source=source, serial=[f"no {i}" for i in range(60)])[0]
-    found = read_class_predictions(run)
-    assert found is not None and found.has_classes
-    assert found.probabilities is not None and found.probabilities.shape == (60, 2)
-    assert list(found.more) == ["source"]  # a column with as many values as rows cuts nothing
-    assert sum(found.correct) == sum(a == b for a, b in zip(found.gold, found.predicted, strict=True))
+    predictions = read_class_predictions(run)
+    assert predictions is not None and predictions.has_classes
+    assert predictions.probabilities is not None and predictions.probabilities.shape == (60, 2)
+    assert list(predictions.more) == ["source"]  # a column with as many values as rows cuts nothing
+    assert sum(predictions.correct) == sum(a == b for a, b in zip(predictions.gold, predictions.predicted, strict=True))
 
 
 def test_rows_without_a_verdict_are_left_out(workspace: Workspace) -> None:
     run = two(workspace, correct=[None if i % 2 else i % 4 == 0 for i in range(60)])[0]
-    found = read_class_predictions(run)
-    assert found is not None and len(found) == 30 and sum(found.correct) == 15
+    predictions = read_class_predictions(run)
+    assert predictions is not None and len(predictions) == 30 and sum(predictions.correct) == 15
     write_predictions(run, {**read_predictions(run), "correct": [None] * 60})
     assert read_class_predictions(run) is None
 
@@ -90,9 +90,9 @@ def test_classes_and_calibration_of_both_runs(workspace: Workspace) -> None:
     test = look_at("confusion", runs)
     table = next(frame.value for frame in test.dataframe if "class" in frame.value.columns)
     rows = read_predictions(runs[1])
-    said = [gold for gold, given in zip(rows["gold"], rows["prediction"], strict=True) if given == "positive"]
+    actual = [gold for gold, predicted in zip(rows["gold"], rows["prediction"], strict=True) if predicted == "positive"]
     positive = table[table["class"] == "positive"].iloc[0]
-    assert positive["precision_1"] == pytest.approx(said.count("positive") / len(said))
+    assert positive["precision_1"] == pytest.approx(actual.count("positive") / len(actual))
     assert positive["examples"] == 30
     test = look_at("calibration", runs)
     assert not [frame for frame in test.dataframe if "class" in frame.value.columns]  # only what is looked at
@@ -113,8 +113,8 @@ def test_a_cell_that_is_chosen_opens_its_examples(workspace: Workspace, monkeypa
     rows = read_predictions(runs[0])
     inside = [
         text
-        for text, gold, given in zip(rows["input:text"], rows["gold"], rows["prediction"], strict=True)
-        if (gold, given) == ("negative", "positive")
+        for text, gold, predicted in zip(rows["input:text"], rows["gold"], rows["prediction"], strict=True)
+        if (gold, predicted) == ("negative", "positive")
     ]
     assert inside and f"**negative** predicted as **positive**: {len(inside)} examples" in text_of(test)
     assert any(list(frame.value.get("text", [])) == inside for frame in test.dataframe)

@@ -45,12 +45,12 @@ def runs(workspace: Workspace, shared_cache: Any, monkeypatch: pytest.MonkeyPatc
                 parameter.add_(0.05 * torch.randn_like(parameter))
         return Predictor(small.model, words, small.task, 512)
 
-    found = [fake_run(workspace), fake_run(workspace, tuning="lora", seed=1)]
-    models = {run.id: made(number) for number, run in enumerate(found)}
+    both = [fake_run(workspace), fake_run(workspace, tuning="lora", seed=1)]
+    models = {run.id: made(number) for number, run in enumerate(both)}
     base = made(7)
     monkeypatch.setattr(side_by_side, "load", lambda run: models[run.id])
     monkeypatch.setattr(side_by_side, "load_base", lambda run: base)
-    yield found
+    yield both
     side_by_side._attention.clear()
 
 
@@ -66,25 +66,25 @@ def heat(test: AppTest) -> list[str]:
 
 def facts(document: str) -> dict[str, Any]:
     """What a canvas draws."""
-    found = re.search(r'id="data">(.*?)</script>', document, re.DOTALL)
-    assert found is not None
-    return json.loads(found[1])  # type: ignore[no-any-return]
+    match = re.search(r'id="data">(.*?)</script>', document, re.DOTALL)
+    assert match is not None
+    return json.loads(match[1])  # type: ignore[no-any-return]
 
 
 # -- what is chosen, and the URL ------------------------------------------------------------------------------------
 
 
 def test_a_link_brings_everything_and_a_reload_gives_the_same(runs: list[Run]) -> None:
-    given = {"run": runs[0].id, "text": TEXT, "view": "tokens", "method": "attention", "options": '{"layer": 0}'}
-    given |= {"target": "rotten", "with": runs[1].id}
-    test = well(open_page("explain", **given))
+    query = {"run": runs[0].id, "text": TEXT, "view": "tokens", "method": "attention", "options": '{"layer": 0}'}
+    query |= {"target": "rotten", "with": runs[1].id}
+    test = well(open_page("explain", **query))
     assert test.text_area(key="explain.text").value == TEXT
     assert test.selectbox(key="explain.method").value == "attention"
     assert test.number_input(key="explain.options.attention.layer").value == 0
     assert test.selectbox(key="explain.target").value == "rotten"
     assert test.selectbox(key="explain.with").value == runs[1].id
     now = {name: values if isinstance(values, str) else values[0] for name, values in test.query_params.items()}
-    assert now == given
+    assert now == query
     first = heat(test)
     assert len(first) == 2 and "rotten" in first[0] and first[0] != first[1]
     assert heat(well(open_page("explain", **now))) == first
@@ -179,7 +179,7 @@ def test_fewer_layers_are_offered_when_they_fit(runs: list[Run], monkeypatch: py
     assert test.query_params["layers"] in ("0,1,2", ["0,1,2"])
 
 
-def test_heads_of_a_long_text_are_given_one_at_a_time(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heads_of_a_long_text_are_sent_one_at_a_time(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
     from dashboard.parts.explain import attention_views
 
     monkeypatch.setattr(attention_views, "_MAX_INLINE", 1000)
@@ -222,17 +222,17 @@ def test_the_store_drops_the_least_recently_used() -> None:
 
 
 def test_a_run_compared_with_its_base_another_run_and_another_text(runs: list[Run]) -> None:
-    given = {"run": runs[0].id, "text": TEXT, "view": "canvas"}
+    query = {"run": runs[0].id, "text": TEXT, "view": "canvas"}
     for beside, name in (("base", "base model"), (runs[1].id, "lora"), ("text", "other text")):
-        test = well(open_page("explain", **given, other="the film was bad and the story was bad", **{"with": beside}))
+        test = well(open_page("explain", **query, other="the film was bad and the story was bad", **{"with": beside}))
         assert not test.error
         document, difference = pictures(test)
-        told = facts(document)
-        assert name in told["second"]["name"] and "Attention divergence of each head" in difference
-        tokens = told["tokens"]
+        data = facts(document)
+        assert name in data["second"]["name"] and "Attention divergence of each head" in difference
+        tokens = data["tokens"]
         assert ("good → bad" in tokens) == (beside == "text") and len(tokens) == 11
         assert f"Prediction, this {'text' if beside == 'text' else 'run'}" in text_of(test)
-    test = well(open_page("explain", **given, **{"with": "text"}))
+    test = well(open_page("explain", **query, **{"with": "text"}))
     assert "Type the other text" in text_of(test) and len(pictures(test)) == 1
 
 
@@ -268,12 +268,12 @@ def test_dataset_faithfulness_is_stored_with_the_run_and_shown_in_compare(runs: 
 
 @pytest.mark.slow
 def test_heads_are_measured_once_and_stored(runs: list[Run]) -> None:
-    given = {"run": runs[0].id, "text": TEXT, "view": "heads", "with": "base"}
-    test = well(open_page("explain", **given))
+    query = {"run": runs[0].id, "text": TEXT, "view": "heads", "with": "base"}
+    test = well(open_page("explain", **query))
     for key in ("explain.patterns", "explain.importance.ablation", "explain.layers", "explain.moves"):
         well(test.button(key=key).click().run())
     assert len(pictures(test)) == 3
-    again = well(open_page("explain", **given))
+    again = well(open_page("explain", **query))
     assert len(pictures(again)) == 2  # what two models have in common is of the session; the rest is the run's
     well(again.segmented_control(key="explain.pattern").set_value("entropy").run())
     assert "Entropy of each head" in "".join(pictures(again))
@@ -286,11 +286,11 @@ def test_examples_that_one_run_gets_right(runs: list[Run]) -> None:
     from workbench.compare.disagreements import disagreements
     from workbench.runs.predictions import read_predictions
 
-    found = disagreements(*runs)
+    rows = disagreements(*runs)
     first, second = (read_predictions(run) for run in runs)
     right = {i for i, a, b in zip(first["id"], first["correct"], second["correct"], strict=True) if a and not b}
-    assert {one.id for one in found if one.first_is_right} == right and right
-    scores = [one.score or 0 for one in found if one.first_is_right]
+    assert {one.id for one in rows if one.first_is_right} == right and right
+    scores = [one.score or 0 for one in rows if one.first_is_right]
     assert scores == sorted(scores, reverse=True)
     test = well(open_page("compare", runs=f"{runs[0].id},{runs[1].id}"))
     table = next(one for one in test.dataframe if "score" in one.value.columns)

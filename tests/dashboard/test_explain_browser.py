@@ -65,13 +65,13 @@ def server(home: Workspace, runs: list[Run]) -> Iterator[Server]:
         yield running
 
 
-def picture(page: Page, place: int = 0) -> FrameLocator:
-    return page.frame_locator("iframe").nth(place)
+def picture(page: Page, index: int = 0) -> FrameLocator:
+    return page.frame_locator("iframe").nth(index)
 
 
-def drawn(page: Page, view: str, place: int = 0) -> None:
+def drawn(page: Page, view: str, index: int = 0) -> None:
     """Wait until a canvas shows a view."""
-    expect(picture(page, place).locator(f"#picture[data-drawn^='{view}']")).to_be_attached()
+    expect(picture(page, index).locator(f"#picture[data-drawn^='{view}']")).to_be_attached()
 
 
 def test_every_view_draws(chromium: Browser, server: Server, runs: list[Run]) -> None:
@@ -99,20 +99,20 @@ def test_every_view_draws(chromium: Browser, server: Server, runs: list[Run]) ->
 def test_512_tokens_are_drawn_and_heads_requested_one_by_one(
     chromium: Browser, server: Server, runs: list[Run]
 ) -> None:
-    asked: list[str] = []
+    urls: list[str] = []
     with visitor(chromium, server.url) as someone:
         page = someone.open(f"/explain?run={runs[0].id}&text={quote(LONG)}&view=canvas")
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: urls.append(request.url))
         drawn(page, "matrix-11-0-512")
-        assert not [url for url in asked if "/explain/heads/" in url]
+        assert not [url for url in urls if "/explain/heads/" in url]
         maps = picture(page).locator("#maps")
         expect(maps).to_have_attribute("data-drawn", "11-0")
         maps.click()
         maps.press("ArrowUp")
         drawn(page, "matrix-")
-        assert any("/explain/heads/" in url for url in asked)
+        assert any("/explain/heads/" in url for url in urls)
         # A head cannot be had without knowing the address, nor from another site's page.
-        address = next(url for url in asked if "/explain/heads/" in url)
+        address = next(url for url in urls if "/explain/heads/" in url)
         path = address.removeprefix(server.url)
         assert server.ask(path).status == 200
         assert server.ask(path, Sec_Fetch_Site="cross-site").status == 403
@@ -142,8 +142,8 @@ def test_a_run_compared_with_its_base_and_another_run(chromium: Browser, server:
             page = someone.open(f"/explain?{query}&view=canvas")
             drawn(page, "matrix-11-0-9")
             page.get_by_role("radio", name="Head view").click()
-            for place in (0, 1):
-                at_least(picture(page, place).locator("svg line"), 12 * 81)
+            for index in (0, 1):
+                at_least(picture(page, index).locator("svg line"), 12 * 81)
             page.get_by_role("radio", name="What heads do").click()
             by_key(page, "explain.moves").get_by_role("button").click()
             at_least(picture(page).locator("figure svg rect"), 144)

@@ -76,11 +76,11 @@ def test_the_label_of_a_word(opens: Opens) -> None:
 
 def test_the_answer_to_a_question(opens: Opens) -> None:
     run = opens(of_bert(BertForQuestionAnswering, "question-answering"))
-    given = {"text": "what was good", "pair": "the film was good with music", "run": run.id, "method": "occlusion"}
-    test = well(open_page("explain", **given, target="good with"))
+    query = {"text": "what was good", "pair": "the film was good with music", "run": run.id, "method": "occlusion"}
+    test = well(open_page("explain", **query, target="good with"))
     assert not test.error and "explained for good with" in heat(test)[0]
     assert test.selectbox(key="explain.target").label == "Explained answer"
-    assert test.text_area(key="explain.text_pair").value == given["pair"]
+    assert test.text_area(key="explain.text_pair").value == query["pair"]
 
 
 @pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])

@@ -38,8 +38,8 @@ ESTIMATE = Estimate(
 
 def document_of(test: AppTest) -> dict[str, Any]:
     """What the page says would be run."""
-    found: dict[str, Any] = yaml.safe_load(next(code.value for code in test.code if "task:" in code.value))
-    return found
+    document: dict[str, Any] = yaml.safe_load(next(code.value for code in test.code if "task:" in code.value))
+    return document
 
 
 def test_only_fitting_entries_are_offered(workspace: Workspace) -> None:
@@ -54,7 +54,7 @@ def test_only_fitting_entries_are_offered(workspace: Workspace) -> None:
     assert document_of(test)["model"] == {"source": "transformer-encoder-decoder"}
 
 
-def test_settings_are_found_by_words_and_keep_their_values(workspace: Workspace) -> None:
+def test_a_search_for_settings_keeps_their_values(workspace: Workspace) -> None:
     test = well(open_page("launch"))
     test.number_input(key="launch.training.early_stopping_patience").set_value(3)
     test.number_input(key="launch.training.max_grad_norm").set_value(0.5)
@@ -86,15 +86,15 @@ def test_the_form_follows_the_yaml_and_the_yaml_the_form(workspace: Workspace) -
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [("task: [", "not valid YAML"), ("task: x\nmodel: 3\n", "model"), ("a: &a 1\nb: *a\n", "aliases"), ("", "empty")],
 )
-def test_invalid_yaml_shows_an_error_and_changes_nothing(text: str, said: str, workspace: Workspace) -> None:
+def test_invalid_yaml_shows_an_error_and_changes_nothing(text: str, message: str, workspace: Workspace) -> None:
     test = well(open_page("launch"))
     before = document_of(test)
     well(test.text_area(key="launch_yaml_text").set_value(text).run())
     well(test.button(key="launch_yaml_apply").click().run())
-    assert any(said in error.value.replace("\\", "") for error in test.error), [error.value for error in test.error]
+    assert any(message in error.value.replace("\\", "") for error in test.error), [error.value for error in test.error]
     assert document_of(test) == before and test.text_area(key="launch_yaml_text").value == text
     well(test.button(key="launch_yaml_discard").click().run())
     assert yaml.safe_load(test.text_area(key="launch_yaml_text").value) == before and not test.error
@@ -124,8 +124,8 @@ def test_a_new_run_begins_with_the_settings_of_an_old_one(workspace: Workspace) 
 
 def test_a_link_to_a_run_that_cannot_be_read_leaves_the_form(workspace: Workspace) -> None:
     damaged = damaged_run(workspace)
-    for given in (damaged.id, "../../etc", "no-such-run"):
-        test = well(open_page("launch", **{"from": given}))
+    for run_id in (damaged.id, "../../etc", "no-such-run"):
+        test = well(open_page("launch", **{"from": run_id}))
         assert test.warning or test.error
         assert document_of(test)["data"]["train"] == "rotten-tomatoes"
 
@@ -142,21 +142,21 @@ def test_settings_that_the_form_cannot_hold_are_named() -> None:
 
 def test_an_estimate_is_started_shown_and_stopped(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     now = {"trial": estimate.EstimateStatus("unknown")}
-    asked: list[tuple[str, bool]] = []
+    calls: list[tuple[str, bool]] = []
 
     def begin(spec: RunSpec, where: Workspace, confined: bool = False) -> None:
-        asked.append((spec.tuning.method, confined))
+        calls.append((spec.tuning.method, confined))
         now["trial"] = estimate.EstimateStatus("measuring", progress={"phase": "timing steps", "done": 3, "total": 12})
 
     monkeypatch.setattr(estimate, "status", lambda spec, where, confined=False: now["trial"])
     monkeypatch.setattr(estimate, "start", begin)
-    monkeypatch.setattr(estimate, "cancel", lambda *_, **__: asked.append(("cancel", True)))
+    monkeypatch.setattr(estimate, "cancel", lambda *_, **__: calls.append(("cancel", True)))
     test = well(open_page("launch", preset="demo-lora"))
     well(test.button(key="foresight_begin").click().run())
-    assert asked == [("lora", True)]
+    assert calls == [("lora", True)]
     assert test.button(key="foresight_stop") and not test.button(key="launch_submit").disabled
     well(test.button(key="foresight_stop").click().run())
-    assert asked[-1] == ("cancel", True)
+    assert calls[-1] == ("cancel", True)
     now["trial"] = estimate.EstimateStatus("done", ESTIMATE)
     well(test.run())
     assert "9 min to 14 min" in text_of(test) and "74,498" in text_of(test)

@@ -37,11 +37,11 @@ class Shown(HTMLParser):
 
 
 def seen(text: str, spans: list[Span]) -> Shown:
-    found = Shown()
-    found.feed(marked_html(text, spans, COLOURS))
-    found.close()
-    assert found.tags <= {"div", "mark", "span"}
-    return found
+    result = Shown()
+    result.feed(marked_html(text, spans, COLOURS))
+    result.close()
+    assert result.tags <= {"div", "mark", "span"}
+    return result
 
 
 numbers = st.integers(-3, 40)
@@ -49,10 +49,10 @@ spans = st.builds(Span, st.just(""), numbers, numbers, st.floats(0, 1), st.text(
 
 
 @given(st.text(alphabet=st.characters(exclude_characters="\r\0"), max_size=30), st.lists(spans, max_size=6))
-def test_each_letter_carries_as_many_marks_as_spans_cover_it(text: str, found: list[Span]) -> None:
-    page = seen(text, found)
+def test_each_letter_carries_as_many_marks_as_spans_cover_it(text: str, spans: list[Span]) -> None:
+    page = seen(text, spans)
     assert page.text == text
-    inside = [span for span in found if 0 <= span.start < min(span.end, len(text))]
+    inside = [span for span in spans if 0 <= span.start < min(span.end, len(text))]
     assert page.marked == [sum(s.start <= i < s.end for s in inside) for i in range(len(text))]
 
 

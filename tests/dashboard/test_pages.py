@@ -78,8 +78,8 @@ def test_every_page_with_a_thousand_runs(workspace: Workspace) -> None:
     for page in PAGES:
         test = well(open_page(page))
         assert [title.value for title in test.title] == [page.capitalize()], page
-        said = [error.value for error in test.error]  # the runs are folders without weights
-        assert all("has no model" in each for each in said) and (page in ("explain", "playground") or not said)
+        errors = [error.value for error in test.error]  # the runs are folders without weights
+        assert all("has no model" in each for each in errors) and (page in ("explain", "playground") or not errors)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -130,21 +130,21 @@ def test_a_failed_run_shows_why_and_what_to_do(workspace: Workspace) -> None:
 
 
 def test_delete_asks_first_and_then_deletes(workspace: Workspace) -> None:
-    kept, gone = fake_run(workspace, name="kept"), fake_run(workspace, name="gone")
+    other, gone = fake_run(workspace, name="kept"), fake_run(workspace, name="gone")
     test = well(open_page("runs", run=gone.id))
     assert Run.all(workspace) and gone.folder.exists()
     well(test.button(key="run.delete.yes").click().run())
-    assert [run.id for run in Run.all(workspace)] == [kept.id]
+    assert [run.id for run in Run.all(workspace)] == [other.id]
 
 
 def test_stop_and_resume_reach_the_queue(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(jobs, "stop", lambda run: asked.append(f"stop {run.id}"))
-    monkeypatch.setattr(jobs, "resume", lambda run, workspace: asked.append(f"resume {run.id}"))
+    calls: list[str] = []
+    monkeypatch.setattr(jobs, "stop", lambda run: calls.append(f"stop {run.id}"))
+    monkeypatch.setattr(jobs, "resume", lambda run, workspace: calls.append(f"resume {run.id}"))
     queued, stopped = fake_run(workspace, "queued"), fake_run(workspace, "stopped")
     well(open_page("runs", run=queued.id).button(key="run.stop").click().run())
     well(open_page("runs", run=stopped.id).button(key="run.resume").click().run())
-    assert asked == [f"stop {queued.id}", f"resume {stopped.id}"]
+    assert calls == [f"stop {queued.id}", f"resume {stopped.id}"]
 
 
 def test_a_run_deleted_while_it_is_shown(workspace: Workspace) -> None:

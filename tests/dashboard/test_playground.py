@@ -54,8 +54,8 @@ def classifier(labels: list[str] | None = None, seed: int = 0) -> Any:
     return of_bert(BertForSequenceClassification, "text-classification", labels, num_labels=len(labels))
 
 
-def asked(**given: Any) -> str:
-    return json.dumps(given, ensure_ascii=False)
+def as_json(**inputs: Any) -> str:
+    return json.dumps(inputs, ensure_ascii=False)
 
 
 def charts(test: AppTest) -> list[Any]:
@@ -81,14 +81,14 @@ def test_a_prediction_survives_a_reload(opens: Opens) -> None:
     assert sum(chart["data"][0]["x"]) == pytest.approx(1)
     assert "**Label: " in text_of(test)
     assert json.loads(query(test, "input")) == {"text": TEXT} and query(test, "run") == run.id
-    again = well(open_page("playground", run=run.id, input=asked(text=TEXT)))
+    again = well(open_page("playground", run=run.id, input=as_json(text=TEXT)))
     assert charts(again) == charts(test)
     assert again.text_area(key="play.field.text").value == TEXT
 
 
 def test_two_runs_get_the_same_input(opens: Opens) -> None:
     first, second = opens(classifier()), opens(classifier(), tuning="lora")
-    test = well(open_page("playground", **{"run": first.id, "with": second.id, "input": asked(text=TEXT)}))
+    test = well(open_page("playground", **{"run": first.id, "with": second.id, "input": as_json(text=TEXT)}))
     assert len(charts(test)) == 2 and not test.error
     code = test.code[0].value
     assert first.id in code and second.id in code and TEXT in code
@@ -109,7 +109,7 @@ def test_only_runs_of_the_same_task_can_be_compared(opens: Opens) -> None:
     from tests.unit.explain.test_explain_targets import writer
 
     first, other = opens(classifier()), opens(writer())
-    test = well(open_page("playground", **{"run": first.id, "with": other.id, "input": asked(text=TEXT)}))
+    test = well(open_page("playground", **{"run": first.id, "with": other.id, "input": as_json(text=TEXT)}))
     assert test.selectbox(key="play.with").value is None and len(test.selectbox(key="play.with").options) == 1
 
 
@@ -128,10 +128,10 @@ def test_a_question_is_answered_in_its_text(opens: Opens) -> None:
     from tests.unit.explain.test_explain_targets import of_bert
 
     run = opens(of_bert(BertForQuestionAnswering, "question-answering"))
-    given = {"question": "what was good", "context": TEXT}
-    test = well(open_page("playground", run=run.id, input=asked(**given)))
+    inputs = {"question": "what was good", "context": TEXT}
+    test = well(open_page("playground", run=run.id, input=as_json(**inputs)))
     assert not test.error and "<mark" in marked(test)
-    part = well(open_page("playground", run=run.id, input=asked(question="what")))
+    part = well(open_page("playground", run=run.id, input=as_json(question="what")))
     assert "no context" in part.error[0].value.replace("\\", "")
 
 
@@ -141,7 +141,7 @@ def test_names_are_marked_in_the_text(opens: Opens) -> None:
     from tests.unit.explain.test_explain_targets import of_bert
 
     run = opens(of_bert(BertForTokenClassification, "token-classification", ["B-X", "I-X", "O"], num_labels=3))
-    test = well(open_page("playground", run=run.id, input=asked(text=f"{TEXT} {HOSTILE}")))
+    test = well(open_page("playground", run=run.id, input=as_json(text=f"{TEXT} {HOSTILE}")))
     assert not test.error and "<img" not in marked(test) and "&lt;img" in marked(test)
     assert [area.key for area in test.text_area] == ["play.field.text"]
 
@@ -149,12 +149,14 @@ def test_names_are_marked_in_the_text(opens: Opens) -> None:
 def test_generation_options_reach_the_model(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.unit.explain.test_explain_targets import writer
 
-    told: list[dict[str, Any]] = []
-    monkeypatch.setattr(Predictor, "predict", lambda _, given, how: [GeneratedText(str(told.append(how) or len(told)))])
+    options: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        Predictor, "predict", lambda _, inputs, how: [GeneratedText(str(options.append(how) or len(options)))]
+    )
     run = opens(writer())
     link = {
         "run": run.id,
-        "input": asked(text=TEXT),
+        "input": as_json(text=TEXT),
         "generation": json.dumps({"max_new_tokens": 3, "temperature": 0.0}),
     }
     test = well(open_page("playground", **link))
@@ -164,7 +166,10 @@ def test_generation_options_reach_the_model(opens: Opens, monkeypatch: pytest.Mo
     test.number_input(key=f"play.option.{run.id}.max_new_tokens").set_value(12)
     test = well(test.button(key="play_ask").click().run())
     assert [text.value for text in test.text] == ["2"]
-    assert [(how["max_new_tokens"], how["temperature"], how["top_k"]) for how in told] == [(3, 0.0, 50), (12, 0.0, 50)]
+    assert [(how["max_new_tokens"], how["temperature"], how["top_k"]) for how in options] == [
+        (3, 0.0, 50),
+        (12, 0.0, 50),
+    ]
     assert json.loads(query(test, "generation")) == {"max_new_tokens": 12, "temperature": 0.0}
 
 
@@ -197,21 +202,21 @@ def test_a_link_cannot_make_the_page_write_for_long(opens: Opens) -> None:
 
 def test_hostile_text_and_labels_are_text(opens: Opens) -> None:
     run = opens(classifier([HOSTILE, "b"]), labels=[HOSTILE, "b"])
-    test = well(open_page("playground", run=run.id, input=asked(text=HOSTILE)))
+    test = well(open_page("playground", run=run.id, input=as_json(text=HOSTILE)))
     assert charts(test) and "<img" not in json.dumps(charts(test), ensure_ascii=False)
-    told = text_of(test).replace(test.code[0].value, "")
-    assert "<img" not in told.replace(r"\<img", "") and "](javascript" not in told
+    text = text_of(test).replace(test.code[0].value, "")
+    assert "<img" not in text.replace(r"\<img", "") and "](javascript" not in text
 
 
 def test_a_run_whose_model_is_gone_says_so(workspace: Workspace) -> None:
     run = fake_run(workspace)
-    test = well(open_page("playground", run=run.id, input=asked(text=TEXT)))
+    test = well(open_page("playground", run=run.id, input=as_json(text=TEXT)))
     assert len(test.error) == 1 and "What to do" in test.error[0].value
 
 
-def test_the_input_is_kept_across_pages(opens: Opens) -> None:
+def test_the_input_stays_across_pages(opens: Opens) -> None:
     run = opens(classifier())
-    test = well(open_page("playground", run=run.id, input=asked(text=TEXT)))
+    test = well(open_page("playground", run=run.id, input=as_json(text=TEXT)))
     test = well(test.switch_page("views/home.py").run())
     test = well(test.switch_page("views/playground.py").run())
     assert test.text_area(key="play.field.text").value == TEXT and charts(test)
@@ -264,7 +269,7 @@ def test_every_input_of_a_task_reaches_its_model_and_the_answer_is_drawn(
     from workbench.inference.inputs import input_fields
     from workbench.inference.predictor import _refuse_unknown_roles
 
-    given, result, shown = ANSWERS[name]
+    inputs, result, shown = ANSWERS[name]
     task = tasks.get(name)()
     reached: list[dict[str, Any]] = []
 
@@ -276,9 +281,9 @@ def test_every_input_of_a_task_reaches_its_model_and_the_answer_is_drawn(
     monkeypatch.setattr(Predictor, "predict", predict)
     run = opens(Predictor(torch.nn.Identity(), None, task, 32))
     roles = [column.role for column in input_fields(task)]
-    assert set(given) == set(roles), "each input of the task has a field"
-    test = well(open_page("playground", run=run.id, input=asked(**given)))
-    assert not test.error and reached == [given]
+    assert set(inputs) == set(roles), "each input of the task has a field"
+    test = well(open_page("playground", run=run.id, input=as_json(**inputs)))
+    assert not test.error and reached == [inputs]
     assert [area.key for area in test.text_area] == [f"play.field.{role}" for role in roles]
     tables = " ".join(str(table.value.to_dict()) for table in [*test.table, *test.dataframe])
     assert shown in text_of(test) + tables
@@ -287,5 +292,5 @@ def test_every_input_of_a_task_reaches_its_model_and_the_answer_is_drawn(
 def test_answers_are_translated(opens: Opens, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_LANGUAGE", "pseudo")
     first, second = opens(classifier()), opens(classifier(seed=1), tuning="lora")
-    check(open_page("playground", run=first.id, input=asked(text=TEXT)))
-    check(open_page("playground", run=first.id, input=asked(text=TEXT), **{"with": second.id}))
+    check(open_page("playground", run=first.id, input=as_json(text=TEXT)))
+    check(open_page("playground", run=first.id, input=as_json(text=TEXT), **{"with": second.id}))

@@ -46,13 +46,13 @@ _BY_THE_CLOCK = re.compile(r"just now|[\w ]+ ago|\d+(\.\d+)? m?s\b|\d+(\.\d+)? [
 @pytest.fixture
 def runs(workspace: Workspace) -> list[Run]:
     """Three finished runs of a tiny model, and sweeps that are done, whose runs are none that one could ask."""
-    found = [tiny.make_run(workspace, {"training.seed": seed, "training.epochs": 1}) for seed in (0, 1, 2)]
-    for run in found:
+    made_runs = [tiny.make_run(workspace, {"training.seed": seed, "training.epochs": 1}) for seed in (0, 1, 2)]
+    for run in made_runs:
         assert run_folder(run.folder) == 0, run.log()
-    tag(found[0], ["kept"])
+    tag(made_runs[0], ["kept"])
     made(workspace, 2, 2, over={"tuning.method": "lora,full"}, method="grid", name="first")
     made(workspace, 2, 2, over={"tuning.method": "lora,full"}, method="grid", name="second")
-    return found
+    return made_runs
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def server(workspace: Workspace, shared_cache: Path, runs: list[Run]) -> Iterato
 def paths(runs: list[Run]) -> dict[str, dict[str, str]]:
     """Every page with what its URL can hold, none of it as it is by default."""
     first, second, third = (run.id for run in runs)
-    asked = json.dumps({"text": TEXT})
+    document = json.dumps({"text": TEXT})
     return {
         "": {},
         "data": {
@@ -100,7 +100,7 @@ def paths(runs: list[Run]) -> dict[str, dict[str, str]]:
         "compare?labels": {"runs": f"{second},{first}", "evidence": "labels", "labels": "label-errors"},
         "compare?examples": {"runs": f"{second},{first}", "which": "second"},
         "explain": {"run": first, "text": TEXT, "view": "lens", "with": second},
-        "playground": {"run": first, "with": second, "input": asked},
+        "playground": {"run": first, "with": second, "input": document},
         "sweeps": {"sweep": "first"},
         "learn": {},
         "settings": {},

@@ -84,10 +84,10 @@ def server(home: Workspace) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def table() -> list[str]:
-    found = [example_path(route) for route in routes()]
-    assert any("/_stcore/stream" in path for path in found), found
-    assert any("upload_file" in path for path in found), found
-    return found
+    paths = [example_path(route) for route in routes()]
+    assert any("/_stcore/stream" in path for path in paths), paths
+    assert any("upload_file" in path for path in paths), paths
+    return paths
 
 
 def test_it_serves_and_sends_no_secret_headers(server: Server) -> None:
@@ -109,8 +109,8 @@ def test_unused_packages_are_not_loaded() -> None:
 
 def test_a_page_preloads_the_code_for_tables_and_figures(server: Server) -> None:
     """Also when a release of streamlit names its files anew."""
-    (told,) = re.findall(r'\["/static/js/[^\]]*\]', server.ask("/").text)
-    parts = json.loads(told)
+    (listed,) = re.findall(r'\["/static/js/[^\]]*\]', server.ask("/").text)
+    parts = json.loads(listed)
     assert [Path(part).name.split(".")[0] for part in parts] == ["DataFrame", "PlotlyChart"]
     assert [server.ask(part).status for part in parts] == [200, 200]
 
@@ -166,8 +166,8 @@ def test_a_taken_port_is_passed_over(home: Workspace) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with _bind("127.0.0.1", taken.getsockname()[1]) as found:
-            assert found.getsockname()[1] > taken.getsockname()[1]
+        with _bind("127.0.0.1", taken.getsockname()[1]) as listener:
+            assert listener.getsockname()[1] > taken.getsockname()[1]
 
 
 # -- login ----------------------------------------------------------------------------------------------------------
@@ -181,9 +181,9 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, W
         yield running, workspace
 
 
-def log_in(server: Server, given: str, to: str = "/", **headers: str) -> tuple[int, str, str]:
+def log_in(server: Server, secret: str, to: str = "/", **headers: str) -> tuple[int, str, str]:
     """Status, cookie and where one is sent."""
-    body = f"password={quote(given, safe='')}&next={quote(to, safe='')}".encode()
+    body = f"password={quote(secret, safe='')}&next={quote(to, safe='')}".encode()
     for _ in range(8):
         answer = server.ask("/login", "POST", body, Content_Type="application/x-www-form-urlencoded", **headers)
         if answer.status != 429:
@@ -299,10 +299,10 @@ def test_passwords(workspace: Workspace) -> None:
 def test_a_password_is_set_and_taken_away_in_a_terminal(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_HOME", str(workspace.root))
     command = ["dashboard", "--set-password"]
-    said = CliRunner().invoke(app, command, input=f"{PASSWORD}\n{PASSWORD}\n")
+    result = CliRunner().invoke(app, command, input=f"{PASSWORD}\n{PASSWORD}\n")
     stored = password.stored_hash(workspace)
-    assert said.exit_code == 0 and stored is not None and password.is_right(PASSWORD, stored), said.output
-    assert PASSWORD not in said.output
-    said = CliRunner().invoke(app, command, input="\n\n")
-    assert said.exit_code == 0 and "Password removed" in said.output, said.output
+    assert result.exit_code == 0 and stored is not None and password.is_right(PASSWORD, stored), result.output
+    assert PASSWORD not in result.output
+    result = CliRunner().invoke(app, command, input="\n\n")
+    assert result.exit_code == 0 and "Password removed" in result.output, result.output
     assert password.stored_hash(workspace) is None

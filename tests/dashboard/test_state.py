@@ -12,7 +12,7 @@ def page() -> None:
     from dashboard import state
 
     views = ["tokens", "head", "model"]
-    state.from_url(state.Explain.VIEW, lambda given: given if given in views else None)
+    state.from_url(state.Explain.VIEW, lambda text: text if text in views else None)
     st.session_state.setdefault(state.Explain.VIEW.key, "tokens")
     state.to_url(state.Explain.VIEW, st.radio("View", views, key=state.Explain.VIEW.key))
     st.toggle("Other", key="other")

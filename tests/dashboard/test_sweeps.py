@@ -21,15 +21,15 @@ HOSTILE = "x<script>alert(1)</script>"
 
 def chart(test: AppTest, key: str) -> dict[str, Any]:
     """The figure that the page draws under this key."""
-    (found,) = [each for each in test.get("plotly_chart") if key in each.proto.id]
-    figure: dict[str, Any] = json.loads(found.proto.spec)
+    (element,) = [each for each in test.get("plotly_chart") if key in each.proto.id]
+    figure: dict[str, Any] = json.loads(element.proto.spec)
     return figure
 
 
 def history_of(test: AppTest) -> dict[str, Any]:
     """The trials in the picture of the history."""
     points, best = chart(test, "sweep.history")["data"]
-    assert best["y"] == [max(points["y"][: place + 1]) for place in range(len(points["y"]))]
+    assert best["y"] == [max(points["y"][: index + 1]) for index in range(len(points["y"]))]
     return dict(points)
 
 
@@ -42,8 +42,8 @@ def made(workspace: Workspace, trials: int, ended: int, **changes: Any) -> Sweep
     """A sweep whose first trials have ended, the third one badly."""
     spec = {"name": "reviews", "task": "text-classification", "data": "rotten-tomatoes", "model": "minilm"}
     over = {"training.learning_rate": "1e-5..1e-3:log", "tuning.rank": "4,8,16"}
-    asked = {"spec": {**spec, "tuning": "lora"}, "over": over, "method": "random", "trials": trials, **changes}
-    sweep = Sweep.create(SweepPlan.parse(asked), workspace, start=False)
+    document = {"spec": {**spec, "tuning": "lora"}, "over": over, "method": "random", "trials": trials, **changes}
+    sweep = Sweep.create(SweepPlan.parse(document), workspace, start=False)
     for number in range(ended):
         while len(sweep.read()["trials"]) <= number:
             advance(sweep)
@@ -88,8 +88,8 @@ def test_invalid_values_block_the_start_and_are_shown(values: str, workspace: Wo
 def test_a_sweep_in_full(workspace: Workspace) -> None:
     sweep = made(workspace, 8, 7)
     test = well(open_page("sweeps", sweep=sweep.name))
-    said = text_of(test)
-    assert "Trial 6" in said and test.metric[0].value == "0.760"
+    text = text_of(test)
+    assert "Trial 6" in text and test.metric[0].value == "0.760"
     table = test.dataframe[0].value
     assert list(table["trial"]) == list(range(8)) and "failed" in table["state"][2].lower()
     assert table["tuning.rank"].dtype.kind == "i"
@@ -124,9 +124,9 @@ def test_seeds_of_one_run_are_launched_shown_and_compared(workspace: Workspace) 
     assert test.title[0].value == "Sweeps" and test.query_params["sweep"] == sweep.name
     advance(sweep)
     runs = list(sweep.read()["trials"][0]["runs"].values())
-    for place, run_id in enumerate(runs):
+    for index, run_id in enumerate(runs):
         run = Run.open(run_id, workspace)
-        run.append_metrics({"step": 1, "eval/accuracy": 0.7 + place / 100})
+        run.append_metrics({"step": 1, "eval/accuracy": 0.7 + index / 100})
         run.update_status(state="succeeded")
     advance(sweep)
     test = well(open_page("sweeps", sweep=sweep.name))

@@ -36,11 +36,11 @@ def drawn(page: Page, tokens: int) -> list[object]:
     """Axis, scale and last point of the first figure, as soon as it has a point of so many tokens."""
     end = time.monotonic() + 90
     while time.monotonic() < end:
-        found: list[object] | None = page.evaluate(LOSS)
-        if found and found[2] == tokens:
-            return found
+        loss: list[object] | None = page.evaluate(LOSS)
+        if loss and loss[2] == tokens:
+            return loss
         page.wait_for_timeout(300)
-    raise AssertionError(f"the page shows {found}, and not {tokens} tokens")
+    raise AssertionError(f"the page shows {loss}, and not {tokens} tokens")
 
 
 @pytest.mark.timeout(600)

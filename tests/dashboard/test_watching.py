@@ -32,13 +32,13 @@ def table_of(test: AppTest) -> Any:
 
 def in_link(test: AppTest, name: str) -> str:
     """A parameter of the page's address; a list of one where the test has put it there."""
-    found: Any = test.query_params[name]
-    return str(found if isinstance(found, str) else found[0])
+    value: Any = test.query_params[name]
+    return str(value if isinstance(value, str) else value[0])
 
 
 def figures(test: AppTest) -> dict[str, Any]:
-    found = [json.loads(chart.proto.spec) for chart in test.get("plotly_chart")]
-    return {figure["layout"]["title"]["text"]: figure for figure in found if "title" in figure["layout"]}
+    charts = [json.loads(chart.proto.spec) for chart in test.get("plotly_chart")]
+    return {figure["layout"]["title"]["text"]: figure for figure in charts if "title" in figure["layout"]}
 
 
 def test_a_filter_in_the_link_is_shown_and_a_wrong_one_helps(workspace: Workspace) -> None:
@@ -146,18 +146,18 @@ def test_tags_notes_and_archive(workspace: Workspace) -> None:
 
 
 def test_one_change_to_all_that_is_shown_and_delete_wants_the_number(workspace: Workspace) -> None:
-    kept = fake_run(workspace, name="kept")
+    other = fake_run(workspace, name="kept")
     for name in ("a", "b"):
         tag(fake_run(workspace, name=name), ["old"])
-    test = well(open_page("runs", run=kept.id, where="list_contains(tags, 'old')"))
+    test = well(open_page("runs", run=other.id, where="list_contains(tags, 'old')"))
     assert test.button(key="list.delete").disabled
     test.text_input(key="list.tag").set_value("older")
     well(test.run())
     well(test.button(key="list.tag.add").click().run())
-    assert [read_tags(run).tags for run in Run.all(workspace) if run.id != kept.id] == [("old", "older")] * 2
+    assert [read_tags(run).tags for run in Run.all(workspace) if run.id != other.id] == [("old", "older")] * 2
     well(test.number_input(key="list.delete.count").set_value(2).run())
     well(test.button(key="list.delete").click().run())
-    assert [run.id for run in Run.all(workspace)] == [kept.id]
+    assert [run.id for run in Run.all(workspace)] == [other.id]
 
 
 def test_groups_say_how_many_and_their_mean(workspace: Workspace) -> None:
@@ -250,11 +250,11 @@ class Counted:
     def __len__(self) -> int:
         return len(self.array)
 
-    def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice | str):
-            return Counted(self.array[place])
-        Counted.taken += np.size(place)
-        return self.array[place]
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice | str):
+            return Counted(self.array[index])
+        Counted.taken += np.size(index)
+        return self.array[index]
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         Counted.taken += len(self.array)
@@ -293,7 +293,7 @@ def test_redrawing_costs_the_same_for_long_and_short_runs(
         return parse
 
     opened = column_files._open
-    monkeypatch.setattr(column_files, "_open", lambda *given: Counted(opened(*given)))
+    monkeypatch.setattr(column_files, "_open", lambda *args: Counted(opened(*args)))
     monkeypatch.setattr(column_files, "_parse", counting(column_files._parse))
     monkeypatch.setattr(files, "_rows", counting(files._rows))
     monkeypatch.setattr(column_files, "MAX_UNINDEXED_BYTES", 0)
@@ -324,8 +324,8 @@ def test_the_confusion_of_an_earlier_evaluation_is_shown(workspace: Workspace) -
         file.write('{"step": 60, "labels": ["a"], "counts": [[1, 2]]}\n{"step": 60, "lab')  # damaged, and half
 
     def counts(test: AppTest) -> Any:
-        found = [json.loads(chart.proto.spec) for chart in test.get("plotly_chart")]
-        written = next(f["data"][0]["text"] for f in found if f["data"][0]["type"] == "heatmap")
+        charts = [json.loads(chart.proto.spec) for chart in test.get("plotly_chart")]
+        written = next(f["data"][0]["text"] for f in charts if f["data"][0]["type"] == "heatmap")
         return np.frombuffer(base64.b64decode(written["bdata"]), written["dtype"]).reshape(2, 2).tolist()
 
     test = well(open_page("runs", run=run.id))
