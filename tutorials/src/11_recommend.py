@@ -13,22 +13,22 @@
 # %% [markdown]
 # # 11 · Recommend
 #
-# **After this lesson you can** hold out data so that nobody's future is known, measure a ranking with AUC and nDCG, and
-# say whether a model beats the simplest rival of all: what everybody likes.
+# **After this lesson you can** hold out data so that nobody's future is known, measure a ranking with AUC and nDCG,
+# and say whether a model beats the simplest rival of all: what everybody likes.
 #
 # **You need** Python and school mathematics (logarithms, for one formula).
 #
 # **Time:** about 35 minutes to read and do. The cells on a laptop CPU: about a minute; on a GPU: not measured yet.
 #
-# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
-# says what is wrong, `hint("11-recommend.1")` helps, and `solution("11-recommend.1")` ends the search. Cells below
-# an exercise need your function: they fail until it is filled in.
+# **How to work:** replace the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("11-recommend.1")` helps, and `solution("11-recommend.1")` shows the solution. Cells below
+# an exercise need your function: they fail until you have written it.
 #
 # ## The story
 #
-# A small cinema shows old films on demand, and wants its web page to suggest to each member what to see next. The owner
-# has a rule that works already: suggest what most people liked. A supplier offers "artificial intelligence" instead.
-# You are asked: **is it better than the owner's rule?**
+# A small cinema shows old films on demand, and wants its web page to suggest to each member what to see next. The
+# owner has a rule that works already: suggest what most people liked. A supplier offers "artificial intelligence"
+# instead. You are asked: **is it better than the owner's rule?**
 #
 # The data: 100,000 ratings of films by 610 people, `movielens-small` in the catalogue. Four stars and more count as
 # *liked*.
@@ -56,19 +56,20 @@ from workbench.inference.predictor import Predictor
 from workbench.workspace import Workspace
 
 # %% [markdown]
-# ## First look, on the dashboard
+# ## First look, in the dashboard
 #
-# Page **Data**, `movielens-small`. Each row is one rating: the user, what this user liked **before** (*history*, the
-# newest first), the film in question (*candidate*: title, year and kind), and whether it was liked. About half are.
+# Choose `movielens-small` on the page **Data**. Each row is one rating: the user, what this user liked **before**
+# (*history*, the newest first), the film in question (*candidate*: title, year and kind), and whether it was liked.
+# About half are.
 #
 # ## Hold out the last one
 #
 # To test a recommender we hide something and see whether it is suggested. Hide ratings at random, and the model may
-# learn from what a user did **after** the hidden one: somebody who likes part 3 has surely seen part 2. On the web page
-# nobody knows tomorrow. So hide each user's **last** rating (*leave-last-out*).
+# learn from what a user did **after** the hidden one: somebody who likes part 3 has surely seen part 2. On the web
+# page nobody knows tomorrow. So hide each user's **last** rating (*leave-last-out*).
 #
-# **Exercise 1.** `ratings` is a list of `(user, time, film)`, in any order. Give two lists: the ratings that stay, and
-# the last one of each user. Both in the order in which they were given. (No user rates two films at the same time.)
+# **Exercise 1.** `ratings` is a list of `(user, time, film)`, in any order. Return two lists: the ratings that stay,
+# and the last one of each user. Both in the order of `ratings`. (No user rates two films at the same time.)
 
 
 # %%
@@ -109,11 +110,11 @@ def popularity(ratings):
 check("11-recommend.2", popularity)
 
 # %% [markdown]
-# The test: put the hidden film among 99 films that this user has never rated, and let the rule put all 100 in order. At
-# which place does the hidden one stand?
+# The test: put the hidden film among 99 films that this user has never rated, and let the rule rank all 100. What is
+# the rank of the hidden one?
 #
-# **Exercise 3.** Give its place, the best being 1. `score` is the hidden film's score (here: its popularity), `others`
-# are the scores of the other films. **Ties must not flatter**: of equal scores the hidden film stands last.
+# **Exercise 3.** Return its rank, the best being 1. `score` is the hidden film's score (here: its popularity),
+# `others` are the scores of the other films. **Ties must not flatter**: of equal scores the hidden film comes last.
 
 
 # %%
@@ -168,20 +169,21 @@ print("by chance it would be 10%")
 
 # %% [markdown]
 # The owner's rule is far better than chance. And see how easily one cheats without noticing: the second line counted
-# the hidden ratings themselves. One leak is left even in the first: what *others* liked later is counted. A split by
-# time for all users at once, as the library makes it, takes that away, too. (That split is also why not all of the 610
-# people are here: some began to rate only in its later parts.)
+# the hidden ratings themselves. Even the first has one leak left: it counts what *others* liked later. A split by time
+# for all users at once, as the library makes it, removes that, too. (That split is also why not all of the 610 people
+# are here: some began to rate only in its later splits.)
 #
 # ## A model
 #
-# On the dashboard: page **Launch**, *Begin with* the preset `liked-films`. The model reads a film's title and kind
-# (and, if we let it, what the user liked before) and says how probable it is that the user likes it. The library
-# splits by time for **all** users at once: it trains on the earliest 80% of the ratings and tests on the last 10%.
+# In the dashboard: on the page **Launch**, choose the preset `liked-films` under *Begin with*. The model reads a
+# film's title and kind (and, if we let it, what the user liked before) and predicts how probable it is that the user
+# likes it. The library splits by time for **all** users at once: it trains on the earliest 80% of the ratings and
+# tests on the last 10%.
 #
-# Below runs something simpler than the preset: `bag-of-embeddings` looks up a vector (a row of numbers) for each word,
-# takes the mean, and decides. It runs twice: `titles` reads the film in question only, `history` also the last 3 films
-# that the user liked. In brackets is the 95% interval of each figure: how far the luck of the tested users could move
-# it. `rule` is the owner's rule, popularity, on the same ratings.
+# The cell below runs something simpler than the preset: `bag-of-embeddings` looks up a vector (a row of numbers) for
+# each word, takes the mean, and decides. It runs twice: `titles` reads the film in question only, `history` also the
+# last 3 films that the user liked. In brackets is the 95% interval of each metric: how much it depends on which users
+# were tested. `rule` is the owner's rule, popularity, on the same ratings.
 
 # %%
 limit = size(
@@ -216,7 +218,7 @@ for name, length in (("titles", 0), ("history", 3))[: size(test=1, cpu=2, gpu=2)
         print(f"{name:>8} {metric:>8}: {told.value:.3f} ({told.low:.3f} to {told.high:.3f}), rule {rule:.3f}")
 
 # %% [markdown]
-# What do these figures say?
+# What do these numbers say?
 #
 # ## AUC: pairs in the right order
 #
@@ -242,16 +244,16 @@ check("11-recommend.4", auc)
 # %% [markdown]
 # ## nDCG: the top counts most
 #
-# Nobody scrolls to place 200. **Discounted cumulative gain** gives a liked film at place 1 a full point, and less the
-# further down it stands:
+# Nobody scrolls to rank 200. **Discounted cumulative gain** gives a liked film at rank 1 a full point, and less the
+# further down it is:
 #
-# $$\mathrm{DCG} = \sum_{i \le k,\ \text{liked at place } i} \frac{1}{\log_2(1 + i)}$$
+# $$\mathrm{DCG} = \sum_{i \le k,\ \text{liked at rank } i} \frac{1}{\log_2(1 + i)}$$
 #
-# Place 1 gives $1/\log_2 2 = 1$, place 3 gives $1/\log_2 4 = 0.5$. The best possible order has all liked films first.
+# Rank 1 gives $1/\log_2 2 = 1$, rank 3 gives $1/\log_2 4 = 0.5$. The best possible order has all liked films first.
 # Divide by *its* DCG, and 1 is perfect for everybody (**n**ormalized).
 #
-# **Exercise 5.** `liked` says for each place of the ranking, from the top, whether the film there was liked (`True` or
-# `False`). At least one was. Give nDCG; only the first `k` places count. `dcg(order)` is given.
+# **Exercise 5.** `liked` says for each rank, from the top, whether the film there was liked (`True` or `False`). At
+# least one was. Return nDCG; only the first `k` ranks count. Use `dcg(order)`.
 
 
 # %%
@@ -271,9 +273,9 @@ def ndcg(liked, k):
 check("11-recommend.5", ndcg)
 
 # %% [markdown]
-# Now with the predictions that the run has kept: AUC and nDCG for each user who has liked some of the tested films and
-# not others, and then the mean over the **users** (else those who rate most would decide alone). Both are held against
-# the library's figures:
+# Now with the predictions that the run has saved: AUC and nDCG for each user who has liked some of the tested films
+# and not others, and then the mean over the **users** (otherwise those who rate most would decide alone). Compare both
+# with the library's metrics:
 
 # %%
 chosen = runs[list(runs)[-1]]
@@ -346,19 +348,20 @@ show(
 )
 
 # %% [markdown]
-# On the dashboard: page **Compare**, the two runs `lesson-11-titles` and `lesson-11-history`, metric *auc*.
+# In the dashboard: compare the two runs `lesson-11-titles` and `lesson-11-history` on the page **Compare**, metric
+# *auc*.
 #
 # More to read is not always better: see which of the two models the history has helped. And AUC and nDCG may disagree
-# (look at the table above): say which of them decides **before** you look.
+# (look at the table above): decide which of them counts **before** you look.
 #
-# Popularity is the first rival to beat, and much of what has been published did not beat simple rules once these were
-# tuned as well (Ferrari Dacrema et al. 2019, arXiv 1907.06902). A model has
-# one thing that popularity has not: a film that nobody has rated yet has a title and a kind.
+# Popularity is the first rival to beat, and much of what has been published did not beat simple rules once they were
+# tuned as well (Ferrari Dacrema et al. 2019, arXiv 1907.06902). A model has one thing that popularity has not: a film
+# that nobody has rated yet has a title and a kind.
 #
 # ## The web page
 #
-# **Exercise 6.** Give the `k` films with the highest scores that the member has **not seen yet**, the best first. If
-# fewer are left, give those.
+# **Exercise 6.** Return the `k` films with the highest scores that the member has **not seen yet**, the best first. If
+# fewer are left, return those.
 
 
 # %%
@@ -387,9 +390,10 @@ print("the rule:    ", recommend({film: counts[film] for film in shelf}, seen[us
 # %% [markdown]
 # ## Summary
 #
-# * Hold out the last, not any: what comes later must not be known. One careless count, and the answers have leaked.
+# * Hold out the last rating, not any: what comes later must not be known. One careless count, and the answers have
+#   leaked.
 # * AUC: pairs in the right order. nDCG: the top counts most. Mean over users, ties never flatter.
-# * Popularity is what has to be beaten, with an interval around the difference.
+# * Popularity has to be beaten, with an interval around the difference.
 # * Leave out what was seen.
 #
 # ## Questions to think about
@@ -398,7 +402,7 @@ print("the rule:    ", recommend({film: counts[film] for film in shelf}, seen[us
 # 2. A page that suggests what is popular makes it more popular. How would you notice?
 # 3. The 99 other films were drawn at random. What if they were drawn by popularity instead?
 #
-# ## Where to go on
+# ## Where to go next
 #
 # * `workbench predict RUN --input '{"history": [], "candidates": ["Heat (1995)"]}'`.
 # * `workbench run liked-films` reads two films that were liked before, in order, with a Transformer of one layer.

@@ -11,19 +11,19 @@
 # ---
 
 # %% [markdown]
-# # 12 · Summarise papers
+# # 12 · Summarize papers
 #
 # **After this lesson you can** measure a summary with ROUGE by hand, say what the first sentence alone is worth, pick
-# the most telling sentence of a text, and judge a model that writes its own.
+# the most informative sentence of a text, and judge a model that writes its own.
 #
-# **You need** Python and school mathematics. Notebook
-# [09](../notebooks/09_sequence_to_sequence.ipynb) (sequence to sequence) says how a model writes.
+# **You need** Python and school mathematics. Notebook [09](../notebooks/09_sequence_to_sequence.ipynb) (sequence to
+# sequence) explains how a model generates text.
 #
 # **Time:** about 30 minutes to read and do. The cells on a laptop CPU: about 2 minutes; on a GPU: not measured yet.
 #
-# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
-# says what is wrong, `hint("12-summaries.1")` helps, and `solution("12-summaries.1")` ends the search. Cells below
-# an exercise need your function: they fail until it is filled in.
+# **How to work:** replace the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("12-summaries.1")` helps, and `solution("12-summaries.1")` shows the solution. Cells below
+# an exercise need your function: they fail until you have written it.
 #
 # ## The story
 #
@@ -51,11 +51,12 @@ from workbench.tasks.shared.sentence_pairs import sentences
 from workbench.workspace import Workspace
 
 # %% [markdown]
-# ## First look, on the dashboard
+# ## First look, in the dashboard
 #
-# Page **Data**, `scitldr`: read two abstracts and their summaries. Where does an abstract say what the paper found?
+# Choose `scitldr` on the page **Data** and read two abstracts and their summaries. Where does an abstract say what the
+# paper found?
 #
-# In code: each abstract cut into its sentences, and each text into its words (small letters, without punctuation).
+# In code: each abstract split into its sentences, and each text into its words (lower case, without punctuation).
 
 # %%
 task = tasks.get("summarization")
@@ -69,8 +70,8 @@ print("a summary:", references[0][0])
 # %% [markdown]
 # ## The baseline: the beginning
 #
-# **Exercise 1.** Give the first `k` sentences as one text, with single spaces between them. If there are fewer, give
-# all of them.
+# **Exercise 1.** Return the first `k` sentences as one text, with single spaces between them. If there are fewer,
+# return all of them.
 
 
 # %%
@@ -87,12 +88,12 @@ check("12-summaries.1", lead)
 # %% [markdown]
 # ## ROUGE: which words are shared?
 #
-# How near is a summary to what a person wrote (the **reference**)? **ROUGE-1** counts the words they share. A word
-# counts as often as it stands in **both**: if it stands three times in one text and once in the other, it counts once.
+# How close is a summary to what a person wrote (the **reference**)? **ROUGE-1** counts the words they share. A word
+# counts as often as it occurs in **both**: if it occurs three times in one text and once in the other, it counts once.
 # (Otherwise *the the the* would be a fine summary.)
 #
-# **Exercise 2.** Give the number of shared words of two lists of words. `Counter(words)` counts how often each word
-# stands in a list.
+# **Exercise 2.** Return the number of shared words of two lists of words. `Counter(words)` counts how often each word
+# occurs in a list.
 
 
 # %%
@@ -108,14 +109,14 @@ def shared(written, reference):
 check("12-summaries.2", shared)
 
 # %% [markdown]
-# Which share is it? Of the **written** words (*precision*: is what it says right?), or of the **reference's** words
-# (*recall*: does it say everything?). A whole abstract has a fine recall and a poor precision. **F1** asks for both:
+# Which share is it? Of the **generated** words (*precision*: is what it says right?), or of the **reference's** words
+# (*recall*: does it say everything?). A whole abstract has a high recall and a low precision. **F1** asks for both:
 #
 # $$P = \frac{\text{shared}}{\text{written}},\quad R = \frac{\text{shared}}{\text{reference}},\quad
 # F_1 = \frac{2PR}{P+R}$$
 #
-# **Exercise 3.** Three numbers are given: `hits`, how many words are shared, `written`, how many were written, and
-# `reference`, how many the reference has. Give F1. If nothing is shared, it is 0.
+# **Exercise 3.** You get three numbers: `hits`, how many words are shared, `written`, how many were written, and
+# `reference`, how many the reference has. Return F1. If nothing is shared, it is 0.
 
 
 # %%
@@ -155,10 +156,10 @@ for k in (1, 2, 3):
 # %% [markdown]
 # ## How good could choosing be?
 #
-# To summarise by **choosing** a sentence is called *extractive*. The best that any chooser could reach is found by
-# cheating: look at the reference, and take the sentence with the highest score (the *oracle*).
+# To summarize by **choosing** a sentence is called *extractive*. To find the best that any chooser could reach, cheat:
+# look at the reference, and take the sentence with the highest score (the *oracle*).
 #
-# **Exercise 4.** Given the scores of the sentences, give the **position** of the best one, counted from 0. Of equally
+# **Exercise 4.** From the scores of the sentences, return the **position** of the best one, counted from 0. Of equally
 # good ones take the first.
 
 
@@ -182,11 +183,11 @@ print(f"it takes the first sentence for {np.mean([i == 0 for i in chosen]):.0%} 
 # %% [markdown]
 # ## Choose without cheating
 #
-# An old idea (Luhn 1958): a sentence tells most if its words are those that the text says again and again. Short words
-# such as *the* stand everywhere, so only words of more than three letters count.
+# An old idea (Luhn 1958): a sentence is most informative if its words are those that the text uses again and again.
+# Short words such as *the* are everywhere, so only words of more than three letters count.
 #
-# **Exercise 5.** `parts` is a list of sentences, each a **list of words**. Give for each sentence the mean, over its
-# words of more than three letters, of how often the word stands in the **whole** text. A sentence without such words
+# **Exercise 5.** `parts` is a list of sentences, each a **list of words**. Return for each sentence the mean, over its
+# words of more than three letters, of how often the word occurs in the **whole** text. A sentence without such words
 # gets 0.
 
 
@@ -213,15 +214,15 @@ for name, texts in (("first sentence", firsts), ("most telling", picked), ("orac
     print(f"{name:>15}: ROUGE-1 {rouge_scores(texts, references)['rouge1'].mean():.3f}")
 
 # %% [markdown]
-# Is the second line above the first? Then a count of words, without any training, beats the first sentence: that is the
-# answer to the group so far, and what a model has to beat.
+# Is the second line above the first? Then a count of words, without any training, beats the first sentence: that is
+# the answer to the group so far, and what a model has to beat.
 #
 # ## A model that writes
 #
-# A model that writes its own words is called *abstractive*. Here it is a small encoder-decoder: one part reads the
-# abstract, another writes, piece by piece. It is trained from nothing, that is, its weights begin at random. On the
-# dashboard: page **Launch**, task *Summarization*, data `scitldr`, model `transformer-encoder-decoder`. While it works,
-# the page **Runs** shows *What the model writes*.
+# A model that writes its own words is called *abstractive*. Here it is a small encoder-decoder: the encoder reads the
+# abstract, the decoder generates, token by token. It is trained from nothing, that is, from random weights. In the
+# dashboard: on the page **Launch**, choose the task *Summarization*, the data `scitldr` and the model
+# `transformer-encoder-decoder`. During training, the page **Runs** shows samples of generated text.
 
 # %%
 finished = wb.run(
@@ -257,14 +258,14 @@ for text in read_predictions(finished, ["prediction"])["prediction"][:2]:
     print("it writes:", text)
 
 # %% [markdown]
-# (ROUGE-L counts the longest row of words that stand in the same order in both; others may stand between them. In
-# brackets is the 95% interval: how far the luck of the tested papers could move the figure.) Two thousand abstracts are
+# (ROUGE-L counts the longest sequence of words that occur in the same order in both; others may be between them. In
+# brackets is the 95% interval: how much the metric depends on which papers were tested.) Two thousand abstracts are
 # far too few to learn to write from nothing: expect broken sentences, or the same one for each paper. That such texts
-# reach any ROUGE at all is a warning: it rewards frequent words. The report holds the first sentence beside it, and
-# that is the honest headline.
+# reach any ROUGE at all is a warning: it rewards frequent words. The report compares with the first sentence, and that
+# is the honest headline.
 #
 # ROUGE sees words, not truth: *we show that it works* and *we show that it never works* share nearly all words. Read
-# some summaries before you trust any figure.
+# some summaries before you trust any metric.
 #
 # ## Summary
 #
@@ -276,10 +277,10 @@ for text in read_predictions(finished, ["prediction"])["prediction"][:2]:
 # ## Questions to think about
 #
 # 1. Why does the second sentence raise recall and lower precision?
-# 2. The oracle has seen the reference. Why is its figure useful all the same?
+# 2. The oracle has seen the reference. Why is its score useful all the same?
 # 3. How would you find summaries that say the opposite of the paper?
 #
-# ## Where to go on
+# ## Where to go next
 #
 # * `workbench run summarize`: one-line summaries of Python functions.
 # * Lin 2004, *ROUGE*; Cachola et al. 2020, *TLDR: Extreme Summarization of Scientific Documents* (arXiv 2004.15011).
