@@ -46,8 +46,8 @@ def test_at_the_tests_scale_a_run_executes_in_this_process(
     assert done.state == "succeeded" and not worker_status(workspace)["running"]
     assert done.status().process["pid"] == os.getpid()
     assert signal.getsignal(signal.SIGTERM) is handler
-    said = capsys.readouterr()
-    assert "eval/accuracy" in said.out and "epoch" not in said.out and not said.err
+    printed = capsys.readouterr()
+    assert "eval/accuracy" in printed.out and "epoch" not in printed.out and not printed.err
     assert "epoch" in done.log()
 
 

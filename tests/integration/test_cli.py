@@ -86,13 +86,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 @pytest.fixture(scope="module")
 def finished(home: Workspace) -> tuple[dict[str, Any], dict[str, Any]]:
     """What ``workbench run --json`` printed for a full and for a LoRA run, done once."""
-    kept = home.root / "printed.json"
+    stored = home.root / "printed.json"
     with waiting_lock(home.root / "printed.lock"):
-        if not kept.exists():
+        if not stored.exists():
             spec = write_spec(home)
             lora = ["--set", "tuning=lora", "--set", "name=tiny-lora"]
-            kept.write_text(json.dumps([read(home, "run", spec), read(home, "run", spec, *lora)]))
-    first, second = json.loads(kept.read_text())
+            stored.write_text(json.dumps([read(home, "run", spec), read(home, "run", spec, *lora)]))
+    first, second = json.loads(stored.read_text())
     return first, second
 
 
@@ -143,17 +143,17 @@ def test_runs(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
 
 def test_compare(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
     ids = [printed["id"] for printed in finished]
-    found = read(home, "compare", *ids)
-    assert found.keys() >= {"runs", "metric", "difference", "low", "high", "p_value", "test", "verdict"}
-    assert found["runs"] == ids and found["metric"] == "accuracy"
-    assert found["low"] <= found["difference"] <= found["high"]
+    comparison = read(home, "compare", *ids)
+    assert comparison.keys() >= {"runs", "metric", "difference", "low", "high", "p_value", "test", "verdict"}
+    assert comparison["runs"] == ids and comparison["metric"] == "accuracy"
+    assert comparison["low"] <= comparison["difference"] <= comparison["high"]
     assert read(home, "compare", *ids, "--metric", "macro_f1")["metric"] == "macro_f1"
 
 
 def test_predict(home: Workspace, finished: tuple[dict[str, Any], ...]) -> None:
-    found = read(home, "predict", finished[1]["id"], "--text", "a great film", "--text", "a dull plot\n「很好」")
-    assert len(found) == 2
-    for result in found:
+    results = read(home, "predict", finished[1]["id"], "--text", "a great film", "--text", "a dull plot\n「很好」")
+    assert len(results) == 2
+    for result in results:
         assert result["label"] in ("good", "bad") and sum(result["scores"].values()) == pytest.approx(1)
 
 
@@ -173,9 +173,9 @@ def test_predict_asks_by_role_and_by_file(
 def test_explain_and_its_page(home: Workspace, finished: tuple[dict[str, Any], ...], tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     text = "a great film <script>alert(1)</script>"
-    found = read(home, "explain", finished[0]["id"], "--text", text, "--method", "occlusion", "--html", str(page))
-    assert found.keys() >= {"tokens", "offsets", "scores", "faithfulness"}
-    assert len(found["tokens"]) == len(found["offsets"]) == len(found["scores"])
+    explanation = read(home, "explain", finished[0]["id"], "--text", text, "--method", "occlusion", "--html", str(page))
+    assert explanation.keys() >= {"tokens", "offsets", "scores", "faithfulness"}
+    assert len(explanation["tokens"]) == len(explanation["offsets"]) == len(explanation["scores"])
     written = page.read_text(encoding="utf-8")
     assert "<script>alert(1)" not in written
     assert not re.search(r"(?:src|href)\s*=|url\(|@import|https?://(?!www\.w3\.org)", written)
@@ -183,21 +183,21 @@ def test_explain_and_its_page(home: Workspace, finished: tuple[dict[str, Any], .
 
 @pytest.mark.parametrize("what", ["tasks", "models", "tunings", "explainers", "presets", "data list"])
 def test_lists(home: Workspace, what: str) -> None:
-    found = read(home, *what.split())
-    assert found and all(entry.keys() >= {"name"} for entry in found)
+    entries = read(home, *what.split())
+    assert entries and all(entry.keys() >= {"name"} for entry in entries)
     if what != "presets":
-        assert all(entry["label"] for entry in found)
+        assert all(entry["label"] for entry in entries)
 
 
 def test_check_tells_problems_in_one_form(home: Workspace) -> None:
     assert read(home, "check", "demo-full") == []
     wrong = ["--set", "tuning.ranks=3", "--set", "data=nothing.csv", "--set", "training.learning_rate=9"]
-    found = read(home, "check", "demo-full", *wrong, code=2)
-    assert {problem["field"] for problem in found} >= {"tuning.ranks", "data.train", "training.learning_rate"}
-    found += read(home, "check", "demo-full", "--set", "training.epochs=many", "--set", "seed=3", code=2)
-    for problem in found:
+    problems = read(home, "check", "demo-full", *wrong, code=2)
+    assert {problem["field"] for problem in problems} >= {"tuning.ranks", "data.train", "training.learning_rate"}
+    problems += read(home, "check", "demo-full", "--set", "training.epochs=many", "--set", "seed=3", code=2)
+    for problem in problems:
         assert problem.keys() == {"severity", "field", "message", "hint"}
-    assert {"training.epochs", "seed"} <= {problem["field"] for problem in found}
+    assert {"training.epochs", "seed"} <= {problem["field"] for problem in problems}
 
 
 @pytest.mark.mirror
@@ -314,8 +314,8 @@ def test_a_wrong_request(home: Workspace, arguments: list[str], words: str) -> N
 
 
 def test_a_wrong_request_as_json(home: Workspace) -> None:
-    found = read(home, "show", "nothing", code=2)
-    assert found["error"].keys() == {"kind", "message", "hint"} and found["error"]["kind"] == "UnknownName"
+    document = read(home, "show", "nothing", code=2)
+    assert document["error"].keys() == {"kind", "message", "hint"} and document["error"]["kind"] == "UnknownName"
 
 
 @pytest.mark.parametrize(

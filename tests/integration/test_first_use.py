@@ -36,12 +36,12 @@ def write_spec(workspace: Workspace, data: Path) -> str:
 
 def rows() -> list[tuple[str, str]]:
     """Reviews with what sheets hold: accents, line ends, doubled quotes; some without any text."""
-    found = [(f"café “{text}” — naïve", label) for text, label in reviews(120)]
-    found[3] = ("first line\nsecond line", "bad")
-    found[4] = ('he said ""great""', "good")
+    rows = [(f"café “{text}” — naïve", label) for text, label in reviews(120)]
+    rows[3] = ("first line\nsecond line", "bad")
+    rows[4] = ('he said ""great""', "good")
     for empty in (10, 11, 57):
-        found[empty] = ("   ", found[empty][1])
-    return found
+        rows[empty] = ("   ", rows[empty][1])
+    return rows
 
 
 def test_a_sheet_from_windows(ending: Workspace, tmp_path: Path) -> None:
@@ -54,15 +54,15 @@ def test_a_sheet_from_windows(ending: Workspace, tmp_path: Path) -> None:
             document = read(ending, "run", spec)
         is_finished_run(document)
         folder = ending.runs / document["id"]
-        told = json.loads((folder / "data.json").read_text())
-        assert told["left_out"] and sum(item["count"] for item in told["left_out"]) == 3
-        used = sum(part["rows"] for part in told["parts"].values())
+        report = json.loads((folder / "data.json").read_text())
+        assert report["left_out"] and sum(item["count"] for item in report["left_out"]) == 3
+        used = sum(part["rows"] for part in report["parts"].values())
         assert used + 3 == 120, "what is not used must be listed"
         assert sum(map(len, json.loads((folder / "splits.json").read_text())["ids"].values())) == used
-        assert "'Sentiment' is taken as label" in json.dumps(told["notes"])
+        assert "'Sentiment' is taken as label" in json.dumps(report["notes"])
     texts = ["café “great” — naïve", "dull"]
-    found = read(ending, "predict", document["id"], "--text", texts[0], "--text", texts[1])
-    assert [result["label"] in ("good", "bad") for result in found] == [True, True]
+    results = read(ending, "predict", document["id"], "--text", texts[0], "--text", texts[1])
+    assert [result["label"] in ("good", "bad") for result in results] == [True, True]
 
 
 def test_a_bad_row_is_named(ending: Workspace, tmp_path: Path) -> None:

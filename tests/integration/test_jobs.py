@@ -79,10 +79,10 @@ def workers() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 def work(workspace: Workspace, slots: int | None = None) -> list[str]:
     """Work the queue off in this process; returns what the worker said."""
-    said: list[str] = []
+    lines: list[str] = []
     command = lambda run: [sys.executable, str(PROCESS), str(run.folder)]  # noqa: E731
-    jobs.run_worker(workspace, slots, until_empty=True, poll=0.02, command=command, say=said.append)
-    return said
+    jobs.run_worker(workspace, slots, until_empty=True, poll=0.02, command=command, say=lines.append)
+    return lines
 
 
 # -- the queue goes on -----------------------------------------------------------------------------------------------
@@ -159,8 +159,8 @@ def test_a_second_worker_is_told_who_has_the_workspace(
     with pytest.raises(BusyError, match=rf"process {first.pid}, since 20"):
         work(workspace)
     second = workers(workspace)
-    _, told = second.communicate(timeout=PATIENCE)
-    assert second.returncode == 1 and f"process {first.pid}" in told
+    _, message = second.communicate(timeout=PATIENCE)
+    assert second.returncode == 1 and f"process {first.pid}" in message
 
 
 def test_of_workers_started_at_one_instant_one_works(
@@ -196,10 +196,10 @@ def test_a_run_queued_while_the_worker_ends_is_not_forgotten(workspace: Workspac
 
     class Ending(jobs.Worker):
         def _loop(self, *arguments: Any) -> bool:
-            found = super()._loop(*arguments)
+            result = super()._loop(*arguments)
             if not late:  # at this moment a submit sees the lock held, and starts no worker
                 late.append(make_run(self.workspace))
-            return found
+            return result
 
     command = lambda run: [sys.executable, str(PROCESS), str(run.folder)]  # noqa: E731
     Ending(workspace, 1, command, lambda line: None).run(until_empty=True, poll=0.02)
@@ -245,9 +245,9 @@ def test_slow_start_outlives_its_worker_and_is_not_started_again(
     wait_until(lambda: b"run_process" in Path(f"/proc/{_child(first.pid)}/cmdline").read_bytes(), "process started")
     first.kill()
     first.wait()
-    said = work(workspace)
+    lines = work(workspace)
     assert run.state == "succeeded" and len(starts(run)) == 1
-    assert any("is running already" in line for line in said)
+    assert any("is running already" in line for line in lines)
 
 
 def _child(pid: int) -> int:
@@ -262,8 +262,8 @@ def test_told_to_end_the_worker_leaves_its_runs_going(
     first = workers(workspace)
     wait_until(lambda: starts(runs[0]), "started")
     first.send_signal(signal.SIGTERM)
-    said, _ = first.communicate(timeout=PATIENCE)
-    assert first.returncode == 0 and f"continue without it: {runs[0].id}" in said
+    output, _ = first.communicate(timeout=PATIENCE)
+    assert first.returncode == 0 and f"continue without it: {runs[0].id}" in output
     assert [run.state for run in runs] == ["running", "queued"]
     work(workspace)
     assert [run.state for run in runs] == ["succeeded"] * 2

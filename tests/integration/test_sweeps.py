@@ -42,10 +42,10 @@ def test_a_worker_that_is_killed_loses_no_trial_and_runs_none_twice(workspace: W
         process.send_signal(signal.SIGKILL)
         process.wait()
         kills += 1
-    found = sweep.read()
+    state = sweep.read()
     assert kills > 3
-    assert found["state"] == "succeeded" and [trial["state"] for trial in found["trials"]] == ["succeeded"] * 6
-    assert len({tuple(trial["values"].values()) for trial in found["trials"]}) == 6
+    assert state["state"] == "succeeded" and [trial["state"] for trial in state["trials"]] == ["succeeded"] * 6
+    assert len({tuple(trial["values"].values()) for trial in state["trials"]}) == 6
     runs = Run.all(workspace)
     assert len(runs) == 12 == len({(run.status().trial, run.status().seed) for run in runs})
     assert all(len(read_lines(run.folder / "starts")[0]) == 1 for run in runs)

@@ -35,25 +35,25 @@ def normal(name):
 
 def closure(names):
     """The distributions of these names, with all that they require themselves (extras left out)."""
-    found, todo = set(), [normal(name) for name in names]
+    closed, todo = set(), [normal(name) for name in names]
     while todo:
         name = todo.pop()
-        if name in found:
+        if name in closed:
             continue
         try:
             requirements = map(Requirement, metadata.requires(name) or [])
         except metadata.PackageNotFoundError:
             continue  # a requirement of another platform
-        found.add(name)
+        closed.add(name)
         todo += [normal(r.name) for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
-    return found
+    return closed
 
 
-kept = closure(CORE)
+core = closure(CORE)
 hidden = {
     module
     for module, owners in metadata.packages_distributions().items()
-    if not any(normal(owner) in kept for owner in owners) and module not in {"workbench", "packaging"}
+    if not any(normal(owner) in core for owner in owners) and module not in {"workbench", "packaging"}
 }
 
 
@@ -66,9 +66,9 @@ class Bare:
         return importlib.machinery.PathFinder.find_spec(name, path, target)
 
     def find_distributions(self, context=metadata.DistributionFinder.Context()):
-        for found in importlib.machinery.PathFinder.find_distributions(context):
-            if normal(found.metadata["Name"]) in kept:
-                yield found
+        for distribution in importlib.machinery.PathFinder.find_distributions(context):
+            if normal(distribution.metadata["Name"]) in core:
+                yield distribution
 
 
 sys.meta_path = [f for f in sys.meta_path if f is not importlib.machinery.PathFinder] + [Bare()]

@@ -103,10 +103,10 @@ OUTSIDE = [
 ]
 
 
-@pytest.mark.parametrize("place", OUTSIDE)
-def test_confined_specs_read_only_uploads(place: str, traps: Workspace, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_confined_specs_read_only_uploads(path: str, traps: Workspace, tmp_path: Path) -> None:
     def written(x: str, end: str) -> str:
-        return place.format(tmp=tmp_path, home=traps.root, x=x, end=end)
+        return path.format(tmp=tmp_path, home=traps.root, x=x, end=end)
 
     base = spec(data__train=str(traps.uploads / "a.csv"), model=f"path:{traps.uploads / 'm'}")
     assert check(base, traps, confined=True) == []

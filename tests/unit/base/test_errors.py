@@ -11,8 +11,8 @@ from workbench import errors
 
 
 def _kinds() -> list[type[errors.WorkbenchError]]:
-    found = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.WorkbenchError)]
-    return sorted(found, key=lambda kind: kind.__name__)
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.WorkbenchError)]
+    return sorted(kinds, key=lambda kind: kind.__name__)
 
 
 def _example(kind: type[errors.WorkbenchError]) -> errors.WorkbenchError:

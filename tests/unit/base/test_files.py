@@ -38,7 +38,7 @@ from workbench.locks import Lock, waiting_lock
 # -- whole or absent ----------------------------------------------------------------------------------------------
 
 
-def test_replaces_with_the_asked_permissions(tmp_path: Path) -> None:
+def test_a_file_is_replaced_with_the_requested_permissions(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_text(path, "old")
     write_text(path, "new é 汉", mode=0o600)
@@ -170,13 +170,13 @@ def test_reading_goes_on_where_it_ended(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     assert read_lines(path) == ([], 0)
     append_line(path, {"a": 1})
-    rows, place = read_lines(path)
+    rows, end = read_lines(path)
     with open(path, "ab") as file:
         file.write(b'{"b"')
-    assert read_lines(path, place) == ([], place)
+    assert read_lines(path, end) == ([], end)
     with open(path, "ab") as file:
         file.write(b": 2}\n")
-    assert read_lines(path, place)[0] == [{"b": 2}]
+    assert read_lines(path, end)[0] == [{"b": 2}]
     assert rows == [{"a": 1}]
 
 
@@ -241,7 +241,7 @@ print(writes)
 """
 
 
-def test_full_disk_is_told_by_a_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error_for_a_line_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "open", _fail_in("open", errno.ENOSPC), raising=False)
     with pytest.raises(StorageError, match="the disk is full"):
         append_line(tmp_path / "lines", {"a": 1})
@@ -397,7 +397,7 @@ def test_full_disk_costs_the_note_and_not_the_lock(tmp_path: Path, monkeypatch: 
     assert not Lock(path).is_held()
 
 
-def test_lock_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_cannot_be_created_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files.os, "open", _fail_in("open", errno.EROFS))
     with pytest.raises(StorageError, match="read-only"):
         Lock(tmp_path / "lock").acquire()

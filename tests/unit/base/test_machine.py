@@ -51,11 +51,11 @@ def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_describe_is_json_and_plausible(tmp_path: Path) -> None:
-    found = json.loads(json.dumps(machine.describe(tmp_path / "not" / "made" / "yet")))
-    assert set(found) == {"cpu", "memory", "disk", "gpus", "python", "platform"}
-    assert found["cpu"]["cores"] >= 1 and found["cpu"]["name"]
-    assert 0 < found["memory"]["available_bytes"] <= found["memory"]["total_bytes"]
-    assert 0 < found["disk"]["free_bytes"] <= found["disk"]["total_bytes"]
+    document = json.loads(json.dumps(machine.describe(tmp_path / "not" / "made" / "yet")))
+    assert set(document) == {"cpu", "memory", "disk", "gpus", "python", "platform"}
+    assert document["cpu"]["cores"] >= 1 and document["cpu"]["name"]
+    assert 0 < document["memory"]["available_bytes"] <= document["memory"]["total_bytes"]
+    assert 0 < document["disk"]["free_bytes"] <= document["disk"]["total_bytes"]
 
 
 def test_describing_imports_no_torch() -> None:
@@ -63,7 +63,7 @@ def test_describing_imports_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_gpus_are_told_by_the_driver(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_come_from_the_driver(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = machine.gpus()
     assert first == {"name": "NVIDIA H100, 80GB", "memory_bytes": 81559 * 2**20, "free_bytes": 81000 * 2**20}
     assert second == {"name": "NVIDIA GB10", "memory_bytes": None, "free_bytes": None}
@@ -113,14 +113,14 @@ def test_a_clock_set_back_changes_no_identity(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_batches_of_many_lengths_need_less_memory() -> None:
-    found = {}
+    peaks = {}
     untouched = {name: value for name, value in os.environ.items() if name != CAPACITY}
     for way in ("few", "many"):
         command = [sys.executable, "-c", MEGABYTES_OF_MANY_LENGTHS, way]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=untouched)
         assert done.returncode == 0, done.stderr
-        found[way] = float(done.stdout)
-    assert found["few"] < 0.75 * found["many"], found
+        peaks[way] = float(done.stdout)
+    assert peaks["few"] < 0.75 * peaks["many"], peaks
 
 
 def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,9 +66,9 @@ def _declared() -> dict[str, Requirement]:
     """Every package that pyproject.toml names, in its dependencies and extras."""
     project = PROJECT["project"]
     lines = project["dependencies"] + [line for part in project["optional-dependencies"].values() for line in part]
-    found = {_normal(r.name): r for r in map(Requirement, lines)}
-    found.pop(NAME)  # the extra `all` names the project itself
-    return found
+    requirements = {_normal(r.name): r for r in map(Requirement, lines)}
+    requirements.pop(NAME)  # the extra `all` names the project itself
+    return requirements
 
 
 def _pins(lines: list[str]) -> dict[str, str]:
@@ -264,8 +264,8 @@ def test_no_heavy_package_is_imported_on_the_way(module: str) -> None:
     """Listing runs and `workbench --help` must not pay for torch. Submodules count too."""
     code = (
         "import importlib, pkgutil, sys\n"
-        f"found = importlib.import_module({module!r})\n"
-        "for m in pkgutil.walk_packages(getattr(found, '__path__', []), found.__name__ + '.'):\n"
+        f"package = importlib.import_module({module!r})\n"
+        "for m in pkgutil.walk_packages(getattr(package, '__path__', []), package.__name__ + '.'):\n"
         "    importlib.import_module(m.name)\n"
         f"print(' '.join(name for name in {HEAVY} if name in sys.modules))"
     )

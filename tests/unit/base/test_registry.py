@@ -47,8 +47,8 @@ class Plugins:
     @property
     def registry(self) -> Registry[object]:
         base = __import__(f"{self.name}.base", fromlist=["things"])
-        found: Registry[object] = base.things
-        return found
+        registry: Registry[object] = base.things
+        return registry
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from workbench.workspace import Workspace
 
 def test_environment_names_it_and_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "a" / "b"))
-    found = Workspace.current()
-    assert found.root == tmp_path / "a" / "b"
-    assert all(folder.is_dir() for folder in (found.runs, found.cache, found.uploads))
+    workspace = Workspace.current()
+    assert workspace.root == tmp_path / "a" / "b"
+    assert all(folder.is_dir() for folder in (workspace.runs, workspace.cache, workspace.uploads))
 
 
 @pytest.mark.parametrize("value", [None, ""])
@@ -29,7 +29,7 @@ def test_default_is_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.Monke
     assert Workspace.current().root == tmp_path / ".workbench"
 
 
-def test_file_in_its_place_is_told(tmp_path: Path) -> None:
+def test_a_file_of_that_name_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(StorageError, match="there is a file of that name"):
         Workspace(tmp_path / "taken").create()
@@ -70,7 +70,7 @@ def _save_many(root: Path, name: str) -> None:
         Workspace(root).save_settings(**{f"{name}-{number}": number})
 
 
-def test_settings_of_two_processes_are_both_kept(workspace: Workspace) -> None:
+def test_settings_of_two_processes_are_both_stored(workspace: Workspace) -> None:
     context = multiprocessing.get_context("fork")
     writers = [context.Process(target=_save_many, args=(workspace.root, name)) for name in ("a", "b")]
     for writer in writers:

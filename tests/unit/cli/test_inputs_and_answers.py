@@ -1,4 +1,4 @@
-"""What `workbench predict` asks: inputs of several roles and rows of files; what cannot be asked is told."""
+"""The inputs of `workbench predict`: several roles, rows of files; and errors for what cannot be read."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ QUESTIONS = tasks.get("question-answering")()
 
 
 def test_inputs_are_objects_of_roles() -> None:
-    asked = {"question": "Who?", "context": "Mary sings."}
-    assert inputs_of_json(['{"question": "Who?", "context": "Mary sings."}'], QUESTIONS) == [asked]
-    for given, told in (("{text}", "is not JSON"), ("[1]", "an object is needed"), ("[" * 100_000, "is not JSON")):
-        with pytest.raises(RequestError, match=told) as error:
-            inputs_of_json([given], QUESTIONS)
+    question = {"question": "Who?", "context": "Mary sings."}
+    assert inputs_of_json(['{"question": "Who?", "context": "Mary sings."}'], QUESTIONS) == [question]
+    for document, message in (
+        ("{text}", "is not JSON"),
+        ("[1]", "an object is needed"),
+        ("[" * 100_000, "is not JSON"),
+    ):
+        with pytest.raises(RequestError, match=message) as error:
+            inputs_of_json([document], QUESTIONS)
         assert '"question": "..."' in error.value.hint
 
 
@@ -63,7 +67,7 @@ class Echo:
         self.inputs, self.input_aliases = self.of.inputs, self.of.input_aliases
 
     def predict(self, context: Any, inputs: Any, options: Any) -> list[GeneratedText]:
-        return [GeneratedText(json.dumps(given)) for given in inputs]
+        return [GeneratedText(json.dumps(row)) for row in inputs]
 
 
 def predictor_of(name: str) -> Predictor:
@@ -73,7 +77,7 @@ def predictor_of(name: str) -> Predictor:
 
 
 @pytest.mark.parametrize(
-    ("task", "given", "told"),
+    ("task", "inputs", "message"),
     [
         ("controlled-generation", {"lable": "fresh"}, r"Input 2: There is no role 'lable'\. Did you mean 'label'"),
         ("question-answering", {"question": "Who?", "context": "Mary.", "x": "y"}, "no role 'x'"),
@@ -81,11 +85,11 @@ def predictor_of(name: str) -> Predictor:
     ],
 )
 def test_a_role_that_the_task_does_not_read_is_refused_with_a_guess(
-    task: str, given: dict[str, str], told: str
+    task: str, inputs: dict[str, str], message: str
 ) -> None:
     right = {column.role: "a" for column in tasks.get(task)().inputs()}
-    with pytest.raises(DataError, match=told) as error:
-        predictor_of(task).predict([right, given])
+    with pytest.raises(DataError, match=message) as error:
+        predictor_of(task).predict([right, inputs])
     assert next(iter(right)) in error.value.hint
 
 
@@ -104,9 +108,9 @@ def test_a_csv_file_carries_lists(task: str, role: str, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     listed = json.dumps(["a, b", "c", "d"]).replace('"', '""')
     path.write_text(f'text,{role},text_b\nasked,"{listed}",\nasked,only one,\n', encoding="utf-8")
-    found = inputs_of_file(path, tasks.get(task)())
-    assert "text_b" not in found[0], "an empty cell of a role that may be left out is left out"
-    assert [read_list(given, role, 1) for given in found] == [["a, b", "c", "d"], ["only one"]]
+    inputs = inputs_of_file(path, tasks.get(task)())
+    assert "text_b" not in inputs[0], "an empty cell of a role that may be left out is left out"
+    assert [read_list(given, role, 1) for given in inputs] == [["a, b", "c", "d"], ["only one"]]
     with pytest.raises(DataError, match=f"Input 3: {role} "):
         read_list({role: '["a", '}, role, 3)
 
@@ -134,6 +138,6 @@ def test_a_message_comes_after_the_turns() -> None:
     assert input_turns({"turns": ["Hello"], "text": " "}, 1) == ["Hello"] == input_turns({"text": "Hello"}, 1)
     with pytest.raises(DataError, match="Input 2 has 2 turns"):
         input_turns({"turns": ["Hello"], "text": "Are you there?"}, 2)
-    for given in ({}, {"turns": 7, "text": "x"}, {"text": 7}):
+    for inputs in ({}, {"turns": 7, "text": "x"}, {"text": 7}):
         with pytest.raises(DataError, match="Input 1 has no turns"):
-            input_turns(given, 1)
+            input_turns(inputs, 1)

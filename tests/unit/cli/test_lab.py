@@ -16,9 +16,9 @@ from workbench.cli.lab import jupyter_command, jupyter_environment
 from workbench.workspace import Workspace
 
 
-def opened(root: Path, *given: str) -> str:
+def opened(root: Path, *arguments: str) -> str:
     (flag,) = [
-        flag for flag in jupyter_command(root, True, 8888, list(given)) if flag.startswith("--LabApp.default_url=")
+        flag for flag in jupyter_command(root, True, 8888, list(arguments)) if flag.startswith("--LabApp.default_url=")
     ]
     return flag.partition("=")[2]
 
@@ -65,7 +65,7 @@ def test_what_jupyter_keeps_stays_in_the_workspace(workspace: Workspace) -> None
     assert all(Path(value).is_relative_to(workspace.root) for value in changed.values())
 
 
-def test_a_setting_that_the_user_gives_takes_the_place_of_ours(tmp_path: Path) -> None:
+def test_a_setting_of_the_user_replaces_ours(tmp_path: Path) -> None:
     command = jupyter_command(tmp_path, True, 8888, ["--ServerApp.root_dir=/elsewhere"])  # twice would be an error
     assert [flag for flag in command if flag.startswith("--ServerApp.root_dir")] == ["--ServerApp.root_dir=/elsewhere"]
 
@@ -74,7 +74,7 @@ def test_the_command_starts_it_for_this_machine_with_the_users_arguments_last(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Any] = []
-    monkeypatch.setattr(os, "execve", lambda *given: started.append(given))
+    monkeypatch.setattr(os, "execve", lambda *arguments: started.append(arguments))
     assert main(["lab", "--no-browser", "--port", "9999", "--", "--debug-me"]) == 0
     ((program, command, environment),) = started
     assert program == sys.executable and command[-1] == "--debug-me"

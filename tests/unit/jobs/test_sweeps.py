@@ -29,8 +29,8 @@ SPEC = {
 
 
 def plan(**changes: Any) -> SweepPlan:
-    asked = {"spec": SPEC, "over": {"training.learning_rate": "1e-5..1e-3:log", "tuning.rank": "4,8,16"}}
-    return SweepPlan.parse({**asked, "method": "random", "trials": 4, **changes})
+    document = {"spec": SPEC, "over": {"training.learning_rate": "1e-5..1e-3:log", "tuning.rank": "4,8,16"}}
+    return SweepPlan.parse({**document, "method": "random", "trials": 4, **changes})
 
 
 def end(run_id: str, workspace: Workspace, values: list[float], state: str = "succeeded") -> Run:
@@ -46,10 +46,10 @@ def finish(sweep: Sweep, value_of: Any = lambda trial: trial["number"] / 10, ste
     """Let every run of a sweep succeed, step by step."""
     for _ in range(steps):
         advance(sweep)
-        found = sweep.read()
-        if found["state"] != "running":
-            return found
-        for trial in found["trials"]:
+        state = sweep.read()
+        if state["state"] != "running":
+            return state
+        for trial in state["trials"]:
             for run_id in trial["runs"].values():
                 if any(run.id == run_id for run in jobs.queue(sweep.workspace)):
                     end(run_id, sweep.workspace, [value_of(trial)])
@@ -102,7 +102,7 @@ def test_a_grid_is_the_product() -> None:
 
 def proposals(file: Any, method: str, seed: int, count: int, again: bool = False) -> list[dict[str, Any]]:
     axes = parse_over(["lr=1e-5..1e-3:log", "k=2..9", "m=a,b"])
-    study, found = Study(file, axes, method, [], True, seed), []
+    study, trials = Study(file, axes, method, [], True, seed), []
     for number in range(count):
         if again:  # as after a restart of the worker
             study.close()
@@ -110,9 +110,9 @@ def proposals(file: Any, method: str, seed: int, count: int, again: bool = False
         values = study.propose(number)
         assert study.propose(number) == values
         study.tell(number, "succeeded", -abs(math.log10(values["lr"]) + 4) + values["k"])
-        found.append(values)
+        trials.append(values)
     study.close()
-    return found
+    return trials
 
 
 def test_tpe_is_the_same_by_seed_and_after_restarts(tmp_path: Any) -> None:
@@ -123,17 +123,17 @@ def test_tpe_is_the_same_by_seed_and_after_restarts(tmp_path: Any) -> None:
 
 
 def test_random_values_fill_the_range_evenly(tmp_path: Any) -> None:
-    found = proposals(tmp_path / "a.db", "random", 0, 40)
-    below = sum(each["lr"] < 1e-4 for each in found)  # half, in the logarithm
-    assert 10 <= below <= 30 and all(1e-5 <= each["lr"] <= 1e-3 for each in found)
-    assert {each["k"] for each in found} <= set(range(2, 10)) and len({each["k"] for each in found}) > 5
+    trials = proposals(tmp_path / "a.db", "random", 0, 40)
+    below = sum(each["lr"] < 1e-4 for each in trials)  # half, in the logarithm
+    assert 10 <= below <= 30 and all(1e-5 <= each["lr"] <= 1e-3 for each in trials)
+    assert {each["k"] for each in trials} <= set(range(2, 10)) and len({each["k"] for each in trials}) > 5
 
 
 def test_what_decided_is_the_most_important() -> None:
     axes = parse_over(["a=0..1.0", "b=0..1.0"])
     trials = [({"a": i / 20, "b": (i * 7 % 20) / 20}, i / 20 + 0.01 * (i * 7 % 20) / 20) for i in range(20)]
-    found = importance(axes, trials)
-    assert found["a"] > 0.8 and sum(found.values()) == pytest.approx(1)
+    shares = importance(axes, trials)
+    assert shares["a"] > 0.8 and sum(shares.values()) == pytest.approx(1)
     assert importance(axes, trials[:4]) == {}
 
 
@@ -141,15 +141,15 @@ def test_what_decided_is_the_most_important() -> None:
 
 
 def test_a_plan_is_read_back(workspace: Workspace) -> None:
-    asked = plan(seeds=3, prune=True)
-    assert asked.seeds == [0, 1, 2]
-    sweep = Sweep.create(asked, workspace, start=False)
-    assert sweep.plan().over == asked.over and sweep.plan().seeds == [0, 1, 2]
-    assert Sweep.create(asked, workspace, start=False).name == f"{sweep.name}-2"
+    original = plan(seeds=3, prune=True)
+    assert original.seeds == [0, 1, 2]
+    sweep = Sweep.create(original, workspace, start=False)
+    assert sweep.plan().over == original.over and sweep.plan().seeds == [0, 1, 2]
+    assert Sweep.create(original, workspace, start=False).name == f"{sweep.name}-2"
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"over": {}}, "neither is given"),
         ({"over": {}, "seeds": [3]}, "--seeds 5"),
@@ -160,8 +160,8 @@ def test_a_plan_is_read_back(workspace: Workspace) -> None:
         ({"spec": "no-such-preset"}, "preset"),
     ],
 )
-def test_wrong_plans_are_refused(changes: dict[str, Any], told: str) -> None:
-    with pytest.raises(RequestError, match=told):
+def test_wrong_plans_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
         plan(**changes)
 
 
@@ -178,18 +178,20 @@ def test_values_that_cannot_run_are_refused_before_anything_starts(over: dict[st
 
 
 def test_seeds_alone_are_the_same_run_again_with_each_seed(workspace: Workspace) -> None:
-    asked = SweepPlan.parse({"spec": SPEC, "seeds": 5})
-    assert (asked.size(), asked.combinations(), asked.method) == (1, [{}], "grid")
-    sweep = Sweep.create(asked, workspace, start=False)
+    seeds_only = SweepPlan.parse({"spec": SPEC, "seeds": 5})
+    assert (seeds_only.size(), seeds_only.combinations(), seeds_only.method) == (1, [{}], "grid")
+    sweep = Sweep.create(seeds_only, workspace, start=False)
     advance(sweep)
     runs = [Run.open(run_id, workspace) for run_id in sweep.read()["trials"][0]["runs"].values()]
     specs = [run.spec().changed({"name": None, "training.seed": 0}) for run in runs]
     assert [run.spec().training.seed for run in runs] == [0, 1, 2, 3, 4] and all(spec == specs[0] for spec in specs)
-    for place, run in enumerate(runs):
-        end(run.id, workspace, [0.1 * place])
+    for index, run in enumerate(runs):
+        end(run.id, workspace, [0.1 * index])
     advance(sweep)
-    found = sweep.summary()
-    assert found["state"] == "succeeded" and found["best"]["value"] == pytest.approx(0.2) and sweep.importance() == {}
+    summary = sweep.summary()
+    assert (
+        summary["state"] == "succeeded" and summary["best"]["value"] == pytest.approx(0.2) and sweep.importance() == {}
+    )
 
 
 def test_seeds_alone_need_no_validation_part_to_choose_by(workspace: Workspace) -> None:
@@ -198,8 +200,8 @@ def test_seeds_alone_need_no_validation_part_to_choose_by(workspace: Workspace) 
     for run_id in sweep.read()["trials"][0]["runs"].values():
         end(run_id, workspace, [])
     advance(sweep)
-    found = sweep.read()
-    assert (found["state"], found["trials"][0]["state"], found["trials"][0]["value"]) == (
+    state = sweep.read()
+    assert (state["state"], state["trials"][0]["state"], state["trials"][0]["value"]) == (
         "succeeded",
         "succeeded",
         None,
@@ -216,9 +218,9 @@ def test_a_seed_that_fails_does_not_stop_the_others(workspace: Workspace) -> Non
     for run_id in (second, third):
         end(run_id, workspace, [0.5])
     advance(sweep)
-    found = sweep.read()
-    (trial,) = found["trials"]
-    assert (found["state"], trial["state"], trial["failed"], trial["value"]) == ("succeeded", "failed", ["0"], None)
+    state = sweep.read()
+    (trial,) = state["trials"]
+    assert (state["state"], trial["state"], trial["failed"], trial["value"]) == ("succeeded", "failed", ["0"], None)
     assert trial["figures"] == {"0": None, "1": 0.5, "2": 0.5}
 
 
@@ -232,9 +234,9 @@ def test_seeds_of_a_spec_that_cannot_run_are_refused(workspace: Workspace) -> No
 def test_a_grid_runs_every_combination_once_and_the_best_is_the_maximum(workspace: Workspace) -> None:
     over = {"training.learning_rate": "1e-4,1e-3", "tuning.rank": "4,8,16"}
     sweep = Sweep.create(plan(method="grid", trials=None, over=over), workspace, start=False)
-    found = finish(sweep, lambda trial: trial["values"]["tuning.rank"] * trial["values"]["training.learning_rate"])
+    state = finish(sweep, lambda trial: trial["values"]["tuning.rank"] * trial["values"]["training.learning_rate"])
     specs = [run.spec() for run in Run.all(workspace)]
-    assert found["state"] == "succeeded"
+    assert state["state"] == "succeeded"
     assert sorted((s.training.learning_rate, s.tuning.options["rank"]) for s in specs) == sorted(
         itertools.product([1e-4, 1e-3], [4, 8, 16])
     )
@@ -347,9 +349,9 @@ def test_a_damaged_study_ends_the_sweep_and_not_the_worker(workspace: Workspace)
 
     sweep = Sweep.create(plan(), workspace, start=False)
     (sweep.folder / "study.db").write_bytes(b"no database" * 1000)
-    said: list[str] = []
-    advance_all(workspace, 1, said.append)
-    assert sweep.read()["state"] == "failed" and "failed" in said[0]
+    lines: list[str] = []
+    advance_all(workspace, 1, lines.append)
+    assert sweep.read()["state"] == "failed" and "failed" in lines[0]
     state = read_json(sweep.folder / "state.json")
     write_json(sweep.folder / "state.json", state)
     assert sweep.summary()["error"]
@@ -364,10 +366,10 @@ def test_a_paused_queue_starts_nothing_and_says_so(workspace: Workspace) -> None
 
     run = Run.create(RunSpec.parse(SPEC), workspace)
     jobs.pause(workspace)
-    said: list[str] = []
-    worker = Worker(workspace, 1, lambda run: ["true"], said.append)
+    lines: list[str] = []
+    worker = Worker(workspace, 1, lambda run: ["true"], lines.append)
     assert not worker.step() and run.state == "queued"
-    jobs.run_worker(workspace, until_empty=True, say=said.append)  # ends, and does not look again and again
+    jobs.run_worker(workspace, until_empty=True, say=lines.append)  # ends, and does not look again and again
     assert run.state == "queued" and "paused" in jobs.queue_status(workspace)["why"]
     jobs.unpause(workspace, start=False)
     assert not jobs.queue_status(workspace)["paused"] and jobs.queue_status(workspace)["queued"] == [run.id]

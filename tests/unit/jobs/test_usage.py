@@ -74,7 +74,7 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
     return say
 
 
-def test_the_gpu_is_told_by_its_driver(
+def test_gpu_usage_comes_from_the_driver(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: Callable[[str], None]
 ) -> None:
     driver("87, 40960")
@@ -95,5 +95,5 @@ def test_a_driver_that_says_nothing_is_no_gpu(driver: Callable[[str], None], lin
     assert gpu_usage("1") == {}
 
 
-def test_without_a_gpu_nothing_is_said_of_one() -> None:
+def test_without_a_gpu_there_is_no_gpu_usage() -> None:
     assert gpu_usage(None) == {} and gpu_usage("no such") == {}
