@@ -126,8 +126,8 @@ finished = wb.run(
     quiet=True,
     reuse=True,
 )
-kept = read_predictions(finished, ["input:text", "gold", "prediction", "score"])
-gold, guessed, scores = list(kept["gold"]), list(kept["prediction"]), list(kept["score"])
+predictions = read_predictions(finished, ["input:text", "gold", "prediction", "score"])
+gold, guessed, scores = list(predictions["gold"]), list(predictions["prediction"]), list(predictions["score"])
 print(
     f"{sum(g == p for g, p in zip(gold, guessed, strict=True)) / len(gold):.1%} of {len(gold)} new questions are right"
 )
@@ -215,8 +215,8 @@ largest = Counter(confusions(gold, guessed)).most_common(8)
 figure, axis = plt.subplots(figsize=(6, 3.2))
 axis.barh([f"{true} → {other}" for (true, other), _ in largest][::-1], [count for _, count in largest][::-1])
 axis.set(xlabel="questions", title="true intent → what the model said")
-told = "; ".join(f"{true} taken for {other}, {count} times" for (true, other), count in largest)
-show(figure, f"Bars of the pairs of intents that are confused most often: {told}.")
+summary = "; ".join(f"{true} taken for {other}, {count} times" for (true, other), count in largest)
+show(figure, f"Bars of the pairs of intents that are confused most often: {summary}.")
 
 # %% [markdown]
 # Read the names: would two people have agreed? If not, you need a better list of intents, not a better model.

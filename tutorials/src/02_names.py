@@ -70,13 +70,13 @@ for words, tags in list(zip(data.train.columns["words"], data.train.columns["tag
 def spans(tags):
     """The names that BIO tags mark: (first word, word after the last, kind)."""
     # solution
-    found = []
-    for place, tag in enumerate(tags):
+    names = []
+    for position, tag in enumerate(tags):
         if tag.startswith("B-"):
-            found.append((place, place + 1, tag[2:]))
+            names.append((position, position + 1, tag[2:]))
         elif tag.startswith("I-"):
-            found[-1] = (found[-1][0], place + 1, found[-1][2])
-    return found
+            names[-1] = (names[-1][0], position + 1, names[-1][2])
+    return names
     # end solution
 
 
@@ -215,9 +215,9 @@ check("02-names.5", name_f1)
 # twice in a post counts once here, so the two may differ by a hundredth.
 
 # %%
-kept = read_predictions(finished)
+predictions = read_predictions(finished)
 true, guessed = (
-    [(post, name) for post, line in enumerate(kept[column]) for name in line.split("; ") if name]
+    [(post, name) for post, line in enumerate(predictions[column]) for name in line.split("; ") if name]
     for column in ("gold", "prediction")
 )
 print(f"F1 by hand {name_f1(true, guessed):.3f}, by the library {finished.results()['entity_f1']:.3f}")
@@ -225,8 +225,8 @@ print(f"F1 by hand {name_f1(true, guessed):.3f}, by the library {finished.result
 # %%
 predictor = Predictor.load(finished)
 texts = [" ".join(words) for words in data.test.columns["words"][:6]]
-for text, found in zip(texts, predictor.predict([{"text": text} for text in texts]), strict=True):
-    print(text, "->", [(span.text, span.label) for span in found.spans])
+for text, answer in zip(texts, predictor.predict([{"text": text} for text in texts]), strict=True):
+    print(text, "->", [(span.text, span.label) for span in answer.spans])
 
 # %% [markdown]
 # Try posts of your own on the dashboard's page **Playground**, with this run: write a name that you have made up.

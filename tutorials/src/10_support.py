@@ -114,12 +114,12 @@ def vectors(texts):
 
 
 # %%
-asked = "my card has not come yet"
+question = "my card has not come yet"
 known = ["Where is the card that I ordered?", "What is the exchange rate?", "I want to close my account"]
 for text, vector in zip(known, vectors(known), strict=True):
-    print(f"{cosine(vectors([asked])[0], vector):+.3f}  {text}")
-theirs = predictor.predict([{"text": asked, "candidates": known}])[0]
-ours = max(cosine(vectors([asked])[0], vector) for vector in vectors(known))
+    print(f"{cosine(vectors([question])[0], vector):+.3f}  {text}")
+theirs = predictor.predict([{"text": question, "candidates": known}])[0]
+ours = max(cosine(vectors([question])[0], vector) for vector in vectors(known))
 np.testing.assert_allclose(ours, theirs.score, atol=1e-5)
 print("the library finds the same nearest one:", theirs.text)
 
@@ -163,9 +163,9 @@ memory, memory_intents = some(bank.train, size(test=200, cpu=3_000, gpu=10_000))
 new, new_intents = some(bank.test, size(test=60, cpu=1_000, gpu=3_000))
 # All vectors have the length 1, so a product of tables gives every cosine at once.
 near = vectors(new) @ vectors(memory).T
-found = [nearest(row.tolist(), memory_intents) for row in near]
-scores = [score for _, score in found]
-right = [intent == true for (intent, _), true in zip(found, new_intents, strict=True)]
+matches = [nearest(row.tolist(), memory_intents) for row in near]
+scores = [score for _, score in matches]
+right = [intent == true for (intent, _), true in zip(matches, new_intents, strict=True)]
 print(f"answering everything: {sum(right) / len(right):.1%} right")
 
 # %% [markdown]

@@ -119,14 +119,14 @@ check("11-recommend.2", popularity)
 
 # %%
 # exercise: 11-recommend.3
-def place(score, others):
-    """The place from 1 of a film with this score among others; of equal scores it is the last."""
+def rank(score, others):
+    """The rank from 1 of a film with this score among others; of equal scores it is the last."""
     # solution
     return 1 + sum(other >= score for other in others)
     # end solution
 
 
-check("11-recommend.3", place)
+check("11-recommend.3", rank)
 
 # %%
 task = tasks.get("recommendation")
@@ -150,21 +150,21 @@ catalogue = sorted({film for _, _, film in rated})
 generator = np.random.default_rng(0)
 
 
-def places(counts):
-    """The place of each user's hidden film, by popularity."""
+def ranks(counts):
+    """The rank of each user's hidden film, by popularity."""
     draw = np.random.default_rng(0)  # the same 99 films whatever is measured
-    found = []
+    ranked = []
     for user, _, film in last:
         chosen = [catalogue[i] for i in draw.choice(len(catalogue), 150, replace=False)]
         others = [other for other in chosen if other not in seen[user]][:99]
-        found.append(place(counts.get(film, 0), [counts.get(other, 0) for other in others]))
-    return np.array(found)
+        ranked.append(rank(counts.get(film, 0), [counts.get(other, 0) for other in others]))
+    return np.array(ranked)
 
 
-last_out = places(counts)
-leaking = places(popularity([(film, True) for _, _, film in likes]))  # the hidden ratings are counted, too!
-for name, found in (("popularity", last_out), ("popularity that has seen the answers", leaking)):
-    print(f"{name}: among the first 10 for {(found <= 10).mean():.1%} of the users")
+last_out = ranks(counts)
+leaking = ranks(popularity([(film, True) for _, _, film in likes]))  # the hidden ratings are counted, too!
+for name, ranked in (("popularity", last_out), ("popularity that has seen the answers", leaking)):
+    print(f"{name}: among the first 10 for {(ranked <= 10).mean():.1%} of the users")
 print("by chance it would be 10%")
 
 # %% [markdown]
@@ -214,8 +214,8 @@ for name, length in (("titles", 0), ("history", 3))[: size(test=1, cpu=2, gpu=2)
     )
     report = runs[name].report()
     for metric in ("auc", "ndcg@10"):
-        told, rule = report.metrics[metric], report.baseline[metric]
-        print(f"{name:>8} {metric:>8}: {told.value:.3f} ({told.low:.3f} to {told.high:.3f}), rule {rule:.3f}")
+        reached, rule = report.metrics[metric], report.baseline[metric]
+        print(f"{name:>8} {metric:>8}: {reached.value:.3f} ({reached.low:.3f} to {reached.high:.3f}), rule {rule:.3f}")
 
 # %% [markdown]
 # What do these numbers say?
@@ -259,7 +259,7 @@ check("11-recommend.4", auc)
 # %%
 # exercise: 11-recommend.5
 def ndcg(liked, k):
-    """nDCG of the first k places, 0 to 1."""
+    """nDCG of the first k ranks, 0 to 1."""
 
     def dcg(order):
         """The gains of an order: a list of True and False from the top."""
@@ -283,11 +283,12 @@ chosen = runs[list(runs)[-1]]
 
 def users_of(finished):
     """For each user who liked some tested films and others not: a row (liked, score, popularity) for each film."""
-    kept = read_predictions(finished, ["user", "gold", "score", "popularity"])
-    found = defaultdict(list)
-    for user, gold, score, popular in zip(kept["user"], kept["gold"], kept["score"], kept["popularity"], strict=True):
-        found[user].append((gold == "liked", score, popular))
-    return [rows for rows in found.values() if len({good for good, _, _ in rows}) == 2]
+    predictions = read_predictions(finished, ["user", "gold", "score", "popularity"])
+    rows_of_user = defaultdict(list)
+    columns = (predictions[name] for name in ("user", "gold", "score", "popularity"))
+    for user, gold, score, popular in zip(*columns, strict=True):
+        rows_of_user[user].append((gold == "liked", score, popular))
+    return [rows for rows in rows_of_user.values() if len({good for good, _, _ in rows}) == 2]
 
 
 by_user = users_of(chosen)
@@ -315,8 +316,8 @@ for rows in clear:
     good, score = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     theirs = rank_for_users(np.zeros(len(rows), dtype=int), good, score)["user_ndcg"][0]
     np.testing.assert_allclose(of_user(rows, 1)[1], theirs, atol=1e-5)
-told = report.metrics["ndcg@10"].value
-print(f"and the same nDCG for each of {len(clear)} users without equal scores; over all users it has {told:.4f}")
+value = report.metrics["ndcg@10"].value
+print(f"and the same nDCG for each of {len(clear)} users without equal scores; over all users it has {value:.4f}")
 
 # %% [markdown]
 # ## Is it better than the owner's rule?

@@ -135,22 +135,22 @@ check("12-summaries.3", f1)
 
 
 # %%
-def rouge1(text, given):
+def rouge1(text, references):
     """ROUGE-1 of a text; of several references the best counts."""
     words = rouge_tokens(text, "ascii")
-    found = []
-    for reference in given:
+    scores = []
+    for reference in references:
         other = rouge_tokens(reference, "ascii")
-        found.append(f1(shared(words, other), len(words), len(other)))
-    return max(found)
+        scores.append(f1(shared(words, other), len(words), len(other)))
+    return max(scores)
 
 
 firsts = [lead(parts, 1) for parts in abstracts]
-ours = [rouge1(text, given) for text, given in zip(firsts, references, strict=True)]
+ours = [rouge1(text, several) for text, several in zip(firsts, references, strict=True)]
 np.testing.assert_allclose(ours, rouge_scores(firsts, references)["rouge1"], atol=1e-5)
 print("same ROUGE-1 as the library's")
 for k in (1, 2, 3):
-    mean = np.mean([rouge1(lead(parts, k), given) for parts, given in zip(abstracts, references, strict=True)])
+    mean = np.mean([rouge1(lead(parts, k), several) for parts, several in zip(abstracts, references, strict=True)])
     print(f"the first {k} sentence{'s' if k > 1 else ''}: ROUGE-1 {mean:.3f}")
 
 # %% [markdown]
@@ -175,7 +175,7 @@ def best(scores):
 check("12-summaries.4", best)
 
 # %%
-chosen = [best([rouge1(part, given) for part in parts]) for parts, given in zip(abstracts, references, strict=True)]
+chosen = [best([rouge1(part, several) for part in parts]) for parts, several in zip(abstracts, references, strict=True)]
 oracle = [parts[i] for parts, i in zip(abstracts, chosen, strict=True)]
 print(f"the oracle: ROUGE-1 {rouge_scores(oracle, references)['rouge1'].mean():.3f}")
 print(f"it takes the first sentence for {np.mean([i == 0 for i in chosen]):.0%} of the papers")
@@ -251,8 +251,8 @@ finished = wb.run(
     reuse=True,
 )
 report = finished.report()
-told = report.metrics["rougeL"]
-print(f"ROUGE-L {told.value:.3f} ({told.low:.3f} to {told.high:.3f})")
+rouge_l = report.metrics["rougeL"]
+print(f"ROUGE-L {rouge_l.value:.3f} ({rouge_l.low:.3f} to {rouge_l.high:.3f})")
 print("the first sentence:", round(report.baseline["rougeL"], 3))
 for text in read_predictions(finished, ["prediction"])["prediction"][:2]:
     print("it writes:", text)
