@@ -54,10 +54,10 @@ def write_runs(workspace: Workspace, count: int) -> None:
             {"step": s + 1, "epoch": s / 500, "time": s * 0.1, "tokens": s * 900} | dict(zip(METRICS, v, strict=True))
             for s, v in enumerate(values)
         ]
-        (run.folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        run.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
         value = float(random.random())
         metrics = {"accuracy": {"value": value, "low": value - 0.1, "high": value + 0.1}}
-        write_json(run.folder / "report.json", {"metrics": metrics, "primary_metric": "accuracy", "cost": COST})
+        write_json(run.report_file, {"metrics": metrics, "primary_metric": "accuracy", "cost": COST})
         run.transition(("queued",), "succeeded")
 
 
@@ -65,7 +65,7 @@ def write_long_run(workspace: Workspace, points: int) -> Run:
     """One run of so many lines, written as text at once: an evaluation each hundredth, and what belongs to it."""
     run = Run.create(resolve(load_spec("demo-full"), workspace).spec, workspace)
     random = np.random.default_rng(1)
-    with open(run.folder / "metrics.jsonl", "w", encoding="utf-8") as file:
+    with open(run.metrics_file, "w", encoding="utf-8") as file:
         for start in range(0, points, 100_000):
             losses = random.random(min(100_000, points - start)).tolist()
             file.writelines(

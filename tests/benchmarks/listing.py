@@ -33,8 +33,8 @@ def main() -> None:
             {"step": step, "epoch": step / 500, "time": step * 0.1, "tokens": step * 900, "train/loss": random.random()}
             for step in range(1, 1001)
         ]
-        (run.folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        write_json(run.folder / "report.json", _report())
+        run.metrics_file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        write_json(run.report_file, _report())
         run.transition(("queued",), "succeeded", number=number)
     listing, drawing = [], []
     for _ in range(given.rounds):

@@ -34,7 +34,7 @@ def main() -> None:
             command = [sys.executable, "-m", "workbench", "submit", preset, "--set", "training.log_every=1"]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             run = Run.all(workspace)[-1]
-            while not _has_line(run.folder / "metrics.jsonl"):
+            while not _has_line(run.metrics_file):
                 assert run.state in ("queued", "running"), run.status()
                 time.sleep(0.01)
             found.append(time.perf_counter() - began)

@@ -165,7 +165,7 @@ def test_a_resumed_run_ends_with_the_same_weights(trained: Trained, workspace: W
     shutil.copytree(trained.workspace.uploads, workspace.uploads, dirs_exist_ok=True)
     run = make_run(workspace, options(trained.work.spec.tuning.method))
     assert TrainingJob(run, StopAfter(run)).execute() == "stopped"
-    assert not (run.folder / "model").exists()
+    assert not run.model_folder.exists()
     assert TrainingJob(run, RunReporter(run)).execute() == "succeeded"
     weights = "adapter_model.safetensors" if trained.work.resolved.tuning.saves_adapter else "model.safetensors"
     once, twice = (load_file(each.folder / "model" / weights) for each in (trained.run, run))
@@ -177,7 +177,7 @@ def test_a_resumed_run_ends_with_the_same_weights(trained: Trained, workspace: W
 
 @every_tuning
 def test_saved_results_are_safetensors_without_paths(trained: Trained) -> None:
-    folder = trained.run.folder / "model"
+    folder = trained.run.model_folder
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert not [p.name for p in files if p.suffix in {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py"}]
     assert [p.name for p in files if p.suffix == ".safetensors"]
@@ -230,7 +230,7 @@ def test_plain_transformers_reads_complete_results(
 ) -> None:
     runs = [train(name, made, tmp_path_factory).run for name in WHOLE]
     texts = ["a great film", "the plot is boring and dull", "story with wonderful actors"]
-    command = [sys.executable, "-c", WITHOUT_US, json.dumps(texts), *(str(run.folder / "model") for run in runs)]
+    command = [sys.executable, "-c", WITHOUT_US, json.dumps(texts), *(str(run.model_folder) for run in runs)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     for run, theirs in zip(runs, json.loads(done.stdout), strict=True):
@@ -243,7 +243,7 @@ def test_plain_transformers_reads_complete_results(
 
 @every_adapter
 def test_an_adapter_is_small_and_names_its_base(trained: Trained) -> None:
-    folder = trained.run.folder / "model"
+    folder = trained.run.model_folder
     base = trained.workspace.uploads / "tiny"
     assert not (folder / "model.safetensors").exists()
     assert (folder / "adapter_model.safetensors").stat().st_size < (base / "model.safetensors").stat().st_size / 3

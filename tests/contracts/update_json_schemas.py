@@ -28,7 +28,6 @@ FILES = (
     documents.Environment,
     documents.BaseNote,
     documents.Splits,
-    documents.SweepTrial,
 )
 
 

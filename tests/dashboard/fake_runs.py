@@ -61,7 +61,7 @@ def fake_run(
     progress = {"step": done, "steps": steps, "epoch": 2 * done / steps, "seconds_left": 130.0, "phase": "training"}
     if state != "queued":
         _write_metrics(run, done, steps, seed)
-        (run.folder / "log.txt").write_text(log, encoding="utf-8")
+        run.log_file.write_text(log, encoding="utf-8")
         _write(run, "data.json", data_report(labels))
     stored: dict[str, Any] = {"state": "running" if state == "interrupted" else state, "progress": progress}
     if state == "running":  # as its process would; freed when this process ends
@@ -109,7 +109,7 @@ def fake_language_run(workspace: Workspace, state: str = "succeeded", name: str 
             row |= {"eval/accuracy": 0.4 - 0.3 * 0.97**step}
             for prompt in ("A young man", "The war <b>", "名前は"):
                 sample = {"step": step, "prompt": prompt, "text": f"{prompt} who <script>alert({step})</script> lives"}
-                append_line(run.folder / "samples.jsonl", sample)
+                append_line(run.samples_file, sample)
         run.append_metrics(row)
     run.update_status(state=state)
     if state == "succeeded":
@@ -152,9 +152,9 @@ def long_names(workspace: Workspace) -> None:
 def damaged_run(workspace: Workspace) -> Run:
     """A folder whose status and spec are half written, and whose last metric line is torn."""
     run = fake_run(workspace, "stopped", name="damaged")
-    (run.folder / "status.json").write_text('{"state": "suc', encoding="utf-8")
-    (run.folder / "spec.yaml").write_text("task: [unclosed\n", encoding="utf-8")
-    with open(run.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+    run.status_file.write_text('{"state": "suc', encoding="utf-8")
+    run.spec_file.write_text("task: [unclosed\n", encoding="utf-8")
+    with open(run.metrics_file, "a", encoding="utf-8") as file:
         file.write('{"step": 99, "train/lo')
     return run
 

@@ -135,7 +135,7 @@ def test_damaged_measurements_of_heads_are_ignored(workspace: object) -> None:
     importance = HeadImportance("gradient", 2, [[0.5]], [{"layer": 0, "head": 0, "importance": 0.5}])
     save_measurement(run, importance)
     assert load_importance(run, "gradient") == importance and load_importance(run) is None
-    (run.folder / "heads" / "patterns.json").write_text('{"texts": 1')
+    (run.heads_folder / "patterns.json").write_text('{"texts": 1')
     assert load_patterns(run) is None
-    (run.folder / "heads" / "patterns.json").write_text("[1]")
+    (run.heads_folder / "patterns.json").write_text("[1]")
     assert load_patterns(run) is None

@@ -199,7 +199,7 @@ def test_the_use_of_the_machine_is_drawn(workspace: Workspace) -> None:
     run = fake_run(workspace)
     for second in range(2, 42, 2):
         row = {"time": float(second), "cpu_percent": 98.5, "memory_bytes": 1.5e9}
-        append_line(run.folder / "usage.jsonl", row | {"gpu_percent": 2.0 * second, "gpu_memory_bytes": 40e9})
+        append_line(run.usage_file, row | {"gpu_percent": 2.0 * second, "gpu_memory_bytes": 40e9})
     test = well(open_page("runs", run=run.id))
     assert "Memory (GB)" not in figures(test)
     drawn = figures(well(unfold(test, "run.usage")))
@@ -264,15 +264,15 @@ class Counted:
 def long_run(workspace: Workspace, lines: int) -> Run:
     """A run at work that has written so much of everything."""
     run = fake_run(workspace, "running", steps=2)  # of which no line is written yet
-    with open(run.folder / "metrics.jsonl", "w") as file:
+    with open(run.metrics_file, "w") as file:
         for step in range(lines):
             row = {"step": step, "epoch": step / 1e4, "time": step / 7, "tokens": 9 * step, "train/loss": step % 97}
             file.write(json.dumps(row | ({"eval/loss": 9.5, "eval/accuracy": 0.5} if step % 10 == 0 else {})) + "\n")
-    with open(run.folder / "usage.jsonl", "w") as file:
+    with open(run.usage_file, "w") as file:
         file.writelines(f'{{"time": {second}.0, "memory_bytes": {second % 91}}}\n' for second in range(lines))
-    with open(run.folder / "samples.jsonl", "w") as file:
+    with open(run.samples_file, "w") as file:
         file.writelines(f'{{"step": {step}, "prompt": "a", "text": "a b"}}\n' for step in range(lines))
-    with open(run.folder / "confusion.jsonl", "w") as file:
+    with open(run.confusion_file, "w") as file:
         file.writelines(f'{{"step": {step}, "labels": ["a"], "counts": [[{step}]]}}\n' for step in range(lines))
     return run
 
@@ -320,7 +320,7 @@ def test_the_confusion_of_an_earlier_evaluation_is_shown(workspace: Workspace) -
     assert "What is taken for what" not in text_of(well(open_page("runs", run=run.id)))
     run.append_confusion(20, ["a", "b"], [[3, 1], [2, 4]])
     run.append_confusion(40, ["a", "b"], [[4, 0], [0, 6]])
-    with open(run.folder / "confusion.jsonl", "a") as file:
+    with open(run.confusion_file, "a") as file:
         file.write('{"step": 60, "labels": ["a"], "counts": [[1, 2]]}\n{"step": 60, "lab')  # damaged, and half
 
     def counts(test: AppTest) -> Any:

@@ -136,12 +136,12 @@ def fingerprint(run: Run) -> dict[str, Any]:
     stored = run.report()
     report = stored.as_dict() if stored else {}
     report.pop("cost", None)
-    checkpoints = run.folder / "checkpoints"
+    checkpoints = run.checkpoints_folder
     return {
-        "model": {p.name: sha256(p.read_bytes()).hexdigest() for p in sorted((run.folder / "model").iterdir())},
+        "model": {p.name: sha256(p.read_bytes()).hexdigest() for p in sorted(run.model_folder.iterdir())},
         "metrics": [{k: v for k, v in row.items() if k not in OF_THE_CLOCK} for row in run.read_metrics()[0]],
-        "samples": read_lines(run.folder / "samples.jsonl")[0],
-        "confusion": read_lines(run.folder / "confusion.jsonl")[0],
+        "samples": read_lines(run.samples_file)[0],
+        "confusion": read_lines(run.confusion_file)[0],
         "report": report,
         "predictions": read_predictions(run),
         "checkpoints": [
@@ -159,14 +159,14 @@ def leftovers(run: Run) -> list[str]:
 
 def assert_readable(run: Run) -> None:
     """Whatever happened: status and spec can be read, no line of metrics is half, the newest checkpoint is whole."""
-    assert isinstance(read_json(run.folder / "status.json"), dict)
+    assert isinstance(read_json(run.status_file), dict)
     assert run.spec().name == "tiny"
     steps = [row["step"] for row in run.read_metrics()[0]]
     assert steps == sorted(steps)
     assert all({"step", "epoch", "time", "tokens"} <= row.keys() for row in run.read_metrics()[0])
-    report = run.folder / "report.json"
+    report = run.report_file
     assert not report.exists() or run.report() is not None
-    for path in checkpoint.find(run.folder / "checkpoints"):
+    for path in checkpoint.find(run.checkpoints_folder):
         assert checkpoint.is_complete(path), f"{path.name} has its name and is not whole"
 
 

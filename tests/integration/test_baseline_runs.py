@@ -67,7 +67,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_weights(
     assert parts.state == "stopped"
     resume(parts, workspace, start=False)
     done(parts)
-    once, twice = (load_file(run.folder / "model" / "model.safetensors") for run in (whole, parts))
+    once, twice = (load_file(run.model_folder / "model.safetensors") for run in (whole, parts))
     assert once.keys() == twice.keys() and all(np.array_equal(once[n], twice[n]) for n in once)
 
 

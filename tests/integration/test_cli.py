@@ -397,7 +397,7 @@ def test_submit_stop_resume_delete(ending: Workspace) -> None:
     wait_for(run, "running", step=1)
     assert call(ending, "delete", run.id).returncode == 1, "a running run is not deleted"
     assert read(ending, "stop", run.id, "--kill-after", "60")["state"] == "stopped"
-    assert any((run.folder / "checkpoints").iterdir())
+    assert any(run.checkpoints_folder.iterdir())
     again = read(ending, "resume", run.id, "--no-wait")
     assert again["state"] in ("queued", "running")
     deadline = time.monotonic() + 120
@@ -437,7 +437,7 @@ def test_ctrl_c_stops_with_a_checkpoint(ending: Workspace) -> None:
     document = json.loads(out)
     assert document["state"] == "stopped" and document["error"] is None and process.returncode == 0
     assert "Traceback" not in err and "Stopping after a checkpoint" in err
-    assert any((run.folder / "checkpoints").iterdir())
+    assert any(run.checkpoints_folder.iterdir())
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL], ids=["hangup", "kill"])

@@ -109,7 +109,7 @@ def test_dataset_faithfulness_is_stored_with_the_run(finished: Run) -> None:
         predictor, [{"text": "the lovely film is long"}, {"text": "an awful plot and music"}], "occlusion"
     )
     result.save(finished.folder)
-    (finished.folder / "explanations" / "broken.json").write_text("{}", encoding="utf-8")
+    (finished.explanations_folder / "broken.json").write_text("{}", encoding="utf-8")
     assert read_dataset_faithfulness(finished.folder) == {"occlusion": result}
 
 

@@ -17,7 +17,7 @@ def kill_and_resume(scene: Scene, event: int) -> None:
     ended = scene.server.do(run, Fault("kill", event))
     assert ended.code == -9, f"event {event} never came"
     assert_readable(run)
-    begun = (run.folder / ".tmp-reserve").exists() or (run.folder / "splits.json").exists()
+    begun = (run.folder / ".tmp-reserve").exists() or run.splits_file.exists()
     assert run.state in (("interrupted", "succeeded") if begun else ("queued", "interrupted"))
     if run.state == "succeeded":  # killed after its last word: the worker that started it clears away what is left
         clear_leftovers(run)
@@ -58,7 +58,7 @@ def test_killed_again_while_it_goes_on(scene):
         requeue(run)
         assert scene.server.do(run, fault).code == -9, fault
         assert_readable(run)
-        assert checkpoint.latest(run.folder / "checkpoints") is not None
+        assert checkpoint.latest(run.checkpoints_folder) is not None
     scene.finish(run)
 
 

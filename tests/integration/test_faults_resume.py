@@ -23,7 +23,7 @@ from workbench.workspace import Workspace
 
 def run_folder(run: Run) -> subprocess.Popen[str]:
     """The very process that a worker starts."""
-    with open(run.folder / "log.txt", "a") as log:
+    with open(run.log_file, "a") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "workbench", "run-folder", str(run.folder)],
             stdout=log,
@@ -55,7 +55,7 @@ def test_killed_and_resumed_ends_bit_by_bit_the_same(scene, moment):
     assert subprocess.run(command, env=environment(), capture_output=True).returncode == -signal.SIGKILL
     assert run.state == "interrupted"
     assert_readable(run)
-    found = checkpoint.latest(run.folder / "checkpoints")
+    found = checkpoint.latest(run.checkpoints_folder)
     last = {"right after a checkpoint": 12, "right after a confusion matrix": 4}.get(moment, 8)
     assert found and found.name == f"step-{last:08d}"
     if moment == "right after a confusion matrix":  # it was written, and is to be written again
@@ -104,7 +104,7 @@ def test_resumed_in_an_epoch_and_at_its_border(server, workspace, variant):
         for at in (lines * 2 // 3, lines):  # in the middle, and at the last line of all
             run = scene.another()
             assert server.do(run, Fault("kill", at, "write", "metrics.jsonl")).code == -9
-            assert checkpoint.latest(run.folder / "checkpoints") is not None
+            assert checkpoint.latest(run.checkpoints_folder) is not None
             scene.finish(run)
 
 
@@ -127,10 +127,10 @@ def test_stopped_by_request_and_resumed(scene, kind):
     assert ended.code == 0, run.log()
     assert run.state == "stopped"
     assert leftovers(run) == []
-    assert checkpoint.latest(run.folder / "checkpoints").name == "step-00000010"
+    assert checkpoint.latest(run.checkpoints_folder).name == "step-00000010"
     assert run.report() is None
     requeue(run)
-    assert not (run.folder / "stop").exists()
+    assert not run.stop_file.exists()
     ended = scene.server.do(run)
     assert ended.code == 0, run.log()
     scene.assert_same(run)
@@ -158,7 +158,7 @@ def test_a_stop_before_training_ends_it_without_training(scene, moment):
     else:
         ended = scene.server.do(run, Fault("terminate", 1, "write", ".tmp-.tmp-reserve*"))
     assert (ended.code, run.state) == (0, "stopped")
-    assert run.read_metrics()[0] == [] and not (run.folder / "checkpoints").exists()
+    assert run.read_metrics()[0] == [] and not run.checkpoints_folder.exists()
     scene.finish(run)
 
 
@@ -177,7 +177,7 @@ def test_a_loss_that_is_no_number_ends_the_run(server, workspace):
     assert (ended.code, status.state, status.error.kind) == (1, "failed", "NonFiniteLoss")
     for setting in ("training.learning_rate", "training.max_grad_norm", "training.precision"):
         assert setting in status.error.hint
-    for path in checkpoint.find(run.folder / "checkpoints"):  # of before the word came; nothing spoiled is kept
+    for path in checkpoint.find(run.checkpoints_folder):  # of before the word came; nothing spoiled is kept
         kept = load_file(path / "weights.safetensors")
         assert all(np.isfinite(tensor).all() for key, tensor in kept.items() if not key.endswith(name))
     assert leftovers(run) == []

@@ -42,7 +42,7 @@ def fail_and_resume(scene: Scene, event: int, kind: str, lasting: bool) -> None:
     ended = scene.server.do(run, Fault(kind, event, lasting=lasting))
     assert_readable(run)
     state = run.state
-    begun = (run.folder / "splits.json").exists()
+    begun = run.splits_file.exists()
     operation = ended.events[event - 1][0]
     removing = operation in ("remove", "rmdir")  # of which no full disk complains: the reserve would be given up
     assert state in ("failed", "succeeded", "queued", "interrupted")
@@ -87,8 +87,8 @@ def test_a_disk_that_fills_during_a_checkpoint_leaves_the_earlier_whole(scene, p
     )
     assert_told(run, ended)
     assert "disk is full" in run.status().error.message
-    left = [path.name for path in checkpoint.find(run.folder / "checkpoints")]
-    assert left[-1] == "step-00000008" and checkpoint.latest(run.folder / "checkpoints").name == left[-1]
+    left = [path.name for path in checkpoint.find(run.checkpoints_folder)]
+    assert left[-1] == "step-00000008" and checkpoint.latest(run.checkpoints_folder).name == left[-1]
     assert leftovers(run) == []
     scene.finish(run)
 

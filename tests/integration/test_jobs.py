@@ -241,7 +241,7 @@ def test_slow_start_outlives_its_worker_and_is_not_started_again(
     """The worker dies before the run's process has come to its first line: only the lock tells that it lives."""
     run = make_run(workspace, "slow-start 1.5 sleep 0.1")
     first = workers(workspace)
-    wait_until(lambda: (read_json(run.folder / "status.json") or {}).get("state") == "running", "claimed")
+    wait_until(lambda: (read_json(run.status_file) or {}).get("state") == "running", "claimed")
     wait_until(lambda: b"run_process" in Path(f"/proc/{_child(first.pid)}/cmdline").read_bytes(), "process started")
     first.kill()
     first.wait()
@@ -281,7 +281,7 @@ def test_a_killed_run_is_interrupted_and_goes_on(
     wait_until(lambda: starts(run), "started")
     os.killpg(starts(run)[0]["pid"], signal.SIGKILL)
     assert first.wait(PATIENCE) == 0
-    assert read_json(run.folder / "status.json")["state"] == "interrupted"
+    assert read_json(run.status_file)["state"] == "interrupted"
     jobs.resume(run, workspace, start=False)
     assert run.status().error is None
     work(workspace)
@@ -311,7 +311,7 @@ def test_stop_of_a_claimed_run_whose_worker_died(
 ) -> None:
     run = make_run(workspace, "sleep 60")
     assert workers(workspace, "--kill-at", "claimed, before the process").wait(PATIENCE) == -signal.SIGKILL
-    assert read_json(run.folder / "status.json")["state"] == "running"
+    assert read_json(run.status_file)["state"] == "running"
     assert run.state == "queued"  # told so, for nothing runs
     assert jobs.stop(run) == "stopped"
     work(workspace)
@@ -340,7 +340,7 @@ def test_resume_is_refused_where_it_makes_no_sense(workspace: Workspace) -> None
     with pytest.raises(BusyError, match="queued already"):
         jobs.resume(waiting, workspace, start=False)
     jobs.cancel(waiting)
-    (waiting.folder / "spec.yaml").write_text("version: 99\n")
+    waiting.spec_file.write_text("version: 99\n")
     with pytest.raises(SpecError):
         jobs.resume(waiting, workspace, start=False)
     assert waiting.state == "stopped"
@@ -407,7 +407,7 @@ def test_bad_folders_stop_nobody(workspace: Workspace) -> None:
     (workspace.runs / "odd").mkdir()
     write_json(workspace.runs / "odd" / "status.json", {"state": "queued", "order": "first"})
     foreign = make_run(workspace)
-    (foreign.folder / "spec.yaml").write_text("version: 99\n")
+    foreign.spec_file.write_text("version: 99\n")
     good = make_run(workspace)
     work(workspace)
     assert good.state == "succeeded"

@@ -64,11 +64,11 @@ def test_the_whole_way(workspace: Workspace, name: str) -> None:
     assert report.metrics.keys() == report.baseline.keys()
     cost = report.cost
     assert cost.flops_per_token > 6 * 1000 and {"mfu", "peak_flops", "peak_flops_source"} <= cost.as_dict().keys()
-    samples, _ = read_lines(run.folder / "samples.jsonl")
+    samples, _ = read_lines(run.samples_file)
     assert {row["step"] for row in samples} == {row["step"] for row in evaluated}
     assert all(row["prompt"] and isinstance(row["text"], str) for row in samples)
     saved = read_predictions(run)
-    ids = (read_json(run.folder / "splits.json") or {})["ids"]["test"]
+    ids = (read_json(run.splits_file) or {})["ids"]["test"]
     assert saved["id"] == ids and set(saved["correct"]) == {None}
     prompt = "a [MASK] film" if name != "causal-lm" else "the film is"
     (found,) = Predictor.load(run).predict([{"text": prompt}])

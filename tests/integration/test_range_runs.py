@@ -55,8 +55,8 @@ def test_it_leaves_a_report_and_a_picture_and_no_model(server: Any, workspace: W
     assert report.cost.tokens_per_second > 0
     assert report.steps == len(found(run).rates) == len(run.read_metrics()[0])
     assert found(run).rates[0] == pytest.approx(1e-7)
-    ElementTree.parse(run.folder / "range-test.svg")
-    assert not (run.folder / "model").exists() and not list((run.folder / "checkpoints").glob("*"))
+    ElementTree.parse(run.range_test_file)
+    assert not run.model_folder.exists() and not list(run.checkpoints_folder.glob("*"))
     assert leftovers(run) == []
 
 
@@ -76,7 +76,7 @@ def test_interrupted_and_resumed_finds_the_same(kind: str, server: Any, workspac
     run = make_run(workspace, TEST)
     server.do(run, Fault(kind, 50, "write", "metrics.jsonl"))
     assert run.state == ("interrupted" if kind == "kill" else "stopped")
-    assert (checkpoint.latest(run.folder / "checkpoints") is not None) == (kind == "stop")  # a stopped one goes on
+    assert (checkpoint.latest(run.checkpoints_folder) is not None) == (kind == "stop")  # a stopped one goes on
     requeue(run)
     assert server.do(run).code == 0, run.log()
     assert found(run) == found(whole)

@@ -57,11 +57,11 @@ def test_a_new_head_begins_with_the_shares_of_the_training_tags(workspace: Works
     }
     run = Run.create(resolve(RunSpec.parse(document), workspace).spec, workspace)
     assert run_folder(run.folder) == 0, run.status()
-    lines = [int(each.rpartition(":")[2]) for each in read_json(run.folder / "splits.json")["ids"]["train"]]
+    lines = [int(each.rpartition(":")[2]) for each in read_json(run.splits_file)["ids"]["train"]]
     counts = Counter(tag for line in lines for tag in rows[line - 1])
-    labels = read_json(run.folder / "model" / "config.json")["id2label"]
+    labels = read_json(run.model_folder / "config.json")["id2label"]
     shares = [counts[labels[str(number)]] + 1 for number in range(len(labels))]
-    bias = load_file(run.folder / "model" / "model.safetensors")["classifier.bias"]
+    bias = load_file(run.model_folder / "model.safetensors")["classifier.bias"]
     assert bias.softmax(-1).tolist() == pytest.approx([share / sum(shares) for share in shares], rel=1e-4)
 
 

@@ -333,6 +333,6 @@ def test_a_file_swapped_for_a_link_while_its_run_waits(workspace: Workspace, tmp
     data.symlink_to(secret)
     assert run_folder(run.folder) == 2
     assert "data.train" in run.status().error.message
-    assert not (run.folder / "splits.json").exists()
+    assert not run.splits_file.exists()
     open_run = jobs.submit(spec.changed({"data": str(secret)}), workspace, start=False)
     assert run_folder(open_run.folder) == 0  # the machine's owner may name any file

@@ -50,5 +50,5 @@ def test_what_has_no_labels_leaves_none(workspace: Workspace) -> None:
 
 
 def lines(run: Run) -> bytes:
-    path = run.folder / "confusion.jsonl"
+    path = run.confusion_file
     return path.read_bytes() if path.exists() else b""

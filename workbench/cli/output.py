@@ -20,7 +20,7 @@ from rich.table import Table
 from workbench.errors import WorkbenchError
 from workbench.files import finite
 from workbench.i18n import _
-from workbench.runs.documents import Document
+from workbench.runs.document import Document
 
 NOTHING = "–"  # shown for a missing value
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.runs.documents import Document
+from workbench.runs.document import Document
 
 
 class RunPair(Document):

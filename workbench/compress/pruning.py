@@ -94,9 +94,9 @@ def prune_run(
         with contextlib.redirect_stdout(log):
             PruningJob(new, reporter, run, count, measure, texts, progress).execute()
         reporter.close()
-        write_text(new.folder / "log.txt", log.getvalue())
+        write_text(new.log_file, log.getvalue())
         if out is not None:
-            shutil.copytree(new.folder / "model", out)
+            shutil.copytree(new.model_folder, out)
         done = new.transition(("running",), "succeeded", error=None)
     finally:
         lock.release()

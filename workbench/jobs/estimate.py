@@ -88,8 +88,8 @@ def start(spec: RunSpec, workspace: Workspace, confined: bool = False) -> None:
         return
     try:
         _empty(run.folder)
-        write_text(run.folder / "spec.yaml", resolved.to_yaml())
-        write_json(run.folder / "status.json", {"state": "running", "confined": confined})
+        write_text(run.spec_file, resolved.to_yaml())
+        write_json(run.status_file, {"state": "running", "confined": confined})
         command = [sys.executable, "-m", "workbench.training.estimate", str(run.folder)]
         _processes[run.folder] = RunProcess.start(run, command, lock, None, workspace)
     finally:
@@ -114,8 +114,8 @@ def status(spec: RunSpec, workspace: Workspace, confined: bool = False) -> Estim
         del _processes[run.folder]
     last = estimates.find(resolved, workspace)
     if run.is_alive():
-        return EstimateStatus("measuring", last, (read_json(run.folder / "status.json") or {}).get("progress"))
-    document = read_json(run.folder / "status.json")
+        return EstimateStatus("measuring", last, (read_json(run.status_file) or {}).get("progress"))
+    document = read_json(run.status_file)
     state = document.get("state") if isinstance(document, dict) else None
     if state in ("failed", "running"):
         return EstimateStatus("failed", last, error=(document or {}).get("error") or _vanished(run))

@@ -69,7 +69,7 @@ class RunProcess:
         if device is not None:
             environment["CUDA_VISIBLE_DEVICES"] = device
         before = oom_kills()
-        with storage_errors(run.folder / "log.txt"), open(run.folder / "log.txt", "ab") as log:
+        with storage_errors(run.log_file), open(run.log_file, "ab") as log:
             popen = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -80,7 +80,7 @@ class RunProcess:
                 cwd=workspace.root,
                 env=environment,
             )
-        return cls(run, popen, before, Usage(run.folder / "usage.jsonl", popen.pid, device))
+        return cls(run, popen, before, Usage(run.usage_file, popen.pid, device))
 
     @property
     def pid(self) -> int:
@@ -104,7 +104,7 @@ class RunProcess:
 
     def conclude(self) -> str:
         """Store what became of the run if its process did not do so itself; return a summary for the log."""
-        stored = (read_json(self.run.folder / "status.json") or {}).get("state")
+        stored = (read_json(self.run.status_file) or {}).get("state")
         if stored != "running":
             clear_leftovers(self.run)  # of a process that was killed after it had stored its result
             return str(stored)

@@ -24,7 +24,7 @@ def reconcile(run: Run) -> State | None:
     if not lock.acquire():
         return None
     try:
-        status = read_json(run.folder / "status.json")  # with the lock held no other process changes its state
+        status = read_json(run.status_file)  # with the lock held no other process changes its state
         if not isinstance(status, dict) or status.get("state") != "running":
             return None
         state = run.state_without_process(run.stored_status())
@@ -44,7 +44,7 @@ def reconciled_state(run: Run) -> State:
 
 
 def _says_running(run: Run) -> bool:
-    status = read_json(run.folder / "status.json")
+    status = read_json(run.status_file)
     return isinstance(status, dict) and status.get("state") == "running"
 
 

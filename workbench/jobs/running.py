@@ -59,7 +59,7 @@ def run_in_this_process(run: Run) -> None:
     from workbench.training.runner import run_folder
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    path = run.folder / "log.txt"
+    path = run.log_file
     with storage_errors(path), open(path, "a", encoding="utf-8") as log:
         try:
             with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):

@@ -144,7 +144,7 @@ class _Step:
     def _run_of(self, trial: Trial, seed: int) -> Run:
         """Return the run of a seed: one that an earlier step made but could not note down, or a new one."""
         for run in reversed(Run.all(self.workspace)):
-            status = read_json(run.folder / "status.json")
+            status = read_json(run.status_file)
             if not isinstance(status, dict) or str(status.get("created")) < str(self.state["created"]):
                 continue
             own = (status.get("group"), status.get("trial"), status.get("seed"))

@@ -37,7 +37,7 @@ def queued(workspace: Workspace) -> list[tuple[float, str, Run]]:
     """
     runs = []
     for run in Run.all(workspace):
-        status = read_json(run.folder / "status.json")
+        status = read_json(run.status_file)
         if isinstance(status, dict) and status.get("state") == "queued":
             runs.append((queue_order(status), run.id, run))
     return sorted(runs, key=lambda item: item[:2])
@@ -117,7 +117,7 @@ class StatusScan:
         fresh = {}
         for run in Run.all(self.workspace):
             with contextlib.suppress(OSError):  # deleted between two looks
-                stat = os.stat(run.folder / "status.json")
+                stat = os.stat(run.status_file)
                 signature = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
                 known = self._known.get(run.id)
                 fresh[run.id] = known if known and known[0] == signature else (signature, *self._read(run))
@@ -129,5 +129,5 @@ class StatusScan:
 
     @staticmethod
     def _read(run: Run) -> tuple[str, float]:
-        status = read_json(run.folder / "status.json")
+        status = read_json(run.status_file)
         return (str(status.get("state")), queue_order(status)) if isinstance(status, dict) else ("", 0.0)

@@ -187,7 +187,7 @@ class Worker:
         for run in running:
             with self._survive(run):
                 if run.is_alive():
-                    slot = (read_json(run.folder / "status.json") or {}).get("slot")
+                    slot = (read_json(run.status_file) or {}).get("slot")
                     adopted[run.id] = slot if isinstance(slot, int) else None
                     if run.id not in self.adopted:
                         self.say(f"{run.id} is running already; it keeps its slot.")

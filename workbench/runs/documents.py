@@ -2,7 +2,7 @@
 
 Each class describes one JSON file or a part of it. Reading is tolerant, so that folders of other versions load: unknown
 fields are kept as they are, and every field may be missing. A value of the wrong type is ignored; the document's
-``notes`` or ``error`` then name the file. Dumping (:meth:`Document.as_dict`) writes the fields that were set and no
+``notes`` or ``error`` then name the file. Dumping (``as_dict``) writes the fields that were set and no
 others, so that a file that was read and written again keeps its keys.
 
 The classes also define what ``workbench ... --json`` prints; ``tests/contracts/json_schemas.json`` freezes their
@@ -13,10 +13,11 @@ Importing this module imports pydantic and nothing heavier.
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
+
+from workbench.runs.document import Document
 
 if TYPE_CHECKING:
     from workbench.types import Json, JsonObject
@@ -28,66 +29,6 @@ State: TypeAlias = Literal["queued", "running", "succeeded", "failed", "stopped"
 STATES: tuple[State, ...] = get_args(State)
 
 Number: TypeAlias = int | float  # unlike float alone, this keeps an integer an integer when it is written again
-
-
-class Document(BaseModel):
-    """A JSON document whose fields are all optional; unknown fields are kept.
-
-    Documents that were read from disk are cached and shared, so they cannot be changed. Use ``model_copy``.
-    """
-
-    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
-
-    file_name: ClassVar[str] = "the document"  # named in messages about damage
-
-    @classmethod
-    def load(cls, content: JsonObject) -> Self:
-        """Return the document in ``content``, without the values that have the wrong type.
-
-        Args:
-            content: the JSON object, as it was read.
-
-        Returns:
-            The document; :meth:`damaged` adds a message to it where values were ignored.
-        """
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            paths = [_existing(content, problem["loc"]) for problem in error.errors(include_url=False)]
-            readable = copy.deepcopy(content)
-            for path in paths:
-                _remove(readable, path)
-        names = ", ".join(dict.fromkeys(".".join(path) for path in paths))
-        message = f"{cls.file_name} is damaged: the value of {names} has the wrong type and was ignored."
-        return cls.model_validate(readable).damaged(message)
-
-    def damaged(self, message: str) -> Self:
-        """Return the document with a message about values that were ignored; by default it is dropped."""
-        return self
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the document as JSON, with the fields that were set."""
-        return self.model_dump(exclude_unset=True)
-
-
-def _existing(content: Json, location: tuple[int | str, ...]) -> tuple[str, ...]:
-    """Return the longest part of a validation error's location that is a path of keys in ``content``."""
-    path: list[str] = []
-    for key in location:
-        if not isinstance(content, dict) or key not in content:
-            break
-        path.append(str(key))
-        content = content[str(key)]
-    return tuple(path)
-
-
-def _remove(content: JsonObject, path: tuple[str, ...]) -> None:
-    """Remove the value at a path of keys, if it is still there."""
-    node: Json = content
-    for key in path[:-1]:
-        node = node.get(key) if isinstance(node, dict) else None
-    if isinstance(node, dict) and path:
-        node.pop(path[-1], None)
 
 
 class RunError(Document):
@@ -263,7 +204,7 @@ class Estimate(Document):
     took_seconds: float
     device: str
     machine: str
-    notes: list[str] = []
+    notes: list[str] = Field(default_factory=list)
     errors: dict[str, float] | None = None
 
     @classmethod
@@ -306,7 +247,7 @@ class RangeTestResult(Document):
 class PrunedState(Document):
     """A model before or after its heads were removed: metrics of a split, speed, parameters."""
 
-    metrics: dict[str, Number | None] = {}
+    metrics: dict[str, Number | None] = Field(default_factory=dict)
     texts_per_second: Number | None = None
     parameters: int | None = None
 
@@ -324,7 +265,7 @@ class PruningResult(Document):
 
     source: str | None = None
     heads_cut: int | None = None
-    heads_kept: list[Any] = []
+    heads_kept: list[Any] = Field(default_factory=list)
     measure: str | None = None
     before: PrunedState = PrunedState()
     after: PrunedState = PrunedState()
@@ -363,28 +304,28 @@ class Report(Document):
 
     file_name: ClassVar[str] = "report.json"
 
-    metrics: dict[str, Interval] = {}
-    baseline: dict[str, Number | None] = {}
+    metrics: dict[str, Interval] = Field(default_factory=dict)
+    baseline: dict[str, Number | None] = Field(default_factory=dict)
     baseline_name: str | None = None
-    baselines: dict[str, dict[str, Number | None] | Number] = {}
-    gain: dict[str, Interval] = {}
-    measures: dict[str, list[str]] = {}
+    baselines: dict[str, dict[str, Number | None] | Number] = Field(default_factory=dict)
+    gain: dict[str, Interval] = Field(default_factory=dict)
+    measures: dict[str, list[str]] = Field(default_factory=dict)
     primary_metric: str | None = None
     smaller_is_better: bool | None = None
     evaluated_on: str | None = None
-    examples: dict[str, int] = {}
+    examples: dict[str, int] = Field(default_factory=dict)
     cost: Cost = Cost()
     estimate: Estimate | None = None
     steps: int | None = None
     best_step: int | None = None
     weights_of_step: int | None = None
     frozen_cache: Json = None
-    tuning: JsonObject = {}
-    notes: list[str] = []
+    tuning: JsonObject = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
     data_fingerprint: str | None = None
-    labels: list[str] = []
+    labels: list[str] = Field(default_factory=list)
     confusion: list[list[int]] | None = None
-    per_class: dict[str, dict[str, Number | None]] = {}
+    per_class: dict[str, dict[str, Number | None]] = Field(default_factory=dict)
     tokenizer: JsonObject | None = None
     range_test: RangeTestResult | None = None
     pruning: PruningResult | None = None
@@ -400,6 +341,19 @@ class Report(Document):
 
 
 # -- other files -----------------------------------------------------------------------------------------------------
+
+
+class ModelBase(Document):
+    """The weights that a result was trained from.
+
+    Attributes:
+        source: a model source, such as ``minilm`` or ``run:ID``.
+        fingerprint: hash of its weights.
+        folder: of a local model.
+    """
+
+    source: str | None = None
+    fingerprint: str | None = None
 
 
 class Environment(Document):
@@ -421,26 +375,13 @@ class Environment(Document):
     workbench: str | None = None
     python: str | None = None
     platform: str | None = None
-    packages: dict[str, str] = {}
-    device: JsonObject = {}
-    machine: JsonObject = {}
+    packages: dict[str, str] = Field(default_factory=dict)
+    device: JsonObject = Field(default_factory=dict)
+    machine: JsonObject = Field(default_factory=dict)
     git_commit: str | None = None
     data_fingerprint: str | None = None
     seed: int | None = None
-    base: JsonObject = {}
-
-
-class ModelBase(Document):
-    """The weights that a result was trained from.
-
-    Attributes:
-        source: a model source, such as ``minilm`` or ``run:ID``.
-        fingerprint: hash of its weights.
-        folder: of a local model.
-    """
-
-    source: str | None = None
-    fingerprint: str | None = None
+    base: ModelBase = ModelBase()
 
 
 class BaseNote(Document):
@@ -460,11 +401,11 @@ class BaseNote(Document):
     file_name: ClassVar[str] = "workbench.json"
 
     base: ModelBase = ModelBase()
-    task: JsonObject = {}
-    tuning: JsonObject = {}
-    labels: list[str] = []
+    task: JsonObject = Field(default_factory=dict)
+    tuning: JsonObject = Field(default_factory=dict)
+    labels: list[str] = Field(default_factory=list)
     head: str | None = None
-    head_options: JsonObject = {}
+    head_options: JsonObject = Field(default_factory=dict)
     max_length: int | None = None
     adapter: bool = False
 
@@ -480,7 +421,7 @@ class Splits(Document):
     file_name: ClassVar[str] = "splits.json"
 
     fingerprint: str | None = None
-    ids: dict[str, list[str]] = {}
+    ids: dict[str, list[str]] = Field(default_factory=dict)
 
 
 # -- many runs -------------------------------------------------------------------------------------------------------
@@ -498,7 +439,7 @@ class RunSummary(Document):
     kind: str | None = None
     spec: JsonObject | None = None
     report: Report | None = None
-    samples: list[JsonObject] = []
+    samples: list[JsonObject] = Field(default_factory=list)
     error: RunError | None = None
     progress: RunProgress | None = None
     created: str | None = None
@@ -507,7 +448,7 @@ class RunSummary(Document):
     model: str | None = None
     data: str | None = None
     tuning: str | None = None
-    tags: list[str] = []
+    tags: list[str] = Field(default_factory=list)
 
     @property
     def is_training(self) -> bool:
@@ -522,33 +463,3 @@ class RunSummary(Document):
     def cost(self) -> Cost:
         """What the run took; without values when it has no report."""
         return self.report.cost if self.report else Cost()
-
-
-class SweepTrial(Document):
-    """One trial of a sweep, as ``state.json`` holds it.
-
-    Attributes:
-        number: from 0.
-        values: the fields that the sweep varies, with the values of this trial.
-        state: ``running``, ``succeeded``, ``failed``, ``stopped`` or ``pruned``.
-        value: mean of ``figures``, when the trial has succeeded.
-        runs: ids of its runs by seed.
-        figures: best evaluation of each finished run by seed.
-        resumed: how often each run was resumed, by seed.
-        seen: evaluations that the pruner knows.
-        error: why it failed.
-        failed: seeds whose runs failed.
-    """
-
-    file_name: ClassVar[str] = "state.json"
-
-    number: int
-    values: JsonObject = {}
-    state: str = "running"
-    value: Number | None = None
-    runs: dict[str, str] = {}
-    figures: dict[str, Number | None] = {}
-    resumed: dict[str, int] = {}
-    seen: int = 0
-    error: RunError | None = None
-    failed: list[str] = []

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from workbench.errors import MissingPackageError, UnknownNameError
-from workbench.files import read_json
-from workbench.runs.documents import Environment, RunSummary
+from workbench.runs.documents import RunSummary
 from workbench.runs.run import Run
 from workbench.types import JsonObject
 from workbench.workspace import Workspace
@@ -142,12 +141,6 @@ def latest_metrics(run: Run, last_bytes: int = 65_536) -> JsonObject:
     for row in run.read_metrics(max(0, size - last_bytes))[0]:
         merged |= {name: value for name, value in row.items() if value is not None}
     return merged
-
-
-def environment(run: Run) -> Environment:
-    """Return ``environment.json``; empty before the run has begun."""
-    content = read_json(run.environment_file)
-    return Environment.load(content) if isinstance(content, dict) else Environment()
 
 
 def _metric_files(runs: Sequence[Run]) -> list[str]:

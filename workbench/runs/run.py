@@ -34,7 +34,7 @@ from workbench.files import (
 from workbench.locks import Lock, waiting_lock
 from workbench.machine import process_identity
 from workbench.runs import estimates
-from workbench.runs.documents import STATES, BaseNote, Report, RunError, RunSummary, State, Status
+from workbench.runs.documents import STATES, BaseNote, Environment, Report, RunError, RunSummary, Splits, State, Status
 from workbench.runs.folder import RunFolder
 from workbench.spec import RunSpec
 from workbench.types import JsonObject
@@ -194,6 +194,16 @@ class Run(RunFolder):
         """Return how to load the run's model; None while it has none."""
         content = read_json(self.base_note_file)
         return BaseNote.load(content) if isinstance(content, dict) else None
+
+    def environment(self) -> Environment | None:
+        """Return ``environment.json``; None before the run has begun."""
+        content = read_json(self.environment_file)
+        return Environment.load(content) if isinstance(content, dict) else None
+
+    def splits(self) -> Splits | None:
+        """Return ``splits.json``; None before the data was read."""
+        content = read_json(self.splits_file)
+        return Splits.load(content) if isinstance(content, dict) else None
 
     def read_metrics(self, start: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Return the metric lines from a position on; cheap to call repeatedly.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from workbench.machine import describe
+from workbench.runs.documents import Environment, ModelBase
 from workbench.training.device import Device
 from workbench.types import JsonObject
 from workbench.version import __version__
@@ -17,25 +18,27 @@ from workbench.version import __version__
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "peft", "safetensors", "numpy")
 
 
-def describe_environment(device: Device, data_fingerprint: str, seed: int) -> JsonObject:
+def describe_environment(device: Device, data_fingerprint: str, seed: int, base: ModelBase) -> Environment:
     """Return the document ``environment.json``.
 
     Args:
         device: where the run trains.
         data_fingerprint: of the data set.
         seed: the run's seed.
+        base: the model that the run starts from: source and fingerprint.
     """
-    return {
-        "workbench": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
-        "device": {"kind": device.kind, "name": device.name, "precision": device.precision},
-        "machine": cast(JsonObject, describe()),
-        "git_commit": _git_commit(),
-        "data_fingerprint": data_fingerprint,
-        "seed": seed,
-    }
+    return Environment(
+        workbench=__version__,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        packages={name: metadata.version(name) for name in PACKAGES},
+        device={"kind": device.kind, "name": device.name, "precision": device.precision},
+        machine=cast(JsonObject, describe()),
+        git_commit=_git_commit(),
+        data_fingerprint=data_fingerprint,
+        seed=seed,
+        base=base,
+    )
 
 
 def _git_commit() -> str | None:

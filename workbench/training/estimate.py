@@ -140,7 +140,7 @@ class ProfilingRun:
         """
         began = time.monotonic()
         hooks = RecordingHooks(self.context, [])
-        prepared = prepare(self.context.resolved, self.context.workspace, self.context.run.folder / "tokenizer", hooks)
+        prepared = prepare(self.context.resolved, self.context.workspace, self.context.run.tokenizer_folder, hooks)
         self.timings.prepare = time.monotonic() - began - self.reporter.download_seconds
         splits, plan = prepared.splits, prepared.splits["train"].batches
         steps = StepSchedule.from_spec(plan, self.settings, splits["train"].tokens)
@@ -226,7 +226,7 @@ class ProfilingRun:
 
     def _time_checkpoint(self, trainer: Trainer, optimizer: torch.optim.Optimizer, scheduler: LambdaLR) -> None:
         self.reporter.phase("timing a checkpoint")
-        folder = self.context.run.folder / "checkpoints"
+        folder = self.context.run.checkpoints_folder
         path, self.timings.checkpoint = timed(
             lambda: checkpoint.save(folder, trainer.model, optimizer, scheduler, TrainState(step=1))
         )
@@ -241,7 +241,7 @@ class ProfilingRun:
         _, first = timed(lambda: trainer.validate(small["valid"]))
         _, seconds = timed(lambda: trainer.evaluation.evaluate(small["valid"]))
         self.timings.evaluation = seconds * _size_ratio(splits, small, ["valid"])
-        has_samples = (self.context.run.folder / "samples.jsonl").exists()
+        has_samples = self.context.run.samples_file.exists()
         self.timings.samples = max(0.0, first - seconds) if has_samples else 0.0
 
     def _time_finish(self, trainer: Trainer, splits: Splits, small: Splits) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 
 from workbench.data.load import Dataset
 from workbench.errors import DataError, RequestError
-from workbench.files import read_json, write_json
+from workbench.files import write_json
 from workbench.models.base import LoadedModel
 from workbench.models.identity import same_base
 from workbench.runs import estimates
-from workbench.runs.documents import Cost, Report
+from workbench.runs.documents import Cost, ModelBase, Report, Splits
 from workbench.runs.run import Run
 from workbench.training import checkpoint
 from workbench.training.activation_cache import remove_cached_activations
@@ -139,7 +139,7 @@ class RecordingHooks(PrepareHooks):
     def __init__(self, context: RunContext, notes: list[str]) -> None:
         self.context = context
         self.notes = notes
-        self._resumes = checkpoint.latest(context.run.folder / "checkpoints") is not None
+        self._resumes = checkpoint.latest(context.run.checkpoints_folder) is not None
 
     def phase(self, name: str) -> None:
         self.context.reporter.phase(name)
@@ -150,8 +150,8 @@ class RecordingHooks(PrepareHooks):
     def data_loaded(self, dataset: Dataset) -> None:
         for note in dataset.notes:
             self.context.reporter.info(note)
-        before = read_json(self.context.run.folder / "splits.json")
-        if isinstance(before, dict) and before.get("fingerprint") != dataset.fingerprint and self._resumes:
+        before = self.context.run.splits()
+        if before is not None and before.fingerprint != dataset.fingerprint and self._resumes:
             raise DataError(
                 f"The data of this run has changed since it began: {self.context.spec.data.train} has other examples "
                 "now.",
@@ -159,28 +159,29 @@ class RecordingHooks(PrepareHooks):
             )
 
     def tokenizer_ready(self, dataset: Dataset, notes: list[str]) -> None:
-        path = self.context.run.folder / "splits.json"
-        write_json(path, {"fingerprint": dataset.fingerprint, "ids": dataset.split_ids()})
+        path = self.context.run.splits_file
+        write_json(path, Splits(fingerprint=dataset.fingerprint, ids=dataset.split_ids()).as_dict())
         for note in notes:
             self.context.reporter.info(note)
 
     def model_loaded(self, dataset: Dataset, loaded: LoadedModel) -> None:
-        context, path = self.context, self.context.run.folder / "environment.json"
+        context, run = self.context, self.context.run
         seed = context.spec.training.seed
-        now = describe_environment(context.device, dataset.fingerprint, seed) | {"base": loaded.base}
-        before = read_json(path)
-        if not isinstance(before, dict) or not self._resumes:
-            write_json(path, now)
+        now = describe_environment(context.device, dataset.fingerprint, seed, ModelBase.model_validate(loaded.base))
+        before = run.environment()
+        if before is None or not self._resumes:
+            write_json(run.environment_file, now.as_dict())
             return
-        base = before.get("base") or {}
-        if base.get("source") != loaded.base["source"] or not same_base(base, loaded.base):
+        base = before.base
+        if base.source != loaded.base["source"] or not same_base(base.as_dict(), loaded.base):
             raise RequestError(
                 f"The model that this run began with has changed: {context.spec.model.source} has other weights now.",
                 "Restore it to resume, or start a new run.",
             )
         for name in ("device", "packages", "python"):
-            if before.get(name) != now[name]:
-                self.notes.append(f"Resumed with a different {name}: {now[name]}; at first it was {before.get(name)}.")
+            old, new = getattr(before, name), getattr(now, name)
+            if old != new:
+                self.notes.append(f"Resumed with a different {name}: {new}; at first it was {old}.")
 
 
 def prepare_run(context: RunContext, notes: list[str]) -> Prepared:

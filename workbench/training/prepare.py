@@ -220,13 +220,13 @@ def load_base(resolved: Resolved, run: Run, progress: Progress | None = None) ->
         FetchError: the base cannot be downloaded.
         RequestError, SpecError: the base cannot be used.
     """
-    hooks, folder = DownloadHooks(progress), run.folder / "tokenizer"
+    hooks, folder = DownloadHooks(progress), run.tokenizer_folder
     resolved.model.prepare(lambda: iter(()), folder, hooks.download)
     loaded = load_model(resolved, hooks)
     if not loaded.newly_initialized or type(resolved.task).init_head is Task.init_head:
         return loaded
     prepared = prepare(resolved, run.workspace, folder, hooks)
-    stored = read_json(run.folder / "splits.json")
+    stored = read_json(run.splits_file)
     if isinstance(stored, dict) and stored.get("fingerprint") != prepared.dataset.fingerprint:
         raise DataError(
             f"The data of run {run.id} has changed: {resolved.spec.data.train} has other examples now. Its new head "

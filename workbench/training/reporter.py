@@ -183,7 +183,7 @@ class RunReporter:
         from workbench.training import checkpoint  # imports torch
 
         save()
-        checkpoint.prune(self.run.folder / "checkpoints", state.needed_checkpoints())
+        checkpoint.prune(self.run.checkpoints_folder, state.needed_checkpoints())
 
     def stop_requested(self) -> bool:
         """Return whether the run was asked to stop, by a signal or through its folder."""

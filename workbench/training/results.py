@@ -76,7 +76,7 @@ def save_model(context: RunContext, prepared: Prepared, model: Model) -> None:
     """
     tuning, task, spec = context.tuning, context.task, context.spec
     base = prepared.loaded.base
-    with replace_folder(context.run.folder / "model") as folder:
+    with replace_folder(context.run.model_folder) as folder:
         tuning.save(model, folder)
         prepared.tokenizer.save_pretrained(folder)
         note = BaseNote(

@@ -123,7 +123,7 @@ def _prune_checkpoints(run: Run) -> None:
     """Remove the checkpoints that a finished run no longer needs: all, unless its spec keeps them."""
     from workbench.training import checkpoint
 
-    folder = run.folder / "checkpoints"
+    folder = run.checkpoints_folder
     checkpoints = checkpoint.find(folder)
     if not checkpoints:
         return

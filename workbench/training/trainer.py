@@ -121,7 +121,7 @@ class Trainer:
         if self.activations.note:
             self.notes.append(self.activations.note)
             self.caching_seconds = time.monotonic() - began
-        checkpoints = run.folder / "checkpoints"
+        checkpoints = run.checkpoints_folder
         latest = checkpoint.latest(checkpoints)
         drop_after(run, checkpoint.step_of(latest) if latest else 0)
         if latest:
@@ -157,7 +157,7 @@ class Trainer:
         best = result.state.best_step
         if not self.settings.load_best or best is None or best == result.state.step:
             return result.state.step
-        checkpoint.load(checkpoint.at_step(self.context.run.folder / "checkpoints", best), self.model)
+        checkpoint.load(checkpoint.at_step(self.context.run.checkpoints_folder, best), self.model)
         self.notes.append(f"The weights of step {best} are kept: its evaluation was the best.")
         return best
 
@@ -189,7 +189,7 @@ class Trainer:
         if confusion is not None:
             run.append_confusion(step, task.labels, confusion.tolist())
         for sample in self.evaluation.samples():
-            append_line(run.folder / "samples.jsonl", {"step": step, **sample})
+            append_line(run.samples_file, {"step": step, **sample})
         return metrics
 
     def _set_training(self) -> None:

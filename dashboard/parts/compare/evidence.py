@@ -184,7 +184,7 @@ def show_faithfulness(runs: list[Run]) -> None:
         runs: finished runs.
     """
     evaluations = []
-    if any((run.folder / "explanations").is_dir() for run in runs):
+    if any(run.explanations_folder.is_dir() for run in runs):
         from workbench.explain.dataset_faithfulness import read_dataset_faithfulness  # imports torch
 
         evaluations = [

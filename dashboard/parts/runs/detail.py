@@ -215,7 +215,7 @@ def documents(run: Run) -> None:
     Args:
         run: the run.
     """
-    report = read_json(run.folder / "data.json")
+    report = read_json(run.data_file)
     if isinstance(report, dict):
         heading = _("Data: rows, labels, lengths, rows left out")
         with st.expander(heading, icon=":material/table:", key="run.data", on_change="rerun") as unfolded:
@@ -229,7 +229,7 @@ def documents(run: Run) -> None:
 
 def _spec_text(run: Run) -> str:
     try:
-        return (run.folder / "spec.yaml").read_text(encoding="utf-8", errors="replace")
+        return run.spec_file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
 

@@ -275,6 +275,6 @@ def rows_of(run: Run, cached: dict[str, Any] | None) -> dict[str, Any]:
 
 def _has_shrunk(run: Run, start: int) -> bool:
     try:
-        return (run.folder / "metrics.jsonl").stat().st_size < start
+        return run.metrics_file.stat().st_size < start
     except OSError:
         return True

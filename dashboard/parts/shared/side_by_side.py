@@ -193,5 +193,5 @@ def version_of(run: Run) -> int:
     Args:
         run: the run.
     """
-    report = run.folder / "report.json"
+    report = run.report_file
     return report.stat().st_mtime_ns if report.exists() else 0

@@ -103,7 +103,7 @@ def test_nothing_that_anybody_wrote_becomes_an_element(workspace: Workspace) -> 
         report = run.report().as_dict()
         report["metrics"][SCRIPT] = {"value": 0.5, "low": 0.4, "high": 0.6}
         report["cost"]["seconds"] = 0
-        write_json(run.folder / "report.json", report)
+        write_json(run.report_file, report)
         run.update_status(title=SCRIPT + str(run.id))
     page = comparison_report(runs)
     harmless(page)
@@ -113,8 +113,8 @@ def test_nothing_that_anybody_wrote_becomes_an_element(workspace: Workspace) -> 
 def test_runs_with_nothing_but_predictions_have_a_report(workspace: Workspace) -> None:
     runs = [fake_run(workspace, seed=seed) for seed in range(2)]
     for run in runs:
-        (run.folder / "report.json").unlink()
-        (run.folder / "metrics.jsonl").unlink()
+        run.report_file.unlink()
+        run.metrics_file.unlink()
     words = " ".join(harmless(comparison_report(runs)).words)
     assert "What can be claimed" in words and "Quality against cost" not in words
 

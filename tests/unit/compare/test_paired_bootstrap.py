@@ -55,7 +55,7 @@ def measured_run(workspace: Workspace, sums: dict[str, Any], measures: dict[str,
     names = [f"{i:05d}" for i in range(count)]
     rows = {"id": names, "gold": names, "prediction": names, "tokens": [1.0] * count}
     write_predictions(run, rows | {name: list(map(float, column)) for name, column in sums.items()})
-    write_json(run.folder / "report.json", {"measures": {name: list(each) for name, each in measures.items()}})
+    write_json(run.report_file, {"measures": {name: list(each) for name, each in measures.items()}})
     return run
 
 

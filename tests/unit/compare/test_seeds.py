@@ -209,7 +209,7 @@ def test_what_cannot_be_compared_over_seeds_is_refused(workspace: Workspace) -> 
 def test_a_run_without_a_finite_value_is_refused_by_name(workspace: Workspace) -> None:
     runs = seeded(workspace, [84, 85], "good") + seeded(workspace, [80, 79], "bad", tuning="lora")
     for run in runs:
-        write_json(run.folder / "report.json", {"measures": {"loss": ["ratio", "nats", "examples"]}})
+        write_json(run.report_file, {"measures": {"loss": ["ratio", "nats", "examples"]}})
         nats = [math.nan if run is runs[1] else 1.0] * TEXTS
         rows = {"id": list(range(TEXTS)), "gold": ["x"] * TEXTS, "prediction": ["x"] * TEXTS, "nats": nats}
         write_predictions(run, rows | {"examples": [1.0] * TEXTS, "tokens": [1.0] * TEXTS})

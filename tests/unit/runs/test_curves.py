@@ -33,7 +33,7 @@ def make_run(workspace: Workspace, rows: list[dict[str, Any]] | None = None, **f
 
 
 def write(run: Run, rows: list[dict[str, Any]]) -> None:
-    with open(run.folder / "metrics.jsonl", "a") as file:
+    with open(run.metrics_file, "a") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
@@ -66,7 +66,7 @@ def test_only_the_tail_is_read(workspace: Workspace, monkeypatch: pytest.MonkeyP
     run = make_run(workspace, [row(s, a=s) for s in range(5000)])
     open_metrics(run)
     before = sum(read)
-    assert before == (run.folder / "metrics.jsonl").stat().st_size
+    assert before == run.metrics_file.stat().st_size
     open_metrics(run)
     assert sum(read) == before  # nothing new, nothing read
     write(run, [row(5000, a=1)])
@@ -76,7 +76,7 @@ def test_only_the_tail_is_read(workspace: Workspace, monkeypatch: pytest.MonkeyP
 
 def test_a_line_that_is_being_written_waits(workspace: Workspace) -> None:
     run = make_run(workspace, [row(1, a=1)])
-    with open(run.folder / "metrics.jsonl", "a") as file:
+    with open(run.metrics_file, "a") as file:
         file.write('{"step": 2, "a"')
         file.flush()
         assert both(run, "a") == ([1], [1])
@@ -100,7 +100,7 @@ def test_a_file_that_was_replaced_is_read_anew(workspace: Workspace) -> None:
     run = make_run(workspace, [row(s, a=s) for s in (1, 2, 3)])
     open_metrics(run)
     for rows in ([row(7, a=7)], [row(s, b=s) for s in range(50)]):  # shorter; longer, with another beginning
-        (run.folder / "metrics.jsonl").unlink()
+        run.metrics_file.unlink()
         write(run, rows)
         assert open_metrics(run).names() == ["a" if rows[0].get("a") else "b"]
 
@@ -256,13 +256,13 @@ def test_a_file_that_was_written_anew_and_has_grown_is_noticed(workspace: Worksp
     written_aside = run.folder / "aside"
     lines = [row(s, a=s) if s < 20 else row(s, a=-s) for s in range(60)]
     written_aside.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    written_aside.replace(run.folder / "metrics.jsonl")
+    written_aside.replace(run.metrics_file)
     assert both(run, "a")[1] == [line["a"] for line in lines]
 
 
 def test_the_use_of_the_machine_is_read_the_same_way(workspace: Workspace) -> None:
     run = make_run(workspace, [row(s, a=s) for s in range(9)])
-    with open(run.folder / "usage.jsonl", "w") as file:
+    with open(run.usage_file, "w") as file:
         file.writelines(json.dumps({"time": 2.0 * s, "memory_bytes": s}) + "\n" for s in range(5000))
     found = open_metrics(run, module.USAGE)
     assert found.names() == ["memory_bytes"] and open_metrics(run).names() == ["a"]

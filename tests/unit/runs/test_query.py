@@ -13,7 +13,7 @@ import pytest
 
 from workbench.errors import MissingPackageError, UnknownNameError
 from workbench.files import write_json
-from workbench.runs.query import environment, latest_metrics, list_runs, metric_names, read_curves
+from workbench.runs.query import latest_metrics, list_runs, metric_names, read_curves
 from workbench.runs.run import Run
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
@@ -65,7 +65,7 @@ def test_bad_folders_are_named_and_the_rest_is_shown(workspace: Workspace, monke
 
 def test_a_thousand_folders_are_listed_quickly(workspace: Workspace) -> None:
     run = make_run(workspace)
-    write_json(run.folder / "report.json", {"metrics": {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}}})
+    write_json(run.report_file, {"metrics": {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}}})
     for number in range(999):
         shutil.copytree(run.folder, workspace.runs / f"20200101-000000-copy-{number:04d}")
     begin = time.process_time()  # of this process: other work on the machine does not count
@@ -104,7 +104,7 @@ def test_curves_over_each_axis(workspace: Workspace) -> None:
 
 def test_a_half_line_and_foreign_rows_are_passed_over(workspace: Workspace) -> None:
     run = make_run(workspace, [{"step": 1, "train/loss": 1.0}, {"step": 2, "train/loss": float("nan")}])
-    with open(run.folder / "metrics.jsonl", "a") as file:
+    with open(run.metrics_file, "a") as file:
         file.write('[1, 2]\n"text"\nnot json at all\n\n{"step": 3, "train/loss": "high"}\n{"train/loss": 9}\n')
         file.write('{"step": 4, "train/loss": 0.5}\n{"step": 5, "train/lo')
     assert read_curves([run], ["train/loss"]) == [{"run": run.id, "name": "train/loss", "x": [1, 4], "y": [1.0, 0.5]}]
@@ -137,9 +137,9 @@ def test_the_last_value_of_each_metric(workspace: Workspace) -> None:
     assert latest_metrics(run) == {"step": 3, "eval/loss": 2.0, "train/loss": 1.0}
     assert latest_metrics(make_run(workspace)) == {}
     assert latest_metrics(run, last_bytes=60)["train/loss"] == 1.0
-    assert environment(run).as_dict() == {}
-    (run.folder / "environment.json").write_text(json.dumps({"seed": 1}))
-    assert environment(run).seed == 1
+    assert run.environment() is None
+    run.environment_file.write_text(json.dumps({"seed": 1}))
+    assert run.environment().seed == 1
 
 
 def test_without_duckdb_it_is_said_what_to_install(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,9 +144,9 @@ def test_a_run_of_before_there_were_kinds_is_a_training(workspace: Workspace) ->
     from workbench.files import read_json, write_json
 
     run = Run.create(spec(), workspace)
-    status = read_json(run.folder / "status.json")
+    status = read_json(run.status_file)
     del status["kind"]
-    write_json(run.folder / "status.json", status)
+    write_json(run.status_file, status)
     assert run.kind() == run.summary().kind == "training"
 
 

@@ -29,7 +29,7 @@ def run(workspace: Workspace) -> Run:
 
 
 def _store(run: Run, **status: Any) -> None:
-    (run.folder / "status.json").write_text(json.dumps(status))
+    run.status_file.write_text(json.dumps(status))
 
 
 # -- making and finding -------------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ def test_running_means_that_its_process_holds_the_lock(run: Run) -> None:
         process.kill()
         process.wait()
     assert run.state == "interrupted"
-    assert json.loads((run.folder / "status.json").read_text())["state"] == "running"  # a look writes nothing
+    assert json.loads(run.status_file.read_text())["state"] == "running"  # a look writes nothing
 
 
 def test_last_word_of_a_process_that_ended_between_two_looks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,9 +191,9 @@ DAMAGED = [
 def test_damaged_status_is_told_and_the_run_can_be_deleted(
     workspace: Workspace, run: Run, content: bytes | None
 ) -> None:
-    (run.folder / "status.json").unlink()
+    run.status_file.unlink()
     if content is not None:
-        (run.folder / "status.json").write_bytes(content)
+        run.status_file.write_bytes(content)
     summary = run.summary()
     assert summary.state == "failed"
     assert summary.error.kind == "DamagedRun"
@@ -204,9 +204,9 @@ def test_damaged_status_is_told_and_the_run_can_be_deleted(
 
 @pytest.mark.parametrize("content", [None, b"", b"version: 99", b"\xff", b"task: [1", b"a: 1"])
 def test_damaged_spec_is_told_and_the_rest_is_shown(run: Run, content: bytes | None) -> None:
-    (run.folder / "spec.yaml").unlink()
+    run.spec_file.unlink()
     if content is not None:
-        (run.folder / "spec.yaml").write_bytes(content)
+        run.spec_file.write_bytes(content)
     _store(run, state="succeeded", error=None)
     with pytest.raises(SpecError):
         run.spec()
@@ -227,13 +227,13 @@ def test_empty_folder_is_a_failed_run(workspace: Workspace) -> None:
 
 
 def test_log_is_the_end_and_never_an_error(run: Run) -> None:
-    (run.folder / "log.txt").write_bytes("汉".encode() * 100)
+    run.log_file.write_bytes("汉".encode() * 100)
     assert run.log() == "汉" * 100
     assert run.log(last_bytes=4).endswith("汉")
 
 
 def test_report_that_is_no_report(run: Run) -> None:
-    (run.folder / "report.json").write_text("[1]")
+    run.report_file.write_text("[1]")
     assert run.report() is None
 
 
@@ -290,7 +290,7 @@ def test_confusions_are_read_back_from_the_end(run: Run, monkeypatch: pytest.Mon
     assert run.confusions()[-1] == {"step": 99, "labels": ["a", "b" * 200], "counts": [[99, 1], [0, 2]]}
     monkeypatch.setattr(run_module, "TAIL_BYTES", 1000)  # bytes
     assert [row["step"] for row in run.confusions()] == [97, 98, 99]
-    with open(run.folder / "confusion.jsonl", "a") as file:
+    with open(run.confusion_file, "a") as file:
         for counts in ("[[1, 2]]", "[[1], [2]]", '[["x", 1], [1, 1]]', "null", "[]"):
             file.write(f'{{"step": 100, "labels": ["a", "b"], "counts": {counts}}}\n')
         file.write('{"step": 101, "lab')
@@ -300,11 +300,11 @@ def test_confusions_are_read_back_from_the_end(run: Run, monkeypatch: pytest.Mon
 def test_of_very_many_labels_no_matrix_is_kept(run: Run) -> None:
     many = run_module.MAX_LABELS + 1
     run.append_confusion(1, [str(i) for i in range(many)], [[0] * many] * many)
-    assert not (run.folder / "confusion.jsonl").exists()
+    assert not run.confusion_file.exists()
 
 
 def test_samples_are_those_at_the_files_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "TAIL_BYTES", 100)  # bytes
     lines = [json.dumps({"step": step, "prompt": "", "text": f"t{place}"}) for step in (1, 2, 3) for place in (0, 1)]
-    (run.folder / "samples.jsonl").write_text("\n".join(lines) + "\n")
+    run.samples_file.write_text("\n".join(lines) + "\n")
     assert [row["text"] for row in run.last_samples()] == ["t0", "t1"] and run.last_samples()[0]["step"] == 3

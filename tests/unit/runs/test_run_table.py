@@ -30,7 +30,7 @@ def make_run(workspace: Workspace, accuracy: float | None = None, **fields: Any)
     if accuracy is not None:
         metrics = {"accuracy": {"value": accuracy, "low": accuracy - 0.1, "high": accuracy + 0.1}}
         cost = {"seconds": 100 * accuracy, "peak_memory_bytes": 10**9}
-        write_json(run.folder / "report.json", {"metrics": metrics, "primary_metric": "accuracy", "cost": cost})
+        write_json(run.report_file, {"metrics": metrics, "primary_metric": "accuracy", "cost": cost})
         run.transition(("queued",), "succeeded")
     return run
 
@@ -225,12 +225,12 @@ def test_what_has_changed_is_seen_at_once(workspace: Workspace, rows: list[dict[
     run.update_status(progress={"step": 8, "steps": 9})  # of the same size, within the same moment
     assert run_table(workspace)[0]["step"] == 8
     update_tags(run, notes="x")
-    write_json(run.folder / "report.json", {"metrics": {"accuracy": {"value": 0.1}}, "primary_metric": "accuracy"})
+    write_json(run.report_file, {"metrics": {"accuracy": {"value": 0.1}}, "primary_metric": "accuracy"})
     now = run_table(workspace)[0]
     assert (now["notes"], now["value"]) == ("x", 0.1)
     age(workspace, 1.6e9)
     assert run_table(workspace)[0] == now
-    (run.folder / "report.json").unlink()
+    run.report_file.unlink()
     assert run_table(workspace)[0]["value"] is None
     run.delete()
     assert run.id not in [row["id"] for row in run_table(workspace)]
@@ -268,7 +268,7 @@ def test_damaged_runs_stay_in_the_table(workspace: Workspace) -> None:
     for name in ("status.json", "spec.yaml", "report.json", "notes.json"):
         (run.folder / name).write_text('{"metrics": [1], "tags": 3, [')
     assert [row["state"] for row in run_table(workspace)] == ["failed"]
-    (run.folder / "report.json").write_text('{"metrics": {"a": 1, "b": null}, "cost": [], "primary_metric": "a"}')
+    run.report_file.write_text('{"metrics": {"a": 1, "b": null}, "cost": [], "primary_metric": "a"}')
     assert filter_rows(run_table(workspace), "state = 'failed'")
 
 
@@ -327,7 +327,7 @@ def test_tags_are_stored_in_the_folder(workspace: Workspace) -> None:
     assert read_tags(Run(run.folder)) == Tags(("a b", "c"), "good <b>", True)
     assert tag(run, remove=["c"]).tags == ("a b",)
     assert [row["title"] for row in with_tags(run_table(workspace), ["a b"])] == [""]
-    (run.folder / "notes.json").write_text("{")
+    run.notes_file.write_text("{")
     assert read_tags(run) == Tags()
 
 

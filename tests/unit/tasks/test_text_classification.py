@@ -105,7 +105,7 @@ def test_labels_may_be_any_text(workspace: Workspace) -> None:
     assert set(found.scores) == set(ODD) and found.label in ODD
     saved = read_predictions(run)
     assert set(saved["gold"]) == set(ODD) and {f"score:{label}" for label in ODD} <= set(saved)
-    assert json.loads((run.folder / "report.json").read_text())["labels"] == sorted(ODD)
+    assert json.loads(run.report_file.read_text())["labels"] == sorted(ODD)
 
 
 def test_several_labels_from_file_to_prediction(workspace: Workspace) -> None:

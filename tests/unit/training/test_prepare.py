@@ -91,7 +91,7 @@ def test_a_profiling_run_prepares_what_training_does(workspace: Workspace, monke
     monkeypatch.setattr("workbench.training.estimate.prepare", spy)
     with pytest.raises(KeyboardInterrupt):
         ProfilingRun(run, ProfilingReporter(run)).measure()
-    other = prepare(resolve(run.spec(), workspace), workspace, run.folder / "tokenizer")
+    other = prepare(resolve(run.spec(), workspace), workspace, run.tokenizer_folder)
     assert_same(weights(prepared[0].model), weights(other.model))
     assert prepared[0].dataset.fingerprint == other.dataset.fingerprint
     for name, split in other.splits.items():

@@ -40,7 +40,7 @@ def test_a_resumed_run_allocates_the_same_ranks(workspace: Workspace) -> None:
 
 
 def weights(run: Run) -> bytes:
-    return (run.folder / "model" / "adapter_model.safetensors").read_bytes()
+    return (run.model_folder / "adapter_model.safetensors").read_bytes()
 
 
 def changes_of_weights(run: Run, reporter: RunReporter) -> dict[str, float]:

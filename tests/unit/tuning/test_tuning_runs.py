@@ -90,7 +90,7 @@ def test_unmergeable_runs_are_refused(workspace: Workspace) -> None:
         assert run_folder(run.folder) == 0, run.status()
         with pytest.raises(RequestError, match=message):
             merge(run)
-        assert not (run.folder / "merged").exists()
+        assert not run.merged_folder.exists()
 
 
 @pytest.mark.parametrize("method", VIRTUAL)
@@ -117,7 +117,7 @@ def test_other_adapters_are_explained_by_attention_too(workspace: Workspace, met
 def test_a_file_that_lacks_weights_is_refused(workspace: Workspace, method: str) -> None:
     run = make_run(workspace, {"tuning": method, "training.epochs": 1, "data.max_length": 32})
     assert run_folder(run.folder) == 0, run.status()
-    file = run.folder / "model" / "adapter_model.safetensors"
+    file = run.model_folder / "adapter_model.safetensors"
     weights = load_file(file)
     for part in ("classifier", "encoder" if method != "prompt" else "prompt_embeddings"):
         lacking = next(name for name in weights if part in name)
@@ -139,7 +139,7 @@ def test_a_language_model_generates_with_an_adapter(workspace: Workspace, method
     }
     run = make_run(workspace, changes)
     assert run_folder(run.folder) == 0, run.status()
-    assert (run.folder / "samples.jsonl").exists()
+    assert run.samples_file.exists()
     (answer,) = Predictor.load(run).predict([{"text": "a great film"}])
     assert answer.prompt == "a great film" and isinstance(answer.text, str)
 

@@ -198,7 +198,7 @@ class FromRun(Pretrained):
 
     def folder(self, progress: Progress | None = None) -> Path:
         run = Run.open(self.argument, self.workspace)
-        folder = run.folder / "model"
+        folder = run.model_folder
         if not (folder / BASE_FILE).exists():
             raise RequestError(*run.why_no_model())
         return folder
