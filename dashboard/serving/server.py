@@ -165,7 +165,7 @@ def create_app(workspace: Workspace, host: str, port: int, allow_hosts: Iterable
 
 
 def _pages() -> list[Route]:
-    """A route for each page: Streamlit's document with the server's address. And one for attention heads.
+    """Return a route for each page: Streamlit's document with the server's address. And one for attention heads.
 
     Without the address, Streamlit's front end first looks for the server below the page's path, and the browser reports
     the misses.
@@ -184,7 +184,7 @@ def _pages() -> list[Route]:
 
 
 def _read_ahead(static: Path) -> str:
-    """A script that loads the code for tables and figures in advance, while a page is read.
+    """Return a script that loads the code for tables and figures in advance, while a page is read.
 
     The browser needs a second for it, which would otherwise delay the first figure.
     """
@@ -201,7 +201,7 @@ def _log_error(error: Exception) -> None:
 
 
 def _stored_now(workspace: Workspace) -> Callable[[], dict[str, str] | None]:
-    """A function that returns the stored password hash, reading the settings only when the file has changed."""
+    """Return a function that returns the stored password hash, reading the settings only when the file has changed."""
     seen: list[object] = [(), None]
 
     def now() -> dict[str, str] | None:

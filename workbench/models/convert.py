@@ -124,7 +124,7 @@ def _pooler_option(model: PreTrainedModel) -> dict[str, bool]:
 
 
 def _like(converted: M, model: PreTrainedModel) -> M:
-    """The converted model with the device, dtype, mode and generation settings of the original."""
+    """Return the converted model with the device, dtype, mode and generation settings of the original."""
     setattr(converted, "generation_config", copy.deepcopy(getattr(model, "generation_config", None)))  # noqa: B010
     torch.nn.Module.to(converted, device=model.device, dtype=model.dtype)
     converted.train(model.training)

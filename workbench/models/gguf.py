@@ -132,7 +132,7 @@ def _convert(file: Path, draft: Path, report: Callable[[str], None]) -> None:
 
 
 def _plain(model: Model) -> Model:
-    """The same weights in a model whose configuration does not mention GGUF."""
+    """Return the same weights in a model whose configuration does not mention GGUF."""
     config = model.config.to_dict()
     for field in ("quantization_config", "_name_or_path"):
         config.pop(field, None)
@@ -142,7 +142,7 @@ def _plain(model: Model) -> Model:
 
 
 def _metadata(file: Path, key: str) -> object:
-    """A value of the file's metadata; None if it is missing."""
+    """Return a value of the file's metadata; None if it is missing."""
     from gguf import GGUFReader
 
     field = GGUFReader(file).fields.get(key)

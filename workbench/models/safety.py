@@ -74,7 +74,7 @@ def _refuse_foreign_shards(folder: Path) -> None:
 
 
 def _code_keys(config: object) -> Iterator[str]:
-    """The keys of a configuration, at any depth, by which code would be imported or fetched."""
+    """Return the keys of a configuration, at any depth, by which code would be imported or fetched."""
     for key, value in config.items() if isinstance(config, dict) else ():
         if (key in _CODE_KEYS and value) or (key.endswith(_KERNEL_SUFFIXES) and "/" in str(value)):
             yield key

@@ -162,7 +162,8 @@ class MaskedLMWithPairs(MaskedLM):
         """Replace the second text of about half of the pairs by one of another document, in the arrays themselves.
 
         Args:
-            ids, words: of the rows ``indices``, [B, T].
+            ids: tokens of the rows ``indices``, [B, T].
+            words: index of each token's word, [B, T].
             encoded: the split.
             indices: of the batch's rows, [B].
 

@@ -175,7 +175,7 @@ def _kind(value: object) -> str:
 
 
 def _difference(actual: object, expected: object, tolerance: float = 1e-5) -> str | None:
-    """What is wrong with a value, in words that help; None when nothing is."""
+    """Return what is wrong with a value, in words that help; None when nothing is."""
     actual, expected = to_plain(actual), to_plain(expected)
     if isinstance(expected, bool) or isinstance(actual, bool):
         return None if actual is expected else _returned(actual, expected)
@@ -252,7 +252,7 @@ def _sequence_difference(actual: object, expected: Sequence[object], tolerance: 
 
 
 def _order_hint(actual: Sequence[object], expected: Sequence[object]) -> str:
-    """A hint for the right values at wrong positions."""
+    """Return a hint for the right values at wrong positions."""
     if len(expected) < 3:
         return ""
     if list(actual[1:]) == list(expected[:-1]) or list(actual[:-1]) == list(expected[1:]):
@@ -263,7 +263,7 @@ def _order_hint(actual: Sequence[object], expected: Sequence[object]) -> str:
 
 
 def _shape(value: object) -> tuple[int, ...]:
-    """The lengths of a table's axes, as far as all its rows agree; empty for other values."""
+    """Return the lengths of a table's axes, as far as all its rows agree; empty for other values."""
     value = to_plain(value)
     if not isinstance(value, (list, tuple)):
         return ()

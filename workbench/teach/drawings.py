@@ -219,7 +219,7 @@ def draw_rank(matrix: Array, rank: int) -> Picture:
 
 
 def _figure(columns: int, inches: tuple[float, float]) -> tuple[Figure, Sequence[Axes]]:
-    """A figure that pyplot does not track: none is left open when a slider moves quickly."""
+    """Return a figure that pyplot does not track: none is left open when a slider moves quickly."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

@@ -69,7 +69,7 @@ def rotate(vector: Array, position: float, base: float = 10_000.0) -> Array:
 
 
 def _frequencies(width: int, base: float) -> Array:
-    """The angle from one position to the next, for each pair of components: ``[width / 2]``."""
+    """Return the angle from one position to the next, for each pair of components: ``[width / 2]``."""
     return np.asarray(base ** (-np.arange(0, width, 2) / width))
 
 

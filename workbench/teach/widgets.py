@@ -280,7 +280,7 @@ def _mask(length: int, mask: str, hidden: int) -> Bools:
 
 
 def _as_array(numbers: ArrayLike | _Tensor) -> Array:
-    """A tensor, array or lists as an array."""
+    """Return a tensor, array or lists as an array."""
     detach = getattr(numbers, "detach", None)
     return np.asarray(detach().cpu() if detach else numbers, dtype=np.float64)
 

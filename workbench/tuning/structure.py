@@ -126,7 +126,7 @@ class ModelStructure:
 
 
 def _find_stacks(body: Model) -> list[ModuleList]:
-    """The lists of layers, in order. Raises SpecError if there is none."""
+    """Return the lists of layers, in order. Raises SpecError if there is none."""
     from torch.nn import ModuleList
 
     config = body.config
@@ -152,7 +152,7 @@ def _find_stacks(body: Model) -> list[ModuleList]:
 
 
 def _parameters_around(body: Model, stacks: list[ModuleList]) -> tuple[list[Parameter], list[Parameter]]:
-    """The body's parameters before the layers (or shared by all of them), and those after them."""
+    """Return the body's parameters before the layers (or shared by all of them), and those after them."""
     shared = {key for stack in stacks for key in _shared_by_layers(body, stack)}
     in_stack = {id(p): number for number, stack in enumerate(stacks) for p in stack.parameters()}
     owner = {id(p): number for number, stack in enumerate(stacks) for p in _owner(body, stack).parameters()}
@@ -169,7 +169,7 @@ def _parameters_around(body: Model, stacks: list[ModuleList]) -> tuple[list[Para
 
 
 def _owner(body: Model, layers: ModuleList) -> Module:
-    """The module that holds the list of layers."""
+    """Return the module that holds the list of layers."""
     return next((module for module in body.modules() if any(child is layers for child in module.children())), body)
 
 
@@ -183,7 +183,7 @@ def _shared_by_layers(body: Model, layers: ModuleList) -> set[int]:
 
 
 def _attention_prefix(name: str) -> str:
-    """The attention sublayer of a module: ``"attention"`` for ``"attention.output.dense"``; "" for other modules."""
+    """Return the attention sublayer of a module: ``attention`` for ``attention.output.dense``; else an empty text."""
     segments = name.split(".")
     for index, segment in enumerate(segments):
         if "att" in segment.lower():

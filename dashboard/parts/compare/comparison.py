@@ -248,7 +248,7 @@ def _height(table: Table) -> int:
 
 @st.cache_data(max_entries=200, show_spinner=False)
 def _claims(_runs: list[Run], versions: tuple[Any, ...], metric: str) -> Claims:
-    """The claims, computed again when a run's files have changed."""
+    """Return the claims, computed again when a run's files have changed."""
     try:
         by_seed = seeds.compare_seeds(_runs, metric) if seeds.has_seed_groups(_runs) else None
         pairs: Sequence[Any] = by_seed.pairs if by_seed else statistics.compare(_runs, metric).pairs
@@ -276,7 +276,7 @@ def _claims(_runs: list[Run], versions: tuple[Any, ...], metric: str) -> Claims:
 
 
 def _groups_table(groups: Sequence[SeedGroup]) -> Table:
-    """A row per setting: its mean over seeds."""
+    """Return a row per setting: its mean over seeds."""
     return {
         "setting": [cut(group.name, 90) for group in groups],
         "seeds": [len(group.runs) for group in groups],
@@ -288,14 +288,14 @@ def _groups_table(groups: Sequence[SeedGroup]) -> Table:
 
 
 def _version(run: Run) -> tuple[str | int, ...]:
-    """A value that changes when the run's results do."""
+    """Return a value that changes when the run's results do."""
     files = (PARQUET, JSON_LINES, "report.json", "status.json", "spec.yaml")
     paths = [run.folder / name for name in files]
     return (str(run.folder), *(path.stat().st_mtime_ns if path.exists() else 0 for path in paths))
 
 
 def _with_titles(sentence: str, runs: list[Run]) -> str:
-    """A sentence with titles of runs instead of ids."""
+    """Return a sentence with titles of runs instead of ids."""
     for run in runs:
         sentence = sentence.replace(run.id, run_list.title(run.id))
     return sentence

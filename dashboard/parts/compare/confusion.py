@@ -62,7 +62,7 @@ def draw(first: Run, second: Run) -> None:
 
 
 def _cells(event: Any, size: int) -> list[tuple[int, int]]:
-    """The cells selected in the matrix, as row and column."""
+    """Return the cells selected in the matrix, as row and column."""
     cells = {(int(point["y"]), int(point["x"])) for point in event["selection"]["points"]}
     return sorted(cell for cell in cells if max(cell) < size)
 

@@ -92,7 +92,7 @@ def _columns() -> dict[str, Any]:
 
 
 def _slices(run: ClassPredictions, by: str, like: ClassPredictions | None = None) -> list[Slice]:
-    """The slices of a run; ``like`` provides the columns, so that both runs are cut the same way."""
+    """Return the slices of a run; ``like`` provides the columns, so that both runs are cut the same way."""
     source = like or run
     if by == LENGTH:
         return slices_by_length(source.texts, run.correct)

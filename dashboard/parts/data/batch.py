@@ -60,7 +60,7 @@ def draw(spec: RunSpec, workspace: Workspace) -> None:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _first_batch(document: str, when: int, root: str) -> FirstBatch:
-    """The batch of a spec, cached so that choosing another of its rows is quick; without the rows of all data."""
+    """Return the batch of a spec without the rows of all data, cached so that another row is shown at once."""
     from workbench.training.first_batch import first_batch  # imports torch
 
     batch = first_batch(RunSpec.model_validate_json(document), Workspace(Path(root)), confined=True)

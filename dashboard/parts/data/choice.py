@@ -93,7 +93,7 @@ def draw_catalogue(chosen: str | None, workspace: Workspace) -> None:
 
 
 def _fitting(task: str | None, language: str | None) -> list[str]:
-    """The data sets of this task and language; None for any."""
+    """Return the data sets of this task and language; None for any."""
     entries = catalogue().datasets.items()
     return [name for name, entry in entries if task in (None, entry.task) and language in (None, entry.language)]
 
@@ -188,7 +188,7 @@ def choose_use(name: str, workspace: Workspace) -> RunSpec:
 
 
 def _columns(roles: Sequence[Column], path: str) -> dict[str, str]:
-    """The column of each role; as the link says, until a field is changed."""
+    """Return the column of each role; as the link says, until a field is changed."""
     keys = {role.role: f"data.columns.{role.role}" for role in roles}
 
     def read(text: str) -> dict[str, str] | None:

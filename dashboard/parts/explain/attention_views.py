@@ -62,7 +62,7 @@ def show(sides: list[Side], view: str) -> None:
 
 
 def _choose_kind() -> str:
-    """The attention of an encoder-decoder model that is shown."""
+    """Return the attention of an encoder-decoder model that is shown."""
     return url_widgets.segments(
         _("Attention"), list(KINDS), state.Explain.ATTENTION, format_func=lambda name: _(KINDS[name])
     )
@@ -129,14 +129,14 @@ def _queries(side: Side) -> QueriesKeys:
 
 
 def _check(side: Side, attention: Attention, view: str) -> Check:
-    """A function that says why the view cannot draw some layers, before anything is drawn."""
+    """Return a function that says why the view cannot draw some layers, before anything is drawn."""
     if view == "neuron":
         return lambda layers: neuron.why_not_drawn(_queries(side), len(layers))
     return lambda layers: bertviz.why_not_drawn(attention, "model" if view == "model" else "head", list(layers))
 
 
 def _choose_layers(layers: list[int], fitting: list[int], view: str) -> tuple[list[int], bool]:
-    """The layers that are drawn, and whether special tokens are hidden."""
+    """Return the layers that are drawn, and whether special tokens are hidden."""
     choice = state.Explain.LAYERS._replace(key=f"{_KEY}.{view}")
     state.from_url(choice, lambda text: [layer for layer in layers if str(layer) in text.split(",")] or None)
     st.session_state[choice.key] = [layer for layer in st.session_state.get(choice.key, fitting) if layer in layers]
@@ -205,7 +205,7 @@ def _aligned(first: Attention, second: Attention) -> tuple[Attention, Attention]
 
 
 def _source(key: str, attention: Attention) -> str | None:
-    """The address of the heads; None if they are small enough to be sent with the page."""
+    """Return the address of the heads; None if they are small enough to be sent with the page."""
     if attention.weights.size <= _MAX_INLINE:
         return None
     address: str | None = session_cache.get("heads", key)

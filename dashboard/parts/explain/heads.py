@@ -138,7 +138,7 @@ def _importance(side: Side) -> None:
 
 
 def _layers(side: Side) -> None:
-    """What is lost without each layer."""
+    """Draw what is lost without each layer."""
     importance = load_layers(side.run)
     if importance is None:
         texts = _texts(side)
@@ -155,7 +155,7 @@ def _layers(side: Side) -> None:
 
 
 def _layer_bars(importance: layers.LayerImportance) -> go.Figure:
-    """A bar per layer, with the 95% interval of its mean."""
+    """Return a bar per layer, with the 95% interval of its mean."""
     above = [high - value for high, value in zip(importance.high, importance.importance, strict=True)]
     below = [value - low for low, value in zip(importance.low, importance.importance, strict=True)]
     point = _("{layer}: drops by {value}").format(layer="%{x}", value="%{y:.3f}")

@@ -45,7 +45,7 @@ def _lens(side: Side) -> LogitLens:
 
 
 def _patching(first: Side, second: Side) -> None:
-    """The layers, tokens and heads that bring back the first text's prediction."""
+    """Draw the layers, tokens and heads that bring back the first text's prediction."""
     key = ("patching", first.key, second.key)
     result = session_cache.get(*key)
     if result is None:

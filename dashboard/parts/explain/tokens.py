@@ -92,7 +92,7 @@ def choose(side: Side) -> Choice:
 
 
 def _choose_target(side: Side, column: DeltaGenerator) -> str | None:
-    """What is explained: one of the labels; of tasks without labels, an answer or a token, typed or chosen."""
+    """Return what is explained: one of the labels; of tasks without labels, an answer or a token, typed or chosen."""
     labels, is_span = list(side.predictor.labels), side.predictor.task.target_kind == "span"
     is_free = not labels or is_span
     title = _("Explained label")
@@ -120,7 +120,7 @@ def _choose_target(side: Side, column: DeltaGenerator) -> str | None:
 
 
 def _choose_position(side: Side, column: DeltaGenerator) -> int | None:
-    """The index of the word whose label is explained."""
+    """Return the index of the word whose label is explained."""
     words = _words(side)
     indices = range(len(words))
     choice = state.Explain.POSITION
@@ -139,7 +139,7 @@ def _choose_position(side: Side, column: DeltaGenerator) -> int | None:
 
 
 def _words(side: Side) -> list[str]:
-    """The words of the text, in order."""
+    """Return the words of the text, in order."""
     encoded = side.instance().encoded
     spans: dict[tuple[int, int | None], tuple[int, int]] = {}
     for segment, word, (start, end) in zip(encoded.segments, encoded.words, encoded.offsets, strict=True):
@@ -162,7 +162,7 @@ def _method_name(name: str) -> str:
 
 
 def _options(method: str, column: DeltaGenerator) -> dict[str, Any]:
-    """The method's own options; the URL may set some."""
+    """Return the method's own options; the URL may set some."""
     config, prefix = explaining.explainers.get(method).Config, f"{OPTIONS_PREFIX}.{method}"
 
     def read(text: str) -> None:
@@ -240,7 +240,7 @@ def _explain(side: Side, choice: Choice) -> explaining.Explanation:
 
 
 def _show_changes(first: explaining.Explanation, second: explaining.Explanation) -> None:
-    """The tokens that count for more or less on the second side."""
+    """Draw the tokens that count for more or less on the second side."""
     if first.tokens != second.tokens:
         return
     rows = sorted(zip(first.shown, first.scores, second.scores, strict=True), key=lambda row: -abs(row[2] - row[1]))
@@ -293,7 +293,7 @@ def show_faithfulness(sides: list[Side], choice: Choice) -> None:
 
 
 def _draw_evaluation(result: FaithfulnessEvaluation, alone: bool) -> None:
-    """The result in words, then the curves."""
+    """Draw the result in words, then the curves."""
     st.info(md(result.sentences[0], 600), icon=":material/balance:")
     for sentence in result.sentences[1:]:
         st.caption(md(sentence, 600))

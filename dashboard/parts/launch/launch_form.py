@@ -127,7 +127,7 @@ def choose_kind() -> str:
 
 
 def _basic_numbers(kind: str) -> tuple[object, spec_form.Values, spec_form.Values]:
-    """The number of training examples, the training settings that matter most, and the kind of run with its bounds."""
+    """Draw the number of training examples, the most important training settings, and the kind of run."""
     prefix, test_prefix = f"{Launch.PREFIX}.training", f"{Launch.PREFIX}.range_test"
     left, right = st.columns(2)
     with left:
@@ -148,7 +148,7 @@ def _basic_numbers(kind: str) -> tuple[object, spec_form.Values, spec_form.Value
 
 
 def _search() -> str:
-    """The words by which settings are searched."""
+    """Return the words by which settings are searched."""
     st.text_input(
         _("Find a setting"),
         key=SEARCH,
@@ -172,7 +172,7 @@ def _section(title: str, icon: str, key: str, query: str, matches: int) -> Delta
 
 
 def _configured(task_name: str) -> Task:
-    """The task with the options in the form, or with its defaults while they are invalid; its head may depend on it."""
+    """Return the task with the options in the form, or with its defaults while they are invalid."""
     entry, prefix = tasks.get(task_name), f"{Launch.PREFIX}.task_options."
     values = {
         name: st.session_state[prefix + name]
@@ -256,7 +256,7 @@ def _fits(entry: DatasetEntry, task: str) -> bool:
 
 
 def _with_argument(model_name: str) -> str:
-    """The model's source; ``hf`` and the like need an argument: ``hf:REPOSITORY@REVISION``."""
+    """Return the model's source; ``hf`` and the like need an argument: ``hf:REPOSITORY@REVISION``."""
     form = getattr(models.get(model_name), "argument_form", "")
     if not form:
         return model_name
@@ -281,7 +281,7 @@ def _options(section: str, config: type[BaseModel], name: str, query: str) -> sp
 
 
 def _other_files() -> dict[str, object]:
-    """The user's own files for validation and test; without them, examples are held out."""
+    """Return the user's own files for validation and test; without them, examples are held out."""
     values: dict[str, object] = {}
     files = uploads.stored(Workspace.current())
     for split, label in (("valid", _("Validation file")), ("test", _("Test file"))):

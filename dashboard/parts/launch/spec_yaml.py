@@ -105,7 +105,7 @@ def lost(filled: RunSpec, document: Mapping[str, object]) -> list[str]:
 
 
 def _option_defaults(spec: RunSpec) -> dict[str, object]:
-    """The defaults of the options of a spec's task, model and fine-tuning method: the form leaves these out."""
+    """Return the defaults of the options of a spec's task, model and fine-tuning method: the form leaves these out."""
     from workbench.models.base import models
     from workbench.tasks.base import tasks
     from workbench.tuning.base import tunings

@@ -76,7 +76,7 @@ def draw(answer: Answer, key: str, index: int = 0) -> None:
 
 
 def _label(answer: ScoredLabels) -> tuple[str, str]:
-    """The name of what was predicted, and the prediction."""
+    """Return the name of what was predicted, and the prediction."""
     if isinstance(answer, Relation) and answer.relation is not None:
         text = _("{relation}: from {source} to {target}")
         values = text.format(relation=answer.relation, source=answer.source, target=answer.target)

@@ -48,7 +48,7 @@ def draw(rows: Rows) -> None:
 
 
 def _compare(rows: Rows) -> None:
-    """The button that opens Compare with all of them."""
+    """Draw the button that opens Compare with all of them."""
     runs = [row["id"] for row in rows if row["kind"] in (None, "training")]
     allowed = 2 <= len(runs) <= state.MAX_RUNS
     help = _("All runs are compared with the first one.")

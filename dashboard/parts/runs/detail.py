@@ -204,7 +204,7 @@ def _show_metrics(report: Report) -> None:
 
 
 def _numbers(values: Iterable[object]) -> Floats:
-    """A column of numbers, aligned at the right; NaN, shown as blank, for anything else."""
+    """Return a column of numbers, aligned at the right; NaN, shown as blank, for anything else."""
     return np.array([value if isinstance(value, int | float) else np.nan for value in values], dtype=np.float64)
 
 

@@ -90,7 +90,7 @@ def _from_url(fields: Sequence[str], all_tags: Sequence[str], metrics: Sequence[
 
 
 def _metrics(rows: Rows) -> list[str]:
-    """The numbers that a run can be judged by: its final metrics and its cost."""
+    """Return the numbers that a run can be judged by: its final metrics and its cost."""
     names = list(dict.fromkeys(name for row in rows for name, value in row.items() if _is_metric(name, value)))
     return [name for name in names if name not in _NO_METRIC]
 

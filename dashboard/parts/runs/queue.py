@@ -51,7 +51,7 @@ def _pause_button(paused: bool, workspace: Workspace) -> None:
 
 
 def _row(position: int, run_id: str, count: int, workspace: Workspace) -> None:
-    """A waiting run with its position, and the buttons that move or remove it."""
+    """Draw a waiting run with its position, and the buttons that move or remove it."""
     with st.container(horizontal=True, vertical_alignment="center", key=f"queue_{run_id}"):
         first = st.button("", icon=":material/vertical_align_top:", key=f"queue.first.{run_id}",
                           help=_("Move to the front"), disabled=position == 0)  # fmt: skip

@@ -107,7 +107,7 @@ def column_label(name: str) -> str:
 
 
 def _columns(runs: Runs, rows: Rows, shown: str | None, wanted: Sequence[str], metric: str | None) -> dict[str, Column]:
-    """The columns by name. The run's name is always among them, and the shown run is marked."""
+    """Return the columns by name. The run's name is always among them, and the shown run is marked."""
     defaults: dict[str, Callable[[], dict[str, Column]]] = {
         "State": lambda: {"State": Column([run_states.in_words(run.state) for run in runs], _text(_("State"), 105))},
         "Progress": lambda: {"Progress": Column([_share(run) for run in runs], _bar(_("Progress"), 95))},
@@ -178,7 +178,7 @@ def _share(run: RunSummary) -> float | None:
 
 
 def _metric(run: RunSummary, metric: str | None) -> tuple[str, float | None, str]:
-    """A metric's name, its value, and its interval in words."""
+    """Return a metric's name, its value, and its interval in words."""
     result = run_list.metric_value(run.report, metric)
     if result is None:
         return "", None, ""

@@ -41,7 +41,7 @@ def draw_samples(run: Run) -> None:
 
 
 def _draw_sample(row: dict[str, Any]) -> None:
-    """A prompt and its continuation side by side. Both are plain text: nothing in them is Markdown."""
+    """Draw a prompt and its continuation side by side. Both are plain text: nothing in them is Markdown."""
     prompt, text = str(row.get("prompt") or ""), str(row["text"])
     left, right = st.columns([1, 3])
     left.text(prompt[:MAX_LENGTH] or _("(nothing)"))

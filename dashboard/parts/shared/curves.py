@@ -221,7 +221,7 @@ def lines_of(metrics: MetricStore, names: Sequence[str], heading: str, style: St
 
 
 def _range(metrics: MetricStore, style: Style) -> tuple[float | None, float | None]:
-    """The span of the axis in its own unit; None where it reaches the end."""
+    """Return the span of the axis in its own unit; None where it reaches the end."""
     axis, (start, stop) = metrics.axes[style.x], style.span
     if not len(axis) or style.span == (0, 100):
         return None, None

@@ -40,7 +40,7 @@ def parallel_coordinates(
 
 
 def _axis(field: str, values: list[object]) -> dict[str, object]:
-    """An axis: linear for numbers, logarithmic where they span much, and one tick per word for anything else."""
+    """Return an axis: linear for numbers, logarithmic where they span much, and one tick per word for anything else."""
     label = plain(field.split(".", 1)[-1].replace("_", " "), 40)
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) == len(values):

@@ -135,7 +135,7 @@ def show_name(sides: list[Side], side: Side) -> None:
 
 @st.cache_resource(show_spinner=False)
 def _models() -> PredictorCache:
-    """The models of all sessions: at most an eighth of the machine's memory, or a gigabyte."""
+    """Return the models of all sessions: at most an eighth of the machine's memory, or a gigabyte."""
     return PredictorCache(max(psutil.virtual_memory().total // 8, MIN_MODEL_BYTES))
 
 

@@ -111,7 +111,7 @@ def _matches(name: str, field: FieldInfo, query: str, group: str) -> bool:
 
 
 def _held_value(field: FieldInfo, key: str) -> object:
-    """The value of a field that is not drawn now."""
+    """Return the value of a field that is not drawn now."""
     value, (kind, optional) = st.session_state.get(key, _default(field)), _kind(field.annotation)
     if kind is str:
         return value or (None if optional else "")
@@ -192,7 +192,7 @@ def _number(label: str, field: FieldInfo, key: str, help: str) -> object:
 
 
 def _limits(field: FieldInfo, kind: type[int] | type[float]) -> tuple[float | None, float | None]:
-    """The least and greatest value. An open limit of a float is left to the check: no next number can be named."""
+    """Return the least and greatest value. The check refuses the open limit of a float."""
     low: float | None = None
     high: float | None = None
     for limit in field.metadata:
@@ -208,7 +208,7 @@ def _limits(field: FieldInfo, kind: type[int] | type[float]) -> tuple[float | No
 
 
 def _meaning_of_empty(field: FieldInfo) -> str:
-    """What an empty field means, from its description: ``empty for all``."""
+    """Return what an empty field means, from its description: ``empty for all``."""
     match = re.search(r"empty for ([\w' ]+)", field.description or "")
     return _(match[1]) if match and len(match[1]) < 16 else _("automatic")
 
@@ -223,7 +223,7 @@ def _default(field: FieldInfo) -> object:
 
 
 def _kind(annotation: Any) -> tuple[Any, bool]:
-    """The type of a field without ``None``, and whether ``None`` is allowed."""
+    """Return the type of a field without ``None``, and whether ``None`` is allowed."""
     if get_origin(annotation) in (Union, types.UnionType):
         others = [part for part in get_args(annotation) if part is not type(None)]
         return (others[0] if len(others) == 1 else object), len(others) < len(get_args(annotation))

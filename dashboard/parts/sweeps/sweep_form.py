@@ -85,7 +85,7 @@ def _show_size(plan: SweepPlan) -> None:
 
 
 def _base_spec(workspace: Workspace) -> RunSpec | None:
-    """The spec that all trials start from: a preset's, or a run's."""
+    """Return the spec that all trials start from: a preset's, or a run's."""
     runs = run_list.ids(run_list.training_runs(run_list.newest_first()))
     options = {f"preset:{name}": _("Preset {name}").format(name=name) for name in presets()}
     options |= {f"run:{run_id}": _("As in {run}").format(run=run_list.title(run_id)) for run_id in runs}
@@ -126,7 +126,7 @@ def fields_of(spec: RunSpec) -> dict[str, str]:
 
 
 def _fields(spec: RunSpec) -> list[str]:
-    """A row for each field that varies, in the syntax of ``--over``."""
+    """Return a row for each field that varies, in the syntax of ``--over``."""
     known = fields_of(spec)
     count = st.session_state.setdefault("sweep.fields", 2)
     over = []

@@ -119,7 +119,7 @@ def _actions(sweep: Sweep, summary: SweepSummary) -> None:
 
 
 def _compare(summary: SweepSummary) -> None:
-    """The button that opens Compare: with all seeds of one setting, or with the best trials and their seeds."""
+    """Draw the button that opens Compare: with all seeds of one setting, or with the best trials and their seeds."""
     sign = -1 if summary["maximize"] else 1
     best_first = sorted(with_value(summary["trials"]), key=lambda trial: sign * _value(trial))
     trials = best_first if summary["over"] else summary["trials"]
@@ -148,7 +148,7 @@ def _compare(summary: SweepSummary) -> None:
 
 
 def _value(trial: Trial) -> float:
-    """The value of a trial that has one."""
+    """Return the value of a trial that has one."""
     assert trial["value"] is not None
     return trial["value"]
 
@@ -193,7 +193,7 @@ def parallel(summary: SweepSummary) -> go.Figure:
 
 @st.cache_data(max_entries=50, show_spinner=False)
 def _shares(folder: str, results: list[tuple[int, float]]) -> dict[str, float]:
-    """The importance of each field. It takes seconds, and changes only with ``results``."""
+    """Return the importance of each field. It takes seconds, and changes only with ``results``."""
     return Sweep(Path(folder)).importance()
 
 
@@ -235,7 +235,7 @@ def _lay_out(figure: go.Figure, heading: str, height: int) -> None:
 
 
 def _seeds(summary: SweepSummary, trial: Trial) -> None:
-    """A row per seed, where nothing else varies."""
+    """Draw a row per seed, where nothing else varies."""
     seeds, metric = list(trial["runs"]), title(summary["metric"])
     st.dataframe(
         {
@@ -256,7 +256,7 @@ def _seeds(summary: SweepSummary, trial: Trial) -> None:
 
 
 def _trials(summary: SweepSummary) -> None:
-    """A row per trial."""
+    """Draw a row per trial."""
     trials = summary["trials"]
     if not trials:
         st.caption(_("The first trial starts in a moment."))
@@ -294,7 +294,7 @@ def _has_fractions(cells: Sequence[object]) -> bool:
 
 
 def _cells(values: Sequence[object]) -> list[object]:
-    """A column of a setting. Numbers stay numeric where all values are numbers, so that they sort and align."""
+    """Return a column of a setting. Numbers stay numeric where all values are numbers, so that they sort and align."""
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         return list(values)
     return [number(value) for value in values]

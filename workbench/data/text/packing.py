@@ -133,7 +133,7 @@ def split_chunks(lengths: Ints, room: int) -> Chunks:
 
 
 def offsets_within(lengths: Ints) -> Ints:
-    """Number the elements of each segment from 0: lengths [2, 3] return [0, 1, 0, 1, 2].
+    """Count the elements of each segment from 0: lengths [2, 3] return [0, 1, 0, 1, 2].
 
     Args:
         lengths: lengths of the segments, [S].

@@ -224,11 +224,11 @@ class Block(nn.Module):
         return self._add(self.feed_forward_norm, hidden, change), weights, cross_weights
 
     def _before(self, norm: nn.LayerNorm, hidden: Tensor) -> Tensor:
-        """The input of a sublayer."""
+        """Return the input of a sublayer."""
         normed: Tensor = norm(hidden) if self.pre else hidden
         return normed
 
     def _add(self, norm: nn.LayerNorm, hidden: Tensor, change: Tensor) -> Tensor:
-        """The residual addition after a sublayer."""
+        """Return the residual addition after a sublayer."""
         total: Tensor = hidden + self.dropout(change)
         return total if self.pre else norm(total)

@@ -100,7 +100,7 @@ def fused_cross_entropy(hidden: Tensor, lm_head: nn.Linear, labels: Tensor) -> T
 
 
 def _compute_dtype(hidden: Tensor) -> torch.dtype:
-    """The dtype in which products with ``hidden`` are computed."""
+    """Return the dtype in which products with ``hidden`` are computed."""
     device = hidden.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
 

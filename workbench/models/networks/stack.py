@@ -26,7 +26,7 @@ class TransformerModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """Normal with standard deviation 0.02, zero biases, norms that change nothing (BERT, GPT-2).
+        """Initialize with standard deviation 0.02, zero biases, norms that change nothing (BERT, GPT-2).
 
         With ``pre`` norm the outputs of the layers add up, so residual projections start smaller by
         √(number of additions) (Radford et al. 2019, section 2.3).

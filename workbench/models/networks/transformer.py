@@ -138,7 +138,7 @@ class EncoderModel(TransformerStack):
         return torch.tanh(self.pooler(gathered))
 
     def _gather(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
-        """The pooler's input [B, D] from the tokens [B, T, D], without padding."""
+        """Return the pooler's input [B, D] from the tokens [B, T, D], without padding."""
         if self.config.pooling == "first":
             return hidden[:, 0]
         if attention_mask is None:
@@ -226,7 +226,7 @@ class DecoderModel(TransformerStack):
     def _mask(
         self, attention_mask: Tensor | None, document_ids: Tensor | None, length: int, past: int, device: torch.device
     ) -> tuple[Tensor | None, bool]:
-        """The mask, and whether to use the kernel's own causal form instead, which is faster."""
+        """Return the mask, and whether to use the kernel's own causal form instead, which is faster."""
         if attention_mask is not None and attention_mask.dim() == 4:
             return attention_mask, False
         visible = padding_mask(attention_mask) if document_ids is None else document_mask(document_ids)

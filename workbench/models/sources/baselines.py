@@ -38,7 +38,7 @@ class Baseline(Scratch):
         """Return the class of the configuration."""
 
     def _config_fields(self) -> JsonObject:
-        """The options under the names of the configuration's fields."""
+        """Return the options under the names of the configuration's fields."""
         names = {"layers": "num_hidden_layers", "tied": "tie_word_embeddings"}
         options = self.config.model_dump(exclude={"tokenizer"})
         return {names.get(name, name): value for name, value in options.items()}

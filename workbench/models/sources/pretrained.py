@@ -101,7 +101,7 @@ class Pretrained(ModelSource):
         return make_source(note.source, self.workspace).problem(confined)
 
     def _exact_source(self, folder: Path) -> str:
-        """The source by which a spec names exactly these weights."""
+        """Return the source by which a spec names exactly these weights."""
         return f"{self.name}:{self.argument}" if self.argument else self.name
 
 
@@ -176,7 +176,7 @@ class Local(Pretrained):
         return Path(self.argument).expanduser().absolute()
 
     def _confined_path(self) -> Path:
-        """The folder, which must be inside the workspace's uploads. A relative path starts at the workspace."""
+        """Return the folder, which must be inside the workspace's uploads. A relative path starts at the workspace."""
         if self.argument.startswith("~"):
             raise RefusedError(f"The model folder {self.argument[:120]!r} is outside the workspace's uploads.")
         return inside(self.workspace.uploads, self.workspace.root / self.argument, "model folder")

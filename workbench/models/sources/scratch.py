@@ -104,7 +104,7 @@ class Scratch(ModelSource):
         return LoadedModel(model, self.tokenizer, BaseIdentity(source=self.name, fingerprint=fingerprint(model)))
 
     def _load_other_tokenizer(self, name: str, progress: Progress | None) -> Tokenizer:
-        """The tokenizer of another model."""
+        """Return the tokenizer of another model."""
         source = make_source(name, self.workspace)
         if not isinstance(source, HasFolder):
             raise SpecError(

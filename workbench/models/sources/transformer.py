@@ -109,7 +109,7 @@ class NewTransformer(Scratch):
         return width, self.config.heads or max(1, width // HEAD_DIM)
 
     def _config_fields(self) -> JsonObject:
-        """The fields of the configuration that the options determine."""
+        """Return the fields of the configuration that the options determine."""
         options = self.config
         width, heads = self._width_and_heads()
         fields: JsonObject = {
@@ -127,7 +127,7 @@ class NewTransformer(Scratch):
 
 
 def _set_options(options: TransformerOptions, *names: str) -> JsonObject:
-    """The options of these names that are set; the configuration has fields of the same names."""
+    """Return the options of these names that are set; the configuration has fields of the same names."""
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 

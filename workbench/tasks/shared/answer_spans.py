@@ -56,7 +56,9 @@ def best_of_windows(start: Ints, end: Ints, scores: Floats, windows: Ints, count
     """Return the ``count`` best spans of each question from those of its windows; a span of two windows counts once.
 
     Args:
-        start, end, scores: the spans of each window, [W, C].
+        start: first token of each window's spans, [W, C].
+        end: their last token, [W, C].
+        scores: their scores, [W, C].
         windows: int64 [N], how many windows each question has.
         count: most spans of a question.
 

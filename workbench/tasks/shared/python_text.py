@@ -61,7 +61,8 @@ def edit_similarity(one: str, other: str) -> float:
     """Return 1 - the edit distance (Levenshtein 1966) / the length of the longer text, in characters; 0 to 1.
 
     Args:
-        one, other: any texts; only their first ``LONGEST_COMPARED`` characters are compared.
+        one: a text.
+        other: another text; only their first ``LONGEST_COMPARED`` characters are compared.
     """
     one, other = one[:LONGEST_COMPARED], other[:LONGEST_COMPARED]
     longest = max(len(one), len(other))
@@ -75,7 +76,8 @@ def edit_distance(one: str, other: str) -> int:
     each step adds one, ``min.accumulate`` of the numbers minus their column computes them all at once.
 
     Args:
-        one, other: any texts.
+        one: a text.
+        other: another text.
     """
     first, second = (np.array([ord(character) for character in text], dtype=np.int64) for text in (one, other))
     columns = np.arange(len(second) + 1)

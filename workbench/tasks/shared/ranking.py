@@ -152,7 +152,8 @@ def spearman_interval(one: Floats, other: Floats, seed: int = 0) -> tuple[float,
     """Return the 95% percentile interval of Spearman's correlation over bootstrap samples of the rows.
 
     Args:
-        one, other: values, [N] or [N, columns].
+        one: values, [N] or [N, columns].
+        other: as many values.
         seed: of the bootstrap.
     """
     return percentile_interval([spearman(one[rows], other[rows]) for rows in _samples(len(one), seed)])

@@ -148,7 +148,8 @@ def contrastive_loss(
     """Return the mean cross-entropy of finding the second text of each first text in the batch (InfoNCE).
 
     Args:
-        first, second: [B, D], of length 1; row i of both is a pair.
+        first: [B, D], of length 1.
+        second: the same; row i of both is a pair.
         labels: [B, B]; on the diagonal 1 where the pair is learned; elsewhere 0 for a negative, and IGNORE_INDEX for
             what is neither.
         temperature: cosines are divided by it.

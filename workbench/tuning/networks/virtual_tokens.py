@@ -121,7 +121,7 @@ class VirtualTokens(PeftModel):
         self._test(reader)
 
     def _with_prompt(self, reader: Model, inputs: Inputs) -> tuple[Inputs, bool]:
-        """The inputs with the virtual tokens, and whether these were added (they may be in the cache)."""
+        """Return the inputs with the virtual tokens, and whether these were added (they may be in the cache)."""
         _refuse_packed(inputs)
         past = _cache_length(inputs.get("past_key_values"))
         if past:
@@ -144,7 +144,7 @@ class VirtualTokens(PeftModel):
         return inputs, True
 
     def _with_prefix(self, inputs: Inputs) -> Inputs:
-        """The inputs with keys and values in the cache."""
+        """Return the inputs with keys and values in the cache."""
         _refuse_packed(inputs)
         past = _cache_length(inputs.get("past_key_values"))
         if past:
@@ -158,7 +158,7 @@ class VirtualTokens(PeftModel):
         return self._shift_positions(inputs)
 
     def _after_cache(self, inputs: Inputs, past: int) -> Inputs:
-        """Inputs for later tokens of a text that is being generated: the virtual ones are in the cache already."""
+        """Return the inputs for later tokens of a generated text: the virtual ones are in the cache already."""
         mask = inputs.get("attention_mask")
         tokens = inputs["input_ids"] if inputs.get("input_ids") is not None else inputs["inputs_embeds"]
         if mask is not None and mask.dim() == 2 and mask.shape[1] < past + tokens.shape[1]:
@@ -184,7 +184,7 @@ class VirtualTokens(PeftModel):
         inputs["attention_mask"] = _prepend(mask, self.num_virtual_tokens, 1)
 
     def _own_tokens(self, output: Output) -> Output:
-        """The output for the text's own tokens."""
+        """Return the output for the text's own tokens."""
         skip = self.num_virtual_tokens
         if isinstance(output, tuple):
             return (output[0][:, skip:], *output[1:])
@@ -217,7 +217,7 @@ class VirtualTokens(PeftModel):
 
     @torch.no_grad()
     def _problem(self, reader: Model) -> str | None:
-        """What is wrong when the module reads virtual tokens; None if nothing is."""
+        """Return what is wrong when the module reads virtual tokens; None if nothing is."""
         ids = torch.tensor([[1, 2, 0]], device=next(reader.parameters()).device)
         mask = torch.tensor([[1, 1, 0]], device=ids.device)
         try:
@@ -246,7 +246,7 @@ class VirtualTokens(PeftModel):
 
 
 def _text_reader(model: Model, as_prefix: bool) -> Model:
-    """The module that reads the text: the model's body; in an encoder-decoder, the encoder."""
+    """Return the module that reads the text: the model's body; in an encoder-decoder, the encoder."""
     body = model.base_model
     if not getattr(model.config, "is_encoder_decoder", False):
         return body

@@ -228,7 +228,7 @@ class RecurrentForCausalLM(RecurrentWithHead, GenerationMixin):
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:
-        """The state is no key-value cache: ``generate`` must not create one, and uses ours from the first step."""
+        """Create no key-value cache: ``generate`` uses the state of the first step."""
         return False
 
 

@@ -283,7 +283,7 @@ class RecurrentModel(BaselineModel):
         return cache if cache is not None else RecurrentState()
 
     def _pool(self, states: Tensor, is_text: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """The text as one vector [B, H], and the weights [B, T] if the network has attention."""
+        """Return the text as one vector [B, H], and the weights [B, T] if the network has attention."""
         if not self.add_pooling:
             return None, None
         if self.pooling is not None:
@@ -298,5 +298,5 @@ class RecurrentModel(BaselineModel):
 
 
 def _reorder(vectors: Tensor, order: Tensor) -> Tensor:
-    """The vectors [B, T, E] of each text in another order [B, T]."""
+    """Return the vectors [B, T, E] of each text in another order [B, T]."""
     return vectors.gather(1, order.unsqueeze(-1).expand(-1, -1, vectors.shape[-1]))
