@@ -125,7 +125,7 @@ def make_run(workspace: Workspace, changes: dict[str, Any] | None = None, model:
 
 
 def gains_agree(report: dict[str, Any]) -> None:
-    """What a report says is gained is the metric less the baseline's, or of a loss the other way round."""
+    """Check that each improvement is the difference between the metric and the baseline (negated for a loss)."""
     import pytest
 
     from workbench.metrics.measures import SMALLER_IS_BETTER

@@ -270,7 +270,7 @@ def it_learned_and_reports(work: Observed) -> None:
     assert report.metrics[primary].as_dict().keys() >= {"value", "low", "high"}
     assert primary in report.baseline and report.baseline_name
     if report.gain:
-        gains_agree(report)
+        gains_agree(report.as_dict())
 
 
 def loaded_again_it_puts_out_and_answers_the_same(work: Observed) -> None:

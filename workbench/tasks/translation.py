@@ -2,8 +2,8 @@
 
     workbench run translate        # English to Chinese from nothing, on sentences of tatoeba.org
 
-BLEU is sacreBLEU's, on words that suit the target's script; chrF compares characters, and suits every script. What a
-run is held against: translating word by word with a lexicon of the training split, and copying the source.
+BLEU is sacreBLEU's, on words that suit the target's script; chrF compares characters, and suits every script. The
+baselines are translating word by word with a lexicon of the training split, and copying the source.
 """
 
 from __future__ import annotations

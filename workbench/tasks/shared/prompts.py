@@ -17,7 +17,7 @@ from workbench.types import Floats, Ints, TokenIds, Tokenizer
 TextColumns: TypeAlias = dict[str, Floats]  # columns of measures
 
 
-MIN_PROMPT = 4  # tokens of a prompt that must fit beside a target
+MIN_PROMPT = 4  # tokens of a prompt that must fit in front of a target
 
 
 @dataclass(frozen=True)
