@@ -178,7 +178,7 @@ def _check_and_report(
         split: SplitView(roles.inputs_of(examples), examples.locations(), roles.labels_of(examples))
         for split, examples in splits.items()
     }
-    check_splits(views, several=roles.has_label_lists, held_out=held_out)
+    check_splits(views, multi_label=roles.multi_label, held_out=held_out)
     origin = {split: table.origin for split, table in tables.items() if table.origin}
     return build_report(views, excluded, roles.mapping, notes, origin)
 

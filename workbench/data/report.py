@@ -275,12 +275,12 @@ def _occurrences(count: int, of: str = "") -> str:
 # -- refusing ---------------------------------------------------------------------------------------------------------
 
 
-def check_splits(views: Mapping[SplitName, SplitView], several: bool, held_out: bool) -> None:
+def check_splits(views: Mapping[SplitName, SplitView], multi_label: bool, held_out: bool) -> None:
     """Refuse data that a model cannot learn from or be evaluated on.
 
     Args:
         views: train and the other splits that are used.
-        several: whether an example can have several labels.
+        multi_label: whether an example can have several labels.
         held_out: whether the other splits were held out of train; only the hint depends on it.
 
     Raises:
@@ -297,7 +297,7 @@ def check_splits(views: Mapping[SplitName, SplitView], several: bool, held_out: 
     if train.labels is None:
         return
     known = {label for labels in train.labels for label in labels}
-    minimum = 1 if several else 2
+    minimum = 1 if multi_label else 2
     if len(known) < minimum:
         only = f"only the label {next(iter(known))!r}" if known else "no label at all"
         raise DataError(

@@ -38,7 +38,7 @@ class Roles:
         return next((column for column in self.columns if column.kind in CLASSES), None)
 
     @property
-    def has_label_lists(self) -> bool:
+    def multi_label(self) -> bool:
         """Whether an example can have several labels."""
         return self.label is not None and self.label.kind == "labels"
 

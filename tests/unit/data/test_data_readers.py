@@ -40,9 +40,9 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
     ending=st.sampled_from(["\n", "\r\n"]),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
-    told=st.booleans(),
+    explicit=st.booleans(),
 )
-def test_csv_round_trip(tmp_path, table, delimiter, quoting, ending, encoding, told) -> None:
+def test_csv_round_trip(tmp_path, table, delimiter, quoting, ending, encoding, explicit) -> None:
     names, rows = table
     if quoting == csv.QUOTE_MINIMAL:
         ending = "\r\n"  # with "\n", Python's writer before 3.13 leaves a "\r" unquoted, which changes the row
@@ -52,7 +52,7 @@ def test_csv_round_trip(tmp_path, table, delimiter, quoting, ending, encoding, t
     writer.writerows(rows)
     path = tmp_path / "data.csv"
     path.write_bytes(out.getvalue().encode(encoding))
-    result = read_table(path, delimiter=delimiter if told else None)
+    result = read_table(path, delimiter=delimiter if explicit else None)
     assert list(result.columns) == names
     assert [list(row) for row in zip(*result.columns.values(), strict=True)] == rows
 
@@ -160,8 +160,8 @@ def test_encodings_are_detected_or_set(tmp_path: Path, encoding: str) -> None:
     result = read_table(path)
     assert result.columns["text"] == [text] * 20
     assert any("encoding" in note or "utf-16" in note for note in result.notes), "a guess is noted"
-    told = read_table(path, encoding=encoding)
-    assert told.columns["text"] == [text] * 20 and not told.notes
+    explicit = read_table(path, encoding=encoding)
+    assert explicit.columns["text"] == [text] * 20 and not explicit.notes
 
 
 def test_an_encoding_that_does_not_fit_names_byte_and_line(tmp_path: Path) -> None:

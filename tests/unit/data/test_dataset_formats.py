@@ -1,7 +1,4 @@
-"""Dataset formats, each against a small handwritten file; malformed files are refused with the row.
-
-The real data sets are counted if there is a mirror of their files (``mirror``).
-"""
+"""Dataset formats, each against a small handwritten file; malformed files are refused with the row."""
 
 from __future__ import annotations
 
@@ -14,9 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.data.catalogue.entries import catalogue, dataset
-from workbench.data.columns import Column
-from workbench.data.load import Dataset, load_data
+from workbench.data.catalogue.entries import catalogue
 from workbench.data.readers.formats import RawFile, formats, read_format
 from workbench.data.readers.formats import crosswoz as crosswoz_format
 from workbench.data.readers.formats.cmrc2018 import nearest
@@ -24,8 +19,6 @@ from workbench.data.readers.formats.functions import prompt
 from workbench.data.readers.formats.next_sentences import sentences
 from workbench.data.readers.table import Table
 from workbench.errors import DataError, UnknownNameError
-from workbench.spec import DataSpec
-from workbench.workspace import Workspace
 
 
 def read(name: str, *contents: str | bytes, split: str = "train") -> Table:
@@ -437,121 +430,3 @@ def test_functions() -> None:
         node = ast.parse(head + body).body[0]
         assert isinstance(node, ast.FunctionDef) and ast.get_docstring(node).strip() == text
     assert prompt("def f(x):", "One line.") == 'def f(x):\n    """One line."""\n'
-
-
-# -- the data sets themselves -----------------------------------------------------------------------------------------
-
-ROLES = [
-    Column("text", ""), Column("label", "", kind="label"), Column("words", "", kind="words"),
-    Column("tags", "", kind="tags"), Column("question", ""), Column("context", ""),
-    Column("answers", "", kind="answers"), Column("source", ""), Column("target", "", target=True),
-    Column("summary", "", kind="texts", target=True), Column("turns", "", kind="texts"), Column("user", ""),
-    Column("time", "", kind="number"), Column("history", "", may_be_empty=True), Column("candidate", ""),
-    Column("choices", "", kind="texts"), Column("text_a", ""), Column("text_b", ""),
-]  # fmt: skip
-
-
-def load(name: str, workspace: Workspace) -> Dataset:
-    wanted = dataset(name).columns
-    return load_data(DataSpec(train=name), [column for column in ROLES if column.role in wanted], workspace)
-
-
-@pytest.mark.mirror
-@pytest.mark.parametrize(
-    ("name", "counts"),
-    [
-        ("wnut17", (3394, 1009, 1287)),
-        ("wikigold", 1696),
-        ("snips-slots", (13784, 700)),
-        ("cluener", (10748, 1343)),
-        ("tnews", (10000, 2000, 2000)),
-        ("semeval2010-task8", (8000, 2717)),
-        ("xquad-en", 1190),
-        ("xquad-zh", 1190),
-        ("xquad-de", 1190),
-        ("cmrc2018", (3219, 1000)),  # two questions of the test split are empty
-        ("tatoeba-en-zh", 26388),
-        ("scitldr", (1992, 619, 618)),
-        ("crosswoz", 500),
-    ],
-)
-def test_data_sets_have_as_many_examples_as_their_authors_say(name, counts, workspace: Workspace, mirror) -> None:
-    """Splits that are held out here count as train."""
-    result = load(name, workspace)
-    splits = {"train": len(result.train), "valid": len(result.valid), "test": len(result.test)}
-    published = {split: n for split, n in splits.items() if split in dataset(name).splits}
-    published["train"] += sum(splits.values()) - sum(published.values())
-    assert tuple(published.values()) == (counts if isinstance(counts, tuple) else (counts,))
-    for examples in (result.train, result.valid, result.test):
-        assert len(set(examples.ids)) == len(examples)
-        for answers, context in zip(*(examples.columns.get(n, ()) for n in ("answers", "context")), strict=True):
-            assert answers and all(context[a["start"] :].startswith(a["text"]) for a in answers)
-
-
-@pytest.mark.mirror
-@pytest.mark.parametrize("name", ["xquad-en", "tatoeba-en-zh", "wikigold"])
-def test_groups_stay_in_one_split(name, workspace: Workspace, mirror) -> None:
-    result = load(name, workspace)
-    role = {"xquad-en": "context", "tatoeba-en-zh": "source", "wikigold": "words"}[name]
-    sides = [{str(value) for value in examples.columns[role]} for examples in (result.train, result.valid, result.test)]
-    assert all(sides) and sum(map(len, sides)) == len(set.union(*sides))
-
-
-@pytest.mark.mirror
-def test_kinds_of_names_and_relations(workspace: Workspace, mirror) -> None:
-    tags = {tag for row in load("wnut17", workspace).train.columns["tags"] for tag in row}
-    kinds = {"corporation", "creative-work", "group", "location", "person", "product"}
-    assert tags == {"O", *(f"{side}-{kind}" for side in "BI" for kind in kinds)}
-    tags = {tag for row in load("wikigold", workspace).train.columns["tags"] for tag in row}
-    assert tags == {"O", "I-LOC", "I-MISC", "I-ORG", "I-PER"}
-    assert len(set(load("semeval2010-task8", workspace).train.columns["label"])) == 19
-
-
-@pytest.mark.slow
-@pytest.mark.mirror
-def test_no_history_contains_a_later_rating(workspace: Workspace, mirror) -> None:
-    """Brute force, from the tables of the files, on 300 ratings."""
-    names = ("user", "time", "label", "candidate", "history")
-    result = load("movielens-small", workspace)
-    assert [len(result.train), len(result.valid), len(result.test)] == [80668, 10084, 10083]
-    assert max(result.train.columns["time"]) <= min(result.valid.columns["time"])
-    assert max(result.valid.columns["time"]) <= min(result.test.columns["time"])
-    everything = [
-        row
-        for examples in (result.train, result.valid, result.test)
-        for row in zip(*(examples.columns[name] for name in names), strict=True)
-    ]
-    by_user: dict[str, list[tuple]] = {}
-    for row in everything:
-        by_user.setdefault(row[0], []).append(row)
-    for user, time, _, _, history in everything[::337]:
-        before = [row for row in by_user[user] if row[1] < time and row[2] == "liked"]
-        newest = Counter(row[3] for row in sorted(before, key=lambda row: -row[1])[:10])
-        assert Counter(history.split("; ") if history else []) == newest or tied(before, history)
-
-
-def tied(before: list[tuple], history: str) -> bool:
-    """Return whether the tenth film is one of several of the same second: any of them is correct."""
-    times = sorted((row[1] for row in before), reverse=True)
-    shown = history.split("; ")
-    known = {(row[3]): row[1] for row in before}
-    return len(shown) == 10 and all(known[film] >= times[9] for film in shown)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "count"),
-    [
-        ("jupyterlab-fr", 3240),
-        ("jupyterlab-zh", 3228),
-        ("chatterbot-en", 898),
-        ("chatterbot-zh", 465),
-        ("chatterbot-faq-en", 898),
-        ("next-sentences", 2737),
-    ],
-)
-def test_data_sets_in_packages(name, count, workspace: Workspace, shared_cache) -> None:
-    result = load(name, workspace)
-    assert len(result.train) + len(result.valid) + len(result.test) == count
-    for examples in (result.train, result.valid, result.test):
-        assert all(len(turns) >= 2 for turns in examples.columns.get("turns", ()))
