@@ -40,7 +40,7 @@ def set_password(workspace: Workspace, password: str) -> None:
         )
     salt = secrets.token_bytes(16)
     stored = {"salt": salt.hex(), "hash": _hash(password, salt).hex()}
-    workspace.save_settings(**{SETTING: stored})
+    workspace.save_settings(**{SETTING: {**stored}})
 
 
 _MAX_WAIT = 60.0  # seconds
@@ -90,7 +90,9 @@ def stored_hash(workspace: Workspace) -> dict[str, str] | None:
         workspace: whose password.
     """
     stored = workspace.settings().get(SETTING)
-    return stored if isinstance(stored, dict) else None
+    if not isinstance(stored, dict):
+        return None
+    return {name: value for name, value in stored.items() if isinstance(value, str)}
 
 
 def is_right(password: str, stored: Mapping[str, str]) -> bool:

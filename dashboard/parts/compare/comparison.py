@@ -15,6 +15,7 @@ from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.text import cut, md, number, plain
 from workbench.compare import differences as statistics
 from workbench.compare import seeds
+from workbench.compare.differences import Setting
 from workbench.compare.report import comparison_report
 from workbench.compare.results import SeedGroup
 from workbench.errors import WorkbenchError
@@ -29,6 +30,7 @@ MAX_SIDE_BY_SIDE = 6  # runs whose settings are columns
 MAX_NAME = 44  # characters of a run's name beside a figure
 
 Table = dict[str, list[Any]]
+Version = tuple[str | int, ...]
 
 
 def common_metrics(runs: list[RunSummary]) -> list[str]:
@@ -247,7 +249,7 @@ def _height(table: Table) -> int:
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
-def _claims(_runs: list[Run], versions: tuple[Any, ...], metric: str) -> Claims:
+def _claims(_runs: list[Run], versions: tuple[Version, ...], metric: str) -> Claims:
     """Return the claims, computed again when a run's files have changed."""
     try:
         by_seed = seeds.compare_seeds(_runs, metric) if seeds.has_seed_groups(_runs) else None
@@ -287,7 +289,7 @@ def _groups_table(groups: Sequence[SeedGroup]) -> Table:
     }
 
 
-def _version(run: Run) -> tuple[str | int, ...]:
+def _version(run: Run) -> Version:
     """Return a value that changes when the run's results do."""
     files = (PARQUET, JSON_LINES, "report.json", "status.json", "spec.yaml")
     paths = [run.folder / name for name in files]
@@ -301,7 +303,7 @@ def _with_titles(sentence: str, runs: list[Run]) -> str:
     return sentence
 
 
-def settings_of(runs: list[Run], only_different: bool) -> list[dict[str, Any]]:
+def settings_of(runs: list[Run], only_different: bool) -> list[Setting]:
     """See :func:`workbench.compare.differences.compare_settings`; read once until the runs change.
 
     Args:
@@ -312,7 +314,7 @@ def settings_of(runs: list[Run], only_different: bool) -> list[dict[str, Any]]:
 
 
 @st.cache_data(max_entries=100, show_spinner=False)
-def _settings(_runs: list[Run], versions: tuple[Any, ...], only_different: bool) -> list[dict[str, Any]]:
+def _settings(_runs: list[Run], versions: tuple[Version, ...], only_different: bool) -> list[Setting]:
     return statistics.compare_settings(_runs, only_different)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -19,6 +18,7 @@ from workbench.i18n import _
 from workbench.metrics.measures import SMALLER_IS_BETTER
 from workbench.runs.documents import RunSummary
 from workbench.runs.run import Run
+from workbench.types import Json
 
 MAX_AXES = 8
 PARALLEL = "compare.parallel.shown"
@@ -111,7 +111,7 @@ def scatter(summaries: list[RunSummary], points: list[tradeoff.Point], metric: s
     return figure
 
 
-def differing(runs: list[Run], ids: list[str]) -> dict[str, list[Any]]:
+def differing(runs: list[Run], ids: list[str]) -> dict[str, list[Json]]:
     """Return the settings in which runs differ, by field.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from dashboard import state
 from dashboard.parts.data import warnings
 from dashboard.parts.shared import url_widgets
 from dashboard.parts.shared.text import md, plain
-from workbench.data.load import load_data
-from workbench.data.overview import find_near_duplicates, overview
+from workbench.data.columns import Column
+from workbench.data.load import Dataset, load_data
+from workbench.data.near_duplicates import OverlapRecord
+from workbench.data.overview import Histogram, Overview, find_near_duplicates, overview
 from workbench.i18n import N_, _
 from workbench.spec import RunSpec
 from workbench.tasks.base import tasks
@@ -45,17 +47,20 @@ def changed(spec: RunSpec) -> int:
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
-def _overview(document: str, when: int, root: str, near: bool) -> Any:
+def _overview(document: str, when: int, root: str) -> Overview:
+    return overview(*_load(document, root))
+
+
+@st.cache_data(show_spinner=False, max_entries=4)
+def _near_duplicates(document: str, when: int, root: str) -> list[OverlapRecord] | None:
+    return find_near_duplicates(*_load(document, root))
+
+
+def _load(document: str, root: str) -> tuple[Dataset, Sequence[Column]]:
     spec = RunSpec.model_validate_json(document)
     task = tasks.get(spec.task.name)
     columns = task(task.Config()).columns()
-    dataset = load_data(spec.data, columns, Workspace(Path(root)))
-    return find_near_duplicates(dataset, columns) if near else overview(dataset, columns)
-
-
-def _read(spec: RunSpec, workspace: Workspace, near: bool) -> Any:
-    with st.spinner(_("Reading the data ...")):
-        return _overview(spec.model_dump_json(), changed(spec), str(workspace.root), near)
+    return load_data(spec.data, columns, Workspace(Path(root))), columns
 
 
 def draw(spec: RunSpec, workspace: Workspace) -> None:
@@ -68,16 +73,17 @@ def draw(spec: RunSpec, workspace: Workspace) -> None:
     Raises:
         DataError: a row is invalid; the message says which and why.
     """
-    report = _read(spec, workspace, near=False)
+    with st.spinner(_("Reading the data ...")):
+        report = _overview(spec.model_dump_json(), changed(spec), str(workspace.root))
     splits = report["parts"]
-    for split, column in zip(splits, st.columns(len(splits)), strict=True):
-        column.metric(_("Rows, {split}").format(split=split_name(split)), f"{splits[split]['rows']:,}")
+    for name, column in zip(splits, st.columns(len(splits)), strict=True):
+        column.metric(_("Rows, {split}").format(split=split_name(name)), f"{splits[name]['rows']:,}")
     for note in report["notes"]:
         st.caption(md(note, 600))
     warnings.draw(report)
     options = list(splits)
     default = "train" if "train" in options else options[0]
-    split = url_widgets.segments(_("Split"), options, state.Data.SPLIT, default, format_func=split_name)
+    split: Any = url_widgets.segments(_("Split"), options, state.Data.SPLIT, default, format_func=split_name)
     labels, lengths = st.columns(2)
     with labels:
         _draw_labels(splits[split]["labels"])
@@ -96,7 +102,8 @@ def draw_near_duplicates(spec: RunSpec, workspace: Workspace) -> None:
         spec: whose data.
         workspace: whose cache is used.
     """
-    overlaps = _read(spec, workspace, near=True)
+    with st.spinner(_("Reading the data ...")):
+        overlaps = _near_duplicates(spec.model_dump_json(), changed(spec), str(workspace.root))
     if overlaps is None:
         st.info(_("There are too many texts to compare here."), icon=":material/info:")
         return
@@ -129,7 +136,7 @@ def _draw_labels(labels: Mapping[str, int] | None) -> None:
         st.caption(_("{n} rarer labels are not shown.").format(n=len(labels) - MAX_LABELS))
 
 
-def _draw_lengths(lengths: Mapping[str, Any]) -> None:
+def _draw_lengths(lengths: Histogram) -> None:
     width = lengths["edges"][1] - lengths["edges"][0]
     _plot(
         go.Figure(go.Bar(x=lengths["edges"][:-1], y=lengths["counts"], offset=0, width=width)),

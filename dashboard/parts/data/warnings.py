@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import streamlit as st
 
 from dashboard.parts.shared.text import cut, md
+from workbench.data.overview import Overview
 from workbench.i18n import _, ngettext
 
 
-def draw(report: Mapping[str, Any]) -> None:
+def draw(report: Overview) -> None:
     """Draw which columns are used, and the locations of everything that the report counts.
 
     Args:
@@ -43,7 +43,7 @@ def draw(report: Mapping[str, Any]) -> None:
             st.caption(_("Only the first examples of each problem are listed."))
 
 
-def problems(report: Mapping[str, Any]) -> list[dict[str, object]]:
+def problems(report: Overview) -> list[dict[str, object]]:
     """Return a row for each problem that the report lists: what, in which split, which text, which rows.
 
     Args:
@@ -71,7 +71,7 @@ def _row(problem: str, split: str, text: str | None, rows: Sequence[str]) -> dic
     return {"problem": cut(problem), "split": split, "text": None if text is None else cut(text), "rows": list(rows)}
 
 
-def _counts(report: Mapping[str, Any]) -> str:
+def _counts(report: Overview) -> str:
     splits = report["parts"].values()
     duplicates = sum(split["duplicates"]["count"] for split in splits)
     conflicts = sum(split["conflicts"]["count"] for split in splits)
@@ -86,7 +86,7 @@ def _counts(report: Mapping[str, Any]) -> str:
     return ", ".join(text.format(n=f"{count:,}") for count, text in counts if count)
 
 
-def _is_truncated(report: Mapping[str, Any]) -> bool:
+def _is_truncated(report: Overview) -> bool:
     lists = [split[kind] for split in report["parts"].values() for kind in ("duplicates", "conflicts")]
     lists += report.get("overlaps") or []
     return any(entry["count"] > len(entry["examples"]) for entry in lists)

@@ -46,5 +46,5 @@ def show_all_again() -> None:
 def _button(label: str, page: str, icon: str, dismissed: list[str]) -> None:
     if st.button(label, icon=icon, type="tertiary", key=f"{_KEY}{page}.button"):
         with show_errors(f"{_KEY}{page}.error"):
-            Workspace.current().save_settings(**{DISMISSED: dismissed or None})
+            Workspace.current().save_settings(**{DISMISSED: [*dismissed] or None})
             st.rerun()
