@@ -62,38 +62,38 @@ def test_holm_is_worked_by_hand() -> None:
     assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
 
 
-def test_a_clear_difference_is_told_with_its_direction(workspace: Workspace) -> None:
+def test_a_clear_difference_names_the_better_run(workspace: Workspace) -> None:
     a, b = two_runs(workspace, both=700, only_a=100, only_b=40, neither=160)
-    found = compare([a, b])
-    assert (found.metric, found.examples, found.test) == ("accuracy", 1000, "McNemar's exact test")
-    assert found.difference == pytest.approx(0.06)
-    assert 0 < found.low < 0.06 < found.high
+    result = compare([a, b])
+    assert (result.metric, result.examples, result.test) == ("accuracy", 1000, "McNemar's exact test")
+    assert result.difference == pytest.approx(0.06)
+    assert 0 < result.low < 0.06 < result.high
     error = math.sqrt((0.1 + 0.04 - 0.06**2) / 1000)  # of a paired difference, in closed form
-    assert [found.low, found.high] == pytest.approx([0.06 - 1.96 * error, 0.06 + 1.96 * error], abs=0.002)
-    assert found.p_value == pytest.approx(mcnemar(100, 40))
-    assert found.verdict.startswith(
+    assert [result.low, result.high] == pytest.approx([0.06 - 1.96 * error, 0.06 + 1.96 * error], abs=0.002)
+    assert result.p_value == pytest.approx(mcnemar(100, 40))
+    assert result.verdict.startswith(
         "A is better than B by 6.0 points of accuracy (80.0 against 74.0); the 95% interval "
     )
-    assert found.verdict.endswith("excludes zero.")
+    assert result.verdict.endswith("excludes zero.")
     turned = compare([b, a])
     assert turned.difference == pytest.approx(-0.06) and turned.high < 0
     assert turned.verdict.startswith("A is better than B by 6.0 points")
     assert not any(word in turned.verdict for word in ("-", "−"))
 
 
-def test_no_difference_is_claimed_where_the_interval_holds_zero(workspace: Workspace) -> None:
-    found = compare([*two_runs(workspace, both=350, only_a=28, only_b=22, neither=100)])
-    assert found.low < 0 < found.high and found.p_value > 0.05
-    assert found.verdict.startswith("No difference can be claimed: A minus B is +1.2 points of accuracy, and the 95%")
-    assert "more test examples would be needed" in found.verdict
+def test_no_difference_is_claimed_when_the_interval_includes_zero(workspace: Workspace) -> None:
+    result = compare([*two_runs(workspace, both=350, only_a=28, only_b=22, neither=100)])
+    assert result.low < 0 < result.high and result.p_value > 0.05
+    assert result.verdict.startswith("No difference can be claimed: A minus B is +1.2 points of accuracy, and the 95%")
+    assert "more test examples would be needed" in result.verdict
     equal = compare([*two_runs(workspace, both=50, only_a=5, only_b=5, neither=10)])
     assert equal.difference == 0 and equal.p_value == 1 and "they are equal" in equal.verdict
 
 
 def test_an_interval_without_zero_is_not_enough_when_the_test_says_otherwise(workspace: Workspace) -> None:
-    found = compare([*two_runs(workspace, both=30, only_a=5, only_b=0, neither=5)])
-    assert found.low > 0 and found.p_value == pytest.approx(2 / 32)
-    assert "No difference can be claimed" in found.verdict and "p = 0.06" in found.verdict
+    result = compare([*two_runs(workspace, both=30, only_a=5, only_b=0, neither=5)])
+    assert result.low > 0 and result.p_value == pytest.approx(2 / 32)
+    assert "No difference can be claimed" in result.verdict and "p = 0.06" in result.verdict
 
 
 def test_examples_needed_shows_the_difference_four_times_in_five() -> None:
@@ -118,7 +118,7 @@ def test_interval_covers_the_true_difference_about_95_times_in_100() -> None:
 
 
 @pytest.mark.parametrize("metric", ["macro_f1", "matthews"])
-def test_bootstrap_of_a_metric_is_that_of_drawing_examples(workspace: Workspace, metric: str) -> None:
+def test_bootstrap_of_a_metric_equals_resampling_examples(workspace: Workspace, metric: str) -> None:
     generator = np.random.default_rng(7)
     labels = np.array(["a", "b", "c"])
     gold = labels[generator.integers(0, 3, 150)]
@@ -128,12 +128,12 @@ def test_bootstrap_of_a_metric_is_that_of_drawing_examples(workspace: Workspace,
         "macro_f1": lambda g, p: reference.f1_score(g, p, average="macro"),
         "matthews": reference.matthews_corrcoef,
     }[metric]
-    found = compare([make_run(workspace, gold, first, name="A"), make_run(workspace, gold, second, name="B")], metric)
-    assert found.values == pytest.approx([score(gold, first), score(gold, second)])
+    result = compare([make_run(workspace, gold, first, name="A"), make_run(workspace, gold, second, name="B")], metric)
+    assert result.values == pytest.approx([score(gold, first), score(gold, second)])
     picks = [generator.integers(0, 150, 150) for _ in range(250)]
     expected = np.quantile([score(gold[i], first[i]) - score(gold[i], second[i]) for i in picks], [0.025, 0.975])
-    assert [found.low, found.high] == pytest.approx(expected, abs=0.035)
-    assert found.test == "paired bootstrap, 10,000 resamples"
+    assert [result.low, result.high] == pytest.approx(expected, abs=0.035)
+    assert result.test == "paired bootstrap, 10,000 resamples"
     same = make_run(workspace, gold, first, name="A again")
     assert compare([make_run(workspace, gold, first), same], metric).p_value == 1
 
@@ -161,9 +161,9 @@ def test_several_labels_are_compared_by_label(workspace: Workspace) -> None:
     runs = [make_run(workspace, gold, given, task=task) for given in (first, second)]
     indicators = [[[label in v.split("|") for label in "ab"] for v in column] for column in (gold, second)]
     for metric, average in (("micro_f1", "micro"), ("macro_f1", "macro")):
-        found = compare(runs, metric)
-        assert found.values == pytest.approx([1, reference.f1_score(*indicators, average=average)])
-        assert found.low > 0
+        result = compare(runs, metric)
+        assert result.values == pytest.approx([1, reference.f1_score(*indicators, average=average)])
+        assert result.low > 0
     assert compare(runs, "accuracy").values == pytest.approx([1, 0.5])
     flat = [np.ravel(each) for each in indicators]
     assert compare(runs, "matthews").values == pytest.approx([1, reference.matthews_corrcoef(*flat)])
@@ -174,14 +174,14 @@ def test_several_labels_are_compared_by_label(workspace: Workspace) -> None:
 def test_several_runs_are_compared_with_the_first_and_corrected(workspace: Workspace) -> None:
     a, b = two_runs(workspace, both=700, only_a=100, only_b=72, neither=128)
     _, c = two_runs(workspace, both=700, only_a=100, only_b=98, neither=102)
-    found = compare([a, b, c])
+    result = compare([a, b, c])
     raw = [mcnemar(100, 72), mcnemar(100, 98)]
-    assert [pair.p_value for pair in found.pairs] == pytest.approx(holm(raw))
-    assert [pair.runs for pair in found.pairs] == [(a.id, b.id), (a.id, c.id)]
+    assert [pair.p_value for pair in result.pairs] == pytest.approx(holm(raw))
+    assert [pair.runs for pair in result.pairs] == [(a.id, b.id), (a.id, c.id)]
     assert raw[0] < 0.05 < 2 * raw[0]  # enough for one comparison, and not for two
-    assert "is better" in compare([a, b]).verdict and "is better" not in found.verdict
-    assert "Holm-corrected for 2 comparisons" in found.verdict
-    document = found.as_dict()
+    assert "is better" in compare([a, b]).verdict and "is better" not in result.verdict
+    assert "Holm-corrected for 2 comparisons" in result.verdict
+    document = result.as_dict()
     assert {"runs", "metric", "difference", "low", "high", "p_value", "test", "verdict"} <= set(document)
     assert len(document["pairs"]) == 2
 
@@ -218,13 +218,13 @@ def test_the_primary_metric_of_the_run_is_the_default(workspace: Workspace) -> N
     assert compare(runs).metric == "accuracy"
 
 
-def test_settings_tell_what_differs_and_name_a_bad_spec(workspace: Workspace) -> None:
+def test_settings_show_differences_and_damaged_specs(workspace: Workspace) -> None:
     one = make_run(workspace, [], name="one", training={"epochs": 2}, tuning={"method": "lora", "rank": 4})
     two = make_run(workspace, [], name="two", training={"epochs": 3})
-    found = {row["field"]: row for row in compare_settings([one, two], only_different=True)}
-    assert found["training.epochs"] == {"field": "training.epochs", "values": [2, 3], "differs": True}
-    assert found["tuning.rank"]["values"] == [4, None]
-    assert set(found) == {"name", "training.epochs", "tuning.method", "tuning.rank"}
+    result = {row["field"]: row for row in compare_settings([one, two], only_different=True)}
+    assert result["training.epochs"] == {"field": "training.epochs", "values": [2, 3], "differs": True}
+    assert result["tuning.rank"]["values"] == [4, None]
+    assert set(result) == {"name", "training.epochs", "tuning.method", "tuning.rank"}
     every = compare_settings([one, two])
     assert len(every) > 30 and not {row["field"]: row for row in every}["training.seed"]["differs"]
     (two.folder / "spec.yaml").write_text("version: 99\n")
@@ -240,7 +240,7 @@ def holm_by_definition(p_values: Sequence[float]) -> list[float]:
     return [adjusted[ranked.index(p)] for p in p_values]
 
 
-def test_holm_keeps_order_and_ties_and_is_never_below_what_was_given() -> None:
+def test_holm_keeps_order_and_ties_and_never_lowers_a_p_value() -> None:
     worked = [0.0001, 0.04, 0.013, 0.04, 0.006, 0.3]  # x 6, 5, 4, 3, 2, 1 in order of size, never falling
     assert holm(worked) == pytest.approx([0.0006, 0.12, 0.052, 0.12, 0.03, 0.3])
     generator = np.random.default_rng(3)

@@ -47,20 +47,20 @@ class Elements(HTMLParser):
 
 
 def read(page: str) -> Elements:
-    found = Elements()
-    found.feed(page)
-    return found
+    result = Elements()
+    result.feed(page)
+    return result
 
 
 def harmless(page: str) -> Elements:
-    found = read(page)
-    assert found.names <= ALLOWED, found.names - ALLOWED
-    assert not [name for name in found.attributes if name.startswith("on") or name in ("src", "href", "action")]
+    result = read(page)
+    assert result.names <= ALLOWED, result.names - ALLOWED
+    assert not [name for name in result.attributes if name.startswith("on") or name in ("src", "href", "action")]
     assert "default-src 'none'" in page and "url(" not in page
-    return found
+    return result
 
 
-def test_it_says_what_the_comparison_says(workspace: Workspace) -> None:
+def test_the_report_contains_the_verdicts(workspace: Workspace) -> None:
     runs = [fake_run(workspace), fake_run(workspace, tuning="lora", seed=1)]
     page = comparison_report(runs, "macro_f1")
     words = " ".join(harmless(page).words)
@@ -81,7 +81,7 @@ def test_it_says_what_the_comparison_says(workspace: Workspace) -> None:
     assert len(page) < 300_000
 
 
-def test_over_seeds_it_says_so_and_all_of_twelve_long_runs_stay_small(workspace: Workspace) -> None:
+def test_a_report_over_seeds_of_twelve_long_runs_stays_small(workspace: Workspace) -> None:
     runs = [
         fake_run(workspace, name="n" * 78, tuning=tuning, seed=seed, steps=400, examples=100)
         for tuning in ("full", "lora", "head")
@@ -95,7 +95,7 @@ def test_over_seeds_it_says_so_and_all_of_twelve_long_runs_stay_small(workspace:
     assert len(page.encode()) < 1_000_000
 
 
-def test_nothing_that_anybody_wrote_becomes_an_element(workspace: Workspace) -> None:
+def test_text_of_users_files_and_models_is_escaped(workspace: Workspace) -> None:
     runs = [fake_run(workspace, name=f"{SCRIPT[:60]}{i}", labels=[SCRIPT, "b"], seed=i) for i in range(2)]
     for run in runs:
         rows: dict[str, Any] = read_predictions(run)
@@ -130,7 +130,7 @@ def test_what_cannot_be_compared_is_refused_and_leaves_no_file(workspace: Worksp
     assert list(tmp_path.glob("*.html")) == []
 
 
-def test_the_command_writes_it(workspace: Workspace, tmp_path: Path) -> None:
+def test_the_command_writes_the_report(workspace: Workspace, tmp_path: Path) -> None:
     runs: list[Run] = [fake_run(workspace), fake_run(workspace, tuning="lora", seed=1)]
     path = tmp_path / "page.html"
     done = CliRunner().invoke(app, ["compare", *(run.id for run in runs), "--html", str(path)])

@@ -17,15 +17,15 @@ from workbench.compare.calibration import (
 from workbench.compare.confusion import confusion_matrix
 
 
-def test_the_matrix_and_the_classes_are_scikit_learns() -> None:
+def test_the_matrix_and_the_classes_agree_with_scikit_learn() -> None:
     random = np.random.default_rng(0)
     gold = random.choice(["a", "b", "c"], 80).tolist()
     said = [g if random.random() < 0.6 else "d" if random.random() < 0.2 else "a" for g in gold]
-    found = confusion_matrix(gold, said)
-    assert found.labels == ("a", "b", "c", "d")
-    np.testing.assert_array_equal(found.counts, metrics.confusion_matrix(gold, said, labels=list(found.labels)))
+    result = confusion_matrix(gold, said)
+    assert result.labels == ("a", "b", "c", "d")
+    np.testing.assert_array_equal(result.counts, metrics.confusion_matrix(gold, said, labels=list(result.labels)))
     theirs = metrics.classification_report(gold, said, output_dict=True, zero_division=0)
-    for label, row in found.per_class().items():
+    for label, row in result.per_class().items():
         assert row["precision"] == pytest.approx(theirs[label]["precision"])
         assert row["recall"] == pytest.approx(theirs[label]["recall"])
         assert row["f1"] == pytest.approx(theirs[label]["f1-score"])
@@ -34,21 +34,21 @@ def test_the_matrix_and_the_classes_are_scikit_learns() -> None:
 
 def test_the_cells_hold_every_example_once() -> None:
     gold, said = ["a", "b", "a", "b", "b"], ["a", "a", "b", "b", "a"]
-    found = confusion_matrix(gold, said)
-    assert found.indices("b", "a") == [1, 4] and found.indices("a", "b") == [2]
-    every = [place for row in found.labels for column in found.labels for place in found.indices(row, column)]
+    result = confusion_matrix(gold, said)
+    assert result.indices("b", "a") == [1, 4] and result.indices("a", "b") == [2]
+    every = [place for row in result.labels for column in result.labels for place in result.indices(row, column)]
     assert sorted(every) == list(range(5))
     with pytest.raises(ValueError, match="not in"):
-        found.indices("z", "a")
+        result.indices("z", "a")
 
 
 def test_reliability_by_hand() -> None:
     """Two bins: 0.2 and 0.5 with one of two right; 0.75, 0.9 and 1.0 with two of three."""
-    found = reliability_bins([0.2, 0.5, 0.75, 0.9, 1.0], [False, True, True, True, False], bins=2)
-    assert [(one.low, one.high, one.count) for one in found] == [(0.0, 0.5, 2), (0.5, 1.0, 3)]
-    assert found[0].confidence == pytest.approx(0.35) and found[0].accuracy == 0.5
+    result = reliability_bins([0.2, 0.5, 0.75, 0.9, 1.0], [False, True, True, True, False], bins=2)
+    assert [(one.low, one.high, one.count) for one in result] == [(0.0, 0.5, 2), (0.5, 1.0, 3)]
+    assert result[0].confidence == pytest.approx(0.35) and result[0].accuracy == 0.5
     by_hand = (2 * abs(0.5 - 0.35) + 3 * abs(2 / 3 - 2.65 / 3)) / 5
-    assert calibration_error(found) == pytest.approx(by_hand)
+    assert calibration_error(result) == pytest.approx(by_hand)
     assert calibration_error([]) == 0
 
 
@@ -56,7 +56,7 @@ def test_reliability_by_hand() -> None:
     ("confidence", "correct", "message"),
     [([0.1], [True, True], "do not match"), ([1.1], [True], "between"), ([np.nan], [True], "between")],
 )
-def test_what_is_no_confidence_is_refused(confidence: list[float], correct: list[bool], message: str) -> None:
+def test_invalid_confidences_are_refused(confidence: list[float], correct: list[bool], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         reliability_bins(confidence, correct)
 
@@ -71,7 +71,7 @@ def drawn(count: int, sharpened: float, seed: int = 0) -> tuple[np.ndarray, np.n
 
 
 @pytest.mark.parametrize("sharpened", [0.5, 1.0, 3.0])
-def test_the_temperature_that_was_taken_away_is_found(sharpened: float) -> None:
+def test_a_known_temperature_is_recovered(sharpened: float) -> None:
     table, gold = drawn(6000, sharpened)
     assert fit_temperature(table, gold) == pytest.approx(sharpened, rel=0.06)
     loss = lambda t: -np.log(apply_temperature(table, t)[np.arange(len(gold)), gold]).mean()  # noqa: E731
@@ -79,16 +79,16 @@ def test_the_temperature_that_was_taken_away_is_found(sharpened: float) -> None:
     assert fit_temperature(table, gold) == pytest.approx(theirs, rel=1e-3)
 
 
-def test_it_mends_what_is_too_sure_and_leaves_what_is_right() -> None:
+def test_overconfidence_is_corrected_and_calibrated_runs_are_not_changed() -> None:
     table, gold = drawn(6000, 3.0)
-    found = temperature_scaling(table, gold)
-    assert found.error_before > 0.15 and found.error_after < 0.04 and found.temperature > 2.5
+    result = temperature_scaling(table, gold)
+    assert result.error_before > 0.15 and result.error_after < 0.04 and result.temperature > 2.5
     honest = temperature_scaling(*drawn(6000, 1.0))
     assert honest.error_before < 0.04 and honest.error_after < 0.04
     assert (apply_temperature(table, 3.0).argmax(1) == table.argmax(1)).all()  # no answer changes
 
 
-def test_certainty_of_what_is_wrong_is_no_error_of_ours() -> None:
+def test_probabilities_of_zero_are_allowed() -> None:
     table = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
     assert 0.05 <= fit_temperature(table, [1, 1, 0, 1]) <= 20
     with pytest.raises(ValueError, match="Two examples"):

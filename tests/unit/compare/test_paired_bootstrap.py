@@ -67,14 +67,14 @@ def drawn(count: int) -> list[list[int]]:
 
 def held_to(runs: Sequence[Run], metric: str, count: int, score: Callable[[int, Sequence[int]], float]) -> None:
     """The comparison is that of ``score(which run, which examples)``, draw for draw."""
-    found = compare(runs, metric)
+    result = compare(runs, metric)
     every = range(count)
-    assert found.values == pytest.approx([score(0, every), score(1, every)], abs=1e-9)
+    assert result.values == pytest.approx([score(0, every), score(1, every)], abs=1e-9)
     differences = np.array([score(0, picks) - score(1, picks) for picks in drawn(count)])
-    assert (found.low, found.high) == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=1e-9)
+    assert (result.low, result.high) == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=1e-9)
     fewer = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
-    assert found.p_value == pytest.approx(min(1, 2 * (fewer + 1) / (RESAMPLES + 1)))
-    assert found.test == f"paired bootstrap, {RESAMPLES} resamples"
+    assert result.p_value == pytest.approx(min(1, 2 * (fewer + 1) / (RESAMPLES + 1)))
+    assert result.test == f"paired bootstrap, {RESAMPLES} resamples"
 
 
 @pytest.fixture
@@ -83,7 +83,9 @@ def corpora() -> tuple[list[str], list[list[str]]]:
     return references, [rewritten(references, 0.25, 1), rewritten(references, 0.4, 2)]
 
 
-def test_bleu_of_each_draw_is_sacrebleus(workspace: Workspace, corpora: tuple[list[str], list[list[str]]]) -> None:
+def test_bleu_of_each_sample_agrees_with_sacrebleu(
+    workspace: Workspace, corpora: tuple[list[str], list[list[str]]]
+) -> None:
     references, written = corpora
     runs = [measured_run(workspace, overlap.bleu_counts(w, references, "13a"), {"bleu": overlap.BLEU}) for w in written]
 
@@ -96,7 +98,9 @@ def test_bleu_of_each_draw_is_sacrebleus(workspace: Workspace, corpora: tuple[li
     assert abs(alone - bleu(0, range(len(references)))) > 0.005  # a mean of sentences is another figure
 
 
-def test_chrf_of_each_draw_is_sacrebleus(workspace: Workspace, corpora: tuple[list[str], list[list[str]]]) -> None:
+def test_chrf_of_each_sample_agrees_with_sacrebleu(
+    workspace: Workspace, corpora: tuple[list[str], list[list[str]]]
+) -> None:
     references, written = corpora
     runs = [measured_run(workspace, overlap.chrf_counts(w, references), {"chrf": overlap.CHRF}) for w in written]
 
@@ -108,7 +112,7 @@ def test_chrf_of_each_draw_is_sacrebleus(workspace: Workspace, corpora: tuple[li
 
 
 @pytest.mark.parametrize("metric", ["rouge1", "rouge2", "rougeL"])
-def test_rouge_of_each_draw_is_the_packages(
+def test_rouge_of_each_sample_agrees_with_rouge_score(
     workspace: Workspace, corpora: tuple[list[str], list[list[str]]], metric: str
 ) -> None:
     references, written = corpora
@@ -126,7 +130,7 @@ def test_rouge_of_each_draw_is_the_packages(
     held_to(runs, metric, count, lambda run, picks: float(np.mean([single[run][i] for i in picks])))
 
 
-def test_f1_over_entities_of_each_draw_is_seqevals(workspace: Workspace) -> None:
+def test_entity_f1_of_each_sample_agrees_with_seqeval(workspace: Workspace) -> None:
     """Every sentence of four words; an entity is one word."""
     generator = np.random.default_rng(6)
     tags = np.array(["O", "B-PER", "B-LOC"])
@@ -152,7 +156,7 @@ def test_f1_over_entities_of_each_draw_is_seqevals(workspace: Workspace) -> None
     held_to(runs, "entity_f1", count, f1)
 
 
-def test_both_runs_are_scored_on_the_same_draw(workspace: Workspace) -> None:
+def test_both_runs_are_scored_on_the_same_samples(workspace: Workspace) -> None:
     """Two runs that differ in one easy example: unpaired draws would give an interval a hundred times as wide."""
     generator = np.random.default_rng(7)
     hits = generator.integers(0, 2, 300)
@@ -160,6 +164,6 @@ def test_both_runs_are_scored_on_the_same_draw(workspace: Workspace) -> None:
     better[int(np.flatnonzero(hits == 0)[0])] = 1
     measure = {"exact": ("ratio", "hits", "examples")}
     one, other = (measured_run(workspace, {"hits": h, "examples": np.ones(300)}, measure) for h in (better, hits))
-    found = compare([one, other], "exact")
-    assert found.low >= 0 and found.high < 0.02
-    assert found.difference == pytest.approx(1 / 300)
+    result = compare([one, other], "exact")
+    assert result.low >= 0 and result.high < 0.02
+    assert result.difference == pytest.approx(1 / 300)

@@ -46,22 +46,22 @@ def seeded(workspace: Workspace, right: Sequence[int], name: str = "", **changes
 
 
 def test_welch_is_the_published_example() -> None:
-    found = welch(*SLEEP)
-    assert found.difference == pytest.approx(-1.58)
-    assert [found.low, found.high] == pytest.approx([-3.3654832, 0.2054832], abs=1e-6)
-    assert found.p_value == pytest.approx(0.07939, abs=1e-5)
+    result = welch(*SLEEP)
+    assert result.difference == pytest.approx(-1.58)
+    assert [result.low, result.high] == pytest.approx([-3.3654832, 0.2054832], abs=1e-6)
+    assert result.p_value == pytest.approx(0.07939, abs=1e-5)
 
 
-def test_welch_is_scipys() -> None:
+def test_welch_agrees_with_scipy() -> None:
     generator = np.random.default_rng(0)
     for sizes in ((2, 2), (3, 5), (10, 4)):
         first, second = (generator.normal(i, 1 + i, n).tolist() for i, n in enumerate(sizes))
         reference = stats.ttest_ind(first, second, equal_var=False)
         interval = reference.confidence_interval(0.95)
-        found = welch(first, second)
-        assert found.p_value == pytest.approx(reference.pvalue)
-        assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
-        assert (found.p_value < 0.05) == (found.low > 0 or found.high < 0)  # the two say the same
+        result = welch(first, second)
+        assert result.p_value == pytest.approx(reference.pvalue)
+        assert (result.low, result.high) == pytest.approx((interval.low, interval.high))
+        assert (result.p_value < 0.05) == (result.low > 0 or result.high < 0)  # the two say the same
 
 
 def test_welch_without_any_spread_claims_nothing() -> None:
@@ -74,7 +74,7 @@ def test_welch_without_any_spread_claims_nothing() -> None:
         welch([0.5], [0.1, 0.2])
 
 
-def test_permutation_is_worked_by_hand_and_scipys() -> None:
+def test_permutation_by_hand_and_by_scipy() -> None:
     assert permutation_test([5, 6, 7], [1, 2, 3]) == pytest.approx(2 / 20)  # only this split and its mirror
     assert permutation_test([1, 2, 4], [3, 5, 6]) == pytest.approx(4 / 20)  # sums 7, 6 and their mirrors 14, 15
     assert permutation_test([2, 2], [2, 2]) == 1
@@ -99,7 +99,7 @@ def test_the_least_p_value_of_a_permutation() -> None:
         assert min_permutation_p(*sizes) == pytest.approx(apart)
 
 
-def test_many_splits_are_drawn_and_are_nearly_the_exact_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sampled_permutations_approximate_the_exact_test(monkeypatch: pytest.MonkeyPatch) -> None:
     exact = permutation_test(*SLEEP)
     monkeypatch.setattr(module, "MAX_PERMUTATIONS", 10)
     assert permutation_test(*SLEEP) == pytest.approx(exact, abs=0.01)
@@ -132,33 +132,33 @@ def test_seeds_needed_for_nothing_and_for_much() -> None:
     assert seeds_needed([1.0, 1.1], [1.01, 1.09], 2) > 100
 
 
-def test_groups_over_seeds_are_told_with_their_means(workspace: Workspace) -> None:
+def test_groups_over_seeds_have_means_and_intervals(workspace: Workspace) -> None:
     good, bad = seeded(workspace, [84, 85, 86], "good"), seeded(workspace, [80, 79, 81], "bad", tuning="lora")
     mixed = [bad[1], good[0], bad[0], good[2], bad[2], good[1]]
     assert has_seed_groups(mixed) and not has_seed_groups(good)
-    found = compare_seeds(mixed)
-    bad_group, good_group = found.groups
-    assert (bad_group.name, good_group.name, found.metric, found.examples) == ("bad", "good", "accuracy", TEXTS)
+    result = compare_seeds(mixed)
+    bad_group, good_group = result.groups
+    assert (bad_group.name, good_group.name, result.metric, result.examples) == ("bad", "good", "accuracy", TEXTS)
     assert sorted(good_group.values) == pytest.approx([0.84, 0.85, 0.86])
     half = stats.t.ppf(0.975, 2) * 0.01 / math.sqrt(3)
     assert (good_group.low, good_group.high) == pytest.approx((0.85 - half, 0.85 + half))
-    (pair,) = found.pairs
+    (pair,) = result.pairs
     reference = stats.ttest_ind([0.80, 0.79, 0.81], [0.84, 0.85, 0.86], equal_var=False)
     assert pair.p_value == pytest.approx(reference.pvalue) and pair.difference == pytest.approx(-0.05)
     assert pair.permutation == pytest.approx(0.1) == pytest.approx(pair.least_permutation)
-    assert found.verdict.startswith(
+    assert result.verdict.startswith(
         "good (3 seeds) is better than bad (3 seeds) by 5.0 points of accuracy on average (85.0 against 80.0); "
         "the 95% interval over seeds 2.7 to 7.3 excludes zero."
     )
-    assert any("permutation test cannot fall below 0.05" in note and "4 seeds each" in note for note in found.notes)
+    assert any("permutation test cannot fall below 0.05" in note and "4 seeds each" in note for note in result.notes)
 
 
 def test_no_difference_over_seeds_says_how_many_seeds_would_be_needed(workspace: Workspace) -> None:
     runs = seeded(workspace, [80, 84, 82], "one") + seeded(workspace, [79, 83, 81], "two", tuning="lora")
-    found = compare_seeds(runs)
+    result = compare_seeds(runs)
     needed = seeds_needed([0.80, 0.84, 0.82], [0.79, 0.83, 0.81])
-    assert found.verdict.startswith("No difference can be claimed: one (3 seeds) minus two (3 seeds) is +1.0 points")
-    assert f"about {module.verdicts.round_up(needed - 3):,} more seeds each would be needed" in found.verdict
+    assert result.verdict.startswith("No difference can be claimed: one (3 seeds) minus two (3 seeds) is +1.0 points")
+    assert f"about {module.verdicts.round_up(needed - 3):,} more seeds each would be needed" in result.verdict
 
 
 def test_several_groups_are_corrected(workspace: Workspace) -> None:
@@ -167,26 +167,26 @@ def test_several_groups_are_corrected(workspace: Workspace) -> None:
         for name, right, rank in (("a", [84, 85, 86], 1), ("b", [82, 84, 83], 2), ("c", [80, 83, 84], 3))
         for run in seeded(workspace, right, name, tuning={"method": "lora", "rank": rank})
     ]
-    found = compare_seeds(runs)
-    values = [group.values for group in found.groups]
+    result = compare_seeds(runs)
+    values = [group.values for group in result.groups]
     raw = [stats.ttest_ind(values[0], other, equal_var=False).pvalue for other in values[1:]]
-    assert [pair.p_value for pair in found.pairs] == pytest.approx(module.holm(raw))
-    assert all("Holm-corrected for 2 comparisons" in pair.test for pair in found.pairs)
+    assert [pair.p_value for pair in result.pairs] == pytest.approx(module.holm(raw))
+    assert all("Holm-corrected for 2 comparisons" in pair.test for pair in result.pairs)
 
 
 def test_a_seed_counts_once_and_one_seed_is_no_group(workspace: Workspace) -> None:
     runs = seeded(workspace, [84, 85], "good") + seeded(workspace, [80, 79], "bad", tuning="lora")
     again = seeded(workspace, [84], "good")
     alone = seeded(workspace, [70], "alone", tuning="head")
-    found = compare_seeds([*runs, *again, *alone])
-    assert [len(group.runs) for group in found.groups] == [2, 2] and found.groups[0].repeated == [again[0].id]
-    assert any(again[0].id in note for note in found.notes) and any("alone" in note for note in found.notes)
+    result = compare_seeds([*runs, *again, *alone])
+    assert [len(group.runs) for group in result.groups] == [2, 2] and result.groups[0].repeated == [again[0].id]
+    assert any(again[0].id in note for note in result.notes) and any("alone" in note for note in result.notes)
     assert not has_seed_groups([*runs[:2], *alone]) and not has_seed_groups([runs[0], *again, *runs[2:]])
     with pytest.raises(RequestError, match="two settings with 2 seeds each are needed, and 1 of the 2"):
         compare_seeds([*runs[:2], *alone])
 
 
-def test_groups_of_one_name_are_told_apart_by_their_settings(workspace: Workspace) -> None:
+def test_groups_with_one_name_are_named_by_their_settings(workspace: Workspace) -> None:
     runs = [
         run
         for rank in (4, 8)
@@ -219,5 +219,5 @@ def test_a_run_without_a_finite_value_is_refused_by_name(workspace: Workspace) -
 
 def test_a_seed_that_changes_nothing_leads_to_no_claim(workspace: Workspace) -> None:
     runs = seeded(workspace, [84, 84], "good") + seeded(workspace, [80, 80], "bad", tuning="lora")
-    found = compare_seeds(runs)
-    assert "No difference can be claimed" in found.verdict and "the seed changes nothing" in found.verdict
+    result = compare_seeds(runs)
+    assert "No difference can be claimed" in result.verdict and "the seed changes nothing" in result.verdict

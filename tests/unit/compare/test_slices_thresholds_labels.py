@@ -17,45 +17,45 @@ from workbench.compare.thresholds import best_threshold, f1_at, precision_recall
 
 
 @pytest.mark.parametrize(("right", "count"), [(0, 1), (1, 1), (7, 20), (500, 1000), (0, 40), (29, 30)])
-def test_wilsons_interval_is_scipys(right: int, count: int) -> None:
+def test_wilsons_interval_agrees_with_scipy(right: int, count: int) -> None:
     theirs = stats.binomtest(right, count).proportion_ci(method="wilson")
     assert wilson_interval(right, count) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
 
 
 @pytest.mark.parametrize(("right", "count"), [(2, 1), (-1, 3), (0, 0)])
-def test_no_share_has_no_interval(right: int, count: int) -> None:
+def test_invalid_shares_are_refused(right: int, count: int) -> None:
     with pytest.raises(ValueError, match="is not a share"):
         wilson_interval(right, count)
 
 
 def test_a_slice_for_each_value_the_worst_first() -> None:
-    found = slices_by_value(["a", "b", None, "a", "b", "c"], [True, False, True, True, True, True])
-    assert [(one.name, one.indices, one.n_correct) for one in found] == [
+    result = slices_by_value(["a", "b", None, "a", "b", "c"], [True, False, True, True, True, True])
+    assert [(one.name, one.indices, one.n_correct) for one in result] == [
         ("b", (1, 4), 1),
         ("a", (0, 3), 2),
         ("c", (5,), 1),
     ]
-    assert all(one.is_small for one in found)
+    assert all(one.is_small for one in result)
     assert not slices_by_value(["a"] * 30, [True] * 30)[0].is_small
 
 
-def test_lengths_are_dealt_into_parts_that_hold_every_text_once() -> None:
+def test_slices_by_length_contain_every_text_once() -> None:
     texts = ["x" * length for length in (1, 2, 3, 4, 5, 6, 7, 8)]
-    found = slices_by_length(texts, [True] * 4 + [False] * 4)
-    assert [(one.name, one.indices) for one in found] == [
+    result = slices_by_length(texts, [True] * 4 + [False] * 4)
+    assert [(one.name, one.indices) for one in result] == [
         ("1 to 2 characters", (0, 1)),
         ("3 to 4 characters", (2, 3)),
         ("5 to 6 characters", (4, 5)),
         ("7 to 8 characters", (6, 7)),
     ]
-    assert [one.share for one in found] == [1, 1, 0, 0]
+    assert [one.share for one in result] == [1, 1, 0, 0]
 
 
 @pytest.mark.parametrize("lengths", [[3, 3, 3], [0], [1, 1, 1, 9], [5, 1, 4, 1, 5, 9, 2, 6], []])
 def test_texts_of_one_length_are_in_one_slice(lengths: list[int]) -> None:
-    found = slices_by_length(["x" * length for length in lengths], [True] * len(lengths))
-    assert sorted(place for one in found for place in one.indices) == list(range(len(lengths)))
-    of = [{lengths[place] for place in one.indices} for one in found]
+    result = slices_by_length(["x" * length for length in lengths], [True] * len(lengths))
+    assert sorted(place for one in result for place in one.indices) == list(range(len(lengths)))
+    of = [{lengths[place] for place in one.indices} for one in result]
     assert all(max(a) < min(b) for a, b in pairwise(of))
 
 
@@ -63,7 +63,7 @@ def test_texts_of_one_length_are_in_one_slice(lengths: list[int]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_curve_is_scikit_learns(seed: int) -> None:
+def test_the_curve_agrees_with_scikit_learn(seed: int) -> None:
     random = np.random.default_rng(seed)
     truth = random.random(60) < 0.3
     scores = np.round(random.random(60) * 0.6 + truth * 0.3, 1)  # rounded: many are the same
@@ -78,14 +78,14 @@ def test_the_curve_is_scikit_learns(seed: int) -> None:
         assert f1 == pytest.approx(f1_at(scores, truth, threshold))
 
 
-def test_the_best_threshold_is_judged_where_it_was_not_found() -> None:
+def test_the_best_threshold_is_evaluated_on_the_other_half() -> None:
     random = np.random.default_rng(0)
     truth = random.random(4000) < 0.2
     scores = np.clip(random.normal(0.15 + 0.15 * truth, 0.08), 0, 1)  # nearly all below 0.5
     best = best_threshold(scores, truth)
     assert 0.15 < best.threshold < 0.35 and best.default_f1 < 0.1
     assert best.held_out_f1 == pytest.approx(best.tuned_f1, abs=0.06)
-    # Scores that say nothing: the best of many looks better where it was found than where it was not.
+    # Scores that say nothing: the best of many looks better where it was selected than elsewhere.
     gains = [best_threshold(random.random(60), random.random(60) < 0.3, seed) for seed in range(60)]
     assert np.mean([one.tuned_f1 - one.held_out_f1 for one in gains]) > 0.02
 
@@ -98,7 +98,7 @@ def test_the_best_threshold_is_judged_where_it_was_not_found() -> None:
         ([np.nan], [True], "not a number"),
     ],
 )
-def test_what_has_no_curve_is_refused(scores: list[float], truth: list[bool], message: str) -> None:
+def test_invalid_input_of_a_curve_is_refused(scores: list[float], truth: list[bool], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         precision_recall(scores, truth)
 
@@ -106,28 +106,28 @@ def test_what_has_no_curve_is_refused(scores: list[float], truth: list[bool], me
 # -- labels
 
 
-def test_suspicions_are_worked_by_hand() -> None:
+def test_label_issues_by_hand() -> None:
     """Averages: a 0.68 (of 0.9, 0.8, 0.35), b 0.6 (of 0.8, 0.4). The third reaches b's, the fifth no class's."""
     table = [[0.9, 0.1], [0.8, 0.2], [0.35, 0.65], [0.2, 0.8], [0.6, 0.4]]
-    found = find_label_issues(table, ["a", "a", "a", "b", "b"], ["a", "b"])
-    assert [(one.index, one.label, one.suggested) for one in found] == [(2, "a", "b")]
-    assert found[0].margin == pytest.approx(0.3)
+    result = find_label_issues(table, ["a", "a", "a", "b", "b"], ["a", "b"])
+    assert [(one.index, one.label, one.suggested) for one in result] == [(2, "a", "b")]
+    assert result[0].margin == pytest.approx(0.3)
 
 
-def test_planted_mistakes_are_found_and_the_surest_come_first() -> None:
+def test_planted_label_errors_are_detected_most_certain_first() -> None:
     random = np.random.default_rng(1)
     true = random.integers(0, 3, 600)
     table = random.dirichlet([1, 1, 1], 600) * 0.3 + 0.7 * np.eye(3)[true]
     labels = ["x", "y", "z"]
     wrong = set(random.choice(600, 30, replace=False).tolist())
     given = [labels[(k + 1) % 3] if i in wrong else labels[k] for i, k in enumerate(true)]
-    found = find_label_issues(table, given, labels)
-    assert {one.index for one in found} < wrong and len(found) > 10  # what is not sure is left alone
-    assert all(one.suggested == labels[true[one.index]] for one in found)
-    assert [one.margin for one in found] == sorted((one.margin for one in found), reverse=True)
+    result = find_label_issues(table, given, labels)
+    assert {one.index for one in result} < wrong and len(result) > 10  # what is not sure is left alone
+    assert all(one.suggested == labels[true[one.index]] for one in result)
+    assert [one.margin for one in result] == sorted((one.margin for one in result), reverse=True)
 
 
-def test_a_label_that_nobody_bears_is_suggested_to_none() -> None:
+def test_a_class_without_examples_is_never_suggested() -> None:
     assert find_label_issues([[0.1, 0.9], [0.2, 0.8]], ["a", "a"], ["a", "b"]) == []
     assert find_label_issues(np.zeros((0, 2)), [], ["a", "b"]) == []
 
@@ -136,6 +136,6 @@ def test_a_label_that_nobody_bears_is_suggested_to_none() -> None:
     ("table", "given", "message"),
     [([[0.5, 0.5]], ["a", "b"], "shape"), ([[0.5, 0.5]], ["c"], "'c'"), ([[np.nan, 1]], ["a"], "not a number")],
 )
-def test_tables_that_do_not_fit_are_refused(table: list[list[float]], given: list[str], message: str) -> None:
+def test_mismatched_tables_are_refused(table: list[list[float]], given: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         find_label_issues(table, given, ["a", "b"])

@@ -23,13 +23,13 @@ def by_definition(quality: list[float], cost: list[float]) -> list[bool]:
 
 
 @given(pairs)
-def test_the_front_is_what_no_other_beats(found: list[tuple[int, int]]) -> None:
-    quality, cost = [float(q) for q, _ in found], [float(c) for _, c in found]
+def test_the_front_has_the_points_that_no_other_dominates(result: list[tuple[int, int]]) -> None:
+    quality, cost = [float(q) for q, _ in result], [float(c) for _, c in result]
     assert pareto_front(quality, cost) == by_definition(quality, cost)
     assert pareto_front(quality, cost, larger_is_better=False) == by_definition([-q for q in quality], cost)
 
 
-def test_what_is_not_a_number_is_never_on_the_front() -> None:
+def test_nan_is_never_on_the_front() -> None:
     assert pareto_front([math.nan, 0.5, 0.9], [1, 2, math.nan]) == [False, True, False]
     assert pareto_front([], []) == []
 
@@ -40,7 +40,7 @@ def summary(name: str, value: Any, seconds: Any, **more: Any) -> RunSummary:
     return RunSummary.load({"id": name, "state": "succeeded", "report": report})
 
 
-def test_points_have_both_and_say_what_follows() -> None:
+def test_points_and_summary_sentence() -> None:
     runs = [
         summary("good", 0.9, 100, peak_memory_bytes=2e9),
         summary("cheap", 0.8, 10),
@@ -49,10 +49,10 @@ def test_points_have_both_and_say_what_follows() -> None:
         RunSummary(id="queued", state="queued", report=None),
         summary("endless", 0.9, math.inf),
     ]
-    found = tradeoff_points(runs, "accuracy", "seconds")
-    assert [(p.run, p.on_front) for p in found] == [("good", True), ("cheap", True), ("beaten", False)]
-    assert front_line(found) == ([10, 100], [0.8, 0.9])
-    sentence = summary_sentence(found, {}, "accuracy", "seconds")
+    result = tradeoff_points(runs, "accuracy", "seconds")
+    assert [(p.run, p.on_front) for p in result] == [("good", True), ("cheap", True), ("beaten", False)]
+    assert front_line(result) == ([10, 100], [0.8, 0.9])
+    sentence = summary_sentence(result, {}, "accuracy", "seconds")
     assert sentence.startswith("2 of 3 runs are on the Pareto front") and "at more cost (training time)" in sentence
     assert [p.cost for p in tradeoff_points(runs, "accuracy", "peak_memory_bytes")] == [2.0]
     smaller = tradeoff_points(runs, "loss", "seconds")

@@ -61,25 +61,25 @@ def ours(written: list[str], references: list[str], words: str) -> dict[str, flo
 @pytest.mark.parametrize("seed", range(4))
 def test_a_corpus_scores_as_sacrebleu_scores_it(words, texts, seed):
     written, references = pairs(texts * 3, seed)
-    found = ours(written, references, words)
-    assert 0 < found["bleu"] < 1
-    assert found["bleu"] == pytest.approx(
+    result = ours(written, references, words)
+    assert 0 < result["bleu"] < 1
+    assert result["bleu"] == pytest.approx(
         BLEU(tokenize=words).corpus_score(written, [references]).score / 100, abs=1e-9
     )
-    assert found["chrf"] == pytest.approx(CHRF().corpus_score(written, [references]).score / 100, abs=1e-9)
+    assert result["chrf"] == pytest.approx(CHRF().corpus_score(written, [references]).score / 100, abs=1e-9)
 
 
 @given(st.lists(st.tuples(LETTERS, LETTERS), min_size=1, max_size=4), st.sampled_from(["13a", "zh", "char"]))
 def test_any_corpus_scores_as_sacrebleu_scores_it(rows, words):
     written, references = [a for a, _ in rows], [b for _, b in rows]
-    found = ours(written, references, words)
+    result = ours(written, references, words)
     theirs = BLEU(tokenize=words, force=True).corpus_score(written, [references]).score / 100
-    assert found["bleu"] == pytest.approx(theirs, abs=1e-9)
-    assert found["chrf"] == pytest.approx(CHRF().corpus_score(written, [references]).score / 100, abs=1e-9)
+    assert result["bleu"] == pytest.approx(theirs, abs=1e-9)
+    assert result["chrf"] == pytest.approx(CHRF().corpus_score(written, [references]).score / 100, abs=1e-9)
 
 
 @pytest.mark.parametrize("words", ["13a", "zh", "char"])
-def test_every_character_is_cut_as_sacrebleu_cuts_it(words):
+def test_every_character_is_tokenized_as_in_sacrebleu(words):
     """The first plane and some beyond, each character between letters and between digits: the ranges are the same."""
     surrogates = range(0xD800, 0xE000)
     for start in range(0, 0x10200, 64):
@@ -102,7 +102,7 @@ def test_chrf_by_hand():
     assert ours(["abc"], ["abd"], "char")["chrf"] == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
 
 
-def test_counts_add_up_so_that_a_part_left_out_changes_nothing():
+def test_counts_are_additive():
     written, references = pairs(ENGLISH * 4, 7)
     whole = overlap.bleu_counts(written, references, "13a")
     half = overlap.bleu_counts(written[:9], references[:9], "13a")
@@ -118,11 +118,11 @@ def scorer() -> RougeScorer:
     st.text(st.sampled_from("ab cde12 .-_É汤"), max_size=60),
     st.lists(st.text(st.sampled_from("ab cde12 .-_É汤"), max_size=60), min_size=1, max_size=3),
 )
-def test_rouge_is_that_of_rouge_score(written, references):
-    found = overlap.rouge_scores([written], [references])
+def test_rouge_agrees_with_rouge_score(written, references):
+    result = overlap.rouge_scores([written], [references])
     theirs = scorer().score_multi(references, written)
     for name in overlap.ROUGE:
-        assert found[name][0] == pytest.approx(theirs[name].fmeasure, abs=1e-12)
+        assert result[name][0] == pytest.approx(theirs[name].fmeasure, abs=1e-12)
 
 
 def test_rouge_by_hand():
@@ -131,7 +131,7 @@ def test_rouge_by_hand():
     assert table["rougeL"][0] == pytest.approx(3 / 4) and table["rouge2"][0] == pytest.approx(1 / 3)
 
 
-def test_the_best_reference_counts_for_each_figure_by_itself():
+def test_the_best_reference_counts_for_each_score():
     table = overlap.rouge_scores(["a b c d"], [["d c b a", "a b x y z"]])
     assert table["rouge1"][0] == 1.0 and table["rouge2"][0] == pytest.approx(2 / 7)
 
@@ -157,12 +157,12 @@ def test_the_longest_common_sequence(one, other):
         ([], "13a", "ascii"),
     ],
 )
-def test_the_script_tells_what_a_word_is(texts, words, rouge):
+def test_the_tokenization_follows_the_script(texts, words, rouge):
     assert overlap.bleu_tokenization(texts) == words
     assert overlap.rouge_tokenization(texts) == rouge
 
 
-def test_rouge_of_scripts_that_rouge_score_does_not_know():
+def test_rouge_of_scripts_without_spaces():
     assert overlap.rouge_tokens("Été à Łódź, 2 fois", "unicode") == ["été", "à", "łódź", "2", "fois"]
     assert overlap.rouge_tokens("汤姆 in Paris。", "unicode") == ["汤", "姆", "in", "paris"]
     assert overlap.rouge_scores(["汤姆在家"], [["汤姆不在家"]], "unicode")["rouge1"][0] == pytest.approx(8 / 9)

@@ -18,7 +18,7 @@ def sample(classes: int, examples: int = 300, right: float = 0.6, seed: int = 0)
 
 @pytest.mark.parametrize("classes", [2, 3, 20])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_class_metrics_are_those_of_scikit_learn(classes: int, seed: int) -> None:
+def test_class_metrics_agree_with_scikit_learn(classes: int, seed: int) -> None:
     gold, predicted = sample(classes, seed=seed)
     counts = scores.confusion_matrix(gold, predicted, classes)
     assert (counts == reference.confusion_matrix(gold, predicted, labels=range(classes))).all()
@@ -39,19 +39,19 @@ def test_metrics_where_they_are_undefined() -> None:
     assert scores.class_scores(np.zeros((2, 2), int)) == {"accuracy": 0.0, "macro_f1": 0.0, "matthews": 0.0}
 
 
-def test_leading_axes_give_what_each_table_gives() -> None:
+def test_leading_axes_are_broadcast() -> None:
     tables = np.stack([scores.confusion_matrix(*sample(4, seed=s), 4) for s in range(6)]).reshape(2, 3, 4, 4)
     for metric in scores.CLASS_METRICS.values():
         each = [[float(metric(tables[i, j])) for j in range(3)] for i in range(2)]
         np.testing.assert_allclose(metric(tables), each)
 
 
-def test_per_class_is_scikit_learns_report() -> None:
+def test_per_class_agrees_with_scikit_learn() -> None:
     gold, predicted = sample(3)
-    found = scores.per_class(scores.confusion_matrix(gold, predicted, 3), ["a", "b", "c"])
+    result = scores.per_class(scores.confusion_matrix(gold, predicted, 3), ["a", "b", "c"])
     expected = reference.classification_report(gold, predicted, target_names=["a", "b", "c"], output_dict=True)
     for label in "abc":
-        assert found[label] == pytest.approx(
+        assert result[label] == pytest.approx(
             {
                 "precision": expected[label]["precision"],
                 "recall": expected[label]["recall"],
@@ -61,7 +61,7 @@ def test_per_class_is_scikit_learns_report() -> None:
         )
 
 
-def test_wrong_input_is_refused_with_what_is_allowed() -> None:
+def test_invalid_input_is_refused() -> None:
     with pytest.raises(ValueError, match="0 to 1 is allowed"):
         scores.confusion_matrix([0, 2], [0, 1], 2)
     with pytest.raises(ValueError, match="2 gold labels and 1 predictions"):
@@ -70,7 +70,7 @@ def test_wrong_input_is_refused_with_what_is_allowed() -> None:
         scores.label_counts([[1, 0]], [[1, 0, 1]])
 
 
-def test_multi_label_metrics_are_those_of_scikit_learn() -> None:
+def test_multi_label_metrics_agree_with_scikit_learn() -> None:
     generator = np.random.default_rng(3)
     gold = generator.random((200, 5)) < 0.3
     predicted = gold ^ (generator.random((200, 5)) < 0.15)
@@ -89,20 +89,20 @@ def test_multi_label_metrics_are_those_of_scikit_learn() -> None:
     )
 
 
-def test_bootstrap_interval_is_that_of_drawing_examples() -> None:
+def test_bootstrap_interval_equals_resampling_examples() -> None:
     gold, predicted = sample(3, examples=200)
     generator = np.random.default_rng(5)
     drawn = []
     for _ in range(3000):
         pick = generator.integers(0, 200, 200)
         drawn.append(scores.class_scores(scores.confusion_matrix(gold[pick], predicted[pick], 3)))
-    found = scores.bootstrap_intervals(scores.confusion_matrix(gold, predicted, 3), resamples=3000, seed=1)
-    for name, (low, high) in found.items():
+    result = scores.bootstrap_intervals(scores.confusion_matrix(gold, predicted, 3), resamples=3000, seed=1)
+    for name, (low, high) in result.items():
         expected = np.quantile([d[name] for d in drawn], [0.025, 0.975])
         assert [low, high] == pytest.approx(expected, abs=0.012), name
 
 
-def test_bootstrap_in_small_chunks_draws_as_many_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bootstrap_in_small_chunks_has_all_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = scores.confusion_matrix(*sample(4), 4)
     monkeypatch.setattr(scores, "_MAX_CELLS", 16 * 7)
     chunks = list(scores.resample_counts(counts.ravel(), 100, np.random.default_rng(0)))
@@ -122,7 +122,7 @@ def test_bootstrap_is_seeded_and_survives_empty_input() -> None:
     assert scores.label_scores(empty, empty)["accuracy"] == 0.0
 
 
-def test_multi_label_interval_holds_the_value() -> None:
+def test_multi_label_interval_contains_the_value() -> None:
     generator = np.random.default_rng(3)
     gold = generator.random((150, 4)) < 0.4
     predicted = gold ^ (generator.random((150, 4)) < 0.2)

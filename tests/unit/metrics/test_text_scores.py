@@ -52,28 +52,28 @@ def test_bits_per_byte_are_the_entropy_whatever_the_tokenizer(alphabet):
     by_couple = {"nats": (couple * chosen).sum(1), "predicted": chosen.sum(1), "tokens": np.full(400, 100)}
     expected = entropy / float(probability @ width)
     for table in (by_letter, by_couple):
-        found = intervals({**table, "right": table["predicted"], "bytes": size}, ("loss", "bits_per_byte"))
-        assert found["bits_per_byte"]["value"] == pytest.approx(expected, rel=0.01)
-        assert found["bits_per_byte"]["low"] < expected < found["bits_per_byte"]["high"]
+        result = intervals({**table, "right": table["predicted"], "bytes": size}, ("loss", "bits_per_byte"))
+        assert result["bits_per_byte"]["value"] == pytest.approx(expected, rel=0.01)
+        assert result["bits_per_byte"]["low"] < expected < result["bits_per_byte"]["high"]
     assert metric("loss", totals(by_couple)) == pytest.approx(2 * metric("loss", totals(by_letter)), 0.01)
 
 
 @pytest.mark.parametrize("documents", [300, 12_000])
-def test_intervals_are_those_of_a_bootstrap_over_documents(documents):
+def test_intervals_come_from_a_bootstrap_over_documents(documents):
     """Held against the normal approximation of a ratio; more documents than units are drawn from in blocks."""
     generator = np.random.default_rng(1)
     predicted = generator.integers(5, 50, documents).astype(float)
     nats = predicted * generator.normal(3, 0.5, documents)
     table = {"nats": nats, "predicted": predicted, "right": predicted, "tokens": predicted, "bytes": predicted}
-    found = intervals(table, ("loss",))["loss"]
+    result = intervals(table, ("loss",))["loss"]
     mean = nats.sum() / predicted.sum()
     error = np.sqrt(((nats - mean * predicted) ** 2).sum()) / predicted.sum()
-    assert found["value"] == pytest.approx(mean)
-    assert found["low"] == pytest.approx(mean - 1.96 * error, abs=0.15 * error)
-    assert found["high"] == pytest.approx(mean + 1.96 * error, abs=0.15 * error)
+    assert result["value"] == pytest.approx(mean)
+    assert result["low"] == pytest.approx(mean - 1.96 * error, abs=0.15 * error)
+    assert result["high"] == pytest.approx(mean + 1.96 * error, abs=0.15 * error)
 
 
-def test_two_tables_are_drawn_alike():
+def test_two_tables_are_resampled_in_pairs():
     table = {"nats": np.arange(50.0), "predicted": np.ones(50)}
     one = np.concatenate([d["nats"] for d in bootstrap_sums(table, 200, seed=3)])
     other = np.concatenate([d["nats"] for d in bootstrap_sums({**table, "bytes": np.ones(50)}, 200, seed=3)])

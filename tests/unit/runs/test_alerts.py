@@ -41,26 +41,26 @@ FALLING = 2 * 0.99 ** np.arange(300) + 0.1 * RANDOM.normal(size=300)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_healthy_run_worries_nobody(make: Callable[..., Run], seed: int) -> None:
+def test_a_healthy_run_has_no_alerts(make: Callable[..., Run], seed: int) -> None:
     noise = np.random.default_rng(seed).normal(size=1000)
     assert kinds(make(2 * 0.995 ** np.arange(1000) + 0.3 + 0.05 * noise, [1.0, 0.8, 0.7, 0.71, 0.69])) == []
     assert kinds(make(0.5 + 0.3 * noise)) == []  # flat and noisy
     assert kinds(make([])) == [] and kinds(make([1.0], [1.0])) == []
 
 
-def test_a_rising_loss_is_told_with_its_step(make: Callable[..., Run]) -> None:
+def test_alert_on_a_rising_loss_has_its_step(make: Callable[..., Run]) -> None:
     (alert,) = find_alerts(make(np.append(FALLING, np.linspace(0.1, 1.5, 60))))
     assert alert.kind == "rising" and 230 <= (alert.step or 0) <= 310 and "learning_rate" in alert.hint
 
 
-def test_a_loss_that_is_not_finite_is_an_error_and_comes_first(make: Callable[..., Run]) -> None:
+def test_a_non_finite_loss_is_an_error_and_comes_first(make: Callable[..., Run]) -> None:
     losses = np.append(FALLING, np.linspace(0.1, 1.5, 60))
     losses[-1] = np.nan
     first, second = find_alerts(make(losses))
     assert (first.kind, first.severity, first.step) == ("non-finite", "error", 359) and second.kind == "rising"
 
 
-def test_over_fitting_needs_a_falling_training_loss(make: Callable[..., Run]) -> None:
+def test_over_fitting_requires_a_falling_training_loss(make: Callable[..., Run]) -> None:
     evaluated = [1.0, 0.7, 0.6, 0.65, 0.7, 0.8]
     (alert,) = find_alerts(make(FALLING[:60], evaluated))
     assert alert.kind == "over-fitting" and alert.step == 30 and "0.6" in alert.message
@@ -69,7 +69,7 @@ def test_over_fitting_needs_a_falling_training_loss(make: Callable[..., Run]) ->
     assert "over-fitting" not in kinds(make(np.linspace(1, 2, 60), evaluated))  # training rises as well: no gap
 
 
-def test_no_progress_is_told_while_it_runs(make: Callable[..., Run]) -> None:
+def test_plateau_and_silence_are_reported_only_while_running(make: Callable[..., Run]) -> None:
     flat = [1.0, 0.9, 0.8, 0.7, 0.6, *[0.6001] * 7]
     run = make(FALLING, flat, "running")
     lock = run.process_lock()

@@ -46,7 +46,7 @@ def both(run: Run, name: str, x: str = "step") -> tuple[list[float], list[float]
     return list(xs), list(ys)
 
 
-def test_columns_tell_what_the_query_tells(workspace: Workspace) -> None:
+def test_the_metric_store_agrees_with_the_query(workspace: Workspace) -> None:
     rows = [row(s, **{"train/loss": 1 / s}) for s in range(1, 50)]
     rows[20:20] = [row(20, **{"eval/loss": 0.5})]
     run = make_run(workspace, [*rows, {"step": 50, "eval/loss": 0.25}])
@@ -58,7 +58,7 @@ def test_columns_tell_what_the_query_tells(workspace: Workspace) -> None:
     assert both(run, "no such") == ([], [])
 
 
-def test_only_the_tail_is_read(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_new_lines_are_read(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_UNINDEXED_BYTES", 0)
     read: list[int] = []
     parse = module._parse
@@ -74,7 +74,7 @@ def test_only_the_tail_is_read(workspace: Workspace, monkeypatch: pytest.MonkeyP
     assert sum(read) - before < 100
 
 
-def test_a_line_that_is_being_written_waits(workspace: Workspace) -> None:
+def test_an_unfinished_line_is_read_later(workspace: Workspace) -> None:
     run = make_run(workspace, [row(1, a=1)])
     with open(run.metrics_file, "a") as file:
         file.write('{"step": 2, "a"')
@@ -84,7 +84,7 @@ def test_a_line_that_is_being_written_waits(workspace: Workspace) -> None:
     assert both(run, "a") == ([1, 2, 5], [1, 5, 6])
 
 
-def test_a_resumed_run_takes_back_what_came_after_its_checkpoint(workspace: Workspace) -> None:
+def test_a_resumed_run_replaces_the_steps_after_its_checkpoint(workspace: Workspace) -> None:
     run = make_run(workspace, [row(s, a=s) for s in (1, 2, 3, 4)])
     assert both(run, "a")[0] == [1, 2, 3, 4]
     write(run, [row(2, a=20), row(3, a=30)])
@@ -96,7 +96,7 @@ def test_a_resumed_run_takes_back_what_came_after_its_checkpoint(workspace: Work
     assert both(run, "a") == whole  # read at once it is the same
 
 
-def test_a_file_that_was_replaced_is_read_anew(workspace: Workspace) -> None:
+def test_a_replaced_file_is_read_from_the_start(workspace: Workspace) -> None:
     run = make_run(workspace, [row(s, a=s) for s in (1, 2, 3)])
     open_metrics(run)
     for rows in ([row(7, a=7)], [row(s, b=s) for s in range(50)]):  # shorter; longer, with another beginning
@@ -105,7 +105,7 @@ def test_a_file_that_was_replaced_is_read_anew(workspace: Workspace) -> None:
         assert open_metrics(run).names() == ["a" if rows[0].get("a") else "b"]
 
 
-def test_arrow_and_the_patient_reader_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrow_and_the_slow_parser_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [row(s, a=s / 3) | ({"b": s} if s % 7 == 0 else {}) for s in range(6000)]
     content = "".join(json.dumps(line) + "\n" for line in lines).encode()
     fast = module._parse_fast(content)
@@ -116,7 +116,7 @@ def test_arrow_and_the_patient_reader_agree(monkeypatch: pytest.MonkeyPatch) -> 
         np.testing.assert_array_equal(fast.columns[name], slow.columns[name])
 
 
-def test_values_that_are_not_finite_are_counted(workspace: Workspace) -> None:
+def test_non_finite_values_are_counted(workspace: Workspace) -> None:
     run = make_run(workspace, [row(1, a=1), row(2) | {"a": None}, row(3) | {"a": None}, row(4, a=2)])
     assert open_metrics(run).broken == {"a": (2, 3.0)}
     assert both(run, "a") == ([1, 4], [1, 2])
@@ -130,7 +130,9 @@ def test_a_zoom_has_one_point_more_on_each_side(workspace: Workspace) -> None:
     assert list(xs) == [1.0]  # a line without time has no place on that axis
 
 
-def test_without_room_for_the_index_the_curve_is_there(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curves_are_read_when_the_index_cannot_be_written(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import errno
 
     def full(*_: object, **__: object) -> None:
@@ -142,7 +144,7 @@ def test_without_room_for_the_index_the_curve_is_there(workspace: Workspace, mon
     assert len(open_metrics(run).curve("a")[0]) == 9
 
 
-def test_columns_of_deleted_runs_go(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_indexes_of_deleted_runs_are_removed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_UNINDEXED_BYTES", 0)
     first, second = (make_run(workspace, [row(1, a=1)]) for _ in range(2))
     open_metrics(first)
@@ -164,7 +166,7 @@ def test_thinning_keeps_the_extremes_and_the_ends(place: int) -> None:
     np.testing.assert_array_equal(kept, y[x.astype(int)])
 
 
-def test_smoothing_is_the_weighted_mean_of_what_was() -> None:
+def test_smoothing_is_the_bias_corrected_moving_average() -> None:
     y = np.random.default_rng(0).normal(size=3000) + 5
     for weight in (0.0, 0.6, 0.99):
         powers = weight ** np.arange(3000.0)
@@ -174,39 +176,39 @@ def test_smoothing_is_the_weighted_mean_of_what_was() -> None:
         smooth(y, 1.0)
 
 
-def test_the_band_is_students_interval() -> None:
+def test_the_band_is_student_s_t_interval() -> None:
     from scipy import stats
 
     x = np.arange(5.0)
     ys = np.random.default_rng(1).normal(size=(4, 5))
-    found = mean_band("g", [(str(i), x, y) for i, y in enumerate(ys)])
+    result = mean_band("g", [(str(i), x, y) for i, y in enumerate(ys)])
     low, high = stats.t.interval(0.95, 3, loc=ys.mean(0), scale=stats.sem(ys))
-    np.testing.assert_allclose(found.low, low)
-    np.testing.assert_allclose(found.high, high)
-    assert found.n == 4
+    np.testing.assert_allclose(result.low, low)
+    np.testing.assert_allclose(result.high, high)
+    assert result.n == 4
 
 
-def test_a_band_covers_only_what_all_runs_have() -> None:
-    found = mean_band(
+def test_a_band_covers_the_common_range() -> None:
+    result = mean_band(
         "g", [("a", np.array([0.0, 2, 4]), np.array([0.0, 2, 4])), ("b", np.array([1.0, 3]), np.array([3.0, 5]))]
     )
-    assert list(found.x) == [1, 2, 3] and list(found.mean) == [2, 3, 4]  # (1+3)/2, (2+4)/2, (3+5)/2
+    assert list(result.x) == [1, 2, 3] and list(result.mean) == [2, 3, 4]  # (1+3)/2, (2+4)/2, (3+5)/2
     with pytest.raises(RequestError, match="in common"):
         mean_band("g", [("a", np.array([0.0]), np.array([0.0])), ("b", np.array([1.0]), np.array([3.0]))])
 
 
-def test_many_lines_have_fewer_points_each_and_keep_their_extremes(workspace: Workspace) -> None:
+def test_many_lines_get_fewer_points_each_and_keep_their_extremes(workspace: Workspace) -> None:
     values = np.sin(np.arange(2000.0))
     values[777] = 9.0
     rows = [row(step, a=value) for step, value in enumerate(values)]
     runs = [make_run(workspace, rows, name=str(place)) for place in range(30)]
-    found = overlaid_curves(runs, "a", group_seeds=False)
-    assert all(450 < len(each.x) <= 500 and max(each.mean) == 9.0 for each in found)
+    result = overlaid_curves(runs, "a", group_seeds=False)
+    assert all(450 < len(each.x) <= 500 and max(each.mean) == 9.0 for each in result)
     for few in (overlaid_curves(runs[:2], "a", group_seeds=False), overlaid_curves(runs, "a")):  # a mean is one line
         assert len(few[0].x) > 900
 
 
-def test_seeds_are_together_and_other_settings_apart(workspace: Workspace) -> None:
+def test_runs_are_grouped_by_configuration(workspace: Workspace) -> None:
     def runs(rate: float) -> list[Run]:
         return [
             make_run(workspace, [row(s, a=s + seed) for s in range(3)], name=f"r{rate}-{seed}",
@@ -215,9 +217,9 @@ def test_seeds_are_together_and_other_settings_apart(workspace: Workspace) -> No
         ]  # fmt: skip
 
     some, others = runs(1e-3), runs(1e-4)
-    found = overlaid_curves([*some, *others], "a")
-    assert [each.n for each in found] == [2, 2] and found[0].runs == tuple(run.id for run in some)
-    assert list(found[0].mean) == [0.5, 1.5, 2.5]
+    result = overlaid_curves([*some, *others], "a")
+    assert [each.n for each in result] == [2, 2] and result[0].runs == tuple(run.id for run in some)
+    assert list(result[0].mean) == [0.5, 1.5, 2.5]
     assert [each.n for each in overlaid_curves(some, "a", group_seeds=False)] == [1, 1]
     assert overlaid_curves(some, "no such") == []
 
@@ -249,7 +251,7 @@ def test_a_long_curve_is_drawn_with_its_extremes(workspace: Workspace) -> None:
     assert open_metrics(run).bounds("a") == (-99.0, 99.0)
 
 
-def test_a_file_that_was_written_anew_and_has_grown_is_noticed(workspace: Workspace) -> None:
+def test_a_rewritten_longer_file_is_read_from_the_start(workspace: Workspace) -> None:
     """A resumed run's file has the beginning of the one before, and may be longer by the time that somebody looks."""
     run = make_run(workspace, [row(s, a=s) for s in range(40)])
     open_metrics(run)
@@ -260,11 +262,11 @@ def test_a_file_that_was_written_anew_and_has_grown_is_noticed(workspace: Worksp
     assert both(run, "a")[1] == [line["a"] for line in lines]
 
 
-def test_the_use_of_the_machine_is_read_the_same_way(workspace: Workspace) -> None:
+def test_usage_is_read_like_metrics(workspace: Workspace) -> None:
     run = make_run(workspace, [row(s, a=s) for s in range(9)])
     with open(run.usage_file, "w") as file:
         file.writelines(json.dumps({"time": 2.0 * s, "memory_bytes": s}) + "\n" for s in range(5000))
-    found = open_metrics(run, module.USAGE)
-    assert found.names() == ["memory_bytes"] and open_metrics(run).names() == ["a"]
-    xs, ys = plot_points(found, "memory_bytes", "time")
+    result = open_metrics(run, module.USAGE)
+    assert result.names() == ["memory_bytes"] and open_metrics(run).names() == ["a"]
+    xs, ys = plot_points(result, "memory_bytes", "time")
     assert len(xs) <= 1000 and (xs[-1], ys[-1]) == (9998, 4999)

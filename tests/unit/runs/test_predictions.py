@@ -37,7 +37,7 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     return str(request.param)
 
 
-def test_what_is_written_is_read(run: Run, form: str) -> None:
+def test_predictions_round_trip(run: Run, form: str) -> None:
     assert not has_predictions(run)
     path = write_predictions(run, ROWS)
     assert path.name == {"parquet": predictions.PARQUET, "lines": predictions.JSON_LINES}[form]
@@ -47,12 +47,12 @@ def test_what_is_written_is_read(run: Run, form: str) -> None:
     assert not [p.name for p in run.folder.iterdir() if p.name.startswith(".tmp")]
 
 
-def test_no_example_is_no_error(run: Run, form: str) -> None:
+def test_empty_predictions_are_allowed(run: Run, form: str) -> None:
     write_predictions(run, {"id": [], "gold": []})
     assert all(column == [] for column in read_predictions(run).values())
 
 
-def test_the_other_form_does_not_survive(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writing_one_format_removes_the_other(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run resumed where pyarrow is missing must not show what it predicted before."""
     write_predictions(run, ROWS)
     with monkeypatch.context() as bare:
@@ -63,7 +63,7 @@ def test_the_other_form_does_not_survive(run: Run, monkeypatch: pytest.MonkeyPat
     assert read_predictions(run) == {"id": ["newer"]}
 
 
-def test_what_cannot_be_used_is_named(run: Run, form: str) -> None:
+def test_unusable_predictions_are_refused_by_name(run: Run, form: str) -> None:
     with pytest.raises(RequestError, match="no predictions: it is queued"):
         read_predictions(run)
     with pytest.raises(ValueError, match="differ in length"):
@@ -71,7 +71,7 @@ def test_what_cannot_be_used_is_named(run: Run, form: str) -> None:
     assert not has_predictions(run)
 
 
-def test_a_damaged_file_is_named(run: Run) -> None:
+def test_the_error_names_a_damaged_file(run: Run) -> None:
     write_predictions(run, ROWS)
     content = (run.folder / predictions.PARQUET).read_bytes()
     (run.folder / predictions.PARQUET).write_bytes(content[: len(content) // 2])
@@ -79,7 +79,7 @@ def test_a_damaged_file_is_named(run: Run) -> None:
         read_predictions(run)
 
 
-def test_a_failed_write_leaves_the_old(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_keeps_the_old_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from pyarrow import parquet
 
     write_predictions(run, ROWS)

@@ -26,24 +26,24 @@ def make_run(workspace: Workspace, rows: list[dict[str, Any]] | None = None, **f
     return run
 
 
-def test_the_list_tells_what_a_table_shows_newest_first(workspace: Workspace) -> None:
+def test_runs_are_listed_newest_first_with_their_summaries(workspace: Workspace) -> None:
     runs = [make_run(workspace, name=name) for name in ("zebra", "apple", "mouse")]  # within one second
     write_json(runs[0].folder / "report.json", {"metrics": {}, "primary_metric": "accuracy"})
     runs[1].transition(("queued",), "failed", error={"kind": "Data", "message": "bad", "hint": ""})
-    found = list_runs(workspace)
-    assert [item.title for item in found] == ["mouse", "apple", "zebra"]
-    assert found[2].report.primary_metric == "accuracy"
-    assert (found[1].state, found[1].error.kind) == ("failed", "Data")
-    assert {k: getattr(found[0], k) for k in ("task", "model", "data", "tuning")} == {
+    result = list_runs(workspace)
+    assert [item.title for item in result] == ["mouse", "apple", "zebra"]
+    assert result[2].report.primary_metric == "accuracy"
+    assert (result[1].state, result[1].error.kind) == ("failed", "Data")
+    assert {k: getattr(result[0], k) for k in ("task", "model", "data", "tuning")} == {
         "task": "t",
         "model": "m",
         "data": "d.csv",
         "tuning": "full",
     }
-    assert "spec" not in found[0].as_dict()
+    assert "spec" not in result[0].as_dict()
 
 
-def test_bad_folders_are_named_and_the_rest_is_shown(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_folders_are_listed_with_the_reason(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     good, gone = make_run(workspace), make_run(workspace)
     (workspace.runs / "empty").mkdir()
     (workspace.runs / "torn").mkdir()
@@ -56,11 +56,11 @@ def test_bad_folders_are_named_and_the_rest_is_shown(workspace: Workspace, monke
     everything = Run.all(workspace)
     shutil.rmtree(gone.folder)  # after it was listed
     monkeypatch.setattr(Run, "all", lambda workspace: everything)
-    found = {item.id: item for item in list_runs(workspace)}
-    assert set(found) == {good.id, "empty", "torn", "list"}
-    assert found[good.id].state == "queued" and found[good.id].report is None
+    result = {item.id: item for item in list_runs(workspace)}
+    assert set(result) == {good.id, "empty", "torn", "list"}
+    assert result[good.id].state == "queued" and result[good.id].report is None
     for name in ("empty", "torn", "list"):
-        assert found[name].state == "failed" and name in found[name].error.message
+        assert result[name].state == "failed" and name in result[name].error.message
 
 
 def test_a_thousand_folders_are_listed_quickly(workspace: Workspace) -> None:
@@ -84,13 +84,13 @@ def test_curves_over_each_axis(workspace: Workspace) -> None:
     shutil.rmtree(missing.folder)
     runs = [other, run, empty, missing]
     assert metric_names(runs) == ["eval/loss", "train/loss"]
-    found = read_curves(runs)
-    assert [(c["run"], c["name"]) for c in found] == [
+    result = read_curves(runs)
+    assert [(c["run"], c["name"]) for c in result] == [
         (other.id, "train/loss"),
         (run.id, "eval/loss"),
         (run.id, "train/loss"),
     ]
-    assert found[2]["x"] == [0, 1, 2] and found[2]["y"] == pytest.approx([1, 1 / 2, 1 / 3])
+    assert result[2]["x"] == [0, 1, 2] and result[2]["y"] == pytest.approx([1, 1 / 2, 1 / 3])
     assert read_curves([run], ["train/loss"], x="time")[0]["x"] == [0, 1.5, 3]
     assert read_curves([run], ["train/loss"], x="tokens")[0]["x"] == [0, 100, 200]
     assert read_curves([run], ["eval/loss"], x="epoch") == [{"run": run.id, "name": "eval/loss", "x": [1], "y": [0.25]}]
@@ -102,7 +102,7 @@ def test_curves_over_each_axis(workspace: Workspace) -> None:
         read_curves([run], x="steps")
 
 
-def test_a_half_line_and_foreign_rows_are_passed_over(workspace: Workspace) -> None:
+def test_unfinished_lines_and_foreign_rows_are_skipped(workspace: Workspace) -> None:
     run = make_run(workspace, [{"step": 1, "train/loss": 1.0}, {"step": 2, "train/loss": float("nan")}])
     with open(run.metrics_file, "a") as file:
         file.write('[1, 2]\n"text"\nnot json at all\n\n{"step": 3, "train/loss": "high"}\n{"train/loss": 9}\n')
@@ -110,7 +110,7 @@ def test_a_half_line_and_foreign_rows_are_passed_over(workspace: Workspace) -> N
     assert read_curves([run], ["train/loss"]) == [{"run": run.id, "name": "train/loss", "x": [1, 4], "y": [1.0, 0.5]}]
 
 
-def test_a_resumed_run_has_one_value_a_step(workspace: Workspace) -> None:
+def test_a_resumed_run_has_one_value_for_each_step(workspace: Workspace) -> None:
     first = [{"step": s, "time": s * 10, "train/loss": 5.0} for s in (1, 2, 3)]
     again = [{"step": s, "time": s * 10 + 5, "train/loss": 1.0} for s in (2, 3)]
     run = make_run(workspace, [*first, *again])
@@ -121,13 +121,13 @@ def test_a_resumed_run_has_one_value_a_step(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     "name", ["a/b", "a~b", 'quo"te', "back\\slash", "'; DROP TABLE x; --", "$.x", "*", "好", "a b"]
 )
-def test_any_name_is_only_a_name(workspace: Workspace, name: str) -> None:
+def test_metric_names_are_never_sql(workspace: Workspace, name: str) -> None:
     run = make_run(workspace, [{"step": 1, name: 2.5, "other": 1}])
     assert read_curves([run], [name]) == [{"run": run.id, "name": name, "x": [1], "y": [2.5]}]
     assert name in metric_names([run])
 
 
-def test_a_workspace_whose_name_looks_like_a_pattern(tmp_path: Path) -> None:
+def test_a_workspace_path_with_glob_characters(tmp_path: Path) -> None:
     runs = [make_run(Workspace(tmp_path / name).create(), [{"step": 1, "loss": 1.0}]) for name in ("a[b]*?", "ab")]
     assert [len(read_curves([run])) for run in runs] == [1, 1]
 
@@ -142,7 +142,7 @@ def test_the_last_value_of_each_metric(workspace: Workspace) -> None:
     assert run.environment().seed == 1
 
 
-def test_without_duckdb_it_is_said_what_to_install(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_duckdb_is_named(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
     run = make_run(workspace, [{"step": 1, "loss": 1.0}])
     with pytest.raises(MissingPackageError, match="pip install duckdb"):

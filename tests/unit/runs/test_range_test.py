@@ -36,20 +36,20 @@ def test_the_rate_rises_by_the_same_factor_from_the_lowest_to_the_highest() -> N
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])
-def test_both_readings_are_found_and_the_smaller_is_suggested(noise: float) -> None:
-    found = analyze(RATES.tolist(), curve(noise))
-    assert found.steepest is not None and found.minimum is not None and found.suggestion is not None
-    assert abs(math.log10(found.steepest / 1e-3)) < 0.25
-    assert abs(math.log10(found.minimum / 3e-2)) < 0.45  # smoothing rounds the kink, towards the flatter side
-    assert found.suggestion == pytest.approx(min(found.steepest, found.minimum / 10), rel=0.05)
-    assert f"{found.suggestion:.2g}" in found.how
-    assert found.fall == pytest.approx(2.0, abs=0.15)
+def test_the_smaller_of_both_choices_is_suggested(noise: float) -> None:
+    result = analyze(RATES.tolist(), curve(noise))
+    assert result.steepest is not None and result.minimum is not None and result.suggestion is not None
+    assert abs(math.log10(result.steepest / 1e-3)) < 0.25
+    assert abs(math.log10(result.minimum / 3e-2)) < 0.45  # smoothing rounds the kink, towards the flatter side
+    assert result.suggestion == pytest.approx(min(result.steepest, result.minimum / 10), rel=0.05)
+    assert f"{result.suggestion:.2g}" in result.how
+    assert result.fall == pytest.approx(2.0, abs=0.15)
 
 
-def test_where_the_minimum_comes_soon_after_the_fall_it_decides() -> None:
-    found = analyze(RATES.tolist(), curve(fastest=1e-3, lowest=3e-3))
-    assert found.minimum is not None and found.suggestion == pytest.approx(found.minimum / 10, rel=0.05)
-    assert "a tenth" in found.how
+def test_the_minimum_decides_when_it_follows_the_fall_closely() -> None:
+    result = analyze(RATES.tolist(), curve(fastest=1e-3, lowest=3e-3))
+    assert result.minimum is not None and result.suggestion == pytest.approx(result.minimum / 10, rel=0.05)
+    assert "a tenth" in result.how
 
 
 def test_the_smoothing_does_not_lag() -> None:
@@ -70,10 +70,10 @@ def test_the_smoothing_does_not_lag() -> None:
     ],
     ids=["flat", "noise", "rising", "three steps", "nothing"],
 )
-def test_without_a_fall_nothing_is_suggested(losses: Sequence[float]) -> None:
-    found = analyze(RATES[: len(losses)].tolist(), losses)
-    assert found.suggestion is None and found.how
-    ElementTree.fromstring(range_svg(found))
+def test_no_rate_is_suggested_without_a_fall(losses: Sequence[float]) -> None:
+    result = analyze(RATES[: len(losses)].tolist(), losses)
+    assert result.suggestion is None and result.how
+    ElementTree.fromstring(range_svg(result))
 
 
 @pytest.mark.parametrize(
@@ -88,24 +88,24 @@ def test_without_a_fall_nothing_is_suggested(losses: Sequence[float]) -> None:
     ],
     ids=["explosion", "nan", "infinite", "one bad batch", "falling", "noise"],
 )
-def test_divergence_is_noticed_and_not_imagined(losses: Sequence[float], step: Sequence[int] | None) -> None:
+def test_divergence_is_detected_without_false_alarms(losses: Sequence[float], step: Sequence[int] | None) -> None:
     watch = DivergenceDetector()
-    found = next((place for place, loss in enumerate(losses) if watch.add(loss)), None)
-    assert found is None if step is None else found in step
+    result = next((place for place, loss in enumerate(losses) if watch.add(loss)), None)
+    assert result is None if step is None else result in step
 
 
-def test_the_picture_marks_the_suggestion_where_it_is() -> None:
-    found = analyze(RATES.tolist(), curve())
-    picture = ElementTree.fromstring(range_svg(found, "A <b> & co"))
+def test_the_plot_marks_the_suggestion_at_its_rate() -> None:
+    result = analyze(RATES.tolist(), curve())
+    picture = ElementTree.fromstring(range_svg(result, "A <b> & co"))
     space = "{http://www.w3.org/2000/svg}"
     assert picture.findtext(f"{space}title") == "A <b> & co"
     dashed = [path for path in picture.iter(f"{space}path") if path.get("stroke-dasharray")]
     x = float(dashed[0].attrib["d"][1:].split()[0])
     ticks = {text.text: float(text.attrib["x"]) for text in picture.iter(f"{space}text")}
     assert (ticks["1e-07"], ticks["1"]) == (LEFT, WIDTH - RIGHT)  # from edge to edge
-    share = (math.log10(found.suggestion or 1) + 4) / 1  # between 1e-4 and 1e-3
+    share = (math.log10(result.suggestion or 1) + 4) / 1  # between 1e-4 and 1e-3
     assert x == pytest.approx(ticks["0.0001"] + share * (ticks["0.001"] - ticks["0.0001"]), abs=0.2)
-    low, high = loss_limits(found)
+    low, high = loss_limits(result)
     assert low < 5 and 7 < high < 9  # the fall in full; not the top of the explosion
 
 
@@ -140,7 +140,7 @@ def test_the_kind_is_in_the_name_and_in_the_lists(workspace: Workspace) -> None:
     assert Run.create(spec(), workspace).summary().kind == "training"
 
 
-def test_a_run_of_before_there_were_kinds_is_a_training(workspace: Workspace) -> None:
+def test_a_run_without_a_kind_is_a_training(workspace: Workspace) -> None:
     from workbench.files import read_json, write_json
 
     run = Run.create(spec(), workspace)
@@ -150,7 +150,7 @@ def test_a_run_of_before_there_were_kinds_is_a_training(workspace: Workspace) ->
     assert run.kind() == run.summary().kind == "training"
 
 
-def test_it_has_no_model_and_predicts_nothing_and_says_what_it_is(workspace: Workspace) -> None:
+def test_a_range_test_has_no_model_and_no_predictions(workspace: Workspace) -> None:
     from workbench.check import check
     from workbench.inference.predictor import Predictor
 
@@ -163,6 +163,6 @@ def test_it_has_no_model_and_predicts_nothing_and_says_what_it_is(workspace: Wor
     assert any(RANGE_TEST in problem.message and problem.severity == "error" for problem in problems)
 
 
-def test_a_finding_survives_the_report() -> None:
-    found = analyze(RATES.tolist(), curve(), diverged_at=130)
-    assert RangeTestResult(**found.as_dict()) == found
+def test_a_range_test_result_round_trips() -> None:
+    result = analyze(RATES.tolist(), curve(), diverged_at=130)
+    assert RangeTestResult(**result.as_dict()) == result

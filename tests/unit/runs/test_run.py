@@ -49,7 +49,7 @@ def test_name_of_the_run_can_hold_anything(workspace: Workspace) -> None:
     assert Run.open(run.id, workspace) == run
 
 
-def test_many_runs_of_one_second_get_names_of_their_own(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_created_in_one_second_have_unique_names(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four hexadecimal digits alone would give two of a few hundred the same name."""
     drawn = iter(["aaaa", "aaaa", "aaaa", "bbbb"] + [f"{i:04x}" for i in range(1000)])
     monkeypatch.setattr(run_module.secrets, "token_hex", lambda size: next(drawn) if size == 2 else os.urandom(4).hex())
@@ -60,7 +60,7 @@ def test_many_runs_of_one_second_get_names_of_their_own(workspace: Workspace, mo
 
 
 @pytest.mark.parametrize("step", ["write_text", "write_json", "_new_folder"])
-def test_full_disk_leaves_no_half_run(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+def test_a_full_disk_leaves_no_partial_run(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "full")
 
@@ -81,7 +81,7 @@ def test_open_by_a_part_of_the_id(workspace: Workspace, run: Run) -> None:
         Run.open("../runs", workspace)
 
 
-def test_drafts_links_and_files_are_no_runs(workspace: Workspace, run: Run, tmp_path: Path) -> None:
+def test_drafts_links_and_files_are_not_listed_as_runs(workspace: Workspace, run: Run, tmp_path: Path) -> None:
     (workspace.runs / ".tmp-left-behind").mkdir()
     (workspace.runs / "a-file").write_text("")
     (workspace.runs / "link").symlink_to(tmp_path)
@@ -113,7 +113,7 @@ def test_running_means_that_its_process_holds_the_lock(run: Run) -> None:
     assert json.loads(run.status_file.read_text())["state"] == "running"  # a look writes nothing
 
 
-def test_last_word_of_a_process_that_ended_between_two_looks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_status_of_a_process_that_ends_between_two_reads(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run.transition(("queued",), "running", process={"pid": 1})
 
     def ends_now(_: Run) -> bool:
@@ -132,7 +132,7 @@ def test_transition_only_from_the_expected_state(run: Run) -> None:
     assert set(FINISHED) | set(RESUMABLE) <= set(STATES)
 
 
-def test_of_two_that_claim_at_once_one_succeeds(workspace: Workspace) -> None:
+def test_only_one_of_two_concurrent_claims_succeeds(workspace: Workspace) -> None:
     for _ in range(20):
         run = Run.create(SPEC, workspace)
         won: list[bool] = []
@@ -150,7 +150,7 @@ def test_of_two_that_claim_at_once_one_succeeds(workspace: Workspace) -> None:
         assert sorted(won) == [False, False, False, True]
 
 
-def test_updates_of_two_writers_are_both_kept(run: Run) -> None:
+def test_concurrent_updates_are_both_written(run: Run) -> None:
     def update(name: str) -> None:
         for number in range(10):
             run.update_status(**{f"{name}{number}": number})
@@ -163,7 +163,7 @@ def test_updates_of_two_writers_are_both_kept(run: Run) -> None:
     assert {f"{name}{number}" for name in "ab" for number in range(10)} <= run.status().as_dict().keys()
 
 
-def test_stop_is_asked_and_taken_back(run: Run) -> None:
+def test_a_stop_request_can_be_cleared(run: Run) -> None:
     assert not run.stop_requested()
     run.request_stop()
     assert run.stop_requested()
@@ -188,7 +188,7 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize("content", DAMAGED)
-def test_damaged_status_is_told_and_the_run_can_be_deleted(
+def test_a_damaged_status_is_reported_and_the_run_can_be_deleted(
     workspace: Workspace, run: Run, content: bytes | None
 ) -> None:
     run.status_file.unlink()
@@ -203,7 +203,7 @@ def test_damaged_status_is_told_and_the_run_can_be_deleted(
 
 
 @pytest.mark.parametrize("content", [None, b"", b"version: 99", b"\xff", b"task: [1", b"a: 1"])
-def test_damaged_spec_is_told_and_the_rest_is_shown(run: Run, content: bytes | None) -> None:
+def test_a_damaged_spec_is_reported_and_the_rest_is_shown(run: Run, content: bytes | None) -> None:
     run.spec_file.unlink()
     if content is not None:
         run.spec_file.write_bytes(content)
@@ -218,21 +218,21 @@ def test_damaged_spec_is_told_and_the_rest_is_shown(run: Run, content: bytes | N
 
 def test_empty_folder_is_a_failed_run(workspace: Workspace) -> None:
     (workspace.runs / "empty").mkdir()
-    (found,) = Run.all(workspace)
-    assert found.state == "failed"
-    assert found.read_metrics() == ([], 0)
-    assert found.log() == ""
-    assert found.report() is None
-    assert Run.open("empty", workspace) == found
+    (result,) = Run.all(workspace)
+    assert result.state == "failed"
+    assert result.read_metrics() == ([], 0)
+    assert result.log() == ""
+    assert result.report() is None
+    assert Run.open("empty", workspace) == result
 
 
-def test_log_is_the_end_and_never_an_error(run: Run) -> None:
+def test_reading_the_log_returns_its_end_and_never_fails(run: Run) -> None:
     run.log_file.write_bytes("汉".encode() * 100)
     assert run.log() == "汉" * 100
     assert run.log(last_bytes=4).endswith("汉")
 
 
-def test_report_that_is_no_report(run: Run) -> None:
+def test_a_report_that_is_not_an_object_is_ignored(run: Run) -> None:
     run.report_file.write_text("[1]")
     assert run.report() is None
 
@@ -273,7 +273,7 @@ def test_folder_deleted_while_it_is_read(workspace: Workspace) -> None:
     assert os.listdir(workspace.runs) == []
 
 
-def test_a_run_is_found_by_its_name_as_long_as_it_is_the_only_one(workspace: Workspace) -> None:
+def test_a_run_can_be_opened_by_a_unique_name(workspace: Workspace) -> None:
     spec = RunSpec.parse({"name": "reviews", "task": "t", "data": "d", "model": "m"})
     first = Run.create(spec, workspace)
     assert Run.open("reviews", workspace) == first
@@ -297,13 +297,13 @@ def test_confusions_are_read_back_from_the_end(run: Run, monkeypatch: pytest.Mon
     assert [row["step"] for row in run.confusions()][-1] == 99
 
 
-def test_of_very_many_labels_no_matrix_is_kept(run: Run) -> None:
+def test_no_confusion_matrix_is_stored_for_many_labels(run: Run) -> None:
     many = run_module.MAX_LABELS + 1
     run.append_confusion(1, [str(i) for i in range(many)], [[0] * many] * many)
     assert not run.confusion_file.exists()
 
 
-def test_samples_are_those_at_the_files_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samples_are_read_from_the_end_of_the_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "TAIL_BYTES", 100)  # bytes
     lines = [json.dumps({"step": step, "prompt": "", "text": f"t{place}"}) for step in (1, 2, 3) for place in (0, 1)]
     run.samples_file.write_text("\n".join(lines) + "\n")

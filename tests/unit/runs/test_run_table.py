@@ -43,8 +43,8 @@ def rows(workspace: Workspace) -> list[dict[str, Any]]:
     return run_table(workspace)
 
 
-def titles(found: list[dict[str, Any]]) -> list[str]:
-    return [row["title"] for row in found]
+def titles(result: list[dict[str, Any]]) -> list[str]:
+    return [row["title"] for row in result]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_examples_work(rows: list[dict[str, Any]]) -> None:
     [("acuracy > 0.8", "Did you mean accuracy"), ("accuracy >", "WHERE"), ('tuning = "lora"', "single quotes"),
      ("accuracy > 'high'", "WHERE"), ("select 1", "WHERE"), ("'open", "WHERE")],
 )  # fmt: skip
-def test_a_wrong_filter_says_what_to_do(rows: list[dict[str, Any]], condition: str, helps: str) -> None:
+def test_an_invalid_filter_is_explained(rows: list[dict[str, Any]], condition: str, helps: str) -> None:
     with pytest.raises(RequestError, match=helps) as caught:
         filter_rows(rows, condition)
     assert "LINE 1" not in str(caught.value)
@@ -131,7 +131,7 @@ def test_a_hostile_filter_reads_and_writes_nothing(rows: list[dict[str, Any]], a
 
 
 @pytest.mark.parametrize("endless", ENDLESS)
-def test_a_filter_that_never_ends_is_ended(
+def test_an_endless_filter_is_stopped(
     rows: list[dict[str, Any]], endless: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(filters, "TIMEOUT_SECONDS", 0.3)
@@ -145,7 +145,7 @@ def test_a_filter_that_never_ends_is_ended(
 
 
 @pytest.mark.parametrize("condition", NOT_SIMPLE)
-def test_what_may_take_long_is_never_evaluated_here(
+def test_slow_conditions_are_evaluated_in_another_process(
     rows: list[dict[str, Any]], condition: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began = time.monotonic()
@@ -155,9 +155,7 @@ def test_what_may_take_long_is_never_evaluated_here(
     assert time.monotonic() - began < 2
 
 
-def test_examples_are_evaluated_here_and_give_the_same_elsewhere(
-    rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_examples_are_evaluated_in_this_process(rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filters, "_in_own_process", lambda *_: pytest.fail("a process for a simple filter"))
     for condition in EXAMPLES:
         filter_rows(rows, condition)
@@ -193,18 +191,18 @@ def age(workspace: Workspace, then: float = 1.7e9) -> None:
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files of runs that are read from now on."""
-    found: list[str] = []
+    result: list[str] = []
     read_bytes = Path.read_bytes
 
     def counted(path: Path) -> bytes:
-        found.append(path.name)
+        result.append(path.name)
         return read_bytes(path)
 
     monkeypatch.setattr(Path, "read_bytes", counted)
-    return found
+    return result
 
 
-def test_a_folder_that_has_not_changed_is_not_read_again(
+def test_an_unchanged_folder_is_not_read_again(
     workspace: Workspace, rows: list[dict[str, Any]], reads: list[str]
 ) -> None:
     age(workspace)
@@ -217,7 +215,7 @@ def test_a_folder_that_has_not_changed_is_not_read_again(
     assert not reads and all(map(operator.is_, first, second))
 
 
-def test_what_has_changed_is_seen_at_once(workspace: Workspace, rows: list[dict[str, Any]]) -> None:
+def test_changes_are_seen_at_once(workspace: Workspace, rows: list[dict[str, Any]]) -> None:
     age(workspace)
     run = Run(workspace.runs / run_table(workspace)[0]["id"])
     run.update_status(progress={"step": 7, "steps": 9})
@@ -236,7 +234,7 @@ def test_what_has_changed_is_seen_at_once(workspace: Workspace, rows: list[dict[
     assert run.id not in [row["id"] for row in run_table(workspace)]
 
 
-def test_a_change_of_the_same_size_and_time_in_place_is_seen_while_it_can_happen(tmp_path: Path) -> None:
+def test_a_change_with_equal_size_and_time_is_seen(tmp_path: Path) -> None:
     """A file system's clock may be too coarse to tell two changes apart."""
     file, moment = tmp_path / "a.json", time.time()
     for text in ("1", "2", "3"):
@@ -245,7 +243,7 @@ def test_a_change_of_the_same_size_and_time_in_place_is_seen_while_it_can_happen
         assert read_json_cached(file) == int(text)
 
 
-def test_a_filter_is_asked_again_only_when_a_row_has_changed(
+def test_a_filter_is_evaluated_again_only_when_a_row_has_changed(
     workspace: Workspace, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
@@ -272,7 +270,7 @@ def test_damaged_runs_stay_in_the_table(workspace: Workspace) -> None:
     assert filter_rows(run_table(workspace), "state = 'failed'")
 
 
-def test_sorting_puts_what_is_missing_last(rows: list[dict[str, Any]]) -> None:
+def test_sorting_puts_missing_values_last(rows: list[dict[str, Any]]) -> None:
     assert titles(sort_rows(rows, "accuracy")) == ["low", "high", "waiting"]
     assert titles(sort_rows(rows, "accuracy", descending=True)) == ["high", "low", "waiting"]
     with pytest.raises(UnknownNameError, match="accuracy"):
@@ -294,7 +292,7 @@ def test_groups_have_students_interval(workspace: Workspace) -> None:
         group_rows(run_table(workspace), ["tunning"])
 
 
-def test_exports_come_back_as_they_were(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+def test_exports_round_trip(rows: list[dict[str, Any]], tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     rows[0]["title"] = "=HYPERLINK('http://x')"
@@ -332,7 +330,7 @@ def test_tags_are_stored_in_the_folder(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("bad", [["a,b"], ["x" * 41], [str(i) for i in range(21)], ["a\0b"]])
-def test_what_is_no_tag_is_refused(workspace: Workspace, bad: list[str]) -> None:
+def test_invalid_tags_are_refused(workspace: Workspace, bad: list[str]) -> None:
     run = make_run(workspace)
     with pytest.raises(RequestError):
         update_tags(run, tags=bad)

@@ -47,19 +47,19 @@ def stored(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> S
     return made
 
 
-def test_every_segment_is_what_its_points_are(stored: Stored) -> None:
+def test_segments_agree_with_their_points(stored: Stored) -> None:
     values = stored.values
     assert list(module.sizes(len(values)))[-1] >= 256
     for size in module.sizes(len(values)):
         table = values[: len(values) // size * size].reshape(-1, size)
-        found = stored.read(size)
-        np.testing.assert_array_equal(values[found["low"]], table.min(axis=1))
-        np.testing.assert_array_equal(values[found["high"]], table.max(axis=1))
-        np.testing.assert_array_equal(found["high"] // size, np.arange(len(table)))
-        np.testing.assert_allclose(found["mean"], table.mean(axis=1), atol=1e-12)
+        result = stored.read(size)
+        np.testing.assert_array_equal(values[result["low"]], table.min(axis=1))
+        np.testing.assert_array_equal(values[result["high"]], table.max(axis=1))
+        np.testing.assert_array_equal(result["high"] // size, np.arange(len(table)))
+        np.testing.assert_allclose(result["mean"], table.mean(axis=1), atol=1e-12)
 
 
-def test_the_outline_of_any_part_has_its_extremes_and_ends(stored: Stored) -> None:
+def test_the_outline_of_any_range_has_its_extremes_and_ends(stored: Stored) -> None:
     trace, random, count = stored.trace(), np.random.default_rng(0), len(stored.values)
     parts = [(0, count), *(sorted(random.integers(0, count + 1, 2)) for _ in range(100))]
     for first, last in parts:
@@ -75,7 +75,7 @@ def test_the_outline_of_any_part_has_its_extremes_and_ends(stored: Stored) -> No
     assert trace.bounds() == (stored.values.min(), stored.values.max())
 
 
-def test_the_means_of_any_part_are_of_all_its_points(stored: Stored) -> None:
+def test_the_means_of_any_range_cover_all_its_points(stored: Stored) -> None:
     trace, random, count = stored.trace(), np.random.default_rng(1), len(stored.values)
     for first, last in (sorted(random.integers(0, count + 1, 2)) for _ in range(100)):
         xs, ys, sizes = trace.means(first, last)
@@ -87,7 +87,7 @@ def test_the_means_of_any_part_are_of_all_its_points(stored: Stored) -> None:
         np.testing.assert_allclose(ys, expected, atol=1e-12)
 
 
-def test_a_cover_is_every_point_once() -> None:
+def test_a_cover_has_every_point_once() -> None:
     random = np.random.default_rng(2)
     for first, last in (sorted(random.integers(0, 5000, 2)) for _ in range(200)):
         pieces = [(low * size, high * size) for size, low, high in cover(first, last, 1024)]
