@@ -23,7 +23,7 @@ from workbench.workspace import Workspace
 def make_run(
     workspace: Workspace,
     gold: Sequence[str],
-    given: Sequence[str] | None = None,
+    predicted: Sequence[str] | None = None,
     *,
     name: str = "",
     ids: Sequence[str] | None = None,
@@ -31,11 +31,11 @@ def make_run(
 ) -> Run:
     spec = RunSpec.parse({"name": name or None, "task": "text-classification", "data": "d", "model": "m", **changes})
     run = Run.create(spec, workspace)
-    if given is not None:
+    if predicted is not None:
         rows = {
             "id": list(ids or [f"{i:05d}" for i in range(len(gold))]),
             "gold": list(gold),
-            "prediction": list(given),
+            "prediction": list(predicted),
         }
         write_predictions(run, rows)
     return run
@@ -158,7 +158,7 @@ def test_several_labels_are_compared_by_label(workspace: Workspace) -> None:
     gold = ["a|b", "a", "", "b"] * 30
     first, second = ["a|b", "a", "", "b"] * 30, ["a", "a", "b", "b"] * 30
     task = {"name": "text-classification", "multi_label": True}
-    runs = [make_run(workspace, gold, given, task=task) for given in (first, second)]
+    runs = [make_run(workspace, gold, predicted, task=task) for predicted in (first, second)]
     indicators = [[[label in v.split("|") for label in "ab"] for v in column] for column in (gold, second)]
     for metric, average in (("micro_f1", "micro"), ("macro_f1", "macro")):
         result = compare(runs, metric)
@@ -187,9 +187,9 @@ def test_several_runs_are_compared_with_the_first_and_corrected(workspace: Works
 
 
 def test_order_of_the_rows_does_not_matter(workspace: Workspace) -> None:
-    gold, given = ["x", "y", "x", "y"], ["x", "x", "x", "y"]
-    one = make_run(workspace, gold, given, ids=["1", "2", "3", "4"])
-    other = make_run(workspace, gold[::-1], given[::-1], ids=["4", "3", "2", "1"])
+    gold, predicted = ["x", "y", "x", "y"], ["x", "x", "x", "y"]
+    one = make_run(workspace, gold, predicted, ids=["1", "2", "3", "4"])
+    other = make_run(workspace, gold[::-1], predicted[::-1], ids=["4", "3", "2", "1"])
     assert compare([one, other]).difference == 0
     assert compare([one, other]).p_value == 1
 
@@ -245,8 +245,8 @@ def test_holm_keeps_order_and_ties_and_never_lowers_a_p_value() -> None:
     assert holm(worked) == pytest.approx([0.0006, 0.12, 0.052, 0.12, 0.03, 0.3])
     generator = np.random.default_rng(3)
     for _ in range(50):
-        given = generator.random(generator.integers(1, 9)).round(2).tolist()
-        assert holm(given) == pytest.approx(holm_by_definition(given))
+        p_values = generator.random(generator.integers(1, 9)).round(2).tolist()
+        assert holm(p_values) == pytest.approx(holm_by_definition(p_values))
     assert holm([]) == []
 
 

@@ -20,11 +20,11 @@ from workbench.compare.confusion import confusion_matrix
 def test_the_matrix_and_the_classes_agree_with_scikit_learn() -> None:
     random = np.random.default_rng(0)
     gold = random.choice(["a", "b", "c"], 80).tolist()
-    said = [g if random.random() < 0.6 else "d" if random.random() < 0.2 else "a" for g in gold]
-    result = confusion_matrix(gold, said)
+    predicted = [g if random.random() < 0.6 else "d" if random.random() < 0.2 else "a" for g in gold]
+    result = confusion_matrix(gold, predicted)
     assert result.labels == ("a", "b", "c", "d")
-    np.testing.assert_array_equal(result.counts, metrics.confusion_matrix(gold, said, labels=list(result.labels)))
-    theirs = metrics.classification_report(gold, said, output_dict=True, zero_division=0)
+    np.testing.assert_array_equal(result.counts, metrics.confusion_matrix(gold, predicted, labels=list(result.labels)))
+    theirs = metrics.classification_report(gold, predicted, output_dict=True, zero_division=0)
     for label, row in result.per_class().items():
         assert row["precision"] == pytest.approx(theirs[label]["precision"])
         assert row["recall"] == pytest.approx(theirs[label]["recall"])
@@ -33,10 +33,10 @@ def test_the_matrix_and_the_classes_agree_with_scikit_learn() -> None:
 
 
 def test_the_cells_hold_every_example_once() -> None:
-    gold, said = ["a", "b", "a", "b", "b"], ["a", "a", "b", "b", "a"]
-    result = confusion_matrix(gold, said)
+    gold, predicted = ["a", "b", "a", "b", "b"], ["a", "a", "b", "b", "a"]
+    result = confusion_matrix(gold, predicted)
     assert result.indices("b", "a") == [1, 4] and result.indices("a", "b") == [2]
-    every = [place for row in result.labels for column in result.labels for place in result.indices(row, column)]
+    every = [index for row in result.labels for column in result.labels for index in result.indices(row, column)]
     assert sorted(every) == list(range(5))
     with pytest.raises(ValueError, match="not in"):
         result.indices("z", "a")
@@ -97,8 +97,8 @@ def test_probabilities_of_zero_are_allowed() -> None:
 
 def test_the_most_confused_classes_and_pairs() -> None:
     gold = ["a"] * 5 + ["b"] * 5 + ["c"] * 5 + ["d"] * 5
-    said = ["a"] * 5 + ["c"] * 3 + ["b"] * 2 + ["b"] * 2 + ["c"] * 3 + ["a"] + ["d"] * 4
-    counted = confusion_matrix(gold, said)
+    predicted = ["a"] * 5 + ["c"] * 3 + ["b"] * 2 + ["b"] * 2 + ["c"] * 3 + ["a"] + ["d"] * 4
+    counted = confusion_matrix(gold, predicted)
     assert counted.most_confused() == [("b", "c", 3), ("c", "b", 2), ("d", "a", 1)]
     worst = counted.worst(2)
     assert worst.labels == ("b", "c") and worst.counts.tolist() == [[2, 3], [2, 3]]

@@ -136,7 +136,7 @@ def test_entity_f1_of_each_sample_agrees_with_seqeval(workspace: Workspace) -> N
     tags = np.array(["O", "B-PER", "B-LOC"])
     count = 60
     gold = tags[generator.choice(3, (count, 4), p=[0.7, 0.2, 0.1])]
-    given = [
+    predictions = [
         np.where(generator.random(gold.shape) < p, gold, tags[generator.choice(3, gold.shape)]) for p in (0.9, 0.7)
     ]
     sums = [
@@ -145,13 +145,13 @@ def test_entity_f1_of_each_sample_agrees_with_seqeval(workspace: Workspace) -> N
             "predicted": (each != "O").sum(axis=1),
             "gold_entities": (gold != "O").sum(axis=1),
         }
-        for each in given
+        for each in predictions
     ]
     measure = {"entity_f1": ("f1", "hits", "predicted", "gold_entities")}
     runs = [measured_run(workspace, each, measure) for each in sums]
 
     def f1(run: int, picks: Sequence[int]) -> float:
-        return float(f1_score([gold[i].tolist() for i in picks], [given[run][i].tolist() for i in picks]))
+        return float(f1_score([gold[i].tolist() for i in picks], [predictions[run][i].tolist() for i in picks]))
 
     held_to(runs, "entity_f1", count, f1)
 

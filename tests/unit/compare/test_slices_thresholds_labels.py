@@ -54,8 +54,8 @@ def test_slices_by_length_contain_every_text_once() -> None:
 @pytest.mark.parametrize("lengths", [[3, 3, 3], [0], [1, 1, 1, 9], [5, 1, 4, 1, 5, 9, 2, 6], []])
 def test_texts_of_one_length_are_in_one_slice(lengths: list[int]) -> None:
     result = slices_by_length(["x" * length for length in lengths], [True] * len(lengths))
-    assert sorted(place for one in result for place in one.indices) == list(range(len(lengths)))
-    of = [{lengths[place] for place in one.indices} for one in result]
+    assert sorted(index for one in result for index in one.indices) == list(range(len(lengths)))
+    of = [{lengths[index] for index in one.indices} for one in result]
     assert all(max(a) < min(b) for a, b in pairwise(of))
 
 
@@ -120,8 +120,8 @@ def test_planted_label_errors_are_detected_most_certain_first() -> None:
     table = random.dirichlet([1, 1, 1], 600) * 0.3 + 0.7 * np.eye(3)[true]
     labels = ["x", "y", "z"]
     wrong = set(random.choice(600, 30, replace=False).tolist())
-    given = [labels[(k + 1) % 3] if i in wrong else labels[k] for i, k in enumerate(true)]
-    result = find_label_issues(table, given, labels)
+    assigned = [labels[(k + 1) % 3] if i in wrong else labels[k] for i, k in enumerate(true)]
+    result = find_label_issues(table, assigned, labels)
     assert {one.index for one in result} < wrong and len(result) > 10  # what is not sure is left alone
     assert all(one.suggested == labels[true[one.index]] for one in result)
     assert [one.margin for one in result] == sorted((one.margin for one in result), reverse=True)
@@ -133,9 +133,9 @@ def test_a_class_without_examples_is_never_suggested() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "given", "message"),
+    ("table", "assigned", "message"),
     [([[0.5, 0.5]], ["a", "b"], "shape"), ([[0.5, 0.5]], ["c"], "'c'"), ([[np.nan, 1]], ["a"], "not a number")],
 )
-def test_mismatched_tables_are_refused(table: list[list[float]], given: list[str], message: str) -> None:
+def test_mismatched_tables_are_refused(table: list[list[float]], assigned: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        find_label_issues(table, given, ["a", "b"])
+        find_label_issues(table, assigned, ["a", "b"])

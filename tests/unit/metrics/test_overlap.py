@@ -45,8 +45,8 @@ def pairs(texts: list[str], seed: int) -> tuple[list[str], list[str]]:
     for text in texts:
         pieces = list(text)
         for _ in range(generator.randint(0, 6)):
-            place = generator.randrange(len(pieces)) if pieces else 0
-            pieces[place : place + 1] = generator.choice([[], pieces[place : place + 1] * 2, list(" x")])
+            index = generator.randrange(len(pieces)) if pieces else 0
+            pieces[index : index + 1] = generator.choice([[], pieces[index : index + 1] * 2, list(" x")])
         written.append("".join(pieces))
     return written, texts
 

@@ -32,8 +32,8 @@ def test_class_metrics_agree_with_scikit_learn(classes: int, seed: int) -> None:
 
 
 def test_metrics_where_they_are_undefined() -> None:
-    one_class_said = scores.confusion_matrix([0, 0, 1], [0, 0, 0], 2)
-    assert scores.class_scores(one_class_said) == pytest.approx({"accuracy": 2 / 3, "macro_f1": 0.4, "matthews": 0.0})
+    one_class = scores.confusion_matrix([0, 0, 1], [0, 0, 0], 2)
+    assert scores.class_scores(one_class) == pytest.approx({"accuracy": 2 / 3, "macro_f1": 0.4, "matthews": 0.0})
     absent_class = scores.confusion_matrix([0, 1], [0, 1], 3)  # class 2 occurs nowhere: it does not lower the mean
     assert scores.class_scores(absent_class) == pytest.approx({"accuracy": 1, "macro_f1": 1, "matthews": 1})
     assert scores.class_scores(np.zeros((2, 2), int)) == {"accuracy": 0.0, "macro_f1": 0.0, "matthews": 0.0}

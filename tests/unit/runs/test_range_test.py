@@ -22,9 +22,9 @@ RATES = np.logspace(-7, 0, 141)  # 20 a power of ten
 
 def curve(noise: float = 0.0, fastest: float = 1e-3, lowest: float = 3e-2) -> list[float]:
     """A loss that falls as a logistic function of log rate, fastest at one rate, and turns upwards at another."""
-    places = np.log10(RATES)
-    fall = 2.0 / (1 + np.exp(-6 * (places - math.log10(fastest))))
-    climb = np.maximum(0, places - math.log10(lowest)) * 3
+    log_rates = np.log10(RATES)
+    fall = 2.0 / (1 + np.exp(-6 * (log_rates - math.log10(fastest))))
+    climb = np.maximum(0, log_rates - math.log10(lowest)) * 3
     return (7.0 - fall + climb + noise * np.random.default_rng(0).standard_normal(len(RATES))).tolist()
 
 

@@ -305,6 +305,6 @@ def test_no_confusion_matrix_is_stored_for_many_labels(run: Run) -> None:
 
 def test_samples_are_read_from_the_end_of_the_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "TAIL_BYTES", 100)  # bytes
-    lines = [json.dumps({"step": step, "prompt": "", "text": f"t{place}"}) for step in (1, 2, 3) for place in (0, 1)]
+    lines = [json.dumps({"step": step, "prompt": "", "text": f"t{index}"}) for step in (1, 2, 3) for index in (0, 1)]
     run.samples_file.write_text("\n".join(lines) + "\n")
     assert [row["text"] for row in run.last_samples()] == ["t0", "t1"] and run.last_samples()[0]["step"] == 3

@@ -17,13 +17,13 @@ class Stored:
 
     def __init__(self) -> None:
         self.values = np.empty(0)
-        self.found: dict[int, Any] = {}
+        self.stored: dict[int, Any] = {}
 
     def read(self, size: int) -> Any:
-        return self.found.get(size, np.empty(0, SEGMENT))[: len(self.values) // size]
+        return self.stored.get(size, np.empty(0, SEGMENT))[: len(self.values) // size]
 
     def write(self, size: int, at: int, new: Any) -> None:
-        self.found[size] = np.concatenate([self.found.get(size, np.empty(0, SEGMENT))[:at], new])
+        self.stored[size] = np.concatenate([self.stored.get(size, np.empty(0, SEGMENT))[:at], new])
 
     def put(self, at: int, new: Any) -> None:
         """``new`` values after the first ``at``; what stood there is taken back."""
@@ -91,8 +91,8 @@ def test_a_cover_has_every_point_once() -> None:
     random = np.random.default_rng(2)
     for first, last in (sorted(random.integers(0, 5000, 2)) for _ in range(200)):
         pieces = [(low * size, high * size) for size, low, high in cover(first, last, 1024)]
-        places = [place for low, high in pieces for place in range(low, high)]
-        assert places == list(range(first, last))
+        indices = [index for low, high in pieces for index in range(low, high)]
+        assert indices == list(range(first, last))
 
 
 def test_smoothed_means_follow_the_smoothed_points() -> None:
