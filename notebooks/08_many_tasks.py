@@ -343,7 +343,7 @@ print("relation: ", answers["relation-extraction"].label)
 
 # %% [markdown]
 # With so few examples, each of them may be wrong: *Other* means none of the nine relations, and the answer may be only
-# half of the date.
+# a fragment of the date.
 #
 # ## The search for the answer, compared with the library
 #

@@ -48,8 +48,8 @@ _ = torch.manual_seed(0)
 # $$p(y \mid x) = \prod_{t=1}^{T} p(y_t \mid y_1 \dots y_{t-1},\, x)$$
 #
 # Both languages share one tokenizer, of a kind that notebook 01 did not build: **unigram** (Kudo 2018, arXiv
-# 1804.10959) starts with far too many subwords, each with a probability, and repeatedly drops those whose loss harms
-# the texts' probability least. It needs no spaces between words, and Chinese has none.
+# 1804.10959) starts with far too many subwords, each with a probability, and repeatedly drops those whose removal
+# lowers the probability of the texts least. It needs no spaces between words, and Chinese has none.
 
 # %%
 finished = wb.run(

@@ -319,8 +319,8 @@ print(f"with and without adapters:                 {(output(mine) - output(minil
 #
 # **Prefix tuning** (Li and Liang 2021, arXiv 2101.00190) leaves the network as it is. In each layer it puts learned
 # keys and values *before* those of the text, as if the text began with some words that nobody typed. The queries
-# attend to them like to any others. In the code, P is the number of these positions in a layer, H the number of heads,
-# and K the size of a head, $D / H$.
+# attend to them like to any others. In the code, P is the number of virtual positions in a layer, H the number of
+# heads, and K the size of a head, $D / H$.
 
 
 # %%
@@ -369,7 +369,7 @@ print(f"{share.min():.0%} to {share.max():.0%}")
 # | `bitfit` | the biases (Ben Zaken et al. 2022, arXiv 2106.10199) | nothing added |
 # | `lora` | a change of rank r in addition to chosen matrices | can be merged |
 # | `adalora` | like LoRA, but unimportant directions are removed | can be merged |
-# | `adapter` | two small networks in each layer | runs within the model |
+# | `adapter` | two small networks in each layer | adds a little computation |
 # | `prefix` | some virtual keys and values before the text, in each layer | makes each text a little longer |
 # | `full` | everything | nothing added |
 #
@@ -526,7 +526,7 @@ print(f"rank 8 misses {change[8]:.0%} of full fine-tuning's change; of noise it 
 # ## Summary
 #
 # * LoRA adds $\frac{\alpha}{r}BA$ to frozen matrices; it starts at 0, and can be merged. Ours equals peft's.
-# * AdaLoRA distributes the ranks by importance. Adapters and prefixes add something that stays in the model; tuning
+# * AdaLoRA distributes the ranks by importance. Adapters and prefixes add something that stays in the model; training
 #   only the head adds nothing.
 # * The number of trainable weights is known in advance; the quality is not. Measure, with intervals.
 #

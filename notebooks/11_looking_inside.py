@@ -30,12 +30,11 @@ from IPython.display import HTML
 from scipy.stats import spearmanr
 
 import workbench as wb
-from workbench.explain import capture_queries_keys, explain
+from workbench.explain import capture_queries_keys
 from workbench.explain.capture import capture_attention
 from workbench.explain.methods.rollout import rollout
 from workbench.explain.render.bertviz import head_view, model_view
 from workbench.explain.render.neuron import neuron_view
-from workbench.inference.predictor import Predictor
 from workbench.teach import done, size
 from workbench.teach.pictures import show
 
@@ -62,53 +61,52 @@ finished = wb.run(
     },
     reuse=True,
 )
-predictor = Predictor.load(finished)
-print(predictor.predict([{"text": TEXT}])[0])
+answer = finished.predict(TEXT)[0]
+print(f"{answer.label}, with a probability of {answer.score:.2f}")
 
 # %% [markdown]
 # ## Three views of attention
 #
 # Every head of every layer gives each token a weight for each token: a table `[T, T]`. For one text that is `[layers,
-# heads, T, T]`, here 6 x 12 tables. Three ways to look at them come from bertviz (Vig 2019, arXiv 1906.05714):
+# heads, T, T]`, here 6 x 12 tables. bertviz (Vig 2019, arXiv 1906.05714) offers three ways to look at them:
 #
-# * the **head view**: lines from each token to those it looks at, one layer at a time;
-# * the **model view**: many tables at once, small (below only those of two layers and four heads);
+# * the **head view**: lines from each token to those it attends to, one layer at a time;
+# * the **model view**: many tables at once, in small size (below, only those of two layers and four heads);
 # * the **neuron view**: query, key and their products for one head, the steps of notebook 03.
 #
-# Each is a page of its own inside the notebook, and works without a network. The dashboard's **Explain** page has the
-# same three. Under each stands in words what is to be seen, for those who cannot see it. Layers and heads are counted
-# from 0, as in the code.
+# Each view is a separate page inside the notebook, and works offline. The dashboard's **Explain** page has the same
+# three. A description in words follows each view, for readers who cannot see it. Layers and heads are counted from 0,
+# as in the code.
 
 # %%
+predictor = finished.predictor()
 attention = capture_attention(predictor.model, predictor.tokenizer, TEXT)
 print("weights:", list(attention.weights.shape), "tokens:", attention.tokens)
 
 
 def page(document, height, title, words):
-    """A page inside the notebook, apart from the notebook's scripts and styles, and what it shows in words."""
+    """Return a page inside the notebook, separate from its scripts and styles, and a description in words."""
     frame = f'<iframe title="{title}" width="100%" height="{height}" srcdoc="{html.escape(document)}"></iframe>'
     return HTML(f"<div>{frame}<p>In words: {html.escape(words)}</p></div>")
 
 
 def looked_at(weights):
-    """The token that gets most of the weights [..., T, T], and its share."""
+    """Return the token that receives most of the weights [..., T, T], and its share."""
     received = weights.reshape(-1, len(attention.tokens)).mean(axis=0)
     return f"“{attention.tokens[received.argmax()]}” ({received.max():.0%} of all weight)"
 
 
 LAYER = 5  # the last
-words = (
-    f"lines from each token to those that it looks at in layer {LAYER}, a colour for each of {attention.heads} heads"
-)
+words = f"lines from each token to those it attends to in layer {LAYER}, in a color for each of {attention.heads} heads"
 page(
     head_view(attention, layer=LAYER),
     420,
     "Attention view",
-    f"{words}. Most looked at, over all heads: {looked_at(attention.weights[LAYER])}.",
+    f"{words}. Most attention over all heads: {looked_at(attention.weights[LAYER])}.",
 )
 
 # %% [markdown]
-# Point at a token on the left to see its lines alone; click a coloured square to hide or show a head.
+# Point at a token on the left to see only its lines; click a colored square to hide or show a head.
 
 # %%
 LAYERS, HEADS = [4, 5], [0, 1, 2, 3]
@@ -117,40 +115,39 @@ page(
     model_view(attention, layers=LAYERS, heads=HEADS),
     420,
     "Attention view",
-    f"{len(each)} small drawings, a row for each layer, a column for each head. Most looked at in {'; '.join(each)}.",
+    f"{len(each)} small plots, a row for each layer, a column for each head. Most attention in {'; '.join(each)}.",
 )
 
 # %% [markdown]
-# The third goes one step further down, to what the weights are made of: a head compares the query $q_i$ of a token
-# with the key $k_j$ of each token. It multiplies them number by number, adds up, divides by $\sqrt{K}$ (where $K$ is
-# how many numbers each has), and the softmax over $j$ gives the weights. Point at a token on the left, and click
-# the **+** that appears: the lines give way to stripes of numbers.
+# The third view goes one step deeper, to how the weights are computed: a head compares the query $q_i$ of a token with
+# the key $k_j$ of each token. It multiplies them number by number, sums the products and divides by $\sqrt{K}$ (where
+# $K$ is the size of each vector), and the softmax over $j$ returns the weights. Point at a token on the left, and
+# click the **+** that appears: stripes of numbers replace the lines.
 
 # %%
-compared = capture_queries_keys(predictor.model, predictor.tokenizer, TEXT)
-queries, keys = compared.queries[LAYER, 0], compared.keys[LAYER, 0]  # of head 0: [T, K] both
+captured = capture_queries_keys(predictor.model, predictor.tokenizer, TEXT)
+queries, keys = captured.queries[LAYER, 0], captured.keys[LAYER, 0]  # of head 0: [T, K] both
 products = queries @ keys.T / np.sqrt(queries.shape[1])  # [T, T]
-powers = np.exp(products - products.max(axis=1, keepdims=True))  # less the largest: same shares, no huge numbers
+powers = np.exp(products - products.max(axis=1, keepdims=True))  # minus the largest: same shares, no huge numbers
 softmax = powers / powers.sum(axis=1, keepdims=True)
-np.testing.assert_allclose(softmax, attention.weights[LAYER, 0], atol=1e-5)  # the steps give the weights above
+np.testing.assert_allclose(softmax, attention.weights[LAYER, 0], atol=1e-5)  # the same weights as above
 strongest = [attention.tokens[i] for i in np.unravel_index(products.argmax(), products.shape)]
 page(
-    neuron_view(compared, layers=[LAYER], head=0),
+    neuron_view(captured, layers=[LAYER], head=0),
     480,
     "Neuron view",
-    f"queries and keys of layer {LAYER}, head 0, as coloured stripes of {queries.shape[1]} numbers for each token. The "
-    f"largest product, {products.max():.1f}, is that of the query of “{strongest[0]}” with the key of "
-    f"“{strongest[1]}”.",
+    f"queries and keys of layer {LAYER}, head 0, as colored stripes of {queries.shape[1]} numbers for each token. The "
+    f"query of “{strongest[0]}” and the key of “{strongest[1]}” have the largest product, {products.max():.1f}.",
 )
 
 # %% [markdown]
 # ## Rollout, by hand
 #
-# One layer's weights say what a token takes from the vectors of the layer below, and those are mixtures already.
+# The weights of one layer show what a token takes from the vectors of the layer below, but those are already mixtures.
 # **Rollout** (Abnar and Zuidema 2020, arXiv 2005.00928) multiplies the layers: $R = \hat A_L \cdots \hat A_2 \hat
-# A_1$. Here $A_l$ is the mean over the heads of layer $l$, and $\hat A_l = \tfrac12 A_l + \tfrac12 I$ lets half of each
-# token pass by unchanged (the residual connection of notebook 04). $R$ says how much of each token of the text is in
-# each vector at the end, if layers did nothing but mix.
+# A_1$. Here $A_l$ is the mean over the heads of layer $l$, and $\hat A_l = \tfrac12 A_l + \tfrac12 I$ lets half of
+# each token pass unchanged (the residual connection of notebook 04). $R$ shows how much of each token of the text is
+# in each final vector, if layers did nothing but mix.
 #
 # | symbol | in the code | shape |
 # |---|---|---|
@@ -166,15 +163,15 @@ rolled = np.eye(T)
 for layer in means:
     rolled = (0.5 * layer + 0.5 * np.eye(T)) @ rolled
 np.testing.assert_allclose(rolled, rollout(attention.weights), atol=1e-5)
-print("same as the library's; rows sum to", np.unique(rolled.sum(1).round(3)))
+print("the same as the library's; rows sum to", np.unique(rolled.sum(1).round(3)))
 
 # %% [markdown]
 # ## Integrated gradients, by hand
 #
 # Another question: how much does each token's vector $x_t$ contribute to the **answer** $f(x)$ (here the score of the
-# predicted class)? The gradient says how $f$ changes when $x_t$ changes a little. But a little is not enough: so go
-# the whole way, from a text $x'$ that says nothing (every word replaced by `[MASK]`) to the text, and add up the
-# gradients on the way (Sundararajan et al. 2017, arXiv 1703.01365):
+# predicted class)? The gradient shows how $f$ changes when $x_t$ changes a little. But a little is not enough. So
+# follow the whole path, from a text $x'$ that says nothing (every word replaced by `[MASK]`) to the real text, and sum
+# the gradients along it (Sundararajan et al. 2017, arXiv 1703.01365):
 #
 # $$\mathrm{IG}_t = (x_t - x'_t) \cdot \int_0^1 \frac{\partial f\bigl(x' + a\,(x - x')\bigr)}{\partial x_t}\,da$$
 #
@@ -182,12 +179,12 @@ print("same as the library's; rows sum to", np.unique(rolled.sum(1).round(3)))
 # |---|---|---|
 # | $x$ | `x` | `[1, T, D]`: the vectors of the text's tokens |
 # | $x'$ | `x0` | `[1, T, D]`: those of the same text with `[MASK]` for each word |
-# | $a$ | `a` | a number: how far on the way, 0 is $x'$ and 1 is $x$ |
+# | $a$ | `a` | a number: the position on the path, 0 is $x'$ and 1 is $x$ |
 # | $f$ | `score` | `[1, T, D]` to a number |
-# | $\int \dots da$ | `total` | `[1, T, D]`: the mean gradient on the way |
+# | $\int \dots da$ | `total` | `[1, T, D]`: the mean gradient along the path |
 # | $\mathrm{IG}_t$ | `contributions` | `[T]` |
 #
-# The dot sums over the $D$ numbers of a vector. What makes it trustworthy is a promise that can be checked: **the
+# The dot sums over the $D$ numbers of a vector. The method guarantees a property that you can check: **the
 # contributions sum to $f(x) - f(x')$**.
 
 # %%
@@ -197,22 +194,22 @@ special = torch.tensor(
     tokenizer.get_special_tokens_mask(inputs["input_ids"][0], already_has_special_tokens=True)
 ).bool()
 masked = inputs["input_ids"].masked_fill(~special, tokenizer.mask_token_id)
-look_up = model.get_input_embeddings()
-x, x0 = look_up(inputs["input_ids"]).detach(), look_up(masked).detach()  # [1, T, D]
+embeddings = model.get_input_embeddings()
+x, x0 = embeddings(inputs["input_ids"]).detach(), embeddings(masked).detach()  # [1, T, D]
 chosen = model(**inputs).logits[0].argmax().item()  # the predicted class
 
 
 def score(vectors):
-    """The chosen class's score, a number, for a text's vectors [1, T, D]."""
+    """Return the chosen class's score, a number, for a text's vectors [1, T, D]."""
     return model(inputs_embeds=vectors, attention_mask=inputs["attention_mask"]).logits[0, chosen]
 
 
-def integrated(places, weights):
-    """The contributions [T] of the tokens; gradients are taken at these places on the way, and count by the weights."""
+def integrated(points, weights):
+    """Return the contributions [T] of the tokens, from the weighted gradients at some points on the path."""
     total = torch.zeros_like(x)
-    for a, weight in zip(places, weights, strict=True):
-        at = (x0 + float(a) * (x - x0)).requires_grad_()
-        (gradient,) = torch.autograd.grad(score(at), at)
+    for a, weight in zip(points, weights, strict=True):
+        vectors = (x0 + float(a) * (x - x0)).requires_grad_()
+        (gradient,) = torch.autograd.grad(score(vectors), vectors)
         total += float(weight) * gradient
     return ((x - x0) * total).sum(-1)[0]
 
@@ -221,42 +218,43 @@ with torch.no_grad():
     difference = float(score(x) - score(x0))
 print(f"f(x) - f(x') = {difference:+.5f}")
 for steps in (1, 4, 16):
-    middles = (np.arange(steps) + 0.5) / steps  # the middle of each of so many equal parts of the way
-    found = float(integrated(middles, np.full(steps, 1 / steps)).sum())
-    print(f"{steps:>2} steps: the contributions sum to {found:+.5f}, off by {abs(found - difference):.5f}")
+    middles = (np.arange(steps) + 0.5) / steps  # the middle of each step, all equally long
+    total = float(integrated(middles, np.full(steps, 1 / steps)).sum())
+    print(f"{steps:>2} steps: the contributions sum to {total:+.5f}, off by {abs(total - difference):.5f}")
 
 # %% [markdown]
-# Equal parts are the simplest rule for an integral. The library (through captum) uses a finer one: **Gauss and
-# Legendre's**, which chooses the places on the way and their weights so that fewer steps are needed. numpy knows them,
-# for the way from -1 to 1. And it doubles the steps until the promise is kept to 1%. With its number of steps and its
-# rule, ours must be the same:
+# Equal steps are the simplest rule for an integral. The library (through captum) uses a more accurate one, the
+# **Gauss-Legendre rule**, which chooses the points on the path and their weights so that fewer steps are needed. numpy
+# provides them, for a path from -1 to 1. The library also doubles the number of steps until the sum is accurate to 1%.
+# With its number of steps and its rule, our contributions must be the same:
 
 # %%
-library = explain(predictor, TEXT, method="integrated-gradients")
+library = finished.explain(TEXT, method="integrated-gradients")
 steps = library.details["steps"]
-places, weights = np.polynomial.legendre.leggauss(steps)
-contributions = integrated((places + 1) / 2, weights / 2).numpy()  # from 0 to 1 instead of from -1 to 1
+points, weights = np.polynomial.legendre.leggauss(steps)
+contributions = integrated((points + 1) / 2, weights / 2).numpy()  # from 0 to 1 instead of from -1 to 1
 np.testing.assert_allclose(contributions, library.scores, atol=1e-5)
-print(f"with {steps} steps the same as the library's: largest gap {np.abs(contributions - library.scores).max():.1e}")
+gap = np.abs(contributions - library.scores).max()
+print(f"the same as the library's with {steps} steps: largest difference {gap:.1e}")
 print(f"the contributions sum to {contributions.sum():+.5f}, and f(x) - f(x') is {difference:+.5f}")
 
 # %% [markdown]
 # ## Three explanations of one answer
 #
-# * **attention**: the row of `[CLS]` in the last layer, the mean over the heads. (`[CLS]` is the token whose vector the
-#   classifier reads.)
+# * **attention**: the row of `[CLS]` in the last layer, the mean over the heads. (`[CLS]` is the token whose vector
+#   the classifier reads.)
 # * **rollout**: the row of `[CLS]` in $R$.
 # * **integrated gradients**: $\mathrm{IG}_t$.
 
 # %%
 methods = ("attention", "rollout", "integrated-gradients")
-explained = {method: explain(predictor, TEXT, method=method) for method in methods}
-np.testing.assert_allclose(explained["attention"].scores, means[-1][0], atol=1e-5)
-np.testing.assert_allclose(explained["rollout"].scores, rolled[0], atol=1e-5)
+explanations = {method: finished.explain(TEXT, method=method) for method in methods}
+np.testing.assert_allclose(explanations["attention"].scores, means[-1][0], atol=1e-5)
+np.testing.assert_allclose(explanations["rollout"].scores, rolled[0], atol=1e-5)
 
 names = library.shown
-own = [place for place, added in enumerate(library.special) if not added]  # without [CLS] and [SEP]
-scores = {method: np.array(found.scores)[own] for method, found in explained.items()}
+own = [index for index, special in enumerate(library.special) if not special]  # without [CLS] and [SEP]
+scores = {method: np.array(explanation.scores)[own] for method, explanation in explanations.items()}
 top = {method: [names[own[i]] for i in np.argsort(-values)[:3]] for method, values in scores.items()}
 
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.6), sharey=True)
@@ -269,55 +267,56 @@ figure.tight_layout()
 against = [names[i] for i in own if library.scores[i] < 0]
 show(
     figure,
-    "Bars for each word by three methods. Largest: "
-    + "; ".join(f"{method}: {', '.join(found)}" for method, found in top.items())
+    "Bars for each word by three methods. The highest scores: "
+    + "; ".join(f"{method}: {', '.join(words)}" for method, words in top.items())
     + f". Only integrated gradients can be below 0, against the answer; here {', '.join(against) or 'none'}.",
 )
 
 # %% [markdown]
-# Only the words are drawn: in rollout `[CLS]` keeps most for itself, as half of each token passes by unchanged in every
-# layer. The lengths of different methods cannot be compared (shares of attention, parts of a score), only their order.
+# The plot shows only the words: in rollout, `[CLS]` keeps most of its weight for itself, because half of each token
+# passes unchanged in every layer. You cannot compare the lengths of the bars between methods (shares of attention,
+# contributions to a score), only their order.
 #
 # Do they agree? The **rank correlation** compares two orders of the words: 1 is the same order, 0 no relation, -1 the
 # opposite order.
 
 # %%
-for one, other in (methods[:2], methods[1:], methods[::2]):
-    shared = len(set(top[one]) & set(top[other]))
-    order = spearmanr(scores[one], scores[other]).statistic
-    print(f"{one} and {other}: rank correlation {order:+.2f}, {shared} of the 3 first words in common")
+for first, second in (methods[:2], methods[1:], methods[::2]):
+    shared = len(set(top[first]) & set(top[second]))
+    correlation = spearmanr(scores[first], scores[second]).statistic
+    print(f"{first} and {second}: rank correlation {correlation:+.2f}, {shared} of the top 3 words in common")
 
 # %% [markdown]
-# Where they differ: which one should be believed?
+# Where they differ, which one should you believe?
 #
 # ## What attention does not say: the faithfulness test
 #
-# An explanation marks some words as important. So **hide them and ask the model again**. If its answer does not move,
-# or moves no more than when random words are hidden, the marks say nothing about the model (DeYoung et al. 2020, arXiv
-# 1911.03429). Every explanation of this workbench carries that test: it puts `[MASK]` in place of about a fifth of the
-# text's tokens (at least one), those that the explanation ranks highest.
+# An explanation marks some words as important. So **mask them and run the model again**. If its answer does not
+# change, or changes no more than when random words are masked, the marks say nothing about the model (DeYoung et al.
+# 2020, arXiv 1911.03429). Every explanation of this workbench includes this test: it replaces about a fifth of the
+# text's tokens (at least one), those with the highest scores, by `[MASK]`.
 
 # %%
-for method, found in explained.items():
-    print(f"{method:>20}: {found.faithfulness['sentence']}")
+for method, explanation in explanations.items():
+    print(f"{method:>20}: {explanation.faithfulness['sentence']}")
 
 # %% [markdown]
-# By hand, for attention: which are the marked tokens, and what does the model say without them?
+# By hand, for attention: which tokens are marked, and what does the model predict without them?
 
 # %%
-faithfulness = explained["attention"].faithfulness
-hidden = inputs["input_ids"].clone()
-hidden[0, faithfulness["top_k"]] = tokenizer.mask_token_id
+faithfulness = explanations["attention"].faithfulness
+ids = inputs["input_ids"].clone()
+ids[0, faithfulness["top_k"]] = tokenizer.mask_token_id
 with torch.no_grad():
-    label = predictor.labels.index(explained["attention"].target)
+    label = predictor.labels.index(explanations["attention"].target)
     before = model(**inputs).logits.softmax(-1)[0, label].item()
-    after = model(**{**inputs, "input_ids": hidden}).logits.softmax(-1)[0, label].item()
+    after = model(**{**inputs, "input_ids": ids}).logits.softmax(-1)[0, label].item()
 np.testing.assert_allclose([before, after], [faithfulness["original"], faithfulness["without_top_k"]], atol=1e-5)
 print(f"{before:.3f} -> {after:.3f}, marked:", [names[i] for i in faithfulness["top_k"]])
 
 # %% [markdown]
-# One text is one toss of a coin. Over several texts, the mean fall of the probability (its name is
-# *comprehensiveness*), beside that of random words:
+# A single text is like a single coin toss. Here is the mean over several texts of how far the probability falls (this
+# is called *comprehensiveness*), next to the same for random words:
 
 # %%
 texts = [
@@ -329,14 +328,14 @@ texts = [
     "A waste of a talented director.",
 ][: size(test=2, cpu=6, gpu=6)]
 figure, axis = plt.subplots(figsize=(6, 3))
-told = []
-for place, method in enumerate(methods):
-    measured = [explain(predictor, text, method=method).faithfulness for text in texts]
-    fall = np.mean([one["comprehensiveness"] for one in measured])
-    chance = np.mean([one["random_comprehensiveness"] for one in measured])
-    axis.bar(place - 0.2, fall, 0.4, color="tab:blue", label="marked words hidden" if place == 0 else None)
-    axis.bar(place + 0.2, chance, 0.4, color="lightgrey", label="random words hidden" if place == 0 else None)
-    told.append(f"{method} {fall:+.3f}, random {chance:+.3f}")
+descriptions = []
+for index, method in enumerate(methods):
+    results = [finished.explain(text, method=method).faithfulness for text in texts]
+    fall = np.mean([result["comprehensiveness"] for result in results])
+    chance = np.mean([result["random_comprehensiveness"] for result in results])
+    axis.bar(index - 0.2, fall, 0.4, color="tab:blue", label="marked words masked" if index == 0 else None)
+    axis.bar(index + 0.2, chance, 0.4, color="lightgrey", label="random words masked" if index == 0 else None)
+    descriptions.append(f"{method} {fall:+.3f}, random {chance:+.3f}")
     print(f"{method:>20}: {fall:+.3f}, random {chance:+.3f}")
 axis.axhline(0, color="grey", linewidth=0.8)
 axis.set_xticks(range(len(methods)), methods)
@@ -344,35 +343,37 @@ axis.set_ylabel("fall of the probability")
 axis.legend()
 show(
     figure,
-    "The fall of the answer's probability when marked words are hidden, beside random ones: " + "; ".join(told) + ".",
+    "How far the answer's probability falls when marked words are masked, and when random words are: "
+    + "; ".join(descriptions)
+    + ".",
 )
 
 # %% [markdown]
-# Read the bars in pairs: a method is worth something here as far as its bar stands above the grey one beside it. With
-# a model this weakly trained (and with so few texts) the differences may be small; `workbench faithfulness RUN` does
-# the same over a run's own test texts, with intervals. Jain and Wallace (2019, arXiv 1902.10186) found that one can
-# often change attention weights a lot without changing the answer: weights are what a layer *took*, not what decided.
+# Read the bars in pairs: a method is useful here as far as its bar exceeds the gray bar next to it. With a model
+# trained this little (and with so few texts) the differences may be small; `workbench faithfulness RUN` computes the
+# same on a run's test texts, with intervals. Jain and Wallace (2019, arXiv 1902.10186) showed that you can often
+# change attention weights a lot without changing the answer: weights show what a layer *read*, not what was decisive.
 #
 # ## Summary
 #
-# * Views show the weights of heads; rollout multiplies layers; integrated gradients share out the answer itself.
+# * Views show the weights of heads; rollout multiplies layers; integrated gradients divide the answer itself among the
+#   tokens.
 # * Explanations of one answer disagree. The faithfulness test asks the model, not the eye.
-# * Always beside random words, and over more than one text.
+# * Always compare with random words, and over more than one text.
 #
 # ## Questions to think about
 #
-# 1. Rollout knows nothing of the values. Think of a head with large weights and values that are all 0: what would
-#    rollout say?
-# 2. Why must a baseline text be chosen for integrated gradients, and how would `[PAD]` in place of `[MASK]` change
-#    it?
-# 3. A hidden word leaves a text such as no one writes. Whom may that favour?
+# 1. Rollout does not use the values. Think of a head with large weights and values that are all 0: what would rollout
+#    show?
+# 2. Why do integrated gradients need a baseline text, and how would `[PAD]` in place of `[MASK]` change the result?
+# 3. Masking a word makes a text that nobody would write. Which methods may that favor?
 #
-# ## Where to go on
+# ## Where to go next
 #
 # * [Notebook 12](12_comparing_honestly.ipynb): is a difference more than chance?
-# * The dashboard's **Explain** page; lesson 09, [explain a decision to a
-#   customer](../tutorials/09_explain.ipynb).
-# * `workbench explainers` lists all methods; each is a file of [workbench/explain](../workbench/explain).
+# * The dashboard's **Explain** page; lesson 09, [explain a decision to a customer](../tutorials/09_explain.ipynb).
+# * `workbench explainers` lists all methods; each is a file in
+#   [workbench/explain/methods](../workbench/explain/methods).
 
 # %%
 done("11-looking-inside")
