@@ -1,9 +1,9 @@
-"""Write in a few words what a text says.
+"""Summarize a text.
 
     workbench run summarize        # a summary of one sentence of scientific abstracts
 
-ROUGE is that of Lin (2004), without stemming; of several summaries by people the nearest counts. What a run is held
-against is the text's first sentence, which is hard to beat: writers put first what matters.
+ROUGE is that of Lin (2004), without stemming; of several summaries by people the most similar counts. The baseline
+is the text's first sentence, which is hard to beat: writers put first what matters.
 """
 
 from __future__ import annotations

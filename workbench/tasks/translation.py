@@ -1,4 +1,4 @@
-"""Write a text in another language.
+"""Translate a text into another language.
 
     workbench run translate        # English to Chinese from nothing, on sentences of tatoeba.org
 

@@ -62,7 +62,7 @@ def test_the_model_never_sees_what_its_judge_learned_from(tokenizer: Any) -> Non
     assert again.held_out == task.held_out, "a resumed run divides alike"
 
 
-def test_without_labels_nothing_is_kept_back(tokenizer: Any) -> None:
+def test_without_labels_no_text_is_held_out(tokenizer: Any) -> None:
     task, examples = fitted(label=False)
     assert task.held_out == frozenset() and [column.role for column in task.columns()] == ["text"]
     assert len(task.encode(tokenizer, examples, 64, training=True)) == 40

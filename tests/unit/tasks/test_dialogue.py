@@ -105,7 +105,7 @@ def test_the_oldest_pair_of_turns_goes_first(template: str | None, tokenizer: An
         ("{% for m in messages | reverse %}{{ m.content }}{% endfor %}", "leaves turns out"),
     ],
 )
-def test_a_template_that_cannot_be_used_is_told(template: str, message: str, tokenizer: Any) -> None:
+def test_an_unusable_template_is_an_error(template: str, message: str, tokenizer: Any) -> None:
     tokenizer.chat_template = template
     with pytest.raises(SpecError, match="chat template") as error:
         prompt(tokenizer, ["a", "b", "c"])

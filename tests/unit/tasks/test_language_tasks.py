@@ -86,7 +86,7 @@ def test_an_untrained_model_is_as_unsure_as_there_are_tokens(name, tokenizer):
 
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("sparse", [True, False])
-def test_the_figures_are_the_models_own_loss(name, sparse, tokenizer):
+def test_the_metrics_equal_the_models_own_loss(name, sparse, tokenizer):
     task, model = make(name, tokenizer)
     model.config.sparse_prediction = sparse
     examples = texts(40, 2)
@@ -304,7 +304,7 @@ def test_masking_statistics_through_the_task(name, whole_words, tokenizer, monke
 
 
 @pytest.mark.parametrize("name", ["masked-lm", "masked-lm-nsp", "seq2seq-denoising"])
-def test_drawn_anew_each_time_and_the_same_with_the_same_seed(name, tokenizer):
+def test_masks_differ_each_time_and_repeat_with_the_same_seed(name, tokenizer):
     task, _ = make(name, tokenizer)
     encoded = task.encode(tokenizer, texts(40, 2), LENGTH, training=True)
     one, same = whole(task, encoded), whole(task, encoded)
@@ -420,7 +420,7 @@ def test_masked_words_are_filled_in(tokenizer):
 
 
 @pytest.mark.parametrize("name", ["causal-lm", "seq2seq-denoising"])
-def test_a_model_writes_as_it_is_told(name, tokenizer):
+def test_generation_follows_its_options(name, tokenizer):
     task, model = make(name, tokenizer)
 
     def ask(**options: Any) -> dict[str, Any]:
@@ -484,7 +484,7 @@ def test_writing_has_no_end_where_positions_have_none(tokenizer):
     assert written > 8
 
 
-def test_what_a_tokenizer_loses_is_told_beside_bits_per_byte():
+def test_what_a_tokenizer_loses_is_noted_with_bits_per_byte():
     """By hand: "the snow"; the snowman is no token of these texts, and capitals are made small."""
     corpus = ["the snow and the film"] * 5
     examples = Examples({"text": ["the snow ☃ AND", "the film ☃ and"]}, ["a", "b"], [0, 1])
@@ -504,7 +504,7 @@ def test_what_a_tokenizer_loses_is_told_beside_bits_per_byte():
     assert found[1]["tokenizer"] == {"unknown": 0.0, "lowercase": False} and found[1]["notes"] == []
 
 
-def test_packed_texts_are_written_each_from_its_own(tokenizer, monkeypatch):
+def test_packed_texts_do_not_see_each_other(tokenizer, monkeypatch):
     """The loss of packed rows is that of the texts one by one, and a text's neighbour changes nothing of it."""
     taken = lambda ids, text, mask_id, *_: np.where(text & (np.arange(len(ids)) % 3 == 1), mask_id, ids)[:-2]  # noqa: E731
     monkeypatch.setattr("workbench.tasks.seq2seq_denoising.take_spans", taken)

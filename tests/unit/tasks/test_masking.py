@@ -42,7 +42,7 @@ def test_masked_tokens_are_shown_as_80_10_10():
     assert others.min() >= 5 and len(others.unique()) > 950, "any ordinary token may stand in"
 
 
-def test_words_are_masked_whole_and_as_many_tokens_as_wanted():
+def test_whole_words_are_masked_up_to_the_wanted_number_of_tokens():
     torch.manual_seed(0)
     generator = np.random.default_rng(0)
     sizes = generator.integers(1, 4, size=(3000, 20))
@@ -61,7 +61,7 @@ def test_words_are_masked_whole_and_as_many_tokens_as_wanted():
     assert (masked.sum(dim=1) - wanted).abs().max() <= 2
 
 
-def test_a_word_longer_than_what_is_wanted_is_masked_all_the_same():
+def test_a_word_longer_than_the_wanted_number_is_still_masked():
     masked = draw_words(torch.tensor([[-1, 0, 0, 0, 0, 0, -1]]), torch.tensor([1]))
     assert masked[0].tolist() == [False, True, True, True, True, True, False]
 

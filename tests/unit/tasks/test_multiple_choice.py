@@ -177,7 +177,7 @@ def test_a_text_that_is_no_choice(tokenizer: Any) -> None:
 # -- figures and answers ---------------------------------------------------------------------------------------------
 
 
-def test_figures_against_chance_and_the_longest_choice() -> None:
+def test_metrics_and_baselines_of_choices() -> None:
     targets = Choices(np.array([0, 1, 3, 2]), np.array([2, 2, 4, 4]), np.array([0, 1, 3, 1]))
     outputs = np.full((4, 4), np.nan)
     outputs[0, :2], outputs[1, :2] = [0.9, 0.1], [0.6, 0.4]

@@ -113,7 +113,7 @@ def test_prompt_and_padding_have_no_loss(name: str, kind: str, tokenizer: Any) -
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_gradients_do_not_reach_what_stands_in_padding(name: str, tokenizer: Any) -> None:
+def test_padding_gets_no_gradients(name: str, tokenizer: Any) -> None:
     task, model, _, encoded = ready(name, tokenizer, "llama")
     losses = []
     for fill in (0, 7):
@@ -211,7 +211,7 @@ def test_the_model_before_training_is_the_baseline(tokenizer: Any) -> None:
     assert [i for i, text in enumerate(rows["functions"]) if text] == evenly_spaced(len(examples), 4).tolist()
 
 
-def test_a_new_model_is_held_against_frequencies(tokenizer: Any) -> None:
+def test_the_baseline_of_a_random_model_is_token_frequencies(tokenizer: Any) -> None:
     task, model, examples, encoded = ready("dialogue", tokenizer, written=0, ranked=0)
     outputs = np.ones((len(encoded), 3))
     task.on_untrained_outputs(outputs, 0.0, from_scratch=True)

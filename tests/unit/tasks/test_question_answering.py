@@ -96,7 +96,7 @@ def test_exact_match_and_f1(given: str, right: list[str], exact: float, f1: floa
     assert squad.exact_match_and_f1(given, right) == (exact, pytest.approx(f1))
 
 
-def test_figures_are_means_over_questions() -> None:
+def test_metrics_are_means_over_questions() -> None:
     table = {"exact_match": 100 * 1 / 3, "f1": 100 * (1 + 2 / 3 + 0) / 3}
     asked = Questions(
         ["Denver Broncos", "Denver Broncos", "none of it"],
@@ -157,7 +157,7 @@ def test_answers_become_token_places_and_come_back() -> None:
     assert all((asked.start[asked.example == i] == IGNORE_INDEX).all() == (not held[i]) for i in range(len(rows)))
 
 
-def test_an_answer_that_no_window_holds_is_told_and_not_learned() -> None:
+def test_an_answer_that_fits_no_window_is_noted_and_not_learned() -> None:
     rows = examples(("q", "ab cd ef gh ij kl mn", [("ab cd ef gh ij kl", 0)]), ("q", "ab", [("ab", 0)]))
     encoded = task(stride=0).encode(tokenizer(), rows, 9)
     assert (encoded.targets.start[:-1] == IGNORE_INDEX).all() and encoded.targets.start[-1] > 0

@@ -125,7 +125,7 @@ def by_hand(liked: np.ndarray, scores: np.ndarray, first: int) -> tuple[float, f
     return tuple(np.mean(found, axis=0))
 
 
-def test_users_figures_are_brute_force() -> None:
+def test_metrics_of_users_equal_brute_force() -> None:
     user = np.arange(60) % 9
     GENERATOR.shuffle(user)
     liked = GENERATOR.random(60) < 0.5

@@ -66,7 +66,7 @@ def test_the_good_label_comes_second(good: str, bad: str) -> None:
     assert it.labels == [bad, good]
 
 
-def test_a_label_that_is_not_plainly_the_good_one_is_asked_for() -> None:
+def test_ambiguous_labels_need_the_option_liked() -> None:
     with pytest.raises(SpecError, match=r"Neither of the labels 'kept' and 'sent back'"):
         task().fit(examples(good="kept", bad="sent back"))
     it = task(liked="kept")

@@ -132,7 +132,7 @@ def test_report_and_rows_tell_the_same() -> None:
     assert np.trace(np.array(report["confusion"])) == 3
 
 
-def test_what_counts_is_told_by_an_option() -> None:
+def test_the_option_other_excludes_a_label() -> None:
     assert fitted(["no_relation", "works for", "Other"], other="no_relation").relations == ["Other", "works for"]
     with pytest.raises(DataError, match="no relation besides 'no'"):
         fitted(["no(e1,e2)", "no(e2,e1)"], other="no")

@@ -17,7 +17,7 @@ SENTENCES = {
 
 
 @pytest.mark.parametrize("text", SENTENCES)
-def test_sentences_are_found_and_nothing_is_lost(text):
+def test_sentence_splitting_loses_nothing(text):
     found = sentences(text)
     assert [s.strip() for s in found] == [s.strip() for s in SENTENCES[text]]
     assert "".join("".join(found).split()) == "".join(text.split())
@@ -48,7 +48,7 @@ def test_the_second_text_follows_the_first():
 
 
 @pytest.mark.parametrize("most", [1, 6])
-def test_every_token_stands_in_one_pair(most):
+def test_every_token_is_in_exactly_one_pair(most):
     borders = documents(60, most)
     pairs = make_pairs(borders, 40, seed=0)
     seen = np.zeros(int(borders[-1][-1]), dtype=int)
@@ -60,7 +60,7 @@ def test_every_token_stands_in_one_pair(most):
         assert any(b[-1] == place + 1 for b in borders)
 
 
-def test_a_sentence_longer_than_a_pair_is_cut_and_kept():
+def test_a_sentence_longer_than_a_pair_is_split_without_loss():
     pairs = make_pairs([np.array([0, 500]), np.array([500, 510, 520])], 20, seed=0)
     assert pairs.lengths[pairs.document == 0].sum() == 500 and pairs.lengths.sum(axis=1).max() <= 20
 

@@ -106,7 +106,7 @@ def test_padding_has_no_part_in_a_vector(model: Any, tokenizer: Any) -> None:
     )
 
 
-def test_virtual_tokens_before_a_text_are_passed_over() -> None:
+def test_virtual_tokens_before_a_text_are_ignored() -> None:
     hidden = torch.randn(2, 7, 4)
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
     found = task().embed(SimpleNamespace(last_hidden_state=hidden), mask)
@@ -131,7 +131,7 @@ def test_nothing_to_train_is_refused(model: Any, tokenizer: Any) -> None:
 # -- batches -------------------------------------------------------------------------------------------------------
 
 
-def test_partners_have_the_same_label_and_are_drawn_anew(tokenizer: Any) -> None:
+def test_positives_have_the_same_label_and_are_sampled_each_time(tokenizer: Any) -> None:
     it, data = task(pairs_from_labels=True), labelled(12)
     data.columns["label"][7] = "alone"
     encoded = it.encode(tokenizer, data, 32)
@@ -174,7 +174,7 @@ def test_pairs_that_share_a_text_are_no_negatives(tokenizer: Any) -> None:
     assert encoded.tokens.lengths.tolist() == [6, 6, 6, 6] and encoded.tokens.full_lengths.tolist() == [3] * 4
 
 
-def test_pairs_that_are_not_alike_are_not_learned_from(tokenizer: Any) -> None:
+def test_dissimilar_pairs_are_not_learned_from(tokenizer: Any) -> None:
     data = examples(text_a=["great", "dull"], text_b=["lovely", "film"], score=[0.9, 0.1])
     it = task()
     training = it.encode(tokenizer, data, 32, training=True)

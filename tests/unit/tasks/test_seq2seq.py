@@ -130,7 +130,7 @@ def test_a_decoder_start_of_another_kind_stays_a_label(tokenizer):
 
 
 @pytest.mark.parametrize("architecture", ["encoder-decoder", "decoder"])
-def test_what_is_cut_is_told_and_has_no_end(architecture, tokenizer):
+def test_cut_texts_are_noted_and_have_no_end_token(architecture, tokenizer):
     task, _ = make("translation", architecture, tokenizer, max_target=5, prompt="{source}\n")
     encoded = task.encode(tokenizer, examples("translation"), 24)
     batch = collated(task, encoded, list(range(32)))
@@ -176,7 +176,7 @@ def test_every_reference_is_trained_on_and_the_first_is_measured(tokenizer):
 
 @pytest.mark.parametrize(("name", "architecture"), KINDS)
 @pytest.mark.parametrize("written", [500, 7])
-def test_report_and_predictions_are_of_what_was_written_for(name, architecture, written, tokenizer):
+def test_report_and_predictions_cover_the_generated_examples(name, architecture, written, tokenizer):
     task, model = make(name, architecture, tokenizer, written=written, max_new_tokens=4)
     given = examples(name)
     encoded = task.encode(tokenizer, given, LENGTH)
@@ -246,7 +246,7 @@ def test_answers_come_in_the_order_of_the_questions(name, architecture, tokenize
 
 
 @pytest.mark.parametrize("architecture", ["encoder-decoder", "decoder"])
-def test_a_source_too_long_to_read_is_told(architecture, tokenizer):
+def test_unread_tokens_of_a_long_source_are_reported(architecture, tokenizer):
     task, model = make("translation", architecture, tokenizer, max_new_tokens=4)
     (found,) = predict_json(task, model, tokenizer, [{"source": "The dog sleeps. " * 60}], 24, {})
     whole = len(tokenizer("The dog sleeps. " * 60)["input_ids"])
@@ -262,7 +262,7 @@ def test_inputs_that_cannot_be_answered(tokenizer):
         predict_json(task, model, tokenizer, [{"source": "x"}], LENGTH, {"max_new_tokens": 0})
 
 
-def test_samples_are_written_for_training_sources(tokenizer):
+def test_samples_are_generated_for_training_sources(tokenizer):
     task, model = make("translation", "encoder-decoder", tokenizer, max_new_tokens=3)
     task.encode(tokenizer, examples("translation"), LENGTH, training=True)
     assert [row["prompt"] for row in task.samples(InferenceContext(model, tokenizer, LENGTH))] == examples(

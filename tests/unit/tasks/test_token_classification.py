@@ -229,7 +229,7 @@ def test_first_pieces_are_those_that_the_tokenizer_tells(pieces: Any, rows: Rows
     assert first_subwords(tokens, row_offsets(rows)).tolist() == expected
 
 
-def test_first_pieces_where_nothing_stands_between_rows(pieces: Any) -> None:
+def test_first_subwords_of_adjacent_rows(pieces: Any) -> None:
     """As with GPT-2's tokenizer, which adds no special tokens."""
     from tokenizers import processors
 
@@ -242,7 +242,7 @@ def test_first_pieces_where_nothing_stands_between_rows(pieces: Any) -> None:
         pieces.backend_tokenizer.post_processor = usual
 
 
-def test_words_that_are_cut_off_count_as_missed_and_are_told(pieces: Any) -> None:
+def test_words_that_are_cut_off_count_as_missed_and_are_noted(pieces: Any) -> None:
     words, tags = [["abcd", "a", "b"], ["a"]], [["O", "B-X", "B-X"], ["B-X"]]
     task = fitted(tags)
     encoded = task.encode(pieces, examples(words, tags), 6)
@@ -253,7 +253,7 @@ def test_words_that_are_cut_off_count_as_missed_and_are_told(pieces: Any) -> Non
     assert found == pytest.approx({"entity_f1": 0.5, "precision": 1, "recall": 1 / 3})
 
 
-def test_types_that_training_lacks_count_as_missed_and_are_told(pieces: Any) -> None:
+def test_unknown_types_count_as_missed_and_are_noted(pieces: Any) -> None:
     task = fitted([["B-X", "O"]])
     tags = [["B-X", "B-New", "I-New"], ["O"]]
     encoded = task.encode(pieces, examples([["a", "b", "c"], ["d"]], tags), 32)
@@ -464,7 +464,7 @@ def named() -> TokenClassification:
     return fitted([["B-NAME", "O"]])
 
 
-def test_names_stand_where_they_are_said_to_stand(tokenizer: Any) -> None:
+def test_spans_match_their_text(tokenizer: Any) -> None:
     texts = ["  a film, (wonderful of) 👩‍👩‍👧 lovely", "superb", "film 北京 great", "the plot"]
     found = predict_json(named(), Stub(tokenizer), tokenizer, [{"text": text} for text in texts], 64, {})
     assert [[e["text"] for e in each["entities"]] for each in found] == [
@@ -481,7 +481,7 @@ def test_names_stand_where_they_are_said_to_stand(tokenizer: Any) -> None:
             assert entity["score"] == pytest.approx(np.exp(4) / (np.exp(4) + 2), rel=1e-5)
 
 
-def test_words_may_be_given_as_they_are(tokenizer: Any) -> None:
+def test_words_can_be_passed_as_a_list(tokenizer: Any) -> None:
     for role in ("words", "text"):
         (answer,) = predict_json(named(), Stub(tokenizer), tokenizer, [{role: ["the", "great", "of", "film"]}], 64, {})
         (entity,) = answer["entities"]

@@ -65,7 +65,7 @@ def rows(tokenizer):
 
 @pytest.mark.parametrize("kind", ["encoder-decoder", "decoder", "gpt2"])
 @pytest.mark.parametrize("options", [GREEDY, GREEDY.model_copy(update={"beams": 3})], ids=["greedy", "beams"])
-def test_many_at_once_are_written_as_each_alone(tokenizer, kind, options, monkeypatch):
+def test_batched_generation_equals_single_generation(tokenizer, kind, options, monkeypatch):
     monkeypatch.setattr("workbench.tasks.shared.generation.GENERATION_BATCH_SIZE", 3)
     apart = kind == "encoder-decoder"
     if kind == "gpt2":
@@ -87,7 +87,7 @@ def test_no_rows(tokenizer):
     assert generate_all(InferenceContext(None, tokenizer, 64), [], GREEDY, True) == []
 
 
-def test_a_text_ends_where_its_end_is_written(tokenizer):
+def test_a_text_ends_at_its_end_token(tokenizer):
     assert until_end([5, 6, 3, 7, 0], tokenizer) == [5, 6]
     assert until_end([5, 6], tokenizer) == [5, 6] and until_end([3], tokenizer) == []
 
@@ -104,7 +104,7 @@ def test_what_is_drawn_is_the_same_for_the_same_seed(tokenizer):
 # -- which examples are written for ----------------------------------------------------------------------------------
 
 
-def test_evenly() -> None:
+def test_evenly_spaced() -> None:
     assert (
         evenly_spaced(10, 3).tolist() == [0, 3, 6]
         and evenly_spaced(2, 5).tolist() == [0, 1]
@@ -114,6 +114,6 @@ def test_evenly() -> None:
 
 
 @pytest.mark.parametrize(("count", "wanted"), [(10, 3), (10, 10), (3, 10), (1000, 7), (5, 0)])
-def test_evenly_each_once(count: int, wanted: int) -> None:
+def test_evenly_spaced_each_once(count: int, wanted: int) -> None:
     found = evenly_spaced(count, wanted).tolist()
     assert len(found) == len(set(found)) == min(count, wanted) and all(0 <= place < count for place in found)
