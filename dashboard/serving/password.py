@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 
 from workbench.errors import RequestError
+from workbench.types import Json
 from workbench.workspace import Workspace
 
 SETTING = "dashboard_password"
@@ -39,8 +40,8 @@ def set_password(workspace: Workspace, password: str) -> None:
             "Choose another password.",
         )
     salt = secrets.token_bytes(16)
-    stored = {"salt": salt.hex(), "hash": _hash(password, salt).hex()}
-    workspace.save_settings(**{SETTING: {**stored}})
+    stored: Json = {"salt": salt.hex(), "hash": _hash(password, salt).hex()}
+    workspace.save_settings(**{SETTING: stored})
 
 
 _MAX_WAIT = 60.0  # seconds

@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.parts.shared.errors import show_errors
 from workbench.i18n import _
+from workbench.types import Json
 from workbench.workspace import Workspace
 
 DISMISSED = "explanations_put_away"  # in settings.json: the keys of pages
@@ -46,5 +47,6 @@ def show_all_again() -> None:
 def _button(label: str, page: str, icon: str, dismissed: list[str]) -> None:
     if st.button(label, icon=icon, type="tertiary", key=f"{_KEY}{page}.button"):
         with show_errors(f"{_KEY}{page}.error"):
-            Workspace.current().save_settings(**{DISMISSED: [*dismissed] or None})
+            pages: Json = [*dismissed] or None
+            Workspace.current().save_settings(**{DISMISSED: pages})
             st.rerun()
