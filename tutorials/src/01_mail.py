@@ -94,7 +94,7 @@ print(f"always the same answer: {share:.1%} right")
 # %% [markdown]
 # ## Train it
 #
-# In the dashboard: on the page **Launch**, choose the preset `bank-intents` under *Begin with*, then start it and
+# In the dashboard: on the page **Launch**, choose the preset `bank-intents` under *Start from*, then start it and
 # watch it on the page **Runs**. The cell below runs a smaller version, which appears there too. (It is tested on fewer
 # questions than the preset, so the page **Compare** does not compare the two: a difference could come from the
 # questions.)

@@ -159,7 +159,7 @@ check("02-names.4", masked_accuracy)
 # %% [markdown]
 # ## Train it
 #
-# In the dashboard: on the page **Launch**, choose the preset `wnut17-entities` under *Begin with*. The cell below runs
+# In the dashboard: on the page **Launch**, choose the preset `wnut17-entities` under *Start from*. The cell below runs
 # a smaller version; it appears on the page **Runs**.
 
 # %%

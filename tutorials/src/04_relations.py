@@ -16,18 +16,19 @@
 # **After this lesson you can** mark two things in a sentence, train a model that names their relation and its
 # direction, and count right answers with and without the direction.
 #
-# **You need** Python and school mathematics. Lesson 02 finds the names that are taken as given here.
+# **You need** Python and school mathematics. Here the names are already marked; lesson 02 finds them.
 #
 # **Time:** about 25 minutes to read and do. The cells on a laptop CPU: about 4 minutes; on a GPU: not measured yet.
 #
-# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
-# says what is wrong, `hint("04-relations.1")` helps, and `solution("04-relations.1")` ends the search. Cells below
-# an exercise need your function: they fail until it is filled in.
+# **How to work:** replace the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("04-relations.1")` helps, and `solution("04-relations.1")` shows the solution. Cells below
+# an exercise need your function: they fail until you have written it.
 #
 # ## The story
 #
 # An insurer reads thousands of accident reports and wants to know **what caused what**. *The burst was caused by
-# pressure*: pressure is the cause, though it stands second. A list of words that occur together would not tell.
+# pressure*: pressure is the cause, although it comes second. A list of words that occur together would not tell you
+# that.
 #
 # The data is `semeval2010-task8` in the catalogue: sentences with two marked nouns, e1 and e2. A label such as
 # `Cause-Effect(e2,e1)` says that e2 is the cause and e1 the effect. `Other` means none of the nine relations.
@@ -46,9 +47,10 @@ from workbench.tasks.base import tasks
 from workbench.workspace import Workspace
 
 # %% [markdown]
-# ## Mark, and read the marks
+# ## Mark things, and read the marks
 #
-# On the dashboard: page **Data**, choose `semeval2010-task8` and look at its rows. The marks are written into the text:
+# In the dashboard, choose `semeval2010-task8` on the page **Data** and look at its rows. The marks are written into
+# the text. In code:
 
 # %%
 task = tasks.get("relation-extraction")
@@ -57,14 +59,14 @@ for text, label in list(zip(data.train.columns["text"], data.train.columns["labe
     print(f"{label:>28}: {text}")
 
 # %% [markdown]
-# **Exercise 1.** Give what stands between `<e1>` and `</e1>`, and between `<e2>` and `</e2>`, as a pair. e1 always
-# comes first in the sentence.
+# **Exercise 1.** Return the text between `<e1>` and `</e1>`, and the text between `<e2>` and `</e2>`, as a pair. e1
+# always comes first in the sentence.
 
 
 # %%
 # exercise: 04-relations.1
 def marked(text):
-    """What is marked as e1 and what is marked as e2."""
+    """Return what is marked as e1 and what is marked as e2."""
     # solution
     return re.search("<e1>(.*?)</e1>", text)[1], re.search("<e2>(.*?)</e2>", text)[1]
     # end solution
@@ -73,15 +75,16 @@ def marked(text):
 check("04-relations.1", marked)
 
 # %% [markdown]
-# **Exercise 2.** Make a fact of a sentence's label and its two marked things, `e1` and `e2` (what exercise 1 gives):
-# (relation, first, second), where *first* is what stands first in the brackets. `Cause-Effect(e2,e1)` with burst as e1
-# and pressure as e2 gives `("Cause-Effect", "pressure", "burst")`. For `Other` give the empty tuple `()`.
+# **Exercise 2.** Turn a sentence's label and its two marked things, `e1` and `e2` (the results of exercise 1), into a
+# fact: (relation, first, second), where *first* is the one that comes first in the brackets. `Cause-Effect(e2,e1)`
+# with burst as e1 and pressure as e2 becomes `("Cause-Effect", "pressure", "burst")`. For `Other`, return the empty
+# tuple `()`.
 
 
 # %%
 # exercise: 04-relations.2
 def fact(label, e1, e2):
-    """(relation, first, second) in the direction of the label; () for Other."""
+    """Return (relation, first, second) in the direction of the label; () for Other."""
     # solution
     if label == "Other":
         return ()
@@ -95,9 +98,9 @@ check("04-relations.2", fact)
 # %% [markdown]
 # ## Train it
 #
-# On the dashboard: page **Launch**, *Begin with* the preset `semeval-relations`. Below runs a smaller version; it
-# appears on the page **Runs**. It keeps its answers to the test sentences: `gold` is the list of their true labels,
-# `guessed` that of the model's, in the same order.
+# In the dashboard: on the page **Launch**, choose the preset `semeval-relations` under *Start from*. The cell below
+# runs a smaller version; it appears on the page **Runs**. The run saves its answers to the test sentences: `gold` is
+# the list of their true labels, `guessed` is the list of the labels that the model predicts, in the same order.
 
 # %%
 finished = wb.run(
@@ -119,20 +122,20 @@ finished = wb.run(
     quiet=True,
     reuse=True,
 )
-kept = read_predictions(finished, ["input:text", "gold", "prediction"])
-gold, guessed = list(kept["gold"]), list(kept["prediction"])
+predictions = read_predictions(finished, ["input:text", "gold", "prediction"])
+gold, guessed = list(predictions["gold"]), list(predictions["prediction"])
 
 # %% [markdown]
 # ## Is the direction right?
 #
-# **Exercise 3.** Give a pair of shares: how often the whole label is right, and how often at least the relation is
-# right, whatever its direction (what stands before the bracket).
+# **Exercise 3.** Return a pair of shares: how often the whole label is right, and how often at least the relation (the
+# text before the bracket) is right, whatever its direction.
 
 
 # %%
 # exercise: 04-relations.3
 def with_and_without_direction(gold, guessed):
-    """The share of right labels, and the share of right relations."""
+    """Return the share of right labels, and the share of right relations."""
     # solution
     pairs = list(zip(gold, guessed, strict=True))
     whole = sum(g == p for g, p in pairs)
@@ -145,26 +148,27 @@ check("04-relations.3", with_and_without_direction)
 
 # %%
 whole, relation = with_and_without_direction(gold, guessed)
-print(f"label right {whole:.1%}, relation right whatever the direction {relation:.1%}")
+print(f"label right {whole:.1%}, relation right in either direction {relation:.1%}")
 
 # %% [markdown]
-# ## Only what is a relation
+# ## Relations only
 #
-# The insurer does not care for `Other`. So of the facts that the model gives, count the share that is right
-# (**precision**), and of the true facts the share that it gives (**recall**). `Other` is no fact, neither way.
+# The insurer is not interested in `Other`. So count, among the facts that the model predicts, the share that is right
+# (**precision**), and among the true facts the share that it predicts (**recall**). `Other` is not a fact, neither as
+# a prediction nor as a true label.
 #
-# **Exercise 4.** Give both as a pair (precision, recall). An answer is right if its whole label is, with the direction.
-# Give 0 where you would divide by 0.
+# **Exercise 4.** Return both as a pair (precision, recall). An answer is right if its whole label is right, including
+# the direction. Return 0 where you would divide by 0.
 
 
 # %%
 # exercise: 04-relations.4
 def fact_scores(gold, guessed):
-    """Precision and recall of the labels that are not Other."""
+    """Return precision and recall of the labels that are not Other."""
     # solution
     right = sum(g == p != "Other" for g, p in zip(gold, guessed, strict=True))
-    given, there = (sum(label != "Other" for label in labels) for labels in (guessed, gold))
-    return right / given if given else 0.0, right / there if there else 0.0
+    n_predicted, n_true = (sum(label != "Other" for label in labels) for labels in (guessed, gold))
+    return right / n_predicted if n_predicted else 0.0, right / n_true if n_true else 0.0
     # end solution
 
 
@@ -173,26 +177,26 @@ check("04-relations.4", fact_scores)
 # %%
 precision, recall = fact_scores(gold, guessed)
 print(f"facts: precision {precision:.2f}, recall {recall:.2f}")
-for text, true, label in list(zip(kept["input:text"], gold, guessed, strict=True))[:200]:
+for text, true, label in list(zip(predictions["input:text"], gold, guessed, strict=True))[:200]:
     if label.startswith("Cause-Effect") and "<e1>" in str(text) and "<e2>" in str(text):
-        print(fact(label, *marked(str(text))), "" if label == true else f"(in truth {true})")
+        print(fact(label, *marked(str(text))), "" if label == true else f"(true label: {true})")
 
 # %% [markdown]
-# Try sentences of your own on the page **Playground**: mark the two things with `<e1>` and `<e2>`, then turn the
-# sentence from active to passive. Does the direction follow?
+# Try sentences of your own on the dashboard's page **Playground**: mark the two things with `<e1>` and `<e2>`, then
+# change the sentence from active to passive. Does the direction follow?
 #
 # ## Summary
 #
-# * Marks in the text tell the model which two things are meant.
+# * Marks in the text tell the model which two things you mean.
 # * A relation has a direction: count with it and without it.
-# * What is no relation stays out of precision and recall.
+# * `Other` is not a relation: exclude it from precision and recall.
 #
 # ## Questions to think about
 #
 # 1. Why does the same sentence need several answers if it names three things?
-# 2. If the names are found by a model with errors (lesson 02), what becomes of these figures?
+# 2. If a model that makes errors finds the names (lesson 02), how do these metrics change?
 #
-# ## Where to go on
+# ## Where to go next
 #
 # * Notebook 08, one model and many tasks.
 # * Hendrickx et al. 2010, *SemEval-2010 Task 8*; Baldini Soares et al. 2019 on marks (arXiv 1906.03158).

@@ -26,14 +26,14 @@ WRONG = [
     ),
     (
         "03-opinions.4",
-        "below = 0\nfor place, value in enumerate(trend):\n    below += value < line\n    if below == patience:\n"
-        "        return place\nreturn -1",
+        "below = 0\nfor position, value in enumerate(trend):\n    below += value < line\n    if below == patience:\n"
+        "        return position\nreturn -1",
         "count from 0 again",
     ),
     (
         "03-opinions.4",
-        "below = 0\nfor place, value in enumerate(trend):\n    below = below + 1 if value <= line else 0\n"
-        "    if below == patience:\n        return place\nreturn -1",
+        "below = 0\nfor position, value in enumerate(trend):\n    below = below + 1 if value <= line else 0\n"
+        "    if below == patience:\n        return position\nreturn -1",
         "not below it",
     ),
     (
