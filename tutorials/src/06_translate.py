@@ -13,27 +13,27 @@
 # %% [markdown]
 # # 06 · Translate an interface
 #
-# **After this lesson you can** set up what any translator has to beat, check that a translation keeps what must be
-# kept, score it by its characters, and decide which lines a person has to look at.
+# **After this lesson you can** set up the baseline that any translator has to beat, check that a translation keeps
+# what must stay unchanged, score it by its characters, and decide which lines a person has to look at.
 #
-# **You need** Python and school mathematics. Notebook [09](../notebooks/09_sequence_to_sequence.ipynb) shows the model
-# behind it.
+# **You need** Python and school mathematics. Notebook [09](../notebooks/09_sequence_to_sequence.ipynb) explains the
+# model behind it.
 #
 # **Time:** about 30 minutes to read and do. The cells on a laptop CPU: about 2 minutes; on a GPU: not measured yet.
 #
-# **How to work:** fill in the dots of an exercise and run its cell. `check` tries your function on hidden cases and
-# says what is wrong, `hint("06-translate.1")` helps, and `solution("06-translate.1")` ends the search. Cells below
-# an exercise need your function: they fail until it is filled in.
+# **How to work:** replace the dots of an exercise and run its cell. `check` tries your function on hidden cases and
+# says what is wrong, `hint("06-translate.1")` helps, and `solution("06-translate.1")` shows the solution. Cells below
+# an exercise need your function: they fail until you have written it.
 #
 # ## The story
 #
 # A small company sells a program with 3,000 lines of English in its menus and messages, and wants it in French. A line
-# such as *Could not find %1* has a **placeholder**: the program puts a file's name there. A translation that loses it
-# crashes the program, however good its French is. Two people can look at 300 lines. Which?
+# such as *Could not find %1* has a **placeholder**: the program inserts a file's name there. A translation that loses
+# it crashes the program, however good its French is. There is time for two people to look at 300 lines. Which ones?
 #
-# The data is `jupyterlab-fr`: the messages of JupyterLab, translated by volunteers. On the dashboard: page **Data**,
-# choose `jupyterlab-fr`, and read some lines. Under *Near-duplicates* it says how many lines of the test part
-# stand nearly so in training.
+# The data is `jupyterlab-fr`: the messages of JupyterLab, translated by volunteers. In the dashboard, choose
+# `jupyterlab-fr` on the page **Data**, and read some lines. *Near-duplicates* shows how many lines of the test split
+# appear almost unchanged in the training split.
 
 # %% tags=["setup"]
 from collections import Counter
@@ -59,41 +59,42 @@ english, french = data.train.columns["source"], data.train.columns["target"]
 print(f"{len(english):,} lines to learn from, such as {english[3]!r}: {french[3]!r}")
 
 # %% [markdown]
-# ## What must be kept
+# ## What must stay unchanged
 #
-# Placeholders are `%1`, `%2` ... here: a percent sign and digits. They may change their order (French often does), but
-# each must stand in the translation as often as in the line.
+# Placeholders are `%1`, `%2` ... here: a percent sign and digits. Their order may change (in French it often does),
+# but each must occur in the translation as often as in the line.
 #
-# **Exercise 1.** Give the placeholders of `line` that `translation` has lost, as a list in the order of the line. One
-# that stands twice in the line and once in the translation is lost once. `placeholders(text)` finds them all.
+# **Exercise 1.** Return the placeholders of `line` that `translation` has lost, as a list in the order of the line. A
+# placeholder that occurs twice in the line and once in the translation is lost once. `placeholders(text)` returns all
+# placeholders of a text.
 
 
 # %% tags=["setup"]
 def placeholders(text):
-    """All placeholders of a text, in order: ["%1", "%2"]."""
-    found, rest = [], text
+    """Return all placeholders of a text, in order: ["%1", "%2"]."""
+    matches, rest = [], text
     while "%" in rest:
         rest = rest[rest.index("%") + 1 :]
         digits = ""
         while rest[len(digits) : len(digits) + 1].isdigit():
             digits = rest[: len(digits) + 1]
         if digits:
-            found.append("%" + digits)
-    return found
+            matches.append("%" + digits)
+    return matches
 
 
 # %%
 # exercise: 06-translate.1
 def lost(line, translation):
-    """The placeholders of the line that the translation does not have."""
+    """Return the placeholders of the line that the translation lacks."""
     # solution
     left = Counter(placeholders(translation))
     missing = []
-    for one in placeholders(line):
-        if left[one] > 0:
-            left[one] -= 1
+    for placeholder in placeholders(line):
+        if left[placeholder] > 0:
+            left[placeholder] -= 1
         else:
-            missing.append(one)
+            missing.append(placeholder)
     return missing
     # end solution
 
@@ -102,28 +103,29 @@ check("06-translate.1", lost)
 
 # %%
 by_people = [(line, text) for line, text in zip(english, french, strict=True) if lost(line, text)]
-print(f"even people lose some: {len(by_people)} of {len(english):,} lines")
+print(f"people lose some, too: {len(by_people)} of {len(english):,} lines")
 
 # %% [markdown]
-# ## What has to be beaten: word by word
+# ## The baseline: word by word
 #
-# Before a model there is the dictionary. From pairs of lines one can be guessed: the French word that most often stands
-# in lines whose English has *file* is probably *fichier* (or *de*, which stands everywhere: so it is divided by how
-# often the French word stands at all).
+# Before you train a model, try a dictionary. You can derive one from pairs of lines: the French word that occurs most
+# often in lines whose English contains *file* is probably *fichier* (or *de*, which occurs everywhere: so divide by
+# how often the French word occurs at all).
 #
-# **Exercise 2.** Two dictionaries are given: `together[(word, french)]` says in how many pairs of lines an English word
-# and a French one both stand, `alone[french]` in how many French lines a word stands. Give the French word with the
-# largest `together[(word, french)] / alone[french]` among those that stand together with `word` at least `least` times;
-# the word itself, unchanged, when there is none. Of equals take the first in the alphabet.
+# **Exercise 2.** You get two dictionaries: `together[(word, french)]` is the number of pairs of lines that contain
+# both an English word and a French one, `alone[french]` is the number of French lines that contain a word. Among the
+# French words that occur together with `word` at least `least` times, return the one with the largest `together[(word,
+# french)] / alone[french]`; if there is none, return the word itself, unchanged. For equal shares, take the first in
+# the alphabet.
 
 
 # %%
 # exercise: 06-translate.2
 def best_word(word, together, alone, least):
-    """The likeliest translation of a word."""
+    """Return the most probable translation of a word."""
     # solution
-    offered = sorted(other for (left, other), count in together.items() if left == word and count >= least)
-    return max(offered, key=lambda other: together[(word, other)] / alone[other], default=word)
+    candidates = sorted(french for (english, french), n in together.items() if english == word and n >= least)
+    return max(candidates, key=lambda french: together[(word, french)] / alone[french], default=word)
     # end solution
 
 
@@ -139,27 +141,29 @@ for word in ("file", "cell", "settings"):
     print(f"{word:>9} -> {best_word(word, together, alone, least=size(test=3, cpu=5, gpu=5))}")
 
 # %% [markdown]
-# (With `least=3`, *file* would become *explorateur*: what stands together three times is soon there by chance.)
+# (With `least=3`, *file* would become *explorateur*: two words that occur together three times may do so by chance.)
 #
 # ## A score by characters
 #
-# *fichiers* for *fichier* is nearly right, and a score of words says: wrong. **chrF** (Popović 2015) counts runs of
-# characters that stand side by side: *file* has the runs *fi*, *il*, *le* of length 2. The **reference** is a person's
-# translation. For one length $n$: of the translation's runs the share that the reference has ($P$), of the reference's
-# runs the share that the translation has ($R$), each run counted at most as often as the other has it, and then
+# *fichiers* for *fichier* is nearly right, but a score that compares words counts it as wrong. **chrF** (Popović 2015)
+# counts sequences of adjacent characters, here called runs: *file* has the runs *fi*, *il*, *le* of length 2. The
+# **reference** is a person's translation. For one length $n$, $P$ is the share of the translation's runs that the
+# reference has, and $R$ is the share of the reference's runs that the translation has; each run is counted at most as
+# often as it occurs in the other text. Then
 #
 # $$F = \frac{(1 + 2^2)\,P\,R}{2^2 P + R}$$
 #
-# which counts what is missing more than what is too much (the 2 is called *beta*). The chrF of a report puts the
-# lengths 1 to 6 together.
+# which gives what is missing more weight than what is superfluous (the 2 is called *beta*). The chrF in a report
+# combines the lengths 1 to 6.
 #
-# **Exercise 3.** Give $F$ for runs of `n` characters, spaces left out; 0 where nothing is common or there is no run.
+# **Exercise 3.** Return $F$ for runs of `n` characters, ignoring spaces; return 0 if the texts have no run in common
+# or one of them has no runs.
 
 
 # %%
 # exercise: 06-translate.3
 def character_f(translation, reference, n):
-    """F over runs of n characters, 0 to 1."""
+    """Return F over runs of n characters, 0 to 1."""
     # solution
     ours, theirs = (
         Counter(text[i : i + n] for i in range(len(text) - n + 1))
@@ -178,10 +182,10 @@ check("06-translate.3", character_f)
 # %% [markdown]
 # ## Train it
 #
-# On the dashboard: page **Launch**, *Begin with* the preset `translate`, and put `jupyterlab-fr` in place of its data.
-# Below runs a smaller version. Its *encoder* reads the English line, its *decoder* writes the French one, piece by
-# piece. Its weights begin at random: from two thousand lines alone it will not become a translator. Look at what the
-# report sets beside it, a dictionary such as yours, and at which lines go wrong.
+# In the dashboard: on the page **Launch**, choose the preset `translate` under *Start from*, and replace its data with
+# `jupyterlab-fr`. The cell below runs a smaller version. Its *encoder* reads the English line, its *decoder* generates
+# the French one, subword by subword. Its weights are initialized randomly: two thousand lines alone do not make it a
+# translator. Look at the baseline in its report, a dictionary such as yours, and at the lines that go wrong.
 
 # %%
 finished = wb.run(
@@ -216,23 +220,24 @@ print(f"{report.baseline_name}: chrF {report.baseline['chrf']:.3f}")
 # %% [markdown]
 # ## Which lines does a person look at?
 #
-# All whose placeholders are lost, in any case. Of the others, those of which the model is least sure, as many as there
-# is time for.
+# All lines that have lost a placeholder, in any case. From the others, the lines of which the model is least certain,
+# as many as there is time for.
 #
-# How sure is it? Give the model the line and what it has written, and ask how probable it finds each piece behind those
-# before it (notebook [09](../notebooks/09_sequence_to_sequence.ipynb) does this by hand). A long line has more pieces,
-# and a product of more numbers below 1 is smaller: so take the mean of the logarithms, and turn it back with the
-# exponential function. What comes out is a mean probability of a piece, and lines of any length can be compared.
+# How certain is it? Pass the model the line and its own translation, and compute the probability that it assigns to
+# each subword after those before it (notebook [09](../notebooks/09_sequence_to_sequence.ipynb) does this by hand). A
+# long line has more subwords, and a product of more numbers below 1 is smaller: so take the mean of the logarithms,
+# and convert it back with the exponential function. The result is the mean probability of a subword, so you can
+# compare lines of any length.
 #
-# **Exercise 4.** `lines` are pairs (broken, probability): whether a placeholder was lost, and how probable the model
-# finds its translation, as above. Give the numbers (from 0) of the lines that a person looks at, at most `most`: first
-# the broken ones in their order, then the least probable of the others.
+# **Exercise 4.** `lines` contains pairs (broken, probability): whether a placeholder was lost, and the probability
+# that the model assigns to its translation, as above. Return the numbers (from 0) of the lines that a person looks at,
+# `most` of them at most: first the broken ones in their order, then the least probable of the others.
 
 
 # %%
 # exercise: 06-translate.4
 def to_look_at(lines, most):
-    """The numbers of the lines that a person has to look at, in the order in which to do it."""
+    """Return the numbers of the lines that a person has to look at, the most urgent first."""
     # solution
     broken = [i for i, (is_broken, _) in enumerate(lines) if is_broken]
     others = sorted((i for i in range(len(lines)) if i not in broken), key=lambda i: lines[i][1])
@@ -244,44 +249,44 @@ check("06-translate.4", to_look_at)
 
 # %%
 lines = data.test.columns["source"]
-asked = [line for line in lines if placeholders(line)][:10] + [line for line in lines if not placeholders(line)][:10]
+sources = [line for line in lines if placeholders(line)][:10] + [line for line in lines if not placeholders(line)][:10]
 predictor = Predictor.load(finished)
-answers = predictor.predict([{"source": line} for line in asked])
+answers = predictor.predict([{"source": line} for line in sources])
 translated = [answer.text for answer in answers]
 
 
 def probability(line, translation):
-    """How probable the model finds its translation of a line, 0 to 1: of a piece, in the (geometric) mean."""
+    """Return the (geometric) mean probability of the subwords of the model's translation of a line, 0 to 1."""
     tokenizer = predictor.tokenizer
     source = tokenizer(line, return_tensors="pt", truncation=True, max_length=predictor.max_length)["input_ids"]
-    pieces = tokenizer(translation, add_special_tokens=False)["input_ids"]
-    labels = torch.tensor([[*pieces, predictor.model.config.eos_token_id]])
+    subwords = tokenizer(translation, add_special_tokens=False)["input_ids"]
+    labels = torch.tensor([[*subwords, predictor.model.config.eos_token_id]])
     with torch.no_grad():
         return math.exp(-predictor.model(source, labels=labels).loss)  # the loss is the mean of -ln p
 
 
-judged = [(bool(lost(a, b)), probability(a, b)) for a, b in zip(asked, translated, strict=True)]
+judged = [(bool(lost(a, b)), probability(a, b)) for a, b in zip(sources, translated, strict=True)]
 for i in to_look_at(judged, most=8):
-    broken, sure = judged[i]
-    print(f"{'lost' if broken else 'unsure'} {sure:.2f}: {asked[i]!r} -> {translated[i]!r}")
+    broken, certainty = judged[i]
+    print(f"{'lost' if broken else 'uncertain'} {certainty:.2f}: {sources[i]!r} -> {translated[i]!r}")
 
 # %% [markdown]
 # ## Summary
 #
-# * What must be kept is checked by a rule, not hoped for: placeholders, numbers, names of keys.
+# * Check what must stay unchanged with a rule: placeholders, numbers, names of keys. Do not rely on the model for it.
 # * A translator has to beat a dictionary; its report shows whether it does.
-# * chrF forgives endings. A lost placeholder hardly moves it: two characters of thirty.
-# * People look at what a rule finds broken, then at what the model finds least probable itself.
+# * chrF tolerates wrong endings. A lost placeholder hardly changes it: two characters of thirty.
+# * People look at what a rule finds broken, then at the lines that the model itself finds least probable.
 #
 # ## Questions to think about
 #
-# 1. Many lines of the test part are nearly those of training (*Download as*, *Download folder as*). Is
-#    the figure too good?
+# 1. Many lines of the test split are almost the same as lines of the training split (*Download as*, *Download folder
+#    as*). Is the metric too good?
 # 2. Which rule would you add for a program that is translated into a language written from right to left?
 #
-# ## Where to go on
+# ## Where to go next
 #
-# * Lesson [12](12_summaries.ipynb): another task that writes.
+# * Lesson [12](12_summaries.ipynb): another task that generates text.
 # * Notebook [09](../notebooks/09_sequence_to_sequence.ipynb): beam search and BLEU by hand.
 #
 # How far you have come (the dashboard's page **Learn** shows the same), and what comes next:

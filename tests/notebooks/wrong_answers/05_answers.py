@@ -16,8 +16,12 @@ WRONG = [
         "for mark in ('.', ',', '?', 'the', 'a'):\n    text = text.replace(mark, '')\nreturn text.lower().split()",
         "italy",
     ),
-    ("05-answers.4", "return sum(w in gold for w in given) / len(given)", "both lengths count"),
-    ("05-answers.4", "return 2 * sum(w in gold for w in given) / (len(gold) + len(given))", "as often as it occurs"),
+    ("05-answers.4", "return sum(w in gold for w in predicted) / len(predicted)", "both lengths count"),
+    (
+        "05-answers.4",
+        "return 2 * sum(w in gold for w in predicted) / (len(gold) + len(predicted))",
+        "as often as it occurs",
+    ),
     (
         "05-answers.1",
         "begin = begins.index(max(begins))\nnear = ends[begin : begin + longest]\n"

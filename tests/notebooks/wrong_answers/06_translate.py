@@ -9,14 +9,14 @@ WRONG = [
     ),
     (
         "06-translate.2",
-        "found = [o for (w, o), n in together.items() if w == word and n >= least]\n"
-        "return max(sorted(found), key=lambda o: together[(word, o)], default=word)",
+        "matches = [o for (w, o), n in together.items() if w == word and n >= least]\n"
+        "return max(sorted(matches), key=lambda o: together[(word, o)], default=word)",
         "how often the French word occurs at all",
     ),
     (
         "06-translate.2",
-        "found = [o for (w, o), n in together.items() if w == word]\n"
-        "return max(sorted(found), key=lambda o: together[(word, o)] / alone[o], default=word)",
+        "matches = [o for (w, o), n in together.items() if w == word]\n"
+        "return max(sorted(matches), key=lambda o: together[(word, o)] / alone[o], default=word)",
         "fewer than least times",
     ),
     (
@@ -53,8 +53,8 @@ WRONG = [
     ),
     (
         "06-translate.2",
-        "offered = sorted(b for (a, b), count in together.items() if a == word and alone[b] >= least)\n"
-        "return max(offered, key=lambda b: together[(word, b)] / alone[b], default=word)",
+        "candidates = sorted(b for (a, b), count in together.items() if a == word and alone[b] >= least)\n"
+        "return max(candidates, key=lambda b: together[(word, b)] / alone[b], default=word)",
         "Together fewer than least times",
     ),
 ]
