@@ -1,7 +1,7 @@
 """Typical wrong answers of lesson 07, and words of the message that each must earn."""
 
 WRONG = [
-    ("07-small.1", "return 4 * (total + moving) / 1_000_000", "two means of AdamW"),
+    ("07-small.1", "return 4 * (total + trainable) / 1_000_000", "two means of AdamW"),
     ("07-small.1", "return 16 * total / 1_000_000", "A frozen weight costs its own 4 bytes"),
     ("07-small.2", "return sum(rank * d_in * d_out for d_in, d_out in matrices)", "two thin matrices"),
     ("07-small.2", "d_in, d_out = matrices[0]\nreturn rank * (d_in + d_out)", "Add up over all the matrices"),

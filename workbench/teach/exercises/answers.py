@@ -15,7 +15,7 @@ class BestSpan(Exercise):
     )
 
     def check(self, answer: object) -> None:
-        # Simple, end before begin, too long, one word.
+        # Simple, end before begin, too long, chosen together, negative scores.
         expect(
             answer,
             ([0.0, 5.0, 0.0], [0.0, 0.0, 5.0], 3),
@@ -27,7 +27,9 @@ class BestSpan(Exercise):
         expect(answer, ([5.0, 0.0, 2.0], [0.0, 1.0, 4.0], 2), (0, 1), "It may have at most longest words.")
         why = "Both ends are chosen together: the best begin alone may have no good end near it."
         expect(answer, ([3.0, 2.0, 0.0], [0.0, 0.0, 4.0], 2), (1, 2), why)
-        expect(answer, ([-3.0, -1.0], [-2.0, -1.0], 2), (1, 1), "Scores may be below 0: do not begin from 0.")
+        expect(
+            answer, ([-3.0, -1.0], [-2.0, -1.0], 2), (1, 1), "Scores may be below 0: do not start from a best sum of 0."
+        )
 
 
 @exercises.register("05-answers.2")
@@ -35,15 +37,18 @@ class Windows(Exercise):
     """Windows that overlap."""
 
     hints = (
-        "Begin with (0, the smaller of size and words), and continue while the last end is before words.",
-        "Each begin is the one before + step; each end is min(begin + size, words).",
+        "Start with (0, the smaller of size and words), and continue while the last end is before words.",
+        "Each begin is the previous one + step; each end is min(begin + size, words).",
     )
 
     def check(self, answer: object) -> None:
-        # One, exact, the last one shorter.
-        expect(answer, (3, 5, 2), [(0, 3)], "One that reaches the end is enough, and none goes beyond.")
+        # One window, an exact fit, a shorter last window.
+        expect(answer, (3, 5, 2), [(0, 3)], "One window that reaches the end is enough, and none goes beyond.")
         expect(
-            answer, (8, 4, 2), [(0, 4), (2, 6), (4, 8)], "Step on by step, stop with the first that reaches the end."
+            answer,
+            (8, 4, 2),
+            [(0, 4), (2, 6), (4, 8)],
+            "Move on by step, and stop with the first window that reaches the end.",
         )
         expect(answer, (5, 4, 3), [(0, 4), (3, 5)], "The last window may be shorter.")
 
@@ -53,15 +58,20 @@ class Plain(Exercise):
     """Texts made comparable."""
 
     hints = (
-        "replace(mark, '') removes a mark; lower() and split() make words.",
-        'Leave out whole words only, so split first: word not in ("a", "an", "the").',
+        "replace(mark, '') removes a mark; lower() and split() make a list of words.",
+        'Remove whole words only, so split first: word not in ("a", "an", "the").',
     )
 
     def check(self, answer: object) -> None:
         # Capitals, marks, articles, words with an a.
-        expect(answer, ("Four Weeks",), ["four", "weeks"], "Small letters.")
+        expect(answer, ("Four Weeks",), ["four", "weeks"], "Use lowercase letters.")
         expect(answer, ("In Rome, Italy.",), ["in", "rome", "italy"], "Remove punctuation.")
-        expect(answer, ("The cat and a theatre",), ["cat", "and", "theatre"], "Articles are whole words, big or small.")
+        expect(
+            answer,
+            ("The cat and a theatre",),
+            ["cat", "and", "theatre"],
+            "Remove articles as whole words only, in upper and lower case.",
+        )
 
 
 @exercises.register("05-answers.4")
@@ -69,7 +79,7 @@ class WordF1(Exercise):
     """F1 of words."""
 
     hints = (
-        "How often a word counts: the smaller of its two counts.",
+        "A word counts as often as the smaller of its two counts.",
         "2 * right / (len(gold) + len(predicted)) is 2PR / (P + R).",
     )
 

@@ -1,4 +1,4 @@
-"""Lesson 03, opinions: mood, moving mean, the line of an alarm, the first alarm."""
+"""Lesson 03, opinions: mood, moving mean, the alarm line, the first alarm."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Mood(Exercise):
 
     hints = (
         "First the probability of good: the score for fresh, 1 - score for rotten.",
-        "Then 2 * good - 1: it makes -1 to 1 of 0 to 1.",
+        "Then 2 * good - 1: it maps 0 to 1 onto -1 to 1.",
     )
 
     def check(self, answer: object) -> None:
@@ -33,14 +33,14 @@ class MovingMean(Exercise):
     def check(self, answer: object) -> None:
         # Backwards, the beginning, window 1.
         expect(answer, ([4.0, 2.0, 6.0], 1), [4.0, 2.0, 6.0], "With a window of 1 the values stay as they are.")
-        why = "It looks back only, the present value included; at the beginning divide by the number of values there."
+        why = "It looks back only, including the current value; at the beginning, divide by the number of values there."
         expect(answer, ([2.0, 2.0, 8.0, 8.0], 2), [2.0, 2.0, 5.0, 8.0], why)
         expect(answer, ([3.0, 6.0, 9.0, 12.0], 3), [3.0, 4.5, 6.0, 9.0], why)
 
 
 @exercises.register("03-opinions.3")
 class AlarmLine(Exercise):
-    """Some standard deviations below the mean."""
+    """A number of standard deviations below the mean."""
 
     hints = (
         "First the mean. Then the mean of (value - mean) ** 2, and its square root.",
@@ -48,7 +48,7 @@ class AlarmLine(Exercise):
     )
 
     def check(self, answer: object) -> None:
-        # No spread, hand-worked spreads.
+        # No spread, spreads computed by hand.
         expect(answer, ([0.5, 0.5], 3), 0.5, "Without any spread the line is the mean.")
         why = (
             "The spread is the square root of the mean of the squared distances; the line is k of them below the mean."
@@ -61,10 +61,10 @@ class AlarmLine(Exercise):
 
 @exercises.register("03-opinions.4")
 class FirstAlarm(Exercise):
-    """The first alarm with patience."""
+    """The first alarm, with patience."""
 
     hints = (
-        "Keep a counter: one more where the trend is below the line, back to 0 where it is not.",
+        "Use a counter: add one where the trend is below the line, reset it to 0 where it is not.",
         "When the counter reaches patience, return the position, counted from 0. After the loop, return -1.",
     )
 
@@ -74,10 +74,10 @@ class FirstAlarm(Exercise):
             answer,
             ([0.5, -0.5, -0.5], 0.0, 1),
             1,
-            "Positions are counted from 0; with patience 1 the first low counts.",
+            "Positions are counted from 0; with patience 1 the first low value counts.",
         )
         expect(answer, ([0.5, -1.0, -1.0, -1.0], 0.0, 2), 2, "Return the last of the positions in a row.")
         broken = ([-1.0, 1.0, -1.0, 1.0, -1.0, -1.0], 0.0, 2)
-        expect(answer, broken, 5, "In a row: count from 0 again when the trend is above the line.")
+        expect(answer, broken, 5, "In a row: count from 0 again when the trend is not below the line.")
         expect(answer, ([0.0, 0.0, -1.0], 0.0, 1), 2, "Exactly on the line is not below it.")
         expect(answer, ([1.0, -1.0], 0.0, 2), -1, "If it never happens, return -1.")

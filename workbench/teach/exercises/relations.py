@@ -1,4 +1,4 @@
-"""Lesson 04, relations: the marked things, facts with a direction, right with and without it, Other left out."""
+"""Lesson 04, relations: the marked things, facts with a direction, accuracy with and without it, Other excluded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Marked(Exercise):
     """What is marked in a sentence."""
 
     hints = (
-        "Cut the text with split at the marks, or use re.search with round brackets around what you want.",
+        "Split the text at the marks, or use re.search with round brackets around what you want.",
         'text.split("<e1>")[1].split("</e1>")[0] is what e1 marks.',
     )
 
@@ -26,7 +26,7 @@ class Fact(Exercise):
     """A fact in its direction."""
 
     hints = (
-        'label.split("(")[0] is the relation; ask for Other first.',
+        'label.split("(")[0] is the relation; check for Other first.',
         'If the label ends with "(e1,e2)", e1 comes first, otherwise e2.',
     )
 
@@ -43,12 +43,12 @@ class WithAndWithoutDirection(Exercise):
     """Right with the direction, and without it."""
 
     hints = (
-        "Count twice: equal labels, and equal parts before the bracket.",
+        "Count twice: the equal labels, and the labels that are equal before the bracket.",
         'Compare g.split("(")[0] with p.split("(")[0] for the second share.',
     )
 
     def check(self, answer: object) -> None:
-        # Turned round, right, another one, Other.
+        # Reversed, right, another relation, Other.
         reversed_label = (["A(e1,e2)", "A(e1,e2)"], ["A(e2,e1)", "A(e1,e2)"])
         expect(answer, reversed_label, (0.5, 1.0), "A reversed label is wrong as a label and right as a relation.")
         other = (["A(e1,e2)", "Other", "Other", "B(e1,e2)"], ["B(e1,e2)", "Other", "A(e1,e2)", "B(e2,e1)"])
@@ -61,11 +61,11 @@ class FactScores(Exercise):
 
     hints = (
         "Three counts: right and not Other, predicted and not Other, true and not Other.",
-        "Precision is right / predicted, recall right / true; 0 where the denominator is 0.",
+        "Precision is right / predicted, recall is right / true; 0 if the denominator is 0.",
     )
 
     def check(self, answer: object) -> None:
-        # Other in each position; none.
+        # Other as a true label, as a prediction, as both.
         gold, guessed = ["A(e1,e2)", "A(e1,e2)", "Other", "Other"], ["A(e1,e2)", "Other", "Other", "Other"]
         why = "Was Other counted? It is no fact: it counts neither in the numerator nor in the denominator."
         expect(answer, (gold, guessed), (1.0, 0.5), why)

@@ -15,12 +15,12 @@ class TrainingMegabytes(Exercise):
 
     hints = (
         "Count the bytes of a frozen weight, then those of a trainable one.",
-        "A moving weight has its own 4 bytes, 4 for the gradient and 2 times 4 for AdamW.",
-        "All weights cost 4 bytes; those that move cost 12 more. Divide by a million.",
+        "A trainable weight takes its own 4 bytes, 4 for the gradient and 2 times 4 for AdamW.",
+        "All weights cost 4 bytes; trainable ones cost 12 more. Divide by a million.",
     )
 
     def check(self, answer: object) -> None:
-        # No weight moves, all move, some move.
+        # No weight is trainable, all are, some are.
         expect(answer, (1_000_000, 0), 4.0, "A frozen weight costs its own 4 bytes and nothing else.")
         why = "Each trainable weight has a gradient and two means of AdamW: 12 bytes besides its own 4."
         expect(answer, (1_000_000, 1_000_000), 16.0, why)
@@ -33,7 +33,7 @@ class LoraWeights(Exercise):
 
     hints = (
         "One matrix first: the way down has d_in times rank weights, and the way up?",
-        "For each matrix it is rank * d_in + rank * d_out. Add these up over the list.",
+        "For each matrix it is rank * d_in + rank * d_out. Add this up over the list.",
     )
 
     def check(self, answer: object) -> None:
@@ -50,9 +50,9 @@ class ThatFit(Exercise):
     """What fits into a budget."""
 
     hints = (
-        "Two steps: keep those whose megabytes are at most the budget; then sort these.",
-        'sorted(list, key=lambda one: one["accuracy"]) puts the smallest first; reverse=True turns that round.',
-        "At the end, give only the names.",
+        "Two steps: select the candidates whose megabytes are at most the budget; then sort them.",
+        'sorted(list, key=lambda one: one["accuracy"]) puts the smallest first; reverse=True reverses the order.',
+        "At the end, return only the names.",
     )
 
     def check(self, answer: object) -> None:
@@ -60,7 +60,10 @@ class ThatFit(Exercise):
         candidates = [_candidate("tiny", 1, 0.7), _candidate("middle", 20, 0.9), _candidate("large", 90, 0.95)]
         expect(answer, (candidates, 50), ["middle", "tiny"], "Return names, the most accurate first.")
         expect(
-            answer, (candidates, 20), ["middle", "tiny"], "What needs exactly the budget still fits: at most, not less."
+            answer,
+            (candidates, 20),
+            ["middle", "tiny"],
+            "A candidate that needs exactly the budget still fits: at most, not less.",
         )
         expect(answer, (candidates, 0.5), [], "If nothing fits, the list is empty.")
         by_size = [_candidate("a", 1, 0.9), _candidate("b", 2, 0.8)]
@@ -69,15 +72,15 @@ class ThatFit(Exercise):
 
 @exercises.register("07-small.4")
 class Beats(Exercise):
-    """Whether one candidate is better than another whatever the taste."""
+    """Whether one candidate is better than another, whatever your priorities."""
 
     hints = (
-        "It beats the other if it is no larger and no less accurate, and really better in at least one of the two.",
-        "Two comparisons with <= and >= must both hold; of the two with < and > one is enough.",
+        "It beats the other if it is no larger and no less accurate, and better in at least one of the two.",
+        "Both comparisons with <= and >= must be true, and at least one of those with < and >.",
     )
 
     def check(self, answer: object) -> None:
-        # Better in both, a trade, better in one, equal.
+        # Better in both, a trade-off, better in one, equal.
         small, large = _candidate("small", 1, 0.7), _candidate("large", 90, 0.9)
         bad = _candidate("bad", 95, 0.8)
         expect(answer, (large, bad), True, "It is smaller and more accurate than the other.")
@@ -94,7 +97,7 @@ class Beats(Exercise):
 
 @exercises.register("07-small.5")
 class GoodEnough(Exercise):
-    """Whether the small model is surely not much worse."""
+    """Whether the small model is certainly not much worse."""
 
     hints = (
         "low is the worst that is still plausible. With low = -0.02, how much may be lost? Is that within the margin?",
@@ -105,7 +108,7 @@ class GoodEnough(Exercise):
         # Within, beyond, exactly the margin, better.
         expect(answer, (-0.02, 0.03), True, "It loses 0.02 at worst, and 0.03 would be accepted.")
         expect(
-            answer, (-0.08, 0.03), False, "It may lose 0.08, more than the margin. Mind the signs: a loss is below 0."
+            answer, (-0.08, 0.03), False, "It may lose 0.08, more than the margin. Check the signs: a loss is below 0."
         )
         expect(answer, (0.01, 0.03), True, "Its whole interval is above 0: it is better than the large one.")
         expect(answer, (-0.03, 0.03), True, "Exactly the margin is still accepted.")
@@ -118,16 +121,16 @@ class InBytes(Exercise):
 
     hints = (
         "Find the step first: the largest of abs(w), divided by 127.",
-        "Then round(w / step) for each weight. Give back the list and the step: return numbers, step",
+        "Then round(w / step) for each weight. Return the list and the step: return numbers, step",
     )
 
     def check(self, answer: object) -> None:
-        # A pair; the largest is negative; small ones; round and not cut.
+        # A pair; the largest is negative; small weights; rounded and not truncated.
         expect_pair(
             call_answer(answer, [1.27, -0.5, 0.0]),
             "The result must be a pair, the list of numbers and the step: return numbers, step",
         )
         expect(answer, ([1.27, -0.5, 0.0],), ([127, -50, 0], 0.01), "The step is the largest weight divided by 127.")
-        why = "The largest weight is meant without its sign (abs), or numbers below -127 come out."
+        why = "Take the largest weight without its sign (abs), or the numbers may be below -127."
         expect(answer, ([-2.54, 1.0],), ([-127, 50], 0.02), why)
         expect(answer, ([12.7, 0.26, -0.26],), ([127, 3, -3], 0.1), "Take the nearest whole number: round, not int.")

@@ -1,4 +1,4 @@
-"""Lesson 06, translate an interface: lost placeholders, a guessed dictionary, chrF of one length, lines to look at."""
+"""Lesson 06, translate an interface: lost placeholders, a dictionary, chrF of one length, lines to look at."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ class Lost(Exercise):
     """Placeholders that a translation has lost."""
 
     hints = (
-        "Count what the translation has; take one away for each that the line has.",
-        "Counter(placeholders(translation)) counts; where it is at 0, the placeholder is lost.",
+        "Count the placeholders of the translation; subtract one for each placeholder of the line.",
+        "Counter(placeholders(translation)) counts them; if the count is already 0, the placeholder is lost.",
     )
 
     def check(self, answer: object) -> None:
-        # None, one, another order, twice in the line, more in the translation.
+        # None, another order, one, all, twice in the line, more in the translation.
         expect(answer, ("Could not find %1", "Impossible de trouver %1"), [], "Nothing is lost here.")
         expect(answer, ("Copy %1 to %2", "Dans %2 copier %1"), [], "The order may change.")
         expect(answer, ("Copy %1 to %2", "Copier dans %2"), ["%1"], "A placeholder that the translation lacks is lost.")
@@ -28,15 +28,15 @@ class Lost(Exercise):
 
 @exercises.register("06-translate.2")
 class BestWord(Exercise):
-    """The likeliest translation of a word."""
+    """The most probable translation of a word."""
 
     hints = (
-        "First the French words that occur together with the word often enough; then the largest share.",
-        "max(..., key=..., default=word) gives the word itself when there is nothing to choose from.",
+        "First select the French words that occur together with the word often enough; then take the largest share.",
+        "max(..., key=..., default=word) returns the word itself when there is nothing to choose from.",
     )
 
     def check(self, answer: object) -> None:
-        # A frequent word everywhere, too few, none, equals.
+        # A word that is frequent everywhere, too few occurrences, no candidate, equal shares.
         together = {("file", "fichier"): 8, ("file", "de"): 9, ("open", "ouvrir"): 5, ("open", "fichier"): 1}
         alone = {"fichier": 10, "de": 60, "ouvrir": 5}
         expect(answer, ("file", together, alone, 2), "fichier", "Divide by how often the French word occurs at all.")
@@ -55,17 +55,17 @@ class CharacterF(Exercise):
 
     hints = (
         "Remove the spaces first. A text of length L has L - n + 1 runs of n.",
-        "Counter & Counter keeps of each run the smaller count; precision divides by ours, recall by theirs.",
+        "Counter & Counter has the smaller count of each run; precision divides by our total, recall by theirs.",
     )
 
     def check(self, answer: object) -> None:
-        # The same, nothing, too long, too short, repeated, spaces, shorter than n.
+        # The same text, nothing in common, too long, too short, repeated, spaces, shorter than n.
         expect(answer, ("abc", "abc", 1), 1.0, "The same text scores 1.")
         expect(answer, ("abc", "xyz", 1), 0.0, "Nothing in common is 0.")
         expect(answer, ("fichiers", "fichier", 2), 5 * 6 / 7 / (4 * 6 / 7 + 1), "Precision divides by our own runs.")
         expect(answer, ("fichi", "fichier", 2), 5 * 4 / 6 / (4 + 4 / 6), "What is missing counts more: beta is 2.")
         expect(answer, ("aaaa", "ab", 1), 5 / 8 / (1 + 1 / 2), "A run counts at most as often as the other has it.")
-        expect(answer, ("a b c", "ab c", 3), 1.0, "Spaces are left out.")
+        expect(answer, ("a b c", "ab c", 3), 1.0, "Ignore the spaces.")
         expect(answer, ("ab", "abc", 3), 0.0, "A text that is shorter than n has no run.")
 
 
@@ -79,7 +79,7 @@ class ToLookAt(Exercise):
     )
 
     def check(self, answer: object) -> None:
-        # Broken ones first, then the least probable, no more than most.
+        # Broken lines first, then the least probable ones, no more than most.
         lines = [(False, 0.9), (True, 0.95), (False, 0.2), (True, 0.1)]
         expect(answer, (lines, 2), [1, 3], "Broken lines come first, in their order, however sure the model is.")
         expect(answer, (lines, 4), [1, 3, 2, 0], "Then the least probable of the others.")
