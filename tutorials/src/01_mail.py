@@ -78,7 +78,7 @@ print(len(data.train), "questions to learn from,", len(set(data.train.columns["l
 # %%
 # exercise: 01-mail.1
 def baseline_accuracy(train, test):
-    """The accuracy on test of always answering with the most frequent intent of train, 0 to 1."""
+    """Return the accuracy on test of always answering with the most frequent intent of train, 0 to 1."""
     # solution
     most = max(train, key=train.count)
     return test.count(most) / len(test)
@@ -146,7 +146,7 @@ print(
 # %%
 # exercise: 01-mail.2
 def precision_and_recall(gold, guessed, intent):
-    """Of what was sent to the desk the share that belongs there; of what belongs there the share that was sent."""
+    """Return the share of right answers among those sent to the desk, and the share of the desk's mail that it gets."""
     # solution
     right = sum(g == p == intent for g, p in zip(gold, guessed, strict=True))
     sent, wanted = guessed.count(intent), gold.count(intent)
@@ -167,7 +167,7 @@ check("01-mail.2", precision_and_recall)
 # %%
 # exercise: 01-mail.3
 def macro_f1(pairs):
-    """The mean over the intents of 2PR / (P + R)."""
+    """Return the mean over the intents of 2PR / (P + R)."""
     # solution
     each = [2 * p * r / (p + r) if p + r else 0.0 for p, r in pairs]
     return sum(each) / len(each)
@@ -198,7 +198,7 @@ for intent, (precision, recall) in sorted(pairs.items(), key=lambda item: sum(it
 # %%
 # exercise: 01-mail.4
 def confusions(gold, guessed):
-    """How often each true intent was taken for each other one: {(true, guessed): count}."""
+    """Return how often each true intent was mistaken for each other one: {(true, guessed): count}."""
     # solution
     counts = {}
     for pair in zip(gold, guessed, strict=True):
@@ -215,7 +215,7 @@ largest = Counter(confusions(gold, guessed)).most_common(8)
 figure, axis = plt.subplots(figsize=(6, 3.2))
 axis.barh([f"{true} → {other}" for (true, other), _ in largest][::-1], [count for _, count in largest][::-1])
 axis.set(xlabel="questions", title="true intent → what the model said")
-summary = "; ".join(f"{true} taken for {other}, {count} times" for (true, other), count in largest)
+summary = "; ".join(f"{true} mistaken for {other}, {count} times" for (true, other), count in largest)
 show(figure, f"Bars of the pairs of intents that are confused most often: {summary}.")
 
 # %% [markdown]
@@ -233,7 +233,7 @@ show(figure, f"Bars of the pairs of intents that are confused most often: {summa
 # %%
 # exercise: 01-mail.5
 def for_a_person(scores, count):
-    """The positions of the count lowest scores, lowest first."""
+    """Return the positions of the `count` lowest scores, the lowest first."""
     # solution
     return sorted(range(len(scores)), key=lambda i: scores[i])[:count]
     # end solution

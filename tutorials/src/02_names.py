@@ -68,7 +68,7 @@ for words, tags in list(zip(data.train.columns["words"], data.train.columns["tag
 # %%
 # exercise: 02-names.1
 def spans(tags):
-    """The names that BIO tags mark: (first word, word after the last, kind)."""
+    """Return the names that BIO tags mark: (first word, word after the last, kind)."""
     # solution
     names = []
     for position, tag in enumerate(tags):
@@ -92,7 +92,7 @@ check("02-names.1", spans)
 # %%
 # exercise: 02-names.2
 def share_of_new(train, test):
-    """The share of the test's names that are not in train, 0 to 1; capital letters do not matter."""
+    """Return the share of the test's names that are not in train, 0 to 1; capital letters do not matter."""
     # solution
     known = {name.lower() for name in train}
     return sum(name.lower() not in known for name in test) / len(test)
@@ -103,8 +103,8 @@ check("02-names.2", share_of_new)
 
 
 # %%
-def names_of(part):
-    rows = zip(part.columns["words"], part.columns["tags"], strict=True)
+def names_of(split):
+    rows = zip(split.columns["words"], split.columns["tags"], strict=True)
     return [" ".join(words[start:end]) for words, tags in rows for start, end, _ in spans(list(tags))]
 
 
@@ -119,24 +119,24 @@ print(f"{share_of_new(names_of(data.train), names_of(data.test)):.1%} of the nam
 # which word each subword belongs to: `[None, 0, 1, 1, 1, None]`. `None` belongs to no word (it marks the beginning or
 # the end).
 #
-# **Exercise 3.** `word_of_piece` is such a list, `tags` contains the number of each word's tag. Return a list with a
+# **Exercise 3.** `word_of_subword` is such a list, `tags` contains the number of each word's tag. Return a list with a
 # label for each subword: on a word's first subword the number of the word's tag, elsewhere -100.
 
 
 # %%
 # exercise: 02-names.3
-def labels_on_pieces(word_of_piece, tags):
-    """A word's tag on its first piece, -100 on all the other pieces."""
+def labels_on_subwords(word_of_subword, tags):
+    """Return a label for each subword: the word's tag on its first subword, -100 on the others."""
     # solution
     labels, before = [], None
-    for word in word_of_piece:
+    for word in word_of_subword:
         labels.append(-100 if word is None or word == before else tags[word])
         before = word
     return labels
     # end solution
 
 
-check("02-names.3", labels_on_pieces)
+check("02-names.3", labels_on_subwords)
 
 # %% [markdown]
 # **Exercise 4.** Now count. `labels` are such labels, `guessed` is the number that the model predicts for each
@@ -147,10 +147,10 @@ check("02-names.3", labels_on_pieces)
 # %%
 # exercise: 02-names.4
 def masked_accuracy(labels, guessed):
-    """The share of right guesses among the pieces that count."""
+    """Return the share of right predictions among the subwords that count."""
     # solution
-    counted = [(label, guess) for label, guess in zip(labels, guessed, strict=True) if label != -100]
-    return sum(label == guess for label, guess in counted) / len(counted)
+    counted = [(label, prediction) for label, prediction in zip(labels, guessed, strict=True) if label != -100]
+    return sum(label == prediction for label, prediction in counted) / len(counted)
     # end solution
 
 
@@ -200,7 +200,7 @@ print(f"entity_f1 of {finished.report().baseline_name}: {baseline:.3f}")
 # %%
 # exercise: 02-names.5
 def name_f1(true, guessed):
-    """F1 over whole names, 0 to 1."""
+    """Return F1 over whole names, 0 to 1."""
     # solution
     if not true and not guessed:
         return 1.0

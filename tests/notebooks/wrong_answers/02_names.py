@@ -3,25 +3,29 @@
 WRONG = [
     (
         "02-names.1",
-        "found = []\nfor place, tag in enumerate(tags):\n    if tag.startswith('B-'):\n"
-        "        found.append((place, place, tag[2:]))\n    elif tag.startswith('I-'):\n"
-        "        found[-1] = (found[-1][0], place, found[-1][2])\nreturn found",
+        "names = []\nfor position, tag in enumerate(tags):\n    if tag.startswith('B-'):\n"
+        "        names.append((position, position, tag[2:]))\n    elif tag.startswith('I-'):\n"
+        "        names[-1] = (names[-1][0], position, names[-1][2])\nreturn names",
         "the word after the last one",
     ),
     (
         "02-names.1",
-        "found, start = [], None\nfor place, tag in enumerate(tags):\n"
+        "names, start = [], None\nfor position, tag in enumerate(tags):\n"
         "    if start is not None and not tag.startswith('I-'):\n"
-        "        found.append((start, place, tags[start][2:]))\n        start = None\n"
-        "    if tag.startswith('B-'):\n        start = place\nreturn found",
+        "        names.append((start, position, tags[start][2:]))\n        start = None\n"
+        "    if tag.startswith('B-'):\n        start = position\nreturn names",
         "may continue to the last word",
     ),
     ("02-names.2", "return sum(name in train for name in test) / len(test)", "NOT in train"),
     ("02-names.2", "return sum(name not in train for name in test) / len(test)", "Capital letters"),
-    ("02-names.3", "return [-100 if word is None else tags[word] for word in word_of_piece]", "Only the first subword"),
     (
         "02-names.3",
-        "labels, before = [], None\nfor word in word_of_piece:\n    tag = -100 if word is None else tags[word]\n"
+        "return [-100 if word is None else tags[word] for word in word_of_subword]",
+        "Only the first subword",
+    ),
+    (
+        "02-names.3",
+        "labels, before = [], None\nfor word in word_of_subword:\n    tag = -100 if word is None else tags[word]\n"
         "    labels.append(-100 if tag == before else tag)\n    before = tag\nreturn labels",
         "look at the words",
     ),

@@ -52,14 +52,14 @@ class MacroF1(Exercise):
     """The mean F1 of the intents."""
 
     hints = (
-        "First F1 of each pair, then the mean of these: not F1 of the means.",
+        "First F1 of each pair, then their mean: not F1 of the means.",
         "Where p + r is 0, F1 is 0, and it still counts in the mean.",
     )
 
     def check(self, answer: object) -> None:
         # One, F1 of means, zeros that count.
         expect(answer, ([(0.5, 1.0)],), 2 / 3, "F1 is 2PR / (P + R), not the mean of both.")
-        why = "Work out F1 for each intent first, then the mean of these."
+        why = "Work out F1 for each intent first, then their mean."
         expect(answer, ([(1.0, 0.5), (0.2, 0.2)],), (2 / 3 + 0.2) / 2, why)
         expect(answer, ([(1.0, 1.0), (0.0, 0.0)],), 0.5, "An intent that is never predicted has F1 0, and counts.")
 
