@@ -61,8 +61,8 @@ for words, tags in list(zip(data.train.columns["words"], data.train.columns["tag
 
 # %% [markdown]
 # **Exercise 1.** Turn the tags of a text into its names: a list of (position of the first word, position of the **word
-# after the last**, kind), in order; positions are counted from 0. `["B-person", "I-person", "O"]` gives `[(0, 2,
-# "person")]`. Here an `I-` always continues the name before it.
+# after the last**, kind), in order; positions are counted from 0. `["B-person", "I-person", "O"]` becomes
+# `[(0, 2, "person")]`. Here an `I-` always continues the name before it.
 
 
 # %%
@@ -191,8 +191,8 @@ print(f"entity_f1 of {finished.report().baseline_name}: {baseline:.3f}")
 #
 # Most words are not part of a name: if you always say `O`, you are right on nearly every word and find nothing. So it
 # is usual to count whole names. A name is right if its first word, its last word and its kind are all right. With $r$
-# right names, $g$ predicted and $t$ true ones: precision $P = r/g$, recall $R = r/t$, and $F_1 = 2PR/(P+R) =
-# 2r/(g+t)$.
+# right names, $g$ predicted and $t$ true ones: precision $P = r/g$, recall $R = r/t$, and
+# $F_1 = 2PR/(P+R) = 2r/(g+t)$.
 #
 # **Exercise 5.** Return F1 of two lists of names as exercise 1 makes them. If both are empty, nothing was missed: 1.
 

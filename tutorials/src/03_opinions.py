@@ -165,8 +165,8 @@ show(
 #
 # What counts as low? Not "below 0": this film's audience may simply be strict. Compare with the film's own quiet time,
 # before anything happens: with the mean $m$ of the trend in that time, and its **standard deviation** $s$, the typical
-# distance from the mean: the square root of the mean of the squared distances. The alarm line is $m - k\,s$, with $k =
-# 3$, for example.
+# distance from the mean: the square root of the mean of the squared distances. The alarm line is $m - k\,s$, with
+# $k = 3$, for example.
 #
 # **Exercise 3.** `quiet` is the list of the trend's values in the quiet time. Return their $m - k\,s$. (For both
 # means, divide by the number of values.)

@@ -312,8 +312,8 @@ for margin in (0.01, 0.03, 0.1):
 # ## A quarter of the space
 #
 # If you choose the large model after all, you can still shrink it. A weight is stored with 32 bits; often 8 are
-# enough. Take the largest weight without its sign, $m$, and divide the range from 0 to $m$ into 127 equal steps of $s
-# = m / 127$. Each weight $w$ becomes the nearest whole number of steps, $q = \operatorname{round}(w / s)$, from -127
+# enough. Take the largest weight without its sign, $m$, and divide the range from 0 to $m$ into 127 equal steps of
+# $s = m / 127$. Each weight $w$ becomes the nearest whole number of steps, $q = \operatorname{round}(w / s)$, from -127
 # to 127, which fits into one byte. When you read it back, $s \cdot q$ is off by half a step at most.
 #
 # **Exercise 6.** Return the whole numbers $q$ of a list of weights and the step $s$, as a pair. (Use Python's `round`.
