@@ -49,9 +49,7 @@ def list_runs(workspace: Workspace) -> list[RunSummary]:
         if not run.folder.is_dir():
             continue
         fields = {name: getattr(status, name) for name in ("error", "progress", "created", *SUMMARY_FIELDS)}
-        summaries.append(
-            RunSummary.model_construct(id=run.id, state=status.state, report=run.report(cached=True), **fields)
-        )
+        summaries.append(RunSummary(id=run.id, state=status.state, report=run.report(cached=True), **fields))
     # Sorted by time of creation, because names are not ordered within a second. A damaged folder has its name only.
     return sorted(summaries, key=lambda run: (run.id[:15], str(run.created or ""), run.id), reverse=True)
 

@@ -294,7 +294,7 @@ class Run(RunFolder):
             except WorkbenchError as problem:
                 fields["spec"] = None
                 error = error or RunError(**problem.as_dict())
-        return RunSummary.model_construct(
+        return RunSummary(
             **fields,
             report=self.report(),
             samples=self.last_samples(),
