@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 import yaml
 
 from workbench.errors import RequestError
 from workbench.spec import RunSpec
+from workbench.types import JsonObject
 
 SpecName = Annotated[
     str, typer.Argument(metavar="SPEC", help="A YAML file, or the name of a preset: `workbench presets`.")
@@ -37,7 +38,7 @@ def read_spec(name: str, sets: list[str] | None) -> RunSpec:
     return spec.changed(changes) if changes else spec
 
 
-def read_changes(sets: list[str] | None) -> dict[str, Any]:
+def read_changes(sets: list[str] | None) -> JsonObject:
     """Read ``--set FIELD=VALUE`` options, whose values are YAML.
 
     Args:
@@ -49,7 +50,7 @@ def read_changes(sets: list[str] | None) -> dict[str, Any]:
     Raises:
         RequestError: one has no ``=``, or its value is not YAML.
     """
-    changes = {}
+    changes: JsonObject = {}
     for item in sets or []:
         field, equals, value = item.partition("=")
         if not equals:

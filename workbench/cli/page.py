@@ -1,15 +1,16 @@
-"""A run as one page of HTML that opens without network, server or script: figures, a range test's curve, samples."""
+"""A run as one HTML page that opens without network, server or script: metrics, a range test's curve, samples."""
 
 from __future__ import annotations
 
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from workbench.errors import RequestError
 from workbench.files import write_text
+from workbench.i18n import _
 from workbench.runs.documents import RangeTestResult, Report, RunError, RunSummary
 from workbench.runs.run import Run
+from workbench.types import JsonObject
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:52em;margin:2em auto;padding:0 1em}"
@@ -21,11 +22,11 @@ _STYLE = (
 
 
 def write_page(run: Run, summary: RunSummary, path: Path) -> None:
-    """Write the page of a run to ``path``.
+    """Write the page of a run.
 
     Args:
-        run: whose page.
-        summary: what ``Run.summary`` says of it.
+        run: the run.
+        summary: its summary.
         path: the file.
 
     Raises:
@@ -33,13 +34,13 @@ def write_page(run: Run, summary: RunSummary, path: Path) -> None:
         StorageError: it cannot be written.
     """
     if not path.parent.is_dir():
-        raise RequestError(f"The folder {path.parent} does not exist.", "Make it first.")
+        raise RequestError(f"The folder {path.parent} does not exist.", "Create it first.")
     report = summary.report or Report()
     parts = [
         f"<h1>{escape(run.id)}</h1><p>{escape(summary.kind or '')}, {escape(summary.state)}</p>",
         _error(summary.error),
         _range_test(report.range_test),
-        _figures(report),
+        _metrics(report),
         "".join(f"<p>{escape(str(note))}</p>" for note in report.notes),
         _samples(summary.samples),
     ]
@@ -59,29 +60,38 @@ def _range_test(result: RangeTestResult | None) -> str:
     return f"{range_svg(result)}<p>{escape(result.how)}</p>"
 
 
-def _figures(report: Report) -> str:
+def _metrics(report: Report) -> str:
     rows = []
     for name, metric in report.metrics.items():
         value = "-" if metric.value is None else f"{metric.value:.4f}"
         bounds = "" if metric.low is None else f"{metric.low:.4f} to {metric.high:.4f}"
         rows.append(f"<tr><td>{escape(name)}</td><td>{value}</td><td>{bounds}</td></tr>")
-    table = f"<table><tr><th>Figure</th><th>Value</th><th>95% interval</th></tr>{''.join(rows)}</table>" if rows else ""
+    heading = f"<tr><th>{_('Metric')}</th><th>{_('Value')}</th><th>{_('95% interval')}</th></tr>"
+    table = f"<table>{heading}{''.join(rows)}</table>" if rows else ""
     cost = report.cost
     if cost.seconds is None:
         return table
-    where = f"on {cost.device or 'an unknown device'} in {cost.precision or 'an unknown precision'}"
-    return (
-        f"{table}<p>{cost.seconds:,.0f} s of training, {cost.tokens_per_second:,.0f} tokens a second, "
-        f"{cost.trained_parameters:,} of {cost.total_parameters:,} parameters trained, {escape(where)}.</p>"
+    text = _(
+        "{seconds:,.0f} s of training, {speed:,.0f} tokens/s, {trained:,} of {total:,} parameters trained, "
+        "on {device} in {precision}."
+    ).format(
+        seconds=cost.seconds,
+        speed=cost.tokens_per_second or 0,
+        trained=cost.trained_parameters or 0,
+        total=cost.total_parameters or 0,
+        device=cost.device or _("an unknown device"),
+        precision=cost.precision or _("an unknown precision"),
     )
+    return f"{table}<p>{escape(text)}</p>"
 
 
-def _samples(samples: list[dict[str, Any]]) -> str:
+def _samples(samples: list[JsonObject]) -> str:
     if not samples:
         return ""
+    texts = ((str(sample.get("prompt") or ""), str(sample["text"])) for sample in samples)
     cells = (
-        f"<tr><td class='text'>{escape(str(s.get('prompt') or ''))}</td><td class='text'>{escape(s['text'])}</td></tr>"
-        for s in samples
+        f"<tr><td class='text'>{escape(prompt)}</td><td class='text'>{escape(text)}</td></tr>" for prompt, text in texts
     )
-    heading = f"<h2>Written after step {escape(str(samples[0].get('step', '?')))}</h2>"
-    return f"{heading}<table><tr><th>Given</th><th>Written</th></tr>{''.join(cells)}</table>"
+    step = escape(str(samples[0].get("step", "?")))
+    heading = f"<h2>{escape(_('Generated after step {step}').format(step=step))}</h2>"
+    return f"{heading}<table><tr><th>{_('Prompt')}</th><th>{_('Generated')}</th></tr>{''.join(cells)}</table>"

@@ -13,6 +13,7 @@ from workbench.cli.options import read_changes
 from workbench.cli.output import Finished, Json, console, print_result, table
 from workbench.errors import RequestError
 from workbench.i18n import _
+from workbench.types import JsonObject
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def sweep_command(
         raise Finished(1)
 
 
-def _document(spec: str) -> dict[str, Any]:
+def _document(spec: str) -> JsonObject:
     """Return the YAML of a sweep, or one whose ``spec`` is the preset or file of this name."""
     path = Path(spec)
     if path.suffix in {".yaml", ".yml", ".json"} and path.is_file():

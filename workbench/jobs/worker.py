@@ -97,7 +97,13 @@ class Worker:
         self._lock = worker_lock(workspace, holder=note)
 
     def run(self, until_empty: bool = False, poll: float = 0.1, idle_seconds: float | None = None) -> None:
-        """Work until a signal, or until there is nothing to do. See :func:`run_worker` for the arguments."""
+        """Work until a signal, or until there is nothing to do.
+
+        Args:
+            until_empty: end when nothing is queued or running.
+            poll: seconds between looks at the running processes.
+            idle_seconds: end after this long without work; None for never.
+        """
         self._acquire_lock()
         try:
             with _on_signals(self._stop):
