@@ -13,10 +13,10 @@
 # %% [markdown]
 # # 12 · Comparing honestly
 #
-# **After this notebook you can** give a figure with its interval, tell chance from a real difference by a test, say
-# why seeds matter, and catch a "better" model that is not.
+# **After this notebook you can** report a metric with its interval, use a test to tell chance from a real difference,
+# explain why seeds matter, and catch a "better" model that is not better.
 #
-# **You need** notebook 07 (accuracy, train and test parts). From school: what a probability is.
+# **You need** notebook 07 (accuracy, train and test splits). From school: what a probability is.
 #
 # **Time:** about 20 minutes to read; the cells run in about 90 seconds on a laptop CPU (GPU: not measured yet).
 
@@ -28,7 +28,7 @@ import numpy as np
 from scipy.stats import binom
 
 import workbench as wb
-from workbench.compare.differences import accuracy_interval, compare, examples_needed, holm, mcnemar
+from workbench.compare.differences import accuracy_interval, examples_needed, holm, mcnemar
 from workbench.metrics.scores import bootstrap_intervals
 from workbench.teach import done, size
 from workbench.teach.pictures import show
@@ -38,9 +38,9 @@ generator = np.random.default_rng(0)
 # %% [markdown]
 # ## A coin that looks like progress
 #
-# Two models, each right on 80% of all texts there are, and they err independently of each other. Neither is better.
-# Test both on the same 400 texts, and look at the difference of their accuracies; do so again and again with new test
-# sets.
+# Imagine two models that are each right on 80% of all possible texts, and that err independently of each other.
+# Neither is better. Test both on the same 400 texts, and look at the difference of their accuracies; then repeat this
+# many times with new test sets.
 #
 # | symbol | in the code | |
 # |---|---|---|
@@ -49,15 +49,15 @@ generator = np.random.default_rng(0)
 # | $b$ | `b` | texts that only the first model gets right |
 # | $c$ | `c` | texts that only the second model gets right |
 # | $p$ | `my_mcnemar(b, c)` | how often chance alone is at least as uneven |
-# | $m$ | `len(ps)` | how many tests were made |
+# | $m$ | `len(ps)` | the number of tests |
 
 # %%
 times, count = size(test=500, cpu=5_000, gpu=5_000), 400
-one = generator.binomial(count, 0.8, times)  # for each test set, how many of its texts come out right
-two = generator.binomial(count, 0.8, times)
-difference = (one - two) / count
-far = np.abs(one - two) >= 0.02 * count  # whole numbers: a share of exactly 2 points could be rounded below 0.02
-print(f"difference of 2 points (0.02) or more, by chance alone: {far.mean():.0%} of the test sets")
+first = generator.binomial(count, 0.8, times)  # for each test set, the number of right answers
+second = generator.binomial(count, 0.8, times)
+difference = (first - second) / count
+large = np.abs(first - second) >= 0.02 * count  # whole numbers: a share of exactly 2 points could be rounded below 0.02
+print(f"difference of 2 points (0.02) or more, by chance alone: {large.mean():.0%} of the test sets")
 
 figure, axis = plt.subplots(figsize=(6, 3))
 axis.hist(difference * 100, bins=np.arange(-10.125, 10.375, 0.5))
@@ -69,59 +69,61 @@ show(
 )
 
 # %% [markdown]
-# Two points are the size of many a published improvement, and that is how often they come about by chance. A table of
-# bare accuracies cannot tell you that. (Real models err on the same hard texts, which makes chance differences smaller.
-# How to use that comes below.)
+# Many published improvements are about two points; the printed share shows how often chance alone produces such a
+# difference. A table of accuracies without intervals cannot show that. (Real models err on the same hard texts, which
+# makes chance differences smaller. How to use that comes below.)
 #
 # ## An interval
 #
-# Instead of drawing new test sets (we have one), draw **from the one we have**: as many texts, with repetition. This is
-# the *bootstrap* (Efron 1979). The accuracy of each draw varies about as it would with new test sets; the middle 95% of
-# the draws are a 95% interval. (The rule of thumb is that of notebook 07, $2\sqrt{a(1-a)/n}$.)
+# Instead of collecting new test sets (we have one), sample **from the one we have**: the same number of texts, with
+# replacement. This is the *bootstrap* (Efron 1979). The accuracy varies between these samples about as much as it
+# would between new test sets; the middle 95% of the accuracies are a 95% interval. (The rule of thumb is the one of
+# notebook 07, $2\sqrt{a(1-a)/n}$.)
 
 # %%
-right = generator.random(count) < 0.8  # of a model: which of its 400 answers are right
-draws = generator.integers(0, count, (2_000, count))  # row by row, which texts were drawn
-accuracies = right[draws].mean(axis=1)
+right = generator.random(count) < 0.8  # which of a model's 400 answers are right
+samples = generator.integers(0, count, (2_000, count))  # each row: the texts of one sample
+accuracies = right[samples].mean(axis=1)
 low, high = np.quantile(accuracies, [0.025, 0.975])
 theory = 2 * math.sqrt(right.mean() * (1 - right.mean()) / count)
 print(f"accuracy {right.mean():.3f}, bootstrap 95% interval {low:.3f} to {high:.3f}; rule of thumb ± {theory:.3f}")
 
 # %% [markdown]
-# The library does the same with less work: *which* texts were drawn does not matter for the accuracy, only how many
-# right and how many wrong ones. So instead of 400 texts it draws these two counts (from a *multinomial distribution*,
-# which says how often each count comes up). With the same random numbers ours must be the library's:
+# The library does the same with less work: for the accuracy it does not matter *which* texts were sampled, only how
+# many right and how many wrong ones. So instead of 400 texts it samples these two counts (from a *multinomial
+# distribution*, which says how probable each pair of counts is). With the same random numbers, our interval must equal
+# the library's:
 
 # %%
 share = right.mean()
-counts = np.random.default_rng(0).multinomial(count, [share, 1 - share], size=2_000)  # [draws, 2]: right, wrong
+counts = np.random.default_rng(0).multinomial(count, [share, 1 - share], size=2_000)  # [samples, 2]: right, wrong
 ours = np.quantile(counts[:, 0] / count, [0.025, 0.975])
-table = [[right.sum(), (~right).sum()], [0, 0]]  # true label by given label; here all texts are of the first label
+table = [[right.sum(), (~right).sum()], [0, 0]]  # true label by predicted label; here all texts have the first label
 np.testing.assert_allclose(ours, bootstrap_intervals(table)["accuracy"], atol=1e-5)
-print(f"by counts {ours[0]:.3f} to {ours[1]:.3f}, as the library has it; by texts, above, {low:.3f} to {high:.3f}")
+print(f"by counts {ours[0]:.3f} to {ours[1]:.3f}, the same as the library's; by texts {low:.3f} to {high:.3f}")
 
 # %% [markdown]
-# Is the promise kept? "95%" means: made anew from many test sets, the interval holds the truth (0.8) in 95 of 100
-# cases.
+# Is the interval reliable? "95%" means: computed from many new test sets, the interval contains the true value (0.8)
+# in 95 of 100 cases.
 
 # %%
-held = 0
+covered = 0
 tests = size(test=50, cpu=300, gpu=300)
 for _ in range(tests):
     sample = generator.random(count) < 0.8
     ends = np.quantile(sample[generator.integers(0, count, (500, count))].mean(axis=1), [0.025, 0.975])
-    held += ends[0] <= 0.8 <= ends[1]
-print(f"the truth was inside in {held / tests:.0%} of {tests} tests")
+    covered += ends[0] <= 0.8 <= ends[1]
+print(f"the interval contained the true value in {covered / tests:.0%} of {tests} tests")
 
 # %% [markdown]
 # ## The same texts for both: a paired test
 #
-# If both models answer the same texts, those that both get right, or both wrong, say nothing about which one is better.
-# Only where they **disagree** counts: $b$ texts that only the first gets right, $c$ that only the second does. If
-# neither were better, each of the $b + c$ would be a toss of a fair coin. How probable is a result at least as uneven?
-# That is **McNemar's exact test**. ($\binom{n}{k}$ is in how many ways $k$ of $n$ tosses can be chosen, and each row of
-# $n$ tosses has the probability $(1/2)^n$. The sum counts all ways to get at most the smaller of the two, and the 2 in
-# front of it is for both sides.)
+# If both models answer the same texts, those that both get right, or both wrong, say nothing about which one is
+# better. Only their **disagreements** count: $b$ texts that only the first gets right, $c$ that only the second does.
+# If neither were better, each of the $b + c$ would be a toss of a fair coin. How probable is a result at least as
+# uneven? That is **McNemar's exact test**. ($\binom{n}{k}$ is the number of ways to choose $k$ of $n$ tosses, and each
+# sequence of $n$ tosses has the probability $(1/2)^n$. The sum counts all ways to get at most the smaller of the two,
+# and the factor 2 covers both directions.)
 #
 # $$p = \min\Bigl(1,\; 2\sum_{k=0}^{\min(b,c)} \binom{b+c}{k} \Bigl(\tfrac12\Bigr)^{b+c}\Bigr)$$
 
@@ -133,13 +135,13 @@ def my_mcnemar(b, c):
 
 
 def my_interval(b, c, n):
-    """95% interval of the difference of two accuracies: texts are drawn, and each draw is scored for both models."""
-    drawn = np.random.default_rng(0).multinomial(n, [b / n, c / n, (n - b - c) / n], size=10_000)
-    return np.quantile((drawn[:, 0] - drawn[:, 1]) / n, [0.025, 0.975])
+    """Return the 95% interval of the difference of two accuracies; both models are scored on the same samples."""
+    counts = np.random.default_rng(0).multinomial(n, [b / n, c / n, (n - b - c) / n], size=10_000)
+    return np.quantile((counts[:, 0] - counts[:, 1]) / n, [0.025, 0.975])
 
 
 for b, c in ((0, 0), (3, 9), (30, 18), (300, 240)):
-    np.testing.assert_allclose(my_mcnemar(b, c), mcnemar(b, c), atol=1e-5)  # held against the library's
+    np.testing.assert_allclose(my_mcnemar(b, c), mcnemar(b, c), atol=1e-5)  # compared with the library
     if b + c:
         np.testing.assert_allclose(my_mcnemar(b, c), min(1, 2 * binom.cdf(min(b, c), b + c, 0.5)), atol=1e-5)
     low, high = my_interval(b, c, 1_000)
@@ -148,51 +150,52 @@ for b, c in ((0, 0), (3, 9), (30, 18), (300, 240)):
     print(f"difference {100 * (b - c) / 1_000:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})")
 
 # %% [markdown]
-# A **p-value** is not the probability that the models are equal. It is how often chance alone would give a result at
-# least this uneven. Small: chance is a poor explanation; below 0.05 a difference is often called *significant*. Large:
-# *we cannot tell*, which is not "they are equal". (Where the models never disagree, as in the first line, the bootstrap
-# has nothing to draw, and its interval of no width is too sure.)
+# A **p-value** is not the probability that the models are equal. It is how often chance alone would produce a result
+# at least this uneven. If it is small, chance is a poor explanation; below 0.05 a difference is often called
+# *significant*. If it is large, *we cannot tell*, which does not mean "they are equal". (If the models never disagree,
+# as in the first line, the bootstrap has no disagreements to sample, and its interval of zero width is too confident.)
 #
-# ## Try enough, and something will shine
+# ## Try often enough, and something looks better
 #
-# Twenty settings, none better than the baseline. Each compared with a p-value; we write down the best one. How often
-# is the best p below 0.05?
+# Take twenty settings, none of them better than the baseline. Compare each with the baseline by its p-value, and
+# report the best one. How often is the best p below 0.05?
 
 
 # %%
 def best_of(settings, rounds, correct):
-    """Share of rounds in which at least one of so many equal models seems better."""
-    found = 0
+    """Return the share of rounds in which at least one of several equal models seems better."""
+    discoveries = 0
     for _ in range(rounds):
         disagree = generator.binomial(count, 0.2, settings)
         first = generator.binomial(disagree, 0.5)
         ps = [mcnemar(int(b), int(n - b)) for b, n in zip(first, disagree, strict=True)]
-        found += min(holm(ps) if correct else ps) < 0.05
-    return found / rounds
+        discoveries += min(holm(ps) if correct else ps) < 0.05
+    return discoveries / rounds
 
 
 rounds = size(test=20, cpu=300, gpu=300)
 numbers = [1, 5, 20]
 figure, axis = plt.subplots(figsize=(6, 3))
-told = []
+descriptions = []
 for correct, label, marker in ((False, "plain p-values", "o"), (True, "corrected (Holm)", "s")):
     shares = [best_of(n, rounds, correct) for n in numbers]
-    told.append(f"{label}: " + ", ".join(f"{n} tried {share:.0%}" for n, share in zip(numbers, shares, strict=True)))
-    print(told[-1])
+    results = ", ".join(f"{n} tried {share:.0%}" for n, share in zip(numbers, shares, strict=True))
+    descriptions.append(f"{label}: {results}")
+    print(descriptions[-1])
     axis.plot(numbers, shares, marker=marker, label=label)
 axis.axhline(0.05, color="grey", linestyle="--", label="0.05")
 axis.set(xlabel="settings tried, none of them better", ylabel='share with a "discovery"', ylim=(0, 1))
 axis.legend()
 show(
     figure,
-    "How often at least one of so many worthless settings seems better at p below 0.05. " + "; ".join(told) + ".",
+    "How often at least one of several equal settings seems better at p below 0.05. " + "; ".join(descriptions) + ".",
 )
 
 # %% [markdown]
-# (New tests are drawn for each line: with one setting, where nothing is corrected, the two differ by chance.) **Holm's
-# correction** (Holm 1979) makes up for the many tries: sort the p-values, multiply the smallest by the number of tests
-# $m$, the next by $m-1$, and so on (never letting one fall below the one before it, nor rise above 1). The library's
-# `holm` was used above; by hand:
+# (Each line uses new random tests: with one setting, where nothing is corrected, the two differ by chance.) **Holm's
+# correction** (Holm 1979) accounts for the number of tests: sort the p-values, multiply the smallest by the number of
+# tests $m$, the next by $m-1$, and so on (no corrected value may be smaller than the one before it, nor larger than
+# 1). The code above used the library's `holm`; by hand:
 
 
 # %%
@@ -208,11 +211,11 @@ np.testing.assert_allclose(my_holm([0.01, 0.2, 0.03, 0.04]), holm([0.01, 0.2, 0.
 print(my_holm([0.01, 0.2, 0.03, 0.04]))
 
 # %% [markdown]
-# ## A "better" model that is not
+# ## A "better" model that is not better
 #
-# Now for real. A small network that only takes the mean of the vectors of a text's words (notebook 02) is trained on
-# film reviews, some times over. Only the **seed** differs, and it sets what is drawn at random: the first weights, the
-# order of the batches, and what dropout leaves out. Somebody says: "the best of these seeds is my new method."
+# Now a real case. A small network that only averages the vectors of a text's words (notebook 02) is trained on film
+# reviews several times. Only the **seed** differs. It determines everything random: the initial weights, the order of
+# the batches, and what dropout drops. Someone says: "the best seed is my new method."
 
 # %%
 limit = size(
@@ -242,29 +245,31 @@ for seed, finished in zip(seeds, runs, strict=True):
 # %%
 values = [finished.report().metrics["accuracy"].value for finished in runs]
 best, worst = int(np.argmax(values)), int(np.argmin(values))
-if best == worst:  # all alike
+if best == worst:  # all have the same accuracy
     best, worst = 0, 1
-found = compare([runs[best], runs[worst]])
-print(found.verdict)
-print(f"p = {found.p_value:.3f} ({found.test}), over {found.examples} texts")
+comparison = wb.compare(runs[best], runs[worst])
+print(comparison)
+print(f"p = {comparison.p_value:.3f} ({comparison.test}), over {comparison.examples} texts")
 
 # %% [markdown]
-# The best seed against the worst is the unfairest comparison there is, and it was chosen after seeing the results:
-# even if p is small here, it means nothing. A difference between two methods must be larger than that between two
-# seeds, so: **several seeds of each, and mean and spread in the table.** (The spread is the *standard deviation*: the
-# root of the mean squared distance from the mean, dividing by one less than the number of seeds.)
+# Comparing the best seed with the worst is the most unfair comparison there is, and it was chosen after seeing the
+# results: even if p is small here, it means nothing. A difference between two methods must be larger than the
+# difference between two seeds. So **train several seeds of each, and report mean and spread.** (The spread is the
+# *standard deviation*: the root of the mean squared distance from the mean, where you divide by one less than the
+# number of seeds.)
 
 # %%
 spread = np.std(values, ddof=1)
 print(f"{len(seeds)} seeds: mean {np.mean(values):.3f}, standard deviation {spread:.3f}")
 
 # %% [markdown]
-# ## How many texts would be needed?
+# ## How many texts would you need?
 #
-# The interval shrinks with the root of the number of test texts: half the width costs four times the texts. The
-# library tells with each unclear verdict how many *more* would be enough if the difference stayed as it is. Enough
-# means: in four of five such tests the difference would be shown. (With fewer texts one may have luck, as with 5 points
-# on 400 texts.) Here in all, for two models that disagree on a fifth of 400 texts:
+# The interval shrinks with the square root of the number of test texts: half the width costs four times the texts.
+# With each inconclusive verdict, the library estimates how many *more* texts would be enough if the difference stayed
+# the same. Enough means that four of five such tests would show the difference. (Fewer texts may be enough by luck, as
+# with 5 points on 400 texts.) The following lines show the total, for two models that disagree on a fifth of 400
+# texts:
 
 # %%
 for points in (5, 2, 1):
@@ -275,22 +280,22 @@ for points in (5, 2, 1):
 # %% [markdown]
 # ## Summary
 #
-# * A figure without its interval is half a figure. The bootstrap gives one for any metric.
-# * Same texts, paired test: only disagreements count. p says how easily chance does it.
-# * Many tries need a correction. Choose on validation data; look at the test data once.
+# * A metric without its interval is half a result. The bootstrap provides an interval for any metric.
+# * Same texts, paired test: only disagreements count. p says how often chance alone does this.
+# * Many tests need a correction. Choose on validation data; look at the test data once.
 # * Seeds alone make differences. Repeat before you believe.
 #
 # ## Questions to think about
 #
 # 1. Model A is better than B with p = 0.04 on the test data, after 30 settings of A were tried *on the test data*.
 #    What do you know?
-# 2. Two snippets about one film are alike. What does drawing single texts in the bootstrap then get wrong?
-# 3. When is a difference significant and yet not worth anything?
+# 2. Two snippets about one film are similar. What does the bootstrap get wrong when it samples single texts?
+# 3. When is a difference significant, and still not worth anything?
 #
-# ## Where to go on
+# ## Where to go next
 #
-# * You have come to the end of the walk. The [lessons](../tutorials/README.md) do real jobs with what you know now;
-#   [lesson 08, is my model biased](../tutorials/08_bias.ipynb), leans most on this notebook.
+# * This is the end of the course's notebooks. The [lessons](../tutorials/README.md) solve real problems with what you
+#   know now; [lesson 08, is my model biased](../tutorials/08_bias.ipynb), uses this notebook most.
 # * The dashboard's **Compare** page, or `workbench compare RUN RUN`.
 # * [workbench/compare/differences.py](../workbench/compare/differences.py).
 # * Dror et al. 2018, *The Hitchhiker's Guide to Testing Statistical Significance in NLP* (ACL); Bouthillier et al.
