@@ -403,7 +403,7 @@ def test_submit_stop_resume_delete(ending: Workspace) -> None:
     deadline = time.monotonic() + 120
     while "Going on from" not in run.log() and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert "Going on from step-" in run.log()
+    assert "Resuming from step-" in run.log()
     assert read(ending, "stop", run.id, "--kill-after", "60")["state"] == "stopped"
     assert read(ending, "delete", run.id) == [run.id]
     assert read(ending, "runs") == [] and not run.folder.exists()
