@@ -86,7 +86,7 @@ def mirror() -> Path:
 
 @pytest.fixture
 def shared_cache(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Downloads go here and are found again by the next run: WORKBENCH_TEST_CACHE, or ``build/test-cache``."""
+    """Downloads go here and are executable again by the next run: WORKBENCH_TEST_CACHE, or ``build/test-cache``."""
     folder = Path(os.environ.get("WORKBENCH_TEST_CACHE") or REPOSITORY / "build" / "test-cache").absolute()
     folder.mkdir(parents=True, exist_ok=True)
     monkeypatch.setenv("WORKBENCH_CACHE", str(folder))
@@ -124,10 +124,10 @@ def _mirror_or_skip() -> Path:
 
 
 def _chromium_or_skip() -> str:
-    found = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
-    if found is None:
+    executable = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    if executable is None:
         reason = "Chromium is not installed (Debian's package: chromium)"
         if os.environ.get("CI", "").lower() in ("true", "1"):
             pytest.fail(f"{reason}, and CI must have it", pytrace=False)
         pytest.skip(reason)
-    return found
+    return executable

@@ -31,7 +31,7 @@ VARIABLE = "WORKBENCH_LANGUAGE"
 
 _ACCENTED = str.maketrans("aeiouyncAEIOUYNC", "áéíóúýñçÁÉÍÓÚÝÑÇ")
 # Parts that a program reads: format fields, code, links, HTML tags and entities, icons, colour directives.
-_KEPT = re.compile(
+_UNTRANSLATED = re.compile(
     r"(\{[^{}]*\}|`[^`]*`|\]\([^)]*\)|<[^<>]*>|&\w+;|:[a-z]+/\w+:|:[a-z]+(?:-background)?\[|https?://\S+)"
 )
 
@@ -108,7 +108,7 @@ def pseudo(message: str) -> str:
     """
     if not message.strip():
         return message
-    parts = _KEPT.split(message)
+    parts = _UNTRANSLATED.split(message)
     return "[" + "".join(part if i % 2 else part.translate(_ACCENTED) for i, part in enumerate(parts)) + "]"
 
 

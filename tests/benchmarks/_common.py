@@ -17,9 +17,9 @@ def machine() -> str:
     import torch
     import transformers
 
-    found = describe()
+    result = describe()
     return (
-        f"{found['cpu']['name']}, {found['cpu']['cores']} cores, {found['memory']['total_bytes'] / 1e9:.0f} GB; "
+        f"{result['cpu']['name']}, {result['cpu']['cores']} cores, {result['memory']['total_bytes'] / 1e9:.0f} GB; "
         f"torch {torch.__version__}, transformers {transformers.__version__}"
     )
 

@@ -35,14 +35,14 @@ def browsed() -> Iterator[tuple[Page, str, int]]:
     server = subprocess.Popen([sys.executable, "-c", _SERVE], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
-        found = re.search(r"http://\S+", server.stdout.readline())
-        if found is None:
+        result = re.search(r"http://\S+", server.stdout.readline())
+        if result is None:
             raise SystemExit("The dashboard could not be started.")
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.set_default_timeout(PATIENCE)
-            yield page, found[0].rstrip("/"), server.pid
+            yield page, result[0].rstrip("/"), server.pid
             browser.close()
     finally:
         server.terminate()

@@ -38,19 +38,19 @@ def main() -> None:
     parser.add_argument("--sizes", default="tiny,small")
     parser.add_argument("--rows", type=int, default=8)
     parser.add_argument("--length", type=int, default=128)
-    given = parser.parse_args()
-    print(f"{machine()}; {torch.get_num_threads()} threads; {given.rounds} rounds of {given.steps} steps, fp32\n")
-    for size in given.sizes.split(","):
+    options = parser.parse_args()
+    print(f"{machine()}; {torch.get_num_threads()} threads; {options.rounds} rounds of {options.steps} steps, fp32\n")
+    for size in options.sizes.split(","):
         for dropouts, rates in DROPOUTS.items():
             width, layers, words = SIZES[size]
-            shape = f"{size} ({layers} layers of {width}, {words:,} words), {given.rows} x {given.length} tokens"
-            models = encoder_pair(size, given.length, *rates)
-            measure(f"Encoder, {shape}, {dropouts}", models, masked_batch(words, given.rows, given.length), given)
-            models = decoder_pair(size, given.length, *rates)
-            measure(f"Decoder, {shape}, {dropouts}", models, causal_batch(words, given.rows, given.length), given)
+            shape = f"{size} ({layers} layers of {width}, {words:,} words), {options.rows} x {options.length} tokens"
+            models = encoder_pair(size, options.length, *rates)
+            measure(f"Encoder, {shape}, {dropouts}", models, masked_batch(words, options.rows, options.length), options)
+            models = decoder_pair(size, options.length, *rates)
+            measure(f"Decoder, {shape}, {dropouts}", models, causal_batch(words, options.rows, options.length), options)
 
 
-def measure(title: str, models: dict[str, Any], batch: Batch, given: argparse.Namespace) -> None:
+def measure(title: str, models: dict[str, Any], batch: Batch, options: argparse.Namespace) -> None:
     """Compare the losses, then time the ways in turn."""
     loss = check_same_loss(models, batch)
     steps = {name: training_step(model, batch) for name, model in models.items()}
@@ -62,9 +62,9 @@ def measure(title: str, models: dict[str, Any], batch: Batch, given: argparse.Na
     times: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
         seconds(step, 2, "cpu")  # memory is taken, kernels are chosen
-    for number in range(given.rounds):
+    for number in range(options.rounds):
         for name in list(steps) if number % 2 == 0 else list(reversed(steps)):
-            times[name].append(1000 * seconds(steps[name], given.steps, "cpu"))
+            times[name].append(1000 * seconds(steps[name], options.steps, "cpu"))
     print(f"\n### {title}\n\nLoss of both before training: {loss:.4f}\n")
     rows = [
         [name, spread(took), spread(ratios(times["transformers"], took), 2) if name != "transformers" else ""]

@@ -98,9 +98,9 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--mlflow", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
     workspace = fresh_workspace()
-    write_runs(workspace, given.runs)
+    write_runs(workspace, options.runs)
     runs = Run.all(workspace)
     some = runs[:50]
 
@@ -110,28 +110,31 @@ def main() -> None:
 
     rows = [
         ["table, settings never read before", spread(timed(1, lambda: run_table(workspace)), 2)],
-        ["table", spread(timed(given.rounds, lambda: run_table(workspace)), 2)],
-        ["list alone", spread(timed(given.rounds, lambda: list_runs(workspace)), 2)],
-        ["filter in SQL", spread(timed(given.rounds, lambda: filter_rows(run_table(workspace), "accuracy > 0.5")), 2)],
+        ["table", spread(timed(options.rounds, lambda: run_table(workspace)), 2)],
+        ["list alone", spread(timed(options.rounds, lambda: list_runs(workspace)), 2)],
+        [
+            "filter in SQL",
+            spread(timed(options.rounds, lambda: filter_rows(run_table(workspace), "accuracy > 0.5")), 2),
+        ],
         ["50 curves thinned, never read before", spread(timed(1, draw), 2)],
-        ["50 curves thinned", spread(timed(given.rounds, draw), 2)],
+        ["50 curves thinned", spread(timed(options.rounds, draw), 2)],
     ]
 
     def everything() -> None:
         _cached_in_memory.cache_clear()  # as a new process would read
         run_table(workspace)
         for run in runs:
-            found = open_metrics(run)
-            for name in found.names():
-                found.curve(name)
+            result = open_metrics(run)
+            for name in result.names():
+                result.curve(name)
 
-    ours = timed(given.rounds, everything)
+    ours = timed(options.rounds, everything)
     rows.append(["table and all histories of all runs", spread(ours, 2)])
-    if given.mlflow:
-        rows += mlflow_rows(workspace, given.mlflow, given.rounds, min(ours))
-    rows += page_rows(runs, given.rounds)
-    rows += long_rows(workspace, given.points, given.rounds)
-    print(f"{machine()}; {given.rounds} rounds\n\n### {given.runs} runs of {STEPS} lines, {len(METRICS)} metrics\n")
+    if options.mlflow:
+        rows += mlflow_rows(workspace, options.mlflow, options.rounds, min(ours))
+    rows += page_rows(runs, options.rounds)
+    rows += long_rows(workspace, options.points, options.rounds)
+    print(f"{machine()}; {options.rounds} rounds\n\n### {options.runs} runs of {STEPS} lines, {len(METRICS)} metrics\n")
     print_table(["what", "seconds"], rows)
     shutil.rmtree(workspace.root)
 

@@ -34,12 +34,12 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="beginnings of file names; all without one")
     parser.add_argument("--scale", choices=SCALES, help="what follows the machine when it is left out")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="write there what was run, with its outputs")
-    given = parser.parse_args()
-    if given.scale:
-        os.environ[SCALE] = given.scale
+    options = parser.parse_args()
+    if options.scale:
+        os.environ[SCALE] = options.scale
     print(f"{machine()}; the sizes are those of: {scale()}\n\n### Time of the course's cells\n")
-    texts = [text for text in course.texts(ROOT) if not given.names or text.name.startswith(tuple(given.names))]
-    print_table(["part", "seconds", "its slowest cell"], (_measured(text, given.keep) for text in texts))
+    texts = [text for text in course.texts(ROOT) if not options.names or text.name.startswith(tuple(options.names))]
+    print_table(["part", "seconds", "its slowest cell"], (_measured(text, options.keep) for text in texts))
 
 
 def _measured(text: Path, keep: Path | None) -> list[str]:
@@ -76,7 +76,7 @@ def _measured(text: Path, keep: Path | None) -> list[str]:
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, keep / whole.name)
-    slowest = max(seconds, key=lambda place: seconds[place])
+    slowest = max(seconds, key=lambda index: seconds[index])
     first_line = notebook.cells[slowest].source.strip().splitlines()[0][:SHOWN]
     return [text.stem, total, f"{seconds[slowest]:.0f} s, `{first_line}`"]
 

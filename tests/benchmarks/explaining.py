@@ -36,31 +36,31 @@ def main() -> None:
     parser.add_argument("run", nargs="?")
     parser.add_argument("--examples", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
+    options = parser.parse_args()
     print(machine())
-    pictures(given.rounds)
+    pictures(options.rounds)
     workspace = Workspace.current()
-    found = [run for run in Run.all(workspace) if run.state == "succeeded"]
-    if given.run is None and not found:
+    result = [run for run in Run.all(workspace) if run.state == "succeeded"]
+    if options.run is None and not result:
         print("There is no finished run: name one to measure explanations.")
         return
-    run = Run.open(given.run, workspace) if given.run else found[-1]
-    explanations(run, given.rounds)
-    over_examples(run, given.examples)
+    run = Run.open(options.run, workspace) if options.run else result[-1]
+    explanations(run, options.rounds)
+    over_examples(run, options.examples)
 
 
 def timed(work: Callable[[], Any], rounds: int) -> tuple[Any, list[float]]:
     """The last result, and the seconds of each round; one round before is not counted."""
     work()
-    seconds, found = [], None
+    seconds, result = [], None
     for _ in range(rounds):
         began = time.perf_counter()
-        found = work()
+        result = work()
         seconds.append(time.perf_counter() - began)
-    return found, seconds
+    return result, seconds
 
 
-def told(seconds: list[float]) -> str:
+def messages(seconds: list[float]) -> str:
     """Median and spread."""
     return f"{spread(seconds, 2)} s"
 
@@ -85,9 +85,7 @@ def pictures(rounds: int) -> None:
         page, seconds = timed(lambda attention=attention: canvas_view(attention), rounds)
         size = len(page.encode())
         first = len(canvas_view(attention, source="/heads").encode())
-        print(
-            f"{length} tokens: ours {size / 1e6:.1f} MB, {told(seconds)}; first view of 144 heads {first / 1e6:.2f} MB"
-        )
+        print(f"{length} tokens: ours {size / 1e6:.1f} MB, {messages(seconds)}; first view {first / 1e6:.2f} MB")
         if length not in LENGTHS:
             continue
         layers = [torch.from_numpy(layer)[None] for layer in attention.weights]
@@ -107,16 +105,16 @@ def explanations(run: Run, rounds: int) -> None:
     predictor = Predictor.load(run)
     for method in ("attention", "rollout", "gradient-x-input", "occlusion", "integrated-gradients", "lime", "shapley"):
         _, seconds = timed(lambda method=method: token_heat_html(explain(predictor, SENTENCE, method)), rounds)
-        print(f"{method}, a sentence: {told(seconds)} from click to picture")
+        print(f"{method}, a sentence: {messages(seconds)} from click to picture")
     words = " ".join([SENTENCE] * 4).split()
-    found = None
-    while found is None or len(found.tokens) > 32:
-        found = explain(predictor, " ".join(words), "gradient-x-input")
+    result = None
+    while result is None or len(result.tokens) > 32:
+        result = explain(predictor, " ".join(words), "gradient-x-input")
         words.pop()
-    found, seconds = timed(lambda: explain(predictor, found.text, "integrated-gradients", tolerance=0.01), rounds)
+    result, seconds = timed(lambda: explain(predictor, result.text, "integrated-gradients", tolerance=0.01), rounds)
     print(
-        f"integrated gradients, {len(found.tokens)} tokens, tolerance 1%: {told(seconds)}, "
-        f"{found.details['steps']} steps, completeness error {found.details['completeness_share']:.2%}"
+        f"integrated gradients, {len(result.tokens)} tokens, tolerance 1%: {messages(seconds)}, "
+        f"{result.details['steps']} steps, completeness error {result.details['completeness_share']:.2%}"
     )
 
 
@@ -126,8 +124,8 @@ def over_examples(run: Run, count: int) -> None:
     texts = [{"text": text} for text in read_predictions(run, ["input:text"])["input:text"][:count]]
     for method in ("gradient-x-input", "occlusion", "integrated-gradients"):
         began = time.perf_counter()
-        found = evaluate_dataset_faithfulness(predictor, texts, method)
-        print(f"{method}, faithfulness over {len(texts)}: {time.perf_counter() - began:.0f} s. {found.sentence}")
+        result = evaluate_dataset_faithfulness(predictor, texts, method)
+        print(f"{method}, faithfulness over {len(texts)}: {time.perf_counter() - began:.0f} s. {result.sentence}")
 
 
 if __name__ == "__main__":

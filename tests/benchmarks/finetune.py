@@ -107,14 +107,14 @@ class Bench:
         return seconds, float((predicted.predictions.argmax(-1) == predicted.label_ids).mean())
 
     def _rows(self, examples: Any, padded: bool) -> list[dict[str, Any]]:
-        found = self.tokenizer(
+        result = self.tokenizer(
             examples.columns["text"], truncation=True, max_length=128, padding="max_length" if padded else False
         )
         number = {label: i for i, label in enumerate(self.labels)}
         labels = [number[label] for label in examples.columns["label"]]
         return [
             {"input_ids": ids, "attention_mask": mask, "label": label}
-            for ids, mask, label in zip(found["input_ids"], found["attention_mask"], labels, strict=True)
+            for ids, mask, label in zip(result["input_ids"], result["attention_mask"], labels, strict=True)
         ]
 
 
@@ -124,10 +124,10 @@ def main() -> None:
     parser.add_argument("--only", choices=["full", "frozen"])
     parser.add_argument("--ways", default="")
     parser.add_argument("--first-seed", type=int, default=0)
-    given = parser.parse_args()
-    bench = Bench(given.ways.split(","), given.first_seed)
-    print(f"{machine()}; {torch.get_num_threads()} threads; {given.rounds} rounds\n")
-    if given.only != "frozen":
+    inputs = parser.parse_args()
+    bench = Bench(inputs.ways.split(","), inputs.first_seed)
+    print(f"{machine()}; {torch.get_num_threads()} threads; {inputs.rounds} rounds\n")
+    if inputs.only != "frozen":
         _measure(
             bench,
             "2 epochs, full fine-tuning",
@@ -138,9 +138,9 @@ def main() -> None:
                 "Trainer, dynamic padding": lambda seed: bench.trainer(seed, "full", 2, 5e-5),
                 "Trainer, padded to 128": lambda seed: bench.trainer(seed, "full", 2, 5e-5, padded=True),
             },
-            given.rounds,
+            inputs.rounds,
         )
-    if given.only != "full":
+    if inputs.only != "full":
         freeze = {"method": "freeze", "layers": 5, "embeddings": True}
         for title, tuning, rate in (
             ("5 epochs, embeddings and 5 of 6 layers frozen", freeze, 5e-5),
@@ -156,7 +156,7 @@ def main() -> None:
                         seed, t, 5, r, grouped=True
                     ),
                 },
-                given.rounds,
+                inputs.rounds,
             )
 
 

@@ -32,14 +32,14 @@ def main() -> None:
         address = line[line.index("http") :].split()[0]
         with sync_playwright() as driver:
             browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            found = [_visit(browser, address) for _ in range(rounds + 1)]
+            result = [_visit(browser, address) for _ in range(rounds + 1)]
             browser.close()
     finally:
         server.terminate()
         server.wait()
     print(f"{machine()}; {rounds} rounds\n\n### First page of the dashboard, in a new browser session\n")
     print_table(
-        ["what", "seconds"], [["first visit after the start", f"{found[0]:.2f}"], ["warm", spread(found[1:], 2)]]
+        ["what", "seconds"], [["first visit after the start", f"{result[0]:.2f}"], ["warm", spread(result[1:], 2)]]
     )
 
 

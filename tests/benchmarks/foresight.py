@@ -64,29 +64,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="names with commas between")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    given = parser.parse_args()
-    asked = [name for name in given.only.split(",") if name] or list(SPECS)
+    options = parser.parse_args()
+    question = [name for name in options.only.split(",") if name] or list(SPECS)
     workspace = fresh_workspace()
     print(machine())
-    began, found = time.monotonic(), []
-    for name in asked:
+    began, result = time.monotonic(), []
+    for name in question:
         preset, changes = SPECS[name]
-        found.append(measured(name, load_spec(preset).changed(changes), workspace))
-        print(f"<!-- {json.dumps(found[-1])} -->", flush=True)
+        result.append(measured(name, load_spec(preset).changed(changes), workspace))
+        print(f"<!-- {json.dumps(result[-1])} -->", flush=True)
     print_table(
         ["spec", "time: estimate, s", "truth, s", "error", "range holds", "memory: estimate, MB", "truth, MB", "error"],
-        [row(each) for each in found],
+        [row(each) for each in result],
     )
     for what, aim in (("time", TIME_AIM), ("memory", MEMORY_AIM)):
-        errors = [abs(each[f"{what}_error"]) for each in found]
+        errors = [abs(each[f"{what}_error"]) for each in result]
         within = sum(error <= aim for error in errors)
         print(
             f"\n{what}: median error {statistics.median(errors):.0%}, worst {max(errors):.0%}; {within} of "
             f"{len(errors)} within {aim:.0%}"
         )
     print(f"\n{time.monotonic() - began:.0f} s in all")
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1), encoding="utf-8")
 
 
 def measured(name: str, spec: RunSpec, workspace: Workspace) -> dict[str, Any]:

@@ -26,19 +26,19 @@ def main() -> None:
     parser.add_argument("--size", default="small", choices=list(SIZES))
     parser.add_argument("--prompt", type=int, default=32)
     parser.add_argument("--new", type=int, default=256)
-    given = parser.parse_args()
-    width, layers, words = SIZES[given.size]
-    models = decoder_pair(given.size, given.prompt + given.new, 0.0, 0.0)
+    options = parser.parse_args()
+    width, layers, words = SIZES[options.size]
+    models = decoder_pair(options.size, options.prompt + options.new, 0.0, 0.0)
     config = RecurrentConfig(vocab_size=words, hidden_size=width, embedding_size=width, num_hidden_layers=layers)
     models["lstm"] = RecurrentForCausalLM(config)
-    prompt = torch.randint(5, words, (1, given.prompt), generator=torch.Generator().manual_seed(0))
-    print(f"{machine()}; {torch.get_num_threads()} threads; {given.rounds} rounds; {layers} layers of {width}, {words:,} words\n")  # fmt: skip  # noqa: E501
+    prompt = torch.randint(5, words, (1, options.prompt), generator=torch.Generator().manual_seed(0))
+    print(f"{machine()}; {torch.get_num_threads()} threads; {options.rounds} rounds; {layers} layers of {width}, {words:,} words\n")  # fmt: skip  # noqa: E501
     times: dict[tuple[str, bool], list[float]] = {(name, cached): [] for name in models for cached in (True, False)}
-    for _ in range(given.rounds):
+    for _ in range(options.rounds):
         for name, model in models.items():
             written = []
             for cached in (True, False):
-                took, tokens = write(model.eval(), prompt, given.new, cached)
+                took, tokens = write(model.eval(), prompt, options.new, cached)
                 times[name, cached].append(took)
                 written.append(tokens)
             if not torch.equal(*written):

@@ -24,10 +24,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--runs", type=int, default=1000)
-    given = parser.parse_args()
+    options = parser.parse_args()
     workspace = fresh_workspace()
     spec = resolve(load_spec("demo-full"), workspace).spec
-    for number in range(given.runs):
+    for number in range(options.runs):
         run = Run.create(spec, workspace)
         lines = [
             {"step": step, "epoch": step / 500, "time": step * 0.1, "tokens": step * 900, "train/loss": random.random()}
@@ -37,15 +37,15 @@ def main() -> None:
         write_json(run.report_file, _report())
         run.transition(("queued",), "succeeded", number=number)
     listing, drawing = [], []
-    for _ in range(given.rounds):
+    for _ in range(options.rounds):
         began = time.perf_counter()
         done = subprocess.run([sys.executable, "-m", "workbench", "runs", "--json"], check=True, capture_output=True)
         listing.append(time.perf_counter() - began)
-        assert len(json.loads(done.stdout)) == given.runs
+        assert len(json.loads(done.stdout)) == options.runs
         began = time.perf_counter()
         read_curves(Run.all(workspace), ["train/loss"])
         drawing.append(time.perf_counter() - began)
-    print(f"{machine()}; {given.rounds} rounds\n\n### {given.runs} runs of 1,000 metric lines\n")
+    print(f"{machine()}; {options.rounds} rounds\n\n### {options.runs} runs of 1,000 metric lines\n")
     rows = [
         ["`workbench runs --json`, whole process", spread(listing, 2)],
         ["all curves of one metric, in process", spread(drawing, 2)],

@@ -37,14 +37,14 @@ def main() -> None:
     parser.add_argument("--size", default="small")
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--places", type=int, default=4096, help="tokens in a batch, padding included")
-    given = parser.parse_args()
+    options = parser.parse_args()
     workspace = fresh_workspace()
-    print(f"{machine()}; {torch.get_num_threads()} threads; {given.rounds} rounds of {given.steps} steps\n")
-    for corpus in given.corpora.split(","):
+    print(f"{machine()}; {torch.get_num_threads()} threads; {options.rounds} rounds of {options.steps} steps\n")
+    for corpus in options.corpora.split(","):
         speeds: dict[str, list[float]] = {way: [] for way in WAYS}
-        for number in range(given.rounds):
+        for number in range(options.rounds):
             for way in list(WAYS) if number % 2 == 0 else list(reversed(WAYS)):
-                run = whole_run(spec(corpus, given, number, **WAYS[way]), workspace)
+                run = whole_run(spec(corpus, options, number, **WAYS[way]), workspace)
                 speeds[way].append(tokens_per_second(run))
                 print(f"<!-- round {number + 1}: {way}: {speeds[way][-1]:.0f} tokens/s -->", flush=True)
         print(f"\n### {corpus}\n")
@@ -55,25 +55,25 @@ def main() -> None:
         print_table(["way", "tokens of text per second", "packed is so many times faster"], rows)
 
 
-def spec(corpus: str, given: argparse.Namespace, seed: int, packing: bool, group_by_length: bool) -> dict[str, Any]:
+def spec(corpus: str, options: argparse.Namespace, seed: int, packing: bool, group_by_length: bool) -> dict[str, Any]:
     """The run of one way: it evaluates on a few documents, at its end only."""
     return {
         "task": {"name": "masked-lm", "packing": packing},
-        "data": {"train": corpus, "limit": {"valid": 8, "test": 8}, "max_length": given.length},
+        "data": {"train": corpus, "limit": {"valid": 8, "test": 8}, "max_length": options.length},
         "model": {
             "source": "transformer-encoder",
-            "size": given.size,
+            "size": options.size,
             "tokenizer": {"train": "wordpiece", "vocab_size": 8000},
         },
         "training": {
-            "max_steps": given.steps,
+            "max_steps": options.steps,
             "epochs": 1000,
-            "max_tokens_per_batch": given.places,
+            "max_tokens_per_batch": options.places,
             "group_by_length": group_by_length,
             "learning_rate": 1e-4,
             "log_every": 1,
-            "eval_every": given.steps,
-            "checkpoint_every": given.steps,
+            "eval_every": options.steps,
+            "checkpoint_every": options.steps,
             "precision": "fp32",
             "seed": seed,
         },

@@ -32,8 +32,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(presets()), help="names of presets, with commas between")
     parser.add_argument("--warm", action="store_true", help="do each preset once before it is timed")
-    given = parser.parse_args()
-    names = given.only.split(",")
+    options = parser.parse_args()
+    names = options.only.split(",")
     unknown = [name for name in names if name not in presets()]
     if unknown:
         parser.error(f"no preset {', '.join(unknown)}; there are: {', '.join(presets())}")
@@ -41,11 +41,11 @@ def main() -> None:
     print(f"{machine()}; threads: {os.environ.get('OMP_NUM_THREADS', 'as torch chooses')}\n")
     rows = []
     for name in names:
-        if given.warm:
+        if options.warm:
             measured(name, workspace)
-        found = measured(name, workspace)
-        rows += found
-        for row in found:  # at once, for who looks on
+        result = measured(name, workspace)
+        rows += result
+        for row in result:  # at once, for who looks on
             print("<!-- " + " | ".join(row) + " -->", flush=True)
     print()
     print_table(HEAD, rows)
@@ -73,8 +73,8 @@ def report_rows(name: str, seconds: str, report: Report) -> list[list[str]]:
     primary = report.primary_metric
     metrics = sorted(report.metrics.items(), key=lambda item: item[0] != primary)
     rows = [
-        ["", "", f"**{metric}**" if metric == primary else metric, with_interval(found), beside(metric, report)]
-        for metric, found in metrics
+        ["", "", f"**{metric}**" if metric == primary else metric, with_interval(result), beside(metric, report)]
+        for metric, result in metrics
     ]
     rows[0][:2] = [name, seconds]
     return rows

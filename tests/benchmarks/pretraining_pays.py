@@ -40,15 +40,15 @@ def main() -> None:
     parser.add_argument("--pretraining-epochs", type=float, default=40)
     parser.add_argument("--epochs", type=float, default=30)
     parser.add_argument("--learning-rate", type=float, default=1.5e-3, help="of both ways on the labelled questions")
-    given = parser.parse_args()
+    options = parser.parse_args()
     workspace = fresh_workspace()
-    print(f"{machine()}; {given.seeds} seeds, {given.labelled} labelled questions\n")
+    print(f"{machine()}; {options.seeds} seeds, {options.labelled} labelled questions\n")
     rows, differences = [], []
-    for seed in range(given.first_seed, given.first_seed + given.seeds):
-        pretrained = whole_run(pretraining(given, seed), workspace)
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        pretrained = whole_run(pretraining(options, seed), workspace)
         name = f"run:{pretrained.id}"
-        tuned = whole_run(fine_tuning(given, seed, {"source": name}), workspace)
-        fresh = whole_run(fine_tuning(given, seed, {**SHAPE, "tokenizer": {"source": name}}), workspace)
+        tuned = whole_run(fine_tuning(options, seed, {"source": name}), workspace)
+        fresh = whole_run(fine_tuning(options, seed, {**SHAPE, "tokenizer": {"source": name}}), workspace)
         pair = compare([tuned, fresh], "accuracy").pairs[0]
         differences.append(pair.values[0] - pair.values[1])
         rows.append([str(seed), *(f"{value:.3f}" for value in pair.values), _difference(pair), cost(pretrained)])
@@ -57,7 +57,7 @@ def main() -> None:
     print(f"\nMean difference over seeds: {over_seeds(differences)}")
 
 
-def pretraining(given: argparse.Namespace, seed: int) -> dict[str, Any]:
+def pretraining(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     """Masked words of the training questions; the test part is only measured on."""
     return {
         "name": f"pretraining-{seed}",
@@ -69,11 +69,11 @@ def pretraining(given: argparse.Namespace, seed: int) -> dict[str, Any]:
             "limit": {"valid": 100, "test": 100},
         },
         "model": {**SHAPE, "tokenizer": {"train": "wordpiece", "vocab_size": 2000, "lowercase": True}},
-        "training": {"epochs": given.pretraining_epochs, "learning_rate": 2e-3, "batch_size": 16, "seed": seed},
+        "training": {"epochs": options.pretraining_epochs, "learning_rate": 2e-3, "batch_size": 16, "seed": seed},
     }
 
 
-def fine_tuning(given: argparse.Namespace, seed: int, model: dict[str, Any]) -> dict[str, Any]:
+def fine_tuning(options: argparse.Namespace, seed: int, model: dict[str, Any]) -> dict[str, Any]:
     """The labelled part: the same for both, but for the model."""
     return {
         "name": f"{'pretrained' if model['source'].startswith('run:') else 'from-nothing'}-{seed}",
@@ -82,12 +82,12 @@ def fine_tuning(given: argparse.Namespace, seed: int, model: dict[str, Any]) -> 
             "train": DATA,
             "max_length": 128,
             "holdout": {"valid": 0.1},
-            "limit": {"train": given.labelled, "valid": 300, "test": given.test},
+            "limit": {"train": options.labelled, "valid": 300, "test": options.test},
         },
         "model": model,
         "training": {
-            "epochs": given.epochs,
-            "learning_rate": given.learning_rate,
+            "epochs": options.epochs,
+            "learning_rate": options.learning_rate,
             "batch_size": 16,
             "seed": seed,
         },

@@ -27,7 +27,7 @@ def main() -> None:
     fetch_dataset("rotten-tomatoes", workspace)
     rows = []
     for preset in ("demo-full", "demo-lora"):
-        found = []
+        result = []
         for _ in range(rounds):
             stop_worker(workspace)  # each round starts its worker, too
             began = time.perf_counter()
@@ -37,9 +37,9 @@ def main() -> None:
             while not _has_line(run.metrics_file):
                 assert run.state in ("queued", "running"), run.status()
                 time.sleep(0.01)
-            found.append(time.perf_counter() - began)
+            result.append(time.perf_counter() - began)
             stop(run, kill_after=30)
-        rows.append([preset, spread(found)])
+        rows.append([preset, spread(result)])
     stop_worker(workspace)
     print(f"{machine()}; {rounds} rounds\n\n### From `workbench submit` to the end of the first training step\n")
     print_table(["preset", "seconds"], rows)

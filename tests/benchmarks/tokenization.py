@@ -34,14 +34,14 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tokenizer", default="minilm", help="a model of the catalogue")
-    given = parser.parse_args()
+    options = parser.parse_args()
     workspace = fresh_workspace()
     snippets, _ = load_texts(DataSpec(train="rotten-tomatoes"), workspace)
-    texts = [f"{i // len(snippets)} {snippets[i % len(snippets)]}" for i in range(given.texts)]
-    tokenizer = load_tokenizer(fetch_model(given.tokenizer, workspace))
-    print(f"{machine()}; {given.texts:,} texts, {sum(map(len, texts)) / len(texts):.0f} characters on average\n")
+    texts = [f"{i // len(snippets)} {snippets[i % len(snippets)]}" for i in range(options.texts)]
+    tokenizer = load_tokenizer(fetch_model(options.tokenizer, workspace))
+    print(f"{machine()}; {options.texts:,} texts, {sum(map(len, texts)) / len(texts):.0f} characters on average\n")
     seconds: dict[str, list[float]] = {"transformers": [], "first time": [], "from the cache": []}
-    for _ in range(given.rounds):
+    for _ in range(options.rounds):
         shutil.rmtree(cache_folder(workspace), ignore_errors=True)
         seconds["transformers"].append(timed(lambda: tokenizer(texts, truncation=True, max_length=LENGTH)))
         seconds["first time"].append(timed(lambda: tokenize(tokenizer, texts, max_length=LENGTH)))

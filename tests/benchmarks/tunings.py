@@ -41,14 +41,14 @@ def main() -> None:
     parser.add_argument("--valid", type=int, help="validation examples, where not all are used")
     parser.add_argument("--test", type=int, help="test examples, where not all are used")
     parser.add_argument("--rate", type=float, help="of learning, for every method in place of its own")
-    given = parser.parse_args()
+    options = parser.parse_args()
     workspace = fresh_workspace()
-    limit = {"train": given.limit, "valid": given.valid, "test": given.test}
-    print(f"{machine()}; {given.seeds} seeds; limits {limit}; {os.environ.get('OMP_NUM_THREADS', 'all')} threads")
-    for data in given.data.split(","):
+    limit = {"train": options.limit, "valid": options.valid, "test": options.test}
+    print(f"{machine()}; {options.seeds} seeds; limits {limit}; {os.environ.get('OMP_NUM_THREADS', 'all')} threads")
+    for data in options.data.split(","):
         rows = []
-        for method in given.tunings.split(","):
-            runs = [one_run(data, method, seed, limit, given.rate, workspace) for seed in range(given.seeds)]
+        for method in options.tunings.split(","):
+            runs = [one_run(data, method, seed, limit, options.rate, workspace) for seed in range(options.seeds)]
             rows.append(row(method, runs, TASKS[data]["epochs"]))
             print(f"<!-- {data}: {' | '.join(rows[-1])} -->", flush=True)
         metric = runs[0].report().primary_metric.replace("_", " ")

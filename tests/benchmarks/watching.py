@@ -40,9 +40,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
+    options = parser.parse_args()
     workspace = fresh_workspace()
-    write_runs(workspace, given.runs)
+    write_runs(workspace, options.runs)
     real = _real_runs(workspace)
     running = fake_run(workspace, "running", name="is-running", steps=10_000)
     rows = []
@@ -55,10 +55,10 @@ def main() -> None:
             rows.append([f"/{name}: until its script has ended", f"{taken:.1f} s"])
         page.goto(f"{url}/runs?run={running.id}")
         page.wait_for_function(f"() => ({LAST_STEP})() > 0")
-        delays = [_delay(page, running, 4001 + number) for number in range(given.rounds)]
+        delays = [_delay(page, running, 4001 + number) for number in range(options.rounds)]
         rows.append(["a line written, until its point is drawn", f"{spread(delays, 2)} s"])
         rows.append(["memory of the server after all pages", f"{_memory(server) / 1e6:.0f} MB"])
-    print(f"{machine()}\n\n### The dashboard on {given.runs} runs of 1,000 lines\n")
+    print(f"{machine()}\n\n### The dashboard on {options.runs} runs of 1,000 lines\n")
     print_table(["what", "measured"], rows)
     shutil.rmtree(workspace.root)
 
@@ -67,10 +67,10 @@ def _real_runs(workspace: Workspace) -> list[str]:
     """Two runs with a tiny model and its predictions: what Compare, Explain and Playground load."""
     runs = [tiny.make_run(workspace, {"training.seed": seed}) for seed in (0, 1)]
     for run in runs:
-        with contextlib.redirect_stdout(io.StringIO()) as said:
+        with contextlib.redirect_stdout(io.StringIO()) as message:
             code = run_folder(run.folder)
         if code != 0:
-            raise SystemExit(f"The run {run.id} is {run.state}: {said.getvalue()[-2000:]}")
+            raise SystemExit(f"The run {run.id} is {run.state}: {message.getvalue()[-2000:]}")
     return [run.id for run in runs]
 
 

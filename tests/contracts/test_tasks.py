@@ -97,12 +97,12 @@ def rows(task: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def what_is_asked(task: Any) -> list[dict[str, Any]]:
+def what_is_queried(task: Any) -> list[dict[str, Any]]:
     """A few inputs: ``tests/rows/TASK.asked.json`` where a user asks in another form than that of the rows."""
     path = ROWS / f"{task.name}.asked.json"
     if path.exists():
-        found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        return found
+        results: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        return results
     roles = [column.role for column in task.inputs() if column.required]
     return [{role: row[role] for role in roles} for row in rows(task.name)[:3]]
 
@@ -141,10 +141,10 @@ def make_base(task: str, folder: Path) -> None:
         "dropout": 0.0,
     }
     special = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
-    places = {"vocab_size": len(tokenizer), "max_position_embeddings": 2 * LENGTH, "initializer_range": 0.2}
+    indices = {"vocab_size": len(tokenizer), "max_position_embeddings": 2 * LENGTH, "initializer_range": 0.2}
     if head == "AutoModelForSeq2SeqLM":
         special["decoder_start_token_id"] = 2
-    config = kinds.get(head, transformer.EncoderConfig)(**shape, **special, **places)
+    config = kinds.get(head, transformer.EncoderConfig)(**shape, **special, **indices)
     torch.manual_seed(0)
     own_head = head in VOCABULARY_HEADS
     getattr(transformers, head if own_head else "AutoModel").from_config(config).save_pretrained(folder)
@@ -278,11 +278,11 @@ def loaded_again_it_puts_out_and_answers_the_same(work: Observed) -> None:
     before = work.trainer.evaluation.outputs(work.splits["test"])[0]
     task = predictor.task
     np.testing.assert_allclose(put_out(work, task, predictor.model, predictor.tokenizer), before, atol=1e-5, rtol=1e-5)
-    asked = what_is_asked(task)
-    answers = predictor.predict(asked)
+    question = what_is_queried(task)
+    answers = predictor.predict(question)
     printed = [answer.to_json() for answer in answers]
-    assert len(answers) == len(asked) and json.loads(json.dumps(printed)) == printed
-    assert predictor.predict(asked) == answers, "asked twice, it answers twice the same"
+    assert len(answers) == len(question) and json.loads(json.dumps(printed)) == printed
+    assert predictor.predict(question) == answers, "asked twice, it answers twice the same"
 
 
 def merged_it_puts_out_the_same(work: Observed) -> None:

@@ -45,9 +45,9 @@ def test_code_blocks_run(page: Path, tmp_path: Path, shared_cache: Path) -> None
 def test_every_block_names_its_language(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     fences = [line for line in text.splitlines() if line.lstrip().startswith("```")]
-    found = list(blocks(text))
-    assert len(fences) == 2 * len(found), "a fence without a language, or one that is not closed"
-    assert {block.language for block in found} <= set(LANGUAGES)
+    results = list(blocks(text))
+    assert len(fences) == 2 * len(results), "a fence without a language, or one that is not closed"
+    assert {block.language for block in results} <= set(LANGUAGES)
 
 
 def test_every_entry_has_a_page() -> None:

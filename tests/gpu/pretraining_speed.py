@@ -59,20 +59,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--toy", action="store_true", help="tiny, on the CPU, uncompiled: to try the script")
-    given = parser.parse_args()
-    if not given.toy and not torch.cuda.is_available():
+    options = parser.parse_args()
+    if not options.toy and not torch.cuda.is_available():
         raise SystemExit("No CUDA device. --toy tries the script on the CPU.")
-    given.device = "cpu" if given.toy else "cuda"
+    options.device = "cpu" if options.toy else "cuda"
     torch.set_float32_matmul_precision("high")
-    peak, how = peak_flops(given.device, "bf16")
-    name = torch.cuda.get_device_name() if given.device == "cuda" else "CPU (toy sizes: no figure means anything)"
+    peak, how = peak_flops(options.device, "bf16")
+    name = torch.cuda.get_device_name() if options.device == "cuda" else "CPU (toy sizes: no figure means anything)"
     print(f"{name}; torch {torch.__version__}; peak {peak / 1e12:.1f} TFLOP/s bf16 ({how})\n")
-    for part in given.only.split(","):
-        if time.monotonic() - BEGAN > 60 * given.minutes:
-            print(f"\n{part}: left out, {given.minutes} minutes are over.")
+    for part in options.only.split(","):
+        if time.monotonic() - BEGAN > 60 * options.minutes:
+            print(f"\n{part}: left out, {options.minutes} minutes are over.")
             continue
-        PARTS[part](given, peak)
-        if given.device == "cuda":
+        PARTS[part](options, peak)
+        if options.device == "cuda":
             torch.cuda.empty_cache()
     print(f"\n{(time.monotonic() - BEGAN) / 60:.1f} minutes in all")
 
@@ -80,32 +80,32 @@ def main() -> None:
 # -- ours against transformers -------------------------------------------------------------------------------------
 
 
-def encoder(given: argparse.Namespace, peak: float) -> None:
-    size, rows, length = ("tiny", 2, 16) if given.toy else ("base", 256, 128)
-    models = {name: model.to(given.device) for name, model in encoder_pair(size, length, 0.1, 0.1).items()}
-    batch = masked_batch(SIZES[size][2], rows, length, given.device)
-    versus(f"Encoder of BERT-base, masked words, {rows} x {length} tokens", models, batch, given)
+def encoder(options: argparse.Namespace, peak: float) -> None:
+    size, rows, length = ("tiny", 2, 16) if options.toy else ("base", 256, 128)
+    models = {name: model.to(options.device) for name, model in encoder_pair(size, length, 0.1, 0.1).items()}
+    batch = masked_batch(SIZES[size][2], rows, length, options.device)
+    versus(f"Encoder of BERT-base, masked words, {rows} x {length} tokens", models, batch, options)
 
 
-def decoder(given: argparse.Namespace, peak: float) -> None:
-    size, rows, length = ("tiny", 2, 16) if given.toy else ("gpt2", 16, 1024)
-    models = {name: model.to(given.device) for name, model in decoder_pair(size, length, 0.0, 0.0).items()}
-    batch = causal_batch(SIZES[size][2], rows, length, given.device)
-    versus(f"Decoder of GPT-2 (124M), {rows} x {length} tokens", models, batch, given)
+def decoder(options: argparse.Namespace, peak: float) -> None:
+    size, rows, length = ("tiny", 2, 16) if options.toy else ("gpt2", 16, 1024)
+    models = {name: model.to(options.device) for name, model in decoder_pair(size, length, 0.0, 0.0).items()}
+    batch = causal_batch(SIZES[size][2], rows, length, options.device)
+    versus(f"Decoder of GPT-2 (124M), {rows} x {length} tokens", models, batch, options)
 
 
-def versus(title: str, models: dict[str, Any], batch: dict[str, torch.Tensor], given: argparse.Namespace) -> None:
+def versus(title: str, models: dict[str, Any], batch: dict[str, torch.Tensor], options: argparse.Namespace) -> None:
     """Both compiled, timed in turn."""
     few = {name: tensor[:2] for name, tensor in batch.items()}
     loss = check_same_loss(models, few, tolerance=1e-2)  # TF32 keeps three digits
     steps, compiling = {}, {}
     for name, model in models.items():
-        steps[name] = training_step(model, batch, bf16=True, compiled=not given.toy)
-        compiling[name] = warm_up(steps[name], given.device)
+        steps[name] = training_step(model, batch, bf16=True, compiled=not options.toy)
+        compiling[name] = warm_up(steps[name], options.device)
     times: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(given.rounds):
+    for number in range(options.rounds):
         for name in list(steps) if number % 2 == 0 else list(reversed(steps)):
-            times[name].append(1000 * seconds(steps[name], given.steps, given.device))
+            times[name].append(1000 * seconds(steps[name], options.steps, options.device))
     print(f"\n### {title}\n\nLoss of both before training: {loss:.4f}\n")
     tokens = batch["input_ids"].numel()
     rows = [
@@ -124,9 +124,9 @@ def versus(title: str, models: dict[str, Any], batch: dict[str, torch.Tensor], g
 # -- the share of the peak -----------------------------------------------------------------------------------------
 
 
-def mfu_decoder(given: argparse.Namespace, peak: float) -> None:
-    width, layers, words = SIZES["tiny" if given.toy else "gpt2"]
-    length, choices = (16, [2, 4]) if given.toy else (1024, [16, 32, 64])
+def mfu_decoder(options: argparse.Namespace, peak: float) -> None:
+    width, layers, words = SIZES["tiny" if options.toy else "gpt2"]
+    length, choices = (16, [2, 4]) if options.toy else (1024, [16, 32, 64])
     torch.manual_seed(0)
     config = DecoderConfig(
         vocab_size=words,
@@ -138,20 +138,20 @@ def mfu_decoder(given: argparse.Namespace, peak: float) -> None:
         dropout=0.0,
         attention_dropout=0.0,
     )
-    model = DecoderForCausalLM(config).to(given.device).train()
+    model = DecoderForCausalLM(config).to(options.device).train()
     arithmetic = flops_per_token(model, length)
     print(f"\n### MFU, decoder of {parameters(model):,} weights, sequence {length}\n")
     rows = []
     for size in choices:
-        batch = causal_batch(words, size, length, given.device)
-        found = rate(model, batch, size * length, given)
-        rows.append([f"{size} x {length}", *row(found, {"MFU": arithmetic}, peak)])
+        batch = causal_batch(words, size, length, options.device)
+        result = rate(model, batch, size * length, options)
+        rows.append([f"{size} x {length}", *row(result, {"MFU": arithmetic}, peak)])
     print_table(["batch", "tokens/s", "MFU", "ms a step", "memory, GB", "compiling, s"], rows)
 
 
-def mfu_encoder(given: argparse.Namespace, peak: float) -> None:
-    width, layers, words = SIZES["tiny" if given.toy else "base"]
-    length, choices = (128, [2, 4]) if given.toy else (128, [256, 512])
+def mfu_encoder(options: argparse.Namespace, peak: float) -> None:
+    width, layers, words = SIZES["tiny" if options.toy else "base"]
+    length, choices = (128, [2, 4]) if options.toy else (128, [256, 512])
     words = -(-words // 64) * 64  # full tiles of the tensor cores
     torch.manual_seed(0)
     config = EncoderConfig(
@@ -165,21 +165,21 @@ def mfu_encoder(given: argparse.Namespace, peak: float) -> None:
         attention_dropout=0.0,
         sparse_prediction=True,
     )
-    model = EncoderForPreTraining(config).to(given.device).train()
+    model = EncoderForPreTraining(config).to(options.device).train()
     arithmetic = flops_per_token(model, length)
     head = 6.0 * sum(p.numel() for p in model.head.parameters())  # of which only the masked places need any
     print(f"\n### MFU, encoder of {parameters(model):,} weights, masked-lm-nsp, sequence {length}, packed\n")
     rows = []
     for size in choices:
-        batch = packed_pairs(words, size, length, given.device)
+        batch = packed_pairs(words, size, length, options.device)
         text = int((batch["document_ids"] > 0).sum())
         share = float((batch["labels"] != IGNORED).sum()) / text
-        found = rate(model, batch, text, given)
+        result = rate(model, batch, text, options)
         lengths = torch.bincount(pair_numbers(batch["document_ids"])).double()[1:]
         attended = float((lengths**2).sum() / lengths.sum())  # tokens that a token sees, itself counted
         needed = arithmetic - head * (1 - share) - 12 * layers * width * (length - attended)
         filled = f"{size} x {length}, {text / (size * length):.0%} text"
-        rows.append([filled, *row(found, {"6N + 12LdT": arithmetic, "needed": needed}, peak)])
+        rows.append([filled, *row(result, {"6N + 12LdT": arithmetic, "needed": needed}, peak)])
     head_line = ["batch", "tokens of text/s", "MFU (6N + 12 L d T)", "MFU (what is needed)"]
     print_table([*head_line, "ms a step", "memory, GB", "compiling, s"], rows)
 
@@ -217,26 +217,26 @@ def pair_numbers(document_ids: torch.Tensor) -> torch.Tensor:
     return numbers.flatten()
 
 
-def rate(model: Any, batch: dict[str, torch.Tensor], tokens: int, given: argparse.Namespace) -> dict[str, float]:
+def rate(model: Any, batch: dict[str, torch.Tensor], tokens: int, options: argparse.Namespace) -> dict[str, float]:
     """Tokens a second over the rounds' median, memory, time to compile; NaN when memory does not do."""
     try:
-        if given.device == "cuda":
+        if options.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        step = training_step(model, batch, bf16=True, compiled=not given.toy)
-        compiling = warm_up(step, given.device)
-        took = sorted(seconds(step, given.steps, given.device) for _ in range(given.rounds))[given.rounds // 2]
+        step = training_step(model, batch, bf16=True, compiled=not options.toy)
+        compiling = warm_up(step, options.device)
+        took = sorted(seconds(step, options.steps, options.device) for _ in range(options.rounds))[options.rounds // 2]
     except torch.OutOfMemoryError:
         return dict.fromkeys(("tokens", "step", "memory", "compiling"), float("nan"))
     finally:
         model.zero_grad(set_to_none=True)
-    memory = torch.cuda.max_memory_allocated() / 1e9 if given.device == "cuda" else 0.0
+    memory = torch.cuda.max_memory_allocated() / 1e9 if options.device == "cuda" else 0.0
     return {"tokens": tokens / took, "step": 1000 * took, "memory": memory, "compiling": compiling}
 
 
-def row(found: dict[str, float], arithmetic: dict[str, float], peak: float) -> list[str]:
+def row(result: dict[str, float], arithmetic: dict[str, float], peak: float) -> list[str]:
     """The cells of one batch size."""
-    shares = [f"{found['tokens'] * flops / peak:.1%}" for flops in arithmetic.values()]
-    return [f"{found['tokens']:,.0f}", *shares, *(f"{found[name]:.1f}" for name in ("step", "memory", "compiling"))]
+    shares = [f"{result['tokens'] * flops / peak:.1%}" for flops in arithmetic.values()]
+    return [f"{result['tokens']:,.0f}", *shares, *(f"{result[name]:.1f}" for name in ("step", "memory", "compiling"))]
 
 
 def warm_up(step: Callable[[], torch.Tensor], device: str) -> float:

@@ -90,9 +90,9 @@ def fork(order: dict[str, Any]) -> dict[str, Any]:
             os._exit(code)
     os.close(writing)
     with open(reading, "rb") as pipe:
-        told = pipe.read()
+        messages = pipe.read()
     _, status = os.waitpid(child, 0)
-    return {"code": os.waitstatus_to_exitcode(status), "events": json.loads(told or "[]"), "threads": threads}
+    return {"code": os.waitstatus_to_exitcode(status), "events": json.loads(messages or "[]"), "threads": threads}
 
 
 if __name__ == "__main__":

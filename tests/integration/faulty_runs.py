@@ -71,14 +71,14 @@ class Server:
 
 def environment() -> dict[str, str]:
     """For processes started by tests: this package and these tests can be imported, one thread, few words."""
-    found = {
+    result = {
         **os.environ,
         **module_environment(),
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
     }
-    return {**found, "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
+    return {**result, "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
 
 
 class Scene:
@@ -118,9 +118,9 @@ class Scene:
 
     def assert_same(self, run: Run) -> None:
         assert run.state == "succeeded", run.status()
-        found = fingerprint(run)
+        result = fingerprint(run)
         for part, value in self._fingerprint.items():
-            assert found[part] == value, f"{part} differs"
+            assert result[part] == value, f"{part} differs"
         assert leftovers(run) == []
 
 
@@ -153,8 +153,8 @@ def fingerprint(run: Run) -> dict[str, Any]:
 
 def leftovers(run: Run) -> list[str]:
     """Temporary files and folders in the run's folder."""
-    found = [path.relative_to(run.folder) for path in run.folder.rglob("*") if path.name.startswith(TEMPORARY_PREFIX)]
-    return sorted(map(str, found))
+    result = [path.relative_to(run.folder) for path in run.folder.rglob("*") if path.name.startswith(TEMPORARY_PREFIX)]
+    return sorted(map(str, result))
 
 
 def assert_readable(run: Run) -> None:

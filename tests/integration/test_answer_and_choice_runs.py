@@ -30,11 +30,11 @@ def questions(count: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for number in range(count):
         words = generator.choices(OTHER, k=generator.randint(5, 50))
-        place = generator.randrange(len(words))
+        index = generator.randrange(len(words))
         if number % 4:
-            words[place] = generator.choice(GOOD)
-        start = len(" ".join([*words[:place], ""]))
-        answers = [{"text": words[place], "start": start}] if number % 4 else []
+            words[index] = generator.choice(GOOD)
+        start = len(" ".join([*words[:index], ""]))
+        answers = [{"text": words[index], "start": start}] if number % 4 else []
         rows.append({"question": "the film is", "context": " ".join(words), "answers": answers})
     return rows
 
@@ -79,15 +79,15 @@ def test_question_answering(workspace: Workspace, run_of_questions: Run) -> None
     predictor = Predictor.load(run_of_questions)
     context = f"{' '.join(OTHER * 3)} superb {' '.join(OTHER)}"
     nothing = " ".join(OTHER)
-    asked = [{"question": "the film is", "context": text} for text in (context, nothing)]
-    found, silent = predictor.predict(asked)
-    assert found.text == "superb" == context[found.span.start : found.span.end] and not found.no_answer
+    question = [{"question": "the film is", "context": text} for text in (context, nothing)]
+    result, silent = predictor.predict(question)
+    assert result.text == "superb" == context[result.span.start : result.span.end] and not result.no_answer
     assert silent.no_answer and silent.text == ""
-    (forced,) = predictor.predict(asked[1:], {"null_bias": -1000})
+    (forced,) = predictor.predict(question[1:], {"null_bias": -1000})
     assert not forced.no_answer and forced.text in nothing
-    told = dict(zip(rows["id"], rows["prediction"], strict=True))
+    messages = dict(zip(rows["id"], rows["prediction"], strict=True))
     inputs = questions(160)
-    for key, prediction in list(told.items())[:5]:
+    for key, prediction in list(messages.items())[:5]:
         row = inputs[int(key.rpartition(":")[2]) - 1]
         (again,) = predictor.predict([{"question": row["question"], "context": row["context"]}])
         assert again.text == prediction, "loaded again it answers as it did"
@@ -104,10 +104,10 @@ def test_multiple_choice(workspace: Workspace) -> None:
     assert report.frozen_cache["layers"] == 1
     rows = read_predictions(run)
     assert report.metrics["accuracy"].value == pytest.approx(np.mean(rows["right"]))
-    told = dict(zip(rows["id"], rows["prediction"], strict=True))
-    asked = [choices(160)[int(key.rpartition(":")[2]) - 1] for key in told]
-    found = Predictor.load(run).predict([{name: each[name] for name in ("context", "choices")} for each in asked])
-    assert [each.text for each in found] == list(told.values()), "loaded again it chooses as it did"
+    messages = dict(zip(rows["id"], rows["prediction"], strict=True))
+    question = [choices(160)[int(key.rpartition(":")[2]) - 1] for key in messages]
+    result = Predictor.load(run).predict([{name: each[name] for name in ("context", "choices")} for each in question])
+    assert [each.text for each in result] == list(messages.values()), "loaded again it chooses as it did"
     with pytest.raises(DataError, match="Input 1: there is 1 choice"):
         Predictor.load(run).predict([{"context": "the story", "choices": ["a plot"]}])
 

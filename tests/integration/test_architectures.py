@@ -69,8 +69,8 @@ def run_of(workspace: Workspace, name: str, tuning: str, **changes: object) -> R
 def test_the_saved_result_answers_as_the_trained_model_did(workspace, name, tuning):
     run = run_of(workspace, name, tuning)
     rows = read_predictions(run)
-    found = Predictor.load(run).predict([{"text": text} for text in rows["input:text"]])
-    for result, label, score in zip(found, rows["prediction"], rows["score"], strict=True):
+    results = Predictor.load(run).predict([{"text": text} for text in rows["input:text"]])
+    for result, label, score in zip(results, rows["prediction"], rows["score"], strict=True):
         assert result.label == label
         assert result.score == pytest.approx(score, abs=1e-5)
 

@@ -47,9 +47,9 @@ def test_it_learns_and_answers_again_as_it_did(workspace: Workspace, name: str) 
     report = run.report()
     assert report.metrics["accuracy"].value > 0.85 > report.baseline["accuracy"]
     rows = read_predictions(run)
-    found = Predictor.load(run).predict([{"text": text} for text in rows["input:text"]])
-    assert [r.label for r in found] == list(rows["prediction"])
-    np.testing.assert_allclose([r.score for r in found], rows["score"], atol=1e-5)
+    result = Predictor.load(run).predict([{"text": text} for text in rows["input:text"]])
+    assert [r.label for r in result] == list(rows["prediction"])
+    np.testing.assert_allclose([r.score for r in result], rows["score"], atol=1e-5)
     text = "the film is superb and the music"
     why = explain(Predictor.load(run), text, "occlusion")
     start, end = why.offsets[int(np.argmax(np.abs(why.scores)))]
@@ -75,8 +75,8 @@ def test_a_result_is_a_model_to_start_from(workspace: Workspace) -> None:
     first = done(run_of(workspace, "gru"))
     second = done(make_run(workspace, {"model": f"run:{first.id}", "tuning": "head", **SETTINGS}))
     assert second.report().metrics["accuracy"].value > 0.85
-    found = compare([first, second])
-    assert found.metric == "accuracy" and "accuracy" in found.verdict
+    result = compare([first, second])
+    assert result.metric == "accuracy" and "accuracy" in result.verdict
 
 
 def test_frozen_layers_are_replayed_where_the_widths_agree(workspace: Workspace) -> None:
@@ -105,8 +105,8 @@ def test_a_recurrent_language_model_learns_and_writes(workspace: Workspace, cell
     run = done(make_run(workspace, {**SETTINGS, **changes}))
     rows = [row["train/loss"] for row in run.read_metrics()[0] if "train/loss" in row]
     assert np.mean(rows[-5:]) < 0.8 * rows[0]
-    (found,) = Predictor.load(run).predict([{"text": "the film"}])
-    assert found.tokens > 0
+    (result,) = Predictor.load(run).predict([{"text": "the film"}])
+    assert result.tokens > 0
 
 
 @pytest.mark.parametrize(
@@ -118,17 +118,17 @@ def test_a_recurrent_language_model_learns_and_writes(workspace: Workspace, cell
         ({"tuning": "lora"}, "lora adapts trained weights, and lstm starts from random weights"),
     ],
 )
-def test_what_it_cannot_do_is_told(workspace: Workspace, changes: dict[str, Any], message: str) -> None:
+def test_what_it_cannot_do_is_reported(workspace: Workspace, changes: dict[str, Any], message: str) -> None:
     from workbench.errors import WorkbenchError
 
     try:
         run = run_of(workspace, "lstm", **changes)
         assert run_folder(run.folder) == 2
-        told = run.status().error.message
+        messages = run.status().error.message
     except WorkbenchError as error:  # the check may know it before
-        told = str(error)
+        messages = str(error)
     with pytest.raises(AssertionError, match=message):
-        raise AssertionError(told)
+        raise AssertionError(messages)
 
 
 def test_the_preset_is_whole(workspace: Workspace) -> None:

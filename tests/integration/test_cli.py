@@ -449,7 +449,7 @@ def test_the_closed_terminal_does_not_hurt_the_run(ending: Workspace, number: in
     wait_for(run, "running", step=step + 20)
 
 
-def test_a_failed_run_is_told(ending: Workspace) -> None:
+def test_a_failed_run_is_reported(ending: Workspace) -> None:
     (ending.root / "one.csv").write_text("text,label\n" + "".join(f"film {i},good\n" for i in range(30)))
     document = read(ending, "run", write_spec(ending), "--set", "data=one.csv", code=1)
     assert (

@@ -46,18 +46,18 @@ def test_killed_and_resumed_ends_bit_by_bit_the_same(scene, moment):
     """Both processes are started from nothing, the second by the command that the worker uses."""
     fault = MOMENTS[moment]
     if moment == "between two checkpoints":  # the line of step 10
-        fault = Fault("kill", 1 + steps_told(scene).index(10), "write", "metrics.jsonl")
+        fault = Fault("kill", 1 + steps_reported(scene).index(10), "write", "metrics.jsonl")
     elif moment == "right after a confusion matrix":  # the figures of the evaluation at step 6
-        fault = Fault("kill", 2 + steps_told(scene).index(6), "write", "metrics.jsonl")
+        fault = Fault("kill", 2 + steps_reported(scene).index(6), "write", "metrics.jsonl")
     run = scene.another()
     order = json.dumps({"fault": asdict(fault), "heartbeat": 0.05})
     command = [sys.executable, "-m", "tests.integration.fault_process", str(run.folder), order]
     assert subprocess.run(command, env=environment(), capture_output=True).returncode == -signal.SIGKILL
     assert run.state == "interrupted"
     assert_readable(run)
-    found = checkpoint.latest(run.checkpoints_folder)
+    result = checkpoint.latest(run.checkpoints_folder)
     last = {"right after a checkpoint": 12, "right after a confusion matrix": 4}.get(moment, 8)
-    assert found and found.name == f"step-{last:08d}"
+    assert result and result.name == f"step-{last:08d}"
     if moment == "right after a confusion matrix":  # it was written, and is to be written again
         assert [row["step"] for row in run.confusions()] == [6]
     requeue(run)
@@ -65,7 +65,7 @@ def test_killed_and_resumed_ends_bit_by_bit_the_same(scene, moment):
     scene.assert_same(run)
 
 
-def steps_told(scene: Scene) -> list[int]:
+def steps_reported(scene: Scene) -> list[int]:
     return [row["step"] for row in scene.reference.read_metrics()[0]]
 
 
@@ -96,8 +96,10 @@ EPOCHS_END = {"training.checkpoint_every": None, "training.eval_every": None, "t
     "variant", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
 )
 def test_resumed_in_an_epoch_and_at_its_border(server, workspace, variant):
-    for place in ({}, EPOCHS_END):
-        scene = Scene(server, Workspace(workspace.root / f"{len(place)}").create(), {**VARIANTS[variant], **place})
+    for position in ({}, EPOCHS_END):
+        scene = Scene(
+            server, Workspace(workspace.root / f"{len(position)}").create(), {**VARIANTS[variant], **position}
+        )
         lines = sum(event == ("write", "metrics.jsonl") for event in scene.events)
         notes = scene.reference.report().notes
         assert ("ran once per example" in " ".join(notes)) == ("replayed" in variant)
@@ -123,7 +125,7 @@ def test_killed_after_the_last_checkpoint(server, workspace):
 @pytest.mark.parametrize("kind", ["stop", "terminate"])
 def test_stopped_by_request_and_resumed(scene, kind):
     run = scene.another()
-    ended = scene.server.do(run, Fault(kind, 1 + steps_told(scene).index(10), "write", "metrics.jsonl"))
+    ended = scene.server.do(run, Fault(kind, 1 + steps_reported(scene).index(10), "write", "metrics.jsonl"))
     assert ended.code == 0, run.log()
     assert run.state == "stopped"
     assert leftovers(run) == []
@@ -178,6 +180,6 @@ def test_a_loss_that_is_no_number_ends_the_run(server, workspace):
     for setting in ("training.learning_rate", "training.max_grad_norm", "training.precision"):
         assert setting in status.error.hint
     for path in checkpoint.find(run.checkpoints_folder):  # of before the word came; nothing spoiled is kept
-        kept = load_file(path / "weights.safetensors")
-        assert all(np.isfinite(tensor).all() for key, tensor in kept.items() if not key.endswith(name))
+        saved = load_file(path / "weights.safetensors")
+        assert all(np.isfinite(tensor).all() for key, tensor in saved.items() if not key.endswith(name))
     assert leftovers(run) == []

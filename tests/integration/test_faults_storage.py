@@ -28,7 +28,7 @@ QUICK, SLOW_PARTS = 15, 4
 FAULTS = (("ENOSPC", True), ("EIO", False), ("EROFS", True))  # the error, and whether it lasts
 
 
-def assert_told(run: Run, ended: Ended) -> None:
+def assert_reported(run: Run, ended: Ended) -> None:
     """The run has failed, and its status says why and what to do."""
     status = run.status()
     assert status.state == "failed", (ended.code, status, run.log()[-2000:])
@@ -48,7 +48,7 @@ def fail_and_resume(scene: Scene, event: int, kind: str, lasting: bool) -> None:
     assert state in ("failed", "succeeded", "queued", "interrupted")
     assert begun or state != "succeeded"
     if state == "failed":
-        assert_told(run, ended)
+        assert_reported(run, ended)
     elif state == "queued":
         assert not begun
     elif state == "interrupted":
@@ -85,7 +85,7 @@ def test_a_disk_that_fills_during_a_checkpoint_leaves_the_earlier_whole(scene, p
     ended = scene.server.do(
         run, Fault("ENOSPC", 1, operation, f"checkpoints/.tmp-step-00000012-*{part}*", lasting=True)
     )
-    assert_told(run, ended)
+    assert_reported(run, ended)
     assert "disk is full" in run.status().error.message
     left = [path.name for path in checkpoint.find(run.checkpoints_folder)]
     assert left[-1] == "step-00000008" and checkpoint.latest(run.checkpoints_folder).name == left[-1]
@@ -100,7 +100,7 @@ def test_a_failed_fsync(scene, path):
     run = scene.another()
     at = 3 if "status" in path else 1  # the first is before the work, the second the last progress
     ended = scene.server.do(run, Fault("EIO", at, "fsync", path))
-    assert_told(run, ended)
+    assert_reported(run, ended)
     assert leftovers(run) == []
     scene.finish(run)
 
@@ -113,7 +113,7 @@ def test_a_file_larger_than_the_system_allows(scene, most):
     """RLIMIT_FSIZE meets what Python does not see: safetensors and tokenizers write in Rust."""
     run = scene.another()
     ended = scene.server.do(run, limits={"file": most})
-    assert_told(run, ended)
+    assert_reported(run, ended)
     assert_readable(run)
     assert leftovers(run) == []
     scene.finish(run)
@@ -140,15 +140,15 @@ def full_disk(scene: Scene, folder: Path, kilobytes: int) -> str | None:
         if run.state == "succeeded":
             scene.assert_same(run)
             return None
-        assert_told(run, ended)
-        told = run.status().error.message
-        assert "disk is full" in told
+        assert_reported(run, ended)
+        messages = run.status().error.message
+        assert "disk is full" in messages
         assert leftovers(run) == []
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         requeue(run)
         assert scene.server.do(run).code == 0, run.log()
         scene.assert_same(run)
-        return told
+        return messages
 
 
 @pytest.mark.skipif(os.name != "posix" or not Path("/proc/mounts").exists(), reason="needs Linux's tmpfs")
@@ -161,6 +161,6 @@ def test_a_disk_that_is_really_full(scene, tmp_path, kilobytes):
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(os.name != "posix" or not Path("/proc/mounts").exists(), reason="needs Linux's tmpfs")
 def test_disks_of_many_sizes(scene, tmp_path):
-    told = [full_disk(scene, tmp_path / f"disk-{size}", size) for size in range(360, 2000, 40)]
-    assert any(told) and told[-1] is None
-    print(f"{sum(map(bool, told))} of {len(told)} disks were full")
+    messages = [full_disk(scene, tmp_path / f"disk-{size}", size) for size in range(360, 2000, 40)]
+    assert any(messages) and messages[-1] is None
+    print(f"{sum(map(bool, messages))} of {len(messages)} disks were full")

@@ -56,8 +56,8 @@ def put_code(path: Path, marker: Path) -> None:
 
 
 def change(path: Path, **fields: Any) -> None:
-    found = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps({**found, **fields}))
+    matches = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**matches, **fields}))
 
 
 @dataclass(frozen=True)
@@ -152,10 +152,10 @@ def adapter_of(source: str, **fields: Any) -> Trap:
     """An adapter with safetensors, whose base is ``source``."""
 
     def set_trap(folder: Path, marker: Path) -> None:
-        kept = (folder / "model.safetensors").read_bytes()
+        saved = (folder / "model.safetensors").read_bytes()
         old = json.loads((folder / "workbench.json").read_text()) if (folder / "workbench.json").exists() else {}
         adapter(**fields)(folder, marker)
-        (folder / "adapter_model.safetensors").write_bytes(kept)
+        (folder / "adapter_model.safetensors").write_bytes(saved)
         base = {"source": source.format(folder=folder), "fingerprint": "0" * 64}
         head = {"head": "AutoModelForSequenceClassification", "head_options": {}}
         task = {"task": {"name": "text-classification"}, "labels": ["bad", "good"], "max_length": 32}
@@ -167,9 +167,9 @@ def adapter_of(source: str, **fields: Any) -> Trap:
 
 def stray_weights(folder: Path, marker: Path) -> None:
     """peft's weights are a pickle; some other safetensors lie beside it."""
-    kept = (folder / "model.safetensors").read_bytes()
+    saved = (folder / "model.safetensors").read_bytes()
     adapter(base_model_name_or_path="evil/base")(folder, marker)
-    (folder / "other.safetensors").write_bytes(kept)
+    (folder / "other.safetensors").write_bytes(saved)
 
 
 ONLY_SAFE = "only safetensors are loaded"
@@ -363,8 +363,8 @@ def test_an_adapters_note_beside_whole_weights(workspace: Workspace, finished: R
     config(auto_map=LOCAL, code="evil.py")(evil, marker)
     note = {"peft_type": "LORA", "r": 4, "base_model_name_or_path": str(evil)}
     (folder / "model" / "adapter_config.json").write_text(json.dumps(note))
-    kept = (folder / "model" / "model.safetensors").read_bytes()
-    (folder / "model" / "adapter_model.safetensors").write_bytes(kept)
+    saved = (folder / "model" / "model.safetensors").read_bytes()
+    (folder / "model" / "adapter_model.safetensors").write_bytes(saved)
     (result,) = load_all([{"name": "x", "kind": "predict", "folder": str(folder)}], tmp_path, workspace)
     assert "contradict" in result["error"] and not marker.exists()
 

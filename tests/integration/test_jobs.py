@@ -132,7 +132,9 @@ def test_each_gpu_gets_a_run(workspace: Workspace, workers: Callable[..., subpro
     assert starts(runs[2])[0]["time"] > min(ends[:2])  # and not three at once
 
 
-def test_memory_that_ran_out_is_told_with_what_to_lower(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_ran_out_is_reported_with_what_to_lower(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counter = iter([7, 8, 8, 8])
     monkeypatch.setattr(process, "oom_kills", lambda: next(counter))
     runs = [make_run(workspace, "sleep 0.7 kill"), make_run(workspace)]
@@ -148,7 +150,7 @@ def test_memory_that_ran_out_is_told_with_what_to_lower(workspace: Workspace, mo
 # -- one worker ------------------------------------------------------------------------------------------------------
 
 
-def test_a_second_worker_is_told_who_has_the_workspace(
+def test_a_second_worker_learns_who_has_the_workspace(
     workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]
 ) -> None:
     make_run(workspace, "sleep 30")
@@ -255,7 +257,7 @@ def _child(pid: int) -> int:
     return children[0].pid if children else os.getpid()
 
 
-def test_told_to_end_the_worker_leaves_its_runs_going(
+def test_a_stopped_worker_leaves_its_runs_going(
     workspace: Workspace, workers: Callable[..., subprocess.Popen[str]]
 ) -> None:
     runs = [make_run(workspace, "sleep 2"), make_run(workspace)]

@@ -28,11 +28,11 @@ def test_minilm(shared_cache, workspace):
     batch = tokenizer(TEXTS, padding=True, return_tensors="pt")
     mask = batch["attention_mask"].bool()
     with torch.inference_mode():
-        wanted, found = theirs(**batch, output_hidden_states=True), ours(**batch, output_hidden_states=True)
-    assert len(found.hidden_states) == 7
-    for a, b in zip(found.hidden_states, wanted.hidden_states, strict=True):
+        wanted, matches = theirs(**batch, output_hidden_states=True), ours(**batch, output_hidden_states=True)
+    assert len(matches.hidden_states) == 7
+    for a, b in zip(matches.hidden_states, wanted.hidden_states, strict=True):
         torch.testing.assert_close(a[mask], b[mask], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(found.pooler_output, wanted.pooler_output, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(matches.pooler_output, wanted.pooler_output, atol=1e-4, rtol=1e-4)
     back = to_transformers(ours).state_dict()
     assert all(torch.equal(back[name], weight) for name, weight in theirs.state_dict().items())
 
@@ -60,13 +60,13 @@ def test_its_attention_is_explained_like_any_other(workspace):
     predictor = Predictor.load(Run.open(run.id, workspace))
     theirs = to_transformers(predictor.model)
     wanted = capture_attention(theirs, predictor.tokenizer, "a wonderful film")
-    found = capture_attention(predictor.model, predictor.tokenizer, "a wonderful film")
-    assert found.tokens == wanted.tokens
-    assert found.weights == pytest.approx(wanted.weights, abs=1e-5)
+    matches = capture_attention(predictor.model, predictor.tokenizer, "a wonderful film")
+    assert matches.tokens == wanted.tokens
+    assert matches.weights == pytest.approx(wanted.weights, abs=1e-5)
     assert predictor.model.config._attn_implementation == "sdpa"  # as it was before
 
 
-def test_the_head_made_anew_keeps_its_name(workspace, tmp_path):
+def test_the_head_made_again_keeps_its_name(workspace, tmp_path):
     folder = tiny.make_model(tmp_path / "base")
     loaded = make_source(f"path:{folder}", workspace, PretrainedConfig(code="workbench")).load(
         "AutoModelForSequenceClassification", {"num_labels": 3}

@@ -71,8 +71,8 @@ def test_the_whole_way(workspace: Workspace, name: str) -> None:
     ids = (read_json(run.splits_file) or {})["ids"]["test"]
     assert saved["id"] == ids and set(saved["correct"]) == {None}
     prompt = "a [MASK] film" if name != "causal-lm" else "the film is"
-    (found,) = Predictor.load(run).predict([{"text": prompt}])
-    assert found.prompt == prompt and isinstance(found.text, str)
+    (result,) = Predictor.load(run).predict([{"text": prompt}])
+    assert result.prompt == prompt and isinstance(result.text, str)
     packed = [note for note in report.notes if "packed into" in note]
     assert packed
 
@@ -130,11 +130,11 @@ def test_pretrained_then_fine_tuned(workspace: Workspace) -> None:
 def test_language_models_are_compared_by_document(workspace: Workspace) -> None:
     short = train(workspace, "causal-lm", **{"training.max_steps": 2})
     long = train(workspace, "causal-lm", **{"training.epochs": 4})
-    found = compare([long, short])
-    assert found.metric == "loss" and found.difference < 0 and found.high < 0 and found.p_value < 0.01
-    assert long.id in found.verdict.split(" is better than ")[0] and "points" not in found.verdict
+    result = compare([long, short])
+    assert result.metric == "loss" and result.difference < 0 and result.high < 0 and result.p_value < 0.01
+    assert long.id in result.verdict.split(" is better than ")[0] and "points" not in result.verdict
     values = [run.report().metrics["loss"].value for run in (long, short)]
-    assert found.values == pytest.approx(values)
+    assert result.values == pytest.approx(values)
     assert compare([long, short], "token_accuracy").difference > 0
     with pytest.raises(UnknownNameError, match="accuracy"):
         compare([long, short], "macro_f1")
@@ -144,9 +144,9 @@ def test_those_of_different_tokenizers_by_bits_per_byte(workspace: Workspace) ->
     words = train(workspace, "causal-lm")
     model = {"source": "transformer-decoder", "tokenizer": {"train": "character", "lowercase": True}, **SMALL}
     letters = train(workspace, "causal-lm", model)
-    found = compare([words, letters])
-    assert found.metric == "bits_per_byte"
-    assert f"that of {letters.id} loses part of it (it converts text to lower case)" in found.verdict
+    result = compare([words, letters])
+    assert result.metric == "bits_per_byte"
+    assert f"that of {letters.id} loses part of it (it converts text to lower case)" in result.verdict
     with pytest.raises(UnknownNameError, match="different tokens"):
         compare([words, letters], "loss")
     masked = train(workspace, "masked-lm")
@@ -187,8 +187,8 @@ def test_options_are_for_models_that_write(workspace: Workspace) -> None:
 def test_an_adapter_on_a_language_model_writes(workspace: Workspace, before: str, after: str) -> None:
     base = train(workspace, before, **{"training.max_steps": 4})
     run = train(workspace, after, f"run:{base.id}", **{"tuning": "lora", "training.max_steps": 4})
-    (found,) = Predictor.load(run).predict([{"text": "the film [MASK]"}], {"max_new_tokens": 4})
-    assert found.tokens <= 4
+    (result,) = Predictor.load(run).predict([{"text": "the film [MASK]"}], {"max_new_tokens": 4})
+    assert result.tokens <= 4
 
 
 def test_an_adapter_with_a_new_head_that_shares_the_embeddings_is_refused(workspace: Workspace) -> None:

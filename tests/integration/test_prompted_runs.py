@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow  # make test trains each of these tasks once, in t
 
 ROWS = Path(__file__).resolve().parent.parent / "rows"
 SMALL = {"hidden_size": 32, "layers": 2, "heads": 2, "max_positions": 128, "dropout": 0.0}
-ASKED: dict[str, dict[str, Any]] = {
+INPUTS: dict[str, dict[str, Any]] = {
     "dialogue": {"turns": ["How is the film?", "Good.", "Are you sure?"]},
     "code-generation": {"prompt": "def area(values):"},
     "controlled-generation": {"label": "good", "length": "short"},
@@ -43,7 +43,7 @@ def train(workspace: Workspace, name: str, model: Any = None, **changes: Any) ->
     return run
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", INPUTS)
 def test_the_whole_way(name: str, workspace: Workspace) -> None:
     run = train(workspace, name)
     report = run.report()
@@ -58,9 +58,9 @@ def test_the_whole_way(name: str, workspace: Workspace) -> None:
     assert sum(bool(text) for text in saved["prediction"]) <= 5 < len(saved["id"])
     assert any("task.written" in note for note in report.notes)
     predictor = Predictor.load(run)
-    (answer,) = predictor.predict([ASKED[name]], {"temperature": 0})
+    (answer,) = predictor.predict([INPUTS[name]], {"temperature": 0})
     assert isinstance(answer.text, str)
-    assert predictor.predict([ASKED[name]] * 3, {"temperature": 0}) == [answer] * 3
+    assert predictor.predict([INPUTS[name]] * 3, {"temperature": 0}) == [answer] * 3
 
 
 def test_what_is_tuned_further_is_held_against_what_it_was(workspace: Workspace) -> None:
@@ -76,8 +76,8 @@ def test_what_is_tuned_further_is_held_against_what_it_was(workspace: Workspace)
     assert after.baseline["perplexity"] == pytest.approx(before.metrics["perplexity"].value, rel=1e-4)
     assert after.baseline_name == "the model before training"
     assert after.metrics["perplexity"].value < after.baseline["perplexity"]
-    found = compare([second, first], "perplexity")
-    assert found.difference == pytest.approx(-after.gain["perplexity"].value, rel=1e-3)
+    result = compare([second, first], "perplexity")
+    assert result.difference == pytest.approx(-after.gain["perplexity"].value, rel=1e-3)
     saved = read_predictions(second)
     assert saved["untouched_nats"] == pytest.approx(read_predictions(first)["nats"], rel=1e-4)
 
@@ -91,7 +91,7 @@ def test_another_run_judges(workspace: Workspace) -> None:
     assert 0 <= report.judge["accuracy"] <= 1 and "label_obeyed" in report.metrics
 
 
-def test_a_judge_that_is_none_is_told_of_before_training(workspace: Workspace) -> None:
+def test_a_judge_that_is_none_is_reported_of_before_training(workspace: Workspace) -> None:
     unfinished = make_run(workspace)
     spec = {"task.judge": f"run:{unfinished.id}"}
     with pytest.raises(AssertionError, match="no model"):

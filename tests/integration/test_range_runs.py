@@ -30,15 +30,15 @@ def done(server: Any, workspace: Workspace, changes: dict[str, Any] | None = Non
     return run
 
 
-def found(run: Run) -> RangeTestResult:
+def result(run: Run) -> RangeTestResult:
     return run.report().range_test
 
 
 @pytest.mark.slow
 def test_what_it_suggests_is_learned_with(server: Any, workspace: Workspace) -> None:
     run = done(server, workspace)
-    rate = found(run).suggestion
-    assert 1e-4 < rate < 1e-2, found(run).how
+    rate = result(run).suggestion
+    assert 1e-4 < rate < 1e-2, result(run).how
     losses = {}
     for factor in (1, 1e-3):
         changes = {"training.learning_rate": rate * factor, "training.epochs": 30, "training.batch_size": 16}
@@ -53,8 +53,8 @@ def test_it_leaves_a_report_and_a_picture_and_no_model(server: Any, workspace: W
     report = run.report()
     assert report.metrics == {} and report.primary_metric is None
     assert report.cost.tokens_per_second > 0
-    assert report.steps == len(found(run).rates) == len(run.read_metrics()[0])
-    assert found(run).rates[0] == pytest.approx(1e-7)
+    assert report.steps == len(result(run).rates) == len(run.read_metrics()[0])
+    assert result(run).rates[0] == pytest.approx(1e-7)
     ElementTree.parse(run.range_test_file)
     assert not run.model_folder.exists() and not list(run.checkpoints_folder.glob("*"))
     assert leftovers(run) == []
@@ -65,8 +65,8 @@ def test_a_loss_that_explodes_ends_the_test_well(server: Any, workspace: Workspa
         server, workspace, {"range_test.highest": 100.0, "range_test.lowest": 1e-5, "training.max_grad_norm": 0.0}
     )
     assert run.state == "succeeded"
-    assert found(run).diverged_at is not None
-    assert found(run).diverged_at <= 120 and len(found(run).rates) <= 120
+    assert result(run).diverged_at is not None
+    assert result(run).diverged_at <= 120 and len(result(run).rates) <= 120
     assert "diverged" in run.log()
 
 
@@ -79,7 +79,7 @@ def test_interrupted_and_resumed_finds_the_same(kind: str, server: Any, workspac
     assert (checkpoint.latest(run.checkpoints_folder) is not None) == (kind == "stop")  # a stopped one goes on
     requeue(run)
     assert server.do(run).code == 0, run.log()
-    assert found(run) == found(whole)
+    assert result(run) == result(whole)
 
 
 # -- through the installed command --------------------------------------------------------------------------------
@@ -87,15 +87,15 @@ def test_interrupted_and_resumed_finds_the_same(kind: str, server: Any, workspac
 
 def test_range_test_through_the_command_line(ending: Workspace, tmp_path: Path) -> None:
     spec = write_spec(ending, batch_size=16)
-    told = read(ending, "range-test", spec, "--set", "range_test.steps=60")
-    assert (told["state"], told["kind"]) == ("succeeded", RANGE_TEST)
-    assert told["report"]["range_test"]["how"]
-    run_id = told["id"]
+    messages = read(ending, "range-test", spec, "--set", "range_test.steps=60")
+    assert (messages["state"], messages["kind"]) == ("succeeded", RANGE_TEST)
+    assert messages["report"]["range_test"]["how"]
+    run_id = messages["id"]
     listed = call(ending, "runs").stdout
     assert run_id in listed and "learning rate" in listed
     page = tmp_path / "page.html"
     shown = call(ending, "show", run_id, "--html", str(page))
-    assert told["report"]["range_test"]["how"] in shown.stdout
+    assert messages["report"]["range_test"]["how"] in shown.stdout
     assert "<svg" in page.read_text() and "<script" not in page.read_text()
     for command in (
         ["predict", run_id, "--text", "x"],
@@ -148,16 +148,16 @@ def test_a_model_that_writes_through_the_command_line(ending: Workspace, tmp_pat
         "training": {"epochs": 50, "max_steps": 30, "eval_every": 10, "learning_rate": 3e-3, "device": "cpu"},
     }
     (ending.root / "cats.yaml").write_text(json.dumps(document), encoding="utf-8")
-    told = read(ending, "run", "cats.yaml")
-    assert told["state"] == "succeeded", told["error"]
-    assert {sample["step"] for sample in told["samples"]} == {30}
-    shown = call(ending, "show", told["id"]).stdout
+    messages = read(ending, "run", "cats.yaml")
+    assert messages["state"] == "succeeded", messages["error"]
+    assert {sample["step"] for sample in messages["samples"]} == {30}
+    shown = call(ending, "show", messages["id"]).stdout
     assert "Generated after step 30" in shown and "perplexity" in shown
-    asked = ["predict", told["id"], "--text", "The red cat", "--set", "max_new_tokens=5"]
-    (answer,) = read(ending, *asked)
+    question = ["predict", messages["id"], "--text", "The red cat", "--set", "max_new_tokens=5"]
+    (answer,) = read(ending, *question)
     assert answer["tokens"] <= 5 and answer["text"]
-    assert "The red cat" in call(ending, *asked).stdout
-    assert call(ending, *asked[:-1], "max_new_tokns=5").returncode == 2
+    assert "The red cat" in call(ending, *question).stdout
+    assert call(ending, *question[:-1], "max_new_tokns=5").returncode == 2
 
 
 WORDS = ["red", "old", "big", "shy", "fat", "odd", "sad", "wet"]

@@ -21,7 +21,7 @@ ROWS = Path(__file__).parent.parent / "rows" / "relation-extraction.jsonl"
 TRAINING = {"batch_size": 8, "device": "cpu", "precision": "fp32"}
 
 
-def test_relations_are_told_by_a_transformer_of_our_own(workspace: Workspace) -> None:
+def test_relations_are_learned_by_a_transformer_of_our_own(workspace: Workspace) -> None:
     document = {
         "task": "relation-extraction",
         "data": str(ROWS),
@@ -33,9 +33,9 @@ def test_relations_are_told_by_a_transformer_of_our_own(workspace: Workspace) ->
     report = run.report()
     assert report is not None
     assert report.metrics["macro_f1"].value > 0.7 > report.baseline["macro_f1"]
-    asked = [{"text": "the <e1>noise</e1> caused much <e2>panic</e2>"}]
-    asked += [{"text": "the noise caused much panic", "head": "noise", "tail": "panic"}]
-    first, second = Predictor.load(run).predict(asked)
+    question = [{"text": "the <e1>noise</e1> caused much <e2>panic</e2>"}]
+    question += [{"text": "the noise caused much panic", "head": "noise", "tail": "panic"}]
+    first, second = Predictor.load(run).predict(question)
     assert first == second
     assert (first.label, first.source, first.target) == ("Cause-Effect(e1,e2)", "noise", "panic")
 

@@ -59,8 +59,8 @@ def test_the_whole_way(workspace: Workspace, name: str, architecture: str) -> No
 
 def test_runs_that_wrote_for_different_examples_are_not_compared(workspace: Workspace) -> None:
     first, second = (train(workspace, {"name": "translation"}, **{"training.seed": seed}) for seed in (0, 1))
-    found = compare([first, second])
-    assert found.metric == "chrf" and found.low <= found.difference <= found.high
+    result = compare([first, second])
+    assert result.metric == "chrf" and result.low <= result.difference <= result.high
     for metric in ("bleu", "loss", "bits_per_byte"):
         values = [run.report().metrics[metric].value for run in (first, second)]  # type: ignore[index]
         assert compare([first, second], metric).values == pytest.approx(values)

@@ -45,9 +45,9 @@ LABELS = {"name": "sentence-similarity", "pairs_from_labels": True}
 
 
 def report_of(run: Run) -> Report:
-    found = run.report()
-    assert found is not None
-    return found
+    result = run.report()
+    assert result is not None
+    return result
 
 
 @pytest.mark.parametrize("tuning", ["full", "lora", "prompt"])
@@ -65,12 +65,12 @@ def test_texts_of_a_label_come_together(workspace: Workspace, tuning: str) -> No
         assert losses[-1] < losses[0]
         assert report.metrics["mrr"].value > report.baseline["mrr"] + 0.1
     saved = read_predictions(run)
-    asked = [hit for hit in saved["correct"] if hit is not None]
-    assert sum(asked) / len(asked) == pytest.approx(report.metrics["recall@1"].value)
+    question = [hit for hit in saved["correct"] if hit is not None]
+    assert sum(question) / len(question) == pytest.approx(report.metrics["recall@1"].value)
     predictor = Predictor.load(run)
-    (found,) = predictor.predict([{"text": saved["input:text"][0], "candidates": saved["input:text"][1:]}])
-    assert found.score == pytest.approx(saved["score"][0], abs=1e-4), "loaded, it is the same model"
-    assert found.text == saved["nearest"][0]
+    (result,) = predictor.predict([{"text": saved["input:text"][0], "candidates": saved["input:text"][1:]}])
+    assert result.score == pytest.approx(saved["score"][0], abs=1e-4), "loaded, it is the same model"
+    assert result.text == saved["nearest"][0]
 
 
 def test_a_model_that_does_not_move_is_its_baseline(workspace: Workspace) -> None:
@@ -79,10 +79,10 @@ def test_a_model_that_does_not_move_is_its_baseline(workspace: Workspace) -> Non
     report = report_of(still)
     assert {name: report.metrics[name].value for name in report.baseline} == report.baseline
     moved = train(workspace, LABELS, data, f"path:{folder}")
-    found = compare([moved, still])
-    assert found.metric == "recall@1"
+    result = compare([moved, still])
+    assert result.metric == "recall@1"
     values = [report_of(run).metrics["recall@1"].value for run in (moved, still)]
-    assert found.values == pytest.approx(values)
+    assert result.values == pytest.approx(values)
 
 
 def test_questions_and_answers_from_nothing(workspace: Workspace) -> None:
@@ -91,8 +91,8 @@ def test_questions_and_answers_from_nothing(workspace: Workspace) -> None:
         workspace, "sentence-similarity", ROWS / "sentence-similarity.jsonl", model, **{"data.holdout.valid": 0.1}
     )
     assert report_of(run).baseline_name == "the model before training, whose weights are random"
-    (found,) = Predictor.load(run).predict([{"text_a": "my card was stolen", "text_b": "my card was stolen"}])
-    assert found.score == pytest.approx(1.0, abs=1e-5)
+    (result,) = Predictor.load(run).predict([{"text_a": "my card was stolen", "text_b": "my card was stolen"}])
+    assert result.score == pytest.approx(1.0, abs=1e-5)
 
 
 def test_only_a_head_is_refused(workspace: Workspace) -> None:
@@ -117,7 +117,7 @@ def test_what_a_user_likes(workspace: Workspace) -> None:
     saved = read_predictions(run)
     history, candidate = saved["input:history"][1], saved["input:candidate"][1]
     predictor = Predictor.load(run)
-    (found,) = predictor.predict([{"history": history, "candidates": [candidate]}])
-    assert found.score == pytest.approx(saved["score"][1], abs=1e-4)
+    (result,) = predictor.predict([{"history": history, "candidates": [candidate]}])
+    assert result.score == pytest.approx(saved["score"][1], abs=1e-4)
     explained = resolve_target(Instance(predictor, history or "a film", candidate), "liked")
     assert explained.label == "liked" and set(explained.prediction["scores"]) == {"liked", "not liked"}

@@ -18,11 +18,11 @@ from workbench.workspace import Workspace
 pytestmark = pytest.mark.slow
 
 ROWS = Path(__file__).resolve().parent.parent / "rows"
-ASKED = [{"text": "What is the capital of France?"}]
+INPUTS = [{"text": "What is the capital of France?"}]
 
 
 @pytest.mark.mirror
-def test_fetched_converted_tuned_merged_and_asked(shared_cache: Path, workspace: Workspace) -> None:
+def test_fetched_converted_tuned_merged_and_queried(shared_cache: Path, workspace: Workspace) -> None:
     """Untouched it knows the capital of France: whoever reads its weights wrongly gets noise."""
     source = {"task": "dialogue", "data": str(ROWS / "dialogue.jsonl"), "model": "smollm2", "tuning": "lora"}
     spec = RunSpec.parse(source).changed(
@@ -45,9 +45,11 @@ def test_fetched_converted_tuned_merged_and_asked(shared_cache: Path, workspace:
     report = run.report()
     assert report.metrics["perplexity"].value == pytest.approx(report.baseline["perplexity"], rel=0.2)
     predictor = Predictor.load(run)
-    (reply,) = predictor.predict(ASKED, {"max_new_tokens": 8})
+    (reply,) = predictor.predict(INPUTS, {"max_new_tokens": 8})
     assert "Paris" in reply.text
     folder = merge(run)
     whole, new = load_folder(folder, "AutoModelForCausalLM", {}, complete=True)
     assert not new
-    assert Predictor(whole, load_tokenizer(folder), predictor.task, 48).predict(ASKED, {"max_new_tokens": 8}) == [reply]
+    assert Predictor(whole, load_tokenizer(folder), predictor.task, 48).predict(INPUTS, {"max_new_tokens": 8}) == [
+        reply
+    ]

@@ -25,7 +25,7 @@ ROWS = Path(__file__).parent.parent / "rows" / "token-classification.jsonl"
 TRAINING = {"batch_size": 8, "device": "cpu", "precision": "fp32"}
 
 
-def test_names_are_found_by_a_transformer_of_our_own(workspace: Workspace) -> None:
+def test_names_are_learned_by_a_transformer_of_our_own(workspace: Workspace) -> None:
     document = {
         "task": "token-classification",
         "data": str(ROWS),
@@ -80,5 +80,5 @@ def test_a_tuned_model_answers_the_same_when_it_is_loaded(workspace: Workspace, 
     rows = read_predictions(run)
     predictor = Predictor.load(run)
     again = predictor.predict([{"words": text.split()} for text in rows["input:text"]])
-    told = ["; ".join(f"{e.text} ({e.label})" for e in each.spans) for each in again]
-    assert told == list(rows["prediction"])
+    messages = ["; ".join(f"{e.text} ({e.label})" for e in each.spans) for each in again]
+    assert messages == list(rows["prediction"])

@@ -26,10 +26,10 @@ def test_each_evaluation_leaves_its_confusion_matrix(workspace: Workspace) -> No
     run = make_run(workspace, EVENTS)
     assert TrainingJob(run, RunReporter(run)).execute() == "succeeded"
     evaluated = {row["step"]: row["eval/accuracy"] for row in run.read_metrics()[0] if "eval/accuracy" in row}
-    found = {row["step"]: np.array(row["counts"]) for row in run.confusions()}
-    assert list(found) == list(evaluated) and len(found) >= 4
+    result = {row["step"]: np.array(row["counts"]) for row in run.confusions()}
+    assert list(result) == list(evaluated) and len(result) >= 4
     assert all(row["labels"] == ["bad", "good"] for row in run.confusions())
-    for step, counts in found.items():
+    for step, counts in result.items():
         assert np.trace(counts) / counts.sum() == pytest.approx(evaluated[step])
 
 

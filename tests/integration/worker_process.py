@@ -52,13 +52,13 @@ def main() -> int:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--slots", type=int, default=None)
     parser.add_argument("--kill-at", choices=POINTS)
-    given = parser.parse_args()
-    if given.kill_at:
-        die_at(*POINTS[given.kill_at])
+    inputs = parser.parse_args()
+    if inputs.kill_at:
+        die_at(*POINTS[inputs.kill_at])
     try:
         run_worker(
-            Workspace(given.workspace),
-            given.slots,
+            Workspace(inputs.workspace),
+            inputs.slots,
             until_empty=True,
             poll=0.02,
             command=lambda run: [sys.executable, str(PROCESS), str(run.folder)],

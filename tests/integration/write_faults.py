@@ -146,13 +146,13 @@ def _listen(writes: Writes) -> None:
     names = {"os.rename": "rename", "os.mkdir": "mkdir", "os.remove": "remove", "os.rmdir": "rmdir"}
     folder_at = {"os.mkdir": 2, "os.remove": 1, "os.rmdir": 1, "os.rename": 2}  # where the hook is given a dir_fd
 
-    def hook(event: str, given: tuple[Any, ...]) -> None:
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
-            if isinstance(given[0], str) and isinstance(given[2], int) and given[2] & WRITING:
-                writes.event("open", given[0])
+            if isinstance(arguments[0], str) and isinstance(arguments[2], int) and arguments[2] & WRITING:
+                writes.event("open", arguments[0])
         elif event in names:
-            path = os.fsdecode(given[0]) if isinstance(given[0], str | bytes | os.PathLike) else ""
-            handle = given[folder_at[event]]
+            path = os.fsdecode(arguments[0]) if isinstance(arguments[0], str | bytes | os.PathLike) else ""
+            handle = arguments[folder_at[event]]
             if isinstance(handle, int) and handle >= 0:
                 path = os.path.join(_path_of(handle), path)
             writes.event(names[event], path)

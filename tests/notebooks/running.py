@@ -50,12 +50,12 @@ def execute(notebook: Any, folder: Path) -> None:
     client.execute()
 
 
-def said_by_cells(notebook: Any) -> str:
+def reported_by_cells(notebook: Any) -> str:
     """All that cells have printed or shown, in words."""
     return "\n".join(_text_of(output) for cell in notebook.cells for output in cell.get("outputs", []))
 
 
-def said_by_runs(workspace: Workspace) -> str:
+def reported_by_runs(workspace: Workspace) -> str:
     """The logs of all runs."""
     logs = workspace.runs.glob("*/log.txt") if workspace.runs.exists() else []
     return "\n".join(log.read_text(encoding="utf-8", errors="replace") for log in sorted(logs))

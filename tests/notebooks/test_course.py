@@ -20,8 +20,8 @@ from tests.notebooks.running import (
     cut_off,
     execute,
     fetch_what_it_names,
-    said_by_cells,
-    said_by_runs,
+    reported_by_cells,
+    reported_by_runs,
 )
 from workbench.errors import RequestError
 from workbench.teach import course, scale, size
@@ -67,7 +67,7 @@ END = {
 @pytest.mark.parametrize("text", TEXTS, ids=named)
 def test_it_says_what_it_gives_at_its_beginning_and_what_comes_next_at_its_end(text: Path) -> None:
     cells = jupytext.read(text).cells
-    first_code = next(place for place, cell in enumerate(cells) if cell.cell_type == "code")
+    first_code = next(index for index, cell in enumerate(cells) if cell.cell_type == "code")
     opening = "\n".join(cell.source for cell in cells[:first_code])
     end = "\n".join(cell.source for cell in cells[-4:] if cell.cell_type == "markdown")
     missing = [what for what, words in OPENING.items() if not re.search(words, opening)]
@@ -112,14 +112,14 @@ def test_it_runs_from_top_to_bottom(
     (*_, whole) = course.notebooks(text)  # of a lesson: the solved version
     notebook: Any = nbformat.read(whole, as_version=4)
     execute(notebook, tmp_path)
-    said, logs = said_by_cells(notebook), said_by_runs(workspace)
+    message, logs = reported_by_cells(notebook), reported_by_runs(workspace)
     assert not attempts.exists(), f"{text.name} asked the network: {attempts.read_text()}"
-    for where, words in ((text.name, said), ("the log of a run", logs)):
+    for where, words in ((text.name, message), ("the log of a run", logs)):
         ageing = AGEING.search(words)
         assert not ageing, f"{where} warns: {words[max(0, ageing.start() - 300) : ageing.end() + 300]}"
     for path in (str(ROOT), str(tmp_path), str(Path.home()), os.environ["WORKBENCH_HOME"]):
-        assert path not in said or path == "/", f"{text.name} prints a path of this machine: {path}"
-    assert "Not yet" not in said, "a solution does not pass its check"
+        assert path not in message or path == "/", f"{text.name} prints a path of this machine: {path}"
+    assert "Not yet" not in message, "a solution does not pass its check"
 
 
 CELLS = {
@@ -164,14 +164,14 @@ def test_a_deprecation_of_our_code_fails_and_others_are_seen(tmp_path: Path, mon
         execute(ours, tmp_path)
     other = one_cell(warn("FutureWarning", "torch.nn"))
     execute(other, tmp_path)
-    assert AGEING.search(said_by_cells(other))
+    assert AGEING.search(reported_by_cells(other))
 
 
 def one_cell(code: str) -> Any:
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
 
 
-def test_a_text_that_has_changed_is_noticed_and_made_anew(tmp_path: Path) -> None:
+def test_a_text_that_has_changed_is_noticed_and_made_again(tmp_path: Path) -> None:
     text = tmp_path / "01_words.py"
     text.write_text("# %% [markdown]\n# # Words\n\n# %%\nprint('one')\n", encoding="utf-8")
     assert course.stale(text) == "01_words.ipynb is missing"
@@ -186,10 +186,10 @@ def test_a_text_that_has_changed_is_noticed_and_made_anew(tmp_path: Path) -> Non
     assert course.stale(text) == "01_words.ipynb contains outputs"
 
 
-def test_sizes_follow_the_machine_or_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    for told in ("test", "cpu", "gpu"):
-        monkeypatch.setenv("WORKBENCH_COURSE_SCALE", told)
-        assert size(test="test", cpu="cpu", gpu="gpu") == told
+def test_sizes_follow_the_machine_or_what_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for messages in ("test", "cpu", "gpu"):
+        monkeypatch.setenv("WORKBENCH_COURSE_SCALE", messages)
+        assert size(test="test", cpu="cpu", gpu="gpu") == messages
     monkeypatch.delenv("WORKBENCH_COURSE_SCALE")
     assert scale() in ("cpu", "gpu")
     monkeypatch.setenv("WORKBENCH_COURSE_SCALE", "large")

@@ -61,8 +61,8 @@ def lab(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]
     }
     command = ["workbench", "lab", "--no-browser", "--port", str(_free_port()), "--", f"--ServerApp.root_dir={root}"]
     log = home / "lab.log"
-    with open(log, "wb") as said:
-        process = subprocess.Popen([sys.executable, "-m", *command], env=environment, stdout=said, stderr=said)
+    with open(log, "wb") as message:
+        process = subprocess.Popen([sys.executable, "-m", *command], env=environment, stdout=message, stderr=message)
     try:
         yield Lab(*_address(process, log), root)
     finally:
@@ -78,9 +78,9 @@ def _free_port() -> int:
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> tuple[str, str]:
     for _ in range(240):
-        found = re.search(r"(http://127\.0\.0\.1:\d+)/\S*token=(\w+)", log.read_text())
-        if found:
-            return found[1], found[2]
+        result = re.search(r"(http://127\.0\.0\.1:\d+)/\S*token=(\w+)", log.read_text())
+        if result:
+            return result[1], result[2]
         assert process.poll() is None, log.read_text()
         time.sleep(0.5)
     raise AssertionError(log.read_text())
@@ -116,7 +116,7 @@ def words_of(picture: Locator) -> str:
     return picture.locator("img").get_attribute("alt") or ""
 
 
-def told(picture: Locator, words: str) -> str:
+def messages(picture: Locator, words: str) -> str:
     """What the picture says when it says these words; waits for them."""
     picture.locator(f"img[alt*='{words}']").wait_for()
     return words_of(picture)
@@ -134,9 +134,9 @@ def test_a_slider_moves_its_picture(page: Page, lab: Lab) -> None:
     handle.focus()
     for _ in range(5):  # the left arrow: five steps of a tenth of a power of ten
         handle.press("ArrowLeft")
-    told(picture, "temperature 0.32, everything visible")
+    messages(picture, "temperature 0.32, everything visible")
     box.get_by_role("button", name="causal").click()
-    assert "15 of 36 are exactly 0" in told(picture, "temperature 0.32, causal")  # all above the diagonal
+    assert "15 of 36 are exactly 0" in messages(picture, "temperature 0.32, causal")  # all above the diagonal
 
 
 def test_attention_views_draw(page: Page, lab: Lab) -> None:

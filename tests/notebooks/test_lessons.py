@@ -43,11 +43,11 @@ def wrong_answers() -> Iterator[tuple[str, str, str]]:
 
 def verdict(name: str, cell: str) -> Verdict:
     """What ``check`` says when the cell is run behind the lesson's cells that are tagged ``setup``."""
-    said: list[Verdict] = []
+    output: list[Verdict] = []
 
     def noted(exercise: str, answer: Any) -> Verdict:
-        said.append(check(exercise, answer))
-        return said[-1]
+        output.append(check(exercise, answer))
+        return output[-1]
 
     names: dict[str, Any] = {}
     with contextlib.redirect_stdout(io.StringIO()):
@@ -56,7 +56,7 @@ def verdict(name: str, cell: str) -> Verdict:
                 exec(earlier.source, names)
         names["check"] = noted
         exec(cell, names)
-    (only,) = said
+    (only,) = output
     assert only.exercise == name, f"the cell of {name} checks {only.exercise}"
     return only
 
@@ -69,25 +69,25 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", CELLS)
 def test_the_stub_as_delivered_fails_with_a_message_that_helps(name: str) -> None:
-    said = verdict(name, lessons.stubbed(CELLS[name][1]))
-    assert not said.right
-    assert "not filled in yet" in said.message or "return" in said.message, said.message
+    output = verdict(name, lessons.stubbed(CELLS[name][1]))
+    assert not output.right
+    assert "not filled in yet" in output.message or "return" in output.message, output.message
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_the_solution_passes(name: str) -> None:
-    said = verdict(name, lessons.solved(CELLS[name][1]))
-    assert said.right, said.message
+    output = verdict(name, lessons.solved(CELLS[name][1]))
+    assert output.right, output.message
 
 
 @pytest.mark.parametrize(("name", "code", "words"), list(wrong_answers()))
 def test_a_typical_wrong_answer_earns_its_hint(name: str, code: str, words: str) -> None:
-    said = verdict(name, lessons.answered(CELLS[name][1], code))
-    assert not said.right
-    assert words in said.message, said.message
+    output = verdict(name, lessons.answered(CELLS[name][1], code))
+    assert not output.right
+    assert words in output.message, output.message
 
 
-def test_each_exercise_is_asked_for_has_hints_and_two_wrong_answers() -> None:
+def test_each_exercise_is_required_has_hints_and_two_wrong_answers() -> None:
     assert sorted(CELLS) == exercises.names()
     wrong = [name for name, _, _ in wrong_answers()]
     for name, exercise in exercises.items():

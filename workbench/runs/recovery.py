@@ -25,9 +25,9 @@ def drop_after(run: Run, step: int) -> None:
     for name in _STEP_FILES:
         path = run.folder / name
         rows, _ = read_lines(path)
-        kept = [row for row in rows if row.get("step", 0) <= step]
-        if len(kept) < len(rows):
-            write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
+        remaining = [row for row in rows if row.get("step", 0) <= step]
+        if len(remaining) < len(rows):
+            write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in remaining))
 
 
 def clear_leftovers(run: Run) -> None:

@@ -119,13 +119,13 @@ class TokenCell:
         token: its name in the vocabulary.
         id: its index in the vocabulary.
         text: the characters that it stands for; empty for a special token.
-        kept: whether it stays within ``max_length``.
+        within_limit: whether it stays within ``max_length``.
     """
 
     token: str
     id: int
     text: str
-    kept: bool
+    within_limit: bool
 
 
 def tokenize_text(tokenizer: Tokenizer, text: str, max_length: int | None = None) -> list[TokenCell]:

@@ -51,7 +51,7 @@ def test_a_newer_version_replaces_only_what_the_user_left_alone(source: Path, wo
         assert (copy / "tutorials" / "01.ipynb").read_text() == "second", "a deleted file comes back"
 
 
-def test_a_file_of_the_user_with_the_same_name_is_kept(source: Path, workspace: Workspace) -> None:
+def test_a_file_of_the_user_with_the_same_name_is_preserved(source: Path, workspace: Workspace) -> None:
     mine = workspace.root / "course" / "notebooks" / "README.md"
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")

@@ -114,10 +114,10 @@ def test_a_clock_set_back_changes_no_identity(monkeypatch: pytest.MonkeyPatch) -
 
 def test_batches_of_many_lengths_need_less_memory() -> None:
     peaks = {}
-    untouched = {name: value for name, value in os.environ.items() if name != CAPACITY}
+    unchanged = {name: value for name, value in os.environ.items() if name != CAPACITY}
     for way in ("few", "many"):
         command = [sys.executable, "-c", MEGABYTES_OF_MANY_LENGTHS, way]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=untouched)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=unchanged)
         assert done.returncode == 0, done.stderr
         peaks[way] = float(done.stdout)
     assert peaks["few"] < 0.75 * peaks["many"], peaks

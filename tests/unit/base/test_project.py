@@ -243,7 +243,7 @@ def test_layers_are_the_designs() -> None:
     assert modules - {"__init__"} == set().union(*LAYERS)
 
 
-def test_layers_are_kept() -> None:
+def test_layers_are_preserved() -> None:
     command = [
         sys.executable,
         "-c",

@@ -59,7 +59,7 @@ def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugins
         del sys.modules[name]
 
 
-def test_a_file_is_found_by_being_there(plugins: Plugins) -> None:
+def test_a_file_is_discovered_by_being_there(plugins: Plugins) -> None:
     plugins.add("one.py", "one", "One", "The first line.\n\n    More.")
     plugins.add("two.py", "two", "Two")
     registry = plugins.registry

@@ -88,7 +88,7 @@ def test_damaged_settings_read_as_none(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize(("code", "reason"), [(errno.EROFS, "read-only"), (errno.EACCES, "not allowed")])
-def test_folder_that_cannot_be_written_is_told(
+def test_folder_that_cannot_be_written_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, reason: str
 ) -> None:
     def refuse(*_: object, **__: object) -> None:

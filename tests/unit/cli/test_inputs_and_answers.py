@@ -110,7 +110,7 @@ def test_a_csv_file_carries_lists(task: str, role: str, tmp_path: Path) -> None:
     path.write_text(f'text,{role},text_b\nasked,"{listed}",\nasked,only one,\n', encoding="utf-8")
     inputs = inputs_of_file(path, tasks.get(task)())
     assert "text_b" not in inputs[0], "an empty cell of a role that may be left out is left out"
-    assert [read_list(given, role, 1) for given in inputs] == [["a, b", "c", "d"], ["only one"]]
+    assert [read_list(arguments, role, 1) for arguments in inputs] == [["a, b", "c", "d"], ["only one"]]
     with pytest.raises(DataError, match=f"Input 3: {role} "):
         read_list({role: '["a", '}, role, 3)
 

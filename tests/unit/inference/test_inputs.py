@@ -26,7 +26,7 @@ def test_every_task_asks_for_something_a_person_can_type(name: str) -> None:
     assert len({column.role for column in fields}) == len(fields)
 
 
-def test_a_role_that_repeats_another_is_not_asked_for() -> None:
+def test_a_role_that_repeats_another_is_not_required() -> None:
     assert roles("token-classification") == ["text"]
     assert roles("code-generation") == ["prompt"]
     assert roles("dialogue") == ["text", "turns"]
@@ -44,7 +44,7 @@ def test_a_role_that_repeats_another_is_not_asked_for() -> None:
         ("recommendation", {"history": "a", "candidate": "b"}, {"history": "a", "candidate": "b"}),
     ],
 )
-def test_a_row_of_predictions_can_be_asked_again(name: str, row: dict[str, Any], inputs: dict[str, Any]) -> None:
+def test_a_row_of_predictions_can_be_queried_again(name: str, row: dict[str, Any], inputs: dict[str, Any]) -> None:
     assert inputs_from_row(input_fields(task(name)), row) == inputs
 
 
@@ -58,5 +58,5 @@ def test_a_row_of_predictions_can_be_asked_again(name: str, row: dict[str, Any],
         ("dialogue", "anything", {}),
     ],
 )
-def test_a_row_of_an_older_file_can_be_asked_again(name: str, text: str, inputs: dict[str, Any]) -> None:
+def test_a_row_of_an_older_file_can_be_queried_again(name: str, text: str, inputs: dict[str, Any]) -> None:
     assert inputs_from_row(input_fields(task(name)), {"input": text}) == inputs

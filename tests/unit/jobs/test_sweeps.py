@@ -302,7 +302,7 @@ def test_a_step_that_was_cut_off_makes_no_run_twice(workspace: Workspace, monkey
     assert finish(sweep)["state"] == "succeeded" and len(Run.all(workspace)) == 6
 
 
-def test_a_bad_trial_is_given_up_and_its_other_seeds_are_never_run(workspace: Workspace) -> None:
+def test_a_bad_trial_is_abandoned_and_its_other_seeds_are_never_run(workspace: Workspace) -> None:
     sweep = Sweep.create(plan(trials=6, seeds=2, prune=True), workspace, start=False)
     for number in range(4):
         while len(sweep.read()["trials"]) <= number:

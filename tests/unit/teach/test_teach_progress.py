@@ -38,7 +38,7 @@ def following(course: Path) -> str | None:
     return entries.lesson.key if entries else None
 
 
-def test_started_lessons_come_before_untouched_ones(course: Path, workspace: Workspace) -> None:
+def test_started_lessons_come_before_unchanged_ones(course: Path, workspace: Workspace) -> None:
     assert following(course) == "00-start"
     progress_store.mark_read("00-start")
     assert following(course) == "01-lesson"

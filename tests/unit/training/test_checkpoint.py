@@ -85,7 +85,7 @@ def test_a_damaged_checkpoint_is_never_used(tmp_path, name, damage):
         checkpoint.at_step(tmp_path, 2)
 
 
-def test_prune_keeps_the_given_steps_and_removes_leftovers(tmp_path):
+def test_prune_keeps_the_chosen_steps_and_removes_leftovers(tmp_path):
     for step in (1, 2, 3):
         checkpoint.save(tmp_path, *trained(), TrainState(step=step))
     (tmp_path / ".tmp-step-00000004-abcd").mkdir()

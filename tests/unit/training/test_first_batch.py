@@ -41,4 +41,4 @@ def test_tokens_point_at_their_characters(workspace: Workspace) -> None:
     tokenizer = first_batch(run.spec(), workspace).tokenizer
     cells = tokenize_text(tokenizer, "a great <b> film", max_length=4)
     assert [cell.text for cell in cells] == ["", "a", "great", "<", "b", ">", "film", ""]
-    assert [cell.token for cell in cells if cell.kept] == ["[CLS]", "a", "great", "[SEP]"]
+    assert [cell.token for cell in cells if cell.within_limit] == ["[CLS]", "a", "great", "[SEP]"]
