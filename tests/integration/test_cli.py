@@ -401,7 +401,7 @@ def test_submit_stop_resume_delete(ending: Workspace) -> None:
     again = read(ending, "resume", run.id, "--no-wait")
     assert again["state"] in ("queued", "running")
     deadline = time.monotonic() + 120
-    while "Going on from" not in run.log() and time.monotonic() < deadline:
+    while "Resuming from" not in run.log() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert "Resuming from step-" in run.log()
     assert read(ending, "stop", run.id, "--kill-after", "60")["state"] == "stopped"
