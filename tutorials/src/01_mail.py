@@ -127,9 +127,9 @@ finished = wb.run(
     reuse=True,
 )
 predictions = read_predictions(finished, ["input:text", "gold", "prediction", "score"])
-gold, guessed, scores = list(predictions["gold"]), list(predictions["prediction"]), list(predictions["score"])
+gold, predicted, scores = list(predictions["gold"]), list(predictions["prediction"]), list(predictions["score"])
 print(
-    f"{sum(g == p for g, p in zip(gold, guessed, strict=True)) / len(gold):.1%} of {len(gold)} new questions are right"
+    f"{sum(g == p for g, p in zip(gold, predicted, strict=True)) / len(gold):.1%} of {len(gold)} new questions are right"
 )
 
 # %% [markdown]
@@ -139,17 +139,17 @@ print(
 # *Of the mail that is for us, how much do we get?* That is **recall**. Both are shares, 0 to 1.
 #
 # **Exercise 2.** Return both for one intent, as a pair (precision, recall). `gold` contains the true intents and
-# `guessed` the model's, in the same order. If nothing was sent, precision is 0; if nothing was for this desk, recall
+# `predicted` the model's, in the same order. If nothing was sent, precision is 0; if nothing was for this desk, recall
 # is 0.
 
 
 # %%
 # exercise: 01-mail.2
-def precision_and_recall(gold, guessed, intent):
+def precision_and_recall(gold, predicted, intent):
     """Return the share of right answers among those sent to the desk, and the share of the desk's mail that it gets."""
     # solution
-    right = sum(g == p == intent for g, p in zip(gold, guessed, strict=True))
-    sent, wanted = guessed.count(intent), gold.count(intent)
+    right = sum(g == p == intent for g, p in zip(gold, predicted, strict=True))
+    sent, wanted = predicted.count(intent), gold.count(intent)
     return right / sent if sent else 0.0, right / wanted if wanted else 0.0
     # end solution
 
@@ -177,7 +177,7 @@ def macro_f1(pairs):
 check("01-mail.3", macro_f1)
 
 # %%
-pairs = {intent: precision_and_recall(gold, guessed, intent) for intent in sorted(set(gold) | set(guessed))}
+pairs = {intent: precision_and_recall(gold, predicted, intent) for intent in sorted(set(gold) | set(predicted))}
 print(f"macro F1 {macro_f1(list(pairs.values())):.3f}; the hardest desks:")
 for intent, (precision, recall) in sorted(pairs.items(), key=lambda item: sum(item[1]))[:5]:
     print(f"{intent:>45}: precision {precision:.2f}, recall {recall:.2f}")
@@ -197,11 +197,11 @@ for intent, (precision, recall) in sorted(pairs.items(), key=lambda item: sum(it
 
 # %%
 # exercise: 01-mail.4
-def confusions(gold, guessed):
-    """Return how often each true intent was mistaken for each other one: {(true, guessed): count}."""
+def confusions(gold, predicted):
+    """Return how often each true intent was mistaken for each other one: {(true, predicted): count}."""
     # solution
     counts = {}
-    for pair in zip(gold, guessed, strict=True):
+    for pair in zip(gold, predicted, strict=True):
         if pair[0] != pair[1]:
             counts[pair] = counts.get(pair, 0) + 1
     return counts
@@ -211,7 +211,7 @@ def confusions(gold, guessed):
 check("01-mail.4", confusions)
 
 # %%
-largest = Counter(confusions(gold, guessed)).most_common(8)
+largest = Counter(confusions(gold, predicted)).most_common(8)
 figure, axis = plt.subplots(figsize=(6, 3.2))
 axis.barh([f"{true} → {other}" for (true, other), _ in largest][::-1], [count for _, count in largest][::-1])
 axis.set(xlabel="questions", title="true intent → what the model said")
@@ -244,7 +244,7 @@ check("01-mail.5", for_a_person)
 # %%
 tenth = set(for_a_person(scores, len(scores) // 10))
 for name, rows in (("given to a person", tenth), ("sorted by the model", set(range(len(scores))) - tenth)):
-    print(f"{name}: {len(rows)}, the model is right on {sum(gold[i] == guessed[i] for i in rows) / len(rows):.1%}")
+    print(f"{name}: {len(rows)}, the model is right on {sum(gold[i] == predicted[i] for i in rows) / len(rows):.1%}")
 answer = Predictor.load(finished).predict([{"text": "I lost my card on the train"}])[0]
 print(f"a new question: {answer.label}, score {answer.score:.2f}")
 

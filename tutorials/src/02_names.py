@@ -139,17 +139,17 @@ def labels_on_subwords(word_of_subword, tags):
 check("02-names.3", labels_on_subwords)
 
 # %% [markdown]
-# **Exercise 4.** Now count. `labels` are such labels, `guessed` is the number that the model predicts for each
+# **Exercise 4.** Now count. `labels` are such labels, `predicted` is the number that the model predicts for each
 # subword. Return the share of right predictions among the subwords whose label is **not** -100. (At least one subword
 # counts.)
 
 
 # %%
 # exercise: 02-names.4
-def masked_accuracy(labels, guessed):
+def masked_accuracy(labels, predicted):
     """Return the share of right predictions among the subwords that count."""
     # solution
-    counted = [(label, prediction) for label, prediction in zip(labels, guessed, strict=True) if label != -100]
+    counted = [(label, prediction) for label, prediction in zip(labels, predicted, strict=True) if label != -100]
     return sum(label == prediction for label, prediction in counted) / len(counted)
     # end solution
 
@@ -199,12 +199,12 @@ print(f"entity_f1 of {finished.report().baseline_name}: {baseline:.3f}")
 
 # %%
 # exercise: 02-names.5
-def name_f1(true, guessed):
+def name_f1(true, predicted):
     """Return F1 over whole names, 0 to 1."""
     # solution
-    if not true and not guessed:
+    if not true and not predicted:
         return 1.0
-    return 2 * len(set(true) & set(guessed)) / (len(true) + len(guessed))
+    return 2 * len(set(true) & set(predicted)) / (len(true) + len(predicted))
     # end solution
 
 
@@ -216,11 +216,11 @@ check("02-names.5", name_f1)
 
 # %%
 predictions = read_predictions(finished)
-true, guessed = (
+true, predicted = (
     [(post, name) for post, line in enumerate(predictions[column]) for name in line.split("; ") if name]
     for column in ("gold", "prediction")
 )
-print(f"F1 by hand {name_f1(true, guessed):.3f}, by the library {finished.results()['entity_f1']:.3f}")
+print(f"F1 by hand {name_f1(true, predicted):.3f}, by the library {finished.results()['entity_f1']:.3f}")
 
 # %%
 predictor = Predictor.load(finished)

@@ -100,7 +100,7 @@ check("04-relations.2", fact)
 #
 # In the dashboard: on the page **Launch**, choose the preset `semeval-relations` under *Start from*. The cell below
 # runs a smaller version; it appears on the page **Runs**. The run saves its answers to the test sentences: `gold` is
-# the list of their true labels, `guessed` is the list of the labels that the model predicts, in the same order.
+# the list of their true labels, `predicted` is the list of the labels that the model predicts, in the same order.
 
 # %%
 finished = wb.run(
@@ -123,7 +123,7 @@ finished = wb.run(
     reuse=True,
 )
 predictions = read_predictions(finished, ["input:text", "gold", "prediction"])
-gold, guessed = list(predictions["gold"]), list(predictions["prediction"])
+gold, predicted = list(predictions["gold"]), list(predictions["prediction"])
 
 # %% [markdown]
 # ## Is the direction right?
@@ -134,10 +134,10 @@ gold, guessed = list(predictions["gold"]), list(predictions["prediction"])
 
 # %%
 # exercise: 04-relations.3
-def with_and_without_direction(gold, guessed):
+def with_and_without_direction(gold, predicted):
     """Return the share of right labels, and the share of right relations."""
     # solution
-    pairs = list(zip(gold, guessed, strict=True))
+    pairs = list(zip(gold, predicted, strict=True))
     whole = sum(g == p for g, p in pairs)
     relation = sum(g.split("(")[0] == p.split("(")[0] for g, p in pairs)
     return whole / len(pairs), relation / len(pairs)
@@ -147,7 +147,7 @@ def with_and_without_direction(gold, guessed):
 check("04-relations.3", with_and_without_direction)
 
 # %%
-whole, relation = with_and_without_direction(gold, guessed)
+whole, relation = with_and_without_direction(gold, predicted)
 print(f"label right {whole:.1%}, relation right in either direction {relation:.1%}")
 
 # %% [markdown]
@@ -163,11 +163,11 @@ print(f"label right {whole:.1%}, relation right in either direction {relation:.1
 
 # %%
 # exercise: 04-relations.4
-def fact_scores(gold, guessed):
+def fact_scores(gold, predicted):
     """Return precision and recall of the labels that are not Other."""
     # solution
-    right = sum(g == p != "Other" for g, p in zip(gold, guessed, strict=True))
-    n_predicted, n_true = (sum(label != "Other" for label in labels) for labels in (guessed, gold))
+    right = sum(g == p != "Other" for g, p in zip(gold, predicted, strict=True))
+    n_predicted, n_true = (sum(label != "Other" for label in labels) for labels in (predicted, gold))
     return right / n_predicted if n_predicted else 0.0, right / n_true if n_true else 0.0
     # end solution
 
@@ -175,9 +175,9 @@ def fact_scores(gold, guessed):
 check("04-relations.4", fact_scores)
 
 # %%
-precision, recall = fact_scores(gold, guessed)
+precision, recall = fact_scores(gold, predicted)
 print(f"facts: precision {precision:.2f}, recall {recall:.2f}")
-for text, true, label in list(zip(predictions["input:text"], gold, guessed, strict=True))[:200]:
+for text, true, label in list(zip(predictions["input:text"], gold, predicted, strict=True))[:200]:
     if label.startswith("Cause-Effect") and "<e1>" in str(text) and "<e2>" in str(text):
         print(fact(label, *marked(str(text))), "" if label == true else f"(true label: {true})")
 

@@ -9,13 +9,13 @@ WRONG = [
     ),
     (
         "01-mail.2",
-        "right = sum(g == p for g, p in zip(gold, guessed))\nreturn right / len(gold)",
+        "right = sum(g == p for g, p in zip(gold, predicted))\nreturn right / len(gold)",
         "must be a pair",
     ),
     (
         "01-mail.2",
-        "right = sum(g == p == intent for g, p in zip(gold, guessed))\n"
-        "return right / max(1, gold.count(intent)), right / max(1, guessed.count(intent))",
+        "right = sum(g == p == intent for g, p in zip(gold, predicted))\n"
+        "return right / max(1, gold.count(intent)), right / max(1, predicted.count(intent))",
         "Precision divides by what was sent",
     ),
     ("01-mail.3", "return sum((p + r) / 2 for p, r in pairs) / len(pairs)", "not the mean of both"),
@@ -27,10 +27,10 @@ WRONG = [
     ),
     (
         "01-mail.4",
-        "counts = {}\nfor pair in zip(gold, guessed):\n    counts[pair] = counts.get(pair, 0) + 1\nreturn counts",
+        "counts = {}\nfor pair in zip(gold, predicted):\n    counts[pair] = counts.get(pair, 0) + 1\nreturn counts",
         "Count wrong answers only",
     ),
-    ("01-mail.4", "return {(g, p): 1 for g, p in zip(gold, guessed) if g != p}", "count it"),
+    ("01-mail.4", "return {(g, p): 1 for g, p in zip(gold, predicted) if g != p}", "count it"),
     ("01-mail.5", "return sorted(scores)[:count]", "Return positions"),
     (
         "01-mail.5",

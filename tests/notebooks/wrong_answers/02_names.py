@@ -29,26 +29,26 @@ WRONG = [
         "    labels.append(-100 if tag == before else tag)\n    before = tag\nreturn labels",
         "look at the words",
     ),
-    ("02-names.4", "return sum(a == b for a, b in zip(labels, guessed)) / len(labels)", "Forgot the mask"),
+    ("02-names.4", "return sum(a == b for a, b in zip(labels, predicted)) / len(labels)", "Forgot the mask"),
     (
         "02-names.4",
-        "right = sum(a == b for a, b in zip(labels, guessed) if a != -100)\nreturn right / len(labels)",
+        "right = sum(a == b for a, b in zip(labels, predicted) if a != -100)\nreturn right / len(labels)",
         "neither in the numerator nor in the denominator",
     ),
     (
         "02-names.5",
-        "right = len(set(true) & set(guessed))\nreturn right / max(1, len(true))",
+        "right = len(set(true) & set(predicted))\nreturn right / max(1, len(true))",
         "2 * right",
     ),
     (
         "02-names.5",
-        "return 2 * len(set(true) & set(guessed)) / max(1, len(true) + len(guessed))",
+        "return 2 * len(set(true) & set(predicted)) / max(1, len(true) + len(predicted))",
         "nothing was missed",
     ),
     (
         "02-names.5",
-        "if not true and not guessed:\n    return 1.0\n"
-        "return 2 * sum(a == b for a, b in zip(true, guessed)) / (len(true) + len(guessed))",
+        "if not true and not predicted:\n    return 1.0\n"
+        "return 2 * sum(a == b for a, b in zip(true, predicted)) / (len(true) + len(predicted))",
         "not position by position",
     ),
 ]

@@ -7,26 +7,26 @@ WRONG = [
     ("04-relations.2", "return () if label == 'Other' else (label.split('(')[0], e1, e2)", "comes first"),
     (
         "04-relations.3",
-        "share = sum(g == p for g, p in zip(gold, guessed)) / len(gold)\nreturn share, share",
+        "share = sum(g == p for g, p in zip(gold, predicted)) / len(gold)\nreturn share, share",
         "right as a relation",
     ),
     (
         "04-relations.3",
-        "pairs = [(g, p) for g, p in zip(gold, guessed) if g != 'Other']\n"
+        "pairs = [(g, p) for g, p in zip(gold, predicted) if g != 'Other']\n"
         "return (sum(g == p for g, p in pairs) / len(pairs),\n"
         "        sum(g.split('(')[0] == p.split('(')[0] for g, p in pairs) / len(pairs))",
         "Other counts here",
     ),
     (
         "04-relations.4",
-        "right = sum(g == p for g, p in zip(gold, guessed))\nreturn right / len(guessed), right / len(gold)",
+        "right = sum(g == p for g, p in zip(gold, predicted))\nreturn right / len(predicted), right / len(gold)",
         "Was Other counted",
     ),
     (
         "04-relations.4",
         "def kind(x):\n    return x.split('(')[0]\n"
-        "right = sum(kind(g) == kind(p) != 'Other' for g, p in zip(gold, guessed))\n"
-        "return (right / max(1, sum(p != 'Other' for p in guessed)), right / max(1, sum(g != 'Other' for g in gold)))",
+        "right = sum(kind(g) == kind(p) != 'Other' for g, p in zip(gold, predicted))\n"
+        "return (right / max(1, sum(p != 'Other' for p in predicted)), right / max(1, sum(g != 'Other' for g in gold)))",
         "with its direction",
     ),
 ]

@@ -39,10 +39,14 @@ class PrecisionAndRecall(Exercise):
 
     def check(self, answer: object) -> None:
         # Both differ; nothing sent; nothing there.
-        gold, guessed = ["card", "card", "card", "rate"], ["card", "rate", "rate", "rate"]
-        expect_pair(call_answer(answer, gold, guessed, "card"), "The result must be a pair: return precision, recall")
-        expect(answer, (gold, guessed, "card"), (1.0, 1 / 3), "Precision divides by what was sent, recall by the true.")
-        expect(answer, (gold, guessed, "rate"), (1 / 3, 1.0), "Precision divides by what was sent, recall by the true.")
+        gold, predicted = ["card", "card", "card", "rate"], ["card", "rate", "rate", "rate"]
+        expect_pair(call_answer(answer, gold, predicted, "card"), "The result must be a pair: return precision, recall")
+        expect(
+            answer, (gold, predicted, "card"), (1.0, 1 / 3), "Precision divides by what was sent, recall by the true."
+        )
+        expect(
+            answer, (gold, predicted, "rate"), (1 / 3, 1.0), "Precision divides by what was sent, recall by the true."
+        )
         expect(answer, (["a", "b"], ["b", "b"], "a"), (0.0, 0.0), "Nothing was sent to this desk: precision is 0.")
         expect(answer, (["b", "b"], ["a", "b"], "a"), (0.0, 0.0), "Nothing was for this desk: recall is 0.")
 

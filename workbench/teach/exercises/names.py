@@ -85,14 +85,14 @@ class NameF1(Exercise):
     """F1 of whole names."""
 
     hints = (
-        "The names in both: set(true) & set(guessed). All three parts of a name have to be the same.",
-        "2 * right / (number of true + number of guessed); ask first whether both are empty.",
+        "The names in both: set(true) & set(predicted). All three parts of a name have to be the same.",
+        "2 * right / (number of true + number of predicted); check first whether both are empty.",
     )
 
     def check(self, answer: object) -> None:
         # Half right, too short, another kind, none.
         ada, oslo, bob = (0, 2, "person"), (5, 6, "place"), (8, 9, "person")
-        why = "2 * right / (number of true ones + number of guessed ones)."
+        why = "2 * right / (number of true ones + number of predicted ones)."
         expect(answer, ([ada, oslo, bob], [ada]), 0.5, why)
         expect(
             answer,
@@ -102,5 +102,5 @@ class NameF1(Exercise):
         )
         expect(answer, ([ada], [(0, 1, "person")]), 0.0, "A name that is too short is wrong, not half right.")
         expect(answer, ([ada], [(0, 2, "group")]), 0.0, "The kind has to be right, too.")
-        expect(answer, ([], [ada]), 0.0, "Guessed where nothing was: 0.")
-        expect(answer, ([], []), 1.0, "No name there and none guessed: nothing was missed, 1.")
+        expect(answer, ([], [ada]), 0.0, "A name is predicted where there is none: 0.")
+        expect(answer, ([], []), 1.0, "No name there and none predicted: nothing was missed, 1.")

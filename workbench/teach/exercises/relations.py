@@ -66,11 +66,11 @@ class FactScores(Exercise):
 
     def check(self, answer: object) -> None:
         # Other as a true label, as a prediction, as both.
-        gold, guessed = ["A(e1,e2)", "A(e1,e2)", "Other", "Other"], ["A(e1,e2)", "Other", "Other", "Other"]
+        gold, predicted = ["A(e1,e2)", "A(e1,e2)", "Other", "Other"], ["A(e1,e2)", "Other", "Other", "Other"]
         why = "Was Other counted? It is no fact: it counts neither in the numerator nor in the denominator."
-        expect(answer, (gold, guessed), (1.0, 0.5), why)
+        expect(answer, (gold, predicted), (1.0, 0.5), why)
         expect(
-            answer, (guessed, gold), (0.5, 1.0), "Precision divides by the predicted facts, recall by the true ones."
+            answer, (predicted, gold), (0.5, 1.0), "Precision divides by the predicted facts, recall by the true ones."
         )
         expect(answer, (["A(e1,e2)"], ["A(e2,e1)"]), (0.0, 0.0), "The whole label has to be right, with its direction.")
         expect(answer, (["Other"], ["Other"]), (0.0, 0.0), "Without facts both are 0.")
