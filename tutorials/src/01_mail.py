@@ -128,9 +128,8 @@ finished = wb.run(
 )
 predictions = read_predictions(finished, ["input:text", "gold", "prediction", "score"])
 gold, predicted, scores = list(predictions["gold"]), list(predictions["prediction"]), list(predictions["score"])
-print(
-    f"{sum(g == p for g, p in zip(gold, predicted, strict=True)) / len(gold):.1%} of {len(gold)} new questions are right"
-)
+n_right = sum(g == p for g, p in zip(gold, predicted, strict=True))
+print(f"{n_right / len(gold):.1%} of {len(gold)} new questions are right")
 
 # %% [markdown]
 # ## One desk at a time

@@ -26,7 +26,8 @@ WRONG = [
         "04-relations.4",
         "def kind(x):\n    return x.split('(')[0]\n"
         "right = sum(kind(g) == kind(p) != 'Other' for g, p in zip(gold, predicted))\n"
-        "return (right / max(1, sum(p != 'Other' for p in predicted)), right / max(1, sum(g != 'Other' for g in gold)))",
+        "return (right / max(1, sum(p != 'Other' for p in predicted)),\n"
+        "        right / max(1, sum(g != 'Other' for g in gold)))",
         "with its direction",
     ),
 ]
