@@ -210,8 +210,8 @@ def test_a_run_without_a_finite_value_is_refused_by_name(workspace: Workspace) -
     runs = seeded(workspace, [84, 85], "good") + seeded(workspace, [80, 79], "bad", tuning="lora")
     for run in runs:
         write_json(run.report_file, {"measures": {"loss": ["ratio", "nats", "examples"]}})
-        nats = [math.nan if run is runs[1] else 1.0] * TEXTS
-        rows = {"id": list(range(TEXTS)), "gold": ["x"] * TEXTS, "prediction": ["x"] * TEXTS, "nats": nats}
+        nll = [math.nan if run is runs[1] else 1.0] * TEXTS
+        rows = {"id": list(range(TEXTS)), "gold": ["x"] * TEXTS, "prediction": ["x"] * TEXTS, "nats": nll}
         write_predictions(run, rows | {"examples": [1.0] * TEXTS, "tokens": [1.0] * TEXTS})
     with pytest.raises(RequestError, match=rf"{runs[1].id} is not a finite number"):
         compare_seeds(runs)

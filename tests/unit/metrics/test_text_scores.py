@@ -44,11 +44,11 @@ def test_bits_per_byte_are_the_entropy_whatever_the_tokenizer(alphabet):
     width = np.array([len(letter.encode()) for letter in alphabet])
     generator = np.random.default_rng(2)
     letters = generator.choice(4, size=(400, 200), p=probability)
-    nats = -np.log(probability)[letters]
+    nll = -np.log(probability)[letters]
     size = width[letters].sum(axis=1)
     chosen = generator.random(letters.shape) < 0.5
-    by_letter = {"nats": (nats * chosen).sum(1), "predicted": chosen.sum(1), "tokens": np.full(400, 200)}
-    couple, chosen = nats.reshape(400, 100, 2).sum(2), generator.random((400, 100)) < 0.5
+    by_letter = {"nats": (nll * chosen).sum(1), "predicted": chosen.sum(1), "tokens": np.full(400, 200)}
+    couple, chosen = nll.reshape(400, 100, 2).sum(2), generator.random((400, 100)) < 0.5
     by_couple = {"nats": (couple * chosen).sum(1), "predicted": chosen.sum(1), "tokens": np.full(400, 100)}
     expected = entropy / float(probability @ width)
     for table in (by_letter, by_couple):
@@ -63,11 +63,11 @@ def test_intervals_come_from_a_bootstrap_over_documents(documents):
     """Held against the normal approximation of a ratio; more documents than units are drawn from in blocks."""
     generator = np.random.default_rng(1)
     predicted = generator.integers(5, 50, documents).astype(float)
-    nats = predicted * generator.normal(3, 0.5, documents)
-    table = {"nats": nats, "predicted": predicted, "right": predicted, "tokens": predicted, "bytes": predicted}
+    nll = predicted * generator.normal(3, 0.5, documents)
+    table = {"nats": nll, "predicted": predicted, "right": predicted, "tokens": predicted, "bytes": predicted}
     result = intervals(table, ("loss",))["loss"]
-    mean = nats.sum() / predicted.sum()
-    error = np.sqrt(((nats - mean * predicted) ** 2).sum()) / predicted.sum()
+    mean = nll.sum() / predicted.sum()
+    error = np.sqrt(((nll - mean * predicted) ** 2).sum()) / predicted.sum()
     assert result["value"] == pytest.approx(mean)
     assert result["low"] == pytest.approx(mean - 1.96 * error, abs=0.15 * error)
     assert result["high"] == pytest.approx(mean + 1.96 * error, abs=0.15 * error)

@@ -156,14 +156,14 @@ def test_indexes_of_deleted_runs_are_removed(workspace: Workspace, monkeypatch: 
 # -- drawing ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", [1, 500_000, 999_998])
-def test_thinning_keeps_the_extremes_and_the_ends(place: int) -> None:
+@pytest.mark.parametrize("index", [1, 500_000, 999_998])
+def test_thinning_keeps_the_extremes_and_the_ends(index: int) -> None:
     y = np.sin(np.arange(1_000_000) / 9000)
-    y[place], y[place - 1] = 50.0, -50.0
-    x, kept = thin(np.arange(1_000_000.0), y, 1000)
-    assert len(x) <= 1000 and 50.0 in kept and -50.0 in kept
+    y[index], y[index - 1] = 50.0, -50.0
+    x, saved = thin(np.arange(1_000_000.0), y, 1000)
+    assert len(x) <= 1000 and 50.0 in saved and -50.0 in saved
     assert x[0] == 0 and x[-1] == 999_999 and (np.diff(x) > 0).all()
-    np.testing.assert_array_equal(kept, y[x.astype(int)])
+    np.testing.assert_array_equal(saved, y[x.astype(int)])
 
 
 def test_smoothing_is_the_bias_corrected_moving_average() -> None:
@@ -201,7 +201,7 @@ def test_many_lines_get_fewer_points_each_and_keep_their_extremes(workspace: Wor
     values = np.sin(np.arange(2000.0))
     values[777] = 9.0
     rows = [row(step, a=value) for step, value in enumerate(values)]
-    runs = [make_run(workspace, rows, name=str(place)) for place in range(30)]
+    runs = [make_run(workspace, rows, name=str(index)) for index in range(30)]
     result = overlaid_curves(runs, "a", group_seeds=False)
     assert all(450 < len(each.x) <= 500 and max(each.mean) == 9.0 for each in result)
     for few in (overlaid_curves(runs[:2], "a", group_seeds=False), overlaid_curves(runs, "a")):  # a mean is one line

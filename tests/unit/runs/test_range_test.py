@@ -90,7 +90,7 @@ def test_no_rate_is_suggested_without_a_fall(losses: Sequence[float]) -> None:
 )
 def test_divergence_is_detected_without_false_alarms(losses: Sequence[float], step: Sequence[int] | None) -> None:
     watch = DivergenceDetector()
-    result = next((place for place, loss in enumerate(losses) if watch.add(loss)), None)
+    result = next((index for index, loss in enumerate(losses) if watch.add(loss)), None)
     assert result is None if step is None else result in step
 
 

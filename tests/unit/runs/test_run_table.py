@@ -149,8 +149,10 @@ def test_slow_conditions_are_evaluated_in_another_process(
     rows: list[dict[str, Any]], condition: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began = time.monotonic()
-    monkeypatch.setattr(filters, "_in_own_process", lambda given, expression: [1])
-    monkeypatch.setattr(filters, "matching_indices", lambda given, expression: pytest.fail("evaluated in this process"))
+    monkeypatch.setattr(filters, "_in_own_process", lambda options, expression: [1])
+    monkeypatch.setattr(
+        filters, "matching_indices", lambda options, expression: pytest.fail("evaluated in this process")
+    )
     assert filter_rows(rows, condition) == [rows[1]]
     assert time.monotonic() - began < 2
 
@@ -246,19 +248,19 @@ def test_a_change_with_equal_size_and_time_is_seen(tmp_path: Path) -> None:
 def test_a_filter_is_evaluated_again_only_when_a_row_has_changed(
     workspace: Workspace, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
+    question: list[int] = []
     evaluated = filters._evaluate
-    monkeypatch.setattr(filters, "_evaluate", lambda *given: asked.append(1) or evaluated(*given))
+    monkeypatch.setattr(filters, "_evaluate", lambda *options: question.append(1) or evaluated(*options))
     assert titles(filter_rows(rows, "accuracy > 0.8")) == titles(filter_rows(rows, "accuracy > 0.8")) == ["high"]
-    assert len(asked) == 1
+    assert len(question) == 1
     low = next(row for row in rows if row["title"] == "low")
     metrics = {"metrics": {"accuracy": {"value": 0.95}}, "primary_metric": "accuracy"}
     write_json(workspace.runs / low["id"] / "report.json", metrics)
-    assert titles(filter_rows(run_table(workspace), "accuracy > 0.8")) == ["high", "low"] and len(asked) == 2
-    assert titles(filter_rows(rows[1:], "accuracy > 0.8")) == ["high"] and len(asked) == 3  # other rows
+    assert titles(filter_rows(run_table(workspace), "accuracy > 0.8")) == ["high", "low"] and len(question) == 2
+    assert titles(filter_rows(rows[1:], "accuracy > 0.8")) == ["high"] and len(question) == 3  # other rows
     for _ in range(2):  # what changes with the clock is never kept
         filter_rows(rows, "created > now() - INTERVAL 1 DAY")
-    assert len(asked) == 5
+    assert len(question) == 5
 
 
 def test_damaged_runs_stay_in_the_table(workspace: Workspace) -> None:

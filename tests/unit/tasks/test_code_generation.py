@@ -121,9 +121,9 @@ def test_measures_by_hand() -> None:
     task = make_task("code-generation")
     head = 'def f(x):\n    """Do."""\n'
     examples = functions((head, "    return x\n"), (head, "    return x\n"), ("async def g():", "    pass\n"))
-    found = task.measure_texts(examples, [0, 1, 2], ["    return x", "    return (", ""])
-    assert found["parsed"].tolist() == [1.0, 0.0, 0.0], "no body is no function, though a docstring would do"
-    assert found["similarity"].tolist() == pytest.approx([1.0, 1 - 1 / 12, 0.0])
+    result = task.measure_texts(examples, [0, 1, 2], ["    return x", "    return (", ""])
+    assert result["parsed"].tolist() == [1.0, 0.0, 0.0], "no body is no function, though a docstring would do"
+    assert result["similarity"].tolist() == pytest.approx([1.0, 1 - 1 / 12, 0.0])
     assert ast.parse(head + "    return x")
 
 

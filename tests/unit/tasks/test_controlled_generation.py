@@ -47,9 +47,9 @@ def test_the_judge_is_naive_bayes() -> None:
     rows = vectorizer.fit_transform([dict.fromkeys(features(text), 1) for text in texts[:25]])
     theirs = naive_bayes.MultinomialNB().fit(rows, labels[:25])
     theirs.class_log_prior_ = np.log((np.bincount(labels[:25]) + 1) / 27)  # our prior is smoothed too
-    asked = [*texts[25:], "nothing known at all", ""]
-    expected = theirs.predict(vectorizer.transform([dict.fromkeys(features(text), 1) for text in asked]))
-    assert ours.predict(asked).tolist() == expected.tolist()
+    question = [*texts[25:], "nothing known at all", ""]
+    expected = theirs.predict(vectorizer.transform([dict.fromkeys(features(text), 1) for text in question]))
+    assert ours.predict(question).tolist() == expected.tolist()
 
 
 def test_the_model_never_sees_what_its_judge_learned_from(tokenizer: Any) -> None:
@@ -72,16 +72,16 @@ def test_without_labels_no_text_is_held_out(tokenizer: Any) -> None:
 def test_another_run_can_judge(tokenizer: Any) -> None:
     task, examples = fitted(judge="run:abc", written=10, max_new_tokens=5)
     assert task.held_out == frozenset()
-    asked: list[str] = []
+    question: list[str] = []
 
     def ask(run: str, inputs: Any) -> list[ScoredLabels]:
-        asked.append(run)
+        question.append(run)
         return [ScoredLabels.of({"good": 1.0, "bad": 0.0}) for _ in inputs]
 
     task.predict_with_run = ask
     model = make_model("ours", len(tokenizer))
     task.configure(model)
-    assert asked == ["abc"], "asked before training, so that a wrong one is told of in time"
+    assert question == ["abc"], "asked before training, so that a wrong one is told of in time"
     encoded = task.encode(tokenizer, examples, 64)
     finished = task.finish(FinishContext(model, tokenizer, 64, examples, encoded, np.ones((40, 3))))
     report = task.report(finished, encoded.targets, encoded.targets)
@@ -127,9 +127,9 @@ def test_obedience_by_hand() -> None:
     task._judge = lambda texts: ["good" if "great" in text else "bad" for text in texts]
     task.keyword_of = lambda text: "camera"
     examples = Examples({"text": ["one two", "one two"], "label": ["good", "good"]}, ["t"] * 2)
-    found = task.measure_texts(examples, [0, 1], ["a great", "some dull Camera work here, and more of it"])
-    assert found["label_obeyed"].tolist() == [1, 0] and found["length_obeyed"].tolist() == [1, 0]
-    assert found["keyword_obeyed"].tolist() == [0, 1]
+    result = task.measure_texts(examples, [0, 1], ["a great", "some dull Camera work here, and more of it"])
+    assert result["label_obeyed"].tolist() == [1, 0] and result["length_obeyed"].tolist() == [1, 0]
+    assert result["keyword_obeyed"].tolist() == [0, 1]
     empty = task.measure_texts(examples, [0], [" "])
     assert not any(empty[f"{name}_obeyed"][0] for name in ("label", "length", "keyword")), "nothing obeys nothing"
 

@@ -162,9 +162,9 @@ def test_ranking_is_by_likelihood_per_token(tokenizer: Any) -> None:
     """Against each candidate scored by itself."""
     tokenizer.chat_template = None
     task, model, examples, encoded = ready("dialogue", tokenizer, "llama", candidates=4, ranked=5, written=0)
-    nats: list[float] = []
+    nll: list[float] = []
     own = task._losses
-    task._losses = lambda *given: nats.extend(own(*given).tolist()) or np.array(nats)
+    task._losses = lambda *options: nll.extend(own(*options).tolist()) or np.array(nll)
     finished = task.finish(FinishContext(model, tokenizer, 64, examples, encoded, np.ones((len(encoded), 3))))
     table, prompts = encoded.tokens, encoded.targets.more
     last = {int(document): row for row, document in enumerate(encoded.targets.document)}
@@ -179,10 +179,10 @@ def test_ranking_is_by_likelihood_per_token(tokenizer: Any) -> None:
             ids = torch.tensor(np.concatenate([rows[number][:start], replies[candidate]]), dtype=torch.long)
             with torch.no_grad():
                 logs = model(input_ids=ids[None]).logits[0].log_softmax(-1)
-            places = range(start, len(ids))
-            scores.append(-sum(float(logs[p - 1, ids[p]]) for p in places) / len(places))
+            indices = range(start, len(ids))
+            scores.append(-sum(float(logs[p - 1, ids[p]]) for p in indices) / len(indices))
         hits[number] = scores[0] < min(scores[1:])
-        assert [nats.pop(0) for _ in scores] == pytest.approx(scores, rel=1e-4)
+        assert [nll.pop(0) for _ in scores] == pytest.approx(scores, rel=1e-4)
     assert finished.columns["ranked"].sum() == 5
     assert finished.columns["recall_1"].tolist() == hits.tolist()
     report = task.report(finished, encoded.targets, encoded.targets)

@@ -38,9 +38,9 @@ CONFIGS = {
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
-    found = load_tokenizer(make_model(tmp_path_factory.mktemp("model")))
-    found.bos_token, found.eos_token = found.cls_token, found.sep_token
-    return found
+    results = load_tokenizer(make_model(tmp_path_factory.mktemp("model")))
+    results.bos_token, results.eos_token = results.cls_token, results.sep_token
+    return results
 
 
 def texts(count: int, sentences: int = 1, seed: int = 0) -> Examples:
@@ -118,12 +118,12 @@ def test_sums_are_those_of_each_row(monkeypatch):
     labels[2] = -100
     expected = []
     for row, wanted in zip(logits, labels, strict=True):
-        places = [i for i in range(6) if wanted[i] != -100]
-        nats = sum(-float(row[i].log_softmax(dim=0)[wanted[i]]) for i in places)
-        expected.append([nats, len(places), sum(int(row[i].argmax() == wanted[i]) for i in places)])
+        indices = [i for i in range(6) if wanted[i] != -100]
+        nll = sum(-float(row[i].log_softmax(dim=0)[wanted[i]]) for i in indices)
+        expected.append([nll, len(indices), sum(int(row[i].argmax() == wanted[i]) for i in indices)])
     sparse = logits.flatten(0, 1)[labels.flatten() != -100]
-    for given in (logits, sparse):
-        assert torch.allclose(token_sums(given, labels), torch.tensor(expected, dtype=torch.float64), atol=1e-5)
+    for arguments in (logits, sparse):
+        assert torch.allclose(token_sums(arguments, labels), torch.tensor(expected, dtype=torch.float64), atol=1e-5)
 
 
 def test_a_packed_rows_outputs_cross_no_document(tokenizer):
@@ -151,8 +151,8 @@ def test_pairs_follow_or_come_from_another_document(training, tokenizer, monkeyp
     ids, labels = batch["input_ids"], batch["next_sentence_label"]
     assert not torch.equal(labels, other["next_sentence_label"]), "drawn anew each time"
     assert ((batch["words"] == -1) == torch.isin(ids, torch.tensor([0, 2, 3]))).all()
-    places = encoded.tokens.documents if training else np.ones(len(encoded.tokens.ids), np.int32)
-    numbers = encoded.tokens.pad_values(places, np.arange(len(encoded)), 0)
+    indices = encoded.tokens.documents if training else np.ones(len(encoded.tokens.ids), np.int32)
+    numbers = encoded.tokens.pad_values(indices, np.arange(len(encoded)), 0)
     follows, kinds = 0, []
     for row in range(len(ids)):
         for number in range(1, numbers[row].max() + 1):
@@ -236,13 +236,13 @@ def test_packing_changes_no_documents_loss(name, tokenizer, monkeypatch):
             else task.loss_weight(encoded, np.arange(len(encoded)))
         )
         with torch.no_grad():
-            found = model(**batch)
-        words = found.loss
+            results = model(**batch)
+        words = results.loss
         if name == "masked-lm-nsp":
             labels = batch["next_sentence_label"]
             kinds = labels[labels != -100]
-            assert len(found.seq_relationship_logits) == len(kinds)
-            pairs = torch.nn.functional.cross_entropy(found.seq_relationship_logits, kinds)
+            assert len(results.seq_relationship_logits) == len(kinds)
+            pairs = torch.nn.functional.cross_entropy(results.seq_relationship_logits, kinds)
             words = words - pairs
         sums.append((float(words * count), int(count)))
     half = len(sums) // 2
@@ -408,13 +408,13 @@ def test_pairs_need_a_head_for_pairs(tokenizer):
 def test_masked_words_are_filled_in(tokenizer):
     for name in ("masked-lm", "masked-lm-nsp"):
         task, model = make(name, tokenizer, candidates=3)
-        found, other = predict_json(
+        results, other = predict_json(
             task, model, tokenizer, [{"text": "the [MASK] is [MASK]"}, {"text": "a [MASK]"}], LENGTH, {}
         )
-        assert [len(each) for each in found["masks"]] == [3, 3] and len(other["masks"]) == 1
-        scores = [candidate["score"] for candidate in found["masks"][0]]
+        assert [len(each) for each in results["masks"]] == [3, 3] and len(other["masks"]) == 1
+        scores = [candidate["score"] for candidate in results["masks"][0]]
         assert scores == sorted(scores, reverse=True) and 0 < sum(scores) <= 1
-        assert found["text"].split()[0] == "the" and found["text"].split()[2] == "is"
+        assert results["text"].split()[0] == "the" and results["text"].split()[2] == "is"
         with pytest.raises(DataError, match=r"Input 1 has no \[MASK\]"):
             predict_json(task, model, tokenizer, [{"text": "the film"}], LENGTH, {})
 
@@ -442,8 +442,10 @@ def test_generation_follows_its_options(name, tokenizer):
 def test_writing_ends_where_the_positions_do(tokenizer):
     task, model = make("causal-lm", tokenizer)
     long = " ".join(["film"] * 100)
-    (found,) = predict_json(task, model, tokenizer, [{"text": long}], LENGTH, {"max_new_tokens": 500, "temperature": 0})
-    assert found["tokens"] <= 63
+    (results,) = predict_json(
+        task, model, tokenizer, [{"text": long}], LENGTH, {"max_new_tokens": 500, "temperature": 0}
+    )
+    assert results["tokens"] <= 63
 
 
 def test_a_prompt_longer_than_the_positions_is_refused_with_the_numbers(tokenizer):
@@ -462,13 +464,13 @@ def test_positions_that_begin_later_and_positions_without_an_end(tokenizer):
     roberta = transformers.RobertaForMaskedLM(
         transformers.RobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=66, pad_token_id=1, **options)
     ).eval()
-    asked = {"text": " ".join(["film"] * 61) + " [MASK]"}
-    assert predict_json(task, roberta, tokenizer, [asked], LENGTH, {})[0]["masks"]
+    question = {"text": " ".join(["film"] * 61) + " [MASK]"}
+    assert predict_json(task, roberta, tokenizer, [question], LENGTH, {})[0]["masks"]
     with pytest.raises(DataError, match=r"65 tokens, but the model has 64 positions"):
-        predict_json(task, roberta, tokenizer, [{"text": f"film {asked['text']}"}], LENGTH, {})
+        predict_json(task, roberta, tokenizer, [{"text": f"film {question['text']}"}], LENGTH, {})
     ours = EncoderConfig(vocab_size=len(tokenizer), max_position_embeddings=8, positions="rotary", **options)
     rotary = transformers.AutoModelForMaskedLM.from_config(ours).eval()
-    assert predict_json(task, rotary, tokenizer, [asked], LENGTH, {})[0]["masks"]
+    assert predict_json(task, rotary, tokenizer, [question], LENGTH, {})[0]["masks"]
 
 
 def test_writing_has_no_end_where_positions_have_none(tokenizer):
@@ -479,8 +481,8 @@ def test_writing_has_no_end_where_positions_have_none(tokenizer):
     )  # fmt: skip
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     model.generation_config.eos_token_id = None
-    asked = {"max_new_tokens": 20, "temperature": 0, "beams": 1}
-    written = predict_json(task, model, tokenizer, [{"text": "the film is"}], LENGTH, asked)[0]["tokens"]
+    question = {"max_new_tokens": 20, "temperature": 0, "beams": 1}
+    written = predict_json(task, model, tokenizer, [{"text": "the film is"}], LENGTH, question)[0]["tokens"]
     assert written > 8
 
 
@@ -490,18 +492,18 @@ def test_what_a_tokenizer_loses_is_noted_with_bits_per_byte():
     examples = Examples({"text": ["the snow ☃ AND", "the film ☃ and"]}, ["a", "b"], [0, 1])
     lossy = train_tokenizer(corpus, TokenizerSpec(train="wordpiece", vocab_size=80, lowercase=True))
     whole_text = train_tokenizer(corpus, TokenizerSpec(train="bpe", vocab_size=300))
-    found = []
+    results = []
     for pieces in (lossy, whole_text):
         task, model = make("causal-lm", pieces)
         encoded = task.encode(pieces, examples, LENGTH)
         batch = whole(task, encoded)
         with torch.no_grad():
             outputs = task.outputs(model(**batch), batch).numpy()
-        found.append(task.report(outputs, encoded.targets, encoded.targets))
+        results.append(task.report(outputs, encoded.targets, encoded.targets))
     count = sum(len(lossy(text, add_special_tokens=False)["input_ids"]) for text in examples.columns["text"])
-    assert found[0]["tokenizer"] == {"unknown": 2 / count, "lowercase": True}
-    assert "are unknown and it converts text to lower case" in found[0]["notes"][0]
-    assert found[1]["tokenizer"] == {"unknown": 0.0, "lowercase": False} and found[1]["notes"] == []
+    assert results[0]["tokenizer"] == {"unknown": 2 / count, "lowercase": True}
+    assert "are unknown and it converts text to lower case" in results[0]["notes"][0]
+    assert results[1]["tokenizer"] == {"unknown": 0.0, "lowercase": False} and results[1]["notes"] == []
 
 
 def test_packed_texts_do_not_see_each_other(tokenizer, monkeypatch):

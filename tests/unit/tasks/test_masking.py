@@ -69,7 +69,7 @@ def test_a_word_longer_than_the_wanted_number_is_still_masked():
 @pytest.mark.parametrize("share", [0.3, 0.6])
 def test_spans_take_away_the_share_with_one_mask_each(share):
     generator = np.random.default_rng(0)
-    kept, spans, gone, adjacent = 0, 0, 0, 0
+    saved, spans, gone, adjacent = 0, 0, 0, 0
     for _ in range(2000):
         ids = np.concatenate([[2], np.arange(100, 150), [3]]).astype(np.int32)
         shown = take_spans(ids, ids >= 100, MASK, share, 3.0, generator)
@@ -77,7 +77,7 @@ def test_spans_take_away_the_share_with_one_mask_each(share):
         text = shown[(shown >= 100)]
         assert (np.diff(text) > 0).all() and len(set(text)) == len(text), "what is left keeps its order"
         assert 50 - len(text) == round(50 * share)
-        kept, spans, gone = kept + len(text), spans + int((shown == MASK).sum()), gone + 50 - len(text)
+        saved, spans, gone = saved + len(text), spans + int((shown == MASK).sum()), gone + 50 - len(text)
         adjacent += int(((shown[1:] == MASK) & (shown[:-1] == MASK)).sum())
     # The last span is cut to fit, so the mean is a little under 3 (and spans of no token count as spans).
     assert 2.4 < gone / spans < 3.0

@@ -61,9 +61,9 @@ def test_loss_and_probabilities_are_those_of_the_head(tokenizer: Any) -> None:
     batch = made.collate(encoded, np.arange(3), 0)
     square = {name: batch[name].reshape(3, 2, -1) for name in ("input_ids", "attention_mask", "token_type_ids")}
     expected = model()(**square, labels=batch["labels"])
-    found = made.forward(model(), batch)
-    assert found.loss.item() == pytest.approx(expected.loss.item(), rel=1e-5)
-    torch.testing.assert_close(made.outputs(found, batch), expected.logits.softmax(-1))
+    result = made.forward(model(), batch)
+    assert result.loss.item() == pytest.approx(expected.loss.item(), rel=1e-5)
+    torch.testing.assert_close(made.outputs(result, batch), expected.logits.softmax(-1))
 
 
 def test_examples_with_fewer_choices_are_not_filled_up(tokenizer: Any) -> None:
@@ -95,13 +95,13 @@ def test_loss_on_missing_choices_and_padding_is_zero(tokenizer: Any) -> None:
     assert made.forward(model(), other).loss.item() == pytest.approx(made.forward(model(), batch).loss.item(), rel=1e-5)
     logits = torch.randn(10, 1, requires_grad=True)
 
-    class Given(torch.nn.Module):
+    class Options(torch.nn.Module):
         def forward(self, **_: Any) -> Any:
             from transformers.modeling_outputs import MultipleChoiceModelOutput
 
             return MultipleChoiceModelOutput(None, logits)
 
-    made.forward(Given(), batch).loss.backward()
+    made.forward(Options(), batch).loss.backward()
     parts = zip(logits.detach().flatten().split([3, 2, 5]), [0, 1, 3], strict=True)
     expected = [(part.softmax(0) - functional.one_hot(torch.tensor(right), len(part))) / 3 for part, right in parts]
     torch.testing.assert_close(logits.grad.flatten(), torch.cat(expected))
@@ -190,20 +190,20 @@ def test_metrics_and_baselines_of_choices() -> None:
 
 def test_answers(tokenizer: Any) -> None:
     made = task()
-    asked = [{"context": context, "choices": choices} for context, choices, _ in ROWS]
-    found = predict_json(made, model(), tokenizer, asked, 32, {})
-    for answer, given in zip(found, asked, strict=True):
-        assert answer["choice"] == given["choices"][int(answer["label"])] == next(iter(answer["scores"]))
-        assert set(answer["scores"]) == set(given["choices"])
+    question = [{"context": context, "choices": choices} for context, choices, _ in ROWS]
+    result = predict_json(made, model(), tokenizer, question, 32, {})
+    for answer, arguments in zip(result, question, strict=True):
+        assert answer["choice"] == arguments["choices"][int(answer["label"])] == next(iter(answer["scores"]))
+        assert set(answer["scores"]) == set(arguments["choices"])
         assert sum(answer["scores"].values()) == pytest.approx(1) and answer["score"] == max(answer["scores"].values())
     encoded = encode(tokenizer, ROWS)
     batch = made.collate(encoded, np.array([1]), 0)
     expected = made.outputs(made.forward(model(), batch), batch)[0].max().item()
-    assert found[1]["score"] == pytest.approx(expected, rel=1e-4), "in the order in which they were asked"
+    assert result[1]["score"] == pytest.approx(expected, rel=1e-4), "in the order in which they were asked"
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("arguments", "message"),
     [
         ({"choices": ["a", "b"]}, "Input 2 has no context"),
         ({"context": "a"}, "Input 2: there is no choice"),
@@ -212,6 +212,6 @@ def test_answers(tokenizer: Any) -> None:
         ({"context": "a", "choices": ["b", "\ud800"]}, "half a character"),
     ],
 )
-def test_inputs_that_cannot_be_used(tokenizer: Any, given: dict[str, Any], message: str) -> None:
+def test_inputs_that_cannot_be_used(tokenizer: Any, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        predict_json(task(), model(), tokenizer, [{"context": "a", "choices": ["b", "c"]}, given], 32, {})
+        predict_json(task(), model(), tokenizer, [{"context": "a", "choices": ["b", "c"]}, arguments], 32, {})

@@ -97,18 +97,18 @@ def test_prompt_and_padding_have_no_loss(name: str, kind: str, tokenizer: Any) -
     indices = np.arange(6)
     batch = task.collate(encoded, indices, pad_id=0)
     table, prompts = encoded.tokens, encoded.targets.more
-    nats, count = [], 0
+    nll, count = [], 0
     with torch.no_grad():
         result = task.forward(model, batch)
         sums = task.outputs(result, batch)
         for row in indices:
             ids = torch.tensor(table.ids[table.offsets[row] : table.offsets[row + 1]], dtype=torch.long)
             logs = model(input_ids=ids[None]).logits[0].log_softmax(-1)
-            places = range(int(prompts[row]), len(ids))
-            nats.append(-sum(float(logs[place - 1, ids[place]]) for place in places))
-            count += len(places)
-    assert sums[:, 0].tolist() == pytest.approx(nats, rel=1e-4)
-    assert float(result.loss) == pytest.approx(sum(nats) / count, rel=1e-4)
+            positions = range(int(prompts[row]), len(ids))
+            nll.append(-sum(float(logs[index - 1, ids[index]]) for index in positions))
+            count += len(positions)
+    assert sums[:, 0].tolist() == pytest.approx(nll, rel=1e-4)
+    assert float(result.loss) == pytest.approx(sum(nll) / count, rel=1e-4)
     assert task.loss_weight(encoded, indices) == count == int(sums[:, 1].sum())
 
 
@@ -150,8 +150,8 @@ def test_targets_are_the_texts_and_end(name: str, tokenizer: Any) -> None:
     assert tokenizer.decode(last).strip() == gold.strip()
     assert targets.bytes.sum() == sum(
         len(text.encode())
-        for given in examples.columns[TARGETS[name]]
-        for text in (given[1::2] if name == "dialogue" else [given])
+        for arguments in examples.columns[TARGETS[name]]
+        for text in (arguments[1::2] if name == "dialogue" else [arguments])
     )
 
 
@@ -177,9 +177,9 @@ def test_rows_fit_whatever_the_length(name: str, length: int, tokenizer: Any) ->
 def test_a_cut_target_has_no_end(tokenizer: Any) -> None:
     _, _, _, encoded = ready("code-generation", tokenizer, max_length=16)
     lasts = encoded.tokens.ids[encoded.tokens.offsets[1:] - 1]
-    kept, whole = encoded.targets.predicted, encoded.targets.tokens
-    assert (kept < whole).any()
-    assert ((lasts == tokenizer.eos_token_id) == (kept == whole)).all()
+    saved, whole = encoded.targets.predicted, encoded.targets.tokens
+    assert (saved < whole).any()
+    assert ((lasts == tokenizer.eos_token_id) == (saved == whole)).all()
 
 
 def test_too_short_a_length_is_refused(tokenizer: Any) -> None:
@@ -233,16 +233,16 @@ def test_gain_is_paired() -> None:
     before = {"nats": after["nats"] + 1.0, "predicted": after["predicted"]}
     known = {"perplexity": ("perplexity", "nats", "predicted"), "bits": ("ratio", "nats", "predicted")}
     both = measures.improvements(before, after, known)
-    found = both["perplexity"]
+    results = both["perplexity"]
     assert both["bits"]["value"] == pytest.approx(-0.1), "of what is better when it is larger"
     expected = np.exp((after["nats"].sum() + 200) / 2000) - np.exp(after["nats"].sum() / 2000)
-    assert found["value"] == pytest.approx(expected)
-    assert found["low"] > 0
+    assert results["value"] == pytest.approx(expected)
+    assert results["low"] > 0
 
 
 # -- asked -----------------------------------------------------------------------------------------------------
 
-ASKED: dict[str, list[dict[str, Any]]] = {
+INPUTS: dict[str, list[dict[str, Any]]] = {
     "dialogue": [{"text": "How is the film?"}, {"turns": ["How is my bike?", "Old.", "Are you sure?"]}],
     "code-generation": [{"prompt": "def area(values):"}, {"text": 'def total(values):\n    """Add."""'}],
     "controlled-generation": [{"label": "good", "length": "short", "keyword": "Film"}, {"text": "a"}, {}],
@@ -266,18 +266,20 @@ WRONG: dict[str, list[tuple[dict[str, Any], str]]] = {
 @pytest.mark.parametrize("name", NAMES)
 def test_answers_are_texts_and_the_same_alone(name: str, tokenizer: Any) -> None:
     task, model, _, _ = ready(name, tokenizer, temperature=0, max_new_tokens=6)
-    together = predict_json(task, model, tokenizer, ASKED[name], 64, {})
-    alone = [predict_json(task, model, tokenizer, [given], 64, {})[0] for given in ASKED[name]]
+    together = predict_json(task, model, tokenizer, INPUTS[name], 64, {})
+    alone = [predict_json(task, model, tokenizer, [arguments], 64, {})[0] for arguments in INPUTS[name]]
     assert together == alone and all(isinstance(answer["text"], str) for answer in together)
     with pytest.raises(SpecError, match="no_such"):
-        predict_json(task, model, tokenizer, ASKED[name], 64, {"no_such": 1})
+        predict_json(task, model, tokenizer, INPUTS[name], 64, {"no_such": 1})
 
 
-@pytest.mark.parametrize(("name", "given", "message"), [(n, g, m) for n, cases in WRONG.items() for g, m in cases])
-def test_an_input_that_cannot_be_used_is_named(name: str, given: dict[str, Any], message: str, tokenizer: Any) -> None:
+@pytest.mark.parametrize(("name", "arguments", "message"), [(n, g, m) for n, cases in WRONG.items() for g, m in cases])
+def test_an_input_that_cannot_be_used_is_named(
+    name: str, arguments: dict[str, Any], message: str, tokenizer: Any
+) -> None:
     task, model, _, _ = ready(name, tokenizer)
     with pytest.raises(DataError, match="Input 2") as error:
-        predict_json(task, model, tokenizer, [ASKED[name][0], given], 64, {})
+        predict_json(task, model, tokenizer, [INPUTS[name][0], arguments], 64, {})
     assert message in str(error.value)
 
 

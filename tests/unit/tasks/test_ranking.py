@@ -38,13 +38,13 @@ def test_the_first_relevant_candidate(cells: int, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("workbench.tasks.shared.ranking.CELLS_AT_ONCE", cells)
     near = GENERATOR.integers(0, 6, (40, 30)).astype(float)
     fits = GENERATOR.random((40, 30)) < 0.1
-    found = retrieve(lambda rows: near[rows], lambda rows: fits[rows], 40, 30)
+    result = retrieve(lambda rows: near[rows], lambda rows: fits[rows], 40, 30)
     for query in range(40):
         order = sorted(range(30), key=lambda c: (-near[query, c], fits[query, c]))
-        place = next((i for i, c in enumerate(order, start=1) if fits[query, c]), 0)
-        assert found.rank[query] == place
-        assert near[query, found.best[query]] == near[query].max() == found.score[query]
-    assert (found.rank == 0).any() and (found.rank > 5).any()
+        index = next((i for i, c in enumerate(order, start=1) if fits[query, c]), 0)
+        assert result.rank[query] == index
+        assert near[query, result.best[query]] == near[query].max() == result.score[query]
+    assert (result.rank == 0).any() and (result.rank > 5).any()
 
 
 def test_a_query_does_not_find_itself() -> None:
@@ -52,20 +52,20 @@ def test_a_query_does_not_find_itself() -> None:
     np.fill_diagonal(near, 1.0)
     label = GENERATOR.integers(0, 4, 12)
     label[0] = 9  # alone: nothing is relevant to it
-    found = retrieve(lambda rows: near[rows], lambda rows: label[rows, None] == label, 12, 12, np.arange(12))
+    result = retrieve(lambda rows: near[rows], lambda rows: label[rows, None] == label, 12, 12, np.arange(12))
     for query in range(12):
         others = [c for c in np.argsort(-near[query]) if c != query]
         hits = [i for i, c in enumerate(others, start=1) if label[c] == label[query]]
-        assert found.rank[query] == (hits[0] if hits else 0) and found.best[query] == others[0]
-    assert found.columns()["queries"].sum() == 11
+        assert result.rank[query] == (hits[0] if hits else 0) and result.best[query] == others[0]
+    assert result.columns()["queries"].sum() == 11
 
 
 def test_a_collapsed_or_broken_model_finds_nothing() -> None:
     """All vectors alike, or not numbers: every irrelevant candidate counts as first."""
     fits = np.eye(10, dtype=bool)
     for value in (0.5, np.nan):
-        found = retrieve(lambda rows, v=value: np.full((10, 10), v)[rows], lambda rows: fits[rows], 10, 10)
-        assert (found.rank == 10).all()
+        result = retrieve(lambda rows, v=value: np.full((10, 10), v)[rows], lambda rows: fits[rows], 10, 10)
+        assert (result.rank == 10).all()
 
 
 def test_recall_and_mean_reciprocal_rank_by_hand() -> None:
@@ -73,8 +73,8 @@ def test_recall_and_mean_reciprocal_rank_by_hand() -> None:
     fits = np.zeros((4, 6), dtype=bool)
     fits[0, 0] = fits[1, 1] = fits[2, 0] = True  # places 1, 4, 6; the last query is not asked
     columns = retrieve(lambda rows: near[rows], lambda rows: fits[rows], 4, 6).columns()
-    found = measures.metric_values(columns, RETRIEVAL)
-    assert found == pytest.approx({"recall@1": 1 / 3, "recall@5": 2 / 3, "mrr": (1 + 1 / 4 + 1 / 6) / 3})
+    result = measures.metric_values(columns, RETRIEVAL)
+    assert result == pytest.approx({"recall@1": 1 / 3, "recall@5": 2 / 3, "mrr": (1 + 1 / 4 + 1 / 6) / 3})
 
 
 def test_tf_idf_is_what_scikit_learn_computes() -> None:
@@ -82,14 +82,14 @@ def test_tf_idf_is_what_scikit_learn_computes() -> None:
 
     texts = [[1, *GENERATOR.integers(5, 30, GENERATOR.integers(1, 9)).tolist(), 2] for _ in range(25)]
     queries, candidates = table(texts[:10]), table(texts[10:])
-    found = tf_idf(queries, candidates, table(texts))(slice(2, 9))
+    result = tf_idf(queries, candidates, table(texts))(slice(2, 9))
     as_words = [" ".join(map(str, text)) for text in texts]
     theirs = TfidfVectorizer(token_pattern=r"\S+", sublinear_tf=True, norm=None).fit(as_words)
     # theirs adds 1 to the idf; ours does not, so that what stands in every text counts nothing
     idf = theirs.idf_ - 1
     counted = theirs.transform(as_words).toarray() / theirs.idf_ * idf
     unit = counted / np.linalg.norm(counted, axis=1, keepdims=True)
-    np.testing.assert_allclose(found, unit[2:9] @ unit[10:].T, atol=1e-12)
+    np.testing.assert_allclose(result, unit[2:9] @ unit[10:].T, atol=1e-12)
 
 
 # -- rank correlation ------------------------------------------------------------------------------------------------
@@ -115,14 +115,14 @@ def test_the_interval_of_spearman_holds_the_value() -> None:
 
 def by_hand(liked: np.ndarray, scores: np.ndarray, first: int) -> tuple[float, float]:
     """nDCG and recall, as the mean over every order of equal scores."""
-    found = []
+    result = []
     groups = [np.flatnonzero(scores == value) for value in sorted(set(scores), reverse=True)]
     for orders in itertools.product(*(itertools.permutations(group) for group in groups)):
         order = [i for group in orders for i in group][:first]
-        gain = sum(liked[i] / np.log2(place + 2) for place, i in enumerate(order))
-        best = sum(1 / np.log2(place + 2) for place in range(min(first, int(liked.sum()))))
-        found.append((gain / best, liked[order].sum() / liked.sum()))
-    return tuple(np.mean(found, axis=0))
+        gain = sum(liked[i] / np.log2(index + 2) for index, i in enumerate(order))
+        best = sum(1 / np.log2(index + 2) for index in range(min(first, int(liked.sum()))))
+        result.append((gain / best, liked[order].sum() / liked.sum()))
+    return tuple(np.mean(result, axis=0))
 
 
 def test_metrics_of_users_equal_brute_force() -> None:
@@ -131,24 +131,24 @@ def test_metrics_of_users_equal_brute_force() -> None:
     liked = GENERATOR.random(60) < 0.5
     liked[user == 3], liked[user == 5] = True, False  # these two have one kind only
     scores = GENERATOR.integers(0, 4, 60) / 4
-    found = rank_for_users(user, liked, scores, first=3)
+    result = rank_for_users(user, liked, scores, first=3)
     for each in range(9):
         rows = np.flatnonzero(user == each)
-        assert (found["users"][rows[1:]] == 0).all(), "a user's figures stand in the first row"
+        assert (result["users"][rows[1:]] == 0).all(), "a user's figures stand in the first row"
         if liked[rows].all() or not liked[rows].any():
-            assert all(found[name][rows].sum() == 0 for name in found)
+            assert all(result[name][rows].sum() == 0 for name in result)
             continue
         ndcg, recall = by_hand(liked[rows], scores[rows], 3)
-        assert found["users"][rows[0]] == 1
-        assert found["user_auc"][rows[0]] == pytest.approx(metrics.roc_auc_score(liked[rows], scores[rows]))
-        assert found["user_ndcg"][rows[0]] == pytest.approx(ndcg)
-        assert found["user_recall"][rows[0]] == pytest.approx(recall)
+        assert result["users"][rows[0]] == 1
+        assert result["user_auc"][rows[0]] == pytest.approx(metrics.roc_auc_score(liked[rows], scores[rows]))
+        assert result["user_ndcg"][rows[0]] == pytest.approx(ndcg)
+        assert result["user_recall"][rows[0]] == pytest.approx(recall)
 
 
 def test_ndcg_is_scikit_learns() -> None:
     liked, scores = GENERATOR.random(40) < 0.3, np.round(GENERATOR.random(40), 1)
-    found = rank_for_users(np.zeros(40, dtype=np.int64), liked, scores)
-    assert found["user_ndcg"][0] == pytest.approx(metrics.ndcg_score([liked], [scores], k=10))
+    result = rank_for_users(np.zeros(40, dtype=np.int64), liked, scores)
+    assert result["user_ndcg"][0] == pytest.approx(metrics.ndcg_score([liked], [scores], k=10))
 
 
 def test_the_order_of_rows_does_not_matter() -> None:

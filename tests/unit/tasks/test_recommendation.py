@@ -84,20 +84,20 @@ def test_ambiguous_labels_need_the_option_liked() -> None:
 def test_popularity_is_what_training_liked(tokenizer: Any) -> None:
     it = task()
     it.fit(examples(ROWS[:4]))
-    found = it.encode(tokenizer, examples(ROWS[4:] + ROWS[:1]), 32)
-    assert found.targets.popularity.tolist() == [0, 0, 2], "of the training part only"
-    assert found.targets.user.tolist() == [0, 1, 2] and found.targets.liked.tolist() == [False, False, True]
-    assert found.note.startswith("1 of 3 examples are earlier than the last training example")
+    result = it.encode(tokenizer, examples(ROWS[4:] + ROWS[:1]), 32)
+    assert result.targets.popularity.tolist() == [0, 0, 2], "of the training part only"
+    assert result.targets.user.tolist() == [0, 1, 2] and result.targets.liked.tolist() == [False, False, True]
+    assert result.note.startswith("1 of 3 examples are earlier than the last training example")
     assert it.encode(tokenizer, examples(ROWS[:4]), 32, training=True).note == ""
 
 
 def test_the_newest_of_a_history_are_read(tokenizer: Any) -> None:
     it = task(history_length=1)
     it.fit(examples())
-    given = {"history": ["lovely story", "great film"], "candidate": "dull film"}
+    arguments = {"history": ["lovely story", "great film"], "candidate": "dull film"}
     for tokens in (
         it.encode(tokenizer, examples(), 32).tokens.pad([4], 0),
-        it.encode_inputs(tokenizer, [given], 32).pad([0], 0),
+        it.encode_inputs(tokenizer, [arguments], 32).pad([0], 0),
     ):
         text = tokenizer.decode(tokens["input_ids"][0])
         assert text == "[CLS] lovely story [SEP] dull film [SEP]"
@@ -166,15 +166,15 @@ def test_candidates_are_ranked(model: Any, tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("arguments", "messages"),
     [
         ({"history": ["great film"]}, "Input 2 has no candidates"),
         ({"history": "", "candidates": ["film", " "]}, "Input 2 has no candidates, or an empty one"),
         ({"history": 7, "candidates": ["film"]}, "Input 2: the history is neither text nor a list"),
     ],
 )
-def test_inputs_that_cannot_be_used(model: Any, tokenizer: Any, given: dict[str, Any], told: str) -> None:
+def test_inputs_that_cannot_be_used(model: Any, tokenizer: Any, arguments: dict[str, Any], messages: str) -> None:
     it = task()
     it.fit(examples())
-    with pytest.raises(DataError, match=told):
-        predict_json(it, model, tokenizer, [{"history": "", "candidates": ["film"]}, given], 32, {})
+    with pytest.raises(DataError, match=messages):
+        predict_json(it, model, tokenizer, [{"history": "", "candidates": ["film"]}, arguments], 32, {})

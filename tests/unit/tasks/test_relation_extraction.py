@@ -45,7 +45,7 @@ def fitted(labels: list[str] = LABELS, **options: Any) -> RelationExtraction:
     return task
 
 
-def said(labels: list[str]) -> Any:
+def answers_text(labels: list[str]) -> Any:
     """Outputs that say these labels."""
     return np.eye(len(LABELS), dtype=np.float32)[[LABELS.index(label) for label in labels]]
 
@@ -62,13 +62,13 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "@", "#", *"abcdefghij"]
-    found = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    found.pre_tokenizer = pre_tokenizers.Whitespace()
-    found.post_processor = processors.TemplateProcessing(
+    result = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    result.pre_tokenizer = pre_tokenizers.Whitespace()
+    result.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     special = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    return PreTrainedTokenizerFast(tokenizer_object=found, **special)
+    return PreTrainedTokenizerFast(tokenizer_object=result, **special)
 
 
 # -- the official score ---------------------------------------------------------------------------------------------
@@ -77,20 +77,20 @@ CE, EC, PP = "Cause-Effect(e1,e2)", "Cause-Effect(e2,e1)", "Product-Producer(e1,
 
 
 def test_the_official_score_by_hand() -> None:
-    """Nine-way without Other, direction counted: a wrong direction is said and there, and not right."""
+    """Nine-way without Other, direction counted: a wrong direction is answers_text and there, and not right."""
     gold = [CE, CE, CE, EC, PP, PP, "Other", "Other"]
     answers = [CE, EC, "Other", EC, PP, CE, "Other", PP]
-    # Cause-Effect: right 2 (CE, EC); said 4 (CE, EC, EC, CE); there 4: P 1/2, R 1/2, F 1/2
-    # Product-Producer: right 1; said 2; there 2: F 1/2. The other seven: 0.
-    found = fitted().metrics(said(answers), targets(gold))
-    assert found["macro_f1"] == pytest.approx((1 / 2 + 1 / 2) / 9)
-    assert found["micro_f1"] == pytest.approx(2 * 3 / (6 + 6))
-    assert found["accuracy"] == 4 / 8
+    # Cause-Effect: right 2 (CE, EC); answers_text 4 (CE, EC, EC, CE); there 4: P 1/2, R 1/2, F 1/2
+    # Product-Producer: right 1; answers_text 2; there 2: F 1/2. The other seven: 0.
+    result = fitted().metrics(answers_text(answers), targets(gold))
+    assert result["macro_f1"] == pytest.approx((1 / 2 + 1 / 2) / 9)
+    assert result["micro_f1"] == pytest.approx(2 * 3 / (6 + 6))
+    assert result["accuracy"] == 4 / 8
 
 
 def test_a_wrong_direction_alone_scores_nothing() -> None:
-    assert fitted().metrics(said([EC]), targets([CE])) == {"macro_f1": 0, "micro_f1": 0, "accuracy": 0}
-    only_other = fitted().metrics(said(["Other"] * 3), targets(["Other"] * 3))
+    assert fitted().metrics(answers_text([EC]), targets([CE])) == {"macro_f1": 0, "micro_f1": 0, "accuracy": 0}
+    only_other = fitted().metrics(answers_text(["Other"] * 3), targets(["Other"] * 3))
     assert only_other == {"macro_f1": 0, "micro_f1": 0, "accuracy": 1}
 
 
@@ -112,19 +112,19 @@ def official(gold: list[str], answers: list[str]) -> float:
 def test_the_official_score_against_the_scorers_matrix(drawn: list[tuple[str, str, bool]]) -> None:
     gold = [each[0] for each in drawn]
     answers = [g if right else a for g, a, right in drawn]
-    assert fitted().metrics(said(answers), targets(gold))["macro_f1"] == pytest.approx(official(gold, answers))
+    assert fitted().metrics(answers_text(answers), targets(gold))["macro_f1"] == pytest.approx(official(gold, answers))
 
 
 def test_report_and_rows_tell_the_same() -> None:
     gold, answers = [CE, EC, PP, "Other", CE], [CE, CE, PP, "Other", "Other"]
     task = fitted()
-    report = task.report(said(answers), targets(gold), targets([EC, EC, "Other", CE]))
+    report = task.report(answers_text(answers), targets(gold), targets([EC, EC, "Other", CE]))
     assert report["baseline_name"] == f"always {EC!r} (most frequent in training)"
-    assert report["baseline"] == task.metrics(said([EC] * 5), targets(gold))
+    assert report["baseline"] == task.metrics(answers_text([EC] * 5), targets(gold))
     assert report["per_class"]["Cause-Effect"] == {"precision": 0.5, "recall": 1 / 3, "f1": 0.4, "support": 3}
     assert "Other" not in report["per_class"]
-    given_ = examples([f"<e1>{i}</e1> <e2>b</e2>" for i in range(5)], gold)
-    rows = task.prediction_rows(given_, said(answers), targets(gold))
+    options_ = examples([f"<e1>{i}</e1> <e2>b</e2>" for i in range(5)], gold)
+    rows = task.prediction_rows(options_, answers_text(answers), targets(gold))
     assert rows["correct"] == [True, False, True, True, False]
     needed = measures.columns(report["measures"])
     again = measures.metric_values({name: np.array(rows[name]) for name in needed}, report["measures"])
@@ -155,9 +155,9 @@ def test_the_option_other_excludes_a_label() -> None:
     ],
 )
 def test_a_sentence_without_proper_marks_is_refused_with_its_line(text: str, tokenizer: Any) -> None:
-    given_ = examples(["<e1>a</e1> <e2>b</e2>", text], [CE, EC])
+    options_ = examples(["<e1>a</e1> <e2>b</e2>", text], [CE, EC])
     with pytest.raises(DataError, match=r"TRAIN\.TXT, line 5: there is"):
-        fitted().encode(tokenizer, given_, 32)
+        fitted().encode(tokenizer, options_, 32)
     with pytest.raises(DataError, match="Input 1: there is"):
         predict_json(fitted(), None, tokenizer, [{"text": text}], 32, {})
 
@@ -195,9 +195,9 @@ def test_long_sentences_are_cut_around_the_marks(tokenizer: Any) -> None:
         marks = encoded.targets.marks[: encoded.tokens.offsets[1]]
         assert tokenizer.decode(ids[marks == 0]) == "@" and tokenizer.decode(ids[marks > 0]) == "#"
         assert bool(encoded.note) == (longest < 49)
-    for side, place in (("<e1>b</e1> c <e2>d</e2>" + " e" * 30, 1), ("a " * 30 + "<e1>b</e1> c <e2>d</e2>", 7)):
+    for side, position in (("<e1>b</e1> c <e2>d</e2>" + " e" * 30, 1), ("a " * 30 + "<e1>b</e1> c <e2>d</e2>", 7)):
         encoded = task.encode(tokenizer, examples([side], [CE]), 16)
-        assert (encoded.targets.marks == 0).argmax() in (place, 8)
+        assert (encoded.targets.marks == 0).argmax() in (position, 8)
     with pytest.raises(DataError, match=r"line 1: from e1 to e2 there are 7 tokens, .* has room for 6"):
         task.encode(tokenizer, examples([text], [CE]), 8)
 
@@ -243,15 +243,15 @@ def test_the_head_is_one_linear_map_over_both_marks(tokenizer: Any) -> None:
 # -- asked ----------------------------------------------------------------------------------------------------------
 
 
-def test_head_and_tail_are_found_in_the_text() -> None:
-    given_ = {"text": "The fire caused a loss.", "head": "loss", "tail": "The fire"}
-    assert marked_text(given_, "Input 1") == "<e2>The fire</e2> caused a <e1>loss</e1>."
+def test_head_and_tail_are_detected_in_the_text() -> None:
+    options_ = {"text": "The fire caused a loss.", "head": "loss", "tail": "The fire"}
+    assert marked_text(options_, "Input 1") == "<e2>The fire</e2> caused a <e1>loss</e1>."
     assert marked_text({"text": "ab", "head": "a", "tail": "b"}, "Input 1") == "<e1>a</e1><e2>b</e2>"
     assert marked_text({"text": "ab", "head": "b", "tail": "a"}, "Input 1") == "<e2>a</e2><e1>b</e1>"
 
 
 @pytest.mark.parametrize(
-    ("given_", "message"),
+    ("options_", "message"),
     [
         ({"text": "a fire and a fire", "head": "fire", "tail": "and"}, "head 'fire' occurs 2 times"),
         ({"text": "a fire", "head": "fire", "tail": "loss"}, "tail 'loss' does not occur"),
@@ -260,9 +260,9 @@ def test_head_and_tail_are_found_in_the_text() -> None:
         ({"head": "fire", "tail": "loss"}, "Input 3 has no text"),
     ],
 )
-def test_head_and_tail_that_cannot_be_used(given_: dict[str, str], message: str) -> None:
+def test_head_and_tail_that_cannot_be_used(options_: dict[str, str], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        marked_text(given_, "Input 3")
+        marked_text(options_, "Input 3")
 
 
 def test_answers_say_what_is_related_to_what(tokenizer: Any) -> None:

@@ -18,9 +18,9 @@ SENTENCES = {
 
 @pytest.mark.parametrize("text", SENTENCES)
 def test_sentence_splitting_loses_nothing(text):
-    found = sentences(text)
-    assert [s.strip() for s in found] == [s.strip() for s in SENTENCES[text]]
-    assert "".join("".join(found).split()) == "".join(text.split())
+    result = sentences(text)
+    assert [s.strip() for s in result] == [s.strip() for s in SENTENCES[text]]
+    assert "".join("".join(result).split()) == "".join(text.split())
 
 
 def documents(count, most, seed=0):
@@ -56,8 +56,8 @@ def test_every_token_is_in_exactly_one_pair(most):
         seen[a : a + n] += 1
     lost = np.flatnonzero(seen == 0)
     assert seen.max() == 1 and np.isin(lost + 1, [b[-1] for b in borders]).all() and len(lost) < 15
-    for place in lost:  # a last sentence of a single token
-        assert any(b[-1] == place + 1 for b in borders)
+    for index in lost:  # a last sentence of a single token
+        assert any(b[-1] == index + 1 for b in borders)
 
 
 def test_a_sentence_longer_than_a_pair_is_split_without_loss():
@@ -82,17 +82,17 @@ def test_a_stretch_elsewhere_is_long_enough_and_of_another_document():
     starts = {int(b): (number, int(own[-1])) for number, own in enumerate(borders) for b in own[:-1]}
     generator = np.random.default_rng(0)
     document, lengths = generator.integers(0, 50, 4000), generator.integers(1, 60, 4000)
-    found = OtherDocuments(borders).sample(document, lengths, generator)
-    assert (found >= 0).mean() > 0.95
-    for place, mine, length in zip(found, document, lengths, strict=True):
-        if place >= 0:
-            other, end = starts[int(place)]
-            assert other != mine and place + length <= end
-    counts = np.bincount(found[(found >= 0) & (lengths < 3)], minlength=1)
+    result = OtherDocuments(borders).sample(document, lengths, generator)
+    assert (result >= 0).mean() > 0.95
+    for index, mine, length in zip(result, document, lengths, strict=True):
+        if index >= 0:
+            other, end = starts[int(index)]
+            assert other != mine and index + length <= end
+    counts = np.bincount(result[(result >= 0) & (lengths < 3)], minlength=1)
     assert (counts > 0).sum() > 80, "any sentence will do"
 
 
 def test_nothing_elsewhere_is_long_enough():
     borders = [np.array([0, 5]), np.array([5, 105])]
-    found = OtherDocuments(borders).sample(np.array([1, 0, 0]), np.array([6, 6, 101]), np.random.default_rng(0))
-    assert found.tolist() == [-1, 5, -1]
+    result = OtherDocuments(borders).sample(np.array([1, 0, 0]), np.array([6, 6, 101]), np.random.default_rng(0))
+    assert result.tolist() == [-1, 5, -1]

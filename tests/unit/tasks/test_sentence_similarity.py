@@ -109,8 +109,8 @@ def test_padding_has_no_part_in_a_vector(model: Any, tokenizer: Any) -> None:
 def test_virtual_tokens_before_a_text_are_ignored() -> None:
     hidden = torch.randn(2, 7, 4)
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
-    found = task().embed(SimpleNamespace(last_hidden_state=hidden), mask)
-    assert torch.allclose(found[1], functional.normalize(hidden[1, 2:4].mean(0), dim=0))
+    result = task().embed(SimpleNamespace(last_hidden_state=hidden), mask)
+    assert torch.allclose(result[1], functional.normalize(hidden[1, 2:4].mean(0), dim=0))
     assert torch.allclose(
         task(pooling="cls").embed(SimpleNamespace(last_hidden_state=hidden), mask)[0],
         functional.normalize(hidden[0, 2], dim=0),
@@ -144,9 +144,9 @@ def test_positives_have_the_same_label_and_are_sampled_each_time(tokenizer: Any)
         for row, i in enumerate(indices):
             ids = batch["input_ids"][4 + row][batch["attention_mask"][4 + row].bool()].numpy()
             met[int(i)].add(ids.tobytes())
-    for i, found in met.items():
+    for i, result in met.items():
         same = {j for j in range(12) if data.columns["label"][j] == data.columns["label"][i]} - {i}
-        assert {texts[each] for each in found} == (same or {i}), "every other text of the label, and no other"
+        assert {texts[each] for each in result} == (same or {i}), "every other text of the label, and no other"
     torch.manual_seed(5)
     one = it.collate(encoded, indices, 0)["input_ids"]
     torch.manual_seed(5)
@@ -210,16 +210,16 @@ def test_an_answer_counts_whichever_row_it_comes_from(tokenizer: Any) -> None:
     encoded = it.encode(tokenizer, data, 32)
     vector = {word: generator.normal(size=6).astype(np.float32) for word in [*GOOD, *BAD]}
     outputs = np.stack([np.stack([vector[x] for x in a]), np.stack([vector[x] for x in b])], axis=1)
-    found = search_by_vectors(outputs, encoded.targets)
+    result = search_by_vectors(outputs, encoded.targets)
     alike = {(x, y) for x, y, s in zip(a, b, score, strict=True) if s >= 0.5}
     for row, query in enumerate(a):
         order = sorted(set(b), key=lambda answer: -float(vector[query] @ vector[answer]))
-        places = [i for i, answer in enumerate(order, start=1) if (query, answer) in alike]
-        assert found.retrieved.rank[row] == (places[0] if places else 0)
-        assert b[found.candidate_row[found.retrieved.best[row]]] == order[0]
-    rows = it.prediction_rows(data, found, encoded.targets)
+        positions = [i for i, answer in enumerate(order, start=1) if (query, answer) in alike]
+        assert result.retrieved.rank[row] == (positions[0] if positions else 0)
+        assert b[result.candidate_row[result.retrieved.best[row]]] == order[0]
+    rows = it.prediction_rows(data, result, encoded.targets)
     assert len({len(column) for column in rows.values()}) == 1 and None in rows["correct"]
-    report = it.report(found, encoded.targets, encoded.targets)
+    report = it.report(result, encoded.targets, encoded.targets)
     assert report["metrics"].keys() == report["baseline"].keys() == {"recall@1", "recall@5", "mrr", "spearman"}
     assert report["metrics"]["recall@1"]["value"] == pytest.approx(
         np.mean([hit for hit in rows["correct"] if hit is not None])
@@ -227,7 +227,7 @@ def test_an_answer_counts_whichever_row_it_comes_from(tokenizer: Any) -> None:
     assert report["baseline_name"] == "words in common (TF-IDF)" and report["candidates"] == len(set(b))
 
 
-def test_the_untouched_model_is_the_baseline(tokenizer: Any) -> None:
+def test_the_unchanged_model_is_the_baseline(tokenizer: Any) -> None:
     it = task(pairs_from_labels=True)
     encoded = it.encode(tokenizer, labelled(30), 32)
     # The untouched model knows the labels, the finished one the opposite of nothing: vectors by row number.
@@ -247,25 +247,25 @@ def test_the_untouched_model_is_the_baseline(tokenizer: Any) -> None:
 def test_pairs_are_drawn_once_for_spearman(tokenizer: Any) -> None:
     """Each text with one of its label and with one of another; a text that is alone has none."""
     it = task(pairs_from_labels=True)
-    given = labelled(31)
-    given.columns["label"][:] = ["a", "b"] * 15 + ["alone"]
-    pairs = it.encode(tokenizer, given, 32).targets
+    arguments = labelled(31)
+    arguments.columns["label"][:] = ["a", "b"] * 15 + ["alone"]
+    pairs = it.encode(tokenizer, arguments, 32).targets
     own, same, other = pairs.sampled.T
     assert own.tolist() == list(range(30)) and not (own == same).any()
     assert (pairs.second[own] == pairs.second[same]).all() and (pairs.second[own] != pairs.second[other]).all()
     assert len(set(other.tolist())) > 5, "others are drawn, not all the same"
-    assert (it.encode(tokenizer, given, 32).targets.sampled == pairs.sampled).all()
+    assert (it.encode(tokenizer, arguments, 32).targets.sampled == pairs.sampled).all()
     vectors = np.random.default_rng(0).normal(size=(31, 4)).astype(np.float32)
-    found = search_by_vectors(vectors, pairs)
+    result = search_by_vectors(vectors, pairs)
     cosines = [[vectors[a] @ vectors[b], vectors[a] @ vectors[c]] for a, b, c in pairs.sampled]
-    np.testing.assert_allclose(found.similarity, cosines, rtol=1e-5)
+    np.testing.assert_allclose(result.similarity, cosines, rtol=1e-5)
     expected = stats.spearmanr([1, 0] * 30, np.ravel(cosines)).statistic
     assert it.metrics(vectors, pairs)["spearman"] == pytest.approx(expected)
     lexical, near = search_by_words(pairs, pairs), tf_idf(pairs.texts, pairs.texts, pairs.texts)(slice(0, 31))
     np.testing.assert_allclose(lexical.similarity[:, 0], near[own, same])
     np.testing.assert_allclose(lexical.similarity[:, 1], near[own, other])
-    given.columns["label"][:] = ["a"] * 31
-    assert "spearman" not in it.metrics(vectors, it.encode(tokenizer, given, 32).targets)
+    arguments.columns["label"][:] = ["a"] * 31
+    assert "spearman" not in it.metrics(vectors, it.encode(tokenizer, arguments, 32).targets)
 
 
 # -- asked -----------------------------------------------------------------------------------------------------------
@@ -295,7 +295,7 @@ def test_answers(model: Any, tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("arguments", "messages"),
     [
         ({"text": " "}, "Input 2: the text is empty"),
         ({"text": "great", "candidates": []}, "Input 2: the candidates are no list"),
@@ -303,9 +303,9 @@ def test_answers(model: Any, tokenizer: Any) -> None:
         ({"text": "great", "candidates": 7}, "no list of texts"),
     ],
 )
-def test_inputs_that_cannot_be_used(model: Any, tokenizer: Any, given: dict[str, Any], told: str) -> None:
-    with pytest.raises(DataError, match=told):
-        predict_json(task(), model, tokenizer, [{"text": "great"}, given], 32, {})
+def test_inputs_that_cannot_be_used(model: Any, tokenizer: Any, arguments: dict[str, Any], messages: str) -> None:
+    with pytest.raises(DataError, match=messages):
+        predict_json(task(), model, tokenizer, [{"text": "great"}, arguments], 32, {})
 
 
 def test_an_encoder_with_a_decoder_is_refused() -> None:

@@ -81,17 +81,17 @@ def collated(task: Any, encoded: Any, indices: list[int]) -> dict[str, torch.Ten
 @pytest.mark.parametrize(("name", "architecture"), KINDS)
 def test_the_target_is_guessed_and_nothing_else(name, architecture, tokenizer):
     task, _ = make(name, architecture, tokenizer)
-    given = examples(name)
-    encoded = task.encode(tokenizer, given, LENGTH)
-    batch = collated(task, encoded, list(range(len(given))))
-    wanted = [texts[0] for texts in task.references(given)]
+    arguments = examples(name)
+    encoded = task.encode(tokenizer, arguments, LENGTH)
+    batch = collated(task, encoded, list(range(len(arguments))))
+    wanted = [texts[0] for texts in task.references(arguments)]
     assert guessed(batch, tokenizer) == wanted
     for row, labels in zip(batch["input_ids"], batch["labels"], strict=True):
         real = labels[labels >= 0]
         assert real[-1] == tokenizer.eos_token_id and tokenizer.bos_token_id not in real
         if architecture == "decoder":  # what is guessed stands in the row, where it is guessed
             assert labels.shape == row.shape and torch.equal(row[labels >= 0], real)
-    sources = given.columns[task.source_role]
+    sources = arguments.columns[task.source_role]
     for text, row in zip(sources, batch["input_ids"], strict=True):
         assert tokenizer.decode(row, skip_special_tokens=True).startswith(text)
     assert encoded.note == ""
@@ -165,37 +165,37 @@ def test_no_room_at_all(tokenizer):
 
 def test_every_reference_is_trained_on_and_the_first_is_measured(tokenizer):
     task, _ = make("summarization", "encoder-decoder", tokenizer)
-    given = examples("summarization")
-    count = sum(len(texts) for texts in given.columns["summary"])
-    trained, tested = (task.encode(tokenizer, given, LENGTH, training=each) for each in (True, False))
-    assert len(trained) == count > len(tested) == len(given)
-    flat = [text for texts in given.columns["summary"] for text in texts]
+    arguments = examples("summarization")
+    count = sum(len(texts) for texts in arguments.columns["summary"])
+    trained, tested = (task.encode(tokenizer, arguments, LENGTH, training=each) for each in (True, False))
+    assert len(trained) == count > len(tested) == len(arguments)
+    flat = [text for texts in arguments.columns["summary"] for text in texts]
     assert guessed(collated(task, trained, list(range(count))), tokenizer) == flat
-    assert tested.targets.references == given.columns["summary"]
+    assert tested.targets.references == arguments.columns["summary"]
 
 
 @pytest.mark.parametrize(("name", "architecture"), KINDS)
 @pytest.mark.parametrize("written", [500, 7])
 def test_report_and_predictions_cover_the_generated_examples(name, architecture, written, tokenizer):
     task, model = make(name, architecture, tokenizer, written=written, max_new_tokens=4)
-    given = examples(name)
-    encoded = task.encode(tokenizer, given, LENGTH)
-    everything = collated(task, encoded, list(range(len(given))))
-    told: list[tuple[int, int]] = []
+    arguments = examples(name)
+    encoded = task.encode(tokenizer, arguments, LENGTH)
+    everything = collated(task, encoded, list(range(len(arguments))))
+    messages: list[tuple[int, int]] = []
     with torch.no_grad():
         sums = task.outputs(model(**everything), everything).numpy()
         outputs = task.finish(
-            FinishContext(model, tokenizer, LENGTH, given, encoded, sums, lambda *done: told.append(done))
+            FinishContext(model, tokenizer, LENGTH, arguments, encoded, sums, lambda *done: messages.append(done))
         )
-    count = min(written, len(given))
-    assert told[-1] == (count, count) and len(outputs.texts) == count
-    report = task.report(outputs, encoded.targets, task.encode(tokenizer, given, LENGTH, training=True).targets)
+    count = min(written, len(arguments))
+    assert messages[-1] == (count, count) and len(outputs.texts) == count
+    report = task.report(outputs, encoded.targets, task.encode(tokenizer, arguments, LENGTH, training=True).targets)
     gains_agree(report)
     assert task.primary_metric in report["gain"]
     assert set(report["metrics"]) == set(report["baseline"]) == set(report["measures"])
     assert next(iter(report["metrics"])) == task.primary_metric
-    rows = task.prediction_rows(given, outputs, encoded.targets)
-    assert rows["id"] == [given.ids[i] for i in outputs.chosen] and len(set(map(len, rows.values()))) == 1
+    rows = task.prediction_rows(arguments, outputs, encoded.targets)
+    assert rows["id"] == [arguments.ids[i] for i in outputs.chosen] and len(set(map(len, rows.values()))) == 1
     again = measures.metric_values({c: rows[c] for c in measures.columns(report["measures"])}, report["measures"])
     for metric, value in report["metrics"].items():
         assert value["value"] == pytest.approx(again[metric]) and value["low"] <= value["value"] <= value["high"]
@@ -212,17 +212,17 @@ def test_report_and_predictions_cover_the_generated_examples(name, architecture,
 def test_the_unigram_baseline_by_hand(tokenizer):
     """Of the tokens to be guessed, by counting them anew."""
     task, model = make("translation", "decoder", tokenizer, max_new_tokens=2)
-    given = examples("translation")
-    train, test = given.take(range(20)), given.take(range(20, 32))
+    arguments = examples("translation")
+    train, test = arguments.take(range(20)), arguments.take(range(20, 32))
     encoded = task.encode(tokenizer, test, LENGTH)
     outputs = task.finish(FinishContext(model, tokenizer, LENGTH, test, encoded, np.zeros((12, 3))))
     report = task.report(outputs, encoded.targets, task.encode(tokenizer, train, LENGTH, training=True).targets)
     known = Counter(i for text in train.columns["target"] for i in tokenizer(text)["input_ids"][1:])
-    asked = [i for text in test.columns["target"] for i in tokenizer(text)["input_ids"][1:]]
-    nats = [-np.log((known[i] + 1) / (known.total() + len(tokenizer))) for i in asked]
-    assert report["baseline"]["loss"] == pytest.approx(np.mean(nats))
+    question = [i for text in test.columns["target"] for i in tokenizer(text)["input_ids"][1:]]
+    nll = [-np.log((known[i] + 1) / (known.total() + len(tokenizer))) for i in question]
+    assert report["baseline"]["loss"] == pytest.approx(np.mean(nll))
     most = known.most_common(1)[0][0]
-    assert report["baseline"]["token_accuracy"] == pytest.approx(asked.count(most) / len(asked))
+    assert report["baseline"]["token_accuracy"] == pytest.approx(question.count(most) / len(question))
 
 
 def test_perfect_and_empty_texts(tokenizer):
@@ -248,9 +248,9 @@ def test_answers_come_in_the_order_of_the_questions(name, architecture, tokenize
 @pytest.mark.parametrize("architecture", ["encoder-decoder", "decoder"])
 def test_unread_tokens_of_a_long_source_are_reported(architecture, tokenizer):
     task, model = make("translation", architecture, tokenizer, max_new_tokens=4)
-    (found,) = predict_json(task, model, tokenizer, [{"source": "The dog sleeps. " * 60}], 24, {})
+    (results,) = predict_json(task, model, tokenizer, [{"source": "The dog sleeps. " * 60}], 24, {})
     whole = len(tokenizer("The dog sleeps. " * 60)["input_ids"])
-    assert whole - 24 <= found["unread_tokens"] < whole
+    assert whole - 24 <= results["unread_tokens"] < whole
 
 
 def test_inputs_that_cannot_be_answered(tokenizer):
@@ -271,7 +271,7 @@ def test_samples_are_generated_for_training_sources(tokenizer):
 
 
 @pytest.mark.parametrize("prompt", ["no place", "{source} and {source}"])
-def test_a_prompt_has_one_place_for_the_source(prompt):
+def test_a_prompt_has_one_position_for_the_source(prompt):
     with pytest.raises(ValidationError, match=r"\{source\} once"):
         tasks.get("translation").Config(prompt=prompt)
 

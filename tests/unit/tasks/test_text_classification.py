@@ -35,25 +35,25 @@ def test_single_label_report(classes: int, seed: int) -> None:
     gold, train = generator.integers(0, classes, 150), np.array([0] * 3 + [classes - 1] * 5 + list(range(classes)))
     outputs = generator.dirichlet(np.ones(classes), 150).astype(np.float32)
     outputs[np.arange(150), gold] += generator.random(150) * 0.5
-    said = outputs.argmax(1)
-    found = task(names).report(outputs, gold, train)
+    message = outputs.argmax(1)
+    results = task(names).report(outputs, gold, train)
     expected = {
-        "accuracy": reference.accuracy_score(gold, said),
-        "macro_f1": reference.f1_score(gold, said, average="macro"),
-        "matthews": reference.matthews_corrcoef(gold, said),
+        "accuracy": reference.accuracy_score(gold, message),
+        "macro_f1": reference.f1_score(gold, message, average="macro"),
+        "matthews": reference.matthews_corrcoef(gold, message),
     }
-    assert {name: value["value"] for name, value in found["metrics"].items()} == pytest.approx(expected)
+    assert {name: value["value"] for name, value in results["metrics"].items()} == pytest.approx(expected)
     assert task(names).metrics(outputs, gold) == pytest.approx(expected)
-    for value in found["metrics"].values():
+    for value in results["metrics"].values():
         assert value["low"] <= value["value"] <= value["high"]
-    assert found["confusion"] == reference.confusion_matrix(gold, said).tolist()
-    np.testing.assert_array_equal(task(names).confusion(outputs, gold), reference.confusion_matrix(gold, said))
+    assert results["confusion"] == reference.confusion_matrix(gold, message).tolist()
+    np.testing.assert_array_equal(task(names).confusion(outputs, gold), reference.confusion_matrix(gold, message))
     always = np.full(150, classes - 1)
-    assert found["baseline"]["accuracy"] == pytest.approx(reference.accuracy_score(gold, always))
-    assert names[-1] in found["baseline_name"], "the most frequent of TRAIN, not of test"
-    precision, recall, f1, _ = reference.precision_recall_fscore_support(gold, said, zero_division=0)
+    assert results["baseline"]["accuracy"] == pytest.approx(reference.accuracy_score(gold, always))
+    assert names[-1] in results["baseline_name"], "the most frequent of TRAIN, not of test"
+    precision, recall, f1, _ = reference.precision_recall_fscore_support(gold, message, zero_division=0)
     for i, name in enumerate(names):
-        each = found["per_class"][name]
+        each = results["per_class"][name]
         assert (each["precision"], each["recall"], each["f1"]) == pytest.approx((precision[i], recall[i], f1[i]))
 
 
@@ -63,17 +63,19 @@ def test_multi_label_report(seed: int) -> None:
     gold = (generator.random((120, 4)) < [0.1, 0.3, 0.6, 0.5]).astype(np.float32)
     outputs = (gold * 0.3 + generator.random((120, 4)) * 0.7).astype(np.float32)
     made = task(["a", "b", "c", "d"], multi_label=True, threshold=0.4)
-    said = outputs >= 0.4
+    message = outputs >= 0.4
     assert made.confusion(outputs, gold) is None  # an example may have several labels
-    found = made.report(outputs, gold, gold)["metrics"]
-    assert found["macro_f1"]["value"] == pytest.approx(reference.f1_score(gold, said, average="macro", zero_division=0))
-    micro = [name for name in found if "micro" in name]
+    results = made.report(outputs, gold, gold)["metrics"]
+    assert results["macro_f1"]["value"] == pytest.approx(
+        reference.f1_score(gold, message, average="macro", zero_division=0)
+    )
+    micro = [name for name in results if "micro" in name]
     for name in micro:
-        assert found[name]["value"] == pytest.approx(reference.f1_score(gold, said, average="micro"))
-    exact = [name for name in found if name in ("exact_match", "subset_accuracy", "accuracy")]
+        assert results[name]["value"] == pytest.approx(reference.f1_score(gold, message, average="micro"))
+    exact = [name for name in results if name in ("exact_match", "subset_accuracy", "accuracy")]
     for name in exact:
-        assert found[name]["value"] == pytest.approx(reference.accuracy_score(gold, said))
-    for value in found.values():
+        assert results[name]["value"] == pytest.approx(reference.accuracy_score(gold, message))
+    for value in results.values():
         assert value["low"] <= value["value"] <= value["high"]
     for name, result in zip(["a", "b", "c", "d"], np.eye(4), strict=True):
         (read,) = made.decode(result[None])
@@ -101,8 +103,8 @@ def test_labels_may_be_any_text(workspace: Workspace) -> None:
     run = train(workspace, rows)
     predictor = Predictor.load(run)
     assert predictor.labels == sorted(ODD)
-    (found,) = predictor.predict([{"text": "a great film"}])
-    assert set(found.scores) == set(ODD) and found.label in ODD
+    (results,) = predictor.predict([{"text": "a great film"}])
+    assert set(results.scores) == set(ODD) and results.label in ODD
     saved = read_predictions(run)
     assert set(saved["gold"]) == set(ODD) and {f"score:{label}" for label in ODD} <= set(saved)
     assert json.loads(run.report_file.read_text())["labels"] == sorted(ODD)
@@ -115,8 +117,8 @@ def test_several_labels_from_file_to_prediction(workspace: Workspace) -> None:
     run = train(workspace, rows, **{"task": {"name": "text-classification", "multi_label": True}})
     predictor = Predictor.load(run)
     assert predictor.labels == ["bad", "good", "long"]
-    (found,) = predictor.predict([{"text": "a great film"}])
-    assert list(found.labels) == [label for label, p in found.scores.items() if p >= 0.5]
+    (results,) = predictor.predict([{"text": "a great film"}])
+    assert list(results.labels) == [label for label, p in results.scores.items() if p >= 0.5]
     report = run.report()
     assert report.primary_metric == "macro_f1" and report.baseline_name
     assert set(report.per_class) == {"bad", "good", "long"}

@@ -69,13 +69,13 @@ def pieces(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefgh", *(f"##{letter}" for letter in "abcdefgh")]
-    found = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    found.pre_tokenizer = pre_tokenizers.Whitespace()
-    found.post_processor = processors.TemplateProcessing(
+    result = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    result.pre_tokenizer = pre_tokenizers.Whitespace()
+    result.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     special = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    return PreTrainedTokenizerFast(tokenizer_object=found, **special)
+    return PreTrainedTokenizerFast(tokenizer_object=result, **special)
 
 
 # -- counting -------------------------------------------------------------------------------------------------------
@@ -88,16 +88,18 @@ def test_names_are_counted_as_seqeval_counts_them(seed: int) -> None:
     types = ["LOC", "a-b", "c"][: draw.randint(1, 3)]
     labels = bio_labels(types)
     gold = [draw.choices(labels, k=draw.randint(1, 9)) for _ in range(draw.randint(1, 12))]
-    said = [[tag if draw.random() < 0.6 else draw.choice(labels) for tag in row] for row in gold]
-    counts = EntityCounts.of(numbers(said, labels), numbers(gold, labels), row_offsets(gold), len(types))
+    message = [[tag if draw.random() < 0.6 else draw.choice(labels) for tag in row] for row in gold]
+    counts = EntityCounts.of(numbers(message, labels), numbers(gold, labels), row_offsets(gold), len(types))
     precision, recall, f1, _ = precision_recall_fscore_support(
-        gold, said, average="micro", scheme=IOB2, zero_division=0
+        gold, message, average="micro", scheme=IOB2, zero_division=0
     )
-    hits, found, there = counts.hits.sum(), counts.predicted.sum(), counts.gold.sum()
-    assert [measures.ratio(hits, found), measures.ratio(hits, there), measures.f1(hits, found, there)] == pytest.approx(
-        [precision, recall, f1]
-    )
-    each = precision_recall_fscore_support(gold, said, average=None, scheme=IOB2, zero_division=0)
+    hits, result, there = counts.hits.sum(), counts.predicted.sum(), counts.gold.sum()
+    assert [
+        measures.ratio(hits, result),
+        measures.ratio(hits, there),
+        measures.f1(hits, result, there),
+    ] == pytest.approx([precision, recall, f1])
+    each = precision_recall_fscore_support(gold, message, average=None, scheme=IOB2, zero_division=0)
     met = [i for i in range(len(types)) if counts.by_type[i, 1:].any()]
     assert counts.by_type[met, 2].tolist() == each[3].tolist()
     assert measures.f1(*counts.by_type[met].T) == pytest.approx(each[2])
@@ -106,8 +108,8 @@ def test_names_are_counted_as_seqeval_counts_them(seed: int) -> None:
 def test_counts_by_hand() -> None:
     labels = bio_labels(["LOC", "PER"])
     gold = [["B-PER", "I-PER", "O", "B-LOC"], ["B-LOC", "B-LOC"], ["O"]]
-    said = [["B-PER", "O", "O", "B-LOC"], ["B-LOC", "I-LOC"], ["I-PER"]]
-    counts = EntityCounts.of(numbers(said, labels), numbers(gold, labels), row_offsets(gold), 2)
+    message = [["B-PER", "O", "O", "B-LOC"], ["B-LOC", "I-LOC"], ["I-PER"]]
+    counts = EntityCounts.of(numbers(message, labels), numbers(gold, labels), row_offsets(gold), 2)
     assert counts.hits.tolist() == [1, 0, 0]
     assert counts.predicted.tolist() == [2, 1, 0], "an I alone is no name"
     assert counts.gold.tolist() == [2, 2, 0]
@@ -135,8 +137,8 @@ def test_the_same_names_in_every_way_of_writing(name: str) -> None:
     task = fitted([SPELLED[name]])
     assert task.scheme == {"bilou": "bioes"}.get(name, name)
     assert task.labels == ["O", "B-X", "I-X", "B-Y", "I-Y"]
-    found, impossible = Tags.read([SPELLED[name]], ["X", "Y"]).to_bio(task.scheme)
-    assert [task.labels[i] for i in found] == SPELLED["bio"]
+    result, impossible = Tags.read([SPELLED[name]], ["X", "Y"]).to_bio(task.scheme)
+    assert [task.labels[i] for i in result] == SPELLED["bio"]
     assert impossible == 0
 
 
@@ -145,8 +147,8 @@ def test_without_beginnings_neighbours_are_one_name(scheme: str, spelled: Any) -
     row = spelled.split() if isinstance(spelled, str) else spelled
     task = fitted([row, ["O"]])
     assert task.scheme == scheme
-    found, _ = Tags.read([row, row[:1]], ["X", "Y"]).to_bio(task.scheme)
-    assert [task.labels[i] for i in found] == ["B-X", "I-X", "O", "B-Y", "B-X", "B-X"]
+    result, _ = Tags.read([row, row[:1]], ["X", "Y"]).to_bio(task.scheme)
+    assert [task.labels[i] for i in result] == ["B-X", "I-X", "O", "B-Y", "B-X", "B-X"]
 
 
 @pytest.mark.parametrize(("scheme", "reference"), [("iob1", IOB1), ("bioes", IOBES), ("bio", IOB2)])
@@ -161,9 +163,9 @@ def test_names_of_proper_tags_are_those_of_seqeval(scheme: Any, reference: Any, 
             kind, length = draw.choice("XY"), draw.randint(1, 3)
             row += ["O"] * draw.randint(0, 1) + [f"B-{kind}", *[f"I-{kind}"] * (length - 1)]
         rows.append([_respelled(row, i, scheme) for i in range(len(row))])
-    found, impossible = Tags.read(rows, ["X", "Y"]).to_bio(scheme)
+    result, impossible = Tags.read(rows, ["X", "Y"]).to_bio(scheme)
     assert impossible == 0
-    names = Entities.read(found, row_offsets(rows))
+    names = Entities.read(result, row_offsets(rows))
     begin = row_offsets(rows)[names.row]
     ours = sorted(zip(names.row.tolist(), names.start - begin, names.end - begin, names.type, strict=True))
     theirs = [e.to_tuple() for each in SeqevalEntities(rows, reference).entities for e in each]
@@ -191,8 +193,8 @@ def _respelled(row: list[str], i: int, scheme: str) -> str:
     ],
 )
 def test_impossible_tags_are_counted_and_begin_a_name(scheme: Any, row: list[str], read: list[str], wrong: int) -> None:
-    found, impossible = Tags.read([row], ["X", "Y"]).to_bio(scheme)
-    assert [bio_labels(["X", "Y"])[i] for i in found] == read
+    result, impossible = Tags.read([row], ["X", "Y"]).to_bio(scheme)
+    assert [bio_labels(["X", "Y"])[i] for i in result] == read
     assert impossible == wrong
 
 
@@ -224,8 +226,8 @@ def test_first_pieces_are_those_that_the_tokenizer_tells(pieces: Any, rows: Rows
     tokens = tokenize_words(pieces, rows, 9)
     expected = []
     for row in rows:
-        told = pieces(row, is_split_into_words=True, truncation=True, max_length=9).word_ids()
-        expected += [told.index(word) if word in told else -1 for word in range(len(row))]
+        messages = pieces(row, is_split_into_words=True, truncation=True, max_length=9).word_ids()
+        expected += [messages.index(word) if word in messages else -1 for word in range(len(row))]
     assert first_subwords(tokens, row_offsets(rows)).tolist() == expected
 
 
@@ -249,8 +251,8 @@ def test_words_that_are_cut_off_count_as_missed_and_are_noted(pieces: Any) -> No
     assert encoded.note == "2 words of 1 rows were cut off by data.max_length: entities there count as missed."
     outputs = np.full((2, 6, 2), np.nan, dtype=np.float32)
     outputs[0, 1], outputs[1, 1] = (0, 0.9), (1, 0.8)
-    found = task.metrics(outputs, encoded.targets)
-    assert found == pytest.approx({"entity_f1": 0.5, "precision": 1, "recall": 1 / 3})
+    result = task.metrics(outputs, encoded.targets)
+    assert result == pytest.approx({"entity_f1": 0.5, "precision": 1, "recall": 1 / 3})
 
 
 def test_unknown_types_count_as_missed_and_are_noted(pieces: Any) -> None:
@@ -295,8 +297,8 @@ def test_the_loss_is_of_first_pieces_alone(pieces: Any) -> None:
     wanted = [(0, 1, 1), (0, 4, 2), (0, 5, 0), (1, 1, 0)]
     scores = output.logits.log_softmax(-1)
     assert float(output.loss) == pytest.approx(-float(sum(scores[at] for at in wanted)) / 4, rel=1e-5)
-    found = task.outputs(output, batch)
-    assert (~found[..., 0].isnan()).nonzero().tolist() == [[0, 1], [0, 4], [0, 5], [1, 1]]
+    result = task.outputs(output, batch)
+    assert (~result[..., 0].isnan()).nonzero().tolist() == [[0, 1], [0, 4], [0, 5], [1, 1]]
 
 
 def test_a_new_head_begins_with_the_shares_of_its_tags(pieces: Any) -> None:
@@ -307,9 +309,9 @@ def test_a_new_head_begins_with_the_shares_of_its_tags(pieces: Any) -> None:
     words, tags = [["abc", "d", "ef", "a"], ["a", "b"]], [["B-X", "O", "O", "O"], ["O", "O"]]
     task = fitted(tags)  # O, B-X, I-X; none is I-X
     train = task.encode(pieces, examples(words, tags), 32)
-    untouched = model.classifier.bias.clone()
+    unchanged = model.classifier.bias.clone()
     task.init_head(model, train, {"pooler.weight"})
-    assert torch.equal(model.classifier.bias, untouched)  # it has learned already
+    assert torch.equal(model.classifier.bias, unchanged)  # it has learned already
     task.init_head(model, train, {"classifier.weight", "classifier.bias"})
     assert model.classifier.bias.softmax(-1).tolist() == pytest.approx([6 / 9, 2 / 9, 1 / 9])
     assert model.classifier.bias.requires_grad and model.classifier.bias.dtype == torch.float32
@@ -322,21 +324,21 @@ def test_a_new_head_begins_with_the_shares_of_its_tags(pieces: Any) -> None:
 def test_the_best_possible_row_of_tags_against_every_row(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = 2 * torch.randn(5, 5, 5, generator=generator)
-    said = torch.rand(5, 5, generator=generator) < 0.8
-    tags, probability = read_tags(logits, said, constrained=True)
+    message = torch.rand(5, 5, generator=generator) < 0.8
+    tags, probability = read_tags(logits, message, constrained=True)
     scores = logits.log_softmax(-1).double().numpy()
     for row in range(5):
-        places = said[row].nonzero()[:, 0].tolist()
+        indices = message[row].nonzero()[:, 0].tolist()
         best, chosen = -np.inf, ()
-        for each in itertools.product(range(5), repeat=len(places)):
+        for each in itertools.product(range(5), repeat=len(indices)):
             possible = all(t in (0, 1, 3) or before in (t - 1, t) for before, t in zip((0, *each), each, strict=False))
-            total = sum(scores[row, at, tag] for at, tag in zip(places, each, strict=True))
+            total = sum(scores[row, at, tag] for at, tag in zip(indices, each, strict=True))
             if possible and total > best:
                 best, chosen = total, each
-        assert tuple(tags[row, places].tolist()) == chosen
-        expected = [np.exp(scores[row, at, tag]) for at, tag in zip(places, chosen, strict=True)]
-        assert probability[row, places].tolist() == pytest.approx(expected)
-    free, _ = read_tags(logits, said, constrained=False)
+        assert tuple(tags[row, indices].tolist()) == chosen
+        expected = [np.exp(scores[row, at, tag]) for at, tag in zip(indices, chosen, strict=True)]
+        assert probability[row, indices].tolist() == pytest.approx(expected)
+    free, _ = read_tags(logits, message, constrained=False)
     assert torch.equal(free, logits.argmax(-1))
 
 
@@ -344,21 +346,21 @@ def test_only_rows_whose_best_tags_are_impossible_are_searched(monkeypatch: pyte
     """Against the search of all rows; what is passed over lies between B and its I, and hides no break."""
     generator = torch.Generator().manual_seed(0)
     scores = (3 * torch.randn(60, 7, 5, generator=generator)).log_softmax(-1)
-    said = torch.rand(60, 7, generator=generator) < 0.6
+    message = torch.rand(60, 7, generator=generator) < 0.6
     searched: list[int] = []
-    whole = word_tags.viterbi(scores, said)
+    whole = word_tags.viterbi(scores, message)
     search = word_tags.viterbi
 
-    def counted(*given: torch.Tensor) -> torch.Tensor:
-        searched.append(len(given[0]))
-        return search(*given)
+    def counted(*arguments: torch.Tensor) -> torch.Tensor:
+        searched.append(len(arguments[0]))
+        return search(*arguments)
 
     monkeypatch.setattr(word_tags, "viterbi", counted)
-    found = word_tags._best_possible(scores, said)
-    assert torch.equal(found[said], whole[said])
-    broken = (whole != scores.argmax(-1)).logical_and(said).any(1)
+    result = word_tags._best_possible(scores, message)
+    assert torch.equal(result[message], whole[message])
+    broken = (whole != scores.argmax(-1)).logical_and(message).any(1)
     assert searched == [int(broken.sum())] and 0 < searched[0] < 60
-    word_tags._best_possible(scores[~broken], said[~broken])
+    word_tags._best_possible(scores[~broken], message[~broken])
     assert len(searched) == 1, "nothing is searched where nothing is broken"
 
 
@@ -397,16 +399,21 @@ def test_report_rows_and_baseline_by_hand(tokenizer: Any) -> None:
     task = fitted(train_tags)
     train = task.encode(tokenizer, examples(train_words, train_tags), 16)
     words, tags = [["great", "film"], ["plot", "unseen"], ["great"]], [["B-X", "O"], ["O", "B-X"], ["O"]]
-    given_ = examples(words, tags)
-    test = task.encode(tokenizer, given_, 16)
+    options_ = examples(words, tags)
+    test = task.encode(tokenizer, options_, 16)
     outputs = np.full((3, 4, 2), np.nan, dtype=np.float32)
-    for place, (tag, probability) in {(0, 1): (1, 0.5), (0, 2): (0, 1.0), (1, 1): (0, 0.75), (1, 2): (1, 0.25)}.items():
-        outputs[place] = tag, probability
+    for position, (tag, probability) in {
+        (0, 1): (1, 0.5),
+        (0, 2): (0, 1.0),
+        (1, 1): (0, 0.75),
+        (1, 2): (1, 0.25),
+    }.items():
+        outputs[position] = tag, probability
     outputs[2, 1] = 0, 0.5
     report = task.report(outputs, test.targets, train.targets)
     assert report["metrics"]["entity_f1"]["value"] == 1
     assert report["baseline"] == pytest.approx({"entity_f1": 0.5, "precision": 0.5, "recall": 0.5})
-    rows = task.prediction_rows(given_, outputs, test.targets)
+    rows = task.prediction_rows(options_, outputs, test.targets)
     assert rows["gold"] == ["great (X)", "unseen (X)", ""] == rows["prediction"]
     assert rows["input:text"] == ["great film", "plot unseen", "great"]
     assert rows["score"] == [0.75, 0.5, 0.5] and rows["correct"] == [True] * 3
@@ -466,14 +473,14 @@ def named() -> TokenClassification:
 
 def test_spans_match_their_text(tokenizer: Any) -> None:
     texts = ["  a film, (wonderful of) 👩‍👩‍👧 lovely", "superb", "film 北京 great", "the plot"]
-    found = predict_json(named(), Stub(tokenizer), tokenizer, [{"text": text} for text in texts], 64, {})
-    assert [[e["text"] for e in each["entities"]] for each in found] == [
+    result = predict_json(named(), Stub(tokenizer), tokenizer, [{"text": text} for text in texts], 64, {})
+    assert [[e["text"] for e in each["entities"]] for each in result] == [
         ["wonderful of", "lovely"],
         ["superb"],
         ["great"],
         [],
     ]
-    for text, answer in zip(texts, found, strict=True):
+    for text, answer in zip(texts, result, strict=True):
         assert answer["text"] == text
         for entity in answer["entities"]:
             assert text[entity["start"] : entity["end"]] == entity["text"]
@@ -499,11 +506,11 @@ def test_an_impossible_tag_is_no_name_unless_it_can_be_read_as_one(tokenizer: An
 
 
 @pytest.mark.parametrize(
-    "given_", [{}, {"text": "  "}, {"text": None}, {"words": []}, {"words": ["a", ""]}, {"words": "a"}]
+    "options_", [{}, {"text": "  "}, {"text": None}, {"words": []}, {"words": ["a", ""]}, {"words": "a"}]
 )
-def test_an_input_without_words_is_refused_by_its_number(tokenizer: Any, given_: dict[str, Any]) -> None:
+def test_an_input_without_words_is_refused_by_its_number(tokenizer: Any, options_: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="Input 2 has no text"):
-        predict_json(named(), Stub(tokenizer), tokenizer, [{"text": "a film"}, given_], 64, {})
+        predict_json(named(), Stub(tokenizer), tokenizer, [{"text": "a film"}, options_], 64, {})
 
 
 def test_long_texts_are_read_in_windows(tokenizer: Any) -> None:
@@ -542,7 +549,7 @@ def test_windows_share_a_quarter(pieces: Any) -> None:
 
 def test_a_word_is_read_in_the_window_that_shows_more_around_it() -> None:
     windows = [Window(0, 0, 20), Window(0, 15, 35), Window(1, 0, 2)]
-    logits = [torch.full((end - begin, 3), float(place)) for place, (_, begin, end) in enumerate(windows)]
+    logits = [torch.full((end - begin, 3), float(position)) for position, (_, begin, end) in enumerate(windows)]
     first, second = join_windows(windows, logits, [["a"] * 35, ["a"] * 2], 3)
     assert first[:, 0].tolist() == [0.0] * 17 + [1.0] * 18
     assert second[:, 0].tolist() == [2.0, 2.0]
@@ -556,10 +563,10 @@ def test_an_invisible_word_has_no_tag(pieces: Any) -> None:
     stub.tags[pieces.convert_tokens_to_ids("a")] = 1
     pieces.backend_tokenizer.normalizer = normalizers.Replace("z", "")
     try:
-        found = predict_json(named(), stub, pieces, [{"text": "zz z"}, {"text": "a zz b a zz"}], 16, {})
+        result = predict_json(named(), stub, pieces, [{"text": "zz z"}, {"text": "a zz b a zz"}], 16, {})
     finally:
         pieces.backend_tokenizer.normalizer = None
-    assert [[(e["start"], e["end"]) for e in answer["entities"]] for answer in found] == [[], [(0, 1), (7, 8)]]
+    assert [[(e["start"], e["end"]) for e in answer["entities"]] for answer in result] == [[], [(0, 1), (7, 8)]]
 
 
 def test_rows_for_contracts() -> None:

@@ -19,9 +19,9 @@ GREEDY = GenerationConfig(temperature=0, max_new_tokens=12)
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
-    found = load_tokenizer(make_model(tmp_path_factory.mktemp("model")))
-    found.bos_token, found.eos_token = found.cls_token, found.sep_token
-    return found
+    result = load_tokenizer(make_model(tmp_path_factory.mktemp("model")))
+    result.bos_token, result.eos_token = result.cls_token, result.sep_token
+    return result
 
 
 def ours(config_class, head, tokenizer):
@@ -75,12 +75,12 @@ def test_batched_generation_equals_single_generation(tokenizer, kind, options, m
     else:
         model = ours(DecoderConfig, "AutoModelForCausalLM", tokenizer)
     context = InferenceContext(model, tokenizer, 64)
-    told = []
-    found = generate_all(context, rows(tokenizer), options, apart, lambda *done: told.append(done))
+    messages = []
+    result = generate_all(context, rows(tokenizer), options, apart, lambda *done: messages.append(done))
     alone = [until_end(generate(context, row, options, 1, apart), tokenizer) for row in rows(tokenizer)]
-    assert found == alone
-    assert len({tuple(each) for each in found}) > 3  # they do depend on what is read
-    assert told == [(3, 7), (6, 7), (7, 7)]
+    assert result == alone
+    assert len({tuple(each) for each in result}) > 3  # they do depend on what is read
+    assert messages == [(3, 7), (6, 7), (7, 7)]
 
 
 def test_no_rows(tokenizer):
@@ -115,5 +115,5 @@ def test_evenly_spaced() -> None:
 
 @pytest.mark.parametrize(("count", "wanted"), [(10, 3), (10, 10), (3, 10), (1000, 7), (5, 0)])
 def test_evenly_spaced_each_once(count: int, wanted: int) -> None:
-    found = evenly_spaced(count, wanted).tolist()
-    assert len(found) == len(set(found)) == min(count, wanted) and all(0 <= place < count for place in found)
+    result = evenly_spaced(count, wanted).tolist()
+    assert len(result) == len(set(result)) == min(count, wanted) and all(0 <= index < count for index in result)
