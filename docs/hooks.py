@@ -481,7 +481,7 @@ def command_line() -> str:
     Returns:
         A page with usage, arguments and options of each command.
     """
-    from workbench.cli.commands import app
+    from workbench.cli.app import app
 
     root = typer.main.get_command(app)
     lines = [

@@ -39,7 +39,7 @@ from workbench.spec import DataSpec, RunSpec, TrainingSpec
 from workbench.tasks.shared.masking import replace
 from workbench.teach import done, size, widgets
 from workbench.teach.pictures import show
-from workbench.training.optim import learning_rate_factor, make_optimizer
+from workbench.training.core.optim import learning_rate_factor, make_optimizer
 from workbench.workspace import Workspace
 
 torch.manual_seed(0)
@@ -553,7 +553,7 @@ print("errors:", problems)
 #
 # * [Notebook 06](06_pretraining_causal.ipynb): predict the next word instead, and generate text.
 # * The library's own: [`masking.py`](../workbench/tasks/shared/masking.py),
-#   [`losses.py`](../workbench/models/networks/losses.py), [`optim.py`](../workbench/training/optim.py),
+#   [`losses.py`](../workbench/models/networks/losses.py), [`optim.py`](../workbench/training/core/optim.py),
 #   [`loop.py`](../workbench/training/loop.py).
 # * [Devlin et al. 2018](https://arxiv.org/abs/1810.04805) (BERT); [Loshchilov and Hutter
 #   2019](https://arxiv.org/abs/1711.05101) (AdamW); [Liu et al. 2019](https://arxiv.org/abs/1907.11692) (RoBERTa).

@@ -36,7 +36,7 @@ from workbench.models.networks.transformer import DecoderConfig
 from workbench.spec import DataSpec, TrainingSpec
 from workbench.teach import done, size
 from workbench.teach.pictures import show
-from workbench.training.optim import learning_rate_factor, make_optimizer
+from workbench.training.core.optim import learning_rate_factor, make_optimizer
 from workbench.workspace import Workspace
 
 torch.manual_seed(0)

@@ -39,7 +39,7 @@ from workbench.tasks.base import tasks
 from workbench.teach import done, size, widgets
 from workbench.teach.pictures import show
 from workbench.training import loop
-from workbench.training.optim import learning_rate_factor, make_optimizer
+from workbench.training.core.optim import learning_rate_factor, make_optimizer
 from workbench.workspace import Workspace
 
 torch.manual_seed(0)

@@ -37,7 +37,7 @@ from workbench.tasks.contexts import InferenceContext
 from workbench.tasks.shared.marked_pairs import MarkedSentence, choose_signs
 from workbench.teach import done, size
 from workbench.teach.pictures import show
-from workbench.training.optim import learning_rate_factor, make_optimizer
+from workbench.training.core.optim import learning_rate_factor, make_optimizer
 from workbench.workspace import Workspace
 
 torch.manual_seed(0)

@@ -29,11 +29,11 @@ from dashboard import state
 from dashboard.parts.runs import detail
 from workbench.check import load_spec, resolve
 from workbench.files import write_json
-from workbench.runs.curves import plot_points
 from workbench.runs.filter import filter_rows
-from workbench.runs.metric_store import _cached_in_memory, open_metrics
 from workbench.runs.query import list_runs
 from workbench.runs.run import Run
+from workbench.runs.series.curves import plot_points
+from workbench.runs.series.metric_store import _cached_in_memory, open_metrics
 from workbench.runs.table import run_table
 from workbench.workspace import Workspace
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from workbench.check import check, presets, resolve
-from workbench.cli.entries import list_entries
+from workbench.cli.commands.entries import list_entries
 from workbench.explain import explainers
 from workbench.models.base import models
 from workbench.registry import Registry

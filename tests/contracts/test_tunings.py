@@ -24,9 +24,9 @@ from workbench.inference.predictor import Predictor
 from workbench.models.loading import load_folder, load_tokenizer
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
+from workbench.training.core.state import TrainState
 from workbench.training.job import TrainingJob
 from workbench.training.reporter import RunReporter
-from workbench.training.state import TrainState
 from workbench.tuning.base import tunings
 from workbench.workspace import Workspace
 

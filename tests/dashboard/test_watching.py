@@ -17,11 +17,11 @@ from tests.dashboard.fake_runs import fake_range_test, fake_run
 from tests.dashboard.pages import open_page, text_of, unfold, well
 from workbench import files
 from workbench.files import append_line
-from workbench.runs import alerts, pyramid
-from workbench.runs import metric_store as column_files
 from workbench.runs import run as run_files
-from workbench.runs.metric_store import open_metrics
 from workbench.runs.run import Run
+from workbench.runs.series import alerts, pyramid
+from workbench.runs.series import metric_store as column_files
+from workbench.runs.series.metric_store import open_metrics
 from workbench.runs.tags import read_tags, tag
 from workbench.workspace import Workspace
 

@@ -20,7 +20,7 @@ from workbench.jobs import reconcile, resume
 from workbench.jobs.start_worker import module_environment
 from workbench.runs.predictions import read_predictions
 from workbench.runs.run import Run
-from workbench.training import checkpoint
+from workbench.training.core import checkpoint
 from workbench.workspace import Workspace
 
 OF_THE_CLOCK = ("time", "train/tokens_per_second")  # fields of metrics that no two runs share

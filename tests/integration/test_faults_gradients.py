@@ -12,7 +12,7 @@ from torch import nn
 
 from workbench.errors import NonFiniteLossError
 from workbench.spec import TrainingSpec
-from workbench.training import checkpoint
+from workbench.training.core import checkpoint
 from workbench.training.loop import TrainingInputs, train
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.integration.faulty_runs import Scene, assert_readable, every_second, requeue, spread
 from tests.integration.write_faults import Fault
 from workbench.runs.recovery import clear_leftovers
-from workbench.training import checkpoint
+from workbench.training.core import checkpoint
 
 QUICK, QUICK_PARTS, SLOW_PARTS = 20, 2, 4
 

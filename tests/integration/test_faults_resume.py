@@ -17,7 +17,7 @@ from tests.integration.faulty_runs import EVENTFUL, Scene, assert_readable, envi
 from tests.integration.write_faults import Fault
 from tests.tiny import make_run
 from workbench.runs.run import Run
-from workbench.training import checkpoint
+from workbench.training.core import checkpoint
 from workbench.workspace import Workspace
 
 

@@ -22,7 +22,7 @@ from tests.integration.faulty_runs import (
 from tests.integration.write_faults import Fault
 from workbench.runs.recovery import clear_leftovers
 from workbench.runs.run import Run
-from workbench.training import checkpoint
+from workbench.training.core import checkpoint
 
 QUICK, SLOW_PARTS = 15, 4
 FAULTS = (("ENOSPC", True), ("EIO", False), ("EROFS", True))  # the error, and whether it lasts

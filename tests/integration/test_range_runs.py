@@ -16,7 +16,7 @@ from tests.tiny import make_run
 from workbench.runs.documents import RangeTestResult
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST
-from workbench.training import checkpoint
+from workbench.training.core import checkpoint
 from workbench.workspace import Workspace
 
 __all__ = ["ending"]  # a fixture

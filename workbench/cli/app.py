@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from workbench.cli import (
+from workbench.cli.commands import (
     check,
     compare,
     dashboard,

@@ -283,7 +283,7 @@ def show_entries(entries: Sequence[Entry]) -> None:
     """Print the entries of a registry with their options.
 
     Args:
-        entries: of :func:`workbench.cli.entries.list_entries`.
+        entries: of :func:`workbench.cli.commands.entries.list_entries`.
     """
     for entry in entries:
         console.print(entry.get("form", entry["name"]), style="bold", markup=False, soft_wrap=True)

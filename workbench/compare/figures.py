@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from workbench.compare.tradeoff import COSTS, Point, front_line
-from workbench.runs.curves import Band, thin
 from workbench.runs.documents import RunSummary
+from workbench.runs.series.curves import Band, thin
 from workbench.types import Floats
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 300, 80, 20, 34, 46

@@ -22,10 +22,10 @@ from workbench.errors import RequestError, WorkbenchError
 from workbench.files import write_text
 from workbench.formatting import shorten
 from workbench.metrics import measures
-from workbench.runs.curves import overlaid_curves
 from workbench.runs.documents import Number, RunSummary
 from workbench.runs.query import metric_names
 from workbench.runs.run import Run
+from workbench.runs.series.curves import overlaid_curves
 
 MAX_EXAMPLES = 20  # of each kind
 MAX_TEXT_LENGTH, MAX_NAME_LENGTH = 600, 90  # characters of an example, of a name

@@ -24,8 +24,8 @@ from workbench.compare.differences import display_names, holm, metric_value, rea
 from workbench.compare.results import SeedComparison, SeedGroup, SeedGroupPair
 from workbench.errors import MissingPackageError, RequestError
 from workbench.metrics.statistics import t_quantile
-from workbench.runs.curves import IGNORED_FIELDS, group_by_config
 from workbench.runs.run import Run
+from workbench.runs.series.curves import IGNORED_FIELDS, group_by_config
 from workbench.runs.settings import read_settings
 from workbench.types import Floats
 

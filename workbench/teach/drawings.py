@@ -107,7 +107,7 @@ def schedule_rates(peaks: ArrayLike, warmup: float, steps: int) -> Array:
     Returns:
         ``[..., steps]``.
     """
-    from workbench.training.optim import learning_rate_factor
+    from workbench.training.core.optim import learning_rate_factor
 
     factors = np.array([learning_rate_factor(step, steps, warmup, "constant") for step in range(steps)])
     return np.asarray(np.multiply.outer(np.asarray(peaks, dtype=np.float64), factors))

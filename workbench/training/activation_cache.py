@@ -11,7 +11,7 @@ from typing import TypeAlias, TypedDict
 
 from workbench.files import TEMPORARY_PREFIX
 from workbench.spec import TrainingSpec
-from workbench.training.forward import Batch, Forward, default_forward
+from workbench.training.core.forward import Batch, Forward, default_forward
 from workbench.training.frozen import ActivationStore, FrozenPrefix, disable_frozen_dropout
 from workbench.training.reporter import RunReporter
 from workbench.training.splits import EncodedSplit

@@ -32,8 +32,12 @@ from workbench.runs.predictions import write_predictions
 from workbench.runs.run import Run
 from workbench.spec import RANGE_TEST, RunSpec, TrainingSpec
 from workbench.tasks.base import Task
-from workbench.training import checkpoint
 from workbench.training.context import RunContext
+from workbench.training.core import checkpoint
+from workbench.training.core.meter import Meter
+from workbench.training.core.optim import make_optimizer, make_schedule
+from workbench.training.core.state import TrainState
+from workbench.training.core.steps import OptimizerStep, StepSchedule
 from workbench.training.cost import count_parameters
 from workbench.training.extrapolation import (
     MIN_STEPS,
@@ -49,15 +53,11 @@ from workbench.training.extrapolation import (
 )
 from workbench.training.job import RecordingHooks
 from workbench.training.loop import TrainingInputs, accumulate_gradients, gradient_scale, update_weights
-from workbench.training.meter import Meter
-from workbench.training.optim import make_optimizer, make_schedule
 from workbench.training.prepare import Prepared, prepare
 from workbench.training.reporter import RunReporter, StopRequested
 from workbench.training.results import save_model
 from workbench.training.runner import as_workbench_error
 from workbench.training.splits import EncodedSplit, reported_split
-from workbench.training.state import TrainState
-from workbench.training.steps import OptimizerStep, StepSchedule
 from workbench.training.trainer import Trainer, evaluate_zero_shot
 from workbench.types import Ints
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from workbench.tasks.base import Outcome, Task
 from workbench.tasks.contexts import Array, FinishContext, InferenceContext
-from workbench.training.forward import Batch
+from workbench.training.core.forward import Batch
 from workbench.training.loop import seed_batch
 from workbench.training.splits import EncodedSplit
 from workbench.types import IGNORE_INDEX, Ints, Model, Tokenizer

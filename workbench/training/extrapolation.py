@@ -11,9 +11,9 @@ import numpy as np
 from workbench.data.text.batching import Batches
 from workbench.runs.documents import Interval
 from workbench.spec import TrainingSpec
+from workbench.training.core.state import TrainState
+from workbench.training.core.steps import OptimizerStep, StepSchedule
 from workbench.training.splits import EncodedSplit
-from workbench.training.state import TrainState
-from workbench.training.steps import OptimizerStep, StepSchedule
 from workbench.types import Floats, Ints
 
 MIN_STEPS, MAX_STEPS = 6, 40  # timed steps of a profiling run

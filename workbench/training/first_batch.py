@@ -15,12 +15,12 @@ from workbench.data.progress import Progress
 from workbench.data.report import LengthReport
 from workbench.data.text.tokens import fast_backend
 from workbench.spec import RunSpec
+from workbench.training.core.forward import Batch
+from workbench.training.core.state import TrainState
+from workbench.training.core.steps import StepSchedule
 from workbench.training.evaluation import COMPILED_MULTIPLE
-from workbench.training.forward import Batch
 from workbench.training.loop import seed_batch
 from workbench.training.prepare import DownloadHooks, Prepared, prepare
-from workbench.training.state import TrainState
-from workbench.training.steps import StepSchedule
 from workbench.types import IGNORE_INDEX, Ints, Tokenizer
 from workbench.workspace import Workspace
 

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from workbench.files import storage_errors
-from workbench.training.forward import Batch, Forward, ModelOutput, default_forward
+from workbench.training.core.forward import Batch, Forward, ModelOutput, default_forward
 from workbench.tuning.structure import ModelStructure
 from workbench.types import Ints
 

@@ -15,9 +15,9 @@ from workbench.models.identity import same_base
 from workbench.runs import estimates
 from workbench.runs.documents import Cost, ModelBase, Report, Splits
 from workbench.runs.run import Run
-from workbench.training import checkpoint
 from workbench.training.activation_cache import remove_cached_activations
 from workbench.training.context import RunContext
+from workbench.training.core import checkpoint
 from workbench.training.cost import measure_cost
 from workbench.training.environment import describe_environment
 from workbench.training.loop import TrainResult

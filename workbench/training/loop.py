@@ -27,12 +27,12 @@ import torch
 from torch import nn
 
 from workbench.spec import TrainingSpec
-from workbench.training import checkpoint
-from workbench.training.forward import Batch, Forward, default_forward
-from workbench.training.meter import Meter
-from workbench.training.optim import LRMultiplier, gradient_norm, make_optimizer, make_schedule
-from workbench.training.state import TrainState
-from workbench.training.steps import BatchPlan, OptimizerStep, StepSchedule
+from workbench.training.core import checkpoint
+from workbench.training.core.forward import Batch, Forward, default_forward
+from workbench.training.core.meter import Meter
+from workbench.training.core.optim import LRMultiplier, gradient_norm, make_optimizer, make_schedule
+from workbench.training.core.state import TrainState
+from workbench.training.core.steps import BatchPlan, OptimizerStep, StepSchedule
 from workbench.types import Ints
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class TrainingInputs:
         lr_multiplier: factor on the peak learning rate at a step, given the number of steps; None for the spec's
             schedule.
         lr_multipliers: factors on the learning rate by weight name, see
-            :func:`workbench.training.optim.parameter_groups`.
+            :func:`workbench.training.core.optim.parameter_groups`.
         no_decay: parts of the names of weights without weight decay.
         before_step: called with the step (from 1), the number of steps, and a function that returns the scale of the
             gradients (calling it makes the host wait for the GPU), before the gradients are clipped.

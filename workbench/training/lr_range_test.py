@@ -20,11 +20,11 @@ from workbench.runs.run import Run
 from workbench.spec import RangeTestSpec, TrainingSpec
 from workbench.training.activation_cache import remove_cached_activations
 from workbench.training.context import RunContext
+from workbench.training.core.state import TrainState
 from workbench.training.job import prepare_run, training_cost
 from workbench.training.loop import MetricsRow, TrainingInputs, TrainResult
 from workbench.training.reporter import RunReporter
 from workbench.training.splits import EncodedSplit
-from workbench.training.state import TrainState
 from workbench.training.trainer import Trainer
 
 PICTURE = "range-test.svg"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypedDict
 from workbench.errors import StorageError, WorkbenchError
 from workbench.files import TEMPORARY_PREFIX, write_atomically
 from workbench.runs.run import Run
-from workbench.training.state import TrainState
+from workbench.training.core.state import TrainState
 
 if TYPE_CHECKING:
     from workbench.training.loop import MetricsRow
@@ -180,7 +180,7 @@ class RunReporter:
             state: of the checkpoint.
             save: writes the checkpoint.
         """
-        from workbench.training import checkpoint  # imports torch
+        from workbench.training.core import checkpoint  # imports torch
 
         save()
         checkpoint.prune(self.run.checkpoints_folder, state.needed_checkpoints())

@@ -121,7 +121,7 @@ def _record_failure(run: Run, failure: WorkbenchError) -> None:
 
 def _prune_checkpoints(run: Run) -> None:
     """Remove the checkpoints that a finished run no longer needs: all, unless its spec keeps them."""
-    from workbench.training import checkpoint
+    from workbench.training.core import checkpoint
 
     folder = run.checkpoints_folder
     checkpoints = checkpoint.find(folder)

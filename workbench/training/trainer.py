@@ -14,15 +14,15 @@ from workbench.files import append_line
 from workbench.metrics import measures
 from workbench.runs.recovery import drop_after
 from workbench.spec import TrainingSpec
-from workbench.training import checkpoint
 from workbench.training.activation_cache import ActivationCache
 from workbench.training.context import RunContext
+from workbench.training.core import checkpoint
+from workbench.training.core.steps import StepSchedule
 from workbench.training.cost import count_parameters
 from workbench.training.evaluation import Evaluation
 from workbench.training.loop import TrainerCallback, TrainingInputs, TrainResult, train
 from workbench.training.prepare import Prepared
 from workbench.training.splits import EncodedSplit, reported_split
-from workbench.training.steps import StepSchedule
 from workbench.tuning.structure import ModelStructure
 from workbench.types import Model
 

@@ -11,8 +11,8 @@ from dashboard.parts.shared import curves, url_widgets
 from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.glossary import help_for
 from workbench.i18n import N_, _
-from workbench.runs.metric_store import open_metrics
 from workbench.runs.run import Run
+from workbench.runs.series.metric_store import open_metrics
 
 DEFAULT = ("train/loss", "eval/loss", "eval/accuracy", "train/learning_rate")
 MAX_FIGURES = 8

@@ -13,9 +13,9 @@ from dashboard.parts.shared.errors import show_errors
 from dashboard.parts.shared.text import between, cut, md
 from workbench.compare.disagreements import disagreements
 from workbench.i18n import N_, _, ngettext
-from workbench.runs.curves import group_by_config
 from workbench.runs.predictions import input_text
 from workbench.runs.run import Run
+from workbench.runs.series.curves import group_by_config
 
 if TYPE_CHECKING:
     from workbench.explain.dataset_faithfulness import Interval

@@ -14,11 +14,11 @@ from dashboard.parts.shared.errors import with_hint
 from dashboard.parts.shared.glossary import help_for
 from dashboard.parts.shared.text import gigabytes
 from workbench.i18n import N_, _, ngettext
-from workbench.runs.alerts import find_alerts
-from workbench.runs.curves import plot_points
 from workbench.runs.documents import Report
-from workbench.runs.metric_store import USAGE, open_metrics
 from workbench.runs.run import Run
+from workbench.runs.series.alerts import find_alerts
+from workbench.runs.series.curves import plot_points
+from workbench.runs.series.metric_store import USAGE, open_metrics
 
 FIGURES_PER_ROW = 3
 LOG_BYTES = 32_768

@@ -13,9 +13,9 @@ import streamlit as st
 from dashboard.parts.shared import run_list
 from dashboard.parts.shared.text import plain
 from workbench.i18n import N_, _
-from workbench.runs import curves as library
-from workbench.runs.metric_store import MetricStore, open_metrics
 from workbench.runs.run import Run
+from workbench.runs.series import curves as library
+from workbench.runs.series.metric_store import MetricStore, open_metrics
 from workbench.types import Floats
 
 LIGHT = ["#0072B2", "#D55E00", "#00805D", "#B25C8E", "#B87A00", "#3A94C4", "#7A57A3", "#5F5F5F"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from workbench.cli import main
-from workbench.cli.lab import jupyter_command, jupyter_environment
+from workbench.cli.commands.lab import jupyter_command, jupyter_environment
 from workbench.workspace import Workspace
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.runs.alerts import find_alerts
 from workbench.runs.run import Run
+from workbench.runs.series.alerts import find_alerts
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from workbench.errors import RequestError, UnknownNameError
-from workbench.runs import metric_store as module
-from workbench.runs.curves import mean_band, overlaid_curves, plot_points, smooth, thin
-from workbench.runs.metric_store import open_metrics
 from workbench.runs.query import read_curves as read_curves
 from workbench.runs.run import Run
+from workbench.runs.series import metric_store as module
+from workbench.runs.series.curves import mean_band, overlaid_curves, plot_points, smooth, thin
+from workbench.runs.series.metric_store import open_metrics
 from workbench.spec import RunSpec
 from workbench.workspace import Workspace
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from workbench.runs import pyramid as module
-from workbench.runs.curves import smooth
-from workbench.runs.pyramid import SEGMENT, Trace, cover, extend
+from workbench.runs.series import pyramid as module
+from workbench.runs.series.curves import smooth
+from workbench.runs.series.pyramid import SEGMENT, Trace, cover, extend
 
 
 class Stored:

@@ -11,9 +11,9 @@ from torch import nn
 from workbench.errors import CheckpointError
 from workbench.files import read_json
 from workbench.spec import TrainingSpec
-from workbench.training import checkpoint
-from workbench.training.optim import make_optimizer, make_schedule
-from workbench.training.state import TrainState
+from workbench.training.core import checkpoint
+from workbench.training.core.optim import make_optimizer, make_schedule
+from workbench.training.core.state import TrainState
 
 
 class Tied(nn.Module):

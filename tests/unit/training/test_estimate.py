@@ -21,8 +21,8 @@ from workbench.runs import estimates
 from workbench.runs.documents import Cost, Estimate, Interval
 from workbench.runs.run import Run
 from workbench.spec import RunSpec, TrainingSpec
+from workbench.training.core.steps import StepSchedule
 from workbench.training.runner import run_folder
-from workbench.training.steps import StepSchedule
 from workbench.workspace import Workspace
 
 ESTIMATE = Estimate(
@@ -97,9 +97,9 @@ def test_sampled_steps_begin_with_the_largest_and_cover_all_sizes() -> None:
     "settings", [{"epochs": 3}, {"epochs": 2.5, "gradient_accumulation": 3}, {"epochs": 9, "max_steps": 75}]
 )
 def test_periodic_actions_are_counted_as_the_loop_counts_them(settings: dict[str, Any], every: int | None) -> None:
+    from workbench.training.core.state import TrainState
     from workbench.training.extrapolation import times_due
     from workbench.training.loop import is_due
-    from workbench.training.state import TrainState
 
     lengths = np.random.default_rng(1).integers(3, 60, size=61)
     plan = Batches(

@@ -12,10 +12,10 @@ from transformers import BertConfig, BertForSequenceClassification, Trainer, Tra
 
 from workbench.errors import NonFiniteLossError
 from workbench.spec import TrainingSpec
-from workbench.training import checkpoint
+from workbench.training.core import checkpoint
+from workbench.training.core.state import TrainState
+from workbench.training.core.steps import StepSchedule
 from workbench.training.loop import TrainingInputs, train
-from workbench.training.state import TrainState
-from workbench.training.steps import StepSchedule
 
 VOCABULARY, EXAMPLES, BATCH = 50, 64, 4
 
@@ -218,7 +218,7 @@ def timed(model, folder, clock, callback=None, **changes):
 
 def test_training_ends_when_its_minutes_have_passed_over_all_processes(tmp_path, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("workbench.training.meter.time", clock)
+    monkeypatch.setattr("workbench.training.core.meter.time", clock)
     through, result = timed(make_model(), tmp_path / "a", clock, max_minutes=1.0)
     assert (result.ending, result.state.step, result.steps) == ("time", 6, 32)
     assert "step 6 of 32" in result.note and "max_minutes" in result.note
@@ -235,7 +235,7 @@ def test_training_ends_when_its_minutes_have_passed_over_all_processes(tmp_path,
 
 def test_the_last_step_is_no_early_end_even_when_the_time_is_up(tmp_path, monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("workbench.training.meter.time", clock)
+    monkeypatch.setattr("workbench.training.core.meter.time", clock)
     _, result = timed(make_model(), tmp_path, clock, max_minutes=1.0, max_steps=6)
     assert (result.ending, result.note) == ("finished", None)
 

@@ -9,7 +9,7 @@ from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_wi
 from transformers.trainer_pt_utils import get_parameter_names
 
 from workbench.spec import TrainingSpec
-from workbench.training.optim import (
+from workbench.training.core.optim import (
     gradient_norm,
     learning_rate_factor,
     make_optimizer,

@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, DistilBertConfig, T
 from tests.unit.tuning.test_tuning_methods import BATCH, LAYERS, SIZES, base_model, make, take_steps, tuned
 from workbench.errors import SpecError
 from workbench.models.networks.transformer import EncoderDecoderConfig
-from workbench.training.checkpoint import trainable_state
+from workbench.training.core.checkpoint import trainable_state
 from workbench.tuning.structure import ModelStructure
 
 # -- AdaLoRA ---------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ larger one ``metrics.jsonl`` remains the source; this is an index of it in the w
     cache/curves/RUN/index.json       how far metrics.jsonl was read, and what the other files contain
                      step, epoch ...  the axes: a float64 for each line
                      0.rows, 0.values the first metric: its lines, and its values
-                     0.16, 0.64 ...   its complete segments of that many points, see :mod:`workbench.runs.pyramid`
+                     0.16, 0.64 ...   segments of that many points, see`workbench.runs.series.pyramid`
                      usage/           the same for usage.jsonl
 
 The files are only appended to. Data beyond the counts in ``index.json`` was left by a process that died, and is
@@ -34,8 +34,8 @@ from numpy.typing import NDArray
 from workbench.errors import StorageError, UnknownNameError
 from workbench.files import read_json, storage_errors, write_text
 from workbench.locks import waiting_lock
-from workbench.runs.pyramid import SEGMENT, Segments, Trace, extend
 from workbench.runs.run import Run
+from workbench.runs.series.pyramid import SEGMENT, Segments, Trace, extend
 from workbench.types import Bools, Floats, Ints
 
 METRICS, USAGE = "metrics.jsonl", "usage.jsonl"

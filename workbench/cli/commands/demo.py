@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.dashboard import serve_dashboard
+from workbench.cli.commands.dashboard import serve_dashboard
 from workbench.cli.output import Json, console, download_bars, print_result
 from workbench.cli.progress import show_progress
 from workbench.cli.views import show_comparison

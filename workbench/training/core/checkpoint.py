@@ -29,7 +29,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from workbench.errors import CheckpointError
 from workbench.files import TEMPORARY_PREFIX, fsync_file, fsync_folder, read_json, storage_errors, write_json
-from workbench.training.state import TrainState
+from workbench.training.core.state import TrainState
 
 WEIGHTS = "weights.safetensors"
 OPTIMIZER = "optimizer.safetensors"

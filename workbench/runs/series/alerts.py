@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from workbench.runs.metric_store import MetricStore, open_metrics
-from workbench.runs.pyramid import Trace
 from workbench.runs.run import Run
+from workbench.runs.series.metric_store import MetricStore, open_metrics
+from workbench.runs.series.pyramid import Trace
 from workbench.types import Floats
 
 Kind = Literal["non-finite", "rising", "over-fitting", "plateau", "silent"]

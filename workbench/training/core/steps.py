@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from workbench.spec import TrainingSpec
-from workbench.training.state import TrainState
+from workbench.training.core.state import TrainState
 from workbench.types import Ints
 
 

@@ -8,7 +8,7 @@ import time
 import torch
 
 from workbench.errors import NonFiniteLossError
-from workbench.training.state import TrainState
+from workbench.training.core.state import TrainState
 
 
 class Meter:

@@ -11,8 +11,8 @@ import numpy as np
 
 from workbench.errors import MissingPackageError, RequestError
 from workbench.metrics.statistics import t_quantile
-from workbench.runs.metric_store import MetricStore, open_metrics
 from workbench.runs.run import Run
+from workbench.runs.series.metric_store import MetricStore, open_metrics
 from workbench.runs.settings import read_settings
 from workbench.types import Floats, Ints
 
@@ -227,7 +227,7 @@ def plot_points(
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """Return one metric for a plot: smoothed and thinned.
 
-    Of a long curve with stored segments (:mod:`workbench.runs.pyramid`) these are read instead of all points: every
+    Of a long curve, stored segments (:mod:`workbench.runs.series.pyramid`) are read instead of all points: every
     extreme is kept, and smoothing works on the means of the segments.
 
     Args:

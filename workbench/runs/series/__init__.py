@@ -1,0 +1,1 @@
+"""Metrics over time: how they are stored, summarized, drawn and watched."""
