@@ -34,7 +34,7 @@ from workbench.models.loading import make_source
 from workbench.spec import TrainingSpec
 from workbench.tasks.base import tasks
 from workbench.tasks.contexts import InferenceContext
-from workbench.tasks.shared.marked_pairs import MarkedSentence, choose_signs
+from workbench.tasks.shared.spans.marked_pairs import MarkedSentence, choose_signs
 from workbench.teach import done, size
 from workbench.teach.pictures import show
 from workbench.training.core.optim import learning_rate_factor, make_optimizer

@@ -28,10 +28,10 @@ from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, ExtractedAnswer, Span
 from workbench.tasks.base import ModelOutput, PredictionRows, Target, TargetScore, Task, TaskReport, tasks
 from workbench.tasks.contexts import Array, Batch, Encoded, InferenceContext, TaskInput, compute_in_batches
-from workbench.tasks.shared.answer_spans import answer_positions, best_of_windows
 from workbench.tasks.shared.inputs import refuse_missing_texts, with_options
 from workbench.tasks.shared.results import prediction_table
 from workbench.tasks.shared.sentence_pairs import sentences
+from workbench.tasks.shared.spans.answer_spans import answer_positions, best_of_windows
 from workbench.types import IGNORE_INDEX, Bools, Floats, Ints, Json, Tokenizer
 
 if TYPE_CHECKING:

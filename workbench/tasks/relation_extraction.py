@@ -4,8 +4,8 @@
 
     The <e1>burst</e1> has been caused by water hammer <e2>pressure</e2>.     ->     Cause-Effect(e2,e1)
 
-The marks reach the model as signs around the two expressions (:mod:`workbench.tasks.shared.marked_pairs`), not as new
-tokens: no embedding is added, so every fine-tuning method trains and saves the model unchanged.
+The marks reach the model as signs around the two expressions (:mod:`workbench.tasks.shared.spans.marked_pairs`),
+not as new tokens: no embedding is added, so every fine-tuning method trains and saves the model unchanged.
 
 The relation is a linear function of the states of the two marks, concatenated (Baldini Soares et al. 2019, arXiv
 1906.03158, "entity start"). Such a function is the sum of two, one for each mark: a head for each token with two scores
@@ -31,10 +31,10 @@ from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, Relation, ScoredLabels
 from workbench.tasks.base import HeadOptions, ModelOutput, PredictionRows, Task, TaskReport, tasks
 from workbench.tasks.contexts import Array, Batch, Encoded, InferenceContext, TaskInput, compute_in_batches
-from workbench.tasks.shared.entities import first_subwords, row_offsets
 from workbench.tasks.shared.head_options import label_options
-from workbench.tasks.shared.marked_pairs import NO_LIMIT, SIGNS, MarkedSentence, choose_signs, crop, marked_text
 from workbench.tasks.shared.results import prediction_table, score_columns
+from workbench.tasks.shared.spans.entities import first_subwords, row_offsets
+from workbench.tasks.shared.spans.marked_pairs import NO_LIMIT, SIGNS, MarkedSentence, choose_signs, crop, marked_text
 from workbench.types import IGNORE_INDEX, Ints, Json, Tokenizer
 
 if TYPE_CHECKING:

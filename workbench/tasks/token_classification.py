@@ -27,7 +27,10 @@ from workbench.spec import SpecModel
 from workbench.tasks.answers import Answer, LabeledSpans, Span
 from workbench.tasks.base import HeadOptions, ModelOutput, PredictionRows, Target, TargetScore, Task, TaskReport, tasks
 from workbench.tasks.contexts import Array, Batch, Encoded, InferenceContext, TaskInput
-from workbench.tasks.shared.entities import (
+from workbench.tasks.shared.head_options import label_options
+from workbench.tasks.shared.inputs import with_options
+from workbench.tasks.shared.results import prediction_table
+from workbench.tasks.shared.spans.entities import (
     OUTSIDE,
     SCHEME_NAMES,
     Entities,
@@ -40,10 +43,7 @@ from workbench.tasks.shared.entities import (
     split_words,
     types_of,
 )
-from workbench.tasks.shared.head_options import label_options
-from workbench.tasks.shared.inputs import with_options
-from workbench.tasks.shared.results import prediction_table
-from workbench.tasks.shared.word_tags import read_rows, read_tags, word_logits
+from workbench.tasks.shared.spans.word_tags import read_rows, read_tags, word_logits
 from workbench.types import IGNORE_INDEX, Ints, Json, Model, Tokenizer
 
 if TYPE_CHECKING:

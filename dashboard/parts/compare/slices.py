@@ -73,7 +73,7 @@ def draw(first: Run, second: Run) -> None:
         _show_errors_in(ours, theirs, slices[rows[0]], first, second)
 
 
-def _columns() -> dict[str, Any]:
+def _columns() -> dict[str, object]:
     column = st.column_config
     labels = {
         "first": _("First run, accuracy"),

@@ -161,7 +161,7 @@ def _method_name(name: str) -> str:
     return _("{method} (slow)").format(method=label) if explaining.explainers.get(name).slow else label
 
 
-def _options(method: str, column: DeltaGenerator) -> dict[str, Any]:
+def _options(method: str, column: DeltaGenerator) -> dict[str, object]:
     """Return the method's own options; the URL may set some."""
     config, prefix = explaining.explainers.get(method).Config, f"{OPTIONS_PREFIX}.{method}"
 
@@ -180,7 +180,7 @@ def _options(method: str, column: DeltaGenerator) -> dict[str, Any]:
     return options
 
 
-def _valid_options(config: type[BaseModel], text: str) -> dict[str, Any]:
+def _valid_options(config: type[BaseModel], text: str) -> dict[str, object]:
     """Options out of a URL, if they are options of this method."""
     try:
         document = json.loads(text)

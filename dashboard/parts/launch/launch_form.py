@@ -24,6 +24,7 @@ from workbench.registry import Registry
 from workbench.spec import RANGE_TEST, DataSpec, Limit, RangeTestSpec, RunSpec, TrainingSpec
 from workbench.tasks.base import Task, tasks
 from workbench.tuning.base import tunings
+from workbench.types import JsonObject
 from workbench.workspace import Workspace
 
 BASIC_TRAINING = ("epochs", "learning_rate", "batch_size")
@@ -61,7 +62,7 @@ def fill(spec: RunSpec) -> None:
         st.session_state[f"{Launch.PREFIX}.model_argument"] = argument
 
 
-def draw() -> dict[str, Any]:
+def draw() -> JsonObject:
     """Draw the whole form; return a document for ``RunSpec.parse`` with what differs from the defaults."""
     kind = choose_kind()
     left, right = st.columns(2)

@@ -257,7 +257,7 @@ def overlaid_lines(runs: list[Run], name: str, style: Style, averaging: Averagin
     return lines
 
 
-def rows_of(run: Run, cached: dict[str, Any] | None) -> dict[str, Any]:
+def rows_of(run: Run, cached: dict[str, object] | None) -> dict[str, Any]:
     """Return a run's metric rows, reading only those that are new.
 
     Args:

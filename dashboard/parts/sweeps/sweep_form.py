@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from dashboard.parts.shared import run_list
@@ -158,7 +156,7 @@ def _fields(spec: RunSpec) -> list[str]:
     return over
 
 
-def _settings(spec: RunSpec) -> dict[str, Any]:
+def _settings(spec: RunSpec) -> dict[str, object]:
     columns = st.columns([2, 1, 1, 2], vertical_alignment="bottom")
     method = columns[0].selectbox(
         _("Search"), list(METHODS), format_func=lambda method: _(METHODS[method]), key="sweep.method",

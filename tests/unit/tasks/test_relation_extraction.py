@@ -23,7 +23,7 @@ from workbench.tasks.relation_extraction import (
     RelationTargets,
     relation,
 )
-from workbench.tasks.shared.marked_pairs import SIGNS, MarkedSentence, choose_signs, marked_text
+from workbench.tasks.shared.spans.marked_pairs import SIGNS, MarkedSentence, choose_signs, marked_text
 from workbench.types import IGNORE_INDEX
 
 # The nine relations of SemEval-2010 task 8.

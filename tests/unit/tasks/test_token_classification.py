@@ -25,8 +25,8 @@ from workbench.data.text.tokens import tokenize_words
 from workbench.errors import DataError, SpecError
 from workbench.metrics import measures
 from workbench.models.loading import load_tokenizer
-from workbench.tasks.shared import word_tags
-from workbench.tasks.shared.entities import (
+from workbench.tasks.shared.spans import word_tags
+from workbench.tasks.shared.spans.entities import (
     Entities,
     EntityCounts,
     Tags,
@@ -35,7 +35,7 @@ from workbench.tasks.shared.entities import (
     row_offsets,
     split_words,
 )
-from workbench.tasks.shared.word_tags import Window, join_windows, read_tags, split_windows
+from workbench.tasks.shared.spans.word_tags import Window, join_windows, read_tags, split_windows
 from workbench.tasks.token_classification import TokenClassification
 from workbench.types import IGNORE_INDEX
 

@@ -1,6 +1,6 @@
 """From the scores of tokens to a tag for each word: search for the best possible tags, and long texts in windows.
 
-Tags are numbers as in :mod:`workbench.tasks.shared.entities`: 0 is O, odd numbers begin an entity (B), even ones
+Tags are numbers as in :mod:`workbench.tasks.shared.spans.entities`: 0 is O, odd numbers begin an entity (B), even ones
 continue it (I). Shapes: ``B`` rows, ``T`` tokens, ``C`` tags.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from workbench.data.text.batching import Batches
 from workbench.data.text.tokens import tokenize_words
 from workbench.tasks.contexts import INFERENCE_BATCH_SIZE, InferenceContext
-from workbench.tasks.shared.entities import OUTSIDE, first_subwords, row_offsets
+from workbench.tasks.shared.spans.entities import OUTSIDE, first_subwords, row_offsets
 from workbench.types import Floats32, Ints, Tokenizer
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Spans of a text: entities, tags of words, marked pairs, answers."""
