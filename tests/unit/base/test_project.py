@@ -304,6 +304,19 @@ def test_workbench_has_the_commands_that_the_readme_names() -> None:
     assert set(named) <= known
 
 
+def test_the_readme_names_every_task_method_and_explainer() -> None:
+    from workbench.explain.base import explainers
+    from workbench.tasks.base import tasks
+    from workbench.tuning.base import tunings
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for registry in (tasks, tunings, explainers):
+        for name in registry.names():
+            assert f"`{name}`" in readme, name
+    counts = (len(tasks.names()), len(tunings.names()), len(explainers.names()))
+    assert "| {} tasks | {} fine-tuning methods | {} explainers |".format(*counts) in readme
+
+
 def _tree() -> list[str]:
     """The paths of the README's tree, folders with a slash at the end."""
     block = re.search(
