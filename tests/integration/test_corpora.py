@@ -352,4 +352,4 @@ def test_a_reference_is_parsed() -> None:
 def test_a_check_asks_for_the_limit(workspace: Workspace) -> None:
     assert problems("hf:owner/corpus@main", workspace, limit={"train": 10}) == []
     ((field, message),) = problems("hf:owner/corpus@main", workspace)
-    assert field == "data.limit.train" and "how many of its rows" in message
+    assert field == "data.limit.train" and "needs a limit on its rows" in message
