@@ -59,7 +59,7 @@ def test_a_sheet_from_windows(ending: Workspace, tmp_path: Path) -> None:
         used = sum(part["rows"] for part in report["parts"].values())
         assert used + 3 == 120, "what is not used must be listed"
         assert sum(map(len, json.loads((folder / "splits.json").read_text())["ids"].values())) == used
-        assert "'Sentiment' is taken as label" in json.dumps(report["notes"])
+        assert "'Sentiment' is used as label" in json.dumps(report["notes"])
     texts = ["café “great” — naïve", "dull"]
     results = read(ending, "predict", document["id"], "--text", texts[0], "--text", texts[1])
     assert [result["label"] in ("good", "bad") for result in results] == [True, True]

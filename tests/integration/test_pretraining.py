@@ -147,7 +147,7 @@ def test_those_of_different_tokenizers_by_bits_per_byte(workspace: Workspace) ->
     result = compare([words, letters])
     assert result.metric == "bits_per_byte"
     assert f"that of {letters.id} loses part of it (it converts text to lower case)" in result.verdict
-    with pytest.raises(UnknownNameError, match="different tokens"):
+    with pytest.raises(UnknownNameError, match="tokenize the texts differently"):
         compare([words, letters], "loss")
     masked = train(workspace, "masked-lm")
     with pytest.raises(RequestError, match="measure different things"):
@@ -176,7 +176,7 @@ def test_options_are_for_models_that_write(workspace: Workspace) -> None:
 
     run = make_run(workspace, {"training.max_steps": 2})
     assert run_folder(run.folder) == 0
-    with pytest.raises(RequestError, match="does not write"):
+    with pytest.raises(RequestError, match="does not generate text"):
         Predictor.load(run).predict([{"text": "a film"}], {"temperature": 0})
 
 
@@ -196,4 +196,4 @@ def test_an_adapter_with_a_new_head_that_shares_the_embeddings_is_refused(worksp
 
     run = make_run(workspace, {"task": "masked-lm", "tuning": "lora", "data.max_length": 32})
     assert run_folder(run.folder) == 2
-    assert "an adapter cannot carry a new one" in run.status().error.message
+    assert "an adapter cannot hold a new one" in run.status().error.message
