@@ -62,9 +62,9 @@ def test_files_of_earlier_versions_load(run: Any) -> None:
 
 
 def test_a_damaged_file_is_measured_again(run: Any) -> None:
-    (run.heads_folder).mkdir()
+    (run.folder / "heads").mkdir()
     for content in ('{"texts": 1', "[1]", '{"texts": 1, "unknown": 2}'):
-        (run.heads_folder / "layers.json").write_text(content, encoding="utf-8")
+        (run.folder / "heads" / "layers.json").write_text(content, encoding="utf-8")
         assert load_layers(run) is None
     save_measurement(run, LayerImportance(1, [0.5], [0.4], [0.6]))
     assert load_layers(run) == LayerImportance(1, [0.5], [0.4], [0.6])
