@@ -61,10 +61,10 @@ def draw(
 
     Args:
         browser: Chromium.
-        url: of the dashboard.
-        paths: of the pages, by the picture's name.
+        url: URL of the dashboard.
+        paths: paths of the pages, by the picture's name.
         folder: where the pictures go.
-        width: of the window, in pixels.
+        width: width of the window, in pixels.
         scheme: light or dark.
     """
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
@@ -93,9 +93,9 @@ def main(
 
     Args:
         folder: where the pictures go; with several widths or schemes, into a subfolder each.
-        widths: of the window, in pixels.
+        widths: widths of the window, in pixels.
         schemes: light, dark.
-        names: of the pictures, see ``pages``; empty for all.
+        names: names of the pictures, see ``pages``; empty for all.
 
     Raises:
         RequestError: there are fewer than two finished runs, or no Chromium.

@@ -388,7 +388,7 @@ def slug(text: str, length: int = 60) -> str:
 
     Args:
         text: any text.
-        length: of the result at most.
+        length: maximum length of the result.
     """
     words = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()
     return words[:length].strip("-") or "run"

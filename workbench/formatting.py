@@ -22,7 +22,7 @@ def flatten(document: Mapping[str, Any], keep_empty: bool = False) -> dict[str, 
     """Return the values of a nested document by their dotted names: ``{"data": {"seed": 1}}`` as ``{"data.seed": 1}``.
 
     Args:
-        document: of which some values are dictionaries themselves.
+        document: a dictionary, possibly with nested dictionaries.
         keep_empty: keep an empty dictionary as a value; otherwise it is left out.
     """
     flat: dict[str, Any] = {}

@@ -216,7 +216,7 @@ def is_same_process(identity: Mapping[str, object]) -> bool:
     """Return whether a process is alive, and not another with its number.
 
     Args:
-        identity: of :func:`process_identity`, as it was stored.
+        identity: the result of :func:`process_identity`, as it was stored.
     """
     pid = identity.get("pid")
     if not isinstance(pid, int) or pid <= 0:

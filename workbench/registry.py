@@ -93,7 +93,7 @@ class Registry(Generic[T]):
         """Return the class behind a name.
 
         Args:
-            name: of an entry.
+            name: name of an entry.
 
         Raises:
             UnknownNameError: there is none; the error lists the names, and what could not be loaded.
@@ -123,7 +123,7 @@ class Registry(Generic[T]):
         """Return the first line of an entry's docstring.
 
         Args:
-            name: of an entry.
+            name: name of an entry.
 
         Raises:
             UnknownNameError: there is none.

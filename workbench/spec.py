@@ -392,7 +392,7 @@ def explain_validation(error: ValidationError) -> list[tuple[str, str]]:
     """Return the dotted path of each wrong field in a pydantic error, and what is wrong in plain words.
 
     Args:
-        error: of a spec or of an entry's options.
+        error: a validation error of a spec or of an entry's options.
     """
     explained = []
     for item in error.errors(include_url=False):

@@ -41,7 +41,7 @@ class HeadStore:
         """Store the heads of one text; return their address, for ``ADDRESS/LAYER/HEAD``.
 
         Args:
-            attention: of the text.
+            attention: attention of the text.
         """
         from workbench.explain.render.canvas import as_bytes
 
@@ -56,7 +56,7 @@ class HeadStore:
         """Return whether the heads at an address are still stored.
 
         Args:
-            address: of :meth:`add`.
+            address: the result of :meth:`add`.
         """
         with self._lock:
             return address.removeprefix(f"{PATH}/") in self._weights

@@ -101,7 +101,7 @@ def is_right(password: str, stored: Mapping[str, str]) -> bool:
 
     Args:
         password: as it was entered.
-        stored: of :func:`stored_hash`.
+        stored: the result of :func:`stored_hash`.
     """
     try:
         salt, expected = bytes.fromhex(stored["salt"]), bytes.fromhex(stored["hash"])

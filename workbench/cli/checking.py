@@ -60,7 +60,7 @@ def show_report(report: Overview, similarity: float) -> None:
     """Print a report.
 
     Args:
-        report: of :func:`check_data`.
+        report: the result of :func:`check_data`.
         similarity: from which on two texts are near-duplicates.
     """
     for split, summary in report["parts"].items():

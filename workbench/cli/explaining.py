@@ -65,12 +65,12 @@ class ExplainResult:
 
     Attributes:
         request: what was requested.
-        explanation: of the text.
-        evaluation: of the explanation's faithfulness.
+        explanation: explanation of the text.
+        evaluation: evaluation of the explanation's faithfulness.
         lens: the prediction after each layer.
         attentions: for the views, by what they are over ("" for a model with one kind).
         neuron: the neuron view's document.
-        names: of the two sides of a comparison.
+        names: names of the two sides of a comparison.
         other: the explanation of the other side.
         side_by_side: attention of both sides over the same tokens.
         divergence: between the two sides.

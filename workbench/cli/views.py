@@ -41,7 +41,7 @@ def show_estimate(estimate: Estimate) -> None:
     """Print time, memory and weights as ranges, and what they are based on.
 
     Args:
-        estimate: of a spec.
+        estimate: estimate of a spec.
     """
     training = _("{range}: {steps:,} steps of {step:.2g} s, {evaluations:,} evaluations of {evaluation:.2g} s").format(
         range=_range(estimate.seconds, duration),
@@ -132,7 +132,7 @@ def show_run(summary: RunSummary, brief: bool = False, page: Path | None = None)
     """Print what there is to know about a run.
 
     Args:
-        summary: of the run.
+        summary: summary of the run.
         brief: without samples, error and spec.
         page: the HTML file that was written.
     """
@@ -283,7 +283,7 @@ def show_entries(entries: Sequence[Entry]) -> None:
     """Print the entries of a registry with their options.
 
     Args:
-        entries: of :func:`workbench.cli.commands.entries.list_entries`.
+        entries: the result of :func:`workbench.cli.commands.entries.list_entries`.
     """
     for entry in entries:
         console.print(entry.get("form", entry["name"]), style="bold", markup=False, soft_wrap=True)

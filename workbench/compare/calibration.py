@@ -81,7 +81,7 @@ def calibration_error(bins: Sequence[CalibrationBin]) -> float:
     """Return the expected calibration error: mean distance of accuracy and confidence over the examples.
 
     Args:
-        bins: of :func:`reliability_bins`; without any the error is 0.
+        bins: the result of :func:`reliability_bins`; without any the error is 0.
     """
     count = sum(each.count for each in bins)
     return sum(each.count * abs(each.accuracy - each.confidence) for each in bins) / count if count else 0.0
@@ -130,8 +130,8 @@ def temperature_scaling(
     Args:
         probabilities: [N, C].
         gold: class indices [N].
-        seed: of the random split into halves.
-        bins: of the calibration error.
+        seed: seed of the random split into halves.
+        bins: bins of the calibration error.
 
     Raises:
         ValueError: there are fewer than two examples.

@@ -33,7 +33,7 @@ class ClassPredictions:
     """A run's predictions on the N examples that can be right or wrong.
 
     Attributes:
-        ids: of the examples [N].
+        ids: ids of the examples [N].
         inputs: what the model read, by role [N].
         gold: gold labels as text [N].
         predicted: predicted labels as text [N].

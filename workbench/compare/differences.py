@@ -333,7 +333,7 @@ class Setting(TypedDict):
 
     Attributes:
         field: its dotted name.
-        values: of each run; None where a run has no such field.
+        values: each run's value; None where a run has no such field.
         differs: whether they are not all the same.
     """
 

@@ -17,7 +17,7 @@ class Disagreement:
     """One example that exactly one of two runs gets right.
 
     Attributes:
-        id: of the example.
+        id: id of the example.
         inputs: what both runs read, by role.
         gold: the right answer.
         first: the first run's prediction.

@@ -36,7 +36,7 @@ class EvaluatedRun:
 
     Attributes:
         run: the run.
-        ids: of the test examples [N].
+        ids: ids of the test examples [N].
         gold: gold labels [N].
         predicted: predictions [N].
         multi_label: whether an example may have several labels.

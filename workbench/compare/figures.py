@@ -22,9 +22,9 @@ def interval_svg(summaries: Sequence[RunSummary], metric: str, names: Mapping[st
     """Plot one metric of each run as a dot with its 95% interval.
 
     Args:
-        summaries: of the runs.
+        summaries: summaries of the runs.
         metric: name of the metric.
-        names: of the runs, by id.
+        names: names of the runs, by id.
 
     Returns:
         An SVG element; empty when no run has the metric.
@@ -57,7 +57,7 @@ def scatter_svg(points: Sequence[Point], names: Mapping[str, str], metric: str, 
 
     Args:
         points: two runs or more.
-        names: of the runs, by id.
+        names: names of the runs, by id.
         metric: name of the metric.
         cost: one of ``COSTS``.
     """
@@ -90,7 +90,7 @@ def curve_svg(bands: Sequence[Band], names: Mapping[str, str], metric: str) -> s
 
     Args:
         bands: the curves.
-        names: of the runs, by id.
+        names: names of the runs, by id.
         metric: name of the metric.
 
     Returns:

@@ -22,7 +22,7 @@ class LabelIssue:
     """A label that may be wrong.
 
     Attributes:
-        index: of the example.
+        index: index of the example.
         label: its label in the data.
         suggested: the label that it seems to have.
         margin: probability of the suggested label minus that of the label in the data, -1 to 1.

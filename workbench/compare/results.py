@@ -14,7 +14,7 @@ class RunPair(Document):
         difference: first minus second.
         low: lower end of its 95% interval.
         high: upper end.
-        p_value: of the test; corrected by Holm's method where there are several pairs.
+        p_value: p-value of the test; corrected by Holm's method where there are several pairs.
         test: name of the test.
         verdict: one sentence.
     """
@@ -33,10 +33,10 @@ class SeedGroup(Document):
     """Runs of one setting with different seeds.
 
     Attributes:
-        name: of the setting.
+        name: name of the setting.
         runs: their ids.
         values: the metric of each.
-        mean: of the values.
+        mean: mean of the values.
         low: lower end of the mean's 95% interval, Student's t over the runs.
         high: upper end.
         deviation: standard deviation over the runs.
@@ -58,10 +58,10 @@ class SeedGroupPair(Document):
 
     Attributes:
         groups: the two names.
-        difference: of the means, first minus second.
+        difference: difference of the means, first minus second.
         low: lower end of its 95% interval (Welch).
         high: upper end.
-        p_value: of Welch's test; corrected by Holm's method where there are several pairs.
+        p_value: p-value of Welch's test; corrected by Holm's method where there are several pairs.
         permutation: p-value of the permutation test, corrected in the same way.
         least_permutation: the smallest p-value that so few runs can give.
         test: name of the test.
@@ -109,7 +109,7 @@ class Comparison(Document):
         difference: first minus second.
         low: lower end of its 95% interval.
         high: upper end.
-        p_value: of the test; corrected by Holm's method where there are several pairs.
+        p_value: p-value of the test; corrected by Holm's method where there are several pairs.
         test: name of the test.
         verdict: a sentence for each pair.
         examples: number of test examples.

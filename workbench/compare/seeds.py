@@ -49,8 +49,8 @@ def compare_seeds(runs: Sequence[Run], metric: str | None = None) -> SeedCompari
     """Compare the setting of the first run with each other setting, over the seeds of each.
 
     Args:
-        runs: of two settings or more, with two seeds or more each, in any order. A setting with only one seed is left
-            out with a note.
+        runs: runs of two settings or more, with two seeds or more each, in any order. A setting with only one seed is
+            left out with a note.
         metric: as for :func:`workbench.compare.differences.compare`.
 
     Raises:

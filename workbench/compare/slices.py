@@ -71,7 +71,7 @@ def slices_by_value(values: Sequence[object], correct: Sequence[bool]) -> list[S
     """Make a slice for each value, the worst first.
 
     Args:
-        values: of each example; examples without a value (None) are left out.
+        values: values of each example; examples without a value (None) are left out.
         correct: whether each example is right.
 
     Raises:
@@ -89,7 +89,7 @@ def slices_by_length(texts: Sequence[str], correct: Sequence[bool], n_slices: in
     """Make slices of about the same number of examples, from the shortest to the longest texts, in characters.
 
     Args:
-        texts: of the examples.
+        texts: texts of the examples.
         correct: whether each example is right.
         n_slices: at most; texts of one length are in one slice.
 

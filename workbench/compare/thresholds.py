@@ -58,7 +58,7 @@ def precision_recall(scores: ArrayLike, positive: Sequence[bool] | Bools) -> Pre
     """Compute the precision-recall curve of one class.
 
     Args:
-        scores: of the class, [N].
+        scores: scores of the class, [N].
         positive: whether each example is of the class, [N].
 
     Raises:
@@ -76,7 +76,7 @@ def f1_at(scores: ArrayLike, positive: Sequence[bool] | Bools, threshold: float)
     """Compute the F1 of the class at one threshold.
 
     Args:
-        scores: of the class, [N].
+        scores: scores of the class, [N].
         positive: whether each example is of the class, [N].
         threshold: the class is predicted from this score on.
 
@@ -92,9 +92,9 @@ def best_threshold(scores: ArrayLike, positive: Sequence[bool] | Bools, seed: in
     """Tune the threshold by F1 on one half of the examples, and evaluate it on the other.
 
     Args:
-        scores: of the class, [N].
+        scores: scores of the class, [N].
         positive: whether each example is of the class, [N].
-        seed: of the random split into halves.
+        seed: seed of the random split into halves.
 
     Raises:
         ValueError: as for :func:`precision_recall`, or fewer than two examples are of the class.

@@ -41,9 +41,9 @@ def pareto_front(quality: Sequence[float], cost: Sequence[float], larger_is_bett
     """Find the Pareto front: no other item is as good or better, costs as little or less, and is better or cheaper.
 
     Args:
-        quality: of each item.
-        cost: of each item; smaller is better.
-        larger_is_better: of the quality.
+        quality: quality of each item.
+        cost: cost of each item; smaller is better.
+        larger_is_better: whether a larger quality is better.
 
     Returns:
         Whether each item is on the front. Items with equal quality and cost are on it together; an item with a value
@@ -97,7 +97,7 @@ def front_line(points: Sequence[Point]) -> tuple[list[float], list[float]]:
     """Return the front as steps: costs ascending, and the best quality for each.
 
     Args:
-        points: of :func:`tradeoff_points`.
+        points: the result of :func:`tradeoff_points`.
     """
     front = sorted({(point.cost, point.quality) for point in points if point.on_front})
     return [cost for cost, _ in front], [quality for _, quality in front]
@@ -107,8 +107,8 @@ def summary_sentence(points: Sequence[Point], names: Mapping[str, str], metric: 
     """Return the result in words; empty for fewer than two runs.
 
     Args:
-        points: of :func:`tradeoff_points`.
-        names: of the runs, by id.
+        points: the result of :func:`tradeoff_points`.
+        names: names of the runs, by id.
         metric: name of the metric.
         cost: one of ``COSTS``.
     """

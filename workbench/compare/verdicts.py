@@ -58,10 +58,10 @@ def verdict(
 
     Args:
         metric: what was compared.
-        names: of the two.
+        names: names of the two.
         values: the metric of each.
         interval: 95%, of the first value minus the second.
-        p_value: of the test, corrected.
+        p_value: p-value of the test, corrected.
         test: its name.
         advice: what would be needed to show a difference of this size.
         over: what the interval is over, if not the test examples: `` over seeds``.

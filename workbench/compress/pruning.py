@@ -63,8 +63,8 @@ def prune_run(
     Args:
         run: a finished run of our own encoder or decoder.
         heads: how many to remove, as a number (``"12"``) or a share of all (``"30%"``). Each layer keeps at least one.
-        workspace: of the new run.
-        measure: of importance; see :func:`workbench.explain.internals.heads.head_importance`.
+        workspace: workspace of the new run.
+        measure: measure of importance; see :func:`workbench.explain.internals.heads.head_importance`.
         texts: number of texts that importance is measured on, from the validation split or else the training split.
         out: a folder to which the model is also written.
         progress: called with the number of texts done and of all texts.
@@ -134,7 +134,7 @@ def heads_to_keep(importance: HeadImportance, count: int) -> list[list[int]]:
     """Return the heads that remain in each layer when the least important are removed.
 
     Args:
-        importance: of every head.
+        importance: importance of every head.
         count: number of heads to remove; one remains in every layer.
     """
     remaining = [list(range(len(row))) for row in importance.importance]
@@ -200,7 +200,7 @@ class PruningJob:
         reporter: receives progress.
         source: the run whose model is pruned.
         count: number of heads to remove.
-        measure: of importance.
+        measure: measure of importance.
         texts: number of texts that importance is measured on.
         progress: called with the number of texts done and of all texts.
     """

@@ -80,7 +80,7 @@ class Attention:
         """Return the attention among some of the tokens; rows then sum to less than 1.
 
         Args:
-            positions: of the tokens to keep, in order.
+            positions: positions of the tokens to keep, in order.
         """
 
         def select(values: list[Item]) -> list[Item]:

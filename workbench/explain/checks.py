@@ -39,7 +39,7 @@ class Curves:
     """The label's probability while tokens are masked (deletion) or shown (insertion).
 
     Attributes:
-        shares: of the text's tokens that are masked or shown, 0 to 1.
+        shares: shares of the text's tokens that are masked or shown, 0 to 1.
         lines: the probability at each share: ``deletion`` and ``insertion`` in the order of the explanation;
             ``random_deletion`` and ``random_insertion``, means over random orders; ``attention_deletion`` and
             ``attention_insertion`` in the order of raw attention, where there is any.
@@ -112,7 +112,7 @@ def curves(
         rival: [tokens], the scores of another explanation, such as raw attention, to compare with.
         steps: the largest number of steps.
         draws: the number of random orders.
-        seed: of the random orders.
+        seed: seed of the random orders.
     """
     count = len(instance.maskable)
     generator = np.random.default_rng(seed)
@@ -270,7 +270,7 @@ def sanity(
         scores: [tokens], its scores for the model as it is.
         target: what is explained.
         draws: the number of shuffled models.
-        seed: of the shuffling.
+        seed: seed of the shuffling.
     """
     own = Instance(predictor, *texts).maskable
     correlations = []
@@ -291,7 +291,7 @@ def shuffled(model: Model, seed: int) -> Model:
 
     Args:
         model: any model.
-        seed: of the shuffling.
+        seed: seed of the shuffling.
     """
     result = copy.deepcopy(model)
     generator = torch.Generator().manual_seed(seed)

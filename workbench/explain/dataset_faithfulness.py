@@ -110,7 +110,7 @@ def evaluate_dataset_faithfulness(
         method: the name of an explainer.
         share: the share of a text's tokens that are the top k (at least one).
         draws: the number of random draws per text.
-        seed: of the random draws and the bootstrap.
+        seed: seed of the random draws and the bootstrap.
         progress: receives the number of texts done, and of all.
         options: the method's own.
 

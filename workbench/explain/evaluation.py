@@ -79,7 +79,7 @@ def evaluate_faithfulness(
         target: the label to explain; by default what the model predicts.
         word: for labels of words, the word or its index.
         checks: some of ``curves``, ``agreement``, ``stability``, ``sanity``.
-        seed: of random orders and shuffled weights.
+        seed: seed of random orders and shuffled weights.
         options: the method's own.
 
     Raises:

@@ -67,7 +67,7 @@ def faithfulness(
         label: the target's name, for the sentence.
         share: the share of the text's tokens that are the top k (at least one token).
         draws: the number of random draws.
-        seed: of the random draws.
+        seed: seed of the random draws.
     """
     positions = instance.maskable
     count = max(1, int(share * len(positions)))

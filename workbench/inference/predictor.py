@@ -108,7 +108,7 @@ class Predictor:
         """Return the outputs of a scoring task for tokenized texts, [N, ...], in their order.
 
         Args:
-            tokens: of the texts.
+            tokens: the encoded texts.
         """
         assert isinstance(self.task, ScoringTask)
         return self.task.scores(self.context, tokens)

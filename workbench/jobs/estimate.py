@@ -40,7 +40,7 @@ class EstimateStatus:
     Attributes:
         state: ``unknown`` before the first request; after ``failed`` and ``stopped`` it can be started again.
         estimate: the last one made, in whatever state.
-        progress: of the profiling run: ``{"phase", "done", "total"}``.
+        progress: progress of the profiling run: ``{"phase", "done", "total"}``.
         error: why it failed: ``{"kind", "message", "hint"}``.
     """
 

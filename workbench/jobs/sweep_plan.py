@@ -169,8 +169,8 @@ class SweepPlan(SpecModel):
 
         Args:
             values: those of the fields that vary.
-            number: of the trial, from 0.
-            seed: of the run.
+            number: index of the trial, from 0.
+            seed: seed of the run.
             group: the sweep's name.
 
         Raises:

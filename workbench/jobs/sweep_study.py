@@ -47,7 +47,7 @@ class Study:
         method: ``grid``, ``random`` or ``tpe``.
         combinations: all trials of a grid, in order.
         maximize: whether more is better.
-        seed: of the proposals.
+        seed: seed of the proposals.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Study:
         """Return the values of a trial; the same when it has been proposed already.
 
         Args:
-            number: of the trial, from 0.
+            number: index of the trial, from 0.
         """
         while len(known := self.study.get_trials(deepcopy=False)) <= number:
             self.study.sampler = self._sampler(len(known))
@@ -92,9 +92,9 @@ class Study:
         """Report what a trial had reached at an evaluation; a second report of the same one is ignored.
 
         Args:
-            number: of the trial.
+            number: index of the trial.
             evaluation: its index, from 0.
-            value: of the metric.
+            value: value of the metric.
         """
         trial = self._trial(number)
         if evaluation not in self.study.get_trials(deepcopy=False)[number].intermediate_values:
@@ -104,7 +104,7 @@ class Study:
         """Return whether a trial is worse than the median of the trials before it at the same evaluation.
 
         Args:
-            number: of the trial.
+            number: index of the trial.
         """
         return bool(self._trial(number).should_prune())
 
@@ -112,9 +112,9 @@ class Study:
         """Report how a trial ended; the first report counts.
 
         Args:
-            number: of the trial.
+            number: index of the trial.
             state: ``succeeded``, ``pruned`` or ``failed``.
-            value: of the metric, where it has succeeded.
+            value: value of the metric, where it has succeeded.
         """
         from optuna.trial import TrialState
 

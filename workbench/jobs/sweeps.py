@@ -309,7 +309,7 @@ def with_value(trials: Sequence[Trial]) -> list[Trial]:
     """Return the trials that have succeeded with a value.
 
     Args:
-        trials: of a sweep.
+        trials: trials of a sweep.
     """
     return [trial for trial in trials if trial["state"] == "succeeded" and trial.get("value") is not None]
 
@@ -318,7 +318,7 @@ def seed_deviation(trial: Trial) -> float | None:
     """Return the standard deviation over a trial's seeds; None with fewer than two.
 
     Args:
-        trial: of a sweep.
+        trial: a trial of a sweep.
     """
     values = [value for value in trial.get("figures", {}).values() if value is not None]
     return statistics.stdev(values) if len(values) > 1 else None
@@ -328,7 +328,7 @@ def trial_line(trial: Trial) -> str:
     """Describe a trial in one line: its number, its value or state, and the values of its fields.
 
     Args:
-        trial: of a sweep.
+        trial: a trial of a sweep.
     """
     values = ", ".join(f"{field}={value_text(value)}" for field, value in trial["values"].items())
     result = f"{trial['value']:.4f}" if trial["value"] is not None else trial["state"]
@@ -339,7 +339,7 @@ def value_text(value: Json) -> str:
     """Return a field's value as text, a fraction with four digits.
 
     Args:
-        value: of a field that varies.
+        value: value of a field that varies.
     """
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -368,7 +368,7 @@ def empty_trial(number: int, values: Mapping[str, Json]) -> Trial:
 
     Args:
         number: from 0.
-        values: of the fields that vary.
+        values: values of the fields that vary.
     """
     return {
         "number": number,

@@ -47,7 +47,7 @@ def queue_order(status: Mapping[str, object]) -> float:
     """Return the order in the queue that a status holds; 0, the front, when it holds none.
 
     Args:
-        status: of a run.
+        status: status of a run.
     """
     order = status.get("order")
     return float(order) if isinstance(order, int | float) else 0.0

@@ -204,8 +204,8 @@ def bootstrap_sums(table: Columns, resamples: int, seed: int = 0) -> Iterator[di
         table: columns [N]. More than ``MAX_UNITS`` examples are grouped into units first: the interval is nearly the
             same, and the time does not grow.
         resamples: number of samples.
-        seed: of the random generator. Tables with the same number of examples and the same seed draw the same examples,
-            so that their samples are paired.
+        seed: seed of the random generator. Tables with the same number of examples and the same seed draw the same
+            examples, so that their samples are paired.
     """
     examples = _length(table)
     unit = np.arange(examples) % MAX_UNITS

@@ -182,7 +182,7 @@ def label_f1(counts: ArrayLike) -> Floats:
     """Return the F1 of each label [..., L]; 0 for a label that never occurs.
 
     Args:
-        counts: of :func:`label_counts`, [..., L, 4].
+        counts: the result of :func:`label_counts`, [..., L, 4].
     """
     tp, fp, fn, _ = np.moveaxis(np.asarray(counts), -1, 0)
     return _ratio(2 * tp, 2 * tp + fp + fn)
@@ -192,7 +192,7 @@ def label_macro_f1(counts: ArrayLike) -> Floats:
     """Return the mean F1 over all labels, as scikit-learn does for indicators.
 
     Args:
-        counts: of :func:`label_counts`, [..., L, 4].
+        counts: the result of :func:`label_counts`, [..., L, 4].
     """
     mean: Floats = label_f1(counts).mean(axis=-1)
     return mean
@@ -202,7 +202,7 @@ def label_micro_f1(counts: ArrayLike) -> Floats:
     """Return the F1 of the counts summed over labels.
 
     Args:
-        counts: of :func:`label_counts`, [..., L, 4].
+        counts: the result of :func:`label_counts`, [..., L, 4].
     """
     return label_f1(np.asarray(counts).sum(axis=-2))
 
@@ -211,7 +211,7 @@ def label_matthews(counts: ArrayLike) -> Floats:
     """Return Matthews' correlation of all yes-or-no decisions together.
 
     Args:
-        counts: of :func:`label_counts`, [..., L, 4].
+        counts: the result of :func:`label_counts`, [..., L, 4].
     """
     tp, fp, fn, tn = np.moveaxis(np.asarray(counts).sum(axis=-2), -1, 0)
     return matthews(np.stack([np.stack([tn, fp], axis=-1), np.stack([fn, tp], axis=-1)], axis=-2))
@@ -248,7 +248,7 @@ def per_label(counts: ArrayLike, labels: Sequence[str]) -> dict[str, dict[str, f
     """Compute precision, recall, F1 and support of each label.
 
     Args:
-        counts: of :func:`label_counts`, [L, 4].
+        counts: the result of :func:`label_counts`, [L, 4].
         labels: names [L].
 
     Returns:
@@ -304,7 +304,7 @@ def bootstrap_intervals(counts: ArrayLike, resamples: int = 2000, seed: int = 0)
     Args:
         counts: confusion matrix [C, C].
         resamples: number of samples.
-        seed: of the random generator.
+        seed: seed of the random generator.
 
     Returns:
         ``{metric: (low, high)}``; (0, 0) for each when there is no example.
@@ -333,7 +333,7 @@ def bootstrap_label_intervals(
         gold: indicators [N, L].
         predicted: indicators [N, L].
         resamples: number of samples.
-        seed: of the random generator.
+        seed: seed of the random generator.
 
     Returns:
         ``{metric: (low, high)}``; (0, 0) for each when there is no example.

@@ -10,7 +10,7 @@ def t_quantile(freedom: float, probability: float = 0.975) -> float:
 
     Args:
         freedom: degrees of freedom; above 1e10 the normal distribution is used.
-        probability: of a smaller value; 0.975 for a two-sided 95% interval.
+        probability: probability of a smaller value; 0.975 for a two-sided 95% interval.
 
     Raises:
         MissingPackageError: scipy is not installed.

@@ -47,7 +47,7 @@ def measures(names: Iterable[str]) -> dict[str, Measure]:
     """Return the measures of these names; with next-sentence prediction the loss is that of both objectives.
 
     Args:
-        names: of metrics.
+        names: names of metrics.
     """
     selected = {name: _MEASURES[name] for name in names}
     if "nsp_accuracy" in selected and "loss" in selected:

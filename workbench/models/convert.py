@@ -70,7 +70,7 @@ def from_transformers(model: Model) -> TransformerModel:
     """Convert a BERT or GPT-2 of transformers to our model, with exactly the same outputs.
 
     Args:
-        model: of transformers, with or without a head.
+        model: a transformers model, with or without a head.
 
     Raises:
         SpecError: another architecture, or a variant of these that ours does not compute.
@@ -222,8 +222,8 @@ class Family(ABC):
         """Pair every weight of two models.
 
         Args:
-            ours: of this family.
-            theirs: of this family.
+            ours: our model of this family.
+            theirs: transformers' model of this family.
         """
         has_head = not isinstance(ours, (EncoderModel, DecoderModel))
         our_prefix, their_prefix = ("model.", f"{self.body}.") if has_head else ("", "")

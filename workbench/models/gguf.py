@@ -38,7 +38,7 @@ def convert_gguf(file: Path, lock: Lock, name: str, progress: Progress | None = 
     Args:
         file: in a writable folder.
         lock: held during the conversion; other processes that need the same model wait.
-        name: of the model, for messages.
+        name: name of the model, for messages.
         progress: receives the progress.
 
     Returns:

@@ -23,9 +23,9 @@ class BaseIdentity(_Source, total=False):
 
     Attributes:
         source: as a spec names it.
-        fingerprint: of the body's weights.
-        head_fingerprint: of the head's weights, when no adapter saves them: an output layer over the vocabulary that
-            is not tied to the embeddings.
+        fingerprint: fingerprint of the body's weights.
+        head_fingerprint: fingerprint of the head's weights, when no adapter saves them: an output layer over the
+            vocabulary that is not tied to the embeddings.
     """
 
     head_fingerprint: str
@@ -72,7 +72,7 @@ def same_base(recorded: Mapping[str, Json] | BaseIdentity, actual: BaseIdentity)
     Args:
         recorded: as saved with an adapter. If it is an older record without ``head_fingerprint``, only the bodies are
             compared.
-        actual: of the model that was loaded.
+        actual: the identity of the loaded model.
     """
     head = actual.get("head_fingerprint")
     same_body = recorded.get("fingerprint") == actual["fingerprint"]

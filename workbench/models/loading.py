@@ -60,7 +60,7 @@ class BaseNote:
     """What an adapter's folder records about its base.
 
     Attributes:
-        source: of the base, as a spec names it.
+        source: the base model, as a spec names it.
         base: identity of its weights; see :class:`~workbench.models.identity.BaseIdentity`.
         head: the Auto class that it had.
         head_options: keyword arguments of that head.
@@ -78,7 +78,7 @@ class BaseNote:
         """Read the note of an adapter.
 
         Args:
-            folder: of the adapter.
+            folder: folder of the adapter.
 
         Raises:
             RequestError: the note is missing or damaged.
@@ -181,7 +181,7 @@ def convert_to_workbench(model: Model, newly_initialized: Collection[str]) -> tu
     """Convert a model of transformers to our own Transformer, with the same weights.
 
     Args:
-        model: of transformers, or ours already.
+        model: a transformers model, or one that is already ours.
         newly_initialized: names of its newly initialized weights.
 
     Returns:
@@ -281,7 +281,7 @@ def load_adapter(
     """Load a base model with the head that it was trained with, and the adapter on it.
 
     Args:
-        folder: of the adapter.
+        folder: folder of the adapter.
         workspace: where the base is cached or found.
         progress: receives the progress of downloads.
         config: options of the base's source.

@@ -100,7 +100,7 @@ class Status(Document):
         task, model, data, tuning: of its spec.
         group: name of its sweep.
         trial: number of its trial in the sweep.
-        seed: of its training.
+        seed: seed of its training.
         confined: whether it may read the workspace's uploads only.
         claimed: when a worker took it from the queue, seconds since the epoch.
         slot: which of the worker's slots it runs in.
@@ -140,11 +140,11 @@ class Cost(Document):
     """What a run took.
 
     Attributes:
-        seconds: of training, evaluations included.
-        total_seconds: of the whole process.
+        seconds: duration of training, evaluations included.
+        total_seconds: duration of the whole process.
         tokens: that were trained on, padding left out.
-        tokens_per_second: of training.
-        peak_memory_bytes: of the GPU where there is one, otherwise of the process.
+        tokens_per_second: training throughput.
+        peak_memory_bytes: peak memory of the GPU where there is one, otherwise of the process.
         trained_parameters: trainable parameters.
         total_parameters: all parameters.
         device: name of the device.
@@ -174,15 +174,15 @@ class Estimate(Document):
     """What a spec is expected to cost on this machine.
 
     Attributes:
-        total_seconds: of the whole run, from reading the data to its report.
-        seconds: of training alone, with its evaluations (``report.json``'s ``cost.seconds``).
+        total_seconds: duration of the whole run, from reading the data to its report.
+        seconds: duration of training alone, with its evaluations (``report.json``'s ``cost.seconds``).
         peak_memory_bytes: most memory at once: of the process, or of the GPU where there is one.
         trained_parameters: trainable parameters.
         total_parameters: all parameters.
         steps: optimizer steps of the run.
         seconds_per_step: a step, without evaluation.
         evaluations: how often the validation split is evaluated during training.
-        seconds_per_evaluation: of one evaluation.
+        seconds_per_evaluation: duration of one evaluation.
         measured_steps: how many real steps the estimate is based on.
         took_seconds: how long the measurement took.
         device: on which it was made.
@@ -278,11 +278,11 @@ class Report(Document):
         metrics: the final metrics with their intervals.
         baseline: the same metrics of a simple baseline.
         baseline_name: what the baseline is.
-        baselines: of several baselines, the metrics of each by name; or only the primary metric of each.
+        baselines: for each of several baselines, its metrics by name, or only its primary metric.
         gain: improvement over the baseline, with a paired bootstrap's interval.
         measures: the metrics that are sums over examples, see :mod:`workbench.metrics.measures`.
         primary_metric: the metric that the run is judged by.
-        smaller_is_better: of that metric.
+        smaller_is_better: whether smaller values of that metric are better.
         evaluated_on: the split, ``test`` or ``valid``.
         examples: number of examples of each split.
         cost: what it took.
@@ -349,7 +349,7 @@ class ModelBase(Document):
     Attributes:
         source: a model source, such as ``minilm`` or ``run:ID``.
         fingerprint: hash of its weights.
-        folder: of a local model.
+        folder: folder of a local model.
     """
 
     source: str | None = None
@@ -364,9 +364,9 @@ class Environment(Document):
         packages: version of each package that computes.
         device: ``{"kind", "name", "precision"}``.
         machine: see :func:`workbench.machine.describe`.
-        git_commit: of the workbench's checkout, when it runs from one.
+        git_commit: commit of the workbench's checkout, when it runs from one.
         data_fingerprint: hash of the data and its splits.
-        seed: of the training.
+        seed: seed of the training.
         base: the model that the run started from: source and fingerprint.
     """
 

@@ -86,7 +86,7 @@ def copy_to_run(spec: RunSpec, workspace: Workspace, folder: Path) -> None:
     Args:
         spec: a resolved spec.
         workspace: where the estimate was stored.
-        folder: of the run.
+        folder: folder of the run.
     """
     if not (folder / FILE).exists() and (estimate := find(spec, workspace)) is not None:
         write_json(folder / FILE, estimate.as_dict())

@@ -52,7 +52,7 @@ def filter_rows(rows: Sequence[Row], condition: str) -> list[Row]:
     """Return the rows for which an SQL condition holds, in their order.
 
     Args:
-        rows: of :func:`workbench.runs.table.run_table`.
+        rows: the result of :func:`workbench.runs.table.run_table`.
         condition: what follows ``WHERE`` in SQL; fields with dots need no quotes.
 
     Raises:
@@ -115,7 +115,7 @@ def matching_indices(table: pyarrow.Table, expression: str) -> list[int]:
     """Return the values of ``INDEX`` in the rows of an Arrow table for which an SQL expression holds.
 
     Args:
-        table: of :func:`workbench.runs.rows.to_arrow`.
+        table: the result of :func:`workbench.runs.rows.to_arrow`.
         expression: one SQL expression.
 
     Raises:

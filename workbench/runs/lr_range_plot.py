@@ -20,7 +20,7 @@ def range_svg(result: RangeTestResult, title: str = "Learning-rate range test") 
     """Draw a range test. An exploding loss leaves the plot at the top: what matters is the range before.
 
     Args:
-        result: of the test.
+        result: result of the test.
         title: shown above the plot.
 
     Returns:

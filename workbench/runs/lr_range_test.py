@@ -33,7 +33,7 @@ def lr_multiplier(step: int, steps: int, lowest: float, highest: float) -> float
 
     Args:
         step: from 0.
-        steps: of the whole test.
+        steps: number of steps of the test.
         lowest: learning rate of the first step.
         highest: learning rate of the last step.
     """
@@ -151,7 +151,7 @@ def loss_curve(rows: Sequence[Mapping[str, float]]) -> tuple[list[float], list[f
     """Return the learning rates and the losses in lines of metrics.
 
     Args:
-        rows: of ``metrics.jsonl``.
+        rows: rows of ``metrics.jsonl``.
     """
     complete = [row for row in rows if "train/loss" in row and "train/learning_rate" in row]
     return [row["train/learning_rate"] for row in complete], [row["train/loss"] for row in complete]

@@ -34,7 +34,7 @@ def with_columns(
 
     Args:
         rows: columns of the predictions; ``id`` says which example a row is for. There may be fewer than examples.
-        ids: of the examples, [N].
+        ids: ids of the examples, [N].
         extra: the other columns, by name, [N] each.
     """
     index = {name: i for i, name in enumerate(ids)} if extra else {}

@@ -23,7 +23,7 @@ class Curve(TypedDict):
 
     Attributes:
         run: its id.
-        name: of the metric.
+        name: name of the metric.
         x: values of the axis, ascending.
         y: values of the metric.
     """
@@ -129,7 +129,7 @@ def latest_metrics(run: Run, last_bytes: int = 65_536) -> JsonObject:
 
     Args:
         run: which.
-        last_bytes: of its metrics that are read.
+        last_bytes: how many bytes to read from the end of its metrics.
     """
     try:
         size = run.metrics_file.stat().st_size

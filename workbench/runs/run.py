@@ -241,7 +241,7 @@ class Run(RunFolder):
         """Add a confusion matrix to ``confusion.jsonl``, unless it has more than ``MAX_LABELS`` labels.
 
         Args:
-            step: of the evaluation.
+            step: step of the evaluation.
             labels: names of the classes [L].
             counts: by gold and predicted label [L, L].
         """
@@ -266,7 +266,7 @@ class Run(RunFolder):
         """Return the end of what the process printed.
 
         Args:
-            last_bytes: of the log.
+            last_bytes: how many bytes to read from the end of the log.
         """
         try:
             with open(self.log_file, "rb") as file:

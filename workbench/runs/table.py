@@ -23,7 +23,7 @@ def run_table(workspace: Workspace, summaries: Sequence[RunSummary] | None = Non
 
     Args:
         workspace: whose runs.
-        summaries: of :func:`workbench.runs.query.list_runs`, where they were read already.
+        summaries: the result of :func:`workbench.runs.query.list_runs`, where they were read already.
         settings: also the fields of the specs.
 
     Returns:
@@ -78,7 +78,7 @@ def sort_rows(rows: Sequence[Row], by: str, descending: bool = False) -> list[Ro
     """Return the rows sorted by one field; rows without it come last.
 
     Args:
-        rows: of :func:`run_table`.
+        rows: the result of :func:`run_table`.
         by: name of the field.
         descending: largest first.
 
@@ -97,7 +97,7 @@ def group_rows(rows: Sequence[Row], by: Sequence[str], metric: str = "value") ->
     """Group rows that have the same values in some fields, with the metric's mean and its 95% interval.
 
     Args:
-        rows: of :func:`run_table`.
+        rows: the result of :func:`run_table`.
         by: names of the fields.
         metric: the field that is averaged.
 

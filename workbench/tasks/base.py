@@ -99,7 +99,7 @@ class TargetScore(NamedTuple):
 
         Args:
             logits: [B, choices].
-            index: of the choice.
+            index: index of the choice.
         """
         logits = logits.float()
         return cls(logits[:, index], logits.softmax(dim=-1)[:, index])
@@ -191,7 +191,7 @@ class Task(ABC):
 
         Args:
             tokenizer: the model's tokenizer.
-            examples: of the split.
+            examples: examples of the split.
             max_length: longest text in tokens; longer ones are cut.
             training: whether they are trained on; a row need not be an example then (texts may be packed together).
         """
@@ -202,7 +202,7 @@ class Task(ABC):
 
         Args:
             encoded: a split.
-            indices: of the batch's examples, [B].
+            indices: indices of the batch's examples, [B].
             pad_id: the token that fills up short rows.
             multiple: the length of the rows is a multiple of this.
         """
@@ -212,7 +212,7 @@ class Task(ABC):
 
         Args:
             encoded: a split.
-            indices: of the batch's examples.
+            indices: indices of the batch's examples.
         """
         return len(indices)
 
@@ -322,7 +322,7 @@ class Task(ABC):
 
         Args:
             outputs: what ``outputs`` returned for all rows.
-            targets: of the split.
+            targets: targets of the split.
         """
 
     def confusion(self, outputs: Array, targets: Targets) -> Ints | None:
@@ -330,7 +330,7 @@ class Task(ABC):
 
         Args:
             outputs: what ``outputs`` returned for all rows.
-            targets: of the split.
+            targets: targets of the split.
 
         Returns:
             None where an answer is not one of ``labels``.
@@ -366,8 +366,8 @@ class Task(ABC):
 
         Args:
             outcome: what ``finish`` returned.
-            targets: of the split that is reported on.
-            train_targets: of the training split.
+            targets: targets of the split that is reported on.
+            train_targets: targets of the training split.
 
         Returns:
             ``metrics`` with 95% intervals, ``baseline``, ``baseline_name`` and details; ``measures`` where metrics are
@@ -379,9 +379,9 @@ class Task(ABC):
         """Return the columns of ``predictions.parquet``; see :func:`prediction_table`.
 
         Args:
-            examples: of the split that is reported on.
+            examples: examples of the split that is reported on.
             outcome: what ``finish`` returned.
-            targets: of the split.
+            targets: targets of the split.
         """
 
     # -- inference -----------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ class Encoded:
         """Return the indices of the texts of some examples, one example after another.
 
         Args:
-            indices: of the examples.
+            indices: indices of the examples.
         """
         if self.rows is None:
             return np.asarray(indices, dtype=np.int64)

@@ -181,8 +181,8 @@ class ControlledGeneration(PromptedTask):
         """Return the controls that describe an example's text.
 
         Args:
-            examples: of one split.
-            index: of the example.
+            examples: examples of one split.
+            index: index of the example.
         """
         text, controls = examples.columns["text"][index], {}
         if self.config.label:

@@ -264,7 +264,7 @@ def input_turns(inputs: TaskInput, number: int) -> list[str]:
 
     Args:
         inputs: one input.
-        number: of the input, from 1, for messages.
+        number: the input's number, from 1, for messages.
 
     Raises:
         DataError: there is nothing to answer.

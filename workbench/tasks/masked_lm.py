@@ -198,7 +198,7 @@ def word_logits(model_output: ModelOutput) -> torch.Tensor:
     """Return the scores of the vocabulary, whatever the head calls them.
 
     Args:
-        model_output: of a head for masked tokens.
+        model_output: output of a head for masked tokens.
     """
     prediction = getattr(model_output, "prediction_logits", None)
     logits: torch.Tensor = model_output.logits if prediction is None else prediction

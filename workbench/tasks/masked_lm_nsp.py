@@ -165,7 +165,7 @@ class MaskedLMWithPairs(MaskedLM):
             ids: tokens of the rows ``indices``, [B, T].
             words: index of each token's word, [B, T].
             encoded: the split.
-            indices: of the batch's rows, [B].
+            indices: indices of the batch's rows, [B].
 
         Returns:
             int64 [B, T]: at a pair's first token 0 where its second text follows and 1 where it does not; else

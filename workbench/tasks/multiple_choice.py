@@ -241,8 +241,8 @@ def encode_choices(
 
     Args:
         tokenizer: the model's tokenizer.
-        contexts: of N examples.
-        choices: of each, two or more.
+        contexts: contexts of N examples.
+        choices: choices of each, two or more.
         right: index of the right choice of each.
         max_length: longest pair in tokens.
     """
@@ -258,7 +258,7 @@ def choices_problem(choices: Sequence[str]) -> str:
     """Return what is wrong with the choices of an example; an empty text for nothing.
 
     Args:
-        choices: of one example.
+        choices: choices of one example.
     """
     if len(choices) < 2:
         return f"there {'is 1 choice' if choices else 'is no choice'}, but two are needed to choose from"

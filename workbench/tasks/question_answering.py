@@ -58,7 +58,7 @@ class Questions:
     """Questions, their right answers, and the positions of these in the windows.
 
     Attributes:
-        contexts: of N questions.
+        contexts: contexts of N questions.
         right: the right answers of each; none where there is no answer.
         example: int64 [W], the question of each window, ascending.
         offsets: int64 [W + 1], where each window's tokens begin.
@@ -278,7 +278,7 @@ class QuestionAnswering(Task):
         """Return the answer to each question.
 
         Args:
-            spans: of N questions.
+            spans: predicted spans of N questions.
             contexts: the texts that were searched, [N].
         """
         answers = []
@@ -399,7 +399,7 @@ def sums(answers: Sequence[str], right: Sequence[Sequence[str]]) -> dict[str, Fl
     """Return what the measures add up for each question, columns [N].
 
     Args:
-        answers: of N questions, empty for no answer.
+        answers: answers of N questions, empty for no answer.
         right: the right answers of each.
     """
     pairs = [squad.exact_match_and_f1(answer, wanted) for answer, wanted in zip(answers, right, strict=True)]

@@ -166,7 +166,7 @@ def take_spans(
         ids: [T].
         ordinary: [T], the tokens that are not special; they are consecutive.
         mask_id: the token [MASK].
-        share: of the text's tokens that are removed, exactly (rounded).
+        share: share of the text's tokens to remove, exactly (rounded).
         mean: mean length of a span.
         generator: source of randomness.
 

@@ -85,7 +85,7 @@ class WordTargets:
         """Return the outputs of the first token of each word, [words].
 
         Args:
-            outputs: of the tokens, [N, T].
+            outputs: outputs of the tokens, [N, T].
             missing: the value for a word without a token.
         """
         row = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
@@ -364,8 +364,8 @@ def majority_tags(train: WordTargets, targets: WordTargets) -> Ints:
     """Return each word's most frequent tag in training, O for a word unknown there, int64 [words].
 
     Args:
-        train: of the training split.
-        targets: of another split.
+        train: targets of the training split.
+        targets: targets of another split.
     """
     counts: dict[str, Counter[int]] = {}
     for word, tag in zip((word for row in train.words for word in row), train.tags.tolist(), strict=True):

@@ -48,7 +48,7 @@ class Message:
     """A hint or a solution, shown as it is.
 
     Attributes:
-        text: of the message.
+        text: text of the message.
     """
 
     text: str
@@ -64,7 +64,7 @@ def check(name: str, answer: object) -> Verdict:
     """Check an answer with the hidden cases of an exercise, and record the attempt in the workspace.
 
     Args:
-        name: of the exercise, such as ``"02-names.3"``.
+        name: name of the exercise, such as ``"02-names.3"``.
         answer: the reader's function, or value if the exercise asks for one.
 
     Returns:
@@ -88,7 +88,7 @@ def hint(name: str) -> Message:
     """Return the next hint of an exercise; the last one again after that.
 
     Args:
-        name: of the exercise.
+        name: name of the exercise.
 
     Raises:
         UnknownNameError: there is no such exercise.
@@ -106,7 +106,7 @@ def solution(name: str) -> Message:
     """Return a solution of an exercise, as in the solved version of its lesson.
 
     Args:
-        name: of the exercise.
+        name: name of the exercise.
 
     Raises:
         UnknownNameError: there is no such exercise.

@@ -67,7 +67,7 @@ def expect(
 
     Args:
         function: the reader's answer.
-        arguments: of this case.
+        arguments: arguments of this case.
         expected: its correct result: a number, text, list, tuple, dictionary, array or tensor of these.
         why: the usual reason for a wrong result in this case, as a sentence; shown after the difference.
         tolerance: largest difference between numbers, relative and absolute.
@@ -129,7 +129,7 @@ def shorten(value: object) -> str:
     """Return a value as Python code, or an exception's message, in at most two lines.
 
     Args:
-        value: of any type.
+        value: a value of any type.
     """
     text = str(value) if isinstance(value, Exception) else repr(value)
     text = " ".join(text.split())
@@ -140,7 +140,7 @@ def to_plain(value: object) -> object:
     """Convert arrays, tensors and their numbers to Python's own.
 
     Args:
-        value: of any type.
+        value: a value of any type.
     """
     to_list = getattr(value, "tolist", None)
     return to_list() if callable(to_list) else value

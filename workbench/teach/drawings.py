@@ -25,7 +25,7 @@ def draw_attention(weights: Array, names: Sequence[str], settings: str) -> Pictu
 
     Args:
         weights: ``[T, T]``.
-        names: of the tokens.
+        names: names of the tokens.
         settings: in words, for the description.
     """
     figure, (table, bars) = _figure(2, (8.6, 3.6))
@@ -64,7 +64,7 @@ def draw_positions(kind: str, waves: Array, scores: Array, position: int, base: 
         waves: ``[positions, width]``.
         scores: dot products divided by the width, ``[positions]``.
         position: the one that is compared with the others.
-        base: of the frequencies.
+        base: base of the frequencies.
     """
     figure, (left, right) = _figure(2, (9, 3.4))
     if kind == "waves":
@@ -102,7 +102,7 @@ def schedule_rates(peaks: ArrayLike, warmup: float, steps: int) -> Array:
     Args:
         peaks: peak learning rates, ``[...]``.
         warmup: share of the steps.
-        steps: of a training run.
+        steps: steps of a training run.
 
     Returns:
         ``[..., steps]``.
@@ -119,7 +119,7 @@ def draw_learning_rate(peak: float, warmup: float, steps: int) -> Picture:
     Args:
         peak: learning rate.
         warmup: share of the steps.
-        steps: of each training run.
+        steps: steps of each training run.
     """
     figure, (schedule, run, final) = _figure(3, (11, 3.1))
     rates = schedule_rates(peak, warmup, steps)
@@ -156,7 +156,7 @@ def draw_beam(follows: NextWords, width: int, length: int) -> Picture:
 
     Args:
         follows: for each word, what may follow and how probable it is.
-        width: of the beam.
+        width: width of the beam.
         length: words of a sentence.
     """
     steps = formulas.beam_search(follows, width, length)
@@ -193,7 +193,7 @@ def draw_rank(matrix: Array, rank: int) -> Picture:
 
     Args:
         matrix: ``[m, n]``.
-        rank: of the approximation.
+        rank: rank of the approximation.
     """
     figure, (original, near, difference, curve) = _figure(4, (12, 3.1))
     nearest, errors = formulas.low_rank_approximation(matrix, rank), formulas.rank_errors(matrix)

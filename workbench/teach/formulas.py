@@ -22,7 +22,7 @@ def attention_weights(scores: Array, temperature: float = 1.0, mask: Bools | Non
     """Compute the softmax of ``scores / temperature``, with weight 0 where the mask is False.
 
     Args:
-        scores: of queries and keys, ``[T, S]``.
+        scores: scores of queries and keys, ``[T, S]``.
         temperature: above 0; larger values make the weights more equal.
         mask: True where a query may attend, ``[T, S]``; at least once in each row.
 
@@ -39,7 +39,7 @@ def sinusoidal_table(positions: int, width: int, base: float = 10_000.0) -> Arra
 
     Args:
         positions: number of positions.
-        width: of the vectors.
+        width: width of the vectors.
         base: the larger, the slower the slowest wave.
 
     Returns:
@@ -56,7 +56,7 @@ def rotate(vector: Array, position: float, base: float = 10_000.0) -> Array:
 
     Args:
         vector: ``[K]``, K even.
-        position: of the token.
+        position: position of the token.
         base: the larger, the slower the slowest pair rotates.
 
     Returns:
@@ -103,7 +103,7 @@ class Hypothesis:
     """The beginning of a sentence in a beam search.
 
     Attributes:
-        words: of the sentence, without the start.
+        words: words of the sentence, without the start.
         probability: the product over its words.
         selected: whether the search continued from it.
     """
@@ -146,7 +146,7 @@ def low_rank_approximation(matrix: Array, rank: int) -> Array:
 
     Args:
         matrix: ``[m, n]``.
-        rank: of the result.
+        rank: rank of the result.
 
     Returns:
         ``[m, n]``.
@@ -173,10 +173,10 @@ def low_rank_plus_noise(size: int, directions: int, noise: float, seed: int = 0)
     """Generate a matrix with a few strong directions and noise.
 
     Args:
-        size: of the matrix.
+        size: size of the matrix.
         directions: number of strong directions.
         noise: standard deviation of the noise.
-        seed: of the random numbers.
+        seed: seed of the random numbers.
 
     Returns:
         ``[size, size]``.

@@ -57,7 +57,7 @@ class Done:
     """The progress of one lesson, and what comes next; Jupyter shows it as a line.
 
     Attributes:
-        progress: of the lesson; None when the course is not installed.
+        progress: progress of the lesson; None when the course is not installed.
         following: what comes next; None when everything is done.
     """
 

@@ -41,7 +41,7 @@ def show(figure: Figure, alt: str) -> Picture:
     The background is always white, because the colours were chosen for that.
 
     Args:
-        figure: of matplotlib.
+        figure: a matplotlib figure.
         alt: a description of what it shows: the finding first, then how it is drawn.
 
     Raises:

@@ -68,7 +68,7 @@ def next_after(key: str, entries: Sequence[Progress]) -> Progress | None:
     """Return the first unfinished entry after ``key``, else the result of :func:`next_lesson`.
 
     Args:
-        key: of a notebook or lesson.
+        key: key of a notebook or lesson.
         entries: the whole course, in order.
 
     Returns:

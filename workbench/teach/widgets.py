@@ -148,7 +148,7 @@ def attention(scores: ArrayLike | _Tensor, tokens: Sequence[str] | None = None) 
     """Show attention weights under a temperature and a mask.
 
     Args:
-        scores: of queries and keys, ``[T, T]``: a tensor, an array or lists.
+        scores: scores of queries and keys, ``[T, T]``: a tensor, an array or lists.
         tokens: T names; by default, their numbers.
     """
     table = _as_array(scores)
@@ -175,7 +175,7 @@ def positions(count: int = 64, width: int = 64) -> InteractivePicture:
 
     Args:
         count: number of positions.
-        width: of the vectors, even.
+        width: width of the vectors, even.
     """
     content = np.ones(width)  # the same query and key everywhere, so that only positions make a difference
 
@@ -203,7 +203,7 @@ def learning_rate(steps: int = 60) -> InteractivePicture:
     """Show how the peak learning rate and warm-up change the loss, in a valley with a steep start.
 
     Args:
-        steps: of each training run.
+        steps: steps of each training run.
     """
 
     def draw(rate: float, warmup: float) -> Picture:

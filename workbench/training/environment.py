@@ -23,7 +23,7 @@ def describe_environment(device: Device, data_fingerprint: str, seed: int, base:
 
     Args:
         device: where the run trains.
-        data_fingerprint: of the data set.
+        data_fingerprint: fingerprint of the data set.
         seed: the run's seed.
         base: the model that the run starts from: source and fingerprint.
     """

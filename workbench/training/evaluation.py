@@ -96,7 +96,7 @@ class Evaluation:
 
         Args:
             split: the split that was evaluated.
-            outputs: of the split, see :meth:`outputs`.
+            outputs: outputs of the split, see :meth:`outputs`.
             loss: its mean loss.
         """
         metrics = self.task.metrics(outputs, split.encoded.targets)
@@ -115,7 +115,7 @@ class Evaluation:
 
         Args:
             split: the split that was evaluated.
-            outputs: of the split, see :meth:`outputs`.
+            outputs: outputs of the split, see :meth:`outputs`.
             progress: called with the number of examples done and of all examples.
         """
         self.model.eval()

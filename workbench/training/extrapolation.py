@@ -73,7 +73,7 @@ class Line:
 
         Args:
             sizes: tokens of each step, [N].
-            seconds: of each step, [N].
+            seconds: duration of each step, [N].
         """
         start, slope = float(seconds.mean()), 0.0
         if np.ptp(sizes) > 0.01 * sizes.mean():
@@ -106,7 +106,7 @@ class TimeEstimate:
     Attributes:
         training: seconds of training, with its evaluations and checkpoints.
         total: seconds of the whole run.
-        seconds_per_step: of an optimizer step.
+        seconds_per_step: duration of an optimizer step.
         evaluations: number of evaluations in training.
         notes: sentences about what may change the time.
     """
@@ -124,7 +124,7 @@ def extrapolate_time(
     """Extrapolate the time of a whole run.
 
     Args:
-        timings: of the profiling run.
+        timings: timings of the profiling run.
         steps: the steps of the whole run.
         sizes: tokens of each step of an epoch, with padding.
         settings: the ``training`` section of the spec.

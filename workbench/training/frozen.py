@@ -206,7 +206,7 @@ class FrozenPrefix:
         """Set the activations that the next forward pass replays.
 
         Args:
-            activations: of the batch, [B, T, D].
+            activations: activations of the batch, [B, T, D].
         """
         assert self._replay is not None
         self._replay.current = activations
@@ -268,7 +268,7 @@ def disable_frozen_dropout(structure: ModelStructure, depth: int) -> None:
     """Turn dropout off in the frozen prefix. Call after ``model.train()``.
 
     Args:
-        structure: of the model.
+        structure: structure of the model.
         depth: number of leading frozen layers; the modules before them are included.
     """
     if depth == 0:

@@ -67,7 +67,7 @@ class TrainerCallback(Protocol):
         """Save a checkpoint.
 
         Args:
-            state: of the checkpoint.
+            state: state of the checkpoint.
             save: writes the checkpoint.
         """
 
@@ -257,7 +257,7 @@ def update_weights(
         trainable: the weights.
         max_grad_norm: largest gradient norm; 0 for no clipping.
         optimizer: prepared by ``accelerator``.
-        scheduler: of the learning rate.
+        scheduler: scheduler of the learning rate.
         accelerator: holds the precision.
         after_update: called after the update, before the gradients are cleared.
 

@@ -134,7 +134,7 @@ def range_test_inputs(trainer: Trainer, splits: dict[str, EncodedSplit], bounds:
     """Return the inputs of a range test: no evaluation, and a learning rate that rises at every step.
 
     Args:
-        trainer: of the test.
+        trainer: trainer of the test.
         splits: the splits by name.
         bounds: steps and learning rates of the test.
     """

@@ -177,7 +177,7 @@ class RunReporter:
         """Save a checkpoint and remove those that are no longer needed.
 
         Args:
-            state: of the checkpoint.
+            state: state of the checkpoint.
             save: writes the checkpoint.
         """
         from workbench.training.core import checkpoint  # imports torch

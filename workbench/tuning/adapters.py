@@ -209,7 +209,7 @@ def require_targets(names: list[str], method: str, what: str, model: Model) -> l
     """Return the names of target modules after checking that there are any.
 
     Args:
-        names: of modules.
+        names: names of modules.
         method: for the message, such as ``"LoRA"``.
         what: for the message: what the method does with them.
         model: that has them.
@@ -230,6 +230,6 @@ def is_conv1d(model: Model, names: Sequence[str]) -> bool:
 
     Args:
         model: that has them.
-        names: of the layers.
+        names: names of the layers.
     """
     return any(type(model.get_submodule(name)).__name__ == "Conv1D" for name in names)

@@ -9,7 +9,7 @@ def max_text_length(model: Model) -> int | None:
     """Return the longest text, in tokens, that a model has positions for.
 
     Args:
-        model: of transformers or ours.
+        model: a transformers model or one of ours.
 
     Returns:
         A number of tokens; None if there is no such limit.

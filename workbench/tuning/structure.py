@@ -45,7 +45,7 @@ class ModelStructure:
         """Analyze a model.
 
         Args:
-            model: of transformers or ours, without an adapter.
+            model: a transformers model or one of ours, without an adapter.
 
         Raises:
             SpecError: it has no list of layers.

@@ -99,7 +99,7 @@ def short(title: str, max_length: int = MAX_NAME) -> str:
     """Shorten a run's title before its end, which tells two runs of one name apart.
 
     Args:
-        title: of a run.
+        title: title of a run.
         max_length: number of characters.
     """
     name, mark, end = title.rpartition(" (")

@@ -112,9 +112,9 @@ def example_table(inputs: Sequence[Inputs], columns: Sequence[Column], key: str,
     """Show examples as a table; a click opens an example's explanation in both runs, if the task has explanations.
 
     Args:
-        inputs: of the examples, by role.
+        inputs: inputs of the examples, by role.
         columns: beside the inputs; numbers are shown with two digits.
-        key: of the table.
+        key: key of the table.
         first: a finished run.
         second: another.
     """
@@ -160,7 +160,7 @@ def explain_in_both(first: Run, second: Run, inputs: Inputs) -> None:
     Args:
         first: a finished run.
         second: another; left out if its predictions cannot be explained.
-        inputs: of an example, by role.
+        inputs: inputs of an example, by role.
     """
     from workbench.explain.examples import run_reads_pairs, text_inputs  # imports torch: only when it is needed
 

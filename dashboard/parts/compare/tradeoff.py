@@ -28,7 +28,7 @@ def draw(summaries: list[RunSummary], metric: str) -> None:
     """Draw quality against cost, and a sentence on which runs are worth their cost.
 
     Args:
-        summaries: of the runs.
+        summaries: summaries of the runs.
         metric: the quality.
     """
     cost = url_widgets.select(
@@ -52,7 +52,7 @@ def draw_settings(summaries: list[RunSummary], runs: list[Run], metric: str) -> 
     """Draw every run as a line through its settings to its result; nothing if all settings are the same.
 
     Args:
-        summaries: of the runs.
+        summaries: summaries of the runs.
         runs: the runs.
         metric: the result.
     """
@@ -74,8 +74,8 @@ def scatter(summaries: list[RunSummary], points: list[tradeoff.Point], metric: s
     """Return each run by cost and quality, in its colour of the page, and the Pareto front as a step line.
 
     Args:
-        summaries: of the runs.
-        points: of the runs.
+        summaries: summaries of the runs.
+        points: points of the runs.
         metric: the quality.
         cost: a key of ``COSTS``.
     """
@@ -116,7 +116,7 @@ def differing(runs: list[Run], ids: list[str]) -> dict[str, list[Json]]:
 
     Args:
         runs: the runs.
-        ids: of the runs to compare, in this order.
+        ids: ids of the runs to compare, in this order.
     """
     chosen = [run for run_id in ids for run in runs if run.id == run_id]
     rows = [row for row in comparison.settings_of(chosen, True) if row["field"] not in comparison.NO_SETTING]

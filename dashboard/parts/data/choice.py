@@ -115,7 +115,7 @@ def show_details(name: str, workspace: Workspace) -> None:
     """Show licence, citation and size of a data set; size of an upload, and the button that deletes it.
 
     Args:
-        name: of the data set or upload.
+        name: name of the data set or upload.
         workspace: whose cache and uploads.
     """
     if name not in catalogue().datasets:
@@ -133,7 +133,7 @@ def is_local(name: str, workspace: Workspace) -> bool:
     """Return whether the data can be read without a download.
 
     Args:
-        name: of the data set or upload.
+        name: name of the data set or upload.
         workspace: whose cache is used.
     """
     return name not in catalogue().datasets or bool(describe(name, workspace)["cached"])
@@ -143,7 +143,7 @@ def draw_fetch(name: str, workspace: Workspace) -> None:
     """Draw a button that downloads a data set, with its progress.
 
     Args:
-        name: of the data set.
+        name: name of the data set.
         workspace: whose cache it goes to.
     """
     if not st.button(_("Download"), type="primary", icon=":material/download:", key="data_fetch"):
@@ -162,7 +162,7 @@ def choose_use(name: str, workspace: Workspace) -> RunSpec:
     """Draw the choice of task and columns for an upload; return a spec that uses the data.
 
     Args:
-        name: of the data set or upload.
+        name: name of the data set or upload.
         workspace: whose uploads.
 
     Raises:
@@ -218,7 +218,7 @@ def use(spec: RunSpec) -> None:
     """Open Launch with this data in the form.
 
     Args:
-        spec: of :func:`choose_use`.
+        spec: the spec from :func:`choose_use`.
     """
     launch_form.fill(spec)
     state.to_url(state.Launch.PRESET, "")

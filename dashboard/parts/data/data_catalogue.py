@@ -20,7 +20,7 @@ def draw(names: Sequence[str], chosen: str | None, workspace: Workspace) -> None
     """Draw data sets of the catalogue, sortable by any column.
 
     Args:
-        names: of the data sets.
+        names: names of the data sets.
         chosen: the one that is marked, if it is among them.
         workspace: whose cache shows which of them are downloaded.
     """

@@ -15,7 +15,7 @@ def draw(report: Overview) -> None:
     """Draw which columns are used, and the locations of everything that the report counts.
 
     Args:
-        report: of :func:`workbench.data.overview.overview`.
+        report: the result of :func:`workbench.data.overview.overview`.
     """
     mapping = report.get("mapping") or {}
     if mapping:
@@ -47,7 +47,7 @@ def problems(report: Overview) -> list[dict[str, object]]:
     """Return a row for each problem that the report lists: what, in which split, which text, which rows.
 
     Args:
-        report: of :func:`workbench.data.overview.overview`.
+        report: the result of :func:`workbench.data.overview.overview`.
     """
     rows: list[dict[str, object]] = []
     for split, counts in report["parts"].items():

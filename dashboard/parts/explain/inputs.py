@@ -113,8 +113,8 @@ def example_label(rows: Rows, index: int) -> str:
     """Return an example in a list: whether it was right, the prediction, and the text.
 
     Args:
-        rows: of :func:`examples`.
-        index: of the row.
+        rows: the result of :func:`examples`.
+        index: index of the row.
     """
     is_right, prediction = _cell(rows, "correct", index), cut(_cell(rows, "prediction", index) or "", 24)
     text = cut(rows["text"][index], 90)
@@ -164,8 +164,8 @@ def choose_other(run: Run, ids: list[str], texts: dict[str, str]) -> Side | None
 
     Args:
         run: the run that is explained.
-        ids: of the runs of the same task.
-        texts: of the first side, by role.
+        ids: ids of the runs of the same task.
+        texts: texts of the first side, by role.
     """
     choice = state.Explain.COMPARE_WITH
     options: list[str | None] = [None, *OTHERS, *(other for other in ids if other != run.id)]

@@ -27,7 +27,7 @@ def draw(spec: RunSpec | None, workspace: Workspace) -> None:
     """Draw the estimate of a run, its profiling run, or the button that starts one.
 
     Args:
-        spec: of the run; None if it cannot run.
+        spec: spec of the run; None if it cannot run.
         workspace: where estimates are kept.
     """
     st.subheader(_("Time and memory"), help=_help(), anchor=False)
@@ -133,7 +133,7 @@ def compare_with_actual(report: Report) -> str:
     """Return a sentence on how good the estimate of a finished run was; empty if there was none.
 
     Args:
-        report: of the run.
+        report: report of the run.
     """
     estimate, cost = report.estimate, report.cost
     if estimate is None or not cost.total_seconds or not cost.peak_memory_bytes:

@@ -43,7 +43,7 @@ def fill(spec: RunSpec) -> None:
     """Set the form to a spec. What the form has no field for is reported when it is drawn next.
 
     Args:
-        spec: of a preset or a run, or from YAML.
+        spec: spec of a preset or a run, or from YAML.
     """
     st.session_state[FILLED] = spec
     document = spec.model_dump(mode="json", exclude_unset=True)
@@ -190,8 +190,8 @@ def choose(section: str, label: str, registry: Registry[Any], help: str, fitting
     """Draw the choice of an entry of a registry, with its description.
 
     Args:
-        section: of the spec: ``task``, ``model`` or ``tuning``.
-        label: of the field, translated.
+        section: section of the spec: ``task``, ``model`` or ``tuning``.
+        label: label of the field, translated.
         registry: whose entries.
         help: the field's tooltip, translated.
         fitting: the allowed entries; all if left out. An entry of a preset or a run stays: the check reports it.

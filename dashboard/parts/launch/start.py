@@ -92,7 +92,7 @@ def start(spec: RunSpec | None, seeds: list[int], workspace: Workspace) -> None:
     """Draw the page's main button. One seed starts a run, shown on Runs; several start a sweep, shown on Sweeps.
 
     Args:
-        spec: of the run; None if it cannot run.
+        spec: spec of the run; None if it cannot run.
         seeds: one or more.
         workspace: where the run is stored.
     """

@@ -36,9 +36,9 @@ def draw(answer: Answer, key: str, index: int = 0) -> None:
     """Draw one answer.
 
     Args:
-        answer: of any form.
+        answer: an answer of any class.
         key: prefix of session keys; no two answers on a page share it.
-        index: of the answer among those side by side; it sets the colour.
+        index: index of the answer among those side by side; it sets the colour.
     """
     match answer:
         case ScoredLabels():

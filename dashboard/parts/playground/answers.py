@@ -88,8 +88,8 @@ def show_links(runs: Sequence[Run], inputs: Inputs, options: Options, task: Task
         runs: one or two.
         inputs: by role.
         options: how a model generates.
-        task: of the runs.
-        summaries: of all finished runs.
+        task: task of the runs.
+        summaries: summaries of all finished runs.
     """
     summary = next(summary for summary in summaries if summary.id == runs[0].id)
     roles = [column.role for column in task.inputs() if column.kind == "text" and column.required]

@@ -39,7 +39,7 @@ def ask(run: Run, task: Task) -> tuple[Inputs, Options]:
 
     Args:
         run: a finished run.
-        task: of the run.
+        task: task of the run.
     """
     columns = input_fields(task)
     _from_url(columns)
@@ -59,7 +59,7 @@ def may_be_empty(task: Task) -> bool:
     """Return whether a task needs no input, like a model that generates from nothing.
 
     Args:
-        task: of a run.
+        task: task of a run.
     """
     return not any(column.required and not column.may_be_empty for column in input_fields(task))
 
@@ -104,7 +104,7 @@ def put(columns: Sequence[Column], document: Mapping[str, object]) -> Inputs:
     """Fill the fields, and return what was used: only existing fields, and only text.
 
     Args:
-        columns: of the fields.
+        columns: columns of the fields.
         document: by role, from a link or a row.
     """
     used: Inputs = {}

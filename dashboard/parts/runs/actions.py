@@ -23,7 +23,7 @@ def draw(rows: Rows) -> None:
     """Draw the actions for the ticked runs, or for all that are shown if none is ticked.
 
     Args:
-        rows: of the runs that are shown, in their order.
+        rows: rows of the runs that are shown, in their order.
     """
     ticked = run_table.ticked(rows)
     count = ngettext("{n} run", "{n} runs", len(rows)).format(n=f"{len(rows):,}")

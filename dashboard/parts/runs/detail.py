@@ -31,7 +31,7 @@ def header(run: Run, summary: RunSummary) -> None:
 
     Args:
         run: the run.
-        summary: of the run.
+        summary: summary of the run.
     """
     st.subheader(md(run_list.title(run.id)), anchor=False)
     with st.container(horizontal=True, vertical_alignment="center", key="run_header"):
@@ -46,7 +46,7 @@ def actions(run: Run, summary: RunSummary) -> None:
 
     Args:
         run: the run.
-        summary: of the run.
+        summary: summary of the run.
     """
     run_state = summary.state
     if run_list.explainable(summary.model_copy(update={"task": run.status().task})) and st.button(
@@ -98,7 +98,7 @@ def live(run: Run, summary: RunSummary) -> None:
 
     Args:
         run: the run.
-        summary: of the run.
+        summary: summary of the run.
     """
     active = summary.state in run_list.ACTIVE
     if summary.is_training:
@@ -119,7 +119,7 @@ def draw_once(run: Run, summary: RunSummary) -> None:
 
     Args:
         run: the run.
-        summary: of the run.
+        summary: summary of the run.
     """
     with show_errors("live_error"):
         if summary.state in run_list.ACTIVE:
@@ -139,7 +139,7 @@ def results(summary: RunSummary) -> None:
     """Show the final metrics with intervals, and the cost.
 
     Args:
-        summary: of the run.
+        summary: summary of the run.
     """
     if summary.error:
         show_error(summary.error, "run_error")

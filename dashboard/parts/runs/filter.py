@@ -29,7 +29,7 @@ def controls(rows: Rows) -> None:
     """Draw the filter, always visible, and the rest behind a button; the URL holds what is chosen.
 
     Args:
-        rows: of all runs.
+        rows: rows of all runs.
     """
     fields, all_tags = column_names(rows), sorted({tag for row in rows for tag in row["tags"]})
     metrics = _metrics(rows)
@@ -127,7 +127,7 @@ def filtered(rows: Rows) -> Rows:
     """Return the rows that match the controls, in their order; all rows, with an error, if the filter is invalid.
 
     Args:
-        rows: of all runs.
+        rows: rows of all runs.
     """
     values, keys = st.session_state, state.Runs
     condition = values.get(keys.FILTER.key) or ""
@@ -146,7 +146,7 @@ def show_groups(rows: Rows) -> None:
     """Show the groups, if any are chosen: the number of runs, and the mean of the metric with its interval.
 
     Args:
-        rows: of the runs that are shown.
+        rows: rows of the runs that are shown.
     """
     names = column_names(rows)
     by = [name for name in st.session_state.get(state.Runs.GROUP.key) or [] if name in names]

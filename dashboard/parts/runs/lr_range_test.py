@@ -25,7 +25,7 @@ def show_result(result: RangeTestResult) -> None:
     """Show the suggestion in words.
 
     Args:
-        result: of the test.
+        result: result of the test.
     """
     help = help_for("range test", "learning rate", "loss")
     st.subheader(_("Suggested learning rate"), help=help, anchor=False)
@@ -41,7 +41,7 @@ def train_button(run: Run, result: RangeTestResult | None) -> None:
 
     Args:
         run: the test.
-        result: of the test.
+        result: result of the test.
     """
     if result is None or result.suggestion is None:
         return
@@ -59,7 +59,7 @@ def draw_curve(result: RangeTestResult | None, rows: list[dict[str, Any]]) -> No
     """Draw the loss over the learning rate.
 
     Args:
-        result: of a finished test.
+        result: result of a finished test.
         rows: the metrics so far, of a test that is still running.
     """
     result = result or analyze(*loss_curve(rows))
@@ -73,7 +73,7 @@ def figure(result: RangeTestResult) -> go.Figure:
     """Return the losses as points, the smoothed loss as a line, and the suggestion as a vertical line.
 
     Args:
-        result: of the test.
+        result: result of the test.
     """
     colours = curves.palette()
     chart = go.Figure()

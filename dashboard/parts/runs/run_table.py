@@ -46,9 +46,9 @@ def draw(runs: Runs, rows: Rows, shown: str | None, columns: Sequence[str] = (),
 
     Args:
         runs: summaries of all runs.
-        rows: of the library's table: the runs to draw, in their order.
+        rows: rows of the library's table: the runs to draw, in their order.
         shown: the id of the run that is marked.
-        columns: of ``COLUMNS`` and of the rows' fields; the default ones if empty.
+        columns: names from ``COLUMNS`` and from the fields of the rows; empty for the default columns.
         metric: shown in the column of results; None for the primary metric of each run.
     """
     by_id = {run.id: run for run in runs}
@@ -78,7 +78,7 @@ def ticked(rows: Rows) -> Rows:
     """Return the rows that are ticked.
 
     Args:
-        rows: of the runs that are shown.
+        rows: rows of the runs that are shown.
     """
     ids = set(st.session_state.get(state.Runs.TICKED) or [])
     return [row for row in rows if row["id"] in ids]
@@ -101,7 +101,7 @@ def column_label(name: str) -> str:
     """Return the name of a column for its chooser.
 
     Args:
-        name: of ``COLUMNS``, or a field.
+        name: a name from ``COLUMNS``, or a field.
     """
     return _(name) if name in COLUMNS else _("{name} (field)").format(name=name)
 

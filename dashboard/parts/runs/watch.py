@@ -114,7 +114,7 @@ def draw_range_test(run: Run, report: Report | None) -> None:
 
     Args:
         run: the test.
-        report: of the test, if it has finished.
+        report: report of the test, if it has finished.
     """
     cached = st.session_state[_ROWS] = curves.rows_of(run, st.session_state.get(_ROWS))
     lr_range_test.draw_curve(report.range_test if report else None, cached["rows"])

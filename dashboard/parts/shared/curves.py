@@ -90,7 +90,7 @@ class Style:
     Attributes:
         x: the horizontal axis, a key of ``X_AXES``.
         log: whether the vertical axis is logarithmic.
-        weight: of smoothing, 0 for none.
+        weight: smoothing weight, 0 for none.
         span: the part of the horizontal axis that is shown, in percent.
     """
 
@@ -119,7 +119,7 @@ def in_order(names: Iterable[str]) -> list[str]:
     """Sort metrics so that the ones people look at first come first.
 
     Args:
-        names: of the metrics.
+        names: names of the metrics.
     """
     remaining = set(names)
     return [name for name in _FIRST if name in remaining] + sorted(remaining - set(_FIRST))
@@ -132,7 +132,7 @@ def groups(metrics: MetricStore) -> list[tuple[str, list[str]]]:
     own.
 
     Args:
-        metrics: of the run.
+        metrics: metrics of the run.
     """
     names = in_order(name for name in metrics.names() if "/" in name)
     losses = [name for name in names if name.endswith("/loss")]
@@ -205,8 +205,8 @@ def lines_of(metrics: MetricStore, names: Sequence[str], heading: str, style: St
     """Return metrics of one run as lines: smoothed, with the raw values faint in the background.
 
     Args:
-        metrics: of the run.
-        names: of the metrics.
+        metrics: metrics of the run.
+        names: names of the metrics.
         heading: what they share; the legend does not repeat it.
         style: how they are drawn.
     """
@@ -235,7 +235,7 @@ def overlaid_lines(runs: list[Run], name: str, style: Style, averaging: Averagin
 
     Args:
         runs: the runs; colours follow their order.
-        name: of the metric.
+        name: name of the metric.
         style: how they are drawn.
         averaging: which runs are one line.
     """

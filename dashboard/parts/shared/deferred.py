@@ -13,7 +13,7 @@ def let_browser_draw(key: str) -> None:
     """Wait a moment, once per visit: figures keep the browser busy for a second, in which it draws nothing else.
 
     Args:
-        key: of the position on the page.
+        key: key of the position on the page.
     """
     drawn_key = f"drawn.{key}"
     if st.runtime.exists() and drawn_key not in st.session_state:

@@ -34,7 +34,7 @@ def show_error(error: WorkbenchError | RunError | dict[str, str], key: str = "er
 
     Args:
         error: the error, or ``message`` and ``hint`` as a run's status holds them.
-        key: of the container.
+        key: key of the container.
     """
     fields = error if isinstance(error, dict) else error.as_dict()
     with st.container(key=key):
@@ -47,7 +47,7 @@ def show_errors(key: str = "error") -> Iterator[None]:
     """Show a library error raised inside the block, and continue after it.
 
     Args:
-        key: of the container that holds the error.
+        key: key of the container that holds the error.
     """
     try:
         yield

@@ -16,7 +16,7 @@ def start_button(label: str, key: str, seconds: float | None = None, help: str |
 
     Args:
         label: translated.
-        key: of the button.
+        key: key of the button.
         seconds: the estimated time; None when it is unknown.
         help: tooltip, translated.
 

@@ -59,7 +59,7 @@ def with_comparable(run_id: str) -> list[str]:
     """Return a run and the newest other finished training run of its task.
 
     Args:
-        run_id: of the run.
+        run_id: id of the run.
     """
     done = [run for run in same_task(newest_first(), run_id) if run.state == "succeeded"]
     return [run_id, *(run for run in ids(training_runs(done)) if run != run_id)][:2]
@@ -82,7 +82,7 @@ def same_task(runs: list[RunSummary], run_id: str) -> list[RunSummary]:
 
     Args:
         runs: their summaries.
-        run_id: of the run.
+        run_id: id of the run.
     """
     task = next((run.task for run in runs if run.id == run_id), None)
     return [run for run in runs if run.task == task]
@@ -92,7 +92,7 @@ def title(run_id: str) -> str:
     """Return a run's id without its time: ``minilm-rotten-tomatoes-lora (7f3a)``.
 
     Args:
-        run_id: of the run.
+        run_id: id of the run.
     """
     match = _ID.fullmatch(run_id)
     return cut(f"{match['title']} ({match['end']})" if match else run_id, 90)
@@ -114,7 +114,7 @@ def key_metric(report: Report | None) -> tuple[str, Interval] | None:
     For an LR range test it is the suggested learning rate.
 
     Args:
-        report: of the run.
+        report: report of the run.
     """
     if report is None:
         return None
@@ -131,7 +131,7 @@ def metric_value(report: Report | None, metric: str | None) -> tuple[str, Interv
     """Return a metric or cost of a run by its name, in the form of :func:`key_metric`.
 
     Args:
-        report: of the run.
+        report: report of the run.
         metric: its name; None for the primary metric.
     """
     if metric is None:
@@ -158,7 +158,7 @@ def share_done(progress: RunProgress | None) -> float | None:
     """Return how much of a run is done, 0 to 1; None while it is unknown.
 
     Args:
-        progress: of the run's summary.
+        progress: progress of the run's summary.
     """
     if progress is None or progress.step is None or progress.steps is None or progress.steps <= 0:
         return None

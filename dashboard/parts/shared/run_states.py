@@ -50,7 +50,7 @@ def look(state: str) -> Look:
     """Return the look of a state.
 
     Args:
-        state: of a run; a damaged folder may hold any text.
+        state: a run's state; a damaged folder may contain any text.
     """
     return LOOKS.get(state, _UNKNOWN)
 
@@ -59,7 +59,7 @@ def in_words(state: str) -> str:
     """Return a state for tables and lists: ``✔ succeeded``.
 
     Args:
-        state: of a run.
+        state: state of a run.
     """
     return f"{look(state).symbol} {_(look(state).name)}"
 
@@ -68,7 +68,7 @@ def badge(state: str) -> None:
     """Show a state as a coloured label with a symbol.
 
     Args:
-        state: of a run.
+        state: state of a run.
     """
     shown = look(state)
     st.badge(_(shown.name), icon=shown.icon, color=shown.colour, help=_(shown.meaning))

@@ -113,7 +113,7 @@ class Side:
         """Return all of the model's attention; that of the last few texts stays in memory.
 
         Args:
-            kind: of an encoder-decoder model: ``encoder``, ``decoder`` or ``cross``.
+            kind: kind of attention in an encoder-decoder model: ``encoder``, ``decoder`` or ``cross``.
         """
         with st.spinner(_("Reading the text ...")):
             return _attention(self.key, kind if self.is_encoder_decoder else "", self)

@@ -40,7 +40,7 @@ def draw(
 
     Args:
         model: whose fields.
-        prefix: of the session keys.
+        prefix: prefix of the session keys.
         only: draw these, in this order; by default all.
         skip: leave these out.
         columns: how many fields are side by side.
@@ -76,7 +76,7 @@ def field_label(name: str, group: str = "") -> str:
     """Return the label of a field, translated.
 
     Args:
-        name: of the field.
+        name: name of the field.
         group: text before it.
     """
     label = _(name.replace("_", " "))
@@ -124,9 +124,9 @@ def draw_field(name: str, field: FieldInfo, key: str, label: str | None = None) 
     """Draw one field by its type, with its description as help.
 
     Args:
-        name: of the field.
-        field: of the model.
-        key: of the session.
+        name: name of the field.
+        field: field of the model.
+        key: key of the session.
         label: translated; by default made from the name.
 
     Returns:
@@ -257,7 +257,7 @@ def fill(document: Mapping[str, object], prefix: str) -> None:
 
     Args:
         document: nested values.
-        prefix: of the session keys.
+        prefix: prefix of the session keys.
     """
     for key in [key for key in st.session_state if isinstance(key, str) and key.startswith(f"{prefix}.")]:
         del st.session_state[key]

@@ -106,9 +106,9 @@ def columns_of(path: str, delimiter: str | None = None, encoding: str | None = N
     """Return the names of a file's columns.
 
     Args:
-        path: of the file.
+        path: path of the file.
         delimiter: between columns; detected if left out.
-        encoding: of the text; detected if left out.
+        encoding: encoding of the text; detected if omitted.
 
     Raises:
         DataError: the file cannot be read.
@@ -122,8 +122,8 @@ def draw_columns(roles: Sequence[Column], names: Sequence[str], prefix: str) -> 
 
     Args:
         roles: what the task reads.
-        names: of the file's columns.
-        prefix: of the session keys.
+        names: names of the file's columns.
+        prefix: prefix of the session keys.
 
     Returns:
         The chosen column by role; a role left open is matched by its name.

@@ -59,7 +59,7 @@ def segments(
         choice: its query parameter and session key.
         default: the initial value; the first option if left out.
         format_func: converts an option to its label.
-        label_visibility: of the label.
+        label_visibility: visibility of the label.
     """
     first = _prepare(options, choice, default)
     value = st.segmented_control(

@@ -33,7 +33,7 @@ def draw(sweep: Sweep, summary: SweepSummary) -> None:
 
     Args:
         sweep: the sweep.
-        summary: of the sweep.
+        summary: summary of the sweep.
     """
     _header(sweep, summary)
     done = with_value(summary["trials"])
@@ -162,7 +162,7 @@ def history(summary: SweepSummary) -> go.Figure:
     """Return a figure of each trial's value in order, and the best so far.
 
     Args:
-        summary: of the sweep.
+        summary: summary of the sweep.
     """
     done, best_of = with_value(summary["trials"]), max if summary["maximize"] else min
     numbers, values = [trial["number"] for trial in done], [_value(trial) for trial in done]
@@ -182,7 +182,7 @@ def parallel(summary: SweepSummary) -> go.Figure:
     """Return parallel coordinates: one line per trial, one axis per field.
 
     Args:
-        summary: of the sweep.
+        summary: summary of the sweep.
     """
     done = with_value(summary["trials"])
     settings = {field: [trial["values"].get(field) for trial in done] for field in summary["over"]}

@@ -21,7 +21,7 @@ def list_entries(registry: Registry[Any]) -> list[Entry]:
     """Describe every entry of a registry.
 
     Args:
-        registry: of classes with a ``Config``.
+        registry: a registry of classes with a ``Config``.
     """
     return [
         {

@@ -129,8 +129,8 @@ class Entry(_FrozenModel):
     Attributes:
         label: one line for people.
         size: number of examples or parameters, for people.
-        licence: of the content.
-        citation: of the publication, or the authors.
+        licence: licence of the content.
+        citation: citation of the publication, or the authors.
         files: the files of the entry, by their names in the cache.
         sources: where to fetch them, tried in order.
     """

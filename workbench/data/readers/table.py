@@ -23,7 +23,7 @@ class Table:
         unit: what ``rows`` counts: ``"line"`` or ``"row"``.
         notes: what was detected while reading: encoding, delimiter, blank lines.
         unusable: columns that cannot be used, with the reason.
-        sha256: of the file's content.
+        sha256: sha256 of the file's content.
         origin: where the data come from, for the report.
         group: a column whose values stay in one split unless the spec names another; None for none.
     """

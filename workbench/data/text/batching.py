@@ -26,7 +26,7 @@ class Batches:
         batch_size: examples in a batch; used without ``max_tokens_per_batch``.
         max_tokens_per_batch: most tokens in a batch, padding included.
         group_by_length: put examples of similar length together.
-        seed: of the shuffling.
+        seed: seed of the shuffling.
     """
 
     lengths: Ints

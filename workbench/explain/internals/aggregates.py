@@ -196,7 +196,7 @@ def patterns_of(attentions: Sequence[Attention]) -> HeadPatterns:
     """Measure patterns as :func:`head_patterns` does, of attention that is captured already.
 
     Args:
-        attentions: of one model, each over a text.
+        attentions: attentions of one model, each over a text.
     """
     shape = attentions[0].weights.shape[:2]
     spread, apart = np.zeros(shape), np.zeros(shape)

@@ -67,7 +67,7 @@ def layer_importance(
         predictor: a loaded run.
         examples: the texts.
         progress: receives the number of texts done, and of all.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
 
     Raises:
         RequestError: there are no examples, or the model has no list of layers.

@@ -104,7 +104,7 @@ def layer_logits(model: Model, inputs: Inputs) -> torch.Tensor:
 
     Args:
         model: a transformers model or a peft model over one.
-        inputs: of one text, [1, tokens] each.
+        inputs: model inputs for one text, [1, tokens] each.
 
     Returns:
         [layers + 1, ...], the embeddings' first, the model's own last.

@@ -121,7 +121,7 @@ def attention_modules(model: Model, inputs: Inputs) -> list[torch.nn.Module]:
 
     Args:
         model: a transformers model, or a peft model over one.
-        inputs: of one text, [1, tokens] each.
+        inputs: model inputs for one text, [1, tokens] each.
 
     Returns:
         The modules; empty where their calls cannot be recorded.

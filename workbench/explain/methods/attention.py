@@ -28,7 +28,7 @@ def readout_position(attention: Attention, target: Target) -> int:
     """Return the position that the answer is read from.
 
     Args:
-        attention: of the model over the text.
+        attention: attention of the model over the text.
         target: what is explained.
     """
     return attention.readout if target.position is None else target.position

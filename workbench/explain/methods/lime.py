@@ -72,7 +72,7 @@ def weighted_ridge(features: Floats, values: Floats, weights: Floats, penalty: f
         features: [samples, features].
         values: [samples].
         weights: [samples].
-        penalty: of the squared coefficients.
+        penalty: penalty on the squared coefficients.
 
     Returns:
         The coefficients [features], and the weighted share of the variance that they explain (R squared).

@@ -90,7 +90,7 @@ def sampled_shapley(value: Value, count: int, pairs: int, seed: int) -> tuple[Fl
         value: the value of each set, as a function of [sets, features].
         count: the number of features.
         pairs: the number of random orders.
-        seed: of the random orders.
+        seed: seed of the random orders.
 
     Returns:
         The estimates and their standard errors, [count] each.

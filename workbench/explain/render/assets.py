@@ -12,7 +12,7 @@ def script(name: str, workspace: Workspace | None = None) -> str:
     """Return the JavaScript of an asset, safe between script tags.
 
     Args:
-        name: of the asset: ``"d3"``, ``"jquery"``.
+        name: name of the asset: ``"d3"``, ``"jquery"``.
         workspace: where it is stored, or downloaded to at the first use (``make setup`` does it beforehand).
 
     Raises:

@@ -369,7 +369,7 @@ def assemble(body: str, scripts: list[str], title: str, theme: Theme, caption: s
     Args:
         body: HTML of the drawing.
         scripts: the first one runs in the head, before anything is drawn; the others after the body, in order.
-        title: of the document.
+        title: title of the document.
         theme: light, dark, or the browser's own.
         caption: above the drawing.
     """

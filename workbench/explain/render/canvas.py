@@ -116,7 +116,7 @@ def canvas_view(
             contains the small maps and the first head only, and requests others when they are shown. By default it
             contains all heads and requests nothing.
         theme: light, dark, or the browser's own.
-        title: of the document.
+        title: title of the document.
 
     Returns:
         A whole HTML document.
@@ -147,12 +147,12 @@ def comparison_view(
         first: over some tokens.
         second: over as many tokens, of as many layers and heads: the same text in another model, or another text that
             was aligned (:func:`workbench.explain.internals.alignment.align_attention`).
-        names: of the two, for people.
+        names: readable names of the two.
         layer: the layer that is large at first; by default the last.
         head: the head that is large at first.
         sources: the addresses at which a server answers with the heads of each.
         theme: light, dark, or the browser's own.
-        title: of the document.
+        title: title of the document.
 
     Raises:
         RequestError: the two differ in shape, or there is no such layer or head.

@@ -71,7 +71,7 @@ def text(x: float, y: float, words: str, kind: str = "ink", anchor: str = "start
         words: the text.
         kind: ``ink`` or ``quiet``.
         anchor: ``start``, ``middle`` or ``end``.
-        size: of the font, in pixels.
+        size: size of the font, in pixels.
     """
     return (
         f'<text class="{kind}" x="{x:g}" y="{y:g}" text-anchor="{anchor}" font-size="{size:g}">'
@@ -130,7 +130,7 @@ def page(figures: Sequence[Figure], caption: str = "", theme: Theme = "auto", ti
         figures: from left to right and top to bottom.
         caption: above them, in plain words.
         theme: light, dark, or the browser's own.
-        title: of the document.
+        title: title of the document.
     """
     script = escape_script((files(__package__) / "figure.js").read_text(encoding="utf-8"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")

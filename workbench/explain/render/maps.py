@@ -49,8 +49,8 @@ def head_map(
 
     Args:
         values: [layers][heads].
-        title: of the figure.
-        unit: of the numbers, shown below the scale: "bits", "fall of the probability".
+        title: title of the figure.
+        unit: unit of the numbers, shown below the scale: "bits", "fall of the probability".
         signed: draw numbers from orange (below 0) over white to blue.
         most: the number with the strongest colour; by default the greatest.
         marks: letters in some cells, by (layer, head).

@@ -53,7 +53,7 @@ def neuron_view(
         layer: the layer that is visible at first; by default the last of ``layers``.
         head: the head that is visible at first.
         theme: light, dark, or the browser's own.
-        title: of the document.
+        title: title of the document.
         workspace: where the scripts are stored; by default the current one.
 
     Returns:

@@ -35,7 +35,7 @@ def html(result: object) -> str:
     """Return a result as an HTML fragment without scripts; everything that comes from a text is escaped.
 
     Args:
-        result: of :mod:`workbench.explain`.
+        result: a result of :mod:`workbench.explain`.
 
     Raises:
         TypeError: there is no picture of such a result.

@@ -32,8 +32,8 @@ def position_map(values: Sequence[Sequence[float]], tokens: Sequence[str], title
     Args:
         values: [layers + 1][tokens]; the first row is the embeddings.
         tokens: their names.
-        title: of the figure.
-        unit: of the numbers.
+        title: title of the figure.
+        unit: unit of the numbers.
     """
     numbers = np.asarray(values, dtype=np.float64)
     scale = float(np.abs(numbers).max()) or 1.0

@@ -40,7 +40,7 @@ def report(title: str, sections: Sequence[Section]) -> str:
     """Return the page: a whole HTML document without external resources.
 
     Args:
-        title: of the page.
+        title: title of the page.
         sections: from top to bottom.
     """
     body = "".join(map(_section, sections))

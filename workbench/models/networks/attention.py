@@ -115,7 +115,7 @@ def causal_mask(queries: int, keys: int, device: torch.device) -> Tensor:
     Args:
         queries: T.
         keys: S.
-        device: of the mask.
+        device: device of the mask.
 
     Returns:
         [1, 1, T, S].
@@ -237,7 +237,7 @@ class MultiHeadAttention(nn.Module):
     Args:
         hidden_size: D.
         num_heads: H; must divide D.
-        dropout: of the weights, during training.
+        dropout: dropout of the attention weights, during training.
         layer: index of this layer, under which a cache stores its keys and values.
         head_dim: K, where it is not D / H because heads were pruned.
     """
@@ -289,7 +289,7 @@ class CrossAttention(nn.Module):
     Args:
         hidden_size: D.
         num_heads: H; must divide D.
-        dropout: of the weights, during training.
+        dropout: dropout of the attention weights, during training.
         layer: index of this layer, under which a cache stores its keys and values.
     """
 

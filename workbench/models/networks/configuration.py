@@ -41,11 +41,11 @@ class TransformerConfig(PreTrainedConfig):
         embedding_norm: normalize the sum of the embeddings (BERT).
         scale_embeddings: multiply the token embeddings by √D (Vaswani et al. 2017, section 3.4).
         activation: ``gelu``, ``gelu_tanh`` (GPT-2's approximation of it) or ``relu``.
-        dropout: of the embeddings and of each sublayer's output.
-        attention_dropout: of the attention weights.
+        dropout: dropout of the embeddings and of each sublayer's output.
+        attention_dropout: dropout of the attention weights.
         tie_word_embeddings: the output layer shares the embeddings' weights.
         rotary_base: the larger, the slower the slowest pairs rotate, and the longer a text may be.
-        classifier_dropout: of the classifier's input; None for ``dropout``.
+        classifier_dropout: dropout of the classifier's input; None for ``dropout``.
         pooling: what an encoder's pooler reads: the ``first`` token (BERT) or the ``mean`` of all tokens, for which no
             single token has to learn to summarize the text (Reimers and Gurevych 2019, section 3).
         kept_heads: number of heads left in each layer of a pruned model; None when no head was pruned.

@@ -18,7 +18,7 @@ def upcast_to_fp32(logits: Tensor) -> Tensor:
     """Convert 16-bit logits to 32 bits: a sum of exponentials in 16 bits is off by percents.
 
     Args:
-        logits: of any shape.
+        logits: logits of any shape.
     """
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 

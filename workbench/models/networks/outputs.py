@@ -32,7 +32,7 @@ def as_requested(output: ModelOutput, return_dict: bool | None) -> Output:
     """Return the output itself, or a tuple when ``return_dict`` is False.
 
     Args:
-        output: of a model.
+        output: output of a model.
         return_dict: as passed to ``forward``.
     """
     return output if return_dict is not False else output.to_tuple()
@@ -42,7 +42,7 @@ def num_labels(config: PreTrainedConfig) -> int:
     """Return the number of labels that a classifier chooses from.
 
     Args:
-        config: of a model with a classifier.
+        config: configuration of a model with a classifier.
     """
     assert config.num_labels is not None
     return config.num_labels

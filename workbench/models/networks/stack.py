@@ -67,9 +67,9 @@ class OutputFlags:
         """Fill in what a call leaves open from the configuration.
 
         Args:
-            config: of the model.
-            output_attentions: of the call.
-            output_hidden_states: of the call.
+            config: configuration of the model.
+            output_attentions: the argument of the call.
+            output_hidden_states: the argument of the call.
         """
         requested = config.output_attentions if output_attentions is None else output_attentions
         eager = bool(requested) or config._attn_implementation == "eager"

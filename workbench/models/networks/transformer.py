@@ -300,7 +300,7 @@ class EncoderDecoderModel(TransformerModel):
             attention_mask: [B, S], 1 on text and 0 on padding.
             decoder_input_ids: [B, T], of the text that is written.
             decoder_attention_mask: [B, T].
-            encoder_outputs: of an earlier call, in place of ``input_ids``.
+            encoder_outputs: outputs of an earlier encoder call, in place of ``input_ids``.
             inputs_embeds: [B, S, D], in place of ``input_ids``.
             decoder_inputs_embeds: [B, T, D], in place of ``decoder_input_ids``.
             decoder_position_ids: [B, T].

@@ -30,6 +30,6 @@ def head_dropout(config: TransformerConfig) -> nn.Dropout:
     """Return the dropout that is applied to a head's input.
 
     Args:
-        config: of the model.
+        config: configuration of the model.
     """
     return nn.Dropout(config.dropout if config.classifier_dropout is None else config.classifier_dropout)

@@ -118,7 +118,7 @@ def special_token_ids(tokenizer: Tokenizer) -> dict[str, int | None]:
     """Return the ids of the tokens that start, end and pad a text, as configurations name them.
 
     Args:
-        tokenizer: of a new model.
+        tokenizer: tokenizer of a new model.
     """
     begin = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.cls_token_id
     end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id

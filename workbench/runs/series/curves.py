@@ -33,7 +33,7 @@ def thin(x: Floats, y: Floats, max_points: int = MAX_POINTS) -> tuple[Floats, Fl
     Args:
         x: ascending, [N].
         y: [N].
-        max_points: of the result.
+        max_points: maximum number of points in the result.
 
     Raises:
         MissingPackageError: tsdownsample is not installed.
@@ -56,8 +56,8 @@ def smooth(y: Floats, weight: float, sizes: Ints | None = None) -> Floats:
 
     Args:
         y: values at equal distances, or means over as many values as ``sizes`` says, [N].
-        weight: of the average so far, from 0 (``y`` itself) to below 1; for the mean of ``s`` values ``weight ** s``,
-            so that the average reaches back equally far.
+        weight: weight of the average so far, from 0 (``y`` itself) to below 1; for the mean of ``s`` values ``weight **
+            s``, so that the average reaches back equally far.
         sizes: number of values in each mean, [N].
 
     Raises:
@@ -194,10 +194,10 @@ def overlaid_curves(
 
     Args:
         runs: which; runs without the metric are left out.
-        name: of the metric.
+        name: name of the metric.
         x: ``step``, ``epoch``, ``time`` (seconds) or ``tokens``.
         group_seeds: one band for runs of the same configuration, see :func:`group_by_config`.
-        weight: of smoothing, see :func:`smooth`.
+        weight: smoothing weight, see :func:`smooth`.
         by: instead, one band for runs with the same value of this field.
     """
     if by:
@@ -231,13 +231,13 @@ def plot_points(
     extreme is kept, and smoothing works on the means of the segments.
 
     Args:
-        metrics: of a run.
-        name: of the metric.
+        metrics: metrics of a run.
+        name: name of the metric.
         x: the axis.
         low: smallest x; None for no limit.
         high: largest x; None for no limit.
-        weight: of smoothing, see :func:`smooth`.
-        max_points: of the result.
+        weight: smoothing weight, see :func:`smooth`.
+        max_points: maximum number of points in the result.
     """
     trace = metrics.trace(name, x)
     first, last = trace.between(low, high)

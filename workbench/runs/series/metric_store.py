@@ -73,7 +73,7 @@ class MetricStore:
         """Return one metric over an axis. Nothing is read yet, unless some lines have no such axis: then all are read.
 
         Args:
-            name: of the metric; one that the run does not have is empty.
+            name: name of the metric; a metric that the run lacks has no points.
             x: one of ``AXES``.
 
         Raises:
@@ -101,7 +101,7 @@ class MetricStore:
         """Return all points of one metric in a range, with one more point on each side.
 
         Args:
-            name: of the metric; one that the run does not have is empty.
+            name: name of the metric; a metric that the run lacks has no points.
             x: one of ``AXES``.
             low: smallest x; None for no limit.
             high: largest x; None for no limit.
@@ -120,7 +120,7 @@ def open_metrics(run: Run, name: str = METRICS) -> MetricStore:
 
     Args:
         run: which.
-        name: of its file of lines: ``METRICS``, or ``USAGE`` for its use of the machine.
+        name: name of its file of lines: ``METRICS``, or ``USAGE`` for its use of the machine.
     """
     path = run.folder / name
     try:
@@ -239,7 +239,7 @@ class _State(TypedDict):
     """``index.json``.
 
     Attributes:
-        version: of this format.
+        version: version of this format.
         start: bytes of the source that were read.
         head: hash of its first bytes.
         node: its inode.

@@ -39,7 +39,7 @@ def extend(
     """Store the segments that were completed when ``before`` points became ``after``.
 
     Args:
-        values: of all points.
+        values: values of all points.
         before: how many of them are unchanged.
         after: how many there are now.
         read: returns the segments of a size: of the unchanged points, and those written by this call.
@@ -80,7 +80,7 @@ def cover(first: int, last: int, size: int) -> Iterator[tuple[int, int, int]]:
     Args:
         first: index of the first point.
         last: index after the last point.
-        size: of the largest segments.
+        size: size of the largest segments.
 
     Yields:
         ``(size, from, to)``: a range of segments of one size; size 1 means points.
@@ -105,7 +105,7 @@ class Trace:
     Attributes:
         axis: a value for each line of the file.
         rows: the lines that have the metric, ascending.
-        values: of the metric, as many.
+        values: values of the metric, as many.
         segments: its stored segments; None where there are none, and all points are read.
     """
 

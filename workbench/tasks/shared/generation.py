@@ -46,7 +46,7 @@ def generate(
         context: a model that can ``generate``.
         ids: the tokens that the model reads.
         config: how it generates.
-        number: of the text in its request; each is sampled with a seed of its own.
+        number: index of the text in its request; each is sampled with a seed of its own.
         encoder_decoder: whether the model reads with an encoder; otherwise it continues what it reads.
     """
     return _generate_batch(context, [ids], config, config.writing_seed + number, encoder_decoder)[0]

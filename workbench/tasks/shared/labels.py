@@ -42,7 +42,7 @@ class Labelling(ABC):
         """Return the labels of the training split, sorted.
 
         Args:
-            values: of the label column.
+            values: values of the label column.
 
         Raises:
             DataError: there is nothing to learn from these labels.
@@ -53,7 +53,7 @@ class Labelling(ABC):
         """Return the targets of N examples.
 
         Args:
-            values: of the label column, [N].
+            values: values of the label column, [N].
             labels: the known labels.
         """
 
@@ -71,7 +71,7 @@ class Labelling(ABC):
 
         Args:
             logits: [B, labels].
-            index: of the label.
+            index: index of the label.
         """
 
     @abstractmethod
@@ -79,7 +79,7 @@ class Labelling(ABC):
         """Return the answer.
 
         Args:
-            probabilities: of each label.
+            probabilities: probabilities of each label.
         """
 
     @abstractmethod
@@ -87,7 +87,7 @@ class Labelling(ABC):
         """Return the right answer as predictions hold it.
 
         Args:
-            value: of the label column.
+            value: value of the label column.
         """
 
     @abstractmethod

@@ -186,7 +186,7 @@ class LanguageModel(Task):
 
         Args:
             tokenizer: the model's tokenizer.
-            examples: of one split.
+            examples: examples of one split.
         """
         return tokenize_documents(tokenizer, examples.columns["text"], words=self.needs_words), []
 
@@ -276,7 +276,7 @@ class LanguageModel(Task):
         Args:
             batch: whole texts, [B, T].
             encoded: the split.
-            indices: of the batch's rows, [B].
+            indices: indices of the batch's rows, [B].
             multiple: the length of the rows is a multiple of this.
         """
 
@@ -295,7 +295,7 @@ class LanguageModel(Task):
 
         Args:
             outputs: what ``outputs`` returned for all rows, [N, columns].
-            targets: of the split.
+            targets: targets of the split.
         """
         documents = len(targets.bytes)
         table = {
@@ -330,8 +330,8 @@ class LanguageModel(Task):
 
         Args:
             table: the sums of the model, by document.
-            targets: of the split that is reported on.
-            train_targets: of the training split.
+            targets: targets of the split that is reported on.
+            train_targets: targets of the training split.
         """
         return {
             **unigram_sums(targets.counts, train_targets.counts),
@@ -374,7 +374,7 @@ class SingleTextTask(LanguageModel):
         Args:
             context: a finished model.
             text: the text.
-            number: of the input, from 1.
+            number: the input's number, from 1.
             config: the task's options for this answer.
 
         Raises:

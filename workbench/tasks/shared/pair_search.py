@@ -25,7 +25,7 @@ class SearchResult:
     Attributes:
         retrieved: for each query.
         candidate_row: the row of the examples of each candidate.
-        similarity: of the pairs of ``Pairs.true_similarity``, in their shape; None where there are none.
+        similarity: similarity of the pairs in ``Pairs.true_similarity``, with its shape; None if there are none.
     """
 
     retrieved: Retrieved
@@ -36,7 +36,7 @@ class SearchResult:
         """Return the metrics of the search.
 
         Args:
-            targets: of the split.
+            targets: targets of the split.
         """
         values, true = measures.metric_values(self.retrieved.columns(), RETRIEVAL), targets.true_similarity
         if true is not None and self.similarity is not None:
@@ -49,7 +49,7 @@ def search_by_vectors(outputs: Array, targets: Pairs) -> SearchResult:
 
     Args:
         outputs: vectors of length 1: both of each pair, [N, 2, D]; with labels one for each text, [N, D].
-        targets: of the split.
+        targets: targets of the split.
     """
     if targets.sampled is not None:
         own, others = outputs[targets.sampled[:, 0]], outputs[targets.sampled[:, 1:]]
@@ -63,8 +63,8 @@ def search_by_words(targets: Pairs, train_targets: Pairs) -> SearchResult:
     """Search by the words in common (TF-IDF).
 
     Args:
-        targets: of the split.
-        train_targets: of the training split, whose texts tell how rare a word is.
+        targets: targets of the split.
+        train_targets: targets of the training split, whose texts tell how rare a word is.
     """
     if targets.sampled is not None:
         near = tf_idf(targets.texts, targets.texts, train_targets.texts)

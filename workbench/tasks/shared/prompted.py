@@ -128,7 +128,7 @@ class PromptedTask(LanguageModel):
 
         Args:
             tokenizer: the model's tokenizer.
-            examples: of one split.
+            examples: examples of one split.
             training: whether they are trained on.
 
         Raises:
@@ -152,8 +152,8 @@ class PromptedTask(LanguageModel):
         """Return what the model reads of an example before it generates, by role.
 
         Args:
-            examples: of one split.
-            index: of the example.
+            examples: examples of one split.
+            index: index of the example.
         """
 
     @abstractmethod
@@ -161,8 +161,8 @@ class PromptedTask(LanguageModel):
         """Return the text that is right for an example.
 
         Args:
-            examples: of one split.
-            index: of the example.
+            examples: examples of one split.
+            index: index of the example.
         """
 
     @abstractmethod
@@ -170,7 +170,7 @@ class PromptedTask(LanguageModel):
         """Return columns [W] of the measures of generated texts.
 
         Args:
-            examples: of the split that is reported on.
+            examples: examples of the split that is reported on.
             chosen: the W examples that texts were generated for.
             texts: the text of each.
         """

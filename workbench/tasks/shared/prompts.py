@@ -121,7 +121,7 @@ def spread_columns(columns: TextColumns, chosen: Sequence[int], count: int) -> T
     """Return columns of all examples, [D], from those of the chosen ones, [W]; 0 for the others.
 
     Args:
-        columns: of the chosen examples, [W].
+        columns: columns of the chosen examples, [W].
         chosen: W examples.
         count: number of examples, D.
     """

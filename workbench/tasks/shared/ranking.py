@@ -154,7 +154,7 @@ def spearman_interval(one: Floats, other: Floats, seed: int = 0) -> tuple[float,
     Args:
         one: values, [N] or [N, columns].
         other: as many values.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
     """
     return percentile_interval([spearman(one[rows], other[rows]) for rows in _samples(len(one), seed)])
 
@@ -166,7 +166,7 @@ def spearman_gain(true: Floats, before: Floats, after: Floats, seed: int = 0) ->
         true: the true values, [N] or [N, columns].
         before: the values of the baseline.
         after: the values of the model.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
     """
     samples = [
         spearman(true[rows], after[rows]) - spearman(true[rows], before[rows]) for rows in _samples(len(true), seed)

@@ -25,7 +25,7 @@ def prediction_table(
     """Return predictions as columns of one length; a row is an example.
 
     Args:
-        ids: of the examples.
+        ids: ids of the examples.
         inputs: what the model read, by role; each becomes a column ``input:ROLE``.
         gold: the right answers.
         prediction: the model's answers.

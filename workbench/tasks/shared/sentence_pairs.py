@@ -70,7 +70,7 @@ def make_pairs(borders: Sequence[Ints], room: int, seed: int) -> SentencePairs:
         borders: for each document the offsets of its sentences in the tokens of all documents, and the end of the last
             one; ascending.
         room: most tokens of A and B together, at least 2.
-        seed: of what is sampled: where A ends, and which pairs are short.
+        seed: seed for sampling where A ends and which pairs are short.
     """
     generator = np.random.Generator(np.random.PCG64([seed, len(borders)]))
     pairs: list[tuple[int, int, int, int]] = []
@@ -120,7 +120,7 @@ class OtherDocuments:
     """The stretches that can replace a second text: from the beginning of any sentence to the end of its document.
 
     Args:
-        borders: of the sentences of each document, as :func:`make_pairs` takes them.
+        borders: borders of the sentences of each document, as :func:`make_pairs` takes them.
     """
 
     def __init__(self, borders: Sequence[Ints]) -> None:
@@ -135,8 +135,8 @@ class OtherDocuments:
         """Sample a stretch of another document for each of K pairs, as long as its second text.
 
         Args:
-            document: of the pairs, [K].
-            lengths: of their second texts, [K].
+            document: document of the pairs, [K].
+            lengths: lengths of their second texts, [K].
             generator: source of randomness.
 
         Returns:

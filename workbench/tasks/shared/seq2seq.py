@@ -145,7 +145,7 @@ class Seq2Seq(Task):
         """Return the right texts for each example.
 
         Args:
-            examples: of one split.
+            examples: examples of one split.
         """
 
     @abstractmethod
@@ -163,7 +163,7 @@ class Seq2Seq(Task):
 
         Args:
             sources: N sources.
-            train: of the training split.
+            train: targets of the training split.
         """
 
     @abstractmethod
@@ -347,7 +347,7 @@ class Seq2Seq(Task):
 
         Args:
             outcome: the texts generated for W examples.
-            targets: of the split.
+            targets: targets of the split.
         """
         references = [targets.references[i] for i in outcome.chosen]
         return self.counts(outcome.texts, references) | loss_columns(outcome.sums, targets.bytes[outcome.chosen])

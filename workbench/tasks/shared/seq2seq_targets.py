@@ -66,8 +66,8 @@ def unigram_columns(targets: PairTargets, train: PairTargets) -> Counts:
     """Return the sums of a model that only knows how often each token occurs in training.
 
     Args:
-        targets: of the split that is reported on.
-        train: of the training split.
+        targets: targets of the split that is reported on.
+        train: targets of the training split.
     """
     sums = np.array([list(unigram_sums(targets.counts, train.counts).values())])
     return loss_columns(sums, np.array([targets.bytes.sum()]))

@@ -32,7 +32,7 @@ def row_sums(table: TokenTable, values: Array) -> Ints:
 
     Args:
         table: N rows.
-        values: of the tokens, [total tokens].
+        values: values of the tokens, [total tokens].
     """
     ends = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
     return np.asarray(ends[table.offsets[1:]] - ends[table.offsets[:-1]])

@@ -69,7 +69,7 @@ def save(
         folder: folder of the run's checkpoints.
         model: its trainable weights are saved.
         optimizer: its moments are saved; they are twice as large as the weights. None after the last step.
-        scheduler: of the learning rate.
+        scheduler: scheduler of the learning rate.
         state: how far the run has trained.
 
     Returns:

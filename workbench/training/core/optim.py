@@ -39,7 +39,7 @@ def parameter_groups(
 
     Args:
         model: weights with ``requires_grad`` are trained.
-        weight_decay: of the weights that decay.
+        weight_decay: weight decay, for the weights that decay.
         lr_multipliers: factors on the learning rate by weight name; 1 for other weights.
         no_decay: parts of the names of further weights without weight decay.
 

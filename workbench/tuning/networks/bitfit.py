@@ -27,7 +27,7 @@ class BiasShift(nn.Module):
     """The vector that is added. It is named ``bias`` so that it gets no weight decay.
 
     Args:
-        width: of the bias.
+        width: width of the bias.
     """
 
     def __init__(self, width: int) -> None:
@@ -41,7 +41,7 @@ class BitFitLayer(InjectedLayer):
     Args:
         base_layer: the module; adding its ``bias`` is its last operation.
         adapter_name: peft's name for the weights.
-        config: of the method.
+        config: the method's configuration.
     """
 
     adapter_layer_names = ("shift",)

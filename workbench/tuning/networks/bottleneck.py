@@ -40,7 +40,7 @@ class Bottleneck(InjectedLayer):
     Args:
         base_layer: the linear layer; its output has width D.
         adapter_name: peft's name for the weights.
-        config: of the method.
+        config: the method's configuration.
     """
 
     adapter_layer_names = ("bottleneck_down", "bottleneck_up")
@@ -80,7 +80,7 @@ def output_width(linear: nn.Module) -> int:
     """Return the width of a linear layer's output.
 
     Args:
-        linear: of torch, or transformers' Conv1D.
+        linear: a torch linear layer, or transformers' Conv1D.
     """
     width = getattr(linear, "out_features", None) or linear.nf  # nf: of Conv1D
     return int(width)  # type: ignore[arg-type]

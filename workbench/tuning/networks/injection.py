@@ -15,7 +15,7 @@ class InjectedConfig(PeftConfig):
     """Content of ``adapter_config.json``.
 
     Attributes:
-        name: of the method, in that file.
+        name: name of the method, in that file.
         target_modules: names of the modules that the method applies to.
         exclude_modules: read by peft; not used.
         modules_to_save: names of modules that are fully trained.
@@ -50,7 +50,7 @@ class InjectedLayer(nn.Module, BaseTunerLayer):
 
         Args:
             adapter_name: peft's name for the weights.
-            config: of the method.
+            config: the method's configuration.
         """
         self._active_adapter = adapter_name
         self._move_adapter_to_device_of_base_layer(adapter_name)

@@ -72,7 +72,7 @@ def add_orthogonality(model: Model, strength: float) -> None:
 
     Args:
         model: peft's model around an AdaLoraModel, after the backward pass.
-        strength: of the penalty; 0 for none.
+        strength: strength of the penalty; 0 for none.
     """
     matrices = [
         (name, weight)

@@ -41,8 +41,8 @@ class VirtualTokens(PeftModel):
     """A model that reads virtual tokens before each text.
 
     Args:
-        model: of transformers; its body is changed in place.
-        peft_config: of prompt tuning, prefix tuning or p-tuning.
+        model: a transformers model; its body is changed in place.
+        peft_config: configuration of prompt tuning, prefix tuning or p-tuning.
         adapter_name: peft's name for the weights.
 
     Raises:

@@ -125,7 +125,7 @@ def read_format(
         paths: the files of one split.
         name: the table's name, in messages and in the ids of its rows.
         split: see :meth:`Format.read`.
-        encoding: of the files; detected if None.
+        encoding: encoding of the files; None detects it.
 
     Raises:
         UnknownNameError: there is no such format.

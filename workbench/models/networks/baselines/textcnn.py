@@ -100,7 +100,7 @@ def window_starts(is_text: Tensor, width: int) -> Tensor:
 
     Args:
         is_text: bool [B, T], True for the text's own tokens.
-        width: of the window, in words; at least 1.
+        width: width of the window, in words; at least 1.
 
     Returns:
         bool [B, T]; always True at the text's first token.

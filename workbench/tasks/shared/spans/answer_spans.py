@@ -20,7 +20,7 @@ def answer_positions(windows: Windows, answers: Sequence[Sequence[Mapping[str, s
     holds it. A token that is partly in the answer belongs to it.
 
     Args:
-        windows: of all questions.
+        windows: windows of all questions.
         answers: ``text`` and ``start`` (in characters of the context) of the answers to each question.
     """
     tokens, example, (begin, end) = windows.tokens, windows.example, windows.spans.T

@@ -172,7 +172,7 @@ def bio_labels(types: Sequence[str]) -> list[str]:
     """Return the tags in the order of their numbers: ``["O", "B-LOC", "I-LOC", ...]``.
 
     Args:
-        types: of entities.
+        types: types of entities.
     """
     return ["O", *(f"{prefix}-{name}" for name in types for prefix in "BI")]
 
@@ -213,7 +213,7 @@ class Entities:
 
         Args:
             tags: numbers of BIO, [words].
-            offsets: of the rows, [N + 1].
+            offsets: offsets of the rows, [N + 1].
         """
         kind = np.where(tags > 0, (tags - 1) // 2, -1)
         continues = np.zeros(len(tags), dtype=bool)
@@ -259,7 +259,7 @@ class EntityCounts:
         Args:
             tags: predicted numbers of BIO, [words].
             gold: true numbers of BIO, [words].
-            offsets: of the rows, [N + 1].
+            offsets: offsets of the rows, [N + 1].
             types: number of types.
         """
         predicted, true = Entities.read(tags, offsets), Entities.read(gold, offsets)
