@@ -6,21 +6,42 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
+from tests.contracts.json_examples import ANSWER_TYPES, answer_examples, explain_examples, explain_types
+from tests.contracts.json_shapes import Shapes
 from workbench.check import Problem
+from workbench.cli.views import Entry
 from workbench.compare.results import Comparison
+from workbench.data.catalogue.sources import EntryInfo
+from workbench.data.overview import Overview
+from workbench.data.text.tokenizers import TrainedTokenizer
+from workbench.explain import DatasetFaithfulness
+from workbench.explain.internals.aggregates import HeadPatterns
+from workbench.explain.internals.heads import HeadImportance
+from workbench.explain.internals.layers import LayerImportance
+from workbench.jobs import QueueStatus
+from workbench.jobs.sweeps import SweepDetails, SweepSummary
 from workbench.runs import documents
 from workbench.runs.documents import Estimate, RunSummary
 
 PATH = Path(__file__).parent / "json_schemas.json"
 
 PRINTED: dict[str, Any] = {
-    "run, submit, resume, stop, show": RunSummary,
+    "run, range-test, submit, resume, stop, show, prune": RunSummary,
     "runs": list[RunSummary],
     "compare, demo": Comparison,
     "check": list[Problem],
     "estimate": Estimate,
+    "faithfulness": DatasetFaithfulness,
+    "heads": HeadImportance | HeadPatterns | LayerImportance,
+    "sweep": SweepSummary,
+    "sweeps": list[SweepSummary],
+    "sweeps NAME": SweepDetails,
+    "queue": QueueStatus,
+    "tasks, models, tunings, explainers": list[Entry],
+    "data list": list[EntryInfo],
+    "data show": EntryInfo,
+    "data check": Overview,
+    "tokenizer train": TrainedTokenizer,
 }
 FILES = (
     documents.Status,
@@ -33,34 +54,14 @@ FILES = (
 
 def json_schemas() -> dict[str, Any]:
     """Return what each command prints with ``--json`` and each file holds, and the fields of every class in them."""
-    roots = {f"workbench {command} --json": kind for command, kind in PRINTED.items()}
-    roots |= {document.file_name: document for document in FILES}
-    names, classes = {}, {}
-    for name, kind in roots.items():
-        schema = TypeAdapter(kind).json_schema()
-        definitions = schema.get("$defs", {})
-        if "properties" in schema:
-            definitions[schema["title"]] = schema
-        names[name] = schema["title"] if "properties" in schema else _type(schema)
-        for title, definition in definitions.items():
-            classes[title] = {field: _type(value) for field, value in definition["properties"].items()}
-    return {"documents": names, "fields": dict(sorted(classes.items()))}
-
-
-def _type(schema: dict[str, Any]) -> str:
-    """Return a JSON type in a few words: ``list of number``, ``Interval | null``."""
-    if "$ref" in schema:
-        return str(schema["$ref"]).rpartition("/")[2]
-    if "anyOf" in schema:
-        return " | ".join(map(_type, schema["anyOf"]))
-    if "enum" in schema:
-        return " | ".join(json.dumps(value) for value in schema["enum"])
-    kind = schema.get("type", "any")
-    if kind == "array":
-        return f"list of {_type(schema['items'])}" if "items" in schema else f"{len(schema['prefixItems'])} values"
-    if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
-        return f"object of {_type(schema['additionalProperties'])}"
-    return str(kind)
+    shapes = Shapes()
+    roots: dict[str, str] = {document.file_name: shapes.of_type(document) for document in FILES}
+    printed = {command: shapes.of_type(kind) for command, kind in PRINTED.items()}
+    answers = [shapes.of_examples(name, ANSWER_TYPES, *examples) for name, examples in answer_examples().items()]
+    printed["predict"] = "list of " + f"({' | '.join(answers)})"
+    printed["explain"] = shapes.of_examples("Explanation", explain_types(), *explain_examples())
+    roots |= {f"workbench {command} --json": text for command, text in printed.items()}
+    return {"documents": dict(sorted(roots.items())), "fields": dict(sorted(shapes.classes.items()))}
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import yaml
 
@@ -28,13 +28,13 @@ class OptionEntry(TypedDict):
     help: str | None
 
 
-class Entry(TypedDict, total=False):
+class Entry(TypedDict):
     """An entry of a registry, as ``--json`` prints it; ``form`` shows how a model with an argument is written."""
 
     name: str
     label: str
     options: list[OptionEntry]
-    form: str
+    form: NotRequired[str]
 
 
 def show_estimate(estimate: Estimate) -> None:

@@ -74,7 +74,7 @@ class SweepState(TypedDict):
 
 
 class SweepSummary(TypedDict):
-    """What ``workbench sweeps NAME --json`` prints, but for the importance of the fields."""
+    """What ``workbench sweep --json`` prints, and ``workbench sweeps --json`` for each sweep."""
 
     name: str
     state: SweepOutcome
@@ -90,6 +90,12 @@ class SweepSummary(TypedDict):
     best: Trial | None
     error: dict[str, str] | None
     trials: list[Trial]
+
+
+class SweepDetails(SweepSummary):
+    """What ``workbench sweeps NAME --json`` prints: also how much each field mattered, as shares of 1."""
+
+    importance: dict[str, float]
 
 
 @dataclass(frozen=True)

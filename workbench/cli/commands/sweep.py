@@ -17,7 +17,7 @@ from workbench.types import JsonObject
 from workbench.workspace import Workspace
 
 if TYPE_CHECKING:
-    from workbench.jobs.sweeps import Sweep, SweepSummary
+    from workbench.jobs.sweeps import Sweep, SweepDetails, SweepSummary
 
 Over = Annotated[
     list[str] | None,
@@ -143,7 +143,8 @@ def sweeps_command(
     if resume:
         sweep.resume()
     summary, importance = sweep.summary(), sweep.importance()
-    print_result({**summary, "importance": importance}, as_json, lambda: _show(summary, importance))
+    details: SweepDetails = {**summary, "importance": importance}
+    print_result(details, as_json, lambda: _show(summary, importance))
 
 
 def _list(summaries: Sequence[SweepSummary]) -> None:
