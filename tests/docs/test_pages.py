@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from docs import hooks
+from docs.site import entries, hooks
 from tests.docs.pages import LANGUAGES, blocks
+from workbench.spec import RunSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md"))
@@ -50,19 +51,20 @@ def test_every_block_names_its_language(page: Path) -> None:
     assert {block.language for block in results} <= set(LANGUAGES)
 
 
-def test_every_entry_has_a_page() -> None:
+def test_every_entry_has_a_page_with_an_example_that_can_be_used() -> None:
     pages = dict(hooks.generated())
-    for kind in hooks.kinds():
+    for kind in entries.kinds():
         for name in kind.registry.names():
-            page = pages[f"reference/{kind.folder}/{hooks.file_name(name)}.md"]
+            page = pages[f"reference/{kind.folder}/{entries.file_name(name)}.md"]
             assert kind.registry.label(name) in page
-            if kind.example:
-                assert "```yaml" in page or kind.example == "explainer", f"{name} has no example"
+            examples = [block for block in blocks(page) if block.language in ("yaml", "sh")]
+            assert examples or kind.folder == "formats", f"{name} has no example"
+            for example in examples:
+                if example.language == "yaml":
+                    RunSpec.from_yaml(example.code)
 
 
 def test_every_option_and_command_is_described() -> None:
-    from workbench.spec import RunSpec
-
     pages = dict(hooks.generated())
     for section in RunSpec.model_fields:
         assert f"## {section}" in pages["reference/options.md"] or f"`{section}`" in pages["reference/options.md"]
