@@ -1,4 +1,4 @@
-"""The forms of an answer as JSON: what ``workbench predict --json`` prints."""
+"""Answers as JSON, as ``workbench predict --json`` prints them."""
 
 from __future__ import annotations
 
@@ -65,6 +65,6 @@ ADA = Span("Ada", 3, 6, 0.6)
          {"prompt": "a [MASK]", "text": "a cat", "masks": [[{"token": "cat", "score": 0.4}]]}),
     ],
 )  # fmt: skip
-def test_each_form_of_answer_as_json(answer: Answer, printed: dict[str, Any]) -> None:
+def test_each_answer_type_as_json(answer: Answer, printed: dict[str, Any]) -> None:
     assert answer.to_json() == printed
     assert list(answer.to_json()) == list(printed), "in the same order"

@@ -1,4 +1,4 @@
-"""Functions: what a model writes is cut, parsed and compared, and never run."""
+"""Code generation: generated functions are cut, parsed and compared, and never executed."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from workbench.tasks.shared.python_text import LONGEST_CODE, edit_distance, edit
 
 
 def slow_distance(one: str, other: str) -> int:
-    """By the definition, with memory."""
-    known: dict[tuple[int, int], int] = {}
+    """Compute the edit distance by its definition, memoized."""
+    cache: dict[tuple[int, int], int] = {}
 
-    def from_(i: int, j: int) -> int:
+    def distance(i: int, j: int) -> int:
         if not i or not j:
             return i or j
-        if (i, j) not in known:
+        if (i, j) not in cache:
             same = one[i - 1] == other[j - 1]
-            known[i, j] = min(from_(i - 1, j) + 1, from_(i, j - 1) + 1, from_(i - 1, j - 1) + (not same))
-        return known[i, j]
+            cache[i, j] = min(distance(i - 1, j) + 1, distance(i, j - 1) + 1, distance(i - 1, j - 1) + (not same))
+        return cache[i, j]
 
-    return from_(len(one), len(other))
+    return distance(len(one), len(other))
 
 
 @settings(max_examples=80)
 @given(st.text("abc\n", max_size=12), st.text("abc\n", max_size=12))
-def test_edit_distance_is_that_of_the_definition(one: str, other: str) -> None:
+def test_edit_distance_equals_its_definition(one: str, other: str) -> None:
     assert edit_distance(one, other) == slow_distance(one, other)
 
 
@@ -44,7 +44,7 @@ def test_edit_similarity_by_hand() -> None:
     assert edit_similarity("", "") == 1.0 and edit_similarity("", "ab") == 0.0 and edit_similarity("é中", "é中") == 1.0
 
 
-WRITTEN = [
+GENERATED = [
     ("    return x", True, "    return x"),
     ("\n    a = 1\n\n    return a\n\n\ndef other():\n    pass", True, "    a = 1\n\n    return a"),
     ("    return x\nprint(1)", True, "    return x"),
@@ -57,9 +57,9 @@ WRITTEN = [
 ]
 
 
-@pytest.mark.parametrize(("written", "whole", "body"), WRITTEN)
-def test_a_body_ends_where_the_indent_does(written: str, whole: bool, body: str) -> None:
-    assert function_body(written, whole) == body
+@pytest.mark.parametrize(("generated", "complete", "body"), GENERATED)
+def test_a_body_ends_where_the_indent_does(generated: str, complete: bool, body: str) -> None:
+    assert function_body(generated, complete) == body
 
 
 HOSTILE = [
@@ -80,18 +80,18 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("code", HOSTILE, ids=range(len(HOSTILE)))
-def test_hostile_code_is_no_python_and_does_no_harm(code: str) -> None:
+def test_hostile_code_does_not_parse_and_does_no_harm(code: str) -> None:
     assert parses(code) is False
 
 
-def test_nothing_is_run(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parsing_executes_nothing(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert parses("open('made', 'w').close()\nimport nothing_of_that_name\nraise SystemExit") is True
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("code", "sound"),
+    ("code", "valid"),
     [
         ("def f(x):\n    return x", True),
         ("    def f(self):\n        return 1", True),
@@ -99,11 +99,11 @@ def test_nothing_is_run(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         ("a b", False),
     ],
 )
-def test_what_parses(code: str, sound: bool) -> None:
-    assert parses(code) is sound
+def test_complete_functions_parse(code: str, valid: bool) -> None:
+    assert parses(code) is valid
 
 
-def test_a_head_loses_its_middle() -> None:
+def test_a_long_prompt_is_cut_in_the_middle() -> None:
     prompt = _prompt([1], np.arange(10, 30, dtype=np.int32))
     assert prompt.within(7).tolist() == [1, 10, 11, 12, 27, 28, 29]
     assert prompt.within(21).tolist() == [1, *range(10, 30)] and prompt.length == 21
@@ -121,14 +121,16 @@ def test_measures_by_hand() -> None:
     task = make_task("code-generation")
     head = 'def f(x):\n    """Do."""\n'
     examples = functions((head, "    return x\n"), (head, "    return x\n"), ("async def g():", "    pass\n"))
-    result = task.measure_texts(examples, [0, 1, 2], ["    return x", "    return (", ""])
-    assert result["parsed"].tolist() == [1.0, 0.0, 0.0], "no body is no function, though a docstring would do"
-    assert result["similarity"].tolist() == pytest.approx([1.0, 1 - 1 / 12, 0.0])
+    counts = task.measure_texts(examples, [0, 1, 2], ["    return x", "    return (", ""])
+    assert counts["parsed"].tolist() == [1.0, 0.0, 0.0], (
+        "an empty body is no function, although the docstring alone would parse"
+    )
+    assert counts["similarity"].tolist() == pytest.approx([1.0, 1 - 1 / 12, 0.0])
     assert ast.parse(head + "    return x")
 
 
 @pytest.mark.parametrize(("prompt", "body", "missing"), [(" ", "  x", "prompt"), ("def f():", "\n ", "body")])
-def test_a_function_without_head_or_body_is_named(prompt: str, body: str, missing: str) -> None:
+def test_a_function_without_prompt_or_body_is_refused(prompt: str, body: str, missing: str) -> None:
     from tests.unit.tasks.test_prompted_tasks import examples_of
     from workbench.data.text.tokenizers import TokenizerSpec, train_tokenizer
 

@@ -1,4 +1,4 @@
-"""Controls before a text: what they are, who judges whether they are obeyed, and what the judge has seen."""
+"""Controlled generation: the controls, the judge that checks them, and the texts that the judge was trained on."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def tokenizer() -> Any:
 
 
 def test_the_judge_is_naive_bayes() -> None:
-    """Against scikit-learn's, on words that are there or not."""
+    """Compare with scikit-learn's classifier on binary word features."""
     feature_extraction = pytest.importorskip("sklearn.feature_extraction")
     naive_bayes = pytest.importorskip("sklearn.naive_bayes")
     examples = examples_of(NAME)
@@ -47,19 +47,19 @@ def test_the_judge_is_naive_bayes() -> None:
     rows = vectorizer.fit_transform([dict.fromkeys(features(text), 1) for text in texts[:25]])
     theirs = naive_bayes.MultinomialNB().fit(rows, labels[:25])
     theirs.class_log_prior_ = np.log((np.bincount(labels[:25]) + 1) / 27)  # our prior is smoothed too
-    question = [*texts[25:], "nothing known at all", ""]
-    expected = theirs.predict(vectorizer.transform([dict.fromkeys(features(text), 1) for text in question]))
-    assert ours.predict(question).tolist() == expected.tolist()
+    queries = [*texts[25:], "nothing known at all", ""]
+    expected = theirs.predict(vectorizer.transform([dict.fromkeys(features(text), 1) for text in queries]))
+    assert ours.predict(queries).tolist() == expected.tolist()
 
 
-def test_the_model_never_sees_what_its_judge_learned_from(tokenizer: Any) -> None:
+def test_the_model_is_not_trained_on_the_judges_texts(tokenizer: Any) -> None:
     task, examples = fitted(judge_share=0.4)
     assert len(task.held_out) == 16
     encoded = task.encode(tokenizer, examples, 64, training=True)
     assert set(encoded.targets.document) == set(range(40)) - task.held_out
-    assert len(task.encode(tokenizer, examples, 64)) == 40, "a part that is measured on is whole"
+    assert len(task.encode(tokenizer, examples, 64)) == 40, "evaluation uses the whole split"
     again, _ = fitted(judge_share=0.4)
-    assert again.held_out == task.held_out, "a resumed run divides alike"
+    assert again.held_out == task.held_out, "a resumed run has the same division"
 
 
 def test_without_labels_no_text_is_held_out(tokenizer: Any) -> None:
@@ -72,25 +72,25 @@ def test_without_labels_no_text_is_held_out(tokenizer: Any) -> None:
 def test_another_run_can_judge(tokenizer: Any) -> None:
     task, examples = fitted(judge="run:abc", written=10, max_new_tokens=5)
     assert task.held_out == frozenset()
-    question: list[str] = []
+    judges: list[str] = []
 
-    def ask(run: str, inputs: Any) -> list[ScoredLabels]:
-        question.append(run)
+    def predict_with_run(run: str, inputs: Any) -> list[ScoredLabels]:
+        judges.append(run)
         return [ScoredLabels.of({"good": 1.0, "bad": 0.0}) for _ in inputs]
 
-    task.predict_with_run = ask
+    task.predict_with_run = predict_with_run
     model = make_model("ours", len(tokenizer))
     task.configure(model)
-    assert question == ["abc"], "asked before training, so that a wrong one is told of in time"
+    assert judges == ["abc"], "the judge is tried before training, so that a wrong one fails early"
     encoded = task.encode(tokenizer, examples, 64)
-    finished = task.finish(FinishContext(model, tokenizer, 64, examples, encoded, np.ones((40, 3))))
-    report = task.report(finished, encoded.targets, encoded.targets)
+    outputs = task.finish(FinishContext(model, tokenizer, 64, examples, encoded, np.ones((40, 3))))
+    report = task.report(outputs, encoded.targets, encoded.targets)
     gains_agree(report)
     assert "label_obeyed" in report["gain"]
     assert report["judge"] == {"name": "run:abc", "accuracy": 0.5, "examples": 40}
-    truth = [examples.columns["label"][i] == "good" for i in finished.chosen]
-    written = [bool(text) for text in finished.texts]
-    expected = np.mean([a and b for a, b in zip(truth, written, strict=True)])
+    is_good = [examples.columns["label"][i] == "good" for i in outputs.chosen]
+    not_empty = [bool(text) for text in outputs.texts]
+    expected = np.mean([a and b for a, b in zip(is_good, not_empty, strict=True)])
     assert report["metrics"]["label_obeyed"]["value"] == pytest.approx(expected)
 
 
@@ -127,11 +127,13 @@ def test_obedience_by_hand() -> None:
     task._judge = lambda texts: ["good" if "great" in text else "bad" for text in texts]
     task.keyword_of = lambda text: "camera"
     examples = Examples({"text": ["one two", "one two"], "label": ["good", "good"]}, ["t"] * 2)
-    result = task.measure_texts(examples, [0, 1], ["a great", "some dull Camera work here, and more of it"])
-    assert result["label_obeyed"].tolist() == [1, 0] and result["length_obeyed"].tolist() == [1, 0]
-    assert result["keyword_obeyed"].tolist() == [0, 1]
+    counts = task.measure_texts(examples, [0, 1], ["a great", "some dull Camera work here, and more of it"])
+    assert counts["label_obeyed"].tolist() == [1, 0] and counts["length_obeyed"].tolist() == [1, 0]
+    assert counts["keyword_obeyed"].tolist() == [0, 1]
     empty = task.measure_texts(examples, [0], [" "])
-    assert not any(empty[f"{name}_obeyed"][0] for name in ("label", "length", "keyword")), "nothing obeys nothing"
+    assert not any(empty[f"{name}_obeyed"][0] for name in ("label", "length", "keyword")), (
+        "an empty text obeys no control"
+    )
 
 
 def test_some_training_texts_have_no_controls(tokenizer: Any) -> None:
@@ -140,10 +142,12 @@ def test_some_training_texts_have_no_controls(tokenizer: Any) -> None:
         encoded = task.encode(tokenizer, examples, 64, training=True)
         shortest = len(tokenizer("text:", add_special_tokens=False)["input_ids"]) + 1
         assert int((encoded.targets.more == shortest).sum()) == expected
-        assert (task.encode(tokenizer, examples, 64).targets.more > shortest).all(), "all that is measured has"
+        assert (task.encode(tokenizer, examples, 64).targets.more > shortest).all(), (
+            "evaluated texts always have controls"
+        )
 
 
-def test_a_control_cannot_add_another() -> None:
+def test_a_control_cannot_inject_another() -> None:
     task, _ = fitted()
     assert task._input_controls({"keyword": "camera\nlabel: bad"}, 1) == {"keyword": "camera label: bad"}
 

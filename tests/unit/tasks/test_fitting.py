@@ -1,4 +1,4 @@
-"""What goes with a task is known before anything is loaded, and is the same as what transformers and check say."""
+"""Fitting models and tunings are known before anything is loaded and agree with transformers and ``check``."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ OWN = {
     "minilm": "bert",
     "smollm2": "llama",
 }
-# transformers has these, and they make no sense: a model that sees the whole text cannot guess the next word of it,
-# and a decoder's pretraining head guesses no masked words.
+# transformers has these heads, but they make no sense: a model that sees the whole text cannot predict its next word,
+# and a decoder's pretraining head predicts no masked words.
 NOT_OFFERED = {("minilm", "AutoModelForCausalLM"), ("transformer-decoder", "AutoModelForPreTraining")}
 
 
-def test_the_heads_that_models_name_are_those_that_transformers_has() -> None:
+def test_heads_of_models_are_those_of_transformers() -> None:
     import transformers
 
     from workbench.models.loading import register_models
@@ -39,26 +39,26 @@ def test_the_heads_that_models_name_are_those_that_transformers_has() -> None:
     assert {name for name, entry in models.items() if entry.heads is not None} == set(OWN)
     for name, kind in OWN.items():
         config = transformers.CONFIG_MAPPING[kind]
-        there = {head for head in heads if config in getattr(transformers, head)._model_mapping}
-        there -= {head for model, head in NOT_OFFERED if model == name}
-        assert models.get(name).heads & heads == there, name
+        available = {head for head in heads if config in getattr(transformers, head)._model_mapping}
+        available -= {head for model, head in NOT_OFFERED if model == name}
+        assert models.get(name).heads & heads == available, name
 
 
-def test_what_fits_is_what_check_lets_through(workspace: Workspace) -> None:
+def test_check_accepts_exactly_what_fits(workspace: Workspace) -> None:
     for (task_name, task), model in itertools.product(tasks.items(), OWN):
         fits = model in fitting_models(task())
         allowed = fitting_tunings(task(), model)
         for tuning in tunings.names():
             spec = RunSpec.parse({"task": task_name, "data": "rotten-tomatoes", "model": model, "tuning": tuning})
-            wrong = {p.field for p in check(spec, workspace) if p.severity == "error"}
-            assert ("model" not in wrong) == fits, (task_name, model)
-            assert ("tuning" not in wrong) == (tuning in allowed), (task_name, model, tuning)
+            fields_with_errors = {p.field for p in check(spec, workspace) if p.severity == "error"}
+            assert ("model" not in fields_with_errors) == fits, (task_name, model)
+            assert ("tuning" not in fields_with_errors) == (tuning in allowed), (task_name, model, tuning)
 
 
 @pytest.mark.parametrize("preset", presets())
 def test_presets_fit(preset: str) -> None:
     spec = presets()[preset]
-    task = tasks.get(spec.task.name)
-    made = task(task.Config.model_validate(spec.task.options))
-    assert spec.model.source.partition(":")[0] in fitting_models(made)
-    assert spec.tuning.method in fitting_tunings(made, spec.model.source.partition(":")[0])
+    task_class = tasks.get(spec.task.name)
+    task = task_class(task_class.Config.model_validate(spec.task.options))
+    assert spec.model.source.partition(":")[0] in fitting_models(task)
+    assert spec.tuning.method in fitting_tunings(task, spec.model.source.partition(":")[0])

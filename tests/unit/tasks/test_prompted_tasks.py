@@ -1,4 +1,4 @@
-"""Tasks that go on with a prompt: nothing is learned of prompts and padding, and what is cut is the oldest."""
+"""Tasks that continue a prompt: prompts and padding have no loss, and the oldest tokens are cut first."""
 
 from __future__ import annotations
 
@@ -92,28 +92,28 @@ def ready(name: str, tokenizer: Any, kind: str = "ours", max_length: int = 96, *
 @pytest.mark.parametrize("kind", ["ours", "llama"])
 @pytest.mark.parametrize("name", NAMES)
 def test_prompt_and_padding_have_no_loss(name: str, kind: str, tokenizer: Any) -> None:
-    """Against cross-entropy worked out token by token, of each text alone, without padding."""
+    """Compare with cross-entropy computed token by token, for each text alone, without padding."""
     task, model, _, encoded = ready(name, tokenizer, kind)
     indices = np.arange(6)
     batch = task.collate(encoded, indices, pad_id=0)
     table, prompts = encoded.tokens, encoded.targets.more
     nll, count = [], 0
     with torch.no_grad():
-        result = task.forward(model, batch)
-        sums = task.outputs(result, batch)
+        output = task.forward(model, batch)
+        sums = task.outputs(output, batch)
         for row in indices:
             ids = torch.tensor(table.ids[table.offsets[row] : table.offsets[row + 1]], dtype=torch.long)
-            logs = model(input_ids=ids[None]).logits[0].log_softmax(-1)
+            log_probabilities = model(input_ids=ids[None]).logits[0].log_softmax(-1)
             positions = range(int(prompts[row]), len(ids))
-            nll.append(-sum(float(logs[index - 1, ids[index]]) for index in positions))
+            nll.append(-sum(float(log_probabilities[index - 1, ids[index]]) for index in positions))
             count += len(positions)
     assert sums[:, 0].tolist() == pytest.approx(nll, rel=1e-4)
-    assert float(result.loss) == pytest.approx(sum(nll) / count, rel=1e-4)
+    assert float(output.loss) == pytest.approx(sum(nll) / count, rel=1e-4)
     assert task.loss_weight(encoded, indices) == count == int(sums[:, 1].sum())
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_padding_gets_no_gradients(name: str, tokenizer: Any) -> None:
+def test_padding_does_not_change_the_loss(name: str, tokenizer: Any) -> None:
     task, model, _, encoded = ready(name, tokenizer, "llama")
     losses = []
     for fill in (0, 7):
@@ -124,7 +124,7 @@ def test_padding_gets_no_gradients(name: str, tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_sparing_the_logits_of_prompts_changes_nothing(name: str, tokenizer: Any) -> None:
+def test_skipping_the_logits_of_prompts_changes_nothing(name: str, tokenizer: Any) -> None:
     task, model, _, encoded = ready(name, tokenizer, "llama")
     assert task.selects_logits and not ready(name, tokenizer, "ours")[0].selects_logits
     batch = task.collate(encoded, np.arange(5), pad_id=0)
@@ -138,27 +138,27 @@ def test_sparing_the_logits_of_prompts_changes_nothing(name: str, tokenizer: Any
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_targets_are_the_texts_and_end(name: str, tokenizer: Any) -> None:
+def test_targets_are_the_texts_and_an_end_token(name: str, tokenizer: Any) -> None:
     task, _, examples, encoded = ready(name, tokenizer)
     table, targets = encoded.tokens, encoded.targets
     for row in range(len(encoded)):
         ids = table.ids[table.offsets[row] + targets.more[row] : table.offsets[row + 1]]
         assert ids[-1] == tokenizer.eos_token_id
-    number = int(targets.document[-1])
-    gold = task.example_target(examples, number)
+    example = int(targets.document[-1])
+    gold = task.example_target(examples, example)
     last = table.ids[table.offsets[-2] + targets.more[-1] : -1]
     assert tokenizer.decode(last).strip() == gold.strip()
     assert targets.bytes.sum() == sum(
         len(text.encode())
-        for arguments in examples.columns[TARGETS[name]]
-        for text in (arguments[1::2] if name == "dialogue" else [arguments])
+        for value in examples.columns[TARGETS[name]]
+        for text in (value[1::2] if name == "dialogue" else [value])
     )
 
 
 # -- cutting -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_oldest_of_a_prompt_goes_first_and_a_cut_target_has_no_end() -> None:
+def test_the_oldest_tokens_of_a_prompt_are_cut_first() -> None:
     prompt = Prompt.of([1], np.arange(10, 30, dtype=np.int32))
     assert prompt.length == 21
     assert prompt.within(6).tolist() == [1, 25, 26, 27, 28, 29]
@@ -167,22 +167,22 @@ def test_the_oldest_of_a_prompt_goes_first_and_a_cut_target_has_no_end() -> None
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("length", [8, 16, 24])
-def test_rows_fit_whatever_the_length(name: str, length: int, tokenizer: Any) -> None:
+def test_rows_fit_into_any_length(name: str, length: int, tokenizer: Any) -> None:
     _, _, _, encoded = ready(name, tokenizer, max_length=length)
     assert encoded.tokens.lengths.max() <= length
     assert (encoded.targets.predicted >= 1).all() and (encoded.targets.more >= 1).all()
     assert "data.max_length" in encoded.note
 
 
-def test_a_cut_target_has_no_end(tokenizer: Any) -> None:
+def test_a_cut_target_has_no_end_token(tokenizer: Any) -> None:
     _, _, _, encoded = ready("code-generation", tokenizer, max_length=16)
     lasts = encoded.tokens.ids[encoded.tokens.offsets[1:] - 1]
-    saved, whole = encoded.targets.predicted, encoded.targets.tokens
-    assert (saved < whole).any()
-    assert ((lasts == tokenizer.eos_token_id) == (saved == whole)).all()
+    predicted, full = encoded.targets.predicted, encoded.targets.tokens
+    assert (predicted < full).any()
+    assert ((lasts == tokenizer.eos_token_id) == (predicted == full)).all()
 
 
-def test_too_short_a_length_is_refused(tokenizer: Any) -> None:
+def test_a_too_short_length_is_refused(tokenizer: Any) -> None:
     with pytest.raises(SpecError, match="too few for a prompt"):
         ready("dialogue", tokenizer, max_length=7)
 
@@ -226,28 +226,28 @@ def test_the_baseline_of_a_random_model_is_token_frequencies(tokenizer: Any) -> 
     assert "frequencies" in report["baseline_name"] and "gain" not in report
 
 
-def test_gain_is_paired() -> None:
-    """Where every example gains the same factor, the interval is narrow however much the examples differ."""
+def test_the_improvement_is_paired() -> None:
+    """If every example improves by the same factor, the interval is narrow, however much the examples differ."""
     generator = np.random.default_rng(0)
     after = {"nats": generator.uniform(5, 50, 200), "predicted": np.full(200, 10.0)}
     before = {"nats": after["nats"] + 1.0, "predicted": after["predicted"]}
-    known = {"perplexity": ("perplexity", "nats", "predicted"), "bits": ("ratio", "nats", "predicted")}
-    both = measures.improvements(before, after, known)
-    results = both["perplexity"]
-    assert both["bits"]["value"] == pytest.approx(-0.1), "of what is better when it is larger"
+    definitions = {"perplexity": ("perplexity", "nats", "predicted"), "bits": ("ratio", "nats", "predicted")}
+    improvements = measures.improvements(before, after, definitions)
+    perplexity = improvements["perplexity"]
+    assert improvements["bits"]["value"] == pytest.approx(-0.1), "positive where a larger value is better"
     expected = np.exp((after["nats"].sum() + 200) / 2000) - np.exp(after["nats"].sum() / 2000)
-    assert results["value"] == pytest.approx(expected)
-    assert results["low"] > 0
+    assert perplexity["value"] == pytest.approx(expected)
+    assert perplexity["low"] > 0
 
 
-# -- asked -----------------------------------------------------------------------------------------------------
+# -- predictions -----------------------------------------------------------------------------------------------
 
 INPUTS: dict[str, list[dict[str, Any]]] = {
     "dialogue": [{"text": "How is the film?"}, {"turns": ["How is my bike?", "Old.", "Are you sure?"]}],
     "code-generation": [{"prompt": "def area(values):"}, {"text": 'def total(values):\n    """Add."""'}],
     "controlled-generation": [{"label": "good", "length": "short", "keyword": "Film"}, {"text": "a"}, {}],
 }
-WRONG: dict[str, list[tuple[dict[str, Any], str]]] = {
+UNUSABLE: dict[str, list[tuple[dict[str, Any], str]]] = {
     "dialogue": [
         ({"turns": ["Hello", "Hi"]}, "nothing to answer"),
         ({"turns": []}, "empty turn"),
@@ -264,22 +264,22 @@ WRONG: dict[str, list[tuple[dict[str, Any], str]]] = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_answers_are_texts_and_the_same_alone(name: str, tokenizer: Any) -> None:
+def test_batched_answers_equal_single_answers(name: str, tokenizer: Any) -> None:
     task, model, _, _ = ready(name, tokenizer, temperature=0, max_new_tokens=6)
     together = predict_json(task, model, tokenizer, INPUTS[name], 64, {})
-    alone = [predict_json(task, model, tokenizer, [arguments], 64, {})[0] for arguments in INPUTS[name]]
+    alone = [predict_json(task, model, tokenizer, [example], 64, {})[0] for example in INPUTS[name]]
     assert together == alone and all(isinstance(answer["text"], str) for answer in together)
     with pytest.raises(SpecError, match="no_such"):
         predict_json(task, model, tokenizer, INPUTS[name], 64, {"no_such": 1})
 
 
-@pytest.mark.parametrize(("name", "arguments", "message"), [(n, g, m) for n, cases in WRONG.items() for g, m in cases])
-def test_an_input_that_cannot_be_used_is_named(
-    name: str, arguments: dict[str, Any], message: str, tokenizer: Any
+@pytest.mark.parametrize(("name", "inputs", "message"), [(n, i, m) for n, cases in UNUSABLE.items() for i, m in cases])
+def test_an_unusable_input_is_refused_with_its_number(
+    name: str, inputs: dict[str, Any], message: str, tokenizer: Any
 ) -> None:
     task, model, _, _ = ready(name, tokenizer)
     with pytest.raises(DataError, match="Input 2") as error:
-        predict_json(task, model, tokenizer, [INPUTS[name][0], arguments], 64, {})
+        predict_json(task, model, tokenizer, [INPUTS[name][0], inputs], 64, {})
     assert message in str(error.value)
 
 

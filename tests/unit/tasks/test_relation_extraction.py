@@ -1,4 +1,4 @@
-"""Relation extraction: the official score by hand, marks where they are, one linear map over both of them."""
+"""Relation extraction: the official score by hand, the positions of marks, one linear map over both marks."""
 
 from __future__ import annotations
 
@@ -45,30 +45,30 @@ def fitted(labels: list[str] = LABELS, **options: Any) -> RelationExtraction:
     return task
 
 
-def answers_text(labels: list[str]) -> Any:
-    """Outputs that say these labels."""
+def one_hot(labels: list[str]) -> Any:
+    """Return outputs that predict these labels."""
     return np.eye(len(LABELS), dtype=np.float32)[[LABELS.index(label) for label in labels]]
 
 
-def targets(labels: list[str]) -> RelationTargets:
+def make_targets(labels: list[str]) -> RelationTargets:
     classes = np.array([LABELS.index(label) for label in labels])
     return RelationTargets(classes, np.zeros(0, dtype=np.int32))
 
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A word is a token, and so are @ and #."""
+    """A tokenizer with one token for each word, @ and #."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "@", "#", *"abcdefghij"]
-    result = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    result.pre_tokenizer = pre_tokenizers.Whitespace()
-    result.post_processor = processors.TemplateProcessing(
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "@", "#", *"abcdefghij"]
+    backend = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     special = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    return PreTrainedTokenizerFast(tokenizer_object=result, **special)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **special)
 
 
 # -- the official score ---------------------------------------------------------------------------------------------
@@ -77,62 +77,66 @@ CE, EC, PP = "Cause-Effect(e1,e2)", "Cause-Effect(e2,e1)", "Product-Producer(e1,
 
 
 def test_the_official_score_by_hand() -> None:
-    """Nine-way without Other, direction counted: a wrong direction is answers_text and there, and not right."""
+    """Nine relations without Other, with direction: a wrong direction counts as predicted and as gold, not as a hit."""
     gold = [CE, CE, CE, EC, PP, PP, "Other", "Other"]
-    answers = [CE, EC, "Other", EC, PP, CE, "Other", PP]
-    # Cause-Effect: right 2 (CE, EC); answers_text 4 (CE, EC, EC, CE); there 4: P 1/2, R 1/2, F 1/2
-    # Product-Producer: right 1; answers_text 2; there 2: F 1/2. The other seven: 0.
-    result = fitted().metrics(answers_text(answers), targets(gold))
-    assert result["macro_f1"] == pytest.approx((1 / 2 + 1 / 2) / 9)
-    assert result["micro_f1"] == pytest.approx(2 * 3 / (6 + 6))
-    assert result["accuracy"] == 4 / 8
+    predicted = [CE, EC, "Other", EC, PP, CE, "Other", PP]
+    # Cause-Effect: 2 hits (CE, EC); 4 predicted (CE, EC, EC, CE); 4 gold: P 1/2, R 1/2, F 1/2
+    # Product-Producer: 1 hit; 2 predicted; 2 gold: F 1/2. The other seven: 0.
+    metrics = fitted().metrics(one_hot(predicted), make_targets(gold))
+    assert metrics["macro_f1"] == pytest.approx((1 / 2 + 1 / 2) / 9)
+    assert metrics["micro_f1"] == pytest.approx(2 * 3 / (6 + 6))
+    assert metrics["accuracy"] == 4 / 8
 
 
 def test_a_wrong_direction_alone_scores_nothing() -> None:
-    assert fitted().metrics(answers_text([EC]), targets([CE])) == {"macro_f1": 0, "micro_f1": 0, "accuracy": 0}
-    only_other = fitted().metrics(answers_text(["Other"] * 3), targets(["Other"] * 3))
+    assert fitted().metrics(one_hot([EC]), make_targets([CE])) == {"macro_f1": 0, "micro_f1": 0, "accuracy": 0}
+    only_other = fitted().metrics(one_hot(["Other"] * 3), make_targets(["Other"] * 3))
     assert only_other == {"macro_f1": 0, "micro_f1": 0, "accuracy": 1}
 
 
-def official(gold: list[str], answers: list[str]) -> float:
-    """The scorer's definition, relation by relation, from its confusion matrix of ten rows and a column xDIRx."""
+def official(gold: list[str], predicted: list[str]) -> float:
+    """Compute the official scorer's macro F1 from its confusion matrix of ten rows and a column xDIRx."""
     total = 0.0
     for name in NINE:
-        right = sum(g == a and relation(g) == name for g, a in zip(gold, answers, strict=True))
-        wrong_direction = sum(g != a and relation(g) == name == relation(a) for g, a in zip(gold, answers, strict=True))
-        column = right + sum(relation(a) == name != relation(g) for g, a in zip(gold, answers, strict=True))
-        row = right + sum(relation(g) == name != relation(a) for g, a in zip(gold, answers, strict=True))
-        precision = right / (column + wrong_direction) if column + wrong_direction else 0.0
-        recall = right / (row + wrong_direction) if row + wrong_direction else 0.0
+        hits = sum(g == p and relation(g) == name for g, p in zip(gold, predicted, strict=True))
+        wrong_direction = sum(
+            g != p and relation(g) == name == relation(p) for g, p in zip(gold, predicted, strict=True)
+        )
+        column = hits + sum(relation(p) == name != relation(g) for g, p in zip(gold, predicted, strict=True))
+        row = hits + sum(relation(g) == name != relation(p) for g, p in zip(gold, predicted, strict=True))
+        precision = hits / (column + wrong_direction) if column + wrong_direction else 0.0
+        recall = hits / (row + wrong_direction) if row + wrong_direction else 0.0
         total += 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     return total / len(NINE)
 
 
 @given(st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS), st.booleans()), min_size=1, max_size=60))
-def test_the_official_score_against_the_scorers_matrix(drawn: list[tuple[str, str, bool]]) -> None:
-    gold = [each[0] for each in drawn]
-    answers = [g if right else a for g, a, right in drawn]
-    assert fitted().metrics(answers_text(answers), targets(gold))["macro_f1"] == pytest.approx(official(gold, answers))
+def test_the_official_score_against_the_scorers_matrix(triples: list[tuple[str, str, bool]]) -> None:
+    gold = [each[0] for each in triples]
+    predicted = [g if correct else p for g, p, correct in triples]
+    assert fitted().metrics(one_hot(predicted), make_targets(gold))["macro_f1"] == pytest.approx(
+        official(gold, predicted)
+    )
 
 
-def test_report_and_rows_tell_the_same() -> None:
-    gold, answers = [CE, EC, PP, "Other", CE], [CE, CE, PP, "Other", "Other"]
+def test_report_and_prediction_rows_agree() -> None:
+    gold, predicted = [CE, EC, PP, "Other", CE], [CE, CE, PP, "Other", "Other"]
     task = fitted()
-    report = task.report(answers_text(answers), targets(gold), targets([EC, EC, "Other", CE]))
+    report = task.report(one_hot(predicted), make_targets(gold), make_targets([EC, EC, "Other", CE]))
     assert report["baseline_name"] == f"always {EC!r} (most frequent in training)"
-    assert report["baseline"] == task.metrics(answers_text([EC] * 5), targets(gold))
+    assert report["baseline"] == task.metrics(one_hot([EC] * 5), make_targets(gold))
     assert report["per_class"]["Cause-Effect"] == {"precision": 0.5, "recall": 1 / 3, "f1": 0.4, "support": 3}
     assert "Other" not in report["per_class"]
-    options_ = examples([f"<e1>{i}</e1> <e2>b</e2>" for i in range(5)], gold)
-    rows = task.prediction_rows(options_, answers_text(answers), targets(gold))
+    test_examples = examples([f"<e1>{i}</e1> <e2>b</e2>" for i in range(5)], gold)
+    rows = task.prediction_rows(test_examples, one_hot(predicted), make_targets(gold))
     assert rows["correct"] == [True, False, True, True, False]
-    needed = measures.columns(report["measures"])
-    again = measures.metric_values({name: np.array(rows[name]) for name in needed}, report["measures"])
+    count_columns = measures.columns(report["measures"])
+    again = measures.metric_values({name: np.array(rows[name]) for name in count_columns}, report["measures"])
     assert again == {name: value["value"] for name, value in report["metrics"].items()}
     assert np.trace(np.array(report["confusion"])) == 3
 
 
-def test_the_option_other_excludes_a_label() -> None:
+def test_the_label_of_the_other_option_is_no_relation() -> None:
     assert fitted(["no_relation", "works for", "Other"], other="no_relation").relations == ["Other", "works for"]
     with pytest.raises(DataError, match="no relation besides 'no'"):
         fitted(["no(e1,e2)", "no(e2,e1)"], other="no")
@@ -155,19 +159,19 @@ def test_the_option_other_excludes_a_label() -> None:
     ],
 )
 def test_a_sentence_without_proper_marks_is_refused_with_its_line(text: str, tokenizer: Any) -> None:
-    options_ = examples(["<e1>a</e1> <e2>b</e2>", text], [CE, EC])
+    data = examples(["<e1>a</e1> <e2>b</e2>", text], [CE, EC])
     with pytest.raises(DataError, match=r"TRAIN\.TXT, line 5: there is"):
-        fitted().encode(tokenizer, options_, 32)
+        fitted().encode(tokenizer, data, 32)
     with pytest.raises(DataError, match="Input 1: there is"):
         predict_json(fitted(), None, tokenizer, [{"text": text}], 32, {})
 
 
-def test_marks_reach_the_model_as_signs(tokenizer: Any) -> None:
+def test_marks_are_encoded_as_signs(tokenizer: Any) -> None:
     texts = ["a <e1>b c</e1> d <e2>e</e2> f", "<e2>a</e2><e1>b</e1>", "<e1>a <e2>b</e2></e1>"]
     task = fitted()
     encoded = task.encode(tokenizer, examples(texts, [CE, EC, "Other"]), 32)
-    read = [tokenizer.decode(encoded.tokens.ids[a:b]) for a, b in itertools.pairwise(encoded.tokens.offsets)]
-    assert read == ["[CLS] a @ b c @ d # e # f [SEP]", "[CLS] # a # @ b @ [SEP]", "[CLS] @ a # b # @ [SEP]"]
+    decoded = [tokenizer.decode(encoded.tokens.ids[a:b]) for a, b in itertools.pairwise(encoded.tokens.offsets)]
+    assert decoded == ["[CLS] a @ b c @ d # e # f [SEP]", "[CLS] # a # @ b @ [SEP]", "[CLS] @ a # b # @ [SEP]"]
     batch = task.collate(encoded, np.array([1, 0]), 0)
     count = len(LABELS)
     expected = torch.full((2, 12), IGNORE_INDEX)
@@ -177,7 +181,7 @@ def test_marks_reach_the_model_as_signs(tokenizer: Any) -> None:
     assert list(task.texts(examples(texts[:1], [CE]))) == ["a @ b c @ d # e # f"]
 
 
-def test_signs_that_the_tokenizer_knows(tokenizer: Any, tmp_path: Path) -> None:
+def test_signs_are_tokens_of_the_vocabulary_or_noted(tokenizer: Any, tmp_path: Path) -> None:
     assert choose_signs(tokenizer) == (SIGNS[0], "")
     signs, note = choose_signs(load_tokenizer(make_model(tmp_path)))
     assert signs == SIGNS[0] and "the model cannot see the marks" in note
@@ -204,20 +208,20 @@ def test_long_sentences_are_cut_around_the_marks(tokenizer: Any) -> None:
 
 @given(st.integers(0, 30), st.integers(0, 9), st.integers(0, 30), st.integers(17, 60))
 def test_a_cut_keeps_all_marks_and_as_much_as_fits(
-    tokenizer: Any, before: int, between: int, behind: int, longest: int
+    tokenizer: Any, before: int, between: int, after: int, longest: int
 ) -> None:
-    text = " ".join(["a"] * before + ["<e1>b</e1>"] + ["c"] * between + ["<e2>d</e2>"] + ["e"] * behind)
+    text = " ".join(["a"] * before + ["<e1>b</e1>"] + ["c"] * between + ["<e2>d</e2>"] + ["e"] * after)
     encoded = fitted().encode(tokenizer, examples([text], [CE]), longest)
-    read = tokenizer.decode(encoded.tokens.ids)
-    assert read.count("@") == read.count("#") == 2
-    assert len(encoded.tokens.ids) == min(longest, before + between + behind + 8)
+    decoded = tokenizer.decode(encoded.tokens.ids)
+    assert decoded.count("@") == decoded.count("#") == 2
+    assert len(encoded.tokens.ids) == min(longest, before + between + after + 8)
 
 
 # -- the head -------------------------------------------------------------------------------------------------------
 
 
 def test_the_head_is_one_linear_map_over_both_marks(tokenizer: Any) -> None:
-    """Against the two states put one behind the other, times one matrix; and no loss of anything else."""
+    """Compare with one matrix times the two concatenated states; nothing else has a loss."""
     from transformers import BertConfig, BertForTokenClassification
 
     task = fitted([CE, EC, "Other"])
@@ -230,9 +234,9 @@ def test_the_head_is_one_linear_map_over_both_marks(tokenizer: Any) -> None:
     with torch.no_grad():
         output = task.forward(model, batch)
         states = model.bert(batch["input_ids"], batch["attention_mask"]).last_hidden_state
-    both = torch.stack([torch.cat([states[0, 2], states[0, 7]]), torch.cat([states[1, 4], states[1, 1]])])
+    concatenated = torch.stack([torch.cat([states[0, 2], states[0, 7]]), torch.cat([states[1, 4], states[1, 1]])])
     matrix = torch.cat([model.classifier.weight[:3], model.classifier.weight[3:]], dim=1)
-    logits = both @ matrix.T + model.classifier.bias[:3] + model.classifier.bias[3:]
+    logits = concatenated @ matrix.T + model.classifier.bias[:3] + model.classifier.bias[3:]
     assert torch.allclose(output.logits, logits, atol=1e-5)
     classes = torch.tensor([task.labels.index(EC), task.labels.index("Other")])
     assert torch.allclose(output.loss, torch.nn.functional.cross_entropy(logits, classes), atol=1e-5)
@@ -240,18 +244,18 @@ def test_the_head_is_one_linear_map_over_both_marks(tokenizer: Any) -> None:
     assert torch.allclose(probabilities, logits.softmax(-1), atol=1e-5)
 
 
-# -- asked ----------------------------------------------------------------------------------------------------------
+# -- predictions ----------------------------------------------------------------------------------------------------
 
 
 def test_head_and_tail_are_detected_in_the_text() -> None:
-    options_ = {"text": "The fire caused a loss.", "head": "loss", "tail": "The fire"}
-    assert marked_text(options_, "Input 1") == "<e2>The fire</e2> caused a <e1>loss</e1>."
+    inputs = {"text": "The fire caused a loss.", "head": "loss", "tail": "The fire"}
+    assert marked_text(inputs, "Input 1") == "<e2>The fire</e2> caused a <e1>loss</e1>."
     assert marked_text({"text": "ab", "head": "a", "tail": "b"}, "Input 1") == "<e1>a</e1><e2>b</e2>"
     assert marked_text({"text": "ab", "head": "b", "tail": "a"}, "Input 1") == "<e2>a</e2><e1>b</e1>"
 
 
 @pytest.mark.parametrize(
-    ("options_", "message"),
+    ("inputs", "message"),
     [
         ({"text": "a fire and a fire", "head": "fire", "tail": "and"}, "head 'fire' occurs 2 times"),
         ({"text": "a fire", "head": "fire", "tail": "loss"}, "tail 'loss' does not occur"),
@@ -260,12 +264,12 @@ def test_head_and_tail_are_detected_in_the_text() -> None:
         ({"head": "fire", "tail": "loss"}, "Input 3 has no text"),
     ],
 )
-def test_head_and_tail_that_cannot_be_used(options_: dict[str, str], message: str) -> None:
+def test_unusable_head_and_tail_are_refused(inputs: dict[str, str], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        marked_text(options_, "Input 3")
+        marked_text(inputs, "Input 3")
 
 
-def test_answers_say_what_is_related_to_what(tokenizer: Any) -> None:
+def test_answers_name_the_relation_and_its_direction(tokenizer: Any) -> None:
     from transformers import BertConfig, BertForTokenClassification
 
     task = fitted([EC, "Other"])
@@ -288,7 +292,7 @@ def test_answers_say_what_is_related_to_what(tokenizer: Any) -> None:
         predict_json(task, model, tokenizer, inputs, 32, {"temperature": 1})
 
 
-def test_marked_things_are_read_back() -> None:
+def test_marked_expressions_are_read_back() -> None:
     marked = MarkedSentence.read("a <e2>b <e1>c</e1> d</e2>", "here")
     assert (marked.expression(1), marked.expression(2)) == ("c", "b c d")
     assert MarkedSentence.read(f"<e1>{GOOD[0]}</e1><e2>{OTHER[0]}</e2>", "here").marks == (0, 2, 3, 5)

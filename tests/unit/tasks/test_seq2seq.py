@@ -1,4 +1,4 @@
-"""Translation and summarization: what the loss is on, what is cut, what is written and how it is measured."""
+"""Translation and summarization: the tokens of the loss, truncation, generation, and its metrics."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def tokenizer():
 
 
 def make(name: str, architecture: str, tokenizer: Any, **options: Any) -> tuple[Any, Any]:
-    """A task that has seen its examples, and an untrained model of ours for it."""
+    """Return a task fitted to its examples and an untrained Workbench model for it."""
     torch.manual_seed(0)
     entry = tasks.get(name)
     task = entry(entry.Config(architecture=architecture, **options))
@@ -69,8 +69,8 @@ def make(name: str, architecture: str, tokenizer: Any, **options: Any) -> tuple[
     return task, model
 
 
-def guessed(batch: dict[str, torch.Tensor], tokenizer: Any) -> list[str]:
-    """The text of the labels of each row."""
+def decoded_labels(batch: dict[str, torch.Tensor], tokenizer: Any) -> list[str]:
+    """Return the text of each row's labels."""
     return [tokenizer.decode(row[row >= 0], skip_special_tokens=True) for row in batch["labels"]]
 
 
@@ -79,27 +79,27 @@ def collated(task: Any, encoded: Any, indices: list[int]) -> dict[str, torch.Ten
 
 
 @pytest.mark.parametrize(("name", "architecture"), KINDS)
-def test_the_target_is_guessed_and_nothing_else(name, architecture, tokenizer):
+def test_labels_are_the_target_and_its_end_token(name, architecture, tokenizer):
     task, _ = make(name, architecture, tokenizer)
-    arguments = examples(name)
-    encoded = task.encode(tokenizer, arguments, LENGTH)
-    batch = collated(task, encoded, list(range(len(arguments))))
-    wanted = [texts[0] for texts in task.references(arguments)]
-    assert guessed(batch, tokenizer) == wanted
+    data = examples(name)
+    encoded = task.encode(tokenizer, data, LENGTH)
+    batch = collated(task, encoded, list(range(len(data))))
+    expected = [texts[0] for texts in task.references(data)]
+    assert decoded_labels(batch, tokenizer) == expected
     for row, labels in zip(batch["input_ids"], batch["labels"], strict=True):
         real = labels[labels >= 0]
         assert real[-1] == tokenizer.eos_token_id and tokenizer.bos_token_id not in real
-        if architecture == "decoder":  # what is guessed stands in the row, where it is guessed
+        if architecture == "decoder":  # labels are at the positions of their tokens
             assert labels.shape == row.shape and torch.equal(row[labels >= 0], real)
-    sources = arguments.columns[task.source_role]
+    sources = data.columns[task.source_role]
     for text, row in zip(sources, batch["input_ids"], strict=True):
         assert tokenizer.decode(row, skip_special_tokens=True).startswith(text)
     assert encoded.note == ""
 
 
 @pytest.mark.parametrize(("name", "architecture"), KINDS)
-def test_padding_and_prompt_cost_nothing(name, architecture, tokenizer):
-    """The loss is the mean over the target's tokens, worked out from the logits; longer neighbours change nothing."""
+def test_padding_and_prompt_have_no_loss(name, architecture, tokenizer):
+    """The loss is the mean over the target's tokens, computed from the logits; longer neighbors do not change it."""
     task, model = make(name, architecture, tokenizer)
     encoded = task.encode(tokenizer, examples(name), LENGTH)
     order = np.argsort(encoded.tokens.lengths).tolist()
@@ -107,22 +107,22 @@ def test_padding_and_prompt_cost_nothing(name, architecture, tokenizer):
     assert encoded.tokens.lengths[short] < encoded.tokens.lengths[long]
     with torch.no_grad():
         alone = collated(task, encoded, [short])
-        result = model(**alone)
-        both = collated(task, encoded, [long, short])
-        outputs = task.outputs(model(**both), both)
-        (sums,) = task.outputs(result, alone)
+        output = model(**alone)
+        padded = collated(task, encoded, [long, short])
+        outputs = task.outputs(model(**padded), padded)
+        (sums,) = task.outputs(output, alone)
     torch.testing.assert_close(outputs[1], sums, rtol=1e-5, atol=1e-5)
     shift = 1 if architecture == "decoder" else 0
     labels = alone["labels"][0, shift:]
-    scores = result.logits[0, : len(labels)].log_softmax(-1)
+    scores = output.logits[0, : len(labels)].log_softmax(-1)
     by_hand = [-float(scores[i, label]) for i, label in enumerate(labels.tolist()) if label >= 0]
-    assert float(result.loss) == pytest.approx(np.mean(by_hand), rel=1e-5)
+    assert float(output.loss) == pytest.approx(np.mean(by_hand), rel=1e-5)
     assert sums[0] == pytest.approx(sum(by_hand), rel=1e-5) and sums[1] == len(by_hand)
     assert task.loss_weight(encoded, np.array([short])) == len(by_hand)
 
 
-def test_a_decoder_start_of_another_kind_stays_a_label(tokenizer):
-    """BART's decoder begins with </s> and writes <s> first; only a token that is given is not guessed."""
+def test_bos_stays_a_label_if_the_decoder_starts_with_another_token(tokenizer):
+    """BART's decoder starts with </s> and predicts <s> first; only the start token itself is no label."""
     task, _ = make("translation", "encoder-decoder", tokenizer)
     task.start_id = tokenizer.eos_token_id
     labels = collated(task, task.encode(tokenizer, examples("translation"), LENGTH), [0])["labels"][0]
@@ -150,10 +150,10 @@ def test_a_long_source_leaves_the_target_half_of_a_decoders_row(tokenizer):
     encoded = task.encode(tokenizer, examples("summarization"), 40)
     assert (encoded.tokens.lengths == 40).all() and "32 of 32 sources" in encoded.note
     whole = [len(tokenizer(texts[0])["input_ids"]) - 1 for texts in examples("summarization").columns["summary"]]
-    assert encoded.targets.predicted.tolist() == whole  # all shorter than half of the room
+    assert encoded.targets.predicted.tolist() == whole  # all shorter than half of the row
     shorter = task.encode(tokenizer, examples("summarization"), 20)
     room = 20 - sum(len(part) for part in task._prompt_tokens(tokenizer))
-    assert (shorter.tokens.lengths[np.array(whole) > room // 2] == 19).all()  # half each, and no end token
+    assert (shorter.tokens.lengths[np.array(whole) > room // 2] == 19).all()  # half each, without an end token
     assert set(shorter.targets.predicted.tolist()) == {room // 2}
 
 
@@ -163,39 +163,39 @@ def test_no_room_at_all(tokenizer):
         task.encode(tokenizer, examples("translation"), 4)
 
 
-def test_every_reference_is_trained_on_and_the_first_is_measured(tokenizer):
+def test_training_uses_every_reference_and_evaluation_one_row_each(tokenizer):
     task, _ = make("summarization", "encoder-decoder", tokenizer)
-    arguments = examples("summarization")
-    count = sum(len(texts) for texts in arguments.columns["summary"])
-    trained, tested = (task.encode(tokenizer, arguments, LENGTH, training=each) for each in (True, False))
-    assert len(trained) == count > len(tested) == len(arguments)
-    flat = [text for texts in arguments.columns["summary"] for text in texts]
-    assert guessed(collated(task, trained, list(range(count))), tokenizer) == flat
-    assert tested.targets.references == arguments.columns["summary"]
+    data = examples("summarization")
+    count = sum(len(texts) for texts in data.columns["summary"])
+    train, test = (task.encode(tokenizer, data, LENGTH, training=each) for each in (True, False))
+    assert len(train) == count > len(test) == len(data)
+    flat = [text for texts in data.columns["summary"] for text in texts]
+    assert decoded_labels(collated(task, train, list(range(count))), tokenizer) == flat
+    assert test.targets.references == data.columns["summary"]
 
 
 @pytest.mark.parametrize(("name", "architecture"), KINDS)
 @pytest.mark.parametrize("written", [500, 7])
 def test_report_and_predictions_cover_the_generated_examples(name, architecture, written, tokenizer):
     task, model = make(name, architecture, tokenizer, written=written, max_new_tokens=4)
-    arguments = examples(name)
-    encoded = task.encode(tokenizer, arguments, LENGTH)
-    everything = collated(task, encoded, list(range(len(arguments))))
-    messages: list[tuple[int, int]] = []
+    data = examples(name)
+    encoded = task.encode(tokenizer, data, LENGTH)
+    everything = collated(task, encoded, list(range(len(data))))
+    progress: list[tuple[int, int]] = []
     with torch.no_grad():
         sums = task.outputs(model(**everything), everything).numpy()
         outputs = task.finish(
-            FinishContext(model, tokenizer, LENGTH, arguments, encoded, sums, lambda *done: messages.append(done))
+            FinishContext(model, tokenizer, LENGTH, data, encoded, sums, lambda *done: progress.append(done))
         )
-    count = min(written, len(arguments))
-    assert messages[-1] == (count, count) and len(outputs.texts) == count
-    report = task.report(outputs, encoded.targets, task.encode(tokenizer, arguments, LENGTH, training=True).targets)
+    count = min(written, len(data))
+    assert progress[-1] == (count, count) and len(outputs.texts) == count
+    report = task.report(outputs, encoded.targets, task.encode(tokenizer, data, LENGTH, training=True).targets)
     gains_agree(report)
     assert task.primary_metric in report["gain"]
     assert set(report["metrics"]) == set(report["baseline"]) == set(report["measures"])
     assert next(iter(report["metrics"])) == task.primary_metric
-    rows = task.prediction_rows(arguments, outputs, encoded.targets)
-    assert rows["id"] == [arguments.ids[i] for i in outputs.chosen] and len(set(map(len, rows.values()))) == 1
+    rows = task.prediction_rows(data, outputs, encoded.targets)
+    assert rows["id"] == [data.ids[i] for i in outputs.chosen] and len(set(map(len, rows.values()))) == 1
     again = measures.metric_values({c: rows[c] for c in measures.columns(report["measures"])}, report["measures"])
     for metric, value in report["metrics"].items():
         assert value["value"] == pytest.approx(again[metric]) and value["low"] <= value["value"] <= value["high"]
@@ -203,41 +203,41 @@ def test_report_and_predictions_cover_the_generated_examples(name, architecture,
     assert report["metrics"]["loss"]["value"] == pytest.approx(
         sums[outputs.chosen, 0].sum() / sums[outputs.chosen, 1].sum()
     )
-    (one,) = predict_json(
+    (answer,) = predict_json(
         task, model, tokenizer, [{task.source_role: rows[f"input:{task.source_role}"][0]}], LENGTH, {}
     )
-    assert one["text"] == rows["prediction"][0]
+    assert answer["text"] == rows["prediction"][0]
 
 
 def test_the_unigram_baseline_by_hand(tokenizer):
-    """Of the tokens to be guessed, by counting them anew."""
+    """Count the target tokens again and compute the baseline from their frequencies."""
     task, model = make("translation", "decoder", tokenizer, max_new_tokens=2)
-    arguments = examples("translation")
-    train, test = arguments.take(range(20)), arguments.take(range(20, 32))
+    data = examples("translation")
+    train, test = data.take(range(20)), data.take(range(20, 32))
     encoded = task.encode(tokenizer, test, LENGTH)
     outputs = task.finish(FinishContext(model, tokenizer, LENGTH, test, encoded, np.zeros((12, 3))))
     report = task.report(outputs, encoded.targets, task.encode(tokenizer, train, LENGTH, training=True).targets)
-    known = Counter(i for text in train.columns["target"] for i in tokenizer(text)["input_ids"][1:])
-    question = [i for text in test.columns["target"] for i in tokenizer(text)["input_ids"][1:]]
-    nll = [-np.log((known[i] + 1) / (known.total() + len(tokenizer))) for i in question]
+    counts = Counter(i for text in train.columns["target"] for i in tokenizer(text)["input_ids"][1:])
+    test_tokens = [i for text in test.columns["target"] for i in tokenizer(text)["input_ids"][1:]]
+    nll = [-np.log((counts[i] + 1) / (counts.total() + len(tokenizer))) for i in test_tokens]
     assert report["baseline"]["loss"] == pytest.approx(np.mean(nll))
-    most = known.most_common(1)[0][0]
-    assert report["baseline"]["token_accuracy"] == pytest.approx(question.count(most) / len(question))
+    most_common = counts.most_common(1)[0][0]
+    assert report["baseline"]["token_accuracy"] == pytest.approx(test_tokens.count(most_common) / len(test_tokens))
 
 
 def test_perfect_and_empty_texts(tokenizer):
     task, _ = make("translation", "encoder-decoder", tokenizer)
-    wanted = ["Le chat dort.", "Le chien mange une pomme."]
-    right = measures.metric_values(task.counts(wanted, [[text] for text in wanted]), task.text_measures)
-    wrong = measures.metric_values(task.counts(["", ""], [[text] for text in wanted]), task.text_measures)
-    assert right == {"chrf": 1.0, "bleu": 1.0} and wrong == {"chrf": 0.0, "bleu": 0.0}
+    references = ["Le chat dort.", "Le chien mange une pomme."]
+    perfect = measures.metric_values(task.counts(references, [[text] for text in references]), task.text_measures)
+    empty = measures.metric_values(task.counts(["", ""], [[text] for text in references]), task.text_measures)
+    assert perfect == {"chrf": 1.0, "bleu": 1.0} and empty == {"chrf": 0.0, "bleu": 0.0}
 
 
-# -- asked -----------------------------------------------------------------------------------------------------------
+# -- predictions -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "architecture"), KINDS)
-def test_answers_come_in_the_order_of_the_questions(name, architecture, tokenizer):
+def test_answers_come_in_the_order_of_the_inputs(name, architecture, tokenizer):
     task, model = make(name, architecture, tokenizer, max_new_tokens=6)
     texts = examples(name).columns[task.source_role][:5]
     together = predict_json(task, model, tokenizer, [{task.source_role: text} for text in texts], LENGTH, {})
@@ -248,12 +248,12 @@ def test_answers_come_in_the_order_of_the_questions(name, architecture, tokenize
 @pytest.mark.parametrize("architecture", ["encoder-decoder", "decoder"])
 def test_unread_tokens_of_a_long_source_are_reported(architecture, tokenizer):
     task, model = make("translation", architecture, tokenizer, max_new_tokens=4)
-    (results,) = predict_json(task, model, tokenizer, [{"source": "The dog sleeps. " * 60}], 24, {})
+    (answer,) = predict_json(task, model, tokenizer, [{"source": "The dog sleeps. " * 60}], 24, {})
     whole = len(tokenizer("The dog sleeps. " * 60)["input_ids"])
-    assert whole - 24 <= results["unread_tokens"] < whole
+    assert whole - 24 <= answer["unread_tokens"] < whole
 
 
-def test_inputs_that_cannot_be_answered(tokenizer):
+def test_unusable_inputs_and_options_are_refused(tokenizer):
     task, model = make("translation", "encoder-decoder", tokenizer)
     assert [column.role for column in task.inputs()] == ["source"]
     with pytest.raises(DataError, match="Input 2 has no source"):
@@ -270,13 +270,13 @@ def test_samples_are_generated_for_training_sources(tokenizer):
     ).columns["source"][:3]
 
 
-@pytest.mark.parametrize("prompt", ["no place", "{source} and {source}"])
-def test_a_prompt_has_one_position_for_the_source(prompt):
+@pytest.mark.parametrize("prompt", ["no placeholder", "{source} and {source}"])
+def test_a_prompt_has_one_placeholder_for_the_source(prompt):
     with pytest.raises(ValidationError, match=r"\{source\} once"):
         tasks.get("translation").Config(prompt=prompt)
 
 
-def test_a_seq2seq_model_without_a_beginning_is_refused(tokenizer):
+def test_a_seq2seq_model_without_a_decoder_start_token_is_refused(tokenizer):
     task, model = make("translation", "encoder-decoder", tokenizer)
     model.config.decoder_start_token_id = None
     with pytest.raises(SpecError, match="which token its decoder begins with"):
@@ -296,7 +296,7 @@ def test_word_by_word_by_hand():
     assert lexicon.translate("A dog sleeps, zebra.") == "Un chien dort, zebra."
 
 
-def test_word_by_word_into_chinese_takes_the_longest_stretch():
+def test_word_by_word_into_chinese_takes_the_longest_match():
     lexicon = Lexicon.learn(
         ["Tom sleeps.", "Tom eats.", "He eats.", "He sleeps."], ["汤姆睡觉。", "汤姆吃。", "他吃。", "他睡觉。"]
     )
@@ -323,7 +323,7 @@ def test_the_best_dice_is_that_of_brute_force():
         assert dice(word, lexicon.entries[word]) == max(dice(word, other) for other in "uvwxyz")
 
 
-def test_a_lexicon_of_nothing_leaves_words_as_they_are():
+def test_an_empty_lexicon_leaves_words_unchanged():
     assert Lexicon.learn([], []).translate("as it is") == "As it is"
     assert Lexicon.learn(["?"], ["..."]).translate("as it is") == "As it is"
 
@@ -341,7 +341,7 @@ def test_the_lead_sentence(text, first):
     assert lead(text) == first
 
 
-def test_a_run_learns_what_a_word_is_from_its_targets():
+def test_word_segmentation_of_bleu_and_rouge_follows_the_targets():
     task = tasks.get("translation")()
     task.fit(Examples({"source": ["a"], "target": ["汤姆不在家。"]}, ["1"], [1]))
     assert task.details() == {"bleu_signature": "nrefs:1|case:mixed|eff:no|tok:zh|smooth:exp"}

@@ -1,4 +1,4 @@
-"""Text classification: its figures against scikit-learn, its labels whatever they are called, single and several."""
+"""Text classification: metrics that equal scikit-learn's, labels of any text, one or several for each example."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from workbench.training.runner import run_folder
 from workbench.workspace import Workspace
 
 
-def task(labels: list[str], **options: Any) -> TextClassification:
-    made = TextClassification(TextClassification.Config(**options))
-    made.labels = labels
-    return made
+def make_task(labels: list[str], **options: Any) -> TextClassification:
+    task = TextClassification(TextClassification.Config(**options))
+    task.labels = labels
+    return task
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -35,25 +35,27 @@ def test_single_label_report(classes: int, seed: int) -> None:
     gold, train = generator.integers(0, classes, 150), np.array([0] * 3 + [classes - 1] * 5 + list(range(classes)))
     outputs = generator.dirichlet(np.ones(classes), 150).astype(np.float32)
     outputs[np.arange(150), gold] += generator.random(150) * 0.5
-    message = outputs.argmax(1)
-    results = task(names).report(outputs, gold, train)
+    predicted = outputs.argmax(1)
+    report = make_task(names).report(outputs, gold, train)
     expected = {
-        "accuracy": reference.accuracy_score(gold, message),
-        "macro_f1": reference.f1_score(gold, message, average="macro"),
-        "matthews": reference.matthews_corrcoef(gold, message),
+        "accuracy": reference.accuracy_score(gold, predicted),
+        "macro_f1": reference.f1_score(gold, predicted, average="macro"),
+        "matthews": reference.matthews_corrcoef(gold, predicted),
     }
-    assert {name: value["value"] for name, value in results["metrics"].items()} == pytest.approx(expected)
-    assert task(names).metrics(outputs, gold) == pytest.approx(expected)
-    for value in results["metrics"].values():
+    assert {name: value["value"] for name, value in report["metrics"].items()} == pytest.approx(expected)
+    assert make_task(names).metrics(outputs, gold) == pytest.approx(expected)
+    for value in report["metrics"].values():
         assert value["low"] <= value["value"] <= value["high"]
-    assert results["confusion"] == reference.confusion_matrix(gold, message).tolist()
-    np.testing.assert_array_equal(task(names).confusion(outputs, gold), reference.confusion_matrix(gold, message))
+    assert report["confusion"] == reference.confusion_matrix(gold, predicted).tolist()
+    np.testing.assert_array_equal(
+        make_task(names).confusion(outputs, gold), reference.confusion_matrix(gold, predicted)
+    )
     always = np.full(150, classes - 1)
-    assert results["baseline"]["accuracy"] == pytest.approx(reference.accuracy_score(gold, always))
-    assert names[-1] in results["baseline_name"], "the most frequent of TRAIN, not of test"
-    precision, recall, f1, _ = reference.precision_recall_fscore_support(gold, message, zero_division=0)
+    assert report["baseline"]["accuracy"] == pytest.approx(reference.accuracy_score(gold, always))
+    assert names[-1] in report["baseline_name"], "the most frequent of TRAIN, not of test"
+    precision, recall, f1, _ = reference.precision_recall_fscore_support(gold, predicted, zero_division=0)
     for i, name in enumerate(names):
-        each = results["per_class"][name]
+        each = report["per_class"][name]
         assert (each["precision"], each["recall"], each["f1"]) == pytest.approx((precision[i], recall[i], f1[i]))
 
 
@@ -62,25 +64,25 @@ def test_multi_label_report(seed: int) -> None:
     generator = np.random.default_rng(seed)
     gold = (generator.random((120, 4)) < [0.1, 0.3, 0.6, 0.5]).astype(np.float32)
     outputs = (gold * 0.3 + generator.random((120, 4)) * 0.7).astype(np.float32)
-    made = task(["a", "b", "c", "d"], multi_label=True, threshold=0.4)
-    message = outputs >= 0.4
-    assert made.confusion(outputs, gold) is None  # an example may have several labels
-    results = made.report(outputs, gold, gold)["metrics"]
-    assert results["macro_f1"]["value"] == pytest.approx(
-        reference.f1_score(gold, message, average="macro", zero_division=0)
+    task = make_task(["a", "b", "c", "d"], multi_label=True, threshold=0.4)
+    predicted = outputs >= 0.4
+    assert task.confusion(outputs, gold) is None  # an example may have several labels
+    metrics = task.report(outputs, gold, gold)["metrics"]
+    assert metrics["macro_f1"]["value"] == pytest.approx(
+        reference.f1_score(gold, predicted, average="macro", zero_division=0)
     )
-    micro = [name for name in results if "micro" in name]
+    micro = [name for name in metrics if "micro" in name]
     for name in micro:
-        assert results[name]["value"] == pytest.approx(reference.f1_score(gold, message, average="micro"))
-    exact = [name for name in results if name in ("exact_match", "subset_accuracy", "accuracy")]
+        assert metrics[name]["value"] == pytest.approx(reference.f1_score(gold, predicted, average="micro"))
+    exact = [name for name in metrics if name in ("exact_match", "subset_accuracy", "accuracy")]
     for name in exact:
-        assert results[name]["value"] == pytest.approx(reference.accuracy_score(gold, message))
-    for value in results.values():
+        assert metrics[name]["value"] == pytest.approx(reference.accuracy_score(gold, predicted))
+    for value in metrics.values():
         assert value["low"] <= value["value"] <= value["high"]
-    for name, result in zip(["a", "b", "c", "d"], np.eye(4), strict=True):
-        (read,) = made.decode(result[None])
-        assert read.labels == (name,) and read.label == name
-    assert made.decode(np.zeros((1, 4)))[0].labels == ()
+    for name, probabilities in zip(["a", "b", "c", "d"], np.eye(4), strict=True):
+        (answer,) = task.decode(probabilities[None])
+        assert answer.labels == (name,) and answer.label == name
+    assert task.decode(np.zeros((1, 4)))[0].labels == ()
 
 
 ODD = ["a|b", "two\nlines", "😀", "<script>alert(1)</script>", 'say "yes"', "0", "好评", "a,b;c"]
@@ -103,10 +105,10 @@ def test_labels_may_be_any_text(workspace: Workspace) -> None:
     run = train(workspace, rows)
     predictor = Predictor.load(run)
     assert predictor.labels == sorted(ODD)
-    (results,) = predictor.predict([{"text": "a great film"}])
-    assert set(results.scores) == set(ODD) and results.label in ODD
-    saved = read_predictions(run)
-    assert set(saved["gold"]) == set(ODD) and {f"score:{label}" for label in ODD} <= set(saved)
+    (answer,) = predictor.predict([{"text": "a great film"}])
+    assert set(answer.scores) == set(ODD) and answer.label in ODD
+    predictions = read_predictions(run)
+    assert set(predictions["gold"]) == set(ODD) and {f"score:{label}" for label in ODD} <= set(predictions)
     assert json.loads(run.report_file.read_text())["labels"] == sorted(ODD)
 
 
@@ -117,8 +119,8 @@ def test_several_labels_from_file_to_prediction(workspace: Workspace) -> None:
     run = train(workspace, rows, **{"task": {"name": "text-classification", "multi_label": True}})
     predictor = Predictor.load(run)
     assert predictor.labels == ["bad", "good", "long"]
-    (results,) = predictor.predict([{"text": "a great film"}])
-    assert list(results.labels) == [label for label, p in results.scores.items() if p >= 0.5]
+    (answer,) = predictor.predict([{"text": "a great film"}])
+    assert list(answer.labels) == [label for label, p in answer.scores.items() if p >= 0.5]
     report = run.report()
     assert report.primary_metric == "macro_f1" and report.baseline_name
     assert set(report.per_class) == {"bad", "good", "long"}
@@ -132,20 +134,20 @@ def test_pairs_from_file_to_prediction(workspace: Workspace) -> None:
     ]
     run = train(workspace, rows, **{"task": {"name": "text-classification", "pairs": True}})
     predictor = Predictor.load(run)
-    one, other = predictor.predict([{"text": "a film", "text_pair": t} for t in ("a film", "dull story with music")])
-    assert one.scores != other.scores, "the second text must count"
-    saved = read_predictions(run)
-    assert len(set(saved["input:text"])) > 1 and len(set(saved["input:text_pair"])) > 1
-    assert "⟂" in input_text(example_inputs(saved)[0])
+    first, second = predictor.predict([{"text": "a film", "text_pair": t} for t in ("a film", "dull story with music")])
+    assert first.scores != second.scores, "the second text matters"
+    predictions = read_predictions(run)
+    assert len(set(predictions["input:text"])) > 1 and len(set(predictions["input:text_pair"])) > 1
+    assert "⟂" in input_text(example_inputs(predictions)[0])
 
 
-def test_an_input_without_text_is_named() -> None:
+def test_an_input_without_text_is_refused_with_its_number() -> None:
     from workbench.errors import DataError
 
     with pytest.raises(DataError, match="Input 2 has no text"):
-        task(["a", "b"]).encode_inputs(None, [{"text": "x"}, {"text": "  "}], 8)
+        make_task(["a", "b"]).encode_inputs(None, [{"text": "x"}, {"text": "  "}], 8)
     with pytest.raises(DataError, match="one class only"):
-        task([]).fit(Examples({"text": ["a"], "label": ["x"]}, ["1"], [1]))
+        make_task([]).fit(Examples({"text": ["a"], "label": ["x"]}, ["1"], [1]))
 
 
 @pytest.mark.mirror

@@ -1,4 +1,4 @@
-"""Token classification: names counted as seqeval counts them, tags read in every way of writing, spans that stand."""
+"""Token classification: entity counts that equal seqeval's, all tagging schemes, and spans that match their text."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def fitted(tags: Rows, **options: Any) -> TokenClassification:
     return task
 
 
-def numbers(rows: Rows, labels: list[str]) -> Any:
+def label_ids(rows: Rows, labels: list[str]) -> Any:
     return np.array([labels.index(tag) for row in rows for tag in row])
 
 
@@ -63,68 +63,68 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="module")
-def pieces(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A tokenizer whose words have several tokens: one a letter."""
+def letter_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A tokenizer with one token for each letter."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefgh", *(f"##{letter}" for letter in "abcdefgh")]
-    result = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    result.pre_tokenizer = pre_tokenizers.Whitespace()
-    result.post_processor = processors.TemplateProcessing(
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefgh", *(f"##{letter}" for letter in "abcdefgh")]
+    backend = Tokenizer(models.WordPiece({word: i for i, word in enumerate(vocabulary)}, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     special = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    return PreTrainedTokenizerFast(tokenizer_object=result, **special)
+    return PreTrainedTokenizerFast(tokenizer_object=backend, **special)
 
 
 # -- counting -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_names_are_counted_as_seqeval_counts_them(seed: int) -> None:
-    """On tags drawn at random, most of them impossible: that is where ways of counting differ."""
-    draw = random.Random(seed)
-    types = ["LOC", "a-b", "c"][: draw.randint(1, 3)]
+def test_entity_counts_equal_those_of_seqeval(seed: int) -> None:
+    """Compare random tags, most of them impossible: this is where implementations differ."""
+    rng = random.Random(seed)
+    types = ["LOC", "a-b", "c"][: rng.randint(1, 3)]
     labels = bio_labels(types)
-    gold = [draw.choices(labels, k=draw.randint(1, 9)) for _ in range(draw.randint(1, 12))]
-    message = [[tag if draw.random() < 0.6 else draw.choice(labels) for tag in row] for row in gold]
-    counts = EntityCounts.of(numbers(message, labels), numbers(gold, labels), row_offsets(gold), len(types))
+    gold = [rng.choices(labels, k=rng.randint(1, 9)) for _ in range(rng.randint(1, 12))]
+    predicted = [[tag if rng.random() < 0.6 else rng.choice(labels) for tag in row] for row in gold]
+    counts = EntityCounts.of(label_ids(predicted, labels), label_ids(gold, labels), row_offsets(gold), len(types))
     precision, recall, f1, _ = precision_recall_fscore_support(
-        gold, message, average="micro", scheme=IOB2, zero_division=0
+        gold, predicted, average="micro", scheme=IOB2, zero_division=0
     )
-    hits, result, there = counts.hits.sum(), counts.predicted.sum(), counts.gold.sum()
+    hits, n_predicted, n_gold = counts.hits.sum(), counts.predicted.sum(), counts.gold.sum()
     assert [
-        measures.ratio(hits, result),
-        measures.ratio(hits, there),
-        measures.f1(hits, result, there),
+        measures.ratio(hits, n_predicted),
+        measures.ratio(hits, n_gold),
+        measures.f1(hits, n_predicted, n_gold),
     ] == pytest.approx([precision, recall, f1])
-    each = precision_recall_fscore_support(gold, message, average=None, scheme=IOB2, zero_division=0)
-    met = [i for i in range(len(types)) if counts.by_type[i, 1:].any()]
-    assert counts.by_type[met, 2].tolist() == each[3].tolist()
-    assert measures.f1(*counts.by_type[met].T) == pytest.approx(each[2])
+    per_type = precision_recall_fscore_support(gold, predicted, average=None, scheme=IOB2, zero_division=0)
+    present = [i for i in range(len(types)) if counts.by_type[i, 1:].any()]
+    assert counts.by_type[present, 2].tolist() == per_type[3].tolist()
+    assert measures.f1(*counts.by_type[present].T) == pytest.approx(per_type[2])
 
 
 def test_counts_by_hand() -> None:
     labels = bio_labels(["LOC", "PER"])
     gold = [["B-PER", "I-PER", "O", "B-LOC"], ["B-LOC", "B-LOC"], ["O"]]
-    message = [["B-PER", "O", "O", "B-LOC"], ["B-LOC", "I-LOC"], ["I-PER"]]
-    counts = EntityCounts.of(numbers(message, labels), numbers(gold, labels), row_offsets(gold), 2)
+    predicted = [["B-PER", "O", "O", "B-LOC"], ["B-LOC", "I-LOC"], ["I-PER"]]
+    counts = EntityCounts.of(label_ids(predicted, labels), label_ids(gold, labels), row_offsets(gold), 2)
     assert counts.hits.tolist() == [1, 0, 0]
-    assert counts.predicted.tolist() == [2, 1, 0], "an I alone is no name"
+    assert counts.predicted.tolist() == [2, 1, 0], "an I alone is no entity"
     assert counts.gold.tolist() == [2, 2, 0]
     assert counts.by_type.tolist() == [[1, 2, 3], [0, 1, 1]]
 
 
-def test_a_name_does_not_reach_into_the_next_row() -> None:
+def test_an_entity_ends_with_its_row() -> None:
     labels = bio_labels(["X"])
-    names = Entities.read(numbers([["O", "B-X"], ["I-X", "O"], ["B-X"]], labels), np.array([0, 2, 4, 5]))
-    assert list(zip(names.start, names.end, names.row, strict=True)) == [(1, 2, 0), (4, 5, 2)]
+    entities = Entities.read(label_ids([["O", "B-X"], ["I-X", "O"], ["B-X"]], labels), np.array([0, 2, 4, 5]))
+    assert list(zip(entities.start, entities.end, entities.row, strict=True)) == [(1, 2, 0), (4, 5, 2)]
 
 
-# -- ways of writing ------------------------------------------------------------------------------------------------
+# -- tagging schemes ------------------------------------------------------------------------------------------------
 
-SPELLED = {
+SAME_ENTITIES = {
     "bio": ["B-X", "I-X", "B-X", "O", "B-Y", "B-X"],
     "iob1": ["I-X", "I-X", "B-X", "O", "I-Y", "I-X"],
     "bioes": ["B-X", "E-X", "S-X", "O", "S-Y", "S-X"],
@@ -132,48 +132,48 @@ SPELLED = {
 }
 
 
-@pytest.mark.parametrize("name", SPELLED)
-def test_the_same_names_in_every_way_of_writing(name: str) -> None:
-    task = fitted([SPELLED[name]])
-    assert task.scheme == {"bilou": "bioes"}.get(name, name)
+@pytest.mark.parametrize("scheme", SAME_ENTITIES)
+def test_every_tagging_scheme_reads_the_same_entities(scheme: str) -> None:
+    task = fitted([SAME_ENTITIES[scheme]])
+    assert task.scheme == {"bilou": "bioes"}.get(scheme, scheme)
     assert task.labels == ["O", "B-X", "I-X", "B-Y", "I-Y"]
-    result, impossible = Tags.read([SPELLED[name]], ["X", "Y"]).to_bio(task.scheme)
-    assert [task.labels[i] for i in result] == SPELLED["bio"]
+    tag_ids, impossible = Tags.read([SAME_ENTITIES[scheme]], ["X", "Y"]).to_bio(task.scheme)
+    assert [task.labels[i] for i in tag_ids] == SAME_ENTITIES["bio"]
     assert impossible == 0
 
 
-@pytest.mark.parametrize(("scheme", "spelled"), [("io", ["I-X", "I-X", "O", "I-Y", "I-X"]), ("plain", "X X O Y X")])
-def test_without_beginnings_neighbours_are_one_name(scheme: str, spelled: Any) -> None:
-    row = spelled.split() if isinstance(spelled, str) else spelled
+@pytest.mark.parametrize(("scheme", "tags"), [("io", ["I-X", "I-X", "O", "I-Y", "I-X"]), ("plain", "X X O Y X")])
+def test_without_b_tags_adjacent_entities_are_merged(scheme: str, tags: Any) -> None:
+    row = tags.split() if isinstance(tags, str) else tags
     task = fitted([row, ["O"]])
     assert task.scheme == scheme
-    result, _ = Tags.read([row, row[:1]], ["X", "Y"]).to_bio(task.scheme)
-    assert [task.labels[i] for i in result] == ["B-X", "I-X", "O", "B-Y", "B-X", "B-X"]
+    tag_ids, _ = Tags.read([row, row[:1]], ["X", "Y"]).to_bio(task.scheme)
+    assert [task.labels[i] for i in tag_ids] == ["B-X", "I-X", "O", "B-Y", "B-X", "B-X"]
 
 
 @pytest.mark.parametrize(("scheme", "reference"), [("iob1", IOB1), ("bioes", IOBES), ("bio", IOB2)])
 @pytest.mark.parametrize("seed", range(8))
-def test_names_of_proper_tags_are_those_of_seqeval(scheme: Any, reference: Any, seed: int) -> None:
-    """Random names, written in the scheme, read by seqeval and here."""
-    draw = random.Random(seed)
+def test_entities_of_valid_tags_equal_those_of_seqeval(scheme: Any, reference: Any, seed: int) -> None:
+    """Compare random entities, tagged in the scheme, with those that seqeval reads."""
+    rng = random.Random(seed)
     rows: Rows = []
     for _ in range(6):
         row: list[str] = []
-        for _ in range(draw.randint(1, 4)):
-            kind, length = draw.choice("XY"), draw.randint(1, 3)
-            row += ["O"] * draw.randint(0, 1) + [f"B-{kind}", *[f"I-{kind}"] * (length - 1)]
-        rows.append([_respelled(row, i, scheme) for i in range(len(row))])
-    result, impossible = Tags.read(rows, ["X", "Y"]).to_bio(scheme)
+        for _ in range(rng.randint(1, 4)):
+            kind, length = rng.choice("XY"), rng.randint(1, 3)
+            row += ["O"] * rng.randint(0, 1) + [f"B-{kind}", *[f"I-{kind}"] * (length - 1)]
+        rows.append([_convert_tag(row, i, scheme) for i in range(len(row))])
+    tag_ids, impossible = Tags.read(rows, ["X", "Y"]).to_bio(scheme)
     assert impossible == 0
-    names = Entities.read(result, row_offsets(rows))
-    begin = row_offsets(rows)[names.row]
-    ours = sorted(zip(names.row.tolist(), names.start - begin, names.end - begin, names.type, strict=True))
+    entities = Entities.read(tag_ids, row_offsets(rows))
+    begin = row_offsets(rows)[entities.row]
+    ours = sorted(zip(entities.row.tolist(), entities.start - begin, entities.end - begin, entities.type, strict=True))
     theirs = [e.to_tuple() for each in SeqevalEntities(rows, reference).entities for e in each]
     assert ours == sorted((row, start, end, "XY".index(kind)) for row, kind, start, end in theirs)
 
 
-def _respelled(row: list[str], i: int, scheme: str) -> str:
-    """A tag of BIO in another way of writing."""
+def _convert_tag(row: list[str], i: int, scheme: str) -> str:
+    """Convert a BIO tag to another scheme."""
     tag, before, after = row[i], row[i - 1] if i else "O", row[i + 1] if i + 1 < len(row) else "O"
     if scheme == "iob1" and tag[0] == "B" and before[2:] != tag[2:]:
         return f"I-{tag[2:]}"
@@ -184,7 +184,7 @@ def _respelled(row: list[str], i: int, scheme: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "row", "read", "wrong"),
+    ("scheme", "row", "expected", "n_impossible"),
     [
         ("bio", ["O", "I-X", "I-X", "I-Y"], ["O", "B-X", "I-X", "B-Y"], 2),
         ("bioes", ["I-X", "E-X", "O", "B-X", "O"], ["B-X", "I-X", "O", "B-X", "O"], 2),
@@ -192,10 +192,12 @@ def _respelled(row: list[str], i: int, scheme: str) -> str:
         ("iob1", ["B-X", "I-X"], ["B-X", "I-X"], 1),
     ],
 )
-def test_impossible_tags_are_counted_and_begin_a_name(scheme: Any, row: list[str], read: list[str], wrong: int) -> None:
-    result, impossible = Tags.read([row], ["X", "Y"]).to_bio(scheme)
-    assert [bio_labels(["X", "Y"])[i] for i in result] == read
-    assert impossible == wrong
+def test_impossible_tags_are_counted_and_begin_an_entity(
+    scheme: Any, row: list[str], expected: list[str], n_impossible: int
+) -> None:
+    tag_ids, impossible = Tags.read([row], ["X", "Y"]).to_bio(scheme)
+    assert [bio_labels(["X", "Y"])[i] for i in tag_ids] == expected
+    assert impossible == n_impossible
 
 
 def test_a_bare_tag_among_others_is_refused_with_its_line() -> None:
@@ -209,56 +211,68 @@ def test_a_bare_tag_among_others_is_refused_with_its_line() -> None:
 # -- words and tokens -----------------------------------------------------------------------------------------------
 
 
-def test_the_first_piece_of_a_word_learns_its_tag(pieces: Any) -> None:
+def test_the_first_subword_of_a_word_has_its_tag(letter_tokenizer: Any) -> None:
     words, tags = [["abc", "d", "ef"], ["a"]], [["B-X", "I-X", "O"], ["O"]]
-    encoded = fitted(tags).encode(pieces, examples(words, tags), 32)
-    no = IGNORE_INDEX
-    assert encoded.targets.labels.tolist() == [no, 1, no, no, 2, 0, no, no, no, 0, no]
+    encoded = fitted(tags).encode(letter_tokenizer, examples(words, tags), 32)
+    ignored = IGNORE_INDEX
+    assert encoded.targets.labels.tolist() == [
+        ignored,
+        1,
+        ignored,
+        ignored,
+        2,
+        0,
+        ignored,
+        ignored,
+        ignored,
+        0,
+        ignored,
+    ]
     assert encoded.targets.first.tolist() == [1, 4, 5, 1]
-    every = fitted(tags, label_all_pieces=True).encode(pieces, examples(words, tags), 32)
-    assert every.targets.labels.tolist() == [no, 1, 2, 2, 2, 0, 0, no, no, 0, no]
+    every = fitted(tags, label_all_pieces=True).encode(letter_tokenizer, examples(words, tags), 32)
+    assert every.targets.labels.tolist() == [ignored, 1, 2, 2, 2, 0, 0, ignored, ignored, 0, ignored]
     task = fitted(tags)
     assert [task.loss_weight(encoded, np.array(rows)) for rows in ([0], [1], [0, 1])] == [3, 1, 4]
 
 
 @given(st.lists(st.lists(st.text("abcdefgh", min_size=1, max_size=5), min_size=1, max_size=6), min_size=1, max_size=5))
-def test_first_pieces_are_those_that_the_tokenizer_tells(pieces: Any, rows: Rows) -> None:
-    tokens = tokenize_words(pieces, rows, 9)
+def test_first_subwords_equal_the_tokenizers_word_ids(letter_tokenizer: Any, rows: Rows) -> None:
+    tokens = tokenize_words(letter_tokenizer, rows, 9)
     expected = []
     for row in rows:
-        messages = pieces(row, is_split_into_words=True, truncation=True, max_length=9).word_ids()
-        expected += [messages.index(word) if word in messages else -1 for word in range(len(row))]
+        word_ids = letter_tokenizer(row, is_split_into_words=True, truncation=True, max_length=9).word_ids()
+        expected += [word_ids.index(word) if word in word_ids else -1 for word in range(len(row))]
     assert first_subwords(tokens, row_offsets(rows)).tolist() == expected
 
 
-def test_first_subwords_of_adjacent_rows(pieces: Any) -> None:
+def test_first_subwords_of_adjacent_rows(letter_tokenizer: Any) -> None:
     """As with GPT-2's tokenizer, which adds no special tokens."""
     from tokenizers import processors
 
-    usual = pieces.backend_tokenizer.post_processor
-    pieces.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
+    usual = letter_tokenizer.backend_tokenizer.post_processor
+    letter_tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
     try:
         rows = [["ab"], ["c"], ["d", "e"]]
-        assert first_subwords(tokenize_words(pieces, rows, 9), row_offsets(rows)).tolist() == [0, 0, 0, 1]
+        assert first_subwords(tokenize_words(letter_tokenizer, rows, 9), row_offsets(rows)).tolist() == [0, 0, 0, 1]
     finally:
-        pieces.backend_tokenizer.post_processor = usual
+        letter_tokenizer.backend_tokenizer.post_processor = usual
 
 
-def test_words_that_are_cut_off_count_as_missed_and_are_noted(pieces: Any) -> None:
+def test_words_that_are_cut_off_count_as_missed_and_are_noted(letter_tokenizer: Any) -> None:
     words, tags = [["abcd", "a", "b"], ["a"]], [["O", "B-X", "B-X"], ["B-X"]]
     task = fitted(tags)
-    encoded = task.encode(pieces, examples(words, tags), 6)
+    encoded = task.encode(letter_tokenizer, examples(words, tags), 6)
     assert encoded.note == "2 words of 1 rows were cut off by data.max_length: entities there count as missed."
     outputs = np.full((2, 6, 2), np.nan, dtype=np.float32)
     outputs[0, 1], outputs[1, 1] = (0, 0.9), (1, 0.8)
-    result = task.metrics(outputs, encoded.targets)
-    assert result == pytest.approx({"entity_f1": 0.5, "precision": 1, "recall": 1 / 3})
+    metrics = task.metrics(outputs, encoded.targets)
+    assert metrics == pytest.approx({"entity_f1": 0.5, "precision": 1, "recall": 1 / 3})
 
 
-def test_unknown_types_count_as_missed_and_are_noted(pieces: Any) -> None:
+def test_unknown_types_count_as_missed_and_are_noted(letter_tokenizer: Any) -> None:
     task = fitted([["B-X", "O"]])
     tags = [["B-X", "B-New", "I-New"], ["O"]]
-    encoded = task.encode(pieces, examples([["a", "b", "c"], ["d"]], tags), 32)
+    encoded = task.encode(letter_tokenizer, examples([["a", "b", "c"], ["d"]], tags), 32)
     assert "1 entities have types that the training split lacks (New): they count as missed." in encoded.note
     assert encoded.targets.labels.max() < len(task.labels), "no loss of a class that the head lacks"
     outputs = np.zeros((2, 5, 2), dtype=np.float32)
@@ -268,20 +282,20 @@ def test_unknown_types_count_as_missed_and_are_noted(pieces: Any) -> None:
     assert report["per_class"]["New"] == {"precision": 0, "recall": 0, "f1": 0, "support": 1}
 
 
-def test_a_row_without_any_token_is_refused_with_its_line(pieces: Any) -> None:
+def test_a_row_without_any_token_is_refused_with_its_line(letter_tokenizer: Any) -> None:
     from tokenizers import normalizers
 
-    pieces.backend_tokenizer.normalizer = normalizers.Replace("z", "")
+    letter_tokenizer.backend_tokenizer.normalizer = normalizers.Replace("z", "")
     try:
         task = fitted([["B-X"]])
         with pytest.raises(DataError, match=r"posts\.conll, line 4: the tokenizer finds nothing in 'z zz'"):
-            task.encode(pieces, examples([["a"], ["z", "zz"]], [["O"], ["O", "O"]]), 32)
+            task.encode(letter_tokenizer, examples([["a"], ["z", "zz"]], [["O"], ["O", "O"]]), 32)
     finally:
-        pieces.backend_tokenizer.normalizer = None
+        letter_tokenizer.backend_tokenizer.normalizer = None
 
 
-def test_the_loss_is_of_first_pieces_alone(pieces: Any) -> None:
-    """Not of padding, and not of special tokens: as the mean over first pieces, computed from the scores."""
+def test_only_first_subwords_have_a_loss(letter_tokenizer: Any) -> None:
+    """The loss is the mean over first subwords, computed from the scores, without padding and special tokens."""
     from transformers import BertConfig, BertForTokenClassification
 
     torch.manual_seed(0)
@@ -289,29 +303,29 @@ def test_the_loss_is_of_first_pieces_alone(pieces: Any) -> None:
     model = BertForTokenClassification(BertConfig(vocab_size=30, num_labels=3, **sizes)).eval()
     words, tags = [["abc", "d", "ef"], ["a"]], [["B-X", "I-X", "O"], ["O"]]
     task = fitted(tags)
-    encoded = task.encode(pieces, examples(words, tags), 32)
+    encoded = task.encode(letter_tokenizer, examples(words, tags), 32)
     batch = task.collate(encoded, np.array([0, 1]), 0, multiple=16)
     assert batch["labels"].shape[1] == 16
     with torch.no_grad():
         output = task.forward(model, batch)
-    wanted = [(0, 1, 1), (0, 4, 2), (0, 5, 0), (1, 1, 0)]
+    labelled = [(0, 1, 1), (0, 4, 2), (0, 5, 0), (1, 1, 0)]
     scores = output.logits.log_softmax(-1)
-    assert float(output.loss) == pytest.approx(-float(sum(scores[at] for at in wanted)) / 4, rel=1e-5)
-    result = task.outputs(output, batch)
-    assert (~result[..., 0].isnan()).nonzero().tolist() == [[0, 1], [0, 4], [0, 5], [1, 1]]
+    assert float(output.loss) == pytest.approx(-float(sum(scores[at] for at in labelled)) / 4, rel=1e-5)
+    outputs = task.outputs(output, batch)
+    assert (~outputs[..., 0].isnan()).nonzero().tolist() == [[0, 1], [0, 4], [0, 5], [1, 1]]
 
 
-def test_a_new_head_begins_with_the_shares_of_its_tags(pieces: Any) -> None:
+def test_a_new_heads_bias_is_initialized_from_tag_frequencies(letter_tokenizer: Any) -> None:
     from transformers import BertConfig, BertForTokenClassification
 
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     model = BertForTokenClassification(BertConfig(vocab_size=30, num_labels=3, **sizes)).eval()
     words, tags = [["abc", "d", "ef", "a"], ["a", "b"]], [["B-X", "O", "O", "O"], ["O", "O"]]
     task = fitted(tags)  # O, B-X, I-X; none is I-X
-    train = task.encode(pieces, examples(words, tags), 32)
-    unchanged = model.classifier.bias.clone()
+    train = task.encode(letter_tokenizer, examples(words, tags), 32)
+    before = model.classifier.bias.clone()
     task.init_head(model, train, {"pooler.weight"})
-    assert torch.equal(model.classifier.bias, unchanged)  # it has learned already
+    assert torch.equal(model.classifier.bias, before)  # a trained head keeps its bias
     task.init_head(model, train, {"classifier.weight", "classifier.bias"})
     assert model.classifier.bias.softmax(-1).tolist() == pytest.approx([6 / 9, 2 / 9, 1 / 9])
     assert model.classifier.bias.requires_grad and model.classifier.bias.dtype == torch.float32
@@ -321,51 +335,53 @@ def test_a_new_head_begins_with_the_shares_of_its_tags(pieces: Any) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_best_possible_row_of_tags_against_every_row(seed: int) -> None:
+def test_constrained_decoding_equals_brute_force(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = 2 * torch.randn(5, 5, 5, generator=generator)
-    message = torch.rand(5, 5, generator=generator) < 0.8
-    tags, probability = read_tags(logits, message, constrained=True)
+    tagged = torch.rand(5, 5, generator=generator) < 0.8
+    tags, probability = read_tags(logits, tagged, constrained=True)
     scores = logits.log_softmax(-1).double().numpy()
     for row in range(5):
-        indices = message[row].nonzero()[:, 0].tolist()
-        best, chosen = -np.inf, ()
-        for each in itertools.product(range(5), repeat=len(indices)):
-            possible = all(t in (0, 1, 3) or before in (t - 1, t) for before, t in zip((0, *each), each, strict=False))
-            total = sum(scores[row, at, tag] for at, tag in zip(indices, each, strict=True))
+        indices = tagged[row].nonzero()[:, 0].tolist()
+        best, best_tags = -np.inf, ()
+        for candidate in itertools.product(range(5), repeat=len(indices)):
+            possible = all(
+                t in (0, 1, 3) or before in (t - 1, t) for before, t in zip((0, *candidate), candidate, strict=False)
+            )
+            total = sum(scores[row, at, tag] for at, tag in zip(indices, candidate, strict=True))
             if possible and total > best:
-                best, chosen = total, each
-        assert tuple(tags[row, indices].tolist()) == chosen
-        expected = [np.exp(scores[row, at, tag]) for at, tag in zip(indices, chosen, strict=True)]
+                best, best_tags = total, candidate
+        assert tuple(tags[row, indices].tolist()) == best_tags
+        expected = [np.exp(scores[row, at, tag]) for at, tag in zip(indices, best_tags, strict=True)]
         assert probability[row, indices].tolist() == pytest.approx(expected)
-    free, _ = read_tags(logits, message, constrained=False)
+    free, _ = read_tags(logits, tagged, constrained=False)
     assert torch.equal(free, logits.argmax(-1))
 
 
 def test_only_rows_whose_best_tags_are_impossible_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against the search of all rows; what is passed over lies between B and its I, and hides no break."""
+    """Compare with a search of all rows; tokens without a tag may lie between B and its I."""
     generator = torch.Generator().manual_seed(0)
     scores = (3 * torch.randn(60, 7, 5, generator=generator)).log_softmax(-1)
-    message = torch.rand(60, 7, generator=generator) < 0.6
+    tagged = torch.rand(60, 7, generator=generator) < 0.6
     searched: list[int] = []
-    whole = word_tags.viterbi(scores, message)
+    all_searched = word_tags.viterbi(scores, tagged)
     search = word_tags.viterbi
 
-    def counted(*arguments: torch.Tensor) -> torch.Tensor:
+    def counting_search(*arguments: torch.Tensor) -> torch.Tensor:
         searched.append(len(arguments[0]))
         return search(*arguments)
 
-    monkeypatch.setattr(word_tags, "viterbi", counted)
-    result = word_tags._best_possible(scores, message)
-    assert torch.equal(result[message], whole[message])
-    broken = (whole != scores.argmax(-1)).logical_and(message).any(1)
+    monkeypatch.setattr(word_tags, "viterbi", counting_search)
+    best_tags = word_tags._best_possible(scores, tagged)
+    assert torch.equal(best_tags[tagged], all_searched[tagged])
+    broken = (all_searched != scores.argmax(-1)).logical_and(tagged).any(1)
     assert searched == [int(broken.sum())] and 0 < searched[0] < 60
-    word_tags._best_possible(scores[~broken], message[~broken])
+    word_tags._best_possible(scores[~broken], tagged[~broken])
     assert len(searched) == 1, "nothing is searched where nothing is broken"
 
 
 class _Counting(TorchDispatchMode):
-    """How many operations torch is asked for."""
+    """Count the operations that torch dispatches."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -377,11 +393,11 @@ class _Counting(TorchDispatchMode):
 
 
 def test_a_hundred_types_need_no_more_operations_than_two() -> None:
-    """Nothing is made for each row or for each tag; only the search goes from place to place."""
+    """Nothing loops over rows or tags; only the search loops over positions."""
 
     def operations(rows: int, types: int, constrained: bool) -> int:
         logits = torch.zeros(rows, 24, 2 * types + 1)
-        logits[..., 2] = 1.0  # names that never begin: every row has to be searched
+        logits[..., 2] = 1.0  # entities without a beginning: every row has to be searched
         with _Counting() as counting:
             read_tags(logits, torch.ones(rows, 24, dtype=torch.bool), constrained)
         return counting.count
@@ -390,7 +406,7 @@ def test_a_hundred_types_need_no_more_operations_than_two() -> None:
     assert operations(64, 100, False) == operations(2, 2, False) < 10
 
 
-# -- figures --------------------------------------------------------------------------------------------------------
+# -- metrics --------------------------------------------------------------------------------------------------------
 
 
 def test_report_rows_and_baseline_by_hand(tokenizer: Any) -> None:
@@ -399,8 +415,8 @@ def test_report_rows_and_baseline_by_hand(tokenizer: Any) -> None:
     task = fitted(train_tags)
     train = task.encode(tokenizer, examples(train_words, train_tags), 16)
     words, tags = [["great", "film"], ["plot", "unseen"], ["great"]], [["B-X", "O"], ["O", "B-X"], ["O"]]
-    options_ = examples(words, tags)
-    test = task.encode(tokenizer, options_, 16)
+    test_examples = examples(words, tags)
+    test = task.encode(tokenizer, test_examples, 16)
     outputs = np.full((3, 4, 2), np.nan, dtype=np.float32)
     for position, (tag, probability) in {
         (0, 1): (1, 0.5),
@@ -413,7 +429,7 @@ def test_report_rows_and_baseline_by_hand(tokenizer: Any) -> None:
     report = task.report(outputs, test.targets, train.targets)
     assert report["metrics"]["entity_f1"]["value"] == 1
     assert report["baseline"] == pytest.approx({"entity_f1": 0.5, "precision": 0.5, "recall": 0.5})
-    rows = task.prediction_rows(options_, outputs, test.targets)
+    rows = task.prediction_rows(test_examples, outputs, test.targets)
     assert rows["gold"] == ["great (X)", "unseen (X)", ""] == rows["prediction"]
     assert rows["input:text"] == ["great film", "plot unseen", "great"]
     assert rows["score"] == [0.75, 0.5, 0.5] and rows["correct"] == [True] * 3
@@ -423,7 +439,7 @@ def test_report_rows_and_baseline_by_hand(tokenizer: Any) -> None:
     assert again == {name: value["value"] for name, value in report["metrics"].items()}
 
 
-# -- asked ----------------------------------------------------------------------------------------------------------
+# -- predictions ----------------------------------------------------------------------------------------------------
 
 SENTENCES = {
     'Mary (U.S.) said: "Hello, Paris!"': 'Mary|(|U.S.|)|said|:|"|Hello|,|Paris|!|"',
@@ -451,7 +467,7 @@ def test_words_lose_nothing_but_space(text: str) -> None:
 
 
 class Stub(torch.nn.Module):
-    """A model that calls good words a name, and the word after "of" its second word: what a token is decides alone."""
+    """A model that tags good words B-NAME and "of" I-NAME, by the token alone."""
 
     def __init__(self, tokenizer: Any) -> None:
         super().__init__()
@@ -467,20 +483,20 @@ class Stub(torch.nn.Module):
         return SimpleNamespace(logits=4.0 * torch.nn.functional.one_hot(self.tags[input_ids], 3))
 
 
-def named() -> TokenClassification:
+def name_task() -> TokenClassification:
     return fitted([["B-NAME", "O"]])
 
 
 def test_spans_match_their_text(tokenizer: Any) -> None:
     texts = ["  a film, (wonderful of) 👩‍👩‍👧 lovely", "superb", "film 北京 great", "the plot"]
-    result = predict_json(named(), Stub(tokenizer), tokenizer, [{"text": text} for text in texts], 64, {})
-    assert [[e["text"] for e in each["entities"]] for each in result] == [
+    answers = predict_json(name_task(), Stub(tokenizer), tokenizer, [{"text": text} for text in texts], 64, {})
+    assert [[e["text"] for e in each["entities"]] for each in answers] == [
         ["wonderful of", "lovely"],
         ["superb"],
         ["great"],
         [],
     ]
-    for text, answer in zip(texts, result, strict=True):
+    for text, answer in zip(texts, answers, strict=True):
         assert answer["text"] == text
         for entity in answer["entities"]:
             assert text[entity["start"] : entity["end"]] == entity["text"]
@@ -490,40 +506,44 @@ def test_spans_match_their_text(tokenizer: Any) -> None:
 
 def test_words_can_be_passed_as_a_list(tokenizer: Any) -> None:
     for role in ("words", "text"):
-        (answer,) = predict_json(named(), Stub(tokenizer), tokenizer, [{role: ["the", "great", "of", "film"]}], 64, {})
+        (answer,) = predict_json(
+            name_task(), Stub(tokenizer), tokenizer, [{role: ["the", "great", "of", "film"]}], 64, {}
+        )
         (entity,) = answer["entities"]
         assert answer["text"] == "the great of film"
         assert (entity["text"], entity["start"], entity["end"]) == ("great of", 4, 12)
 
 
-def test_an_impossible_tag_is_no_name_unless_it_can_be_read_as_one(tokenizer: Any) -> None:
-    """ "of" alone is tagged I: the best possible row has no I there; without the search it is just no name."""
+def test_a_lone_i_tag_is_no_entity(tokenizer: Any) -> None:
+    """ "of" alone is tagged I: constrained decoding has no I there, and without it a lone I is no entity."""
     for options in ({}, {"constrained": False}):
-        (answer,) = predict_json(named(), Stub(tokenizer), tokenizer, [{"text": "of film of great of"}], 64, options)
+        (answer,) = predict_json(
+            name_task(), Stub(tokenizer), tokenizer, [{"text": "of film of great of"}], 64, options
+        )
         assert [e["text"] for e in answer["entities"]][-1] == "great of"
     with pytest.raises(SpecError, match="no_such"):
-        predict_json(named(), Stub(tokenizer), tokenizer, [{"text": "of"}], 64, {"no_such": 1})
+        predict_json(name_task(), Stub(tokenizer), tokenizer, [{"text": "of"}], 64, {"no_such": 1})
 
 
 @pytest.mark.parametrize(
-    "options_", [{}, {"text": "  "}, {"text": None}, {"words": []}, {"words": ["a", ""]}, {"words": "a"}]
+    "empty_input", [{}, {"text": "  "}, {"text": None}, {"words": []}, {"words": ["a", ""]}, {"words": "a"}]
 )
-def test_an_input_without_words_is_refused_by_its_number(tokenizer: Any, options_: dict[str, Any]) -> None:
+def test_an_input_without_words_is_refused_with_its_number(tokenizer: Any, empty_input: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="Input 2 has no text"):
-        predict_json(named(), Stub(tokenizer), tokenizer, [{"text": "a film"}, options_], 64, {})
+        predict_json(name_task(), Stub(tokenizer), tokenizer, [{"text": "a film"}, empty_input], 64, {})
 
 
 def test_long_texts_are_read_in_windows(tokenizer: Any) -> None:
-    draw = random.Random(3)
-    texts = [" ".join(draw.choices([*GOOD, *OTHER], k=length)) for length in (200, 5, 37, 11)]
+    rng = random.Random(3)
+    texts = [" ".join(rng.choices([*GOOD, *OTHER], k=length)) for length in (200, 5, 37, 11)]
     inputs = [{"text": text} for text in texts]
     stub = Stub(tokenizer)
-    whole = predict_json(named(), stub, tokenizer, inputs, 512, {})
+    whole = predict_json(name_task(), stub, tokenizer, inputs, 512, {})
     assert stub.longest == 202
-    for longest in (12, 13, 40):
+    for max_length in (12, 13, 40):
         stub.longest = 0
-        assert predict_json(named(), stub, tokenizer, inputs, longest, {}) == whole
-        assert stub.longest == longest
+        assert predict_json(name_task(), stub, tokenizer, inputs, max_length, {}) == whole
+        assert stub.longest == max_length
 
 
 @settings(max_examples=40)
@@ -531,20 +551,20 @@ def test_long_texts_are_read_in_windows(tokenizer: Any) -> None:
     st.lists(st.lists(st.text("abc", min_size=1, max_size=7), min_size=1, max_size=25), min_size=1, max_size=3),
     st.integers(3, 20),
 )
-def test_windows_hold_every_word_and_fit(pieces: Any, rows: Rows, longest: int) -> None:
-    windows = split_windows(pieces, rows, longest)
+def test_windows_hold_every_word_and_fit(letter_tokenizer: Any, rows: Rows, longest: int) -> None:
+    windows = split_windows(letter_tokenizer, rows, longest)
     for number, words in enumerate(rows):
         own = [(begin, end) for row, begin, end in windows if row == number]
         assert own[0][0] == 0 and own[-1][1] == len(words)
-        for (begin, end), (following, behind) in itertools.pairwise(own):
-            assert begin < following <= end < behind
+        for (begin, end), (following, following_end) in itertools.pairwise(own):
+            assert begin < following <= end < following_end
         for begin, end in own:
             tokens = sum(len(word) for word in words[begin:end]) + 2
             assert tokens <= longest or end - begin == 1
 
 
-def test_windows_share_a_quarter(pieces: Any) -> None:
-    assert split_windows(pieces, [["a"] * 50], 22) == [(0, 0, 20), (0, 15, 35), (0, 30, 50)]
+def test_windows_share_a_quarter(letter_tokenizer: Any) -> None:
+    assert split_windows(letter_tokenizer, [["a"] * 50], 22) == [(0, 0, 20), (0, 15, 35), (0, 30, 50)]
 
 
 def test_a_word_is_read_in_the_window_that_shows_more_around_it() -> None:
@@ -555,18 +575,18 @@ def test_a_word_is_read_in_the_window_that_shows_more_around_it() -> None:
     assert second[:, 0].tolist() == [2.0, 2.0]
 
 
-def test_an_invisible_word_has_no_tag(pieces: Any) -> None:
+def test_an_invisible_word_has_no_tag(letter_tokenizer: Any) -> None:
     from tokenizers import normalizers
 
-    stub = Stub(pieces)
+    stub = Stub(letter_tokenizer)
     stub.tags[:] = 0
-    stub.tags[pieces.convert_tokens_to_ids("a")] = 1
-    pieces.backend_tokenizer.normalizer = normalizers.Replace("z", "")
+    stub.tags[letter_tokenizer.convert_tokens_to_ids("a")] = 1
+    letter_tokenizer.backend_tokenizer.normalizer = normalizers.Replace("z", "")
     try:
-        result = predict_json(named(), stub, pieces, [{"text": "zz z"}, {"text": "a zz b a zz"}], 16, {})
+        answers = predict_json(name_task(), stub, letter_tokenizer, [{"text": "zz z"}, {"text": "a zz b a zz"}], 16, {})
     finally:
-        pieces.backend_tokenizer.normalizer = None
-    assert [[(e["start"], e["end"]) for e in answer["entities"]] for answer in result] == [[], [(0, 1), (7, 8)]]
+        letter_tokenizer.backend_tokenizer.normalizer = None
+    assert [[(e["start"], e["end"]) for e in answer["entities"]] for answer in answers] == [[], [(0, 1), (7, 8)]]
 
 
 def test_rows_for_contracts() -> None:

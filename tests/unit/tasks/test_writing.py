@@ -1,4 +1,4 @@
-"""Writing for many texts at once: the same texts as one by one, whatever they are batched with."""
+"""Batched generation: the same texts as one by one, whatever else is in the batch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tokenizer(tmp_path_factory):
     return result
 
 
-def ours(config_class, head, tokenizer):
+def workbench_model(config_class, head, tokenizer):
     torch.manual_seed(3)
     config = config_class(
         vocab_size=len(tokenizer),
@@ -38,11 +38,11 @@ def ours(config_class, head, tokenizer):
         eos_token_id=3,
         decoder_start_token_id=2,
     )
-    return loud(getattr(transformers, head).from_config(config).eval())
+    return scale_weights(getattr(transformers, head).from_config(config).eval())
 
 
-def loud(model):
-    """Weights so large that what is read decides what is written."""
+def scale_weights(model):
+    """Scale the weights so that the output depends on the input."""
     with torch.no_grad():
         for weight in model.parameters():
             if weight.dim() > 1:
@@ -50,12 +50,12 @@ def loud(model):
     return model
 
 
-def theirs(tokenizer):
+def gpt2_model(tokenizer):
     torch.manual_seed(3)
     config = transformers.GPT2Config(
         vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=4, n_positions=64, bos_token_id=2, eos_token_id=3
     )
-    return loud(transformers.GPT2LMHeadModel(config).eval())
+    return scale_weights(transformers.GPT2LMHeadModel(config).eval())
 
 
 def rows(tokenizer):
@@ -67,20 +67,20 @@ def rows(tokenizer):
 @pytest.mark.parametrize("options", [GREEDY, GREEDY.model_copy(update={"beams": 3})], ids=["greedy", "beams"])
 def test_batched_generation_equals_single_generation(tokenizer, kind, options, monkeypatch):
     monkeypatch.setattr("workbench.tasks.shared.generation.GENERATION_BATCH_SIZE", 3)
-    apart = kind == "encoder-decoder"
+    is_encoder_decoder = kind == "encoder-decoder"
     if kind == "gpt2":
-        model = theirs(tokenizer)
-    elif apart:
-        model = ours(EncoderDecoderConfig, "AutoModelForSeq2SeqLM", tokenizer)
+        model = gpt2_model(tokenizer)
+    elif is_encoder_decoder:
+        model = workbench_model(EncoderDecoderConfig, "AutoModelForSeq2SeqLM", tokenizer)
     else:
-        model = ours(DecoderConfig, "AutoModelForCausalLM", tokenizer)
+        model = workbench_model(DecoderConfig, "AutoModelForCausalLM", tokenizer)
     context = InferenceContext(model, tokenizer, 64)
-    messages = []
-    result = generate_all(context, rows(tokenizer), options, apart, lambda *done: messages.append(done))
-    alone = [until_end(generate(context, row, options, 1, apart), tokenizer) for row in rows(tokenizer)]
-    assert result == alone
-    assert len({tuple(each) for each in result}) > 3  # they do depend on what is read
-    assert messages == [(3, 7), (6, 7), (7, 7)]
+    progress = []
+    together = generate_all(context, rows(tokenizer), options, is_encoder_decoder, lambda *done: progress.append(done))
+    alone = [until_end(generate(context, row, options, 1, is_encoder_decoder), tokenizer) for row in rows(tokenizer)]
+    assert together == alone
+    assert len({tuple(each) for each in together}) > 3  # the outputs depend on the inputs
+    assert progress == [(3, 7), (6, 7), (7, 7)]
 
 
 def test_no_rows(tokenizer):
@@ -92,16 +92,16 @@ def test_a_text_ends_at_its_end_token(tokenizer):
     assert until_end([5, 6], tokenizer) == [5, 6] and until_end([3], tokenizer) == []
 
 
-def test_what_is_drawn_is_the_same_for_the_same_seed(tokenizer):
-    context = InferenceContext(ours(EncoderDecoderConfig, "AutoModelForSeq2SeqLM", tokenizer), tokenizer, 64)
-    one, again, other = (
+def test_sampling_repeats_with_the_same_seed(tokenizer):
+    context = InferenceContext(workbench_model(EncoderDecoderConfig, "AutoModelForSeq2SeqLM", tokenizer), tokenizer, 64)
+    first, again, other = (
         generate_all(context, rows(tokenizer), GenerationConfig(temperature=2, writing_seed=seed), True)
         for seed in (1, 1, 2)
     )
-    assert one == again != other
+    assert first == again != other
 
 
-# -- which examples are written for ----------------------------------------------------------------------------------
+# -- choosing examples ------------------------------------------------------------------------------------------------
 
 
 def test_evenly_spaced() -> None:
@@ -113,7 +113,7 @@ def test_evenly_spaced() -> None:
     assert all(len(np.unique(evenly_spaced(n, most))) == min(n, most) for n in range(40) for most in range(1, 40))
 
 
-@pytest.mark.parametrize(("count", "wanted"), [(10, 3), (10, 10), (3, 10), (1000, 7), (5, 0)])
-def test_evenly_spaced_each_once(count: int, wanted: int) -> None:
-    result = evenly_spaced(count, wanted).tolist()
-    assert len(result) == len(set(result)) == min(count, wanted) and all(0 <= index < count for index in result)
+@pytest.mark.parametrize(("count", "requested"), [(10, 3), (10, 10), (3, 10), (1000, 7), (5, 0)])
+def test_evenly_spaced_each_once(count: int, requested: int) -> None:
+    indices = evenly_spaced(count, requested).tolist()
+    assert len(indices) == len(set(indices)) == min(count, requested) and all(0 <= index < count for index in indices)
