@@ -65,7 +65,7 @@ course: $(STAMP)  ## Build the course's notebooks from their sources (notebooks/
 
 docs: $(STAMP)  ## Build the documentation site into build/site, strictly and without network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
-	@echo "Open build/site/index.html"
+	@echo "Open build/site/index.html; or, with the search: $(BIN)/python -m http.server -b 127.0.0.1 -d build/site"
 
 screenshots: $(STAMP)  ## Redraw the README's pictures in docs/images (needs Chromium)
 	$(BIN)/python -m dashboard.screenshots

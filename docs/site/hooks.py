@@ -118,7 +118,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn formulas into MathML, which browsers draw without scripts.
+    """Turn formulas into MathML, which browsers draw without scripts, and Sphinx roles into code.
 
     Args:
         html: the page's content.
@@ -127,7 +127,7 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
         files: all files.
 
     Returns:
-        The content with ``<math>`` elements.
+        The changed content.
     """
 
     def formula(match: re.Match[str]) -> str:
@@ -135,6 +135,8 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
         display = "block" if match["open"] == "\\[" else "inline"
         return convert(latex, display=display)
 
+    # The code's docstrings name classes and functions in Sphinx' way.
+    html = re.sub(r":(?:mod|class|func|meth|attr|data):<code>~?([^<]*)</code>", r"<code>\1</code>", html)
     pattern = r"<(?P<tag>span|div) class=\"arithmatex\">(?P<open>\\\(|\\\[)(?P<latex>.*?)\\[)\]]</(?P=tag)>"
     return re.sub(pattern, formula, html, flags=re.DOTALL)
 

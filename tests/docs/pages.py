@@ -113,7 +113,7 @@ def _run(block: Block, names: dict[str, object], page: Path) -> str:
             exec(compile(block.code, f"{page}:{block.line}", "exec"), names)
         return buffer.getvalue()
     if block.language == "sh":
-        environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
+        environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
         result = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block.code], capture_output=True, text=True, env=environment
         )

@@ -27,8 +27,11 @@ def reviews(path: Path) -> None:
         for number in range(240):
             word = draw.choice(GOOD if number % 2 else BAD)
             subject, degree = draw.choice(("film", "plot", "cast", "music")), draw.choice(("really", "quite", "very"))
-            rest = draw.choice(("I watched it twice.", "We left early.", "My friends agreed.", "It is two hours long."))
-            writer.writerow([f"The {subject} was {degree} {word}. {rest}", "good" if number % 2 else "bad"])
+            rest = draw.choice(
+                ("I saw it on day {}.", "We sat in row {}.", "It is number {} on my list.", "{} people came.")
+            )
+            text = f"The {subject} was {degree} {word}. {rest.format(number + 1)}"
+            writer.writerow([text, "good" if number % 2 else "bad"])
 
 
 def stars(path: Path) -> None:
